@@ -1,0 +1,77 @@
+//! What a Rust author implements.
+
+use std::borrow::Cow;
+
+use serde::de::DeserializeOwned;
+
+use crate::{Batch, Call, Host, Outcomes, abi};
+
+/// A telemetry backend.
+///
+/// The host opens an instance, calls [`send`](Self::send) from worker threads (several at once unless
+/// [`SERIAL`](Self::SERIAL)), then [`close`](Self::close), then drops it. After a panic it drops the instance and opens
+/// a fresh one. Nothing here decides whether an event is sent again: `send` says what became of it, the host does the
+/// rest.
+pub trait Backend: Send + Sync + Sized + 'static {
+    /// The configuration, read from the JSON object that ops wrote. A key that the type has no place for is refused by
+    /// name, with or without `deny_unknown_fields`. A backend without options takes [`NoConfig`](crate::export::NoConfig).
+    type Config: DeserializeOwned;
+
+    /// Whether `send` must not run twice at once on the same instance.
+    const SERIAL: bool = false;
+
+    /// Opens an instance. Reaching the platform can wait until the first `send`: a platform that is down at this moment
+    /// is no reason to fail.
+    ///
+    /// # Errors
+    /// [`Error::config`] for a value that makes no sense, anything else that prevents sending for good.
+    fn open(config: Self::Config, host: Host, call: &Call<'_>) -> Result<Self, Error>;
+
+    /// Sends a batch, blocking for at most [`Call::remaining`], and says what became of each event.
+    fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes;
+
+    /// Flushes what is inside and releases connections, files and threads. Called at most once.
+    ///
+    /// # Errors
+    /// When something that `send` had reported as delivered may not have arrived.
+    fn close(&self, call: &Call<'_>) -> Result<(), Error> {
+        let _ = call;
+        Ok(())
+    }
+}
+
+/// Why opening or closing failed: one line, without secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    pub(crate) status: abi::Status,
+    pub(crate) subject: Cow<'static, str>,
+    pub(crate) message: Cow<'static, str>,
+}
+
+impl Error {
+    /// The configuration makes no sense. `key` is its path, such as `tls.ca_file`.
+    pub fn config(key: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status: abi::STATUS_INVALID_CONFIG, subject: key.into(), message: message.into() }
+    }
+
+    /// It fails, and will fail again.
+    pub fn failed(message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status: abi::STATUS_FAILED, subject: "".into(), message: message.into() }
+    }
+
+    /// It fails now, and may succeed later.
+    pub fn unavailable(message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status: abi::STATUS_UNAVAILABLE, subject: "".into(), message: message.into() }
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.subject.is_empty() {
+            write!(f, "{}: ", self.subject)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}

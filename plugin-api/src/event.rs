@@ -1,0 +1,249 @@
+//! Safe views of a batch and its events.
+
+use core::{marker::PhantomData, slice};
+use std::time::Duration;
+
+use crate::abi;
+
+/// A batch of events in the host's memory. Iterate it by reference.
+#[derive(Clone, Copy)]
+pub struct Batch<'a> {
+    events: &'a [abi::Event],
+}
+
+/// One event in the host's memory.
+#[derive(Clone, Copy)]
+pub struct Event<'a> {
+    raw: &'a abi::Event,
+}
+
+// SAFETY: a batch is immutable for 'a, and so is all that its pointers lead to.
+unsafe impl Send for Batch<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Batch<'_> {}
+// SAFETY: an event is a part of a batch.
+unsafe impl Send for Event<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Event<'_> {}
+
+impl<'a> Batch<'a> {
+    /// Views events.
+    ///
+    /// # Safety
+    /// Every string and list in `events` is valid, unchanged and UTF-8 for `'a`, and null only where it is empty.
+    #[must_use]
+    pub const unsafe fn from_events(events: &'a [abi::Event]) -> Self {
+        Self { events }
+    }
+
+    /// Views a batch that came over the boundary; `None` when its sizes or pointers are not those of this ABI.
+    ///
+    /// # Safety
+    /// `batch` is null, or points to a batch that is valid for `'a` as [`abi::Batch`] says.
+    #[must_use]
+    pub unsafe fn from_abi(batch: *const abi::Batch) -> Option<Self> {
+        // SAFETY: the caller vouches for a batch that is not null.
+        let batch = unsafe { batch.as_ref() }?;
+        if batch.size as usize != size_of::<abi::Batch>()
+            || batch.event_size as usize != size_of::<abi::Event>()
+        {
+            return None;
+        }
+        if batch.len == 0 {
+            return Some(Self { events: &[] });
+        }
+        if batch.events.is_null() {
+            return None;
+        }
+        // SAFETY: the caller vouches for `len` events for 'a.
+        Some(Self { events: unsafe { slice::from_raw_parts(batch.events, batch.len) } })
+    }
+
+    /// Number of events.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether there are no events.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// The event at `index`.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Event<'a>> {
+        self.events.get(index).map(|raw| Event { raw })
+    }
+
+    /// The events in order.
+    #[must_use]
+    pub fn iter(&self) -> Events<'a> {
+        Events { raw: self.events.iter() }
+    }
+}
+
+impl<'a> IntoIterator for &Batch<'a> {
+    type Item = Event<'a>;
+    type IntoIter = Events<'a>;
+
+    fn into_iter(self) -> Events<'a> {
+        self.iter()
+    }
+}
+
+/// The events of a [`Batch`], in order.
+pub struct Events<'a> {
+    raw: slice::Iter<'a, abi::Event>,
+}
+
+impl<'a> Iterator for Events<'a> {
+    type Item = Event<'a>;
+
+    fn next(&mut self) -> Option<Event<'a>> {
+        self.raw.next().map(|raw| Event { raw })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.raw.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Events<'_> {}
+
+/// Reads one string of an event.
+fn text<'a>(view: abi::Str) -> &'a str {
+    if view.len == 0 {
+        return "";
+    }
+    // SAFETY: whoever made the batch vouched for valid UTF-8 for its lifetime, which every caller here returns.
+    unsafe { core::str::from_utf8_unchecked(slice::from_raw_parts(view.ptr, view.len)) }
+}
+
+macro_rules! text_fields {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        impl<'a> Event<'a> {
+            $($(#[$doc])* #[must_use] pub fn $name(&self) -> &'a str { text(self.raw.$name) })*
+        }
+    };
+}
+
+text_fields! {
+    /// The whole event as one JSON object on one line, without a line feed.
+    json,
+    /// Identifies the event; the same on every retry. A UUIDv7 unless the tool brought its own.
+    id,
+    /// When it happened, RFC 3339.
+    timestamp,
+    /// What kind of event, such as `command.invocation` (JSON: `type`).
+    kind,
+    /// Its name.
+    name,
+    /// Pseudonymous id of the machine.
+    machine_id,
+    /// The tool's name.
+    tool_name,
+    /// The tool's version (JSON: `version`).
+    tool_version,
+    /// Operating system.
+    os,
+    /// Processor architecture.
+    arch,
+    /// Version of the operating system; may be empty.
+    os_version,
+    /// Version of the language runtime or compiler; may be empty.
+    runtime_version,
+}
+
+impl<'a> Event<'a> {
+    const fn has(&self, bit: u32) -> bool {
+        self.raw.present & bit != 0
+    }
+
+    /// `timestamp` in nanoseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn time_unix_nanos(&self) -> i64 {
+        self.raw.time_unix_nanos
+    }
+
+    /// How long it took, to the millisecond.
+    #[must_use]
+    pub fn duration(&self) -> Option<Duration> {
+        self.has(abi::EVENT_HAS_DURATION).then(|| Duration::from_millis(self.raw.duration_ms))
+    }
+
+    /// Exit code.
+    #[must_use]
+    pub fn exit_code(&self) -> Option<i64> {
+        self.has(abi::EVENT_HAS_EXIT_CODE).then_some(self.raw.exit_code)
+    }
+
+    /// Error message.
+    #[must_use]
+    pub fn error(&self) -> Option<&'a str> {
+        self.has(abi::EVENT_HAS_ERROR).then(|| text(self.raw.error))
+    }
+
+    /// Arguments.
+    #[must_use]
+    pub fn args(&self) -> Option<Strings<'a>> {
+        self.has(abi::EVENT_HAS_ARGS).then(|| {
+            // SAFETY: whoever made the batch vouched for its lists.
+            Strings(unsafe { list(self.raw.args.ptr, self.raw.args.len) }.iter(), PhantomData)
+        })
+    }
+
+    /// Metadata, in the order of the JSON; nothing when there is none.
+    #[must_use]
+    pub fn metadata(&self) -> Pairs<'a> {
+        let raw = self.raw.metadata;
+        let len = if self.has(abi::EVENT_HAS_METADATA) { raw.len } else { 0 };
+        // SAFETY: whoever made the batch vouched for its lists.
+        Pairs(unsafe { list(raw.ptr, len) }.iter(), PhantomData)
+    }
+}
+
+/// # Safety
+/// `ptr` leads to `len` values that live for `'a`, or `len` is 0.
+unsafe fn list<'a, T>(ptr: *const T, len: usize) -> &'a [T] {
+    if len == 0 {
+        return &[];
+    }
+    // SAFETY: the caller vouches for it.
+    unsafe { slice::from_raw_parts(ptr, len) }
+}
+
+/// The arguments of an [`Event`], in order.
+pub struct Strings<'a>(slice::Iter<'a, abi::Str>, PhantomData<&'a str>);
+
+impl<'a> Iterator for Strings<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        self.0.next().map(|view| text(*view))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Strings<'_> {}
+
+/// The metadata of an [`Event`], in order.
+pub struct Pairs<'a>(slice::Iter<'a, abi::Pair>, PhantomData<&'a str>);
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<(&'a str, &'a str)> {
+        self.0.next().map(|pair| (text(pair.key), text(pair.value)))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Pairs<'_> {}

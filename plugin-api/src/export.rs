@@ -1,0 +1,264 @@
+//! The boundary: what [`export!`](crate::export!) puts behind a plugin's descriptor. Every exported function goes
+//! through `guard`, which catches panics, and turns pointers into references once, with the checks that this takes.
+
+use std::{
+    cell::{Cell, RefCell},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Once,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+pub use crate::abi::{BackendTable, Descriptor, Str, TableEntry, Tables};
+use crate::{Backend, Batch, Call, Error, Host, Outcome, Outcomes, abi, abi::Status, config, log};
+
+/// The configuration of a backend that has no options.
+#[derive(Debug, serde::Deserialize)]
+pub struct NoConfig {}
+
+/// What an [`abi::Instance`] pointer of a Rust plugin leads to.
+struct Instance<B> {
+    backend: B,
+    closed: AtomicBool,
+}
+
+/// A table in a static. Its pointers lead to other statics.
+#[doc(hidden)]
+#[repr(transparent)]
+pub struct Shared<T>(pub T);
+
+// SAFETY: made by `export!` alone, of tables that are never written and lead to nothing but other statics.
+unsafe impl<T> Sync for Shared<T> {}
+
+/// The backend table of `B`.
+#[doc(hidden)]
+#[must_use]
+pub const fn table<B: Backend>() -> BackendTable {
+    BackendTable {
+        size: size_of::<BackendTable>() as u32,
+        flags: if B::SERIAL { abi::BACKEND_SERIAL } else { 0 },
+        open: open::<B>,
+        send: send::<B>,
+        close: close::<B>,
+        free: free::<B>,
+    }
+}
+
+/// The descriptor over `metadata` and `tables`.
+#[doc(hidden)]
+#[must_use]
+pub const fn descriptor(metadata: &'static [u8], tables: &'static [TableEntry]) -> Descriptor {
+    Descriptor {
+        magic: abi::MAGIC,
+        abi_major: abi::ABI_MAJOR,
+        abi_minor: abi::ABI_MINOR,
+        size: size_of::<Descriptor>() as u32,
+        reserved: 0,
+        digest: crate::DIGEST,
+        metadata: Str { ptr: metadata.as_ptr(), len: metadata.len() },
+        tables: Tables { ptr: tables.as_ptr(), len: tables.len() },
+        layouts: crate::layout::pointer(),
+    }
+}
+
+unsafe extern "C" fn open<B: Backend>(
+    host: *const abi::Host,
+    config: Str,
+    call: *const abi::Call,
+    out: *mut *mut abi::Instance,
+) -> Status {
+    // SAFETY: the contract of `BackendTable::open`: a host that lives as long as the process, a live call and config.
+    let (host, call, config) = unsafe { (Host::from_abi(host), Call::from_abi(call), config.to_str()) };
+    let (Some(host), Some(call), Ok(config), false) = (host, call, config, out.is_null()) else {
+        return abi::STATUS_INVALID_ARGUMENT;
+    };
+    install_panic_hook();
+    log::install(host);
+    guard(&call, || {
+        let backend = B::open(config::parse(config)?, host, &call)?;
+        let instance = Box::new(Instance { backend, closed: AtomicBool::new(false) });
+        // SAFETY: the contract of `BackendTable::open`: `out` takes one pointer; it was checked not to be null.
+        unsafe { out.write(Box::into_raw(instance).cast()) };
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn send<B: Backend>(
+    instance: *const abi::Instance,
+    batch: *const abi::Batch,
+    call: *const abi::Call,
+) -> Status {
+    // SAFETY: the contract of `BackendTable::send`: an instance that `open` made, a live batch and call.
+    let (instance, batch, call) =
+        unsafe { (instance.cast::<Instance<B>>().as_ref(), Batch::from_abi(batch), Call::from_abi(call)) };
+    let (Some(instance), Some(batch), Some(call)) = (instance, batch, call) else {
+        return abi::STATUS_INVALID_ARGUMENT;
+    };
+    guard(&call, || {
+        if instance.closed.load(Ordering::Acquire) {
+            return Err(Error::failed("the backend is closed"));
+        }
+        match instance.backend.send(&batch, &call) {
+            Outcomes::All(outcome) => call.report(0..batch.len(), &outcome),
+            Outcomes::Each(outcomes) => report_each(&call, &outcomes),
+            Outcomes::Reported => {}
+        }
+        Ok(())
+    })
+}
+
+/// Equal neighbours are told together.
+fn report_each(call: &Call<'_>, outcomes: &[Outcome]) {
+    let mut first = 0;
+    for run in outcomes.chunk_by(|a, b| a == b) {
+        call.report(first..first + run.len(), &run[0]);
+        first += run.len();
+    }
+}
+
+unsafe extern "C" fn close<B: Backend>(instance: *const abi::Instance, call: *const abi::Call) -> Status {
+    // SAFETY: the contract of `BackendTable::close`: an instance that `open` made, a live call.
+    let (instance, call) = unsafe { (instance.cast::<Instance<B>>().as_ref(), Call::from_abi(call)) };
+    let (Some(instance), Some(call)) = (instance, call) else {
+        return abi::STATUS_INVALID_ARGUMENT;
+    };
+    guard(&call, || {
+        if instance.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        instance.backend.close(&call)
+    })
+}
+
+unsafe extern "C" fn free<B: Backend>(instance: *mut abi::Instance) -> Status {
+    if instance.is_null() {
+        return abi::STATUS_INVALID_ARGUMENT;
+    }
+    let dropped = contain(|| {
+        // SAFETY: the contract of `BackendTable::free`: an instance that `open` made, with no other call on it.
+        drop(unsafe { Box::from_raw(instance.cast::<Instance<B>>()) });
+    });
+    if dropped.is_ok() { abi::STATUS_OK } else { abi::STATUS_PANIC }
+}
+
+/// Runs the body of one exported function: a panic and an error become a status, and `explain` says why.
+fn guard(call: &Call<'_>, body: impl FnOnce() -> Result<(), Error>) -> Status {
+    match contain(body) {
+        Ok(Ok(())) => abi::STATUS_OK,
+        Ok(Err(error)) => {
+            call.explain(&error.subject, &error.message);
+            error.status
+        }
+        Err(panic) => {
+            call.explain(&panic.position, &panic.message);
+            abi::STATUS_PANIC
+        }
+    }
+}
+
+/// A panic that was caught.
+struct Panic {
+    message: String,
+    position: String,
+}
+
+thread_local! {
+    static CONTAINED: Cell<bool> = const { Cell::new(false) };
+    static LAST_POSITION: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Runs `body` and catches its panic. What is left half-done is not seen again: the host discards the instance.
+fn contain<R>(body: impl FnOnce() -> R) -> Result<R, Panic> {
+    CONTAINED.set(true);
+    let result = catch_unwind(AssertUnwindSafe(body));
+    CONTAINED.set(false);
+    result.map_err(|payload| {
+        let message = payload
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "(a panic without a message)".to_owned());
+        // A payload may panic when it is dropped, and there is nothing left to catch that.
+        std::mem::forget(payload);
+        Panic { message, position: LAST_POSITION.take() }
+    })
+}
+
+/// Keeps a contained panic off the tool's standard error, and remembers where it happened. Panics of other threads go
+/// to the hook that was there before.
+fn install_panic_hook() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if CONTAINED.get() {
+                LAST_POSITION.set(info.location().map(ToString::to_string).unwrap_or_default());
+            } else {
+                before(info);
+            }
+        }));
+    });
+}
+
+/// Exports a [`Backend`] as this library's plugin: its descriptor, tables and metadata section.
+///
+/// `backend` and `name` are required; the rest, in this order, is optional: `vendor`, `description`, `requires` (a list
+/// of host capabilities), `config_schema` (JSON Schema text, as `include_str!` gives it). Version, target, compiler and
+/// panic strategy are those of the crate that calls it.
+#[macro_export]
+macro_rules! export {
+    (
+        backend: $backend:ty,
+        name: $name:expr,
+        $(vendor: $vendor:expr,)?
+        $(description: $description:expr,)?
+        $(requires: $requires:expr,)?
+        $(config_schema: $schema:expr $(,)?)?
+    ) => {
+        const _: () = {
+            use $crate::export as __x;
+
+            #[allow(unused_mut, unused_assignments)]
+            const FACTS: $crate::metadata::Facts = {
+                let mut facts = $crate::metadata::Facts {
+                    name: $name,
+                    version: ::core::env!("CARGO_PKG_VERSION"),
+                    vendor: "",
+                    description: "",
+                    requires: &[],
+                    offers: &[],
+                    serial: <$backend as $crate::Backend>::SERIAL,
+                    panic: if ::core::cfg!(panic = "abort") { "abort" } else { "unwind" },
+                    config_schema: "null",
+                };
+                $(facts.vendor = $vendor;)?
+                $(facts.description = $description;)?
+                $(facts.requires = $requires;)?
+                $(facts.config_schema = $schema;)?
+                facts
+            };
+
+            #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__jackfield"))]
+            #[cfg_attr(windows, unsafe(link_section = ".jackfld"))]
+            #[cfg_attr(
+                not(any(target_vendor = "apple", windows)),
+                unsafe(link_section = ".jackfield")
+            )]
+            #[used]
+            static METADATA: [u8; $crate::metadata::len(&FACTS)] = $crate::metadata::render(&FACTS);
+
+            static BACKEND: __x::BackendTable = __x::table::<$backend>();
+
+            static TABLES: __x::Shared<[__x::TableEntry; 1]> = __x::Shared([__x::TableEntry {
+                id: $crate::abi::TABLE_BACKEND,
+                reserved: 0,
+                table: (&raw const BACKEND).cast(),
+            }]);
+
+            #[unsafe(export_name = "jackfield_plugin")]
+            static DESCRIPTOR: __x::Shared<__x::Descriptor> =
+                __x::Shared(__x::descriptor(&METADATA, &TABLES.0));
+        };
+    };
+}

@@ -1,0 +1,75 @@
+//! The host, as a plugin sees it.
+
+use crate::abi;
+
+/// The host's services. Cheap to copy, usable from any thread, for as long as the process lives.
+#[derive(Clone, Copy)]
+pub struct Host {
+    services: &'static abi::HostServices,
+}
+
+// SAFETY: the contract keeps the services for the life of the process and makes them callable from any thread.
+unsafe impl Send for Host {}
+// SAFETY: as above.
+unsafe impl Sync for Host {}
+
+impl Host {
+    /// The host that came over the boundary; `None` when it is null, of another major version, or without services.
+    ///
+    /// # Safety
+    /// `host` is null, or points to a host that lives as long as the process, as [`abi::Host`] says.
+    #[must_use]
+    pub unsafe fn from_abi(host: *const abi::Host) -> Option<Self> {
+        // SAFETY: the caller vouches for a host that is not null, and for its tables.
+        let services = unsafe {
+            let host = host.as_ref()?;
+            if host.size as usize != size_of::<abi::Host>() || host.abi_major != abi::ABI_MAJOR {
+                return None;
+            }
+            host.tables.find(abi::HOST_TABLE_SERVICES).cast::<abi::HostServices>().as_ref()?
+        };
+        (services.size as usize == size_of::<abi::HostServices>()).then_some(Self { services })
+    }
+
+    fn text(view: abi::Str) -> &'static str {
+        // SAFETY: the contract keeps the services' strings for the life of the process.
+        unsafe { view.to_str() }.unwrap_or_default()
+    }
+
+    /// Name of the tool whose telemetry this is.
+    #[must_use]
+    pub fn tool_name(&self) -> &'static str {
+        Self::text(self.services.tool_name)
+    }
+
+    /// Version of that tool.
+    #[must_use]
+    pub fn tool_version(&self) -> &'static str {
+        Self::text(self.services.tool_version)
+    }
+
+    /// What the configuration calls this backend.
+    #[must_use]
+    pub fn backend_name(&self) -> &'static str {
+        Self::text(self.services.backend_name)
+    }
+
+    /// Whether the host is done with this backend. A plugin's own threads ask now and then, and end.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        // SAFETY: the services live as long as the process, and their context belongs to their functions.
+        unsafe { (self.services.cancelled)(self.services.context) != 0 }
+    }
+
+    /// Whether the host wants a log record.
+    pub(crate) fn log_enabled(&self, level: u32, target: &str) -> bool {
+        // SAFETY: as above; the target is borrowed for the call.
+        unsafe { (self.services.log_enabled)(self.services.context, level, abi::Str::new(target)) != 0 }
+    }
+
+    /// Hands a log record to the host.
+    pub(crate) fn log(&self, record: &abi::LogRecord) {
+        // SAFETY: as above; the record is copied before `log` returns.
+        unsafe { (self.services.log)(self.services.context, record) }
+    }
+}

@@ -1,0 +1,92 @@
+//! Layouts by `abi_stable`: what a Rust plugin's descriptor points to, and the check of it against the host's own.
+//!
+//! `abi_stable` stays inside this crate. A plugin that brings no layouts, or those of another `abi_stable` series, is
+//! judged by its digest and its tables' sizes alone.
+
+use core::ffi::c_void;
+
+use abi_stable::{StableAbi, type_layout::TypeLayout};
+
+use crate::abi::Surface;
+
+/// The series of `abi_stable` whose layouts this crate writes and reads, as major and minor version.
+pub const ABI_STABLE: (u32, u32) = (0, 11);
+
+/// What [`Descriptor::layouts`](crate::abi::Descriptor::layouts) points to in a Rust plugin.
+#[repr(C)]
+pub struct Layouts {
+    abi_stable_major: u32,
+    abi_stable_minor: u32,
+    surface: &'static TypeLayout,
+}
+
+static LAYOUTS: Layouts = Layouts {
+    abi_stable_major: ABI_STABLE.0,
+    abi_stable_minor: ABI_STABLE.1,
+    surface: <Surface as StableAbi>::LAYOUT,
+};
+
+/// The pointer that a descriptor carries.
+#[doc(hidden)]
+#[must_use]
+pub const fn pointer() -> *const c_void {
+    (&raw const LAYOUTS).cast()
+}
+
+/// How far a descriptor's layouts agree with the host's.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LayoutCheck {
+    /// Every type was compared and is the same.
+    Equal,
+    /// Nothing to compare: no layouts, or those of another `abi_stable` series. The digest decides.
+    ByDigest,
+    /// Some type differs; the report of `abi_stable`, many lines long.
+    Different(String),
+}
+
+/// Compares a plugin's layouts with this crate's.
+///
+/// # Safety
+/// `layouts` is null, or comes from the descriptor of a loaded library and points to a [`Layouts`] that stays mapped.
+#[must_use]
+pub unsafe fn check(layouts: *const c_void) -> LayoutCheck {
+    if layouts.is_null() {
+        return LayoutCheck::ByDigest;
+    }
+    // SAFETY: the caller vouches for the first two fields, whose type no version changes; the third is read only when
+    // they name the series that this crate was built with.
+    let theirs = unsafe {
+        let series = layouts.cast::<[u32; 2]>().read();
+        if (series[0], series[1]) != ABI_STABLE {
+            return LayoutCheck::ByDigest;
+        }
+        &*layouts.cast::<Layouts>()
+    };
+    match abi_stable::abi_stability::abi_checking::check_layout_compatibility(LAYOUTS.surface, theirs.surface)
+    {
+        Ok(()) => LayoutCheck::Equal,
+        Err(report) => LayoutCheck::Different(report.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_layouts_are_equal_to_themselves() {
+        // SAFETY: the pointer of this very crate.
+        assert!(matches!(unsafe { check(pointer()) }, LayoutCheck::Equal));
+    }
+
+    #[test]
+    fn no_layouts_and_those_of_another_series_leave_it_to_the_digest() {
+        let other: [u32; 2] = [0, 99];
+        // SAFETY: null, and a live value whose first two fields name another series.
+        unsafe {
+            assert!(matches!(check(core::ptr::null()), LayoutCheck::ByDigest));
+            assert!(matches!(check((&raw const other).cast()), LayoutCheck::ByDigest));
+        }
+    }
+}

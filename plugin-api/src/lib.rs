@@ -1,0 +1,67 @@
+//! The contract between a Jackfield host and its telemetry backends.
+//!
+//! A backend is a dynamic library that exports one static, the [descriptor](abi::Descriptor), and carries its metadata
+//! as JSON in a section of its own, so that a host can decide whether to load it before a byte of it runs. The contract
+//! is C: [`abi`] holds the frozen types, and `include/jackfield.h` is generated from them. Rust authors need none of
+//! that; they implement [`Backend`] and call [`export!`]:
+//!
+//! ```
+//! #![forbid(unsafe_code)]
+//! use jackfield_plugin_api::{Backend, Batch, Call, Error, Host, Outcome, Outcomes, export};
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Config {
+//!     prefix: String,
+//! }
+//!
+//! struct Stderr(Config);
+//!
+//! impl Backend for Stderr {
+//!     type Config = Config;
+//!
+//!     fn open(config: Config, _host: Host, _call: &Call<'_>) -> Result<Self, Error> {
+//!         Ok(Self(config))
+//!     }
+//!
+//!     fn send(&self, batch: &Batch<'_>, _call: &Call<'_>) -> Outcomes {
+//!         for event in batch {
+//!             eprintln!("{}{}", self.0.prefix, event.json());
+//!         }
+//!         Outcome::Delivered.into()
+//!     }
+//! }
+//!
+//! export! {
+//!     backend: Stderr,
+//!     name: "stderr",
+//!     description: "writes events to standard error",
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! Compiled as a `cdylib`, that is a complete plugin. What the author need not think about: a panic is caught and
+//! becomes a status, an unknown configuration key is refused by name, and `tracing` events come out in the host's
+//! `tracing`.
+#![allow(unsafe_code, reason = "the boundary itself: every plugin is spared it")]
+
+pub mod abi;
+mod backend;
+mod call;
+mod config;
+mod digest;
+mod event;
+pub mod export;
+mod host;
+pub mod layout;
+mod log;
+pub mod metadata;
+mod outcome;
+
+pub use crate::{
+    backend::{Backend, Error},
+    call::Call,
+    digest::{DIGEST, SURFACE},
+    event::{Batch, Event, Events, Pairs, Strings},
+    host::Host,
+    outcome::{Outcome, Outcomes},
+};

@@ -1,0 +1,306 @@
+//! The gates of the frozen surface: `abi/` says what `src/abi.rs` is, `include/jackfield.h` is generated from it,
+//! and a C compiler agrees on every size and offset.
+//!
+//! `JACKFIELD_BLESS=1 cargo test -p jackfield-plugin-api --test surface` writes the files anew: once for a change
+//! of `abi/1.txt`, and again for the digest that follows from it. Before the first release that is how they follow
+//! `src/abi.rs`; after it, a change of `abi/1.txt` is a new ABI major version.
+
+#![allow(clippy::unwrap_used, reason = "writing to a String")]
+
+use std::{fmt::Write as _, fs, path::Path, process::Command};
+
+use jackfield_plugin_api::abi;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Size, alignment and field offsets of one type, as the compiler lays it out.
+struct Layout {
+    name: &'static str,
+    size: usize,
+    align: usize,
+    fields: Vec<(&'static str, usize, usize)>,
+}
+
+macro_rules! layout {
+    ($name:ident { $($field:ident),* }) => {{
+        // A field that is missing here does not compile.
+        #[allow(dead_code)]
+        fn complete(value: abi::$name) { let abi::$name { $($field: _),* } = value; }
+        fn size_of_field<T, F>(_: fn(&T) -> &F) -> usize { size_of::<F>() }
+        Layout {
+            name: stringify!($name),
+            size: size_of::<abi::$name>(),
+            align: align_of::<abi::$name>(),
+            fields: vec![$((
+                stringify!($field),
+                std::mem::offset_of!(abi::$name, $field),
+                size_of_field(|value: &abi::$name| &value.$field),
+            )),*],
+        }
+    }};
+}
+
+fn layouts() -> Vec<Layout> {
+    vec![
+        layout!(Str { ptr, len }),
+        layout!(Pair { key, value }),
+        layout!(StrList { ptr, len }),
+        layout!(PairList { ptr, len }),
+        layout!(TableEntry { id, reserved, table }),
+        layout!(Tables { ptr, len }),
+        layout!(Descriptor {
+            magic,
+            abi_major,
+            abi_minor,
+            size,
+            reserved,
+            digest,
+            metadata,
+            tables,
+            layouts
+        }),
+        layout!(BackendTable { size, flags, open, send, close, free }),
+        layout!(Call { size, reserved, timeout_ns, context, cancelled, report, explain, tables }),
+        layout!(Outcome { code, reserved, retry_after_ms, reason }),
+        layout!(Batch { size, event_size, events, len, tables }),
+        layout!(Event {
+            json,
+            id,
+            timestamp,
+            kind,
+            name,
+            machine_id,
+            tool_name,
+            tool_version,
+            os,
+            arch,
+            os_version,
+            runtime_version,
+            error,
+            args,
+            metadata,
+            time_unix_nanos,
+            duration_ms,
+            exit_code,
+            present,
+            reserved
+        }),
+        layout!(Host { size, abi_major, abi_minor, reserved, tables }),
+        layout!(HostServices {
+            size,
+            reserved,
+            context,
+            tool_name,
+            tool_version,
+            backend_name,
+            log_enabled,
+            log,
+            cancelled
+        }),
+        layout!(LogRecord { level, line, target, file, message }),
+    ]
+}
+
+/// Tokens without the white space and the trailing commas that no compiler cares about.
+fn canonical(tokens: impl quote::ToTokens) -> String {
+    let text = tokens.to_token_stream().to_string();
+    let mut out = String::new();
+    for word in text.split_whitespace() {
+        let joint = out.ends_with(|c: char| c.is_alphanumeric() || c == '_')
+            && word.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        if joint {
+            out.push(' ');
+        }
+        out.push_str(word);
+    }
+    out.replace(",)", ")")
+}
+
+fn parsed_source() -> syn::File {
+    let source = fs::read_to_string(root().join("src/abi.rs")).expect("src/abi.rs");
+    syn::parse_file(&source).expect("Rust")
+}
+
+/// The record of the types: in the order of the source, with what the source says and what the compiler makes of it.
+fn surface() -> String {
+    let file = parsed_source();
+    let layouts = layouts();
+    let mut seen = 0;
+    let mut out = String::from(
+        "Jackfield plugin ABI 1: the frozen types; offset and size in bytes on a 64-bit target\n",
+    );
+    for item in &file.items {
+        let syn::Item::Struct(item) = item else { continue };
+        let name = item.ident.to_string();
+        if !matches!(item.vis, syn::Visibility::Public(_)) || name == "Instance" {
+            continue;
+        }
+        let layout = layouts.iter().find(|layout| layout.name == name).unwrap_or_else(|| {
+            panic!("{name} stands in src/abi.rs and not in this test's list");
+        });
+        seen += 1;
+        writeln!(out, "\nstruct {name} size {} align {}", layout.size, layout.align).unwrap();
+        assert_eq!(item.fields.len(), layout.fields.len(), "fields of {name}");
+        for (field, (listed, offset, size)) in item.fields.iter().zip(&layout.fields) {
+            let ident = field.ident.as_ref().expect("named").to_string();
+            assert_eq!(&ident, listed, "order of the fields of {name}");
+            writeln!(out, "{offset:4} {size:3} {ident}: {}", canonical(&field.ty)).unwrap();
+        }
+    }
+    assert_eq!(seen, layouts.len(), "a type of this test's list is gone from src/abi.rs");
+    out
+}
+
+/// The record of the numbers. A number may be added; none may change, and none may be used again.
+fn numbers() -> String {
+    let mut out = String::from("Jackfield plugin ABI 1: the numbers; one may be added, none may change\n\n");
+    for item in parsed_source().items {
+        if let syn::Item::Const(item) = item
+            && item.ident != "ABI_MINOR"
+        {
+            writeln!(out, "{} = {}", item.ident, canonical(&item.expr)).unwrap();
+        }
+    }
+    out
+}
+
+fn header() -> String {
+    let file = parsed_source();
+    let mut config = cbindgen::Config::from_file(root().join("cbindgen.toml")).expect("cbindgen.toml");
+    for item in &file.items {
+        let (rust, c) = match item {
+            syn::Item::Struct(item) => (item.ident.to_string(), c_type(&item.ident.to_string())),
+            syn::Item::Type(item) => (item.ident.to_string(), c_type(&item.ident.to_string())),
+            syn::Item::Const(item) => (item.ident.to_string(), format!("JACKFIELD_{}", item.ident)),
+            _ => continue,
+        };
+        if rust != "Instance" {
+            config.export.include.push(rust.clone());
+        }
+        config.export.rename.insert(rust, c);
+    }
+    config.after_includes =
+        Some(DIGEST_AND_PLATFORM.replace("DIGEST_HEX", &format!("{:016x}", jackfield_plugin_api::DIGEST)));
+    config.trailer = Some(static_asserts());
+    let mut out = Vec::new();
+    cbindgen::Builder::new()
+        .with_src(root().join("src/abi.rs"))
+        .with_config(config)
+        .generate()
+        .expect("a header")
+        .write(&mut out);
+    let out = String::from_utf8(out).expect("UTF-8");
+    // Links of rustdoc mean nothing to a C reader.
+    out.replace("[`", "`").replace("`]", "`")
+}
+
+const DIGEST_AND_PLATFORM: &str = r#"
+// A backend instance: the plugin's own data behind a pointer that the host does not look into.
+typedef struct jackfield_instance jackfield_instance;
+
+// Digest of the frozen surface, as a number and as the metadata's text.
+#define JACKFIELD_DIGEST UINT64_C(0xDIGEST_HEX)
+#define JACKFIELD_DIGEST_TEXT "DIGEST_HEX"
+
+// Before the definition of `jackfield_plugin`: makes it the library's one exported object.
+#if defined(_WIN32)
+#define JACKFIELD_EXPORT __declspec(dllexport)
+#else
+#define JACKFIELD_EXPORT __attribute__((visibility("default")))
+#endif
+
+// Before the definition of the metadata, an array of char: puts it into its section.
+#if defined(_MSC_VER)
+#pragma section(".jackfld", read)
+#define JACKFIELD_METADATA __declspec(allocate(".jackfld"))
+#elif defined(_WIN32)
+#define JACKFIELD_METADATA __attribute__((section(".jackfld"), used))
+#elif defined(__APPLE__)
+#define JACKFIELD_METADATA __attribute__((section("__DATA,__jackfield"), used))
+#else
+#define JACKFIELD_METADATA __attribute__((section(".jackfield"), used))
+#endif
+"#;
+
+/// What a 64-bit C compiler must find, or it refuses the header.
+fn static_asserts() -> String {
+    let mut out = String::from(
+        "/* The layouts that every 64-bit target has. */\n#if UINTPTR_MAX == UINT64_MAX && (defined(__cplusplus) || __STDC_VERSION__ >= 201112L)\n",
+    );
+    out.push_str("#ifdef __cplusplus\n#define JACKFIELD_ASSERT(c) static_assert(c, #c)\n#else\n#define JACKFIELD_ASSERT(c) _Static_assert(c, #c)\n#endif\n");
+    for layout in layouts() {
+        let name = c_type(layout.name);
+        writeln!(out, "JACKFIELD_ASSERT(sizeof({name}) == {});", layout.size).unwrap();
+        for (field, offset, _) in layout.fields {
+            writeln!(out, "JACKFIELD_ASSERT(offsetof({name}, {field}) == {offset});").unwrap();
+        }
+    }
+    out.push_str("#undef JACKFIELD_ASSERT\n#endif\n");
+    out
+}
+
+fn c_type(rust: &str) -> String {
+    let mut out = String::from("jackfield");
+    for c in rust.chars() {
+        if c.is_uppercase() {
+            out.push('_');
+        }
+        out.push(c.to_ascii_lowercase());
+    }
+    out
+}
+
+fn same_or_bless(path: &Path, expected: &str) {
+    if std::env::var_os("JACKFIELD_BLESS").is_some() {
+        fs::write(path, expected).expect("writable");
+        return;
+    }
+    let found = fs::read_to_string(path).unwrap_or_default().replace('\r', "");
+    if found != expected {
+        let line = found.lines().zip(expected.lines()).position(|(a, b)| a != b);
+        let at = line.unwrap_or_else(|| found.lines().count().min(expected.lines().count()));
+        panic!(
+            "{} is not what src/abi.rs says, from line {}:\n  file:   {}\n  source: {}\nJACKFIELD_BLESS=1 writes it anew; for a released surface that breaks every plugin",
+            path.display(),
+            at + 1,
+            found.lines().nth(at).unwrap_or("(end)"),
+            expected.lines().nth(at).unwrap_or("(end)"),
+        );
+    }
+}
+
+#[test]
+fn the_record_of_the_frozen_surface_is_the_surface() {
+    same_or_bless(&root().join("abi/1.txt"), &surface());
+    same_or_bless(&root().join("abi/1-numbers.txt"), &numbers());
+}
+
+#[test]
+fn the_header_is_what_the_source_generates() {
+    same_or_bless(&root().join("include/jackfield.h"), &header());
+}
+
+#[test]
+fn c_and_cpp_compilers_take_the_header_and_agree_on_the_layout() {
+    for (compiler, language, std) in [("cc", "c", "c11"), ("cc", "c", "c17"), ("c++", "c++", "c++17")] {
+        let directory = std::env::temp_dir().join(format!("jackfield-header-{}", std::process::id()));
+        fs::create_dir_all(&directory).expect("a folder");
+        let source = directory.join("main.c");
+        fs::write(&source, "#include <jackfield.h>\n").expect("writable");
+        let output = Command::new(compiler)
+            .args(["-x", language, &format!("-std={std}")])
+            .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", "-I"])
+            .arg(root().join("include"))
+            .arg(&source)
+            .output()
+            .unwrap_or_else(|error| panic!("{compiler}: {error} (scripts/setup installs it)"));
+        fs::remove_dir_all(&directory).expect("removable");
+        assert!(
+            output.status.success(),
+            "{compiler} -std={std}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
