@@ -168,7 +168,7 @@ fn parse_plugins(
     for entry in document.entries(table, "plugins", &["path", "trust", "keys"])? {
         match entry.key {
             "path" => {
-                plugins.path = document.strings(&entry)?.iter().map(|path| absolute(path, folder)).collect()
+                plugins.path = document.strings(&entry)?.iter().map(|path| absolute(path, folder)).collect();
             }
             "trust" => plugins.trust = choice(document, &entry, &TRUST)?,
             _ => drop(document.strings(&entry)?),

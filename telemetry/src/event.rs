@@ -138,13 +138,11 @@ impl<'de> Visitor<'de> for EventVisitor {
         }
         event.kind = required("type", kind)?;
         event.name = required("name", name)?;
-        if let Some(id) = &event.id {
-            if id.is_empty() || id.len() > MAX_ID {
-                let len = id.len();
-                return Err(A::Error::custom(format_args!(
-                    "`id`: expected 1 to {MAX_ID} bytes, found {len}"
-                )));
-            }
+        if let Some(id) = &event.id
+            && (id.is_empty() || id.len() > MAX_ID)
+        {
+            let len = id.len();
+            return Err(A::Error::custom(format_args!("`id`: expected 1 to {MAX_ID} bytes, found {len}")));
         }
         if let Some(timestamp) = &event.timestamp {
             event.time_unix_nanos = nanoseconds(timestamp).map_err(|found| {
