@@ -32,6 +32,7 @@ impl Leftovers {
             path: self.folder.join(format!("{}.{ending}", self.stem)),
             file: None,
             failed: None,
+            pending: 0,
             lost: 0,
         }
     }
