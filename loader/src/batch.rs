@@ -17,8 +17,37 @@ pub struct Batch {
 /// What the views of a batch point into. It is never looked at again, only dropped.
 struct Memory {
     _owner: Arc<dyn Owner>,
-    _strings: Vec<abi::Str>,
-    _pairs: Vec<abi::Pair>,
+    _strings: Chunks<abi::Str>,
+    _pairs: Chunks<abi::Pair>,
+}
+
+/// Lists that stay where they are while further ones are added.
+struct Chunks<T> {
+    filled: Vec<Vec<T>>,
+    current: Vec<T>,
+}
+
+impl<T> Chunks<T> {
+    const fn new() -> Self {
+        Self { filled: Vec::new(), current: Vec::new() }
+    }
+
+    /// Adds a list and tells where it is.
+    #[inline]
+    fn push(&mut self, list: impl ExactSizeIterator<Item = T>) -> *const T {
+        if list.len() == 0 {
+            return std::ptr::null();
+        }
+        let room = self.current.capacity() - self.current.len();
+        if room < list.len() {
+            let capacity = (self.current.capacity() * 2).max(list.len()).max(64);
+            let filled = std::mem::replace(&mut self.current, Vec::with_capacity(capacity));
+            self.filled.push(filled);
+        }
+        let first = self.current.len();
+        self.current.extend(list);
+        self.current[first..].as_ptr()
+    }
 }
 
 trait Owner: Send {}
@@ -67,12 +96,13 @@ pub struct BatchWriter<'a> {
 /// A batch under construction, without the lifetime that kept its strings to the owner.
 struct Parts {
     events: Vec<abi::Event>,
-    strings: Vec<abi::Str>,
-    pairs: Vec<abi::Pair>,
+    strings: Chunks<abi::Str>,
+    pairs: Chunks<abi::Pair>,
 }
 
 impl<'a> BatchWriter<'a> {
     /// Adds an event.
+    #[inline]
     pub fn push(&mut self, event: &EventFields<'_, 'a>) {
         let mut present = 0;
         let mut flag = |set: bool, bit: u32| {
@@ -86,17 +116,16 @@ impl<'a> BatchWriter<'a> {
         flag(event.error.is_some(), abi::EVENT_HAS_ERROR);
         flag(event.metadata.is_some(), abi::EVENT_HAS_METADATA);
 
-        // The lists may still move, so until `finish` their pointers hold an index.
         let args = event.args.unwrap_or_default();
-        let args_at = self.parts.strings.len();
-        self.parts.strings.extend(args.iter().map(|text| abi::Str::new(text)));
         let metadata = event.metadata.unwrap_or_default();
-        let metadata_at = self.parts.pairs.len();
-        self.parts.pairs.extend(
-            metadata
-                .iter()
-                .map(|(key, value)| abi::Pair { key: abi::Str::new(key), value: abi::Str::new(value) }),
-        );
+        let pair =
+            |(key, value): &(&str, &str)| abi::Pair { key: abi::Str::new(key), value: abi::Str::new(value) };
+        let args = abi::StrList {
+            ptr: self.parts.strings.push(args.iter().map(|text| abi::Str::new(text))),
+            len: args.len(),
+        };
+        let metadata =
+            abi::PairList { ptr: self.parts.pairs.push(metadata.iter().map(pair)), len: metadata.len() };
         self.parts.events.push(abi::Event {
             json: abi::Str::new(event.json),
             id: abi::Str::new(event.id),
@@ -111,8 +140,8 @@ impl<'a> BatchWriter<'a> {
             os_version: abi::Str::new(event.os_version),
             runtime_version: abi::Str::new(event.runtime_version),
             error: event.error.map_or(abi::Str::EMPTY, abi::Str::new),
-            args: abi::StrList { ptr: std::ptr::without_provenance(args_at), len: args.len() },
-            metadata: abi::PairList { ptr: std::ptr::without_provenance(metadata_at), len: metadata.len() },
+            args,
+            metadata,
             time_unix_nanos: event.time_unix_nanos,
             duration_ms: event.duration_ms.unwrap_or_default(),
             exit_code: event.exit_code.unwrap_or_default(),
@@ -135,11 +164,7 @@ impl<'a> BatchWriter<'a> {
 }
 
 impl Parts {
-    fn finish(mut self, owner: Arc<dyn Owner>) -> Batch {
-        for event in &mut self.events {
-            event.args.ptr = self.strings[event.args.ptr.addr()..].as_ptr();
-            event.metadata.ptr = self.pairs[event.metadata.ptr.addr()..].as_ptr();
-        }
+    fn finish(self, owner: Arc<dyn Owner>) -> Batch {
         Batch {
             events: Arc::new(self.events),
             memory: Arc::new(Memory { _owner: owner, _strings: self.strings, _pairs: self.pairs }),
@@ -171,7 +196,8 @@ impl Batch {
     ) -> Result<Self, E> {
         // An `Arc` promises nothing about exclusive access when it moves, as a `Box` does, so views stay valid.
         let owner = Arc::new(owner);
-        let parts = Parts { events: Vec::with_capacity(events), strings: Vec::new(), pairs: Vec::new() };
+        let parts =
+            Parts { events: Vec::with_capacity(events), strings: Chunks::new(), pairs: Chunks::new() };
         let mut writer = BatchWriter { parts, borrowed: PhantomData };
         fill(&owner, &mut writer)?;
         let parts = writer.parts;
