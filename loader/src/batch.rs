@@ -10,7 +10,7 @@ use jackfield_plugin_api::{self as api, abi};
 /// Immutable events, with the memory that their text lies in. Cheap to clone.
 #[derive(Clone)]
 pub struct Batch {
-    events: Arc<Vec<abi::Event>>,
+    events: Arc<Views>,
     memory: Arc<Memory>,
 }
 
@@ -53,14 +53,16 @@ impl<T> Chunks<T> {
 trait Owner: Send {}
 impl<T: Send> Owner for T {}
 
-// SAFETY: the views point into `memory`, which is immutable while any clone lives: the owner is reachable by no one
-// but its drop, which `O: Send` allows on any thread.
-unsafe impl Send for Batch {}
-// SAFETY: as above; shared access reads the views alone.
-unsafe impl Sync for Batch {}
-// SAFETY: as for `Batch`.
+/// Views of events, into the memory of the batch that holds them.
+struct Views(Vec<abi::Event>);
+
+// SAFETY: a view is read and copied, never written through, and what it points to does not change while a batch lives.
+unsafe impl Send for Views {}
+// SAFETY: as above.
+unsafe impl Sync for Views {}
+// SAFETY: the owner is reachable by nobody but its drop, which `O: Send` allows on any thread; the lists are as `Views`.
 unsafe impl Send for Memory {}
-// SAFETY: as for `Batch`.
+// SAFETY: as above.
 unsafe impl Sync for Memory {}
 
 /// The fields of one event. `json` is the whole event on one line, without a line feed.
@@ -166,7 +168,7 @@ impl<'a> BatchWriter<'a> {
 impl Parts {
     fn finish(self, owner: Arc<dyn Owner>) -> Batch {
         Batch {
-            events: Arc::new(self.events),
+            events: Arc::new(Views(self.events)),
             memory: Arc::new(Memory { _owner: owner, _strings: self.strings, _pairs: self.pairs }),
         }
     }
@@ -207,20 +209,20 @@ impl Batch {
     /// Number of events.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.events.len()
+        self.events.0.len()
     }
 
     /// Whether there are no events.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty()
+        self.events.0.is_empty()
     }
 
     /// The events, for reading.
     #[must_use]
     pub fn view(&self) -> api::Batch<'_> {
         // SAFETY: every view came in through `push`, borrowed from the owner or the lists that `memory` keeps.
-        unsafe { api::Batch::from_events(&self.events) }
+        unsafe { api::Batch::from_events(&self.events.0) }
     }
 
     /// A batch of some of these events, in the order of `indexes`, that shares their memory.
@@ -230,7 +232,7 @@ impl Batch {
     #[must_use]
     pub fn select(&self, indexes: &[usize]) -> Self {
         Self {
-            events: Arc::new(indexes.iter().map(|&index| self.events[index]).collect()),
+            events: Arc::new(Views(indexes.iter().map(|&index| self.events.0[index]).collect())),
             memory: Arc::clone(&self.memory),
         }
     }
@@ -240,8 +242,8 @@ impl Batch {
         abi::Batch {
             size: size_of::<abi::Batch>() as u32,
             event_size: size_of::<abi::Event>() as u32,
-            events: self.events.as_ptr(),
-            len: self.events.len(),
+            events: self.events.0.as_ptr(),
+            len: self.events.0.len(),
             tables: abi::Tables::EMPTY,
         }
     }
