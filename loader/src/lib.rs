@@ -3,3 +3,27 @@
 //! A plugin passes through stages, each a module with its own error: `find` → `inspect` → `verify` → `load` → `check`,
 //! and every call of it through the `guard`.
 #![allow(unsafe_code, reason = "the boundary to foreign code: every crate above is spared it")]
+
+mod check;
+mod error;
+mod find;
+mod image;
+mod inspect;
+mod load;
+mod os;
+mod plugin;
+mod registry;
+mod text;
+mod verify;
+
+pub use crate::{
+    check::{CheckError, Layout},
+    error::Error,
+    find::{FindError, find, list},
+    image::ImageError,
+    inspect::{Endian, Format, InspectError, Inspection, Refusal, inspect_bytes, metadata},
+    load::LoadError,
+    plugin::{Candidate, Plugin, Verified, inspect},
+    registry::{DEFAULT_IMAGE_LIMIT, limit_loaded_images, loaded_images},
+    verify::{ParseTrustError, Trust, VerifyError},
+};

@@ -1,0 +1,218 @@
+//! What a loaded library exports: its descriptor and tables, field by field, before any of its functions is called.
+//!
+//! Fields are read through the raw pointer, each only after what vouches for it: the rest of a struct after its size, a
+//! function pointer as an integer first. What remains on trust is that the pointers of a library whose metadata and
+//! digest are right lead where they should: no check can tell.
+
+use std::{ffi::c_void, mem::offset_of};
+
+use jackfield_plugin_api::{
+    DIGEST,
+    abi::{ABI_MAJOR, BACKEND_SERIAL, BackendTable, Descriptor, MAGIC, Str, TABLE_BACKEND, TableEntry, Tables},
+    layout::{self, LayoutCheck},
+};
+
+use crate::{
+    inspect::{Inspection, SYMBOL, trim},
+    load::Library,
+    text,
+};
+
+/// Most tables that a descriptor may list.
+const TABLES_LIMIT: usize = 1024;
+
+/// Longest metadata in a descriptor, in bytes: what the section may hold and room for the NULs at its end.
+const METADATA_LIMIT: usize = 2 << 20;
+
+/// Flags of a backend table that this host knows.
+const KNOWN_FLAGS: u32 = BACKEND_SERIAL;
+
+/// How a plugin's tables were compared with the host's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Layout {
+    /// Every type was compared, field by field.
+    Compared,
+    /// By the digest of the surface alone: the plugin brings no layouts, or brings them in another form.
+    ByDigest,
+}
+
+/// What the guard needs of a checked library.
+pub(crate) struct Checked {
+    /// A copy, so that nothing the plugin does later changes it.
+    pub(crate) table: BackendTable,
+    pub(crate) layout: Layout,
+}
+
+/// Why a loaded library is no plugin that this host calls.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// The dynamic linker does not find the descriptor.
+    #[error("the dynamic linker finds no symbol `{SYMBOL}`: its vendor must export it")]
+    NoDescriptor,
+    /// A field is not what it must be.
+    #[error("{field}: expected {expected}, found {found}: the plugin is broken, its vendor must rebuild it")]
+    Field {
+        /// Which.
+        field: &'static str,
+        /// What it must be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// Descriptor and metadata section contradict each other.
+    #[error("its metadata section and its descriptor disagree on {what}: the plugin is broken, its vendor must rebuild it")]
+    Contradiction {
+        /// On what.
+        what: String,
+    },
+    /// Some type of the surface is laid out otherwise than the host's.
+    #[error("{summary}: rebuild the plugin with a released plugin API of ABI {ABI_MAJOR}")]
+    Layout {
+        /// The first difference.
+        summary: String,
+    },
+}
+
+fn field(field: &'static str, expected: impl ToString, found: impl ToString) -> CheckError {
+    CheckError::Field { field, expected: expected.to_string(), found: found.to_string() }
+}
+
+/// Checks the descriptor that `library` exports against what was inspected.
+pub(crate) fn check(library: &Library, inspection: &Inspection) -> Result<Checked, CheckError> {
+    // SAFETY: the symbol is only taken for an address here.
+    let symbol = unsafe { library.get::<*const c_void>(SYMBOL.as_bytes()) };
+    let descriptor = symbol.map_err(|_| CheckError::NoDescriptor)?.as_raw_ptr();
+    // SAFETY: the address of a symbol of a library that is never unmapped.
+    unsafe { check_descriptor(descriptor.cast_const().cast(), inspection) }
+}
+
+/// # Safety
+/// `descriptor` is null or the address of a symbol in a library that stays mapped, and what it leads to is what the
+/// contract says as far as this function can't tell.
+unsafe fn check_descriptor(descriptor: *const Descriptor, inspection: &Inspection) -> Result<Checked, CheckError> {
+    if descriptor.is_null() {
+        return Err(field("descriptor", "an address", "null"));
+    }
+    aligned("descriptor", descriptor)?;
+    // SAFETY: not null, aligned, and inside a mapped library; the first 24 bytes are the same in every version of the
+    // ABI, and the rest is read after its size is known.
+    let descriptor = unsafe {
+        let magic = (&raw const (*descriptor).magic).read();
+        if magic != MAGIC {
+            return Err(field("descriptor, magic", format_args!("{MAGIC:#018x}"), format_args!("{magic:#018x}")));
+        }
+        let major = (&raw const (*descriptor).abi_major).read();
+        if major != ABI_MAJOR {
+            return Err(field("descriptor, abi_major", ABI_MAJOR, major));
+        }
+        let size = (&raw const (*descriptor).size).read();
+        if size as usize != size_of::<Descriptor>() {
+            return Err(field("descriptor, size", size_of::<Descriptor>(), size));
+        }
+        descriptor.read()
+    };
+
+    let metadata = &inspection.metadata;
+    let text = format!("{:016x}", descriptor.digest);
+    if text != metadata.digest {
+        return Err(CheckError::Contradiction { what: format!("the digest ({} and {text})", metadata.digest) });
+    }
+    if descriptor.digest != DIGEST {
+        return Err(field("descriptor, digest", format_args!("{DIGEST:016x}"), text));
+    }
+    // SAFETY: the size is right, so the view is the one that the contract describes.
+    unsafe { check_metadata(descriptor.metadata, inspection) }?;
+    // SAFETY: as above.
+    let table = unsafe { check_tables(descriptor.tables) }?;
+
+    aligned("descriptor, layouts", descriptor.layouts.cast::<layout::Layouts>())?;
+    // SAFETY: from the descriptor of a library that stays mapped.
+    let layout = match unsafe { layout::check(descriptor.layouts) } {
+        LayoutCheck::Equal => Layout::Compared,
+        LayoutCheck::Different(report) => {
+            tracing::debug!(plugin = %metadata.name, "layouts differ:\n{report}");
+            return Err(CheckError::Layout { summary: condense(&report) });
+        }
+        _ => Layout::ByDigest,
+    };
+    Ok(Checked { table, layout })
+}
+
+/// # Safety
+/// `view` is of a descriptor of the right size.
+unsafe fn check_metadata(view: Str, inspection: &Inspection) -> Result<(), CheckError> {
+    if view.ptr.is_null() {
+        return Err(field("descriptor, metadata", "the metadata section", "null"));
+    }
+    if view.len < inspection.metadata_json.len() || view.len > METADATA_LIMIT {
+        return Err(CheckError::Contradiction {
+            what: format!("the metadata's length ({} and {} bytes)", inspection.metadata_json.len(), view.len),
+        });
+    }
+    // SAFETY: not null; the contract says `len` readable bytes, and `len` is that of the section up to its padding.
+    let bytes = unsafe { std::slice::from_raw_parts(view.ptr, view.len) };
+    if trim(bytes) != inspection.metadata_json.as_bytes() {
+        return Err(CheckError::Contradiction { what: "the metadata's text".to_owned() });
+    }
+    Ok(())
+}
+
+/// # Safety
+/// `tables` is of a descriptor of the right size.
+unsafe fn check_tables(tables: Tables) -> Result<BackendTable, CheckError> {
+    if tables.len > TABLES_LIMIT {
+        return Err(field("descriptor, tables", format_args!("at most {TABLES_LIMIT}"), tables.len));
+    }
+    if tables.ptr.is_null() && tables.len > 0 {
+        return Err(field("descriptor, tables", "an address", "null"));
+    }
+    aligned::<TableEntry>("descriptor, tables", tables.ptr)?;
+    // SAFETY: null, or `len` entries by the contract. Ids that are unknown here are left alone.
+    let table: *const BackendTable = unsafe { tables.find(TABLE_BACKEND) }.cast();
+    if table.is_null() {
+        return Err(field("table 1 (backend)", "an address", "none"));
+    }
+    aligned("table 1 (backend)", table)?;
+    // SAFETY: not null and aligned; each field is read as integers of its size, after the table's own.
+    unsafe {
+        let size = (&raw const (*table).size).read();
+        if size as usize != size_of::<BackendTable>() {
+            return Err(field("backend table, size", size_of::<BackendTable>(), size));
+        }
+        let flags = (&raw const (*table).flags).read();
+        if flags & !KNOWN_FLAGS != 0 {
+            return Err(field(
+                "backend table, flags",
+                format_args!("no bits but {KNOWN_FLAGS:#x}"),
+                format_args!("{flags:#x}"),
+            ));
+        }
+        for (name, offset) in [
+            ("backend table, open", offset_of!(BackendTable, open)),
+            ("backend table, send", offset_of!(BackendTable, send)),
+            ("backend table, close", offset_of!(BackendTable, close)),
+            ("backend table, free", offset_of!(BackendTable, free)),
+        ] {
+            // A null function pointer must not come to be one: that alone would be undefined.
+            if table.byte_add(offset).cast::<usize>().read() == 0 {
+                return Err(field(name, "a function", "null"));
+            }
+        }
+        Ok(table.read())
+    }
+}
+
+/// A null pointer is aligned.
+fn aligned<T>(name: &'static str, pointer: *const T) -> Result<(), CheckError> {
+    if pointer.is_aligned() {
+        return Ok(());
+    }
+    Err(field(name, format_args!("an address that {} divides", align_of::<T>()), format_args!("{pointer:p}")))
+}
+
+/// The first difference in a report of `abi_stable`.
+fn condense(report: &str) -> String {
+    text::one_line(report, 300)
+}
