@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use crate::{
-    check::CheckError, find::FindError, inspect::InspectError, load::LoadError, text::show, verify::VerifyError,
+    check::CheckError, find::FindError, inspect::InspectError, load::LoadError, text::show,
+    verify::VerifyError,
 };
 
 /// Why a plugin can't be had. Its `Display` is one line: stage, file, what is so, what was expected, what to do.

@@ -94,7 +94,9 @@ pub fn find(plugin: &str, search_path: &[PathBuf], base: &Path) -> Result<PathBu
     if is_path(plugin) {
         let path = base.join(expand(Path::new(plugin)));
         return match fs::symlink_metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::Find(FindError::NoFile { path })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(Error::Find(FindError::NoFile { path }))
+            }
             // Whatever else is wrong with it, the inspection explains.
             _ => Ok(path),
         };
@@ -113,7 +115,8 @@ pub fn find(plugin: &str, search_path: &[PathBuf], base: &Path) -> Result<PathBu
     }
 
     let nearest = most_similar(plugin, &list(&search_path));
-    let folders = search_path.into_iter().map(|folder| (state(&folder), folder)).map(|(s, f)| (f, s)).collect();
+    let folders =
+        search_path.into_iter().map(|folder| (state(&folder), folder)).map(|(s, f)| (f, s)).collect();
     Err(Error::Find(FindError::NotOnPath { plugin: plugin.to_owned(), folders, nearest }))
 }
 
@@ -142,7 +145,9 @@ pub fn list(search_path: &[PathBuf]) -> Vec<PathBuf> {
 fn is_path(plugin: &str) -> bool {
     plugin.contains(['/', MAIN_SEPARATOR])
         || plugin.contains(".so.")
-        || Path::new(plugin).extension().is_some_and(|e| EXTENSIONS.iter().any(|known| e.eq_ignore_ascii_case(known)))
+        || Path::new(plugin)
+            .extension()
+            .is_some_and(|e| EXTENSIONS.iter().any(|known| e.eq_ignore_ascii_case(known)))
 }
 
 /// `~/` at the start becomes the home folder.
@@ -212,20 +217,20 @@ mod tests {
     fn a_name_is_found_with_and_without_lib_and_with_underscores() {
         let dir = folder(&["librabbitmq.so", "plain.so", "libmy_sink.so"]);
         let path = [dir.path().to_owned()];
-        for (name, file) in [("rabbitmq", "librabbitmq.so"), ("plain", "plain.so"), ("my-sink", "libmy_sink.so")] {
+        for (name, file) in
+            [("rabbitmq", "librabbitmq.so"), ("plain", "plain.so"), ("my-sink", "libmy_sink.so")]
+        {
             assert_eq!(find(name, &path, Path::new("/")).unwrap(), dir.path().join(file));
         }
     }
 
     #[test]
     fn the_first_folder_wins_and_list_agrees_with_find() {
-        let (a, b) = (folder(&["x.so", "y-z.so"]), folder(&["libx.so", "liby_z.so", "libw.so", "note.txt", "x.dll"]));
+        let (a, b) =
+            (folder(&["x.so", "y-z.so"]), folder(&["libx.so", "liby_z.so", "libw.so", "note.txt", "x.dll"]));
         let path = [a.path().to_owned(), b.path().to_owned()];
         assert_eq!(find("x", &path, Path::new("/")).unwrap(), a.path().join("x.so"));
-        assert_eq!(
-            list(&path),
-            [b.path().join("libw.so"), a.path().join("x.so"), a.path().join("y-z.so")]
-        );
+        assert_eq!(list(&path), [b.path().join("libw.so"), a.path().join("x.so"), a.path().join("y-z.so")]);
         for file in list(&path) {
             assert_eq!(find(name_of(&file).unwrap().0, &path, Path::new("/")).unwrap(), file);
         }

@@ -23,7 +23,9 @@ pub enum LoadError {
         direct: bool,
     },
     /// The plugin was linked against a newer C library.
-    #[error("needs {version} of the C library, which is newer than this system's: get a build for an older system ({message})")]
+    #[error(
+        "needs {version} of the C library, which is newer than this system's: get a build for an older system ({message})"
+    )]
     LibcTooOld {
         /// The symbol version, such as `GLIBC_2.39`.
         version: String,
@@ -31,13 +33,17 @@ pub enum LoadError {
         message: String,
     },
     /// The room that the process reserves for thread-local variables is used up.
-    #[error("no room left for thread-local variables: start the tool with GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4096, or build the plugin without the initial-exec TLS model ({message})")]
+    #[error(
+        "no room left for thread-local variables: start the tool with GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4096, or build the plugin without the initial-exec TLS model ({message})"
+    )]
     StaticTls {
         /// What the dynamic linker says.
         message: String,
     },
     /// The plugin uses a symbol that no library defines.
-    #[error("uses a symbol that no library defines: its vendor must link it against the library that has it ({message})")]
+    #[error(
+        "uses a symbol that no library defines: its vendor must link it against the library that has it ({message})"
+    )]
     UndefinedSymbol {
         /// What the dynamic linker says.
         message: String,
@@ -111,7 +117,10 @@ mod tests {
         ] {
             assert_eq!(explain(message, &["libnope.so.1".to_owned()]), direct);
         }
-        assert!(line("libother.so: cannot open shared object file: x").contains("libother.so (through another library)"));
+        assert!(
+            line("libother.so: cannot open shared object file: x")
+                .contains("libother.so (through another library)")
+        );
     }
 
     #[test]

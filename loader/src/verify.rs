@@ -78,7 +78,9 @@ pub enum VerifyError {
         source: std::io::Error,
     },
     /// The policy is not to be had on this platform.
-    #[error("trust = \"owner\" is not available on this platform: set trust = \"any\" if the plugin folders are protected otherwise")]
+    #[error(
+        "trust = \"owner\" is not available on this platform: set trust = \"any\" if the plugin folders are protected otherwise"
+    )]
     Unsupported,
 }
 

@@ -23,7 +23,9 @@ pub enum InspectError {
         detail: String,
     },
     /// The format is right, but the file is not a dynamic library.
-    #[error("{what}, expected a dynamic library: link the plugin as one (Rust: crate-type = [\"cdylib\"], C: -shared)")]
+    #[error(
+        "{what}, expected a dynamic library: link the plugin as one (Rust: crate-type = [\"cdylib\"], C: -shared)"
+    )]
     NotDynamic {
         /// What it is.
         what: &'static str,
@@ -35,7 +37,9 @@ pub enum InspectError {
         format: Format,
     },
     /// The metadata is larger than a host reads.
-    #[error("metadata too large: {size} bytes, limit {limit}: shorten the description or the configuration's schema")]
+    #[error(
+        "metadata too large: {size} bytes, limit {limit}: shorten the description or the configuration's schema"
+    )]
     MetadataTooLarge {
         /// Its size in bytes.
         size: usize,
@@ -43,7 +47,9 @@ pub enum InspectError {
         limit: usize,
     },
     /// The metadata is no JSON object.
-    #[error("metadata is not a JSON object: {detail}, it starts with {start}: the plugin's vendor must correct it")]
+    #[error(
+        "metadata is not a JSON object: {detail}, it starts with {start}: the plugin's vendor must correct it"
+    )]
     MetadataNotJson {
         /// What the parser says.
         detail: String,
@@ -80,13 +86,17 @@ impl InspectError {
             return ImageError::Empty.into();
         }
         if library || mach_o {
-            return Self::Corrupt { detail: format!("starts like a library, {} bytes, and ends there", bytes.len()) };
+            return Self::Corrupt {
+                detail: format!("starts like a library, {} bytes, and ends there", bytes.len()),
+            };
         }
         if bytes.starts_with(b"!<arch>\n") || bytes.starts_with(b"!<thin>\n") {
             return Self::NotDynamic { what: "a static library (archive)" };
         }
         match object::FileKind::parse(bytes) {
-            Ok(object::FileKind::Coff | object::FileKind::CoffBig) => Self::NotDynamic { what: "an object file (COFF)" },
+            Ok(object::FileKind::Coff | object::FileKind::CoffBig) => {
+                Self::NotDynamic { what: "an object file (COFF)" }
+            }
             _ => Self::NotALibrary { what: describe(bytes) },
         }
     }

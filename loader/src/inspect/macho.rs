@@ -7,7 +7,8 @@ use object::{
 };
 
 use super::{
-    Endian, Facts, Format, InspectError, Inspection, NEEDED_LIMIT, SYMBOL, c_string, conclude, is_named, verdict,
+    Endian, Facts, Format, InspectError, Inspection, NEEDED_LIMIT, SYMBOL, c_string, conclude, is_named,
+    verdict,
 };
 
 /// Most slices of a fat file that are looked at. A Java class file starts with the same four bytes, and where a fat file
@@ -30,7 +31,8 @@ pub(super) fn fat<Fat: FatArch>(data: &[u8]) -> Result<Inspection, InspectError>
         Err(()) => return Err(InspectError::foreign(data)),
     };
     if header.nfat_arch.get(BigEndian) > SLICE_LIMIT {
-        let what = format!("a file that claims {} Mach-O slices, or a Java class", header.nfat_arch.get(BigEndian));
+        let what =
+            format!("a file that claims {} Mach-O slices, or a Java class", header.nfat_arch.get(BigEndian));
         return Err(InspectError::NotALibrary { what });
     }
     let file = MachOFatFile::<Fat>::parse(data).map_err(|e| InspectError::corrupt("fat header", e))?;
@@ -91,15 +93,18 @@ fn image<Mach: MachHeader<Endian = Endianness>>(data: &[u8]) -> Result<Facts<'_>
             if needed.len() < NEEDED_LIMIT {
                 let at = dylib.dylib.name.offset.get(endian) as usize;
                 let name = command.raw_data().get(at..).and_then(c_string);
-                needed.push(name.ok_or_else(|| InspectError::Corrupt { detail: "name of a needed library".into() })?);
+                needed.push(
+                    name.ok_or_else(|| InspectError::Corrupt { detail: "name of a needed library".into() })?,
+                );
             }
         } else if let Some(symtab) = command.symtab().map_err(corrupt)?
             && !symbols_seen
         {
             // An image has one; to look at the first alone keeps the work linear in the file's size.
             symbols_seen = true;
-            let table =
-                symtab.symbols::<Mach, _>(endian, data).map_err(|e| InspectError::corrupt("symbol table", e))?;
+            let table = symtab
+                .symbols::<Mach, _>(endian, data)
+                .map_err(|e| InspectError::corrupt("symbol table", e))?;
             let start = symtab.stroff.get(endian) as usize;
             let strings = start
                 .checked_add(symtab.strsize.get(endian) as usize)

@@ -88,7 +88,7 @@ pub enum Panic {
 }
 
 /// The members of `json`.
-pub(super) fn parse(json: &str) -> Result<Metadata, InspectError> {
+pub(crate) fn parse(json: &str) -> Result<Metadata, InspectError> {
     #[derive(Deserialize)]
     struct Format {
         format: u32,
@@ -230,7 +230,10 @@ mod tests {
             let mut value = good();
             value.as_object_mut().unwrap().remove(member);
             let line = error(&value);
-            assert!(line.starts_with("metadata, ") && line.contains(&format!("`{member}`")), "{member}: {line}");
+            assert!(
+                line.starts_with("metadata, ") && line.contains(&format!("`{member}`")),
+                "{member}: {line}"
+            );
             assert!(!line.contains('\n'));
         }
     }

@@ -177,7 +177,8 @@ fn conclude(facts: Facts<'_>, size: usize, slices: Vec<String>) -> Result<Inspec
 
 /// `section` without the NULs and white space at its end, which linkers and C strings leave there.
 pub(crate) fn trim(section: &[u8]) -> &[u8] {
-    let end = section.iter().rposition(|byte| *byte != 0 && !byte.is_ascii_whitespace()).map_or(0, |last| last + 1);
+    let end =
+        section.iter().rposition(|byte| *byte != 0 && !byte.is_ascii_whitespace()).map_or(0, |last| last + 1);
     &section[..end]
 }
 

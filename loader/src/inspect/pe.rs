@@ -11,7 +11,8 @@ use super::{Endian, Facts, Format, InspectError, NEEDED_LIMIT, SYMBOL, c_string,
 pub(super) fn facts<Pe: ImageNtHeaders>(data: &[u8]) -> Result<Facts<'_>, InspectError> {
     let dos = pe::ImageDosHeader::parse(data).map_err(|e| InspectError::corrupt("DOS header", e))?;
     let mut offset = dos.nt_headers_offset().into();
-    let (headers, directories) = Pe::parse(data, &mut offset).map_err(|e| InspectError::corrupt("headers", e))?;
+    let (headers, directories) =
+        Pe::parse(data, &mut offset).map_err(|e| InspectError::corrupt("headers", e))?;
     let file = headers.file_header();
     if file.characteristics.get(LE).0 & pe::IMAGE_FILE_DLL.0 == 0 {
         return Err(InspectError::NotDynamic { what: "an executable (PE)" });
@@ -23,11 +24,13 @@ pub(super) fn facts<Pe: ImageNtHeaders>(data: &[u8]) -> Result<Facts<'_>, Inspec
         metadata = Some(section.pe_data(data).map_err(|e| InspectError::corrupt("metadata section", e))?);
     }
 
-    let exports =
-        directories.export_table(data, &sections).map_err(|e| InspectError::corrupt("export directory", e))?;
+    let exports = directories
+        .export_table(data, &sections)
+        .map_err(|e| InspectError::corrupt("export directory", e))?;
     let exports_descriptor = match (&exports, directories.get(pe::IMAGE_DIRECTORY_ENTRY_EXPORT.into())) {
         (Some(exports), Some(directory)) => {
-            let strings = directory.data(data, &sections).map_err(|e| InspectError::corrupt("export directory", e))?;
+            let strings =
+                directory.data(data, &sections).map_err(|e| InspectError::corrupt("export directory", e))?;
             exports_name(exports, strings, directory.virtual_address.get(LE))
         }
         _ => false,
@@ -52,7 +55,9 @@ pub(super) fn facts<Pe: ImageNtHeaders>(data: &[u8]) -> Result<Facts<'_>, Inspec
 fn exports_name(exports: &ExportTable<'_>, strings: &[u8], base: u32) -> bool {
     exports.name_iter().any(|(pointer, index)| {
         is_named(strings, pointer.wrapping_sub(base).into(), SYMBOL)
-            && exports.address_by_index(index).is_ok_and(|address| address != 0 && !exports.is_forward(address))
+            && exports
+                .address_by_index(index)
+                .is_ok_and(|address| address != 0 && !exports.is_forward(address))
     })
 }
 

@@ -30,7 +30,9 @@ pub enum Refusal {
         found: u32,
     },
     /// It was built against another surface under the same version, such as a version before its release.
-    #[error("expected surface digest {expected}, found {found}: rebuild the plugin with a released plugin API of ABI {ABI_MAJOR}")]
+    #[error(
+        "expected surface digest {expected}, found {found}: rebuild the plugin with a released plugin API of ABI {ABI_MAJOR}"
+    )]
     Digest {
         /// This host's, 16 hexadecimal digits.
         expected: String,
@@ -44,10 +46,15 @@ pub enum Refusal {
         missing: Vec<String>,
     },
     /// The library does not export its descriptor.
-    #[error("no exported symbol {}: the plugin was linked without its descriptor; its vendor must export it", symbol())]
+    #[error(
+        "no exported symbol {}: the plugin was linked without its descriptor; its vendor must export it",
+        symbol()
+    )]
     NoDescriptor,
     /// A panic in it would end the host's process.
-    #[error("built with panic = \"abort\", which loads only with process isolation, and this version has none: get a build with panic = \"unwind\"")]
+    #[error(
+        "built with panic = \"abort\", which loads only with process isolation, and this version has none: get a build with panic = \"unwind\""
+    )]
     PanicAborts,
 }
 
@@ -121,7 +128,8 @@ const HOST_ENDIAN: Endian = if cfg!(target_endian = "big") { Endian::Big } else 
 
 /// A platform in words; byte order and width are said where the architecture's name leaves them open.
 fn platform(arch: &str, os: &str, format: Format, bits: u8, endian: Endian) -> String {
-    let usual_bits = if matches!(arch, "x86" | "arm" | "mips" | "powerpc" | "sparc" | "riscv32") { 32 } else { 64 };
+    let usual_bits =
+        if matches!(arch, "x86" | "arm" | "mips" | "powerpc" | "sparc" | "riscv32") { 32 } else { 64 };
     let usual_endian =
         if matches!(arch, "s390x" | "sparc" | "sparc64") { Endian::Big } else { Endian::Little };
     let mut detail = format.to_string();
@@ -222,7 +230,13 @@ mod tests {
     #[test]
     fn width_and_byte_order_are_said_where_the_name_leaves_them_open() {
         assert_eq!(platform("x86_64", "Linux", Format::Elf, 64, Endian::Little), "x86_64 Linux (ELF)");
-        assert_eq!(platform("x86_64", "Linux", Format::Elf, 32, Endian::Little), "x86_64 Linux (ELF, 32-bit)");
-        assert_eq!(platform("powerpc64", "Linux", Format::Elf, 64, Endian::Big), "powerpc64 Linux (ELF, big-endian)");
+        assert_eq!(
+            platform("x86_64", "Linux", Format::Elf, 32, Endian::Little),
+            "x86_64 Linux (ELF, 32-bit)"
+        );
+        assert_eq!(
+            platform("powerpc64", "Linux", Format::Elf, 64, Endian::Big),
+            "powerpc64 Linux (ELF, big-endian)"
+        );
     }
 }

@@ -29,7 +29,8 @@ pub(crate) struct Content {
 
 /// Copies an open file of about `size` bytes that was found under `path`.
 pub(crate) fn copy(file: &File, path: &Path, _size: u64) -> Result<Content, ImageError> {
-    let mut memfd = memfd(path.file_name().unwrap_or(OsStr::new("plugin"))).map_err(ImageError::io("create a memfd"))?;
+    let mut memfd =
+        memfd(path.file_name().unwrap_or(OsStr::new("plugin"))).map_err(ImageError::io("create a memfd"))?;
     // The limit is one more than what is accepted, so that a file that grows meanwhile is noticed by the caller.
     io::copy(&mut file.take(SIZE_LIMIT + 1), &mut memfd).map_err(ImageError::io("read"))?;
     fcntl_add_seals(&memfd, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)
@@ -66,12 +67,15 @@ impl Content {
         let memfd = format!("/proc/self/fd/{}", self.memfd.as_raw_fd());
         // SAFETY: RTLD_NOLOAD runs no code of the library: either it is loaded already or nothing happens.
         if unsafe { Library::open(Some(&memfd), RTLD_NOLOAD | RTLD_NOW) }.is_ok() {
-            return Err(format!("{memfd} is already loaded: something else in this process has loaded a library from a file descriptor and closed it"));
+            return Err(format!(
+                "{memfd} is already loaded: something else in this process has loaded a library from a file descriptor and closed it"
+            ));
         }
         // SAFETY: runs the library's static constructors. The caller has inspected and verified these very bytes, and
         // accepts that the code of a trusted plugin runs here.
         unsafe { Library::open(Some(&memfd), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {
-            let message = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            let message =
+                std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
             message.replace(&memfd, &text::show(&self.path))
         })
     }

@@ -35,15 +35,11 @@ pub(crate) fn open(real: &Path) -> Result<Handles, ImageError> {
     let before =
         statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|e| ImageError::io("examine")(e.into()))?;
     if FileType::from_raw_mode(before.st_mode) != FileType::RegularFile {
-        let found = fs::symlink_metadata(real).map_or("no regular file", |metadata| image::kind(metadata.file_type()));
+        let found = fs::symlink_metadata(real)
+            .map_or("no regular file", |metadata| image::kind(metadata.file_type()));
         return Err(ImageError::NotAFile { found });
     }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = openat(&folder, name, flags, Mode::empty()).map_err(|e| ImageError::io("open")(e.into()))?;
-    Ok(Handles {
-        file: file.into(),
-        folder,
-        file_path: real.to_owned(),
-        folder_path: folder_path.to_owned(),
-    })
+    Ok(Handles { file: file.into(), folder, file_path: real.to_owned(), folder_path: folder_path.to_owned() })
 }
