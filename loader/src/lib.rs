@@ -6,18 +6,34 @@
 
 mod backend;
 mod batch;
+mod check;
 mod error;
+mod find;
 mod guard;
 mod host;
+mod image;
+mod inspect;
+mod load;
 mod log;
+mod os;
 mod plugin;
+mod registry;
+mod text;
+mod verify;
 
 pub use jackfield_plugin_api as plugin_api;
 
 pub use crate::{
     backend::{Backend, BackendOptions, CloseError, OpenError},
     batch::{Batch, BatchWriter, EventFields},
+    check::{CheckError, Layout},
     error::Error,
+    find::{FindError, find, list},
     guard::{Backoff, CloseFailure, Failure, Latency, OpenFailure, Report, Stats},
-    plugin::Plugin,
+    image::ImageError,
+    inspect::{Endian, Format, InspectError, Inspection, Refusal, inspect_bytes, metadata},
+    load::LoadError,
+    plugin::{Candidate, Plugin, Verified, inspect},
+    registry::{DEFAULT_IMAGE_LIMIT, limit_loaded_images, loaded_images},
+    verify::{ParseTrustError, Trust, VerifyError},
 };
