@@ -1,0 +1,4 @@
+//! The end-to-end tests: real libraries, built by the harness of this package. One binary, so that a run ends with one
+//! summary.
+
+mod fixtures;
