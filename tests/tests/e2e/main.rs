@@ -2,3 +2,5 @@
 //! summary.
 
 mod fixtures;
+mod plugins;
+mod verdicts;
