@@ -6,7 +6,7 @@ use std::{
         Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::Waker,
     time::Instant,
 };
 
@@ -109,13 +109,14 @@ impl CallState {
     }
 
     /// The non-blocking form of [`wait`](Self::wait); the deadline is the caller's to watch.
-    pub(super) fn poll(&self, context: &Context<'_>) -> Poll<Ended> {
+    #[cfg(feature = "tokio")]
+    pub(super) fn poll(&self, context: &std::task::Context<'_>) -> std::task::Poll<Ended> {
         let mut progress = self.lock();
         if let Some(ended) = Self::take(&mut progress) {
-            return Poll::Ready(ended);
+            return std::task::Poll::Ready(ended);
         }
         progress.waker = Some(context.waker().clone());
-        Poll::Pending
+        std::task::Poll::Pending
     }
 
     /// Stops waiting.

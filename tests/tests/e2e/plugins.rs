@@ -7,11 +7,23 @@ use std::{
     time::Duration,
 };
 
-use jackfield_loader::{Backend, BackendOptions};
+use jackfield_loader::{Backend, BackendOptions, Batch, EventFields};
 use jackfield_plugin_api::Outcome;
 use jackfield_tests::plugin;
 
-use crate::verdicts::{batch, load};
+use crate::common::load;
+
+/// A batch with an event for each of `lines`.
+fn batch(lines: &[&str]) -> Batch {
+    let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+    Batch::build(lines, |lines, batch| {
+        for json in lines {
+            batch.push(&EventFields { json, ..EventFields::default() });
+        }
+        Ok::<_, std::convert::Infallible>(())
+    })
+    .expect("infallible")
+}
 
 fn open(name: &str, config: &str) -> Result<Backend, jackfield_loader::Error> {
     Backend::open(&load(&plugin(name)), &BackendOptions::new(name).config(config))
