@@ -5,5 +5,6 @@ mod behaviour;
 mod common;
 mod fixtures;
 mod logs;
+mod plugins;
 mod refusals;
 mod skew;
