@@ -4,6 +4,7 @@ use std::{
     fs,
     io::Write as _,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -21,15 +22,18 @@ const COPIES: usize = 31;
 /// Size of the large plugin, in bytes: about that of one with tokio and rustls in it.
 const LARGE: usize = 6 << 20;
 
-/// Copies of the plugin that differ in bytes that no one looks at, so that each is loaded for itself.
+/// Copies of the plugin that differ in length, by bytes that no one looks at, so that each is loaded for itself.
 fn copies(folder: &Path, original: &Path, size: usize, kind: &str) -> Vec<PathBuf> {
     let bytes = fs::read(original).expect("readable");
-    let padding = vec![0xA5; size.saturating_sub(bytes.len() + 8)];
+    // Loaded copies of other kinds have other lengths, too.
+    static LONGER: AtomicUsize = AtomicUsize::new(1);
     (0..COPIES)
         .map(|number| {
+            let longer = LONGER.fetch_add(1, Ordering::Relaxed);
+            let padding = vec![0xA5; size.saturating_sub(bytes.len()) + longer];
             let path = folder.join(format!("lib{kind}{number}.so"));
             let mut file = fs::File::create(&path).expect("writable");
-            for part in [&bytes[..], &padding, &(number as u64).to_le_bytes(), kind.as_bytes()] {
+            for part in [&bytes, &padding] {
                 file.write_all(part).expect("writable");
             }
             path
