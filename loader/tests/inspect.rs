@@ -8,9 +8,20 @@ use std::{fs, path::Path, process::Command};
 use common::{CPU_ARM64, CPU_X86_64, Foreign, Plugin, cc, fat, folder, run};
 use jackfield_loader::{Endian, Format, Inspection, Refusal, inspect, inspect_bytes};
 
-fn check(path: &Path, format: Format, os: &str, arch: &str, bits: u8, endian: Endian, needed: &[&str]) -> Inspection {
+fn check(
+    path: &Path,
+    format: Format,
+    os: &str,
+    arch: &str,
+    bits: u8,
+    endian: Endian,
+    needed: &[&str],
+) -> Inspection {
     let found = inspect(path).unwrap();
-    assert_eq!((found.format, found.os, found.arch.as_str(), found.bits, found.endian), (format, os, arch, bits, endian));
+    assert_eq!(
+        (found.format, found.os, found.arch.as_str(), found.bits, found.endian),
+        (format, os, arch, bits, endian)
+    );
     assert_eq!(found.needed, needed, "{arch}");
     assert_eq!(found.size, fs::metadata(path).unwrap().len());
     assert!(found.exports_descriptor, "{arch}");
@@ -121,8 +132,12 @@ fn what_is_no_dynamic_library_is_told_apart() {
     cc(main, &at("object.o"), &["-c"]);
     run(Command::new("ar").arg("rcs").args([at("archive.a"), at("object.o")]));
     run(Command::new("x86_64-w64-mingw32-gcc").arg("-o").args([at("program.exe"), at("exe.c")]));
-    run(Command::new("clang").args(["-target", "arm64-apple-macos11", "-c", "-o"]).args([at("mac.o"), at("exe.c")]));
-    run(Command::new("clang").args(["-target", "x86_64-pc-windows-msvc", "-c", "-o"]).args([at("win.obj"), at("exe.c")]));
+    run(Command::new("clang")
+        .args(["-target", "arm64-apple-macos11", "-c", "-o"])
+        .args([at("mac.o"), at("exe.c")]));
+    run(Command::new("clang")
+        .args(["-target", "x86_64-pc-windows-msvc", "-c", "-o"])
+        .args([at("win.obj"), at("exe.c")]));
     fs::write(at("text.so"), "/* GNU ld script */\nINPUT(libx.so.1)\n").unwrap();
     fs::write(at("bytes.so"), [0, 1, 2, 3, 0xff, 0xfe]).unwrap();
     for (file, said) in [
@@ -149,12 +164,20 @@ fn a_library_that_is_no_plugin_and_a_plugin_with_bad_metadata_are_explained() {
     let folder = folder();
     let build = |plugin: Plugin| inspect(&plugin.build(folder.path(), "libx.so")).unwrap_err().to_string();
     let line = build(Plugin::new("x").define("NO_METADATA", 1));
-    assert!(line.ends_with("not a Jackfield plugin: a dynamic library without a section .jackfield"), "{line}");
+    assert!(
+        line.ends_with("not a Jackfield plugin: a dynamic library without a section .jackfield"),
+        "{line}"
+    );
     let line = build(Plugin::new("x").section("name = \"x\""));
-    assert!(line.contains("metadata is not a JSON object: ") && line.contains("it starts with \"name = "), "{line}");
+    assert!(
+        line.contains("metadata is not a JSON object: ") && line.contains("it starts with \"name = "),
+        "{line}"
+    );
     let line = build(Plugin::new("x").metadata(|m| drop(m.as_object_mut().unwrap().remove("vendor"))));
     assert!(line.contains("missing field `vendor`"), "{line}");
-    let line = build(Plugin::new("x").metadata(|m| m["description"] = "x".repeat(1 << 20).into()).in_file(folder.path()));
+    let line = build(
+        Plugin::new("x").metadata(|m| m["description"] = "x".repeat(1 << 20).into()).in_file(folder.path()),
+    );
     assert!(line.contains("metadata too large: ") && line.contains("limit 1048576"), "{line}");
 }
 
@@ -173,11 +196,13 @@ fn a_library_cut_off_anywhere_is_an_error_and_its_headers_say_it_is_damaged() {
 #[test]
 fn facts_of_a_plugin_that_no_host_of_this_version_loads_are_still_shown() {
     let folder = folder();
-    let verdict = |plugin: Plugin| inspect(&plugin.build(folder.path(), "libx.so")).unwrap().verdict().unwrap_err();
+    let verdict =
+        |plugin: Plugin| inspect(&plugin.build(folder.path(), "libx.so")).unwrap().verdict().unwrap_err();
     let tomorrow = verdict(Plugin::new("x").metadata(|m| m["abi"]["major"] = 2.into()));
     assert_eq!(tomorrow, Refusal::Abi { expected: 1, found: 2 });
     assert_eq!(verdict(Plugin::new("x").define("NO_SYMBOL", 1)), Refusal::NoDescriptor);
     assert_eq!(verdict(Plugin::new("x").metadata(|m| m["panic"] = "abort".into())), Refusal::PanicAborts);
-    let refusal = verdict(Plugin::new("x").metadata(|m| m["requires"] = serde_json::json!(["log", "teleport"])));
+    let refusal =
+        verdict(Plugin::new("x").metadata(|m| m["requires"] = serde_json::json!(["log", "teleport"])));
     assert_eq!(refusal, Refusal::Capabilities { missing: vec!["teleport".to_owned()] });
 }

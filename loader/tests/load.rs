@@ -117,7 +117,8 @@ fn nothing_of_a_plugin_runs_by_inspection_or_before_a_refusal_and_it_runs_when_i
     build(Fixture::new("m"));
     let bytes = fs::read(&path).unwrap();
     let mut foreign = bytes.clone();
-    foreign[18..20].copy_from_slice(&if cfg!(target_arch = "aarch64") { 62u16 } else { 183u16 }.to_le_bytes());
+    foreign[18..20]
+        .copy_from_slice(&if cfg!(target_arch = "aarch64") { 62u16 } else { 183u16 }.to_le_bytes());
     fs::write(&path, &foreign).unwrap();
     assert!(refusal(&path).contains("a library for "), "{}", refusal(&path));
     unmarked("another architecture");
@@ -136,15 +137,24 @@ fn nothing_of_a_plugin_runs_by_inspection_or_before_a_refusal_and_it_runs_when_i
     let verified = candidate.verify(Trust::Owner).unwrap();
     unmarked("verified");
     load_verified(verified).unwrap();
-    assert!(mark.exists(), "the constructor of a plugin that is loaded runs, so the marks above mean something");
+    assert!(
+        mark.exists(),
+        "the constructor of a plugin that is loaded runs, so the marks above mean something"
+    );
 }
 
 #[test]
 fn a_descriptor_that_lies_is_refused_after_loading() {
     let folder = folder();
     for (number, (fixture, said)) in [
-        (Fixture::new("d").define("DIGEST", "42"), "its metadata section and its descriptor disagree on the digest"),
-        (Fixture::new("d").define("MAGIC", "42"), "descriptor, magic: expected 0x00444c464b43414a, found 0x000000000000002a"),
+        (
+            Fixture::new("d").define("DIGEST", "42"),
+            "its metadata section and its descriptor disagree on the digest",
+        ),
+        (
+            Fixture::new("d").define("MAGIC", "42"),
+            "descriptor, magic: expected 0x00444c464b43414a, found 0x000000000000002a",
+        ),
         (Fixture::new("d").define("MAJOR", "2"), "descriptor, abi_major: expected 1, found 2"),
         (Fixture::new("d").define("FLAGS", "8"), "backend table, flags: expected no bits but 0x1, found 0x8"),
         (Fixture::new("d").define("NULL_SEND", "1"), "backend table, send: expected a function, found null"),
@@ -156,7 +166,10 @@ fn a_descriptor_that_lies_is_refused_after_loading() {
         let path = fixture.build(folder.path(), &format!("lib{number}.so"));
         for _ in 0..2 {
             let line = refusal(&path);
-            assert!(line.starts_with(&format!("check: {}: ", path.display())) && line.contains(said), "{line}");
+            assert!(
+                line.starts_with(&format!("check: {}: ", path.display())) && line.contains(said),
+                "{line}"
+            );
         }
     }
 }
@@ -166,7 +179,8 @@ fn a_missing_library_is_named_with_what_to_do() {
     let folder = folder();
     let dependency = folder.path().join("libnope.so.1");
     cc("int nope(void) { return 0; }", &dependency, &["-shared", "-Wl,-soname,libnope.so.1"]);
-    let path = Fixture::new("needy").define("CALLS", "nope").library(&dependency).build(folder.path(), "libx.so");
+    let path =
+        Fixture::new("needy").define("CALLS", "nope").library(&dependency).build(folder.path(), "libx.so");
     assert!(inspect(&path).unwrap().needed.contains(&"libnope.so.1".to_owned()));
     let error = load(&path).unwrap_err();
     let Error::Load { source, .. } = &error else { panic!("{error}") };
@@ -195,7 +209,10 @@ fn a_plugin_without_room_for_its_thread_local_variables_is_explained() {
     let folder = folder();
     let path = Fixture::new("tls").define("BIG_TLS", 1).build(folder.path(), "libx.so");
     let line = refusal(&path);
-    assert!(line.contains("no room left for thread-local variables") && line.contains("GLIBC_TUNABLES"), "{line}");
+    assert!(
+        line.contains("no room left for thread-local variables") && line.contains("GLIBC_TUNABLES"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -249,7 +266,6 @@ fn a_failed_load_is_not_counted() {
     assert_eq!(loaded_images(), before);
 }
 
-
 #[test]
 fn a_file_or_folder_of_another_user_is_refused() {
     if !rustix::process::geteuid().is_root() {
@@ -271,7 +287,10 @@ fn a_file_or_folder_of_another_user_is_refused() {
     chown(folder.path(), Some(12_345), None).unwrap();
     let line = refusal(&path);
     let real_folder = real.parent().unwrap().display();
-    assert_eq!(line, format!("verify: {real_folder} must be owned by root, it is owned by uid 12345: chown it"));
+    assert_eq!(
+        line,
+        format!("verify: {real_folder} must be owned by root, it is owned by uid 12345: chown it")
+    );
     Candidate::open(&path).unwrap().allowed_by(Trust::Any).unwrap();
 }
 

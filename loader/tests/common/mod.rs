@@ -105,7 +105,17 @@ impl Foreign {
     fn object(&self, target: &str, folder: &Path) -> PathBuf {
         let object = folder.join(format!("{target}.o"));
         run(Command::new("clang")
-            .args(["-target", target, "-std=gnu11", "-O1", "-ffreestanding", "-fPIC", "-fvisibility=hidden", "-c", "-o"])
+            .args([
+                "-target",
+                target,
+                "-std=gnu11",
+                "-O1",
+                "-ffreestanding",
+                "-fPIC",
+                "-fvisibility=hidden",
+                "-c",
+                "-o",
+            ])
             .arg(&object)
             .args(common_arguments(&self.metadata)));
         object
@@ -115,9 +125,16 @@ impl Foreign {
     pub(crate) fn elf(&self, target: &str, folder: &Path) -> PathBuf {
         let object = self.object(target, folder);
         let dependency = folder.join(format!("{target}-dep.so"));
-        run(tool("ld.lld").args(["-shared", "-s", "-soname", "libdep.so.1", "-o"]).arg(&dependency).arg(&object));
+        run(tool("ld.lld")
+            .args(["-shared", "-s", "-soname", "libdep.so.1", "-o"])
+            .arg(&dependency)
+            .arg(&object));
         let library = folder.join(format!("{target}.so"));
-        run(tool("ld.lld").args(["-shared", "-s", "--no-as-needed", "-o"]).args([&library, &object, &dependency]));
+        run(tool("ld.lld").args(["-shared", "-s", "--no-as-needed", "-o"]).args([
+            &library,
+            &object,
+            &dependency,
+        ]));
         library
     }
 
@@ -136,11 +153,22 @@ impl Foreign {
     pub(crate) fn msvc(&self, arch: &str, folder: &Path) -> PathBuf {
         let object = folder.join(format!("{arch}.obj"));
         run(Command::new("clang")
-            .args(["-target", &format!("{arch}-pc-windows-msvc"), "-std=gnu11", "-O1", "-ffreestanding", "-c", "-o"])
+            .args([
+                "-target",
+                &format!("{arch}-pc-windows-msvc"),
+                "-std=gnu11",
+                "-O1",
+                "-ffreestanding",
+                "-c",
+                "-o",
+            ])
             .arg(&object)
             .args(common_arguments(&self.metadata)));
         let library = folder.join(format!("{arch}.dll"));
-        run(tool("lld-link").args(["/dll", "/noentry"]).arg(format!("/out:{}", library.display())).arg(&object));
+        run(tool("lld-link")
+            .args(["/dll", "/noentry"])
+            .arg(format!("/out:{}", library.display()))
+            .arg(&object));
         library
     }
 
@@ -171,7 +199,10 @@ pub(crate) fn fat(slices: &[(u32, &[u8])], wide: bool) -> Vec<u8> {
             file.extend([(offset as u64).to_be_bytes(), (slice.len() as u64).to_be_bytes()].concat());
             file.extend([14u32.to_be_bytes(), 0u32.to_be_bytes()].concat());
         } else {
-            file.extend([(offset as u32).to_be_bytes(), (slice.len() as u32).to_be_bytes(), 14u32.to_be_bytes()].concat());
+            file.extend(
+                [(offset as u32).to_be_bytes(), (slice.len() as u32).to_be_bytes(), 14u32.to_be_bytes()]
+                    .concat(),
+            );
         }
         offset = (offset + slice.len()).next_multiple_of(ALIGN);
     }
@@ -213,7 +244,8 @@ fn c_string(text: &str) -> String {
 pub(crate) fn tool(name: &str) -> Command {
     let versions = (11..30).rev().map(|version| format!("{name}-{version}"));
     let found = std::iter::once(name.to_owned()).chain(versions).find(|name| {
-        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|path| path.join(name).exists())
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+            .any(|path| path.join(name).exists())
     });
     Command::new(found.unwrap_or_else(|| name.to_owned()))
 }
@@ -236,7 +268,8 @@ pub(crate) fn run(command: &mut Command) {
 pub(crate) fn cc(code: &str, output: &Path, arguments: &[&str]) {
     let source = output.with_extension("c");
     fs::write(&source, code).unwrap();
-    run(Command::new("cc").args(["-fPIC", "-o"]).args([output.as_os_str(), source.as_os_str()]).args(
-        arguments.iter().map(OsStr::new),
-    ));
+    run(Command::new("cc")
+        .args(["-fPIC", "-o"])
+        .args([output.as_os_str(), source.as_os_str()])
+        .args(arguments.iter().map(OsStr::new)));
 }
