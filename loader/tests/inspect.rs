@@ -1,4 +1,5 @@
 //! What is found in real libraries of every format, on whatever platform this runs.
+#![allow(clippy::unwrap_used, reason = "a test helper that fails fails the test")]
 #![cfg(unix)]
 
 mod common;
