@@ -206,9 +206,9 @@ mod tests {
     use super::*;
 
     fn folder(files: &[&str]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a folder");
         for file in files {
-            fs::write(folder.path().join(file), "").unwrap();
+            fs::write(folder.path().join(file), "").expect("a file");
         }
         folder
     }
