@@ -19,9 +19,11 @@ mod verify;
 pub use crate::{
     check::{CheckError, Layout},
     error::Error,
-    find::{FindError, find, list},
+    find::{FindError, FolderState, find, list},
     image::ImageError,
-    inspect::{Endian, Format, InspectError, Inspection, Refusal, inspect_bytes, metadata},
+    inspect::{
+        Abi, Endian, Format, InspectError, Inspection, Metadata, PanicStrategy, Refusal, inspect_bytes,
+    },
     load::LoadError,
     plugin::{Candidate, Plugin, Verified, inspect},
     registry::{DEFAULT_IMAGE_LIMIT, limit_loaded_images, loaded_images},
