@@ -3,7 +3,12 @@
 use std::path::PathBuf;
 
 use crate::{
-    check::CheckError, find::FindError, inspect::InspectError, load::LoadError, text::show,
+    backend::{CloseError, OpenError},
+    check::CheckError,
+    find::FindError,
+    inspect::InspectError,
+    load::LoadError,
+    text::show,
     verify::VerifyError,
 };
 
@@ -47,4 +52,10 @@ pub enum Error {
         /// Why.
         source: CheckError,
     },
+    /// The plugin is loaded, and its backend does not open.
+    #[error("open: {0}")]
+    Open(#[source] OpenError),
+    /// The backend is closed, but something may not have been flushed or freed.
+    #[error("close: {0}")]
+    Close(#[source] CloseError),
 }

@@ -4,22 +4,32 @@
 //! and every call of it through the `guard`.
 #![allow(unsafe_code, reason = "the boundary to foreign code: every crate above is spared it")]
 
+mod backend;
+mod batch;
 mod check;
 mod error;
 mod find;
+mod guard;
+mod host;
 mod image;
 mod inspect;
 mod load;
+mod log;
 mod os;
 mod plugin;
 mod registry;
 mod text;
 mod verify;
 
+pub use jackfield_plugin_api as plugin_api;
+
 pub use crate::{
+    backend::{Backend, BackendOptions, CloseError, OpenError},
+    batch::{Batch, BatchWriter, EventFields},
     check::{CheckError, Layout},
     error::Error,
     find::{FindError, FolderState, find, list},
+    guard::{Backoff, CloseFailure, Failure, Latency, OpenFailure, Report, Stats},
     image::ImageError,
     inspect::{
         Abi, Endian, Format, InspectError, Inspection, Metadata, PanicStrategy, Refusal, inspect_bytes,

@@ -127,7 +127,6 @@ impl Plugin {
     }
 
     /// The backend's functions.
-    #[allow(dead_code, reason = "the guard is its only caller")]
     pub(crate) fn backend_table(&self) -> &'static BackendTable {
         &self.0.checked.table
     }

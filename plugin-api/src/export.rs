@@ -31,14 +31,27 @@ pub struct Shared<T>(pub T);
 // SAFETY: made by `export!` alone, of tables that are never written and lead to nothing but other statics.
 unsafe impl<T> Sync for Shared<T> {}
 
-/// The backend table of `B`.
+/// The backend table of `B` in a library of its own.
 #[doc(hidden)]
 #[must_use]
 pub const fn table<B: Backend>() -> BackendTable {
+    table_with::<B>(open_in_library::<B>)
+}
+
+/// The backend table of `B` in the host's own program, whose `tracing` and panic hook are left alone.
+#[doc(hidden)]
+#[must_use]
+pub const fn static_table<B: Backend>() -> BackendTable {
+    table_with::<B>(open::<B>)
+}
+
+type Open = unsafe extern "C" fn(*const abi::Host, Str, *const abi::Call, *mut *mut abi::Instance) -> Status;
+
+const fn table_with<B: Backend>(open: Open) -> BackendTable {
     BackendTable {
         size: size_of::<BackendTable>() as u32,
         flags: if B::SERIAL { abi::BACKEND_SERIAL } else { 0 },
-        open: open::<B>,
+        open,
         send: send::<B>,
         close: close::<B>,
         free: free::<B>,
@@ -73,8 +86,6 @@ unsafe extern "C" fn open<B: Backend>(
     let (Some(host), Some(call), Ok(config), false) = (host, call, config, out.is_null()) else {
         return abi::STATUS_INVALID_ARGUMENT;
     };
-    install_panic_hook();
-    log::install(host);
     guard(&call, || {
         let backend = B::open(config::parse(config)?, host, &call)?;
         let instance = Box::new(Instance { backend, closed: AtomicBool::new(false) });
@@ -82,6 +93,22 @@ unsafe extern "C" fn open<B: Backend>(
         unsafe { out.write(Box::into_raw(instance).cast()) };
         Ok(())
     })
+}
+
+/// [`open`] for a library that has a `tracing` and a panic hook of its own.
+unsafe extern "C" fn open_in_library<B: Backend>(
+    host: *const abi::Host,
+    config: Str,
+    call: *const abi::Call,
+    out: *mut *mut abi::Instance,
+) -> Status {
+    install_panic_hook();
+    // SAFETY: the contract of `BackendTable::open`: a host that lives as long as the process.
+    if let Some(host) = unsafe { Host::from_abi(host) } {
+        log::install(host);
+    }
+    // SAFETY: the same contract, passed on.
+    unsafe { open::<B>(host, config, call, out) }
 }
 
 unsafe extern "C" fn send<B: Backend>(

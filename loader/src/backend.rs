@@ -1,0 +1,273 @@
+//! A backend that is ready for events: a guarded plugin, or the noop that stands in for one.
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use jackfield_plugin_api::{Backend as PluginBackend, abi::BackendTable, export};
+
+use crate::{
+    batch::Batch,
+    error::Error,
+    guard::{Backoff, CloseFailure, Lane, LaneConfig, OpenFailure, Report, Stats},
+    host::HostHandle,
+    plugin::Plugin,
+};
+
+/// How a backend is opened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct BackendOptions {
+    /// What the backend is called in reports, logs and thread names.
+    pub name: String,
+    /// Its configuration: a JSON object.
+    pub config: String,
+    /// Deadline of `open`, and of every `send` that names none. 5 s unless set.
+    pub timeout: Duration,
+    /// How many calls may be inside the plugin at once, unless it is serial. 4 unless set.
+    pub concurrency: usize,
+    /// How long a backend that hangs or keeps panicking is left alone.
+    pub quarantine: Backoff,
+    /// Name of the tool whose telemetry this is.
+    pub tool_name: String,
+    /// Version of that tool.
+    pub tool_version: String,
+}
+
+impl BackendOptions {
+    /// Options for a backend with this name and an empty configuration.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            config: "{}".to_owned(),
+            timeout: Duration::from_secs(5),
+            concurrency: 4,
+            quarantine: Backoff::default(),
+            tool_name: String::new(),
+            tool_version: String::new(),
+        }
+    }
+
+    /// Sets the configuration, a JSON object.
+    #[must_use]
+    pub fn config(mut self, json: impl Into<String>) -> Self {
+        self.config = json.into();
+        self
+    }
+
+    /// Sets the deadline of `open`, and of every `send` that names none.
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets how many calls may be inside the plugin at once. A serial plugin gets one at a time whatever this says.
+    #[must_use]
+    pub const fn concurrency(mut self, calls: usize) -> Self {
+        self.concurrency = calls;
+        self
+    }
+
+    /// Sets how long a backend that hangs or keeps panicking is left alone.
+    #[must_use]
+    pub const fn quarantine(mut self, backoff: Backoff) -> Self {
+        self.quarantine = backoff;
+        self
+    }
+
+    /// Sets the tool whose telemetry this is.
+    #[must_use]
+    pub fn tool(mut self, name: impl Into<String>, version: impl Into<String>) -> Self {
+        self.tool_name = name.into();
+        self.tool_version = version.into();
+        self
+    }
+}
+
+/// A backend that takes batches of events.
+///
+/// Dropping it lets nothing further enter the plugin and waits for nothing; [`close`](Self::close) flushes first.
+pub struct Backend {
+    name: String,
+    timeout: Duration,
+    /// `None`: noop.
+    lane: Option<Lane>,
+}
+
+impl Backend {
+    /// Opens an instance of a loaded plugin.
+    ///
+    /// # Errors
+    /// [`Error::Open`]: the plugin refused its configuration, failed, panicked, or did not answer within the timeout.
+    pub fn open(plugin: &Plugin, options: &BackendOptions) -> Result<Self, Error> {
+        Self::open_table(plugin.backend_table(), options).map_err(|failure| {
+            Error::Open(OpenError {
+                backend: options.name.clone(),
+                file: Some(plugin.path().to_owned()),
+                failure,
+            })
+        })
+    }
+
+    /// Opens a backend that is compiled into this program, behind the same guard as a plugin.
+    ///
+    /// # Errors
+    /// [`Error::Open`], as for [`open`](Self::open).
+    pub fn open_static<B: PluginBackend>(options: &BackendOptions) -> Result<Self, Error> {
+        struct Table<B>(std::marker::PhantomData<B>);
+        impl<B: PluginBackend> Table<B> {
+            const TABLE: &'static BackendTable = &export::static_table::<B>();
+        }
+        Self::open_table(Table::<B>::TABLE, options)
+            .map_err(|failure| Error::Open(OpenError { backend: options.name.clone(), file: None, failure }))
+    }
+
+    fn open_table(table: &'static BackendTable, options: &BackendOptions) -> Result<Self, OpenFailure> {
+        let config = LaneConfig {
+            name: options.name.clone(),
+            config: Arc::from(options.config.as_str()),
+            timeout: options.timeout,
+            workers: options.concurrency,
+            backoff: options.quarantine,
+            host: HostHandle::leak(&options.name, &options.tool_name, &options.tool_version),
+        };
+        let lane = Lane::open(table, config)?;
+        Ok(Self { name: options.name.clone(), timeout: options.timeout, lane: Some(lane) })
+    }
+
+    /// A backend that takes every event and does nothing with it.
+    pub fn noop(name: impl Into<String>) -> Self {
+        Self { name: name.into(), timeout: Duration::MAX, lane: None }
+    }
+
+    /// The backend of `plugin`, or [`noop`](Self::noop) with a `tracing` warning that says why, for tools that would
+    /// rather go without telemetry than say no to their user.
+    pub fn open_or_noop(plugin: Result<Plugin, Error>, options: &BackendOptions) -> Self {
+        match plugin.and_then(|plugin| Self::open(&plugin, options)) {
+            Ok(backend) => backend,
+            Err(error) => {
+                tracing::warn!(backend = %options.name, "its events go nowhere: {error}");
+                Self::noop(&options.name)
+            }
+        }
+    }
+
+    /// What the backend is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether there is no plugin behind it, so that "delivered" means "discarded".
+    #[must_use]
+    pub const fn is_noop(&self) -> bool {
+        self.lane.is_none()
+    }
+
+    /// Sends a batch and waits for the answer, at most for the backend's timeout.
+    #[must_use]
+    pub fn send(&self, batch: &Batch) -> Report {
+        self.send_within(batch, self.timeout)
+    }
+
+    /// Sends a batch and waits for the answer, at most for `timeout`.
+    #[must_use]
+    pub fn send_within(&self, batch: &Batch, timeout: Duration) -> Report {
+        match &self.lane {
+            Some(lane) => lane.send(batch, timeout),
+            None => Report::delivered(batch.len()),
+        }
+    }
+
+    /// Sends a batch and waits for the answer, at most for `timeout`, from a task of a tokio runtime with its time
+    /// driver enabled. Dropping the future cancels the call; what the plugin does with it by then is not known.
+    #[cfg(feature = "tokio")]
+    pub async fn send_async(&self, batch: &Batch, timeout: Duration) -> Report {
+        match &self.lane {
+            Some(lane) => lane.send_async(batch, timeout).await,
+            None => Report::delivered(batch.len()),
+        }
+    }
+
+    /// Lets calls finish, then flushes and frees the instance, all within `timeout`. A second close does nothing.
+    ///
+    /// # Errors
+    /// [`Error::Close`] when any of that failed or took too long; the backend is closed all the same.
+    pub fn close(&self, timeout: Duration) -> Result<(), Error> {
+        let Some(lane) = &self.lane else { return Ok(()) };
+        lane.close(timeout)
+            .map_err(|failure| Error::Close(CloseError { backend: self.name.clone(), failure }))
+    }
+
+    /// [`close`](Self::close) for tasks of a tokio runtime: it waits on a thread of its own.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    #[cfg(feature = "tokio")]
+    pub async fn close_async(self: Arc<Self>, timeout: Duration) -> Result<(), Error> {
+        let (answer, closed) = tokio::sync::oneshot::channel();
+        let backend = Arc::clone(&self);
+        let closer = std::thread::Builder::new()
+            .name(format!("jackfield-{}-close", self.name))
+            .spawn(move || drop(answer.send(backend.close(timeout))));
+        match closer {
+            Ok(_) => closed.await.unwrap_or(Ok(())),
+            Err(_) => self.close(timeout),
+        }
+    }
+
+    /// What the backend has done since it was opened.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.lane.as_ref().map(Lane::stats).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backend")
+            .field("name", &self.name)
+            .field("noop", &self.is_noop())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A backend that could not be opened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct OpenError {
+    /// What the backend is called.
+    pub backend: String,
+    /// The plugin's file; `None` for a backend that is compiled in.
+    pub file: Option<PathBuf>,
+    /// Why.
+    pub failure: OpenFailure,
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{}: ", file.display())?;
+        }
+        write!(f, "backend `{}` does not open: {}", self.backend, self.failure)
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// A backend that was closed, but not cleanly.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CloseError {
+    /// What the backend is called.
+    pub backend: String,
+    /// Why.
+    pub failure: CloseFailure,
+}
+
+impl fmt::Display for CloseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "backend `{}` did not close cleanly: {}", self.backend, self.failure)
+    }
+}
+
+impl std::error::Error for CloseError {}

@@ -1,0 +1,320 @@
+//! A batch of events in memory that it owns.
+//!
+//! A call that misses its deadline goes on inside the plugin, so the batch must outlive whoever sent it: it owns the
+//! memory that its views point into, and clones share it.
+
+use std::{marker::PhantomData, sync::Arc};
+
+use jackfield_plugin_api::{self as api, abi};
+
+/// Immutable events, with the memory that their text lies in. Cheap to clone.
+#[derive(Clone)]
+pub struct Batch {
+    events: Arc<Views>,
+    memory: Arc<Memory>,
+}
+
+/// What the views of a batch point into. It is never looked at again, only dropped.
+struct Memory {
+    _owner: Arc<dyn Owner>,
+    _strings: Chunks<abi::Str>,
+    _pairs: Chunks<abi::Pair>,
+}
+
+/// Lists that stay where they are while further ones are added.
+struct Chunks<T> {
+    filled: Vec<Vec<T>>,
+    current: Vec<T>,
+}
+
+impl<T> Chunks<T> {
+    const fn new() -> Self {
+        Self { filled: Vec::new(), current: Vec::new() }
+    }
+
+    /// Adds a list and tells where it is.
+    #[inline]
+    fn push(&mut self, list: impl ExactSizeIterator<Item = T>) -> *const T {
+        if list.len() == 0 {
+            return std::ptr::null();
+        }
+        let room = self.current.capacity() - self.current.len();
+        if room < list.len() {
+            let capacity = (self.current.capacity() * 2).max(list.len()).max(64);
+            let filled = std::mem::replace(&mut self.current, Vec::with_capacity(capacity));
+            self.filled.push(filled);
+        }
+        let first = self.current.len();
+        self.current.extend(list);
+        self.current[first..].as_ptr()
+    }
+}
+
+trait Owner: Send {}
+impl<T: Send> Owner for T {}
+
+/// Views of events, into the memory of the batch that holds them.
+struct Views(Vec<abi::Event>);
+
+// SAFETY: a view is read and copied, never written through, and what it points to does not change while a batch lives.
+unsafe impl Send for Views {}
+// SAFETY: as above.
+unsafe impl Sync for Views {}
+// SAFETY: the owner is reachable by nobody but its drop, which `O: Send` allows on any thread; the lists are as `Views`.
+unsafe impl Send for Memory {}
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
+
+/// The fields of one event. `json` is the whole event on one line, without a line feed.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(missing_docs, reason = "the fields of `jackfield_plugin_api::Event`, where they are documented")]
+pub struct EventFields<'list, 'a> {
+    pub json: &'a str,
+    pub id: &'a str,
+    pub timestamp: &'a str,
+    pub kind: &'a str,
+    pub name: &'a str,
+    pub machine_id: &'a str,
+    pub tool_name: &'a str,
+    pub tool_version: &'a str,
+    pub os: &'a str,
+    pub arch: &'a str,
+    pub os_version: &'a str,
+    pub runtime_version: &'a str,
+    pub error: Option<&'a str>,
+    pub args: Option<&'list [&'a str]>,
+    pub metadata: Option<&'list [(&'a str, &'a str)]>,
+    pub time_unix_nanos: i64,
+    pub duration_ms: Option<u64>,
+    pub exit_code: Option<i64>,
+}
+
+/// Collects the events of a batch under construction. Their strings borrow from the batch's owner.
+pub struct BatchWriter<'a> {
+    parts: Parts,
+    borrowed: PhantomData<&'a str>,
+}
+
+/// A batch under construction, without the lifetime that kept its strings to the owner.
+struct Parts {
+    events: Vec<abi::Event>,
+    strings: Chunks<abi::Str>,
+    pairs: Chunks<abi::Pair>,
+}
+
+impl<'a> BatchWriter<'a> {
+    /// Adds an event.
+    #[inline]
+    pub fn push(&mut self, event: &EventFields<'_, 'a>) {
+        let mut present = 0;
+        let mut flag = |set: bool, bit: u32| {
+            if set {
+                present |= bit;
+            }
+        };
+        flag(event.duration_ms.is_some(), abi::EVENT_HAS_DURATION);
+        flag(event.exit_code.is_some(), abi::EVENT_HAS_EXIT_CODE);
+        flag(event.args.is_some(), abi::EVENT_HAS_ARGS);
+        flag(event.error.is_some(), abi::EVENT_HAS_ERROR);
+        flag(event.metadata.is_some(), abi::EVENT_HAS_METADATA);
+
+        let args = event.args.unwrap_or_default();
+        let metadata = event.metadata.unwrap_or_default();
+        let pair =
+            |(key, value): &(&str, &str)| abi::Pair { key: abi::Str::new(key), value: abi::Str::new(value) };
+        let args = abi::StrList {
+            ptr: self.parts.strings.push(args.iter().map(|text| abi::Str::new(text))),
+            len: args.len(),
+        };
+        let metadata =
+            abi::PairList { ptr: self.parts.pairs.push(metadata.iter().map(pair)), len: metadata.len() };
+        self.parts.events.push(abi::Event {
+            json: abi::Str::new(event.json),
+            id: abi::Str::new(event.id),
+            timestamp: abi::Str::new(event.timestamp),
+            kind: abi::Str::new(event.kind),
+            name: abi::Str::new(event.name),
+            machine_id: abi::Str::new(event.machine_id),
+            tool_name: abi::Str::new(event.tool_name),
+            tool_version: abi::Str::new(event.tool_version),
+            os: abi::Str::new(event.os),
+            arch: abi::Str::new(event.arch),
+            os_version: abi::Str::new(event.os_version),
+            runtime_version: abi::Str::new(event.runtime_version),
+            error: event.error.map_or(abi::Str::EMPTY, abi::Str::new),
+            args,
+            metadata,
+            time_unix_nanos: event.time_unix_nanos,
+            duration_ms: event.duration_ms.unwrap_or_default(),
+            exit_code: event.exit_code.unwrap_or_default(),
+            present,
+            reserved: 0,
+        });
+    }
+
+    /// Number of events so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.parts.events.len()
+    }
+
+    /// Whether there is no event yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.parts.events.is_empty()
+    }
+}
+
+impl Parts {
+    fn finish(self, owner: Arc<dyn Owner>) -> Batch {
+        Batch {
+            events: Arc::new(Views(self.events)),
+            memory: Arc::new(Memory { _owner: owner, _strings: self.strings, _pairs: self.pairs }),
+        }
+    }
+}
+
+impl Batch {
+    /// Builds a batch over `owner`, the memory that holds the text. `fill` is lent the owner and pushes events whose
+    /// strings borrow from it, so nothing is copied.
+    ///
+    /// # Errors
+    /// That of `fill`.
+    pub fn build<O: Send + 'static, E>(
+        owner: O,
+        fill: impl for<'a> FnOnce(&'a O, &mut BatchWriter<'a>) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        Self::build_with_capacity(owner, 0, fill)
+    }
+
+    /// [`build`](Self::build), with room for `events` events from the start.
+    ///
+    /// # Errors
+    /// That of `fill`.
+    pub fn build_with_capacity<O: Send + 'static, E>(
+        owner: O,
+        events: usize,
+        fill: impl for<'a> FnOnce(&'a O, &mut BatchWriter<'a>) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        // An `Arc` promises nothing about exclusive access when it moves, as a `Box` does, so views stay valid.
+        let owner = Arc::new(owner);
+        let parts =
+            Parts { events: Vec::with_capacity(events), strings: Chunks::new(), pairs: Chunks::new() };
+        let mut writer = BatchWriter { parts, borrowed: PhantomData };
+        fill(&owner, &mut writer)?;
+        let parts = writer.parts;
+        Ok(parts.finish(owner))
+    }
+
+    /// Number of events.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.events.0.len()
+    }
+
+    /// Whether there are no events.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.0.is_empty()
+    }
+
+    /// The events, for reading.
+    #[must_use]
+    pub fn view(&self) -> api::Batch<'_> {
+        // SAFETY: every view came in through `push`, borrowed from the owner or the lists that `memory` keeps.
+        unsafe { api::Batch::from_events(&self.events.0) }
+    }
+
+    /// A batch of some of these events, in the order of `indexes`, that shares their memory.
+    ///
+    /// # Panics
+    /// When an index is out of range.
+    #[must_use]
+    pub fn select(&self, indexes: &[usize]) -> Self {
+        Self {
+            events: Arc::new(Views(indexes.iter().map(|&index| self.events.0[index]).collect())),
+            memory: Arc::clone(&self.memory),
+        }
+    }
+
+    /// The batch's C form, valid as long as `self`.
+    pub(crate) fn to_abi(&self) -> abi::Batch {
+        abi::Batch {
+            size: size_of::<abi::Batch>() as u32,
+            event_size: size_of::<abi::Event>() as u32,
+            events: self.events.0.as_ptr(),
+            len: self.events.0.len(),
+            tables: abi::Tables::EMPTY,
+        }
+    }
+}
+
+impl std::fmt::Debug for Batch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batch").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A batch of `count` events with the ids `0`, `1`, ...
+    pub(crate) fn numbered(count: usize) -> Batch {
+        let ids: Vec<String> = (0..count).map(|n| n.to_string()).collect();
+        Batch::build::<_, std::convert::Infallible>(ids, |ids, writer| {
+            for id in ids {
+                writer.push(&EventFields { id, json: "{}", ..EventFields::default() });
+            }
+            Ok(())
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn views_survive_the_growth_of_the_lists_and_the_move_of_the_batch() {
+        let text: Vec<(String, String)> =
+            (0..100).map(|n| (format!("key{n}"), format!("value{n}"))).collect();
+        let batch = Batch::build::<_, std::convert::Infallible>(text, |text, writer| {
+            for (key, value) in text {
+                writer.push(&EventFields {
+                    name: key,
+                    args: Some(&[key, value]),
+                    metadata: Some(&[(key, value)]),
+                    exit_code: Some(-1),
+                    ..EventFields::default()
+                });
+            }
+            Ok(())
+        })
+        .unwrap();
+        let moved = std::thread::Builder::new().spawn(move || batch).unwrap().join().unwrap();
+        for (n, event) in moved.view().iter().enumerate() {
+            assert_eq!(event.name(), format!("key{n}"));
+            assert_eq!(event.args().unwrap().collect::<Vec<_>>(), [format!("key{n}"), format!("value{n}")]);
+            assert_eq!(event.metadata().map(|(_, value)| value).collect::<Vec<_>>(), [format!("value{n}")]);
+            assert_eq!(event.exit_code(), Some(-1));
+            assert_eq!((event.duration(), event.error()), (None, None));
+        }
+    }
+
+    #[test]
+    fn a_selection_outlives_the_batch_it_came_from() {
+        let batch = numbered(10);
+        let odd = batch.select(&[9, 1, 3]);
+        drop(batch);
+        assert_eq!(odd.view().iter().map(|event| event.id()).collect::<Vec<_>>(), ["9", "1", "3"]);
+    }
+
+    #[test]
+    fn an_absent_list_is_not_an_empty_one() {
+        let batch = Batch::build::<_, std::convert::Infallible>((), |(), writer| {
+            writer.push(&EventFields { args: Some(&[]), ..EventFields::default() });
+            writer.push(&EventFields::default());
+            Ok(())
+        })
+        .unwrap();
+        let args: Vec<_> = batch.view().iter().map(|event| event.args().map(|args| args.len())).collect();
+        assert_eq!(args, [Some(0), None]);
+    }
+}

@@ -1,0 +1,242 @@
+//! One call: the state that the waiting thread and the thread inside the plugin share.
+
+use std::{
+    ffi::c_void,
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Waker,
+    time::Instant,
+};
+
+use jackfield_plugin_api::{
+    Outcome,
+    abi::{self, Status},
+};
+
+use super::{report::Reported, spin::Spin};
+
+/// Why a call failed, in the plugin's words.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Explanation {
+    /// A configuration key, or the position of a panic, or empty.
+    pub(super) subject: String,
+    pub(super) message: String,
+}
+
+/// How a call ended for the one who waited.
+#[derive(Debug)]
+pub(super) enum Ended {
+    Finished {
+        status: Status,
+        reported: Reported,
+        explanation: Explanation,
+    },
+    /// The instance was retired before the call could enter it.
+    TurnedAway,
+    /// The deadline passed, with the call inside the plugin (`running`) or still in the queue.
+    Expired {
+        running: bool,
+        reported: Reported,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Queued,
+    Running,
+    Finished(Status),
+    TurnedAway,
+    Abandoned,
+}
+
+#[derive(Debug)]
+struct Progress {
+    phase: Phase,
+    reported: Reported,
+    explanation: Option<Explanation>,
+    waker: Option<Waker>,
+}
+
+pub(super) struct CallState {
+    /// Events in the batch.
+    len: usize,
+    deadline: Instant,
+    cancelled: AtomicBool,
+    /// The call has ended: a hint for [`Spin`], `progress` says how.
+    ended: AtomicBool,
+    progress: Mutex<Progress>,
+    finished: Condvar,
+}
+
+impl CallState {
+    pub(super) fn new(len: usize, deadline: Instant) -> Self {
+        Self {
+            len,
+            deadline,
+            cancelled: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            progress: Mutex::new(Progress {
+                phase: Phase::Queued,
+                reported: Reported::Nothing,
+                explanation: None,
+                waker: None,
+            }),
+            finished: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the call has finished or its deadline has passed; then it is abandoned.
+    pub(super) fn wait(&self, spin: &Spin) -> Ended {
+        spin.until(|| self.ended.load(Ordering::Acquire));
+        let mut progress = self.lock();
+        loop {
+            if let Some(ended) = Self::take(&mut progress) {
+                return ended;
+            }
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return self.abandon_locked(progress);
+            }
+            (progress, _) =
+                self.finished.wait_timeout(progress, left).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The non-blocking form of [`wait`](Self::wait); the deadline is the caller's to watch.
+    #[cfg(feature = "tokio")]
+    pub(super) fn poll(&self, context: &std::task::Context<'_>) -> std::task::Poll<Ended> {
+        let mut progress = self.lock();
+        if let Some(ended) = Self::take(&mut progress) {
+            return std::task::Poll::Ready(ended);
+        }
+        progress.waker = Some(context.waker().clone());
+        std::task::Poll::Pending
+    }
+
+    /// Stops waiting.
+    pub(super) fn abandon(&self) -> Ended {
+        let mut progress = self.lock();
+        match Self::take(&mut progress) {
+            Some(ended) => ended,
+            None => self.abandon_locked(progress),
+        }
+    }
+
+    /// How the call failed, for one who did not wait for it; `None` while it runs and when it did not fail.
+    pub(super) fn failure(&self) -> Option<(Status, Explanation)> {
+        let progress = self.lock();
+        match progress.phase {
+            Phase::Finished(status) if status != abi::STATUS_OK => {
+                Some((status, progress.explanation.clone().unwrap_or_default()))
+            }
+            _ => None,
+        }
+    }
+
+    fn take(progress: &mut Progress) -> Option<Ended> {
+        match progress.phase {
+            Phase::Finished(status) => Some(Ended::Finished {
+                status,
+                reported: std::mem::take(&mut progress.reported),
+                explanation: progress.explanation.take().unwrap_or_default(),
+            }),
+            Phase::TurnedAway => Some(Ended::TurnedAway),
+            Phase::Queued | Phase::Running | Phase::Abandoned => None,
+        }
+    }
+
+    fn abandon_locked(&self, mut progress: MutexGuard<'_, Progress>) -> Ended {
+        self.cancelled.store(true, Ordering::Release);
+        let running = progress.phase == Phase::Running;
+        progress.phase = Phase::Abandoned;
+        Ended::Expired { running, reported: std::mem::take(&mut progress.reported) }
+    }
+
+    /// Takes the call out of the queue; `false` when nobody waits for it any more.
+    pub(super) fn start(&self) -> bool {
+        let mut progress = self.lock();
+        let queued = progress.phase == Phase::Queued;
+        if queued {
+            progress.phase = Phase::Running;
+        }
+        queued
+    }
+
+    /// The plugin's function has returned; `false` when nobody waits for it any more.
+    pub(super) fn finish(&self, status: Status) -> bool {
+        self.end(Phase::Finished(status))
+    }
+
+    /// The instance is retired: the call will not enter it.
+    pub(super) fn turn_away(&self) {
+        self.end(Phase::TurnedAway);
+    }
+
+    fn end(&self, phase: Phase) -> bool {
+        let mut progress = self.lock();
+        if progress.phase == Phase::Abandoned {
+            return false;
+        }
+        progress.phase = phase;
+        let waker = progress.waker.take();
+        self.ended.store(true, Ordering::Release);
+        drop(progress);
+        self.finished.notify_one();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+
+    /// The call as the plugin sees it, valid as long as `self`.
+    pub(super) fn to_abi(&self) -> abi::Call {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        abi::Call {
+            size: size_of::<abi::Call>() as u32,
+            reserved: 0,
+            timeout_ns: u64::try_from(left.as_nanos()).unwrap_or(u64::MAX),
+            context: (&raw const *self).cast(),
+            cancelled,
+            report,
+            explain,
+            tables: abi::Tables::EMPTY,
+        }
+    }
+}
+
+/// # Safety
+/// `context` is that of a call that has not returned.
+unsafe fn state<'a>(context: *const c_void) -> &'a CallState {
+    // SAFETY: the caller vouches for it, and the worker keeps the state alive until the plugin's function returns.
+    unsafe { &*context.cast::<CallState>() }
+}
+
+unsafe extern "C" fn cancelled(context: *const c_void) -> u32 {
+    // SAFETY: the contract: called before the plugin's function returns.
+    u32::from(unsafe { state(context) }.cancelled.load(Ordering::Acquire))
+}
+
+unsafe extern "C" fn report(context: *const c_void, first: u64, count: u64, outcome: *const abi::Outcome) {
+    // SAFETY: the contract: called before the plugin's function returns, with a readable outcome.
+    let (call, outcome) = unsafe { (state(context), outcome.as_ref()) };
+    let Some(outcome) = outcome else { return };
+    // SAFETY: as above, for the reason.
+    let outcome = unsafe { Outcome::from_abi(outcome) };
+    let mut progress = call.lock();
+    if progress.phase == Phase::Running {
+        progress.reported.note(call.len, first, count, outcome);
+    }
+}
+
+unsafe extern "C" fn explain(context: *const c_void, subject: abi::Str, message: abi::Str) {
+    // SAFETY: the contract: called before the plugin's function returns, with readable text.
+    let (call, subject, message) = unsafe { (state(context), subject.to_str(), message.to_str()) };
+    let text = |text: Result<&str, _>| text.unwrap_or("(text that is not UTF-8)").to_owned();
+    call.lock().explanation = Some(Explanation { subject: text(subject), message: text(message) });
+}

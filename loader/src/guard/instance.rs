@@ -1,0 +1,300 @@
+//! One instance of a backend, and the worker threads that enter it.
+//!
+//! The first worker opens the instance; calls that arrive meanwhile wait in the queue. Workers are started as calls need
+//! them, up to a limit. Once the instance is retired nothing enters it any more, and the last worker to leave frees it.
+//! A worker that never comes back from the plugin keeps the instance alive, and nothing else.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Instant,
+};
+
+use jackfield_plugin_api::abi::{self, BackendTable, Status};
+
+use super::{
+    call::{CallState, Ended, Explanation},
+    spin::Spin,
+};
+use crate::{batch::Batch, host::HostHandle};
+
+/// What a worker does.
+pub(super) enum Work {
+    Open { config: Arc<str>, host: &'static HostHandle },
+    Send(Batch),
+    Close,
+}
+
+/// Work with the call that somebody waits for.
+pub(super) struct Job {
+    pub(super) work: Work,
+    pub(super) call: CallState,
+    /// Called when the plugin's function returns though nobody waits any more.
+    pub(super) returned_late: Box<dyn Fn() + Send + Sync>,
+}
+
+pub(super) struct Instance {
+    table: &'static BackendTable,
+    /// What the worker threads are called.
+    name: String,
+    most_workers: usize,
+    open: Arc<Job>,
+    /// Jobs in the queue: a hint for [`Spin`], `state` has them.
+    queued: AtomicUsize,
+    spin: Spin,
+    state: Mutex<State>,
+    /// Something to do, or retired.
+    wake: Condvar,
+    /// A job has ended, or the instance is gone. Rung only for `State::watchers`.
+    quiet: Condvar,
+}
+
+struct State {
+    raw: Raw,
+    jobs: VecDeque<Arc<Job>>,
+    workers: usize,
+    idle: usize,
+    /// Jobs inside the plugin.
+    active: usize,
+    watchers: usize,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Opening,
+    Open,
+    /// Nothing further enters.
+    Retired,
+    /// Freed by the last worker, with this status of `free`.
+    Gone(Status),
+}
+
+/// The plugin's pointer; null until it is open.
+#[derive(Clone, Copy)]
+struct Raw(*mut abi::Instance);
+
+// SAFETY: the contract makes an instance callable from any thread.
+unsafe impl Send for Raw {}
+
+impl Instance {
+    /// An instance that is opened by `open`, whose call tells how that went.
+    pub(super) fn start(
+        table: &'static BackendTable,
+        name: &str,
+        workers: usize,
+        open: Arc<Job>,
+    ) -> io::Result<Arc<Self>> {
+        let serial = table.flags & abi::BACKEND_SERIAL != 0;
+        let instance = Arc::new(Self {
+            table,
+            name: format!("jackfield-{name}"),
+            most_workers: if serial { 1 } else { workers.max(1) },
+            open: Arc::clone(&open),
+            queued: AtomicUsize::new(1),
+            spin: Spin::new(),
+            state: Mutex::new(State {
+                raw: Raw(std::ptr::null_mut()),
+                jobs: VecDeque::from([open]),
+                workers: 0,
+                idle: 0,
+                active: 0,
+                watchers: 0,
+                phase: Phase::Opening,
+            }),
+            wake: Condvar::new(),
+            quiet: Condvar::new(),
+        });
+        instance.hire(&mut instance.lock())?;
+        Ok(instance)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hire(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
+        let worker = Arc::clone(self);
+        thread::Builder::new().name(self.name.clone()).spawn(move || worker.work())?;
+        state.workers += 1;
+        Ok(())
+    }
+
+    /// Queues a job; `false` when the instance is retired.
+    pub(super) fn submit(self: &Arc<Self>, job: Arc<Job>) -> bool {
+        let mut state = self.lock();
+        if matches!(state.phase, Phase::Retired | Phase::Gone(_)) {
+            return false;
+        }
+        state.jobs.push_back(job);
+        self.queued.store(state.jobs.len(), Ordering::Release);
+        let free = state.workers - state.active;
+        if free < state.jobs.len() && state.phase == Phase::Open && state.workers < self.most_workers {
+            // Without a further thread the job waits for one of those that are there.
+            if let Err(error) = self.hire(&mut state) {
+                tracing::warn!(%error, "no thread for another worker of {}", self.name);
+            }
+        }
+        if state.idle > 0 {
+            drop(state);
+            self.wake.notify_one();
+        }
+        true
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.lock().phase
+    }
+
+    /// How opening failed; `None` while it goes on and when it did not.
+    pub(super) fn open_failure(&self) -> Option<(Status, Explanation)> {
+        self.open.call.failure()
+    }
+
+    /// Stops waiting for `open`; `true` when that leaves a thread inside the plugin.
+    pub(super) fn abandon_open(&self) -> bool {
+        matches!(self.open.call.abandon(), Ended::Expired { running: true, .. })
+    }
+
+    /// Lets nothing further enter, and turns away what is queued.
+    pub(super) fn retire(&self) {
+        let mut state = self.lock();
+        if matches!(state.phase, Phase::Opening | Phase::Open) {
+            state.phase = Phase::Retired;
+        }
+        let turned_away = std::mem::take(&mut state.jobs);
+        drop(state);
+        self.wake.notify_all();
+        for job in turned_away {
+            job.call.turn_away();
+        }
+    }
+
+    /// Waits until no job is queued or inside the plugin; `false` at the deadline.
+    pub(super) fn wait_until_quiet(&self, deadline: Instant) -> bool {
+        self.wait_for(deadline, |state| state.jobs.is_empty() && state.active == 0)
+    }
+
+    /// Waits until the plugin's `free` has returned; its status, or `None` at the deadline.
+    pub(super) fn wait_until_gone(&self, deadline: Instant) -> Option<Status> {
+        self.wait_for(deadline, |state| matches!(state.phase, Phase::Gone(_)));
+        match self.phase() {
+            Phase::Gone(status) => Some(status),
+            _ => None,
+        }
+    }
+
+    fn wait_for(&self, deadline: Instant, done: impl Fn(&State) -> bool) -> bool {
+        let mut state = self.lock();
+        state.watchers += 1;
+        while !done(&state) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            (state, _) = self.quiet.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.watchers -= 1;
+        done(&state)
+    }
+
+    /// The life of a worker thread.
+    fn work(&self) {
+        let mut state = self.lock();
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                let raw = state.raw;
+                state.active += 1;
+                self.queued.store(state.jobs.len(), Ordering::Release);
+                drop(state);
+                self.run(&job, raw);
+                self.spin.until(|| self.queued.load(Ordering::Acquire) > 0);
+                state = self.lock();
+            } else if state.phase == Phase::Retired {
+                break;
+            } else {
+                state.idle += 1;
+                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.idle -= 1;
+            }
+        }
+        state.workers -= 1;
+        if state.workers > 0 {
+            return;
+        }
+        let raw = state.raw;
+        drop(state);
+        let status = if raw.0.is_null() {
+            abi::STATUS_OK
+        } else {
+            // SAFETY: `open` made it, no other worker is left, and no further one is started once it is retired.
+            unsafe { (self.table.free)(raw.0) }
+        };
+        self.lock().phase = Phase::Gone(status);
+        self.quiet.notify_all();
+    }
+
+    /// Runs one job inside the plugin and tells whoever waits for it.
+    fn run(&self, job: &Job, raw: Raw) {
+        if !job.call.start() {
+            self.ran(None);
+            return;
+        }
+        let call = job.call.to_abi();
+        let (status, opened) = match &job.work {
+            Work::Open { config, host } => {
+                let mut out = std::ptr::null_mut();
+                // SAFETY: a table that was checked; host, config, call and out are as the contract wants them.
+                let status = unsafe {
+                    (self.table.open)(host.as_ptr(), abi::Str::new(config), &raw const call, &raw mut out)
+                };
+                match status {
+                    abi::STATUS_OK if out.is_null() => (abi::STATUS_FAILED, Some(Raw(out))),
+                    abi::STATUS_OK => (status, Some(Raw(out))),
+                    _ => (status, Some(Raw(std::ptr::null_mut()))),
+                }
+            }
+            Work::Send(batch) => {
+                let batch = batch.to_abi();
+                // SAFETY: jobs enter an open instance only; this one keeps batch and call alive until the return.
+                (unsafe { (self.table.send)(raw.0, &raw const batch, &raw const call) }, None)
+            }
+            // SAFETY: jobs enter an open instance only; the call is live.
+            Work::Close => (unsafe { (self.table.close)(raw.0, &raw const call) }, None),
+        };
+        // Before the caller knows: its next call finds this worker free.
+        self.ran(opened);
+        if !job.call.finish(status) {
+            (job.returned_late)();
+        }
+    }
+
+    /// A job is over; `opened` is what `open` made, null when it made nothing.
+    fn ran(&self, opened: Option<Raw>) {
+        let mut turned_away = VecDeque::new();
+        let mut state = self.lock();
+        state.active -= 1;
+        if let Some(raw) = opened {
+            state.raw = raw;
+            if raw.0.is_null() {
+                state.phase = Phase::Retired;
+                turned_away = std::mem::take(&mut state.jobs);
+            } else if state.phase == Phase::Opening {
+                state.phase = Phase::Open;
+            }
+        }
+        let watched = state.watchers > 0;
+        drop(state);
+        if watched {
+            self.quiet.notify_all();
+        }
+        for job in turned_away {
+            job.call.turn_away();
+        }
+    }
+}

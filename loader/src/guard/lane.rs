@@ -1,0 +1,441 @@
+//! A backend's lane: who may enter the plugin, and which instance they find there.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use jackfield_plugin_api::abi::{self, BackendTable};
+
+use super::{
+    call::{CallState, Ended, Explanation},
+    instance::{Instance, Job, Phase, Work},
+    quarantine::{Admission, Backoff, Quarantine},
+    report::{Failure, Report, Reported},
+    spin::Spin,
+    stats::{Counters, Stats},
+};
+use crate::{batch::Batch, host::HostHandle};
+
+/// How many calls of one backend may be stuck inside the plugin before it is not tried again. Each holds a thread.
+const MOST_STUCK: u64 = 4;
+
+/// How long a caller waits that can't name an `Instant` so far ahead: about 30 years.
+const FOR_EVER: Duration = Duration::from_secs(1 << 30);
+
+/// What a lane needs to know.
+pub(crate) struct LaneConfig {
+    pub(crate) name: String,
+    /// JSON object.
+    pub(crate) config: Arc<str>,
+    /// Deadline of opening, first time and after a failure.
+    pub(crate) timeout: Duration,
+    pub(crate) workers: usize,
+    pub(crate) backoff: Backoff,
+    pub(crate) host: &'static HostHandle,
+}
+
+pub(crate) struct Lane {
+    table: &'static BackendTable,
+    config: LaneConfig,
+    inner: Mutex<Inner>,
+    counters: Arc<Counters>,
+    closed: AtomicBool,
+    spin: Spin,
+}
+
+struct Inner {
+    /// The instance that calls enter; `None` until a call opens the next one.
+    current: Option<Arc<Instance>>,
+    quarantine: Quarantine,
+}
+
+impl Inner {
+    fn is_current(&self, instance: &Arc<Instance>) -> bool {
+        self.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, instance))
+    }
+
+    /// Lets no further call enter the current instance. The next call opens another.
+    fn discard(&mut self, instance: &Arc<Instance>) {
+        instance.retire();
+        self.current = None;
+    }
+}
+
+/// Why a backend could not be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OpenFailure {
+    /// The plugin refused its configuration.
+    Config {
+        /// Path of the key, such as `tls.ca_file`; empty when it is no single key.
+        key: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The plugin panicked, answered with a failure, or did not answer in time.
+    Call(Failure),
+    /// The operating system gave no thread to run it on.
+    Thread(String),
+}
+
+impl fmt::Display for OpenFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config { key, message } if key.is_empty() => {
+                write!(f, "its configuration is refused: {message}")
+            }
+            Self::Config { key, message } => write!(f, "its configuration is refused: `{key}`: {message}"),
+            Self::Call(failure) => failure.fmt(f),
+            Self::Thread(error) => write!(f, "no thread for it: {error}"),
+        }
+    }
+}
+
+/// Why closing a backend was not clean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseFailure {
+    /// Calls were still inside the plugin at the deadline; `close` was not called.
+    InFlight,
+    /// The plugin's `close` panicked, answered with a failure, or did not answer in time.
+    Close(Failure),
+    /// The plugin's `free` panicked.
+    FreePanicked,
+    /// The plugin's `free` did not return in time.
+    FreeTimedOut,
+}
+
+impl fmt::Display for CloseFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InFlight => f.write_str("calls were still inside the plugin at the deadline"),
+            Self::Close(failure) => failure.fmt(f),
+            Self::FreePanicked => f.write_str("the plugin panicked while it freed the instance"),
+            Self::FreeTimedOut => f.write_str("the plugin did not free the instance in time"),
+        }
+    }
+}
+
+/// A call on its way, with what is needed to judge how it ended.
+pub(crate) struct Ticket {
+    job: Arc<Job>,
+    instance: Arc<Instance>,
+    started: Instant,
+    deadline: Instant,
+}
+
+/// How a ticket ended.
+enum Verdict {
+    Answered(Report),
+    /// The instance was discarded before the call could enter it: there is another one to try.
+    Again,
+}
+
+fn deadline(timeout: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(timeout).unwrap_or_else(|| now + FOR_EVER)
+}
+
+impl Lane {
+    /// Opens the first instance and waits for it.
+    pub(crate) fn open(table: &'static BackendTable, config: LaneConfig) -> Result<Self, OpenFailure> {
+        let quarantine = Quarantine::new(config.backoff);
+        let lane = Self {
+            table,
+            config,
+            inner: Mutex::new(Inner { current: None, quarantine }),
+            counters: Arc::new(Counters::new()),
+            closed: AtomicBool::new(false),
+            spin: Spin::new(),
+        };
+        let started = Instant::now();
+        let (instance, open) =
+            lane.start_instance().map_err(|error| OpenFailure::Thread(error.to_string()))?;
+        match open.call.wait(&lane.spin) {
+            Ended::Finished { status: abi::STATUS_OK, .. } => {
+                lane.lock().current = Some(instance);
+                Ok(lane)
+            }
+            Ended::Finished { status: abi::STATUS_INVALID_CONFIG, explanation, .. } => {
+                Err(OpenFailure::Config { key: explanation.subject, message: explanation.message })
+            }
+            Ended::Finished { status, explanation, .. } => Err(OpenFailure::Call(
+                failure_of(status, explanation).unwrap_or(Failure::Failed { status, message: String::new() }),
+            )),
+            Ended::Expired { .. } | Ended::TurnedAway => {
+                instance.retire();
+                Err(OpenFailure::Call(Failure::TimedOut { after: started.elapsed() }))
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn job(&self, work: Work, deadline: Instant) -> Arc<Job> {
+        let len = if let Work::Send(batch) = &work { batch.len() } else { 0 };
+        let counters = Arc::clone(&self.counters);
+        Arc::new(Job {
+            work,
+            call: CallState::new(len, deadline),
+            returned_late: Box::new(move || counters.stuck_call_returned()),
+        })
+    }
+
+    fn start_instance(&self) -> std::io::Result<(Arc<Instance>, Arc<Job>)> {
+        let work = Work::Open { config: Arc::clone(&self.config.config), host: self.config.host };
+        let open = self.job(work, deadline(self.config.timeout));
+        let instance =
+            Instance::start(self.table, &self.config.name, self.config.workers, Arc::clone(&open))?;
+        Ok((instance, open))
+    }
+
+    /// Sends a batch and waits for the answer, at most for `timeout`.
+    pub(crate) fn send(&self, batch: &Batch, timeout: Duration) -> Report {
+        let (started, deadline) = (Instant::now(), deadline(timeout));
+        loop {
+            let ticket = match self.enter(batch, started, deadline) {
+                Ok(ticket) => ticket,
+                Err(report) => return report,
+            };
+            let ended = ticket.job.call.wait(&self.spin);
+            if let Verdict::Answered(report) = self.judge(&ticket, batch.len(), ended) {
+                return report;
+            }
+        }
+    }
+
+    /// Queues a batch for the plugin, or says why not.
+    fn enter(&self, batch: &Batch, started: Instant, deadline: Instant) -> Result<Ticket, Report> {
+        let refuse = |failure| {
+            let report = Report::new(batch.len(), Reported::Nothing, Some(failure), started.elapsed());
+            self.counters.count(&report);
+            report
+        };
+        if self.closed.load(Ordering::Acquire) {
+            return Err(refuse(Failure::Closed));
+        }
+        let mut inner = self.lock();
+        if let Some(failure) = self.barred(&mut inner, started) {
+            drop(inner);
+            return Err(refuse(failure));
+        }
+        let job = self.job(Work::Send(batch.clone()), deadline);
+        loop {
+            let instance = match &inner.current {
+                Some(instance) => Arc::clone(instance),
+                None => match self.start_instance() {
+                    Ok((instance, _)) => Arc::clone(inner.current.insert(instance)),
+                    Err(error) => {
+                        inner.quarantine.probe_again(started);
+                        drop(inner);
+                        let message = format!("no thread for the plugin: {error}");
+                        return Err(refuse(Failure::Failed { status: abi::STATUS_UNAVAILABLE, message }));
+                    }
+                },
+            };
+            if instance.submit(Arc::clone(&job)) {
+                drop(inner);
+                return Ok(Ticket { job, instance, started, deadline });
+            }
+            // It was discarded, or never came to be; a call that waited for it has counted the failure.
+            inner.current = None;
+        }
+    }
+
+    fn barred(&self, inner: &mut Inner, now: Instant) -> Option<Failure> {
+        let stuck = self.counters.stuck();
+        if stuck >= MOST_STUCK {
+            let reason = format!("{stuck} calls never came back from the plugin");
+            return Some(Failure::Quarantined { retry_after: self.config.backoff.longest, reason });
+        }
+        match inner.quarantine.admit(now) {
+            Admission::Pass => None,
+            Admission::Probe => {
+                tracing::debug!(backend = %self.config.name, "probing after quarantine");
+                None
+            }
+            Admission::Refused { retry_after, reason } => Some(Failure::Quarantined { retry_after, reason }),
+        }
+    }
+
+    /// Turns the end of a call into a report, and draws the conclusions for the lane.
+    fn judge(&self, ticket: &Ticket, len: usize, ended: Ended) -> Verdict {
+        let elapsed = ticket.started.elapsed();
+        let (reported, failure) = match ended {
+            Ended::Finished { status, reported, explanation } => {
+                let failure = failure_of(status, explanation);
+                self.returned(&ticket.instance, failure.as_ref());
+                (reported, failure)
+            }
+            Ended::Expired { running, reported } => {
+                (reported, Some(self.expired(&ticket.instance, running, elapsed)))
+            }
+            Ended::TurnedAway => match self.turned_away(&ticket.instance) {
+                Some(failure) => (Reported::Nothing, Some(failure)),
+                None if Instant::now() < ticket.deadline => return Verdict::Again,
+                None => (Reported::Nothing, Some(Failure::Busy { after: elapsed })),
+            },
+        };
+        let report = Report::new(len, reported, failure, elapsed);
+        self.counters.count(&report);
+        Verdict::Answered(report)
+    }
+
+    fn returned(&self, instance: &Arc<Instance>, failure: Option<&Failure>) {
+        let mut inner = self.lock();
+        if !inner.is_current(instance) {
+            // Discarded while this call was inside: it says nothing about the instance that took its place.
+            return;
+        }
+        if let Some(failure @ Failure::Panicked { .. }) = failure {
+            tracing::warn!(backend = %self.config.name, "{failure}; opening a fresh instance");
+            inner.quarantine.failed(Instant::now(), &failure.to_string());
+            inner.discard(instance);
+        } else {
+            // The plugin answered in time: it is well, whatever it says of its platform.
+            inner.quarantine.succeeded();
+        }
+    }
+
+    fn expired(&self, instance: &Arc<Instance>, running: bool, after: Duration) -> Failure {
+        // A call that still waits for `open` hangs as one inside `send` does; whoever notices first counts the thread.
+        let opening = !running && instance.phase() == Phase::Opening;
+        if running || (opening && instance.abandon_open()) {
+            self.counters.call_got_stuck();
+        }
+        let mut inner = self.lock();
+        if !running && !opening {
+            inner.quarantine.probe_again(Instant::now());
+            return Failure::Busy { after };
+        }
+        let failure = Failure::TimedOut { after };
+        if inner.is_current(instance) {
+            tracing::warn!(backend = %self.config.name, "{failure}; in quarantine");
+            inner.quarantine.trip(Instant::now(), &failure.to_string());
+            inner.discard(instance);
+        }
+        failure
+    }
+
+    /// The instance that a call waited for was discarded; the failure when it never came to be.
+    fn turned_away(&self, instance: &Arc<Instance>) -> Option<Failure> {
+        let (status, explanation) = instance.open_failure()?;
+        let mut failure = failure_of(status, explanation)?;
+        if let Failure::Failed { message, .. } | Failure::Panicked { message, .. } = &mut failure {
+            message.insert_str(0, "a fresh instance could not be opened: ");
+        }
+        let mut inner = self.lock();
+        if inner.is_current(instance) {
+            inner.quarantine.failed(Instant::now(), &failure.to_string());
+            inner.discard(instance);
+        }
+        Some(failure)
+    }
+
+    /// Lets calls finish, closes the instance and frees it, all before the deadline. A second close does nothing.
+    pub(crate) fn close(&self, timeout: Duration) -> Result<(), CloseFailure> {
+        let until = deadline(timeout);
+        let started = Instant::now();
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.config.host.cancel();
+        let Some(instance) = self.lock().current.take() else { return Ok(()) };
+        if !instance.wait_until_quiet(until) {
+            instance.retire();
+            return Err(CloseFailure::InFlight);
+        }
+        let job = self.job(Work::Close, until);
+        if !instance.submit(Arc::clone(&job)) {
+            return Ok(());
+        }
+        let ended = job.call.wait(&self.spin);
+        instance.retire();
+        match ended {
+            Ended::Finished { status, explanation, .. } => {
+                if let Some(failure) = failure_of(status, explanation) {
+                    return Err(CloseFailure::Close(failure));
+                }
+            }
+            Ended::TurnedAway => {}
+            Ended::Expired { .. } => {
+                self.counters.call_got_stuck();
+                return Err(CloseFailure::Close(Failure::TimedOut { after: started.elapsed() }));
+            }
+        }
+        match instance.wait_until_gone(until) {
+            Some(abi::STATUS_OK) => Ok(()),
+            Some(_) => Err(CloseFailure::FreePanicked),
+            None => Err(CloseFailure::FreeTimedOut),
+        }
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.counters.snapshot()
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl Lane {
+    /// The asynchronous form of [`send`](Self::send). Dropping the future abandons the call.
+    pub(crate) async fn send_async(&self, batch: &Batch, timeout: Duration) -> Report {
+        let (started, deadline) = (Instant::now(), deadline(timeout));
+        loop {
+            let ticket = match self.enter(batch, started, deadline) {
+                Ok(ticket) => ticket,
+                Err(report) => return report,
+            };
+            let waiting = Waiting { lane: self, ticket: &ticket };
+            let finished = std::future::poll_fn(|context| ticket.job.call.poll(context));
+            let ended = tokio::time::timeout_at(deadline.into(), finished).await;
+            std::mem::forget(waiting);
+            let ended = ended.unwrap_or_else(|_| ticket.job.call.abandon());
+            if let Verdict::Answered(report) = self.judge(&ticket, batch.len(), ended) {
+                return report;
+            }
+        }
+    }
+}
+
+/// Stands for a future that waits for a call; its drop is that future's.
+#[cfg(feature = "tokio")]
+struct Waiting<'a> {
+    lane: &'a Lane,
+    ticket: &'a Ticket,
+}
+
+#[cfg(feature = "tokio")]
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        // Nobody waits, and no deadline was missed: the plugin is told that the call is cancelled, and not judged by it.
+        if let Ended::Expired { running: true, .. } = self.ticket.job.call.abandon() {
+            self.lane.counters.call_got_stuck();
+        }
+        self.lane.lock().quarantine.probe_again(Instant::now());
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.config.host.cancel();
+        if let Some(instance) = self.lock().current.take() {
+            instance.retire();
+        }
+    }
+}
+
+fn failure_of(status: abi::Status, explanation: Explanation) -> Option<Failure> {
+    let Explanation { subject, message } = explanation;
+    match status {
+        abi::STATUS_OK => None,
+        abi::STATUS_PANIC => Some(Failure::Panicked { message, position: subject }),
+        _ => Some(Failure::Failed { status, message }),
+    }
+}

@@ -1,0 +1,105 @@
+//! Log records of plugins as `tracing` events with the level and the target that the plugin gave.
+//!
+//! `tracing` wants what describes an event to live as long as the process, so one description is leaked for each pair
+//! of level and target, up to [`MOST_TARGETS`]; later targets share the name `jackfield::plugin`.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, OnceLock, PoisonError},
+};
+
+use jackfield_plugin_api::abi;
+use tracing_core::{
+    Event, Kind, LevelFilter, Metadata,
+    callsite::{self, Callsite, Identifier},
+    dispatcher,
+    field::{FieldSet, Value},
+    metadata::Level,
+    subscriber::Interest,
+};
+
+/// How many pairs of level and target are told apart.
+const MOST_TARGETS: usize = 1024;
+
+/// Target of records that gave none, and of those past [`MOST_TARGETS`].
+const FALLBACK_TARGET: &str = "jackfield::plugin";
+
+const FIELDS: &[&str] = &["message", "backend"];
+
+struct PluginCallsite {
+    metadata: OnceLock<Metadata<'static>>,
+}
+
+impl Callsite for PluginCallsite {
+    fn set_interest(&self, _interest: Interest) {
+        // Asked anew for every record: a host's filter may change at any time.
+    }
+
+    fn metadata(&self) -> &Metadata<'_> {
+        self.metadata.get().expect("set before the callsite is seen by anyone")
+    }
+}
+
+fn leak(level: Level, target: &str) -> &'static Metadata<'static> {
+    let site: &'static PluginCallsite = Box::leak(Box::new(PluginCallsite { metadata: OnceLock::new() }));
+    let target: &'static str = Box::leak(target.to_owned().into_boxed_str());
+    let metadata = site.metadata.get_or_init(|| {
+        let fields = FieldSet::new(FIELDS, Identifier(site));
+        Metadata::new("plugin log", target, level, None, None, None, fields, Kind::EVENT)
+    });
+    callsite::register(site);
+    metadata
+}
+
+/// A number from the other side of the boundary; an unknown one is the nearest.
+fn level(number: u32) -> Level {
+    match number {
+        0 | abi::LEVEL_ERROR => Level::ERROR,
+        abi::LEVEL_WARN => Level::WARN,
+        abi::LEVEL_INFO => Level::INFO,
+        abi::LEVEL_DEBUG => Level::DEBUG,
+        _ => Level::TRACE,
+    }
+}
+
+fn metadata(level: Level, target: &str) -> &'static Metadata<'static> {
+    type Known = HashMap<(Level, String), &'static Metadata<'static>>;
+    static KNOWN: OnceLock<Mutex<Known>> = OnceLock::new();
+
+    let mut known = KNOWN.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    let target = if target.is_empty() { FALLBACK_TARGET } else { target };
+    if let Some(metadata) = known.get(&(level, target.to_owned())) {
+        return metadata;
+    }
+    let target = if known.len() < MOST_TARGETS { target } else { FALLBACK_TARGET };
+    known.entry((level, target.to_owned())).or_insert_with(|| leak(level, target))
+}
+
+/// Whether anybody wants a record of this level and target.
+pub(crate) fn enabled(number: u32, target: &str) -> bool {
+    let level = level(number);
+    level <= LevelFilter::current()
+        && dispatcher::get_default(|dispatch| dispatch.enabled(metadata(level, target)))
+}
+
+/// Emits a record.
+pub(crate) fn emit(number: u32, target: &str, backend: &str, message: &str) {
+    let level = level(number);
+    if level > LevelFilter::current() {
+        return;
+    }
+    let metadata = metadata(level, target);
+    dispatcher::get_default(|dispatch| {
+        if !dispatch.enabled(metadata) {
+            return;
+        }
+        let fields = metadata.fields();
+        let mut names = fields.iter();
+        let (Some(message_field), Some(backend_field)) = (names.next(), names.next()) else { return };
+        let values: [(_, Option<&dyn Value>); 2] = [
+            (&message_field, Some(&format_args!("{message}") as &dyn Value)),
+            (&backend_field, Some(&backend as &dyn Value)),
+        ];
+        dispatch.event(&Event::new(metadata, &fields.value_set(&values)));
+    });
+}
