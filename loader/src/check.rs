@@ -79,6 +79,7 @@ pub enum CheckError {
     },
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "format_args! has no place to be borrowed from")]
 fn field(field: &'static str, expected: impl ToString, found: impl ToString) -> CheckError {
     CheckError::Field { field, expected: expected.to_string(), found: found.to_string() }
 }

@@ -29,7 +29,7 @@ pub enum FindError {
         /// The name.
         plugin: String,
         /// The folders that were searched, and what each was like.
-        folders: Vec<(PathBuf, Folder)>,
+        folders: Vec<(PathBuf, FolderState)>,
         /// The plugin on the search path whose name is the most similar, if one is similar.
         nearest: Option<String>,
     },
@@ -47,7 +47,7 @@ pub enum FindError {
 /// What a folder of the search path was like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Folder {
+pub enum FolderState {
     /// It was searched.
     Searched,
     /// It does not exist.
@@ -56,16 +56,16 @@ pub enum Folder {
     Unreadable(String),
 }
 
-fn searched(folders: &[(PathBuf, Folder)]) -> String {
+fn searched(folders: &[(PathBuf, FolderState)]) -> String {
     if folders.is_empty() {
         return "nothing, the search path is empty: set `path` under [plugins]".to_owned();
     }
     let each: Vec<_> = folders
         .iter()
         .map(|(folder, state)| match state {
-            Folder::Searched => text::show(folder),
-            Folder::Missing => format!("{} (does not exist)", text::show(folder)),
-            Folder::Unreadable(why) => format!("{} ({why})", text::show(folder)),
+            FolderState::Searched => text::show(folder),
+            FolderState::Missing => format!("{} (does not exist)", text::show(folder)),
+            FolderState::Unreadable(why) => format!("{} ({why})", text::show(folder)),
         })
         .collect();
     each.join(", ")
@@ -193,11 +193,11 @@ fn most_similar(plugin: &str, files: &[PathBuf]) -> Option<String> {
         .map(|(_, name)| name.to_owned())
 }
 
-fn state(folder: &Path) -> Folder {
+fn state(folder: &Path) -> FolderState {
     match fs::read_dir(folder) {
-        Ok(_) => Folder::Searched,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Folder::Missing,
-        Err(error) => Folder::Unreadable(error.to_string()),
+        Ok(_) => FolderState::Searched,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => FolderState::Missing,
+        Err(error) => FolderState::Unreadable(error.to_string()),
     }
 }
 
@@ -206,9 +206,9 @@ mod tests {
     use super::*;
 
     fn folder(files: &[&str]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a folder");
         for file in files {
-            fs::write(folder.path().join(file), "").unwrap();
+            fs::write(folder.path().join(file), "").expect("a file");
         }
         folder
     }

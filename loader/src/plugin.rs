@@ -9,11 +9,8 @@ use std::{
 use jackfield_plugin_api::abi::BackendTable;
 
 use crate::{
-    Error, InspectError, Inspection, Layout, Trust,
-    check::Checked,
-    image::Image,
-    inspect::{inspect_bytes, metadata::Metadata},
-    registry, verify,
+    Error, InspectError, Inspection, Layout, Metadata, Trust, check::Checked, image::Image,
+    inspect::inspect_bytes, registry, verify,
 };
 
 /// What `path` is and says of itself, on whatever platform it is for. Nothing of it runs.

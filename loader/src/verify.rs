@@ -127,6 +127,7 @@ fn owner(handles: &Handles) -> Result<(), VerifyError> {
             return Err(VerifyError::Owner { path: path.clone(), user, found: stat.st_uid });
         }
         // The group's bits are also the mask of an access list, which so covers users that it names.
+        #[allow(clippy::useless_conversion, reason = "16 bits on macOS")]
         let mode = u32::from(stat.st_mode) & 0o7777;
         if mode & (GROUP | OTHERS) != 0 {
             return Err(VerifyError::Writable { path: path.clone(), mode });

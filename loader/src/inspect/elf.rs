@@ -101,7 +101,7 @@ fn dynamic<Elf: FileHeader>(
         let value: u64 = entry.d_val(endian).into();
         match entry.tag(endian) {
             elf::DT_NULL => break,
-            elf::DT_FLAGS_1 if value & u64::from(elf::DF_1_PIE.0) != 0 => {
+            elf::DT_FLAGS_1 if value & elf::DF_1_PIE.0 != 0 => {
                 return Err(InspectError::NotDynamic { what: "an executable (ELF)" });
             }
             elf::DT_NEEDED if needed.len() < NEEDED_LIMIT => {

@@ -47,7 +47,7 @@ pub struct Metadata {
     #[serde(deserialize_with = "printable")]
     pub target: String,
     /// What a panic does.
-    pub panic: Panic,
+    pub panic: PanicStrategy,
     /// Language that it is written in.
     #[serde(deserialize_with = "printable")]
     pub language: String,
@@ -78,7 +78,7 @@ impl fmt::Display for Abi {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
-pub enum Panic {
+pub enum PanicStrategy {
     /// It unwinds, and the plugin catches it.
     Unwind,
     /// It ends the process.
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(metadata.name, "x");
         assert_eq!(metadata.abi, Abi { major: 1, minor: 0 });
         assert_eq!(metadata.requires, ["log"]);
-        assert_eq!(metadata.panic, Panic::Unwind);
+        assert_eq!(metadata.panic, PanicStrategy::Unwind);
         assert_eq!(metadata.config_schema.unwrap().get(), r#"{"type":"object"}"#);
         let mut value = good();
         value["config_schema"] = Value::Null;

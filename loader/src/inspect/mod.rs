@@ -13,14 +13,18 @@
 mod elf;
 mod error;
 mod macho;
-pub mod metadata;
+pub(crate) mod metadata;
 mod pe;
 mod verdict;
 
 use object::FileKind;
 
-pub use self::{error::InspectError, verdict::Refusal};
-use self::{error::starts_with, metadata::Metadata};
+use self::error::starts_with;
+pub use self::{
+    error::InspectError,
+    metadata::{Abi, Metadata, PanicStrategy},
+    verdict::Refusal,
+};
 
 /// The exported symbol that leads to a plugin's descriptor.
 pub(crate) const SYMBOL: &str = "jackfield_plugin";

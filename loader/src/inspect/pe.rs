@@ -27,7 +27,7 @@ pub(super) fn facts<Pe: ImageNtHeaders>(data: &[u8]) -> Result<Facts<'_>, Inspec
     let exports = directories
         .export_table(data, &sections)
         .map_err(|e| InspectError::corrupt("export directory", e))?;
-    let exports_descriptor = match (&exports, directories.get(pe::IMAGE_DIRECTORY_ENTRY_EXPORT.into())) {
+    let exports_descriptor = match (&exports, directories.get(pe::IMAGE_DIRECTORY_ENTRY_EXPORT)) {
         (Some(exports), Some(directory)) => {
             let strings =
                 directory.data(data, &sections).map_err(|e| InspectError::corrupt("export directory", e))?;
@@ -42,7 +42,7 @@ pub(super) fn facts<Pe: ImageNtHeaders>(data: &[u8]) -> Result<Facts<'_>, Inspec
         arch: arch(file.machine.get(LE)),
         bits: if headers.is_type_64() { 64 } else { 32 },
         endian: Endian::Little,
-        needed: match directories.get(pe::IMAGE_DIRECTORY_ENTRY_IMPORT.into()) {
+        needed: match directories.get(pe::IMAGE_DIRECTORY_ENTRY_IMPORT) {
             Some(directory) => needed(data, &sections, directory.virtual_address.get(LE))?,
             None => Vec::new(),
         },

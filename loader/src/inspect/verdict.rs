@@ -5,7 +5,7 @@ use jackfield_plugin_api::{DIGEST, abi::ABI_MAJOR, metadata::HOST_CAPABILITIES};
 use super::{
     Endian, Facts, Format,
     error::symbol,
-    metadata::{Metadata, Panic},
+    metadata::{Metadata, PanicStrategy},
 };
 use crate::text;
 
@@ -96,7 +96,7 @@ pub(super) fn host(facts: &Facts<'_>, metadata: &Metadata) -> Result<(), Refusal
             found: platform(&facts.arch, facts.os, facts.format, facts.bits, facts.endian),
         });
     }
-    if metadata.panic == Panic::Abort {
+    if metadata.panic == PanicStrategy::Abort {
         return Err(Refusal::PanicAborts);
     }
     Ok(())

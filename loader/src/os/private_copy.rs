@@ -12,7 +12,7 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 #[cfg(windows)]
 use libloading::os::windows::{LOAD_LIBRARY_SEARCH_DEFAULT_DIRS, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR, Library};
 
-use crate::{ImageError, image::SIZE_LIMIT};
+use crate::{ImageError, image::SIZE_LIMIT, text};
 
 /// A file's bytes.
 pub(crate) struct Content {
@@ -36,7 +36,7 @@ impl Content {
     /// Loads the bytes. The copy is removed again where the system allows that of a loaded library.
     ///
     /// # Errors
-    /// What the dynamic linker says.
+    /// What the dynamic linker says, with the plugin's path in place of the copy's.
     pub(crate) fn load(&self) -> Result<Library, String> {
         let folder = tempfile::Builder::new()
             .prefix("jackfield-")
@@ -58,7 +58,9 @@ impl Content {
             )
         };
         library.map_err(|error| {
-            std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string)
+            let message =
+                std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            message.replace(&*file.to_string_lossy(), &text::show(&self.path))
         })
     }
 }
