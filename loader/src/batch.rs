@@ -10,28 +10,59 @@ use jackfield_plugin_api::{self as api, abi};
 /// Immutable events, with the memory that their text lies in. Cheap to clone.
 #[derive(Clone)]
 pub struct Batch {
-    events: Arc<Vec<abi::Event>>,
+    events: Arc<Views>,
     memory: Arc<Memory>,
 }
 
 /// What the views of a batch point into. It is never looked at again, only dropped.
 struct Memory {
     _owner: Arc<dyn Owner>,
-    _strings: Vec<abi::Str>,
-    _pairs: Vec<abi::Pair>,
+    _strings: Chunks<abi::Str>,
+    _pairs: Chunks<abi::Pair>,
+}
+
+/// Lists that stay where they are while further ones are added.
+struct Chunks<T> {
+    filled: Vec<Vec<T>>,
+    current: Vec<T>,
+}
+
+impl<T> Chunks<T> {
+    const fn new() -> Self {
+        Self { filled: Vec::new(), current: Vec::new() }
+    }
+
+    /// Adds a list and tells where it is.
+    #[inline]
+    fn push(&mut self, list: impl ExactSizeIterator<Item = T>) -> *const T {
+        if list.len() == 0 {
+            return std::ptr::null();
+        }
+        let room = self.current.capacity() - self.current.len();
+        if room < list.len() {
+            let capacity = (self.current.capacity() * 2).max(list.len()).max(64);
+            let filled = std::mem::replace(&mut self.current, Vec::with_capacity(capacity));
+            self.filled.push(filled);
+        }
+        let first = self.current.len();
+        self.current.extend(list);
+        self.current[first..].as_ptr()
+    }
 }
 
 trait Owner: Send {}
 impl<T: Send> Owner for T {}
 
-// SAFETY: the views point into `memory`, which is immutable while any clone lives: the owner is reachable by no one
-// but its drop, which `O: Send` allows on any thread.
-unsafe impl Send for Batch {}
-// SAFETY: as above; shared access reads the views alone.
-unsafe impl Sync for Batch {}
-// SAFETY: as for `Batch`.
+/// Views of events, into the memory of the batch that holds them.
+struct Views(Vec<abi::Event>);
+
+// SAFETY: a view is read and copied, never written through, and what it points to does not change while a batch lives.
+unsafe impl Send for Views {}
+// SAFETY: as above.
+unsafe impl Sync for Views {}
+// SAFETY: the owner is reachable by nobody but its drop, which `O: Send` allows on any thread; the lists are as `Views`.
 unsafe impl Send for Memory {}
-// SAFETY: as for `Batch`.
+// SAFETY: as above.
 unsafe impl Sync for Memory {}
 
 /// The fields of one event. `json` is the whole event on one line, without a line feed.
@@ -67,12 +98,13 @@ pub struct BatchWriter<'a> {
 /// A batch under construction, without the lifetime that kept its strings to the owner.
 struct Parts {
     events: Vec<abi::Event>,
-    strings: Vec<abi::Str>,
-    pairs: Vec<abi::Pair>,
+    strings: Chunks<abi::Str>,
+    pairs: Chunks<abi::Pair>,
 }
 
 impl<'a> BatchWriter<'a> {
     /// Adds an event.
+    #[inline]
     pub fn push(&mut self, event: &EventFields<'_, 'a>) {
         let mut present = 0;
         let mut flag = |set: bool, bit: u32| {
@@ -86,17 +118,16 @@ impl<'a> BatchWriter<'a> {
         flag(event.error.is_some(), abi::EVENT_HAS_ERROR);
         flag(event.metadata.is_some(), abi::EVENT_HAS_METADATA);
 
-        // The lists may still move, so until `finish` their pointers hold an index.
         let args = event.args.unwrap_or_default();
-        let args_at = self.parts.strings.len();
-        self.parts.strings.extend(args.iter().map(|text| abi::Str::new(text)));
         let metadata = event.metadata.unwrap_or_default();
-        let metadata_at = self.parts.pairs.len();
-        self.parts.pairs.extend(
-            metadata
-                .iter()
-                .map(|(key, value)| abi::Pair { key: abi::Str::new(key), value: abi::Str::new(value) }),
-        );
+        let pair =
+            |(key, value): &(&str, &str)| abi::Pair { key: abi::Str::new(key), value: abi::Str::new(value) };
+        let args = abi::StrList {
+            ptr: self.parts.strings.push(args.iter().map(|text| abi::Str::new(text))),
+            len: args.len(),
+        };
+        let metadata =
+            abi::PairList { ptr: self.parts.pairs.push(metadata.iter().map(pair)), len: metadata.len() };
         self.parts.events.push(abi::Event {
             json: abi::Str::new(event.json),
             id: abi::Str::new(event.id),
@@ -111,8 +142,8 @@ impl<'a> BatchWriter<'a> {
             os_version: abi::Str::new(event.os_version),
             runtime_version: abi::Str::new(event.runtime_version),
             error: event.error.map_or(abi::Str::EMPTY, abi::Str::new),
-            args: abi::StrList { ptr: std::ptr::without_provenance(args_at), len: args.len() },
-            metadata: abi::PairList { ptr: std::ptr::without_provenance(metadata_at), len: metadata.len() },
+            args,
+            metadata,
             time_unix_nanos: event.time_unix_nanos,
             duration_ms: event.duration_ms.unwrap_or_default(),
             exit_code: event.exit_code.unwrap_or_default(),
@@ -135,13 +166,9 @@ impl<'a> BatchWriter<'a> {
 }
 
 impl Parts {
-    fn finish(mut self, owner: Arc<dyn Owner>) -> Batch {
-        for event in &mut self.events {
-            event.args.ptr = self.strings[event.args.ptr.addr()..].as_ptr();
-            event.metadata.ptr = self.pairs[event.metadata.ptr.addr()..].as_ptr();
-        }
+    fn finish(self, owner: Arc<dyn Owner>) -> Batch {
         Batch {
-            events: Arc::new(self.events),
+            events: Arc::new(Views(self.events)),
             memory: Arc::new(Memory { _owner: owner, _strings: self.strings, _pairs: self.pairs }),
         }
     }
@@ -171,7 +198,8 @@ impl Batch {
     ) -> Result<Self, E> {
         // An `Arc` promises nothing about exclusive access when it moves, as a `Box` does, so views stay valid.
         let owner = Arc::new(owner);
-        let parts = Parts { events: Vec::with_capacity(events), strings: Vec::new(), pairs: Vec::new() };
+        let parts =
+            Parts { events: Vec::with_capacity(events), strings: Chunks::new(), pairs: Chunks::new() };
         let mut writer = BatchWriter { parts, borrowed: PhantomData };
         fill(&owner, &mut writer)?;
         let parts = writer.parts;
@@ -181,20 +209,20 @@ impl Batch {
     /// Number of events.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.events.len()
+        self.events.0.len()
     }
 
     /// Whether there are no events.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty()
+        self.events.0.is_empty()
     }
 
     /// The events, for reading.
     #[must_use]
     pub fn view(&self) -> api::Batch<'_> {
         // SAFETY: every view came in through `push`, borrowed from the owner or the lists that `memory` keeps.
-        unsafe { api::Batch::from_events(&self.events) }
+        unsafe { api::Batch::from_events(&self.events.0) }
     }
 
     /// A batch of some of these events, in the order of `indexes`, that shares their memory.
@@ -204,7 +232,7 @@ impl Batch {
     #[must_use]
     pub fn select(&self, indexes: &[usize]) -> Self {
         Self {
-            events: Arc::new(indexes.iter().map(|&index| self.events[index]).collect()),
+            events: Arc::new(Views(indexes.iter().map(|&index| self.events.0[index]).collect())),
             memory: Arc::clone(&self.memory),
         }
     }
@@ -214,8 +242,8 @@ impl Batch {
         abi::Batch {
             size: size_of::<abi::Batch>() as u32,
             event_size: size_of::<abi::Event>() as u32,
-            events: self.events.as_ptr(),
-            len: self.events.len(),
+            events: self.events.0.as_ptr(),
+            len: self.events.0.len(),
             tables: abi::Tables::EMPTY,
         }
     }

@@ -6,18 +6,36 @@
 
 mod backend;
 mod batch;
+mod check;
 mod error;
+mod find;
 mod guard;
 mod host;
+mod image;
+mod inspect;
+mod load;
 mod log;
+mod os;
 mod plugin;
+mod registry;
+mod text;
+mod verify;
 
 pub use jackfield_plugin_api as plugin_api;
 
 pub use crate::{
     backend::{Backend, BackendOptions, CloseError, OpenError},
     batch::{Batch, BatchWriter, EventFields},
+    check::{CheckError, Layout},
     error::Error,
+    find::{FindError, FolderState, find, list},
     guard::{Backoff, CloseFailure, Failure, Latency, OpenFailure, Report, Stats},
-    plugin::Plugin,
+    image::ImageError,
+    inspect::{
+        Abi, Endian, Format, InspectError, Inspection, Metadata, PanicStrategy, Refusal, inspect_bytes,
+    },
+    load::LoadError,
+    plugin::{Candidate, Plugin, Verified, inspect},
+    registry::{DEFAULT_IMAGE_LIMIT, limit_loaded_images, loaded_images},
+    verify::{ParseTrustError, Trust, VerifyError},
 };

@@ -1,13 +1,155 @@
-//! Placeholder until the loading stages land.
-/// Placeholder.
-#[derive(Clone)]
-pub struct Plugin(std::path::PathBuf, &'static jackfield_plugin_api::abi::BackendTable);
-impl Plugin {
-    /// The file.
-    pub fn path(&self) -> &std::path::Path {
-        &self.0
+//! The stages in order: each type is a plugin that has come so far.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use jackfield_plugin_api::abi::BackendTable;
+
+use crate::{
+    Error, InspectError, Inspection, Layout, Metadata, Trust, check::Checked, image::Image,
+    inspect::inspect_bytes, registry, verify,
+};
+
+/// What `path` is and says of itself, on whatever platform it is for. Nothing of it runs.
+///
+/// # Errors
+/// [`Error::Inspect`]: the file can't be read, is no dynamic library, or carries no valid metadata. A plugin that this
+/// host would not load is no error here: see [`Inspection::verdict`].
+pub fn inspect(path: &Path) -> Result<Inspection, Error> {
+    Candidate::open(path).map(|candidate| candidate.inspection)
+}
+
+/// A file that was read and inspected. What follows concerns the bytes that were read, whatever becomes of the file.
+pub struct Candidate {
+    path: PathBuf,
+    image: Image,
+    inspection: Inspection,
+}
+
+impl Candidate {
+    /// Reads and inspects a file.
+    ///
+    /// # Errors
+    /// As [`inspect`].
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let error = |source| Error::Inspect { path: path.to_owned(), source };
+        let image = Image::open(path).map_err(|source| error(source.into()))?;
+        let inspection = inspect_bytes(image.content.bytes()).map_err(error)?;
+        Ok(Self { path: path.to_owned(), image, inspection })
     }
-    pub(crate) fn backend_table(&self) -> &'static jackfield_plugin_api::abi::BackendTable {
-        self.1
+
+    /// What was found.
+    #[must_use]
+    pub fn inspection(&self) -> &Inspection {
+        &self.inspection
+    }
+
+    /// Whether `trust` allows the file, by the handles that were opened.
+    ///
+    /// # Errors
+    /// [`Error::Verify`].
+    pub fn allowed_by(&self, trust: Trust) -> Result<(), Error> {
+        verify::verify(&self.image.handles, trust)
+            .map_err(|source| Error::Verify { path: self.path.clone(), source })
+    }
+
+    /// Requires that this host can load the plugin and that `trust` allows it.
+    ///
+    /// # Errors
+    /// [`Error::Inspect`] with the verdict, or [`Error::Verify`].
+    pub fn verify(self, trust: Trust) -> Result<Verified, Error> {
+        self.inspection.verdict().map_err(|refusal| Error::Inspect {
+            path: self.path.clone(),
+            source: InspectError::Refused(refusal),
+        })?;
+        self.allowed_by(trust)?;
+        Ok(Verified(self))
+    }
+}
+
+/// A file that this host can load and may load.
+pub struct Verified(Candidate);
+
+impl Verified {
+    /// Loads the bytes that were verified, once a process, and checks what they export. Runs the library's static
+    /// constructors, and none of the backend's functions.
+    ///
+    /// # Errors
+    /// [`Error::Load`], [`Error::Check`].
+    pub fn load(self) -> Result<Plugin, Error> {
+        let Candidate { path, image, inspection } = self.0;
+        let loaded = registry::load(image.content, &inspection.needed)
+            .map_err(|source| Error::Load { path: path.clone(), source })?;
+        let checked =
+            loaded.check(&inspection).map_err(|source| Error::Check { path: path.clone(), source })?;
+        Ok(Plugin(Arc::new(Inner { path, metadata: inspection.metadata, checked })))
+    }
+}
+
+/// A plugin that is loaded and checked, until the process ends. A clone is the same plugin.
+#[derive(Clone)]
+pub struct Plugin(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    metadata: Metadata,
+    checked: &'static Checked,
+}
+
+impl Plugin {
+    /// Takes a file through all stages.
+    ///
+    /// # Errors
+    /// [`Error::Inspect`], [`Error::Verify`], [`Error::Load`], [`Error::Check`]: in this order.
+    pub fn load(path: &Path, trust: Trust) -> Result<Self, Error> {
+        Candidate::open(path)?.verify(trust)?.load()
+    }
+
+    /// The file that it was loaded from.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// What it says of itself.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.0.metadata
+    }
+
+    /// How its tables were compared with the host's.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        self.0.checked.layout
+    }
+
+    /// The backend's functions.
+    pub(crate) fn backend_table(&self) -> &'static BackendTable {
+        &self.0.checked.table
+    }
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plugin")
+            .field("path", &self.0.path)
+            .field("name", &self.0.metadata.name)
+            .field("version", &self.0.metadata.version)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Candidate").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verified").field("path", &self.0.path).finish_non_exhaustive()
     }
 }

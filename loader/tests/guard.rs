@@ -1,4 +1,5 @@
 //! The guard over backends that are compiled in: the same lane that plugins are behind.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, which is what it is for")]
 
 use std::{
     sync::{

@@ -6,7 +6,7 @@ use std::{
         Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::Waker,
     time::Instant,
 };
 
@@ -15,7 +15,7 @@ use jackfield_plugin_api::{
     abi::{self, Status},
 };
 
-use super::report::Reported;
+use super::{report::Reported, spin::Spin};
 
 /// Why a call failed, in the plugin's words.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +64,8 @@ pub(super) struct CallState {
     len: usize,
     deadline: Instant,
     cancelled: AtomicBool,
+    /// The call has ended: a hint for [`Spin`], `progress` says how.
+    ended: AtomicBool,
     progress: Mutex<Progress>,
     finished: Condvar,
 }
@@ -74,6 +76,7 @@ impl CallState {
             len,
             deadline,
             cancelled: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             progress: Mutex::new(Progress {
                 phase: Phase::Queued,
                 reported: Reported::Nothing,
@@ -89,7 +92,8 @@ impl CallState {
     }
 
     /// Waits until the call has finished or its deadline has passed; then it is abandoned.
-    pub(super) fn wait(&self) -> Ended {
+    pub(super) fn wait(&self, spin: &Spin) -> Ended {
+        spin.until(|| self.ended.load(Ordering::Acquire));
         let mut progress = self.lock();
         loop {
             if let Some(ended) = Self::take(&mut progress) {
@@ -105,13 +109,14 @@ impl CallState {
     }
 
     /// The non-blocking form of [`wait`](Self::wait); the deadline is the caller's to watch.
-    pub(super) fn poll(&self, context: &Context<'_>) -> Poll<Ended> {
+    #[cfg(feature = "tokio")]
+    pub(super) fn poll(&self, context: &std::task::Context<'_>) -> std::task::Poll<Ended> {
         let mut progress = self.lock();
         if let Some(ended) = Self::take(&mut progress) {
-            return Poll::Ready(ended);
+            return std::task::Poll::Ready(ended);
         }
         progress.waker = Some(context.waker().clone());
-        Poll::Pending
+        std::task::Poll::Pending
     }
 
     /// Stops waiting.
@@ -180,6 +185,7 @@ impl CallState {
         }
         progress.phase = phase;
         let waker = progress.waker.take();
+        self.ended.store(true, Ordering::Release);
         drop(progress);
         self.finished.notify_one();
         if let Some(waker) = waker {

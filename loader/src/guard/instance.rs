@@ -7,14 +7,20 @@
 use std::{
     collections::VecDeque,
     io,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::Instant,
 };
 
 use jackfield_plugin_api::abi::{self, BackendTable, Status};
 
-use super::call::{CallState, Ended, Explanation};
+use super::{
+    call::{CallState, Ended, Explanation},
+    spin::Spin,
+};
 use crate::{batch::Batch, host::HostHandle};
 
 /// What a worker does.
@@ -38,6 +44,9 @@ pub(super) struct Instance {
     name: String,
     most_workers: usize,
     open: Arc<Job>,
+    /// Jobs in the queue: a hint for [`Spin`], `state` has them.
+    queued: AtomicUsize,
+    spin: Spin,
     state: Mutex<State>,
     /// Something to do, or retired.
     wake: Condvar,
@@ -87,6 +96,8 @@ impl Instance {
             name: format!("jackfield-{name}"),
             most_workers: if serial { 1 } else { workers.max(1) },
             open: Arc::clone(&open),
+            queued: AtomicUsize::new(1),
+            spin: Spin::new(),
             state: Mutex::new(State {
                 raw: Raw(std::ptr::null_mut()),
                 jobs: VecDeque::from([open]),
@@ -121,6 +132,7 @@ impl Instance {
             return false;
         }
         state.jobs.push_back(job);
+        self.queued.store(state.jobs.len(), Ordering::Release);
         let free = state.workers - state.active;
         if free < state.jobs.len() && state.phase == Phase::Open && state.workers < self.most_workers {
             // Without a further thread the job waits for one of those that are there.
@@ -198,8 +210,10 @@ impl Instance {
             if let Some(job) = state.jobs.pop_front() {
                 let raw = state.raw;
                 state.active += 1;
+                self.queued.store(state.jobs.len(), Ordering::Release);
                 drop(state);
                 self.run(&job, raw);
+                self.spin.until(|| self.queued.load(Ordering::Acquire) > 0);
                 state = self.lock();
             } else if state.phase == Phase::Retired {
                 break;

@@ -16,6 +16,7 @@ use super::{
     instance::{Instance, Job, Phase, Work},
     quarantine::{Admission, Backoff, Quarantine},
     report::{Failure, Report, Reported},
+    spin::Spin,
     stats::{Counters, Stats},
 };
 use crate::{batch::Batch, host::HostHandle};
@@ -44,6 +45,7 @@ pub(crate) struct Lane {
     inner: Mutex<Inner>,
     counters: Arc<Counters>,
     closed: AtomicBool,
+    spin: Spin,
 }
 
 struct Inner {
@@ -149,11 +151,12 @@ impl Lane {
             inner: Mutex::new(Inner { current: None, quarantine }),
             counters: Arc::new(Counters::new()),
             closed: AtomicBool::new(false),
+            spin: Spin::new(),
         };
         let started = Instant::now();
         let (instance, open) =
             lane.start_instance().map_err(|error| OpenFailure::Thread(error.to_string()))?;
-        match open.call.wait() {
+        match open.call.wait(&lane.spin) {
             Ended::Finished { status: abi::STATUS_OK, .. } => {
                 lane.lock().current = Some(instance);
                 Ok(lane)
@@ -201,7 +204,7 @@ impl Lane {
                 Ok(ticket) => ticket,
                 Err(report) => return report,
             };
-            let ended = ticket.job.call.wait();
+            let ended = ticket.job.call.wait(&self.spin);
             if let Verdict::Answered(report) = self.judge(&ticket, batch.len(), ended) {
                 return report;
             }
@@ -353,7 +356,7 @@ impl Lane {
         if !instance.submit(Arc::clone(&job)) {
             return Ok(());
         }
-        let ended = job.call.wait();
+        let ended = job.call.wait(&self.spin);
         instance.retire();
         match ended {
             Ended::Finished { status, explanation, .. } => {

@@ -4,6 +4,7 @@
 //! - [`instance`]: one instance of a backend with the worker threads that enter it;
 //! - [`lane`]: the instances of one backend over time, and who may enter;
 //! - [`quarantine`]: when a backend that misbehaved is tried again;
+//! - [`spin`]: looking before sleeping;
 //! - [`report`], [`stats`]: what callers are told.
 //!
 //! No plugin code runs on a caller's thread, neither of `open` nor of the last `free`. A call past its deadline can't be
@@ -15,6 +16,7 @@ mod instance;
 mod lane;
 mod quarantine;
 mod report;
+mod spin;
 mod stats;
 
 pub use lane::{CloseFailure, OpenFailure};

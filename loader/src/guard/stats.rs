@@ -39,7 +39,7 @@ pub struct Stats {
     pub latency: Latency,
 }
 
-/// Percentiles of durations, to three significant digits.
+/// Percentiles of durations, to two significant digits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Latency {
@@ -70,6 +70,9 @@ pub(super) struct Counters {
 
 impl Counters {
     pub(super) fn new() -> Self {
+        let mut histogram = Histogram::new(2).expect("2 significant digits are allowed");
+        // It grows with the slowest call, to 40 KiB for one of an hour.
+        histogram.auto(true);
         Self {
             calls: AtomicU64::new(0),
             refused_calls: AtomicU64::new(0),
@@ -80,7 +83,7 @@ impl Counters {
             panics: AtomicU64::new(0),
             timeouts: AtomicU64::new(0),
             stuck_calls: AtomicU64::new(0),
-            latency: Mutex::new(Histogram::new(3).expect("3 significant digits are allowed")),
+            latency: Mutex::new(histogram),
         }
     }
 
@@ -111,7 +114,8 @@ impl Counters {
         };
         add(&self.calls, 1);
         let nanos = u64::try_from(report.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.latency.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(nanos);
+        // With automatic growth every value has a place but one that memory lacks.
+        let _ = self.latency.lock().unwrap_or_else(PoisonError::into_inner).record(nanos);
     }
 
     pub(super) fn stuck(&self) -> u64 {
@@ -147,5 +151,32 @@ impl Counters {
                 max: Duration::from_nanos(latency.max()),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::report::Reported;
+
+    #[test]
+    fn percentiles_are_those_of_the_calls_that_entered() {
+        let counters = Counters::new();
+        for millis in 1..=100 {
+            let elapsed = Duration::from_millis(millis);
+            counters.count(&Report::new(1, Reported::All(Outcome::Delivered), None, elapsed));
+        }
+        let refused = Report::new(1, Reported::Nothing, Some(Failure::Closed), Duration::from_secs(9));
+        counters.count(&refused);
+        let stats = counters.snapshot();
+        let near = |found: Duration, millis: u64| {
+            let expected = Duration::from_millis(millis);
+            assert!(found >= expected && found <= expected.mul_f64(1.02), "{found:?}, not {expected:?}");
+        };
+        near(stats.latency.p50, 50);
+        near(stats.latency.p90, 90);
+        near(stats.latency.p99, 99);
+        near(stats.latency.max, 100);
+        assert_eq!((stats.calls, stats.refused_calls, stats.delivered, stats.retried), (100, 1, 100, 1));
     }
 }

@@ -1,20 +1,67 @@
-//! Writes events to standard output.
+//! Writes events to standard output: pretty JSON, or one line each.
 #![forbid(unsafe_code)]
 
-use jackfield_plugin_api::{Backend, Batch, Call, Error, Host, Outcome, Outcomes, export};
+mod output;
+mod pretty;
 
-#[derive(serde::Deserialize)]
-struct Config {}
+use std::sync::{Mutex, PoisonError};
 
-struct Stdout {}
+use jackfield_plugin_api::{Backend, Batch, Call, Error, Host, Outcomes, export};
+
+use crate::output::Output;
+
+/// Options of the backend `stdout`: events on the tool's standard output.
+#[derive(Debug, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+struct Config {
+    /// How an event is written.
+    #[serde(default)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema), schemars(inline))]
+enum Format {
+    /// Indented by two spaces, for people.
+    #[default]
+    Pretty,
+    /// One event a line (JSON Lines), for programs.
+    Lines,
+}
+
+struct Stdout {
+    format: Format,
+    output: Mutex<Output>,
+}
+
+impl Stdout {
+    fn output(&self) -> std::sync::MutexGuard<'_, Output> {
+        // What a panic left half-done is at most a buffer, which every batch empties first.
+        self.output.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Backend for Stdout {
     type Config = Config;
-    fn open(_config: Config, _host: Host, _call: &Call<'_>) -> Result<Self, Error> {
-        Ok(Self {})
+
+    /// There is one standard output, and a reader wants batches in the order in which they were sent.
+    const SERIAL: bool = true;
+
+    fn open(config: Config, _host: Host, _call: &Call<'_>) -> Result<Self, Error> {
+        output::check()?;
+        Ok(Self { format: config.format, output: Mutex::default() })
     }
-    fn send(&self, _batch: &Batch<'_>, _call: &Call<'_>) -> Outcomes {
-        Outcome::Delivered.into()
+
+    fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {
+        let mut output = self.output();
+        for event in batch {
+            match self.format {
+                Format::Pretty => output.push(|buffer| pretty::write(event.json(), buffer)),
+                Format::Lines => output.push(|buffer| buffer.extend_from_slice(event.json().as_bytes())),
+            }
+        }
+        output::with_stdout(|stdout| output.write_to(stdout, || !call.remaining().is_zero()))
     }
 }
 
@@ -23,4 +70,36 @@ export! {
     name: "stdout",
     vendor: "Jackfield",
     description: "events on standard output",
+    config_schema: include_str!("../config.schema.json"),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> Result<Config, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+
+    #[test]
+    fn pretty_is_the_default_and_lines_is_by_option() {
+        assert_eq!(parse("{}").expect("valid").format, Format::Pretty);
+        assert_eq!(parse(r#"{"format":"pretty"}"#).expect("valid").format, Format::Pretty);
+        assert_eq!(parse(r#"{"format":"lines"}"#).expect("valid").format, Format::Lines);
+        let refusal = parse(r#"{"format":"xml"}"#).expect_err("no such format").to_string();
+        assert!(refusal.contains("expected `pretty` or `lines`"), "{refusal}");
+    }
+
+    /// `JACKFIELD_BLESS=1 cargo test -p jackfield-stdout` writes the file anew.
+    #[test]
+    fn the_checked_in_schema_is_that_of_the_options() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config.schema.json");
+        let mut schema = serde_json::to_string_pretty(&schemars::schema_for!(Config)).expect("JSON");
+        schema.push('\n');
+        if std::env::var_os("JACKFIELD_BLESS").is_some() {
+            std::fs::write(path, &schema).expect("writable");
+        }
+        let found = std::fs::read_to_string(path).expect("config.schema.json").replace('\r', "");
+        assert_eq!(found, schema, "JACKFIELD_BLESS=1 writes config.schema.json anew");
+    }
 }

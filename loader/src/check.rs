@@ -1,0 +1,475 @@
+//! What a loaded library exports: its descriptor and tables, field by field, before any of its functions is called.
+//!
+//! Fields are read through the raw pointer, each only after what vouches for it: the rest of a struct after its size, a
+//! function pointer as an integer first. What remains on trust is that the pointers of a library whose metadata and
+//! digest are right lead where they should: no check can tell.
+
+use std::{ffi::c_void, mem::offset_of};
+
+use jackfield_plugin_api::{
+    DIGEST,
+    abi::{
+        ABI_MAJOR, BACKEND_SERIAL, BackendTable, Descriptor, MAGIC, Str, TABLE_BACKEND, TableEntry, Tables,
+    },
+    layout::{self, LayoutCheck},
+};
+
+use crate::{
+    inspect::{Inspection, SYMBOL, trim},
+    load::Library,
+    text,
+};
+
+/// Most tables that a descriptor may list.
+const TABLES_LIMIT: usize = 1024;
+
+/// Longest metadata in a descriptor, in bytes: what the section may hold and room for the NULs at its end.
+const METADATA_LIMIT: usize = 2 << 20;
+
+/// Flags of a backend table that this host knows.
+const KNOWN_FLAGS: u32 = BACKEND_SERIAL;
+
+/// How a plugin's tables were compared with the host's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Layout {
+    /// Every type was compared, field by field.
+    Compared,
+    /// By the digest of the surface alone: the plugin brings no layouts, or brings them in another form.
+    ByDigest,
+}
+
+/// What the guard needs of a checked library.
+pub(crate) struct Checked {
+    /// A copy, so that nothing the plugin does later changes it.
+    pub(crate) table: BackendTable,
+    pub(crate) layout: Layout,
+}
+
+/// Why a loaded library is no plugin that this host calls.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// The dynamic linker does not find the descriptor.
+    #[error("the dynamic linker finds no symbol `{SYMBOL}`: its vendor must export it")]
+    NoDescriptor,
+    /// A field is not what it must be.
+    #[error("{field}: expected {expected}, found {found}: the plugin is broken, its vendor must rebuild it")]
+    Field {
+        /// Which.
+        field: &'static str,
+        /// What it must be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// Descriptor and metadata section contradict each other.
+    #[error(
+        "its metadata section and its descriptor disagree on {what}: the plugin is broken, its vendor must rebuild it"
+    )]
+    Contradiction {
+        /// On what.
+        what: String,
+    },
+    /// Some type of the surface is laid out otherwise than the host's.
+    #[error("{summary}: rebuild the plugin with a released plugin API of ABI {ABI_MAJOR}")]
+    Layout {
+        /// The first difference.
+        summary: String,
+    },
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "format_args! has no place to be borrowed from")]
+fn field(field: &'static str, expected: impl ToString, found: impl ToString) -> CheckError {
+    CheckError::Field { field, expected: expected.to_string(), found: found.to_string() }
+}
+
+/// Checks the descriptor that `library` exports against what was inspected.
+pub(crate) fn check(library: &Library, inspection: &Inspection) -> Result<Checked, CheckError> {
+    // SAFETY: the symbol is only taken for an address here.
+    let symbol = unsafe { library.get::<*const c_void>(SYMBOL.as_bytes()) };
+    let descriptor = symbol.map_err(|_| CheckError::NoDescriptor)?.as_raw_ptr();
+    // SAFETY: the address of a symbol of a library that is never unmapped.
+    unsafe { check_descriptor(descriptor.cast_const().cast(), inspection) }
+}
+
+/// # Safety
+/// `descriptor` is null or the address of a symbol in a library that stays mapped, and what it leads to is what the
+/// contract says as far as this function can't tell.
+unsafe fn check_descriptor(
+    descriptor: *const Descriptor,
+    inspection: &Inspection,
+) -> Result<Checked, CheckError> {
+    if descriptor.is_null() {
+        return Err(field("descriptor", "an address", "null"));
+    }
+    aligned("descriptor", descriptor)?;
+    // SAFETY: not null, aligned, and inside a mapped library; the first 24 bytes are the same in every version of the
+    // ABI, and the rest is read after its size is known.
+    let descriptor = unsafe {
+        let magic = (&raw const (*descriptor).magic).read();
+        if magic != MAGIC {
+            return Err(field(
+                "descriptor, magic",
+                format_args!("{MAGIC:#018x}"),
+                format_args!("{magic:#018x}"),
+            ));
+        }
+        let major = (&raw const (*descriptor).abi_major).read();
+        if major != ABI_MAJOR {
+            return Err(field("descriptor, abi_major", ABI_MAJOR, major));
+        }
+        let size = (&raw const (*descriptor).size).read();
+        if size as usize != size_of::<Descriptor>() {
+            return Err(field("descriptor, size", size_of::<Descriptor>(), size));
+        }
+        descriptor.read()
+    };
+
+    let metadata = &inspection.metadata;
+    let text = format!("{:016x}", descriptor.digest);
+    if text != metadata.digest {
+        return Err(CheckError::Contradiction {
+            what: format!("the digest ({} and {text})", metadata.digest),
+        });
+    }
+    if descriptor.digest != DIGEST {
+        return Err(field("descriptor, digest", format_args!("{DIGEST:016x}"), text));
+    }
+    // SAFETY: the size is right, so the view is the one that the contract describes.
+    unsafe { check_metadata(descriptor.metadata, inspection) }?;
+    // SAFETY: as above.
+    let table = unsafe { check_tables(descriptor.tables) }?;
+
+    aligned("descriptor, layouts", descriptor.layouts.cast::<layout::Layouts>())?;
+    // SAFETY: from the descriptor of a library that stays mapped.
+    let layout = match unsafe { layout::check(descriptor.layouts) } {
+        LayoutCheck::Equal => Layout::Compared,
+        LayoutCheck::Different(report) => {
+            tracing::debug!(plugin = %metadata.name, "layouts differ:\n{report}");
+            return Err(CheckError::Layout { summary: condense(&report) });
+        }
+        _ => Layout::ByDigest,
+    };
+    Ok(Checked { table, layout })
+}
+
+/// # Safety
+/// `view` is of a descriptor of the right size.
+unsafe fn check_metadata(view: Str, inspection: &Inspection) -> Result<(), CheckError> {
+    if view.ptr.is_null() {
+        return Err(field("descriptor, metadata", "the metadata section", "null"));
+    }
+    if view.len < inspection.metadata_json.len() || view.len > METADATA_LIMIT {
+        return Err(CheckError::Contradiction {
+            what: format!(
+                "the metadata's length ({} and {} bytes)",
+                inspection.metadata_json.len(),
+                view.len
+            ),
+        });
+    }
+    // SAFETY: not null; the contract says `len` readable bytes, and `len` is that of the section up to its padding.
+    let bytes = unsafe { std::slice::from_raw_parts(view.ptr, view.len) };
+    if trim(bytes) != inspection.metadata_json.as_bytes() {
+        return Err(CheckError::Contradiction { what: "the metadata's text".to_owned() });
+    }
+    Ok(())
+}
+
+/// # Safety
+/// `tables` is of a descriptor of the right size.
+unsafe fn check_tables(tables: Tables) -> Result<BackendTable, CheckError> {
+    if tables.len > TABLES_LIMIT {
+        return Err(field("descriptor, tables", format_args!("at most {TABLES_LIMIT}"), tables.len));
+    }
+    if tables.ptr.is_null() && tables.len > 0 {
+        return Err(field("descriptor, tables", "an address", "null"));
+    }
+    aligned::<TableEntry>("descriptor, tables", tables.ptr)?;
+    // SAFETY: null, or `len` entries by the contract. Ids that are unknown here are left alone.
+    let table: *const BackendTable = unsafe { tables.find(TABLE_BACKEND) }.cast();
+    if table.is_null() {
+        return Err(field("table 1 (backend)", "an address", "none"));
+    }
+    aligned("table 1 (backend)", table)?;
+    // SAFETY: not null and aligned; each field is read as integers of its size, after the table's own.
+    unsafe {
+        let size = (&raw const (*table).size).read();
+        if size as usize != size_of::<BackendTable>() {
+            return Err(field("backend table, size", size_of::<BackendTable>(), size));
+        }
+        let flags = (&raw const (*table).flags).read();
+        if flags & !KNOWN_FLAGS != 0 {
+            return Err(field(
+                "backend table, flags",
+                format_args!("no bits but {KNOWN_FLAGS:#x}"),
+                format_args!("{flags:#x}"),
+            ));
+        }
+        for (name, offset) in [
+            ("backend table, open", offset_of!(BackendTable, open)),
+            ("backend table, send", offset_of!(BackendTable, send)),
+            ("backend table, close", offset_of!(BackendTable, close)),
+            ("backend table, free", offset_of!(BackendTable, free)),
+        ] {
+            // A null function pointer must not come to be one: that alone would be undefined.
+            if table.byte_add(offset).cast::<usize>().read() == 0 {
+                return Err(field(name, "a function", "null"));
+            }
+        }
+        Ok(table.read())
+    }
+}
+
+/// A null pointer is aligned.
+fn aligned<T>(name: &'static str, pointer: *const T) -> Result<(), CheckError> {
+    if pointer.is_aligned() {
+        return Ok(());
+    }
+    Err(field(name, format_args!("an address that {} divides", align_of::<T>()), format_args!("{pointer:p}")))
+}
+
+/// The first difference in a report of `abi_stable`, which says a type's whole layout before each.
+fn condense(report: &str) -> String {
+    let (before, error) = report.split_once("\nError:").unwrap_or((report, ""));
+    // Where the difference is: pairs of `field_name:` and `type:`, from the outermost type inwards. What a pointer leads
+    // to is a field named 0.
+    let place = before.rsplit_once("error(s)inside:").map_or("", |(_, place)| place);
+    let place = place.split("Layout of expected").next().unwrap_or("");
+    let values = |key| place.lines().filter_map(move |line| line.trim().strip_prefix(key)).map(str::trim);
+    let fields: Vec<_> = values("field_name:").collect();
+    let types: Vec<_> = values("type:").collect();
+    let place = match (fields.as_slice(), types.as_slice()) {
+        ([.., "0"] | [_], [.., r#type]) => format!("type {type}"),
+        ([.., field], [.., parent, _]) => format!("type {parent}, field {field}"),
+        _ => "the type layouts".to_owned(),
+    };
+
+    let what = error
+        .lines()
+        .next()
+        .map(str::trim)
+        .filter(|what| !what.is_empty())
+        .unwrap_or("not the same as the host's");
+    let value = |header| {
+        let mut lines = error.lines().map(str::trim).skip_while(|line| *line != header).skip(1);
+        let first = lines.next()?;
+        match (first.strip_prefix("field_name:"), lines.next().and_then(|line| line.strip_prefix("type:"))) {
+            (Some(name), Some(r#type)) => Some(format!("{name}: {}", r#type.trim())),
+            _ => Some(first.to_owned()),
+        }
+    };
+    match (value("Expected:"), value("Found:")) {
+        (Some(expected), Some(found)) => {
+            text::one_line(&format!("{place}: {what}: expected {expected}, found {found}"), 300)
+        }
+        _ => text::one_line(&format!("{place}: {what}"), 300),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::{Endian, Format, metadata};
+
+    #[test]
+    fn a_layout_report_becomes_its_first_difference() {
+        assert_eq!(
+            condense(include_str!("../tests/fixtures/layout_grown.txt")),
+            "type BackendTable: incompatible type size: expected 24, found 40"
+        );
+        assert_eq!(
+            condense(include_str!("../tests/fixtures/layout_renamed.txt")),
+            "type Str: unexpected field: expected len: usize, found length: usize"
+        );
+        let report = include_str!("../tests/fixtures/layout_grown.txt");
+        let (start, end) = (report.find("2 error(s)").unwrap(), report.find("1 error(s)").unwrap());
+        assert_eq!(
+            condense(&[&report[..start], &report[end..]].concat()),
+            "type BackendTable, field flags: mismatched type: expected u32, found u64"
+        );
+        assert_eq!(condense("something else"), "the type layouts: not the same as the host's");
+        assert_eq!(condense(""), "the type layouts: not the same as the host's");
+    }
+
+    /// A plugin in this process's own memory, for one change each.
+    struct Mock {
+        descriptor: Descriptor,
+        table: RawTable,
+        entries: [TableEntry; 2],
+        json: String,
+    }
+
+    #[repr(C)]
+    struct RawTable {
+        size: u32,
+        flags: u32,
+        functions: [usize; 4],
+    }
+
+    impl Mock {
+        fn new() -> Box<Self> {
+            let json = serde_json::json!({
+                "format": 1, "name": "mock", "version": "1", "vendor": "", "description": "",
+                "abi": {"major": ABI_MAJOR, "minor": 0}, "digest": format!("{DIGEST:016x}"), "requires": [],
+                "offers": [], "serial": false, "target": "t", "panic": "none", "language": "c", "compiler": "c",
+                "config_schema": null,
+            });
+            let none = TableEntry { id: 0x7777, reserved: 0, table: std::ptr::dangling() };
+            let mut mock = Box::new(Self {
+                descriptor: Descriptor {
+                    magic: MAGIC,
+                    abi_major: ABI_MAJOR,
+                    abi_minor: 9,
+                    size: size_of::<Descriptor>() as u32,
+                    reserved: 0,
+                    digest: DIGEST,
+                    metadata: Str::EMPTY,
+                    tables: Tables::EMPTY,
+                    layouts: std::ptr::null(),
+                },
+                table: RawTable {
+                    size: size_of::<BackendTable>() as u32,
+                    flags: BACKEND_SERIAL,
+                    functions: [condense as fn(&str) -> String as usize; 4],
+                },
+                entries: [none; 2],
+                json: json.to_string(),
+            });
+            mock.entries[1].id = TABLE_BACKEND;
+            mock.entries[1].table = (&raw const mock.table).cast();
+            mock.descriptor.tables = Tables { ptr: mock.entries.as_ptr(), len: 2 };
+            mock.descriptor.metadata = Str { ptr: mock.json.as_ptr(), len: mock.json.len() };
+            mock
+        }
+
+        fn check(&self) -> Result<Layout, String> {
+            let inspection = Inspection {
+                format: Format::Elf,
+                os: "Linux",
+                arch: String::new(),
+                bits: 64,
+                endian: Endian::Little,
+                size: 0,
+                slices: Vec::new(),
+                needed: Vec::new(),
+                exports_descriptor: true,
+                metadata: metadata::parse(&self.json).unwrap(),
+                metadata_json: self.json.clone(),
+                contract: Ok(()),
+                host: Ok(()),
+            };
+            // SAFETY: a descriptor whose pointers lead to what the test put there.
+            unsafe { check_descriptor(&raw const self.descriptor, &inspection) }
+                .map(|checked| checked.layout)
+                .map_err(|error| error.to_string())
+        }
+    }
+
+    /// What the check says of a good plugin after one change.
+    fn after(change: impl FnOnce(&mut Mock)) -> String {
+        let mut mock = Mock::new();
+        change(&mut mock);
+        mock.check().unwrap_err()
+    }
+
+    #[test]
+    fn a_plugin_without_layouts_passes_by_its_digest_and_unknown_tables_are_ignored() {
+        assert_eq!(Mock::new().check(), Ok(Layout::ByDigest));
+    }
+
+    #[test]
+    fn a_plugin_with_the_own_layouts_passes_by_them() {
+        let mut mock = Mock::new();
+        mock.descriptor.layouts = layout::pointer();
+        assert_eq!(mock.check(), Ok(Layout::Compared));
+    }
+
+    #[test]
+    fn padding_after_the_metadata_is_no_difference() {
+        let mut mock = Mock::new();
+        let padded = format!("{}\0", mock.json);
+        mock.descriptor.metadata = Str::new(&padded);
+        assert_eq!(mock.check(), Ok(Layout::ByDigest));
+    }
+
+    #[test]
+    fn each_wrong_field_is_named_with_what_was_expected() {
+        let size = size_of::<Descriptor>();
+        for (line, said) in [
+            (
+                after(|m| m.descriptor.magic = 7),
+                "descriptor, magic: expected 0x00444c464b43414a, found 0x0000000000000007: ".to_owned(),
+            ),
+            (after(|m| m.descriptor.abi_major = 2), "descriptor, abi_major: expected 1, found 2: ".into()),
+            (
+                after(|m| m.descriptor.size -= 8),
+                format!("descriptor, size: expected {size}, found {}: ", size - 8),
+            ),
+            (
+                after(|m| m.descriptor.digest ^= 1),
+                "its metadata section and its descriptor disagree on the digest (".into(),
+            ),
+            (
+                after(|m| m.descriptor.metadata = Str::EMPTY),
+                "descriptor, metadata: expected the metadata section, found null".into(),
+            ),
+            (
+                after(|m| m.descriptor.metadata.len -= 1),
+                "its metadata section and its descriptor disagree on the metadata's length".into(),
+            ),
+            (
+                after(|m| m.descriptor.metadata.len = usize::MAX),
+                "its metadata section and its descriptor disagree on the metadata's length".into(),
+            ),
+            (
+                after(|m| m.descriptor.tables.ptr = std::ptr::null()),
+                "descriptor, tables: expected an address, found null".into(),
+            ),
+            (
+                after(|m| m.descriptor.tables.len = usize::MAX),
+                "descriptor, tables: expected at most 1024, found ".into(),
+            ),
+            (
+                after(|m| m.descriptor.tables = Tables::EMPTY),
+                "table 1 (backend): expected an address, found none".into(),
+            ),
+            (
+                after(|m| m.entries[1].table = std::ptr::null()),
+                "table 1 (backend): expected an address, found none".into(),
+            ),
+            (
+                after(|m| m.entries[1].table = m.entries[1].table.wrapping_byte_add(1)),
+                "table 1 (backend): expected an address that 8 divides".into(),
+            ),
+            (after(|m| m.table.size = 48), "backend table, size: expected 40, found 48".into()),
+            (
+                after(|m| m.table.flags = 3),
+                "backend table, flags: expected no bits but 0x1, found 0x3".into(),
+            ),
+            (
+                after(|m| m.table.functions[1] = 0),
+                "backend table, send: expected a function, found null".into(),
+            ),
+            (
+                after(|m| m.descriptor.layouts = std::ptr::without_provenance(3)),
+                "descriptor, layouts: expected an address that ".into(),
+            ),
+        ] {
+            assert!(line.starts_with(&said), "{line}\n{said}");
+        }
+    }
+
+    #[test]
+    fn other_metadata_than_the_inspected_is_a_contradiction() {
+        let mut mock = Mock::new();
+        let other = mock.json.replace("mock", "mask");
+        mock.descriptor.metadata = Str::new(&other);
+        let line = mock.check().unwrap_err();
+        assert!(
+            line.starts_with("its metadata section and its descriptor disagree on the metadata's text"),
+            "{line}"
+        );
+    }
+}

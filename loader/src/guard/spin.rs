@@ -1,0 +1,83 @@
+//! Looking for an event before sleeping until it.
+//!
+//! A wake-up by the kernel costs some microseconds on one processor and some 50 across two that sleep, as on virtual
+//! machines; the call of a plugin that works in memory takes a fraction of that. So each side looks for a while first,
+//! longer than the slowest wake-up, or one late wake-up would make the other side sleep too, and so on for ever. Where
+//! that keeps failing, because the plugin does take its time, it is only tried now and then.
+
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long to look.
+const LIMIT: Duration = Duration::from_micros(80);
+/// After this many failures in a row, one look in `RARELY` is taken.
+const PATIENCE: u32 = 8;
+const RARELY: u32 = 32;
+
+/// One place that waits, with its recent luck.
+pub(super) struct Spin {
+    failures: AtomicU32,
+}
+
+impl Spin {
+    pub(super) const fn new() -> Self {
+        Self { failures: AtomicU32::new(0) }
+    }
+
+    /// Returns when `done` holds, or when it is time to sleep.
+    pub(super) fn until(&self, done: impl Fn() -> bool) {
+        if done() {
+            return;
+        }
+        let failures = self.failures.load(Ordering::Relaxed);
+        if failures >= PATIENCE && !failures.is_multiple_of(RARELY) {
+            self.failures.store(failures.wrapping_add(1), Ordering::Relaxed);
+            return;
+        }
+        for _ in 0..64 {
+            std::hint::spin_loop();
+            if done() {
+                self.failures.store(0, Ordering::Relaxed);
+                return;
+            }
+        }
+        let started = Instant::now();
+        while started.elapsed() < LIMIT {
+            // Whoever shares this processor may be the one that is waited for.
+            thread::yield_now();
+            if done() {
+                self.failures.store(0, Ordering::Relaxed);
+                return;
+            }
+        }
+        self.failures.store(failures.wrapping_add(1), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn where_looking_keeps_failing_it_becomes_rare_and_one_success_brings_it_back() {
+        let spin = Spin::new();
+        let looks = Cell::new(0_u32);
+        let look = |answer| {
+            looks.set(0);
+            spin.until(|| {
+                looks.set(looks.get() + 1);
+                answer && looks.get() > 1
+            });
+            looks.get() > 1
+        };
+        assert!((0..PATIENCE).all(|_| look(false)));
+        assert!((PATIENCE..RARELY).all(|_| !look(false)));
+        assert!(look(true));
+        assert!(look(false));
+    }
+}

@@ -1,0 +1,120 @@
+//! A candidate's bytes, taken once: inspection, verification and loading all concern what was read here.
+
+use std::{
+    fs,
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::{os, text};
+
+/// Largest file that is taken for a library, in bytes.
+pub(crate) const SIZE_LIMIT: u64 = 512 << 20;
+
+/// Why a file can't be read as a library.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImageError {
+    /// No such file.
+    #[error("no such file: correct the path, or install the plugin")]
+    NotFound,
+    /// A symbolic link that leads nowhere.
+    #[error("a symbolic link to {}, which does not exist: correct the link, or install what it names", text::show(.target))]
+    DanglingLink {
+        /// Where it leads.
+        target: PathBuf,
+    },
+    /// Not a regular file.
+    #[error("is {found}, expected a regular file")]
+    NotAFile {
+        /// What it is.
+        found: &'static str,
+    },
+    /// An empty file.
+    #[error("is empty, expected a dynamic library: get the file again")]
+    Empty,
+    /// Too large for a library.
+    #[error("file too large: {size} bytes, limit {limit}")]
+    TooLarge {
+        /// Its size in bytes.
+        size: u64,
+        /// Limit in bytes.
+        limit: u64,
+    },
+    /// The operating system refused.
+    #[error("can't {action}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl ImageError {
+    pub(crate) fn io(action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { action, source }
+    }
+}
+
+/// The open file, its folder, and a copy of its bytes that nothing can change.
+pub(crate) struct Image {
+    pub(crate) handles: os::Handles,
+    pub(crate) content: os::Content,
+}
+
+impl Image {
+    /// Opens and copies. Links are followed first, so that the folder is the one that the file is in; nothing is
+    /// followed when the file is opened in it. Never waits: a FIFO or device is refused.
+    pub(crate) fn open(path: &Path) -> Result<Self, ImageError> {
+        let real = fs::canonicalize(path).map_err(|source| match (source.kind(), fs::read_link(path)) {
+            (io::ErrorKind::NotFound, Ok(target)) => ImageError::DanglingLink { target },
+            (io::ErrorKind::NotFound, Err(_)) => ImageError::NotFound,
+            _ => ImageError::Io { action: "open", source },
+        })?;
+        let handles = os::open(&real)?;
+        let size = regular_size(&handles.file)?;
+        let content = os::copy(&handles.file, &real, size)?;
+        match content.bytes().len() as u64 {
+            0 => Err(ImageError::Empty),
+            size if size > SIZE_LIMIT => Err(ImageError::TooLarge { size, limit: SIZE_LIMIT }),
+            _ => Ok(Self { handles, content }),
+        }
+    }
+}
+
+/// The size of an open regular file within the limit.
+fn regular_size(file: &File) -> Result<u64, ImageError> {
+    let metadata = file.metadata().map_err(ImageError::io("examine"))?;
+    match metadata.len() {
+        _ if !metadata.is_file() => Err(ImageError::NotAFile { found: kind(metadata.file_type()) }),
+        0 => Err(ImageError::Empty),
+        size if size > SIZE_LIMIT => Err(ImageError::TooLarge { size, limit: SIZE_LIMIT }),
+        size => Ok(size),
+    }
+}
+
+/// What a file that is not a regular one is called.
+pub(crate) fn kind(kind: fs::FileType) -> &'static str {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        if kind.is_fifo() {
+            return "a FIFO";
+        }
+        if kind.is_char_device() || kind.is_block_device() {
+            return "a device";
+        }
+        if kind.is_socket() {
+            return "a socket";
+        }
+    }
+    if kind.is_dir() {
+        "a folder"
+    } else if kind.is_symlink() {
+        "a symbolic link"
+    } else {
+        "no regular file"
+    }
+}

@@ -1,0 +1,149 @@
+//! Why a file is no plugin.
+
+use super::{Format, Refusal, SYMBOL};
+use crate::{ImageError, text::one_line};
+
+/// Why a file is no plugin, or not one for this host.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InspectError {
+    /// The file can't be read as one.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The file is of no format that a dynamic library has.
+    #[error("not a library but {what}: `plugin` takes an ELF, PE or Mach-O library")]
+    NotALibrary {
+        /// What it is, as far as its first bytes tell.
+        what: String,
+    },
+    /// The file is cut off or damaged.
+    #[error("truncated or corrupt: {detail}: get the file again")]
+    Corrupt {
+        /// What does not hold.
+        detail: String,
+    },
+    /// The format is right, but the file is not a dynamic library.
+    #[error(
+        "{what}, expected a dynamic library: link the plugin as one (Rust: crate-type = [\"cdylib\"], C: -shared)"
+    )]
+    NotDynamic {
+        /// What it is.
+        what: &'static str,
+    },
+    /// A library without metadata: no plugin of this product.
+    #[error("not a Jackfield plugin: a dynamic library without a section {}", section(*.format))]
+    NoMetadata {
+        /// Its format.
+        format: Format,
+    },
+    /// The metadata is larger than a host reads.
+    #[error(
+        "metadata too large: {size} bytes, limit {limit}: shorten the description or the configuration's schema"
+    )]
+    MetadataTooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// Limit in bytes.
+        limit: usize,
+    },
+    /// The metadata is no JSON object.
+    #[error(
+        "metadata is not a JSON object: {detail}, it starts with {start}: the plugin's vendor must correct it"
+    )]
+    MetadataNotJson {
+        /// What the parser says.
+        detail: String,
+        /// The first bytes.
+        start: String,
+    },
+    /// A member of the metadata is missing or not what it must be.
+    #[error("metadata, {member}: {detail}: the plugin's vendor must correct it")]
+    MetadataMember {
+        /// Which, such as `abi.major` or `requires[0]`.
+        member: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// A plugin, but not one that this host loads.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+impl InspectError {
+    pub(super) fn corrupt(what: &str, error: object::read::Error) -> Self {
+        Self::Corrupt { detail: format!("{what}: {error}") }
+    }
+
+    /// Bytes of no known format of libraries.
+    pub(super) fn foreign(bytes: &[u8]) -> Self {
+        let library = bytes.starts_with(b"\x7fELF") || bytes.starts_with(b"MZ");
+        let mach_o = bytes.len() >= 4
+            && matches!(
+                u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
+                0xfeed_face | 0xfeed_facf | 0xcefa_edfe | 0xcffa_edfe | 0xcafe_babe | 0xcafe_babf
+            );
+        if bytes.is_empty() {
+            return ImageError::Empty.into();
+        }
+        if library || mach_o {
+            return Self::Corrupt {
+                detail: format!("starts like a library, {} bytes, and ends there", bytes.len()),
+            };
+        }
+        if bytes.starts_with(b"!<arch>\n") || bytes.starts_with(b"!<thin>\n") {
+            return Self::NotDynamic { what: "a static library (archive)" };
+        }
+        match object::FileKind::parse(bytes) {
+            Ok(object::FileKind::Coff | object::FileKind::CoffBig) => {
+                Self::NotDynamic { what: "an object file (COFF)" }
+            }
+            _ => Self::NotALibrary { what: describe(bytes) },
+        }
+    }
+}
+
+fn describe(bytes: &[u8]) -> String {
+    let head = &bytes[..bytes.len().min(512)];
+    let text = match std::str::from_utf8(head) {
+        Ok(_) => true,
+        // A character cut in two at the end of `head` is still text.
+        Err(error) => error.error_len().is_none(),
+    };
+    let printable = head.iter().all(|byte| *byte >= 0x20 || byte.is_ascii_whitespace() || *byte == 0x1b);
+    if text && printable {
+        format!("a text file that starts with {}", starts_with(bytes))
+    } else {
+        format!("a file that starts with {}", starts_with(bytes))
+    }
+}
+
+/// The first bytes, as text when they are.
+pub(super) fn starts_with(bytes: &[u8]) -> String {
+    let head = &bytes[..bytes.len().min(15)];
+    let text = match std::str::from_utf8(head) {
+        Ok(text) => Some(text),
+        Err(error) if error.error_len().is_none() => std::str::from_utf8(&head[..error.valid_up_to()]).ok(),
+        Err(_) => None,
+    };
+    match text {
+        Some(text) if !text.contains('\0') => format!("\"{}\"", one_line(text, 15)),
+        _ => {
+            let hex: Vec<_> = head.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            format!("the bytes {}", hex.join(" "))
+        }
+    }
+}
+
+fn section(format: Format) -> String {
+    use jackfield_plugin_api::metadata::{SECTION_ELF, SECTION_MACHO, SECTION_PE};
+    match format {
+        Format::Elf => SECTION_ELF.to_owned(),
+        Format::Pe => SECTION_PE.to_owned(),
+        Format::MachO => format!("{},{}", SECTION_MACHO.0, SECTION_MACHO.1),
+    }
+}
+
+/// The symbol as a message names it.
+pub(super) fn symbol() -> String {
+    format!("`{SYMBOL}`")
+}

@@ -1,0 +1,279 @@
+//! The metadata that a plugin carries, as the contract's table of members describes it.
+
+use std::fmt;
+
+use jackfield_plugin_api::metadata::FORMAT;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use super::{InspectError, error::starts_with};
+
+/// Most entries in a list of capabilities.
+const LIST_LIMIT: usize = 64;
+
+/// What a plugin says of itself. No text in it has a control character, so each can be printed.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[non_exhaustive]
+pub struct Metadata {
+    /// Name.
+    #[serde(deserialize_with = "named")]
+    pub name: String,
+    /// Version.
+    #[serde(deserialize_with = "printable")]
+    pub version: String,
+    /// Who made it; may be empty.
+    #[serde(deserialize_with = "printable")]
+    pub vendor: String,
+    /// What it is; may be empty.
+    #[serde(deserialize_with = "printable")]
+    pub description: String,
+    /// The ABI that it was built against.
+    pub abi: Abi,
+    /// Digest of the frozen surface that it was built against, 16 hexadecimal digits.
+    #[serde(deserialize_with = "digest")]
+    pub digest: String,
+    /// Capabilities that the host must have.
+    #[serde(deserialize_with = "list")]
+    pub requires: Vec<String>,
+    /// Capabilities that it has.
+    #[serde(deserialize_with = "list")]
+    pub offers: Vec<String>,
+    /// Whether `send` must not run twice at once.
+    pub serial: bool,
+    /// Target triple.
+    #[serde(deserialize_with = "printable")]
+    pub target: String,
+    /// What a panic does.
+    pub panic: PanicStrategy,
+    /// Language that it is written in.
+    #[serde(deserialize_with = "printable")]
+    pub language: String,
+    /// Compiler that it was built with.
+    #[serde(deserialize_with = "printable")]
+    pub compiler: String,
+    /// JSON Schema of the backend's configuration, as JSON text.
+    #[serde(deserialize_with = "schema")]
+    pub config_schema: Option<Box<RawValue>>,
+}
+
+/// A version of the ABI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Abi {
+    /// Decides whether a plugin loads.
+    pub major: u32,
+    /// Which optional tables the plugin's headers knew.
+    pub minor: u32,
+}
+
+impl fmt::Display for Abi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// What a panic in a plugin does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum PanicStrategy {
+    /// It unwinds, and the plugin catches it.
+    Unwind,
+    /// It ends the process.
+    Abort,
+    /// The language has none.
+    None,
+}
+
+/// The members of `json`.
+pub(crate) fn parse(json: &str) -> Result<Metadata, InspectError> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    // Which members there are depends on the format, so that one is read first.
+    let Format { format } = deserialize(json)?;
+    if format != FORMAT {
+        return Err(InspectError::MetadataMember {
+            member: "format".to_owned(),
+            detail: format!("expected {FORMAT}, found {format}, which takes a newer host"),
+        });
+    }
+    deserialize(json)
+}
+
+fn deserialize<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, InspectError> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        if !inner.is_data() || !json.starts_with('{') {
+            return InspectError::MetadataNotJson {
+                detail: crate::text::one_line(&inner.to_string(), 300),
+                start: starts_with(json.as_bytes()),
+            };
+        }
+        let mut detail = inner.to_string();
+        if let Some(position) = detail.rfind(" at line ") {
+            detail.truncate(position);
+        }
+        // What is missing has no path; serde names it in its message.
+        let member = if path == "." { "the object".to_owned() } else { format!("`{path}`") };
+        InspectError::MetadataMember {
+            member: crate::text::one_line(&member, 100),
+            detail: crate::text::one_line(&detail, 300),
+        }
+    })?;
+    deserializer.end().map_err(|error| InspectError::MetadataNotJson {
+        detail: error.to_string(),
+        start: starts_with(json.as_bytes()),
+    })?;
+    Ok(value)
+}
+
+fn check_printable<E: de::Error>(text: String) -> Result<String, E> {
+    if text.chars().any(char::is_control) {
+        return Err(E::custom("a control character in text that people read"));
+    }
+    Ok(text)
+}
+
+fn printable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).and_then(check_printable)
+}
+
+fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = printable(deserializer)?;
+    if name.is_empty() { Err(de::Error::custom("expected a name, found an empty string")) } else { Ok(name) }
+}
+
+fn digest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let digest = printable(deserializer)?;
+    let hex = digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if digest.len() == 16 && hex {
+        Ok(digest)
+    } else {
+        let found = crate::text::one_line(&digest, 40);
+        Err(de::Error::custom(format_args!("expected 16 hexadecimal digits (0-9, a-f), found {found:?}")))
+    }
+}
+
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct List;
+    impl<'de> Visitor<'de> for List {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of at most {LIST_LIMIT} strings")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut list = Vec::new();
+            while let Some(entry) = seq.next_element::<String>()? {
+                if list.len() == LIST_LIMIT {
+                    return Err(de::Error::invalid_length(LIST_LIMIT + 1, &self));
+                }
+                list.push(check_printable(entry)?);
+            }
+            Ok(list)
+        }
+    }
+    deserializer.deserialize_seq(List)
+}
+
+fn schema<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    let raw = <&RawValue>::deserialize(deserializer)?;
+    match raw.get().as_bytes().first() {
+        Some(b'n') => Ok(None),
+        Some(b'{' | b't' | b'f') => Ok(Some(raw.to_owned())),
+        _ => Err(de::Error::custom("expected a JSON Schema (an object or a boolean) or null")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn good() -> Value {
+        json!({
+            "format": 1, "name": "x", "version": "1.0.0", "vendor": "", "description": "d",
+            "abi": {"major": 1, "minor": 0}, "digest": "0123456789abcdef", "requires": ["log"], "offers": [],
+            "serial": false, "target": "t", "panic": "unwind", "language": "rust", "compiler": "c",
+            "config_schema": {"type": "object"}, "of_a_later_version": [1, {"a": 2}],
+        })
+    }
+
+    fn error(value: &Value) -> String {
+        parse(&value.to_string()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_member_is_read_and_unknown_ones_are_ignored() {
+        let metadata = parse(&good().to_string()).unwrap();
+        assert_eq!(metadata.name, "x");
+        assert_eq!(metadata.abi, Abi { major: 1, minor: 0 });
+        assert_eq!(metadata.requires, ["log"]);
+        assert_eq!(metadata.panic, PanicStrategy::Unwind);
+        assert_eq!(metadata.config_schema.unwrap().get(), r#"{"type":"object"}"#);
+        let mut value = good();
+        value["config_schema"] = Value::Null;
+        assert!(parse(&value.to_string()).unwrap().config_schema.is_none());
+    }
+
+    #[test]
+    fn a_missing_member_is_named() {
+        for member in good().as_object().unwrap().keys().filter(|key| *key != "of_a_later_version") {
+            let mut value = good();
+            value.as_object_mut().unwrap().remove(member);
+            let line = error(&value);
+            assert!(
+                line.starts_with("metadata, ") && line.contains(&format!("`{member}`")),
+                "{member}: {line}"
+            );
+            assert!(!line.contains('\n'));
+        }
+    }
+
+    #[test]
+    fn an_ill_typed_member_is_named() {
+        for (member, wrong, said) in [
+            ("format", json!(2), "expected 1, found 2"),
+            ("name", json!(5), "metadata, `name`: invalid type"),
+            ("name", json!(""), "metadata, `name`: expected a name"),
+            ("version", json!("1\u{1b}[2J"), "metadata, `version`: a control character"),
+            ("abi", json!({"major": -1, "minor": 0}), "metadata, `abi.major`: invalid value"),
+            ("digest", json!("0123456789ABCDEF"), "metadata, `digest`: expected 16 hexadecimal digits"),
+            ("digest", json!("0123"), "metadata, `digest`: expected 16 hexadecimal digits"),
+            ("requires", json!("log"), "metadata, `requires`: invalid type"),
+            ("requires", json!(["log", 1]), "metadata, `requires[1]`: invalid type"),
+            ("requires", json!(vec![""; 65]), "metadata, `requires`: invalid length 65"),
+            ("serial", json!("no"), "metadata, `serial`: invalid type"),
+            ("panic", json!("explode"), "metadata, `panic`: unknown variant `explode`, expected one of"),
+            ("config_schema", json!([1]), "metadata, `config_schema`: expected a JSON Schema"),
+        ] {
+            let mut value = good();
+            value[member] = wrong;
+            let line = error(&value);
+            assert!(line.contains(said), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_one_json_object_is_said_to_be_none() {
+        for (json, said) in [
+            ("", "it starts with \"\""),
+            ("hello", "it starts with \"hello\""),
+            ("[1]", "it starts with \"[1]\""),
+            ("{\"format\": 1,", "EOF while parsing"),
+        ] {
+            let line = parse(json).unwrap_err().to_string();
+            assert!(line.starts_with("metadata is not a JSON object: ") && line.contains(said), "{line}");
+        }
+        let line = parse(&format!("{} {}", good(), "{}")).unwrap_err().to_string();
+        assert!(line.contains("trailing characters"), "{line}");
+    }
+}

@@ -1,0 +1,91 @@
+//! PE: sections by name, the export directory for the descriptor, the import directory for needed libraries.
+
+use jackfield_plugin_api::metadata::SECTION_PE;
+use object::{
+    LittleEndian as LE, pe,
+    read::pe::{ExportTable, ImageNtHeaders, SectionTable},
+};
+
+use super::{Endian, Facts, Format, InspectError, NEEDED_LIMIT, SYMBOL, c_string, is_named, verdict};
+
+pub(super) fn facts<Pe: ImageNtHeaders>(data: &[u8]) -> Result<Facts<'_>, InspectError> {
+    let dos = pe::ImageDosHeader::parse(data).map_err(|e| InspectError::corrupt("DOS header", e))?;
+    let mut offset = dos.nt_headers_offset().into();
+    let (headers, directories) =
+        Pe::parse(data, &mut offset).map_err(|e| InspectError::corrupt("headers", e))?;
+    let file = headers.file_header();
+    if file.characteristics.get(LE).0 & pe::IMAGE_FILE_DLL.0 == 0 {
+        return Err(InspectError::NotDynamic { what: "an executable (PE)" });
+    }
+    let sections = headers.sections(data, offset).map_err(|e| InspectError::corrupt("section table", e))?;
+
+    let mut metadata = None;
+    if let Some(section) = sections.iter().find(|section| section.raw_name() == SECTION_PE.as_bytes()) {
+        metadata = Some(section.pe_data(data).map_err(|e| InspectError::corrupt("metadata section", e))?);
+    }
+
+    let exports = directories
+        .export_table(data, &sections)
+        .map_err(|e| InspectError::corrupt("export directory", e))?;
+    let exports_descriptor = match (&exports, directories.get(pe::IMAGE_DIRECTORY_ENTRY_EXPORT)) {
+        (Some(exports), Some(directory)) => {
+            let strings =
+                directory.data(data, &sections).map_err(|e| InspectError::corrupt("export directory", e))?;
+            exports_name(exports, strings, directory.virtual_address.get(LE))
+        }
+        _ => false,
+    };
+
+    Ok(Facts {
+        format: Format::Pe,
+        os: "Windows",
+        arch: arch(file.machine.get(LE)),
+        bits: if headers.is_type_64() { 64 } else { 32 },
+        endian: Endian::Little,
+        needed: match directories.get(pe::IMAGE_DIRECTORY_ENTRY_IMPORT) {
+            Some(directory) => needed(data, &sections, directory.virtual_address.get(LE))?,
+            None => Vec::new(),
+        },
+        exports_descriptor,
+        metadata,
+    })
+}
+
+/// Whether the descriptor is exported by name. A forwarder to another library has the name alone: it does not count.
+fn exports_name(exports: &ExportTable<'_>, strings: &[u8], base: u32) -> bool {
+    exports.name_iter().any(|(pointer, index)| {
+        is_named(strings, pointer.wrapping_sub(base).into(), SYMBOL)
+            && exports
+                .address_by_index(index)
+                .is_ok_and(|address| address != 0 && !exports.is_forward(address))
+    })
+}
+
+fn needed(data: &[u8], sections: &SectionTable<'_>, address: u32) -> Result<Vec<String>, InspectError> {
+    let corrupt = || InspectError::Corrupt { detail: "import directory".to_owned() };
+    let mut descriptors = sections.pe_data_at(data, address).ok_or_else(corrupt)?;
+    let mut needed = Vec::new();
+    while needed.len() < NEEDED_LIMIT {
+        let (descriptor, rest) =
+            object::pod::from_bytes::<pe::ImageImportDescriptor>(descriptors).map_err(|()| corrupt())?;
+        if descriptor.is_null() {
+            break;
+        }
+        descriptors = rest;
+        let name = sections.pe_data_at(data, descriptor.name.get(LE)).and_then(c_string);
+        needed.push(name.ok_or_else(corrupt)?);
+    }
+    Ok(needed)
+}
+
+fn arch(machine: pe::Machine) -> String {
+    let known = match machine {
+        pe::IMAGE_FILE_MACHINE_AMD64 => Some("x86_64"),
+        pe::IMAGE_FILE_MACHINE_ARM64 => Some("aarch64"),
+        pe::IMAGE_FILE_MACHINE_I386 => Some("x86"),
+        pe::IMAGE_FILE_MACHINE_ARMNT => Some("arm"),
+        pe::IMAGE_FILE_MACHINE_RISCV64 => Some("riscv64"),
+        _ => None,
+    };
+    verdict::arch(known, machine.0.into())
+}

@@ -1,0 +1,242 @@
+//! Whether a host may load a plugin, from facts alone. The compiler's version and the plugin's release are none of them.
+
+use jackfield_plugin_api::{DIGEST, abi::ABI_MAJOR, metadata::HOST_CAPABILITIES};
+
+use super::{
+    Endian, Facts, Format,
+    error::symbol,
+    metadata::{Metadata, PanicStrategy},
+};
+use crate::text;
+
+/// Why a host does not load a plugin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// It is for another platform.
+    #[error("a library for {found}, expected {expected}: get the plugin's build for this platform")]
+    Platform {
+        /// This host's platform.
+        expected: String,
+        /// The plugin's.
+        found: String,
+    },
+    /// It was built against another major version of the ABI.
+    #[error("expected ABI {expected}, found ABI {found}: {}", abi_advice(*.expected, *.found))]
+    Abi {
+        /// This host's.
+        expected: u32,
+        /// The plugin's.
+        found: u32,
+    },
+    /// It was built against another surface under the same version, such as a version before its release.
+    #[error(
+        "expected surface digest {expected}, found {found}: rebuild the plugin with a released plugin API of ABI {ABI_MAJOR}"
+    )]
+    Digest {
+        /// This host's, 16 hexadecimal digits.
+        expected: String,
+        /// The plugin's.
+        found: String,
+    },
+    /// It requires something that this host does not have.
+    #[error("requires {}, this host has {}: update the tool, or use an older plugin", text::list(.missing.iter().map(String::as_str)), text::list(HOST_CAPABILITIES.iter().copied()))]
+    Capabilities {
+        /// What this host lacks.
+        missing: Vec<String>,
+    },
+    /// The library does not export its descriptor.
+    #[error(
+        "no exported symbol {}: the plugin was linked without its descriptor; its vendor must export it",
+        symbol()
+    )]
+    NoDescriptor,
+    /// A panic in it would end the host's process.
+    #[error(
+        "built with panic = \"abort\", which loads only with process isolation, and this version has none: get a build with panic = \"unwind\""
+    )]
+    PanicAborts,
+}
+
+fn abi_advice(expected: u32, found: u32) -> &'static str {
+    if found > expected { "update the tool, or use an older plugin" } else { "use a newer plugin" }
+}
+
+/// Whether any host of this version could load the plugin.
+pub(super) fn contract(metadata: &Metadata, exports_descriptor: bool) -> Result<(), Refusal> {
+    if metadata.abi.major != ABI_MAJOR {
+        return Err(Refusal::Abi { expected: ABI_MAJOR, found: metadata.abi.major });
+    }
+    let expected = format!("{DIGEST:016x}");
+    if metadata.digest != expected {
+        return Err(Refusal::Digest { expected, found: metadata.digest.clone() });
+    }
+    let missing: Vec<_> = metadata
+        .requires
+        .iter()
+        .filter(|required| !HOST_CAPABILITIES.contains(&required.as_str()))
+        .map(|required| text::one_line(required, 60))
+        .collect();
+    if !missing.is_empty() {
+        return Err(Refusal::Capabilities { missing });
+    }
+    if !exports_descriptor {
+        return Err(Refusal::NoDescriptor);
+    }
+    Ok(())
+}
+
+/// Whether this host could run the plugin's code.
+pub(super) fn host(facts: &Facts<'_>, metadata: &Metadata) -> Result<(), Refusal> {
+    let here = (HOST_FORMAT, std::env::consts::ARCH, usize::BITS as u8, HOST_ENDIAN);
+    let foreign_unix = facts.format == Format::Elf && cfg!(target_os = "linux") && facts.os != HOST_OS;
+    if here != (facts.format, facts.arch.as_str(), facts.bits, facts.endian) || foreign_unix {
+        return Err(Refusal::Platform {
+            expected: platform(std::env::consts::ARCH, HOST_OS, HOST_FORMAT, usize::BITS as u8, HOST_ENDIAN),
+            found: platform(&facts.arch, facts.os, facts.format, facts.bits, facts.endian),
+        });
+    }
+    if metadata.panic == PanicStrategy::Abort {
+        return Err(Refusal::PanicAborts);
+    }
+    Ok(())
+}
+
+const HOST_FORMAT: Format = if cfg!(windows) {
+    Format::Pe
+} else if cfg!(target_vendor = "apple") {
+    Format::MachO
+} else {
+    Format::Elf
+};
+
+const HOST_OS: &str = if cfg!(windows) {
+    "Windows"
+} else if cfg!(target_vendor = "apple") {
+    "macOS"
+} else if cfg!(target_os = "freebsd") {
+    "FreeBSD"
+} else if cfg!(target_os = "netbsd") {
+    "NetBSD"
+} else if cfg!(target_os = "openbsd") {
+    "OpenBSD"
+} else {
+    "Linux"
+};
+
+const HOST_ENDIAN: Endian = if cfg!(target_endian = "big") { Endian::Big } else { Endian::Little };
+
+/// A platform in words; byte order and width are said where the architecture's name leaves them open.
+fn platform(arch: &str, os: &str, format: Format, bits: u8, endian: Endian) -> String {
+    let usual_bits =
+        if matches!(arch, "x86" | "arm" | "mips" | "powerpc" | "sparc" | "riscv32") { 32 } else { 64 };
+    let usual_endian =
+        if matches!(arch, "s390x" | "sparc" | "sparc64") { Endian::Big } else { Endian::Little };
+    let mut detail = format.to_string();
+    if bits != usual_bits {
+        detail += &format!(", {bits}-bit");
+    }
+    if endian != usual_endian {
+        detail += if endian == Endian::Big { ", big-endian" } else { ", little-endian" };
+    }
+    format!("{arch} {os} ({detail})")
+}
+
+/// The architecture, or a number in its place.
+pub(super) fn arch(known: Option<&str>, number: u64) -> String {
+    known.map_or_else(|| format!("machine {number:#x}"), str::to_owned)
+}
+
+/// Whether an architecture is this host's.
+pub(super) fn is_host_arch(arch: &str) -> bool {
+    arch == std::env::consts::ARCH
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::metadata;
+
+    fn metadata(change: impl FnOnce(&mut serde_json::Value)) -> Metadata {
+        let mut value = serde_json::json!({
+            "format": 1, "name": "x", "version": "1.0.0", "vendor": "", "description": "",
+            "abi": {"major": ABI_MAJOR, "minor": 0}, "digest": format!("{DIGEST:016x}"),
+            "requires": ["log", "cancel"], "offers": [], "serial": false, "target": "t", "panic": "none",
+            "language": "c", "compiler": "c", "config_schema": null,
+        });
+        change(&mut value);
+        metadata::parse(&value.to_string()).unwrap()
+    }
+
+    fn facts(arch: &str) -> Facts<'static> {
+        Facts {
+            format: HOST_FORMAT,
+            os: HOST_OS,
+            arch: arch.to_owned(),
+            bits: usize::BITS as u8,
+            endian: HOST_ENDIAN,
+            needed: Vec::new(),
+            exports_descriptor: true,
+            metadata: None,
+        }
+    }
+
+    #[test]
+    fn a_plugin_of_this_abi_is_accepted_whatever_its_version_and_compiler() {
+        let metadata = metadata(|m| {
+            m["version"] = "99.0.0".into();
+            m["compiler"] = "rustc 9.99.9".into();
+            m["abi"]["minor"] = 77.into();
+        });
+        assert_eq!(contract(&metadata, true), Ok(()));
+        assert_eq!(host(&facts(std::env::consts::ARCH), &metadata), Ok(()));
+    }
+
+    #[test]
+    fn each_breach_of_the_contract_is_refused_in_one_line() {
+        let line = |metadata: &Metadata| contract(metadata, true).unwrap_err().to_string();
+        assert_eq!(
+            line(&metadata(|m| m["abi"]["major"] = 2.into())),
+            "expected ABI 1, found ABI 2: update the tool, or use an older plugin"
+        );
+        assert_eq!(
+            line(&metadata(|m| m["abi"]["major"] = 0.into())),
+            "expected ABI 1, found ABI 0: use a newer plugin"
+        );
+        let digest = line(&metadata(|m| m["digest"] = "0000000000000000".into()));
+        assert!(digest.contains(&format!("expected surface digest {DIGEST:016x}, found 0000000000000000")));
+        assert_eq!(
+            line(&metadata(|m| m["requires"] = serde_json::json!(["log", "teleport"]))),
+            "requires teleport, this host has log, cancel: update the tool, or use an older plugin"
+        );
+        assert_eq!(contract(&metadata(|_| {}), false), Err(Refusal::NoDescriptor));
+    }
+
+    #[test]
+    fn this_host_refuses_other_platforms_and_panics_that_abort() {
+        assert_eq!(
+            host(&facts(std::env::consts::ARCH), &metadata(|m| m["panic"] = "abort".into())),
+            Err(Refusal::PanicAborts)
+        );
+        let other = if cfg!(target_arch = "aarch64") { "x86_64" } else { "aarch64" };
+        let line = host(&facts(other), &metadata(|_| {})).unwrap_err().to_string();
+        let expected = format!(
+            "a library for {other} {HOST_OS} ({HOST_FORMAT}), expected {} {HOST_OS} ({HOST_FORMAT}): ",
+            std::env::consts::ARCH
+        );
+        assert!(line.starts_with(&expected), "{line}");
+    }
+
+    #[test]
+    fn width_and_byte_order_are_said_where_the_name_leaves_them_open() {
+        assert_eq!(platform("x86_64", "Linux", Format::Elf, 64, Endian::Little), "x86_64 Linux (ELF)");
+        assert_eq!(
+            platform("x86_64", "Linux", Format::Elf, 32, Endian::Little),
+            "x86_64 Linux (ELF, 32-bit)"
+        );
+        assert_eq!(
+            platform("powerpc64", "Linux", Format::Elf, 64, Endian::Big),
+            "powerpc64 Linux (ELF, big-endian)"
+        );
+    }
+}

@@ -1,0 +1,82 @@
+//! Linux: the bytes live in a sealed memfd, and the dynamic linker maps that.
+
+use std::{
+    ffi::{CString, OsStr},
+    fs::File,
+    io::{self, Read as _},
+    os::{fd::AsRawFd as _, unix::ffi::OsStrExt as _},
+    path::{Path, PathBuf},
+};
+
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use memmap2::{Mmap, MmapOptions};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+
+use crate::{ImageError, image::SIZE_LIMIT, text};
+
+/// Longest name of a memfd that the kernel takes, less a reserve.
+const NAME_LIMIT: usize = 200;
+
+/// `RTLD_NOLOAD` of `dlfcn.h`, the same on every Linux: a handle only for what is loaded already.
+const RTLD_NOLOAD: i32 = if cfg!(any(target_arch = "mips", target_arch = "mips64")) { 8 } else { 4 };
+
+/// A file's bytes, sealed: neither this process nor another can change them or their number.
+pub(crate) struct Content {
+    memfd: File,
+    map: Mmap,
+    path: PathBuf,
+}
+
+/// Copies an open file of about `size` bytes that was found under `path`.
+pub(crate) fn copy(file: &File, path: &Path, _size: u64) -> Result<Content, ImageError> {
+    let mut memfd =
+        memfd(path.file_name().unwrap_or(OsStr::new("plugin"))).map_err(ImageError::io("create a memfd"))?;
+    // The limit is one more than what is accepted, so that a file that grows meanwhile is noticed by the caller.
+    io::copy(&mut file.take(SIZE_LIMIT + 1), &mut memfd).map_err(ImageError::io("read"))?;
+    fcntl_add_seals(&memfd, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)
+        .map_err(|e| ImageError::io("seal a memfd")(e.into()))?;
+    let map = MmapOptions::new()
+        .map_if_safe(&memfd)
+        .map_err(|e| ImageError::io("map a memfd")(io::Error::other(e)))?;
+    Ok(Content { memfd, map, path: path.to_owned() })
+}
+
+/// An empty memfd under the file's name, which debuggers and `/proc/self/maps` show.
+fn memfd(name: &OsStr) -> io::Result<File> {
+    let name = name.as_bytes();
+    let name = CString::new(&name[..name.len().min(NAME_LIMIT)])?;
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    match memfd_create(&name, flags | MemfdFlags::EXEC) {
+        // A kernel before 6.3 does not know the flag, and needs none.
+        Err(rustix::io::Errno::INVAL) => Ok(memfd_create(&name, flags)?.into()),
+        created => Ok(created?.into()),
+    }
+}
+
+impl Content {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
+    /// Loads the bytes. The memfd has to stay open as long as the library is loaded: the dynamic linker knows the
+    /// library by the memfd's path, and would take a later one of the same number for it.
+    ///
+    /// # Errors
+    /// What the dynamic linker says, with the plugin's path in place of the memfd's.
+    pub(crate) fn load(&self) -> Result<Library, String> {
+        let memfd = format!("/proc/self/fd/{}", self.memfd.as_raw_fd());
+        // SAFETY: RTLD_NOLOAD runs no code of the library: either it is loaded already or nothing happens.
+        if unsafe { Library::open(Some(&memfd), RTLD_NOLOAD | RTLD_NOW) }.is_ok() {
+            return Err(format!(
+                "{memfd} is already loaded: something else in this process has loaded a library from a file descriptor and closed it"
+            ));
+        }
+        // SAFETY: runs the library's static constructors. The caller has inspected and verified these very bytes, and
+        // accepts that the code of a trusted plugin runs here.
+        unsafe { Library::open(Some(&memfd), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {
+            let message =
+                std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            message.replace(&memfd, &text::show(&self.path))
+        })
+    }
+}

@@ -1,0 +1,91 @@
+//! What stands where a library should: nothing waits, nothing is read without end, and each is explained.
+#![allow(clippy::unwrap_used, reason = "a test helper that fails fails the test")]
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::{fs, os::unix::fs::symlink, os::unix::net::UnixListener, path::Path};
+
+use common::{Plugin, folder};
+use jackfield_loader::{Error, ImageError, InspectError, inspect};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+fn line(path: &Path) -> String {
+    let error = inspect(path).unwrap_err();
+    assert!(matches!(error, Error::Inspect { source: InspectError::Image(_), .. }), "{error:?}");
+    let line = error.to_string();
+    let stage = format!("inspect: {}: ", path.display());
+    assert!(line.starts_with(&stage) && !line.contains('\n'), "{line}");
+    line[stage.len()..].to_owned()
+}
+
+#[test]
+fn a_fifo_is_refused_at_once() {
+    let folder = folder();
+    let path = folder.path().join("libx.so");
+    mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    assert_eq!(line(&path), "is a FIFO, expected a regular file");
+    symlink(&path, folder.path().join("link.so")).unwrap();
+    assert_eq!(line(&folder.path().join("link.so")), "is a FIFO, expected a regular file");
+}
+
+#[test]
+fn a_folder_a_device_and_a_socket_are_refused() {
+    let folder = folder();
+    assert_eq!(line(folder.path()), "is a folder, expected a regular file");
+    assert_eq!(line(Path::new("/")), "is a folder, expected a regular file");
+    assert_eq!(line(Path::new("/dev/zero")), "is a device, expected a regular file");
+    let socket = folder.path().join("libx.so");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    assert_eq!(line(&socket), "is a socket, expected a regular file");
+}
+
+#[test]
+fn an_empty_file_is_said_to_be_empty() {
+    let folder = folder();
+    let path = folder.path().join("libx.so");
+    fs::write(&path, "").unwrap();
+    assert_eq!(line(&path), "is empty, expected a dynamic library: get the file again");
+    // Files of /proc have a size of 0 and any content.
+    assert!(line(Path::new("/proc/self/status")).starts_with("is empty"));
+}
+
+#[test]
+fn a_file_that_is_too_large_is_not_read() {
+    let folder = folder();
+    let path = folder.path().join("libx.so");
+    fs::File::create(&path).unwrap().set_len((512 << 20) + 1).unwrap();
+    assert_eq!(line(&path), "file too large: 536870913 bytes, limit 536870912");
+}
+
+#[test]
+fn a_missing_file_a_dangling_link_and_a_loop_are_told_apart() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    assert_eq!(line(&at("none.so")), "no such file: correct the path, or install the plugin");
+    symlink("/nowhere/libx.so", at("dangling.so")).unwrap();
+    assert_eq!(
+        line(&at("dangling.so")),
+        "a symbolic link to /nowhere/libx.so, which does not exist: correct the link, or install what it names"
+    );
+    symlink(at("loop.so"), at("loop.so")).unwrap();
+    assert!(line(&at("loop.so")).starts_with("can't open: Too many levels of symbolic links"));
+    fs::write(at("file"), "x").unwrap();
+    assert!(line(&at("file/libx.so")).starts_with("can't open: Not a directory"));
+}
+
+#[test]
+fn a_link_to_a_plugin_is_followed() {
+    let folder = folder();
+    let path = Plugin::new("linked").build(folder.path(), "libx.so.1.2");
+    symlink(path.file_name().unwrap(), folder.path().join("libx.so")).unwrap();
+    assert_eq!(inspect(&folder.path().join("libx.so")).unwrap().metadata.name, "linked");
+}
+
+#[test]
+fn every_error_keeps_its_source() {
+    use std::error::Error as _;
+    let error = inspect(Path::new("/dev/zero")).unwrap_err();
+    let stage = error.source().unwrap().downcast_ref::<InspectError>().unwrap();
+    assert!(matches!(stage, InspectError::Image(ImageError::NotAFile { .. })), "{stage:?}");
+}

@@ -1,0 +1,262 @@
+//! What the file holds after all that can happen to it.
+
+use std::{
+    collections::HashSet,
+    fs,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+};
+
+use super::*;
+
+struct Log {
+    folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl Log {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("events.jsonl");
+        Self { folder, path }
+    }
+
+    fn appender(&self) -> Appender {
+        appender(&self.path, None)
+    }
+
+    fn rotating(&self, bytes: u64, keep: u32) -> Appender {
+        appender(&self.path, Some(Rotation { bytes, keep: NonZeroU32::new(keep).expect("not zero") }))
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(&self.path).expect("readable")
+    }
+
+    fn numbered(&self, number: u32) -> String {
+        fs::read_to_string(self.folder.path().join(format!("events.jsonl.{number}"))).unwrap_or_default()
+    }
+}
+
+fn appender(path: &Path, rotation: Option<Rotation>) -> Appender {
+    Appender::new(Options { path: path.to_owned(), fsync: false, rotation })
+}
+
+fn append(appender: &mut Appender, lines: &[&str]) {
+    let mut written = 0;
+    appender.append(lines.iter().copied(), &mut written, &|| true).expect("written");
+    assert_eq!(written, lines.len());
+}
+
+fn refusal(appender: &mut Appender, lines: &[&str]) -> (usize, String) {
+    let mut written = 0;
+    let failure = appender.append(lines.iter().copied(), &mut written, &|| false).expect_err("a failure");
+    (written, appender.explain(&failure))
+}
+
+#[test]
+fn batches_are_appended_a_line_an_event() {
+    let log = Log::new();
+    let mut appender = log.appender();
+    append(&mut appender, &["{\"a\":1}", "{\"b\":2}"]);
+    append(&mut appender, &[]);
+    append(&mut appender, &["{\"c\":3}"]);
+    assert_eq!(log.text(), "{\"a\":1}\n{\"b\":2}\n{\"c\":3}\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_new_file_is_the_users_alone_and_an_old_one_keeps_its_mode() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+
+    let log = Log::new();
+    append(&mut log.appender(), &["a"]);
+    assert_eq!(mode(&log.path), 0o600);
+
+    let log = Log::new();
+    fs::write(&log.path, "").expect("writable");
+    fs::set_permissions(&log.path, fs::Permissions::from_mode(0o640)).expect("ours");
+    append(&mut log.appender(), &["a"]);
+    assert_eq!(mode(&log.path), 0o640);
+}
+
+#[test]
+fn a_torn_last_line_is_kept_and_not_joined_to_the_next() {
+    let log = Log::new();
+    fs::write(&log.path, "{\"a\":1}\n{\"to").expect("writable");
+    append(&mut log.appender(), &["{\"b\":2}"]);
+    assert_eq!(log.text(), "{\"a\":1}\n{\"to\n{\"b\":2}\n");
+}
+
+#[test]
+fn what_is_gathered_beyond_one_write_arrives_whole() {
+    let log = Log::new();
+    let long = "x".repeat(GATHER_BYTES + 7);
+    let half = "y".repeat(GATHER_BYTES / 2);
+    append(&mut log.appender(), &["a", &long, &half, &half, &half, "b"]);
+    assert_eq!(log.text(), format!("a\n{long}\n{half}\n{half}\n{half}\nb\n"));
+}
+
+#[test]
+fn a_file_is_rotated_before_a_line_would_make_it_too_large() {
+    let log = Log::new();
+    let mut appender = log.rotating(6, 2);
+    append(&mut appender, &["1a", "1b", "2a", "2b"]);
+    assert_eq!((log.text(), log.numbered(1)), ("2a\n2b\n".into(), "1a\n1b\n".into()));
+    append(&mut appender, &["3a"]);
+    append(&mut appender, &["a line of its own", "5a"]);
+    assert_eq!(log.text(), "5a\n");
+    assert_eq!((log.numbered(1), log.numbered(2)), ("a line of its own\n".into(), "3a\n".into()));
+    assert_eq!(log.numbered(3), "");
+}
+
+#[test]
+fn a_file_that_was_moved_or_removed_is_made_anew() {
+    let log = Log::new();
+    let mut appender = log.appender();
+    append(&mut appender, &["a"]);
+    fs::rename(&log.path, log.folder.path().join("moved")).expect("ours");
+    append(&mut appender, &["b"]);
+    assert_eq!(log.text(), "b\n");
+    fs::remove_file(&log.path).expect("ours");
+    append(&mut appender, &["c"]);
+    assert_eq!(log.text(), "c\n");
+    assert_eq!(fs::read_to_string(log.folder.path().join("moved")).expect("readable"), "a\n");
+}
+
+#[test]
+fn several_writers_share_a_rotating_file_and_every_line_arrives_whole_and_once() {
+    const WRITERS: usize = 4;
+    const BATCHES: usize = 60;
+    const LIMIT: u64 = 1_000;
+    let log = Log::new();
+    std::thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            let mut appender = log.rotating(LIMIT, 10_000);
+            scope.spawn(move || {
+                for batch in 0..BATCHES {
+                    let lines: Vec<_> =
+                        (0..5).map(|line| format!("{writer}-{batch}-{line}-{}", "x".repeat(line))).collect();
+                    append(&mut appender, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+                }
+            });
+        }
+    });
+    let mut seen = HashSet::new();
+    let mut files = 0;
+    for entry in fs::read_dir(log.folder.path()).expect("a folder") {
+        let text = fs::read_to_string(entry.expect("readable").path()).expect("readable");
+        assert!(text.len() as u64 <= LIMIT);
+        files += 1;
+        for line in text.lines() {
+            assert!(seen.insert(line.to_owned()), "twice: {line}");
+        }
+    }
+    assert!(files > 10, "{files} files");
+    assert_eq!(seen.len(), WRITERS * BATCHES * 5);
+    for line in seen {
+        let parts: Vec<_> = line.split('-').collect();
+        let number: usize = parts[2].parse().expect("a number");
+        assert_eq!(parts[3], "x".repeat(number), "torn: {line}");
+    }
+}
+
+#[test]
+fn a_writer_that_keeps_the_lock_makes_the_batch_wait_for_another_time() {
+    let log = Log::new();
+    let other = Handle::open(&log.path).expect("opens");
+    other.lock(&|| false).expect("free");
+    let (written, reason) = refusal(&mut log.appender(), &["a"]);
+    assert_eq!(written, 0);
+    assert_eq!(reason, format!("{}: another writer holds the lock", log.path.display()));
+    drop(other);
+    append(&mut log.appender(), &["a"]);
+    assert_eq!(log.text(), "a\n");
+}
+
+#[test]
+fn lines_with_fsync_are_written_as_without() {
+    let log = Log::new();
+    let mut appender = Appender::new(Options {
+        path: log.path.clone(),
+        fsync: true,
+        rotation: Some(Rotation { bytes: 4, keep: NonZeroU32::MIN }),
+    });
+    append(&mut appender, &["a", "b", "c"]);
+    assert_eq!((log.text(), log.numbered(1)), ("c\n".into(), "a\nb\n".into()));
+}
+
+#[test]
+fn a_path_that_can_be_no_log_file_is_refused() {
+    let log = Log::new();
+    let refused = |path: PathBuf| {
+        let mut appender = appender(&path, None);
+        let failure = appender.open().expect_err("refused");
+        assert!(matches!(failure, Failure::Path(_)), "{failure:?}");
+        let line = appender.explain(&failure);
+        let (path, why) = line.split_once(": ").expect("path and reason");
+        assert!(path.starts_with(&*log.folder.path().to_string_lossy()), "{line}");
+        why.to_owned()
+    };
+    assert_eq!(refused(log.folder.path().to_owned()), "is a folder; name a file in it");
+    assert_eq!(refused(log.folder.path().join("no/such")), "its folder does not exist; make it");
+    fs::write(&log.path, "").expect("writable");
+    assert_eq!(refused(log.path.join("below")), "its folder is a file");
+    #[cfg(unix)]
+    {
+        let link = log.folder.path().join("link");
+        std::os::unix::fs::symlink(&log.path, &link).expect("ours");
+        assert_eq!(refused(link), "is a symbolic link; name the file itself");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_may_not_be_made_is_refused_by_path_and_reason() {
+    // Where nobody may make a file, not even root.
+    let mut appender = appender(Path::new("/sys/kernel/events.jsonl"), None);
+    let failure = appender.open().expect_err("refused");
+    assert!(!failure.may_pass());
+    assert_eq!(appender.explain(&failure), "/sys/kernel/events.jsonl: Permission denied (os error 13)");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_device_is_one_to_try_again_and_null_takes_everything() {
+    let mut full = appender(Path::new("/dev/full"), Some(Rotation { bytes: 1, keep: NonZeroU32::MIN }));
+    for _ in 0..2 {
+        let (written, reason) = refusal(&mut full, &["a", "b"]);
+        assert_eq!((written, reason.as_str()), (0, "/dev/full: No space left on device (os error 28)"));
+    }
+    append(&mut appender(Path::new("/dev/null"), None), &["a", "b"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_fifo_whose_reader_goes_and_comes_back_gets_whole_lines() {
+    use std::io::Read as _;
+    let log = Log::new();
+    let made = std::process::Command::new("mkfifo").arg(&log.path).status().expect("mkfifo");
+    assert!(made.success());
+    let open_reader = || fs::OpenOptions::new().read(true).write(true).open(&log.path).expect("a reader");
+    let mut reader = open_reader();
+    let mut appender = log.appender();
+    append(&mut appender, &["a"]);
+    // As if a write had stopped in the middle of a line.
+    appender.torn = true;
+    append(&mut appender, &["b"]);
+    let mut taken = [0; 5];
+    reader.read_exact(&mut taken).expect("readable");
+    assert_eq!(&taken, b"a\n\nb\n");
+    drop(reader);
+    for _ in 0..2 {
+        let (written, reason) = refusal(&mut appender, &["c"]);
+        assert_eq!(written, 0);
+        assert!(reason.contains("Broken pipe"), "{reason}");
+    }
+    let mut reader = open_reader();
+    append(&mut appender, &["c"]);
+    reader.read_exact(&mut taken[..2]).expect("readable");
+    assert_eq!(&taken[..2], b"c\n");
+}

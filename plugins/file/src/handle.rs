@@ -1,0 +1,286 @@
+//! One open file: how it is opened, locked, ended cleanly and written to.
+
+use std::{
+    fs::{self, File, Metadata, OpenOptions, TryLockError},
+    io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write},
+    path::Path,
+    thread,
+    time::Duration,
+};
+
+/// Why nothing, or not everything, was written.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The path can't be that of a log file.
+    Path(&'static str),
+    /// Another writer kept the lock for as long as the call lasted.
+    Locked,
+    /// Rotation failed.
+    Rotate(io::Error),
+    /// The system refused something else.
+    Io(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Path(why) => f.write_str(why),
+            Self::Locked => f.write_str("another writer holds the lock"),
+            Self::Rotate(error) => write!(f, "rotation failed: {error}"),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Failure {
+    /// Whether it may go well another time with nothing changed but the load.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Path(_) => false,
+            Self::Locked => true,
+            Self::Rotate(error) | Self::Io(error) => matches!(
+                error.kind(),
+                ErrorKind::StorageFull
+                    | ErrorKind::QuotaExceeded
+                    | ErrorKind::OutOfMemory
+                    | ErrorKind::Interrupted
+                    | ErrorKind::WouldBlock
+            ),
+        }
+    }
+}
+
+/// A write that failed. So many of its first bytes are in the file for good.
+#[derive(Debug)]
+pub(crate) struct Short {
+    pub(crate) kept: usize,
+    pub(crate) error: io::Error,
+}
+
+/// An open file at the path.
+pub(crate) struct Handle {
+    file: File,
+    /// Whether it is a file with a size, not a device or a FIFO.
+    regular: bool,
+    /// Length in bytes. Right while the lock is held.
+    size: u64,
+    /// The length at which the file is known to end with a line feed.
+    clean_at: Option<u64>,
+}
+
+impl Handle {
+    /// Opens what is at `path`, or makes a file there.
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        let regular = match fs::symlink_metadata(path) {
+            Ok(found) if found.is_symlink() => {
+                return Err(Failure::Path("is a symbolic link; name the file itself"));
+            }
+            Ok(found) if found.is_dir() => return Err(Failure::Path("is a folder; name a file in it")),
+            Ok(found) => found.is_file(),
+            Err(_) => true,
+        };
+        let mut options = OpenOptions::new();
+        // Reading is for the look at the last byte. On a FIFO it would make this process its own reader.
+        options.append(true).read(regular).create(regular);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt as _;
+            options.mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NOCTTY);
+        }
+        let file = options.open(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Failure::Path("its folder does not exist; make it"),
+            ErrorKind::NotADirectory => Failure::Path("its folder is a file"),
+            _ => Failure::Io(error),
+        })?;
+        let metadata = file.metadata()?;
+        if metadata.is_file() != regular {
+            return Err(Failure::Io(io::Error::other("it was replaced while it was being opened")));
+        }
+        Ok(Self { file, regular, size: metadata.len(), clean_at: None })
+    }
+
+    /// Makes a new file's name survive a power failure.
+    pub(crate) fn sync_name(&self, path: &Path) -> io::Result<()> {
+        if cfg!(unix) && self.regular {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        }
+        Ok(())
+    }
+
+    /// Length in bytes while the lock is held; `None` for a device or a FIFO.
+    pub(crate) fn size(&self) -> Option<u64> {
+        self.regular.then_some(self.size)
+    }
+
+    /// Waits for the lock while `go_on` allows. A file system without locks does without.
+    pub(crate) fn lock(&self, go_on: &dyn Fn() -> bool) -> Result<(), Failure> {
+        if !self.regular {
+            return Ok(());
+        }
+        let mut pause = Duration::from_micros(100);
+        loop {
+            match self.file.try_lock() {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => return Ok(()),
+                Err(TryLockError::Error(error)) => return Err(error.into()),
+                Err(TryLockError::WouldBlock) if !go_on() => return Err(Failure::Locked),
+                Err(TryLockError::WouldBlock) => thread::sleep(pause),
+            }
+            pause = (pause * 2).min(Duration::from_millis(5));
+        }
+    }
+
+    /// Gives the lock back.
+    pub(crate) fn unlock(&self) -> io::Result<()> {
+        if self.regular { self.file.unlock() } else { Ok(()) }
+    }
+
+    /// Whether `path` still leads to this file; learns the file's size. To be asked under the lock.
+    pub(crate) fn is_at(&mut self, path: &Path) -> io::Result<bool> {
+        if !self.regular {
+            return Ok(true);
+        }
+        let found = match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            found => found?,
+        };
+        let open = self.file.metadata()?;
+        self.size = open.len();
+        Ok(same_file(&found, &open))
+    }
+
+    /// Ends a torn last line, which whoever wrote it did not live to end. To be called under the lock.
+    pub(crate) fn end_torn_line(&mut self) -> io::Result<()> {
+        if !self.regular || self.size == 0 || self.clean_at == Some(self.size) {
+            return Ok(());
+        }
+        let mut last = [0];
+        self.file.seek(SeekFrom::Start(self.size - 1))?;
+        self.file.read_exact(&mut last)?;
+        if last != *b"\n" {
+            self.file.write_all(b"\n")?;
+            self.size += 1;
+        }
+        self.clean_at = Some(self.size);
+        Ok(())
+    }
+
+    /// Appends `bytes`, which are whole lines, and with `fsync` sees them on the disk. To be called under the lock.
+    ///
+    /// When that fails, what was written of them is cut off; where that fails, too, or can't be done, the error tells how
+    /// much stays.
+    pub(crate) fn write(&mut self, bytes: &[u8], fsync: bool) -> Result<(), Short> {
+        let (written, mut result) = write_counted(&mut self.file, bytes);
+        if fsync && self.regular && result.is_ok() {
+            result = self.file.sync_data();
+        }
+        match result {
+            Ok(()) => {
+                self.size += bytes.len() as u64;
+                self.clean_at = Some(self.size);
+                Ok(())
+            }
+            Err(error) => {
+                let cut = self.regular && self.cut_off(written as u64).is_ok();
+                // What stays and may not be on the disk is not delivered.
+                let kept = if cut || (fsync && self.regular) { 0 } else { written };
+                Err(Short { kept, error })
+            }
+        }
+    }
+
+    /// Cuts off the last `written` bytes, if they are the last.
+    fn cut_off(&mut self, written: u64) -> io::Result<()> {
+        if self.file.metadata()?.len() != self.size + written {
+            return Err(io::Error::other("somebody writes to the file without its lock"));
+        }
+        self.file.set_len(self.size)
+    }
+}
+
+/// Writes `bytes`, and says how many of them have arrived when that fails.
+fn write_counted(stream: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    while written < bytes.len() {
+        match stream.write(&bytes[written..]) {
+            Ok(0) => return (written, Err(ErrorKind::WriteZero.into())),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, Ok(()))
+}
+
+#[cfg(unix)]
+fn same_file(a: &Metadata, b: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+/// Where `std` has no file number: while the lock keeps both from changing, another file differs in one of these.
+#[cfg(not(unix))]
+fn same_file(a: &Metadata, b: &Metadata) -> bool {
+    a.len() == b.len() && a.modified().ok() == b.modified().ok() && a.created().ok() == b.created().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that holds `text`, open and locked.
+    fn locked(text: &str) -> (tempfile::TempDir, std::path::PathBuf, Handle) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        fs::write(&path, text).expect("writable");
+        let mut handle = Handle::open(&path).expect("opens");
+        handle.lock(&|| false).expect("free");
+        assert!(handle.is_at(&path).expect("readable"));
+        handle.end_torn_line().expect("writable");
+        (folder, path, handle)
+    }
+
+    #[test]
+    fn what_a_failed_write_left_is_cut_off() {
+        let (_folder, path, mut handle) = locked("a\n");
+        handle.file.write_all(b"b\nhalf").expect("writable");
+        handle.cut_off(6).expect("nobody else writes");
+        handle.write(b"c\n", false).expect("writable");
+        assert_eq!(fs::read_to_string(path).expect("readable"), "a\nc\n");
+    }
+
+    #[test]
+    fn bytes_of_somebody_else_are_never_cut_off() {
+        let (_folder, path, mut handle) = locked("a\n");
+        handle.file.write_all(b"half").expect("writable");
+        OpenOptions::new().append(true).open(&path).expect("opens").write_all(b"theirs\n").expect("writable");
+        assert!(handle.cut_off(4).is_err());
+        assert_eq!(fs::read_to_string(path).expect("readable"), "a\nhalftheirs\n");
+    }
+
+    #[test]
+    fn the_end_is_looked_at_again_when_another_writer_was_there() {
+        let (_folder, path, mut handle) = locked("a\n");
+        handle.write(b"b\n", false).expect("writable");
+        OpenOptions::new().append(true).open(&path).expect("opens").write_all(b"torn").expect("writable");
+        assert!(handle.is_at(&path).expect("readable"));
+        handle.end_torn_line().expect("writable");
+        handle.write(b"c\n", false).expect("writable");
+        assert_eq!(fs::read_to_string(path).expect("readable"), "a\nb\ntorn\nc\n");
+    }
+
+    #[test]
+    fn a_write_that_stops_half_way_says_how_much_has_arrived() {
+        let mut room = [0; 5];
+        let (written, result) = write_counted(&mut &mut room[..], b"a\nb\nc\n");
+        assert_eq!(written, 5);
+        assert_eq!(result.expect_err("no room").kind(), ErrorKind::WriteZero);
+    }
+}

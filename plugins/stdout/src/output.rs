@@ -1,0 +1,236 @@
+//! One batch at a time onto a stream: one write, and a count of what has arrived when it stops half-way.
+
+use std::{
+    io::{self, ErrorKind, Write},
+    ops::ControlFlow,
+    thread,
+    time::Duration,
+};
+
+use jackfield_plugin_api::{Error, Outcome, Outcomes};
+
+/// How long to wait for a reader that keeps a non-blocking stream full.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// A bigger buffer than this is given back after its batch.
+const KEPT_BYTES: usize = 1 << 20;
+
+/// The text of a batch, and where each of its events ends.
+#[derive(Default)]
+pub(crate) struct Output {
+    buffer: Vec<u8>,
+    ends: Vec<usize>,
+    /// Whether the stream's last byte is in the middle of an event, whose rest will never come.
+    torn: bool,
+}
+
+impl Output {
+    /// Appends one event, as `write` writes it, and a line feed.
+    pub(crate) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.torn && self.buffer.is_empty() {
+            self.buffer.push(b'\n');
+        }
+        write(&mut self.buffer);
+        self.buffer.push(b'\n');
+        self.ends.push(self.buffer.len());
+    }
+
+    /// Writes all that was pushed, forgets it, and says what became of each event. A stream that is full for now is tried
+    /// again while `go_on` allows.
+    pub(crate) fn write_to(&mut self, stream: &mut impl Write, go_on: impl Fn() -> bool) -> Outcomes {
+        let (written, result) = write_counted(stream, &self.buffer, go_on);
+        let arrived = self.ends.partition_point(|&end| end <= written);
+        let outcomes = match result {
+            Ok(()) => Outcomes::All(Outcome::Delivered),
+            Err(error) => {
+                let mut outcomes = vec![Outcome::Delivered; arrived];
+                outcomes.resize(self.ends.len(), refusal(&error));
+                Outcomes::Each(outcomes)
+            }
+        };
+        // What was torn before is mended by the line feed that this batch began with.
+        let mended = usize::from(self.torn);
+        let boundary = arrived.checked_sub(1).map_or(mended, |last| self.ends[last]);
+        self.torn = written != boundary;
+        self.ends.clear();
+        self.buffer.clear();
+        self.buffer.shrink_to(KEPT_BYTES);
+        outcomes
+    }
+}
+
+fn refusal(error: &io::Error) -> Outcome {
+    match error.kind() {
+        ErrorKind::BrokenPipe => Outcome::rejected("the reader of standard output is gone"),
+        ErrorKind::WouldBlock => Outcome::retry("the reader of standard output does not keep up"),
+        _ => Outcome::retry(format!("standard output: {error}")),
+    }
+}
+
+/// Writes `bytes`, and says how many of them have arrived when that fails.
+fn write_counted(stream: &mut impl Write, bytes: &[u8], go_on: impl Fn() -> bool) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    while written < bytes.len() {
+        let step = match stream.write(&bytes[written..]) {
+            Ok(0) => ControlFlow::Break(ErrorKind::WriteZero.into()),
+            Ok(count) => {
+                written += count;
+                ControlFlow::Continue(())
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => ControlFlow::Continue(()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock && go_on() => {
+                thread::sleep(PAUSE);
+                ControlFlow::Continue(())
+            }
+            Err(error) => ControlFlow::Break(error),
+        };
+        if let ControlFlow::Break(error) = step {
+            return (written, Err(error));
+        }
+    }
+    (written, stream.flush())
+}
+
+/// Fails when the process has no standard output.
+pub(crate) fn check() -> Result<(), Error> {
+    #[cfg(unix)]
+    raw(&io::stdout().lock()).map_err(|error| Error::failed(format!("standard output: {error}")))?;
+    Ok(())
+}
+
+/// Hands `write` the standard output, locked against this library's other instances.
+#[cfg(unix)]
+pub(crate) fn with_stdout(write: impl FnOnce(&mut std::fs::File) -> Outcomes) -> Outcomes {
+    let stdout = io::stdout().lock();
+    match raw(&stdout) {
+        Ok(mut file) => write(&mut file),
+        Err(error) => Outcomes::All(Outcome::retry(format!("standard output: {error}"))),
+    }
+}
+
+/// The stream below `std`'s buffer, which would hide how much of a batch has arrived, and that the stream is closed.
+#[cfg(unix)]
+fn raw(stdout: &io::StdoutLock<'_>) -> io::Result<std::fs::File> {
+    use std::os::fd::AsFd as _;
+    Ok(stdout.as_fd().try_clone_to_owned()?.into())
+}
+
+/// Hands `write` the standard output, locked against this library's other instances. `std` writes to it in the form that
+/// a console takes.
+#[cfg(not(unix))]
+pub(crate) fn with_stdout(write: impl FnOnce(&mut io::StdoutLock<'static>) -> Outcomes) -> Outcomes {
+    write(&mut io::stdout().lock())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes `steps[i]` at the `i`th write, then everything.
+    #[derive(Default)]
+    struct Stream {
+        steps: Vec<io::Result<usize>>,
+        taken: Vec<u8>,
+        writes: usize,
+    }
+
+    impl Stream {
+        fn with(steps: Vec<io::Result<usize>>) -> Self {
+            Self { steps, ..Self::default() }
+        }
+
+        fn text(&self) -> &str {
+            std::str::from_utf8(&self.taken).expect("UTF-8")
+        }
+    }
+
+    impl Write for Stream {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.writes += 1;
+            let count = if self.steps.is_empty() { Ok(bytes.len()) } else { self.steps.remove(0) }?;
+            self.taken.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn send(output: &mut Output, stream: &mut Stream, lines: &[&str]) -> Vec<Outcome> {
+        for line in lines {
+            output.push(|buffer| buffer.extend_from_slice(line.as_bytes()));
+        }
+        match output.write_to(stream, || true) {
+            Outcomes::All(outcome) => vec![outcome; lines.len()],
+            Outcomes::Each(outcomes) => outcomes,
+            Outcomes::Reported => panic!("nothing is reported on the way"),
+        }
+    }
+
+    fn full() -> io::Error {
+        ErrorKind::StorageFull.into()
+    }
+
+    #[test]
+    fn a_batch_is_one_write() {
+        let (mut output, mut stream) = (Output::default(), Stream::default());
+        assert_eq!(send(&mut output, &mut stream, &["a", "b"]), [Outcome::Delivered, Outcome::Delivered]);
+        assert_eq!((stream.text(), stream.writes), ("a\nb\n", 1));
+        assert_eq!(send(&mut output, &mut stream, &["c"]), [Outcome::Delivered]);
+        assert_eq!((stream.text(), stream.writes), ("a\nb\nc\n", 2));
+    }
+
+    #[test]
+    fn a_reader_that_is_gone_rejects_what_has_not_arrived() {
+        let mut stream = Stream::with(vec![Err(ErrorKind::BrokenPipe.into())]);
+        let gone = Outcome::rejected("the reader of standard output is gone");
+        assert_eq!(send(&mut Output::default(), &mut stream, &["a", "b"]), [gone.clone(), gone]);
+    }
+
+    #[test]
+    fn events_that_arrived_before_a_failure_are_not_sent_again() {
+        let mut stream = Stream::with(vec![Ok(3), Err(full())]);
+        let outcomes = send(&mut Output::default(), &mut stream, &["a", "bc", "d"]);
+        assert_eq!(outcomes[0], Outcome::Delivered);
+        assert!(
+            matches!(&outcomes[1], Outcome::Retry { reason, .. } if reason.starts_with("standard output: "))
+        );
+        assert_eq!(outcomes[1], outcomes[2]);
+    }
+
+    #[test]
+    fn a_torn_event_is_not_joined_to_the_next() {
+        let mut stream = Stream::with(vec![Ok(3), Err(full()), Err(full())]);
+        let mut output = Output::default();
+        send(&mut output, &mut stream, &["a", "bc", "d"]);
+        send(&mut output, &mut stream, &["bc", "d"]);
+        send(&mut output, &mut stream, &["bc", "d"]);
+        send(&mut output, &mut stream, &["e"]);
+        assert_eq!(stream.text(), "a\nb\nbc\nd\ne\n");
+    }
+
+    #[test]
+    fn an_event_boundary_is_no_torn_event() {
+        let mut stream = Stream::with(vec![Ok(2), Err(full())]);
+        let mut output = Output::default();
+        let outcomes = send(&mut output, &mut stream, &["a", "b"]);
+        assert_eq!(outcomes[0], Outcome::Delivered);
+        send(&mut output, &mut stream, &["b"]);
+        assert_eq!(stream.text(), "a\nb\n");
+    }
+
+    #[test]
+    fn a_full_non_blocking_stream_is_waited_for_as_long_as_the_call_lasts() {
+        let would_block = || Err(io::Error::from(ErrorKind::WouldBlock));
+        let mut stream = Stream::with(vec![Ok(1), would_block(), would_block()]);
+        assert_eq!(send(&mut Output::default(), &mut stream, &["a"]), [Outcome::Delivered]);
+        assert_eq!(stream.text(), "a\n");
+
+        let mut output = Output::default();
+        output.push(|buffer| buffer.push(b'a'));
+        let outcomes = output.write_to(&mut Stream::with(vec![would_block()]), || false);
+        let late = Outcome::retry("the reader of standard output does not keep up");
+        assert_eq!(outcomes, Outcomes::Each(vec![late]));
+    }
+}

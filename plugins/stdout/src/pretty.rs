@@ -1,0 +1,164 @@
+//! Pretty JSON by white space alone: members keep their order, numbers and strings their very spelling.
+
+/// Deeper levels are indented no further, so that hostile nesting grows the text by a constant factor only.
+const DEEPEST_INDENT: usize = 64;
+
+/// Appends `json`, which is one valid JSON value, with a line for each member and element, indented by two spaces.
+///
+/// The form is that of most JSON libraries: `"key": value`, and `{}` and `[]` for what is empty. Of text that is no valid
+/// JSON every byte but white space outside of strings arrives, too.
+pub(crate) fn write(json: &str, out: &mut Vec<u8>) {
+    let json = json.as_bytes();
+    let mut depth = 0_usize;
+    let mut at = 0;
+    while let Some(&byte) = json.get(at) {
+        at += 1;
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\r' => {}
+            b'"' => {
+                let end = at + string_len(&json[at..]);
+                out.extend_from_slice(&json[at - 1..end]);
+                at = end;
+            }
+            b'{' | b'[' => {
+                out.push(byte);
+                depth += 1;
+                let next = json[at..].iter().position(|byte| !byte.is_ascii_whitespace());
+                match next.map(|skipped| at + skipped) {
+                    Some(next) if json[next] == closing(byte) => {
+                        out.push(json[next]);
+                        depth -= 1;
+                        at = next + 1;
+                    }
+                    _ => new_line(depth, out),
+                }
+            }
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                new_line(depth, out);
+                out.push(byte);
+            }
+            b',' => {
+                out.push(byte);
+                new_line(depth, out);
+            }
+            b':' => out.extend_from_slice(b": "),
+            _ => out.push(byte),
+        }
+    }
+}
+
+/// Length of a string's rest, its closing quote included, where `rest` begins behind the opening one.
+fn string_len(rest: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(&byte) = rest.get(at) {
+        match byte {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    rest.len()
+}
+
+const fn closing(opening: u8) -> u8 {
+    if opening == b'{' { b'}' } else { b']' }
+}
+
+fn new_line(depth: usize, out: &mut Vec<u8>) {
+    out.push(b'\n');
+    for _ in 0..depth.min(DEEPEST_INDENT) {
+        out.extend_from_slice(b"  ");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    fn pretty(json: &str) -> String {
+        let mut out = Vec::new();
+        super::write(json, &mut out);
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    #[test]
+    fn an_event_gets_a_line_for_each_member_in_the_order_it_came() {
+        let json = r#"{"type":"feature.used","name":"init","args":["a","b"],"metadata":{},"id":"0199"}"#;
+        let expected = r#"{
+  "type": "feature.used",
+  "name": "init",
+  "args": [
+    "a",
+    "b"
+  ],
+  "metadata": {},
+  "id": "0199"
+}"#;
+        assert_eq!(pretty(json), expected);
+    }
+
+    #[test]
+    fn numbers_keep_every_digit_and_duplicate_members_stay() {
+        let json = r#"{"n":12345678901234567890123,"f":0.10000000000000000000001,"e":1.50E+400,"n":-0.0}"#;
+        let expected = "{\n  \"n\": 12345678901234567890123,\n  \"f\": 0.10000000000000000000001,\n  \"e\": 1.50E+400,\n  \"n\": -0.0\n}";
+        assert_eq!(pretty(json), expected);
+    }
+
+    #[test]
+    fn what_looks_like_json_inside_a_string_is_left_alone() {
+        let json = r#"{"a":"{\"b\": [1, 2]}\\","c\\\"":"x , y : z\u0022 ü"}"#;
+        let expected = "{\n  \"a\": \"{\\\"b\\\": [1, 2]}\\\\\",\n  \"c\\\\\\\"\": \"x , y : z\\u0022 ü\"\n}";
+        assert_eq!(pretty(json), expected);
+    }
+
+    #[test]
+    fn white_space_that_was_there_is_replaced() {
+        assert_eq!(
+            pretty(" { \"a\" :\t[ ] , \"b\" : { \n } , \"c\" : [ 1 ,2 ] } "),
+            pretty(r#"{"a":[],"b":{},"c":[1,2]}"#)
+        );
+    }
+
+    #[test]
+    fn the_form_is_that_of_serde_json() {
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        for _ in 0..2_000 {
+            let value = arbitrary(&mut random, 4);
+            let expected = serde_json::to_string_pretty(&value).expect("JSON");
+            assert_eq!(pretty(&value.to_string()), expected);
+        }
+    }
+
+    fn arbitrary(random: &mut u64, depth: u32) -> Value {
+        // xorshift64: the same values in every run.
+        *random ^= *random << 13;
+        *random ^= *random >> 7;
+        *random ^= *random << 17;
+        let choice = *random % if depth == 0 { 4 } else { 6 };
+        let len = (*random >> 32) % 4;
+        match choice {
+            0 => Value::Null,
+            1 => json!(*random as i64),
+            2 => json!(*random as f64 / 3.0),
+            3 => json!(["", "\"", "\\", "a\\\"{}[],:\n\u{1}é", "{", "\\\\"][(*random >> 40) as usize % 6]),
+            4 => (0..len).map(|_| arbitrary(random, depth - 1)).collect(),
+            _ => (0..len).map(|at| (format!("k\"{at}"), arbitrary(random, depth - 1))).collect(),
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_json_does_no_harm() {
+        for broken in ["", "}", "]]]]", "\"", "\"\\", "{\"a", "[1,,", "{]", "[}"] {
+            let out = pretty(broken);
+            assert_eq!(out.replace(['\n', ' '], ""), broken, "{broken}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_does_not_blow_up() {
+        let depth = 10_000;
+        let json = "[".repeat(depth) + "1" + &"]".repeat(depth);
+        assert!(pretty(&json).len() < json.len() * (2 * super::DEEPEST_INDENT + 2));
+    }
+}

@@ -1,0 +1,28 @@
+//! Prints what Jackfield costs, each figure beside a baseline that is measured in the same run.
+//!
+//! `scripts/bench` runs it. Figures are medians. Where a figure has a goal, the last column says whether it is met; a goal
+//! that is missed fails nothing, since a machine that is busy with something else misses it, too.
+#![allow(clippy::print_stdout, reason = "printing is what it is for")]
+
+mod calls;
+mod loading;
+mod rows;
+mod throughput;
+
+use rows::Rows;
+
+fn main() {
+    let mut rows = Rows::default();
+    let only: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let wanted = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
+    if wanted("calls") {
+        calls::measure(&mut rows);
+    }
+    if wanted("loading") {
+        loading::measure(&mut rows);
+    }
+    if wanted("throughput") {
+        throughput::measure(&mut rows);
+    }
+    rows.print();
+}

@@ -1,0 +1,10 @@
+//! The end-to-end tests: real libraries, built by the harness of this package. One binary, so that a run ends with one
+//! summary.
+
+mod behaviour;
+mod common;
+mod fixtures;
+mod logs;
+mod plugins;
+mod refusals;
+mod skew;
