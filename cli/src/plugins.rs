@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use jackfield_loader::{Candidate, Trust, metadata::Abi};
+use jackfield_loader::{Abi, Candidate, Trust};
 use serde::Serialize;
 
 use crate::{
