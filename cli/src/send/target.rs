@@ -78,7 +78,7 @@ pub(super) struct Tally {
     pub(super) close_error: Option<String>,
     pub(super) rejected_file: Option<String>,
     pub(super) undelivered_file: Option<String>,
-    /// Why a file could not be written.
+    /// Why a file could not be written, with how many events are not in it.
     pub(super) file_errors: Vec<String>,
 }
 
@@ -208,7 +208,7 @@ impl Files {
         tally.undelivered_file = path(&self.undelivered);
         for (lost, why) in [self.rejected.failure(), self.undelivered.failure()].into_iter().flatten() {
             tally.lost += lost;
-            tally.file_errors.push(why);
+            tally.file_errors.push(format!("{why}; {lost} events are lost"));
         }
     }
 }
