@@ -1,0 +1,170 @@
+//! The command line.
+
+use std::{path::PathBuf, sync::LazyLock, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueHint, builder::styling};
+use jackfield_loader::plugin_api::abi::{ABI_MAJOR, ABI_MINOR};
+
+use crate::exit;
+
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{} (plugin ABI {ABI_MAJOR}.{ABI_MINOR})", env!("CARGO_PKG_VERSION")));
+
+const CONFIGURATION: &str = "\
+Configuration: the file of --config or $JACKFIELD_CONFIG, else the first of
+$XDG_CONFIG_HOME/jackfield/config.toml (by default in ~/.config) and /etc/jackfield/config.toml
+(Windows: %APPDATA%\\jackfield\\config.toml). Never one in the current folder: whoever can write there
+would choose what code runs. Without a file, the plugin `stdout` gets the events, trusted by its owner.
+Plugins are searched along `path` in [plugins], else $JACKFIELD_PLUGIN_PATH, else ~/.local/lib/jackfield,
+/usr/local/lib/jackfield, /usr/lib/jackfield, and beside this executable.";
+
+static MAIN_HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield send events.jsonl\n  tail -f events.jsonl | jackfield send\n  jackfield plugins\n  \
+         jackfield inspect ./librabbitmq.so",
+        "",
+    )
+});
+
+static SEND_HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield send events.jsonl\n  tail -f events.jsonl | jackfield send --quiet\n  \
+         jackfield send --only main jackfield-20260102T030405Z-42.main.undelivered.jsonl\n  \
+         jackfield send --json --leftovers /var/spool/jackfield events.jsonl | tail -n 1 | jq .backends",
+        "\n\nWhat is left over stands in files of mode 0600 in the folder of --leftovers, made when first needed:\n  \
+         jackfield-TIME-PID.BACKEND.undelivered.jsonl   `send --only BACKEND` takes it again\n  \
+         jackfield-TIME-PID.BACKEND.rejected.jsonl      the same form; the reasons are in the summary\n  \
+         jackfield-TIME-PID.bad-lines.txt               lines that are not events, as they came\n\n\
+         With --json the last line of standard output is one object: lines, events, bad_lines, interrupted,\n\
+         bad_lines_file, exit_code, and backends, a list of name, plugin, error, delivered, retried, rejected,\n\
+         undelivered, lost, close_error, reasons (outcome, reason, events), rejected_file, undelivered_file.",
+    )
+});
+
+static PLUGINS_HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield plugins\n  JACKFIELD_PLUGIN_PATH=/opt/vendor jackfield plugins --json",
+        "\n\nWith --json, a list of: file, name, version, abi (major, minor), trusted, trust_refusal, compatible,\nrefusal.",
+    )
+});
+
+static INSPECT_HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield inspect ./librabbitmq.so\n  jackfield inspect dist/*.dll dist/*.dylib --json",
+        "\n\nWith --json, a list of: file, compatible, refusal, and unless the file can't be read format, os, arch, bits,\n\
+         endian, size, slices, needed, exports_descriptor, metadata (as it stands in the file).",
+    )
+});
+
+static COMPLETIONS_HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield completions bash > ~/.local/share/bash-completion/completions/jackfield\n  \
+         jackfield completions zsh > ~/.zfunc/_jackfield",
+        "",
+    )
+});
+
+fn help(examples: &str, more: &str) -> String {
+    format!("Examples:\n{examples}{more}\n\n{CONFIGURATION}\n\n{}", exit::HELP)
+}
+
+const STYLES: styling::Styles = styling::Styles::styled()
+    .header(styling::AnsiColor::Green.on_default().bold())
+    .usage(styling::AnsiColor::Green.on_default().bold())
+    .literal(styling::AnsiColor::Cyan.on_default());
+
+/// Sends telemetry events through backends that are dynamic libraries, and inspects these.
+#[derive(Debug, Parser)]
+#[command(name = "jackfield", version = VERSION.as_str(), after_help = MAIN_HELP.as_str(), styles = STYLES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Configuration file
+    #[arg(long, global = true, value_name = "FILE", env = "JACKFIELD_CONFIG", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+    /// Print JSON to standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Send events, one JSON object a line, through every configured backend
+    #[command(after_help = SEND_HELP.as_str())]
+    Send(SendArgs),
+    /// List every plugin on the search path, running none of them
+    #[command(after_help = PLUGINS_HELP.as_str())]
+    Plugins,
+    /// Show what libraries of any platform say of themselves and whether they can be used here, running none of them
+    #[command(after_help = INSPECT_HELP.as_str())]
+    Inspect {
+        /// Libraries: .so, .dll, .dylib
+        #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        files: Vec<PathBuf>,
+    },
+    /// Print a script that completes this command in a shell
+    #[command(after_help = COMPLETIONS_HELP.as_str())]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SendArgs {
+    /// File of events, or `-` for standard input
+    #[arg(default_value = "-", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) input: PathBuf,
+    /// How long a backend may take nothing before its events are left over
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = jackfield::parse_duration)]
+    pub(crate) give_up_after: Duration,
+    /// Send to the backend of this name only; may be given several times
+    #[arg(long, value_name = "BACKEND")]
+    pub(crate) only: Vec<String>,
+    /// Folder for what is left over
+    #[arg(long, value_name = "FOLDER", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub(crate) leftovers: PathBuf,
+    /// Most events in a batch
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) batch_events: u16,
+    /// Print errors only: neither progress nor a summary
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples_and_exit_codes_in_its_help() {
+        let mut cli = Cli::command();
+        cli.build();
+        for command in cli.get_subcommands_mut().filter(|command| command.get_name() != "help") {
+            let text = command.render_help().to_string();
+            assert!(text.contains("Examples:\n  jackfield") || text.contains("Examples:\n  tail"), "{text}");
+            assert!(text.contains(exit::HELP), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bad_duration_is_refused_with_what_was_expected() {
+        let refusal =
+            Cli::try_parse_from(["jackfield", "send", "--give-up-after", "5"]).expect_err("no unit");
+        assert!(refusal.to_string().contains("such as \"250ms\""), "{refusal}");
+        assert_eq!(refusal.exit_code(), i32::from(exit::Exit::Usage.code()));
+    }
+}

@@ -1,0 +1,144 @@
+//! What people read: messages on standard error, results on standard output.
+//!
+//! A reader that went away is no error of ours: a broken pipe is passed over in silence on either stream. Colours are
+//! for a terminal, unless `NO_COLOR` is set.
+
+use std::{
+    env,
+    io::{self, IsTerminal as _, Write},
+    sync::{Mutex, PoisonError},
+};
+
+use indicatif::ProgressBar;
+
+/// The bar that lines on standard error must not be drawn into.
+static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Draws `bar` below all that is printed from now on.
+pub(crate) fn set_bar(bar: ProgressBar) {
+    *BAR.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar);
+}
+
+/// Removes the bar.
+pub(crate) fn clear_bar() {
+    if let Some(bar) = BAR.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        bar.finish_and_clear();
+    }
+}
+
+/// Whether standard error shows colours.
+pub(crate) fn coloured_errors() -> bool {
+    wants_colour() && io::stderr().is_terminal()
+}
+
+fn coloured_output() -> bool {
+    wants_colour() && io::stdout().is_terminal()
+}
+
+fn wants_colour() -> bool {
+    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && env::var_os("TERM").is_none_or(|t| t != "dumb")
+}
+
+/// A colour, as the number of its ANSI escape sequence.
+#[derive(Clone, Copy)]
+pub(crate) enum Colour {
+    Red = 31,
+    Green = 32,
+    Yellow = 33,
+}
+
+/// `text` in a colour, if standard output shows colours.
+pub(crate) fn paint(text: &str, colour: Colour) -> String {
+    paint_if(coloured_output(), text, colour)
+}
+
+fn paint_if(coloured: bool, text: &str, colour: Colour) -> String {
+    if coloured { format!("\x1b[{}m{text}\x1b[0m", colour as u8) } else { text.to_owned() }
+}
+
+/// Prints a line to standard error.
+pub(crate) fn say(text: &str) {
+    write_error(format!("{text}\n").as_bytes());
+}
+
+/// Prints an error.
+pub(crate) fn error(text: impl std::fmt::Display) {
+    say(&format!("{} {text}", paint_if(coloured_errors(), "error:", Colour::Red)));
+}
+
+/// Prints a warning.
+pub(crate) fn warn(text: impl std::fmt::Display) {
+    say(&format!("{} {text}", paint_if(coloured_errors(), "warning:", Colour::Yellow)));
+}
+
+fn write_error(bytes: &[u8]) {
+    // There is nowhere left to say that standard error can't be written.
+    let write = || drop(io::stderr().lock().write_all(bytes));
+    match &*BAR.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
+/// Prints text to standard output.
+///
+/// # Errors
+/// Why it can't be written; a broken pipe is none.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Where `tracing` writes: each write is one record.
+pub(crate) struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        write_error(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// `rows` in columns, the first row being the heads. `paint` colours a cell, given row, column and padded text.
+pub(crate) fn table(rows: &[Vec<String>], paint: impl Fn(usize, usize, String) -> String) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let width =
+        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<_> = (0..columns).map(|column| width(column).unwrap_or_default()).collect();
+    let mut out = String::new();
+    for (at, row) in rows.iter().enumerate() {
+        for (column, cell) in row.iter().enumerate() {
+            let last = column + 1 == row.len();
+            let padded = if last { cell.clone() } else { format!("{cell:<width$}", width = widths[column]) };
+            out.push_str(&paint(at, column, padded));
+            out.push_str(if last { "\n" } else { "  " });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell_in_characters() {
+        let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        let rows = [row(["NAME", "V", "FILE"]), row(["ä", "10.2", "/a"])];
+        assert_eq!(table(&rows, |_, _, cell| cell), "NAME  V     FILE\nä     10.2  /a\n");
+    }
+
+    #[test]
+    fn colour_is_left_out_where_it_is_not_wanted() {
+        assert_eq!(paint_if(false, "ok", Colour::Green), "ok");
+        assert_eq!(paint_if(true, "ok", Colour::Green), "\x1b[32mok\x1b[0m");
+    }
+}

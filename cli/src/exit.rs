@@ -1,0 +1,96 @@
+//! What the command's exit code means.
+
+use std::process::ExitCode;
+
+/// How a run ended. Of several that apply, the one with the gravest consequence is told: the variants are in that order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exit {
+    /// All was done.
+    Done,
+    /// Some lines of the input are not events.
+    BadLines,
+    /// Some events were rejected or undelivered, or a backend did not close cleanly.
+    Events,
+    /// A plugin can't be used.
+    Plugin,
+    /// The configuration is wrong.
+    Config,
+    /// The command line is wrong.
+    Usage,
+    /// The user ended the run.
+    Interrupted,
+    /// Input could not be read, or events could not be kept in a file.
+    Io,
+}
+
+/// The part of every `--help` that says what the codes mean.
+pub(crate) const HELP: &str = "\
+Exit codes:
+  0    all was done
+  2    the command line is wrong
+  3    the configuration is wrong
+  4    a plugin can't be used
+  5    some lines of the input are not events
+  6    some events were rejected or undelivered, or a backend did not close cleanly
+  7    input could not be read, or events could not be kept in a file
+  130  interrupted
+When several apply, the first of this order is told: 7, 130, 2, 3, 4, 6, 5.";
+
+impl Exit {
+    /// The number that the process ends with.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            // 1 is what a Rust program ends with when it panics or nobody thought of the case.
+            Self::Usage => 2,
+            Self::Config => 3,
+            Self::Plugin => 4,
+            Self::BadLines => 5,
+            Self::Events => 6,
+            Self::Io => 7,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Exit; 8] = [
+        Exit::Done,
+        Exit::BadLines,
+        Exit::Events,
+        Exit::Plugin,
+        Exit::Config,
+        Exit::Usage,
+        Exit::Interrupted,
+        Exit::Io,
+    ];
+
+    #[test]
+    fn every_code_is_in_the_help_and_no_two_are_the_same() {
+        let mut codes: Vec<_> = ALL.iter().map(|exit| exit.code()).collect();
+        for code in &codes {
+            assert!(HELP.lines().any(|line| line.starts_with(&format!("  {code:<5}"))), "{code}");
+        }
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), ALL.len());
+    }
+
+    #[test]
+    fn the_order_in_the_help_is_the_order_of_gravity() {
+        let mut gravest_first: Vec<_> = ALL.to_vec();
+        gravest_first.sort_by(|a, b| b.cmp(a));
+        let codes: Vec<_> =
+            gravest_first.iter().filter(|e| **e != Exit::Done).map(|e| e.code().to_string()).collect();
+        assert!(HELP.ends_with(&format!("order is told: {}.", codes.join(", "))), "{codes:?}");
+    }
+}

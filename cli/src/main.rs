@@ -1,0 +1,64 @@
+//! The command `jackfield`: sends events through backends that are dynamic libraries, and inspects these.
+#![forbid(unsafe_code)]
+
+mod args;
+mod completions;
+mod console;
+mod exit;
+mod inspect;
+mod plugins;
+mod send;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    args::{Cli, Command},
+    exit::Exit,
+};
+
+fn main() -> ExitCode {
+    let Cli { common, command } = Cli::parse();
+    log();
+    let exit = match command {
+        Command::Send(args) => send::run(&common, &args),
+        Command::Plugins => plugins::run(&common),
+        Command::Inspect { files } => inspect::run(&files, common.json),
+        Command::Completions { shell } => completions::run(shell),
+    };
+    exit.into()
+}
+
+/// Records of the host and of the plugins go to standard error, from warnings on unless `$JACKFIELD_LOG` says otherwise.
+fn log() {
+    let filter = EnvFilter::builder()
+        .with_default_directive(tracing::level_filters::LevelFilter::WARN.into())
+        .with_env_var("JACKFIELD_LOG");
+    let (filter, refusal) = match filter.try_from_env() {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new("warn"), std::env::var_os("JACKFIELD_LOG").map(|_| error)),
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(console::coloured_errors())
+        .log_internal_errors(false)
+        .with_writer(|| console::Log)
+        .init();
+    if let Some(error) = refusal {
+        console::warn(format_args!("JACKFIELD_LOG is ignored: {error}"));
+    }
+}
+
+/// Prints a result to standard output.
+fn print(text: &str) -> Exit {
+    match console::print(text) {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            console::error(format_args!("standard output can't be written: {error}"));
+            Exit::Io
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! `jackfield plugins`: what is on the search path.
+
+use std::path::{Path, PathBuf};
+
+use jackfield_loader::{Abi, Candidate, Trust};
+use serde::Serialize;
+
+use crate::{
+    args::Common,
+    console::{self, Colour},
+    exit::Exit,
+    settings,
+};
+
+/// A file on the search path.
+#[derive(Serialize)]
+struct Row {
+    file: PathBuf,
+    name: Option<String>,
+    version: Option<String>,
+    abi: Option<Abi>,
+    trusted: bool,
+    trust_refusal: Option<String>,
+    compatible: bool,
+    refusal: Option<String>,
+}
+
+pub(crate) fn run(common: &Common) -> Exit {
+    let config = match settings::load(common.config.as_deref()) {
+        Ok(config) => config,
+        Err(refusal) => {
+            console::error(refusal);
+            return Exit::Config;
+        }
+    };
+    let files = jackfield_loader::list(&config.plugins.path);
+    let rows: Vec<_> = files.iter().map(|file| row(file, config.plugins.trust)).collect();
+    if common.json {
+        return match serde_json::to_string_pretty(&rows) {
+            Ok(json) => crate::print(&(json + "\n")),
+            Err(error) => {
+                console::error(error);
+                Exit::Io
+            }
+        };
+    }
+    if rows.is_empty() {
+        let folders: Vec<_> = config.plugins.path.iter().map(|folder| folder.display().to_string()).collect();
+        console::say(&format!("no plugin in {}", folders.join(", ")));
+        return Exit::Done;
+    }
+    crate::print(&render(&rows))
+}
+
+fn row(file: &Path, trust: Trust) -> Row {
+    let mut row = Row {
+        file: file.to_owned(),
+        name: None,
+        version: None,
+        abi: None,
+        trusted: false,
+        trust_refusal: None,
+        compatible: false,
+        refusal: None,
+    };
+    match Candidate::open(file) {
+        Ok(candidate) => {
+            let inspection = candidate.inspection();
+            row.name = Some(inspection.metadata.name.clone());
+            row.version = Some(inspection.metadata.version.clone());
+            row.abi = Some(inspection.metadata.abi);
+            row.refusal = inspection.verdict().err().map(|refusal| refusal.to_string());
+            row.compatible = row.refusal.is_none();
+            row.trust_refusal = candidate.allowed_by(trust).err().map(|refusal| refusal.to_string());
+            row.trusted = row.trust_refusal.is_none();
+        }
+        Err(refusal) => row.refusal = Some(refusal.to_string()),
+    }
+    row
+}
+
+const TRUST_COLUMN: usize = 3;
+const VERDICT_COLUMN: usize = 4;
+
+fn render(rows: &[Row]) -> String {
+    let mut table = vec![["NAME", "VERSION", "ABI", "TRUST", "VERDICT", "FILE"].map(str::to_owned).to_vec()];
+    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    for row in rows {
+        let trust = match (&row.abi, row.trusted) {
+            (None, _) => "-",
+            (_, true) => "ok",
+            (_, false) => "refused",
+        };
+        table.push(vec![
+            or_dash(&row.name),
+            or_dash(&row.version),
+            row.abi.map_or_else(|| "-".to_owned(), |abi| abi.to_string()),
+            trust.to_owned(),
+            if row.compatible { "compatible" } else { "refused" }.to_owned(),
+            row.file.display().to_string(),
+        ]);
+    }
+    let mut out = console::table(&table, |row, column, cell| match column {
+        TRUST_COLUMN | VERDICT_COLUMN if row > 0 => {
+            let colour = if cell.starts_with("refused") { Colour::Red } else { Colour::Green };
+            console::paint(&cell, colour)
+        }
+        _ => cell,
+    });
+    // Why not, below the table: a reason is a long line.
+    for row in rows {
+        let name = row.name.clone().unwrap_or_else(|| row.file.display().to_string());
+        for refusal in [&row.refusal, &row.trust_refusal].into_iter().flatten() {
+            out.push_str(&format!("{name}: {refusal}\n"));
+        }
+    }
+    out
+}

@@ -1,0 +1,64 @@
+//! The input, read by a thread of its own so that nobody waits for a full batch while it is idle.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+    sync::mpsc::{Receiver, sync_channel},
+    thread,
+};
+
+use jackfield::Stop;
+
+/// Bytes of a read. As much as a pipe holds.
+const BLOCK: usize = 64 * 1024;
+
+/// Blocks that are read ahead.
+const AHEAD: usize = 4;
+
+/// What is read.
+pub(super) struct Input {
+    reader: Box<dyn Read + Send>,
+    /// Size in bytes, if it is a regular file.
+    pub(super) size: Option<u64>,
+}
+
+impl Input {
+    /// Opens a file, or standard input for `-`.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        if path.as_os_str() == "-" {
+            return Ok(Self { reader: Box::new(io::stdin()), size: None });
+        }
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            return Err(io::Error::from(io::ErrorKind::IsADirectory));
+        }
+        Ok(Self { size: metadata.is_file().then_some(metadata.len()), reader: Box::new(file) })
+    }
+
+    /// Reads blocks until the end, an error, which is the last item then, or `stop`. The thread that reads is never
+    /// waited for: it may hang in a read.
+    pub(super) fn blocks(mut self, stop: Stop) -> io::Result<Receiver<io::Result<Vec<u8>>>> {
+        let (sender, receiver) = sync_channel(AHEAD);
+        thread::Builder::new().name("jackfield-input".to_owned()).spawn(move || {
+            while !stop.is_set() {
+                let mut block = vec![0; BLOCK];
+                let read = match self.reader.read(&mut block) {
+                    Ok(0) => return,
+                    Ok(len) => {
+                        block.truncate(len);
+                        Ok(block)
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) => Err(error),
+                };
+                let last = read.is_err();
+                if sender.send(read).is_err() || last {
+                    return;
+                }
+            }
+        })?;
+        Ok(receiver)
+    }
+}

@@ -1,0 +1,36 @@
+//! Ctrl-C: the first ends the run in good order, the second at once.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use jackfield::Stop;
+
+use crate::{console, exit::Exit};
+
+/// Whether the user interrupted.
+pub(super) struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// From now on Ctrl-C, and a request to end from the system, sets `stop`.
+    pub(super) fn install(stop: Stop) -> Self {
+        let happened = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&happened);
+        let installed = ctrlc::set_handler(move || {
+            if flag.swap(true, Ordering::SeqCst) {
+                std::process::exit(Exit::Interrupted.code().into());
+            }
+            console::say("interrupted: keeping what was read and not delivered; once more ends at once");
+            stop.set();
+        });
+        if let Err(error) = installed {
+            tracing::warn!("Ctrl-C ends this run at once, and what was read is not kept: {error}");
+        }
+        Self(happened)
+    }
+
+    pub(super) fn happened(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,312 @@
+//! `jackfield send`: from JSON Lines to every configured backend.
+//!
+//! A thread reads blocks, this one makes events and batches of them, and a thread a backend delivers each batch. All
+//! queues between them are bounded, so memory stays flat whatever the input's size, and the slowest backend sets the pace.
+
+mod bad_lines;
+mod input;
+mod interrupt;
+mod leftovers;
+mod progress;
+mod summary;
+mod target;
+
+use std::{
+    io::{self, IsTerminal as _},
+    sync::mpsc::{Receiver, RecvTimeoutError},
+    time::{Duration, Instant},
+};
+
+use indicatif::ProgressBar;
+use jackfield::{BackendConfig, Config, EventBuffer, Fill, Line, Lines, Stop};
+
+use self::{
+    bad_lines::BadLines,
+    input::Input,
+    interrupt::Interrupt,
+    leftovers::Leftovers,
+    summary::{BackendSummary, Summary},
+    target::{Run, Target, Worker},
+};
+use crate::{
+    args::{Common, SendArgs},
+    console,
+    exit::Exit,
+    settings,
+};
+
+const TOOL: &str = "jackfield";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Size of a batch's text, in bytes, at which it is sent although it has room for more events.
+const BATCH_BYTES: usize = 512 * 1024;
+
+/// Events that wait for more of them are sent when none came for so long ...
+const IDLE: Duration = Duration::from_millis(200);
+
+/// ... and at the latest when the first of them has waited for so long.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+pub(crate) fn run(common: &Common, args: &SendArgs) -> Exit {
+    match prepare(common, args) {
+        Ok(prepared) => prepared.run(common, args),
+        Err((exit, refusal)) => {
+            console::error(refusal);
+            exit
+        }
+    }
+}
+
+/// All that can be found wrong before a line is read has been looked at.
+struct Prepared {
+    targets: Vec<Target>,
+    input: Input,
+    run: Run,
+    interrupt: Interrupt,
+}
+
+fn prepare(common: &Common, args: &SendArgs) -> Result<Prepared, (Exit, String)> {
+    let config = settings::load(common.config.as_deref()).map_err(|refusal| (Exit::Config, refusal))?;
+    let chosen = choose(&config, &args.only)?;
+    let io = |what: String| move |error: io::Error| (Exit::Io, format!("{what}: {error}; nothing was read"));
+    let input = Input::open(&args.input).map_err(io(format!("input {}", args.input.display())))?;
+    let leftovers =
+        Leftovers::new(&args.leftovers).map_err(io(format!("leftovers {}", args.leftovers.display())))?;
+    let stop = Stop::new();
+    let interrupt = Interrupt::install(stop.clone());
+    let targets: Vec<_> = chosen.into_iter().map(|backend| Target::open(&config, backend)).collect();
+    for refusal in targets.iter().filter_map(|target| target.backend.as_ref().err()) {
+        console::error(refusal);
+    }
+    if targets.iter().all(|target| target.backend.is_err()) {
+        return Err((Exit::Plugin, "no backend can be used; nothing was read".to_owned()));
+    }
+    Ok(Prepared {
+        targets,
+        input,
+        run: Run { give_up_after: args.give_up_after, leftovers, stop },
+        interrupt,
+    })
+}
+
+/// The backends to send to.
+fn choose<'c>(config: &'c Config, only: &[String]) -> Result<Vec<&'c BackendConfig>, (Exit, String)> {
+    let names: Vec<_> = config.backends.iter().map(|backend| backend.name.as_str()).collect();
+    if names.is_empty() {
+        return Err((Exit::Config, "the configuration has no [[backend]]; nothing was read".to_owned()));
+    }
+    if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
+        let names = names.join("`, `");
+        return Err((
+            Exit::Usage,
+            format!("--only: no backend {unknown:?} in the configuration, which has `{names}`"),
+        ));
+    }
+    let backends = config.backends.iter();
+    Ok(backends.filter(|backend| only.is_empty() || only.contains(&backend.name)).collect())
+}
+
+impl Prepared {
+    fn run(self, common: &Common, args: &SendArgs) -> Exit {
+        let Self { targets, input, run, interrupt } = self;
+        if args.input.as_os_str() == "-" && io::stdin().is_terminal() && !args.quiet {
+            console::say("reading events from the terminal, one a line, until Ctrl-D");
+        }
+        // A plugin that prints to the same terminal and a bar would overwrite each other.
+        let prints = targets.iter().any(|target| target.plugin.as_deref() == Some("stdout"))
+            && io::stdout().is_terminal();
+        let quiet = args.quiet || common.json || prints;
+        let bar = if quiet { ProgressBar::hidden() } else { progress::start(input.size) };
+
+        let mut names = Vec::new();
+        let mut workers = Vec::new();
+        let regular_file = input.size.is_some();
+        let blocks = input.blocks(run.stop.clone());
+        let started: io::Result<()> = targets.into_iter().try_for_each(|target| {
+            names.push((
+                target.config.name.clone(),
+                target.plugin.clone(),
+                target.backend.as_ref().err().cloned(),
+            ));
+            workers.push(Worker::start(target, &run)?);
+            Ok(())
+        });
+        let blocks = match started.and(blocks) {
+            Ok(blocks) => blocks,
+            Err(error) => {
+                console::clear_bar();
+                console::error(format_args!("no thread: {error}; nothing was sent"));
+                return Exit::Io;
+            }
+        };
+
+        let mut pump = Pump {
+            lines: Lines::new(),
+            events: EventBuffer::new(Fill::new(TOOL, VERSION)),
+            since: None,
+            bad: BadLines::new(run.leftovers.file("bad-lines.txt")),
+            batch_events: usize::from(args.batch_events),
+            count: 0,
+            workers,
+            bar,
+        };
+        let read = pump.run(&blocks, &run.stop, regular_file);
+        let Pump { lines, mut bad, count, mut workers, .. } = pump;
+        workers.iter_mut().for_each(Worker::end);
+        let tallies: Vec<_> = workers.into_iter().map(Worker::finish).collect();
+        console::clear_bar();
+
+        bad.finish();
+        let mut io_failed = false;
+        let mut failed = |text: String| {
+            console::error(text);
+            io_failed = true;
+        };
+        if let Err(error) = read {
+            failed(format!("input {}: line {}: {error}", args.input.display(), lines.count() + 1));
+        }
+        if let Some((lost, why)) = bad.file().failure() {
+            failed(format!("{why}; {lost} bad lines are not kept"));
+        }
+        let mut backends = Vec::new();
+        for ((name, plugin, error), tally) in names.into_iter().zip(tallies) {
+            let tally = tally.unwrap_or_else(|| {
+                failed(format!(
+                    "backend `{name}`: its thread panicked, what became of its events is not known"
+                ));
+                target::Tally::default()
+            });
+            for why in &tally.file_errors {
+                failed(format!(
+                    "backend `{name}`: {why}; {} events are lost, reading was stopped",
+                    tally.lost
+                ));
+            }
+            if let Some(why) = &tally.close_error {
+                console::warn(why);
+            }
+            backends.push(BackendSummary { name, plugin, error, tally });
+        }
+        let summary = Summary {
+            lines: lines.count(),
+            events: count,
+            bad_lines: bad.count,
+            bad_lines_file: bad.file().path().map(|path| path.display().to_string()),
+            interrupted: interrupt.happened(),
+            io_failed,
+            backends,
+        };
+        if !args.quiet && !common.json {
+            console::say(&summary.text());
+        }
+        let printed = if common.json { crate::print(&format!("{}\n", summary.json())) } else { Exit::Done };
+        summary.exit().max(printed)
+    }
+}
+
+/// Makes batches of blocks.
+struct Pump {
+    lines: Lines,
+    events: EventBuffer,
+    /// When the first event of the buffer came.
+    since: Option<Instant>,
+    bad: BadLines,
+    batch_events: usize,
+    /// Events so far.
+    count: u64,
+    workers: Vec<Worker>,
+    bar: ProgressBar,
+}
+
+impl Pump {
+    /// Until the input ends, can't be read, or `stop` is set.
+    fn run(
+        &mut self,
+        blocks: &Receiver<io::Result<Vec<u8>>>,
+        stop: &Stop,
+        regular_file: bool,
+    ) -> io::Result<()> {
+        let mut result = Ok(());
+        loop {
+            let stopped = stop.is_set();
+            match blocks.recv_timeout(self.patience(stopped)) {
+                Ok(Ok(block)) => self.block(&block),
+                Ok(Err(error)) => {
+                    result = Err(error);
+                    break;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+                // What had been read when the flag was set has come by now.
+                Err(RecvTimeoutError::Timeout) if stopped => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    if self.since.is_some() {
+                        self.flush();
+                    }
+                }
+            }
+        }
+        // Of a file that can be read again, the line that was cut off is none; of a pipe, it would be gone.
+        if !(stop.is_set() && regular_file) {
+            let Self { lines, events, bad, .. } = self;
+            lines.finish(|number, line| take(events, bad, number, &line));
+        }
+        self.flush();
+        result
+    }
+
+    /// How long to wait for the next block.
+    fn patience(&self, stopped: bool) -> Duration {
+        if stopped {
+            return Duration::from_millis(50);
+        }
+        // Without events to flush, the wait is only for the flag.
+        self.since.map_or(IDLE, |since| LONGEST_WAIT.saturating_sub(since.elapsed()).min(IDLE))
+    }
+
+    fn block(&mut self, block: &[u8]) {
+        // Lines are cut in one go and sent when there are enough, so the buffer is lent to the closure only.
+        let Self { lines, events, bad, batch_events, count, workers, since, .. } = self;
+        lines.feed(block, |number, line| {
+            take(events, bad, number, &line);
+            if events.len() >= *batch_events || events.bytes() >= BATCH_BYTES {
+                *count += dispatch(events, workers);
+                *since = None;
+            }
+        });
+        self.bar.inc(block.len() as u64);
+        self.bar.set_message(format!("{} events", self.count));
+        if self.events.is_empty() {
+            self.since = None;
+        } else if self.since.get_or_insert_with(Instant::now).elapsed() >= LONGEST_WAIT {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        self.since = None;
+        self.count += dispatch(&mut self.events, &self.workers);
+    }
+}
+
+fn take(events: &mut EventBuffer, bad: &mut BadLines, number: u64, line: &Line<'_>) {
+    match line {
+        Line::Whole(bytes) => {
+            if let Err(reason) = events.push_line(bytes) {
+                bad.bad(number, bytes, &reason);
+            }
+        }
+        piece => bad.piece(number, piece),
+    }
+}
+
+/// Hands the events to every backend. Answers how many they are.
+fn dispatch(events: &mut EventBuffer, workers: &[Worker]) -> u64 {
+    if events.is_empty() {
+        return 0;
+    }
+    let batch = events.take();
+    for worker in workers {
+        worker.send(&batch);
+    }
+    batch.len() as u64
+}

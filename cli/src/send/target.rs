@@ -1,0 +1,208 @@
+//! One configured backend in a run: opened or not, and the thread that delivers to it.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use jackfield::{BackendConfig, Config, Delivery, DeliveryOptions, Fate, Stop};
+use jackfield_loader::{Backend, BackendOptions, Batch, Error, OpenFailure, Plugin};
+
+use super::leftovers::{Leftover, Leftovers};
+
+/// Batches that wait for a backend. Reading stops while a backend has as many.
+const QUEUE: usize = 4;
+
+/// Reasons of one backend that are told apart; further ones are counted together.
+const MOST_REASONS: usize = 100;
+
+/// A backend that is ready, or why not in one line.
+pub(super) struct Target {
+    pub(super) config: BackendConfig,
+    pub(super) backend: Result<Backend, String>,
+    /// Name of the plugin, if it could be loaded.
+    pub(super) plugin: Option<String>,
+}
+
+impl Target {
+    /// Finds, loads and opens the backend.
+    pub(super) fn open(config: &Config, backend: &BackendConfig) -> Self {
+        let plugin = jackfield_loader::find(&backend.plugin, &config.plugins.path, &config.folder)
+            .and_then(|file| Plugin::load(&file, config.plugins.trust));
+        let name = plugin.as_ref().ok().map(|plugin| plugin.metadata().name.clone());
+        let options = BackendOptions::new(&backend.name)
+            .config(&backend.config)
+            .timeout(backend.timeout)
+            // There is one thread that sends.
+            .concurrency(1)
+            .tool(super::TOOL, super::VERSION);
+        let opened = plugin.and_then(|plugin| Backend::open(&plugin, &options));
+        Self { config: backend.clone(), backend: opened.map_err(|e| explain(backend, &e)), plugin: name }
+    }
+}
+
+/// A plugin that refuses a key is answered with the line where ops wrote it.
+fn explain(backend: &BackendConfig, error: &Error) -> String {
+    let name = &backend.name;
+    let Error::Open(open) = error else { return format!("backend `{name}`: {error}") };
+    let OpenFailure::Config { key, message } = &open.failure else { return error.to_string() };
+    let at = backend.place_of(key).map(|place| format!("configuration {place}: ")).unwrap_or_default();
+    let key = if key.is_empty() { "`backend.config`".to_owned() } else { format!("`backend.config.{key}`") };
+    format!("{at}backend `{name}`: {key}: {message}")
+}
+
+/// What became of the events of one backend.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) delivered: u64,
+    /// Attempts after the first, counted for each event.
+    pub(super) retried: u64,
+    pub(super) rejected: u64,
+    pub(super) undelivered: u64,
+    /// Rejected or undelivered, and in no file.
+    pub(super) lost: u64,
+    /// By outcome (`rejected`, `undelivered`) and reason.
+    pub(super) reasons: BTreeMap<(&'static str, Arc<str>), u64>,
+    pub(super) close_error: Option<String>,
+    pub(super) rejected_file: Option<String>,
+    pub(super) undelivered_file: Option<String>,
+    /// Why a file could not be written.
+    pub(super) file_errors: Vec<String>,
+}
+
+impl Tally {
+    fn reason(&mut self, outcome: &'static str, reason: &Arc<str>) {
+        if let Some(count) = self.reasons.get_mut(&(outcome, Arc::clone(reason))) {
+            *count += 1;
+            return;
+        }
+        let reason =
+            if self.reasons.len() < MOST_REASONS { Arc::clone(reason) } else { Arc::from("other reasons") };
+        *self.reasons.entry((outcome, reason)).or_default() += 1;
+    }
+}
+
+/// The thread that delivers to one backend.
+pub(super) struct Worker {
+    batches: Option<SyncSender<Batch>>,
+    thread: JoinHandle<Tally>,
+}
+
+/// What every worker of a run shares.
+#[derive(Clone)]
+pub(super) struct Run {
+    pub(super) give_up_after: Duration,
+    pub(super) leftovers: Leftovers,
+    /// Ends deliveries: the user interrupted, or leftovers can't be kept.
+    pub(super) stop: Stop,
+}
+
+impl Worker {
+    /// Starts the thread of a backend. One that could not be opened gets its events too: they go to its file.
+    pub(super) fn start(target: Target, run: &Run) -> io::Result<Self> {
+        let (sender, receiver) = sync_channel(QUEUE);
+        let run = run.clone();
+        let thread = thread::Builder::new()
+            .name(format!("jackfield-{}", target.config.name))
+            .spawn(move || deliver(target, &run, &receiver))?;
+        Ok(Self { batches: Some(sender), thread })
+    }
+
+    /// Hands over a batch; waits while the queue is full.
+    pub(super) fn send(&self, batch: &Batch) {
+        if let Some(batches) = &self.batches {
+            // The receiver ends only by a panic, which `finish` tells.
+            drop(batches.send(batch.clone()));
+        }
+    }
+
+    /// No further batch comes.
+    pub(super) fn end(&mut self) {
+        self.batches = None;
+    }
+
+    /// Waits until all batches are settled and the backend is closed. `None` when the thread panicked.
+    pub(super) fn finish(mut self) -> Option<Tally> {
+        self.end();
+        self.thread.join().ok()
+    }
+}
+
+fn deliver(target: Target, run: &Run, batches: &Receiver<Batch>) -> Tally {
+    let Target { config, backend, .. } = target;
+    let mut files = Files {
+        rejected: run.leftovers.file(&format!("{}.rejected.jsonl", config.name)),
+        undelivered: run.leftovers.file(&format!("{}.undelivered.jsonl", config.name)),
+    };
+    let mut tally = Tally::default();
+    match backend {
+        Ok(backend) => {
+            let mut options = DeliveryOptions::default();
+            options.give_up_after = run.give_up_after;
+            let mut delivery = Delivery::new(backend, options, run.stop.clone());
+            for batch in batches {
+                let fates = delivery.deliver(&batch);
+                files.keep(&batch, &fates, &mut tally, &run.stop);
+            }
+            tally.retried = delivery.retried();
+            tally.close_error = delivery.sender().close(config.timeout).err().map(|e| e.to_string());
+        }
+        Err(_) => {
+            let reason: Arc<str> = Arc::from("the backend could not be opened");
+            for batch in batches {
+                let fates = vec![Fate::Undelivered(Arc::clone(&reason)); batch.len()];
+                files.keep(&batch, &fates, &mut tally, &run.stop);
+            }
+        }
+    }
+    files.finish(&mut tally);
+    tally
+}
+
+/// The files of one backend.
+struct Files {
+    rejected: Leftover,
+    undelivered: Leftover,
+}
+
+impl Files {
+    /// Counts what became of a batch, and keeps what was not delivered.
+    fn keep(&mut self, batch: &Batch, fates: &[Fate], tally: &mut Tally, stop: &Stop) {
+        for (event, fate) in batch.view().iter().zip(fates) {
+            match fate {
+                Fate::Delivered => tally.delivered += 1,
+                Fate::Rejected(reason) => {
+                    tally.rejected += 1;
+                    tally.reason("rejected", reason);
+                    self.rejected.line(event.json().as_bytes());
+                }
+                Fate::Undelivered(reason) => {
+                    tally.undelivered += 1;
+                    tally.reason("undelivered", reason);
+                    self.undelivered.line(event.json().as_bytes());
+                }
+            }
+        }
+        let kept = self.rejected.flush() & self.undelivered.flush();
+        if !kept {
+            // Whatever is read from now on might be lost too.
+            stop.set();
+        }
+    }
+
+    fn finish(self, tally: &mut Tally) {
+        let path = |file: &Leftover| file.path().map(|path| path.display().to_string());
+        tally.rejected_file = path(&self.rejected);
+        tally.undelivered_file = path(&self.undelivered);
+        for (lost, why) in [self.rejected.failure(), self.undelivered.failure()].into_iter().flatten() {
+            tally.lost += lost;
+            tally.file_errors.push(why);
+        }
+    }
+}

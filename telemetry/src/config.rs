@@ -1,0 +1,333 @@
+//! The configuration that ops write, in TOML.
+//!
+//! ```toml
+//! [plugins]
+//! path  = ["/usr/lib/jackfield", "~/.local/lib/jackfield"]   # searched in this order
+//! trust = "owner"            # any | owner
+//!
+//! [[backend]]                # as many as wanted: each gets every event
+//! plugin    = "rabbitmq"     # a name on the path, or a path
+//! name      = "main"         # what messages and files call it; by default the plugin's name
+//! timeout   = "5s"           # of each call
+//! isolation = "thread"
+//! [backend.config]           # handed to the plugin as JSON
+//! url = "amqp://${AMQP_HOST}:5672/%2f"
+//! ```
+//!
+//! `${NAME}` in any string is replaced by the environment variable, `$${` stands for a plain `${`. Relative paths start
+//! at the file's folder, `~/` at the home folder. `plugins.keys`, a list of strings, is accepted for the sake of
+//! `trust = "signed"`, which this version refuses; nothing is verified with them.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    ops::Range,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jackfield_loader::Trust;
+use toml::de::DeValue;
+
+use crate::{
+    Error, Place, default_search_path, parse_duration,
+    toml_text::{Document, Entry, nearest},
+};
+
+/// Which plugins may be used, and which backends get the events.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// The table `plugins`.
+    pub plugins: PluginsConfig,
+    /// The tables `backend`, in order; may be empty.
+    pub backends: Vec<BackendConfig>,
+    /// Where relative paths start.
+    pub folder: PathBuf,
+}
+
+/// Where plugins are, and which of them are trusted.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct PluginsConfig {
+    /// Folders, searched in this order.
+    pub path: Vec<PathBuf>,
+    /// What is required of a file before its code runs.
+    pub trust: Trust,
+}
+
+/// One backend.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct BackendConfig {
+    /// The plugin's name on the search path, or a path.
+    pub plugin: String,
+    /// What messages and files call this backend: letters, digits, `.`, `_` and `-`. No two are the same.
+    pub name: String,
+    /// How long a call may take.
+    pub timeout: Duration,
+    /// The plugin's configuration, a JSON object.
+    pub config: String,
+    /// Where the backend's table begins; `None` for the embedded configuration.
+    place: Option<Place>,
+    /// Lines of the keys in `config`; an item of a list has its index for a key. The empty key stands for all.
+    lines: BTreeMap<String, Place>,
+}
+
+/// Each call's timeout where none is configured.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`Error::ReadConfig`], or [`Error::Config`] with the line.
+    pub fn read(file: &Path) -> Result<Self, Error> {
+        let text =
+            fs::read_to_string(file).map_err(|source| Error::ReadConfig { file: file.to_owned(), source })?;
+        Self::parse(&text, file)
+    }
+
+    /// Reads the text of `file`, whose name is for messages and whose folder is where relative paths start.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the line.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, Error> {
+        parse(Document { file, text, environment: &|name| env::var_os(name) })
+    }
+
+    /// What is used where there is no file: the plugin `stdout` from the default search path, trusted by its owner.
+    #[must_use]
+    pub fn embedded() -> Self {
+        let stdout = BackendConfig {
+            plugin: "stdout".to_owned(),
+            name: "stdout".to_owned(),
+            timeout: TIMEOUT,
+            config: "{}".to_owned(),
+            place: None,
+            lines: BTreeMap::new(),
+        };
+        Self {
+            plugins: PluginsConfig { path: default_search_path(), trust: Trust::default() },
+            backends: vec![stdout],
+            folder: PathBuf::from("."),
+        }
+    }
+}
+
+impl BackendConfig {
+    /// Where the key at `path` of the plugin's configuration stands, such as `tls.ca_file` or `hosts[1].port`, or else
+    /// what is around it.
+    #[must_use]
+    pub fn place_of(&self, path: &str) -> Option<&Place> {
+        let path = path.replace('[', ".").replace(']', "");
+        let mut path = path.trim_start_matches('.');
+        loop {
+            if let Some(place) = self.lines.get(path) {
+                return Some(place);
+            }
+            if path.is_empty() {
+                return self.place.as_ref();
+            }
+            path = path.rsplit_once('.').map_or("", |(parent, _)| parent);
+        }
+    }
+}
+
+fn parse(document: Document<'_>) -> Result<Config, Error> {
+    let table = document.parse()?;
+    let folder = document.file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new(".")).to_owned();
+    let mut plugins = PluginsConfig { path: default_search_path(), trust: Trust::default() };
+    let mut backends = Vec::new();
+    for entry in document.entries(table.get_ref(), "", &["plugins", "backend"])? {
+        match (entry.key, entry.value.get_ref()) {
+            ("plugins", _) => parse_plugins(document, &entry, &folder, &mut plugins)?,
+            (_, DeValue::Array(items)) => {
+                for value in items {
+                    let item =
+                        Entry { path: entry.path.clone(), key: entry.key, key_at: value.span(), value };
+                    backends.push(parse_backend(document, &item)?);
+                }
+            }
+            _ => return Err(document.wrong_type(&entry, "tables, each with the header [[backend]]")),
+        }
+    }
+    Ok(Config { plugins, backends: named(document, backends)?, folder })
+}
+
+fn parse_plugins(
+    document: Document<'_>,
+    entry: &Entry<'_, '_>,
+    folder: &Path,
+    plugins: &mut PluginsConfig,
+) -> Result<(), Error> {
+    let DeValue::Table(table) = entry.value.get_ref() else {
+        return Err(document.wrong_type(entry, "a table"));
+    };
+    for entry in document.entries(table, "plugins", &["path", "trust", "keys"])? {
+        match entry.key {
+            "path" => {
+                plugins.path = document.strings(&entry)?.iter().map(|path| absolute(path, folder)).collect();
+            }
+            "trust" => plugins.trust = choice(document, &entry, &TRUST)?,
+            _ => drop(document.strings(&entry)?),
+        }
+    }
+    Ok(())
+}
+
+fn absolute(path: &str, folder: &Path) -> PathBuf {
+    let home = path.strip_prefix("~/").or((path == "~").then_some(""));
+    match (home, env::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => folder.join(path),
+    }
+}
+
+/// A word that a key may have, and what it means; `None` for what only a later version knows.
+type Choice<T> = (&'static str, Option<T>);
+
+const TRUST: [Choice<Trust>; 4] =
+    [("any", Some(Trust::Any)), ("owner", Some(Trust::Owner)), ("pinned", None), ("signed", None)];
+
+const ISOLATION: [Choice<()>; 2] = [("thread", Some(())), ("process", None)];
+
+fn choice<T: Copy>(document: Document<'_>, entry: &Entry<'_, '_>, choices: &[Choice<T>]) -> Result<T, Error> {
+    let word = document.string(entry)?;
+    let known: Vec<_> =
+        choices.iter().filter(|(_, meaning)| meaning.is_some()).map(|(word, _)| *word).collect();
+    let path = &entry.path;
+    let refuse = |reason| Err(document.error(entry.value.span(), format!("`{path}`: {reason}")));
+    match choices.iter().find(|(known, _)| *known == word) {
+        Some((_, Some(meaning))) => Ok(*meaning),
+        Some((word, None)) => refuse(format!(
+            "\"{word}\" comes in a later version, this one has \"{}\"",
+            known.join("\" and \"")
+        )),
+        None => {
+            let hint =
+                nearest(&word, &known).map(|near| format!(", did you mean \"{near}\"?")).unwrap_or_default();
+            refuse(format!("expected \"{}\", found {word:?}{hint}", known.join("\" or \"")))
+        }
+    }
+}
+
+/// A backend whose name may be missing yet, and where the name or, without one, the table stands.
+struct Unnamed {
+    backend: BackendConfig,
+    name: Option<String>,
+    name_at: Range<usize>,
+}
+
+fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>) -> Result<Unnamed, Error> {
+    let DeValue::Table(table) = item.value.get_ref() else {
+        return Err(document.wrong_type(item, "a table"));
+    };
+    let at = item.value.span();
+    let place = document.place(&at);
+    let (mut plugin, mut name, mut name_at) = (None, None, at.clone());
+    let mut timeout = TIMEOUT;
+    let mut config = "{}".to_owned();
+    let mut lines = BTreeMap::new();
+    for entry in document.entries(table, &item.path, &["plugin", "name", "timeout", "isolation", "config"])? {
+        match entry.key {
+            "plugin" => plugin = Some(not_empty(document, &entry)?),
+            "name" => {
+                name = Some(label(document, &entry)?);
+                name_at = entry.key_at.clone();
+            }
+            "timeout" => {
+                let text = document.string(&entry)?;
+                timeout = parse_duration(&text).map_err(|reason| {
+                    document.error(entry.value.span(), format!("`{}`: {reason}", entry.path))
+                })?;
+            }
+            "isolation" => choice(document, &entry, &ISOLATION)?,
+            _ => {
+                if !matches!(entry.value.get_ref(), DeValue::Table(_)) {
+                    return Err(document.wrong_type(&entry, "a table"));
+                }
+                lines.insert(String::new(), document.place(&entry.key_at));
+                let mut seen = |key: &str, at| drop(lines.insert(key.to_owned(), document.place(&at)));
+                config = document.json(entry.value, &entry.path, "", &mut seen)?.to_string();
+            }
+        }
+    }
+    let Some(plugin) = plugin else {
+        return Err(document.error(at, "`backend.plugin`: expected a plugin's name or path, found nothing"));
+    };
+    let backend = BackendConfig { plugin, name: String::new(), timeout, config, place: Some(place), lines };
+    Ok(Unnamed { backend, name, name_at })
+}
+
+fn not_empty(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<String, Error> {
+    let text = document.string(entry)?;
+    if text.is_empty() {
+        return Err(document
+            .error(entry.value.span(), format!("`{}`: expected a string that is not empty", entry.path)));
+    }
+    Ok(text)
+}
+
+fn is_label(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "._-".contains(character)
+}
+
+/// Names of files are made of it.
+fn label(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<String, Error> {
+    const LONGEST: usize = 64;
+    let text = not_empty(document, entry)?;
+    if text.len() > LONGEST || text.starts_with('.') || !text.chars().all(is_label) {
+        let reason = format!(
+            "`{}`: expected at most {LONGEST} letters, digits, `.`, `_` and `-`, not beginning with `.`, found {text:?}",
+            entry.path
+        );
+        return Err(document.error(entry.value.span(), reason));
+    }
+    Ok(text)
+}
+
+/// Gives every backend a name of its own.
+fn named(document: Document<'_>, mut backends: Vec<Unnamed>) -> Result<Vec<BackendConfig>, Error> {
+    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
+    for Unnamed { name, name_at, .. } in &backends {
+        let Some(name) = name else { continue };
+        let line = document.place(name_at).line;
+        if let Some(first) = taken.insert(name.clone(), line) {
+            let reason =
+                format!("`backend.name`: {name:?} is the name of the backend at line {first} already");
+            return Err(document.error(name_at.clone(), reason));
+        }
+    }
+    for Unnamed { backend, name, .. } in &mut backends {
+        backend.name = match name.take() {
+            Some(name) => name,
+            None => {
+                let base = default_name(&backend.plugin);
+                let numbered = (2..).map(|number| format!("{base}-{number}"));
+                let free =
+                    std::iter::once(base.clone()).chain(numbered).find(|name| !taken.contains_key(name));
+                let free = free.unwrap_or(base);
+                taken.insert(free.clone(), 0);
+                free
+            }
+        };
+    }
+    Ok(backends.into_iter().map(|unnamed| unnamed.backend).collect())
+}
+
+/// `rabbitmq` for `rabbitmq`, `librabbitmq.so` and `./lib/rabbitmq.dll`.
+fn default_name(plugin: &str) -> String {
+    let file = plugin.rsplit(['/', std::path::MAIN_SEPARATOR]).next().unwrap_or(plugin);
+    let stem = match file.rsplit_once('.') {
+        Some((stem, "so" | "dll" | "dylib")) => stem.strip_prefix("lib").unwrap_or(stem),
+        _ => file,
+    };
+    let name: String = stem.chars().map(|c| if is_label(c) { c } else { '-' }).collect();
+    let name = name.trim_start_matches('.');
+    if name.is_empty() { "backend".to_owned() } else { name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+use std::{ffi::OsString, path::Path};
+
+use super::*;
+
+fn environment(name: &str) -> Option<OsString> {
+    match name {
+        "HOST" => Some("example.org".into()),
+        "EMPTY" => Some(OsString::new()),
+        _ => None,
+    }
+}
+
+fn read(text: &str) -> Result<Config, Error> {
+    parse(Document { file: Path::new("/etc/jf/config.toml"), text, environment: &environment })
+}
+
+const FULL: &str = r#"
+[plugins]
+path  = ["/usr/lib/jackfield", "plugins"]
+trust = "any"
+keys  = ["RWQf6LRC"]
+
+[[backend]]
+plugin    = "rabbitmq"
+name      = "main"
+timeout   = "250ms"
+isolation = "thread"
+[backend.config]
+url   = "amqp://${HOST}:5672/%2f${EMPTY}"
+plain = "$${HOST} $HOST $$"
+size  = 0x10
+ratio = 0.5
+hosts = ["a", { name = "${HOST}" }]
+[backend.config.tls]
+verify = true
+"#;
+
+#[test]
+fn all_that_can_be_written_is_read() {
+    let config = read(FULL).expect("a configuration");
+    assert_eq!(config.plugins.path, [Path::new("/usr/lib/jackfield"), Path::new("/etc/jf/plugins")]);
+    assert_eq!(config.plugins.trust, Trust::Any);
+    let [backend] = config.backends.as_slice() else { panic!("one backend") };
+    assert_eq!((backend.plugin.as_str(), backend.name.as_str()), ("rabbitmq", "main"));
+    assert_eq!(backend.timeout, Duration::from_millis(250));
+    let json: serde_json::Value = serde_json::from_str(&backend.config).expect("JSON");
+    let expected = serde_json::json!({
+        "url": "amqp://example.org:5672/%2f", "plain": "${HOST} $HOST $$", "size": 16, "ratio": 0.5,
+        "hosts": ["a", { "name": "example.org" }], "tls": { "verify": true },
+    });
+    assert_eq!(json, expected);
+}
+
+#[test]
+fn a_key_of_the_plugins_configuration_leads_to_its_line() {
+    let config = read(FULL).expect("a configuration");
+    let line = |key| config.backends[0].place_of(key).map(|place| place.line);
+    for (key, expected) in [
+        ("url", 13),
+        ("tls.verify", 19),
+        ("tls.verfy", 18),
+        ("hosts[1].name", 17),
+        ("hosts.1.name", 17),
+        ("missing", 12),
+        ("", 12),
+    ] {
+        assert_eq!(line(key), Some(expected), "{key}");
+    }
+    let without = read("\n[[backend]]\nplugin = \"p\"\n").expect("a configuration");
+    assert_eq!(without.backends[0].place_of("url").map(|place| place.line), Some(2));
+    assert_eq!(Config::embedded().backends[0].place_of("url"), None);
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let config = read("[[backend]]\nplugin = 'stdout'").expect("a configuration");
+    assert_eq!(config.plugins.trust, Trust::Owner);
+    assert_eq!(config.backends[0].timeout, Duration::from_secs(5));
+    assert_eq!(config.backends[0].config, "{}");
+    assert!(read("").expect("an empty file").backends.is_empty());
+}
+
+#[test]
+fn backends_without_a_name_get_one_of_their_own() {
+    let plugins = ["file", "./x/libfile.so", "file", "C:/p q.dll", "/", "x.so.1"];
+    let mut text: String = plugins.map(|plugin| format!("[[backend]]\nplugin = '{plugin}'\n")).concat();
+    text.push_str("[[backend]]\nplugin = 'other'\nname = 'file-2'\n");
+    let names: Vec<_> = read(&text).expect("a configuration").backends.into_iter().map(|b| b.name).collect();
+    assert_eq!(names, ["file", "file-3", "file-4", "p-q", "backend", "x.so.1", "file-2"]);
+}
+
+#[test]
+fn every_mistake_is_one_line_with_file_line_and_key() {
+    let backend = |line: &str| format!("[[backend]]\nplugin = 'p'\n{line}\n");
+    for (text, expected) in [
+        ("[plugin]\n".to_owned(), "1: `plugin`: unknown key, did you mean `plugins`?"),
+        ("\n[plugins]\npth = []\n".to_owned(), "3: `plugins.pth`: unknown key, did you mean `path`?"),
+        (
+            "[plugins]\ncolour = 1\n".to_owned(),
+            "2: `plugins.colour`: unknown key, expected one of `path`, `trust`, `keys`",
+        ),
+        ("plugins = 5".to_owned(), "1: `plugins`: expected a table, found integer 5"),
+        (
+            "[plugins]\npath = '/usr'".to_owned(),
+            "2: `plugins.path`: expected a list of strings, found string \"/usr\"",
+        ),
+        (
+            "[plugins]\npath = ['a',\n 1]".to_owned(),
+            "3: `plugins.path[1]`: expected a string, found integer 1",
+        ),
+        (
+            "[plugins]\ntrust = 'ower'".to_owned(),
+            "2: `plugins.trust`: expected \"any\" or \"owner\", found \"ower\", did you mean \"owner\"?",
+        ),
+        (
+            "[plugins]\ntrust = 'x'".to_owned(),
+            "2: `plugins.trust`: expected \"any\" or \"owner\", found \"x\"",
+        ),
+        (
+            "[plugins]\ntrust = 'signed'".to_owned(),
+            "2: `plugins.trust`: \"signed\" comes in a later version, this one has \"any\" and \"owner\"",
+        ),
+        (
+            "[plugins]\nkeys = 'k'".to_owned(),
+            "2: `plugins.keys`: expected a list of strings, found string \"k\"",
+        ),
+        (
+            "[backend]\nplugin = 'p'".to_owned(),
+            "1: `backend`: expected tables, each with the header [[backend]], found a table",
+        ),
+        ("backend = [1]".to_owned(), "1: `backend`: expected a table, found integer 1"),
+        (
+            "\n[[backend]]\nname = 'x'".to_owned(),
+            "2: `backend.plugin`: expected a plugin's name or path, found nothing",
+        ),
+        (backend("timout = '5s'"), "3: `backend.timout`: unknown key, did you mean `timeout`?"),
+        (backend("timeout = 5"), "3: `backend.timeout`: expected a string, found integer 5"),
+        (
+            backend("timeout = '5'"),
+            "3: `backend.timeout`: expected a duration from 1ms to 24h such as \"250ms\", \"5s\" or \"1m\", found \"5\"",
+        ),
+        (
+            backend("isolation = 'process'"),
+            "3: `backend.isolation`: \"process\" comes in a later version, this one has \"thread\"",
+        ),
+        (
+            backend("isolation = 'threat'"),
+            "3: `backend.isolation`: expected \"thread\", found \"threat\", did you mean \"thread\"?",
+        ),
+        (backend("config = 'x'"), "3: `backend.config`: expected a table, found string \"x\""),
+        (
+            backend("name = 'a/b'"),
+            "3: `backend.name`: expected at most 64 letters, digits, `.`, `_` and `-`, not beginning with `.`, found \"a/b\"",
+        ),
+        (backend("name = ''"), "3: `backend.name`: expected a string that is not empty"),
+        (
+            backend("name = 'x'") + &backend("name = 'x'"),
+            "6: `backend.name`: \"x\" is the name of the backend at line 3 already",
+        ),
+        (
+            backend("[backend.config]\nurl = '${NOPE}'"),
+            "4: `backend.config.url`: the environment variable NOPE is not set",
+        ),
+        (
+            backend("[backend.config]\nurl = ['${HOST']"),
+            "4: `backend.config.url[0]`: expected `}` after `${`, found the end (`$${` writes a plain `${`)",
+        ),
+        (
+            backend("config.a.b = '${1X}'"),
+            "3: `backend.config.a.b`: expected letters, digits and _ between `${` and `}`, found \"1X\" (`$${` writes a plain `${`)",
+        ),
+        (
+            backend("[backend.config]\nday = 2026-01-02"),
+            "4: `backend.config.day`: expected a value that JSON has too, found a date or time (write it as a string, in quotes)",
+        ),
+        (
+            backend("config.x = inf"),
+            "3: `backend.config.x`: expected a value that JSON has too, found number inf",
+        ),
+        (
+            backend("config.x = 99999999999999999999"),
+            "3: `backend.config.x`: expected a value that JSON has too, found integer 99999999999999999999 of more than 64 bits",
+        ),
+    ] {
+        let refusal = read(&text).expect_err(&text).to_string();
+        assert_eq!(refusal, format!("configuration /etc/jf/config.toml:{expected}"));
+    }
+}
+
+#[test]
+fn what_is_not_toml_is_one_line_too() {
+    for (text, line) in [("a = ", 1), ("[plugins]\npath = [\n", 2), ("x = 1\nx = 2", 2), ("[a\nb", 1)] {
+        let refusal = read(text).expect_err(text).to_string();
+        let expected = "configuration /etc/jf/config.toml:";
+        assert!(refusal.starts_with(expected) && refusal.contains(": not TOML: "), "{refusal}");
+        assert_eq!(refusal.lines().count(), 1, "{refusal}");
+        let found: usize =
+            refusal[expected.len()..].split(':').next().and_then(|n| n.parse().ok()).expect("a line");
+        assert!(found.abs_diff(line) <= 1, "line {line}: {refusal}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let refusal = Config::read(Path::new("/nonexistent/config.toml")).expect_err("no file").to_string();
+    assert!(refusal.starts_with("configuration /nonexistent/config.toml: can't be read: "), "{refusal}");
+}

@@ -1,0 +1,52 @@
+//! What can go wrong before a backend is asked.
+
+use std::{fmt, io, path::PathBuf};
+
+/// Why a line is not an event, or a configuration can't be used. Each says so in one line.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The line is not an event.
+    #[error("{reason}")]
+    Event {
+        /// The member, what was expected and what was found.
+        reason: String,
+    },
+    /// The configuration file can't be read.
+    #[error("configuration {}: can't be read: {source}", file.display())]
+    ReadConfig {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The configuration file is wrong in one place.
+    #[error("configuration {at}: {reason}")]
+    Config {
+        /// Where.
+        at: Place,
+        /// The key, what was expected and what was found.
+        reason: String,
+    },
+}
+
+/// A line of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub file: PathBuf,
+    /// Its line, from 1.
+    pub line: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
+}
+
+impl Error {
+    pub(crate) fn event(reason: impl Into<String>) -> Self {
+        Self::Event { reason: reason.into() }
+    }
+}

@@ -1,0 +1,165 @@
+use super::*;
+
+/// The refusal of the line.
+fn refusal(line: impl AsRef<[u8]>) -> String {
+    parse(line.as_ref()).expect_err("a bad line").to_string()
+}
+
+/// A line that is right but for `member`.
+fn with(member: &str) -> String {
+    format!(r#"{{"type":"t","name":"n",{member}}}"#)
+}
+
+#[test]
+fn every_field_is_read() {
+    let line = br#"{"id":"i","timestamp":"2026-01-02T03:04:05.000000006+01:00","type":"t","name":"n\u00e9","machine_id":"m",
+        "tool_name":"tool","version":"1","os":"o","arch":"a","os_version":"ov","runtime_version":"rv","error":"e",
+        "duration_ms":18446744073709551615,"exit_code":-9223372036854775808,"args":["a","\"b\""],"metadata":{"k":"v"},"more":[{}]}"#;
+    let (_, event) = parse(line).expect("an event");
+    assert_eq!(event.id.as_deref(), Some("i"));
+    assert_eq!(event.time_unix_nanos, 1_767_319_445_000_000_006);
+    assert_eq!((&*event.kind, &*event.name), ("t", "né"));
+    let texts =
+        [event.machine_id, event.tool_name, event.tool_version, event.os, event.arch, event.os_version];
+    assert_eq!(texts.map(Option::unwrap_or_default), ["m", "tool", "1", "o", "a", "ov"]);
+    assert_eq!((event.runtime_version.as_deref(), event.error.as_deref()), (Some("rv"), Some("e")));
+    assert_eq!((event.duration_ms, event.exit_code), (Some(u64::MAX), Some(i64::MIN)));
+    assert_eq!(event.args.expect("args"), ["a", "\"b\""]);
+    assert_eq!(event.metadata.expect("metadata"), [("k".into(), "v".into())]);
+    assert!(!event.has_null);
+}
+
+#[test]
+fn only_type_and_name_are_required() {
+    let (_, event) = parse(br#"{"type":"t","name":"n"}"#).expect("an event");
+    assert_eq!((event.id, event.duration_ms, event.args.is_some()), (None, None, false));
+    assert_eq!(refusal(r#"{"name":"n"}"#), "`type`: expected a string, found nothing");
+    assert_eq!(refusal(r#"{"type":"t","name":null}"#), "`name`: expected a string, found nothing");
+    assert_eq!(
+        refusal(r#"{"type":"","name":"n"}"#),
+        "`type`: expected a string that is not empty, found \"\""
+    );
+    assert_eq!(refusal("{}"), "`type`: expected a string, found nothing");
+}
+
+#[test]
+fn a_null_is_as_good_as_nothing() {
+    let line = with(r#""args":null,"metadata":null,"error":null,"duration_ms":null,"exit_code":null"#);
+    let (_, event) = parse(line.as_bytes()).expect("an event");
+    assert!(event.args.is_none() && event.metadata.is_none() && event.error.is_none());
+    assert!(event.duration_ms.is_none() && event.exit_code.is_none() && !event.has_null);
+    assert!(parse(with(r#""os":null"#).as_bytes()).expect("an event").1.has_null);
+}
+
+#[test]
+fn a_wrong_type_names_the_member_what_was_expected_and_what_was_found() {
+    for (member, expected) in [
+        (r#""duration_ms":"12ms""#, r#"`duration_ms`: expected a non-negative integer, found string "12ms""#),
+        (r#""duration_ms":-1"#, "`duration_ms`: expected a non-negative integer, found integer -1"),
+        (r#""duration_ms":1.0"#, "`duration_ms`: expected a non-negative integer, found number 1.0"),
+        (
+            r#""duration_ms":18446744073709551616"#,
+            "`duration_ms`: expected a non-negative integer, found number 1.8446744073709552e19",
+        ),
+        (r#""exit_code":[1]"#, "`exit_code`: expected an integer, found a list"),
+        (
+            r#""exit_code":9223372036854775808"#,
+            "`exit_code`: expected an integer, found integer 9223372036854775808",
+        ),
+        (r#""id":{"a":1}"#, "`id`: expected a string, found an object"),
+        (r#""id":"""#, "`id`: expected 1 to 256 bytes, found 0"),
+        (r#""version":2"#, "`version`: expected a string, found integer 2"),
+        (r#""error":true"#, "`error`: expected a string, found true"),
+        (r#""args":"-v""#, r#"`args`: expected a list of strings, found string "-v""#),
+        (r#""args":{}"#, "`args`: expected a list of strings, found an object"),
+        (r#""args":["a",5]"#, "`args[1]`: expected a string, found integer 5"),
+        (r#""metadata":[]"#, "`metadata`: expected an object of strings, found a list"),
+        (r#""metadata":7"#, "`metadata`: expected an object of strings, found integer 7"),
+        (r#""metadata":{"n":1}"#, "`metadata.n`: expected a string, found integer 1"),
+        (r#""metadata":{"n":null}"#, "`metadata.n`: expected a string, found null"),
+        (r#""metadata":{"n":"a","n":"b"}"#, "`n`: a member of this name comes twice"),
+        (r#""name":"m""#, "`name`: a member of this name comes twice"),
+        (r#""x":1,"x":1"#, "`x`: a member of this name comes twice"),
+        (r#""na\u006de":"m""#, "`name`: a member of this name comes twice"),
+    ] {
+        assert_eq!(refusal(with(member)), expected, "{member}");
+    }
+    let long = refusal(with(&format!(r#""duration_ms":"{}""#, "ä".repeat(1000))));
+    assert!(long.len() < 200 && long.contains('…'), "{long}");
+    assert_eq!(
+        refusal(with(&format!(r#""id":"{}""#, "x".repeat(257)))),
+        "`id`: expected 1 to 256 bytes, found 257"
+    );
+}
+
+#[test]
+fn a_repeated_member_is_found_among_very_many() {
+    let mut members: Vec<_> = (0..70_000).map(|n| format!("\"m{n}\":0")).collect();
+    assert!(parse(with(&members.join(",")).as_bytes()).is_ok());
+    members.truncate(69_500);
+    members.push("\"m69000\":0".to_owned());
+    assert_eq!(refusal(with(&members.join(","))), "`m69000`: a member of this name comes twice");
+}
+
+#[test]
+fn what_is_not_one_json_object_is_refused() {
+    for (line, expected) in [
+        ("[1]", "expected a JSON object, found a list"),
+        ("\"a\"", "expected a JSON object, found string \"a\""),
+        ("12", "expected a JSON object, found integer 12"),
+        ("null", "expected a JSON object, found null"),
+        ("hello", "not JSON: expected value at column 1"),
+        ("{\"type\":\"t\"", "not JSON: EOF while parsing an object at column 11"),
+        ("{\"type\":\"t\",\"name\":\"n\"} {}", "not JSON: trailing characters at column 25"),
+        ("{'type':1}", "not JSON: key must be a string at column 2"),
+    ] {
+        assert_eq!(refusal(line), expected, "{line}");
+    }
+    assert_eq!(refusal(b"{\"type\":\"\xff\"}"), "not UTF-8: byte 10 is not a part of a character");
+    assert!(refusal(vec![b' '; MAX_LINE + 1]).starts_with("line too long: 1048577 bytes, limit 1048576"));
+}
+
+#[test]
+fn deep_nesting_is_an_answer_and_not_a_crash() {
+    let deep = format!("\"x\":{}{}", "[".repeat(400_000), "]".repeat(400_000));
+    drop(parse(with(&deep).as_bytes()));
+    for member in ["id", "args", "metadata"] {
+        let line = with(&format!("\"{member}\":{}", "[".repeat(400_000)));
+        assert!(parse(line.as_bytes()).is_err());
+    }
+}
+
+#[test]
+fn a_timestamp_is_rfc_3339_and_nothing_wider() {
+    for text in [
+        "2026-01-02T03:04:05Z",
+        "2026-01-02t03:04:05z",
+        "2026-01-02T03:04:05.1Z",
+        "2026-01-02T03:04:05.123456789-23:59",
+        "2262-04-11T23:47:16.854775807Z",
+        "2016-12-31T23:59:60Z",
+    ] {
+        assert!(nanoseconds(text).is_ok(), "{text}");
+    }
+    for text in [
+        "",
+        "2026-01-02",
+        "2026-01-02 03:04:05Z",
+        "2026-01-02T03:04:05",
+        "2026-01-02T03:04Z",
+        "20260102T030405Z",
+        "2026-01-02T03:04:05.Z",
+        "2026-01-02T03:04:05,1Z",
+        "2026-01-02T03:04:05.1234567890Z",
+        "2026-01-02T03:04:05+0100",
+        "2026-01-02T03:04:05+01:00[Europe/Berlin]",
+        "2026-13-02T03:04:05Z",
+        "2026-02-30T03:04:05Z",
+        "2262-04-11T23:47:16.854775808Z",
+        "1600-01-01T00:00:00Z",
+    ] {
+        let expected = "expected an RFC 3339 time between the years 1678 and 2262, found string";
+        let refusal = refusal(with(&format!("\"timestamp\":{text:?}")));
+        assert!(refusal.starts_with(&format!("`timestamp`: {expected}")), "{text}: {refusal}");
+    }
+}

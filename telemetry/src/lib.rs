@@ -1,0 +1,32 @@
+//! A tool's telemetry through backends that are dynamic libraries chosen by configuration.
+//!
+//! [`Lines`] and [`EventBuffer`] make batches of JSON Lines, [`Config`] says which backends get them, and a [`Delivery`]
+//! drives one backend: it tries again, splits what is too large, and says what became of each event.
+#![forbid(unsafe_code)]
+
+mod buffer;
+mod config;
+mod delivery;
+mod duration;
+mod error;
+mod event;
+mod fill;
+mod lines;
+mod machine;
+mod retry;
+mod search_path;
+mod toml_text;
+mod value;
+
+pub use crate::{
+    buffer::EventBuffer,
+    config::{BackendConfig, Config, PluginsConfig},
+    delivery::{Delivery, DeliveryOptions, Fate, Sender},
+    duration::parse_duration,
+    error::{Error, Place},
+    event::MAX_LINE,
+    fill::Fill,
+    lines::{Line, Lines},
+    retry::Stop,
+    search_path::default_search_path,
+};
