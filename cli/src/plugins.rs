@@ -109,9 +109,10 @@ fn render(rows: &[Row]) -> String {
     });
     // Why not, below the table: a reason is a long line.
     for row in rows {
-        let name = row.name.clone().unwrap_or_else(|| row.file.display().to_string());
         for refusal in [&row.refusal, &row.trust_refusal].into_iter().flatten() {
-            out.push_str(&format!("{name}: {refusal}\n"));
+            // A file that could not even be read as a plugin is named by its refusal.
+            let name = row.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+            out.push_str(&format!("{name}{refusal}\n"));
         }
     }
     out

@@ -166,7 +166,7 @@ fn a_library_that_is_no_plugin_and_a_plugin_with_bad_metadata_are_explained() {
     let build = |plugin: Plugin| inspect(&plugin.build(folder.path(), "libx.so")).unwrap_err().to_string();
     let line = build(Plugin::new("x").define("NO_METADATA", 1));
     assert!(
-        line.ends_with("not a Jackfield plugin: a dynamic library without a section .jackfield"),
+        line.ends_with("not a Jackfield plugin: a dynamic library without the metadata section .jackfield"),
         "{line}"
     );
     let line = build(Plugin::new("x").section("name = \"x\""));

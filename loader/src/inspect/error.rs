@@ -31,7 +31,7 @@ pub enum InspectError {
         what: &'static str,
     },
     /// A library without metadata: no plugin of this product.
-    #[error("not a Jackfield plugin: a dynamic library without a section {}", section(*.format))]
+    #[error("not a Jackfield plugin: a dynamic library without the metadata section {}", section(*.format))]
     NoMetadata {
         /// Its format.
         format: Format,

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 
 mod calls;
+mod cost;
 mod loading;
 mod rows;
 mod throughput;
@@ -23,6 +24,9 @@ fn main() {
     }
     if wanted("throughput") {
         throughput::measure(&mut rows);
+    }
+    if wanted("cost") {
+        cost::measure(&mut rows);
     }
     rows.print();
 }
