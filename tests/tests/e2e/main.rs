@@ -3,8 +3,13 @@
 
 mod behaviour;
 mod common;
+mod crash;
+mod faults;
 mod fixtures;
+mod input;
 mod logs;
 mod plugins;
 mod refusals;
+mod send;
+mod site;
 mod skew;
