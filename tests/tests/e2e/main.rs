@@ -2,7 +2,9 @@
 //! summary.
 
 mod behaviour;
+mod commands;
 mod common;
+mod config;
 mod crash;
 mod faults;
 mod fixtures;
