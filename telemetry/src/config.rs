@@ -21,7 +21,7 @@
 use std::{
     cell::RefCell,
     collections::BTreeMap,
-    env, fs,
+    env, fmt, fs,
     ops::Range,
     path::{Path, PathBuf},
     time::Duration,
@@ -57,8 +57,8 @@ pub struct PluginsConfig {
     pub trust: Trust,
 }
 
-/// One backend.
-#[derive(Debug, Clone)]
+/// One backend. Its `Debug` leaves out what may be a secret.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct BackendConfig {
     /// The plugin's name on the search path, or a path.
@@ -75,6 +75,16 @@ pub struct BackendConfig {
     variables: Vec<(String, String)>,
     /// Lines of the keys in `config`; an item of a list has its index for a key. The empty key stands for all.
     lines: BTreeMap<String, Place>,
+}
+
+impl fmt::Debug for BackendConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BackendConfig")
+            .field("plugin", &self.plugin)
+            .field("name", &self.name)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Length of a value, in bytes, from which on it is concealed.
