@@ -15,3 +15,4 @@ mod refusals;
 mod send;
 mod site;
 mod skew;
+mod terminal;
