@@ -130,7 +130,7 @@ fn after_any_kill_every_line_is_whole_but_the_one_that_was_torn() {
         if run % 4 == 0 {
             // The kernel rarely stops within a write: here is a tear for certain.
             let mut file = fs::OpenOptions::new().append(true).open(site.path("out.jsonl")).expect("opens");
-            file.write_all(event(run)[..100].as_bytes()).expect("writable");
+            file.write_all(&event(run).as_bytes()[..100]).expect("writable");
             torn += 1;
         }
     }
