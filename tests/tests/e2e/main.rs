@@ -16,3 +16,4 @@ mod refusals;
 mod send;
 mod site;
 mod skew;
+mod terminal;
