@@ -17,6 +17,10 @@ pub(crate) fn parse<C: DeserializeOwned>(json: &str) -> Result<C, Error> {
     match (parsed, unknown) {
         (Ok(config), None) => Ok(config),
         (Ok(_), Some(key)) => Err(Error::config(key, "unknown key")),
+        // A key that is misspelt is unknown and missing at once; the unknown one is what to look at.
+        (Err(error), Some(key)) if track.path().to_string() == "." => {
+            Err(Error::config(key, format!("unknown key; {}", without_position(&error.to_string()))))
+        }
         (Err(error), _) => {
             let path = track.path().to_string();
             let key = if path == "." { String::new() } else { path };
@@ -69,6 +73,11 @@ mod tests {
             refusal(r#"{"url":"x","tls":{"ca_file":5}}"#),
             "tls.ca_file: invalid type: integer `5`, expected a string"
         );
+    }
+
+    #[test]
+    fn a_required_key_that_is_misspelt_is_named_as_it_was_written() {
+        assert_eq!(refusal(r#"{"ulr":"x"}"#), "ulr: unknown key; missing field `url`");
     }
 
     #[test]
