@@ -12,11 +12,18 @@ static VERSION: LazyLock<String> =
 
 const CONFIGURATION: &str = "\
 Configuration: the file of --config or $JACKFIELD_CONFIG, else the first of
-$XDG_CONFIG_HOME/jackfield/config.toml (by default in ~/.config) and /etc/jackfield/config.toml
-(Windows: %APPDATA%\\jackfield\\config.toml). Never one in the current folder: whoever can write there
-would choose what code runs. Without a file, the plugin `stdout` gets the events, trusted by its owner.
-Plugins are searched along `path` in [plugins], else $JACKFIELD_PLUGIN_PATH, else ~/.local/lib/jackfield,
-/usr/local/lib/jackfield, /usr/lib/jackfield, and beside this executable.";
+  $XDG_CONFIG_HOME/jackfield/config.toml (by default in ~/.config)
+  /etc/jackfield/config.toml
+  (Windows: %APPDATA%\\jackfield\\config.toml)
+Never one in the current folder: whoever can write there would choose what code
+runs. Without a file, the plugin `stdout` gets the events, trusted by its owner.
+
+Plugins are searched along `path` in [plugins], else $JACKFIELD_PLUGIN_PATH, else
+  ~/.local/lib/jackfield, /usr/local/lib/jackfield, /usr/lib/jackfield
+  (Windows: %LOCALAPPDATA%\\jackfield\\plugins)
+  and the folder `plugins` beside this executable, and its own folder.
+
+$JACKFIELD_LOG chooses log records, such as `debug` or `warn,file=trace`.";
 
 static MAIN_HELP: LazyLock<String> = LazyLock::new(|| {
     help(
@@ -30,29 +37,31 @@ static SEND_HELP: LazyLock<String> = LazyLock::new(|| {
     help(
         "  jackfield send events.jsonl\n  tail -f events.jsonl | jackfield send --quiet\n  \
          jackfield send --only main jackfield-20260102T030405Z-42.main.undelivered.jsonl\n  \
-         jackfield send --json --leftovers /var/spool/jackfield events.jsonl | tail -n 1 | jq .backends",
-        "\n\nWhat is left over stands in files of mode 0600 in the folder of --leftovers, made when first needed:\n  \
-         jackfield-TIME-PID.BACKEND.undelivered.jsonl   `send --only BACKEND` takes it again\n  \
-         jackfield-TIME-PID.BACKEND.rejected.jsonl      the same form; the reasons are in the summary\n  \
-         jackfield-TIME-PID.bad-lines.txt               lines that are not events, as they came\n\n\
-         With --json the last line of standard output is one object: lines, events, bad_lines, interrupted,\n\
-         bad_lines_file, exit_code, and backends, a list of name, plugin, error, delivered, retried, rejected,\n\
-         undelivered, lost, close_error, reasons (outcome, reason, events), rejected_file, undelivered_file.",
+         jackfield send --json events.jsonl | tail -n 1 | jq .backends",
+        "\n\nLeftovers are files of mode 0600 in the folder of --leftovers, made when needed:\n  \
+         jackfield-TIME-PID.BACKEND.undelivered.jsonl  `send --only BACKEND` takes it again\n  \
+         jackfield-TIME-PID.BACKEND.rejected.jsonl     the same form, refused for good\n  \
+         jackfield-TIME-PID.bad-lines.txt              lines that are not events\n\n\
+         With --json the last line of standard output is one object:\n  \
+         lines, events, bad_lines, bad_lines_file, interrupted, exit_code, and\n  \
+         backends: a list of name, plugin, error, delivered, retried, rejected,\n    \
+         undelivered, lost (in no file), close_error, rejected_file,\n    \
+         undelivered_file, reasons: a list of outcome, reason, events.",
     )
 });
 
 static PLUGINS_HELP: LazyLock<String> = LazyLock::new(|| {
     help(
         "  jackfield plugins\n  JACKFIELD_PLUGIN_PATH=/opt/vendor jackfield plugins --json",
-        "\n\nWith --json, a list of: file, name, version, abi (major, minor), trusted, trust_refusal, compatible,\nrefusal.",
+        "\n\nWith --json, a list of: file, name, version, abi (major, minor), trusted,\ntrust_refusal, compatible, refusal.",
     )
 });
 
 static INSPECT_HELP: LazyLock<String> = LazyLock::new(|| {
     help(
         "  jackfield inspect ./librabbitmq.so\n  jackfield inspect dist/*.dll dist/*.dylib --json",
-        "\n\nWith --json, a list of: file, compatible, refusal, and unless the file can't be read format, os, arch, bits,\n\
-         endian, size, slices, needed, exports_descriptor, metadata (as it stands in the file).",
+        "\n\nWith --json, a list of: file, compatible, refusal, and of a plugin format, os,\narch, bits, \
+         endian, size, slices, needed, exports_descriptor, metadata (as it\nstands in the file).",
     )
 });
 
@@ -153,9 +162,11 @@ mod tests {
     fn every_command_has_examples_and_exit_codes_in_its_help() {
         let mut cli = Cli::command();
         cli.build();
+        let names: Vec<_> = cli.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        assert_eq!(names, ["send", "plugins", "inspect", "completions", "help"]);
         for command in cli.get_subcommands_mut().filter(|command| command.get_name() != "help") {
             let text = command.render_help().to_string();
-            assert!(text.contains("Examples:\n  jackfield") || text.contains("Examples:\n  tail"), "{text}");
+            assert!(text.contains("Examples:\n  "), "{text}");
             assert!(text.contains(exit::HELP), "{text}");
         }
     }

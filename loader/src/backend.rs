@@ -2,10 +2,11 @@
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use jackfield_plugin_api::{Backend as PluginBackend, abi::BackendTable, export};
+use jackfield_plugin_api::{Backend as PluginBackend, Deletion, export};
 
 use crate::{
     batch::Batch,
+    check::PluginTables,
     error::Error,
     guard::{Backoff, CloseFailure, Lane, LaneConfig, OpenFailure, Report, Stats},
     host::HostHandle,
@@ -99,7 +100,7 @@ impl Backend {
     /// # Errors
     /// [`Error::Open`]: the plugin refused its configuration, failed, panicked, or did not answer within the timeout.
     pub fn open(plugin: &Plugin, options: &BackendOptions) -> Result<Self, Error> {
-        Self::open_table(plugin.backend_table(), options).map_err(|failure| {
+        Self::open_tables(plugin.tables(), options).map_err(|failure| {
             Error::Open(OpenError {
                 backend: options.name.clone(),
                 file: Some(plugin.path().to_owned()),
@@ -113,15 +114,12 @@ impl Backend {
     /// # Errors
     /// [`Error::Open`], as for [`open`](Self::open).
     pub fn open_static<B: PluginBackend>(options: &BackendOptions) -> Result<Self, Error> {
-        struct Table<B>(std::marker::PhantomData<B>);
-        impl<B: PluginBackend> Table<B> {
-            const TABLE: &'static BackendTable = &export::static_table::<B>();
-        }
-        Self::open_table(Table::<B>::TABLE, options)
+        let tables = PluginTables { backend: export::static_table::<B>(), deletion: None };
+        Self::open_tables(tables, options)
             .map_err(|failure| Error::Open(OpenError { backend: options.name.clone(), file: None, failure }))
     }
 
-    fn open_table(table: &'static BackendTable, options: &BackendOptions) -> Result<Self, OpenFailure> {
+    fn open_tables(tables: PluginTables, options: &BackendOptions) -> Result<Self, OpenFailure> {
         let config = LaneConfig {
             name: options.name.clone(),
             config: Arc::from(options.config.as_str()),
@@ -130,7 +128,7 @@ impl Backend {
             backoff: options.quarantine,
             host: HostHandle::leak(&options.name, &options.tool_name, &options.tool_version),
         };
-        let lane = Lane::open(table, config)?;
+        let lane = Lane::open(tables, config)?;
         Ok(Self { name: options.name.clone(), timeout: options.timeout, lane: Some(lane) })
     }
 
@@ -185,6 +183,18 @@ impl Backend {
         match &self.lane {
             Some(lane) => lane.send_async(batch, timeout).await,
             None => Report::delivered(batch.len()),
+        }
+    }
+
+    /// Asks the backend's platform to delete what it has of a machine, and waits for the answer, at most for `timeout`.
+    /// `event` is a batch of one event of the type `data.deletion_request`, for platforms that take nothing but events.
+    #[must_use]
+    pub fn request_deletion(&self, machine_id: &str, event: &Batch, timeout: Duration) -> Deletion {
+        match &self.lane {
+            Some(lane) => lane.delete(machine_id, event, timeout),
+            None => {
+                Deletion::Unsupported("there is no backend behind the name: events were discarded".to_owned())
+            }
         }
     }
 

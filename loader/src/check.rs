@@ -11,6 +11,7 @@ use jackfield_plugin_api::{
     abi::{
         ABI_MAJOR, BACKEND_SERIAL, BackendTable, Descriptor, MAGIC, Str, TABLE_BACKEND, TableEntry, Tables,
     },
+    deletion::{DeletionTable, TABLE_DELETION},
     layout::{self, LayoutCheck},
 };
 
@@ -41,9 +42,15 @@ pub enum Layout {
 
 /// What the guard needs of a checked library.
 pub(crate) struct Checked {
-    /// A copy, so that nothing the plugin does later changes it.
-    pub(crate) table: BackendTable,
+    pub(crate) tables: PluginTables,
     pub(crate) layout: Layout,
+}
+
+/// A plugin's tables: copies, so that nothing the plugin does later changes them.
+#[derive(Clone, Copy)]
+pub(crate) struct PluginTables {
+    pub(crate) backend: BackendTable,
+    pub(crate) deletion: Option<DeletionTable>,
 }
 
 /// Why a loaded library is no plugin that this host calls.
@@ -139,7 +146,7 @@ unsafe fn check_descriptor(
     // SAFETY: the size is right, so the view is the one that the contract describes.
     unsafe { check_metadata(descriptor.metadata, inspection) }?;
     // SAFETY: as above.
-    let table = unsafe { check_tables(descriptor.tables) }?;
+    let tables = unsafe { check_tables(descriptor.tables) }?;
 
     aligned("descriptor, layouts", descriptor.layouts.cast::<layout::Layouts>())?;
     // SAFETY: from the descriptor of a library that stays mapped.
@@ -151,7 +158,7 @@ unsafe fn check_descriptor(
         }
         _ => Layout::ByDigest,
     };
-    Ok(Checked { table, layout })
+    Ok(Checked { tables, layout })
 }
 
 /// # Safety
@@ -179,7 +186,7 @@ unsafe fn check_metadata(view: Str, inspection: &Inspection) -> Result<(), Check
 
 /// # Safety
 /// `tables` is of a descriptor of the right size.
-unsafe fn check_tables(tables: Tables) -> Result<BackendTable, CheckError> {
+unsafe fn check_tables(tables: Tables) -> Result<PluginTables, CheckError> {
     if tables.len > TABLES_LIMIT {
         return Err(field("descriptor, tables", format_args!("at most {TABLES_LIMIT}"), tables.len));
     }
@@ -188,18 +195,17 @@ unsafe fn check_tables(tables: Tables) -> Result<BackendTable, CheckError> {
     }
     aligned::<TableEntry>("descriptor, tables", tables.ptr)?;
     // SAFETY: null, or `len` entries by the contract. Ids that are unknown here are left alone.
-    let table: *const BackendTable = unsafe { tables.find(TABLE_BACKEND) }.cast();
-    if table.is_null() {
+    let (backend, deletion) = unsafe { (tables.find(TABLE_BACKEND), tables.find(TABLE_DELETION)) };
+    let (backend, deletion) = (backend.cast::<BackendTable>(), deletion.cast::<DeletionTable>());
+    if backend.is_null() {
         return Err(field("table 1 (backend)", "an address", "none"));
     }
-    aligned("table 1 (backend)", table)?;
+    aligned("table 1 (backend)", backend)?;
+    aligned("table 2 (deletion)", deletion)?;
     // SAFETY: not null and aligned; each field is read as integers of its size, after the table's own.
-    unsafe {
-        let size = (&raw const (*table).size).read();
-        if size as usize != size_of::<BackendTable>() {
-            return Err(field("backend table, size", size_of::<BackendTable>(), size));
-        }
-        let flags = (&raw const (*table).flags).read();
+    let backend = unsafe {
+        sized("backend table, size", &raw const (*backend).size, size_of::<BackendTable>())?;
+        let flags = (&raw const (*backend).flags).read();
         if flags & !KNOWN_FLAGS != 0 {
             return Err(field(
                 "backend table, flags",
@@ -207,19 +213,38 @@ unsafe fn check_tables(tables: Tables) -> Result<BackendTable, CheckError> {
                 format_args!("{flags:#x}"),
             ));
         }
-        for (name, offset) in [
-            ("backend table, open", offset_of!(BackendTable, open)),
-            ("backend table, send", offset_of!(BackendTable, send)),
-            ("backend table, close", offset_of!(BackendTable, close)),
-            ("backend table, free", offset_of!(BackendTable, free)),
-        ] {
-            // A null function pointer must not come to be one: that alone would be undefined.
-            if table.byte_add(offset).cast::<usize>().read() == 0 {
-                return Err(field(name, "a function", "null"));
-            }
-        }
-        Ok(table.read())
+        function("backend table, open", backend.byte_add(offset_of!(BackendTable, open)).cast())?;
+        function("backend table, send", backend.byte_add(offset_of!(BackendTable, send)).cast())?;
+        function("backend table, close", backend.byte_add(offset_of!(BackendTable, close)).cast())?;
+        function("backend table, free", backend.byte_add(offset_of!(BackendTable, free)).cast())?;
+        backend.read()
+    };
+    if deletion.is_null() {
+        return Ok(PluginTables { backend, deletion: None });
     }
+    // SAFETY: as above.
+    let deletion = unsafe {
+        sized("deletion table, size", &raw const (*deletion).size, size_of::<DeletionTable>())?;
+        function("deletion table, request", deletion.byte_add(offset_of!(DeletionTable, request)).cast())?;
+        deletion.read()
+    };
+    Ok(PluginTables { backend, deletion: Some(deletion) })
+}
+
+/// # Safety
+/// `size` leads to the first field of a table.
+unsafe fn sized(name: &'static str, size: *const u32, expected: usize) -> Result<(), CheckError> {
+    // SAFETY: the caller vouches for it.
+    let size = unsafe { size.read() };
+    if size as usize == expected { Ok(()) } else { Err(field(name, expected, size)) }
+}
+
+/// # Safety
+/// `pointer` leads to a field that holds a function pointer.
+unsafe fn function(name: &'static str, pointer: *const usize) -> Result<(), CheckError> {
+    // A null function pointer must not come to be one: that alone would be undefined.
+    // SAFETY: the caller vouches for it.
+    if unsafe { pointer.read() } == 0 { Err(field(name, "a function", "null")) } else { Ok(()) }
 }
 
 /// A null pointer is aligned.

@@ -6,11 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use jackfield_plugin_api::abi::BackendTable;
-
 use crate::{
-    Error, InspectError, Inspection, Layout, Metadata, Trust, check::Checked, image::Image,
-    inspect::inspect_bytes, registry, verify,
+    Error, InspectError, Inspection, Layout, Metadata, Trust,
+    check::{Checked, PluginTables},
+    image::Image,
+    inspect::inspect_bytes,
+    registry, verify,
 };
 
 /// What `path` is and says of itself, on whatever platform it is for. Nothing of it runs.
@@ -126,9 +127,9 @@ impl Plugin {
         self.0.checked.layout
     }
 
-    /// The backend's functions.
-    pub(crate) fn backend_table(&self) -> &'static BackendTable {
-        &self.0.checked.table
+    /// The plugin's functions.
+    pub(crate) fn tables(&self) -> PluginTables {
+        self.0.checked.tables
     }
 }
 

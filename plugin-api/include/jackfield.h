@@ -105,6 +105,18 @@ typedef struct jackfield_instance jackfield_instance;
 // A host's `HostServices`. Every host has it.
 #define JACKFIELD_HOST_TABLE_SERVICES 1
 
+// Id of a plugin's `DeletionTable`.
+#define JACKFIELD_TABLE_DELETION 2
+
+// The request has reached the platform.
+#define JACKFIELD_DELETION_SENT 1
+
+// This backend, as it is configured, has no way to ask.
+#define JACKFIELD_DELETION_UNSUPPORTED 2
+
+// The request has not reached the platform.
+#define JACKFIELD_DELETION_FAILED 3
+
 // What every exported function returns: one of the `STATUS_` numbers. A host treats an unknown number as `STATUS_FAILED`.
 typedef int32_t jackfield_status;
 
@@ -358,6 +370,36 @@ typedef struct {
     uint32_t (*cancelled)(const void *context);
 } jackfield_host_services;
 
+// What is to be deleted.
+typedef struct {
+    // `sizeof` this struct, in bytes.
+    uint32_t size;
+    // Zero.
+    uint32_t reserved;
+    // The pseudonymous id of the machine, as in its events.
+    jackfield_str machine_id;
+    // A batch of one event of the type `data.deletion_request`, for platforms that take nothing but events.
+    const jackfield_batch *event;
+} jackfield_deletion_request_view;
+
+// The table `TABLE_DELETION`.
+typedef struct {
+    // `sizeof` this struct, in bytes.
+    uint32_t size;
+    // Zero.
+    uint32_t reserved;
+    // Asks the platform to delete what it has of a machine, and blocks until it knows whether the request arrived, at
+    // most for the call's timeout.
+    //
+    // Writes one of the `DELETION_` numbers to `answer`, and tells through `call->explain` what was asked of whom, or why
+    // not. With any status but `STATUS_OK` the host takes the answer for `DELETION_FAILED`.
+    // OWNERSHIP: `request`, `call` and all they point to are borrowed until this function returns.
+    jackfield_status (*request)(const jackfield_instance *instance,
+                                const jackfield_deletion_request_view *request,
+                                const jackfield_call *call,
+                                uint32_t *answer);
+} jackfield_deletion_table;
+
 // The call did what it is for.
 #define JACKFIELD_STATUS_OK 0
 
@@ -484,5 +526,14 @@ JACKFIELD_ASSERT(offsetof(jackfield_log_record, line) == 4);
 JACKFIELD_ASSERT(offsetof(jackfield_log_record, target) == 8);
 JACKFIELD_ASSERT(offsetof(jackfield_log_record, file) == 24);
 JACKFIELD_ASSERT(offsetof(jackfield_log_record, message) == 40);
+JACKFIELD_ASSERT(sizeof(jackfield_deletion_table) == 16);
+JACKFIELD_ASSERT(offsetof(jackfield_deletion_table, size) == 0);
+JACKFIELD_ASSERT(offsetof(jackfield_deletion_table, reserved) == 4);
+JACKFIELD_ASSERT(offsetof(jackfield_deletion_table, request) == 8);
+JACKFIELD_ASSERT(sizeof(jackfield_deletion_request_view) == 32);
+JACKFIELD_ASSERT(offsetof(jackfield_deletion_request_view, size) == 0);
+JACKFIELD_ASSERT(offsetof(jackfield_deletion_request_view, reserved) == 4);
+JACKFIELD_ASSERT(offsetof(jackfield_deletion_request_view, machine_id) == 8);
+JACKFIELD_ASSERT(offsetof(jackfield_deletion_request_view, event) == 24);
 #undef JACKFIELD_ASSERT
 #endif

@@ -135,6 +135,20 @@ unsafe extern "C" fn send<B: Backend>(
     })
 }
 
+/// The backend behind an instance, unless it is closed; `None` for null.
+///
+/// # Safety
+/// `instance` is null, or an instance that `open` of the same `B` made and `free` has not got.
+pub(crate) unsafe fn backend<'a, B: Backend>(instance: *const abi::Instance) -> Option<Result<&'a B, Error>> {
+    // SAFETY: the caller vouches for it.
+    let instance = unsafe { instance.cast::<Instance<B>>().as_ref() }?;
+    Some(if instance.closed.load(Ordering::Acquire) {
+        Err(Error::failed("the backend is closed"))
+    } else {
+        Ok(&instance.backend)
+    })
+}
+
 /// Equal neighbours are told together.
 fn report_each(call: &Call<'_>, outcomes: &[Outcome]) {
     let mut first = 0;
@@ -170,7 +184,7 @@ unsafe extern "C" fn free<B: Backend>(instance: *mut abi::Instance) -> Status {
 }
 
 /// Runs the body of one exported function: a panic and an error become a status, and `explain` says why.
-fn guard(call: &Call<'_>, body: impl FnOnce() -> Result<(), Error>) -> Status {
+pub(crate) fn guard(call: &Call<'_>, body: impl FnOnce() -> Result<(), Error>) -> Status {
     match contain(body) {
         Ok(Ok(())) => abi::STATUS_OK,
         Ok(Err(error)) => {
@@ -231,8 +245,9 @@ fn install_panic_hook() {
 /// Exports a [`Backend`] as this library's plugin: its descriptor, tables and metadata section.
 ///
 /// `backend` and `name` are required; the rest, in this order, is optional: `vendor`, `description`, `requires` (a list
-/// of host capabilities), `config_schema` (JSON Schema text, as `include_str!` gives it). Version, target, compiler and
-/// panic strategy are those of the crate that calls it.
+/// of host capabilities), `offers` (`[deletion]`, for a backend that is [`DeletesData`](crate::DeletesData)),
+/// `config_schema` (JSON Schema text, as `include_str!` gives it). Version, target, compiler and panic strategy are those
+/// of the crate that calls it.
 #[macro_export]
 macro_rules! export {
     (
@@ -241,6 +256,7 @@ macro_rules! export {
         $(vendor: $vendor:expr,)?
         $(description: $description:expr,)?
         $(requires: $requires:expr,)?
+        $(offers: [$($offer:ident),* $(,)?],)?
         $(config_schema: $schema:expr $(,)?)?
     ) => {
         const _: () = {
@@ -262,6 +278,7 @@ macro_rules! export {
                 $(facts.vendor = $vendor;)?
                 $(facts.description = $description;)?
                 $(facts.requires = $requires;)?
+                $(facts.offers = &[$($crate::export!(@capability $offer)),*];)?
                 $(facts.config_schema = $schema;)?
                 facts
             };
@@ -277,15 +294,26 @@ macro_rules! export {
 
             static BACKEND: __x::BackendTable = __x::table::<$backend>();
 
-            static TABLES: __x::Shared<[__x::TableEntry; 1]> = __x::Shared([__x::TableEntry {
-                id: $crate::abi::TABLE_BACKEND,
-                reserved: 0,
-                table: (&raw const BACKEND).cast(),
-            }]);
+            static TABLES: __x::Shared<&[__x::TableEntry]> = __x::Shared(&[
+                __x::TableEntry {
+                    id: $crate::abi::TABLE_BACKEND,
+                    reserved: 0,
+                    table: (&raw const BACKEND).cast(),
+                },
+                $($($crate::export!(@table $offer, $backend)),*)?
+            ]);
 
             #[unsafe(export_name = "jackfield_plugin")]
             static DESCRIPTOR: __x::Shared<__x::Descriptor> =
-                __x::Shared(__x::descriptor(&METADATA, &TABLES.0));
+                __x::Shared(__x::descriptor(&METADATA, TABLES.0));
         };
+    };
+    (@capability deletion) => { $crate::deletion::CAPABILITY };
+    (@table deletion, $backend:ty) => {
+        $crate::export::TableEntry {
+            id: $crate::deletion::TABLE_DELETION,
+            reserved: 0,
+            table: $crate::deletion::erased(&const { $crate::deletion::table::<$backend>() }),
+        }
     };
 }

@@ -48,6 +48,7 @@ pub mod abi;
 mod backend;
 mod call;
 mod config;
+pub mod deletion;
 mod digest;
 mod event;
 pub mod export;
@@ -60,6 +61,7 @@ mod outcome;
 pub use crate::{
     backend::{Backend, Error},
     call::Call,
+    deletion::{DeletesData, Deletion, DeletionRequest},
     digest::{DIGEST, SURFACE},
     event::{Batch, Event, Events, Pairs, Strings},
     host::Host,

@@ -9,7 +9,7 @@
 
 use std::{fmt::Write as _, fs, path::Path, process::Command};
 
-use jackfield_plugin_api::abi;
+use jackfield_plugin_api::{abi, deletion};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -24,25 +24,54 @@ struct Layout {
 }
 
 macro_rules! layout {
-    ($name:ident { $($field:ident),* }) => {{
+    ($name:ident {$($field:ident),* $(,)?}) => { layout!(abi, $name { $($field),* }) };
+    ($module:ident, $name:ident { $($field:ident),* }) => {{
         // A field that is missing here does not compile.
         #[allow(dead_code)]
-        fn complete(value: abi::$name) { let abi::$name { $($field: _),* } = value; }
+        fn complete(value: $module::$name) { let $module::$name { $($field: _),* } = value; }
         fn size_of_field<T, F>(_: fn(&T) -> &F) -> usize { size_of::<F>() }
         Layout {
             name: stringify!($name),
-            size: size_of::<abi::$name>(),
-            align: align_of::<abi::$name>(),
+            size: size_of::<$module::$name>(),
+            align: align_of::<$module::$name>(),
             fields: vec![$((
                 stringify!($field),
-                std::mem::offset_of!(abi::$name, $field),
-                size_of_field(|value: &abi::$name| &value.$field),
+                std::mem::offset_of!($module::$name, $field),
+                size_of_field(|value: &$module::$name| &value.$field),
             )),*],
         }
     }};
 }
 
-fn layouts() -> Vec<Layout> {
+/// One file of C types and numbers, and where its types are recorded.
+struct Part {
+    source: &'static str,
+    record: &'static str,
+    title: &'static str,
+    layouts: Vec<Layout>,
+}
+
+fn parts() -> [Part; 2] {
+    [
+        Part {
+            source: "src/abi.rs",
+            record: "abi/1.txt",
+            title: "Jackfield plugin ABI 1: the frozen types",
+            layouts: core(),
+        },
+        Part {
+            source: "src/deletion/abi.rs",
+            record: "abi/deletion.txt",
+            title: "Jackfield plugin ABI 1: the types of the optional table 2, deletion",
+            layouts: vec![
+                layout!(deletion, DeletionTable { size, reserved, request }),
+                layout!(deletion, DeletionRequestView { size, reserved, machine_id, event }),
+            ],
+        },
+    ]
+}
+
+fn core() -> Vec<Layout> {
     vec![
         layout!(Str { ptr, len }),
         layout!(Pair { key, value }),
@@ -118,27 +147,26 @@ fn canonical(tokens: impl quote::ToTokens) -> String {
     out.replace(",)", ")")
 }
 
-fn parsed_source() -> syn::File {
-    let source = fs::read_to_string(root().join("src/abi.rs")).expect("src/abi.rs");
-    syn::parse_file(&source).expect("Rust")
+impl Part {
+    fn items(&self) -> Vec<syn::Item> {
+        let source = fs::read_to_string(root().join(self.source)).expect("the source");
+        syn::parse_file(&source).expect("Rust").items
+    }
 }
 
 /// The record of the types: in the order of the source, with what the source says and what the compiler makes of it.
-fn surface() -> String {
-    let file = parsed_source();
-    let layouts = layouts();
+fn surface(part: &Part) -> String {
+    let layouts = &part.layouts;
     let mut seen = 0;
-    let mut out = String::from(
-        "Jackfield plugin ABI 1: the frozen types; offset and size in bytes on a 64-bit target\n",
-    );
-    for item in &file.items {
+    let mut out = format!("{}; offset and size in bytes on a 64-bit target\n", part.title);
+    for item in part.items() {
         let syn::Item::Struct(item) = item else { continue };
         let name = item.ident.to_string();
         if !matches!(item.vis, syn::Visibility::Public(_)) || name == "Instance" {
             continue;
         }
         let layout = layouts.iter().find(|layout| layout.name == name).unwrap_or_else(|| {
-            panic!("{name} stands in src/abi.rs and not in this test's list");
+            panic!("{name} stands in {} and not in this test's list", part.source);
         });
         seen += 1;
         writeln!(out, "\nstruct {name} size {} align {}", layout.size, layout.align).unwrap();
@@ -149,14 +177,14 @@ fn surface() -> String {
             writeln!(out, "{offset:4} {size:3} {ident}: {}", canonical(&field.ty)).unwrap();
         }
     }
-    assert_eq!(seen, layouts.len(), "a type of this test's list is gone from src/abi.rs");
+    assert_eq!(seen, layouts.len(), "a type of this test's list is gone from {}", part.source);
     out
 }
 
 /// The record of the numbers. A number may be added; none may change, and none may be used again.
 fn numbers() -> String {
     let mut out = String::from("Jackfield plugin ABI 1: the numbers; one may be added, none may change\n\n");
-    for item in parsed_source().items {
+    for item in parts().iter().flat_map(Part::items) {
         if let syn::Item::Const(item) = item
             && item.ident != "ABI_MINOR"
         {
@@ -167,10 +195,9 @@ fn numbers() -> String {
 }
 
 fn header() -> String {
-    let file = parsed_source();
     let mut config = cbindgen::Config::from_file(root().join("cbindgen.toml")).expect("cbindgen.toml");
-    for item in &file.items {
-        let (rust, c) = match item {
+    for item in parts().iter().flat_map(Part::items) {
+        let (rust, c) = match &item {
             syn::Item::Struct(item) => (item.ident.to_string(), c_type(&item.ident.to_string())),
             syn::Item::Type(item) => (item.ident.to_string(), c_type(&item.ident.to_string())),
             syn::Item::Const(item) => (item.ident.to_string(), format!("JACKFIELD_{}", item.ident)),
@@ -187,6 +214,7 @@ fn header() -> String {
     let mut out = Vec::new();
     cbindgen::Builder::new()
         .with_src(root().join("src/abi.rs"))
+        .with_src(root().join("src/deletion/abi.rs"))
         .with_config(config)
         .generate()
         .expect("a header")
@@ -230,7 +258,7 @@ fn static_asserts() -> String {
         "/* The layouts that every 64-bit target has. */\n#if UINTPTR_MAX == UINT64_MAX && (defined(__cplusplus) || __STDC_VERSION__ >= 201112L)\n",
     );
     out.push_str("#ifdef __cplusplus\n#define JACKFIELD_ASSERT(c) static_assert(c, #c)\n#else\n#define JACKFIELD_ASSERT(c) _Static_assert(c, #c)\n#endif\n");
-    for layout in layouts() {
+    for layout in parts().into_iter().flat_map(|part| part.layouts) {
         let name = c_type(layout.name);
         writeln!(out, "JACKFIELD_ASSERT(sizeof({name}) == {});", layout.size).unwrap();
         for (field, offset, _) in layout.fields {
@@ -273,7 +301,9 @@ fn same_or_bless(path: &Path, expected: &str) {
 
 #[test]
 fn the_record_of_the_frozen_surface_is_the_surface() {
-    same_or_bless(&root().join("abi/1.txt"), &surface());
+    for part in parts() {
+        same_or_bless(&root().join(part.record), &surface(&part));
+    }
     same_or_bless(&root().join("abi/1-numbers.txt"), &numbers());
 }
 

@@ -42,7 +42,7 @@ pub struct Config {
     pub plugins: PluginsConfig,
     /// The tables `backend`, in order; may be empty.
     pub backends: Vec<BackendConfig>,
-    /// Where relative paths start.
+    /// Where relative paths start: the file's folder, absolute.
     pub folder: PathBuf,
 }
 
@@ -136,8 +136,8 @@ impl BackendConfig {
 
 fn parse(document: Document<'_>) -> Result<Config, Error> {
     let table = document.parse()?;
-    let folder = document.file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new(".")).to_owned();
+    let file = std::path::absolute(document.file).unwrap_or_else(|_| document.file.to_owned());
+    let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
     let mut plugins = PluginsConfig { path: default_search_path(), trust: Trust::default() };
     let mut backends = Vec::new();
     for entry in document.entries(table.get_ref(), "", &["plugins", "backend"])? {

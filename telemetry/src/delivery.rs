@@ -137,9 +137,13 @@ impl<S: Sender> Delivery<S> {
             }
             let probation = matches!(self.state, State::Probation);
             let left = deadline.saturating_duration_since(Instant::now());
-            let pause = backoff.pause(run.wait.take(), left);
+            let wish = run.wait.take();
+            let pause = backoff.pause(wish, left);
             let goes_on = !probation && pause.is_some_and(|pause| self.stop.sleep(pause));
             if !goes_on {
+                if let Some(wish) = wish.filter(|wish| *wish > left && !self.stop.is_set()) {
+                    run.explain(&format!("; it wants {wish:.1?} before the next attempt"));
+                }
                 self.give_up(&run, settled_any);
                 break;
             }
@@ -215,6 +219,18 @@ impl Run {
     fn settle(&mut self, index: usize, fate: Fate) {
         self.fates[index] = Some(fate);
         self.progress = true;
+    }
+
+    /// Appends to the reasons of what is to be tried again.
+    fn explain(&mut self, more: &str) {
+        let mut last: Option<(Arc<str>, Arc<str>)> = None;
+        for (_, reason) in &mut self.again {
+            let longer = match &last {
+                Some((short, long)) if short == reason => Arc::clone(long),
+                _ => Arc::from(format!("{reason}{more}")),
+            };
+            last = Some((std::mem::replace(reason, Arc::clone(&longer)), longer));
+        }
     }
 
     fn into_fates(mut self) -> Vec<Fate> {

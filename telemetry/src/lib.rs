@@ -14,6 +14,7 @@ mod fill;
 mod lines;
 mod machine;
 mod retry;
+mod schema;
 mod search_path;
 mod toml_text;
 mod value;
@@ -28,5 +29,6 @@ pub use crate::{
     fill::Fill,
     lines::{Line, Lines},
     retry::Stop,
+    schema::suggest_key,
     search_path::default_search_path,
 };

@@ -2,7 +2,8 @@
 
 use std::{env, path::PathBuf};
 
-/// `$JACKFIELD_PLUGIN_PATH`, split as `$PATH` is, if it is set and not empty. Otherwise, in this order:
+/// The absolute folders in `$JACKFIELD_PLUGIN_PATH`, split as `$PATH` is, if it is set and not empty. Otherwise, in this
+/// order:
 ///
 /// 1. `~/.local/lib/jackfield`, `/usr/local/lib/jackfield`, `/usr/lib/jackfield`
 ///    (on Windows `%LOCALAPPDATA%\jackfield\plugins`),

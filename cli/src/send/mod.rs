@@ -177,10 +177,7 @@ impl Prepared {
                 target::Tally::default()
             });
             for why in &tally.file_errors {
-                failed(format!(
-                    "backend `{name}`: {why}; {} events are lost, reading was stopped",
-                    tally.lost
-                ));
+                failed(format!("backend `{name}`: {why}, reading was stopped"));
             }
             if let Some(why) = &tally.close_error {
                 console::warn(why);
@@ -310,3 +307,6 @@ fn dispatch(events: &mut EventBuffer, workers: &[Worker]) -> u64 {
     }
     batch.len() as u64
 }
+
+#[cfg(test)]
+mod tests;

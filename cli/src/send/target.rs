@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use jackfield::{BackendConfig, Config, Delivery, DeliveryOptions, Fate, Stop};
+use jackfield::{BackendConfig, Config, Delivery, DeliveryOptions, Fate, Stop, suggest_key};
 use jackfield_loader::{Backend, BackendOptions, Batch, Error, OpenFailure, Plugin};
 
 use super::leftovers::{Leftover, Leftovers};
@@ -35,7 +35,7 @@ impl Target {
     pub(super) fn open(config: &Config, backend: &BackendConfig) -> Self {
         let plugin = jackfield_loader::find(&backend.plugin, &config.plugins.path, &config.folder)
             .and_then(|file| Plugin::load(&file, config.plugins.trust));
-        let name = plugin.as_ref().ok().map(|plugin| plugin.metadata().name.clone());
+        let metadata = plugin.as_ref().ok().map(|plugin| plugin.metadata().clone());
         let options = BackendOptions::new(&backend.name)
             .config(&backend.config)
             .timeout(backend.timeout)
@@ -43,18 +43,24 @@ impl Target {
             .concurrency(1)
             .tool(super::TOOL, super::VERSION);
         let opened = plugin.and_then(|plugin| Backend::open(&plugin, &options));
-        Self { config: backend.clone(), backend: opened.map_err(|e| explain(backend, &e)), plugin: name }
+        let schema =
+            metadata.as_ref().and_then(|metadata| metadata.config_schema.as_ref()).map(|json| json.get());
+        let opened = opened.map_err(|error| explain(backend, schema, &error));
+        Self { config: backend.clone(), backend: opened, plugin: metadata.map(|metadata| metadata.name) }
     }
 }
 
-/// A plugin that refuses a key is answered with the line where ops wrote it.
-fn explain(backend: &BackendConfig, error: &Error) -> String {
+/// A plugin that refuses a key is answered with the line where ops wrote it, and with the nearest right one.
+fn explain(backend: &BackendConfig, schema: Option<&str>, error: &Error) -> String {
     let name = &backend.name;
     let Error::Open(open) = error else { return format!("backend `{name}`: {error}") };
     let OpenFailure::Config { key, message } = &open.failure else { return error.to_string() };
     let at = backend.place_of(key).map(|place| format!("configuration {place}: ")).unwrap_or_default();
+    // A key that the schema has is refused for its value, about which there is nothing to suggest.
+    let hint = schema.filter(|_| !key.is_empty()).and_then(|schema| suggest_key(schema, key));
+    let hint = hint.map(|hint| format!(", {hint}")).unwrap_or_default();
     let key = if key.is_empty() { "`backend.config`".to_owned() } else { format!("`backend.config.{key}`") };
-    format!("{at}backend `{name}`: {key}: {message}")
+    format!("{at}backend `{name}`: {key}: {message}{hint}")
 }
 
 /// What became of the events of one backend.
@@ -72,7 +78,7 @@ pub(super) struct Tally {
     pub(super) close_error: Option<String>,
     pub(super) rejected_file: Option<String>,
     pub(super) undelivered_file: Option<String>,
-    /// Why a file could not be written.
+    /// Why a file could not be written, with how many events are not in it.
     pub(super) file_errors: Vec<String>,
 }
 
@@ -202,7 +208,7 @@ impl Files {
         tally.undelivered_file = path(&self.undelivered);
         for (lost, why) in [self.rejected.failure(), self.undelivered.failure()].into_iter().flatten() {
             tally.lost += lost;
-            tally.file_errors.push(why);
+            tally.file_errors.push(format!("{why}; {lost} events are lost"));
         }
     }
 }

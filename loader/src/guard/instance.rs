@@ -9,25 +9,37 @@ use std::{
     io,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicUsize, Ordering},
     },
     thread,
     time::Instant,
 };
 
-use jackfield_plugin_api::abi::{self, BackendTable, Status};
+use jackfield_plugin_api::{
+    abi::{self, Status},
+    deletion::{DELETION_UNSUPPORTED, DeletionRequestView},
+};
 
 use super::{
     call::{CallState, Ended, Explanation},
     spin::Spin,
 };
-use crate::{batch::Batch, host::HostHandle};
+use crate::{batch::Batch, check::PluginTables, host::HostHandle};
 
 /// What a worker does.
+#[derive(Clone)]
 pub(super) enum Work {
     Open { config: Arc<str>, host: &'static HostHandle },
     Send(Batch),
+    Delete { machine_id: Arc<str>, event: Batch, answer: Arc<AtomicU32> },
     Close,
+}
+
+impl Work {
+    /// How many events it is to give outcomes for.
+    pub(super) fn events(&self) -> usize {
+        if let Self::Send(batch) = self { batch.len() } else { 0 }
+    }
 }
 
 /// Work with the call that somebody waits for.
@@ -39,7 +51,7 @@ pub(super) struct Job {
 }
 
 pub(super) struct Instance {
-    table: &'static BackendTable,
+    tables: PluginTables,
     /// What the worker threads are called.
     name: String,
     most_workers: usize,
@@ -85,14 +97,14 @@ unsafe impl Send for Raw {}
 impl Instance {
     /// An instance that is opened by `open`, whose call tells how that went.
     pub(super) fn start(
-        table: &'static BackendTable,
+        tables: PluginTables,
         name: &str,
         workers: usize,
         open: Arc<Job>,
     ) -> io::Result<Arc<Self>> {
-        let serial = table.flags & abi::BACKEND_SERIAL != 0;
+        let serial = tables.backend.flags & abi::BACKEND_SERIAL != 0;
         let instance = Arc::new(Self {
-            table,
+            tables,
             name: format!("jackfield-{name}"),
             most_workers: if serial { 1 } else { workers.max(1) },
             open: Arc::clone(&open),
@@ -233,7 +245,7 @@ impl Instance {
             abi::STATUS_OK
         } else {
             // SAFETY: `open` made it, no other worker is left, and no further one is started once it is retired.
-            unsafe { (self.table.free)(raw.0) }
+            unsafe { (self.tables.backend.free)(raw.0) }
         };
         self.lock().phase = Phase::Gone(status);
         self.quiet.notify_all();
@@ -251,7 +263,12 @@ impl Instance {
                 let mut out = std::ptr::null_mut();
                 // SAFETY: a table that was checked; host, config, call and out are as the contract wants them.
                 let status = unsafe {
-                    (self.table.open)(host.as_ptr(), abi::Str::new(config), &raw const call, &raw mut out)
+                    (self.tables.backend.open)(
+                        host.as_ptr(),
+                        abi::Str::new(config),
+                        &raw const call,
+                        &raw mut out,
+                    )
                 };
                 match status {
                     abi::STATUS_OK if out.is_null() => (abi::STATUS_FAILED, Some(Raw(out))),
@@ -262,16 +279,45 @@ impl Instance {
             Work::Send(batch) => {
                 let batch = batch.to_abi();
                 // SAFETY: jobs enter an open instance only; this one keeps batch and call alive until the return.
-                (unsafe { (self.table.send)(raw.0, &raw const batch, &raw const call) }, None)
+                (unsafe { (self.tables.backend.send)(raw.0, &raw const batch, &raw const call) }, None)
+            }
+            Work::Delete { machine_id, event, answer } => {
+                (self.delete(raw, machine_id, event, answer, &call), None)
             }
             // SAFETY: jobs enter an open instance only; the call is live.
-            Work::Close => (unsafe { (self.table.close)(raw.0, &raw const call) }, None),
+            Work::Close => (unsafe { (self.tables.backend.close)(raw.0, &raw const call) }, None),
         };
         // Before the caller knows: its next call finds this worker free.
         self.ran(opened);
         if !job.call.finish(status) {
             (job.returned_late)();
         }
+    }
+
+    fn delete(
+        &self,
+        raw: Raw,
+        machine_id: &str,
+        event: &Batch,
+        answer: &AtomicU32,
+        call: &abi::Call,
+    ) -> Status {
+        let Some(table) = self.tables.deletion else {
+            answer.store(DELETION_UNSUPPORTED, Ordering::Release);
+            return abi::STATUS_OK;
+        };
+        let event = event.to_abi();
+        let request = DeletionRequestView {
+            size: size_of::<DeletionRequestView>() as u32,
+            reserved: 0,
+            machine_id: abi::Str::new(machine_id),
+            event: &raw const event,
+        };
+        let mut number = 0;
+        // SAFETY: jobs enter an open instance only; request, call and answer live until the function returns.
+        let status = unsafe { (table.request)(raw.0, &raw const request, call, &raw mut number) };
+        answer.store(number, Ordering::Release);
+        status
     }
 
     /// A job is over; `opened` is what `open` made, null when it made nothing.

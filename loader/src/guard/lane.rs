@@ -4,12 +4,12 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use jackfield_plugin_api::abi::{self, BackendTable};
+use jackfield_plugin_api::{Deletion, abi};
 
 use super::{
     call::{CallState, Ended, Explanation},
@@ -19,7 +19,7 @@ use super::{
     spin::Spin,
     stats::{Counters, Stats},
 };
-use crate::{batch::Batch, host::HostHandle};
+use crate::{batch::Batch, check::PluginTables, host::HostHandle};
 
 /// How many calls of one backend may be stuck inside the plugin before it is not tried again. Each holds a thread.
 const MOST_STUCK: u64 = 4;
@@ -40,7 +40,7 @@ pub(crate) struct LaneConfig {
 }
 
 pub(crate) struct Lane {
-    table: &'static BackendTable,
+    tables: PluginTables,
     config: LaneConfig,
     inner: Mutex<Inner>,
     counters: Arc<Counters>,
@@ -130,10 +130,10 @@ pub(crate) struct Ticket {
 }
 
 /// How a ticket ended.
-enum Verdict {
-    Answered(Report),
-    /// The instance was discarded before the call could enter it: there is another one to try.
-    Again,
+struct Answered {
+    report: Report,
+    /// What the plugin explained of a call that did what it is for.
+    text: String,
 }
 
 fn deadline(timeout: Duration) -> Instant {
@@ -143,10 +143,10 @@ fn deadline(timeout: Duration) -> Instant {
 
 impl Lane {
     /// Opens the first instance and waits for it.
-    pub(crate) fn open(table: &'static BackendTable, config: LaneConfig) -> Result<Self, OpenFailure> {
+    pub(crate) fn open(tables: PluginTables, config: LaneConfig) -> Result<Self, OpenFailure> {
         let quarantine = Quarantine::new(config.backoff);
         let lane = Self {
-            table,
+            tables,
             config,
             inner: Mutex::new(Inner { current: None, quarantine }),
             counters: Arc::new(Counters::new()),
@@ -179,11 +179,10 @@ impl Lane {
     }
 
     fn job(&self, work: Work, deadline: Instant) -> Arc<Job> {
-        let len = if let Work::Send(batch) = &work { batch.len() } else { 0 };
         let counters = Arc::clone(&self.counters);
         Arc::new(Job {
+            call: CallState::new(work.events(), deadline),
             work,
-            call: CallState::new(len, deadline),
             returned_late: Box::new(move || counters.stuck_call_returned()),
         })
     }
@@ -192,29 +191,53 @@ impl Lane {
         let work = Work::Open { config: Arc::clone(&self.config.config), host: self.config.host };
         let open = self.job(work, deadline(self.config.timeout));
         let instance =
-            Instance::start(self.table, &self.config.name, self.config.workers, Arc::clone(&open))?;
+            Instance::start(self.tables, &self.config.name, self.config.workers, Arc::clone(&open))?;
         Ok((instance, open))
     }
 
     /// Sends a batch and waits for the answer, at most for `timeout`.
     pub(crate) fn send(&self, batch: &Batch, timeout: Duration) -> Report {
+        self.call(&Work::Send(batch.clone()), timeout).report
+    }
+
+    /// Asks for the deletion of a machine's data and waits for the answer, at most for `timeout`.
+    pub(crate) fn delete(&self, machine_id: &str, event: &Batch, timeout: Duration) -> Deletion {
+        let answer = Arc::new(AtomicU32::new(0));
+        let work = Work::Delete {
+            machine_id: Arc::from(machine_id),
+            event: event.clone(),
+            answer: Arc::clone(&answer),
+        };
+        let answered = self.call(&work, timeout);
+        match answered.report.failure() {
+            Some(failure) => Deletion::Failed(failure.to_string()),
+            None => match Deletion::from_abi(answer.load(Ordering::Acquire), answered.text) {
+                Deletion::Unsupported(text) if text.is_empty() => {
+                    Deletion::Unsupported("this plugin has no way to ask for deletion".to_owned())
+                }
+                deletion => deletion,
+            },
+        }
+    }
+
+    fn call(&self, work: &Work, timeout: Duration) -> Answered {
         let (started, deadline) = (Instant::now(), deadline(timeout));
         loop {
-            let ticket = match self.enter(batch, started, deadline) {
+            let ticket = match self.enter(work, started, deadline) {
                 Ok(ticket) => ticket,
-                Err(report) => return report,
+                Err(report) => return Answered { report, text: String::new() },
             };
             let ended = ticket.job.call.wait(&self.spin);
-            if let Verdict::Answered(report) = self.judge(&ticket, batch.len(), ended) {
-                return report;
+            if let Some(answered) = self.judge(&ticket, ended) {
+                return answered;
             }
         }
     }
 
-    /// Queues a batch for the plugin, or says why not.
-    fn enter(&self, batch: &Batch, started: Instant, deadline: Instant) -> Result<Ticket, Report> {
+    /// Queues work for the plugin, or says why not.
+    fn enter(&self, work: &Work, started: Instant, deadline: Instant) -> Result<Ticket, Report> {
         let refuse = |failure| {
-            let report = Report::new(batch.len(), Reported::Nothing, Some(failure), started.elapsed());
+            let report = Report::new(work.events(), Reported::Nothing, Some(failure), started.elapsed());
             self.counters.count(&report);
             report
         };
@@ -226,7 +249,7 @@ impl Lane {
             drop(inner);
             return Err(refuse(failure));
         }
-        let job = self.job(Work::Send(batch.clone()), deadline);
+        let job = self.job(work.clone(), deadline);
         loop {
             let instance = match &inner.current {
                 Some(instance) => Arc::clone(instance),
@@ -244,7 +267,11 @@ impl Lane {
                 drop(inner);
                 return Ok(Ticket { job, instance, started, deadline });
             }
-            // It was discarded, or never came to be; a call that waited for it has counted the failure.
+            if let Some(failure) = opening_failed(&mut inner, &instance) {
+                drop(inner);
+                return Err(refuse(failure));
+            }
+            // It was discarded: there is another one to try.
             inner.current = None;
         }
     }
@@ -266,10 +293,15 @@ impl Lane {
     }
 
     /// Turns the end of a call into a report, and draws the conclusions for the lane.
-    fn judge(&self, ticket: &Ticket, len: usize, ended: Ended) -> Verdict {
+    /// `None`: the instance was discarded before the call could enter it, and there is another one to try.
+    fn judge(&self, ticket: &Ticket, ended: Ended) -> Option<Answered> {
         let elapsed = ticket.started.elapsed();
+        let mut text = String::new();
         let (reported, failure) = match ended {
             Ended::Finished { status, reported, explanation } => {
+                if status == abi::STATUS_OK {
+                    text.clone_from(&explanation.message);
+                }
                 let failure = failure_of(status, explanation);
                 self.returned(&ticket.instance, failure.as_ref());
                 (reported, failure)
@@ -279,13 +311,13 @@ impl Lane {
             }
             Ended::TurnedAway => match self.turned_away(&ticket.instance) {
                 Some(failure) => (Reported::Nothing, Some(failure)),
-                None if Instant::now() < ticket.deadline => return Verdict::Again,
+                None if Instant::now() < ticket.deadline => return None,
                 None => (Reported::Nothing, Some(Failure::Busy { after: elapsed })),
             },
         };
-        let report = Report::new(len, reported, failure, elapsed);
+        let report = Report::new(ticket.job.work.events(), reported, failure, elapsed);
         self.counters.count(&report);
-        Verdict::Answered(report)
+        Some(Answered { report, text })
     }
 
     fn returned(&self, instance: &Arc<Instance>, failure: Option<&Failure>) {
@@ -326,17 +358,7 @@ impl Lane {
 
     /// The instance that a call waited for was discarded; the failure when it never came to be.
     fn turned_away(&self, instance: &Arc<Instance>) -> Option<Failure> {
-        let (status, explanation) = instance.open_failure()?;
-        let mut failure = failure_of(status, explanation)?;
-        if let Failure::Failed { message, .. } | Failure::Panicked { message, .. } = &mut failure {
-            message.insert_str(0, "a fresh instance could not be opened: ");
-        }
-        let mut inner = self.lock();
-        if inner.is_current(instance) {
-            inner.quarantine.failed(Instant::now(), &failure.to_string());
-            inner.discard(instance);
-        }
-        Some(failure)
+        opening_failed(&mut self.lock(), instance)
     }
 
     /// Lets calls finish, closes the instance and frees it, all before the deadline. A second close does nothing.
@@ -387,8 +409,9 @@ impl Lane {
     /// The asynchronous form of [`send`](Self::send). Dropping the future abandons the call.
     pub(crate) async fn send_async(&self, batch: &Batch, timeout: Duration) -> Report {
         let (started, deadline) = (Instant::now(), deadline(timeout));
+        let work = Work::Send(batch.clone());
         loop {
-            let ticket = match self.enter(batch, started, deadline) {
+            let ticket = match self.enter(&work, started, deadline) {
                 Ok(ticket) => ticket,
                 Err(report) => return report,
             };
@@ -397,8 +420,8 @@ impl Lane {
             let ended = tokio::time::timeout_at(deadline.into(), finished).await;
             std::mem::forget(waiting);
             let ended = ended.unwrap_or_else(|_| ticket.job.call.abandon());
-            if let Verdict::Answered(report) = self.judge(&ticket, batch.len(), ended) {
-                return report;
+            if let Some(answered) = self.judge(&ticket, ended) {
+                return answered.report;
             }
         }
     }
@@ -438,4 +461,18 @@ fn failure_of(status: abi::Status, explanation: Explanation) -> Option<Failure> 
         abi::STATUS_PANIC => Some(Failure::Panicked { message, position: subject }),
         _ => Some(Failure::Failed { status, message }),
     }
+}
+
+/// The failure of an instance that never came to be, counted by whoever notices it first.
+fn opening_failed(inner: &mut Inner, instance: &Arc<Instance>) -> Option<Failure> {
+    let (status, explanation) = instance.open_failure()?;
+    let mut failure = failure_of(status, explanation)?;
+    if let Failure::Failed { message, .. } | Failure::Panicked { message, .. } = &mut failure {
+        message.insert_str(0, "a fresh instance could not be opened: ");
+    }
+    if inner.is_current(instance) {
+        inner.quarantine.failed(Instant::now(), &failure.to_string());
+        inner.discard(instance);
+    }
+    Some(failure)
 }

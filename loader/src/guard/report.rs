@@ -98,11 +98,11 @@ impl fmt::Display for Failure {
             Self::Panicked { message, position } => {
                 write!(f, "the plugin panicked at {position}: {message}")
             }
-            Self::TimedOut { after } => write!(f, "no answer within {after:?}"),
+            Self::TimedOut { after } => write!(f, "no answer within {after:.1?}"),
             Self::Quarantined { retry_after, reason } => {
                 write!(f, "in quarantine for another {:.1} s: {reason}", retry_after.as_secs_f64())
             }
-            Self::Busy { after } => write!(f, "every worker of the backend was busy for {after:?}"),
+            Self::Busy { after } => write!(f, "every worker of the backend was busy for {after:.1?}"),
             Self::Failed { status, message } if message.is_empty() => {
                 write!(f, "the plugin answered with status {status} and no explanation")
             }

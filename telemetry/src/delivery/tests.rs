@@ -148,7 +148,10 @@ fn a_wish_beyond_the_budget_is_not_waited_for() {
         vec![Outcome::Retry { after: Some(10 * LONG), reason: "later".into() }; names.len()]
     });
     let started = Instant::now();
-    assert_eq!(delivery.deliver(&batch(&["a"])), [Fate::Undelivered("later".into())]);
+    assert_eq!(
+        delivery.deliver(&batch(&["a"])),
+        [Fate::Undelivered("later; it wants 600.0s before the next attempt".into())]
+    );
     assert!(started.elapsed() < LONG && attempts(&delivery).len() == 1);
 }
 

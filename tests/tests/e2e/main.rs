@@ -3,6 +3,7 @@
 
 mod behaviour;
 mod common;
+mod deletion;
 mod fixtures;
 mod logs;
 mod plugins;

@@ -1,0 +1,130 @@
+//! The optional table `TABLE_DELETION`: asking a platform to forget a machine.
+//!
+//! A table of its own, found by id, so that plugins from before it load as ever and hosts from before it ignore it. A
+//! plugin that has it says so in its metadata, by the capability `deletion`. Its size vouches for it, as a C plugin's
+//! tables do; a released one never changes.
+
+use core::ffi::c_void;
+
+mod abi;
+
+use crate::{
+    Backend, Batch, Call,
+    abi::{Call as AbiCall, Instance, STATUS_INVALID_ARGUMENT, Status},
+};
+
+pub use abi::*;
+
+/// The capability that a plugin with a [`DeletionTable`] offers.
+pub const CAPABILITY: &str = "deletion";
+
+/// A backend that can ask its platform to delete what it has of a machine. Exported by `offers: [deletion]`.
+pub trait DeletesData: Backend {
+    /// Passes the request on, blocking for at most [`Call::remaining`].
+    fn request_deletion(&self, request: &DeletionRequest<'_>, call: &Call<'_>) -> Deletion;
+}
+
+/// What is to be deleted.
+#[derive(Clone, Copy)]
+pub struct DeletionRequest<'a> {
+    machine_id: &'a str,
+    event: Batch<'a>,
+}
+
+impl<'a> DeletionRequest<'a> {
+    /// The pseudonymous id of the machine, as in its events.
+    #[must_use]
+    pub const fn machine_id(&self) -> &'a str {
+        self.machine_id
+    }
+
+    /// A batch of one event of the type `data.deletion_request`, for platforms that take nothing but events.
+    #[must_use]
+    pub const fn event(&self) -> &Batch<'a> {
+        &self.event
+    }
+
+    /// Views a request that came over the boundary; `None` when it is not of this table.
+    ///
+    /// # Safety
+    /// `request` is null, or points to a request that is valid for `'a` as [`DeletionRequestView`] says.
+    unsafe fn from_abi(request: *const DeletionRequestView) -> Option<Self> {
+        // SAFETY: the caller vouches for a request that is not null, and for what it points to.
+        unsafe {
+            let view = request.as_ref()?;
+            if view.size as usize != size_of::<DeletionRequestView>() {
+                return None;
+            }
+            Some(Self { machine_id: view.machine_id.to_str().ok()?, event: Batch::from_abi(view.event)? })
+        }
+    }
+}
+
+/// What became of a request for deletion. The text is one line without secrets, for the user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// It has reached the platform.
+    Sent(String),
+    /// This backend, as it is configured, has no way to ask.
+    Unsupported(String),
+    /// It has not reached the platform.
+    Failed(String),
+}
+
+impl Deletion {
+    fn to_abi(&self) -> (u32, &str) {
+        match self {
+            Self::Sent(text) => (DELETION_SENT, text),
+            Self::Unsupported(text) => (DELETION_UNSUPPORTED, text),
+            Self::Failed(text) => (DELETION_FAILED, text),
+        }
+    }
+
+    /// From a table's answer and the text that came with it. An unknown number is [`Deletion::Failed`].
+    #[must_use]
+    pub fn from_abi(answer: u32, text: String) -> Self {
+        match answer {
+            DELETION_SENT => Self::Sent(text),
+            DELETION_UNSUPPORTED => Self::Unsupported(text),
+            DELETION_FAILED => Self::Failed(text),
+            unknown => Self::Failed(format!("the plugin gave the unknown answer {unknown}: {text}")),
+        }
+    }
+}
+
+/// The deletion table of `B`.
+#[doc(hidden)]
+#[must_use]
+pub const fn table<B: DeletesData>() -> DeletionTable {
+    DeletionTable { size: size_of::<DeletionTable>() as u32, reserved: 0, request: request::<B> }
+}
+
+unsafe extern "C" fn request<B: DeletesData>(
+    instance: *const Instance,
+    request: *const DeletionRequestView,
+    call: *const AbiCall,
+    answer: *mut u32,
+) -> Status {
+    // SAFETY: the contract of `DeletionTable::request`: an instance that `open` made, a live request and call.
+    let (backend, request, call) = unsafe {
+        (crate::export::backend::<B>(instance), DeletionRequest::from_abi(request), Call::from_abi(call))
+    };
+    let (Some(backend), Some(request), Some(call), false) = (backend, request, call, answer.is_null()) else {
+        return STATUS_INVALID_ARGUMENT;
+    };
+    crate::export::guard(&call, || {
+        let deletion = backend?.request_deletion(&request, &call);
+        let (number, text) = deletion.to_abi();
+        call.explain("", text);
+        // SAFETY: the contract of `DeletionTable::request`: `answer` takes one number; it was checked not to be null.
+        unsafe { answer.write(number) };
+        Ok(())
+    })
+}
+
+/// The pointer to a static table, for a descriptor's list.
+#[doc(hidden)]
+#[must_use]
+pub const fn erased(table: &'static DeletionTable) -> *const c_void {
+    (&raw const *table).cast()
+}
