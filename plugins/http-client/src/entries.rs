@@ -53,9 +53,7 @@ impl EntryBuffer {
 
     /// The entries in the order in which they came.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Entry<'_>> {
-        self.entries
-            .iter()
-            .map(|(event, range)| Entry { event: *event, bytes: &self.bytes[range.clone()] })
+        self.entries.iter().map(|(event, range)| Entry { event: *event, bytes: &self.bytes[range.clone()] })
     }
 }
 
@@ -118,9 +116,24 @@ mod tests {
     #[test]
     fn an_entry_that_could_not_be_encoded_leaves_nothing() {
         let mut buffer = EntryBuffer::with_capacity(2, 8);
-        buffer.push(0, |out| { out.extend_from_slice(b"one"); Ok::<_, ()>(()) }).expect("encoded");
-        buffer.push(1, |out| { out.extend_from_slice(b"hal"); Err("f") }).expect_err("not encoded");
-        buffer.push(2, |out| { out.extend_from_slice(b"two"); Ok::<_, ()>(()) }).expect("encoded");
+        buffer
+            .push(0, |out| {
+                out.extend_from_slice(b"one");
+                Ok::<_, ()>(())
+            })
+            .expect("encoded");
+        buffer
+            .push(1, |out| {
+                out.extend_from_slice(b"hal");
+                Err("f")
+            })
+            .expect_err("not encoded");
+        buffer
+            .push(2, |out| {
+                out.extend_from_slice(b"two");
+                Ok::<_, ()>(())
+            })
+            .expect("encoded");
         let entries: Vec<_> = buffer.iter().map(|entry| (entry.event, entry.bytes)).collect();
         assert_eq!(entries, [(0, b"one".as_slice()), (2, b"two")]);
     }

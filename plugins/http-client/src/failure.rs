@@ -22,11 +22,8 @@ pub(crate) fn describe(error: &reqwest::Error) -> String {
         return describe_io(io);
     }
     if let Some(hyper) = causes.iter().find_map(|cause| cause.downcast_ref::<hyper::Error>()) {
-        if hyper.is_parse_too_large() {
-            return "the head of the answer is too large".to_owned();
-        }
         if hyper.is_parse() {
-            return "the answer is not HTTP".to_owned();
+            return format!("the answer is not HTTP as it should be: {}", one_line(&hyper.to_string()));
         }
         if hyper.is_incomplete_message() || hyper.is_closed() || hyper.is_canceled() {
             return CLOSED.to_owned();
@@ -54,7 +51,8 @@ fn describe_tls(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidCertificate(why) => match why {
             CertificateError::UnknownIssuer => {
-                "the server's certificate is of an unknown issuer; tls.ca_file can name a file with its root".to_owned()
+                "the server's certificate is of an unknown issuer; tls.ca_file can name a file with its root"
+                    .to_owned()
             }
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                 "the server's certificate has expired".to_owned()
@@ -111,7 +109,7 @@ pub(crate) fn one_line(text: &str) -> String {
         }
         line.push_str(word);
         if line.len() > LONGEST {
-            let end = line.floor_char_boundary(LONGEST);
+            let end = (0..=LONGEST).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
             line.truncate(end);
             line.push('…');
             break;
