@@ -13,8 +13,8 @@ use crate::{
     plugin::Plugin,
 };
 
-/// How a backend is opened.
-#[derive(Clone, Debug)]
+/// How a backend is opened. Its `Debug` leaves out the configuration, which may hold secrets.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct BackendOptions {
     /// What the backend is called in reports, logs and thread names.
@@ -81,6 +81,19 @@ impl BackendOptions {
         self.tool_name = name.into();
         self.tool_version = version.into();
         self
+    }
+}
+
+impl fmt::Debug for BackendOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BackendOptions")
+            .field("name", &self.name)
+            .field("timeout", &self.timeout)
+            .field("concurrency", &self.concurrency)
+            .field("quarantine", &self.quarantine)
+            .field("tool_name", &self.tool_name)
+            .field("tool_version", &self.tool_version)
+            .finish_non_exhaustive()
     }
 }
 
