@@ -38,12 +38,14 @@ pub struct Request {
 }
 
 impl Request {
-    /// A POST of JSON.
+    /// A POST of JSON. Values in the endpoint's query are treated as credentials.
     #[must_use]
     pub fn post(endpoint: Endpoint) -> Self {
         let mut headers = HeaderMap::new();
+        let secrets =
+            endpoint.url().query_pairs().map(|(_, value)| Secret::new(value.into_owned())).collect();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Self { method: Method::POST, endpoint, headers, gzip: false, secrets: Vec::new() }
+        Self { method: Method::POST, endpoint, headers, gzip: false, secrets }
     }
 
     /// The same as a PUT.
