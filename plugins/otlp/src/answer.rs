@@ -63,11 +63,7 @@ pub(crate) fn judge(protocol: Protocol, records: usize, body: &[u8]) -> (Outcome
     // Servers that know one of the two encodings answer in it, whatever they were asked in. As protobuf, a brace begins a
     // field that no answer has.
     let json = protocol == Protocol::Json || body.first() == Some(&b'{');
-    let response = if json {
-        serde_json::from_slice(body).ok()
-    } else {
-        Response::decode(body).ok()
-    };
+    let response = if json { serde_json::from_slice(body).ok() } else { Response::decode(body).ok() };
     // The status has said yes, and a body that can't be read says nothing against it.
     let Some(PartialSuccess { rejected_log_records, error_message }) =
         response.and_then(|response: Response| response.partial_success)
@@ -84,7 +80,9 @@ pub(crate) fn judge(protocol: Protocol, records: usize, body: &[u8]) -> (Outcome
         format!("the server rejects it: {message}")
     } else {
         let taken = records - rejected;
-        format!("the server rejects {rejected} of {records} events and took {taken}, and does not say which: {message}")
+        format!(
+            "the server rejects {rejected} of {records} events and took {taken}, and does not say which: {message}"
+        )
     };
     let warning = (rejected < records).then(|| said.clone());
     (Outcome::rejected(said), warning)

@@ -111,7 +111,11 @@ impl Platform for Logs<'_> {
     fn accepted(&self, part: &[Entry<'_>], answer: &Answer<'_>) -> Outcomes {
         let (outcome, warning) = answer::judge(self.backend.protocol, part.len(), answer.body);
         if let Some(warning) = warning {
-            tracing::warn!("{}: {}", self.backend.request.endpoint().host(), self.backend.request.clean(&warning));
+            tracing::warn!(
+                "{}: {}",
+                self.backend.request.endpoint().host(),
+                self.backend.request.clean(&warning)
+            );
         }
         outcome.into()
     }
