@@ -11,6 +11,7 @@ mod faults;
 mod fixtures;
 mod input;
 mod logs;
+mod otlp;
 mod plugins;
 mod refusals;
 mod send;
