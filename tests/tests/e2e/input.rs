@@ -146,6 +146,31 @@ fn a_fifo_is_read_to_its_end() {
 }
 
 #[test]
+fn a_file_that_is_sent_into_itself_is_sent_once() {
+    let site = site();
+    site.write("out.jsonl", events(0..2000));
+    let ended = site.run(&["send", "--json", "out.jsonl"]).with_code(0);
+    assert_eq!(ended.counts("main"), [2000, 0, 0, 0, 0]);
+    assert_eq!(site.read("out.jsonl"), events(0..2000).repeat(2));
+}
+
+#[test]
+fn nesting_without_end_is_no_crash() {
+    let pretty = crate::site::backend("pretty", &jackfield_tests::plugin("stdout"), "");
+    let site = Site::new(&[to_file("main", "out.jsonl"), pretty]);
+    let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+    let event_with = |deep: &str| event(0).replacen('{', &format!("{{\"deep\":{deep},"), 1);
+    let input = format!("{}\n{deep}\n{}\n{}\n", event_with(&deep), event_with("[[[["), event(1));
+    let ended = site.send(input, &[]).with_code(5);
+    assert_eq!(ended.counts("main"), [2, 0, 0, 0, 0]);
+    assert_eq!(ended.counts("pretty"), [2, 0, 0, 0, 0]);
+    assert!(
+        site.read("out.jsonl") == format!("{}\n{}\n", event_with(&deep), event(1)),
+        "other events arrived"
+    );
+}
+
+#[test]
 fn what_can_not_be_read_is_named_before_any_plugin_is_opened() {
     let site = site();
     fs::create_dir(site.path("folder")).expect("made");

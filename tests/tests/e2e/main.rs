@@ -17,3 +17,4 @@ mod refusals;
 mod send;
 mod site;
 mod skew;
+mod terminal;

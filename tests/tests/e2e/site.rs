@@ -150,10 +150,17 @@ impl Running {
         self.child.stdin.take().expect("piped")
     }
 
-    /// Sends a signal by its name, such as `INT`.
+    /// Sends a signal by its name, such as `INT`. The process is there: nobody has waited for its end.
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.id().to_string()]).status();
         assert!(status.expect("kill runs").success());
+    }
+
+    /// Whether it still runs a moment from now.
+    pub(crate) fn goes_on(&mut self) -> bool {
+        assert!(self.started.elapsed() < TOO_LONG, "does not end");
+        thread::sleep(Duration::from_millis(20));
+        self.child.try_wait().expect("waits").is_none()
     }
 
     /// Waits until `condition` holds.
