@@ -7,6 +7,7 @@
 mod calls;
 mod cost;
 mod loading;
+mod otlp;
 mod rows;
 mod throughput;
 
@@ -24,6 +25,9 @@ fn main() {
     }
     if wanted("throughput") {
         throughput::measure(&mut rows);
+    }
+    if wanted("otlp") {
+        otlp::measure(&mut rows);
     }
     if wanted("cost") {
         cost::measure(&mut rows);

@@ -138,11 +138,8 @@ fn read(log: &str) -> Vec<LogRecord> {
         if line.starts_with("ResourceLog #") {
             resource = BTreeMap::new();
         } else if line.starts_with("LogRecord #") {
-            record = Some(LogRecord {
-                resource: resource.clone(),
-                scope: scope.clone(),
-                ..LogRecord::default()
-            });
+            record =
+                Some(LogRecord { resource: resource.clone(), scope: scope.clone(), ..LogRecord::default() });
         } else if let Some(text) = line.strip_prefix("InstrumentationScope ") {
             scope = text.to_owned();
         } else if let Some((key, value)) =
