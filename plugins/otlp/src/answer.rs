@@ -19,7 +19,7 @@ use std::borrow::Cow;
 use jackfield_plugin_api::Outcome;
 use prost::Message as _;
 
-use crate::encode::Protocol;
+use crate::encode::Encoding;
 
 #[derive(Clone, PartialEq, prost::Message, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -59,10 +59,10 @@ fn or_default<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Strin
 }
 
 /// What became of `records`, by the body of the answer, and what to warn of.
-pub(crate) fn judge(protocol: Protocol, records: usize, body: &[u8]) -> (Outcome, Option<String>) {
+pub(crate) fn judge(encoding: Encoding, records: usize, body: &[u8]) -> (Outcome, Option<String>) {
     // Servers that know one of the two encodings answer in it, whatever they were asked in. As protobuf, a brace begins a
     // field that no answer has.
-    let json = protocol == Protocol::Json || body.first() == Some(&b'{');
+    let json = encoding == Encoding::Json || body.first() == Some(&b'{');
     let response = if json { serde_json::from_slice(body).ok() } else { Response::decode(body).ok() };
     // The status has said yes, and a body that can't be read says nothing against it.
     let Some(PartialSuccess { rejected_log_records, error_message }) =
@@ -143,17 +143,17 @@ mod tests {
             (Some((-1, "")), r#"{"partialSuccess":{"rejectedLogRecords":"-1"}}"#, Outcome::Delivered, None),
         ] {
             let expected = (outcome, warning.map(str::to_owned));
-            assert_eq!(judge(Protocol::Protobuf, 3, &protobuf(partial)), expected, "{json}");
-            assert_eq!(judge(Protocol::Json, 3, json.as_bytes()), expected, "{json}");
-            assert_eq!(judge(Protocol::Protobuf, 3, json.as_bytes()), expected, "JSON all the same: {json}");
+            assert_eq!(judge(Encoding::Protobuf, 3, &protobuf(partial)), expected, "{json}");
+            assert_eq!(judge(Encoding::Json, 3, json.as_bytes()), expected, "{json}");
+            assert_eq!(judge(Encoding::Protobuf, 3, json.as_bytes()), expected, "JSON all the same: {json}");
         }
     }
 
     #[test]
     fn a_body_that_can_not_be_read_takes_nothing_back() {
         for body in [&b"<html>"[..], b"\xff\xff\xff", b"{\"partialSuccess\":", b"ok", b""] {
-            for protocol in [Protocol::Protobuf, Protocol::Json] {
-                assert_eq!(judge(protocol, 3, body), (Outcome::Delivered, None), "{body:?}");
+            for encoding in [Encoding::Protobuf, Encoding::Json] {
+                assert_eq!(judge(encoding, 3, body), (Outcome::Delivered, None), "{body:?}");
             }
         }
     }

@@ -8,7 +8,7 @@ use std::{
 use jackfield_http_client::{Endpoint, Request, Secret, TlsConfig};
 use jackfield_plugin_api::Error;
 
-use crate::encode::{FROM_EVENTS, Protocol};
+use crate::encode::{Encoding, FROM_EVENTS};
 
 /// Path of the logs below a collector's base URL.
 const PATH: &str = "/v1/logs";
@@ -22,7 +22,7 @@ pub(crate) struct Config {
     endpoint: String,
     /// How records are encoded. The port has no say in it.
     #[serde(default)]
-    pub(crate) protocol: Protocol,
+    protocol: Protocol,
     /// Headers of every request, beside those that the client sets itself. No message repeats their values.
     #[serde(default)]
     headers: BTreeMap<String, Secret>,
@@ -39,6 +39,19 @@ pub(crate) struct Config {
     /// What one request may carry.
     #[serde(default)]
     pub(crate) limits: LimitsConfig,
+}
+
+/// What OpenTelemetry calls the protocol: the media type of a body, and the encoding in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema), schemars(inline))]
+enum Protocol {
+    /// Protobuf: smaller, and less work for both sides.
+    #[default]
+    #[serde(rename = "http/protobuf")]
+    Protobuf,
+    /// JSON, as OTLP writes it.
+    #[serde(rename = "http/json")]
+    Json,
 }
 
 /// Limits of the collector.
@@ -68,6 +81,14 @@ impl Config {
         let base = Endpoint::parse(&self.endpoint).map_err(|why| Error::config("endpoint", why))?;
         let there = base.path().trim_end_matches('/').ends_with(PATH);
         Ok(if there { base } else { base.join_path(PATH) })
+    }
+
+    /// How records are written.
+    pub(crate) const fn encoding(&self) -> Encoding {
+        match self.protocol {
+            Protocol::Protobuf => Encoding::Protobuf,
+            Protocol::Json => Encoding::Json,
+        }
     }
 
     /// The request that carries logs. Credentials that it would show to the network are warned of.
@@ -113,7 +134,7 @@ mod tests {
     #[test]
     fn an_endpoint_is_all_that_is_required() {
         let config = parse(r#"{"endpoint":"http://h"}"#).expect("valid");
-        assert_eq!(config.protocol, Protocol::Protobuf);
+        assert_eq!(config.encoding(), Encoding::Protobuf);
         assert_eq!((config.limits.max_body_bytes.get(), config.limits.max_events.get()), (4 << 20, 1000));
         assert!(parse("{}").expect_err("no endpoint").contains("missing field `endpoint`"));
     }
@@ -136,10 +157,10 @@ mod tests {
     #[test]
     fn the_protocol_is_chosen_by_its_option_alone() {
         for (protocol, expected) in
-            [("http/protobuf", Some(Protocol::Protobuf)), ("http/json", Some(Protocol::Json)), ("grpc", None)]
+            [("http/protobuf", Some(Encoding::Protobuf)), ("http/json", Some(Encoding::Json)), ("grpc", None)]
         {
             let config = parse(&format!(r#"{{"endpoint":"http://h:4317","protocol":"{protocol}"}}"#));
-            assert_eq!(config.as_ref().ok().map(|config| config.protocol), expected, "{config:?}");
+            assert_eq!(config.as_ref().ok().map(Config::encoding), expected, "{config:?}");
             if let Err(refusal) = config {
                 assert!(refusal.contains("expected `http/protobuf` or `http/json`"), "{refusal}");
             }

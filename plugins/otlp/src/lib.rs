@@ -46,6 +46,8 @@
 mod answer;
 mod config;
 mod encode;
+#[cfg(test)]
+mod tests;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -60,7 +62,7 @@ use jackfield_plugin_api::{
 
 use crate::{
     config::Config,
-    encode::{Encoded, Encoder, Protocol},
+    encode::{Encoded, Encoder, Encoding},
 };
 
 const STATUSES: StatusTable = StatusTable::new(
@@ -76,7 +78,7 @@ const STATUSES: StatusTable = StatusTable::new(
 struct Otlp {
     client: Client,
     request: Request,
-    protocol: Protocol,
+    encoding: Encoding,
     encoder: Encoder,
     limits: Limits,
 }
@@ -109,7 +111,7 @@ impl Platform for Logs<'_> {
     }
 
     fn accepted(&self, part: &[Entry<'_>], answer: &Answer<'_>) -> Outcomes {
-        let (outcome, warning) = answer::judge(self.backend.protocol, part.len(), answer.body);
+        let (outcome, warning) = answer::judge(self.backend.encoding, part.len(), answer.body);
         if let Some(warning) = warning {
             tracing::warn!(
                 "{}: {}",
@@ -133,7 +135,8 @@ impl Backend for Otlp {
 
     fn open(mut config: Config, _host: Host, _call: &Call<'_>) -> Result<Self, Error> {
         let request = config.request()?;
-        let encoder = Encoder::new(config.protocol, env!("CARGO_PKG_VERSION"), config.resource()?);
+        let encoding = config.encoding();
+        let encoder = Encoder::new(encoding, env!("CARGO_PKG_VERSION"), config.resource()?);
         let mut options = ClientOptions::new(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
         options.tls = config.tls;
         let limits = Limits {
@@ -141,7 +144,7 @@ impl Backend for Otlp {
             entries: usize::try_from(config.limits.max_events.get()).unwrap_or(usize::MAX),
             entry_bytes: usize::MAX,
         };
-        Ok(Self { client: Client::open(&options)?, request, protocol: config.protocol, encoder, limits })
+        Ok(Self { client: Client::open(&options)?, request, encoding, encoder, limits })
     }
 
     fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {

@@ -17,9 +17,7 @@ use opentelemetry::{
 };
 use opentelemetry_proto::{
     tonic::collector::logs::v1::ExportLogsServiceRequest,
-    transform::{
-        common::tonic::ResourceAttributesWithSchema, logs::tonic::group_logs_by_resource_and_scope,
-    },
+    transform::{common::tonic::ResourceAttributesWithSchema, logs::tonic::group_logs_by_resource_and_scope},
 };
 use opentelemetry_sdk::{
     Resource,
@@ -30,11 +28,11 @@ use prost::Message as _;
 use crate::rows::{Rows, median, show, time};
 
 /// The plugin's encoder, as it is in the plugin: a `cdylib` can't be linked, and the library's door shows no bodies.
-#[allow(dead_code, unreachable_pub, reason = "a part of another crate")]
+#[allow(dead_code, unused_imports, reason = "a part of another crate")]
 #[path = "../../../plugins/otlp/src/encode/mod.rs"]
 mod encode;
 
-use encode::{Encoder, Protocol};
+use encode::{Encoder, Encoding};
 
 /// Events in a batch.
 const EVENTS: usize = 100;
@@ -139,8 +137,8 @@ pub(crate) fn measure(rows: &mut Rows) {
 
 fn encoding(rows: &mut Rows) {
     let batch = batch();
-    let encoder = |protocol| Encoder::new(protocol, "0.1.0", []);
-    let (protobuf, json) = (encoder(Protocol::Protobuf), encoder(Protocol::Json));
+    let encoder = |encoding| Encoder::new(encoding, "0.1.0", []);
+    let (protobuf, json) = (encoder(Encoding::Protobuf), encoder(Encoding::Json));
     let ours = |encoder: &Encoder| {
         let encoded = encoder.encode(&batch.view(), OBSERVED);
         let records: usize = encoded.records().map(<[u8]>::len).sum();

@@ -1,4 +1,4 @@
-//! Events into OTLP, straight from the host's memory: [`Protocol`] says how a record is written, [`record`] what is in it.
+//! Events into OTLP, straight from the host's memory: [`Encoding`] says how a record is written, [`record`] what is in it.
 //!
 //! A record is encoded once, into one buffer, and copied into the body of whichever request takes it: the limits of a body
 //! are known only when the sizes are.
@@ -7,8 +7,6 @@ mod json;
 mod protobuf;
 mod record;
 mod resource;
-#[cfg(test)]
-mod tests;
 
 use std::{collections::HashMap, ops::Range};
 
@@ -17,16 +15,10 @@ use jackfield_plugin_api::Batch;
 pub(crate) use self::resource::FROM_EVENTS;
 use self::resource::Tool;
 
-/// The media type of a body, and the encoding in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema), schemars(inline))]
-pub(crate) enum Protocol {
-    /// Protobuf: smaller, and less work for both sides.
-    #[default]
-    #[serde(rename = "http/protobuf")]
+/// How records are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
     Protobuf,
-    /// JSON, as OTLP writes it.
-    #[serde(rename = "http/json")]
     Json,
 }
 
@@ -36,7 +28,7 @@ pub(crate) const SCOPE: &str = "Jackfield";
 /// How batches are encoded.
 #[derive(Debug)]
 pub(crate) struct Encoder {
-    protocol: Protocol,
+    encoding: Encoding,
     /// Version of the scope.
     version: &'static str,
     /// Attributes of every resource, beside those of its tool.
@@ -45,7 +37,7 @@ pub(crate) struct Encoder {
 
 /// An encoded batch.
 pub(crate) struct Encoded {
-    protocol: Protocol,
+    encoding: Encoding,
     bytes: Vec<u8>,
     records: Vec<Record>,
     /// What goes before the records of each tool: its resource and the scope.
@@ -61,17 +53,17 @@ struct Record {
 
 impl Encoder {
     pub(crate) fn new(
-        protocol: Protocol,
+        encoding: Encoding,
         version: &'static str,
         resource: impl IntoIterator<Item = (String, String)>,
     ) -> Self {
-        Self { protocol, version, resource: resource.into_iter().collect() }
+        Self { encoding, version, resource: resource.into_iter().collect() }
     }
 
     /// Encodes a batch that is observed at this moment, in nanoseconds since 1970.
     pub(crate) fn encode(&self, batch: &Batch<'_>, observed: u64) -> Encoded {
         let mut encoded = Encoded {
-            protocol: self.protocol,
+            encoding: self.encoding,
             bytes: Vec::with_capacity(batch.len() * 512),
             records: Vec::with_capacity(batch.len()),
             groups: Vec::new(),
@@ -86,11 +78,11 @@ impl Encoder {
                 Some((same, group)) if *same == tool => *group,
                 _ => *numbers.entry(tool).or_insert_with(|| {
                     let mut group = Vec::with_capacity(512);
-                    match self.protocol {
-                        Protocol::Protobuf => {
+                    match self.encoding {
+                        Encoding::Protobuf => {
                             protobuf::group(&tool, &self.resource, self.version, &mut group);
                         }
-                        Protocol::Json => json::group(&tool, &self.resource, self.version, &mut group),
+                        Encoding::Json => json::group(&tool, &self.resource, self.version, &mut group),
                     }
                     encoded.groups_bytes += group.len();
                     encoded.largest_group = encoded.largest_group.max(group.len());
@@ -100,9 +92,9 @@ impl Encoder {
             };
             last = Some((tool, group));
             let start = encoded.bytes.len();
-            match self.protocol {
-                Protocol::Protobuf => protobuf::record(&event, observed, &mut encoded.bytes),
-                Protocol::Json => json::record(&event, observed, &mut encoded.bytes),
+            match self.encoding {
+                Encoding::Protobuf => protobuf::record(&event, observed, &mut encoded.bytes),
+                Encoding::Json => json::record(&event, observed, &mut encoded.bytes),
             }
             encoded.records.push(Record { bytes: start..encoded.bytes.len(), group });
         }
@@ -120,9 +112,9 @@ impl Encoded {
     pub(crate) fn overhead(&self, records: usize) -> usize {
         // Rather all of the resources than a look at who is in the body, as long as a body of few is not made to look large.
         let groups = self.groups_bytes.min(self.largest_group.saturating_mul(records));
-        let (around, group, record) = match self.protocol {
-            Protocol::Protobuf => protobuf::OVERHEAD,
-            Protocol::Json => json::OVERHEAD,
+        let (around, group, record) = match self.encoding {
+            Encoding::Protobuf => protobuf::OVERHEAD,
+            Encoding::Json => json::OVERHEAD,
         };
         around + groups + group * records.min(self.groups.len()) + record * records
     }
@@ -136,9 +128,9 @@ impl Encoded {
             let prefix = self.groups[records[0].group].as_slice();
             (prefix, records.iter().map(|record| &self.bytes[record.bytes.clone()]))
         });
-        match self.protocol {
-            Protocol::Protobuf => protobuf::frame(groups, out),
-            Protocol::Json => json::frame(groups, out),
+        match self.encoding {
+            Encoding::Protobuf => protobuf::frame(groups, out),
+            Encoding::Json => json::frame(groups, out),
         }
     }
 }

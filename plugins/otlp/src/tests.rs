@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message as _;
 
-use super::*;
+use crate::encode::{Encoder, Encoding};
 
 const OBSERVED: u64 = 1_767_323_045_000_000_002;
 const STRANGE: &str = "\"q\\ \n\r\t\u{1}\u{7f} é \u{1F980}";
@@ -86,13 +86,13 @@ fn full_record() -> LogRecord {
     }
 }
 
-fn encoder(protocol: Protocol) -> Encoder {
-    Encoder::new(protocol, "9.9", [("deployment.environment.name".to_owned(), "test".to_owned())])
+fn encoder(encoding: Encoding) -> Encoder {
+    Encoder::new(encoding, "9.9", [("deployment.environment.name".to_owned(), "test".to_owned())])
 }
 
 /// The body of all events.
-fn body(protocol: Protocol, batch: &Batch) -> Vec<u8> {
-    let encoded = encoder(protocol).encode(&batch.view(), OBSERVED);
+fn body(encoding: Encoding, batch: &Batch) -> Vec<u8> {
+    let encoded = encoder(encoding).encode(&batch.view(), OBSERVED);
     let mut body = Vec::new();
     encoded.frame(0..batch.len(), &mut body);
     let records: usize = encoded.records().map(<[u8]>::len).sum();
@@ -102,8 +102,8 @@ fn body(protocol: Protocol, batch: &Batch) -> Vec<u8> {
 
 /// The body of all events in either encoding, read.
 fn read(batch: &Batch) -> ExportLogsServiceRequest {
-    let protobuf = ExportLogsServiceRequest::decode(&*body(Protocol::Protobuf, batch)).expect("protobuf");
-    let json: ExportLogsServiceRequest = serde_json::from_slice(&body(Protocol::Json, batch)).expect("JSON");
+    let protobuf = ExportLogsServiceRequest::decode(&*body(Encoding::Protobuf, batch)).expect("protobuf");
+    let json: ExportLogsServiceRequest = serde_json::from_slice(&body(Encoding::Json, batch)).expect("JSON");
     assert_eq!(protobuf, json, "both encodings say the same");
     protobuf
 }
@@ -138,13 +138,13 @@ fn every_field_of_an_event_is_where_it_belongs() {
     };
     let batch = batch(&[full()]);
     assert_eq!(read(&batch), expected);
-    assert_eq!(body(Protocol::Protobuf, &batch), expected.encode_to_vec(), "to the byte");
+    assert_eq!(body(Encoding::Protobuf, &batch), expected.encode_to_vec(), "to the byte");
 }
 
 #[test]
 fn json_is_as_the_specification_has_it() {
     let json: serde_json::Value =
-        serde_json::from_slice(&body(Protocol::Json, &batch(&[full()]))).expect("JSON");
+        serde_json::from_slice(&body(Encoding::Json, &batch(&[full()]))).expect("JSON");
     let record = &json["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0];
     assert_eq!(record["timeUnixNano"], "1767323045000000001", "64 bits are text");
     assert_eq!(record["observedTimeUnixNano"], OBSERVED.to_string());
@@ -222,7 +222,7 @@ fn lengths_of_one_to_four_bytes_are_right() {
             ..EventFields::default()
         };
         let read = read(&batch(&[event]));
-        let again = body(Protocol::Protobuf, &batch(&[event]));
+        let again = body(Encoding::Protobuf, &batch(&[event]));
         assert_eq!(read.encode_to_vec(), again, "{length}");
     }
 }
