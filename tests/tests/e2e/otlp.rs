@@ -77,13 +77,13 @@ impl Owned {
         1_767_323_045_000_000_000 + self.number as i64
     }
     fn duration(&self) -> Option<u64> {
-        (self.number % 2 == 0).then_some(self.number as u64 * 1000)
+        self.number.is_multiple_of(2).then_some(self.number as u64 * 1000)
     }
     fn exit_code(&self) -> Option<i64> {
-        (self.number % 5 > 0).then_some(self.number as i64 % 5 - 2)
+        (!self.number.is_multiple_of(5)).then_some(self.number as i64 % 5 - 2)
     }
     fn error(&self) -> Option<&'static str> {
-        (self.number % 7 == 0).then_some("it \u{2014} failed\nfor a reason")
+        self.number.is_multiple_of(7).then_some("it \u{2014} failed\nfor a reason")
     }
 
     /// What a collector has to show of it.
