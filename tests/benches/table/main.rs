@@ -6,6 +6,7 @@
 
 mod calls;
 mod cost;
+mod http;
 mod loading;
 mod otlp;
 mod rows;
@@ -14,6 +15,9 @@ mod throughput;
 use rows::Rows;
 
 fn main() {
+    if http::is_child() {
+        return;
+    }
     let mut rows = Rows::default();
     let only: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let wanted = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
@@ -25,6 +29,9 @@ fn main() {
     }
     if wanted("throughput") {
         throughput::measure(&mut rows);
+    }
+    if wanted("http") {
+        http::measure(&mut rows);
     }
     if wanted("otlp") {
         otlp::measure(&mut rows);

@@ -1,16 +1,12 @@
-//! Encoding for OTLP, beside what OpenTelemetry's own exporter does with the same attributes; and the plugin's file.
+//! Encoding for OTLP, beside what OpenTelemetry's own exporter does with the same attributes.
 
 use std::{
     convert::Infallible,
-    fs,
     hint::black_box,
-    path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, SystemTime},
 };
 
-use jackfield_loader::{Backend, BackendOptions, Batch, EventFields, Plugin, Trust, find};
-use jackfield_tests::Build;
+use jackfield_loader::{Batch, EventFields};
 use opentelemetry::{
     InstrumentationScope, Key,
     logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity},
@@ -25,7 +21,7 @@ use opentelemetry_sdk::{
 };
 use prost::Message as _;
 
-use crate::rows::{Rows, median, show, time};
+use crate::rows::{Rows, median, time};
 
 /// The plugin's encoder, as it is in the plugin: a `cdylib` can't be linked, and the library's door shows no bodies.
 #[allow(dead_code, unused_imports, reason = "a part of another crate")]
@@ -38,8 +34,6 @@ use encode::{Encoder, Encoding};
 const EVENTS: usize = 100;
 /// Rounds, each of which measures everything once, so that a slow spell of the machine hits all alike.
 const ROUNDS: usize = 400;
-/// Libraries that are loaded stay loaded.
-const COPIES: usize = 15;
 const OBSERVED: u64 = 1_767_323_046_000_000_000;
 
 struct Owned {
@@ -131,11 +125,6 @@ fn records(provider: &SdkLoggerProvider, scope: &InstrumentationScope) -> Vec<Sd
 }
 
 pub(crate) fn measure(rows: &mut Rows) {
-    encoding(rows);
-    library(rows);
-}
-
-fn encoding(rows: &mut Rows) {
     let batch = batch();
     let encoder = |encoding| Encoder::new(encoding, "0.1.0", []);
     let (protobuf, json) = (encoder(Encoding::Protobuf), encoder(Encoding::Json));
@@ -200,50 +189,4 @@ fn encoding(rows: &mut Rows) {
         ("opentelemetry-otlp's types, from a record", theirs_json),
         Some(1.0),
     );
-}
-
-/// The size of the library, and the way from its name to a backend that takes events.
-fn library(rows: &mut Rows) {
-    let built = Build::package("jackfield-otlp").release().library();
-    let size = fs::metadata(&built).expect("there").len();
-    let met = |met: bool| if met { "met" } else { "missed" };
-    rows.figure(
-        "otlp: library, stripped",
-        format!("{:.2} MB", size as f64 / 1e6),
-        format!("at most 4 MB: {}", met(size <= 4_000_000)),
-    );
-
-    let folder = tempfile::tempdir().expect("a folder");
-    let folder = folder.path();
-    let open = |name: &str| {
-        let path = find(name, &[folder.to_owned()], folder).expect("found");
-        let plugin = Plugin::load(&path, Trust::Owner).unwrap_or_else(|error| panic!("{error}"));
-        let options = BackendOptions::new(name).config(r#"{"endpoint":"http://127.0.0.1:1"}"#);
-        Backend::open(&plugin, &options).unwrap_or_else(|error| panic!("{error}"))
-    };
-    let times = (0..COPIES).map(|_| {
-        let name = copy(folder, &built);
-        let (took, backend) = time(|| open(&name));
-        // Freeing the backend is no part of getting it.
-        drop(backend);
-        took
-    });
-    let took = median(times.collect());
-    rows.figure(
-        "otlp: find to open",
-        show(took),
-        format!("at most 15 ms: {}", met(took <= Duration::from_millis(15))),
-    );
-}
-
-/// A copy that differs from all others in length, so that it is loaded for itself. Gives its name.
-fn copy(folder: &Path, built: &Path) -> String {
-    static LONGER: AtomicUsize = AtomicUsize::new(1);
-    let longer = LONGER.fetch_add(1, Ordering::Relaxed);
-    let mut bytes = fs::read(built).expect("readable");
-    bytes.resize(bytes.len() + longer, 0xA5);
-    let name = format!("otlp{longer}");
-    let file = format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    fs::write(folder.join(file), bytes).expect("writable");
-    name
 }

@@ -9,6 +9,8 @@ mod crash;
 mod deletion;
 mod faults;
 mod fixtures;
+mod http;
+mod http_faults;
 mod input;
 mod logs;
 mod otlp;

@@ -334,7 +334,8 @@ fn attribute(received: &Received, name: &str) -> Vec<String> {
         .collect()
 }
 
-fn ids(received: &Received) -> Vec<String> {
+/// The ids of the events in a request.
+pub(crate) fn ids(received: &Received) -> Vec<String> {
     attribute(received, "event.id")
 }
 
