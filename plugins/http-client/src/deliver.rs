@@ -109,7 +109,7 @@ impl Client {
 
     /// The outcome by a verdict that is not [`Verdict::Accepted`], with the status and the beginning of the body as the
     /// reason.
-    fn refusal(
+    pub(crate) fn refusal(
         &self,
         request: &Request,
         verdict: Verdict,
@@ -127,7 +127,7 @@ impl Client {
     }
 }
 
-fn failed(reason: String, for_good: bool) -> Outcome {
+pub(crate) fn failed(reason: String, for_good: bool) -> Outcome {
     if for_good { Outcome::rejected(reason) } else { Outcome::retry(reason) }
 }
 

@@ -63,6 +63,7 @@ mod entries;
 mod failure;
 mod request;
 mod secret;
+mod single;
 mod status;
 mod tls;
 

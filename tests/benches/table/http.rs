@@ -14,7 +14,8 @@ use crate::{
 };
 
 /// The plugins that are weighed, and configurations by which they open without a network.
-const PLUGINS: &[(&str, fn() -> String)] = &[("http", || config("http", REFUSED))];
+const PLUGINS: &[(&str, fn() -> String)] =
+    &[("http", || config("http", REFUSED)), ("otlp", || config("otlp", REFUSED))];
 
 /// Bytes of a release build of a plugin, at most.
 const MOST_BYTES: u64 = 4_000_000;
@@ -31,6 +32,7 @@ const BATCHES: usize = 25;
 fn config(plugin: &str, url: &str) -> String {
     match plugin {
         "http" => format!(r#"{{"url":"{url}"}}"#),
+        "otlp" => format!(r#"{{"endpoint":"{url}"}}"#),
         other => panic!("{other} has no configuration here"),
     }
 }

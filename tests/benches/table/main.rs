@@ -8,6 +8,7 @@ mod calls;
 mod cost;
 mod http;
 mod loading;
+mod otlp;
 mod rows;
 mod throughput;
 
@@ -31,6 +32,9 @@ fn main() {
     }
     if wanted("http") {
         http::measure(&mut rows);
+    }
+    if wanted("otlp") {
+        otlp::measure(&mut rows);
     }
     if wanted("cost") {
         cost::measure(&mut rows);

@@ -13,6 +13,7 @@ mod http;
 mod http_faults;
 mod input;
 mod logs;
+mod otlp;
 mod plugins;
 mod refusals;
 mod send;
