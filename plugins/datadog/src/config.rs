@@ -3,10 +3,7 @@
 use jackfield_http_client::{Endpoint, Request, Secret, TlsConfig};
 use jackfield_plugin_api::Error;
 
-use crate::{
-    log::LogOptions,
-    tags::Tags,
-};
+use crate::{log::LogOptions, tags::Tags};
 
 /// Datadog's sites.
 const SITES: [&str; 9] = [
@@ -80,16 +77,17 @@ impl Config {
         if self.api_key.is_empty() {
             return Err(Error::config("api_key", "is empty; expected an API key of Datadog"));
         }
-        Request::post(self.endpoint()?)
-            .gzip(self.gzip)
-            .secret_header("api_key", "dd-api-key", "", &self.api_key)
+        Request::post(self.endpoint()?).gzip(self.gzip).secret_header(
+            "api_key",
+            "dd-api-key",
+            "",
+            &self.api_key,
+        )
     }
 
     fn endpoint(&self) -> Result<Endpoint, Error> {
         match (&self.site, &self.url) {
-            (Some(_), Some(_)) => {
-                Err(Error::config("url", "is there beside site; expected one of the two"))
-            }
+            (Some(_), Some(_)) => Err(Error::config("url", "is there beside site; expected one of the two")),
             (None, Some(url)) => {
                 let endpoint = Endpoint::parse(url).map_err(|why| Error::config("url", why))?;
                 Ok(if endpoint.path() == "/" { endpoint.join_path(INTAKE) } else { endpoint })
@@ -154,7 +152,10 @@ mod tests {
         assert!(config.gzip);
         assert_eq!(config.old_events, OldEvents::Reject);
         let options = config.log_options().expect("valid");
-        assert_eq!((options.source.as_str(), options.service, options.tags.as_str()), ("jackfield", None, ""));
+        assert_eq!(
+            (options.source.as_str(), options.service, options.tags.as_str()),
+            ("jackfield", None, "")
+        );
         assert_eq!(
             endpoint(r#"{"api_key":"k"}"#).expect("valid"),
             "https://http-intake.logs.datadoghq.com/api/v2/logs"
