@@ -19,8 +19,9 @@
 //! `trust = "signed"`, which this version refuses; nothing is verified with them.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
-    env, fs,
+    env, fmt, fs,
     ops::Range,
     path::{Path, PathBuf},
     time::Duration,
@@ -56,8 +57,8 @@ pub struct PluginsConfig {
     pub trust: Trust,
 }
 
-/// One backend.
-#[derive(Debug, Clone)]
+/// One backend. Its `Debug` leaves out what may be a secret.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct BackendConfig {
     /// The plugin's name on the search path, or a path.
@@ -70,9 +71,24 @@ pub struct BackendConfig {
     pub config: String,
     /// Where the backend's table begins; `None` for the embedded configuration.
     place: Option<Place>,
+    /// Names and values of the environment variables that are filled in.
+    variables: Vec<(String, String)>,
     /// Lines of the keys in `config`; an item of a list has its index for a key. The empty key stands for all.
     lines: BTreeMap<String, Place>,
 }
+
+impl fmt::Debug for BackendConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BackendConfig")
+            .field("plugin", &self.plugin)
+            .field("name", &self.name)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Length of a value, in bytes, from which on it is concealed.
+const SHORTEST_SECRET: usize = 4;
 
 /// Each call's timeout where none is configured.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -105,6 +121,7 @@ impl Config {
             timeout: TIMEOUT,
             config: "{}".to_owned(),
             place: None,
+            variables: Vec::new(),
             lines: BTreeMap::new(),
         };
         Self {
@@ -131,6 +148,22 @@ impl BackendConfig {
             }
             path = path.rsplit_once('.').map_or("", |(parent, _)| parent);
         }
+    }
+
+    /// `text`, which a plugin wrote, with the variables' names where it shows their values: these may be secrets.
+    #[must_use]
+    pub fn conceal(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (name, value) in &self.variables {
+            let escaped = value.escape_debug().to_string();
+            for shown in [value, &escaped] {
+                // What is shorter is hardly a secret, and would be found in words that have nothing to do with it.
+                if shown.len() >= SHORTEST_SECRET {
+                    text = text.replace(shown.as_str(), &format!("${{{name}}}"));
+                }
+            }
+        }
+        text
     }
 }
 
@@ -226,6 +259,14 @@ fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>) -> Result<Unnamed
     };
     let at = item.value.span();
     let place = document.place(&at);
+    let variables = RefCell::new(Vec::new());
+    let environment = |name: &str| {
+        let value = (document.environment)(name);
+        let text = value.clone().and_then(|value| value.into_string().ok());
+        variables.borrow_mut().extend(text.map(|text| (name.to_owned(), text)));
+        value
+    };
+    let document = Document { environment: &environment, ..document };
     let (mut plugin, mut name, mut name_at) = (None, None, at.clone());
     let mut timeout = TIMEOUT;
     let mut config = "{}".to_owned();
@@ -257,7 +298,11 @@ fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>) -> Result<Unnamed
     let Some(plugin) = plugin else {
         return Err(document.error(at, "`backend.plugin`: expected a plugin's name or path, found nothing"));
     };
-    let backend = BackendConfig { plugin, name: String::new(), timeout, config, place: Some(place), lines };
+    let mut variables = variables.take();
+    // One that is a part of another must not break it up.
+    variables.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
+    let backend =
+        BackendConfig { plugin, name: String::new(), timeout, config, place: Some(place), variables, lines };
     Ok(Unnamed { backend, name, name_at })
 }
 

@@ -75,10 +75,12 @@ fn prepare(common: &Common, args: &SendArgs) -> Result<Prepared, (Exit, String)>
     let stop = Stop::new();
     let interrupt = Interrupt::install(stop.clone());
     let targets: Vec<_> = chosen.into_iter().map(|backend| Target::open(&config, backend)).collect();
-    for refusal in targets.iter().filter_map(|target| target.backend.as_ref().err()) {
-        console::error(refusal);
+    let refusals: Vec<_> = targets.iter().filter_map(|target| target.backend.as_ref().err()).collect();
+    if let ([refusal], 1) = (&*refusals, targets.len()) {
+        return Err((Exit::Plugin, format!("{refusal}; nothing was read")));
     }
-    if targets.iter().all(|target| target.backend.is_err()) {
+    refusals.iter().for_each(console::error);
+    if refusals.len() == targets.len() {
         return Err((Exit::Plugin, "no backend can be used; nothing was read".to_owned()));
     }
     Ok(Prepared {

@@ -54,7 +54,10 @@ impl Target {
 fn explain(backend: &BackendConfig, schema: Option<&str>, error: &Error) -> String {
     let name = &backend.name;
     let Error::Open(open) = error else { return format!("backend `{name}`: {error}") };
-    let OpenFailure::Config { key, message } = &open.failure else { return error.to_string() };
+    let OpenFailure::Config { key, message } = &open.failure else {
+        return backend.conceal(&error.to_string());
+    };
+    let message = backend.conceal(message);
     let at = backend.place_of(key).map(|place| format!("configuration {place}: ")).unwrap_or_default();
     // A key that the schema has is refused for its value, about which there is nothing to suggest.
     let hint = schema.filter(|_| !key.is_empty()).and_then(|schema| suggest_key(schema, key));
@@ -157,7 +160,8 @@ fn deliver(target: Target, run: &Run, batches: &Receiver<Batch>) -> Tally {
                 files.keep(&batch, &fates, &mut tally, &run.stop);
             }
             tally.retried = delivery.retried();
-            tally.close_error = delivery.sender().close(config.timeout).err().map(|e| e.to_string());
+            let closed = delivery.sender().close(config.timeout);
+            tally.close_error = closed.err().map(|error| config.conceal(&error.to_string()));
         }
         Err(_) => {
             let reason: Arc<str> = Arc::from("the backend could not be opened");
@@ -168,6 +172,10 @@ fn deliver(target: Target, run: &Run, batches: &Receiver<Batch>) -> Tally {
         }
     }
     files.finish(&mut tally);
+    let reasons = std::mem::take(&mut tally.reasons);
+    for ((outcome, reason), events) in reasons {
+        *tally.reasons.entry((outcome, config.conceal(&reason).into())).or_default() += events;
+    }
     tally
 }
 

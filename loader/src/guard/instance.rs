@@ -7,6 +7,7 @@
 use std::{
     collections::VecDeque,
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, AtomicUsize, Ordering},
@@ -26,10 +27,22 @@ use super::{
 };
 use crate::{batch::Batch, check::PluginTables, host::HostHandle};
 
+/// Where an instance comes from.
+#[derive(Clone)]
+pub(crate) enum Source {
+    /// The table's `open`, with this configuration.
+    Config(Arc<str>),
+    /// A function of the host's own program, which makes an instance for the table.
+    Value(Arc<dyn Fn() -> Made + Send + Sync>),
+}
+
+/// An instance that a [`Source::Value`] made.
+pub(crate) struct Made(pub(crate) *mut abi::Instance);
+
 /// What a worker does.
 #[derive(Clone)]
 pub(super) enum Work {
-    Open { config: Arc<str>, host: &'static HostHandle },
+    Open { source: Source, host: &'static HostHandle },
     Send(Batch),
     Delete { machine_id: Arc<str>, event: Batch, answer: Arc<AtomicU32> },
     Close,
@@ -259,22 +272,12 @@ impl Instance {
         }
         let call = job.call.to_abi();
         let (status, opened) = match &job.work {
-            Work::Open { config, host } => {
-                let mut out = std::ptr::null_mut();
-                // SAFETY: a table that was checked; host, config, call and out are as the contract wants them.
-                let status = unsafe {
-                    (self.tables.backend.open)(
-                        host.as_ptr(),
-                        abi::Str::new(config),
-                        &raw const call,
-                        &raw mut out,
-                    )
-                };
-                match status {
-                    abi::STATUS_OK if out.is_null() => (abi::STATUS_FAILED, Some(Raw(out))),
-                    abi::STATUS_OK => (status, Some(Raw(out))),
-                    _ => (status, Some(Raw(std::ptr::null_mut()))),
-                }
+            Work::Open { source, host } => {
+                let (status, out) = self.open(source, host, &call);
+                let opened = if status == abi::STATUS_OK { out } else { std::ptr::null_mut() };
+                let status =
+                    if opened.is_null() && status == abi::STATUS_OK { abi::STATUS_FAILED } else { status };
+                (status, Some(Raw(opened)))
             }
             Work::Send(batch) => {
                 let batch = batch.to_abi();
@@ -291,6 +294,28 @@ impl Instance {
         self.ran(opened);
         if !job.call.finish(status) {
             (job.returned_late)();
+        }
+    }
+
+    fn open(
+        &self,
+        source: &Source,
+        host: &'static HostHandle,
+        call: &abi::Call,
+    ) -> (Status, *mut abi::Instance) {
+        match source {
+            Source::Config(config) => {
+                let mut out = std::ptr::null_mut();
+                // SAFETY: a table that was checked; host, config, call and out are as the contract wants them.
+                let status = unsafe {
+                    (self.tables.backend.open)(host.as_ptr(), abi::Str::new(config), call, &raw mut out)
+                };
+                (status, out)
+            }
+            Source::Value(make) => match catch_unwind(AssertUnwindSafe(|| make())) {
+                Ok(Made(instance)) => (abi::STATUS_OK, instance),
+                Err(_) => (abi::STATUS_PANIC, std::ptr::null_mut()),
+            },
         }
     }
 

@@ -13,7 +13,7 @@ use jackfield_plugin_api::{Deletion, abi};
 
 use super::{
     call::{CallState, Ended, Explanation},
-    instance::{Instance, Job, Phase, Work},
+    instance::{Instance, Job, Phase, Source, Work},
     quarantine::{Admission, Backoff, Quarantine},
     report::{Failure, Report, Reported},
     spin::Spin,
@@ -30,8 +30,8 @@ const FOR_EVER: Duration = Duration::from_secs(1 << 30);
 /// What a lane needs to know.
 pub(crate) struct LaneConfig {
     pub(crate) name: String,
-    /// JSON object.
-    pub(crate) config: Arc<str>,
+    /// Where instances come from, the first one and those after a failure.
+    pub(crate) source: Source,
     /// Deadline of opening, first time and after a failure.
     pub(crate) timeout: Duration,
     pub(crate) workers: usize,
@@ -188,7 +188,7 @@ impl Lane {
     }
 
     fn start_instance(&self) -> std::io::Result<(Arc<Instance>, Arc<Job>)> {
-        let work = Work::Open { config: Arc::clone(&self.config.config), host: self.config.host };
+        let work = Work::Open { source: self.config.source.clone(), host: self.config.host };
         let open = self.job(work, deadline(self.config.timeout));
         let instance =
             Instance::start(self.tables, &self.config.name, self.config.workers, Arc::clone(&open))?;

@@ -19,6 +19,7 @@ mod report;
 mod spin;
 mod stats;
 
+pub(crate) use instance::{Made, Source};
 pub use lane::{CloseFailure, OpenFailure};
 pub(crate) use lane::{Lane, LaneConfig};
 pub use quarantine::Backoff;

@@ -2,10 +2,18 @@
 //! summary.
 
 mod behaviour;
+mod commands;
 mod common;
+mod config;
+mod crash;
 mod deletion;
+mod faults;
 mod fixtures;
+mod input;
 mod logs;
 mod plugins;
 mod refusals;
+mod send;
+mod site;
 mod skew;
+mod terminal;
