@@ -60,6 +60,9 @@ fn describe_tls(error: &rustls::Error) -> String {
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 "the server's certificate is not valid yet".to_owned()
             }
+            CertificateError::BadSignature => {
+                "the server's certificate is not signed by the issuer that it names".to_owned()
+            }
             CertificateError::Revoked => "the server's certificate is revoked".to_owned(),
             other => format!("the server's certificate is refused: {}", one_line(&other.to_string())),
         },

@@ -196,11 +196,14 @@ fn accept(listener: &TcpListener, state: &Arc<State>) {
         let Ok(stream) = stream else { continue };
         let number = state.connections.fetch_add(1, Ordering::AcqRel);
         let Ok(clone) = stream.try_clone() else { continue };
+        let Ok(own) = stream.try_clone() else { continue };
         lock(&state.open).push(clone);
         let state = Arc::clone(state);
         spawn(move || {
             // The client's end is the test's to judge.
             let _ = connection(stream, number, &state);
+            // The clone in the list keeps the connection open otherwise.
+            let _ = own.shutdown(Shutdown::Both);
         });
     }
 }
@@ -217,7 +220,11 @@ fn connection(stream: TcpStream, number: usize, state: &State) -> io::Result<()>
 }
 
 fn serve(mut stream: impl Read + Write, number: usize, state: &State) -> io::Result<()> {
-    let mut buffer = Vec::new();
+    let mut buffer = vec![0];
+    stream.read_exact(&mut buffer)?;
+    if !buffer[0].is_ascii_uppercase() {
+        return stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+    }
     while let Some(received) = read_request(&mut stream, &mut buffer, number)? {
         let mut reply = {
             let mut script = lock(&state.script);

@@ -44,7 +44,10 @@ impl Pki {
     /// When certificates can't be made or files can't be written.
     #[must_use]
     pub fn new() -> Self {
-        let pki = Self { folder: tempfile::tempdir().expect("a folder"), authority: authority() };
+        let pki = Self {
+            folder: tempfile::tempdir().expect("a folder"),
+            authority: authority("Jackfield test authority"),
+        };
         let (certificate, key) = pki.sign("client", ExtendedKeyUsagePurpose::ClientAuth, |_| {});
         pki.write("ca.pem", &pki.authority.pem());
         pki.write("client.pem", &certificate.pem());
@@ -99,7 +102,7 @@ impl Pki {
         };
         let names = if kind == ServerCertificate::OtherName { "other.example" } else { "localhost" };
         if kind == ServerCertificate::OtherAuthority {
-            return sign(&authority(), names, ExtendedKeyUsagePurpose::ServerAuth, change);
+            return sign(&authority("Somebody else"), names, ExtendedKeyUsagePurpose::ServerAuth, change);
         }
         self.sign(names, ExtendedKeyUsagePurpose::ServerAuth, change)
     }
@@ -142,11 +145,11 @@ impl Default for Pki {
     }
 }
 
-fn authority() -> CertifiedIssuer<'static, KeyPair> {
+fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(Vec::<String>::new()).expect("no names");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    params.distinguished_name.push(rcgen::DnType::CommonName, "Jackfield test authority");
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
     CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("a certificate")
 }
 

@@ -10,6 +10,8 @@ mod datadog;
 mod deletion;
 mod faults;
 mod fixtures;
+mod http;
+mod http_faults;
 mod input;
 mod logs;
 mod plugins;
