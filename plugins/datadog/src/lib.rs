@@ -57,7 +57,7 @@ mod tags;
 use std::time::SystemTime;
 
 use jackfield_http_client::{
-    Client, ClientOptions, EntryBuffer, Limits, Platform, Request, StatusTable, Verdict,
+    Client, ClientOptions, Entry, EntryBuffer, Limits, Platform, Request, StatusTable, Verdict,
 };
 use jackfield_plugin_api::{
     Backend, Batch, Call, Error, Event, Host, Outcome, Outcomes,
@@ -152,7 +152,8 @@ impl DeletesData for Datadog {
         if let Err(reason) = self.encode(event, SystemTime::now(), &mut log) {
             return Deletion::Failed(reason);
         }
-        match self.client.deliver_one(&self.request, &Intake, &log, call) {
+        let entry = Entry { event: 0, bytes: &log };
+        match self.client.deliver_once(&self.request, &Intake, &[entry], call) {
             Outcome::Delivered => Deletion::Sent(format!(
                 "{} has taken the event {}; it is a request: whoever runs that Datadog account has to delete the logs",
                 self.request.endpoint().host(),

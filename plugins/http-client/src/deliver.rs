@@ -1,6 +1,6 @@
 //! Entries into bodies, bodies into answers, answers into outcomes.
 
-use std::{borrow::Cow, cell::RefCell, ops::Range, time::Duration};
+use std::{borrow::Cow, ops::Range, time::Duration};
 
 use jackfield_plugin_api::{Call, Outcome, Outcomes};
 
@@ -81,34 +81,11 @@ impl Client {
             platform,
             limits: platform.limits(),
             entries: &entries,
+            call,
             deadline: Deadline::new(call),
-            tell: &|events, outcome| call.report(events, outcome),
         };
         delivery.run();
         Outcomes::Reported
-    }
-
-    /// Sends one entry that is no event of a batch, such as a request for deletion, and says what became of it by the same
-    /// rules as [`deliver`](Self::deliver). Nothing is reported through `call`.
-    pub fn deliver_one(
-        &self,
-        request: &Request,
-        platform: &impl Platform,
-        entry: &[u8],
-        call: &Call<'_>,
-    ) -> Outcome {
-        let told = RefCell::new(Outcome::retry("it was not sent"));
-        let delivery = Delivery {
-            client: self,
-            request,
-            platform,
-            limits: platform.limits(),
-            entries: &[Entry { event: 0, bytes: entry }],
-            deadline: Deadline::new(call),
-            tell: &|_, outcome| *told.borrow_mut() = outcome.clone(),
-        };
-        delivery.run();
-        told.into_inner()
     }
 
     /// Sends one request with this body, and says what its answer's status means: for what is no batch of events.
@@ -132,7 +109,7 @@ impl Client {
 
     /// The outcome by a verdict that is not [`Verdict::Accepted`], with the status and the beginning of the body as the
     /// reason.
-    fn refusal(
+    pub(crate) fn refusal(
         &self,
         request: &Request,
         verdict: Verdict,
@@ -150,7 +127,7 @@ impl Client {
     }
 }
 
-fn failed(reason: String, for_good: bool) -> Outcome {
+pub(crate) fn failed(reason: String, for_good: bool) -> Outcome {
     if for_good { Outcome::rejected(reason) } else { Outcome::retry(reason) }
 }
 
@@ -174,9 +151,8 @@ struct Delivery<'a, P> {
     platform: &'a P,
     limits: Limits,
     entries: &'a [Entry<'a>],
+    call: &'a Call<'a>,
     deadline: Deadline<'a>,
-    /// What became of events of the batch is said to it.
-    tell: &'a dyn Fn(Range<usize>, &Outcome),
 }
 
 /// What came of one part.
@@ -327,7 +303,7 @@ impl<P: Platform> Delivery<'_, P> {
     /// Reports on entries, neighbours in the batch together.
     fn report(&self, entries: Range<usize>, outcome: &Outcome) {
         for run in self.entries[entries].chunk_by(|a, b| a.event + 1 == b.event) {
-            (self.tell)(run[0].event..run[0].event + run.len(), outcome);
+            self.call.report(run[0].event..run[0].event + run.len(), outcome);
         }
     }
 }

@@ -64,6 +64,7 @@ mod failure;
 mod members;
 mod request;
 mod secret;
+mod single;
 mod status;
 mod tls;
 

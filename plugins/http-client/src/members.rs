@@ -90,7 +90,8 @@ mod tests {
 
     #[test]
     fn members_beyond_the_fields_are_kept_as_they_are() {
-        let json = r#"{"id":"1","x":1.50,"type":"t","metadata":{"x":"y"},"qu\"ote":[{"a":null}],"error":null}"#;
+        let json =
+            r#"{"id":"1","x":1.50,"type":"t","metadata":{"x":"y"},"qu\"ote":[{"a":null}],"error":null}"#;
         let others = OtherMembers::of(json);
         assert!(!others.is_empty());
         assert_eq!(serde_json::to_string(&others).expect("JSON"), r#"{"x":1.50,"qu\"ote":[{"a":null}]}"#);

@@ -159,7 +159,8 @@ impl DeletesData for PostHog {
         if let Err(reason) = event::encode(event, &mut entry) {
             return Deletion::Failed(reason);
         }
-        match self.client.deliver_one(&self.request, &self.capture, &entry, call) {
+        let entry = Entry { event: 0, bytes: &entry };
+        match self.client.deliver_once(&self.request, &self.capture, &[entry], call) {
             Outcome::Delivered => Deletion::Sent(format!(
                 "{} has taken the event {}; it is a request: whoever runs that PostHog project has to delete the events",
                 self.request.endpoint().host(),

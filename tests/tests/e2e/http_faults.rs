@@ -36,15 +36,35 @@ pub(crate) struct Subject {
     pub(crate) by_head: bool,
 }
 
-pub(crate) const SUBJECTS: &[Subject] = &[Subject {
-    plugin: "http",
-    config: |url, ca_file| json!({"url": url, "tls": {"ca_file": ca_file}}),
-    accepts: || Reply::status(200),
-    ids: |received| strings(&received.json(), "/id"),
-    retried: &[408, 429, 500, 502, 503, 504],
-    rejected: &[400, 401, 403, 404, 422],
-    by_head: true,
-}];
+pub(crate) const SUBJECTS: &[Subject] = &[
+    Subject {
+        plugin: "http",
+        config: |url, ca_file| json!({"url": url, "tls": {"ca_file": ca_file}}),
+        accepts: || Reply::status(200),
+        ids: |received| strings(&received.json(), "/id"),
+        retried: &[408, 429, 500, 502, 503, 504],
+        rejected: &[400, 401, 403, 404, 422],
+        by_head: true,
+    },
+    Subject {
+        plugin: "datadog",
+        config: |url, ca_file| json!({"api_key": "key", "url": url, "tls": {"ca_file": ca_file}}),
+        accepts: || Reply::status(202).body("{}"),
+        ids: |received| strings(&received.json(), "/id"),
+        retried: &[408, 429, 500, 502, 503, 504],
+        rejected: &[400, 401, 403, 404, 422],
+        by_head: true,
+    },
+    Subject {
+        plugin: "posthog",
+        config: |url, ca_file| json!({"api_key": "phc_key", "host": url, "tls": {"ca_file": ca_file}}),
+        accepts: || Reply::status(200).body(r#"{"status":1}"#),
+        ids: |received| strings(&received.json()["batch"], "/uuid"),
+        retried: &[408, 429, 500, 502, 503, 504],
+        rejected: &[400, 401, 403, 404, 422],
+        by_head: false,
+    },
+];
 
 /// The string at `pointer` in each element of an array.
 pub(crate) fn strings(array: &Value, pointer: &str) -> Vec<String> {
