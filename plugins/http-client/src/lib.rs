@@ -61,6 +61,7 @@ mod deliver;
 mod endpoint;
 mod entries;
 mod failure;
+mod members;
 mod request;
 mod secret;
 mod single;
@@ -72,6 +73,7 @@ pub use crate::{
     deliver::{Platform, json_array},
     endpoint::{Endpoint, MAX_URL_BYTES},
     entries::{Entry, EntryBuffer, Limits},
+    members::OtherMembers,
     request::Request,
     secret::Secret,
     status::{LONGEST_RETRY_AFTER, StatusTable, Verdict, retry_after},

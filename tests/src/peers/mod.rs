@@ -4,3 +4,4 @@
 pub mod http;
 pub mod pki;
 pub mod rotel;
+pub mod python;

@@ -55,6 +55,24 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         rejected: &[400, 401, 403, 404, 408, 422, 500, 501, 505],
         by_head: false,
     },
+    Subject {
+        plugin: "datadog",
+        config: |url, ca_file| json!({"api_key": "key", "url": url, "tls": {"ca_file": ca_file}}),
+        accepts: || Reply::status(202).body("{}"),
+        ids: |received| strings(&received.json(), "/id"),
+        retried: &[408, 429, 500, 502, 503, 504],
+        rejected: &[400, 401, 403, 404, 422],
+        by_head: true,
+    },
+    Subject {
+        plugin: "posthog",
+        config: |url, ca_file| json!({"api_key": "phc_key", "host": url, "tls": {"ca_file": ca_file}}),
+        accepts: || Reply::status(200).body(r#"{"status":1}"#),
+        ids: |received| strings(&received.json()["batch"], "/uuid"),
+        retried: &[408, 429, 500, 502, 503, 504],
+        rejected: &[400, 401, 403, 404, 422],
+        by_head: false,
+    },
 ];
 
 /// The string at `pointer` in each element of an array.
