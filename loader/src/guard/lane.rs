@@ -181,7 +181,7 @@ impl Lane {
     fn job(&self, work: Work, deadline: Instant) -> Arc<Job> {
         let counters = Arc::clone(&self.counters);
         Arc::new(Job {
-            call: CallState::new(work.events(), deadline),
+            call: Arc::new(CallState::new(work.events(), deadline)),
             work,
             returned_late: Box::new(move || counters.stuck_call_returned()),
         })

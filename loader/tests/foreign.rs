@@ -1,0 +1,35 @@
+//! Plugins that break the contract, behind the guard.
+#![allow(clippy::unwrap_used, reason = "a test helper that fails fails the test")]
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use common::{Plugin as Fixture, folder};
+use jackfield_loader::{
+    Backend, BackendOptions, Batch, Error, EventFields, Plugin, Trust, plugin_api::Outcome,
+};
+
+fn open(fixture: Fixture) -> Result<Backend, Error> {
+    let folder = folder();
+    let plugin = Plugin::load(&fixture.build(folder.path(), "libx.so"), Trust::Owner).unwrap();
+    Backend::open(&plugin, &BackendOptions::new("test"))
+}
+
+fn batch(count: usize) -> Batch {
+    Batch::build::<_, std::convert::Infallible>((), |(), writer| {
+        for _ in 0..count {
+            writer.push(&EventFields { json: "{}", ..EventFields::default() });
+        }
+        Ok(())
+    })
+    .unwrap()
+}
+
+#[test]
+fn a_plugin_that_talks_to_a_call_that_is_over_is_ignored_and_told_that_nobody_waits() {
+    let backend = open(Fixture::new("late").define("LATE", 1)).unwrap();
+    for count in 1..200 {
+        let report = backend.send(&batch(count % 7 + 1));
+        assert_eq!(report.uniform(), Some(&Outcome::Delivered), "call {count}");
+    }
+}
