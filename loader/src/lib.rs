@@ -37,5 +37,6 @@ pub use crate::{
     load::LoadError,
     plugin::{Candidate, Plugin, Verified, inspect},
     registry::{DEFAULT_IMAGE_LIMIT, limit_loaded_images, loaded_images},
+    text::show as show_path,
     verify::{ParseTrustError, Trust, VerifyError},
 };

@@ -6,7 +6,7 @@ mod common;
 
 use common::{Plugin as Fixture, folder};
 use jackfield_loader::{
-    Backend, BackendOptions, Batch, Error, EventFields, Plugin, Trust, plugin_api::Outcome,
+    Backend, BackendOptions, Batch, Error, EventFields, Failure, Plugin, Trust, plugin_api::Outcome,
 };
 
 fn open(fixture: Fixture) -> Result<Backend, Error> {
@@ -31,5 +31,17 @@ fn a_plugin_that_talks_to_a_call_that_is_over_is_ignored_and_told_that_nobody_wa
     for count in 1..200 {
         let report = backend.send(&batch(count % 7 + 1));
         assert_eq!(report.uniform(), Some(&Outcome::Delivered), "call {count}");
+    }
+}
+
+#[test]
+fn text_without_end_and_with_control_characters_is_one_bounded_line() {
+    let report = open(Fixture::new("noisy").define("NOISY", 1)).unwrap().send(&batch(2));
+    let Some(Outcome::Rejected { reason }) = report.uniform() else { panic!("{report:?}") };
+    let Some(Failure::Failed { message, .. }) = report.failure() else { panic!("{report:?}") };
+    for text in [reason, message.as_str()] {
+        assert!(text.starts_with("no\\n\\u{1b}no\\n") && text.ends_with('…'), "{text}");
+        assert!(text.len() <= (4 << 10) + '…'.len_utf8(), "{} bytes", text.len());
+        assert!(!text.contains(char::is_control), "{text}");
     }
 }

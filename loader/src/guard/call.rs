@@ -20,6 +20,7 @@ use super::{
     running::{self, Running},
     spin::Spin,
 };
+use crate::text::{self, REASON_LIMIT};
 
 /// Why a call failed, in the plugin's words.
 #[derive(Clone, Debug, Default)]
@@ -239,14 +240,16 @@ unsafe extern "C" fn report(context: *const c_void, first: u64, count: u64, outc
     // SAFETY: the contract: null or a readable outcome.
     let Some(outcome) = (unsafe { outcome.as_ref() }) else { return };
     // SAFETY: as above, for the reason.
-    call.note(first, count, unsafe { Outcome::from_abi(outcome) });
+    let reason = unsafe { text::from_plugin(outcome.reason, REASON_LIMIT) };
+    let bounded = abi::Outcome { reason: abi::Str::new(&reason), ..*outcome };
+    // SAFETY: the reason is a string of this function's.
+    call.note(first, count, unsafe { Outcome::from_abi(&bounded) });
 }
 
 unsafe extern "C" fn explain(context: *const c_void, subject: abi::Str, message: abi::Str) {
     let Some(call) = running::find(context) else { return };
     // SAFETY: the contract: readable text.
-    let (subject, message) = unsafe { (subject.to_str(), message.to_str()) };
-    let text = |text: Result<&str, _>| text.unwrap_or("(text that is not UTF-8)").to_owned();
+    let text = |text| unsafe { text::from_plugin(text, REASON_LIMIT) };
     call.explain(Explanation { subject: text(subject), message: text(message) });
 }
 
