@@ -42,6 +42,16 @@ pub enum ImageError {
         /// Limit in bytes.
         limit: u64,
     },
+    /// Larger than what this process may write: the copy that is loaded counts as a file.
+    #[error(
+        "is {size} bytes, but this process may write files of at most {limit} bytes, and a library is copied before it is loaded: raise the limit (ulimit -f)"
+    )]
+    FileSizeLimit {
+        /// Its size in bytes.
+        size: u64,
+        /// Limit in bytes.
+        limit: u64,
+    },
     /// The operating system refused.
     #[error("can't {action}: {source}")]
     Io {
