@@ -102,6 +102,17 @@ fn a_file_that_is_too_large_is_not_read() {
 }
 
 #[test]
+fn what_is_no_library_by_its_first_bytes_is_not_copied() {
+    let folder = folder();
+    let path = folder.path().join("libx.so");
+    fs::File::create(&path).unwrap().set_len(512 << 20).unwrap();
+    // A copy would not be possible here.
+    let test = "what_is_no_library_by_its_first_bytes_is_not_copied";
+    let line = line_under_a_file_size_limit(test, &path);
+    assert!(line.contains("not a library but a file that starts with the bytes 00 00 00 00"), "{line}");
+}
+
+#[test]
 fn a_missing_file_a_dangling_link_and_a_loop_are_told_apart() {
     let folder = folder();
     let at = |name: &str| folder.path().join(name);
