@@ -78,22 +78,16 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// Opens and copies. Links are followed first, so that the folder is the one that the file is in; nothing is
-    /// followed when the file is opened in it. Never waits: a FIFO or device is refused. What is no library by its first
-    /// bytes is not copied, and refused for what it is.
+    /// Opens and copies. Never waits: a FIFO or device is refused. What is no library by its first bytes is not copied,
+    /// and refused for what it is.
     pub(crate) fn open(path: &Path) -> Result<Self, InspectError> {
-        let real = fs::canonicalize(path).map_err(|source| match (source.kind(), fs::read_link(path)) {
-            (io::ErrorKind::NotFound, Ok(target)) => ImageError::DanglingLink { target },
-            (io::ErrorKind::NotFound, Err(_)) => ImageError::NotFound,
-            _ => ImageError::Io { action: "open", source },
-        })?;
-        let handles = os::open(&real)?;
+        let handles = os::open(path)?;
         let size = regular_size(&handles.file)?;
         let head = head(&handles.file).map_err(ImageError::io("read"))?;
         if !starts_like_a_library(&head) {
             return Err(InspectError::foreign(&head));
         }
-        let content = os::copy(&handles.file, &real, size)?;
+        let content = os::copy(&handles.file, path, size)?;
         match content.bytes().len() as u64 {
             0 => Err(ImageError::Empty.into()),
             size if size > SIZE_LIMIT => Err(ImageError::TooLarge { size, limit: SIZE_LIMIT }.into()),
