@@ -45,3 +45,21 @@ fn text_without_end_and_with_control_characters_is_one_bounded_line() {
         assert!(!text.contains(char::is_control), "{text}");
     }
 }
+
+#[test]
+fn a_plugin_that_opens_or_fails_without_a_word_is_reported_in_a_whole_sentence() {
+    let opened =
+        |status: &str| open(Fixture::new("silent").define("OPEN_STATUS", status)).unwrap_err().to_string();
+    for (status, said) in [
+        ("0", "does not open: open answered OK without an instance: the plugin's vendor must correct it"),
+        ("JACKFIELD_STATUS_PANIC", "does not open: the plugin panicked: (no message)"),
+        ("JACKFIELD_STATUS_INVALID_CONFIG", "its configuration is refused: (no message)"),
+        ("JACKFIELD_STATUS_FAILED", "the plugin answered with status 4 and no explanation"),
+    ] {
+        let line = opened(status);
+        assert!(line.ends_with(said), "{line}");
+    }
+    let silent = Fixture::new("silent").define("SEND_STATUS", "JACKFIELD_STATUS_PANIC");
+    let report = open(silent).unwrap().send(&batch(1));
+    assert_eq!(report.failure().unwrap().to_string(), "the plugin panicked: (no message)");
+}

@@ -276,10 +276,15 @@ impl Instance {
         let (status, opened) = match &job.work {
             Work::Open { source, host } => {
                 let (status, out) = self.open(source, host, &call);
-                let opened = if status == abi::STATUS_OK { out } else { std::ptr::null_mut() };
-                let status =
-                    if opened.is_null() && status == abi::STATUS_OK { abi::STATUS_FAILED } else { status };
-                (status, Some(Raw(opened)))
+                if status != abi::STATUS_OK {
+                    (status, Some(Raw(std::ptr::null_mut())))
+                } else if out.is_null() {
+                    let message = "open answered OK without an instance: the plugin's vendor must correct it";
+                    job.call.explain(Explanation { subject: String::new(), message: message.to_owned() });
+                    (abi::STATUS_FAILED, Some(Raw(out)))
+                } else {
+                    (status, Some(Raw(out)))
+                }
             }
             Work::Send(batch) => {
                 let batch = batch.to_abi();
