@@ -8,6 +8,7 @@ mod backend;
 mod batch;
 mod check;
 mod error;
+mod exit;
 mod find;
 mod guard;
 mod host;
@@ -28,6 +29,7 @@ pub use crate::{
     batch::{Batch, BatchWriter, EventFields},
     check::{CheckError, Layout},
     error::Error,
+    exit::exit,
     find::{FindError, FolderState, find, list},
     guard::{Backoff, CloseFailure, Failure, Latency, OpenFailure, Report, Stats},
     image::ImageError,
