@@ -1,5 +1,9 @@
 //! What stands where a library should: nothing waits, nothing is read without end, and each is explained.
-#![allow(clippy::unwrap_used, reason = "a test helper that fails fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test helper that fails fails the test, and a child prints"
+)]
 #![cfg(target_os = "linux")]
 
 mod common;
