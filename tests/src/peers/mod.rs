@@ -3,5 +3,5 @@
 
 pub mod http;
 pub mod pki;
-pub mod rotel;
 pub mod python;
+pub mod rotel;
