@@ -41,7 +41,9 @@ static SEND_HELP: LazyLock<String> = LazyLock::new(|| {
         "\n\nLeftovers are files of mode 0600 in the folder of --leftovers, made when needed:\n  \
          jackfield-TIME-PID.BACKEND.undelivered.jsonl  `send --only BACKEND` takes it again\n  \
          jackfield-TIME-PID.BACKEND.rejected.jsonl     the same form, refused for good\n  \
-         jackfield-TIME-PID.bad-lines.txt              lines that are not events\n\n\
+         jackfield-TIME-PID.bad-lines.txt              lines that are not events\n\
+         When the reader of standard output goes away (`| head`), what the plugin `stdout`\n\
+         has not written is undelivered at once.\n\n\
          With --json the last line of standard output is one object:\n  \
          lines, events, bad_lines, bad_lines_file, interrupted, exit_code, and\n  \
          backends: a list of name, plugin, error, delivered, retried, rejected,\n    \
