@@ -16,7 +16,10 @@ Configuration: the file of --config or $JACKFIELD_CONFIG, else the first of
   /etc/jackfield/config.toml
   (Windows: %APPDATA%\\jackfield\\config.toml)
 Never one in the current folder: whoever can write there would choose what code
-runs. Without a file, the plugin `stdout` gets the events, trusted by its owner.
+runs. It is a regular file of at most 1 MiB. ${NAME} in its strings is replaced by
+the environment variable. Where a plugin's errors and reasons show such a value, of
+4 bytes or more, they are printed with the name; its log records are printed as
+they are: keep an eye on what a plugin logs. Without a file, the plugin `stdout` gets the events, trusted by its owner.
 
 Plugins are searched along `path` in [plugins], else $JACKFIELD_PLUGIN_PATH, else
   ~/.local/lib/jackfield, /usr/local/lib/jackfield, /usr/lib/jackfield
@@ -55,7 +58,9 @@ static SEND_HELP: LazyLock<String> = LazyLock::new(|| {
 static PLUGINS_HELP: LazyLock<String> = LazyLock::new(|| {
     help(
         "  jackfield plugins\n  JACKFIELD_PLUGIN_PATH=/opt/vendor jackfield plugins --json",
-        "\n\nWith --json, a list of: file, name, version, abi (major, minor), trusted,\ntrust_refusal, compatible, refusal.",
+        "\n\nNAME is what a configuration's `plugin` accepts; in brackets what the plugin calls\nitself, if that leads \
+         elsewhere or nowhere.\n\nWith --json, a list of: file, name, metadata_name (what it calls itself), version,\n\
+         abi (major, minor), trusted, trust_refusal, compatible, refusal.",
     )
 });
 
@@ -96,8 +101,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// Configuration file
-    #[arg(long, global = true, value_name = "FILE", env = "JACKFIELD_CONFIG", value_hint = ValueHint::FilePath)]
+    /// Configuration file, instead of that of $JACKFIELD_CONFIG or the usual ones
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
     /// Print JSON to standard output
     #[arg(long, global = true)]
