@@ -11,6 +11,7 @@ use crate::{
     guard::{Backoff, CloseFailure, Lane, LaneConfig, Made, OpenFailure, Report, Source, Stats},
     host::HostHandle,
     plugin::Plugin,
+    text,
 };
 
 /// How a backend is opened. Its `Debug` leaves out the configuration, which may hold secrets.
@@ -293,7 +294,7 @@ pub struct OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.file {
-            write!(f, "{}: ", file.display())?;
+            write!(f, "{}: ", text::show(file))?;
         }
         write!(f, "backend `{}` does not open: {}", self.backend, self.failure)
     }

@@ -23,6 +23,7 @@ use jackfield_plugin_api::{
 
 use super::{
     call::{CallState, Ended, Explanation},
+    running::Running,
     spin::Spin,
 };
 use crate::{batch::Batch, check::PluginTables, host::HostHandle};
@@ -58,7 +59,7 @@ impl Work {
 /// Work with the call that somebody waits for.
 pub(super) struct Job {
     pub(super) work: Work,
-    pub(super) call: CallState,
+    pub(super) call: Arc<CallState>,
     /// Called when the plugin's function returns though nobody waits any more.
     pub(super) returned_late: Box<dyn Fn() + Send + Sync>,
 }
@@ -270,14 +271,20 @@ impl Instance {
             self.ran(None);
             return;
         }
-        let call = job.call.to_abi();
+        let running = Running::enter(&job.call);
+        let call = job.call.to_abi(&running);
         let (status, opened) = match &job.work {
             Work::Open { source, host } => {
                 let (status, out) = self.open(source, host, &call);
-                let opened = if status == abi::STATUS_OK { out } else { std::ptr::null_mut() };
-                let status =
-                    if opened.is_null() && status == abi::STATUS_OK { abi::STATUS_FAILED } else { status };
-                (status, Some(Raw(opened)))
+                if status != abi::STATUS_OK {
+                    (status, Some(Raw(std::ptr::null_mut())))
+                } else if out.is_null() {
+                    let message = "open answered OK without an instance: the plugin's vendor must correct it";
+                    job.call.explain(Explanation { subject: String::new(), message: message.to_owned() });
+                    (abi::STATUS_FAILED, Some(Raw(out)))
+                } else {
+                    (status, Some(Raw(out)))
+                }
             }
             Work::Send(batch) => {
                 let batch = batch.to_abi();
@@ -290,6 +297,7 @@ impl Instance {
             // SAFETY: jobs enter an open instance only; the call is live.
             Work::Close => (unsafe { (self.tables.backend.close)(raw.0, &raw const call) }, None),
         };
+        drop(running);
         // Before the caller knows: its next call finds this worker free.
         self.ran(opened);
         if !job.call.finish(status) {
