@@ -6,6 +6,7 @@ mod completions;
 mod console;
 mod exit;
 mod inspect;
+mod names;
 mod plugins;
 mod send;
 mod settings;

@@ -14,14 +14,17 @@
 //! url = "amqp://${AMQP_HOST}:5672/%2f"
 //! ```
 //!
-//! `${NAME}` in any string is replaced by the environment variable, `$${` stands for a plain `${`. Relative paths start
+//! `${NAME}` in any string is replaced by the environment variable, `$${` stands for a plain `${`. [`BackendConfig::conceal`]
+//! takes the values out of text again, which is done with a plugin's errors and reasons, and not with its log records. Relative paths start
 //! at the file's folder, `~/` at the home folder. `plugins.keys`, a list of strings, is accepted for the sake of
 //! `trust = "signed"`, which this version refuses; nothing is verified with them.
+
+mod file;
 
 use std::{
     cell::RefCell,
     collections::BTreeMap,
-    env, fmt, fs,
+    env, fmt,
     ops::Range,
     path::{Path, PathBuf},
     time::Duration,
@@ -30,6 +33,7 @@ use std::{
 use jackfield_loader::Trust;
 use toml::de::DeValue;
 
+pub use self::file::ConfigFile;
 use crate::{
     Error, Place, default_search_path, parse_duration,
     toml_text::{Document, Entry, nearest},
@@ -94,14 +98,12 @@ const SHORTEST_SECRET: usize = 4;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Config {
-    /// Reads a file.
+    /// Reads a regular file of at most 1 MiB.
     ///
     /// # Errors
     /// [`Error::ReadConfig`], or [`Error::Config`] with the line.
     pub fn read(file: &Path) -> Result<Self, Error> {
-        let text =
-            fs::read_to_string(file).map_err(|source| Error::ReadConfig { file: file.to_owned(), source })?;
-        Self::parse(&text, file)
+        ConfigFile::open(file)?.read()
     }
 
     /// Reads the text of `file`, whose name is for messages and whose folder is where relative paths start.

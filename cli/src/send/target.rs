@@ -15,6 +15,7 @@ use jackfield::{BackendConfig, Config, Delivery, DeliveryOptions, Fate, Stop, su
 use jackfield_loader::{Backend, BackendOptions, Batch, Error, OpenFailure, Plugin};
 
 use super::leftovers::{Leftover, Leftovers};
+use crate::names;
 
 /// Batches that wait for a backend. Reading stops while a backend has as many.
 const QUEUE: usize = 4;
@@ -45,7 +46,13 @@ impl Target {
         let opened = plugin.and_then(|plugin| Backend::open(&plugin, &options));
         let schema =
             metadata.as_ref().and_then(|metadata| metadata.config_schema.as_ref()).map(|json| json.get());
-        let opened = opened.map_err(|error| explain(backend, schema, &error));
+        let opened = opened.map_err(|error| match &error {
+            Error::Find(refusal) => {
+                let refusal = names::explain_missing(refusal, &config.plugins.path);
+                format!("backend `{}`: find: {refusal}", backend.name)
+            }
+            _ => explain(backend, schema, &error),
+        });
         Self { config: backend.clone(), backend: opened, plugin: metadata.map(|metadata| metadata.name) }
     }
 }

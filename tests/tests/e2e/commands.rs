@@ -171,6 +171,72 @@ fn plugins_without_any_says_where_it_looked() {
 }
 
 #[test]
+fn plugins_shows_the_name_that_a_configuration_accepts() {
+    let site = Site::new(&[]);
+    let folder = site.path("folder");
+    fs::create_dir(&folder).expect("made");
+    for (from, to) in [("stdout", "libstdout_backend.so"), ("file", "libfile.so")] {
+        fs::copy(plugin(from), folder.join(to)).expect("copies");
+    }
+    fs::copy(fixture("tokio-a"), folder.join("libtokio-a.so")).expect("copies");
+    let configure = |plugin: &str| {
+        site.write(
+            "config.toml",
+            format!("plugins.path = [\"folder\"]\n[[backend]]\nname = \"b\"\nplugin = {plugin:?}\n"),
+        );
+    };
+    configure("stdout");
+    let text = site.run(&["plugins"]).with_code(0).stdout;
+    let rows = list(&site.run(&["plugins", "--json"]).with_code(0));
+    let names: Vec<_> = rows.iter().map(|row| [&row["name"], &row["metadata_name"]]).collect();
+    assert_eq!(names, [["file", "file"], ["stdout_backend", "stdout"], ["tokio-a", "tokio_a"]]);
+    assert!(text.contains("\nstdout_backend (stdout)  ") && text.contains("\nfile  "), "{text}");
+
+    // Whoever takes the name that the plugin gives itself is told which to take.
+    let refusal = site.run(&["send", "/dev/null"]).with_code(4).stderr;
+    assert!(
+        refusal.contains("; did you mean `plugin = \"stdout_backend\"`, which calls itself \"stdout\"?"),
+        "{refusal}"
+    );
+    assert_eq!(refusal.matches("did you mean").count(), 1, "{refusal}");
+    for row in rows.iter().take(2) {
+        configure(row["name"].as_str().expect("a string"));
+        let refusal = site.run(&["send", "/dev/null"]).stderr;
+        assert!(!refusal.contains("no plugin"), "{refusal}");
+    }
+}
+
+#[test]
+fn names_of_files_can_not_forge_lines() {
+    const FORGED: &str = "libx\nforged  1.0  compatible\x1b[2J.so";
+    let site = Site::new(&[]);
+    site.write("config.toml", "[[backend]]\nplugin = \"./\\u001b[31mno\\nerror: forged.so\"\n");
+    let folder = site.path("folder");
+    fs::create_dir(&folder).expect("made");
+    fs::copy(text_file(), folder.join(FORGED)).expect("copies");
+    let plain = |text: &str| {
+        assert!(!text.contains('\x1b') && !text.lines().any(|line| line.starts_with("forged")), "{text}");
+        assert!(text.contains("\\u{1b}["), "shown as what it is: {text}");
+    };
+    let inspected = inspect(&[&folder.join(FORGED)], false).with_code(4).stdout;
+    plain(&inspected);
+    assert_eq!(inspected.lines().count(), 2, "{inspected}");
+    let input = site.path("in\n\x1b[31mforged");
+    fs::write(&input, "").expect("writable");
+    let input = input.to_str().expect("UTF-8").to_owned();
+    let refused = site.run(&["send", &input]).with_code(4);
+    plain(&refused.stderr);
+    assert_eq!(refused.stderr.lines().count(), 1, "{}", refused.stderr);
+    site.write("config.toml", "plugins.path = [\"folder\"]\nbackend = [{ plugin = \"x\" }]\n");
+    let listed = site.run(&["plugins"]).with_code(0).stdout;
+    plain(&listed);
+    assert_eq!(listed.lines().count(), 3, "head, row and refusal: {listed}");
+    let missing = site.run(&["send", &format!("{input}-missing")]).with_code(7).stderr;
+    plain(&missing);
+    assert_eq!(missing.lines().count(), 1, "{missing}");
+}
+
+#[test]
 fn completions_are_scripts_that_know_the_options() {
     let site = Site::new(&[]);
     for shell in ["bash", "zsh", "fish"] {

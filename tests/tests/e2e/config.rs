@@ -2,7 +2,7 @@
 
 #![cfg(unix)]
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Stdio};
 
 use jackfield_tests::{c_fixture, fixture, plugin, text_file};
 
@@ -274,6 +274,42 @@ fn the_configuration_of_the_user_is_found_and_one_in_the_working_folder_is_not()
     let ended = run().with_code(3);
     assert!(ended.stderr.contains("must not be writable by group or others"), "{}", ended.stderr);
     assert_eq!(site.read("named.jsonl"), event(0) + "\n");
+}
+
+#[test]
+fn a_configuration_is_a_regular_file_and_nothing_else_is_waited_for() {
+    let site = Site::new(&[]);
+    let made = std::process::Command::new("mkfifo").arg(site.path("fifo")).status().expect("mkfifo");
+    assert!(made.success());
+    site.write("large", "#".repeat(2 << 20));
+    for (file, reason) in [
+        ("/dev/zero", "expected a regular file, found a device"),
+        ("fifo", "expected a regular file, found a FIFO or pipe"),
+        ("large", "larger than 1 MiB"),
+    ] {
+        for command in ["send", "plugins"] {
+            let expected = format!("error: configuration {file}: can't be read: {reason}\n");
+            let ended = site.run(&[command, "--config", file]).with_code(3);
+            assert_eq!(ended.stderr, expected);
+            let ended = start(site.command(&[command]).stdin(Stdio::null()).env("JACKFIELD_CONFIG", file));
+            assert_eq!(ended.end().with_code(3).stderr, expected);
+        }
+    }
+    // Among the usual places as well.
+    fs::create_dir(site.path("jackfield")).expect("made");
+    fs::rename(site.path("fifo"), site.path("jackfield/config.toml")).expect("moved");
+    let ended = start(site.command(&["plugins"]).env_remove("JACKFIELD_CONFIG")).end().with_code(3);
+    assert!(ended.stderr.contains("found a FIFO"), "{}", ended.stderr);
+}
+
+#[test]
+fn an_empty_variable_names_no_configuration() {
+    let site = Site::new(&[]);
+    fs::create_dir(site.path("jackfield")).expect("made");
+    site.write("jackfield/config.toml", "plugins.path = [\"/no/such/folder\"]\n");
+    let ended = start(site.command(&["plugins"]).env("JACKFIELD_CONFIG", "")).end().with_code(0);
+    assert_eq!(ended.stderr, "no plugin in /no/such/folder\n", "that of the usual place");
+    site.run(&["plugins", "--config", ""]).with_code(2);
 }
 
 #[test]

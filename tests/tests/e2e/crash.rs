@@ -84,8 +84,10 @@ fn leftovers_that_can_not_be_kept_are_told_and_reading_stops() {
     assert_eq!((delivered, rejected, undelivered), (0, 0, read));
     assert!(read < EVENTS as u64, "reading was stopped");
     let kept = site.kept(".hostile.undelivered.jsonl");
-    let whole = kept.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).count() as u64;
-    assert!(lost > 0 && whole >= undelivered - lost, "{whole} of {undelivered} are kept, {lost} lost");
+    assert!(kept.ends_with('\n') && lost > 0, "the line that did not fit is cut off");
+    let whole = (0..EVENTS).map(id).take(ids(&kept).len()).collect::<Vec<_>>();
+    assert_eq!(ids(&kept), whole);
+    assert_eq!(whole.len() as u64 + lost, undelivered, "what is lost is in no file, and the rest is");
     let told = ended.stderr.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
     assert!(
         told.contains("File too large") && told.contains(&format!("{lost} events are lost")),
@@ -99,8 +101,15 @@ fn bad_lines_that_can_not_be_kept_are_told() {
     let site = Site::new(&[to_file("main", "out.jsonl")]);
     let mut running = start(with_file_limit(&site, &plugin("file"), &[]).stdin(Stdio::piped()));
     let size = usize::try_from(file_limit(&plugin("file"))).expect("small");
-    running.feed((("x".repeat(1000) + "\n").repeat(size / 1000) + &events(0..2)).into_bytes());
+    let line = "x".repeat(1000) + "\n";
+    // The last line, in pieces, is what does not fit.
+    let long = "y".repeat(3_000_000) + "\n";
+    let input = [line.repeat(size / 1001 - 2000), long, line, events(0..2)].concat();
+    running.feed(input.into_bytes());
     let ended = running.end().with_code(7);
+    let kept = site.kept(".bad-lines.txt");
+    assert!(kept == ("x".repeat(1000) + "\n").repeat(size / 1001 - 2000), "whole lines only: {}", kept.len());
+    assert!(ended.stderr.contains("; 2 bad lines are not kept"), "{}", ended.stderr);
     assert!(
         ended.stderr.contains("File too large") && ended.stderr.contains("bad lines are not kept"),
         "{}",
@@ -241,7 +250,7 @@ fn closed() -> Stdio {
 }
 
 #[test]
-fn a_reader_of_standard_output_that_leaves_is_no_panic() {
+fn a_reader_of_standard_output_that_leaves_is_not_waited_for_and_its_events_are_kept() {
     let lines = backend("lines", &plugin("stdout"), "config = { format = \"lines\" }");
     let site = Site::new(&[lines, to_file("main", "out.jsonl")]);
     let (reader, writer) = std::io::pipe().expect("a pipe");
@@ -259,7 +268,9 @@ fn a_reader_of_standard_output_that_leaves_is_no_panic() {
     let ended = running.end().with_code(6);
     assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
     assert!(ended.stderr.contains("the reader of standard output is gone"), "{}", ended.stderr);
-    assert_eq!(ids(&site.kept(".lines.rejected.jsonl")), (10..1000).map(id).collect::<Vec<_>>());
+    assert!(ended.took < std::time::Duration::from_secs(20), "nobody comes back: {:?}", ended.took);
+    assert_eq!(ids(&site.kept(".lines.undelivered.jsonl")), (10..1000).map(id).collect::<Vec<_>>());
+    assert!(site.files(".rejected.jsonl").is_empty(), "nothing was refused for good");
     assert_eq!(site.read("out.jsonl"), events(0..1000), "the other backend goes on");
 }
 

@@ -158,16 +158,26 @@ fn a_file_that_is_sent_into_itself_is_sent_once() {
 fn nesting_without_end_is_no_crash() {
     let pretty = crate::site::backend("pretty", &jackfield_tests::plugin("stdout"), "");
     let site = Site::new(&[to_file("main", "out.jsonl"), pretty]);
-    let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+    let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+    let deep = nested(100_000);
     let event_with = |deep: &str| event(0).replacen('{', &format!("{{\"deep\":{deep},"), 1);
-    let input = format!("{}\n{deep}\n{}\n{}\n", event_with(&deep), event_with("[[[["), event(1));
+    let allowed = event_with(&nested(126));
+    let input = format!("{}\n{deep}\n{}\n{allowed}\n{}\n", event_with(&deep), event_with("[[[["), event(1));
     let ended = site.send(input, &[]).with_code(5);
     assert_eq!(ended.counts("main"), [2, 0, 0, 0, 0]);
     assert_eq!(ended.counts("pretty"), [2, 0, 0, 0, 0]);
-    assert!(
-        site.read("out.jsonl") == format!("{}\n{}\n", event_with(&deep), event(1)),
-        "other events arrived"
-    );
+    assert!(ended.stderr.contains("line 1: nested too deep: limit 127 levels"), "{}", ended.stderr);
+    assert!(site.read("out.jsonl") == format!("{allowed}\n{}\n", event(1)), "other events arrived");
+}
+
+#[test]
+fn what_strict_readers_refuse_is_not_passed_on_to_them() {
+    let site = site();
+    let line = |value: &str| format!("{{\"type\":\"a\",\"name\":\"b\",\"x\":{value}}}\n");
+    let input = [r#""\ud800""#, "1e400", "[[1]]"].map(line).concat();
+    let ended = site.send(input, &[]).with_code(5);
+    assert_eq!(ended.counts("main"), [1, 0, 0, 0, 0]);
+    assert_eq!(ended.summary()["bad_lines"], 2);
 }
 
 #[test]
