@@ -72,6 +72,16 @@ static INSPECT_HELP: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+static FORGET_HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield forget 3bf690336b01aed7275a70c788d44b6e\n  \
+         jackfield forget --only posthog 3bf690336b01aed7275a70c788d44b6e --json",
+        "\n\nPrints a receipt for each backend: sent (the request has reached the platform, which\nanswers for the rest), \
+         unsupported (there is no way to ask), failed, or unusable (the\nbackend could not be opened).\n\n\
+         With --json, a list of: name, answer, text.",
+    )
+});
+
 static COMPLETIONS_HELP: LazyLock<String> = LazyLock::new(|| {
     help(
         "  jackfield completions bash > ~/.local/share/bash-completion/completions/jackfield\n  \
@@ -124,12 +134,25 @@ pub(crate) enum Command {
         #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
         files: Vec<PathBuf>,
     },
+    /// Ask every configured backend's platform to delete what it has of a machine
+    #[command(after_help = FORGET_HELP.as_str())]
+    Forget(ForgetArgs),
     /// Print a script that completes this command in a shell
     #[command(after_help = COMPLETIONS_HELP.as_str())]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ForgetArgs {
+    /// The member `machine_id` of the machine's events
+    #[arg(value_name = "MACHINE_ID")]
+    pub(crate) machine_id: String,
+    /// Ask the backend of this name only; may be given several times
+    #[arg(long, value_name = "BACKEND")]
+    pub(crate) only: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod args;
 mod completions;
 mod console;
 mod exit;
+mod forget;
 mod inspect;
 mod names;
 mod plugins;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Send(args) => send::run(&common, &args),
         Command::Plugins => plugins::run(&common),
         Command::Inspect { files } => inspect::run(&files, common.json),
+        Command::Forget(args) => forget::run(&common, &args),
         Command::Completions { shell } => completions::run(shell),
     };
     exit.into()

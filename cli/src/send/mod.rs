@@ -20,13 +20,14 @@ use std::{
 use indicatif::ProgressBar;
 use jackfield::{BackendConfig, Config, EventBuffer, Fill, Line, Lines, Stop};
 
+pub(crate) use self::target::Target;
 use self::{
     bad_lines::BadLines,
     input::Input,
     interrupt::Interrupt,
     leftovers::Leftovers,
     summary::{BackendSummary, Summary},
-    target::{Run, Target, Worker},
+    target::{Run, Worker},
 };
 use crate::{
     args::{Common, SendArgs},
@@ -35,8 +36,8 @@ use crate::{
     settings,
 };
 
-const TOOL: &str = "jackfield";
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const TOOL: &str = "jackfield";
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Size of a batch's text, in bytes, at which it is sent although it has room for more events.
 const BATCH_BYTES: usize = 512 * 1024;

@@ -24,16 +24,16 @@ const QUEUE: usize = 4;
 const MOST_REASONS: usize = 100;
 
 /// A backend that is ready, or why not in one line.
-pub(super) struct Target {
+pub(crate) struct Target {
     pub(super) config: BackendConfig,
-    pub(super) backend: Result<Backend, String>,
+    pub(crate) backend: Result<Backend, String>,
     /// Name of the plugin, if it could be loaded.
     pub(super) plugin: Option<String>,
 }
 
 impl Target {
     /// Finds, loads and opens the backend.
-    pub(super) fn open(config: &Config, backend: &BackendConfig) -> Self {
+    pub(crate) fn open(config: &Config, backend: &BackendConfig) -> Self {
         let plugin = jackfield_loader::find(&backend.plugin, &config.plugins.path, &config.folder)
             .and_then(|file| Plugin::load(&file, config.plugins.trust));
         let metadata = plugin.as_ref().ok().map(|plugin| plugin.metadata().clone());

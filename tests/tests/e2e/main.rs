@@ -10,6 +10,7 @@ mod datadog;
 mod deletion;
 mod faults;
 mod fixtures;
+mod forget;
 mod http;
 mod http_faults;
 mod input;
