@@ -7,5 +7,7 @@ mod deletion;
 mod fixtures;
 mod logs;
 mod plugins;
+#[cfg(unix)]
+mod rabbitmq;
 mod refusals;
 mod skew;
