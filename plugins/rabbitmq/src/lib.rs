@@ -102,7 +102,10 @@ impl RabbitMq {
         let channel = handle
             .block_on(async { timeout(left, session.channel(&self.settings.topology)).await })
             .map_err(|_| refused(no_channel(&session)))?
-            .map_err(refused)?;
+            .map_err(|why| {
+                session.note_end(&why);
+                refused(why)
+            })?;
         let task = Task { batch, call, deadline, report };
         quiet::while_running(|| publish::publish(&self.settings, &session, channel, task));
         Ok(())
@@ -124,8 +127,13 @@ fn no_channel(session: &Session) -> String {
     if let Some(reason) = session.blocked() {
         return format!("blocked by the broker: {reason}");
     }
+    let why = format!(
+        "{} did not answer in time when a channel was opened or something declared",
+        session.address()
+    );
+    session.note_end(&why);
     session.kill();
-    format!("{} did not open a channel in time", session.address())
+    why
 }
 
 /// When a call has to answer: a little before its time is up.

@@ -117,10 +117,8 @@ impl State {
             self.failures = 0;
             self.pause = None;
         } else {
-            let why =
-                format!("the connection to {} was lost before anything was confirmed", session.address());
             self.next += 1;
-            self.hold_off(why);
+            self.hold_off(session.end());
         }
     }
 

@@ -55,6 +55,7 @@ pub(crate) fn publish(settings: &Settings, session: &Session, channel: Channel, 
         returned: HashSet::new(),
         delivered: Vec::new(),
         failed: None,
+        lost: Vec::new(),
         any_returned: false,
         confirms: 0,
         last_confirm: Instant::now(),
@@ -108,6 +109,7 @@ pub(crate) fn publish(settings: &Settings, session: &Session, channel: Channel, 
         }
     } else if silent || unwritten.get() > 0 {
         // A broker that takes nothing, or confirms nothing, gets a new connection.
+        session.note_end(&format!("{} did not confirm in time", session.address()));
         session.kill();
     }
 }
@@ -165,11 +167,21 @@ struct Run<'a> {
     returned: HashSet<Option<ShortString>>,
     /// Delivered, and not yet told.
     delivered: Vec<usize>,
-    /// The first error. Nothing is published after it.
-    failed: Option<(Outcome, Instant)>,
+    /// What went wrong with the channel. Nothing is published after it.
+    failed: Option<Failed>,
+    /// The events that it went wrong for.
+    lost: Vec<usize>,
     any_returned: bool,
     confirms: usize,
     last_confirm: Instant,
+}
+
+/// What ended a channel. Of all the errors that this brings, the one that says most.
+struct Failed {
+    outcome: Outcome,
+    /// Whether the error is what the broker said, and not only that something is no more.
+    said: bool,
+    since: Instant,
 }
 
 impl Run<'_> {
@@ -199,13 +211,16 @@ impl Run<'_> {
                 if is_not_found(&error) {
                     self.session.note_stale();
                 }
-                let (outcome, _) = self.failed.get_or_insert_with(|| {
+                self.lost.push(event);
+                let said = error.is_amqp_error();
+                if self.failed.as_ref().is_none_or(|failed| said && !failed.said) {
                     let why = explain(&error, self.session.address());
+                    self.session.note_end(&why);
                     let outcome =
                         if is_too_large(&error) { Outcome::too_large(why) } else { Outcome::retry(why) };
-                    (outcome, Instant::now())
-                });
-                (self.task.report)(event..event + 1, outcome);
+                    let since = self.failed.as_ref().map_or_else(Instant::now, |failed| failed.since);
+                    self.failed = Some(Failed { outcome, said, since });
+                }
             }
         }
     }
@@ -253,8 +268,8 @@ impl Run<'_> {
         if let Some(timeout) = self.settings.confirm_timeout {
             end = end.min(self.last_confirm + timeout);
         }
-        if let Some((_, since)) = &self.failed {
-            end = end.min(*since + AFTERMATH);
+        if let Some(failed) = &self.failed {
+            end = end.min(failed.since + AFTERMATH);
         }
         end.saturating_duration_since(Instant::now())
     }
@@ -276,11 +291,11 @@ impl Run<'_> {
     /// Tells the rest: events under way, those kept back, and those from `next` that were never published.
     fn give_up(&mut self, under_way: impl Iterator<Item = usize>, next: usize, why: Option<&str>) {
         let outcome = match (&self.failed, why) {
-            (Some((outcome, _)), _) => outcome.clone(),
+            (Some(failed), _) => failed.outcome.clone(),
             (None, Some(why)) => Outcome::retry(why.to_owned()),
             (None, None) => return,
         };
-        for event in under_way {
+        for event in under_way.chain(std::mem::take(&mut self.lost)) {
             (self.task.report)(event..event + 1, &outcome);
         }
         for event in std::mem::take(&mut self.kept_back) {

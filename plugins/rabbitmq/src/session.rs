@@ -40,6 +40,8 @@ pub(crate) struct Session {
     /// Whether the topology may have gone since.
     stale: AtomicBool,
     confirmed: AtomicBool,
+    /// Why it ended, or is about to.
+    end: Mutex<Option<String>>,
 }
 
 #[derive(Default)]
@@ -98,6 +100,7 @@ impl Session {
             declared: tokio::sync::Mutex::new(settings.topology.is_empty()),
             stale: AtomicBool::new(false),
             confirmed: AtomicBool::new(false),
+            end: Mutex::new(None),
         })
     }
 
@@ -124,6 +127,16 @@ impl Session {
     /// Notes that the broker confirms.
     pub(crate) fn note_confirmed(&self) {
         self.confirmed.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes why it ends.
+    pub(crate) fn note_end(&self, why: &str) {
+        *lock(&self.end) = Some(why.to_owned());
+    }
+
+    /// Why it ended.
+    pub(crate) fn end(&self) -> String {
+        lock(&self.end).clone().unwrap_or_else(|| format!("the connection to {} was lost", self.address))
     }
 
     /// Notes that something declared may be gone, so that it is declared anew before the next batch.

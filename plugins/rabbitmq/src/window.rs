@@ -216,8 +216,9 @@ mod tests {
         window.wait(Duration::from_millis(30));
         assert!(started.elapsed() >= Duration::from_millis(30));
         let waker = flag.0.borrow().1.clone().expect("polled");
-        let waking = std::thread::spawn(move || waker.wake());
-        window.wait(Duration::from_secs(60));
-        waking.join().expect("ends");
+        std::thread::scope(|scope| {
+            scope.spawn(|| waker.wake_by_ref());
+            window.wait(Duration::from_secs(60));
+        });
     }
 }

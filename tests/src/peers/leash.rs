@@ -23,7 +23,7 @@ while read -r what group; do
     remove) groups=${groups%% "$group" *}" "${groups#* "$group" } ;;
     esac
 done
-for group in $groups; do kill -9 -- "-$group" 2>/dev/null; done
+for group in $groups; do kill -9 "-$group"; done
 for try in 1 2 3 4 5; do rm -rf "$0" && exit; sleep 0.2; done
 "#;
 
