@@ -7,6 +7,8 @@
 mod calls;
 mod cost;
 mod loading;
+#[cfg(unix)]
+mod rabbitmq;
 mod rows;
 mod throughput;
 
@@ -24,6 +26,10 @@ fn main() {
     }
     if wanted("throughput") {
         throughput::measure(&mut rows);
+    }
+    #[cfg(unix)]
+    if wanted("rabbitmq") {
+        rabbitmq::measure(&mut rows);
     }
     if wanted("cost") {
         cost::measure(&mut rows);
