@@ -6,6 +6,7 @@
 
 mod build;
 mod c;
+#[cfg(unix)]
 pub mod peers;
 
 use std::{

@@ -9,6 +9,8 @@ mod cost;
 mod http;
 mod loading;
 mod otlp;
+#[cfg(unix)]
+mod rabbitmq;
 mod rows;
 mod throughput;
 
@@ -35,6 +37,10 @@ fn main() {
     }
     if wanted("otlp") {
         otlp::measure(&mut rows);
+    }
+    #[cfg(unix)]
+    if wanted("rabbitmq") {
+        rabbitmq::measure(&mut rows);
     }
     if wanted("cost") {
         cost::measure(&mut rows);

@@ -18,6 +18,8 @@ mod logs;
 mod otlp;
 mod plugins;
 mod posthog;
+#[cfg(unix)]
+mod rabbitmq;
 mod refusals;
 mod send;
 mod site;
