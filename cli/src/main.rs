@@ -12,8 +12,6 @@ mod plugins;
 mod send;
 mod settings;
 
-use std::process::ExitCode;
-
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
@@ -22,7 +20,7 @@ use crate::{
     exit::Exit,
 };
 
-fn main() -> ExitCode {
+fn main() {
     let Cli { common, command } = Cli::parse();
     log();
     let exit = match command {
@@ -32,7 +30,10 @@ fn main() -> ExitCode {
         Command::Forget(args) => forget::run(&common, &args),
         Command::Completions { shell } => completions::run(shell),
     };
-    exit.into()
+    // The results are written and the backends closed. Destructors of the plugins' libraries are not run: one that hangs
+    // would keep the process for ever.
+    console::clear_bar();
+    jackfield_loader::exit(exit.code().into())
 }
 
 /// Records of the host and of the plugins go to standard error, from warnings on unless `$JACKFIELD_LOG` says otherwise.

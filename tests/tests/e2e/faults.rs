@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use jackfield_tests::{fixture, text_file};
+use jackfield_tests::{c_fixture, fixture, text_file};
 
 use crate::site::{Site, backend, events, hostile, id, ids, start, to_file};
 
@@ -166,6 +166,29 @@ fn a_plugin_that_hangs_does_not_keep_the_process_from_ending() {
         assert_eq!(ended.counts("hostile")[0], delivered, "{place}");
         assert_eq!(ended.counts("hostile")[3], 10 - delivered, "{place}");
     }
+}
+
+#[test]
+fn a_destructor_that_hangs_does_not_keep_the_process_from_ending() {
+    let site = Site::new(&[backend("c", &c_fixture("DESTRUCTOR_HANGS"), ""), to_file("main", "out.jsonl")]);
+    let ended = site.send(events(0..10), &[]).with_code(0);
+    assert!(ended.took < IN_TIME, "{:?}", ended.took);
+    assert_eq!(ended.counts("c"), [10, 0, 0, 0, 0], "and the summary is written");
+    assert_eq!(site.read("out.jsonl"), events(0..10));
+
+    // Nor when the second interrupt ends it, in the middle of a call.
+    let site = Site::new(&[
+        backend("c", &c_fixture("DESTRUCTOR_HANGS"), ""),
+        hostile("60s", "hang = \"send\"\nrecord = \"record\""),
+    ]);
+    let mut running = start(site.command(&["send", "--json"]).stdin(std::process::Stdio::piped()));
+    let mut stdin = running.stdin();
+    stdin.write_all(events(0..1).as_bytes()).expect("read");
+    running.until("the call", || !recorded(&site).is_empty());
+    while running.goes_on() {
+        running.signal("INT");
+    }
+    assert!(running.end().with_code(130).took < IN_TIME);
 }
 
 #[test]
