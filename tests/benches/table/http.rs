@@ -13,9 +13,8 @@ use crate::{
     rows::{Rows, median, show, time},
 };
 
-/// The plugins that are weighed, and configurations by which they open without a network.
-const PLUGINS: &[(&str, fn() -> String)] =
-    &[("http", || config("http", REFUSED)), ("otlp", || config("otlp", REFUSED))];
+/// The plugins that are weighed, at [`REFUSED`].
+const PLUGINS: &[&str] = &["http", "otlp"];
 
 /// Bytes of a release build of a plugin, at most.
 const MOST_BYTES: u64 = 4_000_000;
@@ -104,7 +103,8 @@ fn throughput(rows: &mut Rows) {
 /// What each plugin's file, opening and memory come to.
 fn weigh(rows: &mut Rows) {
     let met = |met: bool| if met { "met" } else { "missed" };
-    for (name, config) in PLUGINS {
+    for name in PLUGINS {
+        let config = config(name, REFUSED);
         let path = Build::package(&format!("jackfield-{name}")).release().library();
         let size = fs::metadata(&path).expect("there").len();
         rows.figure(
@@ -118,7 +118,7 @@ fn weigh(rows: &mut Rows) {
         let mut times = Vec::new();
         for at in 0..copies(folder.path(), &path, 0, &stem).len() {
             // Freeing the backend is no part of getting it.
-            let (took, backend) = time(|| ready(folder.path(), &format!("{stem}{at}"), &config()));
+            let (took, backend) = time(|| ready(folder.path(), &format!("{stem}{at}"), &config));
             times.push(took);
             drop(backend);
         }
@@ -130,7 +130,7 @@ fn weigh(rows: &mut Rows) {
         );
         rows.figure(
             &format!("{name}: memory that it adds, loaded and open (resident, of it private)"),
-            memory(&path, &config()),
+            memory(&path, &config),
             String::new(),
         );
     }
