@@ -81,11 +81,13 @@ pub(crate) enum Head {
     },
 }
 
-/// An answer whose body is not read.
+/// An answer whose body is read as far as it came with the head.
 pub(crate) struct Answered {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
-    response: Response,
+    body: Body,
+    /// What brings the rest; `None` when there is none.
+    rest: Option<Response>,
 }
 
 /// An answer, as a [platform](crate::Platform) gets it.
@@ -100,9 +102,27 @@ pub struct Answer<'a> {
 }
 
 /// A body as far as it came.
+#[derive(Default)]
 pub(crate) struct Body {
     pub(crate) bytes: Vec<u8>,
     pub(crate) complete: bool,
+}
+
+impl Body {
+    /// Reads on to the end of the body, or to `most` bytes of it.
+    async fn read(&mut self, response: &mut Response, most: usize) {
+        while let Ok(chunk) = response.chunk().await {
+            let Some(chunk) = chunk else {
+                self.complete = true;
+                return;
+            };
+            let room = most - self.bytes.len();
+            self.bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() > room {
+                return;
+            }
+        }
+    }
 }
 
 /// When a call has to have its answer, a little before its caller stops waiting for it.
@@ -139,17 +159,17 @@ impl<'a> Deadline<'a> {
     async fn limit<T>(&self, until: Instant, work: impl Future<Output = T>) -> Option<T> {
         let until = until.min(self.at);
         let mut work = pin!(work);
-        let mut tick = pin!(tokio::time::sleep_until(Instant::now().into()));
+        let next_tick = || until.min(Instant::now() + CANCELLATION_TICK).into();
+        let mut tick = pin!(tokio::time::sleep_until(next_tick()));
         std::future::poll_fn(|context| {
             if let Poll::Ready(done) = work.as_mut().poll(context) {
                 return Poll::Ready(Some(done));
             }
             while tick.as_mut().poll(context).is_ready() {
-                let now = Instant::now();
-                if now >= until || self.call.is_cancelled() {
+                if Instant::now() >= until || self.call.is_cancelled() {
                     return Poll::Ready(None);
                 }
-                tick.as_mut().reset(until.min(now + CANCELLATION_TICK).into());
+                tick.as_mut().reset(next_tick());
             }
             Poll::Pending
         })
@@ -208,38 +228,43 @@ impl Client {
         };
         runtime.block_on(async {
             notice_closed_connections().await;
-            match deadline.limit(deadline.at, exchange(client, request, &body)).await {
-                Some(head) => head,
-                None => failed(deadline.missed("no answer")),
+            let Some(head) = deadline.limit(deadline.at, exchange(client, request, &body)).await else {
+                return failed(deadline.missed("no answer"));
+            };
+            match head {
+                Head::Answered(answered) => Head::Answered(answered.read_at_once(self.response_bytes).await),
+                failed @ Head::Failed { .. } => failed,
             }
         })
     }
 
-    /// Reads the body of an answer: for as long as the deadline allows when it `matters`, for a moment when it does not.
+    /// The body of an answer: read for as long as the deadline allows when it `matters`, for a moment when it does not.
     pub(crate) fn read(&self, answered: Answered, matters: bool, deadline: &Deadline<'_>) -> Body {
-        let mut body = Body { bytes: Vec::new(), complete: false };
+        let Answered { mut body, rest, .. } = answered;
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(Open { runtime, .. }) = &*open else { return body };
+        let (Some(mut rest), Some(Open { runtime, .. })) = (rest, &*open) else { return body };
         let until = if matters { deadline.at } else { Instant::now() + GRACE };
-        let mut response = answered.response;
         runtime.block_on(async {
-            let reading = async {
-                while let Ok(chunk) = response.chunk().await {
-                    let Some(chunk) = chunk else {
-                        body.complete = true;
-                        return;
-                    };
-                    let room = self.response_bytes - body.bytes.len();
-                    body.bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
-                    if chunk.len() > room {
-                        return;
-                    }
-                }
-            };
-            deadline.limit(until, reading).await;
-            drop(response);
+            deadline.limit(until, body.read(&mut rest, self.response_bytes)).await;
+            drop(rest);
         });
         body
+    }
+}
+
+impl Answered {
+    /// Reads what is there without waiting: for most platforms that is all of it.
+    async fn read_at_once(mut self, most: usize) -> Self {
+        if let Some(response) = &mut self.rest {
+            let read = {
+                let mut reading = pin!(self.body.read(response, most));
+                std::future::poll_fn(|context| Poll::Ready(reading.as_mut().poll(context).is_ready())).await
+            };
+            if read {
+                self.rest = None;
+            }
+        }
+        self
     }
 }
 
@@ -291,7 +316,13 @@ async fn exchange(client: &reqwest::Client, request: &Request, body: &Bytes) -> 
             None => {
                 let retry_after = header_text(&response, header::RETRY_AFTER)
                     .and_then(|value| retry_after(value, SystemTime::now()));
-                return Head::Answered(Answered { status: status.as_u16(), retry_after, response });
+                let status = status.as_u16();
+                return Head::Answered(Answered {
+                    status,
+                    retry_after,
+                    body: Body::default(),
+                    rest: Some(response),
+                });
             }
             Some(location) => match endpoint.redirected(location) {
                 Ok(next) => endpoint = next,

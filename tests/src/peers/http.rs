@@ -261,7 +261,7 @@ fn read_request(
     buffer: &mut Vec<u8>,
     connection: usize,
 ) -> io::Result<Option<Received>> {
-    let mut chunk = [0; 64 << 10];
+    let mut chunk = vec![0; 64 << 10];
     let head_end = loop {
         if let Some(at) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
             break at + 4;
@@ -288,7 +288,8 @@ fn read_request(
             count => buffer.extend_from_slice(&chunk[..count]),
         }
     }
-    let wire: Vec<u8> = buffer.drain(..head_end + length).skip(head_end).collect();
+    let rest = buffer.split_off(head_end + length);
+    let wire = std::mem::replace(buffer, rest).split_off(head_end);
     received.wire_bytes = wire.len();
     received.body = if received.header("content-encoding") == Some("gzip") {
         let mut body = Vec::new();

@@ -86,8 +86,8 @@ impl Owned {
         self.number.is_multiple_of(7).then_some("it \u{2014} failed\nfor a reason")
     }
 
-    /// What a collector has to show of it.
-    fn expected(&self) -> LogRecord {
+    /// What a collector has to show of it, from a plugin of this version.
+    fn expected(&self, version: &str) -> LogRecord {
         let text = |text: &str| format!("Str({text})");
         let map = |pairs: Vec<(&str, String)>| {
             pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<BTreeMap<_, _>>()
@@ -136,7 +136,7 @@ impl Owned {
             ("Body", text(&format!("command.invocation: {}", self.name))),
             ("Flags", "0".to_owned()),
         ]);
-        let scope = format!("Jackfield {}", load(&plugin("otlp")).metadata().version);
+        let scope = format!("Jackfield {version}");
         LogRecord { resource, scope, fields, attributes }
     }
 }
@@ -197,9 +197,10 @@ fn events_arrive(protocol: &str, gzip: bool) {
         all_delivered(&backend.send_within(&rich_batch(numbers), 20 * SECOND));
     }
     backend.close(5 * SECOND).expect("closes");
+    let version = load(&plugin("otlp")).metadata().version.clone();
     let mut received = by_id(rotel.records(EVENTS));
     for number in 0..EVENTS {
-        let expected = owned(number).expected();
+        let expected = owned(number).expected(&version);
         let id = &expected.attributes["event.id"];
         let mut record = received.remove(id).unwrap_or_else(|| panic!("{id} is missing"));
         let observed = record.fields.remove("ObservedTimestamp").expect("observed");
