@@ -4,7 +4,7 @@ use std::{
     future::Future,
     io::Write as _,
     pin::pin,
-    sync::{PoisonError, RwLock},
+    sync::{Mutex, MutexGuard, PoisonError},
     task::Poll,
     time::{Duration, Instant, SystemTime},
 };
@@ -17,6 +17,7 @@ use tokio::runtime::Runtime;
 
 use crate::{
     Endpoint, Request, TlsConfig,
+    deadline::Deadline,
     failure::{describe, one_line},
     secret::scrub,
     status::retry_after,
@@ -27,10 +28,7 @@ const MOST_REDIRECTS: usize = 3;
 /// How long the body of an answer is waited for when the status has said all that matters. A body that is read to its end
 /// leaves the connection for the next request.
 const GRACE: Duration = Duration::from_millis(500);
-/// How often a waiting request asks whether anybody still waits for it.
-const CANCELLATION_TICK: Duration = Duration::from_millis(50);
-/// Connections that are kept open, idle: one for each thread of a host's lane.
-const IDLE_CONNECTIONS: usize = 4;
+const CLOSED: &str = "the backend is closed";
 /// Bytes of an answer that are kept by default.
 pub const DEFAULT_RESPONSE_BYTES: usize = 1 << 20;
 
@@ -55,39 +53,69 @@ impl ClientOptions {
 
 /// An HTTP/1.1 client with connections that are kept and used again.
 ///
-/// It has a runtime of its own and no thread: whoever sends drives it. Names alone are resolved on a thread, which ends
+/// It has no thread: whoever sends drives the connection that it uses. Names alone are resolved on a thread, which ends
 /// soon after. Proxies come from the environment (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`), on Windows and
 /// macOS from the system's settings, too.
 pub struct Client {
-    /// `None` once it is closed.
-    open: RwLock<Option<Open>>,
+    tls: rustls::ClientConfig,
+    user_agent: &'static str,
     response_bytes: usize,
+    /// Those that nobody uses at the moment; `None` once the client is closed. There are as many as threads have sent at
+    /// once.
+    idle: Mutex<Option<Vec<Slot>>>,
 }
 
-struct Open {
-    // Before the runtime: its connections live there.
+/// What one thread at a time sends with: threads that shared a runtime would wait for each other.
+struct Slot {
     client: reqwest::Client,
-    runtime: Runtime,
+    /// `None` while it is dropped.
+    runtime: Option<Runtime>,
 }
 
-/// What came of a request, as far as its head.
-pub(crate) enum Head {
-    Answered(Answered),
-    /// There is no answer, or none that counts.
-    Failed {
-        reason: String,
-        /// Whether another try is in vain until somebody changes the configuration.
-        for_good: bool,
-    },
+/// A slot in use.
+struct Lease<'c> {
+    owner: &'c Client,
+    slot: Option<Slot>,
+}
+
+impl Lease<'_> {
+    fn parts(&self) -> Option<(&reqwest::Client, &Runtime)> {
+        let slot = self.slot.as_ref()?;
+        Some((&slot.client, slot.runtime.as_ref()?))
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        if let Some(idle) = &mut *self.owner.idle() {
+            idle.extend(self.slot.take());
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // To drop it would wait for a name that is being resolved, without end.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Why there is no answer, or none that counts.
+pub(crate) struct NoAnswer {
+    pub(crate) reason: String,
+    /// Whether another try is in vain until somebody changes the configuration.
+    pub(crate) for_good: bool,
 }
 
 /// An answer whose body is read as far as it came with the head.
-pub(crate) struct Answered {
+pub(crate) struct Answered<'c> {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
     body: Body,
     /// What brings the rest; `None` when there is none.
-    rest: Option<Response>,
+    rest: Option<(Response, Lease<'c>)>,
 }
 
 /// An answer, as a [platform](crate::Platform) gets it.
@@ -125,157 +153,111 @@ impl Body {
     }
 }
 
-/// When a call has to have its answer, a little before its caller stops waiting for it.
-pub(crate) struct Deadline<'a> {
-    call: &'a Call<'a>,
-    at: Instant,
-    total: Duration,
-}
-
-impl<'a> Deadline<'a> {
-    pub(crate) fn new(call: &'a Call<'a>) -> Self {
-        let left = call.remaining();
-        let margin = (left / 20).clamp(Duration::from_millis(5), Duration::from_millis(250));
-        let total = left.saturating_sub(margin);
-        let now = Instant::now();
-        // A call without end has one a day later.
-        let at = now.checked_add(total).unwrap_or_else(|| now + Duration::from_secs(24 * 60 * 60));
-        Self { call, at, total }
-    }
-
-    pub(crate) fn has_passed(&self) -> bool {
-        self.at <= Instant::now() || self.call.is_cancelled()
-    }
-
-    /// Why nothing came of a request to `host`.
-    fn missed(&self, what: &str) -> String {
-        if self.call.is_cancelled() {
-            return "nobody waits for it any more".to_owned();
-        }
-        format!("{what} within {:.1} s", self.total.as_secs_f64())
-    }
-
-    /// `work`, unless it is not done by `until` or the deadline, or nobody waits for it any more.
-    async fn limit<T>(&self, until: Instant, work: impl Future<Output = T>) -> Option<T> {
-        let until = until.min(self.at);
-        let mut work = pin!(work);
-        let next_tick = || until.min(Instant::now() + CANCELLATION_TICK).into();
-        let mut tick = pin!(tokio::time::sleep_until(next_tick()));
-        std::future::poll_fn(|context| {
-            if let Poll::Ready(done) = work.as_mut().poll(context) {
-                return Poll::Ready(Some(done));
-            }
-            while tick.as_mut().poll(context).is_ready() {
-                if Instant::now() >= until || self.call.is_cancelled() {
-                    return Poll::Ready(None);
-                }
-                tick.as_mut().reset(next_tick());
-            }
-            Poll::Pending
-        })
-        .await
-    }
-}
-
 impl Client {
     /// A client that is connected to nothing yet.
     ///
     /// # Errors
     /// [`Error::config`] under `tls.` for certificates that can't be used; when the system has no means for a runtime.
     pub fn open(options: &ClientOptions) -> Result<Self, Error> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .thread_name("jackfield-dns")
-            .thread_keep_alive(Duration::from_secs(1))
-            .max_blocking_threads(IDLE_CONNECTIONS)
-            .build()
-            .map_err(|error| Error::unavailable(format!("no runtime: {error}")))?;
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(options.tls.client_config()?)
-            .user_agent(options.user_agent)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .http1_only()
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .build()
-            .map_err(|error| Error::failed(format!("no HTTP client: {}", describe(&error))))?;
-        Ok(Self { open: RwLock::new(Some(Open { client, runtime })), response_bytes: options.response_bytes })
+        let client = Self {
+            tls: options.tls.client_config()?,
+            user_agent: options.user_agent,
+            response_bytes: options.response_bytes,
+            idle: Mutex::default(),
+        };
+        let slot = client.slot().map_err(Error::unavailable)?;
+        *client.idle() = Some(vec![slot]);
+        Ok(client)
     }
 
     /// Closes the connections. A second time, and when nothing was sent, there is nothing to do.
     pub fn close(&self, call: &Call<'_>) {
-        let open = self.open.write().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Open { client, runtime }) = open {
-            drop(client);
-            // A name that is still being resolved is left to end by itself.
-            runtime.shutdown_timeout(call.remaining().min(GRACE));
+        let slots = self.idle().take();
+        for mut slot in slots.into_iter().flatten() {
+            if let Some(runtime) = slot.runtime.take() {
+                // A name that is still being resolved is left to end by itself.
+                runtime.shutdown_timeout(call.remaining().min(GRACE));
+            }
         }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Option<Vec<Slot>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slot(&self) -> Result<Slot, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .thread_name("jackfield-dns")
+            .thread_keep_alive(Duration::from_secs(1))
+            .max_blocking_threads(1)
+            .build()
+            .map_err(|error| format!("no runtime: {error}"))?;
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(self.tls.clone())
+            .user_agent(self.user_agent)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .http1_only()
+            .pool_max_idle_per_host(1)
+            .build()
+            .map_err(|error| format!("no HTTP client: {}", describe(&error)))?;
+        Ok(Slot { client, runtime: Some(runtime) })
+    }
+
+    fn lease(&self) -> Result<Lease<'_>, String> {
+        // The last one that was used, whose connection is the likeliest to be open still.
+        let slot = self.idle().as_mut().ok_or(CLOSED)?.pop();
+        let slot = slot.map_or_else(|| self.slot(), Ok)?;
+        Ok(Lease { owner: self, slot: Some(slot) })
     }
 
     /// Sends one request, and gives the head of its answer.
-    pub(crate) fn send(&self, request: &Request, body: Vec<u8>, deadline: &Deadline<'_>) -> Head {
+    pub(crate) fn send(
+        &self,
+        request: &Request,
+        body: Vec<u8>,
+        deadline: &Deadline<'_>,
+    ) -> Result<Answered<'_>, NoAnswer> {
         let host = request.endpoint.host();
-        let failed = |why: String| Head::Failed { reason: format!("{host}: {why}"), for_good: false };
-        let body = match request.gzip.then(|| gzip(&body)) {
-            None => Bytes::from(body),
-            Some(Ok(compressed)) => Bytes::from(compressed),
-            Some(Err(error)) => return failed(format!("gzip: {error}")),
-        };
-        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(Open { client, runtime }) = &*open else {
-            return failed("the backend is closed".to_owned());
-        };
-        runtime.block_on(async {
+        let failed = |why: String| NoAnswer { reason: format!("{host}: {why}"), for_good: false };
+        let body =
+            if request.gzip { gzip(&body).map_err(|error| failed(format!("gzip: {error}")))? } else { body };
+        let body = Bytes::from(body);
+        let lease = self.lease().map_err(failed)?;
+        let Some((client, runtime)) = lease.parts() else { return Err(failed(CLOSED.to_owned())) };
+        let (status, retry_after, body, rest) = runtime.block_on(async {
             notice_closed_connections().await;
-            let Some(head) = deadline.limit(deadline.at, exchange(client, request, &body)).await else {
-                return failed(deadline.missed("no answer"));
+            let exchange = exchange(client, request, &body);
+            let Some(exchanged) = deadline.limit(deadline.at, exchange).await else {
+                return Err(failed(deadline.missed("no answer")));
             };
-            match head {
-                Head::Answered(answered) => Head::Answered(answered.read_at_once(self.response_bytes).await),
-                failed @ Head::Failed { .. } => failed,
-            }
-        })
+            let (mut response, mut body) = (exchanged?, Body::default());
+            let retry_after = header_text(&response, header::RETRY_AFTER)
+                .and_then(|value| retry_after(value, SystemTime::now()));
+            let status = response.status().as_u16();
+            // For most platforms the body has come with the head, and this is all of it.
+            let all = {
+                let mut reading = pin!(body.read(&mut response, self.response_bytes));
+                std::future::poll_fn(|context| Poll::Ready(reading.as_mut().poll(context).is_ready())).await
+            };
+            Ok((status, retry_after, body, (!all).then_some(response)))
+        })?;
+        Ok(Answered { status, retry_after, body, rest: rest.map(|response| (response, lease)) })
     }
 
     /// The body of an answer: read for as long as the deadline allows when it `matters`, for a moment when it does not.
-    pub(crate) fn read(&self, answered: Answered, matters: bool, deadline: &Deadline<'_>) -> Body {
+    pub(crate) fn read(&self, answered: Answered<'_>, matters: bool, deadline: &Deadline<'_>) -> Body {
         let Answered { mut body, rest, .. } = answered;
-        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        let (Some(mut rest), Some(Open { runtime, .. })) = (rest, &*open) else { return body };
+        let Some((mut response, lease)) = rest else { return body };
+        let Some((_, runtime)) = lease.parts() else { return body };
         let until = if matters { deadline.at } else { Instant::now() + GRACE };
         runtime.block_on(async {
-            deadline.limit(until, body.read(&mut rest, self.response_bytes)).await;
-            drop(rest);
+            deadline.limit(until, body.read(&mut response, self.response_bytes)).await;
+            drop(response);
         });
         body
-    }
-}
-
-impl Answered {
-    /// Reads what is there without waiting: for most platforms that is all of it.
-    async fn read_at_once(mut self, most: usize) -> Self {
-        if let Some(response) = &mut self.rest {
-            let read = {
-                let mut reading = pin!(self.body.read(response, most));
-                std::future::poll_fn(|context| Poll::Ready(reading.as_mut().poll(context).is_ready())).await
-            };
-            if read {
-                self.rest = None;
-            }
-        }
-        self
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let open = self.open.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Open { client, runtime }) = open {
-            drop(client);
-            // To drop it would wait for a name that is being resolved, without end.
-            runtime.shutdown_background();
-        }
     }
 }
 
@@ -295,7 +277,7 @@ async fn notice_closed_connections() {
 }
 
 /// The request, and those that redirects lead to, up to the head of the answer.
-async fn exchange(client: &reqwest::Client, request: &Request, body: &Bytes) -> Head {
+async fn exchange(client: &reqwest::Client, request: &Request, body: &Bytes) -> Result<Response, NoAnswer> {
     let mut endpoint: Endpoint = request.endpoint.clone();
     for _ in 0..=MOST_REDIRECTS {
         let host = endpoint.host();
@@ -305,7 +287,7 @@ async fn exchange(client: &reqwest::Client, request: &Request, body: &Bytes) -> 
         let response = match sent.body(body.clone()).send().await {
             Ok(response) => response,
             Err(error) => {
-                return Head::Failed { reason: format!("{host}: {}", describe(&error)), for_good: false };
+                return Err(NoAnswer { reason: format!("{host}: {}", describe(&error)), for_good: false });
             }
         };
         let status = response.status();
@@ -313,17 +295,7 @@ async fn exchange(client: &reqwest::Client, request: &Request, body: &Bytes) -> 
         let temporary = matches!(status, StatusCode::FOUND | StatusCode::TEMPORARY_REDIRECT);
         let location = header_text(&response, header::LOCATION);
         match location.filter(|_| permanent || temporary) {
-            None => {
-                let retry_after = header_text(&response, header::RETRY_AFTER)
-                    .and_then(|value| retry_after(value, SystemTime::now()));
-                let status = status.as_u16();
-                return Head::Answered(Answered {
-                    status,
-                    retry_after,
-                    body: Body::default(),
-                    rest: Some(response),
-                });
-            }
+            None => return Ok(response),
             Some(location) => match endpoint.redirected(location) {
                 Ok(next) => endpoint = next,
                 Err(other) => {
@@ -332,13 +304,13 @@ async fn exchange(client: &reqwest::Client, request: &Request, body: &Bytes) -> 
                         "{host} redirects ({}) to {other}, which is not followed; if it is right, configure its URL",
                         status.as_u16()
                     );
-                    return Head::Failed { reason, for_good: permanent };
+                    return Err(NoAnswer { reason, for_good: permanent });
                 }
             },
         }
     }
     let host = request.endpoint.host();
-    Head::Failed { reason: format!("{host} redirects more than {MOST_REDIRECTS} times"), for_good: false }
+    Err(NoAnswer { reason: format!("{host} redirects more than {MOST_REDIRECTS} times"), for_good: false })
 }
 
 fn header_text(response: &Response, name: header::HeaderName) -> Option<&str> {

@@ -6,7 +6,8 @@ use jackfield_plugin_api::{Call, Outcome, Outcomes};
 
 use crate::{
     Answer, Client, Entry, Limits, Request, StatusTable, Verdict,
-    client::{Answered, Deadline, Head},
+    client::{Answered, NoAnswer},
+    deadline::Deadline,
     entries::next_part,
     failure::one_line,
     secret::scrub,
@@ -99,8 +100,9 @@ impl Client {
     ) -> Outcome {
         let deadline = Deadline::new(call);
         match self.send(request, body, &deadline) {
-            Head::Failed { reason, for_good } => failed(reason, for_good),
-            Head::Answered(answered) => {
+            Err(NoAnswer { reason, for_good: true }) => Outcome::rejected(reason),
+            Err(NoAnswer { reason, for_good: false }) => Outcome::retry(reason),
+            Ok(answered) => {
                 let verdict = statuses.verdict(answered.status);
                 self.refusal(request, verdict, answered, &deadline).unwrap_or(Outcome::Delivered)
             }
@@ -113,7 +115,7 @@ impl Client {
         &self,
         request: &Request,
         verdict: Verdict,
-        answered: Answered,
+        answered: Answered<'_>,
         deadline: &Deadline<'_>,
     ) -> Option<Outcome> {
         let (status, after) = (answered.status, answered.retry_after);
@@ -230,11 +232,11 @@ impl<P: Platform> Delivery<'_, P> {
         let mut body = Vec::with_capacity(bytes + self.platform.overhead(entries.len()));
         self.platform.frame(entries, &mut body);
         let answered = match self.client.send(self.request, body, &self.deadline) {
-            Head::Answered(answered) => answered,
-            Head::Failed { reason, for_good: false } => {
+            Ok(answered) => answered,
+            Err(NoAnswer { reason, for_good: false }) => {
                 return Sent::Stop { after: None, reason: reason.into() };
             }
-            Head::Failed { reason, for_good: true } => {
+            Err(NoAnswer { reason, for_good: true }) => {
                 self.report(part, &Outcome::rejected(reason));
                 return Sent::Done;
             }

@@ -57,6 +57,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod deadline;
 mod deliver;
 mod endpoint;
 mod entries;
