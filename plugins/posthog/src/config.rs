@@ -9,8 +9,8 @@ use jackfield_plugin_api::Error;
 pub(crate) struct Config {
     /// The key of the project, which begins with `phc_`. No message repeats it.
     api_key: Secret,
-    /// Where PostHog Cloud has the project. Either this or `host` is required: PostHog answers 200 to the key of a project
-    /// that is in the other region, and drops the events.
+    /// Where PostHog Cloud has the project. Either this or `host` is required: a guess could send events to another part of
+    /// the world, where no project has the key.
     region: Option<Region>,
     /// A server of one's own instead of a region: a URL with http or https, to which `/batch/` is added.
     host: Option<String>,

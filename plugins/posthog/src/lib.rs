@@ -45,7 +45,8 @@
 //! | other 4xx | rejected | nothing |
 //! | anything else | retry | nothing |
 //!
-//! A 200 does not mean that the key is right: PostHog checks keys after it has answered, and drops what has a wrong one.
+//! A 200 says that PostHog has taken the request, not that a project has the key: whether events arrive is to be seen there,
+//! once, when the backend is set up.
 //!
 //! Redirects and failures of the transport are as in the crate `jackfield-http-client`.
 //!
