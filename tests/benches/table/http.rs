@@ -14,8 +14,13 @@ use crate::{
 };
 
 /// The plugins that are weighed, and configurations by which they open without a network.
-const PLUGINS: &[(&str, &str)] =
-    &[("http", r#"{"url":"http://127.0.0.1:1/"}"#), ("otlp", r#"{"endpoint":"http://127.0.0.1:1/"}"#)];
+const PLUGINS: &[(&str, &str)] = &[
+    ("http", r#"{"url":"http://127.0.0.1:1/"}"#),
+    ("otlp", r#"{"endpoint":"http://127.0.0.1:1/"}"#),
+    ("datadog", r#"{"api_key":"key","url":"http://127.0.0.1:1/"}"#),
+    ("posthog", r#"{"api_key":"key","host":"http://127.0.0.1:1/"}"#),
+    ("rabbitmq", r#"{"url":"amqp://127.0.0.1:1/%2f","queue":"events"}"#),
+];
 
 /// Bytes of a release build of a plugin, at most.
 const MOST_BYTES: u64 = 4_000_000;

@@ -102,7 +102,6 @@ pub fn broker() -> &'static Broker {
 ///
 /// # Panics
 /// When it does not start.
-#[must_use]
 pub fn own_broker() -> MutexGuard<'static, Broker> {
     static BROKER: OnceLock<Mutex<Broker>> = OnceLock::new();
     let broker =
