@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
-use jackfield_plugin_api::{Call, Error};
+use jackfield_plugin_api::{Call, Error, Outcome};
 use reqwest::{Response, StatusCode, header};
 use tokio::runtime::Runtime;
 
@@ -107,6 +107,12 @@ pub(crate) struct NoAnswer {
     pub(crate) reason: String,
     /// Whether another try is in vain until somebody changes the configuration.
     pub(crate) for_good: bool,
+}
+
+impl NoAnswer {
+    pub(crate) fn outcome(self) -> Outcome {
+        if self.for_good { Outcome::rejected(self.reason) } else { Outcome::retry(self.reason) }
+    }
 }
 
 /// An answer whose body is read as far as it came with the head.

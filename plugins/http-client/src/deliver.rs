@@ -100,8 +100,7 @@ impl Client {
     ) -> Outcome {
         let deadline = Deadline::new(call);
         match self.send(request, body, &deadline) {
-            Err(NoAnswer { reason, for_good: true }) => Outcome::rejected(reason),
-            Err(NoAnswer { reason, for_good: false }) => Outcome::retry(reason),
+            Err(no_answer) => no_answer.outcome(),
             Ok(answered) => {
                 let verdict = statuses.verdict(answered.status);
                 self.refusal(request, verdict, answered, &deadline).unwrap_or(Outcome::Delivered)
@@ -127,10 +126,6 @@ impl Client {
             Verdict::Rejected | Verdict::Split => Some(Outcome::Rejected { reason: reason() }),
         }
     }
-}
-
-pub(crate) fn failed(reason: String, for_good: bool) -> Outcome {
-    if for_good { Outcome::rejected(reason) } else { Outcome::retry(reason) }
 }
 
 /// `HOST answers 503 Service Unavailable: what the body says`, in one line.

@@ -2,11 +2,7 @@
 
 use jackfield_plugin_api::{Call, Outcome, Outcomes};
 
-use crate::{
-    Answer, Client, Entry, Platform, Request, Verdict,
-    client::{Deadline, Head},
-    deliver::failed,
-};
+use crate::{Answer, Client, Entry, Platform, Request, Verdict, deadline::Deadline};
 
 impl Client {
     /// Sends all of `entries` in one request, whatever the platform's limits are, and says what became of it: for what has
@@ -23,8 +19,8 @@ impl Client {
         let mut body = Vec::new();
         platform.frame(entries, &mut body);
         let answered = match self.send(request, body, &deadline) {
-            Head::Failed { reason, for_good } => return failed(reason, for_good),
-            Head::Answered(answered) => answered,
+            Ok(answered) => answered,
+            Err(no_answer) => return no_answer.outcome(),
         };
         let status = answered.status;
         let verdict = platform.statuses().verdict(status);
