@@ -14,6 +14,7 @@ mod http_faults;
 mod input;
 mod logs;
 mod otlp;
+mod otlp_encoding;
 mod plugins;
 mod refusals;
 mod send;
