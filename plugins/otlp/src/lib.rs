@@ -46,8 +46,6 @@
 mod answer;
 mod config;
 mod encode;
-#[cfg(test)]
-mod tests;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

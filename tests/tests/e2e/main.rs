@@ -16,6 +16,7 @@ mod http_faults;
 mod input;
 mod logs;
 mod otlp;
+mod otlp_encoding;
 mod plugins;
 mod posthog;
 #[cfg(unix)]
