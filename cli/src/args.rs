@@ -193,7 +193,7 @@ mod tests {
         let mut cli = Cli::command();
         cli.build();
         let names: Vec<_> = cli.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-        assert_eq!(names, ["send", "plugins", "inspect", "completions", "help"]);
+        assert_eq!(names, ["send", "plugins", "inspect", "forget", "completions", "help"]);
         for command in cli.get_subcommands_mut().filter(|command| command.get_name() != "help") {
             let text = command.render_help().to_string();
             assert!(text.contains("Examples:\n  "), "{text}");
