@@ -133,7 +133,11 @@ impl Cursors {
 
     /// Where the least advanced backend stands; 0 when there is none.
     pub(crate) fn passed_by_all(&self, segment: &str) -> u64 {
-        self.backends.values().map(|places| places.get(segment).map_or(0, |place| place.at)).min().unwrap_or(0)
+        self.backends
+            .values()
+            .map(|places| places.get(segment).map_or(0, |place| place.at))
+            .min()
+            .unwrap_or(0)
     }
 
     /// Whether every backend is done with the line at `offset`.

@@ -1,14 +1,15 @@
 //! Delivery: chunks of events for each backend, and what became of them.
 
-use std::{fmt, io, sync::Arc};
+use std::io;
 
 use super::{
+    chunk::{Chunk, Line, Part},
     claim::{Claim, names},
     cursor::{Cursors, Place},
     fs::File,
     limits::DropReason,
     quarantine::{self, Quarantine, Rejected},
-    segment::{self, Found, Lines, Listed, Name},
+    segment::{self, Lines, Listed, Name},
     writer::Notice,
 };
 use crate::Error;
@@ -38,73 +39,6 @@ pub enum Settle {
     Done,
     /// It is no event: it is counted as damaged, once for all backends.
     Damaged,
-}
-
-/// Whole lines for one backend, the oldest segment first, in order within a segment.
-#[derive(Clone)]
-pub struct Chunk {
-    backend: Arc<str>,
-    text: String,
-    pub(super) lines: Vec<Line>,
-    pub(super) parts: Vec<Part>,
-}
-
-#[derive(Clone)]
-pub(super) struct Line {
-    /// Where in the text it starts and ends.
-    start: usize,
-    end: usize,
-    /// Where in the segment it starts.
-    pub(super) offset: u64,
-}
-
-/// What was seen of one segment.
-#[derive(Clone)]
-pub(super) struct Part {
-    pub(super) name: Name,
-    /// The index behind its last line.
-    pub(super) lines_end: usize,
-    /// What is no event, from byte to byte, and whether it counts as damage: an empty line is none.
-    junk: Vec<(u64, u64, bool)>,
-    scanned: u64,
-}
-
-impl Chunk {
-    /// The backend that it is for.
-    #[must_use]
-    pub fn backend(&self) -> &str {
-        &self.backend
-    }
-
-    /// The number of lines; at least 1.
-    #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "it never is")]
-    pub fn len(&self) -> usize {
-        self.lines.len()
-    }
-
-    /// One line. Panics when there is none with that index.
-    #[must_use]
-    pub fn line(&self, index: usize) -> &str {
-        let line = &self.lines[index];
-        &self.text[line.start..line.end]
-    }
-
-    /// The lines in order.
-    pub fn lines(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.lines.iter().map(|line| &self.text[line.start..line.end])
-    }
-
-    fn is_full(&self, max_events: usize, max_bytes: usize, more: usize) -> bool {
-        !self.lines.is_empty()
-            && (self.lines.len() >= max_events || self.text.len() + more > max_bytes)
-    }
-}
-
-impl fmt::Debug for Chunk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Chunk").field("backend", &self.backend).field("len", &self.len()).finish()
-    }
 }
 
 impl Deliverer {
@@ -138,8 +72,7 @@ impl Deliverer {
     ) -> Result<Option<Chunk>, Error> {
         self.claim.check()?;
         self.list()?;
-        let mut chunk =
-            Chunk { backend: backend.into(), text: String::new(), lines: Vec::new(), parts: Vec::new() };
+        let mut chunk = Chunk::new(backend);
         let mut buffer = std::mem::take(&mut self.buffer);
         for listed in self.segments.clone() {
             if chunk.is_full(max_events, max_bytes, 0) {
@@ -183,48 +116,13 @@ impl Deliverer {
             place = Place::default();
             *self.cursors.place_mut(&chunk.backend, &name) = Place::default();
         }
-        let mut lines = Lines::new(&*file, place.at, buffer);
         let mut part = Part { name: listed.name, lines_end: 0, junk: Vec::new(), scanned: 0 };
-        let mut dead = false;
-        loop {
-            if let Some(end) = place.settled_until(lines.offset()) {
-                lines.skip_to(end);
-                continue;
-            }
-            match lines.next()? {
-                Found::Line { offset, line } => {
-                    let end = offset + line.len() as u64 + 1;
-                    match event_text(line) {
-                        Some(text) => {
-                            if chunk.is_full(max_events, max_bytes, text.len()) {
-                                break;
-                            }
-                            let start = chunk.text.len();
-                            chunk.text.push_str(text);
-                            chunk.lines.push(Line { start, end: chunk.text.len(), offset });
-                        }
-                        None => part.junk.push((offset, end, !line.is_empty())),
-                    }
-                    part.scanned = end;
-                }
-                Found::TooLong { offset, end } => {
-                    part.junk.push((offset, end, true));
-                    part.scanned = end;
-                }
-                Found::End { offset, end } if offset == end => break,
-                Found::End { offset, end } if dead => {
-                    part.junk.push((offset, end, true));
-                    part.scanned = end;
-                    break;
-                }
-                // The lock tells a torn line from one that is being written; what came before the lock is read now.
-                Found::End { .. } if file.try_lock()? => dead = true,
-                Found::End { .. } => break,
-            }
-        }
+        let lines = Lines::new(&*file, place.at, buffer);
+        let read = chunk.take(&mut part, lines, &place, &*file, max_events, max_bytes);
+        // Also what came before an error.
         part.lines_end = chunk.lines.len();
         chunk.parts.push(part);
-        Ok(())
+        read
     }
 
     /// Notes what became of the events of a chunk, in their order; what is not said is [`Settle::Keep`]. The note holds
@@ -307,8 +205,7 @@ impl Deliverer {
         segments.retain(|listed| {
             let name = listed.name.to_string();
             let passed = cursors.passed_by_all(&name);
-            let removed =
-                || remove_passed(claim, listed.name, &name, passed).is_ok_and(|removed| removed);
+            let removed = || remove_passed(claim, listed.name, &name, passed).is_ok_and(|removed| removed);
             !(passed >= listed.len && removed())
         });
     }
@@ -371,10 +268,4 @@ fn is_line_start(file: &dyn File, offset: u64) -> io::Result<bool> {
     let read = file.read_at(before, &mut byte)?;
     // A torn tail is passed without a line feed; nothing follows it.
     Ok(read == 1 && (byte == *b"\n" || offset == file.facts()?.len))
-}
-
-/// The line as text when it may be a JSON object.
-fn event_text(line: &[u8]) -> Option<&str> {
-    let is_object = line.first() == Some(&b'{') && line.last() == Some(&b'}');
-    is_object.then(|| std::str::from_utf8(line).ok()).flatten()
 }

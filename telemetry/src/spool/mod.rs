@@ -33,6 +33,7 @@
 //! delivered again rather than lost. Events that are appended while the folder or the disk can't be written to are lost,
 //! counted, and no error to the tool.
 
+mod chunk;
 mod claim;
 mod counters;
 mod cursor;
@@ -53,7 +54,8 @@ use std::{
 
 use self::writer::{Notice, Slot};
 pub use self::{
-    deliverer::{Chunk, Deliverer, Settle},
+    chunk::Chunk,
+    deliverer::{Deliverer, Settle},
     disk::Disk,
     fs::{Entry, Facts, File, Folder, FolderError, Fs},
     limits::{DropReason, Limits},

@@ -109,7 +109,8 @@ impl Quarantine {
         let bytes = read_whole(folder, FILE, usize::MAX)?.unwrap_or_default();
         let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
         let three_quarters = |limit: u64| limit - limit / 4;
-        let (max_bytes, max_lines) = (three_quarters(limits.quarantine_bytes), three_quarters(limits.quarantine_events));
+        let (max_bytes, max_lines) =
+            (three_quarters(limits.quarantine_bytes), three_quarters(limits.quarantine_events));
         let (mut kept_bytes, mut kept_lines) = (0, 0);
         for line in lines.iter().rev() {
             if kept_bytes + line.len() as u64 > max_bytes || kept_lines + 1 > max_lines {

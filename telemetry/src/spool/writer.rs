@@ -287,7 +287,8 @@ impl Live {
 
     /// The lines in the file, which is less than were written when somebody emptied it on purpose.
     fn lines_in_file(&self) -> u64 {
-        read_file(&*self.file, usize::MAX).map_or(0, |bytes| memchr::memchr_iter(b'\n', &bytes).count() as u64)
+        read_file(&*self.file, usize::MAX)
+            .map_or(0, |bytes| memchr::memchr_iter(b'\n', &bytes).count() as u64)
     }
 }
 

@@ -103,7 +103,8 @@ impl File for PathFile {
     }
 
     fn try_lock(&self) -> io::Result<bool> {
-        let beside = OpenOptions::new().write(true).create(true).truncate(false).open(lock_path(&self.path))?;
+        let beside =
+            OpenOptions::new().write(true).create(true).truncate(false).open(lock_path(&self.path))?;
         match beside.try_lock() {
             Ok(()) => {
                 *held(&self.lock) = Some(beside);

@@ -58,7 +58,8 @@ pub(super) fn open_folder(path: &Path, create: bool) -> Result<UnixFolder, Folde
 
 impl UnixFolder {
     fn open_with(&self, name: &str, more: OFlags) -> io::Result<Box<dyn File>> {
-        let flags = OFlags::RDWR | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | more;
+        let flags =
+            OFlags::RDWR | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | more;
         let file = openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?;
         Ok(Box::new(UnixFile(file.into())))
     }

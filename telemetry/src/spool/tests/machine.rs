@@ -274,8 +274,10 @@ impl Folder for OpenFolder {
     fn list(&self) -> io::Result<Vec<Entry>> {
         self.machine.operate(self.process, |state| {
             let files = &state.contents[self.folder].files;
-            let entry =
-                |(name, file): (&String, &usize)| Entry { name: name.clone(), len: state.files[*file].bytes.len() as u64 };
+            let entry = |(name, file): (&String, &usize)| Entry {
+                name: name.clone(),
+                len: state.files[*file].bytes.len() as u64,
+            };
             Ok(files.iter().map(entry).collect())
         })
     }
