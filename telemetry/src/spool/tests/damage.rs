@@ -97,7 +97,7 @@ fn a_segment_of_nothing_but_garbage_holds_nothing_up() {
     fill(&spool, &["1"]);
     let segment = segments(&spool).remove(0);
     spool.seal();
-    fs::write(&segment, [0xff; 3 << 20]).expect("room");
+    fs::write(&segment, vec![0xff; 3 << 20]).expect("room");
     fill(&spool, &["2"]);
     let mut deliverer = claim(&spool, &["a"]);
     assert_eq!(drain(&mut deliverer, "a"), [event("2")]);
@@ -110,7 +110,7 @@ fn a_line_longer_than_any_event_is_passed_over() {
     let (_home, spool) = spool();
     fill(&spool, &["1"]);
     spool.seal();
-    damage(&spool, &[b'x'; 2 << 20]);
+    damage(&spool, &vec![b'x'; 2 << 20]);
     damage(&spool, format!("\n{}\n", event("2")).as_bytes());
     let mut deliverer = claim(&spool, &["a"]);
     assert_eq!(drain(&mut deliverer, "a"), [event("1"), event("2")]);
