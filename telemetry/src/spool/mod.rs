@@ -20,9 +20,10 @@
 //! [`Spool::append`] returns: a kill loses nothing that was appended. There is no fsync: the system losing power may lose
 //! the last seconds. The exclusive advisory lock on a segment says that its writer lives. A writer goes on with a segment
 //! that has no writer, ends with a whole line and is young, so that a tool of short runs leaves one file and not
-//! thousands. A segment ends at [`Limits::segment_bytes`], a quarter of [`Limits::max_events`] and a thirtieth of
+//! thousands. A segment ends at 1 MiB, a quarter of [`Limits::max_events`] and a thirtieth of
 //! [`Limits::max_age`]; before the next one is begun, whole segments that nobody writes to leave, the oldest first, until
-//! all limits hold. After each write the writer looks whether its file still has a name, and writes to a new one if not.
+//! all limits hold. At least every 50 ms of writing, every 64 events and at its end the writer looks whether its file still
+//! has a name; if not, what it wrote since the last look goes to a new one, and what was there before is counted.
 //!
 //! # Readers
 //! A line counts once its line feed is there. A tail without one is torn when the segment has no writer: it is dropped
@@ -113,9 +114,7 @@ impl Spool {
     /// Ends this process's segment, so that others may finish it, and writes the counters down. The next event begins
     /// another one.
     pub fn seal(&self) {
-        let slot = self.inner.slot();
-        slot.writer().seal();
-        self.inner.flush_drops(slot);
+        self.inner.finish(self.inner.slot());
     }
 
     /// Drops what is over the limits, what is too old in particular. Writers do so when they begin a segment, and
@@ -137,8 +136,8 @@ impl Spool {
         done.map_err(|source| self.inner.error("enforce the limits of", source))
     }
 
-    /// Forgets every event, those of other processes too, and the quarantine. Writers elsewhere notice with their next
-    /// event. Gives how many files went. Files of other versions stay.
+    /// Forgets every event, those of other processes too, and the quarantine. Writers elsewhere notice within
+    /// 50 ms or 64 events. Gives how many files went. Files of other versions stay.
     ///
     /// A delivery under way in another process may hold events in memory; hold the claim to know that there is none.
     pub fn drop_pending(&self) -> Result<usize, Error> {
@@ -185,6 +184,14 @@ impl Inner {
         }
     }
 
+    /// Ends the segment of this process.
+    fn finish(&self, slot: &Slot) {
+        let mut notices = Vec::new();
+        slot.writer().finish(self, slot, &mut notices);
+        notices.into_iter().for_each(Notice::warn);
+        self.flush_drops(slot);
+    }
+
     fn flush_drops(&self, slot: &Slot) {
         if slot.drops.is_empty() {
             return;
@@ -203,9 +210,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         // In a forked child that never appended, the segment is its parent's.
         if self.slot.process == self.fs.process() {
-            let slot = &self.slot;
-            slot.writer().seal();
-            self.flush_drops(slot);
+            self.finish(&self.slot);
         }
     }
 }

@@ -47,7 +47,7 @@ impl Writer {
                 Ok(file) => {
                     // Whoever finds an empty segment without a lock may remove it.
                     if file.try_lock()? && file.facts()?.linked {
-                        return Ok(Live { name, file, len: 0, lines: 0 });
+                        return Ok(Live::new(name, file, 0, 0, now));
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -90,7 +90,9 @@ impl Writer {
         for listed in segments.drain(..) {
             let counted = removed.contains(&listed.name.to_string());
             let old = listed.name.age_ms(now) >= limits.max_age_ms();
-            if !((counted || old) && leave(&listed, DropReason::Age)?) && !counted {
+            let left = (counted || old) && leave(&listed, DropReason::Age)?;
+            // One that is counted takes no more events, even if it can't leave now.
+            if !left && !counted {
                 kept.push(listed);
             }
         }
@@ -177,7 +179,7 @@ impl Writer {
                 continue;
             }
             self.counts.remove(&listed.name);
-            return Ok(Some(Live { name: listed.name, file, len: facts.len, lines }));
+            return Ok(Some(Live::new(listed.name, file, facts.len, lines, now)));
         }
         Ok(None)
     }

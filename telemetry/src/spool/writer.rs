@@ -9,7 +9,7 @@ use std::{
 use super::{
     Inner,
     counters::Pending,
-    fs::{Facts, File, FolderError, read_file},
+    fs::{File, FolderError, read_file},
     limits::DropReason,
     segment::Name,
 };
@@ -17,6 +17,10 @@ use crate::event::MAX_LINE;
 
 /// How long nothing is tried after the folder or a new segment could not be had.
 const PAUSE_MS: u64 = 1_000;
+
+/// How long, and for how many lines, a segment is taken to have its name still: a look costs a third of a write.
+const LOOK_MS: u64 = 50;
+const LOOK_LINES: u64 = 64;
 
 /// What belongs to one process. A forked child finds its parent's slot, whose mutex a thread may have held that the
 /// child has not got; so the child makes the next slot its own and never waits for another.
@@ -77,6 +81,15 @@ pub(crate) struct Live {
     pub(crate) file: Box<dyn File>,
     pub(crate) len: u64,
     pub(crate) lines: u64,
+    looked: Looked,
+}
+
+/// When the segment was last seen to have a name, and how much was in it.
+#[derive(Debug)]
+struct Looked {
+    ms: u64,
+    len: u64,
+    lines: u64,
 }
 
 /// What is to be said once no lock is held: a subscriber may turn it into an event of ours.
@@ -143,29 +156,45 @@ impl Writer {
         if line.len() > MAX_LINE || need > inner.limits.max_bytes {
             return Err(DropReason::TooLong);
         }
+        let mut rescued = 0;
         if self.live.as_ref().is_some_and(|live| live.is_full(inner, need, now)) {
+            rescued = self.look(slot, now, notices);
             self.seal();
         }
-        self.buffer.clear();
+        if rescued == 0 {
+            self.buffer.clear();
+        }
         self.buffer.extend_from_slice(line);
         self.buffer.push(b'\n');
-        // A segment that somebody deletes between its creation and the write is replaced; whoever does that for ever
-        // gets his will.
+        let lines = rescued + 1;
+        self.write(inner, slot, lines, now, notices).inspect_err(|_| {
+            // The caller counts the line.
+            slot.drops.add(DropReason::Deleted, rescued);
+        })
+    }
+
+    /// Writes the whole lines in the buffer.
+    fn write(
+        &mut self,
+        inner: &Inner,
+        slot: &Slot,
+        mut lines: u64,
+        now: u64,
+        notices: &mut Vec<Notice>,
+    ) -> Result<(), DropReason> {
+        // A segment that somebody deletes as soon as it is there is replaced; whoever does that for ever gets his will.
         for _ in 0..3 {
             if self.live.is_none() {
-                self.begin(inner, slot, need, now, notices)?;
+                self.begin(inner, slot, self.buffer.len() as u64, now, notices)?;
             }
             let Some(live) = &mut self.live else { break };
-            match live.write(&self.buffer) {
-                Ok(true) => return Ok(()),
-                Ok(false) => {
-                    // The line that was just written goes to the next one.
-                    let lost = live.lines_in_file().saturating_sub(1);
-                    if lost > 0 {
-                        slot.drops.add(DropReason::Deleted, lost);
-                        notices.push(Notice { reason: DropReason::Deleted, number: lost });
+            match live.write(&self.buffer, lines) {
+                Ok(()) if !live.is_look_due(now) => return Ok(()),
+                Ok(()) => {
+                    lines = self.look(slot, now, notices);
+                    if lines == 0 {
+                        return Ok(());
                     }
-                    self.live = None;
                 }
                 Err(Torn(error, whole)) => {
                     if !whole {
@@ -179,6 +208,40 @@ impl Writer {
             }
         }
         Err(DropReason::Deleted)
+    }
+
+    /// Looks whether the segment still has a name. If not, it is left, and the lines that were written since the last
+    /// look are in the buffer, to be written again. Gives how many.
+    fn look(&mut self, slot: &Slot, now: u64, notices: &mut Vec<Notice>) -> u64 {
+        let Some(live) = &mut self.live else { return 0 };
+        if live.file.facts().is_ok_and(|facts| facts.linked) {
+            live.looked = Looked { ms: now, len: live.len, lines: live.lines };
+            return 0;
+        }
+        let bytes = read_file(&*live.file, usize::MAX).unwrap_or_default();
+        // Who empties it on purpose does not miss what was in it; what is there came after.
+        let emptied = bytes.len() as u64 != live.len;
+        let from = if emptied { 0 } else { usize::try_from(live.looked.len).unwrap_or(0) };
+        let count = |bytes: &[u8]| memchr::memchr_iter(b'\n', bytes).count() as u64;
+        let lost = count(&bytes[..from]);
+        if lost > 0 {
+            slot.drops.add(DropReason::Deleted, lost);
+            notices.push(Notice { reason: DropReason::Deleted, number: lost });
+        }
+        self.buffer.clear();
+        self.buffer.extend_from_slice(&bytes[from..]);
+        self.live = None;
+        count(&self.buffer)
+    }
+
+    /// Leaves the segment to the readers, after a last look.
+    pub(crate) fn finish(&mut self, inner: &Inner, slot: &Slot, notices: &mut Vec<Notice>) {
+        let now = inner.fs.now_ms();
+        let lines = self.look(slot, now, notices);
+        if lines > 0 && self.write(inner, slot, lines, now, notices).is_err() {
+            slot.drops.add(DropReason::Deleted, lines);
+        }
+        self.seal();
     }
 
     /// Gets a segment to write to, unless that failed a moment ago.
@@ -251,6 +314,10 @@ impl Writer {
 struct Torn(io::Error, bool);
 
 impl Live {
+    pub(crate) fn new(name: Name, file: Box<dyn File>, len: u64, lines: u64, now: u64) -> Self {
+        Self { name, file, len, lines, looked: Looked { ms: now, len, lines } }
+    }
+
     fn is_full(&self, inner: &Inner, need: u64, now: u64) -> bool {
         let limits = &inner.limits;
         self.len > 0
@@ -259,11 +326,16 @@ impl Live {
                 || self.name.age_ms(now) > limits.span_ms())
     }
 
-    /// Appends. Gives whether the file still has a name.
-    fn write(&mut self, line: &[u8]) -> Result<bool, Torn> {
+    /// Whether it is time to look for the name again; never so for two lines in the same moment.
+    fn is_look_due(&self, now: u64) -> bool {
+        now.abs_diff(self.looked.ms) >= LOOK_MS || self.lines - self.looked.lines >= LOOK_LINES
+    }
+
+    /// Appends whole lines.
+    fn write(&mut self, text: &[u8], lines: u64) -> Result<(), Torn> {
         let mut done = 0;
-        while done < line.len() {
-            match self.file.append(&line[done..]) {
+        while done < text.len() {
+            match self.file.append(&text[done..]) {
                 Ok(n) if n > 0 => done += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => {
@@ -273,9 +345,8 @@ impl Live {
             }
         }
         self.len += done as u64;
-        self.lines += 1;
-        // Asked behind the write: what was written to a file that has no name any more can be written again.
-        Ok(self.file.facts().is_ok_and(|Facts { linked, .. }| linked))
+        self.lines += lines;
+        Ok(())
     }
 
     /// Cuts the first `torn` bytes of a line off again.
@@ -283,12 +354,6 @@ impl Live {
         // The length is asked for because another process may have emptied the file.
         let len = self.file.facts().map(|facts| facts.len.checked_sub(torn));
         len.is_ok_and(|len| len.is_some_and(|len| self.file.truncate(len).is_ok()))
-    }
-
-    /// The lines in the file, which is less than were written when somebody emptied it on purpose.
-    fn lines_in_file(&self) -> u64 {
-        read_file(&*self.file, usize::MAX)
-            .map_or(0, |bytes| memchr::memchr_iter(b'\n', &bytes).count() as u64)
     }
 }
 

@@ -223,8 +223,7 @@ fn a_torn_quarantine_loses_its_last_line_only() {
 #[test]
 fn a_full_quarantine_drops_the_oldest_and_counts_them() {
     let home = tempfile::tempdir().expect("a temporary folder");
-    let mut limits = Limits::default();
-    limits.quarantine_events = 8;
+    let limits = Limits { quarantine_events: 8, ..Limits::default() };
     let spool = Spool::on_disk(home.path().join("spool"), limits);
     fill(&spool, &["x"]);
     let mut deliverer = claim(&spool, &["a"]);

@@ -106,8 +106,7 @@ fn a_read_only_disk_is_tried_again_after_a_second() {
 #[test]
 fn a_clock_that_jumps_back_keeps_the_order_and_drops_nothing() {
     let machine = Machine::new(1);
-    let mut limits = Limits::default();
-    limits.segment_bytes = 1;
+    let limits = Limits { segment_bytes: 1, ..Limits::default() };
     let spool = Spool::open("/spool", limits, machine.process(1, None));
     for number in 0..5 {
         spool.append(event(&number.to_string()).as_bytes()).expect("healthy");
@@ -180,6 +179,7 @@ fn what_is_dropped_on_purpose_stays_dropped_and_writers_go_on() {
     assert_eq!(other.drop_pending().expect("healthy"), 2);
     assert_eq!(service.stats().events, 0);
     service.append(event("3").as_bytes()).expect("healthy");
+    service.seal();
     other.append(event("4").as_bytes()).expect("healthy");
     let mut deliverer = service.try_claim(&["a"]).expect("healthy").expect("nobody else");
     assert_eq!(drain(&mut deliverer, "a").len(), 2);
@@ -240,8 +240,7 @@ fn runs_of_a_short_lived_tool_share_a_segment() {
 #[test]
 fn what_is_too_old_leaves_and_is_counted_without_what_was_delivered() {
     let machine = Machine::new(1);
-    let mut limits = Limits::default();
-    limits.max_age = Duration::from_secs(30);
+    let limits = Limits { max_age: Duration::from_secs(30), ..Limits::default() };
     let spool = Spool::open("/spool", limits, machine.process(1, None));
     for name in ["1", "2", "3"] {
         spool.append(event(name).as_bytes()).expect("healthy");

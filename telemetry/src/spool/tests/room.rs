@@ -6,8 +6,7 @@ use crate::spool::{DropReason, Limits, Spool};
 #[test]
 fn bytes_stay_within_the_limit_and_the_oldest_leave() {
     let machine = Machine::new(1);
-    let mut limits = Limits::default();
-    limits.max_bytes = 4_000;
+    let limits = Limits { max_bytes: 4_000, ..Limits::default() };
     let spool = Spool::open("/spool", limits, machine.process(1, None));
     for number in 0..1_000 {
         spool.append(event(&format!("{number:04}")).as_bytes()).expect("healthy");
@@ -31,8 +30,7 @@ fn bytes_stay_within_the_limit_and_the_oldest_leave() {
 #[test]
 fn events_stay_within_the_limit() {
     let machine = Machine::new(1);
-    let mut limits = Limits::default();
-    limits.max_events = 100;
+    let limits = Limits { max_events: 100, ..Limits::default() };
     let spool = Spool::open("/spool", limits, machine.process(1, None));
     for number in 0..1_000 {
         spool.append(event(&number.to_string()).as_bytes()).expect("healthy");
@@ -46,8 +44,7 @@ fn events_stay_within_the_limit() {
 #[test]
 fn a_segment_that_another_process_writes_to_is_not_dropped() {
     let machine = Machine::new(1);
-    let mut limits = Limits::default();
-    limits.max_bytes = 100;
+    let limits = Limits { max_bytes: 100, ..Limits::default() };
     let (one, two) = (
         Spool::open("/spool", limits.clone(), machine.process(1, None)),
         Spool::open("/spool", limits, machine.process(2, None)),
