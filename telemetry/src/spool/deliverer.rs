@@ -71,7 +71,23 @@ impl Deliverer {
         max_bytes: usize,
     ) -> Result<Option<Chunk>, Error> {
         self.claim.check()?;
-        self.list()?;
+        let mut chunk = self.chunk(backend, max_events, max_bytes);
+        if !chunk.is_full(max_events, max_bytes, 0) {
+            // Perhaps there is more than was known.
+            self.list()?;
+            chunk = self.chunk(backend, max_events, max_bytes);
+        }
+        if !chunk.lines.is_empty() {
+            return Ok(Some(chunk));
+        }
+        if chunk.parts.iter().any(|part| !part.junk.is_empty()) {
+            self.commit(&chunk, &[])?;
+        }
+        Ok(None)
+    }
+
+    /// What there is in the known segments.
+    fn chunk(&mut self, backend: &str, max_events: usize, max_bytes: usize) -> Chunk {
         let mut chunk = Chunk::new(backend);
         let mut buffer = std::mem::take(&mut self.buffer);
         for listed in self.segments.clone() {
@@ -84,13 +100,7 @@ impl Deliverer {
             }
         }
         self.buffer = buffer;
-        if !chunk.lines.is_empty() {
-            return Ok(Some(chunk));
-        }
-        if chunk.parts.iter().any(|part| !part.junk.is_empty()) {
-            self.commit(&chunk, &[])?;
-        }
-        Ok(None)
+        chunk
     }
 
     /// Adds the lines of a segment that the backend is not done with.
