@@ -42,9 +42,11 @@ mod deliverer;
 mod disk;
 mod fs;
 mod limits;
+mod live;
 mod quarantine;
 mod room;
 mod segment;
+mod slot;
 mod stats;
 mod writer;
 
@@ -53,7 +55,6 @@ use std::{
     sync::Arc,
 };
 
-use self::writer::{Notice, Slot};
 pub use self::{
     chunk::Chunk,
     deliverer::{Deliverer, Settle},
@@ -63,6 +64,7 @@ pub use self::{
     quarantine::Rejected,
     stats::{BackendStats, SpoolStats},
 };
+use self::{slot::Slot, writer::Notice};
 use crate::Error;
 
 /// A spool. Clones share it; several instances and processes may have the same folder.

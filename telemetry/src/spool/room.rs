@@ -8,8 +8,9 @@ use super::{
     cursor::Cursors,
     fs::{File, Folder, read_file},
     limits::DropReason,
+    live::Live,
     segment::{self, Found, Lines, Listed, Name},
-    writer::{Live, Notice, Writer},
+    writer::{Notice, Writer},
 };
 
 /// How many segments that nobody writes to are tried before a new one is made.

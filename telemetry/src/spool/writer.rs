@@ -1,67 +1,24 @@
-//! Appending: the segment that this process writes to.
+//! Appending, and what becomes of events that can't be.
 
-use std::{
-    collections::HashMap,
-    io,
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
-};
+use std::{collections::HashMap, io};
 
 use super::{
     Inner,
-    counters::Pending,
-    fs::{File, FolderError, read_file},
+    fs::{FolderError, read_file},
     limits::DropReason,
+    live::{Live, Looked, Torn},
     segment::Name,
+    slot::Slot,
 };
 use crate::event::MAX_LINE;
 
 /// How long nothing is tried after the folder or a new segment could not be had.
 const PAUSE_MS: u64 = 1_000;
 
-/// How long, and for how many lines, a segment is taken to have its name still: a look costs a third of a write.
-const LOOK_MS: u64 = 50;
-const LOOK_LINES: u64 = 64;
-
-/// What belongs to one process. A forked child finds its parent's slot, whose mutex a thread may have held that the
-/// child has not got; so the child makes the next slot its own and never waits for another.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    pub(crate) process: u32,
-    writer: Mutex<Writer>,
-    /// Losses that are not in the file yet.
-    pub(crate) drops: Pending,
-    next: OnceLock<Box<Slot>>,
-}
-
-impl Slot {
-    pub(crate) fn new(process: u32) -> Self {
-        Self { process, writer: Mutex::default(), drops: Pending::default(), next: OnceLock::new() }
-    }
-
-    /// This process's own.
-    pub(crate) fn of(&self, process: u32) -> &Self {
-        let mut slot = self;
-        while slot.process != process {
-            slot = slot.next.get_or_init(|| {
-                if let Ok(mut inherited) = slot.writer.try_lock() {
-                    // Closed without a word, the lock stays the parent's.
-                    inherited.live = None;
-                }
-                Box::new(Self::new(process))
-            });
-        }
-        slot
-    }
-
-    pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// The part of a slot that one thread has at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
-    live: Option<Live>,
+    pub(crate) live: Option<Live>,
     /// The line with its line feed.
     buffer: Vec<u8>,
     /// Numbers of lines of segments that nobody writes to any more.
@@ -72,24 +29,6 @@ pub(crate) struct Writer {
     failed: Option<(u64, DropReason)>,
     /// Events lost to the disk in a row.
     lost: u64,
-}
-
-/// The segment that is written to. Its lock says so to other processes.
-#[derive(Debug)]
-pub(crate) struct Live {
-    pub(crate) name: Name,
-    pub(crate) file: Box<dyn File>,
-    pub(crate) len: u64,
-    pub(crate) lines: u64,
-    looked: Looked,
-}
-
-/// When the segment was last seen to have a name, and how much was in it.
-#[derive(Debug)]
-struct Looked {
-    ms: u64,
-    len: u64,
-    lines: u64,
 }
 
 /// What is to be said once no lock is held: a subscriber may turn it into an event of ours.
@@ -307,53 +246,6 @@ impl Writer {
     pub(crate) fn forget(&mut self) {
         self.live = None;
         self.counts.clear();
-    }
-}
-
-/// A write failed; whether the segment still ends with a whole line.
-struct Torn(io::Error, bool);
-
-impl Live {
-    pub(crate) fn new(name: Name, file: Box<dyn File>, len: u64, lines: u64, now: u64) -> Self {
-        Self { name, file, len, lines, looked: Looked { ms: now, len, lines } }
-    }
-
-    fn is_full(&self, inner: &Inner, need: u64, now: u64) -> bool {
-        let limits = &inner.limits;
-        self.len > 0
-            && (self.len + need > limits.segment_bytes()
-                || self.lines >= limits.segment_events()
-                || self.name.age_ms(now) > limits.span_ms())
-    }
-
-    /// Whether it is time to look for the name again; never so for two lines in the same moment.
-    fn is_look_due(&self, now: u64) -> bool {
-        now.abs_diff(self.looked.ms) >= LOOK_MS || self.lines - self.looked.lines >= LOOK_LINES
-    }
-
-    /// Appends whole lines.
-    fn write(&mut self, text: &[u8], lines: u64) -> Result<(), Torn> {
-        let mut done = 0;
-        while done < text.len() {
-            match self.file.append(&text[done..]) {
-                Ok(n) if n > 0 => done += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => {
-                    let error = other.err().unwrap_or_else(|| io::ErrorKind::WriteZero.into());
-                    return Err(Torn(error, done == 0 || self.take_back(done as u64)));
-                }
-            }
-        }
-        self.len += done as u64;
-        self.lines += lines;
-        Ok(())
-    }
-
-    /// Cuts the first `torn` bytes of a line off again.
-    fn take_back(&self, torn: u64) -> bool {
-        // The length is asked for because another process may have emptied the file.
-        let len = self.file.facts().map(|facts| facts.len.checked_sub(torn));
-        len.is_ok_and(|len| len.is_some_and(|len| self.file.truncate(len).is_ok()))
     }
 }
 
