@@ -44,7 +44,7 @@ pub(crate) struct Place {
 impl Place {
     /// Settles ranges, in any order.
     pub(crate) fn settle(&mut self, ranges: impl IntoIterator<Item = (u64, u64)>) {
-        self.ahead.extend(ranges.into_iter().take(0));
+        self.ahead.extend(ranges);
         self.ahead.sort_unstable();
         let mut merged: Vec<(u64, u64)> = Vec::with_capacity(self.ahead.len());
         for &(start, end) in &self.ahead {
