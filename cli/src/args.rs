@@ -16,7 +16,10 @@ Configuration: the file of --config or $JACKFIELD_CONFIG, else the first of
   /etc/jackfield/config.toml
   (Windows: %APPDATA%\\jackfield\\config.toml)
 Never one in the current folder: whoever can write there would choose what code
-runs. Without a file, the plugin `stdout` gets the events, trusted by its owner.
+runs. It is a regular file of at most 1 MiB. ${NAME} in its strings is replaced by
+the environment variable. Where a plugin's errors and reasons show such a value, of
+4 bytes or more, they are printed with the name; its log records are printed as
+they are: keep an eye on what a plugin logs. Without a file, the plugin `stdout` gets the events, trusted by its owner.
 
 Plugins are searched along `path` in [plugins], else $JACKFIELD_PLUGIN_PATH, else
   ~/.local/lib/jackfield, /usr/local/lib/jackfield, /usr/lib/jackfield
@@ -41,7 +44,9 @@ static SEND_HELP: LazyLock<String> = LazyLock::new(|| {
         "\n\nLeftovers are files of mode 0600 in the folder of --leftovers, made when needed:\n  \
          jackfield-TIME-PID.BACKEND.undelivered.jsonl  `send --only BACKEND` takes it again\n  \
          jackfield-TIME-PID.BACKEND.rejected.jsonl     the same form, refused for good\n  \
-         jackfield-TIME-PID.bad-lines.txt              lines that are not events\n\n\
+         jackfield-TIME-PID.bad-lines.txt              lines that are not events\n\
+         When the reader of standard output goes away (`| head`), what the plugin `stdout`\n\
+         has not written is undelivered at once.\n\n\
          With --json the last line of standard output is one object:\n  \
          lines, events, bad_lines, bad_lines_file, interrupted, exit_code, and\n  \
          backends: a list of name, plugin, error, delivered, retried, rejected,\n    \
@@ -53,7 +58,9 @@ static SEND_HELP: LazyLock<String> = LazyLock::new(|| {
 static PLUGINS_HELP: LazyLock<String> = LazyLock::new(|| {
     help(
         "  jackfield plugins\n  JACKFIELD_PLUGIN_PATH=/opt/vendor jackfield plugins --json",
-        "\n\nWith --json, a list of: file, name, version, abi (major, minor), trusted,\ntrust_refusal, compatible, refusal.",
+        "\n\nNAME is what a configuration's `plugin` accepts; in brackets what the plugin calls\nitself, if that leads \
+         elsewhere or nowhere.\n\nWith --json, a list of: file, name, metadata_name (what it calls itself), version,\n\
+         abi (major, minor), trusted, trust_refusal, compatible, refusal.",
     )
 });
 
@@ -62,6 +69,16 @@ static INSPECT_HELP: LazyLock<String> = LazyLock::new(|| {
         "  jackfield inspect ./librabbitmq.so\n  jackfield inspect dist/*.dll dist/*.dylib --json",
         "\n\nWith --json, a list of: file, compatible, refusal, and of a plugin format, os,\narch, bits, \
          endian, size, slices, needed, exports_descriptor, metadata (as it\nstands in the file).",
+    )
+});
+
+static FORGET_HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield forget 3bf690336b01aed7275a70c788d44b6e\n  \
+         jackfield forget --only posthog 3bf690336b01aed7275a70c788d44b6e --json",
+        "\n\nPrints a receipt for each backend: sent (the request has reached the platform, which\nanswers for the rest), \
+         unsupported (there is no way to ask), failed, or unusable (the\nbackend could not be opened).\n\n\
+         With --json, a list of: name, answer, text.",
     )
 });
 
@@ -94,8 +111,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// Configuration file
-    #[arg(long, global = true, value_name = "FILE", env = "JACKFIELD_CONFIG", value_hint = ValueHint::FilePath)]
+    /// Configuration file, instead of that of $JACKFIELD_CONFIG or the usual ones
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
     /// Print JSON to standard output
     #[arg(long, global = true)]
@@ -117,12 +134,25 @@ pub(crate) enum Command {
         #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
         files: Vec<PathBuf>,
     },
+    /// Ask every configured backend's platform to delete what it has of a machine
+    #[command(after_help = FORGET_HELP.as_str())]
+    Forget(ForgetArgs),
     /// Print a script that completes this command in a shell
     #[command(after_help = COMPLETIONS_HELP.as_str())]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ForgetArgs {
+    /// The member `machine_id` of the machine's events
+    #[arg(value_name = "MACHINE_ID")]
+    pub(crate) machine_id: String,
+    /// Ask the backend of this name only; may be given several times
+    #[arg(long, value_name = "BACKEND")]
+    pub(crate) only: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -163,7 +193,7 @@ mod tests {
         let mut cli = Cli::command();
         cli.build();
         let names: Vec<_> = cli.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-        assert_eq!(names, ["send", "plugins", "inspect", "completions", "help"]);
+        assert_eq!(names, ["send", "plugins", "inspect", "forget", "completions", "help"]);
         for command in cli.get_subcommands_mut().filter(|command| command.get_name() != "help") {
             let text = command.render_help().to_string();
             assert!(text.contains("Examples:\n  "), "{text}");

@@ -4,6 +4,7 @@
 //! for a terminal, unless `NO_COLOR` is set.
 
 use std::{
+    borrow::Cow,
     env,
     io::{self, IsTerminal as _, Write},
     sync::{Mutex, PoisonError},
@@ -57,19 +58,35 @@ fn paint_if(coloured: bool, text: &str, colour: Colour) -> String {
     if coloured { format!("\x1b[{}m{text}\x1b[0m", colour as u8) } else { text.to_owned() }
 }
 
-/// Prints a line to standard error.
+/// `text` as one line that shows what it is: characters that move the cursor, break the line or turn the direction of writing
+/// are escaped. Names of files may have them.
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    let hostile = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !text.contains(hostile) {
+        return Cow::Borrowed(text);
+    }
+    let mut line = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if hostile(c) { line.extend(c.escape_debug()) } else { line.push(c) }
+    }
+    Cow::Owned(line)
+}
+
+/// Prints text of one or more lines to standard error.
 pub(crate) fn say(text: &str) {
     write_error(format!("{text}\n").as_bytes());
 }
 
-/// Prints an error.
+/// Prints an error, as one line.
 pub(crate) fn error(text: impl std::fmt::Display) {
-    say(&format!("{} {text}", paint_if(coloured_errors(), "error:", Colour::Red)));
+    let text = text.to_string();
+    say(&format!("{} {}", paint_if(coloured_errors(), "error:", Colour::Red), one_line(&text)));
 }
 
-/// Prints a warning.
+/// Prints a warning, as one line.
 pub(crate) fn warn(text: impl std::fmt::Display) {
-    say(&format!("{} {text}", paint_if(coloured_errors(), "warning:", Colour::Yellow)));
+    let text = text.to_string();
+    say(&format!("{} {}", paint_if(coloured_errors(), "warning:", Colour::Yellow), one_line(&text)));
 }
 
 fn write_error(bytes: &[u8]) {
@@ -107,8 +124,10 @@ impl Write for Log {
     }
 }
 
-/// `rows` in columns, the first row being the heads. `paint` colours a cell, given row, column and padded text.
+/// `rows` in columns, the first row being the heads, each on a line whatever its cells hold. `paint` colours a cell, given row, column and padded text.
 pub(crate) fn table(rows: &[Vec<String>], paint: impl Fn(usize, usize, String) -> String) -> String {
+    let rows: Vec<Vec<_>> =
+        rows.iter().map(|row| row.iter().map(|cell| one_line(cell).into_owned()).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width =
         |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
@@ -134,6 +153,13 @@ mod tests {
         let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
         let rows = [row(["NAME", "V", "FILE"]), row(["ä", "10.2", "/a"])];
         assert_eq!(table(&rows, |_, _, cell| cell), "NAME  V     FILE\nä     10.2  /a\n");
+    }
+
+    #[test]
+    fn a_cell_can_neither_break_its_line_nor_colour_it() {
+        let rows = [vec!["a\n\u{1b}[32mok\u{202e}".to_owned(), "b\r\u{9b}".to_owned()]];
+        assert_eq!(table(&rows, |_, _, cell| cell), "a\\n\\u{1b}[32mok\\u{202e}  b\\r\\u{9b}\n");
+        assert!(matches!(one_line("naïve \\ \"name\""), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! What the command's exit code means.
 
-use std::process::ExitCode;
-
 /// How a run ended. Of several that apply, the one with the gravest consequence is told: the variants are in that order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
@@ -9,7 +7,7 @@ pub(crate) enum Exit {
     Done,
     /// Some lines of the input are not events.
     BadLines,
-    /// Some events were rejected or undelivered, or a backend did not close cleanly.
+    /// Some events were rejected or undelivered, a backend did not close cleanly, or a request for deletion failed.
     Events,
     /// A plugin can't be used.
     Plugin,
@@ -31,7 +29,8 @@ Exit codes:
   3    the configuration is wrong
   4    a plugin can't be used
   5    some lines of the input are not events
-  6    some events were rejected or undelivered, or a backend did not close cleanly
+  6    some events were rejected or undelivered, a backend did not close cleanly, or a
+       request for deletion failed
   7    input could not be read, or events could not be kept in a file
   130  interrupted
 When several apply, the first of this order is told: 7, 130, 2, 3, 4, 6, 5.";
@@ -50,12 +49,6 @@ impl Exit {
             Self::Io => 7,
             Self::Interrupted => 130,
         }
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit.code())
     }
 }
 

@@ -5,12 +5,12 @@ mod args;
 mod completions;
 mod console;
 mod exit;
+mod forget;
 mod inspect;
+mod names;
 mod plugins;
 mod send;
 mod settings;
-
-use std::process::ExitCode;
 
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
@@ -20,16 +20,20 @@ use crate::{
     exit::Exit,
 };
 
-fn main() -> ExitCode {
+fn main() {
     let Cli { common, command } = Cli::parse();
     log();
     let exit = match command {
         Command::Send(args) => send::run(&common, &args),
         Command::Plugins => plugins::run(&common),
         Command::Inspect { files } => inspect::run(&files, common.json),
+        Command::Forget(args) => forget::run(&common, &args),
         Command::Completions { shell } => completions::run(shell),
     };
-    exit.into()
+    // The results are written and the backends closed. Destructors of the plugins' libraries are not run: one that hangs
+    // would keep the process for ever.
+    console::clear_bar();
+    jackfield_loader::exit(exit.code().into())
 }
 
 /// Records of the host and of the plugins go to standard error, from warnings on unless `$JACKFIELD_LOG` says otherwise.

@@ -1,22 +1,26 @@
 //! `jackfield plugins`: what is on the search path.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use jackfield_loader::{Abi, Candidate, Trust};
+use jackfield::PluginsConfig;
+use jackfield_loader::{Abi, Candidate};
 use serde::Serialize;
 
 use crate::{
     args::Common,
     console::{self, Colour},
     exit::Exit,
-    settings,
+    names, settings,
 };
 
 /// A file on the search path.
 #[derive(Serialize)]
 struct Row {
-    file: PathBuf,
-    name: Option<String>,
+    file: String,
+    /// What a configuration calls it.
+    name: String,
+    /// What it calls itself.
+    metadata_name: Option<String>,
     version: Option<String>,
     abi: Option<Abi>,
     trusted: bool,
@@ -34,7 +38,7 @@ pub(crate) fn run(common: &Common) -> Exit {
         }
     };
     let files = jackfield_loader::list(&config.plugins.path);
-    let rows: Vec<_> = files.iter().map(|file| row(file, config.plugins.trust)).collect();
+    let rows: Vec<_> = files.iter().map(|file| row(file, &config.plugins)).collect();
     if common.json {
         return match serde_json::to_string_pretty(&rows) {
             Ok(json) => crate::print(&(json + "\n")),
@@ -46,16 +50,17 @@ pub(crate) fn run(common: &Common) -> Exit {
     }
     if rows.is_empty() {
         let folders: Vec<_> = config.plugins.path.iter().map(|folder| folder.display().to_string()).collect();
-        console::say(&format!("no plugin in {}", folders.join(", ")));
+        console::say(&console::one_line(&format!("no plugin in {}", folders.join(", "))));
         return Exit::Done;
     }
     crate::print(&render(&rows))
 }
 
-fn row(file: &Path, trust: Trust) -> Row {
+fn row(file: &Path, plugins: &PluginsConfig) -> Row {
     let mut row = Row {
-        file: file.to_owned(),
-        name: None,
+        file: file.display().to_string(),
+        name: String::new(),
+        metadata_name: None,
         version: None,
         abi: None,
         trusted: false,
@@ -66,16 +71,17 @@ fn row(file: &Path, trust: Trust) -> Row {
     match Candidate::open(file) {
         Ok(candidate) => {
             let inspection = candidate.inspection();
-            row.name = Some(inspection.metadata.name.clone());
+            row.metadata_name = Some(inspection.metadata.name.clone());
             row.version = Some(inspection.metadata.version.clone());
             row.abi = Some(inspection.metadata.abi);
             row.refusal = inspection.verdict().err().map(|refusal| refusal.to_string());
             row.compatible = row.refusal.is_none();
-            row.trust_refusal = candidate.allowed_by(trust).err().map(|refusal| refusal.to_string());
+            row.trust_refusal = candidate.allowed_by(plugins.trust).err().map(|refusal| refusal.to_string());
             row.trusted = row.trust_refusal.is_none();
         }
         Err(refusal) => row.refusal = Some(refusal.to_string()),
     }
+    row.name = names::accepted(file, row.metadata_name.as_deref(), &plugins.path);
     row
 }
 
@@ -92,12 +98,15 @@ fn render(rows: &[Row]) -> String {
             (_, false) => "refused",
         };
         table.push(vec![
-            or_dash(&row.name),
+            match &row.metadata_name {
+                Some(own) if *own != row.name => format!("{} ({own})", row.name),
+                _ => row.name.clone(),
+            },
             or_dash(&row.version),
             row.abi.map_or_else(|| "-".to_owned(), |abi| abi.to_string()),
             trust.to_owned(),
             if row.compatible { "compatible" } else { "refused" }.to_owned(),
-            row.file.display().to_string(),
+            row.file.clone(),
         ]);
     }
     let mut out = console::table(&table, |row, column, cell| match column {
@@ -111,8 +120,9 @@ fn render(rows: &[Row]) -> String {
     for row in rows {
         for refusal in [&row.refusal, &row.trust_refusal].into_iter().flatten() {
             // A file that could not even be read as a plugin is named by its refusal.
-            let name = row.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
-            out.push_str(&format!("{name}{refusal}\n"));
+            let name = row.metadata_name.as_ref().map(|_| format!("{}: ", row.name)).unwrap_or_default();
+            out.push_str(&console::one_line(&format!("{name}{refusal}")));
+            out.push('\n');
         }
     }
     out

@@ -3,26 +3,26 @@
 use std::{
     env,
     fs::File,
-    io::{self, Read as _},
+    io,
     path::{Path, PathBuf},
 };
 
-use jackfield::Config;
+use jackfield::{Config, ConfigFile, Error};
 
 /// The configuration that is used: `named`, or the first file of the usual places, or the embedded one.
 ///
 /// # Errors
 /// One line with the file.
 pub(crate) fn load(named: Option<&Path>) -> Result<Config, String> {
-    if let Some(file) = named {
+    // Set and empty is as good as not set: that is how a script unsets a variable for one command.
+    let variable = env::var_os("JACKFIELD_CONFIG").filter(|file| !file.is_empty()).map(PathBuf::from);
+    if let Some(file) = named.or(variable.as_deref()) {
         return Config::read(file).map_err(|e| e.to_string());
     }
     for file in usual_places() {
-        if let Some(text) =
-            read_found(&file).map_err(|reason| format!("configuration {}: {reason}", file.display()))?
-        {
+        if let Some(found) = open_found(&file)? {
             tracing::debug!(file = %file.display(), "configuration found");
-            return Config::parse(&text, &file).map_err(|e| e.to_string());
+            return found.read().map_err(|e| e.to_string());
         }
     }
     tracing::debug!("no configuration found, the embedded one is used");
@@ -40,19 +40,20 @@ fn usual_places() -> Vec<PathBuf> {
     own.map(below).into_iter().chain([PathBuf::from("/etc/jackfield/config.toml")]).collect()
 }
 
-/// The text of a file that nobody named, if it is there. It decides what code runs, so others must not be able to write it.
-fn read_found(file: &Path) -> Result<Option<String>, String> {
-    let mut handle = match File::open(file) {
-        Ok(handle) => handle,
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+/// A file that nobody named, if it is there. It decides what code runs, so others must not be able to write it.
+fn open_found(file: &Path) -> Result<Option<ConfigFile>, String> {
+    let found = match ConfigFile::open(file) {
+        Ok(found) => found,
+        Err(Error::ReadConfig { source, .. })
+            if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
             return Ok(None);
         }
-        Err(e) => return Err(format!("can't be read: {e}")),
+        Err(refusal) => return Err(refusal.to_string()),
     };
-    check_owner(&handle, file)?;
-    let mut text = String::new();
-    handle.read_to_string(&mut text).map_err(|e| format!("can't be read: {e}"))?;
-    Ok(Some(text))
+    check_owner(found.handle(), file)
+        .map_err(|reason| format!("configuration {}: {reason}", file.display()))?;
+    Ok(Some(found))
 }
 
 #[cfg(unix)]
@@ -89,38 +90,38 @@ mod tests {
 
     use super::*;
 
-    /// Reads a file with this mode in a folder with that mode.
-    fn read(mode: u32, folder_mode: u32) -> Result<Option<String>, String> {
+    /// Opens a file with this mode in a folder with that mode, and says whether it is there or why it is refused.
+    fn found(mode: u32, folder_mode: u32) -> Result<bool, String> {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("config.toml");
-        fs::write(&file, "text").expect("written");
+        fs::write(&file, "").expect("written");
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("mode set");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(folder_mode)).expect("mode set");
-        read_found(&file)
+        open_found(&file)
+            .map(|found| found.is_some())
+            .map_err(|refusal| refusal.replace(&*file.to_string_lossy(), "FILE"))
     }
 
     #[test]
     fn a_file_that_only_its_owner_writes_is_read() {
-        assert_eq!(read(0o644, 0o755), Ok(Some("text".to_owned())));
+        assert_eq!(found(0o644, 0o755), Ok(true));
     }
 
     #[test]
     fn a_file_or_folder_that_others_can_write_is_refused() {
-        let refusal = read(0o664, 0o755).expect_err("writable by the group");
-        assert!(
-            refusal.starts_with("the file must not be writable") && refusal.contains("mode 0664"),
-            "{refusal}"
-        );
-        let refusal = read(0o644, 0o1777).expect_err("writable by all");
-        assert!(
-            refusal.starts_with("its folder must not be writable") && refusal.contains("mode 1777"),
-            "{refusal}"
-        );
+        for (modes, begin, mode) in [
+            ((0o664, 0o755), "configuration FILE: the file must not be writable", "mode 0664"),
+            ((0o644, 0o1777), "configuration FILE: its folder must not be writable", "mode 1777"),
+        ] {
+            let refusal = found(modes.0, modes.1).expect_err("others can write it");
+            assert!(refusal.starts_with(begin) && refusal.contains(mode), "{refusal}");
+        }
     }
 
     #[test]
     fn a_file_that_is_not_there_is_passed_over() {
-        assert_eq!(read_found(Path::new("/nonexistent/jackfield/config.toml")), Ok(None));
-        assert_eq!(read_found(Path::new("/dev/null/config.toml")), Ok(None));
+        for path in ["/nonexistent/jackfield/config.toml", "/dev/null/config.toml"] {
+            assert!(matches!(open_found(Path::new(path)), Ok(None)), "{path}");
+        }
     }
 }

@@ -8,13 +8,14 @@ use crate::{
     batch::Batch,
     check::PluginTables,
     error::Error,
-    guard::{Backoff, CloseFailure, Lane, LaneConfig, OpenFailure, Report, Stats},
+    guard::{Backoff, CloseFailure, Lane, LaneConfig, Made, OpenFailure, Report, Source, Stats},
     host::HostHandle,
     plugin::Plugin,
+    text,
 };
 
-/// How a backend is opened.
-#[derive(Clone, Debug)]
+/// How a backend is opened. Its `Debug` leaves out the configuration, which may hold secrets.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct BackendOptions {
     /// What the backend is called in reports, logs and thread names.
@@ -84,6 +85,19 @@ impl BackendOptions {
     }
 }
 
+impl fmt::Debug for BackendOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BackendOptions")
+            .field("name", &self.name)
+            .field("timeout", &self.timeout)
+            .field("concurrency", &self.concurrency)
+            .field("quarantine", &self.quarantine)
+            .field("tool_name", &self.tool_name)
+            .field("tool_version", &self.tool_version)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A backend that takes batches of events.
 ///
 /// Dropping it lets nothing further enter the plugin and waits for nothing; [`close`](Self::close) flushes first.
@@ -100,7 +114,8 @@ impl Backend {
     /// # Errors
     /// [`Error::Open`]: the plugin refused its configuration, failed, panicked, or did not answer within the timeout.
     pub fn open(plugin: &Plugin, options: &BackendOptions) -> Result<Self, Error> {
-        Self::open_tables(plugin.tables(), options).map_err(|failure| {
+        let source = Source::Config(Arc::from(options.config.as_str()));
+        Self::open_tables(plugin.tables(), source, options).map_err(|failure| {
             Error::Open(OpenError {
                 backend: options.name.clone(),
                 file: Some(plugin.path().to_owned()),
@@ -109,20 +124,43 @@ impl Backend {
         })
     }
 
-    /// Opens a backend that is compiled into this program, behind the same guard as a plugin.
+    /// Opens a backend that is compiled into this program, behind the same guard as a plugin, with the configuration of
+    /// the options.
     ///
     /// # Errors
     /// [`Error::Open`], as for [`open`](Self::open).
     pub fn open_static<B: PluginBackend>(options: &BackendOptions) -> Result<Self, Error> {
+        let source = Source::Config(Arc::from(options.config.as_str()));
+        Self::open_compiled::<B>(source, options)
+    }
+
+    /// Opens a backend from a value of this program, behind the same guard as a plugin. `make` is called now, and again
+    /// after a panic or a hang, for the instance that takes over. The configuration of the options plays no part.
+    ///
+    /// # Errors
+    /// [`Error::Open`] when `make` panics or takes longer than the timeout.
+    pub fn open_with<B: PluginBackend>(
+        options: &BackendOptions,
+        make: impl Fn() -> B + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        let source = Source::Value(Arc::new(move || Made(export::instance(make()))));
+        Self::open_compiled::<B>(source, options)
+    }
+
+    fn open_compiled<B: PluginBackend>(source: Source, options: &BackendOptions) -> Result<Self, Error> {
         let tables = PluginTables { backend: export::static_table::<B>(), deletion: None };
-        Self::open_tables(tables, options)
+        Self::open_tables(tables, source, options)
             .map_err(|failure| Error::Open(OpenError { backend: options.name.clone(), file: None, failure }))
     }
 
-    fn open_tables(tables: PluginTables, options: &BackendOptions) -> Result<Self, OpenFailure> {
+    fn open_tables(
+        tables: PluginTables,
+        source: Source,
+        options: &BackendOptions,
+    ) -> Result<Self, OpenFailure> {
         let config = LaneConfig {
             name: options.name.clone(),
-            config: Arc::from(options.config.as_str()),
+            source,
             timeout: options.timeout,
             workers: options.concurrency,
             backoff: options.quarantine,
@@ -256,7 +294,7 @@ pub struct OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.file {
-            write!(f, "{}: ", file.display())?;
+            write!(f, "{}: ", text::show(file))?;
         }
         write!(f, "backend `{}` does not open: {}", self.backend, self.failure)
     }

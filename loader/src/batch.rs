@@ -65,7 +65,11 @@ unsafe impl Send for Memory {}
 // SAFETY: as above.
 unsafe impl Sync for Memory {}
 
-/// The fields of one event. `json` is the whole event on one line, without a line feed.
+/// The fields of one event.
+///
+/// `json` is the whole event as one JSON object on one line. Whoever fills it in sees to it that it holds no line feed:
+/// plugins are promised so, and write it into files of a line an event. JSON has line feeds between its parts alone,
+/// where a compact encoding puts none.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(missing_docs, reason = "the fields of `jackfield_plugin_api::Event`, where they are documented")]
 pub struct EventFields<'list, 'a> {
@@ -103,9 +107,13 @@ struct Parts {
 }
 
 impl<'a> BatchWriter<'a> {
-    /// Adds an event.
+    /// Adds an event. Its `json` holds no line feed.
+    ///
+    /// # Panics
+    /// When its `json` does, in a build with debug assertions. Others don't look.
     #[inline]
     pub fn push(&mut self, event: &EventFields<'_, 'a>) {
+        debug_assert!(!event.json.contains('\n'), "the JSON of an event has a line feed");
         let mut present = 0;
         let mut flag = |set: bool, bit: u32| {
             if set {
@@ -304,6 +312,16 @@ pub(crate) mod tests {
         let odd = batch.select(&[9, 1, 3]);
         drop(batch);
         assert_eq!(odd.view().iter().map(|event| event.id()).collect::<Vec<_>>(), ["9", "1", "3"]);
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "the JSON of an event has a line feed")]
+    fn an_event_of_several_lines_is_a_mistake_that_debug_builds_show() {
+        let _ = Batch::build::<_, std::convert::Infallible>((), |(), writer| {
+            writer.push(&EventFields { json: "{\n}", ..EventFields::default() });
+            Ok(())
+        });
     }
 
     #[test]

@@ -8,7 +8,10 @@ use std::{
 
 use jackfield_plugin_api::abi;
 
-use crate::log;
+use crate::{
+    log,
+    text::{self, LOG_MESSAGE_LIMIT, LOG_TARGET_LIMIT},
+};
 
 /// What a plugin's `open` is given. The contract lets a plugin keep it for ever, so it is leaked: some 300 bytes for
 /// each backend that is opened.
@@ -95,8 +98,8 @@ unsafe extern "C" fn log_enabled(_context: *const c_void, level: u32, target: ab
     // A panic of a subscriber must not unwind into the plugin.
     catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: the contract: text that is readable for this call.
-        let target = unsafe { target.to_str() }.unwrap_or("");
-        u32::from(log::enabled(level, target))
+        let target = unsafe { text::from_plugin(target, LOG_TARGET_LIMIT) };
+        u32::from(log::enabled(level, &target))
     }))
     .unwrap_or(0)
 }
@@ -107,9 +110,10 @@ unsafe extern "C" fn log_record(ctx: *const c_void, record: *const abi::LogRecor
         let (context, record) = unsafe { (context(ctx), record.as_ref()) };
         let Some(record) = record else { return };
         // SAFETY: as above, for the record's strings.
-        let (target, message) = unsafe { (record.target.to_str(), record.message.to_str()) };
-        let message = message.unwrap_or("(a message that is not UTF-8)");
-        log::emit(record.level, target.unwrap_or(""), &context.backend, message);
+        let target = unsafe { text::from_plugin(record.target, LOG_TARGET_LIMIT) };
+        // SAFETY: as above.
+        let message = || unsafe { text::from_plugin(record.message, LOG_MESSAGE_LIMIT) };
+        log::emit(record.level, &target, &context.backend, message);
     }));
 }
 
@@ -120,9 +124,71 @@ unsafe extern "C" fn cancelled(ctx: *const c_void) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use jackfield_plugin_api::Host;
+    use tracing_core::{
+        Dispatch, Event, Field, Metadata, Subscriber,
+        dispatcher::with_default,
+        field::Visit,
+        span::{Attributes, Id, Record},
+    };
 
     use super::*;
+
+    /// Keeps the target and the message of every event.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<(String, String)>>>);
+
+    impl Visit for Kept {
+        fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+            if field.name() == "message" {
+                self.0.lock().unwrap().last_mut().unwrap().1 = format!("{value:?}");
+            }
+        }
+    }
+
+    impl Subscriber for Kept {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+        fn event(&self, event: &Event<'_>) {
+            self.0.lock().unwrap().push((event.metadata().target().to_owned(), String::new()));
+            event.record(&mut self.clone());
+        }
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn a_log_record_reaches_the_host_as_one_line_of_bounded_length() {
+        let handle = HostHandle::leak("events", "tool", "1.2.3");
+        let (target, message) = ("t\n".repeat(10_000), "m\u{1b}".repeat(100_000));
+        let record = abi::LogRecord {
+            level: abi::LEVEL_ERROR,
+            line: 0,
+            target: abi::Str::new(&target),
+            file: abi::Str::EMPTY,
+            message: abi::Str::new(&message),
+        };
+        let kept = Kept::default();
+        with_default(&Dispatch::new(kept.clone()), || {
+            // SAFETY: the services of a leaked handle, and a record that is readable.
+            unsafe { (handle.services.log)(handle.services.context, &raw const record) };
+        });
+        let lines = kept.0.lock().unwrap();
+        let [(target, message)] = &lines[..] else { panic!("{} records", lines.len()) };
+        assert!(target.starts_with("t\\nt\\n") && target.ends_with('…'), "{target}");
+        assert!(message.starts_with("m\\u{1b}m\\u{1b}") && message.ends_with('…'));
+        assert!(!target.contains('\n') && !message.contains('\u{1b}'));
+        let ellipsis = '…'.len_utf8();
+        assert!(target.len() <= 256 + ellipsis && message.len() <= (16 << 10) + ellipsis);
+    }
 
     #[test]
     fn a_plugin_sees_the_tool_the_backend_and_the_cancellation() {

@@ -3,14 +3,17 @@
 use std::{
     fs,
     fs::File,
-    io,
+    io::{self, Read as _, Seek as _},
     path::{Path, PathBuf},
 };
 
-use crate::{os, text};
+use crate::{InspectError, inspect::starts_like_a_library, os, text};
 
 /// Largest file that is taken for a library, in bytes.
 pub(crate) const SIZE_LIMIT: u64 = 512 << 20;
+
+/// How much of a file is looked at before it is copied, in bytes.
+const HEAD: u64 = 4096;
 
 /// Why a file can't be read as a library.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +45,16 @@ pub enum ImageError {
         /// Limit in bytes.
         limit: u64,
     },
+    /// Larger than what this process may write: the copy that is loaded counts as a file.
+    #[error(
+        "is {size} bytes, but this process may write files of at most {limit} bytes, and a library is copied before it is loaded: raise the limit (ulimit -f)"
+    )]
+    FileSizeLimit {
+        /// Its size in bytes.
+        size: u64,
+        /// Limit in bytes.
+        limit: u64,
+    },
     /// The operating system refused.
     #[error("can't {action}: {source}")]
     Io {
@@ -65,23 +78,30 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// Opens and copies. Links are followed first, so that the folder is the one that the file is in; nothing is
-    /// followed when the file is opened in it. Never waits: a FIFO or device is refused.
-    pub(crate) fn open(path: &Path) -> Result<Self, ImageError> {
-        let real = fs::canonicalize(path).map_err(|source| match (source.kind(), fs::read_link(path)) {
-            (io::ErrorKind::NotFound, Ok(target)) => ImageError::DanglingLink { target },
-            (io::ErrorKind::NotFound, Err(_)) => ImageError::NotFound,
-            _ => ImageError::Io { action: "open", source },
-        })?;
-        let handles = os::open(&real)?;
+    /// Opens and copies. Never waits: a FIFO or device is refused. What is no library by its first bytes is not copied,
+    /// and refused for what it is.
+    pub(crate) fn open(path: &Path) -> Result<Self, InspectError> {
+        let handles = os::open(path)?;
         let size = regular_size(&handles.file)?;
-        let content = os::copy(&handles.file, &real, size)?;
+        let head = head(&handles.file).map_err(ImageError::io("read"))?;
+        if !starts_like_a_library(&head) {
+            return Err(InspectError::foreign(&head));
+        }
+        let content = os::copy(&handles.file, path, size)?;
         match content.bytes().len() as u64 {
-            0 => Err(ImageError::Empty),
-            size if size > SIZE_LIMIT => Err(ImageError::TooLarge { size, limit: SIZE_LIMIT }),
+            0 => Err(ImageError::Empty.into()),
+            size if size > SIZE_LIMIT => Err(ImageError::TooLarge { size, limit: SIZE_LIMIT }.into()),
             _ => Ok(Self { handles, content }),
         }
     }
+}
+
+/// The first bytes of an open file, which is left at its start.
+fn head(mut file: &File) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    file.take(HEAD).read_to_end(&mut head)?;
+    file.rewind()?;
+    Ok(head)
 }
 
 /// The size of an open regular file within the limit.

@@ -8,6 +8,7 @@ mod backend;
 mod batch;
 mod check;
 mod error;
+mod exit;
 mod find;
 mod guard;
 mod host;
@@ -28,6 +29,7 @@ pub use crate::{
     batch::{Batch, BatchWriter, EventFields},
     check::{CheckError, Layout},
     error::Error,
+    exit::exit,
     find::{FindError, FolderState, find, list},
     guard::{Backoff, CloseFailure, Failure, Latency, OpenFailure, Report, Stats},
     image::ImageError,
@@ -37,5 +39,6 @@ pub use crate::{
     load::LoadError,
     plugin::{Candidate, Plugin, Verified, inspect},
     registry::{DEFAULT_IMAGE_LIMIT, limit_loaded_images, loaded_images},
+    text::show as show_path,
     verify::{ParseTrustError, Trust, VerifyError},
 };

@@ -82,8 +82,8 @@ pub(crate) fn enabled(number: u32, target: &str) -> bool {
         && dispatcher::get_default(|dispatch| dispatch.enabled(metadata(level, target)))
 }
 
-/// Emits a record.
-pub(crate) fn emit(number: u32, target: &str, backend: &str, message: &str) {
+/// Emits a record. `message` is asked for when somebody wants it.
+pub(crate) fn emit(number: u32, target: &str, backend: &str, message: impl Fn() -> String) {
     let level = level(number);
     if level > LevelFilter::current() {
         return;
@@ -93,6 +93,7 @@ pub(crate) fn emit(number: u32, target: &str, backend: &str, message: &str) {
         if !dispatch.enabled(metadata) {
             return;
         }
+        let message = message();
         let fields = metadata.fields();
         let mut names = fields.iter();
         let (Some(message_field), Some(backend_field)) = (names.next(), names.next()) else { return };

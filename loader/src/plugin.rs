@@ -37,7 +37,7 @@ impl Candidate {
     /// As [`inspect`].
     pub fn open(path: &Path) -> Result<Self, Error> {
         let error = |source| Error::Inspect { path: path.to_owned(), source };
-        let image = Image::open(path).map_err(|source| error(source.into()))?;
+        let image = Image::open(path).map_err(error)?;
         let inspection = inspect_bytes(image.content.bytes()).map_err(error)?;
         Ok(Self { path: path.to_owned(), image, inspection })
     }

@@ -1,4 +1,4 @@
-//! Whether a file may be loaded by the trust policy. What is examined are the open file and its open folder, so that
+//! Whether a file may be loaded by the trust policy. What is examined are the open file and its open folders, so that
 //! nothing can be exchanged between this look and the next step.
 
 use std::{path::PathBuf, str::FromStr};
@@ -14,7 +14,8 @@ use crate::{os::Handles, text};
 pub enum Trust {
     /// Every file.
     Any,
-    /// Files that belong to root or to the user, and that nobody else may write; the same for the folder that they are in.
+    /// Files that belong to root or to the user, and that nobody else may write; the same for the folder that they are
+    /// in. Where a link leads to the file, the same for the link's folder: whoever may write that chooses the file.
     #[default]
     Owner,
 }
@@ -107,7 +108,7 @@ fn remedy(mode: u32) -> &'static str {
     }
 }
 
-/// Applies `trust` to an open file and its folder.
+/// Applies `trust` to an open file and its folders.
 pub(crate) fn verify(handles: &Handles, trust: Trust) -> Result<(), VerifyError> {
     match trust {
         Trust::Any => Ok(()),
@@ -120,8 +121,8 @@ fn owner(handles: &Handles) -> Result<(), VerifyError> {
     use rustix::{fs::fstat, process::geteuid};
 
     let user = geteuid().as_raw();
-    let stats = [(&handles.folder_path, fstat(&handles.folder)), (&handles.file_path, fstat(&handles.file))];
-    for (path, stat) in stats {
+    let folders = handles.folders.iter().map(|folder| (&folder.path, fstat(&folder.handle)));
+    for (path, stat) in folders.chain([(&handles.file_path, fstat(&handles.file))]) {
         let stat = stat.map_err(|e| VerifyError::Io { path: path.clone(), source: e.into() })?;
         if stat.st_uid != 0 && stat.st_uid != user {
             return Err(VerifyError::Owner { path: path.clone(), user, found: stat.st_uid });

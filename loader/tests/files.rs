@@ -1,14 +1,26 @@
 //! What stands where a library should: nothing waits, nothing is read without end, and each is explained.
-#![allow(clippy::unwrap_used, reason = "a test helper that fails fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test helper that fails fails the test, and a child prints"
+)]
 #![cfg(target_os = "linux")]
 
 mod common;
 
-use std::{fs, os::unix::fs::symlink, os::unix::net::UnixListener, path::Path};
+use std::{
+    fs,
+    os::unix::{fs::symlink, net::UnixListener},
+    path::Path,
+    process::Command,
+};
 
 use common::{Plugin, folder};
 use jackfield_loader::{Error, ImageError, InspectError, inspect};
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::{
+    fs::{CWD, FileType, Mode, mknodat},
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+};
 
 fn line(path: &Path) -> String {
     let error = inspect(path).unwrap_err();
@@ -17,6 +29,41 @@ fn line(path: &Path) -> String {
     let stage = format!("inspect: {}: ", path.display());
     assert!(line.starts_with(&stage) && !line.contains('\n'), "{line}");
     line[stage.len()..].to_owned()
+}
+
+/// What `line` says of a file in a process that may write files of at most 4,096 bytes. For that, the test of the given
+/// name runs once more in a process of its own, which does no more than this.
+fn line_under_a_file_size_limit(test: &str, path: &Path) -> String {
+    const FILE: &str = "FILE_UNDER_A_LIMIT";
+    if let Some(path) = std::env::var_os(FILE) {
+        let limit = Rlimit { current: Some(4096), ..getrlimit(Resource::Fsize) };
+        setrlimit(Resource::Fsize, limit).unwrap();
+        let error = inspect(Path::new(&path)).unwrap_err();
+        println!("<<{error}>>");
+        std::process::exit(0);
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    let output = child.args(["--exact", test, "--nocapture"]).env(FILE, path).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let (_, line) = stdout.split_once("<<").unwrap();
+    line.split_once(">>").unwrap().0.to_owned()
+}
+
+#[test]
+fn a_library_that_is_larger_than_this_process_may_write_does_not_end_it() {
+    let folder = folder();
+    let path = Plugin::new("large").build(folder.path(), "libx.so");
+    let size = fs::metadata(&path).unwrap().len();
+    let test = "a_library_that_is_larger_than_this_process_may_write_does_not_end_it";
+    assert_eq!(
+        line_under_a_file_size_limit(test, &path),
+        format!(
+            "inspect: {}: is {size} bytes, but this process may write files of at most 4096 bytes, and a library is \
+             copied before it is loaded: raise the limit (ulimit -f)",
+            path.display()
+        )
+    );
 }
 
 #[test]
@@ -56,6 +103,17 @@ fn a_file_that_is_too_large_is_not_read() {
     let path = folder.path().join("libx.so");
     fs::File::create(&path).unwrap().set_len((512 << 20) + 1).unwrap();
     assert_eq!(line(&path), "file too large: 536870913 bytes, limit 536870912");
+}
+
+#[test]
+fn what_is_no_library_by_its_first_bytes_is_not_copied() {
+    let folder = folder();
+    let path = folder.path().join("libx.so");
+    fs::File::create(&path).unwrap().set_len(512 << 20).unwrap();
+    // A copy would not be possible here.
+    let test = "what_is_no_library_by_its_first_bytes_is_not_copied";
+    let line = line_under_a_file_size_limit(test, &path);
+    assert!(line.contains("not a library but a file that starts with the bytes 00 00 00 00"), "{line}");
 }
 
 #[test]

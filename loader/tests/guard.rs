@@ -415,6 +415,34 @@ fn a_fresh_instance_that_can_not_be_opened_is_a_failure_with_its_reason_and_lead
 }
 
 #[test]
+fn a_value_of_the_program_is_a_backend_and_is_made_again_after_a_panic() {
+    struct Counting(Arc<AtomicUsize>, usize);
+    impl api::Backend for Counting {
+        type Config = api::export::NoConfig;
+        fn open(_: Self::Config, _: Host, _: &Call<'_>) -> Result<Self, api::Error> {
+            Err(api::Error::failed("made from a value alone"))
+        }
+        fn send(&self, batch: &api::Batch<'_>, _: &Call<'_>) -> Outcomes {
+            assert!(self.1 > 0, "the first one panics");
+            self.0.fetch_add(batch.len(), Ordering::SeqCst);
+            Outcome::Delivered.into()
+        }
+    }
+    let (seen, made) = (Arc::new(AtomicUsize::new(0)), AtomicUsize::new(0));
+    let total = Arc::clone(&seen);
+    let make = move || Counting(Arc::clone(&seen), made.fetch_add(1, Ordering::SeqCst));
+    let backend = Backend::open_with(&options(), make).unwrap();
+    assert!(matches!(failure(&backend, 1000 * MS), Failure::Panicked { .. }));
+    assert_eq!(backend.send(&batch(3)).uniform(), Some(&Outcome::Delivered));
+    assert_eq!(total.load(Ordering::SeqCst), 3);
+
+    let broken = Backend::open_with(&options(), || -> Counting { panic!("never made") });
+    assert!(
+        matches!(broken, Err(Error::Open(error)) if matches!(error.failure, OpenFailure::Call(Failure::Panicked { .. })))
+    );
+}
+
+#[test]
 fn noop_takes_everything_and_says_that_it_is_noop() {
     let backend = Backend::noop("nothing");
     assert!(backend.is_noop());

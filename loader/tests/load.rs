@@ -319,16 +319,47 @@ fn a_file_or_folder_that_others_may_write_is_refused() {
 }
 
 #[test]
-fn the_folder_that_counts_is_the_one_the_file_is_in_not_the_one_of_a_link_to_it() {
-    let (open, safe) = (folder(), folder());
-    let path = Fixture::new("linked").build(safe.path(), "libx.so");
+fn a_link_is_as_trusted_as_the_least_of_the_folders_on_its_way_to_the_file() {
+    let (open, safe, search) = (folder(), folder(), folder());
     fs::set_permissions(open.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    let link = open.path().join("libx.so");
-    std::os::unix::fs::symlink(&path, &link).unwrap();
-    load(&link).unwrap();
+    let link = |target: &Path, folder: &tempfile::TempDir, name: &str| {
+        let link = folder.path().join(name);
+        std::os::unix::fs::symlink(target, &link).unwrap();
+        link
+    };
+    let refused = |path: &Path| {
+        let open = fs::canonicalize(open.path()).unwrap();
+        let said = format!("verify: {} is writable by group and others (mode 0777)", open.display());
+        assert!(refusal(path).starts_with(&said), "{}", refusal(path));
+    };
+    let file = Fixture::new("linked").build(safe.path(), "libx.so");
+    load(&link(&file, &search, "libx.so")).unwrap();
 
-    let (link, path) = (safe.path().join("liby.so"), open.path().join("liby.so"));
-    Fixture::new("linked").build(open.path(), "liby.so");
-    std::os::unix::fs::symlink(&path, &link).unwrap();
-    assert!(refusal(&link).contains("is writable by group and others (mode 0777)"));
+    let writable_link = link(&file, &open, "libx.so");
+    refused(&writable_link);
+    refused(&link(&writable_link, &search, "liby.so"));
+    let writable_file = Fixture::new("linked").build(open.path(), "libz.so");
+    refused(&link(&writable_file, &search, "libz.so"));
+    Candidate::open(&writable_link).unwrap().allowed_by(Trust::Any).unwrap();
+}
+
+#[test]
+fn the_folder_of_a_link_must_belong_to_root_or_the_user() {
+    let (theirs, safe) = (folder(), folder());
+    let file = Fixture::new("linked").build(safe.path(), "libx.so");
+    let link = theirs.path().join("libx.so");
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    chown(theirs.path(), Some(12_345), None).unwrap();
+    assert!(refusal(&link).contains("it is owned by uid 12345"), "{}", refusal(&link));
+}
+
+#[test]
+#[allow(unsafe_code, reason = "a symbol is looked up behind the back of the crate under test")]
+fn what_a_plugin_exports_is_not_in_the_global_scope() {
+    let folder = folder();
+    let _plugin = load(&Fixture::new("local").build(folder.path(), "libx.so")).unwrap();
+    let this = libloading::os::unix::Library::this();
+    // SAFETY: the symbol is looked up, and never used.
+    let found = unsafe { this.get::<*const u8>(b"jackfield_plugin\0") };
+    assert!(found.is_err(), "other libraries would be linked against a plugin's symbols");
 }

@@ -10,6 +10,7 @@
 
 use core::ffi::c_void;
 
+#[cfg(feature = "layouts")]
 use abi_stable::StableAbi;
 
 /// First eight bytes of a [`Descriptor`]: `JACKFLD` and a zero byte, read as a little-endian integer.
@@ -93,7 +94,8 @@ pub const HOST_TABLE_SERVICES: u32 = 1;
 
 /// A view of UTF-8 text: `len` bytes at `ptr`, no terminator. `ptr` may be null only when `len` is 0.
 #[repr(C)]
-#[derive(Clone, Copy, StableAbi)]
+#[derive(Clone, Copy)]
+#[cfg_attr(feature = "layouts", derive(StableAbi))]
 pub struct Str {
     /// First byte.
     pub ptr: *const u8,
@@ -103,7 +105,8 @@ pub struct Str {
 
 /// A key and its value.
 #[repr(C)]
-#[derive(Clone, Copy, StableAbi)]
+#[derive(Clone, Copy)]
+#[cfg_attr(feature = "layouts", derive(StableAbi))]
 pub struct Pair {
     /// The key.
     pub key: Str,
@@ -113,7 +116,8 @@ pub struct Pair {
 
 /// A view of `len` strings at `ptr`. `ptr` may be null only when `len` is 0.
 #[repr(C)]
-#[derive(Clone, Copy, StableAbi)]
+#[derive(Clone, Copy)]
+#[cfg_attr(feature = "layouts", derive(StableAbi))]
 pub struct StrList {
     /// First string.
     pub ptr: *const Str,
@@ -123,7 +127,8 @@ pub struct StrList {
 
 /// A view of `len` pairs at `ptr`. `ptr` may be null only when `len` is 0.
 #[repr(C)]
-#[derive(Clone, Copy, StableAbi)]
+#[derive(Clone, Copy)]
+#[cfg_attr(feature = "layouts", derive(StableAbi))]
 pub struct PairList {
     /// First pair.
     pub ptr: *const Pair,
@@ -133,7 +138,8 @@ pub struct PairList {
 
 /// One table, by id.
 #[repr(C)]
-#[derive(Clone, Copy, StableAbi)]
+#[derive(Clone, Copy)]
+#[cfg_attr(feature = "layouts", derive(StableAbi))]
 pub struct TableEntry {
     /// What the table is: a `TABLE_` number (plugin's) or a `HOST_TABLE_` number (host's). Unknown ids are ignored.
     pub id: u32,
@@ -145,7 +151,8 @@ pub struct TableEntry {
 
 /// Tables by id. At most one table for each id; of several the first counts.
 #[repr(C)]
-#[derive(Clone, Copy, StableAbi)]
+#[derive(Clone, Copy)]
+#[cfg_attr(feature = "layouts", derive(StableAbi))]
 pub struct Tables {
     /// First entry; null only when `len` is 0.
     pub ptr: *const TableEntry,
@@ -155,7 +162,8 @@ pub struct Tables {
 
 /// The one door of a plugin: a static of this type, exported under the name `jackfield_plugin`.
 #[repr(C)]
-#[derive(Clone, Copy, StableAbi)]
+#[derive(Clone, Copy)]
+#[cfg_attr(feature = "layouts", derive(StableAbi))]
 pub struct Descriptor {
     /// [`MAGIC`].
     pub magic: u64,
@@ -179,7 +187,7 @@ pub struct Descriptor {
 
 /// A backend instance: the plugin's own data behind a pointer that the host does not look into.
 #[repr(C)]
-#[derive(StableAbi)]
+#[cfg_attr(feature = "layouts", derive(StableAbi))]
 pub struct Instance {
     _private: [u8; 0],
 }
@@ -188,7 +196,8 @@ pub struct Instance {
 ///
 /// No function may unwind, exit the process, or print to standard output unless that is the backend's purpose.
 #[repr(C)]
-#[derive(Clone, Copy, StableAbi)]
+#[derive(Clone, Copy)]
+#[cfg_attr(feature = "layouts", derive(StableAbi))]
 pub struct BackendTable {
     /// `sizeof` this struct, in bytes.
     pub size: u32,
@@ -222,7 +231,8 @@ pub struct BackendTable {
 
 /// What one call may know and say. Valid until the called function returns.
 #[repr(C)]
-#[derive(Clone, Copy, StableAbi)]
+#[derive(Clone, Copy)]
+#[cfg_attr(feature = "layouts", derive(StableAbi))]
 pub struct Call {
     /// `sizeof` this struct, in bytes.
     pub size: u32,
@@ -248,7 +258,8 @@ pub struct Call {
 
 /// What became of events.
 #[repr(C)]
-#[derive(Clone, Copy, StableAbi)]
+#[derive(Clone, Copy)]
+#[cfg_attr(feature = "layouts", derive(StableAbi))]
 pub struct Outcome {
     /// One of the `OUTCOME_` numbers. The host takes an unknown one for `OUTCOME_RETRY`.
     pub code: u32,
@@ -262,7 +273,8 @@ pub struct Outcome {
 
 /// A batch of events: a view into the host's memory.
 #[repr(C)]
-#[derive(Clone, Copy, StableAbi)]
+#[derive(Clone, Copy)]
+#[cfg_attr(feature = "layouts", derive(StableAbi))]
 pub struct Batch {
     /// `sizeof` this struct, in bytes.
     pub size: u32,
@@ -278,7 +290,8 @@ pub struct Batch {
 
 /// One event: its fields and its ready-made JSON.
 #[repr(C)]
-#[derive(Clone, Copy, StableAbi)]
+#[derive(Clone, Copy)]
+#[cfg_attr(feature = "layouts", derive(StableAbi))]
 pub struct Event {
     /// The whole event as one JSON object on one line, without a line feed. It may have members that have no field here.
     pub json: Str,
@@ -324,7 +337,8 @@ pub struct Event {
 
 /// The host, as a plugin sees it. Lives as long as the process.
 #[repr(C)]
-#[derive(Clone, Copy, StableAbi)]
+#[derive(Clone, Copy)]
+#[cfg_attr(feature = "layouts", derive(StableAbi))]
 pub struct Host {
     /// `sizeof` this struct, in bytes.
     pub size: u32,
@@ -340,7 +354,8 @@ pub struct Host {
 
 /// The table `HOST_TABLE_SERVICES`: what every host offers. Lives as long as the process; callable from any thread.
 #[repr(C)]
-#[derive(Clone, Copy, StableAbi)]
+#[derive(Clone, Copy)]
+#[cfg_attr(feature = "layouts", derive(StableAbi))]
 pub struct HostServices {
     /// `sizeof` this struct, in bytes.
     pub size: u32,
@@ -365,7 +380,8 @@ pub struct HostServices {
 
 /// One log record.
 #[repr(C)]
-#[derive(Clone, Copy, StableAbi)]
+#[derive(Clone, Copy)]
+#[cfg_attr(feature = "layouts", derive(StableAbi))]
 pub struct LogRecord {
     /// One of the `LEVEL_` numbers.
     pub level: u32,
@@ -380,6 +396,7 @@ pub struct LogRecord {
 }
 
 /// Every frozen type behind one layout, for the check at load time. Never instantiated.
+#[cfg(feature = "layouts")]
 #[repr(C)]
 #[derive(StableAbi)]
 pub(crate) struct Surface {

@@ -45,6 +45,13 @@ pub const fn static_table<B: Backend>() -> BackendTable {
     table_with::<B>(open::<B>)
 }
 
+/// An instance around a value of the host's own program, for its [`static_table`].
+#[doc(hidden)]
+#[must_use]
+pub fn instance<B: Backend>(backend: B) -> *mut abi::Instance {
+    Box::into_raw(Box::new(Instance { backend, closed: AtomicBool::new(false) })).cast()
+}
+
 type Open = unsafe extern "C" fn(*const abi::Host, Str, *const abi::Call, *mut *mut abi::Instance) -> Status;
 
 const fn table_with<B: Backend>(open: Open) -> BackendTable {
@@ -88,9 +95,8 @@ unsafe extern "C" fn open<B: Backend>(
     };
     guard(&call, || {
         let backend = B::open(config::parse(config)?, host, &call)?;
-        let instance = Box::new(Instance { backend, closed: AtomicBool::new(false) });
         // SAFETY: the contract of `BackendTable::open`: `out` takes one pointer; it was checked not to be null.
-        unsafe { out.write(Box::into_raw(instance).cast()) };
+        unsafe { out.write(instance(backend)) };
         Ok(())
     })
 }

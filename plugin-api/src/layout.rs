@@ -5,33 +5,8 @@
 
 use core::ffi::c_void;
 
-use abi_stable::{StableAbi, type_layout::TypeLayout};
-
-use crate::abi::Surface;
-
 /// The series of `abi_stable` whose layouts this crate writes and reads, as major and minor version.
 pub const ABI_STABLE: (u32, u32) = (0, 11);
-
-/// What [`Descriptor::layouts`](crate::abi::Descriptor::layouts) points to in a Rust plugin.
-#[repr(C)]
-pub struct Layouts {
-    abi_stable_major: u32,
-    abi_stable_minor: u32,
-    surface: &'static TypeLayout,
-}
-
-static LAYOUTS: Layouts = Layouts {
-    abi_stable_major: ABI_STABLE.0,
-    abi_stable_minor: ABI_STABLE.1,
-    surface: <Surface as StableAbi>::LAYOUT,
-};
-
-/// The pointer that a descriptor carries.
-#[doc(hidden)]
-#[must_use]
-pub const fn pointer() -> *const c_void {
-    (&raw const LAYOUTS).cast()
-}
 
 /// How far a descriptor's layouts agree with the host's.
 #[derive(Debug)]
@@ -45,32 +20,71 @@ pub enum LayoutCheck {
     Different(String),
 }
 
-/// Compares a plugin's layouts with this crate's.
-///
-/// # Safety
-/// `layouts` is null, or comes from the descriptor of a loaded library and points to a [`Layouts`] that stays mapped.
+#[cfg(feature = "layouts")]
+pub use with_abi_stable::{Layouts, check, pointer};
+
+/// The pointer that a descriptor carries.
+#[cfg(not(feature = "layouts"))]
+#[doc(hidden)]
 #[must_use]
-pub unsafe fn check(layouts: *const c_void) -> LayoutCheck {
-    if layouts.is_null() {
-        return LayoutCheck::ByDigest;
+pub const fn pointer() -> *const c_void {
+    core::ptr::null()
+}
+
+#[cfg(feature = "layouts")]
+mod with_abi_stable {
+    use abi_stable::{StableAbi, abi_stability::abi_checking, type_layout::TypeLayout};
+
+    use super::{ABI_STABLE, LayoutCheck, c_void};
+    use crate::abi::Surface;
+
+    /// What [`Descriptor::layouts`](crate::abi::Descriptor::layouts) points to in a Rust plugin.
+    #[repr(C)]
+    pub struct Layouts {
+        abi_stable_major: u32,
+        abi_stable_minor: u32,
+        surface: &'static TypeLayout,
     }
-    // SAFETY: the caller vouches for the first two fields, whose type no version changes; the third is read only when
-    // they name the series that this crate was built with.
-    let theirs = unsafe {
-        let series = layouts.cast::<[u32; 2]>().read();
-        if (series[0], series[1]) != ABI_STABLE {
+
+    static LAYOUTS: Layouts = Layouts {
+        abi_stable_major: ABI_STABLE.0,
+        abi_stable_minor: ABI_STABLE.1,
+        surface: <Surface as StableAbi>::LAYOUT,
+    };
+
+    /// The pointer that a descriptor carries.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn pointer() -> *const c_void {
+        (&raw const LAYOUTS).cast()
+    }
+
+    /// Compares a plugin's layouts with this crate's.
+    ///
+    /// # Safety
+    /// `layouts` is null, or comes from the descriptor of a loaded library and points to a [`Layouts`] that stays mapped.
+    #[must_use]
+    pub unsafe fn check(layouts: *const c_void) -> LayoutCheck {
+        if layouts.is_null() {
             return LayoutCheck::ByDigest;
         }
-        &*layouts.cast::<Layouts>()
-    };
-    match abi_stable::abi_stability::abi_checking::check_layout_compatibility(LAYOUTS.surface, theirs.surface)
-    {
-        Ok(()) => LayoutCheck::Equal,
-        Err(report) => LayoutCheck::Different(report.to_string()),
+        // SAFETY: the caller vouches for the first two fields, whose type no version changes; the third is read only when
+        // they name the series that this crate was built with.
+        let theirs = unsafe {
+            let series = layouts.cast::<[u32; 2]>().read();
+            if (series[0], series[1]) != ABI_STABLE {
+                return LayoutCheck::ByDigest;
+            }
+            &*layouts.cast::<Layouts>()
+        };
+        match abi_checking::check_layout_compatibility(LAYOUTS.surface, theirs.surface) {
+            Ok(()) => LayoutCheck::Equal,
+            Err(report) => LayoutCheck::Different(report.to_string()),
+        }
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "layouts"))]
 mod tests {
     use super::*;
 

@@ -14,13 +14,17 @@
 //! url = "amqp://${AMQP_HOST}:5672/%2f"
 //! ```
 //!
-//! `${NAME}` in any string is replaced by the environment variable, `$${` stands for a plain `${`. Relative paths start
+//! `${NAME}` in any string is replaced by the environment variable, `$${` stands for a plain `${`. [`BackendConfig::conceal`]
+//! takes the values out of text again, which is done with a plugin's errors and reasons, and not with its log records. Relative paths start
 //! at the file's folder, `~/` at the home folder. `plugins.keys`, a list of strings, is accepted for the sake of
 //! `trust = "signed"`, which this version refuses; nothing is verified with them.
 
+mod file;
+
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
-    env, fs,
+    env, fmt,
     ops::Range,
     path::{Path, PathBuf},
     time::Duration,
@@ -29,6 +33,7 @@ use std::{
 use jackfield_loader::Trust;
 use toml::de::DeValue;
 
+pub use self::file::ConfigFile;
 use crate::{
     Error, Place, default_search_path, parse_duration,
     toml_text::{Document, Entry, nearest},
@@ -56,8 +61,8 @@ pub struct PluginsConfig {
     pub trust: Trust,
 }
 
-/// One backend.
-#[derive(Debug, Clone)]
+/// One backend. Its `Debug` leaves out what may be a secret.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct BackendConfig {
     /// The plugin's name on the search path, or a path.
@@ -70,22 +75,35 @@ pub struct BackendConfig {
     pub config: String,
     /// Where the backend's table begins; `None` for the embedded configuration.
     place: Option<Place>,
+    /// Names and values of the environment variables that are filled in.
+    variables: Vec<(String, String)>,
     /// Lines of the keys in `config`; an item of a list has its index for a key. The empty key stands for all.
     lines: BTreeMap<String, Place>,
 }
+
+impl fmt::Debug for BackendConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BackendConfig")
+            .field("plugin", &self.plugin)
+            .field("name", &self.name)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Length of a value, in bytes, from which on it is concealed.
+const SHORTEST_SECRET: usize = 4;
 
 /// Each call's timeout where none is configured.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Config {
-    /// Reads a file.
+    /// Reads a regular file of at most 1 MiB.
     ///
     /// # Errors
     /// [`Error::ReadConfig`], or [`Error::Config`] with the line.
     pub fn read(file: &Path) -> Result<Self, Error> {
-        let text =
-            fs::read_to_string(file).map_err(|source| Error::ReadConfig { file: file.to_owned(), source })?;
-        Self::parse(&text, file)
+        ConfigFile::open(file)?.read()
     }
 
     /// Reads the text of `file`, whose name is for messages and whose folder is where relative paths start.
@@ -105,6 +123,7 @@ impl Config {
             timeout: TIMEOUT,
             config: "{}".to_owned(),
             place: None,
+            variables: Vec::new(),
             lines: BTreeMap::new(),
         };
         Self {
@@ -131,6 +150,22 @@ impl BackendConfig {
             }
             path = path.rsplit_once('.').map_or("", |(parent, _)| parent);
         }
+    }
+
+    /// `text`, which a plugin wrote, with the variables' names where it shows their values: these may be secrets.
+    #[must_use]
+    pub fn conceal(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (name, value) in &self.variables {
+            let escaped = value.escape_debug().to_string();
+            for shown in [value, &escaped] {
+                // What is shorter is hardly a secret, and would be found in words that have nothing to do with it.
+                if shown.len() >= SHORTEST_SECRET {
+                    text = text.replace(shown.as_str(), &format!("${{{name}}}"));
+                }
+            }
+        }
+        text
     }
 }
 
@@ -226,6 +261,14 @@ fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>) -> Result<Unnamed
     };
     let at = item.value.span();
     let place = document.place(&at);
+    let variables = RefCell::new(Vec::new());
+    let environment = |name: &str| {
+        let value = (document.environment)(name);
+        let text = value.clone().and_then(|value| value.into_string().ok());
+        variables.borrow_mut().extend(text.map(|text| (name.to_owned(), text)));
+        value
+    };
+    let document = Document { environment: &environment, ..document };
     let (mut plugin, mut name, mut name_at) = (None, None, at.clone());
     let mut timeout = TIMEOUT;
     let mut config = "{}".to_owned();
@@ -257,7 +300,11 @@ fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>) -> Result<Unnamed
     let Some(plugin) = plugin else {
         return Err(document.error(at, "`backend.plugin`: expected a plugin's name or path, found nothing"));
     };
-    let backend = BackendConfig { plugin, name: String::new(), timeout, config, place: Some(place), lines };
+    let mut variables = variables.take();
+    // One that is a part of another must not break it up.
+    variables.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
+    let backend =
+        BackendConfig { plugin, name: String::new(), timeout, config, place: Some(place), variables, lines };
     Ok(Unnamed { backend, name, name_at })
 }
 

@@ -14,20 +14,26 @@
 //! | `args` | list of strings | |
 //! | `metadata` | object of strings | no key twice |
 //!
-//! Other members are allowed and stay in the event's JSON. A member that comes twice makes the line a bad one, because
-//! readers disagree which of the two counts. A line is at most [`MAX_LINE`] bytes.
+//! Other members are allowed and stay in the event's JSON, byte for byte. They are read as strictly as the rest, so that no
+//! reader behind a backend refuses what was taken for an event here: a string with half of a surrogate pair, a number
+//! beyond the range of 64 bits of floating point, and lists and objects nested deeper than [`MAX_DEPTH`] make the line a bad
+//! one. So does a member of the event that comes twice, because readers disagree which of the two counts. A line is at most
+//! [`MAX_LINE`] bytes.
 
 use std::{borrow::Cow, fmt};
 
-use serde::de::{DeserializeSeed as _, Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed as _, Deserializer as _, Error as _, MapAccess, Visitor};
 
 use crate::{
     Error,
-    value::{Any, Args, Found, Metadata, Seen, Text, short},
+    value::{Any, Args, Found, Metadata, Seen, Strict, Text, short},
 };
 
 /// Longest line that is taken for an event, in bytes, without its line feed.
 pub const MAX_LINE: usize = 1 << 20;
+
+/// Most lists and objects within each other, the event itself included. The parser has the limit.
+const MAX_DEPTH: usize = 127;
 
 /// Longest `id`, in bytes.
 const MAX_ID: usize = 256;
@@ -87,6 +93,9 @@ fn refusal(error: &serde_json::Error) -> Error {
     let end = text.rfind(" at line ").unwrap_or(text.len());
     Error::event(match error.classify() {
         serde_json::error::Category::Data => text[..end].to_owned(),
+        _ if text.starts_with("recursion limit exceeded") => {
+            format!("nested too deep: limit {MAX_DEPTH} levels, at column {}", error.column())
+        }
         _ => format!("not JSON: {} at column {}", &text[..end], error.column()),
     })
 }
@@ -124,9 +133,7 @@ impl<'de> Visitor<'de> for EventVisitor {
                         "exit_code" => event.exit_code = signed(other, &map.next_value_seed(Any)?)?,
                         "args" => event.args = map.next_value_seed(Args)?,
                         "metadata" => event.metadata = map.next_value_seed(Metadata)?,
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                        }
+                        _ => map.next_value_seed(Strict)?,
                     }
                     seen.first_time(key)?;
                     continue;

@@ -4,13 +4,14 @@
 //! | --- | --- |
 //! | `id` | a new UUIDv7 |
 //! | `timestamp` | now, to the microsecond, in UTC |
-//! | `machine_id` | this machine's pseudonymous id |
+//! | `machine_id` | this machine's pseudonymous id for the tool that the line names, or else for our own |
 //! | `tool_name` | the tool's name |
 //! | `version`, `runtime_version` | the tool's, or empty when the line names a tool itself |
 //! | `os`, `arch` | this machine's |
 //! | `os_version` | this machine's, or empty when the line names an `os` itself |
 //!
-//! A line that names another tool or system is not given our version of it: that would be a false statement.
+//! A line that names another tool or system is not given our version of it: that would be a false statement. Nor is it
+//! given our machine id, by which the events of two tools on one machine could be linked.
 
 use std::borrow::Cow;
 
@@ -82,6 +83,11 @@ impl Fill {
             push(out, &["\"timestamp\":\"", &timestamp, "\","]);
             parsed.timestamp = Some(Cow::Owned(timestamp));
             parsed.time_unix_nanos = micros.saturating_mul(1000);
+        }
+        if let (None, Some(tool)) = (&parsed.machine_id, &parsed.tool_name) {
+            let id = crate::machine::id(tool);
+            push(out, &["\"machine_id\":\"", &id, "\","]);
+            parsed.machine_id = Some(Cow::Owned(id));
         }
         let (own_tool, own_os) = (parsed.tool_name.is_none(), parsed.os.is_none());
         let fields = [

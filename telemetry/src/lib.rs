@@ -22,7 +22,7 @@ mod value;
 
 pub use crate::{
     buffer::EventBuffer,
-    config::{BackendConfig, Config, PluginsConfig},
+    config::{BackendConfig, Config, ConfigFile, PluginsConfig},
     delivery::{Delivery, DeliveryOptions, Fate, Sender},
     duration::parse_duration,
     error::{Error, Place},

@@ -29,6 +29,7 @@ pub const C_VARIANTS: &[&str] = &[
     "UNKNOWN_STATUS",
     "UNKNOWN_OUTCOME",
     "MISSING_DEPENDENCY",
+    "DESTRUCTOR_HANGS",
 ];
 
 /// A plugin in C: a variant of [`C_VARIANTS`], as a library that bears the variant's name in lower case.

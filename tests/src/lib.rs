@@ -6,6 +6,8 @@
 
 mod build;
 mod c;
+#[cfg(unix)]
+pub mod peers;
 
 use std::{
     collections::HashMap,

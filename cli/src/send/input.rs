@@ -34,7 +34,10 @@ impl Input {
         if metadata.is_dir() {
             return Err(io::Error::from(io::ErrorKind::IsADirectory));
         }
-        Ok(Self { size: metadata.is_file().then_some(metadata.len()), reader: Box::new(file) })
+        // A backend may append to the very file that is read: what it holds now is all that is sent. Those of a system
+        // that makes them up, such as in /proc, have no size to go by.
+        let end = if metadata.is_file() && metadata.len() > 0 { metadata.len() } else { u64::MAX };
+        Ok(Self { size: metadata.is_file().then_some(metadata.len()), reader: Box::new(file.take(end)) })
     }
 
     /// Reads blocks until the end, an error, which is the last item then, or `stop`. The thread that reads is never

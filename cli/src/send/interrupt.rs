@@ -19,7 +19,7 @@ impl Interrupt {
         let flag = Arc::clone(&happened);
         let installed = ctrlc::set_handler(move || {
             if flag.swap(true, Ordering::SeqCst) {
-                std::process::exit(Exit::Interrupted.code().into());
+                jackfield_loader::exit(Exit::Interrupted.code().into());
             }
             console::say("interrupted: keeping what was read and not delivered; once more ends at once");
             stop.set();

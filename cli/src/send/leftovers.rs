@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, BufWriter, Write as _},
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -31,25 +31,36 @@ impl Leftovers {
         Leftover {
             path: self.folder.join(format!("{}.{ending}", self.stem)),
             file: None,
+            buffer: Vec::new(),
+            buffered: 0,
+            whole: 0,
+            begun: 0,
             failed: None,
-            pending: 0,
             lost: 0,
         }
     }
 }
 
-/// One file.
+/// One file. It ends with a whole line after every write, also after one that failed.
 #[derive(Debug)]
 pub(super) struct Leftover {
     path: PathBuf,
-    file: Option<BufWriter<File>>,
+    file: Option<File>,
+    /// Bytes that wait to be written.
+    buffer: Vec<u8>,
+    /// Lines that end in the buffer.
+    buffered: u64,
+    /// Bytes in the file up to the end of its last whole line, and behind it, of a line that has not ended.
+    whole: u64,
+    begun: u64,
     /// Why it can't be written any more.
     failed: Option<io::Error>,
-    /// Lines that were taken and may not be in the file yet.
-    pending: u64,
-    /// Lines that are not in the file though they should be, at most.
+    /// Lines that are not in the file though they should be.
     lost: u64,
 }
+
+/// Bytes that are gathered for one write, about.
+const GATHER_BYTES: usize = 16 * 1024;
 
 impl Leftover {
     /// Appends a line.
@@ -58,24 +69,31 @@ impl Leftover {
         self.end_line();
     }
 
-    /// Appends a part of a line. A file that has failed once gets no more.
+    /// Appends a part of a line, which has no line feed. A file that has failed once gets no more.
     pub(super) fn part(&mut self, bytes: &[u8]) {
-        self.write(|file| file.write_all(bytes));
+        if self.failed.is_some() {
+            return;
+        }
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= GATHER_BYTES {
+            self.write();
+        }
     }
 
     /// Ends a line of which all parts have been appended.
     pub(super) fn end_line(&mut self) {
-        self.pending += 1;
-        self.write(|file| file.write_all(b"\n"));
+        if self.failed.is_some() {
+            self.lost += 1;
+        } else {
+            self.buffer.push(b'\n');
+            self.buffered += 1;
+        }
     }
 
     /// Makes sure that all lines are in the file before further events are taken. Answers whether they are.
     pub(super) fn flush(&mut self) -> bool {
-        if self.file.is_some() {
-            self.write(io::Write::flush);
-        }
-        if self.failed.is_none() {
-            self.pending = 0;
+        if !self.buffer.is_empty() {
+            self.write();
         }
         self.failed.is_none()
     }
@@ -92,18 +110,54 @@ impl Leftover {
             .map(|error| (self.lost, format!("{} can't be written: {error}", self.path.display())))
     }
 
-    fn write(&mut self, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) {
-        if self.failed.is_none() {
-            let file = match &mut self.file {
-                Some(file) => Ok(file),
-                none => create(&self.path).map(|file| none.insert(BufWriter::new(file))),
-            };
-            self.failed = file.and_then(write).err();
+    /// Writes what is in the buffer.
+    fn write(&mut self) {
+        let file = match &mut self.file {
+            Some(file) => Ok(file),
+            none => create(&self.path).map(|file| none.insert(file)),
+        };
+        let (written, result) = match file {
+            Ok(file) => write_counted(file, &self.buffer),
+            Err(error) => (0, Err(error)),
+        };
+        let arrived = &self.buffer[..written];
+        if let Some(end) = arrived.iter().rposition(|&byte| byte == b'\n') {
+            self.whole += self.begun + end as u64 + 1;
+            self.begun = (written - end - 1) as u64;
+        } else {
+            self.begun += written as u64;
         }
-        if self.failed.is_some() {
-            self.lost += std::mem::take(&mut self.pending);
+        if let Err(error) = result {
+            self.lost += self.buffered - arrived.iter().filter(|&&byte| byte == b'\n').count() as u64;
+            self.failed = Some(error);
+            self.end_torn_line();
+        }
+        self.buffer.clear();
+        self.buffered = 0;
+    }
+
+    /// Cuts off a line whose rest will never come, or, where that is not possible, ends it: a disk that was full may have
+    /// room by now for one byte.
+    fn end_torn_line(&mut self) {
+        if let (Some(file), true) = (&mut self.file, self.begun > 0) {
+            // That neither is possible is no more than what is told anyway: that the file can't be written.
+            drop(file.set_len(self.whole).or_else(|_| file.write_all(b"\n")));
         }
     }
+}
+
+/// Writes `bytes`, and says how many of them have arrived when that fails.
+fn write_counted(file: &mut File, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    while written < bytes.len() {
+        match file.write(&bytes[written..]) {
+            Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, Ok(()))
 }
 
 fn create(path: &Path) -> io::Result<File> {
@@ -148,6 +202,21 @@ mod tests {
         let (lost, why) = leftover.failure().expect("failed");
         assert_eq!(lost, 2);
         assert!(why.contains("can't be written"), "{why}");
+    }
+
+    #[test]
+    fn parts_of_a_long_line_make_one_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut leftover = Leftovers::new(folder.path()).expect("a folder").file("x");
+        let part = vec![b'x'; GATHER_BYTES - 1];
+        leftover.line(b"one");
+        for _ in 0..3 {
+            leftover.part(&part);
+        }
+        leftover.end_line();
+        assert!(leftover.flush());
+        let text = std::fs::read_to_string(leftover.path().expect("made")).expect("readable");
+        assert_eq!(text, format!("one\n{}\n", "x".repeat(3 * part.len())));
     }
 
     #[test]

@@ -20,13 +20,14 @@ use std::{
 use indicatif::ProgressBar;
 use jackfield::{BackendConfig, Config, EventBuffer, Fill, Line, Lines, Stop};
 
+pub(crate) use self::target::Target;
 use self::{
     bad_lines::BadLines,
     input::Input,
     interrupt::Interrupt,
     leftovers::Leftovers,
     summary::{BackendSummary, Summary},
-    target::{Run, Target, Worker},
+    target::{Run, Worker},
 };
 use crate::{
     args::{Common, SendArgs},
@@ -35,8 +36,8 @@ use crate::{
     settings,
 };
 
-const TOOL: &str = "jackfield";
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const TOOL: &str = "jackfield";
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Size of a batch's text, in bytes, at which it is sent although it has room for more events.
 const BATCH_BYTES: usize = 512 * 1024;
@@ -75,10 +76,12 @@ fn prepare(common: &Common, args: &SendArgs) -> Result<Prepared, (Exit, String)>
     let stop = Stop::new();
     let interrupt = Interrupt::install(stop.clone());
     let targets: Vec<_> = chosen.into_iter().map(|backend| Target::open(&config, backend)).collect();
-    for refusal in targets.iter().filter_map(|target| target.backend.as_ref().err()) {
-        console::error(refusal);
+    let refusals: Vec<_> = targets.iter().filter_map(|target| target.backend.as_ref().err()).collect();
+    if let ([refusal], 1) = (&*refusals, targets.len()) {
+        return Err((Exit::Plugin, format!("{refusal}; nothing was read")));
     }
-    if targets.iter().all(|target| target.backend.is_err()) {
+    refusals.iter().for_each(console::error);
+    if refusals.len() == targets.len() {
         return Err((Exit::Plugin, "no backend can be used; nothing was read".to_owned()));
     }
     Ok(Prepared {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::target::Tally;
-use crate::exit::Exit;
+use crate::{console::one_line, exit::Exit};
 
 /// A finished run.
 pub(super) struct Summary {
@@ -86,17 +86,17 @@ impl Summary {
             }
             let reasons = reasons(tally);
             for (outcome, reason, events) in reasons.iter().take(SHOWN) {
-                out.push_str(&format!("\n  {events} {outcome}: {reason}"));
+                out.push_str(&format!("\n  {events} {outcome}: {}", one_line(reason)));
             }
             if reasons.len() > SHOWN {
                 out.push_str(&format!("\n  and {} more reasons, see --json", reasons.len() - SHOWN));
             }
             for file in [&tally.rejected_file, &tally.undelivered_file].into_iter().flatten() {
-                out.push_str(&format!("\n  kept in {file}"));
+                out.push_str(&format!("\n  kept in {}", one_line(file)));
             }
         }
         if let Some(file) = &self.bad_lines_file {
-            out.push_str(&format!("\nbad lines are kept in {file}"));
+            out.push_str(&format!("\nbad lines are kept in {}", one_line(file)));
         }
         out
     }

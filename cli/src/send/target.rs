@@ -15,6 +15,7 @@ use jackfield::{BackendConfig, Config, Delivery, DeliveryOptions, Fate, Stop, su
 use jackfield_loader::{Backend, BackendOptions, Batch, Error, OpenFailure, Plugin};
 
 use super::leftovers::{Leftover, Leftovers};
+use crate::names;
 
 /// Batches that wait for a backend. Reading stops while a backend has as many.
 const QUEUE: usize = 4;
@@ -23,16 +24,16 @@ const QUEUE: usize = 4;
 const MOST_REASONS: usize = 100;
 
 /// A backend that is ready, or why not in one line.
-pub(super) struct Target {
+pub(crate) struct Target {
     pub(super) config: BackendConfig,
-    pub(super) backend: Result<Backend, String>,
+    pub(crate) backend: Result<Backend, String>,
     /// Name of the plugin, if it could be loaded.
     pub(super) plugin: Option<String>,
 }
 
 impl Target {
     /// Finds, loads and opens the backend.
-    pub(super) fn open(config: &Config, backend: &BackendConfig) -> Self {
+    pub(crate) fn open(config: &Config, backend: &BackendConfig) -> Self {
         let plugin = jackfield_loader::find(&backend.plugin, &config.plugins.path, &config.folder)
             .and_then(|file| Plugin::load(&file, config.plugins.trust));
         let metadata = plugin.as_ref().ok().map(|plugin| plugin.metadata().clone());
@@ -45,7 +46,13 @@ impl Target {
         let opened = plugin.and_then(|plugin| Backend::open(&plugin, &options));
         let schema =
             metadata.as_ref().and_then(|metadata| metadata.config_schema.as_ref()).map(|json| json.get());
-        let opened = opened.map_err(|error| explain(backend, schema, &error));
+        let opened = opened.map_err(|error| match &error {
+            Error::Find(refusal) => {
+                let refusal = names::explain_missing(refusal, &config.plugins.path);
+                format!("backend `{}`: find: {refusal}", backend.name)
+            }
+            _ => explain(backend, schema, &error),
+        });
         Self { config: backend.clone(), backend: opened, plugin: metadata.map(|metadata| metadata.name) }
     }
 }
@@ -54,7 +61,10 @@ impl Target {
 fn explain(backend: &BackendConfig, schema: Option<&str>, error: &Error) -> String {
     let name = &backend.name;
     let Error::Open(open) = error else { return format!("backend `{name}`: {error}") };
-    let OpenFailure::Config { key, message } = &open.failure else { return error.to_string() };
+    let OpenFailure::Config { key, message } = &open.failure else {
+        return backend.conceal(&error.to_string());
+    };
+    let message = backend.conceal(message);
     let at = backend.place_of(key).map(|place| format!("configuration {place}: ")).unwrap_or_default();
     // A key that the schema has is refused for its value, about which there is nothing to suggest.
     let hint = schema.filter(|_| !key.is_empty()).and_then(|schema| suggest_key(schema, key));
@@ -157,7 +167,8 @@ fn deliver(target: Target, run: &Run, batches: &Receiver<Batch>) -> Tally {
                 files.keep(&batch, &fates, &mut tally, &run.stop);
             }
             tally.retried = delivery.retried();
-            tally.close_error = delivery.sender().close(config.timeout).err().map(|e| e.to_string());
+            let closed = delivery.sender().close(config.timeout);
+            tally.close_error = closed.err().map(|error| config.conceal(&error.to_string()));
         }
         Err(_) => {
             let reason: Arc<str> = Arc::from("the backend could not be opened");
@@ -168,6 +179,10 @@ fn deliver(target: Target, run: &Run, batches: &Receiver<Batch>) -> Tally {
         }
     }
     files.finish(&mut tally);
+    let reasons = std::mem::take(&mut tally.reasons);
+    for ((outcome, reason), events) in reasons {
+        *tally.reasons.entry((outcome, config.conceal(&reason).into())).or_default() += events;
+    }
     tally
 }
 

@@ -15,7 +15,12 @@ use jackfield_plugin_api::{
     abi::{self, Status},
 };
 
-use super::{report::Reported, spin::Spin};
+use super::{
+    report::Reported,
+    running::{self, Running},
+    spin::Spin,
+};
+use crate::text::{self, REASON_LIMIT};
 
 /// Why a call failed, in the plugin's words.
 #[derive(Clone, Debug, Default)]
@@ -194,49 +199,121 @@ impl CallState {
         true
     }
 
-    /// The call as the plugin sees it, valid as long as `self`.
-    pub(super) fn to_abi(&self) -> abi::Call {
+    /// The call as the plugin sees it, to which it answers as long as `running` lasts.
+    pub(super) fn to_abi(&self, running: &Running) -> abi::Call {
         let left = self.deadline.saturating_duration_since(Instant::now());
         abi::Call {
             size: size_of::<abi::Call>() as u32,
             reserved: 0,
             timeout_ns: u64::try_from(left.as_nanos()).unwrap_or(u64::MAX),
-            context: (&raw const *self).cast(),
+            context: running.context(),
             cancelled,
             report,
             explain,
             tables: abi::Tables::EMPTY,
         }
     }
-}
 
-/// # Safety
-/// `context` is that of a call that has not returned.
-unsafe fn state<'a>(context: *const c_void) -> &'a CallState {
-    // SAFETY: the caller vouches for it, and the worker keeps the state alive until the plugin's function returns.
-    unsafe { &*context.cast::<CallState>() }
-}
+    fn note(&self, first: u64, count: u64, outcome: Outcome) {
+        let mut progress = self.lock();
+        if progress.phase == Phase::Running {
+            progress.reported.note(self.len, first, count, outcome);
+        }
+    }
 
-unsafe extern "C" fn cancelled(context: *const c_void) -> u32 {
-    // SAFETY: the contract: called before the plugin's function returns.
-    u32::from(unsafe { state(context) }.cancelled.load(Ordering::Acquire))
-}
-
-unsafe extern "C" fn report(context: *const c_void, first: u64, count: u64, outcome: *const abi::Outcome) {
-    // SAFETY: the contract: called before the plugin's function returns, with a readable outcome.
-    let (call, outcome) = unsafe { (state(context), outcome.as_ref()) };
-    let Some(outcome) = outcome else { return };
-    // SAFETY: as above, for the reason.
-    let outcome = unsafe { Outcome::from_abi(outcome) };
-    let mut progress = call.lock();
-    if progress.phase == Phase::Running {
-        progress.reported.note(call.len, first, count, outcome);
+    /// Says why the call is about to fail.
+    pub(super) fn explain(&self, explanation: Explanation) {
+        let mut progress = self.lock();
+        if progress.phase == Phase::Running {
+            progress.explanation = Some(explanation);
+        }
     }
 }
 
+/// Nobody waits for a call that is over.
+unsafe extern "C" fn cancelled(context: *const c_void) -> u32 {
+    running::find(context).map_or(1, |call| u32::from(call.cancelled.load(Ordering::Acquire)))
+}
+
+unsafe extern "C" fn report(context: *const c_void, first: u64, count: u64, outcome: *const abi::Outcome) {
+    let Some(call) = running::find(context) else { return };
+    // SAFETY: the contract: null or a readable outcome.
+    let Some(outcome) = (unsafe { outcome.as_ref() }) else { return };
+    // SAFETY: as above, for the reason.
+    let reason = unsafe { text::from_plugin(outcome.reason, REASON_LIMIT) };
+    let bounded = abi::Outcome { reason: abi::Str::new(&reason), ..*outcome };
+    // SAFETY: the reason is a string of this function's.
+    call.note(first, count, unsafe { Outcome::from_abi(&bounded) });
+}
+
 unsafe extern "C" fn explain(context: *const c_void, subject: abi::Str, message: abi::Str) {
-    // SAFETY: the contract: called before the plugin's function returns, with readable text.
-    let (call, subject, message) = unsafe { (state(context), subject.to_str(), message.to_str()) };
-    let text = |text: Result<&str, _>| text.unwrap_or("(text that is not UTF-8)").to_owned();
-    call.lock().explanation = Some(Explanation { subject: text(subject), message: text(message) });
+    let Some(call) = running::find(context) else { return };
+    // SAFETY: the contract: readable text.
+    let text = |text| unsafe { text::from_plugin(text, REASON_LIMIT) };
+    call.explain(Explanation { subject: text(subject), message: text(message) });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::*;
+
+    fn delivered() -> abi::Outcome {
+        Outcome::Delivered.to_abi()
+    }
+
+    fn started() -> (Arc<CallState>, Running) {
+        let call = Arc::new(CallState::new(2, Instant::now() + Duration::from_secs(60)));
+        assert!(call.start());
+        let running = Running::enter(&call);
+        (call, running)
+    }
+
+    #[test]
+    fn what_a_plugin_says_after_its_function_returned_goes_nowhere() {
+        let (call, running) = started();
+        let (late, outcome) = (call.to_abi(&running), delivered());
+        // SAFETY: the functions of a call that runs.
+        unsafe {
+            assert_eq!((late.cancelled)(late.context), 0);
+            (late.report)(late.context, 0, 1, &raw const outcome);
+        }
+        drop(running);
+        let say = || {
+            // SAFETY: any context may be given to these functions; the other arguments are readable.
+            unsafe {
+                (late.report)(late.context, 0, 2, &raw const outcome);
+                (late.explain)(late.context, abi::Str::new("late"), abi::Str::new("late"));
+                assert_eq!((late.cancelled)(late.context), 1);
+            }
+        };
+        say();
+        assert!(call.finish(abi::STATUS_FAILED));
+        let Ended::Finished { reported: Reported::Each(each), explanation, .. } = call.wait(&Spin::new())
+        else {
+            panic!("finished with a report of one event")
+        };
+        assert_eq!(each, [Some(Outcome::Delivered), None]);
+        assert!(explanation.message.is_empty());
+        assert_eq!(Arc::strong_count(&call), 1);
+        drop(call);
+        say();
+    }
+
+    #[test]
+    fn what_a_plugin_says_after_the_deadline_changes_nothing() {
+        let (call, running) = started();
+        let (abi, outcome) = (call.to_abi(&running), delivered());
+        assert!(matches!(call.abandon(), Ended::Expired { running: true, reported: Reported::Nothing }));
+        // SAFETY: the functions of a call that runs.
+        unsafe {
+            (abi.report)(abi.context, 0, 2, &raw const outcome);
+            (abi.explain)(abi.context, abi::Str::EMPTY, abi::Str::new("too late"));
+            assert_eq!((abi.cancelled)(abi.context), 1);
+        }
+        assert!(matches!(call.lock().reported, Reported::Nothing));
+        assert!(call.lock().explanation.is_none());
+        assert!(!call.finish(abi::STATUS_OK));
+    }
 }

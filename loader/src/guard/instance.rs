@@ -7,6 +7,7 @@
 use std::{
     collections::VecDeque,
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, AtomicUsize, Ordering},
@@ -22,14 +23,27 @@ use jackfield_plugin_api::{
 
 use super::{
     call::{CallState, Ended, Explanation},
+    running::Running,
     spin::Spin,
 };
 use crate::{batch::Batch, check::PluginTables, host::HostHandle};
 
+/// Where an instance comes from.
+#[derive(Clone)]
+pub(crate) enum Source {
+    /// The table's `open`, with this configuration.
+    Config(Arc<str>),
+    /// A function of the host's own program, which makes an instance for the table.
+    Value(Arc<dyn Fn() -> Made + Send + Sync>),
+}
+
+/// An instance that a [`Source::Value`] made.
+pub(crate) struct Made(pub(crate) *mut abi::Instance);
+
 /// What a worker does.
 #[derive(Clone)]
 pub(super) enum Work {
-    Open { config: Arc<str>, host: &'static HostHandle },
+    Open { source: Source, host: &'static HostHandle },
     Send(Batch),
     Delete { machine_id: Arc<str>, event: Batch, answer: Arc<AtomicU32> },
     Close,
@@ -45,7 +59,7 @@ impl Work {
 /// Work with the call that somebody waits for.
 pub(super) struct Job {
     pub(super) work: Work,
-    pub(super) call: CallState,
+    pub(super) call: Arc<CallState>,
     /// Called when the plugin's function returns though nobody waits any more.
     pub(super) returned_late: Box<dyn Fn() + Send + Sync>,
 }
@@ -257,23 +271,19 @@ impl Instance {
             self.ran(None);
             return;
         }
-        let call = job.call.to_abi();
+        let running = Running::enter(&job.call);
+        let call = job.call.to_abi(&running);
         let (status, opened) = match &job.work {
-            Work::Open { config, host } => {
-                let mut out = std::ptr::null_mut();
-                // SAFETY: a table that was checked; host, config, call and out are as the contract wants them.
-                let status = unsafe {
-                    (self.tables.backend.open)(
-                        host.as_ptr(),
-                        abi::Str::new(config),
-                        &raw const call,
-                        &raw mut out,
-                    )
-                };
-                match status {
-                    abi::STATUS_OK if out.is_null() => (abi::STATUS_FAILED, Some(Raw(out))),
-                    abi::STATUS_OK => (status, Some(Raw(out))),
-                    _ => (status, Some(Raw(std::ptr::null_mut()))),
+            Work::Open { source, host } => {
+                let (status, out) = self.open(source, host, &call);
+                if status != abi::STATUS_OK {
+                    (status, Some(Raw(std::ptr::null_mut())))
+                } else if out.is_null() {
+                    let message = "open answered OK without an instance: the plugin's vendor must correct it";
+                    job.call.explain(Explanation { subject: String::new(), message: message.to_owned() });
+                    (abi::STATUS_FAILED, Some(Raw(out)))
+                } else {
+                    (status, Some(Raw(out)))
                 }
             }
             Work::Send(batch) => {
@@ -287,10 +297,33 @@ impl Instance {
             // SAFETY: jobs enter an open instance only; the call is live.
             Work::Close => (unsafe { (self.tables.backend.close)(raw.0, &raw const call) }, None),
         };
+        drop(running);
         // Before the caller knows: its next call finds this worker free.
         self.ran(opened);
         if !job.call.finish(status) {
             (job.returned_late)();
+        }
+    }
+
+    fn open(
+        &self,
+        source: &Source,
+        host: &'static HostHandle,
+        call: &abi::Call,
+    ) -> (Status, *mut abi::Instance) {
+        match source {
+            Source::Config(config) => {
+                let mut out = std::ptr::null_mut();
+                // SAFETY: a table that was checked; host, config, call and out are as the contract wants them.
+                let status = unsafe {
+                    (self.tables.backend.open)(host.as_ptr(), abi::Str::new(config), call, &raw mut out)
+                };
+                (status, out)
+            }
+            Source::Value(make) => match catch_unwind(AssertUnwindSafe(|| make())) {
+                Ok(Made(instance)) => (abi::STATUS_OK, instance),
+                Err(_) => (abi::STATUS_PANIC, std::ptr::null_mut()),
+            },
         }
     }
 

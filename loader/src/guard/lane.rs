@@ -13,7 +13,7 @@ use jackfield_plugin_api::{Deletion, abi};
 
 use super::{
     call::{CallState, Ended, Explanation},
-    instance::{Instance, Job, Phase, Work},
+    instance::{Instance, Job, Phase, Source, Work},
     quarantine::{Admission, Backoff, Quarantine},
     report::{Failure, Report, Reported},
     spin::Spin,
@@ -30,8 +30,8 @@ const FOR_EVER: Duration = Duration::from_secs(1 << 30);
 /// What a lane needs to know.
 pub(crate) struct LaneConfig {
     pub(crate) name: String,
-    /// JSON object.
-    pub(crate) config: Arc<str>,
+    /// Where instances come from, the first one and those after a failure.
+    pub(crate) source: Source,
     /// Deadline of opening, first time and after a failure.
     pub(crate) timeout: Duration,
     pub(crate) workers: usize,
@@ -162,7 +162,10 @@ impl Lane {
                 Ok(lane)
             }
             Ended::Finished { status: abi::STATUS_INVALID_CONFIG, explanation, .. } => {
-                Err(OpenFailure::Config { key: explanation.subject, message: explanation.message })
+                Err(OpenFailure::Config {
+                    key: explanation.subject,
+                    message: or_no_message(explanation.message),
+                })
             }
             Ended::Finished { status, explanation, .. } => Err(OpenFailure::Call(
                 failure_of(status, explanation).unwrap_or(Failure::Failed { status, message: String::new() }),
@@ -181,14 +184,14 @@ impl Lane {
     fn job(&self, work: Work, deadline: Instant) -> Arc<Job> {
         let counters = Arc::clone(&self.counters);
         Arc::new(Job {
-            call: CallState::new(work.events(), deadline),
+            call: Arc::new(CallState::new(work.events(), deadline)),
             work,
             returned_late: Box::new(move || counters.stuck_call_returned()),
         })
     }
 
     fn start_instance(&self) -> std::io::Result<(Arc<Instance>, Arc<Job>)> {
-        let work = Work::Open { config: Arc::clone(&self.config.config), host: self.config.host };
+        let work = Work::Open { source: self.config.source.clone(), host: self.config.host };
         let open = self.job(work, deadline(self.config.timeout));
         let instance =
             Instance::start(self.tables, &self.config.name, self.config.workers, Arc::clone(&open))?;
@@ -454,11 +457,16 @@ impl Drop for Lane {
     }
 }
 
+/// What a plugin said, for a sentence that ends with it.
+fn or_no_message(message: String) -> String {
+    if message.is_empty() { "(no message)".to_owned() } else { message }
+}
+
 fn failure_of(status: abi::Status, explanation: Explanation) -> Option<Failure> {
     let Explanation { subject, message } = explanation;
     match status {
         abi::STATUS_OK => None,
-        abi::STATUS_PANIC => Some(Failure::Panicked { message, position: subject }),
+        abi::STATUS_PANIC => Some(Failure::Panicked { message: or_no_message(message), position: subject }),
         _ => Some(Failure::Failed { status, message }),
     }
 }
@@ -467,7 +475,10 @@ fn failure_of(status: abi::Status, explanation: Explanation) -> Option<Failure> 
 fn opening_failed(inner: &mut Inner, instance: &Arc<Instance>) -> Option<Failure> {
     let (status, explanation) = instance.open_failure()?;
     let mut failure = failure_of(status, explanation)?;
-    if let Failure::Failed { message, .. } | Failure::Panicked { message, .. } = &mut failure {
+    let text = failure.to_string();
+    if let Failure::Failed { message, .. } = &mut failure {
+        *message = format!("a fresh instance could not be opened: {text}");
+    } else if let Failure::Panicked { message, .. } = &mut failure {
         message.insert_str(0, "a fresh instance could not be opened: ");
     }
     if inner.is_current(instance) {

@@ -4,6 +4,7 @@
 //! - [`instance`]: one instance of a backend with the worker threads that enter it;
 //! - [`lane`]: the instances of one backend over time, and who may enter;
 //! - [`quarantine`]: when a backend that misbehaved is tried again;
+//! - [`running`]: the calls that are inside a plugin, by the numbers that plugins know them by;
 //! - [`spin`]: looking before sleeping;
 //! - [`report`], [`stats`]: what callers are told.
 //!
@@ -16,9 +17,11 @@ mod instance;
 mod lane;
 mod quarantine;
 mod report;
+mod running;
 mod spin;
 mod stats;
 
+pub(crate) use instance::{Made, Source};
 pub use lane::{CloseFailure, OpenFailure};
 pub(crate) use lane::{Lane, LaneConfig};
 pub use quarantine::Backoff;

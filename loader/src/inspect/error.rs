@@ -75,17 +75,11 @@ impl InspectError {
     }
 
     /// Bytes of no known format of libraries.
-    pub(super) fn foreign(bytes: &[u8]) -> Self {
-        let library = bytes.starts_with(b"\x7fELF") || bytes.starts_with(b"MZ");
-        let mach_o = bytes.len() >= 4
-            && matches!(
-                u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
-                0xfeed_face | 0xfeed_facf | 0xcefa_edfe | 0xcffa_edfe | 0xcafe_babe | 0xcafe_babf
-            );
+    pub(crate) fn foreign(bytes: &[u8]) -> Self {
         if bytes.is_empty() {
             return ImageError::Empty.into();
         }
-        if library || mach_o {
+        if starts_like_a_library(bytes) {
             return Self::Corrupt {
                 detail: format!("starts like a library, {} bytes, and ends there", bytes.len()),
             };
@@ -100,6 +94,17 @@ impl InspectError {
             _ => Self::NotALibrary { what: describe(bytes) },
         }
     }
+}
+
+/// Whether bytes that start with `head` may be a library of a known format. What may not is described by 512 bytes.
+pub(crate) fn starts_like_a_library(head: &[u8]) -> bool {
+    let mach_o = head.first_chunk().is_some_and(|magic| {
+        matches!(
+            u32::from_be_bytes(*magic),
+            0xfeed_face | 0xfeed_facf | 0xcefa_edfe | 0xcffa_edfe | 0xcafe_babe | 0xcafe_babf
+        )
+    });
+    mach_o || head.starts_with(b"\x7fELF") || head.starts_with(b"MZ")
 }
 
 fn describe(bytes: &[u8]) -> String {

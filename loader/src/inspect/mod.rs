@@ -19,6 +19,7 @@ mod verdict;
 
 use object::FileKind;
 
+pub(crate) use self::error::starts_like_a_library;
 use self::error::starts_with;
 pub use self::{
     error::InspectError,

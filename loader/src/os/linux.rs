@@ -10,7 +10,10 @@ use std::{
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use memmap2::{Mmap, MmapOptions};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::{
+    fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create},
+    process::{Resource, getrlimit},
+};
 
 use crate::{ImageError, image::SIZE_LIMIT, text};
 
@@ -28,11 +31,16 @@ pub(crate) struct Content {
 }
 
 /// Copies an open file of about `size` bytes that was found under `path`.
-pub(crate) fn copy(file: &File, path: &Path, _size: u64) -> Result<Content, ImageError> {
+pub(crate) fn copy(file: &File, path: &Path, size: u64) -> Result<Content, ImageError> {
+    // To write past this limit ends the process by a signal, unless it is handled. It holds for a memfd too.
+    let writable = getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX);
+    if size > writable {
+        return Err(ImageError::FileSizeLimit { size, limit: writable });
+    }
     let mut memfd =
         memfd(path.file_name().unwrap_or(OsStr::new("plugin"))).map_err(ImageError::io("create a memfd"))?;
     // The limit is one more than what is accepted, so that a file that grows meanwhile is noticed by the caller.
-    io::copy(&mut file.take(SIZE_LIMIT + 1), &mut memfd).map_err(ImageError::io("read"))?;
+    io::copy(&mut file.take(writable.min(SIZE_LIMIT + 1)), &mut memfd).map_err(ImageError::io("read"))?;
     fcntl_add_seals(&memfd, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)
         .map_err(|e| ImageError::io("seal a memfd")(e.into()))?;
     let map = MmapOptions::new()
@@ -78,5 +86,34 @@ impl Content {
                 std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
             message.replace(&memfd, &text::show(&self.path))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::OpenOptions, io::Write as _, os::unix::fs::FileExt as _};
+
+    use rustix::{fs::fcntl_get_seals, io::Errno};
+
+    use super::*;
+
+    #[test]
+    fn a_copy_can_be_neither_written_grown_nor_cut_nor_sealed_further_by_anybody() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"the plugin").unwrap();
+        io::Seek::rewind(&mut file).unwrap();
+        let content = copy(&file, Path::new("/p/libx.so"), 10).unwrap();
+        let memfd = format!("/proc/self/fd/{}", content.memfd.as_raw_fd());
+        let again = OpenOptions::new().read(true).write(true).open(memfd).unwrap();
+        let refused = |result: io::Result<()>| {
+            assert_eq!(result.map_err(|error| Errno::from_io_error(&error)), Err(Some(Errno::PERM)));
+        };
+        refused(again.write_all_at(b"T", 0));
+        refused(again.set_len(11));
+        refused(again.set_len(9));
+        refused(fcntl_add_seals(&again, SealFlags::FUTURE_WRITE).map_err(Into::into));
+        let all = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+        assert!(fcntl_get_seals(&again).unwrap().contains(all));
+        assert_eq!(content.bytes(), b"the plugin");
     }
 }

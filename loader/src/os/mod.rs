@@ -2,8 +2,8 @@
 //!
 //! | name | meaning |
 //! | --- | --- |
-//! | `Handles` | the open file and, on Unix, its open folder |
-//! | `open` | opens both without following a link in the last part and without waiting |
+//! | `Handles` | the open file and, on Unix, the open folders that decide which file it is |
+//! | `open` | follows links and opens what they lead to, without waiting |
 //! | `Content`, `copy` | the file's bytes where nothing can change them |
 //! | `Content::load` | hands these very bytes to the dynamic linker |
 //!

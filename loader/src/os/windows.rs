@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io,
     path::Path,
 };
 
@@ -12,9 +13,14 @@ pub(crate) struct Handles {
     pub(crate) file: File,
 }
 
-/// Opens `real`, a path without links.
-pub(crate) fn open(real: &Path) -> Result<Handles, ImageError> {
-    let before = fs::symlink_metadata(real).map_err(ImageError::io("examine"))?;
+/// Opens the file that `path` names or leads to.
+pub(crate) fn open(path: &Path) -> Result<Handles, ImageError> {
+    let real = fs::canonicalize(path).map_err(|source| match (source.kind(), fs::read_link(path)) {
+        (io::ErrorKind::NotFound, Ok(target)) => ImageError::DanglingLink { target },
+        (io::ErrorKind::NotFound, Err(_)) => ImageError::NotFound,
+        _ => ImageError::Io { action: "open", source },
+    })?;
+    let before = fs::symlink_metadata(&real).map_err(ImageError::io("examine"))?;
     if !before.is_file() {
         return Err(ImageError::NotAFile { found: image::kind(before.file_type()) });
     }

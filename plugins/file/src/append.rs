@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use crate::{
+    disk::Disk,
     handle::{Failure, Handle},
     rotate::{self, Rotation},
 };
@@ -16,6 +17,7 @@ pub(crate) struct Options {
     pub(crate) path: PathBuf,
     pub(crate) fsync: bool,
     pub(crate) rotation: Option<Rotation>,
+    pub(crate) disk: Disk,
 }
 
 /// Appends lines to the file at a path.
@@ -130,7 +132,7 @@ impl Appender {
     }
 
     fn opened(&self) -> Result<Handle, Failure> {
-        let handle = Handle::open(&self.options.path)?;
+        let handle = Handle::open(&self.options.path, self.options.disk)?;
         if self.options.fsync {
             handle.sync_name(&self.options.path)?;
         }

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use crate::disk::Disk;
+
 /// Why nothing, or not everything, was written.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -66,6 +68,7 @@ pub(crate) struct Short {
 /// An open file at the path.
 pub(crate) struct Handle {
     file: File,
+    disk: Disk,
     /// Whether it is a file with a size, not a device or a FIFO.
     regular: bool,
     /// Length in bytes. Right while the lock is held.
@@ -76,7 +79,7 @@ pub(crate) struct Handle {
 
 impl Handle {
     /// Opens what is at `path`, or makes a file there.
-    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+    pub(crate) fn open(path: &Path, disk: Disk) -> Result<Self, Failure> {
         let regular = match fs::symlink_metadata(path) {
             Ok(found) if found.is_symlink() => {
                 return Err(Failure::Path("is a symbolic link; name the file itself"));
@@ -85,6 +88,11 @@ impl Handle {
             Ok(found) => found.is_file(),
             Err(_) => true,
         };
+        Self::open_as(path, regular, disk)
+    }
+
+    /// Opens what was seen at `path`. What has taken its place since is refused, not followed.
+    fn open_as(path: &Path, regular: bool, disk: Disk) -> Result<Self, Failure> {
         let mut options = OpenOptions::new();
         // Reading is for the look at the last byte. On a FIFO it would make this process its own reader.
         options.append(true).read(regular).create(regular);
@@ -102,14 +110,14 @@ impl Handle {
         if metadata.is_file() != regular {
             return Err(Failure::Io(io::Error::other("it was replaced while it was being opened")));
         }
-        Ok(Self { file, regular, size: metadata.len(), clean_at: None })
+        Ok(Self { file, disk, regular, size: metadata.len(), clean_at: None })
     }
 
     /// Makes a new file's name survive a power failure.
     pub(crate) fn sync_name(&self, path: &Path) -> io::Result<()> {
         if cfg!(unix) && self.regular {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+            (self.disk.sync_folder)(folder.unwrap_or(Path::new(".")))?;
         }
         Ok(())
     }
@@ -177,9 +185,9 @@ impl Handle {
     /// When that fails, what was written of them is cut off; where that fails, too, or can't be done, the error tells how
     /// much stays.
     pub(crate) fn write(&mut self, bytes: &[u8], fsync: bool) -> Result<(), Short> {
-        let (written, mut result) = write_counted(&mut self.file, bytes);
+        let (written, mut result) = self.disk.write_all(&mut self.file, bytes);
         if fsync && self.regular && result.is_ok() {
-            result = self.file.sync_data();
+            result = (self.disk.sync)(&self.file);
         }
         match result {
             Ok(()) => {
@@ -205,20 +213,6 @@ impl Handle {
     }
 }
 
-/// Writes `bytes`, and says how many of them have arrived when that fails.
-fn write_counted(stream: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
-    let mut written = 0;
-    while written < bytes.len() {
-        match stream.write(&bytes[written..]) {
-            Ok(0) => return (written, Err(ErrorKind::WriteZero.into())),
-            Ok(count) => written += count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return (written, Err(error)),
-        }
-    }
-    (written, Ok(()))
-}
-
 #[cfg(unix)]
 fn same_file(a: &Metadata, b: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt as _;
@@ -234,13 +228,14 @@ fn same_file(a: &Metadata, b: &Metadata) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::SYSTEM;
 
     /// A file that holds `text`, open and locked.
     fn locked(text: &str) -> (tempfile::TempDir, std::path::PathBuf, Handle) {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("log");
         fs::write(&path, text).expect("writable");
-        let mut handle = Handle::open(&path).expect("opens");
+        let mut handle = Handle::open(&path, SYSTEM).expect("opens");
         handle.lock(&|| false).expect("free");
         assert!(handle.is_at(&path).expect("readable"));
         handle.end_torn_line().expect("writable");
@@ -276,11 +271,16 @@ mod tests {
         assert_eq!(fs::read_to_string(path).expect("readable"), "a\nb\ntorn\nc\n");
     }
 
+    #[cfg(unix)]
     #[test]
-    fn a_write_that_stops_half_way_says_how_much_has_arrived() {
-        let mut room = [0; 5];
-        let (written, result) = write_counted(&mut &mut room[..], b"a\nb\nc\n");
-        assert_eq!(written, 5);
-        assert_eq!(result.expect_err("no room").kind(), ErrorKind::WriteZero);
+    fn a_link_that_takes_the_files_place_between_look_and_open_is_not_followed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (target, link) = (folder.path().join("target"), folder.path().join("log"));
+        std::os::unix::fs::symlink(&target, &link).expect("ours");
+        assert!(Handle::open_as(&link, true, SYSTEM).is_err());
+        assert!(!target.exists(), "nothing is made behind it");
+        fs::write(&target, "theirs\n").expect("writable");
+        let refusal = Handle::open_as(&link, true, SYSTEM).err().expect("refused").to_string();
+        assert!(refusal.contains("symbolic links"), "{refusal}");
     }
 }

@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod append;
+mod disk;
 mod handle;
 mod rotate;
 
@@ -59,7 +60,7 @@ impl From<Config> for Options {
     fn from(config: Config) -> Self {
         let rotation = NonZeroU64::new(config.rotate_bytes)
             .map(|bytes| Rotation { bytes: bytes.get(), keep: config.rotate_keep });
-        Self { path: config.path, fsync: config.fsync, rotation }
+        Self { path: config.path, fsync: config.fsync, rotation, disk: disk::SYSTEM }
     }
 }
 

@@ -1,4 +1,10 @@
 //! Writes events to standard output: pretty JSON, or one line each.
+//!
+//! - Pretty JSON is indented by two spaces a level, down to the 16th level, and not further below: a byte of an event becomes
+//!   34 bytes at most.
+//! - When the reader goes away, as `head` does, the process does not end. What was not written by then is nobody's fault and
+//!   not wrong in itself, so it is not rejected: it may be sent again, a day later at the earliest, because a standard output
+//!   does not come back within a run. A host that does not wait as long gives the events up at once.
 #![forbid(unsafe_code)]
 
 mod output;
@@ -23,7 +29,7 @@ struct Config {
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema), schemars(inline))]
 enum Format {
-    /// Indented by two spaces, for people.
+    /// Indented by two spaces, down to the 16th level, for people.
     #[default]
     Pretty,
     /// One event a line (JSON Lines), for programs.

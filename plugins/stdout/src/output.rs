@@ -12,6 +12,9 @@ use jackfield_plugin_api::{Error, Outcome, Outcomes};
 /// How long to wait for a reader that keeps a non-blocking stream full.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// What the host is asked to wait for when the reader is gone: longer than any run, so that none waits for it.
+const READER_GONE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// A bigger buffer than this is given back after its batch.
 const KEPT_BYTES: usize = 1 << 20;
 
@@ -61,7 +64,10 @@ impl Output {
 
 fn refusal(error: &io::Error) -> Outcome {
     match error.kind() {
-        ErrorKind::BrokenPipe => Outcome::rejected("the reader of standard output is gone"),
+        ErrorKind::BrokenPipe => Outcome::Retry {
+            after: Some(READER_GONE),
+            reason: "the reader of standard output is gone".into(),
+        },
         ErrorKind::WouldBlock => Outcome::retry("the reader of standard output does not keep up"),
         _ => Outcome::retry(format!("standard output: {error}")),
     }
@@ -182,10 +188,15 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_is_gone_rejects_what_has_not_arrived() {
-        let mut stream = Stream::with(vec![Err(ErrorKind::BrokenPipe.into())]);
-        let gone = Outcome::rejected("the reader of standard output is gone");
-        assert_eq!(send(&mut Output::default(), &mut stream, &["a", "b"]), [gone.clone(), gone]);
+    fn what_has_not_arrived_when_the_reader_goes_is_for_another_run() {
+        let mut stream = Stream::with(vec![Ok(2), Err(ErrorKind::BrokenPipe.into())]);
+        let outcomes = send(&mut Output::default(), &mut stream, &["a", "b", "c"]);
+        assert_eq!(outcomes[0], Outcome::Delivered);
+        for outcome in &outcomes[1..] {
+            let Outcome::Retry { after: Some(after), reason } = outcome else { panic!("{outcome:?}") };
+            assert_eq!(reason, "the reader of standard output is gone");
+            assert!(*after > Duration::from_secs(60 * 60), "no run waits for it: {after:?}");
+        }
     }
 
     #[test]

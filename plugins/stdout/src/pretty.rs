@@ -1,12 +1,20 @@
 //! Pretty JSON by white space alone: members keep their order, numbers and strings their very spelling.
 
-/// Deeper levels are indented no further, so that hostile nesting grows the text by a constant factor only.
-const DEEPEST_INDENT: usize = 64;
+/// Levels that are indented; deeper ones stand below the last of them, so that hostile nesting does not blow up.
+const DEEPEST_INDENT: usize = INDENT.len() / 2;
+
+/// The white space of the deepest indent.
+const INDENT: &str = "                                ";
+
+/// Most bytes that a byte of JSON becomes: itself, a line feed and the deepest indent.
+#[cfg(test)]
+const GROWTH: usize = 2 + INDENT.len();
 
 /// Appends `json`, which is one valid JSON value, with a line for each member and element, indented by two spaces.
 ///
 /// The form is that of most JSON libraries: `"key": value`, and `{}` and `[]` for what is empty. Of text that is no valid
-/// JSON every byte but white space outside of strings arrives, too.
+/// JSON every byte but white space outside of strings arrives, too. No level below the 16th is indented further, so that a
+/// byte becomes 34 at most, in time linear in the text.
 pub(crate) fn write(json: &str, out: &mut Vec<u8>) {
     let json = json.as_bytes();
     let mut depth = 0_usize;
@@ -67,9 +75,7 @@ const fn closing(opening: u8) -> u8 {
 
 fn new_line(depth: usize, out: &mut Vec<u8>) {
     out.push(b'\n');
-    for _ in 0..depth.min(DEEPEST_INDENT) {
-        out.extend_from_slice(b"  ");
-    }
+    out.extend_from_slice(&INDENT.as_bytes()[..2 * depth.min(DEEPEST_INDENT)]);
 }
 
 #[cfg(test)]
@@ -156,9 +162,26 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_does_not_blow_up() {
-        let depth = 10_000;
-        let json = "[".repeat(depth) + "1" + &"]".repeat(depth);
-        assert!(pretty(&json).len() < json.len() * (2 * super::DEEPEST_INDENT + 2));
+    fn hostile_text_grows_by_a_bounded_factor_and_in_no_time() {
+        const SIZE: usize = 1 << 20;
+        let started = std::time::Instant::now();
+        let deep = "[".repeat(SIZE / 2) + &"]".repeat(SIZE / 2);
+        let wide = format!("{}{}{}", "[".repeat(40), "0,".repeat(SIZE / 2), "]".repeat(40));
+        let commas = "[".repeat(40) + &",".repeat(SIZE);
+        for json in [deep, wide, commas, "{\"a\":".repeat(SIZE / 5), "[]".repeat(SIZE / 2)] {
+            let len = pretty(&json).len();
+            assert!(len <= json.len() * super::GROWTH, "{len} bytes of {}", json.len());
+        }
+        assert_eq!((super::GROWTH, super::DEEPEST_INDENT), (34, 16), "as the documentation says");
+        // A square of the size would take hours.
+        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn the_deepest_levels_share_an_indent() {
+        let json = "[".repeat(20) + "1" + &"]".repeat(20);
+        let pretty = pretty(&json);
+        let indents: Vec<_> = pretty.lines().map(|line| line.len() - line.trim_start().len()).collect();
+        assert_eq!(indents[..21], (0..=20).map(|level| 2 * level.min(16)).collect::<Vec<_>>());
     }
 }

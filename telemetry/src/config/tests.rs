@@ -205,3 +205,12 @@ fn a_file_that_is_not_there_is_named() {
     let refusal = Config::read(Path::new("/nonexistent/config.toml")).expect_err("no file").to_string();
     assert!(refusal.starts_with("configuration /nonexistent/config.toml: can't be read: "), "{refusal}");
 }
+
+#[test]
+fn values_from_the_environment_are_concealed_in_what_a_plugin_writes() {
+    let config = read("[[backend]]\nplugin = 'x'\nconfig.url = 'amqp://${HOST}/'\n").expect("right");
+    let backend = &config.backends[0];
+    assert_eq!(backend.conceal("no route to amqp://example.org/"), "no route to amqp://${HOST}/");
+    let plain = read("[[backend]]\nplugin = 'x'\nconfig.url = 'amqp://example.org/'\n").expect("right");
+    assert_eq!(plain.backends[0].conceal("example.org"), "example.org", "written in the open");
+}

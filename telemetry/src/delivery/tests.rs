@@ -144,15 +144,25 @@ fn the_backends_own_wish_is_waited_for() {
 
 #[test]
 fn a_wish_beyond_the_budget_is_not_waited_for() {
-    let mut delivery = delivery(5 * LONG, |_, names| {
-        vec![Outcome::Retry { after: Some(10 * LONG), reason: "later".into() }; names.len()]
+    // Short enough that waiting for either is a failure soon, and long enough not to pass by chance.
+    const BUDGET: Duration = Duration::from_secs(10);
+    const WISH: Duration = Duration::from_secs(12);
+    let mut delivery = delivery(BUDGET, |_, names| {
+        vec![Outcome::Retry { after: Some(WISH), reason: "later".into() }; names.len()]
     });
+    // Ends what waits longer than either.
+    let stop = delivery.stop.clone();
+    let late = move || {
+        std::thread::sleep(2 * WISH);
+        stop.set();
+    };
+    std::thread::Builder::new().spawn(late).expect("a thread");
     let started = Instant::now();
     assert_eq!(
         delivery.deliver(&batch(&["a"])),
-        [Fate::Undelivered("later; it wants 600.0s before the next attempt".into())]
+        [Fate::Undelivered("later; it wants 12.0s before the next attempt".into())]
     );
-    assert!(started.elapsed() < LONG && attempts(&delivery).len() == 1);
+    assert!(started.elapsed() < BUDGET && attempts(&delivery).len() == 1);
 }
 
 #[test]

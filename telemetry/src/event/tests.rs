@@ -121,11 +121,48 @@ fn what_is_not_one_json_object_is_refused() {
 
 #[test]
 fn deep_nesting_is_an_answer_and_not_a_crash() {
-    let deep = format!("\"x\":{}{}", "[".repeat(400_000), "]".repeat(400_000));
-    drop(parse(with(&deep).as_bytes()));
-    for member in ["id", "args", "metadata"] {
-        let line = with(&format!("\"{member}\":{}", "[".repeat(400_000)));
-        assert!(parse(line.as_bytes()).is_err());
+    let deep = "[".repeat(400_000) + &"]".repeat(400_000);
+    for member in ["x", "id", "args", "metadata"] {
+        for value in [&deep, &deep[..400_000]] {
+            assert!(parse(with(&format!("\"{member}\":{value}")).as_bytes()).is_err());
+        }
+    }
+}
+
+#[test]
+fn nesting_of_an_unknown_member_is_good_up_to_the_limit() {
+    // The event itself is one level.
+    let nested = |levels: usize| with(&format!("\"x\":{}{}", "[".repeat(levels), "]".repeat(levels)));
+    assert!(parse(nested(MAX_DEPTH - 1).as_bytes()).is_ok());
+    let refusal = refusal(nested(MAX_DEPTH));
+    assert!(refusal.starts_with("nested too deep: limit 127 levels, at column "), "{refusal}");
+}
+
+#[test]
+fn unknown_members_are_read_as_strictly_as_the_others() {
+    for (value, reason) in [
+        (r#""\ud800""#, "not JSON: "),
+        (r#""\udc00\ud800""#, "not JSON: "),
+        (r#"{"\ud800":1}"#, "not JSON: "),
+        (r#"[{"a":["\ud800x"]}]"#, "not JSON: "),
+        ("1e400", "not JSON: number out of range"),
+        ("[-1e999]", "not JSON: number out of range"),
+        ("01", "not JSON: "),
+        ("\"\t\"", "not JSON: control character"),
+    ] {
+        let refusal = refusal(with(&format!("\"x\":{value}")));
+        assert!(refusal.starts_with(reason), "{value}: {refusal}");
+    }
+    for value in [
+        r#""\ud83d\ude00""#,
+        "1e308",
+        "-0.0",
+        "1e-400",
+        "123456789012345678901234567890",
+        r#"{"a":1,"a":[null]}"#,
+    ] {
+        let line = with(&format!("\"x\":{value}"));
+        assert!(parse(line.as_bytes()).is_ok(), "{value}");
     }
 }
 

@@ -2,10 +2,28 @@
 //! summary.
 
 mod behaviour;
+mod commands;
 mod common;
+mod config;
+mod crash;
+mod datadog;
 mod deletion;
+mod faults;
 mod fixtures;
+mod forget;
+mod http;
+mod http_faults;
+mod input;
 mod logs;
+mod otlp;
+mod otlp_encoding;
 mod plugins;
+mod posthog;
+#[cfg(unix)]
+mod rabbitmq;
 mod refusals;
+mod send;
+mod site;
 mod skew;
+mod terminal;
+mod vendor;

@@ -105,7 +105,7 @@ fn stdout_writes_pretty_json_or_lines() {
 
 #[cfg(unix)]
 #[test]
-fn stdout_whose_reader_is_gone_rejects_and_does_not_kill() {
+fn stdout_whose_reader_is_gone_keeps_its_events_for_another_run_and_does_not_kill() {
     let mut child = child("{}")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -123,7 +123,9 @@ fn stdout_whose_reader_is_gone_rejects_and_does_not_kill() {
     let output = child.wait_with_output().expect("ends");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
-        said.contains("outcome: Rejected { reason: \"the reader of standard output is gone\" }"),
+        said.contains(
+            "outcome: Retry { after: Some(86400s), reason: \"the reader of standard output is gone\" }"
+        ),
         "{said}"
     );
 }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use jackfield_loader::{Plugin, Trust};
+use jackfield_loader::{Layout, Plugin, Trust};
 use jackfield_tests::{c_fixture, fixture, foreign_architecture, panic_abort, text_file};
 
 use crate::common::{load, refusal, scratch};
@@ -77,6 +77,13 @@ fn a_digest_that_lies_is_caught_by_the_layouts() {
 #[test]
 fn an_unknown_extra_table_does_not_matter() {
     assert_eq!(load(&c_fixture("EXTRA_TABLE")).metadata().name, "fixture");
+}
+
+#[test]
+fn a_rust_plugin_without_layouts_is_judged_by_its_digest() {
+    assert_eq!(load(&fixture("lean")).layout(), Layout::ByDigest);
+    assert_eq!(load(&c_fixture("GOOD")).layout(), Layout::ByDigest);
+    assert_eq!(load(&fixture("minimal")).layout(), Layout::Compared);
 }
 
 /// The child of the next test, with the variable that makes a constructor leave a mark.

@@ -1,6 +1,7 @@
 //! What the file holds after all that can happen to it.
 
 use std::{
+    cell::{Cell, RefCell},
     collections::HashSet,
     fs,
     num::NonZeroU32,
@@ -8,6 +9,7 @@ use std::{
 };
 
 use super::*;
+use crate::disk::SYSTEM;
 
 struct Log {
     folder: tempfile::TempDir,
@@ -39,7 +41,7 @@ impl Log {
 }
 
 fn appender(path: &Path, rotation: Option<Rotation>) -> Appender {
-    Appender::new(Options { path: path.to_owned(), fsync: false, rotation })
+    Appender::new(Options { path: path.to_owned(), fsync: false, rotation, disk: SYSTEM })
 }
 
 fn append(appender: &mut Appender, lines: &[&str]) {
@@ -165,7 +167,7 @@ fn several_writers_share_a_rotating_file_and_every_line_arrives_whole_and_once()
 #[test]
 fn a_writer_that_keeps_the_lock_makes_the_batch_wait_for_another_time() {
     let log = Log::new();
-    let other = Handle::open(&log.path).expect("opens");
+    let other = Handle::open(&log.path, SYSTEM).expect("opens");
     other.lock(&|| false).expect("free");
     let (written, reason) = refusal(&mut log.appender(), &["a"]);
     assert_eq!(written, 0);
@@ -175,16 +177,95 @@ fn a_writer_that_keeps_the_lock_makes_the_batch_wait_for_another_time() {
     assert_eq!(log.text(), "a\n");
 }
 
+thread_local! {
+    /// What was asked of the disk by this test, in order.
+    static ASKED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    /// Bytes that fit on the disk from now on; all when there is no limit.
+    static ROOM: Cell<usize> = const { Cell::new(usize::MAX) };
+    static SYNC_FAILS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The system's disk, watched, and full or broken when a test wants it.
+const WATCHED: Disk = Disk {
+    write: |file, bytes| {
+        let fits = bytes.len().min(ROOM.get());
+        if fits == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        ROOM.set(ROOM.get() - if ROOM.get() == usize::MAX { 0 } else { fits });
+        ASKED.with_borrow_mut(|asked| asked.push(format!("write {fits}")));
+        (SYSTEM.write)(file, &bytes[..fits])
+    },
+    sync: |file| {
+        ASKED.with_borrow_mut(|asked| asked.push("sync".to_owned()));
+        if SYNC_FAILS.get() { Err(io::Error::other("broken disk")) } else { (SYSTEM.sync)(file) }
+    },
+    sync_folder: |folder| {
+        let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
+        ASKED.with_borrow_mut(|asked| asked.push(format!("sync folder {name}")));
+        (SYSTEM.sync_folder)(folder)
+    },
+};
+
+fn watched(log: &Log, fsync: bool, rotate_bytes: Option<u64>) -> Appender {
+    let rotation = rotate_bytes.map(|bytes| Rotation { bytes, keep: NonZeroU32::MIN });
+    Appender::new(Options { path: log.path.clone(), fsync, rotation, disk: WATCHED })
+}
+
+/// What was asked of the disk since the last time.
+fn asked() -> Vec<String> {
+    ASKED.take()
+}
+
 #[test]
-fn lines_with_fsync_are_written_as_without() {
+fn with_fsync_the_name_and_each_batch_are_on_the_disk_before_they_count() {
     let log = Log::new();
-    let mut appender = Appender::new(Options {
-        path: log.path.clone(),
-        fsync: true,
-        rotation: Some(Rotation { bytes: 4, keep: NonZeroU32::MIN }),
-    });
-    append(&mut appender, &["a", "b", "c"]);
+    let folder = log.folder.path().file_name().expect("a name").to_string_lossy().into_owned();
+    let named = format!("sync folder {folder}");
+    let mut appender = watched(&log, true, Some(4));
+    append(&mut appender, &["a"]);
+    assert_eq!(asked(), [&*named, "write 2", "sync"]);
+    append(&mut appender, &["b", "c"]);
+    assert_eq!(asked(), ["write 2", "sync", &*named, "write 2", "sync"], "a new file after the rotation");
     assert_eq!((log.text(), log.numbered(1)), ("c\n".into(), "a\nb\n".into()));
+}
+
+#[test]
+fn without_fsync_the_disk_is_not_waited_for() {
+    let log = Log::new();
+    append(&mut watched(&log, false, None), &["a", "b"]);
+    assert_eq!(asked(), ["write 4"]);
+}
+
+#[test]
+fn what_could_not_be_synchronised_is_not_in_the_file_and_does_not_count() {
+    let log = Log::new();
+    let mut appender = watched(&log, true, None);
+    append(&mut appender, &["a"]);
+    SYNC_FAILS.set(true);
+    let (written, reason) = refusal(&mut appender, &["b", "c"]);
+    assert_eq!((written, reason), (0, format!("{}: broken disk", log.path.display())));
+    assert_eq!(log.text(), "a\n");
+    SYNC_FAILS.set(false);
+    append(&mut appender, &["b", "c"]);
+    assert_eq!(log.text(), "a\nb\nc\n");
+}
+
+#[test]
+fn a_batch_that_does_not_fit_is_cut_off_whole_and_sent_again_without_doubles() {
+    for fsync in [false, true] {
+        let log = Log::new();
+        let mut appender = watched(&log, fsync, None);
+        append(&mut appender, &["a"]);
+        // Room for one line and a half.
+        ROOM.set(5);
+        let (written, reason) = refusal(&mut appender, &["bb", "cc", "dd"]);
+        assert_eq!(written, 0, "{reason}");
+        assert_eq!(log.text(), "a\n", "neither a torn line nor one that comes again");
+        ROOM.set(usize::MAX);
+        append(&mut appender, &["bb", "cc", "dd"]);
+        assert_eq!(log.text(), "a\nbb\ncc\ndd\n");
+    }
 }
 
 #[test]

@@ -1,0 +1,78 @@
+//! The end of a process with a plugin whose destructor never returns.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test helper that fails fails the test, and a child prints"
+)]
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::{
+    io::Read as _,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use common::{Plugin as Fixture, folder};
+use jackfield_loader::{Plugin, Trust};
+
+const PLUGIN: &str = "PLUGIN_THAT_HANGS_AT_EXIT";
+
+/// Loads the plugin when this is the child that [`start`] started, for the caller to end.
+fn loaded() -> bool {
+    let Some(path) = std::env::var_os(PLUGIN) else { return false };
+    Plugin::load(Path::new(&path), Trust::Owner).unwrap();
+    print!("loaded, and no line feed");
+    true
+}
+
+/// Runs the test of this name in a process of its own, with a plugin to load.
+fn start(test: &str, folder: &Path) -> Child {
+    let plugin = Fixture::new("hangs-at-exit").define("HANG_AT_EXIT", 1).build(folder, "libx.so");
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(PLUGIN, plugin)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// The exit code and what was printed, unless the process is still there after `limit`; then it is killed.
+fn ended_within(limit: Duration, mut child: Child) -> Option<(i32, String)> {
+    let until = Instant::now() + limit;
+    while Instant::now() < until {
+        if let Some(status) = child.try_wait().unwrap() {
+            let mut printed = String::new();
+            child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+            return Some((status.code().unwrap(), printed));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    None
+}
+
+#[test]
+fn exit_does_not_wait_for_a_plugins_destructor_and_loses_no_output() {
+    if loaded() {
+        jackfield_loader::exit(7);
+    }
+    let folder = folder();
+    let test = "exit_does_not_wait_for_a_plugins_destructor_and_loses_no_output";
+    let (code, printed) = ended_within(Duration::from_secs(20), start(test, folder.path())).unwrap();
+    assert_eq!(code, 7);
+    assert!(printed.ends_with("loaded, and no line feed"), "{printed}");
+}
+
+#[test]
+fn the_ordinary_exit_waits_for_ever() {
+    if loaded() {
+        std::process::exit(7);
+    }
+    let folder = folder();
+    let child = start("the_ordinary_exit_waits_for_ever", folder.path());
+    assert_eq!(ended_within(Duration::from_secs(2), child), None, "the fixture hangs nobody");
+}

@@ -1,0 +1,330 @@
+//! The client: one request at a time for each calling thread, within a deadline.
+
+use std::{
+    future::Future,
+    io::Write as _,
+    pin::pin,
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::Poll,
+    time::{Duration, Instant, SystemTime},
+};
+
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use jackfield_plugin_api::{Call, Error, Outcome};
+use reqwest::{Response, StatusCode, header};
+use tokio::runtime::Runtime;
+
+use crate::{
+    Endpoint, Request, TlsConfig,
+    deadline::Deadline,
+    failure::{describe, one_line},
+    secret::scrub,
+    status::retry_after,
+};
+
+/// Redirects that one request follows.
+const MOST_REDIRECTS: usize = 3;
+/// How long the body of an answer is waited for when the status has said all that matters. A body that is read to its end
+/// leaves the connection for the next request.
+const GRACE: Duration = Duration::from_millis(500);
+const CLOSED: &str = "the backend is closed";
+/// Bytes of an answer that are kept by default.
+pub const DEFAULT_RESPONSE_BYTES: usize = 1 << 20;
+
+/// How a [`Client`] is made.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// `NAME/VERSION`: `concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"))` in the plugin.
+    pub user_agent: &'static str,
+    /// Certificates.
+    pub tls: TlsConfig,
+    /// Bytes of an answer's body that are read; what is beyond is left in the connection, which is then closed.
+    pub response_bytes: usize,
+}
+
+impl ClientOptions {
+    /// Options with the system's certificates, and answers of up to [`DEFAULT_RESPONSE_BYTES`].
+    #[must_use]
+    pub fn new(user_agent: &'static str) -> Self {
+        Self { user_agent, tls: TlsConfig::default(), response_bytes: DEFAULT_RESPONSE_BYTES }
+    }
+}
+
+/// An HTTP/1.1 client with connections that are kept and used again.
+///
+/// It has no thread: whoever sends drives the connection that it uses. Names alone are resolved on a thread, which ends
+/// soon after. Proxies come from the environment (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`), on Windows and
+/// macOS from the system's settings, too.
+pub struct Client {
+    tls: rustls::ClientConfig,
+    user_agent: &'static str,
+    response_bytes: usize,
+    /// Those that nobody uses at the moment; `None` once the client is closed. There are as many as threads have sent at
+    /// once.
+    idle: Mutex<Option<Vec<Slot>>>,
+}
+
+/// What one thread at a time sends with: threads that shared a runtime would wait for each other.
+struct Slot {
+    client: reqwest::Client,
+    /// `None` while it is dropped.
+    runtime: Option<Runtime>,
+}
+
+/// A slot in use.
+struct Lease<'c> {
+    owner: &'c Client,
+    slot: Option<Slot>,
+}
+
+impl Lease<'_> {
+    fn parts(&self) -> Option<(&reqwest::Client, &Runtime)> {
+        let slot = self.slot.as_ref()?;
+        Some((&slot.client, slot.runtime.as_ref()?))
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        if let Some(idle) = &mut *self.owner.idle() {
+            idle.extend(self.slot.take());
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // To drop it would wait for a name that is being resolved, without end.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Why there is no answer, or none that counts.
+pub(crate) struct NoAnswer {
+    pub(crate) reason: String,
+    /// Whether another try is in vain until somebody changes the configuration.
+    pub(crate) for_good: bool,
+}
+
+impl NoAnswer {
+    pub(crate) fn outcome(self) -> Outcome {
+        if self.for_good { Outcome::rejected(self.reason) } else { Outcome::retry(self.reason) }
+    }
+}
+
+/// An answer whose body is read as far as it came with the head.
+pub(crate) struct Answered<'c> {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<Duration>,
+    body: Body,
+    /// What brings the rest; `None` when there is none.
+    rest: Option<(Response, Lease<'c>)>,
+}
+
+/// An answer, as a [platform](crate::Platform) gets it.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// Status.
+    pub status: u16,
+    /// Body, up to the client's limit.
+    pub body: &'a [u8],
+    /// Whether `body` is all of it. Not so when it is larger than the limit, was cut off, or did not come in time.
+    pub complete: bool,
+}
+
+/// A body as far as it came.
+#[derive(Default)]
+pub(crate) struct Body {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) complete: bool,
+}
+
+impl Body {
+    /// Reads on to the end of the body, or to `most` bytes of it.
+    async fn read(&mut self, response: &mut Response, most: usize) {
+        while let Ok(chunk) = response.chunk().await {
+            let Some(chunk) = chunk else {
+                self.complete = true;
+                return;
+            };
+            let room = most - self.bytes.len();
+            self.bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() > room {
+                return;
+            }
+        }
+    }
+}
+
+impl Client {
+    /// A client that is connected to nothing yet.
+    ///
+    /// # Errors
+    /// [`Error::config`] under `tls.` for certificates that can't be used; when the system has no means for a runtime.
+    pub fn open(options: &ClientOptions) -> Result<Self, Error> {
+        let client = Self {
+            tls: options.tls.client_config()?,
+            user_agent: options.user_agent,
+            response_bytes: options.response_bytes,
+            idle: Mutex::default(),
+        };
+        let slot = client.slot().map_err(Error::unavailable)?;
+        *client.idle() = Some(vec![slot]);
+        Ok(client)
+    }
+
+    /// Closes the connections. A second time, and when nothing was sent, there is nothing to do.
+    pub fn close(&self, call: &Call<'_>) {
+        let slots = self.idle().take();
+        for mut slot in slots.into_iter().flatten() {
+            if let Some(runtime) = slot.runtime.take() {
+                // A name that is still being resolved is left to end by itself.
+                runtime.shutdown_timeout(call.remaining().min(GRACE));
+            }
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Option<Vec<Slot>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slot(&self) -> Result<Slot, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .thread_name("jackfield-dns")
+            .thread_keep_alive(Duration::from_secs(1))
+            .max_blocking_threads(1)
+            .build()
+            .map_err(|error| format!("no runtime: {error}"))?;
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(self.tls.clone())
+            .user_agent(self.user_agent)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .http1_only()
+            .pool_max_idle_per_host(1)
+            .build()
+            .map_err(|error| format!("no HTTP client: {}", describe(&error)))?;
+        Ok(Slot { client, runtime: Some(runtime) })
+    }
+
+    fn lease(&self) -> Result<Lease<'_>, String> {
+        // The last one that was used, whose connection is the likeliest to be open still.
+        let slot = self.idle().as_mut().ok_or(CLOSED)?.pop();
+        let slot = slot.map_or_else(|| self.slot(), Ok)?;
+        Ok(Lease { owner: self, slot: Some(slot) })
+    }
+
+    /// Sends one request, and gives the head of its answer.
+    pub(crate) fn send(
+        &self,
+        request: &Request,
+        body: Vec<u8>,
+        deadline: &Deadline<'_>,
+    ) -> Result<Answered<'_>, NoAnswer> {
+        let host = request.endpoint.host();
+        let failed = |why: String| NoAnswer { reason: format!("{host}: {why}"), for_good: false };
+        let body =
+            if request.gzip { gzip(&body).map_err(|error| failed(format!("gzip: {error}")))? } else { body };
+        let body = Bytes::from(body);
+        let lease = self.lease().map_err(failed)?;
+        let Some((client, runtime)) = lease.parts() else { return Err(failed(CLOSED.to_owned())) };
+        let (status, retry_after, body, rest) = runtime.block_on(async {
+            notice_closed_connections().await;
+            let exchange = exchange(client, request, &body);
+            let Some(exchanged) = deadline.limit(deadline.at, exchange).await else {
+                return Err(failed(deadline.missed("no answer")));
+            };
+            let (mut response, mut body) = (exchanged?, Body::default());
+            let retry_after = header_text(&response, header::RETRY_AFTER)
+                .and_then(|value| retry_after(value, SystemTime::now()));
+            let status = response.status().as_u16();
+            // For most platforms the body has come with the head, and this is all of it.
+            let all = {
+                let mut reading = pin!(body.read(&mut response, self.response_bytes));
+                std::future::poll_fn(|context| Poll::Ready(reading.as_mut().poll(context).is_ready())).await
+            };
+            Ok((status, retry_after, body, (!all).then_some(response)))
+        })?;
+        Ok(Answered { status, retry_after, body, rest: rest.map(|response| (response, lease)) })
+    }
+
+    /// The body of an answer: read for as long as the deadline allows when it `matters`, for a moment when it does not.
+    pub(crate) fn read(&self, answered: Answered<'_>, matters: bool, deadline: &Deadline<'_>) -> Body {
+        let Answered { mut body, rest, .. } = answered;
+        let Some((mut response, lease)) = rest else { return body };
+        let Some((_, runtime)) = lease.parts() else { return body };
+        let until = if matters { deadline.at } else { Instant::now() + GRACE };
+        runtime.block_on(async {
+            deadline.limit(until, body.read(&mut response, self.response_bytes)).await;
+            drop(response);
+        });
+        body
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+/// Lets the tasks of idle connections see what has happened to them since the last request: nobody has driven the runtime
+/// in between, and a connection that the server has closed must not be used again.
+async fn notice_closed_connections() {
+    // The first one waits for the system's word, the second one for the tasks that it has woken.
+    for _ in 0..2 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The request, and those that redirects lead to, up to the head of the answer.
+async fn exchange(client: &reqwest::Client, request: &Request, body: &Bytes) -> Result<Response, NoAnswer> {
+    let mut endpoint: Endpoint = request.endpoint.clone();
+    for _ in 0..=MOST_REDIRECTS {
+        let host = endpoint.host();
+        let sent =
+            client.request(request.method.clone(), endpoint.url().clone()).headers(request.headers.clone());
+        let sent = if request.gzip { sent.header(header::CONTENT_ENCODING, "gzip") } else { sent };
+        let response = match sent.body(body.clone()).send().await {
+            Ok(response) => response,
+            Err(error) => {
+                return Err(NoAnswer { reason: format!("{host}: {}", describe(&error)), for_good: false });
+            }
+        };
+        let status = response.status();
+        let permanent = matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::PERMANENT_REDIRECT);
+        let temporary = matches!(status, StatusCode::FOUND | StatusCode::TEMPORARY_REDIRECT);
+        let location = header_text(&response, header::LOCATION);
+        match location.filter(|_| permanent || temporary) {
+            None => return Ok(response),
+            Some(location) => match endpoint.redirected(location) {
+                Ok(next) => endpoint = next,
+                Err(other) => {
+                    let other = one_line(&scrub(&other, &request.secrets));
+                    let reason = format!(
+                        "{host} redirects ({}) to {other}, which is not followed; if it is right, configure its URL",
+                        status.as_u16()
+                    );
+                    return Err(NoAnswer { reason, for_good: permanent });
+                }
+            },
+        }
+    }
+    let host = request.endpoint.host();
+    Err(NoAnswer { reason: format!("{host} redirects more than {MOST_REDIRECTS} times"), for_good: false })
+}
+
+fn header_text(response: &Response, name: header::HeaderName) -> Option<&str> {
+    response.headers().get(name)?.to_str().ok()
+}
+
+fn gzip(body: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4 + 64), Compression::fast());
+    encoder.write_all(body)?;
+    encoder.finish()
+}

@@ -1,0 +1,65 @@
+//! How long a request may take.
+
+use std::{
+    future::Future,
+    pin::pin,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use jackfield_plugin_api::Call;
+
+/// How often a waiting request asks whether anybody still waits for it.
+const CANCELLATION_TICK: Duration = Duration::from_millis(50);
+
+/// When a call has to have its answer, a little before its caller stops waiting for it.
+pub(crate) struct Deadline<'a> {
+    call: &'a Call<'a>,
+    pub(crate) at: Instant,
+    total: Duration,
+}
+
+impl<'a> Deadline<'a> {
+    pub(crate) fn new(call: &'a Call<'a>) -> Self {
+        let left = call.remaining();
+        let margin = (left / 20).clamp(Duration::from_millis(5), Duration::from_millis(250));
+        let total = left.saturating_sub(margin);
+        let now = Instant::now();
+        // A call without end has one a day later.
+        let at = now.checked_add(total).unwrap_or_else(|| now + Duration::from_secs(24 * 60 * 60));
+        Self { call, at, total }
+    }
+
+    pub(crate) fn has_passed(&self) -> bool {
+        self.at <= Instant::now() || self.call.is_cancelled()
+    }
+
+    /// Why nothing came of a request to `host`.
+    pub(crate) fn missed(&self, what: &str) -> String {
+        if self.call.is_cancelled() {
+            return "nobody waits for it any more".to_owned();
+        }
+        format!("{what} within {:.1} s", self.total.as_secs_f64())
+    }
+
+    /// `work`, unless it is not done by `until` or the deadline, or nobody waits for it any more.
+    pub(crate) async fn limit<T>(&self, until: Instant, work: impl Future<Output = T>) -> Option<T> {
+        let until = until.min(self.at);
+        let mut work = pin!(work);
+        let next_tick = || until.min(Instant::now() + CANCELLATION_TICK).into();
+        let mut tick = pin!(tokio::time::sleep_until(next_tick()));
+        std::future::poll_fn(|context| {
+            if let Poll::Ready(done) = work.as_mut().poll(context) {
+                return Poll::Ready(Some(done));
+            }
+            while tick.as_mut().poll(context).is_ready() {
+                if Instant::now() >= until || self.call.is_cancelled() {
+                    return Poll::Ready(None);
+                }
+                tick.as_mut().reset(next_tick());
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}

@@ -1,0 +1,178 @@
+//! Where a broker is, and who wants in: the URLs of the configuration.
+
+use std::fmt;
+
+use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
+use url::{Host, Url};
+
+/// A URL as it was written, password included. It is never shown.
+#[derive(Clone, serde::Deserialize)]
+#[serde(transparent)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct SecretUrl(String);
+
+impl fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// A broker's address with the credentials for it. Shows as `host:port`.
+#[derive(Clone)]
+pub(crate) struct Address {
+    /// For a name, that name; for an address, the address without brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) tls: bool,
+    pub(crate) user: String,
+    pub(crate) vhost: String,
+    password: String,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Address {
+    /// Reads a URL as RabbitMQ's URI specification says: no path is the virtual host `/`, the path `/` is the one without
+    /// a name, and every part may be percent-encoded. What is wrong is told without the URL, which holds a password.
+    pub(crate) fn parse(SecretUrl(text): &SecretUrl) -> Result<Self, String> {
+        let url = Url::parse(text)
+            .map_err(|error| format!("is no URL ({error}); expected amqp://USER:PASSWORD@HOST:PORT/VHOST"))?;
+        let tls = match url.scheme() {
+            "amqp" => false,
+            "amqps" => true,
+            other => return Err(format!("has the scheme `{other}`; expected amqp or amqps")),
+        };
+        let host = match url.host() {
+            Some(Host::Domain(name)) if !name.is_empty() => decode(name, "host")?,
+            Some(Host::Ipv4(address)) => address.to_string(),
+            Some(Host::Ipv6(address)) => address.to_string(),
+            _ => return Err("names no host; expected amqp://USER:PASSWORD@HOST:PORT/VHOST".to_owned()),
+        };
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(
+                "has a query; what it would set are options of their own, such as `heartbeat`".to_owned()
+            );
+        }
+        let vhost = match url.path() {
+            "" => "/".to_owned(),
+            path => decode(&path[1..], "virtual host")?,
+        };
+        if vhost.contains('/') && vhost != "/" && url.path()[1..].contains('/') {
+            return Err("has more than one part in its path; a / in a virtual host is written %2f".to_owned());
+        }
+        if vhost.len() > 255 {
+            return Err("names a virtual host of more than 255 bytes".to_owned());
+        }
+        let (user, password) = match (url.username(), url.password()) {
+            ("", None) => ("guest".to_owned(), "guest".to_owned()),
+            (user, password) => (decode(user, "user")?, decode(password.unwrap_or_default(), "password")?),
+        };
+        let port = url.port().unwrap_or(if tls { 5671 } else { 5672 });
+        Ok(Self { host, port, tls, user, vhost, password })
+    }
+
+    /// What lapin needs to know to introduce itself.
+    pub(crate) fn uri(&self, heartbeat: u16) -> AMQPUri {
+        AMQPUri {
+            scheme: if self.tls { AMQPScheme::AMQPS } else { AMQPScheme::AMQP },
+            authority: AMQPAuthority {
+                userinfo: AMQPUserInfo { username: self.user.clone(), password: self.password.clone() },
+                host: self.host.clone(),
+                port: self.port,
+            },
+            vhost: self.vhost.clone(),
+            query: AMQPQueryString { heartbeat: Some(heartbeat), ..AMQPQueryString::default() },
+        }
+    }
+
+    /// `text` with the password, should it be in there, struck out: some messages come from elsewhere.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        // A password of a letter or two would strike out half the message and protect nothing.
+        if self.password.len() < 3 || self.password == self.user {
+            return text.to_owned();
+        }
+        text.replace(&self.password, "***")
+    }
+}
+
+fn decode(text: &str, what: &str) -> Result<String, String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        let decoded = match (*first, tail) {
+            (b'%', [high, low, tail @ ..]) => {
+                let digits =
+                    std::str::from_utf8(&[*high, *low]).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
+                rest = tail;
+                digits.ok_or_else(|| {
+                    format!("has a % in its {what} that two hexadecimal digits do not follow")
+                })?
+            }
+            (b'%', _) => {
+                return Err(format!("has a % in its {what} that two hexadecimal digits do not follow"));
+            }
+            (byte, _) => byte,
+        };
+        bytes.push(decoded);
+    }
+    String::from_utf8(bytes).map_err(|_| format!("has a {what} that is not UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(url: &str) -> Result<Address, String> {
+        Address::parse(&SecretUrl(url.to_owned()))
+    }
+
+    #[test]
+    fn the_parts_of_a_url_are_read_with_their_defaults() {
+        let full = parse("amqps://me:p%40ss@broker.example:1234/a%2fb").expect("valid");
+        assert_eq!((full.host.as_str(), full.port, full.tls), ("broker.example", 1234, true));
+        assert_eq!((full.user.as_str(), full.password.as_str(), full.vhost.as_str()), ("me", "p@ss", "a/b"));
+        let short = parse("amqp://localhost").expect("valid");
+        assert_eq!((short.port, short.user.as_str(), short.vhost.as_str()), (5672, "guest", "/"));
+        assert_eq!(parse("amqp://h/").expect("valid").vhost, "");
+        assert_eq!(parse("amqp://h/%2F").expect("valid").vhost, "/");
+        assert_eq!(parse("amqps://h").expect("valid").port, 5671);
+    }
+
+    #[test]
+    fn an_ipv6_address_is_not_taken_for_localhost() {
+        let address = parse("amqp://[2001:db8::1]:1").expect("valid");
+        assert_eq!(address.host, "2001:db8::1");
+        assert_eq!(address.to_string(), "[2001:db8::1]:1");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_password() {
+        for (url, part) in [
+            ("amqp://u:s3cret@h:notaport/", "is no URL"),
+            ("http://u:s3cret@h/", "scheme `http`"),
+            ("amqp://u:s3cret@/", "no URL"),
+            ("amqp:///", "names no host"),
+            ("amqp://u:s3cret@h/a/b", "%2f"),
+            ("amqp://u:s3cret%zz@h/", "password that two"),
+            ("amqp://u:s3cret@h/?heartbeat=1", "`heartbeat`"),
+        ] {
+            let error = parse(url).expect_err(url);
+            assert!(error.contains(part) && !error.contains("s3cret"), "{url}: {error}");
+        }
+        let address = parse("amqp://u:s3cret@h/").expect("valid");
+        assert_eq!(format!("{address:?} {:?}", SecretUrl("amqp://u:s3cret@h".into())), "h:5672 ***");
+        assert_eq!(address.redact("login of u with s3cret"), "login of u with ***");
+    }
+}

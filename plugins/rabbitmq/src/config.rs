@@ -1,0 +1,462 @@
+//! The options, and what they come to.
+
+use std::{collections::BTreeMap, num::NonZeroU16, time::Duration};
+
+use jackfield_plugin_api::Error;
+use lapin::{
+    ExchangeKind,
+    types::{AMQPValue, FieldArray, FieldTable, ShortString},
+};
+use serde_json::Value;
+
+use crate::{
+    address::{Address, SecretUrl},
+    routing::RoutingKey,
+    tls::{Tls, TlsOptions},
+};
+
+/// Options of the backend `rabbitmq`: events published to RabbitMQ, each confirmed by the broker.
+#[derive(Debug, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub(crate) struct Config {
+    /// The broker: amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps:// for TLS. The virtual host / is written %2f, or left
+    /// out with its slash.
+    url: Option<SecretUrl>,
+    /// Several brokers of a cluster, instead of `url`. The first that answers is used; when it fails, the next is tried.
+    urls: Option<Vec<SecretUrl>>,
+    /// The exchange that events are published to. Default: the default exchange, which takes an event to the queue that
+    /// the routing key names.
+    exchange: Option<String>,
+    /// The queue that events are meant for: the routing key unless `routing_key` is set, and what `declare` declares.
+    queue: Option<String>,
+    /// The routing key, with fields of the event in braces, such as `telemetry.{type}.{tool_name}`. Default: the queue's
+    /// name, or nothing when there is no `queue`.
+    routing_key: Option<String>,
+    /// What is declared on every new connection before events are sent. Default: nothing.
+    #[serde(default)]
+    declare: Declare,
+    /// Certificates, for amqps.
+    #[serde(default)]
+    tls: TlsOptions,
+    /// How many events of a batch may be on their way without being confirmed.
+    #[serde(default = "default_window")]
+    window: NonZeroU16,
+    /// How long the broker may confirm nothing while it should, such as `10s` or `500ms`. Default: for as long as the
+    /// call may take.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    #[serde(default, deserialize_with = "duration")]
+    confirm_timeout: Option<Duration>,
+    /// Interval of the heartbeats by which a dead connection is noticed, in whole seconds, such as `30s`, which is the
+    /// default. `0s` leaves it to the broker.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    #[serde(default, deserialize_with = "duration")]
+    heartbeat: Option<Duration>,
+    /// The application's name in each message. Default: the tool's name.
+    app_id: Option<String>,
+}
+
+/// What is declared.
+#[derive(Debug, Default, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+struct Declare {
+    /// How `queue` is declared: `passive` expects that it is there, the others make it, durable, if it is not.
+    queue: Option<QueueKind>,
+    /// Arguments of the queue, such as `{"x-max-length": 100000}`.
+    #[serde(default)]
+    arguments: BTreeMap<String, Value>,
+    /// How `exchange` is declared: `passive` expects that it is there, the others make it, durable, if it is not.
+    exchange: Option<DeclaredExchange>,
+    /// Arguments of the exchange.
+    #[serde(default)]
+    exchange_arguments: BTreeMap<String, Value>,
+    /// The keys that bind `queue` to `exchange`. Default, when both are declared: the routing key, if it has no fields.
+    bindings: Option<Vec<String>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) enum QueueKind {
+    Passive,
+    Classic,
+    Quorum,
+    Stream,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+enum DeclaredExchange {
+    Passive,
+    Direct,
+    Fanout,
+    Topic,
+    Headers,
+}
+
+const fn default_window() -> NonZeroU16 {
+    NonZeroU16::MIN.saturating_add(511)
+}
+
+/// `500ms`, `5s`, `2m`.
+fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let Some(text) = <Option<String> as serde::Deserialize>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: Option<u64> = text[..digits].parse().ok();
+    let unit = match &text[digits..] {
+        "ms" => Some(1),
+        "s" => Some(1000),
+        "m" => Some(60_000),
+        _ => None,
+    };
+    number
+        .zip(unit)
+        .and_then(|(number, unit)| number.checked_mul(unit))
+        .map(|ms| Some(Duration::from_millis(ms)))
+        .ok_or_else(|| {
+            serde::de::Error::custom(format!("`{text}` is no duration; expected such as `5s` or `500ms`"))
+        })
+}
+
+/// What is declared on a new connection.
+#[derive(Default)]
+pub(crate) struct Topology {
+    /// Name, kind (`None`: passive), arguments.
+    pub(crate) exchange: Option<(ShortString, Option<ExchangeKind>, FieldTable)>,
+    /// Name, whether passive, arguments.
+    pub(crate) queue: Option<(ShortString, bool, FieldTable)>,
+    /// Queue, exchange, keys.
+    pub(crate) bindings: Option<(ShortString, ShortString, Vec<ShortString>)>,
+}
+
+impl Topology {
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.exchange.is_none() && self.queue.is_none() && self.bindings.is_none()
+    }
+}
+
+/// The options, checked.
+pub(crate) struct Settings {
+    pub(crate) addresses: Vec<Address>,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) exchange: ShortString,
+    pub(crate) routing_key: RoutingKey,
+    pub(crate) topology: Topology,
+    pub(crate) window: usize,
+    pub(crate) confirm_timeout: Option<Duration>,
+    /// Seconds; 0 leaves it to the broker.
+    pub(crate) heartbeat: u16,
+    pub(crate) app_id: Option<ShortString>,
+}
+
+impl Config {
+    /// Checks all that can be checked without a broker.
+    pub(crate) fn check(self, tool_name: &str) -> Result<Settings, Error> {
+        let addresses = addresses(self.url.as_ref(), self.urls.as_deref())?;
+        let tls = self.tls.check(addresses.iter().any(|address| address.tls))?;
+        if self.exchange.is_none() && self.queue.is_none() && self.routing_key.is_none() {
+            return Err(Error::config("queue", "is missing; name a queue, or an exchange"));
+        }
+        let exchange = short("exchange", self.exchange.as_deref().unwrap_or_default())?;
+        let queue = self.queue.as_deref().map(|queue| short("queue", queue)).transpose()?;
+        let routing_key = match (&self.routing_key, &self.queue) {
+            (Some(template), _) => {
+                RoutingKey::parse(template).map_err(|why| Error::config("routing_key", why))
+            }
+            (None, queue) => RoutingKey::constant(queue.as_deref().unwrap_or_default())
+                .map_err(|why| Error::config("queue", why)),
+        }?;
+        let topology = self.declare.check(&exchange, queue, &routing_key)?;
+        let heartbeat = self.heartbeat.unwrap_or(Duration::from_secs(30));
+        if heartbeat.subsec_millis() != 0 {
+            return Err(Error::config("heartbeat", "is not a number of whole seconds"));
+        }
+        let heartbeat = u16::try_from(heartbeat.as_secs())
+            .map_err(|_| Error::config("heartbeat", "is more than 65535 seconds"))?;
+        if self.confirm_timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return Err(Error::config(
+                "confirm_timeout",
+                "is 0; leave it out to wait for as long as a call may take",
+            ));
+        }
+        let app_id = match &self.app_id {
+            Some(name) => Some(short("app_id", name)?),
+            None => ShortString::try_new(tool_name).ok().filter(|name| !name.as_str().is_empty()),
+        };
+        Ok(Settings {
+            addresses,
+            tls,
+            exchange,
+            routing_key,
+            topology,
+            window: usize::from(self.window.get()),
+            confirm_timeout: self.confirm_timeout,
+            heartbeat,
+            app_id,
+        })
+    }
+}
+
+fn addresses(url: Option<&SecretUrl>, urls: Option<&[SecretUrl]>) -> Result<Vec<Address>, Error> {
+    let (key, list) = match (url, urls) {
+        (Some(_), Some(_)) => return Err(Error::config("urls", "stands beside `url`; keep one of them")),
+        (Some(url), None) => ("url", std::slice::from_ref(url)),
+        (None, Some([])) => return Err(Error::config("urls", "is empty; name a broker")),
+        (None, Some(urls)) => ("urls", urls),
+        (None, None) => {
+            return Err(Error::config("url", "is missing; expected amqp://USER:PASSWORD@HOST:PORT/VHOST"));
+        }
+    };
+    list.iter()
+        .enumerate()
+        .map(|(index, url)| {
+            Address::parse(url).map_err(|why| match key {
+                "url" => Error::config("url", why),
+                key => Error::config(format!("{key}[{index}]"), why),
+            })
+        })
+        .collect()
+}
+
+fn short(key: &'static str, text: &str) -> Result<ShortString, Error> {
+    ShortString::try_new(text)
+        .map_err(|_| Error::config(key, format!("has {} bytes; AMQP allows 255", text.len())))
+}
+
+impl Declare {
+    fn check(
+        self,
+        exchange: &ShortString,
+        queue: Option<ShortString>,
+        routing_key: &RoutingKey,
+    ) -> Result<Topology, Error> {
+        let mut topology = Topology::default();
+        if let Some(kind) = self.queue {
+            let Some(name) = queue.clone().filter(|name| !name.as_str().is_empty()) else {
+                return Err(Error::config("declare.queue", "is set, and `queue` names none"));
+            };
+            let mut arguments = table("declare.arguments", &self.arguments)?;
+            let passive = kind == QueueKind::Passive;
+            if passive && !self.arguments.is_empty() {
+                return Err(Error::config(
+                    "declare.arguments",
+                    "are not looked at when `declare.queue` is `passive`",
+                ));
+            }
+            if self.arguments.contains_key("x-queue-type") {
+                return Err(Error::config(
+                    "declare.arguments",
+                    "set x-queue-type, which `declare.queue` does",
+                ));
+            }
+            match kind {
+                QueueKind::Passive | QueueKind::Classic => {}
+                QueueKind::Quorum => drop(arguments.insert("x-queue-type".into(), text("quorum"))),
+                QueueKind::Stream => drop(arguments.insert("x-queue-type".into(), text("stream"))),
+            }
+            topology.queue = Some((name, passive, arguments.into()));
+        } else if !self.arguments.is_empty() {
+            return Err(Error::config("declare.arguments", "are set, and `declare.queue` is not"));
+        }
+        if let Some(kind) = self.exchange {
+            if exchange.as_str().is_empty() {
+                return Err(Error::config("declare.exchange", "is set, and `exchange` names none"));
+            }
+            let kind = match kind {
+                DeclaredExchange::Passive => None,
+                DeclaredExchange::Direct => Some(ExchangeKind::Direct),
+                DeclaredExchange::Fanout => Some(ExchangeKind::Fanout),
+                DeclaredExchange::Topic => Some(ExchangeKind::Topic),
+                DeclaredExchange::Headers => Some(ExchangeKind::Headers),
+            };
+            let arguments = table("declare.exchange_arguments", &self.exchange_arguments)?;
+            topology.exchange = Some((exchange.clone(), kind, arguments.into()));
+        } else if !self.exchange_arguments.is_empty() {
+            return Err(Error::config(
+                "declare.exchange_arguments",
+                "are set, and `declare.exchange` is not",
+            ));
+        }
+        let keys = match self.bindings {
+            Some(bindings) => {
+                bindings.iter().map(|key| short("declare.bindings", key)).collect::<Result<Vec<_>, _>>()?
+            }
+            None if topology.queue.is_some() && topology.exchange.is_some() => {
+                match routing_key.as_constant() {
+                    Some(key) => vec![key.clone()],
+                    None => {
+                        let why = "is missing, and the routing key has fields; name the keys, such as [\"telemetry.#\"]";
+                        return Err(Error::config("declare.bindings", why));
+                    }
+                }
+            }
+            None => Vec::new(),
+        };
+        if !keys.is_empty() {
+            let Some(queue) = queue.filter(|_| !exchange.as_str().is_empty()) else {
+                return Err(Error::config("declare.bindings", "needs both `queue` and `exchange`"));
+            };
+            topology.bindings = Some((queue, exchange.clone(), keys));
+        }
+        Ok(topology)
+    }
+}
+
+fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(value.into())
+}
+
+fn table(
+    key: &'static str,
+    json: &BTreeMap<String, Value>,
+) -> Result<BTreeMap<ShortString, AMQPValue>, Error> {
+    json.iter().map(|(name, value)| Ok((short(key, name)?, amqp(key, value)?))).collect()
+}
+
+fn amqp(key: &'static str, value: &Value) -> Result<AMQPValue, Error> {
+    Ok(match value {
+        Value::Null => AMQPValue::Void,
+        Value::Bool(value) => AMQPValue::Boolean(*value),
+        Value::String(value) => text(value),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(number), _) => AMQPValue::LongLongInt(number),
+            (None, Some(number)) => AMQPValue::Double(number),
+            (None, None) => {
+                return Err(Error::config(key, format!("has the number {number}, which AMQP has not")));
+            }
+        },
+        Value::Array(values) => {
+            let values = values.iter().map(|value| amqp(key, value)).collect::<Result<Vec<_>, _>>()?;
+            AMQPValue::FieldArray(FieldArray::from(values))
+        }
+        Value::Object(map) => {
+            let map = map
+                .iter()
+                .map(|(name, value)| Ok((short(key, name)?, amqp(key, value)?)))
+                .collect::<Result<BTreeMap<_, _>, Error>>()?;
+            AMQPValue::FieldTable(FieldTable::from(map))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(json: &str) -> Result<Settings, String> {
+        let config: Config = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        config.check("the-tool").map_err(|error| error.to_string())
+    }
+
+    fn refusal(json: &str) -> String {
+        check(json).err().unwrap_or_else(|| panic!("{json} is accepted"))
+    }
+
+    #[test]
+    fn a_url_and_a_queue_are_all_that_is_required() {
+        let settings = check(r#"{"url":"amqp://h","queue":"q"}"#).expect("valid");
+        assert_eq!(settings.exchange.as_str(), "");
+        assert_eq!(settings.routing_key.as_constant().map(ShortString::as_str), Some("q"));
+        assert_eq!((settings.window, settings.heartbeat, settings.confirm_timeout), (512, 30, None));
+        assert_eq!(settings.app_id.as_ref().map(ShortString::as_str), Some("the-tool"));
+        assert!(settings.topology.is_empty() && settings.tls.is_none());
+    }
+
+    #[test]
+    fn a_declared_queue_has_its_type_and_arguments() {
+        for (kind, expected) in [("classic", None), ("quorum", Some("quorum")), ("stream", Some("stream"))] {
+            let json = format!(
+                r#"{{"url":"amqp://h","queue":"q","declare":{{"queue":"{kind}","arguments":{{"x-max-length":7}}}}}}"#
+            );
+            let (name, passive, arguments) = check(&json).expect("valid").topology.queue.expect("declared");
+            assert_eq!((name.as_str(), passive), ("q", false));
+            assert_eq!(arguments.inner().get("x-max-length"), Some(&AMQPValue::LongLongInt(7)));
+            assert_eq!(arguments.inner().get("x-queue-type"), expected.map(text).as_ref());
+        }
+    }
+
+    #[test]
+    fn a_declared_exchange_is_bound_by_the_keys_or_by_the_constant_routing_key() {
+        let both =
+            r#"{"url":"amqp://h","exchange":"e","queue":"q","declare":{"exchange":"topic","queue":"classic""#;
+        let keys = |json: String| {
+            let (_, _, keys) = check(&json)?.topology.bindings.expect("bound");
+            Ok::<_, String>(keys.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(keys(format!("{both}}}}}")), Ok(vec!["q".to_owned()]));
+        assert_eq!(
+            keys(format!(r#"{both},"bindings":["a.#","b"]}}}}"#)),
+            Ok(vec!["a.#".to_owned(), "b".to_owned()])
+        );
+        let error = keys(format!(r#"{both}}},"routing_key":"{{type}}"}}"#)).expect_err("no constant key");
+        assert!(error.starts_with("declare.bindings: is missing"), "{error}");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_key() {
+        for (json, key, reason) in [
+            (r#"{"queue":"q"}"#, "url", "is missing"),
+            (r#"{"urls":[],"queue":"q"}"#, "urls", "is empty"),
+            (r#"{"url":"amqp://h","urls":["amqp://h"],"queue":"q"}"#, "urls", "beside `url`"),
+            (r#"{"urls":["amqp://h","ftp://h"],"queue":"q"}"#, "urls[1]", "scheme `ftp`"),
+            (r#"{"url":"amqp://h"}"#, "queue", "name a queue"),
+            (r#"{"url":"amqp://h","routing_key":"{typ}"}"#, "routing_key", "did you mean `{type}`"),
+            (
+                r#"{"url":"amqp://h","exchange":"e","declare":{"queue":"quorum"}}"#,
+                "declare.queue",
+                "`queue` names none",
+            ),
+            (
+                r#"{"url":"amqp://h","queue":"q","declare":{"exchange":"topic"}}"#,
+                "declare.exchange",
+                "names none",
+            ),
+            (
+                r#"{"url":"amqp://h","queue":"q","declare":{"bindings":["x"]}}"#,
+                "declare.bindings",
+                "needs both",
+            ),
+            (
+                r#"{"url":"amqp://h","queue":"q","declare":{"arguments":{"a":1}}}"#,
+                "declare.arguments",
+                "is not",
+            ),
+            (r#"{"url":"amqp://h","queue":"q","tls":{"ca_file":"/x"}}"#, "tls", "amqps"),
+            (r#"{"url":"amqp://h","queue":"q","heartbeat":"1500ms"}"#, "heartbeat", "whole seconds"),
+            (r#"{"url":"amqp://h","queue":"q","confirm_timeout":"0s"}"#, "confirm_timeout", "is 0"),
+        ] {
+            let error = refusal(json);
+            assert!(error.starts_with(&format!("{key}: ")) && error.contains(reason), "{json}: {error}");
+        }
+        assert!(
+            refusal(r#"{"url":"amqp://h","queue":"q","confirm_timeout":"soon"}"#)
+                .contains("`soon` is no duration")
+        );
+        assert!(refusal(r#"{"url":"amqp://h","queue":"q","window":0}"#).contains("nonzero"));
+        assert!(
+            refusal(r#"{"url":"amqp://h","queue":"q","declare":{"queue":"lazy"}}"#).contains("`passive`")
+        );
+    }
+
+    #[test]
+    fn the_configuration_shows_no_password() {
+        let json = r#"{"url":"amqp://u:s3cret@h","queue":"q"}"#;
+        let config: Config = serde_json::from_str(json).expect("valid");
+        assert!(!format!("{config:?}").contains("s3cret"));
+    }
+
+    /// `JACKFIELD_BLESS=1 cargo test -p jackfield-rabbitmq` writes the file anew.
+    #[test]
+    fn the_checked_in_schema_is_that_of_the_options() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config.schema.json");
+        let mut schema = serde_json::to_string_pretty(&schemars::schema_for!(Config)).expect("JSON");
+        schema.push('\n');
+        if std::env::var_os("JACKFIELD_BLESS").is_some() {
+            std::fs::write(path, &schema).expect("writable");
+        }
+        let found = std::fs::read_to_string(path).expect("config.schema.json").replace('\r', "");
+        assert_eq!(found, schema, "JACKFIELD_BLESS=1 writes config.schema.json anew");
+    }
+}

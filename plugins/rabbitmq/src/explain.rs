@@ -1,0 +1,63 @@
+//! What lapin's errors mean, in one plain line without secrets.
+
+use lapin::{
+    Error, ErrorKind,
+    protocol::{AMQPError, AMQPErrorKind, AMQPHardError, AMQPSoftError},
+};
+
+use crate::{address::Address, stream::plain};
+
+/// An error of the connection to `address` or of a channel on it.
+pub(crate) fn explain(error: &Error, address: &Address) -> String {
+    let text = match error.kind() {
+        ErrorKind::ProtocolError(error) => protocol(error, address),
+        ErrorKind::IOError(error) | ErrorKind::RuntimeShutdownError(error) => {
+            format!("the connection to {address} was lost: {}", plain(error))
+        }
+        ErrorKind::MissingHeartbeatError => format!("the connection to {address} was lost: no heartbeat"),
+        ErrorKind::InvalidConnectionState(_)
+        | ErrorKind::InvalidChannelState(..)
+        | ErrorKind::InvalidChannel(_) => {
+            format!("the connection to {address} was lost")
+        }
+        ErrorKind::InvalidProtocolVersion(version) => {
+            format!("{address} speaks AMQP {version}; expected 0-9-1")
+        }
+        ErrorKind::ChannelsLimitReached => format!("{address} allows no more channels on a connection"),
+        other => format!("{address}: {other:?}"),
+    };
+    address.redact(&text.replace(['\r', '\n'], " "))
+}
+
+/// Whether an error says that an exchange or a queue is not there.
+pub(crate) fn is_not_found(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(error)
+        if matches!(error.kind(), AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)))
+}
+
+/// Whether an error says that a message is larger than the broker takes.
+pub(crate) fn is_too_large(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(error)
+        if matches!(error.kind(), AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED | AMQPSoftError::CONTENTTOOLARGE))
+            && error.get_message().as_str().contains("message size"))
+}
+
+fn protocol(error: &AMQPError, address: &Address) -> String {
+    let message = error.get_message().as_str();
+    let Address { user, vhost, .. } = address;
+    match error.kind() {
+        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) if message.contains("Login was refused") => {
+            format!(
+                "access refused for user `{user}` on vhost `{vhost}`: the user name or the password is wrong"
+            )
+        }
+        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)
+        | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => {
+            format!("access refused for user `{user}` on vhost `{vhost}`: {message}")
+        }
+        AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED) => {
+            format!("{address} closed the connection: {message}")
+        }
+        _ => format!("the broker says: {message}"),
+    }
+}

@@ -1,0 +1,212 @@
+//! Publishes events to RabbitMQ, by AMQP 0-9-1.
+//!
+//! An event is a persistent message: its JSON as the body, `content_type` `application/json`, `message_id` the event's
+//! id, `type` its type, `timestamp` its time in seconds, `app_id` the tool's name. It is delivered when the broker has
+//! confirmed it and has not sent it back.
+//!
+//! What the broker says, after RabbitMQ's documentation of publisher confirms, of AMQP's errors and of blocked
+//! connections, and what it comes to here:
+//!
+//! | what happens | outcome |
+//! | --- | --- |
+//! | `basic.ack` | delivered |
+//! | `basic.return` (no queue for it), then `basic.ack` | retry: a queue may be bound later |
+//! | `basic.nack` (queue full, or it could not store it) | retry |
+//! | no confirm by the deadline | retry; it may have arrived |
+//! | `connection.blocked` (memory or disk alarm) | retry |
+//! | login refused, vhost refused, permission missing (403, 530) | retry: the event is not at fault |
+//! | exchange or queue not found (404), other arguments than declared (406) | retry |
+//! | message larger than the broker takes (406) | too large |
+//! | connection refused, lost, closed by the broker (320) | retry |
+//! | routing key of more than 255 bytes | rejected |
+//!
+//! One connection serves an instance, however many threads send, with a channel for each call that is under way. It is
+//! made by the first call. When it is lost, the calls under way report so, and a later one makes it anew, to the next of
+//! the addresses when one fails, with what `declare` says declared again.
+#![forbid(unsafe_code)]
+
+mod address;
+mod config;
+mod explain;
+mod link;
+mod publish;
+mod quiet;
+mod routing;
+mod session;
+mod stream;
+mod tls;
+mod window;
+
+use std::{
+    cell::RefCell,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jackfield_plugin_api::{
+    Backend, Batch, Call, DeletesData, Deletion, DeletionRequest, Error, Host, Outcome, Outcomes, export,
+};
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    time::timeout,
+};
+
+use crate::{
+    config::{Config, Settings},
+    link::{Link, Refusal},
+    publish::{Report, Task},
+    session::Session,
+};
+
+struct RabbitMq {
+    settings: Arc<Settings>,
+    link: Link,
+    /// Made by the first call; `None` before it and after `close`.
+    runtime: Mutex<Option<Runtime>>,
+}
+
+impl RabbitMq {
+    fn runtime(&self) -> MutexGuard<'_, Option<Runtime>> {
+        // It is set or taken, never half-way.
+        self.runtime.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A way into the runtime, whose one thread drives sockets and timers; the calls' own threads do the rest.
+    fn handle(&self) -> std::io::Result<Handle> {
+        let mut runtime = self.runtime();
+        if let Some(runtime) = &*runtime {
+            return Ok(runtime.handle().clone());
+        }
+        let made = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("jackfield-amqp")
+            // A thread that has resolved a name is not kept.
+            .thread_keep_alive(Duration::from_millis(100))
+            .on_thread_start(quiet::this_thread)
+            .enable_io()
+            .enable_time()
+            .build()?;
+        Ok(runtime.insert(made).handle().clone())
+    }
+
+    /// Sends a batch and reports what becomes of each event, unless nothing could be sent at all.
+    fn publish(&self, batch: &Batch<'_>, call: &Call<'_>, report: Report<'_>) -> Result<(), Refusal> {
+        let refused = |why: String| Refusal { why, after: None };
+        let deadline = deadline(call);
+        let handle = self.handle().map_err(|error| refused(format!("no runtime: {error}")))?;
+        let session = handle.block_on(self.link.session(deadline))?;
+        if let Some(reason) = session.blocked() {
+            return Err(refused(format!("blocked by the broker: {reason}")));
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        let channel = handle
+            .block_on(async { timeout(left, session.channel(&self.settings.topology)).await })
+            .map_err(|_| refused(no_channel(&session)))?
+            .map_err(|why| {
+                session.note_end(&why);
+                refused(why)
+            })?;
+        let task = Task { batch, call, deadline, report };
+        quiet::while_running(|| publish::publish(&self.settings, &session, channel, task));
+        Ok(())
+    }
+
+    /// Where events go, for people.
+    fn destination(&self) -> String {
+        let exchange = self.settings.exchange.as_str();
+        match self.settings.routing_key.as_constant() {
+            Some(queue) if exchange.is_empty() => format!("queue `{queue}`"),
+            _ if exchange.is_empty() => "the queue".to_owned(),
+            _ => format!("what exchange `{exchange}` routes"),
+        }
+    }
+}
+
+/// What to say when a channel was not opened in time. A broker that is not blocked and does not open one is given up.
+fn no_channel(session: &Session) -> String {
+    if let Some(reason) = session.blocked() {
+        return format!("blocked by the broker: {reason}");
+    }
+    let why = format!(
+        "{} did not answer in time when a channel was opened or something declared",
+        session.address()
+    );
+    session.note_end(&why);
+    session.kill();
+    why
+}
+
+/// When a call has to answer: a little before its time is up.
+fn deadline(call: &Call<'_>) -> Instant {
+    let left = call.remaining();
+    Instant::now()
+        + left.saturating_sub((left / 10).clamp(Duration::from_millis(5), Duration::from_millis(200)))
+}
+
+impl Backend for RabbitMq {
+    type Config = Config;
+
+    fn open(config: Config, host: Host, _call: &Call<'_>) -> Result<Self, Error> {
+        let settings = Arc::new(config.check(host.tool_name())?);
+        let product = match host.tool_name() {
+            "" => ("Jackfield", env!("CARGO_PKG_VERSION")),
+            name => (name, host.tool_version()),
+        };
+        Ok(Self { link: Link::new(Arc::clone(&settings), product), settings, runtime: Mutex::new(None) })
+    }
+
+    fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {
+        if batch.is_empty() {
+            return Outcomes::Reported;
+        }
+        match self.publish(batch, call, &|events, outcome| call.report(events, outcome)) {
+            Ok(()) => Outcomes::Reported,
+            Err(Refusal { why, after }) => Outcome::Retry { after, reason: why.into() }.into(),
+        }
+    }
+
+    fn close(&self, call: &Call<'_>) -> Result<(), Error> {
+        let Some(runtime) = self.runtime().take() else { return Ok(()) };
+        let patience = deadline(call).saturating_duration_since(Instant::now());
+        runtime.block_on(self.link.close(patience / 2));
+        // Only the resolution of a name may still be under way, which nothing can stop.
+        runtime.shutdown_timeout(patience / 4);
+        Ok(())
+    }
+}
+
+impl Drop for RabbitMq {
+    fn drop(&mut self) {
+        // After a panic there was no close.
+        if let Some(runtime) = self.runtime().take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl DeletesData for RabbitMq {
+    fn request_deletion(&self, request: &DeletionRequest<'_>, call: &Call<'_>) -> Deletion {
+        let told = RefCell::new(Outcome::retry("the broker said nothing of it"));
+        let sent = self.publish(request.event(), call, &|_, outcome| *told.borrow_mut() = outcome.clone());
+        let outcome = sent.map_or_else(|refusal| Outcome::retry(refusal.why), |()| told.into_inner());
+        match outcome {
+            Outcome::Delivered => Deletion::Sent(format!(
+                "an event of the type data.deletion_request was published and confirmed; it is a request, and whoever \
+                 consumes {} has to act on it",
+                self.destination()
+            )),
+            Outcome::Retry { reason, .. } | Outcome::Rejected { reason } | Outcome::TooLarge { reason } => {
+                Deletion::Failed(reason.into_owned())
+            }
+        }
+    }
+}
+
+export! {
+    backend: RabbitMq,
+    name: "rabbitmq",
+    vendor: "Jackfield",
+    description: "events published to RabbitMQ, each confirmed by the broker",
+    offers: [deletion],
+    config_schema: include_str!("../config.schema.json"),
+}

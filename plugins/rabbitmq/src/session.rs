@@ -1,0 +1,270 @@
+//! One connection to a broker, for as long as it lasts, and the channels on it.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_rs::{Runtime, Tokio, util::RuntimeParts};
+use lapin::{
+    AsyncTcpStream, Channel, Connection, ConnectionProperties, Event,
+    options::{ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    types::FieldTable,
+};
+use tokio::{runtime::Handle, task::JoinHandle};
+
+use crate::{
+    address::Address,
+    config::{Settings, Topology},
+    explain::{explain, is_not_found},
+    quiet,
+    stream::{self, Kill, Net},
+};
+
+/// How long a channel that was given up with frames in lapin's queue is kept after the broker takes frames again. One
+/// that closes before they have left ends the connection for all the others.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// A connection.
+pub(crate) struct Session {
+    connection: Connection,
+    address: Address,
+    kill: Kill,
+    shared: Arc<Shared>,
+    watcher: JoinHandle<()>,
+    /// Whether the topology was declared.
+    declared: tokio::sync::Mutex<bool>,
+    /// Whether the topology may have gone since.
+    stale: AtomicBool,
+    confirmed: AtomicBool,
+    /// Why it ended, or is about to.
+    end: Mutex<Option<String>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// Why the broker takes no messages at the moment.
+    blocked: Mutex<Option<String>>,
+    /// Channels in confirm mode with nothing under way.
+    idle: Mutex<Vec<Channel>>,
+    /// Channels that were given up while the connection was blocked.
+    parked: Mutex<Vec<Channel>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Session {
+    /// Connects and introduces itself. Cancelled half-way, it leaves nothing behind.
+    pub(crate) async fn open(
+        settings: &Settings,
+        address: &Address,
+        product: (&str, &str),
+    ) -> Result<Self, String> {
+        let failed = |why: String| address.redact(&format!("{address}: {why}"));
+        let (stream, kill) = stream::connect(address, settings.tls.as_ref()).await.map_err(failed)?;
+        let stream = Mutex::new(Some(stream));
+        let handle = Handle::current();
+        let runtime = Runtime::new(RuntimeParts::new(
+            Tokio::default().with_handle(handle.clone()),
+            Net(Tokio::default().with_handle(handle.clone())),
+        ));
+        let connect = async move |_, _| {
+            // This runs on lapin's own thread, and is the one chance to keep that thread's records out of the log.
+            quiet::this_thread();
+            let stream = lock(&stream).take();
+            stream
+                .map(AsyncTcpStream::Plain)
+                .ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotConnected).into())
+        };
+        let (name, version) = product;
+        let properties = ConnectionProperties::default()
+            .with_client_property("product".into(), "Jackfield".into())
+            .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into())
+            .with_connection_name(format!("{name} {version}").trim().into());
+        let connection = Connection::connector(address.uri(settings.heartbeat), runtime, connect, properties)
+            .await
+            .map_err(|error| explain(&error, address))?;
+        let shared = Arc::new(Shared::default());
+        let watcher = handle.spawn(watch(connection.events_listener(), Arc::clone(&shared)));
+        Ok(Self {
+            connection,
+            address: address.clone(),
+            kill,
+            shared,
+            watcher,
+            declared: tokio::sync::Mutex::new(settings.topology.is_empty()),
+            stale: AtomicBool::new(false),
+            confirmed: AtomicBool::new(false),
+            end: Mutex::new(None),
+        })
+    }
+
+    pub(crate) const fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Whether messages can be sent on it.
+    pub(crate) fn is_up(&self) -> bool {
+        self.connection.status().connected()
+    }
+
+    /// Why the broker takes no messages at the moment, if it takes none.
+    pub(crate) fn blocked(&self) -> Option<String> {
+        let blocked = self.connection.status().blocked();
+        blocked.then(|| lock(&self.shared.blocked).clone().unwrap_or_else(|| "no reason given".to_owned()))
+    }
+
+    /// Whether the broker has confirmed anything on this connection.
+    pub(crate) fn has_confirmed(&self) -> bool {
+        self.confirmed.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the broker confirms.
+    pub(crate) fn note_confirmed(&self) {
+        self.confirmed.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes why it ends.
+    pub(crate) fn note_end(&self, why: &str) {
+        *lock(&self.end) = Some(why.to_owned());
+    }
+
+    /// Why it ended.
+    pub(crate) fn end(&self) -> String {
+        lock(&self.end).clone().unwrap_or_else(|| format!("the connection to {} was lost", self.address))
+    }
+
+    /// Notes that something declared may be gone, so that it is declared anew before the next batch.
+    pub(crate) fn note_stale(&self) {
+        self.stale.store(true, Ordering::Relaxed);
+    }
+
+    /// A channel in confirm mode, on a connection with the topology in place.
+    pub(crate) async fn channel(&self, topology: &Topology) -> Result<Channel, String> {
+        self.declare(topology).await?;
+        while let Some(channel) = lock(&self.shared.idle).pop() {
+            if channel.status().connected() {
+                return Ok(channel);
+            }
+        }
+        let open = async {
+            let channel = self.connection.create_channel().await?;
+            channel.confirm_select(ConfirmSelectOptions::default()).await?;
+            Ok(channel)
+        };
+        open.await.map_err(|error| explain(&error, &self.address))
+    }
+
+    async fn declare(&self, topology: &Topology) -> Result<(), String> {
+        if topology.is_empty() {
+            return Ok(());
+        }
+        let mut declared = self.declared.lock().await;
+        if self.stale.swap(false, Ordering::Relaxed) {
+            *declared = false;
+        }
+        if !*declared {
+            self.declare_all(topology).await.map_err(|error| {
+                let what = if is_not_found(&error) {
+                    "what `declare` expects is not there"
+                } else {
+                    "`declare` failed"
+                };
+                format!("{what}: {}", explain(&error, &self.address))
+            })?;
+            *declared = true;
+        }
+        Ok(())
+    }
+
+    async fn declare_all(&self, topology: &Topology) -> lapin::Result<()> {
+        // A channel of its own: one that fails is closed by the broker.
+        let channel = self.connection.create_channel().await?;
+        if let Some((name, kind, arguments)) = &topology.exchange {
+            let options = ExchangeDeclareOptions {
+                passive: kind.is_none(),
+                durable: true,
+                ..ExchangeDeclareOptions::default()
+            };
+            let kind = kind.clone().unwrap_or_default();
+            channel.exchange_declare(name.clone(), kind, options, arguments.clone()).await?;
+        }
+        if let Some((name, passive, arguments)) = &topology.queue {
+            let options =
+                QueueDeclareOptions { passive: *passive, durable: true, ..QueueDeclareOptions::default() };
+            channel.queue_declare(name.clone(), options, arguments.clone()).await?;
+        }
+        if let Some((queue, exchange, keys)) = &topology.bindings {
+            for key in keys {
+                let (queue, exchange, key) = (queue.clone(), exchange.clone(), key.clone());
+                channel
+                    .queue_bind(queue, exchange, key, QueueBindOptions::default(), FieldTable::default())
+                    .await?;
+            }
+        }
+        channel.close(200, "OK".into()).await
+    }
+
+    /// Takes back a channel with nothing under way.
+    pub(crate) fn put_back(&self, channel: Channel) {
+        if channel.status().connected() {
+            lock(&self.shared.idle).push(channel);
+        }
+    }
+
+    /// Takes back a channel with frames that lapin could not write because the connection is blocked.
+    pub(crate) fn park(&self, channel: Channel) {
+        lock(&self.shared.parked).push(channel);
+    }
+
+    /// Ends the connection at once.
+    pub(crate) fn kill(&self) {
+        self.kill.kill();
+    }
+
+    /// Ends the connection with a good-bye, for which it takes at most `patience`, and waits for lapin's thread.
+    pub(crate) async fn close(self: Arc<Self>, patience: Duration) {
+        lock(&self.shared.idle).clear();
+        if self.is_up() && self.blocked().is_none() {
+            // An error says that the connection has ended another way.
+            let _ = tokio::time::timeout(patience, self.connection.close(200, "OK".into())).await;
+        }
+        self.kill.kill();
+        self.watcher.abort();
+        let Ok(session) = Arc::try_unwrap(self) else { return };
+        let thread = tokio::task::spawn_blocking(move || session.join());
+        let _ = tokio::time::timeout(patience, thread).await;
+    }
+
+    fn join(self) {
+        let Self { connection, kill, shared, .. } = self;
+        drop(shared);
+        // The thread's result is the error that ended the connection.
+        let _ = connection.run();
+        drop(kill);
+    }
+}
+
+/// Follows what the connection says of itself until it ends.
+async fn watch(events: impl futures_core::Stream<Item = Event>, shared: Arc<Shared>) {
+    let mut events = std::pin::pin!(events);
+    while let Some(event) = std::future::poll_fn(|cx| events.as_mut().poll_next(cx)).await {
+        match event {
+            Event::ConnectionBlocked(reason) => *lock(&shared.blocked) = Some(reason),
+            Event::ConnectionUnblocked => {
+                *lock(&shared.blocked) = None;
+                let parked = std::mem::take(&mut *lock(&shared.parked));
+                tokio::spawn(async move {
+                    tokio::time::sleep(LINGER).await;
+                    drop(parked);
+                });
+            }
+            _ => {}
+        }
+    }
+}

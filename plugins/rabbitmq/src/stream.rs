@@ -1,0 +1,165 @@
+//! The connection's bytes. They are made here and handed to lapin ready, because a connection that lapin makes can be
+//! neither given up after a deadline nor torn down from outside: a broker that accepts and never answers would keep a
+//! thread for good.
+
+use std::{
+    io,
+    net::{Shutdown, SocketAddr},
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use async_rs::{Tokio, traits::Reactor};
+use futures_core::Stream as FuturesStream;
+use futures_io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream, rustls::pki_types::ServerName};
+
+use crate::{address::Address, tls::Tls};
+
+/// A connected socket, with TLS or without.
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Ends a connection from outside, whatever lapin is doing with it. Dropping it ends the connection, too.
+pub(crate) struct Kill(std::net::TcpStream);
+
+impl Kill {
+    pub(crate) fn kill(&self) {
+        // It fails when the connection has ended already.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
+impl Drop for Kill {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Connects, and shakes hands if the address wants TLS. What goes wrong is told in one line without the address.
+pub(crate) async fn connect(address: &Address, tls: Option<&Tls>) -> Result<(Stream, Kill), String> {
+    let mut failure = "the name has no address".to_owned();
+    let found = tokio::net::lookup_host((address.host.as_str(), address.port))
+        .await
+        .map_err(|error| format!("the name can't be resolved: {}", plain(&error)))?;
+    let mut connected = None;
+    for candidate in found {
+        match TcpStream::connect(candidate).await {
+            Ok(stream) => {
+                connected = Some(stream);
+                break;
+            }
+            Err(error) => failure = plain(&error),
+        }
+    }
+    let Some(stream) = connected else { return Err(failure) };
+    let (stream, kill) = with_kill(stream).map_err(|error| plain(&error))?;
+    if !address.tls {
+        return Ok((Stream::Plain(stream), kill));
+    }
+    let tls = tls.ok_or("TLS is not set up")?;
+    let name =
+        ServerName::try_from(address.host.clone()).map_err(|_| "the host's name is none that TLS knows")?;
+    let stream = TlsConnector::from(tls.client()?)
+        .connect(name, stream)
+        .await
+        .map_err(|error| format!("TLS: {}", plain(&error)))?;
+    Ok((Stream::Tls(Box::new(stream)), kill))
+}
+
+fn with_kill(stream: TcpStream) -> io::Result<(TcpStream, Kill)> {
+    stream.set_nodelay(true)?;
+    let stream = stream.into_std()?;
+    let kill = Kill(stream.try_clone()?);
+    Ok((TcpStream::from_std(stream)?, kill))
+}
+
+/// An error without the number that the system's errors end with.
+pub(crate) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    text.replace(['\r', '\n'], " ")
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(buf);
+        ready!(match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, &mut buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, &mut buf),
+        })?;
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// tokio's reactor with [`Stream`] as the type of its connections, which is how lapin learns of that type.
+#[derive(Clone, Debug)]
+pub(crate) struct Net(pub(crate) Tokio);
+
+impl Reactor for Net {
+    type TcpStream = Stream;
+    type Sleep = <Tokio as Reactor>::Sleep;
+
+    fn register<H: io::Read + io::Write + Send + 'static>(
+        &self,
+        _socket: H,
+    ) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
+        Err::<Stream, _>(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sleep(&self, duration: Duration) -> Self::Sleep {
+        self.0.sleep(duration)
+    }
+
+    fn interval(&self, duration: Duration) -> impl FuturesStream<Item = Instant> + Send + 'static {
+        self.0.interval(duration)
+    }
+
+    fn tcp_connect_addr(
+        &self,
+        _address: SocketAddr,
+    ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
+        std::future::ready(Err(io::ErrorKind::Unsupported.into()))
+    }
+}

@@ -1,0 +1,224 @@
+//! Futures that run side by side on the calling thread, a bounded number of them, polled when they are woken.
+//!
+//! What it is for, beside the bound: [`Window::poll_woken`] returns only when nothing that was woken is left unpolled. So
+//! when a future's result was seen, the results of all that were completed before it have been seen as well. lapin hands
+//! out returned messages in an order that makes this matter (see `publish`).
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Wake, Waker},
+    time::{Duration, Instant},
+};
+
+/// At most so many futures, each with a number that its owner gives it.
+pub(crate) struct Window<F> {
+    slots: Vec<Slot<F>>,
+    free: Vec<usize>,
+    most: usize,
+    woken: Arc<Woken>,
+    /// Taken from `woken`, to be polled.
+    batch: Vec<usize>,
+}
+
+struct Slot<F> {
+    future: Pin<Box<Option<F>>>,
+    number: usize,
+    waker: Waker,
+}
+
+/// The slots whose futures want to be polled.
+#[derive(Default)]
+struct Woken {
+    slots: Mutex<Vec<usize>>,
+    any: Condvar,
+}
+
+impl Woken {
+    fn lock(&self) -> MutexGuard<'_, Vec<usize>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct SlotWaker {
+    slot: usize,
+    woken: Arc<Woken>,
+}
+
+impl Wake for SlotWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let mut slots = self.woken.lock();
+        slots.push(self.slot);
+        if slots.len() == 1 {
+            self.woken.any.notify_one();
+        }
+    }
+}
+
+impl<F: Future> Window<F> {
+    pub(crate) fn new(most: usize) -> Self {
+        Self { slots: Vec::new(), free: Vec::new(), most, woken: Arc::default(), batch: Vec::new() }
+    }
+
+    /// How many are running.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() >= self.most
+    }
+
+    /// The numbers of those that are running.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = usize> {
+        self.slots.iter().filter(|slot| slot.future.is_some()).map(|slot| slot.number)
+    }
+
+    /// Starts a future, which is polled once. When it is ready at that, gives its result back.
+    pub(crate) fn start(&mut self, number: usize, future: F) -> Option<F::Output> {
+        let at = self.free.pop().unwrap_or_else(|| {
+            let slot = self.slots.len();
+            let waker = Waker::from(Arc::new(SlotWaker { slot, woken: Arc::clone(&self.woken) }));
+            self.slots.push(Slot { future: Box::pin(None), number, waker });
+            slot
+        });
+        let slot = &mut self.slots[at];
+        slot.number = number;
+        slot.future.set(Some(future));
+        self.poll(at).map(|(_, output)| output)
+    }
+
+    fn poll(&mut self, at: usize) -> Option<(usize, F::Output)> {
+        let slot = &mut self.slots[at];
+        // A slot may be woken after its future is done.
+        let future = slot.future.as_mut().as_pin_mut()?;
+        match future.poll(&mut Context::from_waker(&slot.waker)) {
+            Poll::Pending => None,
+            Poll::Ready(output) => {
+                slot.future.set(None);
+                self.free.push(at);
+                Some((slot.number, output))
+            }
+        }
+    }
+
+    /// Polls what was woken until nothing is, and gives what is done to `each`, by number.
+    pub(crate) fn poll_woken(&mut self, mut each: impl FnMut(usize, F::Output)) {
+        loop {
+            let mut batch = std::mem::take(&mut self.batch);
+            std::mem::swap(&mut batch, &mut *self.woken.lock());
+            let more = !batch.is_empty();
+            for slot in batch.drain(..) {
+                if let Some((number, output)) = self.poll(slot) {
+                    each(number, output);
+                }
+            }
+            self.batch = batch;
+            if !more {
+                return;
+            }
+        }
+    }
+
+    /// Sleeps until something is woken, at most for `timeout`.
+    pub(crate) fn wait(&self, timeout: Duration) {
+        let end = Instant::now() + timeout;
+        let mut slots = self.woken.lock();
+        while slots.is_empty() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            slots = self.woken.any.wait_timeout(slots, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, rc::Rc};
+
+    use super::*;
+
+    /// Done when its flag is set; leaves its waker beside it.
+    #[derive(Clone, Default)]
+    struct Flag(Rc<RefCell<(bool, Option<Waker>)>>);
+
+    impl Flag {
+        fn set(&self) {
+            let mut inner = self.0.borrow_mut();
+            inner.0 = true;
+            if let Some(waker) = inner.1.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    impl Future for Flag {
+        type Output = ();
+
+        fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+            let mut inner = self.0.borrow_mut();
+            inner.1 = Some(cx.waker().clone());
+            if inner.0 { Poll::Ready(()) } else { Poll::Pending }
+        }
+    }
+
+    #[test]
+    fn what_is_woken_while_others_are_polled_is_polled_too() {
+        let flags: Vec<Flag> = (0..3).map(|_| Flag::default()).collect();
+        let mut window = Window::new(3);
+        for (number, flag) in flags.iter().enumerate() {
+            assert!(window.start(number, flag.clone()).is_none());
+        }
+        assert!(window.is_full());
+        flags[2].set();
+        let mut done = Vec::new();
+        window.poll_woken(|number, ()| {
+            done.push(number);
+            if number == 2 {
+                flags[0].set();
+            }
+        });
+        assert_eq!(done, [2, 0]);
+        assert_eq!(window.numbers().collect::<Vec<_>>(), [1]);
+        assert_eq!(window.len(), 1);
+    }
+
+    #[test]
+    fn a_slot_is_used_again_and_a_late_wake_up_does_no_harm() {
+        let (first, second) = (Flag::default(), Flag::default());
+        let mut window = Window::new(1);
+        assert!(window.start(1, first.clone()).is_none());
+        let late = first.0.borrow().1.clone().expect("polled");
+        first.set();
+        window.poll_woken(|number, ()| assert_eq!(number, 1));
+        assert!(window.start(2, second).is_none());
+        late.wake();
+        window.poll_woken(|number, ()| panic!("{number} is not done"));
+        assert_eq!(window.slots.len(), 1);
+    }
+
+    #[test]
+    fn waiting_ends_at_the_timeout_and_when_something_is_woken() {
+        let flag = Flag::default();
+        let mut window = Window::new(1);
+        assert!(window.start(1, flag.clone()).is_none());
+        let started = Instant::now();
+        window.wait(Duration::from_millis(30));
+        assert!(started.elapsed() >= Duration::from_millis(30));
+        let waker = flag.0.borrow().1.clone().expect("polled");
+        std::thread::scope(|scope| {
+            scope.spawn(|| waker.wake_by_ref());
+            window.wait(Duration::from_secs(60));
+        });
+    }
+}

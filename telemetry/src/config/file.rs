@@ -1,0 +1,131 @@
+//! The file of a configuration: what may be one, and how much of it is read.
+
+use std::{
+    fs::{File, FileType, OpenOptions},
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use super::Config;
+use crate::Error;
+
+/// Largest configuration, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// A configuration file that has been opened, and is not read yet. What is examined of it, such as its owner, is of the very
+/// file that is read.
+#[derive(Debug)]
+pub struct ConfigFile {
+    path: PathBuf,
+    handle: File,
+}
+
+impl ConfigFile {
+    /// Opens a regular file. A FIFO or device is refused, and not waited for.
+    ///
+    /// # Errors
+    /// [`Error::ReadConfig`].
+    pub fn open(file: &Path) -> Result<Self, Error> {
+        let refusal = |source| Error::ReadConfig { file: file.to_owned(), source };
+        let mut options = OpenOptions::new();
+        options.read(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt as _;
+            options.custom_flags(
+                (rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY).bits().cast_signed(),
+            );
+        }
+        let handle = options.open(file).map_err(refusal)?;
+        let kind = handle.metadata().map_err(refusal)?.file_type();
+        if !kind.is_file() {
+            let found = name(kind);
+            return Err(refusal(io::Error::other(format!("expected a regular file, found {found}"))));
+        }
+        Ok(Self { path: file.to_owned(), handle })
+    }
+
+    /// The open file.
+    #[must_use]
+    pub fn handle(&self) -> &File {
+        &self.handle
+    }
+
+    /// Reads it; relative paths start at its folder.
+    ///
+    /// # Errors
+    /// [`Error::ReadConfig`], also for a file of more than 1 MiB, or [`Error::Config`] with the line.
+    pub fn read(self) -> Result<Config, Error> {
+        let Self { path, handle } = self;
+        let mut text = String::new();
+        let read = handle.take(MAX_BYTES + 1).read_to_string(&mut text);
+        let fits =
+            |len| if len as u64 <= MAX_BYTES { Ok(()) } else { Err(io::Error::other("larger than 1 MiB")) };
+        match read.and_then(fits) {
+            Ok(()) => Config::parse(&text, &path),
+            Err(source) => Err(Error::ReadConfig { file: path, source }),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn name(kind: FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt as _;
+    match kind {
+        kind if kind.is_dir() => "a folder",
+        kind if kind.is_fifo() => "a FIFO or pipe",
+        kind if kind.is_socket() => "a socket",
+        _ => "a device",
+    }
+}
+
+#[cfg(not(unix))]
+fn name(kind: FileType) -> &'static str {
+    if kind.is_dir() { "a folder" } else { "a device" }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn refusal(path: &Path) -> String {
+        let error =
+            ConfigFile::open(path).and_then(ConfigFile::read).expect_err("no configuration").to_string();
+        let expected = format!("configuration {}: can't be read: ", path.display());
+        error.strip_prefix(&expected).unwrap_or_else(|| panic!("{error}")).to_owned()
+    }
+
+    /// A file that goes with its folder.
+    fn written(content: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, content).expect("writable");
+        (folder, path)
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_at_once() {
+        assert_eq!(refusal(Path::new("/dev/zero")), "expected a regular file, found a device");
+        assert_eq!(refusal(Path::new("/dev")), "expected a regular file, found a folder");
+        let (_folder, path) = written("");
+        std::fs::remove_file(&path).expect("ours");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo").success());
+        assert_eq!(refusal(&path), "expected a regular file, found a FIFO or pipe");
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_the_limit_and_refused_beyond_it() {
+        let comment = "#".repeat(usize::try_from(MAX_BYTES).expect("small"));
+        let (_folder, path) = written(&comment);
+        assert!(Config::read(&path).expect("a configuration").backends.is_empty());
+        let (_folder, path) = written(&(comment + "#"));
+        assert_eq!(refusal(&path), "larger than 1 MiB");
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused() {
+        let (_folder, path) = written("");
+        std::fs::write(&path, b"\xff").expect("writable");
+        assert!(refusal(&path).contains("UTF-8"));
+    }
+}

@@ -1,0 +1,333 @@
+//! The configuration that ops write: what is wrong with it is told in one line, and what it refers to is filled in.
+
+#![cfg(unix)]
+
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Stdio};
+
+use jackfield_tests::{c_fixture, fixture, plugin, text_file};
+
+use crate::site::{Ended, Site, event, events, start, to_file};
+
+/// Runs `send` with this configuration; nothing may be read.
+fn send(text: &str) -> (Site, Ended) {
+    let site = Site::new(&[]);
+    site.write("config.toml", text);
+    site.write("in.jsonl", events(0..1));
+    let ended = start(site.command(&["send", "in.jsonl"]).env("E2E_SET", "out.jsonl")).end();
+    (site, ended)
+}
+
+#[test]
+fn every_mistake_is_one_line_that_names_place_and_key() {
+    let file = plugin("file");
+    let file = file.to_str().expect("UTF-8");
+    let stdout = plugin("stdout");
+    let stdout = stdout.to_str().expect("UTF-8");
+    let backend = |rest: &str| format!("[[backend]]\nplugin = \"{file}\"\n{rest}\n");
+    let config = |rest: &str| backend(&format!("\n[backend.config]\npath = \"out.jsonl\"\n{rest}"));
+    let table: [(&str, String, i32, &[&str]); 25] = [
+        ("no TOML", "a = ".into(), 3, &["config.toml:1: not TOML: "]),
+        (
+            "an unknown table",
+            "[plugin]\n".into(),
+            3,
+            &["config.toml:1: `plugin`: unknown key, did you mean `plugins`?"],
+        ),
+        (
+            "an unknown key",
+            backend("timeuot = \"5s\""),
+            3,
+            &["config.toml:3: `backend.timeuot`: unknown key, did you mean `timeout`?"],
+        ),
+        (
+            "a wrong type",
+            backend("timeout = 5"),
+            3,
+            &["config.toml:3: `backend.timeout`: expected a string, found integer 5"],
+        ),
+        (
+            "a wrong duration",
+            backend("timeout = \"5\""),
+            3,
+            &["config.toml:3: `backend.timeout`: expected a duration", "\"5\""],
+        ),
+        (
+            "a backend that is no list",
+            "[backend]\nplugin = \"file\"\n".into(),
+            3,
+            &["config.toml:1: `backend`: expected tables", "[[backend]]"],
+        ),
+        (
+            "a backend without a plugin",
+            "\n[[backend]]\nname = \"x\"\n".into(),
+            3,
+            &["config.toml:2: `backend.plugin`: expected a plugin's name or path"],
+        ),
+        (
+            "a name that is no file's",
+            backend("name = \"a/b\""),
+            3,
+            &["config.toml:3: `backend.name`: ", "\"a/b\""],
+        ),
+        (
+            "a name twice",
+            backend("name = \"x\"") + &backend("name = \"x\""),
+            3,
+            &["config.toml:6: `backend.name`: \"x\"", "line 3"],
+        ),
+        (
+            "a bad trust",
+            "[plugins]\ntrust = \"ownr\"\n".to_owned() + &config(""),
+            3,
+            &[
+                "config.toml:2: `plugins.trust`: expected \"any\" or \"owner\", found \"ownr\", did you mean \"owner\"?",
+            ],
+        ),
+        (
+            "a trust of a later version",
+            "plugins.trust = \"signed\"\n".to_owned() + &config(""),
+            3,
+            &["config.toml:1: `plugins.trust`: \"signed\" comes in a later version"],
+        ),
+        (
+            "an isolation of a later version",
+            backend("isolation = \"process\""),
+            3,
+            &["config.toml:3: `backend.isolation`: ", "later version"],
+        ),
+        (
+            "a path that is no list",
+            "plugins.path = \"/x\"\n".to_owned() + &config(""),
+            3,
+            &["config.toml:1: `plugins.path`: expected a list of strings"],
+        ),
+        (
+            "a missing variable",
+            backend("config = { path = \"${E2E_UNSET}\" }"),
+            3,
+            &["config.toml:3: `backend.config.path`: the environment variable E2E_UNSET is not set"],
+        ),
+        (
+            "an unclosed variable",
+            backend("config = { path = \"${E2E_SET\" }"),
+            3,
+            &["config.toml:3: `backend.config.path`: expected `}`"],
+        ),
+        (
+            "no backend",
+            "[plugins]\npath = []\n".into(),
+            3,
+            &["the configuration has no [[backend]]; nothing was read"],
+        ),
+        (
+            "a key that the plugin does not know",
+            config("rotate_byte = 1"),
+            4,
+            &["config.toml:6: backend `file`: `backend.config.rotate_byte`: unknown key"],
+        ),
+        (
+            "a type that the plugin refuses",
+            config("fsync = \"yes\""),
+            4,
+            &["config.toml:6: backend `file`: `backend.config.fsync`: ", "expected a boolean"],
+        ),
+        (
+            "a key that the plugin misses",
+            backend("[backend.config]\nfsync = true"),
+            4,
+            &["config.toml:3: backend `file`: `backend.config", "path", "missing"],
+        ),
+        (
+            "a folder that is not there",
+            backend("config.path = \"/no/such/folder/x\""),
+            4,
+            &["config.toml:3: backend `file`: `backend.config.path`: ", "its folder does not exist"],
+        ),
+        (
+            "a word that the plugin refuses",
+            format!(
+                "[[backend]]\nplugin = \"{stdout}\"\nname = \"out\"\n[backend.config]\n\nformat = \"xml\"\n"
+            ),
+            4,
+            &["config.toml:6: backend `out`: `backend.config.format`: ", "expected `pretty` or `lines`"],
+        ),
+        (
+            "a plugin that is not on the path",
+            "plugins.path = [\"empty\"]\n[[backend]]\nplugin = \"rabbitmq\"\n".into(),
+            4,
+            &["backend `rabbitmq`: find: ", "empty"],
+        ),
+        (
+            "a plugin that is not there",
+            "[[backend]]\nplugin = \"./lib/libx.so\"\n".into(),
+            4,
+            &["backend `x`: find: ", "lib/libx.so"],
+        ),
+        (
+            "a plugin that is none",
+            format!("[[backend]]\nplugin = {:?}\n", text_file()),
+            4,
+            &["backend `text`: inspect: ", "libtext.so"],
+        ),
+        (
+            "a plugin of another ABI",
+            format!("[[backend]]\nplugin = {:?}\n", c_fixture("ABI_TOMORROW")),
+            4,
+            &["backend `abi_tomorrow`: inspect: ", "ABI"],
+        ),
+    ];
+    for (what, text, code, says) in table {
+        let (site, ended) = send(&text);
+        let line = ended.stderr.as_str();
+        assert_eq!((ended.code, line.lines().count()), (Some(code), 1), "{what}: {line}");
+        assert!(line.starts_with("error: "), "{what}: {line}");
+        for word in says {
+            assert!(line.contains(word), "{what}: does not say {word:?}: {line}");
+        }
+        assert_eq!(ended.stdout, "", "{what}");
+        assert!(!site.path("out.jsonl").exists() || code == 4, "{what}");
+        assert!(site.files(".undelivered.jsonl").is_empty(), "{what}: nothing was read");
+    }
+}
+
+#[test]
+fn a_configuration_that_is_named_and_missing_is_an_error() {
+    let site = Site::new(&[]);
+    for command in ["send", "plugins"] {
+        let ended = site.run(&[command, "--config", "other.toml"]).with_code(3);
+        assert!(
+            ended.stderr.starts_with("error: configuration other.toml: can't be read: No such file"),
+            "{}",
+            ended.stderr
+        );
+        assert_eq!(ended.stderr.lines().count(), 1);
+    }
+}
+
+#[test]
+fn variables_are_filled_in_anywhere_in_a_string() {
+    let site = Site::new(&[]);
+    let library = plugin("file");
+    site.write(
+        "config.toml",
+        "plugins.path = [\"${E2E_FOLDER}\"]\n[[backend]]\nplugin = \"${E2E_PLUGIN}\"\nconfig = { path = \"a-${E2E_NAME}-$${E2E_NAME}.${E2E_NAME}\" }\n",
+    );
+    site.write("in.jsonl", events(0..2));
+    start(
+        site.command(&["send", "in.jsonl"])
+            .env("E2E_FOLDER", library.parent().expect("a folder"))
+            .env("E2E_PLUGIN", "file")
+            .env("E2E_NAME", "b\"c"),
+    )
+    .end()
+    .with_code(0);
+    assert_eq!(site.read("a-b\"c-${E2E_NAME}.b\"c"), events(0..2));
+}
+
+#[test]
+fn a_secret_from_the_environment_is_in_no_message() {
+    let site = Site::new(&[]);
+    site.write(
+        "config.toml",
+        format!(
+            "[[backend]]\nplugin = {:?}\nconfig = {{ path = \"x\", fsync = \"${{E2E_SECRET}}\" }}\n",
+            plugin("file")
+        ),
+    );
+    let ended = start(
+        site.command(&["send", "/dev/null"]).env("E2E_SECRET", "hunter2").env("JACKFIELD_LOG", "trace"),
+    )
+    .end()
+    .with_code(4);
+    assert!(ended.stderr.contains("`backend.config.fsync`"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+}
+
+#[test]
+fn without_a_configuration_standard_output_gets_the_events() {
+    let site = Site::new(&[]);
+    let folder = plugin("stdout");
+    site.write("in.jsonl", events(0..2));
+    let mut command = site.command(&["send", "--json", "in.jsonl"]);
+    command
+        .env_remove("JACKFIELD_CONFIG")
+        .env("XDG_CONFIG_HOME", site.path("none"))
+        .env("JACKFIELD_PLUGIN_PATH", folder.parent().expect("a folder"));
+    let ended = start(&mut command).end().with_code(0);
+    assert_eq!(ended.counts("stdout"), [2, 0, 0, 0, 0]);
+    assert!(ended.stdout.starts_with("{\n  \"id\": "), "for people: {}", ended.stdout);
+}
+
+#[test]
+fn the_configuration_of_the_user_is_found_and_one_in_the_working_folder_is_not() {
+    let site = Site::new(&[to_file("main", "named.jsonl")]);
+    fs::create_dir(site.path("jackfield")).expect("made");
+    fs::rename(site.path("config.toml"), site.path("jackfield/config.toml")).expect("moved");
+    site.write("config.toml", "this is no TOML");
+    site.write("in.jsonl", events(0..1));
+    let run = || start(site.command(&["send", "in.jsonl"]).env_remove("JACKFIELD_CONFIG")).end();
+    run().with_code(0);
+    assert_eq!(site.read("named.jsonl"), event(0) + "\n");
+    // It decides what code runs, so that others must not be able to write to it.
+    let writable = fs::Permissions::from_mode(0o666);
+    fs::set_permissions(site.path("jackfield/config.toml"), writable).expect("chmod");
+    let ended = run().with_code(3);
+    assert!(ended.stderr.contains("must not be writable by group or others"), "{}", ended.stderr);
+    assert_eq!(site.read("named.jsonl"), event(0) + "\n");
+}
+
+#[test]
+fn a_configuration_is_a_regular_file_and_nothing_else_is_waited_for() {
+    let site = Site::new(&[]);
+    let made = std::process::Command::new("mkfifo").arg(site.path("fifo")).status().expect("mkfifo");
+    assert!(made.success());
+    site.write("large", "#".repeat(2 << 20));
+    for (file, reason) in [
+        ("/dev/zero", "expected a regular file, found a device"),
+        ("fifo", "expected a regular file, found a FIFO or pipe"),
+        ("large", "larger than 1 MiB"),
+    ] {
+        for command in ["send", "plugins"] {
+            let expected = format!("error: configuration {file}: can't be read: {reason}\n");
+            let ended = site.run(&[command, "--config", file]).with_code(3);
+            assert_eq!(ended.stderr, expected);
+            let ended = start(site.command(&[command]).stdin(Stdio::null()).env("JACKFIELD_CONFIG", file));
+            assert_eq!(ended.end().with_code(3).stderr, expected);
+        }
+    }
+    // Among the usual places as well.
+    fs::create_dir(site.path("jackfield")).expect("made");
+    fs::rename(site.path("fifo"), site.path("jackfield/config.toml")).expect("moved");
+    let ended = start(site.command(&["plugins"]).env_remove("JACKFIELD_CONFIG")).end().with_code(3);
+    assert!(ended.stderr.contains("found a FIFO"), "{}", ended.stderr);
+}
+
+#[test]
+fn an_empty_variable_names_no_configuration() {
+    let site = Site::new(&[]);
+    fs::create_dir(site.path("jackfield")).expect("made");
+    site.write("jackfield/config.toml", "plugins.path = [\"/no/such/folder\"]\n");
+    let ended = start(site.command(&["plugins"]).env("JACKFIELD_CONFIG", "")).end().with_code(0);
+    assert_eq!(ended.stderr, "no plugin in /no/such/folder\n", "that of the usual place");
+    site.run(&["plugins", "--config", ""]).with_code(2);
+}
+
+#[test]
+fn trust_decides_whether_a_plugin_that_anybody_may_write_to_runs() {
+    let site = Site::new(&[]);
+    fs::copy(fixture("minimal"), site.path("libminimal.so")).expect("copies");
+    fs::set_permissions(site.path("libminimal.so"), fs::Permissions::from_mode(0o777)).expect("chmod");
+    site.write("in.jsonl", events(0..1));
+    for (trust, code) in [("owner", 4), ("any", 0)] {
+        site.write(
+            "config.toml",
+            format!(
+                "plugins.path = [\".\"]\nplugins.trust = \"{trust}\"\n[[backend]]\nplugin = \"minimal\"\n"
+            ),
+        );
+        let ended = site.run(&["send", "-q", "in.jsonl"]).with_code(code);
+        let refusals =
+            ended.stderr.lines().filter(|line| line.contains("verify: ") && line.contains("0777")).count();
+        assert_eq!(refusals, usize::from(code == 4), "{}", ended.stderr);
+    }
+}

@@ -1,0 +1,266 @@
+//! A folder with a configuration, and runs of the command in it.
+
+use std::{
+    fs,
+    io::{Read, Write as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use jackfield_tests::cli;
+use serde_json::Value;
+
+/// No run takes as long, however busy the machine is; one that does is ended, and its test fails.
+pub(crate) const TOO_LONG: Duration = Duration::from_secs(90);
+
+/// A folder that is the user's alone, which is working folder and home of the runs.
+pub(crate) struct Site(tempfile::TempDir);
+
+impl Site {
+    /// With a configuration of these backends, each the text of a table; see [`backend`].
+    pub(crate) fn new(backends: &[String]) -> Self {
+        let site = Self(tempfile::tempdir().expect("a folder"));
+        site.write("config.toml", backends.concat());
+        site
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        fs::write(self.path(name), content).expect("writable");
+        self.path(name)
+    }
+
+    /// The text of a file, empty when it is not there.
+    pub(crate) fn read(&self, name: impl AsRef<Path>) -> String {
+        let bytes = fs::read(self.0.path().join(name)).unwrap_or_default();
+        String::from_utf8(bytes).expect("UTF-8")
+    }
+
+    /// The names of the files that end like this.
+    pub(crate) fn files(&self, ending: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.0.path()).expect("readable");
+        let names = entries.map(|entry| entry.expect("readable").file_name().into_string().expect("UTF-8"));
+        names.filter(|name| name.ends_with(ending)).collect()
+    }
+
+    /// The text of the one file that ends like this.
+    pub(crate) fn kept(&self, ending: &str) -> String {
+        let files = self.files(ending);
+        assert_eq!(files.len(), 1, "{ending}: {files:?}");
+        self.read(&files[0])
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        self.command_of(&cli(), arguments)
+    }
+
+    /// Of another program than the command as this toolchain builds it.
+    pub(crate) fn command_of(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .current_dir(self.0.path())
+            .env("HOME", self.0.path())
+            .env("XDG_CONFIG_HOME", self.0.path())
+            .env("JACKFIELD_CONFIG", "config.toml");
+        for name in ["JACKFIELD_LOG", "JACKFIELD_PLUGIN_PATH", "JACKFIELD_MARK"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// Runs the command to its end, without input.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
+        start(self.command(arguments).stdin(Stdio::null())).end()
+    }
+
+    /// Sends `input` through standard input, with a summary in JSON.
+    pub(crate) fn send(&self, input: impl Into<Vec<u8>>, arguments: &[&str]) -> Ended {
+        let arguments = [&["send", "--json"], arguments].concat();
+        let mut running = start(self.command(&arguments).stdin(Stdio::piped()));
+        running.feed(input.into());
+        running.end()
+    }
+}
+
+/// The table of a backend: `rest` are further lines of it.
+pub(crate) fn backend(name: &str, plugin: &Path, rest: &str) -> String {
+    format!("[[backend]]\nname = {name:?}\nplugin = {plugin:?}\n{rest}\n")
+}
+
+/// The shipped plugin `file`, into a file of the site.
+pub(crate) fn to_file(name: &str, path: &str) -> String {
+    backend(name, &jackfield_tests::plugin("file"), &format!("config = {{ path = {path:?} }}"))
+}
+
+/// The fixture `hostile`, with the name `hostile`; `config` are the lines of its configuration.
+pub(crate) fn hostile(timeout: &str, config: &str) -> String {
+    let rest = format!("timeout = {timeout:?}\n[backend.config]\n{config}");
+    backend("hostile", &jackfield_tests::fixture("hostile"), &rest)
+}
+
+/// A run that has not ended. One that a failing test leaves behind is killed.
+pub(crate) struct Running {
+    child: Child,
+    started: Instant,
+    stdout: Option<JoinHandle<Vec<u8>>>,
+    stderr: Option<JoinHandle<Vec<u8>>>,
+}
+
+/// Starts a run. Standard output is collected unless it is redirected after `command` was made; standard error is.
+pub(crate) fn start(command: &mut Command) -> Running {
+    start_with_output(command.stdout(Stdio::piped()))
+}
+
+/// Starts a run whose standard output is what `command` says.
+pub(crate) fn start_with_output(command: &mut Command) -> Running {
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("starts");
+    let stdout = child.stdout.take().map(collect);
+    let stderr = child.stderr.take().map(collect);
+    Running { child, started: Instant::now(), stdout, stderr }
+}
+
+fn collect(mut stream: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    let read = move || {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).expect("readable");
+        bytes
+    };
+    thread::Builder::new().spawn(read).expect("a thread")
+}
+
+impl Running {
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Writes all of `input` to standard input from a thread, and closes it.
+    pub(crate) fn feed(&mut self, input: Vec<u8>) {
+        let mut stdin = self.child.stdin.take().expect("piped");
+        // A run that ends before it has read everything is what some tests are about.
+        thread::Builder::new().spawn(move || drop(stdin.write_all(&input))).expect("a thread");
+    }
+
+    pub(crate) fn stdin(&mut self) -> std::process::ChildStdin {
+        self.child.stdin.take().expect("piped")
+    }
+
+    /// Sends a signal by its name, such as `INT`. The process is there: nobody has waited for its end.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.id().to_string()]).status();
+        assert!(status.expect("kill runs").success());
+    }
+
+    /// Whether it still runs a moment from now.
+    pub(crate) fn goes_on(&mut self) -> bool {
+        assert!(self.started.elapsed() < TOO_LONG, "does not end");
+        thread::sleep(Duration::from_millis(20));
+        self.child.try_wait().expect("waits").is_none()
+    }
+
+    /// Waits until `condition` holds.
+    pub(crate) fn until(&mut self, what: &str, mut condition: impl FnMut() -> bool) {
+        while !condition() {
+            assert!(self.started.elapsed() < TOO_LONG, "waited for {what}");
+            assert!(self.child.try_wait().expect("waits").is_none(), "ended before {what}");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Waits for the end.
+    pub(crate) fn end(mut self) -> Ended {
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("waits") {
+                break status;
+            }
+            assert!(self.started.elapsed() < TOO_LONG, "does not end");
+            thread::sleep(Duration::from_millis(2));
+        };
+        let took = self.started.elapsed();
+        let text = |stream: Option<JoinHandle<Vec<u8>>>| {
+            let bytes = stream.map(|stream| stream.join().expect("no panic")).unwrap_or_default();
+            String::from_utf8(bytes).expect("UTF-8")
+        };
+        Ended {
+            code: status.code(),
+            stdout: text(self.stdout.take()),
+            stderr: text(self.stderr.take()),
+            took,
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended already, but for a test that fails.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// `None` when a signal ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) took: Duration,
+}
+
+impl Ended {
+    /// Fails unless the run ended with this code.
+    pub(crate) fn with_code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        self
+    }
+
+    /// The summary: the last line of standard output, a JSON object that agrees about the code.
+    pub(crate) fn summary(&self) -> Value {
+        let last = self.stdout.lines().next_back().unwrap_or_default();
+        let summary: Value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {self:#?}"));
+        assert_eq!(summary["exit_code"].as_i64(), self.code.map(i64::from), "{self:#?}");
+        summary
+    }
+
+    /// Delivered, retried, rejected, undelivered and lost events of the backend of this name.
+    pub(crate) fn counts(&self, name: &str) -> [u64; 5] {
+        let summary = self.summary();
+        let backends = summary["backends"].as_array().expect("a list");
+        let backend = backends.iter().find(|backend| backend["name"] == name).expect("in the summary");
+        ["delivered", "retried", "rejected", "undelivered", "lost"]
+            .map(|key| backend[key].as_u64().unwrap_or_else(|| panic!("{key}: {backend}")))
+    }
+}
+
+/// An event of some 300 bytes with every member that gets filled in, as the line that arrives.
+pub(crate) fn event(number: usize) -> String {
+    format!(
+        r#"{{"id":"{}","timestamp":"2026-01-02T03:04:05.678901Z","type":"command.run","name":"build-{number}","machine_id":"6dcd4ce23d88e2ee95838f7b014f6284","tool_name":"e2e","version":"1.2.3","os":"linux","arch":"x86_64","os_version":"6.1.0","runtime_version":"1.95.0","duration_ms":{number},"exit_code":0,"args":["--n","{number}"]}}"#,
+        id(number)
+    )
+}
+
+/// The id of an event.
+pub(crate) fn id(number: usize) -> String {
+    format!("018f0000-0000-7000-8000-{number:012x}")
+}
+
+/// Events, a line each.
+pub(crate) fn events(numbers: std::ops::Range<usize>) -> String {
+    numbers.map(|number| event(number) + "\n").collect()
+}
+
+/// The ids of the events in `text`, in their order; every line is one.
+pub(crate) fn ids(text: &str) -> Vec<String> {
+    let id = |line| -> String {
+        let event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        event["id"].as_str().expect("a string").to_owned()
+    };
+    text.lines().map(id).collect()
+}

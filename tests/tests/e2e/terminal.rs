@@ -1,0 +1,65 @@
+//! What people see on a terminal, and programs do not.
+#![cfg(target_os = "linux")]
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use jackfield_tests::{cli, plugin, text_file};
+
+use crate::site::{Ended, Site, backend, events, hostile, start, to_file};
+
+/// Runs the command on a terminal of its own, whose lines come as standard output; `script` makes it.
+fn on_a_terminal(site: &Site, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
+    let words: Vec<_> = std::iter::once(cli().to_str().expect("UTF-8").to_owned())
+        .chain(arguments.iter().map(|argument| (*argument).to_owned()))
+        .map(|word| format!("'{word}'"))
+        .collect();
+    let arguments = ["--quiet", "--return", "--command", &words.join(" "), "/dev/null"];
+    let mut command: Command = site.command_of(Path::new("script"), &arguments);
+    command.env("TERM", "xterm").env("SHELL", "/bin/sh").env_remove("NO_COLOR").stdin(Stdio::null());
+    start(command.envs(variables.iter().copied())).end()
+}
+
+#[test]
+fn colours_are_for_a_terminal_only() {
+    let site = Site::new(&[]);
+    let (good, bad) = (plugin("file"), text_file());
+    let arguments = ["inspect", good.to_str().expect("UTF-8"), bad.to_str().expect("UTF-8")];
+    let coloured = on_a_terminal(&site, &arguments, &[]).with_code(4).stdout;
+    assert!(
+        coloured.contains("\x1b[32mcompatible\x1b[0m") && coloured.contains("\x1b[31mrefused"),
+        "{coloured}"
+    );
+    for variable in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let plain = on_a_terminal(&site, &arguments, &[variable]).with_code(4).stdout;
+        assert!(!plain.contains('\x1b') && plain.contains("compatible"), "{variable:?}: {plain}");
+    }
+    let piped = site.run(&arguments).with_code(4).stdout;
+    assert!(!piped.contains('\x1b'), "{piped}");
+}
+
+#[test]
+fn a_long_input_has_a_bar_on_a_terminal_and_none_elsewhere() {
+    let site = Site::new(&[hostile("5s", "sleep_ms = 100"), to_file("main", "out.jsonl")]);
+    site.write("in.jsonl", events(0..100));
+    let arguments = ["send", "--batch-events", "10", "in.jsonl"];
+    let shown = on_a_terminal(&site, &arguments, &[]).with_code(0).stdout;
+    assert!(shown.contains("KiB/") && shown.contains(" events"), "a bar: {shown}");
+    assert!(shown.contains("100 events of 100 lines"), "and the summary: {shown}");
+    let quiet = on_a_terminal(&site, &["send", "--quiet", "in.jsonl"], &[]).with_code(0).stdout;
+    assert_eq!(quiet, "");
+    let piped = site.run(&arguments).with_code(0);
+    assert!(!piped.stderr.contains("KiB/") && piped.stdout.is_empty(), "{piped:#?}");
+}
+
+#[test]
+fn a_bar_does_not_overwrite_what_the_plugin_stdout_prints() {
+    let site = Site::new(&[backend("lines", &plugin("stdout"), "config = { format = \"lines\" }")]);
+    site.write("in.jsonl", events(0..50));
+    let shown = on_a_terminal(&site, &["send", "--quiet", "in.jsonl"], &[]).with_code(0).stdout;
+    assert_eq!(shown.replace("\r\n", "\n"), events(0..50));
+    let shown = on_a_terminal(&site, &["send", "in.jsonl"], &[]).with_code(0).stdout;
+    assert!(shown.replace("\r\n", "\n").starts_with(&events(0..50)) && !shown.contains("KiB/"), "{shown}");
+}
