@@ -16,6 +16,7 @@ mod machine;
 mod retry;
 mod schema;
 mod search_path;
+pub mod spool;
 mod toml_text;
 mod value;
 

@@ -1,0 +1,135 @@
+//! A piece of the spool in memory: the next lines for one backend, and where they came from.
+
+use std::{fmt, io, sync::Arc};
+
+use super::{
+    cursor::Place,
+    fs::File,
+    segment::{Found, Lines, Name},
+};
+
+/// Whole lines for one backend, the oldest segment first, in order within a segment.
+#[derive(Clone)]
+pub struct Chunk {
+    pub(crate) backend: Arc<str>,
+    text: String,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) parts: Vec<Part>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Line {
+    /// Where in the text it starts and ends.
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// Where in the segment it starts.
+    pub(crate) offset: u64,
+}
+
+/// What was seen of one segment.
+#[derive(Clone)]
+pub(crate) struct Part {
+    pub(crate) name: Name,
+    /// The index behind its last line.
+    pub(crate) lines_end: usize,
+    /// What is no event, from byte to byte, and whether it counts as damage: an empty line is none.
+    pub(crate) junk: Vec<(u64, u64, bool)>,
+    /// Up to where it was looked at.
+    pub(crate) scanned: u64,
+}
+
+impl Chunk {
+    pub(crate) fn new(backend: &str) -> Self {
+        Self { backend: backend.into(), text: String::new(), lines: Vec::new(), parts: Vec::new() }
+    }
+
+    /// The backend that it is for.
+    #[must_use]
+    pub fn backend(&self) -> &str {
+        &self.backend
+    }
+
+    /// The number of lines; at least 1.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "it never is")]
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// One line. Panics when there is none with that index.
+    #[must_use]
+    pub fn line(&self, index: usize) -> &str {
+        let line = &self.lines[index];
+        &self.text[line.start..line.end]
+    }
+
+    /// The lines in order.
+    pub fn lines(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.lines.iter().map(|line| &self.text[line.start..line.end])
+    }
+
+    /// Takes the lines of a segment that are not settled.
+    pub(crate) fn take(
+        &mut self,
+        part: &mut Part,
+        mut lines: Lines<'_>,
+        place: &Place,
+        file: &dyn File,
+        max_events: usize,
+        max_bytes: usize,
+    ) -> io::Result<()> {
+        let mut dead = false;
+        loop {
+            if let Some(end) = place.settled_until(lines.offset()) {
+                lines.skip_to(end);
+                continue;
+            }
+            match lines.next()? {
+                Found::Line { offset, line } => {
+                    let end = offset + line.len() as u64 + 1;
+                    match event_text(line) {
+                        Some(text) => {
+                            if self.is_full(max_events, max_bytes, text.len()) {
+                                return Ok(());
+                            }
+                            let start = self.text.len();
+                            self.text.push_str(text);
+                            self.lines.push(Line { start, end: self.text.len(), offset });
+                        }
+                        None => part.junk.push((offset, end, !line.is_empty())),
+                    }
+                    part.scanned = end;
+                }
+                Found::TooLong { offset, end } => {
+                    part.junk.push((offset, end, true));
+                    part.scanned = end;
+                }
+                Found::End { offset, end } if offset == end => return Ok(()),
+                Found::End { offset, end } if dead => {
+                    part.junk.push((offset, end, true));
+                    part.scanned = end;
+                    return Ok(());
+                }
+                // The lock tells a torn line from one that is being written; what came before the lock is read now.
+                Found::End { .. } if file.try_lock()? => dead = true,
+                Found::End { .. } => return Ok(()),
+            }
+        }
+    }
+
+    pub(crate) fn is_full(&self, max_events: usize, max_bytes: usize, more: usize) -> bool {
+        !self.lines.is_empty() && (self.lines.len() >= max_events || self.text.len() + more > max_bytes)
+    }
+}
+
+impl fmt::Debug for Chunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chunk").field("backend", &self.backend).field("len", &self.len()).finish()
+    }
+}
+
+/// The line as text when it may be a JSON object.
+fn event_text(line: &[u8]) -> Option<&str> {
+    let is_object = line.first() == Some(&b'{') && line.last() == Some(&b'}');
+    is_object.then(|| std::str::from_utf8(line).ok()).flatten()
+}

@@ -1,0 +1,253 @@
+//! Every kind of damage, on a real disk.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, OpenOptions},
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use tempfile::TempDir;
+
+use super::{done, drain, event};
+use crate::spool::{DropReason, Limits, Settle, Spool};
+
+fn spool() -> (TempDir, Spool) {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let spool = Spool::on_disk(home.path().join("spool"), Limits::default());
+    (home, spool)
+}
+
+fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.to_str().is_some_and(|path| path.ends_with(end)))
+        .collect();
+    files.sort();
+    files
+}
+
+fn segments(spool: &Spool) -> Vec<PathBuf> {
+    let all = files(spool.folder(), ".v1.jsonl").into_iter();
+    all.filter(|path| !path.ends_with("quarantine.v1.jsonl")).collect()
+}
+
+/// Writes bytes behind the only segment, as a crash or a disk error leaves them.
+fn damage(spool: &Spool, bytes: &[u8]) {
+    let mut file = OpenOptions::new().append(true).open(&segments(spool)[0]).expect("a segment");
+    file.write_all(bytes).expect("room");
+}
+
+fn fill(spool: &Spool, names: &[&str]) {
+    for name in names {
+        spool.append(event(name).as_bytes()).expect("a healthy disk");
+    }
+}
+
+fn claim(spool: &Spool, backends: &[&str]) -> crate::spool::Deliverer {
+    spool.try_claim(backends).expect("a healthy disk").expect("nobody else delivers")
+}
+
+fn damaged(number: u64) -> BTreeMap<DropReason, u64> {
+    BTreeMap::from([(DropReason::Damaged, number)])
+}
+
+#[test]
+fn a_torn_tail_costs_that_event_alone_and_counts_once_for_all_backends() {
+    let (_home, spool) = spool();
+    fill(&spool, &["1", "2"]);
+    spool.seal();
+    damage(&spool, b"{\"id\":\"to");
+    fill(&spool, &["3"]);
+    let mut deliverer = claim(&spool, &["a", "b"]);
+    assert_eq!(drain(&mut deliverer, "a"), [event("1"), event("2"), event("3")]);
+    assert_eq!(drain(&mut deliverer, "b"), [event("1"), event("2"), event("3")]);
+    assert_eq!(spool.stats().drops, damaged(1));
+    assert!(segments(&spool).is_empty());
+}
+
+#[test]
+fn a_tail_that_is_still_being_written_is_waited_for() {
+    let (_home, spool) = spool();
+    fill(&spool, &["1"]);
+    damage(&spool, b"{\"id\":");
+    let mut deliverer = claim(&spool, &["a"]);
+    assert_eq!(drain(&mut deliverer, "a"), [event("1")]);
+    assert!(spool.stats().drops.is_empty());
+    damage(&spool, b"\"2\"}\n");
+    assert_eq!(drain(&mut deliverer, "a"), [event("2")]);
+}
+
+#[test]
+fn garbage_in_the_middle_costs_its_lines_only() {
+    let (_home, spool) = spool();
+    fill(&spool, &["1"]);
+    spool.seal();
+    damage(&spool, b"\x00\x01\xff\xfe\n\n{\"id\":\"\xff\"}\nplain text\n");
+    damage(&spool, format!("{}\n", event("2")).as_bytes());
+    let mut deliverer = claim(&spool, &["a"]);
+    assert_eq!(drain(&mut deliverer, "a"), [event("1"), event("2")]);
+    assert_eq!(spool.stats().drops, damaged(3), "the empty line was no event");
+}
+
+#[test]
+fn a_segment_of_nothing_but_garbage_holds_nothing_up() {
+    let (_home, spool) = spool();
+    fill(&spool, &["1"]);
+    let segment = segments(&spool).remove(0);
+    spool.seal();
+    fs::write(&segment, vec![0xff; 3 << 20]).expect("room");
+    fill(&spool, &["2"]);
+    let mut deliverer = claim(&spool, &["a"]);
+    assert_eq!(drain(&mut deliverer, "a"), [event("2")]);
+    assert_eq!(spool.stats().drops, damaged(1));
+    assert!(segments(&spool).is_empty());
+}
+
+#[test]
+fn a_line_longer_than_any_event_is_passed_over() {
+    let (_home, spool) = spool();
+    fill(&spool, &["1"]);
+    spool.seal();
+    damage(&spool, &vec![b'x'; 2 << 20]);
+    damage(&spool, format!("\n{}\n", event("2")).as_bytes());
+    let mut deliverer = claim(&spool, &["a"]);
+    assert_eq!(drain(&mut deliverer, "a"), [event("1"), event("2")]);
+    assert_eq!(spool.stats().drops, damaged(1));
+}
+
+#[test]
+fn what_the_caller_finds_to_be_no_event_counts_once_for_all_backends() {
+    let (_home, spool) = spool();
+    fill(&spool, &["1"]);
+    spool.append(b"{not json}").expect("the spool does not parse");
+    let mut deliverer = claim(&spool, &["a", "b"]);
+    for backend in ["a", "b"] {
+        let chunk = deliverer.next(backend, 10, 1_000).expect("healthy").expect("two lines");
+        deliverer.commit(&chunk, &[Settle::Done, Settle::Damaged]).expect("healthy");
+    }
+    assert_eq!(spool.stats().drops, damaged(1));
+}
+
+#[test]
+fn lost_cursors_deliver_again_rather_than_lose() {
+    let (_home, spool) = spool();
+    fill(&spool, &["1", "2"]);
+    for damage in
+        [|path: &Path| fs::remove_file(path), |path: &Path| fs::write(path, "{\"backends\":{}}\nwrong\n")]
+    {
+        let mut deliverer = claim(&spool, &["a", "b"]);
+        assert_eq!(drain(&mut deliverer, "a"), [event("1"), event("2")]);
+        drop(deliverer);
+        assert!(claim(&spool, &["a", "b"]).next("a", 9, 999).expect("healthy").is_none());
+        damage(&spool.folder().join("cursors.v1.json")).expect("the file is there");
+    }
+}
+
+#[test]
+fn a_cursor_that_fits_no_line_starts_the_segment_again() {
+    let (_home, spool) = spool();
+    fill(&spool, &["1", "2"]);
+    let mut deliverer = claim(&spool, &["a", "b"]);
+    drain(&mut deliverer, "a");
+    let segment = segments(&spool).remove(0);
+    fs::write(&segment, format!("{}\n{}\n", event("another"), event("longer than before"))).expect("room");
+    assert_eq!(drain(&mut deliverer, "a"), [event("another"), event("longer than before")]);
+}
+
+#[test]
+fn damaged_counters_begin_again_and_stop_nothing() {
+    let (_home, spool) = spool();
+    assert_eq!(spool.append(b"two\nlines"), Err(DropReason::Damaged));
+    fill(&spool, &["1"]);
+    assert_eq!(spool.stats().drops, damaged(1));
+    fs::write(spool.folder().join("counters.v1.json"), [0xff, 0, b'\n']).expect("the folder is there");
+    assert!(spool.stats().drops.is_empty());
+    assert_eq!(spool.append(b""), Err(DropReason::Damaged));
+    assert_eq!(spool.stats().drops, damaged(1));
+}
+
+#[test]
+fn files_that_a_crash_left_half_written_are_replaced() {
+    let (_home, spool) = spool();
+    fill(&spool, &["1"]);
+    for name in ["cursors.v1.tmp", "counters.v1.tmp", "quarantine.v1.tmp"] {
+        fs::write(spool.folder().join(name), "half").expect("the folder is there");
+    }
+    let mut deliverer = claim(&spool, &["a"]);
+    assert_eq!(spool.append(b""), Err(DropReason::Damaged));
+    assert_eq!(drain(&mut deliverer, "a"), [event("1")]);
+    assert_eq!(files(spool.folder(), ".tmp").len(), 1, "the quarantine had no need");
+}
+
+#[test]
+fn a_spool_from_tomorrow_is_reported_and_left_alone() {
+    let (_home, spool) = spool();
+    fill(&spool, &["1"]);
+    let tomorrow = ["018f-1-1.v2.jsonl", "cursors.v12.json"];
+    for name in tomorrow {
+        fs::write(spool.folder().join(name), "{\"future\":1}\n").expect("the folder is there");
+    }
+    let mut deliverer = claim(&spool, &["a"]);
+    assert_eq!(drain(&mut deliverer, "a"), [event("1")]);
+    spool.drop_pending().expect("healthy");
+    spool.enforce_limits().expect("healthy");
+    assert_eq!(spool.stats().foreign, tomorrow);
+    assert_eq!(fs::read(spool.folder().join(tomorrow[0])).expect("untouched"), b"{\"future\":1}\n");
+}
+
+#[test]
+fn a_torn_quarantine_loses_its_last_line_only() {
+    let (_home, spool) = spool();
+    fill(&spool, &["1"]);
+    let mut deliverer = claim(&spool, &["a"]);
+    let (one, two) = (event("1"), event("2"));
+    deliverer.reject("a", [(&*one, "no such field")]).expect("healthy");
+    let path = spool.folder().join("quarantine.v1.jsonl");
+    OpenOptions::new()
+        .append(true)
+        .open(&path)
+        .expect("there")
+        .write_all(b"{\"backend\":\"a\",")
+        .expect("room");
+    deliverer.reject("a", [(&*two, "too old")]).expect("healthy");
+    let rejected = spool.rejected().expect("healthy");
+    let reasons: Vec<_> = rejected.iter().map(|one| (one.event.get(), &*one.reason)).collect();
+    assert_eq!(reasons, [(&*one, "no such field"), (&*two, "too old")]);
+    deliverer.forget_rejected(&rejected[..1]).expect("healthy");
+    assert_eq!(spool.rejected().expect("healthy").len(), 1);
+    assert_eq!(spool.stats().rejected, 1);
+}
+
+#[test]
+fn a_full_quarantine_drops_the_oldest_and_counts_them() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let limits = Limits { quarantine_events: 8, ..Limits::default() };
+    let spool = Spool::on_disk(home.path().join("spool"), limits);
+    fill(&spool, &["x"]);
+    let mut deliverer = claim(&spool, &["a"]);
+    for number in 0..10 {
+        deliverer.reject("a", [(&*event(&number.to_string()), "no")]).expect("healthy");
+    }
+    let rejected = spool.rejected().expect("healthy");
+    assert_eq!(rejected.last().map(|one| one.event.get()), Some(&*event("9")));
+    let dropped = spool.stats().drops[&DropReason::Quarantine];
+    assert_eq!(rejected.len() as u64 + dropped, 10);
+    assert!(rejected.len() >= 6);
+}
+
+#[test]
+fn an_at_most_once_commit_that_was_not_written_is_taken_back() {
+    let (_home, spool) = spool();
+    fill(&spool, &["1"]);
+    let mut deliverer = claim(&spool, &["a", "b"]);
+    let chunk = deliverer.next("a", 9, 999).expect("healthy").expect("one line");
+    let (file, aside) = (spool.folder().join("cursors.v1.json"), spool.folder().join("aside"));
+    fs::rename(&file, &aside).expect("there");
+    fs::create_dir(&file).expect("a folder in its place");
+    deliverer.commit_before_send(&chunk).expect_err("a file can't replace a folder");
+    fs::remove_dir(&file).expect("empty");
+    assert_eq!(drain(&mut deliverer, "a"), [event("1")]);
+    deliverer.commit(&chunk, &done(&chunk)).expect("twice is no harm");
+}

@@ -1,0 +1,261 @@
+//! Appending, and what becomes of events that can't be.
+
+use std::{collections::HashMap, io};
+
+use super::{
+    Inner,
+    fs::{FolderError, read_file},
+    limits::DropReason,
+    live::{Live, Looked, Torn},
+    segment::Name,
+    slot::Slot,
+};
+use crate::event::MAX_LINE;
+
+/// How long nothing is tried after the folder or a new segment could not be had.
+const PAUSE_MS: u64 = 1_000;
+
+/// The part of a slot that one thread has at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Writer {
+    pub(crate) live: Option<Live>,
+    /// The line with its line feed.
+    buffer: Vec<u8>,
+    /// Numbers of lines of segments that nobody writes to any more.
+    pub(crate) counts: HashMap<Name, u64>,
+    /// The newest segment that it wrote to, behind which its later events have to come.
+    pub(crate) newest: Option<Name>,
+    /// When no segment could be had, and why.
+    failed: Option<(u64, DropReason)>,
+    /// Events lost to the disk in a row.
+    lost: u64,
+}
+
+/// What is to be said once no lock is held: a subscriber may turn it into an event of ours.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Notice {
+    pub(crate) reason: DropReason,
+    pub(crate) number: u64,
+}
+
+impl Notice {
+    pub(crate) fn warn(self) {
+        tracing::warn!(events = self.number, reason = %self.reason, "telemetry spool: events dropped");
+    }
+}
+
+impl Writer {
+    /// Appends a line. What is lost by it is counted here.
+    pub(crate) fn append(
+        &mut self,
+        inner: &Inner,
+        slot: &Slot,
+        line: &[u8],
+        notices: &mut Vec<Notice>,
+    ) -> Result<(), DropReason> {
+        let now = inner.fs.now_ms();
+        let written = self.try_append(inner, slot, line, now, notices);
+        match written {
+            Ok(()) if self.lost > 0 => {
+                let (_, reason) = self.failed.take().unwrap_or((0, DropReason::Unwritable));
+                notices.push(Notice { reason, number: self.lost });
+                self.lost = 0;
+                inner.flush_drops(slot);
+            }
+            Ok(()) => {}
+            Err(reason) => {
+                slot.drops.add(reason, 1);
+                if matches!(reason, DropReason::Damaged | DropReason::TooLong) {
+                    inner.flush_drops(slot);
+                    notices.push(Notice { reason, number: 1 });
+                } else {
+                    if self.lost == 0 {
+                        // The first of a row that would else flood the log; the end of the row tells its length.
+                        notices.push(Notice { reason, number: 1 });
+                    }
+                    self.lost += 1;
+                }
+            }
+        }
+        written
+    }
+
+    fn try_append(
+        &mut self,
+        inner: &Inner,
+        slot: &Slot,
+        line: &[u8],
+        now: u64,
+        notices: &mut Vec<Notice>,
+    ) -> Result<(), DropReason> {
+        if line.is_empty() || memchr::memchr(b'\n', line).is_some() {
+            return Err(DropReason::Damaged);
+        }
+        let need = line.len() as u64 + 1;
+        if line.len() > MAX_LINE || need > inner.limits.max_bytes {
+            return Err(DropReason::TooLong);
+        }
+        let mut rescued = 0;
+        if self.live.as_ref().is_some_and(|live| live.is_full(inner, need, now)) {
+            rescued = self.look(slot, now, notices);
+            self.seal();
+        }
+        if rescued == 0 {
+            self.buffer.clear();
+        }
+        self.buffer.extend_from_slice(line);
+        self.buffer.push(b'\n');
+        let lines = rescued + 1;
+        self.write(inner, slot, lines, now, notices).inspect_err(|_| {
+            // The caller counts the line.
+            slot.drops.add(DropReason::Deleted, rescued);
+        })
+    }
+
+    /// Writes the whole lines in the buffer.
+    fn write(
+        &mut self,
+        inner: &Inner,
+        slot: &Slot,
+        mut lines: u64,
+        now: u64,
+        notices: &mut Vec<Notice>,
+    ) -> Result<(), DropReason> {
+        // A segment that somebody deletes as soon as it is there is replaced; whoever does that for ever gets his will.
+        for _ in 0..3 {
+            if self.live.is_none() {
+                self.begin(inner, slot, self.buffer.len() as u64, now, notices)?;
+            }
+            let Some(live) = &mut self.live else { break };
+            match live.write(&self.buffer, lines) {
+                Ok(()) if !live.is_look_due(now) => return Ok(()),
+                Ok(()) => {
+                    lines = self.look(slot, now, notices);
+                    if lines == 0 {
+                        return Ok(());
+                    }
+                }
+                Err(Torn(error, whole)) => {
+                    if !whole {
+                        // Readers drop the torn tail of a segment that nobody writes to.
+                        self.seal();
+                    }
+                    let reason = reason_of(&error);
+                    self.failed = Some((0, reason));
+                    return Err(reason);
+                }
+            }
+        }
+        Err(DropReason::Deleted)
+    }
+
+    /// Looks whether the segment still has a name. If not, it is left, and the lines that were written since the last
+    /// look are in the buffer, to be written again. Gives how many.
+    fn look(&mut self, slot: &Slot, now: u64, notices: &mut Vec<Notice>) -> u64 {
+        let Some(live) = &mut self.live else { return 0 };
+        if live.file.facts().is_ok_and(|facts| facts.linked) {
+            live.looked = Looked { ms: now, len: live.len, lines: live.lines };
+            return 0;
+        }
+        let bytes = read_file(&*live.file, usize::MAX).unwrap_or_default();
+        // Who empties it on purpose does not miss what was in it; what is there came after.
+        let emptied = bytes.len() as u64 != live.len;
+        let from = if emptied { 0 } else { usize::try_from(live.looked.len).unwrap_or(0) };
+        let count = |bytes: &[u8]| memchr::memchr_iter(b'\n', bytes).count() as u64;
+        let lost = count(&bytes[..from]);
+        if lost > 0 {
+            slot.drops.add(DropReason::Deleted, lost);
+            notices.push(Notice { reason: DropReason::Deleted, number: lost });
+        }
+        self.buffer.clear();
+        self.buffer.extend_from_slice(&bytes[from..]);
+        self.live = None;
+        count(&self.buffer)
+    }
+
+    /// Leaves the segment to the readers, after a last look.
+    pub(crate) fn finish(&mut self, inner: &Inner, slot: &Slot, notices: &mut Vec<Notice>) {
+        let now = inner.fs.now_ms();
+        let lines = self.look(slot, now, notices);
+        if lines > 0 && self.write(inner, slot, lines, now, notices).is_err() {
+            slot.drops.add(DropReason::Deleted, lines);
+        }
+        self.seal();
+    }
+
+    /// Gets a segment to write to, unless that failed a moment ago.
+    fn begin(
+        &mut self,
+        inner: &Inner,
+        slot: &Slot,
+        need: u64,
+        now: u64,
+        notices: &mut Vec<Notice>,
+    ) -> Result<(), DropReason> {
+        if let Some((since, reason)) = self.failed
+            && now.checked_sub(since).is_some_and(|passed| passed < PAUSE_MS)
+        {
+            return Err(reason);
+        }
+        let begun = match inner.fs.folder(&inner.path, true) {
+            Ok(folder) => {
+                slot.drops.flush(&*inner.fs, &*folder);
+                self.begin_in(inner, &*folder, need, now, notices).map_err(|error| reason_of(&error))
+            }
+            Err(FolderError::Io(error)) => Err(reason_of(&error)),
+            Err(FolderError::Missing) => Err(DropReason::Deleted),
+            Err(FolderError::Refused(_)) => Err(DropReason::FolderRefused),
+        };
+        match begun {
+            Ok(live) => {
+                self.newest = self.newest.max(Some(live.name));
+                self.live = Some(live);
+                Ok(())
+            }
+            Err(reason) => {
+                self.failed = Some((now, reason));
+                Err(reason)
+            }
+        }
+    }
+
+    /// Leaves the segment to the readers.
+    pub(crate) fn seal(&mut self) {
+        if let Some(live) = self.live.take() {
+            // Also for the copies of the handle in forked children.
+            _ = live.file.unlock();
+            self.counts.insert(live.name, live.lines);
+        }
+    }
+
+    /// Leaves the segment to the readers if it is that one and has not grown beyond `len`.
+    pub(crate) fn seal_at(&mut self, name: Name, len: u64) {
+        if self.live.as_ref().is_some_and(|live| live.name == name && live.len == len) {
+            self.seal();
+        }
+    }
+
+    /// Leaves the segment to the readers if it takes no more events.
+    pub(crate) fn seal_if_old(&mut self, inner: &Inner, now: u64) {
+        if self.live.as_ref().is_some_and(|live| live.is_full(inner, 0, now)) {
+            self.seal();
+        }
+    }
+
+    /// Forgets the segment, which this process itself has deleted.
+    pub(crate) fn forget(&mut self) {
+        self.live = None;
+        self.counts.clear();
+    }
+}
+
+/// The reason that fits a failure of the file system.
+fn reason_of(error: &io::Error) -> DropReason {
+    match error.kind() {
+        io::ErrorKind::StorageFull
+        | io::ErrorKind::QuotaExceeded
+        | io::ErrorKind::FileTooLarge
+        | io::ErrorKind::WriteZero => DropReason::DiskFull,
+        _ => DropReason::Unwritable,
+    }
+}
