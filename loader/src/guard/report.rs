@@ -131,9 +131,14 @@ impl Report {
             Reported::All(outcome) => Outcomes::All(outcome),
             Reported::Each(each) => {
                 let unsaid = unsaid();
-                Outcomes::Each(
-                    each.into_iter().map(|outcome| outcome.unwrap_or_else(|| unsaid.clone())).collect(),
-                )
+                let each: Vec<_> =
+                    each.into_iter().map(|outcome| outcome.unwrap_or_else(|| unsaid.clone())).collect();
+                match each.split_first() {
+                    Some((first, rest)) if rest.iter().all(|outcome| outcome == first) => {
+                        Outcomes::All(first.clone())
+                    }
+                    _ => Outcomes::Each(each),
+                }
             }
         };
         Self { len, outcomes, failure, elapsed }
@@ -211,6 +216,18 @@ mod tests {
         let outcomes: Vec<_> = report.outcomes().cloned().collect();
         assert_eq!(outcomes[..3], [Outcome::Delivered, Outcome::Delivered, Outcome::rejected("no")]);
         assert!(matches!(&outcomes[3], Outcome::Retry { reason, .. } if reason.contains("said nothing")));
+    }
+
+    #[test]
+    fn outcomes_that_were_reported_one_by_one_and_are_the_same_are_one() {
+        let report = |last| {
+            let mut reported = Reported::default();
+            reported.note(3, 0, 1, Outcome::Delivered);
+            reported.note(3, 1, 2, last);
+            Report::new(3, reported, None, Duration::ZERO)
+        };
+        assert_eq!(report(Outcome::Delivered).uniform(), Some(&Outcome::Delivered));
+        assert_eq!(report(Outcome::rejected("no")).uniform(), None);
     }
 
     #[test]

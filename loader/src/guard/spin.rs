@@ -2,8 +2,9 @@
 //!
 //! A wake-up by the kernel costs some microseconds on one processor and some 50 across two that sleep, as on virtual
 //! machines; the call of a plugin that works in memory takes a fraction of that. So each side looks for a while first,
-//! longer than the slowest wake-up, or one late wake-up would make the other side sleep too, and so on for ever. Where
-//! that keeps failing, because the plugin does take its time, it is only tried now and then.
+//! longer than the slowest wake-up, or one late wake-up would make the other side sleep too, and so on for ever; and longer
+//! than a request to a server on the same machine takes while a few callers share it. The processor is offered to whoever
+//! can use it meanwhile. Where that keeps failing, because the plugin does take its time, it is only tried now and then.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -12,7 +13,7 @@ use std::{
 };
 
 /// How long to look.
-const LIMIT: Duration = Duration::from_micros(80);
+const LIMIT: Duration = Duration::from_micros(250);
 /// After this many failures in a row, one look in `RARELY` is taken.
 const PATIENCE: u32 = 8;
 const RARELY: u32 = 32;

@@ -6,13 +6,17 @@ use std::{
     pin::pin,
     sync::{Mutex, MutexGuard, PoisonError},
     task::Poll,
+    thread::{self, ThreadId},
     time::{Duration, Instant, SystemTime},
 };
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use jackfield_plugin_api::{Call, Error, Outcome};
-use reqwest::{Response, StatusCode, header};
+use reqwest::{
+    Response, StatusCode,
+    header::{self, HeaderValue},
+};
 use tokio::runtime::Runtime;
 
 use crate::{
@@ -68,6 +72,8 @@ pub struct Client {
 /// What one thread at a time sends with: threads that shared a runtime would wait for each other.
 struct Slot {
     client: reqwest::Client,
+    /// The thread that used it last.
+    user: Option<ThreadId>,
     /// `None` while it is dropped.
     runtime: Option<Runtime>,
 }
@@ -209,13 +215,23 @@ impl Client {
             .pool_max_idle_per_host(1)
             .build()
             .map_err(|error| format!("no HTTP client: {}", describe(&error)))?;
-        Ok(Slot { client, runtime: Some(runtime) })
+        Ok(Slot { client, user: None, runtime: Some(runtime) })
     }
 
     fn lease(&self) -> Result<Lease<'_>, String> {
-        // The last one that was used, whose connection is the likeliest to be open still.
-        let slot = self.idle().as_mut().ok_or(CLOSED)?.pop();
-        let slot = slot.map_or_else(|| self.slot(), Ok)?;
+        let this = thread::current().id();
+        let slot = {
+            let mut idle = self.idle();
+            let idle = idle.as_mut().ok_or(CLOSED)?;
+            // That of this thread, which is near its processor; or the last one that was used, whose connection is the
+            // likeliest to be open still.
+            match idle.iter().position(|slot| slot.user == Some(this)) {
+                Some(at) => Some(idle.swap_remove(at)),
+                None => idle.pop(),
+            }
+        };
+        let mut slot = slot.map_or_else(|| self.slot(), Ok)?;
+        slot.user = Some(this);
         Ok(Lease { owner: self, slot: Some(slot) })
     }
 
@@ -287,10 +303,13 @@ async fn exchange(client: &reqwest::Client, request: &Request, body: &Bytes) -> 
     let mut endpoint: Endpoint = request.endpoint.clone();
     for _ in 0..=MOST_REDIRECTS {
         let host = endpoint.host();
-        let sent =
-            client.request(request.method.clone(), endpoint.url().clone()).headers(request.headers.clone());
-        let sent = if request.gzip { sent.header(header::CONTENT_ENCODING, "gzip") } else { sent };
-        let response = match sent.body(body.clone()).send().await {
+        let mut sent = reqwest::Request::new(request.method.clone(), endpoint.url().clone());
+        sent.headers_mut().clone_from(&request.headers);
+        if request.gzip {
+            sent.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        *sent.body_mut() = Some(body.clone().into());
+        let response = match client.execute(sent).await {
             Ok(response) => response,
             Err(error) => {
                 return Err(NoAnswer { reason: format!("{host}: {}", describe(&error)), for_good: false });

@@ -1,11 +1,6 @@
 //! What a confirmed event costs on its way to a quorum queue, beside plain lapin in the same program.
 
-use std::{
-    collections::VecDeque,
-    convert::Infallible,
-    fs,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, convert::Infallible, fs, time::Duration};
 
 use jackfield_loader::{Backend, BackendOptions, Batch, EventFields, Plugin, Trust};
 use jackfield_plugin_api::Outcome;
@@ -90,18 +85,14 @@ async fn plain(channel: &Channel, samples: &[(String, String)], window: usize) {
 
 pub(crate) fn measure(rows: &mut Rows) {
     let path = Build::package("jackfield-rabbitmq").release().library();
-    let size = fs::metadata(&path).expect("there").len() as f64 / 1e6;
-    let met = |met: bool| if met { "met" } else { "missed" };
     let broker = broker();
     broker.client().queue(QUEUE, &json!({"x-queue-type": "quorum"}));
     let config = json!({"url": broker.url(), "queue": QUEUE, "window": WINDOW}).to_string();
     let options =
         BackendOptions::new("rabbitmq").config(config).timeout(Duration::from_secs(60)).tool("bench", "1");
     let resident = resident();
-    let started = Instant::now();
     let plugin = Plugin::load(&path, Trust::Owner).unwrap_or_else(|error| panic!("{error}"));
     let backend = Backend::open(&plugin, &options).expect("opens");
-    let opened = started.elapsed();
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -152,14 +143,7 @@ pub(crate) fn measure(rows: &mut Rows) {
         ("plain lapin, the same window", theirs),
         Some(1.0 / 0.9),
     );
-    rows.ratio("the same", ours, ("one publish, one confirm", guide), Some(1.0 / 15.0));
-    rows.figure(
-        "rabbitmq: library, stripped",
-        format!("{size:.2} MB"),
-        format!("at most 4 MB: {}", met(size <= 4.0)),
-    );
-    let quick = opened <= Duration::from_millis(15);
-    rows.figure("rabbitmq: load and open", show(opened), format!("at most 15 ms: {}", met(quick)));
+    rows.ratio("rabbitmq: the same", ours, ("one publish, one confirm", guide), Some(1.0 / 15.0));
     rows.figure(
         "rabbitmq: memory after the first 20,000 events, plain lapin's included",
         format!("{:.1} MiB", memory.unwrap_or_default()),

@@ -29,7 +29,7 @@ impl Rows {
     ) {
         let ratio = ours.as_secs_f64() / baseline.1.as_secs_f64();
         let goal = most.map_or_else(String::new, |most| {
-            format!("at most {most}: {}", if ratio <= most { "met" } else { "missed" })
+            format!("at most {most:.2}: {}", if ratio <= most { "met" } else { "missed" })
         });
         self.0.push([
             what.to_owned(),
