@@ -11,7 +11,7 @@ use lapin::{
 };
 use serde_json::json;
 
-use crate::rows::{Rows, median, show, time};
+use crate::rows::{Rows, median, time};
 
 const EVENTS: usize = 20_000;
 /// Events in a call.
