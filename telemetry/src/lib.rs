@@ -11,8 +11,10 @@ mod duration;
 mod error;
 mod event;
 mod fill;
+mod kind;
 mod lines;
 mod machine;
+mod record;
 mod retry;
 mod schema;
 mod search_path;
@@ -27,6 +29,7 @@ pub use crate::{
     error::{Error, Place},
     event::MAX_LINE,
     fill::Fill,
+    kind::EventKind,
     lines::{Line, Lines},
     retry::Stop,
     schema::suggest_key,
