@@ -11,6 +11,7 @@ mod duration;
 mod error;
 mod event;
 mod fill;
+mod ids;
 mod kind;
 mod lines;
 mod machine;

@@ -48,13 +48,10 @@ impl Encoder {
         Self { constant }
     }
 
-    /// Appends the event with a new id and the present time, without a line feed, to `out`; gives the id.
-    pub(crate) fn encode(&self, record: &Record<'_>, out: &mut Vec<u8>) -> uuid::Uuid {
-        let id = uuid::Uuid::now_v7();
+    /// Appends the event with this id and the present time, without a line feed, to `out`.
+    pub(crate) fn encode(&self, id: uuid::Uuid, record: &Record<'_>, out: &mut Vec<u8>) {
         let mut text = uuid::Uuid::encode_buffer();
-        out.extend_from_slice(b",\"id\":\"");
-        let start = out.len() - 7;
-        out[start] = b'{';
+        out.extend_from_slice(b"{\"id\":\"");
         out.extend_from_slice(id.hyphenated().encode_lower(&mut text).as_bytes());
         // To the microsecond, always with six digits: the timestamp sorts as text.
         let _ = write!(out, "\",\"timestamp\":\"{:.6}\"", jiff::Timestamp::now());
@@ -62,7 +59,8 @@ impl Encoder {
         member(out, "name", record.name);
         out.extend_from_slice(&self.constant);
         if let Some(duration) = record.duration {
-            let _ = write!(out, ",\"duration_ms\":{}", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+            let _ =
+                write!(out, ",\"duration_ms\":{}", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
         }
         if let Some(code) = record.exit_code {
             let _ = write!(out, ",\"exit_code\":{code}");
@@ -85,7 +83,6 @@ impl Encoder {
             out.push(b'}');
         }
         out.push(b'}');
-        id
     }
 }
 
@@ -133,7 +130,8 @@ mod tests {
             metadata: &metadata,
         };
         let mut line = Vec::new();
-        let id = encoder().encode(&record, &mut line);
+        let id = crate::ids::Ids::new(1).next(1);
+        encoder().encode(id, &record, &mut line);
         assert!(!line.contains(&b'\n'));
         let mut buffer = crate::EventBuffer::new(crate::Fill::new("other", "2"));
         buffer.push_line(&line).expect("an event");
@@ -152,7 +150,11 @@ mod tests {
     #[test]
     fn what_is_absent_is_left_out() {
         let mut line = Vec::new();
-        encoder().encode(&Record { kind: "feature.used", name: "x", ..Record::default() }, &mut line);
+        encoder().encode(
+            uuid::Uuid::nil(),
+            &Record { kind: "feature.used", name: "x", ..Record::default() },
+            &mut line,
+        );
         let event: serde_json::Value = serde_json::from_slice(&line).expect("JSON");
         for member in ["duration_ms", "exit_code", "args", "error", "metadata"] {
             assert!(event.get(member).is_none(), "{member}");
