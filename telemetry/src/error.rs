@@ -28,6 +28,30 @@ pub enum Error {
         /// The key, what was expected and what was found.
         reason: String,
     },
+    /// The spool's folder can't be trusted.
+    #[error("spool {}: {reason}", folder.display())]
+    SpoolFolder {
+        /// The folder.
+        folder: PathBuf,
+        /// What was expected and what was found.
+        reason: String,
+    },
+    /// The spool can't be read or written to.
+    #[error("spool {}: can't {doing} it: {source}", folder.display())]
+    Spool {
+        /// What was tried.
+        doing: &'static str,
+        /// The folder.
+        folder: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A delivery from the spool is not this process's any more: the folder was deleted, or this is a forked child.
+    #[error("spool {}: the claim on its delivery is lost; claim it again", folder.display())]
+    ClaimLost {
+        /// The folder.
+        folder: PathBuf,
+    },
 }
 
 /// A line of a file.

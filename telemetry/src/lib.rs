@@ -19,6 +19,7 @@ mod record;
 mod retry;
 mod schema;
 mod search_path;
+pub mod spool;
 mod toml_text;
 mod value;
 

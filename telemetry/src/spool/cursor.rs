@@ -1,0 +1,156 @@
+//! What each backend is done with, and the file that says so.
+//!
+//! A backend's place in a segment is a cursor, before which all is settled, and the ranges behind it that are settled
+//! ahead of it. Both are byte offsets of whole lines.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    fs::{Folder, read_whole, replace, with_sum, without_sum},
+    segment::{Listed, Name},
+};
+
+const FILE: &str = "cursors.v1.json";
+const TEMPORARY: &str = "cursors.v1.tmp";
+const MAX_FILE: usize = 16 << 20;
+
+/// The file. Segments are keyed by their names.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub(crate) struct Cursors {
+    backends: BTreeMap<String, BTreeMap<String, Place>>,
+    /// Up to where each segment's damaged lines are counted.
+    #[serde(default)]
+    scanned: BTreeMap<String, u64>,
+    /// Damaged lines so far.
+    #[serde(default)]
+    pub(crate) damaged: u64,
+}
+
+/// A backend's place in a segment.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// All before it is settled.
+    pub(crate) at: u64,
+    /// What is settled behind it: start and end, in order, neither touching each other nor the cursor.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) ahead: Vec<(u64, u64)>,
+}
+
+impl Place {
+    /// Settles ranges, in any order.
+    pub(crate) fn settle(&mut self, ranges: impl IntoIterator<Item = (u64, u64)>) {
+        self.ahead.extend(ranges);
+        self.ahead.sort_unstable();
+        let mut merged: Vec<(u64, u64)> = Vec::with_capacity(self.ahead.len());
+        for &(start, end) in &self.ahead {
+            if start <= self.at {
+                self.at = self.at.max(end);
+            } else if let Some(last) = merged.last_mut().filter(|last| start <= last.1) {
+                last.1 = last.1.max(end);
+            } else {
+                merged.push((start, end));
+            }
+        }
+        self.ahead = merged;
+    }
+
+    /// The end of the settled range that `offset` lies in.
+    pub(crate) fn settled_until(&self, offset: u64) -> Option<u64> {
+        if offset < self.at {
+            return Some(self.at);
+        }
+        let next = self.ahead.partition_point(|&(_, end)| end <= offset);
+        self.ahead.get(next).filter(|&&(start, _)| start <= offset).map(|&(_, end)| end)
+    }
+}
+
+/// What was found in the place of the file.
+pub(crate) enum Loaded {
+    Whole(Cursors),
+    Missing,
+    Damaged,
+}
+
+impl Cursors {
+    pub(crate) fn load(folder: &dyn Folder) -> io::Result<Loaded> {
+        let Some(bytes) = read_whole(folder, FILE, MAX_FILE)? else { return Ok(Loaded::Missing) };
+        let read = without_sum(&bytes).and_then(|text| serde_json::from_str(text).ok());
+        Ok(read.map_or(Loaded::Damaged, Loaded::Whole))
+    }
+
+    /// The file's, or those of backends that have had nothing yet.
+    pub(crate) fn load_or_default(folder: &dyn Folder) -> Self {
+        match Self::load(folder) {
+            Ok(Loaded::Whole(cursors)) => cursors,
+            _ => Self::default(),
+        }
+    }
+
+    pub(crate) fn save(&self, folder: &dyn Folder) -> io::Result<()> {
+        replace(folder, FILE, TEMPORARY, &with_sum(&serde_json::to_string(self)?))
+    }
+
+    /// The names of the backends.
+    pub(crate) fn backends(&self) -> impl Iterator<Item = &str> {
+        self.backends.keys().map(String::as_str)
+    }
+
+    /// Forgets the other backends, and begins with those that are new. Gives whether that changed anything.
+    pub(crate) fn retain_backends(&mut self, names: &BTreeSet<String>) -> bool {
+        let unchanged = self.backends.keys().eq(names);
+        self.backends.retain(|name, _| names.contains(name));
+        for name in names {
+            self.backends.entry(name.clone()).or_default();
+        }
+        !unchanged
+    }
+
+    /// Forgets segments that are not there any more.
+    pub(crate) fn retain_segments(&mut self, segments: &[Listed]) {
+        let there = |key: &str| {
+            let name = Name::parse(key);
+            name.is_some_and(|name| segments.binary_search_by_key(&name, |listed| listed.name).is_ok())
+        };
+        for places in self.backends.values_mut() {
+            places.retain(|segment, _| there(segment));
+        }
+        self.scanned.retain(|segment, _| there(segment));
+    }
+
+    /// A backend's place in a segment.
+    pub(crate) fn place(&self, backend: &str, segment: &str) -> Option<&Place> {
+        self.backends.get(backend)?.get(segment)
+    }
+
+    pub(crate) fn place_mut(&mut self, backend: &str, segment: &str) -> &mut Place {
+        self.backends.entry(backend.to_owned()).or_default().entry(segment.to_owned()).or_default()
+    }
+
+    /// Where the least advanced backend stands; 0 when there is none.
+    pub(crate) fn passed_by_all(&self, segment: &str) -> u64 {
+        self.backends.values().map(|places| places.get(segment).map_or(0, |place| place.at)).min().unwrap_or(0)
+    }
+
+    /// Whether every backend is done with the line at `offset`.
+    pub(crate) fn is_settled_by_all(&self, segment: &str, offset: u64) -> bool {
+        let settled = |place: &Place| place.settled_until(offset).is_some();
+        !self.backends.is_empty()
+            && self.backends.values().all(|places| places.get(segment).is_some_and(settled))
+    }
+
+    /// Counts the damaged lines among `offsets` that were not counted before, all up to `scanned` being known now.
+    pub(crate) fn count_damage(&mut self, segment: &str, offsets: impl Iterator<Item = u64>, scanned: u64) {
+        let until = self.scanned.get(segment).copied().unwrap_or(0);
+        let new = offsets.filter(|&offset| offset >= until).count() as u64;
+        self.damaged += new;
+        // Without damage there is nothing to be counted twice.
+        if new > 0 {
+            self.scanned.insert(segment.to_owned(), scanned);
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! Delivery: chunks of events for each backend, and what became of them.
+
+use std::{fmt, io, sync::Arc};
+
+use super::{
+    claim::{Claim, names},
+    cursor::{Cursors, Place},
+    fs::File,
+    limits::DropReason,
+    quarantine::{self, Quarantine, Rejected},
+    segment::{self, Found, Lines, Listed, Name},
+    writer::Notice,
+};
+use crate::Error;
+
+/// The one process's right to deliver, from [`Spool::try_claim`](super::Spool::try_claim).
+///
+/// [`next`](Self::next) gives a backend's next events; nothing is noted before a commit. To deliver *at least once*,
+/// send, then [`commit`](Self::commit). To deliver *at most once*, [`commit_before_send`](Self::commit_before_send),
+/// then send.
+#[derive(Debug)]
+pub struct Deliverer {
+    claim: Claim,
+    cursors: Cursors,
+    /// Whether the file lacks something.
+    unsaved: bool,
+    segments: Vec<Listed>,
+    quarantine: Quarantine,
+    buffer: Vec<u8>,
+}
+
+/// What became of one event of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settle {
+    /// Nothing yet: it comes again.
+    Keep,
+    /// The backend is done with it.
+    Done,
+    /// It is no event: it is counted as damaged, once for all backends.
+    Damaged,
+}
+
+/// Whole lines for one backend, the oldest segment first, in order within a segment.
+#[derive(Clone)]
+pub struct Chunk {
+    backend: Arc<str>,
+    text: String,
+    pub(super) lines: Vec<Line>,
+    pub(super) parts: Vec<Part>,
+}
+
+#[derive(Clone)]
+pub(super) struct Line {
+    /// Where in the text it starts and ends.
+    start: usize,
+    end: usize,
+    /// Where in the segment it starts.
+    pub(super) offset: u64,
+}
+
+/// What was seen of one segment.
+#[derive(Clone)]
+pub(super) struct Part {
+    pub(super) name: Name,
+    /// The index behind its last line.
+    pub(super) lines_end: usize,
+    /// What is no event, from byte to byte, and whether it counts as damage: an empty line is none.
+    junk: Vec<(u64, u64, bool)>,
+    scanned: u64,
+}
+
+impl Chunk {
+    /// The backend that it is for.
+    #[must_use]
+    pub fn backend(&self) -> &str {
+        &self.backend
+    }
+
+    /// The number of lines; at least 1.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "it never is")]
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// One line. Panics when there is none with that index.
+    #[must_use]
+    pub fn line(&self, index: usize) -> &str {
+        let line = &self.lines[index];
+        &self.text[line.start..line.end]
+    }
+
+    /// The lines in order.
+    pub fn lines(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.lines.iter().map(|line| &self.text[line.start..line.end])
+    }
+
+    fn is_full(&self, max_events: usize, max_bytes: usize, more: usize) -> bool {
+        !self.lines.is_empty()
+            && (self.lines.len() >= max_events || self.text.len() + more > max_bytes)
+    }
+}
+
+impl fmt::Debug for Chunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chunk").field("backend", &self.backend).field("len", &self.len()).finish()
+    }
+}
+
+impl Deliverer {
+    pub(crate) fn new(claim: Claim, cursors: Cursors) -> Self {
+        let (segments, quarantine, buffer) = Default::default();
+        Self { claim, cursors, unsaved: false, segments, quarantine, buffer }
+    }
+
+    /// Says which backends are configured now. The others hold no segment any more and are forgotten.
+    pub fn retain_backends<S: AsRef<str>>(&mut self, backends: &[S]) -> Result<(), Error> {
+        self.claim.check()?;
+        if self.cursors.retain_backends(&names(backends)) {
+            self.unsaved = true;
+            self.save()?;
+        }
+        self.list()?;
+        self.collect();
+        Ok(())
+    }
+
+    /// The next events for a backend, of at most `max_bytes` unless the first one alone is longer, or `None` when there
+    /// is nothing. Events that are kept come again, in front.
+    ///
+    /// Lines that are not UTF-8 or no `{...}` are passed over and counted as damaged; whether a line is an event is for
+    /// the caller to find out.
+    pub fn next(
+        &mut self,
+        backend: &str,
+        max_events: usize,
+        max_bytes: usize,
+    ) -> Result<Option<Chunk>, Error> {
+        self.claim.check()?;
+        self.list()?;
+        let mut chunk =
+            Chunk { backend: backend.into(), text: String::new(), lines: Vec::new(), parts: Vec::new() };
+        let mut buffer = std::mem::take(&mut self.buffer);
+        for listed in self.segments.clone() {
+            if chunk.is_full(max_events, max_bytes, 0) {
+                break;
+            }
+            if let Err(error) = self.scan(listed, &mut chunk, max_events, max_bytes, &mut buffer) {
+                // The others are not held up by it.
+                tracing::warn!(segment = %listed.name, %error, "telemetry spool: can't read a segment");
+            }
+        }
+        self.buffer = buffer;
+        if !chunk.lines.is_empty() {
+            return Ok(Some(chunk));
+        }
+        if chunk.parts.iter().any(|part| !part.junk.is_empty()) {
+            self.commit(&chunk, &[])?;
+        }
+        Ok(None)
+    }
+
+    /// Adds the lines of a segment that the backend is not done with.
+    fn scan(
+        &mut self,
+        listed: Listed,
+        chunk: &mut Chunk,
+        max_events: usize,
+        max_bytes: usize,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        let name = listed.name.to_string();
+        let mut place = self.cursors.place(&chunk.backend, &name).cloned().unwrap_or_default();
+        if place.at == listed.len && place.ahead.is_empty() {
+            return Ok(());
+        }
+        let file = match self.claim.folder().open(&name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        if !is_line_start(&*file, place.at)? {
+            // The cursor is not this file's.
+            place = Place::default();
+            *self.cursors.place_mut(&chunk.backend, &name) = Place::default();
+        }
+        let mut lines = Lines::new(&*file, place.at, buffer);
+        let mut part = Part { name: listed.name, lines_end: 0, junk: Vec::new(), scanned: 0 };
+        let mut dead = false;
+        loop {
+            if let Some(end) = place.settled_until(lines.offset()) {
+                lines.skip_to(end);
+                continue;
+            }
+            match lines.next()? {
+                Found::Line { offset, line } => {
+                    let end = offset + line.len() as u64 + 1;
+                    match event_text(line) {
+                        Some(text) => {
+                            if chunk.is_full(max_events, max_bytes, text.len()) {
+                                break;
+                            }
+                            let start = chunk.text.len();
+                            chunk.text.push_str(text);
+                            chunk.lines.push(Line { start, end: chunk.text.len(), offset });
+                        }
+                        None => part.junk.push((offset, end, !line.is_empty())),
+                    }
+                    part.scanned = end;
+                }
+                Found::TooLong { offset, end } => {
+                    part.junk.push((offset, end, true));
+                    part.scanned = end;
+                }
+                Found::End { offset, end } if offset == end => break,
+                Found::End { offset, end } if dead => {
+                    part.junk.push((offset, end, true));
+                    part.scanned = end;
+                    break;
+                }
+                // The lock tells a torn line from one that is being written; what came before the lock is read now.
+                Found::End { .. } if file.try_lock()? => dead = true,
+                Found::End { .. } => break,
+            }
+        }
+        part.lines_end = chunk.lines.len();
+        chunk.parts.push(part);
+        Ok(())
+    }
+
+    /// Notes what became of the events of a chunk, in their order; what is not said is [`Settle::Keep`]. The note holds
+    /// in this process even if it can't be written down, which is what the error says: another process may deliver these
+    /// events again then.
+    pub fn commit(&mut self, chunk: &Chunk, settled: &[Settle]) -> Result<(), Error> {
+        self.claim.check()?;
+        self.settle(chunk, settled);
+        let saved = self.save();
+        self.collect();
+        saved
+    }
+
+    /// Notes that the backend is done with all of a chunk that is yet to be sent. After an error nothing is noted, and
+    /// the chunk must not be sent.
+    pub fn commit_before_send(&mut self, chunk: &Chunk) -> Result<(), Error> {
+        self.claim.check()?;
+        let before = self.cursors.clone();
+        self.settle(chunk, &vec![Settle::Done; chunk.len()]);
+        let saved = self.save();
+        if saved.is_err() {
+            self.cursors = before;
+        } else {
+            self.collect();
+        }
+        saved
+    }
+
+    fn settle(&mut self, chunk: &Chunk, settled: &[Settle]) {
+        let damaged_before = self.cursors.damaged;
+        let mut start = 0;
+        for part in &chunk.parts {
+            let name = part.name.to_string();
+            let lines = || {
+                let all = chunk.lines[start..part.lines_end].iter().zip(settled.iter().skip(start));
+                all.filter(|(_, settle)| **settle != Settle::Keep)
+            };
+            let range = |line: &Line| (line.offset, line.offset + (line.end - line.start) as u64 + 1);
+            let junk = part.junk.iter().map(|&(from, to, _)| (from, to));
+            self.cursors
+                .place_mut(&chunk.backend, &name)
+                .settle(lines().map(|(line, _)| range(line)).chain(junk));
+            let damaged = lines().filter(|(_, settle)| **settle == Settle::Damaged);
+            let junk = part.junk.iter().filter(|(.., damaged)| *damaged);
+            let offsets = damaged.map(|(line, _)| line.offset).chain(junk.map(|&(from, ..)| from));
+            self.cursors.count_damage(&name, offsets, part.scanned);
+            start = part.lines_end;
+        }
+        self.unsaved = true;
+        let number = self.cursors.damaged - damaged_before;
+        if number > 0 {
+            Notice { reason: DropReason::Damaged, number }.warn();
+        }
+    }
+
+    fn save(&mut self) -> Result<(), Error> {
+        if self.unsaved {
+            self.cursors.retain_segments(&self.segments);
+            let failed = |source| self.claim.spool().inner.error("note the delivery in", source);
+            self.cursors.save(self.claim.folder()).map_err(failed)?;
+            self.unsaved = false;
+        }
+        Ok(())
+    }
+
+    fn list(&mut self) -> Result<(), Error> {
+        let listing = segment::list(self.claim.folder());
+        self.segments = listing.map_err(|source| self.claim.spool().inner.error("read", source))?.segments;
+        Ok(())
+    }
+
+    /// Removes the segments that every backend is done with and nobody writes to. What can't be removed stays for the
+    /// next time.
+    fn collect(&mut self) {
+        let Self { claim, cursors, segments, .. } = self;
+        if cursors.backends().next().is_none() {
+            // Without a backend the events wait for one.
+            return;
+        }
+        segments.retain(|listed| {
+            let name = listed.name.to_string();
+            let passed = cursors.passed_by_all(&name);
+            let removed =
+                || remove_passed(claim, listed.name, &name, passed).is_ok_and(|removed| removed);
+            !(passed >= listed.len && removed())
+        });
+    }
+
+    /// Puts events that a backend has refused for good into the quarantine, each with its reason. Commit them after.
+    pub fn reject<'a>(
+        &mut self,
+        backend: &str,
+        events: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(), Error> {
+        self.claim.check()?;
+        let inner = &self.claim.spool().inner;
+        let (folder, now) = (self.claim.folder(), inner.fs.now_ms());
+        let events =
+            events.into_iter().map(|(event, reason)| quarantine::record(backend, event, reason, now));
+        let dropped = self.quarantine.add(folder, &inner.limits, events);
+        let number = dropped.map_err(|source| inner.error("write to the quarantine of", source))?;
+        if number > 0 {
+            let slot = inner.slot();
+            slot.drops.add(DropReason::Quarantine, number);
+            inner.flush_drops(slot);
+            Notice { reason: DropReason::Quarantine, number }.warn();
+        }
+        Ok(())
+    }
+
+    /// Takes events out of the quarantine, after they were sent again. The list itself comes from
+    /// [`Spool::rejected`](super::Spool::rejected).
+    pub fn forget_rejected(&mut self, events: &[Rejected]) -> Result<(), Error> {
+        self.claim.check()?;
+        let failed = |source| self.claim.spool().inner.error("write to the quarantine of", source);
+        self.quarantine.forget(self.claim.folder(), events).map_err(failed)
+    }
+}
+
+impl Drop for Deliverer {
+    fn drop(&mut self) {
+        if self.claim.check().is_ok() {
+            _ = self.save();
+        }
+    }
+}
+
+/// Removes a segment unless somebody writes to it or it has grown.
+fn remove_passed(claim: &Claim, segment: Name, name: &str, passed: u64) -> io::Result<bool> {
+    // This process's own needs no lock to be known as done.
+    claim.spool().inner.slot().writer().seal_at(segment, passed);
+    let file = claim.folder().open(name)?;
+    if !file.try_lock()? || file.facts()?.len > passed {
+        return Ok(false);
+    }
+    claim.folder().remove(name)?;
+    Ok(true)
+}
+
+/// Whether a line can start at `offset`.
+fn is_line_start(file: &dyn File, offset: u64) -> io::Result<bool> {
+    let Some(before) = offset.checked_sub(1) else { return Ok(true) };
+    let mut byte = [0];
+    let read = file.read_at(before, &mut byte)?;
+    // A torn tail is passed without a line feed; nothing follows it.
+    Ok(read == 1 && (byte == *b"\n" || offset == file.facts()?.len))
+}
+
+/// The line as text when it may be a JSON object.
+fn event_text(line: &[u8]) -> Option<&str> {
+    let is_object = line.first() == Some(&b'{') && line.last() == Some(&b'}');
+    is_object.then(|| std::str::from_utf8(line).ok()).flatten()
+}

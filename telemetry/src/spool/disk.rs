@@ -1,0 +1,53 @@
+//! The real file system.
+//!
+//! # Platform
+//! Unix: every file is opened relative to the handle of the folder that was checked, so that another folder at the same
+//! path can't slip in between. Elsewhere files are opened by path in the folder of the user's profile, whose permissions
+//! are the system's business; the lock of a file is that of a second file beside it (`.lock`), because locks of Windows
+//! keep readers out.
+
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::fs::{Folder, FolderError, Fs};
+
+#[cfg(not(unix))]
+mod portable;
+#[cfg(unix)]
+mod unix;
+
+#[cfg(not(unix))]
+use portable::open_folder;
+#[cfg(unix)]
+use unix::open_folder;
+
+/// The file system of the machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Disk;
+
+impl Fs for Disk {
+    fn folder(&self, path: &Path, create: bool) -> Result<Arc<dyn Folder>, FolderError> {
+        Ok(Arc::new(open_folder(path, create)?))
+    }
+
+    fn now_ms(&self) -> u64 {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn process(&self) -> u32 {
+        std::process::id()
+    }
+
+    fn random(&self) -> u32 {
+        // A generator of the thread's would go on with the same numbers on both sides of a fork.
+        fastrand::Rng::with_seed(fastrand::u64(..) ^ (u64::from(std::process::id()) << 32)).u32(..)
+    }
+
+    fn pause(&self) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,153 @@
+//! The file system as the spool sees it: few operations, each of which happens whole or not at all for other processes.
+//!
+//! [`Disk`](super::Disk) is the real one. The tests bring one in memory that dies between any two operations.
+
+use std::{fmt, io, path::Path, sync::Arc};
+
+/// Where spools live, and what a process knows of itself and of the time.
+pub trait Fs: fmt::Debug + Send + Sync {
+    /// Opens a folder and checks on the open handle that nobody else can write to it; makes it, private, when it is
+    /// missing and `create` is set.
+    fn folder(&self, path: &Path, create: bool) -> Result<Arc<dyn Folder>, FolderError>;
+    /// Milliseconds since 1970, UTC.
+    fn now_ms(&self) -> u64;
+    /// The id of this process; another one after a fork.
+    fn process(&self) -> u32;
+    /// A random number that tells files apart.
+    fn random(&self) -> u32;
+    /// Lets another process have its turn, for about a millisecond.
+    fn pause(&self);
+}
+
+/// An open folder. It stays the same one when another takes its place at its path.
+pub trait Folder: fmt::Debug + Send + Sync {
+    /// Every regular file, in no order.
+    fn list(&self) -> io::Result<Vec<Entry>>;
+    /// Opens a file that is there, to read and to append.
+    fn open(&self, name: &str) -> io::Result<Box<dyn File>>;
+    /// Opens a file as [`open`](Self::open) does; makes it, readable by the user alone, when it is missing.
+    fn open_or_create(&self, name: &str) -> io::Result<Box<dyn File>>;
+    /// Makes a file that is not there.
+    fn create(&self, name: &str) -> io::Result<Box<dyn File>>;
+    /// Gives a file another name, in place of the file that has it.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Takes a file away; who has it open keeps it.
+    fn remove(&self, name: &str) -> io::Result<()>;
+}
+
+/// An open file. Dropping it closes it, and with the last handle goes its lock.
+pub trait File: fmt::Debug + Send + Sync {
+    /// One write at the end of the file, wherever that is by then. Gives how many bytes were taken.
+    fn append(&self, bytes: &[u8]) -> io::Result<usize>;
+    /// Reads at an offset. Gives how many bytes came; 0 at the end.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Cuts the file off at `len` bytes.
+    fn truncate(&self, len: u64) -> io::Result<()>;
+    /// Takes the file's exclusive advisory lock unless somebody has it. The system releases it when the process dies.
+    fn try_lock(&self) -> io::Result<bool>;
+    /// Gives the lock back, also for the copies of the handle that a forked child has.
+    fn unlock(&self) -> io::Result<()>;
+    /// How long it is, and whether it still has a name.
+    fn facts(&self) -> io::Result<Facts>;
+}
+
+/// A file in a folder.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// Its length in bytes.
+    pub len: u64,
+}
+
+/// What an open file says of itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// Its length in bytes.
+    pub len: u64,
+    /// Whether it still has a name.
+    pub linked: bool,
+}
+
+/// Why a folder can't be had.
+#[derive(Debug)]
+pub enum FolderError {
+    /// It is not there.
+    Missing,
+    /// It can't be trusted; what was expected and what was found.
+    Refused(String),
+    /// The system says no.
+    Io(io::Error),
+}
+
+/// A whole small file, or `None` when it is missing. More than `limit` bytes are an error.
+pub(crate) fn read_whole(folder: &dyn Folder, name: &str, limit: usize) -> io::Result<Option<Vec<u8>>> {
+    match folder.open(name) {
+        Ok(file) => read_file(&*file, limit).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// An open file from its first byte on.
+pub(crate) fn read_file(file: &dyn File, limit: usize) -> io::Result<Vec<u8>> {
+    let expected = usize::try_from(file.facts()?.len).unwrap_or(usize::MAX);
+    if expected > limit {
+        return Err(io::Error::other(format!("file too large: {expected} bytes, limit {limit}")));
+    }
+    let mut bytes = vec![0; expected];
+    let mut at = 0;
+    while at < bytes.len() {
+        match file.read_at(at as u64, &mut bytes[at..]) {
+            Ok(0) => break,
+            Ok(n) => at += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(at);
+    Ok(bytes)
+}
+
+/// Puts a file with these bytes in place of another: readers see the old one or the new one. `temporary` is a name that
+/// nobody else uses at the same time.
+pub(crate) fn replace(folder: &dyn Folder, name: &str, temporary: &str, bytes: &[u8]) -> io::Result<()> {
+    let file = match folder.create(temporary) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            // A process died here.
+            folder.remove(temporary)?;
+            folder.create(temporary)?
+        }
+        other => other?,
+    };
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match file.append(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => rest = &rest[n..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                // What is left of it would take room on a disk that has none.
+                _ = folder.remove(temporary);
+                return Err(error);
+            }
+        }
+    }
+    folder.rename(temporary, name)
+}
+
+/// Text with a check sum, so that a damaged file is told from a whole one.
+pub(crate) fn with_sum(text: &str) -> Vec<u8> {
+    format!("{text}\n{:016x}\n", sum(text)).into_bytes()
+}
+
+/// The text of [`with_sum`], unless the file is damaged.
+pub(crate) fn without_sum(bytes: &[u8]) -> Option<&str> {
+    let (text, found) = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?.rsplit_once('\n')?;
+    (found == format!("{:016x}", sum(text))).then_some(text)
+}
+
+/// FNV-1a, against accidents.
+fn sum(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}

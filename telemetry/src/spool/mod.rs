@@ -1,0 +1,212 @@
+//! Events on disk, from the moment they are tracked until every backend is done with them.
+//!
+//! # Format, version 1
+//! A folder of one user and one tool, mode 0700. A folder that belongs to somebody else or that others can write to is
+//! refused. In it:
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `MMMMMMMMMMMM-PPPPPPPP-RRRRRRRR.v1.jsonl` | a *segment*: one JSON object a line, each ended by a line feed, nothing else. The name is hexadecimal: milliseconds since 1970 at its creation, process, random number |
+//! | `claim.v1.lock` | nothing; its lock is held by the one process that delivers |
+//! | `cursors.v1.json` | what each backend is done with, byte offsets a segment; a second line with a check sum |
+//! | `counters.v1.json` | events lost, by reason; a second line with a check sum; written under the lock of `counters.v1.lock` |
+//! | `quarantine.v1.jsonl` | rejected events, one object a line: backend, reason, `rejected_at` in milliseconds since 1970, the event |
+//!
+//! `*.v1.tmp` are files that are about to take the place of another. **Every file of any version has `.v<number>.` before
+//! its extension.** Files of another version than 1 are left alone: reported, never read, never deleted.
+//!
+//! # Writers
+//! A process writes to a segment of its own, each event with one `write(2)`, so that nothing is in memory when
+//! [`Spool::append`] returns: a kill loses nothing that was appended. There is no fsync: the system losing power may lose
+//! the last seconds. The exclusive advisory lock on a segment says that its writer lives. A writer goes on with a segment
+//! that has no writer, ends with a whole line and is young, so that a tool of short runs leaves one file and not
+//! thousands. A segment ends at [`Limits::segment_bytes`], a quarter of [`Limits::max_events`] and a thirtieth of
+//! [`Limits::max_age`]; before the next one is begun, whole segments that nobody writes to leave, the oldest first, until
+//! all limits hold. After each write the writer looks whether its file still has a name, and writes to a new one if not.
+//!
+//! # Readers
+//! A line counts once its line feed is there. A tail without one is torn when the segment has no writer: it is dropped
+//! and counted, alone. So is a line that is no event. One process delivers at a time, see [`Deliverer`].
+//!
+//! # Limits
+//! A line has at most 1 MiB. Counters and cursors that are missing or damaged begin again at nothing: events are then
+//! delivered again rather than lost. Events that are appended while the folder or the disk can't be written to are lost,
+//! counted, and no error to the tool.
+
+mod claim;
+mod counters;
+mod cursor;
+mod deliverer;
+mod disk;
+mod fs;
+mod limits;
+mod quarantine;
+mod room;
+mod segment;
+mod stats;
+mod writer;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use self::writer::{Notice, Slot};
+pub use self::{
+    deliverer::{Chunk, Deliverer, Settle},
+    disk::Disk,
+    fs::{Entry, Facts, File, Folder, FolderError, Fs},
+    limits::{DropReason, Limits},
+    quarantine::Rejected,
+    stats::{BackendStats, SpoolStats},
+};
+use crate::Error;
+
+/// A spool. Clones share it; several instances and processes may have the same folder.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    limits: Limits,
+    fs: Arc<dyn Fs>,
+    slot: Slot,
+}
+
+impl Spool {
+    /// The spool in `folder`. Nothing is touched before the first event; a folder that can't be had costs the events,
+    /// which are counted, and shows in [`stats`](Self::stats).
+    #[must_use]
+    pub fn open(folder: impl Into<PathBuf>, limits: Limits, fs: Arc<dyn Fs>) -> Self {
+        let slot = Slot::new(fs.process());
+        Self { inner: Arc::new(Inner { path: folder.into(), limits, fs, slot }) }
+    }
+
+    /// The spool in `folder` on the machine's file system.
+    #[must_use]
+    pub fn on_disk(folder: impl Into<PathBuf>, limits: Limits) -> Self {
+        Self::open(folder, limits, Arc::new(Disk))
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// Appends one event, a JSON object on one line without its line feed. It is with the operating system when this
+    /// returns. Otherwise the event is lost, and counted under the reason that is given back.
+    pub fn append(&self, line: &[u8]) -> Result<(), DropReason> {
+        let slot = self.inner.slot();
+        // Without a notice it takes no memory.
+        let mut notices = Vec::new();
+        let appended = slot.writer().append(&self.inner, slot, line, &mut notices);
+        notices.into_iter().for_each(Notice::warn);
+        appended
+    }
+
+    /// Ends this process's segment, so that others may finish it, and writes the counters down. The next event begins
+    /// another one.
+    pub fn seal(&self) {
+        let slot = self.inner.slot();
+        slot.writer().seal();
+        self.inner.flush_drops(slot);
+    }
+
+    /// Drops what is over the limits, what is too old in particular. Writers do so when they begin a segment, and
+    /// [`try_claim`](Self::try_claim) does; a service that has seldom an event calls it now and then.
+    pub fn enforce_limits(&self) -> Result<(), Error> {
+        let Some(folder) = self.inner.folder("read")? else { return Ok(()) };
+        let slot = self.inner.slot();
+        let mut notices = Vec::new();
+        let done = {
+            let mut writer = slot.writer();
+            let now = self.inner.fs.now_ms();
+            writer.seal_if_old(&self.inner, now);
+            segment::list(&*folder).and_then(|mut listing| {
+                writer.make_room(&self.inner, &*folder, &mut listing.segments, None, now, &mut notices)
+            })
+        };
+        notices.into_iter().for_each(Notice::warn);
+        slot.drops.flush(&*self.inner.fs, &*folder);
+        done.map_err(|source| self.inner.error("enforce the limits of", source))
+    }
+
+    /// Forgets every event, those of other processes too, and the quarantine. Writers elsewhere notice with their next
+    /// event. Gives how many files went. Files of other versions stay.
+    ///
+    /// A delivery under way in another process may hold events in memory; hold the claim to know that there is none.
+    pub fn drop_pending(&self) -> Result<usize, Error> {
+        let Some(folder) = self.inner.folder("empty")? else { return Ok(0) };
+        let slot = self.inner.slot();
+        let mut writer = slot.writer();
+        writer.forget();
+        let removed = segment::list(&*folder).and_then(|listing| {
+            let names = listing.segments.iter().map(|listed| listed.name.to_string());
+            let mut removed = 0;
+            for name in names.chain([quarantine::FILE.to_owned()]) {
+                let emptied = folder.open(&name).and_then(|file| {
+                    // Emptied first: its writer then knows that nothing in it is missed.
+                    file.truncate(0)?;
+                    folder.remove(&name)
+                });
+                match emptied {
+                    Ok(()) => removed += 1,
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(removed)
+        });
+        removed.map_err(|source| self.inner.error("empty", source))
+    }
+}
+
+impl Inner {
+    /// What belongs to this process.
+    fn slot(&self) -> &Slot {
+        self.slot.of(self.fs.process())
+    }
+
+    /// The folder, or `None` when there is none.
+    fn folder(&self, doing: &'static str) -> Result<Option<Arc<dyn Folder>>, Error> {
+        match self.fs.folder(&self.path, false) {
+            Ok(folder) => Ok(Some(folder)),
+            Err(FolderError::Missing) => Ok(None),
+            Err(FolderError::Refused(reason)) => {
+                Err(Error::SpoolFolder { folder: self.path.clone(), reason })
+            }
+            Err(FolderError::Io(source)) => Err(self.error(doing, source)),
+        }
+    }
+
+    fn flush_drops(&self, slot: &Slot) {
+        if slot.drops.is_empty() {
+            return;
+        }
+        if let Ok(folder) = self.fs.folder(&self.path, false) {
+            slot.drops.flush(&*self.fs, &*folder);
+        }
+    }
+
+    fn error(&self, doing: &'static str, source: std::io::Error) -> Error {
+        Error::Spool { doing, folder: self.path.clone(), source }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // In a forked child that never appended, the segment is its parent's.
+        if self.slot.process == self.fs.process() {
+            let slot = &self.slot;
+            slot.writer().seal();
+            self.flush_drops(slot);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! Segments: their names, the list of them, and their lines.
+
+use std::{fmt, io};
+
+use super::fs::{File, Folder};
+use crate::event::MAX_LINE;
+
+/// `MMMMMMMMMMMM-PPPPPPPP-RRRRRRRR.v1.jsonl`, all hexadecimal: milliseconds since 1970 at its creation, the process that
+/// made it, a random number. Names sort by time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Name {
+    pub(crate) created_ms: u64,
+    pub(crate) process: u32,
+    pub(crate) random: u32,
+}
+
+const SUFFIX: &str = ".v1.jsonl";
+const MAX_MS: u64 = (1 << 48) - 1;
+
+impl Name {
+    pub(crate) fn new(created_ms: u64, process: u32, random: u32) -> Self {
+        Self { created_ms: created_ms.min(MAX_MS), process, random }
+    }
+
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let mut parts = name.strip_suffix(SUFFIX)?.split('-');
+        let mut part = |digits: usize| {
+            let part = parts.next()?;
+            let hex = part.len() == digits && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+            hex.then(|| u64::from_str_radix(part, 16).ok()).flatten()
+        };
+        let (created_ms, process, random) = (part(12)?, part(8)?, part(8)?);
+        let name =
+            Self { created_ms, process: u32::try_from(process).ok()?, random: u32::try_from(random).ok()? };
+        parts.next().is_none().then_some(name)
+    }
+
+    /// Milliseconds since its creation; 0 when the clock has gone back behind that.
+    pub(crate) fn age_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.created_ms)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:012x}-{:08x}-{:08x}{SUFFIX}", self.created_ms, self.process, self.random)
+    }
+}
+
+/// A segment in the folder.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Listed {
+    pub(crate) name: Name,
+    pub(crate) len: u64,
+}
+
+/// What is in the folder.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    /// The oldest first.
+    pub(crate) segments: Vec<Listed>,
+    /// Files of another version of the format.
+    pub(crate) foreign: Vec<String>,
+}
+
+pub(crate) fn list(folder: &dyn Folder) -> io::Result<Listing> {
+    let mut listing = Listing::default();
+    for entry in folder.list()? {
+        if let Some(name) = Name::parse(&entry.name) {
+            listing.segments.push(Listed { name, len: entry.len });
+        } else if is_foreign(&entry.name) {
+            listing.foreign.push(entry.name);
+        }
+    }
+    listing.segments.sort_unstable_by_key(|listed| listed.name);
+    listing.foreign.sort_unstable();
+    Ok(listing)
+}
+
+/// Whether the part before the extension is a version other than ours.
+fn is_foreign(name: &str) -> bool {
+    let version = name.rsplit('.').nth(1).and_then(|part| part.strip_prefix('v'));
+    version.is_some_and(|version| {
+        version != "1" && !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+/// What [`Lines::next`] finds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found<'a> {
+    /// A line that starts at `offset`, without its line feed.
+    Line { offset: u64, line: &'a [u8] },
+    /// A line with more than [`MAX_LINE`] bytes, from `offset` to `end`, its line feed included.
+    TooLong { offset: u64, end: u64 },
+    /// No line feed follows; from `offset` to `end` lies the start of a line that is not there yet.
+    End { offset: u64, end: u64 },
+}
+
+/// Reads a segment line by line, a block at a time.
+pub(crate) struct Lines<'a> {
+    file: &'a dyn File,
+    buffer: &'a mut Vec<u8>,
+    /// Where in the file the buffer starts.
+    base: u64,
+    /// Where in the buffer the next line starts.
+    start: usize,
+}
+
+const BLOCK: usize = 64 << 10;
+
+impl<'a> Lines<'a> {
+    /// Starts at `offset`, which is the start of a line. `buffer` is room that callers use again.
+    pub(crate) fn new(file: &'a dyn File, offset: u64, buffer: &'a mut Vec<u8>) -> Self {
+        buffer.clear();
+        Self { file, buffer, base: offset, start: 0 }
+    }
+
+    /// Where the next line starts.
+    pub(crate) fn offset(&self) -> u64 {
+        self.base + self.start as u64
+    }
+
+    /// Goes on at `offset`, which is the start of a line.
+    pub(crate) fn skip_to(&mut self, offset: u64) {
+        match offset.checked_sub(self.base).map(usize::try_from) {
+            Some(Ok(start)) if start <= self.buffer.len() => self.start = start,
+            _ => {
+                self.buffer.clear();
+                (self.base, self.start) = (offset, 0);
+            }
+        }
+    }
+
+    pub(crate) fn next(&mut self) -> io::Result<Found<'_>> {
+        let mut searched = self.start;
+        loop {
+            if let Some(at) = memchr::memchr(b'\n', &self.buffer[searched..]) {
+                let (from, to) = (self.start, searched + at);
+                self.start = to + 1;
+                let offset = self.base + from as u64;
+                if to - from > MAX_LINE {
+                    return Ok(Found::TooLong { offset, end: self.offset() });
+                }
+                return Ok(Found::Line { offset, line: &self.buffer[from..to] });
+            }
+            if self.buffer.len() - self.start > MAX_LINE {
+                return self.skip_long();
+            }
+            self.buffer.drain(..self.start);
+            self.base += self.start as u64;
+            self.start = 0;
+            searched = self.buffer.len();
+            if self.fill()? == 0 {
+                return Ok(Found::End { offset: self.base, end: self.base + searched as u64 });
+            }
+        }
+    }
+
+    /// Reads another block. Gives its length.
+    fn fill(&mut self) -> io::Result<usize> {
+        let len = self.buffer.len();
+        self.buffer.resize(len + BLOCK, 0);
+        let read = loop {
+            match self.file.read_at(self.base + len as u64, &mut self.buffer[len..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => break other,
+            }
+        };
+        self.buffer.truncate(len + *read.as_ref().unwrap_or(&0));
+        read
+    }
+
+    /// Passes over a line that is too long without keeping it.
+    fn skip_long(&mut self) -> io::Result<Found<'_>> {
+        let offset = self.offset();
+        loop {
+            self.base += self.buffer.len() as u64;
+            self.buffer.clear();
+            self.start = 0;
+            if self.fill()? == 0 {
+                let end = self.base;
+                // A second call finds the same again.
+                self.base = offset;
+                return Ok(Found::End { offset, end });
+            }
+            if let Some(at) = memchr::memchr(b'\n', self.buffer) {
+                self.start = at + 1;
+                return Ok(Found::TooLong { offset, end: self.offset() });
+            }
+        }
+    }
+}
