@@ -15,6 +15,7 @@ mod ids;
 mod kind;
 mod lines;
 mod machine;
+mod outbox;
 mod record;
 mod retry;
 mod schema;
@@ -31,7 +32,8 @@ pub use crate::{
     error::{Error, Place},
     event::MAX_LINE,
     fill::Fill,
-    kind::EventKind,
+    kind::{DeliveryMode, EventKind},
+    outbox::{BackendState, Problem},
     lines::{Line, Lines},
     retry::Stop,
     schema::suggest_key,
