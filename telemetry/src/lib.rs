@@ -11,8 +11,12 @@ mod duration;
 mod error;
 mod event;
 mod fill;
+mod ids;
+mod kind;
 mod lines;
 mod machine;
+mod outbox;
+mod record;
 mod retry;
 mod schema;
 mod search_path;
@@ -28,6 +32,8 @@ pub use crate::{
     error::{Error, Place},
     event::MAX_LINE,
     fill::Fill,
+    kind::{DeliveryMode, EventKind},
+    outbox::{BackendState, Problem},
     lines::{Line, Lines},
     retry::Stop,
     schema::suggest_key,

@@ -1,0 +1,17 @@
+//! From the spool to the backends: one attempt after another, each backend with a cursor and a circuit of its own.
+//!
+//! A *round* takes the claim of the spool and lets each backend have what waits for it, side by side, so that one that
+//! hangs holds up no other. Nothing waits inside a round: an event that is to be retried stays in the spool, and the
+//! backend's circuit opens. While it is open the backend costs nothing; when its time has come one round tries again.
+
+mod circuit;
+mod round;
+mod state;
+mod target;
+
+pub use self::state::{BackendState, Problem};
+pub(crate) use self::{
+    round::{Outbox, RoundEnd},
+    state::States,
+    target::{Source, Target},
+};

@@ -1,0 +1,132 @@
+//! One backend: how it is opened, and one attempt at a batch.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jackfield_loader::{
+    Backend, BackendOptions, Batch, Plugin, Trust,
+    plugin_api::{Deletion, Outcome},
+};
+
+/// Opens a backend that is compiled into the tool.
+pub(crate) type OpenStatic =
+    Arc<dyn Fn(&BackendOptions) -> Result<Backend, jackfield_loader::Error> + Send + Sync>;
+
+/// Where a backend comes from.
+#[derive(Clone)]
+pub(crate) enum Source {
+    /// A plugin, by its name on the search path or by its path.
+    Plugin { plugin: String, search_path: Vec<PathBuf>, folder: PathBuf, trust: Trust },
+    /// A value of the tool.
+    Static(OpenStatic),
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plugin { plugin, .. } => f.debug_tuple("Plugin").field(plugin).finish(),
+            Self::Static(_) => f.write_str("Static"),
+        }
+    }
+}
+
+/// One backend as it is configured, opened when it is first needed.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) name: String,
+    pub(crate) source: Source,
+    pub(crate) options: BackendOptions,
+    backend: Option<Backend>,
+}
+
+impl Target {
+    pub(crate) fn new(source: Source, options: BackendOptions) -> Self {
+        Self { name: options.name.clone(), source, options, backend: None }
+    }
+
+    /// The open backend. Opening takes at most `limit`.
+    pub(crate) fn open(&mut self, limit: Duration) -> Result<&Backend, jackfield_loader::Error> {
+        if self.backend.is_none() {
+            let options = self.options.clone();
+            let timeout = options.timeout.min(limit);
+            let options = options.timeout(timeout);
+            let backend = match &self.source {
+                Source::Plugin { plugin, search_path, folder, trust } => {
+                    let file = jackfield_loader::find(plugin, search_path, folder)?;
+                    Backend::open(&Plugin::load(&file, *trust)?, &options)?
+                }
+                Source::Static(open) => open(&options)?,
+            };
+            self.backend = Some(backend);
+        }
+        Ok(self.backend.as_ref().expect("opened above"))
+    }
+
+    /// Sends a batch once, in parts where it is too large, and says what became of each event. Ends by `deadline`.
+    pub(crate) fn attempt(&mut self, batch: &Batch, deadline: Instant) -> Vec<Outcome> {
+        let timeout = self.options.timeout;
+        let backend = match self.open(left(deadline)) {
+            Ok(backend) => backend,
+            Err(error) => return vec![Outcome::retry(error.to_string()); batch.len()],
+        };
+        let late = || Outcome::retry("there was no time left for it");
+        let mut outcomes = vec![late(); batch.len()];
+        let mut work = VecDeque::from([(0..batch.len()).collect::<Vec<_>>()]);
+        while let Some(group) = work.pop_front() {
+            let limit = timeout.min(left(deadline));
+            if limit.is_zero() {
+                break;
+            }
+            let part = if group.len() == batch.len() { batch.clone() } else { batch.select(&group) };
+            let report = backend.send_within(&part, limit);
+            let mut too_large = Vec::new();
+            for (&index, outcome) in group.iter().zip(report.outcomes()) {
+                match outcome {
+                    Outcome::TooLarge { .. } if group.len() > 1 => too_large.push(index),
+                    Outcome::TooLarge { reason } => {
+                        outcomes[index] = Outcome::rejected(format!("too large even alone: {reason}"));
+                    }
+                    outcome => outcomes[index] = outcome.clone(),
+                }
+            }
+            let second = too_large.split_off(too_large.len().div_ceil(2));
+            for part in [second, too_large] {
+                if !part.is_empty() {
+                    work.push_front(part);
+                }
+            }
+            // The rest would fare no better, and its time belongs to others.
+            if report.failure().is_some() {
+                break;
+            }
+        }
+        outcomes
+    }
+
+    /// Asks the backend's platform to forget a machine.
+    pub(crate) fn request_deletion(&mut self, machine_id: &str, event: &Batch, limit: Duration) -> Deletion {
+        match self.open(limit) {
+            Ok(backend) => backend.request_deletion(machine_id, event, limit),
+            Err(error) => Deletion::Failed(error.to_string()),
+        }
+    }
+
+    /// Closes the backend if it is open.
+    pub(crate) fn close(&mut self, limit: Duration) {
+        if let Some(backend) = self.backend.take()
+            && let Err(error) = backend.close(limit)
+        {
+            tracing::warn!("{error}");
+        }
+    }
+}
+
+/// The time until `deadline`.
+pub(crate) fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}

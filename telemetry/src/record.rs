@@ -1,0 +1,163 @@
+//! One event of a tool as the JSON line that is stored.
+
+use std::{borrow::Cow, io::Write as _, time::Duration};
+
+/// What a tool says of an event.
+#[derive(Debug, Default)]
+pub(crate) struct Record<'a> {
+    pub(crate) kind: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) duration: Option<Duration>,
+    pub(crate) exit_code: Option<i64>,
+    pub(crate) args: Option<&'a [Cow<'a, str>]>,
+    pub(crate) error: Option<Cow<'a, str>>,
+    /// Redacted already, and no key twice.
+    pub(crate) metadata: &'a [(&'a str, Cow<'a, str>)],
+}
+
+/// Encodes the events of one tool on one machine.
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    /// The members that are the same for every event, with their commas.
+    constant: Vec<u8>,
+}
+
+/// What is the same for every event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin<'a> {
+    pub(crate) machine_id: &'a str,
+    pub(crate) tool_name: &'a str,
+    pub(crate) version: &'a str,
+    pub(crate) os_version: &'a str,
+}
+
+impl Encoder {
+    pub(crate) fn new(origin: Origin<'_>) -> Self {
+        let mut constant = Vec::with_capacity(256);
+        for (key, value) in [
+            ("machine_id", origin.machine_id),
+            ("tool_name", origin.tool_name),
+            ("version", origin.version),
+            ("os", std::env::consts::OS),
+            ("arch", std::env::consts::ARCH),
+            ("os_version", origin.os_version),
+            ("runtime_version", jackfield_loader::plugin_api::metadata::COMPILER),
+        ] {
+            member(&mut constant, key, value);
+        }
+        Self { constant }
+    }
+
+    /// Appends the event with this id and the present time, without a line feed, to `out`.
+    pub(crate) fn encode(&self, id: uuid::Uuid, record: &Record<'_>, out: &mut Vec<u8>) {
+        let mut text = uuid::Uuid::encode_buffer();
+        out.extend_from_slice(b"{\"id\":\"");
+        out.extend_from_slice(id.hyphenated().encode_lower(&mut text).as_bytes());
+        // To the microsecond, always with six digits: the timestamp sorts as text.
+        let _ = write!(out, "\",\"timestamp\":\"{:.6}\"", jiff::Timestamp::now());
+        member(out, "type", record.kind);
+        member(out, "name", record.name);
+        out.extend_from_slice(&self.constant);
+        if let Some(duration) = record.duration {
+            let _ =
+                write!(out, ",\"duration_ms\":{}", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+        }
+        if let Some(code) = record.exit_code {
+            let _ = write!(out, ",\"exit_code\":{code}");
+        }
+        if let Some(args) = record.args {
+            out.extend_from_slice(b",\"args\":[");
+            separated(out, args, |out, arg| string(out, arg));
+            out.push(b']');
+        }
+        if let Some(error) = &record.error {
+            member(out, "error", error);
+        }
+        if !record.metadata.is_empty() {
+            out.extend_from_slice(b",\"metadata\":{");
+            separated(out, record.metadata, |out, (key, value)| {
+                string(out, key);
+                out.push(b':');
+                string(out, value);
+            });
+            out.push(b'}');
+        }
+        out.push(b'}');
+    }
+}
+
+fn separated<T>(out: &mut Vec<u8>, items: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write(out, item);
+    }
+}
+
+/// Appends `,"key":"value"`.
+fn member(out: &mut Vec<u8>, key: &str, value: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(b"\":");
+    string(out, value);
+}
+
+fn string(out: &mut Vec<u8>, text: &str) {
+    // Writing a string to memory can't fail.
+    let _ = serde_json::to_writer(out, text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoder() -> Encoder {
+        Encoder::new(Origin { machine_id: "m", tool_name: "to\"ol", version: "1", os_version: "6" })
+    }
+
+    #[test]
+    fn an_event_is_one_line_that_the_reader_of_events_takes_as_it_is() {
+        let args = [Cow::Borrowed("--name"), Cow::Borrowed("a\nb")];
+        let metadata = [("k", Cow::Borrowed("v")), ("l", Cow::Borrowed("\u{1}"))];
+        let record = Record {
+            kind: "command.error",
+            name: "build",
+            duration: Some(Duration::from_millis(1500)),
+            exit_code: Some(-1),
+            args: Some(&args),
+            error: Some(Cow::Borrowed("no such \\ file")),
+            metadata: &metadata,
+        };
+        let mut line = Vec::new();
+        let id = crate::ids::Ids::new(1).next(1);
+        encoder().encode(id, &record, &mut line);
+        assert!(!line.contains(&b'\n'));
+        let mut buffer = crate::EventBuffer::new(crate::Fill::new("other", "2"));
+        buffer.push_line(&line).expect("an event");
+        let batch = buffer.take();
+        let event = batch.view().get(0).expect("one");
+        assert_eq!(event.json().as_bytes(), line, "complete, so nothing is filled in");
+        assert_eq!((event.id(), event.kind(), event.name()), (&*id.to_string(), "command.error", "build"));
+        assert_eq!((event.tool_name(), event.machine_id(), event.tool_version()), ("to\"ol", "m", "1"));
+        assert_eq!(event.duration(), Some(Duration::from_millis(1500)));
+        assert_eq!((event.exit_code(), event.error()), (Some(-1), Some("no such \\ file")));
+        assert_eq!(event.args().expect("there").collect::<Vec<_>>(), ["--name", "a\nb"]);
+        assert_eq!(event.metadata().collect::<Vec<_>>(), [("k", "v"), ("l", "\u{1}")]);
+        assert!(event.timestamp().ends_with('Z') && event.time_unix_nanos() > 0);
+    }
+
+    #[test]
+    fn what_is_absent_is_left_out() {
+        let mut line = Vec::new();
+        encoder().encode(
+            uuid::Uuid::nil(),
+            &Record { kind: "feature.used", name: "x", ..Record::default() },
+            &mut line,
+        );
+        let event: serde_json::Value = serde_json::from_slice(&line).expect("JSON");
+        for member in ["duration_ms", "exit_code", "args", "error", "metadata"] {
+            assert!(event.get(member).is_none(), "{member}");
+        }
+    }
+}
