@@ -13,6 +13,7 @@ mod event;
 mod fill;
 mod lines;
 mod machine;
+mod redact;
 mod retry;
 mod schema;
 mod search_path;
@@ -28,6 +29,7 @@ pub use crate::{
     event::MAX_LINE,
     fill::Fill,
     lines::{Line, Lines},
+    redact::{EventParts, REDACTED, RedactedParts, redact, redact_parts},
     retry::Stop,
     schema::suggest_key,
     search_path::default_search_path,
