@@ -221,7 +221,7 @@ pub(super) fn unquoted_end(text: &[u8], start: usize, form: Form) -> usize {
             b'%' if encoded && (starts(text, at, "%2526") || starts(text, at, "%2523")) => break,
             _ if is_soft(byte) => {
                 let behind = run(text, at, is_soft);
-                if is_end(text, behind) || (at > start && ends(text, at, behind)) {
+                if is_end(text, behind) || (at > start && ends(text, at, behind, form)) {
                     break;
                 }
                 at = behind;
@@ -241,21 +241,27 @@ fn is_end(text: &[u8], behind: usize) -> bool {
 }
 
 /// Whether a new pair begins behind the punctuation from `at` to `behind`.
-fn ends(text: &[u8], at: usize, behind: usize) -> bool {
+fn ends(text: &[u8], at: usize, behind: usize, form: Form) -> bool {
     let separates = |byte: &u8| matches!(byte, b',' | b';' | b'&' | b'|' | b'"');
     if !text[at..behind].iter().any(separates) {
         return false;
     }
     let name = run_within(text, behind, 64, |byte| is_word(byte) || byte == b'.');
     let mark = run_within(text, name, 4, |byte| matches!(byte, b'\\' | b'"' | b'\'' | b']'));
-    name > behind && (matches!(text.get(mark), Some(b'=' | b':')) || (text[at] == b'"' && mark > name))
+    let in_json = text[at..behind].contains(&b'"');
+    name > behind
+        && match text.get(mark) {
+            Some(b'=') => true,
+            Some(b':') => in_json || form == Form::Colon,
+            _ => in_json && mark > name,
+        }
 }
 
 /// Values that name nothing. One character alone is punctuation, or a switch.
 fn is_nothing(value: &[u8], assigned: bool) -> bool {
     const NOTHING: [&str; 10] =
         ["null", "none", "nil", "undefined", "true", "false", "yes", "no", "unset", "empty"];
-    match sentence(value) {
+    match if assigned { value } else { sentence(value) } {
         [] => true,
         [one] => one.is_ascii_digit() || (!assigned && one.is_ascii()),
         value => is_one_of(value, &NOTHING),
