@@ -28,6 +28,16 @@ pub enum Error {
         /// The key, what was expected and what was found.
         reason: String,
     },
+    /// A small file of the user's, such as the one that holds their consent, can't be written.
+    #[error("{what} {}: can't be written: {source}", file.display())]
+    Write {
+        /// What is kept in it.
+        what: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
 }
 
 /// A line of a file.

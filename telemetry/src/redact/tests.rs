@@ -156,9 +156,9 @@ fn the_work_is_linear_in_the_length() {
             let _ = redact(&text);
             SPENT.with(Cell::get)
         };
-        let (half, whole) = (cost(250_000), cost(500_000));
+        let (half, whole) = (cost(100_000), cost(200_000));
         assert!(whole <= half * 5 / 2 + 1000, "{unit:?}: {half} for n, {whole} for 2 n");
-        assert!(whole <= 500_000 * 400, "{unit:?}: {} looks a byte", whole / 500_000);
+        assert!(whole <= 200_000 * 400, "{unit:?}: {} looks a byte", whole / 200_000);
     }
 }
 
