@@ -91,8 +91,8 @@ fn edit(text: &str, enabled: bool, file: &Path) -> Result<String, Error> {
     let forms = [
         replaced(text, header..header, &format!("{new_line}enabled = {enabled}{end}")),
         replaced(text, start + 1..start + 1, &format!(" enabled = {enabled}{inline}")),
-        replaced(text, 0..0, &format!("telemetry.enabled = {enabled}{end}")),
         appended(text, enabled),
+        replaced(text, 0..0, &format!("telemetry.enabled = {enabled}{end}")),
     ];
     let fits = |form: &String| matches!(parse(form, file), FileAnswer::Says { enabled: said, .. } if said == enabled);
     match forms.into_iter().find(fits) {
