@@ -9,6 +9,24 @@
  *
  * and carries its metadata as a JSON object in a section of its own: .jackfield (ELF), .jackfld (PE),
  * __DATA,__jackfield (Mach-O). Text is UTF-8 without a terminator. Who allocates frees: nothing owned crosses.
+ *
+ * The members of the metadata, all required; further ones are ignored:
+ *
+ *     "format": 1,
+ *     "name": "syslog", "version": "1.2.3", "vendor": "", "description": "",
+ *     "abi": {"major": 1, "minor": 0},
+ *     "digest": JACKFIELD_DIGEST_TEXT,
+ *     "requires": [],                  capabilities that the host must have: "log", "cancel"
+ *     "offers": [],                    capabilities that the plugin has: "deletion"
+ *     "serial": false,                 whether `send` must not run twice at once, as JACKFIELD_BACKEND_SERIAL says
+ *     "target": "x86_64-unknown-linux-gnu",
+ *     "panic": "none",                 "unwind" or "abort" for languages that have panics
+ *     "language": "c", "compiler": "gcc 12.2.0",
+ *     "config_schema": null            or a JSON Schema of the configuration
+ *
+ * Built as a shared library that exports nothing else, for instance by
+ *
+ *     cc -shared -fPIC -fvisibility=hidden -I include -o libsyslog.so syslog.c
  */
 
 

@@ -14,14 +14,17 @@ pub(crate) fn parse<C: DeserializeOwned>(json: &str) -> Result<C, Error> {
         // `?` stands for the `Some` that the key lies in, which ops do not write.
         unknown.get_or_insert_with(|| path.to_string().replace(".?", ""));
     });
-    match (parsed, unknown) {
-        (Ok(config), None) => Ok(config),
-        (Ok(_), Some(key)) => Err(Error::config(key, "unknown key")),
-        (Err(error), _) => {
-            let path = track.path().to_string();
-            let key = if path == "." { String::new() } else { path };
-            Err(Error::config(key, without_position(&error.to_string())))
-        }
+    let error = match (parsed, &unknown) {
+        (Ok(config), None) => return Ok(config),
+        (Ok(_), Some(key)) => return Err(Error::config(key.clone(), "unknown key")),
+        (Err(error), _) => without_position(&error.to_string()),
+    };
+    let path = track.path().to_string();
+    match (path.as_str(), unknown) {
+        // A key that is misspelt is unknown and missing at once; the unknown one is what to look at.
+        (".", Some(key)) => Err(Error::config(key, format!("unknown key; {error}"))),
+        (".", None) => Err(Error::config("", error)),
+        _ => Err(Error::config(path, error)),
     }
 }
 
@@ -69,6 +72,11 @@ mod tests {
             refusal(r#"{"url":"x","tls":{"ca_file":5}}"#),
             "tls.ca_file: invalid type: integer `5`, expected a string"
         );
+    }
+
+    #[test]
+    fn a_required_key_that_is_misspelt_is_named_as_it_was_written() {
+        assert_eq!(refusal(r#"{"ulr":"x"}"#), "ulr: unknown key; missing field `url`");
     }
 
     #[test]

@@ -19,8 +19,10 @@ fn best(mut call: impl FnMut()) -> f64 {
 
 #[expect(clippy::print_stdout, reason = "a benchmark reports on it")]
 fn main() {
-    let sentence = "error: could not compile `telemetry` (lib) due to 3 previous errors; warning: 2 warnings emitted. ";
-    let path = "/home/me/projects/telemetry/src/redact/scan.rs:120:17 at 6e5c905d2f1b7a8c9e0d1f2a3b4c5d6e7f8a9b0c ";
+    let sentence =
+        "error: could not compile `telemetry` (lib) due to 3 previous errors; warning: 2 warnings emitted. ";
+    let path =
+        "/home/me/projects/telemetry/src/redact/scan.rs:120:17 at 6e5c905d2f1b7a8c9e0d1f2a3b4c5d6e7f8a9b0c ";
     let secret = "GET https://me:pw@host/v1?page=2&access_token=abcdef&limit=3 answered 401 ";
     println!("{:<44}{:>10}", "ns a call", "best");
     for (name, text) in [
@@ -32,7 +34,8 @@ fn main() {
         println!("{name:<44}{:>10.0}", best(|| drop(black_box(redact(black_box(&text))))));
     }
     let file = std::env::temp_dir().join(format!("jackfield-bench-{}.toml", std::process::id()));
-    let options = ConsentOptions { prefix: Some("TOOL".into()), file: Some(file.clone()), ..ConsentOptions::default() };
+    let options =
+        ConsentOptions { prefix: Some("TOOL".into()), file: Some(file.clone()), ..ConsentOptions::default() };
     let source = ConsentSource::new(options);
     if source.enable().is_ok() {
         println!("{:<44}{:>10.0}", "consent, file just written", best(|| drop(black_box(source.read()))));
@@ -44,7 +47,8 @@ fn main() {
             best(|| drop(black_box(std::fs::metadata(&file))))
         );
     }
-    let lock = file.with_file_name(format!(".{}.lock", file.file_name().unwrap_or_default().to_string_lossy()));
+    let lock =
+        file.with_file_name(format!(".{}.lock", file.file_name().unwrap_or_default().to_string_lossy()));
     for file in [file, lock] {
         let _ = std::fs::remove_file(file);
     }

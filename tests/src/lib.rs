@@ -6,6 +6,7 @@
 
 mod build;
 mod c;
+pub mod peers;
 
 use std::{
     collections::HashMap,

@@ -23,7 +23,7 @@ const COPIES: usize = 31;
 const LARGE: usize = 6 << 20;
 
 /// Copies of the plugin that differ in length, by bytes that no one looks at, so that each is loaded for itself.
-fn copies(folder: &Path, original: &Path, size: usize, kind: &str) -> Vec<PathBuf> {
+pub(crate) fn copies(folder: &Path, original: &Path, size: usize, kind: &str) -> Vec<PathBuf> {
     let bytes = fs::read(original).expect("readable");
     // Loaded copies of other kinds have other lengths, too.
     static LONGER: AtomicUsize = AtomicUsize::new(1);
@@ -53,10 +53,11 @@ fn raw(path: &Path) {
     }
 }
 
-fn ready(folder: &Path, name: &str) -> Backend {
+pub(crate) fn ready(folder: &Path, name: &str, config: &str) -> Backend {
     let path = find(name, &[folder.to_owned()], folder).expect("found");
     let plugin = Plugin::load(&path, Trust::Owner).unwrap_or_else(|error| panic!("{error}"));
-    Backend::open(&plugin, &BackendOptions::new(name)).unwrap_or_else(|error| panic!("{error}"))
+    Backend::open(&plugin, &BackendOptions::new(name).config(config))
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub(crate) fn measure(rows: &mut Rows) {
@@ -72,7 +73,7 @@ pub(crate) fn measure(rows: &mut Rows) {
         for (at, theirs) in theirs.iter().enumerate() {
             raws.push(time(|| raw(theirs)).0);
             // Freeing the backend is no part of getting it.
-            let (took, backend) = time(|| ready(folder, &format!("{kind}{at}")));
+            let (took, backend) = time(|| ready(folder, &format!("{kind}{at}"), "{}"));
             readies.push(took);
             drop(backend);
         }

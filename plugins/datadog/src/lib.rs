@@ -1,0 +1,176 @@
+//! Sends events to Datadog as logs, through the intake's version 2 (`POST /api/v2/logs`).
+//!
+//! # What becomes of an event's fields
+//!
+//! | field | where it is in the log |
+//! | --- | --- |
+//! | `type`, `name` | `message` is `type: name`; both are attributes, too; the tag `event_type` |
+//! | `tool_name` | `service`, unless the configuration names one; an attribute |
+//! | `machine_id` | `hostname` |
+//! | `version` | the tag and the attribute `tool_version` |
+//! | `os`, `arch` | tags and attributes |
+//! | `timestamp` | the attribute `timestamp`, which Datadog takes for the log's own date |
+//! | `duration_ms` | an attribute; also `duration`, in nanoseconds as in Datadog's standard attributes |
+//! | `error` | the attribute `error.message`, a standard one |
+//! | `id`, `os_version`, `runtime_version`, `exit_code`, `args` | attributes |
+//! | `metadata` | nested under `metadata` |
+//! | other members of the event's JSON | nested under `extra` |
+//!
+//! A text that is empty is left out. The tags are made what Datadog's rules for tags allow; the attributes keep the text.
+//!
+//! # Limits
+//!
+//! A request has at most 1000 logs and 5 MB before compression, as Datadog's page of the intake says. That page also says
+//! that a log of more than 1 MB is cut off and yet accepted; here such an event is rejected, with its size as the reason,
+//! because what was cut off would be lost without a word.
+//!
+//! The intake takes logs with a timestamp of up to 18 hours in the past. An event that is older, or will be in five minutes
+//! (so that it does not grow too old on its way, or by a clock that differs), is rejected with the reason; with `old_events`
+//! = `"attribute"` it is sent with its time in the attribute `event_timestamp`, and the log's own date is that of its arrival.
+//! An event without a time is sent without one.
+//!
+//! # Statuses
+//!
+//! | status | outcome | Datadog's page of the intake says |
+//! | --- | --- | --- |
+//! | 2xx | delivered | 202: accepted for processing |
+//! | 408, 429 | retry, not before `Retry-After` | 408: to be retried; 429: to be retried after a while |
+//! | 500, 503 | retry | to be retried |
+//! | 413 | halves are sent, down to single events, which are rejected | the payload is too large |
+//! | 400, 401, 403 | rejected | bad request; no API key; a key without permission |
+//! | other 5xx, such as 502 and 504 | retry | nothing: they come from what stands before the intake. A request that arrived all the same is then doubled, which the attribute `id` shows |
+//! | other 4xx | rejected | nothing |
+//! | anything else | retry | nothing |
+//!
+//! Redirects and failures of the transport are as in the crate `jackfield-http-client`.
+//!
+//! # Deletion
+//!
+//! Datadog has no way to delete the logs of one host by an API. The event `data.deletion_request` is sent as a log, and the
+//! answer says that it is a request, which somebody has to act upon.
+#![forbid(unsafe_code)]
+
+mod config;
+mod log;
+mod tags;
+
+use std::time::SystemTime;
+
+use jackfield_http_client::{
+    Client, ClientOptions, Entry, EntryBuffer, Limits, Platform, Request, StatusTable, Verdict,
+};
+use jackfield_plugin_api::{
+    Backend, Batch, Call, Error, Event, Host, Outcome, Outcomes,
+    deletion::{DeletesData, Deletion, DeletionRequest},
+    export,
+};
+
+use crate::{
+    config::{Config, OldEvents},
+    log::{Age, Log, LogOptions},
+};
+
+const STATUSES: StatusTable = StatusTable::new(
+    &[
+        (200, 299, Verdict::Accepted),
+        (408, 408, Verdict::Retry),
+        (413, 413, Verdict::Split),
+        (429, 429, Verdict::Retry),
+        (400, 499, Verdict::Rejected),
+    ],
+    Verdict::Retry,
+);
+
+struct Intake;
+
+impl Platform for Intake {
+    fn statuses(&self) -> &StatusTable {
+        &STATUSES
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { body_bytes: 5_000_000, entries: 1000, entry_bytes: 1_000_000 }
+    }
+}
+
+struct Datadog {
+    client: Client,
+    request: Request,
+    old_events: OldEvents,
+    options: LogOptions,
+}
+
+impl Datadog {
+    /// Appends the log of an event, or says why it can't be sent.
+    fn encode(&self, event: Event<'_>, now: SystemTime, log: &mut Vec<u8>) -> Result<(), String> {
+        let age = Age::of(&event, now);
+        if let (Age::Old { hours }, OldEvents::Reject) = (age, self.old_events) {
+            return Err(format!(
+                "the event is {hours:.1} hours old; Datadog takes events of up to 18 hours (old_events = \"attribute\" sends it)"
+            ));
+        }
+        serde_json::to_writer(log, &Log::of(&event, age, &self.options)).map_err(|error| error.to_string())
+    }
+}
+
+impl Backend for Datadog {
+    type Config = Config;
+
+    fn open(config: Config, _host: Host, _call: &Call<'_>) -> Result<Self, Error> {
+        let request = config.request()?;
+        let options = config.log_options()?;
+        let mut client = ClientOptions::new(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
+        client.tls = config.tls;
+        let client = Client::open(&client)?;
+        request.warn_if_exposed();
+        Ok(Self { client, request, old_events: config.old_events, options })
+    }
+
+    fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {
+        let now = SystemTime::now();
+        let mut logs = EntryBuffer::with_capacity(batch.len(), 768);
+        for (at, event) in batch.iter().enumerate() {
+            if let Err(reason) = logs.push(at, |log| self.encode(event, now, log)) {
+                call.report(at..at + 1, &Outcome::rejected(reason));
+            }
+        }
+        self.client.deliver(&self.request, &Intake, logs.iter(), call)
+    }
+
+    fn close(&self, call: &Call<'_>) -> Result<(), Error> {
+        self.client.close(call);
+        Ok(())
+    }
+}
+
+impl DeletesData for Datadog {
+    fn request_deletion(&self, request: &DeletionRequest<'_>, call: &Call<'_>) -> Deletion {
+        let Some(event) = request.event().get(0) else {
+            return Deletion::Failed("the host gave no event to ask with".to_owned());
+        };
+        let mut log = Vec::new();
+        if let Err(reason) = self.encode(event, SystemTime::now(), &mut log) {
+            return Deletion::Failed(reason);
+        }
+        let entry = Entry { event: 0, bytes: &log };
+        match self.client.deliver_once(&self.request, &Intake, &[entry], call) {
+            Outcome::Delivered => Deletion::Sent(format!(
+                "{} has taken the event {}; it is a request: whoever runs that Datadog account has to delete the logs",
+                self.request.endpoint().host(),
+                event.kind()
+            )),
+            Outcome::Retry { reason, .. } | Outcome::Rejected { reason } | Outcome::TooLarge { reason } => {
+                Deletion::Failed(reason.into_owned())
+            }
+        }
+    }
+}
+
+export! {
+    backend: Datadog,
+    name: "datadog",
+    vendor: "Jackfield",
+    description: "events as Datadog logs",
+    offers: [deletion],
+    config_schema: include_str!("../config.schema.json"),
+}

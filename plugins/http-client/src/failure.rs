@@ -1,0 +1,134 @@
+//! Why there is no answer, in one line.
+
+use std::{
+    error::Error as StdError,
+    io::{self, ErrorKind},
+};
+
+use rustls::{AlertDescription, CertificateError};
+
+/// What went wrong on the way, in words that people who run a server know, without the request's URL and headers.
+pub(crate) fn describe(error: &reqwest::Error) -> String {
+    let causes = causes(error);
+    if let Some(tls) = causes.iter().find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
+        return describe_tls(tls);
+    }
+    let io = causes.iter().rev().find_map(|cause| cause.downcast_ref::<io::Error>());
+    if error.is_dns() {
+        let why = io.map_or_else(String::new, |io| format!(": {}", one_line(&io.to_string())));
+        return format!("the host name can't be resolved{why}");
+    }
+    if let Some(io) = io {
+        return describe_io(io);
+    }
+    if let Some(hyper) = causes.iter().find_map(|cause| cause.downcast_ref::<hyper::Error>()) {
+        if hyper.is_parse() {
+            return format!("the answer is not HTTP as it should be: {}", one_line(&hyper.to_string()));
+        }
+        if hyper.is_incomplete_message() || hyper.is_closed() || hyper.is_canceled() {
+            return CLOSED.to_owned();
+        }
+    }
+    one_line(&causes.last().map_or_else(|| "it failed".to_owned(), ToString::to_string))
+}
+
+const CLOSED: &str = "the connection was closed before the answer was complete";
+
+fn describe_io(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::NotConnected
+        | ErrorKind::UnexpectedEof => CLOSED.to_owned(),
+        ErrorKind::TimedOut => "the connection timed out".to_owned(),
+        _ => one_line(&error.to_string()),
+    }
+}
+
+fn describe_tls(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(why) => match why {
+            CertificateError::UnknownIssuer => {
+                "the server's certificate is of an unknown issuer; tls.ca_file can name a file with its root"
+                    .to_owned()
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "the server's certificate has expired".to_owned()
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "the server's certificate is not valid yet".to_owned()
+            }
+            CertificateError::BadSignature => {
+                "the server's certificate is not signed by the issuer that it names".to_owned()
+            }
+            CertificateError::Revoked => "the server's certificate is revoked".to_owned(),
+            other => format!("the server's certificate is refused: {}", one_line(&other.to_string())),
+        },
+        rustls::Error::AlertReceived(alert) => match alert {
+            AlertDescription::CertificateRequired => {
+                "the server wants a client certificate; tls.cert_file and tls.key_file name one".to_owned()
+            }
+            AlertDescription::UnknownCA
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::AccessDenied => {
+                format!("the server refuses the client certificate ({alert:?})")
+            }
+            alert => format!("the server refuses the TLS handshake ({alert:?})"),
+        },
+        rustls::Error::InvalidMessage(_) => "the server does not speak TLS on this port".to_owned(),
+        rustls::Error::General(why) => format!("TLS: {}", one_line(why)),
+        other => format!("TLS: {}", one_line(&other.to_string())),
+    }
+}
+
+/// The error and all behind it. An `io::Error` leaves the error that it wraps out of its `source`.
+fn causes(error: &reqwest::Error) -> Vec<&(dyn StdError + 'static)> {
+    let mut causes: Vec<&(dyn StdError + 'static)> = Vec::new();
+    let mut next = error.source();
+    // A chain of this length has a loop in it.
+    while let Some(cause) = next.filter(|_| causes.len() < 32) {
+        causes.push(cause);
+        next = match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => cause.source(),
+        };
+    }
+    causes
+}
+
+/// The text without line feeds and other control characters, and not too long.
+pub(crate) fn one_line(text: &str) -> String {
+    const LONGEST: usize = 200;
+    let mut line = String::with_capacity(text.len().min(LONGEST));
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+        if line.len() > LONGEST {
+            let end = (0..=LONGEST).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
+            line.truncate(end);
+            line.push('…');
+            break;
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_no_control_characters_and_an_end() {
+        assert_eq!(one_line(" a\r\n\tb\u{1b}[31m c "), "a b [31m c");
+        let long = one_line(&"ü".repeat(500));
+        assert!(long.len() <= 204 && long.ends_with('…'), "{}", long.len());
+    }
+}

@@ -1,0 +1,102 @@
+//! What an event's JSON has beyond the fields that every event may have.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+/// The members that [`Event`](jackfield_plugin_api::Event) has accessors for.
+const FIELDS: [&str; 16] = [
+    "id",
+    "timestamp",
+    "type",
+    "name",
+    "machine_id",
+    "tool_name",
+    "version",
+    "os",
+    "arch",
+    "os_version",
+    "runtime_version",
+    "duration_ms",
+    "exit_code",
+    "args",
+    "error",
+    "metadata",
+];
+
+/// The other members of an event, which tools add as they like: a plugin that maps fields to a platform's own hands these
+/// on, too, so that nothing of an event is lost. Serialized as an object of them.
+#[derive(Debug, Default)]
+pub struct OtherMembers<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> OtherMembers<'a> {
+    /// Those of an event's JSON; none when it is no JSON object, which a host never hands over.
+    #[must_use]
+    pub fn of(json: &'a str) -> Self {
+        serde_json::from_str(json).unwrap_or_default()
+    }
+
+    /// Whether there are none, as with most events.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for OtherMembers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+impl<'de> Deserialize<'de> for OtherMembers<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Members)
+    }
+}
+
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = OtherMembers<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut others = Vec::new();
+        while let Some(Name(name)) = map.next_key()? {
+            if FIELDS.contains(&&*name) {
+                map.next_value::<IgnoredAny>()?;
+            } else {
+                others.push((name, map.next_value()?));
+            }
+        }
+        Ok(OtherMembers(others))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_beyond_the_fields_are_kept_as_they_are() {
+        let json =
+            r#"{"id":"1","x":1.50,"type":"t","metadata":{"x":"y"},"qu\"ote":[{"a":null}],"error":null}"#;
+        let others = OtherMembers::of(json);
+        assert!(!others.is_empty());
+        assert_eq!(serde_json::to_string(&others).expect("JSON"), r#"{"x":1.50,"qu\"ote":[{"a":null}]}"#);
+        for none in [r#"{"id":"1","version":"2"}"#, "{}", "", "[1]", r#"{"x":"#] {
+            assert!(OtherMembers::of(none).is_empty(), "{none}");
+        }
+    }
+}

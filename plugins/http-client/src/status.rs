@@ -1,0 +1,105 @@
+//! From a status to what it means for the events.
+
+use std::time::{Duration, SystemTime};
+
+/// The longest wait that a server's `Retry-After` is taken for.
+pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What an answer's status says of the events in its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// They are delivered, unless the [platform](crate::Platform::accepted) reads otherwise in the body.
+    Accepted,
+    /// They may be sent again, as `Retry-After` says.
+    Retry,
+    /// They will never be accepted.
+    Rejected,
+    /// The body is too large: halves are sent, down to single events, which are rejected.
+    Split,
+}
+
+/// What each status of a platform means. A constant of the plugin, so that its page shows it as a table.
+#[derive(Clone, Copy, Debug)]
+pub struct StatusTable {
+    rows: &'static [(u16, u16, Verdict)],
+    otherwise: Verdict,
+}
+
+impl StatusTable {
+    /// `rows` are `(first, last, verdict)`, of which the first that fits counts; `otherwise` is for statuses without a row.
+    ///
+    /// Two things come before any table: the redirects 301, 302, 307 and 308 with a `Location`, and 407, which is said by a
+    /// proxy and not by the platform (retry).
+    #[must_use]
+    pub const fn new(rows: &'static [(u16, u16, Verdict)], otherwise: Verdict) -> Self {
+        Self { rows, otherwise }
+    }
+
+    /// What `status` means.
+    #[must_use]
+    pub fn verdict(&self, status: u16) -> Verdict {
+        if status == 407 {
+            return Verdict::Retry;
+        }
+        self.rows
+            .iter()
+            .find(|(first, last, _)| (*first..=*last).contains(&status))
+            .map_or(self.otherwise, |(_, _, verdict)| *verdict)
+    }
+}
+
+/// The wait that a `Retry-After` header asks for at the moment `now`: whole seconds, or a date, which is no wait once it has
+/// passed. `None` when it is neither.
+#[must_use]
+pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        value.parse().map_or(LONGEST_RETRY_AFTER, Duration::from_secs)
+    } else {
+        httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default()
+    };
+    Some(wait.min(LONGEST_RETRY_AFTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_row_that_fits_counts() {
+        const TABLE: StatusTable = StatusTable::new(
+            &[(200, 299, Verdict::Accepted), (429, 429, Verdict::Retry), (400, 499, Verdict::Rejected)],
+            Verdict::Retry,
+        );
+        for (status, verdict) in [
+            (200, Verdict::Accepted),
+            (299, Verdict::Accepted),
+            (429, Verdict::Retry),
+            (428, Verdict::Rejected),
+            (407, Verdict::Retry),
+            (599, Verdict::Retry),
+        ] {
+            assert_eq!(TABLE.verdict(status), verdict, "{status}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let at = |seconds: u64| httpdate::fmt_http_date(now + Duration::from_secs(seconds));
+        for (value, wait) in [
+            ("7".to_owned(), Some(7)),
+            (" 0 ".to_owned(), Some(0)),
+            (at(90), Some(90)),
+            ("Wed, 21 Oct 2015 07:28:00 GMT".to_owned(), Some(0)),
+            (at(1_000_000), Some(86_400)),
+            ("99999999999999999999999".to_owned(), Some(86_400)),
+            ("soon".to_owned(), None),
+            ("-1".to_owned(), None),
+            ("1.5".to_owned(), None),
+            (String::new(), None),
+        ] {
+            assert_eq!(retry_after(&value, now), wait.map(Duration::from_secs), "{value:?}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! TLS: which certificates are trusted, and which one is shown to the server.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+use jackfield_plugin_api::Error;
+use rustls::{
+    ClientConfig, DigitallySignedStruct, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
+    sign::CertifiedKey,
+};
+use rustls_platform_verifier::Verifier;
+
+/// Options for encrypted connections.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline, deny_unknown_fields))]
+pub struct TlsConfig {
+    /// A PEM file with root certificates that are trusted beside those of the system, such as a company's own.
+    pub ca_file: Option<PathBuf>,
+    /// A PEM file with the certificate that this client shows to the server, and what leads from it to its root. With
+    /// `key_file`.
+    pub cert_file: Option<PathBuf>,
+    /// A PEM file with the private key of `cert_file`.
+    pub key_file: Option<PathBuf>,
+}
+
+impl TlsConfig {
+    /// Reads the files. The system's root certificates are read when they are first needed, which is at the first
+    /// encrypted connection.
+    ///
+    /// # Errors
+    /// The key, from `tls.` on, whose file can't be read or is not what it should be.
+    pub(crate) fn client_config(&self) -> Result<ClientConfig, Error> {
+        let provider = Arc::new(ring::default_provider());
+        let extra_roots = match &self.ca_file {
+            Some(path) => roots("tls.ca_file", path)?,
+            None => Vec::new(),
+        };
+        let verifier =
+            LazyVerifier { extra_roots, provider: Arc::clone(&provider), verifier: OnceLock::new() };
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Error::failed(format!("TLS: {error}")))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        match (&self.cert_file, &self.key_file) {
+            (None, None) => Ok(builder.with_no_client_auth()),
+            (Some(_), None) => Err(Error::config("tls.key_file", "is missing beside tls.cert_file")),
+            (None, Some(_)) => Err(Error::config("tls.cert_file", "is missing beside tls.key_file")),
+            (Some(cert_file), Some(key_file)) => {
+                let chain = certificates("tls.cert_file", cert_file)?;
+                let key = PrivateKeyDer::from_pem_file(key_file)
+                    .map_err(|error| unreadable("tls.key_file", key_file, "a private key", &error))?;
+                CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider).map_err(|error| {
+                    let key_file = key_file.display();
+                    let why = match error {
+                        rustls::Error::InconsistentKeys(_) => "is not the key of tls.cert_file".to_owned(),
+                        error => format!("can't be used with tls.cert_file: {error}"),
+                    };
+                    Error::config("tls.key_file", format!("{key_file} {why}"))
+                })?;
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| Error::config("tls.cert_file", error.to_string()))
+            }
+        }
+    }
+}
+
+fn roots(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let certificates = certificates(key, path)?;
+    let mut store = rustls::RootCertStore::empty();
+    for certificate in &certificates {
+        store.add(certificate.clone()).map_err(|error| {
+            Error::config(key, format!("{} has a certificate that is no root: {error}", path.display()))
+        })?;
+    }
+    Ok(certificates)
+}
+
+fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let certificates = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| unreadable(key, path, "a certificate", &error))?;
+    if certificates.is_empty() {
+        return Err(unreadable(key, path, "a certificate", &rustls::pki_types::pem::Error::NoItemsFound));
+    }
+    Ok(certificates)
+}
+
+fn unreadable(
+    key: &'static str,
+    path: &Path,
+    expected: &str,
+    error: &rustls::pki_types::pem::Error,
+) -> Error {
+    use rustls::pki_types::pem::Error as Pem;
+    let path = path.display();
+    let message = match error {
+        Pem::Io(error) => format!("{path}: {error}"),
+        Pem::NoItemsFound => format!("{path} has no {} in PEM form", expected.trim_start_matches("a ")),
+        // The text of other errors may quote what is in the file.
+        _ => format!("{path} is damaged; expected {expected} in PEM form"),
+    };
+    Error::config(key, message)
+}
+
+/// The system's verifier with the extra roots. It is made at the first handshake: reading a system's root certificates
+/// takes milliseconds and memory, which a backend without encryption is spared.
+#[derive(Debug)]
+struct LazyVerifier {
+    extra_roots: Vec<CertificateDer<'static>>,
+    provider: Arc<CryptoProvider>,
+    verifier: OnceLock<Result<Verifier, rustls::Error>>,
+}
+
+impl ServerCertVerifier for LazyVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        self.verifier
+            .get_or_init(|| {
+                Verifier::new_with_extra_roots(self.extra_roots.iter().cloned(), Arc::clone(&self.provider))
+            })
+            .as_ref()
+            .map_err(Clone::clone)?
+            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,175 @@
+//! Options.
+
+use std::{
+    collections::BTreeMap,
+    num::{NonZeroU32, NonZeroU64},
+};
+
+use jackfield_http_client::{Endpoint, Request, Secret, TlsConfig};
+use jackfield_plugin_api::Error;
+
+/// Options of the backend `http`: batches of events posted as a JSON array.
+#[derive(Debug, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub(crate) struct Config {
+    /// Where events go: a URL with http or https, without user name, password and fragment, of at most 2048 bytes.
+    url: Secret,
+    /// The method of the requests.
+    #[serde(default)]
+    method: Method,
+    /// Headers of every request, beside those that the client sets itself. A value whose header's name tells of a credential
+    /// (`X-Api-Key`, `Authorization`, ...) is repeated in no message.
+    #[serde(default)]
+    headers: BTreeMap<String, Secret>,
+    /// Sent as `Authorization: Bearer TOKEN`.
+    bearer_token: Option<Secret>,
+    /// Sent as HTTP's basic authentication.
+    basic: Option<Basic>,
+    /// Whether bodies are compressed (`Content-Encoding: gzip`). The server has to know about it.
+    #[serde(default)]
+    gzip: bool,
+    /// Certificates.
+    #[serde(default)]
+    pub(crate) tls: TlsConfig,
+    /// Where a request to delete a machine's data goes: a POST of `{"machine_id":"..."}` with the same headers and
+    /// credentials. Without it such requests are not supported.
+    deletion_url: Option<Secret>,
+    /// What one request may carry.
+    #[serde(default)]
+    pub(crate) limits: LimitsConfig,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema), schemars(inline))]
+enum Method {
+    /// The usual one.
+    #[default]
+    Post,
+    /// For servers that want it.
+    Put,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(inline, deny_unknown_fields))]
+struct Basic {
+    /// User name.
+    username: String,
+    /// Password.
+    password: Secret,
+}
+
+/// Limits of the server.
+#[derive(Clone, Copy, Debug, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema), schemars(inline, deny_unknown_fields))]
+pub(crate) struct LimitsConfig {
+    /// Bytes of a body before compression. Larger batches are divided; an event that is larger by itself is rejected.
+    pub(crate) max_body_bytes: NonZeroU64,
+    /// Events in a body.
+    pub(crate) max_events: NonZeroU32,
+}
+
+impl Default for LimitsConfig {
+    /// Bodies that common servers take without being told to.
+    fn default() -> Self {
+        Self {
+            max_body_bytes: NonZeroU64::MIN.saturating_add((1 << 20) - 1),
+            max_events: NonZeroU32::MIN.saturating_add(999),
+        }
+    }
+}
+
+impl Config {
+    /// The requests for events, and for deletion.
+    pub(crate) fn requests(&self) -> Result<(Request, Option<Request>), Error> {
+        if self.bearer_token.is_some() && self.basic.is_some() {
+            return Err(Error::config("bearer_token", "is there beside basic; expected one of the two"));
+        }
+        let events = self.authorized(Request::post(endpoint("url", &self.url)?))?.gzip(self.gzip);
+        let events = if self.method == Method::Put { events.put() } else { events };
+        let deletion = match &self.deletion_url {
+            Some(url) => Some(self.authorized(Request::post(endpoint("deletion_url", url)?))?),
+            None => None,
+        };
+        Ok((events, deletion))
+    }
+
+    fn authorized(&self, mut request: Request) -> Result<Request, Error> {
+        for (name, value) in &self.headers {
+            request = request.header(&format!("headers.{name}"), name, value.reveal())?;
+        }
+        if let Some(token) = &self.bearer_token {
+            request = request.secret_header("bearer_token", "authorization", "Bearer ", token)?;
+        }
+        if let Some(Basic { username, password }) = &self.basic {
+            request = request.basic_auth("basic", username, password)?;
+        }
+        Ok(request)
+    }
+}
+
+fn endpoint(key: &'static str, url: &Secret) -> Result<Endpoint, Error> {
+    Endpoint::parse(url.reveal()).map_err(|why| Error::config(key, why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> Result<Config, String> {
+        serde_json::from_str(json).map_err(|error: serde_json::Error| error.to_string())
+    }
+
+    #[test]
+    fn a_url_is_all_that_is_required() {
+        let config = parse(r#"{"url":"http://h/in"}"#).expect("valid");
+        assert_eq!((config.limits.max_body_bytes.get(), config.limits.max_events.get()), (1 << 20, 1000));
+        let (events, deletion) = config.requests().expect("valid");
+        assert_eq!(events.endpoint().to_string(), "http://h/in");
+        assert!(deletion.is_none());
+        assert!(parse("{}").expect_err("no URL").contains("missing field `url`"));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_key_and_without_secrets() {
+        for (config, key) in [
+            (r#"{"url":"ftp://h"}"#, "url: "),
+            (r#"{"url":"http://hunter2@h"}"#, "url: "),
+            (r#"{"url":"http://h","deletion_url":"h"}"#, "deletion_url: "),
+            (
+                r#"{"url":"http://h","bearer_token":"hunter2","basic":{"username":"u","password":"hunter2"}}"#,
+                "bearer_token: ",
+            ),
+            (r#"{"url":"http://h","basic":{"username":"u:v","password":"hunter2"}}"#, "basic.username: "),
+            (r#"{"url":"http://h","bearer_token":"hunter2\n"}"#, "bearer_token: "),
+            (r#"{"url":"http://h","headers":{"a b":"hunter2"}}"#, "headers.a b: "),
+            (r#"{"url":"http://h","headers":{"content-length":"1"}}"#, "headers.content-length: "),
+        ] {
+            let config = parse(config).expect("read");
+            let error = config.requests().expect_err(key).to_string();
+            assert!(error.starts_with(key) && !error.contains("hunter2"), "{error}");
+            assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+        }
+    }
+
+    #[test]
+    fn limits_are_at_least_one() {
+        assert!(parse(r#"{"url":"http://h","limits":{"max_events":0}}"#).is_err());
+        let limits = parse(r#"{"url":"http://h","limits":{"max_events":7}}"#).expect("valid").limits;
+        assert_eq!((limits.max_body_bytes.get(), limits.max_events.get()), (1 << 20, 7));
+    }
+
+    /// `JACKFIELD_BLESS=1 cargo test -p jackfield-http` writes the file anew.
+    #[test]
+    fn the_checked_in_schema_is_that_of_the_options() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config.schema.json");
+        let mut schema = serde_json::to_string_pretty(&schemars::schema_for!(Config)).expect("JSON");
+        schema.push('\n');
+        if std::env::var_os("JACKFIELD_BLESS").is_some() {
+            std::fs::write(path, &schema).expect("writable");
+        }
+        let found = std::fs::read_to_string(path).expect("config.schema.json").replace('\r', "");
+        assert_eq!(found, schema, "JACKFIELD_BLESS=1 writes config.schema.json anew");
+    }
+}

@@ -1,0 +1,114 @@
+//! Posts events to a server of one's own, as a JSON array.
+//!
+//! Each request carries the events as they are in Jackfield's JSON, `[{...},{...}]`, so that any endpoint that reads JSON
+//! can take them. There is no platform to quote for the statuses; this is what HTTP's own definitions (RFC 9110, and RFC
+//! 6585 for 429) say of them:
+//!
+//! | status | outcome |
+//! | --- | --- |
+//! | 2xx | delivered |
+//! | 408, 425, 429, 5xx | retry, not before `Retry-After` |
+//! | 413 | halves are sent, down to single events, which are rejected |
+//! | other 4xx, and 3xx that are no redirects | rejected |
+//! | anything else | retry |
+//!
+//! Redirects and failures of the transport are as in the crate `jackfield-http-client`.
+#![forbid(unsafe_code)]
+
+mod config;
+
+use jackfield_http_client::{Client, ClientOptions, Entry, Limits, Platform, Request, StatusTable, Verdict};
+use jackfield_plugin_api::{
+    Backend, Batch, Call, Error, Host, Outcome, Outcomes,
+    deletion::{DeletesData, Deletion, DeletionRequest},
+    export,
+};
+
+use crate::config::Config;
+
+const STATUSES: StatusTable = StatusTable::new(
+    &[
+        (200, 299, Verdict::Accepted),
+        (408, 408, Verdict::Retry),
+        (413, 413, Verdict::Split),
+        (425, 425, Verdict::Retry),
+        (429, 429, Verdict::Retry),
+        (300, 499, Verdict::Rejected),
+    ],
+    Verdict::Retry,
+);
+
+struct Server {
+    limits: Limits,
+}
+
+impl Platform for Server {
+    fn statuses(&self) -> &StatusTable {
+        &STATUSES
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+}
+
+struct Http {
+    client: Client,
+    events: Request,
+    deletion: Option<Request>,
+    server: Server,
+}
+
+impl Backend for Http {
+    type Config = Config;
+
+    fn open(config: Config, _host: Host, _call: &Call<'_>) -> Result<Self, Error> {
+        let (events, deletion) = config.requests()?;
+        let mut options = ClientOptions::new(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
+        options.tls = config.tls;
+        let client = Client::open(&options)?;
+        events.warn_if_exposed();
+        let limits = Limits {
+            body_bytes: usize::try_from(config.limits.max_body_bytes.get()).unwrap_or(usize::MAX),
+            entries: usize::try_from(config.limits.max_events.get()).unwrap_or(usize::MAX),
+            entry_bytes: usize::MAX,
+        };
+        Ok(Self { client, events, deletion, server: Server { limits } })
+    }
+
+    fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {
+        let entries = batch.iter().enumerate().map(|(event, e)| Entry { event, bytes: e.json().as_bytes() });
+        self.client.deliver(&self.events, &self.server, entries, call)
+    }
+
+    fn close(&self, call: &Call<'_>) -> Result<(), Error> {
+        self.client.close(call);
+        Ok(())
+    }
+}
+
+impl DeletesData for Http {
+    fn request_deletion(&self, request: &DeletionRequest<'_>, call: &Call<'_>) -> Deletion {
+        let Some(deletion) = &self.deletion else {
+            return Deletion::Unsupported("no deletion_url is configured".to_owned());
+        };
+        let body = serde_json::json!({ "machine_id": request.machine_id() }).to_string();
+        match self.client.request(deletion, body.into_bytes(), &STATUSES, call) {
+            Outcome::Delivered => {
+                Deletion::Sent(format!("{} has taken the request", deletion.endpoint().host()))
+            }
+            Outcome::Retry { reason, .. } | Outcome::Rejected { reason } | Outcome::TooLarge { reason } => {
+                Deletion::Failed(reason.into_owned())
+            }
+        }
+    }
+}
+
+export! {
+    backend: Http,
+    name: "http",
+    vendor: "Jackfield",
+    description: "events posted as a JSON array over HTTP",
+    offers: [deletion],
+    config_schema: include_str!("../config.schema.json"),
+}

@@ -1,0 +1,160 @@
+//! What the body of an accepting answer says: an `ExportLogsServiceResponse`.
+//!
+//! A filled `partial_success` tells how many records were rejected for good and why, and never which ones. The protocol
+//! forbids to send any of them again. So:
+//!
+//! | rejected, of the N records of a request | outcome |
+//! | --- | --- |
+//! | 0, with or without a message | delivered; the message is a warning in the log |
+//! | N or more | all rejected, with the message |
+//! | some | all rejected, with a reason that says how many the server took |
+//!
+//! In the last case either word is wrong for some of them. "Rejected" keeps the events with their reason at hand on the
+//! host's side, where "delivered" would lose those that the server has refused; those that it took are recognised by
+//! their `event.id`. With the option `limits.max_events` at 1, an answer is about one event and the question does not come
+//! up.
+
+use std::borrow::Cow;
+
+use jackfield_plugin_api::Outcome;
+use prost::Message as _;
+
+use crate::encode::Encoding;
+
+#[derive(Clone, PartialEq, prost::Message, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Response {
+    #[prost(message, optional, tag = "1")]
+    partial_success: Option<PartialSuccess>,
+}
+
+#[derive(Clone, PartialEq, prost::Message, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PartialSuccess {
+    #[prost(int64, tag = "1")]
+    #[serde(deserialize_with = "integer")]
+    rejected_log_records: i64,
+    #[prost(string, tag = "2")]
+    #[serde(deserialize_with = "or_default")]
+    error_message: String,
+}
+
+/// Protobuf's JSON has 64-bit integers as text, and readers take numbers, too. Null is the default.
+fn integer<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Form<'a> {
+        Number(i64),
+        Text(#[serde(borrow)] Cow<'a, str>),
+    }
+    match serde::Deserialize::deserialize(deserializer)? {
+        None => Ok(0),
+        Some(Form::Number(number)) => Ok(number),
+        Some(Form::Text(text)) => text.parse().map_err(serde::de::Error::custom),
+    }
+}
+
+fn or_default<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(<Option<String> as serde::Deserialize>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// What became of `records`, by the body of the answer, and what to warn of.
+pub(crate) fn judge(encoding: Encoding, records: usize, body: &[u8]) -> (Outcome, Option<String>) {
+    // Servers that know one of the two encodings answer in it, whatever they were asked in. As protobuf, a brace begins a
+    // field that no answer has.
+    let json = encoding == Encoding::Json || body.first() == Some(&b'{');
+    let response = if json { serde_json::from_slice(body).ok() } else { Response::decode(body).ok() };
+    // The status has said yes, and a body that can't be read says nothing against it.
+    let Some(PartialSuccess { rejected_log_records, error_message }) =
+        response.and_then(|response: Response| response.partial_success)
+    else {
+        return (Outcome::Delivered, None);
+    };
+    let message = if error_message.is_empty() { "no reason given" } else { &error_message };
+    let rejected = usize::try_from(rejected_log_records).unwrap_or(0);
+    if rejected == 0 {
+        let warning = (!error_message.is_empty()).then(|| format!("the server warns: {error_message}"));
+        return (Outcome::Delivered, warning);
+    }
+    let said = if rejected >= records {
+        format!("the server rejects it: {message}")
+    } else {
+        let taken = records - rejected;
+        format!(
+            "the server rejects {rejected} of {records} events and took {taken}, and does not say which: {message}"
+        )
+    };
+    let warning = (rejected < records).then(|| said.clone());
+    (Outcome::rejected(said), warning)
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::collector::logs::v1::{
+        ExportLogsPartialSuccess, ExportLogsServiceResponse,
+    };
+
+    use super::*;
+
+    fn protobuf(partial: Option<(i64, &str)>) -> Vec<u8> {
+        let partial_success = partial.map(|(rejected_log_records, message)| ExportLogsPartialSuccess {
+            rejected_log_records,
+            error_message: message.to_owned(),
+        });
+        ExportLogsServiceResponse { partial_success }.encode_to_vec()
+    }
+
+    fn rejected(reason: &str) -> Outcome {
+        Outcome::rejected(reason.to_owned())
+    }
+
+    const SOME: &str = "the server rejects 2 of 3 events and took 1, and does not say which: too old";
+
+    #[test]
+    fn protobuf_and_json_say_the_same() {
+        for (partial, json, outcome, warning) in [
+            (None, "{}", Outcome::Delivered, None),
+            (None, r#"{"partialSuccess":null}"#, Outcome::Delivered, None),
+            (Some((0, "")), r#"{"partialSuccess":{}}"#, Outcome::Delivered, None),
+            (
+                Some((0, "slow down")),
+                r#"{"partialSuccess":{"errorMessage":"slow down"}}"#,
+                Outcome::Delivered,
+                Some("the server warns: slow down"),
+            ),
+            (
+                Some((3, "too old")),
+                r#"{"partialSuccess":{"rejectedLogRecords":"3","errorMessage":"too old"}}"#,
+                rejected("the server rejects it: too old"),
+                None,
+            ),
+            (
+                Some((4, "")),
+                r#"{"partialSuccess":{"rejectedLogRecords":4,"errorMessage":null}}"#,
+                rejected("the server rejects it: no reason given"),
+                None,
+            ),
+            (
+                Some((2, "too old")),
+                r#"{"partialSuccess":{"rejectedLogRecords":2,"errorMessage":"too old","new":[1]},"new":{}}"#,
+                rejected(SOME),
+                Some(SOME),
+            ),
+            (Some((-1, "")), r#"{"partialSuccess":{"rejectedLogRecords":"-1"}}"#, Outcome::Delivered, None),
+        ] {
+            let expected = (outcome, warning.map(str::to_owned));
+            assert_eq!(judge(Encoding::Protobuf, 3, &protobuf(partial)), expected, "{json}");
+            assert_eq!(judge(Encoding::Json, 3, json.as_bytes()), expected, "{json}");
+            assert_eq!(judge(Encoding::Protobuf, 3, json.as_bytes()), expected, "JSON all the same: {json}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_can_not_be_read_takes_nothing_back() {
+        for body in [&b"<html>"[..], b"\xff\xff\xff", b"{\"partialSuccess\":", b"ok", b""] {
+            for encoding in [Encoding::Protobuf, Encoding::Json] {
+                assert_eq!(judge(encoding, 3, body), (Outcome::Delivered, None), "{body:?}");
+            }
+        }
+    }
+}

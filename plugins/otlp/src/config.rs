@@ -1,0 +1,203 @@
+//! Options.
+
+use std::{
+    collections::BTreeMap,
+    num::{NonZeroU32, NonZeroU64},
+};
+
+use jackfield_http_client::{Endpoint, Request, Secret, TlsConfig};
+use jackfield_plugin_api::Error;
+
+use crate::encode::{Encoding, FROM_EVENTS};
+
+/// Path of the logs below a collector's base URL.
+const PATH: &str = "/v1/logs";
+
+/// Options of the backend `otlp`: events as OpenTelemetry logs over OTLP/HTTP.
+#[derive(Debug, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub(crate) struct Config {
+    /// The collector's base URL, such as `http://localhost:4318`: http or https, without user name, password and fragment,
+    /// of at most 2048 bytes. `/v1/logs` is put behind its path, unless the path ends in it.
+    endpoint: String,
+    /// How records are encoded. The port has no say in it.
+    #[serde(default)]
+    protocol: Protocol,
+    /// Headers of every request, beside those that the client sets itself. No message repeats their values.
+    #[serde(default)]
+    headers: BTreeMap<String, Secret>,
+    /// Attributes of every resource, such as `deployment.environment.name`, beside those that come from the events:
+    /// `service.name`, `service.version`, `os.type`, `os.version`, `host.arch`, `process.runtime.version`.
+    #[serde(default)]
+    resource: BTreeMap<String, String>,
+    /// Whether bodies are compressed (`Content-Encoding: gzip`).
+    #[serde(default)]
+    gzip: bool,
+    /// Certificates.
+    #[serde(default)]
+    pub(crate) tls: TlsConfig,
+    /// What one request may carry.
+    #[serde(default)]
+    pub(crate) limits: LimitsConfig,
+}
+
+/// What OpenTelemetry calls the protocol: the media type of a body, and the encoding in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema), schemars(inline))]
+enum Protocol {
+    /// Protobuf: smaller, and less work for both sides.
+    #[default]
+    #[serde(rename = "http/protobuf")]
+    Protobuf,
+    /// JSON, as OTLP writes it.
+    #[serde(rename = "http/json")]
+    Json,
+}
+
+/// Limits of the collector.
+#[derive(Clone, Copy, Debug, serde::Deserialize)]
+#[serde(default)]
+#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema), schemars(inline, deny_unknown_fields))]
+pub(crate) struct LimitsConfig {
+    /// Bytes of a body before compression. Larger batches are divided; an event that is larger by itself is rejected.
+    pub(crate) max_body_bytes: NonZeroU64,
+    /// Events in a body. With 1, a server that rejects a part of a request (`partial_success`) always says which event.
+    pub(crate) max_events: NonZeroU32,
+}
+
+impl Default for LimitsConfig {
+    /// Less than the smallest limit that collectors are known to start with, which is 4 MiB.
+    fn default() -> Self {
+        Self {
+            max_body_bytes: NonZeroU64::MIN.saturating_add((4 << 20) - 1),
+            max_events: NonZeroU32::MIN.saturating_add(999),
+        }
+    }
+}
+
+impl Config {
+    /// Where logs go.
+    fn endpoint(&self) -> Result<Endpoint, Error> {
+        let base = Endpoint::parse(&self.endpoint).map_err(|why| Error::config("endpoint", why))?;
+        let there = base.path().trim_end_matches('/').ends_with(PATH);
+        Ok(if there { base } else { base.join_path(PATH) })
+    }
+
+    /// How records are written.
+    pub(crate) const fn encoding(&self) -> Encoding {
+        match self.protocol {
+            Protocol::Protobuf => Encoding::Protobuf,
+            Protocol::Json => Encoding::Json,
+        }
+    }
+
+    /// The request that carries logs. Credentials that it would show to the network are warned of.
+    pub(crate) fn request(&self) -> Result<Request, Error> {
+        let mut request = Request::post(self.endpoint()?).gzip(self.gzip);
+        for (name, value) in &self.headers {
+            let key = format!("headers.{name}");
+            if name.eq_ignore_ascii_case("content-type") {
+                return Err(Error::config(key, "is set by `protocol`; remove it"));
+            }
+            request = request.header(&key, name, value.reveal())?;
+        }
+        if self.protocol == Protocol::Protobuf {
+            request = request.header("protocol", "content-type", "application/x-protobuf")?;
+        }
+        // By then only what looks like a credential counts as one.
+        request.warn_if_exposed();
+        Ok(self.headers.values().fold(request, Request::secret))
+    }
+
+    /// The attributes of every resource.
+    pub(crate) fn resource(&mut self) -> Result<BTreeMap<String, String>, Error> {
+        for key in self.resource.keys() {
+            if key.is_empty() {
+                return Err(Error::config("resource", "has an attribute without a name"));
+            }
+            if FROM_EVENTS.contains(&key.as_str()) {
+                return Err(Error::config(format!("resource.{key}"), "comes from the events; remove it"));
+            }
+        }
+        Ok(std::mem::take(&mut self.resource))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> Result<Config, String> {
+        serde_json::from_str(json).map_err(|error: serde_json::Error| error.to_string())
+    }
+
+    #[test]
+    fn an_endpoint_is_all_that_is_required() {
+        let config = parse(r#"{"endpoint":"http://h"}"#).expect("valid");
+        assert_eq!(config.encoding(), Encoding::Protobuf);
+        assert_eq!((config.limits.max_body_bytes.get(), config.limits.max_events.get()), (4 << 20, 1000));
+        assert!(parse("{}").expect_err("no endpoint").contains("missing field `endpoint`"));
+    }
+
+    #[test]
+    fn the_path_of_the_logs_is_appended_unless_it_is_there() {
+        for (endpoint, expected) in [
+            ("http://h", "http://h/v1/logs"),
+            ("http://h:4317/", "http://h:4317/v1/logs"),
+            ("https://h/otlp", "https://h/otlp/v1/logs"),
+            ("https://h/otlp/v1/logs", "https://h/otlp/v1/logs"),
+            ("https://h/otlp/v1/logs/", "https://h/otlp/v1/logs/"),
+            ("https://h/v1/logs/more", "https://h/v1/logs/more/v1/logs"),
+        ] {
+            let config = parse(&format!(r#"{{"endpoint":"{endpoint}"}}"#)).expect("read");
+            assert_eq!(config.endpoint().expect("valid").to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn the_protocol_is_chosen_by_its_option_alone() {
+        for (protocol, expected) in
+            [("http/protobuf", Some(Encoding::Protobuf)), ("http/json", Some(Encoding::Json)), ("grpc", None)]
+        {
+            let config = parse(&format!(r#"{{"endpoint":"http://h:4317","protocol":"{protocol}"}}"#));
+            assert_eq!(config.as_ref().ok().map(Config::encoding), expected, "{config:?}");
+            if let Err(refusal) = config {
+                assert!(refusal.contains("expected `http/protobuf` or `http/json`"), "{refusal}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_key_and_without_secrets() {
+        for (options, key) in [
+            (r#""endpoint":"ftp://h""#, "endpoint: "),
+            (r#""endpoint":"http://hunter2@h""#, "endpoint: "),
+            (r#""endpoint":"http://h","headers":{"a b":"hunter2"}"#, "headers.a b: "),
+            (r#""endpoint":"http://h","headers":{"a":"hunter2\n"}"#, "headers.a: "),
+            (r#""endpoint":"http://h","headers":{"Content-Type":"hunter2"}"#, "headers.Content-Type: "),
+            (r#""endpoint":"http://h","headers":{"content-encoding":"gzip"}"#, "headers.content-encoding: "),
+            (r#""endpoint":"http://h","resource":{"service.name":"hunter2"}"#, "resource.service.name: "),
+            (r#""endpoint":"http://h","resource":{"":"hunter2"}"#, "resource: "),
+        ] {
+            let mut config = parse(&format!("{{{options}}}")).expect("read");
+            let refused = config.request().map(drop).and_then(|()| config.resource().map(drop));
+            let error = refused.expect_err(key).to_string();
+            assert!(error.starts_with(key) && !error.contains("hunter2"), "{error}");
+        }
+        let config = parse(r#"{"endpoint":"http://h","headers":{"x-tenant":"hunter2"}}"#).expect("read");
+        assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+    }
+
+    /// `JACKFIELD_BLESS=1 cargo test -p jackfield-otlp` writes the file anew.
+    #[test]
+    fn the_checked_in_schema_is_that_of_the_options() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config.schema.json");
+        let mut schema = serde_json::to_string_pretty(&schemars::schema_for!(Config)).expect("JSON");
+        schema.push('\n');
+        if std::env::var_os("JACKFIELD_BLESS").is_some() {
+            std::fs::write(path, &schema).expect("writable");
+        }
+        let found = std::fs::read_to_string(path).expect("config.schema.json").replace('\r', "");
+        assert_eq!(found, schema, "JACKFIELD_BLESS=1 writes config.schema.json anew");
+    }
+}

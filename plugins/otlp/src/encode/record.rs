@@ -1,0 +1,80 @@
+//! What an event becomes: the fields and attributes of a log record.
+
+use std::time::Duration;
+
+use jackfield_plugin_api::Event;
+
+/// Severities that events have, with OTLP's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Severity {
+    Info = 9,
+    Error = 17,
+}
+
+impl Severity {
+    /// An event with an error or with an exit code other than 0 tells of a failure.
+    pub(crate) fn of(event: &Event<'_>) -> Self {
+        let failed = event.error().is_some() || event.exit_code().is_some_and(|code| code != 0);
+        if failed { Self::Error } else { Self::Info }
+    }
+
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Info => "INFO",
+            Self::Error => "ERROR",
+        }
+    }
+}
+
+/// Nanoseconds since 1970, as OTLP has them. 0 is OTLP's word for an unknown time, and for those before 1970.
+pub(crate) fn time(event: &Event<'_>) -> u64 {
+    u64::try_from(event.time_unix_nanos()).unwrap_or(0)
+}
+
+/// `TYPE: NAME`, in parts.
+pub(crate) fn body<'a>(event: &Event<'a>) -> [&'a str; 3] {
+    [event.kind(), ": ", event.name()]
+}
+
+/// The name of an attribute, in two parts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key<'a>(pub(crate) &'static str, pub(crate) &'a str);
+
+/// What takes attributes.
+pub(crate) trait Attributes {
+    fn text(&mut self, key: Key<'_>, value: &str);
+    fn int(&mut self, key: Key<'_>, value: i64);
+    /// `values` gives the same values each time.
+    fn list<'e, I: Iterator<Item = &'e str>>(&mut self, key: Key<'_>, values: impl Fn() -> I);
+}
+
+/// All attributes of the event's record.
+pub(crate) fn attributes(event: &Event<'_>, out: &mut impl Attributes) {
+    let key = |name| Key(name, "");
+    out.text(key("event.type"), event.kind());
+    out.text(key("event.name"), event.name());
+    out.text(key("event.id"), event.id());
+    if time(event) == 0 && !event.timestamp().is_empty() {
+        out.text(key("event.timestamp"), event.timestamp());
+    }
+    out.text(key("machine.id"), event.machine_id());
+    if let Some(duration) = event.duration() {
+        out.int(key("command.duration_ms"), milliseconds(duration));
+    }
+    if let Some(code) = event.exit_code() {
+        out.int(key("command.exit_code"), code);
+    }
+    if event.args().is_some() {
+        out.list(key("command.args"), || event.args().into_iter().flatten());
+    }
+    if let Some(error) = event.error() {
+        out.text(key("exception.message"), error);
+    }
+    for (name, value) in event.metadata() {
+        out.text(Key("metadata.", name), value);
+    }
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,89 @@
+//! What PostHog says in the body of a 200.
+
+use std::time::Duration;
+
+use jackfield_plugin_api::Outcome;
+use serde_json::{Map, Value};
+
+/// How long to wait when the project is over its limit: until somebody raises it, or a month ends.
+const QUOTA_WAIT: Duration = Duration::from_secs(60 * 60);
+
+/// What became of the events, by the `body` of an answer whose status says yes.
+pub(crate) fn outcome(body: &[u8], complete: bool) -> Outcome {
+    if !complete {
+        return Outcome::retry("the answer is cut off, so whether PostHog has taken the events is unknown");
+    }
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Outcome::Delivered;
+    }
+    let Ok(answer) = serde_json::from_slice::<Map<String, Value>>(body) else {
+        return Outcome::retry("the answer is not PostHog's: 200, but no JSON object");
+    };
+    if answer.get("quota_limited").is_some_and(has_events) {
+        return Outcome::Retry {
+            after: Some(QUOTA_WAIT),
+            reason: "PostHog drops events: the project is over its billing limit (quota_limited)".into(),
+        };
+    }
+    Outcome::Delivered
+}
+
+/// Whether the limit is one of events. PostHog lists what is limited; other things are of no concern here.
+fn has_events(limited: &Value) -> bool {
+    match limited {
+        Value::Array(list) => list.iter().any(|what| what == "events"),
+        Value::Object(map) => map.contains_key("events"),
+        Value::Bool(all) => *all,
+        Value::String(what) => what == "events",
+        Value::Null | Value::Number(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_200_delivers_unless_its_body_says_otherwise() {
+        for delivered in [
+            r#"{"status":1}"#,
+            r#"{"status":"Ok"}"#,
+            r#"{"status":"Ok","quota_limited":[]}"#,
+            r#"{"status":"Ok","quota_limited":["recordings"]}"#,
+            r#"{"quota_limited":false}"#,
+            "{}",
+            "",
+            " \n",
+        ] {
+            assert_eq!(outcome(delivered.as_bytes(), true), Outcome::Delivered, "{delivered}");
+        }
+    }
+
+    #[test]
+    fn a_project_over_its_limit_is_tried_again_in_an_hour() {
+        for limited in [
+            r#"{"status":"Ok","quota_limited":["events"]}"#,
+            r#"{"status":1,"quota_limited":["recordings","events"]}"#,
+            r#"{"quota_limited":true}"#,
+        ] {
+            let outcome = outcome(limited.as_bytes(), true);
+            let Outcome::Retry { after: Some(after), reason } = outcome else { panic!("{outcome:?}") };
+            assert_eq!(after, Duration::from_secs(3600));
+            assert!(reason.contains("billing limit"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_cut_off_or_not_posthogs_is_no_delivery() {
+        for (body, complete) in [
+            (r#"{"status":1}"#, false),
+            ("", false),
+            ("<html>log in</html>", true),
+            ("[1]", true),
+            ("ok", true),
+        ] {
+            let outcome = outcome(body.as_bytes(), complete);
+            assert!(matches!(outcome, Outcome::Retry { after: None, .. }), "{body}: {outcome:?}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Options.
+
+use jackfield_http_client::{Endpoint, Request, Secret, TlsConfig};
+use jackfield_plugin_api::Error;
+
+/// Options of the backend `posthog`: events for PostHog.
+#[derive(Debug, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub(crate) struct Config {
+    /// The key of the project, which begins with `phc_`. No message repeats it.
+    api_key: Secret,
+    /// Where PostHog Cloud has the project. Either this or `host` is required: PostHog answers 200 to the key of a project
+    /// that is in the other region, and drops the events.
+    region: Option<Region>,
+    /// A server of one's own instead of a region: a URL with http or https, to which `/batch/` is added.
+    host: Option<String>,
+    /// Whether bodies are compressed (`Content-Encoding: gzip`).
+    #[serde(default = "yes")]
+    gzip: bool,
+    /// Certificates.
+    #[serde(default)]
+    pub(crate) tls: TlsConfig,
+    /// Whether events are marked as a migration of historical data, which PostHog takes in by a way of its own.
+    #[serde(default)]
+    historical_migration: bool,
+}
+
+#[derive(Clone, Copy, Debug, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(inline))]
+enum Region {
+    /// `us.i.posthog.com`.
+    Us,
+    /// `eu.i.posthog.com`.
+    Eu,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+impl Config {
+    /// The request for events.
+    pub(crate) fn request(&self) -> Result<Request, Error> {
+        if self.api_key.reveal().trim().is_empty() {
+            return Err(Error::config("api_key", "is empty; expected the key of a project (phc_...)"));
+        }
+        if self.api_key.reveal().starts_with("phx_") {
+            return Err(Error::config(
+                "api_key",
+                "is a personal key (phx_...); expected that of a project (phc_...)",
+            ));
+        }
+        Ok(Request::post(self.base()?.join_path("/batch/")).gzip(self.gzip).secret(&self.api_key))
+    }
+
+    fn base(&self) -> Result<Endpoint, Error> {
+        let (key, base) = match (self.region, &self.host) {
+            (Some(_), Some(_)) => {
+                return Err(Error::config("host", "is there beside region; expected one of the two"));
+            }
+            (None, None) => {
+                return Err(Error::config(
+                    "region",
+                    "is missing; expected \"us\" or \"eu\", or host for a server of your own",
+                ));
+            }
+            (Some(Region::Us), None) => ("region", "https://us.i.posthog.com"),
+            (Some(Region::Eu), None) => ("region", "https://eu.i.posthog.com"),
+            (None, Some(host)) => ("host", host.as_str()),
+        };
+        Endpoint::parse(base).map_err(|why| Error::config(key, why))
+    }
+
+    /// A body up to its list of events.
+    pub(crate) fn body_head(&self) -> Vec<u8> {
+        let key = serde_json::Value::from(self.api_key.reveal());
+        format!(r#"{{"api_key":{key},"historical_migration":{},"batch":"#, self.historical_migration)
+            .into_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> Result<Config, String> {
+        serde_json::from_str(json).map_err(|error: serde_json::Error| error.to_string())
+    }
+
+    #[test]
+    fn a_region_or_a_host_says_where_events_go() {
+        for (json, url) in [
+            (r#"{"api_key":"phc_k","region":"us"}"#, "https://us.i.posthog.com/batch/"),
+            (r#"{"api_key":"phc_k","region":"eu"}"#, "https://eu.i.posthog.com/batch/"),
+            (r#"{"api_key":"phc_k","host":"http://h:8000"}"#, "http://h:8000/batch/"),
+            (r#"{"api_key":"phc_k","host":"http://h/posthog/"}"#, "http://h/posthog/batch/"),
+        ] {
+            let request = parse(json).expect("read").request().expect("valid");
+            assert_eq!(request.endpoint().to_string(), url);
+        }
+        let error = parse(r#"{"api_key":"phc_k","region":"asia"}"#).expect_err("no region");
+        assert!(error.contains("expected `us` or `eu`"), "{error}");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_key_and_without_the_api_key() {
+        for (json, key) in [
+            (r#"{"api_key":" ","region":"us"}"#, "api_key: "),
+            (r#"{"api_key":"phx_hunter2","region":"us"}"#, "api_key: "),
+            (r#"{"api_key":"hunter2"}"#, "region: "),
+            (r#"{"api_key":"hunter2","region":"us","host":"http://h"}"#, "host: "),
+            (r#"{"api_key":"hunter2","host":"h"}"#, "host: "),
+        ] {
+            let config = parse(json).expect("read");
+            let error = config.request().expect_err(key).to_string();
+            assert!(error.starts_with(key) && !error.contains("hunter2"), "{error}");
+            assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+        }
+        assert!(parse("{}").expect_err("no key").contains("missing field `api_key`"));
+    }
+
+    #[test]
+    fn the_head_of_a_body_is_json_whatever_the_key_is() {
+        let config = parse(r#"{"api_key":"a\"b\\","region":"us"}"#).expect("read");
+        let body = String::from_utf8(config.body_head()).expect("UTF-8") + "[]}";
+        let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!(
+            body,
+            serde_json::json!({"api_key": "a\"b\\", "historical_migration": false, "batch": []})
+        );
+    }
+
+    /// `JACKFIELD_BLESS=1 cargo test -p jackfield-posthog` writes the file anew.
+    #[test]
+    fn the_checked_in_schema_is_that_of_the_options() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config.schema.json");
+        let mut schema = serde_json::to_string_pretty(&schemars::schema_for!(Config)).expect("JSON");
+        schema.push('\n');
+        if std::env::var_os("JACKFIELD_BLESS").is_some() {
+            std::fs::write(path, &schema).expect("writable");
+        }
+        let found = std::fs::read_to_string(path).expect("config.schema.json").replace('\r', "");
+        assert_eq!(found, schema, "JACKFIELD_BLESS=1 writes config.schema.json anew");
+    }
+}

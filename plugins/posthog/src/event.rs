@@ -1,0 +1,97 @@
+//! An event in PostHog's shape.
+
+use std::borrow::Cow;
+
+use jackfield_plugin_api::Event;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::properties::Properties;
+
+/// Characters of `event` and of `distinct_id` that PostHog keeps.
+const LONGEST_NAME: usize = 200;
+
+#[derive(Serialize)]
+struct Captured<'a> {
+    uuid: Uuid,
+    event: &'a str,
+    distinct_id: &'a str,
+    properties: Properties<'a>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    timestamp: &'a str,
+}
+
+/// Appends the event in PostHog's shape.
+///
+/// # Errors
+/// Why PostHog would drop it or change it without a word.
+pub(crate) fn encode(event: Event<'_>, entry: &mut Vec<u8>) -> Result<(), String> {
+    let distinct_id = event.machine_id();
+    if distinct_id.trim().is_empty() {
+        return Err("the event has no machine_id, without which PostHog drops it".to_owned());
+    }
+    let length = distinct_id.chars().count();
+    if length > LONGEST_NAME {
+        return Err(format!("machine_id has {length} characters; PostHog keeps {LONGEST_NAME}"));
+    }
+    let (uuid, id_is_uuid) = uuid(event.id());
+    let name = name(event.kind());
+    if name.trim().is_empty() {
+        return Err("the event has no type, without which PostHog drops it".to_owned());
+    }
+    let captured = Captured {
+        uuid,
+        event: &name,
+        distinct_id,
+        properties: Properties { event, keep_id: !id_is_uuid, keep_kind: *name != *event.kind() },
+        timestamp: event.timestamp(),
+    };
+    serde_json::to_writer(entry, &captured).map_err(|error| error.to_string())
+}
+
+/// The UUID for an id, and whether its text is the id.
+fn uuid(id: &str) -> (Uuid, bool) {
+    match Uuid::try_parse(id) {
+        Ok(uuid) => (uuid, uuid.hyphenated().to_string() == id),
+        Err(_) => {
+            let name = format!("jackfield:event:{id}");
+            (Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()), false)
+        }
+    }
+}
+
+/// What an event of this type is called. Names with a dollar sign are PostHog's own: it drops some of them when no profile
+/// of a person is made.
+fn name(kind: &str) -> Cow<'_, str> {
+    let name = if kind.starts_with('$') { Cow::Owned(format!("event_{kind}")) } else { Cow::Borrowed(kind) };
+    match name.char_indices().nth(LONGEST_NAME) {
+        Some((end, _)) => Cow::Owned(name[..end].to_owned()),
+        None => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_is_no_uuid_becomes_one_that_stays_the_same() {
+        let id = "01920000-0000-7000-8000-000000000001";
+        assert_eq!(uuid(id), (Uuid::try_parse(id).expect("a UUID"), true));
+        // Spelled in another way, it is the same UUID and another text.
+        assert_eq!(uuid("01920000000070008000000000000001"), (Uuid::try_parse(id).expect("a UUID"), false));
+        assert!(!uuid("01920000-0000-7000-8000-00000000000A").1);
+        let made = |id| uuid(id).0.to_string();
+        // As Python's `uuid.uuid5(uuid.NAMESPACE_URL, "jackfield:event:evt-1")` has it.
+        assert_eq!(made("evt-1"), "b6906dfa-9a7b-5aac-bc69-bdc5cb504d62");
+        assert_ne!(made("evt-1"), made("evt-2"));
+    }
+
+    #[test]
+    fn a_type_is_the_events_name_unless_posthog_would_not_take_it_so() {
+        assert_eq!(name("command.invocation"), "command.invocation");
+        assert_eq!(name("$identify"), "event_$identify");
+        assert_eq!(name(&"ü".repeat(300)), "ü".repeat(200));
+        assert_eq!(name(&"x".repeat(200)), "x".repeat(200));
+    }
+}

@@ -1,0 +1,183 @@
+//! Sends events to PostHog, through `POST /batch/` of PostHog Cloud in the US or the EU, or of a server of one's own.
+//!
+//! # What becomes of an event's fields
+//!
+//! | field | where it is in PostHog's event |
+//! | --- | --- |
+//! | `id` | `uuid`. An id that is no UUID becomes the UUIDv5 of `jackfield:event:ID` in the namespace for URLs, the same on every retry; the id itself is the property `event_id` |
+//! | `type` | `event`. A type that begins with `$`, as PostHog's own do, or has more than 200 characters, of which PostHog drops the rest, gets `event_` before it or is cut off; the type itself is the property `event_type` |
+//! | `machine_id` | `distinct_id`. An event without one is rejected, because PostHog would drop it with a 200; so is one with more than 200 characters, which PostHog cuts off |
+//! | `timestamp` | `timestamp` |
+//! | `os` | the property `$os` |
+//! | `name`, `version` | the properties `event_name` and `tool_version` |
+//! | `tool_name`, `arch`, `os_version`, `runtime_version`, `duration_ms`, `exit_code`, `error`, `args` | properties of the same name |
+//! | `metadata` | properties, see below |
+//! | other members of the event's JSON | nested under the property `extra` |
+//!
+//! Text that is empty is left out. `$lib` and `$lib_version` name this plugin. `sent_at` is never there: PostHog would shift
+//! the time of an event that is sent late by it.
+//!
+//! A key of the metadata is a property as it is, unless it begins with `$`, is the name of a property or field above (or
+//! another that PostHog reads), or begins with `metadata_`: then `metadata_` is put before it. So nothing is overwritten, no
+//! two keys meet, and nothing of it means anything to PostHog.
+//!
+//! # Privacy
+//!
+//! Each event has `$process_person_profile: false` (no profile of a person is made) and `$geoip_disable: true` (no place is
+//! looked up for the address that a request comes from), and none has `$ip`. Metadata can change none of these.
+//!
+//! # Limits
+//!
+//! A request has at most 20 MB before compression, an event at most 1 MB, as PostHog's pages say. An event that is larger is
+//! rejected, with its size as the reason.
+//!
+//! # Statuses
+//!
+//! | status | outcome | PostHog's page of the capture API says |
+//! | --- | --- | --- |
+//! | 2xx with `quota_limited` that has `events` in it | retry, in an hour | the project is over its billing limit; the events were dropped |
+//! | 2xx with any other JSON object, or with no body at all | delivered | 200: received |
+//! | 2xx with something else, or that is not complete | retry | nothing: some other server has answered, or the answer is cut off. The `uuid` lets PostHog drop the double |
+//! | 429, 500, 502, 503, 504 | retry, not before `Retry-After` | to be retried |
+//! | 413 | halves are sent, down to single events, which are rejected | the payload is too large |
+//! | 400, 401 | rejected | malformed; a wrong key |
+//! | 408, other 5xx | retry | nothing |
+//! | other 4xx | rejected | nothing |
+//! | anything else | retry | nothing |
+//!
+//! A 200 does not mean that the key is right: PostHog checks keys after it has answered, and drops what has a wrong one.
+//!
+//! Redirects and failures of the transport are as in the crate `jackfield-http-client`.
+//!
+//! # Deletion
+//!
+//! The key of a project may send events and nothing else. The event `data.deletion_request` is sent, and the answer says that
+//! it is a request, which somebody has to act upon.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod config;
+mod event;
+mod properties;
+
+use jackfield_http_client::{
+    Answer, Client, ClientOptions, Entry, EntryBuffer, Limits, Platform, Request, StatusTable, Verdict,
+};
+use jackfield_plugin_api::{
+    Backend, Batch, Call, Error, Host, Outcome, Outcomes,
+    deletion::{DeletesData, Deletion, DeletionRequest},
+    export,
+};
+
+use crate::config::Config;
+
+const STATUSES: StatusTable = StatusTable::new(
+    &[
+        (200, 299, Verdict::Accepted),
+        (408, 408, Verdict::Retry),
+        (413, 413, Verdict::Split),
+        (429, 429, Verdict::Retry),
+        (400, 499, Verdict::Rejected),
+    ],
+    Verdict::Retry,
+);
+
+struct Capture {
+    /// The body up to its first event. It has the key in it.
+    head: Vec<u8>,
+}
+
+impl Platform for Capture {
+    fn statuses(&self) -> &StatusTable {
+        &STATUSES
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { body_bytes: 20_000_000, entries: usize::MAX, entry_bytes: 1_000_000 }
+    }
+
+    fn overhead(&self, entries: usize) -> usize {
+        self.head.len() + 3 + entries.saturating_sub(1)
+    }
+
+    fn frame(&self, part: &[Entry<'_>], body: &mut Vec<u8>) {
+        body.extend_from_slice(&self.head);
+        jackfield_http_client::json_array(part, body);
+        body.push(b'}');
+    }
+
+    fn needs_body(&self) -> bool {
+        true
+    }
+
+    fn accepted(&self, _part: &[Entry<'_>], answer: &Answer<'_>) -> Outcomes {
+        answer::outcome(answer.body, answer.complete).into()
+    }
+}
+
+struct PostHog {
+    client: Client,
+    request: Request,
+    capture: Capture,
+}
+
+impl Backend for PostHog {
+    type Config = Config;
+
+    fn open(config: Config, _host: Host, _call: &Call<'_>) -> Result<Self, Error> {
+        let request = config.request()?;
+        let head = config.body_head();
+        let mut client = ClientOptions::new(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
+        client.tls = config.tls;
+        let client = Client::open(&client)?;
+        request.warn_if_exposed();
+        Ok(Self { client, request, capture: Capture { head } })
+    }
+
+    fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {
+        let mut entries = EntryBuffer::with_capacity(batch.len(), 768);
+        for (at, event) in batch.iter().enumerate() {
+            if let Err(reason) = entries.push(at, |entry| event::encode(event, entry)) {
+                call.report(at..at + 1, &Outcome::rejected(reason));
+            }
+        }
+        self.client.deliver(&self.request, &self.capture, entries.iter(), call)
+    }
+
+    fn close(&self, call: &Call<'_>) -> Result<(), Error> {
+        self.client.close(call);
+        Ok(())
+    }
+}
+
+impl DeletesData for PostHog {
+    fn request_deletion(&self, request: &DeletionRequest<'_>, call: &Call<'_>) -> Deletion {
+        let Some(event) = request.event().get(0) else {
+            return Deletion::Failed("the host gave no event to ask with".to_owned());
+        };
+        let mut entry = Vec::new();
+        if let Err(reason) = event::encode(event, &mut entry) {
+            return Deletion::Failed(reason);
+        }
+        let entry = Entry { event: 0, bytes: &entry };
+        match self.client.deliver_once(&self.request, &self.capture, &[entry], call) {
+            Outcome::Delivered => Deletion::Sent(format!(
+                "{} has taken the event {}; it is a request: whoever runs that PostHog project has to delete the events",
+                self.request.endpoint().host(),
+                event.kind()
+            )),
+            Outcome::Retry { reason, .. } | Outcome::Rejected { reason } | Outcome::TooLarge { reason } => {
+                Deletion::Failed(reason.into_owned())
+            }
+        }
+    }
+}
+
+export! {
+    backend: PostHog,
+    name: "posthog",
+    vendor: "Jackfield",
+    description: "events for PostHog",
+    offers: [deletion],
+    config_schema: include_str!("../config.schema.json"),
+}

@@ -1,0 +1,203 @@
+//! Rotel, an OpenTelemetry collector, which says what it has received.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long the collector may take to start, and to say what it has received, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running collector.
+#[derive(Debug)]
+pub struct Rotel {
+    child: Child,
+    port: u16,
+    folder: PathBuf,
+}
+
+/// A log record, as the collector shows it. Values are in its notation, such as `Str(text)`, `Int(1)` and
+/// `Slice(Str(a), Str(b))`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogRecord {
+    /// Attributes of its resource.
+    pub resource: BTreeMap<String, String>,
+    /// Name and version of its scope.
+    pub scope: String,
+    /// Fields of the record, such as `Timestamp`.
+    pub fields: BTreeMap<String, String>,
+    /// Attributes.
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl Rotel {
+    /// Starts a collector that forwards nothing.
+    ///
+    /// # Panics
+    /// When it is not installed, or does not listen.
+    #[must_use]
+    pub fn start() -> Self {
+        let agent = installed();
+        // Somebody else may take a port between the look and the start.
+        for _ in 0..3 {
+            let [http, grpc] = free_ports();
+            let folder = std::env::temp_dir().join(format!("jackfield-rotel-{}-{http}", std::process::id()));
+            fs::create_dir_all(&folder).expect("a folder");
+            let log = File::create(folder.join("log")).expect("writable");
+            let child = Command::new(&agent)
+                .args(["start", "--exporter", "blackhole"])
+                .args(["--debug-log", "logs", "--debug-log-verbosity", "detailed"])
+                .arg("--otlp-http-endpoint")
+                .arg(format!("127.0.0.1:{http}"))
+                .arg("--otlp-grpc-endpoint")
+                .arg(format!("127.0.0.1:{grpc}"))
+                .env_clear()
+                .current_dir(&folder)
+                .stdin(Stdio::null())
+                .stderr(log.try_clone().expect("a handle"))
+                .stdout(log)
+                .spawn()
+                .unwrap_or_else(|error| panic!("{}: {error}", agent.display()));
+            let mut rotel = Self { child, port: http, folder };
+            if rotel.listens() {
+                return rotel;
+            }
+            eprintln!("the collector does not listen:\n{}", rotel.log());
+        }
+        panic!("the collector does not listen, see above; scripts/setup installs what it needs");
+    }
+
+    fn listens(&mut self) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
+                return true;
+            }
+            if self.child.try_wait().expect("waits").is_some() {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
+
+    /// Its base URL.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// All that it has said.
+    #[must_use]
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.folder.join("log")).unwrap_or_default()).into_owned()
+    }
+
+    /// What it has received, as soon as that is at least `count` records, in the order of arrival.
+    ///
+    /// # Panics
+    /// When it does not become that many.
+    #[must_use]
+    pub fn records(&self, count: usize) -> Vec<LogRecord> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let records = read(&self.log());
+            if records.len() >= count {
+                return records;
+            }
+            assert!(Instant::now() < deadline, "{} records of {count}:\n{}", records.len(), self.log());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Rotel {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The records in the collector's log. A line that begins like no other is the rest of a value with a line feed in it.
+fn read(log: &str) -> Vec<LogRecord> {
+    let mut records: Vec<LogRecord> = Vec::new();
+    let (mut resource, mut scope) = (BTreeMap::new(), String::new());
+    let mut record: Option<LogRecord> = None;
+    // Where the last value is, so that a rest is put behind it.
+    let mut last: Option<(bool, String)> = None;
+    for line in log.split('\n') {
+        if line.starts_with('\u{1b}') || line.is_empty() && record.is_none() {
+            continue;
+        }
+        if line.starts_with("ResourceLog #") {
+            resource = BTreeMap::new();
+        } else if line.starts_with("LogRecord #") {
+            record =
+                Some(LogRecord { resource: resource.clone(), scope: scope.clone(), ..LogRecord::default() });
+        } else if let Some(text) = line.strip_prefix("InstrumentationScope ") {
+            scope = text.to_owned();
+        } else if let Some((key, value)) =
+            line.strip_prefix("     -> ").and_then(|line| line.split_once(": "))
+        {
+            let attributes = record.as_mut().map_or(&mut resource, |record| &mut record.attributes);
+            attributes.insert(key.to_owned(), value.to_owned());
+            last = Some((true, key.to_owned()));
+        } else if let Some((key, value)) =
+            FIELDS.iter().find_map(|key| Some((key, line.strip_prefix(key)?.strip_prefix(": ")?)))
+        {
+            if let Some(record) = &mut record {
+                record.fields.insert((*key).to_owned(), value.to_owned());
+                last = Some((false, (*key).to_owned()));
+            }
+            if *key == "Flags" {
+                records.extend(record.take());
+            }
+        } else if !OTHERS.iter().any(|other| line.starts_with(other))
+            && let Some((is_attribute, key)) = &last
+        {
+            let map = match &mut record {
+                Some(record) if *is_attribute => &mut record.attributes,
+                Some(record) => &mut record.fields,
+                None => &mut resource,
+            };
+            if let Some(value) = map.get_mut(key) {
+                value.push('\n');
+                value.push_str(line);
+            }
+        }
+    }
+    records
+}
+
+const FIELDS: [&str; 7] =
+    ["ObservedTimestamp", "Timestamp", "SeverityText", "SeverityNumber", "EventName", "Body", "Flags"];
+
+const OTHERS: [&str; 7] = [
+    "Resource SchemaURL:",
+    "Resource attributes:",
+    "ScopeLogs #",
+    "ScopeLogs SchemaURL:",
+    "Attributes:",
+    "    Trace ID ",
+    "    Span ID ",
+];
+
+/// Where `scripts/setup` has put the collector.
+fn installed() -> PathBuf {
+    let path = crate::target().join("peers/rotel/rotel/rotel-agent");
+    assert!(path.exists(), "{} is not there; scripts/setup fetches it", path.display());
+    path
+}
+
+/// Ports that nobody listens on at this moment, no two the same.
+fn free_ports<const N: usize>() -> [u16; N] {
+    let listeners: [TcpListener; N] =
+        std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
+    listeners.map(|listener| listener.local_addr().expect("bound").port())
+}

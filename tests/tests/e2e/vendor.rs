@@ -1,0 +1,149 @@
+//! What the tests of the vendors' plugins share: events with all that an event can have, and what became of them.
+
+use std::{convert::Infallible, time::Duration};
+
+use jackfield_loader::{Backend, Batch, EventFields, Report, plugin_api::Outcome};
+use jackfield_tests::plugin;
+use serde_json::{Value, json};
+
+use crate::common::open;
+
+/// Enough for the largest batches on a busy machine. What is sent to a server that answers ends long before.
+pub(crate) const LONG: Duration = Duration::from_secs(30);
+
+/// The time so many seconds ago, as events have it.
+pub(crate) fn ago(seconds: i64) -> String {
+    let time = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(seconds);
+    format!("{time:.3}")
+}
+
+/// The id of the event `n`: a UUIDv7.
+pub(crate) fn id(n: usize) -> String {
+    format!("01920000-0000-7000-8000-{n:012}")
+}
+
+/// The event `n`, with all that an event has without fail.
+pub(crate) fn event(n: usize) -> Value {
+    json!({
+        "id": id(n),
+        "timestamp": ago(60),
+        "type": "command.invocation",
+        "name": format!("build-{n}"),
+        "machine_id": "m-4f1c",
+        "tool_name": "forge",
+        "version": "1.2.3+Build",
+        "os": "linux",
+        "arch": "x86_64",
+        "os_version": "12.4",
+        "runtime_version": "rustc 1.89",
+    })
+}
+
+/// An event with all that an event may have.
+pub(crate) fn full() -> Value {
+    let mut event = event(1);
+    for (member, value) in [
+        ("name", json!("build \"all\"\n\u{1}")),
+        ("duration_ms", json!(1234)),
+        ("exit_code", json!(-7)),
+        ("error", json!("no such file: größe 😀")),
+        ("args", json!(["build", "", "--all"])),
+        ("metadata", json!({"team": "core", "tool_name": "mine", "": "empty", "with.dot": "x"})),
+        ("ticket", json!({"n": 1.50, "list": [null, true]})),
+        ("seen", json!("yes")),
+    ] {
+        event[member] = value;
+    }
+    event
+}
+
+/// A batch of events in Jackfield's JSON.
+pub(crate) fn batch(events: &[Value]) -> Batch {
+    let owner: Vec<(String, Value)> = events.iter().map(|event| (event.to_string(), event.clone())).collect();
+    Batch::build(owner, |owner, writer| {
+        for (json, event) in owner {
+            let text = |member: &str| event[member].as_str().unwrap_or_default();
+            let args = event["args"]
+                .as_array()
+                .map(|args| args.iter().map(|arg| arg.as_str().expect("text")).collect::<Vec<_>>());
+            let metadata = event["metadata"].as_object().map(|pairs| {
+                pairs.iter().map(|(key, value)| (&**key, value.as_str().expect("text"))).collect::<Vec<_>>()
+            });
+            let time = text("timestamp").parse().map_or(0, |time: jiff::Timestamp| {
+                i64::try_from(time.as_nanosecond()).expect("a time of these centuries")
+            });
+            writer.push(&EventFields {
+                json,
+                id: text("id"),
+                timestamp: text("timestamp"),
+                kind: text("type"),
+                name: text("name"),
+                machine_id: text("machine_id"),
+                tool_name: text("tool_name"),
+                tool_version: text("version"),
+                os: text("os"),
+                arch: text("arch"),
+                os_version: text("os_version"),
+                runtime_version: text("runtime_version"),
+                error: event["error"].as_str(),
+                args: args.as_deref(),
+                metadata: metadata.as_deref(),
+                time_unix_nanos: time,
+                duration_ms: event["duration_ms"].as_u64(),
+                exit_code: event["exit_code"].as_i64(),
+            });
+        }
+        Ok::<_, Infallible>(())
+    })
+    .expect("infallible")
+}
+
+pub(crate) fn events(count: usize) -> Vec<Value> {
+    (0..count).map(event).collect()
+}
+
+/// One of the vendors' plugins, opened.
+pub(crate) fn backend(name: &str, config: &Value) -> Backend {
+    open(&plugin(name), config)
+}
+
+/// Sends events, with the time that it takes.
+pub(crate) fn send(backend: &Backend, events: &[Value]) -> Report {
+    backend.send_within(&batch(events), LONG)
+}
+
+#[track_caller]
+pub(crate) fn assert_delivered(report: &Report) {
+    let other = (0..report.len()).find(|at| report.outcome(*at) != &Outcome::Delivered);
+    assert_eq!(other.map(|at| (at, report.outcome(at))), None, "{:?}", report.failure());
+}
+
+/// Why the event at `index` was rejected.
+#[track_caller]
+pub(crate) fn rejection(report: &Report, index: usize) -> &str {
+    match report.outcome(index) {
+        Outcome::Rejected { reason } => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A server's status, and whether events are to be sent again after it.
+pub(crate) const REFUSALS: [(u16, bool); 17] = [
+    (400, false),
+    (401, false),
+    (402, false),
+    (403, false),
+    (404, false),
+    (408, true),
+    (413, false),
+    (422, false),
+    (429, true),
+    (431, false),
+    (500, true),
+    (501, true),
+    (502, true),
+    (503, true),
+    (504, true),
+    (520, true),
+    (600, true),
+];
