@@ -98,7 +98,7 @@ impl ConsentSource {
         let set = |name: &&str| {
             variable(self.environment(), name).is_some_and(|it| !is_one_of(&it.value, &["0", "false"]))
         };
-        let unattended = set(&"CI") || UNATTENDED.iter().any(|name| set(name));
+        let unattended = set(&"CI") || UNATTENDED.iter().any(set);
         if unattended
             || self.options().file.is_none()
             || self.read().why != Why::NoAnswer

@@ -189,7 +189,7 @@ fn quoted(text: &[u8], start: usize) -> Option<Range<usize>> {
         match text.get(at + slashes) {
             None => return Some(inside..text.len()),
             Some(byte) if *byte == quote => {
-                let closes = slashes <= escapes || (escapes == 0 && slashes % 2 == 0);
+                let closes = slashes <= escapes || (escapes == 0 && slashes.is_multiple_of(2));
                 if closes {
                     return Some(inside..if escapes == 0 { at + slashes } else { at });
                 }
