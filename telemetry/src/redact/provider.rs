@@ -209,6 +209,13 @@ impl Rest {
     }
 }
 
+/// Whether a key may begin at `at`. Most words are too short to be one, and need no further look.
+pub(super) fn is_long_enough(text: &[u8], at: usize) -> bool {
+    const SHORTEST: usize = 14;
+    let possible = |byte| Rest::Base64.takes(byte) || byte == b':';
+    run_within(text, at, SHORTEST, possible) == at + SHORTEST
+}
+
 /// The end of the key that begins at `at`, where a word or a part of one begins.
 pub(super) fn prefixed(text: &[u8], at: usize) -> Option<usize> {
     let (first, last) = *BY_FIRST.get(usize::from(text[at]))?;
@@ -220,7 +227,7 @@ pub(super) fn prefixed(text: &[u8], at: usize) -> Option<usize> {
 }
 
 fn matches(text: &[u8], at: usize, (prefix, rest, least, digit): Shape) -> Option<usize> {
-    if !starts(text, at, prefix) {
+    if text.get(at + 1) != prefix.as_bytes().get(1) || !starts(text, at, prefix) {
         return None;
     }
     let start = at + prefix.len();
@@ -293,6 +300,13 @@ pub(super) fn shaped(text: &[u8], start: usize, end: usize) -> Option<(usize, us
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_shape_is_shorter_than_what_is_looked_at() {
+        for (prefix, _, least, _) in SHAPES {
+            assert!(prefix.len() >= 2 && prefix.len() + least >= 14, "{prefix}");
+        }
+    }
 
     #[test]
     fn the_shapes_of_a_first_byte_stand_together() {

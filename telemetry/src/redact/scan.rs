@@ -81,12 +81,10 @@ impl Scan<'_> {
         let text = self.text;
         let end = run(text, at, is_word);
         let start = at + escaped(text, at).min(end - at);
-        for from in [at, start] {
-            if from < end
-                && let Some(found) = key(text, from, end)
-            {
-                return Step::over(found);
-            }
+        // What is escaped before the word may also be its beginning: `\token`, `\next`.
+        let beginnings = [Some(at), (at < start && start < end).then_some(start)];
+        if let Some(found) = beginnings.iter().flatten().find_map(|from| key(text, *from, end)) {
+            return Step::over(found);
         }
         if at >= self.opaque_to {
             self.opaque.clear();
@@ -108,13 +106,8 @@ impl Scan<'_> {
         if let Some(found) = scheme(text, at, end) {
             return Step { next: found.end, found: Some(found) };
         }
-        for from in [at, start] {
-            let name = if from < end { classify(&text[from..end]) } else { Name::Other };
-            if name != Name::Other
-                && let Some(step) = announced(text, from, end, name)
-            {
-                return step;
-            }
+        if let Some(step) = beginnings.iter().flatten().find_map(|from| announced(text, *from, end)) {
+            return step;
         }
         user_flag(text, at, end).map_or(Step::to(end), Step::over)
     }
@@ -178,6 +171,9 @@ fn escaped(text: &[u8], at: usize) -> usize {
 
 /// A key of a known provider in the word, or one that begins with it.
 fn key(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+    if !provider::is_long_enough(text, start) {
+        return None;
+    }
     if let Some((from, to)) = provider::hook(text, start) {
         return (&text[from..to] != REDACTED.as_bytes()).then_some(from..to);
     }
@@ -258,9 +254,10 @@ fn decodes_to_pair(token: &[u8]) -> bool {
 }
 
 /// What the name from `start` to `end` announces.
-fn announced(text: &[u8], start: usize, end: usize, name: Name) -> Option<Step> {
+fn announced(text: &[u8], start: usize, end: usize) -> Option<Step> {
     let (form, from) = value::mark(text, start, end)?;
-    if form == Form::Flag && matches!(name, Name::Query) {
+    let name = classify(&text[start..end]);
+    if name == Name::Other || (form == Form::Flag && name == Name::Query) {
         return None;
     }
     let from = from.min(text.len());
