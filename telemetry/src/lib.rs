@@ -6,13 +6,17 @@
 
 mod buffer;
 mod config;
+mod consent;
 mod delivery;
 mod duration;
+mod environment;
 mod error;
 mod event;
 mod fill;
 mod lines;
 mod machine;
+mod private_file;
+mod redact;
 mod retry;
 mod schema;
 mod search_path;
@@ -23,12 +27,19 @@ mod value;
 pub use crate::{
     buffer::EventBuffer,
     config::{BackendConfig, Config, ConfigFile, PluginsConfig},
+    consent::{
+        Answer, Collection, Consent, ConsentOptions, ConsentSource, FirstRun, Prompt, TerminalPrompt,
+        Variable, Why, prompt_text,
+    },
     delivery::{Delivery, DeliveryOptions, Fate, Sender},
     duration::parse_duration,
+    environment::{Environment, ProcessEnvironment},
     error::{Error, Place},
     event::MAX_LINE,
     fill::Fill,
     lines::{Line, Lines},
+    machine::{MachineId, MachineIdFile},
+    redact::{EventParts, REDACTED, RedactedParts, redact, redact_parts},
     retry::Stop,
     schema::suggest_key,
     search_path::default_search_path,
