@@ -52,6 +52,16 @@ pub enum Error {
         /// The folder.
         folder: PathBuf,
     },
+    /// A small file of the user's, such as the one that holds their consent, can't be written.
+    #[error("{what} {}: can't be written: {source}", file.display())]
+    Write {
+        /// What is kept in it.
+        what: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
 }
 
 /// A line of a file.

@@ -6,8 +6,10 @@
 
 mod buffer;
 mod config;
+mod consent;
 mod delivery;
 mod duration;
+mod environment;
 mod error;
 mod event;
 mod fill;
@@ -16,7 +18,9 @@ mod kind;
 mod lines;
 mod machine;
 mod outbox;
+mod private_file;
 mod record;
+mod redact;
 mod retry;
 mod schema;
 mod search_path;
@@ -27,14 +31,21 @@ mod value;
 pub use crate::{
     buffer::EventBuffer,
     config::{BackendConfig, Config, ConfigFile, PluginsConfig},
+    consent::{
+        Answer, Collection, Consent, ConsentOptions, ConsentSource, FirstRun, Prompt, TerminalPrompt,
+        Variable, Why, prompt_text,
+    },
     delivery::{Delivery, DeliveryOptions, Fate, Sender},
     duration::parse_duration,
+    environment::{Environment, ProcessEnvironment},
     error::{Error, Place},
     event::MAX_LINE,
     fill::Fill,
     kind::{DeliveryMode, EventKind},
     outbox::{BackendState, Problem},
     lines::{Line, Lines},
+    machine::{MachineId, MachineIdFile},
+    redact::{EventParts, REDACTED, RedactedParts, redact, redact_parts},
     retry::Stop,
     schema::suggest_key,
     search_path::default_search_path,

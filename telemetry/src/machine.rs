@@ -3,7 +3,7 @@
 //! It is the first 128 bits of a SHA-256 over the tool's name and the id that the operating system gave the machine. The
 //! same tool on the same machine always gets the same id; two tools get two that can't be linked, and the system's own
 //! id, which other programs know too, can't be read back from it. That is *pseudonymous*, not anonymous: all events of
-//! one machine can be told to be from one machine.
+//! one machine can be told to be from one machine. [`MachineIdFile`] keeps it.
 //!
 //! # Platform
 //! Linux: `/etc/machine-id`, then `/var/lib/dbus/machine-id`. Elsewhere: what the crate `machine-uid` finds. A machine
@@ -12,6 +12,10 @@
 use std::{fmt::Write as _, sync::OnceLock};
 
 use sha2::{Digest as _, Sha256};
+
+mod kept;
+
+pub use kept::{MachineId, MachineIdFile};
 
 /// The id for `tool`: 32 hexadecimal digits.
 pub(crate) fn id(tool: &str) -> String {
@@ -26,7 +30,11 @@ fn derive(tool: &str, system: &str) -> String {
         .chain_update("\0")
         .chain_update(system)
         .finalize();
-    digest[..16].iter().fold(String::with_capacity(32), |mut hex, byte| {
+    hex(&digest[..16])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
         // Writing to a string can't fail.
         let _ = write!(hex, "{byte:02x}");
         hex

@@ -1,0 +1,144 @@
+//! The question on the first run.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+
+use super::{Consent, ConsentSource, Why, is_one_of, variable};
+use crate::Error;
+
+/// What the user said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Consent; stored.
+    Yes,
+    /// None; stored, so that nobody asks again.
+    No,
+    /// Neither; nothing is stored, and the question comes again.
+    Skipped,
+}
+
+/// Somebody to ask.
+pub trait Prompt {
+    /// Whether a person is there to answer. By default, whether standard input and standard error are a terminal.
+    fn is_interactive(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Puts `question`, which is of several lines without the last one's end.
+    ///
+    /// # Errors
+    /// When it can't be put; nothing is stored then.
+    fn ask(&mut self, question: &str) -> io::Result<Answer>;
+}
+
+/// Asks on standard error, and reads a line from standard input.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TerminalPrompt;
+
+impl Prompt for TerminalPrompt {
+    fn ask(&mut self, question: &str) -> io::Result<Answer> {
+        let mut err = io::stderr().lock();
+        write!(err, "{question} [y/n, Enter to decide later] ")?;
+        err.flush()?;
+        let mut line = Vec::new();
+        // No answer is longer; what a paste leaves is the terminal's.
+        io::stdin().lock().take(1024).read_until(b'\n', &mut line)?;
+        Ok(answer(&String::from_utf8_lossy(&line)))
+    }
+}
+
+fn answer(line: &str) -> Answer {
+    match line.trim() {
+        yes if is_one_of(yes, &["y", "yes"]) => Answer::Yes,
+        no if is_one_of(no, &["n", "no"]) => Answer::No,
+        _ => Answer::Skipped,
+    }
+}
+
+/// What became of the question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FirstRun {
+    /// It was not put: somebody has decided, or nobody is there to answer.
+    NotAsked,
+    /// Put, and not answered.
+    Skipped,
+    /// Answered and stored; what is so now.
+    Answered(Consent),
+}
+
+/// The question, and what is collected and what never is.
+#[must_use]
+pub fn prompt_text(tool: &str) -> String {
+    format!(
+        "{tool} can collect pseudonymous usage data: which commands run, how long they take and whether they succeed,\n\
+         its version, the operating system, and a random-looking id of this machine that no other tool shares.\n\
+         It never collects contents or paths of files, environment variables, IP addresses, user names or host names.\n\
+         You can change your mind at any time with `{tool} telemetry enable` and `{tool} telemetry disable`.\n\
+         Do you agree?"
+    )
+}
+
+/// Variables that tell of a machine that nobody watches, on services that do not set `CI`.
+const UNATTENDED: [&str; 6] = [
+    "CONTINUOUS_INTEGRATION",
+    "BUILD_NUMBER",
+    "TF_BUILD",
+    "TEAMCITY_VERSION",
+    "JENKINS_URL",
+    "GITHUB_ACTIONS",
+];
+
+impl ConsentSource {
+    /// Asks the user of `tool`, once there is somebody to ask, until there is an answer. Never asks when anything has
+    /// decided already, where no answer could be stored, or with `CI` set (to anything but an empty value, `0` or `false`).
+    ///
+    /// # Errors
+    /// As [`enable`](Self::enable). A question that can't be put is a skipped one.
+    pub fn first_run(&self, tool: &str, prompt: &mut dyn Prompt) -> Result<FirstRun, Error> {
+        let set = |name: &&str| {
+            variable(self.environment(), name).is_some_and(|it| !is_one_of(&it.value, &["0", "false"]))
+        };
+        let unattended = set(&"CI") || UNATTENDED.iter().any(set);
+        if unattended
+            || self.options().file.is_none()
+            || self.read().why != Why::NoAnswer
+            || !prompt.is_interactive()
+        {
+            return Ok(FirstRun::NotAsked);
+        }
+        let enabled = match prompt.ask(&prompt_text(tool)) {
+            Ok(Answer::Yes) => true,
+            Ok(Answer::No) => false,
+            Ok(Answer::Skipped) | Err(_) => return Ok(FirstRun::Skipped),
+        };
+        self.write(enabled, true).map(FirstRun::Answered)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_a_word_and_all_else_is_none() {
+        for (line, expected) in [
+            ("y\n", Answer::Yes),
+            ("YES\r\n", Answer::Yes),
+            ("n\n", Answer::No),
+            ("No", Answer::No),
+            ("", Answer::Skipped),
+            ("\n", Answer::Skipped),
+            ("yeah\n", Answer::Skipped),
+            ("q\n", Answer::Skipped),
+        ] {
+            assert_eq!(answer(line), expected, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn the_question_says_pseudonymous() {
+        let text = prompt_text("tool");
+        assert!(text.contains("pseudonymous") && !text.contains("anonymous "), "{text}");
+        assert!(text.contains("`tool telemetry disable`"), "{text}");
+    }
+}

@@ -1,0 +1,140 @@
+//! Consent, read again at every boundary.
+
+use std::{
+    fmt, fs, io,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+use super::{Consent, ConsentOptions, FileAnswer, Names, decide, parse, write};
+use crate::{Environment, Error, ProcessEnvironment, private_file};
+
+/// Where a tool's consent is read from and written to. May be shared between threads.
+pub struct ConsentSource {
+    options: ConsentOptions,
+    names: Names,
+    environment: Box<dyn Environment>,
+    cache: Mutex<Option<Cached>>,
+}
+
+/// What the file said when it had this stamp.
+struct Cached {
+    stamp: private_file::Stamp,
+    answer: FileAnswer,
+}
+
+impl fmt::Debug for ConsentSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConsentSource").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl ConsentSource {
+    /// With the environment of this process.
+    #[must_use]
+    pub fn new(options: ConsentOptions) -> Self {
+        Self::with_environment(options, ProcessEnvironment)
+    }
+
+    /// With an environment of its own.
+    #[must_use]
+    pub fn with_environment(options: ConsentOptions, environment: impl Environment + 'static) -> Self {
+        let names = Names::new(options.prefix.as_deref());
+        Self { options, names, environment: Box::new(environment), cache: Mutex::new(None) }
+    }
+
+    /// What was decided by the tool's author.
+    #[must_use]
+    pub fn options(&self) -> &ConsentOptions {
+        &self.options
+    }
+
+    /// What is so now: the environment is looked at each time, the file's metadata too, and its text when it may have
+    /// changed. Never fails: what can't be read is no consent.
+    #[must_use]
+    pub fn read(&self) -> Consent {
+        decide(&self.options, &self.names, &*self.environment, || self.file_answer())
+    }
+
+    /// Consents in the user's file, and answers what is so now: an opt-out elsewhere still wins, see [`Consent::why`].
+    ///
+    /// # Errors
+    /// [`Error::Config`] and [`Error::ReadConfig`] for a file that is not touched because it can't be understood,
+    /// [`Error::Write`].
+    pub fn enable(&self) -> Result<Consent, Error> {
+        self.write(true, false)
+    }
+
+    /// Opts out in the user's file, and answers what is so now: with [`ConsentOptions::force_enabled`] the opt-out is kept
+    /// for when it ends, and telemetry stays on.
+    ///
+    /// # Errors
+    /// As [`enable`](Self::enable).
+    pub fn disable(&self) -> Result<Consent, Error> {
+        self.write(false, false)
+    }
+
+    pub(super) fn environment(&self) -> &dyn Environment {
+        &*self.environment
+    }
+
+    /// With `first`, an answer that is there already stays.
+    pub(super) fn write(&self, enabled: bool, first: bool) -> Result<Consent, Error> {
+        let Some(file) = &self.options.file else {
+            let source = io::Error::new(
+                io::ErrorKind::NotFound,
+                "no folder for configuration is known (is HOME set?)",
+            );
+            return Err(Error::Write { what: "consent", file: "telemetry.enabled".into(), source });
+        };
+        let written = write::set(file, enabled, first);
+        *self.cache.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        written.map(|()| self.read())
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_cached(&self) -> bool {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn file_answer(&self) -> FileAnswer {
+        let Some(file) = self.options.file.as_deref() else { return FileAnswer::Silent };
+        let bad = |error: &io::Error| FileAnswer::Bad { file: file.to_owned(), reason: error.to_string() };
+        let metadata = match fs::metadata(file) {
+            Ok(metadata) => metadata,
+            Err(error) if is_absent(file, &error) => return FileAnswer::Silent,
+            Err(error) => return bad(&error),
+        };
+        let stamp = private_file::Stamp::of(&metadata);
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cached) = &*cache
+            && cached.stamp == stamp
+        {
+            return cached.answer.clone();
+        }
+        *cache = None;
+        // Before the text, so that a change while it is read counts as one after it.
+        let now = private_file::now();
+        let (text, opened) = match private_file::read(file) {
+            Ok(read) => read,
+            Err(error) => return bad(&error),
+        };
+        let mut answer = parse(text.strip_prefix('\u{feff}').unwrap_or(&text), file);
+        if let FileAnswer::Says { enabled: true, .. } = &answer
+            && let Some(reason) = private_file::distrust(&opened)
+        {
+            answer = FileAnswer::Bad { file: file.to_owned(), reason };
+        }
+        // A second write within the clock's step leaves the same stamp, so a young file is read again each time.
+        let stamp = private_file::Stamp::of(&opened);
+        if stamp.tells_from(now) {
+            *cache = Some(Cached { stamp, answer: answer.clone() });
+        }
+        answer
+    }
+}
+
+/// Whether there is no file, rather than one that can't be reached: a dangling link may come back.
+fn is_absent(file: &Path, error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(file).is_err()
+}

@@ -1,0 +1,294 @@
+use std::cell::Cell;
+
+use proptest::prelude::*;
+
+use super::*;
+
+mod ordinary;
+mod secrets;
+
+thread_local! {
+    pub(super) static SPENT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// What `text` becomes, having been seen to be at rest then.
+#[track_caller]
+fn becomes(text: &str, expected: &str) {
+    let once = redact(text);
+    assert_eq!(once, expected, "of {text:?}");
+    assert_eq!(redact(&once), once, "twice, of {text:?}");
+}
+
+#[test]
+fn every_secret_goes_from_every_carrier() {
+    let secrets = secrets::all();
+    assert!(secrets.len() >= 60, "{}", secrets.len());
+    let mut failures = Vec::new();
+    for (provider, secret) in &secrets {
+        for (carrier, text) in secrets::carriers(secret) {
+            let once = redact(&text);
+            let core = &secret[secret.len() / 2..];
+            if once.contains(core) || once == REDACTED && text.len() > secret.len() {
+                failures.push(format!("{provider}, {carrier}: {text:?} becomes {once:?}"));
+            }
+            assert_eq!(redact(&once), once, "twice: {provider}, {carrier}");
+        }
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn every_announced_secret_goes_whatever_it_looks_like() {
+    for (text, expected) in secrets::announced() {
+        becomes(&text, &expected);
+    }
+}
+
+#[test]
+fn ordinary_text_stays_as_it_is() {
+    let texts = ordinary::all();
+    assert!(texts.len() >= 80, "{}", texts.len());
+    let changed: Vec<_> = texts
+        .iter()
+        .filter(|text| !matches!(redact(text), Cow::Borrowed(same) if same == **text))
+        .map(|text| format!("{text:?} becomes {:?}", redact(text)))
+        .collect();
+    assert!(changed.is_empty(), "{} of {}:\n{}", changed.len(), texts.len(), changed.join("\n"));
+}
+
+#[test]
+fn text_around_a_secret_stays() {
+    for text in ordinary::all() {
+        let key = format!("gh{}_{}", "p", "a1B2".repeat(9));
+        becomes(&format!("{text}\n{key}\n{text}"), &format!("{text}\n{REDACTED}\n{text}"));
+    }
+}
+
+/// Texts whose every byte invites a look ahead.
+fn adversaries() -> Vec<&'static str> {
+    vec![
+        "a",
+        " ",
+        "é",
+        "-",
+        "_",
+        "\\",
+        "\"",
+        "'",
+        "%",
+        "%2",
+        "%3d",
+        ":",
+        "/",
+        "://",
+        "a://b",
+        "a://b:c/",
+        "a://b@",
+        "@",
+        "=",
+        "token",
+        "token=",
+        "token: ",
+        "password ",
+        "password=\"",
+        "password='\\",
+        "password=a,",
+        "password=a&",
+        "\"password\":",
+        "--token ",
+        "--token -",
+        "sk-",
+        "sk-a",
+        "sk-sk-",
+        "key-",
+        "ghp_",
+        "eyJ",
+        "eyJ.",
+        "a.b",
+        "a/",
+        "aB3/",
+        "A1b2C3",
+        "a1",
+        "Bearer ",
+        "Basic ",
+        "Basic a",
+        "Authorization: ",
+        "Authorization: Digest ",
+        "Cookie: ",
+        "Cookie: a\n",
+        "-----BEGIN ",
+        "-----BEGIN PRIVATE KEY-----",
+        "-----BEGIN A-----",
+        "[redacted]",
+        "[",
+        "[redacted",
+        "\u{1b}[",
+        "-u a:",
+        "-u ",
+        "hooks.slack.com/services/",
+        "12345678:",
+        "<password>",
+        "password[",
+        "password%5D",
+        "[[[",
+        "{\"name\":\"password\",\"value\":",
+        "aaaa.atlasv1.",
+        "MTExMTExMTExMTExMTExMTEx.",
+        "password=null ",
+        "token=a;b=",
+        "));",
+        "https%3A%2F%2F",
+        "%40",
+        "a%3A%2F%2F%",
+        "token%3Da%26",
+        "password=[redacted]",
+        "\\n",
+        "\\u0026token=",
+    ]
+}
+
+#[test]
+fn the_work_is_linear_in_the_length() {
+    for unit in adversaries() {
+        let cost = |len: usize| {
+            let text = unit.repeat(len / unit.len());
+            SPENT.with(|spent| spent.set(0));
+            let _ = redact(&text);
+            SPENT.with(Cell::get)
+        };
+        let (half, whole) = (cost(100_000), cost(200_000));
+        assert!(whole <= half * 5 / 2 + 1000, "{unit:?}: {half} for n, {whole} for 2 n");
+        assert!(whole <= 200_000 * 400, "{unit:?}: {} looks a byte", whole / 200_000);
+    }
+}
+
+#[test]
+fn adversaries_come_to_rest() {
+    for unit in adversaries() {
+        for count in [1, 2, 3, 7, 100] {
+            for tail in ["", "x", "x1", "\"", " x", "@h", "hunter2"] {
+                let text = unit.repeat(count) + tail;
+                let once = redact(&text);
+                assert_eq!(redact(&once), once, "{text:?}");
+            }
+        }
+    }
+}
+
+/// Pieces that mean something to the scanner, put together at random.
+fn fragments() -> impl Strategy<Value = String> {
+    let known: Vec<String> = adversaries()
+        .into_iter()
+        .map(str::to_owned)
+        .chain(secrets::all().into_iter().map(|(_, secret)| secret))
+        .chain([" ", "\n", "hunter2", ", ", "日本", "🦀", "x1Y2", "word"].map(str::to_owned))
+        .collect();
+    prop::collection::vec(prop_oneof![3 => prop::sample::select(known), 1 => ".{0,8}"], 0..12)
+        .prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn redacting_twice_is_redacting_once(text in fragments()) {
+        let once = redact(&text).into_owned();
+        let again = redact(&once).into_owned();
+        prop_assert_eq!(again, once);
+    }
+
+    #[test]
+    fn any_text_is_taken_and_what_has_no_secret_is_borrowed(text in any::<String>()) {
+        let once = redact(&text);
+        match &once {
+            Cow::Borrowed(same) => prop_assert!(std::ptr::eq(*same, text.as_str()) || *same == REDACTED),
+            Cow::Owned(new) => prop_assert!(new.contains(REDACTED)),
+        }
+        let again = redact(&once);
+        prop_assert_eq!(&*again, &*once);
+    }
+
+    #[test]
+    fn no_text_is_given_up(text in fragments()) {
+        let once = redact(&text).into_owned();
+        // A text that is one secret is replaced by one scan; nothing should need the last resort.
+        let mut found = Vec::new();
+        scan::scan(&text, &mut found);
+        let mut now = replace(&text, &found);
+        for _ in 1..SCANS {
+            found.clear();
+            scan::scan(&now, &mut found);
+            now = replace(&now, &found);
+        }
+        prop_assert_eq!(now, once);
+    }
+
+    #[test]
+    fn a_password_goes_whatever_it_is_made_of(password in "[a-zA-Z0-9!@#$^*()+,./:;?\\[\\]{}~-]{6,40}[0-9]") {
+        for text in [
+            format!("{{\"password\": \"{password}\", \"page\": 1}}"),
+            format!("password='{password}' x"),
+            format!("password={password} x"),
+        ] {
+            let once = redact(&text);
+            prop_assert!(!once.contains(&password), "{} becomes {}", text, once);
+        }
+    }
+}
+
+#[test]
+fn the_parts_of_an_event_are_redacted_each_in_its_way() {
+    let args = [
+        "login",
+        "--token",
+        "swordfish",
+        "--password=hunter2",
+        "-u",
+        "me:pw",
+        "-v",
+        "src/main.rs",
+        "--api-key",
+        "--dry-run",
+    ];
+    let metadata = [
+        ("db_password", "swordfish"),
+        ("url", "https://u:p@h/"),
+        ("auth", "true"),
+        ("key", "left"),
+        ("n", "7"),
+    ];
+    let parts = EventParts {
+        args: Some(&args),
+        error: Some("401 for token=abc"),
+        metadata: &metadata,
+        extended: true,
+    };
+    let redacted = redact_parts(&parts);
+    assert_eq!(
+        redacted.args.unwrap(),
+        [
+            "login",
+            "--token",
+            REDACTED,
+            "--password=[redacted]",
+            "-u",
+            REDACTED,
+            "-v",
+            "src/main.rs",
+            "--api-key",
+            "--dry-run"
+        ]
+    );
+    assert_eq!(redacted.error.unwrap(), "401 for token=[redacted]");
+    let values: Vec<_> = redacted.metadata.iter().map(|(_, value)| &**value).collect();
+    assert_eq!(values, [REDACTED, "https://[redacted]@h/", "true", "left", "7"]);
+}
+
+#[test]
+fn arguments_and_errors_are_dropped_unless_the_author_extended_the_collection() {
+    let parts =
+        EventParts { args: Some(&["build"]), error: Some("no"), metadata: &[("a", "b")], extended: false };
+    let redacted = redact_parts(&parts);
+    assert_eq!((redacted.args, redacted.error), (None, None));
+    assert_eq!(redacted.metadata, [("a".into(), "b".into())]);
+}
