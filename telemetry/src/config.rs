@@ -61,6 +61,13 @@ pub struct PluginsConfig {
     pub trust: Trust,
 }
 
+impl Default for PluginsConfig {
+    /// The default search path, and files of their owner.
+    fn default() -> Self {
+        Self { path: default_search_path(), trust: Trust::default() }
+    }
+}
+
 /// One backend. Its `Debug` leaves out what may be a secret.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -117,17 +124,9 @@ impl Config {
     /// What is used where there is no file: the plugin `stdout` from the default search path, trusted by its owner.
     #[must_use]
     pub fn embedded() -> Self {
-        let stdout = BackendConfig {
-            plugin: "stdout".to_owned(),
-            name: "stdout".to_owned(),
-            timeout: TIMEOUT,
-            config: "{}".to_owned(),
-            place: None,
-            variables: Vec::new(),
-            lines: BTreeMap::new(),
-        };
+        let stdout = BackendConfig::of("stdout", "{}".to_owned());
         Self {
-            plugins: PluginsConfig { path: default_search_path(), trust: Trust::default() },
+            plugins: PluginsConfig::default(),
             backends: vec![stdout],
             folder: PathBuf::from("."),
         }
@@ -135,6 +134,19 @@ impl Config {
 }
 
 impl BackendConfig {
+    /// A backend that stands in no file, called as its plugin is. `config` is a JSON object.
+    pub(crate) fn of(plugin: &str, config: String) -> Self {
+        Self {
+            plugin: plugin.to_owned(),
+            name: plugin.to_owned(),
+            timeout: TIMEOUT,
+            config,
+            place: None,
+            variables: Vec::new(),
+            lines: BTreeMap::new(),
+        }
+    }
+
     /// Where the key at `path` of the plugin's configuration stands, such as `tls.ca_file` or `hosts[1].port`, or else
     /// what is around it.
     #[must_use]
@@ -173,7 +185,7 @@ fn parse(document: Document<'_>) -> Result<Config, Error> {
     let table = document.parse()?;
     let file = std::path::absolute(document.file).unwrap_or_else(|_| document.file.to_owned());
     let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
-    let mut plugins = PluginsConfig { path: default_search_path(), trust: Trust::default() };
+    let mut plugins = PluginsConfig::default();
     let mut backends = Vec::new();
     for entry in document.entries(table.get_ref(), "", &["plugins", "backend"])? {
         match (entry.key, entry.value.get_ref()) {

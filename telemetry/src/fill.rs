@@ -119,12 +119,12 @@ fn push(out: &mut String, parts: &[&str]) {
 }
 
 #[cfg(unix)]
-fn os_version() -> String {
+pub(crate) fn os_version() -> String {
     rustix::system::uname().release().to_string_lossy().into_owned()
 }
 
 #[cfg(not(unix))]
-fn os_version() -> String {
+pub(crate) fn os_version() -> String {
     String::new()
 }
 

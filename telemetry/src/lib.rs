@@ -5,36 +5,49 @@
 #![forbid(unsafe_code)]
 
 mod buffer;
+mod builder;
 mod config;
 mod consent;
+mod courier;
+mod deletion;
 mod delivery;
 mod duration;
 mod environment;
 mod error;
 mod event;
 mod fill;
+mod gate;
 mod ids;
 mod kind;
 mod lines;
 mod machine;
+mod memory;
 mod outbox;
+mod per_process;
+mod places;
 mod private_file;
 mod record;
 mod redact;
 mod retry;
 mod schema;
+mod scope;
 mod search_path;
+mod selection;
 pub mod spool;
+mod telemetry;
 mod toml_text;
+mod track;
 mod value;
 
 pub use crate::{
     buffer::EventBuffer,
+    builder::{Builder, Deliver},
     config::{BackendConfig, Config, ConfigFile, PluginsConfig},
     consent::{
         Answer, Collection, Consent, ConsentOptions, ConsentSource, FirstRun, Prompt, TerminalPrompt,
         Variable, Why, prompt_text,
     },
+    deletion::{DeletionRequestor, EmailDeletion, Receipt, ReceiptOutcome},
     delivery::{Delivery, DeliveryOptions, Fate, Sender},
     duration::parse_duration,
     environment::{Environment, ProcessEnvironment},
@@ -44,6 +57,11 @@ pub use crate::{
     kind::{DeliveryMode, EventKind},
     outbox::{BackendState, Problem},
     lines::{Line, Lines},
+    memory::MemoryBackend,
+    scope::CommandScope,
+    selection::{BackendInfo, Chosen},
+    telemetry::{Flushed, Telemetry},
+    track::Event,
     machine::{MachineId, MachineIdFile},
     redact::{EventParts, REDACTED, RedactedParts, redact, redact_parts},
     retry::Stop,

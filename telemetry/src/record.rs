@@ -12,7 +12,7 @@ pub(crate) struct Record<'a> {
     pub(crate) args: Option<&'a [Cow<'a, str>]>,
     pub(crate) error: Option<Cow<'a, str>>,
     /// Redacted already, and no key twice.
-    pub(crate) metadata: &'a [(&'a str, Cow<'a, str>)],
+    pub(crate) metadata: &'a [(&'a str, &'a str)],
 }
 
 /// Encodes the events of one tool on one machine.
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn an_event_is_one_line_that_the_reader_of_events_takes_as_it_is() {
         let args = [Cow::Borrowed("--name"), Cow::Borrowed("a\nb")];
-        let metadata = [("k", Cow::Borrowed("v")), ("l", Cow::Borrowed("\u{1}"))];
+        let metadata = [("k", "v"), ("l", "\u{1}")];
         let record = Record {
             kind: "command.error",
             name: "build",

@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -14,7 +17,7 @@ use super::{
     target::{Target, left},
 };
 use crate::{
-    DeliveryMode, EventBuffer, Fill,
+    Collection, DeliveryMode, EventBuffer, Fill,
     spool::{Chunk, Deliverer, Settle, Spool},
 };
 
@@ -23,8 +26,8 @@ const BATCH_EVENTS: usize = 500;
 /// How many bytes of JSON a batch has at most, but for one event that is longer alone.
 const BATCH_BYTES: usize = 512 << 10;
 
-/// Asked before anything leaves: whether the user consents at this moment.
-pub(crate) type MaySend = Arc<dyn Fn() -> bool + Send + Sync>;
+/// Asked before anything leaves: what the user consents to at this moment.
+pub(crate) type MaySend = Arc<dyn Fn() -> Collection + Send + Sync>;
 
 /// Delivers one spool to the configured backends.
 pub(crate) struct Outbox {
@@ -34,6 +37,8 @@ pub(crate) struct Outbox {
     mode: DeliveryMode,
     fill: Fill,
     may_send: MaySend,
+    /// What the backends were chosen by.
+    collection: Collection,
 }
 
 impl fmt::Debug for Outbox {
@@ -51,6 +56,10 @@ pub(crate) struct RoundEnd {
     pub(crate) rejected: u64,
     /// Whether everything that was in the spool at the start is settled.
     pub(crate) emptied: bool,
+    /// Whether somebody else delivers at this moment.
+    pub(crate) busy: bool,
+    /// How soon a backend that failed is to be tried again.
+    pub(crate) again_in: Option<Duration>,
 }
 
 /// What the threads of a round share.
@@ -58,66 +67,93 @@ struct Shared<'a> {
     deliverer: Mutex<Deliverer>,
     mode: DeliveryMode,
     fill: &'a Fill,
-    may_send: &'a MaySend,
+    may_send: &'a (dyn Fn() -> bool + Sync),
     deadline: Instant,
 }
 
 impl Outbox {
+    /// `may_send` answers `collection` as long as the backends are the right ones.
     pub(crate) fn new(
-        spool: Spool,
-        states: States,
+        (spool, states): (Spool, States),
         targets: Vec<Target>,
         mode: DeliveryMode,
         fill: Fill,
+        collection: Collection,
         may_send: MaySend,
     ) -> Self {
-        Self { spool, states, targets, mode, fill, may_send }
+        Self { spool, states, targets, mode, fill, may_send, collection }
     }
 
-    /// Gives each backend what waits for it, until nothing does or `deadline` comes.
-    pub(crate) fn round(&mut self, deadline: Instant) -> RoundEnd {
+    /// What the backends were chosen by.
+    pub(crate) fn collection(&self) -> Collection {
+        self.collection
+    }
+
+    /// Gives each backend what waits for it, until nothing does, `stop` is set or `deadline` comes.
+    pub(crate) fn round(&mut self, deadline: Instant, stop: &AtomicBool) -> RoundEnd {
         let mut end = RoundEnd::default();
-        if self.targets.is_empty() || !(self.may_send)() {
+        let (collection, asked) = (self.collection, Arc::clone(&self.may_send));
+        let may_send =
+            move || !stop.load(Ordering::Relaxed) && collection != Collection::Off && asked() == collection;
+        if self.targets.is_empty() || !may_send() {
             return end;
+        }
+        let mut states = self.states.load();
+        let now = now_ms();
+        let pause = |target: &Target| states.get(&target.name).and_then(|state| state.circuit.open_for(now));
+        let pauses: Vec<Option<Duration>> = self.targets.iter().map(pause).collect();
+        let soonest = pauses.iter().flatten().min().copied();
+        // While all are down, a look at their states is all that it costs.
+        if pauses.iter().all(Option::is_some) {
+            return RoundEnd { again_in: soonest, ..end };
         }
         let names: Vec<&str> = self.targets.iter().map(|target| target.name.as_str()).collect();
         let deliverer = match self.spool.try_claim(&names) {
             Ok(Some(deliverer)) => deliverer,
             // Another process delivers, or there is nothing yet.
-            Ok(None) => return end,
+            Ok(None) => {
+                end.emptied = !self.spool.folder().exists();
+                end.busy = !end.emptied;
+                return end;
+            }
             Err(error) => {
                 tracing::warn!("telemetry waits: {error}");
                 return end;
             }
         };
-        let mut states = self.states.load();
         let shared = Shared {
             deliverer: Mutex::new(deliverer),
             mode: self.mode,
             fill: &self.fill,
-            may_send: &self.may_send,
+            may_send: &may_send,
             deadline,
         };
-        let mut due: Vec<(&mut Target, BackendState)> = Vec::new();
-        let mut waiting = false;
-        for target in &mut self.targets {
-            let state = states.get(&target.name).cloned().unwrap_or_default();
-            if state.circuit.open_for(now_ms()).is_some() {
-                waiting = true;
-            } else {
-                due.push((target, state));
-            }
-        }
-        let results = run_side_by_side(&shared, due);
-        end.emptied = !waiting;
-        for (name, state, result) in results {
+        let due: Vec<(&mut Target, BackendState)> = self
+            .targets
+            .iter_mut()
+            .zip(&pauses)
+            .filter(|(_, pause)| pause.is_none())
+            .map(|(target, _)| {
+                let state = states.get(&target.name).cloned().unwrap_or_default();
+                (target, state)
+            })
+            .collect();
+        let before = states.clone();
+        end.emptied = soonest.is_none();
+        end.again_in = soonest;
+        for (name, state, result) in run_side_by_side(&shared, due) {
             end.delivered += result.delivered;
             end.rejected += result.rejected;
             end.emptied &= result.emptied;
+            if let Some(pause) = state.circuit.open_for(now_ms()) {
+                end.again_in = Some(end.again_in.map_or(pause, |known| known.min(pause)));
+            }
             states.insert(name, state);
         }
         states.retain(|name, _| self.targets.iter().any(|target| target.name == *name));
-        if let Err(error) = self.states.save(&states) {
+        if states != before
+            && let Err(error) = self.states.save(&states)
+        {
             tracing::debug!("the state of the backends is not kept: {error}");
         }
         end
@@ -235,10 +271,10 @@ impl Shared<'_> {
         let outcomes = if buffer.len() == 0 { Vec::new() } else { target.attempt(&buffer.take(), self.deadline) };
 
         let mut outcomes = outcomes.into_iter();
-        let mut rejected: Vec<(&str, String)> = Vec::new();
+        let mut rejected: Vec<(usize, &str, String)> = Vec::new();
         let mut retry: Option<(Option<Duration>, String)> = None;
         let mut delivered = 0;
-        let settled: Vec<Settle> = valid
+        let mut settled: Vec<Settle> = valid
             .iter()
             .enumerate()
             .map(|(index, valid)| {
@@ -251,30 +287,36 @@ impl Shared<'_> {
                         Settle::Done
                     }
                     Some(Outcome::Rejected { reason }) => {
-                        rejected.push((chunk.line(index), reason.into_owned()));
+                        rejected.push((index, chunk.line(index), target.conceal(&reason)));
                         Settle::Done
                     }
-                    Some(Outcome::Retry { after, reason } ) => {
+                    Some(Outcome::Retry { after, reason }) => {
                         let longest = retry.as_ref().and_then(|(after, _)| *after).max(after);
-                        retry = Some((longest, reason.into_owned()));
+                        retry = Some((longest, target.conceal(&reason)));
                         Settle::Keep
                     }
-                    Some(Outcome::TooLarge { .. }) | None => Settle::Keep,
+                    Some(Outcome::TooLarge { .. }) | None => {
+                        retry = retry.take().or(Some((None, "nothing was said of it".to_owned())));
+                        Settle::Keep
+                    }
                 }
             })
             .collect();
 
         let mut deliverer = self.deliverer();
-        let kept = rejected.is_empty()
-            || deliverer
-                .reject(&target.name, rejected.iter().map(|(line, reason)| (*line, reason.as_str())))
-                .inspect_err(|error| tracing::warn!("rejected events are lost: {error}"))
-                .is_ok();
-        let _ = kept;
-        let noted = match self.mode {
-            DeliveryMode::AtLeastOnce => deliverer.commit(chunk, &settled),
-            DeliveryMode::AtMostOnce => Ok(()),
-        };
+        let at_least_once = self.mode == DeliveryMode::AtLeastOnce;
+        if !rejected.is_empty()
+            && let Err(error) = deliverer
+                .reject(&target.name, rejected.iter().map(|(_, line, reason)| (*line, reason.as_str())))
+        {
+            tracing::warn!("rejected events are not put aside: {error}");
+            // They come again, then, rather than be lost.
+            for (index, ..) in rejected.drain(..) {
+                settled[index] = Settle::Keep;
+                retry = retry.or(Some((None, error.to_string())));
+            }
+        }
+        let noted = if at_least_once { deliverer.commit(chunk, &settled) } else { Ok(()) };
         drop(deliverer);
 
         let now = now_ms();
@@ -285,20 +327,23 @@ impl Shared<'_> {
         if delivered > 0 {
             state.last_delivery_ms = Some(now);
         }
-        if let Some((_, reason)) = rejected.last() {
+        if !at_least_once {
+            state.lost += settled.iter().filter(|settle| **settle == Settle::Keep).count() as u64;
+        }
+        if let Some((.., reason)) = rejected.last() {
             state.last_problem = Some(Problem { at_ms: now, reason: format!("rejected: {reason}") });
         }
         let progress = delivered > 0 || !rejected.is_empty();
+        if progress {
+            state.circuit.succeeded();
+        }
         if let Some((after, reason)) = retry {
             state.last_problem = Some(Problem { at_ms: now, reason });
             state.circuit.failed(now, after);
             return false;
         }
-        if progress {
-            state.circuit.succeeded();
-            if rejected.is_empty() {
-                state.last_problem = None;
-            }
+        if progress && rejected.is_empty() {
+            state.last_problem = None;
         }
         if let Err(error) = noted {
             // Going on would send the same events again and again in this very round.

@@ -32,6 +32,9 @@ pub struct BackendState {
     /// Events that it refused for good.
     #[serde(default)]
     pub rejected: u64,
+    /// Events that did not reach it and are not kept, which is what *at most once* means.
+    #[serde(default)]
+    pub lost: u64,
 }
 
 /// What went wrong with a backend.

@@ -9,9 +9,11 @@ use std::{
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Batch, Plugin, Trust,
+    Backend, BackendOptions, Batch, Plugin,
     plugin_api::{Deletion, Outcome},
 };
+
+use crate::{BackendConfig, PluginsConfig};
 
 /// Opens a backend that is compiled into the tool.
 pub(crate) type OpenStatic =
@@ -20,8 +22,8 @@ pub(crate) type OpenStatic =
 /// Where a backend comes from.
 #[derive(Clone)]
 pub(crate) enum Source {
-    /// A plugin, by its name on the search path or by its path.
-    Plugin { plugin: String, search_path: Vec<PathBuf>, folder: PathBuf, trust: Trust },
+    /// A plugin: its configuration, where plugins are, and where a relative path starts.
+    Plugin { config: BackendConfig, plugins: PluginsConfig, folder: PathBuf },
     /// A value of the tool.
     Static(OpenStatic),
 }
@@ -29,7 +31,7 @@ pub(crate) enum Source {
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Plugin { plugin, .. } => f.debug_tuple("Plugin").field(plugin).finish(),
+            Self::Plugin { config, .. } => f.debug_tuple("Plugin").field(&config.plugin).finish(),
             Self::Static(_) => f.write_str("Static"),
         }
     }
@@ -56,15 +58,23 @@ impl Target {
             let timeout = options.timeout.min(limit);
             let options = options.timeout(timeout);
             let backend = match &self.source {
-                Source::Plugin { plugin, search_path, folder, trust } => {
-                    let file = jackfield_loader::find(plugin, search_path, folder)?;
-                    Backend::open(&Plugin::load(&file, *trust)?, &options)?
+                Source::Plugin { config, plugins, folder } => {
+                    let file = jackfield_loader::find(&config.plugin, &plugins.path, folder)?;
+                    Backend::open(&Plugin::load(&file, plugins.trust)?, &options)?
                 }
                 Source::Static(open) => open(&options)?,
             };
             self.backend = Some(backend);
         }
         Ok(self.backend.as_ref().expect("opened above"))
+    }
+
+    /// `text`, which a plugin wrote, without the values of variables that are in its configuration.
+    pub(crate) fn conceal(&self, text: &str) -> String {
+        match &self.source {
+            Source::Plugin { config, .. } => config.conceal(text),
+            Source::Static(_) => text.to_owned(),
+        }
     }
 
     /// Sends a batch once, in parts where it is too large, and says what became of each event. Ends by `deadline`.

@@ -1,0 +1,52 @@
+//! What belongs to one process, also after a fork.
+
+use std::sync::OnceLock;
+
+/// A value of each process. A forked child finds its parent's, whose locks a thread may hold that the child has not got;
+/// so the child makes the next one its own and never waits for another.
+#[derive(Debug)]
+pub(crate) struct PerProcess<T> {
+    process: u32,
+    value: T,
+    next: OnceLock<Box<Self>>,
+}
+
+impl<T> PerProcess<T> {
+    /// The value of the process with this number.
+    pub(crate) fn new(process: u32, value: T) -> Self {
+        Self { process, value, next: OnceLock::new() }
+    }
+
+    /// That of `process`, which runs this. In a child it is made by `make`, which may look at what is inherited.
+    pub(crate) fn of(&self, process: u32, make: impl Fn(&T) -> T) -> &T {
+        let mut slot = self;
+        while slot.process != process {
+            slot = slot.next.get_or_init(|| Box::new(Self::new(process, make(&slot.value))));
+        }
+        &slot.value
+    }
+
+    /// That of `process`, if it has one.
+    pub(crate) fn get(&self, process: u32) -> Option<&T> {
+        let mut slot = self;
+        while slot.process != process {
+            slot = slot.next.get()?;
+        }
+        Some(&slot.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_has_a_value_of_its_own_and_keeps_it() {
+        let values = PerProcess::new(1, 10);
+        assert_eq!(*values.of(1, |_| unreachable!()), 10);
+        assert_eq!(values.get(2), None);
+        assert_eq!(*values.of(2, |inherited| inherited + 1), 11);
+        assert_eq!(*values.of(2, |_| unreachable!()), 11);
+        assert_eq!((values.get(1), values.get(2)), (Some(&10), Some(&11)));
+    }
+}

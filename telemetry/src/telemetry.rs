@@ -1,0 +1,328 @@
+//! A tool's telemetry: what its author calls.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{
+    BackendInfo, Builder, CommandScope, Consent, ConsentSource, Error, Event, EventKind, Fill, FirstRun,
+    MachineIdFile, Prompt,
+    builder::Settings,
+    courier::Courier,
+    gate::Gate,
+    outbox::{Outbox, States},
+    per_process::PerProcess,
+    record::{Encoder, Origin},
+    selection::{Chosen, Selected, select},
+    spool::{Fs, Limits, Spool},
+    track::Recorder,
+};
+
+/// A tool's telemetry. Clones share it; the last one that is dropped [closes](Self::close) it.
+///
+/// ```
+/// use jackfield::{EventKind, Telemetry};
+///
+/// let telemetry = Telemetry::builder("mytool", "1.4.0").endpoint("https://telemetry.mytool.example/v1").build();
+/// telemetry.track(EventKind::FEATURE_USED, "export", &[("format", "pdf")]);
+/// telemetry.close();
+/// ```
+///
+/// Nothing here fails or panics because of telemetry, nor does anything but [`flush`](Self::flush),
+/// [`close`](Self::close) and the commands wait for a network. Until the first event nothing is opened or read; without
+/// the author's and the user's consent nothing ever is.
+///
+/// # After a fork
+/// A child goes on with the same `Telemetry`: it gets a segment of the spool, backends and a thread of its own.
+#[derive(Clone)]
+pub struct Telemetry {
+    handle: Arc<Handle>,
+}
+
+/// What all clones share; its end is the end of the telemetry. A thread that delivers has the [`Inner`] alone.
+struct Handle {
+    inner: Arc<Inner>,
+}
+
+/// What a telemetry is made of.
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    /// The author's gate.
+    pub(crate) enabled: bool,
+    pub(crate) consent: Arc<ConsentSource>,
+    pub(crate) gate: Gate,
+    /// The folder of all that is kept; `None` where there is no home folder.
+    pub(crate) data: Option<PathBuf>,
+    pub(crate) spool: Option<Spool>,
+    /// Events lost for want of a folder.
+    pub(crate) homeless: AtomicU64,
+    fs: Arc<dyn Fs>,
+    parts: PerProcess<Parts>,
+}
+
+/// What belongs to one process.
+#[derive(Debug, Default)]
+struct Parts {
+    recorder: OnceLock<Option<Recorder>>,
+    courier: Courier,
+}
+
+/// What became of events by one flush.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Flushed {
+    /// Events that backends took, each counted once for each backend.
+    pub delivered: u64,
+    /// Events that backends refused for good; they are in the quarantine.
+    pub rejected: u64,
+    /// Whether nothing waits any more. If something does, [`Telemetry::status`] says why.
+    pub emptied: bool,
+}
+
+impl Telemetry {
+    /// Telemetry of a tool with this name and version.
+    pub fn builder(tool: impl Into<String>, version: impl Into<String>) -> Builder {
+        Builder::new(tool.into(), version.into())
+    }
+
+    pub(crate) fn assemble(
+        settings: Settings,
+        enabled: bool,
+        consent: ConsentSource,
+        data: Option<PathBuf>,
+        limits: Limits,
+        fs: Arc<dyn Fs>,
+    ) -> Self {
+        let spool = data.as_ref().map(|data| Spool::open(data.join("spool"), limits, Arc::clone(&fs)));
+        let inner = Inner {
+            settings,
+            enabled,
+            consent: Arc::new(consent),
+            gate: Gate::default(),
+            data,
+            spool,
+            homeless: AtomicU64::new(0),
+            parts: PerProcess::new(fs.process(), Parts::default()),
+            fs,
+        };
+        Self { handle: Arc::new(Handle { inner: Arc::new(inner) }) }
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.handle.inner
+    }
+
+    /// Records an event. It is with the operating system when this returns: a tool that is killed loses nothing.
+    pub fn track(&self, kind: impl Into<EventKind>, name: &str, metadata: &[(&str, &str)]) {
+        if self.is_open() {
+            self.inner().record(&Event::new(kind, name).metadata(metadata));
+        }
+    }
+
+    /// Records that a command ran.
+    pub fn track_command(
+        &self,
+        name: &str,
+        duration: Duration,
+        exit_code: impl Into<i64>,
+        metadata: &[(&str, &str)],
+    ) {
+        if self.is_open() {
+            let event = Event::new(EventKind::COMMAND_INVOCATION, name).duration(duration).exit_code(exit_code);
+            self.inner().record(&event.metadata(metadata));
+        }
+    }
+
+    /// Records an event in its extended form.
+    pub fn track_event(&self, event: &Event<'_>) {
+        if self.is_open() {
+            self.inner().record(event);
+        }
+    }
+
+    /// Times a command from here to the end of the returned scope, and records it then, also on a panic.
+    #[must_use = "the command ends when this is dropped"]
+    pub fn command(&self, name: impl Into<String>) -> CommandScope {
+        CommandScope::new(self.clone(), name.into())
+    }
+
+    /// Both gates, for less than it costs to look.
+    fn is_open(&self) -> bool {
+        let inner = self.inner();
+        inner.enabled && inner.gate.is_open(&inner.consent)
+    }
+
+    /// Whether events are recorded now: whether the tool's author and its user both consent.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.inner().enabled && self.consent().is_enabled()
+    }
+
+    /// What the user consents to at this moment, and where that is said.
+    #[must_use]
+    pub fn consent(&self) -> Consent {
+        self.inner().consent.read()
+    }
+
+    /// Asks the user for consent unless anything has decided already, or nobody is there to answer.
+    ///
+    /// # Errors
+    /// As [`ConsentSource::first_run`].
+    pub fn first_run(&self, prompt: &mut dyn Prompt) -> Result<FirstRun, Error> {
+        let inner = self.inner();
+        if !inner.enabled {
+            return Ok(FirstRun::NotAsked);
+        }
+        let asked = inner.consent.first_run(&inner.settings.tool, prompt);
+        inner.gate.look_again();
+        asked
+    }
+
+    /// Which backends are in force, and why. Opens none.
+    #[must_use]
+    pub fn backend_info(&self) -> BackendInfo {
+        self.inner().select().info
+    }
+
+    /// Delivers what waits in the spool, until nothing does or the time is over; backends that failed are tried again
+    /// within it when their time comes.
+    pub fn flush(&self, within: Duration) -> Flushed {
+        let inner = self.inner();
+        if !self.is_enabled() {
+            return Flushed { emptied: true, ..Flushed::default() };
+        }
+        inner.courier().flush(inner, Instant::now() + within)
+    }
+
+    /// Forgets all events that wait, those of other processes of the tool too. Those that a backend is being handed at
+    /// this moment may still arrive.
+    ///
+    /// # Errors
+    /// [`Error::Spool`].
+    pub fn drop_pending(&self) -> Result<(), Error> {
+        match &self.inner().spool {
+            Some(spool) => spool.drop_pending().map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Delivers for the last time, for as long as [`Deliver`](crate::Deliver) allows, and closes the backends. What is left
+    /// waits in the spool. A process that has recorded nothing has nothing to do here. A second time does nothing; events
+    /// tracked later wait for the next run.
+    pub fn close(&self) -> Flushed {
+        self.inner().close()
+    }
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = self.inner();
+        f.debug_struct("Telemetry")
+            .field("tool", &inner.settings.tool)
+            .field("data", &inner.data)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.inner.close();
+    }
+}
+
+impl Inner {
+    /// The number of this process.
+    fn process(&self) -> u32 {
+        self.fs.process()
+    }
+
+    fn parts(&self, process: u32) -> &Parts {
+        self.parts.of(process, |_| Parts::default())
+    }
+
+    pub(crate) fn courier(&self) -> &Courier {
+        &self.parts(self.process()).courier
+    }
+
+    fn record(self: &Arc<Self>, event: &Event<'_>) {
+        let process = self.process();
+        let parts = self.parts(process);
+        let Some(recorder) = parts.recorder.get_or_init(|| self.recorder()) else { return };
+        let Some(spool) = &self.spool else {
+            self.homeless.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        if recorder.record(process, event, |line| spool.append_as(process, line)).is_ok() {
+            parts.courier.recorded(self);
+        }
+    }
+
+    /// What makes lines of events; `None` when they would go nowhere.
+    fn recorder(&self) -> Option<Recorder> {
+        if self.select().info.why == Chosen::Nothing {
+            tracing::debug!("telemetry: no backend is configured, nothing is recorded");
+            return None;
+        }
+        let machine_id = self.machine_id().read();
+        let origin = Origin {
+            machine_id: &machine_id.id,
+            tool_name: &self.settings.tool,
+            version: &self.settings.version,
+            os_version: &crate::fill::os_version(),
+        };
+        Some(Recorder::new(Encoder::new(origin), &self.settings.metadata, self.settings.extended))
+    }
+
+    pub(crate) fn machine_id(&self) -> MachineIdFile {
+        MachineIdFile::new(&self.settings.tool, self.data.as_deref())
+    }
+
+    /// The backends by what is so now, not opened.
+    pub(crate) fn select(&self) -> Selected {
+        select(&self.settings, self.consent.read().collection, self.data.as_deref())
+    }
+
+    pub(crate) fn states(&self) -> Option<States> {
+        self.data.as_deref().map(States::new)
+    }
+
+    /// What delivers under `collection`; `None` without a folder.
+    pub(crate) fn outbox(&self, collection: crate::Collection) -> Option<Outbox> {
+        let Selected { targets, info } = select(&self.settings, collection, self.data.as_deref());
+        if let Chosen::Broken(reason) = &info.why {
+            tracing::warn!("telemetry waits: {reason}");
+        }
+        let consent = Arc::clone(&self.consent);
+        let may_send = Arc::new(move || consent.read().collection);
+        let fill = Fill::new(&self.settings.tool, &self.settings.version);
+        let kept = (self.spool.clone()?, self.states()?);
+        Some(Outbox::new(kept, targets, self.settings.mode, fill, collection, may_send))
+    }
+
+    pub(crate) fn enforce_limits(&self) -> Result<(), Error> {
+        self.spool.as_ref().map_or(Ok(()), Spool::enforce_limits)
+    }
+
+    /// The local log of `TELEMETRY_LOCAL`.
+    pub(crate) fn local_log(&self) -> Option<PathBuf> {
+        self.data.as_deref().map(|data: &Path| data.join(crate::selection::LOCAL_LOG))
+    }
+
+    fn close(&self) -> Flushed {
+        // What another process has, a forked child leaves alone.
+        let Some(parts) = self.parts.get(self.process()) else {
+            return Flushed { emptied: true, ..Flushed::default() };
+        };
+        let flushed = parts.courier.close(self, Instant::now() + self.settings.deliver.within());
+        if let Some(spool) = &self.spool {
+            spool.seal();
+        }
+        flushed
+    }
+}

@@ -1,0 +1,218 @@
+//! What a tool says of an event, and how it becomes a line in the spool.
+
+use std::{borrow::Cow, cell::RefCell, time::Duration};
+
+use crate::{
+    EventKind, EventParts,
+    ids::Ids,
+    record::{Encoder, Record},
+    redact, redact_parts,
+};
+
+/// An event as a tool states it: the extended form of [`Telemetry::track`](crate::Telemetry::track).
+///
+/// ```
+/// use jackfield::{Event, EventKind};
+/// # use std::time::Duration;
+/// let event = Event::new(EventKind::COMMAND_ERROR, "deploy")
+///     .duration(Duration::from_millis(1500))
+///     .exit_code(2)
+///     .args(&["--target", "staging"])
+///     .error("no such target")
+///     .metadata(&[("region", "eu")]);
+/// # let _ = event;
+/// ```
+#[derive(Debug, Clone)]
+pub struct Event<'a> {
+    pub(crate) kind: EventKind,
+    pub(crate) name: &'a str,
+    pub(crate) duration: Option<Duration>,
+    pub(crate) exit_code: Option<i64>,
+    pub(crate) parts: EventParts<'a>,
+}
+
+impl<'a> Event<'a> {
+    /// An event of this kind; `name` is the command, the feature, or what else it is about.
+    pub fn new(kind: impl Into<EventKind>, name: &'a str) -> Self {
+        Self { kind: kind.into(), name, duration: None, exit_code: None, parts: EventParts::default() }
+    }
+
+    /// How long it took; kept in whole milliseconds.
+    #[must_use]
+    pub fn duration(mut self, duration: Duration) -> Self {
+        self.duration = Some(duration);
+        self
+    }
+
+    /// How it ended.
+    #[must_use]
+    pub fn exit_code(mut self, code: impl Into<i64>) -> Self {
+        self.exit_code = Some(code.into());
+        self
+    }
+
+    /// Its arguments. Dropped unless the tool has extended collection on.
+    #[must_use]
+    pub fn args(mut self, args: &'a [&'a str]) -> Self {
+        self.parts.args = Some(args);
+        self
+    }
+
+    /// The message of the error that ended it. Dropped unless the tool has extended collection on.
+    #[must_use]
+    pub fn error(mut self, message: &'a str) -> Self {
+        self.parts.error = Some(message);
+        self
+    }
+
+    /// Names and values of the tool's own. They win over those that the tool has for all events; of two with one name the
+    /// last one counts.
+    #[must_use]
+    pub fn metadata(mut self, metadata: &'a [(&'a str, &'a str)]) -> Self {
+        self.parts.metadata = metadata;
+        self
+    }
+}
+
+/// What a thread keeps from one event to the next. Of all instances, which have nothing to fight over in it.
+struct Scratch {
+    ids: Ids,
+    line: Vec<u8>,
+}
+
+/// A line longer than this is not kept for the next event.
+const KEPT: usize = 16 << 10;
+
+thread_local! {
+    static SCRATCH: RefCell<Option<Scratch>> = const { RefCell::new(None) };
+}
+
+/// Makes lines of events.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    encoder: Encoder,
+    /// In every event; redacted.
+    metadata: Vec<(String, String)>,
+    extended: bool,
+}
+
+impl Recorder {
+    pub(crate) fn new(encoder: Encoder, metadata: &[(String, String)], extended: bool) -> Self {
+        let plain: Vec<(&str, &str)> = metadata.iter().map(|(key, value)| (&**key, &**value)).collect();
+        let redacted = redact_parts(&EventParts { metadata: &plain, ..EventParts::default() });
+        let metadata = redacted.metadata.into_iter().map(|(key, value)| (key.into_owned(), value.into_owned()));
+        Self { encoder, metadata: metadata.collect(), extended }
+    }
+
+    /// Redacts and encodes an event, and gives its line to `then`. `process` is the number of this process.
+    pub(crate) fn record<T>(&self, process: u32, event: &Event<'_>, then: impl FnOnce(&[u8]) -> T) -> T {
+        let redacted = redact_parts(&EventParts { extended: self.extended, ..event.parts });
+        let own = redacted.metadata.iter().map(|(key, value)| (&**key, &**value));
+        let metadata = if self.metadata.is_empty() && redacted.metadata.len() < 2 {
+            own.collect()
+        } else {
+            merged(self.metadata.iter().map(|(key, value)| (&**key, &**value)).chain(own))
+        };
+        let name: Cow<'_, str> = redact(event.name);
+        let record = Record {
+            kind: event.kind.as_str(),
+            name: &name,
+            duration: event.duration,
+            exit_code: event.exit_code,
+            args: redacted.args.as_deref(),
+            error: redacted.error,
+            metadata: &metadata,
+        };
+        let mut then = Some(then);
+        let mut with = |scratch: &mut Scratch| {
+            scratch.line.clear();
+            self.encoder.encode(scratch.ids.next(process), &record, &mut scratch.line);
+            let answer = then.take().map(|then| then(&scratch.line));
+            if scratch.line.capacity() > KEPT {
+                scratch.line = Vec::new();
+            }
+            answer
+        };
+        let fresh = || Scratch { ids: Ids::new(process), line: Vec::with_capacity(512) };
+        let kept = SCRATCH.try_with(|scratch| {
+            // Taken out while it is used: what is called from here may track an event itself.
+            let mut scratch_now = scratch.try_borrow_mut().ok()?.take().unwrap_or_else(fresh);
+            let answer = with(&mut scratch_now);
+            if let Ok(mut scratch) = scratch.try_borrow_mut() {
+                *scratch = Some(scratch_now);
+            }
+            answer
+        });
+        match kept {
+            Ok(Some(answer)) => answer,
+            // The thread is about to end, and its memory is gone.
+            _ => with(&mut fresh()).expect("called once"),
+        }
+    }
+}
+
+/// The pairs, of two with one key the last one, in the place of the first.
+fn merged<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<(&'a str, &'a str)> {
+    let mut merged: Vec<(&str, &str)> = Vec::new();
+    for (key, value) in pairs {
+        match merged.iter_mut().find(|(known, _)| *known == key) {
+            Some(known) => known.1 = value,
+            None => merged.push((key, value)),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Origin;
+
+    fn line(recorder: &Recorder, event: &Event<'_>) -> serde_json::Value {
+        recorder.record(1, event, |line| serde_json::from_slice(line).expect("JSON"))
+    }
+
+    fn recorder(extended: bool) -> Recorder {
+        let origin = Origin { machine_id: "m", tool_name: "t", version: "1", os_version: "6" };
+        let all = [("channel", "beta"), ("proxy", "http://me:pw@host/")];
+        let all: Vec<_> = all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Recorder::new(Encoder::new(origin), &all, extended)
+    }
+
+    #[test]
+    fn what_an_event_says_wins_over_what_the_tool_says_of_all_and_secrets_go_from_both() {
+        let event = Event::new(EventKind::FEATURE_USED, "export")
+            .metadata(&[("channel", "stable"), ("token", "abc"), ("n", "1"), ("n", "2")]);
+        let stored = line(&recorder(false), &event);
+        assert_eq!(
+            stored["metadata"],
+            serde_json::json!({
+                "channel": "stable", "proxy": "http://[redacted]@host/", "token": "[redacted]", "n": "2"
+            })
+        );
+    }
+
+    #[test]
+    fn arguments_and_errors_need_extended_collection() {
+        let args = ["--password", "hunter2", "-v"];
+        let event =
+            Event::new("deploy.failed", "deploy token=abcdef").args(&args).error("login with password=x failed");
+        let stored = line(&recorder(false), &event);
+        assert!(stored.get("args").is_none() && stored.get("error").is_none(), "{stored}");
+        let stored = line(&recorder(true), &event);
+        assert_eq!(stored["args"], serde_json::json!(["--password", "[redacted]", "-v"]));
+        assert_eq!(stored["error"], "login with password=[redacted] failed");
+        assert_eq!(stored["name"], "deploy token=[redacted]");
+    }
+
+    #[test]
+    fn an_event_may_be_tracked_while_another_one_is() {
+        let recorder = recorder(false);
+        let event = Event::new("a", "outer");
+        let ids = recorder.record(1, &event, |outer| {
+            let outer: serde_json::Value = serde_json::from_slice(outer).expect("JSON");
+            [outer["id"].clone(), line(&recorder, &event)["id"].clone()]
+        });
+        assert_ne!(ids[0], ids[1]);
+    }
+}
