@@ -104,7 +104,7 @@ pub(super) fn find(text: &[u8], start: usize, form: Form, name: Name, prose: boo
     if form == Form::Element {
         return element(text, start);
     }
-    if is_template(text, start) {
+    if is_template(text, start, form) {
         return None;
     }
     let (value, quoted) = match quoted(text, start) {
@@ -145,13 +145,12 @@ fn element(text: &[u8], start: usize) -> Option<Range<usize>> {
         .then_some(start..end)
 }
 
-/// Whether a variable that somebody else fills in stands at `start`: `${VAR}`, `{{ var }}`, `{var}`.
-fn is_template(text: &[u8], start: usize) -> bool {
+/// Whether the value at `start` is a variable that somebody else fills in, and nothing else: `${VAR}`, `{{ var }}`, `{var}`.
+fn is_template(text: &[u8], start: usize, form: Form) -> bool {
     let open = run_within(text, start, 3, |byte| matches!(byte, b'$' | b'{'));
     let name = run_within(text, open, 64, |byte| is_word(byte) || matches!(byte, b' ' | b'.'));
     let close = run_within(text, name, 2, |byte| byte == b'}');
-    let ended = text.get(close).is_none_or(|byte| is_space(*byte) || is_soft(*byte));
-    close > name && ended && is_placeholder(&text[start..close])
+    close > name && is_placeholder(&text[start..close]) && is_over(text, close, form)
 }
 
 /// Behind a name in prose, what has a digit or is long; anything else may be a word.
@@ -221,7 +220,7 @@ pub(super) fn unquoted_end(text: &[u8], start: usize, form: Form) -> usize {
             b'%' if encoded && (starts(text, at, "%2526") || starts(text, at, "%2523")) => break,
             _ if is_soft(byte) => {
                 let behind = run(text, at, is_soft);
-                if is_end(text, behind) || (at > start && ends(text, at, behind, form)) {
+                if is_end(text, behind) || (at > start && begins_pair(text, at, behind, form)) {
                     break;
                 }
                 at = behind;
@@ -240,8 +239,14 @@ fn is_end(text: &[u8], behind: usize) -> bool {
     text.get(behind).is_none_or(|next| is_space(*next) || matches!(next, b'<' | b'>'))
 }
 
+/// Whether a value without quotes may end at `at`: what follows is the end, or punctuation that is no part of it.
+fn is_over(text: &[u8], at: usize, form: Form) -> bool {
+    let behind = run(text, at, is_soft);
+    is_end(text, behind) || begins_pair(text, at, behind, form)
+}
+
 /// Whether a new pair begins behind the punctuation from `at` to `behind`.
-fn ends(text: &[u8], at: usize, behind: usize, form: Form) -> bool {
+fn begins_pair(text: &[u8], at: usize, behind: usize, form: Form) -> bool {
     let separates = |byte: &u8| matches!(byte, b',' | b';' | b'&' | b'|' | b'"');
     if !text[at..behind].iter().any(separates) {
         return false;
@@ -358,7 +363,7 @@ fn is_one_of(value: &[u8], words: &[&str]) -> bool {
 }
 
 /// `${VAR}`, `$VAR`, `{{ var }}`, `{var}`, `%s`, `%VAR%`, `<var>`, `***`, `...`
-fn is_placeholder(value: &[u8]) -> bool {
+pub(super) fn is_placeholder(value: &[u8]) -> bool {
     const LONGEST: usize = 64;
     if value.len() > LONGEST {
         return false;
