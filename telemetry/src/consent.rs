@@ -34,6 +34,7 @@ use std::{
 use crate::{Environment, Place};
 
 mod prompt;
+mod recent;
 mod source;
 mod write;
 

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `id` | a new UUIDv7 |
 //! | `timestamp` | now, to the microsecond, in UTC |
-//! | `machine_id` | this machine's pseudonymous id for the tool that the line names, or else for our own |
+//! | `machine_id` | the tool's [`MachineId`]; the derived one of another tool that the line names |
 //! | `tool_name` | the tool's name |
 //! | `version`, `runtime_version` | the tool's, or empty when the line names a tool itself |
 //! | `os`, `arch` | this machine's |
@@ -19,7 +19,9 @@ use serde::de::{Deserializer as _, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::{
+    MachineId,
     event::{FILLED, Parsed},
+    machine,
     value::Text,
 };
 
@@ -48,12 +50,17 @@ impl Value {
 /// Index of the first member that is the same for every event.
 const CONSTANT: usize = 2;
 
+/// Indexes of values.
+const MACHINE_ID: usize = 0;
+const TOOL_NAME: usize = 1;
+
 impl Fill {
-    /// For events of the tool `name`, on this machine.
+    /// For events of the tool `name`, on this machine, under its [derived](MachineId::derived) id. A tool that keeps its
+    /// id says so by [`with_machine_id`](Self::with_machine_id).
     #[must_use]
     pub fn new(name: &str, version: &str) -> Self {
         let constants = [
-            crate::machine::id(name),
+            machine::id(name),
             name.to_owned(),
             version.to_owned(),
             std::env::consts::OS.to_owned(),
@@ -64,6 +71,13 @@ impl Fill {
         let unknown = std::array::from_fn(|at| Value::new(FILLED[CONSTANT + at], ""));
         let values = std::array::from_fn(|at| Value::new(FILLED[CONSTANT + at], &constants[at]));
         Self { values, unknown }
+    }
+
+    /// The same, under an id that is kept in the tool's folder: see [`MachineIdFile`](crate::MachineIdFile).
+    #[must_use]
+    pub fn with_machine_id(mut self, id: &MachineId) -> Self {
+        self.values[MACHINE_ID] = Value::new(FILLED[CONSTANT + MACHINE_ID], &id.id);
+        self
     }
 
     /// Appends to `out` the JSON object `text`, which is what `parsed` was read from, with its missing members, and
@@ -84,8 +98,10 @@ impl Fill {
             parsed.timestamp = Some(Cow::Owned(timestamp));
             parsed.time_unix_nanos = micros.saturating_mul(1000);
         }
-        if let (None, Some(tool)) = (&parsed.machine_id, &parsed.tool_name) {
-            let id = crate::machine::id(tool);
+        if let (None, Some(tool)) = (&parsed.machine_id, &parsed.tool_name)
+            && *tool != self.values[TOOL_NAME].text
+        {
+            let id = machine::id(tool);
             push(out, &["\"machine_id\":\"", &id, "\","]);
             parsed.machine_id = Some(Cow::Owned(id));
         }

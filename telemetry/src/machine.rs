@@ -17,7 +17,7 @@ mod kept;
 
 pub use kept::{MachineId, MachineIdFile};
 
-/// The id for `tool`: 32 hexadecimal digits.
+/// The derived id for `tool`: 32 hexadecimal digits. All that need one get it here.
 pub(crate) fn id(tool: &str) -> String {
     static SYSTEM: OnceLock<String> = OnceLock::new();
     derive(tool, SYSTEM.get_or_init(|| system_id().unwrap_or_else(|| uuid::Uuid::now_v7().to_string())))

@@ -93,6 +93,30 @@ fn another_tool_or_system_is_not_given_our_version() {
 }
 
 #[test]
+fn a_kept_machine_id_is_that_of_the_tools_own_events_and_of_no_other_tools() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = crate::MachineIdFile::new("tool", Some(folder.path()));
+    let sent_under = |fill: Fill, line: &str| {
+        let mut buffer = EventBuffer::new(fill);
+        buffer.push_line(line.as_bytes()).expect("an event");
+        buffer.take().view().get(0).expect("one event").machine_id().to_owned()
+    };
+    let anonymous = r#"{"type":"t","name":"n"}"#;
+    let own = r#"{"type":"t","name":"n","tool_name":"tool"}"#;
+    let other = r#"{"type":"t","name":"n","tool_name":"other"}"#;
+    let derived = crate::MachineId::derived("tool").id;
+    let fill = || Fill::new("tool", "1").with_machine_id(&file.read());
+    assert_eq!(sent_under(Fill::new("tool", "1"), anonymous), derived);
+    assert_eq!(sent_under(fill(), anonymous), derived, "the first that is kept is the derived one");
+    let rotated = file.rotate().expect("another id").id;
+    assert_ne!(rotated, derived);
+    for line in [anonymous, own] {
+        assert_eq!(sent_under(fill(), line), rotated, "{line}");
+    }
+    assert_eq!(sent_under(fill(), other), crate::MachineId::derived("other").id);
+}
+
+#[test]
 fn lists_and_optional_fields_arrive_event_by_event() {
     let mut buffer = buffer();
     for line in [

@@ -4,9 +4,10 @@ use std::{
     fmt, fs, io,
     path::Path,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
-use super::{Consent, ConsentOptions, FileAnswer, Names, decide, parse, write};
+use super::{Collection, Consent, ConsentOptions, FileAnswer, Names, decide, parse, recent::Recent, write};
 use crate::{Environment, Error, ProcessEnvironment, private_file};
 
 /// Where a tool's consent is read from and written to. May be shared between threads.
@@ -15,6 +16,7 @@ pub struct ConsentSource {
     names: Names,
     environment: Box<dyn Environment>,
     cache: Mutex<Option<Cached>>,
+    recent: Recent,
 }
 
 /// What the file said when it had this stamp.
@@ -40,7 +42,8 @@ impl ConsentSource {
     #[must_use]
     pub fn with_environment(options: ConsentOptions, environment: impl Environment + 'static) -> Self {
         let names = Names::new(options.prefix.as_deref());
-        Self { options, names, environment: Box::new(environment), cache: Mutex::new(None) }
+        let environment = Box::new(environment);
+        Self { options, names, environment, cache: Mutex::new(None), recent: Recent::new() }
     }
 
     /// What was decided by the tool's author.
@@ -54,6 +57,21 @@ impl ConsentSource {
     #[must_use]
     pub fn read(&self) -> Consent {
         decide(&self.options, &self.names, &*self.environment, || self.file_answer())
+    }
+
+    /// How old an answer of [`current`](Self::current) may be.
+    pub const MAX_AGE: Duration = Recent::MAX_AGE;
+
+    /// What [`read`](Self::read) found at most [`MAX_AGE`](Self::MAX_AGE) ago. It costs a look at the clock, which is for
+    /// where events are recorded.
+    ///
+    /// An answer written through this `ConsentSource` is seen by the next call on any thread. What others change, be it
+    /// the file or the environment, is seen once the age is reached, to which the machine's sleep may not add. So for
+    /// that long an event may be recorded after another process has opted out: whether what is recorded may be stored
+    /// for longer, or sent, is for `read` to tell.
+    #[must_use]
+    pub fn current(&self) -> Collection {
+        self.recent.get(|| self.read().collection)
     }
 
     /// Consents in the user's file, and answers what is so now: an opt-out elsewhere still wins, see [`Consent::why`].
@@ -89,6 +107,7 @@ impl ConsentSource {
         };
         let written = write::set(file, enabled, first);
         *self.cache.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.recent.forget();
         written.map(|()| self.read())
     }
 

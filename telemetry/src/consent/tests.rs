@@ -242,6 +242,65 @@ fn the_environment_is_read_again_each_time() {
 }
 
 #[test]
+fn an_answer_of_this_source_is_current_at_once_whoever_looks_meanwhile() {
+    let user = User::new();
+    let source = user.source();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    let _ = source.current();
+                }
+            });
+        }
+        let rounds = (0..100).map(|round| {
+            let expected = if round % 2 == 0 { Collection::On } else { Collection::Off };
+            source.write(expected == Collection::On, false).unwrap();
+            (0..50).all(|_| source.current() == expected)
+        });
+        let right = rounds.filter(|right| *right).count();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(right, 100);
+    });
+}
+
+#[test]
+fn what_others_change_is_current_when_the_age_is_reached() {
+    let user = User::with_file(YES);
+    let source = user.source();
+    assert_eq!(source.current(), Collection::On);
+    user.source().disable().unwrap();
+    std::thread::sleep(ConsentSource::MAX_AGE);
+    assert_eq!(source.current(), Collection::Off);
+    user.source().enable().unwrap();
+    std::thread::sleep(ConsentSource::MAX_AGE);
+    assert_eq!(source.current(), Collection::On);
+    user.set("DO_NOT_TRACK", "1");
+    std::thread::sleep(ConsentSource::MAX_AGE);
+    assert_eq!(source.current(), Collection::Off);
+}
+
+#[test]
+fn a_recent_answer_costs_no_look_at_environment_or_file() {
+    let looks = Arc::new(Mutex::new(0_u32));
+    let counted = Arc::clone(&looks);
+    let source = ConsentSource::with_environment(ConsentOptions::default(), move |_: &str| {
+        *counted.lock().unwrap() += 1;
+        None
+    });
+    let _ = source.read();
+    let a_read = std::mem::take(&mut *looks.lock().unwrap());
+    let start = std::time::Instant::now();
+    for _ in 0..1000 {
+        assert_eq!(source.current(), Collection::Off);
+    }
+    let reads = *looks.lock().unwrap() / a_read;
+    let due = start.elapsed().as_millis() / ConsentSource::MAX_AGE.as_millis() + 1;
+    assert!(a_read > 0 && (1..=due).contains(&u128::from(reads)), "{reads} reads, {due} due");
+}
+
+#[test]
 fn the_answer_is_written_beside_all_that_is_there() {
     for (before, after) in [
         ("", "[telemetry]\nenabled = false\n"),
@@ -418,6 +477,15 @@ fn nobody_is_asked_where_nobody_is_there_or_something_has_decided() {
     }
     for text in [YES, NO, "broken = \n"] {
         not_asked(&User::with_file(text), scripted(Answer::Yes));
+    }
+    let user = User::new();
+    for options in [
+        ConsentOptions { force_enabled: true, ..user.options() },
+        ConsentOptions { file: None, ..user.options() },
+    ] {
+        let mut prompt = scripted(Answer::Yes);
+        assert_eq!(user.source_with(options).first_run("tool", &mut prompt).unwrap(), FirstRun::NotAsked);
+        assert_eq!(prompt.asked, 0);
     }
 }
 

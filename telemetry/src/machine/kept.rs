@@ -38,6 +38,14 @@ pub struct MachineId {
 
 const NAME: &str = "machine-id";
 
+impl MachineId {
+    /// The id of a tool that keeps none: the one that [`MachineIdFile`] begins with.
+    #[must_use]
+    pub fn derived(tool: &str) -> Self {
+        Self { id: super::id(tool), not_kept: Some("no folder for it is known".to_owned()) }
+    }
+}
+
 impl MachineIdFile {
     /// For `tool`; `folder` is its state folder, where there is one.
     #[must_use]
@@ -50,15 +58,15 @@ impl MachineIdFile {
     #[must_use]
     pub fn read(&self) -> MachineId {
         let Some(file) = &self.file else {
-            return self.derived(Some("no folder for it is known".to_owned()));
+            return MachineId::derived(&self.tool);
         };
         match look(file) {
             Ok(Some(id)) => MachineId { id, not_kept: None },
             Ok(None) => match self.create(file) {
                 Ok(id) => MachineId { id, not_kept: None },
-                Err(error) => self.derived(Some(format!("{}: {error}", file.display()))),
+                Err(error) => self.not_kept(file, &error),
             },
-            Err(error) => self.derived(Some(format!("{}: {error}", file.display()))),
+            Err(error) => self.not_kept(file, &error),
         }
     }
 
@@ -87,8 +95,9 @@ impl MachineIdFile {
         Ok(MachineId { id, not_kept: None })
     }
 
-    fn derived(&self, not_kept: Option<String>) -> MachineId {
-        MachineId { id: super::id(&self.tool), not_kept }
+    fn not_kept(&self, file: &Path, why: &io::Error) -> MachineId {
+        let not_kept = Some(format!("{}: {why}", file.display()));
+        MachineId { not_kept, ..MachineId::derived(&self.tool) }
     }
 
     /// Writes the first id, unless another process has.

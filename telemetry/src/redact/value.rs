@@ -104,7 +104,7 @@ pub(super) fn find(text: &[u8], start: usize, form: Form, name: Name, prose: boo
     if form == Form::Element {
         return element(text, start);
     }
-    if is_template(text, start) {
+    if is_template(text, start, form) {
         return None;
     }
     let (value, quoted) = match quoted(text, start) {
@@ -115,7 +115,7 @@ pub(super) fn find(text: &[u8], start: usize, form: Form, name: Name, prose: boo
     if found.is_empty() || found == REDACTED.as_bytes() || is_placeholder(found) {
         return None;
     }
-    if matches!(found[0], b'{' | b'[') && form == Form::Colon && !quoted {
+    if form == Form::Colon && !quoted && opens_structure(text, start) {
         return None;
     }
     let assigned = matches!(form, Form::Equals | Form::Encoded);
@@ -137,6 +137,29 @@ pub(super) fn find(text: &[u8], start: usize, form: Form, name: Name, prose: boo
     (!keep).then_some(value)
 }
 
+/// Whether an object or a list begins at `start`, rather than a password that begins with a bracket.
+fn opens_structure(text: &[u8], start: usize) -> bool {
+    if !matches!(text[start], b'{' | b'[') {
+        return false;
+    }
+    let first = run_within(text, start + 1, 4, |byte| matches!(byte, b'{' | b'['));
+    match text.get(first) {
+        None => true,
+        Some(byte) if is_space(*byte) || is_quote(*byte) || *byte == b'\\' => true,
+        Some(b'}' | b']') => is_over(text, start, first, Form::Colon),
+        Some(_) => {
+            let name = run_within(text, first, 64, |byte| is_word(byte) || byte == b'.');
+            let mark = run_within(text, name, 4, is_blank);
+            name > first
+                && match text.get(mark) {
+                    Some(b'=') => true,
+                    Some(b':') => written_alike(text, start, mark + 1),
+                    _ => false,
+                }
+        }
+    }
+}
+
 /// The text of an element that is closed.
 fn element(text: &[u8], start: usize) -> Option<Range<usize>> {
     let end = run(text, start, |byte| byte != b'<');
@@ -145,13 +168,12 @@ fn element(text: &[u8], start: usize) -> Option<Range<usize>> {
         .then_some(start..end)
 }
 
-/// Whether a variable that somebody else fills in stands at `start`: `${VAR}`, `{{ var }}`, `{var}`.
-fn is_template(text: &[u8], start: usize) -> bool {
+/// Whether the value at `start` is a variable that somebody else fills in, and nothing else: `${VAR}`, `{{ var }}`, `{var}`.
+fn is_template(text: &[u8], start: usize, form: Form) -> bool {
     let open = run_within(text, start, 3, |byte| matches!(byte, b'$' | b'{'));
     let name = run_within(text, open, 64, |byte| is_word(byte) || matches!(byte, b' ' | b'.'));
     let close = run_within(text, name, 2, |byte| byte == b'}');
-    let ended = text.get(close).is_none_or(|byte| is_space(*byte) || is_soft(*byte));
-    close > name && ended && is_placeholder(&text[start..close])
+    close > name && is_placeholder(&text[start..close]) && is_over(text, start, close, form)
 }
 
 /// Behind a name in prose, what has a digit or is long; anything else may be a word.
@@ -221,7 +243,7 @@ pub(super) fn unquoted_end(text: &[u8], start: usize, form: Form) -> usize {
             b'%' if encoded && (starts(text, at, "%2526") || starts(text, at, "%2523")) => break,
             _ if is_soft(byte) => {
                 let behind = run(text, at, is_soft);
-                if is_end(text, behind) || (at > start && ends(text, at, behind, form)) {
+                if is_end(text, behind) || (at > start && begins_pair(text, start, at, behind, form)) {
                     break;
                 }
                 at = behind;
@@ -240,8 +262,15 @@ fn is_end(text: &[u8], behind: usize) -> bool {
     text.get(behind).is_none_or(|next| is_space(*next) || matches!(next, b'<' | b'>'))
 }
 
-/// Whether a new pair begins behind the punctuation from `at` to `behind`.
-fn ends(text: &[u8], at: usize, behind: usize, form: Form) -> bool {
+/// Whether the value without quotes that begins at `start` may end at `at`: what follows is the end, or punctuation that
+/// is no part of it.
+fn is_over(text: &[u8], start: usize, at: usize, form: Form) -> bool {
+    let behind = run(text, at, is_soft);
+    is_end(text, behind) || begins_pair(text, start, at, behind, form)
+}
+
+/// Whether a new pair begins behind the punctuation from `at` to `behind`, which ends the value that begins at `start`.
+fn begins_pair(text: &[u8], start: usize, at: usize, behind: usize, form: Form) -> bool {
     let separates = |byte: &u8| matches!(byte, b',' | b';' | b'&' | b'|' | b'"');
     if !text[at..behind].iter().any(separates) {
         return false;
@@ -252,9 +281,16 @@ fn ends(text: &[u8], at: usize, behind: usize, form: Form) -> bool {
     name > behind
         && match text.get(mark) {
             Some(b'=') => true,
-            Some(b':') => in_json || form == Form::Colon,
+            Some(b':') => in_json || (form == Form::Colon && written_alike(text, start, mark + 1)),
             _ => in_json && mark > name,
         }
+}
+
+/// Whether blanks stand behind the colons of pairs alike: to `a: b` belongs `c: d` and not `c:d`. One value begins at
+/// `first`, another would at `second`.
+fn written_alike(text: &[u8], first: usize, second: usize) -> bool {
+    let blank = first.checked_sub(1).is_some_and(|before| is_blank(text[before]));
+    !blank || is_end(text, second)
 }
 
 /// Values that name nothing. One character alone is punctuation, or a switch.
@@ -358,7 +394,7 @@ fn is_one_of(value: &[u8], words: &[&str]) -> bool {
 }
 
 /// `${VAR}`, `$VAR`, `{{ var }}`, `{var}`, `%s`, `%VAR%`, `<var>`, `***`, `...`
-fn is_placeholder(value: &[u8]) -> bool {
+pub(super) fn is_placeholder(value: &[u8]) -> bool {
     const LONGEST: usize = 64;
     if value.len() > LONGEST {
         return false;
