@@ -45,11 +45,7 @@ impl Deliver {
     /// On a thread, every 10 s or 100 events; at the end for at most 2 s.
     #[must_use]
     pub const fn in_background() -> Self {
-        Self::InBackground {
-            interval: Duration::from_secs(10),
-            events: 100,
-            within: Duration::from_secs(2),
-        }
+        Self::InBackground { interval: Duration::from_secs(10), events: 100, within: Duration::from_secs(2) }
     }
 
     /// How long [`Telemetry::close`] may take.

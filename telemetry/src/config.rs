@@ -125,11 +125,7 @@ impl Config {
     #[must_use]
     pub fn embedded() -> Self {
         let stdout = BackendConfig::of("stdout", "{}".to_owned());
-        Self {
-            plugins: PluginsConfig::default(),
-            backends: vec![stdout],
-            folder: PathBuf::from("."),
-        }
+        Self { plugins: PluginsConfig::default(), backends: vec![stdout], folder: PathBuf::from(".") }
     }
 }
 

@@ -35,7 +35,8 @@ impl DeletionRequestor for EmailDeletion {
     /// Never [`Deletion::Sent`]: only the user can send it.
     fn request(&self, machine_id: &str) -> Deletion {
         let subject = escaped(&format!("Data deletion request for {}", self.tool));
-        let body = escaped(&format!("Please delete all telemetry of {} from machine {machine_id}.", self.tool));
+        let body =
+            escaped(&format!("Please delete all telemetry of {} from machine {machine_id}.", self.tool));
         Deletion::Unsupported(format!(
             "send this e-mail yourself: mailto:{}?subject={subject}&body={body}",
             self.address
@@ -121,7 +122,8 @@ mod tests {
 
     #[test]
     fn an_e_mail_is_never_said_to_be_sent() {
-        let receipt = Receipt::new("e-mail", EmailDeletion::new("privacy@tool.example", "my tool").request("m1"));
+        let receipt =
+            Receipt::new("e-mail", EmailDeletion::new("privacy@tool.example", "my tool").request("m1"));
         assert_eq!(receipt.outcome, ReceiptOutcome::Unsupported);
         assert_eq!(
             receipt.to_string(),

@@ -2,9 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jackfield_loader::plugin_api::{
-    Backend, Batch, Call, Error, Host, Outcome, Outcomes, export::NoConfig,
-};
+use jackfield_loader::plugin_api::{Backend, Batch, Call, Error, Host, Outcome, Outcomes, export::NoConfig};
 
 /// Keeps what it is sent. Clones share it.
 ///
@@ -65,7 +63,8 @@ impl Backend for MemoryBackend {
     }
 
     fn send(&self, batch: &Batch<'_>, _: &Call<'_>) -> Outcomes {
-        let parsed: Result<Vec<_>, _> = batch.iter().map(|event| serde_json::from_str(event.json())).collect();
+        let parsed: Result<Vec<_>, _> =
+            batch.iter().map(|event| serde_json::from_str(event.json())).collect();
         match parsed {
             Ok(events) => {
                 self.lock().extend(events);

@@ -88,7 +88,9 @@ mod tests {
 
     #[test]
     fn a_name_leads_to_no_other_folder() {
-        for (tool, folder) in [("a/../b", "a_.._b"), ("..", "_"), (".", "_"), ("", "_"), ("my tool", "my tool")] {
+        for (tool, folder) in
+            [("a/../b", "a_.._b"), ("..", "_"), (".", "_"), ("", "_"), ("my tool", "my tool")]
+        {
             assert_eq!(folder_name(tool), Path::new(folder), "{tool}");
         }
     }

@@ -130,7 +130,10 @@ fn custom(settings: &Settings) -> Result<Option<(Vec<Target>, Chosen)>, Error> {
     }
     let mut targets = settings.config.clone().map(|config| configured(settings, config)).unwrap_or_default();
     targets.extend(settings.statics.iter().map(|backend| {
-        Target::new(Source::Static(backend.open.clone()), options(settings, BackendOptions::new(&*backend.name)))
+        Target::new(
+            Source::Static(backend.open.clone()),
+            options(settings, BackendOptions::new(&*backend.name)),
+        )
     }));
     Ok((!targets.is_empty()).then_some((targets, Chosen::Code)))
 }

@@ -134,7 +134,8 @@ impl Telemetry {
         metadata: &[(&str, &str)],
     ) {
         if self.is_open() {
-            let event = Event::new(EventKind::COMMAND_INVOCATION, name).duration(duration).exit_code(exit_code);
+            let event =
+                Event::new(EventKind::COMMAND_INVOCATION, name).duration(duration).exit_code(exit_code);
             self.inner().record(&event.metadata(metadata));
         }
     }
@@ -300,7 +301,8 @@ impl Inner {
         }
         let consent = Arc::clone(&self.consent);
         let may_send = Arc::new(move || consent.read().collection);
-        let fill = Fill::new(&self.settings.tool, &self.settings.version);
+        let fill =
+            Fill::new(&self.settings.tool, &self.settings.version).with_machine_id(&self.machine_id().read());
         let kept = (self.spool.clone()?, self.states()?);
         Some(Outbox::new(kept, targets, self.settings.mode, fill, collection, may_send))
     }

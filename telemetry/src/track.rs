@@ -100,7 +100,8 @@ impl Recorder {
     pub(crate) fn new(encoder: Encoder, metadata: &[(String, String)], extended: bool) -> Self {
         let plain: Vec<(&str, &str)> = metadata.iter().map(|(key, value)| (&**key, &**value)).collect();
         let redacted = redact_parts(&EventParts { metadata: &plain, ..EventParts::default() });
-        let metadata = redacted.metadata.into_iter().map(|(key, value)| (key.into_owned(), value.into_owned()));
+        let metadata =
+            redacted.metadata.into_iter().map(|(key, value)| (key.into_owned(), value.into_owned()));
         Self { encoder, metadata: metadata.collect(), extended }
     }
 
@@ -181,8 +182,12 @@ mod tests {
 
     #[test]
     fn what_an_event_says_wins_over_what_the_tool_says_of_all_and_secrets_go_from_both() {
-        let event = Event::new(EventKind::FEATURE_USED, "export")
-            .metadata(&[("channel", "stable"), ("token", "abc"), ("n", "1"), ("n", "2")]);
+        let event = Event::new(EventKind::FEATURE_USED, "export").metadata(&[
+            ("channel", "stable"),
+            ("token", "abc"),
+            ("n", "1"),
+            ("n", "2"),
+        ]);
         let stored = line(&recorder(false), &event);
         assert_eq!(
             stored["metadata"],
@@ -195,8 +200,9 @@ mod tests {
     #[test]
     fn arguments_and_errors_need_extended_collection() {
         let args = ["--password", "hunter2", "-v"];
-        let event =
-            Event::new("deploy.failed", "deploy token=abcdef").args(&args).error("login with password=x failed");
+        let event = Event::new("deploy.failed", "deploy token=abcdef")
+            .args(&args)
+            .error("login with password=x failed");
         let stored = line(&recorder(false), &event);
         assert!(stored.get("args").is_none() && stored.get("error").is_none(), "{stored}");
         let stored = line(&recorder(true), &event);

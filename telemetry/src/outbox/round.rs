@@ -210,7 +210,9 @@ fn run_side_by_side(shared: &Shared<'_>, mut due: Vec<(&mut Target, BackendState
             let thread = std::thread::Builder::new().name(format!("jackfield-{}-out", target.name));
             let cell = Arc::new(Mutex::new(Some((target, state))));
             let work = Arc::clone(&cell);
-            let run = move || work.lock().unwrap_or_else(PoisonError::into_inner).take().map(|(t, s)| shared.run(t, s));
+            let run = move || {
+                work.lock().unwrap_or_else(PoisonError::into_inner).take().map(|(t, s)| shared.run(t, s))
+            };
             match thread.spawn_scoped(scope, run) {
                 Ok(thread) => threads.push(thread),
                 // No thread to be had: one after the other, then.
@@ -259,7 +261,13 @@ impl Shared<'_> {
     }
 
     /// One chunk; whether to go on with the next one.
-    fn deliver(&self, target: &mut Target, chunk: &Chunk, state: &mut BackendState, end: &mut RoundEnd) -> bool {
+    fn deliver(
+        &self,
+        target: &mut Target,
+        chunk: &Chunk,
+        state: &mut BackendState,
+        end: &mut RoundEnd,
+    ) -> bool {
         let mut buffer = EventBuffer::new(self.fill.clone());
         let valid: Vec<bool> = chunk.lines().map(|line| buffer.push_line(line.as_bytes()).is_ok()).collect();
         if self.mode == DeliveryMode::AtMostOnce
@@ -268,7 +276,8 @@ impl Shared<'_> {
             tracing::warn!("telemetry waits: {error}");
             return false;
         }
-        let outcomes = if buffer.len() == 0 { Vec::new() } else { target.attempt(&buffer.take(), self.deadline) };
+        let outcomes =
+            if buffer.len() == 0 { Vec::new() } else { target.attempt(&buffer.take(), self.deadline) };
 
         let mut outcomes = outcomes.into_iter();
         let mut rejected: Vec<(usize, &str, String)> = Vec::new();

@@ -1,0 +1,120 @@
+//! A tool's telemetry as its author calls it.
+
+use std::{ffi::OsString, path::Path, time::Duration};
+
+use jackfield::{Builder, Deliver, Event, EventKind, MemoryBackend, Telemetry};
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// Consented to by nobody but the tool, with no environment, in this folder.
+fn builder(folder: &Path) -> Builder {
+    Telemetry::builder("tool", "1.2.3")
+        .environment(|_: &str| None::<OsString>)
+        .consent_file(folder.join("config.toml"))
+        .ops_file(folder.join("ops.toml"))
+        .data_folder(folder.join("data"))
+}
+
+fn consented(folder: &Path) -> Builder {
+    std::fs::write(folder.join("config.toml"), "[telemetry]\nenabled = true\n").expect("writable");
+    builder(folder)
+}
+
+#[test]
+fn what_is_tracked_arrives_once_and_in_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let memory = MemoryBackend::new();
+    let telemetry =
+        consented(folder.path()).backend("memory", memory.maker()).metadata("channel", "beta").build();
+    telemetry.track(EventKind::FEATURE_USED, "export", &[("format", "pdf")]);
+    telemetry.track_command("build", Duration::from_millis(1500), 2, &[]);
+    telemetry.track_event(&Event::new("own.kind", "x").args(&["a"]).error("e"));
+    let flushed = telemetry.flush(SOON);
+    assert_eq!((flushed.delivered, flushed.rejected, flushed.emptied), (3, 0, true));
+    let events = memory.events();
+    let names: Vec<_> = events.iter().map(|event| event["name"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["export", "build", "x"]);
+    assert_eq!(events[0]["metadata"], serde_json::json!({"channel": "beta", "format": "pdf"}));
+    assert_eq!((&events[1]["duration_ms"], &events[1]["exit_code"]), (&1500.into(), &2.into()));
+    assert!(events[2].get("args").is_none() && events[2].get("error").is_none());
+    telemetry.close();
+    telemetry.close();
+    assert_eq!(memory.events().len(), 3);
+}
+
+#[test]
+fn without_consent_nothing_is_made() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let memory = MemoryBackend::new();
+    let silent = |telemetry: Telemetry| {
+        telemetry.track("a", "b", &[]);
+        telemetry.flush(SOON);
+        telemetry.close();
+        assert!(!telemetry.is_enabled() && memory.events().is_empty());
+        assert!(!folder.path().join("data").exists());
+    };
+    silent(builder(folder.path()).backend("memory", memory.maker()).build());
+    silent(consented(folder.path()).enabled(false).backend("memory", memory.maker()).build());
+    silent(consented(folder.path()).backend("m", memory.maker()).environment(do_not_track).build());
+}
+
+fn do_not_track(name: &str) -> Option<OsString> {
+    (name == "DO_NOT_TRACK").then(|| OsString::from("1"))
+}
+
+#[test]
+fn a_service_delivers_in_the_background() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let memory = MemoryBackend::new();
+    let deliver = Deliver::InBackground { interval: Duration::from_secs(3600), events: 10, within: SOON };
+    let telemetry = consented(folder.path()).deliver(deliver).backend("memory", memory.maker()).build();
+    for _ in 0..10 {
+        telemetry.track("a", "b", &[]);
+    }
+    let started = std::time::Instant::now();
+    while memory.events().len() < 10 {
+        assert!(started.elapsed() < SOON, "{} arrived", memory.events().len());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    telemetry.track("a", "last", &[]);
+    drop(telemetry);
+    assert_eq!(memory.events().len(), 11);
+}
+
+#[test]
+fn a_command_is_timed_and_its_end_recorded_also_on_a_panic() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let memory = MemoryBackend::new();
+    let telemetry =
+        consented(folder.path()).extended_collection(true).backend("memory", memory.maker()).build();
+    telemetry.command("fine").finish(0);
+    let mut scope = telemetry.command("failed");
+    scope.set_error("no");
+    drop(scope);
+    let thrown = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _scope = telemetry.command("thrown");
+        panic!("thrown on purpose");
+    }));
+    assert!(thrown.is_err());
+    telemetry.flush(SOON);
+    let events = memory.events();
+    let seen: Vec<_> = events
+        .iter()
+        .map(|e| {
+            (
+                e["type"].as_str().expect("text"),
+                e["exit_code"].as_i64().expect("a number"),
+                e["error"].as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("command.invocation", 0, None),
+            ("command.error", 1, Some("no")),
+            ("command.error", 101, Some("panicked"))
+        ]
+    );
+    assert!(events.iter().all(|event| event["duration_ms"].is_u64()));
+}
