@@ -166,20 +166,6 @@ impl Courier {
         }
         Flushed { delivered: end.delivered, rejected: end.rejected, emptied: end.emptied }
     }
-
-    /// The outbox for who needs the backends themselves, within `deadline`.
-    pub(crate) fn with_outbox<T>(
-        &self,
-        inner: &Inner,
-        deadline: Instant,
-        then: impl FnOnce(&mut Outbox) -> T,
-    ) -> Option<T> {
-        let mut outbox = lock_until(&self.outbox, deadline)?;
-        if outbox.is_none() {
-            *outbox = inner.outbox(inner.consent.read().collection);
-        }
-        outbox.as_mut().map(then)
-    }
 }
 
 fn lock_until<T>(mutex: &Mutex<T>, deadline: Instant) -> Option<MutexGuard<'_, T>> {

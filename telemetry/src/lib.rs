@@ -8,6 +8,7 @@ mod buffer;
 mod builder;
 mod config;
 mod consent;
+mod control;
 mod courier;
 mod deletion;
 mod delivery;
@@ -34,6 +35,7 @@ mod scope;
 mod search_path;
 mod selection;
 pub mod spool;
+mod status;
 mod telemetry;
 mod toml_text;
 mod track;
@@ -47,6 +49,7 @@ pub use crate::{
         Answer, Collection, Consent, ConsentOptions, ConsentSource, FirstRun, Prompt, TerminalPrompt,
         Variable, Why, prompt_text,
     },
+    control::{Disabled, Discarded, Reset},
     deletion::{DeletionRequestor, EmailDeletion, Receipt, ReceiptOutcome},
     delivery::{Delivery, DeliveryOptions, Fate, Sender},
     duration::parse_duration,
@@ -65,6 +68,7 @@ pub use crate::{
     scope::CommandScope,
     search_path::default_search_path,
     selection::{BackendInfo, Chosen},
+    status::{BackendStatus, Status},
     telemetry::{Flushed, Telemetry},
     track::Event,
 };

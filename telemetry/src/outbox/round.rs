@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield_loader::plugin_api::{Deletion, Outcome};
+use jackfield_loader::plugin_api::Outcome;
 
 use super::{
     state::{BackendState, Problem, States, now_ms},
@@ -159,42 +159,12 @@ impl Outbox {
         end
     }
 
-    /// Asks every backend's platform to forget a machine.
-    pub(crate) fn request_deletion(
-        &mut self,
-        machine_id: &str,
-        event: &[u8],
-        limit: Duration,
-    ) -> Vec<(String, Deletion)> {
-        let mut buffer = EventBuffer::new(self.fill.clone());
-        let pushed = buffer.push_line(event);
-        let batch = buffer.take();
-        self.targets
-            .iter_mut()
-            .map(|target| {
-                let deletion = match &pushed {
-                    Ok(()) => target.request_deletion(machine_id, &batch, limit),
-                    Err(error) => Deletion::Failed(error.to_string()),
-                };
-                (target.name.clone(), deletion)
-            })
-            .collect()
-    }
-
     /// Closes every backend.
     pub(crate) fn close(&mut self, limit: Duration) {
         let deadline = Instant::now() + limit;
         for target in &mut self.targets {
             target.close(left(deadline));
         }
-    }
-
-    pub(crate) fn targets(&mut self) -> &mut [Target] {
-        &mut self.targets
-    }
-
-    pub(crate) fn states(&self) -> BTreeMap<String, BackendState> {
-        self.states.load()
     }
 }
 
