@@ -84,7 +84,7 @@ enum Recording {
     /// Nothing: it would go nowhere.
     Nowhere,
     /// A line.
-    By(Recorder),
+    By(Arc<Recorder>),
 }
 
 /// What became of events by one flush.
@@ -276,12 +276,14 @@ impl Inner {
             recording = parts.recording.read().unwrap_or_else(PoisonError::into_inner);
         }
         let Recording::By(recorder) = &*recording else { return };
+        let recorder = Arc::clone(recorder);
+        // What is called from here on may track an event itself, by way of a log.
+        drop(recording);
         let Some(spool) = &self.spool else {
             self.homeless.fetch_add(1, Ordering::Relaxed);
             return;
         };
         let stored = recorder.record(process, event, |line| spool.append_as(process, line)).is_ok();
-        drop(recording);
         if stored {
             parts.courier.recorded(self);
         }
@@ -298,7 +300,7 @@ impl Inner {
             tracing::debug!("telemetry: no backend is configured, nothing is recorded");
             return Recording::Nowhere;
         }
-        Recording::By(self.recorder_for(&self.machine_id().read().id))
+        Recording::By(Arc::new(self.recorder_for(&self.machine_id().read().id)))
     }
 
     pub(crate) fn machine_id(&self) -> MachineIdFile {

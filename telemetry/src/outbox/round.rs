@@ -1,7 +1,6 @@
 //! One round over all backends.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
