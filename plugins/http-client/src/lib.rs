@@ -56,9 +56,11 @@
 //! Credentials are [`Secret`]s: they are in no error, log line, `Debug` form or reason, not even where the server repeats them.
 #![forbid(unsafe_code)]
 
+mod bodies;
 mod client;
 mod deadline;
 mod deliver;
+mod diagnose;
 mod endpoint;
 mod entries;
 mod failure;
