@@ -20,6 +20,8 @@ mod fill;
 mod gate;
 mod ids;
 mod kind;
+#[cfg(feature = "tracing-layer")]
+pub mod layer;
 mod lines;
 mod machine;
 mod memory;
@@ -27,6 +29,7 @@ mod outbox;
 mod per_process;
 mod places;
 mod private_file;
+mod quiet;
 mod record;
 mod redact;
 mod retry;
