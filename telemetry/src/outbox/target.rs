@@ -69,6 +69,15 @@ impl Target {
         Ok(self.backend.as_ref().expect("opened above"))
     }
 
+    /// Whether there is something to open: a plugin's file that is compatible. Runs none of its code.
+    pub(crate) fn locate(&self) -> Result<(), String> {
+        let Source::Plugin { config, plugins, folder } = &self.source else { return Ok(()) };
+        let inspected = jackfield_loader::find(&config.plugin, &plugins.path, folder)
+            .and_then(|file| jackfield_loader::inspect(&file));
+        let inspection = inspected.map_err(|error| error.to_string())?;
+        inspection.verdict().map_err(|refusal| refusal.to_string())
+    }
+
     /// `text`, which a plugin wrote, without the values of variables that are in its configuration.
     pub(crate) fn conceal(&self, text: &str) -> String {
         match &self.source {
