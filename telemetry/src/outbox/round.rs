@@ -99,6 +99,14 @@ impl Outbox {
         }
         let mut states = self.states.load();
         let now = now_ms();
+        for target in &self.targets {
+            // Another configuration deserves another try.
+            if let Some(state) = states.get_mut(&target.name)
+                && state.fingerprint != target.fingerprint()
+            {
+                state.circuit.succeeded();
+            }
+        }
         let pause = |target: &Target| states.get(&target.name).and_then(|state| state.circuit.open_for(now));
         let pauses: Vec<Option<Duration>> = self.targets.iter().map(pause).collect();
         let soonest = pauses.iter().flatten().min().copied();
@@ -167,6 +175,12 @@ impl Outbox {
     }
 }
 
+/// Why a chunk was not sent.
+enum Attempt {
+    Unopened(jackfield_loader::Error),
+    Uncommitted(crate::Error),
+}
+
 type Done = (String, BackendState, RoundEnd);
 
 /// Each backend on a thread of its own, the last one on this.
@@ -229,6 +243,24 @@ impl Shared<'_> {
         (target.name.clone(), state, end)
     }
 
+    /// Sends what is in the buffer, which comes from the chunk.
+    fn attempt(
+        &self,
+        target: &mut Target,
+        chunk: &Chunk,
+        buffer: &mut EventBuffer,
+    ) -> Result<Vec<Outcome>, Attempt> {
+        if buffer.len() == 0 {
+            return Ok(Vec::new());
+        }
+        target.open(left(self.deadline)).map_err(Attempt::Unopened)?;
+        if self.mode == DeliveryMode::AtMostOnce {
+            // What can't be sent at all has been kept until here.
+            self.deliverer().commit_before_send(chunk).map_err(Attempt::Uncommitted)?;
+        }
+        target.attempt(&buffer.take(), self.deadline).map_err(Attempt::Unopened)
+    }
+
     /// One chunk; whether to go on with the next one.
     fn deliver(
         &self,
@@ -239,14 +271,24 @@ impl Shared<'_> {
     ) -> bool {
         let mut buffer = EventBuffer::new(self.fill.clone());
         let valid: Vec<bool> = chunk.lines().map(|line| buffer.push_line(line.as_bytes()).is_ok()).collect();
-        if self.mode == DeliveryMode::AtMostOnce
-            && let Err(error) = self.deliverer().commit_before_send(chunk)
-        {
-            tracing::warn!("telemetry waits: {error}");
-            return false;
-        }
-        let outcomes =
-            if buffer.len() == 0 { Vec::new() } else { target.attempt(&buffer.take(), self.deadline) };
+        state.fingerprint = target.fingerprint();
+        let outcomes = match self.attempt(target, chunk, &mut buffer) {
+            Ok(outcomes) => outcomes,
+            Err(Attempt::Uncommitted(error)) => {
+                tracing::warn!("telemetry waits: {error}");
+                return false;
+            }
+            Err(Attempt::Unopened(error)) => {
+                let reason = target.conceal(&error.to_string());
+                tracing::warn!("telemetry for {} waits: {reason}", target.name);
+                state.last_problem = Some(Problem { at_ms: now_ms(), reason });
+                // A file that is not there or not right costs little to look for; what opens and fails may cost a lot.
+                if matches!(error, jackfield_loader::Error::Open(_)) {
+                    state.circuit.failed(now_ms(), None);
+                }
+                return false;
+            }
+        };
 
         let mut outcomes = outcomes.into_iter();
         let mut rejected: Vec<(usize, &str, String)> = Vec::new();

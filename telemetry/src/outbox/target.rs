@@ -13,6 +13,8 @@ use jackfield_loader::{
     plugin_api::{Deletion, Outcome},
 };
 
+use sha2::{Digest as _, Sha256};
+
 use crate::{BackendConfig, PluginsConfig};
 
 /// Opens a backend that is compiled into the tool.
@@ -78,6 +80,14 @@ impl Target {
         inspection.verdict().map_err(|refusal| refusal.to_string())
     }
 
+    /// What tells one configuration of the backend from another, with nothing of it in clear.
+    pub(crate) fn fingerprint(&self) -> String {
+        let Source::Plugin { config, .. } = &self.source else { return String::new() };
+        let parts = [config.plugin.as_str(), "\0", config.config.as_str()];
+        let digest = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize();
+        digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// `text`, which a plugin wrote, without the values of variables that are in its configuration.
     pub(crate) fn conceal(&self, text: &str) -> String {
         match &self.source {
@@ -87,12 +97,16 @@ impl Target {
     }
 
     /// Sends a batch once, in parts where it is too large, and says what became of each event. Ends by `deadline`.
-    pub(crate) fn attempt(&mut self, batch: &Batch, deadline: Instant) -> Vec<Outcome> {
+    ///
+    /// # Errors
+    /// When the backend can't be opened.
+    pub(crate) fn attempt(
+        &mut self,
+        batch: &Batch,
+        deadline: Instant,
+    ) -> Result<Vec<Outcome>, jackfield_loader::Error> {
         let timeout = self.options.timeout;
-        let backend = match self.open(left(deadline)) {
-            Ok(backend) => backend,
-            Err(error) => return vec![Outcome::retry(error.to_string()); batch.len()],
-        };
+        let backend = self.open(left(deadline))?;
         let late = || Outcome::retry("there was no time left for it");
         let mut outcomes = vec![late(); batch.len()];
         let mut work = VecDeque::from([(0..batch.len()).collect::<Vec<_>>()]);
@@ -124,7 +138,7 @@ impl Target {
                 break;
             }
         }
-        outcomes
+        Ok(outcomes)
     }
 
     /// Asks the backend's platform to forget a machine.
