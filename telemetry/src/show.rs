@@ -59,7 +59,7 @@ impl Telemetry {
         let mut bytes = 0;
         for line in &stored {
             bytes += line.len();
-            if buffer.len() == SHOWN_EVENTS || (bytes > SHOWN_BYTES && buffer.len() > 0) {
+            if buffer.len() == SHOWN_EVENTS || (bytes > SHOWN_BYTES && !buffer.is_empty()) {
                 break;
             }
             // A line that is no event is shown above, and goes nowhere.

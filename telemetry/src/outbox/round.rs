@@ -250,7 +250,7 @@ impl Shared<'_> {
         chunk: &Chunk,
         buffer: &mut EventBuffer,
     ) -> Result<Vec<Outcome>, Attempt> {
-        if buffer.len() == 0 {
+        if buffer.is_empty() {
             return Ok(Vec::new());
         }
         target.open(left(self.deadline)).map_err(Attempt::Unopened)?;

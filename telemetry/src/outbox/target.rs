@@ -25,7 +25,7 @@ pub(crate) type OpenStatic =
 #[derive(Clone)]
 pub(crate) enum Source {
     /// A plugin: its configuration, where plugins are, and where a relative path starts.
-    Plugin { config: BackendConfig, plugins: PluginsConfig, folder: PathBuf },
+    Plugin { config: Box<BackendConfig>, plugins: PluginsConfig, folder: PathBuf },
     /// A value of the tool.
     Static(OpenStatic),
 }
