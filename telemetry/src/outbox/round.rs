@@ -1,6 +1,7 @@
 //! One round over all backends.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -12,7 +13,7 @@ use std::{
 use jackfield_loader::plugin_api::Outcome;
 
 use super::{
-    state::{BackendState, Problem, States, now_ms},
+    state::{BackendState, Problem, States},
     target::{Target, left},
 };
 use crate::{
@@ -63,6 +64,7 @@ pub(crate) struct RoundEnd {
 
 /// What the threads of a round share.
 struct Shared<'a> {
+    spool: &'a Spool,
     deliverer: Mutex<Deliverer>,
     mode: DeliveryMode,
     fill: &'a Fill,
@@ -97,14 +99,10 @@ impl Outbox {
         if self.targets.is_empty() || !may_send() {
             return end;
         }
-        let mut states = self.states.load();
-        let now = now_ms();
-        let pause = |target: &Target| states.get(&target.name).and_then(|state| state.circuit.open_for(now));
-        let pauses: Vec<Option<Duration>> = self.targets.iter().map(pause).collect();
-        let soonest = pauses.iter().flatten().min().copied();
+        let pauses = self.pauses(&self.states.load());
         // While all are down, a look at their states is all that it costs.
         if pauses.iter().all(Option::is_some) {
-            return RoundEnd { again_in: soonest, ..end };
+            return RoundEnd { again_in: pauses.into_iter().flatten().min(), ..end };
         }
         let names: Vec<&str> = self.targets.iter().map(|target| target.name.as_str()).collect();
         let deliverer = match self.spool.try_claim(&names) {
@@ -120,7 +118,12 @@ impl Outbox {
                 return end;
             }
         };
+        // Who delivered until a moment ago may have learned that a backend is down.
+        let mut states = self.states.load();
+        let pauses = self.pauses(&states);
+        let soonest = pauses.iter().flatten().min().copied();
         let shared = Shared {
+            spool: &self.spool,
             deliverer: Mutex::new(deliverer),
             mode: self.mode,
             fill: &self.fill,
@@ -144,7 +147,7 @@ impl Outbox {
             end.delivered += result.delivered;
             end.rejected += result.rejected;
             end.emptied &= result.emptied;
-            if let Some(pause) = state.circuit.open_for(now_ms()) {
+            if let Some(pause) = state.circuit.open_for(self.spool.now_ms()) {
                 end.again_in = Some(end.again_in.map_or(pause, |known| known.min(pause)));
             }
             states.insert(name, state);
@@ -156,6 +159,13 @@ impl Outbox {
             tracing::debug!("the state of the backends is not kept: {error}");
         }
         end
+    }
+
+    /// How long each backend is left alone yet.
+    fn pauses(&self, states: &BTreeMap<String, BackendState>) -> Vec<Option<Duration>> {
+        let now = self.spool.now_ms();
+        let pause = |target: &Target| states.get(&target.name)?.circuit.open_for(now);
+        self.targets.iter().map(pause).collect()
     }
 
     /// Closes every backend.
@@ -297,7 +307,7 @@ impl Shared<'_> {
         let noted = if at_least_once { deliverer.commit(chunk, &settled) } else { Ok(()) };
         drop(deliverer);
 
-        let now = now_ms();
+        let now = self.spool.now_ms();
         end.delivered += delivered;
         end.rejected += rejected.len() as u64;
         state.delivered += delivered;

@@ -102,6 +102,11 @@ impl Spool {
         &self.inner.path
     }
 
+    /// What its file system's clock says.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.inner.fs.now_ms()
+    }
+
     /// Appends one event, a JSON object on one line without its line feed. It is with the operating system when this
     /// returns. Otherwise the event is lost, and counted under the reason that is given back.
     pub fn append(&self, line: &[u8]) -> Result<(), DropReason> {
