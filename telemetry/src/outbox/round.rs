@@ -249,11 +249,18 @@ impl Shared<'_> {
     ) -> bool {
         let mut buffer = EventBuffer::new(self.fill.clone());
         let valid: Vec<bool> = chunk.lines().map(|line| buffer.push_line(line.as_bytes()).is_ok()).collect();
-        if self.mode == DeliveryMode::AtMostOnce
-            && let Err(error) = self.deliverer().commit_before_send(chunk)
-        {
-            tracing::warn!("telemetry waits: {error}");
-            return false;
+        if self.mode == DeliveryMode::AtMostOnce {
+            // Events are not spent on a backend that is not there.
+            if let Err(error) = target.open(left(self.deadline)) {
+                let (at_ms, reason) = (self.spool.now_ms(), target.conceal(&error.to_string()));
+                state.last_problem = Some(Problem { at_ms, reason });
+                state.circuit.failed(at_ms, None);
+                return false;
+            }
+            if let Err(error) = self.deliverer().commit_before_send(chunk) {
+                tracing::warn!("telemetry waits: {error}");
+                return false;
+            }
         }
         let outcomes =
             if buffer.len() == 0 { Vec::new() } else { target.attempt(&buffer.take(), self.deadline) };
