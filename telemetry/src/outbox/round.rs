@@ -104,6 +104,8 @@ impl Outbox {
         if pauses.iter().all(Option::is_some) {
             return RoundEnd { again_in: pauses.into_iter().flatten().min(), ..end };
         }
+        // Somebody may have deleted the folder since the last event.
+        self.spool.rescue();
         let names: Vec<&str> = self.targets.iter().map(|target| target.name.as_str()).collect();
         let deliverer = match self.spool.try_claim(&names) {
             Ok(Some(deliverer)) => deliverer,

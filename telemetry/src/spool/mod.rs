@@ -124,6 +124,15 @@ impl Spool {
         appended
     }
 
+    /// Looks whether this process's segment still has a name, which it does now and then while it writes: what was appended
+    /// before this is found by who delivers next.
+    pub(crate) fn rescue(&self) {
+        let slot = self.inner.slot();
+        let mut notices = Vec::new();
+        slot.writer().rescue(&self.inner, slot, &mut notices);
+        notices.into_iter().for_each(Notice::warn);
+    }
+
     /// Ends this process's segment, so that others may finish it, and writes the counters down. The next event begins
     /// another one.
     pub fn seal(&self) {
