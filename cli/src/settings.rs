@@ -84,8 +84,12 @@ mod tests {
     #[test]
     fn a_file_or_folder_that_others_can_write_is_refused() {
         for (modes, begin, mode) in [
-            ((0o664, 0o755), "configuration FILE: the file must not be writable", "mode 0664"),
-            ((0o644, 0o1777), "configuration FILE: its folder must not be writable", "mode 1777"),
+            ((0o664, 0o755), "configuration FILE: can't be read: the file must not be writable", "mode 0664"),
+            (
+                (0o644, 0o1777),
+                "configuration FILE: can't be read: its folder must not be writable",
+                "mode 1777",
+            ),
         ] {
             let refusal = found(modes.0, modes.1).expect_err("others can write it");
             assert!(refusal.starts_with(begin) && refusal.contains(mode), "{refusal}");
