@@ -8,6 +8,7 @@ mod config;
 mod crash;
 mod datadog;
 mod deletion;
+mod diagnostics;
 mod faults;
 mod fixtures;
 mod forget;
