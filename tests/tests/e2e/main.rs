@@ -9,6 +9,7 @@ mod crash;
 mod datadog;
 mod deletion;
 mod diagnostics;
+mod doctor;
 mod faults;
 mod fixtures;
 mod forget;
