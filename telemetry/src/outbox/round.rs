@@ -1,6 +1,7 @@
 //! One round over all backends.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -12,7 +13,7 @@ use std::{
 use jackfield_loader::plugin_api::Outcome;
 
 use super::{
-    state::{BackendState, Problem, States, now_ms},
+    state::{BackendState, Problem, States},
     target::{Target, left},
 };
 use crate::{
@@ -63,6 +64,7 @@ pub(crate) struct RoundEnd {
 
 /// What the threads of a round share.
 struct Shared<'a> {
+    spool: &'a Spool,
     deliverer: Mutex<Deliverer>,
     mode: DeliveryMode,
     fill: &'a Fill,
@@ -97,15 +99,13 @@ impl Outbox {
         if self.targets.is_empty() || !may_send() {
             return end;
         }
-        let mut states = self.states.load();
-        let now = now_ms();
-        let pause = |target: &Target| states.get(&target.name).and_then(|state| state.circuit.open_for(now));
-        let pauses: Vec<Option<Duration>> = self.targets.iter().map(pause).collect();
-        let soonest = pauses.iter().flatten().min().copied();
+        let pauses = self.pauses(&self.states.load());
         // While all are down, a look at their states is all that it costs.
         if pauses.iter().all(Option::is_some) {
-            return RoundEnd { again_in: soonest, ..end };
+            return RoundEnd { again_in: pauses.into_iter().flatten().min(), ..end };
         }
+        // Somebody may have deleted the folder since the last event.
+        self.spool.rescue();
         let names: Vec<&str> = self.targets.iter().map(|target| target.name.as_str()).collect();
         let deliverer = match self.spool.try_claim(&names) {
             Ok(Some(deliverer)) => deliverer,
@@ -120,7 +120,12 @@ impl Outbox {
                 return end;
             }
         };
+        // Who delivered until a moment ago may have learned that a backend is down.
+        let mut states = self.states.load();
+        let pauses = self.pauses(&states);
+        let soonest = pauses.iter().flatten().min().copied();
         let shared = Shared {
+            spool: &self.spool,
             deliverer: Mutex::new(deliverer),
             mode: self.mode,
             fill: &self.fill,
@@ -144,7 +149,7 @@ impl Outbox {
             end.delivered += result.delivered;
             end.rejected += result.rejected;
             end.emptied &= result.emptied;
-            if let Some(pause) = state.circuit.open_for(now_ms()) {
+            if let Some(pause) = state.circuit.open_for(self.spool.now_ms()) {
                 end.again_in = Some(end.again_in.map_or(pause, |known| known.min(pause)));
             }
             states.insert(name, state);
@@ -158,6 +163,17 @@ impl Outbox {
         end
     }
 
+    /// How long each backend is left alone yet.
+    fn pauses(&self, states: &BTreeMap<String, BackendState>) -> Vec<Option<Duration>> {
+        let now = self.spool.now_ms();
+        // Another configuration deserves another try.
+        let known = |target: &Target| {
+            states.get(&target.name).filter(|state| state.fingerprint == target.fingerprint())
+        };
+        let pause = |target: &Target| known(target)?.circuit.open_for(now);
+        self.targets.iter().map(pause).collect()
+    }
+
     /// Closes every backend.
     pub(crate) fn close(&mut self, limit: Duration) {
         let deadline = Instant::now() + limit;
@@ -165,6 +181,12 @@ impl Outbox {
             target.close(left(deadline));
         }
     }
+}
+
+/// Why a chunk was not sent.
+enum Attempt {
+    Unopened(jackfield_loader::Error),
+    Uncommitted(crate::Error),
 }
 
 type Done = (String, BackendState, RoundEnd);
@@ -229,6 +251,24 @@ impl Shared<'_> {
         (target.name.clone(), state, end)
     }
 
+    /// Sends what is in the buffer, which comes from the chunk.
+    fn attempt(
+        &self,
+        target: &mut Target,
+        chunk: &Chunk,
+        buffer: &mut EventBuffer,
+    ) -> Result<Vec<Outcome>, Attempt> {
+        if buffer.is_empty() {
+            return Ok(Vec::new());
+        }
+        target.open(left(self.deadline)).map_err(Attempt::Unopened)?;
+        if self.mode == DeliveryMode::AtMostOnce {
+            // What can't be sent at all has been kept until here.
+            self.deliverer().commit_before_send(chunk).map_err(Attempt::Uncommitted)?;
+        }
+        target.attempt(&buffer.take(), self.deadline).map_err(Attempt::Unopened)
+    }
+
     /// One chunk; whether to go on with the next one.
     fn deliver(
         &self,
@@ -239,14 +279,29 @@ impl Shared<'_> {
     ) -> bool {
         let mut buffer = EventBuffer::new(self.fill.clone());
         let valid: Vec<bool> = chunk.lines().map(|line| buffer.push_line(line.as_bytes()).is_ok()).collect();
-        if self.mode == DeliveryMode::AtMostOnce
-            && let Err(error) = self.deliverer().commit_before_send(chunk)
-        {
-            tracing::warn!("telemetry waits: {error}");
-            return false;
+        let fingerprint = target.fingerprint();
+        if state.fingerprint != fingerprint {
+            state.circuit.succeeded();
+            state.fingerprint = fingerprint;
         }
-        let outcomes =
-            if buffer.len() == 0 { Vec::new() } else { target.attempt(&buffer.take(), self.deadline) };
+        let outcomes = match self.attempt(target, chunk, &mut buffer) {
+            Ok(outcomes) => outcomes,
+            Err(Attempt::Uncommitted(error)) => {
+                tracing::warn!("telemetry waits: {error}");
+                return false;
+            }
+            Err(Attempt::Unopened(error)) => {
+                let reason = target.conceal(&error.to_string());
+                tracing::warn!("telemetry for {} waits: {reason}", target.name);
+                let at_ms = self.spool.now_ms();
+                state.last_problem = Some(Problem { at_ms, reason });
+                // A file that is not there or not right costs little to look for; what opens and fails may cost a lot.
+                if matches!(error, jackfield_loader::Error::Open(_)) {
+                    state.circuit.failed(at_ms, None);
+                }
+                return false;
+            }
+        };
 
         let mut outcomes = outcomes.into_iter();
         let mut rejected: Vec<(usize, &str, String)> = Vec::new();
@@ -297,7 +352,7 @@ impl Shared<'_> {
         let noted = if at_least_once { deliverer.commit(chunk, &settled) } else { Ok(()) };
         drop(deliverer);
 
-        let now = now_ms();
+        let now = self.spool.now_ms();
         end.delivered += delivered;
         end.rejected += rejected.len() as u64;
         state.delivered += delivered;
