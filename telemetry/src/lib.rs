@@ -6,12 +6,15 @@
 
 mod buffer;
 mod builder;
+#[cfg(feature = "clap")]
+pub mod commands;
 mod config;
 mod consent;
 mod control;
 mod courier;
 mod deletion;
 mod delivery;
+mod doctor;
 mod duration;
 mod environment;
 mod error;
@@ -34,6 +37,7 @@ mod schema;
 mod scope;
 mod search_path;
 mod selection;
+mod show;
 pub mod spool;
 mod status;
 mod telemetry;
@@ -52,6 +56,7 @@ pub use crate::{
     control::{Disabled, Discarded, Reset},
     deletion::{DeletionRequestor, EmailDeletion, Receipt, ReceiptOutcome},
     delivery::{Delivery, DeliveryOptions, Fate, Sender},
+    doctor::{Finding, Verdict},
     duration::parse_duration,
     environment::{Environment, ProcessEnvironment},
     error::{Error, Place},
@@ -68,7 +73,13 @@ pub use crate::{
     scope::CommandScope,
     search_path::default_search_path,
     selection::{BackendInfo, Chosen},
+    show::{Outgoing, Shown},
     status::{BackendStatus, Status},
     telemetry::{Flushed, Telemetry},
     track::Event,
 };
+
+/// Ends the process without running what plugins have left behind for its end.
+pub use jackfield_loader::exit;
+/// What a request for deletion comes to, and what a backend that is compiled into a tool is made of.
+pub use jackfield_loader::plugin_api::{self, Deletion};

@@ -167,7 +167,8 @@ fn configured(settings: &Settings, config: Config) -> Vec<Target> {
 
 fn plugin(settings: &Settings, config: BackendConfig, plugins: PluginsConfig, folder: PathBuf) -> Target {
     let by_config = BackendOptions::new(&*config.name).config(&*config.config).timeout(config.timeout);
-    Target::new(Source::Plugin { config, plugins, folder }, options(settings, by_config))
+    let source = Source::Plugin { config: Box::new(config), plugins, folder };
+    Target::new(source, options(settings, by_config))
 }
 
 fn options(settings: &Settings, options: BackendOptions) -> BackendOptions {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, sync::atomic::Ordering, tim
 
 use serde::Serialize;
 
-use crate::{Collection, Telemetry, outbox::now_ms};
+use crate::{Collection, Telemetry, outbox::now_ms, show::events};
 
 /// What is so at this moment. As JSON it has the members of these fields; its text is what `telemetry status` prints.
 #[derive(Debug, Clone, Serialize)]
@@ -170,7 +170,7 @@ impl fmt::Display for Status {
                 writeln!(f)?;
             }
         }
-        write!(f, "Waiting: {} events, {} bytes", self.events, self.bytes)?;
+        write!(f, "Waiting: {}, {} bytes", events(self.events), self.bytes)?;
         if let Some(seconds) = self.oldest_s {
             write!(f, ", the oldest from {} ago", span(seconds))?;
         }
@@ -184,7 +184,7 @@ impl fmt::Display for Status {
             let reasons: Vec<_> = self.dropped.iter().map(|(reason, n)| format!("{n} ({reason})")).collect();
             writeln!(f, "Dropped: {}", reasons.join(", "))?;
         }
-        write!(f, "Quarantine: {} events", self.quarantined)?;
+        write!(f, "Quarantine: {}", events(self.quarantined))?;
         for problem in &self.problems {
             write!(f, "\nProblem: {problem}")?;
         }

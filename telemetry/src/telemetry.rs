@@ -179,6 +179,18 @@ impl Telemetry {
         self.inner().enabled && self.consent().is_enabled()
     }
 
+    /// Whether the tool's author collects anything at all.
+    #[must_use]
+    pub fn is_offered(&self) -> bool {
+        self.inner().enabled
+    }
+
+    /// Where people turn to with questions, if the tool's author says so.
+    #[must_use]
+    pub fn help(&self) -> Option<&str> {
+        self.inner().settings.help.as_deref()
+    }
+
     /// What the user consents to at this moment, and where that is said.
     #[must_use]
     pub fn consent(&self) -> Consent {
@@ -335,7 +347,7 @@ impl Inner {
     }
 
     /// What lines that were recorded by us do not lack, and those of a damaged spool may.
-    fn fill(&self) -> Fill {
+    pub(crate) fn fill(&self) -> Fill {
         Fill::new(&self.settings.tool, &self.settings.version).with_machine_id(&self.machine_id().peek())
     }
 

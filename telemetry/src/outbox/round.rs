@@ -99,7 +99,7 @@ impl Outbox {
         if self.targets.is_empty() || !may_send() {
             return end;
         }
-        let pauses = self.pauses(&self.states.load());
+        let pauses = self.pauses(&self.known());
         // While all are down, a look at their states is all that it costs.
         if pauses.iter().all(Option::is_some) {
             return RoundEnd { again_in: pauses.into_iter().flatten().min(), ..end };
@@ -121,7 +121,7 @@ impl Outbox {
             }
         };
         // Who delivered until a moment ago may have learned that a backend is down.
-        let mut states = self.states.load();
+        let mut states = self.known();
         let pauses = self.pauses(&states);
         let soonest = pauses.iter().flatten().min().copied();
         let shared = Shared {
@@ -163,6 +163,20 @@ impl Outbox {
         end
     }
 
+    /// What is known of the backends.
+    fn known(&self) -> BTreeMap<String, BackendState> {
+        let mut states = self.states.load();
+        for target in &self.targets {
+            // Another configuration deserves another try.
+            if let Some(state) = states.get_mut(&target.name)
+                && state.fingerprint != target.fingerprint()
+            {
+                state.circuit.succeeded();
+            }
+        }
+        states
+    }
+
     /// How long each backend is left alone yet.
     fn pauses(&self, states: &BTreeMap<String, BackendState>) -> Vec<Option<Duration>> {
         let now = self.spool.now_ms();
@@ -177,6 +191,12 @@ impl Outbox {
             target.close(left(deadline));
         }
     }
+}
+
+/// Why a chunk was not sent.
+enum Attempt {
+    Unopened(jackfield_loader::Error),
+    Uncommitted(crate::Error),
 }
 
 type Done = (String, BackendState, RoundEnd);
@@ -241,6 +261,24 @@ impl Shared<'_> {
         (target.name.clone(), state, end)
     }
 
+    /// Sends what is in the buffer, which comes from the chunk.
+    fn attempt(
+        &self,
+        target: &mut Target,
+        chunk: &Chunk,
+        buffer: &mut EventBuffer,
+    ) -> Result<Vec<Outcome>, Attempt> {
+        if buffer.is_empty() {
+            return Ok(Vec::new());
+        }
+        target.open(left(self.deadline)).map_err(Attempt::Unopened)?;
+        if self.mode == DeliveryMode::AtMostOnce {
+            // What can't be sent at all has been kept until here.
+            self.deliverer().commit_before_send(chunk).map_err(Attempt::Uncommitted)?;
+        }
+        target.attempt(&buffer.take(), self.deadline).map_err(Attempt::Unopened)
+    }
+
     /// One chunk; whether to go on with the next one.
     fn deliver(
         &self,
@@ -251,21 +289,24 @@ impl Shared<'_> {
     ) -> bool {
         let mut buffer = EventBuffer::new(self.fill.clone());
         let valid: Vec<bool> = chunk.lines().map(|line| buffer.push_line(line.as_bytes()).is_ok()).collect();
-        if self.mode == DeliveryMode::AtMostOnce {
-            // Events are not spent on a backend that is not there.
-            if let Err(error) = target.open(left(self.deadline)) {
-                let (at_ms, reason) = (self.spool.now_ms(), target.conceal(&error.to_string()));
-                state.last_problem = Some(Problem { at_ms, reason });
-                state.circuit.failed(at_ms, None);
-                return false;
-            }
-            if let Err(error) = self.deliverer().commit_before_send(chunk) {
+        state.fingerprint = target.fingerprint();
+        let outcomes = match self.attempt(target, chunk, &mut buffer) {
+            Ok(outcomes) => outcomes,
+            Err(Attempt::Uncommitted(error)) => {
                 tracing::warn!("telemetry waits: {error}");
                 return false;
             }
-        }
-        let outcomes =
-            if buffer.len() == 0 { Vec::new() } else { target.attempt(&buffer.take(), self.deadline) };
+            Err(Attempt::Unopened(error)) => {
+                let reason = target.conceal(&error.to_string());
+                tracing::warn!("telemetry for {} waits: {reason}", target.name);
+                state.last_problem = Some(Problem { at_ms: self.spool.now_ms(), reason });
+                // A file that is not there or not right costs little to look for; what opens and fails may cost a lot.
+                if matches!(error, jackfield_loader::Error::Open(_)) {
+                    state.circuit.failed(self.spool.now_ms(), None);
+                }
+                return false;
+            }
+        };
 
         let mut outcomes = outcomes.into_iter();
         let mut rejected: Vec<(usize, &str, String)> = Vec::new();

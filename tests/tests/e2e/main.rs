@@ -26,4 +26,5 @@ mod send;
 mod site;
 mod skew;
 mod terminal;
+mod tool;
 mod vendor;
