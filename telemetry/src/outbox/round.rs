@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How many events a batch has at most.
-const BATCH_EVENTS: usize = 500;
+const BATCH_EVENTS: usize = 1000;
 /// How many bytes of JSON a batch has at most, but for one event that is longer alone.
 const BATCH_BYTES: usize = 512 << 10;
 
@@ -268,8 +268,8 @@ impl Shared<'_> {
         state: &mut BackendState,
         end: &mut RoundEnd,
     ) -> bool {
-        let mut buffer = EventBuffer::new(self.fill.clone());
-        let valid: Vec<bool> = chunk.lines().map(|line| buffer.push_line(line.as_bytes()).is_ok()).collect();
+        let mut buffer = EventBuffer::with_capacity(self.fill.clone(), chunk.len(), chunk.bytes());
+        let valid: Vec<bool> = chunk.lines().map(|line| buffer.push_stored(line).is_ok()).collect();
         if self.mode == DeliveryMode::AtMostOnce
             && let Err(error) = self.deliverer().commit_before_send(chunk)
         {
@@ -277,7 +277,7 @@ impl Shared<'_> {
             return false;
         }
         let outcomes =
-            if buffer.len() == 0 { Vec::new() } else { target.attempt(&buffer.take(), self.deadline) };
+            if buffer.is_empty() { Vec::new() } else { target.attempt(&buffer.into_batch(), self.deadline) };
 
         let mut outcomes = outcomes.into_iter();
         let mut rejected: Vec<(usize, &str, String)> = Vec::new();
