@@ -70,11 +70,26 @@ impl EventBuffer {
         if line.is_empty() {
             return Ok(());
         }
-        let (mut text, mut parsed) = event::parse(line)?;
-        let rebuilt;
+        let (text, parsed) = event::parse(line)?;
+        self.push_parsed(text, parsed)
+    }
+
+    /// As [`push_line`](Self::push_line), of a line of the spool, which is text, trimmed, and no longer than one may be.
+    pub(crate) fn push_stored(&mut self, line: &str) -> Result<(), Error> {
+        self.push_parsed(line, event::parse_text(line)?)
+    }
+
+    /// A buffer with room for so many events and bytes of text.
+    pub(crate) fn with_capacity(fill: Fill, events: usize, bytes: usize) -> Self {
+        let (text, records) = (String::with_capacity(bytes), Vec::with_capacity(events));
+        Self { fill, events: Events { text, records, ..Events::default() } }
+    }
+
+    fn push_parsed(&mut self, text: &str, parsed: Parsed<'_>) -> Result<(), Error> {
         if parsed.has_null {
-            rebuilt = without_nulls(text).map_err(|e| Error::event(format!("not JSON: {e}")))?;
-            (text, parsed) = event::parse(rebuilt.as_bytes())?;
+            let rebuilt = without_nulls(text).map_err(|e| Error::event(format!("not JSON: {e}")))?;
+            let (text, parsed) = event::parse(rebuilt.as_bytes())?;
+            return self.events.push(text, parsed, &self.fill);
         }
         self.events.push(text, parsed, &self.fill)
     }
@@ -95,6 +110,11 @@ impl EventBuffer {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.events.text.len()
+    }
+
+    /// The events as the only batch that is made of the buffer.
+    pub(crate) fn into_batch(self) -> Batch {
+        self.events.into_batch()
     }
 
     /// The events as a batch, which leaves the buffer empty.
@@ -163,7 +183,8 @@ impl Events {
     }
 
     fn into_batch(self) -> Batch {
-        let built = Batch::build(self, |events, batch| {
+        let events = self.records.len();
+        let built = Batch::build_with_capacity(self, events, |events, batch| {
             events.write(batch);
             Ok::<(), std::convert::Infallible>(())
         });

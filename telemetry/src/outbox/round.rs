@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How many events a batch has at most.
-const BATCH_EVENTS: usize = 500;
+const BATCH_EVENTS: usize = 1000;
 /// How many bytes of JSON a batch has at most, but for one event that is longer alone.
 const BATCH_BYTES: usize = 512 << 10;
 
@@ -266,7 +266,7 @@ impl Shared<'_> {
         &self,
         target: &mut Target,
         chunk: &Chunk,
-        buffer: &mut EventBuffer,
+        buffer: EventBuffer,
     ) -> Result<Vec<Outcome>, Attempt> {
         if buffer.is_empty() {
             return Ok(Vec::new());
@@ -276,7 +276,7 @@ impl Shared<'_> {
             // What can't be sent at all has been kept until here.
             self.deliverer().commit_before_send(chunk).map_err(Attempt::Uncommitted)?;
         }
-        target.attempt(&buffer.take(), self.deadline).map_err(Attempt::Unopened)
+        target.attempt(&buffer.into_batch(), self.deadline).map_err(Attempt::Unopened)
     }
 
     /// One chunk; whether to go on with the next one.
@@ -287,10 +287,10 @@ impl Shared<'_> {
         state: &mut BackendState,
         end: &mut RoundEnd,
     ) -> bool {
-        let mut buffer = EventBuffer::new(self.fill.clone());
-        let valid: Vec<bool> = chunk.lines().map(|line| buffer.push_line(line.as_bytes()).is_ok()).collect();
+        let mut buffer = EventBuffer::with_capacity(self.fill.clone(), chunk.len(), chunk.bytes());
+        let valid: Vec<bool> = chunk.lines().map(|line| buffer.push_stored(line).is_ok()).collect();
         state.fingerprint = target.fingerprint();
-        let outcomes = match self.attempt(target, chunk, &mut buffer) {
+        let outcomes = match self.attempt(target, chunk, buffer) {
             Ok(outcomes) => outcomes,
             Err(Attempt::Uncommitted(error)) => {
                 tracing::warn!("telemetry waits: {error}");
