@@ -61,7 +61,7 @@ impl ClientOptions {
 /// soon after. Proxies come from the environment (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`), on Windows and
 /// macOS from the system's settings, too.
 pub struct Client {
-    tls: rustls::ClientConfig,
+    tls: jackfield_tls::rustls::ClientConfig,
     user_agent: &'static str,
     response_bytes: usize,
     /// Those that nobody uses at the moment; `None` once the client is closed. There are as many as threads have sent at

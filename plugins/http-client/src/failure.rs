@@ -5,13 +5,11 @@ use std::{
     io::{self, ErrorKind},
 };
 
-use rustls::{AlertDescription, CertificateError};
-
 /// What went wrong on the way, in words that people who run a server know, without the request's URL and headers.
 pub(crate) fn describe(error: &reqwest::Error) -> String {
     let causes = causes(error);
-    if let Some(tls) = causes.iter().find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
-        return describe_tls(tls);
+    if let Some(tls) = causes.iter().find_map(|cause| cause.downcast_ref::<jackfield_tls::rustls::Error>()) {
+        return one_line(&jackfield_tls::describe(tls));
     }
     let io = causes.iter().rev().find_map(|cause| cause.downcast_ref::<io::Error>());
     if error.is_dns() {
@@ -44,46 +42,6 @@ fn describe_io(error: &io::Error) -> String {
         | ErrorKind::UnexpectedEof => CLOSED.to_owned(),
         ErrorKind::TimedOut => "the connection timed out".to_owned(),
         _ => one_line(&error.to_string()),
-    }
-}
-
-fn describe_tls(error: &rustls::Error) -> String {
-    match error {
-        rustls::Error::InvalidCertificate(why) => match why {
-            CertificateError::UnknownIssuer => {
-                "the server's certificate is of an unknown issuer; tls.ca_file can name a file with its root"
-                    .to_owned()
-            }
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                "the server's certificate has expired".to_owned()
-            }
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                "the server's certificate is not valid yet".to_owned()
-            }
-            CertificateError::BadSignature => {
-                "the server's certificate is not signed by the issuer that it names".to_owned()
-            }
-            CertificateError::Revoked => "the server's certificate is revoked".to_owned(),
-            other => format!("the server's certificate is refused: {}", one_line(&other.to_string())),
-        },
-        rustls::Error::AlertReceived(alert) => match alert {
-            AlertDescription::CertificateRequired => {
-                "the server wants a client certificate; tls.cert_file and tls.key_file name one".to_owned()
-            }
-            AlertDescription::UnknownCA
-            | AlertDescription::BadCertificate
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::AccessDenied => {
-                format!("the server refuses the client certificate ({alert:?})")
-            }
-            alert => format!("the server refuses the TLS handshake ({alert:?})"),
-        },
-        rustls::Error::InvalidMessage(_) => "the server does not speak TLS on this port".to_owned(),
-        rustls::Error::General(why) => format!("TLS: {}", one_line(why)),
-        other => format!("TLS: {}", one_line(&other.to_string())),
     }
 }
 

@@ -1,8 +1,9 @@
 //! The options, and what they come to.
 
-use std::{collections::BTreeMap, num::NonZeroU16, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU16, sync::Arc, time::Duration};
 
 use jackfield_plugin_api::Error;
+use jackfield_tls::{TlsConfig, rustls::ClientConfig};
 use lapin::{
     ExchangeKind,
     types::{AMQPValue, FieldArray, FieldTable, ShortString},
@@ -12,7 +13,6 @@ use serde_json::Value;
 use crate::{
     address::{Address, SecretUrl},
     routing::RoutingKey,
-    tls::{Tls, TlsOptions},
 };
 
 /// Options of the backend `rabbitmq`: events published to RabbitMQ, each confirmed by the broker.
@@ -37,7 +37,7 @@ pub(crate) struct Config {
     declare: Declare,
     /// Certificates, for amqps.
     #[serde(default)]
-    tls: TlsOptions,
+    tls: TlsConfig,
     /// How many events of a batch may be on their way without being confirmed.
     #[serde(default = "default_window")]
     window: NonZeroU16,
@@ -115,9 +115,7 @@ fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<
         .zip(unit)
         .and_then(|(number, unit)| number.checked_mul(unit))
         .map(|ms| Some(Duration::from_millis(ms)))
-        .ok_or_else(|| {
-            serde::de::Error::custom(format!("`{text}` is no duration; expected such as `5s` or `500ms`"))
-        })
+        .ok_or_else(|| serde::de::Error::custom("it is no duration; expected such as `5s` or `500ms`"))
 }
 
 /// What is declared on a new connection.
@@ -140,7 +138,10 @@ impl Topology {
 /// The options, checked.
 pub(crate) struct Settings {
     pub(crate) addresses: Vec<Address>,
-    pub(crate) tls: Option<Tls>,
+    /// The client's side of TLS, when an address uses it.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
+    /// Whether a certificate is shown to the broker.
+    pub(crate) shows_certificate: bool,
     pub(crate) exchange: ShortString,
     pub(crate) routing_key: RoutingKey,
     pub(crate) topology: Topology,
@@ -155,7 +156,11 @@ impl Config {
     /// Checks all that can be checked without a broker.
     pub(crate) fn check(self, tool_name: &str) -> Result<Settings, Error> {
         let addresses = addresses(self.url.as_ref(), self.urls.as_deref())?;
-        let tls = self.tls.check(addresses.iter().any(|address| address.tls))?;
+        let tls = match addresses.iter().any(|address| address.tls) {
+            true => Some(Arc::new(self.tls.client_config()?)),
+            false if self.tls.is_empty() => None,
+            false => return Err(Error::config("tls", "is set, and no URL begins with amqps://")),
+        };
         if self.exchange.is_none() && self.queue.is_none() && self.routing_key.is_none() {
             return Err(Error::config("queue", "is missing; name a queue, or an exchange"));
         }
@@ -188,6 +193,7 @@ impl Config {
         Ok(Settings {
             addresses,
             tls,
+            shows_certificate: self.tls.cert_file.is_some(),
             exchange,
             routing_key,
             topology,
@@ -432,7 +438,7 @@ mod tests {
         }
         assert!(
             refusal(r#"{"url":"amqp://h","queue":"q","confirm_timeout":"soon"}"#)
-                .contains("`soon` is no duration")
+                .contains("it is no duration; expected such as `5s`")
         );
         assert!(refusal(r#"{"url":"amqp://h","queue":"q","window":0}"#).contains("nonzero"));
         assert!(

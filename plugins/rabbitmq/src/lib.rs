@@ -37,7 +37,6 @@ mod quiet;
 mod routing;
 mod session;
 mod stream;
-mod tls;
 mod window;
 
 use std::{
