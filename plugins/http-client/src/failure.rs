@@ -20,7 +20,7 @@ pub(crate) fn describe(error: &reqwest::Error) -> String {
         return describe_io(io);
     }
     if let Some(hyper) = causes.iter().find_map(|cause| cause.downcast_ref::<hyper::Error>()) {
-        if hyper.is_parse() {
+        if is_nonsense(hyper) {
             return format!("the answer is not HTTP as it should be: {}", one_line(&hyper.to_string()));
         }
         if hyper.is_incomplete_message() || hyper.is_closed() || hyper.is_canceled() {
@@ -28,6 +28,19 @@ pub(crate) fn describe(error: &reqwest::Error) -> String {
         }
     }
     one_line(&causes.last().map_or_else(|| "it failed".to_owned(), ToString::to_string))
+}
+
+/// Whether what answered does not speak HTTP.
+pub(crate) fn is_not_http(error: &reqwest::Error) -> bool {
+    causes(error).iter().any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(is_nonsense))
+}
+
+/// Whether what came is none of HTTP, or came before anything was asked.
+fn is_nonsense(error: &hyper::Error) -> bool {
+    let ended =
+        error.is_incomplete_message() || error.is_closed() || error.is_canceled() || error.is_timeout();
+    let ours = error.is_user() || error.is_body_write_aborted();
+    error.is_parse() || !(ended || ours || error.source().is_some())
 }
 
 const CLOSED: &str = "the connection was closed before the answer was complete";

@@ -65,6 +65,7 @@ mod endpoint;
 mod entries;
 mod failure;
 mod members;
+mod proxy;
 mod request;
 mod secret;
 mod single;
