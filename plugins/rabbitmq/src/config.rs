@@ -51,7 +51,7 @@ pub(crate) struct Config {
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     #[serde(default, deserialize_with = "duration")]
     heartbeat: Option<Duration>,
-    /// The application's name in each message. Default: the tool's name.
+    /// The application's name in each message. Default: the event's `tool_name`.
     app_id: Option<String>,
 }
 
@@ -149,12 +149,13 @@ pub(crate) struct Settings {
     pub(crate) confirm_timeout: Option<Duration>,
     /// Seconds; 0 leaves it to the broker.
     pub(crate) heartbeat: u16,
+    /// That of the configuration.
     pub(crate) app_id: Option<ShortString>,
 }
 
 impl Config {
     /// Checks all that can be checked without a broker.
-    pub(crate) fn check(self, tool_name: &str) -> Result<Settings, Error> {
+    pub(crate) fn check(self) -> Result<Settings, Error> {
         let addresses = addresses(self.url.as_ref(), self.urls.as_deref())?;
         let tls = match addresses.iter().any(|address| address.tls) {
             true => Some(Arc::new(self.tls.client_config()?)),
@@ -186,10 +187,7 @@ impl Config {
                 "is 0; leave it out to wait for as long as a call may take",
             ));
         }
-        let app_id = match &self.app_id {
-            Some(name) => Some(short("app_id", name)?),
-            None => ShortString::try_new(tool_name).ok().filter(|name| !name.as_str().is_empty()),
-        };
+        let app_id = self.app_id.as_deref().map(|name| short("app_id", name)).transpose()?;
         Ok(Settings {
             addresses,
             tls,
@@ -353,7 +351,7 @@ mod tests {
 
     fn check(json: &str) -> Result<Settings, String> {
         let config: Config = serde_json::from_str(json).map_err(|error| error.to_string())?;
-        config.check("the-tool").map_err(|error| error.to_string())
+        config.check().map_err(|error| error.to_string())
     }
 
     fn refusal(json: &str) -> String {
@@ -366,7 +364,7 @@ mod tests {
         assert_eq!(settings.exchange.as_str(), "");
         assert_eq!(settings.routing_key.as_constant().map(ShortString::as_str), Some("q"));
         assert_eq!((settings.window, settings.heartbeat, settings.confirm_timeout), (512, 30, None));
-        assert_eq!(settings.app_id.as_ref().map(ShortString::as_str), Some("the-tool"));
+        assert_eq!(settings.app_id, None);
         assert!(settings.topology.is_empty() && settings.tls.is_none());
     }
 
