@@ -26,7 +26,12 @@ use crate::{
 fn main() {
     let Cli { common, command } = Cli::parse();
     log();
-    let telemetry = Telemetry::builder(send::TOOL, send::VERSION).build();
+    let telemetry = Telemetry::builder(send::TOOL, send::VERSION);
+    let telemetry = match settings::consent_file() {
+        Some(file) => telemetry.consent_file(file),
+        None => telemetry,
+    };
+    let telemetry = telemetry.build();
     if let Command::Telemetry(command) = &command {
         jackfield_loader::exit(command.run(&telemetry))
     }

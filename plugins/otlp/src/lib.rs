@@ -197,7 +197,8 @@ impl Diagnoses for Otlp {
     }
 
     fn probe(&self, call: &Call<'_>) -> Probe {
-        self.client.probe(&self.request, &self.logs(&self.encoder.nothing()), call)
+        let nothing = self.encode(&Batch::empty());
+        self.client.probe(&self.request, &self.logs(&nothing), call)
     }
 }
 

@@ -7,6 +7,24 @@ use lapin::{
 
 use crate::{address::Address, stream::plain};
 
+/// Why something with the broker did not go well, in one plain line without secrets.
+#[derive(Clone, Debug)]
+pub(crate) struct Trouble {
+    pub(crate) why: String,
+    /// Whether the broker has said that this user may not.
+    pub(crate) refused: bool,
+}
+
+impl Trouble {
+    pub(crate) const fn new(why: String) -> Self {
+        Self { why, refused: false }
+    }
+
+    pub(crate) fn of(error: &Error, address: &Address) -> Self {
+        Self { why: explain(error, address), refused: is_refused(error) }
+    }
+}
+
 /// An error of the connection to `address` or of a channel on it.
 pub(crate) fn explain(error: &Error, address: &Address) -> String {
     let text = match error.kind() {
@@ -33,6 +51,14 @@ pub(crate) fn explain(error: &Error, address: &Address) -> String {
 pub(crate) fn is_not_found(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(error)
         if matches!(error.kind(), AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)))
+}
+
+/// Whether an error says that this user may not do it.
+fn is_refused(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if matches!(
+        error.kind(),
+        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)
+    ))
 }
 
 /// Whether an error says that a message is larger than the broker takes.

@@ -23,12 +23,15 @@
 //! One connection serves an instance, however many threads send, with a channel for each call that is under way. It is
 //! made by the first call. When it is lost, the calls under way report so, and a later one makes it anew, to the next of
 //! the addresses when one fails, with what `declare` says declared again.
+//!
+//! A probe makes a connection of its own, declares nothing, and delivers nothing: see `probe.rs`.
 #![forbid(unsafe_code)]
 
 mod address;
 mod config;
 mod explain;
 mod link;
+mod probe;
 mod publish;
 mod quiet;
 mod routing;
@@ -44,7 +47,8 @@ use std::{
 };
 
 use jackfield_plugin_api::{
-    Backend, Batch, Call, DeletesData, Deletion, DeletionRequest, Error, Host, Outcome, Outcomes, export,
+    Backend, Batch, Call, DeletesData, Deletion, DeletionRequest, Diagnoses, Error, Host, Outcome, Outcomes,
+    Probe, export,
 };
 use tokio::{
     runtime::{Builder, Handle, Runtime},
@@ -53,10 +57,14 @@ use tokio::{
 
 use crate::{
     config::{Config, Settings},
+    explain::Trouble,
     link::{Link, Refusal},
     publish::{Report, Task},
     session::Session,
 };
+
+/// How long the connection of a probe may take to end in order.
+const GOODBYE: Duration = Duration::from_millis(100);
 
 struct RabbitMq {
     settings: Arc<Settings>,
@@ -109,6 +117,23 @@ impl RabbitMq {
         let task = Task { batch, call, deadline, report };
         quiet::while_running(|| publish::publish(&self.settings, &session, channel, task));
         Ok(())
+    }
+
+    /// Tries a connection of its own, and says what answered and what was found there.
+    fn try_out(&self, call: &Call<'_>) -> Result<String, Trouble> {
+        let deadline = deadline(call);
+        let handle = self.handle().map_err(|error| Trouble::new(format!("no runtime: {error}")))?;
+        quiet::while_running(|| {
+            handle.block_on(async {
+                let session = self.link.separate(deadline).await?;
+                let found = probe::probe(&self.settings, &session, deadline, || call.is_cancelled()).await;
+                let address = session.address().to_string();
+                // It may take its time twice.
+                session.close(GOODBYE.min(call.remaining() / 3)).await;
+                let found = found?;
+                Ok(if found.is_empty() { address } else { format!("{address}: {found}") })
+            })
+        })
     }
 
     /// Where events go, for people.
@@ -202,11 +227,31 @@ impl DeletesData for RabbitMq {
     }
 }
 
+impl Diagnoses for RabbitMq {
+    fn preview(
+        &self,
+        batch: &Batch<'_>,
+        sink: &mut dyn FnMut(&str, &[u8]),
+        call: &Call<'_>,
+    ) -> Result<(), Error> {
+        publish::preview(&self.settings, batch, sink, call);
+        Ok(())
+    }
+
+    fn probe(&self, call: &Call<'_>) -> Probe {
+        match self.try_out(call) {
+            Ok(text) => Probe::Reachable(text),
+            Err(Trouble { why, refused: true }) => Probe::Refused(why),
+            Err(Trouble { why, refused: false }) => Probe::Unreachable(why),
+        }
+    }
+}
+
 export! {
     backend: RabbitMq,
     name: "rabbitmq",
     vendor: "Jackfield",
     description: "events published to RabbitMQ, each confirmed by the broker",
-    offers: [deletion],
+    offers: [deletion, diagnostics],
     config_schema: include_str!("../config.schema.json"),
 }

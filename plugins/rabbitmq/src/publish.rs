@@ -157,6 +157,27 @@ fn filled(text: &str) -> Option<ShortString> {
     if text.is_empty() { None } else { ShortString::try_new(text).ok() }
 }
 
+/// Hands `sink` the messages of a batch, as [`publish`] would publish them.
+pub(crate) fn preview(
+    settings: &Settings,
+    batch: &Batch<'_>,
+    sink: &mut dyn FnMut(&str, &[u8]),
+    call: &Call<'_>,
+) {
+    for (at, event) in batch.iter().enumerate() {
+        match settings.routing_key.of(&event) {
+            Err(why) => call.report(at..at + 1, &Outcome::rejected(why)),
+            Ok(key) => {
+                let exchange = settings.exchange.as_str();
+                sink(
+                    &format!("publish to exchange \"{exchange}\", routing key \"{key}\" (application/json)"),
+                    event.json().as_bytes(),
+                );
+            }
+        }
+    }
+}
+
 struct Run<'a> {
     settings: &'a Settings,
     session: &'a Session,

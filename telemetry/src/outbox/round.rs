@@ -99,7 +99,7 @@ impl Outbox {
         if self.targets.is_empty() || !may_send() {
             return end;
         }
-        let pauses = self.pauses(&self.known());
+        let pauses = self.pauses(&self.states.load());
         // While all are down, a look at their states is all that it costs.
         if pauses.iter().all(Option::is_some) {
             return RoundEnd { again_in: pauses.into_iter().flatten().min(), ..end };
@@ -121,7 +121,7 @@ impl Outbox {
             }
         };
         // Who delivered until a moment ago may have learned that a backend is down.
-        let mut states = self.known();
+        let mut states = self.states.load();
         let pauses = self.pauses(&states);
         let soonest = pauses.iter().flatten().min().copied();
         let shared = Shared {
@@ -163,24 +163,14 @@ impl Outbox {
         end
     }
 
-    /// What is known of the backends.
-    fn known(&self) -> BTreeMap<String, BackendState> {
-        let mut states = self.states.load();
-        for target in &self.targets {
-            // Another configuration deserves another try.
-            if let Some(state) = states.get_mut(&target.name)
-                && state.fingerprint != target.fingerprint()
-            {
-                state.circuit.succeeded();
-            }
-        }
-        states
-    }
-
     /// How long each backend is left alone yet.
     fn pauses(&self, states: &BTreeMap<String, BackendState>) -> Vec<Option<Duration>> {
         let now = self.spool.now_ms();
-        let pause = |target: &Target| states.get(&target.name)?.circuit.open_for(now);
+        // Another configuration deserves another try.
+        let known = |target: &Target| {
+            states.get(&target.name).filter(|state| state.fingerprint == target.fingerprint())
+        };
+        let pause = |target: &Target| known(target)?.circuit.open_for(now);
         self.targets.iter().map(pause).collect()
     }
 
@@ -289,7 +279,11 @@ impl Shared<'_> {
     ) -> bool {
         let mut buffer = EventBuffer::new(self.fill.clone());
         let valid: Vec<bool> = chunk.lines().map(|line| buffer.push_line(line.as_bytes()).is_ok()).collect();
-        state.fingerprint = target.fingerprint();
+        let fingerprint = target.fingerprint();
+        if state.fingerprint != fingerprint {
+            state.circuit.succeeded();
+            state.fingerprint = fingerprint;
+        }
         let outcomes = match self.attempt(target, chunk, &mut buffer) {
             Ok(outcomes) => outcomes,
             Err(Attempt::Uncommitted(error)) => {
@@ -299,10 +293,11 @@ impl Shared<'_> {
             Err(Attempt::Unopened(error)) => {
                 let reason = target.conceal(&error.to_string());
                 tracing::warn!("telemetry for {} waits: {reason}", target.name);
-                state.last_problem = Some(Problem { at_ms: self.spool.now_ms(), reason });
+                let at_ms = self.spool.now_ms();
+                state.last_problem = Some(Problem { at_ms, reason });
                 // A file that is not there or not right costs little to look for; what opens and fails may cost a lot.
                 if matches!(error, jackfield_loader::Error::Open(_)) {
-                    state.circuit.failed(self.spool.now_ms(), None);
+                    state.circuit.failed(at_ms, None);
                 }
                 return false;
             }

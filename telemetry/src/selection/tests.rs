@@ -93,7 +93,7 @@ fn a_file_that_everybody_can_write_chooses_no_code_to_run() {
     fs::set_permissions(&ops, fs::Permissions::from_mode(0o666)).expect("ours");
     let info = chosen(folder.path(), (Some(MAIN), None), false, everything);
     let Chosen::Broken(reason) = &info.why else { panic!("{info:?}") };
-    assert!(reason.contains("mode 666"), "{reason}");
+    assert!(reason.contains("mode 0666"), "{reason}");
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod config;
 mod crash;
 mod datadog;
 mod deletion;
+mod diagnostics;
+mod doctor;
 mod faults;
 mod fixtures;
 mod forget;

@@ -60,25 +60,16 @@ impl Encoder {
         Self { encoding, version, resource: resource.into_iter().collect() }
     }
 
-    /// What is encoded of no event.
-    pub(crate) fn nothing(&self) -> Encoded {
-        self.room_for(0)
-    }
-
-    fn room_for(&self, events: usize) -> Encoded {
-        Encoded {
+    /// Encodes a batch that is observed at this moment, in nanoseconds since 1970.
+    pub(crate) fn encode(&self, batch: &Batch<'_>, observed: u64) -> Encoded {
+        let mut encoded = Encoded {
             encoding: self.encoding,
-            bytes: Vec::with_capacity(events * 512),
-            records: Vec::with_capacity(events),
+            bytes: Vec::with_capacity(batch.len() * 512),
+            records: Vec::with_capacity(batch.len()),
             groups: Vec::new(),
             groups_bytes: 0,
             largest_group: 0,
-        }
-    }
-
-    /// Encodes a batch that is observed at this moment, in nanoseconds since 1970.
-    pub(crate) fn encode(&self, batch: &Batch<'_>, observed: u64) -> Encoded {
-        let mut encoded = self.room_for(batch.len());
+        };
         let mut numbers: HashMap<Tool<'_>, usize> = HashMap::new();
         let mut last: Option<(Tool<'_>, usize)> = None;
         for event in batch {
