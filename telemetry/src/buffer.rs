@@ -100,6 +100,11 @@ impl EventBuffer {
     /// The events as a batch, which leaves the buffer empty.
     #[must_use]
     pub fn take(&mut self) -> Batch {
+        self.take_with(())
+    }
+
+    /// The same, with something that lives as long as the batch: until the last call that has it has returned.
+    pub(crate) fn take_with(&mut self, held: impl Send + 'static) -> Batch {
         let (text, records) = (self.events.text.len(), self.events.records.len());
         // The next batch will be about as large.
         let next = Events {
@@ -107,7 +112,7 @@ impl EventBuffer {
             records: Vec::with_capacity(records),
             ..Events::default()
         };
-        std::mem::replace(&mut self.events, next).into_batch()
+        std::mem::replace(&mut self.events, next).into_batch(held)
     }
 }
 
@@ -162,8 +167,8 @@ impl Events {
         Ok(())
     }
 
-    fn into_batch(self) -> Batch {
-        let built = Batch::build(self, |events, batch| {
+    fn into_batch(self, held: impl Send + 'static) -> Batch {
+        let built = Batch::build((self, held), |(events, _), batch| {
             events.write(batch);
             Ok::<(), std::convert::Infallible>(())
         });

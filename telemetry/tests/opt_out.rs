@@ -39,7 +39,7 @@ struct Plan {
 
 fn plans() -> impl Strategy<Value = Plan> {
     let processes = (0..3_u32, 0..3_u32, 0..700_u32);
-    let times = (prop_oneof![Just(0), 1..5_u64, 5..60_u64], prop_oneof![1..20_u64, 50..500_u64]);
+    let times = (prop_oneof![Just(0), 1..5_u64, 5..60_u64], prop_oneof![10..40_u64, 50..500_u64]);
     (processes, times, any::<bool>(), 0..60_000_u64, any::<bool>()).prop_map(
         |((services, tools, spooled), (send_ms, within_ms), at_most_once, after_us, by_a_service)| Plan {
             // Somebody has to deliver.
@@ -80,8 +80,9 @@ impl Plan {
 }
 
 fn watched(home: &Path, takes: Duration) -> Send0 {
-    let log = Log::at(&home.join("log"));
+    let log = home.join("log");
     Box::new(move |batch, _| {
+        let log = Log::at(&log);
         let names: Vec<&str> = batch.iter().map(|event| event.name()).collect();
         log.line(&format!("begin {}", names.join(" ")));
         thread::sleep(takes);
@@ -132,7 +133,11 @@ fn run(plan: Plan) {
     let services = (1..=plan.services).map(|number| start("service", number));
     let tools = (101..101 + plan.tools).map(|number| start("tool", number));
     let children: Vec<_> = services.chain(tools).collect();
-    common::wait_for("the first call", || fs::metadata(&log).is_ok_and(|found| found.len() > 0));
+    // Where a delivery has too little time for its first call, there is none to wait for.
+    let started = Instant::now();
+    while fs::metadata(&log).is_err() && started.elapsed() < Duration::from_secs(2) {
+        thread::sleep(Duration::from_millis(1));
+    }
     thread::sleep(Duration::from_micros(plan.after_us));
     if plan.by_a_service {
         track(&own, 5_000..5_010);
