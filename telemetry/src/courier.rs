@@ -12,6 +12,7 @@ use std::{
 use crate::{
     Deliver, Flushed,
     outbox::{Outbox, RoundEnd, left},
+    quiet::Quiet,
     telemetry::Inner,
 };
 
@@ -181,6 +182,7 @@ fn lock_until<T>(mutex: &Mutex<T>, deadline: Instant) -> Option<MutexGuard<'_, T
 
 /// What the thread does until the tool ends.
 fn work(inner: &Inner, signals: &Signals, interval: Duration) {
+    let _quiet = Quiet::enter();
     let courier = inner.courier();
     let mut again_at: Option<Instant> = None;
     loop {

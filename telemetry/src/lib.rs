@@ -1,7 +1,14 @@
 //! A tool's telemetry through backends that are dynamic libraries chosen by configuration.
 //!
-//! [`Lines`] and [`EventBuffer`] make batches of JSON Lines, [`Config`] says which backends get them, and a [`Delivery`]
-//! drives one backend: it tries again, splits what is too large, and says what became of each event.
+//! [`Telemetry`] is what a tool embeds: events that its author tracks and its user consents to are redacted, spooled on disk,
+//! and delivered without the tool ever waiting for a network. [`Builder`] says what can be set, `commands` (feature `clap`)
+//! what the user rules by.
+//!
+//! For programs that pass events on, [`Lines`] and [`EventBuffer`] make batches of JSON Lines, [`Config`] says which backends
+//! get them, and a [`Delivery`] drives one backend.
+//!
+//! # Features
+//! `clap`: the management commands. `tracing-layer`: marked events and spans of `tracing` as telemetry.
 #![forbid(unsafe_code)]
 
 mod buffer;
@@ -23,6 +30,8 @@ mod fill;
 mod gate;
 mod ids;
 mod kind;
+#[cfg(feature = "tracing-layer")]
+pub mod layer;
 mod lines;
 mod machine;
 mod memory;
@@ -30,6 +39,7 @@ mod outbox;
 mod per_process;
 mod places;
 mod private_file;
+mod quiet;
 mod record;
 mod redact;
 mod retry;

@@ -20,6 +20,7 @@ use crate::{
     gate::Gate,
     outbox::{Kept, Outbox, Sending, States},
     per_process::PerProcess,
+    quiet::Quiet,
     record::{Encoder, Origin},
     selection::{Chosen, Selected, select},
     spool::{Fs, Limits, Spool},
@@ -169,8 +170,7 @@ impl Telemetry {
 
     /// Both gates, for less than it costs to look.
     fn is_open(&self) -> bool {
-        let inner = self.inner();
-        inner.enabled && inner.gate.is_open(&inner.consent)
+        self.inner().is_open()
     }
 
     /// Whether events are recorded now: whether the tool's author and its user both consent.
@@ -224,6 +224,7 @@ impl Telemetry {
         if !self.is_enabled() {
             return Flushed { emptied: true, ..Flushed::default() };
         }
+        let _quiet = Quiet::enter();
         inner.courier().flush(inner, Instant::now() + within)
     }
 
@@ -233,6 +234,7 @@ impl Telemetry {
     /// # Errors
     /// [`Error::Spool`].
     pub fn drop_pending(&self) -> Result<(), Error> {
+        let _quiet = Quiet::enter();
         match &self.inner().spool {
             Some(spool) => spool.drop_pending().map(drop),
             None => Ok(()),
@@ -277,7 +279,14 @@ impl Inner {
         &self.parts(self.process()).courier
     }
 
-    fn record(self: &Arc<Self>, event: &Event<'_>) {
+    /// Both gates, for less than it costs to look.
+    pub(crate) fn is_open(&self) -> bool {
+        self.enabled && self.gate.is_open(&self.consent)
+    }
+
+    /// Records an event, whatever the gates say.
+    pub(crate) fn record(self: &Arc<Self>, event: &Event<'_>) {
+        let _quiet = Quiet::enter();
         let process = self.process();
         let parts = self.parts(process);
         let mut recording = parts.recording.read().unwrap_or_else(PoisonError::into_inner);
@@ -385,6 +394,7 @@ impl Inner {
         let Some(parts) = self.parts.get(self.process()) else {
             return Flushed { emptied: true, ..Flushed::default() };
         };
+        let _quiet = Quiet::enter();
         let flushed = parts.courier.close(self, Instant::now() + self.settings.deliver.within());
         if let Some(spool) = &self.spool {
             spool.seal();

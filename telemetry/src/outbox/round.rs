@@ -111,7 +111,7 @@ impl Outbox {
         if self.targets.is_empty() || !may_send() {
             return end;
         }
-        let pauses = self.pauses(&self.states.load());
+        let pauses = self.pauses(&self.known());
         // While all are down, a look at their states is all that it costs.
         if pauses.iter().all(Option::is_some) {
             return RoundEnd { again_in: pauses.into_iter().flatten().min(), ..end };
@@ -142,7 +142,7 @@ impl Outbox {
             }
         };
         // Who delivered until a moment ago may have learned that a backend is down.
-        let mut states = self.states.load();
+        let mut states = self.known();
         let pauses = self.pauses(&states);
         let soonest = pauses.iter().flatten().min().copied();
         let shared = Shared {
@@ -185,14 +185,24 @@ impl Outbox {
         end
     }
 
+    /// What is known of the backends.
+    fn known(&self) -> BTreeMap<String, BackendState> {
+        let mut states = self.states.load();
+        for target in &self.targets {
+            // Another configuration deserves another try.
+            if let Some(state) = states.get_mut(&target.name)
+                && state.fingerprint != target.fingerprint()
+            {
+                state.circuit.succeeded();
+            }
+        }
+        states
+    }
+
     /// How long each backend is left alone yet.
     fn pauses(&self, states: &BTreeMap<String, BackendState>) -> Vec<Option<Duration>> {
         let now = self.spool.now_ms();
-        // Another configuration deserves another try.
-        let known = |target: &Target| {
-            states.get(&target.name).filter(|state| state.fingerprint == target.fingerprint())
-        };
-        let pause = |target: &Target| known(target)?.circuit.open_for(now);
+        let pause = |target: &Target| states.get(&target.name)?.circuit.open_for(now);
         self.targets.iter().map(pause).collect()
     }
 
@@ -306,11 +316,7 @@ impl Shared<'_> {
     ) -> bool {
         let mut buffer = EventBuffer::new(self.fill.clone());
         let valid: Vec<bool> = chunk.lines().map(|line| buffer.push_line(line.as_bytes()).is_ok()).collect();
-        let fingerprint = target.fingerprint();
-        if state.fingerprint != fingerprint {
-            state.circuit.succeeded();
-            state.fingerprint = fingerprint;
-        }
+        state.fingerprint = target.fingerprint();
         let outcomes = match self.attempt(target, chunk, &mut buffer) {
             Ok(outcomes) => outcomes,
             // That says nothing of the backend, which was not asked.
@@ -322,11 +328,10 @@ impl Shared<'_> {
             Err(Attempt::Unopened(error)) => {
                 let reason = target.conceal(&error.to_string());
                 tracing::warn!("telemetry for {} waits: {reason}", target.name);
-                let at_ms = self.spool.now_ms();
-                state.last_problem = Some(Problem { at_ms, reason });
+                state.last_problem = Some(Problem { at_ms: self.spool.now_ms(), reason });
                 // A file that is not there or not right costs little to look for; what opens and fails may cost a lot.
                 if matches!(error, jackfield_loader::Error::Open(_)) {
-                    state.circuit.failed(at_ms, None);
+                    state.circuit.failed(self.spool.now_ms(), None);
                 }
                 return false;
             }
