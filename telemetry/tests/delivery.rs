@@ -158,12 +158,12 @@ fn file_plugin() -> PathBuf {
         .expect("cargo starts");
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     let messages = String::from_utf8(built.stdout).expect("JSON is UTF-8");
-    let files = messages.lines().filter_map(|line| {
+    let mut files = messages.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         let is_it = message["target"]["name"] == "file" && message["target"]["kind"][0] == "cdylib";
         is_it.then(|| PathBuf::from(message["filenames"][0].as_str().unwrap_or_default()))
     });
-    files.last().expect("cargo says what it has built")
+    files.next_back().expect("cargo says what it has built")
 }
 
 #[test]

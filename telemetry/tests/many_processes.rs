@@ -25,7 +25,7 @@ fn child() {
 
 /// Half of the processes are services, the others deliver at their end.
 fn tool(home: &Path, number: u32) -> Builder {
-    let deliver = if number % 2 == 0 {
+    let deliver = if number.is_multiple_of(2) {
         Deliver::InBackground { interval: Duration::from_millis(5), events: 10, within: LONG }
     } else {
         Deliver::AtExit { within: LONG }

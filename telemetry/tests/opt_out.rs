@@ -15,7 +15,7 @@ use std::{
 };
 
 use common::{KIND, Killed, LONG, Log, Send0, track};
-use jackfield::{Builder, Deliver, DeliveryMode, Discarded};
+use jackfield::{Builder, Deliver, DeliveryMode, Discarded, Telemetry};
 use jackfield_loader::plugin_api::Outcome;
 use proptest::{prelude::*, test_runner::FileFailurePersistence};
 
@@ -165,6 +165,73 @@ fn run(plan: Plan) {
     again.track(KIND, "new", &[]);
     again.flush(LONG);
     assert_eq!(after(), ["begin new", "end"], "after the next consent");
+}
+
+/// A tool whose backend takes half a second for a call.
+fn slow(home: &Path, within_ms: u64) -> Telemetry {
+    let plan = Plan {
+        services: 0,
+        tools: 0,
+        spooled: 0,
+        send_ms: 500,
+        within_ms,
+        at_most_once: false,
+        after_us: 0,
+        by_a_service: false,
+    };
+    common::consent(home);
+    plan.write(home);
+    Plan::tool(home, |_| Deliver::ByHand).build()
+}
+
+/// It sends, and leaves that call behind.
+fn leaves_a_call_behind(home: &Path) -> Telemetry {
+    let telemetry = slow(home, 1);
+    track(&telemetry, 0..3);
+    let log = home.join("log");
+    // A busy machine may take a while to open it.
+    for within in [50, 100, 200, 400] {
+        telemetry.flush(Duration::from_millis(within));
+        if log.exists() {
+            break;
+        }
+    }
+    assert_eq!(Log::lines(&log).len(), 1, "a call is under way");
+    telemetry
+}
+
+#[test]
+fn disable_waits_for_a_call_that_its_delivery_has_left_behind() {
+    for by_itself in [true, false] {
+        let home = tempfile::tempdir().expect("a folder");
+        let telemetry = leaves_a_call_behind(home.path());
+        let other = Plan::tool(home.path(), |_| Deliver::ByHand).build();
+        let disables = if by_itself { &telemetry } else { &other };
+        assert_eq!(disables.disable().expect("writable").pending, Discarded::All);
+        let lines = Log::lines(&home.path().join("log"));
+        assert_eq!(lines.len(), 2, "it had not ended: {lines:?}");
+    }
+}
+
+#[test]
+fn disable_forgets_the_events_of_a_process_that_was_killed_inside_a_call() {
+    let home = tempfile::tempdir().expect("a folder");
+    let home = home.path();
+    let other = slow(home, 10_000);
+    let mut child = Killed(common::child("tool", home, 1).spawn().expect("this binary starts"));
+    let log = home.join("log");
+    common::wait_for("a call of the child", || !Log::lines(&log).is_empty());
+    child.0.kill().expect("it runs");
+    child.0.wait().expect("it is dead");
+    assert_eq!(Log::lines(&log).len(), 1);
+    // The dead hold no lock: there is nothing to wait for.
+    let started = Instant::now();
+    assert_eq!(other.disable().expect("writable").pending, Discarded::All);
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    other.enable().expect("writable");
+    other.flush(Duration::from_millis(700));
+    assert_eq!(Log::lines(&log).len(), 1, "an event came back");
+    assert_eq!(other.status().events, 0);
 }
 
 proptest! {
