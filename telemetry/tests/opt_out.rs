@@ -228,10 +228,29 @@ fn disable_forgets_the_events_of_a_process_that_was_killed_inside_a_call() {
     let started = Instant::now();
     assert_eq!(other.disable().expect("writable").pending, Discarded::All);
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert_eq!(other.status().events, 0);
     other.enable().expect("writable");
     other.flush(Duration::from_millis(700));
     assert_eq!(Log::lines(&log).len(), 1, "an event came back");
     assert_eq!(other.status().events, 0);
+}
+
+#[test]
+fn disable_ends_a_delivery_before_its_next_batch() {
+    let home = tempfile::tempdir().expect("a folder");
+    let telemetry = slow(home.path(), 0);
+    track(&telemetry, 0..3_000);
+    let log = home.path().join("log");
+    thread::scope(|scope| {
+        scope.spawn(|| telemetry.flush(LONG));
+        common::wait_for("the first call", || !Log::lines(&log).is_empty());
+        let other = Plan::tool(home.path(), |_| Deliver::ByHand).build();
+        assert_eq!(other.disable().expect("writable").pending, Discarded::All);
+    });
+    let lines = Log::lines(&log);
+    let calls = lines.iter().filter(|(line, _)| line.starts_with("begin")).count();
+    // The one that was under way, and on a slow machine one that began before the file was written.
+    assert!((1..=2).contains(&calls), "{calls} of at least 6 calls");
 }
 
 proptest! {
