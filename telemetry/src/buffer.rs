@@ -112,9 +112,10 @@ impl EventBuffer {
         self.events.text.len()
     }
 
-    /// The events as the only batch that is made of the buffer.
-    pub(crate) fn into_batch(self) -> Batch {
-        self.events.into_batch()
+    /// The events as the only batch that is made of the buffer, with something that lives as long as the batch: until the
+    /// last call that has it has returned.
+    pub(crate) fn into_batch(self, held: impl Send + 'static) -> Batch {
+        self.events.into_batch(held)
     }
 
     /// The events as a batch, which leaves the buffer empty.
@@ -127,7 +128,7 @@ impl EventBuffer {
             records: Vec::with_capacity(records),
             ..Events::default()
         };
-        std::mem::replace(&mut self.events, next).into_batch()
+        std::mem::replace(&mut self.events, next).into_batch(())
     }
 }
 
@@ -182,9 +183,9 @@ impl Events {
         Ok(())
     }
 
-    fn into_batch(self) -> Batch {
-        let events = self.records.len();
-        let built = Batch::build_with_capacity(self, events, |events, batch| {
+    fn into_batch(self, held: impl Send + 'static) -> Batch {
+        let count = self.records.len();
+        let built = Batch::build_with_capacity((self, held), count, |(events, _), batch| {
             events.write(batch);
             Ok::<(), std::convert::Infallible>(())
         });

@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_millis(5);
 pub enum Discarded {
     /// Nothing waits any more, and nothing is being sent.
     All,
-    /// Nothing waits any more, but another process is still inside a backend's call, which it had begun before.
+    /// Nothing waits any more, but a process is still inside a backend's call, which it had begun before.
     StillSending,
     /// They are kept, because telemetry is enforced.
     Nothing,
@@ -131,7 +131,10 @@ impl Inner {
     /// delivering while it is held.
     fn discard(&self) -> Result<(Discarded, Option<Deliverer>), Error> {
         let Some(spool) = &self.spool else { return Ok((Discarded::All, None)) };
-        let claim = claim(spool, Instant::now() + PATIENCE)?;
+        let deadline = Instant::now() + PATIENCE;
+        let claim = claim(spool, deadline)?;
+        // A call that took too long was left behind by its round.
+        let ended = self.sending().is_none_or(|sending| sending.wait_for_end(deadline));
         spool.drop_pending()?;
         if let Some(states) = self.states()
             && let Err(error) = states.forget()
@@ -139,8 +142,10 @@ impl Inner {
             tracing::debug!("the state of the backends stays: {error}");
         }
         Ok(match claim {
-            Claimed::Ours(deliverer) => (Discarded::All, Some(*deliverer)),
-            Claimed::NothingThere => (Discarded::All, None),
+            Claimed::Ours(deliverer) if ended => (Discarded::All, Some(*deliverer)),
+            Claimed::NothingThere if ended => (Discarded::All, None),
+            Claimed::Ours(deliverer) => (Discarded::StillSending, Some(*deliverer)),
+            Claimed::NothingThere => (Discarded::StillSending, None),
             Claimed::NotInTime => (Discarded::StillSending, None),
         })
     }

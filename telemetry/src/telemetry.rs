@@ -18,7 +18,7 @@ use crate::{
     builder::Settings,
     courier::Courier,
     gate::Gate,
-    outbox::{Outbox, States},
+    outbox::{Kept, Outbox, Sending, States},
     per_process::PerProcess,
     quiet::Quiet,
     record::{Encoder, Origin},
@@ -364,6 +364,10 @@ impl Inner {
         self.data.as_deref().map(States::new)
     }
 
+    pub(crate) fn sending(&self) -> Option<Sending> {
+        self.data.as_deref().map(Sending::new)
+    }
+
     /// What delivers under `collection`; `None` without a folder.
     pub(crate) fn outbox(&self, collection: Collection) -> Option<Outbox> {
         let Selected { targets, info } = self.select_for(collection);
@@ -372,7 +376,7 @@ impl Inner {
         }
         let consent = Arc::clone(&self.consent);
         let may_send = Arc::new(move || consent.read().collection);
-        let kept = (self.spool.clone()?, self.states()?);
+        let kept = Kept { spool: self.spool.clone()?, states: self.states()?, sending: self.sending()? };
         Some(Outbox::new(kept, targets, self.settings.mode, self.fill(), collection, may_send))
     }
 

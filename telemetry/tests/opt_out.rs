@@ -15,7 +15,7 @@ use std::{
 };
 
 use common::{KIND, Killed, LONG, Log, Send0, track};
-use jackfield::{Builder, Deliver, DeliveryMode, Discarded};
+use jackfield::{Builder, Deliver, DeliveryMode, Discarded, Telemetry};
 use jackfield_loader::plugin_api::Outcome;
 use proptest::{prelude::*, test_runner::FileFailurePersistence};
 
@@ -39,7 +39,7 @@ struct Plan {
 
 fn plans() -> impl Strategy<Value = Plan> {
     let processes = (0..3_u32, 0..3_u32, 0..700_u32);
-    let times = (prop_oneof![Just(0), 1..5_u64, 5..60_u64], prop_oneof![1..20_u64, 50..500_u64]);
+    let times = (prop_oneof![Just(0), 1..5_u64, 5..60_u64], prop_oneof![10..40_u64, 50..500_u64]);
     (processes, times, any::<bool>(), 0..60_000_u64, any::<bool>()).prop_map(
         |((services, tools, spooled), (send_ms, within_ms), at_most_once, after_us, by_a_service)| Plan {
             // Somebody has to deliver.
@@ -80,8 +80,9 @@ impl Plan {
 }
 
 fn watched(home: &Path, takes: Duration) -> Send0 {
-    let log = Log::at(&home.join("log"));
+    let log = home.join("log");
     Box::new(move |batch, _| {
+        let log = Log::at(&log);
         let names: Vec<&str> = batch.iter().map(|event| event.name()).collect();
         log.line(&format!("begin {}", names.join(" ")));
         thread::sleep(takes);
@@ -132,7 +133,11 @@ fn run(plan: Plan) {
     let services = (1..=plan.services).map(|number| start("service", number));
     let tools = (101..101 + plan.tools).map(|number| start("tool", number));
     let children: Vec<_> = services.chain(tools).collect();
-    common::wait_for("the first call", || fs::metadata(&log).is_ok_and(|found| found.len() > 0));
+    // Where a delivery has too little time for its first call, there is none to wait for.
+    let started = Instant::now();
+    while fs::metadata(&log).is_err() && started.elapsed() < Duration::from_secs(2) {
+        thread::sleep(Duration::from_millis(1));
+    }
     thread::sleep(Duration::from_micros(plan.after_us));
     if plan.by_a_service {
         track(&own, 5_000..5_010);
@@ -160,6 +165,92 @@ fn run(plan: Plan) {
     again.track(KIND, "new", &[]);
     again.flush(LONG);
     assert_eq!(after(), ["begin new", "end"], "after the next consent");
+}
+
+/// A tool whose backend takes half a second for a call.
+fn slow(home: &Path, within_ms: u64) -> Telemetry {
+    let plan = Plan {
+        services: 0,
+        tools: 0,
+        spooled: 0,
+        send_ms: 500,
+        within_ms,
+        at_most_once: false,
+        after_us: 0,
+        by_a_service: false,
+    };
+    common::consent(home);
+    plan.write(home);
+    Plan::tool(home, |_| Deliver::ByHand).build()
+}
+
+/// It sends, and leaves that call behind.
+fn leaves_a_call_behind(home: &Path) -> Telemetry {
+    let telemetry = slow(home, 1);
+    track(&telemetry, 0..3);
+    let log = home.join("log");
+    // A busy machine may take a while to open it.
+    for within in [50, 100, 200, 400] {
+        telemetry.flush(Duration::from_millis(within));
+        if log.exists() {
+            break;
+        }
+    }
+    assert_eq!(Log::lines(&log).len(), 1, "a call is under way");
+    telemetry
+}
+
+#[test]
+fn disable_waits_for_a_call_that_its_delivery_has_left_behind() {
+    for by_itself in [true, false] {
+        let home = tempfile::tempdir().expect("a folder");
+        let telemetry = leaves_a_call_behind(home.path());
+        let other = Plan::tool(home.path(), |_| Deliver::ByHand).build();
+        let disables = if by_itself { &telemetry } else { &other };
+        assert_eq!(disables.disable().expect("writable").pending, Discarded::All);
+        let lines = Log::lines(&home.path().join("log"));
+        assert_eq!(lines.len(), 2, "it had not ended: {lines:?}");
+    }
+}
+
+#[test]
+fn disable_forgets_the_events_of_a_process_that_was_killed_inside_a_call() {
+    let home = tempfile::tempdir().expect("a folder");
+    let home = home.path();
+    let other = slow(home, 10_000);
+    let mut child = Killed(common::child("tool", home, 1).spawn().expect("this binary starts"));
+    let log = home.join("log");
+    common::wait_for("a call of the child", || !Log::lines(&log).is_empty());
+    child.0.kill().expect("it runs");
+    child.0.wait().expect("it is dead");
+    assert_eq!(Log::lines(&log).len(), 1);
+    // The dead hold no lock: there is nothing to wait for.
+    let started = Instant::now();
+    assert_eq!(other.disable().expect("writable").pending, Discarded::All);
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert_eq!(other.status().events, 0);
+    other.enable().expect("writable");
+    other.flush(Duration::from_millis(700));
+    assert_eq!(Log::lines(&log).len(), 1, "an event came back");
+    assert_eq!(other.status().events, 0);
+}
+
+#[test]
+fn disable_ends_a_delivery_before_its_next_batch() {
+    let home = tempfile::tempdir().expect("a folder");
+    let telemetry = slow(home.path(), 0);
+    track(&telemetry, 0..3_000);
+    let log = home.path().join("log");
+    thread::scope(|scope| {
+        scope.spawn(|| telemetry.flush(LONG));
+        common::wait_for("the first call", || !Log::lines(&log).is_empty());
+        let other = Plan::tool(home.path(), |_| Deliver::ByHand).build();
+        assert_eq!(other.disable().expect("writable").pending, Discarded::All);
+    });
+    let lines = Log::lines(&log);
+    let calls = lines.iter().filter(|(line, _)| line.starts_with("begin")).count();
+    // The one that was under way, and on a slow machine one that began before the file was written.
+    assert!((1..=2).contains(&calls), "{calls} of at least 6 calls");
 }
 
 proptest! {

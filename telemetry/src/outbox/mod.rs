@@ -6,12 +6,14 @@
 
 mod circuit;
 mod round;
+mod sending;
 mod state;
 mod target;
 
 pub use self::state::{BackendState, Problem};
 pub(crate) use self::{
-    round::{Outbox, RoundEnd},
+    round::{Kept, Outbox, RoundEnd},
+    sending::Sending,
     state::{States, now_ms},
     target::{OpenStatic, Source, Target, left},
 };

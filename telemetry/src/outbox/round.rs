@@ -13,6 +13,7 @@ use std::{
 use jackfield_loader::plugin_api::Outcome;
 
 use super::{
+    sending::{Sending, Share},
     state::{BackendState, Problem, States},
     target::{Target, left},
 };
@@ -29,10 +30,19 @@ const BATCH_BYTES: usize = 512 << 10;
 /// Asked before anything leaves: what the user consents to at this moment.
 pub(crate) type MaySend = Arc<dyn Fn() -> Collection + Send + Sync>;
 
+/// What is kept in a tool's data folder.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) spool: Spool,
+    pub(crate) states: States,
+    pub(crate) sending: Sending,
+}
+
 /// Delivers one spool to the configured backends.
 pub(crate) struct Outbox {
     spool: Spool,
     states: States,
+    sending: Sending,
     targets: Vec<Target>,
     mode: DeliveryMode,
     fill: Fill,
@@ -66,6 +76,8 @@ pub(crate) struct RoundEnd {
 struct Shared<'a> {
     spool: &'a Spool,
     deliverer: Mutex<Deliverer>,
+    /// For the batches of all calls.
+    share: Arc<Share>,
     mode: DeliveryMode,
     fill: &'a Fill,
     may_send: &'a (dyn Fn() -> bool + Sync),
@@ -75,14 +87,14 @@ struct Shared<'a> {
 impl Outbox {
     /// `may_send` answers `collection` as long as the backends are the right ones.
     pub(crate) fn new(
-        (spool, states): (Spool, States),
+        Kept { spool, states, sending }: Kept,
         targets: Vec<Target>,
         mode: DeliveryMode,
         fill: Fill,
         collection: Collection,
         may_send: MaySend,
     ) -> Self {
-        Self { spool, states, targets, mode, fill, may_send, collection }
+        Self { spool, states, sending, targets, mode, fill, may_send, collection }
     }
 
     /// What the backends were chosen by.
@@ -120,6 +132,15 @@ impl Outbox {
                 return end;
             }
         };
+        let share = match self.sending.share() {
+            Ok(Some(share)) => share,
+            Ok(None) => return RoundEnd { busy: true, ..end },
+            Err(error) => {
+                // Who opts out could not be told that a call is under way.
+                tracing::warn!("telemetry waits: sending.lock: {error}");
+                return end;
+            }
+        };
         // Who delivered until a moment ago may have learned that a backend is down.
         let mut states = self.known();
         let pauses = self.pauses(&states);
@@ -127,6 +148,7 @@ impl Outbox {
         let shared = Shared {
             spool: &self.spool,
             deliverer: Mutex::new(deliverer),
+            share,
             mode: self.mode,
             fill: &self.fill,
             may_send: &may_send,
@@ -195,6 +217,8 @@ impl Outbox {
 
 /// Why a chunk was not sent.
 enum Attempt {
+    /// The time of the round was over before the backend was asked.
+    Late,
     Unopened(jackfield_loader::Error),
     Uncommitted(crate::Error),
 }
@@ -272,11 +296,14 @@ impl Shared<'_> {
             return Ok(Vec::new());
         }
         target.open(left(self.deadline)).map_err(Attempt::Unopened)?;
+        if left(self.deadline).is_zero() {
+            return Err(Attempt::Late);
+        }
         if self.mode == DeliveryMode::AtMostOnce {
             // What can't be sent at all has been kept until here.
             self.deliverer().commit_before_send(chunk).map_err(Attempt::Uncommitted)?;
         }
-        target.attempt(&buffer.into_batch(), self.deadline).map_err(Attempt::Unopened)
+        target.attempt(&buffer.into_batch(Arc::clone(&self.share)), self.deadline).map_err(Attempt::Unopened)
     }
 
     /// One chunk; whether to go on with the next one.
@@ -292,6 +319,8 @@ impl Shared<'_> {
         state.fingerprint = target.fingerprint();
         let outcomes = match self.attempt(target, chunk, buffer) {
             Ok(outcomes) => outcomes,
+            // That says nothing of the backend, which was not asked.
+            Err(Attempt::Late) => return false,
             Err(Attempt::Uncommitted(error)) => {
                 tracing::warn!("telemetry waits: {error}");
                 return false;
