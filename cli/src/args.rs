@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::LazyLock, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueHint, builder::styling};
+use jackfield::commands::TelemetryCommand;
 use jackfield_loader::plugin_api::abi::{ABI_MAJOR, ABI_MINOR};
 
 use crate::exit;
@@ -82,6 +83,23 @@ static FORGET_HELP: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+static DOCTOR_HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield doctor\n  jackfield doctor --only main --json",
+        "\n\nSays of each backend: reachable, unreachable, refused (by its platform), unsupported\n(it can't find out), or \
+         unusable (it could not be opened).\n\nWith --json, a list of: name, answer, text.",
+    )
+});
+
+static TELEMETRY_HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield telemetry status\n  jackfield telemetry disable",
+        "\n\nWhich command ran, for how long and how it ended is recorded once you have said\n`enable`, and goes to the \
+         backends of /etc/jackfield/telemetry.toml, or of the file in\n$JACKFIELD_TELEMETRY_CONFIG; without these it is \
+         not even written down.\n\nIts own exit codes: 0 done, 1 not done, or `doctor` found something wrong.",
+    )
+});
+
 static COMPLETIONS_HELP: LazyLock<String> = LazyLock::new(|| {
     help(
         "  jackfield completions bash > ~/.local/share/bash-completion/completions/jackfield\n  \
@@ -137,6 +155,12 @@ pub(crate) enum Command {
     /// Ask every configured backend's platform to delete what it has of a machine
     #[command(after_help = FORGET_HELP.as_str())]
     Forget(ForgetArgs),
+    /// Open every configured backend and find out whether its platform answers, without sending an event
+    #[command(after_help = DOCTOR_HELP.as_str())]
+    Doctor(DoctorArgs),
+    /// Rule over what this command itself collects of its use: nothing without your consent
+    #[command(subcommand, after_help = TELEMETRY_HELP.as_str())]
+    Telemetry(TelemetryCommand),
     /// Print a script that completes this command in a shell
     #[command(after_help = COMPLETIONS_HELP.as_str())]
     Completions {
@@ -145,11 +169,33 @@ pub(crate) enum Command {
     },
 }
 
+impl Command {
+    /// What it is called on the command line.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Send(_) => "send",
+            Self::Plugins => "plugins",
+            Self::Inspect { .. } => "inspect",
+            Self::Forget(_) => "forget",
+            Self::Doctor(_) => "doctor",
+            Self::Telemetry(_) => "telemetry",
+            Self::Completions { .. } => "completions",
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ForgetArgs {
     /// The member `machine_id` of the machine's events
     #[arg(value_name = "MACHINE_ID")]
     pub(crate) machine_id: String,
+    /// Ask the backend of this name only; may be given several times
+    #[arg(long, value_name = "BACKEND")]
+    pub(crate) only: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
     /// Ask the backend of this name only; may be given several times
     #[arg(long, value_name = "BACKEND")]
     pub(crate) only: Vec<String>,
@@ -193,7 +239,10 @@ mod tests {
         let mut cli = Cli::command();
         cli.build();
         let names: Vec<_> = cli.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-        assert_eq!(names, ["send", "plugins", "inspect", "forget", "completions", "help"]);
+        assert_eq!(
+            names,
+            ["send", "plugins", "inspect", "forget", "doctor", "telemetry", "completions", "help"]
+        );
         for command in cli.get_subcommands_mut().filter(|command| command.get_name() != "help") {
             let text = command.render_help().to_string();
             assert!(text.contains("Examples:\n  "), "{text}");

@@ -1,9 +1,11 @@
 //! The command `jackfield`: sends events through backends that are dynamic libraries, and inspects these.
 #![forbid(unsafe_code)]
 
+mod answers;
 mod args;
 mod completions;
 mod console;
+mod doctor;
 mod exit;
 mod forget;
 mod inspect;
@@ -13,6 +15,7 @@ mod send;
 mod settings;
 
 use clap::Parser as _;
+use jackfield::Telemetry;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -23,16 +26,30 @@ use crate::{
 fn main() {
     let Cli { common, command } = Cli::parse();
     log();
+    let telemetry = Telemetry::builder(send::TOOL, send::VERSION);
+    let telemetry = match settings::consent_file() {
+        Some(file) => telemetry.consent_file(file),
+        None => telemetry,
+    };
+    let telemetry = telemetry.build();
+    if let Command::Telemetry(command) = &command {
+        jackfield_loader::exit(command.run(&telemetry))
+    }
+    let scope = telemetry.command(command.name());
     let exit = match command {
         Command::Send(args) => send::run(&common, &args),
         Command::Plugins => plugins::run(&common),
         Command::Inspect { files } => inspect::run(&files, common.json),
         Command::Forget(args) => forget::run(&common, &args),
+        Command::Doctor(args) => doctor::run(&common, &args),
+        Command::Telemetry(_) => Exit::Done,
         Command::Completions { shell } => completions::run(shell),
     };
     // The results are written and the backends closed. Destructors of the plugins' libraries are not run: one that hangs
     // would keep the process for ever.
     console::clear_bar();
+    scope.finish(exit.code());
+    telemetry.close();
     jackfield_loader::exit(exit.code().into())
 }
 

@@ -1,9 +1,7 @@
 //! Which configuration is used.
 
 use std::{
-    env,
-    fs::File,
-    io,
+    env, io,
     path::{Path, PathBuf},
 };
 
@@ -29,6 +27,11 @@ pub(crate) fn load(named: Option<&Path>) -> Result<Config, String> {
     Ok(Config::embedded())
 }
 
+/// Where this command's own telemetry keeps the user's consent: beside the configuration, which is of another form.
+pub(crate) fn consent_file() -> Option<PathBuf> {
+    usual_places().first().map(|file| file.with_file_name("consent.toml"))
+}
+
 /// The current folder is not among them: whoever can write there would choose what code runs.
 fn usual_places() -> Vec<PathBuf> {
     let below = |folder: PathBuf| folder.join("jackfield").join("config.toml");
@@ -51,37 +54,8 @@ fn open_found(file: &Path) -> Result<Option<ConfigFile>, String> {
         }
         Err(refusal) => return Err(refusal.to_string()),
     };
-    check_owner(found.handle(), file)
-        .map_err(|reason| format!("configuration {}: {reason}", file.display()))?;
+    found.check_owner().map_err(|refusal| refusal.to_string())?;
     Ok(Some(found))
-}
-
-#[cfg(unix)]
-fn check_owner(handle: &File, file: &Path) -> Result<(), String> {
-    use std::os::unix::fs::MetadataExt as _;
-
-    let user = rustix::process::geteuid().as_raw();
-    let check = |what: &str, metadata: io::Result<std::fs::Metadata>| {
-        let metadata = metadata.map_err(|e| format!("{what} can't be examined: {e}"))?;
-        if metadata.uid() != 0 && metadata.uid() != user {
-            let owner = metadata.uid();
-            return Err(format!("{what} must belong to root or user {user}, and belongs to user {owner}"));
-        }
-        if metadata.mode() & 0o022 != 0 {
-            let mode = metadata.mode() & 0o7777;
-            return Err(format!(
-                "{what} must not be writable by group or others, and has mode {mode:04o}: chmod go-w, or name the file with --config"
-            ));
-        }
-        Ok(())
-    };
-    check("the file", handle.metadata())?;
-    check("its folder", file.parent().unwrap_or(Path::new("/")).metadata())
-}
-
-#[cfg(not(unix))]
-fn check_owner(_handle: &File, _file: &Path) -> Result<(), String> {
-    Ok(())
 }
 
 #[cfg(all(test, unix))]
@@ -110,8 +84,12 @@ mod tests {
     #[test]
     fn a_file_or_folder_that_others_can_write_is_refused() {
         for (modes, begin, mode) in [
-            ((0o664, 0o755), "configuration FILE: the file must not be writable", "mode 0664"),
-            ((0o644, 0o1777), "configuration FILE: its folder must not be writable", "mode 1777"),
+            ((0o664, 0o755), "configuration FILE: can't be read: the file must not be writable", "mode 0664"),
+            (
+                (0o644, 0o1777),
+                "configuration FILE: can't be read: its folder must not be writable",
+                "mode 1777",
+            ),
         ] {
             let refusal = found(modes.0, modes.1).expect_err("others can write it");
             assert!(refusal.starts_with(begin) && refusal.contains(mode), "{refusal}");

@@ -2,13 +2,16 @@
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use jackfield_plugin_api::{Backend as PluginBackend, Deletion, export};
+use jackfield_plugin_api::{Backend as PluginBackend, Deletion, Probe};
 
 use crate::{
     batch::Batch,
     check::PluginTables,
+    compiled::StaticBackend,
     error::Error,
-    guard::{Backoff, CloseFailure, Lane, LaneConfig, Made, OpenFailure, Report, Source, Stats},
+    guard::{
+        Backoff, CloseFailure, Lane, LaneConfig, OpenFailure, Preview, PreviewError, Report, Source, Stats,
+    },
     host::HostHandle,
     plugin::Plugin,
     text,
@@ -125,13 +128,12 @@ impl Backend {
     }
 
     /// Opens a backend that is compiled into this program, behind the same guard as a plugin, with the configuration of
-    /// the options.
+    /// the options. One with optional abilities is opened by [`StaticBackend`].
     ///
     /// # Errors
     /// [`Error::Open`], as for [`open`](Self::open).
     pub fn open_static<B: PluginBackend>(options: &BackendOptions) -> Result<Self, Error> {
-        let source = Source::Config(Arc::from(options.config.as_str()));
-        Self::open_compiled::<B>(source, options)
+        StaticBackend::<B>::configured().open(options)
     }
 
     /// Opens a backend from a value of this program, behind the same guard as a plugin. `make` is called now, and again
@@ -143,12 +145,14 @@ impl Backend {
         options: &BackendOptions,
         make: impl Fn() -> B + Send + Sync + 'static,
     ) -> Result<Self, Error> {
-        let source = Source::Value(Arc::new(move || Made(export::instance(make()))));
-        Self::open_compiled::<B>(source, options)
+        StaticBackend::made(make).open(options)
     }
 
-    fn open_compiled<B: PluginBackend>(source: Source, options: &BackendOptions) -> Result<Self, Error> {
-        let tables = PluginTables { backend: export::static_table::<B>(), deletion: None };
+    pub(crate) fn open_compiled(
+        tables: PluginTables,
+        source: Source,
+        options: &BackendOptions,
+    ) -> Result<Self, Error> {
         Self::open_tables(tables, source, options)
             .map_err(|failure| Error::Open(OpenError { backend: options.name.clone(), file: None, failure }))
     }
@@ -232,6 +236,30 @@ impl Backend {
             Some(lane) => lane.delete(machine_id, event, timeout),
             None => {
                 Deletion::Unsupported("there is no backend behind the name: events were discarded".to_owned())
+            }
+        }
+    }
+
+    /// Asks what a `send` of the batch would send, and waits for the answer, at most for `timeout`. Nothing is sent. Noop
+    /// would send nothing.
+    ///
+    /// The bytes are for the eyes of whoever runs the tool: they are what goes out, a platform's key among them where its
+    /// form has it in the body.
+    ///
+    /// # Errors
+    /// [`PreviewError::Unsupported`] when the plugin has no way to say; otherwise the call failed or brought too much.
+    pub fn preview(&self, batch: &Batch, timeout: Duration) -> Result<Preview, PreviewError> {
+        self.lane.as_ref().map_or_else(|| Ok(Preview::default()), |lane| lane.preview(batch, timeout))
+    }
+
+    /// Finds out whether the backend's platform can be reached and accepts it, without delivering an event, and waits for
+    /// the answer, at most for `timeout`. A call that fails, by a panic or in time, is [`Probe::Unreachable`].
+    #[must_use]
+    pub fn probe(&self, timeout: Duration) -> Probe {
+        match &self.lane {
+            Some(lane) => lane.probe(timeout),
+            None => {
+                Probe::Unsupported("there is no backend behind the name: events are discarded".to_owned())
             }
         }
     }

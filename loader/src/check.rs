@@ -12,6 +12,7 @@ use jackfield_plugin_api::{
         ABI_MAJOR, BACKEND_SERIAL, BackendTable, Descriptor, MAGIC, Str, TABLE_BACKEND, TableEntry, Tables,
     },
     deletion::{DeletionTable, TABLE_DELETION},
+    diagnostics::{DiagnosticsTable, TABLE_DIAGNOSTICS},
     layout::{self, LayoutCheck},
 };
 
@@ -51,6 +52,7 @@ pub(crate) struct Checked {
 pub(crate) struct PluginTables {
     pub(crate) backend: BackendTable,
     pub(crate) deletion: Option<DeletionTable>,
+    pub(crate) diagnostics: Option<DiagnosticsTable>,
 }
 
 /// Why a loaded library is no plugin that this host calls.
@@ -195,13 +197,13 @@ unsafe fn check_tables(tables: Tables) -> Result<PluginTables, CheckError> {
     }
     aligned::<TableEntry>("descriptor, tables", tables.ptr)?;
     // SAFETY: null, or `len` entries by the contract. Ids that are unknown here are left alone.
-    let (backend, deletion) = unsafe { (tables.find(TABLE_BACKEND), tables.find(TABLE_DELETION)) };
-    let (backend, deletion) = (backend.cast::<BackendTable>(), deletion.cast::<DeletionTable>());
+    let (backend, deletion, diagnostics) =
+        unsafe { (tables.find(TABLE_BACKEND), tables.find(TABLE_DELETION), tables.find(TABLE_DIAGNOSTICS)) };
+    let backend = backend.cast::<BackendTable>();
     if backend.is_null() {
         return Err(field("table 1 (backend)", "an address", "none"));
     }
     aligned("table 1 (backend)", backend)?;
-    aligned("table 2 (deletion)", deletion)?;
     // SAFETY: not null and aligned; each field is read as integers of its size, after the table's own.
     let backend = unsafe {
         sized("backend table, size", &raw const (*backend).size, size_of::<BackendTable>())?;
@@ -219,16 +221,42 @@ unsafe fn check_tables(tables: Tables) -> Result<PluginTables, CheckError> {
         function("backend table, free", backend.byte_add(offset_of!(BackendTable, free)).cast())?;
         backend.read()
     };
-    if deletion.is_null() {
-        return Ok(PluginTables { backend, deletion: None });
+    // SAFETY: null, or a table by the contract.
+    let (deletion, diagnostics) =
+        unsafe { (check_deletion(deletion.cast())?, check_diagnostics(diagnostics.cast())?) };
+    Ok(PluginTables { backend, deletion, diagnostics })
+}
+
+/// # Safety
+/// `table` is null, or leads to what a descriptor lists as its deletion table.
+unsafe fn check_deletion(table: *const DeletionTable) -> Result<Option<DeletionTable>, CheckError> {
+    if table.is_null() {
+        return Ok(None);
     }
-    // SAFETY: as above.
-    let deletion = unsafe {
-        sized("deletion table, size", &raw const (*deletion).size, size_of::<DeletionTable>())?;
-        function("deletion table, request", deletion.byte_add(offset_of!(DeletionTable, request)).cast())?;
-        deletion.read()
-    };
-    Ok(PluginTables { backend, deletion: Some(deletion) })
+    aligned("table 2 (deletion)", table)?;
+    // SAFETY: not null and aligned; each field is read as an integer of its size, after the table's own.
+    unsafe {
+        sized("deletion table, size", &raw const (*table).size, size_of::<DeletionTable>())?;
+        function("deletion table, request", table.byte_add(offset_of!(DeletionTable, request)).cast())?;
+        Ok(Some(table.read()))
+    }
+}
+
+/// # Safety
+/// `table` is null, or leads to what a descriptor lists as its diagnostics table.
+unsafe fn check_diagnostics(table: *const DiagnosticsTable) -> Result<Option<DiagnosticsTable>, CheckError> {
+    if table.is_null() {
+        return Ok(None);
+    }
+    aligned("table 3 (diagnostics)", table)?;
+    // SAFETY: as for the deletion table.
+    unsafe {
+        sized("diagnostics table, size", &raw const (*table).size, size_of::<DiagnosticsTable>())?;
+        let (preview, probe) = (offset_of!(DiagnosticsTable, preview), offset_of!(DiagnosticsTable, probe));
+        function("diagnostics table, preview", table.byte_add(preview).cast())?;
+        function("diagnostics table, probe", table.byte_add(probe).cast())?;
+        Ok(Some(table.read()))
+    }
 }
 
 /// # Safety
@@ -294,207 +322,4 @@ fn condense(report: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::inspect::{Endian, Format, metadata};
-
-    #[test]
-    fn a_layout_report_becomes_its_first_difference() {
-        assert_eq!(
-            condense(include_str!("../tests/fixtures/layout_grown.txt")),
-            "type BackendTable: incompatible type size: expected 24, found 40"
-        );
-        assert_eq!(
-            condense(include_str!("../tests/fixtures/layout_renamed.txt")),
-            "type Str: unexpected field: expected len: usize, found length: usize"
-        );
-        let report = include_str!("../tests/fixtures/layout_grown.txt");
-        let (start, end) = (report.find("2 error(s)").unwrap(), report.find("1 error(s)").unwrap());
-        assert_eq!(
-            condense(&[&report[..start], &report[end..]].concat()),
-            "type BackendTable, field flags: mismatched type: expected u32, found u64"
-        );
-        assert_eq!(condense("something else"), "the type layouts: not the same as the host's");
-        assert_eq!(condense(""), "the type layouts: not the same as the host's");
-    }
-
-    /// A plugin in this process's own memory, for one change each.
-    struct Mock {
-        descriptor: Descriptor,
-        table: RawTable,
-        entries: [TableEntry; 2],
-        json: String,
-    }
-
-    #[repr(C)]
-    struct RawTable {
-        size: u32,
-        flags: u32,
-        functions: [usize; 4],
-    }
-
-    impl Mock {
-        fn new() -> Box<Self> {
-            let json = serde_json::json!({
-                "format": 1, "name": "mock", "version": "1", "vendor": "", "description": "",
-                "abi": {"major": ABI_MAJOR, "minor": 0}, "digest": format!("{DIGEST:016x}"), "requires": [],
-                "offers": [], "serial": false, "target": "t", "panic": "none", "language": "c", "compiler": "c",
-                "config_schema": null,
-            });
-            let none = TableEntry { id: 0x7777, reserved: 0, table: std::ptr::dangling() };
-            let mut mock = Box::new(Self {
-                descriptor: Descriptor {
-                    magic: MAGIC,
-                    abi_major: ABI_MAJOR,
-                    abi_minor: 9,
-                    size: size_of::<Descriptor>() as u32,
-                    reserved: 0,
-                    digest: DIGEST,
-                    metadata: Str::EMPTY,
-                    tables: Tables::EMPTY,
-                    layouts: std::ptr::null(),
-                },
-                table: RawTable {
-                    size: size_of::<BackendTable>() as u32,
-                    flags: BACKEND_SERIAL,
-                    functions: [condense as fn(&str) -> String as usize; 4],
-                },
-                entries: [none; 2],
-                json: json.to_string(),
-            });
-            mock.entries[1].id = TABLE_BACKEND;
-            mock.entries[1].table = (&raw const mock.table).cast();
-            mock.descriptor.tables = Tables { ptr: mock.entries.as_ptr(), len: 2 };
-            mock.descriptor.metadata = Str { ptr: mock.json.as_ptr(), len: mock.json.len() };
-            mock
-        }
-
-        fn check(&self) -> Result<Layout, String> {
-            let inspection = Inspection {
-                format: Format::Elf,
-                os: "Linux",
-                arch: String::new(),
-                bits: 64,
-                endian: Endian::Little,
-                size: 0,
-                slices: Vec::new(),
-                needed: Vec::new(),
-                exports_descriptor: true,
-                metadata: metadata::parse(&self.json).unwrap(),
-                metadata_json: self.json.clone(),
-                contract: Ok(()),
-                host: Ok(()),
-            };
-            // SAFETY: a descriptor whose pointers lead to what the test put there.
-            unsafe { check_descriptor(&raw const self.descriptor, &inspection) }
-                .map(|checked| checked.layout)
-                .map_err(|error| error.to_string())
-        }
-    }
-
-    /// What the check says of a good plugin after one change.
-    fn after(change: impl FnOnce(&mut Mock)) -> String {
-        let mut mock = Mock::new();
-        change(&mut mock);
-        mock.check().unwrap_err()
-    }
-
-    #[test]
-    fn a_plugin_without_layouts_passes_by_its_digest_and_unknown_tables_are_ignored() {
-        assert_eq!(Mock::new().check(), Ok(Layout::ByDigest));
-    }
-
-    #[test]
-    fn a_plugin_with_the_own_layouts_passes_by_them() {
-        let mut mock = Mock::new();
-        mock.descriptor.layouts = layout::pointer();
-        assert_eq!(mock.check(), Ok(Layout::Compared));
-    }
-
-    #[test]
-    fn padding_after_the_metadata_is_no_difference() {
-        let mut mock = Mock::new();
-        let padded = format!("{}\0", mock.json);
-        mock.descriptor.metadata = Str::new(&padded);
-        assert_eq!(mock.check(), Ok(Layout::ByDigest));
-    }
-
-    #[test]
-    fn each_wrong_field_is_named_with_what_was_expected() {
-        let size = size_of::<Descriptor>();
-        for (line, said) in [
-            (
-                after(|m| m.descriptor.magic = 7),
-                "descriptor, magic: expected 0x00444c464b43414a, found 0x0000000000000007: ".to_owned(),
-            ),
-            (after(|m| m.descriptor.abi_major = 2), "descriptor, abi_major: expected 1, found 2: ".into()),
-            (
-                after(|m| m.descriptor.size -= 8),
-                format!("descriptor, size: expected {size}, found {}: ", size - 8),
-            ),
-            (
-                after(|m| m.descriptor.digest ^= 1),
-                "its metadata section and its descriptor disagree on the digest (".into(),
-            ),
-            (
-                after(|m| m.descriptor.metadata = Str::EMPTY),
-                "descriptor, metadata: expected the metadata section, found null".into(),
-            ),
-            (
-                after(|m| m.descriptor.metadata.len -= 1),
-                "its metadata section and its descriptor disagree on the metadata's length".into(),
-            ),
-            (
-                after(|m| m.descriptor.metadata.len = usize::MAX),
-                "its metadata section and its descriptor disagree on the metadata's length".into(),
-            ),
-            (
-                after(|m| m.descriptor.tables.ptr = std::ptr::null()),
-                "descriptor, tables: expected an address, found null".into(),
-            ),
-            (
-                after(|m| m.descriptor.tables.len = usize::MAX),
-                "descriptor, tables: expected at most 1024, found ".into(),
-            ),
-            (
-                after(|m| m.descriptor.tables = Tables::EMPTY),
-                "table 1 (backend): expected an address, found none".into(),
-            ),
-            (
-                after(|m| m.entries[1].table = std::ptr::null()),
-                "table 1 (backend): expected an address, found none".into(),
-            ),
-            (
-                after(|m| m.entries[1].table = m.entries[1].table.wrapping_byte_add(1)),
-                "table 1 (backend): expected an address that 8 divides".into(),
-            ),
-            (after(|m| m.table.size = 48), "backend table, size: expected 40, found 48".into()),
-            (
-                after(|m| m.table.flags = 3),
-                "backend table, flags: expected no bits but 0x1, found 0x3".into(),
-            ),
-            (
-                after(|m| m.table.functions[1] = 0),
-                "backend table, send: expected a function, found null".into(),
-            ),
-            (
-                after(|m| m.descriptor.layouts = std::ptr::without_provenance(3)),
-                "descriptor, layouts: expected an address that ".into(),
-            ),
-        ] {
-            assert!(line.starts_with(&said), "{line}\n{said}");
-        }
-    }
-
-    #[test]
-    fn other_metadata_than_the_inspected_is_a_contradiction() {
-        let mut mock = Mock::new();
-        let other = mock.json.replace("mock", "mask");
-        mock.descriptor.metadata = Str::new(&other);
-        let line = mock.check().unwrap_err();
-        assert!(
-            line.starts_with("its metadata section and its descriptor disagree on the metadata's text"),
-            "{line}"
-        );
-    }
-}
+mod tests;

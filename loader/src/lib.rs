@@ -7,6 +7,7 @@
 mod backend;
 mod batch;
 mod check;
+mod compiled;
 mod error;
 mod exit;
 mod find;
@@ -29,10 +30,14 @@ pub use crate::{
     backend::{Backend, BackendOptions, CloseError, OpenError},
     batch::{Batch, BatchWriter, EventFields},
     check::{CheckError, Layout},
+    compiled::StaticBackend,
     error::Error,
     exit::exit,
     find::{FindError, FolderState, find, list},
-    guard::{Backoff, CloseFailure, Failure, Latency, OpenFailure, Report, Stats},
+    guard::{
+        Backoff, CloseFailure, Failure, Latency, Message, OpenFailure, Preview, PreviewError, Report, Stats,
+        Unsent,
+    },
     image::ImageError,
     inspect::{
         Abi, Endian, Format, InspectError, Inspection, Metadata, PanicStrategy, Refusal, inspect_bytes,

@@ -17,7 +17,7 @@
  *     "abi": {"major": 1, "minor": 0},
  *     "digest": JACKFIELD_DIGEST_TEXT,
  *     "requires": [],                  capabilities that the host must have: "log", "cancel"
- *     "offers": [],                    capabilities that the plugin has: "deletion"
+ *     "offers": [],                    capabilities that the plugin has: "deletion", "diagnostics"
  *     "serial": false,                 whether `send` must not run twice at once, as JACKFIELD_BACKEND_SERIAL says
  *     "target": "x86_64-unknown-linux-gnu",
  *     "panic": "none",                 "unwind" or "abort" for languages that have panics
@@ -134,6 +134,21 @@ typedef struct jackfield_instance jackfield_instance;
 
 // The request has not reached the platform.
 #define JACKFIELD_DELETION_FAILED 3
+
+// Id of a plugin's `DiagnosticsTable`.
+#define JACKFIELD_TABLE_DIAGNOSTICS 3
+
+// The platform answers and accepts this backend.
+#define JACKFIELD_PROBE_REACHABLE 1
+
+// There is no answer, or none by which events could be delivered now.
+#define JACKFIELD_PROBE_UNREACHABLE 2
+
+// The platform answers and does not accept this backend: its credentials, its permissions, or what it says.
+#define JACKFIELD_PROBE_REFUSED 3
+
+// This backend, as it is configured, has no way to find out without delivering an event.
+#define JACKFIELD_PROBE_UNSUPPORTED 4
 
 // What every exported function returns: one of the `STATUS_` numbers. A host treats an unknown number as `STATUS_FAILED`.
 typedef int32_t jackfield_status;
@@ -418,6 +433,46 @@ typedef struct {
                                 uint32_t *answer);
 } jackfield_deletion_table;
 
+// Where a preview goes.
+typedef struct {
+    // `sizeof` this struct, in bytes.
+    uint32_t size;
+    // Zero.
+    uint32_t reserved;
+    // The host's; handed back to `message` unchanged.
+    const void *context;
+    // Takes one request or message, from any thread, until `preview` returns. The label is one line for people, such as
+    // `POST https://host/path (application/json)`, without secrets. The bytes are its body as it goes out, or, when that
+    // is compressed, as it was before, which the label says. Null is allowed when there are none.
+    // OWNERSHIP: both are copied before it returns.
+    void (*message)(const void *context, jackfield_str label, const uint8_t *bytes, size_t len);
+} jackfield_preview_sink;
+
+// The table `TABLE_DIAGNOSTICS`.
+typedef struct {
+    // `sizeof` this struct, in bytes.
+    uint32_t size;
+    // Zero.
+    uint32_t reserved;
+    // Hands over what `send` would send for a batch, byte for byte, and sends nothing.
+    //
+    // Calls `sink->message` once for each request or message that `send` would make, in order. An event that `send` would
+    // refuse by itself is reported to the call as `send` would report it; nothing else is reported. With any status but
+    // `STATUS_OK` the host drops what it was handed.
+    // OWNERSHIP: `batch`, `call`, `sink` and all they point to are borrowed until this function returns.
+    jackfield_status (*preview)(const jackfield_instance *instance,
+                                const jackfield_batch *batch,
+                                const jackfield_call *call,
+                                const jackfield_preview_sink *sink);
+    // Finds out whether the platform can be reached and accepts this backend, without delivering an event, and blocks
+    // until it knows, at most for the call's timeout.
+    //
+    // Writes one of the `PROBE_` numbers to `answer`, and tells through `call->explain` what answered, or why not. With
+    // any status but `STATUS_OK` the host takes the answer for `PROBE_UNREACHABLE`.
+    // OWNERSHIP: `call` is borrowed until this function returns.
+    jackfield_status (*probe)(const jackfield_instance *instance, const jackfield_call *call, uint32_t *answer);
+} jackfield_diagnostics_table;
+
 // The call did what it is for.
 #define JACKFIELD_STATUS_OK 0
 
@@ -553,5 +608,15 @@ JACKFIELD_ASSERT(offsetof(jackfield_deletion_request_view, size) == 0);
 JACKFIELD_ASSERT(offsetof(jackfield_deletion_request_view, reserved) == 4);
 JACKFIELD_ASSERT(offsetof(jackfield_deletion_request_view, machine_id) == 8);
 JACKFIELD_ASSERT(offsetof(jackfield_deletion_request_view, event) == 24);
+JACKFIELD_ASSERT(sizeof(jackfield_diagnostics_table) == 24);
+JACKFIELD_ASSERT(offsetof(jackfield_diagnostics_table, size) == 0);
+JACKFIELD_ASSERT(offsetof(jackfield_diagnostics_table, reserved) == 4);
+JACKFIELD_ASSERT(offsetof(jackfield_diagnostics_table, preview) == 8);
+JACKFIELD_ASSERT(offsetof(jackfield_diagnostics_table, probe) == 16);
+JACKFIELD_ASSERT(sizeof(jackfield_preview_sink) == 24);
+JACKFIELD_ASSERT(offsetof(jackfield_preview_sink, size) == 0);
+JACKFIELD_ASSERT(offsetof(jackfield_preview_sink, reserved) == 4);
+JACKFIELD_ASSERT(offsetof(jackfield_preview_sink, context) == 8);
+JACKFIELD_ASSERT(offsetof(jackfield_preview_sink, message) == 16);
 #undef JACKFIELD_ASSERT
 #endif

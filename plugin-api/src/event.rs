@@ -27,6 +27,12 @@ unsafe impl Send for Event<'_> {}
 unsafe impl Sync for Event<'_> {}
 
 impl<'a> Batch<'a> {
+    /// A batch without events.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self { events: &[] }
+    }
+
     /// Views events.
     ///
     /// # Safety

@@ -251,7 +251,8 @@ fn install_panic_hook() {
 /// Exports a [`Backend`] as this library's plugin: its descriptor, tables and metadata section.
 ///
 /// `backend` and `name` are required; the rest, in this order, is optional: `vendor`, `description`, `requires` (a list
-/// of host capabilities), `offers` (`[deletion]`, for a backend that is [`DeletesData`](crate::DeletesData)),
+/// of host capabilities), `offers` (of `[deletion, diagnostics]` those whose trait the backend has:
+/// [`DeletesData`](crate::DeletesData), [`Diagnoses`](crate::Diagnoses)),
 /// `config_schema` (JSON Schema text, as `include_str!` gives it). Version, target, compiler and panic strategy are those
 /// of the crate that calls it.
 #[macro_export]
@@ -315,11 +316,19 @@ macro_rules! export {
         };
     };
     (@capability deletion) => { $crate::deletion::CAPABILITY };
+    (@capability diagnostics) => { $crate::diagnostics::CAPABILITY };
     (@table deletion, $backend:ty) => {
         $crate::export::TableEntry {
             id: $crate::deletion::TABLE_DELETION,
             reserved: 0,
             table: $crate::deletion::erased(&const { $crate::deletion::table::<$backend>() }),
+        }
+    };
+    (@table diagnostics, $backend:ty) => {
+        $crate::export::TableEntry {
+            id: $crate::diagnostics::TABLE_DIAGNOSTICS,
+            reserved: 0,
+            table: $crate::diagnostics::erased(&const { $crate::diagnostics::table::<$backend>() }),
         }
     };
 }

@@ -49,6 +49,7 @@ mod backend;
 mod call;
 mod config;
 pub mod deletion;
+pub mod diagnostics;
 mod digest;
 mod event;
 pub mod export;
@@ -62,6 +63,7 @@ pub use crate::{
     backend::{Backend, Error},
     call::Call,
     deletion::{DeletesData, Deletion, DeletionRequest},
+    diagnostics::{Diagnoses, Probe},
     digest::{DIGEST, SURFACE},
     event::{Batch, Event, Events, Pairs, Strings},
     host::Host,

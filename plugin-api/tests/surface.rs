@@ -9,7 +9,7 @@
 
 use std::{fmt::Write as _, fs, path::Path, process::Command};
 
-use jackfield_plugin_api::{abi, deletion};
+use jackfield_plugin_api::{abi, deletion, diagnostics};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -51,7 +51,7 @@ struct Part {
     layouts: Vec<Layout>,
 }
 
-fn parts() -> [Part; 2] {
+fn parts() -> [Part; 3] {
     [
         Part {
             source: "src/abi.rs",
@@ -66,6 +66,15 @@ fn parts() -> [Part; 2] {
             layouts: vec![
                 layout!(deletion, DeletionTable { size, reserved, request }),
                 layout!(deletion, DeletionRequestView { size, reserved, machine_id, event }),
+            ],
+        },
+        Part {
+            source: "src/diagnostics/abi.rs",
+            record: "abi/diagnostics.txt",
+            title: "Jackfield plugin ABI 1: the types of the optional table 3, diagnostics",
+            layouts: vec![
+                layout!(diagnostics, DiagnosticsTable { size, reserved, preview, probe }),
+                layout!(diagnostics, PreviewSink { size, reserved, context, message }),
             ],
         },
     ]
@@ -215,6 +224,7 @@ fn header() -> String {
     cbindgen::Builder::new()
         .with_src(root().join("src/abi.rs"))
         .with_src(root().join("src/deletion/abi.rs"))
+        .with_src(root().join("src/diagnostics/abi.rs"))
         .with_config(config)
         .generate()
         .expect("a header")

@@ -10,6 +10,7 @@ use crate::{
     deletion::{DeletionRequestor, Requestor},
     outbox::OpenStatic,
     places::Places,
+    quiet::QuietBackend,
     spool::{Disk, Fs, Limits},
 };
 
@@ -284,7 +285,7 @@ impl Builder {
         let make = Arc::new(make);
         let open = move |options: &BackendOptions| {
             let make = Arc::clone(&make);
-            Backend::open_with(options, move || make())
+            Backend::open_with(options, move || QuietBackend::make(&*make))
         };
         self.settings.statics.push(StaticBackend { name: name.into(), open: Arc::new(open) });
         self

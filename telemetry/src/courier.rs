@@ -12,6 +12,7 @@ use std::{
 use crate::{
     Deliver, Flushed,
     outbox::{Outbox, RoundEnd, left},
+    quiet::Quiet,
     telemetry::Inner,
 };
 
@@ -166,20 +167,6 @@ impl Courier {
         }
         Flushed { delivered: end.delivered, rejected: end.rejected, emptied: end.emptied }
     }
-
-    /// The outbox for who needs the backends themselves, within `deadline`.
-    pub(crate) fn with_outbox<T>(
-        &self,
-        inner: &Inner,
-        deadline: Instant,
-        then: impl FnOnce(&mut Outbox) -> T,
-    ) -> Option<T> {
-        let mut outbox = lock_until(&self.outbox, deadline)?;
-        if outbox.is_none() {
-            *outbox = inner.outbox(inner.consent.read().collection);
-        }
-        outbox.as_mut().map(then)
-    }
 }
 
 fn lock_until<T>(mutex: &Mutex<T>, deadline: Instant) -> Option<MutexGuard<'_, T>> {
@@ -195,6 +182,7 @@ fn lock_until<T>(mutex: &Mutex<T>, deadline: Instant) -> Option<MutexGuard<'_, T
 
 /// What the thread does until the tool ends.
 fn work(inner: &Inner, signals: &Signals, interval: Duration) {
+    let _quiet = Quiet::enter();
     let courier = inner.courier();
     let mut again_at: Option<Instant> = None;
     loop {

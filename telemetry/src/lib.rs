@@ -1,16 +1,27 @@
 //! A tool's telemetry through backends that are dynamic libraries chosen by configuration.
 //!
-//! [`Lines`] and [`EventBuffer`] make batches of JSON Lines, [`Config`] says which backends get them, and a [`Delivery`]
-//! drives one backend: it tries again, splits what is too large, and says what became of each event.
+//! [`Telemetry`] is what a tool embeds: events that its author tracks and its user consents to are redacted, spooled on disk,
+//! and delivered without the tool ever waiting for a network. [`Builder`] says what can be set, `commands` (feature `clap`)
+//! what the user rules by.
+//!
+//! For programs that pass events on, [`Lines`] and [`EventBuffer`] make batches of JSON Lines, [`Config`] says which backends
+//! get them, and a [`Delivery`] drives one backend.
+//!
+//! # Features
+//! `clap`: the management commands. `tracing-layer`: marked events and spans of `tracing` as telemetry.
 #![forbid(unsafe_code)]
 
 mod buffer;
 mod builder;
+#[cfg(feature = "clap")]
+pub mod commands;
 mod config;
 mod consent;
+mod control;
 mod courier;
 mod deletion;
 mod delivery;
+mod doctor;
 mod duration;
 mod environment;
 mod error;
@@ -19,6 +30,8 @@ mod fill;
 mod gate;
 mod ids;
 mod kind;
+#[cfg(feature = "tracing-layer")]
+pub mod layer;
 mod lines;
 mod machine;
 mod memory;
@@ -26,6 +39,7 @@ mod outbox;
 mod per_process;
 mod places;
 mod private_file;
+mod quiet;
 mod record;
 mod redact;
 mod retry;
@@ -33,7 +47,9 @@ mod schema;
 mod scope;
 mod search_path;
 mod selection;
+mod show;
 pub mod spool;
+mod status;
 mod telemetry;
 mod toml_text;
 mod track;
@@ -47,8 +63,10 @@ pub use crate::{
         Answer, Collection, Consent, ConsentOptions, ConsentSource, FirstRun, Prompt, TerminalPrompt,
         Variable, Why, prompt_text,
     },
+    control::{Disabled, Discarded, Reset},
     deletion::{DeletionRequestor, EmailDeletion, Receipt, ReceiptOutcome},
     delivery::{Delivery, DeliveryOptions, Fate, Sender},
+    doctor::{Finding, Verdict},
     duration::parse_duration,
     environment::{Environment, ProcessEnvironment},
     error::{Error, Place},
@@ -65,6 +83,13 @@ pub use crate::{
     scope::CommandScope,
     search_path::default_search_path,
     selection::{BackendInfo, Chosen},
+    show::{Outgoing, Shown},
+    status::{BackendStatus, Status},
     telemetry::{Flushed, Telemetry},
     track::Event,
 };
+
+/// Ends the process without running what plugins have left behind for its end.
+pub use jackfield_loader::exit;
+/// What a request for deletion comes to, and what a backend that is compiled into a tool is made of.
+pub use jackfield_loader::plugin_api::{self, Deletion};

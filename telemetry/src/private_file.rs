@@ -184,7 +184,7 @@ impl Drop for Replacement {
 #[derive(Debug)]
 pub(crate) struct Lock {
     /// Held by being open.
-    _file: Option<File>,
+    file: Option<File>,
 }
 
 impl Lock {
@@ -202,7 +202,7 @@ impl Lock {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Self { _file: Some(file) }),
+                Ok(()) => return Ok(Self { file: Some(file) }),
                 Err(fs::TryLockError::WouldBlock) if Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(2));
                 }
@@ -212,8 +212,17 @@ impl Lock {
                         "another process has held its lock for 2 s: try again",
                     ));
                 }
-                Err(fs::TryLockError::Error(_)) => return Ok(Self { _file: None }),
+                Err(fs::TryLockError::Error(_)) => return Ok(Self { file: None }),
             }
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing it would leave the lock to a child that was forked meanwhile.
+        if let Some(file) = &self.file {
+            let _ = file.unlock();
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::{Event, EventKind, Telemetry};
 
 /// What a command that panicked is said to have ended with: the code of a Rust program that did.
-const PANICKED: i64 = 101;
+pub(crate) const PANICKED: i64 = 101;
 
 /// Records a `command.invocation` when it is dropped, with the time since [`Telemetry::command`] and the exit code that
 /// [`finish`](Self::finish) or [`set_exit_code`](Self::set_exit_code) gave: 0 without one, 101 while the thread panics.

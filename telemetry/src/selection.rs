@@ -25,7 +25,6 @@ use crate::{
     BackendConfig, Collection, Config, ConfigFile, Error, PluginsConfig,
     builder::Settings,
     outbox::{Source, Target},
-    private_file,
 };
 
 /// The name of the local log in the tool's data folder.
@@ -149,12 +148,7 @@ fn read(file: &Path) -> Result<Option<Config>, Error> {
         }
         Err(error) => return Err(error),
     };
-    // It says which code is loaded.
-    let metadata = opened.handle().metadata();
-    let refused = |source| Error::ReadConfig { file: file.to_owned(), source };
-    if let Some(reason) = private_file::distrust(&metadata.map_err(refused)?) {
-        return Err(refused(io::Error::new(io::ErrorKind::PermissionDenied, reason)));
-    }
+    opened.check_owner()?;
     let config = opened.read()?;
     Ok((!config.backends.is_empty()).then_some(config))
 }
@@ -167,7 +161,8 @@ fn configured(settings: &Settings, config: Config) -> Vec<Target> {
 
 fn plugin(settings: &Settings, config: BackendConfig, plugins: PluginsConfig, folder: PathBuf) -> Target {
     let by_config = BackendOptions::new(&*config.name).config(&*config.config).timeout(config.timeout);
-    Target::new(Source::Plugin { config, plugins, folder }, options(settings, by_config))
+    let source = Source::Plugin { config: Box::new(config), plugins, folder };
+    Target::new(source, options(settings, by_config))
 }
 
 fn options(settings: &Settings, options: BackendOptions) -> BackendOptions {

@@ -4,20 +4,23 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::{
-        Arc, OnceLock,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
+use jackfield_loader::Batch;
+
 use crate::{
-    BackendInfo, Builder, CommandScope, Consent, ConsentSource, Error, Event, EventKind, Fill, FirstRun,
-    MachineIdFile, Prompt,
+    BackendInfo, Builder, Collection, CommandScope, Consent, ConsentSource, Error, Event, EventBuffer,
+    EventKind, Fill, FirstRun, MachineIdFile, Prompt,
     builder::Settings,
     courier::Courier,
     gate::Gate,
     outbox::{Outbox, States},
     per_process::PerProcess,
+    quiet::Quiet,
     record::{Encoder, Origin},
     selection::{Chosen, Selected, select},
     spool::{Fs, Limits, Spool},
@@ -69,8 +72,20 @@ pub(crate) struct Inner {
 /// What belongs to one process.
 #[derive(Debug, Default)]
 struct Parts {
-    recorder: OnceLock<Option<Recorder>>,
+    recording: RwLock<Recording>,
     courier: Courier,
+}
+
+/// What becomes of an event that is tracked.
+#[derive(Debug, Default)]
+enum Recording {
+    /// Not known before the first one.
+    #[default]
+    Unknown,
+    /// Nothing: it would go nowhere.
+    Nowhere,
+    /// A line.
+    By(Arc<Recorder>),
 }
 
 /// What became of events by one flush.
@@ -155,14 +170,25 @@ impl Telemetry {
 
     /// Both gates, for less than it costs to look.
     fn is_open(&self) -> bool {
-        let inner = self.inner();
-        inner.enabled && inner.gate.is_open(&inner.consent)
+        self.inner().is_open()
     }
 
     /// Whether events are recorded now: whether the tool's author and its user both consent.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.inner().enabled && self.consent().is_enabled()
+    }
+
+    /// Whether the tool's author collects anything at all.
+    #[must_use]
+    pub fn is_offered(&self) -> bool {
+        self.inner().enabled
+    }
+
+    /// Where people turn to with questions, if the tool's author says so.
+    #[must_use]
+    pub fn help(&self) -> Option<&str> {
+        self.inner().settings.help.as_deref()
     }
 
     /// What the user consents to at this moment, and where that is said.
@@ -198,6 +224,7 @@ impl Telemetry {
         if !self.is_enabled() {
             return Flushed { emptied: true, ..Flushed::default() };
         }
+        let _quiet = Quiet::enter();
         inner.courier().flush(inner, Instant::now() + within)
     }
 
@@ -207,6 +234,7 @@ impl Telemetry {
     /// # Errors
     /// [`Error::Spool`].
     pub fn drop_pending(&self) -> Result<(), Error> {
+        let _quiet = Quiet::enter();
         match &self.inner().spool {
             Some(spool) => spool.drop_pending().map(drop),
             None => Ok(()),
@@ -251,33 +279,49 @@ impl Inner {
         &self.parts(self.process()).courier
     }
 
-    fn record(self: &Arc<Self>, event: &Event<'_>) {
+    /// Both gates, for less than it costs to look.
+    pub(crate) fn is_open(&self) -> bool {
+        self.enabled && self.gate.is_open(&self.consent)
+    }
+
+    /// Records an event, whatever the gates say.
+    pub(crate) fn record(self: &Arc<Self>, event: &Event<'_>) {
+        let _quiet = Quiet::enter();
         let process = self.process();
         let parts = self.parts(process);
-        let Some(recorder) = parts.recorder.get_or_init(|| self.recorder()) else { return };
+        let mut recording = parts.recording.read().unwrap_or_else(PoisonError::into_inner);
+        if let Recording::Unknown = &*recording {
+            drop(recording);
+            let found = self.recording();
+            *parts.recording.write().unwrap_or_else(PoisonError::into_inner) = found;
+            recording = parts.recording.read().unwrap_or_else(PoisonError::into_inner);
+        }
+        let Recording::By(recorder) = &*recording else { return };
+        let recorder = Arc::clone(recorder);
+        // What is called from here on may track an event itself, by way of a log.
+        drop(recording);
         let Some(spool) = &self.spool else {
             self.homeless.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        if recorder.record(process, event, |line| spool.append_as(process, line)).is_ok() {
+        let stored = recorder.record(process, event, |line| spool.append_as(process, line)).is_ok();
+        if stored {
             parts.courier.recorded(self);
         }
     }
 
-    /// What makes lines of events; `None` when they would go nowhere.
-    fn recorder(&self) -> Option<Recorder> {
+    /// Looks again at what events are made of, when the next one comes.
+    pub(crate) fn forget_recorder(&self) {
+        let parts = self.parts(self.process());
+        *parts.recording.write().unwrap_or_else(PoisonError::into_inner) = Recording::Unknown;
+    }
+
+    fn recording(&self) -> Recording {
         if self.select().info.why == Chosen::Nothing {
             tracing::debug!("telemetry: no backend is configured, nothing is recorded");
-            return None;
+            return Recording::Nowhere;
         }
-        let machine_id = self.machine_id().read();
-        let origin = Origin {
-            machine_id: &machine_id.id,
-            tool_name: &self.settings.tool,
-            version: &self.settings.version,
-            os_version: &crate::fill::os_version(),
-        };
-        Some(Recorder::new(Encoder::new(origin), &self.settings.metadata, self.settings.extended))
+        Recording::By(Arc::new(self.recorder_for(&self.machine_id().read().id)))
     }
 
     pub(crate) fn machine_id(&self) -> MachineIdFile {
@@ -286,7 +330,34 @@ impl Inner {
 
     /// The backends by what is so now, not opened.
     pub(crate) fn select(&self) -> Selected {
-        select(&self.settings, self.consent.read().collection, self.data.as_deref())
+        self.select_for(self.consent.read().collection)
+    }
+
+    /// Those by what would be so.
+    pub(crate) fn select_for(&self, collection: Collection) -> Selected {
+        select(&self.settings, collection, self.data.as_deref())
+    }
+
+    /// A batch of an event that is not recorded.
+    pub(crate) fn batch_of(&self, event: &Event<'_>, machine_id: &str) -> Result<Batch, Error> {
+        let mut buffer = EventBuffer::new(self.fill());
+        self.recorder_for(machine_id).record(self.process(), event, |line| buffer.push_line(line))?;
+        Ok(buffer.take())
+    }
+
+    fn recorder_for(&self, machine_id: &str) -> Recorder {
+        let origin = Origin {
+            machine_id,
+            tool_name: &self.settings.tool,
+            version: &self.settings.version,
+            os_version: &crate::fill::os_version(),
+        };
+        Recorder::new(Encoder::new(origin), &self.settings.metadata, self.settings.extended)
+    }
+
+    /// What lines that were recorded by us do not lack, and those of a damaged spool may.
+    pub(crate) fn fill(&self) -> Fill {
+        Fill::new(&self.settings.tool, &self.settings.version).with_machine_id(&self.machine_id().peek())
     }
 
     pub(crate) fn states(&self) -> Option<States> {
@@ -294,17 +365,15 @@ impl Inner {
     }
 
     /// What delivers under `collection`; `None` without a folder.
-    pub(crate) fn outbox(&self, collection: crate::Collection) -> Option<Outbox> {
-        let Selected { targets, info } = select(&self.settings, collection, self.data.as_deref());
+    pub(crate) fn outbox(&self, collection: Collection) -> Option<Outbox> {
+        let Selected { targets, info } = self.select_for(collection);
         if let Chosen::Broken(reason) = &info.why {
             tracing::warn!("telemetry waits: {reason}");
         }
         let consent = Arc::clone(&self.consent);
         let may_send = Arc::new(move || consent.read().collection);
-        let fill =
-            Fill::new(&self.settings.tool, &self.settings.version).with_machine_id(&self.machine_id().read());
         let kept = (self.spool.clone()?, self.states()?);
-        Some(Outbox::new(kept, targets, self.settings.mode, fill, collection, may_send))
+        Some(Outbox::new(kept, targets, self.settings.mode, self.fill(), collection, may_send))
     }
 
     pub(crate) fn enforce_limits(&self) -> Result<(), Error> {
@@ -321,6 +390,7 @@ impl Inner {
         let Some(parts) = self.parts.get(self.process()) else {
             return Flushed { emptied: true, ..Flushed::default() };
         };
+        let _quiet = Quiet::enter();
         let flushed = parts.courier.close(self, Instant::now() + self.settings.deliver.within());
         if let Some(spool) = &self.spool {
             spool.seal();

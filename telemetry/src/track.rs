@@ -209,7 +209,7 @@ mod tests {
         let args = ["--password", "hunter2", "-v"];
         let event = Event::new("deploy.failed", "deploy token=abcdef")
             .args(&args)
-            .error("login with password=x failed");
+            .error("login with password=hunter2 failed");
         let stored = line(&recorder(false), &event);
         assert!(stored.get("args").is_none() && stored.get("error").is_none(), "{stored}");
         let stored = line(&recorder(true), &event);

@@ -75,6 +75,17 @@ impl Build {
         })
     }
 
+    /// Builds the package's example of this name with a feature of the package, and gives its path.
+    ///
+    /// # Panics
+    /// When the build fails.
+    #[must_use]
+    pub fn example(&self, name: &str, feature: &str) -> PathBuf {
+        super::once(&format!("{}/{}/example/{name}", self.variant(), self.package), || {
+            self.run_with(&["--example", name, "--features", feature], "example", "executable")
+        })
+    }
+
     /// What tells this build from others of the package.
     fn variant(&self) -> String {
         let mut variant = self.toolchain.clone().unwrap_or_else(|| "host".to_owned());
@@ -88,6 +99,10 @@ impl Build {
 
     /// Runs cargo, and finds the artefact of `kind` in what it says under the key `files`.
     fn run(&self, kind: &str, files: &str) -> PathBuf {
+        self.run_with(&[], kind, files)
+    }
+
+    fn run_with(&self, arguments: &[&str], kind: &str, files: &str) -> PathBuf {
         let mut command = self.cargo();
         command.current_dir(super::workspace()).args([
             "build",
@@ -96,6 +111,7 @@ impl Build {
             "-p",
             &self.package,
         ]);
+        command.args(arguments);
         if self.release {
             command.arg("--release");
         }

@@ -135,3 +135,8 @@ fn private(
     fs::rename(half, &whole)?;
     Ok(whole)
 }
+
+/// The README's examples, which its doctests compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -16,6 +16,7 @@ use jackfield_plugin_api::{
 };
 
 use super::{
+    preview::Collected,
     report::Reported,
     running::{self, Running},
     spin::Spin,
@@ -37,6 +38,7 @@ pub(super) enum Ended {
         status: Status,
         reported: Reported,
         explanation: Explanation,
+        collected: Collected,
     },
     /// The instance was retired before the call could enter it.
     TurnedAway,
@@ -61,6 +63,7 @@ struct Progress {
     phase: Phase,
     reported: Reported,
     explanation: Option<Explanation>,
+    collected: Collected,
     waker: Option<Waker>,
 }
 
@@ -86,6 +89,7 @@ impl CallState {
                 phase: Phase::Queued,
                 reported: Reported::Nothing,
                 explanation: None,
+                collected: Collected::default(),
                 waker: None,
             }),
             finished: Condvar::new(),
@@ -150,6 +154,7 @@ impl CallState {
                 status,
                 reported: std::mem::take(&mut progress.reported),
                 explanation: progress.explanation.take().unwrap_or_default(),
+                collected: std::mem::take(&mut progress.collected),
             }),
             Phase::TurnedAway => Some(Ended::TurnedAway),
             Phase::Queued | Phase::Running | Phase::Abandoned => None,
@@ -218,6 +223,14 @@ impl CallState {
         let mut progress = self.lock();
         if progress.phase == Phase::Running {
             progress.reported.note(self.len, first, count, outcome);
+        }
+    }
+
+    /// Takes what the plugin hands over, unless it is too late.
+    pub(super) fn collect(&self, take: impl FnOnce(&mut Collected)) {
+        let mut progress = self.lock();
+        if progress.phase == Phase::Running {
+            take(&mut progress.collected);
         }
     }
 

@@ -23,6 +23,7 @@ use jackfield_plugin_api::{
 
 use super::{
     call::{CallState, Ended, Explanation},
+    preview,
     running::Running,
     spin::Spin,
 };
@@ -46,6 +47,8 @@ pub(super) enum Work {
     Open { source: Source, host: &'static HostHandle },
     Send(Batch),
     Delete { machine_id: Arc<str>, event: Batch, answer: Arc<AtomicU32> },
+    Preview(Batch),
+    Probe { answer: Arc<AtomicU32> },
     Close,
 }
 
@@ -53,6 +56,11 @@ impl Work {
     /// How many events it is to give outcomes for.
     pub(super) fn events(&self) -> usize {
         if let Self::Send(batch) = self { batch.len() } else { 0 }
+    }
+
+    /// How many events the plugin may report on.
+    pub(super) fn reportable(&self) -> usize {
+        if let Self::Send(batch) | Self::Preview(batch) = self { batch.len() } else { 0 }
     }
 }
 
@@ -294,6 +302,8 @@ impl Instance {
             Work::Delete { machine_id, event, answer } => {
                 (self.delete(raw, machine_id, event, answer, &call), None)
             }
+            Work::Preview(batch) => (self.preview(raw, batch, &running, &call), None),
+            Work::Probe { answer } => (self.probe(raw, answer, &call), None),
             // SAFETY: jobs enter an open instance only; the call is live.
             Work::Close => (unsafe { (self.tables.backend.close)(raw.0, &raw const call) }, None),
         };
@@ -349,6 +359,24 @@ impl Instance {
         let mut number = 0;
         // SAFETY: jobs enter an open instance only; request, call and answer live until the function returns.
         let status = unsafe { (table.request)(raw.0, &raw const request, call, &raw mut number) };
+        answer.store(number, Ordering::Release);
+        status
+    }
+
+    fn preview(&self, raw: Raw, batch: &Batch, running: &Running, call: &abi::Call) -> Status {
+        // The lane has looked for the table before it made the job.
+        let Some(table) = self.tables.diagnostics else { return abi::STATUS_INVALID_ARGUMENT };
+        let (batch, sink) = (batch.to_abi(), preview::sink(running.context()));
+        // SAFETY: jobs enter an open instance only; batch, call and sink live until the function returns.
+        unsafe { (table.preview)(raw.0, &raw const batch, call, &raw const sink) }
+    }
+
+    fn probe(&self, raw: Raw, answer: &AtomicU32, call: &abi::Call) -> Status {
+        // As above.
+        let Some(table) = self.tables.diagnostics else { return abi::STATUS_INVALID_ARGUMENT };
+        let mut number = 0;
+        // SAFETY: jobs enter an open instance only; call and answer live until the function returns.
+        let status = unsafe { (table.probe)(raw.0, call, &raw mut number) };
         answer.store(number, Ordering::Release);
         status
     }

@@ -4,16 +4,17 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use jackfield_plugin_api::{Deletion, abi};
+use jackfield_plugin_api::abi;
 
 use super::{
     call::{CallState, Ended, Explanation},
     instance::{Instance, Job, Phase, Source, Work},
+    preview::{Collected, Preview, PreviewError},
     quarantine::{Admission, Backoff, Quarantine},
     report::{Failure, Report, Reported},
     spin::Spin,
@@ -130,10 +131,12 @@ pub(crate) struct Ticket {
 }
 
 /// How a ticket ended.
-struct Answered {
-    report: Report,
+pub(super) struct Answered {
+    pub(super) report: Report,
     /// What the plugin explained of a call that did what it is for.
-    text: String,
+    pub(super) text: String,
+    /// What a preview has brought.
+    pub(super) preview: Result<Preview, PreviewError>,
 }
 
 fn deadline(timeout: Duration) -> Instant {
@@ -184,7 +187,7 @@ impl Lane {
     fn job(&self, work: Work, deadline: Instant) -> Arc<Job> {
         let counters = Arc::clone(&self.counters);
         Arc::new(Job {
-            call: Arc::new(CallState::new(work.events(), deadline)),
+            call: Arc::new(CallState::new(work.reportable(), deadline)),
             work,
             returned_late: Box::new(move || counters.stuck_call_returned()),
         })
@@ -203,32 +206,18 @@ impl Lane {
         self.call(&Work::Send(batch.clone()), timeout).report
     }
 
-    /// Asks for the deletion of a machine's data and waits for the answer, at most for `timeout`.
-    pub(crate) fn delete(&self, machine_id: &str, event: &Batch, timeout: Duration) -> Deletion {
-        let answer = Arc::new(AtomicU32::new(0));
-        let work = Work::Delete {
-            machine_id: Arc::from(machine_id),
-            event: event.clone(),
-            answer: Arc::clone(&answer),
-        };
-        let answered = self.call(&work, timeout);
-        match answered.report.failure() {
-            Some(failure) => Deletion::Failed(failure.to_string()),
-            None => match Deletion::from_abi(answer.load(Ordering::Acquire), answered.text) {
-                Deletion::Unsupported(text) if text.is_empty() => {
-                    Deletion::Unsupported("this plugin has no way to ask for deletion".to_owned())
-                }
-                deletion => deletion,
-            },
-        }
+    pub(super) const fn tables(&self) -> &PluginTables {
+        &self.tables
     }
 
-    fn call(&self, work: &Work, timeout: Duration) -> Answered {
+    pub(super) fn call(&self, work: &Work, timeout: Duration) -> Answered {
         let (started, deadline) = (Instant::now(), deadline(timeout));
         loop {
             let ticket = match self.enter(work, started, deadline) {
                 Ok(ticket) => ticket,
-                Err(report) => return Answered { report, text: String::new() },
+                Err(report) => {
+                    return Answered { report, text: String::new(), preview: Ok(Preview::default()) };
+                }
             };
             let ended = ticket.job.call.wait(&self.spin);
             if let Some(answered) = self.judge(&ticket, ended) {
@@ -299,9 +288,11 @@ impl Lane {
     /// `None`: the instance was discarded before the call could enter it, and there is another one to try.
     fn judge(&self, ticket: &Ticket, ended: Ended) -> Option<Answered> {
         let elapsed = ticket.started.elapsed();
-        let mut text = String::new();
+        let (mut text, mut collected) = (String::new(), Collected::default());
+        let work = &ticket.job.work;
         let (reported, failure) = match ended {
-            Ended::Finished { status, reported, explanation } => {
+            Ended::Finished { status, reported, explanation, collected: handed_over } => {
+                collected = handed_over;
                 if status == abi::STATUS_OK {
                     text.clone_from(&explanation.message);
                 }
@@ -318,9 +309,13 @@ impl Lane {
                 None => (Reported::Nothing, Some(Failure::Busy { after: elapsed })),
             },
         };
-        let report = Report::new(ticket.job.work.events(), reported, failure, elapsed);
+        let (reported, preview) = match work {
+            Work::Preview(batch) => (Reported::Nothing, collected.preview(reported, batch.len())),
+            _ => (reported, Ok(Preview::default())),
+        };
+        let report = Report::new(work.events(), reported, failure, elapsed);
         self.counters.count(&report);
-        Some(Answered { report, text })
+        Some(Answered { report, text, preview })
     }
 
     fn returned(&self, instance: &Arc<Instance>, failure: Option<&Failure>) {

@@ -3,6 +3,8 @@
 //! - [`call`]: one call, shared by the thread that waits for it and the one that is inside the plugin;
 //! - [`instance`]: one instance of a backend with the worker threads that enter it;
 //! - [`lane`]: the instances of one backend over time, and who may enter;
+//! - [`optional`]: the calls of a plugin's optional tables;
+//! - [`preview`]: what a plugin hands over of what it would send;
 //! - [`quarantine`]: when a backend that misbehaved is tried again;
 //! - [`running`]: the calls that are inside a plugin, by the numbers that plugins know them by;
 //! - [`spin`]: looking before sleeping;
@@ -15,6 +17,8 @@
 mod call;
 mod instance;
 mod lane;
+mod optional;
+mod preview;
 mod quarantine;
 mod report;
 mod running;
@@ -24,6 +28,7 @@ mod stats;
 pub(crate) use instance::{Made, Source};
 pub use lane::{CloseFailure, OpenFailure};
 pub(crate) use lane::{Lane, LaneConfig};
+pub use preview::{Message, Preview, PreviewError, Unsent};
 pub use quarantine::Backoff;
 pub use report::{Failure, Report};
 pub use stats::{Latency, Stats};

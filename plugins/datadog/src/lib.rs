@@ -48,6 +48,11 @@
 //!
 //! Datadog has no way to delete the logs of one host by an API. The event `data.deletion_request` is sent as a log, and the
 //! answer says that it is a request, which somebody has to act upon.
+//!
+//! # Diagnostics
+//!
+//! A probe sends `[]`. The intake looks at the key first, so that an answer of 400 or 422 to that says no more than that
+//! there are no logs in it.
 #![forbid(unsafe_code)]
 
 mod config;
@@ -60,7 +65,7 @@ use jackfield_http_client::{
     Client, ClientOptions, Entry, EntryBuffer, Limits, Platform, Request, StatusTable, Verdict,
 };
 use jackfield_plugin_api::{
-    Backend, Batch, Call, Error, Event, Host, Outcome, Outcomes,
+    Backend, Batch, Call, Diagnoses, Error, Event, Host, Outcome, Outcomes, Probe,
     deletion::{DeletesData, Deletion, DeletionRequest},
     export,
 };
@@ -91,6 +96,10 @@ impl Platform for Intake {
     fn limits(&self) -> Limits {
         Limits { body_bytes: 5_000_000, entries: 1000, entry_bytes: 1_000_000 }
     }
+
+    fn dislikes_empty(&self, status: u16) -> bool {
+        matches!(status, 400 | 422)
+    }
 }
 
 struct Datadog {
@@ -111,6 +120,18 @@ impl Datadog {
         }
         serde_json::to_writer(log, &Log::of(&event, age, &self.options)).map_err(|error| error.to_string())
     }
+
+    /// The logs of a batch. Events that can't be sent are reported.
+    fn logs(&self, batch: &Batch<'_>, call: &Call<'_>) -> EntryBuffer {
+        let now = SystemTime::now();
+        let mut logs = EntryBuffer::with_capacity(batch.len(), 768);
+        for (at, event) in batch.iter().enumerate() {
+            if let Err(reason) = logs.push(at, |log| self.encode(event, now, log)) {
+                call.report(at..at + 1, &Outcome::rejected(reason));
+            }
+        }
+        logs
+    }
 }
 
 impl Backend for Datadog {
@@ -127,14 +148,7 @@ impl Backend for Datadog {
     }
 
     fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {
-        let now = SystemTime::now();
-        let mut logs = EntryBuffer::with_capacity(batch.len(), 768);
-        for (at, event) in batch.iter().enumerate() {
-            if let Err(reason) = logs.push(at, |log| self.encode(event, now, log)) {
-                call.report(at..at + 1, &Outcome::rejected(reason));
-            }
-        }
-        self.client.deliver(&self.request, &Intake, logs.iter(), call)
+        self.client.deliver(&self.request, &Intake, self.logs(batch, call).iter(), call)
     }
 
     fn close(&self, call: &Call<'_>) -> Result<(), Error> {
@@ -166,11 +180,27 @@ impl DeletesData for Datadog {
     }
 }
 
+impl Diagnoses for Datadog {
+    fn preview(
+        &self,
+        batch: &Batch<'_>,
+        sink: &mut dyn FnMut(&str, &[u8]),
+        call: &Call<'_>,
+    ) -> Result<(), Error> {
+        self.request.preview(&Intake, self.logs(batch, call).iter(), sink, call);
+        Ok(())
+    }
+
+    fn probe(&self, call: &Call<'_>) -> Probe {
+        self.client.probe(&self.request, &Intake, call)
+    }
+}
+
 export! {
     backend: Datadog,
     name: "datadog",
     vendor: "Jackfield",
     description: "events as Datadog logs",
-    offers: [deletion],
+    offers: [deletion, diagnostics],
     config_schema: include_str!("../config.schema.json"),
 }

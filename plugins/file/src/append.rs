@@ -1,6 +1,9 @@
 //! Batches of lines into the file at a path: under its lock, in few writes, rotated where they would make it too large.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     disk::Disk,
@@ -18,6 +21,12 @@ pub(crate) struct Options {
     pub(crate) fsync: bool,
     pub(crate) rotation: Option<Rotation>,
     pub(crate) disk: Disk,
+}
+
+/// Appends `line` as it is in the file.
+pub(crate) fn push_line(line: &str, bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(line.as_bytes());
+    bytes.push(b'\n');
 }
 
 /// Appends lines to the file at a path.
@@ -47,6 +56,19 @@ impl Appender {
     /// Closes the file. A later batch opens it again.
     pub(crate) fn close(&mut self) {
         self.handle = None;
+    }
+
+    /// Opens what is at the path for appending, or makes a file there, as the next batch would, and writes nothing. A device
+    /// or a FIFO that is open already is left alone: opening it once more may wait for its reader.
+    pub(crate) fn probe(&self) -> Result<(), Failure> {
+        if self.handle.as_ref().is_some_and(|handle| handle.size().is_none()) {
+            return Ok(());
+        }
+        self.opened().map(drop)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.options.path
     }
 
     /// The failure in one line that names the path.
@@ -95,8 +117,7 @@ impl Appender {
                 handle.unlock()?;
                 *handle = self.locked(go_on)?;
             }
-            self.gathered.extend_from_slice(line.as_bytes());
-            self.gathered.push(b'\n');
+            push_line(line, &mut self.gathered);
             self.lines += 1;
         }
         self.write(handle, written)

@@ -25,7 +25,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use jackfield_plugin_api::{Backend, Batch, Call, Error, Host, Outcome, Outcomes, export};
+use jackfield_plugin_api::{Backend, Batch, Call, Diagnoses, Error, Host, Outcome, Outcomes, Probe, export};
 
 use crate::{
     append::{Appender, Options},
@@ -114,11 +114,40 @@ impl Backend for FileBackend {
     }
 }
 
+impl Diagnoses for FileBackend {
+    /// The lines. What ends a torn one before them, and where the file is rotated between them, is the file's affair.
+    fn preview(
+        &self,
+        batch: &Batch<'_>,
+        sink: &mut dyn FnMut(&str, &[u8]),
+        _call: &Call<'_>,
+    ) -> Result<(), Error> {
+        let mut lines = Vec::new();
+        for event in batch {
+            append::push_line(event.json(), &mut lines);
+        }
+        if !batch.is_empty() {
+            let label = format!("append to {}", self.appender().path().display());
+            sink(&label, &lines);
+        }
+        Ok(())
+    }
+
+    fn probe(&self, _call: &Call<'_>) -> Probe {
+        let appender = self.appender();
+        match appender.probe() {
+            Ok(()) => Probe::Reachable(format!("{} can be appended to", appender.path().display())),
+            Err(failure) => Probe::Unreachable(appender.explain(&failure)),
+        }
+    }
+}
+
 export! {
     backend: FileBackend,
     name: "file",
     vendor: "Jackfield",
     description: "events appended to a file, one JSON object a line",
+    offers: [diagnostics],
     config_schema: include_str!("../config.schema.json"),
 }
 

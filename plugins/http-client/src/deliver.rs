@@ -6,9 +6,9 @@ use jackfield_plugin_api::{Call, Outcome, Outcomes};
 
 use crate::{
     Answer, Client, Entry, Limits, Request, StatusTable, Verdict,
+    bodies::Bodies,
     client::{Answered, NoAnswer},
     deadline::Deadline,
-    entries::next_part,
     failure::one_line,
     secret::scrub,
 };
@@ -39,11 +39,18 @@ pub trait Platform: Sync {
         false
     }
 
+    /// Whether `status`, in answer to a [probe](Client::probe), only says that there are no events in the body: the platform
+    /// has read the request, and would have refused credentials that it does not know by another status.
+    fn dislikes_empty(&self, status: u16) -> bool {
+        let _ = status;
+        false
+    }
+
     /// What became of `part` after a status that means [`Verdict::Accepted`]: the same for all, or one outcome for each
     /// entry (an entry past the end of the list counts as delivered). Reasons are scrubbed of the request's secrets.
     ///
     /// Called with an incomplete body, too, when that is all that came before the deadline. The status has said yes by then,
-    /// so that a platform without deduplication rather takes it for delivered.
+    /// so that a platform without deduplication rather takes it for delivered. `part` is empty in a probe.
     fn accepted(&self, part: &[Entry<'_>], answer: &Answer<'_>) -> Outcomes {
         let _ = (part, answer);
         Outcome::Delivered.into()
@@ -80,8 +87,7 @@ impl Client {
             client: self,
             request,
             platform,
-            limits: platform.limits(),
-            entries: &entries,
+            bodies: Bodies::new(platform, &entries),
             call,
             deadline: Deadline::new(call),
         };
@@ -129,7 +135,7 @@ impl Client {
 }
 
 /// `HOST answers 503 Service Unavailable: what the body says`, in one line.
-fn status_line(request: &Request, status: u16, body: &[u8]) -> String {
+pub(crate) fn status_line(request: &Request, status: u16, body: &[u8]) -> String {
     let host = request.endpoint.host();
     let name = reqwest::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     let name = name.map(|name| format!(" {name}")).unwrap_or_default();
@@ -146,8 +152,7 @@ struct Delivery<'a, P> {
     client: &'a Client,
     request: &'a Request,
     platform: &'a P,
-    limits: Limits,
-    entries: &'a [Entry<'a>],
+    bodies: Bodies<'a, P>,
     call: &'a Call<'a>,
     deadline: Deadline<'a>,
 }
@@ -170,16 +175,19 @@ impl<P: Platform> Delivery<'_, P> {
         loop {
             let part = match halves.pop() {
                 Some(half) => half,
-                None if next == self.entries.len() => return,
-                None => {
-                    let part = self.part_from(next);
-                    next = part.end;
-                    part
-                }
+                None if next == self.bodies.entries.len() => return,
+                None => match self.bodies.next(next) {
+                    Ok(part) => {
+                        next = part.end;
+                        part
+                    }
+                    Err(too_large) => {
+                        self.report(next..next + 1, &Outcome::rejected(too_large));
+                        next += 1;
+                        continue;
+                    }
+                },
             };
-            if part.is_empty() {
-                continue;
-            }
             match self.send(part.clone()) {
                 Sent::Done => {}
                 Sent::TooLarge(reason) if part.len() == 1 => {
@@ -191,30 +199,11 @@ impl<P: Platform> Delivery<'_, P> {
                 }
                 Sent::Stop { after, reason } => {
                     // Halves and the rest are neighbours, and end where the entries end.
-                    self.report(part.start..self.entries.len(), &Outcome::Retry { after, reason });
+                    self.report(part.start..self.bodies.entries.len(), &Outcome::Retry { after, reason });
                     return;
                 }
             }
         }
-    }
-
-    /// The entries from `start` that make the next body. Those before it that are too large for any are rejected; then
-    /// the range is empty and ends behind them.
-    fn part_from(&self, start: usize) -> Range<usize> {
-        let rest = &self.entries[start..];
-        let sizes = rest.iter().map(|entry| entry.bytes.len());
-        let count = next_part(sizes, &self.limits, |count| self.platform.overhead(count));
-        if count > 0 {
-            return start..start + count;
-        }
-        let room = self.limits.body_bytes.saturating_sub(self.platform.overhead(1));
-        let most = self.limits.entry_bytes.min(room);
-        let size = rest[0].bytes.len();
-        self.report(
-            start..start + 1,
-            &Outcome::rejected(format!("the event is {size} bytes as sent; the limit is {most}")),
-        );
-        start + 1..start + 1
     }
 
     fn send(&self, part: Range<usize>) -> Sent {
@@ -222,10 +211,8 @@ impl<P: Platform> Delivery<'_, P> {
             let reason = "there was no time left to send it".into();
             return Sent::Stop { after: None, reason };
         }
-        let entries = &self.entries[part.clone()];
-        let bytes: usize = entries.iter().map(|entry| entry.bytes.len()).sum();
-        let mut body = Vec::with_capacity(bytes + self.platform.overhead(entries.len()));
-        self.platform.frame(entries, &mut body);
+        let entries = &self.bodies.entries[part.clone()];
+        let body = self.bodies.body(part.clone());
         let answered = match self.client.send(self.request, body, &self.deadline) {
             Ok(answered) => answered,
             Err(NoAnswer { reason, for_good: false }) => {
@@ -299,7 +286,7 @@ impl<P: Platform> Delivery<'_, P> {
 
     /// Reports on entries, neighbours in the batch together.
     fn report(&self, entries: Range<usize>, outcome: &Outcome) {
-        for run in self.entries[entries].chunk_by(|a, b| a.event + 1 == b.event) {
+        for run in self.bodies.entries[entries].chunk_by(|a, b| a.event + 1 == b.event) {
             self.call.report(run[0].event..run[0].event + run.len(), outcome);
         }
     }

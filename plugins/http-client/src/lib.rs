@@ -56,18 +56,20 @@
 //! Credentials are [`Secret`]s: they are in no error, log line, `Debug` form or reason, not even where the server repeats them.
 #![forbid(unsafe_code)]
 
+mod bodies;
 mod client;
 mod deadline;
 mod deliver;
+mod diagnose;
 mod endpoint;
 mod entries;
 mod failure;
 mod members;
+mod proxy;
 mod request;
 mod secret;
 mod single;
 mod status;
-mod tls;
 
 pub use crate::{
     client::{Answer, Client, ClientOptions, DEFAULT_RESPONSE_BYTES},
@@ -78,5 +80,5 @@ pub use crate::{
     request::Request,
     secret::Secret,
     status::{LONGEST_RETRY_AFTER, StatusTable, Verdict, retry_after},
-    tls::TlsConfig,
 };
+pub use jackfield_tls::TlsConfig;

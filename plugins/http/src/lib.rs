@@ -13,13 +13,18 @@
 //! | anything else | retry |
 //!
 //! Redirects and failures of the transport are as in the crate `jackfield-http-client`.
+//!
+//! # Diagnostics
+//!
+//! A probe sends `[]`. A server that answers 2xx takes events; what other statuses come to says `Client::probe` of the same
+//! crate.
 #![forbid(unsafe_code)]
 
 mod config;
 
 use jackfield_http_client::{Client, ClientOptions, Entry, Limits, Platform, Request, StatusTable, Verdict};
 use jackfield_plugin_api::{
-    Backend, Batch, Call, Error, Host, Outcome, Outcomes,
+    Backend, Batch, Call, Diagnoses, Error, Host, Outcome, Outcomes, Probe,
     deletion::{DeletesData, Deletion, DeletionRequest},
     export,
 };
@@ -59,6 +64,10 @@ struct Http {
     server: Server,
 }
 
+fn entries<'a>(batch: &Batch<'a>) -> impl Iterator<Item = Entry<'a>> {
+    batch.iter().enumerate().map(|(event, e)| Entry { event, bytes: e.json().as_bytes() })
+}
+
 impl Backend for Http {
     type Config = Config;
 
@@ -77,8 +86,7 @@ impl Backend for Http {
     }
 
     fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {
-        let entries = batch.iter().enumerate().map(|(event, e)| Entry { event, bytes: e.json().as_bytes() });
-        self.client.deliver(&self.events, &self.server, entries, call)
+        self.client.deliver(&self.events, &self.server, entries(batch), call)
     }
 
     fn close(&self, call: &Call<'_>) -> Result<(), Error> {
@@ -104,11 +112,27 @@ impl DeletesData for Http {
     }
 }
 
+impl Diagnoses for Http {
+    fn preview(
+        &self,
+        batch: &Batch<'_>,
+        sink: &mut dyn FnMut(&str, &[u8]),
+        call: &Call<'_>,
+    ) -> Result<(), Error> {
+        self.events.preview(&self.server, entries(batch), sink, call);
+        Ok(())
+    }
+
+    fn probe(&self, call: &Call<'_>) -> Probe {
+        self.client.probe(&self.events, &self.server, call)
+    }
+}
+
 export! {
     backend: Http,
     name: "http",
     vendor: "Jackfield",
     description: "events posted as a JSON array over HTTP",
-    offers: [deletion],
+    offers: [deletion, diagnostics],
     config_schema: include_str!("../config.schema.json"),
 }

@@ -21,9 +21,10 @@
 //! | `duration_ms`, `exit_code`, `args` | attributes `command.duration_ms`, `command.exit_code`, `command.args` |
 //! | `error` | attribute `exception.message` |
 //! | `metadata` | attributes `metadata.KEY` |
+//! | other members of the event's JSON | attribute `event.extra`, a JSON object of them |
 //! | an error, or an exit code other than 0 | severity ERROR (17), otherwise INFO (9) |
 //!
-//! A duration above 2^63 − 1 ms becomes that. Members of the event's JSON that Jackfield does not know are left out.
+//! A duration above 2^63 − 1 ms becomes that.
 //!
 //! # What the answers mean
 //!
@@ -41,6 +42,9 @@
 //!
 //! OTLP knows no request for deletion: it is sent as an event of the type `data.deletion_request`, and whoever runs the
 //! collector's backend has to act on it.
+//!
+//! A probe sends an `ExportLogsServiceRequest` without records, which the specification lets a server accept. A preview has
+//! the moment of the preview as the observed time.
 #![forbid(unsafe_code)]
 
 mod answer;
@@ -53,7 +57,7 @@ use jackfield_http_client::{
     Answer, Client, ClientOptions, Entry, Limits, Platform, Request, StatusTable, Verdict,
 };
 use jackfield_plugin_api::{
-    Backend, Batch, Call, Error, Host, Outcome, Outcomes,
+    Backend, Batch, Call, Diagnoses, Error, Host, Outcome, Outcomes, Probe,
     deletion::{DeletesData, Deletion, DeletionRequest},
     export,
 };
@@ -121,10 +125,19 @@ impl Platform for Logs<'_> {
     }
 }
 
+fn entries(encoded: &Encoded) -> impl Iterator<Item = Entry<'_>> {
+    encoded.records().enumerate().map(|(event, bytes)| Entry { event, bytes })
+}
+
 impl Otlp {
     fn encode(&self, batch: &Batch<'_>) -> Encoded {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.encoder.encode(batch, u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// The platform for what is encoded.
+    const fn logs<'a>(&'a self, encoded: &'a Encoded) -> Logs<'a> {
+        Logs { backend: self, encoded }
     }
 }
 
@@ -137,6 +150,7 @@ impl Backend for Otlp {
         let encoder = Encoder::new(encoding, env!("CARGO_PKG_VERSION"), config.resource()?);
         let mut options = ClientOptions::new(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
         options.tls = config.tls;
+        options.not_http = "; a collector takes OTLP over HTTP at port 4318, as a rule, and gRPC at 4317";
         let limits = Limits {
             body_bytes: usize::try_from(config.limits.max_body_bytes.get()).unwrap_or(usize::MAX),
             entries: usize::try_from(config.limits.max_events.get()).unwrap_or(usize::MAX),
@@ -147,8 +161,7 @@ impl Backend for Otlp {
 
     fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {
         let encoded = self.encode(batch);
-        let entries = encoded.records().enumerate().map(|(event, bytes)| Entry { event, bytes });
-        self.client.deliver(&self.request, &Logs { backend: self, encoded: &encoded }, entries, call)
+        self.client.deliver(&self.request, &self.logs(&encoded), entries(&encoded), call)
     }
 
     fn close(&self, call: &Call<'_>) -> Result<(), Error> {
@@ -160,10 +173,8 @@ impl Backend for Otlp {
 impl DeletesData for Otlp {
     fn request_deletion(&self, request: &DeletionRequest<'_>, call: &Call<'_>) -> Deletion {
         let encoded = self.encode(request.event());
-        let entries: Vec<Entry<'_>> =
-            encoded.records().enumerate().map(|(event, bytes)| Entry { event, bytes }).collect();
-        let platform = Logs { backend: self, encoded: &encoded };
-        match self.client.deliver_once(&self.request, &platform, &entries, call) {
+        let entries: Vec<Entry<'_>> = entries(&encoded).collect();
+        match self.client.deliver_once(&self.request, &self.logs(&encoded), &entries, call) {
             Outcome::Delivered => Deletion::Sent(format!(
                 "{} has taken the event data.deletion_request; it is a request, which whoever runs the server has to meet",
                 self.request.endpoint().host()
@@ -175,11 +186,29 @@ impl DeletesData for Otlp {
     }
 }
 
+impl Diagnoses for Otlp {
+    fn preview(
+        &self,
+        batch: &Batch<'_>,
+        sink: &mut dyn FnMut(&str, &[u8]),
+        call: &Call<'_>,
+    ) -> Result<(), Error> {
+        let encoded = self.encode(batch);
+        self.request.preview(&self.logs(&encoded), entries(&encoded), sink, call);
+        Ok(())
+    }
+
+    fn probe(&self, call: &Call<'_>) -> Probe {
+        let nothing = self.encode(&Batch::empty());
+        self.client.probe(&self.request, &self.logs(&nothing), call)
+    }
+}
+
 export! {
     backend: Otlp,
     name: "otlp",
     vendor: "Jackfield",
     description: "events as OpenTelemetry logs over OTLP/HTTP",
-    offers: [deletion],
+    offers: [deletion, diagnostics],
     config_schema: include_str!("../config.schema.json"),
 }

@@ -54,6 +54,11 @@
 //!
 //! The key of a project may send events and nothing else. The event `data.deletion_request` is sent, and the answer says that
 //! it is a request, which somebody has to act upon.
+//!
+//! # Diagnostics
+//!
+//! A probe sends a batch without events. An answer of 400 or 422 says no more than that there are none. The bodies that a
+//! preview shows have the project's key in them, where PostHog wants it.
 #![forbid(unsafe_code)]
 
 mod answer;
@@ -65,7 +70,7 @@ use jackfield_http_client::{
     Answer, Client, ClientOptions, Entry, EntryBuffer, Limits, Platform, Request, StatusTable, Verdict,
 };
 use jackfield_plugin_api::{
-    Backend, Batch, Call, Error, Host, Outcome, Outcomes,
+    Backend, Batch, Call, Diagnoses, Error, Host, Outcome, Outcomes, Probe,
     deletion::{DeletesData, Deletion, DeletionRequest},
     export,
 };
@@ -111,6 +116,10 @@ impl Platform for Capture {
         true
     }
 
+    fn dislikes_empty(&self, status: u16) -> bool {
+        matches!(status, 400 | 422)
+    }
+
     fn accepted(&self, _part: &[Entry<'_>], answer: &Answer<'_>) -> Outcomes {
         answer::outcome(answer.body, answer.complete).into()
     }
@@ -120,6 +129,17 @@ struct PostHog {
     client: Client,
     request: Request,
     capture: Capture,
+}
+
+/// The events of a batch in PostHog's form. Those that can't be sent are reported.
+fn entries(batch: &Batch<'_>, call: &Call<'_>) -> EntryBuffer {
+    let mut entries = EntryBuffer::with_capacity(batch.len(), 768);
+    for (at, event) in batch.iter().enumerate() {
+        if let Err(reason) = entries.push(at, |entry| event::encode(event, entry)) {
+            call.report(at..at + 1, &Outcome::rejected(reason));
+        }
+    }
+    entries
 }
 
 impl Backend for PostHog {
@@ -136,13 +156,7 @@ impl Backend for PostHog {
     }
 
     fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {
-        let mut entries = EntryBuffer::with_capacity(batch.len(), 768);
-        for (at, event) in batch.iter().enumerate() {
-            if let Err(reason) = entries.push(at, |entry| event::encode(event, entry)) {
-                call.report(at..at + 1, &Outcome::rejected(reason));
-            }
-        }
-        self.client.deliver(&self.request, &self.capture, entries.iter(), call)
+        self.client.deliver(&self.request, &self.capture, entries(batch, call).iter(), call)
     }
 
     fn close(&self, call: &Call<'_>) -> Result<(), Error> {
@@ -174,11 +188,27 @@ impl DeletesData for PostHog {
     }
 }
 
+impl Diagnoses for PostHog {
+    fn preview(
+        &self,
+        batch: &Batch<'_>,
+        sink: &mut dyn FnMut(&str, &[u8]),
+        call: &Call<'_>,
+    ) -> Result<(), Error> {
+        self.request.preview(&self.capture, entries(batch, call).iter(), sink, call);
+        Ok(())
+    }
+
+    fn probe(&self, call: &Call<'_>) -> Probe {
+        self.client.probe(&self.request, &self.capture, call)
+    }
+}
+
 export! {
     backend: PostHog,
     name: "posthog",
     vendor: "Jackfield",
     description: "events for PostHog",
-    offers: [deletion],
+    offers: [deletion, diagnostics],
     config_schema: include_str!("../config.schema.json"),
 }

@@ -1,11 +1,55 @@
 //! What lapin's errors mean, in one plain line without secrets.
 
+use std::io::ErrorKind as IoErrorKind;
+
 use lapin::{
     Error, ErrorKind,
     protocol::{AMQPError, AMQPErrorKind, AMQPHardError, AMQPSoftError},
 };
 
 use crate::{address::Address, stream::plain};
+
+/// Why something with the broker did not go well, in one plain line without secrets.
+#[derive(Clone, Debug)]
+pub(crate) struct Trouble {
+    pub(crate) why: String,
+    /// Whether the broker has said that this user may not.
+    pub(crate) refused: bool,
+}
+
+impl Trouble {
+    pub(crate) const fn new(why: String) -> Self {
+        Self { why, refused: false }
+    }
+
+    pub(crate) fn of(error: &Error, address: &Address) -> Self {
+        Self { why: explain(error, address), refused: is_refused(error) }
+    }
+
+    /// An error before the broker has let the client in, and what it may come from.
+    pub(crate) fn of_opening(error: &Error, address: &Address, shows_certificate: bool) -> Self {
+        let mut trouble = Self::of(error, address);
+        if is_cut(error) && !address.tls {
+            trouble.why.push_str("; a port for TLS wants amqps://");
+        } else if is_cut(error) && !shows_certificate {
+            trouble.why.push_str(
+                "; a broker that wants a client certificate ends it so: tls.cert_file and tls.key_file",
+            );
+        }
+        trouble
+    }
+}
+
+/// Whether the other side has ended the connection without a word.
+fn is_cut(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::IOError(error) if matches!(
+        error.kind(),
+        IoErrorKind::ConnectionReset
+            | IoErrorKind::ConnectionAborted
+            | IoErrorKind::BrokenPipe
+            | IoErrorKind::UnexpectedEof
+    ))
+}
 
 /// An error of the connection to `address` or of a channel on it.
 pub(crate) fn explain(error: &Error, address: &Address) -> String {
@@ -20,6 +64,12 @@ pub(crate) fn explain(error: &Error, address: &Address) -> String {
         | ErrorKind::InvalidChannel(_) => {
             format!("the connection to {address} was lost")
         }
+        ErrorKind::ParsingError(_) if address.tls => {
+            format!("what answers at {address} does not speak AMQP; is it the right port?")
+        }
+        ErrorKind::ParsingError(_) => format!(
+            "what answers at {address} does not speak AMQP; is it the right port? One for TLS wants amqps://"
+        ),
         ErrorKind::InvalidProtocolVersion(version) => {
             format!("{address} speaks AMQP {version}; expected 0-9-1")
         }
@@ -33,6 +83,14 @@ pub(crate) fn explain(error: &Error, address: &Address) -> String {
 pub(crate) fn is_not_found(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(error)
         if matches!(error.kind(), AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)))
+}
+
+/// Whether an error says that this user may not do it.
+fn is_refused(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if matches!(
+        error.kind(),
+        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)
+    ))
 }
 
 /// Whether an error says that a message is larger than the broker takes.

@@ -1,7 +1,7 @@
 //! Publishes events to RabbitMQ, by AMQP 0-9-1.
 //!
 //! An event is a persistent message: its JSON as the body, `content_type` `application/json`, `message_id` the event's
-//! id, `type` its type, `timestamp` its time in seconds, `app_id` the tool's name. It is delivered when the broker has
+//! id, `type` its type, `timestamp` its time in seconds, `app_id` its tool's name. It is delivered when the broker has
 //! confirmed it and has not sent it back.
 //!
 //! What the broker says, after RabbitMQ's documentation of publisher confirms, of AMQP's errors and of blocked
@@ -23,18 +23,20 @@
 //! One connection serves an instance, however many threads send, with a channel for each call that is under way. It is
 //! made by the first call. When it is lost, the calls under way report so, and a later one makes it anew, to the next of
 //! the addresses when one fails, with what `declare` says declared again.
+//!
+//! A probe makes a connection of its own, declares nothing, and delivers nothing: see `probe.rs`.
 #![forbid(unsafe_code)]
 
 mod address;
 mod config;
 mod explain;
 mod link;
+mod probe;
 mod publish;
 mod quiet;
 mod routing;
 mod session;
 mod stream;
-mod tls;
 mod window;
 
 use std::{
@@ -44,7 +46,8 @@ use std::{
 };
 
 use jackfield_plugin_api::{
-    Backend, Batch, Call, DeletesData, Deletion, DeletionRequest, Error, Host, Outcome, Outcomes, export,
+    Backend, Batch, Call, DeletesData, Deletion, DeletionRequest, Diagnoses, Error, Host, Outcome, Outcomes,
+    Probe, export,
 };
 use tokio::{
     runtime::{Builder, Handle, Runtime},
@@ -53,10 +56,14 @@ use tokio::{
 
 use crate::{
     config::{Config, Settings},
+    explain::Trouble,
     link::{Link, Refusal},
     publish::{Report, Task},
     session::Session,
 };
+
+/// How long the connection of a probe may take to end in order.
+const GOODBYE: Duration = Duration::from_millis(100);
 
 struct RabbitMq {
     settings: Arc<Settings>,
@@ -111,6 +118,23 @@ impl RabbitMq {
         Ok(())
     }
 
+    /// Tries a connection of its own, and says what answered and what was found there.
+    fn try_out(&self, call: &Call<'_>) -> Result<String, Trouble> {
+        let deadline = deadline(call);
+        let handle = self.handle().map_err(|error| Trouble::new(format!("no runtime: {error}")))?;
+        quiet::while_running(|| {
+            handle.block_on(async {
+                let session = self.link.separate(deadline).await?;
+                let found = probe::probe(&self.settings, &session, deadline, || call.is_cancelled()).await;
+                let address = session.address().to_string();
+                // It may take its time twice.
+                session.close(GOODBYE.min(call.remaining() / 3)).await;
+                let found = found?;
+                Ok(if found.is_empty() { address } else { format!("{address}: {found}") })
+            })
+        })
+    }
+
     /// Where events go, for people.
     fn destination(&self) -> String {
         let exchange = self.settings.exchange.as_str();
@@ -147,7 +171,7 @@ impl Backend for RabbitMq {
     type Config = Config;
 
     fn open(config: Config, host: Host, _call: &Call<'_>) -> Result<Self, Error> {
-        let settings = Arc::new(config.check(host.tool_name())?);
+        let settings = Arc::new(config.check()?);
         let product = match host.tool_name() {
             "" => ("Jackfield", env!("CARGO_PKG_VERSION")),
             name => (name, host.tool_version()),
@@ -202,11 +226,31 @@ impl DeletesData for RabbitMq {
     }
 }
 
+impl Diagnoses for RabbitMq {
+    fn preview(
+        &self,
+        batch: &Batch<'_>,
+        sink: &mut dyn FnMut(&str, &[u8]),
+        call: &Call<'_>,
+    ) -> Result<(), Error> {
+        publish::preview(&self.settings, batch, sink, call);
+        Ok(())
+    }
+
+    fn probe(&self, call: &Call<'_>) -> Probe {
+        match self.try_out(call) {
+            Ok(text) => Probe::Reachable(text),
+            Err(Trouble { why, refused: true }) => Probe::Refused(why),
+            Err(Trouble { why, refused: false }) => Probe::Unreachable(why),
+        }
+    }
+}
+
 export! {
     backend: RabbitMq,
     name: "rabbitmq",
     vendor: "Jackfield",
     description: "events published to RabbitMQ, each confirmed by the broker",
-    offers: [deletion],
+    offers: [deletion, diagnostics],
     config_schema: include_str!("../config.schema.json"),
 }

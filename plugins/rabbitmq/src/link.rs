@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{sync::Mutex, time::timeout};
 
-use crate::{config::Settings, session::Session};
+use crate::{config::Settings, explain::Trouble, session::Session};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -71,30 +71,47 @@ impl Link {
     }
 
     async fn connect(&self, state: &mut State, deadline: Instant) -> Result<Arc<Session>, Refusal> {
+        match self.connect_from(state.next, deadline).await {
+            Ok((index, session)) => {
+                state.next = index;
+                let session = Arc::new(session);
+                state.session = Some(Arc::clone(&session));
+                Ok(session)
+            }
+            Err(Trouble { why, .. }) => {
+                state.next = (state.next + 1) % self.settings.addresses.len();
+                tracing::debug!("no connection: {why}");
+                let after = state.hold_off(why.clone());
+                Err(Refusal { why, after: Some(after) })
+            }
+        }
+    }
+
+    /// A connection beside the one that the calls share, made now.
+    pub(crate) async fn separate(&self, deadline: Instant) -> Result<Arc<Session>, Trouble> {
+        self.connect_from(0, deadline).await.map(|(_, session)| Arc::new(session))
+    }
+
+    /// A connection to the first address that takes it, from that with the index `first` on, and the index.
+    async fn connect_from(&self, first: usize, deadline: Instant) -> Result<(usize, Session), Trouble> {
         let addresses = &self.settings.addresses;
-        let mut failures = Vec::new();
+        let (mut failures, mut refused) = (Vec::new(), false);
         for attempt in 0..addresses.len() {
-            let index = (state.next + attempt) % addresses.len();
+            let index = (first + attempt) % addresses.len();
             let address = &addresses[index];
             // What an address that does not answer leaves is shared by those after it.
             let left = deadline.saturating_duration_since(Instant::now());
             let share = left / u32::try_from(addresses.len() - attempt).unwrap_or(u32::MAX);
             match timeout(share, Session::open(&self.settings, address, self.product)).await {
-                Ok(Ok(session)) => {
-                    state.next = index;
-                    let session = Arc::new(session);
-                    state.session = Some(Arc::clone(&session));
-                    return Ok(session);
+                Ok(Ok(session)) => return Ok((index, session)),
+                Ok(Err(trouble)) => {
+                    refused |= trouble.refused;
+                    failures.push(trouble.why);
                 }
-                Ok(Err(why)) => failures.push(why),
                 Err(_) => failures.push(format!("{address}: no answer within {:.1} s", share.as_secs_f64())),
             }
         }
-        state.next = (state.next + 1) % addresses.len();
-        let why = failures.join("; ");
-        tracing::debug!("no connection: {why}");
-        let after = state.hold_off(why.clone());
-        Err(Refusal { why, after: Some(after) })
+        Err(Trouble { why: failures.join("; "), refused })
     }
 
     /// Ends the connection with a good-bye, for which it takes at most `patience`.

@@ -142,8 +142,8 @@ fn properties(settings: &Settings, event: &Event<'_>) -> BasicProperties {
     if let Some(kind) = filled(event.kind()) {
         properties = properties.with_type(kind);
     }
-    if let Some(app_id) = &settings.app_id {
-        properties = properties.with_app_id(app_id.clone());
+    if let Some(app_id) = settings.app_id.clone().or_else(|| filled(event.tool_name())) {
+        properties = properties.with_app_id(app_id);
     }
     if let Some(seconds) =
         u64::try_from(event.time_unix_nanos() / 1_000_000_000).ok().filter(|&seconds| seconds > 0)
@@ -155,6 +155,27 @@ fn properties(settings: &Settings, event: &Event<'_>) -> BasicProperties {
 
 fn filled(text: &str) -> Option<ShortString> {
     if text.is_empty() { None } else { ShortString::try_new(text).ok() }
+}
+
+/// Hands `sink` the messages of a batch, as [`publish`] would publish them.
+pub(crate) fn preview(
+    settings: &Settings,
+    batch: &Batch<'_>,
+    sink: &mut dyn FnMut(&str, &[u8]),
+    call: &Call<'_>,
+) {
+    for (at, event) in batch.iter().enumerate() {
+        match settings.routing_key.of(&event) {
+            Err(why) => call.report(at..at + 1, &Outcome::rejected(why)),
+            Ok(key) => {
+                let exchange = settings.exchange.as_str();
+                sink(
+                    &format!("publish to exchange \"{exchange}\", routing key \"{key}\" (application/json)"),
+                    event.json().as_bytes(),
+                );
+            }
+        }
+    }
 }
 
 struct Run<'a> {

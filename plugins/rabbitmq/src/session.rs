@@ -19,7 +19,7 @@ use tokio::{runtime::Handle, task::JoinHandle};
 use crate::{
     address::Address,
     config::{Settings, Topology},
-    explain::{explain, is_not_found},
+    explain::{Trouble, explain, is_not_found},
     quiet,
     stream::{self, Kill, Net},
 };
@@ -64,8 +64,8 @@ impl Session {
         settings: &Settings,
         address: &Address,
         product: (&str, &str),
-    ) -> Result<Self, String> {
-        let failed = |why: String| address.redact(&format!("{address}: {why}"));
+    ) -> Result<Self, Trouble> {
+        let failed = |why: String| Trouble::new(address.redact(&format!("{address}: {why}")));
         let (stream, kill) = stream::connect(address, settings.tls.as_ref()).await.map_err(failed)?;
         let stream = Mutex::new(Some(stream));
         let handle = Handle::current();
@@ -88,7 +88,7 @@ impl Session {
             .with_connection_name(format!("{name} {version}").trim().into());
         let connection = Connection::connector(address.uri(settings.heartbeat), runtime, connect, properties)
             .await
-            .map_err(|error| explain(&error, address))?;
+            .map_err(|error| Trouble::of_opening(&error, address, settings.shows_certificate))?;
         let shared = Arc::new(Shared::default());
         let watcher = handle.spawn(watch(connection.events_listener(), Arc::clone(&shared)));
         Ok(Self {
@@ -158,6 +158,11 @@ impl Session {
             Ok(channel)
         };
         open.await.map_err(|error| explain(&error, &self.address))
+    }
+
+    /// A channel as the broker opens it, for its caller to close.
+    pub(crate) async fn fresh_channel(&self) -> lapin::Result<Channel> {
+        self.connection.create_channel().await
     }
 
     async fn declare(&self, topology: &Topology) -> Result<(), String> {

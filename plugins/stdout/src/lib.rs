@@ -12,7 +12,7 @@ mod pretty;
 
 use std::sync::{Mutex, PoisonError};
 
-use jackfield_plugin_api::{Backend, Batch, Call, Error, Host, Outcomes, export};
+use jackfield_plugin_api::{Backend, Batch, Call, Diagnoses, Error, Host, Outcomes, Probe, export};
 
 use crate::output::Output;
 
@@ -46,6 +46,15 @@ impl Stdout {
         // What a panic left half-done is at most a buffer, which every batch empties first.
         self.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn push(&self, batch: &Batch<'_>, output: &mut Output) {
+        for event in batch {
+            match self.format {
+                Format::Pretty => output.push(|buffer| pretty::write(event.json(), buffer)),
+                Format::Lines => output.push(|buffer| buffer.extend_from_slice(event.json().as_bytes())),
+            }
+        }
+    }
 }
 
 impl Backend for Stdout {
@@ -61,13 +70,32 @@ impl Backend for Stdout {
 
     fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {
         let mut output = self.output();
-        for event in batch {
-            match self.format {
-                Format::Pretty => output.push(|buffer| pretty::write(event.json(), buffer)),
-                Format::Lines => output.push(|buffer| buffer.extend_from_slice(event.json().as_bytes())),
-            }
-        }
+        self.push(batch, &mut output);
         output::with_stdout(|stdout| output.write_to(stdout, || !call.remaining().is_zero()))
+    }
+}
+
+impl Diagnoses for Stdout {
+    fn preview(
+        &self,
+        batch: &Batch<'_>,
+        sink: &mut dyn FnMut(&str, &[u8]),
+        _call: &Call<'_>,
+    ) -> Result<(), Error> {
+        let mut output = self.output().after();
+        self.push(batch, &mut output);
+        if !batch.is_empty() {
+            sink("write to standard output", output.pushed());
+        }
+        Ok(())
+    }
+
+    /// Whether there is one. Whether somebody reads it is seen when something is written.
+    fn probe(&self, _call: &Call<'_>) -> Probe {
+        match output::check() {
+            Ok(()) => Probe::Reachable("the process has a standard output".to_owned()),
+            Err(error) => Probe::Unreachable(error.to_string()),
+        }
     }
 }
 
@@ -76,6 +104,7 @@ export! {
     name: "stdout",
     vendor: "Jackfield",
     description: "events on standard output",
+    offers: [diagnostics],
     config_schema: include_str!("../config.schema.json"),
 }
 

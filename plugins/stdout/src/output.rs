@@ -38,6 +38,16 @@ impl Output {
         self.ends.push(self.buffer.len());
     }
 
+    /// An empty one for what would follow this one's on the stream.
+    pub(crate) fn after(&self) -> Self {
+        Self { torn: self.torn, ..Self::default() }
+    }
+
+    /// All that was pushed.
+    pub(crate) fn pushed(&self) -> &[u8] {
+        &self.buffer
+    }
+
     /// Writes all that was pushed, forgets it, and says what became of each event. A stream that is full for now is tried
     /// again while `go_on` allows.
     pub(crate) fn write_to(&mut self, stream: &mut impl Write, go_on: impl Fn() -> bool) -> Outcomes {

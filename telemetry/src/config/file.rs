@@ -51,6 +51,21 @@ impl ConfigFile {
         &self.handle
     }
 
+    /// Whether only root and the user could have written it. It decides what code runs, so that is for files that nobody
+    /// has named for this run.
+    ///
+    /// # Errors
+    /// [`Error::ReadConfig`]: file or folder belong to somebody else, or group or others can write to them.
+    ///
+    /// # Platform
+    /// Unix; elsewhere the folder's access list is what protects a file.
+    pub fn check_owner(&self) -> Result<(), Error> {
+        owned(&self.handle, &self.path).map_err(|reason| Error::ReadConfig {
+            file: self.path.clone(),
+            source: io::Error::new(io::ErrorKind::PermissionDenied, reason),
+        })
+    }
+
     /// Reads it; relative paths start at its folder.
     ///
     /// # Errors
@@ -66,6 +81,35 @@ impl ConfigFile {
             Err(source) => Err(Error::ReadConfig { file: path, source }),
         }
     }
+}
+
+#[cfg(unix)]
+fn owned(handle: &File, file: &Path) -> Result<(), String> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let user = rustix::process::geteuid().as_raw();
+    let check = |what: &str, metadata: io::Result<std::fs::Metadata>| {
+        let metadata = metadata.map_err(|e| format!("{what} can't be examined: {e}"))?;
+        if metadata.uid() != 0 && metadata.uid() != user {
+            let owner = metadata.uid();
+            return Err(format!("{what} must belong to root or user {user}, and belongs to user {owner}"));
+        }
+        if metadata.mode() & 0o022 != 0 {
+            let mode = metadata.mode() & 0o7777;
+            return Err(format!(
+                "{what} must not be writable by group or others, and has mode {mode:04o}: chmod go-w"
+            ));
+        }
+        Ok(())
+    };
+    check("the file", handle.metadata())?;
+    check("its folder", file.parent().unwrap_or(Path::new("/")).metadata())
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the other platforms' form")]
+fn owned(_handle: &File, _file: &Path) -> Result<(), String> {
+    Ok(())
 }
 
 #[cfg(unix)]

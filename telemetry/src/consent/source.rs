@@ -3,7 +3,7 @@
 use std::{
     fmt, fs, io,
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, TryLockError},
     time::Duration,
 };
 
@@ -106,14 +106,26 @@ impl ConsentSource {
             return Err(Error::Write { what: "consent", file: "telemetry.enabled".into(), source });
         };
         let written = write::set(file, enabled, first);
-        *self.cache.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if let Some(mut cache) = self.cache() {
+            *cache = None;
+        }
         self.recent.forget();
         written.map(|()| self.read())
     }
 
     #[cfg(test)]
     pub(super) fn is_cached(&self) -> bool {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.cache().is_some_and(|cache| cache.is_some())
+    }
+
+    /// The cache, unless somebody has it: in a forked child that may be a thread of its parent, which never gives it back
+    /// there. It is nothing to wait for, because the stamp tells what it is worth.
+    fn cache(&self) -> Option<MutexGuard<'_, Option<Cached>>> {
+        match self.cache.try_lock() {
+            Ok(cache) => Some(cache),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     fn file_answer(&self) -> FileAnswer {
@@ -125,13 +137,15 @@ impl ConsentSource {
             Err(error) => return bad(&error),
         };
         let stamp = private_file::Stamp::of(&metadata);
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(cached) = &*cache
+        let mut cache = self.cache();
+        if let Some(Some(cached)) = cache.as_deref()
             && cached.stamp == stamp
         {
             return cached.answer.clone();
         }
-        *cache = None;
+        if let Some(cache) = cache.as_deref_mut() {
+            *cache = None;
+        }
         // Before the text, so that a change while it is read counts as one after it.
         let now = private_file::now();
         let (text, opened) = match private_file::read(file) {
@@ -146,7 +160,9 @@ impl ConsentSource {
         }
         // A second write within the clock's step leaves the same stamp, so a young file is read again each time.
         let stamp = private_file::Stamp::of(&opened);
-        if stamp.tells_from(now) {
+        if let Some(cache) = cache.as_deref_mut()
+            && stamp.tells_from(now)
+        {
             *cache = Some(Cached { stamp, answer: answer.clone() });
         }
         answer

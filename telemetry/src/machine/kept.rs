@@ -53,6 +53,15 @@ impl MachineIdFile {
         Self { tool: tool.to_owned(), file: folder.map(|folder| folder.join(NAME)) }
     }
 
+    /// The id as far as it is known; writes nothing.
+    #[must_use]
+    pub fn peek(&self) -> MachineId {
+        match self.file.as_deref().map(look) {
+            Some(Ok(Some(id))) => MachineId { id, not_kept: None },
+            _ => MachineId::derived(&self.tool),
+        }
+    }
+
     /// The id. What is not an id in the file is replaced by the derived one; a file that somebody else could have
     /// written is left alone and not believed. Never fails.
     #[must_use]

@@ -11,7 +11,7 @@ mod target;
 
 pub use self::state::{BackendState, Problem};
 pub(crate) use self::{
-    round::{MaySend, Outbox, RoundEnd},
+    round::{Outbox, RoundEnd},
     state::{States, now_ms},
     target::{OpenStatic, Source, Target, left},
 };

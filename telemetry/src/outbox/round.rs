@@ -10,10 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield_loader::plugin_api::{Deletion, Outcome};
+use jackfield_loader::plugin_api::Outcome;
 
 use super::{
-    state::{BackendState, Problem, States, now_ms},
+    state::{BackendState, Problem, States},
     target::{Target, left},
 };
 use crate::{
@@ -64,6 +64,7 @@ pub(crate) struct RoundEnd {
 
 /// What the threads of a round share.
 struct Shared<'a> {
+    spool: &'a Spool,
     deliverer: Mutex<Deliverer>,
     mode: DeliveryMode,
     fill: &'a Fill,
@@ -98,15 +99,13 @@ impl Outbox {
         if self.targets.is_empty() || !may_send() {
             return end;
         }
-        let mut states = self.states.load();
-        let now = now_ms();
-        let pause = |target: &Target| states.get(&target.name).and_then(|state| state.circuit.open_for(now));
-        let pauses: Vec<Option<Duration>> = self.targets.iter().map(pause).collect();
-        let soonest = pauses.iter().flatten().min().copied();
+        let pauses = self.pauses(&self.known());
         // While all are down, a look at their states is all that it costs.
         if pauses.iter().all(Option::is_some) {
-            return RoundEnd { again_in: soonest, ..end };
+            return RoundEnd { again_in: pauses.into_iter().flatten().min(), ..end };
         }
+        // Somebody may have deleted the folder since the last event.
+        self.spool.rescue();
         let names: Vec<&str> = self.targets.iter().map(|target| target.name.as_str()).collect();
         let deliverer = match self.spool.try_claim(&names) {
             Ok(Some(deliverer)) => deliverer,
@@ -121,7 +120,12 @@ impl Outbox {
                 return end;
             }
         };
+        // Who delivered until a moment ago may have learned that a backend is down.
+        let mut states = self.known();
+        let pauses = self.pauses(&states);
+        let soonest = pauses.iter().flatten().min().copied();
         let shared = Shared {
+            spool: &self.spool,
             deliverer: Mutex::new(deliverer),
             mode: self.mode,
             fill: &self.fill,
@@ -145,7 +149,7 @@ impl Outbox {
             end.delivered += result.delivered;
             end.rejected += result.rejected;
             end.emptied &= result.emptied;
-            if let Some(pause) = state.circuit.open_for(now_ms()) {
+            if let Some(pause) = state.circuit.open_for(self.spool.now_ms()) {
                 end.again_in = Some(end.again_in.map_or(pause, |known| known.min(pause)));
             }
             states.insert(name, state);
@@ -159,26 +163,25 @@ impl Outbox {
         end
     }
 
-    /// Asks every backend's platform to forget a machine.
-    pub(crate) fn request_deletion(
-        &mut self,
-        machine_id: &str,
-        event: &[u8],
-        limit: Duration,
-    ) -> Vec<(String, Deletion)> {
-        let mut buffer = EventBuffer::new(self.fill.clone());
-        let pushed = buffer.push_line(event);
-        let batch = buffer.take();
-        self.targets
-            .iter_mut()
-            .map(|target| {
-                let deletion = match &pushed {
-                    Ok(()) => target.request_deletion(machine_id, &batch, limit),
-                    Err(error) => Deletion::Failed(error.to_string()),
-                };
-                (target.name.clone(), deletion)
-            })
-            .collect()
+    /// What is known of the backends.
+    fn known(&self) -> BTreeMap<String, BackendState> {
+        let mut states = self.states.load();
+        for target in &self.targets {
+            // Another configuration deserves another try.
+            if let Some(state) = states.get_mut(&target.name)
+                && state.fingerprint != target.fingerprint()
+            {
+                state.circuit.succeeded();
+            }
+        }
+        states
+    }
+
+    /// How long each backend is left alone yet.
+    fn pauses(&self, states: &BTreeMap<String, BackendState>) -> Vec<Option<Duration>> {
+        let now = self.spool.now_ms();
+        let pause = |target: &Target| states.get(&target.name)?.circuit.open_for(now);
+        self.targets.iter().map(pause).collect()
     }
 
     /// Closes every backend.
@@ -188,14 +191,12 @@ impl Outbox {
             target.close(left(deadline));
         }
     }
+}
 
-    pub(crate) fn targets(&mut self) -> &mut [Target] {
-        &mut self.targets
-    }
-
-    pub(crate) fn states(&self) -> BTreeMap<String, BackendState> {
-        self.states.load()
-    }
+/// Why a chunk was not sent.
+enum Attempt {
+    Unopened(jackfield_loader::Error),
+    Uncommitted(crate::Error),
 }
 
 type Done = (String, BackendState, RoundEnd);
@@ -260,6 +261,24 @@ impl Shared<'_> {
         (target.name.clone(), state, end)
     }
 
+    /// Sends what is in the buffer, which comes from the chunk.
+    fn attempt(
+        &self,
+        target: &mut Target,
+        chunk: &Chunk,
+        buffer: EventBuffer,
+    ) -> Result<Vec<Outcome>, Attempt> {
+        if buffer.is_empty() {
+            return Ok(Vec::new());
+        }
+        target.open(left(self.deadline)).map_err(Attempt::Unopened)?;
+        if self.mode == DeliveryMode::AtMostOnce {
+            // What can't be sent at all has been kept until here.
+            self.deliverer().commit_before_send(chunk).map_err(Attempt::Uncommitted)?;
+        }
+        target.attempt(&buffer.into_batch(), self.deadline).map_err(Attempt::Unopened)
+    }
+
     /// One chunk; whether to go on with the next one.
     fn deliver(
         &self,
@@ -270,14 +289,24 @@ impl Shared<'_> {
     ) -> bool {
         let mut buffer = EventBuffer::with_capacity(self.fill.clone(), chunk.len(), chunk.bytes());
         let valid: Vec<bool> = chunk.lines().map(|line| buffer.push_stored(line).is_ok()).collect();
-        if self.mode == DeliveryMode::AtMostOnce
-            && let Err(error) = self.deliverer().commit_before_send(chunk)
-        {
-            tracing::warn!("telemetry waits: {error}");
-            return false;
-        }
-        let outcomes =
-            if buffer.is_empty() { Vec::new() } else { target.attempt(&buffer.into_batch(), self.deadline) };
+        state.fingerprint = target.fingerprint();
+        let outcomes = match self.attempt(target, chunk, buffer) {
+            Ok(outcomes) => outcomes,
+            Err(Attempt::Uncommitted(error)) => {
+                tracing::warn!("telemetry waits: {error}");
+                return false;
+            }
+            Err(Attempt::Unopened(error)) => {
+                let reason = target.conceal(&error.to_string());
+                tracing::warn!("telemetry for {} waits: {reason}", target.name);
+                state.last_problem = Some(Problem { at_ms: self.spool.now_ms(), reason });
+                // A file that is not there or not right costs little to look for; what opens and fails may cost a lot.
+                if matches!(error, jackfield_loader::Error::Open(_)) {
+                    state.circuit.failed(self.spool.now_ms(), None);
+                }
+                return false;
+            }
+        };
 
         let mut outcomes = outcomes.into_iter();
         let mut rejected: Vec<(usize, &str, String)> = Vec::new();
@@ -328,7 +357,7 @@ impl Shared<'_> {
         let noted = if at_least_once { deliverer.commit(chunk, &settled) } else { Ok(()) };
         drop(deliverer);
 
-        let now = now_ms();
+        let now = self.spool.now_ms();
         end.delivered += delivered;
         end.rejected += rejected.len() as u64;
         state.delivered += delivered;

@@ -20,6 +20,9 @@ use super::circuit::Circuit;
 pub struct BackendState {
     #[serde(default)]
     pub(crate) circuit: Circuit,
+    /// Of the configuration that the circuit is about.
+    #[serde(default)]
+    pub(crate) fingerprint: String,
     /// When it last took an event, in milliseconds since 1970.
     #[serde(default)]
     pub last_delivery_ms: Option<u64>,

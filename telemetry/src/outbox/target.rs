@@ -13,6 +13,8 @@ use jackfield_loader::{
     plugin_api::{Deletion, Outcome},
 };
 
+use sha2::{Digest as _, Sha256};
+
 use crate::{BackendConfig, PluginsConfig};
 
 /// Opens a backend that is compiled into the tool.
@@ -23,7 +25,7 @@ pub(crate) type OpenStatic =
 #[derive(Clone)]
 pub(crate) enum Source {
     /// A plugin: its configuration, where plugins are, and where a relative path starts.
-    Plugin { config: BackendConfig, plugins: PluginsConfig, folder: PathBuf },
+    Plugin { config: Box<BackendConfig>, plugins: PluginsConfig, folder: PathBuf },
     /// A value of the tool.
     Static(OpenStatic),
 }
@@ -69,6 +71,23 @@ impl Target {
         Ok(self.backend.as_ref().expect("opened above"))
     }
 
+    /// Whether there is something to open: a plugin's file that is compatible. Runs none of its code.
+    pub(crate) fn locate(&self) -> Result<(), String> {
+        let Source::Plugin { config, plugins, folder } = &self.source else { return Ok(()) };
+        let inspected = jackfield_loader::find(&config.plugin, &plugins.path, folder)
+            .and_then(|file| jackfield_loader::inspect(&file));
+        let inspection = inspected.map_err(|error| error.to_string())?;
+        inspection.verdict().map_err(|refusal| refusal.to_string())
+    }
+
+    /// What tells one configuration of the backend from another, with nothing of it in clear.
+    pub(crate) fn fingerprint(&self) -> String {
+        let Source::Plugin { config, .. } = &self.source else { return String::new() };
+        let parts = [config.plugin.as_str(), "\0", config.config.as_str()];
+        let digest = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize();
+        digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// `text`, which a plugin wrote, without the values of variables that are in its configuration.
     pub(crate) fn conceal(&self, text: &str) -> String {
         match &self.source {
@@ -78,12 +97,16 @@ impl Target {
     }
 
     /// Sends a batch once, in parts where it is too large, and says what became of each event. Ends by `deadline`.
-    pub(crate) fn attempt(&mut self, batch: &Batch, deadline: Instant) -> Vec<Outcome> {
+    ///
+    /// # Errors
+    /// When the backend can't be opened.
+    pub(crate) fn attempt(
+        &mut self,
+        batch: &Batch,
+        deadline: Instant,
+    ) -> Result<Vec<Outcome>, jackfield_loader::Error> {
         let timeout = self.options.timeout;
-        let backend = match self.open(left(deadline)) {
-            Ok(backend) => backend,
-            Err(error) => return vec![Outcome::retry(error.to_string()); batch.len()],
-        };
+        let backend = self.open(left(deadline))?;
         let late = || Outcome::retry("there was no time left for it");
         let mut outcomes = vec![late(); batch.len()];
         let mut work = VecDeque::from([(0..batch.len()).collect::<Vec<_>>()]);
@@ -115,7 +138,7 @@ impl Target {
                 break;
             }
         }
-        outcomes
+        Ok(outcomes)
     }
 
     /// Asks the backend's platform to forget a machine.

@@ -284,6 +284,11 @@ fn a_password_behind_a_colon_goes_also_one_with_brackets_and_pairs_in_it() {
     for password in ["{D!!j*gg##]U6", "{}!i5v", "O?#$J?;nQ7F:?}Tp5", "{{x)1", "{A:a000"] {
         becomes(&format!("DB_PASSWORD: {password} x"), "DB_PASSWORD: [redacted] x");
     }
+    for password in ["[#,0:]0", "[[a:AA0", "[a,A:]0"] {
+        let tail = password.trim_start_matches('[');
+        let once = redact(&format!("DB_PASSWORD: {password} x")).into_owned();
+        assert!(!once.contains(tail) && once.ends_with("[redacted] x"), "{once}");
+    }
     becomes("{password:abc1,user:me}", "{password:[redacted],user:me}");
     becomes("password: abc1,user: me", "password: [redacted],user: me");
     for nested in [

@@ -287,10 +287,10 @@ fn begins_pair(text: &[u8], start: usize, at: usize, behind: usize, form: Form) 
 }
 
 /// Whether blanks stand behind the colons of pairs alike: to `a: b` belongs `c: d` and not `c:d`. One value begins at
-/// `first`, another would at `second`.
+/// `first`, perhaps in a list, another would at `second`.
 fn written_alike(text: &[u8], first: usize, second: usize) -> bool {
-    let blank = first.checked_sub(1).is_some_and(|before| is_blank(text[before]));
-    !blank || is_end(text, second)
+    let before = text[..first].iter().rev().take(GAP).find(|byte| **byte != b'[');
+    !before.is_some_and(|byte| is_blank(*byte)) || is_end(text, second)
 }
 
 /// Values that name nothing. One character alone is punctuation, or a switch.

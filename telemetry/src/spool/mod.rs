@@ -102,6 +102,11 @@ impl Spool {
         &self.inner.path
     }
 
+    /// What its file system's clock says.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.inner.fs.now_ms()
+    }
+
     /// Appends one event, a JSON object on one line without its line feed. It is with the operating system when this
     /// returns. Otherwise the event is lost, and counted under the reason that is given back.
     pub fn append(&self, line: &[u8]) -> Result<(), DropReason> {
@@ -117,6 +122,15 @@ impl Spool {
         let appended = slot.writer().append(&self.inner, slot, line, &mut notices);
         notices.into_iter().for_each(Notice::warn);
         appended
+    }
+
+    /// Looks whether this process's segment still has a name, which it does now and then while it writes: what was appended
+    /// before this is found by who delivers next.
+    pub(crate) fn rescue(&self) {
+        let slot = self.inner.slot();
+        let mut notices = Vec::new();
+        slot.writer().rescue(&self.inner, slot, &mut notices);
+        notices.into_iter().for_each(Notice::warn);
     }
 
     /// Ends this process's segment, so that others may finish it, and writes the counters down. The next event begins

@@ -173,13 +173,18 @@ impl Writer {
         count(&self.buffer)
     }
 
-    /// Leaves the segment to the readers, after a last look.
-    pub(crate) fn finish(&mut self, inner: &Inner, slot: &Slot, notices: &mut Vec<Notice>) {
+    /// Looks now, and writes what was in a file without a name to one that readers find.
+    pub(crate) fn rescue(&mut self, inner: &Inner, slot: &Slot, notices: &mut Vec<Notice>) {
         let now = inner.fs.now_ms();
         let lines = self.look(slot, now, notices);
         if lines > 0 && self.write(inner, slot, lines, now, notices).is_err() {
             slot.drops.add(DropReason::Deleted, lines);
         }
+    }
+
+    /// Leaves the segment to the readers, after a last look.
+    pub(crate) fn finish(&mut self, inner: &Inner, slot: &Slot, notices: &mut Vec<Notice>) {
+        self.rescue(inner, slot, notices);
         self.seal();
     }
 

@@ -17,7 +17,7 @@ fn request(backend: &Backend) -> Deletion {
 
 #[test]
 fn each_answer_comes_back_with_its_text() {
-    assert_eq!(load(&fixture("hostile")).metadata().offers, ["deletion"]);
+    assert_eq!(load(&fixture("hostile")).metadata().offers, ["deletion", "diagnostics"]);
     let ask = |answer: &str| request(&open(&fixture("hostile"), &json!({"deletion": answer})));
     let text = "machine-1 by 0".to_owned();
     assert_eq!(ask("sent"), Deletion::Sent(text.clone()));

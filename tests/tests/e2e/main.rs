@@ -8,6 +8,8 @@ mod config;
 mod crash;
 mod datadog;
 mod deletion;
+mod diagnostics;
+mod doctor;
 mod faults;
 mod fixtures;
 mod forget;
@@ -21,9 +23,13 @@ mod plugins;
 mod posthog;
 #[cfg(unix)]
 mod rabbitmq;
+#[cfg(unix)]
+mod rabbitmq_connection;
 mod refusals;
+mod secrets;
 mod send;
 mod site;
 mod skew;
 mod terminal;
+mod tool;
 mod vendor;

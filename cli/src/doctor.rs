@@ -1,0 +1,29 @@
+//! `jackfield doctor`: opens every configured backend and has it find out whether its platform answers.
+
+use jackfield_loader::plugin_api::Probe;
+
+use crate::{
+    answers,
+    args::{Common, DoctorArgs},
+    console,
+    exit::Exit,
+    settings,
+};
+
+pub(crate) fn run(common: &Common, args: &DoctorArgs) -> Exit {
+    let config = match settings::load(common.config.as_deref()) {
+        Ok(config) => config,
+        Err(refusal) => {
+            console::error(refusal);
+            return Exit::Config;
+        }
+    };
+    let answers =
+        answers::of_each(&config, &args.only, |backend, config| match backend.probe(config.timeout) {
+            Probe::Reachable(text) => ("reachable", text),
+            Probe::Unreachable(text) => ("unreachable", text),
+            Probe::Refused(text) => ("refused", text),
+            Probe::Unsupported(text) => ("unsupported", text),
+        });
+    answers::print(&answers, &["unreachable", "refused"], common.json)
+}

@@ -1,0 +1,158 @@
+//! The optional table `TABLE_DIAGNOSTICS`: what would be sent, and whether the platform is there.
+//!
+//! A table of its own, found by id, as that of [`deletion`](crate::deletion) is. A plugin that has it says so in its
+//! metadata, by the capability `diagnostics`. Its size vouches for it; a released one never changes.
+
+use core::ffi::c_void;
+
+mod abi;
+
+use crate::{
+    Backend, Batch, Call, Error,
+    abi::{Batch as AbiBatch, Call as AbiCall, Instance, STATUS_INVALID_ARGUMENT, Status, Str},
+};
+
+pub use abi::*;
+
+/// The capability that a plugin with a [`DiagnosticsTable`] offers.
+pub const CAPABILITY: &str = "diagnostics";
+
+/// A backend that can show what it would send, and find out whether its platform would take it. Exported by
+/// `offers: [diagnostics]`.
+pub trait Diagnoses: Backend {
+    /// Hands `sink` what [`send`](Backend::send) would send for this batch, and sends nothing.
+    ///
+    /// `sink` takes a label and the bytes, once for each request or message, in order. The label is one line for people,
+    /// such as `POST https://host/path (application/json)`, without secrets. The bytes are exactly those that would go out,
+    /// with what of the credentials a platform wants among them; only where they would be compressed are they shown as
+    /// before, and the label says so. What depends on the moment of sending is that of this moment. An event that `send`
+    /// would refuse by itself is [reported](Call::report) to the call as `send` would; nothing else is.
+    ///
+    /// # Errors
+    /// When that can't be told.
+    fn preview(
+        &self,
+        batch: &Batch<'_>,
+        sink: &mut dyn FnMut(&str, &[u8]),
+        call: &Call<'_>,
+    ) -> Result<(), Error>;
+
+    /// Finds out for real whether the platform can be reached and accepts this backend, without delivering an event;
+    /// blocks for at most [`Call::remaining`].
+    fn probe(&self, call: &Call<'_>) -> Probe;
+}
+
+/// What a probe has found. The text is one line without secrets, for the user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// The platform answers and accepts this backend.
+    Reachable(String),
+    /// There is no answer, or none by which events could be delivered now.
+    Unreachable(String),
+    /// The platform answers and does not accept this backend: its credentials, its permissions, or what it says.
+    Refused(String),
+    /// This backend, as it is configured, has no way to find out without delivering an event.
+    Unsupported(String),
+}
+
+impl Probe {
+    fn to_abi(&self) -> (u32, &str) {
+        match self {
+            Self::Reachable(text) => (PROBE_REACHABLE, text),
+            Self::Unreachable(text) => (PROBE_UNREACHABLE, text),
+            Self::Refused(text) => (PROBE_REFUSED, text),
+            Self::Unsupported(text) => (PROBE_UNSUPPORTED, text),
+        }
+    }
+
+    /// From a table's answer and the text that came with it. An unknown number is [`Probe::Unreachable`].
+    #[must_use]
+    pub fn from_abi(answer: u32, text: String) -> Self {
+        match answer {
+            PROBE_REACHABLE => Self::Reachable(text),
+            PROBE_UNREACHABLE => Self::Unreachable(text),
+            PROBE_REFUSED => Self::Refused(text),
+            PROBE_UNSUPPORTED => Self::Unsupported(text),
+            unknown => Self::Unreachable(format!("the plugin gave the unknown answer {unknown}: {text}")),
+        }
+    }
+}
+
+impl PreviewSink {
+    /// Views a sink that came over the boundary; `None` when it is not of this table.
+    ///
+    /// # Safety
+    /// `sink` is null, or points to a sink that is valid for `'a` as [`PreviewSink`] says.
+    unsafe fn from_abi<'a>(sink: *const Self) -> Option<&'a Self> {
+        // SAFETY: the caller vouches for a sink that is not null.
+        let sink = unsafe { sink.as_ref() }?;
+        (sink.size as usize == size_of::<Self>()).then_some(sink)
+    }
+}
+
+/// The diagnostics table of `B`.
+#[doc(hidden)]
+#[must_use]
+pub const fn table<B: Diagnoses>() -> DiagnosticsTable {
+    DiagnosticsTable {
+        size: size_of::<DiagnosticsTable>() as u32,
+        reserved: 0,
+        preview: preview::<B>,
+        probe: probe::<B>,
+    }
+}
+
+unsafe extern "C" fn preview<B: Diagnoses>(
+    instance: *const Instance,
+    batch: *const AbiBatch,
+    call: *const AbiCall,
+    sink: *const PreviewSink,
+) -> Status {
+    // SAFETY: the contract of `DiagnosticsTable::preview`: an instance that `open` made, a live batch, call and sink.
+    let (backend, batch, call, sink) = unsafe {
+        (
+            crate::export::backend::<B>(instance),
+            Batch::from_abi(batch),
+            Call::from_abi(call),
+            PreviewSink::from_abi(sink),
+        )
+    };
+    let (Some(backend), Some(batch), Some(call), Some(sink)) = (backend, batch, call, sink) else {
+        return STATUS_INVALID_ARGUMENT;
+    };
+    crate::export::guard(&call, || {
+        let mut message = |label: &str, bytes: &[u8]| {
+            // SAFETY: the sink is live until this function returns, and its context belongs to its function; label and
+            // bytes are copied before it returns.
+            unsafe { (sink.message)(sink.context, Str::new(label), bytes.as_ptr(), bytes.len()) };
+        };
+        backend?.preview(&batch, &mut message, &call)
+    })
+}
+
+unsafe extern "C" fn probe<B: Diagnoses>(
+    instance: *const Instance,
+    call: *const AbiCall,
+    answer: *mut u32,
+) -> Status {
+    // SAFETY: the contract of `DiagnosticsTable::probe`: an instance that `open` made, a live call.
+    let (backend, call) = unsafe { (crate::export::backend::<B>(instance), Call::from_abi(call)) };
+    let (Some(backend), Some(call), false) = (backend, call, answer.is_null()) else {
+        return STATUS_INVALID_ARGUMENT;
+    };
+    crate::export::guard(&call, || {
+        let probe = backend?.probe(&call);
+        let (number, text) = probe.to_abi();
+        call.explain("", text);
+        // SAFETY: the contract of `DiagnosticsTable::probe`: `answer` takes one number; it was checked not to be null.
+        unsafe { answer.write(number) };
+        Ok(())
+    })
+}
+
+/// The pointer to a static table, for a descriptor's list.
+#[doc(hidden)]
+#[must_use]
+pub const fn erased(table: &'static DiagnosticsTable) -> *const c_void {
+    (&raw const *table).cast()
+}

@@ -1,0 +1,238 @@
+//! The commands by which a user rules over telemetry, to be mounted in a tool's own command line.
+//!
+//! ```
+//! use clap::Parser;
+//! use jackfield::{Telemetry, commands::TelemetryCommand};
+//!
+//! #[derive(Parser)]
+//! enum Cli {
+//!     /// Says hello.
+//!     Hello,
+//!     /// What is collected, and whether.
+//!     #[command(subcommand)]
+//!     Telemetry(TelemetryCommand),
+//! }
+//!
+//! let telemetry = Telemetry::builder("mytool", "1.4.0").build();
+//! match Cli::parse_from(["mytool", "hello"]) {
+//!     Cli::Hello => {}
+//!     Cli::Telemetry(command) => std::process::exit(command.run(&telemetry)),
+//! }
+//! ```
+//!
+//! # Exit codes
+//! 0: done what was said. 1: not done, or `doctor` found something wrong; the reason is on standard error. (Clap ends with 2
+//! when the command line is wrong.)
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::{Collection, Discarded, Error, ReceiptOutcome, Telemetry, Verdict};
+
+/// How long each backend has to answer a request for deletion.
+const DELETION: Duration = Duration::from_secs(10);
+
+/// `enable`, `disable`, `status`, `reset`, `show` and `doctor`.
+#[derive(Debug, Clone, Subcommand)]
+#[non_exhaustive]
+pub enum TelemetryCommand {
+    /// Allow usage data to be collected and sent
+    Enable(Form),
+    /// Stop it, and discard what has not been sent
+    Disable(Form),
+    /// Say whether it is collected, where it goes, and what waits
+    Status(Form),
+    /// Disable, delete all local data, and ask for the deletion of what was sent
+    Reset(Form),
+    /// Print exactly what is stored, and what would be sent
+    Show(Form),
+    /// Find out whether events arrive
+    Doctor(Form),
+}
+
+/// How the answer is written.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Form {
+    /// Answer with one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl TelemetryCommand {
+    /// Runs the command with the process's standard output, and says what the process is to end with.
+    #[must_use]
+    pub fn run(&self, telemetry: &Telemetry) -> i32 {
+        self.run_with(telemetry, &mut io::stdout().lock(), &mut io::stderr().lock())
+    }
+
+    /// Runs the command with other streams.
+    pub fn run_with(&self, telemetry: &Telemetry, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+        let done = match self {
+            Self::Enable(form) => enable(telemetry, *form, out),
+            Self::Disable(form) => disable(telemetry, *form, out),
+            Self::Status(form) => status(telemetry, *form, out),
+            Self::Reset(form) => reset(telemetry, *form, out),
+            Self::Show(form) => show(telemetry, *form, out),
+            Self::Doctor(form) => doctor(telemetry, *form, out),
+        };
+        match done.and_then(|done| out.flush().map(|()| done).map_err(Failure::Output)) {
+            Ok(true) => 0,
+            Ok(false) => 1,
+            // Whoever reads has seen enough.
+            Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Err(failure) => {
+                let text = match failure {
+                    Failure::Telemetry(error) => error.to_string(),
+                    Failure::Output(error) => format!("can't write the answer: {error}"),
+                };
+                // There is nobody left to tell.
+                let _ = writeln!(err, "error: {text}");
+                1
+            }
+        }
+    }
+}
+
+enum Failure {
+    Telemetry(Error),
+    Output(io::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Telemetry(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+/// Whether all was done as asked.
+type Done = Result<bool, Failure>;
+
+fn enable(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
+    let consent = telemetry.enable()?;
+    let by_author = telemetry.is_offered();
+    let enabled = consent.is_enabled() && by_author;
+    let because = if by_author { consent.why.to_string() } else { "this tool collects nothing".to_owned() };
+    if form.json {
+        writeln!(out, "{}", json!({ "enabled": enabled, "because": because }))?;
+    } else if enabled {
+        let local = if consent.collection == Collection::LocalOnly { " (local-only)" } else { "" };
+        writeln!(
+            out,
+            "Telemetry enabled{local}. Thank you.\n\
+             No personally identifiable information is collected; events carry a pseudonymous machine ID."
+        )?;
+    } else {
+        writeln!(out, "Your consent is stored, but telemetry stays off: {because}.")?;
+    }
+    Ok(enabled)
+}
+
+fn disable(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
+    let disabled = telemetry.disable()?;
+    let enforced = disabled.consent.is_enabled();
+    if form.json {
+        let still = disabled.pending == Discarded::StillSending;
+        let because = disabled.consent.why.to_string();
+        writeln!(out, "{}", json!({ "disabled": !enforced, "because": because, "still_sending": still }))?;
+    } else if enforced {
+        writeln!(
+            out,
+            "Telemetry stays on: it is {}. Your opt-out is stored, for when that ends.",
+            disabled.consent.why
+        )?;
+    } else {
+        writeln!(out, "Telemetry disabled.\nAll pending events have been discarded.")?;
+        if disabled.pending == Discarded::StillSending {
+            writeln!(out, "{STILL_SENDING}")?;
+        }
+    }
+    Ok(!enforced)
+}
+
+const STILL_SENDING: &str =
+    "Another process has not finished what it was sending before; it sends nothing after that.";
+
+fn status(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
+    let status = telemetry.status();
+    if form.json {
+        writeln!(out, "{}", json!(status))?;
+    } else {
+        writeln!(out, "{status}")?;
+    }
+    Ok(true)
+}
+
+fn reset(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
+    let reset = telemetry.reset(DELETION)?;
+    let failed = reset.receipts.iter().any(|receipt| receipt.outcome == ReceiptOutcome::Failed);
+    let sent = reset.receipts.iter().any(|receipt| receipt.outcome == ReceiptOutcome::Sent);
+    let enforced = reset.consent.is_enabled();
+    let help = telemetry.help().unwrap_or_default();
+    if form.json {
+        let object = json!({
+            "machine_id": reset.machine_id, "receipts": reset.receipts, "next_machine_id": reset.next_machine_id,
+            "disabled": !enforced, "still_sending": reset.pending == Discarded::StillSending,
+        });
+        writeln!(out, "{object}")?;
+        return Ok(!failed);
+    }
+    if reset.receipts.is_empty() {
+        writeln!(
+            out,
+            "No deletion is requested for machine ID {}: no backend is configured.",
+            reset.machine_id
+        )?;
+    } else {
+        writeln!(out, "Deletion request for machine ID {}:", reset.machine_id)?;
+    }
+    for receipt in &reset.receipts {
+        writeln!(out, "  {receipt}")?;
+    }
+    if failed {
+        writeln!(out, "The machine ID is kept, so that the request can be repeated: run this again. {help}")?;
+    } else if !sent && !reset.receipts.is_empty() && !help.is_empty() {
+        writeln!(out, "{help}")?;
+    }
+    let state = if enforced { "Telemetry stays on" } else { "Telemetry disabled" };
+    writeln!(out, "Local telemetry data cleared. {state}.")?;
+    if enforced {
+        writeln!(out, "It is {}.", reset.consent.why)?;
+    }
+    if reset.pending == Discarded::StillSending {
+        writeln!(out, "{STILL_SENDING}")?;
+    }
+    Ok(!failed)
+}
+
+fn show(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
+    let shown = telemetry.show()?;
+    if form.json {
+        writeln!(out, "{}", shown.to_json())?;
+    } else {
+        shown.write_text(out)?;
+    }
+    Ok(true)
+}
+
+fn doctor(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
+    let findings = telemetry.doctor();
+    if form.json {
+        writeln!(out, "{}", json!({ "findings": findings }))?;
+    } else {
+        for finding in &findings {
+            writeln!(out, "{finding}")?;
+        }
+    }
+    Ok(findings.iter().all(|finding| finding.verdict != Verdict::Wrong))
+}

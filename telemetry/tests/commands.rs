@@ -1,0 +1,186 @@
+//! What the commands do and say.
+
+use std::{ffi::OsString, fs, path::Path, time::Duration};
+
+use clap::Parser;
+use jackfield::{Builder, EmailDeletion, MemoryBackend, Telemetry, commands::TelemetryCommand};
+
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: TelemetryCommand,
+}
+
+fn builder(folder: &Path) -> Builder {
+    Telemetry::builder("tool", "1.2.3")
+        .environment(|_: &str| None::<OsString>)
+        .consent_file(folder.join("config.toml"))
+        .ops_file(folder.join("ops.toml"))
+        .data_folder(folder.join("data"))
+}
+
+/// The exit code, standard output and standard error.
+fn run(telemetry: &Telemetry, args: &[&str]) -> (i32, String, String) {
+    let cli = Cli::parse_from(["tool"].iter().chain(args));
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = cli.command.run_with(telemetry, &mut out, &mut err);
+    (code, String::from_utf8(out).expect("text"), String::from_utf8(err).expect("text"))
+}
+
+fn json(telemetry: &Telemetry, command: &str) -> (i32, serde_json::Value) {
+    let (code, out, err) = run(telemetry, &[command, "--json"]);
+    assert_eq!(err, "");
+    (code, serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}")))
+}
+
+#[test]
+fn enable_and_disable_say_the_phrases_and_keep_the_files_other_keys() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let memory = MemoryBackend::new();
+    let telemetry = builder(folder.path()).backend("memory", memory.maker()).build();
+    let (code, out, _) = run(&telemetry, &["status"]);
+    assert!(code == 0 && out.starts_with("Telemetry: disabled\n"), "{out}");
+    let config = folder.path().join("config.toml");
+    fs::write(&config, "# mine\n[ui]\ncolour = true\n").expect("writable");
+    let (code, out, _) = run(&telemetry, &["enable"]);
+    assert!(code == 0 && out.starts_with("Telemetry enabled"), "{out}");
+    assert!(out.contains("No personally identifiable information is collected"), "{out}");
+    let (_, out, _) = run(&telemetry, &["status"]);
+    assert!(out.starts_with("Telemetry: enabled\n"), "{out}");
+    assert!(
+        out.contains("\nMachine ID: ") && out.contains("\nBackend: memory (chosen by the tool)\n"),
+        "{out}"
+    );
+    assert!(out.contains("config.toml:"), "which line decided: {out}");
+
+    telemetry.track("a", "b", &[]);
+    let (_, status) = json(&telemetry, "status");
+    assert_eq!((&status["events"], &status["backends"][0]["waiting"]), (&1.into(), &1.into()));
+    let (code, out, _) = run(&telemetry, &["disable"]);
+    assert_eq!((code, &*out), (0, "Telemetry disabled.\nAll pending events have been discarded.\n"));
+    assert!(fs::read_to_string(&config).expect("there").starts_with("# mine\n[ui]\ncolour = true\n"));
+    telemetry.track("a", "b", &[]);
+    telemetry.close();
+    assert_eq!(json(&telemetry, "status").1["events"], 0);
+    assert!(memory.events().is_empty());
+}
+
+#[test]
+fn what_can_not_be_done_is_not_said_to_be() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let do_not_track = |name: &str| (name == "DO_NOT_TRACK").then(|| OsString::from("1"));
+    let telemetry = builder(folder.path()).environment(do_not_track).build();
+    let (code, out, _) = run(&telemetry, &["enable"]);
+    assert_eq!((code, &*out), (1, "Your consent is stored, but telemetry stays off: DO_NOT_TRACK=1.\n"));
+
+    let forced = builder(folder.path()).force_enabled(true).build();
+    let (code, out, _) = run(&forced, &["disable"]);
+    assert!(code == 1 && out.contains("enforced by your organisation"), "{out}");
+    assert_eq!(json(&forced, "status").1["telemetry"], "enabled");
+
+    fs::write(folder.path().join("config.toml"), "telemetry = [").expect("writable");
+    let (code, out, err) = run(&builder(folder.path()).build(), &["disable"]);
+    assert!(
+        code == 1 && out.is_empty() && err.starts_with("error: ") && err.contains("config.toml"),
+        "{err}"
+    );
+}
+
+#[test]
+fn reset_prints_a_receipt_for_each_and_forgets_the_machine_id_only_when_none_failed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("config.toml"), "[telemetry]\nenabled = true\n").expect("writable");
+    let memory = MemoryBackend::new();
+    let telemetry = |failing: bool| {
+        let deletion = move |_: &str| match failing {
+            true => jackfield::Deletion::Failed("no route to host".to_owned()),
+            false => jackfield::Deletion::Sent("ticket 7".to_owned()),
+        };
+        builder(folder.path())
+            .backend("memory", memory.maker())
+            .deletion_requestor("e-mail", EmailDeletion::new("privacy@tool.example", "tool"))
+            .deletion_requestor("desk", deletion)
+            .help("Ask privacy@tool.example.")
+            .build()
+    };
+    let first = telemetry(true);
+    first.track("a", "b", &[]);
+    fs::write(folder.path().join("data/events.jsonl"), "{}\n").expect("writable");
+    let id = first.status().machine_id;
+    let (code, out, _) = run(&first, &["reset"]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains(&format!("Deletion request for machine ID {id}:\n  memory: unsupported")), "{out}");
+    assert!(
+        out.contains("e-mail: unsupported: send this e-mail yourself: mailto:privacy@tool.example?"),
+        "{out}"
+    );
+    assert!(
+        out.contains("  desk: failed: no route to host\n") && out.contains("Ask privacy@tool.example."),
+        "{out}"
+    );
+    assert!(out.ends_with("Local telemetry data cleared. Telemetry disabled.\n"), "{out}");
+    assert!(!folder.path().join("data/events.jsonl").exists());
+    assert_eq!((first.status().machine_id, first.status().events), (id.clone(), 0));
+
+    let second = telemetry(false);
+    let (code, reset) = json(&second, "reset");
+    assert_eq!((code, &reset["machine_id"]), (0, &id.clone().into()));
+    assert_eq!(reset["receipts"][2]["outcome"], "sent");
+    assert_ne!(second.status().machine_id, id);
+    assert_eq!(reset["next_machine_id"], second.status().machine_id);
+}
+
+#[test]
+fn after_a_reset_events_have_the_new_machine_id() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let memory = MemoryBackend::new();
+    let telemetry = builder(folder.path()).backend("memory", memory.maker()).build();
+    for _ in 0..2 {
+        telemetry.enable().expect("writable");
+        telemetry.track("a", "b", &[]);
+        telemetry.flush(Duration::from_secs(10));
+        telemetry.reset(Duration::from_secs(1)).expect("possible");
+    }
+    let events = memory.events();
+    assert_eq!(events.len(), 2);
+    assert_ne!(events[0]["machine_id"], events[1]["machine_id"]);
+}
+
+#[test]
+fn show_prints_the_stored_lines_as_they_are() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("config.toml"), "[telemetry]\nenabled = true\n").expect("writable");
+    let telemetry = builder(folder.path()).backend("memory", MemoryBackend::new().maker()).build();
+    telemetry.track("a", "b", &[("token", "abc")]);
+    let spooled: Vec<_> = fs::read_dir(folder.path().join("data/spool"))
+        .expect("there")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
+        .collect();
+    let line = fs::read_to_string(&spooled[0]).expect("there");
+    let (code, out, _) = run(&telemetry, &["show"]);
+    assert!(code == 0 && out.starts_with(&format!("Stored: 1 event\n{line}\n")), "{out}");
+    assert!(out.contains("\nTo memory, of 1 event (nothing is sent now):\n"), "{out}");
+    assert!(!out.contains("abc"), "{out}");
+    let (_, shown) = json(&telemetry, "show");
+    assert_eq!(shown["stored"][0], serde_json::from_str::<serde_json::Value>(&line).expect("JSON"));
+}
+
+#[test]
+fn doctor_finds_a_backend_that_is_gone_and_a_file_that_can_not_be_used() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("config.toml"), "[telemetry]\nenabled = true\n").expect("writable");
+    let fine = builder(folder.path()).backend("memory", MemoryBackend::new().maker()).build();
+    let (code, out, _) = run(&fine, &["doctor"]);
+    assert!(code == 0 && out.contains("ok    consent: enabled: "), "{out}");
+
+    let ops = folder.path().join("ops.toml");
+    fs::write(&ops, "[plugins]\npath = [\"none\"]\n[[backend]]\nplugin = \"gone\"\n").expect("writable");
+    let (code, out, _) = run(&fine, &["doctor"]);
+    assert!(code == 1 && out.contains("WRONG backend gone: "), "{out}");
+    fs::write(&ops, "[[backend]]\nplugn = \"gone\"\n").expect("writable");
+    let (code, doctor) = json(&fine, "doctor");
+    let findings = doctor["findings"].as_array().expect("a list");
+    let wrong = findings.iter().find(|finding| finding["verdict"] == "wrong").expect("one");
+    assert!(code == 1 && wrong["detail"].as_str().expect("text").contains("ops.toml:2"), "{wrong}");
+}

@@ -1,0 +1,255 @@
+//! The example tool, as its user and the ops of the machine have it: real plugins, chosen by a file, and a real server.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+    time::{Duration, Instant},
+};
+
+use jackfield_tests::{
+    Build,
+    peers::http::{HttpServer, Reply},
+    plugin,
+};
+use serde_json::Value;
+
+/// A user of the tool.
+struct User {
+    home: tempfile::TempDir,
+}
+
+impl User {
+    /// Who has consented.
+    fn new() -> Self {
+        let home = tempfile::tempdir().expect("a folder");
+        let user = Self { home };
+        let enabled = user.run(&["telemetry", "enable"]);
+        assert!(text(&enabled).starts_with("Telemetry enabled"), "{enabled:?}");
+        user
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// Has the ops send events to this server.
+    fn ops(&self, url: &str) {
+        self.write_ops(&format!(
+            "[plugins]\npath = [{:?}]\n[[backend]]\nplugin = \"http\"\n[backend.config]\nurl = \"{url}\"\n\
+             bearer_token = \"${{GREET_TOKEN}}\"\n",
+            plugin("http").parent().expect("a folder")
+        ));
+    }
+
+    fn write_ops(&self, text: &str) {
+        fs::write(self.path("ops.toml"), text).expect("writable");
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(Build::package("jackfield").example("greet", "clap"));
+        command
+            .args(args)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("GREET_TELEMETRY_CONFIG", self.path("ops.toml"))
+            .env("GREET_TOKEN", "hunter2hunter2");
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("starts")
+    }
+
+    fn status(&self) -> Value {
+        let output = self.run(&["telemetry", "status", "--json"]);
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+    }
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn names(server: &HttpServer) -> Vec<String> {
+    let arrays = server.received().into_iter().map(|request| request.json());
+    let events = arrays.flat_map(|array| array.as_array().expect("an array").clone());
+    events.map(|event| event["name"].as_str().expect("text").to_owned()).collect()
+}
+
+#[test]
+fn what_the_tool_does_arrives_at_the_server_that_ops_have_chosen() {
+    let (user, server) = (User::new(), HttpServer::start(Reply::status(200)));
+    user.ops(&server.url("/in"));
+    assert_eq!(text(&user.run(&["hello", "--shout", "World"])), "HELLO, WORLD!\n");
+    let failed = user.run(&["add", "1", "x=https://me:pw@host/"]);
+    assert_eq!(failed.status.code(), Some(1));
+    assert_eq!(names(&server), ["shout", "hello", "add"]);
+    let last = server.received().pop().expect("a request").json()[0].clone();
+    assert_eq!(
+        (&last["type"], &last["exit_code"], &last["tool_name"]),
+        (&"command.error".into(), &1.into(), &"greet".into())
+    );
+    assert_eq!(last["metadata"], serde_json::json!({"channel": "stable", "count": "2"}));
+    let error = last["error"].as_str().expect("collected");
+    assert!(error.contains("[redacted]@host") && !error.contains("pw"), "{error}");
+    let status = user.status();
+    assert_eq!((&status["events"], &status["backends"][0]["delivered"]), (&0.into(), &3.into()));
+    assert!(status["backend"].as_str().expect("text").ends_with("ops.toml)"), "{status}");
+}
+
+#[test]
+fn a_server_that_never_answers_does_not_keep_the_tool_and_gets_everything_later() {
+    let (user, server) = (User::new(), HttpServer::script([], Reply::silence()));
+    user.ops(&server.url("/"));
+    let started = Instant::now();
+    assert_eq!(text(&user.run(&["hello", "a"])), "Hello, a!\n");
+    let took = started.elapsed();
+    // 250 ms for the server; the rest is for a busy machine.
+    assert!(took < Duration::from_millis(2000), "{took:?}");
+    let status = user.status();
+    assert_eq!(status["events"], 1, "{status}");
+    assert!(
+        status["backends"][0]["last_error"].is_string() && status["backends"][0]["paused_s"].is_u64(),
+        "{status}"
+    );
+    // While the circuit is open nobody knocks.
+    let before = server.connections();
+    user.run(&["hello", "b"]);
+    assert_eq!(server.connections(), before);
+    drop(server);
+
+    let server = HttpServer::start(Reply::status(200));
+    user.ops(&server.url("/"));
+    let until = Instant::now() + Duration::from_secs(20);
+    while names(&server).len() < 3 {
+        assert!(Instant::now() < until, "{:?}", names(&server));
+        std::thread::sleep(Duration::from_millis(500));
+        user.run(&["telemetry", "status"]);
+        if user.status()["backends"][0]["paused_s"].is_null() {
+            user.run(&["hello", "c"]);
+        }
+    }
+    assert!(names(&server).iter().all(|name| name == "hello"));
+    let ids: std::collections::HashSet<_> = server
+        .received()
+        .iter()
+        .flat_map(|request| request.json().as_array().expect("an array").clone())
+        .map(|event| event["id"].to_string())
+        .collect();
+    assert_eq!(ids.len(), names(&server).len(), "each once");
+}
+
+#[test]
+fn show_prints_what_the_server_would_get_byte_for_byte_and_sends_nothing() {
+    let (user, server) = (User::new(), HttpServer::start(Reply::status(200)));
+    let hung = HttpServer::script([], Reply::silence());
+    user.ops(&hung.url("/"));
+    user.run(&["hello", "a"]);
+    user.ops(&server.url("/in"));
+    let shown = text(&user.run(&["telemetry", "show"]));
+    let json: Value =
+        serde_json::from_slice(&user.run(&["telemetry", "show", "--json"]).stdout).expect("JSON");
+    assert!(server.received().is_empty());
+    let body = json["outgoing"][0]["messages"][0]["text"].as_str().expect("text").to_owned();
+    assert!(shown.contains(&body) && !shown.contains("hunter2"), "{shown}");
+    let until = Instant::now() + Duration::from_secs(20);
+    while server.received().is_empty() {
+        assert!(Instant::now() < until);
+        std::thread::sleep(Duration::from_millis(500));
+        user.run(&["hello", "b"]);
+    }
+    let sent = String::from_utf8(server.received()[0].body.clone()).expect("text");
+    assert!(sent.starts_with(body.trim_end_matches(']')), "{sent}\n{body}");
+}
+
+#[test]
+fn doctor_lets_no_500_pass_and_asks_nobody_without_consent() {
+    let (user, server) = (User::new(), HttpServer::start(Reply::status(500)));
+    user.ops(&server.url("/"));
+    let doctor = user.run(&["telemetry", "doctor"]);
+    assert_eq!(doctor.status.code(), Some(1));
+    assert!(
+        text(&doctor).contains("WRONG backend http: ") && text(&doctor).contains("500"),
+        "{}",
+        text(&doctor)
+    );
+    let asked = server.connections();
+    assert!(asked > 0);
+    assert_eq!(
+        text(&user.run(&["telemetry", "disable"])),
+        "Telemetry disabled.\nAll pending events have been discarded.\n"
+    );
+    let doctor = user.run(&["telemetry", "doctor"]);
+    assert!(text(&doctor).contains("note  consent: disabled: "), "{}", text(&doctor));
+    user.run(&["hello", "a"]);
+    assert_eq!(server.connections(), asked, "without consent nobody is asked");
+}
+
+#[test]
+fn reset_sends_the_request_and_says_so() {
+    let (user, server) = (User::new(), HttpServer::start(Reply::status(200)));
+    user.ops(&server.url("/in"));
+    let id = user.status()["machine_id"].as_str().expect("text").to_owned();
+    let text_of = text(&user.run(&["telemetry", "reset"]));
+    assert!(text_of.contains("http: unsupported: no deletion_url is configured"), "{text_of}");
+    assert!(text_of.ends_with("Local telemetry data cleared. Telemetry disabled.\n"), "{text_of}");
+    let path = plugin("http").parent().expect("a folder").to_owned();
+    user.write_ops(&format!(
+        "[plugins]\npath = [{path:?}]\n[[backend]]\nplugin = \"http\"\n[backend.config]\nurl = {:?}\ndeletion_url = {:?}\n",
+        server.url("/in"),
+        server.url("/delete"),
+    ));
+    let text_of = text(&user.run(&["telemetry", "reset"]));
+    assert!(text_of.contains("http: sent: "), "{text_of}");
+    let last = server.received().pop().expect("a request");
+    assert_eq!(last.path, "/delete");
+    // What was unsupported has not failed, so the id is another one by now.
+    let asked = last.json()["machine_id"].as_str().expect("text").to_owned();
+    assert_ne!(asked, id);
+    assert_ne!(user.status()["machine_id"], asked);
+}
+
+#[test]
+fn local_only_keeps_events_in_a_file_by_the_plugin_of_that_name() {
+    let user = User::new();
+    let path = plugin("file").parent().expect("a folder").to_owned();
+    let run = |args: &[&str]| {
+        let mut command = user.command(args);
+        command.env("TELEMETRY_LOCAL", "true").env("JACKFIELD_PLUGIN_PATH", &path);
+        command.output().expect("starts")
+    };
+    let status = text(&run(&["telemetry", "status"]));
+    assert!(
+        status.starts_with("Telemetry: enabled (local-only)\n") && status.contains("local only"),
+        "{status}"
+    );
+    run(&["hello", "a"]);
+    let log = Path::new(".local/state/greet/telemetry/events.jsonl");
+    let line =
+        fs::read_to_string(user.home.path().join(log)).unwrap_or_else(|error| panic!("{error}: {status}"));
+    let event: Value = serde_json::from_str(line.lines().next().expect("a line")).expect("JSON");
+    assert_eq!(event["name"], "hello");
+}
+
+#[test]
+fn a_plugin_that_is_gone_after_an_upgrade_leaves_the_events_waiting_and_the_doctor_says_so() {
+    let (user, server) = (User::new(), HttpServer::start(Reply::status(200)));
+    user.write_ops("[plugins]\npath = [\"/nowhere\"]\n[[backend]]\nplugin = \"http\"\n[backend.config]\nurl = \"http://h/\"\n");
+    user.run(&["hello", "a"]);
+    let doctor = user.run(&["telemetry", "doctor"]);
+    assert!(
+        doctor.status.code() == Some(1) && text(&doctor).contains("WRONG backend http: "),
+        "{}",
+        text(&doctor)
+    );
+    assert_eq!(user.status()["events"], 1);
+    user.ops(&server.url("/"));
+    let until = Instant::now() + Duration::from_secs(20);
+    while !names(&server).contains(&"hello".to_owned()) {
+        assert!(Instant::now() < until);
+        std::thread::sleep(Duration::from_millis(500));
+        user.run(&["add", "1"]);
+    }
+    assert_eq!(names(&server)[0], "hello");
+}
