@@ -35,6 +35,7 @@ mod provider;
 mod scan;
 mod value;
 
+pub(crate) use parts::redact_pair;
 pub use parts::{EventParts, RedactedParts, redact_parts};
 
 /// What stands in a secret's place.
@@ -53,7 +54,7 @@ const SCANS: usize = 6;
 /// ```
 #[must_use]
 pub fn redact(text: &str) -> Cow<'_, str> {
-    if is_short_word(text) {
+    if scan::is_harmless_word(text.as_bytes()) {
         return Cow::Borrowed(text);
     }
     let mut found = Vec::new();
@@ -71,12 +72,6 @@ pub fn redact(text: &str) -> Cow<'_, str> {
         out = replace(&out, &found);
     }
     Cow::Borrowed(REDACTED)
-}
-
-/// Whether `text` is a single word too short for a key. With nothing beside it that announces it, a scan finds nothing in
-/// it. Most names and values of metadata are such words.
-fn is_short_word(text: &str) -> bool {
-    text.len() < provider::SHORTEST && text.bytes().all(classes::is_word)
 }
 
 /// Whether a value called `name` is a credential, such as `client_secret`, `X-Api-Key` or `DB_PASSWORD`.

@@ -10,7 +10,9 @@ use crate::{
     EventKind, EventParts,
     ids::Ids,
     record::{Encoder, Record, Timestamp},
-    redact, redact_parts,
+    redact,
+    redact::redact_pair,
+    redact_parts,
 };
 
 /// An event as a tool states it: the extended form of [`Telemetry::track`](crate::Telemetry::track).
@@ -110,15 +112,24 @@ impl Recorder {
         Self { encoder, metadata: metadata.collect(), extended }
     }
 
+    /// The pairs of all events and of this one, redacted; of two with one key the last one, in the place of the first.
+    fn merged<'a>(&'a self, own: &[(&'a str, &'a str)]) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+        let mut merged: Vec<(Cow<'_, str>, Cow<'_, str>)> =
+            Vec::with_capacity(self.metadata.len() + own.len());
+        let all = self.metadata.iter().map(|(key, value)| (Cow::Borrowed(&**key), Cow::Borrowed(&**value)));
+        for (key, value) in all.chain(own.iter().map(|(key, value)| redact_pair(key, value))) {
+            match merged.iter_mut().find(|(known, _)| *known == key) {
+                Some(known) => known.1 = value,
+                None => merged.push((key, value)),
+            }
+        }
+        merged
+    }
+
     /// Redacts and encodes an event, and gives its line to `then`. `process` is the number of this process.
     pub(crate) fn record<T>(&self, process: u32, event: &Event<'_>, then: impl FnOnce(&[u8]) -> T) -> T {
-        let redacted = redact_parts(&EventParts { extended: self.extended, ..event.parts });
-        let own = redacted.metadata.iter().map(|(key, value)| (&**key, &**value));
-        let metadata = if self.metadata.is_empty() && redacted.metadata.len() < 2 {
-            own.collect()
-        } else {
-            merged(self.metadata.iter().map(|(key, value)| (&**key, &**value)).chain(own))
-        };
+        let redacted = redact_parts(&EventParts { extended: self.extended, metadata: &[], ..event.parts });
+        let metadata = self.merged(event.parts.metadata);
         let name: Cow<'_, str> = redact(event.name);
         let record = Record {
             kind: event.kind.as_str(),
@@ -158,18 +169,6 @@ impl Recorder {
             _ => with(&mut fresh()).expect("called once"),
         }
     }
-}
-
-/// The pairs, of two with one key the last one, in the place of the first.
-fn merged<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<(&'a str, &'a str)> {
-    let mut merged: Vec<(&str, &str)> = Vec::new();
-    for (key, value) in pairs {
-        match merged.iter_mut().find(|(known, _)| *known == key) {
-            Some(known) => known.1 = value,
-            None => merged.push((key, value)),
-        }
-    }
-    merged
 }
 
 #[cfg(test)]

@@ -161,9 +161,11 @@ fn may_be_listed(name: &[u8]) -> bool {
 /// What `name` announces. Spelling does not matter: words end at `_`, `-`, `.`, and where a capital begins.
 pub(super) fn classify(name: &[u8]) -> Name {
     let name = &name[name.len().saturating_sub(LONGEST)..];
-    if !may_be_listed(name) {
-        return Name::Other;
-    }
+    if may_be_listed(name) { look_up(name) } else { Name::Other }
+}
+
+/// [`classify`] of a name of at most [`LONGEST`] bytes.
+pub(super) fn look_up(name: &[u8]) -> Name {
     let mut buffer = [0; 2 * LONGEST];
     let mut glued_buffer = [0; LONGEST];
     let words = words(name, &mut buffer);

@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::{classes::run, spend};
 
 /// Characters from which a token of three classes counts.
-const SHORTEST: usize = 24;
+pub(super) const SHORTEST: usize = 24;
 
 /// Characters from which a token of digits and letters of one case counts.
 const SHORTEST_ONE_CASE: usize = 30;

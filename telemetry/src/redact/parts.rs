@@ -43,8 +43,13 @@ pub fn redact_parts<'a>(parts: &EventParts<'a>) -> RedactedParts<'a> {
     RedactedParts {
         args: parts.args.filter(|_| parts.extended).map(arguments),
         error: parts.error.filter(|_| parts.extended).map(redact),
-        metadata: parts.metadata.iter().map(|(name, value)| (redact(name), named(name, value))).collect(),
+        metadata: parts.metadata.iter().map(|(name, value)| redact_pair(name, value)).collect(),
     }
+}
+
+/// A name and a value of metadata.
+pub(crate) fn redact_pair<'a>(name: &'a str, value: &'a str) -> (Cow<'a, str>, Cow<'a, str>) {
+    (redact(name), named(name, value))
 }
 
 fn named<'a>(name: &str, value: &'a str) -> Cow<'a, str> {

@@ -28,6 +28,16 @@ pub(super) fn scan(text: &str, found: &mut Vec<Range<usize>>) {
     }
 }
 
+/// Whether `text` is a single word in which [`scan`] finds nothing, as most names and values of metadata are: nothing
+/// beside it announces it, it is too short to be opaque, and no key begins in it.
+pub(super) fn is_harmless_word(text: &[u8]) -> bool {
+    if text.len() >= opaque::SHORTEST || !text.iter().all(|byte| is_word(*byte)) {
+        return false;
+    }
+    let start = run(text, 0, |byte| byte == b'-');
+    text.len() - start < provider::SHORTEST || key(text, start, text.len()).is_none()
+}
+
 struct Step {
     found: Option<Range<usize>>,
     next: usize,

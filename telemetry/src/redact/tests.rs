@@ -200,6 +200,23 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
+    fn a_word_that_is_not_scanned_is_one_in_which_a_scan_finds_nothing(
+        word in "-{0,2}(sk-|ghp_|AKIA|SG|xoxb-|u|token|Bearer|-----BEGIN)?[A-Za-z0-9_-]{0,24}"
+    ) {
+        let mut found = Vec::new();
+        scan::scan(&word, &mut found);
+        prop_assert!(!scan::is_harmless_word(word.as_bytes()) || found.is_empty(), "{found:?}");
+    }
+
+    #[test]
+    fn a_name_that_is_not_looked_up_is_not_listed(
+        name in "[A-Za-z_.-]{0,8}([_.-]?(key|keys|code|api|auth|Token|PASSWORD|pass|w|d|sig|cookie|Client|secret|9)){1,4}[0-9_-]{0,2}"
+    ) {
+        prop_assert_eq!(name::classify(name.as_bytes()), name::look_up(name.as_bytes()));
+    }
+
+
+    #[test]
     fn redacting_twice_is_redacting_once(text in fragments()) {
         let once = redact(&text).into_owned();
         let again = redact(&once).into_owned();

@@ -15,11 +15,11 @@ use crate::rows::{Rows, median, time};
 
 /// Rounds, each of which measures everything once, so that a slow spell of the machine hits all alike.
 const ROUNDS: usize = 25;
-/// Blocks in a round, and events in a block: the peers' queues are measured in such blocks too.
-const BLOCKS: usize = 10;
-const EVENTS: u32 = 1_000;
+/// Blocks in a round, and events in a block: so few that most blocks end before the machine turns to something else.
+const BLOCKS: usize = 20;
+const EVENTS: u32 = 200;
 /// Calls in a block that do nothing.
-const CALLS: u32 = 100_000;
+const CALLS: u32 = 20_000;
 /// The peers are processes of their own; one in so many rounds has a turn of theirs.
 const PEERS_EVERY: usize = 5;
 /// Nanoseconds that a call may take that does nothing.

@@ -19,8 +19,8 @@ use opentelemetry_sdk::{
 use posthog_rs::{Client, ClientOptionsBuilder, Event};
 
 /// Events in a block, which the batch processor's queue has room for, and blocks. The median block counts.
-const EVENTS: u32 = 1_000;
-const BLOCKS: usize = 25;
+const EVENTS: u32 = 200;
+const BLOCKS: usize = 100;
 
 /// The same that the tool tracks that they are compared with.
 const ATTRIBUTES: [(&str, &str); 5] = [
@@ -37,7 +37,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     match arguments[..] {
         ["posthog", "track"] => {
             // Nothing is sent while it is measured, and nothing dropped.
-            let client = posthog("http://127.0.0.1:1", |options| options.flush_at(usize::MAX).max_queue_size(usize::MAX))?;
+            let client = posthog("http://127.0.0.1:1", |options| {
+                options.flush_at(usize::MAX).max_queue_size(usize::MAX)
+            })?;
             println!("{}", cost(|| capture(&client), || {}));
             // What it holds is of no use to anybody, and its end would try to send it.
             std::process::exit(0);
@@ -48,7 +50,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         ["otel", "track"] => {
             let processor = BatchLogProcessor::builder(Nowhere)
-                .with_batch_config(BatchConfigBuilder::default().with_max_queue_size(2 * EVENTS as usize).build())
+                .with_batch_config(
+                    BatchConfigBuilder::default().with_max_queue_size(2 * EVENTS as usize).build(),
+                )
                 .build();
             let provider = SdkLoggerProvider::builder().with_log_processor(processor).build();
             let logger = provider.logger("tool");

@@ -1,0 +1,51 @@
+//! What telemetry that is off takes of the heap: nothing. On its own, because it counts what the whole process takes.
+
+use std::{ffi::OsString, fs, path::Path};
+
+use jackfield::{Builder, EventKind, MemoryBackend, Telemetry};
+
+/// More than the calls that a shut gate turns away before it looks again.
+const CALLS: u32 = 10_000;
+
+fn builder(folder: &Path) -> Builder {
+    Telemetry::builder("tool", "1.2.3")
+        .environment(|_: &str| None::<OsString>)
+        .consent_file(folder.join("config.toml"))
+        .ops_file(folder.join("ops.toml"))
+        .data_folder(folder.join("data"))
+        .backend("memory", MemoryBackend::new().maker())
+}
+
+/// Allocations of many calls.
+fn allocations(telemetry: &Telemetry) -> u64 {
+    let metadata = [("format", "pdf"), ("pages", "12")];
+    let calls = || {
+        for _ in 0..CALLS {
+            telemetry.track(EventKind::FEATURE_USED, "export", &metadata);
+            telemetry.track("own.kind", "export", &metadata);
+        }
+    };
+    allocation_counter::measure(calls).count_total
+}
+
+#[test]
+fn what_the_author_has_shut_off_takes_nothing_from_the_first_event_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("config.toml"), "[telemetry]\nenabled = true\n").expect("writable");
+    assert_eq!(allocations(&builder(folder.path()).enabled(false).build()), 0);
+    // The same calls are seen when they do take something.
+    assert!(allocations(&builder(folder.path()).build()) > 0);
+}
+
+#[test]
+fn what_the_user_has_refused_takes_nothing_once_the_answer_is_known() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("config.toml");
+    let unasked = builder(folder.path()).build();
+    unasked.track("a", "b", &[]);
+    assert_eq!(allocations(&unasked), 0, "nobody has answered");
+    fs::write(&file, "[telemetry]\nenabled = false\n").expect("writable");
+    let refused = builder(folder.path()).build();
+    refused.track("a", "b", &[]);
+    assert_eq!(allocations(&refused), 0, "the user has said no");
+}
