@@ -111,7 +111,13 @@ fn protocol(error: &AMQPError, address: &Address) -> String {
         }
         AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)
         | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => {
-            format!("access refused for user `{user}` on vhost `{vhost}`: {message}")
+            // A slash at the end of a URL, which means nothing elsewhere, names the virtual host without a name.
+            let slash = if vhost.is_empty() {
+                "; the one named / is written %2f, or left out with its slash"
+            } else {
+                ""
+            };
+            format!("access refused for user `{user}` on vhost `{vhost}`: {message}{slash}")
         }
         AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED) => {
             format!("{address} closed the connection: {message}")

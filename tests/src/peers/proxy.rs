@@ -29,15 +29,15 @@ impl Proxy {
         let address = listener.local_addr().expect("bound");
         let silent = Arc::new(AtomicBool::new(false));
         let is_silent = Arc::clone(&silent);
-        thread::spawn(move || {
+        spawn(move || {
             for client in listener.incoming().flatten() {
                 let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { continue };
                 let streams = (client.try_clone(), server.try_clone());
                 let (Ok(to_client), Ok(from_server)) = streams else { continue };
                 let never = Arc::new(AtomicBool::new(false));
-                thread::spawn(move || forward(client, server, &never));
+                spawn(move || forward(client, server, &never));
                 let is_silent = Arc::clone(&is_silent);
-                thread::spawn(move || forward(from_server, to_client, &is_silent));
+                spawn(move || forward(from_server, to_client, &is_silent));
             }
         });
         Self { address, silent }
@@ -53,6 +53,29 @@ impl Proxy {
     pub fn fall_silent(&self) {
         self.silent.store(true, Ordering::SeqCst);
     }
+}
+
+/// The address of a server that says this to everybody who comes, whatever they want.
+///
+/// # Panics
+/// When no port is free.
+#[must_use]
+pub fn one_that_says(words: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    spawn(move || {
+        let mut heard = Vec::new();
+        for mut stream in listener.incoming().flatten() {
+            // It fails when whoever came has left; the others stay connected.
+            let _ = stream.write_all(words);
+            heard.push(stream);
+        }
+    });
+    address
+}
+
+fn spawn(work: impl FnOnce() + Send + 'static) {
+    thread::Builder::new().name("proxy".to_owned()).spawn(work).expect("a thread");
 }
 
 fn forward(mut from: TcpStream, mut to: TcpStream, is_silent: &AtomicBool) {

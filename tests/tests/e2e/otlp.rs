@@ -13,6 +13,7 @@ use jackfield_plugin_api::{Deletion, Outcome};
 use jackfield_tests::{
     peers::{
         http::{HttpServer, REFUSED, Received, Reply},
+        proxy::one_that_says,
         rotel::{LogRecord, Rotel},
     },
     plugin,
@@ -511,15 +512,8 @@ fn an_endpoint_that_can_be_none_is_refused_at_open() {
 
 #[test]
 fn a_port_for_grpc_is_answered_with_the_one_for_http() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("bound");
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            // The settings of HTTP/2, which such a server begins with. The test has ended when nobody reads them.
-            let _ = std::io::Write::write_all(&mut stream, b"\0\0\0\x04\0\0\0\0\0");
-            std::thread::sleep(SECOND);
-        }
-    });
+    // The settings of HTTP/2, which such a server begins with.
+    let address = one_that_says(b"\0\0\0\x04\0\0\0\0\0");
     let backend = open_at(&format!("http://{address}"), "http/protobuf");
     let report = backend.send(&batch(1));
     let Outcome::Retry { reason, .. } = report.outcome(0) else { panic!("{report:?}") };

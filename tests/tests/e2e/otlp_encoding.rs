@@ -50,7 +50,6 @@ fn full<'l>() -> EventFields<'l, 'static> {
         duration_ms: Some(u64::MAX),
         exit_code: Some(-1),
         json: r#"{"id":"1","error":"e","host":"h\u0031","nested":{"a":[1.50,null]},"metadata":{"k":"v"}}"#,
-        ..EventFields::default()
     }
 }
 

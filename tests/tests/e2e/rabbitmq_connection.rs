@@ -1,15 +1,10 @@
 //! The connection of the plugin `rabbitmq`: who is let in, who is told what, and how long silence is borne.
 
-use std::{
-    io::Write as _,
-    net::TcpListener,
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use jackfield_tests::{
     peers::{
-        proxy::Proxy,
+        proxy::{Proxy, one_that_says},
         rabbitmq::{broker, own_broker},
     },
     plugin,
@@ -55,16 +50,18 @@ fn the_wrong_port_is_told_with_the_scheme_that_it_wants() {
 }
 
 #[test]
+fn a_slash_at_the_end_of_the_url_is_told_from_the_virtual_host_of_that_name() {
+    let url = format!("amqp://guest:guest@127.0.0.1:{}/", broker().port());
+    let reason = refused(&json!({"url": url, "queue": "q"}));
+    assert!(
+        reason.contains("on vhost ``") && reason.ends_with("is written %2f, or left out with its slash"),
+        "{reason}"
+    );
+}
+
+#[test]
 fn what_is_no_broker_is_told_in_words() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("bound");
-    thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            // The test has ended when nobody reads it.
-            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
-            thread::sleep(SECOND);
-        }
-    });
+    let address = one_that_says(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
     let reason = refused(&json!({"url": format!("amqp://{address}"), "queue": "q"}));
     assert!(reason.starts_with(&format!("what answers at {address} does not speak AMQP")), "{reason}");
 }
