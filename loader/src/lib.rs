@@ -19,6 +19,7 @@ mod load;
 mod log;
 mod os;
 mod plugin;
+mod process;
 mod registry;
 mod text;
 mod verify;
@@ -43,6 +44,7 @@ pub use crate::{
     },
     load::LoadError,
     plugin::{Candidate, Plugin, Verified, inspect},
+    process::process_id,
     registry::{DEFAULT_IMAGE_LIMIT, limit_loaded_images, loaded_images},
     text::show as show_path,
     verify::{ParseTrustError, Trust, VerifyError},

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 
-use crate::{Batch, Call, Host, Outcomes, abi};
+use crate::{Batch, Call, Host, Outcomes, abi, config::shown};
 
 /// A telemetry backend.
 ///
@@ -49,9 +49,14 @@ pub struct Error {
 }
 
 impl Error {
-    /// The configuration makes no sense. `key` is its path, such as `tls.ca_file`.
+    /// The configuration makes no sense. `key` is its path, such as `tls.ca_file`, of which no more is shown than what can
+    /// be a name; `message` quotes no value that may be a secret in the wrong place.
     pub fn config(key: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status: abi::STATUS_INVALID_CONFIG, subject: key.into(), message: message.into() }
+        let subject = match key.into() {
+            Cow::Borrowed(key) => Cow::Borrowed(key),
+            Cow::Owned(key) => shown(&key).into(),
+        };
+        Self { status: abi::STATUS_INVALID_CONFIG, subject, message: message.into() }
     }
 
     /// It fails, and will fail again.

@@ -1,15 +1,21 @@
 //! A backend's typed configuration, from the JSON object that ops wrote.
 
+mod refusal;
+mod value;
+
 use serde::de::DeserializeOwned;
 
+pub(crate) use self::refusal::shown;
+use self::value::Node;
 use crate::Error;
 
-/// Reads the configuration; the error names the path of the key.
+/// Reads the configuration; the error names the path of the key, and no value.
 pub(crate) fn parse<C: DeserializeOwned>(json: &str) -> Result<C, Error> {
+    let json: serde_json::Value = serde_json::from_str(json)
+        .map_err(|error| Error::config("", without_position(&error.to_string())))?;
     let mut unknown = None;
     let mut track = serde_path_to_error::Track::new();
-    let mut json = serde_json::Deserializer::from_str(json);
-    let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
+    let tracked = serde_path_to_error::Deserializer::new(Node(&json), &mut track);
     let parsed = serde_ignored::deserialize(tracked, |path| {
         // `?` stands for the `Some` that the key lies in, which ops do not write.
         unknown.get_or_insert_with(|| path.to_string().replace(".?", ""));
@@ -17,7 +23,7 @@ pub(crate) fn parse<C: DeserializeOwned>(json: &str) -> Result<C, Error> {
     let error = match (parsed, &unknown) {
         (Ok(config), None) => return Ok(config),
         (Ok(_), Some(key)) => return Err(Error::config(key.clone(), "unknown key")),
-        (Err(error), _) => without_position(&error.to_string()),
+        (Err(error), _) => error.to_string(),
     };
     let path = track.path().to_string();
     match (path.as_str(), unknown) {
@@ -28,7 +34,7 @@ pub(crate) fn parse<C: DeserializeOwned>(json: &str) -> Result<C, Error> {
     }
 }
 
-/// The position is one in JSON that nobody wrote; the path says it better.
+/// The position is one in JSON that nobody wrote.
 fn without_position(message: &str) -> String {
     let end = message.rfind(" at line ").unwrap_or(message.len());
     message[..end].to_owned()
@@ -70,7 +76,7 @@ mod tests {
     fn a_wrong_type_is_refused_by_its_path() {
         assert_eq!(
             refusal(r#"{"url":"x","tls":{"ca_file":5}}"#),
-            "tls.ca_file: invalid type: integer `5`, expected a string"
+            "tls.ca_file: invalid type: integer, expected a string"
         );
     }
 
@@ -82,5 +88,81 @@ mod tests {
     #[test]
     fn a_missing_key_is_named() {
         assert_eq!(refusal("{}"), "missing field `url`");
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Mode {
+        Fast,
+        Slow,
+        Level(u8),
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Strict {}
+
+    #[derive(Debug, Default, serde::Deserialize)]
+    #[serde(default)]
+    struct Every {
+        text: Option<String>,
+        list: Vec<String>,
+        table: std::collections::BTreeMap<String, String>,
+        numbered: std::collections::BTreeMap<u8, i32>,
+        flag: bool,
+        number: Option<std::num::NonZeroU16>,
+        fraction: f64,
+        mode: Option<Mode>,
+        strict: Option<Strict>,
+        pair: Option<(u8, char)>,
+        any: serde_json::Value,
+    }
+
+    #[test]
+    fn values_of_every_kind_are_read() {
+        let json = r#"{"text":"a","list":["b"],"table":{"c":"d"},"numbered":{"7":-7},"flag":true,"number":9,
+            "fraction":1.5,"mode":{"level":3},"strict":{},"pair":[1,"x"],"any":{"e":[null,-1,2.5]}}"#;
+        let every: Every = parse(json).expect("valid");
+        assert_eq!((every.text.as_deref(), every.list[0].as_str()), (Some("a"), "b"));
+        assert_eq!((every.table["c"].as_str(), every.numbered[&7], every.flag), ("d", -7, true));
+        assert_eq!((every.number.map(u16::from), every.fraction), (Some(9), 1.5));
+        assert!(matches!(every.mode, Some(Mode::Level(3))) && every.strict.is_some());
+        assert_eq!((every.pair, every.any), (Some((1, 'x')), serde_json::json!({"e": [null, -1, 2.5]})));
+        let every: Every = parse(r#"{"text":null,"fraction":2,"mode":"fast"}"#).expect("valid");
+        assert!(every.text.is_none() && every.fraction == 2.0 && matches!(every.mode, Some(Mode::Fast)));
+        assert!(matches!(parse::<Mode>(r#""slow""#), Ok(Mode::Slow)));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_value_is_said_without_the_value() {
+        for (json, said) in [
+            (r#"{"list":"s3cret"}"#, "list: invalid type: string, expected a sequence"),
+            (r#"{"list":["a",5309]}"#, "list[1]: invalid type: integer, expected a string"),
+            (r#"{"table":"s3cret"}"#, "table: invalid type: string, expected a map"),
+            (r#"{"text":5309}"#, "text: invalid type: integer, expected a string"),
+            (r#"{"text":-5309}"#, "text: invalid type: integer, expected a string"),
+            (r#"{"text":5309.5}"#, "text: invalid type: floating point number, expected a string"),
+            (r#"{"flag":"s3cret"}"#, "flag: invalid type: string, expected a boolean"),
+            (r#"{"number":5309530}"#, "number: invalid value: integer, expected a nonzero u16"),
+            (r#"{"number":"s3cret"}"#, "number: invalid type: string, expected a nonzero u16"),
+            (r#"{"mode":"s3cret"}"#, "mode: unknown value, expected one of `fast`, `slow`, `level`"),
+            (r#"{"strict":"s3cret"}"#, "strict: invalid type: string, expected struct Strict"),
+            (r#"{"pair":[1,"s3cret"]}"#, "pair[1]: invalid value: string, expected a character"),
+            (r#"{"pair":[1,"x",5309]}"#, "pair: invalid length 3, expected 2 elements in sequence"),
+            (r#"{"numbered":{"x y s3cret":1}}"#, "numbered.x…: invalid type: string, expected u8"),
+            (r#"{"strict":{"a: s3cret":1}}"#, "strict.a…: unknown key `a…`"),
+            (
+                r#"{"table":{"Authorization: s3cret":1}}"#,
+                "table.Authorization…: invalid type: integer, expected a string",
+            ),
+            (r#"{"amqp://u:s3cret@h":1}"#, "amqp…: unknown key"),
+            (r#""s3cret""#, "invalid type: string, expected struct Every"),
+            ("[5309]", "[0]: invalid type: integer, expected a string"),
+            (r#"{"text":"s3cret"#, "EOF while parsing a string"),
+        ] {
+            let refusal = parse::<Every>(json).expect_err(json).to_string();
+            assert_eq!(refusal, said, "{json}");
+            assert!(!refusal.contains("s3cret") && !refusal.contains("5309"), "{refusal}");
+        }
     }
 }

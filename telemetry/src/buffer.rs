@@ -70,11 +70,26 @@ impl EventBuffer {
         if line.is_empty() {
             return Ok(());
         }
-        let (mut text, mut parsed) = event::parse(line)?;
-        let rebuilt;
+        let (text, parsed) = event::parse(line)?;
+        self.push_parsed(text, parsed)
+    }
+
+    /// As [`push_line`](Self::push_line), of a line of the spool, which is text, trimmed, and no longer than one may be.
+    pub(crate) fn push_stored(&mut self, line: &str) -> Result<(), Error> {
+        self.push_parsed(line, event::parse_text(line)?)
+    }
+
+    /// A buffer with room for so many events and bytes of text.
+    pub(crate) fn with_capacity(fill: Fill, events: usize, bytes: usize) -> Self {
+        let (text, records) = (String::with_capacity(bytes), Vec::with_capacity(events));
+        Self { fill, events: Events { text, records, ..Events::default() } }
+    }
+
+    fn push_parsed(&mut self, text: &str, parsed: Parsed<'_>) -> Result<(), Error> {
         if parsed.has_null {
-            rebuilt = without_nulls(text).map_err(|e| Error::event(format!("not JSON: {e}")))?;
-            (text, parsed) = event::parse(rebuilt.as_bytes())?;
+            let rebuilt = without_nulls(text).map_err(|e| Error::event(format!("not JSON: {e}")))?;
+            let (text, parsed) = event::parse(rebuilt.as_bytes())?;
+            return self.events.push(text, parsed, &self.fill);
         }
         self.events.push(text, parsed, &self.fill)
     }
@@ -97,14 +112,15 @@ impl EventBuffer {
         self.events.text.len()
     }
 
+    /// The events as the only batch that is made of the buffer, with something that lives as long as the batch: until the
+    /// last call that has it has returned.
+    pub(crate) fn into_batch(self, held: impl Send + 'static) -> Batch {
+        self.events.into_batch(held)
+    }
+
     /// The events as a batch, which leaves the buffer empty.
     #[must_use]
     pub fn take(&mut self) -> Batch {
-        self.take_with(())
-    }
-
-    /// The same, with something that lives as long as the batch: until the last call that has it has returned.
-    pub(crate) fn take_with(&mut self, held: impl Send + 'static) -> Batch {
         let (text, records) = (self.events.text.len(), self.events.records.len());
         // The next batch will be about as large.
         let next = Events {
@@ -112,7 +128,7 @@ impl EventBuffer {
             records: Vec::with_capacity(records),
             ..Events::default()
         };
-        std::mem::replace(&mut self.events, next).into_batch(held)
+        std::mem::replace(&mut self.events, next).into_batch(())
     }
 }
 
@@ -168,7 +184,8 @@ impl Events {
     }
 
     fn into_batch(self, held: impl Send + 'static) -> Batch {
-        let built = Batch::build((self, held), |(events, _), batch| {
+        let events = self.records.len();
+        let built = Batch::build_with_capacity((self, held), events, |(events, _), batch| {
             events.write(batch);
             Ok::<(), std::convert::Infallible>(())
         });

@@ -20,13 +20,13 @@
 //! one. So does a member of the event that comes twice, because readers disagree which of the two counts. A line is at most
 //! [`MAX_LINE`] bytes.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, ops::Range};
 
 use serde::de::{DeserializeSeed as _, Deserializer as _, Error as _, MapAccess, Visitor};
 
 use crate::{
     Error,
-    value::{Any, Args, Found, Metadata, Seen, Strict, Text, short},
+    value::{Any, Args, Found, Metadata, Seen, Strict, Text, short, twice},
 };
 
 /// Longest line that is taken for an event, in bytes, without its line feed.
@@ -75,6 +75,11 @@ pub(crate) fn parse(line: &[u8]) -> Result<(&str, Parsed<'_>), Error> {
     let text = std::str::from_utf8(line).map_err(|e| {
         Error::event(format!("not UTF-8: byte {} is not a part of a character", e.valid_up_to() + 1))
     })?;
+    Ok((text, parse_text(text)?))
+}
+
+/// As [`parse`], of a line that is no longer than one may be.
+pub(crate) fn parse_text(text: &str) -> Result<Parsed<'_>, Error> {
     let mut json = serde_json::Deserializer::from_str(text);
     let read = if text.starts_with('{') {
         json.deserialize_map(EventVisitor)
@@ -83,8 +88,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<(&str, Parsed<'_>), Error> {
             Err(serde_json::Error::custom(format_args!("expected a JSON object, found {found}")))
         })
     };
-    let parsed = read.and_then(|parsed| json.end().map(|()| parsed)).map_err(|e| refusal(&e))?;
-    Ok((text, parsed))
+    read.and_then(|parsed| json.end().map(|()| parsed)).map_err(|e| refusal(&e))
 }
 
 /// Our own words come without a position, the parser's with the column.
@@ -112,36 +116,49 @@ impl<'de> Visitor<'de> for EventVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut event = Parsed::default();
         let (mut kind, mut name) = (None, None);
-        let mut seen = Seen::default();
+        // Members that are known have a bit each.
+        let (mut known, mut others) = (0_u32, Seen::default());
         while let Some(key) = map.next_key_seed(Text)? {
-            let filled = match &*key {
-                "id" => &mut event.id,
-                "timestamp" => &mut event.timestamp,
-                "machine_id" => &mut event.machine_id,
-                "tool_name" => &mut event.tool_name,
-                "version" => &mut event.tool_version,
-                "os" => &mut event.os,
-                "arch" => &mut event.arch,
-                "os_version" => &mut event.os_version,
-                "runtime_version" => &mut event.runtime_version,
-                other => {
-                    match other {
-                        "type" => kind = text(other, map.next_value_seed(Any)?)?,
-                        "name" => name = text(other, map.next_value_seed(Any)?)?,
-                        "error" => event.error = text(other, map.next_value_seed(Any)?)?,
-                        "duration_ms" => event.duration_ms = unsigned(other, &map.next_value_seed(Any)?)?,
-                        "exit_code" => event.exit_code = signed(other, &map.next_value_seed(Any)?)?,
-                        "args" => event.args = map.next_value_seed(Args)?,
-                        "metadata" => event.metadata = map.next_value_seed(Metadata)?,
-                        _ => map.next_value_seed(Strict)?,
-                    }
-                    seen.first_time(key)?;
+            let (bit, filled) = match &*key {
+                "id" => (0, Some(&mut event.id)),
+                "timestamp" => (1, Some(&mut event.timestamp)),
+                "machine_id" => (2, Some(&mut event.machine_id)),
+                "tool_name" => (3, Some(&mut event.tool_name)),
+                "version" => (4, Some(&mut event.tool_version)),
+                "os" => (5, Some(&mut event.os)),
+                "arch" => (6, Some(&mut event.arch)),
+                "os_version" => (7, Some(&mut event.os_version)),
+                "runtime_version" => (8, Some(&mut event.runtime_version)),
+                "type" => (9, None),
+                "name" => (10, None),
+                "error" => (11, None),
+                "duration_ms" => (12, None),
+                "exit_code" => (13, None),
+                "args" => (14, None),
+                "metadata" => (15, None),
+                _ => {
+                    map.next_value_seed(Strict)?;
+                    others.first_time(key)?;
                     continue;
                 }
             };
-            *filled = text(&key, map.next_value_seed(Any)?)?;
-            event.has_null |= filled.is_none();
-            seen.first_time(key)?;
+            match (bit, filled) {
+                (_, Some(filled)) => {
+                    *filled = text(&key, map.next_value_seed(Any)?)?;
+                    event.has_null |= filled.is_none();
+                }
+                (9, _) => kind = text(&key, map.next_value_seed(Any)?)?,
+                (10, _) => name = text(&key, map.next_value_seed(Any)?)?,
+                (11, _) => event.error = text(&key, map.next_value_seed(Any)?)?,
+                (12, _) => event.duration_ms = unsigned(&key, &map.next_value_seed(Any)?)?,
+                (13, _) => event.exit_code = signed(&key, &map.next_value_seed(Any)?)?,
+                (14, _) => event.args = map.next_value_seed(Args)?,
+                _ => event.metadata = map.next_value_seed(Metadata)?,
+            }
+            if known & (1 << bit) != 0 {
+                return Err(twice(&key));
+            }
+            known |= 1 << bit;
         }
         event.kind = required("type", kind)?;
         event.name = required("name", name)?;
@@ -203,9 +220,44 @@ fn signed<E: serde::de::Error>(member: &str, value: &Found<'_>) -> Result<Option
 
 /// `text` in nanoseconds since 1970, or what is wrong with it.
 fn nanoseconds(text: &str) -> Result<i64, String> {
+    if let Some(nanoseconds) = own_form(text.as_bytes()) {
+        return Ok(nanoseconds);
+    }
     let time = is_rfc3339(text.as_bytes()).then(|| text.parse::<jiff::Timestamp>().ok()).flatten();
     time.and_then(|time| i64::try_from(time.as_nanosecond()).ok())
         .ok_or_else(|| format!("found string {:?}", short(text)))
+}
+
+/// The time in the form that this crate writes, `2026-01-02T03:04:05.000089Z`; nothing when it is in another one, or none.
+/// Nearly all that is read is in this form, which then costs a tenth of what the date library takes.
+fn own_form(text: &[u8]) -> Option<i64> {
+    let text: &[u8; 27] = text.try_into().ok()?;
+    let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (26, b'Z')];
+    if !marks.iter().all(|&(at, mark)| text[at] == mark) {
+        return None;
+    }
+    let number = |range: Range<usize>| {
+        text[range].iter().try_fold(0_i64, |number, byte| {
+            byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0'))
+        })
+    };
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
+    // Elsewhere 64 bits do not hold it, or months end otherwise; the date library knows.
+    if !(1970..2262).contains(&year)
+        || !(1..=12).contains(&month)
+        || !(1..=28).contains(&day)
+        || hour > 23
+        || minute > 59
+        || second > 59
+    {
+        return None;
+    }
+    // Years from March on, so that the leap day is the last one; 719,468 days lie between that year 0 and 1970.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1 - 719_468;
+    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
+    Some((seconds * 1_000_000 + number(20..26)?) * 1000)
 }
 
 /// The date library reads more than RFC 3339, such as a time zone's name in brackets.

@@ -3,7 +3,7 @@
 //! The random part comes from a small generator that the operating system seeds, since asking the system for every id
 //! costs about as much as storing the event. The ids tell events apart; they are no secrets.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -20,15 +20,14 @@ impl Ids {
         Self { process, random: seeded() }
     }
 
-    /// The next id. `process` is the number of the process that asks.
-    pub(crate) fn next(&mut self, process: u32) -> Uuid {
+    /// The next id. `process` is the number of the process that asks, `now` the time since 1970.
+    pub(crate) fn next(&mut self, process: u32, now: Duration) -> Uuid {
         if self.process != process {
             *self = Self::new(process);
         }
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut random = [0; 10];
         self.random.fill(&mut random);
-        uuid::Builder::from_unix_timestamp_millis(u64::try_from(since.as_millis()).unwrap_or(0), &random)
+        uuid::Builder::from_unix_timestamp_millis(u64::try_from(now.as_millis()).unwrap_or(0), &random)
             .into_uuid()
     }
 }
@@ -42,10 +41,12 @@ fn seeded() -> fastrand::Rng {
 mod tests {
     use super::*;
 
+    const NOW: Duration = Duration::from_secs(1_767_323_045);
+
     #[test]
     fn ids_are_of_version_7_and_differ() {
         let mut ids = Ids::new(1);
-        let some: std::collections::HashSet<_> = (0..10_000).map(|_| ids.next(1)).collect();
+        let some: std::collections::HashSet<_> = (0..10_000).map(|_| ids.next(1, NOW)).collect();
         assert_eq!(some.len(), 10_000);
         assert!(
             some.iter().all(|id| id.get_version_num() == 7 && id.get_variant() == uuid::Variant::RFC4122)
@@ -57,6 +58,6 @@ mod tests {
         let mut parent = Ids::new(1);
         let mut child = Ids { process: 1, random: parent.random.clone() };
         let bits = |id: Uuid| id.as_u128() & ((1 << 62) - 1);
-        assert_ne!(bits(parent.next(1)), bits(child.next(2)));
+        assert_ne!(bits(parent.next(1, NOW)), bits(child.next(2, NOW)));
     }
 }

@@ -53,6 +53,9 @@ const SCANS: usize = 6;
 /// ```
 #[must_use]
 pub fn redact(text: &str) -> Cow<'_, str> {
+    if is_short_word(text) {
+        return Cow::Borrowed(text);
+    }
     let mut found = Vec::new();
     scan::scan(text, &mut found);
     if found.is_empty() {
@@ -68,6 +71,12 @@ pub fn redact(text: &str) -> Cow<'_, str> {
         out = replace(&out, &found);
     }
     Cow::Borrowed(REDACTED)
+}
+
+/// Whether `text` is a single word too short for a key. With nothing beside it that announces it, a scan finds nothing in
+/// it. Most names and values of metadata are such words.
+fn is_short_word(text: &str) -> bool {
+    text.len() < provider::SHORTEST && text.bytes().all(classes::is_word)
 }
 
 /// Whether a value called `name` is a credential, such as `client_secret`, `X-Api-Key` or `DB_PASSWORD`.

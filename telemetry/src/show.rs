@@ -103,11 +103,8 @@ impl Shown {
         }
         for outgoing in &self.outgoing {
             let of = if self.previewed < self.stored.len() { "the first " } else { "" };
-            writeln!(
-                out,
-                "\nTo {}, of {of}{} events (nothing is sent now):",
-                outgoing.backend, self.previewed
-            )?;
+            let count = events(self.previewed);
+            writeln!(out, "\nTo {}, of {of}{count} (nothing is sent now):", outgoing.backend)?;
             match &outgoing.preview {
                 Err(reason) => writeln!(out, "can't be told: {reason}")?,
                 Ok(preview) => {

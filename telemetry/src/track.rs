@@ -1,11 +1,15 @@
 //! What a tool says of an event, and how it becomes a line in the spool.
 
-use std::{borrow::Cow, cell::RefCell, time::Duration};
+use std::{
+    borrow::Cow,
+    cell::RefCell,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use crate::{
     EventKind, EventParts,
     ids::Ids,
-    record::{Encoder, Record},
+    record::{Encoder, Record, Timestamp},
     redact, redact_parts,
 };
 
@@ -77,6 +81,7 @@ impl<'a> Event<'a> {
 /// What a thread keeps from one event to the next. Of all instances, which have nothing to fight over in it.
 struct Scratch {
     ids: Ids,
+    time: Timestamp,
     line: Vec<u8>,
 }
 
@@ -126,15 +131,18 @@ impl Recorder {
         };
         let mut then = Some(then);
         let mut with = |scratch: &mut Scratch| {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            scratch.time.set(now);
             scratch.line.clear();
-            self.encoder.encode(scratch.ids.next(process), &record, &mut scratch.line);
+            self.encoder.encode(scratch.ids.next(process, now), &scratch.time, &record, &mut scratch.line);
             let answer = then.take().map(|then| then(&scratch.line));
             if scratch.line.capacity() > KEPT {
                 scratch.line = Vec::new();
             }
             answer
         };
-        let fresh = || Scratch { ids: Ids::new(process), line: Vec::with_capacity(512) };
+        let fresh =
+            || Scratch { ids: Ids::new(process), time: Timestamp::default(), line: Vec::with_capacity(512) };
         let kept = SCRATCH.try_with(|scratch| {
             // Taken out while it is used: what is called from here may track an event itself.
             let mut scratch_now = scratch.try_borrow_mut().ok()?.take().unwrap_or_else(fresh);

@@ -274,11 +274,15 @@ impl<'de> Visitor<'de> for Metadata {
     }
 }
 
-/// A member that comes twice is an error, in time linear in the number of members.
+/// Which members have come: one that comes twice is an error, in time linear in the number of members.
 #[derive(Default)]
 pub(crate) struct Seen<'de> {
     few: Vec<Cow<'de, str>>,
     many: HashSet<Cow<'de, str>>,
+}
+
+pub(crate) fn twice<E: serde::de::Error>(key: &str) -> E {
+    E::custom(format_args!("`{}`: a member of this name comes twice", short(key)))
 }
 
 impl<'de> Seen<'de> {
@@ -286,9 +290,12 @@ impl<'de> Seen<'de> {
         /// Up to here a look at each is cheaper than a hash.
         const FEW: usize = 24;
         if self.few.contains(&key) || !self.many.is_empty() && self.many.contains(&key) {
-            return Err(E::custom(format_args!("`{}`: a member of this name comes twice", short(&key))));
+            return Err(twice(&key));
         }
         if self.few.len() < FEW {
+            if self.few.is_empty() {
+                self.few.reserve_exact(FEW);
+            }
             self.few.push(key);
         } else {
             self.many.insert(key);

@@ -130,7 +130,8 @@ fn check_site(site: &str) -> Result<&'static str, Error> {
             .map(|(_, known)| known)
     });
     let hint = nearest.map(|near| format!(", did you mean \"{near}\"?")).unwrap_or_default();
-    Err(Error::config("site", format!("unknown site {site:?}{hint} (expected one of {})", SITES.join(", "))))
+    // What stands there may have been meant for another key.
+    Err(Error::config("site", format!("unknown site{hint} (expected one of {})", SITES.join(", "))))
 }
 
 #[cfg(test)]

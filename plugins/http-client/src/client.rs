@@ -22,7 +22,8 @@ use tokio::runtime::Runtime;
 use crate::{
     Endpoint, Request, TlsConfig,
     deadline::Deadline,
-    failure::{describe, one_line},
+    failure::{describe, is_not_http, one_line},
+    proxy,
     secret::scrub,
     status::retry_after,
 };
@@ -43,6 +44,8 @@ pub struct ClientOptions {
     pub user_agent: &'static str,
     /// Certificates.
     pub tls: TlsConfig,
+    /// What to add when something answers that does not speak HTTP, such as which port it may be.
+    pub not_http: &'static str,
     /// Bytes of an answer's body that are read; what is beyond is left in the connection, which is then closed.
     pub response_bytes: usize,
 }
@@ -51,7 +54,7 @@ impl ClientOptions {
     /// Options with the system's certificates, and answers of up to [`DEFAULT_RESPONSE_BYTES`].
     #[must_use]
     pub fn new(user_agent: &'static str) -> Self {
-        Self { user_agent, tls: TlsConfig::default(), response_bytes: DEFAULT_RESPONSE_BYTES }
+        Self { user_agent, tls: TlsConfig::default(), not_http: "", response_bytes: DEFAULT_RESPONSE_BYTES }
     }
 }
 
@@ -61,8 +64,9 @@ impl ClientOptions {
 /// soon after. Proxies come from the environment (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`), on Windows and
 /// macOS from the system's settings, too.
 pub struct Client {
-    tls: rustls::ClientConfig,
+    tls: jackfield_tls::rustls::ClientConfig,
     user_agent: &'static str,
+    not_http: &'static str,
     response_bytes: usize,
     /// Those that nobody uses at the moment; `None` once the client is closed. There are as many as threads have sent at
     /// once.
@@ -174,9 +178,11 @@ impl Client {
         let client = Self {
             tls: options.tls.client_config()?,
             user_agent: options.user_agent,
+            not_http: options.not_http,
             response_bytes: options.response_bytes,
             idle: Mutex::default(),
         };
+        proxy::warn_of_those_that_are_none();
         let slot = client.slot().map_err(Error::unavailable)?;
         *client.idle() = Some(vec![slot]);
         Ok(client)
@@ -251,7 +257,7 @@ impl Client {
         let Some((client, runtime)) = lease.parts() else { return Err(failed(CLOSED.to_owned())) };
         let (status, retry_after, body, rest) = runtime.block_on(async {
             notice_closed_connections().await;
-            let exchange = exchange(client, request, &body);
+            let exchange = exchange(client, request, &body, self.not_http);
             let Some(exchanged) = deadline.limit(deadline.at, exchange).await else {
                 return Err(failed(deadline.missed("no answer")));
             };
@@ -299,7 +305,12 @@ async fn notice_closed_connections() {
 }
 
 /// The request, and those that redirects lead to, up to the head of the answer.
-async fn exchange(client: &reqwest::Client, request: &Request, body: &Bytes) -> Result<Response, NoAnswer> {
+async fn exchange(
+    client: &reqwest::Client,
+    request: &Request,
+    body: &Bytes,
+    not_http: &str,
+) -> Result<Response, NoAnswer> {
     let mut endpoint: Endpoint = request.endpoint.clone();
     for _ in 0..=MOST_REDIRECTS {
         let host = endpoint.host();
@@ -312,7 +323,11 @@ async fn exchange(client: &reqwest::Client, request: &Request, body: &Bytes) -> 
         let response = match client.execute(sent).await {
             Ok(response) => response,
             Err(error) => {
-                return Err(NoAnswer { reason: format!("{host}: {}", describe(&error)), for_good: false });
+                let proxy = if error.is_connect() { proxy::before(&endpoint) } else { None };
+                let by = proxy.map(|proxy| format!(" by the proxy {proxy}")).unwrap_or_default();
+                let hint = if is_not_http(&error) { not_http } else { "" };
+                let reason = format!("{host}{by}: {}{hint}", describe(&error));
+                return Err(NoAnswer { reason, for_good: false });
             }
         };
         let status = response.status();

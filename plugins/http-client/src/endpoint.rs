@@ -31,6 +31,9 @@ impl Endpoint {
         if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err("has a control character or a space in it; expected none".to_owned());
         }
+        if !text.contains("://") {
+            return Err("has no scheme; write http:// or https:// before the host".to_owned());
+        }
         let url = Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
         Self::check(url)
     }
@@ -57,6 +60,14 @@ impl Endpoint {
         let mut url = self.url.clone();
         let joined = format!("{}/{}", url.path().trim_end_matches('/'), path.trim_start_matches('/'));
         url.set_path(&joined);
+        Self { url }
+    }
+
+    /// This endpoint without a slash at the end of its path.
+    #[must_use]
+    pub fn without_last_slash(&self) -> Self {
+        let mut url = self.url.clone();
+        url.set_path(self.url.path().trim_end_matches('/'));
         Self { url }
     }
 
@@ -135,9 +146,10 @@ mod tests {
     fn what_can_be_no_endpoint_is_refused_with_the_reason_and_without_the_text() {
         for (text, reason) in [
             ("", "is empty"),
-            ("telemetry.example.com", "is no URL"),
+            ("telemetry.example.com", "has no scheme; write http://"),
+            ("localhost:4318", "has no scheme; write http://"),
             ("ftp://example.com/", "`ftp`; expected http or https"),
-            ("unix:/run/socket", "`unix`"),
+            ("unix:/run/socket", "has no scheme"),
             ("https://", "is no URL"),
             ("https://user:hunter2@example.com/", "a user name or a password"),
             ("https://hunter2@example.com/", "a user name or a password"),

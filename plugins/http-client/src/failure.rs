@@ -5,13 +5,11 @@ use std::{
     io::{self, ErrorKind},
 };
 
-use rustls::{AlertDescription, CertificateError};
-
 /// What went wrong on the way, in words that people who run a server know, without the request's URL and headers.
 pub(crate) fn describe(error: &reqwest::Error) -> String {
     let causes = causes(error);
-    if let Some(tls) = causes.iter().find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
-        return describe_tls(tls);
+    if let Some(tls) = causes.iter().find_map(|cause| cause.downcast_ref::<jackfield_tls::rustls::Error>()) {
+        return one_line(&jackfield_tls::describe(tls));
     }
     let io = causes.iter().rev().find_map(|cause| cause.downcast_ref::<io::Error>());
     if error.is_dns() {
@@ -22,7 +20,7 @@ pub(crate) fn describe(error: &reqwest::Error) -> String {
         return describe_io(io);
     }
     if let Some(hyper) = causes.iter().find_map(|cause| cause.downcast_ref::<hyper::Error>()) {
-        if hyper.is_parse() {
+        if is_nonsense(hyper) {
             return format!("the answer is not HTTP as it should be: {}", one_line(&hyper.to_string()));
         }
         if hyper.is_incomplete_message() || hyper.is_closed() || hyper.is_canceled() {
@@ -30,6 +28,19 @@ pub(crate) fn describe(error: &reqwest::Error) -> String {
         }
     }
     one_line(&causes.last().map_or_else(|| "it failed".to_owned(), ToString::to_string))
+}
+
+/// Whether what answered does not speak HTTP.
+pub(crate) fn is_not_http(error: &reqwest::Error) -> bool {
+    causes(error).iter().any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(is_nonsense))
+}
+
+/// Whether what came is none of HTTP, or came before anything was asked.
+fn is_nonsense(error: &hyper::Error) -> bool {
+    let ended =
+        error.is_incomplete_message() || error.is_closed() || error.is_canceled() || error.is_timeout();
+    let ours = error.is_user() || error.is_body_write_aborted();
+    error.is_parse() || !(ended || ours || error.source().is_some())
 }
 
 const CLOSED: &str = "the connection was closed before the answer was complete";
@@ -44,46 +55,6 @@ fn describe_io(error: &io::Error) -> String {
         | ErrorKind::UnexpectedEof => CLOSED.to_owned(),
         ErrorKind::TimedOut => "the connection timed out".to_owned(),
         _ => one_line(&error.to_string()),
-    }
-}
-
-fn describe_tls(error: &rustls::Error) -> String {
-    match error {
-        rustls::Error::InvalidCertificate(why) => match why {
-            CertificateError::UnknownIssuer => {
-                "the server's certificate is of an unknown issuer; tls.ca_file can name a file with its root"
-                    .to_owned()
-            }
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                "the server's certificate has expired".to_owned()
-            }
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                "the server's certificate is not valid yet".to_owned()
-            }
-            CertificateError::BadSignature => {
-                "the server's certificate is not signed by the issuer that it names".to_owned()
-            }
-            CertificateError::Revoked => "the server's certificate is revoked".to_owned(),
-            other => format!("the server's certificate is refused: {}", one_line(&other.to_string())),
-        },
-        rustls::Error::AlertReceived(alert) => match alert {
-            AlertDescription::CertificateRequired => {
-                "the server wants a client certificate; tls.cert_file and tls.key_file name one".to_owned()
-            }
-            AlertDescription::UnknownCA
-            | AlertDescription::BadCertificate
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::AccessDenied => {
-                format!("the server refuses the client certificate ({alert:?})")
-            }
-            alert => format!("the server refuses the TLS handshake ({alert:?})"),
-        },
-        rustls::Error::InvalidMessage(_) => "the server does not speak TLS on this port".to_owned(),
-        rustls::Error::General(why) => format!("TLS: {}", one_line(why)),
-        other => format!("TLS: {}", one_line(&other.to_string())),
     }
 }
 

@@ -65,11 +65,11 @@ mod endpoint;
 mod entries;
 mod failure;
 mod members;
+mod proxy;
 mod request;
 mod secret;
 mod single;
 mod status;
-mod tls;
 
 pub use crate::{
     client::{Answer, Client, ClientOptions, DEFAULT_RESPONSE_BYTES},
@@ -80,5 +80,5 @@ pub use crate::{
     request::Request,
     secret::Secret,
     status::{LONGEST_RETRY_AFTER, StatusTable, Verdict, retry_after},
-    tls::TlsConfig,
 };
+pub use jackfield_tls::TlsConfig;

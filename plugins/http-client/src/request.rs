@@ -1,5 +1,7 @@
 //! Where a platform's requests go, and what goes with each of them.
 
+use std::collections::BTreeMap;
+
 use base64::{Engine as _, prelude::BASE64_STANDARD as BASE64};
 use jackfield_plugin_api::Error;
 use reqwest::{
@@ -22,9 +24,27 @@ const RESERVED: [HeaderName; 9] = [
     header::EXPECT,
 ];
 
-/// Parts of a header's name that tell of a credential in its value.
-const TELLTALE: [&str; 8] =
-    ["auth", "token", "key", "secret", "password", "cookie", "credential", "signature"];
+/// Parts of a name that tell of a credential in the value.
+const TELLTALE: [&str; 9] =
+    ["auth", "token", "key", "secret", "pass", "cookie", "credential", "sig", "session"];
+
+/// Headers whose values are everybody's.
+const COMMON: [HeaderName; 6] = [
+    header::ACCEPT,
+    header::ACCEPT_ENCODING,
+    header::ACCEPT_LANGUAGE,
+    header::CACHE_CONTROL,
+    header::CONTENT_TYPE,
+    header::USER_AGENT,
+];
+
+/// Bytes of a value that may be a secret one. To strike out shorter ones would spoil messages and protect nothing.
+const SHORTEST: usize = 4;
+
+fn is_telltale(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    TELLTALE.iter().any(|part| name.contains(part))
+}
 
 /// A request without its body.
 #[derive(Clone, Debug)]
@@ -35,17 +55,23 @@ pub struct Request {
     pub(crate) gzip: bool,
     /// What an answer may repeat and no message may.
     pub(crate) secrets: Vec<Secret>,
+    /// Whether there are credentials in it, beside values that only may be such.
+    has_credentials: bool,
 }
 
 impl Request {
-    /// A POST of JSON. Values in the endpoint's query are treated as credentials.
+    /// A POST of JSON. No message repeats the values in the endpoint's query.
     #[must_use]
     pub fn post(endpoint: Endpoint) -> Self {
         let mut headers = HeaderMap::new();
-        let secrets =
-            endpoint.url().query_pairs().map(|(_, value)| Secret::new(value.into_owned())).collect();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Self { method: Method::POST, endpoint, headers, gzip: false, secrets }
+        let query = endpoint.url().query().unwrap_or_default();
+        // As they are written, too, which need not be how they would be encoded.
+        let written = query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1.to_owned()));
+        let values = endpoint.url().query_pairs().map(|(_, value)| value.into_owned()).chain(written);
+        let secrets = values.filter(|value| value.len() >= SHORTEST).map(Secret::new).collect();
+        let has_credentials = endpoint.url().query_pairs().any(|(name, _)| is_telltale(&name));
+        Self { method: Method::POST, endpoint, headers, gzip: false, secrets, has_credentials }
     }
 
     /// The same as a PUT.
@@ -62,17 +88,36 @@ impl Request {
         self
     }
 
+    /// Sets the headers of the configuration, `headers.NAME`.
+    ///
+    /// # Errors
+    /// As [`header`](Self::header), and when a name is there twice: names of headers have no case.
+    pub fn headers(self, headers: &BTreeMap<String, Secret>) -> Result<Self, Error> {
+        let mut names = BTreeMap::new();
+        headers.iter().try_fold(self, |request, (name, value)| {
+            let key = format!("headers.{name}");
+            if let Some(other) = names.insert(name.to_ascii_lowercase(), name) {
+                return Err(Error::config(key, format!("is there as {other}, too; keep one of them")));
+            }
+            request.header(&key, name, value.reveal())
+        })
+    }
+
     /// Sets a header, in the place of one with the same name. A value that looks like a credential, by the header's name,
-    /// is treated as one.
+    /// is treated as one; others, but those of common headers, are repeated by no message either.
     ///
     /// # Errors
     /// [`Error::config`] under `key` when name or value can be no header's, or the name is one that the client sets.
     pub fn header(self, key: &str, name: &str, value: &str) -> Result<Self, Error> {
-        let lower = name.to_ascii_lowercase();
-        if TELLTALE.iter().any(|part| lower.contains(part)) {
+        if is_telltale(name) {
             return self.secret_header(key, name, "", &Secret::new(value));
         }
-        self.set(key, name, value, false)
+        let mut request = self.set(key, name, value, false)?;
+        let common = name.parse::<HeaderName>().is_ok_and(|name| COMMON.contains(&name));
+        if !common && value.len() >= SHORTEST {
+            request.secrets.push(Secret::new(value));
+        }
+        Ok(request)
     }
 
     /// Sets a header whose value is `prefix` and a credential, such as `Bearer ` and a token.
@@ -102,6 +147,7 @@ impl Request {
     #[must_use]
     pub fn secret(mut self, secret: &Secret) -> Self {
         self.secrets.push(secret.clone());
+        self.has_credentials = true;
         self
     }
 
@@ -113,7 +159,7 @@ impl Request {
 
     /// Warns, through `tracing`, of credentials that go over the network in the clear. To be called when the backend opens.
     pub fn warn_if_exposed(&self) {
-        if !self.secrets.is_empty() && !self.endpoint.is_https() && !self.endpoint.is_loopback() {
+        if self.has_credentials && !self.endpoint.is_https() && !self.endpoint.is_loopback() {
             tracing::warn!(
                 "credentials for {} go over the network without encryption; use https",
                 self.endpoint.host()
@@ -165,7 +211,36 @@ mod tests {
         for secret in ["hunter", "bWU6aHVudGVyNA"] {
             assert!(!shown.contains(secret), "{shown}");
         }
-        assert_eq!(request.secrets.len(), 4);
+        assert_eq!(request.clean("hunter2 hunter3 hunter4 bWU6aHVudGVyNA== seen"), "*** *** *** *** ***");
+    }
+
+    #[test]
+    fn no_message_repeats_a_configured_header_or_the_query() {
+        let endpoint = Endpoint::parse("http://h/?key=p%40ssw0rd%2Bxy&odd=%7Esecre%74&v=1").expect("valid");
+        let request = Request::post(endpoint)
+            .header("headers", "X-Tenant", "tenant-7")
+            .and_then(|r| r.header("headers", "X-Pass", "abc"))
+            .and_then(|r| r.header("headers", "Accept", "application/json"))
+            .expect("valid");
+        assert_eq!(
+            request
+                .clean("key=p%40ssw0rd%2Bxy p@ssw0rd+xy %7Esecre%74 ~secret tenant-7 abc 1 application/json"),
+            "key=*** *** *** *** *** *** 1 application/json"
+        );
+    }
+
+    #[test]
+    fn credentials_are_told_from_other_values() {
+        for (url, header, expected) in [
+            ("http://h/?x=12345", "x-tenant", false),
+            ("http://h/?api_key=12345", "x-tenant", true),
+            ("http://h/", "x-session", true),
+            ("http://h/", "x-pass", true),
+        ] {
+            let request = Request::post(Endpoint::parse(url).expect("valid"));
+            let request = request.header("headers", header, "value").expect("valid");
+            assert_eq!(request.has_credentials, expected, "{url} {header}");
+        }
     }
 
     #[test]

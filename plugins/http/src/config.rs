@@ -17,8 +17,7 @@ pub(crate) struct Config {
     /// The method of the requests.
     #[serde(default)]
     method: Method,
-    /// Headers of every request, beside those that the client sets itself. A value whose header's name tells of a credential
-    /// (`X-Api-Key`, `Authorization`, ...) is repeated in no message.
+    /// Headers of every request, beside those that the client sets itself. No message repeats their values.
     #[serde(default)]
     headers: BTreeMap<String, Secret>,
     /// Sent as `Authorization: Bearer TOKEN`.
@@ -86,6 +85,21 @@ impl Config {
         if self.bearer_token.is_some() && self.basic.is_some() {
             return Err(Error::config("bearer_token", "is there beside basic; expected one of the two"));
         }
+        let option = match (&self.bearer_token, &self.basic) {
+            (Some(token), _) if token.is_empty() => {
+                return Err(Error::config("bearer_token", "is empty; expected a token, or leave it out"));
+            }
+            (Some(_), _) => Some("bearer_token"),
+            (None, basic) => basic.as_ref().map(|_| "basic"),
+        };
+        let header = self.headers.keys().find(|name| name.eq_ignore_ascii_case("authorization"));
+        if let (Some(option), Some(name)) = (option, header) {
+            let key = format!("headers.{name}");
+            return Err(Error::config(
+                key,
+                format!("is there beside {option}, which sets it; keep one of the two"),
+            ));
+        }
         let events = self.authorized(Request::post(endpoint("url", &self.url)?))?.gzip(self.gzip);
         let events = if self.method == Method::Put { events.put() } else { events };
         let deletion = match &self.deletion_url {
@@ -96,9 +110,7 @@ impl Config {
     }
 
     fn authorized(&self, mut request: Request) -> Result<Request, Error> {
-        for (name, value) in &self.headers {
-            request = request.header(&format!("headers.{name}"), name, value.reveal())?;
-        }
+        request = request.headers(&self.headers)?;
         if let Some(token) = &self.bearer_token {
             request = request.secret_header("bearer_token", "authorization", "Bearer ", token)?;
         }
@@ -143,7 +155,17 @@ mod tests {
             ),
             (r#"{"url":"http://h","basic":{"username":"u:v","password":"hunter2"}}"#, "basic.username: "),
             (r#"{"url":"http://h","bearer_token":"hunter2\n"}"#, "bearer_token: "),
-            (r#"{"url":"http://h","headers":{"a b":"hunter2"}}"#, "headers.a b: "),
+            (r#"{"url":"http://h","headers":{"a b":"hunter2"}}"#, "headers.a…: "),
+            (
+                r#"{"url":"http://h","bearer_token":"hunter2","headers":{"authorization":"hunter2"}}"#,
+                "headers.authorization: ",
+            ),
+            (
+                r#"{"url":"http://h","basic":{"username":"u","password":"hunter2"},"headers":{"AUTHORIZATION":"hunter2"}}"#,
+                "headers.AUTHORIZATION: ",
+            ),
+            (r#"{"url":"http://h","headers":{"X-A":"hunter2","x-a":"hunter2"}}"#, "headers.x-a: "),
+            (r#"{"url":"http://h","bearer_token":""}"#, "bearer_token: "),
             (r#"{"url":"http://h","headers":{"content-length":"1"}}"#, "headers.content-length: "),
         ] {
             let config = parse(config).expect("read");

@@ -80,7 +80,7 @@ impl Config {
     fn endpoint(&self) -> Result<Endpoint, Error> {
         let base = Endpoint::parse(&self.endpoint).map_err(|why| Error::config("endpoint", why))?;
         let there = base.path().trim_end_matches('/').ends_with(PATH);
-        Ok(if there { base } else { base.join_path(PATH) })
+        Ok(if there { base.without_last_slash() } else { base.join_path(PATH) })
     }
 
     /// How records are written.
@@ -94,19 +94,15 @@ impl Config {
     /// The request that carries logs. Credentials that it would show to the network are warned of.
     pub(crate) fn request(&self) -> Result<Request, Error> {
         let mut request = Request::post(self.endpoint()?).gzip(self.gzip);
-        for (name, value) in &self.headers {
-            let key = format!("headers.{name}");
-            if name.eq_ignore_ascii_case("content-type") {
-                return Err(Error::config(key, "is set by `protocol`; remove it"));
-            }
-            request = request.header(&key, name, value.reveal())?;
+        if let Some(name) = self.headers.keys().find(|name| name.eq_ignore_ascii_case("content-type")) {
+            return Err(Error::config(format!("headers.{name}"), "is set by `protocol`; remove it"));
         }
+        request = request.headers(&self.headers)?;
         if self.protocol == Protocol::Protobuf {
             request = request.header("protocol", "content-type", "application/x-protobuf")?;
         }
-        // By then only what looks like a credential counts as one.
         request.warn_if_exposed();
-        Ok(self.headers.values().fold(request, Request::secret))
+        Ok(request)
     }
 
     /// The attributes of every resource.
@@ -146,7 +142,7 @@ mod tests {
             ("http://h:4317/", "http://h:4317/v1/logs"),
             ("https://h/otlp", "https://h/otlp/v1/logs"),
             ("https://h/otlp/v1/logs", "https://h/otlp/v1/logs"),
-            ("https://h/otlp/v1/logs/", "https://h/otlp/v1/logs/"),
+            ("https://h/otlp/v1/logs/", "https://h/otlp/v1/logs"),
             ("https://h/v1/logs/more", "https://h/v1/logs/more/v1/logs"),
         ] {
             let config = parse(&format!(r#"{{"endpoint":"{endpoint}"}}"#)).expect("read");
@@ -172,7 +168,7 @@ mod tests {
         for (options, key) in [
             (r#""endpoint":"ftp://h""#, "endpoint: "),
             (r#""endpoint":"http://hunter2@h""#, "endpoint: "),
-            (r#""endpoint":"http://h","headers":{"a b":"hunter2"}"#, "headers.a b: "),
+            (r#""endpoint":"http://h","headers":{"a b":"hunter2"}"#, "headers.a…: "),
             (r#""endpoint":"http://h","headers":{"a":"hunter2\n"}"#, "headers.a: "),
             (r#""endpoint":"http://h","headers":{"Content-Type":"hunter2"}"#, "headers.Content-Type: "),
             (r#""endpoint":"http://h","headers":{"content-encoding":"gzip"}"#, "headers.content-encoding: "),

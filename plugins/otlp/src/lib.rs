@@ -21,9 +21,10 @@
 //! | `duration_ms`, `exit_code`, `args` | attributes `command.duration_ms`, `command.exit_code`, `command.args` |
 //! | `error` | attribute `exception.message` |
 //! | `metadata` | attributes `metadata.KEY` |
+//! | other members of the event's JSON | attribute `event.extra`, a JSON object of them |
 //! | an error, or an exit code other than 0 | severity ERROR (17), otherwise INFO (9) |
 //!
-//! A duration above 2^63 − 1 ms becomes that. Members of the event's JSON that Jackfield does not know are left out.
+//! A duration above 2^63 − 1 ms becomes that.
 //!
 //! # What the answers mean
 //!
@@ -149,6 +150,7 @@ impl Backend for Otlp {
         let encoder = Encoder::new(encoding, env!("CARGO_PKG_VERSION"), config.resource()?);
         let mut options = ClientOptions::new(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
         options.tls = config.tls;
+        options.not_http = "; a collector takes OTLP over HTTP at port 4318, as a rule, and gRPC at 4317";
         let limits = Limits {
             body_bytes: usize::try_from(config.limits.max_body_bytes.get()).unwrap_or(usize::MAX),
             entries: usize::try_from(config.limits.max_events.get()).unwrap_or(usize::MAX),

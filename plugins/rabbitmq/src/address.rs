@@ -46,6 +46,9 @@ impl Address {
     /// Reads a URL as RabbitMQ's URI specification says: no path is the virtual host `/`, the path `/` is the one without
     /// a name, and every part may be percent-encoded. What is wrong is told without the URL, which holds a password.
     pub(crate) fn parse(SecretUrl(text): &SecretUrl) -> Result<Self, String> {
+        if !text.contains("://") {
+            return Err("has no scheme; expected amqp://USER:PASSWORD@HOST:PORT/VHOST".to_owned());
+        }
         let url = Url::parse(text)
             .map_err(|error| format!("is no URL ({error}); expected amqp://USER:PASSWORD@HOST:PORT/VHOST"))?;
         let tls = match url.scheme() {
@@ -164,6 +167,7 @@ mod tests {
             ("http://u:s3cret@h/", "scheme `http`"),
             ("amqp://u:s3cret@/", "no URL"),
             ("amqp:///", "names no host"),
+            ("u:s3cret@h:5672", "has no scheme"),
             ("amqp://u:s3cret@h/a/b", "%2f"),
             ("amqp://u:s3cret%zz@h/", "password that two"),
             ("amqp://u:s3cret@h/?heartbeat=1", "`heartbeat`"),

@@ -1,8 +1,9 @@
 //! The options, and what they come to.
 
-use std::{collections::BTreeMap, num::NonZeroU16, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU16, sync::Arc, time::Duration};
 
 use jackfield_plugin_api::Error;
+use jackfield_tls::{TlsConfig, rustls::ClientConfig};
 use lapin::{
     ExchangeKind,
     types::{AMQPValue, FieldArray, FieldTable, ShortString},
@@ -12,7 +13,6 @@ use serde_json::Value;
 use crate::{
     address::{Address, SecretUrl},
     routing::RoutingKey,
-    tls::{Tls, TlsOptions},
 };
 
 /// Options of the backend `rabbitmq`: events published to RabbitMQ, each confirmed by the broker.
@@ -37,7 +37,7 @@ pub(crate) struct Config {
     declare: Declare,
     /// Certificates, for amqps.
     #[serde(default)]
-    tls: TlsOptions,
+    tls: TlsConfig,
     /// How many events of a batch may be on their way without being confirmed.
     #[serde(default = "default_window")]
     window: NonZeroU16,
@@ -51,7 +51,7 @@ pub(crate) struct Config {
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     #[serde(default, deserialize_with = "duration")]
     heartbeat: Option<Duration>,
-    /// The application's name in each message. Default: the tool's name.
+    /// The application's name in each message. Default: the event's `tool_name`.
     app_id: Option<String>,
 }
 
@@ -115,9 +115,7 @@ fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<
         .zip(unit)
         .and_then(|(number, unit)| number.checked_mul(unit))
         .map(|ms| Some(Duration::from_millis(ms)))
-        .ok_or_else(|| {
-            serde::de::Error::custom(format!("`{text}` is no duration; expected such as `5s` or `500ms`"))
-        })
+        .ok_or_else(|| serde::de::Error::custom("it is no duration; expected such as `5s` or `500ms`"))
 }
 
 /// What is declared on a new connection.
@@ -140,7 +138,10 @@ impl Topology {
 /// The options, checked.
 pub(crate) struct Settings {
     pub(crate) addresses: Vec<Address>,
-    pub(crate) tls: Option<Tls>,
+    /// The client's side of TLS, when an address uses it.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
+    /// Whether a certificate is shown to the broker.
+    pub(crate) shows_certificate: bool,
     pub(crate) exchange: ShortString,
     pub(crate) routing_key: RoutingKey,
     pub(crate) topology: Topology,
@@ -148,14 +149,19 @@ pub(crate) struct Settings {
     pub(crate) confirm_timeout: Option<Duration>,
     /// Seconds; 0 leaves it to the broker.
     pub(crate) heartbeat: u16,
+    /// That of the configuration.
     pub(crate) app_id: Option<ShortString>,
 }
 
 impl Config {
     /// Checks all that can be checked without a broker.
-    pub(crate) fn check(self, tool_name: &str) -> Result<Settings, Error> {
+    pub(crate) fn check(self) -> Result<Settings, Error> {
         let addresses = addresses(self.url.as_ref(), self.urls.as_deref())?;
-        let tls = self.tls.check(addresses.iter().any(|address| address.tls))?;
+        let tls = match addresses.iter().any(|address| address.tls) {
+            true => Some(Arc::new(self.tls.client_config()?)),
+            false if self.tls.is_empty() => None,
+            false => return Err(Error::config("tls", "is set, and no URL begins with amqps://")),
+        };
         if self.exchange.is_none() && self.queue.is_none() && self.routing_key.is_none() {
             return Err(Error::config("queue", "is missing; name a queue, or an exchange"));
         }
@@ -181,13 +187,11 @@ impl Config {
                 "is 0; leave it out to wait for as long as a call may take",
             ));
         }
-        let app_id = match &self.app_id {
-            Some(name) => Some(short("app_id", name)?),
-            None => ShortString::try_new(tool_name).ok().filter(|name| !name.as_str().is_empty()),
-        };
+        let app_id = self.app_id.as_deref().map(|name| short("app_id", name)).transpose()?;
         Ok(Settings {
             addresses,
             tls,
+            shows_certificate: self.tls.cert_file.is_some(),
             exchange,
             routing_key,
             topology,
@@ -347,7 +351,7 @@ mod tests {
 
     fn check(json: &str) -> Result<Settings, String> {
         let config: Config = serde_json::from_str(json).map_err(|error| error.to_string())?;
-        config.check("the-tool").map_err(|error| error.to_string())
+        config.check().map_err(|error| error.to_string())
     }
 
     fn refusal(json: &str) -> String {
@@ -360,7 +364,7 @@ mod tests {
         assert_eq!(settings.exchange.as_str(), "");
         assert_eq!(settings.routing_key.as_constant().map(ShortString::as_str), Some("q"));
         assert_eq!((settings.window, settings.heartbeat, settings.confirm_timeout), (512, 30, None));
-        assert_eq!(settings.app_id.as_ref().map(ShortString::as_str), Some("the-tool"));
+        assert_eq!(settings.app_id, None);
         assert!(settings.topology.is_empty() && settings.tls.is_none());
     }
 
@@ -432,7 +436,7 @@ mod tests {
         }
         assert!(
             refusal(r#"{"url":"amqp://h","queue":"q","confirm_timeout":"soon"}"#)
-                .contains("`soon` is no duration")
+                .contains("it is no duration; expected such as `5s`")
         );
         assert!(refusal(r#"{"url":"amqp://h","queue":"q","window":0}"#).contains("nonzero"));
         assert!(

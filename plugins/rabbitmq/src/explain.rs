@@ -1,5 +1,7 @@
 //! What lapin's errors mean, in one plain line without secrets.
 
+use std::io::ErrorKind as IoErrorKind;
+
 use lapin::{
     Error, ErrorKind,
     protocol::{AMQPError, AMQPErrorKind, AMQPHardError, AMQPSoftError},
@@ -23,6 +25,30 @@ impl Trouble {
     pub(crate) fn of(error: &Error, address: &Address) -> Self {
         Self { why: explain(error, address), refused: is_refused(error) }
     }
+
+    /// An error before the broker has let the client in, and what it may come from.
+    pub(crate) fn of_opening(error: &Error, address: &Address, shows_certificate: bool) -> Self {
+        let mut trouble = Self::of(error, address);
+        if is_cut(error) && !address.tls {
+            trouble.why.push_str("; a port for TLS wants amqps://");
+        } else if is_cut(error) && !shows_certificate {
+            trouble.why.push_str(
+                "; a broker that wants a client certificate ends it so: tls.cert_file and tls.key_file",
+            );
+        }
+        trouble
+    }
+}
+
+/// Whether the other side has ended the connection without a word.
+fn is_cut(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::IOError(error) if matches!(
+        error.kind(),
+        IoErrorKind::ConnectionReset
+            | IoErrorKind::ConnectionAborted
+            | IoErrorKind::BrokenPipe
+            | IoErrorKind::UnexpectedEof
+    ))
 }
 
 /// An error of the connection to `address` or of a channel on it.
@@ -38,6 +64,12 @@ pub(crate) fn explain(error: &Error, address: &Address) -> String {
         | ErrorKind::InvalidChannel(_) => {
             format!("the connection to {address} was lost")
         }
+        ErrorKind::ParsingError(_) if address.tls => {
+            format!("what answers at {address} does not speak AMQP; is it the right port?")
+        }
+        ErrorKind::ParsingError(_) => format!(
+            "what answers at {address} does not speak AMQP; is it the right port? One for TLS wants amqps://"
+        ),
         ErrorKind::InvalidProtocolVersion(version) => {
             format!("{address} speaks AMQP {version}; expected 0-9-1")
         }

@@ -1,7 +1,7 @@
 //! Publishes events to RabbitMQ, by AMQP 0-9-1.
 //!
 //! An event is a persistent message: its JSON as the body, `content_type` `application/json`, `message_id` the event's
-//! id, `type` its type, `timestamp` its time in seconds, `app_id` the tool's name. It is delivered when the broker has
+//! id, `type` its type, `timestamp` its time in seconds, `app_id` its tool's name. It is delivered when the broker has
 //! confirmed it and has not sent it back.
 //!
 //! What the broker says, after RabbitMQ's documentation of publisher confirms, of AMQP's errors and of blocked
@@ -37,7 +37,6 @@ mod quiet;
 mod routing;
 mod session;
 mod stream;
-mod tls;
 mod window;
 
 use std::{
@@ -172,7 +171,7 @@ impl Backend for RabbitMq {
     type Config = Config;
 
     fn open(config: Config, host: Host, _call: &Call<'_>) -> Result<Self, Error> {
-        let settings = Arc::new(config.check(host.tool_name())?);
+        let settings = Arc::new(config.check()?);
         let product = match host.tool_name() {
             "" => ("Jackfield", env!("CARGO_PKG_VERSION")),
             name => (name, host.tool_version()),

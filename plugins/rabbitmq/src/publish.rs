@@ -142,8 +142,8 @@ fn properties(settings: &Settings, event: &Event<'_>) -> BasicProperties {
     if let Some(kind) = filled(event.kind()) {
         properties = properties.with_type(kind);
     }
-    if let Some(app_id) = &settings.app_id {
-        properties = properties.with_app_id(app_id.clone());
+    if let Some(app_id) = settings.app_id.clone().or_else(|| filled(event.tool_name())) {
+        properties = properties.with_app_id(app_id);
     }
     if let Some(seconds) =
         u64::try_from(event.time_unix_nanos() / 1_000_000_000).ok().filter(|&seconds| seconds > 0)

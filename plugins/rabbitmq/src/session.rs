@@ -88,7 +88,7 @@ impl Session {
             .with_connection_name(format!("{name} {version}").trim().into());
         let connection = Connection::connector(address.uri(settings.heartbeat), runtime, connect, properties)
             .await
-            .map_err(|error| Trouble::of(&error, address))?;
+            .map_err(|error| Trouble::of_opening(&error, address, settings.shows_certificate))?;
         let shared = Arc::new(Shared::default());
         let watcher = handle.spawn(watch(connection.events_listener(), Arc::clone(&shared)));
         Ok(Self {

@@ -6,6 +6,7 @@ use std::{
     io,
     net::{Shutdown, SocketAddr},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -13,13 +14,14 @@ use std::{
 use async_rs::{Tokio, traits::Reactor};
 use futures_core::Stream as FuturesStream;
 use futures_io::{AsyncRead, AsyncWrite};
+use jackfield_tls::rustls::{self, ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
     net::TcpStream,
 };
-use tokio_rustls::{TlsConnector, client::TlsStream, rustls::pki_types::ServerName};
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::{address::Address, tls::Tls};
+use crate::address::Address;
 
 /// A connected socket, with TLS or without.
 pub(crate) enum Stream {
@@ -44,7 +46,10 @@ impl Drop for Kill {
 }
 
 /// Connects, and shakes hands if the address wants TLS. What goes wrong is told in one line without the address.
-pub(crate) async fn connect(address: &Address, tls: Option<&Tls>) -> Result<(Stream, Kill), String> {
+pub(crate) async fn connect(
+    address: &Address,
+    tls: Option<&Arc<ClientConfig>>,
+) -> Result<(Stream, Kill), String> {
     let mut failure = "the name has no address".to_owned();
     let found = tokio::net::lookup_host((address.host.as_str(), address.port))
         .await
@@ -67,10 +72,8 @@ pub(crate) async fn connect(address: &Address, tls: Option<&Tls>) -> Result<(Str
     let tls = tls.ok_or("TLS is not set up")?;
     let name =
         ServerName::try_from(address.host.clone()).map_err(|_| "the host's name is none that TLS knows")?;
-    let stream = TlsConnector::from(tls.client()?)
-        .connect(name, stream)
-        .await
-        .map_err(|error| format!("TLS: {}", plain(&error)))?;
+    let stream =
+        TlsConnector::from(Arc::clone(tls)).connect(name, stream).await.map_err(|error| plain(&error))?;
     Ok((Stream::Tls(Box::new(stream)), kill))
 }
 
@@ -81,9 +84,10 @@ fn with_kill(stream: TcpStream) -> io::Result<(TcpStream, Kill)> {
     Ok((TcpStream::from_std(stream)?, kill))
 }
 
-/// An error without the number that the system's errors end with.
+/// An error without the number that the system's errors end with, in one line.
 pub(crate) fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
+    let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    let text = tls.map_or_else(|| error.to_string(), jackfield_tls::describe);
     let text = text.split(" (os error").next().unwrap_or_default();
     text.replace(['\r', '\n'], " ")
 }

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How many events a batch has at most.
-const BATCH_EVENTS: usize = 500;
+const BATCH_EVENTS: usize = 1000;
 /// How many bytes of JSON a batch has at most, but for one event that is longer alone.
 const BATCH_BYTES: usize = 512 << 10;
 
@@ -290,7 +290,7 @@ impl Shared<'_> {
         &self,
         target: &mut Target,
         chunk: &Chunk,
-        buffer: &mut EventBuffer,
+        buffer: EventBuffer,
     ) -> Result<Vec<Outcome>, Attempt> {
         if buffer.is_empty() {
             return Ok(Vec::new());
@@ -303,7 +303,7 @@ impl Shared<'_> {
             // What can't be sent at all has been kept until here.
             self.deliverer().commit_before_send(chunk).map_err(Attempt::Uncommitted)?;
         }
-        target.attempt(&buffer.take_with(Arc::clone(&self.share)), self.deadline).map_err(Attempt::Unopened)
+        target.attempt(&buffer.into_batch(Arc::clone(&self.share)), self.deadline).map_err(Attempt::Unopened)
     }
 
     /// One chunk; whether to go on with the next one.
@@ -314,10 +314,10 @@ impl Shared<'_> {
         state: &mut BackendState,
         end: &mut RoundEnd,
     ) -> bool {
-        let mut buffer = EventBuffer::new(self.fill.clone());
-        let valid: Vec<bool> = chunk.lines().map(|line| buffer.push_line(line.as_bytes()).is_ok()).collect();
+        let mut buffer = EventBuffer::with_capacity(self.fill.clone(), chunk.len(), chunk.bytes());
+        let valid: Vec<bool> = chunk.lines().map(|line| buffer.push_stored(line).is_ok()).collect();
         state.fingerprint = target.fingerprint();
-        let outcomes = match self.attempt(target, chunk, &mut buffer) {
+        let outcomes = match self.attempt(target, chunk, buffer) {
             Ok(outcomes) => outcomes,
             // That says nothing of the backend, which was not asked.
             Err(Attempt::Late) => return false,

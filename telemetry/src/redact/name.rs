@@ -120,9 +120,50 @@ const GLUED: [&str; 24] = [
     "phpsessid",
 ];
 
+/// The names that are looked for whole.
+const WHOLE: [&str; 8] = [
+    "authorization",
+    "proxy_authorization",
+    "http_authorization",
+    "cookie",
+    "set_cookie",
+    "http_cookie",
+    "key",
+    "code",
+];
+
+/// For each small letter, the letters that come before it at the end of a name that is listed, a bit each.
+const LAST_TWO: [u32; 26] = {
+    const fn add(mut pairs: [u32; 26], names: &[&str]) -> [u32; 26] {
+        let mut at = 0;
+        while at < names.len() {
+            let name = names[at].as_bytes();
+            let (before, last) = (name[name.len() - 2], name[name.len() - 1]);
+            pairs[(last - b'a') as usize] |= 1 << (before - b'a');
+            at += 1;
+        }
+        pairs
+    }
+    let pairs = add(add(add([0; 26], &STRONG), &WEAK), &ALWAYS_WEAK);
+    add(add(add(add(pairs, &ENDS), &GLUED), &WHOLE), &["key", "keys"])
+};
+
+/// Whether the last two letters of `name` are those of a listed one, which those of most names are not.
+fn may_be_listed(name: &[u8]) -> bool {
+    // As `words` and `without_marks` see it: no digits at the end, and marks nowhere.
+    let mut bytes = name.iter().rev().filter(|byte| byte.is_ascii_alphanumeric());
+    let Some(last) = bytes.find(|byte| byte.is_ascii_alphabetic()) else { return false };
+    let Some(before) = bytes.next().filter(|byte| byte.is_ascii_alphabetic()) else { return false };
+    let letter = |byte: &u8| byte.to_ascii_lowercase() - b'a';
+    LAST_TWO[usize::from(letter(last))] & (1 << letter(before)) != 0
+}
+
 /// What `name` announces. Spelling does not matter: words end at `_`, `-`, `.`, and where a capital begins.
 pub(super) fn classify(name: &[u8]) -> Name {
     let name = &name[name.len().saturating_sub(LONGEST)..];
+    if !may_be_listed(name) {
+        return Name::Other;
+    }
     let mut buffer = [0; 2 * LONGEST];
     let mut glued_buffer = [0; LONGEST];
     let words = words(name, &mut buffer);

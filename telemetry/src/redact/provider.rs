@@ -209,9 +209,11 @@ impl Rest {
     }
 }
 
+/// Characters of the shortest key.
+pub(super) const SHORTEST: usize = 14;
+
 /// Whether a key may begin at `at`. Most words are too short to be one, and need no further look.
 pub(super) fn is_long_enough(text: &[u8], at: usize) -> bool {
-    const SHORTEST: usize = 14;
     let possible = |byte| Rest::Base64.takes(byte) || byte == b':';
     run_within(text, at, SHORTEST, possible) == at + SHORTEST
 }
@@ -304,7 +306,7 @@ mod tests {
     #[test]
     fn no_shape_is_shorter_than_what_is_looked_at() {
         for (prefix, _, least, _) in SHAPES {
-            assert!(prefix.len() >= 2 && prefix.len() + least >= 14, "{prefix}");
+            assert!(prefix.len() >= 2 && prefix.len() + least >= SHORTEST, "{prefix}");
         }
     }
 

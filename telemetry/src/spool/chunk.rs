@@ -56,6 +56,16 @@ impl Chunk {
         self.lines.len()
     }
 
+    /// The bytes of all lines.
+    pub(crate) fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Makes room for so many bytes of lines.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.text.reserve(bytes);
+    }
+
     /// One line. Panics when there is none with that index.
     #[must_use]
     pub fn line(&self, index: usize) -> &str {

@@ -126,6 +126,8 @@ impl Deliverer {
             place = Place::default();
             *self.cursors.place_mut(&chunk.backend, &name) = Place::default();
         }
+        let unseen = usize::try_from(listed.len.saturating_sub(place.at)).unwrap_or(usize::MAX);
+        chunk.reserve(unseen.min(max_bytes.saturating_sub(chunk.bytes())));
         let mut part = Part { name: listed.name, lines_end: 0, junk: Vec::new(), scanned: 0 };
         let lines = Lines::new(&*file, place.at, buffer);
         let read = chunk.take(&mut part, lines, &place, &*file, max_events, max_bytes);

@@ -39,7 +39,7 @@ impl Fs for Disk {
     }
 
     fn process(&self) -> u32 {
-        std::process::id()
+        jackfield_loader::process_id()
     }
 
     fn random(&self) -> u32 {

@@ -6,18 +6,22 @@
 
 mod calls;
 mod cost;
+mod drain;
+mod exit;
 mod http;
 mod loading;
 mod otlp;
+mod peers;
 #[cfg(unix)]
 mod rabbitmq;
 mod rows;
 mod throughput;
+mod track;
 
 use rows::Rows;
 
 fn main() {
-    if http::is_child() {
+    if http::is_child() || exit::is_child() {
         return;
     }
     let mut rows = Rows::default();
@@ -41,6 +45,13 @@ fn main() {
     #[cfg(unix)]
     if wanted("rabbitmq") {
         rabbitmq::measure(&mut rows);
+    }
+    if wanted("telemetry") {
+        let peers = peers::build();
+        track::measure(&mut rows, &peers);
+        drain::measure(&mut rows);
+        exit::measure(&mut rows, &peers);
+        cost::embedding(&mut rows);
     }
     if wanted("cost") {
         cost::measure(&mut rows);

@@ -37,6 +37,7 @@ const ROUNDS: usize = 400;
 const OBSERVED: u64 = 1_767_323_046_000_000_000;
 
 struct Owned {
+    json: String,
     id: String,
     name: String,
     time: i64,
@@ -48,6 +49,7 @@ struct Owned {
 fn owned() -> Vec<Owned> {
     (0..EVENTS)
         .map(|n| Owned {
+            json: json(n),
             id: format!("019a9d4e-0000-7000-8000-{n:012x}"),
             name: format!("build-{}", n % 7),
             time: 1_767_323_045_000_000_000 + n as i64,
@@ -61,6 +63,18 @@ fn owned() -> Vec<Owned> {
         .collect()
 }
 
+/// The line that an event came by, in which the encoder looks for members beyond those that every event may have.
+fn json(n: usize) -> String {
+    serde_json::json!({
+        "id": format!("019a9d4e-0000-7000-8000-{n:012x}"), "timestamp": "2026-01-02T03:04:05Z",
+        "type": "command.invocation", "name": format!("build-{}", n % 7), "machine_id": MACHINE, "tool_name": "tool",
+        "version": "1.2.3", "os": "linux", "arch": "x86_64", "os_version": "6.1", "runtime_version": "1.95",
+        "duration_ms": n * 13, "exit_code": 0, "args": ["--release", format!("--jobs={n}")],
+        "metadata": {"edition": "2024", "count": (n * 1000).to_string()},
+    })
+    .to_string()
+}
+
 const MACHINE: &str = "0123456789abcdef0123456789abcdef";
 
 fn batch() -> Batch {
@@ -70,6 +84,7 @@ fn batch() -> Batch {
             let metadata: Vec<(&str, &str)> =
                 event.metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
             writer.push(&EventFields {
+                json: &event.json,
                 id: &event.id,
                 timestamp: "2026-01-02T03:04:05Z",
                 kind: "command.invocation",

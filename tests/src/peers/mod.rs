@@ -4,6 +4,7 @@
 pub mod http;
 mod leash;
 pub mod pki;
+pub mod proxy;
 pub mod python;
 pub mod rabbitmq;
 pub mod rotel;

@@ -65,7 +65,7 @@ fn common() -> &'static Common {
     })
 }
 
-/// An authority and a server's certificate for 127.0.0.1 by it, and another authority.
+/// An authority, a server's certificate for 127.0.0.1 by it, a client's, and another authority.
 fn certificates(folder: &Path) {
     let authority = |name: &str| {
         let key = rcgen::KeyPair::generate().expect("a key");
@@ -78,12 +78,14 @@ fn certificates(folder: &Path) {
     };
     let issuer = authority("ca");
     authority("other-ca");
-    let key = rcgen::KeyPair::generate().expect("a key");
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let certificate =
-        rcgen::CertificateParams::new(names).expect("names").signed_by(&key, &issuer).expect("signed");
-    fs::write(folder.join("server.pem"), certificate.pem()).expect("writable");
-    fs::write(folder.join("server.key"), key.serialize_pem()).expect("writable");
+    for (file, names) in [("server", vec!["localhost", "127.0.0.1"]), ("client", vec!["client"])] {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+        let certificate =
+            rcgen::CertificateParams::new(names).expect("names").signed_by(&key, &issuer).expect("signed");
+        fs::write(folder.join(format!("{file}.pem")), certificate.pem()).expect("writable");
+        fs::write(folder.join(format!("{file}.key")), key.serialize_pem()).expect("writable");
+    }
 }
 
 /// The broker for tests that only use it.
@@ -93,25 +95,29 @@ fn certificates(folder: &Path) {
 #[must_use]
 pub fn broker() -> &'static Broker {
     static BROKER: OnceLock<Broker> = OnceLock::new();
-    let broker = BROKER.get_or_init(|| Broker::new("shared"));
+    let broker = BROKER.get_or_init(|| Broker::new("shared", "verify_none"));
     broker.start();
     broker
 }
 
-/// The broker for tests that kill, stop or block it, one at a time. It runs when this returns.
+/// The broker for tests that kill, stop or block it, one at a time. It runs when this returns. By TLS it takes nobody
+/// without a certificate of the authority.
 ///
 /// # Panics
 /// When it does not start.
 pub fn own_broker() -> MutexGuard<'static, Broker> {
     static BROKER: OnceLock<Mutex<Broker>> = OnceLock::new();
-    let broker =
-        BROKER.get_or_init(|| Mutex::new(Broker::new("own"))).lock().unwrap_or_else(PoisonError::into_inner);
+    let broker = BROKER
+        .get_or_init(|| Mutex::new(Broker::new("own", "verify_peer")))
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     broker.start();
     broker
 }
 
 impl Broker {
-    fn new(name: &'static str) -> Self {
+    /// A broker that checks its clients' certificates as `verify` says.
+    fn new(name: &'static str, verify: &str) -> Self {
         let folder = common().folder.join(name);
         fs::create_dir_all(&folder).expect("writable");
         let (port, tls_port, dist_port) = (free_port(), free_port(), free_port());
@@ -122,10 +128,12 @@ impl Broker {
              ssl_options.cacertfile = {common}/ca.pem\n\
              ssl_options.certfile = {common}/server.pem\n\
              ssl_options.keyfile = {common}/server.key\n\
-             ssl_options.verify = verify_none\n\
+             ssl_options.verify = {verify}\n\
+             ssl_options.fail_if_no_peer_cert = {}\n\
              disk_free_limit.absolute = 50MB\n\
              vm_memory_high_watermark.absolute = 4GB\n\
-             log.file.level = info\n"
+             log.file.level = info\n",
+            verify == "verify_peer"
         );
         fs::write(folder.join("rabbitmq.conf"), config).expect("writable");
         fs::write(folder.join("enabled_plugins"), "[].\n").expect("writable");
@@ -154,6 +162,18 @@ impl Broker {
     #[must_use]
     pub fn ca_file(&self) -> PathBuf {
         common().folder.join("ca.pem")
+    }
+
+    /// The certificate of a client, by the same authority, and its key.
+    #[must_use]
+    pub fn client_files(&self) -> (PathBuf, PathBuf) {
+        (common().folder.join("client.pem"), common().folder.join("client.key"))
+    }
+
+    /// The port for AMQP by TLS.
+    #[must_use]
+    pub const fn tls_port(&self) -> u16 {
+        self.tls_port
     }
 
     /// The certificate of an authority that does not.

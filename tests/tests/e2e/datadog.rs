@@ -314,6 +314,7 @@ fn a_deletion_is_sent_as_an_event_and_said_to_be_a_request() {
 fn a_wrong_option_is_refused_with_the_key_and_the_nearest_right_value() {
     for (options, expected) in [
         (json!({"site": "datadog.eu"}), "did you mean \"datadoghq.eu\"?"),
+        (json!({"site": format!("{KEY}.com")}), "unknown site (expected one of"),
         (json!({"tags": 5}), "a list of tags"),
         (json!({"old_events": "drop"}), "expected `reject` or `attribute`"),
         (json!({"tags": ["12"]}), "tags[0]"),

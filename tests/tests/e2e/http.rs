@@ -254,6 +254,37 @@ fn credentials_are_in_no_reason_error_or_log_even_when_the_server_repeats_them()
 }
 
 #[test]
+fn credentials_are_in_no_reason_however_the_server_spells_them_or_cuts_them_off() {
+    const TOKEN: &str = r#"t0ken-with-"quote"-and/slash"#;
+    let said = |reply: Reply, path: &str| {
+        let server = HttpServer::start(reply);
+        let backend = open(&json!({
+            "url": server.url(path), "bearer_token": TOKEN,
+            "headers": {"x-pass": "pass-of-the-header", "x-session": "session-of-the-header"},
+        }));
+        format!("{:?}", backend.send_within(&events(1), TIMEOUT).outcome(0))
+    };
+    let echo = Reply::with(|received| {
+        let headers: Vec<&str> = received.headers.iter().map(|(_, value)| value.as_str()).collect();
+        Reply::status(403).body(json!({"path": received.path, "headers": headers}).to_string())
+    });
+    let reason = said(echo, "/in?key=p%40ssw0rd%2Bxy");
+    assert!(reason.contains("/in?key=***"), "{reason}");
+    for part in ["ssw0rd", "t0ken", "slash", "pass-of", "session-of"] {
+        assert!(!reason.contains(part), "{reason}");
+    }
+    for length in 4..TOKEN.len() {
+        for reply in [
+            Reply::status(403).body(format!("no key {}", &TOKEN[..length])),
+            Reply::status(403).body(format!("no key {}", &TOKEN[..length])).length(1000).cut(),
+        ] {
+            let reason = said(reply, "/");
+            assert!(!reason.contains("t0ken"), "{length}: {reason}");
+        }
+    }
+}
+
+#[test]
 fn credentials_over_the_network_without_encryption_are_warned_of_when_it_opens() {
     logs::collect();
     let warning = "credentials for exposed.invalid go over the network without encryption";
@@ -269,7 +300,11 @@ fn credentials_over_the_network_without_encryption_are_warned_of_when_it_opens()
 #[ignore = "a part of the test below, which runs it in a child process"]
 fn child_that_sends() {
     let config = std::env::var("JACKFIELD_TEST_CONFIG").expect("set by the parent");
+    logs::collect();
     let backend = open(&serde_json::from_str(&config).expect("JSON"));
+    for record in logs::seen("proxy") {
+        println!("{}", record.message);
+    }
     println!("outcome: {:?}", backend.send_within(&events(3), TIMEOUT).outcome(0));
 }
 
@@ -310,6 +345,15 @@ fn proxies_come_from_the_environment() {
     let said = child(&https, &[("https_proxy", authority)]);
     assert!(said.contains("Retry") && !said.contains("s3cret"), "{said}");
     assert_eq!(refusing.received()[1].method, "CONNECT");
+
+    for (scheme, variable) in [("http", "http_proxy"), ("https", "https_proxy")] {
+        let config = json!({"url": format!("{scheme}://behind.invalid/in")});
+        let said = child(&config, &[(variable, "http://me:s3cret@127.0.0.1:1".to_owned())]);
+        assert!(said.contains("behind.invalid by the proxy 127.0.0.1:1: connection refused"), "{said}");
+        let said = child(&config, &[(variable, "ftp://me:s3cret@127.0.0.1:1".to_owned())]);
+        let warning = format!("the environment variable {variable} names no proxy; expected");
+        assert!(said.contains(&warning) && !said.contains("s3cret"), "{said}");
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -23,7 +23,10 @@ mod plugins;
 mod posthog;
 #[cfg(unix)]
 mod rabbitmq;
+#[cfg(unix)]
+mod rabbitmq_connection;
 mod refusals;
+mod secrets;
 mod send;
 mod site;
 mod skew;

@@ -487,8 +487,8 @@ fn an_endpoint_that_can_be_none_is_refused_at_open() {
     let long = format!("http://h/{}", "x".repeat(2048));
     for (endpoint, reason) in [
         ("", "is empty"),
-        ("collector:4318", "`collector`; expected http or https"),
-        ("localhost", "is no URL"),
+        ("collector:4318", "has no scheme; write http:// or https://"),
+        ("localhost", "has no scheme"),
         ("grpc://collector:4317", "`grpc`; expected http or https"),
         ("file:///etc/passwd", "`file`"),
         ("http://", "is no URL"),
@@ -507,6 +507,23 @@ fn an_endpoint_that_can_be_none_is_refused_at_open() {
     for endpoint in ["http://collector.invalid", "https://collector.invalid:4317/base", "http://[::1]:4318"] {
         drop(open_at(endpoint, "http/protobuf"));
     }
+}
+
+#[test]
+fn a_port_for_grpc_is_answered_with_the_one_for_http() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            // The settings of HTTP/2, which such a server begins with. The test has ended when nobody reads them.
+            let _ = std::io::Write::write_all(&mut stream, b"\0\0\0\x04\0\0\0\0\0");
+            std::thread::sleep(SECOND);
+        }
+    });
+    let backend = open_at(&format!("http://{address}"), "http/protobuf");
+    let report = backend.send(&batch(1));
+    let Outcome::Retry { reason, .. } = report.outcome(0) else { panic!("{report:?}") };
+    assert!(reason.contains("is not HTTP") && reason.contains("at port 4318"), "{reason}");
 }
 
 #[test]

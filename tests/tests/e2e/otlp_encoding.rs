@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::{
 use prost::Message as _;
 
 /// The encoder as it is in the plugin, whose library shows nobody its bodies.
-#[allow(unused_imports, reason = "a part of another crate")]
+#[allow(dead_code, unused_imports, reason = "a part of another crate")]
 #[path = "../../../plugins/otlp/src/encode/mod.rs"]
 mod encode;
 
@@ -49,6 +49,7 @@ fn full<'l>() -> EventFields<'l, 'static> {
         time_unix_nanos: 1_767_323_045_000_000_001,
         duration_ms: Some(u64::MAX),
         exit_code: Some(-1),
+        json: r#"{"id":"1","error":"e","host":"h\u0031","nested":{"a":[1.50,null]},"metadata":{"k":"v"}}"#,
         ..EventFields::default()
     }
 }
@@ -85,6 +86,7 @@ fn full_record() -> LogRecord {
             pair("exception.message", text(STRANGE)),
             pair("metadata.k", text("v")),
             pair(format!("metadata.{STRANGE}"), text("")),
+            pair("event.extra", text(r#"{"host":"h\u0031","nested":{"a":[1.50,null]}}"#)),
         ],
         event_name: "command.invocation".to_owned(),
         ..LogRecord::default()

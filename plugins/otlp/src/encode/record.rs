@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jackfield_http_client::OtherMembers;
 use jackfield_plugin_api::Event;
 
 /// Severities that events have, with OTLP's numbers.
@@ -72,6 +73,12 @@ pub(crate) fn attributes(event: &Event<'_>, out: &mut impl Attributes) {
     }
     for (name, value) in event.metadata() {
         out.text(Key("metadata.", name), value);
+    }
+    let extra = OtherMembers::of(event.json());
+    if !extra.is_empty()
+        && let Ok(json) = serde_json::to_string(&extra)
+    {
+        out.text(key("event.extra"), &json);
     }
 }
 

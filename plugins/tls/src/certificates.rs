@@ -29,12 +29,18 @@ pub struct TlsConfig {
 }
 
 impl TlsConfig {
-    /// Reads the files. The system's root certificates are read when they are first needed, which is at the first
-    /// encrypted connection.
+    /// Whether no file is named.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        matches!(self, Self { ca_file: None, cert_file: None, key_file: None })
+    }
+
+    /// The client's side of a handshake, by what is in the files. The system's root certificates are read when they are first
+    /// needed, which is at the first encrypted connection.
     ///
     /// # Errors
     /// The key, from `tls.` on, whose file can't be read or is not what it should be.
-    pub(crate) fn client_config(&self) -> Result<ClientConfig, Error> {
+    pub fn client_config(&self) -> Result<ClientConfig, Error> {
         let provider = Arc::new(ring::default_provider());
         let extra_roots = match &self.ca_file {
             Some(path) => roots("tls.ca_file", path)?,
@@ -156,5 +162,77 @@ impl ServerCertVerifier for LazyVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A certificate and its key, as PEM.
+    fn pem() -> (String, String) {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let params = rcgen::CertificateParams::new(vec!["client".to_owned()]).expect("a name");
+        (params.self_signed(&key).expect("a certificate").pem(), key.serialize_pem())
+    }
+
+    /// Why a certificate and a key are refused.
+    fn refusal(certificate: &str, key: &str) -> Option<String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).expect("writable");
+            Some(path)
+        };
+        let (cert_file, key_file) = (file("cert.pem", certificate), file("key.pem", key));
+        let config = TlsConfig { cert_file, key_file, ..TlsConfig::default() };
+        config.client_config().err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_damaged_key_is_refused_and_nothing_of_it_repeated() {
+        let (certificate, key) = pem();
+        let body: String = key.lines().filter(|line| !line.starts_with('-')).collect();
+        let cut = key.replace("-----END PRIVATE KEY-----", "");
+        for damaged in [
+            key.replace('\n', ""),
+            key.replace('\n', " "),
+            key.replacen("\n", "", 1),
+            key.replacen(&body[8..12], "!?!?", 1),
+            cut,
+            body.clone(),
+        ] {
+            let refusal = refusal(&certificate, &damaged).unwrap_or_else(|| panic!("taken: {damaged}"));
+            assert!(refusal.starts_with("tls.key_file: ") && !refusal.contains('\n'), "{refusal}");
+            assert!(!refusal.contains(&body[12..20]), "{refusal}");
+            // Nor as a list of bytes.
+            let bytes: Vec<String> = body.bytes().skip(12).take(4).map(|byte| byte.to_string()).collect();
+            assert!(!refusal.contains(&bytes.join(", ")), "{refusal}");
+        }
+        assert_eq!(refusal(&certificate, &key), None);
+    }
+
+    #[test]
+    fn the_key_of_another_certificate_is_told() {
+        let ((certificate, _), (_, key)) = (pem(), pem());
+        let refusal = refusal(&certificate, &key).expect("another's key");
+        assert!(refusal.ends_with("is not the key of tls.cert_file"), "{refusal}");
+    }
+
+    #[test]
+    fn files_that_are_missing_or_hold_something_else_are_named() {
+        let config = |ca: Option<&str>, cert: Option<&str>, key: Option<&str>| {
+            let [ca_file, cert_file, key_file] = [ca, cert, key].map(|path| path.map(PathBuf::from));
+            let error = TlsConfig { ca_file, cert_file, key_file }.client_config().expect_err("refused");
+            error.to_string()
+        };
+        let here = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        assert!(config(Some("/no"), None, None).starts_with("tls.ca_file: /no: "));
+        assert!(config(Some(here), None, None).ends_with("has no certificate in PEM form"));
+        assert!(config(None, Some(here), None).starts_with("tls.key_file: is missing"));
+        assert!(config(None, None, Some(here)).starts_with("tls.cert_file: is missing"));
+        assert!(TlsConfig::default().is_empty() && TlsConfig::default().client_config().is_ok());
     }
 }

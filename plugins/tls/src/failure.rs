@@ -1,0 +1,45 @@
+//! What a handshake's failure means, in words that people who run a server know.
+
+use rustls::{AlertDescription, CertificateError};
+
+/// What went wrong, and which option may help. It may hold line feeds of the server's.
+#[must_use]
+pub fn describe(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(why) => match why {
+            CertificateError::UnknownIssuer => {
+                "the server's certificate is of an unknown issuer; tls.ca_file can name a file with its root"
+                    .to_owned()
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "the server's certificate has expired".to_owned()
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "the server's certificate is not valid yet".to_owned()
+            }
+            CertificateError::BadSignature => {
+                "the server's certificate is not signed by the issuer that it names".to_owned()
+            }
+            CertificateError::Revoked => "the server's certificate is revoked".to_owned(),
+            other => format!("the server's certificate is refused: {other}"),
+        },
+        rustls::Error::AlertReceived(alert) => match alert {
+            AlertDescription::CertificateRequired => {
+                "the server wants a client certificate; tls.cert_file and tls.key_file name one".to_owned()
+            }
+            AlertDescription::UnknownCA
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::AccessDenied => {
+                format!("the server refuses the client certificate ({alert:?})")
+            }
+            alert => format!("the server refuses the TLS handshake ({alert:?})"),
+        },
+        rustls::Error::InvalidMessage(_) => "the server does not speak TLS on this port".to_owned(),
+        rustls::Error::General(why) => format!("TLS: {why}"),
+        other => format!("TLS: {other}"),
+    }
+}

@@ -1,0 +1,163 @@
+//! The connection of the plugin `rabbitmq`: who is let in, who is told what, and how long silence is borne.
+
+use std::{
+    io::Write as _,
+    net::TcpListener,
+    thread,
+    time::{Duration, Instant},
+};
+
+use jackfield_tests::{
+    peers::{
+        proxy::Proxy,
+        rabbitmq::{broker, own_broker},
+    },
+    plugin,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    common::MS,
+    rabbitmq::{LONG, assert_all_delivered, events, open, retry_reason, unique},
+    site,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The reason of a retry from a broker that is given a few seconds.
+fn refused(config: &Value) -> String {
+    retry_reason(&open(config).send_within(&events("a", 3), 10 * SECOND))
+}
+
+#[test]
+fn a_broker_that_checks_its_clients_is_shown_the_certificate_and_one_without_is_told_what_is_missing() {
+    let own = own_broker();
+    let (cert_file, key_file) = own.client_files();
+    let queue = unique("mutual");
+    let config = |tls: Value| json!({"url": own.tls_url(), "queue": queue, "declare": {"queue": "classic"}, "tls": tls});
+    let ca_file = own.ca_file();
+    let shown = json!({"ca_file": ca_file, "cert_file": cert_file, "key_file": key_file});
+    let backend = open(&config(shown));
+    assert_all_delivered(&backend.send(&events("a", 600)));
+    backend.close(LONG).expect("closes");
+    let reason = refused(&config(json!({"ca_file": ca_file})));
+    assert!(reason.contains("client certificate") && reason.contains("tls.cert_file"), "{reason}");
+}
+
+#[test]
+fn the_wrong_port_is_told_with_the_scheme_that_it_wants() {
+    let broker = broker();
+    let config = |url: String| json!({"url": url, "queue": "q", "tls": {}});
+    let reason = refused(&config(format!("amqps://127.0.0.1:{}", broker.port())));
+    assert!(reason.contains("the server does not speak TLS on this port"), "{reason}");
+    let reason = refused(&config(format!("amqp://127.0.0.1:{}", broker.tls_port())));
+    assert!(reason.contains("TLS wants amqps://"), "{reason}");
+}
+
+#[test]
+fn what_is_no_broker_is_told_in_words() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            // The test has ended when nobody reads it.
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+            thread::sleep(SECOND);
+        }
+    });
+    let reason = refused(&json!({"url": format!("amqp://{address}"), "queue": "q"}));
+    assert!(reason.starts_with(&format!("what answers at {address} does not speak AMQP")), "{reason}");
+}
+
+#[test]
+fn a_broker_that_confirms_nothing_is_waited_for_as_long_as_the_option_says() {
+    let proxy = Proxy::to(broker().port());
+    let client = broker().client();
+    let queue = unique("silent");
+    client.queue(&queue, &json!({}));
+    let url = format!("amqp://{}/%2f", proxy.address());
+    let backend = open(&json!({"url": url, "queue": queue, "confirm_timeout": "500ms", "heartbeat": "0s"}));
+    assert_all_delivered(&backend.send(&events("a", 10)));
+    proxy.fall_silent();
+    let started = Instant::now();
+    let reason = retry_reason(&backend.send_within(&events("b", 10), 60 * SECOND));
+    assert!(reason.ends_with("did not confirm it in time"), "{reason}");
+    let waited = started.elapsed();
+    assert!(waited >= 500 * MS && waited < 30 * SECOND, "{waited:?}");
+}
+
+#[test]
+fn a_connection_that_has_died_is_noticed_by_its_heartbeats_before_the_call_ends() {
+    let proxy = Proxy::to(broker().port());
+    let client = broker().client();
+    let queue = unique("dead");
+    client.queue(&queue, &json!({}));
+    let url = format!("amqp://{}/%2f", proxy.address());
+    let backend = open(&json!({"url": url, "queue": queue, "heartbeat": "1s"}));
+    assert_all_delivered(&backend.send(&events("a", 10)));
+    proxy.fall_silent();
+    let started = Instant::now();
+    let reason = retry_reason(&backend.send_within(&events("b", 10), 60 * SECOND));
+    assert!(reason.ends_with("no heartbeat"), "{reason}");
+    assert!(started.elapsed() < 30 * SECOND, "{:?}", started.elapsed());
+}
+
+#[test]
+fn the_interval_of_the_heartbeats_is_what_the_option_says() {
+    let client = broker().client();
+    let queue = unique("heartbeat");
+    client.queue(&queue, &json!({}));
+    for (option, expected) in [(Some("7s"), "7"), (None, "30")] {
+        let user = unique("heartbeat");
+        broker().ctl(&["add_user", &user, "pw-of-heartbeat"]);
+        broker().ctl(&["set_permissions", &user, ".*", ".*", ".*"]);
+        let url = format!("amqp://{user}:pw-of-heartbeat@127.0.0.1:{}/%2f", broker().port());
+        let backend = open(&json!({"url": url, "queue": queue, "heartbeat": option}));
+        assert_all_delivered(&backend.send(&events("a", 1)));
+        let listed = broker().ctl(&["list_connections", "user", "timeout"]);
+        let line =
+            listed.lines().find_map(|line| line.strip_prefix(&user)).unwrap_or_else(|| panic!("{listed}"));
+        assert_eq!(line.trim(), expected, "{listed}");
+    }
+}
+
+#[test]
+fn a_password_that_the_broker_repeats_is_struck_out() {
+    const PASSWORD: &str = "s3cret-passw0rd-repeated";
+    let user = unique("repeated");
+    broker().ctl(&["add_user", &user, PASSWORD]);
+    broker().ctl(&["set_permissions", &user, ".*", ".*", ".*"]);
+    let url = format!("amqp://{user}:{PASSWORD}@127.0.0.1:{}/%2f", broker().port());
+    let queue = format!("queue-{PASSWORD}");
+    let reason = refused(&json!({"url": url, "queue": queue, "declare": {"queue": "passive"}}));
+    assert!(reason.contains("no queue 'queue-***'") && !reason.contains(PASSWORD), "{reason}");
+}
+
+#[test]
+fn the_password_is_in_no_log_however_much_is_logged() {
+    const PASSWORD: &str = "s3cret-passw0rd-logged";
+    let user = unique("logged");
+    broker().ctl(&["add_user", &user, PASSWORD]);
+    broker().ctl(&["set_permissions", &user, ".*", ".*", ".*"]);
+    let client = broker().client();
+    let queue = unique("logged");
+    client.queue(&queue, &json!({}));
+    for (password, code) in [(PASSWORD, 0), ("s3cret-passw0rd-wrong", 6)] {
+        let url = format!("amqp://{user}:{password}@127.0.0.1:{}/%2f", broker().port());
+        let rest = format!("timeout = \"5s\"\nconfig = {{ url = {url:?}, queue = {queue:?} }}");
+        let site = site::Site::new(&[site::backend("rabbit", &plugin("rabbitmq"), &rest)]);
+        site.write("in.jsonl", site::events(0..3));
+        let mut command = site.command(&["send", "--give-up-after", "1s", "in.jsonl"]);
+        let ended = site::start(command.env("JACKFIELD_LOG", "trace")).end().with_code(code);
+        assert!(
+            ended.stderr.contains("TRACE") || ended.stderr.contains("DEBUG"),
+            "it logs: {}",
+            ended.stderr
+        );
+        // Nor as the bytes of a frame.
+        let bytes: Vec<String> = b"s3cret-passw0rd".iter().map(u8::to_string).collect();
+        for part in ["s3cret", &bytes.join(", ")] {
+            assert!(!ended.stderr.contains(part), "{}", ended.stderr);
+        }
+    }
+}
