@@ -184,8 +184,8 @@ impl Events {
     }
 
     fn into_batch(self, held: impl Send + 'static) -> Batch {
-        let count = self.records.len();
-        let built = Batch::build_with_capacity((self, held), count, |(events, _), batch| {
+        let events = self.records.len();
+        let built = Batch::build_with_capacity((self, held), events, |(events, _), batch| {
             events.write(batch);
             Ok::<(), std::convert::Infallible>(())
         });

@@ -17,7 +17,7 @@ use std::{
 };
 
 use jackfield::{
-    Builder, Telemetry,
+    Builder, Deliver, Telemetry,
     spool::{Disk, DropReason, Folder, FolderError, Fs, Limits, Spool, SpoolStats},
 };
 use jackfield_loader::plugin_api::{Backend, Batch, Call, Error, Host, Outcome, Outcomes, export::NoConfig};
@@ -38,13 +38,14 @@ pub(crate) fn consent(home: &Path) {
     fs::write(home.join("config.toml"), "[telemetry]\nenabled = true\n").expect("writable");
 }
 
-/// The same, with the consent that is there.
+/// The same, with the consent that is there. Its end has more time than a tool's has, which a busy machine would need.
 pub(crate) fn tool_as_is(home: &Path) -> Builder {
     Telemetry::builder("tool", "1.2.3")
         .environment(|_: &str| None::<OsString>)
         .consent_file(home.join("config.toml"))
         .ops_file(home.join("ops.toml"))
         .data_folder(home.join("data"))
+        .deliver(Deliver::AtExit { within: LONG })
 }
 
 /// Its spool.
