@@ -25,11 +25,14 @@ struct Memory {
 struct Chunks<T> {
     filled: Vec<Vec<T>>,
     current: Vec<T>,
+    /// The room that the first chunk has.
+    first: usize,
 }
 
 impl<T> Chunks<T> {
-    const fn new() -> Self {
-        Self { filled: Vec::new(), current: Vec::new() }
+    /// For about so many events, most of which have something in their list if any has.
+    fn new(events: usize) -> Self {
+        Self { filled: Vec::new(), current: Vec::new(), first: events.max(64) }
     }
 
     /// Adds a list and tells where it is.
@@ -40,13 +43,20 @@ impl<T> Chunks<T> {
         }
         let room = self.current.capacity() - self.current.len();
         if room < list.len() {
-            let capacity = (self.current.capacity() * 2).max(list.len()).max(64);
-            let filled = std::mem::replace(&mut self.current, Vec::with_capacity(capacity));
-            self.filled.push(filled);
+            self.next_chunk(list.len());
         }
         let first = self.current.len();
         self.current.extend(list);
         self.current[first..].as_ptr()
+    }
+
+    #[cold]
+    fn next_chunk(&mut self, room: usize) {
+        let capacity = (self.current.capacity() * 2).max(room).max(self.first);
+        let filled = std::mem::replace(&mut self.current, Vec::with_capacity(capacity));
+        if filled.capacity() > 0 {
+            self.filled.push(filled);
+        }
     }
 }
 
@@ -206,8 +216,11 @@ impl Batch {
     ) -> Result<Self, E> {
         // An `Arc` promises nothing about exclusive access when it moves, as a `Box` does, so views stay valid.
         let owner = Arc::new(owner);
-        let parts =
-            Parts { events: Vec::with_capacity(events), strings: Chunks::new(), pairs: Chunks::new() };
+        let parts = Parts {
+            events: Vec::with_capacity(events),
+            strings: Chunks::new(events),
+            pairs: Chunks::new(events),
+        };
         let mut writer = BatchWriter { parts, borrowed: PhantomData };
         fill(&owner, &mut writer)?;
         let parts = writer.parts;

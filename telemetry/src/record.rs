@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, io::Write as _, time::Duration};
 
+use crate::redact::{is_credential, is_harmless_word, redact_value};
+
 /// What a tool says of an event.
 #[derive(Debug, Default)]
 pub(crate) struct Record<'a> {
@@ -11,8 +13,22 @@ pub(crate) struct Record<'a> {
     pub(crate) exit_code: Option<i64>,
     pub(crate) args: Option<&'a [Cow<'a, str>]>,
     pub(crate) error: Option<Cow<'a, str>>,
-    /// Redacted already, and no key twice.
-    pub(crate) metadata: &'a [(Cow<'a, str>, Cow<'a, str>)],
+    pub(crate) metadata: Metadata<'a>,
+}
+
+/// Names and values of an event.
+#[derive(Debug)]
+pub(crate) enum Metadata<'a> {
+    /// Redacted already, and no name twice.
+    Redacted(Vec<(Cow<'a, str>, Cow<'a, str>)>),
+    /// Names that [are harmless words](crate::redact::is_harmless_word), none twice; the values are yet to be redacted.
+    Plain(&'a [(&'a str, &'a str)]),
+}
+
+impl Default for Metadata<'_> {
+    fn default() -> Self {
+        Self::Plain(&[])
+    }
 }
 
 /// Encodes the events of one tool on one machine.
@@ -74,14 +90,34 @@ impl Encoder {
         if let Some(error) = &record.error {
             member(out, "error", error);
         }
-        if !record.metadata.is_empty() {
-            out.extend_from_slice(b",\"metadata\":{");
-            separated(out, record.metadata, |out, (key, value)| {
-                string(out, key);
-                out.push(b':');
-                string(out, value);
-            });
-            out.push(b'}');
+        match &record.metadata {
+            Metadata::Plain([]) => {}
+            Metadata::Plain(pairs) => {
+                out.extend_from_slice(b",\"metadata\":{\"");
+                for (at, (key, value)) in pairs.iter().enumerate() {
+                    if at > 0 {
+                        out.extend_from_slice(b",\"");
+                    }
+                    out.extend_from_slice(key.as_bytes());
+                    out.extend_from_slice(b"\":");
+                    if is_harmless_word(value) && !is_credential(key) {
+                        quoted(out, value);
+                    } else {
+                        string(out, &redact_value(key, value));
+                    }
+                }
+                out.push(b'}');
+            }
+            Metadata::Redacted(pairs) if pairs.is_empty() => {}
+            Metadata::Redacted(pairs) => {
+                out.extend_from_slice(b",\"metadata\":{");
+                separated(out, pairs, |out, (key, value)| {
+                    string(out, key);
+                    out.push(b':');
+                    string(out, value);
+                });
+                out.push(b'}');
+            }
         }
         out.push(b'}');
     }
@@ -104,6 +140,13 @@ fn member(out: &mut Vec<u8>, key: &str, value: &str) {
     string(out, value);
 }
 
+/// Appends text that needs no escapes.
+fn quoted(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+}
+
 /// Bytes that JSON has as they are.
 const PLAIN: [bool; 256] = {
     let mut plain = [true; 256];
@@ -117,10 +160,7 @@ const PLAIN: [bool; 256] = {
 
 fn string(out: &mut Vec<u8>, text: &str) {
     if text.bytes().all(|byte| PLAIN[usize::from(byte)]) {
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-        return;
+        return quoted(out, text);
     }
     // Writing a string to memory can't fail.
     let _ = serde_json::to_writer(out, text);
@@ -171,8 +211,7 @@ mod tests {
     #[test]
     fn an_event_is_one_line_that_the_reader_of_events_takes_as_it_is() {
         let args = [Cow::Borrowed("--name"), Cow::Borrowed("a\nb")];
-        let metadata =
-            [("k", "v"), ("l", "\u{1}")].map(|(key, value)| (Cow::Borrowed(key), Cow::Borrowed(value)));
+        let metadata = [("k", "v"), ("l", "\u{1}")];
         let record = Record {
             kind: "command.error",
             name: "build",
@@ -180,7 +219,7 @@ mod tests {
             exit_code: Some(-1),
             args: Some(&args),
             error: Some(Cow::Borrowed("no such \\ file")),
-            metadata: &metadata,
+            metadata: Metadata::Plain(&metadata),
         };
         let mut line = Vec::new();
         let now = Duration::from_micros(1_767_323_045_000_089);

@@ -35,8 +35,8 @@ mod provider;
 mod scan;
 mod value;
 
-pub(crate) use parts::redact_pair;
 pub use parts::{EventParts, RedactedParts, redact_parts};
+pub(crate) use parts::{redact_pair, redact_value};
 
 /// What stands in a secret's place.
 pub const REDACTED: &str = "[redacted]";
@@ -72,6 +72,11 @@ pub fn redact(text: &str) -> Cow<'_, str> {
         out = replace(&out, &found);
     }
     Cow::Borrowed(REDACTED)
+}
+
+/// Whether [`redact`] leaves `text` as it is for being a word of letters, digits, `_` and `-`.
+pub(crate) fn is_harmless_word(text: &str) -> bool {
+    scan::is_harmless_word(text.as_bytes())
 }
 
 /// Whether a value called `name` is a credential, such as `client_secret`, `X-Api-Key` or `DB_PASSWORD`.

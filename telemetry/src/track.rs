@@ -7,9 +7,9 @@ use std::{
 };
 
 use crate::{
-    EventKind, EventParts,
+    EventKind, EventParts, RedactedParts,
     ids::Ids,
-    record::{Encoder, Record, Timestamp},
+    record::{Encoder, Metadata, Record, Timestamp},
     redact,
     redact::redact_pair,
     redact_parts,
@@ -90,6 +90,9 @@ struct Scratch {
 /// A line longer than this is not kept for the next event.
 const KEPT: usize = 16 << 10;
 
+/// As many pairs are compared each with each.
+const FEW: usize = 16;
+
 thread_local! {
     static SCRATCH: RefCell<Option<Scratch>> = const { RefCell::new(None) };
 }
@@ -112,8 +115,15 @@ impl Recorder {
         Self { encoder, metadata: metadata.collect(), extended }
     }
 
-    /// The pairs of all events and of this one, redacted; of two with one key the last one, in the place of the first.
-    fn merged<'a>(&'a self, own: &[(&'a str, &'a str)]) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+    /// The pairs of all events and of this one; of two with one key the last one, in the place of the first.
+    fn metadata<'a>(&'a self, own: &'a [(&'a str, &'a str)]) -> Metadata<'a> {
+        let is_first = |at: usize, key: &str| own[..at].iter().all(|(before, _)| *before != key);
+        let is_plain =
+            |(at, (key, _)): (usize, &(&str, &str))| redact::is_harmless_word(key) && is_first(at, key);
+        // Most tools have nothing to merge, and this takes no memory.
+        if self.metadata.is_empty() && own.len() <= FEW && own.iter().enumerate().all(is_plain) {
+            return Metadata::Plain(own);
+        }
         let mut merged: Vec<(Cow<'_, str>, Cow<'_, str>)> =
             Vec::with_capacity(self.metadata.len() + own.len());
         let all = self.metadata.iter().map(|(key, value)| (Cow::Borrowed(&**key), Cow::Borrowed(&**value)));
@@ -123,13 +133,14 @@ impl Recorder {
                 None => merged.push((key, value)),
             }
         }
-        merged
+        Metadata::Redacted(merged)
     }
 
     /// Redacts and encodes an event, and gives its line to `then`. `process` is the number of this process.
     pub(crate) fn record<T>(&self, process: u32, event: &Event<'_>, then: impl FnOnce(&[u8]) -> T) -> T {
-        let redacted = redact_parts(&EventParts { extended: self.extended, metadata: &[], ..event.parts });
-        let metadata = self.merged(event.parts.metadata);
+        // Its metadata is redacted on its way into the line.
+        let parts = EventParts { extended: self.extended, metadata: &[], ..event.parts };
+        let redacted = if self.extended { redact_parts(&parts) } else { RedactedParts::default() };
         let name: Cow<'_, str> = redact(event.name);
         let record = Record {
             kind: event.kind.as_str(),
@@ -138,7 +149,7 @@ impl Recorder {
             exit_code: event.exit_code,
             args: redacted.args.as_deref(),
             error: redacted.error,
-            metadata: &metadata,
+            metadata: self.metadata(event.parts.metadata),
         };
         let mut then = Some(then);
         let mut with = |scratch: &mut Scratch| {

@@ -150,12 +150,19 @@ const LAST_TWO: [u32; 26] = {
 
 /// Whether the last two letters of `name` are those of a listed one, which those of most names are not.
 fn may_be_listed(name: &[u8]) -> bool {
+    let letter = |byte: &u8| byte.to_ascii_lowercase() - b'a';
+    let listed = |before, last| LAST_TWO[usize::from(letter(last))] & (1 << letter(before)) != 0;
+    if let [.., before, last] = name
+        && before.is_ascii_alphabetic()
+        && last.is_ascii_alphabetic()
+    {
+        return listed(before, last);
+    }
     // As `words` and `without_marks` see it: no digits at the end, and marks nowhere.
     let mut bytes = name.iter().rev().filter(|byte| byte.is_ascii_alphanumeric());
     let Some(last) = bytes.find(|byte| byte.is_ascii_alphabetic()) else { return false };
     let Some(before) = bytes.next().filter(|byte| byte.is_ascii_alphabetic()) else { return false };
-    let letter = |byte: &u8| byte.to_ascii_lowercase() - b'a';
-    LAST_TWO[usize::from(letter(last))] & (1 << letter(before)) != 0
+    listed(before, last)
 }
 
 /// What `name` announces. Spelling does not matter: words end at `_`, `-`, `.`, and where a capital begins.

@@ -49,10 +49,11 @@ pub fn redact_parts<'a>(parts: &EventParts<'a>) -> RedactedParts<'a> {
 
 /// A name and a value of metadata.
 pub(crate) fn redact_pair<'a>(name: &'a str, value: &'a str) -> (Cow<'a, str>, Cow<'a, str>) {
-    (redact(name), named(name, value))
+    (redact(name), redact_value(name, value))
 }
 
-fn named<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
+/// The value of metadata of this name.
+pub(crate) fn redact_value<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
     if !value.is_empty() && is_credential(name) && !is_ordinary(name, value) {
         return Cow::Borrowed(REDACTED);
     }

@@ -29,13 +29,13 @@ pub(super) fn scan(text: &str, found: &mut Vec<Range<usize>>) {
 }
 
 /// Whether `text` is a single word in which [`scan`] finds nothing, as most names and values of metadata are: nothing
-/// beside it announces it, it is too short to be opaque, and no key begins in it.
+/// beside it announces it, it is too short to be opaque, and no key begins in it. (Keys without a prefix have other bytes.)
 pub(super) fn is_harmless_word(text: &[u8]) -> bool {
     if text.len() >= opaque::SHORTEST || !text.iter().all(|byte| is_word(*byte)) {
         return false;
     }
     let start = run(text, 0, |byte| byte == b'-');
-    text.len() - start < provider::SHORTEST || key(text, start, text.len()).is_none()
+    text.len() - start < provider::SHORTEST || prefixed(text, start, text.len()).is_none()
 }
 
 struct Step {
@@ -190,6 +190,11 @@ fn key(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
     if let Some((from, to)) = provider::shaped(text, start, end) {
         return Some(from..to);
     }
+    prefixed(text, start, end)
+}
+
+/// A key that is known by its prefix and begins where a part of the word does.
+fn prefixed(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
     let begins = |at: usize| at == start || matches!(text[at - 1], b'_' | b'-');
     let mut parts = (start..end).filter(|at| begins(*at));
     parts.find_map(|at| provider::prefixed(text, at).map(|to| at..to))

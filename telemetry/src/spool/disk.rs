@@ -6,11 +6,9 @@
 //! are the system's business; the lock of a file is that of a second file beside it (`.lock`), because locks of Windows
 //! keep readers out.
 
-use std::{
-    path::Path,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+#[cfg(not(target_os = "linux"))]
+use std::time::SystemTime;
+use std::{path::Path, sync::Arc, time::Duration};
 
 use super::fs::{Folder, FolderError, Fs};
 
@@ -33,6 +31,14 @@ impl Fs for Disk {
         Ok(Arc::new(open_folder(path, create)?))
     }
 
+    #[cfg(target_os = "linux")]
+    fn now_ms(&self) -> u64 {
+        // To some milliseconds, for a quarter of what the exact time costs.
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+        u64::try_from(now.tv_sec).map_or(0, |seconds| seconds * 1000 + now.tv_nsec as u64 / 1_000_000)
+    }
+
+    #[cfg(not(target_os = "linux"))]
     fn now_ms(&self) -> u64 {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
