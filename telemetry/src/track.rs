@@ -39,7 +39,7 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// An event of this kind; `name` is the command, the feature, or what else it is about.
+    /// An event of this kind; `name` is the command, the feature, or what else it is about. An empty one becomes `unnamed`.
     pub fn new(kind: impl Into<EventKind>, name: &'a str) -> Self {
         Self { kind: kind.into(), name, duration: None, exit_code: None, parts: EventParts::default() }
     }
@@ -161,9 +161,11 @@ impl Recorder {
     pub(crate) fn record<T>(&self, process: u32, event: &Event<'_>, then: impl FnOnce(&[u8]) -> T) -> T {
         let redacted = redact_parts(&EventParts { extended: self.extended, metadata: &[], ..event.parts });
         let metadata = self.merged(event.parts.metadata);
-        let name: Cow<'_, str> = redact(event.name);
+        // What reads events refuses an empty name.
+        let name = redact(if event.name.is_empty() { "unnamed" } else { event.name });
+        let kind = event.kind.redacted();
         let record = Record {
-            kind: event.kind.as_str(),
+            kind: &kind,
             name: &name,
             duration: event.duration,
             exit_code: event.exit_code,
@@ -302,6 +304,24 @@ mod tests {
         assert_eq!(stored["args"], serde_json::json!(["--password", "[redacted]", "-v"]));
         assert_eq!(stored["error"], "login with password=[redacted] failed");
         assert_eq!(stored["name"], "deploy token=[redacted]");
+    }
+
+    #[test]
+    fn secrets_go_from_kinds_too() {
+        let secret = format!("gh{}_{}", "p", "a1B2".repeat(9));
+        for (kind, expected) in [
+            (secret.clone(), "[redacted]".to_owned()),
+            (format!("login.{secret}"), "login.[redacted]".to_owned()),
+            ("deploy.failed".to_owned(), "deploy.failed".to_owned()),
+        ] {
+            assert_eq!(line(&recorder(false), &Event::new(kind, "b"))["type"], expected);
+        }
+    }
+
+    #[test]
+    fn an_event_without_kind_and_name_gets_both() {
+        let stored = line(&recorder(false), &Event::new("", ""));
+        assert_eq!((&stored["type"], &stored["name"]), (&"other".into(), &"unnamed".into()));
     }
 
     #[test]
