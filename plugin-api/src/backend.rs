@@ -14,7 +14,7 @@ use crate::{Batch, Call, Host, Outcomes, abi, config::shown};
 /// rest.
 pub trait Backend: Send + Sync + Sized + 'static {
     /// The configuration, read from the JSON object that ops wrote. A key that the type has no place for is refused by
-    /// name, with or without `deny_unknown_fields`. A backend without options takes [`NoConfig`](crate::export::NoConfig).
+    /// name, with or without `deny_unknown_fields`. A backend without options takes [`NoConfig`](crate::NoConfig).
     type Config: DeserializeOwned;
 
     /// Whether `send` must not run twice at once on the same instance.

@@ -66,6 +66,7 @@ pub use crate::{
     diagnostics::{Diagnoses, Probe},
     digest::{DIGEST, SURFACE},
     event::{Batch, Event, Events, Pairs, Strings},
+    export::NoConfig,
     host::Host,
     outcome::{Outcome, Outcomes},
 };

@@ -21,10 +21,23 @@ impl EventKind {
     pub const DATA_DELETION_REQUEST: Self = Self(Cow::Borrowed("data.deletion_request"));
 
     /// A kind of the tool's own, by convention `noun.verb`. An empty one becomes `other`, since platforms drop events
-    /// without a kind.
+    /// without a kind. Redacted as all else that a tool says.
     pub fn other(kind: impl Into<Cow<'static, str>>) -> Self {
         let kind = kind.into();
         Self(if kind.is_empty() { Cow::Borrowed("other") } else { kind })
+    }
+
+    /// The kind as it may be stored. Ours are known to hold no secret, and cost nothing more.
+    pub(crate) fn redacted(&self) -> Cow<'_, str> {
+        static OURS: [EventKind; 6] = [
+            EventKind::COMMAND_INVOCATION,
+            EventKind::COMMAND_ERROR,
+            EventKind::FEATURE_USED,
+            EventKind::UPDATE_CHECK,
+            EventKind::UPDATE_APPLIED,
+            EventKind::DATA_DELETION_REQUEST,
+        ];
+        if OURS.contains(self) { Cow::Borrowed(&self.0) } else { crate::redact(&self.0) }
     }
 
     /// The kind's text.

@@ -23,7 +23,7 @@ use crate::{
     quiet::Quiet,
     record::{Encoder, Origin},
     selection::{Chosen, Selected, select},
-    spool::{Fs, Limits, Spool},
+    spool::{DropReason, Fs, Limits, Spool},
     track::Recorder,
 };
 
@@ -304,6 +304,10 @@ impl Inner {
             self.homeless.fetch_add(1, Ordering::Relaxed);
             return;
         };
+        if recorder.is_too_long(event) {
+            spool.refuse_as(process, DropReason::TooLong);
+            return;
+        }
         let stored = recorder.record(process, event, |line| spool.append_as(process, line)).is_ok();
         if stored {
             parts.courier.recorded(self);

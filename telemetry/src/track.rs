@@ -3,11 +3,16 @@
 use std::{
     borrow::Cow,
     cell::RefCell,
+    collections::HashMap,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use crate::{
+<<<<<<< HEAD
     EventKind, EventParts, RedactedParts,
+=======
+    EventKind, EventParts, MAX_LINE,
+>>>>>>> layer
     ids::Ids,
     record::{Encoder, Metadata, Record, Timestamp},
     redact,
@@ -38,7 +43,7 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// An event of this kind; `name` is the command, the feature, or what else it is about.
+    /// An event of this kind; `name` is the command, the feature, or what else it is about. An empty one becomes `unnamed`.
     pub fn new(kind: impl Into<EventKind>, name: &'a str) -> Self {
         Self { kind: kind.into(), name, duration: None, exit_code: None, parts: EventParts::default() }
     }
@@ -115,6 +120,7 @@ impl Recorder {
         Self { encoder, metadata: metadata.collect(), extended }
     }
 
+<<<<<<< HEAD
     /// The pairs of all events and of this one; of two with one key the last one, in the place of the first.
     fn metadata<'a>(&'a self, own: &'a [(&'a str, &'a str)]) -> Metadata<'a> {
         let is_first = |at: usize, key: &str| own[..at].iter().all(|(before, _)| *before != key);
@@ -124,13 +130,47 @@ impl Recorder {
         if self.metadata.is_empty() && own.len() <= FEW && own.iter().enumerate().all(is_plain) {
             return Metadata::Plain(own);
         }
+=======
+    /// Whether no line can hold the event: what the tool says of it is longer by itself. Asked before anything is redacted,
+    /// which takes time that grows with the length.
+    pub(crate) fn is_too_long(&self, event: &Event<'_>) -> bool {
+        let parts = &event.parts;
+        let pairs: usize = parts.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
+        let mut bytes = event.kind.as_str().len() + event.name.len() + pairs;
+        if self.extended {
+            bytes += parts.error.map_or(0, str::len);
+            bytes += parts.args.unwrap_or_default().iter().map(|arg| arg.len()).sum::<usize>();
+        }
+        bytes > MAX_LINE
+    }
+
+    /// The pairs of all events and of this one, redacted; of two with one key the last one, in the place of the first.
+    fn merged<'a>(&'a self, own: &[(&'a str, &'a str)]) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+        /// Up to here a look at each is cheaper than a hash.
+        const FEW: usize = 16;
+>>>>>>> layer
         let mut merged: Vec<(Cow<'_, str>, Cow<'_, str>)> =
             Vec::with_capacity(self.metadata.len() + own.len());
         let all = self.metadata.iter().map(|(key, value)| (Cow::Borrowed(&**key), Cow::Borrowed(&**value)));
+        // Where each key is, once there are many.
+        let mut places: HashMap<Cow<'_, str>, usize> = HashMap::new();
         for (key, value) in all.chain(own.iter().map(|(key, value)| redact_pair(key, value))) {
-            match merged.iter_mut().find(|(known, _)| *known == key) {
-                Some(known) => known.1 = value,
-                None => merged.push((key, value)),
+            if merged.len() == FEW && places.is_empty() {
+                places = merged.iter().map(|(key, _)| key.clone()).zip(0..).collect();
+            }
+            let known = if places.is_empty() {
+                merged.iter().position(|(known, _)| *known == key)
+            } else {
+                places.get(&key).copied()
+            };
+            match known {
+                Some(at) => merged[at].1 = value,
+                None => {
+                    if !places.is_empty() {
+                        places.insert(key.clone(), merged.len());
+                    }
+                    merged.push((key, value));
+                }
             }
         }
         Metadata::Redacted(merged)
@@ -138,12 +178,20 @@ impl Recorder {
 
     /// Redacts and encodes an event, and gives its line to `then`. `process` is the number of this process.
     pub(crate) fn record<T>(&self, process: u32, event: &Event<'_>, then: impl FnOnce(&[u8]) -> T) -> T {
+<<<<<<< HEAD
         // Its metadata is redacted on its way into the line.
         let parts = EventParts { extended: self.extended, metadata: &[], ..event.parts };
         let redacted = if self.extended { redact_parts(&parts) } else { RedactedParts::default() };
         let name: Cow<'_, str> = redact(event.name);
+=======
+        let redacted = redact_parts(&EventParts { extended: self.extended, metadata: &[], ..event.parts });
+        let metadata = self.merged(event.parts.metadata);
+        // What reads events refuses an empty name.
+        let name = redact(if event.name.is_empty() { "unnamed" } else { event.name });
+        let kind = event.kind.redacted();
+>>>>>>> layer
         let record = Record {
-            kind: event.kind.as_str(),
+            kind: &kind,
             name: &name,
             duration: event.duration,
             exit_code: event.exit_code,
@@ -216,6 +264,61 @@ mod tests {
     }
 
     #[test]
+    fn of_many_names_the_last_value_counts_in_the_place_of_the_first() {
+        let names: Vec<String> = (0..40).map(|number| format!("n{number}")).collect();
+        let mut pairs: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "first")).collect();
+        pairs.extend([
+            ("channel", "stable"),
+            ("n3", "second"),
+            ("n39", "second"),
+            ("new", "x"),
+            ("new", "y"),
+        ]);
+        let recorder = recorder(false);
+        let merged = recorder.merged(&pairs);
+        let keys: Vec<&str> = merged.iter().map(|(key, _)| &**key).collect();
+        let expected =
+            ["channel", "proxy"].into_iter().chain(names.iter().map(|name| &**name)).chain(["new"]);
+        assert_eq!(keys, expected.collect::<Vec<_>>());
+        let value = |name: &str| &*merged.iter().find(|(key, _)| key == name).expect("there").1;
+        assert_eq!(
+            ["channel", "n3", "n39", "new", "n4"].map(value),
+            ["stable", "second", "second", "y", "first"]
+        );
+    }
+
+    #[test]
+    fn the_time_that_many_names_take_is_linear() {
+        let names: Vec<String> = (0..60_000).map(|number| format!("n{number}")).collect();
+        let pairs: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "")).collect();
+        let event = Event::new("a", "b").metadata(&pairs);
+        let recorder = recorder(false);
+        assert!(!recorder.is_too_long(&event));
+        let started = std::time::Instant::now();
+        recorder.record(1, &event, |line| assert!(line.len() < MAX_LINE));
+        // A comparison of each with each takes some minutes.
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn what_no_line_can_hold_is_known_before_it_is_redacted() {
+        let long = "x".repeat(MAX_LINE + 1);
+        let pairs = [("k", &*long)];
+        let args = [&*long];
+        let short = Event::new("a", "b");
+        for extended in [false, true] {
+            let recorder = recorder(extended);
+            assert!(!recorder.is_too_long(&short));
+            assert!(recorder.is_too_long(&Event::new("a", &long)));
+            assert!(recorder.is_too_long(&Event::new(long.clone(), "b")));
+            assert!(recorder.is_too_long(&short.clone().metadata(&pairs)));
+            // What is not collected counts nothing.
+            assert_eq!(recorder.is_too_long(&short.clone().args(&args)), extended);
+            assert_eq!(recorder.is_too_long(&short.clone().error(&long)), extended);
+        }
+    }
+
+    #[test]
     fn arguments_and_errors_need_extended_collection() {
         let args = ["--password", "hunter2", "-v"];
         let event = Event::new("deploy.failed", "deploy token=abcdef")
@@ -227,6 +330,24 @@ mod tests {
         assert_eq!(stored["args"], serde_json::json!(["--password", "[redacted]", "-v"]));
         assert_eq!(stored["error"], "login with password=[redacted] failed");
         assert_eq!(stored["name"], "deploy token=[redacted]");
+    }
+
+    #[test]
+    fn secrets_go_from_kinds_too() {
+        let secret = format!("gh{}_{}", "p", "a1B2".repeat(9));
+        for (kind, expected) in [
+            (secret.clone(), "[redacted]".to_owned()),
+            (format!("login.{secret}"), "login.[redacted]".to_owned()),
+            ("deploy.failed".to_owned(), "deploy.failed".to_owned()),
+        ] {
+            assert_eq!(line(&recorder(false), &Event::new(kind, "b"))["type"], expected);
+        }
+    }
+
+    #[test]
+    fn an_event_without_kind_and_name_gets_both() {
+        let stored = line(&recorder(false), &Event::new("", ""));
+        assert_eq!((&stored["type"], &stored["name"]), (&"other".into(), &"unnamed".into()));
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::{ffi::OsString, path::Path, time::Duration};
 
-use jackfield::{Builder, Deliver, Event, EventKind, MemoryBackend, Telemetry};
+use jackfield::{
+    Builder, Deliver, Event, EventKind, MemoryBackend, Telemetry,
+    spool::{DropReason, Limits, Spool},
+};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -117,4 +120,21 @@ fn a_command_is_timed_and_its_end_recorded_also_on_a_panic() {
         ]
     );
     assert!(events.iter().all(|event| event["duration_ms"].is_u64()));
+}
+
+#[test]
+fn what_is_too_long_for_a_line_costs_no_time_and_is_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let memory = MemoryBackend::new();
+    let telemetry = consented(folder.path()).backend("memory", memory.maker()).build();
+    telemetry.track("a", "first", &[]);
+    let long = "password=hunter2 ".repeat(3 << 20);
+    let started = std::time::Instant::now();
+    telemetry.track("a", "long", &[("text", &long)]);
+    assert!(started.elapsed() < Duration::from_millis(500), "{:?}", started.elapsed());
+    telemetry.track("a", "last", &[]);
+    assert!(telemetry.flush(SOON).emptied);
+    assert_eq!(memory.events().len(), 2);
+    let spool = Spool::on_disk(folder.path().join("data/spool"), Limits::default());
+    assert_eq!(spool.stats().drops.into_iter().collect::<Vec<_>>(), [(DropReason::TooLong, 1)]);
 }

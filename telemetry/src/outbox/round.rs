@@ -291,9 +291,13 @@ impl Shared<'_> {
         target: &mut Target,
         chunk: &Chunk,
         buffer: EventBuffer,
-    ) -> Result<Vec<Outcome>, Attempt> {
+    ) -> Result<Vec<Option<Outcome>>, Attempt> {
         if buffer.is_empty() {
             return Ok(Vec::new());
+        }
+        // Without time, opening would seem to take too long.
+        if left(self.deadline).is_zero() {
+            return Err(Attempt::Late);
         }
         target.open(left(self.deadline)).map_err(Attempt::Unopened)?;
         if left(self.deadline).is_zero() {
@@ -341,6 +345,8 @@ impl Shared<'_> {
         let mut rejected: Vec<(usize, &str, String)> = Vec::new();
         let mut retry: Option<(Option<Duration>, String)> = None;
         let mut delivered = 0;
+        // Our own time was over: that says nothing of the backend.
+        let mut unasked = false;
         let mut settled: Vec<Settle> = valid
             .iter()
             .enumerate()
@@ -349,20 +355,24 @@ impl Shared<'_> {
                     return Settle::Damaged;
                 }
                 match outcomes.next() {
-                    Some(Outcome::Delivered) => {
+                    Some(None) => {
+                        unasked = true;
+                        Settle::Keep
+                    }
+                    Some(Some(Outcome::Delivered)) => {
                         delivered += 1;
                         Settle::Done
                     }
-                    Some(Outcome::Rejected { reason }) => {
+                    Some(Some(Outcome::Rejected { reason })) => {
                         rejected.push((index, chunk.line(index), target.conceal(&reason)));
                         Settle::Done
                     }
-                    Some(Outcome::Retry { after, reason }) => {
+                    Some(Some(Outcome::Retry { after, reason })) => {
                         let longest = retry.as_ref().and_then(|(after, _)| *after).max(after);
                         retry = Some((longest, target.conceal(&reason)));
                         Settle::Keep
                     }
-                    Some(Outcome::TooLarge { .. }) | None => {
+                    Some(Some(Outcome::TooLarge { .. })) | None => {
                         retry = retry.take().or(Some((None, "nothing was said of it".to_owned())));
                         Settle::Keep
                     }
@@ -417,6 +427,48 @@ impl Shared<'_> {
             tracing::warn!("telemetry waits: {error}");
             return false;
         }
-        true
+        !unasked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jackfield_loader::{Backend, BackendOptions};
+
+    use super::*;
+    use crate::{MemoryBackend, outbox::Source, spool::Limits};
+
+    #[test]
+    fn events_that_a_backend_was_not_asked_about_wait_and_are_no_failure_of_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path();
+        let memory = MemoryBackend::new();
+        let spool = Spool::on_disk(folder.join("spool"), Limits::default());
+        spool.append(br#"{"type":"a","name":"b"}"#).expect("room");
+        let outbox = |timeout: Duration| {
+            let memory = memory.clone();
+            // It opens whatever time a call has.
+            let open = move |options: &BackendOptions| {
+                let options = options.clone().timeout(Duration::from_secs(60));
+                Backend::open_with(&options, memory.maker())
+            };
+            let options = BackendOptions::new("memory").timeout(timeout);
+            let target = Target::new(Source::Static(Arc::new(open)), options);
+            let kept =
+                Kept { spool: spool.clone(), states: States::new(folder), sending: Sending::new(folder) };
+            let may_send = Arc::new(|| Collection::On);
+            let fill = Fill::new("tool", "1");
+            Outbox::new(kept, vec![target], DeliveryMode::AtLeastOnce, fill, Collection::On, may_send)
+        };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let go_on = AtomicBool::new(false);
+        // Without any time for a call.
+        let end = outbox(Duration::ZERO).round(deadline, &go_on);
+        assert_eq!(end, RoundEnd::default());
+        let state = States::new(folder).load().remove("memory").unwrap_or_default();
+        assert_eq!((state.circuit.open_for(spool.now_ms()), state.last_problem), (None, None));
+        let end = outbox(Duration::from_secs(60)).round(deadline, &go_on);
+        assert_eq!((end.delivered, end.emptied), (1, true));
+        assert_eq!(memory.events().len(), 1);
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Batch, Plugin,
+    Backend, BackendOptions, Batch, Failure, Plugin,
     plugin_api::{Deletion, Outcome},
 };
 
@@ -96,7 +96,8 @@ impl Target {
         }
     }
 
-    /// Sends a batch once, in parts where it is too large, and says what became of each event. Ends by `deadline`.
+    /// Sends a batch once, in parts where it is too large, and says what became of each event: nothing of those that the
+    /// backend was not asked about, because our own time was over. Ends by `deadline`.
     ///
     /// # Errors
     /// When the backend can't be opened.
@@ -104,41 +105,9 @@ impl Target {
         &mut self,
         batch: &Batch,
         deadline: Instant,
-    ) -> Result<Vec<Outcome>, jackfield_loader::Error> {
+    ) -> Result<Vec<Option<Outcome>>, jackfield_loader::Error> {
         let timeout = self.options.timeout;
-        let backend = self.open(left(deadline))?;
-        let late = || Outcome::retry("there was no time left for it");
-        let mut outcomes = vec![late(); batch.len()];
-        let mut work = VecDeque::from([(0..batch.len()).collect::<Vec<_>>()]);
-        while let Some(group) = work.pop_front() {
-            let limit = timeout.min(left(deadline));
-            if limit.is_zero() {
-                break;
-            }
-            let part = if group.len() == batch.len() { batch.clone() } else { batch.select(&group) };
-            let report = backend.send_within(&part, limit);
-            let mut too_large = Vec::new();
-            for (&index, outcome) in group.iter().zip(report.outcomes()) {
-                match outcome {
-                    Outcome::TooLarge { .. } if group.len() > 1 => too_large.push(index),
-                    Outcome::TooLarge { reason } => {
-                        outcomes[index] = Outcome::rejected(format!("too large even alone: {reason}"));
-                    }
-                    outcome => outcomes[index] = outcome.clone(),
-                }
-            }
-            let second = too_large.split_off(too_large.len().div_ceil(2));
-            for part in [second, too_large] {
-                if !part.is_empty() {
-                    work.push_front(part);
-                }
-            }
-            // The rest would fare no better, and its time belongs to others.
-            if report.failure().is_some() {
-                break;
-            }
-        }
-        Ok(outcomes)
+        Ok(send_in_parts(self.open(left(deadline))?, batch, timeout, deadline))
     }
 
     /// Asks the backend's platform to forget a machine.
@@ -159,7 +128,134 @@ impl Target {
     }
 }
 
+fn send_in_parts(
+    backend: &Backend,
+    batch: &Batch,
+    timeout: Duration,
+    deadline: Instant,
+) -> Vec<Option<Outcome>> {
+    let mut outcomes = vec![None; batch.len()];
+    let mut work = VecDeque::from([(0..batch.len()).collect::<Vec<_>>()]);
+    while let Some(group) = work.pop_front() {
+        let limit = timeout.min(left(deadline));
+        if limit.is_zero() {
+            break;
+        }
+        let part = if group.len() == batch.len() { batch.clone() } else { batch.select(&group) };
+        let report = backend.send_within(&part, limit);
+        if let Some(Failure::Busy { .. }) = report.failure() {
+            break;
+        }
+        let mut too_large = Vec::new();
+        for (&index, outcome) in group.iter().zip(report.outcomes()) {
+            match outcome {
+                Outcome::TooLarge { .. } if group.len() > 1 => too_large.push(index),
+                Outcome::TooLarge { reason } => {
+                    outcomes[index] = Some(Outcome::rejected(format!("too large even alone: {reason}")));
+                }
+                outcome => outcomes[index] = Some(outcome.clone()),
+            }
+        }
+        let second = too_large.split_off(too_large.len().div_ceil(2));
+        for part in [second, too_large] {
+            if !part.is_empty() {
+                work.push_front(part);
+            }
+        }
+        // The rest would fare no better, and its time belongs to others.
+        if report.failure().is_some() {
+            break;
+        }
+    }
+    outcomes
+}
+
 /// The time until `deadline`.
 pub(crate) fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use jackfield_loader::plugin_api::{self, Call, Error, Host, NoConfig, Outcomes};
+
+    use super::*;
+    use crate::{EventBuffer, Fill};
+
+    /// Does what a closure says with each batch.
+    struct Scripted(Box<dyn Fn(&plugin_api::Batch<'_>) -> Outcomes + Send + Sync>);
+
+    impl plugin_api::Backend for Scripted {
+        type Config = NoConfig;
+
+        fn open(_: NoConfig, _: Host, _: &Call<'_>) -> Result<Self, Error> {
+            Err(Error::failed("made by the test"))
+        }
+
+        fn send(&self, batch: &plugin_api::Batch<'_>, _: &Call<'_>) -> Outcomes {
+            (self.0)(batch)
+        }
+    }
+
+    fn batch(len: usize) -> Batch {
+        let mut buffer = EventBuffer::new(Fill::new("tool", "1"));
+        for _ in 0..len {
+            buffer.push_line(br#"{"type":"a","name":"b"}"#).expect("an event");
+        }
+        buffer.take()
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_backend_whose_workers_are_all_busy_was_not_asked() {
+        let (entered, is_inside) = mpsc::sync_channel::<()>(1);
+        let (release, released) = mpsc::channel::<()>();
+        let released = std::sync::Mutex::new(released);
+        let once = Arc::new(move |_: &plugin_api::Batch<'_>| -> Outcomes {
+            _ = entered.send(());
+            _ = released.lock().expect("one at a time").recv();
+            Outcome::Delivered.into()
+        });
+        let options = BackendOptions::new("busy").concurrency(1);
+        let make = move || {
+            let once = Arc::clone(&once);
+            Scripted(Box::new(move |batch| once(batch)))
+        };
+        let backend = Backend::open_with(&options, make).expect("it opens");
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| backend.send_within(&batch(1), LONG));
+            is_inside.recv().expect("it was asked");
+            let soon = Instant::now() + Duration::from_millis(20);
+            assert_eq!(send_in_parts(&backend, &batch(2), LONG, soon), [None, None]);
+            release.send(()).expect("it waits");
+            assert!(other.join().expect("no panic").failure().is_none());
+        });
+    }
+
+    #[test]
+    fn parts_that_our_own_time_left_no_room_for_were_not_asked_about() {
+        let make = || Scripted(Box::new(|_| Outcome::Delivered.into()));
+        let backend = Backend::open_with(&BackendOptions::new("fine"), make).expect("it opens");
+        assert_eq!(send_in_parts(&backend, &batch(2), LONG, Instant::now()), [None, None]);
+        let delivered = Some(Outcome::Delivered);
+        let all = send_in_parts(&backend, &batch(2), LONG, Instant::now() + LONG);
+        assert_eq!(all, [delivered.clone(), delivered]);
+    }
+
+    #[test]
+    fn a_call_that_is_inside_when_the_time_ends_is_the_backends_failure() {
+        let make = || {
+            Scripted(Box::new(|_| {
+                loop {
+                    std::thread::park()
+                }
+            }))
+        };
+        let backend = Backend::open_with(&BackendOptions::new("hung"), make).expect("it opens");
+        let outcomes = send_in_parts(&backend, &batch(1), LONG, Instant::now() + Duration::from_millis(50));
+        assert!(matches!(&outcomes[..], [Some(Outcome::Retry { .. })]), "{outcomes:?}");
+    }
 }

@@ -124,6 +124,14 @@ impl Spool {
         appended
     }
 
+    /// Counts an event that can't be appended, without a line of it.
+    pub(crate) fn refuse_as(&self, process: u32, reason: DropReason) {
+        let slot = self.inner.slots.of(process, Slot::after);
+        slot.drops.add(reason, 1);
+        self.inner.flush_drops(slot);
+        Notice { reason, number: 1 }.warn();
+    }
+
     /// Looks whether this process's segment still has a name, which it does now and then while it writes: what was appended
     /// before this is found by who delivers next.
     pub(crate) fn rescue(&self) {
