@@ -8,11 +8,7 @@ use std::{
 };
 
 use crate::{
-<<<<<<< HEAD
-    EventKind, EventParts, RedactedParts,
-=======
-    EventKind, EventParts, MAX_LINE,
->>>>>>> layer
+    EventKind, EventParts, MAX_LINE, RedactedParts,
     ids::Ids,
     record::{Encoder, Metadata, Record, Timestamp},
     redact,
@@ -120,17 +116,6 @@ impl Recorder {
         Self { encoder, metadata: metadata.collect(), extended }
     }
 
-<<<<<<< HEAD
-    /// The pairs of all events and of this one; of two with one key the last one, in the place of the first.
-    fn metadata<'a>(&'a self, own: &'a [(&'a str, &'a str)]) -> Metadata<'a> {
-        let is_first = |at: usize, key: &str| own[..at].iter().all(|(before, _)| *before != key);
-        let is_plain =
-            |(at, (key, _)): (usize, &(&str, &str))| redact::is_harmless_word(key) && is_first(at, key);
-        // Most tools have nothing to merge, and this takes no memory.
-        if self.metadata.is_empty() && own.len() <= FEW && own.iter().enumerate().all(is_plain) {
-            return Metadata::Plain(own);
-        }
-=======
     /// Whether no line can hold the event: what the tool says of it is longer by itself. Asked before anything is redacted,
     /// which takes time that grows with the length.
     pub(crate) fn is_too_long(&self, event: &Event<'_>) -> bool {
@@ -144,11 +129,15 @@ impl Recorder {
         bytes > MAX_LINE
     }
 
-    /// The pairs of all events and of this one, redacted; of two with one key the last one, in the place of the first.
-    fn merged<'a>(&'a self, own: &[(&'a str, &'a str)]) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
-        /// Up to here a look at each is cheaper than a hash.
-        const FEW: usize = 16;
->>>>>>> layer
+    /// The pairs of all events and of this one; of two with one key the last one, in the place of the first.
+    fn metadata<'a>(&'a self, own: &'a [(&'a str, &'a str)]) -> Metadata<'a> {
+        let is_first = |at: usize, key: &str| own[..at].iter().all(|(before, _)| *before != key);
+        let is_plain =
+            |(at, (key, _)): (usize, &(&str, &str))| redact::is_harmless_word(key) && is_first(at, key);
+        // Most tools have nothing to merge, and this takes no memory.
+        if self.metadata.is_empty() && own.len() <= FEW && own.iter().enumerate().all(is_plain) {
+            return Metadata::Plain(own);
+        }
         let mut merged: Vec<(Cow<'_, str>, Cow<'_, str>)> =
             Vec::with_capacity(self.metadata.len() + own.len());
         let all = self.metadata.iter().map(|(key, value)| (Cow::Borrowed(&**key), Cow::Borrowed(&**value)));
@@ -178,18 +167,12 @@ impl Recorder {
 
     /// Redacts and encodes an event, and gives its line to `then`. `process` is the number of this process.
     pub(crate) fn record<T>(&self, process: u32, event: &Event<'_>, then: impl FnOnce(&[u8]) -> T) -> T {
-<<<<<<< HEAD
         // Its metadata is redacted on its way into the line.
         let parts = EventParts { extended: self.extended, metadata: &[], ..event.parts };
         let redacted = if self.extended { redact_parts(&parts) } else { RedactedParts::default() };
-        let name: Cow<'_, str> = redact(event.name);
-=======
-        let redacted = redact_parts(&EventParts { extended: self.extended, metadata: &[], ..event.parts });
-        let metadata = self.merged(event.parts.metadata);
         // What reads events refuses an empty name.
-        let name = redact(if event.name.is_empty() { "unnamed" } else { event.name });
+        let name: Cow<'_, str> = redact(if event.name.is_empty() { "unnamed" } else { event.name });
         let kind = event.kind.redacted();
->>>>>>> layer
         let record = Record {
             kind: &kind,
             name: &name,
