@@ -21,8 +21,10 @@
 //! ```
 //!
 //! # Exit codes
-//! 0: done what was said. 1: not done, or `doctor` found something wrong; the reason is on standard error. (Clap ends with 2
-//! when the command line is wrong.)
+//! 0: what was asked for is so now. 1: it is not. Either the command failed, with the reason on standard error; or the answer
+//! itself says what is in the way: `enable` has stored the consent, but an opt-out such as `DO_NOT_TRACK` keeps telemetry off;
+//! `disable` has stored the opt-out, but it is forced on; a backend has failed to take a request of `reset`; `doctor` found
+//! something wrong. (Clap ends with 2 when the command line is wrong.)
 
 use std::{
     io::{self, Write},

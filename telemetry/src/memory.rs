@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jackfield_loader::plugin_api::{Backend, Batch, Call, Error, Host, Outcome, Outcomes, export::NoConfig};
+use jackfield_loader::plugin_api::{Backend, Batch, Call, Error, Host, NoConfig, Outcome, Outcomes};
 
 /// Keeps what it is sent. Clones share it.
 ///

@@ -1,11 +1,13 @@
 //! What is stored, and what would go out, byte for byte.
 
 use std::{
+    borrow::Cow,
     io::{self, Write},
     time::Duration,
 };
 
 use jackfield_loader::{Batch, Preview, Unsent, plugin_api::Outcome};
+use serde::Serialize;
 use serde_json::{json, value::RawValue};
 
 use crate::{Collection, Error, EventBuffer, Telemetry, outbox::Target, spool::Rejected};
@@ -124,24 +126,34 @@ impl Shown {
         Ok(())
     }
 
-    /// The same as JSON. A message that is no UTF-8 has its bytes in `bytes_hex` in place of `text`.
+    /// The same as one JSON object. Events stand in it as they are stored, byte for byte; a line that is no JSON is a
+    /// string. A message that is no UTF-8 has its bytes in `bytes_hex` in place of `text`.
     #[must_use]
-    pub fn to_json(&self) -> serde_json::Value {
-        let event =
-            |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|_| json!(line));
-        let raw = |raw: &RawValue| event(raw.get());
-        let stored: Vec<_> = self.stored.iter().map(|line| event(line)).collect();
-        let quarantine: Vec<_> = self
-            .quarantine
-            .iter()
-            .map(|it| {
-                json!({
-                    "backend": it.backend, "reason": it.reason, "rejected_at": it.rejected_at, "event": raw(&it.event)
-                })
-            })
-            .collect();
-        let outgoing: Vec<_> = self.outgoing.iter().map(Outgoing::to_json).collect();
-        json!({ "stored": stored, "quarantine": quarantine, "previewed": self.previewed, "outgoing": outgoing })
+    pub fn to_json(&self) -> String {
+        let object = AsJson {
+            stored: self.stored.iter().map(|line| as_stored(line)).collect(),
+            quarantine: &self.quarantine,
+            previewed: self.previewed,
+            outgoing: self.outgoing.iter().map(Outgoing::to_json).collect(),
+        };
+        serde_json::to_string(&object).expect("text and numbers can be written")
+    }
+}
+
+#[derive(Serialize)]
+struct AsJson<'a> {
+    stored: Vec<Cow<'a, RawValue>>,
+    quarantine: &'a [Rejected],
+    previewed: usize,
+    outgoing: Vec<serde_json::Value>,
+}
+
+fn as_stored(line: &str) -> Cow<'_, RawValue> {
+    // More is valid in its form than readers take, such as half of a surrogate pair.
+    let is_read = serde_json::from_str::<serde_json::Value>(line).is_ok();
+    match serde_json::from_str(line) {
+        Ok(raw) if is_read => Cow::Borrowed(raw),
+        _ => Cow::Owned(serde_json::value::to_raw_value(line).expect("a string can be written")),
     }
 }
 
@@ -186,4 +198,35 @@ fn not_sent(unsent: &Unsent) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_lines_stand_in_the_json_byte_for_byte() {
+        let raw = |text: &str| RawValue::from_string(text.to_owned()).expect("JSON");
+        let lines =
+            [r#"{"type":"a", "name":"b","id":"\u0041","n":1.50}"#, r#"{"type":"#, r#"{"a":"\ud800"}"#];
+        let shown = Shown {
+            stored: lines.map(str::to_owned).to_vec(),
+            quarantine: vec![Rejected {
+                backend: "main".to_owned(),
+                reason: "old".to_owned(),
+                rejected_at: 7,
+                event: raw(lines[0]),
+            }],
+            outgoing: Vec::new(),
+            previewed: 1,
+        };
+        let text = shown.to_json();
+        let quarantine =
+            format!(r#"[{{"backend":"main","reason":"old","rejected_at":7,"event":{}}}]"#, lines[0]);
+        let stored = format!(r#"[{},"{{\"type\":","{{\"a\":\"\\ud800\"}}"]"#, lines[0]);
+        let expected =
+            format!(r#"{{"stored":{stored},"quarantine":{quarantine},"previewed":1,"outgoing":[]}}"#);
+        assert_eq!(text, expected);
+        serde_json::from_str::<serde_json::Value>(&text).expect("readers take it");
+    }
 }

@@ -96,8 +96,11 @@ fn owned(handle: &File, file: &Path) -> Result<(), String> {
         }
         if metadata.mode() & 0o022 != 0 {
             let mode = metadata.mode() & 0o7777;
+            // A folder such as /tmp is meant to be so.
+            let shared = metadata.is_dir() && mode & 0o1000 != 0;
+            let remedy = if shared { "move it to a folder that only you can write to" } else { "chmod go-w" };
             return Err(format!(
-                "{what} must not be writable by group or others, and has mode {mode:04o}: chmod go-w"
+                "{what} must not be writable by group or others, and has mode {mode:04o}: {remedy}"
             ));
         }
         Ok(())
@@ -164,6 +167,21 @@ mod tests {
         assert!(Config::read(&path).expect("a configuration").backends.is_empty());
         let (_folder, path) = written(&(comment + "#"));
         assert_eq!(refusal(&path), "larger than 1 MiB");
+    }
+
+    #[test]
+    fn whoever_has_it_in_a_folder_for_all_is_told_to_move_it_and_else_to_change_the_mode() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (folder, path) = written("");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("ours");
+        for (mode, remedy) in
+            [(0o1777, "move it to a folder that only you can write to"), (0o777, "chmod go-w")]
+        {
+            std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode)).expect("ours");
+            let refused = ConfigFile::open(&path).expect("readable").check_owner().expect_err("not safe");
+            let expected = format!("has mode {mode:04o}: {remedy}");
+            assert!(refused.to_string().ends_with(&expected), "{refused}");
+        }
     }
 
     #[test]
