@@ -43,6 +43,7 @@ fn main() {
     let telemetry = Telemetry::builder("greet", env!("CARGO_PKG_VERSION"))
         .endpoint("https://telemetry.greet.example/v1/events")
         .metadata("channel", "stable")
+        // Arguments and error messages too, which the question on the first run, `enable` and `status` then say.
         .extended_collection(true)
         .help("Questions: privacy@greet.example.")
         .build();

@@ -93,6 +93,8 @@ pub(crate) struct Settings {
     pub(crate) extended: bool,
     pub(crate) local_only_wins: bool,
     pub(crate) ops_file: Option<PathBuf>,
+    /// The variable that names it; it has to be there then.
+    pub(crate) ops_by: Option<String>,
     pub(crate) config_file: Option<PathBuf>,
     pub(crate) config: Option<Config>,
     pub(crate) statics: Vec<StaticBackend>,
@@ -150,6 +152,7 @@ impl Builder {
             extended: false,
             local_only_wins: false,
             ops_file: None,
+            ops_by: None,
             config_file: None,
             config: None,
             statics: Vec::new(),
@@ -199,7 +202,8 @@ impl Builder {
         self
     }
 
-    /// Whether arguments and error messages are collected, redacted. `false` unless set.
+    /// Whether arguments and error messages are collected, redacted. The question on the first run, `enable` and `status`
+    /// say so. `false` unless set.
     pub fn extended_collection(mut self, extended: bool) -> Self {
         self.settings.extended = extended;
         self
@@ -262,7 +266,8 @@ impl Builder {
     }
 
     /// The file by which ops choose backends, which outranks everything else; it need not be there. Unless set,
-    /// `PREFIX_TELEMETRY_CONFIG` names it, or it is `/etc/TOOL/telemetry.toml` (`%ProgramData%\TOOL\telemetry.toml`).
+    /// `PREFIX_TELEMETRY_CONFIG` names it, or it is `/etc/TOOL/telemetry.toml` (`%ProgramData%\TOOL\telemetry.toml`). One
+    /// that the variable names has to be there and to name backends; otherwise events wait.
     pub fn ops_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.settings.ops_file = Some(file.into());
         self
@@ -352,7 +357,9 @@ impl Builder {
         let mut places = Places::of(&settings.tool, settings.prefix.as_deref(), &environment);
         places.consent = self.consent_file.or(places.consent);
         places.data = self.data_folder.or(places.data);
-        settings.ops_file = settings.ops_file.or(places.ops);
+        if settings.ops_file.is_none() {
+            (settings.ops_file, settings.ops_by) = (places.ops, places.ops_by);
+        }
         let consent = ConsentSource::with_environment(
             ConsentOptions {
                 prefix: settings.prefix.clone(),
@@ -362,7 +369,7 @@ impl Builder {
             },
             environment,
         );
-        Telemetry::assemble(settings, self.enabled, consent, places.data, self.limits, self.fs)
+        Telemetry::assemble(settings, self.enabled, consent, places.data, &self.limits, self.fs)
     }
 }
 

@@ -126,13 +126,24 @@ fn enable(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
     let enabled = consent.is_enabled() && by_author;
     let because = if by_author { consent.why.to_string() } else { "this tool collects nothing".to_owned() };
     if form.json {
-        writeln!(out, "{}", json!({ "enabled": enabled, "because": because }))?;
+        writeln!(
+            out,
+            "{}",
+            json!({ "enabled": enabled, "because": because, "extended": telemetry.is_extended() })
+        )?;
     } else if enabled {
+        let except = if telemetry.is_extended() {
+            ", except for what stands in arguments and error messages:\n\
+             they are collected too, with secrets removed, and may contain names of files."
+        } else {
+            "."
+        };
         let local = if consent.collection == Collection::LocalOnly { " (local-only)" } else { "" };
         writeln!(
             out,
             "Telemetry enabled{local}. Thank you.\n\
-             No personally identifiable information is collected; events carry a pseudonymous machine ID."
+             No personally identifiable information is collected{except}\n\
+             Events carry a pseudonymous machine ID."
         )?;
     } else {
         writeln!(out, "Your consent is stored, but telemetry stays off: {because}.")?;
@@ -143,10 +154,13 @@ fn enable(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
 fn disable(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
     let disabled = telemetry.disable()?;
     let enforced = disabled.consent.is_enabled();
+    let not_discarded = not_discarded(&disabled.pending);
     if form.json {
-        let still = disabled.pending == Discarded::StillSending;
-        let because = disabled.consent.why.to_string();
-        writeln!(out, "{}", json!({ "disabled": !enforced, "because": because, "still_sending": still }))?;
+        let object = json!({
+            "disabled": !enforced, "because": disabled.consent.why.to_string(),
+            "still_sending": disabled.pending == Discarded::StillSending, "not_discarded": not_discarded,
+        });
+        writeln!(out, "{object}")?;
     } else if enforced {
         writeln!(
             out,
@@ -154,16 +168,30 @@ fn disable(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
             disabled.consent.why
         )?;
     } else {
-        writeln!(out, "Telemetry disabled.\nAll pending events have been discarded.")?;
+        writeln!(out, "Telemetry disabled.")?;
+        match not_discarded {
+            None => writeln!(out, "All pending events have been discarded.")?,
+            Some(reason) => writeln!(out, "{NOT_DISCARDED}: {reason}")?,
+        }
         if disabled.pending == Discarded::StillSending {
             writeln!(out, "{STILL_SENDING}")?;
         }
     }
-    Ok(!enforced)
+    Ok(!enforced && not_discarded.is_none())
+}
+
+fn not_discarded(pending: &Discarded) -> Option<&str> {
+    match pending {
+        Discarded::Failed(reason) => Some(reason),
+        _ => None,
+    }
 }
 
 const STILL_SENDING: &str =
     "Another process has not finished what it was sending before; it sends nothing after that.";
+
+const NOT_DISCARDED: &str = "Not all of what is stored on this machine could be discarded; none of it is sent without \
+                             consent. Mend this and run the command again";
 
 fn status(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
     let status = telemetry.status();
@@ -180,14 +208,17 @@ fn reset(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
     let failed = reset.receipts.iter().any(|receipt| receipt.outcome == ReceiptOutcome::Failed);
     let sent = reset.receipts.iter().any(|receipt| receipt.outcome == ReceiptOutcome::Sent);
     let enforced = reset.consent.is_enabled();
-    let help = telemetry.help().unwrap_or_default();
+    let not_discarded = not_discarded(&reset.pending);
+    let done = !failed && not_discarded.is_none();
     if form.json {
         let object = json!({
             "machine_id": reset.machine_id, "receipts": reset.receipts, "next_machine_id": reset.next_machine_id,
+            "machine_id_changed": reset.id_kept.is_none(), "machine_id_kept": reset.id_kept,
             "disabled": !enforced, "still_sending": reset.pending == Discarded::StillSending,
+            "not_discarded": not_discarded,
         });
         writeln!(out, "{object}")?;
-        return Ok(!failed);
+        return Ok(done);
     }
     if reset.receipts.is_empty() {
         writeln!(
@@ -201,20 +232,29 @@ fn reset(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
     for receipt in &reset.receipts {
         writeln!(out, "  {receipt}")?;
     }
+    match &reset.id_kept {
+        None => writeln!(out, "The machine ID is another one from now on: {}.", reset.next_machine_id)?,
+        Some(reason) => writeln!(out, "The machine ID is kept: {reason}.")?,
+    }
     if failed {
-        writeln!(out, "The machine ID is kept, so that the request can be repeated: run this again. {help}")?;
-    } else if !sent && !reset.receipts.is_empty() && !help.is_empty() {
+        writeln!(out, "Run this again to repeat the request.")?;
+    }
+    if let Some(help) = telemetry.help().filter(|_| !sent || failed) {
         writeln!(out, "{help}")?;
     }
-    let state = if enforced { "Telemetry stays on" } else { "Telemetry disabled" };
-    writeln!(out, "Local telemetry data cleared. {state}.")?;
+    if let Some(reason) = not_discarded {
+        writeln!(out, "{NOT_DISCARDED}: {reason}")?;
+    } else {
+        write!(out, "Local telemetry data cleared. ")?;
+    }
+    writeln!(out, "{}", if enforced { "Telemetry stays on." } else { "Telemetry disabled." })?;
     if enforced {
         writeln!(out, "It is {}.", reset.consent.why)?;
     }
     if reset.pending == Discarded::StillSending {
         writeln!(out, "{STILL_SENDING}")?;
     }
-    Ok(!failed)
+    Ok(done)
 }
 
 fn show(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {

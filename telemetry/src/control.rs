@@ -8,8 +8,10 @@ use std::{
 use jackfield_loader::plugin_api::Deletion;
 
 use crate::{
-    Collection, Consent, Error, Event, EventKind, MachineIdFile, Receipt, ReceiptOutcome, Telemetry,
+    Collection, Consent, ConsentSource, Error, Event, EventKind, MachineIdFile, Receipt, ReceiptOutcome,
+    Telemetry,
     outbox::left,
+    selection::{Chosen, Selected},
     spool::{Deliverer, Spool},
     telemetry::Inner,
 };
@@ -17,11 +19,13 @@ use crate::{
 /// How long a delivery of another process may take to end after consent is withdrawn: that process looks before every
 /// batch, so it is the time of one call.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a process may go on recording after consent is withdrawn, and a little for the event that it is at.
+const NOTICED: Duration = ConsentSource::MAX_AGE.saturating_add(Duration::from_millis(30));
 /// Between two looks whether it has ended.
 const TICK: Duration = Duration::from_millis(5);
 
 /// What became of pending events when consent was withdrawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Discarded {
     /// Nothing waits any more, and nothing is being sent.
@@ -30,6 +34,8 @@ pub enum Discarded {
     StillSending,
     /// They are kept, because telemetry is enforced.
     Nothing,
+    /// Not all of it could be discarded; why, and where, in one line. Without consent none of it is sent.
+    Failed(String),
 }
 
 /// What came of [`Telemetry::disable`].
@@ -50,8 +56,11 @@ pub struct Reset {
     pub machine_id: String,
     /// What each backend and requestor said.
     pub receipts: Vec<Receipt>,
-    /// The id from now on: the same while a request failed, so that it can be repeated.
+    /// The id from now on: another one when somebody has acknowledged the request and nobody failed, or when there is
+    /// nobody to ask. Otherwise the same, so that the request can be repeated.
     pub next_machine_id: String,
+    /// Why the id is the same.
+    pub id_kept: Option<String>,
     /// What became of pending events.
     pub pending: Discarded,
     /// What is so now.
@@ -66,11 +75,9 @@ impl Telemetry {
     /// there is no consent then.
     pub fn enable(&self) -> Result<Consent, Error> {
         let inner = self.inner();
-        if !inner.consent.read().is_enabled()
-            && let Some(spool) = &inner.spool
-        {
-            // What a process recorded in the moment between somebody's opt-out and its next look.
-            spool.drop_pending()?;
+        if !inner.consent.read().is_enabled() {
+            // What an opt-out could not discard, or a process recorded before it noticed.
+            inner.drop_pending()?;
         }
         let consent = inner.consent.enable();
         inner.gate.look_again();
@@ -80,20 +87,21 @@ impl Telemetry {
     /// Withdraws consent, in the user's file, and forgets all events that wait. When this returns with
     /// [`Discarded::All`], no backend of any process is inside a call, and none is called again.
     ///
+    /// What could not be discarded is [`Discarded::Failed`].
+    ///
     /// # Errors
-    /// As [`ConsentSource::disable`](crate::ConsentSource::disable); nothing has changed then. [`Error::Spool`] when events
-    /// can't be removed; they are not sent without consent.
+    /// As [`ConsentSource::disable`](crate::ConsentSource::disable); nothing has changed then.
     pub fn disable(&self) -> Result<Disabled, Error> {
         let inner = self.inner();
         let consent = inner.consent.disable()?;
         inner.gate.look_again();
-        let pending = if consent.is_enabled() { Discarded::Nothing } else { inner.discard()?.0 };
+        let pending = if consent.is_enabled() { Discarded::Nothing } else { inner.discard().0 };
         Ok(Disabled { consent, pending })
     }
 
     /// Forgets everything: withdraws consent, forgets waiting and rejected events and the local log, and asks every
-    /// backend and requestor for the deletion of what they have, each for at most `within`. The machine id changes when
-    /// none of them failed.
+    /// backend and requestor for the deletion of what they have, each for at most `within`. The machine id changes as
+    /// [`Reset::next_machine_id`] says.
     ///
     /// # Errors
     /// As [`disable`](Self::disable).
@@ -101,53 +109,87 @@ impl Telemetry {
         let inner = self.inner();
         let consent = inner.consent.disable()?;
         inner.gate.look_again();
-        let (pending, claim) = inner.discard()?;
-        inner.forget_local_log()?;
+        let (mut pending, claims) = inner.discard();
+        if let Err(error) = inner.forget_local_log() {
+            pending = pending.and_failed(&error.to_string());
+        }
         let machine_id = inner.machine_id();
         let id = machine_id.peek().id;
         let mut receipts = inner.request_deletion(&id, within);
         receipts
             .extend(inner.settings.requestors.iter().map(|by| Receipt::new(&*by.name, by.by.request(&id))));
         inner.forget_recorder();
-        drop(claim);
-        let failed = receipts.iter().any(|receipt| receipt.outcome == ReceiptOutcome::Failed);
-        let next_machine_id = if failed { id.clone() } else { rotated(&machine_id, &id) };
-        Ok(Reset { machine_id: id, receipts, next_machine_id, pending, consent })
+        drop(claims);
+        let (next_machine_id, id_kept) = match rotate(&machine_id, inner.data_refusal(), &receipts) {
+            Ok(next) => (next, None),
+            Err(reason) => (id.clone(), Some(reason)),
+        };
+        Ok(Reset { machine_id: id, receipts, next_machine_id, id_kept, pending, consent })
     }
 }
 
-fn rotated(file: &MachineIdFile, old: &str) -> String {
-    match file.rotate() {
-        Ok(new) => new.id,
-        Err(error) => {
-            tracing::warn!("the machine id stays: {error}");
-            old.to_owned()
+/// The next id, or why there is none.
+fn rotate(file: &MachineIdFile, refused: Option<String>, receipts: &[Receipt]) -> Result<String, String> {
+    let any = |outcome| receipts.iter().any(|receipt| receipt.outcome == outcome);
+    if any(ReceiptOutcome::Failed) {
+        return Err("a request failed and can be repeated under it".to_owned());
+    }
+    if !receipts.is_empty() && !any(ReceiptOutcome::Sent) {
+        return Err("nobody has acknowledged the request, which needs it".to_owned());
+    }
+    if let Some(reason) = refused {
+        return Err(reason);
+    }
+    file.rotate().map(|new| new.id).map_err(|error| error.to_string())
+}
+
+impl Discarded {
+    fn and_failed(self, reason: &str) -> Self {
+        match self {
+            // Twice the same, when it is about the folder around both.
+            Self::Failed(reasons) if reasons == reason => Self::Failed(reasons),
+            Self::Failed(reasons) => Self::Failed(format!("{reasons}; {reason}")),
+            _ => Self::Failed(reason.to_owned()),
         }
     }
 }
 
 impl Inner {
-    /// Waits for deliveries to end, then forgets all events, and what is known of backends. The claim keeps others from
-    /// delivering while it is held.
-    fn discard(&self) -> Result<(Discarded, Option<Deliverer>), Error> {
-        let Some(spool) = &self.spool else { return Ok((Discarded::All, None)) };
-        let deadline = Instant::now() + PATIENCE;
-        let claim = claim(spool, deadline)?;
+    /// Waits for deliveries to end and for every process to notice, then forgets all events, and what is known of
+    /// backends. The claims keep others from delivering while they are held.
+    fn discard(&self) -> (Discarded, Vec<Deliverer>) {
+        let mut claims = Vec::new();
+        let Some(spools) = &self.spools else { return (Discarded::All, claims) };
+        let now = Instant::now();
+        let (noticed, deadline) = (now + NOTICED, now + PATIENCE);
+        let (mut discarded, mut ended) = (Discarded::All, true);
+        for spool in spools.both() {
+            match claim(spool, deadline) {
+                Ok(Claimed::Ours(deliverer)) => claims.push(*deliverer),
+                Ok(Claimed::NothingThere) => {}
+                Ok(Claimed::NotInTime) => ended = false,
+                Err(error) => discarded = discarded.and_failed(&error.to_string()),
+            }
+        }
         // A call that took too long was left behind by its round.
-        let ended = self.sending().is_none_or(|sending| sending.wait_for_end(deadline));
-        spool.drop_pending()?;
+        ended &= self.sending().is_none_or(|sending| sending.wait_for_end(deadline));
+        if self.data.as_ref().is_some_and(|data| data.exists()) {
+            thread::sleep(left(noticed));
+        }
+        for spool in spools.both() {
+            if let Err(error) = spool.drop_pending() {
+                discarded = discarded.and_failed(&error.to_string());
+            }
+        }
         if let Some(states) = self.states()
             && let Err(error) = states.forget()
         {
             tracing::debug!("the state of the backends stays: {error}");
         }
-        Ok(match claim {
-            Claimed::Ours(deliverer) if ended => (Discarded::All, Some(*deliverer)),
-            Claimed::NothingThere if ended => (Discarded::All, None),
-            Claimed::Ours(deliverer) => (Discarded::StillSending, Some(*deliverer)),
-            Claimed::NothingThere => (Discarded::StillSending, None),
-            Claimed::NotInTime => (Discarded::StillSending, None),
-        })
+        if discarded == Discarded::All && !ended {
+            discarded = Discarded::StillSending;
+        }
+        (discarded, claims)
     }
 
     fn forget_local_log(&self) -> Result<(), Error> {
@@ -162,7 +204,11 @@ impl Inner {
 
     /// Asks every backend that events would go to with consent. That is the user's own wish, and the last that leaves.
     fn request_deletion(&self, machine_id: &str, within: Duration) -> Vec<Receipt> {
-        let mut targets = self.select_for(Collection::On).targets;
+        let Selected { mut targets, info } = self.select_for(Collection::On);
+        if let Chosen::Broken(reason) = info.why {
+            // Nobody knows whom to ask before the file is mended.
+            return vec![Receipt::new("backends", Deletion::Failed(reason))];
+        }
         let event = Event::new(EventKind::DATA_DELETION_REQUEST, "data.deletion_request");
         let batch = self.batch_of(&event, machine_id);
         targets

@@ -7,7 +7,7 @@
 //! | Windows | `%APPDATA%\TOOL\config.toml` | `%LOCALAPPDATA%\TOOL\telemetry` |
 //!
 //! What ops decide for a machine stands in `/etc/TOOL/telemetry.toml` (`%ProgramData%\TOOL\telemetry.toml` on Windows), or
-//! in the file that `PREFIX_TELEMETRY_CONFIG` names.
+//! in the file that `PREFIX_TELEMETRY_CONFIG` names, which then has to be there and to name backends.
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +19,8 @@ pub(crate) struct Places {
     pub(crate) consent: Option<PathBuf>,
     pub(crate) data: Option<PathBuf>,
     pub(crate) ops: Option<PathBuf>,
+    /// The variable that names the file of ops, if one does: whoever sets it relies on that file.
+    pub(crate) ops_by: Option<String>,
 }
 
 impl Places {
@@ -43,12 +45,18 @@ impl Places {
                 Some(PathBuf::from("/etc")),
             )
         };
-        let named = prefix.and_then(|prefix| path(&format!("{prefix}_TELEMETRY_CONFIG")));
+        let variable = prefix.map(|prefix| format!("{prefix}_TELEMETRY_CONFIG"));
+        let named = variable.and_then(|variable| {
+            let value = environment.var(&variable).filter(|value| !value.is_empty())?;
+            Some((PathBuf::from(value), variable))
+        });
+        let (ops, ops_by) = named.unzip();
         let own = |base: Option<PathBuf>, file: &str| base.map(|base| base.join(&folder).join(file));
         Self {
             consent: own(config, "config.toml"),
             data: own(state, "telemetry"),
-            ops: named.or_else(|| own(machine, "telemetry.toml")),
+            ops: ops.or_else(|| own(machine, "telemetry.toml")),
+            ops_by,
         }
     }
 }

@@ -11,7 +11,7 @@
 //! | nothing | no backend: nothing is recorded |
 //!
 //! With [`Builder::local_only_wins`](crate::Builder::local_only_wins) the second line comes first. A file that is there and
-//! can't be used stands: events wait in the spool until it is mended, rather than go where nobody wants them.
+//! can't be used stands, and one that a variable names: events wait in the spool until it is mended, rather than go where nobody wants them.
 
 use std::{
     fmt, io,
@@ -62,6 +62,14 @@ pub enum Chosen {
     Nothing,
     /// A file that can't be used; events wait until it is mended.
     Broken(String),
+}
+
+impl BackendInfo {
+    /// Whether events that these backends were chosen for by `collection` may not leave this machine. A file that can't
+    /// be used lets none leave: nobody knows yet what it says.
+    pub(crate) fn stays_here(&self, collection: Collection) -> bool {
+        collection == Collection::LocalOnly && !self.ignores_local
+    }
 }
 
 impl fmt::Display for BackendInfo {
@@ -118,7 +126,10 @@ impl Selected {
 
 fn custom(settings: &Settings) -> Result<Option<(Vec<Target>, Chosen)>, Error> {
     if let Some(file) = &settings.ops_file
-        && let Some(config) = read(file)?
+        && let Some(config) = match &settings.ops_by {
+            Some(variable) => Some(read_named(file, variable)?),
+            None => read(file)?,
+        }
     {
         return Ok(Some((configured(settings, config), Chosen::OpsFile(file.clone()))));
     }
@@ -151,6 +162,26 @@ fn read(file: &Path) -> Result<Option<Config>, Error> {
     opened.check_owner()?;
     let config = opened.read()?;
     Ok((!config.backends.is_empty()).then_some(config))
+}
+
+/// The backends of a file that a variable names. Without any, events would go where whoever set it does not want them.
+fn read_named(file: &Path, variable: &str) -> Result<Config, Error> {
+    let refusal = |kind, reason: String| Error::ReadConfig {
+        file: file.to_owned(),
+        source: io::Error::new(kind, format!("{variable} names it, and {reason}")),
+    };
+    if !file.is_absolute() {
+        return Err(refusal(io::ErrorKind::InvalidInput, "expected an absolute path".to_owned()));
+    }
+    if let Some(config) = read(file)? {
+        return Ok(config);
+    }
+    let (kind, reason) = if file.exists() {
+        (io::ErrorKind::InvalidData, "it has no [[backend]] table: add one, or unset the variable")
+    } else {
+        (io::ErrorKind::NotFound, "it is not there: write it, or unset the variable")
+    };
+    Err(refusal(kind, reason.to_owned()))
 }
 
 fn configured(settings: &Settings, config: Config) -> Vec<Target> {

@@ -10,7 +10,9 @@ use jackfield_loader::{Batch, Preview, Unsent, plugin_api::Outcome};
 use serde::Serialize;
 use serde_json::{json, value::RawValue};
 
-use crate::{Collection, Error, EventBuffer, Telemetry, outbox::Target, spool::Rejected};
+use crate::{
+    Collection, Error, EventBuffer, Telemetry, outbox::Target, selection::Selected, spool::Rejected,
+};
 
 /// Events of which it is shown what would go out, and bytes of these: one batch.
 const SHOWN_EVENTS: usize = 500;
@@ -24,6 +26,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub struct Shown {
     /// The events that wait, as they are stored: one line of JSON each.
     pub stored: Vec<String>,
+    /// Those that wait apart, and that these backends do not get: see [`Status::set_apart`](crate::Status::set_apart).
+    pub set_apart: Vec<String>,
     /// Those that a backend has refused for good.
     pub quarantine: Vec<Rejected>,
     /// What each backend would send, of the first batch.
@@ -49,13 +53,22 @@ impl Telemetry {
     /// [`Error::Spool`] when the spool can't be read.
     pub fn show(&self) -> Result<Shown, Error> {
         let inner = self.inner();
-        let (mut stored, mut quarantine) = (Vec::new(), Vec::new());
-        if let Some(spool) = &inner.spool {
-            spool.pending(|line| {
-                stored.push(String::from_utf8_lossy(line).into_owned());
-                true
-            })?;
-            quarantine = spool.rejected()?;
+        let collection = match inner.consent.read().collection {
+            // What would go out with consent.
+            Collection::Off => Collection::On,
+            collection => collection,
+        };
+        let Selected { mut targets, info } = inner.select_for(collection);
+        let (mut stored, mut set_apart, mut quarantine) = (Vec::new(), Vec::new(), Vec::new());
+        if let Some(spools) = &inner.spools {
+            let local = info.stays_here(collection);
+            for (local, lines) in [(local, &mut stored), (!local, &mut set_apart)] {
+                spools.get(local).pending(|line| {
+                    lines.push(String::from_utf8_lossy(line).into_owned());
+                    true
+                })?;
+                quarantine.append(&mut spools.get(local).rejected()?);
+            }
         }
         let mut buffer = EventBuffer::new(inner.fill());
         let mut bytes = 0;
@@ -69,14 +82,8 @@ impl Telemetry {
         }
         let previewed = buffer.len();
         let batch = buffer.take();
-        let collection = match inner.consent.read().collection {
-            // What would go out with consent.
-            Collection::Off => Collection::On,
-            collection => collection,
-        };
-        let mut targets = inner.select_for(collection).targets;
         let outgoing = targets.iter_mut().map(|target| outgoing(target, &batch)).collect();
-        Ok(Shown { stored, quarantine, outgoing, previewed })
+        Ok(Shown { stored, set_apart, quarantine, outgoing, previewed })
     }
 }
 
@@ -97,6 +104,13 @@ impl Shown {
     pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "Stored: {}", events(self.stored.len()))?;
         for line in &self.stored {
+            writeln!(out, "{line}")?;
+        }
+        if !self.set_apart.is_empty() {
+            let count = events(self.set_apart.len());
+            writeln!(out, "\nSet apart, not for these backends (see TELEMETRY_LOCAL): {count}")?;
+        }
+        for line in &self.set_apart {
             writeln!(out, "{line}")?;
         }
         writeln!(out, "\nQuarantine: {}", events(self.quarantine.len()))?;
@@ -132,6 +146,7 @@ impl Shown {
     pub fn to_json(&self) -> String {
         let object = AsJson {
             stored: self.stored.iter().map(|line| as_stored(line)).collect(),
+            set_apart: self.set_apart.iter().map(|line| as_stored(line)).collect(),
             quarantine: &self.quarantine,
             previewed: self.previewed,
             outgoing: self.outgoing.iter().map(Outgoing::to_json).collect(),
@@ -143,6 +158,7 @@ impl Shown {
 #[derive(Serialize)]
 struct AsJson<'a> {
     stored: Vec<Cow<'a, RawValue>>,
+    set_apart: Vec<Cow<'a, RawValue>>,
     quarantine: &'a [Rejected],
     previewed: usize,
     outgoing: Vec<serde_json::Value>,
@@ -210,6 +226,7 @@ mod tests {
         let lines =
             [r#"{"type":"a", "name":"b","id":"\u0041","n":1.50}"#, r#"{"type":"#, r#"{"a":"\ud800"}"#];
         let shown = Shown {
+            set_apart: Vec::new(),
             stored: lines.map(str::to_owned).to_vec(),
             quarantine: vec![Rejected {
                 backend: "main".to_owned(),

@@ -21,6 +21,8 @@ pub struct Status {
     pub remark: Option<String>,
     /// The pseudonymous id of this machine for this tool.
     pub machine_id: String,
+    /// What events say of the user.
+    pub collects: &'static str,
     /// Which backends are in force, and why.
     pub backend: String,
     /// Each of them.
@@ -33,6 +35,9 @@ pub struct Status {
     pub bytes: u64,
     /// Seconds since before the oldest of them was recorded.
     pub oldest_s: Option<u64>,
+    /// Events of the other sort, which these backends do not get: with `TELEMETRY_LOCAL` those of runs without it; else
+    /// those of runs with it, which stay on this machine.
+    pub set_apart: u64,
     /// Events lost so far, by reason.
     pub dropped: BTreeMap<String, u64>,
     /// Events that backends refused for good.
@@ -75,7 +80,9 @@ impl Telemetry {
         let info = inner.select().info;
         let now = now_ms();
         let ago = |ms: u64| now.saturating_sub(ms) / 1000;
-        let spool = inner.spool.as_ref().map(crate::spool::Spool::stats).unwrap_or_default();
+        let local = info.stays_here(consent.collection);
+        let stats = |local| inner.spools.as_ref().map(|spools| spools.get(local).stats()).unwrap_or_default();
+        let (spool, other) = (stats(local), stats(!local));
         let states = inner.states().map(|states| states.load()).unwrap_or_default();
         let backends = info.backends.iter().map(|name| {
             let state = states.get(name).cloned().unwrap_or_default();
@@ -93,18 +100,23 @@ impl Telemetry {
             }
         });
         let backends = backends.collect();
-        let mut dropped: BTreeMap<String, u64> =
-            spool.drops.iter().map(|(reason, number)| (reason.to_string(), *number)).collect();
+        let mut dropped = BTreeMap::new();
+        for (reason, number) in spool.drops.iter().chain(&other.drops) {
+            *dropped.entry(reason.to_string()).or_default() += number;
+        }
         let homeless = inner.homeless.load(Ordering::Relaxed);
         if homeless > 0 {
             dropped.insert("no folder".to_owned(), homeless);
         }
-        let mut problems: Vec<String> = spool.refused.into_iter().collect();
+        let mut problems: Vec<String> = spool.refused.into_iter().chain(other.refused).collect();
+        // What is wrong with the folder around them is wrong with both.
+        problems.dedup();
         if inner.data.is_none() {
             problems.push("there is no folder to keep events in (is HOME set?)".to_owned());
         }
-        if !spool.foreign.is_empty() {
-            let files = spool.foreign.join(", ");
+        let foreign = [spool.foreign, other.foreign].concat();
+        if !foreign.is_empty() {
+            let files = foreign.join(", ");
             problems.push(format!("files of another version are left alone: {files}"));
         }
         let (telemetry, because) = if inner.enabled {
@@ -121,16 +133,26 @@ impl Telemetry {
                 format!("{variable} does not count: all tools read it, and this one asks for its own")
             }),
             machine_id: inner.machine_id().peek().id,
+            collects: collects(inner.settings.extended),
             backend: info.to_string(),
             backends,
-            folder: inner.spool.as_ref().map(|spool| spool.folder().to_owned()),
+            folder: inner.spools.as_ref().map(|spools| spools.get(local).folder().to_owned()),
             events: spool.events,
             bytes: spool.bytes,
             oldest_s: spool.oldest_ms.map(ago),
+            set_apart: other.events,
             dropped,
-            quarantined: spool.rejected,
+            quarantined: spool.rejected + other.rejected,
             problems,
         }
+    }
+}
+
+fn collects(extended: bool) -> &'static str {
+    if extended {
+        "usage, and arguments and error messages with secrets removed (they may contain names of files)"
+    } else {
+        "usage (commands, durations, exit codes, versions); no arguments, no error messages"
     }
 }
 
@@ -150,6 +172,7 @@ impl fmt::Display for Status {
             writeln!(f, "Note: {remark}")?;
         }
         writeln!(f, "Machine ID: {}", self.machine_id)?;
+        writeln!(f, "Collects: {}", self.collects)?;
         writeln!(f, "Backend: {}", self.backend)?;
         for backend in &self.backends {
             write!(f, "  {}: {} waiting, {} delivered", backend.name, backend.waiting, backend.delivered)?;
@@ -177,6 +200,10 @@ impl fmt::Display for Status {
         match &self.folder {
             Some(folder) => writeln!(f, ", in {}", folder.display())?,
             None => writeln!(f)?,
+        }
+        if self.set_apart > 0 {
+            let events = events(self.set_apart);
+            writeln!(f, "Set apart: {events}, which these backends do not get (see TELEMETRY_LOCAL)")?;
         }
         if self.dropped.is_empty() {
             writeln!(f, "Dropped: none")?;

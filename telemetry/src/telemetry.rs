@@ -17,13 +17,15 @@ use crate::{
     EventKind, Fill, FirstRun, MachineIdFile, Prompt,
     builder::Settings,
     courier::Courier,
+    data_folder,
     gate::Gate,
     outbox::{Kept, Outbox, Sending, States},
     per_process::PerProcess,
     quiet::Quiet,
     record::{Encoder, Origin},
     selection::{Chosen, Selected, select},
-    spool::{DropReason, Fs, Limits, Spool},
+    spool::{DropReason, Fs, Limits},
+    spools::Spools,
     track::Recorder,
 };
 
@@ -62,7 +64,7 @@ pub(crate) struct Inner {
     pub(crate) gate: Gate,
     /// The folder of all that is kept; `None` where there is no home folder.
     pub(crate) data: Option<PathBuf>,
-    pub(crate) spool: Option<Spool>,
+    pub(crate) spools: Option<Spools>,
     /// Events lost for want of a folder.
     pub(crate) homeless: AtomicU64,
     fs: Arc<dyn Fs>,
@@ -72,20 +74,20 @@ pub(crate) struct Inner {
 /// What belongs to one process.
 #[derive(Debug, Default)]
 struct Parts {
-    recording: RwLock<Recording>,
+    /// Not known before the first event.
+    recording: RwLock<Option<Recording>>,
     courier: Courier,
 }
 
 /// What becomes of an event that is tracked.
-#[derive(Debug, Default)]
-enum Recording {
-    /// Not known before the first one.
-    #[default]
-    Unknown,
-    /// Nothing: it would go nowhere.
-    Nowhere,
-    /// A line.
-    By(Arc<Recorder>),
+#[derive(Clone, Debug)]
+struct Recording {
+    /// As long as this is what may be done.
+    collection: Collection,
+    /// What makes a line of it; `None` where it would go nowhere.
+    by: Option<Arc<Recorder>>,
+    /// Whether the line is to stay on this machine.
+    local: bool,
 }
 
 /// What became of events by one flush.
@@ -111,17 +113,17 @@ impl Telemetry {
         enabled: bool,
         consent: ConsentSource,
         data: Option<PathBuf>,
-        limits: Limits,
+        limits: &Limits,
         fs: Arc<dyn Fs>,
     ) -> Self {
-        let spool = data.as_ref().map(|data| Spool::open(data.join("spool"), limits, Arc::clone(&fs)));
+        let spools = data.as_ref().map(|data| Spools::open(data, limits, &fs));
         let inner = Inner {
             settings,
             enabled,
             consent: Arc::new(consent),
             gate: Gate::default(),
             data,
-            spool,
+            spools,
             homeless: AtomicU64::new(0),
             parts: PerProcess::new(fs.process(), Parts::default()),
             fs,
@@ -185,6 +187,12 @@ impl Telemetry {
         self.inner().enabled
     }
 
+    /// Whether events have arguments and error messages too.
+    #[must_use]
+    pub fn is_extended(&self) -> bool {
+        self.inner().settings.extended
+    }
+
     /// Where people turn to with questions, if the tool's author says so.
     #[must_use]
     pub fn help(&self) -> Option<&str> {
@@ -206,7 +214,7 @@ impl Telemetry {
         if !inner.enabled {
             return Ok(FirstRun::NotAsked);
         }
-        let asked = inner.consent.first_run(&inner.settings.tool, prompt);
+        let asked = inner.consent.first_run(&inner.settings.tool, inner.settings.extended, prompt);
         inner.gate.look_again();
         asked
     }
@@ -235,10 +243,7 @@ impl Telemetry {
     /// [`Error::Spool`].
     pub fn drop_pending(&self) -> Result<(), Error> {
         let _quiet = Quiet::enter();
-        match &self.inner().spool {
-            Some(spool) => spool.drop_pending().map(drop),
-            None => Ok(()),
-        }
+        self.inner().drop_pending()
     }
 
     /// Delivers for the last time, for as long as [`Deliver`](crate::Deliver) allows, and closes the backends. What is left
@@ -284,26 +289,28 @@ impl Inner {
         self.enabled && self.gate.is_open(&self.consent)
     }
 
-    /// Records an event, whatever the gates say.
+    /// Records an event, unless consent has been withdrawn meanwhile.
     pub(crate) fn record(self: &Arc<Self>, event: &Event<'_>) {
         let _quiet = Quiet::enter();
+        let collection = self.consent.current();
         let process = self.process();
         let parts = self.parts(process);
-        let mut recording = parts.recording.read().unwrap_or_else(PoisonError::into_inner);
-        if let Recording::Unknown = &*recording {
-            drop(recording);
-            let found = self.recording();
-            *parts.recording.write().unwrap_or_else(PoisonError::into_inner) = found;
-            recording = parts.recording.read().unwrap_or_else(PoisonError::into_inner);
-        }
-        let Recording::By(recorder) = &*recording else { return };
-        let recorder = Arc::clone(recorder);
-        // What is called from here on may track an event itself, by way of a log.
-        drop(recording);
-        let Some(spool) = &self.spool else {
+        // What is called from here on may track an event itself, by way of a log, so no lock is held.
+        let known = parts.recording.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let recording = match known.filter(|known| known.collection == collection) {
+            Some(known) => known,
+            None => {
+                let found = self.recording(collection);
+                *parts.recording.write().unwrap_or_else(PoisonError::into_inner) = Some(found.clone());
+                found
+            }
+        };
+        let Some(recorder) = recording.by else { return };
+        let Some(spools) = &self.spools else {
             self.homeless.fetch_add(1, Ordering::Relaxed);
             return;
         };
+        let spool = spools.get(recording.local);
         if recorder.is_too_long(event) {
             spool.refuse_as(process, DropReason::TooLong);
             return;
@@ -317,19 +324,25 @@ impl Inner {
     /// Looks again at what events are made of, when the next one comes.
     pub(crate) fn forget_recorder(&self) {
         let parts = self.parts(self.process());
-        *parts.recording.write().unwrap_or_else(PoisonError::into_inner) = Recording::Unknown;
+        *parts.recording.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn recording(&self) -> Recording {
-        if self.select().info.why == Chosen::Nothing {
-            tracing::debug!("telemetry: no backend is configured, nothing is recorded");
-            return Recording::Nowhere;
+    fn recording(&self, collection: Collection) -> Recording {
+        let nowhere = Recording { collection, by: None, local: false };
+        if collection == Collection::Off {
+            return nowhere;
         }
-        Recording::By(Arc::new(self.recorder_for(&self.machine_id().read().id)))
+        let info = self.select_for(collection).info;
+        if info.why == Chosen::Nothing {
+            tracing::debug!("telemetry: no backend is configured, nothing is recorded");
+            return nowhere;
+        }
+        let recorder = self.recorder_for(&self.machine_id().read().id);
+        Recording { by: Some(Arc::new(recorder)), local: info.stays_here(collection), ..nowhere }
     }
 
     pub(crate) fn machine_id(&self) -> MachineIdFile {
-        MachineIdFile::new(&self.settings.tool, self.data.as_deref())
+        MachineIdFile::new(&self.settings.tool, self.trusted_data())
     }
 
     /// The backends by what is so now, not opened.
@@ -364,12 +377,22 @@ impl Inner {
         Fill::new(&self.settings.tool, &self.settings.version).with_machine_id(&self.machine_id().peek())
     }
 
+    /// The data folder, unless others can write to it.
+    fn trusted_data(&self) -> Option<&Path> {
+        self.data.as_deref().filter(|data| data_folder::refusal(data).is_none())
+    }
+
+    /// Why the data folder is not used.
+    pub(crate) fn data_refusal(&self) -> Option<String> {
+        self.data.as_deref().and_then(data_folder::refusal)
+    }
+
     pub(crate) fn states(&self) -> Option<States> {
-        self.data.as_deref().map(States::new)
+        self.trusted_data().map(States::new)
     }
 
     pub(crate) fn sending(&self) -> Option<Sending> {
-        self.data.as_deref().map(Sending::new)
+        self.trusted_data().map(Sending::new)
     }
 
     /// What delivers under `collection`; `None` without a folder.
@@ -380,12 +403,18 @@ impl Inner {
         }
         let consent = Arc::clone(&self.consent);
         let may_send = Arc::new(move || consent.read().collection);
-        let kept = Kept { spool: self.spool.clone()?, states: self.states()?, sending: self.sending()? };
+        let spool = self.spools.as_ref()?.get(info.stays_here(collection)).clone();
+        let kept = Kept { spool, states: self.states()?, sending: self.sending()? };
         Some(Outbox::new(kept, targets, self.settings.mode, self.fill(), collection, may_send))
     }
 
     pub(crate) fn enforce_limits(&self) -> Result<(), Error> {
-        self.spool.as_ref().map_or(Ok(()), Spool::enforce_limits)
+        self.spools.as_ref().map_or(Ok(()), Spools::enforce_limits)
+    }
+
+    /// Forgets what waits.
+    pub(crate) fn drop_pending(&self) -> Result<(), Error> {
+        self.spools.as_ref().map_or(Ok(()), Spools::drop_pending)
     }
 
     /// The local log of `TELEMETRY_LOCAL`.
@@ -400,7 +429,7 @@ impl Inner {
         };
         let _quiet = Quiet::enter();
         let flushed = parts.courier.close(self, Instant::now() + self.settings.deliver.within());
-        if let Some(spool) = &self.spool {
+        for spool in self.spools.iter().flat_map(Spools::both) {
             spool.seal();
         }
         flushed

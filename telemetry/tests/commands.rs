@@ -128,13 +128,174 @@ fn reset_prints_a_receipt_for_each_and_forgets_the_machine_id_only_when_none_fai
     assert_eq!(reset["receipts"][2]["outcome"], "sent");
     assert_ne!(second.status().machine_id, id);
     assert_eq!(reset["next_machine_id"], second.status().machine_id);
+    assert_eq!((&reset["machine_id_changed"], &reset["machine_id_kept"]), (&true.into(), &().into()));
+}
+
+#[test]
+fn reset_keeps_the_machine_id_until_somebody_has_acknowledged_and_says_why() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let asked = builder(folder.path()).backend("memory", MemoryBackend::new().maker()).build();
+    let id = asked.status().machine_id;
+    let (code, out, _) = run(&asked, &["reset"]);
+    assert!(
+        code == 0 && out.contains("The machine ID is kept: nobody has acknowledged the request"),
+        "{out}"
+    );
+    let reset = json(&asked, "reset").1;
+    assert_eq!(
+        (&reset["machine_id_changed"], &reset["next_machine_id"]),
+        (&false.into(), &id.clone().into())
+    );
+    assert!(reset["machine_id_kept"].as_str().expect("why").contains("acknowledged"), "{reset}");
+    assert_eq!(asked.status().machine_id, id);
+    // With nobody to ask, nobody else knows the id.
+    let nobody = builder(folder.path()).build();
+    let (code, out, _) = run(&nobody, &["reset"]);
+    assert!(code == 0 && out.contains("The machine ID is another one from now on"), "{out}");
+    assert_ne!(nobody.status().machine_id, id);
+}
+
+#[test]
+fn reset_fails_and_keeps_the_machine_id_where_nobody_can_tell_whom_to_ask() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("ops.toml"), "[[backend]]\nplugn = 1\n").expect("writable");
+    let telemetry = builder(folder.path()).build();
+    let id = telemetry.status().machine_id;
+    let (code, out, _) = run(&telemetry, &["reset"]);
+    assert!(
+        code == 1 && out.contains("  backends: failed: configuration ") && out.contains("ops.toml:2"),
+        "{out}"
+    );
+    assert!(out.contains("The machine ID is kept: ") && !out.contains("no backend is configured"), "{out}");
+    assert_eq!(telemetry.status().machine_id, id);
+}
+
+#[test]
+fn with_arguments_and_error_messages_enable_and_status_say_that_they_are_collected() {
+    for extended in [false, true] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let telemetry = builder(folder.path()).extended_collection(extended).build();
+        let (code, out, _) = run(&telemetry, &["enable"]);
+        assert!(code == 0 && out.contains("No personally identifiable information is collected"), "{out}");
+        assert_eq!(out.contains("except for what stands in arguments and error messages"), extended, "{out}");
+        assert_eq!(json(&telemetry, "enable").1["extended"], extended);
+        let (_, out, _) = run(&telemetry, &["status"]);
+        assert_eq!(out.contains("\nCollects: usage, and arguments and error messages"), extended, "{out}");
+        assert_eq!(out.contains("; no arguments, no error messages\n"), !extended, "{out}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_can_not_be_discarded_is_said_when_consent_is_withdrawn_and_deletion_is_requested_all_the_same() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let desk = |_: &str| jackfield::Deletion::Sent("ticket 7".to_owned());
+    let telemetry = builder(folder.path())
+        .backend("memory", MemoryBackend::new().maker())
+        .deletion_requestor("desk", desk)
+        .build();
+    telemetry.enable().expect("writable");
+    telemetry.track("a", "b", &[]);
+    let spool = folder.path().join("data/spool");
+    fs::set_permissions(&spool, fs::Permissions::from_mode(0o777)).expect("ours");
+    let (code, out, _) = run(&telemetry, &["disable"]);
+    assert!(code == 1 && out.starts_with("Telemetry disabled.\nNot all "), "{out}");
+    assert!(out.contains("mode 0777; run chmod 700") && !out.contains("have been discarded"), "{out}");
+    let (code, answer) = json(&telemetry, "disable");
+    assert_eq!((code, &answer["disabled"]), (1, &true.into()));
+    assert!(answer["not_discarded"].as_str().expect("a reason").contains("0777"), "{answer}");
+    assert!(!telemetry.is_enabled());
+
+    let (code, out, _) = run(&telemetry, &["reset"]);
+    assert!(code == 1 && out.contains("  desk: sent: ticket 7\n") && out.contains("0777"), "{out}");
+    assert!(out.ends_with("Telemetry disabled.\n") && !out.contains("cleared"), "{out}");
+    fs::set_permissions(&spool, fs::Permissions::from_mode(0o700)).expect("ours");
+    let (code, out, _) = run(&telemetry, &["reset"]);
+    assert!(code == 0 && out.ends_with("Local telemetry data cleared. Telemetry disabled.\n"), "{out}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_data_folder_that_everybody_can_write_to_is_not_used() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    fs::create_dir(&data).expect("room");
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o777)).expect("ours");
+    let memory = MemoryBackend::new();
+    let telemetry = builder(folder.path()).backend("memory", memory.maker()).build();
+    fs::write(folder.path().join("config.toml"), "[telemetry]\nenabled = true\n").expect("writable");
+    // Not even believed where it can be read.
+    fs::write(data.join("machine-id"), "0123456789abcdef0123456789abcdef\n").expect("writable");
+    telemetry.track("a", "b", &[]);
+    telemetry.flush(Duration::from_secs(10));
+    let (code, status) = json(&telemetry, "status");
+    let problem = status["problems"][0].as_str().expect("one").to_owned();
+    assert!(code == 0 && problem.contains("data folder") && problem.contains("mode 0777"), "{status}");
+    assert_eq!(
+        (&status["problems"][1], &status["dropped"]["folder refused"]),
+        (&().into(), &1.into()),
+        "{status}"
+    );
+    assert_ne!(status["machine_id"], "0123456789abcdef0123456789abcdef");
+    assert!(memory.events().is_empty());
+    assert_eq!(fs::read_dir(&data).expect("there").count(), 1, "nothing is made in it");
+    assert!(run(&telemetry, &["doctor"]).1.contains("WRONG folder: "));
+
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).expect("ours");
+    let mended = builder(folder.path()).backend("memory", memory.maker()).build();
+    mended.track("a", "c", &[]);
+    mended.flush(Duration::from_secs(10));
+    assert_eq!(memory.events()[0]["machine_id"], "0123456789abcdef0123456789abcdef");
+}
+
+#[test]
+fn a_file_of_ops_that_the_variable_names_has_to_be_there_and_to_name_backends() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("config.toml"), "[telemetry]\nenabled = true\n").expect("writable");
+    let memory = MemoryBackend::new();
+    let telemetry = |file: &Path| {
+        let file = file.to_owned();
+        let environment = move |name: &str| (name == "TOOL_TELEMETRY_CONFIG").then(|| file.clone().into());
+        Telemetry::builder("tool", "1")
+            .environment(environment)
+            .consent_file(folder.path().join("config.toml"))
+            .data_folder(folder.path().join("data"))
+            .backend("author", memory.maker())
+            .build()
+    };
+    let empty = folder.path().join("empty.toml");
+    fs::write(&empty, "[plugins]\n").expect("writable");
+    let gone = folder.path().join("gone.toml");
+    for (file, why) in [
+        (&*gone, "TOOL_TELEMETRY_CONFIG names it, and it is not there"),
+        (&*empty, "TOOL_TELEMETRY_CONFIG names it, and it has no [[backend]] table"),
+        (Path::new("relative.toml"), "TOOL_TELEMETRY_CONFIG names it, and expected an absolute path"),
+    ] {
+        let telemetry = telemetry(file);
+        telemetry.track("a", "b", &[]);
+        telemetry.flush(Duration::from_secs(1));
+        assert!(memory.events().is_empty(), "{file:?}");
+        let (_, out, _) = run(&telemetry, &["status"]);
+        assert!(out.contains("Backend: none (events wait: ") && out.contains(why), "{out}");
+        let (code, out, _) = run(&telemetry, &["doctor"]);
+        assert!(code == 1 && out.contains("WRONG backends: none (events wait: "), "{out}");
+    }
+    let ordinary = builder(folder.path()).backend("author", memory.maker()).build();
+    assert_eq!(ordinary.status().events, 3, "none is lost");
+    ordinary.flush(Duration::from_secs(10));
+    assert_eq!(memory.events().len(), 3, "the file of the builder may still be missing");
 }
 
 #[test]
 fn after_a_reset_events_have_the_new_machine_id() {
     let folder = tempfile::tempdir().expect("a folder");
     let memory = MemoryBackend::new();
-    let telemetry = builder(folder.path()).backend("memory", memory.maker()).build();
+    let telemetry = builder(folder.path())
+        .backend("memory", memory.maker())
+        .deletion_requestor("desk", |_: &str| jackfield::Deletion::Sent(String::new()))
+        .build();
     for _ in 0..2 {
         telemetry.enable().expect("writable");
         telemetry.track("a", "b", &[]);

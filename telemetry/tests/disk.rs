@@ -12,7 +12,7 @@ use std::{
 
 use common::{Clocked, LONG, arrived_once, dropped, names, to_file, track};
 use jackfield::{
-    Deliver, MemoryBackend, Telemetry,
+    Deliver, Discarded, MemoryBackend, Telemetry,
     spool::{DropReason, Limits},
 };
 
@@ -149,6 +149,20 @@ fn on_a_read_only_disk(home: &Path) {
     track(&telemetry, 10..12);
     drop(telemetry);
     assert_eq!(memory.events().len(), 12);
+
+    // What waits there can't be discarded, which is said; consent is withdrawn all the same.
+    let by_hand =
+        || common::tool_as_is(home).deliver(Deliver::ByHand).backend("memory", memory.maker()).build();
+    let telemetry = by_hand();
+    track(&telemetry, 12..14);
+    drop(telemetry);
+    remount("ro");
+    let telemetry = by_hand();
+    let disabled = telemetry.disable().expect("consent stands elsewhere");
+    let Discarded::Failed(reason) = &disabled.pending else { panic!("{disabled:?}") };
+    assert!(reason.contains("data/spool") && !disabled.consent.is_enabled(), "{reason}");
+    let reset = telemetry.reset(LONG).expect("consent stands elsewhere");
+    assert!(matches!(reset.pending, Discarded::Failed(_)) && reset.receipts.len() == 1, "{reset:?}");
 }
 
 #[cfg(target_os = "linux")]

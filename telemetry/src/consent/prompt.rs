@@ -66,13 +66,22 @@ pub enum FirstRun {
     Answered(Consent),
 }
 
-/// The question, and what is collected and what never is.
+/// The question, and what is collected and what never is; with `extended`, arguments and error messages too.
 #[must_use]
-pub fn prompt_text(tool: &str) -> String {
+pub fn prompt_text(tool: &str, extended: bool) -> String {
+    let (also, never) = if extended {
+        (
+            "It also collects the arguments of commands and error messages, with secrets removed as far as they can be\n\
+             recognised; they may contain names of files, and whatever else you type.\n",
+            "Beyond that it collects no",
+        )
+    } else {
+        ("It never collects arguments of commands or error messages.\n", "Nor does it collect")
+    };
     format!(
         "{tool} can collect pseudonymous usage data: which commands run, how long they take and whether they succeed,\n\
          its version, the operating system, and a random-looking id of this machine that no other tool shares.\n\
-         It never collects contents or paths of files, environment variables, IP addresses, user names or host names.\n\
+         {also}{never} contents or paths of files, environment variables, IP addresses, user names or host names.\n\
          You can change your mind at any time with `{tool} telemetry enable` and `{tool} telemetry disable`.\n\
          Do you agree?"
     )
@@ -89,12 +98,12 @@ const UNATTENDED: [&str; 6] = [
 ];
 
 impl ConsentSource {
-    /// Asks the user of `tool`, once there is somebody to ask, until there is an answer. Never asks when anything has
+    /// Asks the user of `tool`, which has the question of [`prompt_text`], once there is somebody to ask, until there is an answer. Never asks when anything has
     /// decided already, where no answer could be stored, or with `CI` set (to anything but an empty value, `0` or `false`).
     ///
     /// # Errors
     /// As [`enable`](Self::enable). A question that can't be put is a skipped one.
-    pub fn first_run(&self, tool: &str, prompt: &mut dyn Prompt) -> Result<FirstRun, Error> {
+    pub fn first_run(&self, tool: &str, extended: bool, prompt: &mut dyn Prompt) -> Result<FirstRun, Error> {
         let set = |name: &&str| {
             variable(self.environment(), name).is_some_and(|it| !is_one_of(&it.value, &["0", "false"]))
         };
@@ -106,7 +115,7 @@ impl ConsentSource {
         {
             return Ok(FirstRun::NotAsked);
         }
-        let enabled = match prompt.ask(&prompt_text(tool)) {
+        let enabled = match prompt.ask(&prompt_text(tool, extended)) {
             Ok(Answer::Yes) => true,
             Ok(Answer::No) => false,
             Ok(Answer::Skipped) | Err(_) => return Ok(FirstRun::Skipped),
@@ -137,8 +146,24 @@ mod tests {
 
     #[test]
     fn the_question_says_pseudonymous() {
-        let text = prompt_text("tool");
-        assert!(text.contains("pseudonymous") && !text.contains("anonymous "), "{text}");
-        assert!(text.contains("`tool telemetry disable`"), "{text}");
+        for extended in [false, true] {
+            let text = prompt_text("tool", extended);
+            assert!(text.contains("pseudonymous") && !text.contains("anonymous "), "{text}");
+            assert!(text.contains("`tool telemetry disable`"), "{text}");
+            assert!(text.lines().all(|line| line.len() <= 120), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_question_says_whether_arguments_and_error_messages_are_collected() {
+        let usage = prompt_text("tool", false);
+        assert!(usage.contains("never collects arguments of commands or error messages"), "{usage}");
+        let extended = prompt_text("tool", true);
+        assert!(
+            extended.contains("also collects the arguments of commands and error messages"),
+            "{extended}"
+        );
+        assert!(extended.contains("secrets removed") && extended.contains("names of files"), "{extended}");
+        assert!(!extended.contains("never"), "{extended}");
     }
 }

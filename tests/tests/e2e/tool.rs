@@ -204,10 +204,9 @@ fn reset_sends_the_request_and_says_so() {
     assert!(text_of.contains("http: sent: "), "{text_of}");
     let last = server.received().pop().expect("a request");
     assert_eq!(last.path, "/delete");
-    // What was unsupported has not failed, so the id is another one by now.
-    let asked = last.json()["machine_id"].as_str().expect("text").to_owned();
-    assert_ne!(asked, id);
-    assert_ne!(user.status()["machine_id"], asked);
+    // Nobody had acknowledged the first request, so the second one is about the same id.
+    assert_eq!(last.json()["machine_id"], id);
+    assert_ne!(user.status()["machine_id"], id);
 }
 
 #[test]
@@ -217,7 +216,8 @@ fn local_only_keeps_events_in_a_file_by_the_plugin_of_that_name() {
     let run = |args: &[&str]| {
         let mut command = user.command(args);
         command.env("TELEMETRY_LOCAL", "true").env("JACKFIELD_PLUGIN_PATH", &path);
-        command.output().expect("starts")
+        // Where ops choose backends, these outrank it.
+        command.env_remove("GREET_TELEMETRY_CONFIG").output().expect("starts")
     };
     let status = text(&run(&["telemetry", "status"]));
     assert!(
@@ -230,6 +230,26 @@ fn local_only_keeps_events_in_a_file_by_the_plugin_of_that_name() {
         fs::read_to_string(user.home.path().join(log)).unwrap_or_else(|error| panic!("{error}: {status}"));
     let event: Value = serde_json::from_str(line.lines().next().expect("a line")).expect("JSON");
     assert_eq!(event["name"], "hello");
+}
+
+#[test]
+fn what_was_recorded_under_local_only_waits_for_the_plugin_file_and_for_nobody_else() {
+    let (user, server) = (User::new(), HttpServer::start(Reply::status(200)));
+    let local = |plugins: &Path, name: &str| {
+        let mut command = user.command(&["hello", name]);
+        command.env("TELEMETRY_LOCAL", "true").env("JACKFIELD_PLUGIN_PATH", plugins);
+        command.env_remove("GREET_TELEMETRY_CONFIG").output().expect("starts")
+    };
+    local(Path::new("/nowhere"), "a");
+    user.ops(&server.url("/"));
+    user.run(&["add", "1"]);
+    assert_eq!(names(&server), ["add"]);
+    assert_eq!((&user.status()["events"], &user.status()["set_apart"]), (&0.into(), &1.into()));
+    local(plugin("file").parent().expect("a folder"), "b");
+    let log = user.path(".local/state/greet/telemetry/events.jsonl");
+    let log = fs::read_to_string(&log).unwrap_or_else(|error| panic!("{error}: {}", user.status()));
+    assert_eq!(log.lines().count(), 2, "{log}");
+    assert_eq!((names(&server).len(), &user.status()["set_apart"]), (1, &0.into()));
 }
 
 #[test]

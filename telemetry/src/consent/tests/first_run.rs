@@ -28,11 +28,11 @@ fn an_answered_question_is_stored_and_does_not_come_again() {
     for (answer, expected) in [(Answer::Yes, true), (Answer::No, false)] {
         let user = User::new();
         let mut prompt = scripted(answer);
-        let FirstRun::Answered(consent) = user.source().first_run("tool", &mut prompt).unwrap() else {
+        let FirstRun::Answered(consent) = user.source().first_run("tool", false, &mut prompt).unwrap() else {
             panic!("not answered")
         };
         assert_eq!(consent.is_enabled(), expected);
-        assert_eq!(user.source().first_run("tool", &mut prompt).unwrap(), FirstRun::NotAsked);
+        assert_eq!(user.source().first_run("tool", false, &mut prompt).unwrap(), FirstRun::NotAsked);
         assert_eq!(prompt.asked, 1);
     }
 }
@@ -42,7 +42,7 @@ fn a_skipped_question_stores_nothing_and_comes_again() {
     let user = User::new();
     let mut prompt = scripted(Answer::Skipped);
     for _ in 0..2 {
-        assert_eq!(user.source().first_run("tool", &mut prompt).unwrap(), FirstRun::Skipped);
+        assert_eq!(user.source().first_run("tool", false, &mut prompt).unwrap(), FirstRun::Skipped);
     }
     assert_eq!(prompt.asked, 2);
     assert_eq!(fs::read_dir(user.folder.path()).unwrap().count(), 0);
@@ -51,7 +51,7 @@ fn a_skipped_question_stores_nothing_and_comes_again() {
 #[test]
 fn nobody_is_asked_where_nobody_is_there_or_something_has_decided() {
     let not_asked = |user: &User, mut prompt: Scripted| {
-        assert_eq!(user.source().first_run("tool", &mut prompt).unwrap(), FirstRun::NotAsked);
+        assert_eq!(user.source().first_run("tool", false, &mut prompt).unwrap(), FirstRun::NotAsked);
         assert_eq!(prompt.asked, 0);
     };
     not_asked(&User::new(), Scripted { interactive: false, ..scripted(Answer::Yes) });
@@ -76,7 +76,10 @@ fn nobody_is_asked_where_nobody_is_there_or_something_has_decided() {
         ConsentOptions { file: None, ..user.options() },
     ] {
         let mut prompt = scripted(Answer::Yes);
-        assert_eq!(user.source_with(options).first_run("tool", &mut prompt).unwrap(), FirstRun::NotAsked);
+        assert_eq!(
+            user.source_with(options).first_run("tool", false, &mut prompt).unwrap(),
+            FirstRun::NotAsked
+        );
         assert_eq!(prompt.asked, 0);
     }
 }
@@ -95,7 +98,8 @@ fn an_answer_that_came_meanwhile_stays() {
         }
     }
     let user = User::new();
-    let FirstRun::Answered(consent) = user.source().first_run("tool", &mut Meanwhile(&user)).unwrap() else {
+    let FirstRun::Answered(consent) = user.source().first_run("tool", false, &mut Meanwhile(&user)).unwrap()
+    else {
         panic!("not answered")
     };
     assert!(!consent.is_enabled());
