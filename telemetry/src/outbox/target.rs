@@ -250,7 +250,7 @@ mod tests {
         let make = || {
             Scripted(Box::new(|_| {
                 loop {
-                    std::thread::park()
+                    std::thread::park();
                 }
             }))
         };
