@@ -9,6 +9,9 @@
 //!   scheme's name stays, as does all else of a `Bearer` or `Basic` pair;
 //! - what has the shape that a provider gives to its keys: `ghp_…`, `sk-…`, `AKIA…`, JSON web tokens, blocks of private
 //!   keys, some hundred more (`redact/provider.rs` has the table);
+//! - what stands beside such a name without a mark, where it looks like a secret: `passwd hunter2x`, `passphrase is "…"`,
+//!   `sshpass -p …`, `mysql -p…`;
+//! - lines of base64 of the length that files of keys have, with those that follow;
 //! - long opaque tokens: 24 or more characters that mix capitals, small letters and digits as random text does, 30 or more
 //!   of one case and digits.
 //!
@@ -27,6 +30,7 @@
 
 use std::{borrow::Cow, ops::Range};
 
+mod beside;
 mod classes;
 mod name;
 mod opaque;

@@ -7,7 +7,10 @@
 
 use std::ops::Range;
 
-use super::{classes::run, spend};
+use super::{
+    classes::{is_space, run, run_within, starts},
+    spend,
+};
 
 /// Characters from which a token of three classes counts.
 pub(super) const SHORTEST: usize = 24;
@@ -25,6 +28,12 @@ fn is_opaque_byte(byte: u8) -> bool {
 /// The opaque tokens of the run that begins at `start`, and where the run ends.
 pub(super) fn find(text: &[u8], start: usize, found: &mut Vec<Range<usize>>) -> usize {
     let end = run(text, start, is_opaque_byte);
+    // The run of a line behind an escaped line feed begins with the `n` of that.
+    let line = start + usize::from(text[start] == b'n' && text[..start].ends_with(b"\\"));
+    if let Some(to) = key_lines(text, line, end) {
+        found.push(line..to);
+        return end;
+    }
     if end - start < SHORTEST || is_checksum(text, start, end) {
         return end;
     }
@@ -38,10 +47,71 @@ pub(super) fn find(text: &[u8], start: usize, found: &mut Vec<Range<usize>>) -> 
         piece = stop + 1;
     }
     // Base64 has slashes of its own, so that no piece need be long.
-    if found.len() == before && is_random(&text[start..end]) {
+    if found.len() == before && (is_random(&text[start..end]) || is_aws_secret(&text[start..end])) {
         found.push(start..end);
     }
     end
+}
+
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
+}
+
+/// The end of the lines of base64 of which the run is the first, as in files of keys: all as long as it, and a shorter one.
+fn key_lines(text: &[u8], start: usize, end: usize) -> Option<usize> {
+    /// What PEM, OpenSSH and MIME have.
+    const LENGTHS: [usize; 3] = [64, 70, 76];
+    let line = &text[start..end];
+    let len = line.len();
+    let whole =
+        |at: usize| text.get(at).is_none_or(|byte| is_space(*byte) || matches!(byte, b'=' | b'\\' | b'"'));
+    if !LENGTHS.contains(&len)
+        || !is_line_start(text, start)
+        || !whole(end)
+        || !line.iter().all(|byte| is_base64(*byte))
+        || !is_random(line)
+    {
+        return None;
+    }
+    let mut to = end;
+    while let Some(next) = next_line(text, to) {
+        let stop = run_within(text, next, len + 1, is_base64);
+        let padded = run_within(text, stop, 2, |byte| byte == b'=');
+        if stop - next == len && whole(stop) {
+            to = padded;
+            continue;
+        }
+        let last = &text[next..padded];
+        let is_last = stop - next < len && whole(padded) && last.len() >= 4 && last.len().is_multiple_of(4);
+        if is_last && last.iter().any(|byte| !byte.is_ascii_alphabetic()) {
+            to = padded;
+        }
+        break;
+    }
+    Some(to)
+}
+
+fn is_line_start(text: &[u8], at: usize) -> bool {
+    at == 0 || matches!(text[at - 1], b'\n' | b'"') || text[..at].ends_with(b"\\n")
+}
+
+/// Behind the line feed at `at`, also one that is written `\\n`.
+fn next_line(text: &[u8], at: usize) -> Option<usize> {
+    ["\n", "\r\n", "\\n", "\\r\\n"].iter().find(|feed| starts(text, at, feed)).map(|feed| at + feed.len())
+}
+
+/// What AWS gives with an access key: 40 characters of base64. With its length known, it may look a little less random.
+fn is_aws_secret(token: &[u8]) -> bool {
+    if token.len() != 40 || !token.iter().all(|byte| is_base64(*byte)) {
+        return false;
+    }
+    let mut whole = Looks::default();
+    for part in token.split(|byte| !byte.is_ascii_alphanumeric()) {
+        whole.add(&Looks::of(part), part);
+    }
+    (whole.small && whole.capital && whole.digit)
+        && whole.changes * 100 >= whole.len * 30
+        && whole.in_words * 100 <= whole.len * 70
 }
 
 /// `sha512-…` as package managers write it, `SHA256:…` as ssh does.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    REDACTED,
+    REDACTED, beside,
     classes::{is_blank, is_encoded, is_line_end, is_quote, is_space, is_word, run, run_within, starts},
     name::{Name, classify},
     opaque, provider, spend,
@@ -119,6 +119,9 @@ impl Scan<'_> {
         if let Some(step) = beginnings.iter().flatten().find_map(|from| announced(text, *from, end)) {
             return step;
         }
+        if let Some(found) = beside::said(text, at, end).or_else(|| beside::password_flag(text, at)) {
+            return Step::over(found);
+        }
         user_flag(text, at, end).map_or(Step::to(end), Step::over)
     }
 
@@ -215,14 +218,15 @@ fn private_key(text: &[u8], start: usize) -> Option<Range<usize>> {
     Some(start..run_within(text, closing, 5, |byte| byte == b'-'))
 }
 
-/// The credentials behind the word `Bearer` or `Basic`, wherever it stands.
+/// The credentials behind the word `Bearer`, `ApiKey` or `Basic`, wherever it stands.
 fn scheme(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
     let word = &text[start..end];
-    let (bearer, basic) = (word.eq_ignore_ascii_case(b"bearer"), word.eq_ignore_ascii_case(b"basic"));
+    let bearer = word.eq_ignore_ascii_case(b"bearer") || word.eq_ignore_ascii_case(b"apikey");
+    let basic = word.eq_ignore_ascii_case(b"basic");
     if !bearer && !basic {
         return None;
     }
-    let from = run_within(text, end, 4, |byte| matches!(byte, b' ' | b'+'));
+    let from = run_within(text, end, 4, |byte| is_blank(byte) || byte == b'+');
     let from = if starts(text, end, "%20") { end + 3 } else { from };
     if from == end {
         return None;
@@ -283,7 +287,10 @@ fn announced(text: &[u8], start: usize, end: usize) -> Option<Step> {
             (to > from).then_some(from..to)
         }
         Name::Query if !start.checked_sub(1).is_some_and(|at| matches!(text[at], b'?' | b'&')) => None,
-        _ => value::find(text, from, form, name, in_prose(text, start)),
+        _ => {
+            let found = value::find(text, from, form, name, in_prose(text, start));
+            found.map(|found| beside::more_words(text, start, end, form, found))
+        }
     };
     Some(found.map_or(Step::to(from.max(end)), Step::over))
 }

@@ -144,6 +144,18 @@ fn adversaries() -> Vec<&'static str> {
         "password=[redacted]",
         "\\n",
         "\\u0026token=",
+        "passwd ",
+        "passwd a1b2c3d4",
+        "passwd a1b2c3d4 ",
+        "token is ",
+        "token is \"",
+        "passphrase is \"a ",
+        "sshpass -p ",
+        " -pa",
+        "mysql -pa ",
+        "\"password = a ",
+        "Bearer\t",
+        "q2X3+/Y7mZ0kP1sD5fG8hJ4lW6eR9tUyIoAbCdEfGhIjKlMnOpQrStUvWxYz0129\n",
     ]
 }
 

@@ -191,7 +191,7 @@ fn is_token(value: &[u8], least: usize) -> bool {
 }
 
 /// The inside of the quotes that open at `start`, however often they are escaped: to the closing ones, or to the end.
-fn quoted(text: &[u8], start: usize) -> Option<Range<usize>> {
+pub(super) fn quoted(text: &[u8], start: usize) -> Option<Range<usize>> {
     if starts(text, start, "%22") {
         let inside = start + 3;
         let mut at = inside;
@@ -294,7 +294,7 @@ fn written_alike(text: &[u8], first: usize, second: usize) -> bool {
 }
 
 /// Values that name nothing. One character alone is punctuation, or a switch.
-fn is_nothing(value: &[u8], assigned: bool) -> bool {
+pub(super) fn is_nothing(value: &[u8], assigned: bool) -> bool {
     const NOTHING: [&str; 10] =
         ["null", "none", "nil", "undefined", "true", "false", "yes", "no", "unset", "empty"];
     match if assigned { value } else { sentence(value) } {
@@ -305,7 +305,7 @@ fn is_nothing(value: &[u8], assigned: bool) -> bool {
 }
 
 /// Words that follow a colon or a flag in sentences and in type declarations.
-fn is_plain_word(value: &[u8]) -> bool {
+pub(super) fn is_plain_word(value: &[u8]) -> bool {
     const PLAIN: &[&str] = &[
         "a",
         "an",

@@ -19,6 +19,7 @@ fn noise(seed: u64, len: usize, alphabet: &str) -> String {
 const ALNUM: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const UPPER: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const LOWER: &str = "abcdefghijklmnopqrstuvwxyz0123456789";
+const BASE64: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const HEX: &str = "0123456789abcdef";
 const URL: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -244,6 +245,27 @@ pub(super) fn announced() -> Vec<(String, String)> {
         ("https://hooks.slack.com/services/T00/B00/XXXX ok", "https://hooks.slack.com/services/[redacted] ok"),
         ("https://discord.com/api/webhooks/123/ab-c", "https://discord.com/api/webhooks/[redacted]"),
         ("https://maps/api?key=abcdefgh12345678ij&x", "https://maps/api?key=[redacted]"),
+        ("got Bearer\tabc12345 back", "got Bearer\t[redacted] back"),
+        ("Authorization:\tBearer\tabc", "Authorization:\tBearer\t[redacted]"),
+        ("got ApiKey abc12345 back", "got ApiKey [redacted] back"),
+        ("ApiKey VnVhQ2ZHY0JDZGJrUW0tZTVhT3g6 was refused", "ApiKey [redacted] was refused"),
+        ("login with TOKEN swordfish-12345678x failed", "login with TOKEN [redacted] failed"),
+        ("passwd hunter2hunter", "passwd [redacted]"),
+        ("the password hunter2x!, which", "the password [redacted], which"),
+        ("my passphrase is \"correct horse\" now", "my passphrase is \"[redacted]\" now"),
+        ("password was 'swordfish'", "password was '[redacted]'"),
+        ("the token is \"swordfish1\"", "the token is \"[redacted]\""),
+        ("password is hunter2x", "password is [redacted]"),
+        ("sshpass -p swordfish ssh me@host", "sshpass -p [redacted] ssh me@host"),
+        ("sshpass -p 'two words' ssh me@host", "sshpass -p '[redacted]' ssh me@host"),
+        ("sshpass -pswordfish ssh me@host", "sshpass -p[redacted] ssh me@host"),
+        ("mysql -u root -pswordfish db", "mysql -u root -p[redacted] db"),
+        ("/usr/bin/mysqldump -h db -p'sword fish' x", "/usr/bin/mysqldump -h db -p'[redacted]' x"),
+        ("got \"password = two words\" here", "got \"password = [redacted]\" here"),
+        ("{\"line\": \"\\\"password = two words\\\"\", \"n\": 1}", "{\"line\": \"\\\"password = [redacted]\\\"\", \"n\": 1}"),
+        ("'password = abc host=db'", "'password = [redacted] host=db'"),
+        ("key wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY refused", "key [redacted] refused"),
+        ("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "[redacted]"),
     ] {
         all.push((text.to_owned(), expected.to_owned()));
     }
@@ -254,6 +276,13 @@ pub(super) fn announced() -> Vec<(String, String)> {
     }
     let cut = format!("a -----BEGIN {}-----\nMIIEow", "PRIVATE KEY");
     all.push((cut, format!("a {REDACTED}")));
+    // The body of a key whose first and last line are missing, also as JSON has it.
+    let body: Vec<String> = (0..12).map(|line| noise(200 + line, 64, BASE64)).collect();
+    for feed in ["\n", "\r\n", "\\n"] {
+        let lines = body.join(feed);
+        all.push((format!("key:{feed}{lines}{feed}q2X3{feed}done"), format!("key:{feed}{REDACTED}{feed}done")));
+        all.push((format!("key:{feed}{lines}{feed}abcdefg={feed}"), format!("key:{feed}{REDACTED}{feed}")));
+    }
     let pgp = format!("-----BEGIN PGP {0}-----\nx\n-----END PGP {0}-----\nb", "PRIVATE KEY BLOCK");
     all.push((pgp, format!("{REDACTED}\nb")));
     all
