@@ -242,7 +242,7 @@ impl Telemetry {
     }
 
     /// Delivers for the last time, for as long as [`Deliver`](crate::Deliver) allows, and closes the backends. What is left
-    /// waits in the spool. A process that has recorded nothing has nothing to do here. A second time does nothing; events
+    /// waits in the spool. A process that has had no event has nothing to do here. A second time does nothing; events
     /// tracked later wait for the next run.
     pub fn close(&self) -> Flushed {
         self.inner().close()
@@ -304,9 +304,9 @@ impl Inner {
             self.homeless.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        let stored = recorder.record(process, event, |line| spool.append_as(process, line)).is_ok();
-        if stored {
-            parts.courier.recorded(self);
+        match recorder.record(process, event, |line| spool.append_as(process, line)) {
+            Ok(()) => parts.courier.recorded(self),
+            Err(reason) => parts.courier.lost(self, reason),
         }
     }
 

@@ -82,6 +82,8 @@ struct Shared<'a> {
     fill: &'a Fill,
     may_send: &'a (dyn Fn() -> bool + Sync),
     deadline: Instant,
+    /// Whether it was said that a delivery could not be noted.
+    unnoted: AtomicBool,
 }
 
 impl Outbox {
@@ -153,6 +155,7 @@ impl Outbox {
             fill: &self.fill,
             may_send: &may_send,
             deadline,
+            unnoted: AtomicBool::new(false),
         };
         let due: Vec<(&mut Target, BackendState)> = self
             .targets
@@ -412,11 +415,19 @@ impl Shared<'_> {
         if progress && rejected.is_empty() {
             state.last_problem = None;
         }
-        if let Err(error) = noted {
-            // Going on would send the same events again and again in this very round.
-            tracing::warn!("telemetry waits: {error}");
-            return false;
+        match noted {
+            Ok(()) => true,
+            Err(error @ crate::Error::ClaimLost { .. }) => {
+                tracing::warn!("telemetry waits: {error}");
+                false
+            }
+            Err(error) => {
+                // The note holds in this process, and on a full disk delivery is what makes room.
+                if !self.unnoted.swap(true, Ordering::Relaxed) {
+                    tracing::warn!("if this process is killed now, events are delivered again: {error}");
+                }
+                true
+            }
         }
-        true
     }
 }

@@ -30,7 +30,8 @@
 //! and counted, alone. So is a line that is no event. One process delivers at a time, see [`Deliverer`].
 //!
 //! # Limits
-//! A line has at most 1 MiB. Counters and cursors that are missing or damaged begin again at nothing: events are then
+//! Cursors that can't be written down hold in their process, and are written once there is room; a delivery *at most once*
+//! sends nothing meanwhile. A line has at most 1 MiB. Counters and cursors that are missing or damaged begin again at nothing: events are then
 //! delivered again rather than lost. Events that are appended while the folder or the disk can't be written to are lost,
 //! counted, and no error to the tool.
 
