@@ -21,8 +21,8 @@
 //! ```
 //!
 //! # Exit codes
-//! 0: done what was said. 1: not done, or `doctor` found something wrong; the reason is on standard error. (Clap ends with 2
-//! when the command line is wrong.)
+//! 0: done what was said. 1: not done, the reason is on standard error; or `doctor` found something wrong, or `resend` left
+//! events in the quarantine, as the answer says. (Clap ends with 2 when the command line is wrong.)
 
 use std::{
     io::{self, Write},
@@ -36,8 +36,10 @@ use crate::{Collection, Discarded, Error, ReceiptOutcome, Telemetry, Verdict};
 
 /// How long each backend has to answer a request for deletion.
 const DELETION: Duration = Duration::from_secs(10);
+/// How long all of `resend` may take.
+const RESEND: Duration = Duration::from_secs(60);
 
-/// `enable`, `disable`, `status`, `reset`, `show` and `doctor`.
+/// `enable`, `disable`, `status`, `reset`, `show`, `resend` and `doctor`.
 #[derive(Debug, Clone, Subcommand)]
 #[non_exhaustive]
 pub enum TelemetryCommand {
@@ -51,6 +53,8 @@ pub enum TelemetryCommand {
     Reset(Form),
     /// Print exactly what is stored, and what would be sent
     Show(Form),
+    /// Send again what backends have refused, once what was wrong is mended
+    Resend(Form),
     /// Find out whether events arrive
     Doctor(Form),
 }
@@ -78,6 +82,7 @@ impl TelemetryCommand {
             Self::Status(form) => status(telemetry, *form, out),
             Self::Reset(form) => reset(telemetry, *form, out),
             Self::Show(form) => show(telemetry, *form, out),
+            Self::Resend(form) => resend(telemetry, *form, out),
             Self::Doctor(form) => doctor(telemetry, *form, out),
         };
         match done.and_then(|done| out.flush().map(|()| done).map_err(Failure::Output)) {
@@ -161,7 +166,7 @@ fn disable(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
 }
 
 const STILL_SENDING: &str =
-    "Another process has not finished what it was sending before; it sends nothing after that.";
+    "A backend has not come back yet from a call that had begun before; nothing is sent after that.";
 
 fn status(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
     let status = telemetry.status();
@@ -223,6 +228,16 @@ fn show(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
         shown.write_text(out)?;
     }
     Ok(true)
+}
+
+fn resend(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
+    let resent = telemetry.resend_rejected(RESEND)?;
+    if form.json {
+        writeln!(out, "{}", json!(resent))?;
+    } else {
+        writeln!(out, "{resent}")?;
+    }
+    Ok(resent.is_complete())
 }
 
 fn doctor(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {

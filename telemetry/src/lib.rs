@@ -54,6 +54,7 @@ mod telemetry;
 mod toml_text;
 mod track;
 mod value;
+mod writable;
 
 pub use crate::{
     buffer::EventBuffer,
@@ -76,7 +77,7 @@ pub use crate::{
     lines::{Line, Lines},
     machine::{MachineId, MachineIdFile},
     memory::MemoryBackend,
-    outbox::{BackendState, Problem},
+    outbox::{BackendState, Problem, Resent, ResentTo},
     redact::{EventParts, REDACTED, RedactedParts, redact, redact_parts},
     retry::Stop,
     schema::suggest_key,

@@ -14,11 +14,11 @@ use jackfield_loader::Batch;
 
 use crate::{
     BackendInfo, Builder, Collection, CommandScope, Consent, ConsentSource, Error, Event, EventBuffer,
-    EventKind, Fill, FirstRun, MachineIdFile, Prompt,
+    EventKind, Fill, FirstRun, MachineIdFile, Prompt, Resent,
     builder::Settings,
     courier::Courier,
     gate::Gate,
-    outbox::{Kept, Outbox, Sending, States},
+    outbox::{Kept, Outbox, Sending, States, left},
     per_process::PerProcess,
     quiet::Quiet,
     record::{Encoder, Origin},
@@ -228,6 +228,26 @@ impl Telemetry {
         inner.courier().flush(inner, Instant::now() + within)
     }
 
+    /// Hands each backend the events that it has refused for good once more, for when what was wrong with it is mended.
+    /// Those that it takes leave the quarantine; those that it refuses again stay, with its new reason; the others stay
+    /// as they are. Without consent nothing is sent. A delivery under way in another process is waited for.
+    ///
+    /// With [`DeliveryMode::AtMostOnce`](crate::DeliveryMode) an event leaves the quarantine before it is sent, and is
+    /// lost when it is not known whether it has arrived.
+    ///
+    /// # Errors
+    /// [`Error::Spool`] when the quarantine can't be read.
+    pub fn resend_rejected(&self, within: Duration) -> Result<Resent, Error> {
+        let _quiet = Quiet::enter();
+        let inner = self.inner();
+        let collection = if inner.enabled { inner.consent.read().collection } else { crate::Collection::Off };
+        let Some(mut outbox) = inner.outbox(collection) else { return Ok(Resent::default()) };
+        let deadline = Instant::now() + within;
+        let resent = outbox.resend(deadline);
+        outbox.close(left(deadline));
+        resent
+    }
+
     /// Forgets all events that wait, those of other processes of the tool too. Those that a backend is being handed at
     /// this moment may still arrive.
     ///
@@ -269,6 +289,11 @@ impl Inner {
     /// The number of this process.
     fn process(&self) -> u32 {
         self.fs.process()
+    }
+
+    /// What the clock of the file system says, by which all that is kept is dated.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.fs.now_ms()
     }
 
     fn parts(&self, process: u32) -> &Parts {

@@ -12,7 +12,7 @@ use std::{
 
 use common::{Clocked, LONG, arrived_once, dropped, names, to_file, track};
 use jackfield::{
-    Deliver, MemoryBackend, Telemetry,
+    Deliver, MemoryBackend, Telemetry, Verdict,
     spool::{DropReason, Limits},
 };
 
@@ -94,7 +94,9 @@ fn on_a_full_disk(home: &Path) {
     assert_eq!(status.dropped.get("disk full"), Some(&(200 - kept)), "{status}");
     // Delivery goes on, even if it can't be noted.
     telemetry.flush(Duration::from_millis(200));
-    assert!(status.problems.is_empty(), "{status}");
+    let doctor = telemetry.doctor();
+    let room = doctor.iter().find(|it| it.what == "folder" && it.verdict == Verdict::Wrong);
+    assert!(room.is_some_and(|it| it.detail.contains("make room on that disk")), "{doctor:?}");
 
     fs::remove_file(&ballast).expect("there");
     clock.forward(Duration::from_secs(1));
@@ -162,6 +164,10 @@ fn on_a_read_only_disk(home: &Path) {
     let memory = MemoryBackend::new();
     let tool = || common::tool(home).file_system(clock.clone()).backend("memory", memory.maker()).build();
     let telemetry = tool();
+    let problems = telemetry.status().problems;
+    assert!(problems[0].contains("can't be written to"), "{problems:?}");
+    let doctor = telemetry.doctor();
+    assert!(!doctor.iter().any(|it| it.what == "folder" && it.verdict == Verdict::Fine), "{doctor:?}");
     track(&telemetry, 0..10);
     telemetry.command("build").finish(0);
     assert!(telemetry.is_enabled());

@@ -267,9 +267,14 @@ impl Deliverer {
     /// Takes events out of the quarantine, after they were sent again. The list itself comes from
     /// [`Spool::rejected`](super::Spool::rejected).
     pub fn forget_rejected(&mut self, events: &[Rejected]) -> Result<(), Error> {
+        self.settle_rejected(events, &[])
+    }
+
+    /// [`forget_rejected`](Self::forget_rejected), and notes the new reasons of those that were refused again, at once.
+    pub(crate) fn settle_rejected(&mut self, gone: &[Rejected], renewed: &[Rejected]) -> Result<(), Error> {
         self.claim.check()?;
         let failed = |source| self.claim.spool().inner.error("write to the quarantine of", source);
-        self.quarantine.forget(self.claim.folder(), events).map_err(failed)
+        self.quarantine.settle(self.claim.folder(), gone, renewed).map_err(failed)
     }
 }
 

@@ -159,6 +159,20 @@ impl Spool {
         done.map_err(|source| self.inner.error("enforce the limits of", source))
     }
 
+    /// Finds out whether events can be stored: makes the folder when it is missing, and writes and removes a small file.
+    pub(crate) fn try_to_write(&self) -> Result<(), Error> {
+        let failed = |source| self.inner.error("write to", source);
+        let folder = match self.inner.fs.folder(&self.inner.path, true) {
+            Ok(folder) => folder,
+            Err(FolderError::Missing) => return Err(failed(std::io::ErrorKind::NotFound.into())),
+            Err(FolderError::Refused(reason)) => {
+                return Err(Error::SpoolFolder { folder: self.inner.path.clone(), reason });
+            }
+            Err(FolderError::Io(source)) => return Err(failed(source)),
+        };
+        fs::try_to_write(&*folder).map_err(failed)
+    }
+
     /// Forgets every event, those of other processes too, and the quarantine. Writers elsewhere notice within
     /// 50 ms or 64 events. Gives how many files went. Files of other versions stay.
     ///
