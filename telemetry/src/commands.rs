@@ -24,7 +24,7 @@
 //! 0: what was asked for is so now. 1: it is not. Either the command failed, with the reason on standard error; or the answer
 //! itself says what is in the way: `enable` has stored the consent, but an opt-out such as `DO_NOT_TRACK` keeps telemetry off;
 //! `disable` has stored the opt-out, but it is forced on; a backend has failed to take a request of `reset`; `doctor` found
-//! something wrong. (Clap ends with 2 when the command line is wrong.)
+//! something wrong; `resend` left events in the quarantine. (Clap ends with 2 when the command line is wrong.)
 
 use std::{
     io::{self, Write},
@@ -38,8 +38,10 @@ use crate::{Collection, Discarded, Error, ReceiptOutcome, Telemetry, Verdict};
 
 /// How long each backend has to answer a request for deletion.
 const DELETION: Duration = Duration::from_secs(10);
+/// How long all of `resend` may take.
+const RESEND: Duration = Duration::from_secs(60);
 
-/// `enable`, `disable`, `status`, `reset`, `show` and `doctor`.
+/// `enable`, `disable`, `status`, `reset`, `show`, `resend` and `doctor`.
 #[derive(Debug, Clone, Subcommand)]
 #[non_exhaustive]
 pub enum TelemetryCommand {
@@ -53,6 +55,8 @@ pub enum TelemetryCommand {
     Reset(Form),
     /// Print exactly what is stored, and what would be sent
     Show(Form),
+    /// Send again what backends have refused, once what was wrong is mended
+    Resend(Form),
     /// Find out whether events arrive
     Doctor(Form),
 }
@@ -80,6 +84,7 @@ impl TelemetryCommand {
             Self::Status(form) => status(telemetry, *form, out),
             Self::Reset(form) => reset(telemetry, *form, out),
             Self::Show(form) => show(telemetry, *form, out),
+            Self::Resend(form) => resend(telemetry, *form, out),
             Self::Doctor(form) => doctor(telemetry, *form, out),
         };
         match done.and_then(|done| out.flush().map(|()| done).map_err(Failure::Output)) {
@@ -188,7 +193,7 @@ fn not_discarded(pending: &Discarded) -> Option<&str> {
 }
 
 const STILL_SENDING: &str =
-    "Another process has not finished what it was sending before; it sends nothing after that.";
+    "A backend has not come back yet from a call that had begun before; nothing is sent after that.";
 
 const NOT_DISCARDED: &str = "Not all of what is stored on this machine could be discarded; none of it is sent without \
                              consent. Mend this and run the command again";
@@ -265,6 +270,16 @@ fn show(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
         shown.write_text(out)?;
     }
     Ok(true)
+}
+
+fn resend(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
+    let resent = telemetry.resend_rejected(RESEND)?;
+    if form.json {
+        writeln!(out, "{}", json!(resent))?;
+    } else {
+        writeln!(out, "{resent}")?;
+    }
+    Ok(resent.is_complete())
 }
 
 fn doctor(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {

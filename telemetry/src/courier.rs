@@ -13,6 +13,7 @@ use crate::{
     Deliver, Flushed,
     outbox::{Outbox, RoundEnd, left},
     quiet::Quiet,
+    spool::DropReason,
     telemetry::Inner,
 };
 
@@ -31,7 +32,7 @@ pub(crate) struct Courier {
     outbox: Mutex<Option<Outbox>>,
     /// Events recorded since the thread looked last.
     waiting: AtomicU32,
-    /// Whether this process has recorded anything.
+    /// Whether this process has had an event to record.
     used: AtomicBool,
     thread: Mutex<Worker>,
     signals: Arc<Signals>,
@@ -67,6 +68,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Courier {
+    /// An event could not be stored. What waits is to be delivered all the same: from a full disk nothing else makes room.
+    pub(crate) fn lost(&self, inner: &Arc<Inner>, reason: DropReason) {
+        if reason == DropReason::DiskFull {
+            self.recorded(inner);
+        } else {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// An event was recorded.
     pub(crate) fn recorded(&self, inner: &Arc<Inner>) {
         if !self.used.load(Ordering::Relaxed) {

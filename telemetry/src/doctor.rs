@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use jackfield_loader::plugin_api::Probe;
 use serde::Serialize;
 
-use crate::{Collection, Telemetry, outbox::Target, selection::Chosen, show::events};
+use crate::{Collection, Error, Telemetry, outbox::Target, selection::Chosen, show::events, writable};
 
 /// How long a backend may take to open, and to find out about its platform.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -46,7 +46,8 @@ impl fmt::Display for Finding {
 }
 
 impl Telemetry {
-    /// Looks at everything that events need: consent, folder, each backend. A backend is opened, and probes its platform
+    /// Looks at everything that events need: consent, folder, each backend. With consent the folder is made if it is
+    /// missing, and a small file is written to it and removed. A backend is opened, and probes its platform
     /// for real, with consent only: without it nothing leaves, and the finding says so.
     #[must_use]
     pub fn doctor(&self) -> Vec<Finding> {
@@ -58,10 +59,23 @@ impl Telemetry {
         let verdict = if status.telemetry == "disabled" { Verdict::Note } else { Verdict::Fine };
         findings.push(finding("consent", verdict, format!("{}: {}", status.telemetry, status.because)));
         let folder = status.folder.as_ref().map(|folder| folder.display().to_string()).unwrap_or_default();
+        let collection = inner.consent.read().collection;
+        let on = inner.enabled && collection != Collection::Off;
+        // Without consent nothing is made.
+        let local = inner.select().info.stays_here(collection);
+        let tried =
+            inner.spools.as_ref().filter(|_| on).map_or(Ok(()), |spools| spools.get(local).try_to_write());
         for problem in &status.problems {
             findings.push(finding("folder", Verdict::Wrong, format!("{folder}: {problem}")));
         }
-        if status.problems.is_empty() {
+        if let Err(error) = &tried {
+            let detail = match error {
+                Error::Spool { source, .. } => format!("{error}; {}", writable::hint(source.kind())),
+                error => error.to_string(),
+            };
+            findings.push(finding("folder", Verdict::Wrong, detail));
+        }
+        if status.problems.is_empty() && tried.is_ok() {
             let detail = format!("{folder}: {} waiting, {} bytes", events(status.events), status.bytes);
             findings.push(finding("folder", Verdict::Fine, detail));
         }
@@ -75,11 +89,12 @@ impl Telemetry {
             ));
         }
         if status.quarantined > 0 {
-            let detail = format!("{} refused for good; `show` has the reasons", events(status.quarantined));
+            let detail = format!(
+                "{} refused for good; `show` has the reasons, `resend` sends them again",
+                events(status.quarantined)
+            );
             findings.push(finding("quarantine", Verdict::Note, detail));
         }
-        let collection = inner.consent.read().collection;
-        let on = inner.enabled && collection != Collection::Off;
         let mut selected = inner.select_for(if on { collection } else { Collection::On });
         let verdict = match &selected.info.why {
             Chosen::Broken(_) => Verdict::Wrong,

@@ -56,6 +56,7 @@ mod telemetry;
 mod toml_text;
 mod track;
 mod value;
+mod writable;
 
 pub use crate::{
     buffer::EventBuffer,
@@ -78,7 +79,7 @@ pub use crate::{
     lines::{Line, Lines},
     machine::{MachineId, MachineIdFile},
     memory::MemoryBackend,
-    outbox::{BackendState, Problem},
+    outbox::{BackendState, Problem, Resent, ResentTo},
     redact::{EventParts, REDACTED, RedactedParts, redact, redact_parts},
     retry::Stop,
     schema::suggest_key,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, sync::atomic::Ordering, tim
 
 use serde::Serialize;
 
-use crate::{Collection, Telemetry, outbox::now_ms, show::events};
+use crate::{Collection, Telemetry, show::events, writable};
 
 /// What is so at this moment. As JSON it has the members of these fields; its text is what `telemetry status` prints.
 #[derive(Debug, Clone, Serialize)]
@@ -55,7 +55,8 @@ pub struct BackendStatus {
     pub name: String,
     /// Events that wait for it.
     pub waiting: u64,
-    /// Events that it took.
+    /// Events that it took, as noted at the end of each delivery and every 250 ms of a long one: what a process that was
+    /// killed in between delivered is missing here, and nowhere else.
     pub delivered: u64,
     /// Events that it refused for good.
     pub rejected: u64,
@@ -78,7 +79,7 @@ impl Telemetry {
         let inner = self.inner();
         let consent = inner.consent.read();
         let info = inner.select().info;
-        let now = now_ms();
+        let now = inner.now_ms();
         let ago = |ms: u64| now.saturating_sub(ms) / 1000;
         let local = info.stays_here(consent.collection);
         let stats = |local| inner.spools.as_ref().map(|spools| spools.get(local).stats()).unwrap_or_default();
@@ -111,6 +112,13 @@ impl Telemetry {
         let mut problems: Vec<String> = spool.refused.into_iter().chain(other.refused).collect();
         // What is wrong with the folder around them is wrong with both.
         problems.dedup();
+        if problems.is_empty()
+            && inner.enabled
+            && consent.is_enabled()
+            && let Some(spools) = &inner.spools
+        {
+            problems.extend(writable::problem(spools.get(local).folder()));
+        }
         if inner.data.is_none() {
             problems.push("there is no folder to keep events in (is HOME set?)".to_owned());
         }

@@ -14,12 +14,12 @@ use jackfield_loader::Batch;
 
 use crate::{
     BackendInfo, Builder, Collection, CommandScope, Consent, ConsentSource, Error, Event, EventBuffer,
-    EventKind, Fill, FirstRun, MachineIdFile, Prompt,
+    EventKind, Fill, FirstRun, MachineIdFile, Prompt, Resent,
     builder::Settings,
     courier::Courier,
     data_folder,
     gate::Gate,
-    outbox::{Kept, Outbox, Sending, States},
+    outbox::{Kept, Outbox, Sending, States, left},
     per_process::PerProcess,
     quiet::Quiet,
     record::{Encoder, Origin},
@@ -236,6 +236,26 @@ impl Telemetry {
         inner.courier().flush(inner, Instant::now() + within)
     }
 
+    /// Hands each backend the events that it has refused for good once more, for when what was wrong with it is mended.
+    /// Those that it takes leave the quarantine; those that it refuses again stay, with its new reason; the others stay
+    /// as they are. Without consent nothing is sent. A delivery under way in another process is waited for.
+    ///
+    /// With [`DeliveryMode::AtMostOnce`](crate::DeliveryMode) an event leaves the quarantine before it is sent, and is
+    /// lost when it is not known whether it has arrived.
+    ///
+    /// # Errors
+    /// [`Error::Spool`] when the quarantine can't be read.
+    pub fn resend_rejected(&self, within: Duration) -> Result<Resent, Error> {
+        let _quiet = Quiet::enter();
+        let inner = self.inner();
+        let collection = if inner.enabled { inner.consent.read().collection } else { crate::Collection::Off };
+        let Some(mut outbox) = inner.outbox(collection) else { return Ok(Resent::default()) };
+        let deadline = Instant::now() + within;
+        let resent = outbox.resend(deadline);
+        outbox.close(left(deadline));
+        resent
+    }
+
     /// Forgets all events that wait, those of other processes of the tool too. Those that a backend is being handed at
     /// this moment may still arrive.
     ///
@@ -247,7 +267,7 @@ impl Telemetry {
     }
 
     /// Delivers for the last time, for as long as [`Deliver`](crate::Deliver) allows, and closes the backends. What is left
-    /// waits in the spool. A process that has recorded nothing has nothing to do here. A second time does nothing; events
+    /// waits in the spool. A process that has had no event has nothing to do here. A second time does nothing; events
     /// tracked later wait for the next run.
     pub fn close(&self) -> Flushed {
         self.inner().close()
@@ -274,6 +294,11 @@ impl Inner {
     /// The number of this process.
     fn process(&self) -> u32 {
         self.fs.process()
+    }
+
+    /// What the clock of the file system says, by which all that is kept is dated.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.fs.now_ms()
     }
 
     fn parts(&self, process: u32) -> &Parts {
@@ -315,9 +340,9 @@ impl Inner {
             spool.refuse_as(process, DropReason::TooLong);
             return;
         }
-        let stored = recorder.record(process, event, |line| spool.append_as(process, line)).is_ok();
-        if stored {
-            parts.courier.recorded(self);
+        match recorder.record(process, event, |line| spool.append_as(process, line)) {
+            Ok(()) => parts.courier.recorded(self),
+            Err(reason) => parts.courier.lost(self, reason),
         }
     }
 

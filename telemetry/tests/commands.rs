@@ -3,6 +3,7 @@
 use std::{ffi::OsString, fs, path::Path, time::Duration};
 
 use clap::Parser;
+use jackfield::plugin_api::{Backend, Batch, Call, Error, Host, Outcome, Outcomes, export::NoConfig};
 use jackfield::{Builder, EmailDeletion, MemoryBackend, Telemetry, commands::TelemetryCommand};
 
 #[derive(Parser)]
@@ -344,4 +345,63 @@ fn doctor_finds_a_backend_that_is_gone_and_a_file_that_can_not_be_used() {
     let findings = doctor["findings"].as_array().expect("a list");
     let wrong = findings.iter().find(|finding| finding["verdict"] == "wrong").expect("one");
     assert!(code == 1 && wrong["detail"].as_str().expect("text").contains("ops.toml:2"), "{wrong}");
+}
+
+#[test]
+fn doctor_writes_to_the_folder_with_consent_and_says_where_that_fails() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let telemetry = builder(folder.path()).backend("memory", MemoryBackend::new().maker()).build();
+    run(&telemetry, &["doctor"]);
+    assert!(!folder.path().join("data").exists(), "made without consent");
+    fs::write(folder.path().join("config.toml"), "[telemetry]\nenabled = true\n").expect("writable");
+    let spool = folder.path().join("data/spool");
+    let (code, out, _) = run(&telemetry, &["doctor"]);
+    assert!(code == 0 && out.contains("ok    folder: "), "{out}");
+    assert_eq!(fs::read_dir(&spool).expect("made").count(), 0, "what was written is removed");
+
+    // No folder can be made in here, whoever one is.
+    #[cfg(target_os = "linux")]
+    {
+        let nowhere = builder(folder.path()).data_folder("/proc/jackfield");
+        let nowhere = nowhere.backend("memory", MemoryBackend::new().maker()).build();
+        let (code, out, _) = run(&nowhere, &["doctor"]);
+        assert!(code == 1 && out.contains("WRONG folder: ") && !out.contains("ok    folder"), "{out}");
+        assert!(out.contains("/proc/jackfield/spool") && out.contains("new events are lost"), "{out}");
+    }
+}
+
+#[test]
+fn resend_says_what_became_of_the_quarantine_and_ends_with_1_while_something_stays() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("config.toml"), "[telemetry]\nenabled = true\n").expect("writable");
+    let telemetry = builder(folder.path()).backend("picky", || Picky).build();
+    let (code, out, _) = run(&telemetry, &["resend"]);
+    assert_eq!((code, &*out), (0, "Delivered: 0 events\nQuarantine: 0 events\n"));
+    telemetry.track("a", "b", &[]);
+    telemetry.flush(Duration::from_secs(10));
+    let (code, out, err) = run(&telemetry, &["resend"]);
+    assert_eq!(
+        (code, &*out, &*err),
+        (1, "Delivered: 0 events\n  picky: 0 delivered, 1 rejected again: not b\nQuarantine: 1 event\n", "")
+    );
+    let memory = MemoryBackend::new();
+    let mended = builder(folder.path()).backend("picky", memory.maker()).build();
+    let (code, resent) = json(&mended, "resend");
+    assert_eq!((code, &resent["backends"][0]["delivered"], &resent["of_others"]), (0, &1.into(), &0.into()));
+    assert_eq!((memory.events().len(), mended.status().quarantined), (1, 0));
+}
+
+/// Refuses all.
+struct Picky;
+
+impl Backend for Picky {
+    type Config = NoConfig;
+
+    fn open(_: NoConfig, _: Host, _: &Call<'_>) -> Result<Self, Error> {
+        Err(Error::failed("made by the test"))
+    }
+
+    fn send(&self, _: &Batch<'_>, _: &Call<'_>) -> Outcomes {
+        Outcome::rejected("not b").into()
+    }
 }

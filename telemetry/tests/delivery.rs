@@ -430,3 +430,34 @@ fn a_circuit_that_another_process_opened_meanwhile_is_seen() {
     assert!(!armed.load(Ordering::Relaxed), "the claim was not taken");
     assert!(memory.events().is_empty(), "sent within the hour that the backend has asked for");
 }
+
+#[test]
+fn a_long_delivery_notes_what_arrived_while_it_goes_on_by_the_clock_that_status_reads() {
+    let home = tempfile::tempdir().expect("a folder");
+    let states = home.path().join("data/backends.v1.json");
+    let calls = Arc::new(AtomicUsize::new(0));
+    let noted = Arc::new(AtomicUsize::new(0));
+    let (counted, found) = (Arc::clone(&calls), Arc::clone(&noted));
+    let slow: Send0 = Box::new(move |_, _| {
+        if counted.fetch_add(1, Ordering::Relaxed) == 0 {
+            // Longer than a note takes to be due.
+            std::thread::sleep(Duration::from_millis(300));
+        } else {
+            let text = fs::read_to_string(&states).unwrap_or_default();
+            let states: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+            let delivered = states["slow"]["delivered"].as_u64().unwrap_or_default();
+            found.fetch_max(usize::try_from(delivered).expect("few"), Ordering::Relaxed);
+        }
+        Outcome::Delivered.into()
+    });
+    let clock = Clocked::new();
+    clock.back(HOUR);
+    let tool = common::tool(home.path()).file_system(clock);
+    let telemetry = tool.backend("slow", scripted(slow)).build();
+    track(&telemetry, 0..1500);
+    assert!(telemetry.flush(LONG).emptied);
+    assert_eq!((calls.load(Ordering::Relaxed), noted.load(Ordering::Relaxed)), (2, 1000));
+    let backend = &telemetry.status().backends[0];
+    assert_eq!(backend.delivered, 1500);
+    assert!(backend.last_delivery_s.is_some_and(|ago| ago < 60), "{backend:?}");
+}

@@ -12,7 +12,7 @@ use std::{
 
 use common::{Clocked, LONG, arrived_once, dropped, names, to_file, track};
 use jackfield::{
-    Deliver, Discarded, MemoryBackend, Telemetry,
+    Deliver, Discarded, MemoryBackend, Telemetry, Verdict,
     spool::{DropReason, Limits},
 };
 
@@ -24,6 +24,7 @@ fn child() {
     let Some((role, home, _)) = common::role() else { return };
     match &*role {
         "full disk" => on_a_full_disk(&home),
+        "filled disk" => on_a_disk_that_the_spool_has_filled(&home),
         "read-only disk" => on_a_read_only_disk(&home),
         "no home" => without_a_home(),
         other => panic!("no such role: {other}"),
@@ -93,7 +94,9 @@ fn on_a_full_disk(home: &Path) {
     assert_eq!(status.dropped.get("disk full"), Some(&(200 - kept)), "{status}");
     // Delivery goes on, even if it can't be noted.
     telemetry.flush(Duration::from_millis(200));
-    assert!(status.problems.is_empty(), "{status}");
+    let doctor = telemetry.doctor();
+    let room = doctor.iter().find(|it| it.what == "folder" && it.verdict == Verdict::Wrong);
+    assert!(room.is_some_and(|it| it.detail.contains("make room on that disk")), "{doctor:?}");
 
     fs::remove_file(&ballast).expect("there");
     clock.forward(Duration::from_secs(1));
@@ -109,6 +112,38 @@ fn on_a_full_disk(home: &Path) {
     let stats = common::spool(home).stats();
     assert_eq!(dropped(&stats, DropReason::DiskFull), u64::from(200 - kept), "{stats:?}");
     assert_eq!((stats.events, stats.drops.len()), (0, 1), "{stats:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_the_spool_itself_has_filled_is_freed_by_a_run_that_can_store_nothing() {
+    let home = tempfile::tempdir().expect("a folder");
+    on_a_small_disk("filled disk", home.path(), 64 << 10);
+}
+
+fn on_a_disk_that_the_spool_has_filled(home: &Path) {
+    let log = home.join("arrived");
+    // The log is on another disk; the first run delivers nothing.
+    let tool = || common::tool(home).backend("a", to_file(&log));
+    let run = tool().deliver(Deliver::ByHand).build();
+    track(&run, 1000..2000);
+    drop(run);
+    let spool = common::spool(home);
+    let kept = spool.stats().events;
+    assert!((50..900).contains(&kept), "{:?}", spool.stats());
+
+    let run = tool().build();
+    track(&run, [2000]);
+    assert_eq!(spool.stats().events, kept, "there was room");
+    let flushed = run.close();
+    assert_eq!((flushed.delivered, flushed.emptied), (kept, true));
+    drop(run);
+    assert_eq!(arrived_once(&log), names((1000..2000).take(usize::try_from(kept).expect("few"))));
+    assert_eq!((spool.stats().events, spool.stats().segments), (0, 0));
+
+    let run = tool().build();
+    track(&run, [3000]);
+    assert_eq!(run.close().delivered, 1);
 }
 
 #[cfg(target_os = "linux")]
@@ -129,6 +164,10 @@ fn on_a_read_only_disk(home: &Path) {
     let memory = MemoryBackend::new();
     let tool = || common::tool(home).file_system(clock.clone()).backend("memory", memory.maker()).build();
     let telemetry = tool();
+    let problems = telemetry.status().problems;
+    assert!(problems[0].contains("can't be written to"), "{problems:?}");
+    let doctor = telemetry.doctor();
+    assert!(!doctor.iter().any(|it| it.what == "folder" && it.verdict == Verdict::Fine), "{doctor:?}");
     track(&telemetry, 0..10);
     telemetry.command("build").finish(0);
     assert!(telemetry.is_enabled());

@@ -5,15 +5,19 @@
 //! backend's circuit opens. While it is open the backend costs nothing; when its time has come one round tries again.
 
 mod circuit;
+mod resend;
 mod round;
 mod sending;
 mod state;
 mod target;
 
-pub use self::state::{BackendState, Problem};
+pub use self::{
+    resend::{Resent, ResentTo},
+    state::{BackendState, Problem},
+};
 pub(crate) use self::{
     round::{Kept, Outbox, RoundEnd},
     sending::Sending,
-    state::{States, now_ms},
+    state::States,
     target::{OpenStatic, Source, Target, left},
 };

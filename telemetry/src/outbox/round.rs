@@ -23,9 +23,11 @@ use crate::{
 };
 
 /// How many events a batch has at most.
-const BATCH_EVENTS: usize = 1000;
+pub(super) const BATCH_EVENTS: usize = 1000;
 /// How many bytes of JSON a batch has at most, but for one event that is longer alone.
-const BATCH_BYTES: usize = 512 << 10;
+pub(super) const BATCH_BYTES: usize = 512 << 10;
+/// How often a long round writes down what it has come to: a process that is killed has then noted most of it.
+const NOTE: Duration = Duration::from_millis(250);
 
 /// Asked before anything leaves: what the user consents to at this moment.
 pub(crate) type MaySend = Arc<dyn Fn() -> Collection + Send + Sync>;
@@ -40,15 +42,15 @@ pub(crate) struct Kept {
 
 /// Delivers one spool to the configured backends.
 pub(crate) struct Outbox {
-    spool: Spool,
-    states: States,
-    sending: Sending,
-    targets: Vec<Target>,
-    mode: DeliveryMode,
-    fill: Fill,
-    may_send: MaySend,
+    pub(super) spool: Spool,
+    pub(super) states: States,
+    pub(super) sending: Sending,
+    pub(super) targets: Vec<Target>,
+    pub(super) mode: DeliveryMode,
+    pub(super) fill: Fill,
+    pub(super) may_send: MaySend,
     /// What the backends were chosen by.
-    collection: Collection,
+    pub(super) collection: Collection,
 }
 
 impl fmt::Debug for Outbox {
@@ -82,6 +84,29 @@ struct Shared<'a> {
     fill: &'a Fill,
     may_send: &'a (dyn Fn() -> bool + Sync),
     deadline: Instant,
+    /// Whether it was said that a delivery could not be noted.
+    unnoted: AtomicBool,
+    notes: Mutex<Notes<'a>>,
+}
+
+/// The states of the backends as the round goes on.
+struct Notes<'a> {
+    states: BTreeMap<String, BackendState>,
+    kept_in: &'a States,
+    saved: Instant,
+}
+
+impl Notes<'_> {
+    /// Notes the state of a backend, on the disk when the last time is long ago.
+    fn note(&mut self, name: &str, state: &BackendState) {
+        self.states.insert(name.to_owned(), state.clone());
+        if self.saved.elapsed() >= NOTE {
+            self.saved = Instant::now();
+            if let Err(error) = self.kept_in.save(&self.states) {
+                tracing::debug!("the state of the backends is not kept: {error}");
+            }
+        }
+    }
 }
 
 impl Outbox {
@@ -153,6 +178,8 @@ impl Outbox {
             fill: &self.fill,
             may_send: &may_send,
             deadline,
+            unnoted: AtomicBool::new(false),
+            notes: Mutex::new(Notes { states: states.clone(), kept_in: &self.states, saved: Instant::now() }),
         };
         let due: Vec<(&mut Target, BackendState)> = self
             .targets
@@ -186,7 +213,7 @@ impl Outbox {
     }
 
     /// What is known of the backends.
-    fn known(&self) -> BTreeMap<String, BackendState> {
+    pub(super) fn known(&self) -> BTreeMap<String, BackendState> {
         let mut states = self.states.load();
         for target in &self.targets {
             // Another configuration deserves another try.
@@ -281,6 +308,7 @@ impl Shared<'_> {
             if !self.deliver(target, &chunk, &mut state, &mut end) {
                 break;
             }
+            self.notes.lock().unwrap_or_else(PoisonError::into_inner).note(&target.name, &state);
         }
         (target.name.clone(), state, end)
     }
@@ -422,10 +450,18 @@ impl Shared<'_> {
         if progress && rejected.is_empty() {
             state.last_problem = None;
         }
-        if let Err(error) = noted {
-            // Going on would send the same events again and again in this very round.
-            tracing::warn!("telemetry waits: {error}");
-            return false;
+        match noted {
+            Ok(()) => {}
+            Err(error @ crate::Error::ClaimLost { .. }) => {
+                tracing::warn!("telemetry waits: {error}");
+                return false;
+            }
+            Err(error) => {
+                // The note holds in this process, and on a full disk delivery is what makes room.
+                if !self.unnoted.swap(true, Ordering::Relaxed) {
+                    tracing::warn!("if this process is killed now, events are delivered again: {error}");
+                }
+            }
         }
         !unasked
     }

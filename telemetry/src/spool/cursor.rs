@@ -110,6 +110,21 @@ impl Cursors {
         !unchanged
     }
 
+    /// Adds what `noted` says. What is settled once stays so.
+    pub(crate) fn merge(&mut self, noted: Self) {
+        for (backend, places) in noted.backends {
+            for (segment, place) in places {
+                let settled = (place.at > 0).then_some((0, place.at));
+                self.place_mut(&backend, &segment).settle(settled.into_iter().chain(place.ahead));
+            }
+        }
+        for (segment, until) in noted.scanned {
+            let known = self.scanned.entry(segment).or_default();
+            *known = until.max(*known);
+        }
+        self.damaged = self.damaged.max(noted.damaged);
+    }
+
     /// Forgets segments that are not there any more.
     pub(crate) fn retain_segments(&mut self, segments: &[Listed]) {
         let there = |key: &str| {

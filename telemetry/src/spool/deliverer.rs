@@ -42,20 +42,25 @@ pub enum Settle {
 }
 
 impl Deliverer {
-    pub(crate) fn new(claim: Claim, cursors: Cursors) -> Self {
+    pub(crate) fn new(claim: Claim, mut cursors: Cursors) -> Self {
         let (segments, quarantine, buffer) = Default::default();
-        Self { claim, cursors, unsaved: false, segments, quarantine, buffer }
+        let noted = claim.spool().inner.slot().unsaved().take();
+        let unsaved = noted.is_some();
+        if let Some(noted) = noted {
+            cursors.merge(noted);
+        }
+        Self { claim, cursors, unsaved, segments, quarantine, buffer }
     }
 
     /// Says which backends are configured now. The others hold no segment any more and are forgotten.
     pub fn retain_backends<S: AsRef<str>>(&mut self, backends: &[S]) -> Result<(), Error> {
         self.claim.check()?;
-        if self.cursors.retain_backends(&names(backends)) {
-            self.unsaved = true;
-            self.save()?;
-        }
         self.list()?;
-        self.collect();
+        self.unsaved |= self.cursors.retain_backends(&names(backends));
+        if let Err(error) = self.save_and_collect() {
+            // Where the spool itself has filled the disk, delivery is what makes room.
+            tracing::debug!("it is not written down which backends there are: {error}");
+        }
         Ok(())
     }
 
@@ -81,7 +86,11 @@ impl Deliverer {
             return Ok(Some(chunk));
         }
         if chunk.parts.iter().any(|part| !part.junk.is_empty()) {
-            self.commit(&chunk, &[])?;
+            match self.commit(&chunk, &[]) {
+                Err(lost @ Error::ClaimLost { .. }) => return Err(lost),
+                Err(error) => tracing::debug!("damaged lines may be counted again: {error}"),
+                Ok(()) => {}
+            }
         }
         Ok(None)
     }
@@ -137,15 +146,16 @@ impl Deliverer {
         read
     }
 
-    /// Notes what became of the events of a chunk, in their order; what is not said is [`Settle::Keep`]. The note holds
-    /// in this process even if it can't be written down, which is what the error says: another process may deliver these
-    /// events again then.
+    /// Notes what became of the events of a chunk, in their order; what is not said is [`Settle::Keep`].
+    ///
+    /// # Errors
+    /// [`Error::Spool`] when the note can't be written down. It holds in this process all the same, also for its next
+    /// claim, and is written with a later one; another process may deliver these events again meanwhile.
+    /// [`Error::ClaimLost`], and nothing is noted.
     pub fn commit(&mut self, chunk: &Chunk, settled: &[Settle]) -> Result<(), Error> {
         self.claim.check()?;
         self.settle(chunk, settled);
-        let saved = self.save();
-        self.collect();
-        saved
+        self.save_and_collect()
     }
 
     /// Notes that the backend is done with all of a chunk that is yet to be sent. After an error nothing is noted, and
@@ -200,6 +210,14 @@ impl Deliverer {
         Ok(())
     }
 
+    /// Writes the cursors down and removes what is done with, the latter in any case: on a full disk that is what makes
+    /// room for the cursors.
+    fn save_and_collect(&mut self) -> Result<(), Error> {
+        let saved = self.save();
+        let made_room = self.collect();
+        if saved.is_err() && made_room { self.save() } else { saved }
+    }
+
     fn list(&mut self) -> Result<(), Error> {
         let listing = segment::list(self.claim.folder());
         self.segments = listing.map_err(|source| self.claim.spool().inner.error("read", source))?.segments;
@@ -207,19 +225,21 @@ impl Deliverer {
     }
 
     /// Removes the segments that every backend is done with and nobody writes to. What can't be removed stays for the
-    /// next time.
-    fn collect(&mut self) {
+    /// next time. Gives whether any was removed.
+    fn collect(&mut self) -> bool {
         let Self { claim, cursors, segments, .. } = self;
         if cursors.backends().next().is_none() {
             // Without a backend the events wait for one.
-            return;
+            return false;
         }
+        let before = segments.len();
         segments.retain(|listed| {
             let name = listed.name.to_string();
             let passed = cursors.passed_by_all(&name);
             let removed = || remove_passed(claim, listed.name, &name, passed).is_ok_and(|removed| removed);
             !(passed >= listed.len && removed())
         });
+        segments.len() < before
     }
 
     /// Puts events that a backend has refused for good into the quarantine, each with its reason. Commit them after.
@@ -247,16 +267,21 @@ impl Deliverer {
     /// Takes events out of the quarantine, after they were sent again. The list itself comes from
     /// [`Spool::rejected`](super::Spool::rejected).
     pub fn forget_rejected(&mut self, events: &[Rejected]) -> Result<(), Error> {
+        self.settle_rejected(events, &[])
+    }
+
+    /// [`forget_rejected`](Self::forget_rejected), and notes the new reasons of those that were refused again, at once.
+    pub(crate) fn settle_rejected(&mut self, gone: &[Rejected], renewed: &[Rejected]) -> Result<(), Error> {
         self.claim.check()?;
         let failed = |source| self.claim.spool().inner.error("write to the quarantine of", source);
-        self.quarantine.forget(self.claim.folder(), events).map_err(failed)
+        self.quarantine.settle(self.claim.folder(), gone, renewed).map_err(failed)
     }
 }
 
 impl Drop for Deliverer {
     fn drop(&mut self) {
-        if self.claim.check().is_ok() {
-            _ = self.save();
+        if self.claim.check().is_ok() && self.save().is_err() {
+            *self.claim.spool().inner.slot().unsaved() = Some(std::mem::take(&mut self.cursors));
         }
     }
 }

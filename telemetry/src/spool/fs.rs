@@ -136,6 +136,20 @@ pub(crate) fn replace(folder: &dyn Folder, name: &str, temporary: &str, bytes: &
     folder.rename(temporary, name)
 }
 
+/// Writes a file of about the size of a few events, and removes it.
+pub(crate) fn try_to_write(folder: &dyn Folder) -> io::Result<()> {
+    const NAME: &str = "trial.v1.tmp";
+    let file = folder.open_or_create(NAME)?;
+    let written = file
+        .append(&[b'\n'; 4096])
+        .and_then(|written| if written == 4096 { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) });
+    match folder.remove(NAME) {
+        // Another process tries the same.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => written.and(Err(error)),
+        _ => written,
+    }
+}
+
 /// Text with a check sum, so that a damaged file is told from a whole one.
 pub(crate) fn with_sum(text: &str) -> Vec<u8> {
     format!("{text}\n{:016x}\n", sum(text)).into_bytes()

@@ -30,7 +30,8 @@
 //! and counted, alone. So is a line that is no event. One process delivers at a time, see [`Deliverer`].
 //!
 //! # Limits
-//! A line has at most 1 MiB. Counters and cursors that are missing or damaged begin again at nothing: events are then
+//! Cursors that can't be written down hold in their process, and are written once there is room; a delivery *at most once*
+//! sends nothing meanwhile. A line has at most 1 MiB. Counters and cursors that are missing or damaged begin again at nothing: events are then
 //! delivered again rather than lost. Events that are appended while the folder or the disk can't be written to are lost,
 //! counted, and no error to the tool.
 
@@ -164,6 +165,20 @@ impl Spool {
         notices.into_iter().for_each(Notice::warn);
         slot.drops.flush(&*self.inner.fs, &*folder);
         done.map_err(|source| self.inner.error("enforce the limits of", source))
+    }
+
+    /// Finds out whether events can be stored: makes the folder when it is missing, and writes and removes a small file.
+    pub(crate) fn try_to_write(&self) -> Result<(), Error> {
+        let failed = |source| self.inner.error("write to", source);
+        let folder = match self.inner.fs.folder(&self.inner.path, true) {
+            Ok(folder) => folder,
+            Err(FolderError::Missing) => return Err(failed(std::io::ErrorKind::NotFound.into())),
+            Err(FolderError::Refused(reason)) => {
+                return Err(Error::SpoolFolder { folder: self.inner.path.clone(), reason });
+            }
+            Err(FolderError::Io(source)) => return Err(failed(source)),
+        };
+        fs::try_to_write(&*folder).map_err(failed)
     }
 
     /// Forgets every event, those of other processes too, and the quarantine. Writers elsewhere notice within

@@ -1,6 +1,9 @@
 //! Events that a backend has refused for good, with its reasons.
 
-use std::{collections::HashSet, io};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -30,21 +33,31 @@ pub struct Rejected {
 }
 
 impl Rejected {
+    /// The same event, refused again.
+    pub(crate) fn again(&self, reason: &str, now: u64) -> Self {
+        Self { reason: shortened(reason).to_owned(), rejected_at: now, ..self.clone() }
+    }
+
     /// What makes two of them the same: a process that dies between the quarantine and its cursor rejects again.
     fn key(&self) -> (&str, &str) {
         (&self.backend, self.event.get())
     }
 }
 
-/// The line for an event.
-pub(crate) fn record(backend: &str, event: &str, reason: &str, now: u64) -> Option<String> {
+/// As much of a reason as is kept.
+fn shortened(reason: &str) -> &str {
     let mut end = reason.len().min(MAX_REASON);
     while !reason.is_char_boundary(end) {
         end -= 1;
     }
+    &reason[..end]
+}
+
+/// The line for an event.
+pub(crate) fn record(backend: &str, event: &str, reason: &str, now: u64) -> Option<String> {
     let rejected = Rejected {
         backend: backend.to_owned(),
-        reason: reason[..end].to_owned(),
+        reason: shortened(reason).to_owned(),
         rejected_at: now,
         // What is no JSON is no event either.
         event: RawValue::from_string(event.to_owned()).ok()?,
@@ -126,11 +139,19 @@ impl Quarantine {
         Ok(lines.len() as u64 - kept_lines)
     }
 
-    /// Takes events out.
-    pub(crate) fn forget(&mut self, folder: &dyn Folder, events: &[Rejected]) -> io::Result<()> {
-        let gone: HashSet<_> = events.iter().map(Rejected::key).collect();
+    /// Takes the events `gone` out, and puts those of `renewed` in the place of what they are the same as. What is not in
+    /// the quarantine any more stays out.
+    pub(crate) fn settle(
+        &mut self,
+        folder: &dyn Folder,
+        gone: &[Rejected],
+        renewed: &[Rejected],
+    ) -> io::Result<()> {
+        let gone: HashSet<_> = gone.iter().map(Rejected::key).collect();
+        let renewed: HashMap<_, _> = renewed.iter().map(|rejected| (rejected.key(), rejected)).collect();
         let mut text = String::new();
         for rejected in load(folder)?.iter().filter(|rejected| !gone.contains(&rejected.key())) {
+            let rejected = renewed.get(&rejected.key()).copied().unwrap_or(rejected);
             text += &serde_json::to_string(rejected)?;
             text.push('\n');
         }

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{counters::Pending, writer::Writer};
+use super::{counters::Pending, cursor::Cursors, writer::Writer};
 
 /// What one process has of a spool.
 #[derive(Debug, Default)]
@@ -10,6 +10,8 @@ pub(crate) struct Slot {
     writer: Mutex<Writer>,
     /// Losses that are not in the file yet.
     pub(crate) drops: Pending,
+    /// What a delivery of this process noted and could not write down.
+    unsaved: Mutex<Option<Cursors>>,
 }
 
 impl Slot {
@@ -20,6 +22,10 @@ impl Slot {
             writer.live = None;
         }
         Self::default()
+    }
+
+    pub(crate) fn unsaved(&self) -> MutexGuard<'_, Option<Cursors>> {
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {

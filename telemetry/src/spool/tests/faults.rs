@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
 
-use super::{drain, event, machine::Machine};
-use crate::spool::{DropReason, Limits, Settle, Spool};
+use super::{done, drain, event, machine::Machine};
+use crate::spool::{Deliverer, DropReason, Limits, Settle, Spool};
 
 fn on(machine: &Arc<Machine>, id: u32) -> Spool {
     Spool::open("/spool", Limits::default(), machine.process(id, None))
@@ -252,4 +252,83 @@ fn what_is_too_old_leaves_and_is_counted_without_what_was_delivered() {
     spool.enforce_limits().expect("healthy");
     assert_eq!(spool.stats().drops, BTreeMap::from([(DropReason::Age, 2)]));
     assert_eq!(spool.stats().events, 0);
+}
+
+/// Delivers to a backend what there is, whether or not that can be noted; gives the lines and how many notes failed.
+fn drain_on_a_full_disk(deliverer: &mut Deliverer, backend: &str) -> (Vec<String>, usize) {
+    let (mut lines, mut failed) = (Vec::new(), 0);
+    while let Some(chunk) = deliverer.next(backend, 3, 1_000).expect("it can be read") {
+        lines.extend(chunk.lines().map(str::to_owned));
+        failed += usize::from(deliverer.commit(&chunk, &done(&chunk)).is_err());
+    }
+    (lines, failed)
+}
+
+#[test]
+fn delivery_frees_a_disk_that_the_spool_has_filled_and_the_cursors_are_written_then() {
+    let machine = Machine::new(1);
+    let limits = Limits { segment_bytes: 100, ..Limits::default() };
+    let spool = Spool::open("/spool", limits.clone(), machine.process(1, None));
+    let events: Vec<_> = (0..30).map(|number| event(&number.to_string())).collect();
+    let writer = on(&machine, 2);
+    writer.append(event("of another process").as_bytes()).expect("room");
+    machine.state().now_ms += 1;
+    for event in &events {
+        spool.append(event.as_bytes()).expect("room");
+    }
+    machine.state().room = Some(0);
+    let mut deliverer = spool.try_claim(&["a"]).expect("a full disk is no reason").expect("nobody else");
+    let (lines, failed) = drain_on_a_full_disk(&mut deliverer, "a");
+    assert_eq!((&lines[1..], lines.len()), (&events[..], 31));
+    assert!(failed > 0, "there was room all the time");
+    assert_eq!(spool.stats().segments, 1, "the segment that is written to");
+    machine.kill(1);
+    let mut deliverer = on(&machine, 3).try_claim(&["a"]).expect("healthy").expect("nobody else lives");
+    assert_eq!(drain(&mut deliverer, "a"), [""; 0], "it was not written down");
+}
+
+#[test]
+fn what_a_full_disk_keeps_from_being_noted_does_not_come_again_in_this_process() {
+    let machine = Machine::new(1);
+    let (spool, writer) = (on(&machine, 1), on(&machine, 2));
+    writer.append(event("1").as_bytes()).expect("room");
+    machine.state().room = Some(0);
+    for expected in [vec![event("1")], vec![]] {
+        let mut deliverer = spool.try_claim(&["up", "down"]).expect("it can").expect("nobody else");
+        assert_eq!(drain_on_a_full_disk(&mut deliverer, "up").0, expected);
+    }
+    let mut deliverer = spool.try_claim(&["up", "down"]).expect("it can").expect("nobody else");
+    assert_eq!(drain_on_a_full_disk(&mut deliverer, "down").0, [event("1")]);
+    machine.state().room = None;
+    drop(deliverer);
+    let mut deliverer = on(&machine, 3).try_claim(&["up", "down"]).expect("healthy").expect("nobody else");
+    for backend in ["up", "down"] {
+        assert_eq!(drain(&mut deliverer, backend), [""; 0], "{backend}: written once there was room");
+    }
+}
+
+#[test]
+fn at_most_once_sends_nothing_that_can_not_be_noted() {
+    let machine = Machine::new(1);
+    let spool = on(&machine, 1);
+    spool.append(event("1").as_bytes()).expect("room");
+    machine.state().room = Some(0);
+    let mut deliverer = spool.try_claim(&["a"]).expect("it can").expect("nobody else");
+    for _ in 0..2 {
+        let chunk = deliverer.next("a", 3, 1_000).expect("healthy").expect("one line");
+        deliverer.commit_before_send(&chunk).expect_err("no room");
+    }
+}
+
+#[test]
+fn a_backend_that_is_added_sends_nothing_again_to_the_others() {
+    let machine = Machine::new(1);
+    let (spool, writer) = (on(&machine, 1), on(&machine, 2));
+    writer.append(event("1").as_bytes()).expect("healthy");
+    let mut deliverer = spool.try_claim(&["a"]).expect("healthy").expect("nobody else");
+    assert_eq!(drain(&mut deliverer, "a"), [event("1")]);
+    drop(deliverer);
+    let mut deliverer = spool.try_claim(&["a", "new"]).expect("healthy").expect("nobody else");
+    assert_eq!(drain(&mut deliverer, "a"), [""; 0]);
+    assert_eq!(drain(&mut deliverer, "new"), [event("1")]);
 }
