@@ -241,8 +241,9 @@ mod tests {
         let quarantine =
             format!(r#"[{{"backend":"main","reason":"old","rejected_at":7,"event":{}}}]"#, lines[0]);
         let stored = format!(r#"[{},"{{\"type\":","{{\"a\":\"\\ud800\"}}"]"#, lines[0]);
-        let expected =
-            format!(r#"{{"stored":{stored},"quarantine":{quarantine},"previewed":1,"outgoing":[]}}"#);
+        let expected = format!(
+            r#"{{"stored":{stored},"set_apart":[],"quarantine":{quarantine},"previewed":1,"outgoing":[]}}"#
+        );
         assert_eq!(text, expected);
         serde_json::from_str::<serde_json::Value>(&text).expect("readers take it");
     }

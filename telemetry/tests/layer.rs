@@ -282,22 +282,6 @@ fn without_both_consents_nothing_is_made_nor_even_formatted() {
     });
 }
 
-#[test]
-fn call_sites_that_are_not_marked_stay_disabled() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let telemetry = builder(folder.path()).endpoint("https://telemetry.invalid/").build();
-    with_default(registry().with(telemetry.layer()), || {
-        assert!(!tracing::enabled!(Level::ERROR));
-        assert!(!tracing::enabled!(target: "telemetry::x", Level::ERROR));
-        assert!(tracing::enabled!(target: "telemetry", Level::TRACE));
-        assert!(info_span!("unmarked").is_disabled());
-    });
-    let off = builder(folder.path()).enabled(false).build();
-    with_default(registry().with(off.layer()), || {
-        assert!(!tracing::enabled!(target: "telemetry", Level::ERROR));
-    });
-}
-
 /// What a log would show.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
