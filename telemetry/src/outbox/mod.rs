@@ -5,6 +5,7 @@
 //! backend's circuit opens. While it is open the backend costs nothing; when its time has come one round tries again.
 
 mod circuit;
+mod handover;
 mod resend;
 mod round;
 mod sending;

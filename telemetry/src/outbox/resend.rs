@@ -12,7 +12,8 @@ use jackfield_loader::plugin_api::Outcome;
 use serde::Serialize;
 
 use super::{
-    round::{BATCH_BYTES, BATCH_EVENTS, Outbox},
+    handover::{BATCH_BYTES, BATCH_EVENTS},
+    round::Outbox,
     sending::Share,
     state::{BackendState, Problem},
     target::{Target, left},
