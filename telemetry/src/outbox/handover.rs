@@ -1,0 +1,290 @@
+//! What a round hands over to each backend, and what it notes of the answers.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use jackfield_loader::plugin_api::Outcome;
+
+use super::{
+    round::RoundEnd,
+    sending::Share,
+    state::{BackendState, Problem, States},
+    target::{Target, left},
+};
+use crate::{
+    DeliveryMode, EventBuffer, Fill,
+    spool::{Chunk, Deliverer, Settle, Spool},
+};
+
+/// How many events a batch has at most.
+pub(super) const BATCH_EVENTS: usize = 1000;
+/// How many bytes of JSON a batch has at most, but for one event that is longer alone.
+pub(super) const BATCH_BYTES: usize = 512 << 10;
+/// How often a long round writes down what it has come to: a process that is killed has then noted most of it.
+const NOTE: Duration = Duration::from_millis(250);
+
+/// What the threads of a round share.
+pub(super) struct Shared<'a> {
+    pub(super) spool: &'a Spool,
+    pub(super) deliverer: Mutex<Deliverer>,
+    /// For the batches of all calls.
+    pub(super) share: Arc<Share>,
+    pub(super) mode: DeliveryMode,
+    pub(super) fill: &'a Fill,
+    pub(super) may_send: &'a (dyn Fn() -> bool + Sync),
+    pub(super) deadline: Instant,
+    /// Whether it was said that a delivery could not be noted.
+    pub(super) unnoted: AtomicBool,
+    pub(super) notes: Mutex<Notes<'a>>,
+}
+
+/// The states of the backends as the round goes on.
+pub(super) struct Notes<'a> {
+    pub(super) states: BTreeMap<String, BackendState>,
+    pub(super) kept_in: &'a States,
+    pub(super) saved: Instant,
+}
+
+impl Notes<'_> {
+    /// Notes the state of a backend, on the disk when the last time is long ago.
+    fn note(&mut self, name: &str, state: &BackendState) {
+        self.states.insert(name.to_owned(), state.clone());
+        if self.saved.elapsed() >= NOTE {
+            self.saved = Instant::now();
+            if let Err(error) = self.kept_in.save(&self.states) {
+                tracing::debug!("the state of the backends is not kept: {error}");
+            }
+        }
+    }
+}
+
+/// Why a chunk was not sent.
+enum Attempt {
+    /// The time of the round was over before the backend was asked.
+    Late,
+    Unopened(jackfield_loader::Error),
+    Uncommitted(crate::Error),
+}
+
+pub(super) type Done = (String, BackendState, RoundEnd);
+
+/// Each backend on a thread of its own, the last one on this.
+pub(super) fn run_side_by_side(shared: &Shared<'_>, mut due: Vec<(&mut Target, BackendState)>) -> Vec<Done> {
+    let last = due.pop();
+    std::thread::scope(|scope| {
+        let mut inline = Vec::new();
+        let mut threads = Vec::new();
+        for (target, state) in due {
+            let thread = std::thread::Builder::new().name(format!("jackfield-{}-out", target.name));
+            let cell = Arc::new(Mutex::new(Some((target, state))));
+            let work = Arc::clone(&cell);
+            let run = move || {
+                work.lock().unwrap_or_else(PoisonError::into_inner).take().map(|(t, s)| shared.run(t, s))
+            };
+            match thread.spawn_scoped(scope, run) {
+                Ok(thread) => threads.push(thread),
+                // No thread to be had: one after the other, then.
+                Err(_) => inline.extend(cell.lock().unwrap_or_else(PoisonError::into_inner).take()),
+            }
+        }
+        let mut done: Vec<Done> =
+            inline.into_iter().chain(last).map(|(target, state)| shared.run(target, state)).collect();
+        done.extend(threads.into_iter().filter_map(|thread| thread.join().ok().flatten()));
+        done
+    })
+}
+
+impl Shared<'_> {
+    fn deliverer(&self) -> std::sync::MutexGuard<'_, Deliverer> {
+        self.deliverer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All that waits for one backend.
+    fn run(&self, target: &mut Target, mut state: BackendState) -> Done {
+        let mut end = RoundEnd::default();
+        loop {
+            if left(self.deadline).is_zero() {
+                break;
+            }
+            let chunk = match self.deliverer().next(&target.name, BATCH_EVENTS, BATCH_BYTES) {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => {
+                    end.emptied = true;
+                    break;
+                }
+                Err(error) => {
+                    tracing::warn!("telemetry waits: {error}");
+                    break;
+                }
+            };
+            // Read again before every batch: the user may have said no since the last one.
+            if !(self.may_send)() {
+                break;
+            }
+            if !self.deliver(target, &chunk, &mut state, &mut end) {
+                break;
+            }
+            self.notes.lock().unwrap_or_else(PoisonError::into_inner).note(&target.name, &state);
+        }
+        (target.name.clone(), state, end)
+    }
+
+    /// Sends what is in the buffer, which comes from the chunk.
+    fn attempt(
+        &self,
+        target: &mut Target,
+        chunk: &Chunk,
+        buffer: EventBuffer,
+    ) -> Result<Vec<Option<Outcome>>, Attempt> {
+        if buffer.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Without time, opening would seem to take too long.
+        if left(self.deadline).is_zero() {
+            return Err(Attempt::Late);
+        }
+        target.open(left(self.deadline)).map_err(Attempt::Unopened)?;
+        if left(self.deadline).is_zero() {
+            return Err(Attempt::Late);
+        }
+        if self.mode == DeliveryMode::AtMostOnce {
+            // What can't be sent at all has been kept until here.
+            self.deliverer().commit_before_send(chunk).map_err(Attempt::Uncommitted)?;
+        }
+        target.attempt(&buffer.into_batch(Arc::clone(&self.share)), self.deadline).map_err(Attempt::Unopened)
+    }
+
+    /// One chunk; whether to go on with the next one.
+    fn deliver(
+        &self,
+        target: &mut Target,
+        chunk: &Chunk,
+        state: &mut BackendState,
+        end: &mut RoundEnd,
+    ) -> bool {
+        let mut buffer = EventBuffer::with_capacity(self.fill.clone(), chunk.len(), chunk.bytes());
+        let valid: Vec<bool> = chunk.lines().map(|line| buffer.push_stored(line).is_ok()).collect();
+        state.fingerprint = target.fingerprint();
+        let outcomes = match self.attempt(target, chunk, buffer) {
+            Ok(outcomes) => outcomes,
+            // That says nothing of the backend, which was not asked.
+            Err(Attempt::Late) => return false,
+            Err(Attempt::Uncommitted(error)) => {
+                tracing::warn!("telemetry waits: {error}");
+                return false;
+            }
+            Err(Attempt::Unopened(error)) => {
+                let reason = target.conceal(&error.to_string());
+                tracing::warn!("telemetry for {} waits: {reason}", target.name);
+                state.last_problem = Some(Problem { at_ms: self.spool.now_ms(), reason });
+                // A file that is not there or not right costs little to look for; what opens and fails may cost a lot.
+                if matches!(error, jackfield_loader::Error::Open(_)) {
+                    state.circuit.failed(self.spool.now_ms(), None);
+                }
+                return false;
+            }
+        };
+
+        let mut outcomes = outcomes.into_iter();
+        let mut rejected: Vec<(usize, &str, String)> = Vec::new();
+        let mut retry: Option<(Option<Duration>, String)> = None;
+        let mut delivered = 0;
+        // Our own time was over: that says nothing of the backend.
+        let mut unasked = false;
+        let mut settled: Vec<Settle> = valid
+            .iter()
+            .enumerate()
+            .map(|(index, valid)| {
+                if !valid {
+                    return Settle::Damaged;
+                }
+                match outcomes.next() {
+                    Some(None) => {
+                        unasked = true;
+                        Settle::Keep
+                    }
+                    Some(Some(Outcome::Delivered)) => {
+                        delivered += 1;
+                        Settle::Done
+                    }
+                    Some(Some(Outcome::Rejected { reason })) => {
+                        rejected.push((index, chunk.line(index), target.conceal(&reason)));
+                        Settle::Done
+                    }
+                    Some(Some(Outcome::Retry { after, reason })) => {
+                        let longest = retry.as_ref().and_then(|(after, _)| *after).max(after);
+                        retry = Some((longest, target.conceal(&reason)));
+                        Settle::Keep
+                    }
+                    Some(Some(Outcome::TooLarge { .. })) | None => {
+                        retry = retry.take().or(Some((None, "nothing was said of it".to_owned())));
+                        Settle::Keep
+                    }
+                }
+            })
+            .collect();
+
+        let mut deliverer = self.deliverer();
+        let at_least_once = self.mode == DeliveryMode::AtLeastOnce;
+        if !rejected.is_empty()
+            && let Err(error) = deliverer
+                .reject(&target.name, rejected.iter().map(|(_, line, reason)| (*line, reason.as_str())))
+        {
+            tracing::warn!("rejected events are not put aside: {error}");
+            // They come again, then, rather than be lost.
+            for (index, ..) in rejected.drain(..) {
+                settled[index] = Settle::Keep;
+                retry = retry.or(Some((None, error.to_string())));
+            }
+        }
+        let noted = if at_least_once { deliverer.commit(chunk, &settled) } else { Ok(()) };
+        drop(deliverer);
+
+        let now = self.spool.now_ms();
+        end.delivered += delivered;
+        end.rejected += rejected.len() as u64;
+        state.delivered += delivered;
+        state.rejected += rejected.len() as u64;
+        if delivered > 0 {
+            state.last_delivery_ms = Some(now);
+        }
+        if !at_least_once {
+            state.lost += settled.iter().filter(|settle| **settle == Settle::Keep).count() as u64;
+        }
+        if let Some((.., reason)) = rejected.last() {
+            state.last_problem = Some(Problem { at_ms: now, reason: format!("rejected: {reason}") });
+        }
+        let progress = delivered > 0 || !rejected.is_empty();
+        if progress {
+            state.circuit.succeeded();
+        }
+        if let Some((after, reason)) = retry {
+            state.last_problem = Some(Problem { at_ms: now, reason });
+            state.circuit.failed(now, after);
+            return false;
+        }
+        if progress && rejected.is_empty() {
+            state.last_problem = None;
+        }
+        match noted {
+            Ok(()) => {}
+            Err(error @ crate::Error::ClaimLost { .. }) => {
+                tracing::warn!("telemetry waits: {error}");
+                return false;
+            }
+            Err(error) => {
+                // The note holds in this process, and on a full disk delivery is what makes room.
+                if !self.unnoted.swap(true, Ordering::Relaxed) {
+                    tracing::warn!("if this process is killed now, events are delivered again: {error}");
+                }
+            }
+        }
+        !unasked
+    }
+}
