@@ -38,7 +38,7 @@ pub(crate) struct Config {
     /// Certificates, for amqps.
     #[serde(default)]
     tls: TlsConfig,
-    /// How many events of a batch may be on their way without being confirmed.
+    /// How many events may be on their way without being confirmed, of all threads that send together.
     #[serde(default = "default_window")]
     window: NonZeroU16,
     /// How long the broker may confirm nothing while it should, such as `10s` or `500ms`. Default: for as long as the

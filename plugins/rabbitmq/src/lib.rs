@@ -28,6 +28,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod budget;
 mod config;
 mod explain;
 mod link;
@@ -55,6 +56,7 @@ use tokio::{
 };
 
 use crate::{
+    budget::Budget,
     config::{Config, Settings},
     explain::Trouble,
     link::{Link, Refusal},
@@ -67,6 +69,7 @@ const GOODBYE: Duration = Duration::from_millis(100);
 
 struct RabbitMq {
     settings: Arc<Settings>,
+    budget: Budget,
     link: Link,
     /// Made by the first call; `None` before it and after `close`.
     runtime: Mutex<Option<Runtime>>,
@@ -114,7 +117,7 @@ impl RabbitMq {
                 refused(why)
             })?;
         let task = Task { batch, call, deadline, report };
-        quiet::while_running(|| publish::publish(&self.settings, &session, channel, task));
+        quiet::while_running(|| publish::publish(&self.settings, &self.budget, &session, channel, task));
         Ok(())
     }
 
@@ -176,7 +179,13 @@ impl Backend for RabbitMq {
             "" => ("Jackfield", env!("CARGO_PKG_VERSION")),
             name => (name, host.tool_version()),
         };
-        Ok(Self { link: Link::new(Arc::clone(&settings), product), settings, runtime: Mutex::new(None) })
+        let budget = Budget::new(settings.window);
+        Ok(Self {
+            link: Link::new(Arc::clone(&settings), product),
+            budget,
+            settings,
+            runtime: Mutex::new(None),
+        })
     }
 
     fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {

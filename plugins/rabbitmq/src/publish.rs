@@ -18,6 +18,7 @@ use jackfield_plugin_api::{Batch, Call, Event, Outcome};
 use lapin::{BasicProperties, Channel, Confirmation, options::BasicPublishOptions, types::ShortString};
 
 use crate::{
+    budget::Budget,
     config::Settings,
     explain::{explain, is_not_found, is_too_large},
     session::Session,
@@ -26,6 +27,8 @@ use crate::{
 
 /// How often a call that waits asks whether anybody still waits for it.
 const GLANCE: Duration = Duration::from_millis(50);
+/// How often a call that has nothing under way asks for room.
+const ROOM: Duration = Duration::from_millis(1);
 /// How long the rest of the confirms may take to fail after the first has.
 const AFTERMATH: Duration = Duration::from_millis(250);
 
@@ -44,7 +47,13 @@ pub(crate) struct Task<'a> {
 }
 
 /// Publishes every event of the task's batch and reports what became of each, by the deadline at the latest.
-pub(crate) fn publish(settings: &Settings, session: &Session, channel: Channel, task: Task<'_>) {
+pub(crate) fn publish(
+    settings: &Settings,
+    budget: &Budget,
+    session: &Session,
+    channel: Channel,
+    task: Task<'_>,
+) {
     let Task { batch, report, .. } = task;
     let unwritten = Cell::new(0);
     let mut run = Run {
@@ -60,10 +69,16 @@ pub(crate) fn publish(settings: &Settings, session: &Session, channel: Channel, 
         confirms: 0,
         last_confirm: Instant::now(),
     };
-    let mut window = Window::new(settings.window);
+    let mut window = Window::new();
+    let mut share = budget.share();
     let mut next = 0;
     let rest = loop {
-        while next < batch.len() && run.may_publish() && !window.is_full() {
+        let mut has_room = true;
+        while next < batch.len() && run.may_publish() {
+            has_room = share.take();
+            if !has_room {
+                break;
+            }
             let Some(event) = batch.get(next) else { break };
             match settings.routing_key.of(&event) {
                 Err(why) => report(next..next + 1, &Outcome::rejected(why)),
@@ -78,18 +93,25 @@ pub(crate) fn publish(settings: &Settings, session: &Session, channel: Channel, 
                     }
                 }
             }
+            share.keep(window.len());
             next += 1;
         }
         window.poll_woken(|event, done| run.note(event, done));
+        share.keep(window.len());
         run.tell(window.is_empty());
         if window.is_empty() && (next == batch.len() || run.failed.is_some()) {
             break None;
         }
-        if window.is_full() || next == batch.len() || !run.may_publish() {
+        if !has_room || next == batch.len() || !run.may_publish() {
+            if window.is_empty() {
+                // Others have all the room: no confirm is late.
+                run.last_confirm = Instant::now();
+            }
             if let Some(why) = run.time_is_up() {
                 break Some(why);
             }
-            window.wait(GLANCE.min(run.patience()));
+            let glance = if window.is_empty() { ROOM } else { GLANCE };
+            window.wait(glance.min(run.patience()));
         }
     };
     let unsure = window.len();

@@ -1,6 +1,7 @@
-//! Futures that run side by side on the calling thread, a bounded number of them, polled when they are woken.
+//! Futures that run side by side on the calling thread, polled when they are woken. How many there are is for their owner to
+//! bound, see `budget`.
 //!
-//! What it is for, beside the bound: [`Window::poll_woken`] returns only when nothing that was woken is left unpolled. So
+//! What it is for: [`Window::poll_woken`] returns only when nothing that was woken is left unpolled. So
 //! when a future's result was seen, the results of all that were completed before it have been seen as well. lapin hands
 //! out returned messages in an order that makes this matter (see `publish`).
 
@@ -11,11 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// At most so many futures, each with a number that its owner gives it.
+/// Futures, each with a number that its owner gives it.
 pub(crate) struct Window<F> {
     slots: Vec<Slot<F>>,
     free: Vec<usize>,
-    most: usize,
     woken: Arc<Woken>,
     /// Taken from `woken`, to be polled.
     batch: Vec<usize>,
@@ -60,8 +60,8 @@ impl Wake for SlotWaker {
 }
 
 impl<F: Future> Window<F> {
-    pub(crate) fn new(most: usize) -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), most, woken: Arc::default(), batch: Vec::new() }
+    pub(crate) fn new() -> Self {
+        Self { slots: Vec::new(), free: Vec::new(), woken: Arc::default(), batch: Vec::new() }
     }
 
     /// How many are running.
@@ -71,10 +71,6 @@ impl<F: Future> Window<F> {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    pub(crate) fn is_full(&self) -> bool {
-        self.len() >= self.most
     }
 
     /// The numbers of those that are running.
@@ -175,11 +171,11 @@ mod tests {
     #[test]
     fn what_is_woken_while_others_are_polled_is_polled_too() {
         let flags: Vec<Flag> = (0..3).map(|_| Flag::default()).collect();
-        let mut window = Window::new(3);
+        let mut window = Window::new();
         for (number, flag) in flags.iter().enumerate() {
             assert!(window.start(number, flag.clone()).is_none());
         }
-        assert!(window.is_full());
+        assert_eq!(window.len(), 3);
         flags[2].set();
         let mut done = Vec::new();
         window.poll_woken(|number, ()| {
@@ -196,7 +192,7 @@ mod tests {
     #[test]
     fn a_slot_is_used_again_and_a_late_wake_up_does_no_harm() {
         let (first, second) = (Flag::default(), Flag::default());
-        let mut window = Window::new(1);
+        let mut window = Window::new();
         assert!(window.start(1, first.clone()).is_none());
         let late = first.0.borrow().1.clone().expect("polled");
         first.set();
@@ -210,7 +206,7 @@ mod tests {
     #[test]
     fn waiting_ends_at_the_timeout_and_when_something_is_woken() {
         let flag = Flag::default();
-        let mut window = Window::new(1);
+        let mut window = Window::new();
         assert!(window.start(1, flag.clone()).is_none());
         let started = Instant::now();
         window.wait(Duration::from_millis(30));

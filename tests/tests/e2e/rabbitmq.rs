@@ -599,7 +599,7 @@ fn deliver_within(backend: &Backend, batch: &Batch, timeout: Duration) -> usize 
 }
 
 #[test]
-fn a_broker_killed_with_20000_events_under_way_loses_none_and_doubles_at_most_a_window_a_sender() {
+fn a_broker_killed_with_20000_events_under_way_loses_none_and_doubles_at_most_a_window() {
     const SENDERS: usize = 4;
     const EACH: usize = 5000;
     let broker = own_broker();
@@ -635,7 +635,7 @@ fn a_broker_killed_with_20000_events_under_way_loses_none_and_doubles_at_most_a_
     }
     let doubled = messages.len() - ids.len();
     println!("{doubled} of {} arrived twice", SENDERS * EACH);
-    assert!(doubled <= SENDERS * 512, "{doubled} events arrived twice");
+    assert!(doubled <= 512, "{doubled} events arrived twice");
     assert!(ids.values().all(|&times| times <= 2));
 }
 
