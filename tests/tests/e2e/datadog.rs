@@ -2,24 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use jackfield_loader::{
-    Backend, BackendOptions, Error,
-    plugin_api::{Deletion, Outcome},
-};
-use jackfield_tests::{
-    peers::{
-        http::{HttpServer, REFUSED, Received, Reply},
-        python,
-    },
-    plugin,
+use jackfield_loader::plugin_api::{Deletion, Outcome};
+use jackfield_tests::peers::{
+    http::{HttpServer, REFUSED, Received, Reply},
+    python,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    common::load,
     logs,
     vendor::{
-        LONG, REFUSALS, ago, assert_delivered, backend, batch, event, events, full, id, rejection, send,
+        LONG, REFUSALS, ago, assert_delivered, assert_refused, backend, batch, event, events, full, id,
+        rejection, send, with,
     },
 };
 
@@ -32,13 +26,6 @@ fn server() -> HttpServer {
 
 fn config(server: &HttpServer) -> Value {
     json!({"api_key": KEY, "url": server.url("")})
-}
-
-fn with(mut config: Value, options: &Value) -> Value {
-    for (key, value) in options.as_object().expect("options") {
-        config[key] = value.clone();
-    }
-    config
 }
 
 /// The logs of all requests, in order.
@@ -323,14 +310,7 @@ fn a_wrong_option_is_refused_with_the_key_and_the_nearest_right_value() {
         (json!({"api_kee": "x"}), "api_kee"),
     ] {
         let config = with(json!({"api_key": KEY}), &options);
-        let error = Backend::open(
-            &load(&plugin("datadog")),
-            &BackendOptions::new("under-test").config(config.to_string()),
-        )
-        .expect_err("refused");
-        let text = format!("{error} {error:?}");
-        assert!(matches!(error, Error::Open(_)) && text.contains(expected), "{text}");
-        assert!(!text.contains(KEY), "{text}");
+        assert_refused("datadog", &config, expected, KEY);
     }
 }
 

@@ -5,23 +5,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield_loader::{
-    Backend, BackendOptions, Error,
-    plugin_api::{Deletion, Outcome},
-};
-use jackfield_tests::{
-    peers::{
-        http::{HttpServer, REFUSED, Received, Reply},
-        python,
-    },
-    plugin,
+use jackfield_loader::plugin_api::{Deletion, Outcome};
+use jackfield_tests::peers::{
+    http::{HttpServer, REFUSED, Received, Reply},
+    python,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    common::load,
     logs,
-    vendor::{LONG, REFUSALS, assert_delivered, backend, batch, event, events, full, id, rejection, send},
+    vendor::{
+        LONG, REFUSALS, assert_delivered, assert_refused, backend, batch, event, events, full, id, rejection,
+        send, with,
+    },
 };
 
 /// It must not be seen anywhere but in a request's body.
@@ -34,13 +30,6 @@ fn ok() -> Reply {
 
 fn config(server: &HttpServer) -> Value {
     json!({"api_key": KEY, "host": server.url("")})
-}
-
-fn with(mut object: Value, members: &Value) -> Value {
-    for (key, value) in members.as_object().expect("members") {
-        object[key] = value.clone();
-    }
-    object
 }
 
 /// The events of all requests, in order.
@@ -476,14 +465,7 @@ fn a_wrong_option_is_refused_with_the_key() {
         (json!({"api_key": format!("phx_{KEY}"), "region": "us"}), "personal key"),
         (json!({"api_key": KEY, "region": "us", "tls": {"ca_file": "/no/such/file"}}), "tls.ca_file"),
     ] {
-        let error = Backend::open(
-            &load(&plugin("posthog")),
-            &BackendOptions::new("under-test").config(config.to_string()),
-        )
-        .expect_err("refused");
-        let text = format!("{error} {error:?}");
-        assert!(matches!(error, Error::Open(_)) && text.contains(expected), "{text}");
-        assert!(!text.contains(KEY), "{text}");
+        assert_refused("posthog", &config, expected, KEY);
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use jackfield_loader::{Backend, Batch, EventFields, Report, plugin_api::Outcome};
+use jackfield_loader::{Backend, BackendOptions, Batch, Error, EventFields, Report, plugin_api::Outcome};
 use jackfield_tests::plugin;
 use serde_json::{Value, json};
 
-use crate::common::open;
+use crate::common::{load, open};
 
 /// Enough for the largest batches on a busy machine. What is sent to a server that answers ends long before.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
@@ -147,3 +147,20 @@ pub(crate) const REFUSALS: [(u16, bool); 17] = [
     (520, true),
     (600, true),
 ];
+
+/// `object` with these members, in the place of those that it has.
+pub(crate) fn with(mut object: Value, members: &Value) -> Value {
+    for (key, value) in members.as_object().expect("members") {
+        object[key] = value.clone();
+    }
+    object
+}
+
+/// The plugin refuses this configuration when it is opened, says what was `expected`, and does not repeat `secret`.
+pub(crate) fn assert_refused(name: &str, config: &Value, expected: &str, secret: &str) {
+    let options = BackendOptions::new("under-test").config(config.to_string());
+    let error = Backend::open(&load(&plugin(name)), &options).expect_err("it is refused");
+    let text = format!("{error} {error:?}");
+    assert!(matches!(error, Error::Open(_)) && text.contains(expected), "{text}");
+    assert!(!text.contains(secret), "{text}");
+}
