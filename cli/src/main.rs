@@ -24,6 +24,7 @@ use crate::{
 };
 
 fn main() {
+    jackfield::init();
     let Cli { common, command } = Cli::parse();
     log();
     let telemetry = Telemetry::builder(send::TOOL, send::VERSION);

@@ -20,6 +20,7 @@ mod log;
 mod os;
 mod plugin;
 mod process;
+pub mod reexec;
 mod registry;
 mod text;
 mod verify;
@@ -45,6 +46,7 @@ pub use crate::{
     load::LoadError,
     plugin::{Candidate, Plugin, Verified, inspect},
     process::process_id,
+    reexec::{Job, Program, init},
     registry::{DEFAULT_IMAGE_LIMIT, limit_loaded_images, loaded_images},
     text::show as show_path,
     verify::{ParseTrustError, Trust, VerifyError},

@@ -38,6 +38,7 @@ enum Command {
 }
 
 fn main() {
+    jackfield::init();
     let cli = Cli::parse();
     // Name and version are all that is needed. Where events go is for the configuration to say, or this default.
     let telemetry = Telemetry::builder("greet", env!("CARGO_PKG_VERSION"))

@@ -30,6 +30,7 @@ mod event;
 mod fill;
 mod gate;
 mod ids;
+mod init;
 mod kind;
 #[cfg(feature = "tracing-layer")]
 pub mod layer;
@@ -75,6 +76,7 @@ pub use crate::{
     error::{Error, Place},
     event::MAX_LINE,
     fill::Fill,
+    init::init,
     kind::{DeliveryMode, EventKind},
     lines::{Line, Lines},
     machine::{MachineId, MachineIdFile},

@@ -1,0 +1,105 @@
+//! A program that is started again for another job. It has no harness: `main` has to begin as that of a tool does.
+#![cfg_attr(unix, allow(clippy::print_stdout, reason = "it reports as a test does"))]
+
+#[cfg(not(unix))]
+fn main() {}
+
+#[cfg(unix)]
+fn main() {
+    unix::main();
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::{
+        fs::{self, File},
+        io::{Read as _, Write as _, pipe},
+        os::fd::OwnedFd,
+        process,
+        time::Duration,
+    };
+
+    use jackfield_loader::{
+        Job, Program, init,
+        reexec::{Ended, Inherited, Spawn},
+    };
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// Says on its first descriptor what it sees of itself, and ends with 7.
+    fn look(inherited: Inherited) -> i32 {
+        let mut files = inherited.files.into_iter();
+        let mut answer = File::from(files.next().expect("two were handed over"));
+        let open: Vec<String> = fs::read_dir("/proc/self/fd")
+            .expect("Linux")
+            .filter_map(|entry| {
+                let number = entry.ok()?.file_name().into_string().ok()?;
+                fs::read_link(format!("/proc/self/fd/{number}"))
+                    .ok()
+                    .filter(|link| !link.to_string_lossy().starts_with("/proc/"))
+                    .map(|link| {
+                        format!("{number}={}", link.display().to_string().replace(char::is_numeric, ""))
+                    })
+            })
+            .collect();
+        let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
+        let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
+        let session: u32 = fields[3].parse().expect("a number");
+        let own_session = session == process::id();
+        println!("what a child prints goes nowhere");
+        write!(answer, "{} {own_session} {}", inherited.parent, open.join(" ")).expect("it is read");
+        7
+    }
+
+    /// Never ends.
+    fn hang(_: Inherited) -> i32 {
+        loop {
+            std::thread::park();
+        }
+    }
+
+    pub(super) fn main() {
+        init(&[Job { name: "look", run: look }, Job { name: "hang", run: hang }]);
+        a_child_has_what_it_was_handed_and_nothing_else();
+        a_child_that_is_killed_says_so();
+        an_unknown_job_and_one_without_its_descriptors_end_at_once();
+        println!("test result: ok. 3 passed");
+    }
+
+    fn a_child_has_what_it_was_handed_and_nothing_else() {
+        // A descriptor that is not closed on exec, as code that is not Rust's opens them.
+        let leak = File::open("/etc/passwd").expect("there is one");
+        rustix::io::fcntl_setfd(&leak, rustix::io::FdFlags::empty()).expect("it is open");
+        let (mut reader, writer) = pipe().expect("a pipe");
+        let (_, second) = pipe().expect("a pipe");
+        let files = vec![OwnedFd::from(writer), OwnedFd::from(second)];
+        let child = Spawn::new(Program::Own, "look").files(files).start().expect("it starts");
+        let mut answer = String::new();
+        reader.read_to_string(&mut answer).expect("it answers");
+        let mut words: Vec<&str> = answer.split(' ').collect();
+        let mut open = words.split_off(2);
+        assert_eq!(words, [process::id().to_string().as_str(), "true"], "{answer}");
+        open.sort_unstable();
+        assert_eq!(open, ["0=/dev/null", "1=/dev/null", "2=/dev/null", "3=pipe:[]", "4=pipe:[]"], "{answer}");
+        assert_eq!(child.wait(LONG), Some(Ended::Code(7)));
+    }
+
+    fn a_child_that_is_killed_says_so() {
+        let child = Spawn::new(Program::Own, "hang").start().expect("it starts");
+        assert_eq!(child.wait(Duration::from_millis(50)), None);
+        child.kill();
+        assert_eq!(child.wait(LONG), Some(Ended::Signal(9)));
+        child.kill();
+        assert_eq!(child.wait(LONG), Some(Ended::Signal(9)), "its end is remembered");
+    }
+
+    fn an_unknown_job_and_one_without_its_descriptors_end_at_once() {
+        let child = Spawn::new(Program::Own, "unknown").start().expect("it starts");
+        assert_eq!(child.wait(LONG), Some(Ended::Code(64)));
+        let status = process::Command::new(std::env::current_exe().expect("known"))
+            .args(["jackfield:hang", "9"])
+            .status()
+            .expect("it starts");
+        assert_eq!(status.code(), Some(64));
+    }
+}
