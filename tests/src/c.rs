@@ -14,6 +14,7 @@ pub const C_VARIANTS: &[&str] = &[
     "GOOD",
     "CONSTRUCTOR",
     "EXTRA_TABLE",
+    "FUTURE",
     "ABI_TOMORROW",
     "REQUIRES_TELEPORT",
     "WRONG_DIGEST",

@@ -8,6 +8,7 @@ mod build;
 mod c;
 #[cfg(unix)]
 pub mod peers;
+mod released;
 
 use std::{
     collections::HashMap,
@@ -19,6 +20,7 @@ use std::{
 pub use crate::{
     build::Build,
     c::{C_VARIANTS, c_fixture},
+    released::{Released, released},
 };
 
 /// One of the plugins that Jackfield ships, such as `stdout`.

@@ -13,10 +13,12 @@ mod doctor;
 mod faults;
 mod fixtures;
 mod forget;
+mod future;
 mod http;
 mod http_faults;
 mod input;
 mod logs;
+
 mod otlp;
 mod otlp_encoding;
 mod plugins;
@@ -26,6 +28,7 @@ mod rabbitmq;
 #[cfg(unix)]
 mod rabbitmq_connection;
 mod refusals;
+mod released;
 mod secrets;
 mod send;
 mod site;
