@@ -18,7 +18,7 @@ mod http;
 mod http_faults;
 mod input;
 mod logs;
-
+mod new;
 mod otlp;
 mod otlp_encoding;
 mod plugins;

@@ -162,10 +162,13 @@ impl Opened<'_> {
         let jsons: Vec<_> =
             names.iter().map(|name| format!(r#"{{"name":"{name}","of_a_later_version":[1]}}"#)).collect();
         let args = [Str::new("one"), Str::new("")];
+        // Some platforms take no old events.
+        let now = jiff::Timestamp::now();
+        let timestamp = now.to_string();
         let event = |(name, json): (&&str, &String)| Event {
             json: Str::new(json),
             id: Str::new("01920000-0000-7000-8000-000000000001"),
-            timestamp: Str::new("2026-01-02T03:04:05Z"),
+            timestamp: Str::new(&timestamp),
             kind: Str::new("feature.used"),
             name: Str::new(name),
             machine_id: Str::new("m"),
@@ -178,7 +181,7 @@ impl Opened<'_> {
             error: Str::EMPTY,
             args: StrList { ptr: args.as_ptr(), len: args.len() },
             metadata: PairList { ptr: ptr::null(), len: 0 },
-            time_unix_nanos: 1_767_323_045_000_000_000,
+            time_unix_nanos: i64::try_from(now.as_nanosecond()).expect("a time of these centuries"),
             duration_ms: 0,
             exit_code: 0,
             // A bit that no release knows says nothing about the fields that are known.

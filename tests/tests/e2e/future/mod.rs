@@ -44,7 +44,12 @@ fn a_released_plugin_works_under_a_host_with_tables_and_views_that_it_does_not_k
         assert_eq!(answer.status, STATUS_OK, "{}: {answer:?}", path.display());
         assert_eq!(answer.outcomes, [OUTCOME_DELIVERED, OUTCOME_RETRY, OUTCOME_DELIVERED]);
         let answer = instance.send(&["panic"]);
-        assert_eq!((answer.status, answer.said()), (STATUS_PANIC, "as it was asked to"), "{}", path.display());
+        assert_eq!(
+            (answer.status, answer.said()),
+            (STATUS_PANIC, "as it was asked to"),
+            "{}",
+            path.display()
+        );
         let refused = host.open(r#"{"of_a_later_version":"x"}"#).err().expect("an unknown key");
         assert_eq!((refused.status, refused.subject.as_str()), (STATUS_INVALID_CONFIG, "of_a_later_version"));
         assert_eq!(instance.close().status, STATUS_OK);
