@@ -34,7 +34,7 @@ fn server(seen: &Path) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound").to_string();
     let seen = seen.to_owned();
-    thread::spawn(move || {
+    let serve = move || {
         for stream in listener.incoming() {
             let mut stream = stream.expect("a connection");
             let lines: Vec<_> = BufReader::new(&stream).lines().map(|line| line.expect("UTF-8")).collect();
@@ -45,7 +45,8 @@ fn server(seen: &Path) -> String {
             let answers = "ok\n".repeat(lines.len() - 1) + "no not today\n";
             stream.write_all(answers.as_bytes()).expect("the backend reads");
         }
-    });
+    };
+    thread::Builder::new().name("server".to_owned()).spawn(serve).expect("a thread");
     address
 }
 

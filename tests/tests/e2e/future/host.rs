@@ -81,6 +81,7 @@ pub(super) struct Opened<'a> {
 }
 
 impl LaterHost {
+    #[allow(clippy::disallowed_methods, reason = "a host that is not this release's loader")]
     pub(super) fn new(path: &Path, skew: Skew) -> Self {
         // SAFETY: one of the plugins of this repository, which the loader accepts; it stays mapped.
         let backend = unsafe {
