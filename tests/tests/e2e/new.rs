@@ -28,26 +28,38 @@ fn succeeds(command: &mut Command) -> String {
     text
 }
 
-/// A server of the projects' protocol: appends what it is sent to a file, and delivers all but the last event, which it
-/// refuses.
-fn server(seen: &Path) -> String {
+/// A server of the projects' protocol: appends what it is sent to a file, and delivers it, but for the last `refused` events
+/// of each batch. A backend that has left is no matter: some tests are about that.
+fn server(seen: &Path, refused: usize) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound").to_string();
     let seen = seen.to_owned();
     let serve = move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.expect("a connection");
-            let lines: Vec<_> = BufReader::new(&stream).lines().map(|line| line.expect("UTF-8")).collect();
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let lines: Vec<_> = BufReader::new(&stream).lines().map_while(Result::ok).collect();
             let mut file = fs::OpenOptions::new().create(true).append(true).open(&seen).expect("writable");
             for line in &lines {
                 writeln!(file, "{line}").expect("writable");
             }
-            let answers = "ok\n".repeat(lines.len() - 1) + "no not today\n";
-            stream.write_all(answers.as_bytes()).expect("the backend reads");
+            let delivered = lines.len().saturating_sub(refused);
+            let answers = "ok\n".repeat(delivered) + &"no not today\n".repeat(lines.len() - delivered);
+            drop(stream.write_all(answers.as_bytes()));
         }
     };
     thread::Builder::new().name("server".to_owned()).spawn(serve).expect("a thread");
     address
+}
+
+/// Passes the conformance kit, once this command has it.
+fn conforms(site: &Site, plugin: &Path) {
+    if site.run(&["check", "--help"]).code != Some(0) {
+        return;
+    }
+    let address = server(&site.path("checked.jsonl"), 0);
+    let config = serde_json::json!({ "address": address }).to_string();
+    let plugin = plugin.to_str().expect("UTF-8");
+    let ended = site.run(&["check", plugin, "--config-json", &config, "--cycles", "100"]).with_code(0);
+    assert!(ended.stdout.contains(" 0 failed"), "{}", ended.stdout);
 }
 
 /// Sends events by the command through the library.
@@ -57,7 +69,7 @@ fn delivers(library: &Path) {
     let plugin = site.path("libacme_lines.so");
     fs::copy(library, &plugin).expect("copied");
     let seen = site.path("seen.jsonl");
-    let address = server(&seen);
+    let address = server(&seen, 1);
     let config = |rest: &str| backend("acme", &plugin, &format!("[backend.config]\n{rest}"));
     site.write("config.toml", config(&format!("address = {address:?}")));
 
@@ -83,6 +95,8 @@ fn delivers(library: &Path) {
         let event: Value = serde_json::from_str(line).expect("JSON");
         assert_eq!(event["id"], n.to_string());
     }
+
+    conforms(&site, &plugin);
 
     for (wrong, said) in
         [("adress = 'h:1'", "adress"), ("address = 5", "address"), ("address = 'h'", "HOST:PORT")]
