@@ -73,12 +73,10 @@ fn cc(out: &Path) -> Command {
 }
 
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let output = command
-        .output()
-        .map_err(|error| {
-            let program = command.get_program().display();
-            Error::new(error.kind(), format!("{program} (scripts/setup installs it): {error}"))
-        })?;
+    let output = command.output().map_err(|error| {
+        let program = command.get_program().display();
+        Error::new(error.kind(), format!("{program} (scripts/setup installs it): {error}"))
+    })?;
     if output.status.success() {
         return Ok(());
     }

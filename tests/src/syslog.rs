@@ -9,7 +9,17 @@ use std::{
 
 /// The headers of the system that it includes.
 const HEADERS: [&str; 11] = [
-    "errno", "fcntl", "netdb", "poll", "stdio", "stdlib", "string", "sys/socket", "sys/un", "time", "unistd",
+    "errno",
+    "fcntl",
+    "netdb",
+    "poll",
+    "stdio",
+    "stdlib",
+    "string",
+    "sys/socket",
+    "sys/un",
+    "time",
+    "unistd",
 ];
 
 /// What the Makefile calls the library of this platform.

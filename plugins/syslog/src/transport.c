@@ -89,6 +89,7 @@ static bool connect_session(struct session *session, bool fresh) {
         disconnect(session);
     }
     session->kept = false;
+    session->used = false;
     session->socket =
         connection_open(session->transport->config, &session->deadline, session->reason, sizeof session->reason);
     session->stream = session->socket != NET_NONE && net_is_stream(session->socket);
@@ -154,6 +155,7 @@ enum sent session_send(struct session *session, const struct buffer *message) {
         }
         switch (write_all(session, bytes->data, bytes->len)) {
         case WRITTEN:
+            session->used = true;
             return SENT;
         case TOO_LARGE:
             return SENT_TOO_LARGE;
@@ -162,6 +164,7 @@ enum sent session_send(struct session *session, const struct buffer *message) {
             disconnect(session);
             return SENT_FAILED;
         case BROKEN:
+            session->broken = session->broken || session->used;
             disconnect(session);
             if (!session->kept) {
                 return SENT_FAILED;
@@ -173,8 +176,8 @@ enum sent session_send(struct session *session, const struct buffer *message) {
 }
 
 bool session_holds(struct session *session) {
-    if (session->socket == NET_NONE) {
-        return true;
+    if (session->broken || session->socket == NET_NONE) {
+        return !session->broken;
     }
     int error = net_pending_error(session->socket);
     if (error != 0) {

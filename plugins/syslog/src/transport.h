@@ -32,6 +32,8 @@ struct session {
     net_socket socket;
     bool kept;   /* the connection has served before this call */
     bool stream; /* and its messages are framed */
+    bool used;   /* a message of this call went over the connection */
+    bool broken; /* a connection broke behind such a message, which may be lost with it */
     struct buffer frame;
     char reason[512]; /* of the last failure */
 };
@@ -46,8 +48,8 @@ void session_start(struct session *session, struct transport *transport, const j
 /* Connects, unless it is connected. */
 bool session_connect(struct session *session);
 enum sent session_send(struct session *session, const struct buffer *message);
-/* Whether nothing speaks against it that the messages have arrived. There is no answer in syslog; but an end that closed
- * the connection meanwhile, or a datagram to which the system got a refusal, is noticed. */
+/* Whether nothing speaks against it that the messages have arrived; if something does, `reason` says what. There is no
+ * answer in syslog, but a connection that was closed meanwhile, or a datagram that was refused, is noticed. */
 bool session_holds(struct session *session);
 /* Keeps the connection for others, unless something failed. */
 void session_end(struct session *session);

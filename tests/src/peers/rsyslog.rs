@@ -45,7 +45,8 @@ impl Rsyslog {
 
     fn spawn() -> Self {
         // A path of a socket is short.
-        let folder = tempfile::Builder::new().prefix("jackfield-rsyslog-").tempdir().expect("a folder").keep();
+        let folder =
+            tempfile::Builder::new().prefix("jackfield-rsyslog-").tempdir().expect("a folder").keep();
         let (udp, tcp) = (free_port(), free_port());
         let at = folder.display();
         let configuration = format!(
