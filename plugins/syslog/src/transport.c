@@ -82,6 +82,7 @@ static bool connect_session(struct session *session, bool fresh) {
     }
     while (!fresh && (session->socket = take_idle(session->transport)) != NET_NONE) {
         session->kept = true;
+        session->used = false;
         session->stream = net_is_stream(session->socket);
         if (!session->stream || !net_is_gone(session->socket)) {
             return true;

@@ -1,12 +1,15 @@
 //! A vendor's plugin in C as a person sees it: built by one command, inspected for every platform, and driven under
 //! sanitizers by a host that does whatever the contract allows.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::net::UnixDatagram, path::Path, process::Command};
 
-use jackfield_tests::{plugin, syslog_driver, syslog_for_macos, syslog_for_windows};
+use jackfield_tests::{peers::syslog::parse, plugin, syslog_driver, syslog_for_macos, syslog_for_windows};
 use serde_json::Value;
 
-use crate::site::Site;
+use crate::{
+    site::{Site, TOO_LONG},
+    vendor::full,
+};
 
 fn inspect(file: &Path) -> Value {
     let site = Site::new(&[]);
@@ -61,6 +64,34 @@ fn the_commands_say_in_which_language_a_plugin_is_and_how_its_layout_is_judged()
     let inspected = site.run(&["inspect", "plugins/libsyslog.so"]).with_code(0).stdout;
     let row = inspected.lines().find(|line| line.starts_with("language ")).expect("the row");
     assert!(row.ends_with("  C, layout by digest"), "{inspected}");
+}
+
+#[test]
+fn the_command_sends_through_it_by_its_name_and_configuration() {
+    let site = Site::new(&[]);
+    fs::create_dir(site.path("plugins")).expect("made");
+    fs::copy(plugin("syslog"), site.path("plugins/libsyslog.so")).expect("copies");
+    let socket = UnixDatagram::bind(site.path("log")).expect("bound");
+    socket.set_read_timeout(Some(TOO_LONG)).expect("a timeout");
+    let address = format!("unix:{}", site.path("log").display());
+    let configure = |options: &str| {
+        site.write(
+            "config.toml",
+            format!(
+                "plugins.path = [\"plugins\"]\n[[backend]]\nplugin = \"syslog\"\n[backend.config]\n{options}"
+            ),
+        );
+    };
+    configure(&format!("address = {address:?}\nfacility = \"local0\"\n"));
+    let ended = site.send(full().to_string() + "\n", &[]).with_code(0);
+    let mut buffer = vec![0; 1 << 16];
+    let len = socket.recv(&mut buffer).unwrap_or_else(|error| panic!("{error}: {ended:#?}"));
+    let message = parse(&buffer[..len]);
+    assert_eq!((message.facility, message.parameter("id")), (16, full()["id"].as_str().expect("text")));
+    configure("adress = \"x\"\n");
+    let refused = site.send("", &[]);
+    assert!(refused.stderr.contains("adress") && refused.stderr.contains("unknown key"), "{refused:#?}");
+    assert_eq!(refused.stderr.lines().count(), 1, "{refused:#?}");
 }
 
 #[test]

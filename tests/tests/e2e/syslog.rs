@@ -6,6 +6,7 @@ use std::{
     net::{TcpListener, UdpSocket},
     os::unix::net::{UnixDatagram, UnixListener},
     path::Path,
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -342,6 +343,10 @@ fn a_receiver_that_does_not_read_is_answered_for_before_the_deadline() {
     }
 }
 
+fn background(run: impl FnOnce() + Send + 'static) {
+    thread::Builder::new().name("receiver".to_owned()).spawn(run).expect("a thread");
+}
+
 #[test]
 fn sixteen_threads_send_at_once_and_every_event_arrives_once() {
     const THREADS: usize = 16;
@@ -350,12 +355,12 @@ fn sixteen_threads_send_at_once_and_every_event_arrives_once() {
     let local = patient(UnixDatagram::bind(&path).expect("bound"));
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     let tcp = format!("tcp://{}", listener.local_addr().expect("bound"));
-    let (sender, received) = std::sync::mpsc::channel();
+    let (sender, received) = mpsc::channel();
     let from_tcp = sender.clone();
-    thread::spawn(move || {
+    background(move || {
         while let Ok((mut peer, _)) = listener.accept() {
             let from_tcp = from_tcp.clone();
-            thread::spawn(move || {
+            background(move || {
                 while let Ok(Some(frame)) = next_frame(&mut peer) {
                     if from_tcp.send(parse(&frame)).is_err() {
                         break;
@@ -364,7 +369,14 @@ fn sixteen_threads_send_at_once_and_every_event_arrives_once() {
             });
         }
     });
-    thread::spawn(move || while sender.send(datagram(|buffer| local.recv(buffer))).is_ok() {});
+    background(move || {
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(len) = local.recv(&mut buffer) {
+            if sender.send(parse(&buffer[..len])).is_err() {
+                break;
+            }
+        }
+    });
     for address in [unix(&path), tcp] {
         let backend = backend(&address, &json!({}));
         thread::scope(|scope| {
