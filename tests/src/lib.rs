@@ -10,6 +10,7 @@ mod c;
 pub mod peers;
 mod project;
 mod released;
+mod syslog;
 
 use std::{
     collections::HashMap,
@@ -23,11 +24,16 @@ pub use crate::{
     c::{C_VARIANTS, c_fixture},
     project::{cargo_in, contract, project_target},
     released::{Released, released},
+    syslog::{syslog_by_clang, syslog_driver, syslog_for_macos, syslog_for_windows},
 };
 
 /// One of the plugins that Jackfield ships, such as `stdout`.
 #[must_use]
 pub fn plugin(name: &str) -> PathBuf {
+    if name == "syslog" {
+        // In C, by its Makefile.
+        return syslog::library();
+    }
     Build::package(&format!("jackfield-{name}")).library()
 }
 

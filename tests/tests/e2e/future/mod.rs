@@ -63,9 +63,10 @@ fn a_released_plugin_works_under_a_host_with_tables_and_views_that_it_does_not_k
 fn every_plugin_of_this_release_works_under_such_a_host() {
     let (_folder, file) = scratch("events.jsonl");
     let url = format!("http://{}/", nobody());
-    let plugins: [(&str, Value, &[&str], &[u32]); 7] = [
+    let plugins: [(&str, Value, &[&str], &[u32]); 8] = [
         ("stdout", json!({"format": "lines"}), &[], &[]),
         ("file", json!({"path": file}), &["one", "two"], &[OUTCOME_DELIVERED; 2]),
+        ("syslog", json!({"address": format!("tcp://{}", nobody())}), &["one"], &[OUTCOME_RETRY]),
         ("http", json!({"url": url}), &["one"], &[OUTCOME_RETRY]),
         ("otlp", json!({"endpoint": url}), &["one"], &[OUTCOME_RETRY]),
         ("datadog", json!({"api_key": "k", "url": url}), &["one"], &[OUTCOME_RETRY]),
