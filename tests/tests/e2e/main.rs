@@ -3,6 +3,8 @@
 
 mod abi_reference;
 mod behaviour;
+#[cfg(target_os = "linux")]
+mod c_vendor;
 mod commands;
 mod common;
 mod config;
@@ -34,6 +36,8 @@ mod secrets;
 mod send;
 mod site;
 mod skew;
+#[cfg(target_os = "linux")]
+mod syslog;
 mod terminal;
 mod tool;
 mod vendor;
