@@ -1,6 +1,7 @@
 //! The end-to-end tests: real libraries, built by the harness of this package. One binary, so that a run ends with one
 //! summary.
 
+mod abi_reference;
 mod behaviour;
 #[cfg(target_os = "linux")]
 mod c_vendor;
@@ -11,11 +12,14 @@ mod crash;
 mod datadog;
 mod deletion;
 mod diagnostics;
+mod docs;
 mod doctor;
 mod faults;
 mod fixtures;
 mod forget;
 mod future;
+#[cfg(unix)]
+mod guide;
 mod http;
 mod http_faults;
 mod input;
