@@ -35,7 +35,7 @@ impl Target {
     /// Finds, loads and opens the backend.
     pub(crate) fn open(config: &Config, backend: &BackendConfig) -> Self {
         let plugin = jackfield_loader::find(&backend.plugin, &config.plugins.path, &config.folder)
-            .and_then(|file| Plugin::load(&file, config.plugins.trust));
+            .and_then(|file| Plugin::load(&file, config.plugins.policy()));
         let metadata = plugin.as_ref().ok().map(|plugin| plugin.metadata().clone());
         let options = BackendOptions::new(&backend.name)
             .config(&backend.config)
