@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use jackfield::PluginsConfig;
-use jackfield_loader::{Abi, Candidate};
+use jackfield_loader::{Abi, Candidate, Policy};
 use serde::Serialize;
 
 use crate::{
@@ -23,6 +23,8 @@ struct Row {
     metadata_name: Option<String>,
     version: Option<String>,
     abi: Option<Abi>,
+    /// The policy.
+    trust: String,
     trusted: bool,
     trust_refusal: Option<String>,
     compatible: bool,
@@ -38,7 +40,8 @@ pub(crate) fn run(common: &Common) -> Exit {
         }
     };
     let files = jackfield_loader::list(&config.plugins.path);
-    let rows: Vec<_> = files.iter().map(|file| row(file, &config.plugins)).collect();
+    let policy = config.plugins.policy();
+    let rows: Vec<_> = files.iter().map(|file| row(file, &config.plugins, &policy)).collect();
     if common.json {
         return match serde_json::to_string_pretty(&rows) {
             Ok(json) => crate::print(&(json + "\n")),
@@ -56,13 +59,14 @@ pub(crate) fn run(common: &Common) -> Exit {
     crate::print(&render(&rows))
 }
 
-fn row(file: &Path, plugins: &PluginsConfig) -> Row {
+fn row(file: &Path, plugins: &PluginsConfig, policy: &Policy) -> Row {
     let mut row = Row {
         file: file.display().to_string(),
         name: String::new(),
         metadata_name: None,
         version: None,
         abi: None,
+        trust: policy.trust().to_string(),
         trusted: false,
         trust_refusal: None,
         compatible: false,
@@ -76,7 +80,7 @@ fn row(file: &Path, plugins: &PluginsConfig) -> Row {
             row.abi = Some(inspection.metadata.abi);
             row.refusal = inspection.verdict().err().map(|refusal| refusal.to_string());
             row.compatible = row.refusal.is_none();
-            row.trust_refusal = candidate.allowed_by(plugins.trust).err().map(|refusal| refusal.to_string());
+            row.trust_refusal = candidate.allowed_by(policy).err().map(|refusal| refusal.to_string());
             row.trusted = row.trust_refusal.is_none();
         }
         Err(refusal) => row.refusal = Some(refusal.to_string()),
@@ -93,9 +97,9 @@ fn render(rows: &[Row]) -> String {
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     for row in rows {
         let trust = match (&row.abi, row.trusted) {
-            (None, _) => "-",
-            (_, true) => "ok",
-            (_, false) => "refused",
+            (None, _) => "-".to_owned(),
+            (_, true) => format!("ok ({})", row.trust),
+            (_, false) => format!("refused ({})", row.trust),
         };
         table.push(vec![
             match &row.metadata_name {
@@ -104,7 +108,7 @@ fn render(rows: &[Row]) -> String {
             },
             or_dash(&row.version),
             row.abi.map_or_else(|| "-".to_owned(), |abi| abi.to_string()),
-            trust.to_owned(),
+            trust,
             if row.compatible { "compatible" } else { "refused" }.to_owned(),
             row.file.clone(),
         ]);
