@@ -300,3 +300,71 @@ pub enum SignatureError {
         found: String,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+
+    /// Of the bytes `test`, by `KEY`.
+    const SIGNATURE: &str = "untrusted comment: signature from minisign secret key
+RUQf6LRCGA9i559r3g7V1qNyJDApGip8MfqcadIgT9CuhV3EMhHoN1mGTkUidF/z7SrlQgXdy8ofjb7bNJJylDOocrCo8KLzZwo=
+trusted comment: timestamp:1556193335\tfile:test
+y/rUw2y8/hOUYjZU71eHp/Wo1KZ40fGy2VJEDl34XMJM+TX48Ss/17u3IvIfbVR1FkZZSNCisQbuQY+bHwhEBg==
+";
+
+    #[test]
+    fn a_key_is_read_from_its_base64_and_from_its_file_and_has_the_id_that_minisign_shows() {
+        let file = format!("untrusted comment: minisign public key E7620F1842B4E81F\n{KEY}\n");
+        for text in [KEY, &format!(" {KEY}\n"), &file, &file.replace('\n', "\r\n")] {
+            let key: PublicKey = text.parse().unwrap();
+            assert_eq!(key.id().to_string(), "E7620F1842B4E81F", "{text:?}");
+        }
+        assert_eq!("e7620f1842b4e81f".parse(), Ok(KeyId(0xe762_0f18_42b4_e81f)));
+        for wrong in ["", "RWQ", &KEY[1..], &format!("{KEY}A"), &format!("x\n{KEY}"), &KEY.replace('W', "X")]
+        {
+            assert!(wrong.parse::<PublicKey>().is_err(), "{wrong:?}");
+        }
+        for wrong in ["", "e7620f1842b4e81", "+7620f1842b4e81f", "0xe7620f1842b4e8", "e7620f1842b4e81ff"] {
+            assert!(wrong.parse::<KeyId>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_signature_says_its_key_and_holds_for_its_bytes_alone() {
+        let key: PublicKey = KEY.parse().unwrap();
+        let signature = Signature::parse(SIGNATURE.as_bytes()).unwrap();
+        assert_eq!(signature.key_id(), key.id());
+        assert!(key.key.verify(b"test", &signature.signature, false).is_ok());
+        assert!(key.key.verify(b"Test", &signature.signature, false).is_err());
+        let old = SIGNATURE.replacen("RUQ", "RWQ", 1);
+        assert!(Signature::parse(old.as_bytes()).unwrap_err().contains("old form"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_parsers_panic(bytes: Vec<u8>, text in "(\\PC|[A-Za-z0-9+/=\n]){0,200}") {
+            let _ = Signature::parse(&bytes);
+            let _ = Signature::parse(text.as_bytes());
+            let _ = (text.parse::<PublicKey>(), text.parse::<KeyId>(), text.parse::<crate::Digest>());
+        }
+
+        #[test]
+        fn no_change_of_a_signature_makes_it_hold_or_panic(at in 0..SIGNATURE.len(), to: u8) {
+            let mut bytes = SIGNATURE.as_bytes().to_vec();
+            let untrusted = at < SIGNATURE.find('\n').unwrap();
+            prop_assume!(bytes[at] != to && !untrusted);
+            bytes[at] = to;
+            let key: PublicKey = KEY.parse().unwrap();
+            if let Ok(signature) = Signature::parse(&bytes) {
+                let holds = key.key.verify(b"test", &signature.signature, false).is_ok();
+                // What is left is the same signature with another end of a line.
+                let same = String::from_utf8_lossy(&bytes).lines().map(str::trim_end).take(4).eq(SIGNATURE.lines());
+                prop_assert!(!holds || same, "{at} {to}");
+            }
+        }
+    }
+}

@@ -32,4 +32,5 @@ mod site;
 mod skew;
 mod terminal;
 mod tool;
+mod trust;
 mod vendor;
