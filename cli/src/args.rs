@@ -109,6 +109,15 @@ static VERIFY_HELP: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+static SCHEMA_HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield schema > ~/.config/jackfield/config.schema.json",
+        "\n\nAn editor that knows JSON Schema completes and checks `config.toml` by it: Taplo, and\n\
+         so Even Better TOML, when the file begins with `#:schema ./config.schema.json`.\n\
+         Runs no plugin: options are read from the files.",
+    )
+});
+
 static FORGET_HELP: LazyLock<String> = LazyLock::new(|| {
     help(
         "  jackfield forget 3bf690336b01aed7275a70c788d44b6e\n  \
@@ -188,6 +197,9 @@ pub(crate) enum Command {
         #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
         files: Vec<PathBuf>,
     },
+    /// Print one JSON Schema for the whole configuration file, the options of the plugins on the search path included
+    #[command(after_help = SCHEMA_HELP.as_str())]
+    Schema,
     /// Write down which plugins there are, for `trust = "pinned"`
     #[command(after_help = LOCK_HELP.as_str())]
     Lock(LockArgs),
@@ -224,6 +236,7 @@ impl Command {
             Self::Send(_) => "send",
             Self::Plugins => "plugins",
             Self::Inspect { .. } => "inspect",
+            Self::Schema => "schema",
             Self::Lock(_) => "lock",
             Self::Keygen(_) => "keygen",
             Self::Sign(_) => "sign",
@@ -337,6 +350,7 @@ mod tests {
                 "send",
                 "plugins",
                 "inspect",
+                "schema",
                 "lock",
                 "keygen",
                 "sign",

@@ -10,10 +10,13 @@ mod exit;
 mod forget;
 mod inspect;
 mod names;
+mod options;
 mod plugins;
+mod schema;
 mod send;
 mod settings;
 mod trust;
+mod validate;
 
 use clap::Parser as _;
 use jackfield::Telemetry;
@@ -46,6 +49,7 @@ fn main() {
         Command::Keygen(args) => trust::keygen::run(&args, common.json),
         Command::Sign(args) => trust::sign::run(&args, common.json),
         Command::Verify(args) => trust::verify::run(&common, &args),
+        Command::Schema => schema::run(&common),
         Command::Forget(args) => forget::run(&common, &args),
         Command::Doctor(args) => doctor::run(&common, &args),
         Command::Telemetry(_) => Exit::Done,
