@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use jackfield::PluginsConfig;
-use jackfield_loader::{Abi, Candidate};
+use jackfield_loader::{Abi, Candidate, Policy};
 use serde::Serialize;
 
 use crate::{
@@ -25,6 +25,8 @@ struct Row {
     abi: Option<Abi>,
     /// And how its layout is judged.
     language: Option<String>,
+    /// The policy.
+    trust: String,
     trusted: bool,
     trust_refusal: Option<String>,
     compatible: bool,
@@ -40,7 +42,8 @@ pub(crate) fn run(common: &Common) -> Exit {
         }
     };
     let files = jackfield_loader::list(&config.plugins.path);
-    let rows: Vec<_> = files.iter().map(|file| row(file, &config.plugins)).collect();
+    let policy = config.plugins.policy();
+    let rows: Vec<_> = files.iter().map(|file| row(file, &config.plugins, &policy)).collect();
     if common.json {
         return match serde_json::to_string_pretty(&rows) {
             Ok(json) => crate::print(&(json + "\n")),
@@ -58,7 +61,7 @@ pub(crate) fn run(common: &Common) -> Exit {
     crate::print(&render(&rows))
 }
 
-fn row(file: &Path, plugins: &PluginsConfig) -> Row {
+fn row(file: &Path, plugins: &PluginsConfig, policy: &Policy) -> Row {
     let mut row = Row {
         file: file.display().to_string(),
         name: String::new(),
@@ -66,6 +69,7 @@ fn row(file: &Path, plugins: &PluginsConfig) -> Row {
         version: None,
         abi: None,
         language: None,
+        trust: policy.trust().to_string(),
         trusted: false,
         trust_refusal: None,
         compatible: false,
@@ -80,7 +84,7 @@ fn row(file: &Path, plugins: &PluginsConfig) -> Row {
             row.language = Some(language::shown(&inspection.metadata));
             row.refusal = inspection.verdict().err().map(|refusal| refusal.to_string());
             row.compatible = row.refusal.is_none();
-            row.trust_refusal = candidate.allowed_by(plugins.trust).err().map(|refusal| refusal.to_string());
+            row.trust_refusal = candidate.allowed_by(policy).err().map(|refusal| refusal.to_string());
             row.trusted = row.trust_refusal.is_none();
         }
         Err(refusal) => row.refusal = Some(refusal.to_string()),
@@ -98,9 +102,9 @@ fn render(rows: &[Row]) -> String {
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     for row in rows {
         let trust = match (&row.abi, row.trusted) {
-            (None, _) => "-",
-            (_, true) => "ok",
-            (_, false) => "refused",
+            (None, _) => "-".to_owned(),
+            (_, true) => format!("ok ({})", row.trust),
+            (_, false) => format!("refused ({})", row.trust),
         };
         table.push(vec![
             match &row.metadata_name {
@@ -110,7 +114,7 @@ fn render(rows: &[Row]) -> String {
             or_dash(&row.version),
             row.abi.map_or_else(|| "-".to_owned(), |abi| abi.to_string()),
             or_dash(&row.language),
-            trust.to_owned(),
+            trust,
             if row.compatible { "compatible" } else { "refused" }.to_owned(),
             row.file.clone(),
         ]);

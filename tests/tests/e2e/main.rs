@@ -43,4 +43,5 @@ mod skew;
 mod syslog;
 mod terminal;
 mod tool;
+mod trust;
 mod vendor;
