@@ -20,6 +20,8 @@
 //! `trust = "signed"`, which this version refuses; nothing is verified with them.
 
 mod file;
+#[cfg(unix)]
+mod handed;
 
 use std::{
     cell::RefCell,
@@ -34,6 +36,8 @@ use jackfield_loader::Trust;
 use toml::de::DeValue;
 
 pub use self::file::ConfigFile;
+#[cfg(unix)]
+pub(crate) use self::handed::Handed;
 use crate::{
     Error, Place, default_search_path, parse_duration,
     toml_text::{Document, Entry, nearest},

@@ -24,7 +24,7 @@ use crate::{
     quiet::Quiet,
     record::{Encoder, Origin},
     selection::{Chosen, Selected, select},
-    spool::{DropReason, Fs, Limits},
+    spool::{DropReason, Fs},
     spools::Spools,
     track::Recorder,
 };
@@ -113,10 +113,9 @@ impl Telemetry {
         enabled: bool,
         consent: ConsentSource,
         data: Option<PathBuf>,
-        limits: &Limits,
         fs: Arc<dyn Fs>,
     ) -> Self {
-        let spools = data.as_ref().map(|data| Spools::open(data, limits, &fs));
+        let spools = data.as_ref().map(|data| Spools::open(data, &settings.limits, &fs));
         let inner = Inner {
             settings,
             enabled,
@@ -403,7 +402,7 @@ impl Inner {
     }
 
     /// The data folder, unless others can write to it.
-    fn trusted_data(&self) -> Option<&Path> {
+    pub(crate) fn trusted_data(&self) -> Option<&Path> {
         self.data.as_deref().filter(|data| data_folder::refusal(data).is_none())
     }
 

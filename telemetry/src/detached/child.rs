@@ -1,0 +1,160 @@
+//! What the child does: it delivers for as long as it may, and goes.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    sync::{Arc, atomic::AtomicBool},
+    thread,
+    time::{Duration, Instant},
+};
+
+use jackfield_loader::{Job, reexec::Inherited};
+
+use super::{orders::Orders, turn};
+use crate::{
+    Collection, ConsentSource, Fill, MachineIdFile, data_folder,
+    outbox::{Kept, Outbox, Sending, States, left},
+    quiet::Quiet,
+    selection,
+    spool::{Disk, Fs, Spool},
+    spools::Spools,
+};
+
+/// To be done in a child of a tool.
+pub(crate) const JOB: Job = Job { name: "deliver", run };
+
+/// How much further than others' this process's turn at a processor is away, from 0 to 19.
+const NICE: i32 = 10;
+/// How soon a round is tried again that another process kept us from.
+const BUSY: Duration = Duration::from_millis(50);
+/// How often consent is looked at between rounds: without it there is nothing to stay for.
+const LOOK: Duration = Duration::from_millis(250);
+/// The most time that the end is given to close the backends.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// Nothing is said of what comes of it: the states of the backends are where `status` finds that.
+fn run(inherited: Inherited) -> i32 {
+    let start = Instant::now();
+    let _quiet = Quiet::enter();
+    let mut files = inherited.files.iter();
+    let handed = (files.next(), files.next().map(|orders| orders.try_clone().map(File::from)));
+    let (Some(turn), Some(Ok(orders))) = handed else { return UNUSABLE };
+    let (Ok(orders), Ok(turn)) = (Orders::read(orders), turn.try_clone().map(File::from)) else {
+        return UNUSABLE;
+    };
+    // Without a thread the alarm alone is left, which is enough.
+    let _ = inherited.end_within(orders.lifetime);
+    let _ = rustix::process::nice(NICE);
+    if !orders.stays_in_folder {
+        // A folder that somebody wants to unmount is not kept busy.
+        let _ = std::env::set_current_dir("/");
+    }
+    let deadline = start + orders.lifetime.saturating_sub(CLOSING.min(orders.lifetime / 10));
+    let Some(mut delivery) = Delivery::new(orders) else { return UNUSABLE };
+    delivery.run(&turn, deadline);
+    0
+}
+
+/// What was handed over is not what a child needs: 78, `EX_CONFIG` of `sysexits.h`.
+const UNUSABLE: i32 = 78;
+
+/// The spool and its backends.
+struct Delivery {
+    outbox: Outbox,
+    spool: Spool,
+    names: Vec<String>,
+    consent: Arc<ConsentSource>,
+    collection: Collection,
+}
+
+impl Delivery {
+    /// `None` where the data folder can't be trusted any more.
+    fn new(orders: Orders) -> Option<Self> {
+        let data = &orders.data;
+        if data_folder::refusal(data).is_some() {
+            return None;
+        }
+        let variables = orders.consent.variables.clone();
+        let environment = move |name: &str| -> Option<OsString> {
+            let (_, value) = variables.iter().find(|(known, _)| known == name)?;
+            Some(value.into())
+        };
+        let consent = Arc::new(ConsentSource::with_environment(orders.consent.options(), environment));
+        let spools = Spools::open(data, &orders.limits.into(), &(Arc::new(Disk) as Arc<dyn Fs>));
+        let spool = spools.get(orders.local).clone();
+        let fill = Fill::new(&orders.tool, &orders.version)
+            .with_machine_id(&MachineIdFile::new(&orders.tool, Some(data)).peek());
+        let kept = Kept { spool: spool.clone(), states: States::new(data), sending: Sending::new(data) };
+        let targets: Vec<_> = orders
+            .backends
+            .into_iter()
+            .map(|backend| {
+                let (config, plugins, folder) = backend.take();
+                selection::target(&orders.tool, &orders.version, config, plugins, folder)
+            })
+            .collect();
+        let names = targets.iter().map(|target| target.name.clone()).collect();
+        let asked = Arc::clone(&consent);
+        let may_send = Arc::new(move || asked.read().collection);
+        let outbox = Outbox::new(kept, targets, orders.mode, fill, orders.collection, may_send);
+        Some(Self { outbox, spool, names, consent, collection: orders.collection })
+    }
+
+    /// Delivers until nothing waits, nothing can be sent any more, or `deadline` comes.
+    fn run(&mut self, turn: &File, deadline: Instant) {
+        loop {
+            let end = self.rounds(deadline);
+            self.outbox.close(left(deadline).max(CLOSING));
+            let _ = turn.unlock();
+            // A tool may have found the turn taken a moment ago, and left its events to whoever has it. Without progress
+            // what waits is nothing that a further round would settle.
+            let again = end.emptied
+                && end.progress
+                && !left(deadline).is_zero()
+                && self.spool.has_waiting(&self.names)
+                && turn::take_again(turn).unwrap_or(false);
+            if !again {
+                return;
+            }
+        }
+    }
+
+    fn rounds(&mut self, deadline: Instant) -> End {
+        let go_on = AtomicBool::new(false);
+        let mut progress = false;
+        loop {
+            let end = self.outbox.round(deadline, &go_on);
+            progress |= end.delivered + end.rejected > 0;
+            let pause = match (end.busy, end.again_in) {
+                _ if end.emptied => return End { emptied: true, progress },
+                (true, _) => BUSY,
+                (false, Some(pause)) => pause,
+                (false, None) => return End { emptied: false, progress },
+            };
+            if pause >= left(deadline) || !self.wait(pause) {
+                return End { emptied: false, progress };
+            }
+        }
+    }
+
+    /// Waits, and answers whether there is still the consent that the backends were chosen by.
+    fn wait(&self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        loop {
+            if self.consent.read().collection != self.collection {
+                return false;
+            }
+            if left(until).is_zero() {
+                return true;
+            }
+            thread::sleep(left(until).min(LOOK));
+        }
+    }
+}
+
+/// How rounds ended.
+struct End {
+    emptied: bool,
+    /// Whether any event was settled.
+    progress: bool,
+}
