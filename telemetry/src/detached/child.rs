@@ -3,6 +3,8 @@
 use std::{
     ffi::OsString,
     fs::File,
+    io::Read as _,
+    os::fd::OwnedFd,
     sync::{Arc, atomic::AtomicBool},
     thread,
     time::{Duration, Instant},
@@ -10,10 +12,13 @@ use std::{
 
 use jackfield_loader::{Job, reexec::Inherited};
 
-use super::{orders::Orders, turn};
+use super::{
+    orders::{self, Orders},
+    turn::{self, Mark},
+};
 use crate::{
     Collection, ConsentSource, Fill, MachineIdFile, data_folder,
-    outbox::{Kept, Outbox, Sending, States, left},
+    outbox::{Kept, MaySend, Outbox, Sending, States, left},
     quiet::Quiet,
     selection,
     spool::{Disk, Fs, Spool},
@@ -36,12 +41,7 @@ const CLOSING: Duration = Duration::from_secs(2);
 fn run(inherited: Inherited) -> i32 {
     let start = Instant::now();
     let _quiet = Quiet::enter();
-    let mut files = inherited.files.iter();
-    let handed = (files.next(), files.next().map(|orders| orders.try_clone().map(File::from)));
-    let (Some(turn), Some(Ok(orders))) = handed else { return UNUSABLE };
-    let (Ok(orders), Ok(turn)) = (Orders::read(orders), turn.try_clone().map(File::from)) else {
-        return UNUSABLE;
-    };
+    let Some((turn, orders, mark)) = take(&inherited) else { return UNUSABLE };
     // Without a thread the alarm alone is left, which is enough.
     let _ = inherited.end_within(orders.lifetime);
     let _ = rustix::process::nice(NICE);
@@ -50,9 +50,18 @@ fn run(inherited: Inherited) -> i32 {
         let _ = std::env::set_current_dir("/");
     }
     let deadline = start + orders.lifetime.saturating_sub(CLOSING.min(orders.lifetime / 10));
-    let Some(mut delivery) = Delivery::new(orders) else { return UNUSABLE };
-    delivery.run(&turn, deadline);
+    let Some(mut delivery) = Delivery::new(orders, turn, mark) else { return UNUSABLE };
+    delivery.run(deadline);
     0
+}
+
+/// What was handed over: the turn, or what will be, and the orders.
+fn take(inherited: &Inherited) -> Option<(Arc<File>, Orders, Mark)> {
+    let [turn, orders] = &inherited.files[..] else { return None };
+    let file = |handed: &OwnedFd| handed.try_clone().map(File::from).ok();
+    let mut text = Vec::new();
+    file(orders)?.read_to_end(&mut text).ok()?;
+    Some((Arc::new(file(turn)?), Orders::parse(&text).ok()?, orders::mark(&text)))
 }
 
 /// What was handed over is not what a child needs: 78, `EX_CONFIG` of `sysexits.h`.
@@ -63,13 +72,14 @@ struct Delivery {
     outbox: Outbox,
     spool: Spool,
     names: Vec<String>,
-    consent: Arc<ConsentSource>,
+    turn: Arc<File>,
     collection: Collection,
+    may_send: MaySend,
 }
 
 impl Delivery {
     /// `None` where the data folder can't be trusted any more.
-    fn new(orders: Orders) -> Option<Self> {
+    fn new(orders: Orders, turn: Arc<File>, mark: Mark) -> Option<Self> {
         let data = &orders.data;
         if data_folder::refusal(data).is_some() {
             return None;
@@ -79,7 +89,7 @@ impl Delivery {
             let (_, value) = variables.iter().find(|(known, _)| known == name)?;
             Some(value.into())
         };
-        let consent = Arc::new(ConsentSource::with_environment(orders.consent.options(), environment));
+        let consent = ConsentSource::with_environment(orders.consent.options(), environment);
         let spools = Spools::open(data, &orders.limits.into(), &(Arc::new(Disk) as Arc<dyn Fs>));
         let spool = spools.get(orders.local).clone();
         let fill = Fill::new(&orders.tool, &orders.version)
@@ -94,25 +104,34 @@ impl Delivery {
             })
             .collect();
         let names = targets.iter().map(|target| target.name.clone()).collect();
-        let asked = Arc::clone(&consent);
-        let may_send = Arc::new(move || asked.read().collection);
-        let outbox = Outbox::new(kept, targets, orders.mode, fill, orders.collection, may_send);
-        Some(Self { outbox, spool, names, consent, collection: orders.collection })
+        let (collection, asked) = (orders.collection, Arc::clone(&turn));
+        let may_send: MaySend = Arc::new(move || {
+            // By other orders, others deliver.
+            if turn::is_marked(&asked, &mark) { consent.read().collection } else { Collection::Off }
+        });
+        let outbox = Outbox::new(kept, targets, orders.mode, fill, collection, Arc::clone(&may_send));
+        Some(Self { outbox, spool, names, turn, collection, may_send })
     }
 
     /// Delivers until nothing waits, nothing can be sent any more, or `deadline` comes.
-    fn run(&mut self, turn: &File, deadline: Instant) {
+    fn run(&mut self, deadline: Instant) {
+        // Whoever still has the turn by other orders is about to go.
+        while !turn::take_again(&self.turn).unwrap_or(false) {
+            if left(deadline).is_zero() || !self.wait(BUSY) {
+                return;
+            }
+        }
         loop {
             let end = self.rounds(deadline);
             self.outbox.close(left(deadline).max(CLOSING));
-            let _ = turn.unlock();
+            let _ = self.turn.unlock();
             // A tool may have found the turn taken a moment ago, and left its events to whoever has it. Without progress
             // what waits is nothing that a further round would settle.
             let again = end.emptied
                 && end.progress
                 && !left(deadline).is_zero()
                 && self.spool.has_waiting(&self.names)
-                && turn::take_again(turn).unwrap_or(false);
+                && turn::take_again(&self.turn).unwrap_or(false);
             if !again {
                 return;
             }
@@ -137,11 +156,11 @@ impl Delivery {
         }
     }
 
-    /// Waits, and answers whether there is still the consent that the backends were chosen by.
+    /// Waits, and answers whether there is still the consent that the backends were chosen by, and nobody else to deliver.
     fn wait(&self, pause: Duration) -> bool {
         let until = Instant::now() + pause;
         loop {
-            if self.consent.read().collection != self.collection {
+            if (self.may_send)() != self.collection {
                 return false;
             }
             if left(until).is_zero() {

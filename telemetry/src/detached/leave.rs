@@ -39,7 +39,10 @@ pub(crate) fn leave(_inner: &Inner, _lifetime: Duration) -> Option<RoundEnd> {
 /// child and none can be had.
 #[cfg(unix)]
 pub(crate) fn leave(inner: &Inner, lifetime: Duration) -> Option<RoundEnd> {
-    use super::turn;
+    use super::{
+        orders,
+        turn::{self, Turn},
+    };
 
     if obstacle(&inner.settings).is_some() {
         return None;
@@ -63,20 +66,21 @@ pub(crate) fn leave(inner: &Inner, lifetime: Duration) -> Option<RoundEnd> {
     if !spool.has_waiting(&due) {
         return Some(RoundEnd { emptied: true, ..nothing });
     }
-    let turn = match turn::take(data, local) {
-        Ok(Some(turn)) => turn,
+    let orders = orders_of(inner, data, local, collection, &selected.targets, lifetime)?;
+    let handed = orders.to_text().and_then(|text| Ok((turn::take(data, local, &orders::mark(&text))?, text)));
+    let (turn, text) = match handed {
+        Ok((Turn::Ours(turn) | Turn::Awaited(turn), text)) => (turn, text),
         // Whoever has it looks at the spool again before it goes.
-        Ok(None) => return Some(nothing),
+        Ok((Turn::Theirs, _)) => return Some(nothing),
         Err(error) => {
-            tracing::debug!("no child delivers: delivering.lock: {error}");
+            tracing::debug!("no child delivers: {error}");
             return None;
         }
     };
-    let orders = orders(inner, data, local, collection, &selected.targets, lifetime)?;
-    let started = orders.write().and_then(|file| {
+    let started = orders::hand_over(&text).and_then(|text| {
         jackfield_loader::reexec::Spawn::new(Program::Own, super::JOB.name)
             .title(format!("for {}", inner.settings.tool))
-            .files(vec![turn.into(), file.into()])
+            .files(vec![turn.into(), text.into()])
             .start()
     });
     match started {
@@ -95,7 +99,7 @@ pub(crate) fn leave(inner: &Inner, lifetime: Duration) -> Option<RoundEnd> {
 
 /// What the child is to know; `None` when there is something that can't be handed over.
 #[cfg(unix)]
-fn orders(
+fn orders_of(
     inner: &Inner,
     data: &Path,
     local: bool,

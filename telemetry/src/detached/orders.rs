@@ -6,7 +6,9 @@
 use std::{fs::File, io, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
+use super::turn::Mark;
 use crate::{Collection, ConsentOptions, DeliveryMode, config::Handed, spool::Limits};
 
 /// All that the child knows.
@@ -112,38 +114,64 @@ impl Orders {
         env!("CARGO_PKG_VERSION").to_owned()
     }
 
-    /// A descriptor from which [`read`](Self::read) takes them, in memory alone.
-    #[cfg(target_os = "linux")]
-    pub(super) fn write(&self) -> io::Result<File> {
-        use std::io::{Seek as _, Write as _};
-        let name = "jackfield-orders";
-        let mut file = File::from(rustix::fs::memfd_create(name, rustix::fs::MemfdFlags::CLOEXEC)?);
-        file.write_all(&serde_json::to_vec(self)?)?;
-        file.rewind()?;
-        Ok(file)
+    /// The text that is handed over.
+    pub(super) fn to_text(&self) -> io::Result<Vec<u8>> {
+        Ok(serde_json::to_vec(self)?)
     }
 
-    /// A pipe from which [`read`](Self::read) takes them. Nobody reads before all is written, so what is longer than any
-    /// system's pipe holds is refused.
-    #[cfg(not(target_os = "linux"))]
-    pub(super) fn write(&self) -> io::Result<File> {
-        use std::{io::Write as _, os::fd::OwnedFd};
-        const LONGEST: usize = 16 << 10;
-        let text = serde_json::to_vec(self)?;
-        if text.len() > LONGEST {
-            return Err(io::Error::other(format!("{} bytes to hand over, limit {LONGEST}", text.len())));
-        }
-        let (reader, mut writer) = io::pipe()?;
-        writer.write_all(&text)?;
-        Ok(File::from(OwnedFd::from(reader)))
-    }
-
-    pub(super) fn read(file: File) -> io::Result<Self> {
-        let orders: Self = serde_json::from_reader(io::BufReader::new(file))?;
+    /// The orders of this text.
+    pub(super) fn parse(text: &[u8]) -> io::Result<Self> {
+        let orders: Self = serde_json::from_slice(text)?;
         if orders.release != Self::release() {
             let reason = format!("orders of version {}, this is {}", orders.release, Self::release());
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
         Ok(orders)
+    }
+}
+
+/// What tells this text from others, with nothing of it in clear.
+pub(super) fn mark(text: &[u8]) -> Mark {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digest = Sha256::digest(text);
+    std::array::from_fn(|at| {
+        let byte = digest[at / 2];
+        DIGITS[usize::from(if at % 2 == 0 { byte >> 4 } else { byte & 15 })]
+    })
+}
+
+/// A descriptor from which the text can be read, in memory alone.
+#[cfg(target_os = "linux")]
+pub(super) fn hand_over(text: &[u8]) -> io::Result<File> {
+    use std::io::{Seek as _, Write as _};
+    let name = "jackfield-orders";
+    let mut file = File::from(rustix::fs::memfd_create(name, rustix::fs::MemfdFlags::CLOEXEC)?);
+    file.write_all(text)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// A pipe from which the text can be read. Nobody reads before all is written, so what is longer than any system's pipe
+/// holds is refused.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn hand_over(text: &[u8]) -> io::Result<File> {
+    use std::{io::Write as _, os::fd::OwnedFd};
+    const LONGEST: usize = 16 << 10;
+    if text.len() > LONGEST {
+        return Err(io::Error::other(format!("{} bytes to hand over, limit {LONGEST}", text.len())));
+    }
+    let (reader, mut writer) = io::pipe()?;
+    writer.write_all(text)?;
+    Ok(File::from(OwnedFd::from(reader)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_digits_and_another_one_for_another_text() {
+        assert_eq!(&mark(b"a"), b"ca978112ca1bbdca");
+        assert_ne!(mark(b"a"), mark(b"b"));
     }
 }

@@ -15,7 +15,7 @@ mod target;
 
 pub(crate) use self::{
     due::due,
-    round::{Kept, Outbox, RoundEnd},
+    round::{Kept, MaySend, Outbox, RoundEnd},
     sending::Sending,
     state::States,
     target::{OpenStatic, Source, Target, left},

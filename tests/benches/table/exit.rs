@@ -1,8 +1,15 @@
-//! How long a tool takes to end when the server that it has three events for accepts and never answers.
+//! How long a tool takes to end: by leaving at once, and by delivering itself to a server that never answers.
 
-use std::{ffi::OsString, path::Path, process::Command, time::Duration};
+use std::{
+    ffi::OsString,
+    fs,
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
-use jackfield::{Config, EventKind, Telemetry};
+use jackfield::{Config, Deliver, EventKind, Telemetry};
 use jackfield_tests::{
     Build,
     peers::http::{HttpServer, Reply},
@@ -29,6 +36,7 @@ pub(crate) fn is_child() -> bool {
         .data_folder(folder.join("data"))
         .ops_file(folder.join("ops.toml"))
         .config(config)
+        .deliver(Deliver::at_exit())
         .build();
     for _ in 0..3 {
         telemetry.track(EventKind::FEATURE_USED, "export", &[("format", "pdf")]);
@@ -44,6 +52,77 @@ fn run(command: &mut Command) -> Duration {
 }
 
 pub(crate) fn measure(rows: &mut Rows, peers: &Path) {
+    at_exit(rows, peers);
+    if cfg!(unix) {
+        leaving(rows);
+    }
+}
+
+/// How often each way of ending is measured; they take turns.
+const TURNS: usize = 41;
+const MOST_LEAVING: Duration = Duration::from_millis(5);
+/// Of a bare fork and exec.
+const MOST_RATIO: f64 = 3.0;
+
+/// A user of the example tool, who has consented.
+struct User(tempfile::TempDir);
+
+impl User {
+    fn new(plugin: &Path, url: &str) -> Self {
+        let user = Self(tempfile::tempdir().expect("a folder"));
+        let folder = user.0.path().join(".config/greet");
+        fs::create_dir_all(&folder).expect("writable");
+        fs::write(folder.join("config.toml"), "[telemetry]\nenabled = true\n").expect("writable");
+        let config = format!("[[backend]]\nplugin = {plugin:?}\n[backend.config]\nurl = {url:?}\n");
+        fs::write(user.0.path().join("ops.toml"), config).expect("writable");
+        user
+    }
+
+    fn command(&self, greet: &Path) -> Command {
+        let mut command = Command::new(greet);
+        command.args(["hello", "--shout", "--politely", "World"]).env_clear().env("HOME", self.0.path());
+        command.env("GREET_TELEMETRY_CONFIG", self.0.path().join("ops.toml"));
+        command
+    }
+}
+
+/// The example tool with three events, beside itself with telemetry off, which is a fork and an exec.
+pub(crate) fn leaving(rows: &mut Rows) {
+    let greet = Build::package("jackfield").release().example("greet", "clap");
+    let plugin = Build::package("jackfield-http").release().library();
+    let servers = [
+        ("a server that never answers", HttpServer::script([], Reply::silence())),
+        ("a server that answers", HttpServer::start(Reply::status(200))),
+    ];
+    for (which, server) in servers {
+        let (mut off, mut first, mut further) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..TURNS {
+            // Without consent, what the child of the last turn still has to do ends.
+            let user = User::new(&plugin, &server.url("/"));
+            off.push(run(user.command(&greet).env("DO_NOT_TRACK", "1")));
+            let before = server.connections();
+            first.push(run(&mut user.command(&greet)));
+            // The child has come so far that it only waits.
+            let started = Instant::now();
+            while server.connections() == before {
+                assert!(started.elapsed() < Duration::from_secs(60), "no child came");
+                thread::sleep(Duration::from_millis(1));
+            }
+            thread::sleep(Duration::from_millis(20));
+            further.push(run(&mut user.command(&greet)));
+        }
+        let (off, first, further) = (median(off), median(first), median(further));
+        let baseline = ("the same with telemetry off", off);
+        let what = format!("a tool that leaves three events to a child, {which}, start to end");
+        rows.ratio(&what, first, baseline, Some(MOST_RATIO));
+        let met = if first <= MOST_LEAVING { "met" } else { "missed" };
+        rows.figure(&what, crate::rows::show(first), format!("at most {MOST_LEAVING:?}: {met}"));
+        let what = format!("a further run of that tool soon after, {which}");
+        rows.ratio(&what, further, baseline, Some(MOST_RATIO));
+    }
+}
+
+fn at_exit(rows: &mut Rows, peers: &Path) {
     let server = HttpServer::start(Reply::silence());
     let plugin = Build::package("jackfield-http").release().library();
     let config = format!("[[backend]]\nplugin = {plugin:?}\n[backend.config]\nurl = {:?}\n", server.url("/"));
@@ -64,7 +143,7 @@ pub(crate) fn measure(rows: &mut Rows, peers: &Path) {
         .collect();
     let ours = median(ours);
     let theirs = |name: &str, path: &str| run(Command::new(peers).args([name, "exit", &server.url(path)]));
-    let what = "a tool with three events for a server that never answers, start to end";
+    let what = "a tool that delivers three events at its end, a server that never answers, start to end";
     let met = if ours <= MOST { "met" } else { "missed" };
     rows.figure(what, crate::rows::show(ours), format!("at most {MOST:?}: {met}"));
     rows.ratio(what, ours, ("opentelemetry-otlp over HTTP", theirs("otel", "/v1/logs")), None);

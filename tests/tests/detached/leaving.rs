@@ -30,6 +30,10 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
         "a_child_that_is_killed_in_the_middle_loses_nothing",
         a_child_that_is_killed_in_the_middle_loses_nothing,
     ),
+    (
+        "another_configuration_counts_from_the_next_run_on_whatever_the_child_waits_for",
+        another_configuration_counts_from_the_next_run_on_whatever_the_child_waits_for,
+    ),
     ("a_tool_that_lives_on_is_left_with_no_zombie", a_tool_that_lives_on_is_left_with_no_zombie),
 ];
 
@@ -106,6 +110,19 @@ fn a_child_that_is_killed_in_the_middle_loses_nothing() {
     run(&mut home.tool(1));
     wait_for_the_end(LONG);
     assert_eq!(arrived(&[&server]), 4);
+}
+
+fn another_configuration_counts_from_the_next_run_on_whatever_the_child_waits_for() {
+    let busy = Reply::status(503).header("retry-after", "300");
+    let (home, old, new) = (Home::new(), HttpServer::start(busy), HttpServer::start(Reply::status(200)));
+    home.sends_to(&old);
+    run(&mut home.tool(2));
+    wait_until("an answer", || home.status().backends[0].last_error.is_some());
+    assert!(home.status().delivering);
+    home.sends_to(&new);
+    run(&mut home.tool(1));
+    assert_eq!(wait_for_the_end(LONG), 2);
+    assert_eq!((old.served(), arrived(&[&new])), (1, 3));
 }
 
 fn a_tool_that_lives_on_is_left_with_no_zombie() {
