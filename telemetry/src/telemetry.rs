@@ -265,8 +265,9 @@ impl Telemetry {
         self.inner().drop_pending()
     }
 
-    /// Delivers for the last time, for as long as [`Deliver`](crate::Deliver) allows, and closes the backends. What is left
-    /// waits in the spool. A process that has had no event has nothing to do here. A second time does nothing; events
+    /// Ends delivery as [`Deliver`](crate::Deliver) says: leaves the spool to a child process, or delivers for the last time
+    /// for as long as that allows; and closes the backends. What is left waits in the spool. What a child delivers is not
+    /// counted here. A process that has had no event has nothing to do here. A second time does nothing; events
     /// tracked later wait for the next run.
     pub fn close(&self) -> Flushed {
         self.inner().close()
