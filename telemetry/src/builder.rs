@@ -27,6 +27,9 @@ pub enum Deliver {
     /// [file system](Builder::file_system) of the tool's own, and where the tool is process number 1 of a container, which
     /// ends with it.
     ///
+    /// A tool that lives on after [`Telemetry::close`] has a thread that waits for the child; one that waits for the end of
+    /// just any child may be told of this one's.
+    ///
     /// # Platform
     /// Unix; elsewhere it is `AtExit`. Process number 1 has to reap children of others, as every init does and
     /// `docker run --init` provides.

@@ -37,8 +37,8 @@ const LOOK: Duration = Duration::from_millis(250);
 /// The most time that the end is given to close the backends.
 const CLOSING: Duration = Duration::from_secs(2);
 
-#[expect(clippy::needless_pass_by_value, reason = "a job is given what belongs to it")]
 /// Nothing is said of what comes of it: the states of the backends are where `status` finds that.
+#[expect(clippy::needless_pass_by_value, reason = "a job is given what belongs to it")]
 fn run(inherited: Inherited) -> i32 {
     let start = Instant::now();
     let _quiet = Quiet::enter();
