@@ -1,7 +1,7 @@
 //! Many tools at once.
 
 use std::{
-    process::Stdio,
+    io::pipe,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
@@ -39,11 +39,14 @@ fn five_hundred_tools_at_once_share_one_child_that_is_gone_in_time() {
     let ended = AtomicBool::new(false);
     let seen = thread::scope(|scope| {
         let watcher = scope.spawn(|| watch(&home, &ended));
+        let (gate, key) = pipe().expect("a pipe");
         let start = |_| {
-            let mut tool = home.tool_for(1, LIFETIME);
-            tool.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("it starts")
+            let mut tool = home.waiting_tool_for(1, LIFETIME);
+            tool.stdin(gate.try_clone().expect("a descriptor")).spawn().expect("it starts")
         };
         let tools: Vec<_> = (0..TOOLS).map(start).collect();
+        // All of them are there; now they have something to say.
+        drop(key);
         let bad = tools.into_iter().filter_map(|mut tool| {
             let status = tool.wait().expect("it ends");
             (!status.success()).then_some(status)

@@ -16,6 +16,7 @@ use jackfield_tests::{peers::http::HttpServer, plugin};
 const HOME: &str = "JACKFIELD_TEST_HOME";
 const EVENTS: &str = "JACKFIELD_TEST_EVENTS";
 const LIFETIME: &str = "JACKFIELD_TEST_LIFETIME_MS";
+const WAITS: &str = "JACKFIELD_TEST_WAITS";
 const LINGERS: &str = "JACKFIELD_TEST_LINGERS";
 const LACKS_INIT: &str = "JACKFIELD_TEST_LACKS_INIT";
 
@@ -42,12 +43,16 @@ pub(crate) fn is_tool() -> bool {
     let lifetime = Duration::from_millis(number(LIFETIME).expect("set with the home"));
     let within = Duration::from_secs(60);
     let telemetry = builder(Path::new(&home)).deliver(Deliver::Detached { lifetime, within }).build();
+    let input_ends = || io::stdin().read_to_end(&mut Vec::new()).expect("a pipe");
+    if env::var_os(WAITS).is_some() {
+        input_ends();
+    }
     for event in 0..number(EVENTS).expect("set with the home") {
         telemetry.track("test.event", &event.to_string(), &[]);
     }
     telemetry.close();
     if env::var_os(LINGERS).is_some() {
-        io::stdin().read_to_end(&mut Vec::new()).expect("a pipe");
+        input_ends();
     }
     true
 }
@@ -99,6 +104,13 @@ impl Home {
     /// The tool with a lifetime that no test comes to the end of.
     pub(crate) fn tool(&self, events: usize) -> Command {
         self.tool_for(events, Duration::from_secs(600))
+    }
+
+    /// The tool, which does nothing before its standard input ends.
+    pub(crate) fn waiting_tool_for(&self, events: usize, lifetime: Duration) -> Command {
+        let mut command = self.tool_for(events, lifetime);
+        command.env(WAITS, "1");
+        command
     }
 
     pub(crate) fn lingering_tool(&self, events: usize) -> Command {
