@@ -298,3 +298,31 @@ fn a_plugin_that_is_gone_after_an_upgrade_leaves_the_events_waiting_and_the_doct
     user.run_until_all_is_delivered(&["add", "1"]);
     assert_eq!(names(&server), ["hello", "add"]);
 }
+
+#[test]
+fn the_commands_own_events_are_delivered_when_it_has_ended() {
+    let (home, server) = (tempfile::tempdir().expect("a folder"), HttpServer::start(Reply::status(200)));
+    let ops = home.path().join("ops.toml");
+    let (plugin, url) = (plugin("http"), server.url("/"));
+    fs::write(&ops, format!("[[backend]]\nplugin = {plugin:?}\n[backend.config]\nurl = {url:?}\n"))
+        .expect("writable");
+    let jackfield = |args: &[&str]| {
+        let mut command = Command::new(jackfield_tests::cli());
+        command.args(args).env_clear().env("HOME", home.path()).current_dir(home.path());
+        command.env("JACKFIELD_TELEMETRY_ENABLED", "true").env("JACKFIELD_TELEMETRY_CONFIG", &ops);
+        command.output().expect("starts")
+    };
+    let ran = jackfield(&["completions", "bash"]);
+    assert!(ran.status.success(), "{ran:?}");
+    let status = text(&jackfield(&["telemetry", "status"]));
+    assert!(
+        status.contains("Delivery: when the tool has ended, by a child process of at most 60s"),
+        "{status}"
+    );
+    let until = Instant::now() + Duration::from_secs(60);
+    while server.served() == 0 {
+        assert!(Instant::now() < until, "{}", text(&jackfield(&["telemetry", "status"])));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(names(&server), ["completions"]);
+}
