@@ -10,7 +10,7 @@ use crate::{
     args::Common,
     console::{self, Colour},
     exit::Exit,
-    names, settings,
+    language, names, settings,
 };
 
 /// A file on the search path.
@@ -23,6 +23,8 @@ struct Row {
     metadata_name: Option<String>,
     version: Option<String>,
     abi: Option<Abi>,
+    /// And how its layout is judged.
+    language: Option<String>,
     trusted: bool,
     trust_refusal: Option<String>,
     compatible: bool,
@@ -63,6 +65,7 @@ fn row(file: &Path, plugins: &PluginsConfig) -> Row {
         metadata_name: None,
         version: None,
         abi: None,
+        language: None,
         trusted: false,
         trust_refusal: None,
         compatible: false,
@@ -74,6 +77,7 @@ fn row(file: &Path, plugins: &PluginsConfig) -> Row {
             row.metadata_name = Some(inspection.metadata.name.clone());
             row.version = Some(inspection.metadata.version.clone());
             row.abi = Some(inspection.metadata.abi);
+            row.language = Some(language::shown(&inspection.metadata));
             row.refusal = inspection.verdict().err().map(|refusal| refusal.to_string());
             row.compatible = row.refusal.is_none();
             row.trust_refusal = candidate.allowed_by(plugins.trust).err().map(|refusal| refusal.to_string());
@@ -85,11 +89,12 @@ fn row(file: &Path, plugins: &PluginsConfig) -> Row {
     row
 }
 
-const TRUST_COLUMN: usize = 3;
-const VERDICT_COLUMN: usize = 4;
+const TRUST_COLUMN: usize = 4;
+const VERDICT_COLUMN: usize = 5;
 
 fn render(rows: &[Row]) -> String {
-    let mut table = vec![["NAME", "VERSION", "ABI", "TRUST", "VERDICT", "FILE"].map(str::to_owned).to_vec()];
+    let mut table =
+        vec![["NAME", "VERSION", "ABI", "LANGUAGE", "TRUST", "VERDICT", "FILE"].map(str::to_owned).to_vec()];
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     for row in rows {
         let trust = match (&row.abi, row.trusted) {
@@ -104,6 +109,7 @@ fn render(rows: &[Row]) -> String {
             },
             or_dash(&row.version),
             row.abi.map_or_else(|| "-".to_owned(), |abi| abi.to_string()),
+            or_dash(&row.language),
             trust.to_owned(),
             if row.compatible { "compatible" } else { "refused" }.to_owned(),
             row.file.clone(),
