@@ -22,6 +22,8 @@
 //! at the file's folder, `~/` at the home folder.
 
 mod file;
+#[cfg(unix)]
+mod handed;
 mod trust;
 
 use std::{
@@ -37,6 +39,8 @@ use jackfield_loader::{KeyId, PublicKey, Trust};
 use toml::de::DeValue;
 
 pub use self::file::ConfigFile;
+#[cfg(unix)]
+pub(crate) use self::handed::Handed;
 use crate::{
     Error, Place, default_search_path, parse_duration,
     toml_text::{Document, Entry, nearest},

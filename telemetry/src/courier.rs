@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    Deliver, Flushed,
+    Deliver, Flushed, detached,
     outbox::{Outbox, RoundEnd, left},
     quiet::Quiet,
     spool::DropReason,
@@ -164,11 +164,12 @@ impl Courier {
                 thread::sleep(TICK);
             }
         }
-        let end = if matches!(inner.settings.deliver, Deliver::ByHand) {
-            RoundEnd::default()
-        } else {
-            self.round(inner, deadline, &AtomicBool::new(false))
+        let left_to_others = match inner.settings.deliver {
+            Deliver::ByHand => Some(RoundEnd::default()),
+            Deliver::Detached { lifetime, .. } => detached::leave(inner, lifetime),
+            _ => None,
         };
+        let end = left_to_others.unwrap_or_else(|| self.round(inner, deadline, &AtomicBool::new(false)));
         // Whoever still has it is inside a plugin that does not answer.
         if let Some(mut outbox) = lock_until(&self.outbox, deadline)
             && let Some(mut outbox) = outbox.take()

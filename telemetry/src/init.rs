@@ -11,5 +11,10 @@
 /// // and now the tool, from its arguments on
 /// ```
 pub fn init() {
-    jackfield_loader::init(&[]);
+    jackfield_loader::init(&JOBS);
 }
+
+#[cfg(unix)]
+const JOBS: [jackfield_loader::Job; 1] = [crate::detached::JOB];
+#[cfg(not(unix))]
+const JOBS: [jackfield_loader::Job; 0] = [];

@@ -22,6 +22,7 @@ mod courier;
 mod data_folder;
 mod deletion;
 mod delivery;
+mod detached;
 mod doctor;
 mod duration;
 mod environment;

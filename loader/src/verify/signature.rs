@@ -51,6 +51,7 @@ impl FromStr for KeyId {
 pub struct PublicKey {
     id: KeyId,
     key: minisign_verify::PublicKey,
+    base64: String,
 }
 
 impl PublicKey {
@@ -58,6 +59,13 @@ impl PublicKey {
     #[must_use]
     pub fn id(&self) -> KeyId {
         self.id
+    }
+}
+
+impl fmt::Display for PublicKey {
+    /// In base64, as `minisign -P` takes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.base64)
     }
 }
 
@@ -74,7 +82,7 @@ impl FromStr for PublicKey {
         };
         let id = Some(base64).filter(|base64| base64.len() == KEY_LENGTH).and_then(key_id);
         match (id, minisign_verify::PublicKey::from_base64(base64)) {
-            (Some((_, id)), Ok(key)) => Ok(Self { id, key }),
+            (Some((_, id)), Ok(key)) => Ok(Self { id, key, base64: base64.to_owned() }),
             _ => Err(refuse),
         }
     }

@@ -5,6 +5,7 @@
 //! backend's circuit opens. While it is open the backend costs nothing; when its time has come one round tries again.
 
 mod circuit;
+mod due;
 mod handover;
 mod resend;
 mod round;
@@ -12,13 +13,14 @@ mod sending;
 mod state;
 mod target;
 
-pub use self::{
-    resend::{Resent, ResentTo},
-    state::{BackendState, Problem},
-};
 pub(crate) use self::{
-    round::{Kept, Outbox, RoundEnd},
+    due::due,
+    round::{Kept, MaySend, Outbox, RoundEnd},
     sending::Sending,
     state::States,
     target::{OpenStatic, Source, Target, left},
+};
+pub use self::{
+    resend::{Resent, ResentTo},
+    state::{BackendState, Problem},
 };

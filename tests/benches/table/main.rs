@@ -55,6 +55,9 @@ fn main() {
         exit::measure(&mut rows, &peers);
         cost::embedding(&mut rows);
     }
+    if only.iter().any(|only| only == "leaving") {
+        exit::leaving(&mut rows);
+    }
     if wanted("cost") {
         cost::measure(&mut rows);
     }
