@@ -16,6 +16,8 @@ mod forget;
 mod http;
 mod http_faults;
 mod input;
+#[cfg(target_os = "linux")]
+mod isolation;
 mod logs;
 mod otlp;
 mod otlp_encoding;
