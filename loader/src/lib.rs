@@ -8,6 +8,7 @@ mod backend;
 mod batch;
 mod check;
 mod compiled;
+mod confine;
 mod error;
 mod exit;
 mod find;
@@ -32,6 +33,7 @@ pub use crate::{
     batch::{Batch, BatchWriter, EventFields},
     check::{CheckError, Layout},
     compiled::StaticBackend,
+    confine::{ConfineError, Limits, Sandbox},
     error::Error,
     exit::exit,
     find::{FindError, FolderState, find, list},
