@@ -10,8 +10,9 @@ use std::{
 };
 
 use landlock::{
-    ABI, Access as _, AccessFs, BitFlags, LandlockStatus, PathBeneath, PathFd, PathFdError, RestrictionStatus,
-    Ruleset, RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
+    ABI, Access as _, AccessFs, BitFlags, LandlockStatus, PathBeneath, PathFd, PathFdError,
+    RestrictionStatus, Ruleset, RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetError,
+    RulesetStatus, Scope,
 };
 
 use super::{ConfineError, Sandbox};
@@ -134,7 +135,7 @@ mod tests {
     #[test]
     fn a_process_with_more_threads_is_refused_because_the_others_would_stay_free() {
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
-        let other = std::thread::spawn(move || stopped.recv());
+        let other = std::thread::Builder::new().spawn(move || stopped.recv()).expect("a thread");
         let error = Sandbox::default().apply(Path::new("/")).unwrap_err();
         assert!(matches!(error, ConfineError::Threads(2..)), "{error}");
         drop(stop);
