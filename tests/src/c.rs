@@ -60,7 +60,7 @@ pub fn faults_mended() -> PathBuf {
     super::made("c-mended", "faults", |path| run(plugin("faults.c", path).arg("-DMENDED")))
 }
 
-fn folder() -> PathBuf {
+fn sources() -> PathBuf {
     super::workspace().join("tests/fixtures/c")
 }
 
@@ -70,7 +70,7 @@ fn plugin(source: &str, out: &Path) -> Command {
         .arg(format!("-DTARGET=\"{TARGET}\""))
         .arg("-I")
         .arg(super::workspace().join("plugin-api/include"))
-        .arg(folder().join(source));
+        .arg(sources().join(source));
     command
 }
 
@@ -83,7 +83,7 @@ fn compile(variant: &str, out: &Path) -> Result<()> {
     let folder = out.with_extension("absent");
     fs::create_dir_all(&folder)?;
     let name = format!("{}jackfield_absent{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    run(cc(&folder.join(name)).arg("-fvisibility=default").arg(folder().join("absent.c")))?;
+    run(cc(&folder.join(name)).arg("-fvisibility=default").arg(sources().join("absent.c")))?;
     let linked = run(command.arg("-L").arg(&folder).arg("-ljackfield_absent"));
     fs::remove_dir_all(&folder)?;
     linked

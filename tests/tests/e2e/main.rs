@@ -16,6 +16,7 @@ mod forget;
 mod http;
 mod http_faults;
 mod input;
+mod isolation_faults;
 mod logs;
 mod otlp;
 mod otlp_encoding;
