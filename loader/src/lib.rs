@@ -8,7 +8,7 @@ mod backend;
 mod batch;
 mod check;
 mod compiled;
-pub mod confine;
+mod confine;
 mod error;
 mod exit;
 mod find;
@@ -34,6 +34,7 @@ pub use crate::{
     batch::{Batch, BatchWriter, EventFields},
     check::{CheckError, Layout},
     compiled::StaticBackend,
+    confine::{ConfineError, Limits, Sandbox},
     error::Error,
     exit::exit,
     find::{FindError, FolderState, find, list},

@@ -12,6 +12,14 @@
 //! isolation = "thread"
 //! [backend.config]           # handed to the plugin as JSON
 //! url = "amqp://${AMQP_HOST}:5672/%2f"
+//! [backend.limits]           # of the plugin's process
+//! memory = "512MiB"          # address space
+//! cpu = "60s"                # processor time of its life
+//! files = 256                # open at a time
+//! core_dumps = false
+//! [backend.sandbox]          # what that process may touch beyond the plugin's folder and the system's libraries
+//! read = ["/etc/ssl"]
+//! write = ["/var/log/mytool"]
 //! ```
 //!
 //! `${NAME}` in any string is replaced by the environment variable, `$${` stands for a plain `${`. [`BackendConfig::conceal`]
@@ -19,6 +27,7 @@
 //! at the file's folder, `~/` at the home folder. `plugins.keys`, a list of strings, is accepted for the sake of
 //! `trust = "signed"`, which this version refuses; nothing is verified with them.
 
+mod confine;
 mod file;
 
 use std::{
@@ -30,7 +39,7 @@ use std::{
     time::Duration,
 };
 
-use jackfield_loader::Trust;
+use jackfield_loader::{Limits, Sandbox, Trust};
 use toml::de::DeValue;
 
 pub use self::file::ConfigFile;
@@ -80,6 +89,10 @@ pub struct BackendConfig {
     pub timeout: Duration,
     /// The plugin's configuration, a JSON object.
     pub config: String,
+    /// What the plugin's process may use up.
+    pub limits: Limits,
+    /// What files the plugin's process may touch; `None` is any.
+    pub sandbox: Option<Sandbox>,
     /// Where the backend's table begins; `None` for the embedded configuration.
     place: Option<Place>,
     /// Names and values of the environment variables that are filled in.
@@ -137,6 +150,8 @@ impl BackendConfig {
             name: plugin.to_owned(),
             timeout: TIMEOUT,
             config,
+            limits: Limits::default(),
+            sandbox: None,
             place: None,
             variables: Vec::new(),
             lines: BTreeMap::new(),
@@ -190,7 +205,7 @@ fn parse(document: Document<'_>) -> Result<Config, Error> {
                 for value in items {
                     let item =
                         Entry { path: entry.path.clone(), key: entry.key, key_at: value.span(), value };
-                    backends.push(parse_backend(document, &item)?);
+                    backends.push(parse_backend(document, &item, &folder)?);
                 }
             }
             _ => return Err(document.wrong_type(&entry, "tables, each with the header [[backend]]")),
@@ -234,7 +249,8 @@ type Choice<T> = (&'static str, Option<T>);
 const TRUST: [Choice<Trust>; 4] =
     [("any", Some(Trust::Any)), ("owner", Some(Trust::Owner)), ("pinned", None), ("signed", None)];
 
-const ISOLATION: [Choice<()>; 2] = [("thread", Some(())), ("process", None)];
+/// Whether the plugin has a process of its own.
+const ISOLATION: [Choice<bool>; 2] = [("thread", Some(false)), ("process", None)];
 
 fn choice<T: Copy>(document: Document<'_>, entry: &Entry<'_, '_>, choices: &[Choice<T>]) -> Result<T, Error> {
     let word = document.string(entry)?;
@@ -256,6 +272,8 @@ fn choice<T: Copy>(document: Document<'_>, entry: &Entry<'_, '_>, choices: &[Cho
     }
 }
 
+const BACKEND_KEYS: [&str; 7] = ["plugin", "name", "timeout", "isolation", "config", "limits", "sandbox"];
+
 /// A backend whose name may be missing yet, and where the name or, without one, the table stands.
 struct Unnamed {
     backend: BackendConfig,
@@ -263,7 +281,7 @@ struct Unnamed {
     name_at: Range<usize>,
 }
 
-fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>) -> Result<Unnamed, Error> {
+fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>, folder: &Path) -> Result<Unnamed, Error> {
     let DeValue::Table(table) = item.value.get_ref() else {
         return Err(document.wrong_type(item, "a table"));
     };
@@ -279,9 +297,11 @@ fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>) -> Result<Unnamed
     let document = Document { environment: &environment, ..document };
     let (mut plugin, mut name, mut name_at) = (None, None, at.clone());
     let mut timeout = TIMEOUT;
+    let mut isolated = false;
     let mut config = "{}".to_owned();
     let mut lines = BTreeMap::new();
-    for entry in document.entries(table, &item.path, &["plugin", "name", "timeout", "isolation", "config"])? {
+    let (mut limits, mut sandbox, mut confined) = (Limits::default(), None, None);
+    for entry in document.entries(table, &item.path, &BACKEND_KEYS)? {
         match entry.key {
             "plugin" => plugin = Some(not_empty(document, &entry)?),
             "name" => {
@@ -294,7 +314,15 @@ fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>) -> Result<Unnamed
                     document.error(entry.value.span(), format!("`{}`: {reason}", entry.path))
                 })?;
             }
-            "isolation" => choice(document, &entry, &ISOLATION)?,
+            "isolation" => isolated = choice(document, &entry, &ISOLATION)?,
+            "limits" => {
+                limits = confine::limits(document, &entry)?;
+                confined.get_or_insert((entry.path, entry.key_at));
+            }
+            "sandbox" => {
+                sandbox = Some(confine::sandbox(document, &entry, folder)?);
+                confined.get_or_insert((entry.path, entry.key_at));
+            }
             _ => {
                 if !matches!(entry.value.get_ref(), DeValue::Table(_)) {
                     return Err(document.wrong_type(&entry, "a table"));
@@ -308,11 +336,25 @@ fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>) -> Result<Unnamed
     let Some(plugin) = plugin else {
         return Err(document.error(at, "`backend.plugin`: expected a plugin's name or path, found nothing"));
     };
+    if let (Some((path, at)), false) = (confined, isolated) {
+        let reason =
+            format!("`{path}`: expected `isolation = \"process\"` beside it: a thread can't be confined");
+        return Err(document.error(at, reason));
+    }
     let mut variables = variables.take();
     // One that is a part of another must not break it up.
     variables.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
-    let backend =
-        BackendConfig { plugin, name: String::new(), timeout, config, place: Some(place), variables, lines };
+    let backend = BackendConfig {
+        plugin,
+        name: String::new(),
+        timeout,
+        config,
+        limits,
+        sandbox,
+        place: Some(place),
+        variables,
+        lines,
+    };
     Ok(Unnamed { backend, name, name_at })
 }
 

@@ -7,10 +7,8 @@
 /// before any thread is started and anything is opened: a child closes every descriptor that it was not handed.
 ///
 /// ```
-/// fn main() {
-///     jackfield::init();
-///     // the tool
-/// }
+/// jackfield::init();
+/// // and now the tool, from its arguments on
 /// ```
 pub fn init() {
     jackfield_loader::init(&[]);

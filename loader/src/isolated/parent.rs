@@ -362,7 +362,7 @@ fn told(call: &CallState, answer: Option<&AtomicU32>, record: &Record<'_>) {
 fn describe(ended: Option<Ended>) -> String {
     match ended {
         Some(Ended::Signal(number)) => format!("ended by {}", signal(number)),
-        Some(Ended::Code(code)) => format!("exited with code {code} inside a call"),
+        Some(Ended::Code(code)) => format!("ended with exit code {code} inside a call"),
         _ => "ended, nobody knows how".to_owned(),
     }
 }

@@ -56,14 +56,11 @@ pub(super) fn run(inherited: Inherited) -> i32 {
     }
     let places = speak::install(ends);
     let Some(first) = places.first() else { return MISUSED };
-    if watch(UnixStream::from(control)).is_none() {
-        return MISUSED;
-    }
     // The first request is to open. Its thread is this one.
     let mut served = Served { number: 0, place: 0, end: first, spin: Spin::new() };
-    let mut plugin = Some(plugin);
+    let mut handed = Some((plugin, UnixStream::from(control)));
     served.serve(&mut |setup, context, terms| {
-        let status = open(plugin.take(), setup, first, context, terms);
+        let status = open(handed.take(), setup, first, context, terms);
         if status == abi::STATUS_OK {
             for (place, end) in places.iter().enumerate().skip(1) {
                 let mut served = Served { number: 0, place, end, spin: Spin::new() };
@@ -266,13 +263,21 @@ fn abilities(tables: &PluginTables) -> u64 {
 }
 
 /// Confines this process, loads the plugin and opens its backend.
-fn open(plugin: Option<OwnedFd>, setup: &str, end: &Place, context: usize, terms: &Terms) -> Status {
+///
+/// There is no other thread until it is confined: that one would keep its rights.
+fn open(
+    handed: Option<(OwnedFd, UnixStream)>,
+    setup: &str,
+    end: &Place,
+    context: usize,
+    terms: &Terms,
+) -> Status {
     let failed = |stage: &str, message: &str| {
         let (first, second) = (stage.as_bytes(), message.as_bytes());
         end.say(&Record { kind: record::STAGE, first, second, ..Record::default() });
         abi::STATUS_FAILED
     };
-    let Some(plugin) = plugin else { return abi::STATUS_INVALID_ARGUMENT };
+    let Some((plugin, control)) = handed else { return abi::STATUS_INVALID_ARGUMENT };
     let setup: Setup = match serde_json::from_str(setup) {
         Ok(setup) => setup,
         Err(error) => {
@@ -291,15 +296,19 @@ fn open(plugin: Option<OwnedFd>, setup: &str, end: &Place, context: usize, terms
         crate::exit(ORPHANED);
     }
     if let Err(error) = setup.limits.apply() {
-        return failed("process", &format!("its limits can't be set: {error}"));
+        return failed("confine", &error.to_string());
     }
     if let Some(sandbox) = &setup.sandbox
         && let Err(error) = sandbox.apply(setup.path.parent().unwrap_or(Path::new("/")))
     {
-        return failed("process", &format!("its sandbox can't be had: {error}"));
+        return failed("confine", &error.to_string());
     }
 
-    let content = match Content::inherited(plugin, &setup.path) {
+    if watch(control).is_none() {
+        return failed("process", "no thread to watch the tool");
+    }
+    log::relay_up_to(terms.level);
+    let content = match Content::inherited(plugin, setup.path.parent().unwrap_or(Path::new("/"))) {
         Ok(content) => Arc::new(content),
         Err(error) => return failed("load", &format!("can't map what the tool has verified: {error}")),
     };

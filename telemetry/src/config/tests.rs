@@ -214,3 +214,15 @@ fn values_from_the_environment_are_concealed_in_what_a_plugin_writes() {
     let plain = read("[[backend]]\nplugin = 'x'\nconfig.url = 'amqp://example.org/'\n").expect("right");
     assert_eq!(plain.backends[0].conceal("example.org"), "example.org", "written in the open");
 }
+
+#[test]
+fn what_confines_a_process_is_an_error_for_a_thread() {
+    for table in ["limits", "sandbox"] {
+        for isolation in ["", "isolation = 'thread'\n"] {
+            let text = format!("[[backend]]\nplugin = 'p'\n{isolation}[backend.{table}]\n");
+            let error = read(&text).expect_err(table).to_string();
+            let expected = format!("`backend.{table}`: expected `isolation = \"process\"` beside it");
+            assert!(error.contains(&expected), "{error}");
+        }
+    }
+}

@@ -18,6 +18,7 @@ mod http_faults;
 mod input;
 #[cfg(target_os = "linux")]
 mod isolation;
+mod isolation_faults;
 mod logs;
 mod otlp;
 mod otlp_encoding;

@@ -1,0 +1,106 @@
+//! Limits and the sandbox, as the configuration has them.
+
+use std::time::Duration;
+
+use jackfield_tests::plugin;
+
+use super::{ends_its_process, faulty};
+use crate::site::{Ended, Site, backend, events, to_file};
+
+#[test]
+fn a_plugin_that_spins_ends_at_its_processor_limit() {
+    ends_its_process("spin", "timeout = \"30s\"\nlimits = { cpu = \"1s\" }", &["SIGXCPU"]);
+}
+
+#[test]
+fn a_crash_leaves_no_core_dump() {
+    let site = Site::new(&[]);
+    site.write("config.toml", faulty(&site.path(""), "segv", "send", "", ""));
+    site.write("in.jsonl", events(0..1));
+    let cli = jackfield_tests::cli();
+    let script = ["-c", "ulimit -c unlimited; exec \"$0\" \"$@\"", cli.to_str().expect("UTF-8")];
+    let arguments = [&script[..], &["send", "--give-up-after", "100ms", "in.jsonl"]].concat();
+    let mut command = site.command_of("sh".as_ref(), &arguments);
+    crate::site::start(command.stdin(std::process::Stdio::null())).end().with_code(6);
+    assert!(!site.read("reached").is_empty());
+    assert_eq!(site.files("core"), [""; 0]);
+}
+
+/// A run in which the plugin tries something at `path`, within a sandbox or not.
+fn tried(attempt: &str, path: &std::path::Path, sandbox: bool) -> Ended {
+    let site = Site::new(&[]);
+    // What it writes down itself, to tell that it was there.
+    let rest = if sandbox { format!("sandbox = {{ write = [{:?}] }}", site.path("")) } else { String::new() };
+    let config = format!("path = {path:?}");
+    site.write(
+        "config.toml",
+        faulty(&site.path(""), attempt, "send", &rest, &config) + &to_file("healthy", "h"),
+    );
+    let ended = site.send(events(0..5), &["--give-up-after", "200ms"]).with_code(6);
+    assert!(!site.read("reached").is_empty(), "{ended:#?}");
+    assert_eq!(site.read("h"), events(0..5), "{ended:#?}");
+    ended
+}
+
+#[test]
+fn a_sandboxed_plugin_is_refused_what_it_was_not_granted_and_the_reason_is_told() {
+    let outside = tempfile::tempdir().expect("a folder");
+    let (secret, new) = (outside.path().join("secret"), outside.path().join("new"));
+    std::fs::write(&secret, "secret").expect("writable");
+    for (attempt, path, refusal) in [
+        ("read", secret.as_path(), "Permission denied"),
+        ("write", &new, "Permission denied"),
+        ("execute", "/bin/true".as_ref(), "Operation not permitted"),
+        ("trace", "".as_ref(), "Operation not permitted"),
+    ] {
+        let told = |ended: &Ended| ended.summary()["backends"][0].to_string();
+        let ended = tried(attempt, path, true);
+        assert!(told(&ended).contains(refusal), "{attempt}: {ended:#?}");
+        assert!(!new.exists(), "{attempt}");
+        // Without a sandbox it is done; a program that is executed takes the plugin's place, and ends well.
+        let ended = tried(attempt, path, false);
+        assert!(!told(&ended).contains(refusal), "{attempt}: {ended:#?}");
+        assert!(
+            told(&ended).contains(if attempt == "execute" { "exit code 0" } else { "done" }),
+            "{ended:#?}"
+        );
+        drop(std::fs::remove_file(&new));
+    }
+}
+
+#[test]
+fn the_plugin_file_works_within_a_sandbox_where_it_was_granted_its_folder_and_says_so_where_not() {
+    for granted in [true, false] {
+        let site = Site::new(&[]);
+        let folder = site.path("out");
+        std::fs::create_dir(&folder).expect("writable");
+        let sandbox = if granted { format!("write = [{folder:?}]") } else { String::new() };
+        let rest = format!(
+            "isolation = \"process\"\nsandbox = {{ {sandbox} }}\nconfig = {{ path = {:?} }}",
+            folder.join("events.jsonl")
+        );
+        site.write("config.toml", backend("main", &plugin("file"), &rest) + &to_file("healthy", "h"));
+        let ended = site.send(events(0..10), &["--give-up-after", "200ms"]);
+        assert!(ended.took < Duration::from_secs(30), "{ended:#?}");
+        assert_eq!(site.read("h"), events(0..10), "{ended:#?}");
+        if granted {
+            assert_eq!(site.read("out/events.jsonl"), events(0..10));
+            ended.with_code(0);
+        } else {
+            let ended = ended.with_code(4);
+            assert!(ended.stderr.contains("Permission denied"), "{ended:#?}");
+            assert_eq!(site.kept(".main.undelivered.jsonl"), events(0..10));
+        }
+    }
+}
+
+#[test]
+fn a_grant_that_is_not_there_is_an_error_that_names_it() {
+    let site = Site::new(&[]);
+    let absent = site.path("absent");
+    let rest =
+        format!("isolation = \"process\"\nsandbox = {{ read = [{absent:?}] }}\nconfig = {{ path = \"x\" }}");
+    site.write("config.toml", backend("main", &plugin("file"), &rest));
+    let ended = site.send(events(0..1), &[]).with_code(4);
+    assert!(ended.stderr.contains("`sandbox.read`") && ended.stderr.contains("absent"), "{ended:#?}");
+}
