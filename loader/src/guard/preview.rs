@@ -110,7 +110,7 @@ impl Collected {
         !self.overflowed
     }
 
-    /// Takes a message, or the length of one that was withheld because of it.
+    /// Takes a message, or that so many bytes of it were withheld.
     pub(crate) fn push(&mut self, label: String, bytes: &[u8], withheld: usize) {
         if self.admit(label.len(), bytes.len().max(withheld)) {
             self.messages.push(Message { label, bytes: bytes.to_vec() });

@@ -38,6 +38,8 @@ pub(super) struct Out {
     pub(super) area: Area,
     /// Bytes that were put into the ring.
     put: u64,
+    /// Bytes of the messages of the call's preview: past what the host takes, only their lengths are passed on.
+    shown: usize,
 }
 
 /// Makes the channels known. They are not changed afterwards.
@@ -45,7 +47,7 @@ pub(super) fn install(ends: Vec<(UnixStream, Area)>) -> &'static [Place] {
     PLACES.get_or_init(|| {
         let place = |(bell, area)| Place {
             bell,
-            out: Mutex::new(Out { area, put: 0 }),
+            out: Mutex::new(Out { area, put: 0, shown: 0 }),
             current: AtomicUsize::new(0),
         };
         ends.into_iter().map(place).collect()
@@ -88,6 +90,7 @@ impl Place {
     /// Begins a call, whose context this is.
     pub(super) fn begin(&self, place: usize, number: u32) -> usize {
         let context = ((number as usize) << PLACE_BITS) | place | (1 << (usize::BITS - 1));
+        self.lock().shown = 0;
         self.current.store(context, Ordering::Release);
         context
     }
@@ -171,17 +174,19 @@ unsafe extern "C" fn explain(context: *const c_void, subject: abi::Str, message:
 unsafe extern "C" fn message(context: *const c_void, label: abi::Str, bytes: *const u8, len: usize) {
     // SAFETY: the contract: readable text.
     let label = unsafe { text::from_plugin(label, REASON_LIMIT) };
-    let withheld = len > LONGEST;
+    let Some((place, mut out)) = find(context) else { return };
+    out.shown = out.shown.saturating_add(len);
+    let withheld = out.shown > LONGEST;
     let bytes = if bytes.is_null() || withheld {
         &[][..]
     } else {
         // SAFETY: the contract: null or `len` readable bytes.
         unsafe { std::slice::from_raw_parts(bytes, len) }
     };
-    let Some((place, mut out)) = find(context) else { return };
     let record = Record {
         kind: record::MESSAGE,
-        x: if withheld { len as u64 } else { 0 },
+        // As much as can't be taken, whatever came before.
+        x: if withheld { u64::MAX } else { 0 },
         first: label.as_bytes(),
         second: bytes,
         ..Record::default()

@@ -75,7 +75,7 @@ pub(super) mod record {
     pub(crate) const REPORT: u32 = 1;
     /// The subject and the message.
     pub(crate) const EXPLAIN: u32 = 2;
-    /// A message of a preview: label and bytes; `x` is their length where they were not passed on because of it.
+    /// A message of a preview: label and bytes; `x` is not 0 where they are too many to be passed on.
     pub(crate) const MESSAGE: u32 = 3;
     /// The number `x` answers a request for deletion or a probe.
     pub(crate) const NUMBER: u32 = 4;
