@@ -109,6 +109,18 @@ static TELEMETRY_HELP: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+static NEW_HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield new acme_lines --lang rust --contract ~/src/jackfield\n  \
+         jackfield new acme_lines --lang c --dir plugins/acme",
+        "\n\nThe project sends events as lines over TCP; put your platform's protocol in that place.\nIt has tests against \
+         a local server, a README, a script `ci` and a workflow that runs it.\nNothing is overwritten. In C it needs a \
+         compiler and make, and nothing of Jackfield but\nthe header that is in it. In Rust it is pinned to this version \
+         of the crate\njackfield-plugin-api, which is on no registry yet: until it is, give --contract.\n\n\
+         With --json, an object of: name, lang, folder, files, contract, build, test.",
+    )
+});
+
 static COMPLETIONS_HELP: LazyLock<String> = LazyLock::new(|| {
     help(
         "  jackfield completions bash > ~/.local/share/bash-completion/completions/jackfield\n  \
@@ -170,6 +182,9 @@ pub(crate) enum Command {
     /// Open every configured backend and find out whether its platform answers, without sending an event
     #[command(after_help = DOCTOR_HELP.as_str())]
     Doctor(DoctorArgs),
+    /// Make a plugin project that builds, and whose tests pass, as it is
+    #[command(after_help = NEW_HELP.as_str())]
+    New(NewArgs),
     /// Rule over what this command itself collects of its use: nothing without your consent
     #[command(subcommand, after_help = TELEMETRY_HELP.as_str())]
     Telemetry(TelemetryCommand),
@@ -191,6 +206,7 @@ impl Command {
             Self::Schema => "schema",
             Self::Forget(_) => "forget",
             Self::Doctor(_) => "doctor",
+            Self::New(_) => "new",
             Self::Telemetry(_) => "telemetry",
             Self::Completions { .. } => "completions",
         }
@@ -212,6 +228,41 @@ pub(crate) struct DoctorArgs {
     /// Ask the backend of this name only; may be given several times
     #[arg(long, value_name = "BACKEND")]
     pub(crate) only: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    /// What the plugin is called: lower-case letters, digits and `_`
+    pub(crate) name: String,
+    /// Language of the project
+    #[arg(long, value_enum)]
+    pub(crate) lang: Lang,
+    /// Folder of the project, new or empty; by default NAME in the current one
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
+    /// Build a project in Rust against this copy of the contract instead of a registry's: the folder plugin-api of
+    /// Jackfield's source, or the one around it
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath)]
+    pub(crate) contract: Option<PathBuf>,
+}
+
+/// A language that there are templates for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Lang {
+    /// Rust
+    Rust,
+    /// C
+    C,
+}
+
+impl Lang {
+    /// As on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Rust => "rust",
+            Self::C => "c",
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -254,7 +305,18 @@ mod tests {
         let names: Vec<_> = cli.get_subcommands().map(|command| command.get_name().to_owned()).collect();
         assert_eq!(
             names,
-            ["send", "plugins", "inspect", "schema", "forget", "doctor", "telemetry", "completions", "help"]
+            [
+                "send",
+                "plugins",
+                "inspect",
+                "schema",
+                "forget",
+                "doctor",
+                "new",
+                "telemetry",
+                "completions",
+                "help"
+            ]
         );
         for command in cli.get_subcommands_mut().filter(|command| command.get_name() != "help") {
             let text = command.render_help().to_string();

@@ -9,7 +9,9 @@ mod doctor;
 mod exit;
 mod forget;
 mod inspect;
+mod language;
 mod names;
+mod new;
 mod options;
 mod plugins;
 mod schema;
@@ -47,6 +49,7 @@ fn main() {
         Command::Schema => schema::run(&common),
         Command::Forget(args) => forget::run(&common, &args),
         Command::Doctor(args) => doctor::run(&common, &args),
+        Command::New(args) => new::run(&args, common.json),
         Command::Telemetry(_) => Exit::Done,
         Command::Completions { shell } => completions::run(shell),
     };

@@ -8,6 +8,9 @@ mod build;
 mod c;
 #[cfg(unix)]
 pub mod peers;
+mod project;
+mod released;
+mod syslog;
 
 use std::{
     collections::HashMap,
@@ -19,11 +22,18 @@ use std::{
 pub use crate::{
     build::Build,
     c::{C_VARIANTS, c_fixture, faults, faults_mended},
+    project::{cargo_in, contract, project_target},
+    released::{Released, released},
+    syslog::{syslog_by_clang, syslog_driver, syslog_for_macos, syslog_for_windows},
 };
 
 /// One of the plugins that Jackfield ships, such as `stdout`.
 #[must_use]
 pub fn plugin(name: &str) -> PathBuf {
+    if name == "syslog" {
+        // In C, by its Makefile.
+        return syslog::library();
+    }
     Build::package(&format!("jackfield-{name}")).library()
 }
 
@@ -84,6 +94,16 @@ pub(crate) fn workspace() -> &'static Path {
 /// The folder of everything that is built.
 pub(crate) fn target() -> PathBuf {
     workspace().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
+/// Takes away what `cargo test` has set for this package. A build script that looks at it (ring's does) would run again
+/// whenever it comes and goes, and all that depends on it would be built again.
+pub(crate) fn without_own_package(command: &mut std::process::Command) {
+    for name in std::env::vars_os().map(|(name, _)| name) {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|set| name.to_string_lossy().starts_with(set)) {
+            command.env_remove(name);
+        }
+    }
 }
 
 /// The library `name`, made by `make` in the folder `variant` unless this process has made it before.

@@ -2,6 +2,8 @@
 //! summary.
 
 mod behaviour;
+#[cfg(target_os = "linux")]
+mod c_vendor;
 mod commands;
 mod common;
 mod config;
@@ -13,6 +15,7 @@ mod doctor;
 mod faults;
 mod fixtures;
 mod forget;
+mod future;
 mod http;
 mod http_faults;
 mod input;
@@ -20,6 +23,7 @@ mod input;
 mod isolation;
 mod isolation_faults;
 mod logs;
+mod new;
 mod otlp;
 mod otlp_encoding;
 mod plugins;
@@ -29,10 +33,13 @@ mod rabbitmq;
 #[cfg(unix)]
 mod rabbitmq_connection;
 mod refusals;
+mod released;
 mod secrets;
 mod send;
 mod site;
 mod skew;
+#[cfg(target_os = "linux")]
+mod syslog;
 mod terminal;
 mod tool;
 mod vendor;
