@@ -73,6 +73,15 @@ static INSPECT_HELP: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+static SCHEMA_HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield schema > ~/.config/jackfield/config.schema.json",
+        "\n\nAn editor that knows JSON Schema completes and checks `config.toml` by it: Taplo, and\n\
+         so Even Better TOML, when the file begins with `#:schema ./config.schema.json`.\n\
+         Runs no plugin: options are read from the files.",
+    )
+});
+
 static FORGET_HELP: LazyLock<String> = LazyLock::new(|| {
     help(
         "  jackfield forget 3bf690336b01aed7275a70c788d44b6e\n  \
@@ -152,6 +161,9 @@ pub(crate) enum Command {
         #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
         files: Vec<PathBuf>,
     },
+    /// Print one JSON Schema for the whole configuration file, the options of the plugins on the search path included
+    #[command(after_help = SCHEMA_HELP.as_str())]
+    Schema,
     /// Ask every configured backend's platform to delete what it has of a machine
     #[command(after_help = FORGET_HELP.as_str())]
     Forget(ForgetArgs),
@@ -176,6 +188,7 @@ impl Command {
             Self::Send(_) => "send",
             Self::Plugins => "plugins",
             Self::Inspect { .. } => "inspect",
+            Self::Schema => "schema",
             Self::Forget(_) => "forget",
             Self::Doctor(_) => "doctor",
             Self::Telemetry(_) => "telemetry",
@@ -241,7 +254,7 @@ mod tests {
         let names: Vec<_> = cli.get_subcommands().map(|command| command.get_name().to_owned()).collect();
         assert_eq!(
             names,
-            ["send", "plugins", "inspect", "forget", "doctor", "telemetry", "completions", "help"]
+            ["send", "plugins", "inspect", "schema", "forget", "doctor", "telemetry", "completions", "help"]
         );
         for command in cli.get_subcommands_mut().filter(|command| command.get_name() != "help") {
             let text = command.render_help().to_string();

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     console::{self, Colour},
     exit::Exit,
+    options::{self, OptionRow},
 };
 
 pub(crate) fn run(files: &[PathBuf], json: bool) -> Exit {
@@ -74,18 +75,27 @@ fn to_text(file: &Path, result: Result<&Inspection, &String>) -> String {
                 row("calls", if metadata.serial { "one at a time" } else { "several at once" }.to_owned()),
                 row("panic", panic.as_str().unwrap_or_default().to_owned()),
                 row("built with", format!("{} {}", metadata.language, metadata.compiler)),
-                row(
-                    "config schema",
-                    if metadata.config_schema.is_some() { "yes, see --json" } else { "-" }.to_owned(),
-                ),
             ]);
         }
     }
     rows.retain(|row| !row[1].is_empty());
-    console::table(&rows, |row, column, cell| match (row, column) {
+    let mut text = console::table(&rows, |row, column, cell| match (row, column) {
         (1, 1) => {
             console::paint(&cell, if cell.starts_with("refused") { Colour::Red } else { Colour::Green })
         }
         _ => cell,
-    })
+    });
+    let schema = result.ok().and_then(|it| it.metadata.config_schema.as_ref());
+    if let Some(options) = schema.map(|schema| options::rows(schema.get())).filter(|rows| !rows.is_empty()) {
+        text.push('\n');
+        text.push_str(&options_table(options));
+    }
+    text
+}
+
+/// What stands in a backend's `[backend.config]`.
+fn options_table(options: Vec<OptionRow>) -> String {
+    let mut rows = vec![["OPTION", "TYPE", "DEFAULT", "MEANING"].map(str::to_owned).to_vec()];
+    rows.extend(options.into_iter().map(|it| vec![it.name, it.kind, it.default, it.meaning]));
+    console::table(&rows, |_, _, cell| cell)
 }

@@ -10,9 +10,12 @@ mod exit;
 mod forget;
 mod inspect;
 mod names;
+mod options;
 mod plugins;
+mod schema;
 mod send;
 mod settings;
+mod validate;
 
 use clap::Parser as _;
 use jackfield::Telemetry;
@@ -41,6 +44,7 @@ fn main() {
         Command::Send(args) => send::run(&common, &args),
         Command::Plugins => plugins::run(&common),
         Command::Inspect { files } => inspect::run(&files, common.json),
+        Command::Schema => schema::run(&common),
         Command::Forget(args) => forget::run(&common, &args),
         Command::Doctor(args) => doctor::run(&common, &args),
         Command::Telemetry(_) => Exit::Done,

@@ -16,6 +16,7 @@ mod guard;
 mod host;
 mod image;
 mod inspect;
+mod isolated;
 mod load;
 mod log;
 mod os;
@@ -38,13 +39,14 @@ pub use crate::{
     exit::exit,
     find::{FindError, FolderState, find, list},
     guard::{
-        Backoff, CloseFailure, Failure, Latency, Message, OpenFailure, Preview, PreviewError, Report, Stats,
-        Unsent,
+        Backoff, CloseFailure, Failure, Latency, Message, OpenFailure, Preview, PreviewError, ProcessStats,
+        Report, Stats, Unsent,
     },
     image::ImageError,
     inspect::{
         Abi, Endian, Format, InspectError, Inspection, Metadata, PanicStrategy, Refusal, inspect_bytes,
     },
+    isolated::{Crash, Isolation, ProcessOptions, crashes},
     load::LoadError,
     plugin::{Candidate, Plugin, Verified, inspect},
     process::process_id,

@@ -7,10 +7,11 @@ use std::{
 };
 
 use crate::{
-    Error, InspectError, Inspection, Layout, Metadata, Trust,
+    Error, InspectError, Inspection, Isolation, Layout, Metadata, Refusal, Trust,
     check::{Checked, PluginTables},
     image::Image,
     inspect::inspect_bytes,
+    os::Content,
     registry, verify,
 };
 
@@ -62,7 +63,26 @@ impl Candidate {
     /// # Errors
     /// [`Error::Inspect`] with the verdict, or [`Error::Verify`].
     pub fn verify(self, trust: Trust) -> Result<Verified, Error> {
-        self.inspection.verdict().map_err(|refusal| Error::Inspect {
+        let verdict = self.inspection.verdict();
+        self.accept(verdict, trust)
+    }
+
+    /// Requires that this host can load the plugin with that isolation and that `trust` allows it.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn verify_for(self, isolation: &Isolation, trust: Trust) -> Result<Verified, Error> {
+        match isolation {
+            Isolation::Thread => self.verify(trust),
+            Isolation::Process(_) => {
+                let verdict = self.inspection.verdict_in_process();
+                self.accept(verdict, trust)
+            }
+        }
+    }
+
+    fn accept(self, verdict: Result<(), Refusal>, trust: Trust) -> Result<Verified, Error> {
+        verdict.map_err(|refusal| Error::Inspect {
             path: self.path.clone(),
             source: InspectError::Refused(refusal),
         })?;
@@ -81,12 +101,39 @@ impl Verified {
     /// # Errors
     /// [`Error::Load`], [`Error::Check`].
     pub fn load(self) -> Result<Plugin, Error> {
-        let Candidate { path, image, inspection } = self.0;
-        let loaded = registry::load(image.content, &inspection.needed)
+        self.load_shared()
+    }
+
+    /// [`load`](Self::load) for one who keeps it.
+    pub(crate) fn load_shared(&self) -> Result<Plugin, Error> {
+        let Candidate { path, image, inspection } = &self.0;
+        // One that was accepted for a process of its own is not one for this process.
+        inspection.verdict().map_err(|refusal| Error::Inspect {
+            path: path.clone(),
+            source: InspectError::Refused(refusal),
+        })?;
+        let loaded = registry::load(&image.content, &inspection.needed)
             .map_err(|source| Error::Load { path: path.clone(), source })?;
         let checked =
-            loaded.check(&inspection).map_err(|source| Error::Check { path: path.clone(), source })?;
-        Ok(Plugin(Arc::new(Inner { path, metadata: inspection.metadata, checked })))
+            loaded.check(inspection).map_err(|source| Error::Check { path: path.clone(), source })?;
+        Ok(Plugin(Arc::new(Inner { path: path.clone(), metadata: inspection.metadata.clone(), checked })))
+    }
+
+    /// Where it was found.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// What it says of itself.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.0.inspection.metadata
+    }
+
+    /// The bytes that were verified.
+    pub(crate) fn content(&self) -> &Arc<Content> {
+        &self.0.image.content
     }
 }
 

@@ -16,6 +16,8 @@ mod forget;
 mod http;
 mod http_faults;
 mod input;
+#[cfg(target_os = "linux")]
+mod isolation;
 mod isolation_faults;
 mod logs;
 mod otlp;
