@@ -58,6 +58,8 @@ impl Sandbox {
     /// The kernel has no landlock, a granted path is not there, or there is more than one thread. The process may have
     /// given up some of its rights by then, and is fit only to end.
     pub fn apply(&self, plugin: &Path) -> Result<(), ConfineError> {
+        // The folder of a plugin that was found by a bare file name.
+        let plugin = if plugin.as_os_str().is_empty() { Path::new(".") } else { plugin };
         sandbox::apply(self, plugin)
     }
 }
