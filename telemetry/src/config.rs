@@ -9,7 +9,7 @@
 //! plugin    = "rabbitmq"     # a name on the path, or a path
 //! name      = "main"         # what messages and files call it; by default the plugin's name
 //! timeout   = "5s"           # of each call
-//! isolation = "thread"
+//! isolation = "thread"       # thread | process
 //! [backend.config]           # handed to the plugin as JSON
 //! url = "amqp://${AMQP_HOST}:5672/%2f"
 //! [backend.limits]           # of the plugin's process
@@ -21,6 +21,8 @@
 //! read = ["/etc/ssl"]
 //! write = ["/var/log/mytool"]
 //! ```
+//!
+//! `plugins.helper` is a path to the executable of processes for plugins, for tools whose `main` lacks [`init`](crate::init).
 //!
 //! `${NAME}` in any string is replaced by the environment variable, `$${` stands for a plain `${`. [`BackendConfig::conceal`]
 //! takes the values out of text again, which is done with a plugin's errors and reasons, and not with its log records. Relative paths start
@@ -39,7 +41,7 @@ use std::{
     time::Duration,
 };
 
-use jackfield_loader::{Limits, Sandbox, Trust};
+use jackfield_loader::{Isolation, Limits, ProcessOptions, Program, Sandbox, Trust};
 use toml::de::DeValue;
 
 pub use self::file::ConfigFile;
@@ -68,12 +70,15 @@ pub struct PluginsConfig {
     pub path: Vec<PathBuf>,
     /// What is required of a file before its code runs.
     pub trust: Trust,
+    /// The executable of processes for plugins, where it is not the tool's own: its `main` begins with
+    /// [`init`](crate::init), as that of the command `jackfield` does.
+    pub helper: Option<PathBuf>,
 }
 
 impl Default for PluginsConfig {
     /// The default search path, and files of their owner.
     fn default() -> Self {
-        Self { path: default_search_path(), trust: Trust::default() }
+        Self { path: default_search_path(), trust: Trust::default(), helper: None }
     }
 }
 
@@ -89,6 +94,8 @@ pub struct BackendConfig {
     pub timeout: Duration,
     /// The plugin's configuration, a JSON object.
     pub config: String,
+    /// Whether the plugin has a process of its own.
+    pub isolated: bool,
     /// What the plugin's process may use up.
     pub limits: Limits,
     /// What files the plugin's process may touch; `None` is any.
@@ -150,12 +157,27 @@ impl BackendConfig {
             name: plugin.to_owned(),
             timeout: TIMEOUT,
             config,
+            isolated: false,
             limits: Limits::default(),
             sandbox: None,
             place: None,
             variables: Vec::new(),
             lines: BTreeMap::new(),
         }
+    }
+
+    /// Which process the plugin is loaded into. `crashes` is the folder in which crashes are remembered from one run to the
+    /// next.
+    #[must_use]
+    pub fn isolation(&self, plugins: &PluginsConfig, crashes: Option<&Path>) -> Isolation {
+        if !self.isolated {
+            return Isolation::Thread;
+        }
+        let mut process = ProcessOptions::new().limits(self.limits.clone());
+        process.program = plugins.helper.clone().map_or(Program::Own, Program::At);
+        process.sandbox.clone_from(&self.sandbox);
+        process.crashes = crashes.map(Path::to_owned);
+        Isolation::Process(process)
     }
 
     /// Where the key at `path` of the plugin's configuration stands, such as `tls.ca_file` or `hosts[1].port`, or else
@@ -223,11 +245,12 @@ fn parse_plugins(
     let DeValue::Table(table) = entry.value.get_ref() else {
         return Err(document.wrong_type(entry, "a table"));
     };
-    for entry in document.entries(table, "plugins", &["path", "trust", "keys"])? {
+    for entry in document.entries(table, "plugins", &["path", "trust", "keys", "helper"])? {
         match entry.key {
             "path" => {
                 plugins.path = document.strings(&entry)?.iter().map(|path| absolute(path, folder)).collect();
             }
+            "helper" => plugins.helper = Some(absolute(&not_empty(document, &entry)?, folder)),
             "trust" => plugins.trust = choice(document, &entry, &TRUST)?,
             _ => drop(document.strings(&entry)?),
         }
@@ -250,7 +273,7 @@ const TRUST: [Choice<Trust>; 4] =
     [("any", Some(Trust::Any)), ("owner", Some(Trust::Owner)), ("pinned", None), ("signed", None)];
 
 /// Whether the plugin has a process of its own.
-const ISOLATION: [Choice<bool>; 2] = [("thread", Some(false)), ("process", None)];
+const ISOLATION: [Choice<bool>; 2] = [("thread", Some(false)), ("process", Some(true))];
 
 fn choice<T: Copy>(document: Document<'_>, entry: &Entry<'_, '_>, choices: &[Choice<T>]) -> Result<T, Error> {
     let word = document.string(entry)?;
@@ -349,6 +372,7 @@ fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>, folder: &Path) ->
         name: String::new(),
         timeout,
         config,
+        isolated,
         limits,
         sandbox,
         place: Some(place),

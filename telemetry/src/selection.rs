@@ -191,7 +191,10 @@ fn configured(settings: &Settings, config: Config) -> Vec<Target> {
 }
 
 fn plugin(settings: &Settings, config: BackendConfig, plugins: PluginsConfig, folder: PathBuf) -> Target {
-    let by_config = BackendOptions::new(&*config.name).config(&*config.config).timeout(config.timeout);
+    let by_config = BackendOptions::new(&*config.name)
+        .config(&*config.config)
+        .timeout(config.timeout)
+        .isolation(config.isolation(&plugins, None));
     let source = Source::Plugin { config: Box::new(config), plugins, folder };
     Target::new(source, options(settings, by_config))
 }

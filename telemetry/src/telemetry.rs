@@ -29,6 +29,9 @@ use crate::{
     track::Recorder,
 };
 
+/// The folder in the data folder in which crashes of plugins are remembered.
+pub(crate) const CRASHES: &str = "crashes";
+
 /// A tool's telemetry. Clones share it; the last one that is dropped [closes](Self::close) it.
 ///
 /// ```
@@ -377,7 +380,13 @@ impl Inner {
 
     /// Those by what would be so.
     pub(crate) fn select_for(&self, collection: Collection) -> Selected {
-        select(&self.settings, collection, self.data.as_deref())
+        let mut selected = select(&self.settings, collection, self.data.as_deref());
+        if let Some(data) = self.trusted_data() {
+            for target in &mut selected.targets {
+                target.remember_crashes(data.join(CRASHES));
+            }
+        }
+        selected
     }
 
     /// A batch of an event that is not recorded.

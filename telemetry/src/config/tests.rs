@@ -140,12 +140,12 @@ fn every_mistake_is_one_line_with_file_line_and_key() {
             "3: `backend.timeout`: expected a duration from 1ms to 24h such as \"250ms\", \"5s\" or \"1m\", found \"5\"",
         ),
         (
-            backend("isolation = 'process'"),
-            "3: `backend.isolation`: \"process\" comes in a later version, this one has \"thread\"",
+            backend("isolation = 'processes'"),
+            "3: `backend.isolation`: expected \"thread\" or \"process\", found \"processes\", did you mean \"process\"?",
         ),
         (
             backend("isolation = 'threat'"),
-            "3: `backend.isolation`: expected \"thread\", found \"threat\", did you mean \"thread\"?",
+            "3: `backend.isolation`: expected \"thread\" or \"process\", found \"threat\", did you mean \"thread\"?",
         ),
         (backend("config = 'x'"), "3: `backend.config`: expected a table, found string \"x\""),
         (

@@ -9,7 +9,7 @@ use std::{
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Batch, Failure, Plugin,
+    Backend, BackendOptions, Batch, Candidate, Failure, Isolation,
     plugin_api::{Deletion, Outcome},
 };
 
@@ -53,6 +53,13 @@ impl Target {
         Self { name: options.name.clone(), source, options, backend: None }
     }
 
+    /// Has crashes of the plugin remembered in this folder, if it has a process of its own.
+    pub(crate) fn remember_crashes(&mut self, folder: PathBuf) {
+        if let Isolation::Process(process) = &self.options.isolation {
+            self.options.isolation = Isolation::Process(process.clone().crashes(folder));
+        }
+    }
+
     /// The open backend. Opening takes at most `limit`.
     pub(crate) fn open(&mut self, limit: Duration) -> Result<&Backend, jackfield_loader::Error> {
         if self.backend.is_none() {
@@ -62,7 +69,9 @@ impl Target {
             let backend = match &self.source {
                 Source::Plugin { config, plugins, folder } => {
                     let file = jackfield_loader::find(&config.plugin, &plugins.path, folder)?;
-                    Backend::open(&Plugin::load(&file, plugins.trust)?, &options)?
+                    let candidate = Candidate::open(&file)?;
+                    let verified = candidate.verify_for(&options.isolation, plugins.trust)?;
+                    Backend::open_verified(&verified, &options)?
                 }
                 Source::Static(open) => open(&options)?,
             };
@@ -77,7 +86,11 @@ impl Target {
         let inspected = jackfield_loader::find(&config.plugin, &plugins.path, folder)
             .and_then(|file| jackfield_loader::inspect(&file));
         let inspection = inspected.map_err(|error| error.to_string())?;
-        inspection.verdict().map_err(|refusal| refusal.to_string())
+        let verdict = match &self.options.isolation {
+            Isolation::Process(_) => inspection.verdict_in_process(),
+            _ => inspection.verdict(),
+        };
+        verdict.map_err(|refusal| refusal.to_string())
     }
 
     /// What tells one configuration of the backend from another, with nothing of it in clear.
