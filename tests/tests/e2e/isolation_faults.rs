@@ -187,9 +187,12 @@ fn what_a_plugin_writes_to_standard_error_is_logged_up_to_a_limit() {
 
 #[test]
 fn no_process_is_left_two_seconds_after_the_host_was_killed() {
-    for fault in ["fork", "sleep_through_sigterm"] {
+    for (fault, sandbox) in [("fork", false), ("sleep_through_sigterm", false), ("fork", true)] {
         let site = Site::new(&[]);
-        site.write("config.toml", faulty(&site.path(""), fault, "send", "timeout = \"60s\"", ""));
+        let folder = site.path("");
+        let granted = if sandbox { format!("sandbox = {{ write = [{folder:?}] }}") } else { String::new() };
+        let rest = format!("timeout = \"60s\"\n{granted}");
+        site.write("config.toml", faulty(&folder, fault, "send", &rest, ""));
         let mut running = start(site.command(&["send"]).stdin(std::process::Stdio::piped()));
         let mut stdin = running.stdin();
         std::io::Write::write_all(&mut stdin, events(0..1).as_bytes()).expect("it reads");
