@@ -164,6 +164,11 @@ fn a_plugin_that_forks_leaves_no_process_behind() {
 }
 
 #[test]
+fn a_plugin_that_makes_a_daemon_leaves_no_process_behind() {
+    is_of_no_consequence("daemon");
+}
+
+#[test]
 fn a_plugin_that_changes_the_directory_changes_its_own() {
     is_of_no_consequence("change_directory");
 }
