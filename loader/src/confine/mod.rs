@@ -80,13 +80,17 @@ pub enum ConfineError {
     },
     /// A limit that leaves no room for a plugin.
     #[error(
-        "confine: `limits.memory`: {limit} bytes of address space, of which the child has mapped {mapped} before the plugin is loaded: raise the limit"
+        "confine: `limits.{key}`: {limit} {unit}, of which the child has {used} in use before the plugin is loaded: raise the limit"
     )]
     NoRoom {
-        /// The limit, in bytes.
+        /// The key in the configuration.
+        key: &'static str,
+        /// What is limited.
+        unit: &'static str,
+        /// The limit.
         limit: u64,
-        /// What is mapped already, in bytes.
-        mapped: u64,
+        /// What is in use already.
+        used: u64,
     },
     /// The kernel has no landlock.
     #[error("confine: `sandbox`: {reason}, or remove [backend.sandbox]")]
