@@ -14,8 +14,7 @@ use crate::{
 pub(crate) fn run(files: &[PathBuf], json: bool) -> Exit {
     let results: Vec<_> =
         files.iter().map(|file| jackfield_loader::inspect(file).map_err(|e| e.to_string())).collect();
-    let usable =
-        results.iter().all(|result| result.as_ref().is_ok_and(|inspection| inspection.verdict().is_ok()));
+    let usable = results.iter().all(|result| result.as_ref().is_ok_and(|it| it.verdict_in_process().is_ok()));
     let pairs = files.iter().zip(&results);
     let text = if json {
         let list: Vec<_> = pairs.map(|(file, result)| to_json(file, result.as_ref())).collect();
@@ -31,11 +30,12 @@ fn to_json(file: &Path, result: Result<&Inspection, &String>) -> Value {
     match result {
         Err(refusal) => json!({ "file": file, "compatible": false, "refusal": refusal }),
         Ok(it) => {
-            let refusal = it.verdict().err().map(|refusal| refusal.to_string());
+            let process_only = it.verdict().is_err() && it.verdict_in_process().is_ok();
+            let refusal = it.verdict_in_process().err().map(|refusal| refusal.to_string());
             // Members that this version does not know are shown as well.
             let metadata: Value = serde_json::from_str(&it.metadata_json).unwrap_or_default();
             json!({
-                "file": file, "compatible": refusal.is_none(), "refusal": refusal,
+                "file": file, "compatible": refusal.is_none(), "process_only": process_only, "refusal": refusal,
                 "format": it.format, "os": it.os, "arch": it.arch, "bits": it.bits, "endian": it.endian,
                 "size": it.size, "slices": it.slices, "needed": it.needed,
                 "exports_descriptor": it.exports_descriptor, "metadata": metadata,
@@ -57,7 +57,11 @@ fn to_text(file: &Path, result: Result<&Inspection, &String>) -> String {
             let endian = serde_json::to_value(it.endian).unwrap_or_default();
             let endian = endian.as_str().unwrap_or_default();
             let panic = serde_json::to_value(metadata.panic).unwrap_or_default();
-            let verdict = it.verdict().map_or_else(|e| refused(&e.to_string()), |()| "compatible".to_owned());
+            let verdict = match (it.verdict(), it.verdict_in_process()) {
+                (Ok(()), _) => "compatible".to_owned(),
+                (Err(why), Ok(())) => format!("compatible: {why}"),
+                (_, Err(why)) => refused(&why.to_string()),
+            };
             rows.extend([
                 row("verdict", verdict),
                 row("plugin", format!("{} {}{}", metadata.name, metadata.version, plus(&metadata.vendor))),

@@ -26,6 +26,8 @@ struct Row {
     trusted: bool,
     trust_refusal: Option<String>,
     compatible: bool,
+    /// Compatible where it has a process of its own, and nowhere else.
+    process_only: bool,
     refusal: Option<String>,
 }
 
@@ -66,6 +68,7 @@ fn row(file: &Path, plugins: &PluginsConfig) -> Row {
         trusted: false,
         trust_refusal: None,
         compatible: false,
+        process_only: false,
         refusal: None,
     };
     match Candidate::open(file) {
@@ -74,7 +77,8 @@ fn row(file: &Path, plugins: &PluginsConfig) -> Row {
             row.metadata_name = Some(inspection.metadata.name.clone());
             row.version = Some(inspection.metadata.version.clone());
             row.abi = Some(inspection.metadata.abi);
-            row.refusal = inspection.verdict().err().map(|refusal| refusal.to_string());
+            row.refusal = inspection.verdict_in_process().err().map(|refusal| refusal.to_string());
+            row.process_only = row.refusal.is_none() && inspection.verdict().is_err();
             row.compatible = row.refusal.is_none();
             row.trust_refusal = candidate.allowed_by(plugins.trust).err().map(|refusal| refusal.to_string());
             row.trusted = row.trust_refusal.is_none();
@@ -105,7 +109,12 @@ fn render(rows: &[Row]) -> String {
             or_dash(&row.version),
             row.abi.map_or_else(|| "-".to_owned(), |abi| abi.to_string()),
             trust.to_owned(),
-            if row.compatible { "compatible" } else { "refused" }.to_owned(),
+            match (row.compatible, row.process_only) {
+                (true, true) => "process isolation only",
+                (true, false) => "compatible",
+                (false, _) => "refused",
+            }
+            .to_owned(),
             row.file.clone(),
         ]);
     }

@@ -46,7 +46,7 @@ pub use crate::{
     inspect::{
         Abi, Endian, Format, InspectError, Inspection, Metadata, PanicStrategy, Refusal, inspect_bytes,
     },
-    isolated::{Crash, Isolation, ProcessOptions, crashes},
+    isolated::{Crash, Isolation, MOST_CRASHES, ProcessOptions, crashes},
     load::LoadError,
     plugin::{Candidate, Plugin, Verified, inspect},
     process::process_id,

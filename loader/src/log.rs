@@ -27,9 +27,12 @@ const MOST_TARGETS: usize = 1024;
 /// Target of records that gave none, and of those past [`MOST_TARGETS`].
 const FALLBACK_TARGET: &str = "jackfield::plugin";
 
+/// Takes level, target and message.
+type Send = dyn Fn(u32, &str, &str) + std::marker::Send + Sync;
+
 /// Where the records of a process go whose host is another one.
 struct Relay {
-    send: Box<dyn Fn(u32, &str, &str) + Send + Sync>,
+    send: Box<Send>,
     /// The most detailed level that is wanted there.
     level: AtomicU32,
 }
@@ -52,7 +55,7 @@ pub(crate) fn most_detailed() -> u32 {
 }
 
 /// From now on, records of plugins go to `send`: level, target and message.
-pub(crate) fn relay_to(send: impl Fn(u32, &str, &str) + Send + Sync + 'static) {
+pub(crate) fn relay_to(send: impl Fn(u32, &str, &str) + std::marker::Send + Sync + 'static) {
     let _ = RELAY.set(Relay { send: Box::new(send), level: AtomicU32::new(0) });
 }
 

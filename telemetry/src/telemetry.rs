@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield_loader::Batch;
+use jackfield_loader::{Batch, Crash};
 
 use crate::{
     BackendInfo, Builder, Collection, CommandScope, Consent, ConsentSource, Error, Event, EventBuffer,
@@ -387,6 +387,11 @@ impl Inner {
             }
         }
         selected
+    }
+
+    /// Plugin files that have crashed in processes of their own.
+    pub(crate) fn crashes(&self) -> Vec<Crash> {
+        self.trusted_data().map(|data| jackfield_loader::crashes(&data.join(CRASHES))).unwrap_or_default()
     }
 
     /// A batch of an event that is not recorded.

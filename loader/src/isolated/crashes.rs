@@ -15,10 +15,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::MOST_CRASHES;
 use crate::{guard::Backoff, text};
-
-/// How often in a row a plugin may crash before its file is left alone until it changes.
-pub(crate) const MOST_CRASHES: u32 = 5;
 
 /// Most that is read of a file, in bytes.
 const LIMIT: u64 = 4096;

@@ -60,6 +60,10 @@ mod wire;
 use parent as crashes;
 
 pub use crashes::{Crash, crashes};
+
+/// How often in a row a plugin in a process of its own may crash before its file is left alone until it changes.
+pub const MOST_CRASHES: u32 = 5;
+
 pub(crate) use parent::{Process, Recipe};
 
 /// Whether this platform has children for plugins.

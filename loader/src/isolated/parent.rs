@@ -197,7 +197,7 @@ impl Process {
         let start = if kind == Kind::Open { self.start() } else { self.borrow() };
         let (kept, mut channel) = match start {
             Ok(started) => started,
-            Err(lost) => return self.explain(lost, call),
+            Err(lost) => return self.explain(&lost, call),
         };
         let request = Request {
             kind,
@@ -216,7 +216,7 @@ impl Process {
                 self.lock().channels.push(channel);
                 status
             }
-            Err(lost) => self.explain(lost, call),
+            Err(lost) => self.explain(&lost, call),
         }
     }
 
@@ -280,8 +280,8 @@ impl Process {
     }
 
     /// Says why a call did not come back, and sees to it that the child is gone.
-    fn explain(&self, lost: Lost, call: &CallState) -> Status {
-        if let Lost::Io(error) = &lost {
+    fn explain(&self, lost: &Lost, call: &CallState) -> Status {
+        if let Lost::Io(error) = lost {
             let advice = if error.kind() == std::io::ErrorKind::Unsupported {
                 ", or name a program that begins so, such as the command `jackfield` (`plugins.helper` in the configuration)"
             } else {
@@ -303,7 +303,7 @@ impl Process {
         let how = self.lost.get_or_init(|| {
             let ended = kept.and_then(|kept| kept.ended(Duration::from_secs(2)));
             let how = match lost {
-                Lost::Broken(what) => what.to_owned(),
+                Lost::Broken(what) => (*what).to_owned(),
                 Lost::Late => "did not answer".to_owned(),
                 Lost::Died | Lost::Io(_) => describe(ended),
             };
