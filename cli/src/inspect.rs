@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     console::{self, Colour},
     exit::Exit,
+    language,
     options::{self, OptionRow},
 };
 
@@ -78,7 +79,8 @@ fn to_text(file: &Path, result: Result<&Inspection, &String>) -> String {
                 row("offers", list(&metadata.offers)),
                 row("calls", if metadata.serial { "one at a time" } else { "several at once" }.to_owned()),
                 row("panic", panic.as_str().unwrap_or_default().to_owned()),
-                row("built with", format!("{} {}", metadata.language, metadata.compiler)),
+                row("language", language::shown(metadata)),
+                row("built with", metadata.compiler.clone()),
             ]);
         }
     }

@@ -9,6 +9,7 @@ mod doctor;
 mod exit;
 mod forget;
 mod inspect;
+mod language;
 mod names;
 mod options;
 mod plugins;

@@ -10,7 +10,7 @@ use crate::{
     args::Common,
     console::{self, Colour},
     exit::Exit,
-    names, settings,
+    language, names, settings,
 };
 
 /// A file on the search path.
@@ -23,6 +23,8 @@ struct Row {
     metadata_name: Option<String>,
     version: Option<String>,
     abi: Option<Abi>,
+    /// And how its layout is judged.
+    language: Option<String>,
     trusted: bool,
     trust_refusal: Option<String>,
     compatible: bool,
@@ -65,6 +67,7 @@ fn row(file: &Path, plugins: &PluginsConfig) -> Row {
         metadata_name: None,
         version: None,
         abi: None,
+        language: None,
         trusted: false,
         trust_refusal: None,
         compatible: false,
@@ -77,6 +80,7 @@ fn row(file: &Path, plugins: &PluginsConfig) -> Row {
             row.metadata_name = Some(inspection.metadata.name.clone());
             row.version = Some(inspection.metadata.version.clone());
             row.abi = Some(inspection.metadata.abi);
+            row.language = Some(language::shown(&inspection.metadata));
             row.refusal = inspection.verdict_in_process().err().map(|refusal| refusal.to_string());
             row.process_only = row.refusal.is_none() && inspection.verdict().is_err();
             row.compatible = row.refusal.is_none();
@@ -89,11 +93,12 @@ fn row(file: &Path, plugins: &PluginsConfig) -> Row {
     row
 }
 
-const TRUST_COLUMN: usize = 3;
-const VERDICT_COLUMN: usize = 4;
+const TRUST_COLUMN: usize = 4;
+const VERDICT_COLUMN: usize = 5;
 
 fn render(rows: &[Row]) -> String {
-    let mut table = vec![["NAME", "VERSION", "ABI", "TRUST", "VERDICT", "FILE"].map(str::to_owned).to_vec()];
+    let mut table =
+        vec![["NAME", "VERSION", "ABI", "LANGUAGE", "TRUST", "VERDICT", "FILE"].map(str::to_owned).to_vec()];
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     for row in rows {
         let trust = match (&row.abi, row.trusted) {
@@ -108,6 +113,7 @@ fn render(rows: &[Row]) -> String {
             },
             or_dash(&row.version),
             row.abi.map_or_else(|| "-".to_owned(), |abi| abi.to_string()),
+            or_dash(&row.language),
             trust.to_owned(),
             match (row.compatible, row.process_only) {
                 (true, true) => "process isolation only",

@@ -98,10 +98,11 @@ fn cc(out: &Path) -> Command {
     command
 }
 
-fn run(command: &mut Command) -> Result<()> {
-    let output = command
-        .output()
-        .map_err(|error| Error::new(error.kind(), format!("cc (scripts/setup installs it): {error}")))?;
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let output = command.output().map_err(|error| {
+        let program = command.get_program().display();
+        Error::new(error.kind(), format!("{program} (scripts/setup installs it): {error}"))
+    })?;
     if output.status.success() {
         return Ok(());
     }

@@ -8,6 +8,7 @@ mod build;
 mod c;
 #[cfg(unix)]
 pub mod peers;
+mod syslog;
 
 use std::{
     collections::HashMap,
@@ -19,11 +20,16 @@ use std::{
 pub use crate::{
     build::Build,
     c::{C_VARIANTS, c_fixture, faults, faults_mended},
+    syslog::{syslog_by_clang, syslog_driver, syslog_for_macos, syslog_for_windows},
 };
 
 /// One of the plugins that Jackfield ships, such as `stdout`.
 #[must_use]
 pub fn plugin(name: &str) -> PathBuf {
+    if name == "syslog" {
+        // In C, by its Makefile.
+        return syslog::library();
+    }
     Build::package(&format!("jackfield-{name}")).library()
 }
 

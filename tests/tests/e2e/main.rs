@@ -2,6 +2,8 @@
 //! summary.
 
 mod behaviour;
+#[cfg(target_os = "linux")]
+mod c_vendor;
 mod commands;
 mod common;
 mod config;
@@ -33,6 +35,8 @@ mod secrets;
 mod send;
 mod site;
 mod skew;
+#[cfg(target_os = "linux")]
+mod syslog;
 mod terminal;
 mod tool;
 mod vendor;
