@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use jackfield_tests::plugin;
+use jackfield_tests::{
+    peers::http::{HttpServer, Reply},
+    plugin,
+};
 
 use super::{ends_its_process, faulty, processes};
 use crate::site::{Ended, Site, backend, events, start, to_file};
@@ -111,6 +114,22 @@ fn the_plugin_file_works_within_a_sandbox_where_it_was_granted_its_folder_and_sa
             assert_eq!(site.kept(".main.undelivered.jsonl"), events(0..10));
         }
     }
+}
+
+#[test]
+fn a_plugin_with_a_network_and_a_runtime_works_within_a_sandbox_and_limits_without_a_grant() {
+    let server = HttpServer::start(Reply::status(200));
+    // By name, so that the resolver is asked.
+    let url = server.url("/in").replace("127.0.0.1", "localhost");
+    let rest = format!(
+        "isolation = \"process\"\nsandbox = {{}}\nlimits = {{ memory = \"1GiB\", files = 64 }}\nconfig = {{ url = {url:?} }}"
+    );
+    let site = Site::new(&[backend("main", &plugin("http"), &rest)]);
+    let ended = site.send(events(0..10), &[]).with_code(0);
+    assert_eq!(ended.counts("main"), [10, 0, 0, 0, 0]);
+    let received: usize =
+        server.received().iter().map(|request| request.json().as_array().map_or(0, Vec::len)).sum();
+    assert_eq!(received, 10);
 }
 
 #[test]
