@@ -80,9 +80,9 @@ fn row(file: &Path, plugins: &PluginsConfig) -> Row {
             row.metadata_name = Some(inspection.metadata.name.clone());
             row.version = Some(inspection.metadata.version.clone());
             row.abi = Some(inspection.metadata.abi);
+            row.language = Some(language::shown(&inspection.metadata));
             row.refusal = inspection.verdict_in_process().err().map(|refusal| refusal.to_string());
             row.process_only = row.refusal.is_none() && inspection.verdict().is_err();
-            row.language = Some(language::shown(&inspection.metadata));
             row.compatible = row.refusal.is_none();
             row.trust_refusal = candidate.allowed_by(plugins.trust).err().map(|refusal| refusal.to_string());
             row.trusted = row.trust_refusal.is_none();

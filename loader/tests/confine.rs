@@ -220,7 +220,7 @@ mod parent {
             ("a_kernel_without_landlock_is_an_error_that_says_what_to_do", no_landlock),
             ("a_granted_path_that_is_not_there_is_an_error_that_names_it", no_such_grant),
             ("a_child_that_eats_memory_ends_at_its_limit", memory),
-            ("a_memory_limit_without_room_for_a_plugin_is_an_error", no_room),
+            ("a_limit_without_room_for_a_plugin_is_an_error", no_room),
             ("a_child_that_spins_ends_at_its_processor_limit", cpu),
             ("a_child_opens_no_more_files_than_its_limit", open_files),
             ("a_crash_leaves_a_core_dump_only_where_that_is_configured", core_dumps),
@@ -435,6 +435,12 @@ mod parent {
         let (said, status) = limited(|limits| limits.memory = Some(64 << 10), "read");
         assert_eq!(status.code(), Some(2));
         assert!(said[0].starts_with("confine: `limits.memory`: 65536 bytes of address space, "), "{said:?}");
+        let (said, status) = limited(|limits| limits.files = Some(3), "read");
+        assert_eq!(status.code(), Some(2));
+        assert!(
+            said[0].starts_with("confine: `limits.files`: 3 open files, of which the child has 3"),
+            "{said:?}"
+        );
     }
 
     fn cpu() {

@@ -30,7 +30,7 @@ impl Limits {
     /// Holds this process and what it starts to the limits. One that is lower already stays.
     ///
     /// # Errors
-    /// The system refuses a limit, or `memory` is less than what is mapped now.
+    /// The system refuses a limit, or more than `memory` or `files` is in use already.
     pub fn apply(&self) -> Result<(), ConfineError> {
         system::apply(self)
     }
@@ -51,6 +51,7 @@ mod system {
             lower("core_dumps", Resource::Core, NO_CORE_DUMP, NO_CORE_DUMP)?;
         }
         if let Some(files) = limits.files {
+            has_room("files", "open files", files, open_files())?;
             lower("files", Resource::Nofile, files, files)?;
         }
         if let Some(cpu) = limits.cpu {
@@ -59,12 +60,22 @@ mod system {
             lower("cpu", Resource::Cpu, seconds, seconds.saturating_add(1))?;
         }
         if let Some(limit) = limits.memory {
-            if let Some(mapped) = mapped().filter(|mapped| *mapped >= limit) {
-                return Err(ConfineError::NoRoom { limit, mapped });
-            }
+            has_room("memory", "bytes of address space", limit, mapped())?;
             lower("memory", Resource::As, limit, limit)?;
         }
         Ok(())
+    }
+
+    fn has_room(
+        key: &'static str,
+        unit: &'static str,
+        limit: u64,
+        used: Option<u64>,
+    ) -> Result<(), ConfineError> {
+        match used {
+            Some(used) if used >= limit => Err(ConfineError::NoRoom { key, unit, limit, used }),
+            _ => Ok(()),
+        }
     }
 
     fn lower(key: &'static str, resource: Resource, soft: u64, hard: u64) -> Result<(), ConfineError> {
@@ -76,6 +87,12 @@ mod system {
             value: soft,
             source: error.into(),
         })
+    }
+
+    /// Descriptors that are open, where the system tells.
+    fn open_files() -> Option<u64> {
+        // One of them is what lists them.
+        u64::try_from(std::fs::read_dir("/proc/self/fd").ok()?.count()).ok()?.checked_sub(1)
     }
 
     /// Address space in use, in bytes, where the system tells.

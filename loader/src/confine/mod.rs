@@ -58,6 +58,8 @@ impl Sandbox {
     /// The kernel has no landlock, a granted path is not there, or there is more than one thread. The process may have
     /// given up some of its rights by then, and is fit only to end.
     pub fn apply(&self, plugin: &Path) -> Result<(), ConfineError> {
+        // The folder of a plugin that was found by a bare file name.
+        let plugin = if plugin.as_os_str().is_empty() { Path::new(".") } else { plugin };
         sandbox::apply(self, plugin)
     }
 }
@@ -78,13 +80,17 @@ pub enum ConfineError {
     },
     /// A limit that leaves no room for a plugin.
     #[error(
-        "confine: `limits.memory`: {limit} bytes of address space, of which the child has mapped {mapped} before the plugin is loaded: raise the limit"
+        "confine: `limits.{key}`: {limit} {unit}, of which the child has {used} in use before the plugin is loaded: raise the limit"
     )]
     NoRoom {
-        /// The limit, in bytes.
+        /// The key in the configuration.
+        key: &'static str,
+        /// What is limited.
+        unit: &'static str,
+        /// The limit.
         limit: u64,
-        /// What is mapped already, in bytes.
-        mapped: u64,
+        /// What is in use already.
+        used: u64,
     },
     /// The kernel has no landlock.
     #[error("confine: `sandbox`: {reason}, or remove [backend.sandbox]")]

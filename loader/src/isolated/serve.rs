@@ -4,7 +4,10 @@ use std::{
     io::{Read as _, Write as _},
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::Path,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicI32, Ordering},
+    },
     thread,
 };
 
@@ -85,13 +88,25 @@ fn end_with_parent() {
             child: Option<unsafe extern "C" fn()>,
         ) -> libc::c_int;
     }
+    /// The process that forks, whichever of its threads it is.
+    static FORKING: AtomicI32 = AtomicI32::new(0);
+    unsafe extern "C" fn forks() {
+        // SAFETY: a plain system call.
+        FORKING.store(unsafe { libc::getpid() }, Ordering::Relaxed);
+    }
     unsafe extern "C" fn forked() {
-        // SAFETY: a plain system call, which is allowed between fork and exec.
-        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+        // SAFETY: plain system calls, which are allowed between fork and exec.
+        unsafe {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            // Had its parent ended before, as that of a daemon does, nobody would say so.
+            if libc::getppid() != FORKING.load(Ordering::Relaxed) {
+                libc::_exit(ORPHANED);
+            }
+        }
     }
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
-    // SAFETY: the function is one that may run in a forked child, and is never unmapped.
-    unsafe { pthread_atfork(None, None, Some(forked)) };
+    // SAFETY: the functions may run before a fork and in a forked child, and are never unmapped.
+    unsafe { pthread_atfork(Some(forks), None, Some(forked)) };
 }
 
 /// Watches the host from a thread of its own, and sends it the plugin's log.

@@ -6,15 +6,18 @@ mod confined;
 mod host;
 mod tool;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use jackfield_tests::faults;
 
-use crate::site::{Ended, Site, backend, events, start, to_file};
+use crate::site::{Ended, Site, TOO_LONG, backend, events, start, to_file};
 use host::{Host, session_members, until};
 
 /// What `send` is given: half of it, a look at the host, the other half.
 const EVENTS: usize = 20;
+
+/// How long the children of a process that was killed may still be there.
+const GONE: Duration = Duration::from_secs(2);
 
 /// The backend `faulty`, whose plugin does so at that place; `rest` are further lines of its table, and `config` of the
 /// plugin's configuration.
@@ -58,7 +61,8 @@ fn run(fault: &str, at: &str, rest: &str) -> Run {
     assert_eq!(ended.stdout.lines().count(), 1, "{context}");
     assert!(!site.read("reached").is_empty(), "the fault did happen: {context}");
     let children = processes(&site);
-    until(&format!("no process of the session is left: {context}"), || session_members(&children).is_empty());
+    let left = || !session_members(&children).is_empty();
+    until(&format!("no process is left: {context}"), TOO_LONG, || !left());
     Run { site, ended, host }
 }
 
@@ -164,6 +168,11 @@ fn a_plugin_that_forks_leaves_no_process_behind() {
 }
 
 #[test]
+fn a_plugin_that_makes_a_daemon_leaves_no_process_behind() {
+    is_of_no_consequence("daemon");
+}
+
+#[test]
 fn a_plugin_that_changes_the_directory_changes_its_own() {
     is_of_no_consequence("change_directory");
 }
@@ -182,14 +191,20 @@ fn a_gigabyte_on_standard_output_goes_nowhere() {
 fn what_a_plugin_writes_to_standard_error_is_logged_up_to_a_limit() {
     let Run { ended, .. } = run("complain", "send", "");
     let ended = ended.with_code(0);
-    assert!(ended.stderr.len() < 1 << 20, "{} bytes of 64 MiB", ended.stderr.len());
+    assert!(ended.stderr.len() < 1 << 20, "{} bytes of 128 MiB", ended.stderr.len());
+    let shown = ended.stderr.lines().filter(|line| line.contains(&"y".repeat(1000))).count();
+    assert!(shown > 10, "{}", ended.stderr);
+    assert!(ended.stderr.contains("more bytes of standard error are not shown"), "{}", ended.stderr);
 }
 
 #[test]
 fn no_process_is_left_two_seconds_after_the_host_was_killed() {
-    for fault in ["fork", "sleep_through_sigterm"] {
+    for (fault, sandbox) in [("fork", false), ("sleep_through_sigterm", false), ("fork", true)] {
         let site = Site::new(&[]);
-        site.write("config.toml", faulty(&site.path(""), fault, "send", "timeout = \"60s\"", ""));
+        let folder = site.path("");
+        let granted = if sandbox { format!("sandbox = {{ write = [{folder:?}] }}") } else { String::new() };
+        let rest = format!("timeout = \"60s\"\n{granted}");
+        site.write("config.toml", faulty(&folder, fault, "send", &rest, ""));
         let mut running = start(site.command(&["send"]).stdin(std::process::Stdio::piped()));
         let mut stdin = running.stdin();
         std::io::Write::write_all(&mut stdin, events(0..1).as_bytes()).expect("it reads");
@@ -201,6 +216,6 @@ fn no_process_is_left_two_seconds_after_the_host_was_killed() {
         assert!(!session_members(&children).is_empty());
         running.signal("KILL");
         assert_eq!(running.end().code, None);
-        until("the children have ended, too", || session_members(&children).is_empty());
+        until("the children have ended, too", GONE, || session_members(&children).is_empty());
     }
 }

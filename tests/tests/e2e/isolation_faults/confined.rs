@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use jackfield_tests::plugin;
+use jackfield_tests::{
+    peers::http::{HttpServer, Reply},
+    plugin,
+};
 
-use super::{ends_its_process, faulty};
-use crate::site::{Ended, Site, backend, events, to_file};
+use super::{ends_its_process, faulty, processes};
+use crate::site::{Ended, Site, backend, events, start, to_file};
 
 #[test]
 fn a_plugin_that_spins_ends_at_its_processor_limit() {
@@ -13,17 +16,34 @@ fn a_plugin_that_spins_ends_at_its_processor_limit() {
 }
 
 #[test]
-fn a_crash_leaves_no_core_dump() {
-    let site = Site::new(&[]);
-    site.write("config.toml", faulty(&site.path(""), "segv", "send", "", ""));
-    site.write("in.jsonl", events(0..1));
-    let cli = jackfield_tests::cli();
-    let script = ["-c", "ulimit -c unlimited; exec \"$0\" \"$@\"", cli.to_str().expect("UTF-8")];
-    let arguments = [&script[..], &["send", "--give-up-after", "100ms", "in.jsonl"]].concat();
-    let mut command = site.command_of("sh".as_ref(), &arguments);
-    crate::site::start(command.stdin(std::process::Stdio::null())).end().with_code(6);
-    assert!(!site.read("reached").is_empty());
-    assert_eq!(site.files("core"), [""; 0]);
+fn the_limits_of_the_configuration_are_those_of_the_process_and_core_dumps_are_off_unless_wanted() {
+    let unlimited = "unlimited";
+    for (limits, expected) in [
+        ("", [unlimited, unlimited, "1"]),
+        ("limits = { core_dumps = true }", [unlimited, unlimited, unlimited]),
+        ("limits = { memory = \"1GiB\", cpu = \"1m\", files = 100 }", ["1073741824", "60", "1"]),
+    ] {
+        let site = Site::new(&[]);
+        let rest = format!("timeout = \"60s\"\n{limits}");
+        site.write("config.toml", faulty(&site.path(""), "sleep_through_sigterm", "send", &rest, ""));
+        site.write("in.jsonl", events(0..1));
+        // Nothing that this test runs in is to be the cause.
+        let cli = jackfield_tests::cli();
+        let script = ["-c", "ulimit -c unlimited; exec \"$0\" \"$@\"", cli.to_str().expect("UTF-8")];
+        let arguments = [&script[..], &["send", "in.jsonl"]].concat();
+        let mut running =
+            start(site.command_of("sh".as_ref(), &arguments).stdin(std::process::Stdio::null()));
+        running.until("the call", || !site.read("reached").is_empty());
+        let process = processes(&site)[0];
+        let table = std::fs::read_to_string(format!("/proc/{process}/limits")).expect("it runs");
+        let soft = |name: &str| {
+            let line = table.lines().find_map(|line| line.strip_prefix(name)).expect("in the table");
+            line.split_whitespace().next().expect("a limit").to_owned()
+        };
+        let found = ["Max address space", "Max cpu time", "Max core file size"].map(soft);
+        assert_eq!(found, expected, "{limits}: {table}");
+        assert!(!limits.contains("files") || soft("Max open files") == "100", "{table}");
+    }
 }
 
 /// A run in which the plugin tries something at `path`, within a sandbox or not.
@@ -60,10 +80,12 @@ fn a_sandboxed_plugin_is_refused_what_it_was_not_granted_and_the_reason_is_told(
         // Without a sandbox it is done; a program that is executed takes the plugin's place, and ends well.
         let ended = tried(attempt, path, false);
         assert!(!told(&ended).contains(refusal), "{attempt}: {ended:#?}");
-        assert!(
-            told(&ended).contains(if attempt == "execute" { "exit code 0" } else { "done" }),
-            "{ended:#?}"
-        );
+        let free = match attempt {
+            "execute" => "exit code 0",
+            "trace" => "No such process",
+            _ => "done",
+        };
+        assert!(told(&ended).contains(free), "{attempt}: {ended:#?}");
         drop(std::fs::remove_file(&new));
     }
 }
@@ -92,6 +114,22 @@ fn the_plugin_file_works_within_a_sandbox_where_it_was_granted_its_folder_and_sa
             assert_eq!(site.kept(".main.undelivered.jsonl"), events(0..10));
         }
     }
+}
+
+#[test]
+fn a_plugin_with_a_network_and_a_runtime_works_within_a_sandbox_and_limits_without_a_grant() {
+    let server = HttpServer::start(Reply::status(200));
+    // By name, so that the resolver is asked.
+    let url = server.url("/in").replace("127.0.0.1", "localhost");
+    let rest = format!(
+        "isolation = \"process\"\nsandbox = {{}}\nlimits = {{ memory = \"1GiB\", files = 64 }}\nconfig = {{ url = {url:?} }}"
+    );
+    let site = Site::new(&[backend("main", &plugin("http"), &rest)]);
+    let ended = site.send(events(0..10), &[]).with_code(0);
+    assert_eq!(ended.counts("main"), [10, 0, 0, 0, 0]);
+    let received: usize =
+        server.received().iter().map(|request| request.json().as_array().map_or(0, Vec::len)).sum();
+    assert_eq!(received, 10);
 }
 
 #[test]

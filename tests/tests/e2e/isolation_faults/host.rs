@@ -11,14 +11,11 @@ use std::{
 
 use crate::site::Site;
 
-/// How long the children of a process that was killed may still be there.
-const GONE: Duration = Duration::from_secs(2);
-
-/// Waits until it holds, for as long as children may outlive their parent.
-pub(super) fn until(what: &str, condition: impl Fn() -> bool) {
+/// Waits until it holds, and fails when it takes longer.
+pub(super) fn until(what: &str, limit: Duration, condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < GONE, "{what}");
+        assert!(start.elapsed() < limit, "{what}");
         thread::sleep(Duration::from_millis(10));
     }
 }
