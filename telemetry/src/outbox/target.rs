@@ -9,7 +9,7 @@ use std::{
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Batch, Candidate, Failure, Plugin,
+    Backend, BackendOptions, Batch, Candidate, Failure, Isolation,
     plugin_api::{Deletion, Outcome},
 };
 
@@ -53,6 +53,13 @@ impl Target {
         Self { name: options.name.clone(), source, options, backend: None }
     }
 
+    /// Has crashes of the plugin remembered in this folder, if it has a process of its own.
+    pub(crate) fn remember_crashes(&mut self, folder: PathBuf) {
+        if let Isolation::Process(process) = &self.options.isolation {
+            self.options.isolation = Isolation::Process(process.clone().crashes(folder));
+        }
+    }
+
     /// The open backend. Opening takes at most `limit`.
     pub(crate) fn open(&mut self, limit: Duration) -> Result<&Backend, jackfield_loader::Error> {
         if self.backend.is_none() {
@@ -62,7 +69,9 @@ impl Target {
             let backend = match &self.source {
                 Source::Plugin { config, plugins, folder } => {
                     let file = jackfield_loader::find(&config.plugin, &plugins.path, folder)?;
-                    Backend::open(&Plugin::load(&file, plugins.policy())?, &options)?
+                    let candidate = Candidate::open(&file)?;
+                    let verified = candidate.verify_for(&options.isolation, plugins.policy())?;
+                    Backend::open_verified(&verified, &options)?
                 }
                 Source::Static(open) => open(&options)?,
             };
@@ -75,7 +84,8 @@ impl Target {
     pub(crate) fn locate(&self) -> Result<(), String> {
         let Source::Plugin { config, plugins, folder } = &self.source else { return Ok(()) };
         let found = jackfield_loader::find(&config.plugin, &plugins.path, folder);
-        let verified = found.and_then(|file| Candidate::open(&file)?.verify(plugins.policy()));
+        let isolation = &self.options.isolation;
+        let verified = found.and_then(|file| Candidate::open(&file)?.verify_for(isolation, plugins.policy()));
         verified.map(drop).map_err(|error| error.to_string())
     }
 

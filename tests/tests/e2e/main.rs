@@ -23,6 +23,9 @@ mod guide;
 mod http;
 mod http_faults;
 mod input;
+#[cfg(target_os = "linux")]
+mod isolation;
+mod isolation_faults;
 mod logs;
 mod new;
 mod otlp;
