@@ -3,6 +3,7 @@
 
 mod answers;
 mod args;
+mod check;
 mod completions;
 mod console;
 mod doctor;
@@ -27,7 +28,7 @@ use crate::{
 };
 
 fn main() {
-    jackfield::init();
+    jackfield::init_with(&[check::JOB]);
     let Cli { common, command } = Cli::parse();
     log();
     let telemetry = Telemetry::builder(send::TOOL, send::VERSION);
@@ -45,6 +46,7 @@ fn main() {
         Command::Plugins => plugins::run(&common),
         Command::Inspect { files } => inspect::run(&files, common.json),
         Command::Schema => schema::run(&common),
+        Command::Check(args) => check::run(&common, &args),
         Command::Forget(args) => forget::run(&common, &args),
         Command::Doctor(args) => doctor::run(&common, &args),
         Command::Telemetry(_) => Exit::Done,

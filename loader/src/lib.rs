@@ -8,6 +8,8 @@ mod backend;
 mod batch;
 mod check;
 mod compiled;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod exit;
 mod find;

@@ -13,3 +13,9 @@
 pub fn init() {
     jackfield_loader::init(&[]);
 }
+
+/// [`init`] for a program that has jobs of its own: the command.
+#[doc(hidden)]
+pub fn init_with(own: &[jackfield_loader::Job]) {
+    jackfield_loader::init(own);
+}

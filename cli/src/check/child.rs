@@ -1,0 +1,64 @@
+//! The child's side: one check, told on a pipe and answered on another.
+
+use std::{
+    fs::File,
+    io::{Read as _, Write as _},
+    path::PathBuf,
+};
+
+use jackfield_loader::{Job, reexec::Inherited};
+use serde::{Deserialize, Serialize};
+
+use super::{finding::Finding, ground::Ground, list::CHECKS};
+
+/// The job of such a child.
+pub(crate) const JOB: Job = Job { name: NAME, run };
+
+pub(super) const NAME: &str = "check";
+
+/// What a child is told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Task {
+    pub(super) check: String,
+    pub(super) file: PathBuf,
+    /// The plugin's options, a JSON object.
+    pub(super) config: String,
+    /// The key that holds the endpoint, where it has a name of its own.
+    pub(super) endpoint: Option<String>,
+    /// How often the check for leaks opens and closes.
+    pub(super) cycles: u32,
+}
+
+/// The exit code of a child that could not be told its task or could not answer: `EX_IOERR` of `sysexits.h`.
+const NO_TASK: i32 = 74;
+
+#[cfg(unix)]
+fn run(inherited: Inherited) -> i32 {
+    let mut files = inherited.files.into_iter();
+    let (Some(task), Some(answer), Some(output)) = (files.next(), files.next(), files.next()) else {
+        return NO_TASK;
+    };
+    // What the plugin prints goes where the parent sees it.
+    if rustix::stdio::dup2_stdout(&output).is_err() {
+        return NO_TASK;
+    }
+    drop(output);
+    perform(File::from(task), File::from(answer)).unwrap_or(NO_TASK)
+}
+
+#[cfg(not(unix))]
+fn run(_: Inherited) -> i32 {
+    NO_TASK
+}
+
+#[cfg_attr(not(unix), allow(dead_code, reason = "there are no such children"))]
+fn perform(mut task: File, mut answer: File) -> Option<i32> {
+    let mut text = String::new();
+    task.read_to_string(&mut text).ok()?;
+    drop(task);
+    let task: Task = serde_json::from_str(&text).ok()?;
+    let check = CHECKS.iter().find(|check| check.name == task.check)?;
+    let finding = Finding::from(Ground::load(task).and_then(|ground| (check.run)(&ground)));
+    answer.write_all(serde_json::to_string(&finding).ok()?.as_bytes()).ok()?;
+    Some(0)
+}
