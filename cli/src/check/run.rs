@@ -49,16 +49,16 @@ pub(super) fn all(args: &CheckArgs, config: &str) -> Report {
         if !wanted(check.name) && !(stage && obstacle.is_none()) {
             continue;
         }
-        let start = Instant::now();
-        let finding = match (&obstacle, &refused) {
-            (Some(why), _) => skip_because(why),
-            (None, Some(why)) if check.needs_open => skip_because(why),
+        let (finding, took) = match (&obstacle, &refused) {
+            (Some(why), _) => (skip_because(why), Duration::ZERO),
+            (None, Some(why)) if check.needs_open => (skip_because(why), Duration::ZERO),
             _ => {
+                let start = Instant::now();
                 let (finding, output) = one(check, args, config);
                 if !output.is_empty() {
                     printed.push((check.name, output));
                 }
-                finding
+                (finding, start.elapsed())
             }
         };
         if finding.verdict == Verdict::Fail {
@@ -70,7 +70,7 @@ pub(super) fn all(args: &CheckArgs, config: &str) -> Report {
         }
         // A stage that nobody asked for is told when it is the reason why nothing else was done.
         if wanted(check.name) || finding.verdict == Verdict::Fail {
-            report.push(check.name, finding, start.elapsed());
+            report.push(check.name, finding, took);
         }
     }
     if wanted(STDOUT) {

@@ -78,10 +78,13 @@ pub(super) fn preview(ground: &Ground) -> Checked {
 pub(super) fn probe(ground: &Ground) -> Checked {
     let mut seen = Vec::new();
     let hung = Hung::start()?;
-    for (address, away) in [(endpoint::closed()?, true), (hung.address()?, false)] {
-        let instance = match endpoint::open_at(ground, address) {
-            Err(Stop::Skip(_)) => ground.open()?,
-            other => other?,
+    for (address, whom) in [
+        (endpoint::closed()?, " by a platform that is away"),
+        (hung.address()?, " by a platform that does not answer"),
+    ] {
+        let (instance, whom) = match endpoint::open_at(ground, address) {
+            Err(Stop::Skip(_)) => (ground.open()?, ""),
+            other => (other?, whom),
         };
         let terms = Terms::new(SHORT);
         let Some(answer) = instance.probe(&terms) else { return Err(skip("the plugin does not offer it")) };
@@ -99,12 +102,9 @@ pub(super) fn probe(ground: &Ground) -> Checked {
         };
         explained("probe", &answer)?;
         ground::end(instance, HostKind::Today)?;
-        seen.push(format!(
-            "{word} after {} by a platform that {}",
-            ground::seconds(answer.took),
-            if away { "is away" } else { "does not answer" }
-        ));
+        seen.push(format!("{word} after {}{whom}", ground::seconds(answer.took)));
     }
+    seen.dedup();
     Ok(seen.join(", "))
 }
 
