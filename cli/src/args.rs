@@ -240,7 +240,10 @@ pub(crate) struct CheckArgs {
     /// Let the plugin print to standard output: it is what the backend is for
     #[arg(long)]
     pub(crate) allow_stdout: bool,
-    /// How often the check `leaks` opens and closes
+    /// How long one check may take until it counts as hung (`leaks`: five times as long)
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = jackfield::parse_duration)]
+    pub(crate) limit: Duration,
+    /// How many instances live and end in the check `leaks`
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(20..=1_000_000))]
     pub(crate) cycles: u32,
 }

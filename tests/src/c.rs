@@ -42,22 +42,38 @@ pub fn c_fixture(variant: &str) -> PathBuf {
     super::made("c", &name, |path| compile(variant, path))
 }
 
-fn compile(variant: &str, out: &Path) -> Result<()> {
-    let source = super::workspace().join("tests/fixtures/c");
+/// A plugin in C that misbehaves once it is called: a variant of `tests/fixtures/c/conduct.c`, which says what each of them is.
+///
+/// # Panics
+/// When it does not compile.
+#[must_use]
+pub fn c_conduct(variant: &str) -> PathBuf {
+    let name = variant.to_ascii_lowercase();
+    super::made("c-conduct", &name, |path| run(source(variant, "conduct.c", path).arg("-pthread")))
+}
+
+/// Compiles a variant of a source.
+fn source(variant: &str, file: &str, out: &Path) -> Command {
     let mut command = cc(out);
     command
         .arg(format!("-D{variant}"))
         .arg(format!("-DTARGET=\"{TARGET}\""))
         .arg("-I")
         .arg(super::workspace().join("plugin-api/include"))
-        .arg(source.join("fixture.c"));
+        .arg(super::workspace().join("tests/fixtures/c").join(file));
+    command
+}
+
+fn compile(variant: &str, out: &Path) -> Result<()> {
+    let folder_of_sources = super::workspace().join("tests/fixtures/c");
+    let mut command = source(variant, "fixture.c", out);
     if variant != "MISSING_DEPENDENCY" {
         return run(&mut command);
     }
     let folder = out.with_extension("absent");
     fs::create_dir_all(&folder)?;
     let name = format!("{}jackfield_absent{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    run(cc(&folder.join(name)).arg("-fvisibility=default").arg(source.join("absent.c")))?;
+    run(cc(&folder.join(name)).arg("-fvisibility=default").arg(folder_of_sources.join("absent.c")))?;
     let linked = run(command.arg("-L").arg(&folder).arg("-ljackfield_absent"));
     fs::remove_dir_all(&folder)?;
     linked

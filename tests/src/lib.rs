@@ -18,7 +18,7 @@ use std::{
 
 pub use crate::{
     build::Build,
-    c::{C_VARIANTS, c_fixture},
+    c::{C_VARIANTS, c_conduct, c_fixture},
 };
 
 /// One of the plugins that Jackfield ships, such as `stdout`.

@@ -9,7 +9,11 @@ use std::{
 use jackfield_loader::{Job, reexec::Inherited};
 use serde::{Deserialize, Serialize};
 
-use super::{finding::Finding, ground::Ground, list::CHECKS};
+use super::{
+    finding::Finding,
+    ground::Ground,
+    list::{CHECKS, EXIT},
+};
 
 /// The job of such a child.
 pub(crate) const JOB: Job = Job { name: NAME, run };
@@ -25,8 +29,10 @@ pub(super) struct Task {
     pub(super) config: String,
     /// The key that holds the endpoint, where it has a name of its own.
     pub(super) endpoint: Option<String>,
-    /// How often the check for leaks opens and closes.
+    /// How many instances live in the check for leaks.
     pub(super) cycles: u32,
+    /// How long it may go on with them, in seconds.
+    pub(super) budget_s: u64,
 }
 
 /// The exit code of a child that could not be told its task or could not answer: `EX_IOERR` of `sysexits.h`.
@@ -60,5 +66,9 @@ fn perform(mut task: File, mut answer: File) -> Option<i32> {
     let check = CHECKS.iter().find(|check| check.name == task.check)?;
     let finding = Finding::from(Ground::load(task).and_then(|ground| (check.run)(&ground)));
     answer.write_all(serde_json::to_string(&finding).ok()?.as_bytes()).ok()?;
+    if check.name == EXIT {
+        drop(answer);
+        std::process::exit(0);
+    }
     Some(0)
 }

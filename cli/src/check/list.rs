@@ -1,7 +1,5 @@
 //! The checks, in the order in which they run.
 
-use std::time::Duration;
-
 use super::{
     closing, conduct, events, finding::Checked, ground::Ground, options, skew, statics, tables, timing,
 };
@@ -11,13 +9,13 @@ pub(super) struct Check {
     pub(super) name: &'static str,
     /// Whether it needs the given configuration to be accepted.
     pub(super) needs_open: bool,
-    /// How long it may take before the child is ended.
-    pub(super) limit: Duration,
+    /// How many times the limit that is set it may take before the child is ended.
+    pub(super) patience: u32,
     pub(super) run: fn(&Ground) -> Checked,
 }
 
 const fn check(name: &'static str, run: fn(&Ground) -> Checked) -> Check {
-    Check { name, needs_open: true, limit: Duration::from_secs(60), run }
+    Check { name, needs_open: true, patience: 1, run }
 }
 
 /// The checks of the file, of which no code runs.
@@ -35,7 +33,10 @@ pub(super) const STDOUT: &str = "stdout";
 /// Where nothing may go out, not even where standard output is the backend's purpose.
 pub(super) const PREVIEW: &str = "preview";
 
-pub(super) const CHECKS: [Check; 27] = [
+/// Whose child ends as a program does that returns from `main`, with the destructors of all libraries.
+pub(super) const EXIT: &str = "process-exit";
+
+pub(super) const CHECKS: [Check; 28] = [
     Check { needs_open: false, ..check(LOAD, statics::load) },
     Check { needs_open: false, ..check(OPEN, options::open) },
     check("unknown-keys", options::unknown_keys),
@@ -54,7 +55,7 @@ pub(super) const CHECKS: [Check; 27] = [
     check("close-after-failure", closing::after_failure),
     check("process-state", conduct::process_state),
     check("panic-hook", conduct::panic_hook),
-    Check { limit: Duration::from_secs(300), ..check("leaks", conduct::leaks) },
+    Check { patience: 5, ..check("leaks", conduct::leaks) },
     check("older-host", skew::older),
     check("newer-host", skew::newer),
     check("empty-pointers", skew::empty_pointers),
@@ -63,6 +64,7 @@ pub(super) const CHECKS: [Check; 27] = [
     check("deletion", tables::deletion),
     check(PREVIEW, tables::preview),
     check("probe", tables::probe),
+    check(EXIT, conduct::exit),
 ];
 
 /// The names of all checks.

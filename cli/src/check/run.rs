@@ -16,7 +16,7 @@ use jackfield_loader::{
 use super::{
     child::{NAME, Task},
     finding::{Finding, Verdict, fail, skip},
-    list::{CHECKS, Check, LOAD, OPEN, PREVIEW, STDOUT},
+    list::{CHECKS, Check, EXIT, LOAD, OPEN, PREVIEW, STDOUT},
     report::{Report, Row},
     statics,
 };
@@ -197,12 +197,15 @@ fn one(check: &Check, args: &CheckArgs, config: &str) -> (Finding, Output) {
 fn start(check: &Check, args: &CheckArgs, config: &str) -> io::Result<(Finding, Output)> {
     use std::os::fd::OwnedFd;
 
+    let limit = args.limit * check.patience;
     let task = Task {
         check: check.name.to_owned(),
         file: std::path::absolute(&args.file)?,
         config: config.to_owned(),
         endpoint: args.endpoint.clone(),
         cycles: args.cycles,
+        // What is left is for the rest of the check, and for its answer.
+        budget_s: (limit * 4 / 5).as_secs(),
     };
     let task = serde_json::to_vec(&task)?;
     let ((task_reader, mut task_writer), (answer_reader, answer_writer)) = (pipe()?, pipe()?);
@@ -218,13 +221,19 @@ fn start(check: &Check, args: &CheckArgs, config: &str) -> io::Result<(Finding, 
     let _ = task_writer.write_all(&task);
     drop(task_writer);
 
-    let ended = child.wait(check.limit);
+    let ended = child.wait(limit);
     // What the plugin has started goes with it.
     child.kill();
     let (answer, output, errors) = (answer.finish(), output.finish(), errors.finish());
     let finding = match (ended, serde_json::from_slice::<Finding>(&answer.first)) {
         (Some(Ended::Code(0)), Ok(finding)) => finding,
-        (ended, _) => Finding::from(Err(broken(ended, check, &errors))),
+        // The check has failed before it came to that.
+        (_, Ok(finding)) if finding.verdict == Verdict::Fail => finding,
+        (None, Ok(_)) if check.name == EXIT => Finding::from(Err(fail(
+            format!("the process does not end: {} s after its end began it is still there", limit.as_secs()),
+            "a destructor of the library, or a function registered with `atexit`, waits: let it wait for nothing",
+        ))),
+        (ended, _) => Finding::from(Err(broken(ended, limit, &errors))),
     };
     Ok((finding, output))
 }
@@ -236,12 +245,12 @@ fn start(_: &Check, _: &CheckArgs, _: &str) -> io::Result<(Finding, Output)> {
 
 /// A child that did not answer.
 #[cfg_attr(not(unix), allow(dead_code, reason = "there are no such children"))]
-fn broken(ended: Option<Ended>, check: &Check, errors: &Output) -> super::finding::Stop {
+fn broken(ended: Option<Ended>, limit: Duration, errors: &Output) -> super::finding::Stop {
     let said = errors.end();
     let said = if said.is_empty() { said } else { format!("; the last it said: {said}") };
     match ended {
         None => fail(
-            format!("hung: no end after {} s{said}", check.limit.as_secs()),
+            format!("hung: no end after {} s{said}", limit.as_secs()),
             "every function returns by its call's timeout, and `free` at once: look where the plugin waits",
         ),
         #[cfg(unix)]

@@ -2,6 +2,8 @@
 //! summary.
 
 mod behaviour;
+#[cfg(unix)]
+mod check;
 mod commands;
 mod common;
 mod config;
