@@ -174,7 +174,7 @@ const ANSWER: usize = 1 << 20;
 fn one(check: &Check, args: &CheckArgs, config: &str) -> (Finding, Output) {
     match start(check, args, config) {
         Ok((mut finding, output)) => {
-            if check.name == PREVIEW && !output.is_empty() && finding.verdict != Verdict::Fail {
+            if check.name == PREVIEW && !output.is_empty() && finding.verdict == Verdict::Pass {
                 let found = format!("{} bytes went to standard output: {:?}", output.bytes, output.start(60));
                 finding = Finding::from(Err(fail(
                     found,

@@ -59,7 +59,7 @@ pub(super) fn late_calls(ground: &Ground) -> Checked {
     match late_uses() {
         0 => Ok("no call is used after it has returned".to_owned()),
         count => Err(fail(
-            format!("a call was used {count} times after it had returned"),
+            format!("calls were used after they had returned: {count} times in all"),
             "the call and its events are borrowed until the function returns: end what works on them before",
         )),
     }

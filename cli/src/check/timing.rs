@@ -78,6 +78,7 @@ pub(super) fn cancel(ground: &Ground) -> Checked {
     let (_hung, instance, _) = hung_or_given(ground)?;
     let terms = Terms::new(Duration::from_secs(20));
     let cancel = terms.cancel.clone();
+    let batch = samples::ordinary(10);
     let (answer, cancelled) = thread::scope(|scope| {
         let canceller =
             thread::Builder::new().name("check-cancel".to_owned()).spawn_scoped(scope, move || {
@@ -85,7 +86,7 @@ pub(super) fn cancel(ground: &Ground) -> Checked {
                 cancel.cancel();
                 Instant::now()
             });
-        let answer = instance.send(&samples::ordinary(10), &terms);
+        let answer = instance.send(&batch, &terms);
         let returned = Instant::now();
         let cancelled = canceller.ok().and_then(|thread| thread.join().ok());
         (answer, cancelled.map(|at| returned.saturating_duration_since(at)))
