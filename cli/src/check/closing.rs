@@ -12,7 +12,6 @@ use super::{
     finding::{Checked, Stop, fail, skip},
     ground::{self, Ground, SHORT, TIMEOUT},
     samples,
-    timing::CLOSING,
 };
 
 pub(super) fn twice(ground: &Ground) -> Checked {
@@ -49,7 +48,7 @@ pub(super) fn in_flight(ground: &Ground) -> Checked {
         other => other?,
     };
     let terms = Terms::new(SHORT);
-    let closing = Terms::new(CLOSING);
+    let closing = Terms::new(TIMEOUT);
     let batch = samples::ordinary(1000);
     let (sent, closed) = thread::scope(|scope| {
         let sender = thread::Builder::new()

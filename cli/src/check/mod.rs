@@ -22,7 +22,7 @@ mod timing;
 
 use std::{fs, path::Path};
 
-use jackfield::Config;
+use jackfield::{BackendConfig, Config};
 use serde_json::Value;
 
 use self::report::Report;
@@ -40,14 +40,17 @@ pub(crate) fn run(common: &Common, args: &CheckArgs) -> Exit {
         console::error(format_args!("there is no check {unknown:?}: the checks are {}", names.join(", ")));
         return Exit::Usage;
     }
-    let config = match config(common, args) {
+    let options = match options(common, args) {
         Ok(config) => config,
         Err(refusal) => {
             console::error(refusal);
             return Exit::Config;
         }
     };
-    let report = run::all(args, &config);
+    let mut report = run::all(args, &options.json);
+    if let Some(backend) = &options.backend {
+        report.conceal(|text| backend.conceal(text));
+    }
     if let Some(file) = &args.junit
         && let Err(error) = fs::write(file, report.to_junit())
     {
@@ -61,10 +64,17 @@ fn exit(report: &Report) -> Exit {
     if report.failed() == 0 { Exit::Done } else { Exit::Plugin }
 }
 
-/// The plugin's options, a JSON object.
-fn config(common: &Common, args: &CheckArgs) -> Result<String, String> {
+/// The plugin's options.
+struct Options {
+    /// A JSON object.
+    json: String,
+    /// Whose they are, in a configuration whose environment variables are to stay concealed.
+    backend: Option<BackendConfig>,
+}
+
+fn options(common: &Common, args: &CheckArgs) -> Result<Options, String> {
     let object = |text: &str, from: &str| match serde_json::from_str::<Value>(text) {
-        Ok(Value::Object(_)) => Ok(text.to_owned()),
+        Ok(Value::Object(_)) => Ok(Options { json: text.to_owned(), backend: None }),
         Ok(_) => Err(format!("{from}: expected a JSON object with the plugin's options")),
         // The position is told, and nothing of the text, which may hold a secret.
         Err(error) => Err(format!("{from}: no JSON: line {}, column {}", error.line(), error.column())),
@@ -72,18 +82,19 @@ fn config(common: &Common, args: &CheckArgs) -> Result<String, String> {
     if let Some(json) = &args.config_json {
         return object(json, "--config-json");
     }
-    let Some(file) = &common.config else { return Ok("{}".to_owned()) };
+    let Some(file) = &common.config else { return object("{}", "") };
     if file.extension().is_some_and(|extension| extension == "json") {
         let text =
             fs::read_to_string(file).map_err(|error| format!("{} can't be read: {error}", file.display()))?;
         return object(&text, &file.display().to_string());
     }
     let config = Config::read(file).map_err(|error| error.to_string())?;
-    choose(&config, args).map(|backend| backend.config.clone())
+    let backend = choose(&config, args)?.clone();
+    Ok(Options { json: backend.config.clone(), backend: Some(backend) })
 }
 
 /// The backend that is meant: the one that is named, the only one, or the only one of this plugin.
-fn choose<'a>(config: &'a Config, args: &CheckArgs) -> Result<&'a jackfield::BackendConfig, String> {
+fn choose<'a>(config: &'a Config, args: &CheckArgs) -> Result<&'a BackendConfig, String> {
     if let Some(name) = &args.backend {
         return config
             .backends
@@ -91,7 +102,7 @@ fn choose<'a>(config: &'a Config, args: &CheckArgs) -> Result<&'a jackfield::Bac
             .find(|backend| backend.name == *name)
             .ok_or_else(|| format!("no backend `{name}` is configured"));
     }
-    let own = |backend: &&jackfield::BackendConfig| {
+    let own = |backend: &&BackendConfig| {
         let stem = |path: &Path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let names = |plugin: &str| {
             Some(format!("lib{plugin}")) == stem(&args.file) || Some(plugin.to_owned()) == stem(&args.file)

@@ -34,6 +34,13 @@ impl Report {
         self.rows.push(Row { name, finding, seconds: took.as_secs_f64() });
     }
 
+    /// Takes what must not be shown out of what was found.
+    pub(super) fn conceal(&mut self, conceal: impl Fn(&str) -> String) {
+        for row in &mut self.rows {
+            row.finding.found = conceal(&row.finding.found);
+        }
+    }
+
     pub(super) fn rows(&self) -> &[Row] {
         &self.rows
     }

@@ -1,5 +1,7 @@
 //! The parent's side: each check in a child, and what becomes of it.
 
+#![cfg_attr(not(unix), allow(dead_code, unused_imports, reason = "there are no such children"))]
+
 use std::{
     fs::File,
     io::{self, Read, Write as _, pipe},
@@ -18,7 +20,7 @@ use super::{
     finding::{Finding, Verdict, fail, skip},
     list::{CHECKS, Check, EXIT, LOAD, OPEN, PREVIEW, STDOUT},
     report::{Report, Row},
-    statics,
+    statics::{self, OfFile},
 };
 use crate::args::CheckArgs;
 
@@ -31,7 +33,7 @@ const ENDING: Duration = Duration::from_secs(5);
 /// Runs the checks of a file.
 pub(super) fn all(args: &CheckArgs, config: &str) -> Report {
     let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
-    let (plugin, statics) = statics::of_file(&args.file);
+    let OfFile { plugin, findings: statics } = statics::of_file(&args.file);
     let loadable =
         statics.iter().all(|(name, finding)| *name == "schema" || finding.verdict != Verdict::Fail);
     let mut report = Report::new(&args.file, plugin);
@@ -46,7 +48,8 @@ pub(super) fn all(args: &CheckArgs, config: &str) -> Report {
     let mut printed = Vec::new();
     for check in &CHECKS {
         let stage = check.name == LOAD || check.name == OPEN;
-        if !wanted(check.name) && !(stage && obstacle.is_none()) {
+        let needed = stage && obstacle.is_none();
+        if !wanted(check.name) && !needed {
             continue;
         }
         let (finding, took) = match (&obstacle, &refused) {
@@ -200,6 +203,7 @@ fn start(check: &Check, args: &CheckArgs, config: &str) -> io::Result<(Finding, 
     let limit = args.limit * check.patience;
     let task = Task {
         check: check.name.to_owned(),
+        parent: std::process::id(),
         file: std::path::absolute(&args.file)?,
         config: config.to_owned(),
         endpoint: args.endpoint.clone(),
@@ -244,7 +248,6 @@ fn start(_: &Check, _: &CheckArgs, _: &str) -> io::Result<(Finding, Output)> {
 }
 
 /// A child that did not answer.
-#[cfg_attr(not(unix), allow(dead_code, reason = "there are no such children"))]
 fn broken(ended: Option<Ended>, limit: Duration, errors: &Output) -> super::finding::Stop {
     let said = errors.end();
     let said = if said.is_empty() { said } else { format!("; the last it said: {said}") };

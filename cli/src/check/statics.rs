@@ -11,8 +11,14 @@ use super::{
     list::FILE,
 };
 
-/// The checks of a file, of which no code runs; and name and version of the plugin.
-pub(super) fn of_file(file: &Path) -> (Option<(String, String)>, Vec<(&'static str, Finding)>) {
+/// What a file says of itself, of which no code runs.
+pub(super) struct OfFile {
+    /// Name and version, where the file says them.
+    pub(super) plugin: Option<(String, String)>,
+    pub(super) findings: Vec<(&'static str, Finding)>,
+}
+
+pub(super) fn of_file(file: &Path) -> OfFile {
     let inspected = jackfield_loader::inspect(file);
     let checked: [Checked; 4] = match &inspected {
         Err(error) => {
@@ -26,7 +32,7 @@ pub(super) fn of_file(file: &Path) -> (Option<(String, String)>, Vec<(&'static s
         Ok(it) => [metadata(it), verdict(it), panics(it), schema(it)],
     };
     let findings = FILE.into_iter().zip(checked.map(Finding::from)).collect();
-    (inspected.ok().map(|it| (it.metadata.name, it.metadata.version)), findings)
+    OfFile { plugin: inspected.ok().map(|it| (it.metadata.name, it.metadata.version)), findings }
 }
 
 fn metadata(it: &Inspection) -> Checked {

@@ -14,7 +14,7 @@ use super::{
     endpoint::{self, Hung},
     events,
     finding::{Checked, Stop, fail},
-    ground::{self, Ground, SHORT, TIMEOUT, seconds},
+    ground::{self, Ground, SHORT, seconds},
     samples,
 };
 
@@ -103,6 +103,3 @@ pub(super) fn cancel(ground: &Ground) -> Checked {
         None => Err(fail("no thread can be had", "run it where threads can be started")),
     }
 }
-
-/// How long `close` may take beside a call that is under way.
-pub(super) const CLOSING: Duration = TIMEOUT;

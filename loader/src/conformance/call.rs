@@ -193,3 +193,59 @@ pub(super) unsafe extern "C" fn preview_message(
         said.previewed.0.push(label);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn terms() -> Terms {
+        Terms::new(Duration::from_secs(1))
+    }
+
+    fn outcome(code: u32) -> abi::Outcome {
+        abi::Outcome { code, reserved: 0, retry_after_ms: 0, reason: abi::Str::EMPTY }
+    }
+
+    #[test]
+    fn what_is_said_during_a_call_is_kept_and_breaches_are_named() {
+        let answer = during(&terms(), 3, |call| {
+            // SAFETY: the call lives until this closure returns, and the outcomes are readable.
+            unsafe {
+                let call = &*call;
+                (call.report)(call.context, 0, 2, &raw const *Box::leak(Box::new(outcome(1))));
+                (call.report)(call.context, 2, 2, &raw const *Box::leak(Box::new(outcome(77))));
+                (call.report)(call.context, u64::MAX, 2, ptr::null());
+                (call.explain)(call.context, abi::Str::new("key"), abi::Str::new("why"));
+            }
+            abi::STATUS_FAILED
+        });
+        assert_eq!(answer.outcomes[..2], [Some(Outcome::Delivered), Some(Outcome::Delivered)]);
+        assert!(matches!(answer.outcomes[2], Some(Outcome::Retry { .. })));
+        assert_eq!(answer.explained, Some(("key".to_owned(), "why".to_owned())));
+        let expected = ["the outcome code 77 is unknown", "outcomes of the events 2 to 4, of 3", "is null"];
+        assert_eq!(answer.breaches.len(), expected.len(), "{:?}", answer.breaches);
+        for (breach, part) in answer.breaches.iter().zip(expected) {
+            assert!(breach.contains(part), "{breach}");
+        }
+    }
+
+    #[test]
+    fn a_call_that_has_returned_is_cancelled_and_counts_who_uses_it() {
+        let (mut cancelled_during, mut kept) = (1, None);
+        let _ = during(&terms(), 1, |call| {
+            // SAFETY: as above.
+            let call = unsafe { *call };
+            // SAFETY: as above.
+            cancelled_during = unsafe { (call.cancelled)(call.context) };
+            kept = Some(call);
+            abi::STATUS_OK
+        });
+        let (call, before) = (kept.unwrap(), late_uses());
+        // SAFETY: the functions take a context of a call that is over: it is a number.
+        let cancelled_after = unsafe { (call.cancelled)(call.context) };
+        assert_eq!((cancelled_during, cancelled_after), (0, 1));
+        assert!(late_uses() > before);
+    }
+}

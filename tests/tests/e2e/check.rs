@@ -87,6 +87,38 @@ fn the_plugin_for_rabbitmq_passes_with_a_broker_that_is_away() {
 }
 
 #[test]
+fn the_plugin_for_rabbitmq_passes_with_a_broker_that_answers() {
+    use jackfield_tests::peers::rabbitmq::broker;
+    let declare = json!({ "queue": "classic" });
+    let config = json!({ "url": broker().url(), "queue": "conformance", "declare": declare }).to_string();
+    passes(&plugin("rabbitmq"), &["--config-json", &config], &[]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_child_whose_parent_is_killed_ends() {
+    let site = Site::new(&[]);
+    let file = fixture("hostile");
+    let arguments =
+        ["check", file.to_str().expect("UTF-8"), "--config-json", r#"{"hang":"open"}"#, "--only", "open"];
+    let mut running = start(site.command(&arguments).stdin(Stdio::null()));
+    let (id, mut child) = (running.id(), None);
+    running.until("the check runs", || {
+        child = children(id).into_iter().find(|(_, line)| line.contains("check open"));
+        child.is_some()
+    });
+    let (child, _) = child.expect("seen");
+    running.signal("KILL");
+    let gone = || !Path::new("/proc").join(child.to_string()).join("exe").exists();
+    let start = std::time::Instant::now();
+    while !gone() {
+        assert!(start.elapsed() < crate::site::TOO_LONG, "the child {child} goes on");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    drop(running);
+}
+
+#[test]
 fn fixtures_that_are_right_pass() {
     let none = ["schema", "wrong-types", "unreachable", "deletion", "preview", "probe"];
     for name in ["minimal", "lean"] {
@@ -225,12 +257,7 @@ fn each_breach_of_the_contract_is_found_by_its_check() {
     ] {
         fails(&site, &c_conduct(variant), &[], expected);
     }
-    fails(
-        &site,
-        &c_conduct("REPORTS_TOO_MUCH"),
-        &[],
-        &sending_but(&["send-after-close"], &["process-exit"]),
-    );
+    fails(&site, &c_conduct("REPORTS_TOO_MUCH"), &[], &sending_but(&["send-after-close"], &["process-exit"]));
     fails(&site, &c_conduct("EXITS"), &["--only", "batch-sizes", "--only", "probe"], &["batch-sizes"]);
     let several =
         fails(&site, &c_conduct("ONE_INSTANCE"), &["--only", "several-instances"], &["several-instances"]);
@@ -296,6 +323,14 @@ fn options_come_from_a_configuration_and_the_reports_are_for_people_and_machines
     assert!(ended.stdout.ends_with("2 passed, 0 failed, 0 skipped\n"), "{ended:#?}");
     assert!(site.read("report.xml").contains("<testcase classname=\"jackfield.check\" name=\"open\""));
 
+    let hostile = fixture("hostile");
+    let rest = "[backend.config]\nlog = \"${CHECK_SECRET}\"\npanic = \"${CHECK_SECRET}\"";
+    site.write("secret.toml", crate::site::backend("hostile", &hostile, rest));
+    let arguments = ["check", hostile.to_str().expect("UTF-8"), "--config", "secret.toml", "--only", "open"];
+    let mut command = site.command(&arguments);
+    let ended = start(command.stdin(Stdio::null()).env("CHECK_SECRET", "s3cret-value")).end().with_code(4);
+    assert!(!format!("{}{}", ended.stdout, ended.stderr).contains("s3cret-value"), "{ended:#?}");
+
     let refused = site.run(&["check", file, "--only", "probe"]).with_code(4);
     assert!(
         refused.stdout.contains("open: give the options that the plugin needs with --config"),
@@ -316,15 +351,16 @@ fn options_come_from_a_configuration_and_the_reports_are_for_people_and_machines
     }
 }
 
-/// The command lines of the children of a process.
+/// The children of a process, with their command lines.
 #[cfg(target_os = "linux")]
-fn children(parent: u32) -> Vec<String> {
+fn children(parent: u32) -> Vec<(u32, String)> {
     let child = |entry: std::io::Result<std::fs::DirEntry>| {
         let folder = entry.ok()?.path();
         let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
         let of: u32 = stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()?;
         let line = (of == parent).then(|| std::fs::read(folder.join("cmdline")))?.ok()?;
-        Some(String::from_utf8_lossy(&line).into_owned())
+        let id = folder.file_name()?.to_str()?.parse().ok()?;
+        Some((id, String::from_utf8_lossy(&line).into_owned()))
     };
     std::fs::read_dir("/proc").expect("Linux").filter_map(child).collect()
 }
@@ -341,9 +377,9 @@ fn a_secret_in_the_options_is_not_in_the_list_of_processes() {
     let (id, mut seen) = (running.id(), Vec::new());
     running.until("a child runs", || {
         seen = children(id);
-        seen.iter().any(|line| line.contains("jackfield:check"))
+        seen.iter().any(|(_, line)| line.contains("jackfield:check"))
     });
-    assert!(!seen.concat().contains("s3cret-of-the-check"), "{seen:?}");
+    assert!(seen.iter().all(|(_, line)| !line.contains("s3cret-of-the-check")), "{seen:?}");
     let ended = running.end().with_code(4);
     assert!(ended.stdout.contains("hung: no end after 5 s"), "{ended:#?}");
 }
