@@ -1,7 +1,7 @@
 //! `jackfield schema`: one JSON Schema for the whole configuration file, for editors.
 
 use jackfield::Config;
-use jackfield_loader::Inspection;
+use jackfield_loader::{Inspection, Trust};
 use serde_json::{Map, Value, json};
 
 use crate::{args::Common, console, exit::Exit, names, settings};
@@ -86,10 +86,16 @@ fn plugins_table() -> Value {
             "path": texts("Folders that are searched for plugins, in this order."),
             "trust": {
                 "description": "What is required of a file before its code runs.",
-                "enum": ["any", "owner"],
+                "enum": Trust::ALL.map(|(name, _)| name),
                 "default": "owner",
             },
+            "lock": {
+                "description": "The lock file, for trust = \"pinned\" and for minimum versions.",
+                "type": "string",
+                "default": "jackfield.lock",
+            },
             "keys": texts("Public keys of minisign, for trust = \"signed\"."),
+            "revoked": texts("Ids of keys whose signatures are not accepted any more."),
         },
         "additionalProperties": false,
     })

@@ -51,5 +51,8 @@ pub use crate::{
     reexec::{Job, Program, init},
     registry::{DEFAULT_IMAGE_LIMIT, limit_loaded_images, loaded_images},
     text::show as show_path,
-    verify::{ParseTrustError, Trust, VerifyError},
+    verify::{
+        Digest, KeyId, Minimum, ParseKeyError, ParsePinError, ParseTrustError, Pin, PinError, Pins, Policy,
+        PublicKey, Signature, SignatureError, Trust, VerifyError,
+    },
 };

@@ -35,6 +35,7 @@ mod kind;
 #[cfg(feature = "tracing-layer")]
 pub mod layer;
 mod lines;
+mod lock;
 mod machine;
 mod memory;
 mod outbox;
@@ -79,6 +80,7 @@ pub use crate::{
     init::{init, init_with},
     kind::{DeliveryMode, EventKind},
     lines::{Line, Lines},
+    lock::Lock,
     machine::{MachineId, MachineIdFile},
     memory::MemoryBackend,
     outbox::{BackendState, Problem, Resent, ResentTo},

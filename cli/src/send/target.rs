@@ -57,7 +57,7 @@ impl Target {
         )?;
         let candidate = Candidate::open(&file).map_err(refused)?;
         let metadata = metadata.insert(candidate.inspection().metadata.clone());
-        let verified = candidate.verify(config.plugins.trust).map_err(refused)?;
+        let verified = candidate.verify(config.plugins.policy()).map_err(refused)?;
         let schema = metadata.config_schema.as_ref().map(|json| json.get());
         if let Some(schema) = schema {
             let refusals = validate::refusals(backend, schema);

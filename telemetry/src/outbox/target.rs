@@ -9,7 +9,7 @@ use std::{
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Batch, Failure, Plugin,
+    Backend, BackendOptions, Batch, Candidate, Failure, Plugin,
     plugin_api::{Deletion, Outcome},
 };
 
@@ -62,7 +62,7 @@ impl Target {
             let backend = match &self.source {
                 Source::Plugin { config, plugins, folder } => {
                     let file = jackfield_loader::find(&config.plugin, &plugins.path, folder)?;
-                    Backend::open(&Plugin::load(&file, plugins.trust)?, &options)?
+                    Backend::open(&Plugin::load(&file, plugins.policy())?, &options)?
                 }
                 Source::Static(open) => open(&options)?,
             };
@@ -71,13 +71,12 @@ impl Target {
         Ok(self.backend.as_ref().expect("opened above"))
     }
 
-    /// Whether there is something to open: a plugin's file that is compatible. Runs none of its code.
+    /// Whether there is something to open: a plugin's file that is compatible and trusted. Runs none of its code.
     pub(crate) fn locate(&self) -> Result<(), String> {
         let Source::Plugin { config, plugins, folder } = &self.source else { return Ok(()) };
-        let inspected = jackfield_loader::find(&config.plugin, &plugins.path, folder)
-            .and_then(|file| jackfield_loader::inspect(&file));
-        let inspection = inspected.map_err(|error| error.to_string())?;
-        inspection.verdict().map_err(|refusal| refusal.to_string())
+        let found = jackfield_loader::find(&config.plugin, &plugins.path, folder);
+        let verified = found.and_then(|file| Candidate::open(&file)?.verify(plugins.policy()));
+        verified.map(drop).map_err(|error| error.to_string())
     }
 
     /// What tells one configuration of the backend from another, with nothing of it in clear.

@@ -80,14 +80,14 @@ fn every_mistake_is_one_line_that_names_place_and_key() {
             "[plugins]\ntrust = \"ownr\"\n".to_owned() + &config(""),
             3,
             &[
-                "config.toml:2: `plugins.trust`: expected \"any\" or \"owner\", found \"ownr\", did you mean \"owner\"?",
+                "config.toml:2: `plugins.trust`: expected \"any\" or \"owner\" or \"pinned\" or \"signed\", found \"ownr\", did you mean \"owner\"?",
             ],
         ),
         (
-            "a trust of a later version",
+            "a trust without what it takes",
             "plugins.trust = \"signed\"\n".to_owned() + &config(""),
             3,
-            &["config.toml:1: `plugins.trust`: \"signed\" comes in a later version"],
+            &["config.toml:1: `plugins.trust`: \"signed\" takes `plugins.keys`"],
         ),
         (
             "an isolation of a later version",
