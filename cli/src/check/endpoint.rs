@@ -101,10 +101,10 @@ fn config(ground: &Ground, address: SocketAddr) -> Result<String, Stop> {
     )))
 }
 
-/// What the option may be set to, the likeliest first.
+/// What the option may be set to, the likeliest first. A path of a socket, say, is no hint of how an address is written.
 fn values(set: Option<&Value>, schema: Option<&Value>, address: SocketAddr) -> Vec<Value> {
     match set {
-        Some(Value::String(text)) => vec![json!(at(text, address))],
+        Some(Value::String(text)) if text.contains("://") => vec![json!(at(text, address))],
         Some(Value::Array(list)) => {
             let one = list
                 .iter()

@@ -81,6 +81,14 @@ fn a_plugin_over_http_passes_with_a_platform_that_answers() {
 }
 
 #[test]
+fn the_plugin_in_c_passes_by_every_transport() {
+    for address in ["tcp://127.0.0.1:9", "udp://127.0.0.1:9", "unix:/no/such/socket"] {
+        let config = json!({ "address": address }).to_string();
+        passes(&plugin("syslog"), &["--config-json", &config], &["deletion"]);
+    }
+}
+
+#[test]
 fn the_plugin_for_rabbitmq_passes_with_a_broker_that_is_away() {
     let config = json!({ "url": "amqp://guest:guest@127.0.0.1:9/%2f", "queue": "check" }).to_string();
     passes(&plugin("rabbitmq"), &["--config-json", &config], &[]);
