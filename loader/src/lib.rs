@@ -9,6 +9,8 @@ mod batch;
 mod check;
 mod compiled;
 mod confine;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod exit;
 mod find;

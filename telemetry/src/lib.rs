@@ -79,7 +79,7 @@ pub use crate::{
     error::{Error, Place},
     event::MAX_LINE,
     fill::Fill,
-    init::init,
+    init::{init, init_with},
     kind::{DeliveryMode, EventKind},
     lines::{Line, Lines},
     lock::Lock,

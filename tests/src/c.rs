@@ -61,6 +61,18 @@ pub fn faults_mended() -> PathBuf {
     super::made("c-mended", "faults", |path| run(plugin("faults.c", path).arg("-DMENDED")))
 }
 
+/// A plugin in C that misbehaves once it is called: a variant of `tests/fixtures/c/conduct.c`, which says what each of them is.
+///
+/// # Panics
+/// When it does not compile.
+#[must_use]
+pub fn c_conduct(variant: &str) -> PathBuf {
+    let name = variant.to_ascii_lowercase();
+    super::made("c-conduct", &name, |path| {
+        run(plugin("conduct.c", path).arg(format!("-D{variant}")).arg("-pthread"))
+    })
+}
+
 fn sources() -> PathBuf {
     super::workspace().join("tests/fixtures/c")
 }

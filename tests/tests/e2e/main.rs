@@ -5,6 +5,8 @@ mod abi_reference;
 mod behaviour;
 #[cfg(target_os = "linux")]
 mod c_vendor;
+#[cfg(unix)]
+mod check;
 mod commands;
 mod common;
 mod config;
