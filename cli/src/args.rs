@@ -305,9 +305,6 @@ pub(crate) struct CheckArgs {
     /// The option that holds the platform's address
     #[arg(long, value_name = "KEY")]
     pub(crate) endpoint: Option<String>,
-    /// Let the plugin print to standard output: it is what the backend is for
-    #[arg(long)]
-    pub(crate) allow_stdout: bool,
     /// How long one check may take until it counts as hung (`leaks`: five times as long)
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = jackfield::parse_duration)]
     pub(crate) limit: Duration,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use jackfield_loader::{Candidate, Policy};
+use jackfield_loader::{Candidate, Inspection, Policy};
 use serde_json::{Value, json};
 
 use crate::{
@@ -40,9 +40,8 @@ pub(crate) fn run(common: &Common, files: &[PathBuf]) -> Exit {
     // A file can be inspected without a configuration that is right.
     let policy = settings::load(common.config.as_deref()).map(|config| config.plugins.policy());
     let results: Vec<_> = files.iter().map(|file| Seen::open(file, policy.as_ref())).collect();
-    let usable = results.iter().all(|result| {
-        result.as_ref().is_ok_and(|seen| seen.candidate.inspection().verdict_in_process().is_ok())
-    });
+    let usable =
+        results.iter().all(|result| result.as_ref().is_ok_and(|seen| can_run(seen.candidate.inspection())));
     let pairs = files.iter().zip(&results);
     let text = if common.json {
         let list: Vec<_> = pairs.map(|(file, result)| to_json(file, result.as_ref())).collect();
@@ -53,6 +52,11 @@ pub(crate) fn run(common: &Common, files: &[PathBuf]) -> Exit {
     crate::print(&text).max(if usable { Exit::Done } else { Exit::Plugin })
 }
 
+/// Whether the library can run here, in a thread or in a process of its own.
+fn can_run(it: &Inspection) -> bool {
+    it.verdict().is_ok() || it.verdict_in_process().is_ok()
+}
+
 fn to_json(file: &Path, result: Result<&Seen, &String>) -> Value {
     let file = file.display().to_string();
     match result {
@@ -60,7 +64,7 @@ fn to_json(file: &Path, result: Result<&Seen, &String>) -> Value {
         Ok(seen) => {
             let it = seen.candidate.inspection();
             let process_only = it.verdict().is_err() && it.verdict_in_process().is_ok();
-            let refusal = it.verdict_in_process().err().map(|refusal| refusal.to_string());
+            let refusal = it.verdict().err().filter(|_| !process_only).map(|refusal| refusal.to_string());
             // Members that this version does not know are shown as well.
             let metadata: Value = serde_json::from_str(&it.metadata_json).unwrap_or_default();
             json!({
@@ -92,7 +96,7 @@ fn to_text(file: &Path, result: Result<&Seen, &String>) -> String {
             let verdict = match (it.verdict(), it.verdict_in_process()) {
                 (Ok(()), _) => "compatible".to_owned(),
                 (Err(why), Ok(())) => format!("compatible: {why}"),
-                (_, Err(why)) => refused(&why.to_string()),
+                (Err(why), Err(_)) => refused(&why.to_string()),
             };
             let trust = match (&seen.trust, &seen.trust_refusal) {
                 (Some(policy), None) => format!("ok ({policy})"),

@@ -85,8 +85,9 @@ fn row(file: &Path, plugins: &PluginsConfig, policy: &Policy) -> Row {
             row.version = Some(inspection.metadata.version.clone());
             row.abi = Some(inspection.metadata.abi);
             row.language = Some(language::shown(&inspection.metadata));
-            row.refusal = inspection.verdict_in_process().err().map(|refusal| refusal.to_string());
-            row.process_only = row.refusal.is_none() && inspection.verdict().is_err();
+            let refusal = inspection.verdict().err();
+            row.process_only = refusal.is_some() && inspection.verdict_in_process().is_ok();
+            row.refusal = refusal.filter(|_| !row.process_only).map(|refusal| refusal.to_string());
             row.compatible = row.refusal.is_none();
             row.trust_refusal = candidate.allowed_by(policy).err().map(|refusal| refusal.to_string());
             row.trusted = row.trust_refusal.is_none();

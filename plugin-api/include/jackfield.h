@@ -17,7 +17,7 @@
  *     "name": "syslog", "version": "1.2.3", "vendor": "", "description": "",
  *     "abi": {"major": 1, "minor": 0},
  *     "digest": JACKFIELD_DIGEST_TEXT,
- *     "requires": [],                  capabilities that the host must have: "log", "cancel"
+ *     "requires": [],                  capabilities that the host must have: "log", "cancel", "stdout"
  *     "offers": [],                    capabilities that the plugin has: "deletion", "diagnostics"
  *     "serial": false,                 whether `send` must not run twice at once, as JACKFIELD_BACKEND_SERIAL says
  *     "target": "x86_64-unknown-linux-gnu",

@@ -29,8 +29,12 @@ pub const SECTION_MACHO: (&str, &str) = ("__DATA", "__jackfield");
 /// Value of the member `format`.
 pub const FORMAT: u32 = 1;
 
-/// Capabilities that every host of this ABI has: log records, and the question whether a call or backend is cancelled.
-pub const HOST_CAPABILITIES: &[&str] = &["log", "cancel"];
+/// Capabilities that every host of this ABI has: log records, and the question whether a call or backend is cancelled; and,
+/// where the plugin runs in the tool's own process, its standard output.
+pub const HOST_CAPABILITIES: &[&str] = &["log", "cancel", CAPABILITY_STDOUT];
+
+/// What a plugin requires whose purpose is to print to the tool's standard output. A process of its own has none.
+pub const CAPABILITY_STDOUT: &str = "stdout";
 
 /// Target triple that this crate is being compiled for.
 pub const TARGET: &str = env!("JACKFIELD_TARGET");

@@ -5,6 +5,7 @@
 use std::{
     fs::File,
     io::{self, Read, Write as _, pipe},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -12,6 +13,7 @@ use std::{
 
 use jackfield_loader::{
     Program,
+    plugin_api::metadata::CAPABILITY_STDOUT,
     reexec::{Ended, Spawn},
 };
 
@@ -78,7 +80,8 @@ pub(super) fn all(args: &CheckArgs, config: &str) -> Report {
     }
     if wanted(STDOUT) {
         let ran = report.rows().iter().any(|row: &Row| row.seconds > 0.0);
-        report.push(STDOUT, stdout(&printed, ran, args.allow_stdout), Duration::ZERO);
+        let allowed = requires_stdout(&args.file);
+        report.push(STDOUT, stdout(&printed, ran, allowed), Duration::ZERO);
     }
     report
 }
@@ -87,16 +90,22 @@ fn skip_because(why: &str) -> Finding {
     Finding::from(Err(skip(why)))
 }
 
+/// Whether standard output is what the plugin is for, by its metadata.
+fn requires_stdout(file: &Path) -> bool {
+    jackfield_loader::inspect(file)
+        .is_ok_and(|it| it.metadata.requires.iter().any(|required| required == CAPABILITY_STDOUT))
+}
+
 /// Nothing may have come out of any child.
 fn stdout(printed: &[(&'static str, Output)], ran: bool, allowed: bool) -> Finding {
     let bytes: usize = printed.iter().map(|(_, output)| output.bytes).sum();
     Finding::from(match printed {
         _ if !ran => Err(skip("no check has run the plugin")),
         [] => Ok("nothing was printed".to_owned()),
-        _ if allowed => Err(skip(format!("{bytes} bytes were printed, which --allow-stdout allows"))),
+        _ if allowed => Err(skip(format!("{bytes} bytes were printed, which the plugin is for"))),
         [(name, first), ..] => Err(fail(
             format!("{bytes} bytes were printed, first by the check `{name}`: {:?}", first.start(60)),
-            "standard output belongs to the tool: log through the host's services; a backend whose purpose is standard output is checked with --allow-stdout",
+            "standard output belongs to the tool: log through the host's services; a backend whose purpose is standard output says so: `requires` \"stdout\" in its metadata",
         )),
     })
 }

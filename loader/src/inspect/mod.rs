@@ -17,6 +17,7 @@ pub(crate) mod metadata;
 mod pe;
 mod verdict;
 
+use jackfield_plugin_api::metadata::CAPABILITY_STDOUT;
 use object::FileKind;
 
 pub(crate) use self::error::starts_like_a_library;
@@ -124,9 +125,13 @@ impl Inspection {
     /// The first refusal: of the platform, then of the contract.
     pub fn verdict_in_process(&self) -> Result<(), Refusal> {
         match self.verdict() {
-            Err(Refusal::PanicAborts) if crate::isolated::IS_SUPPORTED => Ok(()),
-            verdict => verdict,
+            Err(Refusal::PanicAborts) if crate::isolated::IS_SUPPORTED => {}
+            verdict => verdict?,
         }
+        if self.metadata.requires.iter().any(|required| required == CAPABILITY_STDOUT) {
+            return Err(Refusal::NeedsStdout);
+        }
+        Ok(())
     }
 }
 

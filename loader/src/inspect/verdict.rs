@@ -56,6 +56,11 @@ pub enum Refusal {
         "built with panic = \"abort\", so process isolation only: set isolation = \"process\" for it, or get a build with panic = \"unwind\""
     )]
     PanicAborts,
+    /// It prints to the tool's standard output, which a process of its own does not have.
+    #[error(
+        "prints to the tool's standard output, which a process of its own does not have: set isolation = \"thread\" for it"
+    )]
+    NeedsStdout,
 }
 
 fn abi_advice(expected: u32, found: u32) -> &'static str {
@@ -207,7 +212,7 @@ mod tests {
         assert!(digest.contains(&format!("expected surface digest {DIGEST:016x}, found 0000000000000000")));
         assert_eq!(
             line(&metadata(|m| m["requires"] = serde_json::json!(["log", "teleport"]))),
-            "requires teleport, this host has log, cancel: update the tool, or use an older plugin"
+            "requires teleport, this host has log, cancel, stdout: update the tool, or use an older plugin"
         );
         assert_eq!(contract(&metadata(|_| {}), false), Err(Refusal::NoDescriptor));
     }

@@ -104,6 +104,7 @@ export! {
     name: "stdout",
     vendor: "Jackfield",
     description: "events on standard output",
+    requires: &["stdout"],
     offers: [diagnostics],
     config_schema: include_str!("../config.schema.json"),
 }

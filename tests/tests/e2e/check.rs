@@ -50,7 +50,7 @@ fn passes(file: &Path, more: &[&str], skipped: &[&str]) {
 #[test]
 fn the_plugins_without_a_network_pass() {
     let no_network = ["unreachable", "close-in-flight", "deletion"];
-    passes(&plugin("stdout"), &["--allow-stdout"], &[&no_network[..], &["stdout"]].concat());
+    passes(&plugin("stdout"), &[], &[&no_network[..], &["stdout"]].concat());
     let site = Site::new(&[]);
     let config = json!({ "path": site.path("events") }).to_string();
     passes(&plugin("file"), &["--config-json", &config], &no_network);
@@ -235,7 +235,6 @@ fn what_belongs_to_the_tool_is_left_alone() {
         assert!(report.to_string().contains(&format!("changed: {named}\"")), "{report:#}");
     }
     fails(&site, &c_conduct("PRINTS"), &[], &["stdout"]);
-    fails(&site, &c_conduct("PRINTS"), &["--allow-stdout"], &[]);
     for (variant, named) in [
         ("LEAKS_MEMORY", "KiB of memory"),
         ("LEAKS_DESCRIPTOR", "100 descriptors more"),

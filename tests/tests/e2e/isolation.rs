@@ -63,6 +63,13 @@ fn told(report: &Report) -> String {
 }
 
 #[test]
+fn a_plugin_for_the_tools_standard_output_is_refused_a_process_that_has_none() {
+    let options = options(&json!({})).isolation(Isolation::Process(isolated()));
+    let error = try_open(&plugin("stdout"), &options).expect_err("it would print to nowhere");
+    assert!(error.to_string().contains("isolation = \"thread\""), "{error}");
+}
+
+#[test]
 fn a_batch_is_delivered_by_a_process_that_ends_with_its_backend() {
     let (_folder, record) = scratch("record");
     let backend = open(&fixture("hostile"), &json!({ "record": record }));

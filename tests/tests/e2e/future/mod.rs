@@ -153,5 +153,5 @@ fn a_plugin_of_a_later_minor_version_loads_with_tables_members_and_offers_that_a
 #[test]
 fn a_plugin_that_requires_what_this_host_lacks_is_refused_with_what_is_missing_and_what_to_do() {
     let line = refusal(&c_fixture("REQUIRES_TELEPORT"));
-    assert!(line.contains("requires teleport, this host has log, cancel: update the tool"), "{line}");
+    assert!(line.contains("requires teleport, this host has log, cancel, stdout: update the tool"), "{line}");
 }
