@@ -2,8 +2,8 @@
 
 use std::{
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicBool, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     Deliver, Flushed,
-    outbox::{Outbox, RoundEnd, left},
+    outbox::{Bell, Outbox, RoundEnd, Service, UNKNOWN, Woken, left},
     quiet::Quiet,
     spool::DropReason,
     telemetry::Inner,
@@ -23,19 +23,14 @@ const TICK: Duration = Duration::from_millis(2);
 const BUSY: Duration = Duration::from_millis(20);
 /// The end of the tool ends a round of the thread.
 const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long the thread waits after a round that failed and did not say when to try again.
-const UNKNOWN: Duration = Duration::from_secs(5);
-
 /// What one process delivers with.
 #[derive(Debug, Default)]
 pub(crate) struct Courier {
     outbox: Mutex<Option<Outbox>>,
-    /// Events recorded since the thread looked last.
-    waiting: AtomicU32,
     /// Whether this process has had an event to record.
     used: AtomicBool,
     thread: Mutex<Worker>,
-    signals: Arc<Signals>,
+    bell: Arc<Bell>,
 }
 
 #[derive(Debug, Default)]
@@ -45,22 +40,6 @@ enum Worker {
     Runs(thread::JoinHandle<()>),
     /// It could not be started, or has ended.
     Gone,
-}
-
-/// What the thread waits for.
-#[derive(Debug, Default)]
-struct Signals {
-    state: Mutex<Wake>,
-    changed: Condvar,
-    stop: AtomicBool,
-}
-
-#[derive(Debug, Default)]
-struct Wake {
-    /// There is something to send, since then.
-    since: Option<Instant>,
-    /// There is enough not to wait any longer.
-    enough: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -83,16 +62,9 @@ impl Courier {
             self.used.store(true, Ordering::Relaxed);
         }
         let Deliver::InBackground { interval, events, .. } = inner.settings.deliver else { return };
-        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        if before != 0 && before + 1 != events {
-            return;
+        if self.bell.event(events) {
+            self.start(inner, interval);
         }
-        let mut wake = lock(&self.signals.state);
-        wake.since.get_or_insert_with(Instant::now);
-        wake.enough |= before + 1 >= events;
-        drop(wake);
-        self.signals.changed.notify_one();
-        self.start(inner, interval);
     }
 
     fn start(&self, inner: &Arc<Inner>, interval: Duration) {
@@ -100,10 +72,10 @@ impl Courier {
         if !matches!(*worker, Worker::NotStarted) {
             return;
         }
-        let (signals, of_thread) = (Arc::clone(&self.signals), Arc::clone(inner));
+        let (bell, of_thread) = (Arc::clone(&self.bell), Arc::clone(inner));
         let started = thread::Builder::new()
             .name(format!("{}-telemetry", inner.settings.tool))
-            .spawn(move || work(&of_thread, &signals, interval));
+            .spawn(move || work(&of_thread, &bell, interval));
         *worker = match started {
             Ok(thread) => Worker::Runs(thread),
             Err(error) => {
@@ -114,8 +86,14 @@ impl Courier {
     }
 
     /// Lets backends have what waits for them, once.
-    fn round(&self, inner: &Inner, deadline: Instant, stop: &AtomicBool) -> RoundEnd {
-        self.waiting.store(0, Ordering::Relaxed);
+    fn round(
+        &self,
+        inner: &Inner,
+        deadline: Instant,
+        stop: &AtomicBool,
+        service: Option<Service<'_>>,
+    ) -> RoundEnd {
+        self.bell.looking();
         let Some(mut outbox) = lock_until(&self.outbox, deadline) else {
             return RoundEnd { busy: true, ..RoundEnd::default() };
         };
@@ -127,14 +105,14 @@ impl Courier {
             }
             *outbox = inner.outbox(collection);
         }
-        outbox.as_mut().map(|outbox| outbox.round(deadline, stop)).unwrap_or_default()
+        outbox.as_mut().map(|outbox| outbox.round(deadline, stop, service)).unwrap_or_default()
     }
 
     /// Rounds until all is delivered that can be, or `deadline` comes. Waits for backends whose time comes before it.
     pub(crate) fn flush(&self, inner: &Inner, deadline: Instant) -> Flushed {
         let mut flushed = Flushed::default();
         loop {
-            let end = self.round(inner, deadline, &self.signals.stop);
+            let end = self.round(inner, deadline, self.bell.stopped(), None);
             flushed.delivered += end.delivered;
             flushed.rejected += end.rejected;
             flushed.emptied = end.emptied;
@@ -143,7 +121,7 @@ impl Courier {
                 (false, Some(pause)) => pause,
                 (false, None) => return flushed,
             };
-            if end.emptied || pause >= left(deadline) || self.signals.stop.load(Ordering::Relaxed) {
+            if end.emptied || pause >= left(deadline) || self.bell.stopped().load(Ordering::Relaxed) {
                 return flushed;
             }
             thread::sleep(pause);
@@ -152,12 +130,8 @@ impl Courier {
 
     /// Ends the thread, delivers for the last time, and closes the backends. A second time there is nothing to do.
     pub(crate) fn close(&self, inner: &Inner, deadline: Instant) -> Flushed {
-        if self.signals.stop.swap(true, Ordering::Relaxed) || !self.used.load(Ordering::Relaxed) {
+        if self.bell.stop() || !self.used.load(Ordering::Relaxed) {
             return Flushed { emptied: true, ..Flushed::default() };
-        }
-        {
-            let _wake = lock(&self.signals.state);
-            self.signals.changed.notify_all();
         }
         if let Worker::Runs(thread) = std::mem::replace(&mut *lock(&self.thread), Worker::Gone) {
             while !thread.is_finished() && !left(deadline).is_zero() {
@@ -167,7 +141,7 @@ impl Courier {
         let end = if matches!(inner.settings.deliver, Deliver::ByHand) {
             RoundEnd::default()
         } else {
-            self.round(inner, deadline, &AtomicBool::new(false))
+            self.round(inner, deadline, &AtomicBool::new(false), None)
         };
         // Whoever still has it is inside a plugin that does not answer.
         if let Some(mut outbox) = lock_until(&self.outbox, deadline)
@@ -191,31 +165,18 @@ fn lock_until<T>(mutex: &Mutex<T>, deadline: Instant) -> Option<MutexGuard<'_, T
 }
 
 /// What the thread does until the tool ends.
-fn work(inner: &Inner, signals: &Signals, interval: Duration) {
+fn work(inner: &Inner, bell: &Bell, interval: Duration) {
     let _quiet = Quiet::enter();
     let courier = inner.courier();
     let mut again_at: Option<Instant> = None;
     loop {
-        let mut wake = lock(&signals.state);
-        loop {
-            if signals.stop.load(Ordering::Relaxed) {
-                return;
-            }
-            let due = [wake.since.map(|since| since + interval), again_at].into_iter().flatten().min();
-            let now = Instant::now();
-            if wake.enough || due.is_some_and(|due| due <= now) {
-                break;
-            }
-            wake = match due {
-                Some(due) => {
-                    signals.changed.wait_timeout(wake, due - now).unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => signals.changed.wait(wake).unwrap_or_else(PoisonError::into_inner),
-            };
+        match bell.wait(interval, again_at) {
+            Woken::Stopped => return,
+            Woken::News => continue,
+            Woken::Events | Woken::Late => {}
         }
-        *wake = Wake::default();
-        drop(wake);
-        let end = courier.round(inner, Instant::now() + FOR_EVER, &signals.stop);
+        let service = Service { bell, interval };
+        let end = courier.round(inner, Instant::now() + FOR_EVER, bell.stopped(), Some(service));
         let pause = if end.busy { Some(BUSY.max(interval)) } else { end.again_in };
         again_at = (!end.emptied).then(|| Instant::now() + pause.unwrap_or(UNKNOWN));
         if let Err(error) = inner.enforce_limits() {

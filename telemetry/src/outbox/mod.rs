@@ -4,6 +4,8 @@
 //! hangs holds up no other. Nothing waits inside a round: an event that is to be retried stays in the spool, and the
 //! backend's circuit opens. While it is open the backend costs nothing; when its time has come one round tries again.
 
+mod attend;
+mod bell;
 mod circuit;
 mod handover;
 mod resend;
@@ -12,13 +14,15 @@ mod sending;
 mod state;
 mod target;
 
-pub use self::{
-    resend::{Resent, ResentTo},
-    state::{BackendState, Problem},
-};
 pub(crate) use self::{
+    attend::{Service, UNKNOWN},
+    bell::{Bell, Woken},
     round::{Kept, Outbox, RoundEnd},
     sending::Sending,
     state::States,
     target::{OpenStatic, Source, Target, left},
+};
+pub use self::{
+    resend::{Resent, ResentTo},
+    state::{BackendState, Problem},
 };

@@ -11,6 +11,7 @@ use std::{
 };
 
 use super::{
+    attend::{Entrant, Service, attend},
     handover::{Notes, Shared, run_side_by_side},
     sending::Sending,
     state::{BackendState, States},
@@ -81,8 +82,14 @@ impl Outbox {
         self.collection
     }
 
-    /// Gives each backend what waits for it, until nothing does, `stop` is set or `deadline` comes.
-    pub(crate) fn round(&mut self, deadline: Instant, stop: &AtomicBool) -> RoundEnd {
+    /// Gives each backend what waits for it, until nothing does, `stop` is set or `deadline` comes. That of a `service`
+    /// gives them also what comes meanwhile.
+    pub(crate) fn round(
+        &mut self,
+        deadline: Instant,
+        stop: &AtomicBool,
+        service: Option<Service<'_>>,
+    ) -> RoundEnd {
         let mut end = RoundEnd::default();
         let (collection, asked) = (self.collection, Arc::clone(&self.may_send));
         let may_send =
@@ -133,22 +140,37 @@ impl Outbox {
             may_send: &may_send,
             deadline,
             unnoted: AtomicBool::new(false),
-            notes: Mutex::new(Notes { states: states.clone(), kept_in: &self.states, saved: Instant::now() }),
+            notes: Mutex::new(Notes {
+                states: states.clone(),
+                kept_in: &self.states,
+                saved: Instant::now(),
+                unsaved: false,
+            }),
         };
-        let due: Vec<(&mut Target, BackendState)> = self
-            .targets
-            .iter_mut()
-            .zip(&pauses)
-            .filter(|(_, pause)| pause.is_none())
-            .map(|(target, _)| {
-                let state = states.get(&target.name).cloned().unwrap_or_default();
-                (target, state)
-            })
-            .collect();
+        let state = |name: &str| states.get(name).cloned().unwrap_or_default();
         let before = states.clone();
         end.emptied = soonest.is_none();
         end.again_in = soonest;
-        for (name, state, result) in run_side_by_side(&shared, due) {
+        let done = if let Some(service) = service {
+            let targets = std::mem::take(&mut self.targets).into_iter();
+            let entrants = targets.zip(&pauses).map(|(target, pause)| Entrant {
+                state: state(&target.name),
+                pause: *pause,
+                target,
+            });
+            let (targets, done) = attend(&shared, entrants.collect(), service).into_iter().unzip();
+            self.targets = targets;
+            end = RoundEnd { emptied: true, again_in: None, ..end };
+            done
+        } else {
+            let due = self.targets.iter_mut().zip(&pauses).filter(|(_, pause)| pause.is_none());
+            let due = due.map(|(target, _)| {
+                let state = state(&target.name);
+                (target, state)
+            });
+            run_side_by_side(&shared, due.collect())
+        };
+        for (name, state, result) in done {
             end.delivered += result.delivered;
             end.rejected += result.rejected;
             end.emptied &= result.emptied;
@@ -228,11 +250,11 @@ mod tests {
         let deadline = Instant::now() + Duration::from_secs(60);
         let go_on = AtomicBool::new(false);
         // Without any time for a call.
-        let end = outbox(Duration::ZERO).round(deadline, &go_on);
+        let end = outbox(Duration::ZERO).round(deadline, &go_on, None);
         assert_eq!(end, RoundEnd::default());
         let state = States::new(folder).load().remove("memory").unwrap_or_default();
         assert_eq!((state.circuit.open_for(spool.now_ms()), state.last_problem), (None, None));
-        let end = outbox(Duration::from_secs(60)).round(deadline, &go_on);
+        let end = outbox(Duration::from_secs(60)).round(deadline, &go_on, None);
         assert_eq!((end.delivered, end.emptied), (1, true));
         assert_eq!(memory.events().len(), 1);
     }
