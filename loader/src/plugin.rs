@@ -48,6 +48,12 @@ impl Candidate {
         &self.inspection
     }
 
+    /// The bytes that were read.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.image.content.bytes()
+    }
+
     /// Whether `trust` allows the file, by the handles that were opened.
     ///
     /// # Errors

@@ -10,9 +10,10 @@ use std::{
 };
 
 use crate::{
-    Deliver, Flushed,
-    outbox::{Bell, Outbox, RoundEnd, Service, UNKNOWN, Woken, left},
+    Deliver, Error, Flushed, Reloaded,
+    outbox::{Bell, Outbox, Plans, RoundEnd, Service, UNKNOWN, Woken, left},
     quiet::Quiet,
+    reload::reload,
     spool::DropReason,
     telemetry::Inner,
 };
@@ -31,6 +32,9 @@ pub(crate) struct Courier {
     used: AtomicBool,
     thread: Mutex<Worker>,
     bell: Arc<Bell>,
+    plans: Arc<Plans>,
+    /// Held by whoever reloads.
+    reloading: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -98,14 +102,41 @@ impl Courier {
             return RoundEnd { busy: true, ..RoundEnd::default() };
         };
         let collection = inner.consent.read().collection;
-        let fresh = |outbox: &Outbox| outbox.collection() == collection;
-        if !outbox.as_ref().is_some_and(fresh) {
+        if let Some(outbox) = &mut *outbox {
+            outbox.catch_up();
+        }
+        if !outbox.as_ref().is_some_and(|outbox| outbox.is_for(collection)) {
             if let Some(mut old) = outbox.take() {
                 old.close(left(deadline).min(BUSY));
             }
             *outbox = inner.outbox(collection);
+            if let Some(outbox) = &mut *outbox {
+                outbox.follow(&self.plans);
+            }
         }
-        outbox.as_mut().map(|outbox| outbox.round(deadline, stop, service)).unwrap_or_default()
+        let Some(outbox) = &mut *outbox else { return RoundEnd::default() };
+        let end = outbox.round(deadline, stop, service);
+        outbox.catch_up();
+        end
+    }
+
+    pub(crate) fn plans(&self) -> &Arc<Plans> {
+        &self.plans
+    }
+
+    /// Other backends from the next batch on, where the configuration says so.
+    pub(crate) fn reload(&self, inner: &Arc<Inner>) -> Result<Reloaded, Error> {
+        let _quiet = Quiet::enter();
+        let _one = lock(&self.reloading);
+        let reloaded = reload(inner, &self.plans)?;
+        // Whoever is in a round does it there.
+        if let Ok(mut outbox) = self.outbox.try_lock()
+            && let Some(outbox) = &mut *outbox
+        {
+            outbox.catch_up();
+        }
+        self.bell.news();
+        Ok(reloaded)
     }
 
     /// Rounds until all is delivered that can be, or `deadline` comes. Waits for backends whose time comes before it.
@@ -149,6 +180,7 @@ impl Courier {
         {
             outbox.close(left(deadline).max(TICK));
         }
+        self.plans.wait_for_closing(deadline);
         Flushed { delivered: end.delivered, rejected: end.rejected, emptied: end.emptied }
     }
 }
@@ -172,8 +204,9 @@ fn work(inner: &Inner, bell: &Bell, interval: Duration) {
     loop {
         match bell.wait(interval, again_at) {
             Woken::Stopped => return,
-            Woken::News => continue,
-            Woken::Events | Woken::Late => {}
+            // What is new is tried at once; else a round has ended.
+            Woken::News if !courier.plans.has_news() => continue,
+            Woken::News | Woken::Events | Woken::Late => {}
         }
         let service = Service { bell, interval };
         let end = courier.round(inner, Instant::now() + FOR_EVER, bell.stopped(), Some(service));

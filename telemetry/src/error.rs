@@ -52,6 +52,12 @@ pub enum Error {
         /// The folder.
         folder: PathBuf,
     },
+    /// The configuration can't be used, so the backends are those of before.
+    #[error("all backends stay as they are: {reason}")]
+    Reload {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A small file of the user's, such as the one that holds their consent, can't be written.
     #[error("{what} {}: can't be written: {source}", file.display())]
     Write {

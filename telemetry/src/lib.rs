@@ -44,6 +44,7 @@ mod private_file;
 mod quiet;
 mod record;
 mod redact;
+mod reload;
 mod retry;
 mod schema;
 mod scope;
@@ -83,6 +84,7 @@ pub use crate::{
     memory::MemoryBackend,
     outbox::{BackendState, Problem, Resent, ResentTo},
     redact::{EventParts, REDACTED, RedactedParts, redact, redact_parts},
+    reload::{LiveBackend, LivePlugin, Reloaded},
     retry::Stop,
     schema::suggest_key,
     scope::CommandScope,

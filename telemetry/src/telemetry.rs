@@ -428,9 +428,11 @@ impl Inner {
         }
         let consent = Arc::clone(&self.consent);
         let may_send = Arc::new(move || consent.read().collection);
-        let spool = self.spools.as_ref()?.get(info.stays_here(collection)).clone();
+        let local = info.stays_here(collection);
+        let spool = self.spools.as_ref()?.get(local).clone();
         let kept = Kept { spool, states: self.states()?, sending: self.sending()? };
-        Some(Outbox::new(kept, targets, self.settings.mode, self.fill(), collection, may_send))
+        let outbox = Outbox::new(kept, targets, self.settings.mode, self.fill(), collection, may_send);
+        Some(outbox.local(local))
     }
 
     pub(crate) fn enforce_limits(&self) -> Result<(), Error> {

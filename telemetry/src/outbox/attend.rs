@@ -4,14 +4,16 @@
 //! the end of its pause. So one that hangs keeps the round going and holds up no other. When all rest the round is over.
 
 use std::{
+    collections::BTreeSet,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    thread::Scope,
+    thread::{Scope, ScopedJoinHandle},
     time::{Duration, Instant},
 };
 
 use super::{
     bell::{Bell, Woken},
-    handover::{Done, NOTE, Ran, Shared},
+    handover::{Done, NOTE, Order, Ran, Shared},
+    plan::{Plan, Step},
     round::RoundEnd,
     state::BackendState,
     target::Target,
@@ -49,6 +51,19 @@ struct State {
     /// How often all were asked to look again.
     look: u64,
     over: bool,
+    /// Whether the events are those of the other spool from now on.
+    stale: bool,
+    /// The backends that are configured.
+    order: Vec<String>,
+    /// Those that have a thread.
+    inside: BTreeSet<String>,
+}
+
+impl State {
+    /// All that may hold events.
+    fn names(&self) -> Vec<&str> {
+        self.order.iter().chain(&self.inside).map(String::as_str).collect()
+    }
 }
 
 /// For how long a backend has nothing to do.
@@ -59,16 +74,35 @@ enum Rest {
     Until(Instant),
 }
 
-/// Lets each backend go on by itself, until all rest. Gives them back.
+/// How the round ended.
+pub(super) struct Attended {
+    /// The backends, in order.
+    pub(super) targets: Vec<Target>,
+    pub(super) done: Vec<Done>,
+    /// Whether the events are those of the other spool from now on.
+    pub(super) stale: bool,
+}
+
+/// Lets each backend go on by itself, until all rest, and does what is planned meanwhile. `local` is whether they get the
+/// events that stay on this machine.
 pub(super) fn attend(
     shared: &Shared<'_>,
     entrants: Vec<Entrant>,
     service: Service<'_>,
-) -> Vec<(Target, Done)> {
+    local: bool,
+) -> Attended {
+    let order: Vec<String> = entrants.iter().map(|entrant| entrant.target.name.clone()).collect();
     let working = entrants.iter().filter(|entrant| entrant.pause.is_none()).count();
     let floor = Floor {
         service,
-        state: Mutex::new(State { working, look: 0, over: false }),
+        state: Mutex::new(State {
+            working,
+            look: 0,
+            over: false,
+            stale: false,
+            inside: order.iter().cloned().collect(),
+            order,
+        }),
         changed: Condvar::new(),
     };
     std::thread::scope(|scope| {
@@ -81,13 +115,27 @@ pub(super) fn attend(
                 Err(entrant) => done.push(alone(shared, &floor, *entrant)),
             }
         }
-        floor.watch(shared);
+        floor.watch(shared, local, |entrant| match start(scope, shared, &floor, entrant) {
+            Ok(thread) => threads.push(thread),
+            // It comes in with the next round.
+            Err(entrant) => {
+                floor.comes_to_rest();
+                done.push(unasked(*entrant));
+            }
+        });
         done.extend(threads.into_iter().filter_map(|thread| thread.join().ok().flatten()));
-        done
+        let (targets, done): (Vec<_>, Vec<_>) = done.into_iter().unzip();
+        floor.end(shared, targets, done)
     })
 }
 
-type Joins<'scope> = std::thread::ScopedJoinHandle<'scope, Option<(Target, Done)>>;
+fn unasked(entrant: Entrant) -> Joined {
+    let name = entrant.target.name.clone();
+    (Some(entrant.target), (name, entrant.state, RoundEnd::default()))
+}
+
+type Joined = (Option<Target>, Done);
+type Joins<'scope> = ScopedJoinHandle<'scope, Option<Joined>>;
 
 fn start<'scope>(
     scope: &'scope Scope<'scope, '_>,
@@ -112,7 +160,7 @@ fn start<'scope>(
 }
 
 /// All that waits for one backend now.
-fn alone(shared: &Shared<'_>, floor: &Floor<'_>, entrant: Entrant) -> (Target, Done) {
+fn alone(shared: &Shared<'_>, floor: &Floor<'_>, entrant: Entrant) -> Joined {
     let Entrant { mut target, mut state, pause } = entrant;
     let mut end = RoundEnd::default();
     if pause.is_none() {
@@ -120,7 +168,7 @@ fn alone(shared: &Shared<'_>, floor: &Floor<'_>, entrant: Entrant) -> (Target, D
         floor.comes_to_rest();
     }
     let done = (target.name.clone(), state, end);
-    (target, done)
+    (Some(target), done)
 }
 
 impl Floor<'_> {
@@ -128,11 +176,15 @@ impl Floor<'_> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the round's own thread does: it passes on what the bell says.
-    fn watch(&self, shared: &Shared<'_>) {
+    /// What the round's own thread does: it passes on what the bell says, and what is planned. `admit` starts a backend
+    /// that is new.
+    fn watch(&self, shared: &Shared<'_>, local: bool, mut admit: impl FnMut(Entrant)) {
         let Service { bell, interval } = self.service;
         let mut woken = Woken::News;
         loop {
+            if let Some(plan) = shared.plans.take() {
+                self.follow(shared, plan, local, &mut admit);
+            }
             {
                 let mut state = self.state();
                 if state.working == 0 || woken == Woken::Stopped {
@@ -151,34 +203,127 @@ impl Floor<'_> {
         }
     }
 
+    /// Tells each backend what becomes of it.
+    fn follow(&self, shared: &Shared<'_>, plan: Plan, local: bool, admit: &mut impl FnMut(Entrant)) {
+        let Plan { steps, local: from_now_on } = plan;
+        let mut new = Vec::new();
+        {
+            let mut state = self.state();
+            let mut orders = shared.orders();
+            let mut order = |name: String, order: Order| {
+                if let Some(Order::Replace(earlier)) = orders.insert(name, order) {
+                    shared.plans.close_behind(&earlier);
+                }
+            };
+            if from_now_on == local {
+                state.order = steps.iter().map(|(name, _)| name.clone()).collect();
+                for (name, step) in steps {
+                    let Step::Put(target) = step else { continue };
+                    if state.inside.contains(&name) {
+                        order(name, Order::Replace(target));
+                    } else {
+                        state.working += 1;
+                        state.inside.insert(name);
+                        new.push(*target);
+                    }
+                }
+            } else {
+                // The events that these backends have in hand are not for those that come.
+                (state.stale, state.over) = (true, true);
+                state.order.clear();
+                for (_, step) in steps {
+                    let Step::Put(target) = step else { continue };
+                    shared.plans.close_behind(&target);
+                }
+            }
+            for name in &state.inside {
+                if !state.order.contains(name) {
+                    order(name.clone(), Order::Leave);
+                }
+            }
+            self.changed.notify_all();
+            drop(orders);
+            self.hold(shared, &state);
+        }
+        for target in new {
+            let mut state = shared.notes().states.get(&target.name).cloned().unwrap_or_default();
+            state.circuit.succeeded();
+            admit(Entrant { target, state, pause: None });
+        }
+    }
+
+    /// Keeps events for these backends, and no others.
+    fn hold(&self, shared: &Shared<'_>, state: &State) {
+        if state.stale {
+            return;
+        }
+        if let Err(error) = shared.deliverer().retain_backends(&state.names()) {
+            tracing::warn!("telemetry waits: {error}");
+        }
+    }
+
     /// What waits for one backend, and what comes for it as long as the round lasts.
-    fn carry(&self, shared: &Shared<'_>, entrant: Entrant) -> (Target, Done) {
+    fn carry(&self, shared: &Shared<'_>, entrant: Entrant) -> Joined {
         let Entrant { mut target, mut state, pause } = entrant;
         let mut end = RoundEnd::default();
         let mut seen = 0;
         let mut rest = pause.map(|pause| Rest::Until(Instant::now() + pause));
-        loop {
+        let leaves = loop {
             if let Some(rest) = rest
-                && !self.rest(rest, &mut seen)
+                && !self.rest(shared, &target.name, rest, &mut seen)
             {
-                break;
+                break false;
             }
             end.emptied = false;
-            rest = match shared.run(&mut target, &mut state, &mut end) {
+            let ran = shared.run(&mut target, &mut state, &mut end);
+            self.comes_to_rest();
+            rest = match ran {
                 Ran::Emptied => Some(Rest::Events),
                 Ran::Failed => {
                     let pause = state.circuit.open_for(shared.spool.now_ms()).unwrap_or(UNKNOWN);
                     Some(Rest::Until(Instant::now() + pause))
                 }
-                Ran::Over => {
-                    self.comes_to_rest();
-                    break;
-                }
+                Ran::Over => break false,
+                Ran::Leaves => break true,
             };
-            self.comes_to_rest();
+        };
+        let name = target.name.clone();
+        let mut floor = self.state();
+        floor.inside.remove(&name);
+        let target = if leaves {
+            self.hold(shared, &floor);
+            // It has nothing to do with how the others fare.
+            end.emptied = true;
+            state.circuit.succeeded();
+            shared.plans.close_behind(&target);
+            None
+        } else {
+            Some(target)
+        };
+        (target, (name, state, end))
+    }
+
+    /// What is left of the backends, in order, once no thread is.
+    fn end(&self, shared: &Shared<'_>, joined: Vec<Option<Target>>, done: Vec<Done>) -> Attended {
+        let mut targets: Vec<Target> = Vec::new();
+        let mut put = |target: Target| match targets.iter_mut().find(|known| known.name == target.name) {
+            Some(known) => shared.plans.close_behind(&std::mem::replace(known, target)),
+            None => targets.push(target),
+        };
+        joined.into_iter().flatten().for_each(&mut put);
+        let mut leaving = Vec::new();
+        for (name, order) in std::mem::take(&mut *shared.orders()) {
+            match order {
+                Order::Replace(target) => put(*target),
+                Order::Leave => leaving.push(name),
+            }
         }
-        let done = (target.name.clone(), state, end);
-        (target, done)
+        let (left, mut targets): (Vec<_>, Vec<_>) =
+            targets.into_iter().partition(|target| leaving.contains(&target.name));
+        left.iter().for_each(|target| shared.plans.close_behind(target));
+        let state = self.state();
+        targets.sort_by_key(|target| state.order.iter().position(|name| *name == target.name));
+        Attended { targets, done, stale: state.stale }
     }
 
     fn comes_to_rest(&self) {
@@ -193,13 +338,15 @@ impl Floor<'_> {
 
     /// Waits until there may be something to do, as it is noted then; `false` when the round is over. `seen` is the last
     /// request to look that was followed.
-    fn rest(&self, rest: Rest, seen: &mut u64) -> bool {
+    fn rest(&self, shared: &Shared<'_>, name: &str, rest: Rest, seen: &mut u64) -> bool {
         let mut state = self.state();
         loop {
-            if state.over {
+            let ordered = shared.orders().contains_key(name);
+            if state.over && !ordered {
                 return false;
             }
             let left = match rest {
+                _ if ordered => Some(Duration::ZERO),
                 Rest::Events if state.look > *seen => Some(Duration::ZERO),
                 Rest::Events => None,
                 Rest::Until(time) => Some(super::left(time)),

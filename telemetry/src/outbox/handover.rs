@@ -12,6 +12,7 @@ use std::{
 use jackfield_loader::plugin_api::Outcome;
 
 use super::{
+    plan::Plans,
     round::RoundEnd,
     sending::Share,
     state::{BackendState, Problem, States},
@@ -41,6 +42,9 @@ pub(super) struct Shared<'a> {
     pub(super) deadline: Instant,
     /// Whether it was said that a delivery could not be noted.
     pub(super) unnoted: AtomicBool,
+    /// What becomes of backends before their next batch, by name.
+    pub(super) orders: Mutex<BTreeMap<String, Order>>,
+    pub(super) plans: &'a Arc<Plans>,
     pub(super) notes: Mutex<Notes<'a>>,
 }
 
@@ -48,6 +52,7 @@ pub(super) struct Shared<'a> {
 pub(super) struct Notes<'a> {
     pub(super) states: BTreeMap<String, BackendState>,
     pub(super) kept_in: &'a States,
+    pub(super) plans: &'a Plans,
     pub(super) saved: Instant,
     /// Whether the disk lacks something.
     pub(super) unsaved: bool,
@@ -65,6 +70,7 @@ impl Notes<'_> {
     pub(super) fn save_what_is_new(&mut self) {
         if self.unsaved && self.saved.elapsed() >= NOTE {
             (self.saved, self.unsaved) = (Instant::now(), false);
+            self.plans.stamp(&mut self.states);
             if let Err(error) = self.kept_in.save(&self.states) {
                 tracing::debug!("the state of the backends is not kept: {error}");
             }
@@ -82,6 +88,14 @@ enum Attempt {
 
 pub(super) type Done = (String, BackendState, RoundEnd);
 
+/// What becomes of a backend between two batches.
+pub(super) enum Order {
+    /// This one takes its place.
+    Replace(Box<Target>),
+    /// It gets nothing more.
+    Leave,
+}
+
 /// Why a backend has nothing to do for now.
 pub(super) enum Ran {
     /// All that waited for it is settled.
@@ -90,6 +104,8 @@ pub(super) enum Ran {
     Failed,
     /// Nothing may be sent any more, or the time of the round is over.
     Over,
+    /// It is configured no more.
+    Leaves,
 }
 
 /// Each backend on a thread of its own, the last one on this.
@@ -119,12 +135,16 @@ pub(super) fn run_side_by_side(shared: &Shared<'_>, mut due: Vec<(&mut Target, B
 }
 
 impl<'a> Shared<'a> {
-    fn deliverer(&self) -> std::sync::MutexGuard<'_, Deliverer> {
+    pub(super) fn deliverer(&self) -> std::sync::MutexGuard<'_, Deliverer> {
         self.deliverer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn notes(&self) -> std::sync::MutexGuard<'_, Notes<'a>> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn orders(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Order>> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn once(&self, target: &mut Target, mut state: BackendState) -> Done {
@@ -136,6 +156,11 @@ impl<'a> Shared<'a> {
     /// All that waits for one backend.
     pub(super) fn run(&self, target: &mut Target, state: &mut BackendState, end: &mut RoundEnd) -> Ran {
         loop {
+            match self.orders().remove(&target.name) {
+                Some(Order::Replace(new)) => self.plans.swap(target, *new, state),
+                Some(Order::Leave) => return Ran::Leaves,
+                None => {}
+            }
             if left(self.deadline).is_zero() {
                 return Ran::Over;
             }

@@ -8,19 +8,23 @@ mod attend;
 mod bell;
 mod circuit;
 mod handover;
+mod plan;
 mod resend;
 mod round;
 mod sending;
+mod stamp;
 mod state;
 mod target;
 
 pub(crate) use self::{
     attend::{Service, UNKNOWN},
     bell::{Bell, Woken},
+    plan::{Plan, Plans, Step},
     round::{Kept, Outbox, RoundEnd},
     sending::Sending,
+    stamp::{Stamp, wait_until_stable},
     state::States,
-    target::{OpenStatic, Source, Target, left},
+    target::{Loaded, Open, OpenStatic, Source, Target, left},
 };
 pub use self::{
     resend::{Resent, ResentTo},

@@ -1,7 +1,7 @@
 //! One round over all backends.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{
         Arc, Mutex,
@@ -13,6 +13,7 @@ use std::{
 use super::{
     attend::{Entrant, Service, attend},
     handover::{Notes, Shared, run_side_by_side},
+    plan::{Plan, Plans, Step},
     sending::Sending,
     state::{BackendState, States},
     target::{Target, left},
@@ -41,6 +42,13 @@ pub(crate) struct Outbox {
     pub(super) may_send: MaySend,
     /// What the backends were chosen by.
     pub(super) collection: Collection,
+    /// Whether they get the events that stay on this machine.
+    local: bool,
+    pub(super) plans: Arc<Plans>,
+    /// Backends that were swapped since the last round, whose circuits are about others.
+    swapped: BTreeSet<String>,
+    /// Whether another outbox has to take over: the events are those of the other spool.
+    stale: bool,
 }
 
 impl fmt::Debug for Outbox {
@@ -74,12 +82,61 @@ impl Outbox {
         collection: Collection,
         may_send: MaySend,
     ) -> Self {
-        Self { spool, states, sending, targets, mode, fill, may_send, collection }
+        let (local, plans, swapped, stale) = Default::default();
+        Self {
+            spool,
+            states,
+            sending,
+            targets,
+            mode,
+            fill,
+            may_send,
+            collection,
+            local,
+            plans,
+            swapped,
+            stale,
+        }
     }
 
-    /// What the backends were chosen by.
-    pub(crate) fn collection(&self) -> Collection {
-        self.collection
+    /// Whether the events are those that stay on this machine.
+    pub(crate) fn local(mut self, local: bool) -> Self {
+        self.local = local;
+        self
+    }
+
+    /// Does what is planned from now on.
+    pub(crate) fn follow(&mut self, plans: &Arc<Plans>) {
+        self.plans = Arc::clone(plans);
+        // They are what is configured now, so nothing is left to be done.
+        plans.begin(self.targets.iter().map(Target::share).collect());
+    }
+
+    /// Whether it is right for what may be done now.
+    pub(crate) fn is_for(&self, collection: Collection) -> bool {
+        self.collection == collection && !self.stale
+    }
+
+    /// Does what is planned, between two rounds.
+    pub(crate) fn catch_up(&mut self) {
+        let Some(Plan { steps, local }) = self.plans.take() else { return };
+        let mut before = std::mem::take(&mut self.targets);
+        // The events that these backends get are not for those that come.
+        self.stale |= local != self.local;
+        let steps = if self.stale { Vec::new() } else { steps };
+        for (name, step) in steps {
+            let old = before.iter().position(|target| target.name == name).map(|at| before.remove(at));
+            let target = match step {
+                Step::Keep => old,
+                Step::Put(new) => {
+                    old.iter().for_each(|old| self.plans.close_behind(old));
+                    self.swapped.insert(name);
+                    Some(*new)
+                }
+            };
+            self.targets.extend(target);
+        }
+        before.iter().for_each(|target| self.plans.close_behind(target));
     }
 
     /// Gives each backend what waits for it, until nothing does, `stop` is set or `deadline` comes. That of a `service`
@@ -140,9 +197,12 @@ impl Outbox {
             may_send: &may_send,
             deadline,
             unnoted: AtomicBool::new(false),
+            orders: Mutex::default(),
+            plans: &self.plans,
             notes: Mutex::new(Notes {
                 states: states.clone(),
                 kept_in: &self.states,
+                plans: &self.plans,
                 saved: Instant::now(),
                 unsaved: false,
             }),
@@ -158,8 +218,10 @@ impl Outbox {
                 pause: *pause,
                 target,
             });
-            let (targets, done) = attend(&shared, entrants.collect(), service).into_iter().unzip();
-            self.targets = targets;
+            let attended = attend(&shared, entrants.collect(), service, self.local);
+            self.targets = attended.targets;
+            self.stale |= attended.stale;
+            let done = attended.done;
             end = RoundEnd { emptied: true, again_in: None, ..end };
             done
         } else {
@@ -180,6 +242,8 @@ impl Outbox {
             states.insert(name, state);
         }
         states.retain(|name, _| self.targets.iter().any(|target| target.name == *name));
+        self.plans.stamp(&mut states);
+        self.swapped.clear();
         if states != before
             && let Err(error) = self.states.save(&states)
         {
@@ -194,7 +258,7 @@ impl Outbox {
         for target in &self.targets {
             // Another configuration deserves another try.
             if let Some(state) = states.get_mut(&target.name)
-                && state.fingerprint != target.fingerprint()
+                && (state.fingerprint != target.fingerprint() || self.swapped.contains(&target.name))
             {
                 state.circuit.succeeded();
             }
@@ -212,7 +276,7 @@ impl Outbox {
     /// Closes every backend.
     pub(crate) fn close(&mut self, limit: Duration) {
         let deadline = Instant::now() + limit;
-        for target in &mut self.targets {
+        for target in &self.targets {
             target.close(left(deadline));
         }
     }

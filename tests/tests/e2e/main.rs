@@ -30,6 +30,7 @@ mod secrets;
 mod send;
 mod site;
 mod skew;
+mod swap;
 mod terminal;
 mod tool;
 mod vendor;
