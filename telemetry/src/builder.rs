@@ -88,6 +88,8 @@ pub(crate) struct Settings {
     pub(crate) version: String,
     pub(crate) prefix: Option<String>,
     pub(crate) deliver: Deliver,
+    #[cfg(feature = "watch")]
+    pub(crate) watch: bool,
     pub(crate) mode: DeliveryMode,
     pub(crate) metadata: Vec<(String, String)>,
     pub(crate) extended: bool,
@@ -147,6 +149,8 @@ impl Builder {
             version,
             prefix,
             deliver: Deliver::at_exit(),
+            #[cfg(feature = "watch")]
+            watch: false,
             mode: DeliveryMode::default(),
             metadata: Vec::new(),
             extended: false,
@@ -218,6 +222,14 @@ impl Builder {
     /// When events leave the spool. [`Deliver::at_exit`] unless set.
     pub fn deliver(mut self, deliver: Deliver) -> Self {
         self.settings.deliver = deliver;
+        self
+    }
+
+    /// Whether a service [reloads](Telemetry::reload) by itself when a configuration file or a plugin's file changes: from
+    /// its first event on, with [`Deliver::InBackground`] alone. `false` unless set.
+    #[cfg(feature = "watch")]
+    pub fn watch(mut self, watch: bool) -> Self {
+        self.settings.watch = watch;
         self
     }
 

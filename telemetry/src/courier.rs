@@ -81,7 +81,13 @@ impl Courier {
             .name(format!("{}-telemetry", inner.settings.tool))
             .spawn(move || work(&of_thread, &bell, interval));
         *worker = match started {
-            Ok(thread) => Worker::Runs(thread),
+            Ok(thread) => {
+                #[cfg(feature = "watch")]
+                if inner.settings.watch {
+                    crate::watch::start(inner);
+                }
+                Worker::Runs(thread)
+            }
             Err(error) => {
                 tracing::warn!("telemetry is delivered at the end only: no thread for it: {error}");
                 Worker::Gone
@@ -118,6 +124,12 @@ impl Courier {
         let end = outbox.round(deadline, stop, service);
         outbox.catch_up();
         end
+    }
+
+    /// Whether it has been closed.
+    #[cfg(feature = "watch")]
+    pub(crate) fn stopped(&self) -> &AtomicBool {
+        self.bell.stopped()
     }
 
     pub(crate) fn plans(&self) -> &Arc<Plans> {

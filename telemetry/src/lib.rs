@@ -9,6 +9,7 @@
 //!
 //! # Features
 //! `clap`: the management commands. `tracing-layer`: marked events and spans of `tracing` as telemetry.
+//! `watch`: a service reloads by itself when its configuration or a plugin changes.
 #![forbid(unsafe_code)]
 
 mod buffer;
@@ -58,6 +59,8 @@ mod telemetry;
 mod toml_text;
 mod track;
 mod value;
+#[cfg(feature = "watch")]
+mod watch;
 mod writable;
 
 pub use crate::{

@@ -190,6 +190,10 @@ impl Floor<'_> {
                 if state.working == 0 || woken == Woken::Stopped {
                     state.over = true;
                     self.changed.notify_all();
+                    if woken == Woken::Events {
+                        // They are for the next round, which follows at once.
+                        bell.enough();
+                    }
                     return;
                 }
                 if woken == Woken::Events {

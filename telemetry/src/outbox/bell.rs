@@ -54,6 +54,12 @@ impl Bell {
         true
     }
 
+    /// There is enough that waits.
+    pub(crate) fn enough(&self) {
+        self.rung().enough = true;
+        self.changed.notify_one();
+    }
+
     /// Something else has happened.
     pub(crate) fn news(&self) {
         self.rung().news = true;
@@ -128,6 +134,8 @@ mod tests {
         bell.looking();
         assert!(bell.event(3));
         assert_eq!(bell.wait(Duration::ZERO, None), Woken::Events);
+        bell.enough();
+        assert_eq!(bell.wait(long, None), Woken::Events);
         assert!(!bell.stop());
         assert!(bell.stop());
         assert_eq!(bell.wait(long, None), Woken::Stopped);

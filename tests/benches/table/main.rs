@@ -15,6 +15,7 @@ mod peers;
 #[cfg(unix)]
 mod rabbitmq;
 mod rows;
+mod swap;
 mod throughput;
 mod track;
 
@@ -54,6 +55,9 @@ fn main() {
         drain::measure(&mut rows);
         exit::measure(&mut rows, &peers);
         cost::embedding(&mut rows);
+    }
+    if wanted("swap") {
+        swap::measure(&mut rows);
     }
     if wanted("cost") {
         cost::measure(&mut rows);

@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     fs,
+    io::{Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -15,7 +16,7 @@ use std::{
 use jackfield::{Deliver, EventKind, Telemetry, spool::Limits};
 use jackfield_tests::Build;
 
-use crate::common::{MS, lines};
+use crate::{common::MS, logs};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -28,6 +29,10 @@ struct Service {
 impl Service {
     /// With this configuration; its backends are open.
     fn new(config: &str) -> Self {
+        Self::watching(config, false)
+    }
+
+    fn watching(config: &str, watch: bool) -> Self {
         let home = tempfile::tempdir().expect("a folder");
         put(&home.path().join("backends.toml"), &config.replace("HOME", &home.path().display().to_string()));
         let mut limits = Limits::default();
@@ -39,6 +44,7 @@ impl Service {
             .config_file(home.path().join("backends.toml"))
             .data_folder(home.path().join("data"))
             .limits(limits)
+            .watch(watch)
             .deliver(Deliver::InBackground { interval: 2 * MS, events: 50, within: LONG })
             .build();
         Self { home, telemetry }
@@ -84,13 +90,29 @@ fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// The names of the events in a file, in their order.
+/// The names of the events in a file, in their order. A line that is being written does not count yet.
 fn names(file: &Path) -> Vec<String> {
-    let name = |line: String| {
-        let event: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-        event["name"].as_str().expect("a name").to_owned()
+    names_in(&fs::read_to_string(file).unwrap_or_default())
+}
+
+fn names_in(text: &str) -> Vec<String> {
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    let name = |line: &str| {
+        let from = line.find("\"name\":\"").expect("a name") + 8;
+        let name = &line[from..];
+        name[..name.find('"').expect("its end")].to_owned()
     };
-    lines(file).into_iter().map(name).collect()
+    whole.lines().map(name).collect()
+}
+
+/// The name of the last event in a large file.
+fn last_name(file: &Path) -> Option<String> {
+    let mut file = fs::File::open(file).ok()?;
+    let from = file.metadata().ok()?.len().saturating_sub(4096);
+    file.seek(SeekFrom::Start(from)).ok()?;
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    names_in(text.split_once('\n')?.1).pop()
 }
 
 /// A copy of a library that is another one for the loader: what follows the end of an ELF file is no part of it.
@@ -119,6 +141,8 @@ fn a_thousand_swaps_under_load_lose_and_double_nothing_and_keep_the_order() {
     const SWAPS: usize = 1000;
     /// Well under the limit of loaded libraries, which all tests of this process share.
     const IMAGES: usize = 8;
+    /// What a machine that is slow to swap need not exceed.
+    const EVENTS: u32 = 500_000;
     let library = file_plugin();
     let images = tempfile::tempdir().expect("a folder");
     let image = |number: usize| images.path().join(format!("libimage{}.so", number % IMAGES));
@@ -128,7 +152,7 @@ fn a_thousand_swaps_under_load_lose_and_double_nothing_and_keep_the_order() {
     let service = Service::new(&to_file(&image(0), "events"));
     let config = |swap: usize| {
         let keep = 1 + swap % 5;
-        format!("{}rotate_keep = {keep}\n", to_file(&image(swap / 5), "events"))
+        format!("{}rotate_keep = {keep}\n", to_file(&image(swap / 10), "events"))
     };
     let stop = Arc::new(AtomicBool::new(false));
     let (telemetry, ends) = (service.telemetry.clone(), Arc::clone(&stop));
@@ -137,7 +161,10 @@ fn a_thousand_swaps_under_load_lose_and_double_nothing_and_keep_the_order() {
         let (mut number, mut longest) = (0_u32, Duration::ZERO);
         while !ends.load(Ordering::Relaxed) {
             // 10,000 a second, in tens.
-            let due = u32::try_from(started.elapsed().as_millis() * 10).expect("minutes").min(number + 100);
+            let due = u32::try_from(started.elapsed().as_millis() * 10)
+                .expect("minutes")
+                .min(number + 100)
+                .min(EVENTS);
             while number < due {
                 let before = Instant::now();
                 telemetry.track(EventKind::FEATURE_USED, &number.to_string(), &[]);
@@ -157,9 +184,7 @@ fn a_thousand_swaps_under_load_lose_and_double_nothing_and_keep_the_order() {
     stop.store(true, Ordering::Relaxed);
     let (number, longest) = load.join().expect("no panic");
     assert_eq!(service.telemetry.live_backends()[0].swaps, SWAPS as u64);
-    wait_for("the last event", || {
-        names(&service.path("events")).last().is_some_and(|last| *last == (number - 1).to_string())
-    });
+    wait_for("the last event", || last_name(&service.path("events")) == Some((number - 1).to_string()));
     service.telemetry.close();
     let expected: Vec<String> = (0..number).map(|number| number.to_string()).collect();
     let arrived = names(&service.path("events"));
@@ -193,6 +218,7 @@ fn events_go_to_the_old_place_up_to_the_swap_and_to_the_new_one_from_then_on() {
 
 #[test]
 fn the_old_backend_stays_where_the_new_one_is_missing_broken_refused_or_hangs() {
+    logs::collect();
     let library = file_plugin();
     let service = Service::new(&to_file(&library, "events"));
     service.arrives("first", "events");
@@ -225,6 +251,8 @@ fn the_old_backend_stays_where_the_new_one_is_missing_broken_refused_or_hangs() 
         assert_eq!(backend, "main");
         assert!(reason.contains(expected) && !reason.contains('\n'), "{config}: {reason}");
         assert_eq!(service.why_not("main").as_ref(), Some(reason), "{config}");
+        let logged = logs::seen(&format!("backend main stays as it is: {reason}"));
+        assert_eq!(logged.len(), 1, "{config}: {logged:?}");
         let status = service.telemetry.status();
         assert_eq!(status.backends[0].not_swapped.as_ref(), Some(reason), "{config}");
         service.arrives(&number.to_string(), "events");
@@ -258,7 +286,7 @@ fn a_half_written_library_is_not_loaded_and_is_once_it_is_whole() {
     file.set_len(0).expect("writable");
     service.configure(&to_file(&slow, "events"));
     let writer = thread::spawn(move || {
-        use std::io::{Seek as _, SeekFrom, Write as _};
+        use std::io::Write as _;
         let mut file = file;
         file.set_len(whole.len() as u64).expect("writable");
         let (step, mut at) = (whole.len() / 10 + 1, 0);
@@ -309,4 +337,46 @@ fn backends_come_and_go_and_a_plugin_that_is_replaced_is_swapped_while_others_st
     assert_eq!(names(&service.path("one")), ["first", "second", "third", "fourth"]);
     let to_two = names(&service.path("two"));
     assert_eq!(to_two.iter().rev().take(4).rev().collect::<Vec<_>>(), ["second", "third", "fourth", "fifth"]);
+}
+
+#[test]
+fn a_change_of_the_configuration_or_the_plugin_is_noticed() {
+    let library = file_plugin();
+    let one = |file: &str| {
+        format!("[[backend]]\nname = \"main\"\nplugin = \"HOME/libone.so\"\nconfig.path = \"HOME/{file}\"\n")
+    };
+    let service = Service::watching(&one("first"), true);
+    another(&library, &service.path("libone.so"), 104);
+    service.arrives("0", "first");
+    let swaps = || service.telemetry.live_backends()[0].swaps;
+    service.configure(&one("second"));
+    wait_for("the first swap", || swaps() == 1);
+    service.arrives("1", "second");
+    // By a rename, and by a copy in place that takes its time.
+    another(&library, &service.path("libnext.so"), 105);
+    fs::rename(service.path("libnext.so"), service.path("libone.so")).expect("ours");
+    wait_for("the second swap", || swaps() == 2);
+    service.arrives("2", "second");
+    let whole = [fs::read(&library).expect("readable"), vec![106; 16]].concat();
+    {
+        use std::io::Write as _;
+        let mut file = fs::File::create(service.path("libone.so")).expect("writable");
+        for part in whole.chunks(whole.len() / 8) {
+            file.write_all(part).expect("writable");
+            assert_eq!(swaps(), 2, "half of it is in force");
+            thread::sleep(40 * MS);
+        }
+    }
+    wait_for("the third swap", || swaps() == 3);
+    service.arrives("3", "second");
+    // What can't be used changes nothing, and the next one that can does.
+    service.configure("[[backend]\n");
+    service.arrives("4", "second");
+    service.configure(&one("third"));
+    wait_for("the fourth swap", || swaps() == 4);
+    service.arrives("5", "third");
+    service.telemetry.close();
+    assert_eq!(names(&service.path("first")), ["0"]);
+    assert_eq!(names(&service.path("second")), ["1", "2", "3", "4"]);
+    assert_eq!(names(&service.path("third")), ["5"]);
 }
