@@ -17,7 +17,7 @@ pub(crate) enum Exit {
     Usage,
     /// The user ended the run.
     Interrupted,
-    /// Input could not be read, or events could not be kept in a file.
+    /// Input could not be read, or events could not be kept in a file; a state folder can't be had, or has no run.
     Io,
 }
 
@@ -31,7 +31,8 @@ Exit codes:
   5    some lines of the input are not events
   6    some events were rejected or undelivered, a backend did not close cleanly, or a
        request for deletion failed
-  7    input could not be read, or events could not be kept in a file
+  7    input could not be read, events could not be kept in a file, the state folder of `run`
+       can't be had, or `status` has found no run
   130  interrupted
 When several apply, the first of this order is told: 7, 130, 2, 3, 4, 6, 5.";
 

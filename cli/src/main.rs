@@ -11,8 +11,10 @@ mod forget;
 mod inspect;
 mod names;
 mod plugins;
+mod run;
 mod send;
 mod settings;
+mod status;
 
 use clap::Parser as _;
 use jackfield::Telemetry;
@@ -39,6 +41,8 @@ fn main() {
     let scope = telemetry.command(command.name());
     let exit = match command {
         Command::Send(args) => send::run(&common, &args),
+        Command::Run(args) => run::run(&common, &args),
+        Command::Status(args) => status::run(&common, &args),
         Command::Plugins => plugins::run(&common),
         Command::Inspect { files } => inspect::run(&files, common.json),
         Command::Forget(args) => forget::run(&common, &args),

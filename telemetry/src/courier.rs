@@ -60,6 +60,15 @@ impl Courier {
         }
     }
 
+    /// Others have put events into the spool.
+    pub(crate) fn look(&self, inner: &Arc<Inner>) {
+        self.used.store(true, Ordering::Relaxed);
+        if let Deliver::InBackground { interval, .. } = inner.settings.deliver {
+            self.bell.enough();
+            self.start(inner, interval);
+        }
+    }
+
     /// An event was recorded.
     pub(crate) fn recorded(&self, inner: &Arc<Inner>) {
         if !self.used.load(Ordering::Relaxed) {

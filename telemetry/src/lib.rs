@@ -29,6 +29,7 @@ mod environment;
 mod error;
 mod event;
 mod fill;
+mod forward;
 mod gate;
 mod ids;
 mod init;
@@ -80,6 +81,7 @@ pub use crate::{
     error::{Error, Place},
     event::MAX_LINE,
     fill::Fill,
+    forward::Forwarder,
     init::init,
     kind::{DeliveryMode, EventKind},
     lines::{Line, Lines},

@@ -67,6 +67,8 @@ pub struct LiveBackend {
     pub plugin: Option<LivePlugin>,
     /// Whether it is open.
     pub open: bool,
+    /// Where its calls run: `thread`, this process.
+    pub isolation: &'static str,
     /// What it has done since it was opened.
     pub stats: Stats,
     /// How often it was swapped.
@@ -118,6 +120,7 @@ impl Telemetry {
                     file: image.file.clone(),
                 }),
                 open: open.is_some(),
+                isolation: "thread",
                 stats: open.as_ref().map(|open| open.stats()).unwrap_or_default(),
                 swaps: board.swaps.get(&target.name).copied().unwrap_or(0),
                 not_swapped: board.problems.get(&target.name).map(|problem| problem.reason.clone()),

@@ -187,6 +187,12 @@ impl Telemetry {
         self.inner().enabled
     }
 
+    /// The folder of all that is kept; `None` where there is no home folder.
+    #[must_use]
+    pub fn data_folder(&self) -> Option<PathBuf> {
+        self.inner().data.clone()
+    }
+
     /// Whether events have arguments and error messages too.
     #[must_use]
     pub fn is_extended(&self) -> bool {
@@ -344,6 +350,21 @@ impl Inner {
             Ok(()) => parts.courier.recorded(self),
             Err(reason) => parts.courier.lost(self, reason),
         }
+    }
+
+    /// Puts the event of another into the spool for events that may be sent.
+    pub(crate) fn store(self: &Arc<Self>, line: &[u8]) -> Result<(), DropReason> {
+        let Some(spools) = &self.spools else { return Err(DropReason::Unwritable) };
+        let process = self.process();
+        let courier = &self.parts(process).courier;
+        match spools.get(false).append_as(process, line) {
+            Ok(()) => courier.recorded(self),
+            Err(reason) => {
+                courier.lost(self, reason);
+                return Err(reason);
+            }
+        }
+        Ok(())
     }
 
     /// Looks again at what events are made of, when the next one comes.

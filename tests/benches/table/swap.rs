@@ -93,7 +93,7 @@ pub(crate) fn measure(rows: &mut Rows) {
         put(
             &file,
             &format!(
-                "[[backend]]\nplugin = \"{plugin}\"\nconfig = {{ path = \"{path}\", rotate_keep = {keep} }}\n"
+                "[[backend]]\nname = \"main\"\nplugin = \"{plugin}\"\nconfig = {{ path = \"{path}\", rotate_keep = {keep} }}\n"
             ),
         );
     };

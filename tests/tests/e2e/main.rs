@@ -26,6 +26,7 @@ mod rabbitmq;
 #[cfg(unix)]
 mod rabbitmq_connection;
 mod refusals;
+mod run;
 mod secrets;
 mod send;
 mod site;
