@@ -28,7 +28,8 @@ const ALIVE: Duration = Duration::from_millis(500);
 const WRITING: Duration = Duration::from_secs(30);
 
 /// What was seen of each file.
-type Seen = Vec<(PathBuf, Option<Stamp>)>;
+type Seen = Vec<File>;
+type File = (PathBuf, Option<Stamp>);
 
 /// Watches for as long as the telemetry lives, on a thread of its own.
 pub(crate) fn start(inner: &Arc<Inner>) {
@@ -125,7 +126,7 @@ fn stable(inner: &Inner) -> Seen {
 }
 
 fn is_same(before: &Seen, now: &Seen) -> bool {
-    let same = |(before, now): (&(PathBuf, Option<Stamp>), &(PathBuf, Option<Stamp>))| {
+    let same = |(before, now): (&File, &File)| {
         before.0 == now.0
             && match (&before.1, &now.1) {
                 (Some(before), Some(now)) => now.same_file(before),

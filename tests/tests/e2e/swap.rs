@@ -82,6 +82,10 @@ fn put(path: &Path, text: &str) {
     fs::rename(half, path).expect("writable");
 }
 
+fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> thread::JoinHandle<T> {
+    thread::Builder::new().spawn(work).expect("a thread")
+}
+
 fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_so() {
@@ -156,7 +160,7 @@ fn a_thousand_swaps_under_load_lose_and_double_nothing_and_keep_the_order() {
     };
     let stop = Arc::new(AtomicBool::new(false));
     let (telemetry, ends) = (service.telemetry.clone(), Arc::clone(&stop));
-    let load = thread::spawn(move || {
+    let load = spawn(move || {
         let started = Instant::now();
         let (mut number, mut longest) = (0_u32, Duration::ZERO);
         while !ends.load(Ordering::Relaxed) {
@@ -285,7 +289,7 @@ fn a_half_written_library_is_not_loaded_and_is_once_it_is_whole() {
     let file = fs::File::options().write(true).open(&slow).expect("writable");
     file.set_len(0).expect("writable");
     service.configure(&to_file(&slow, "events"));
-    let writer = thread::spawn(move || {
+    let writer = spawn(move || {
         use std::io::Write as _;
         let mut file = file;
         file.set_len(whole.len() as u64).expect("writable");
