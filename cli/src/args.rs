@@ -91,7 +91,7 @@ static PLUGINS_HELP: LazyLock<String> = LazyLock::new(|| {
         "  jackfield plugins\n  JACKFIELD_PLUGIN_PATH=/opt/vendor jackfield plugins --json",
         "\n\nNAME is what a configuration's `plugin` accepts; in brackets what the plugin calls\nitself, if that leads \
          elsewhere or nowhere.\n\nWith --json, a list of: file, name, metadata_name (what it calls itself), version,\n\
-         abi (major, minor), trusted, trust_refusal, compatible, refusal.",
+         abi (major, minor), trust (the policy), trusted, trust_refusal, compatible, refusal.",
     )
 });
 
@@ -99,7 +99,52 @@ static INSPECT_HELP: LazyLock<String> = LazyLock::new(|| {
     help(
         "  jackfield inspect ./librabbitmq.so\n  jackfield inspect dist/*.dll dist/*.dylib --json",
         "\n\nWith --json, a list of: file, compatible, refusal, and of a plugin format, os,\narch, bits, \
-         endian, size, slices, needed, exports_descriptor, metadata (as it\nstands in the file).",
+         endian, size, slices, needed, exports_descriptor, metadata (as it\nstands in the file), trust (the \
+         configuration's policy), trusted, trust_refusal.",
+    )
+});
+
+static LOCK_HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield lock\n  jackfield lock --check\n  jackfield lock --update rabbitmq",
+        "\n\nThe lock is the file of `lock` in [plugins], by default jackfield.lock beside the\nconfiguration. It has the \
+         plugins of the backends and those on the search path. A line\n`minimum = \"1.2.0\"` that you add to a plugin \
+         stays, and no older version is taken in.\nA plugin that is refused (its owner, its name, its version) is left \
+         out.\n\nWith --json, one object: lock, plugins (how many), written, changes (change, name,\ntarget, old, \
+         new: version and sha256), refusals.",
+    )
+});
+
+static KEYGEN_HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield keygen\n  jackfield keygen --no-password ci.key",
+        "\n\nThe keys are those of minisign, and either program takes the other's. No file is\noverwritten.\n\n\
+         With --json, one object: secret_key_file, public_key_file, public_key, key_id.",
+    )
+});
+
+static SIGN_HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield sign --key jackfield.key librabbitmq.so\n  minisign -S -s jackfield.key -m librabbitmq.so \\\n    \
+         -t 'jackfield name=rabbitmq version=1.4.2 target=x86_64-unknown-linux-gnu'",
+        "\n\nThe signature of FILE is FILE.minisig beside it, whose trusted comment says name,\nversion and target. \
+         minisign makes the same.\n\nWith --json, a list of: file, signature, trusted_comment, error.",
+    )
+});
+
+static VERIFY_HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield verify /usr/lib/jackfield/*.so\n  jackfield verify --key jackfield.pub dist/*.so dist/*.dll",
+        "\n\nWith --json, a list of: file, trust (the policy), trusted, refusal.",
+    )
+});
+
+static SCHEMA_HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield schema > ~/.config/jackfield/config.schema.json",
+        "\n\nAn editor that knows JSON Schema completes and checks `config.toml` by it: Taplo, and\n\
+         so Even Better TOML, when the file begins with `#:schema ./config.schema.json`.\n\
+         Runs no plugin: options are read from the files.",
     )
 });
 
@@ -127,6 +172,18 @@ static TELEMETRY_HELP: LazyLock<String> = LazyLock::new(|| {
         "\n\nWhich command ran, for how long and how it ended is recorded once you have said\n`enable`, and goes to the \
          backends of /etc/jackfield/telemetry.toml, or of the file in\n$JACKFIELD_TELEMETRY_CONFIG; without these it is \
          not even written down.\n\nIts own exit codes: 0 done, 1 not done, or `doctor` found something wrong.",
+    )
+});
+
+static NEW_HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield new acme_lines --lang rust --contract ~/src/jackfield\n  \
+         jackfield new acme_lines --lang c --dir plugins/acme",
+        "\n\nThe project sends events as lines over TCP; put your platform's protocol in that place.\nIt has tests against \
+         a local server, a README, a script `ci` and a workflow that runs it.\nNothing is overwritten. In C it needs a \
+         compiler and make, and nothing of Jackfield but\nthe header that is in it. In Rust it is pinned to this version \
+         of the crate\njackfield-plugin-api, which is on no registry yet: until it is, give --contract.\n\n\
+         With --json, an object of: name, lang, folder, files, contract, build, test.",
     )
 });
 
@@ -188,12 +245,30 @@ pub(crate) enum Command {
         #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
         files: Vec<PathBuf>,
     },
+    /// Print one JSON Schema for the whole configuration file, the options of the plugins on the search path included
+    #[command(after_help = SCHEMA_HELP.as_str())]
+    Schema,
+    /// Write down which plugins there are, for `trust = "pinned"`
+    #[command(after_help = LOCK_HELP.as_str())]
+    Lock(LockArgs),
+    /// Make a pair of keys to sign plugins with, as minisign does
+    #[command(after_help = KEYGEN_HELP.as_str())]
+    Keygen(KeygenArgs),
+    /// Sign plugins of any platform, for `trust = "signed"`, running none of them
+    #[command(after_help = SIGN_HELP.as_str())]
+    Sign(SignArgs),
+    /// Say of files whether the configuration's trust policy, or a key, allows them, running none of them
+    #[command(after_help = VERIFY_HELP.as_str())]
+    Verify(VerifyArgs),
     /// Ask every configured backend's platform to delete what it has of a machine
     #[command(after_help = FORGET_HELP.as_str())]
     Forget(ForgetArgs),
     /// Open every configured backend and find out whether its platform answers, without sending an event
     #[command(after_help = DOCTOR_HELP.as_str())]
     Doctor(DoctorArgs),
+    /// Make a plugin project that builds, and whose tests pass, as it is
+    #[command(after_help = NEW_HELP.as_str())]
+    New(NewArgs),
     /// Rule over what this command itself collects of its use: nothing without your consent
     #[command(subcommand, after_help = TELEMETRY_HELP.as_str())]
     Telemetry(TelemetryCommand),
@@ -214,12 +289,58 @@ impl Command {
             Self::Status(_) => "status",
             Self::Plugins => "plugins",
             Self::Inspect { .. } => "inspect",
+            Self::Schema => "schema",
+            Self::Lock(_) => "lock",
+            Self::Keygen(_) => "keygen",
+            Self::Sign(_) => "sign",
+            Self::Verify(_) => "verify",
             Self::Forget(_) => "forget",
             Self::Doctor(_) => "doctor",
+            Self::New(_) => "new",
             Self::Telemetry(_) => "telemetry",
             Self::Completions { .. } => "completions",
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LockArgs {
+    /// Write nothing, and fail if the lock is not as the plugins are
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Take in the plugin that calls itself so, and leave the others as they are; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) update: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeygenArgs {
+    /// File for the secret key; the public one lies beside it and ends in .pub
+    #[arg(default_value = "jackfield.key", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// Don't protect the secret key by a password
+    #[arg(long)]
+    pub(crate) no_password: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SignArgs {
+    /// Libraries: .so, .dll, .dylib
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+    /// File of the secret key
+    #[arg(long, value_name = "FILE", default_value = "jackfield.key", value_hint = ValueHint::FilePath)]
+    pub(crate) key: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Libraries: .so, .dll, .dylib
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Public key, or its file, that must have signed them; may be given several times
+    #[arg(long, value_name = "KEY", conflicts_with = "config")]
+    pub(crate) key: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -237,6 +358,41 @@ pub(crate) struct DoctorArgs {
     /// Ask the backend of this name only; may be given several times
     #[arg(long, value_name = "BACKEND")]
     pub(crate) only: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    /// What the plugin is called: lower-case letters, digits and `_`
+    pub(crate) name: String,
+    /// Language of the project
+    #[arg(long, value_enum)]
+    pub(crate) lang: Lang,
+    /// Folder of the project, new or empty; by default NAME in the current one
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
+    /// Build a project in Rust against this copy of the contract instead of a registry's: the folder plugin-api of
+    /// Jackfield's source, or the one around it
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath)]
+    pub(crate) contract: Option<PathBuf>,
+}
+
+/// A language that there are templates for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Lang {
+    /// Rust
+    Rust,
+    /// C
+    C,
+}
+
+impl Lang {
+    /// As on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Rust => "rust",
+            Self::C => "c",
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -314,8 +470,14 @@ mod tests {
                 "status",
                 "plugins",
                 "inspect",
+                "schema",
+                "lock",
+                "keygen",
+                "sign",
+                "verify",
                 "forget",
                 "doctor",
+                "new",
                 "telemetry",
                 "completions",
                 "help"

@@ -18,12 +18,16 @@ pub(crate) fn run(common: &Common, args: &DoctorArgs) -> Exit {
             return Exit::Config;
         }
     };
-    let answers =
-        answers::of_each(&config, &args.only, |backend, config| match backend.probe(config.timeout) {
+    // What is asked has been loaded, so the policy has allowed it.
+    let trust = config.plugins.trust;
+    let answers = answers::of_each(&config, &args.only, |backend, config| {
+        let (answer, text) = match backend.probe(config.timeout) {
             Probe::Reachable(text) => ("reachable", text),
             Probe::Unreachable(text) => ("unreachable", text),
             Probe::Refused(text) => ("refused", text),
             Probe::Unsupported(text) => ("unsupported", text),
-        });
+        };
+        (answer, format!("{text} (trust: ok by \"{trust}\")").trim_start().to_owned())
+    });
     answers::print(&answers, &["unreachable", "refused"], common.json)
 }

@@ -9,7 +9,7 @@ pub(crate) enum Exit {
     BadLines,
     /// Some events were rejected or undelivered, a backend did not close cleanly, or a request for deletion failed.
     Events,
-    /// A plugin can't be used.
+    /// A plugin can't be used, is not what its pin or signature says, or differs from the lock.
     Plugin,
     /// The configuration is wrong.
     Config,
@@ -17,7 +17,8 @@ pub(crate) enum Exit {
     Usage,
     /// The user ended the run.
     Interrupted,
-    /// Input could not be read, or events could not be kept in a file; a state folder can't be had, or has no run.
+    /// Input or a key could not be read, or events or another file could not be written; a state folder can't be had, or
+    /// has no run.
     Io,
 }
 
@@ -27,12 +28,12 @@ Exit codes:
   0    all was done
   2    the command line is wrong
   3    the configuration is wrong
-  4    a plugin can't be used
+  4    a plugin can't be used, is not what its pin or signature says, or the lock differs
   5    some lines of the input are not events
   6    some events were rejected or undelivered, a backend did not close cleanly, or a
        request for deletion failed
-  7    input could not be read, events could not be kept in a file, the state folder of `run`
-       can't be had, or `status` has found no run
+  7    input or a key could not be read, events or another file could not be written, the
+       state folder of `run` can't be had, or `status` has found no run
   130  interrupted
 When several apply, the first of this order is told: 7, 130, 2, 3, 4, 6, 5.";
 

@@ -2,21 +2,49 @@
 
 use std::path::{Path, PathBuf};
 
-use jackfield_loader::Inspection;
+use jackfield_loader::{Candidate, Policy};
 use serde_json::{Value, json};
 
 use crate::{
+    args::Common,
     console::{self, Colour},
     exit::Exit,
+    language,
+    options::{self, OptionRow},
+    settings,
 };
 
-pub(crate) fn run(files: &[PathBuf], json: bool) -> Exit {
-    let results: Vec<_> =
-        files.iter().map(|file| jackfield_loader::inspect(file).map_err(|e| e.to_string())).collect();
-    let usable =
-        results.iter().all(|result| result.as_ref().is_ok_and(|inspection| inspection.verdict().is_ok()));
+/// A library, and what the configuration's trust policy says of it.
+struct Seen {
+    candidate: Candidate,
+    /// The policy; none where the configuration can't be read.
+    trust: Option<String>,
+    trust_refusal: Option<String>,
+}
+
+impl Seen {
+    fn open(file: &Path, policy: Result<&Policy, &String>) -> Result<Self, String> {
+        let candidate = Candidate::open(file).map_err(|refusal| refusal.to_string())?;
+        let (trust, trust_refusal) = match policy {
+            Ok(policy) => {
+                let refusal = candidate.allowed_by(policy).err().map(|refusal| refusal.to_string());
+                (Some(policy.trust().to_string()), refusal)
+            }
+            Err(refusal) => (None, Some(refusal.clone())),
+        };
+        Ok(Self { candidate, trust, trust_refusal })
+    }
+}
+
+pub(crate) fn run(common: &Common, files: &[PathBuf]) -> Exit {
+    // A file can be inspected without a configuration that is right.
+    let policy = settings::load(common.config.as_deref()).map(|config| config.plugins.policy());
+    let results: Vec<_> = files.iter().map(|file| Seen::open(file, policy.as_ref())).collect();
+    let usable = results
+        .iter()
+        .all(|result| result.as_ref().is_ok_and(|seen| seen.candidate.inspection().verdict().is_ok()));
     let pairs = files.iter().zip(&results);
-    let text = if json {
+    let text = if common.json {
         let list: Vec<_> = pairs.map(|(file, result)| to_json(file, result.as_ref())).collect();
         format!("{:#}\n", Value::from(list))
     } else {
@@ -25,11 +53,12 @@ pub(crate) fn run(files: &[PathBuf], json: bool) -> Exit {
     crate::print(&text).max(if usable { Exit::Done } else { Exit::Plugin })
 }
 
-fn to_json(file: &Path, result: Result<&Inspection, &String>) -> Value {
+fn to_json(file: &Path, result: Result<&Seen, &String>) -> Value {
     let file = file.display().to_string();
     match result {
         Err(refusal) => json!({ "file": file, "compatible": false, "refusal": refusal }),
-        Ok(it) => {
+        Ok(seen) => {
+            let it = seen.candidate.inspection();
             let refusal = it.verdict().err().map(|refusal| refusal.to_string());
             // Members that this version does not know are shown as well.
             let metadata: Value = serde_json::from_str(&it.metadata_json).unwrap_or_default();
@@ -38,18 +67,21 @@ fn to_json(file: &Path, result: Result<&Inspection, &String>) -> Value {
                 "format": it.format, "os": it.os, "arch": it.arch, "bits": it.bits, "endian": it.endian,
                 "size": it.size, "slices": it.slices, "needed": it.needed,
                 "exports_descriptor": it.exports_descriptor, "metadata": metadata,
+                "trust": seen.trust, "trusted": seen.trust_refusal.is_none(),
+                "trust_refusal": seen.trust_refusal,
             })
         }
     }
 }
 
-fn to_text(file: &Path, result: Result<&Inspection, &String>) -> String {
+fn to_text(file: &Path, result: Result<&Seen, &String>) -> String {
     let row = |key: &str, value: String| vec![key.to_owned(), value];
     let refused = |refusal: &str| format!("refused: {refusal}");
     let mut rows = vec![row("file", file.display().to_string())];
     match result {
         Err(refusal) => rows.push(row("verdict", refused(refusal))),
-        Ok(it) => {
+        Ok(seen) => {
+            let it = seen.candidate.inspection();
             let metadata = &it.metadata;
             let plus = |text: &str| if text.is_empty() { String::new() } else { format!(", {text}") };
             let list = |list: &[String]| if list.is_empty() { "-".to_owned() } else { list.join(", ") };
@@ -57,8 +89,14 @@ fn to_text(file: &Path, result: Result<&Inspection, &String>) -> String {
             let endian = endian.as_str().unwrap_or_default();
             let panic = serde_json::to_value(metadata.panic).unwrap_or_default();
             let verdict = it.verdict().map_or_else(|e| refused(&e.to_string()), |()| "compatible".to_owned());
+            let trust = match (&seen.trust, &seen.trust_refusal) {
+                (Some(policy), None) => format!("ok ({policy})"),
+                (Some(policy), Some(refusal)) => format!("refused ({policy}): {refusal}"),
+                (None, refusal) => format!("unknown: {}", refusal.as_deref().unwrap_or_default()),
+            };
             rows.extend([
                 row("verdict", verdict),
+                row("trust", trust),
                 row("plugin", format!("{} {}{}", metadata.name, metadata.version, plus(&metadata.vendor))),
                 row("description", metadata.description.clone()),
                 row("ABI", format!("{}, digest {}", metadata.abi, metadata.digest)),
@@ -73,19 +111,30 @@ fn to_text(file: &Path, result: Result<&Inspection, &String>) -> String {
                 row("offers", list(&metadata.offers)),
                 row("calls", if metadata.serial { "one at a time" } else { "several at once" }.to_owned()),
                 row("panic", panic.as_str().unwrap_or_default().to_owned()),
-                row("built with", format!("{} {}", metadata.language, metadata.compiler)),
-                row(
-                    "config schema",
-                    if metadata.config_schema.is_some() { "yes, see --json" } else { "-" }.to_owned(),
-                ),
+                row("language", language::shown(metadata)),
+                row("built with", metadata.compiler.clone()),
             ]);
         }
     }
     rows.retain(|row| !row[1].is_empty());
-    console::table(&rows, |row, column, cell| match (row, column) {
-        (1, 1) => {
+    let mut text = console::table(&rows, |row, column, cell| match (row, column) {
+        (1, 1) | (2, 1) if !cell.starts_with("unknown") => {
             console::paint(&cell, if cell.starts_with("refused") { Colour::Red } else { Colour::Green })
         }
         _ => cell,
-    })
+    });
+    let metadata = result.ok().map(|seen| &seen.candidate.inspection().metadata);
+    let schema = metadata.and_then(|metadata| metadata.config_schema.as_ref());
+    if let Some(options) = schema.map(|schema| options::rows(schema.get())).filter(|rows| !rows.is_empty()) {
+        text.push('\n');
+        text.push_str(&options_table(options));
+    }
+    text
+}
+
+/// What stands in a backend's `[backend.config]`.
+fn options_table(options: Vec<OptionRow>) -> String {
+    let mut rows = vec![["OPTION", "TYPE", "DEFAULT", "MEANING"].map(str::to_owned).to_vec()];
+    rows.extend(options.into_iter().map(|it| vec![it.name, it.kind, it.default, it.meaning]));
+    console::table(&rows, |_, _, cell| cell)
 }

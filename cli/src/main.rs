@@ -9,12 +9,18 @@ mod doctor;
 mod exit;
 mod forget;
 mod inspect;
+mod language;
 mod names;
+mod new;
+mod options;
 mod plugins;
 mod run;
+mod schema;
 mod send;
 mod settings;
 mod status;
+mod trust;
+mod validate;
 
 use clap::Parser as _;
 use jackfield::Telemetry;
@@ -44,9 +50,15 @@ fn main() {
         Command::Run(args) => run::run(&common, &args),
         Command::Status(args) => status::run(&common, &args),
         Command::Plugins => plugins::run(&common),
-        Command::Inspect { files } => inspect::run(&files, common.json),
+        Command::Inspect { files } => inspect::run(&common, &files),
+        Command::Lock(args) => trust::lock::run(&common, &args),
+        Command::Keygen(args) => trust::keygen::run(&args, common.json),
+        Command::Sign(args) => trust::sign::run(&args, common.json),
+        Command::Verify(args) => trust::verify::run(&common, &args),
+        Command::Schema => schema::run(&common),
         Command::Forget(args) => forget::run(&common, &args),
         Command::Doctor(args) => doctor::run(&common, &args),
+        Command::New(args) => new::run(&args, common.json),
         Command::Telemetry(_) => Exit::Done,
         Command::Completions { shell } => completions::run(shell),
     };

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use jackfield::PluginsConfig;
-use jackfield_loader::{Abi, Candidate};
+use jackfield_loader::{Abi, Candidate, Policy};
 use serde::Serialize;
 
 use crate::{
     args::Common,
     console::{self, Colour},
     exit::Exit,
-    names, settings,
+    language, names, settings,
 };
 
 /// A file on the search path.
@@ -23,6 +23,10 @@ struct Row {
     metadata_name: Option<String>,
     version: Option<String>,
     abi: Option<Abi>,
+    /// And how its layout is judged.
+    language: Option<String>,
+    /// The policy.
+    trust: String,
     trusted: bool,
     trust_refusal: Option<String>,
     compatible: bool,
@@ -38,7 +42,8 @@ pub(crate) fn run(common: &Common) -> Exit {
         }
     };
     let files = jackfield_loader::list(&config.plugins.path);
-    let rows: Vec<_> = files.iter().map(|file| row(file, &config.plugins)).collect();
+    let policy = config.plugins.policy();
+    let rows: Vec<_> = files.iter().map(|file| row(file, &config.plugins, &policy)).collect();
     if common.json {
         return match serde_json::to_string_pretty(&rows) {
             Ok(json) => crate::print(&(json + "\n")),
@@ -56,13 +61,15 @@ pub(crate) fn run(common: &Common) -> Exit {
     crate::print(&render(&rows))
 }
 
-fn row(file: &Path, plugins: &PluginsConfig) -> Row {
+fn row(file: &Path, plugins: &PluginsConfig, policy: &Policy) -> Row {
     let mut row = Row {
         file: file.display().to_string(),
         name: String::new(),
         metadata_name: None,
         version: None,
         abi: None,
+        language: None,
+        trust: policy.trust().to_string(),
         trusted: false,
         trust_refusal: None,
         compatible: false,
@@ -74,9 +81,10 @@ fn row(file: &Path, plugins: &PluginsConfig) -> Row {
             row.metadata_name = Some(inspection.metadata.name.clone());
             row.version = Some(inspection.metadata.version.clone());
             row.abi = Some(inspection.metadata.abi);
+            row.language = Some(language::shown(&inspection.metadata));
             row.refusal = inspection.verdict().err().map(|refusal| refusal.to_string());
             row.compatible = row.refusal.is_none();
-            row.trust_refusal = candidate.allowed_by(plugins.trust).err().map(|refusal| refusal.to_string());
+            row.trust_refusal = candidate.allowed_by(policy).err().map(|refusal| refusal.to_string());
             row.trusted = row.trust_refusal.is_none();
         }
         Err(refusal) => row.refusal = Some(refusal.to_string()),
@@ -85,17 +93,18 @@ fn row(file: &Path, plugins: &PluginsConfig) -> Row {
     row
 }
 
-const TRUST_COLUMN: usize = 3;
-const VERDICT_COLUMN: usize = 4;
+const TRUST_COLUMN: usize = 4;
+const VERDICT_COLUMN: usize = 5;
 
 fn render(rows: &[Row]) -> String {
-    let mut table = vec![["NAME", "VERSION", "ABI", "TRUST", "VERDICT", "FILE"].map(str::to_owned).to_vec()];
+    let mut table =
+        vec![["NAME", "VERSION", "ABI", "LANGUAGE", "TRUST", "VERDICT", "FILE"].map(str::to_owned).to_vec()];
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     for row in rows {
         let trust = match (&row.abi, row.trusted) {
-            (None, _) => "-",
-            (_, true) => "ok",
-            (_, false) => "refused",
+            (None, _) => "-".to_owned(),
+            (_, true) => format!("ok ({})", row.trust),
+            (_, false) => format!("refused ({})", row.trust),
         };
         table.push(vec![
             match &row.metadata_name {
@@ -104,7 +113,8 @@ fn render(rows: &[Row]) -> String {
             },
             or_dash(&row.version),
             row.abi.map_or_else(|| "-".to_owned(), |abi| abi.to_string()),
-            trust.to_owned(),
+            or_dash(&row.language),
+            trust,
             if row.compatible { "compatible" } else { "refused" }.to_owned(),
             row.file.clone(),
         ]);

@@ -49,5 +49,8 @@ pub use crate::{
     reexec::{Job, Program, init},
     registry::{DEFAULT_IMAGE_LIMIT, image_limit, limit_loaded_images, loaded_images},
     text::show as show_path,
-    verify::{ParseTrustError, Trust, VerifyError},
+    verify::{
+        Digest, KeyId, Minimum, ParseKeyError, ParsePinError, ParseTrustError, Pin, PinError, Pins, Policy,
+        PublicKey, Signature, SignatureError, Trust, VerifyError,
+    },
 };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    Error, InspectError, Inspection, Layout, Metadata, Trust,
+    Error, InspectError, Inspection, Layout, Metadata, Policy,
     check::{Checked, PluginTables},
     image::Image,
     inspect::inspect_bytes,
@@ -54,25 +54,26 @@ impl Candidate {
         self.image.content.bytes()
     }
 
-    /// Whether `trust` allows the file, by the handles that were opened.
+    /// Whether a policy, or a bare [`Trust`](crate::Trust), allows the file, by the handles that were opened and the bytes
+    /// that were read. A signature is read from beside the file now.
     ///
     /// # Errors
     /// [`Error::Verify`].
-    pub fn allowed_by(&self, trust: Trust) -> Result<(), Error> {
-        verify::verify(&self.image.handles, trust)
+    pub fn allowed_by(&self, policy: impl Into<Policy>) -> Result<(), Error> {
+        verify::verify(&self.path, &self.image, &self.inspection.metadata, &policy.into())
             .map_err(|source| Error::Verify { path: self.path.clone(), source })
     }
 
-    /// Requires that this host can load the plugin and that `trust` allows it.
+    /// Requires that this host can load the plugin and that `policy` allows it.
     ///
     /// # Errors
     /// [`Error::Inspect`] with the verdict, or [`Error::Verify`].
-    pub fn verify(self, trust: Trust) -> Result<Verified, Error> {
+    pub fn verify(self, policy: impl Into<Policy>) -> Result<Verified, Error> {
         self.inspection.verdict().map_err(|refusal| Error::Inspect {
             path: self.path.clone(),
             source: InspectError::Refused(refusal),
         })?;
-        self.allowed_by(trust)?;
+        self.allowed_by(policy)?;
         Ok(Verified(self))
     }
 }
@@ -111,8 +112,8 @@ impl Plugin {
     ///
     /// # Errors
     /// [`Error::Inspect`], [`Error::Verify`], [`Error::Load`], [`Error::Check`]: in this order.
-    pub fn load(path: &Path, trust: Trust) -> Result<Self, Error> {
-        Candidate::open(path)?.verify(trust)?.load()
+    pub fn load(path: &Path, policy: impl Into<Policy>) -> Result<Self, Error> {
+        Candidate::open(path)?.verify(policy)?.load()
     }
 
     /// The file that it was loaded from.

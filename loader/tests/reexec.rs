@@ -58,12 +58,23 @@ mod unix {
         }
     }
 
+    /// Lives no longer than it may.
+    fn mortal(inherited: Inherited) -> i32 {
+        inherited.end_within(Duration::from_millis(20)).expect("a thread");
+        hang(inherited)
+    }
+
     pub(super) fn main() {
-        init(&[Job { name: "look", run: look }, Job { name: "hang", run: hang }]);
+        init(&[
+            Job { name: "look", run: look },
+            Job { name: "hang", run: hang },
+            Job { name: "mortal", run: mortal },
+        ]);
+        a_child_whose_lifetime_is_over_ends_whatever_it_is_at();
         a_child_has_what_it_was_handed_and_nothing_else();
         a_child_that_is_killed_says_so();
         an_unknown_job_and_one_without_its_descriptors_end_at_once();
-        println!("test result: ok. 3 passed");
+        println!("test result: ok. 4 passed");
     }
 
     fn a_child_has_what_it_was_handed_and_nothing_else() {
@@ -82,6 +93,19 @@ mod unix {
         open.sort_unstable();
         assert_eq!(open, ["0=/dev/null", "1=/dev/null", "2=/dev/null", "3=pipe:[]", "4=pipe:[]"], "{answer}");
         assert_eq!(child.wait(LONG), Some(Ended::Code(7)));
+    }
+
+    fn a_child_whose_lifetime_is_over_ends_whatever_it_is_at() {
+        let child = Spawn::new(Program::Own, "mortal").start().expect("it starts");
+        assert_eq!(child.wait(LONG), Some(Ended::Code(75)));
+        let reaped = Spawn::new(Program::Own, "mortal").start().expect("it starts");
+        let status = format!("/proc/{}/stat", reaped.id());
+        reaped.reap().expect("a thread");
+        let started = std::time::Instant::now();
+        while fs::exists(&status).expect("Linux") {
+            assert!(started.elapsed() < LONG, "a zombie");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn a_child_that_is_killed_says_so() {

@@ -70,3 +70,6 @@ pub use crate::{
     host::Host,
     outcome::{Outcome, Outcomes},
 };
+
+/// The text of `include/jackfield.h`, for programs that make projects of plugins in C.
+pub const HEADER: &str = include_str!("../include/jackfield.h");

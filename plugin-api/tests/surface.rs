@@ -218,7 +218,7 @@ fn header() -> String {
         config.export.rename.insert(rust, c);
     }
     config.after_includes =
-        Some(DIGEST_AND_PLATFORM.replace("DIGEST_HEX", &format!("{:016x}", jackfield_plugin_api::DIGEST)));
+        Some(BEFORE.replace("DIGEST_HEX", &format!("{:016x}", jackfield_plugin_api::DIGEST)));
     config.trailer = Some(static_asserts());
     let mut out = Vec::new();
     cbindgen::Builder::new()
@@ -230,37 +230,16 @@ fn header() -> String {
         .expect("a header")
         .write(&mut out);
     let out = String::from_utf8(out).expect("UTF-8");
+    let end = "#endif  /* JACKFIELD_H */";
+    assert!(out.contains(end), "cbindgen ends the guard otherwise now");
+    let out = out.replacen(end, &format!("{}{end}", AFTER.trim_start()), 1);
     // Links of rustdoc mean nothing to a C reader.
     out.replace("[`", "`").replace("`]", "`")
 }
 
-const DIGEST_AND_PLATFORM: &str = r#"
-// A backend instance: the plugin's own data behind a pointer that the host does not look into.
-typedef struct jackfield_instance jackfield_instance;
-
-// Digest of the frozen surface, as a number and as the metadata's text.
-#define JACKFIELD_DIGEST UINT64_C(0xDIGEST_HEX)
-#define JACKFIELD_DIGEST_TEXT "DIGEST_HEX"
-
-// Before the definition of `jackfield_plugin`: makes it the library's one exported object.
-#if defined(_WIN32)
-#define JACKFIELD_EXPORT __declspec(dllexport)
-#else
-#define JACKFIELD_EXPORT __attribute__((visibility("default")))
-#endif
-
-// Before the definition of the metadata, an array of char: puts it into its section.
-#if defined(_MSC_VER)
-#pragma section(".jackfld", read)
-#define JACKFIELD_METADATA __declspec(allocate(".jackfld"))
-#elif defined(_WIN32)
-#define JACKFIELD_METADATA __attribute__((section(".jackfld"), used))
-#elif defined(__APPLE__)
-#define JACKFIELD_METADATA __attribute__((section("__DATA,__jackfield"), used))
-#else
-#define JACKFIELD_METADATA __attribute__((section(".jackfield"), used))
-#endif
-"#;
+/// What a vendor in C needs besides the types: macros in front of these, functions behind them.
+const BEFORE: &str = include_str!("../header/before.h");
+const AFTER: &str = include_str!("../header/after.h");
 
 /// What a 64-bit C compiler must find, or it refuses the header.
 fn static_asserts() -> String {
@@ -322,13 +301,28 @@ fn the_header_is_what_the_source_generates() {
     same_or_bless(&root().join("include/jackfield.h"), &header());
 }
 
+/// All that a vendor writes beyond the functions: the header, twice, and its macros.
+const VENDOR: &str = r#"
+#include <jackfield.h>
+#include <jackfield.h>
+JACKFIELD_EXPECT_DIGEST(0xDIGEST_HEX);
+JACKFIELD_METADATA("{" JACKFIELD_FACTS "," JACKFIELD_JSON("name": "x", "offers": []) "}");
+extern const jackfield_backend_table backend;
+static const jackfield_table_entry tables[] = {{JACKFIELD_TABLE_BACKEND, 0, &backend}};
+JACKFIELD_DESCRIPTOR(tables);
+static const jackfield_str text = JACKFIELD_STR("text");
+size_t probe(void);
+size_t probe(void) { return text.len + jackfield_text("x").len + (jackfield_find_table(jackfield_plugin.tables, 1) != NULL); }
+"#;
+
 #[test]
 fn c_and_cpp_compilers_take_the_header_and_agree_on_the_layout() {
     for (compiler, language, std) in [("cc", "c", "c11"), ("cc", "c", "c17"), ("c++", "c++", "c++17")] {
         let directory = std::env::temp_dir().join(format!("jackfield-header-{}", std::process::id()));
         fs::create_dir_all(&directory).expect("a folder");
         let source = directory.join("main.c");
-        fs::write(&source, "#include <jackfield.h>\n").expect("writable");
+        let text = VENDOR.replace("DIGEST_HEX", &format!("{:016x}", jackfield_plugin_api::DIGEST));
+        fs::write(&source, text).expect("writable");
         let output = Command::new(compiler)
             .args(["-x", language, &format!("-std={std}")])
             .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", "-I"])

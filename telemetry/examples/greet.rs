@@ -26,6 +26,9 @@ enum Command {
         /// Loudly
         #[arg(long)]
         shout: bool,
+        /// With respect
+        #[arg(long)]
+        politely: bool,
     },
     /// Adds numbers
     Add {
@@ -56,9 +59,12 @@ fn main() {
         eprintln!("greet: {error}");
     }
     let code = match cli.command {
-        Command::Hello { name, shout } => {
+        Command::Hello { name, shout, politely } => {
             let scope = telemetry.command("hello");
-            let greeting = format!("Hello, {name}!");
+            let greeting = format!("Hello, {}{name}!", if politely { "dear " } else { "" });
+            if politely {
+                telemetry.track(EventKind::FEATURE_USED, "politeness", &[]);
+            }
             if shout {
                 telemetry.track(EventKind::FEATURE_USED, "shout", &[]);
             }
@@ -72,7 +78,7 @@ fn main() {
         }
         Command::Telemetry(_) => 0,
     };
-    // Whatever is not delivered within a quarter of a second waits for the next run.
+    // Nothing is waited for: what was recorded is delivered by a child process, which `init` has made possible.
     telemetry.close();
     std::process::exit(code);
 }

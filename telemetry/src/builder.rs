@@ -18,7 +18,28 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Deliver {
-    /// When the tool ends, for at most so long; what is left waits for the next run. For short-lived tools.
+    /// When the tool has ended, by a child process: the tool does not wait for any backend. One child delivers for all
+    /// runs of the tool, whose events it finds in the spool; what it leaves waits for the next run. None is started when
+    /// nothing waits, without consent, or while no backend is to be tried.
+    ///
+    /// The child is the tool's own executable, whose `main` has to begin with [`init`](crate::init). Where no child can be
+    /// had, this is [`AtExit`](Self::AtExit): also for backends that are [compiled in](Builder::backend), on a
+    /// [file system](Builder::file_system) of the tool's own, and where the tool is process number 1 of a container, which
+    /// ends with it.
+    ///
+    /// A tool that lives on after [`Telemetry::close`] has a thread that waits for the child; one that waits for the end of
+    /// just any child may be told of this one's.
+    ///
+    /// # Platform
+    /// Unix; elsewhere it is `AtExit`. Process number 1 has to reap children of others, as every init does and
+    /// `docker run --init` provides.
+    Detached {
+        /// After so long the child is ended, whatever it is at; 60 s unless set.
+        lifetime: Duration,
+        /// How long the tool waits where there is no child; 250 ms unless set.
+        within: Duration,
+    },
+    /// When the tool ends, for at most so long; what is left waits for the next run.
     AtExit {
         /// 250 ms unless set.
         within: Duration,
@@ -37,6 +58,12 @@ pub enum Deliver {
 }
 
 impl Deliver {
+    /// When the tool has ended, by a child process of at most 60 s; where there is none, at the end for at most 250 ms.
+    #[must_use]
+    pub const fn detached() -> Self {
+        Self::Detached { lifetime: Duration::from_secs(60), within: Duration::from_millis(250) }
+    }
+
     /// When the tool ends, for at most 250 ms.
     #[must_use]
     pub const fn at_exit() -> Self {
@@ -52,7 +79,9 @@ impl Deliver {
     /// How long [`Telemetry::close`] may take.
     pub(crate) const fn within(self) -> Duration {
         match self {
-            Self::AtExit { within } | Self::InBackground { within, .. } => within,
+            Self::Detached { within, .. } | Self::AtExit { within } | Self::InBackground { within, .. } => {
+                within
+            }
             Self::ByHand => Duration::ZERO,
         }
     }
@@ -90,6 +119,9 @@ pub(crate) struct Settings {
     pub(crate) deliver: Deliver,
     #[cfg(feature = "watch")]
     pub(crate) watch: bool,
+    pub(crate) limits: Limits,
+    /// Whether the spool is on the machine's file system.
+    pub(crate) on_disk: bool,
     pub(crate) mode: DeliveryMode,
     pub(crate) metadata: Vec<(String, String)>,
     pub(crate) extended: bool,
@@ -120,7 +152,6 @@ pub struct Builder {
     unprefixed_opt_in: bool,
     consent_file: Option<PathBuf>,
     data_folder: Option<PathBuf>,
-    limits: Limits,
     fs: Arc<dyn Fs>,
     environment: SharedEnvironment,
 }
@@ -148,9 +179,11 @@ impl Builder {
             tool,
             version,
             prefix,
-            deliver: Deliver::at_exit(),
+            deliver: Deliver::detached(),
             #[cfg(feature = "watch")]
             watch: false,
+            limits: Limits::default(),
+            on_disk: true,
             mode: DeliveryMode::default(),
             metadata: Vec::new(),
             extended: false,
@@ -175,7 +208,6 @@ impl Builder {
             unprefixed_opt_in: false,
             consent_file: None,
             data_folder: None,
-            limits: Limits::default(),
             fs: Arc::new(Disk),
             environment: SharedEnvironment(Arc::new(ProcessEnvironment)),
         }
@@ -219,7 +251,7 @@ impl Builder {
         self
     }
 
-    /// When events leave the spool. [`Deliver::at_exit`] unless set.
+    /// When events leave the spool. [`Deliver::detached`] unless set.
     pub fn deliver(mut self, deliver: Deliver) -> Self {
         self.settings.deliver = deliver;
         self
@@ -346,12 +378,13 @@ impl Builder {
 
     /// What the spool may hold: 10 MB, 100,000 events, 30 days unless set.
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        self.settings.limits = limits;
         self
     }
 
     /// The file system of the spool. The machine's unless set; for tests.
     pub fn file_system(mut self, fs: impl Fs + 'static) -> Self {
+        self.settings.on_disk = false;
         self.fs = Arc::new(fs);
         self
     }
@@ -381,7 +414,7 @@ impl Builder {
             },
             environment,
         );
-        Telemetry::assemble(settings, self.enabled, consent, places.data, &self.limits, self.fs)
+        Telemetry::assemble(settings, self.enabled, consent, places.data, self.fs)
     }
 }
 

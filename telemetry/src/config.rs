@@ -3,7 +3,10 @@
 //! ```toml
 //! [plugins]
 //! path  = ["/usr/lib/jackfield", "~/.local/lib/jackfield"]   # searched in this order
-//! trust = "owner"            # any | owner
+//! trust = "owner"            # any | owner | pinned | signed
+//! lock  = "jackfield.lock"   # for pinned, and for minimum versions; by default this file's neighbour of that name
+//! keys  = ["RWQf6LRC..."]    # for signed: public keys of minisign
+//! revoked = []               # ids of keys that are no longer accepted, such as "E7620F1842B4E81F"
 //!
 //! [[backend]]                # as many as wanted: each gets every event
 //! plugin    = "rabbitmq"     # a name on the path, or a path
@@ -16,10 +19,12 @@
 //!
 //! `${NAME}` in any string is replaced by the environment variable, `$${` stands for a plain `${`. [`BackendConfig::conceal`]
 //! takes the values out of text again, which is done with a plugin's errors and reasons, and not with its log records. Relative paths start
-//! at the file's folder, `~/` at the home folder. `plugins.keys`, a list of strings, is accepted for the sake of
-//! `trust = "signed"`, which this version refuses; nothing is verified with them.
+//! at the file's folder, `~/` at the home folder.
 
 mod file;
+#[cfg(unix)]
+mod handed;
+mod trust;
 
 use std::{
     cell::RefCell,
@@ -30,10 +35,12 @@ use std::{
     time::Duration,
 };
 
-use jackfield_loader::Trust;
+use jackfield_loader::{KeyId, PublicKey, Trust};
 use toml::de::DeValue;
 
 pub use self::file::ConfigFile;
+#[cfg(unix)]
+pub(crate) use self::handed::Handed;
 use crate::{
     Error, Place, default_search_path, parse_duration,
     toml_text::{Document, Entry, nearest},
@@ -57,14 +64,29 @@ pub struct Config {
 pub struct PluginsConfig {
     /// Folders, searched in this order.
     pub path: Vec<PathBuf>,
-    /// What is required of a file before its code runs.
+    /// What is required of a file before its code runs; [`PluginsConfig::policy`] has the whole.
     pub trust: Trust,
+    /// The lock file, if there is a place for one.
+    pub lock: Option<PathBuf>,
+    /// The keys whose signatures are accepted.
+    pub keys: Vec<PublicKey>,
+    /// The ids of keys whose signatures are not accepted any more.
+    pub revoked: Vec<KeyId>,
+    /// Whether the lock was named, and not only is where it would be: then it has to be there.
+    lock_is_named: bool,
 }
 
 impl Default for PluginsConfig {
     /// The default search path, and files of their owner.
     fn default() -> Self {
-        Self { path: default_search_path(), trust: Trust::default() }
+        Self {
+            path: default_search_path(),
+            trust: Trust::default(),
+            lock: None,
+            keys: Vec::new(),
+            revoked: Vec::new(),
+            lock_is_named: false,
+        }
     }
 }
 
@@ -103,6 +125,9 @@ const SHORTEST_SECRET: usize = 4;
 
 /// Each call's timeout where none is configured.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Name of the lock file beside a configuration that names none.
+const LOCK: &str = "jackfield.lock";
 
 impl Config {
     /// Reads a regular file of at most 1 MiB.
@@ -181,7 +206,7 @@ fn parse(document: Document<'_>) -> Result<Config, Error> {
     let table = document.parse()?;
     let file = std::path::absolute(document.file).unwrap_or_else(|_| document.file.to_owned());
     let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
-    let mut plugins = PluginsConfig::default();
+    let mut plugins = PluginsConfig { lock: Some(folder.join(LOCK)), ..PluginsConfig::default() };
     let mut backends = Vec::new();
     for entry in document.entries(table.get_ref(), "", &["plugins", "backend"])? {
         match (entry.key, entry.value.get_ref()) {
@@ -208,16 +233,31 @@ fn parse_plugins(
     let DeValue::Table(table) = entry.value.get_ref() else {
         return Err(document.wrong_type(entry, "a table"));
     };
-    for entry in document.entries(table, "plugins", &["path", "trust", "keys"])? {
+    let mut trust_at = None;
+    for entry in document.entries(table, "plugins", &["path", "trust", "lock", "keys", "revoked"])? {
         match entry.key {
             "path" => {
                 plugins.path = document.strings(&entry)?.iter().map(|path| absolute(path, folder)).collect();
             }
-            "trust" => plugins.trust = choice(document, &entry, &TRUST)?,
-            _ => drop(document.strings(&entry)?),
+            "trust" => {
+                plugins.trust = choice(document, &entry, &Trust::ALL.map(|(word, it)| (word, Some(it))))?;
+                trust_at = Some(entry.value.span());
+            }
+            "lock" => {
+                plugins.lock = Some(absolute(&not_empty(document, &entry)?, folder));
+                plugins.lock_is_named = true;
+            }
+            "keys" => plugins.keys = trust::list(document, &entry)?,
+            _ => plugins.revoked = trust::list(document, &entry)?,
         }
     }
-    Ok(())
+    match trust_at {
+        Some(at) if plugins.trust == Trust::Signed && plugins.keys.is_empty() => {
+            let reason = "`plugins.trust`: \"signed\" takes `plugins.keys`, a list of minisign public keys";
+            Err(document.error(at, reason))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn absolute(path: &str, folder: &Path) -> PathBuf {
@@ -230,9 +270,6 @@ fn absolute(path: &str, folder: &Path) -> PathBuf {
 
 /// A word that a key may have, and what it means; `None` for what only a later version knows.
 type Choice<T> = (&'static str, Option<T>);
-
-const TRUST: [Choice<Trust>; 4] =
-    [("any", Some(Trust::Any)), ("owner", Some(Trust::Owner)), ("pinned", None), ("signed", None)];
 
 const ISOLATION: [Choice<()>; 2] = [("thread", Some(())), ("process", None)];
 

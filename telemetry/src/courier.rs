@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    Deliver, Error, Flushed, Reloaded,
+    Deliver, Error, Flushed, Reloaded, detached,
     outbox::{Bell, Outbox, Plans, RoundEnd, Service, UNKNOWN, Woken, left},
     quiet::Quiet,
     reload::reload,
@@ -190,11 +190,13 @@ impl Courier {
                 thread::sleep(TICK);
             }
         }
-        let end = if matches!(inner.settings.deliver, Deliver::ByHand) {
-            RoundEnd::default()
-        } else {
-            self.round(inner, deadline, &AtomicBool::new(false), None)
+        let left_to_others = match inner.settings.deliver {
+            Deliver::ByHand => Some(RoundEnd::default()),
+            Deliver::Detached { lifetime, .. } => detached::leave(inner, lifetime),
+            _ => None,
         };
+        let end =
+            left_to_others.unwrap_or_else(|| self.round(inner, deadline, &AtomicBool::new(false), None));
         // Whoever still has it is inside a plugin that does not answer.
         if let Some(mut outbox) = lock_until(&self.outbox, deadline)
             && let Some(mut outbox) = outbox.take()

@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What was looked at: `consent`, `folder`, `backends`, or `backend NAME`.
+    /// What was looked at: `consent`, `folder`, `delivery`, `backends`, or `backend NAME`.
     pub what: String,
     /// What was found.
     pub verdict: Verdict,
@@ -95,6 +95,8 @@ impl Telemetry {
             );
             findings.push(finding("quarantine", Verdict::Note, detail));
         }
+        let now = if status.delivering { "; a child process delivers now" } else { "" };
+        findings.push(finding("delivery", Verdict::Fine, format!("{}{now}", status.delivery)));
         let mut selected = inner.select_for(if on { collection } else { Collection::On });
         let verdict = match &selected.info.why {
             Chosen::Broken(_) => Verdict::Wrong,

@@ -28,6 +28,22 @@ pub enum Error {
         /// The key, what was expected and what was found.
         reason: String,
     },
+    /// The lock file can't be read, or can't be trusted.
+    #[error("lock {}: can't be read: {source}{}", file.display(), how_to_get(source))]
+    ReadLock {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The lock file is wrong in one place.
+    #[error("lock {at}: {reason}")]
+    Lock {
+        /// Where.
+        at: Place,
+        /// The key, what was expected and what was found.
+        reason: String,
+    },
     /// The spool's folder can't be trusted.
     #[error("spool {}: {reason}", folder.display())]
     SpoolFolder {
@@ -74,6 +90,10 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+}
+
+fn how_to_get(lock: &io::Error) -> &'static str {
+    if lock.kind() == io::ErrorKind::NotFound { ": make it with jackfield lock" } else { "" }
 }
 
 /// A line of a file.

@@ -7,11 +7,14 @@
 /// before any thread is started and anything is opened: a child closes every descriptor that it was not handed.
 ///
 /// ```
-/// fn main() {
-///     jackfield::init();
-///     // the tool
-/// }
+/// jackfield::init();
+/// // and now the tool, from its arguments on
 /// ```
 pub fn init() {
-    jackfield_loader::init(&[]);
+    jackfield_loader::init(&JOBS);
 }
+
+#[cfg(unix)]
+const JOBS: [jackfield_loader::Job; 1] = [crate::detached::JOB];
+#[cfg(not(unix))]
+const JOBS: [jackfield_loader::Job; 0] = [];

@@ -23,6 +23,7 @@ mod courier;
 mod data_folder;
 mod deletion;
 mod delivery;
+mod detached;
 mod doctor;
 mod duration;
 mod environment;
@@ -37,6 +38,7 @@ mod kind;
 #[cfg(feature = "tracing-layer")]
 pub mod layer;
 mod lines;
+mod lock;
 mod machine;
 mod memory;
 mod outbox;
@@ -85,6 +87,7 @@ pub use crate::{
     init::init,
     kind::{DeliveryMode, EventKind},
     lines::{Line, Lines},
+    lock::Lock,
     machine::{MachineId, MachineIdFile},
     memory::MemoryBackend,
     outbox::{BackendState, Problem, Resent, ResentTo},

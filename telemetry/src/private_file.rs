@@ -158,6 +158,16 @@ pub(crate) struct Replacement {
 }
 
 impl Replacement {
+    /// For a file that is nobody's secret.
+    pub(crate) fn let_everybody_read(&self) -> io::Result<()> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            fs::set_permissions(&self.temp, fs::Permissions::from_mode(0o644))?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn publish(mut self) -> io::Result<()> {
         fs::rename(&self.temp, &self.path)?;
         self.published = true;

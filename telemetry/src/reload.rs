@@ -337,7 +337,7 @@ fn try_to_prepare(
                 if same_config && image.is_some_and(|old| old.digest == digest) {
                     return Ok(Verdict::Same);
                 }
-                target.open_candidate(candidate, file, stamp, timeout)?
+                target.open_candidate(plugins, candidate, (file, stamp), timeout)?
             }
         }
     };

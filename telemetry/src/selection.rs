@@ -191,9 +191,20 @@ fn configured(settings: &Settings, config: Config) -> Vec<Target> {
 }
 
 fn plugin(settings: &Settings, config: BackendConfig, plugins: PluginsConfig, folder: PathBuf) -> Target {
-    let by_config = BackendOptions::new(&*config.name).config(&*config.config).timeout(config.timeout);
+    target(&settings.tool, &settings.version, config, plugins, folder)
+}
+
+/// The backend of a plugin, for this tool.
+pub(crate) fn target(
+    tool: &str,
+    version: &str,
+    config: BackendConfig,
+    plugins: PluginsConfig,
+    folder: PathBuf,
+) -> Target {
+    let options = BackendOptions::new(&*config.name).config(&*config.config).timeout(config.timeout);
     let source = Source::Plugin { config: Box::new(config), plugins, folder };
-    Target::new(source, options(settings, by_config))
+    Target::new(source, options.tool(tool, version))
 }
 
 fn options(settings: &Settings, options: BackendOptions) -> BackendOptions {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, sync::atomic::Ordering, tim
 
 use serde::Serialize;
 
-use crate::{Collection, Telemetry, show::events, writable};
+use crate::{Collection, Deliver, Telemetry, builder::Settings, detached, show::events, writable};
 
 /// What is so at this moment. As JSON it has the members of these fields; its text is what `telemetry status` prints.
 #[derive(Debug, Clone, Serialize)]
@@ -42,6 +42,10 @@ pub struct Status {
     pub dropped: BTreeMap<String, u64>,
     /// Events that backends refused for good.
     pub quarantined: u64,
+    /// When events leave, and how.
+    pub delivery: String,
+    /// Whether a child process delivers now, for tools that have ended.
+    pub delivering: bool,
     /// What is wrong with the folder.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
@@ -155,8 +159,26 @@ impl Telemetry {
             set_apart: other.events,
             dropped,
             quarantined: spool.rejected + other.rejected,
+            delivery: delivery_text(&inner.settings),
+            delivering: inner.trusted_data().is_some_and(|data| detached::is_delivering(data, local)),
             problems,
         }
+    }
+}
+
+fn delivery_text(settings: &Settings) -> String {
+    match (settings.deliver, detached::obstacle(settings)) {
+        (Deliver::Detached { lifetime, .. }, None) => {
+            format!("when the tool has ended, by a child process of at most {lifetime:?}")
+        }
+        (Deliver::Detached { within, .. }, Some(obstacle)) => {
+            format!("when the tool ends, for at most {within:?}, as no child process can be had: {obstacle}")
+        }
+        (Deliver::AtExit { within }, _) => format!("when the tool ends, for at most {within:?}"),
+        (Deliver::InBackground { interval, events, .. }, _) => {
+            format!("while the tool runs, after {interval:?} or {events} events")
+        }
+        (Deliver::ByHand, _) => "when the tool's code says so".to_owned(),
     }
 }
 
@@ -226,7 +248,11 @@ impl fmt::Display for Status {
             let reasons: Vec<_> = self.dropped.iter().map(|(reason, n)| format!("{n} ({reason})")).collect();
             writeln!(f, "Dropped: {}", reasons.join(", "))?;
         }
-        write!(f, "Quarantine: {}", events(self.quarantined))?;
+        writeln!(f, "Quarantine: {}", events(self.quarantined))?;
+        write!(f, "Delivery: {}", self.delivery)?;
+        if self.delivering {
+            write!(f, "; a child process delivers now")?;
+        }
         for problem in &self.problems {
             write!(f, "\nProblem: {problem}")?;
         }

@@ -24,7 +24,7 @@ use crate::{
     quiet::Quiet,
     record::{Encoder, Origin},
     selection::{Chosen, Selected, select},
-    spool::{DropReason, Fs, Limits},
+    spool::{DropReason, Fs},
     spools::Spools,
     track::Recorder,
 };
@@ -113,10 +113,9 @@ impl Telemetry {
         enabled: bool,
         consent: ConsentSource,
         data: Option<PathBuf>,
-        limits: &Limits,
         fs: Arc<dyn Fs>,
     ) -> Self {
-        let spools = data.as_ref().map(|data| Spools::open(data, limits, &fs));
+        let spools = data.as_ref().map(|data| Spools::open(data, &settings.limits, &fs));
         let inner = Inner {
             settings,
             enabled,
@@ -272,8 +271,9 @@ impl Telemetry {
         self.inner().drop_pending()
     }
 
-    /// Delivers for the last time, for as long as [`Deliver`](crate::Deliver) allows, and closes the backends. What is left
-    /// waits in the spool. A process that has had no event has nothing to do here. A second time does nothing; events
+    /// Ends delivery as [`Deliver`](crate::Deliver) says: leaves the spool to a child process, or delivers for the last time
+    /// for as long as that allows; and closes the backends. What is left waits in the spool. What a child delivers is not
+    /// counted here. A process that has had no event has nothing to do here. A second time does nothing; events
     /// tracked later wait for the next run.
     pub fn close(&self) -> Flushed {
         self.inner().close()
@@ -424,7 +424,7 @@ impl Inner {
     }
 
     /// The data folder, unless others can write to it.
-    fn trusted_data(&self) -> Option<&Path> {
+    pub(crate) fn trusted_data(&self) -> Option<&Path> {
         self.data.as_deref().filter(|data| data_folder::refusal(data).is_none())
     }
 

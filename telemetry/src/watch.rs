@@ -145,7 +145,13 @@ fn seen(inner: &Inner) -> Seen {
     let mut files: Vec<PathBuf> = config_files(inner).collect();
     for target in inner.select().targets {
         if let Source::Plugin { config, plugins, folder } = &target.source {
-            files.extend(jackfield_loader::find(&config.plugin, &plugins.path, folder).ok());
+            if let Ok(file) = jackfield_loader::find(&config.plugin, &plugins.path, folder) {
+                // A signature may come after what it is of.
+                let mut signature = file.clone().into_os_string();
+                signature.push(".minisig");
+                files.extend([file, signature.into()]);
+            }
+            files.extend(plugins.lock.clone());
         }
     }
     files.into_iter().map(|file| (Stamp::of(&file), file)).map(|(stamp, file)| (file, stamp)).collect()
@@ -157,6 +163,7 @@ fn folders(inner: &Inner) -> BTreeSet<PathBuf> {
     let mut folders: BTreeSet<PathBuf> = config_files(inner).filter_map(|file| of(&file)).collect();
     for target in inner.select().targets {
         if let Source::Plugin { config, plugins, folder } = &target.source {
+            folders.extend(plugins.lock.as_deref().and_then(of));
             let name = Path::new(&config.plugin);
             if name.components().count() > 1 || name.extension().is_some() {
                 folders.extend(of(&folder.join(name)));

@@ -125,13 +125,7 @@ impl Build {
                 .arg("--target-dir")
                 .arg(super::target().join("test-plugins").join("build").join(self.variant()));
         }
-        // Set for this package by `cargo test`. A build script that looks at them (ring's does) would run again whenever
-        // they come and go, and all that depends on it would be built again.
-        for name in std::env::vars_os().map(|(name, _)| name) {
-            if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|set| name.to_string_lossy().starts_with(set)) {
-                command.env_remove(name);
-            }
-        }
+        super::without_own_package(&mut command);
         let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}{command:?}: {}\n{said}", self.hint(), output.status);

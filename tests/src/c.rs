@@ -14,6 +14,7 @@ pub const C_VARIANTS: &[&str] = &[
     "GOOD",
     "CONSTRUCTOR",
     "EXTRA_TABLE",
+    "FUTURE",
     "ABI_TOMORROW",
     "REQUIRES_TELEPORT",
     "WRONG_DIGEST",
@@ -72,10 +73,11 @@ fn cc(out: &Path) -> Command {
     command
 }
 
-fn run(command: &mut Command) -> Result<()> {
-    let output = command
-        .output()
-        .map_err(|error| Error::new(error.kind(), format!("cc (scripts/setup installs it): {error}")))?;
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let output = command.output().map_err(|error| {
+        let program = command.get_program().display();
+        Error::new(error.kind(), format!("{program} (scripts/setup installs it): {error}"))
+    })?;
     if output.status.success() {
         return Ok(());
     }

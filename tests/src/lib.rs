@@ -8,6 +8,9 @@ mod build;
 mod c;
 #[cfg(unix)]
 pub mod peers;
+mod project;
+mod released;
+mod syslog;
 
 use std::{
     collections::HashMap,
@@ -19,11 +22,18 @@ use std::{
 pub use crate::{
     build::Build,
     c::{C_VARIANTS, c_fixture},
+    project::{cargo_in, contract, project_target},
+    released::{Released, released},
+    syslog::{syslog_by_clang, syslog_driver, syslog_for_macos, syslog_for_windows},
 };
 
 /// One of the plugins that Jackfield ships, such as `stdout`.
 #[must_use]
 pub fn plugin(name: &str) -> PathBuf {
+    if name == "syslog" {
+        // In C, by its Makefile.
+        return syslog::library();
+    }
     Build::package(&format!("jackfield-{name}")).library()
 }
 
@@ -86,6 +96,16 @@ pub(crate) fn target() -> PathBuf {
     workspace().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
+/// Takes away what `cargo test` has set for this package. A build script that looks at it (ring's does) would run again
+/// whenever it comes and goes, and all that depends on it would be built again.
+pub(crate) fn without_own_package(command: &mut std::process::Command) {
+    for name in std::env::vars_os().map(|(name, _)| name) {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|set| name.to_string_lossy().starts_with(set)) {
+            command.env_remove(name);
+        }
+    }
+}
+
 /// The library `name`, made by `make` in the folder `variant` unless this process has made it before.
 pub(crate) fn made(variant: &str, name: &str, make: impl FnOnce(&Path) -> std::io::Result<()>) -> PathBuf {
     let name = format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
@@ -140,3 +160,8 @@ fn private(
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// The same of the guides.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedding.md")]
+struct Embedding;

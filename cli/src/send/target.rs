@@ -12,10 +12,10 @@ use std::{
 };
 
 use jackfield::{BackendConfig, Config, Delivery, DeliveryOptions, Fate, Stop, suggest_key};
-use jackfield_loader::{Backend, BackendOptions, Batch, Error, OpenFailure, Plugin};
+use jackfield_loader::{Backend, BackendOptions, Batch, Candidate, Error, Metadata, OpenFailure};
 
 use super::leftovers::{Leftover, Leftovers};
-use crate::names;
+use crate::{names, validate};
 
 /// Batches that wait for a backend. Reading stops while a backend has as many.
 const QUEUE: usize = 4;
@@ -32,28 +32,47 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Finds, loads and opens the backend.
+    /// Finds and verifies the plugin, looks whether its configuration fits, and only then loads and opens it.
     pub(crate) fn open(config: &Config, backend: &BackendConfig) -> Self {
-        let plugin = jackfield_loader::find(&backend.plugin, &config.plugins.path, &config.folder)
-            .and_then(|file| Plugin::load(&file, config.plugins.trust));
-        let metadata = plugin.as_ref().ok().map(|plugin| plugin.metadata().clone());
-        let options = BackendOptions::new(&backend.name)
+        let mut metadata = None;
+        let opened = Self::open_plugin(config, backend, &mut metadata);
+        Self { config: backend.clone(), backend: opened, plugin: metadata.map(|metadata| metadata.name) }
+    }
+
+    fn open_plugin(
+        config: &Config,
+        backend: &BackendConfig,
+        metadata: &mut Option<Metadata>,
+    ) -> Result<Backend, String> {
+        let name = &backend.name;
+        let refused = |error: Error| format!("backend `{name}`: {error}");
+        let file = jackfield_loader::find(&backend.plugin, &config.plugins.path, &config.folder).map_err(
+            |error| match &error {
+                Error::Find(refusal) => {
+                    let refusal = names::explain_missing(refusal, &config.plugins.path);
+                    format!("backend `{name}`: find: {refusal}")
+                }
+                _ => refused(error),
+            },
+        )?;
+        let candidate = Candidate::open(&file).map_err(refused)?;
+        let metadata = metadata.insert(candidate.inspection().metadata.clone());
+        let verified = candidate.verify(config.plugins.policy()).map_err(refused)?;
+        let schema = metadata.config_schema.as_ref().map(|json| json.get());
+        if let Some(schema) = schema {
+            let refusals = validate::refusals(backend, schema);
+            if !refusals.is_empty() {
+                return Err(refusals.join("; "));
+            }
+        }
+        let options = BackendOptions::new(name)
             .config(&backend.config)
             .timeout(backend.timeout)
             // There is one thread that sends.
             .concurrency(1)
             .tool(super::TOOL, super::VERSION);
-        let opened = plugin.and_then(|plugin| Backend::open(&plugin, &options));
-        let schema =
-            metadata.as_ref().and_then(|metadata| metadata.config_schema.as_ref()).map(|json| json.get());
-        let opened = opened.map_err(|error| match &error {
-            Error::Find(refusal) => {
-                let refusal = names::explain_missing(refusal, &config.plugins.path);
-                format!("backend `{}`: find: {refusal}", backend.name)
-            }
-            _ => explain(backend, schema, &error),
-        });
-        Self { config: backend.clone(), backend: opened, plugin: metadata.map(|metadata| metadata.name) }
+        let opened = verified.load().and_then(|plugin| Backend::open(&plugin, &options));
+        opened.map_err(|error| explain(backend, schema, &error))
     }
 }
 

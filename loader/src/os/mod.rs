@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `Handles` | the open file and, on Unix, the open folders that decide which file it is |
 //! | `open` | follows links and opens what they lead to, without waiting |
+//! | `Handles::open_beside` | opens a file that belongs to the first by its name |
 //! | `Content`, `copy` | the file's bytes where nothing can change them |
 //! | `Content::load` | hands these very bytes to the dynamic linker |
 //!

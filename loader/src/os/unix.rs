@@ -35,6 +35,29 @@ pub(crate) struct Handles {
     pub(crate) folders: Vec<Folder>,
 }
 
+impl Handles {
+    /// Where the file is whose name is this one's and `ending`.
+    pub(crate) fn path_beside(&self, ending: &str) -> PathBuf {
+        let mut path = self.file_path.clone().into_os_string();
+        path.push(ending);
+        path.into()
+    }
+
+    /// Opens the regular file of that name in the open folder of this one. Follows no link and waits for nothing.
+    pub(crate) fn open_beside(&self, ending: &str) -> Result<File, ImageError> {
+        let path = self.path_beside(ending);
+        let (Some(folder), Some(name)) = (self.folders.last(), path.file_name()) else {
+            return Err(ImageError::NotFound);
+        };
+        let file = open_in(&folder.handle, name, &path).map_err(|error| match error {
+            ImageError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => ImageError::NotFound,
+            error => error,
+        })?;
+        let kind = file.metadata().map_err(ImageError::io("examine"))?.file_type();
+        if kind.is_file() { Ok(file) } else { Err(ImageError::NotAFile { found: image::kind(kind) }) }
+    }
+}
+
 #[cfg(target_os = "linux")]
 const FOLDER: OFlags = OFlags::PATH;
 #[cfg(not(target_os = "linux"))]

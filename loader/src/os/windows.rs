@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use crate::{ImageError, image};
@@ -11,6 +11,21 @@ use crate::{ImageError, image};
 /// An open file.
 pub(crate) struct Handles {
     pub(crate) file: File,
+    file_path: PathBuf,
+}
+
+impl Handles {
+    /// Where the file is whose name is this one's and `ending`.
+    pub(crate) fn path_beside(&self, ending: &str) -> PathBuf {
+        let mut path = self.file_path.clone().into_os_string();
+        path.push(ending);
+        path.into()
+    }
+
+    /// Opens the regular file of that name.
+    pub(crate) fn open_beside(&self, ending: &str) -> Result<File, ImageError> {
+        Ok(open(&self.path_beside(ending))?.file)
+    }
 }
 
 /// Opens the file that `path` names or leads to.
@@ -24,5 +39,5 @@ pub(crate) fn open(path: &Path) -> Result<Handles, ImageError> {
     if !before.is_file() {
         return Err(ImageError::NotAFile { found: image::kind(before.file_type()) });
     }
-    Ok(Handles { file: File::open(real).map_err(ImageError::io("open"))? })
+    Ok(Handles { file: File::open(&real).map_err(ImageError::io("open"))?, file_path: real })
 }

@@ -38,6 +38,8 @@ pub fn init(jobs: &[Job]) {
     let code = match (job, files.map(Inherited::take)) {
         (Some(job), Some(Ok(inherited))) => {
             inherited.prepare(job.name);
+            // A child may need one in its turn.
+            CALLED.store(true, Ordering::Relaxed);
             (job.run)(inherited)
         }
         _ => NOT_A_CHILD,

@@ -61,7 +61,29 @@ impl Inherited {
         #[cfg(not(target_os = "linux"))]
         let _ = job;
     }
+
+    /// Sees to it that this process is gone after `lifetime`, whatever code in it does meanwhile: a thread ends it then, and
+    /// where that has no turn, the system's alarm does a second or two later.
+    ///
+    /// # Errors
+    /// When there is no thread to be had. The alarm is set all the same.
+    pub fn end_within(&self, lifetime: Duration) -> io::Result<()> {
+        let late = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX).saturating_add(2);
+        // SAFETY: sets a timer, whose signal ends a process that has not said otherwise.
+        unsafe { libc::alarm(late) };
+        let end = move || {
+            thread::sleep(lifetime);
+            crate::exit(OUT_OF_TIME)
+        };
+        thread::Builder::new().name("lifetime".to_owned()).stack_size(SMALL_STACK).spawn(end).map(drop)
+    }
 }
+
+/// The exit code of a child whose lifetime was over: 75, `EX_TEMPFAIL` of `sysexits.h`.
+const OUT_OF_TIME: i32 = 75;
+
+/// Enough for a thread that waits.
+const SMALL_STACK: usize = 64 << 10;
 
 /// Closes every descriptor from `first` on.
 fn close_from(first: RawFd) {
@@ -307,6 +329,16 @@ impl Child {
             }
             thread::sleep(left.min(TICK));
         }
+    }
+
+    /// Has a thread wait for its end, so that it leaves no zombie however long this process goes on. The end of this process
+    /// does not wait for the thread.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn reap(self) -> io::Result<()> {
+        let wait = move || while matches!(waitpid(Some(self.pid), WaitOptions::empty()), Err(Errno::INTR)) {};
+        thread::Builder::new().name("reaper".to_owned()).stack_size(SMALL_STACK).spawn(wait).map(drop)
     }
 
     fn has_ended(&self) -> Option<Ended> {

@@ -58,6 +58,14 @@ impl Child {
     /// Ends it at once.
     pub fn kill(&self) {}
 
+    /// Has a thread wait for its end.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn reap(self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Waits for its end for at most so long.
     #[must_use]
     pub fn wait(&self, _within: Duration) -> Option<Ended> {

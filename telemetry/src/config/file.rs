@@ -71,13 +71,19 @@ impl ConfigFile {
     /// # Errors
     /// [`Error::ReadConfig`], also for a file of more than 1 MiB, or [`Error::Config`] with the line.
     pub fn read(self) -> Result<Config, Error> {
+        let path = self.path.clone();
+        Config::parse(&self.text()?, &path)
+    }
+
+    /// Its text.
+    pub(crate) fn text(self) -> Result<String, Error> {
         let Self { path, handle } = self;
         let mut text = String::new();
         let read = handle.take(MAX_BYTES + 1).read_to_string(&mut text);
         let fits =
             |len| if len as u64 <= MAX_BYTES { Ok(()) } else { Err(io::Error::other("larger than 1 MiB")) };
         match read.and_then(fits) {
-            Ok(()) => Config::parse(&text, &path),
+            Ok(()) => Ok(text),
             Err(source) => Err(Error::ReadConfig { file: path, source }),
         }
     }

@@ -18,7 +18,9 @@ const FULL: &str = r#"
 [plugins]
 path  = ["/usr/lib/jackfield", "plugins"]
 trust = "any"
-keys  = ["RWQf6LRC"]
+lock  = "locks/a"
+keys  = ["RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"]
+revoked = ["0123456789abcdef"]
 
 [[backend]]
 plugin    = "rabbitmq"
@@ -40,6 +42,12 @@ fn all_that_can_be_written_is_read() {
     let config = read(FULL).expect("a configuration");
     assert_eq!(config.plugins.path, [Path::new("/usr/lib/jackfield"), Path::new("/etc/jf/plugins")]);
     assert_eq!(config.plugins.trust, Trust::Any);
+    assert_eq!(config.plugins.lock.as_deref(), Some(Path::new("/etc/jf/locks/a")));
+    let keys: Vec<_> = config.plugins.keys.iter().map(|key| key.id().to_string()).collect();
+    assert_eq!(
+        (keys, config.plugins.revoked[0].to_string()),
+        (vec!["E7620F1842B4E81F".to_owned()], "0123456789ABCDEF".to_owned())
+    );
     let [backend] = config.backends.as_slice() else { panic!("one backend") };
     assert_eq!((backend.plugin.as_str(), backend.name.as_str()), ("rabbitmq", "main"));
     assert_eq!(backend.timeout, Duration::from_millis(250));
@@ -56,13 +64,13 @@ fn a_key_of_the_plugins_configuration_leads_to_its_line() {
     let config = read(FULL).expect("a configuration");
     let line = |key| config.backends[0].place_of(key).map(|place| place.line);
     for (key, expected) in [
-        ("url", 13),
-        ("tls.verify", 19),
-        ("tls.verfy", 18),
-        ("hosts[1].name", 17),
-        ("hosts.1.name", 17),
-        ("missing", 12),
-        ("", 12),
+        ("url", 15),
+        ("tls.verify", 21),
+        ("tls.verfy", 20),
+        ("hosts[1].name", 19),
+        ("hosts.1.name", 19),
+        ("missing", 14),
+        ("", 14),
     ] {
         assert_eq!(line(key), Some(expected), "{key}");
     }
@@ -75,6 +83,7 @@ fn a_key_of_the_plugins_configuration_leads_to_its_line() {
 fn what_is_left_out_has_its_default() {
     let config = read("[[backend]]\nplugin = 'stdout'").expect("a configuration");
     assert_eq!(config.plugins.trust, Trust::Owner);
+    assert_eq!(config.plugins.lock.as_deref(), Some(Path::new("/etc/jf/jackfield.lock")));
     assert_eq!(config.backends[0].timeout, Duration::from_secs(5));
     assert_eq!(config.backends[0].config, "{}");
     assert!(read("").expect("an empty file").backends.is_empty());
@@ -97,7 +106,7 @@ fn every_mistake_is_one_line_with_file_line_and_key() {
         ("\n[plugins]\npth = []\n".to_owned(), "3: `plugins.pth`: unknown key, did you mean `path`?"),
         (
             "[plugins]\ncolour = 1\n".to_owned(),
-            "2: `plugins.colour`: unknown key, expected one of `path`, `trust`, `keys`",
+            "2: `plugins.colour`: unknown key, expected one of `path`, `trust`, `lock`, `keys`, `revoked`",
         ),
         ("plugins = 5".to_owned(), "1: `plugins`: expected a table, found integer 5"),
         (
@@ -110,15 +119,23 @@ fn every_mistake_is_one_line_with_file_line_and_key() {
         ),
         (
             "[plugins]\ntrust = 'ower'".to_owned(),
-            "2: `plugins.trust`: expected \"any\" or \"owner\", found \"ower\", did you mean \"owner\"?",
+            "2: `plugins.trust`: expected \"any\" or \"owner\" or \"pinned\" or \"signed\", found \"ower\", did you mean \"owner\"?",
         ),
         (
             "[plugins]\ntrust = 'x'".to_owned(),
-            "2: `plugins.trust`: expected \"any\" or \"owner\", found \"x\"",
+            "2: `plugins.trust`: expected \"any\" or \"owner\" or \"pinned\" or \"signed\", found \"x\"",
         ),
         (
             "[plugins]\ntrust = 'signed'".to_owned(),
-            "2: `plugins.trust`: \"signed\" comes in a later version, this one has \"any\" and \"owner\"",
+            "2: `plugins.trust`: \"signed\" takes `plugins.keys`, a list of minisign public keys",
+        ),
+        (
+            "[plugins]\nkeys = ['RWQf6LRC']".to_owned(),
+            "2: `plugins.keys[0]`: expected a minisign public key, 56 characters of base64 (RW...), found \"RWQf6LRC\"",
+        ),
+        (
+            "[plugins]\nrevoked = ['0x12']".to_owned(),
+            "2: `plugins.revoked[0]`: expected a key's id of 16 hexadecimal digits, found \"0x12\"",
         ),
         (
             "[plugins]\nkeys = 'k'".to_owned(),

@@ -92,6 +92,15 @@ impl ConsentSource {
         self.write(false, false)
     }
 
+    /// The variables that count and are set, with their values: for another process, whose answer has to be the same.
+    #[cfg(unix)]
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
+        let Names { do_not_track, enabled, local } = &self.names;
+        let names = do_not_track.iter().chain(enabled).chain(local);
+        let set = names.filter_map(|name| super::variable(&*self.environment, name));
+        set.map(|variable| (variable.name, variable.value)).collect()
+    }
+
     pub(super) fn environment(&self) -> &dyn Environment {
         &*self.environment
     }

@@ -7,6 +7,7 @@
 mod attend;
 mod bell;
 mod circuit;
+mod due;
 mod handover;
 mod plan;
 mod resend;
@@ -19,8 +20,9 @@ mod target;
 pub(crate) use self::{
     attend::{Service, UNKNOWN},
     bell::{Bell, Woken},
+    due::due,
     plan::{Plan, Plans, Step},
-    round::{Kept, Outbox, RoundEnd},
+    round::{Kept, MaySend, Outbox, RoundEnd},
     sending::Sending,
     stamp::{Stamp, wait_until_stable},
     state::States,

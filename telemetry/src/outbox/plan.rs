@@ -128,6 +128,10 @@ impl Plans {
     /// Notes with the states what keeps backends from being what the configuration says.
     pub(super) fn stamp(&self, states: &mut BTreeMap<String, BackendState>) {
         let board = self.board();
+        // Another process's affair.
+        if board.targets.is_none() {
+            return;
+        }
         for (name, state) in states.iter_mut() {
             state.not_swapped = board.problems.get(name).cloned();
         }

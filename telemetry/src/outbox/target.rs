@@ -10,7 +10,7 @@ use std::{
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Batch, Candidate, Failure, Plugin, Trust,
+    Backend, BackendOptions, Batch, Candidate, Failure, Plugin,
     plugin_api::{Deletion, Outcome},
 };
 
@@ -110,7 +110,7 @@ impl Target {
                 let file = jackfield_loader::find(&config.plugin, &plugins.path, folder)?;
                 let stamp = Stamp::of(&file);
                 let candidate = Candidate::open(&file)?;
-                self.open_candidate(candidate, file, stamp, limit)
+                self.open_candidate(plugins, candidate, (file, stamp), limit)
             }
             Source::Static(open) => {
                 let backend = open(&self.options_within(limit))?;
@@ -128,17 +128,13 @@ impl Target {
     /// Opens the backend from the bytes that were read. Opening takes at most `limit`.
     pub(crate) fn open_candidate(
         &self,
+        plugins: &PluginsConfig,
         candidate: Candidate,
-        file: PathBuf,
-        stamp: Option<Stamp>,
+        (file, stamp): (PathBuf, Option<Stamp>),
         limit: Duration,
     ) -> Result<Arc<Open>, jackfield_loader::Error> {
-        let trust = match &self.source {
-            Source::Plugin { plugins, .. } => plugins.trust,
-            Source::Static(_) => Trust::default(),
-        };
         let digest = Sha256::digest(candidate.bytes()).into();
-        let plugin = candidate.verify(trust)?.load()?;
+        let plugin = candidate.verify(plugins.policy())?.load()?;
         let backend = Backend::open(&plugin, &self.options_within(limit))?;
         let (name, version) = (plugin.metadata().name.clone(), plugin.metadata().version.clone());
         Ok(self
@@ -167,13 +163,12 @@ impl Target {
         open
     }
 
-    /// Whether there is something to open: a plugin's file that is compatible. Runs none of its code.
+    /// Whether there is something to open: a plugin's file that is compatible and trusted. Runs none of its code.
     pub(crate) fn locate(&self) -> Result<(), String> {
         let Source::Plugin { config, plugins, folder } = &self.source else { return Ok(()) };
-        let inspected = jackfield_loader::find(&config.plugin, &plugins.path, folder)
-            .and_then(|file| jackfield_loader::inspect(&file));
-        let inspection = inspected.map_err(|error| error.to_string())?;
-        inspection.verdict().map_err(|refusal| refusal.to_string())
+        let found = jackfield_loader::find(&config.plugin, &plugins.path, folder);
+        let verified = found.and_then(|file| Candidate::open(&file)?.verify(plugins.policy()));
+        verified.map(drop).map_err(|error| error.to_string())
     }
 
     /// What tells one configuration of the backend from another, with nothing of it in clear.

@@ -49,6 +49,7 @@ mod room;
 mod segment;
 mod slot;
 mod stats;
+mod waiting;
 mod writer;
 
 use std::{

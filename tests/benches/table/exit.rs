@@ -1,8 +1,15 @@
-//! How long a tool takes to end when the server that it has three events for accepts and never answers.
+//! How long a tool takes to end: by leaving at once, and by delivering itself to a server that never answers.
 
-use std::{ffi::OsString, path::Path, process::Command, time::Duration};
+use std::{
+    ffi::OsString,
+    fs,
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
-use jackfield::{Config, EventKind, Telemetry};
+use jackfield::{Config, Deliver, EventKind, Telemetry};
 use jackfield_tests::{
     Build,
     peers::http::{HttpServer, Reply},
@@ -29,6 +36,7 @@ pub(crate) fn is_child() -> bool {
         .data_folder(folder.join("data"))
         .ops_file(folder.join("ops.toml"))
         .config(config)
+        .deliver(Deliver::at_exit())
         .build();
     for _ in 0..3 {
         telemetry.track(EventKind::FEATURE_USED, "export", &[("format", "pdf")]);
@@ -44,6 +52,107 @@ fn run(command: &mut Command) -> Duration {
 }
 
 pub(crate) fn measure(rows: &mut Rows, peers: &Path) {
+    at_exit(rows, peers);
+    if cfg!(unix) {
+        leaving(rows);
+    }
+}
+
+/// How often each way of ending is measured; they take turns.
+const TURNS: usize = 41;
+const MOST_LEAVING: Duration = Duration::from_millis(5);
+/// Of a bare fork and exec.
+const MOST_RATIO: f64 = 3.0;
+
+/// A user of the example tool, who has consented.
+struct User<'a> {
+    home: tempfile::TempDir,
+    greet: &'a Path,
+    plugin: &'a Path,
+}
+
+impl<'a> User<'a> {
+    fn new(greet: &'a Path, plugin: &'a Path) -> Self {
+        let user = Self { home: tempfile::tempdir().expect("a folder"), greet, plugin };
+        let folder = user.home.path().join(".config/greet");
+        fs::create_dir_all(&folder).expect("writable");
+        fs::write(folder.join("config.toml"), "[telemetry]\nenabled = true\n").expect("writable");
+        user
+    }
+
+    fn sends_to(&self, server: &HttpServer) {
+        let (plugin, url) = (self.plugin, server.url("/"));
+        let config = format!("[[backend]]\nplugin = {plugin:?}\n[backend.config]\nurl = {url:?}\n");
+        fs::write(self.home.path().join("ops.toml"), config).expect("writable");
+    }
+
+    /// The tool, which has three events.
+    fn command(&self) -> Command {
+        self.tool(&["hello", "--shout", "--politely", "World"])
+    }
+
+    fn tool(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(self.greet);
+        command.args(args).env_clear().env("HOME", self.home.path());
+        command.env("GREET_TELEMETRY_CONFIG", self.home.path().join("ops.toml"));
+        command
+    }
+
+    /// Whether a child delivers.
+    fn is_served(&self) -> bool {
+        let output = self.tool(&["telemetry", "status", "--json"]).output().expect("starts");
+        String::from_utf8_lossy(&output.stdout).contains("\"delivering\": true")
+    }
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < Duration::from_secs(60), "never: {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+    // What was waited for has still a little to do, which is not to be measured.
+    thread::sleep(Duration::from_millis(20));
+}
+
+/// The example tool with three events, beside itself with telemetry off, which is a fork and an exec.
+pub(crate) fn leaving(rows: &mut Rows) {
+    let greet = Build::package("jackfield").release().example("greet", "clap");
+    let plugin = Build::package("jackfield-http").release().library();
+    let (answers, hangs) = (HttpServer::start(Reply::status(200)), HttpServer::script([], Reply::silence()));
+    let [mut off, mut ever, mut answering, mut hung, mut further] = [(); 5].map(|()| Vec::new());
+    for _ in 0..TURNS {
+        // With its end consent ends, and with that what the child of this turn still has to do.
+        let user = User::new(&greet, &plugin);
+        user.sends_to(&answers);
+        off.push(run(user.command().env("DO_NOT_TRACK", "1")));
+        for times in [&mut ever, &mut answering] {
+            let before = answers.served();
+            times.push(run(&mut user.command()));
+            wait_until("the events", || answers.served() > before);
+            wait_until("the end of the child", || !user.is_served());
+        }
+        user.sends_to(&hangs);
+        let before = hangs.connections();
+        hung.push(run(&mut user.command()));
+        wait_until("a call", || hangs.connections() > before);
+        further.push(run(&mut user.command()));
+    }
+    let off = median(off);
+    for (times, what) in [
+        (answering, "a tool that leaves three events to a child, start to end"),
+        (hung, "the same for a server that never answers"),
+        (further, "a further run while that child waits"),
+        (ever, "the first run ever, which makes folders and writes an id to disk"),
+    ] {
+        let took = median(times);
+        rows.ratio(what, took, ("the same with telemetry off", off), Some(MOST_RATIO));
+        let met = if took <= MOST_LEAVING { "met" } else { "missed" };
+        rows.figure(what, crate::rows::show(took), format!("at most {MOST_LEAVING:?}: {met}"));
+    }
+}
+
+fn at_exit(rows: &mut Rows, peers: &Path) {
     let server = HttpServer::start(Reply::silence());
     let plugin = Build::package("jackfield-http").release().library();
     let config = format!("[[backend]]\nplugin = {plugin:?}\n[backend.config]\nurl = {:?}\n", server.url("/"));
@@ -64,7 +173,7 @@ pub(crate) fn measure(rows: &mut Rows, peers: &Path) {
         .collect();
     let ours = median(ours);
     let theirs = |name: &str, path: &str| run(Command::new(peers).args([name, "exit", &server.url(path)]));
-    let what = "a tool with three events for a server that never answers, start to end";
+    let what = "a tool that delivers three events at its end, a server that never answers, start to end";
     let met = if ours <= MOST { "met" } else { "missed" };
     rows.figure(what, crate::rows::show(ours), format!("at most {MOST:?}: {met}"));
     rows.ratio(what, ours, ("opentelemetry-otlp over HTTP", theirs("otel", "/v1/logs")), None);

@@ -59,6 +59,9 @@ fn main() {
     if wanted("swap") {
         swap::measure(&mut rows);
     }
+    if only.iter().any(|only| only == "leaving") {
+        exit::leaving(&mut rows);
+    }
     if wanted("cost") {
         cost::measure(&mut rows);
     }

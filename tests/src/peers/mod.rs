@@ -8,6 +8,8 @@ pub mod proxy;
 pub mod python;
 pub mod rabbitmq;
 pub mod rotel;
+pub mod rsyslog;
+pub mod syslog;
 
 use std::net::TcpListener;
 

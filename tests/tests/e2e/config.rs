@@ -25,7 +25,7 @@ fn every_mistake_is_one_line_that_names_place_and_key() {
     let stdout = stdout.to_str().expect("UTF-8");
     let backend = |rest: &str| format!("[[backend]]\nplugin = \"{file}\"\n{rest}\n");
     let config = |rest: &str| backend(&format!("\n[backend.config]\npath = \"out.jsonl\"\n{rest}"));
-    let table: [(&str, String, i32, &[&str]); 25] = [
+    let table: [(&str, String, i32, &[&str]); 26] = [
         ("no TOML", "a = ".into(), 3, &["config.toml:1: not TOML: "]),
         (
             "an unknown table",
@@ -80,14 +80,14 @@ fn every_mistake_is_one_line_that_names_place_and_key() {
             "[plugins]\ntrust = \"ownr\"\n".to_owned() + &config(""),
             3,
             &[
-                "config.toml:2: `plugins.trust`: expected \"any\" or \"owner\", found \"ownr\", did you mean \"owner\"?",
+                "config.toml:2: `plugins.trust`: expected \"any\" or \"owner\" or \"pinned\" or \"signed\", found \"ownr\", did you mean \"owner\"?",
             ],
         ),
         (
-            "a trust of a later version",
+            "a trust without what it takes",
             "plugins.trust = \"signed\"\n".to_owned() + &config(""),
             3,
-            &["config.toml:1: `plugins.trust`: \"signed\" comes in a later version"],
+            &["config.toml:1: `plugins.trust`: \"signed\" takes `plugins.keys`"],
         ),
         (
             "an isolation of a later version",
@@ -130,6 +130,15 @@ fn every_mistake_is_one_line_that_names_place_and_key() {
             config("fsync = \"yes\""),
             4,
             &["config.toml:6: backend `file`: `backend.config.fsync`: ", "expected a boolean"],
+        ),
+        (
+            "two mistakes at once",
+            config("rotate_byte = 1\nfsync = \"yes\""),
+            4,
+            &[
+                "config.toml:6: backend `file`: `backend.config.rotate_byte`: unknown key, did you mean `rotate_bytes`?",
+                "config.toml:7: backend `file`: `backend.config.fsync`: expected a boolean, found a string",
+            ],
         ),
         (
             "a key that the plugin misses",
@@ -222,6 +231,49 @@ fn variables_are_filled_in_anywhere_in_a_string() {
     .end()
     .with_code(0);
     assert_eq!(site.read("a-b\"c-${E2E_NAME}.b\"c"), events(0..2));
+}
+
+#[test]
+fn a_configuration_that_does_not_fit_is_refused_before_any_of_the_plugin_runs() {
+    let site = Site::new(&[]);
+    site.write(
+        "config.toml",
+        format!("[[backend]]\nplugin = {:?}\nconfig = {{ pth = 1 }}\n", plugin("file")),
+    );
+    let mut command = site.command(&["doctor"]);
+    let ended = start(
+        command
+            .env("JACKFIELD_LOG", "trace")
+            .env("LD_DEBUG", "files")
+            .env("LD_DEBUG_OUTPUT", site.path("ld")),
+    )
+    .end();
+    assert!(
+        ended.stdout.contains("`backend.config.pth`: unknown key, did you mean `path`?"),
+        "{}",
+        ended.stdout
+    );
+    let linked: String = fs::read_dir(site.path("."))
+        .expect("a folder")
+        .filter_map(|entry| entry.ok().filter(|entry| entry.file_name().to_string_lossy().starts_with("ld.")))
+        .filter_map(|entry| fs::read_to_string(entry.path()).ok())
+        .collect();
+    assert!(linked.contains("libc.so"), "the dynamic linker has said what it opened");
+    assert!(!linked.contains("/proc/self/fd/"), "no plugin was loaded");
+}
+
+#[test]
+fn the_schema_of_the_whole_file_has_the_options_of_the_plugins_on_the_path() {
+    let site = Site::new(&[]);
+    let folder = plugin("file");
+    let folder = folder.parent().expect("it is in a folder");
+    site.write("config.toml", format!("plugins.path = [{folder:?}]\n"));
+    let ended = start(&mut site.command(&["schema"])).end().with_code(0);
+    let schema: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let options = &schema["$defs"]["file"]["properties"];
+    assert_eq!(options["fsync"]["type"], "boolean", "{options}");
+    let choices = schema["properties"]["backend"]["items"]["allOf"].as_array().expect("a choice a plugin");
+    assert!(choices.iter().any(|choice| choice["then"]["properties"]["config"]["$ref"] == "#/$defs/file"));
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn without_observed_times(body: &[u8]) -> Option<ExportLogsServiceRequest> {
 
 #[test]
 fn the_plugins_say_that_they_offer_it() {
-    for name in ["stdout", "file", "http", "otlp", "rabbitmq", "datadog", "posthog"] {
+    for name in ["stdout", "file", "http", "otlp", "rabbitmq", "datadog", "posthog", "syslog"] {
         let offers = load(&plugin(name)).metadata().offers.clone();
         assert!(offers.iter().any(|offer| offer == "diagnostics"), "{name}: {offers:?}");
     }

@@ -1,7 +1,10 @@
 //! The end-to-end tests: real libraries, built by the harness of this package. One binary, so that a run ends with one
 //! summary.
 
+mod abi_reference;
 mod behaviour;
+#[cfg(target_os = "linux")]
+mod c_vendor;
 mod commands;
 mod common;
 mod config;
@@ -9,14 +12,19 @@ mod crash;
 mod datadog;
 mod deletion;
 mod diagnostics;
+mod docs;
 mod doctor;
 mod faults;
 mod fixtures;
 mod forget;
+mod future;
+#[cfg(unix)]
+mod guide;
 mod http;
 mod http_faults;
 mod input;
 mod logs;
+mod new;
 mod otlp;
 mod otlp_encoding;
 mod plugins;
@@ -26,12 +34,16 @@ mod rabbitmq;
 #[cfg(unix)]
 mod rabbitmq_connection;
 mod refusals;
+mod released;
 mod run;
 mod secrets;
 mod send;
 mod site;
 mod skew;
 mod swap;
+#[cfg(target_os = "linux")]
+mod syslog;
 mod terminal;
 mod tool;
+mod trust;
 mod vendor;

@@ -61,6 +61,48 @@ impl User {
         self.command(args).output().expect("starts")
     }
 
+    /// Runs the tool, and waits until what it has left is delivered, as far as that can be now.
+    fn run_and_wait(&self, args: &[&str]) -> Output {
+        let output = self.run(args);
+        self.wait_for_the_child();
+        output
+    }
+
+    /// Runs the tool, and waits until all is delivered.
+    fn run_until_all_is_delivered(&self, args: &[&str]) {
+        self.run(args);
+        let until = Instant::now() + Duration::from_secs(90);
+        while self.status()["events"] != 0 {
+            assert!(Instant::now() < until, "{}", self.status());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until no child of a tool that has ended delivers.
+    fn wait_for_the_child(&self) {
+        self.wait_for_the_child_of(|status| status);
+    }
+
+    /// The same for what stays on the machine.
+    fn wait_for_the_local_child(&self) {
+        self.wait_for_the_child_of(|status| {
+            status.env("TELEMETRY_LOCAL", "true").env_remove("GREET_TELEMETRY_CONFIG")
+        });
+    }
+
+    fn wait_for_the_child_of(&self, run: impl Fn(&mut Command) -> &mut Command) {
+        let until = Instant::now() + Duration::from_secs(90);
+        loop {
+            let output = run(&mut self.command(&["telemetry", "status", "--json"])).output().expect("starts");
+            let status: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+            if status["delivering"] == false {
+                return;
+            }
+            assert!(Instant::now() < until, "{status}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     fn status(&self) -> Value {
         let output = self.run(&["telemetry", "status", "--json"]);
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
@@ -81,8 +123,8 @@ fn names(server: &HttpServer) -> Vec<String> {
 fn what_the_tool_does_arrives_at_the_server_that_ops_have_chosen() {
     let (user, server) = (User::new(), HttpServer::start(Reply::status(200)));
     user.ops(&server.url("/in"));
-    assert_eq!(text(&user.run(&["hello", "--shout", "World"])), "HELLO, WORLD!\n");
-    let failed = user.run(&["add", "1", "x=https://me:pw@host/"]);
+    assert_eq!(text(&user.run_and_wait(&["hello", "--shout", "World"])), "HELLO, WORLD!\n");
+    let failed = user.run_and_wait(&["add", "1", "x=https://me:pw@host/"]);
     assert_eq!(failed.status.code(), Some(1));
     assert_eq!(names(&server), ["shout", "hello", "add"]);
     let last = server.received().pop().expect("a request").json()[0].clone();
@@ -105,32 +147,22 @@ fn a_server_that_never_answers_does_not_keep_the_tool_and_gets_everything_later(
     let started = Instant::now();
     assert_eq!(text(&user.run(&["hello", "a"])), "Hello, a!\n");
     let took = started.elapsed();
-    // 250 ms for the server; the rest is for a busy machine.
-    assert!(took < Duration::from_millis(2000), "{took:?}");
+    // A call may take 5 s; the time is for a busy machine.
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    let until = Instant::now() + Duration::from_secs(60);
+    while user.status()["backends"][0]["last_error"].is_null() {
+        assert!(Instant::now() < until, "{}", user.status());
+        std::thread::sleep(Duration::from_millis(50));
+    }
     let status = user.status();
-    assert_eq!(status["events"], 1, "{status}");
-    assert!(
-        status["backends"][0]["last_error"].is_string() && status["backends"][0]["paused_s"].is_u64(),
-        "{status}"
-    );
-    // While the circuit is open nobody knocks.
-    let before = server.connections();
+    assert_eq!((&status["events"], &status["delivering"]), (&1.into(), &true.into()), "{status}");
     user.run(&["hello", "b"]);
-    assert_eq!(server.connections(), before);
     drop(server);
 
     let server = HttpServer::start(Reply::status(200));
     user.ops(&server.url("/"));
-    let until = Instant::now() + Duration::from_secs(20);
-    while names(&server).len() < 3 {
-        assert!(Instant::now() < until, "{:?}", names(&server));
-        std::thread::sleep(Duration::from_millis(500));
-        user.run(&["telemetry", "status"]);
-        if user.status()["backends"][0]["paused_s"].is_null() {
-            user.run(&["hello", "c"]);
-        }
-    }
-    assert!(names(&server).iter().all(|name| name == "hello"));
+    user.run_until_all_is_delivered(&["hello", "c"]);
+    assert_eq!(names(&server), ["hello", "hello", "hello"]);
     let ids: std::collections::HashSet<_> = server
         .received()
         .iter()
@@ -153,12 +185,7 @@ fn show_prints_what_the_server_would_get_byte_for_byte_and_sends_nothing() {
     assert!(server.received().is_empty());
     let body = json["outgoing"][0]["messages"][0]["text"].as_str().expect("text").to_owned();
     assert!(shown.contains(&body) && !shown.contains("hunter2"), "{shown}");
-    let until = Instant::now() + Duration::from_secs(20);
-    while server.received().is_empty() {
-        assert!(Instant::now() < until);
-        std::thread::sleep(Duration::from_millis(500));
-        user.run(&["hello", "b"]);
-    }
+    user.run_until_all_is_delivered(&["hello", "b"]);
     let sent = String::from_utf8(server.received()[0].body.clone()).expect("text");
     assert!(sent.starts_with(body.trim_end_matches(']')), "{sent}\n{body}");
 }
@@ -217,7 +244,9 @@ fn local_only_keeps_events_in_a_file_by_the_plugin_of_that_name() {
         let mut command = user.command(args);
         command.env("TELEMETRY_LOCAL", "true").env("JACKFIELD_PLUGIN_PATH", &path);
         // Where ops choose backends, these outrank it.
-        command.env_remove("GREET_TELEMETRY_CONFIG").output().expect("starts")
+        let output = command.env_remove("GREET_TELEMETRY_CONFIG").output().expect("starts");
+        user.wait_for_the_local_child();
+        output
     };
     let status = text(&run(&["telemetry", "status"]));
     assert!(
@@ -238,11 +267,12 @@ fn what_was_recorded_under_local_only_waits_for_the_plugin_file_and_for_nobody_e
     let local = |plugins: &Path, name: &str| {
         let mut command = user.command(&["hello", name]);
         command.env("TELEMETRY_LOCAL", "true").env("JACKFIELD_PLUGIN_PATH", plugins);
-        command.env_remove("GREET_TELEMETRY_CONFIG").output().expect("starts")
+        command.env_remove("GREET_TELEMETRY_CONFIG").output().expect("starts");
+        user.wait_for_the_local_child();
     };
     local(Path::new("/nowhere"), "a");
     user.ops(&server.url("/"));
-    user.run(&["add", "1"]);
+    user.run_and_wait(&["add", "1"]);
     assert_eq!(names(&server), ["add"]);
     assert_eq!((&user.status()["events"], &user.status()["set_apart"]), (&0.into(), &1.into()));
     local(plugin("file").parent().expect("a folder"), "b");
@@ -256,7 +286,7 @@ fn what_was_recorded_under_local_only_waits_for_the_plugin_file_and_for_nobody_e
 fn a_plugin_that_is_gone_after_an_upgrade_leaves_the_events_waiting_and_the_doctor_says_so() {
     let (user, server) = (User::new(), HttpServer::start(Reply::status(200)));
     user.write_ops("[plugins]\npath = [\"/nowhere\"]\n[[backend]]\nplugin = \"http\"\n[backend.config]\nurl = \"http://h/\"\n");
-    user.run(&["hello", "a"]);
+    user.run_and_wait(&["hello", "a"]);
     let doctor = user.run(&["telemetry", "doctor"]);
     assert!(
         doctor.status.code() == Some(1) && text(&doctor).contains("WRONG backend http: "),
@@ -265,11 +295,34 @@ fn a_plugin_that_is_gone_after_an_upgrade_leaves_the_events_waiting_and_the_doct
     );
     assert_eq!(user.status()["events"], 1);
     user.ops(&server.url("/"));
-    let until = Instant::now() + Duration::from_secs(20);
-    while !names(&server).contains(&"hello".to_owned()) {
-        assert!(Instant::now() < until);
-        std::thread::sleep(Duration::from_millis(500));
-        user.run(&["add", "1"]);
+    user.run_until_all_is_delivered(&["add", "1"]);
+    assert_eq!(names(&server), ["hello", "add"]);
+}
+
+#[test]
+fn the_commands_own_events_are_delivered_when_it_has_ended() {
+    let (home, server) = (tempfile::tempdir().expect("a folder"), HttpServer::start(Reply::status(200)));
+    let ops = home.path().join("ops.toml");
+    let (plugin, url) = (plugin("http"), server.url("/"));
+    fs::write(&ops, format!("[[backend]]\nplugin = {plugin:?}\n[backend.config]\nurl = {url:?}\n"))
+        .expect("writable");
+    let jackfield = |args: &[&str]| {
+        let mut command = Command::new(jackfield_tests::cli());
+        command.args(args).env_clear().env("HOME", home.path()).current_dir(home.path());
+        command.env("JACKFIELD_TELEMETRY_ENABLED", "true").env("JACKFIELD_TELEMETRY_CONFIG", &ops);
+        command.output().expect("starts")
+    };
+    let ran = jackfield(&["completions", "bash"]);
+    assert!(ran.status.success(), "{ran:?}");
+    let status = text(&jackfield(&["telemetry", "status"]));
+    assert!(
+        status.contains("Delivery: when the tool has ended, by a child process of at most 60s"),
+        "{status}"
+    );
+    let until = Instant::now() + Duration::from_secs(60);
+    while server.served() == 0 {
+        assert!(Instant::now() < until, "{}", text(&jackfield(&["telemetry", "status"])));
+        std::thread::sleep(Duration::from_millis(20));
     }
-    assert_eq!(names(&server)[0], "hello");
+    assert_eq!(names(&server), ["completions"]);
 }

@@ -1,0 +1,144 @@
+//! What a plugin may be called.
+
+/// Longest name, in bytes.
+const LIMIT: usize = 40;
+
+/// Names that a library, a crate or a file can't have: words of Rust, crates that every project uses, devices of Windows.
+const TAKEN: &[&str] = &[
+    "abstract",
+    "alloc",
+    "as",
+    "async",
+    "aux",
+    "await",
+    "become",
+    "box",
+    "break",
+    "con",
+    "const",
+    "continue",
+    "core",
+    "crate",
+    "do",
+    "dyn",
+    "else",
+    "enum",
+    "extern",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "gen",
+    "if",
+    "impl",
+    "in",
+    "jackfield_plugin_api",
+    "let",
+    "loop",
+    "macro",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "nul",
+    "override",
+    "priv",
+    "prn",
+    "proc_macro",
+    "pub",
+    "ref",
+    "return",
+    "schemars",
+    "self",
+    "serde",
+    "serde_json",
+    "static",
+    "std",
+    "struct",
+    "super",
+    "test",
+    "trait",
+    "true",
+    "try",
+    "type",
+    "typeof",
+    "unsafe",
+    "unsized",
+    "use",
+    "virtual",
+    "where",
+    "while",
+    "yield",
+];
+
+/// Whether a plugin can have this name; if not, why, in one line.
+pub(super) fn check(name: &str) -> Result<(), String> {
+    let right = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.len() <= LIMIT
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if right && !TAKEN.contains(&name) {
+        return Ok(());
+    }
+    let why = if right {
+        "is taken by the language, the system or a crate".to_owned()
+    } else {
+        format!("expected a lower-case letter, then such letters, digits and `_`, {LIMIT} characters at most")
+    };
+    let nearest = nearest(name).map(|name| format!("; did you mean {name:?}?")).unwrap_or_default();
+    Err(format!("the name {name:?}: {why}{nearest}"))
+}
+
+/// A right name that is much alike.
+fn nearest(name: &str) -> Option<String> {
+    let mut nearest: String = name
+        .chars()
+        .map(|c| c.to_ascii_lowercase())
+        .map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '_' })
+        .skip_while(|c| !c.is_ascii_lowercase())
+        .take(LIMIT - "_backend".len())
+        .collect();
+    if TAKEN.contains(&nearest.as_str()) {
+        nearest += "_backend";
+    }
+    (!nearest.is_empty()).then_some(nearest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_of_a_library_and_of_a_crate() {
+        for name in ["acme", "acme_lines", "x1", "a"] {
+            assert_eq!(check(name), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn any_other_is_refused_in_one_line_with_the_nearest_right_one() {
+        for (name, nearest) in [
+            ("acme-lines", "\"acme_lines\""),
+            ("Acme", "\"acme\""),
+            ("1st", "\"st\""),
+            ("../evil", "\"evil\""),
+            ("a b\n", "\"a_b_\""),
+            ("größe", "\"gr__e\""),
+            ("std", "\"std_backend\""),
+            ("con", "\"con_backend\""),
+        ] {
+            let line = check(name).expect_err(name);
+            assert!(!line.contains('\n') && line.ends_with(&format!("did you mean {nearest}?")), "{line}");
+        }
+        for name in ["", "_", "1", &"a".repeat(41)] {
+            assert!(check(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_proposed_is_right() {
+        for name in ["acme-lines", "Type", "9-std", &"Long-".repeat(30), "_fn"] {
+            let nearest = nearest(name).expect("something");
+            assert_eq!(check(&nearest), Ok(()), "{nearest}");
+        }
+    }
+}

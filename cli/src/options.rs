@@ -1,0 +1,173 @@
+//! A plugin's options as a table, from the JSON Schema that it carries.
+
+use serde_json::Value;
+
+/// How deep options are shown; a schema may refer to itself.
+const DEEPEST: usize = 8;
+
+/// One option of a plugin's configuration.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct OptionRow {
+    /// Such as `tls.ca_file`, `hosts[].port` or `headers.*`.
+    pub(crate) name: String,
+    /// Such as `string`, or the words that are possible.
+    pub(crate) kind: String,
+    /// The default as JSON, `required`, or empty.
+    pub(crate) default: String,
+    /// The first sentence of its description.
+    pub(crate) meaning: String,
+}
+
+/// The options that `schema` has, in its order.
+pub(crate) fn rows(schema: &str) -> Vec<OptionRow> {
+    let mut rows = Vec::new();
+    if let Ok(root) = serde_json::from_str::<Value>(schema) {
+        members(&root, &root, "", DEEPEST, &mut rows);
+    }
+    rows
+}
+
+/// The rows of what an object's members are.
+fn members(root: &Value, object: &Value, parent: &str, depth: usize, rows: &mut Vec<OptionRow>) {
+    let object = meant(root, object);
+    let required: Vec<&str> =
+        object["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    for (key, schema) in object["properties"].as_object().into_iter().flatten() {
+        let name = if parent.is_empty() { key.clone() } else { format!("{parent}.{key}") };
+        option(root, schema, &name, required.contains(&key.as_str()), depth, rows);
+    }
+    if object["additionalProperties"].is_object() {
+        let name = if parent.is_empty() { "*".to_owned() } else { format!("{parent}.*") };
+        option(root, &object["additionalProperties"], &name, false, depth, rows);
+    }
+}
+
+fn option(root: &Value, schema: &Value, name: &str, required: bool, depth: usize, rows: &mut Vec<OptionRow>) {
+    let inner = meant(root, schema);
+    let default = schema.get("default").or_else(|| inner.get("default")).filter(|value| !value.is_null());
+    // What an object is by default is told by its members.
+    let default = default.filter(|value| !value.is_object()).map(ToString::to_string);
+    let description = schema["description"].as_str().or_else(|| inner["description"].as_str());
+    rows.push(OptionRow {
+        kind: kind(root, schema),
+        default: default.unwrap_or_else(|| if required { "required".to_owned() } else { String::new() }),
+        meaning: first_sentence(description.unwrap_or_default()),
+        name: name.to_owned(),
+    });
+    if depth > 0 {
+        members(root, inner, name, depth - 1, rows);
+        if inner["items"].is_object() {
+            members(root, &inner["items"], &format!("{name}[]"), depth - 1, rows);
+        }
+    }
+}
+
+/// The schema behind references, and behind a choice between one form and nothing.
+fn meant<'s>(root: &'s Value, mut schema: &'s Value) -> &'s Value {
+    for _ in 0..DEEPEST {
+        let target = schema["$ref"].as_str().and_then(|target| root.pointer(target.strip_prefix('#')?));
+        let form = ["anyOf", "oneOf"].iter().find_map(|choice| {
+            let forms: Vec<_> =
+                schema[choice].as_array()?.iter().filter(|form| form["type"] != "null").collect();
+            if let [form] = forms[..] { Some(form) } else { None }
+        });
+        match target.or(form) {
+            Some(next) => schema = next,
+            None => break,
+        }
+    }
+    schema
+}
+
+fn kind(root: &Value, schema: &Value) -> String {
+    let schema = meant(root, schema);
+    if let Some(words) = words(schema) {
+        return words;
+    }
+    let name = |kind: &str| {
+        match kind {
+            "object" => "table",
+            "array" => "list",
+            "null" => "",
+            _ => return kind.to_owned(),
+        }
+        .to_owned()
+    };
+    let kinds: Vec<String> = match &schema["type"] {
+        Value::String(kind) => vec![name(kind)],
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).map(name).collect(),
+        _ => Vec::new(),
+    };
+    let kind = kinds.into_iter().filter(|kind| !kind.is_empty()).collect::<Vec<_>>().join(" or ");
+    match kind.as_str() {
+        "" => "any".to_owned(),
+        "list" if schema["items"].is_object() => format!("list of {}", self::kind(root, &schema["items"])),
+        _ => kind,
+    }
+}
+
+/// The words that an `enum`, a `const` or a choice between them allows.
+fn words(schema: &Value) -> Option<String> {
+    let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    if let Some(options) = schema["enum"].as_array() {
+        return Some(options.iter().map(word).collect::<Vec<_>>().join(" | "));
+    }
+    if let Some(only) = schema.get("const") {
+        return Some(word(only));
+    }
+    let forms = schema["oneOf"].as_array().or_else(|| schema["anyOf"].as_array())?;
+    let words: Option<Vec<_>> = forms.iter().map(words).collect();
+    words.map(|words| words.join(" | "))
+}
+
+fn first_sentence(text: &str) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let end = text.find(". ").map_or(text.len(), |end| end + 1);
+    text[..end].trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_listed_with_their_type_default_and_meaning() {
+        let schema = r##"{"type":"object","required":["url"],"properties":{
+            "url":{"type":"string","description":"Where to. A second\nsentence."},
+            "gzip":{"type":"boolean","default":false},
+            "method":{"default":"POST","oneOf":[{"const":"POST"},{"const":"PUT"}]},
+            "headers":{"type":"object","additionalProperties":{"type":"string"}},
+            "hosts":{"type":"array","items":{"$ref":"#/$defs/Host"}},
+            "tls":{"anyOf":[{"$ref":"#/$defs/Host"},{"type":"null"}],"default":null},
+            "loop":{"$ref":"#/$defs/Loop"}},
+            "$defs":{"Host":{"type":"object","properties":{"port":{"type":["integer","null"]}}},
+            "Loop":{"properties":{"next":{"$ref":"#/$defs/Loop"}}}}}"##;
+        let found: Vec<_> = rows(schema)
+            .into_iter()
+            .map(|row| format!("{}|{}|{}|{}", row.name, row.kind, row.default, row.meaning))
+            .collect();
+        let (loops, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|row| row.starts_with("loop"));
+        assert_eq!(
+            others,
+            [
+                "gzip|boolean|false|",
+                "headers|table||",
+                "headers.*|string||",
+                "hosts|list of table||",
+                "hosts[].port|integer||",
+                "method|POST | PUT|\"POST\"|",
+                "tls|table||",
+                "tls.port|integer||",
+                "url|string|required|Where to",
+            ]
+        );
+        assert_eq!(loops.len(), DEEPEST + 1, "it ends");
+    }
+
+    #[test]
+    fn a_schema_that_is_none_has_no_options() {
+        for schema in ["", "null", "[]", "{\"properties\":5}"] {
+            assert!(rows(schema).is_empty(), "{schema}");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! `jackfield lock`: writes down which plugins there are, for `trust = "pinned"`. None of them runs.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use jackfield::{Config, Error, Lock};
+use jackfield_loader::{Candidate, Digest, Pin, Pins, Policy, Trust};
+use serde::Serialize;
+
+use super::print_json;
+use crate::{
+    args::{Common, LockArgs},
+    console,
+    exit::Exit,
+    settings,
+};
+
+/// What a run found.
+#[derive(Serialize)]
+struct Summary {
+    lock: String,
+    plugins: usize,
+    written: bool,
+    changes: Vec<Change>,
+    refusals: Vec<String>,
+}
+
+/// A difference between the lock and the plugins.
+#[derive(Serialize)]
+struct Change {
+    change: &'static str,
+    name: String,
+    target: String,
+    old: Option<Was>,
+    new: Option<Was>,
+}
+
+#[derive(Serialize)]
+struct Was {
+    version: String,
+    sha256: String,
+}
+
+pub(crate) fn run(common: &Common, args: &LockArgs) -> Exit {
+    match lock(common, args) {
+        Ok((summary, exit)) => if common.json { print_json(&summary) } else { print(&summary) }.max(exit),
+        Err((exit, refusal)) => {
+            console::error(refusal);
+            exit
+        }
+    }
+}
+
+fn lock(common: &Common, args: &LockArgs) -> Result<(Summary, Exit), (Exit, String)> {
+    let config = settings::load(common.config.as_deref()).map_err(|refusal| (Exit::Config, refusal))?;
+    let Some(file) = &config.plugins.lock else {
+        let refusal = "there is no configuration file that the lock could lie beside: name one by --config";
+        return Err((Exit::Config, refusal.to_owned()));
+    };
+    let old = match Lock::read(file) {
+        Ok(lock) => lock,
+        Err(Error::ReadLock { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Lock::new(file, Vec::new())
+        }
+        Err(refusal) => return Err((Exit::Config, refusal.to_string())),
+    };
+    let mut found = Found::default();
+    let wanted = |name: &str| args.update.is_empty() || args.update.iter().any(|wanted| wanted == name);
+    for (path, configured) in files(&config, &mut found.refusals) {
+        found.take(&path, configured, file, &old, &wanted);
+    }
+    for name in args.update.iter().filter(|name| !found.pins.keys().any(|(found, _)| found == *name)) {
+        found
+            .refusals
+            .push(format!("no plugin that calls itself {name:?} is on the search path or configured"));
+    }
+    // What was not asked for stays as it is, and so does what is refused: a file that must not be used is no news.
+    let kept = old.pins().iter().filter(|pin| !wanted(&pin.name) || found.kept.contains(&key(pin)));
+    for pin in kept {
+        found.pins.entry(key(pin)).or_insert_with(|| pin.clone());
+    }
+    let changes = changes(old.pins(), &found.pins);
+    let new = old.with(found.pins.into_values().collect());
+    let written = !args.check && (!changes.is_empty() || fs::symlink_metadata(file).is_err());
+    if written {
+        new.write().map_err(|error| (Exit::Io, error.to_string()))?;
+    }
+    let differs = args.check && !changes.is_empty();
+    let exit = if differs || !found.refusals.is_empty() { Exit::Plugin } else { Exit::Done };
+    let summary = Summary {
+        lock: file.display().to_string(),
+        plugins: new.pins().len(),
+        written,
+        changes,
+        refusals: found.refusals,
+    };
+    Ok((summary, exit))
+}
+
+/// A plugin's name and target.
+type Key = (String, String);
+
+fn key(pin: &Pin) -> Key {
+    (pin.name.clone(), pin.target.clone())
+}
+
+/// The plugins that the configuration's backends use, and then those on the search path; each file once, and whether it is
+/// configured.
+fn files(config: &Config, refusals: &mut Vec<String>) -> Vec<(PathBuf, bool)> {
+    let mut files = Vec::<(PathBuf, bool)>::new();
+    let plugins = &config.plugins;
+    for backend in &config.backends {
+        match jackfield_loader::find(&backend.plugin, &plugins.path, &config.folder) {
+            Ok(file) => files.push((file, true)),
+            Err(refusal) => refusals.push(format!("backend `{}`: {refusal}", backend.name)),
+        }
+    }
+    files.extend(jackfield_loader::list(&plugins.path).into_iter().map(|file| (file, false)));
+    let mut seen = Vec::new();
+    files.retain(|(file, _)| {
+        let real = fs::canonicalize(file).unwrap_or_else(|_| file.clone());
+        let new = !seen.contains(&real);
+        seen.push(real);
+        new
+    });
+    files
+}
+
+#[derive(Default)]
+struct Found {
+    pins: BTreeMap<Key, Pin>,
+    /// Those whose file is refused, so that an old pin stays.
+    kept: Vec<Key>,
+    refusals: Vec<String>,
+}
+
+impl Found {
+    /// Takes in a file, unless the policy that it is to be pinned for would refuse it even so.
+    fn take(
+        &mut self,
+        path: &Path,
+        configured: bool,
+        lock: &Path,
+        old: &Lock,
+        wanted: &dyn Fn(&str) -> bool,
+    ) {
+        let candidate = match Candidate::open(path) {
+            Ok(candidate) => candidate,
+            Err(refusal) if configured => return self.refusals.push(refusal.to_string()),
+            Err(refusal) => return console::warn(format_args!("left out: {refusal}")),
+        };
+        let metadata = &candidate.inspection().metadata;
+        if !wanted(&metadata.name) {
+            return;
+        }
+        let mut pin = Pin {
+            name: metadata.name.clone(),
+            version: metadata.version.clone(),
+            sha256: Digest::of(candidate.bytes()),
+            size: candidate.bytes().len() as u64,
+            target: metadata.target.clone(),
+            minimum: None,
+        };
+        let key = key(&pin);
+        pin.minimum = old.pins().iter().find(|old| self::key(old) == key).and_then(|old| old.minimum.clone());
+        if let Some(first) = self.pins.get(&key) {
+            if first.sha256 != pin.sha256 {
+                let (name, target) = key;
+                let path = path.display();
+                console::warn(format_args!("left out: {path}: another {name} for {target} comes before it"));
+            }
+            return;
+        }
+        let policy = Policy::new(Trust::Pinned).pins(Ok(Pins::new(lock, vec![pin.clone()])));
+        match candidate.allowed_by(policy) {
+            Ok(()) => drop(self.pins.insert(key, pin)),
+            Err(refusal) => {
+                self.kept.push(key);
+                self.refusals.push(refusal.to_string());
+            }
+        }
+    }
+}
+
+fn changes(old: &[Pin], new: &BTreeMap<Key, Pin>) -> Vec<Change> {
+    let was = |pin: &Pin| Was { version: pin.version.clone(), sha256: pin.sha256.to_string() };
+    let change = |change, old: Option<&Pin>, new: Option<&Pin>| {
+        let (name, target) = new.or(old).map(key).unwrap_or_default();
+        Change { change, name, target, old: old.map(was), new: new.map(was) }
+    };
+    let removed =
+        old.iter().filter(|pin| !new.contains_key(&key(pin))).map(|pin| change("removed", Some(pin), None));
+    let there = new.values().filter_map(|pin| match old.iter().find(|old| key(old) == key(pin)) {
+        None => Some(change("added", None, Some(pin))),
+        Some(old) if old != pin => Some(change("changed", Some(old), Some(pin))),
+        Some(_) => None,
+    });
+    there.chain(removed).collect()
+}
+
+fn print(summary: &Summary) -> Exit {
+    for refusal in &summary.refusals {
+        console::error(refusal);
+    }
+    let mut text = String::new();
+    for Change { change, name, target, old, new } in &summary.changes {
+        let what = |was: &Was| format!("{} sha256 {}", was.version, was.sha256);
+        let what = match (old, new) {
+            (Some(old), Some(new)) => format!("{}, now {}", what(old), what(new)),
+            (old, new) => old.iter().chain(new).map(what).collect(),
+        };
+        text.push_str(&console::one_line(&format!("{change:<7} {name} for {target}: {what}")));
+        text.push('\n');
+    }
+    let state = match (summary.changes.is_empty(), summary.written) {
+        (true, false) => "up to date",
+        (_, true) => "written",
+        (false, false) => "differs from the plugins",
+    };
+    let plugins = if summary.plugins == 1 { "1 plugin" } else { &format!("{} plugins", summary.plugins) };
+    text.push_str(&console::one_line(&format!("{}: {plugins}, {state}", summary.lock)));
+    text.push('\n');
+    crate::print(&text)
+}

@@ -1,0 +1,79 @@
+//! `jackfield sign`: detached signatures of plugins, which are inspected and not run.
+
+use std::{fs, path::Path};
+
+use jackfield_loader::{Candidate, KeyId, Signature};
+use minisign::SecretKey;
+use serde::Serialize;
+
+use super::{keys, print_json, replace, with_ending};
+use crate::{args::SignArgs, console, exit::Exit};
+
+/// What became of one file.
+#[derive(Serialize)]
+struct Signed {
+    file: String,
+    signature: Option<String>,
+    trusted_comment: Option<String>,
+    error: Option<String>,
+}
+
+pub(crate) fn run(args: &SignArgs, json: bool) -> Exit {
+    let key = keys::secret(&args.key).and_then(|key| Ok((keys::public_part(&key)?.id(), key)));
+    let (id, key) = match key {
+        Ok(key) => key,
+        Err(refusal) => {
+            console::error(refusal);
+            return Exit::Io;
+        }
+    };
+    let mut exit = Exit::Done;
+    let signed: Vec<_> = args
+        .files
+        .iter()
+        .map(|file| {
+            let name = file.display().to_string();
+            match sign(file, &key, id) {
+                Ok((signature, comment)) => Signed {
+                    file: name,
+                    signature: Some(signature),
+                    trusted_comment: Some(comment),
+                    error: None,
+                },
+                Err((code, error)) => {
+                    exit = exit.max(code);
+                    Signed { file: name, signature: None, trusted_comment: None, error: Some(error) }
+                }
+            }
+        })
+        .collect();
+    if json {
+        return print_json(&signed).max(exit);
+    }
+    for Signed { signature, trusted_comment, error, .. } in &signed {
+        if let Some(error) = error {
+            console::error(error);
+        }
+        if let (Some(signature), Some(comment)) = (signature, trusted_comment) {
+            exit = exit.max(crate::print(&(console::one_line(&format!("{signature}: {comment}")) + "\n")));
+        }
+    }
+    exit
+}
+
+/// Signs the bytes that were inspected. Says where the signature is, and what it says.
+fn sign(file: &Path, key: &SecretKey, id: KeyId) -> Result<(String, String), (Exit, String)> {
+    let candidate = Candidate::open(file).map_err(|error| (Exit::Plugin, error.to_string()))?;
+    let comment = Signature::comment_for(&candidate.inspection().metadata);
+    let io =
+        |error: &dyn std::fmt::Display| (Exit::Io, format!("{}: can't be signed: {error}", file.display()));
+    let public = minisign::PublicKey::from_secret_key(key).map_err(|error| io(&error))?;
+    let untrusted = format!("signature by jackfield, key {id}");
+    let signature = minisign::sign(Some(&public), key, candidate.bytes(), Some(&comment), Some(&untrusted));
+    let signature = signature.map_err(|error| io(&error))?.into_string();
+    // Beside the file itself, which is where the loader looks, and not beside a link to it.
+    let path = with_ending(&fs::canonicalize(file).map_err(|error| io(&error))?, ".minisig");
+    replace(&path, &signature)
+        .map_err(|error| (Exit::Io, format!("{}: can't be written: {error}", path.display())))?;
+    Ok((path.display().to_string(), comment))
+}

@@ -1,0 +1,79 @@
+//! `jackfield verify`: what the trust policy says of files, none of which runs.
+
+use std::path::Path;
+
+use jackfield_loader::{Candidate, Policy, Trust};
+use serde::Serialize;
+
+use super::{keys, print_json};
+use crate::{
+    args::{Common, VerifyArgs},
+    console::{self, Colour},
+    exit::Exit,
+    settings,
+};
+
+/// The verdict on one file.
+#[derive(Serialize)]
+struct Row {
+    file: String,
+    trust: String,
+    trusted: bool,
+    refusal: Option<String>,
+}
+
+pub(crate) fn run(common: &Common, args: &VerifyArgs) -> Exit {
+    let policy = match policy(common, args) {
+        Ok(policy) => policy,
+        Err((exit, refusal)) => {
+            console::error(refusal);
+            return exit;
+        }
+    };
+    let rows: Vec<_> = args.files.iter().map(|file| row(file, &policy)).collect();
+    let exit = if rows.iter().all(|row| row.trusted) { Exit::Done } else { Exit::Plugin };
+    if common.json {
+        return print_json(&rows).max(exit);
+    }
+    let mut text = String::new();
+    for row in &rows {
+        let line = match &row.refusal {
+            None => format!(
+                "{} ({}): {}",
+                console::paint("ok", Colour::Green),
+                row.trust,
+                console::one_line(&row.file)
+            ),
+            Some(refusal) => format!(
+                "{} ({}): {}",
+                console::paint("refused", Colour::Red),
+                row.trust,
+                console::one_line(refusal)
+            ),
+        };
+        text.push_str(&line);
+        text.push('\n');
+    }
+    crate::print(&text).max(exit)
+}
+
+/// By the keys that are given on the command line, else as the configuration has it.
+fn policy(common: &Common, args: &VerifyArgs) -> Result<Policy, (Exit, String)> {
+    if args.key.is_empty() {
+        let config = settings::load(common.config.as_deref()).map_err(|refusal| (Exit::Config, refusal))?;
+        return Ok(config.plugins.policy());
+    }
+    let keys: Result<Vec<_>, _> = args.key.iter().map(|key| keys::public(key)).collect();
+    Ok(Policy::new(Trust::Signed).keys(keys.map_err(|refusal| (Exit::Io, refusal))?))
+}
+
+fn row(file: &Path, policy: &Policy) -> Row {
+    let verdict = Candidate::open(file).and_then(|candidate| candidate.allowed_by(policy));
+    let refusal = verdict.err().map(|refusal| refusal.to_string());
+    Row {
+        file: file.display().to_string(),
+        trust: policy.trust().to_string(),
+        trusted: refusal.is_none(),
+        refusal,
+    }
+}

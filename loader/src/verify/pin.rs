@@ -1,0 +1,241 @@
+//! What a lock file has written down of plugins: the digest that each must have, and the oldest version that may be used.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use semver::Version;
+use sha2::Digest as _;
+
+use crate::{Metadata, text};
+
+/// A SHA-256 digest. Shown and read as 64 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// Of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(sha2::Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for Digest {
+    type Err = ParsePinError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refuse = || ParsePinError {
+            expected: "64 hexadecimal digits (0-9, a-f)",
+            found: text::one_line(text, 80),
+        };
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'f' => Some(byte - b'a' + 10),
+            _ => None,
+        };
+        let mut digest = [0; 32];
+        if text.len() != 64 {
+            return Err(refuse());
+        }
+        for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let (Some(high), Some(low)) = (digit(pair[0]), digit(pair[1])) else { return Err(refuse()) };
+            *byte = high << 4 | low;
+        }
+        Ok(Self(digest))
+    }
+}
+
+/// The oldest version that may be used, compared as Semantic Versioning has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Minimum(Version);
+
+impl Minimum {
+    /// Whether `version` is the minimum or later. What is no semantic version is not.
+    #[must_use]
+    pub fn admits(&self, version: &str) -> bool {
+        Version::parse(version).is_ok_and(|version| version.cmp_precedence(&self.0).is_ge())
+    }
+}
+
+impl fmt::Display for Minimum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Minimum {
+    type Err = ParsePinError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Version::parse(text).map(Self).map_err(|_| ParsePinError {
+            expected: "a semantic version such as 1.2.0",
+            found: text::one_line(text, 80),
+        })
+    }
+}
+
+/// A digest or a minimum version that is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected {expected}, found {found:?}")]
+pub struct ParsePinError {
+    expected: &'static str,
+    found: String,
+}
+
+/// What a lock has written down of one plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// What the plugin calls itself.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The digest of its file.
+    pub sha256: Digest,
+    /// The file's size, in bytes.
+    pub size: u64,
+    /// Its target triple.
+    pub target: String,
+    /// The oldest version that may be used, if that is said.
+    pub minimum: Option<Minimum>,
+}
+
+/// The pins of a lock file. There is one for each name and target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pins {
+    file: PathBuf,
+    pins: Vec<Pin>,
+}
+
+impl Pins {
+    /// The pins that were read from `file`, whose name is for messages.
+    #[must_use]
+    pub fn new(file: &Path, pins: Vec<Pin>) -> Self {
+        Self { file: file.to_owned(), pins }
+    }
+
+    /// The pin of a plugin by its name and target.
+    #[must_use]
+    pub fn of(&self, metadata: &Metadata) -> Option<&Pin> {
+        self.pins.iter().find(|pin| pin.name == metadata.name && pin.target == metadata.target)
+    }
+
+    /// All pins, in the order of the file.
+    #[must_use]
+    pub fn all(&self) -> &[Pin] {
+        &self.pins
+    }
+
+    /// Requires that `bytes`, found under `path`, are those of the plugin's pin.
+    pub(super) fn check(&self, path: &Path, metadata: &Metadata, bytes: &[u8]) -> Result<(), PinError> {
+        let Some(pin) = self.of(metadata) else {
+            return Err(PinError::Unknown {
+                path: path.to_owned(),
+                plugin: text::one_line(&format!("{} for {}", metadata.name, metadata.target), 120),
+                lock: self.file.clone(),
+            });
+        };
+        self.check_minimum(path, metadata)?;
+        let found = Digest::of(bytes);
+        if found != pin.sha256 || bytes.len() as u64 != pin.size {
+            return Err(PinError::Differs { path: path.to_owned(), digests: Box::new([pin.sha256, found]) });
+        }
+        Ok(())
+    }
+
+    /// Requires that the plugin is not older than its pin's minimum, if there is one.
+    pub(super) fn check_minimum(&self, path: &Path, metadata: &Metadata) -> Result<(), PinError> {
+        match self.of(metadata).and_then(|pin| pin.minimum.as_ref()) {
+            Some(minimum) if !minimum.admits(&metadata.version) => Err(PinError::Downgrade {
+                path: path.to_owned(),
+                version: text::one_line(&metadata.version, 60),
+                minimum: minimum.to_string(),
+                lock: self.file.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why the lock refuses a file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PinError {
+    /// The plugin is not in the lock.
+    #[error(
+        "{}: the plugin {plugin} is not in {}: run jackfield lock if it is wanted",
+        text::show(path),
+        text::show(lock)
+    )]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// Its name and target.
+        plugin: String,
+        /// The lock file.
+        lock: PathBuf,
+    },
+    /// The file is not the one that was pinned.
+    #[error("{}: expected sha256 {}, found {}: run jackfield lock if the change is wanted", text::show(path), digests[0], digests[1])]
+    Differs {
+        /// The file.
+        path: PathBuf,
+        /// The digest of the pin, and that of the file.
+        digests: Box<[Digest; 2]>,
+    },
+    /// The version is below the minimum, or can't be compared with it.
+    #[error(
+        "{}: version {version:?} is not {minimum} or later, the minimum in {}: install a later version",
+        text::show(path),
+        text::show(lock)
+    )]
+    Downgrade {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: String,
+        /// The oldest that may be used.
+        minimum: String,
+        /// The lock file.
+        lock: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_shown_as_it_is_read() {
+        let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(Digest::of(b"abc").to_string(), text);
+        assert_eq!(text.parse(), Ok(Digest::of(b"abc")));
+        let upper = text.to_uppercase();
+        for wrong in ["", "ba78", &text[1..], &upper, &text.replace('b', "ü")] {
+            let error = wrong.parse::<Digest>().unwrap_err().to_string();
+            assert!(error.starts_with("expected 64 hexadecimal digits (0-9, a-f), found \""), "{error}");
+        }
+    }
+
+    #[test]
+    fn versions_are_compared_as_semantic_versions() {
+        let minimum: Minimum = "1.10.0".parse().unwrap();
+        for version in ["1.10.0", "1.10.1", "2.0.0-rc.1", "1.10.0+build"] {
+            assert!(minimum.admits(version), "{version}");
+        }
+        for version in ["1.9.0", "1.10.0-rc.1", "1.10", "latest", ""] {
+            assert!(!minimum.admits(version), "{version}");
+        }
+        assert!("1.10.0+x".parse::<Minimum>().unwrap().admits("1.10.0"), "a build is no version");
+        let error = "1.x".parse::<Minimum>().unwrap_err().to_string();
+        assert_eq!(error, "expected a semantic version such as 1.2.0, found \"1.x\"");
+    }
+}

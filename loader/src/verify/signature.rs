@@ -1,0 +1,378 @@
+//! Detached signatures of minisign: `librabbitmq.so.minisig` beside `librabbitmq.so`.
+//!
+//! Four lines: an untrusted comment; algorithm, key id and signature of the file's BLAKE2b digest in base64; a trusted
+//! comment; a signature of the signature and that comment in base64. The trusted comment has to be the one of
+//! [`Signature::comment_for`], so that a vendor's signature says of what it is one.
+//!
+//! Signatures of minisign's old form, `Ed`, which are of the file and not of its digest, are refused: the form is not part
+//! of what is signed, so whoever accepts both accepts one for the other. minisign writes `ED` by default since 0.10.
+
+use std::{
+    fmt,
+    io::Read as _,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use super::{VerifyError, owner};
+use crate::{ImageError, Metadata, os::Handles, text};
+
+/// What follows a file's name in that of its signature.
+pub(crate) const ENDING: &str = ".minisig";
+
+/// Largest signature file, in bytes. minisign writes comments of up to 9 KiB.
+const SIZE_LIMIT: u64 = 16 << 10;
+
+/// Characters of a public key in base64: 42 bytes.
+const KEY_LENGTH: usize = 56;
+
+/// Names a key; not a secret. Shown and read as 16 hexadecimal digits, as minisign does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyId(u64);
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016X}", self.0)
+    }
+}
+
+impl FromStr for KeyId {
+    type Err = ParseKeyError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let hex = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let id = u64::from_str_radix(text, 16).ok().filter(|_| hex);
+        id.map(Self).ok_or(ParseKeyError { expected: "a key's id of 16 hexadecimal digits" })
+    }
+}
+
+/// A public key of minisign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicKey {
+    id: KeyId,
+    key: minisign_verify::PublicKey,
+    base64: String,
+}
+
+impl PublicKey {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+}
+
+impl fmt::Display for PublicKey {
+    /// In base64, as `minisign -P` takes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.base64)
+    }
+}
+
+impl FromStr for PublicKey {
+    type Err = ParseKeyError;
+
+    /// Reads the key in base64, as `minisign -P` takes it, or the text of a file that minisign has written it to.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refuse = ParseKeyError { expected: "a minisign public key, 56 characters of base64 (RW...)" };
+        let base64 = match text.trim().split_once('\n') {
+            Some((comment, key)) if comment.starts_with("untrusted comment:") => key.trim(),
+            Some(_) => return Err(refuse),
+            None => text.trim(),
+        };
+        let id = Some(base64).filter(|base64| base64.len() == KEY_LENGTH).and_then(key_id);
+        match (id, minisign_verify::PublicKey::from_base64(base64)) {
+            (Some((_, id)), Ok(key)) => Ok(Self { id, key, base64: base64.to_owned() }),
+            _ => Err(refuse),
+        }
+    }
+}
+
+/// Text that is no key, or no key's id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected {expected}")]
+pub struct ParseKeyError {
+    expected: &'static str,
+}
+
+/// A signature file that has been read, of which nothing is known to be true yet.
+#[derive(Clone)]
+pub struct Signature {
+    key: KeyId,
+    signature: minisign_verify::Signature,
+}
+
+impl Signature {
+    /// Reads the content of a `.minisig` file.
+    ///
+    /// # Errors
+    /// One line: what it was expected to be.
+    pub fn parse(content: &[u8]) -> Result<Self, &'static str> {
+        let text = std::str::from_utf8(content).map_err(|_| "not text")?;
+        let (algorithm, key) = text.lines().nth(1).and_then(key_id).ok_or("not a minisign signature")?;
+        match &algorithm {
+            b"ED" => {}
+            b"Ed" => {
+                return Err(
+                    "a signature of minisign's old form: sign again with minisign 0.10 or later, or -H",
+                );
+            }
+            _ => return Err("a signature by an unknown algorithm"),
+        }
+        let signature =
+            minisign_verify::Signature::decode(text).map_err(|_| "a damaged minisign signature")?;
+        Ok(Self { key, signature })
+    }
+
+    /// The key that it says it was made with.
+    #[must_use]
+    pub fn key_id(&self) -> KeyId {
+        self.key
+    }
+
+    /// The trusted comment that a signature of a plugin must have.
+    #[must_use]
+    pub fn comment_for(metadata: &Metadata) -> String {
+        let Metadata { name, version, target, .. } = metadata;
+        format!("jackfield name={name} version={version} target={target}")
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signature").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// Algorithm and key id, the first 10 bytes of what `base64` stands for.
+fn key_id(base64: &str) -> Option<([u8; 2], KeyId)> {
+    let mut bytes = [0; 12];
+    let mut groups = base64.as_bytes().chunks_exact(4);
+    for three in bytes.chunks_exact_mut(3) {
+        let group = groups.next()?;
+        let bits = group.iter().try_fold(0_u32, |bits, &c| Some(bits << 6 | u32::from(sextet(c)?)))?;
+        three.copy_from_slice(&bits.to_be_bytes()[1..]);
+    }
+    let id = bytes[2..10].iter().rev().fold(0, |id, &byte| id << 8 | u64::from(byte));
+    Some(([bytes[0], bytes[1]], KeyId(id)))
+}
+
+fn sextet(character: u8) -> Option<u8> {
+    Some(match character {
+        b'A'..=b'Z' => character - b'A',
+        b'a'..=b'z' => character - b'a' + 26,
+        b'0'..=b'9' => character - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => return None,
+    })
+}
+
+/// Requires that the file beside `handles`' file is a signature of `bytes` by one of `keys` that is not `revoked`.
+pub(super) fn check(
+    handles: &Handles,
+    metadata: &Metadata,
+    bytes: &[u8],
+    keys: &[PublicKey],
+    revoked: &[KeyId],
+) -> Result<(), VerifyError> {
+    let path = handles.path_beside(ENDING);
+    let signature = read(handles, &path)?;
+    let id = signature.key;
+    if revoked.contains(&id) {
+        return Err(SignatureError::Revoked { path, id }.into());
+    }
+    let mut of_id = keys.iter().filter(|key| key.id == id).peekable();
+    if of_id.peek().is_none() {
+        let ids: Vec<_> = keys.iter().map(|key| key.id.to_string()).collect();
+        let trusted = if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
+        return Err(SignatureError::Untrusted { path, id, trusted }.into());
+    }
+    // Ids are chosen by whoever makes a key, so that two keys may have the same.
+    if !of_id.any(|key| key.key.verify(bytes, &signature.signature, false).is_ok()) {
+        let file = handles.path_beside("");
+        return Err(SignatureError::Invalid { path, file, id }.into());
+    }
+    let (expected, found) = (Signature::comment_for(metadata), signature.signature.trusted_comment());
+    if found != expected {
+        let [expected, found] = [&expected, found].map(|comment| text::one_line(comment, 200));
+        return Err(SignatureError::Comment { path, expected, found }.into());
+    }
+    Ok(())
+}
+
+/// Reads a signature file once, no more of it than the limit, and judges its owner and mode by the open handle.
+fn read(handles: &Handles, path: &Path) -> Result<Signature, VerifyError> {
+    let unreadable = |source| SignatureError::Unreadable { path: path.to_owned(), source };
+    let file = match handles.open_beside(ENDING) {
+        Err(ImageError::NotFound) => {
+            return Err(
+                SignatureError::Missing { path: path.to_owned(), file: handles.path_beside("") }.into()
+            );
+        }
+        file => file.map_err(unreadable)?,
+    };
+    owner::check_beside(&file, path)?;
+    let mut content = Vec::new();
+    let io = |source| unreadable(ImageError::Io { action: "read", source });
+    (&file).take(SIZE_LIMIT + 1).read_to_end(&mut content).map_err(io)?;
+    if content.len() as u64 > SIZE_LIMIT {
+        let size = file.metadata().map_or(content.len() as u64, |metadata| metadata.len());
+        return Err(unreadable(ImageError::TooLarge { size, limit: SIZE_LIMIT }).into());
+    }
+    let malformed = |found| SignatureError::Malformed { path: path.to_owned(), found };
+    Ok(Signature::parse(&content).map_err(malformed)?)
+}
+
+/// Why a plugin's signature is not accepted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignatureError {
+    /// There is none.
+    #[error(
+        "{}: no signature {}: get it from the vendor, or make one with jackfield sign",
+        text::show(file),
+        text::show(path)
+    )]
+    Missing {
+        /// Where the signature would be.
+        path: PathBuf,
+        /// The plugin's file.
+        file: PathBuf,
+    },
+    /// The signature file can't be read as one.
+    #[error("{}: {source}", text::show(path))]
+    Unreadable {
+        /// The signature file.
+        path: PathBuf,
+        /// Why.
+        source: ImageError,
+    },
+    /// The signature file does not have the form of one.
+    #[error("{}: expected a prehashed minisign signature (ED), found {found}", text::show(path))]
+    Malformed {
+        /// The signature file.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+    /// The key is not among those of the policy.
+    #[error(
+        "{}: signed by key {id}, expected one of plugins.keys ({trusted}): add the key if you trust it",
+        text::show(path)
+    )]
+    Untrusted {
+        /// The signature file.
+        path: PathBuf,
+        /// The key that it names.
+        id: KeyId,
+        /// The ids of the trusted keys.
+        trusted: String,
+    },
+    /// The key is revoked.
+    #[error(
+        "{}: signed by key {id}, which plugins.revoked has: get a signature by another key",
+        text::show(path)
+    )]
+    Revoked {
+        /// The signature file.
+        path: PathBuf,
+        /// The key that it names.
+        id: KeyId,
+    },
+    /// The signature is not of this file by this key.
+    #[error(
+        "{}: {} is not a signature of this file by key {id}: get both files again",
+        text::show(file),
+        text::show(path)
+    )]
+    Invalid {
+        /// The signature file.
+        path: PathBuf,
+        /// The plugin's file.
+        file: PathBuf,
+        /// The key that it names.
+        id: KeyId,
+    },
+    /// The signature is one of this file, and says that it is of another plugin.
+    #[error(
+        "{}: expected the trusted comment {expected:?}, found {found:?}: sign again with jackfield sign",
+        text::show(path)
+    )]
+    Comment {
+        /// The signature file.
+        path: PathBuf,
+        /// What the plugin's metadata asks for.
+        expected: String,
+        /// What the signature has.
+        found: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+
+    /// Of the bytes `test`, by `KEY`.
+    const SIGNATURE: &str = "untrusted comment: signature from minisign secret key
+RUQf6LRCGA9i559r3g7V1qNyJDApGip8MfqcadIgT9CuhV3EMhHoN1mGTkUidF/z7SrlQgXdy8ofjb7bNJJylDOocrCo8KLzZwo=
+trusted comment: timestamp:1556193335\tfile:test
+y/rUw2y8/hOUYjZU71eHp/Wo1KZ40fGy2VJEDl34XMJM+TX48Ss/17u3IvIfbVR1FkZZSNCisQbuQY+bHwhEBg==
+";
+
+    #[test]
+    fn a_key_is_read_from_its_base64_and_from_its_file_and_has_the_id_that_minisign_shows() {
+        let file = format!("untrusted comment: minisign public key E7620F1842B4E81F\n{KEY}\n");
+        for text in [KEY, &format!(" {KEY}\n"), &file, &file.replace('\n', "\r\n")] {
+            let key: PublicKey = text.parse().unwrap();
+            assert_eq!(key.id().to_string(), "E7620F1842B4E81F", "{text:?}");
+        }
+        assert_eq!("e7620f1842b4e81f".parse(), Ok(KeyId(0xe762_0f18_42b4_e81f)));
+        for wrong in ["", "RWQ", &KEY[1..], &format!("{KEY}A"), &format!("x\n{KEY}"), &KEY.replace('W', "X")]
+        {
+            assert!(wrong.parse::<PublicKey>().is_err(), "{wrong:?}");
+        }
+        for wrong in ["", "e7620f1842b4e81", "+7620f1842b4e81f", "0xe7620f1842b4e8", "e7620f1842b4e81ff"] {
+            assert!(wrong.parse::<KeyId>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_signature_says_its_key_and_holds_for_its_bytes_alone() {
+        let key: PublicKey = KEY.parse().unwrap();
+        let signature = Signature::parse(SIGNATURE.as_bytes()).unwrap();
+        assert_eq!(signature.key_id(), key.id());
+        assert!(key.key.verify(b"test", &signature.signature, false).is_ok());
+        assert!(key.key.verify(b"Test", &signature.signature, false).is_err());
+        let old = SIGNATURE.replacen("RUQ", "RWQ", 1);
+        assert!(Signature::parse(old.as_bytes()).unwrap_err().contains("old form"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_parsers_panic(bytes: Vec<u8>, text in "(\\PC|[A-Za-z0-9+/=\n]){0,200}") {
+            let _ = Signature::parse(&bytes);
+            let _ = Signature::parse(text.as_bytes());
+            let _ = (text.parse::<PublicKey>(), text.parse::<KeyId>(), text.parse::<crate::Digest>());
+        }
+
+        #[test]
+        fn no_change_of_a_signature_makes_it_hold_or_panic(at in 0..SIGNATURE.len(), to: u8) {
+            let mut bytes = SIGNATURE.as_bytes().to_vec();
+            let untrusted = at < SIGNATURE.find('\n').unwrap();
+            prop_assume!(bytes[at] != to && !untrusted);
+            bytes[at] = to;
+            let key: PublicKey = KEY.parse().unwrap();
+            if let Ok(signature) = Signature::parse(&bytes) {
+                let holds = key.key.verify(b"test", &signature.signature, false).is_ok();
+                // What is left is the same signature with another end of a line.
+                let same = String::from_utf8_lossy(&bytes).lines().map(str::trim_end).take(4).eq(SIGNATURE.lines());
+                prop_assert!(!holds || same, "{at} {to}");
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What the child does: it delivers for as long as it may, and goes.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::Read as _,
+    os::fd::OwnedFd,
+    sync::{Arc, atomic::AtomicBool},
+    thread,
+    time::{Duration, Instant},
+};
+
+use jackfield_loader::{Job, reexec::Inherited};
+
+use super::{
+    orders::{self, Orders},
+    turn::{self, Mark},
+};
+use crate::{
+    Collection, ConsentSource, Fill, MachineIdFile, data_folder,
+    outbox::{Kept, MaySend, Outbox, Sending, States, left},
+    quiet::Quiet,
+    selection,
+    spool::{Disk, Fs, Spool},
+    spools::Spools,
+};
+
+/// To be done in a child of a tool.
+pub(crate) const JOB: Job = Job { name: "deliver", run };
+
+/// How much further than others' this process's turn at a processor is away, from 0 to 19.
+const NICE: i32 = 10;
+/// How soon a round is tried again that another process kept us from.
+const BUSY: Duration = Duration::from_millis(50);
+/// How often consent is looked at between rounds: without it there is nothing to stay for.
+const LOOK: Duration = Duration::from_millis(250);
+/// The most time that the end is given to close the backends.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// Nothing is said of what comes of it: the states of the backends are where `status` finds that.
+#[expect(clippy::needless_pass_by_value, reason = "a job is given what belongs to it")]
+fn run(inherited: Inherited) -> i32 {
+    let start = Instant::now();
+    let _quiet = Quiet::enter();
+    let Some((turn, orders, mark)) = take(&inherited) else { return UNUSABLE };
+    // Without a thread the alarm alone is left, which is enough.
+    let _ = inherited.end_within(orders.lifetime);
+    let _ = rustix::process::nice(NICE);
+    if !orders.stays_in_folder {
+        // A folder that somebody wants to unmount is not kept busy.
+        let _ = std::env::set_current_dir("/");
+    }
+    let deadline = start + orders.lifetime.saturating_sub(CLOSING.min(orders.lifetime / 10));
+    let Some(mut delivery) = Delivery::new(orders, turn, mark) else { return UNUSABLE };
+    delivery.run(deadline);
+    0
+}
+
+/// What was handed over: the turn, or what will be, and the orders.
+fn take(inherited: &Inherited) -> Option<(Arc<File>, Orders, Mark)> {
+    let [turn, orders] = &inherited.files[..] else { return None };
+    let file = |handed: &OwnedFd| handed.try_clone().map(File::from).ok();
+    let mut text = Vec::new();
+    file(orders)?.read_to_end(&mut text).ok()?;
+    Some((Arc::new(file(turn)?), Orders::parse(&text).ok()?, orders::mark(&text)))
+}
+
+/// What was handed over is not what a child needs: 78, `EX_CONFIG` of `sysexits.h`.
+const UNUSABLE: i32 = 78;
+
+/// The spool and its backends.
+struct Delivery {
+    outbox: Outbox,
+    spool: Spool,
+    names: Vec<String>,
+    turn: Arc<File>,
+    collection: Collection,
+    may_send: MaySend,
+}
+
+impl Delivery {
+    /// `None` where the data folder can't be trusted any more, or the orders are not what a tool of this release gives.
+    fn new(orders: Orders, turn: Arc<File>, mark: Mark) -> Option<Self> {
+        let data = &orders.data;
+        if data_folder::refusal(data).is_some() {
+            return None;
+        }
+        let variables = orders.consent.variables.clone();
+        let environment = move |name: &str| -> Option<OsString> {
+            let (_, value) = variables.iter().find(|(known, _)| known == name)?;
+            Some(value.into())
+        };
+        let consent = ConsentSource::with_environment(orders.consent.options(), environment);
+        let spools = Spools::open(data, &orders.limits.into(), &(Arc::new(Disk) as Arc<dyn Fs>));
+        let spool = spools.get(orders.local).clone();
+        let fill = Fill::new(&orders.tool, &orders.version)
+            .with_machine_id(&MachineIdFile::new(&orders.tool, Some(data)).peek());
+        let kept = Kept { spool: spool.clone(), states: States::new(data), sending: Sending::new(data) };
+        let targets: Vec<_> = orders
+            .backends
+            .into_iter()
+            .map(|backend| {
+                let (config, plugins, folder) = backend.take()?;
+                Some(selection::target(&orders.tool, &orders.version, config, plugins, folder))
+            })
+            .collect::<Option<_>>()?;
+        let names = targets.iter().map(|target| target.name.clone()).collect();
+        let (collection, asked) = (orders.collection, Arc::clone(&turn));
+        let may_send: MaySend = Arc::new(move || {
+            // By other orders, others deliver.
+            if turn::is_marked(&asked, &mark) { consent.read().collection } else { Collection::Off }
+        });
+        let outbox = Outbox::new(kept, targets, orders.mode, fill, collection, Arc::clone(&may_send));
+        Some(Self { outbox, spool, names, turn, collection, may_send })
+    }
+
+    /// Delivers until nothing waits, nothing can be sent any more, or `deadline` comes.
+    fn run(&mut self, deadline: Instant) {
+        // Whoever still has the turn by other orders is about to go.
+        while !turn::take_again(&self.turn).unwrap_or(false) {
+            if left(deadline).is_zero() || !self.wait(BUSY) {
+                return;
+            }
+        }
+        loop {
+            let end = self.rounds(deadline);
+            self.outbox.close(left(deadline).max(CLOSING));
+            let _ = self.turn.unlock();
+            // A tool may have found the turn taken a moment ago, and left its events to whoever has it. Without progress
+            // what waits is nothing that a further round would settle.
+            let again = end.emptied
+                && end.progress
+                && !left(deadline).is_zero()
+                && self.spool.has_waiting(&self.names)
+                && turn::take_again(&self.turn).unwrap_or(false);
+            if !again {
+                return;
+            }
+        }
+    }
+
+    fn rounds(&mut self, deadline: Instant) -> End {
+        let go_on = AtomicBool::new(false);
+        let mut progress = false;
+        loop {
+            let end = self.outbox.round(deadline, &go_on, None);
+            progress |= end.delivered + end.rejected > 0;
+            let pause = match (end.busy, end.again_in) {
+                _ if end.emptied => return End { emptied: true, progress },
+                (true, _) => BUSY,
+                (false, Some(pause)) => pause,
+                (false, None) => return End { emptied: false, progress },
+            };
+            if pause >= left(deadline) || !self.wait(pause) {
+                return End { emptied: false, progress };
+            }
+        }
+    }
+
+    /// Waits, and answers whether there is still the consent that the backends were chosen by, and nobody else to deliver.
+    fn wait(&self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        loop {
+            if (self.may_send)() != self.collection {
+                return false;
+            }
+            if left(until).is_zero() {
+                return true;
+            }
+            thread::sleep(left(until).min(LOOK));
+        }
+    }
+}
+
+/// How rounds ended.
+struct End {
+    emptied: bool,
+    /// Whether any event was settled.
+    progress: bool,
+}

@@ -1,0 +1,22 @@
+//! Leaving at once: a tool that ends hands its spool to a child process, which delivers when the tool is gone.
+//!
+//! The tool decides whether there is anything to do ([`leave`]) and the child does it ([`child`]). What the child has to
+//! know, it is handed as [`orders`] through a descriptor: it evaluates no configuration, and no secret shows in its
+//! arguments. One child delivers a spool at a time, which a [`turn`] is for.
+//!
+//! # Platform
+//! Unix. Elsewhere no child can be had, and the tool delivers for a bounded time itself.
+
+#[cfg(unix)]
+mod child;
+mod leave;
+#[cfg(unix)]
+mod orders;
+mod turn;
+
+#[cfg(unix)]
+pub(crate) use self::child::JOB;
+pub(crate) use self::{
+    leave::{leave, obstacle},
+    turn::is_delivering,
+};

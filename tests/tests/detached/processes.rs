@@ -1,0 +1,113 @@
+//! The processes that this one is left with.
+
+use std::{
+    fs,
+    path::Path,
+    process, thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_child_subreaper, waitpid};
+
+/// Longer than anything here takes on a busy machine.
+pub(crate) const LONG: Duration = Duration::from_secs(120);
+
+/// From here on the children of a tool that is gone are this process's, as they would be those of init: none is missed,
+/// however soon it ends.
+pub(crate) fn adopt_orphans() {
+    set_child_subreaper(Some(Pid::from_raw(1).expect("not 0"))).expect("Linux has it since 3.4");
+}
+
+/// A process, as `/proc` shows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Process {
+    pub(crate) id: u32,
+    pub(crate) is_zombie: bool,
+    /// In bytes.
+    pub(crate) resident: u64,
+}
+
+impl Process {
+    /// A file of its folder, empty when it is gone.
+    pub(crate) fn file(&self, name: &str) -> Vec<u8> {
+        fs::read(format!("/proc/{}/{name}", self.id)).unwrap_or_default()
+    }
+
+    /// Whether it delivers: whether it has the lock that it was handed.
+    pub(crate) fn has_the_turn(&self) -> bool {
+        String::from_utf8_lossy(&self.file("fdinfo/3")).contains("FLOCK")
+    }
+
+    pub(crate) fn kill(&self) {
+        let pid = Pid::from_raw(self.id.cast_signed()).expect("a process");
+        kill_process(pid, Signal::KILL).expect("it is ours");
+    }
+}
+
+/// The children of a process.
+pub(crate) fn children_of(parent: u32) -> Vec<Process> {
+    all().filter(|(of, _)| *of == parent).map(|(_, process)| process).collect()
+}
+
+/// Every process that delivers for tools with this home.
+pub(crate) fn delivering_for(home: &Path) -> Vec<Process> {
+    let home = home.to_str().expect("text").trim_end_matches('/').as_bytes();
+    let has = |text: &[u8], word: &[u8]| text.windows(word.len()).any(|part| part == word);
+    all()
+        .map(|(_, process)| process)
+        .filter(|process| {
+            has(&process.file("cmdline"), b"jackfield:deliver") && has(&process.file("environ"), home)
+        })
+        .collect()
+}
+
+/// Every process, with its parent's number.
+fn all() -> impl Iterator<Item = (u32, Process)> {
+    const PAGE: u64 = 4096;
+    let numbers = fs::read_dir("/proc").expect("Linux").flatten();
+    let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    numbers.filter_map(|id| {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+        let resident = fields[21].parse::<u64>().ok()? * PAGE;
+        Some((fields[1].parse().ok()?, Process { id, is_zombie: fields[0] == "Z", resident }))
+    })
+}
+
+/// What tools that are gone have left to us, the dead included. No tool may run.
+pub(crate) fn left_behind() -> Vec<Process> {
+    children_of(process::id())
+}
+
+/// Waits until none lives and buries the dead, as init does. Gives how many there were.
+pub(crate) fn wait_for_the_end(within: Duration) -> usize {
+    let started = Instant::now();
+    let mut buried = 0;
+    loop {
+        let all = left_behind();
+        if all.is_empty() {
+            return buried;
+        }
+        for dead in all.iter().filter(|process| process.is_zombie) {
+            let pid = Pid::from_raw(dead.id.cast_signed());
+            buried += usize::from(waitpid(pid, WaitOptions::NOHANG).is_ok_and(|ended| ended.is_some()));
+        }
+        assert!(started.elapsed() < within, "still there after {within:?}: {all:?}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What a test that failed has left.
+pub(crate) fn end_all() {
+    left_behind().iter().filter(|process| !process.is_zombie).for_each(Process::kill);
+    let _ = wait_for_the_end(LONG);
+}
+
+/// Waits until it is so.
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < LONG, "never: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}

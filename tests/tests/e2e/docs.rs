@@ -1,0 +1,301 @@
+//! What the guides say is so: links lead somewhere, snippets are taken from files that are built and tested, configurations
+//! are read, commands are run, and every threat has its test.
+//!
+//! The info string of a block of code says how it is tried; a block of which it says nothing fails.
+//!
+//! | info string | the block |
+//! | --- | --- |
+//! | `LANGUAGE file=PATH` | stands in that file, line by line, but for the indentation |
+//! | `toml config` | is a configuration |
+//! | `json event` | is events, one a line, which fit `event.schema.json` |
+//! | `sh run` | is run by `sh -e` in a folder with the plugins and `jackfield` at hand |
+//! | `rust` | is compiled, as a doctest of this package |
+//! | `text` | is not tried |
+
+#![cfg(unix)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use jackfield::Config;
+use jackfield_tests::{cli, plugin};
+
+use crate::site::{Site, to_file};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is a folder of the workspace")
+}
+
+/// The documents, with their text.
+fn documents() -> Vec<(PathBuf, String)> {
+    let folder = root().join("docs");
+    let mut found: Vec<_> = fs::read_dir(&folder)
+        .expect("docs/")
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .map(|path| (path.clone(), fs::read_to_string(&path).expect("UTF-8")))
+        .collect();
+    found.sort();
+    assert!(found.len() > 3, "the guides are in docs/");
+    found
+}
+
+/// A block of code.
+struct Block {
+    at: String,
+    info: Vec<String>,
+    lines: Vec<String>,
+}
+
+fn blocks() -> Vec<Block> {
+    let mut blocks = Vec::new();
+    for (path, text) in documents() {
+        let mut open: Option<Block> = None;
+        for (number, line) in text.lines().enumerate() {
+            match (line.strip_prefix("```"), &mut open) {
+                (Some(_), Some(_)) => blocks.extend(open.take()),
+                (Some(info), None) => {
+                    open = Some(Block {
+                        at: format!("{}:{}", path.display(), number + 1),
+                        info: info.split_whitespace().map(str::to_owned).collect(),
+                        lines: Vec::new(),
+                    });
+                }
+                (None, Some(block)) => block.lines.push(line.to_owned()),
+                (None, None) => {}
+            }
+        }
+        assert!(open.is_none(), "{}: a block does not end", path.display());
+    }
+    blocks
+}
+
+/// Blocks of this language and way to be tried.
+fn blocks_of(language: &str, way: &str) -> Vec<Block> {
+    let found: Vec<_> =
+        blocks().into_iter().filter(|block| block.info == [language, way].map(str::to_owned)).collect();
+    assert!(!found.is_empty(), "there is none");
+    found
+}
+
+#[test]
+fn every_block_of_the_guides_says_how_it_is_tried() {
+    for Block { at, info, .. } in blocks() {
+        let info: Vec<&str> = info.iter().map(String::as_str).collect();
+        let known = match info[..] {
+            ["text" | "rust"] | ["toml", "config"] | ["json", "event"] | ["sh", "run"] => true,
+            [_, file] => file.starts_with("file="),
+            _ => false,
+        };
+        assert!(known, "{at}: nobody tries a block of {info:?}");
+    }
+}
+
+#[test]
+fn snippets_of_the_guides_stand_in_the_files_that_they_name() {
+    let mut tried = 0;
+    for Block { at, info, lines } in blocks() {
+        let Some(file) = info.get(1).and_then(|way| way.strip_prefix("file=")) else { continue };
+        let whole =
+            fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{at}: {file}: {error}"));
+        let trimmed = |text: &str| text.trim().to_owned();
+        let whole: Vec<_> = whole.lines().map(trimmed).collect();
+        let snippet: Vec<_> = lines.iter().map(|line| trimmed(line)).collect();
+        assert!(!snippet.is_empty(), "{at}: empty");
+        assert!(
+            whole.windows(snippet.len()).any(|window| window == snippet),
+            "{at}: this is not what {file} has:\n{}",
+            lines.join("\n")
+        );
+        tried += 1;
+    }
+    assert!(tried > 5, "{tried} snippets");
+}
+
+#[test]
+fn configurations_of_the_guides_are_read() {
+    for Block { at, lines, .. } in blocks_of("toml", "config") {
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        // Variables are the reader's own.
+        let text = text.replace("${", "$${");
+        if let Err(error) = Config::parse(&text, Path::new("config.toml")) {
+            panic!("{at}: {error}");
+        }
+    }
+}
+
+#[test]
+fn commands_of_the_guides_do_what_they_say() {
+    let plugins = tempfile::tempdir().expect("a folder");
+    for name in ["stdout", "file", "http"] {
+        let built = plugin(name);
+        fs::copy(&built, plugins.path().join(built.file_name().expect("a name"))).expect("copied");
+    }
+    let jackfield = cli();
+    let path = format!(
+        "{}:{}",
+        jackfield.parent().expect("a folder").display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    for Block { at, lines, .. } in blocks_of("sh", "run") {
+        let home = tempfile::tempdir().expect("a folder");
+        let output = Command::new("sh")
+            .args(["-e", "-u", "-c", &lines.join("\n")])
+            .current_dir(home.path())
+            .env_clear()
+            .env("PATH", &path)
+            .env("HOME", home.path())
+            .env("PLUGINS", plugins.path())
+            .env("JACKFIELD_PLUGIN_PATH", plugins.path())
+            .output()
+            .expect("sh");
+        assert!(
+            output.status.success(),
+            "{at}: {}\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+/// An inline link's target: `[text](target)`.
+fn links(text: &str) -> Vec<&str> {
+    text.match_indices("](")
+        .filter_map(|(at, _)| text[at + 2..].split_once(')').map(|(target, _)| target))
+        .collect()
+}
+
+/// A heading's anchor.
+fn anchor(heading: &str) -> String {
+    let words = heading.trim_start_matches('#').trim().to_lowercase();
+    words.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>().replace(' ', "-")
+}
+
+#[test]
+fn links_of_the_guides_lead_to_files_and_headings_that_are_there() {
+    let mut tried = 0;
+    let mut all = documents();
+    for name in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let path = root().join(name);
+        all.push((path.clone(), fs::read_to_string(path).expect("readable")));
+    }
+    for (path, text) in &all {
+        for link in links(text).into_iter().filter(|link| !link.contains("://")) {
+            let (file, heading) =
+                link.split_once('#').map_or((link, None), |(file, heading)| (file, Some(heading)));
+            let target = if file.is_empty() { path.clone() } else { path.with_file_name(file) };
+            assert!(target.exists(), "{}: {link} leads nowhere", path.display());
+            if let Some(heading) = heading {
+                let there = fs::read_to_string(&target).expect("readable");
+                let mut anchors = there.lines().filter(|line| line.starts_with('#')).map(anchor);
+                assert!(
+                    anchors.any(|anchor| anchor == heading),
+                    "{}: {link}: no such heading",
+                    path.display()
+                );
+            }
+            tried += 1;
+        }
+    }
+    assert!(tried > 10, "{tried} links");
+}
+
+#[test]
+fn the_table_of_contents_has_every_guide() {
+    let contents = fs::read_to_string(root().join("docs/README.md")).expect("the table of contents");
+    for (path, _) in documents() {
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        assert!(
+            name == "README.md" || links(&contents).contains(&name.as_str()),
+            "{name} is not in docs/README.md"
+        );
+    }
+}
+
+/// The source of every test of the repository.
+fn tests_of(folder: &Path, source: &mut String) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("readable").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            tests_of(&path, source);
+        } else if name.ends_with(".rs") {
+            source.push_str(&fs::read_to_string(&path).expect("UTF-8"));
+        }
+    }
+}
+
+#[test]
+fn every_threat_names_a_test_that_is_there() {
+    let text = fs::read_to_string(root().join("docs/security.md")).expect("docs/security.md");
+    let mut source = String::new();
+    tests_of(root(), &mut source);
+    let mut rows = 0;
+    for line in text.lines().filter(|line| line.starts_with('|') && !line.starts_with("| ---")) {
+        let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+        if cells.first() == Some(&"who") {
+            continue;
+        }
+        let tests: Vec<_> = cells.last().expect("cells").split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "no test is named: {line}");
+        for test in tests {
+            assert!(source.contains(&format!("fn {test}(")), "{test} is no test: {line}");
+        }
+        rows += 1;
+    }
+    assert!(rows > 10, "{rows} threats");
+}
+
+fn event_schema() -> jsonschema::Validator {
+    let text = fs::read_to_string(root().join("docs/event.schema.json")).expect("the schema");
+    jsonschema::validator_for(&serde_json::from_str(&text).expect("JSON")).expect("a schema")
+}
+
+#[test]
+fn events_of_the_guides_fit_the_schema() {
+    let schema = event_schema();
+    for Block { at, lines, .. } in blocks_of("json", "event") {
+        for line in lines {
+            let event = serde_json::from_str(&line).expect("JSON");
+            if let Err(error) = schema.validate(&event) {
+                panic!("{at}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_backends_are_handed_fits_the_schema_of_events() {
+    let schema = event_schema();
+    let site = Site::new(&[to_file("file", "out.jsonl")]);
+    let lines = [
+        r#"{"type":"a","name":"b"}"#,
+        r#"{"type":"a","name":"b","id":"x","timestamp":"2026-01-02T03:04:05+01:00","machine_id":null}"#,
+        r#"{"type":"a","name":"b","duration_ms":18446744073709551615,"exit_code":-9223372036854775808}"#,
+        r#"{"type":"a","name":"b","args":["", "ü"],"error":"","metadata":{},"more":[{"x":1.5}]}"#,
+    ];
+    site.send(lines.join("\n"), &[]).with_code(0);
+    let sent = site.read("out.jsonl");
+    let mut properties = std::collections::BTreeSet::new();
+    assert_eq!(sent.lines().count(), lines.len());
+    for line in sent.lines() {
+        let event: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        if let Err(error) = schema.validate(&event) {
+            panic!("{line}: {error}");
+        }
+        properties.extend(event.as_object().expect("an object").keys().cloned());
+    }
+    let text = fs::read_to_string(root().join("docs/event.schema.json")).expect("the schema");
+    let text: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    for property in text["properties"].as_object().expect("properties").keys() {
+        assert!(properties.contains(property), "{property} is in no event that was sent");
+    }
+    assert!(
+        !schema.is_valid(&serde_json::json!({ "type": "a", "name": "b" })),
+        "what is filled in is required"
+    );
+}

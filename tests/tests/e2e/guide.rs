@@ -1,0 +1,81 @@
+//! The plugin of the guide for Rust does what the guide says, against a real broker.
+
+#![cfg(unix)]
+
+use std::{convert::Infallible, time::Duration};
+
+use jackfield_loader::{Backend, BackendOptions, Batch, EventFields, Plugin, Trust};
+use jackfield_plugin_api::Outcome;
+use jackfield_tests::{
+    fixture,
+    peers::{free_port, rabbitmq::broker},
+};
+use serde_json::json;
+
+const QUEUE: &str = "guide";
+const LONG: Duration = Duration::from_secs(30);
+
+fn open(url: &str, queue: &str) -> Backend {
+    let plugin = Plugin::load(&fixture("guide"), Trust::Owner).expect("it loads");
+    let config = json!({ "url": url, "queue": queue }).to_string();
+    Backend::open(&plugin, &BackendOptions::new("carrier").config(config).timeout(LONG)).expect("it opens")
+}
+
+fn batch(events: usize) -> Batch {
+    let lines: Vec<String> =
+        (0..events).map(|n| format!(r#"{{"id":"{n}","type":"feature.used","name":"cache"}}"#)).collect();
+    Batch::build::<_, Infallible>(lines, |lines, writer| {
+        for json in lines {
+            writer.push(&EventFields {
+                json,
+                id: &json[7..8],
+                kind: "feature.used",
+                ..EventFields::default()
+            });
+        }
+        Ok(())
+    })
+    .expect("infallible")
+}
+
+#[test]
+fn events_of_the_guides_plugin_arrive_and_it_closes_twice() {
+    let broker = broker();
+    let client = broker.client();
+    client.queue(QUEUE, &json!({}));
+    let backend = open(&broker.url(), QUEUE);
+    let report = backend.send(&batch(3));
+    assert!(report.outcomes().all(|outcome| *outcome == Outcome::Delivered), "{report:?}");
+    let arrived = client.take(QUEUE, Duration::from_millis(300));
+    let ids: Vec<_> = arrived.iter().map(|message| message.id.as_str()).collect();
+    assert_eq!(ids, ["0", "1", "2"]);
+    assert_eq!(arrived[0].json, r#"{"id":"0","type":"feature.used","name":"cache"}"#);
+    backend.close(LONG).expect("it closes");
+    backend.close(LONG).expect("a second time, too");
+    client.delete(QUEUE);
+}
+
+#[test]
+fn a_queue_that_is_not_there_and_a_broker_that_is_not_there_are_outcomes_of_the_guides_plugin() {
+    let secret = "amqp://guest:hunter2@127.0.0.1";
+    let nowhere = open(&format!("{secret}:{}/%2f", free_port()), QUEUE);
+    let missing = open(&broker().url(), "guide-no-such-queue");
+    for backend in [&nowhere, &missing] {
+        let report = backend.send(&batch(2));
+        for outcome in report.outcomes() {
+            let Outcome::Retry { reason, .. } = outcome else { panic!("{report:?}") };
+            assert!(!reason.is_empty() && !reason.contains("hunter2"), "{reason}");
+        }
+        assert!(report.failure().is_none(), "{report:?}");
+        backend.close(LONG).expect("it closes");
+    }
+    open(&broker().url(), QUEUE).close(LONG).expect("nothing was sent");
+}
+
+#[test]
+fn the_guides_plugin_refuses_a_url_by_its_key() {
+    let plugin = Plugin::load(&fixture("guide"), Trust::Owner).expect("it loads");
+    let options = BackendOptions::new("carrier").config(r#"{"url": "http://x"}"#);
+    let refusal = Backend::open(&plugin, &options).expect_err("no AMQP").to_string();
+    assert!(refusal.contains("`url`"), "{refusal}");
+}

@@ -1,0 +1,173 @@
+//! `jackfield new`: what it writes builds, passes its own tests, and delivers.
+#![cfg(unix)]
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpListener,
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+};
+
+use jackfield_tests::{cargo_in, contract, project_target};
+use serde_json::Value;
+
+use crate::{
+    common::lines,
+    site::{Site, backend},
+};
+
+/// Runs a command of a project to its end.
+#[track_caller]
+fn succeeds(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().expect("runs");
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {}\n{text}", output.status);
+    text
+}
+
+/// A server of the projects' protocol: appends what it is sent to a file, and delivers it, but for the last `refused` events
+/// of each batch. A backend that has left is no matter: some tests are about that.
+fn server(seen: &Path, refused: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound").to_string();
+    let seen = seen.to_owned();
+    let serve = move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let lines: Vec<_> = BufReader::new(&stream).lines().map_while(Result::ok).collect();
+            let mut file = fs::OpenOptions::new().create(true).append(true).open(&seen).expect("writable");
+            for line in &lines {
+                writeln!(file, "{line}").expect("writable");
+            }
+            let delivered = lines.len().saturating_sub(refused);
+            let answers = "ok\n".repeat(delivered) + &"no not today\n".repeat(lines.len() - delivered);
+            drop(stream.write_all(answers.as_bytes()));
+        }
+    };
+    thread::Builder::new().name("server".to_owned()).spawn(serve).expect("a thread");
+    address
+}
+
+/// Passes the conformance kit, once this command has it.
+fn conforms(site: &Site, plugin: &Path) {
+    if site.run(&["check", "--help"]).code != Some(0) {
+        return;
+    }
+    let address = server(&site.path("checked.jsonl"), 0);
+    let config = serde_json::json!({ "address": address }).to_string();
+    let plugin = plugin.to_str().expect("UTF-8");
+    let ended = site.run(&["check", plugin, "--config-json", &config, "--cycles", "100"]).with_code(0);
+    assert!(ended.stdout.contains(" 0 failed"), "{}", ended.stdout);
+}
+
+/// Sends events by the command through the library.
+fn delivers(library: &Path) {
+    let site = Site::new(&[]);
+    // In a folder of the user's alone, so that it is trusted whatever the umask is.
+    let plugin = site.path("libacme_lines.so");
+    fs::copy(library, &plugin).expect("copied");
+    let seen = site.path("seen.jsonl");
+    let address = server(&seen, 1);
+    let config = |rest: &str| backend("acme", &plugin, &format!("[backend.config]\n{rest}"));
+    site.write("config.toml", config(&format!("address = {address:?}")));
+
+    let inspected: Value = serde_json::from_str(
+        &site.run(&["inspect", "--json", plugin.to_str().expect("UTF-8")]).with_code(0).stdout,
+    )
+    .expect("JSON");
+    assert_eq!(inspected[0]["metadata"]["name"], "acme_lines");
+    assert_eq!(inspected[0]["metadata"]["config_schema"]["required"], serde_json::json!(["address"]));
+
+    let events: String = (0..50)
+        .map(|n| format!("{{\"id\":\"{n}\",\"type\":\"feature.used\",\"name\":\"n{n}\"}}\n"))
+        .collect();
+    let ended = site.send(events, &[]).with_code(6);
+    let summary: Value = serde_json::from_str(ended.stdout.lines().last().expect("a summary")).expect("JSON");
+    assert_eq!(summary["backends"][0]["delivered"], 49, "{summary}");
+    assert_eq!(summary["backends"][0]["rejected"], 1, "{summary}");
+    let reasons = summary["backends"][0]["reasons"].to_string();
+    assert!(reasons.contains("not today"), "{reasons}");
+    let seen = lines(&seen);
+    assert_eq!(seen.len(), 50);
+    for (n, line) in seen.iter().enumerate() {
+        let event: Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(event["id"], n.to_string());
+    }
+
+    conforms(&site, &plugin);
+
+    for (wrong, said) in
+        [("adress = 'h:1'", "adress"), ("address = 5", "address"), ("address = 'h'", "HOST:PORT")]
+    {
+        site.write("config.toml", config(wrong));
+        let ended = site.send("{\"type\":\"t\",\"name\":\"n\"}\n", &[]);
+        assert!(matches!(ended.code, Some(3 | 4)), "{wrong}: {ended:?}");
+        assert!(ended.stderr.contains(said), "{wrong}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_project_in_rust_is_clean_passes_its_tests_and_delivers() {
+    let site = Site::new(&[]);
+    let contract = contract();
+    let arguments = ["new", "acme_lines", "--lang", "rust", "--dir", "made", "--contract"];
+    let made = site.run(&[&arguments[..], &[contract.to_str().expect("UTF-8")]].concat()).with_code(0);
+    assert!(made.stdout.contains("cd made && cargo build --release"), "{}", made.stdout);
+    let folder = site.path("made");
+    succeeds(cargo_in(&folder).args(["fmt", "--check"]));
+    succeeds(cargo_in(&folder).args(["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]));
+    let said = succeeds(cargo_in(&folder).args(["test"]));
+    assert!(said.contains("the_checked_in_schema_is_that_of_the_options ... ok"), "{said}");
+    succeeds(cargo_in(&folder).args(["build", "--quiet"]));
+    let library = format!("{}acme_lines{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    delivers(&project_target().join("debug").join(library));
+}
+
+#[test]
+fn a_project_in_c_passes_its_tests_and_delivers() {
+    let site = Site::new(&[]);
+    let made = site.run(&["new", "acme_lines", "--lang", "c", "--json"]).with_code(0);
+    let made: Value = serde_json::from_str(&made.stdout).expect("JSON");
+    assert_eq!((made["build"].as_str(), made["test"].as_str()), (Some("make"), Some("make check")));
+    let folder = site.path(made["folder"].as_str().expect("a folder"));
+    for file in made["files"].as_array().expect("a list") {
+        assert!(folder.join(file.as_str().expect("a path")).is_file(), "{file}");
+    }
+    let said = succeeds(Command::new(folder.join("ci")).current_dir(site.path("")));
+    assert!(said.contains("all passed"), "{said}");
+    let library = format!("{}acme_lines{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    delivers(&folder.join(library));
+}
+
+#[test]
+fn nothing_is_overwritten_and_a_wrong_name_makes_nothing() {
+    let site = Site::new(&[]);
+    let refused = |arguments: &[&str], said: &str| {
+        let ended = site.run(&[&["new"], arguments].concat()).with_code(2);
+        assert!(ended.stderr.contains(said), "{arguments:?}: {}", ended.stderr);
+        assert!(ended.stdout.is_empty(), "{}", ended.stdout);
+    };
+    refused(&["acme-lines", "--lang", "c"], "did you mean \"acme_lines\"?");
+    refused(&["../acme", "--lang", "c"], "did you mean \"acme\"?");
+    refused(&["acme", "--lang", "cobol"], "possible values: rust, c");
+    refused(&["acme", "--lang", "c", "--contract", "."], "--contract is for --lang rust");
+    refused(
+        &["acme", "--lang", "rust", "--contract", "."],
+        "expected the folder of the crate jackfield-plugin-api",
+    );
+    assert!(!site.path("acme").exists() && !site.path("acme-lines").exists());
+
+    fs::create_dir(site.path("full")).expect("made");
+    site.write("full/README.md", "mine");
+    refused(&["acme", "--lang", "c", "--dir", "full"], "the folder is not empty");
+    assert_eq!(site.read("full/README.md"), "mine");
+    assert_eq!(fs::read_dir(site.path("full")).expect("readable").count(), 1);
+
+    fs::create_dir(site.path("empty")).expect("made");
+    site.run(&["new", "acme", "--lang", "rust", "--dir", "empty"]).with_code(0);
+    assert!(site.read("empty/Cargo.toml").contains("jackfield-plugin-api = \"="));
+    let ended = site.run(&["new", "acme", "--lang", "c", "--dir", "config.toml"]).with_code(7);
+    assert!(ended.stderr.contains("config.toml"), "{}", ended.stderr);
+}
