@@ -148,6 +148,22 @@ static SCHEMA_HELP: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+static CHECK_HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield check ./libfile.so --config-json '{\"path\":\"/tmp/events\"}'\n  \
+         jackfield check ./librabbitmq.so --config check.toml --junit report.xml\n  \
+         jackfield check ./libvendor.so --only leaks --cycles 100",
+        "\n\nRuns the library's code, whoever owns the file: each check in a child process of its\nown, so that a crash or \
+         a hang fails one check. Events go to the platform that the options\nname: let it be one for tests. With \
+         --config, a file of the form below, the options of its\nbackend are used; with a file *.json, it is the options. \
+         Without either there are none.\n\nWhere an option is called url, endpoint, address or the like, the platform that \
+         is away\nor does not answer is put there; otherwise --endpoint names the option. Memory may grow\nby 2 MiB over \
+         the cycles after a warm-up of a tenth of them, or has to level off.\n\nWith --json: file, name, version, passed, \
+         failed, skipped, and checks: a list of name,\nverdict (pass, fail, skipped), found, advice, seconds. Exit code 0: \
+         nothing failed.",
+    )
+});
+
 static FORGET_HELP: LazyLock<String> = LazyLock::new(|| {
     help(
         "  jackfield forget 3bf690336b01aed7275a70c788d44b6e\n  \
@@ -248,6 +264,9 @@ pub(crate) enum Command {
     /// Print one JSON Schema for the whole configuration file, the options of the plugins on the search path included
     #[command(after_help = SCHEMA_HELP.as_str())]
     Schema,
+    /// Run a plugin through the conformance kit: whether it does what the contract asks of it
+    #[command(after_help = CHECK_HELP.as_str())]
+    Check(CheckArgs),
     /// Write down which plugins there are, for `trust = "pinned"`
     #[command(after_help = LOCK_HELP.as_str())]
     Lock(LockArgs),
@@ -290,6 +309,7 @@ impl Command {
             Self::Plugins => "plugins",
             Self::Inspect { .. } => "inspect",
             Self::Schema => "schema",
+            Self::Check(_) => "check",
             Self::Lock(_) => "lock",
             Self::Keygen(_) => "keygen",
             Self::Sign(_) => "sign",
@@ -301,6 +321,37 @@ impl Command {
             Self::Completions { .. } => "completions",
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The library
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// The plugin's options as a JSON object, instead of those of --config
+    #[arg(long, value_name = "JSON", conflicts_with = "config")]
+    pub(crate) config_json: Option<String>,
+    /// Which backend of --config has the options, where there are several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) backend: Option<String>,
+    /// Write the report as JUnit XML to this file as well
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) junit: Option<PathBuf>,
+    /// Run this check only; may be given several times
+    #[arg(long, value_name = "CHECK")]
+    pub(crate) only: Vec<String>,
+    /// The option that holds the platform's address
+    #[arg(long, value_name = "KEY")]
+    pub(crate) endpoint: Option<String>,
+    /// Let the plugin print to standard output: it is what the backend is for
+    #[arg(long)]
+    pub(crate) allow_stdout: bool,
+    /// How long one check may take until it counts as hung (`leaks`: five times as long)
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = jackfield::parse_duration)]
+    pub(crate) limit: Duration,
+    /// How many instances live and end in the check `leaks`
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(20..=1_000_000))]
+    pub(crate) cycles: u32,
 }
 
 #[derive(Debug, Args)]
@@ -471,6 +522,7 @@ mod tests {
                 "plugins",
                 "inspect",
                 "schema",
+                "check",
                 "lock",
                 "keygen",
                 "sign",

@@ -9,7 +9,7 @@ pub(crate) enum Exit {
     BadLines,
     /// Some events were rejected or undelivered, a backend did not close cleanly, or a request for deletion failed.
     Events,
-    /// A plugin can't be used, is not what its pin or signature says, or differs from the lock.
+    /// A plugin can't be used, has failed a check, is not what its pin or signature says, or differs from the lock.
     Plugin,
     /// The configuration is wrong.
     Config,
@@ -28,7 +28,8 @@ Exit codes:
   0    all was done
   2    the command line is wrong
   3    the configuration is wrong
-  4    a plugin can't be used, is not what its pin or signature says, or the lock differs
+  4    a plugin can't be used, is not what its pin or signature says, or has failed a
+       check; or the lock differs
   5    some lines of the input are not events
   6    some events were rejected or undelivered, a backend did not close cleanly, or a
        request for deletion failed

@@ -40,9 +40,9 @@ pub(crate) fn run(common: &Common, files: &[PathBuf]) -> Exit {
     // A file can be inspected without a configuration that is right.
     let policy = settings::load(common.config.as_deref()).map(|config| config.plugins.policy());
     let results: Vec<_> = files.iter().map(|file| Seen::open(file, policy.as_ref())).collect();
-    let usable = results
-        .iter()
-        .all(|result| result.as_ref().is_ok_and(|seen| seen.candidate.inspection().verdict().is_ok()));
+    let usable = results.iter().all(|result| {
+        result.as_ref().is_ok_and(|seen| seen.candidate.inspection().verdict_in_process().is_ok())
+    });
     let pairs = files.iter().zip(&results);
     let text = if common.json {
         let list: Vec<_> = pairs.map(|(file, result)| to_json(file, result.as_ref())).collect();
@@ -59,11 +59,12 @@ fn to_json(file: &Path, result: Result<&Seen, &String>) -> Value {
         Err(refusal) => json!({ "file": file, "compatible": false, "refusal": refusal }),
         Ok(seen) => {
             let it = seen.candidate.inspection();
-            let refusal = it.verdict().err().map(|refusal| refusal.to_string());
+            let process_only = it.verdict().is_err() && it.verdict_in_process().is_ok();
+            let refusal = it.verdict_in_process().err().map(|refusal| refusal.to_string());
             // Members that this version does not know are shown as well.
             let metadata: Value = serde_json::from_str(&it.metadata_json).unwrap_or_default();
             json!({
-                "file": file, "compatible": refusal.is_none(), "refusal": refusal,
+                "file": file, "compatible": refusal.is_none(), "process_only": process_only, "refusal": refusal,
                 "format": it.format, "os": it.os, "arch": it.arch, "bits": it.bits, "endian": it.endian,
                 "size": it.size, "slices": it.slices, "needed": it.needed,
                 "exports_descriptor": it.exports_descriptor, "metadata": metadata,
@@ -88,7 +89,11 @@ fn to_text(file: &Path, result: Result<&Seen, &String>) -> String {
             let endian = serde_json::to_value(it.endian).unwrap_or_default();
             let endian = endian.as_str().unwrap_or_default();
             let panic = serde_json::to_value(metadata.panic).unwrap_or_default();
-            let verdict = it.verdict().map_or_else(|e| refused(&e.to_string()), |()| "compatible".to_owned());
+            let verdict = match (it.verdict(), it.verdict_in_process()) {
+                (Ok(()), _) => "compatible".to_owned(),
+                (Err(why), Ok(())) => format!("compatible: {why}"),
+                (_, Err(why)) => refused(&why.to_string()),
+            };
             let trust = match (&seen.trust, &seen.trust_refusal) {
                 (Some(policy), None) => format!("ok ({policy})"),
                 (Some(policy), Some(refusal)) => format!("refused ({policy}): {refusal}"),

@@ -3,6 +3,7 @@
 
 mod answers;
 mod args;
+mod check;
 mod completions;
 mod console;
 mod doctor;
@@ -32,7 +33,7 @@ use crate::{
 };
 
 fn main() {
-    jackfield::init();
+    jackfield::init_with(&[check::JOB]);
     let Cli { common, command } = Cli::parse();
     log();
     let telemetry = Telemetry::builder(send::TOOL, send::VERSION);
@@ -56,6 +57,7 @@ fn main() {
         Command::Sign(args) => trust::sign::run(&args, common.json),
         Command::Verify(args) => trust::verify::run(&common, &args),
         Command::Schema => schema::run(&common),
+        Command::Check(args) => check::run(&common, &args),
         Command::Forget(args) => forget::run(&common, &args),
         Command::Doctor(args) => doctor::run(&common, &args),
         Command::New(args) => new::run(&args, common.json),

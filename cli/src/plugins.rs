@@ -30,6 +30,8 @@ struct Row {
     trusted: bool,
     trust_refusal: Option<String>,
     compatible: bool,
+    /// Compatible where it has a process of its own, and nowhere else.
+    process_only: bool,
     refusal: Option<String>,
 }
 
@@ -73,6 +75,7 @@ fn row(file: &Path, plugins: &PluginsConfig, policy: &Policy) -> Row {
         trusted: false,
         trust_refusal: None,
         compatible: false,
+        process_only: false,
         refusal: None,
     };
     match Candidate::open(file) {
@@ -82,7 +85,8 @@ fn row(file: &Path, plugins: &PluginsConfig, policy: &Policy) -> Row {
             row.version = Some(inspection.metadata.version.clone());
             row.abi = Some(inspection.metadata.abi);
             row.language = Some(language::shown(&inspection.metadata));
-            row.refusal = inspection.verdict().err().map(|refusal| refusal.to_string());
+            row.refusal = inspection.verdict_in_process().err().map(|refusal| refusal.to_string());
+            row.process_only = row.refusal.is_none() && inspection.verdict().is_err();
             row.compatible = row.refusal.is_none();
             row.trust_refusal = candidate.allowed_by(policy).err().map(|refusal| refusal.to_string());
             row.trusted = row.trust_refusal.is_none();
@@ -115,7 +119,12 @@ fn render(rows: &[Row]) -> String {
             row.abi.map_or_else(|| "-".to_owned(), |abi| abi.to_string()),
             or_dash(&row.language),
             trust,
-            if row.compatible { "compatible" } else { "refused" }.to_owned(),
+            match (row.compatible, row.process_only) {
+                (true, true) => "process isolation only",
+                (true, false) => "compatible",
+                (false, _) => "refused",
+            }
+            .to_owned(),
             row.file.clone(),
         ]);
     }

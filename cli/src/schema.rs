@@ -94,6 +94,7 @@ fn plugins_table() -> Value {
                 "type": "string",
                 "default": "jackfield.lock",
             },
+            "helper": text("The executable of plugins' processes; the tool's own unless set."),
             "keys": texts("Public keys of minisign, for trust = \"signed\"."),
             "revoked": texts("Ids of keys whose signatures are not accepted any more."),
         },
@@ -118,10 +119,34 @@ fn backend() -> Value {
             },
             "isolation": {
                 "description": "Where the plugin runs.",
-                "enum": ["thread"],
+                "enum": ["thread", "process"],
                 "default": "thread",
             },
             "config": { "description": "Handed to the plugin.", "type": "object" },
+            "limits": {
+                "description": "What the plugin's process may use up; with isolation = \"process\".",
+                "type": "object",
+                "properties": {
+                    "memory": text("Address space, such as \"512MiB\"."),
+                    "cpu": text("Processor time of the process's life, such as \"60s\"."),
+                    "files": { "description": "Files open at a time.", "type": "integer", "minimum": 1 },
+                    "core_dumps": {
+                        "description": "Whether a crash leaves a core dump.",
+                        "type": "boolean",
+                        "default": false,
+                    },
+                },
+                "additionalProperties": false,
+            },
+            "sandbox": {
+                "description": "What the plugin's process may touch; with isolation = \"process\".",
+                "type": "object",
+                "properties": {
+                    "read": texts("Files and folders that it may read."),
+                    "write": texts("Files and folders that it may write."),
+                },
+                "additionalProperties": false,
+            },
         },
         "required": ["plugin"],
         "additionalProperties": false,

@@ -6,14 +6,17 @@ use jackfield_plugin_api::{Backend as PluginBackend, Deletion, Probe};
 
 use crate::{
     batch::Batch,
-    check::PluginTables,
+    check::{CheckError, PluginTables},
     compiled::StaticBackend,
     error::Error,
     guard::{
-        Backoff, CloseFailure, Lane, LaneConfig, OpenFailure, Preview, PreviewError, Report, Source, Stats,
+        Backoff, CloseFailure, Entry, Lane, LaneConfig, OpenFailure, Preview, PreviewError, Report, Source,
+        Stats,
     },
     host::HostHandle,
-    plugin::Plugin,
+    isolated::{Isolation, Recipe},
+    load::LoadError,
+    plugin::{Plugin, Verified},
     text,
 };
 
@@ -35,6 +38,8 @@ pub struct BackendOptions {
     pub tool_name: String,
     /// Version of that tool.
     pub tool_version: String,
+    /// Which process the plugin is loaded into. This one unless set.
+    pub isolation: Isolation,
 }
 
 impl BackendOptions {
@@ -48,6 +53,7 @@ impl BackendOptions {
             quarantine: Backoff::default(),
             tool_name: String::new(),
             tool_version: String::new(),
+            isolation: Isolation::Thread,
         }
     }
 
@@ -79,6 +85,13 @@ impl BackendOptions {
         self
     }
 
+    /// Sets which process the plugin is loaded into, for [`Backend::open_verified`].
+    #[must_use]
+    pub fn isolation(mut self, isolation: Isolation) -> Self {
+        self.isolation = isolation;
+        self
+    }
+
     /// Sets the tool whose telemetry this is.
     #[must_use]
     pub fn tool(mut self, name: impl Into<String>, version: impl Into<String>) -> Self {
@@ -97,6 +110,7 @@ impl fmt::Debug for BackendOptions {
             .field("quarantine", &self.quarantine)
             .field("tool_name", &self.tool_name)
             .field("tool_version", &self.tool_version)
+            .field("isolation", &self.isolation)
             .finish_non_exhaustive()
     }
 }
@@ -112,13 +126,47 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// Opens an instance of a loaded plugin.
+    /// Opens an instance of a plugin with the isolation of the options: in this process, which loads it, or in a child,
+    /// in which case this process never maps it.
+    ///
+    /// # Errors
+    /// [`Error::Load`], [`Error::Check`], then as for [`open`](Self::open). In a child also [`Error::Open`] when there can be
+    /// no child, when it crashed, or when the file is left alone because it has crashed before.
+    ///
+    /// # Platform
+    /// There are children on Linux.
+    pub fn open_verified(plugin: &Verified, options: &BackendOptions) -> Result<Self, Error> {
+        let Isolation::Process(process) = &options.isolation else {
+            return Self::open(&plugin.load_shared()?, options);
+        };
+        let path = plugin.path().to_owned();
+        let content = Arc::clone(plugin.content());
+        let recipe = Recipe::new(content, path.clone(), process.clone(), options);
+        let open = || match recipe.refusal() {
+            Some(refusal) => Err(OpenFailure::LeftAlone(refusal)),
+            None => {
+                let source = Source::Config(Arc::from(options.config.as_str()));
+                Self::open_entry(Entry::Child(Arc::clone(&recipe)), source, options)
+            }
+        };
+        open().map_err(|failure| match failure {
+            OpenFailure::Stage { stage, message } if stage == "load" => {
+                Error::Load { path, source: LoadError::InProcess { message } }
+            }
+            OpenFailure::Stage { stage, message } if stage == "check" => {
+                Error::Check { path, source: CheckError::InProcess { message } }
+            }
+            failure => Error::Open(OpenError { backend: options.name.clone(), file: Some(path), failure }),
+        })
+    }
+
+    /// Opens an instance of a loaded plugin in this process, whatever isolation the options have.
     ///
     /// # Errors
     /// [`Error::Open`]: the plugin refused its configuration, failed, panicked, or did not answer within the timeout.
     pub fn open(plugin: &Plugin, options: &BackendOptions) -> Result<Self, Error> {
         let source = Source::Config(Arc::from(options.config.as_str()));
-        Self::open_tables(plugin.tables(), source, options).map_err(|failure| {
+        Self::open_entry(Entry::Tables(plugin.tables()), source, options).map_err(|failure| {
             Error::Open(OpenError {
                 backend: options.name.clone(),
                 file: Some(plugin.path().to_owned()),
@@ -153,15 +201,11 @@ impl Backend {
         source: Source,
         options: &BackendOptions,
     ) -> Result<Self, Error> {
-        Self::open_tables(tables, source, options)
+        Self::open_entry(Entry::Tables(tables), source, options)
             .map_err(|failure| Error::Open(OpenError { backend: options.name.clone(), file: None, failure }))
     }
 
-    fn open_tables(
-        tables: PluginTables,
-        source: Source,
-        options: &BackendOptions,
-    ) -> Result<Self, OpenFailure> {
+    fn open_entry(entry: Entry, source: Source, options: &BackendOptions) -> Result<Self, OpenFailure> {
         let config = LaneConfig {
             name: options.name.clone(),
             source,
@@ -170,7 +214,7 @@ impl Backend {
             backoff: options.quarantine,
             host: HostHandle::leak(&options.name, &options.tool_name, &options.tool_version),
         };
-        let lane = Lane::open(tables, config)?;
+        let lane = Lane::open(entry, config)?;
         Ok(Self { name: options.name.clone(), timeout: options.timeout, lane: Some(lane) })
     }
 

@@ -258,6 +258,12 @@ impl Batch {
         }
     }
 
+    /// The views of the events, valid as long as `self`.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "for process isolation"))]
+    pub(crate) fn events(&self) -> &[abi::Event] {
+        &self.events.0
+    }
+
     /// The batch's C form, valid as long as `self`.
     pub(crate) fn to_abi(&self) -> abi::Batch {
         abi::Batch {

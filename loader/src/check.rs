@@ -80,6 +80,12 @@ pub enum CheckError {
         /// On what.
         what: String,
     },
+    /// The process that loaded it has found it wanting.
+    #[error("{message}")]
+    InProcess {
+        /// Why, as it would be in this process.
+        message: String,
+    },
     /// Some type of the surface is laid out otherwise than the host's.
     #[error("{summary}: rebuild the plugin with a released plugin API of ABI {ABI_MAJOR}")]
     Layout {

@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io::{self, Read as _, Seek as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crate::{InspectError, inspect::starts_like_a_library, os, text};
@@ -74,7 +75,7 @@ impl ImageError {
 /// The open file, its folder, and a copy of its bytes that nothing can change.
 pub(crate) struct Image {
     pub(crate) handles: os::Handles,
-    pub(crate) content: os::Content,
+    pub(crate) content: Arc<os::Content>,
 }
 
 impl Image {
@@ -91,7 +92,7 @@ impl Image {
         match content.bytes().len() as u64 {
             0 => Err(ImageError::Empty.into()),
             size if size > SIZE_LIMIT => Err(ImageError::TooLarge { size, limit: SIZE_LIMIT }.into()),
-            _ => Ok(Self { handles, content }),
+            _ => Ok(Self { handles, content: Arc::new(content) }),
         }
     }
 }

@@ -8,6 +8,9 @@ mod backend;
 mod batch;
 mod check;
 mod compiled;
+mod confine;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod exit;
 mod find;
@@ -15,6 +18,7 @@ mod guard;
 mod host;
 mod image;
 mod inspect;
+mod isolated;
 mod load;
 mod log;
 mod os;
@@ -32,17 +36,19 @@ pub use crate::{
     batch::{Batch, BatchWriter, EventFields},
     check::{CheckError, Layout},
     compiled::StaticBackend,
+    confine::{ConfineError, Limits, Sandbox},
     error::Error,
     exit::exit,
     find::{FindError, FolderState, find, list},
     guard::{
-        Backoff, CloseFailure, Failure, Latency, Message, OpenFailure, Preview, PreviewError, Report, Stats,
-        Unsent,
+        Backoff, CloseFailure, Failure, Latency, Message, OpenFailure, Preview, PreviewError, ProcessStats,
+        Report, Stats, Unsent,
     },
     image::ImageError,
     inspect::{
         Abi, Endian, Format, InspectError, Inspection, Metadata, PanicStrategy, Refusal, inspect_bytes,
     },
+    isolated::{Crash, Isolation, MOST_CRASHES, ProcessOptions, crashes},
     load::LoadError,
     plugin::{Candidate, Plugin, Verified, inspect},
     process::process_id,

@@ -54,6 +54,12 @@ pub enum LoadError {
         /// What it says.
         message: String,
     },
+    /// The process that the plugin was to run in did not load it.
+    #[error("{message}")]
+    InProcess {
+        /// Why, as it would be in this process.
+        message: String,
+    },
     /// The process has loaded as many libraries as it may.
     #[error(
         "{limit} libraries are loaded already, and none is ever unloaded: restart the tool, or use isolation = \"process\""

@@ -5,7 +5,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use jackfield_plugin_api::abi;
@@ -23,6 +26,45 @@ const MOST_TARGETS: usize = 1024;
 
 /// Target of records that gave none, and of those past [`MOST_TARGETS`].
 const FALLBACK_TARGET: &str = "jackfield::plugin";
+
+/// Takes level, target and message.
+type Send = dyn Fn(u32, &str, &str) + std::marker::Send + Sync;
+
+/// Where the records of a process go whose host is another one.
+struct Relay {
+    send: Box<Send>,
+    /// The most detailed level that is wanted there.
+    level: AtomicU32,
+}
+
+static RELAY: OnceLock<Relay> = OnceLock::new();
+
+/// The most detailed level that anybody wants here; 0 is none.
+pub(crate) fn most_detailed() -> u32 {
+    let current = LevelFilter::current();
+    [
+        (LevelFilter::OFF, 0),
+        (LevelFilter::ERROR, 1),
+        (LevelFilter::WARN, 2),
+        (LevelFilter::INFO, 3),
+        (LevelFilter::DEBUG, 4),
+    ]
+    .into_iter()
+    .find(|(filter, _)| *filter == current)
+    .map_or(abi::LEVEL_TRACE, |(_, number)| number)
+}
+
+/// From now on, records of plugins go to `send`: level, target and message.
+pub(crate) fn relay_to(send: impl Fn(u32, &str, &str) + std::marker::Send + Sync + 'static) {
+    let _ = RELAY.set(Relay { send: Box::new(send), level: AtomicU32::new(0) });
+}
+
+/// Sets the most detailed level that is relayed.
+pub(crate) fn relay_up_to(level: u32) {
+    if let Some(relay) = RELAY.get() {
+        relay.level.store(level, Ordering::Relaxed);
+    }
+}
 
 const FIELDS: &[&str] = &["message", "backend"];
 
@@ -77,6 +119,9 @@ fn metadata(level: Level, target: &str) -> &'static Metadata<'static> {
 
 /// Whether anybody wants a record of this level and target.
 pub(crate) fn enabled(number: u32, target: &str) -> bool {
+    if let Some(relay) = RELAY.get() {
+        return number.max(abi::LEVEL_ERROR) <= relay.level.load(Ordering::Relaxed);
+    }
     let level = level(number);
     level <= LevelFilter::current()
         && dispatcher::get_default(|dispatch| dispatch.enabled(metadata(level, target)))
@@ -84,6 +129,12 @@ pub(crate) fn enabled(number: u32, target: &str) -> bool {
 
 /// Emits a record. `message` is asked for when somebody wants it.
 pub(crate) fn emit(number: u32, target: &str, backend: &str, message: impl Fn() -> String) {
+    if let Some(relay) = RELAY.get() {
+        if enabled(number, target) {
+            (relay.send)(number, target, &message());
+        }
+        return;
+    }
     let level = level(number);
     if level > LevelFilter::current() {
         return;

@@ -7,10 +7,11 @@ use std::{
 };
 
 use crate::{
-    Error, InspectError, Inspection, Layout, Metadata, Policy,
+    Error, InspectError, Inspection, Isolation, Layout, Metadata, Policy, Refusal,
     check::{Checked, PluginTables},
     image::Image,
     inspect::inspect_bytes,
+    os::Content,
     registry, verify,
 };
 
@@ -69,7 +70,24 @@ impl Candidate {
     /// # Errors
     /// [`Error::Inspect`] with the verdict, or [`Error::Verify`].
     pub fn verify(self, policy: impl Into<Policy>) -> Result<Verified, Error> {
-        self.inspection.verdict().map_err(|refusal| Error::Inspect {
+        let verdict = self.inspection.verdict();
+        self.accept(verdict, policy)
+    }
+
+    /// Requires that this host can load the plugin with that isolation and that `policy` allows it.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn verify_for(self, isolation: &Isolation, policy: impl Into<Policy>) -> Result<Verified, Error> {
+        let verdict = match isolation {
+            Isolation::Thread => self.inspection.verdict(),
+            Isolation::Process(_) => self.inspection.verdict_in_process(),
+        };
+        self.accept(verdict, policy)
+    }
+
+    fn accept(self, verdict: Result<(), Refusal>, policy: impl Into<Policy>) -> Result<Verified, Error> {
+        verdict.map_err(|refusal| Error::Inspect {
             path: self.path.clone(),
             source: InspectError::Refused(refusal),
         })?;
@@ -88,12 +106,39 @@ impl Verified {
     /// # Errors
     /// [`Error::Load`], [`Error::Check`].
     pub fn load(self) -> Result<Plugin, Error> {
-        let Candidate { path, image, inspection } = self.0;
-        let loaded = registry::load(image.content, &inspection.needed)
+        self.load_shared()
+    }
+
+    /// [`load`](Self::load) for one who keeps it.
+    pub(crate) fn load_shared(&self) -> Result<Plugin, Error> {
+        let Candidate { path, image, inspection } = &self.0;
+        // One that was accepted for a process of its own is not one for this process.
+        inspection.verdict().map_err(|refusal| Error::Inspect {
+            path: path.clone(),
+            source: InspectError::Refused(refusal),
+        })?;
+        let loaded = registry::load(&image.content, &inspection.needed)
             .map_err(|source| Error::Load { path: path.clone(), source })?;
         let checked =
-            loaded.check(&inspection).map_err(|source| Error::Check { path: path.clone(), source })?;
-        Ok(Plugin(Arc::new(Inner { path, metadata: inspection.metadata, checked })))
+            loaded.check(inspection).map_err(|source| Error::Check { path: path.clone(), source })?;
+        Ok(Plugin(Arc::new(Inner { path: path.clone(), metadata: inspection.metadata.clone(), checked })))
+    }
+
+    /// Where it was found.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// What it says of itself.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.0.inspection.metadata
+    }
+
+    /// The bytes that were verified.
+    pub(crate) fn content(&self) -> &Arc<Content> {
+        &self.0.image.content
     }
 }
 

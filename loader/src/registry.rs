@@ -2,7 +2,7 @@
 //! callbacks crash when its code is gone (rust-lang/rust#91979). So the same bytes are loaded once, and there is a limit.
 
 use std::sync::{
-    Mutex, MutexGuard, OnceLock, PoisonError,
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -23,7 +23,7 @@ static IMAGES: Mutex<Vec<&'static Loaded>> = Mutex::new(Vec::new());
 
 /// A library that stays loaded until the process ends, and the bytes that it was loaded from.
 pub(crate) struct Loaded {
-    content: Content,
+    content: Arc<Content>,
     library: Library,
     checked: OnceLock<Result<Checked, CheckError>>,
 }
@@ -51,7 +51,7 @@ fn images() -> MutexGuard<'static, Vec<&'static Loaded>> {
 }
 
 /// The library with these bytes, loaded now if it is not yet. One at a time: the dynamic linker has such a lock too.
-pub(crate) fn load(content: Content, needed: &[String]) -> Result<&'static Loaded, LoadError> {
+pub(crate) fn load(content: &Arc<Content>, needed: &[String]) -> Result<&'static Loaded, LoadError> {
     let mut images = images();
     // Slices of unequal length are told apart by their length alone.
     if let Some(loaded) = images.iter().find(|loaded| loaded.content.bytes() == content.bytes()) {
@@ -61,7 +61,8 @@ pub(crate) fn load(content: Content, needed: &[String]) -> Result<&'static Loade
     if images.len() >= limit {
         return Err(LoadError::TooManyImages { limit });
     }
-    let library = load::open(&content, needed)?;
+    let library = load::open(content, needed)?;
+    let content = Arc::clone(content);
     let loaded: &'static Loaded = Box::leak(Box::new(Loaded { content, library, checked: OnceLock::new() }));
     images.push(loaded);
     Ok(loaded)

@@ -12,15 +12,26 @@
 //! plugin    = "rabbitmq"     # a name on the path, or a path
 //! name      = "main"         # what messages and files call it; by default the plugin's name
 //! timeout   = "5s"           # of each call
-//! isolation = "thread"
+//! isolation = "thread"       # thread | process
 //! [backend.config]           # handed to the plugin as JSON
 //! url = "amqp://${AMQP_HOST}:5672/%2f"
+//! [backend.limits]           # of the plugin's process
+//! memory = "512MiB"          # address space
+//! cpu = "60s"                # processor time of its life
+//! files = 256                # open at a time
+//! core_dumps = false
+//! [backend.sandbox]          # what that process may touch beyond the plugin's folder and the system's libraries
+//! read = ["/etc/ssl"]
+//! write = ["/var/log/mytool"]
 //! ```
+//!
+//! `plugins.helper` is a path to the executable of processes for plugins, for tools whose `main` lacks [`init`](crate::init).
 //!
 //! `${NAME}` in any string is replaced by the environment variable, `$${` stands for a plain `${`. [`BackendConfig::conceal`]
 //! takes the values out of text again, which is done with a plugin's errors and reasons, and not with its log records. Relative paths start
 //! at the file's folder, `~/` at the home folder.
 
+mod confine;
 mod file;
 #[cfg(unix)]
 mod handed;
@@ -35,7 +46,7 @@ use std::{
     time::Duration,
 };
 
-use jackfield_loader::{KeyId, PublicKey, Trust};
+use jackfield_loader::{Isolation, KeyId, Limits, ProcessOptions, Program, PublicKey, Sandbox, Trust};
 use toml::de::DeValue;
 
 pub use self::file::ConfigFile;
@@ -74,6 +85,9 @@ pub struct PluginsConfig {
     pub revoked: Vec<KeyId>,
     /// Whether the lock was named, and not only is where it would be: then it has to be there.
     lock_is_named: bool,
+    /// The executable of processes for plugins, where it is not the tool's own: its `main` begins with
+    /// [`init`](crate::init), as that of the command `jackfield` does.
+    pub helper: Option<PathBuf>,
 }
 
 impl Default for PluginsConfig {
@@ -86,6 +100,7 @@ impl Default for PluginsConfig {
             keys: Vec::new(),
             revoked: Vec::new(),
             lock_is_named: false,
+            helper: None,
         }
     }
 }
@@ -102,6 +117,12 @@ pub struct BackendConfig {
     pub timeout: Duration,
     /// The plugin's configuration, a JSON object.
     pub config: String,
+    /// Whether the plugin has a process of its own.
+    pub isolated: bool,
+    /// What the plugin's process may use up.
+    pub limits: Limits,
+    /// What files the plugin's process may touch; `None` is any.
+    pub sandbox: Option<Sandbox>,
     /// Where the backend's table begins; `None` for the embedded configuration.
     place: Option<Place>,
     /// Names and values of the environment variables that are filled in.
@@ -162,10 +183,27 @@ impl BackendConfig {
             name: plugin.to_owned(),
             timeout: TIMEOUT,
             config,
+            isolated: false,
+            limits: Limits::default(),
+            sandbox: None,
             place: None,
             variables: Vec::new(),
             lines: BTreeMap::new(),
         }
+    }
+
+    /// Which process the plugin is loaded into. `crashes` is the folder in which crashes are remembered from one run to the
+    /// next.
+    #[must_use]
+    pub fn isolation(&self, plugins: &PluginsConfig, crashes: Option<&Path>) -> Isolation {
+        if !self.isolated {
+            return Isolation::Thread;
+        }
+        let mut process = ProcessOptions::new().limits(self.limits.clone());
+        process.program = plugins.helper.clone().map_or(Program::Own, Program::At);
+        process.sandbox.clone_from(&self.sandbox);
+        process.crashes = crashes.map(Path::to_owned);
+        Isolation::Process(process)
     }
 
     /// Where the key at `path` of the plugin's configuration stands, such as `tls.ca_file` or `hosts[1].port`, or else
@@ -215,7 +253,7 @@ fn parse(document: Document<'_>) -> Result<Config, Error> {
                 for value in items {
                     let item =
                         Entry { path: entry.path.clone(), key: entry.key, key_at: value.span(), value };
-                    backends.push(parse_backend(document, &item)?);
+                    backends.push(parse_backend(document, &item, &folder)?);
                 }
             }
             _ => return Err(document.wrong_type(&entry, "tables, each with the header [[backend]]")),
@@ -234,11 +272,14 @@ fn parse_plugins(
         return Err(document.wrong_type(entry, "a table"));
     };
     let mut trust_at = None;
-    for entry in document.entries(table, "plugins", &["path", "trust", "lock", "keys", "revoked"])? {
+    for entry in
+        document.entries(table, "plugins", &["path", "trust", "lock", "keys", "revoked", "helper"])?
+    {
         match entry.key {
             "path" => {
                 plugins.path = document.strings(&entry)?.iter().map(|path| absolute(path, folder)).collect();
             }
+            "helper" => plugins.helper = Some(absolute(&not_empty(document, &entry)?, folder)),
             "trust" => {
                 plugins.trust = choice(document, &entry, &Trust::ALL.map(|(word, it)| (word, Some(it))))?;
                 trust_at = Some(entry.value.span());
@@ -271,7 +312,8 @@ fn absolute(path: &str, folder: &Path) -> PathBuf {
 /// A word that a key may have, and what it means; `None` for what only a later version knows.
 type Choice<T> = (&'static str, Option<T>);
 
-const ISOLATION: [Choice<()>; 2] = [("thread", Some(())), ("process", None)];
+/// Whether the plugin has a process of its own.
+const ISOLATION: [Choice<bool>; 2] = [("thread", Some(false)), ("process", Some(true))];
 
 fn choice<T: Copy>(document: Document<'_>, entry: &Entry<'_, '_>, choices: &[Choice<T>]) -> Result<T, Error> {
     let word = document.string(entry)?;
@@ -293,6 +335,8 @@ fn choice<T: Copy>(document: Document<'_>, entry: &Entry<'_, '_>, choices: &[Cho
     }
 }
 
+const BACKEND_KEYS: [&str; 7] = ["plugin", "name", "timeout", "isolation", "config", "limits", "sandbox"];
+
 /// A backend whose name may be missing yet, and where the name or, without one, the table stands.
 struct Unnamed {
     backend: BackendConfig,
@@ -300,7 +344,7 @@ struct Unnamed {
     name_at: Range<usize>,
 }
 
-fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>) -> Result<Unnamed, Error> {
+fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>, folder: &Path) -> Result<Unnamed, Error> {
     let DeValue::Table(table) = item.value.get_ref() else {
         return Err(document.wrong_type(item, "a table"));
     };
@@ -316,9 +360,11 @@ fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>) -> Result<Unnamed
     let document = Document { environment: &environment, ..document };
     let (mut plugin, mut name, mut name_at) = (None, None, at.clone());
     let mut timeout = TIMEOUT;
+    let mut isolated = false;
     let mut config = "{}".to_owned();
     let mut lines = BTreeMap::new();
-    for entry in document.entries(table, &item.path, &["plugin", "name", "timeout", "isolation", "config"])? {
+    let (mut limits, mut sandbox, mut confined) = (Limits::default(), None, None);
+    for entry in document.entries(table, &item.path, &BACKEND_KEYS)? {
         match entry.key {
             "plugin" => plugin = Some(not_empty(document, &entry)?),
             "name" => {
@@ -331,7 +377,15 @@ fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>) -> Result<Unnamed
                     document.error(entry.value.span(), format!("`{}`: {reason}", entry.path))
                 })?;
             }
-            "isolation" => choice(document, &entry, &ISOLATION)?,
+            "isolation" => isolated = choice(document, &entry, &ISOLATION)?,
+            "limits" => {
+                limits = confine::limits(document, &entry)?;
+                confined.get_or_insert((entry.path, entry.key_at));
+            }
+            "sandbox" => {
+                sandbox = Some(confine::sandbox(document, &entry, folder)?);
+                confined.get_or_insert((entry.path, entry.key_at));
+            }
             _ => {
                 if !matches!(entry.value.get_ref(), DeValue::Table(_)) {
                     return Err(document.wrong_type(&entry, "a table"));
@@ -345,11 +399,26 @@ fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>) -> Result<Unnamed
     let Some(plugin) = plugin else {
         return Err(document.error(at, "`backend.plugin`: expected a plugin's name or path, found nothing"));
     };
+    if let (Some((path, at)), false) = (confined, isolated) {
+        let reason =
+            format!("`{path}`: expected `isolation = \"process\"` beside it: a thread can't be confined");
+        return Err(document.error(at, reason));
+    }
     let mut variables = variables.take();
     // One that is a part of another must not break it up.
     variables.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
-    let backend =
-        BackendConfig { plugin, name: String::new(), timeout, config, place: Some(place), variables, lines };
+    let backend = BackendConfig {
+        plugin,
+        name: String::new(),
+        timeout,
+        config,
+        isolated,
+        limits,
+        sandbox,
+        place: Some(place),
+        variables,
+        lines,
+    };
     Ok(Unnamed { backend, name, name_at })
 }
 

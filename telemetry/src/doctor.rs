@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use jackfield_loader::plugin_api::Probe;
+use jackfield_loader::{MOST_CRASHES, plugin_api::Probe};
 use serde::Serialize;
 
 use crate::{Collection, Error, Telemetry, outbox::Target, selection::Chosen, show::events, writable};
@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What was looked at: `consent`, `folder`, `delivery`, `backends`, or `backend NAME`.
+    /// What was looked at: `consent`, `folder`, `delivery`, `crashes`, `backends`, or `backend NAME`.
     pub what: String,
     /// What was found.
     pub verdict: Verdict,
@@ -97,6 +97,17 @@ impl Telemetry {
         }
         let now = if status.delivering { "; a child process delivers now" } else { "" };
         findings.push(finding("delivery", Verdict::Fine, format!("{}{now}", status.delivery)));
+        for crash in inner.crashes() {
+            let verdict = if crash.count >= MOST_CRASHES { Verdict::Wrong } else { Verdict::Note };
+            let detail = format!(
+                "{} crashed {} in a row, the last time {}: it is tried again later, or left alone after {MOST_CRASHES} until it \
+                 changes; get another version from its vendor",
+                crash.plugin.display(),
+                times(crash.count),
+                crash.how
+            );
+            findings.push(finding("crashes", verdict, detail));
+        }
         let mut selected = inner.select_for(if on { collection } else { Collection::On });
         let verdict = match &selected.info.why {
             Chosen::Broken(_) => Verdict::Wrong,
@@ -110,6 +121,10 @@ impl Telemetry {
         }
         findings
     }
+}
+
+fn times(count: u32) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
 fn probe(target: &mut Target) -> (Verdict, String) {

@@ -14,6 +14,12 @@ pub fn init() {
     jackfield_loader::init(&JOBS);
 }
 
+/// [`init`] for a program that has jobs of its own: the command.
+#[doc(hidden)]
+pub fn init_with(own: &[jackfield_loader::Job]) {
+    jackfield_loader::init(&[&JOBS, own].concat());
+}
+
 #[cfg(unix)]
 const JOBS: [jackfield_loader::Job; 1] = [crate::detached::JOB];
 #[cfg(not(unix))]

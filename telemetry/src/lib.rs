@@ -55,6 +55,7 @@ mod scope;
 mod search_path;
 mod selection;
 mod show;
+mod size;
 pub mod spool;
 mod spools;
 mod status;
@@ -84,7 +85,7 @@ pub use crate::{
     event::MAX_LINE,
     fill::Fill,
     forward::Forwarder,
-    init::init,
+    init::{init, init_with},
     kind::{DeliveryMode, EventKind},
     lines::{Line, Lines},
     lock::Lock,
@@ -99,6 +100,7 @@ pub use crate::{
     search_path::default_search_path,
     selection::{BackendInfo, Chosen},
     show::{Outgoing, Shown},
+    size::parse_size,
     status::{BackendStatus, Status},
     telemetry::{Flushed, Telemetry},
     track::Event,
@@ -108,3 +110,5 @@ pub use crate::{
 pub use jackfield_loader::exit;
 /// What a request for deletion comes to, and what a backend that is compiled into a tool is made of.
 pub use jackfield_loader::plugin_api::{self, Deletion};
+/// What a plugin's process may use and touch.
+pub use jackfield_loader::{Limits, Sandbox};

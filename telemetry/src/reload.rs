@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield_loader::{Candidate, Stats, image_limit, loaded_images, plugin_api::Probe};
+use jackfield_loader::{Candidate, Isolation, Stats, image_limit, loaded_images, plugin_api::Probe};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -67,7 +67,7 @@ pub struct LiveBackend {
     pub plugin: Option<LivePlugin>,
     /// Whether it is open.
     pub open: bool,
-    /// Where its calls run: `thread`, this process.
+    /// Where its calls run: `thread`, this process, or `process`, one of its own.
     pub isolation: &'static str,
     /// What it has done since it was opened.
     pub stats: Stats,
@@ -120,7 +120,11 @@ impl Telemetry {
                     file: image.file.clone(),
                 }),
                 open: open.is_some(),
-                isolation: "thread",
+                isolation: if matches!(target.options.isolation, Isolation::Thread) {
+                    "thread"
+                } else {
+                    "process"
+                },
                 stats: open.as_ref().map(|open| open.stats()).unwrap_or_default(),
                 swaps: board.swaps.get(&target.name).copied().unwrap_or(0),
                 not_swapped: board.problems.get(&target.name).map(|problem| problem.reason.clone()),
@@ -322,7 +326,7 @@ fn try_to_prepare(
             let file = jackfield_loader::find(&config.plugin, &plugins.path, folder)?;
             let image = old.and_then(|old| old.image.as_ref());
             // What is in this process needs no second look.
-            if let Some(image) = image.filter(|image| is_image_of(image, &file)) {
+            if let Some(image) = image.filter(|image| target.can_share(image) && is_image_of(image, &file)) {
                 target.open_loaded(image, timeout)?
             } else {
                 if !wait_until_stable(&file, Instant::now() + WRITING) {

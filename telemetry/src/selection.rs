@@ -202,7 +202,10 @@ pub(crate) fn target(
     plugins: PluginsConfig,
     folder: PathBuf,
 ) -> Target {
-    let options = BackendOptions::new(&*config.name).config(&*config.config).timeout(config.timeout);
+    let options = BackendOptions::new(&*config.name)
+        .config(&*config.config)
+        .timeout(config.timeout)
+        .isolation(config.isolation(&plugins, None));
     let source = Source::Plugin { config: Box::new(config), plugins, folder };
     Target::new(source, options.tool(tool, version))
 }

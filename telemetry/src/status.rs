@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, sync::atomic::Ordering, tim
 
 use serde::Serialize;
 
-use crate::{Collection, Deliver, Telemetry, builder::Settings, detached, show::events, writable};
+use crate::{
+    Collection, Deliver, Telemetry, builder::Settings, detached, outbox::Target, selection::Selected,
+    show::events, writable,
+};
 
 /// What is so at this moment. As JSON it has the members of these fields; its text is what `telemetry status` prints.
 #[derive(Debug, Clone, Serialize)]
@@ -85,7 +88,7 @@ impl Telemetry {
     pub fn status(&self) -> Status {
         let inner = self.inner();
         let consent = inner.consent.read();
-        let info = inner.select().info;
+        let Selected { targets, info } = inner.select();
         let now = inner.now_ms();
         let ago = |ms: u64| now.saturating_sub(ms) / 1000;
         let local = info.stays_here(consent.collection);
@@ -159,15 +162,15 @@ impl Telemetry {
             set_apart: other.events,
             dropped,
             quarantined: spool.rejected + other.rejected,
-            delivery: delivery_text(&inner.settings),
+            delivery: delivery_text(&inner.settings, &targets),
             delivering: inner.trusted_data().is_some_and(|data| detached::is_delivering(data, local)),
             problems,
         }
     }
 }
 
-fn delivery_text(settings: &Settings) -> String {
-    match (settings.deliver, detached::obstacle(settings)) {
+fn delivery_text(settings: &Settings, targets: &[Target]) -> String {
+    match (settings.deliver, detached::obstacle(settings, targets)) {
         (Deliver::Detached { lifetime, .. }, None) => {
             format!("when the tool has ended, by a child process of at most {lifetime:?}")
         }

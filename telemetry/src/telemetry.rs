@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield_loader::Batch;
+use jackfield_loader::{Batch, Crash};
 
 use crate::{
     BackendInfo, Builder, Collection, CommandScope, Consent, ConsentSource, Error, Event, EventBuffer,
@@ -28,6 +28,9 @@ use crate::{
     spools::Spools,
     track::Recorder,
 };
+
+/// The folder in the data folder in which crashes of plugins are remembered.
+pub(crate) const CRASHES: &str = "crashes";
 
 /// A tool's telemetry. Clones share it; the last one that is dropped [closes](Self::close) it.
 ///
@@ -398,7 +401,18 @@ impl Inner {
 
     /// Those by what would be so.
     pub(crate) fn select_for(&self, collection: Collection) -> Selected {
-        select(&self.settings, collection, self.data.as_deref())
+        let mut selected = select(&self.settings, collection, self.data.as_deref());
+        if let Some(data) = self.trusted_data() {
+            for target in &mut selected.targets {
+                target.remember_crashes(data.join(CRASHES));
+            }
+        }
+        selected
+    }
+
+    /// Plugin files that have crashed in processes of their own.
+    pub(crate) fn crashes(&self) -> Vec<Crash> {
+        self.trusted_data().map(|data| jackfield_loader::crashes(&data.join(CRASHES))).unwrap_or_default()
     }
 
     /// A batch of an event that is not recorded.

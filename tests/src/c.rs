@@ -43,22 +43,60 @@ pub fn c_fixture(variant: &str) -> PathBuf {
     super::made("c", &name, |path| compile(variant, path))
 }
 
-fn compile(variant: &str, out: &Path) -> Result<()> {
-    let source = super::workspace().join("tests/fixtures/c");
+/// The plugin of `tests/fixtures/c/faults.c`, which takes its process down as its configuration says.
+///
+/// # Panics
+/// When it does not compile.
+#[must_use]
+pub fn faults() -> PathBuf {
+    super::made("c", "faults", |path| run(&mut plugin("faults.c", path)))
+}
+
+/// A later version of the same plugin, with the same file name, which commits no fault.
+///
+/// # Panics
+/// When it does not compile.
+#[must_use]
+pub fn faults_mended() -> PathBuf {
+    super::made("c-mended", "faults", |path| run(plugin("faults.c", path).arg("-DMENDED")))
+}
+
+/// A plugin in C that misbehaves once it is called: a variant of `tests/fixtures/c/conduct.c`, which says what each of them is.
+///
+/// # Panics
+/// When it does not compile.
+#[must_use]
+pub fn c_conduct(variant: &str) -> PathBuf {
+    let name = variant.to_ascii_lowercase();
+    super::made("c-conduct", &name, |path| {
+        run(plugin("conduct.c", path).arg(format!("-D{variant}")).arg("-pthread"))
+    })
+}
+
+fn sources() -> PathBuf {
+    super::workspace().join("tests/fixtures/c")
+}
+
+fn plugin(source: &str, out: &Path) -> Command {
     let mut command = cc(out);
     command
-        .arg(format!("-D{variant}"))
         .arg(format!("-DTARGET=\"{TARGET}\""))
         .arg("-I")
         .arg(super::workspace().join("plugin-api/include"))
-        .arg(source.join("fixture.c"));
+        .arg(sources().join(source));
+    command
+}
+
+fn compile(variant: &str, out: &Path) -> Result<()> {
+    let mut command = plugin("fixture.c", out);
+    command.arg(format!("-D{variant}"));
     if variant != "MISSING_DEPENDENCY" {
         return run(&mut command);
     }
     let folder = out.with_extension("absent");
     fs::create_dir_all(&folder)?;
     let name = format!("{}jackfield_absent{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    run(cc(&folder.join(name)).arg("-fvisibility=default").arg(source.join("absent.c")))?;
+    run(cc(&folder.join(name)).arg("-fvisibility=default").arg(sources().join("absent.c")))?;
     let linked = run(command.arg("-L").arg(&folder).arg("-ljackfield_absent"));
     fs::remove_dir_all(&folder)?;
     linked

@@ -21,7 +21,7 @@ use std::{
 
 pub use crate::{
     build::Build,
-    c::{C_VARIANTS, c_fixture},
+    c::{C_VARIANTS, c_conduct, c_fixture, faults, faults_mended},
     project::{cargo_in, contract, project_target},
     released::{Released, released},
     syslog::{syslog_by_clang, syslog_driver, syslog_for_macos, syslog_for_windows},

@@ -55,9 +55,10 @@ impl Target {
                 _ => refused(error),
             },
         )?;
+        let isolation = backend.isolation(&config.plugins, None);
         let candidate = Candidate::open(&file).map_err(refused)?;
         let metadata = metadata.insert(candidate.inspection().metadata.clone());
-        let verified = candidate.verify(config.plugins.policy()).map_err(refused)?;
+        let verified = candidate.verify_for(&isolation, config.plugins.policy()).map_err(refused)?;
         let schema = metadata.config_schema.as_ref().map(|json| json.get());
         if let Some(schema) = schema {
             let refusals = validate::refusals(backend, schema);
@@ -70,9 +71,9 @@ impl Target {
             .timeout(backend.timeout)
             // There is one thread that sends.
             .concurrency(1)
+            .isolation(isolation)
             .tool(super::TOOL, super::VERSION);
-        let opened = verified.load().and_then(|plugin| Backend::open(&plugin, &options));
-        opened.map_err(|error| explain(backend, schema, &error))
+        Backend::open_verified(&verified, &options).map_err(|error| explain(backend, schema, &error))
     }
 }
 

@@ -23,12 +23,25 @@ use super::{
 };
 use crate::text::{self, REASON_LIMIT};
 
-/// Why a call failed, in the plugin's words.
+/// Why a call failed.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Explanation {
-    /// A configuration key, or the position of a panic, or empty.
-    pub(super) subject: String,
-    pub(super) message: String,
+pub(crate) struct Explanation {
+    /// A configuration key, the position of a panic, a stage, or empty.
+    pub(crate) subject: String,
+    pub(crate) message: String,
+    pub(crate) said: Said,
+}
+
+/// Whose words an explanation is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// The plugin's.
+    #[default]
+    Plugin,
+    /// The host's, of how the plugin's process ended.
+    Crash,
+    /// The host's, of the stage that a plugin in a process did not get past.
+    Stage,
 }
 
 /// How a call ended for the one who waited.
@@ -67,7 +80,7 @@ struct Progress {
     waker: Option<Waker>,
 }
 
-pub(super) struct CallState {
+pub(crate) struct CallState {
     /// Events in the batch.
     len: usize,
     deadline: Instant,
@@ -204,6 +217,15 @@ impl CallState {
         true
     }
 
+    pub(crate) const fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Whether nobody waits any more.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+    }
+
     /// The call as the plugin sees it, to which it answers as long as `running` lasts.
     pub(super) fn to_abi(&self, running: &Running) -> abi::Call {
         let left = self.deadline.saturating_duration_since(Instant::now());
@@ -219,7 +241,8 @@ impl CallState {
         }
     }
 
-    fn note(&self, first: u64, count: u64, outcome: Outcome) {
+    /// Takes what the plugin says of events, unless it is too late.
+    pub(crate) fn note(&self, first: u64, count: u64, outcome: Outcome) {
         let mut progress = self.lock();
         if progress.phase == Phase::Running {
             progress.reported.note(self.len, first, count, outcome);
@@ -227,7 +250,7 @@ impl CallState {
     }
 
     /// Takes what the plugin hands over, unless it is too late.
-    pub(super) fn collect(&self, take: impl FnOnce(&mut Collected)) {
+    pub(crate) fn collect(&self, take: impl FnOnce(&mut Collected)) {
         let mut progress = self.lock();
         if progress.phase == Phase::Running {
             take(&mut progress.collected);
@@ -235,7 +258,7 @@ impl CallState {
     }
 
     /// Says why the call is about to fail.
-    pub(super) fn explain(&self, explanation: Explanation) {
+    pub(crate) fn explain(&self, explanation: Explanation) {
         let mut progress = self.lock();
         if progress.phase == Phase::Running {
             progress.explanation = Some(explanation);
@@ -245,7 +268,7 @@ impl CallState {
 
 /// Nobody waits for a call that is over.
 unsafe extern "C" fn cancelled(context: *const c_void) -> u32 {
-    running::find(context).map_or(1, |call| u32::from(call.cancelled.load(Ordering::Acquire)))
+    running::find(context).map_or(1, |call| u32::from(call.is_cancelled()))
 }
 
 unsafe extern "C" fn report(context: *const c_void, first: u64, count: u64, outcome: *const abi::Outcome) {
@@ -263,7 +286,7 @@ unsafe extern "C" fn explain(context: *const c_void, subject: abi::Str, message:
     let Some(call) = running::find(context) else { return };
     // SAFETY: the contract: readable text.
     let text = |text| unsafe { text::from_plugin(text, REASON_LIMIT) };
-    call.explain(Explanation { subject: text(subject), message: text(message) });
+    call.explain(Explanation { subject: text(subject), message: text(message), said: Said::Plugin });
 }
 
 #[cfg(test)]

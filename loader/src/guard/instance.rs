@@ -23,11 +23,15 @@ use jackfield_plugin_api::{
 
 use super::{
     call::{CallState, Ended, Explanation},
-    preview,
     running::Running,
     spin::Spin,
 };
-use crate::{batch::Batch, check::PluginTables, host::HostHandle};
+use crate::{
+    batch::Batch,
+    check::PluginTables,
+    host::HostHandle,
+    isolated::{Process, Recipe},
+};
 
 /// Where an instance comes from.
 #[derive(Clone)]
@@ -41,9 +45,24 @@ pub(crate) enum Source {
 /// An instance that a [`Source::Value`] made.
 pub(crate) struct Made(pub(crate) *mut abi::Instance);
 
+/// The way into a plugin.
+#[derive(Clone)]
+pub(crate) enum Entry {
+    /// Its functions, in this process.
+    Tables(PluginTables),
+    /// A child process for each instance, made so.
+    Child(Arc<Recipe>),
+}
+
+/// The way into one instance.
+enum Inside {
+    Tables(PluginTables),
+    Child(Process),
+}
+
 /// What a worker does.
 #[derive(Clone)]
-pub(super) enum Work {
+pub(crate) enum Work {
     Open { source: Source, host: &'static HostHandle },
     Send(Batch),
     Delete { machine_id: Arc<str>, event: Batch, answer: Arc<AtomicU32> },
@@ -73,7 +92,7 @@ pub(super) struct Job {
 }
 
 pub(super) struct Instance {
-    tables: PluginTables,
+    inside: Inside,
     /// What the worker threads are called.
     name: String,
     most_workers: usize,
@@ -89,7 +108,10 @@ pub(super) struct Instance {
 }
 
 struct State {
+    /// Null until it is open, and where the plugin is in a child.
     raw: Raw,
+    /// There is something to free.
+    opened: bool,
     jobs: VecDeque<Arc<Job>>,
     workers: usize,
     idle: usize,
@@ -109,7 +131,7 @@ pub(super) enum Phase {
     Gone(Status),
 }
 
-/// The plugin's pointer; null until it is open.
+/// The plugin's pointer.
 #[derive(Clone, Copy)]
 struct Raw(*mut abi::Instance);
 
@@ -118,15 +140,15 @@ unsafe impl Send for Raw {}
 
 impl Instance {
     /// An instance that is opened by `open`, whose call tells how that went.
-    pub(super) fn start(
-        tables: PluginTables,
-        name: &str,
-        workers: usize,
-        open: Arc<Job>,
-    ) -> io::Result<Arc<Self>> {
-        let serial = tables.backend.flags & abi::BACKEND_SERIAL != 0;
+    pub(super) fn start(entry: &Entry, name: &str, workers: usize, open: Arc<Job>) -> io::Result<Arc<Self>> {
+        let (inside, serial) = match entry {
+            Entry::Tables(tables) => {
+                (Inside::Tables(*tables), tables.backend.flags & abi::BACKEND_SERIAL != 0)
+            }
+            Entry::Child(recipe) => (Inside::Child(Process::new(Arc::clone(recipe))), false),
+        };
         let instance = Arc::new(Self {
-            tables,
+            inside,
             name: format!("jackfield-{name}"),
             most_workers: if serial { 1 } else { workers.max(1) },
             open: Arc::clone(&open),
@@ -134,6 +156,7 @@ impl Instance {
             spin: Spin::new(),
             state: Mutex::new(State {
                 raw: Raw(std::ptr::null_mut()),
+                opened: false,
                 jobs: VecDeque::from([open]),
                 workers: 0,
                 idle: 0,
@@ -168,7 +191,7 @@ impl Instance {
         state.jobs.push_back(job);
         self.queued.store(state.jobs.len(), Ordering::Release);
         let free = state.workers - state.active;
-        if free < state.jobs.len() && state.phase == Phase::Open && state.workers < self.most_workers {
+        if free < state.jobs.len() && state.phase == Phase::Open && state.workers < self.most_workers() {
             // Without a further thread the job waits for one of those that are there.
             if let Err(error) = self.hire(&mut state) {
                 tracing::warn!(%error, "no thread for another worker of {}", self.name);
@@ -179,6 +202,35 @@ impl Instance {
             self.wake.notify_one();
         }
         true
+    }
+
+    fn most_workers(&self) -> usize {
+        match &self.inside {
+            Inside::Child(child) if child.recipe().is_serial() => 1,
+            _ => self.most_workers,
+        }
+    }
+
+    /// Ends the process that the instance is in, if it has one, and with it every call inside.
+    pub(super) fn kill(&self) {
+        if let Inside::Child(child) = &self.inside {
+            child.kill();
+        }
+    }
+
+    /// Tells the plugin's own threads, where they are in another process, that the host is done with the backend.
+    pub(super) fn cancel(&self) {
+        if let Inside::Child(child) = &self.inside {
+            child.cancel();
+        }
+    }
+
+    /// The number of the process that the instance is in, if it has one.
+    pub(super) fn process(&self) -> Option<u32> {
+        match &self.inside {
+            Inside::Tables(_) => None,
+            Inside::Child(child) => child.id(),
+        }
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -261,13 +313,13 @@ impl Instance {
         if state.workers > 0 {
             return;
         }
-        let raw = state.raw;
+        let (raw, opened) = (state.raw, state.opened);
         drop(state);
-        let status = if raw.0.is_null() {
-            abi::STATUS_OK
-        } else {
+        let status = match &self.inside {
+            Inside::Child(child) => child.free(opened),
+            Inside::Tables(_) if raw.0.is_null() => abi::STATUS_OK,
             // SAFETY: `open` made it, no other worker is left, and no further one is started once it is retired.
-            unsafe { (self.tables.backend.free)(raw.0) }
+            Inside::Tables(tables) => unsafe { (tables.backend.free)(raw.0) },
         };
         self.lock().phase = Phase::Gone(status);
         self.quiet.notify_all();
@@ -279,35 +331,15 @@ impl Instance {
             self.ran(None);
             return;
         }
-        let running = Running::enter(&job.call);
-        let call = job.call.to_abi(&running);
-        let (status, opened) = match &job.work {
-            Work::Open { source, host } => {
-                let (status, out) = self.open(source, host, &call);
-                if status != abi::STATUS_OK {
-                    (status, Some(Raw(std::ptr::null_mut())))
-                } else if out.is_null() {
-                    let message = "open answered OK without an instance: the plugin's vendor must correct it";
-                    job.call.explain(Explanation { subject: String::new(), message: message.to_owned() });
-                    (abi::STATUS_FAILED, Some(Raw(out)))
-                } else {
-                    (status, Some(Raw(out)))
-                }
+        let (status, opened) = match &self.inside {
+            Inside::Tables(tables) => enter(tables, job, raw),
+            Inside::Child(child) => {
+                let status = child.run(&job.work, &job.call);
+                let opening = matches!(job.work, Work::Open { .. });
+                let opened = (status == abi::STATUS_OK).then_some(Raw(std::ptr::null_mut()));
+                (status, opening.then_some(opened))
             }
-            Work::Send(batch) => {
-                let batch = batch.to_abi();
-                // SAFETY: jobs enter an open instance only; this one keeps batch and call alive until the return.
-                (unsafe { (self.tables.backend.send)(raw.0, &raw const batch, &raw const call) }, None)
-            }
-            Work::Delete { machine_id, event, answer } => {
-                (self.delete(raw, machine_id, event, answer, &call), None)
-            }
-            Work::Preview(batch) => (self.preview(raw, batch, &running, &call), None),
-            Work::Probe { answer } => (self.probe(raw, answer, &call), None),
-            // SAFETY: jobs enter an open instance only; the call is live.
-            Work::Close => (unsafe { (self.tables.backend.close)(raw.0, &raw const call) }, None),
         };
-        drop(running);
         // Before the caller knows: its next call finds this worker free.
         self.ran(opened);
         if !job.call.finish(status) {
@@ -315,85 +347,23 @@ impl Instance {
         }
     }
 
-    fn open(
-        &self,
-        source: &Source,
-        host: &'static HostHandle,
-        call: &abi::Call,
-    ) -> (Status, *mut abi::Instance) {
-        match source {
-            Source::Config(config) => {
-                let mut out = std::ptr::null_mut();
-                // SAFETY: a table that was checked; host, config, call and out are as the contract wants them.
-                let status = unsafe {
-                    (self.tables.backend.open)(host.as_ptr(), abi::Str::new(config), call, &raw mut out)
-                };
-                (status, out)
-            }
-            Source::Value(make) => match catch_unwind(AssertUnwindSafe(|| make())) {
-                Ok(Made(instance)) => (abi::STATUS_OK, instance),
-                Err(_) => (abi::STATUS_PANIC, std::ptr::null_mut()),
-            },
-        }
-    }
-
-    fn delete(
-        &self,
-        raw: Raw,
-        machine_id: &str,
-        event: &Batch,
-        answer: &AtomicU32,
-        call: &abi::Call,
-    ) -> Status {
-        let Some(table) = self.tables.deletion else {
-            answer.store(DELETION_UNSUPPORTED, Ordering::Release);
-            return abi::STATUS_OK;
-        };
-        let event = event.to_abi();
-        let request = DeletionRequestView {
-            size: size_of::<DeletionRequestView>() as u32,
-            reserved: 0,
-            machine_id: abi::Str::new(machine_id),
-            event: &raw const event,
-        };
-        let mut number = 0;
-        // SAFETY: jobs enter an open instance only; request, call and answer live until the function returns.
-        let status = unsafe { (table.request)(raw.0, &raw const request, call, &raw mut number) };
-        answer.store(number, Ordering::Release);
-        status
-    }
-
-    fn preview(&self, raw: Raw, batch: &Batch, running: &Running, call: &abi::Call) -> Status {
-        // The lane has looked for the table before it made the job.
-        let Some(table) = self.tables.diagnostics else { return abi::STATUS_INVALID_ARGUMENT };
-        let (batch, sink) = (batch.to_abi(), preview::sink(running.context()));
-        // SAFETY: jobs enter an open instance only; batch, call and sink live until the function returns.
-        unsafe { (table.preview)(raw.0, &raw const batch, call, &raw const sink) }
-    }
-
-    fn probe(&self, raw: Raw, answer: &AtomicU32, call: &abi::Call) -> Status {
-        // As above.
-        let Some(table) = self.tables.diagnostics else { return abi::STATUS_INVALID_ARGUMENT };
-        let mut number = 0;
-        // SAFETY: jobs enter an open instance only; call and answer live until the function returns.
-        let status = unsafe { (table.probe)(raw.0, call, &raw mut number) };
-        answer.store(number, Ordering::Release);
-        status
-    }
-
-    /// A job is over; `opened` is what `open` made, null when it made nothing.
-    fn ran(&self, opened: Option<Raw>) {
+    /// A job is over; `opened` is what `open` made, or that it made nothing.
+    fn ran(&self, opened: Option<Option<Raw>>) {
         let mut turned_away = VecDeque::new();
         let mut state = self.lock();
         state.active -= 1;
-        if let Some(raw) = opened {
-            state.raw = raw;
-            if raw.0.is_null() {
+        match opened {
+            Some(Some(raw)) => {
+                (state.raw, state.opened) = (raw, true);
+                if state.phase == Phase::Opening {
+                    state.phase = Phase::Open;
+                }
+            }
+            Some(None) => {
                 state.phase = Phase::Retired;
                 turned_away = std::mem::take(&mut state.jobs);
-            } else if state.phase == Phase::Opening {
-                state.phase = Phase::Open;
             }
+            None => {}
         }
         let watched = state.watchers > 0;
         drop(state);
@@ -404,4 +374,98 @@ impl Instance {
             job.call.turn_away();
         }
     }
+}
+
+/// Runs one job inside a plugin of this process. What `open` made, if this was it.
+fn enter(tables: &PluginTables, job: &Job, raw: Raw) -> (Status, Option<Option<Raw>>) {
+    let running = Running::enter(&job.call);
+    let call = job.call.to_abi(&running);
+    match &job.work {
+        Work::Open { source, host } => match open(tables, source, host, &call) {
+            (abi::STATUS_OK, out) if out.is_null() => {
+                let message = "open answered OK without an instance: the plugin's vendor must correct it";
+                job.call.explain(Explanation { message: message.to_owned(), ..Explanation::default() });
+                (abi::STATUS_FAILED, Some(None))
+            }
+            (abi::STATUS_OK, out) => (abi::STATUS_OK, Some(Some(Raw(out)))),
+            (status, _) => (status, Some(None)),
+        },
+        Work::Send(batch) => {
+            let batch = batch.to_abi();
+            // SAFETY: jobs enter an open instance only; this one keeps batch and call alive until the return.
+            (unsafe { (tables.backend.send)(raw.0, &raw const batch, &raw const call) }, None)
+        }
+        Work::Delete { machine_id, event, answer } => {
+            (delete(tables, raw, machine_id, event, answer, &call), None)
+        }
+        Work::Preview(batch) => (preview(tables, raw, batch, &running, &call), None),
+        Work::Probe { answer } => (probe(tables, raw, answer, &call), None),
+        // SAFETY: jobs enter an open instance only; the call is live.
+        Work::Close => (unsafe { (tables.backend.close)(raw.0, &raw const call) }, None),
+    }
+}
+
+fn open(
+    tables: &PluginTables,
+    source: &Source,
+    host: &'static HostHandle,
+    call: &abi::Call,
+) -> (Status, *mut abi::Instance) {
+    match source {
+        Source::Config(config) => {
+            let mut out = std::ptr::null_mut();
+            // SAFETY: a table that was checked; host, config, call and out are as the contract wants them.
+            let status =
+                unsafe { (tables.backend.open)(host.as_ptr(), abi::Str::new(config), call, &raw mut out) };
+            (status, out)
+        }
+        Source::Value(make) => match catch_unwind(AssertUnwindSafe(|| make())) {
+            Ok(Made(instance)) => (abi::STATUS_OK, instance),
+            Err(_) => (abi::STATUS_PANIC, std::ptr::null_mut()),
+        },
+    }
+}
+
+fn delete(
+    tables: &PluginTables,
+    raw: Raw,
+    machine_id: &str,
+    event: &Batch,
+    answer: &AtomicU32,
+    call: &abi::Call,
+) -> Status {
+    let Some(table) = tables.deletion else {
+        answer.store(DELETION_UNSUPPORTED, Ordering::Release);
+        return abi::STATUS_OK;
+    };
+    let event = event.to_abi();
+    let request = DeletionRequestView {
+        size: size_of::<DeletionRequestView>() as u32,
+        reserved: 0,
+        machine_id: abi::Str::new(machine_id),
+        event: &raw const event,
+    };
+    let mut number = 0;
+    // SAFETY: jobs enter an open instance only; request, call and answer live until the function returns.
+    let status = unsafe { (table.request)(raw.0, &raw const request, call, &raw mut number) };
+    answer.store(number, Ordering::Release);
+    status
+}
+
+fn preview(tables: &PluginTables, raw: Raw, batch: &Batch, running: &Running, call: &abi::Call) -> Status {
+    // The lane has looked for the table before it made the job.
+    let Some(table) = tables.diagnostics else { return abi::STATUS_INVALID_ARGUMENT };
+    let (batch, sink) = (batch.to_abi(), super::preview::sink(running.context()));
+    // SAFETY: jobs enter an open instance only; batch, call and sink live until the function returns.
+    unsafe { (table.preview)(raw.0, &raw const batch, call, &raw const sink) }
+}
+
+fn probe(tables: &PluginTables, raw: Raw, answer: &AtomicU32, call: &abi::Call) -> Status {
+    // As above.
+    let Some(table) = tables.diagnostics else { return abi::STATUS_INVALID_ARGUMENT };
+    let mut number = 0;
+    // SAFETY: jobs enter an open instance only; call and answer live until the function returns.
+    let status = unsafe { (table.probe)(raw.0, call, &raw mut number) };
+    answer.store(number, Ordering::Release);
+    status
 }

@@ -12,15 +12,15 @@ use std::{
 use jackfield_plugin_api::abi;
 
 use super::{
-    call::{CallState, Ended, Explanation},
-    instance::{Instance, Job, Phase, Source, Work},
+    call::{CallState, Ended, Explanation, Said},
+    instance::{Entry, Instance, Job, Phase, Source, Work},
     preview::{Collected, Preview, PreviewError},
     quarantine::{Admission, Backoff, Quarantine},
     report::{Failure, Report, Reported},
     spin::Spin,
-    stats::{Counters, Stats},
+    stats::{Counters, ProcessStats, Stats},
 };
-use crate::{batch::Batch, check::PluginTables, host::HostHandle};
+use crate::{batch::Batch, host::HostHandle};
 
 /// How many calls of one backend may be stuck inside the plugin before it is not tried again. Each holds a thread.
 const MOST_STUCK: u64 = 4;
@@ -41,7 +41,7 @@ pub(crate) struct LaneConfig {
 }
 
 pub(crate) struct Lane {
-    tables: PluginTables,
+    entry: Entry,
     config: LaneConfig,
     inner: Mutex<Inner>,
     counters: Arc<Counters>,
@@ -82,6 +82,15 @@ pub enum OpenFailure {
     Call(Failure),
     /// The operating system gave no thread to run it on.
     Thread(String),
+    /// In the process that it was to run in, it did not get as far as being opened.
+    Stage {
+        /// Which stage, such as `load`.
+        stage: String,
+        /// Why.
+        message: String,
+    },
+    /// It has crashed before and is left alone.
+    LeftAlone(String),
 }
 
 impl fmt::Display for OpenFailure {
@@ -93,6 +102,7 @@ impl fmt::Display for OpenFailure {
             Self::Config { key, message } => write!(f, "its configuration is refused: `{key}`: {message}"),
             Self::Call(failure) => failure.fmt(f),
             Self::Thread(error) => write!(f, "no thread for it: {error}"),
+            Self::Stage { message, .. } | Self::LeftAlone(message) => f.write_str(message),
         }
     }
 }
@@ -146,10 +156,10 @@ fn deadline(timeout: Duration) -> Instant {
 
 impl Lane {
     /// Opens the first instance and waits for it.
-    pub(crate) fn open(tables: PluginTables, config: LaneConfig) -> Result<Self, OpenFailure> {
+    pub(crate) fn open(entry: Entry, config: LaneConfig) -> Result<Self, OpenFailure> {
         let quarantine = Quarantine::new(config.backoff);
         let lane = Self {
-            tables,
+            entry,
             config,
             inner: Mutex::new(Inner { current: None, quarantine }),
             counters: Arc::new(Counters::new()),
@@ -164,6 +174,9 @@ impl Lane {
                 lane.lock().current = Some(instance);
                 Ok(lane)
             }
+            Ended::Finished { explanation: Explanation { subject, message, said: Said::Stage }, .. } => {
+                Err(OpenFailure::Stage { stage: subject, message })
+            }
             Ended::Finished { status: abi::STATUS_INVALID_CONFIG, explanation, .. } => {
                 Err(OpenFailure::Config {
                     key: explanation.subject,
@@ -175,6 +188,7 @@ impl Lane {
             )),
             Ended::Expired { .. } | Ended::TurnedAway => {
                 instance.retire();
+                instance.kill();
                 Err(OpenFailure::Call(Failure::TimedOut { after: started.elapsed() }))
             }
         }
@@ -197,7 +211,7 @@ impl Lane {
         let work = Work::Open { source: self.config.source.clone(), host: self.config.host };
         let open = self.job(work, deadline(self.config.timeout));
         let instance =
-            Instance::start(self.tables, &self.config.name, self.config.workers, Arc::clone(&open))?;
+            Instance::start(&self.entry, &self.config.name, self.config.workers, Arc::clone(&open))?;
         Ok((instance, open))
     }
 
@@ -206,8 +220,12 @@ impl Lane {
         self.call(&Work::Send(batch.clone()), timeout).report
     }
 
-    pub(super) const fn tables(&self) -> &PluginTables {
-        &self.tables
+    /// Whether the plugin has a table of diagnostics.
+    pub(super) fn has_diagnostics(&self) -> bool {
+        match &self.entry {
+            Entry::Tables(tables) => tables.diagnostics.is_some(),
+            Entry::Child(recipe) => recipe.has_diagnostics(),
+        }
     }
 
     pub(super) fn call(&self, work: &Work, timeout: Duration) -> Answered {
@@ -324,7 +342,17 @@ impl Lane {
             // Discarded while this call was inside: it says nothing about the instance that took its place.
             return;
         }
-        if let Some(failure @ Failure::Panicked { .. }) = failure {
+        if let Some(failure @ Failure::Crashed { .. }) = failure {
+            let now = Instant::now();
+            if matches!(&self.entry, Entry::Child(recipe) if recipe.gave_up()) {
+                tracing::warn!(backend = %self.config.name, "{failure}; left alone until its file changes");
+                inner.quarantine.give_up(now, &failure.to_string());
+            } else {
+                tracing::warn!(backend = %self.config.name, "{failure}; in quarantine");
+                inner.quarantine.trip(now, &failure.to_string());
+            }
+            inner.discard(instance);
+        } else if let Some(failure @ Failure::Panicked { .. }) = failure {
             tracing::warn!(backend = %self.config.name, "{failure}; opening a fresh instance");
             inner.quarantine.failed(Instant::now(), &failure.to_string());
             inner.discard(instance);
@@ -339,6 +367,10 @@ impl Lane {
         let opening = !running && instance.phase() == Phase::Opening;
         if running || (opening && instance.abandon_open()) {
             self.counters.call_got_stuck();
+        }
+        if running || opening {
+            // In a process of its own a call can be ended; in this one it goes on.
+            instance.kill();
         }
         let mut inner = self.lock();
         if !running && !opening {
@@ -368,8 +400,10 @@ impl Lane {
         }
         self.config.host.cancel();
         let Some(instance) = self.lock().current.take() else { return Ok(()) };
+        instance.cancel();
         if !instance.wait_until_quiet(until) {
             instance.retire();
+            instance.kill();
             return Err(CloseFailure::InFlight);
         }
         let job = self.job(Work::Close, until);
@@ -387,18 +421,28 @@ impl Lane {
             Ended::TurnedAway => {}
             Ended::Expired { .. } => {
                 self.counters.call_got_stuck();
+                instance.kill();
                 return Err(CloseFailure::Close(Failure::TimedOut { after: started.elapsed() }));
             }
         }
         match instance.wait_until_gone(until) {
             Some(abi::STATUS_OK) => Ok(()),
             Some(_) => Err(CloseFailure::FreePanicked),
-            None => Err(CloseFailure::FreeTimedOut),
+            None => {
+                instance.kill();
+                Err(CloseFailure::FreeTimedOut)
+            }
         }
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        self.counters.snapshot()
+        let mut stats = self.counters.snapshot();
+        if let Entry::Child(recipe) = &self.entry {
+            stats.restarts = recipe.restarts();
+            let instance = self.lock().current.clone();
+            stats.process = instance.and_then(|instance| instance.process()).map(ProcessStats::of);
+        }
+        stats
     }
 }
 
@@ -447,6 +491,7 @@ impl Drop for Lane {
     fn drop(&mut self) {
         self.config.host.cancel();
         if let Some(instance) = self.lock().current.take() {
+            instance.cancel();
             instance.retire();
         }
     }
@@ -458,9 +503,10 @@ fn or_no_message(message: String) -> String {
 }
 
 fn failure_of(status: abi::Status, explanation: Explanation) -> Option<Failure> {
-    let Explanation { subject, message } = explanation;
+    let Explanation { subject, message, said } = explanation;
     match status {
         abi::STATUS_OK => None,
+        _ if said == Said::Crash => Some(Failure::Crashed { how: message }),
         abi::STATUS_PANIC => Some(Failure::Panicked { message: or_no_message(message), position: subject }),
         _ => Some(Failure::Failed { status, message }),
     }

@@ -25,10 +25,12 @@ mod running;
 mod spin;
 mod stats;
 
-pub(crate) use instance::{Made, Source};
+pub(crate) use call::{CallState, Explanation, Said};
+pub(crate) use instance::{Entry, Made, Source, Work};
 pub use lane::{CloseFailure, OpenFailure};
 pub(crate) use lane::{Lane, LaneConfig};
 pub use preview::{Message, Preview, PreviewError, Unsent};
 pub use quarantine::Backoff;
 pub use report::{Failure, Report};
-pub use stats::{Latency, Stats};
+pub(crate) use spin::Spin;
+pub use stats::{Latency, ProcessStats, Stats};

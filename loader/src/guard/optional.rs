@@ -40,7 +40,7 @@ impl Lane {
 
     /// Asks what a `send` of the batch would send and waits for the answer, at most for `timeout`.
     pub(crate) fn preview(&self, batch: &Batch, timeout: Duration) -> Result<Preview, PreviewError> {
-        if self.tables().diagnostics.is_none() {
+        if !self.has_diagnostics() {
             return Err(PreviewError::Unsupported);
         }
         let answered = self.call(&Work::Preview(batch.clone()), timeout);
@@ -54,7 +54,7 @@ impl Lane {
     pub(crate) fn probe(&self, timeout: Duration) -> Probe {
         let unsupported =
             || Probe::Unsupported("this plugin has no way to find out without sending an event".to_owned());
-        if self.tables().diagnostics.is_none() {
+        if !self.has_diagnostics() {
             return unsupported();
         }
         let answer = Arc::new(AtomicU32::new(0));

@@ -93,7 +93,7 @@ impl fmt::Debug for Message {
 
 /// The messages of one call so far.
 #[derive(Debug, Default)]
-pub(super) struct Collected {
+pub(crate) struct Collected {
     messages: Vec<Message>,
     size: usize,
     overflowed: bool,
@@ -108,6 +108,13 @@ impl Collected {
             self.size = size;
         }
         !self.overflowed
+    }
+
+    /// Takes a message, or that so many bytes of it were withheld.
+    pub(crate) fn push(&mut self, label: String, bytes: &[u8], withheld: usize) {
+        if self.admit(label.len(), bytes.len().max(withheld)) {
+            self.messages.push(Message { label, bytes: bytes.to_vec() });
+        }
     }
 
     /// The preview that a call has brought that did not fail.

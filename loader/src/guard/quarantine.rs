@@ -38,9 +38,15 @@ pub(super) enum Admission {
 
 #[derive(Debug)]
 enum State {
-    Closed { failures: u32 },
-    Open { until: Instant },
+    Closed {
+        failures: u32,
+    },
+    Open {
+        until: Instant,
+    },
     Probing,
+    /// For good.
+    GivenUp,
 }
 
 #[derive(Debug)]
@@ -67,6 +73,9 @@ impl Quarantine {
                 retry_after: until.saturating_duration_since(now),
                 reason: self.reason.clone(),
             },
+            State::GivenUp => {
+                Admission::Refused { retry_after: self.backoff.longest, reason: self.reason.clone() }
+            }
             // The probe takes at most its caller's deadline, which this caller does not know.
             State::Probing => {
                 Admission::Refused { retry_after: self.backoff.first, reason: self.reason.clone() }
@@ -77,7 +86,7 @@ impl Quarantine {
     /// A call came back and the plugin is well.
     pub(super) fn succeeded(&mut self) {
         // A call from before the quarantine says nothing about the plugin since.
-        if !matches!(self.state, State::Open { .. }) {
+        if !matches!(self.state, State::Open { .. } | State::GivenUp) {
             self.state = State::Closed { failures: 0 };
             self.next = self.backoff.first;
         }
@@ -87,16 +96,25 @@ impl Quarantine {
     pub(super) fn failed(&mut self, now: Instant, reason: &str) {
         match &mut self.state {
             State::Closed { failures } if *failures + 1 < PANICS => *failures += 1,
-            State::Open { .. } => {}
+            State::Open { .. } | State::GivenUp => {}
             State::Closed { .. } | State::Probing => self.trip(now, reason),
         }
     }
 
     /// A call did not come back.
     pub(super) fn trip(&mut self, now: Instant, reason: &str) {
+        if matches!(self.state, State::GivenUp) {
+            return;
+        }
         reason.clone_into(&mut self.reason);
         self.state = State::Open { until: now + self.next };
         self.next = (self.next * 2).min(self.backoff.longest);
+    }
+
+    /// It is not to be tried again.
+    pub(super) fn give_up(&mut self, now: Instant, reason: &str) {
+        self.trip(now, reason);
+        self.state = State::GivenUp;
     }
 
     /// The probe did not take place.

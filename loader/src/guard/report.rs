@@ -61,7 +61,13 @@ pub enum Failure {
         /// Source position of the panic, or empty.
         position: String,
     },
-    /// The deadline passed. The call goes on inside the plugin, and the backend is in quarantine.
+    /// The process that the plugin was in has ended. Another is started before the next call.
+    Crashed {
+        /// How, such as `ended by SIGSEGV`.
+        how: String,
+    },
+    /// The deadline passed. The backend is in quarantine; the call goes on inside the plugin, unless that is in a process of
+    /// its own, which was ended.
     TimedOut {
         /// How long the caller had waited.
         after: Duration,
@@ -98,6 +104,7 @@ impl fmt::Display for Failure {
             Self::Panicked { message, position } => {
                 write!(f, "the plugin panicked at {position}: {message}")
             }
+            Self::Crashed { how } => write!(f, "the plugin's process crashed: {how}"),
             Self::TimedOut { after } => write!(f, "no answer within {after:.1?}"),
             Self::Quarantined { retry_after, reason } => {
                 write!(f, "in quarantine for another {:.1} s: {reason}", retry_after.as_secs_f64())

@@ -19,17 +19,17 @@ const PATIENCE: u32 = 8;
 const RARELY: u32 = 32;
 
 /// One place that waits, with its recent luck.
-pub(super) struct Spin {
+pub(crate) struct Spin {
     failures: AtomicU32,
 }
 
 impl Spin {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { failures: AtomicU32::new(0) }
     }
 
     /// Returns when `done` holds, or when it is time to sleep.
-    pub(super) fn until(&self, done: impl Fn() -> bool) {
+    pub(crate) fn until(&self, done: impl Fn() -> bool) {
         if done() {
             return;
         }

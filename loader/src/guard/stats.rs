@@ -31,12 +31,46 @@ pub struct Stats {
     pub too_large: u64,
     /// Calls in which the plugin panicked.
     pub panics: u64,
+    /// Calls in which the plugin's process ended.
+    pub crashes: u64,
+    /// Processes that were started after the first one.
+    pub restarts: u64,
+    /// The process that the plugin is in; `None` when that is this one, or none is running.
+    pub process: Option<ProcessStats>,
     /// Calls that missed their deadline.
     pub timeouts: u64,
     /// Calls that are still inside the plugin though nobody waits for them.
     pub stuck_calls: u64,
     /// How long calls took that entered the plugin.
     pub latency: Latency,
+}
+
+/// A plugin's own process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProcessStats {
+    /// Its number.
+    pub id: u32,
+    /// Resident memory in bytes, what it shares with others included; `None` where the system does not tell.
+    pub resident: Option<u64>,
+}
+
+impl ProcessStats {
+    pub(super) fn of(id: u32) -> Self {
+        Self { id, resident: resident(id) }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn resident(id: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn resident(_: u32) -> Option<u64> {
+    None
 }
 
 /// Percentiles of durations, to two significant digits.
@@ -62,6 +96,7 @@ pub(super) struct Counters {
     rejected: AtomicU64,
     too_large: AtomicU64,
     panics: AtomicU64,
+    crashes: AtomicU64,
     timeouts: AtomicU64,
     stuck_calls: AtomicU64,
     /// Nanoseconds.
@@ -81,6 +116,7 @@ impl Counters {
             rejected: AtomicU64::new(0),
             too_large: AtomicU64::new(0),
             panics: AtomicU64::new(0),
+            crashes: AtomicU64::new(0),
             timeouts: AtomicU64::new(0),
             stuck_calls: AtomicU64::new(0),
             latency: Mutex::new(histogram),
@@ -105,6 +141,7 @@ impl Counters {
         }
         match report.failure() {
             Some(Failure::Panicked { .. }) => add(&self.panics, 1),
+            Some(Failure::Crashed { .. }) => add(&self.crashes, 1),
             Some(Failure::TimedOut { .. }) => add(&self.timeouts, 1),
             Some(Failure::Quarantined { .. } | Failure::Busy { .. } | Failure::Closed) => {
                 add(&self.refused_calls, 1);
@@ -142,6 +179,9 @@ impl Counters {
             rejected: get(&self.rejected),
             too_large: get(&self.too_large),
             panics: get(&self.panics),
+            crashes: get(&self.crashes),
+            restarts: 0,
+            process: None,
             timeouts: get(&self.timeouts),
             stuck_calls: self.stuck(),
             latency: Latency {

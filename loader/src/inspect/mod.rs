@@ -107,7 +107,7 @@ pub struct Inspection {
 }
 
 impl Inspection {
-    /// Whether this host would load the plugin, its trust policy aside.
+    /// Whether this host would load the plugin into its own process, its trust policy aside.
     ///
     /// # Errors
     /// The first refusal: of the platform, then of the contract, then of the panic strategy.
@@ -115,6 +115,17 @@ impl Inspection {
         match &self.host {
             Err(refusal @ Refusal::Platform { .. }) => Err(refusal.clone()),
             host => self.contract.clone().and_then(|()| host.clone()),
+        }
+    }
+
+    /// Whether this host would load the plugin into a process of its own, its trust policy aside. There a panic may abort.
+    ///
+    /// # Errors
+    /// The first refusal: of the platform, then of the contract.
+    pub fn verdict_in_process(&self) -> Result<(), Refusal> {
+        match self.verdict() {
+            Err(Refusal::PanicAborts) if crate::isolated::IS_SUPPORTED => Ok(()),
+            verdict => verdict,
         }
     }
 }

@@ -53,7 +53,7 @@ pub enum Refusal {
     NoDescriptor,
     /// A panic in it would end the host's process.
     #[error(
-        "built with panic = \"abort\", which loads only with process isolation, and this version has none: get a build with panic = \"unwind\""
+        "built with panic = \"abort\", so process isolation only: set isolation = \"process\" for it, or get a build with panic = \"unwind\""
     )]
     PanicAborts,
 }

@@ -4,7 +4,10 @@ use std::{
     ffi::{CString, OsStr},
     fs::File,
     io::{self, Read as _},
-    os::{fd::AsRawFd as _, unix::ffi::OsStrExt as _},
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
     path::{Path, PathBuf},
 };
 
@@ -62,6 +65,18 @@ fn memfd(name: &OsStr) -> io::Result<File> {
 }
 
 impl Content {
+    /// The sealed bytes behind a descriptor that a parent has handed over, of the plugin that it found under `path`.
+    pub(crate) fn inherited(memfd: OwnedFd, path: &Path) -> io::Result<Self> {
+        let memfd = File::from(memfd);
+        let map = MmapOptions::new().map_if_safe(&memfd).map_err(io::Error::other)?;
+        Ok(Self { memfd, map, path: path.to_owned() })
+    }
+
+    /// The descriptor that a child is to have.
+    pub(crate) fn share(&self) -> io::Result<OwnedFd> {
+        Ok(self.memfd.try_clone()?.into())
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.map
     }

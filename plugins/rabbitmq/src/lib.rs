@@ -42,6 +42,7 @@ mod window;
 
 use std::{
     cell::RefCell,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -66,6 +67,9 @@ use crate::{
 
 /// How long the connection of a probe may take to end in order.
 const GOODBYE: Duration = Duration::from_millis(100);
+
+/// How often a call that waits for its connection asks whether anybody still waits for it.
+const GLANCE: Duration = Duration::from_millis(50);
 
 struct RabbitMq {
     settings: Arc<Settings>,
@@ -104,13 +108,18 @@ impl RabbitMq {
         let refused = |why: String| Refusal { why, after: None };
         let deadline = deadline(call);
         let handle = self.handle().map_err(|error| refused(format!("no runtime: {error}")))?;
-        let session = handle.block_on(self.link.session(deadline))?;
+        let cancelled = || refused("the call was cancelled before there was a connection".to_owned());
+        let session =
+            handle.block_on(unless_cancelled(call, self.link.session(deadline))).ok_or_else(cancelled)??;
         if let Some(reason) = session.blocked() {
             return Err(refused(format!("blocked by the broker: {reason}")));
         }
         let left = deadline.saturating_duration_since(Instant::now());
         let channel = handle
-            .block_on(async { timeout(left, session.channel(&self.settings.topology)).await })
+            .block_on(unless_cancelled(call, async {
+                timeout(left, session.channel(&self.settings.topology)).await
+            }))
+            .ok_or_else(cancelled)?
             .map_err(|_| refused(no_channel(&session)))?
             .map_err(|why| {
                 session.note_end(&why);
@@ -127,7 +136,9 @@ impl RabbitMq {
         let handle = self.handle().map_err(|error| Trouble::new(format!("no runtime: {error}")))?;
         quiet::while_running(|| {
             handle.block_on(async {
-                let session = self.link.separate(deadline).await?;
+                let session = unless_cancelled(call, self.link.separate(deadline))
+                    .await
+                    .unwrap_or_else(|| Err(Trouble::new("the call was cancelled".to_owned())))?;
                 let found = probe::probe(&self.settings, &session, deadline, || call.is_cancelled()).await;
                 let address = session.address().to_string();
                 // It may take its time twice.
@@ -147,6 +158,17 @@ impl RabbitMq {
             _ => format!("what exchange `{exchange}` routes"),
         }
     }
+}
+
+/// What `work` comes to, or `None` once nobody waits for the call any more. What is half done then leaves nothing behind.
+async fn unless_cancelled<T>(call: &Call<'_>, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    while !call.is_cancelled() {
+        if let Ok(done) = timeout(GLANCE, work.as_mut()).await {
+            return Some(done);
+        }
+    }
+    None
 }
 
 /// What to say when a channel was not opened in time. A broker that is not blocked and does not open one is given up.

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use jackfield_loader::{Limits, Sandbox};
 use serde::{Deserialize, Serialize};
 
 use super::{BackendConfig, PluginsConfig};
@@ -20,6 +21,10 @@ pub(crate) struct Handed {
     revoked: Vec<String>,
     lock: Option<PathBuf>,
     lock_is_named: bool,
+    helper: Option<PathBuf>,
+    isolated: bool,
+    limits: Limits,
+    sandbox: Option<Sandbox>,
     folder: PathBuf,
 }
 
@@ -30,10 +35,22 @@ impl Handed {
         plugins: &PluginsConfig,
         folder: &std::path::Path,
     ) -> Option<Self> {
-        let BackendConfig { plugin, name, timeout, config, place: _, variables, lines: _ } = config.clone();
-        let PluginsConfig { path, trust, lock, keys, revoked, lock_is_named } = plugins.clone();
+        let BackendConfig {
+            plugin,
+            name,
+            timeout,
+            config,
+            isolated,
+            limits,
+            sandbox,
+            place: _,
+            variables,
+            lines: _,
+        } = config.clone();
+        let PluginsConfig { path, trust, lock, keys, revoked, lock_is_named, helper } = plugins.clone();
         let path = path.iter().map(std::path::absolute).collect::<Result<_, _>>().ok()?;
         let lock = lock.map(std::path::absolute).transpose().ok()?;
+        let helper = helper.map(std::path::absolute).transpose().ok()?;
         let folder = std::path::absolute(folder).ok()?;
         Some(Self {
             plugin,
@@ -47,6 +64,10 @@ impl Handed {
             revoked: revoked.iter().map(ToString::to_string).collect(),
             lock,
             lock_is_named,
+            helper,
+            isolated,
+            limits,
+            sandbox,
             folder,
         })
     }
@@ -66,10 +87,25 @@ impl Handed {
             revoked,
             lock,
             lock_is_named,
+            helper,
+            isolated,
+            limits,
+            sandbox,
             folder,
         } = self;
         let lines = std::collections::BTreeMap::new();
-        let backend = BackendConfig { plugin, name, timeout, config, place: None, variables, lines };
+        let backend = BackendConfig {
+            plugin,
+            name,
+            timeout,
+            config,
+            isolated,
+            limits,
+            sandbox,
+            place: None,
+            variables,
+            lines,
+        };
         let plugins = PluginsConfig {
             path,
             trust: trust.parse().ok()?,
@@ -77,6 +113,7 @@ impl Handed {
             keys: keys.iter().map(|key| key.parse()).collect::<Result<_, _>>().ok()?,
             revoked: revoked.iter().map(|id| id.parse()).collect::<Result<_, _>>().ok()?,
             lock_is_named,
+            helper,
         };
         Some((backend, plugins, folder))
     }

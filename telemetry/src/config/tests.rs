@@ -157,12 +157,12 @@ fn every_mistake_is_one_line_with_file_line_and_key() {
             "3: `backend.timeout`: expected a duration from 1ms to 24h such as \"250ms\", \"5s\" or \"1m\", found \"5\"",
         ),
         (
-            backend("isolation = 'process'"),
-            "3: `backend.isolation`: \"process\" comes in a later version, this one has \"thread\"",
+            backend("isolation = 'processes'"),
+            "3: `backend.isolation`: expected \"thread\" or \"process\", found \"processes\", did you mean \"process\"?",
         ),
         (
             backend("isolation = 'threat'"),
-            "3: `backend.isolation`: expected \"thread\", found \"threat\", did you mean \"thread\"?",
+            "3: `backend.isolation`: expected \"thread\" or \"process\", found \"threat\", did you mean \"thread\"?",
         ),
         (backend("config = 'x'"), "3: `backend.config`: expected a table, found string \"x\""),
         (
@@ -230,4 +230,16 @@ fn values_from_the_environment_are_concealed_in_what_a_plugin_writes() {
     assert_eq!(backend.conceal("no route to amqp://example.org/"), "no route to amqp://${HOST}/");
     let plain = read("[[backend]]\nplugin = 'x'\nconfig.url = 'amqp://example.org/'\n").expect("right");
     assert_eq!(plain.backends[0].conceal("example.org"), "example.org", "written in the open");
+}
+
+#[test]
+fn what_confines_a_process_is_an_error_for_a_thread() {
+    for table in ["limits", "sandbox"] {
+        for isolation in ["", "isolation = 'thread'\n"] {
+            let text = format!("[[backend]]\nplugin = 'p'\n{isolation}[backend.{table}]\n");
+            let error = read(&text).expect_err(table).to_string();
+            let expected = format!("`backend.{table}`: expected `isolation = \"process\"` beside it");
+            assert!(error.contains(&expected), "{error}");
+        }
+    }
 }

@@ -23,6 +23,7 @@ use crate::{
     selection,
     spool::{Disk, Fs, Spool},
     spools::Spools,
+    telemetry::CRASHES,
 };
 
 /// To be done in a child of a tool.
@@ -101,7 +102,9 @@ impl Delivery {
             .into_iter()
             .map(|backend| {
                 let (config, plugins, folder) = backend.take()?;
-                Some(selection::target(&orders.tool, &orders.version, config, plugins, folder))
+                let mut target = selection::target(&orders.tool, &orders.version, config, plugins, folder);
+                target.remember_crashes(data.join(CRASHES));
+                Some(target)
             })
             .collect::<Option<_>>()?;
         let names = targets.iter().map(|target| target.name.clone()).collect();

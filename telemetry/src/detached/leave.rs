@@ -4,18 +4,34 @@ use std::{path::Path, time::Duration};
 
 use jackfield_loader::Program;
 
-use crate::{builder::Settings, outbox::RoundEnd, telemetry::Inner};
+use crate::{
+    builder::Settings,
+    outbox::{RoundEnd, Source, Target},
+    telemetry::Inner,
+};
 
-/// Why no child can be had for this tool, in a few words.
-pub(crate) fn obstacle(settings: &Settings) -> Option<&'static str> {
-    decide(settings, Program::Own.is_available(), std::process::id(), cfg!(unix))
+/// Why no child can be had for this tool and these backends, in a few words.
+pub(crate) fn obstacle(settings: &Settings, targets: &[Target]) -> Option<&'static str> {
+    decide(settings, program(targets).is_available(), std::process::id(), cfg!(unix))
+}
+
+/// The executable of the child: the tool's own, or else the helper that the configuration names.
+fn program(targets: &[Target]) -> Program {
+    let helper = targets.iter().find_map(|target| match &target.source {
+        Source::Plugin { plugins, .. } => plugins.helper.clone(),
+        Source::Static(_) => None,
+    });
+    match helper {
+        Some(helper) if !Program::Own.is_available() => Program::At(helper),
+        _ => Program::Own,
+    }
 }
 
 fn decide(settings: &Settings, available: bool, process: u32, unix: bool) -> Option<&'static str> {
     if !unix {
         Some("not on this platform")
     } else if !available {
-        Some("add `jackfield::init();` as the first line of `main`")
+        Some("add `jackfield::init();` as the first line of `main`, or name a `helper` in [plugins]")
     } else if process == 1 {
         // With it, the system ends every other process of its namespace.
         Some("this process is number 1 of its container")
@@ -44,9 +60,6 @@ pub(crate) fn leave(inner: &Inner, lifetime: Duration) -> Option<RoundEnd> {
         turn::{self, Turn},
     };
 
-    if obstacle(&inner.settings).is_some() {
-        return None;
-    }
     let nothing = RoundEnd::default();
     let collection = inner.consent.read().collection;
     let (Some(data), Some(states), Some(spools)) = (inner.trusted_data(), inner.states(), &inner.spools)
@@ -57,6 +70,9 @@ pub(crate) fn leave(inner: &Inner, lifetime: Duration) -> Option<RoundEnd> {
         return Some(nothing);
     }
     let selected = inner.select_for(collection);
+    if obstacle(&inner.settings, &selected.targets).is_some() {
+        return None;
+    }
     let local = selected.info.stays_here(collection);
     let spool = spools.get(local);
     let due = crate::outbox::due(&selected.targets, &states, spool.now_ms());
@@ -78,7 +94,7 @@ pub(crate) fn leave(inner: &Inner, lifetime: Duration) -> Option<RoundEnd> {
         }
     };
     let started = orders::hand_over(&text).and_then(|text| {
-        jackfield_loader::reexec::Spawn::new(Program::Own, super::JOB.name)
+        jackfield_loader::reexec::Spawn::new(program(&selected.targets), super::JOB.name)
             .title(format!("for {}", inner.settings.tool))
             .files(vec![turn.into(), text.into()])
             .start()
@@ -104,11 +120,11 @@ fn orders_of(
     data: &Path,
     local: bool,
     collection: crate::Collection,
-    targets: &[crate::outbox::Target],
+    targets: &[Target],
     lifetime: Duration,
 ) -> Option<super::orders::Orders> {
     use super::orders::{Asked, Orders};
-    use crate::{config::Handed, outbox::Source};
+    use crate::config::Handed;
 
     let absolute = |path: &Path| std::path::absolute(path).ok();
     let (settings, consent) = (&inner.settings, inner.consent.options());

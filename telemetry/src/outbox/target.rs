@@ -10,7 +10,7 @@ use std::{
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Batch, Candidate, Failure, Plugin,
+    Backend, BackendOptions, Batch, Candidate, Failure, Isolation, Plugin, Verified,
     plugin_api::{Deletion, Outcome},
 };
 
@@ -61,7 +61,7 @@ pub(crate) struct Open {
 /// The library of an open backend.
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
-    plugin: Plugin,
+    library: Library,
     /// The library's name and version, as it says.
     pub(crate) name: String,
     pub(crate) version: String,
@@ -70,6 +70,15 @@ pub(crate) struct Loaded {
     pub(crate) stamp: Option<Stamp>,
     /// SHA-256 of the bytes.
     pub(crate) digest: [u8; 32],
+}
+
+/// What a backend with another configuration can be opened from, without the file.
+#[derive(Clone, Debug)]
+enum Library {
+    /// Loaded into this process.
+    Here(Plugin),
+    /// For processes of its own; this one never maps it.
+    Apart(Arc<Verified>),
 }
 
 impl Deref for Open {
@@ -98,6 +107,13 @@ impl Target {
     /// The backend if it is open.
     pub(crate) fn opened(&self) -> Option<Arc<Open>> {
         self.seat().clone()
+    }
+
+    /// Has crashes of the plugin remembered in this folder, if it has a process of its own.
+    pub(crate) fn remember_crashes(&mut self, folder: PathBuf) {
+        if let Isolation::Process(process) = &self.options.isolation {
+            self.options.isolation = Isolation::Process(process.clone().crashes(folder));
+        }
     }
 
     /// The open backend. Opening takes at most `limit`.
@@ -134,20 +150,38 @@ impl Target {
         limit: Duration,
     ) -> Result<Arc<Open>, jackfield_loader::Error> {
         let digest = Sha256::digest(candidate.bytes()).into();
-        let plugin = candidate.verify(plugins.policy())?.load()?;
-        let backend = Backend::open(&plugin, &self.options_within(limit))?;
-        let (name, version) = (plugin.metadata().name.clone(), plugin.metadata().version.clone());
-        Ok(self
-            .take_seat(Open { backend, image: Some(Loaded { plugin, name, version, file, stamp, digest }) }))
+        let options = self.options_within(limit);
+        let verified = candidate.verify_for(&options.isolation, plugins.policy())?;
+        let (name, version) = (verified.metadata().name.clone(), verified.metadata().version.clone());
+        let (library, backend) = if matches!(options.isolation, Isolation::Thread) {
+            let plugin = verified.load()?;
+            let backend = Backend::open(&plugin, &options)?;
+            (Library::Here(plugin), backend)
+        } else {
+            let backend = Backend::open_verified(&verified, &options)?;
+            (Library::Apart(Arc::new(verified)), backend)
+        };
+        let image = Loaded { library, name, version, file, stamp, digest };
+        Ok(self.take_seat(Open { backend, image: Some(image) }))
     }
 
-    /// Opens the backend from a library that is loaded already. Opening takes at most `limit`.
+    /// Whether the backend can be opened from what another one was loaded from.
+    pub(crate) fn can_share(&self, image: &Loaded) -> bool {
+        let here = matches!(self.options.isolation, Isolation::Thread);
+        here == matches!(image.library, Library::Here(_))
+    }
+
+    /// Opens the backend from what another one was loaded from. Opening takes at most `limit`.
     pub(crate) fn open_loaded(
         &self,
         image: &Loaded,
         limit: Duration,
     ) -> Result<Arc<Open>, jackfield_loader::Error> {
-        let backend = Backend::open(&image.plugin, &self.options_within(limit))?;
+        let options = self.options_within(limit);
+        let backend = match &image.library {
+            Library::Here(plugin) => Backend::open(plugin, &options)?,
+            Library::Apart(verified) => Backend::open_verified(verified, &options)?,
+        };
         Ok(self.take_seat(Open { backend, image: Some(image.clone()) }))
     }
 
@@ -167,7 +201,8 @@ impl Target {
     pub(crate) fn locate(&self) -> Result<(), String> {
         let Source::Plugin { config, plugins, folder } = &self.source else { return Ok(()) };
         let found = jackfield_loader::find(&config.plugin, &plugins.path, folder);
-        let verified = found.and_then(|file| Candidate::open(&file)?.verify(plugins.policy()));
+        let isolation = &self.options.isolation;
+        let verified = found.and_then(|file| Candidate::open(&file)?.verify_for(isolation, plugins.policy()));
         verified.map(drop).map_err(|error| error.to_string())
     }
 

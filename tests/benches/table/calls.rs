@@ -55,6 +55,11 @@ fn build(events: &std::sync::Arc<Vec<Owned>>) -> Batch {
     .expect("infallible")
 }
 
+/// A batch of [`EVENTS`] events.
+pub(crate) fn batch() -> Batch {
+    build(&std::sync::Arc::new(owned()))
+}
+
 /// A thread that answers what it is asked, and how to ask it: the least that a call with a deadline can be made of.
 fn bare_hop() -> impl Fn() {
     let (ask, asked) = mpsc::channel::<mpsc::Sender<()>>();

@@ -9,6 +9,8 @@ mod cost;
 mod drain;
 mod exit;
 mod http;
+#[cfg(target_os = "linux")]
+mod isolation;
 mod loading;
 mod otlp;
 mod peers;
@@ -21,7 +23,13 @@ mod track;
 
 use rows::Rows;
 
+#[cfg(target_os = "linux")]
+const JOBS: &[jackfield_loader::Job] = &[isolation::PIPE];
+#[cfg(not(target_os = "linux"))]
+const JOBS: &[jackfield_loader::Job] = &[];
+
 fn main() {
+    jackfield_loader::init(JOBS);
     if http::is_child() || exit::is_child() {
         return;
     }
@@ -35,6 +43,10 @@ fn main() {
     }
     if wanted("loading") {
         loading::measure(&mut rows);
+    }
+    #[cfg(target_os = "linux")]
+    if wanted("isolation") {
+        isolation::measure(&mut rows);
     }
     if wanted("throughput") {
         throughput::measure(&mut rows);

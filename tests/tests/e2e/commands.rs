@@ -39,7 +39,6 @@ fn unusable(site: &Site) -> Vec<(PathBuf, &'static str)> {
         (headless, "libheadless.so"),
         (empty, "empty"),
         (foreign_architecture(), "aarch64"),
-        (panic_abort("minimal"), "abort"),
         (c_fixture("ABI_TOMORROW"), "ABI"),
         (c_fixture("REQUIRES_TELEPORT"), "teleport"),
         (c_fixture("WRONG_DIGEST"), "0123456789abcdef"),
@@ -67,6 +66,21 @@ fn inspect_says_what_is_in_a_plugin_and_that_it_can_be_used() {
         assert_eq!(found["arch"], std::env::consts::ARCH);
     }
     assert_eq!(list[0]["metadata"]["config_schema"]["additionalProperties"], false);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_plugin_whose_panics_abort_is_said_to_be_for_process_isolation_only() {
+    let file = panic_abort("minimal");
+    let ended = inspect(&[&file], false).with_code(0);
+    assert!(ended.stdout.contains("process isolation only"), "{}", ended.stdout);
+    let found = &list(&inspect(&[&file], true).with_code(0))[0];
+    assert_eq!((&found["compatible"], &found["process_only"]), (&json!(true), &json!(true)));
+    let site = Site::new(&[]);
+    fs::copy(&file, site.path("libminimal.so")).expect("writable");
+    site.write("config.toml", format!("[plugins]\npath = [{:?}]\n", site.path("")));
+    let ended = site.run(&["plugins"]).with_code(0);
+    assert!(ended.stdout.contains("process isolation only"), "{}", ended.stdout);
 }
 
 #[test]

@@ -90,10 +90,10 @@ fn every_mistake_is_one_line_that_names_place_and_key() {
             &["config.toml:1: `plugins.trust`: \"signed\" takes `plugins.keys`"],
         ),
         (
-            "an isolation of a later version",
-            backend("isolation = \"process\""),
+            "an isolation that there is not",
+            backend("isolation = \"container\""),
             3,
-            &["config.toml:3: `backend.isolation`: ", "later version"],
+            &["config.toml:3: `backend.isolation`: ", "\"process\""],
         ),
         (
             "a path that is no list",

@@ -5,6 +5,8 @@ mod abi_reference;
 mod behaviour;
 #[cfg(target_os = "linux")]
 mod c_vendor;
+#[cfg(unix)]
+mod check;
 mod commands;
 mod common;
 mod config;
@@ -23,6 +25,9 @@ mod guide;
 mod http;
 mod http_faults;
 mod input;
+#[cfg(target_os = "linux")]
+mod isolation;
+mod isolation_faults;
 mod logs;
 mod new;
 mod otlp;

@@ -1,0 +1,173 @@
+//! What a guest leaves alone in the tool's process, and what it leaves behind.
+
+use std::{
+    fs,
+    panic::{catch_unwind, set_hook, take_hook},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use jackfield_loader::conformance::{HostKind, ProcessState, Terms};
+
+use super::{
+    finding::{Checked, Stop, fail, skip},
+    ground::{self, Ground, TIMEOUT},
+    samples,
+};
+
+/// A whole life of an instance.
+fn life(ground: &Ground) -> Result<(), Stop> {
+    let instance = ground.open()?;
+    ground::send(&instance, &samples::ordinary(3), &Terms::new(TIMEOUT))?;
+    ground::end(instance, HostKind::Today)
+}
+
+pub(super) fn process_state(ground: &Ground) -> Checked {
+    let before = ProcessState::now();
+    let instance = ground.open()?;
+    ground::send(&instance, &samples::ordinary(3), &Terms::new(TIMEOUT))?;
+    let during = ProcessState::now();
+    ground::end(instance, HostKind::Today)?;
+    let mut changed = before.changed(&during);
+    changed.extend(before.changed(&ProcessState::now()));
+    changed.sort_unstable();
+    changed.dedup();
+    if !changed.is_empty() {
+        return Err(fail(
+            format!("changed: {}", changed.join(", ")),
+            "these belong to the tool: take values of your own instead (absolute paths, uselocale, sigmask of own threads)",
+        ));
+    }
+    Ok("signals, mask, locale, folder, umask, environment and limits are as before".to_owned())
+}
+
+pub(super) fn panic_hook(ground: &Ground) -> Checked {
+    static SEEN: AtomicUsize = AtomicUsize::new(0);
+    let before = take_hook();
+    set_hook(Box::new(|_| {
+        SEEN.fetch_add(1, Ordering::Relaxed);
+    }));
+    let lived = life(ground);
+    let start = SEEN.load(Ordering::Relaxed);
+    let _ = catch_unwind(|| panic!("is the hook still there?"));
+    let seen = SEEN.load(Ordering::Relaxed) - start;
+    set_hook(before);
+    lived?;
+    if seen != 1 {
+        return Err(fail(
+            "the host's panic hook is no longer the one that it has set",
+            "link the plugin against a standard library of its own (crate-type cdylib), and set no hook of the host's",
+        ));
+    }
+    Ok("the host's hook is as before".to_owned())
+}
+
+/// Ends with everything as it is: an instance that is closed, and one that nobody has closed, whose threads may be running.
+pub(super) fn exit(ground: &Ground) -> Checked {
+    life(ground)?;
+    let left = ground.open()?;
+    ground::send(&left, &samples::ordinary(3), &Terms::new(TIMEOUT))?;
+    Ok("a program that returns from `main` ends".to_owned())
+}
+
+/// What a process has.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    threads: usize,
+    descriptors: usize,
+    /// Resident memory, in KiB.
+    memory: usize,
+}
+
+impl Held {
+    /// `None` where `/proc` does not tell.
+    fn now() -> Option<Self> {
+        let count = |folder: &str| fs::read_dir(folder).ok().map(Iterator::count);
+        let status = fs::read_to_string("/proc/self/status").ok()?;
+        let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        Some(Self {
+            threads: count("/proc/self/task")?,
+            descriptors: count("/proc/self/fd")?,
+            memory: memory.trim().trim_end_matches(" kB").trim().parse().ok()?,
+        })
+    }
+
+    /// Once threads that are ending have ended.
+    fn settled(goal: Self) -> Option<Self> {
+        let start = Instant::now();
+        loop {
+            let now = Self::now()?;
+            let settled = now.threads <= goal.threads && now.descriptors <= goal.descriptors;
+            if settled || start.elapsed() > Duration::from_secs(2) {
+                return Some(now);
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// What memory may grow by after the warm-up, in KiB: allocators keep some, and some of what is used once comes late.
+const TOLERANCE: usize = 2 << 10;
+
+/// What the second half may grow by where the tolerance is exceeded, in KiB: growth that has levelled off is no leak.
+const LEVEL: usize = 512;
+
+/// How long the `send` of each cycle may take.
+const BRIEF: Duration = Duration::from_millis(50);
+
+/// Opens, sends an event and closes many times.
+pub(super) fn leaks(ground: &Ground) -> Checked {
+    let cycles = ground.task.cycles as usize;
+    let batch = samples::ordinary(1);
+    let cycle = || -> Result<(), Stop> {
+        let instance = ground.open()?;
+        // Many a plugin connects, and starts its threads, on the first event only. What becomes of it is another check's.
+        let _ = instance.send(&batch, &Terms::new(BRIEF));
+        ground::end(instance, HostKind::Today)
+    };
+    life(ground)?;
+    for _ in 0..cycles.div_ceil(10) {
+        cycle()?;
+    }
+    let Some(start) = Held::now() else {
+        return Err(skip("this system does not tell what a process holds (/proc)"));
+    };
+    let (begun, budget) = (Instant::now(), Duration::from_secs(ground.task.budget_s));
+    let (mut done, mut middle) = (0, start);
+    while done < cycles && begun.elapsed() < budget {
+        cycle()?;
+        done += 1;
+        if done == cycles / 2 {
+            middle = Held::settled(start).unwrap_or(start);
+        }
+    }
+    let end = Held::settled(start).unwrap_or(start);
+    let grown = end.memory.saturating_sub(start.memory);
+    let late = end.memory.saturating_sub(middle.memory);
+    if end.threads > start.threads {
+        return Err(fail(
+            format!("{} threads more after {done} lives", end.threads - start.threads),
+            "end every thread in `close` and join it: a thread that outlives its instance runs in the tool",
+        ));
+    }
+    if end.descriptors > start.descriptors {
+        return Err(fail(
+            format!("{} descriptors more after {done} lives", end.descriptors - start.descriptors),
+            "close every file, socket and pipe in `close`",
+        ));
+    }
+    if grown > TOLERANCE && late > LEVEL {
+        return Err(fail(
+            format!("{grown} KiB of memory more after {done} lives, {late} KiB of them in the second half"),
+            "free in `free` what `open` has allocated: run the plugin's own test under a leak checker",
+        ));
+    }
+    if done < cycles {
+        return Err(fail(
+            format!("only {done} of {cycles} lives in {} s", budget.as_secs()),
+            "`open` is to be cheap: build in release, or ask for fewer with --cycles",
+        ));
+    }
+    Ok(format!("{done} lives: no thread, no descriptor, {grown} KiB of memory more"))
+}

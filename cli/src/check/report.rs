@@ -1,0 +1,205 @@
+//! The report: for people, as JSON, and as JUnit XML.
+
+use std::{fmt::Write as _, path::Path, time::Duration};
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::finding::{Finding, Verdict};
+use crate::console::{self, Colour};
+
+/// What all checks have found.
+pub(super) struct Report {
+    file: String,
+    /// Name and version, where the file says them.
+    plugin: Option<(String, String)>,
+    rows: Vec<Row>,
+}
+
+/// One check.
+#[derive(Serialize)]
+pub(super) struct Row {
+    name: &'static str,
+    #[serde(flatten)]
+    finding: Finding,
+    pub(super) seconds: f64,
+}
+
+impl Report {
+    pub(super) fn new(file: &Path, plugin: Option<(String, String)>) -> Self {
+        Self { file: file.display().to_string(), plugin, rows: Vec::new() }
+    }
+
+    pub(super) fn push(&mut self, name: &'static str, finding: Finding, took: Duration) {
+        self.rows.push(Row { name, finding, seconds: took.as_secs_f64() });
+    }
+
+    /// Takes what must not be shown out of what was found.
+    pub(super) fn conceal(&mut self, conceal: impl Fn(&str) -> String) {
+        for row in &mut self.rows {
+            row.finding.found = conceal(&row.finding.found);
+        }
+    }
+
+    pub(super) fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    fn count(&self, verdict: Verdict) -> usize {
+        self.rows.iter().filter(|row| row.finding.verdict == verdict).count()
+    }
+
+    pub(super) fn failed(&self) -> usize {
+        self.count(Verdict::Fail)
+    }
+
+    fn plugin(&self) -> String {
+        self.plugin.as_ref().map_or_else(|| self.file.clone(), |(name, version)| format!("{name} {version}"))
+    }
+
+    /// A table, and below it one line of advice for each failure.
+    pub(super) fn to_text(&self) -> String {
+        const VERDICT: usize = 1;
+        let mut table = vec![["CHECK", "VERDICT", "TIME", "FOUND"].map(str::to_owned).to_vec()];
+        for Row { name, finding, seconds } in &self.rows {
+            table.push(vec![
+                (*name).to_owned(),
+                word(finding.verdict).to_owned(),
+                if *seconds > 0.0 { format!("{seconds:.2} s") } else { "-".to_owned() },
+                finding.found.clone(),
+            ]);
+        }
+        let mut out =
+            console::table(&table, |row, column, cell| match row.checked_sub(1).map(|at| &self.rows[at]) {
+                Some(row) if column == VERDICT => match row.finding.verdict {
+                    Verdict::Pass => console::paint(&cell, Colour::Green),
+                    Verdict::Fail => console::paint(&cell, Colour::Red),
+                    Verdict::Skipped => console::paint(&cell, Colour::Yellow),
+                },
+                _ => cell,
+            });
+        let _ = write!(
+            out,
+            "\n{}: {} passed, {} failed, {} skipped\n",
+            console::one_line(&self.plugin()),
+            self.count(Verdict::Pass),
+            self.failed(),
+            self.count(Verdict::Skipped)
+        );
+        for row in self.rows.iter().filter(|row| row.finding.verdict == Verdict::Fail) {
+            let line = format!("{}: {}", row.name, row.finding.advice);
+            let _ = writeln!(out, "{}", console::one_line(&line));
+        }
+        out
+    }
+
+    pub(super) fn to_json(&self) -> String {
+        let (name, version) = self.plugin.clone().unzip();
+        let value = json!({
+            "file": self.file, "name": name, "version": version,
+            "passed": self.count(Verdict::Pass), "failed": self.failed(), "skipped": self.count(Verdict::Skipped),
+            "checks": self.rows,
+        });
+        format!("{value:#}\n")
+    }
+
+    /// One suite, a case for each check.
+    pub(super) fn to_junit(&self) -> String {
+        let mut xml = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite name=\"jackfield check {}\" tests=\"{}\" \
+             failures=\"{}\" errors=\"0\" skipped=\"{}\" time=\"{:.3}\">\n",
+            escape(&self.plugin()),
+            self.rows.len(),
+            self.failed(),
+            self.count(Verdict::Skipped),
+            self.rows.iter().map(|row| row.seconds).sum::<f64>()
+        );
+        for Row { name, finding, seconds } in &self.rows {
+            let _ =
+                write!(xml, "<testcase classname=\"jackfield.check\" name=\"{name}\" time=\"{seconds:.3}\"");
+            let (found, advice) = (escape(&finding.found), escape(&finding.advice));
+            let _ = match finding.verdict {
+                Verdict::Pass => writeln!(xml, "/>"),
+                Verdict::Fail => {
+                    writeln!(xml, "><failure message=\"{found}\">{found}\n{advice}</failure></testcase>")
+                }
+                Verdict::Skipped => writeln!(xml, "><skipped message=\"{found}\"/></testcase>"),
+            };
+        }
+        xml.push_str("</testsuite>\n</testsuites>\n");
+        xml
+    }
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "pass",
+        Verdict::Fail => "FAIL",
+        Verdict::Skipped => "skipped",
+    }
+}
+
+/// As XML's text and attributes take it: of control characters, XML has no more than three.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\n' | '\t' | '\r' => out.push(' '),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::finding::{Checked, fail, skip},
+        *,
+    };
+
+    fn report() -> Report {
+        let mut report = Report::new(Path::new("/x/libp.so"), Some(("p<1>".to_owned(), "1.0.0".to_owned())));
+        let mut push =
+            |name, checked: Checked| report.push(name, checked.into(), Duration::from_millis(1500));
+        push("load", Ok("loaded".to_owned()));
+        push("open", Err(fail("said \"<no>\" & \u{1}\n", "give it options")));
+        push("probe", Err(skip("no table")));
+        report
+    }
+
+    #[test]
+    fn people_are_told_the_verdicts_and_one_line_of_advice_for_each_failure() {
+        let text = report().to_text();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[1], "load   pass     1.50 s  loaded", "{text}");
+        assert_eq!(lines[2], "open   FAIL     1.50 s  said \"<no>\" & \\u{1}\\n", "{text}");
+        assert_eq!(
+            lines[5..],
+            ["p<1> 1.0.0: 1 passed, 1 failed, 1 skipped", "open: give it options"],
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_json_has_each_check_with_what_was_found() {
+        let json: serde_json::Value = serde_json::from_str(&report().to_json()).expect("JSON");
+        assert_eq!((&json["failed"], &json["name"]), (&json!(1), &json!("p<1>")));
+        let open = json!({"name": "open", "verdict": "fail", "found": "said \"<no>\" & \u{1}\n", "advice": "give it options", "seconds": 1.5});
+        assert_eq!(json["checks"][1], open);
+        assert_eq!(json["checks"][0].get("advice"), None);
+    }
+
+    #[test]
+    fn the_xml_escapes_what_is_markup_and_what_xml_has_not() {
+        let xml = report().to_junit();
+        assert!(xml.contains("name=\"jackfield check p&lt;1&gt; 1.0.0\" tests=\"3\" failures=\"1\" errors=\"0\" skipped=\"1\""), "{xml}");
+        assert!(xml.contains("<failure message=\"said &quot;&lt;no&gt;&quot; &amp; \u{fffd} \">"), "{xml}");
+        assert!(xml.contains("<skipped message=\"no table\"/>"), "{xml}");
+    }
+}

@@ -1,0 +1,95 @@
+//! A batch as hosts of several versions write it.
+
+use std::ptr;
+
+use jackfield_plugin_api::abi;
+
+use super::{HostKind, Terms, host};
+use crate::Batch;
+
+/// How empty strings and lists are written. The contract allows each: a pointer counts only where there is a length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Empty {
+    /// As this version of the host writes them.
+    #[default]
+    AsIs,
+    /// As null.
+    Null,
+    /// As an address where nothing is.
+    Dangling,
+}
+
+/// Events of a batch, changed as the terms say.
+pub(super) struct Views<'a> {
+    events: Vec<abi::Event>,
+    terms: &'a Terms,
+    _batch: &'a Batch,
+}
+
+/// A bit of `Event::present` that no version has given out.
+const UNKNOWN_BIT: u32 = 1 << 30;
+
+impl<'a> Views<'a> {
+    pub(super) fn of(batch: &'a Batch, terms: &'a Terms) -> Self {
+        let raw = batch.to_abi();
+        let mut events = Vec::with_capacity(raw.len);
+        if raw.len > 0 {
+            // SAFETY: the events of a batch, which lives longer than this.
+            events.extend_from_slice(unsafe { std::slice::from_raw_parts(raw.events, raw.len) });
+        }
+        for event in &mut events {
+            if terms.host == HostKind::Newer {
+                event.present |= UNKNOWN_BIT;
+            }
+            if terms.empty == Empty::AsIs {
+                continue;
+            }
+            for text in [
+                &mut event.json,
+                &mut event.id,
+                &mut event.timestamp,
+                &mut event.kind,
+                &mut event.name,
+                &mut event.machine_id,
+                &mut event.tool_name,
+                &mut event.tool_version,
+                &mut event.os,
+                &mut event.arch,
+                &mut event.os_version,
+                &mut event.runtime_version,
+                &mut event.error,
+            ] {
+                empty(terms.empty, &mut text.ptr, text.len);
+            }
+            empty(terms.empty, &mut event.args.ptr, event.args.len);
+            empty(terms.empty, &mut event.metadata.ptr, event.metadata.len);
+        }
+        Self { events, terms, _batch: batch }
+    }
+
+    /// The C form, valid as long as `self`.
+    pub(super) fn to_abi(&self) -> abi::Batch {
+        let mut events = self.events.as_ptr();
+        empty(self.terms.empty, &mut events, self.events.len());
+        let mut tables = host::further_tables(self.terms.host);
+        empty(self.terms.empty, &mut tables.ptr, tables.len);
+        abi::Batch {
+            size: size_of::<abi::Batch>() as u32,
+            event_size: size_of::<abi::Event>() as u32,
+            events,
+            len: self.events.len(),
+            tables,
+        }
+    }
+}
+
+fn empty<T>(how: Empty, pointer: &mut *const T, len: usize) {
+    if len == 0 {
+        match how {
+            Empty::AsIs => {}
+            Empty::Null => *pointer = ptr::null(),
+            Empty::Dangling => *pointer = ptr::dangling(),
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! One call: what the plugin may ask and say while it lasts, and what of it breaks the contract.
+
+use std::{
+    collections::BTreeMap,
+    ffi::c_void,
+    ptr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use jackfield_plugin_api::{
+    Outcome,
+    abi::{self, Status},
+};
+
+use super::{Answer, Terms, host};
+use crate::text::{self, REASON_LIMIT};
+
+/// Says that nobody waits for a call any more.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Says so.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Most breaches of a call that are kept.
+const BREACHES: usize = 8;
+
+#[derive(Debug)]
+struct Context {
+    cancel: Cancel,
+    said: Mutex<Said>,
+}
+
+#[derive(Debug, Default)]
+struct Said {
+    outcomes: Vec<Option<Outcome>>,
+    explained: Option<(String, String)>,
+    breaches: Vec<String>,
+    previewed: (Vec<String>, usize),
+}
+
+/// The calls that run, by the number that is their context: a plugin that goes on using one finds nothing, and harms nothing.
+static RUNNING: Mutex<BTreeMap<usize, Arc<Context>>> = Mutex::new(BTreeMap::new());
+static LAST: AtomicUsize = AtomicUsize::new(0);
+static LATE: AtomicUsize = AtomicUsize::new(0);
+
+fn running() -> MutexGuard<'static, BTreeMap<usize, Arc<Context>>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) fn late_uses() -> usize {
+    LATE.load(Ordering::Relaxed)
+}
+
+/// Calls `body` with a call on these terms about so many events.
+pub(super) fn during(terms: &Terms, events: usize, body: impl FnOnce(*const abi::Call) -> Status) -> Answer {
+    let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+    let said = Said { outcomes: vec![None; events], ..Said::default() };
+    let context = Arc::new(Context { cancel: terms.cancel.clone(), said: Mutex::new(said) });
+    running().insert(number, Arc::clone(&context));
+    let call = abi::Call {
+        size: size_of::<abi::Call>() as u32,
+        reserved: 0,
+        timeout_ns: u64::try_from(terms.timeout.as_nanos()).unwrap_or(u64::MAX),
+        context: ptr::without_provenance(number),
+        cancelled,
+        report,
+        explain,
+        tables: host::further_tables(terms.host),
+    };
+    let start = Instant::now();
+    let status = body(&raw const call);
+    let took = start.elapsed();
+    running().remove(&number);
+    let said = std::mem::take(&mut *context.lock());
+    Answer {
+        status,
+        outcomes: said.outcomes,
+        explained: said.explained,
+        breaches: said.breaches,
+        previewed: said.previewed,
+        number: 0,
+        took,
+    }
+}
+
+impl Context {
+    fn lock(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Said {
+    fn breach(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        if self.breaches.len() < BREACHES && !self.breaches.contains(&what) {
+            self.breaches.push(what);
+        }
+    }
+
+    /// The text, which is to be UTF-8.
+    ///
+    /// # Safety
+    /// The view is readable.
+    unsafe fn text(&mut self, whose: &str, view: abi::Str) -> String {
+        if view.ptr.is_null() && view.len > 0 {
+            self.breach(format!("{whose} is null and has a length"));
+            return String::new();
+        }
+        // SAFETY: the caller vouches for it.
+        if unsafe { view.to_str() }.is_err() {
+            self.breach(format!("{whose} is not UTF-8"));
+        }
+        // SAFETY: as above.
+        unsafe { text::from_plugin(view, REASON_LIMIT) }.to_string()
+    }
+}
+
+fn find(context: *const c_void) -> Option<Arc<Context>> {
+    let found = running().get(&context.addr()).cloned();
+    if found.is_none() {
+        LATE.fetch_add(1, Ordering::Relaxed);
+    }
+    found
+}
+
+unsafe extern "C" fn cancelled(context: *const c_void) -> u32 {
+    find(context).map_or(1, |context| u32::from(context.cancel.0.load(Ordering::Acquire)))
+}
+
+unsafe extern "C" fn report(context: *const c_void, first: u64, count: u64, outcome: *const abi::Outcome) {
+    let Some(context) = find(context) else { return };
+    let mut said = context.lock();
+    // SAFETY: the contract: a readable outcome; null is looked at.
+    let Some(outcome) = (unsafe { outcome.as_ref() }) else {
+        return said.breach("an outcome that was reported is null");
+    };
+    if !(abi::OUTCOME_DELIVERED..=abi::OUTCOME_TOO_LARGE).contains(&outcome.code) {
+        said.breach(format!("the outcome code {} is unknown: hosts take it for a retry", outcome.code));
+    }
+    if outcome.reserved != 0 {
+        said.breach("a reserved member of an outcome is not 0");
+    }
+    // SAFETY: the contract: a readable reason.
+    let reason = unsafe { said.text("the reason of an outcome", outcome.reason) };
+    let bounded = abi::Outcome { reason: abi::Str::new(&reason), ..*outcome };
+    // SAFETY: the reason is a string of this function's.
+    let outcome = unsafe { Outcome::from_abi(&bounded) };
+    let len = said.outcomes.len() as u64;
+    if first.checked_add(count).is_none_or(|end| end > len) {
+        said.breach(format!("outcomes of the events {first} to {}, of {len}", first.saturating_add(count)));
+    }
+    let (first, end) = (first.min(len) as usize, first.saturating_add(count).min(len) as usize);
+    for event in &mut said.outcomes[first..end] {
+        *event = Some(outcome.clone());
+    }
+}
+
+unsafe extern "C" fn explain(context: *const c_void, subject: abi::Str, message: abi::Str) {
+    let Some(context) = find(context) else { return };
+    let mut said = context.lock();
+    // SAFETY: the contract: readable text.
+    let (subject, message) = unsafe {
+        (said.text("the subject of `explain`", subject), said.text("the message of `explain`", message))
+    };
+    said.explained = Some((subject, message));
+}
+
+/// Takes one message of a preview.
+pub(super) unsafe extern "C" fn preview_message(
+    context: *const c_void,
+    label: abi::Str,
+    bytes: *const u8,
+    len: usize,
+) {
+    let Some(context) = find(context) else { return };
+    let mut said = context.lock();
+    // SAFETY: the contract: readable text.
+    let label = unsafe { said.text("the label of a preview", label) };
+    if bytes.is_null() && len > 0 {
+        said.breach("the bytes of a preview are null and have a length");
+    }
+    said.previewed.1 += len;
+    if said.previewed.0.len() < 1000 {
+        said.previewed.0.push(label);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn terms() -> Terms {
+        Terms::new(Duration::from_secs(1))
+    }
+
+    fn outcome(code: u32) -> abi::Outcome {
+        abi::Outcome { code, reserved: 0, retry_after_ms: 0, reason: abi::Str::EMPTY }
+    }
+
+    #[test]
+    fn what_is_said_during_a_call_is_kept_and_breaches_are_named() {
+        let answer = during(&terms(), 3, |call| {
+            // SAFETY: the call lives until this closure returns, and the outcomes are readable.
+            unsafe {
+                let call = &*call;
+                (call.report)(call.context, 0, 2, &raw const *Box::leak(Box::new(outcome(1))));
+                (call.report)(call.context, 2, 2, &raw const *Box::leak(Box::new(outcome(77))));
+                (call.report)(call.context, u64::MAX, 2, ptr::null());
+                (call.explain)(call.context, abi::Str::new("key"), abi::Str::new("why"));
+            }
+            abi::STATUS_FAILED
+        });
+        assert_eq!(answer.outcomes[..2], [Some(Outcome::Delivered), Some(Outcome::Delivered)]);
+        assert!(matches!(answer.outcomes[2], Some(Outcome::Retry { .. })));
+        assert_eq!(answer.explained, Some(("key".to_owned(), "why".to_owned())));
+        let expected = ["the outcome code 77 is unknown", "outcomes of the events 2 to 4, of 3", "is null"];
+        assert_eq!(answer.breaches.len(), expected.len(), "{:?}", answer.breaches);
+        for (breach, part) in answer.breaches.iter().zip(expected) {
+            assert!(breach.contains(part), "{breach}");
+        }
+    }
+
+    #[test]
+    fn a_call_that_has_returned_is_cancelled_and_counts_who_uses_it() {
+        let (mut cancelled_during, mut kept) = (1, None);
+        let _ = during(&terms(), 1, |call| {
+            // SAFETY: as above.
+            let call = unsafe { *call };
+            // SAFETY: as above.
+            cancelled_during = unsafe { (call.cancelled)(call.context) };
+            kept = Some(call);
+            abi::STATUS_OK
+        });
+        let (call, before) = (kept.unwrap(), late_uses());
+        // SAFETY: the functions take a context of a call that is over: it is a number.
+        let cancelled_after = unsafe { (call.cancelled)(call.context) };
+        assert_eq!((cancelled_during, cancelled_after), (0, 1));
+        assert!(late_uses() > before);
+    }
+}

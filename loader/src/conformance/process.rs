@@ -1,0 +1,119 @@
+//! What belongs to the whole process, and so to the tool: a plugin leaves it alone.
+
+use std::collections::BTreeMap;
+
+/// What the process's settings were at one time, by their names.
+///
+/// # Platform
+/// Everywhere: the environment and the working folder. Unix: what signals do, the calling thread's signal mask, the locale, the
+/// mask of new files and the limits of resources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessState(BTreeMap<String, String>);
+
+impl ProcessState {
+    /// Looks at them.
+    #[must_use]
+    pub fn now() -> Self {
+        let mut found = BTreeMap::new();
+        for (name, value) in std::env::vars_os() {
+            found.insert(
+                format!("environment variable {}", name.to_string_lossy()),
+                value.to_string_lossy().into_owned(),
+            );
+        }
+        let folder = std::env::current_dir().map_or_else(|e| e.to_string(), |at| at.display().to_string());
+        found.insert("working folder".to_owned(), folder);
+        #[cfg(unix)]
+        unix::look(&mut found);
+        Self(found)
+    }
+
+    /// The names of what is not the same later on. No value is among them: a variable may hold a secret.
+    #[must_use]
+    pub fn changed(&self, later: &Self) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .0
+            .iter()
+            .filter(|(name, value)| later.0.get(*name) != Some(*value))
+            .map(|(name, _)| name.clone())
+            .collect();
+        names.extend(later.0.keys().filter(|name| !self.0.contains_key(*name)).cloned());
+        names
+    }
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::{collections::BTreeMap, ffi::CStr, mem::zeroed, ptr};
+
+    /// The highest signal that is looked at; numbers above the system's last one are answered with an error.
+    const LAST_SIGNAL: i32 = 64;
+
+    pub(super) fn look(found: &mut BTreeMap<String, String>) {
+        for signal in 1..=LAST_SIGNAL {
+            // SAFETY: a value of zeros is a valid action.
+            let mut action: libc::sigaction = unsafe { zeroed() };
+            // SAFETY: asks only: there is no new action.
+            if unsafe { libc::sigaction(signal, ptr::null(), &raw mut action) } == 0 {
+                let value = format!("{:#x} {:#x}", action.sa_sigaction, action.sa_flags);
+                found.insert(format!("handler of signal {signal}"), value);
+            }
+        }
+        // SAFETY: a set of signals is plain data.
+        let mut mask: libc::sigset_t = unsafe { zeroed() };
+        // SAFETY: asks only: there is no new set.
+        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &raw mut mask) };
+        let blocked: Vec<String> = (1..=LAST_SIGNAL)
+            // SAFETY: a set that the system has filled in; a number that it does not know is answered with an error.
+            .filter(|signal| unsafe { libc::sigismember(&raw const mask, *signal) } == 1)
+            .map(|signal| signal.to_string())
+            .collect();
+        found.insert("signal mask".to_owned(), blocked.join(","));
+        // SAFETY: asks only; the answer stays as it is until the next call, and there is none meanwhile.
+        let locale = unsafe { libc::setlocale(libc::LC_ALL, ptr::null()) };
+        if !locale.is_null() {
+            // SAFETY: a text of the C library.
+            let locale = unsafe { CStr::from_ptr(locale) }.to_string_lossy().into_owned();
+            found.insert("locale".to_owned(), locale);
+        }
+        // SAFETY: there is no way to ask that does not set it; it is set back at once.
+        let umask = unsafe { libc::umask(0o077) };
+        // SAFETY: as above.
+        unsafe { libc::umask(umask) };
+        found.insert("umask".to_owned(), format!("{umask:o}"));
+        for (name, limit) in [
+            ("limit of descriptors", libc::RLIMIT_NOFILE),
+            ("limit of core dumps", libc::RLIMIT_CORE),
+            ("limit of memory", libc::RLIMIT_AS),
+        ] {
+            // SAFETY: plain data.
+            let mut value: libc::rlimit = unsafe { zeroed() };
+            // SAFETY: asks only.
+            unsafe { libc::getrlimit(limit, &raw mut value) };
+            found.insert(name.to_owned(), format!("{} {}", value.rlim_cur, value.rlim_max));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changed_is_named_without_its_value() {
+        let before = ProcessState(
+            [("umask", "22"), ("locale", "C"), ("gone", "s3cret")].map(|(a, b)| (a.into(), b.into())).into(),
+        );
+        let later = ProcessState(
+            [("umask", "22"), ("locale", "de"), ("new", "s3cret")].map(|(a, b)| (a.into(), b.into())).into(),
+        );
+        assert_eq!(before.changed(&later), ["gone", "locale", "new"]);
+        assert_eq!(before.changed(&before), [""; 0]);
+    }
+
+    #[test]
+    fn nothing_changes_by_looking() {
+        let before = ProcessState::now();
+        assert!(before.changed(&ProcessState::now()).is_empty());
+    }
+}
