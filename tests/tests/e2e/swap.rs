@@ -384,3 +384,28 @@ fn a_change_of_the_configuration_or_the_plugin_is_noticed() {
     assert_eq!(names(&service.path("second")), ["1", "2", "3", "4"]);
     assert_eq!(names(&service.path("third")), ["5"]);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_backend_moves_to_a_process_of_its_own_and_back() {
+    let library = file_plugin();
+    let here = to_file(&library, "events");
+    let helper = format!("[plugins]\nhelper = {:?}\n", jackfield_tests::cli());
+    let apart = here.replace("[backend.config]", "isolation = \"process\"\n[backend.config]");
+    let service = Service::new(&format!("{helper}{here}"));
+    service.arrives("first", "events");
+    for (number, config) in [&apart, &here, &apart].into_iter().enumerate() {
+        service.configure(&format!("{helper}{config}"));
+        let reloaded = service.telemetry.reload().expect("a configuration");
+        assert_eq!(reloaded.swapped, ["main"], "{reloaded:?}");
+        service.arrives(&number.to_string(), "events");
+        let isolation = if config == &apart { "process" } else { "thread" };
+        assert_eq!(service.telemetry.live_backends()[0].isolation, isolation);
+    }
+    // The file that it came from is not looked at again for another configuration.
+    service.configure(&format!("{helper}{apart}rotate_keep = 2\n"));
+    assert_eq!(service.telemetry.reload().expect("a configuration").swapped, ["main"]);
+    service.arrives("last", "events");
+    service.telemetry.close();
+    assert_eq!(names(&service.path("events")), ["first", "0", "1", "2", "last"]);
+}
