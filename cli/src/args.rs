@@ -56,6 +56,36 @@ static SEND_HELP: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+static RUN_HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  tail -F events.jsonl | jackfield run\n  mkfifo /run/events && jackfield run /run/events --watch\n  \
+         jackfield run --spools ~/.local/state --state /var/lib/jackfield",
+        "\n\nWhat is read is in the spool of the state folder, by default ~/.local/state/jackfield/run,\nbefore \
+         anything is sent: a run that is killed goes on where it was. At most 1 GiB and 30 days\nof events wait there; the \
+         oldest leave then, counted. Lines that are not events are kept in\njackfield-TIME-PID.bad-lines.txt beside it, the \
+         first 10,000.\n\n\
+         SIGHUP reads the configuration again and swaps what has changed, --watch does so by itself:\nwhat is new is \
+         opened first, and where it can't be had the old one stays. SIGTERM and SIGINT\nend the run in good order, the \
+         second one at once with exit code 130.\n\n\
+         With --spools every FOLDER/TOOL/spool and FOLDER/TOOL/telemetry/spool is delivered to the\nbackends of this \
+         configuration, which take the place of those that TOOL may have; not of a\ntool whose user has said no.\n\n\
+         With --json the last line of standard output is one object: waiting, rejected, exit_code.",
+    )
+});
+
+static STATUS_HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield status\n  jackfield status --state /var/lib/jackfield --json | jq .spools",
+        "\n\nOn a terminal the screen follows the run until Ctrl-C; elsewhere, and with --once, it is printed\nonce. When \
+         no `jackfield run` is alive there, the exit code is 7.\n\n\
+         With --json, one object: alive, state, version, pid, started_ms, at_ms, config, input, lines,\nevents, \
+         bad_lines, not_stored, mapped_images, image_limit, last_reload, and spools: a list of\n  tool, folder, waiting, \
+         bytes, oldest_s, dropped, quarantined, problems, and backends: a list of\n    name, plugin (name, version, \
+         file), isolation, open, events_per_s, p50_ms, p99_ms, calls,\n    waiting, delivered, rejected, circuit, \
+         paused_s, last_error, last_error_s,\n    last_delivery_s, swaps, not_swapped.",
+    )
+});
+
 static PLUGINS_HELP: LazyLock<String> = LazyLock::new(|| {
     help(
         "  jackfield plugins\n  JACKFIELD_PLUGIN_PATH=/opt/vendor jackfield plugins --json",
@@ -215,6 +245,12 @@ pub(crate) enum Command {
     /// Send events, one JSON object a line, through every configured backend
     #[command(after_help = SEND_HELP.as_str())]
     Send(SendArgs),
+    /// Forward events until told to end: from standard input, a FIFO or the spools of tools
+    #[command(after_help = RUN_HELP.as_str())]
+    Run(RunArgs),
+    /// Show what `run` is doing
+    #[command(after_help = STATUS_HELP.as_str())]
+    Status(StatusArgs),
     /// List every plugin on the search path, running none of them
     #[command(after_help = PLUGINS_HELP.as_str())]
     Plugins,
@@ -268,6 +304,8 @@ impl Command {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Send(_) => "send",
+            Self::Run(_) => "run",
+            Self::Status(_) => "status",
             Self::Plugins => "plugins",
             Self::Inspect { .. } => "inspect",
             Self::Schema => "schema",
@@ -427,6 +465,35 @@ pub(crate) struct SendArgs {
     pub(crate) quiet: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// FIFO that events are written to, or `-` for standard input
+    #[arg(default_value = "-", value_name = "FIFO", value_hint = ValueHint::FilePath)]
+    pub(crate) input: PathBuf,
+    /// Folder of tools' spools to deliver, instead of an input
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, conflicts_with = "input")]
+    pub(crate) spools: Option<PathBuf>,
+    /// Folder for what was read and not delivered, of this run alone
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub(crate) state: Option<PathBuf>,
+    /// Reload when the configuration or a plugin's file changes
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// How long the end may take for what is not delivered yet
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = jackfield::parse_duration)]
+    pub(crate) grace: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Folder that was given to `run`
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub(crate) state: Option<PathBuf>,
+    /// Print once, on a terminal too
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -447,6 +514,8 @@ mod tests {
             names,
             [
                 "send",
+                "run",
+                "status",
                 "plugins",
                 "inspect",
                 "schema",

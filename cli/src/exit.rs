@@ -17,7 +17,8 @@ pub(crate) enum Exit {
     Usage,
     /// The user ended the run.
     Interrupted,
-    /// Input or a key could not be read, or events or another file could not be written.
+    /// Input or a key could not be read, or events or another file could not be written; a state folder can't be had, or
+    /// has no run.
     Io,
 }
 
@@ -32,7 +33,8 @@ Exit codes:
   5    some lines of the input are not events
   6    some events were rejected or undelivered, a backend did not close cleanly, or a
        request for deletion failed
-  7    input or a key could not be read, or events or another file could not be written
+  7    input or a key could not be read, events or another file could not be written, the
+       state folder of `run` can't be had, or `status` has found no run
   130  interrupted
 When several apply, the first of this order is told: 7, 130, 2, 3, 4, 6, 5.";
 

@@ -15,9 +15,11 @@ mod names;
 mod new;
 mod options;
 mod plugins;
+mod run;
 mod schema;
 mod send;
 mod settings;
+mod status;
 mod trust;
 mod validate;
 
@@ -46,6 +48,8 @@ fn main() {
     let scope = telemetry.command(command.name());
     let exit = match command {
         Command::Send(args) => send::run(&common, &args),
+        Command::Run(args) => run::run(&common, &args),
+        Command::Status(args) => status::run(&common, &args),
         Command::Plugins => plugins::run(&common),
         Command::Inspect { files } => inspect::run(&common, &files),
         Command::Lock(args) => trust::lock::run(&common, &args),

@@ -27,6 +27,34 @@ pub(crate) fn load(named: Option<&Path>) -> Result<Config, String> {
     Ok(Config::embedded())
 }
 
+/// The file that the configuration is read from, as an absolute path; `None` where there is none.
+///
+/// # Errors
+/// One line with the file.
+pub(crate) fn file(named: Option<&Path>) -> Result<Option<PathBuf>, String> {
+    let variable = env::var_os("JACKFIELD_CONFIG").filter(|file| !file.is_empty()).map(PathBuf::from);
+    if let Some(file) = named.or(variable.as_deref()) {
+        return std::path::absolute(file).map(Some).map_err(|error| format!("{}: {error}", file.display()));
+    }
+    for file in usual_places() {
+        if open_found(&file)?.is_some() {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
+}
+
+/// Where `run` keeps what it has read, unless its command line says otherwise.
+pub(crate) fn state_folder() -> Option<PathBuf> {
+    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let base = if cfg!(windows) {
+        absolute("LOCALAPPDATA")
+    } else {
+        absolute("XDG_STATE_HOME").or_else(|| env::home_dir().map(|home| home.join(".local/state")))
+    };
+    base.map(|base| base.join("jackfield").join("run"))
+}
+
 /// Where this command's own telemetry keeps the user's consent: beside the configuration, which is of another form.
 pub(crate) fn consent_file() -> Option<PathBuf> {
     usual_places().first().map(|file| file.with_file_name("consent.toml"))

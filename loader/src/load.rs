@@ -61,7 +61,9 @@ pub enum LoadError {
         message: String,
     },
     /// The process has loaded as many libraries as it may.
-    #[error("{limit} libraries are loaded already, and none is ever unloaded: restart the tool")]
+    #[error(
+        "{limit} libraries are loaded already, and none is ever unloaded: restart the tool, or use isolation = \"process\""
+    )]
     TooManyImages {
         /// The limit.
         limit: usize,

@@ -39,6 +39,12 @@ pub fn limit_loaded_images(limit: usize) {
     LIMIT.store(limit, Ordering::Relaxed);
 }
 
+/// How many different libraries this process may load.
+#[must_use]
+pub fn image_limit() -> usize {
+    LIMIT.load(Ordering::Relaxed)
+}
+
 fn images() -> MutexGuard<'static, Vec<&'static Loaded>> {
     // Nothing is left half-done: the list changes by one push.
     IMAGES.lock().unwrap_or_else(PoisonError::into_inner)
@@ -51,7 +57,7 @@ pub(crate) fn load(content: &Arc<Content>, needed: &[String]) -> Result<&'static
     if let Some(loaded) = images.iter().find(|loaded| loaded.content.bytes() == content.bytes()) {
         return Ok(loaded);
     }
-    let limit = LIMIT.load(Ordering::Relaxed);
+    let limit = image_limit();
     if images.len() >= limit {
         return Err(LoadError::TooManyImages { limit });
     }

@@ -112,6 +112,19 @@ impl EventBuffer {
         self.events.text.len()
     }
 
+    /// The text of the only event, complete; the buffer is empty then.
+    pub(crate) fn take_only(&mut self) -> Option<String> {
+        let Events { text, records, args, metadata } = &mut self.events;
+        let json = records.first()?.json.clone();
+        text.truncate(json.end);
+        let only = text.split_off(json.start);
+        text.clear();
+        records.clear();
+        args.clear();
+        metadata.clear();
+        Some(only)
+    }
+
     /// The events as the only batch that is made of the buffer, with something that lives as long as the batch: until the
     /// last call that has it has returned.
     pub(crate) fn into_batch(self, held: impl Send + 'static) -> Batch {

@@ -117,6 +117,8 @@ pub(crate) struct Settings {
     pub(crate) version: String,
     pub(crate) prefix: Option<String>,
     pub(crate) deliver: Deliver,
+    #[cfg(feature = "watch")]
+    pub(crate) watch: bool,
     pub(crate) limits: Limits,
     /// Whether the spool is on the machine's file system.
     pub(crate) on_disk: bool,
@@ -178,6 +180,8 @@ impl Builder {
             version,
             prefix,
             deliver: Deliver::detached(),
+            #[cfg(feature = "watch")]
+            watch: false,
             limits: Limits::default(),
             on_disk: true,
             mode: DeliveryMode::default(),
@@ -250,6 +254,14 @@ impl Builder {
     /// When events leave the spool. [`Deliver::detached`] unless set.
     pub fn deliver(mut self, deliver: Deliver) -> Self {
         self.settings.deliver = deliver;
+        self
+    }
+
+    /// Whether a service [reloads](Telemetry::reload) by itself when a configuration file or a plugin's file changes: from
+    /// its first event on, with [`Deliver::InBackground`] alone. `false` unless set.
+    #[cfg(feature = "watch")]
+    pub fn watch(mut self, watch: bool) -> Self {
+        self.settings.watch = watch;
         self
     }
 

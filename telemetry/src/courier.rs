@@ -2,17 +2,18 @@
 
 use std::{
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicBool, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
 use crate::{
-    Deliver, Flushed, detached,
-    outbox::{Outbox, RoundEnd, left},
+    Deliver, Error, Flushed, Reloaded, detached,
+    outbox::{Bell, Outbox, Plans, RoundEnd, Service, UNKNOWN, Woken, left},
     quiet::Quiet,
+    reload::reload,
     spool::DropReason,
     telemetry::Inner,
 };
@@ -23,19 +24,17 @@ const TICK: Duration = Duration::from_millis(2);
 const BUSY: Duration = Duration::from_millis(20);
 /// The end of the tool ends a round of the thread.
 const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long the thread waits after a round that failed and did not say when to try again.
-const UNKNOWN: Duration = Duration::from_secs(5);
-
 /// What one process delivers with.
 #[derive(Debug, Default)]
 pub(crate) struct Courier {
     outbox: Mutex<Option<Outbox>>,
-    /// Events recorded since the thread looked last.
-    waiting: AtomicU32,
     /// Whether this process has had an event to record.
     used: AtomicBool,
     thread: Mutex<Worker>,
-    signals: Arc<Signals>,
+    bell: Arc<Bell>,
+    plans: Arc<Plans>,
+    /// Held by whoever reloads.
+    reloading: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -45,22 +44,6 @@ enum Worker {
     Runs(thread::JoinHandle<()>),
     /// It could not be started, or has ended.
     Gone,
-}
-
-/// What the thread waits for.
-#[derive(Debug, Default)]
-struct Signals {
-    state: Mutex<Wake>,
-    changed: Condvar,
-    stop: AtomicBool,
-}
-
-#[derive(Debug, Default)]
-struct Wake {
-    /// There is something to send, since then.
-    since: Option<Instant>,
-    /// There is enough not to wait any longer.
-    enough: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -77,22 +60,24 @@ impl Courier {
         }
     }
 
+    /// Others have put events into the spool.
+    pub(crate) fn look(&self, inner: &Arc<Inner>) {
+        self.used.store(true, Ordering::Relaxed);
+        if let Deliver::InBackground { interval, .. } = inner.settings.deliver {
+            self.bell.enough();
+            self.start(inner, interval);
+        }
+    }
+
     /// An event was recorded.
     pub(crate) fn recorded(&self, inner: &Arc<Inner>) {
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
         }
         let Deliver::InBackground { interval, events, .. } = inner.settings.deliver else { return };
-        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        if before != 0 && before + 1 != events {
-            return;
+        if self.bell.event(events) {
+            self.start(inner, interval);
         }
-        let mut wake = lock(&self.signals.state);
-        wake.since.get_or_insert_with(Instant::now);
-        wake.enough |= before + 1 >= events;
-        drop(wake);
-        self.signals.changed.notify_one();
-        self.start(inner, interval);
     }
 
     fn start(&self, inner: &Arc<Inner>, interval: Duration) {
@@ -100,12 +85,18 @@ impl Courier {
         if !matches!(*worker, Worker::NotStarted) {
             return;
         }
-        let (signals, of_thread) = (Arc::clone(&self.signals), Arc::clone(inner));
+        let (bell, of_thread) = (Arc::clone(&self.bell), Arc::clone(inner));
         let started = thread::Builder::new()
             .name(format!("{}-telemetry", inner.settings.tool))
-            .spawn(move || work(&of_thread, &signals, interval));
+            .spawn(move || work(&of_thread, &bell, interval));
         *worker = match started {
-            Ok(thread) => Worker::Runs(thread),
+            Ok(thread) => {
+                #[cfg(feature = "watch")]
+                if inner.settings.watch {
+                    crate::watch::start(inner);
+                }
+                Worker::Runs(thread)
+            }
             Err(error) => {
                 tracing::warn!("telemetry is delivered at the end only: no thread for it: {error}");
                 Worker::Gone
@@ -114,27 +105,66 @@ impl Courier {
     }
 
     /// Lets backends have what waits for them, once.
-    fn round(&self, inner: &Inner, deadline: Instant, stop: &AtomicBool) -> RoundEnd {
-        self.waiting.store(0, Ordering::Relaxed);
+    fn round(
+        &self,
+        inner: &Inner,
+        deadline: Instant,
+        stop: &AtomicBool,
+        service: Option<Service<'_>>,
+    ) -> RoundEnd {
+        self.bell.looking();
         let Some(mut outbox) = lock_until(&self.outbox, deadline) else {
             return RoundEnd { busy: true, ..RoundEnd::default() };
         };
         let collection = inner.consent.read().collection;
-        let fresh = |outbox: &Outbox| outbox.collection() == collection;
-        if !outbox.as_ref().is_some_and(fresh) {
+        if let Some(outbox) = &mut *outbox {
+            outbox.catch_up();
+        }
+        if !outbox.as_ref().is_some_and(|outbox| outbox.is_for(collection)) {
             if let Some(mut old) = outbox.take() {
                 old.close(left(deadline).min(BUSY));
             }
             *outbox = inner.outbox(collection);
+            if let Some(outbox) = &mut *outbox {
+                outbox.follow(&self.plans);
+            }
         }
-        outbox.as_mut().map(|outbox| outbox.round(deadline, stop)).unwrap_or_default()
+        let Some(outbox) = &mut *outbox else { return RoundEnd::default() };
+        let end = outbox.round(deadline, stop, service);
+        outbox.catch_up();
+        end
+    }
+
+    /// Whether it has been closed.
+    #[cfg(feature = "watch")]
+    pub(crate) fn stopped(&self) -> &AtomicBool {
+        self.bell.stopped()
+    }
+
+    pub(crate) fn plans(&self) -> &Arc<Plans> {
+        &self.plans
+    }
+
+    /// Other backends from the next batch on, where the configuration says so.
+    pub(crate) fn reload(&self, inner: &Arc<Inner>) -> Result<Reloaded, Error> {
+        let _quiet = Quiet::enter();
+        let _one = lock(&self.reloading);
+        let reloaded = reload(inner, &self.plans)?;
+        // Whoever is in a round does it there.
+        if let Ok(mut outbox) = self.outbox.try_lock()
+            && let Some(outbox) = &mut *outbox
+        {
+            outbox.catch_up();
+        }
+        self.bell.news();
+        Ok(reloaded)
     }
 
     /// Rounds until all is delivered that can be, or `deadline` comes. Waits for backends whose time comes before it.
     pub(crate) fn flush(&self, inner: &Inner, deadline: Instant) -> Flushed {
         let mut flushed = Flushed::default();
         loop {
-            let end = self.round(inner, deadline, &self.signals.stop);
+            let end = self.round(inner, deadline, self.bell.stopped(), None);
             flushed.delivered += end.delivered;
             flushed.rejected += end.rejected;
             flushed.emptied = end.emptied;
@@ -143,7 +173,7 @@ impl Courier {
                 (false, Some(pause)) => pause,
                 (false, None) => return flushed,
             };
-            if end.emptied || pause >= left(deadline) || self.signals.stop.load(Ordering::Relaxed) {
+            if end.emptied || pause >= left(deadline) || self.bell.stopped().load(Ordering::Relaxed) {
                 return flushed;
             }
             thread::sleep(pause);
@@ -152,12 +182,8 @@ impl Courier {
 
     /// Ends the thread, delivers for the last time, and closes the backends. A second time there is nothing to do.
     pub(crate) fn close(&self, inner: &Inner, deadline: Instant) -> Flushed {
-        if self.signals.stop.swap(true, Ordering::Relaxed) || !self.used.load(Ordering::Relaxed) {
+        if self.bell.stop() || !self.used.load(Ordering::Relaxed) {
             return Flushed { emptied: true, ..Flushed::default() };
-        }
-        {
-            let _wake = lock(&self.signals.state);
-            self.signals.changed.notify_all();
         }
         if let Worker::Runs(thread) = std::mem::replace(&mut *lock(&self.thread), Worker::Gone) {
             while !thread.is_finished() && !left(deadline).is_zero() {
@@ -169,13 +195,15 @@ impl Courier {
             Deliver::Detached { lifetime, .. } => detached::leave(inner, lifetime),
             _ => None,
         };
-        let end = left_to_others.unwrap_or_else(|| self.round(inner, deadline, &AtomicBool::new(false)));
+        let end =
+            left_to_others.unwrap_or_else(|| self.round(inner, deadline, &AtomicBool::new(false), None));
         // Whoever still has it is inside a plugin that does not answer.
         if let Some(mut outbox) = lock_until(&self.outbox, deadline)
             && let Some(mut outbox) = outbox.take()
         {
             outbox.close(left(deadline).max(TICK));
         }
+        self.plans.wait_for_closing(deadline);
         Flushed { delivered: end.delivered, rejected: end.rejected, emptied: end.emptied }
     }
 }
@@ -192,31 +220,19 @@ fn lock_until<T>(mutex: &Mutex<T>, deadline: Instant) -> Option<MutexGuard<'_, T
 }
 
 /// What the thread does until the tool ends.
-fn work(inner: &Inner, signals: &Signals, interval: Duration) {
+fn work(inner: &Inner, bell: &Bell, interval: Duration) {
     let _quiet = Quiet::enter();
     let courier = inner.courier();
     let mut again_at: Option<Instant> = None;
     loop {
-        let mut wake = lock(&signals.state);
-        loop {
-            if signals.stop.load(Ordering::Relaxed) {
-                return;
-            }
-            let due = [wake.since.map(|since| since + interval), again_at].into_iter().flatten().min();
-            let now = Instant::now();
-            if wake.enough || due.is_some_and(|due| due <= now) {
-                break;
-            }
-            wake = match due {
-                Some(due) => {
-                    signals.changed.wait_timeout(wake, due - now).unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => signals.changed.wait(wake).unwrap_or_else(PoisonError::into_inner),
-            };
+        match bell.wait(interval, again_at) {
+            Woken::Stopped => return,
+            // What is new is tried at once; else a round has ended.
+            Woken::News if !courier.plans.has_news() => continue,
+            Woken::News | Woken::Events | Woken::Late => {}
         }
-        *wake = Wake::default();
-        drop(wake);
-        let end = courier.round(inner, Instant::now() + FOR_EVER, &signals.stop);
+        let service = Service { bell, interval };
+        let end = courier.round(inner, Instant::now() + FOR_EVER, bell.stopped(), Some(service));
         let pause = if end.busy { Some(BUSY.max(interval)) } else { end.again_in };
         again_at = (!end.emptied).then(|| Instant::now() + pause.unwrap_or(UNKNOWN));
         if let Err(error) = inner.enforce_limits() {

@@ -68,6 +68,18 @@ pub enum Error {
         /// The folder.
         folder: PathBuf,
     },
+    /// The event can't be stored in the spool, and is lost there; it is counted.
+    #[error("the event can't be stored: {reason}")]
+    Unstored {
+        /// Why not.
+        reason: crate::spool::DropReason,
+    },
+    /// The configuration can't be used, so the backends are those of before.
+    #[error("all backends stay as they are: {reason}")]
+    Reload {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A small file of the user's, such as the one that holds their consent, can't be written.
     #[error("{what} {}: can't be written: {source}", file.display())]
     Write {

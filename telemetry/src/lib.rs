@@ -9,6 +9,7 @@
 //!
 //! # Features
 //! `clap`: the management commands. `tracing-layer`: marked events and spans of `tracing` as telemetry.
+//! `watch`: a service reloads by itself when its configuration or a plugin changes.
 #![forbid(unsafe_code)]
 
 mod buffer;
@@ -29,6 +30,7 @@ mod environment;
 mod error;
 mod event;
 mod fill;
+mod forward;
 mod gate;
 mod ids;
 mod init;
@@ -46,6 +48,7 @@ mod private_file;
 mod quiet;
 mod record;
 mod redact;
+mod reload;
 mod retry;
 mod schema;
 mod scope;
@@ -60,6 +63,8 @@ mod telemetry;
 mod toml_text;
 mod track;
 mod value;
+#[cfg(feature = "watch")]
+mod watch;
 mod writable;
 
 pub use crate::{
@@ -79,6 +84,7 @@ pub use crate::{
     error::{Error, Place},
     event::MAX_LINE,
     fill::Fill,
+    forward::Forwarder,
     init::{init, init_with},
     kind::{DeliveryMode, EventKind},
     lines::{Line, Lines},
@@ -87,6 +93,7 @@ pub use crate::{
     memory::MemoryBackend,
     outbox::{BackendState, Problem, Resent, ResentTo},
     redact::{EventParts, REDACTED, RedactedParts, redact, redact_parts},
+    reload::{LiveBackend, LivePlugin, Reloaded},
     retry::Stop,
     schema::suggest_key,
     scope::CommandScope,

@@ -77,6 +77,9 @@ pub struct BackendStatus {
     pub last_error_s: Option<u64>,
     /// Seconds until it is tried again, after it failed.
     pub paused_s: Option<u64>,
+    /// Why it is not what the configuration says, since a reload of a service could not have that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_swapped: Option<String>,
 }
 
 impl Telemetry {
@@ -105,6 +108,7 @@ impl Telemetry {
                 last_error_s: state.last_problem.as_ref().map(|problem| ago(problem.at_ms)),
                 last_error: state.last_problem.map(|problem| problem.reason),
                 paused_s: state.circuit.open_for(now).map(|pause| pause.as_secs() + 1),
+                not_swapped: state.not_swapped.map(|problem| problem.reason),
             }
         });
         let backends = backends.collect();
@@ -224,6 +228,9 @@ impl fmt::Display for Status {
                     write!(f, "; tried again in {}", span(seconds))?;
                 }
                 writeln!(f)?;
+            }
+            if let Some(reason) = &backend.not_swapped {
+                writeln!(f, "    stays as it was, since the configured one can't be had: {reason}")?;
             }
         }
         write!(f, "Waiting: {}, {} bytes", events(self.events), self.bytes)?;

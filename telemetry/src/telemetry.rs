@@ -189,6 +189,12 @@ impl Telemetry {
         self.inner().enabled
     }
 
+    /// The folder of all that is kept; `None` where there is no home folder.
+    #[must_use]
+    pub fn data_folder(&self) -> Option<PathBuf> {
+        self.inner().data.clone()
+    }
+
     /// Whether events have arguments and error messages too.
     #[must_use]
     pub fn is_extended(&self) -> bool {
@@ -349,6 +355,21 @@ impl Inner {
         }
     }
 
+    /// Puts the event of another into the spool for events that may be sent.
+    pub(crate) fn store(self: &Arc<Self>, line: &[u8]) -> Result<(), DropReason> {
+        let Some(spools) = &self.spools else { return Err(DropReason::Unwritable) };
+        let process = self.process();
+        let courier = &self.parts(process).courier;
+        match spools.get(false).append_as(process, line) {
+            Ok(()) => courier.recorded(self),
+            Err(reason) => {
+                courier.lost(self, reason);
+                return Err(reason);
+            }
+        }
+        Ok(())
+    }
+
     /// Looks again at what events are made of, when the next one comes.
     pub(crate) fn forget_recorder(&self) {
         let parts = self.parts(self.process());
@@ -442,9 +463,11 @@ impl Inner {
         }
         let consent = Arc::clone(&self.consent);
         let may_send = Arc::new(move || consent.read().collection);
-        let spool = self.spools.as_ref()?.get(info.stays_here(collection)).clone();
+        let local = info.stays_here(collection);
+        let spool = self.spools.as_ref()?.get(local).clone();
         let kept = Kept { spool, states: self.states()?, sending: self.sending()? };
-        Some(Outbox::new(kept, targets, self.settings.mode, self.fill(), collection, may_send))
+        let outbox = Outbox::new(kept, targets, self.settings.mode, self.fill(), collection, may_send);
+        Some(outbox.local(local))
     }
 
     pub(crate) fn enforce_limits(&self) -> Result<(), Error> {

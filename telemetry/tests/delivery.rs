@@ -100,16 +100,26 @@ fn a_process_with_a_call_inside_a_hung_backend_ends_within_the_bound() {
 
 #[test]
 fn a_service_goes_on_beside_a_hung_backend() {
+    /// How long a backend may take without a configuration that says so.
+    const TIMEOUT: Duration = Duration::from_secs(5);
     let home = tempfile::tempdir().expect("a folder");
     let interval = Duration::from_millis(5);
     let deliver = Deliver::InBackground { interval, events: 10, within: BOUND };
     let telemetry = beside_a_hung_one(home.path()).deliver(deliver).build();
     let healthy = home.path().join("healthy");
+    let started = Instant::now();
     track(&telemetry, 0..10);
     common::wait_for("the first events arrive", || common::arrived(&healthy).len() == 10);
-    // These come while the hung one is being called, for 5 s.
-    track(&telemetry, 10..20);
-    common::wait_for("the next events arrive", || common::arrived(&healthy).len() == 20);
+    // These come while the hung one is being called, one batch after the other.
+    for first in [10, 13, 16] {
+        track(&telemetry, first..first + 3);
+        let all = usize::try_from(first).expect("small") + 3;
+        common::wait_for("the next events arrive", || common::arrived(&healthy).len() == all);
+    }
+    track(&telemetry, 19..20);
+    common::wait_for("the last event arrives", || common::arrived(&healthy).len() == 20);
+    let took = started.elapsed();
+    assert!(took < TIMEOUT / 2, "they waited for the hung one: {took:?}");
     track(&telemetry, 20..30);
     let started = Instant::now();
     drop(telemetry);

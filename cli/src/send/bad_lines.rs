@@ -9,24 +9,24 @@ use crate::console;
 const TOLD: u64 = 20;
 
 /// The bad lines of a run.
-pub(super) struct BadLines {
+pub(crate) struct BadLines {
     file: Leftover,
-    pub(super) count: u64,
+    pub(crate) count: u64,
 }
 
 impl BadLines {
-    pub(super) fn new(file: Leftover) -> Self {
+    pub(crate) fn new(file: Leftover) -> Self {
         Self { file, count: 0 }
     }
 
     /// Notes a line that is not an event.
-    pub(super) fn bad(&mut self, number: u64, line: &[u8], reason: &dyn std::fmt::Display) {
+    pub(crate) fn bad(&mut self, number: u64, line: &[u8], reason: &dyn std::fmt::Display) {
         self.tell(number, reason);
         self.file.line(line);
     }
 
     /// Notes a piece of a line that is too long.
-    pub(super) fn piece(&mut self, number: u64, line: &Line<'_>) {
+    pub(crate) fn piece(&mut self, number: u64, line: &Line<'_>) {
         match line {
             Line::TooLong(bytes) => {
                 self.tell(number, &format_args!("line too long: limit {MAX_LINE} bytes"));
@@ -47,15 +47,20 @@ impl BadLines {
         }
     }
 
+    /// Puts into the file what is not in it yet.
+    pub(crate) fn flush(&mut self) {
+        self.file.flush();
+    }
+
     /// Tells how many lines were not told one by one, and makes sure that all are in the file.
-    pub(super) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         if self.count > TOLD {
             console::error(format_args!("{} more lines are not events", self.count - TOLD));
         }
         self.file.flush();
     }
 
-    pub(super) fn file(&self) -> &Leftover {
+    pub(crate) fn file(&self) -> &Leftover {
         &self.file
     }
 }

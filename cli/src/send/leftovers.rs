@@ -8,7 +8,7 @@ use std::{
 
 /// Where the files of one run lie, and what their names begin with.
 #[derive(Debug, Clone)]
-pub(super) struct Leftovers {
+pub(crate) struct Leftovers {
     folder: PathBuf,
     stem: String,
 }
@@ -18,7 +18,7 @@ impl Leftovers {
     ///
     /// # Errors
     /// `folder` is no folder.
-    pub(super) fn new(folder: &Path) -> io::Result<Self> {
+    pub(crate) fn new(folder: &Path) -> io::Result<Self> {
         if !folder.metadata()?.is_dir() {
             return Err(io::Error::from(io::ErrorKind::NotADirectory));
         }
@@ -27,7 +27,7 @@ impl Leftovers {
     }
 
     /// The file whose name ends like this.
-    pub(super) fn file(&self, ending: &str) -> Leftover {
+    pub(crate) fn file(&self, ending: &str) -> Leftover {
         Leftover {
             path: self.folder.join(format!("{}.{ending}", self.stem)),
             file: None,
@@ -43,7 +43,7 @@ impl Leftovers {
 
 /// One file. It ends with a whole line after every write, also after one that failed.
 #[derive(Debug)]
-pub(super) struct Leftover {
+pub(crate) struct Leftover {
     path: PathBuf,
     file: Option<File>,
     /// Bytes that wait to be written.
@@ -64,13 +64,13 @@ const GATHER_BYTES: usize = 16 * 1024;
 
 impl Leftover {
     /// Appends a line.
-    pub(super) fn line(&mut self, line: &[u8]) {
+    pub(crate) fn line(&mut self, line: &[u8]) {
         self.part(line);
         self.end_line();
     }
 
     /// Appends a part of a line, which has no line feed. A file that has failed once gets no more.
-    pub(super) fn part(&mut self, bytes: &[u8]) {
+    pub(crate) fn part(&mut self, bytes: &[u8]) {
         if self.failed.is_some() {
             return;
         }
@@ -81,7 +81,7 @@ impl Leftover {
     }
 
     /// Ends a line of which all parts have been appended.
-    pub(super) fn end_line(&mut self) {
+    pub(crate) fn end_line(&mut self) {
         if self.failed.is_some() {
             self.lost += 1;
         } else {
@@ -91,7 +91,7 @@ impl Leftover {
     }
 
     /// Makes sure that all lines are in the file before further events are taken. Answers whether they are.
-    pub(super) fn flush(&mut self) -> bool {
+    pub(crate) fn flush(&mut self) -> bool {
         if !self.buffer.is_empty() {
             self.write();
         }
@@ -99,12 +99,12 @@ impl Leftover {
     }
 
     /// The file, if it was made.
-    pub(super) fn path(&self) -> Option<&Path> {
+    pub(crate) fn path(&self) -> Option<&Path> {
         self.file.as_ref().map(|_| self.path.as_path())
     }
 
     /// How many lines are not in the file though they should be, and why.
-    pub(super) fn failure(&self) -> Option<(u64, String)> {
+    pub(crate) fn failure(&self) -> Option<(u64, String)> {
         self.failed
             .as_ref()
             .map(|error| (self.lost, format!("{} can't be written: {error}", self.path.display())))

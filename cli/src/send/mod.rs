@@ -3,10 +3,10 @@
 //! A thread reads blocks, this one makes events and batches of them, and a thread a backend delivers each batch. All
 //! queues between them are bounded, so memory stays flat whatever the input's size, and the slowest backend sets the pace.
 
-mod bad_lines;
+pub(crate) mod bad_lines;
 mod input;
 mod interrupt;
-mod leftovers;
+pub(crate) mod leftovers;
 mod progress;
 mod summary;
 mod target;

@@ -146,7 +146,7 @@ impl Delivery {
         let go_on = AtomicBool::new(false);
         let mut progress = false;
         loop {
-            let end = self.outbox.round(deadline, &go_on);
+            let end = self.outbox.round(deadline, &go_on, None);
             progress |= end.delivered + end.rejected > 0;
             let pause = match (end.busy, end.again_in) {
                 _ if end.emptied => return End { emptied: true, progress },

@@ -12,6 +12,7 @@ use std::{
 use jackfield_loader::plugin_api::Outcome;
 
 use super::{
+    plan::Plans,
     round::RoundEnd,
     sending::Share,
     state::{BackendState, Problem, States},
@@ -27,7 +28,7 @@ pub(super) const BATCH_EVENTS: usize = 1000;
 /// How many bytes of JSON a batch has at most, but for one event that is longer alone.
 pub(super) const BATCH_BYTES: usize = 512 << 10;
 /// How often a long round writes down what it has come to: a process that is killed has then noted most of it.
-const NOTE: Duration = Duration::from_millis(250);
+pub(super) const NOTE: Duration = Duration::from_millis(250);
 
 /// What the threads of a round share.
 pub(super) struct Shared<'a> {
@@ -41,6 +42,9 @@ pub(super) struct Shared<'a> {
     pub(super) deadline: Instant,
     /// Whether it was said that a delivery could not be noted.
     pub(super) unnoted: AtomicBool,
+    /// What becomes of backends before their next batch, by name.
+    pub(super) orders: Mutex<BTreeMap<String, Order>>,
+    pub(super) plans: &'a Arc<Plans>,
     pub(super) notes: Mutex<Notes<'a>>,
 }
 
@@ -48,15 +52,25 @@ pub(super) struct Shared<'a> {
 pub(super) struct Notes<'a> {
     pub(super) states: BTreeMap<String, BackendState>,
     pub(super) kept_in: &'a States,
+    pub(super) plans: &'a Plans,
     pub(super) saved: Instant,
+    /// Whether the disk lacks something.
+    pub(super) unsaved: bool,
 }
 
 impl Notes<'_> {
     /// Notes the state of a backend, on the disk when the last time is long ago.
     fn note(&mut self, name: &str, state: &BackendState) {
         self.states.insert(name.to_owned(), state.clone());
-        if self.saved.elapsed() >= NOTE {
-            self.saved = Instant::now();
+        self.unsaved = true;
+        self.save_what_is_new();
+    }
+
+    /// Writes down what is not on the disk, when the last time is long ago.
+    pub(super) fn save_what_is_new(&mut self) {
+        if self.unsaved && self.saved.elapsed() >= NOTE {
+            (self.saved, self.unsaved) = (Instant::now(), false);
+            self.plans.stamp(&mut self.states);
             if let Err(error) = self.kept_in.save(&self.states) {
                 tracing::debug!("the state of the backends is not kept: {error}");
             }
@@ -74,6 +88,26 @@ enum Attempt {
 
 pub(super) type Done = (String, BackendState, RoundEnd);
 
+/// What becomes of a backend between two batches.
+pub(super) enum Order {
+    /// This one takes its place.
+    Replace(Box<Target>),
+    /// It gets nothing more.
+    Leave,
+}
+
+/// Why a backend has nothing to do for now.
+pub(super) enum Ran {
+    /// All that waited for it is settled.
+    Emptied,
+    /// It is to be tried again later.
+    Failed,
+    /// Nothing may be sent any more, or the time of the round is over.
+    Over,
+    /// It is configured no more.
+    Leaves,
+}
+
 /// Each backend on a thread of its own, the last one on this.
 pub(super) fn run_side_by_side(shared: &Shared<'_>, mut due: Vec<(&mut Target, BackendState)>) -> Vec<Done> {
     let last = due.pop();
@@ -85,7 +119,7 @@ pub(super) fn run_side_by_side(shared: &Shared<'_>, mut due: Vec<(&mut Target, B
             let cell = Arc::new(Mutex::new(Some((target, state))));
             let work = Arc::clone(&cell);
             let run = move || {
-                work.lock().unwrap_or_else(PoisonError::into_inner).take().map(|(t, s)| shared.run(t, s))
+                work.lock().unwrap_or_else(PoisonError::into_inner).take().map(|(t, s)| shared.once(t, s))
             };
             match thread.spawn_scoped(scope, run) {
                 Ok(thread) => threads.push(thread),
@@ -94,45 +128,63 @@ pub(super) fn run_side_by_side(shared: &Shared<'_>, mut due: Vec<(&mut Target, B
             }
         }
         let mut done: Vec<Done> =
-            inline.into_iter().chain(last).map(|(target, state)| shared.run(target, state)).collect();
+            inline.into_iter().chain(last).map(|(target, state)| shared.once(target, state)).collect();
         done.extend(threads.into_iter().filter_map(|thread| thread.join().ok().flatten()));
         done
     })
 }
 
-impl Shared<'_> {
-    fn deliverer(&self) -> std::sync::MutexGuard<'_, Deliverer> {
+impl<'a> Shared<'a> {
+    pub(super) fn deliverer(&self) -> std::sync::MutexGuard<'_, Deliverer> {
         self.deliverer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All that waits for one backend.
-    fn run(&self, target: &mut Target, mut state: BackendState) -> Done {
+    pub(super) fn notes(&self) -> std::sync::MutexGuard<'_, Notes<'a>> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn orders(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Order>> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn once(&self, target: &mut Target, mut state: BackendState) -> Done {
         let mut end = RoundEnd::default();
+        self.run(target, &mut state, &mut end);
+        (target.name.clone(), state, end)
+    }
+
+    /// All that waits for one backend.
+    pub(super) fn run(&self, target: &mut Target, state: &mut BackendState, end: &mut RoundEnd) -> Ran {
         loop {
+            match self.orders().remove(&target.name) {
+                Some(Order::Replace(new)) => self.plans.swap(target, *new, state),
+                Some(Order::Leave) => return Ran::Leaves,
+                None => {}
+            }
             if left(self.deadline).is_zero() {
-                break;
+                return Ran::Over;
             }
             let chunk = match self.deliverer().next(&target.name, BATCH_EVENTS, BATCH_BYTES) {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => {
                     end.emptied = true;
-                    break;
+                    return Ran::Emptied;
                 }
                 Err(error) => {
                     tracing::warn!("telemetry waits: {error}");
-                    break;
+                    return Ran::Failed;
                 }
             };
             // Read again before every batch: the user may have said no since the last one.
             if !(self.may_send)() {
-                break;
+                return Ran::Over;
             }
-            if !self.deliver(target, &chunk, &mut state, &mut end) {
-                break;
+            let go_on = self.deliver(target, &chunk, state, end);
+            self.notes().note(&target.name, state);
+            if !go_on {
+                return Ran::Failed;
             }
-            self.notes.lock().unwrap_or_else(PoisonError::into_inner).note(&target.name, &state);
         }
-        (target.name.clone(), state, end)
     }
 
     /// Sends what is in the buffer, which comes from the chunk.

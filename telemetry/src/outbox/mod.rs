@@ -4,21 +4,29 @@
 //! hangs holds up no other. Nothing waits inside a round: an event that is to be retried stays in the spool, and the
 //! backend's circuit opens. While it is open the backend costs nothing; when its time has come one round tries again.
 
+mod attend;
+mod bell;
 mod circuit;
 mod due;
 mod handover;
+mod plan;
 mod resend;
 mod round;
 mod sending;
+mod stamp;
 mod state;
 mod target;
 
 pub(crate) use self::{
+    attend::{Service, UNKNOWN},
+    bell::{Bell, Woken},
     due::due,
+    plan::{Plan, Plans, Step},
     round::{Kept, MaySend, Outbox, RoundEnd},
     sending::Sending,
+    stamp::{Stamp, wait_until_stable},
     state::States,
-    target::{OpenStatic, Source, Target, left},
+    target::{Loaded, Open, OpenStatic, Source, Target, left},
 };
 pub use self::{
     resend::{Resent, ResentTo},

@@ -1,7 +1,7 @@
 //! One round over all backends.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{
         Arc, Mutex,
@@ -11,7 +11,9 @@ use std::{
 };
 
 use super::{
+    attend::{Entrant, Service, attend},
     handover::{Notes, Shared, run_side_by_side},
+    plan::{Plan, Plans, Step},
     sending::Sending,
     state::{BackendState, States},
     target::{Target, left},
@@ -40,6 +42,13 @@ pub(crate) struct Outbox {
     pub(super) may_send: MaySend,
     /// What the backends were chosen by.
     pub(super) collection: Collection,
+    /// Whether they get the events that stay on this machine.
+    local: bool,
+    pub(super) plans: Arc<Plans>,
+    /// Backends that were swapped since the last round, whose circuits are about others.
+    swapped: BTreeSet<String>,
+    /// Whether another outbox has to take over: the events are those of the other spool.
+    stale: bool,
 }
 
 impl fmt::Debug for Outbox {
@@ -73,16 +82,71 @@ impl Outbox {
         collection: Collection,
         may_send: MaySend,
     ) -> Self {
-        Self { spool, states, sending, targets, mode, fill, may_send, collection }
+        let (local, plans, swapped, stale) = Default::default();
+        Self {
+            spool,
+            states,
+            sending,
+            targets,
+            mode,
+            fill,
+            may_send,
+            collection,
+            local,
+            plans,
+            swapped,
+            stale,
+        }
     }
 
-    /// What the backends were chosen by.
-    pub(crate) fn collection(&self) -> Collection {
-        self.collection
+    /// Whether the events are those that stay on this machine.
+    pub(crate) fn local(mut self, local: bool) -> Self {
+        self.local = local;
+        self
     }
 
-    /// Gives each backend what waits for it, until nothing does, `stop` is set or `deadline` comes.
-    pub(crate) fn round(&mut self, deadline: Instant, stop: &AtomicBool) -> RoundEnd {
+    /// Does what is planned from now on.
+    pub(crate) fn follow(&mut self, plans: &Arc<Plans>) {
+        self.plans = Arc::clone(plans);
+        // They are what is configured now, so nothing is left to be done.
+        plans.begin(self.targets.iter().map(Target::share).collect());
+    }
+
+    /// Whether it is right for what may be done now.
+    pub(crate) fn is_for(&self, collection: Collection) -> bool {
+        self.collection == collection && !self.stale
+    }
+
+    /// Does what is planned, between two rounds.
+    pub(crate) fn catch_up(&mut self) {
+        let Some(Plan { steps, local }) = self.plans.take() else { return };
+        let mut before = std::mem::take(&mut self.targets);
+        // The events that these backends get are not for those that come.
+        self.stale |= local != self.local;
+        let steps = if self.stale { Vec::new() } else { steps };
+        for (name, step) in steps {
+            let old = before.iter().position(|target| target.name == name).map(|at| before.remove(at));
+            let target = match step {
+                Step::Keep => old,
+                Step::Put(new) => {
+                    old.iter().for_each(|old| self.plans.close_behind(old));
+                    self.swapped.insert(name);
+                    Some(*new)
+                }
+            };
+            self.targets.extend(target);
+        }
+        before.iter().for_each(|target| self.plans.close_behind(target));
+    }
+
+    /// Gives each backend what waits for it, until nothing does, `stop` is set or `deadline` comes. That of a `service`
+    /// gives them also what comes meanwhile.
+    pub(crate) fn round(
+        &mut self,
+        deadline: Instant,
+        stop: &AtomicBool,
+        service: Option<Service<'_>>,
+    ) -> RoundEnd {
         let mut end = RoundEnd::default();
         let (collection, asked) = (self.collection, Arc::clone(&self.may_send));
         let may_send =
@@ -133,22 +197,42 @@ impl Outbox {
             may_send: &may_send,
             deadline,
             unnoted: AtomicBool::new(false),
-            notes: Mutex::new(Notes { states: states.clone(), kept_in: &self.states, saved: Instant::now() }),
+            orders: Mutex::default(),
+            plans: &self.plans,
+            notes: Mutex::new(Notes {
+                states: states.clone(),
+                kept_in: &self.states,
+                plans: &self.plans,
+                saved: Instant::now(),
+                unsaved: false,
+            }),
         };
-        let due: Vec<(&mut Target, BackendState)> = self
-            .targets
-            .iter_mut()
-            .zip(&pauses)
-            .filter(|(_, pause)| pause.is_none())
-            .map(|(target, _)| {
-                let state = states.get(&target.name).cloned().unwrap_or_default();
-                (target, state)
-            })
-            .collect();
+        let state = |name: &str| states.get(name).cloned().unwrap_or_default();
         let before = states.clone();
         end.emptied = soonest.is_none();
         end.again_in = soonest;
-        for (name, state, result) in run_side_by_side(&shared, due) {
+        let done = if let Some(service) = service {
+            let targets = std::mem::take(&mut self.targets).into_iter();
+            let entrants = targets.zip(&pauses).map(|(target, pause)| Entrant {
+                state: state(&target.name),
+                pause: *pause,
+                target,
+            });
+            let attended = attend(&shared, entrants.collect(), service, self.local);
+            self.targets = attended.targets;
+            self.stale |= attended.stale;
+            let done = attended.done;
+            end = RoundEnd { emptied: true, again_in: None, ..end };
+            done
+        } else {
+            let due = self.targets.iter_mut().zip(&pauses).filter(|(_, pause)| pause.is_none());
+            let due = due.map(|(target, _)| {
+                let state = state(&target.name);
+                (target, state)
+            });
+            run_side_by_side(&shared, due.collect())
+        };
+        for (name, state, result) in done {
             end.delivered += result.delivered;
             end.rejected += result.rejected;
             end.emptied &= result.emptied;
@@ -158,6 +242,8 @@ impl Outbox {
             states.insert(name, state);
         }
         states.retain(|name, _| self.targets.iter().any(|target| target.name == *name));
+        self.plans.stamp(&mut states);
+        self.swapped.clear();
         if states != before
             && let Err(error) = self.states.save(&states)
         {
@@ -172,7 +258,7 @@ impl Outbox {
         for target in &self.targets {
             // Another configuration deserves another try.
             if let Some(state) = states.get_mut(&target.name)
-                && state.fingerprint != target.fingerprint()
+                && (state.fingerprint != target.fingerprint() || self.swapped.contains(&target.name))
             {
                 state.circuit.succeeded();
             }
@@ -190,7 +276,7 @@ impl Outbox {
     /// Closes every backend.
     pub(crate) fn close(&mut self, limit: Duration) {
         let deadline = Instant::now() + limit;
-        for target in &mut self.targets {
+        for target in &self.targets {
             target.close(left(deadline));
         }
     }
@@ -228,11 +314,11 @@ mod tests {
         let deadline = Instant::now() + Duration::from_secs(60);
         let go_on = AtomicBool::new(false);
         // Without any time for a call.
-        let end = outbox(Duration::ZERO).round(deadline, &go_on);
+        let end = outbox(Duration::ZERO).round(deadline, &go_on, None);
         assert_eq!(end, RoundEnd::default());
         let state = States::new(folder).load().remove("memory").unwrap_or_default();
         assert_eq!((state.circuit.open_for(spool.now_ms()), state.last_problem), (None, None));
-        let end = outbox(Duration::from_secs(60)).round(deadline, &go_on);
+        let end = outbox(Duration::from_secs(60)).round(deadline, &go_on, None);
         assert_eq!((end.delivered, end.emptied), (1, true));
         assert_eq!(memory.events().len(), 1);
     }

@@ -28,6 +28,9 @@ pub struct BackendState {
     /// What went wrong last, unless something was delivered since.
     #[serde(default)]
     pub last_problem: Option<Problem>,
+    /// Why it is not what the configuration says, since a reload could not have that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_swapped: Option<Problem>,
     /// Events that it took. Noted at the end of a delivery, and every 250 ms of a long one.
     #[serde(default)]
     pub delivered: u64,

@@ -3,18 +3,20 @@
 use std::{
     collections::VecDeque,
     fmt,
+    ops::Deref,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Batch, Candidate, Failure, Isolation,
+    Backend, BackendOptions, Batch, Candidate, Failure, Isolation, Plugin, Verified,
     plugin_api::{Deletion, Outcome},
 };
 
 use sha2::{Digest as _, Sha256};
 
+use super::stamp::Stamp;
 use crate::{BackendConfig, PluginsConfig};
 
 /// Opens a backend that is compiled into the tool.
@@ -45,12 +47,66 @@ pub(crate) struct Target {
     pub(crate) name: String,
     pub(crate) source: Source,
     pub(crate) options: BackendOptions,
-    backend: Option<Backend>,
+    seat: Arc<Mutex<Option<Arc<Open>>>>,
+}
+
+/// An open backend.
+#[derive(Debug)]
+pub(crate) struct Open {
+    backend: Backend,
+    /// What it was loaded from, unless it is compiled in.
+    pub(crate) image: Option<Loaded>,
+}
+
+/// The library of an open backend.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    library: Library,
+    /// The library's name and version, as it says.
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) file: PathBuf,
+    /// What the file was like just before it was read.
+    pub(crate) stamp: Option<Stamp>,
+    /// SHA-256 of the bytes.
+    pub(crate) digest: [u8; 32],
+}
+
+/// What a backend with another configuration can be opened from, without the file.
+#[derive(Clone, Debug)]
+enum Library {
+    /// Loaded into this process.
+    Here(Plugin),
+    /// For processes of its own; this one never maps it.
+    Apart(Arc<Verified>),
+}
+
+impl Deref for Open {
+    type Target = Backend;
+
+    fn deref(&self) -> &Backend {
+        &self.backend
+    }
 }
 
 impl Target {
     pub(crate) fn new(source: Source, options: BackendOptions) -> Self {
-        Self { name: options.name.clone(), source, options, backend: None }
+        Self { name: options.name.clone(), source, options, seat: Arc::default() }
+    }
+
+    /// The same one: what is opened or closed by either is so for both.
+    pub(crate) fn share(&self) -> Self {
+        let Self { name, source, options, seat } = self;
+        Self { name: name.clone(), source: source.clone(), options: options.clone(), seat: Arc::clone(seat) }
+    }
+
+    fn seat(&self) -> MutexGuard<'_, Option<Arc<Open>>> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The backend if it is open.
+    pub(crate) fn opened(&self) -> Option<Arc<Open>> {
+        self.seat().clone()
     }
 
     /// Has crashes of the plugin remembered in this folder, if it has a process of its own.
@@ -61,23 +117,84 @@ impl Target {
     }
 
     /// The open backend. Opening takes at most `limit`.
-    pub(crate) fn open(&mut self, limit: Duration) -> Result<&Backend, jackfield_loader::Error> {
-        if self.backend.is_none() {
-            let options = self.options.clone();
-            let timeout = options.timeout.min(limit);
-            let options = options.timeout(timeout);
-            let backend = match &self.source {
-                Source::Plugin { config, plugins, folder } => {
-                    let file = jackfield_loader::find(&config.plugin, &plugins.path, folder)?;
-                    let candidate = Candidate::open(&file)?;
-                    let verified = candidate.verify_for(&options.isolation, plugins.policy())?;
-                    Backend::open_verified(&verified, &options)?
-                }
-                Source::Static(open) => open(&options)?,
-            };
-            self.backend = Some(backend);
+    pub(crate) fn open(&mut self, limit: Duration) -> Result<Arc<Open>, jackfield_loader::Error> {
+        if let Some(open) = self.opened() {
+            return Ok(open);
         }
-        Ok(self.backend.as_ref().expect("opened above"))
+        match &self.source {
+            Source::Plugin { config, plugins, folder } => {
+                let file = jackfield_loader::find(&config.plugin, &plugins.path, folder)?;
+                let stamp = Stamp::of(&file);
+                let candidate = Candidate::open(&file)?;
+                self.open_candidate(plugins, candidate, (file, stamp), limit)
+            }
+            Source::Static(open) => {
+                let backend = open(&self.options_within(limit))?;
+                Ok(self.take_seat(Open { backend, image: None }))
+            }
+        }
+    }
+
+    /// Opens a backend that is compiled in.
+    pub(crate) fn open_static(&self, open: &OpenStatic) -> Result<Arc<Open>, jackfield_loader::Error> {
+        let backend = open(&self.options)?;
+        Ok(self.take_seat(Open { backend, image: None }))
+    }
+
+    /// Opens the backend from the bytes that were read. Opening takes at most `limit`.
+    pub(crate) fn open_candidate(
+        &self,
+        plugins: &PluginsConfig,
+        candidate: Candidate,
+        (file, stamp): (PathBuf, Option<Stamp>),
+        limit: Duration,
+    ) -> Result<Arc<Open>, jackfield_loader::Error> {
+        let digest = Sha256::digest(candidate.bytes()).into();
+        let options = self.options_within(limit);
+        let verified = candidate.verify_for(&options.isolation, plugins.policy())?;
+        let (name, version) = (verified.metadata().name.clone(), verified.metadata().version.clone());
+        let (library, backend) = if matches!(options.isolation, Isolation::Thread) {
+            let plugin = verified.load()?;
+            let backend = Backend::open(&plugin, &options)?;
+            (Library::Here(plugin), backend)
+        } else {
+            let backend = Backend::open_verified(&verified, &options)?;
+            (Library::Apart(Arc::new(verified)), backend)
+        };
+        let image = Loaded { library, name, version, file, stamp, digest };
+        Ok(self.take_seat(Open { backend, image: Some(image) }))
+    }
+
+    /// Whether the backend can be opened from what another one was loaded from.
+    pub(crate) fn can_share(&self, image: &Loaded) -> bool {
+        let here = matches!(self.options.isolation, Isolation::Thread);
+        here == matches!(image.library, Library::Here(_))
+    }
+
+    /// Opens the backend from what another one was loaded from. Opening takes at most `limit`.
+    pub(crate) fn open_loaded(
+        &self,
+        image: &Loaded,
+        limit: Duration,
+    ) -> Result<Arc<Open>, jackfield_loader::Error> {
+        let options = self.options_within(limit);
+        let backend = match &image.library {
+            Library::Here(plugin) => Backend::open(plugin, &options)?,
+            Library::Apart(verified) => Backend::open_verified(verified, &options)?,
+        };
+        Ok(self.take_seat(Open { backend, image: Some(image.clone()) }))
+    }
+
+    fn options_within(&self, limit: Duration) -> BackendOptions {
+        let options = self.options.clone();
+        let timeout = options.timeout.min(limit);
+        options.timeout(timeout)
+    }
+
+    fn take_seat(&self, open: Open) -> Arc<Open> {
+        let open = Arc::new(open);
+        *self.seat() = Some(Arc::clone(&open));
+        open
     }
 
     /// Whether there is something to open: a plugin's file that is compatible and trusted. Runs none of its code.
@@ -116,7 +233,7 @@ impl Target {
         deadline: Instant,
     ) -> Result<Vec<Option<Outcome>>, jackfield_loader::Error> {
         let timeout = self.options.timeout;
-        Ok(send_in_parts(self.open(left(deadline))?, batch, timeout, deadline))
+        Ok(send_in_parts(&*self.open(left(deadline))?, batch, timeout, deadline))
     }
 
     /// Asks the backend's platform to forget a machine.
@@ -128,8 +245,9 @@ impl Target {
     }
 
     /// Closes the backend if it is open.
-    pub(crate) fn close(&mut self, limit: Duration) {
-        if let Some(backend) = self.backend.take()
+    pub(crate) fn close(&self, limit: Duration) {
+        let open = self.seat().take();
+        if let Some(backend) = open
             && let Err(error) = backend.close(limit)
         {
             tracing::warn!("{error}");

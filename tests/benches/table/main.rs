@@ -17,6 +17,7 @@ mod peers;
 #[cfg(unix)]
 mod rabbitmq;
 mod rows;
+mod swap;
 mod throughput;
 mod track;
 
@@ -66,6 +67,9 @@ fn main() {
         drain::measure(&mut rows);
         exit::measure(&mut rows, &peers);
         cost::embedding(&mut rows);
+    }
+    if wanted("swap") {
+        swap::measure(&mut rows);
     }
     if only.iter().any(|only| only == "leaving") {
         exit::leaving(&mut rows);

@@ -68,6 +68,11 @@ fn what_the_command_itself_collects_is_nothing_without_consent_and_what_ops_have
     assert!(server.received().is_empty());
     assert_eq!(run(&["telemetry", "enable"]).0, Some(0));
     run(&["plugins"]);
+    // The command leaves at once; what it has recorded follows.
+    let started = std::time::Instant::now();
+    while server.received().is_empty() && started.elapsed() < crate::site::TOO_LONG {
+        std::thread::sleep(crate::common::MS);
+    }
     let received = server.received();
     assert_eq!(received.len(), 1);
     let event = &received[0].json()[0];

@@ -40,10 +40,12 @@ mod rabbitmq;
 mod rabbitmq_connection;
 mod refusals;
 mod released;
+mod run;
 mod secrets;
 mod send;
 mod site;
 mod skew;
+mod swap;
 #[cfg(target_os = "linux")]
 mod syslog;
 mod terminal;

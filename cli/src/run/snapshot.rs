@@ -1,0 +1,177 @@
+//! What a run is doing at one moment.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use jackfield::{BackendStatus, LiveBackend, Status, Telemetry};
+use serde::{Deserialize, Serialize};
+
+/// Over how long rates are.
+const WINDOW: Duration = Duration::from_secs(3);
+/// What counting the events that wait may take of the time.
+const SHARE: u32 = 20;
+
+/// A run at one moment. Its members are those that `status --json` prints.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Snapshot {
+    /// `running`, `stopping` or `ended`.
+    pub(crate) state: String,
+    pub(crate) version: String,
+    pub(crate) pid: u32,
+    /// Milliseconds since 1970.
+    pub(crate) started_ms: i64,
+    pub(crate) at_ms: i64,
+    pub(crate) config: PathBuf,
+    pub(crate) input: String,
+    pub(crate) lines: u64,
+    pub(crate) events: u64,
+    pub(crate) bad_lines: u64,
+    pub(crate) not_stored: u64,
+    pub(crate) mapped_images: usize,
+    pub(crate) image_limit: usize,
+    pub(crate) last_reload: Option<String>,
+    pub(crate) spools: Vec<SpoolNow>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SpoolNow {
+    pub(crate) tool: String,
+    pub(crate) folder: Option<PathBuf>,
+    /// Events that some backend is not done with.
+    pub(crate) waiting: u64,
+    pub(crate) bytes: u64,
+    pub(crate) oldest_s: Option<u64>,
+    pub(crate) dropped: BTreeMap<String, u64>,
+    pub(crate) quarantined: u64,
+    pub(crate) problems: Vec<String>,
+    pub(crate) backends: Vec<BackendNow>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct BackendNow {
+    pub(crate) name: String,
+    pub(crate) plugin: Option<PluginNow>,
+    pub(crate) isolation: String,
+    pub(crate) open: bool,
+    pub(crate) events_per_s: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) calls: u64,
+    pub(crate) waiting: u64,
+    pub(crate) delivered: u64,
+    pub(crate) rejected: u64,
+    /// `open` while it is left alone after a failure, else `closed`.
+    pub(crate) circuit: String,
+    pub(crate) paused_s: Option<u64>,
+    pub(crate) last_error: Option<String>,
+    pub(crate) last_error_s: Option<u64>,
+    pub(crate) last_delivery_s: Option<u64>,
+    pub(crate) swaps: u64,
+    pub(crate) not_swapped: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PluginNow {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) file: PathBuf,
+}
+
+/// What rates are made of, for each spool.
+#[derive(Default)]
+pub(super) struct Rates(BTreeMap<PathBuf, Seen>);
+
+struct Seen {
+    status: Status,
+    /// When the events that wait are counted again: that reads them all.
+    again: Instant,
+    /// For each backend, when it had delivered how many.
+    delivered: BTreeMap<String, VecDeque<(Instant, u64)>>,
+}
+
+impl Rates {
+    /// What is so of one spool now.
+    pub(super) fn of(&mut self, tool: &str, telemetry: &Telemetry) -> SpoolNow {
+        let started = Instant::now();
+        let count = || {
+            let status = telemetry.status();
+            let now = Instant::now();
+            (status, now + (now - started) * SHARE)
+        };
+        let key = telemetry.data_folder().unwrap_or_default();
+        let seen = self.0.entry(key).or_insert_with(|| {
+            let (status, again) = count();
+            Seen { status, again, delivered: BTreeMap::new() }
+        });
+        if started >= seen.again {
+            (seen.status, seen.again) = count();
+        }
+        let live: BTreeMap<String, LiveBackend> =
+            telemetry.live_backends().into_iter().map(|live| (live.name.clone(), live)).collect();
+        let Seen { status, delivered, .. } = seen;
+        let backends = status.backends.iter();
+        let backends =
+            backends.map(|known| backend(known, live.get(&known.name), delivered, started)).collect();
+        SpoolNow {
+            tool: tool.to_owned(),
+            folder: status.folder.clone(),
+            waiting: status.events,
+            bytes: status.bytes,
+            oldest_s: status.oldest_s,
+            dropped: status.dropped.clone(),
+            quarantined: status.quarantined,
+            problems: status.problems.clone(),
+            backends,
+        }
+    }
+}
+
+fn backend(
+    known: &BackendStatus,
+    live: Option<&LiveBackend>,
+    delivered: &mut BTreeMap<String, VecDeque<(Instant, u64)>>,
+    now: Instant,
+) -> BackendNow {
+    let stats = live.map(|live| live.stats.clone()).unwrap_or_default();
+    let past = delivered.entry(known.name.clone()).or_default();
+    // A backend that was swapped counts from nothing.
+    if past.back().is_some_and(|(_, before)| *before > stats.delivered) {
+        past.clear();
+    }
+    past.push_back((now, stats.delivered));
+    while past.len() > 2 && now - past[0].0 > WINDOW {
+        past.pop_front();
+    }
+    let (since, before) = past[0];
+    let seconds = (now - since).as_secs_f64();
+    let number = |events: u64| u32::try_from(events).map_or(f64::INFINITY, f64::from);
+    let rate = if seconds > 0.0 { number(stats.delivered - before) / seconds } else { 0.0 };
+    let ms = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
+    BackendNow {
+        name: known.name.clone(),
+        plugin: live.and_then(|live| live.plugin.as_ref()).map(|plugin| PluginNow {
+            name: plugin.name.clone(),
+            version: plugin.version.clone(),
+            file: plugin.file.clone(),
+        }),
+        isolation: live.map_or("thread", |live| live.isolation).to_owned(),
+        open: live.is_some_and(|live| live.open),
+        events_per_s: (rate * 10.0).round() / 10.0,
+        p50_ms: ms(stats.latency.p50),
+        p99_ms: ms(stats.latency.p99),
+        calls: stats.calls,
+        waiting: known.waiting,
+        delivered: known.delivered,
+        rejected: known.rejected,
+        circuit: if known.paused_s.is_some() { "open" } else { "closed" }.to_owned(),
+        paused_s: known.paused_s,
+        last_error: known.last_error.clone(),
+        last_error_s: known.last_error_s,
+        last_delivery_s: known.last_delivery_s,
+        swaps: live.map_or(0, |live| live.swaps),
+        not_swapped: live.and_then(|live| live.not_swapped.clone()),
+    }
+}

@@ -1,0 +1,220 @@
+//! `jackfield status`: what a `jackfield run` is doing.
+
+use std::{
+    fmt::Write as _,
+    io::{self, IsTerminal as _, Write as _},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    args::{Common, StatusArgs},
+    console::{self, Colour},
+    exit::Exit,
+    run::{self, Snapshot},
+};
+
+/// How often the screen is drawn.
+const REFRESH: Duration = Duration::from_millis(500);
+/// A run that lives and has not written for so long is said to be late.
+const LATE_MS: i64 = 5000;
+
+pub(crate) fn run(common: &Common, args: &StatusArgs) -> Exit {
+    let folder = match run::state_folder(args.state.as_deref()) {
+        Ok(folder) => folder,
+        Err((exit, refusal)) => {
+            console::error(refusal);
+            return exit;
+        }
+    };
+    if common.json {
+        return match look(&folder) {
+            Err(refusal) => refused(&refusal),
+            Ok((alive, snapshot)) => {
+                let mut value = serde_json::to_value(snapshot).unwrap_or_default();
+                value["alive"] = alive.into();
+                let exit = crate::print(&format!("{value:#}\n"));
+                if alive { exit } else { exit.max(Exit::Io) }
+            }
+        };
+    }
+    if args.once || !io::stdout().is_terminal() {
+        return match look(&folder) {
+            Err(refusal) => refused(&refusal),
+            Ok((alive, snapshot)) => {
+                let exit = crate::print(&screen(&folder, alive, &snapshot));
+                if alive { exit } else { exit.max(Exit::Io) }
+            }
+        };
+    }
+    follow(&folder)
+}
+
+fn refused(refusal: &str) -> Exit {
+    console::error(refusal);
+    Exit::Io
+}
+
+/// What the run says, and whether it lives.
+fn look(folder: &Path) -> Result<(bool, Snapshot), String> {
+    let alive = run::is_alive(folder);
+    let nobody = || format!("no `jackfield run` is alive in {}", folder.display());
+    match run::read_status(folder) {
+        Ok(Some(snapshot)) => Ok((alive, snapshot)),
+        Ok(None) if alive => Err(format!("the run in {} has not said anything yet", folder.display())),
+        Ok(None) => Err(format!("{}, and none has been: name the folder of --state", nobody())),
+        Err(error) => Err(format!("the status in {} can't be read: {error}", folder.display())),
+    }
+}
+
+/// Draws the screen until Ctrl-C, on the terminal's other page, which leaves what was there as it was.
+fn follow(folder: &Path) -> Exit {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    if let Err(error) = ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst)) {
+        tracing::debug!("Ctrl-C leaves the screen as it is: {error}");
+    }
+    let mut out = io::stdout().lock();
+    let mut draw = |text: &str| out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let mut result = draw("\x1b[?1049h\x1b[?25l");
+    while result.is_ok() && !stop.load(Ordering::SeqCst) {
+        let text = match look(folder) {
+            Ok((alive, snapshot)) => screen(folder, alive, &snapshot),
+            Err(refusal) => refusal + "\n",
+        };
+        // Each line to its end, and what is below.
+        let lines: String = text.lines().map(|line| format!("{line}\x1b[K\r\n")).collect();
+        result = draw(&format!("\x1b[H{lines}\x1b[J"));
+        let mut waited = Duration::ZERO;
+        while waited < REFRESH && !stop.load(Ordering::SeqCst) {
+            thread::sleep(REFRESH / 10);
+            waited += REFRESH / 10;
+        }
+    }
+    let _ = draw("\x1b[?25h\x1b[?1049l");
+    Exit::Done
+}
+
+/// The screen's text.
+fn screen(folder: &Path, alive: bool, now: &Snapshot) -> String {
+    let mut text = String::new();
+    let age = jiff::Timestamp::now().as_millisecond().saturating_sub(now.at_ms);
+    let _ = match (alive, age > LATE_MS) {
+        (true, false) => writeln!(
+            text,
+            "jackfield {} {}, process {}, for {}",
+            now.version,
+            now.state,
+            now.pid,
+            span((now.at_ms - now.started_ms) / 1000)
+        ),
+        (true, true) => writeln!(text, "process {} has said nothing for {}", now.pid, span(age / 1000)),
+        (false, _) => {
+            let dead = format!("no `jackfield run` is alive in {}", folder.display());
+            writeln!(
+                text,
+                "{}; what follows is from {} ago",
+                console::paint(&dead, Colour::Red),
+                span(age / 1000)
+            )
+        }
+    };
+    let _ = writeln!(
+        text,
+        "input {}: {} lines, {} events, {} bad lines",
+        now.input, now.lines, now.events, now.bad_lines
+    );
+    let _ = writeln!(
+        text,
+        "configuration {}; {} of at most {} libraries loaded",
+        now.config.display(),
+        now.mapped_images,
+        now.image_limit
+    );
+    if let Some(reload) = &now.last_reload {
+        let _ = writeln!(text, "last reload: {}", console::one_line(reload));
+    }
+    for spool in &now.spools {
+        let _ = writeln!(text, "\n{}: {} events wait, {} bytes", spool.tool, spool.waiting, spool.bytes);
+        for (reason, number) in &spool.dropped {
+            let _ = writeln!(text, "  {number} events lost: {reason}");
+        }
+        if spool.quarantined > 0 {
+            let _ = writeln!(text, "  {} events in the quarantine", spool.quarantined);
+        }
+        for problem in &spool.problems {
+            let _ = writeln!(text, "  {}", console::one_line(problem));
+        }
+        let _ = text.write_str(&table(&spool.backends));
+        for backend in &spool.backends {
+            if let Some(error) = &backend.last_error {
+                let ago = backend.last_error_s.unwrap_or_default();
+                let ago = span(i64::try_from(ago).unwrap_or(i64::MAX));
+                let _ = writeln!(text, "  {}: {ago} ago: {}", backend.name, console::one_line(error));
+            }
+            if let Some(reason) = &backend.not_swapped {
+                let _ = writeln!(text, "  {}: stays as it was: {}", backend.name, console::one_line(reason));
+            }
+        }
+    }
+    text
+}
+
+fn table(backends: &[run::BackendNow]) -> String {
+    let head = [
+        "BACKEND",
+        "PLUGIN",
+        "ISOLATION",
+        "EVENTS/S",
+        "P50",
+        "P99",
+        "WAITING",
+        "DELIVERED",
+        "REJECTED",
+        "CIRCUIT",
+        "SWAPS",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for backend in backends {
+        let plugin = match &backend.plugin {
+            Some(plugin) => format!("{} {}", plugin.name, plugin.version),
+            None => "not open".to_owned(),
+        };
+        let circuit = match backend.paused_s {
+            Some(seconds) => format!("open, {seconds} s"),
+            None => backend.circuit.clone(),
+        };
+        rows.push(vec![
+            backend.name.clone(),
+            plugin,
+            backend.isolation.clone(),
+            format!("{:.0}", backend.events_per_s),
+            format!("{:.2} ms", backend.p50_ms),
+            format!("{:.2} ms", backend.p99_ms),
+            backend.waiting.to_string(),
+            backend.delivered.to_string(),
+            backend.rejected.to_string(),
+            circuit,
+            backend.swaps.to_string(),
+        ]);
+    }
+    console::table(&rows, |row, column, cell| match (row, column) {
+        (1.., 9) if cell.starts_with("open") => console::paint(&cell, Colour::Yellow),
+        _ => cell,
+    })
+}
+
+/// A time for people, in its largest unit.
+fn span(seconds: i64) -> String {
+    match seconds {
+        ..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}

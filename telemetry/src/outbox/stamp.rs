@@ -1,0 +1,116 @@
+//! What tells whether a file has changed without reading it, and whether somebody is still writing to it.
+
+use std::{
+    fs::{self, Metadata},
+    path::Path,
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+/// A file that nobody has written to for so long is whole.
+pub(crate) const STABLE: Duration = Duration::from_millis(300);
+/// A file that was written to so recently could be written to again with no trace in its times.
+const RACY: Duration = Duration::from_secs(1);
+/// Between two looks at a file that is being written.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Size, times and identity of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    len: u64,
+    modified: Option<SystemTime>,
+    /// Device, inode and the time of the last change of any kind, where there is such a thing.
+    identity: Option<(u64, u64, i64, i64)>,
+    /// Whether it was old enough that a later change shows.
+    firm: bool,
+}
+
+impl Stamp {
+    /// That of a file; `None` when it can't be examined.
+    pub(crate) fn of(file: &Path) -> Option<Self> {
+        let metadata = fs::metadata(file).ok()?;
+        let modified = metadata.modified().ok();
+        let age = modified.and_then(|time| time.elapsed().ok());
+        Some(Self {
+            len: metadata.len(),
+            modified,
+            identity: identity(&metadata),
+            firm: age.is_some_and(|age| age >= RACY),
+        })
+    }
+
+    /// Whether the file is certainly the same as when `earlier` was taken.
+    pub(crate) fn is_still(&self, earlier: &Self) -> bool {
+        earlier.firm && self.same_file(earlier)
+    }
+
+    /// Whether both are of one file with one size and time.
+    pub(crate) fn same_file(&self, other: &Self) -> bool {
+        (self.len, self.modified, self.identity) == (other.len, other.modified, other.identity)
+    }
+
+    /// For how long nobody has written to it. A time in the future says nothing: that is taken for long ago.
+    fn age(&self) -> Duration {
+        self.modified.and_then(|time| time.elapsed().ok()).unwrap_or(STABLE)
+    }
+}
+
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "the other platforms' form")]
+fn identity(metadata: &Metadata) -> Option<(u64, u64, i64, i64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    Some((metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
+}
+
+#[cfg(not(unix))]
+fn identity(_metadata: &Metadata) -> Option<(u64, u64, i64, i64)> {
+    None
+}
+
+/// Waits until nobody has written to a file for [`STABLE`], or it is gone; `false` when somebody still does at `deadline`.
+pub(crate) fn wait_until_stable(file: &Path, deadline: Instant) -> bool {
+    loop {
+        let Some(stamp) = Stamp::of(file) else { return true };
+        let Some(rest) = STABLE.checked_sub(stamp.age()).filter(|rest| !rest.is_zero()) else { return true };
+        if Instant::now() + rest > deadline {
+            return false;
+        }
+        thread::sleep(rest.min(TICK));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_written_a_moment_ago_is_waited_for_and_an_old_one_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("file");
+        fs::write(&file, "a").expect("writable");
+        let now = Instant::now();
+        assert!(!wait_until_stable(&file, now));
+        assert!(wait_until_stable(&file, now + Duration::from_secs(60)));
+        assert!(wait_until_stable(&file, now), "it is old now");
+        assert!(wait_until_stable(&folder.path().join("none"), now));
+    }
+
+    #[test]
+    fn a_file_of_the_last_second_is_never_taken_for_the_same() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("file");
+        fs::write(&file, "a").expect("writable");
+        let young = Stamp::of(&file).expect("it is there");
+        assert!(!Stamp::of(&file).expect("it is there").is_still(&young));
+        let long_ago = SystemTime::now() - Duration::from_secs(60);
+        fs::File::options()
+            .write(true)
+            .open(&file)
+            .and_then(|file| file.set_modified(long_ago))
+            .expect("ours");
+        let old = Stamp::of(&file).expect("it is there");
+        assert!(Stamp::of(&file).expect("it is there").is_still(&old));
+        fs::write(&file, "b").expect("writable");
+        assert!(!Stamp::of(&file).expect("it is there").is_still(&old));
+    }
+}

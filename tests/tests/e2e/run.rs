@@ -1,0 +1,291 @@
+//! `jackfield run` and `jackfield status`.
+
+use std::{
+    fs,
+    io::Write as _,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use crate::site::{Running, Site, events, hostile, ids, start, to_file};
+
+/// A run whose standard input is open.
+fn runs(site: &Site, arguments: &[&str]) -> Running {
+    let arguments = [&["run", "--state", "state"], arguments].concat();
+    start(site.command(&arguments).stdin(Stdio::piped()))
+}
+
+fn status(site: &Site) -> Value {
+    let ended = site.run(&["status", "--state", "state", "--json"]);
+    // A run that has just begun has not said anything yet.
+    let value = (!ended.stdout.is_empty()).then(|| serde_json::from_str(&ended.stdout));
+    value.unwrap_or(Ok(Value::Null)).unwrap_or_else(|error| panic!("{error}: {ended:#?}"))
+}
+
+fn lines(site: &Site, file: &str) -> usize {
+    site.read(file).lines().count()
+}
+
+#[test]
+fn lines_of_standard_input_arrive_and_the_end_of_the_input_ends_the_run() {
+    let site = Site::new(&[to_file("one", "one.jsonl"), to_file("two", "two.jsonl")]);
+    let mut running = runs(&site, &["--json"]);
+    let input = events(0..2500);
+    running.feed(input.clone().into());
+    let ended = running.end().with_code(0);
+    assert_eq!(site.read("one.jsonl"), input);
+    assert_eq!(site.read("two.jsonl"), input);
+    let summary = ended.summary();
+    assert_eq!((summary["waiting"].as_u64(), summary["rejected"].as_u64()), (Some(0), Some(0)), "{summary}");
+}
+
+#[test]
+fn rotten_lines_are_told_with_their_reason_and_kept_and_the_others_arrive() {
+    let site = Site::new(&[to_file("one", "one.jsonl")]);
+    let mut running = runs(&site, &[]);
+    let (first, last) = (events(0..1), events(1..2));
+    running.feed(format!("{first}this is none\n\n{last}[1]").into());
+    let ended = running.end().with_code(5);
+    assert_eq!(site.read("one.jsonl"), first + &last);
+    assert!(ended.stderr.contains("line 2: ") && ended.stderr.contains("line 5: "), "{ended:#?}");
+    let kept =
+        fs::read_dir(site.path("state")).expect("readable").map(|entry| entry.expect("readable").path());
+    let kept: Vec<_> = kept.filter(|path| path.to_string_lossy().ends_with(".bad-lines.txt")).collect();
+    assert_eq!(fs::read_to_string(&kept[0]).expect("text"), "this is none\n[1]\n");
+}
+
+#[test]
+fn a_fifo_is_read_while_its_writers_come_and_go() {
+    let site = Site::new(&[to_file("one", "one.jsonl")]);
+    let fifo = site.path("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo").success());
+    let mut running = runs(&site, &["fifo"]);
+    let mut all = String::new();
+    for number in 0..20 {
+        let text = events(number..number + 1);
+        let mut writer = fs::OpenOptions::new().write(true).open(&fifo).expect("a reader");
+        writer.write_all(text.as_bytes()).expect("writable");
+        all += &text;
+    }
+    // The end of a line that its writer has not ended is where the writer went.
+    let cut = events(20..21);
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&fifo)
+        .expect("a reader")
+        .write_all(cut.trim_end().as_bytes())
+        .expect("writable");
+    all += &cut;
+    running.until("the events", || lines(&site, "one.jsonl") == 21);
+    assert_eq!(site.read("one.jsonl"), all);
+    running.signal("TERM");
+    running.end().with_code(0);
+}
+
+#[test]
+fn what_is_no_fifo_and_a_missing_configuration_are_refused_before_anything_is_read() {
+    let site = Site::new(&[to_file("one", "one.jsonl")]);
+    site.write("regular", "");
+    let ended = site.run(&["run", "--state", "state", "regular"]).with_code(7);
+    assert!(ended.stderr.contains("`jackfield send` takes one"), "{ended:#?}");
+    let ended = site.run(&["run", "--state", "state", "--config", "none.toml"]).with_code(3);
+    assert!(ended.stderr.contains("none.toml"), "{ended:#?}");
+    site.write("empty.toml", "");
+    site.run(&["run", "--state", "state", "--config", "empty.toml"]).with_code(3);
+}
+
+#[test]
+fn a_signal_swaps_the_backend_and_the_run_goes_on() {
+    let site = Site::new(&[to_file("main", "old.jsonl")]);
+    let mut running = runs(&site, &[]);
+    let mut stdin = running.stdin();
+    stdin.write_all(events(0..100).as_bytes()).expect("writable");
+    running.until("the first events", || lines(&site, "old.jsonl") == 100);
+    site.write("config.toml", to_file("main", "new.jsonl"));
+    running.signal("HUP");
+    running.until("the swap", || status(&site)["spools"][0]["backends"][0]["swaps"] == 1);
+    stdin.write_all(events(100..200).as_bytes()).expect("writable");
+    running.until("the next events", || lines(&site, "new.jsonl") == 100);
+    // One that can't be had changes nothing.
+    site.write("config.toml", "[[backend]]\nname = \"main\"\nplugin = \"./nowhere.so\"\n");
+    running.signal("HUP");
+    running.until("the refusal", || {
+        status(&site)["spools"][0]["backends"][0]["not_swapped"]
+            .as_str()
+            .is_some_and(|why| why.contains("nowhere.so"))
+    });
+    stdin.write_all(events(200..300).as_bytes()).expect("writable");
+    drop(stdin);
+    let ended = running.end().with_code(0);
+    assert!(
+        ended.stderr.contains("backend main stays as it is: find: ")
+            && ended.stderr.contains("reload: swapped main"),
+        "{ended:#?}"
+    );
+    assert_eq!(site.read("old.jsonl") + &site.read("new.jsonl"), events(0..300));
+}
+
+#[test]
+fn with_watch_a_changed_configuration_is_enough() {
+    let site = Site::new(&[to_file("main", "old.jsonl")]);
+    let mut running = runs(&site, &["--watch"]);
+    let mut stdin = running.stdin();
+    stdin.write_all(events(0..10).as_bytes()).expect("writable");
+    running.until("the first events", || lines(&site, "old.jsonl") == 10);
+    site.write("config.toml", to_file("main", "new.jsonl"));
+    running.until("the swap", || status(&site)["spools"][0]["backends"][0]["swaps"] == 1);
+    stdin.write_all(events(10..20).as_bytes()).expect("writable");
+    drop(stdin);
+    running.end().with_code(0);
+    assert_eq!(site.read("new.jsonl"), events(10..20));
+}
+
+#[test]
+fn a_request_to_end_delivers_what_was_read_and_what_can_not_be_delivered_waits_for_the_next_run() {
+    let site = Site::new(&[
+        to_file("one", "one.jsonl"),
+        hostile("60s", "hang = \"send\"\nuntil = \"mended\"\nrecord = \"record\"\n"),
+    ]);
+    let mut running = runs(&site, &["--grace", "1s"]);
+    let mut stdin = running.stdin();
+    stdin.write_all(events(0..500).as_bytes()).expect("writable");
+    running.until("the events at the healthy one", || lines(&site, "one.jsonl") == 500);
+    running.signal("TERM");
+    let ended = running.end().with_code(6);
+    assert!(ended.stderr.contains("500 events wait in the spool for the next run"), "{ended:#?}");
+    // The next run has nothing of its own to read.
+    site.write("mended", "");
+    fs::remove_file(site.path("record")).expect("it was asked");
+    let mut running = runs(&site, &["--grace", "60s"]);
+    drop(running.stdin());
+    running.end().with_code(0);
+    assert_eq!(lines(&site, "record"), 500);
+    assert_eq!(site.read("one.jsonl"), events(0..500));
+}
+
+#[test]
+fn a_second_request_to_end_ends_at_once() {
+    let site = Site::new(&[hostile("60s", "hang = \"send\"\nrecord = \"record\"\n")]);
+    let mut running = runs(&site, &["--grace", "60s"]);
+    let mut stdin = running.stdin();
+    stdin.write_all(events(0..10).as_bytes()).expect("writable");
+    running.until("the call", || lines(&site, "record") == 10);
+    running.signal("INT");
+    running.until("the end has begun", || status(&site)["state"] == "stopping");
+    running.signal("INT");
+    running.end().with_code(130);
+}
+
+#[test]
+fn a_run_that_is_killed_and_the_next_one_deliver_all_that_was_read() {
+    let site = Site::new(&[
+        hostile("60s", "hang = \"send\"\nuntil = \"mended\"\nrecord = \"record\"\n"),
+        to_file("one", "one.jsonl"),
+    ]);
+    let mut running = runs(&site, &[]);
+    let mut stdin = running.stdin();
+    stdin.write_all(events(0..1000).as_bytes()).expect("writable");
+    running.until("the lines are read", || status(&site)["events"] == 1000);
+    running.signal("KILL");
+    assert_eq!(running.end().code, None);
+    let ended = site.run(&["status", "--state", "state"]).with_code(7);
+    assert!(ended.stdout.contains("no `jackfield run` is alive in "), "{ended:#?}");
+    site.write("mended", "");
+    let _ = fs::remove_file(site.path("record"));
+    let mut running = runs(&site, &["--grace", "60s"]);
+    drop(running.stdin());
+    running.end().with_code(0);
+    // At least once: what the killed run had under way may come again.
+    let sorted = |text: &str| {
+        let mut ids = ids(text);
+        ids.sort();
+        ids.dedup();
+        ids
+    };
+    assert_eq!(sorted(&site.read("one.jsonl")), ids(&events(0..1000)));
+    let mut arrived: Vec<String> = site.read("record").lines().map(str::to_owned).collect();
+    assert_eq!(arrived.len(), 1000, "nothing of it had been noted, and nothing is doubled");
+    arrived.sort();
+    assert_eq!(arrived, ids(&events(0..1000)));
+}
+
+#[test]
+fn two_runs_do_not_share_a_state_folder() {
+    let site = Site::new(&[to_file("one", "one.jsonl")]);
+    let mut running = runs(&site, &[]);
+    running.until("it runs", || site.path("state/status.v1.json").exists());
+    let ended = site.run(&["run", "--state", "state"]).with_code(7);
+    let expected = format!("another `jackfield run` has it, process {}", running.id());
+    assert!(ended.stderr.contains(&expected) && ended.stderr.contains("--state"), "{ended:#?}");
+    drop(running.stdin());
+    running.end().with_code(0);
+}
+
+#[test]
+fn the_status_says_what_is_going_on() {
+    let site = Site::new(&[to_file("one", "one.jsonl"), hostile("60s", "fail = \"send\"\n")]);
+    assert!(site.run(&["status", "--state", "state"]).with_code(7).stderr.contains("none has been"));
+    let mut running = runs(&site, &[]);
+    let mut stdin = running.stdin();
+    stdin.write_all(events(0..50).as_bytes()).expect("writable");
+    running.until("all is told", || {
+        let now = status(&site);
+        let backends = &now["spools"][0]["backends"];
+        backends[0]["delivered"] == 50 && backends[0]["waiting"] == 0 && backends[1]["waiting"] == 50
+    });
+    let now = status(&site);
+    assert_eq!((now["alive"].as_bool(), now["state"].as_str()), (Some(true), Some("running")), "{now:#}");
+    assert_eq!(now["pid"], running.id());
+    assert_eq!((&now["events"], &now["bad_lines"]), (&50.into(), &0.into()));
+    assert_eq!(now["input"], "stdin");
+    assert!(now["mapped_images"].as_u64() >= Some(1) && now["image_limit"] == 256, "{now:#}");
+    let [one, two] = [0, 1].map(|at| &now["spools"][0]["backends"][at]);
+    assert_eq!(
+        (&one["plugin"]["name"], &one["isolation"], &one["circuit"]),
+        (&"file".into(), &"thread".into(), &"closed".into())
+    );
+    assert!(one["calls"].as_u64() >= Some(1) && one["p99_ms"].as_f64() > Some(0.0), "{one:#}");
+    assert_eq!(two["delivered"], 0, "{two:#}");
+    let text = site.run(&["status", "--state", "state"]).with_code(0).stdout;
+    assert!(text.contains("BACKEND") && text.contains("50 events wait") && !text.contains('\x1b'), "{text}");
+    running.signal("KILL");
+    running.end();
+}
+
+#[test]
+fn the_spools_of_tools_are_delivered_but_for_a_user_who_has_said_no() {
+    let site = Site::new(&[to_file("one", "one.jsonl")]);
+    for (tool, data) in
+        [("first", "tools/first/telemetry"), ("second", "tools/second"), ("silent", "tools/silent")]
+    {
+        let telemetry = jackfield::Telemetry::builder(tool, "1.0.0")
+            .environment(|_: &str| None::<std::ffi::OsString>)
+            .force_enabled(true)
+            .endpoint("http://127.0.0.1:9")
+            .data_folder(site.path(data))
+            .ops_file(site.path("none.toml"))
+            .deliver(jackfield::Deliver::ByHand)
+            .build();
+        telemetry.track("test.event", tool, &[]);
+        telemetry.close();
+    }
+    fs::create_dir(site.path("silent")).expect("writable");
+    site.write("silent/config.toml", "[telemetry]\nenabled = false\n");
+    let mut running =
+        start(site.command(&["run", "--state", "state", "--spools", "tools"]).stdin(Stdio::null()));
+    running.until("the events", || lines(&site, "one.jsonl") == 2);
+    thread::sleep(Duration::from_secs(1));
+    let arrived = site.read("one.jsonl");
+    assert!(
+        arrived.contains("\"first\"") && arrived.contains("\"second\"") && !arrived.contains("silent"),
+        "{arrived}"
+    );
+    let tools: Vec<Value> =
+        status(&site)["spools"].as_array().expect("a list").iter().map(|it| it["tool"].clone()).collect();
+    assert_eq!(tools, ["first", "second"]);
+    running.signal("TERM");
+    running.end().with_code(0);
+}
