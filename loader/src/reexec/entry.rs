@@ -87,7 +87,7 @@ impl Program {
         }
     }
 
-    /// Whether [`path`](Self::path) has an answer.
+    /// Whether a child of it can be had, as far as can be told before one is started.
     #[must_use]
     pub fn is_available(&self) -> bool {
         cfg!(unix) && self.path().is_ok()
