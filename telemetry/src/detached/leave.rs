@@ -155,6 +155,7 @@ fn orders_of(
         },
         limits: (&settings.limits).into(),
         backends,
+        fingerprints: targets.iter().map(Target::fingerprint).collect(),
         lifetime,
         stays_in_folder,
     })

@@ -29,6 +29,8 @@ pub(super) struct Orders {
     pub(super) consent: Asked,
     pub(super) limits: LimitsText,
     pub(super) backends: Vec<Handed>,
+    /// What their plugins' files are like. For the mark alone: a plugin that was replaced is a reason for another child.
+    pub(super) fingerprints: Vec<String>,
     pub(super) lifetime: Duration,
     /// Whether a path in a plugin's configuration may start at the working folder.
     pub(super) stays_in_folder: bool,

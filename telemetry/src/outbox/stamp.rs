@@ -44,6 +44,11 @@ impl Stamp {
         earlier.firm && self.same_file(earlier)
     }
 
+    /// The same for the same file with the same size and times, and else another one.
+    pub(crate) fn mark(&self) -> String {
+        format!("{} {:?} {:?}", self.len, self.modified, self.identity)
+    }
+
     /// Whether both are of one file with one size and time.
     pub(crate) fn same_file(&self, other: &Self) -> bool {
         (self.len, self.modified, self.identity) == (other.len, other.modified, other.identity)

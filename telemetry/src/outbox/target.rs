@@ -206,11 +206,23 @@ impl Target {
         verified.map(drop).map_err(|error| error.to_string())
     }
 
-    /// What tells one configuration of the backend from another, with nothing of it in clear.
+    /// What tells the backend from the same one with another configuration or another file, with nothing of it in clear.
+    /// Of an open one the file is that which it was loaded from.
     pub(crate) fn fingerprint(&self) -> String {
-        let Source::Plugin { config, .. } = &self.source else { return String::new() };
-        let parts = [config.plugin.as_str(), "\0", config.config.as_str()];
-        let digest = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize();
+        let Source::Plugin { config, plugins, folder } = &self.source else { return String::new() };
+        let stamp = match self.opened().and_then(|open| open.image.as_ref()?.stamp.clone()) {
+            Some(stamp) => Some(stamp),
+            None => jackfield_loader::find(&config.plugin, &plugins.path, folder)
+                .ok()
+                .and_then(|file| Stamp::of(&file)),
+        };
+        let file = stamp.map(|stamp| stamp.mark()).unwrap_or_default();
+        let confined = format!("{:?} {:?} {:?}", config.isolated, config.limits, config.sandbox);
+        let parts = [&*config.plugin, &*config.config, &*file, &*confined];
+        let digest = parts
+            .iter()
+            .fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update("\0"))
+            .finalize();
         digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
