@@ -5,18 +5,14 @@ use jackfield_loader::plugin_api::Probe;
 use crate::{
     answers,
     args::{Common, DoctorArgs},
-    console,
     exit::Exit,
     settings,
 };
 
 pub(crate) fn run(common: &Common, args: &DoctorArgs) -> Exit {
-    let config = match settings::load(common.config.as_deref()) {
+    let config = match settings::loaded(common) {
         Ok(config) => config,
-        Err(refusal) => {
-            console::error(refusal);
-            return Exit::Config;
-        }
+        Err(exit) => return exit,
     };
     // What is asked has been loaded, so the policy has allowed it.
     let trust = config.plugins.trust;

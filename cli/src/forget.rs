@@ -13,12 +13,9 @@ use crate::{
 };
 
 pub(crate) fn run(common: &Common, args: &ForgetArgs) -> Exit {
-    let config = match settings::load(common.config.as_deref()) {
+    let config = match settings::loaded(common) {
         Ok(config) => config,
-        Err(refusal) => {
-            console::error(refusal);
-            return Exit::Config;
-        }
+        Err(exit) => return exit,
     };
     let event = match request_event(&args.machine_id) {
         Ok(event) => event,

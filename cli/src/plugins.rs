@@ -36,12 +36,9 @@ struct Row {
 }
 
 pub(crate) fn run(common: &Common) -> Exit {
-    let config = match settings::load(common.config.as_deref()) {
+    let config = match settings::loaded(common) {
         Ok(config) => config,
-        Err(refusal) => {
-            console::error(refusal);
-            return Exit::Config;
-        }
+        Err(exit) => return exit,
     };
     let files = jackfield_loader::list(&config.plugins.path);
     let policy = config.plugins.policy();

@@ -4,15 +4,12 @@ use jackfield::Config;
 use jackfield_loader::{Inspection, Trust};
 use serde_json::{Map, Value, json};
 
-use crate::{args::Common, console, exit::Exit, names, settings};
+use crate::{args::Common, exit::Exit, names, settings};
 
 pub(crate) fn run(common: &Common) -> Exit {
-    let config = match settings::load(common.config.as_deref()) {
+    let config = match settings::loaded(common) {
         Ok(config) => config,
-        Err(refusal) => {
-            console::error(refusal);
-            return Exit::Config;
-        }
+        Err(exit) => return exit,
     };
     crate::print(&format!("{:#}\n", whole(&plugins(&config))))
 }

@@ -7,6 +7,8 @@ use std::{
 
 use jackfield::{Config, ConfigFile, Error};
 
+use crate::{args::Common, console, exit::Exit};
+
 /// The configuration that is used: `named`, or the first file of the usual places, or the embedded one.
 ///
 /// # Errors
@@ -53,6 +55,17 @@ pub(crate) fn state_folder() -> Option<PathBuf> {
         absolute("XDG_STATE_HOME").or_else(|| env::home_dir().map(|home| home.join(".local/state")))
     };
     base.map(|base| base.join("jackfield").join("run"))
+}
+
+/// As [`load`], with the refusal printed.
+///
+/// # Errors
+/// What the command ends with.
+pub(crate) fn loaded(common: &Common) -> Result<Config, Exit> {
+    load(common.config.as_deref()).map_err(|refusal| {
+        console::error(refusal);
+        Exit::Config
+    })
 }
 
 /// Where this command's own telemetry keeps the user's consent: beside the configuration, which is of another form.

@@ -85,6 +85,13 @@ pub(crate) fn is_not_found(error: &Error) -> bool {
         if matches!(error.kind(), AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)))
 }
 
+/// Whether an error says that something came for a channel that the broker had closed before: what it was closed for is the
+/// cause. The frames of a batch that are on their way then make it end the connection.
+pub(crate) fn is_aftermath(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(error)
+        if matches!(error.kind(), AMQPErrorKind::Hard(AMQPHardError::CHANNELERROR)))
+}
+
 /// Whether an error says that this user may not do it.
 fn is_refused(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(error) if matches!(

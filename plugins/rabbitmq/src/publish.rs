@@ -20,7 +20,7 @@ use lapin::{BasicProperties, Channel, Confirmation, options::BasicPublishOptions
 use crate::{
     budget::Budget,
     config::Settings,
-    explain::{explain, is_not_found, is_too_large},
+    explain::{explain, is_aftermath, is_not_found, is_too_large},
     session::Session,
     window::Window,
 };
@@ -255,7 +255,7 @@ impl Run<'_> {
                     self.session.note_stale();
                 }
                 self.lost.push(event);
-                let said = error.is_amqp_error();
+                let said = error.is_amqp_error() && !is_aftermath(&error);
                 if self.failed.as_ref().is_none_or(|failed| said && !failed.said) {
                     let why = explain(&error, self.session.address());
                     self.session.note_end(&why);

@@ -424,9 +424,9 @@ mod rabbitmq {
         broker().ctl(&["add_user", "diagnostics", SECRET]);
         broker().ctl(&["set_permissions", "diagnostics", "", "", ".*"]);
         let probe =
-            |url: String| backend(&json!({"url": url, "queue": "diagnostics-refused"})).probe(3000 * MS);
+            |url: String, limit| backend(&json!({"url": url, "queue": "diagnostics-refused"})).probe(limit);
         let login = |user: &str, password: &str| {
-            probe(format!("amqp://{user}:{password}@127.0.0.1:{}/%2f", broker().port()))
+            probe(format!("amqp://{user}:{password}@127.0.0.1:{}/%2f", broker().port()), LONG)
         };
         for (user, password, part) in [
             ("diagnostics", SECRET, "access to exchange 'amq.default' in vhost '/' refused"),
@@ -442,7 +442,7 @@ mod rabbitmq {
         let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
         let silent = silent.local_addr().expect("bound").port();
         for (port, part) in [(free_port(), "Connection refused"), (silent, "")] {
-            let probe = probe(format!("amqp://127.0.0.1:{port}"));
+            let probe = probe(format!("amqp://127.0.0.1:{port}"), 3000 * MS);
             let (found, text) = found(&probe);
             assert_eq!(found, Found::Unreachable, "{text}");
             assert!(text.contains(part), "{text}");
