@@ -18,6 +18,7 @@ use super::{
     state::BackendState,
     target::Target,
 };
+use crate::quiet::Quiet;
 
 /// How long a backend rests that failed without saying for how long.
 pub(crate) const UNKNOWN: Duration = Duration::from_secs(5);
@@ -147,6 +148,7 @@ fn start<'scope>(
     let cell = std::sync::Arc::new(Mutex::new(Some(entrant)));
     let taken = std::sync::Arc::clone(&cell);
     let run = move || {
+        let _quiet = Quiet::enter();
         let entrant = taken.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         Some(floor.carry(shared, entrant))
     };

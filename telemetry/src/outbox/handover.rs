@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     DeliveryMode, EventBuffer, Fill,
+    quiet::Quiet,
     spool::{Chunk, Deliverer, Settle, Spool},
 };
 
@@ -119,6 +120,7 @@ pub(super) fn run_side_by_side(shared: &Shared<'_>, mut due: Vec<(&mut Target, B
             let cell = Arc::new(Mutex::new(Some((target, state))));
             let work = Arc::clone(&cell);
             let run = move || {
+                let _quiet = Quiet::enter();
                 work.lock().unwrap_or_else(PoisonError::into_inner).take().map(|(t, s)| shared.once(t, s))
             };
             match thread.spawn_scoped(scope, run) {
