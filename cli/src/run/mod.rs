@@ -172,6 +172,7 @@ fn service(tool: &str, config: &Path, folder: &Path, watch: bool) -> Builder {
         .environment(|_: &str| None::<OsString>)
         .force_enabled(true)
         .ops_file(config)
+        .ops_file_required(true)
         .data_folder(folder)
         .limits(limits)
         .deliver(DELIVER)

@@ -129,6 +129,59 @@ fn a_signal_swaps_the_backend_and_the_run_goes_on() {
 }
 
 #[test]
+fn a_configuration_that_is_gone_empty_or_broken_takes_no_backend_away_and_the_status_says_why() {
+    let site = Site::new(&[to_file("main", "old.jsonl")]);
+    let mut running = runs(&site, &["--watch"]);
+    let mut stdin = running.stdin();
+    stdin.write_all(events(0..10).as_bytes()).expect("writable");
+    running.until("the first events", || lines(&site, "old.jsonl") == 10);
+    running.until("the status", || status(&site)["spools"][0]["backends"][0]["open"] == true);
+    let not_swapped = |expected: &str| {
+        let now = status(&site);
+        let backends = now["spools"][0]["backends"].as_array().expect("a list");
+        assert_eq!(backends.len(), 1, "{now:#}");
+        assert_eq!((&backends[0]["name"], &backends[0]["open"]), (&"main".into(), &true.into()), "{now:#}");
+        backends[0]["not_swapped"].as_str().is_some_and(|why| why.contains(expected))
+    };
+    let mut number = 10;
+    for (text, expected) in [
+        (None, "config.toml: can't be read: it is not there"),
+        (Some(""), "config.toml: can't be read: it has no [[backend]] table"),
+        (Some("[[backend]\n"), "config.toml:1"),
+        (None, "config.toml: can't be read: it is not there"),
+    ] {
+        match text {
+            Some(text) => drop(site.write("config.toml", text)),
+            None => fs::remove_file(site.path("config.toml")).expect("it is there"),
+        }
+        running.until(expected, || not_swapped(expected));
+        // The same by a signal.
+        running.signal("HUP");
+        stdin.write_all(events(number..number + 10).as_bytes()).expect("writable");
+        number += 10;
+        running.until("the next events", || lines(&site, "old.jsonl") == number);
+        assert!(not_swapped(expected));
+    }
+    site.write("config.toml", to_file("main", "new.jsonl"));
+    running.until("the swap", || status(&site)["spools"][0]["backends"][0]["swaps"] == 1);
+    assert!(status(&site)["spools"][0]["backends"][0]["not_swapped"].is_null());
+    stdin.write_all(events(number..number + 10).as_bytes()).expect("writable");
+    drop(stdin);
+    let ended = running.end().with_code(0);
+    assert!(ended.stderr.contains("all backends stay as they are: "), "{ended:#?}");
+    assert_eq!(site.read("old.jsonl"), events(0..number));
+    assert_eq!(site.read("new.jsonl"), events(number..number + 10));
+    // At the start it is refused for the same reasons.
+    for (text, expected) in [("", "has no [[backend]]"), ("[[backend]\n", "config.toml:1")] {
+        site.write("config.toml", text);
+        for command in ["run", "send"] {
+            let ended = site.run(&[command]).with_code(3);
+            assert!(ended.stderr.contains(expected), "{ended:#?}");
+        }
+    }
+}
+
+#[test]
 fn with_watch_a_changed_configuration_is_enough() {
     let site = Site::new(&[to_file("main", "old.jsonl")]);
     let mut running = runs(&site, &["--watch"]);
