@@ -57,6 +57,16 @@ impl Reloaded {
     }
 }
 
+/// How the last reload of this process has ended, whether code asked for it or a file that changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LastReload {
+    /// How many there were, this one included.
+    pub number: u64,
+    /// What it has come to, or why nothing was changed.
+    pub outcome: Result<Reloaded, String>,
+}
+
 /// One backend at this moment, as this process has it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -103,6 +113,12 @@ impl Telemetry {
     pub fn reload(&self) -> Result<Reloaded, Error> {
         let inner = self.inner();
         inner.courier().reload(inner)
+    }
+
+    /// How the last reload has ended; `None` before the first.
+    #[must_use]
+    pub fn last_reload(&self) -> Option<LastReload> {
+        self.inner().courier().plans().last_reload().clone()
     }
 
     /// The backends of this process, if it has delivered anything yet.
