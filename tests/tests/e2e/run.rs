@@ -187,6 +187,32 @@ fn a_configuration_that_is_gone_empty_or_broken_takes_no_backend_away_and_the_st
 }
 
 #[test]
+fn a_new_backend_that_can_not_be_had_is_said_to_wait_and_an_old_one_to_stay() {
+    let old = to_file("old", "old.jsonl");
+    let site = Site::new(std::slice::from_ref(&old));
+    let mut running = runs(&site, &[]);
+    let mut stdin = running.stdin();
+    stdin.write_all(events(0..10).as_bytes()).expect("writable");
+    running.until("the first events", || lines(&site, "old.jsonl") == 10);
+    let nowhere = |name: &str| format!("[[backend]]\nname = \"{name}\"\nplugin = \"./nowhere.so\"\n");
+    site.write("config.toml", nowhere("old") + &nowhere("file"));
+    running.signal("HUP");
+    let expected = "backend `old` not swapped; backend `file` not to be had yet";
+    running.until("the reload", || status(&site)["last_reload"] == expected);
+    let text = site.run(&["status", "--state", "state"]).with_code(0).stdout;
+    let line =
+        |begin: &str| text.lines().find(|line| line.starts_with(begin)).unwrap_or_else(|| panic!("{text}"));
+    assert!(line("  old: stays as it was: ").contains("nowhere.so"), "{text}");
+    assert!(line("  file: can't be had yet: ").ends_with("; its events wait"), "{text}");
+    site.write("config.toml", old);
+    running.signal("HUP");
+    let expected = "backend `file` removed; backend `old` unchanged";
+    running.until("the next reload", || status(&site)["last_reload"] == expected);
+    drop(stdin);
+    running.end().with_code(0);
+}
+
+#[test]
 fn with_watch_a_changed_configuration_is_enough() {
     let site = Site::new(&[to_file("main", "old.jsonl")]);
     let mut running = runs(&site, &["--watch"]);
@@ -315,11 +341,16 @@ fn the_status_says_what_is_going_on() {
 }
 
 #[test]
-fn the_spools_of_tools_are_delivered_but_for_a_user_who_has_said_no() {
+fn the_spools_of_tools_are_delivered_where_the_consent_file_says_yes() {
     let site = Site::new(&[to_file("one", "one.jsonl")]);
-    for (tool, data) in
-        [("first", "tools/first/telemetry"), ("second", "tools/second"), ("silent", "tools/silent")]
-    {
+    for (tool, data) in [
+        ("first", "tools/first/telemetry"),
+        ("second", "tools/second"),
+        ("silent", "tools/silent"),
+        ("unasked", "tools/unasked"),
+    ] {
+        fs::create_dir(site.path(tool)).expect("writable");
+        site.write(&format!("{tool}/config.toml"), "[telemetry]\nenabled = true\n");
         let telemetry = jackfield::Telemetry::builder(tool, "1.0.0")
             .environment(|_: &str| None::<std::ffi::OsString>)
             .force_enabled(true)
@@ -331,15 +362,31 @@ fn the_spools_of_tools_are_delivered_but_for_a_user_who_has_said_no() {
         telemetry.track("test.event", tool, &[]);
         telemetry.close();
     }
-    fs::create_dir(site.path("silent")).expect("writable");
     site.write("silent/config.toml", "[telemetry]\nenabled = false\n");
-    let mut running =
-        start(site.command(&["run", "--state", "state", "--spools", "tools"]).stdin(Stdio::null()));
+    fs::remove_file(site.path("unasked/config.toml")).expect("it is there");
+    let command = |variable: (&str, &str)| {
+        let mut command = site.command(&["run", "--state", "state", "--spools", "tools"]);
+        start(command.stdin(Stdio::null()).env(variable.0, variable.1))
+    };
+    // An opt-out in the environment of the run counts for every tool.
+    let mut running = command(("DO_NOT_TRACK", "1"));
+    running.until("a status", || status(&site)["state"] == "running");
+    thread::sleep(Duration::from_secs(1));
+    assert_eq!(status(&site)["spools"], Value::Array(Vec::new()));
+    running.signal("TERM");
+    let ended = running.end().with_code(0);
+    assert!(ended.stderr.contains("the events of first wait: DO_NOT_TRACK=1"), "{ended:#?}");
+    assert!(!site.path("one.jsonl").exists());
+    // An opt-in for a tool whose user was never asked does not.
+    let mut running = command(("UNASKED_TELEMETRY_ENABLED", "1"));
     running.until("the events", || lines(&site, "one.jsonl") == 2);
     thread::sleep(Duration::from_secs(1));
     let arrived = site.read("one.jsonl");
     assert!(
-        arrived.contains("\"first\"") && arrived.contains("\"second\"") && !arrived.contains("silent"),
+        arrived.contains("\"first\"")
+            && arrived.contains("\"second\"")
+            && !arrived.contains("silent")
+            && !arrived.contains("unasked"),
         "{arrived}"
     );
     let tools: Vec<Value> =
