@@ -46,7 +46,7 @@ fn the_screen_of_a_run_is_cut_to_the_terminal() {
     let mut run = start(site.command(&["run", "--state", "state"]).stdin(Stdio::piped()));
     run.until("a status", || site.path("state/status.v1.json").exists());
     let command = format!(
-        "stty rows 4 cols 30; timeout --foreground -s INT 2 '{}' status --state state",
+        "stty rows 4 cols 30; timeout --foreground -s INT 5 '{}' status --state state",
         cli().display()
     );
     let mut script = site.command_of(Path::new("script"), &["--quiet", "--command", &command, "/dev/null"]);
