@@ -1,27 +1,33 @@
 //! `jackfield schema`: one JSON Schema for the whole configuration file, for editors.
 
-use jackfield::Config;
+use std::path::PathBuf;
+
+use jackfield::PluginsConfig;
 use jackfield_loader::{Inspection, Trust};
 use serde_json::{Map, Value, json};
 
-use crate::{args::Common, exit::Exit, names, settings};
+use crate::{args::Common, console, exit::Exit, names, settings};
 
 pub(crate) fn run(common: &Common) -> Exit {
-    let config = match settings::loaded(common) {
-        Ok(config) => config,
-        Err(exit) => return exit,
+    // An editor needs it most while the configuration is wrong.
+    let plugins_path = match settings::load(common.config.as_deref()) {
+        Ok(config) => config.plugins.path,
+        Err(refusal) => {
+            console::warn(format_args!("{refusal}; the plugins are those of the usual folders"));
+            PluginsConfig::default().path
+        }
     };
-    crate::print(&format!("{:#}\n", whole(&plugins(&config))))
+    crate::print(&format!("{:#}\n", whole(&plugins(&plugins_path))))
 }
 
 /// What a configuration calls each plugin of the search path, and the schema that it carries.
-fn plugins(config: &Config) -> Vec<(String, Value)> {
-    let files = jackfield_loader::list(&config.plugins.path);
+fn plugins(path: &[PathBuf]) -> Vec<(String, Value)> {
+    let files = jackfield_loader::list(path);
     let mut found = Vec::new();
     for file in files {
         let Ok(inspection) = jackfield_loader::inspect(&file) else { continue };
         let Some(schema) = schema_of(&inspection) else { continue };
-        found.push((names::accepted(&file, Some(&inspection.metadata.name), &config.plugins.path), schema));
+        found.push((names::accepted(&file, Some(&inspection.metadata.name), path), schema));
     }
     found
 }
@@ -176,6 +182,8 @@ fn pointer(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use jackfield::Config;
 
     use super::*;
 

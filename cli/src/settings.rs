@@ -46,6 +46,9 @@ pub(crate) fn file(named: Option<&Path>) -> Result<Option<PathBuf>, String> {
     Ok(None)
 }
 
+/// The folder in the state folder in which crashes of plugins are remembered, by `send` and by `run`.
+pub(crate) const CRASHES: &str = "crashes";
+
 /// Where `run` keeps what it has read, unless its command line says otherwise.
 pub(crate) fn state_folder() -> Option<PathBuf> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());

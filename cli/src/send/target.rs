@@ -15,7 +15,7 @@ use jackfield::{BackendConfig, Config, Delivery, DeliveryOptions, Fate, Stop, su
 use jackfield_loader::{Backend, BackendOptions, Batch, Candidate, Error, Metadata, OpenFailure};
 
 use super::leftovers::{Leftover, Leftovers};
-use crate::{names, validate};
+use crate::{names, settings, validate};
 
 /// Batches that wait for a backend. Reading stops while a backend has as many.
 const QUEUE: usize = 4;
@@ -55,7 +55,9 @@ impl Target {
                 _ => refused(error),
             },
         )?;
-        let isolation = backend.isolation(&config.plugins, None);
+        // A plugin that crashes is left alone by the next run, too.
+        let crashes = settings::state_folder().map(|folder| folder.join(settings::CRASHES));
+        let isolation = backend.isolation(&config.plugins, crashes.as_deref());
         let candidate = Candidate::open(&file).map_err(refused)?;
         let metadata = metadata.insert(candidate.inspection().metadata.clone());
         let verified = candidate.verify_for(&isolation, config.plugins.policy()).map_err(refused)?;

@@ -50,6 +50,8 @@ struct ByChild {
     head: AtomicU64,
     /// It sleeps until the bell rings.
     sleeps: AtomicU32,
+    /// It is a child of this kind, and not just any program.
+    begun: AtomicU32,
 }
 
 #[repr(C)]
@@ -183,6 +185,11 @@ impl Area {
         self.header().host.0.cancelled.store(1, Ordering::Release);
     }
 
+    /// Whether the child has said that it is one.
+    pub(super) fn has_begun(&self) -> bool {
+        self.header().child.0.begun.load(Ordering::Acquire) != 0
+    }
+
     /// Whether the ring holds more than the `taken` bytes that the host has taken out of it.
     pub(super) fn has_answer(&self, taken: u64) -> bool {
         self.header().child.0.head.load(Ordering::SeqCst) != taken
@@ -223,6 +230,11 @@ impl Area {
     }
 
     // The child's side.
+
+    /// Says that this is a child.
+    pub(super) fn begin(&self) {
+        self.header().child.0.begun.store(1, Ordering::Release);
+    }
 
     /// Whether there is a request after the one with this number.
     pub(super) fn has_request(&self, after: u32) -> bool {

@@ -43,6 +43,8 @@ pub(super) struct Done {
 pub(super) enum Lost {
     /// The child has ended.
     Died,
+    /// What was started is no child of this kind, and has ended.
+    NoChild,
     /// It sends what none of this version sends, or has closed its end.
     Broken(&'static str),
     /// It did not answer in time.
@@ -107,7 +109,8 @@ impl Channel {
             area.host_sleeps(true);
             if !area.has_answer(taken) && self.sleep(kept)? {
                 // What it had said before stands, and an end that it had said is one.
-                return self.read(each)?.ok_or(Lost::Died);
+                let died = if self.area.has_begun() { Lost::Died } else { Lost::NoChild };
+                return self.read(each)?.ok_or(died);
             }
             self.area.host_sleeps(false);
             if !told && (request.cancelled)() {

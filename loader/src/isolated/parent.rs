@@ -26,7 +26,7 @@ use crate::{
     backend::BackendOptions,
     guard::{CallState, Explanation, Said, Work},
     os::Content,
-    reexec::{Ended, Spawn},
+    reexec::{Ended, Program, Spawn},
     text::{self, REASON_LIMIT},
 };
 
@@ -279,18 +279,33 @@ impl Process {
         Ok((kept, channel))
     }
 
+    /// Why there was no child at all, if there was none: nothing that the plugin did.
+    fn no_process(&self, lost: &Lost) -> Option<String> {
+        let helper = match &self.recipe.options.program {
+            Program::At(path) => Some(text::show(path)),
+            Program::Own => None,
+        };
+        match (lost, helper) {
+            (Lost::Io(error), Some(helper)) => Some(format!("`plugins.helper`: {helper}: {error}")),
+            (Lost::Io(error), None) if error.kind() == std::io::ErrorKind::Unsupported => Some(format!(
+                "{error}, or name a program that begins so, such as the command `jackfield` (`plugins.helper` in the configuration)"
+            )),
+            (Lost::Io(error), None) => Some(error.to_string()),
+            (Lost::NoChild, Some(helper)) => Some(format!(
+                "`plugins.helper`: {helper} ended at once: expected a program of this version whose `main` begins with `jackfield::init();`, such as the command `jackfield`"
+            )),
+            (Lost::NoChild, None) => Some("this program, started again, ended at once".to_owned()),
+            _ => None,
+        }
+    }
+
     /// Says why a call did not come back, and sees to it that the child is gone.
     fn explain(&self, lost: &Lost, call: &CallState) -> Status {
-        if let Lost::Io(error) = lost {
-            let advice = if error.kind() == std::io::ErrorKind::Unsupported {
-                ", or name a program that begins so, such as the command `jackfield` (`plugins.helper` in the configuration)"
-            } else {
-                ""
-            };
+        if let Some(why) = self.no_process(lost) {
             self.kill();
             call.explain(Explanation {
                 subject: "process".to_owned(),
-                message: format!("no process for the plugin: {error}{advice}"),
+                message: format!("no process for the plugin: {why}"),
                 said: Said::Stage,
             });
             return abi::STATUS_UNAVAILABLE;
@@ -305,7 +320,7 @@ impl Process {
             let how = match lost {
                 Lost::Broken(what) => (*what).to_owned(),
                 Lost::Late => "did not answer".to_owned(),
-                Lost::Died | Lost::Io(_) => describe(ended),
+                Lost::Died | Lost::NoChild | Lost::Io(_) => describe(ended),
             };
             // What the host has ended has not crashed.
             if !killed && !matches!(lost, Lost::Late) {

@@ -55,6 +55,7 @@ pub(super) fn run(inherited: Inherited) -> i32 {
     let mut ends = Vec::new();
     while let (Some(bell), Some(area)) = (files.next(), files.next()) {
         let Ok(area) = Area::map(area) else { return MISUSED };
+        area.begin();
         ends.push((UnixStream::from(bell), area));
     }
     let places = speak::install(ends);

@@ -106,7 +106,7 @@ fn every_mistake_is_one_line_with_file_line_and_key() {
         ("\n[plugins]\npth = []\n".to_owned(), "3: `plugins.pth`: unknown key, did you mean `path`?"),
         (
             "[plugins]\ncolour = 1\n".to_owned(),
-            "2: `plugins.colour`: unknown key, expected one of `path`, `trust`, `lock`, `keys`, `revoked`",
+            "2: `plugins.colour`: unknown key, expected one of `path`, `trust`, `lock`, `keys`, `revoked`, `helper`",
         ),
         ("plugins = 5".to_owned(), "1: `plugins`: expected a table, found integer 5"),
         (

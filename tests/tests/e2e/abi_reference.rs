@@ -39,7 +39,7 @@ fn reference(header: &str) -> String {
                     _ = write!(types, "\n### `{name}`\n\n{about}\n\n| member | |\n| --- | --- |\n{fields}");
                     break;
                 }
-                match line.trim().strip_prefix("// ") {
+                match line.trim().strip_prefix("//").map(str::trim_start) {
                     Some(text) => about_field.push(text.to_owned()),
                     None => {
                         field.push_str(line.trim());

@@ -9,7 +9,7 @@
 //! | `toml config` | is a configuration |
 //! | `json event` | is events, one a line, which fit `event.schema.json` |
 //! | `sh run` | is run by `sh -e` in a folder with the plugins and `jackfield` at hand |
-//! | `rust` | is compiled, as a doctest of this package |
+//! | `rust` | is compiled and run, as a doctest of this package: in `embedding.md` |
 //! | `text` | is not tried |
 
 #![cfg(unix)]
@@ -86,7 +86,9 @@ fn every_block_of_the_guides_says_how_it_is_tried() {
     for Block { at, info, .. } in blocks() {
         let info: Vec<&str> = info.iter().map(String::as_str).collect();
         let known = match info[..] {
-            ["text" | "rust"] | ["toml", "config"] | ["json", "event"] | ["sh", "run"] => true,
+            ["text"] | ["toml", "config"] | ["json", "event"] | ["sh", "run"] => true,
+            // The one whose examples are doctests.
+            ["rust"] => at.contains("embedding.md:"),
             [_, file] => file.starts_with("file="),
             _ => false,
         };

@@ -7,13 +7,16 @@ use std::{
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Candidate, Error, Failure, Isolation, OpenFailure, ProcessOptions, Program,
-    Report, Trust, crashes, plugin_api::Outcome,
+    Backend, BackendOptions, Candidate, Error, Failure, Isolation, MOST_CRASHES, OpenFailure, ProcessOptions,
+    Program, Report, Trust, crashes, plugin_api::Outcome,
 };
-use jackfield_tests::{c_fixture, cli, fixture, panic_abort, plugin};
+use jackfield_tests::{c_fixture, cli, faults, fixture, panic_abort, plugin};
 use serde_json::{Value, json};
 
-use crate::common::{MS, batch, lines, one_line, options, scratch};
+use crate::{
+    common::{MS, batch, lines, one_line, options, scratch},
+    site::Site,
+};
 
 /// Children are the command's: the tests' own `main` is not theirs.
 fn isolated() -> ProcessOptions {
@@ -60,6 +63,41 @@ fn told(report: &Report) -> String {
         })
         .collect();
     format!("{failure}: {outcomes:?}")
+}
+
+#[test]
+fn a_helper_that_is_not_there_or_no_such_program_is_named_and_no_crash_of_the_plugin() {
+    let (_folder, memory) = scratch("crashes");
+    for (helper, part) in [("/no/such/helper", "No such file"), ("/bin/true", "ended at once")] {
+        let process = ProcessOptions::new().program(Program::At(helper.into())).crashes(&memory);
+        let options = options(&json!({})).isolation(Isolation::Process(process));
+        let error = try_open(&fixture("minimal"), &options).expect_err("there is no child").to_string();
+        assert!(
+            error.contains("`plugins.helper`: ") && error.contains(helper) && error.contains(part),
+            "{error}"
+        );
+    }
+    assert!(crashes(&memory).is_empty(), "the plugin has done nothing");
+}
+
+#[test]
+fn a_plugin_that_keeps_crashing_is_left_alone_by_the_next_send() {
+    let site = Site::new(&[]);
+    let config = format!(
+        "[[backend]]\nplugin = {:?}\nisolation = \"process\"\nconfig = {{ fault = \"segv\", at = \"open\" }}\n",
+        faults()
+    );
+    site.write("config.toml", config);
+    let send = || site.send(r#"{"type":"a","name":"b"}"#, &[]).with_code(4).stderr;
+    let mut said = send();
+    for _ in 0..MOST_CRASHES + 1 {
+        assert!(said.contains("SIGSEGV"), "{said}");
+        if said.contains("left alone") {
+            return;
+        }
+        said = send();
+    }
+    panic!("it is tried again and again: {said}");
 }
 
 #[test]

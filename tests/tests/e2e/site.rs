@@ -68,7 +68,7 @@ impl Site {
             .env("HOME", self.0.path())
             .env("XDG_CONFIG_HOME", self.0.path())
             .env("JACKFIELD_CONFIG", "config.toml");
-        for name in ["JACKFIELD_LOG", "JACKFIELD_PLUGIN_PATH", "JACKFIELD_MARK"] {
+        for name in ["JACKFIELD_LOG", "JACKFIELD_PLUGIN_PATH", "JACKFIELD_MARK", "XDG_STATE_HOME"] {
             command.env_remove(name);
         }
         command
