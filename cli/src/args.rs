@@ -68,7 +68,7 @@ static RUN_HELP: LazyLock<String> = LazyLock::new(|| {
          opened first, and where it can't be had the old one stays. SIGTERM and SIGINT\nend the run in good order, the \
          second one at once with exit code 130.\n\n\
          With --spools every FOLDER/TOOL/spool and FOLDER/TOOL/telemetry/spool is delivered to the\nbackends of this \
-         configuration, which take the place of those that TOOL may have; not of a\ntool whose user has said no.\n\n\
+         configuration, which take the place of those that TOOL may have; only\nof a tool whose user has consented in its consent file, and not with an opt-out such as\nDO_NOT_TRACK in this environment.\n\n\
          With --json the last line of standard output is one object: waiting, rejected, exit_code.",
     )
 });

@@ -12,6 +12,8 @@ use std::{
     time::Duration,
 };
 
+use terminal::{Term, truncate_str};
+
 use crate::{
     args::{Common, StatusArgs},
     console::{self, Colour},
@@ -87,9 +89,7 @@ fn follow(folder: &Path) -> Exit {
             Ok((alive, snapshot)) => screen(folder, alive, &snapshot),
             Err(refusal) => refusal + "\n",
         };
-        // Each line to its end, and what is below.
-        let lines: String = text.lines().map(|line| format!("{line}\x1b[K\r\n")).collect();
-        result = draw(&format!("\x1b[H{lines}\x1b[J"));
+        result = draw(&page(&text, Term::stdout().size_checked()));
         let mut waited = Duration::ZERO;
         while waited < REFRESH && !stop.load(Ordering::SeqCst) {
             thread::sleep(REFRESH / 10);
@@ -98,6 +98,30 @@ fn follow(folder: &Path) -> Exit {
     }
     let _ = draw("\x1b[?25h\x1b[?1049l");
     Exit::Done
+}
+
+/// What draws `text` on a terminal of so many rows and columns, which is cut to them: a line that wraps, or a row too many,
+/// would move the lines above.
+fn page(text: &str, size: Option<(u16, u16)>) -> String {
+    let (rows, columns) =
+        size.map_or((usize::MAX, usize::MAX), |(rows, columns)| (rows.into(), columns.into()));
+    let mut lines: Vec<_> = text.lines().map(|line| truncate_str(line, columns, "")).collect();
+    if lines.len() > rows {
+        let hidden = lines.len() - rows + 1;
+        lines.truncate(rows - 1);
+        let rest = format!("... {hidden} more lines: enlarge the terminal, or use --once");
+        lines.push(truncate_str(&rest, columns, "").into_owned().into());
+    }
+    // What was there goes before the line is written: after its last column that would take its last character.
+    let mut page = "\x1b[H".to_owned();
+    for (number, line) in lines.iter().enumerate() {
+        page.push_str(if number == 0 { "\x1b[K" } else { "\r\n\x1b[K" });
+        page.push_str(line);
+    }
+    if lines.len() < rows {
+        page.push_str("\r\n\x1b[J");
+    }
+    page
 }
 
 /// The screen's text.
@@ -158,7 +182,12 @@ fn screen(folder: &Path, alive: bool, now: &Snapshot) -> String {
                 let _ = writeln!(text, "  {}: {ago} ago: {}", backend.name, console::one_line(error));
             }
             if let Some(reason) = &backend.not_swapped {
-                let _ = writeln!(text, "  {}: stays as it was: {}", backend.name, console::one_line(reason));
+                let reason = console::one_line(reason);
+                let _ = if backend.open {
+                    writeln!(text, "  {}: stays as it was: {reason}", backend.name)
+                } else {
+                    writeln!(text, "  {}: can't be had yet: {reason}; its events wait", backend.name)
+                };
             }
         }
     }
@@ -216,5 +245,23 @@ fn span(seconds: i64) -> String {
         120..7200 => format!("{} min", seconds / 60),
         7200..172_800 => format!("{} h", seconds / 3600),
         _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_cut_to_the_rows_and_columns_of_the_terminal() {
+        let text = "first line\n\x1b[33msecond line\x1b[0m\nthird\nfourth\n";
+        let whole =
+            "\x1b[H\x1b[Kfirst line\r\n\x1b[K\x1b[33msecond line\x1b[0m\r\n\x1b[Kthird\r\n\x1b[Kfourth";
+        assert_eq!(page(text, None), format!("{whole}\r\n\x1b[J"));
+        assert_eq!(page(text, Some((5, 80))), format!("{whole}\r\n\x1b[J"));
+        assert_eq!(page(text, Some((4, 80))), whole);
+        let cut = "\x1b[H\x1b[Kfirst \r\n\x1b[K\x1b[33msecond\x1b[0m\r\n\x1b[K... 2 ";
+        assert_eq!(page(text, Some((3, 6))), cut);
+        assert_eq!(page("\u{6f22}\u{5b57}", Some((2, 3))), "\x1b[H\x1b[K\u{6f22}\r\n\x1b[J", "wide ones");
     }
 }

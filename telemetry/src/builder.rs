@@ -129,6 +129,8 @@ pub(crate) struct Settings {
     pub(crate) ops_file: Option<PathBuf>,
     /// The variable that names it; it has to be there then.
     pub(crate) ops_by: Option<String>,
+    /// Whether it has to be there and to name backends, whoever names it.
+    pub(crate) ops_required: bool,
     pub(crate) config_file: Option<PathBuf>,
     pub(crate) config: Option<Config>,
     pub(crate) statics: Vec<StaticBackend>,
@@ -190,6 +192,7 @@ impl Builder {
             local_only_wins: false,
             ops_file: None,
             ops_by: None,
+            ops_required: false,
             config_file: None,
             config: None,
             statics: Vec::new(),
@@ -314,6 +317,13 @@ impl Builder {
     /// that the variable names has to be there and to name backends; otherwise events wait.
     pub fn ops_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.settings.ops_file = Some(file.into());
+        self
+    }
+
+    /// Whether the file of ops has to be there and to name backends; otherwise events wait. For services whose user names
+    /// the file. `false` unless set.
+    pub fn ops_file_required(mut self, required: bool) -> Self {
+        self.settings.ops_required = required;
         self
     }
 

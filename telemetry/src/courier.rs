@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    Deliver, Error, Flushed, Reloaded, detached,
+    Deliver, Error, Flushed, LastReload, Reloaded, detached,
     outbox::{Bell, Outbox, Plans, RoundEnd, Service, UNKNOWN, Woken, left},
     quiet::Quiet,
     reload::reload,
@@ -149,7 +149,15 @@ impl Courier {
     pub(crate) fn reload(&self, inner: &Arc<Inner>) -> Result<Reloaded, Error> {
         let _quiet = Quiet::enter();
         let _one = lock(&self.reloading);
-        let reloaded = reload(inner, &self.plans)?;
+        let reloaded = reload(inner, &self.plans);
+        {
+            let mut last = self.plans.last_reload();
+            *last = Some(LastReload {
+                number: last.as_ref().map_or(0, |last| last.number) + 1,
+                outcome: reloaded.as_ref().map_err(ToString::to_string).cloned(),
+            });
+        }
+        let reloaded = reloaded?;
         // Whoever is in a round does it there.
         if let Ok(mut outbox) = self.outbox.try_lock()
             && let Some(outbox) = &mut *outbox

@@ -93,7 +93,7 @@ pub use crate::{
     memory::MemoryBackend,
     outbox::{BackendState, Problem, Resent, ResentTo},
     redact::{EventParts, REDACTED, RedactedParts, redact, redact_parts},
-    reload::{LiveBackend, LivePlugin, Reloaded},
+    reload::{LastReload, LiveBackend, LivePlugin, Reloaded},
     retry::Stop,
     schema::suggest_key,
     scope::CommandScope,

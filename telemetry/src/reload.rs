@@ -23,7 +23,7 @@ use crate::{
     Error, Telemetry,
     outbox::{Loaded, Open, Plan, Plans, Problem, Source, Stamp, Step, Target, left, wait_until_stable},
     quiet::Quiet,
-    selection::{Chosen, Selected},
+    selection::{Chosen, Selected, why_none},
     telemetry::Inner,
 };
 
@@ -55,6 +55,16 @@ impl Reloaded {
     pub fn is_change(&self) -> bool {
         !(self.swapped.is_empty() && self.added.is_empty() && self.removed.is_empty())
     }
+}
+
+/// How the last reload of this process has ended, whether code asked for it or a file that changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LastReload {
+    /// How many there were, this one included.
+    pub number: u64,
+    /// What it has come to, or why nothing was changed.
+    pub outcome: Result<Reloaded, String>,
 }
 
 /// One backend at this moment, as this process has it.
@@ -98,10 +108,17 @@ impl Telemetry {
     /// that somebody is writing to. Before the first delivery there is nothing to swap, and nothing is opened.
     ///
     /// # Errors
-    /// [`Error::Reload`] when a configuration file can't be used: every backend stays as it is.
+    /// [`Error::Reload`] when a configuration file can't be used, or when no backend would be left, as after its removal:
+    /// every backend stays as it is.
     pub fn reload(&self) -> Result<Reloaded, Error> {
         let inner = self.inner();
         inner.courier().reload(inner)
+    }
+
+    /// How the last reload has ended; `None` before the first.
+    #[must_use]
+    pub fn last_reload(&self) -> Option<LastReload> {
+        self.inner().courier().plans().last_reload().clone()
     }
 
     /// The backends of this process, if it has delivered anything yet.
@@ -149,14 +166,17 @@ pub(crate) fn reload(inner: &Arc<Inner>, plans: &Arc<Plans>) -> Result<Reloaded,
     let collection = inner.consent.read().collection;
     let Selected { targets: wanted, info } = inner.select_for(collection);
     if let Chosen::Broken(reason) = info.why {
-        tracing::warn!("telemetry: all backends stay as they are: {reason}");
-        return Err(Error::Reload { reason });
+        return Err(all_stay(inner, plans, reason));
     }
-    inner.forget_recorder();
     let known = {
         let board = plans.board();
         board.targets.as_ref().map(|targets| targets.iter().map(Target::share).collect::<Vec<_>>())
     };
+    // A file that was removed, or emptied, is a mistake rather than the wish to lose what comes.
+    if wanted.is_empty() && known.as_ref().is_some_and(|known| !known.is_empty()) {
+        return Err(all_stay(inner, plans, why_none(&inner.settings)));
+    }
+    inner.forget_recorder();
     // Whoever delivers first finds out by itself.
     let Some(known) = known else { return Ok(Reloaded::default()) };
     let old_of = |name: &str| known.iter().find(|target| target.name == name);
@@ -216,6 +236,21 @@ pub(crate) fn reload(inner: &Arc<Inner>, plans: &Arc<Plans>) -> Result<Reloaded,
         plans.post(Plan { steps, local: info.stays_here(collection) });
     }
     Ok(reloaded)
+}
+
+/// Says why every backend stays as it is.
+fn all_stay(inner: &Inner, plans: &Plans, reason: String) -> Error {
+    tracing::warn!("telemetry: all backends stay as they are: {reason}");
+    {
+        let mut board = plans.board();
+        let names: Vec<_> = board.targets.iter().flatten().map(|target| target.name.clone()).collect();
+        let problem = Problem { at_ms: inner.now_ms(), reason: reason.clone() };
+        board.problems = names.into_iter().map(|name| (name, problem.clone())).collect();
+    }
+    if let Some(kept) = inner.states() {
+        plans.keep_problems(&kept);
+    }
+    Error::Reload { reason }
 }
 
 /// Each on a thread of its own: one that hangs in its constructors keeps the others from nothing.

@@ -127,7 +127,8 @@ impl Selected {
 fn custom(settings: &Settings) -> Result<Option<(Vec<Target>, Chosen)>, Error> {
     if let Some(file) = &settings.ops_file
         && let Some(config) = match &settings.ops_by {
-            Some(variable) => Some(read_named(file, variable)?),
+            Some(variable) => Some(read_named(file, Some(variable))?),
+            None if settings.ops_required => Some(read_named(file, None)?),
             None => read(file)?,
         }
     {
@@ -164,11 +165,15 @@ fn read(file: &Path) -> Result<Option<Config>, Error> {
     Ok((!config.backends.is_empty()).then_some(config))
 }
 
-/// The backends of a file that a variable names. Without any, events would go where whoever set it does not want them.
-fn read_named(file: &Path, variable: &str) -> Result<Config, Error> {
-    let refusal = |kind, reason: String| Error::ReadConfig {
-        file: file.to_owned(),
-        source: io::Error::new(kind, format!("{variable} names it, and {reason}")),
+/// The backends of a file that a variable or the tool's user names. Without any, events would go where whoever named it does
+/// not want them.
+fn read_named(file: &Path, variable: Option<&str>) -> Result<Config, Error> {
+    let refusal = |kind, reason: String| {
+        let reason = match variable {
+            Some(variable) => format!("{variable} names it, and {reason}, or unset the variable"),
+            None => reason,
+        };
+        Error::ReadConfig { file: file.to_owned(), source: io::Error::new(kind, reason) }
     };
     if !file.is_absolute() {
         return Err(refusal(io::ErrorKind::InvalidInput, "expected an absolute path".to_owned()));
@@ -177,11 +182,23 @@ fn read_named(file: &Path, variable: &str) -> Result<Config, Error> {
         return Ok(config);
     }
     let (kind, reason) = if file.exists() {
-        (io::ErrorKind::InvalidData, "it has no [[backend]] table: add one, or unset the variable")
+        (io::ErrorKind::InvalidData, "it has no [[backend]] table: add one")
     } else {
-        (io::ErrorKind::NotFound, "it is not there: write it, or unset the variable")
+        (io::ErrorKind::NotFound, "it is not there: write it")
     };
     Err(refusal(kind, reason.to_owned()))
+}
+
+/// Why no file names any backend.
+pub(crate) fn why_none(settings: &Settings) -> String {
+    let files = [&settings.ops_file, &settings.config_file].into_iter().flatten();
+    let reasons: Vec<_> = files
+        .map(|file| match file.exists() {
+            true => format!("{} has no [[backend]] table", file.display()),
+            false => format!("{} is not there", file.display()),
+        })
+        .collect();
+    format!("no backend is configured any more: {}", reasons.join(", "))
 }
 
 fn configured(settings: &Settings, config: Config) -> Vec<Target> {

@@ -95,7 +95,15 @@ impl Telemetry {
         let stats = |local| inner.spools.as_ref().map(|spools| spools.get(local).stats()).unwrap_or_default();
         let (spool, other) = (stats(local), stats(!local));
         let states = inner.states().map(|states| states.load()).unwrap_or_default();
-        let backends = info.backends.iter().map(|name| {
+        let mut names = info.backends.clone();
+        // What is open stays so whatever the configuration says, until a reload.
+        for target in inner.courier().plans().board().targets.iter().flatten() {
+            let has_events = info.backends.is_empty() || spool.backends.contains_key(&target.name);
+            if has_events && !names.contains(&target.name) {
+                names.push(target.name.clone());
+            }
+        }
+        let backends = names.iter().map(|name| {
             let state = states.get(name).cloned().unwrap_or_default();
             BackendStatus {
                 name: name.clone(),
@@ -230,7 +238,7 @@ impl fmt::Display for Status {
                 writeln!(f)?;
             }
             if let Some(reason) = &backend.not_swapped {
-                writeln!(f, "    stays as it was, since the configured one can't be had: {reason}")?;
+                writeln!(f, "    not as configured: {reason}")?;
             }
         }
         write!(f, "Waiting: {}, {} bytes", events(self.events), self.bytes)?;

@@ -6,12 +6,14 @@
 //! With `--spools` the spools are those of tools.
 
 mod input;
+mod reloads;
 mod signals;
 mod snapshot;
 mod state;
 mod tools;
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
@@ -19,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield::{Builder, Config, Deliver, Error, Reloaded, Telemetry, spool::Limits};
+use jackfield::{Builder, Config, Deliver, Telemetry, spool::Limits};
 
 use self::{
     input::{Input, Pump},
@@ -59,7 +61,7 @@ pub(super) enum Message {
     Ended(std::io::Result<()>),
     Reload,
     /// A reload is over.
-    Reloaded(Result<Reloaded, Error>),
+    Reloaded,
     /// The first request to end.
     Stop,
 }
@@ -94,6 +96,8 @@ struct Run {
     started_ms: i64,
     rates: Rates,
     last_reload: Option<String>,
+    /// For each spool, how many reloads were told of.
+    reloads: BTreeMap<Option<PathBuf>, u64>,
 }
 
 fn prepare(common: &Common, args: &RunArgs) -> Result<Run, (Exit, String)> {
@@ -152,6 +156,7 @@ fn prepare(common: &Common, args: &RunArgs) -> Result<Run, (Exit, String)> {
         started_ms: now_ms(),
         rates: Rates::default(),
         last_reload: None,
+        reloads: BTreeMap::new(),
     })
 }
 
@@ -172,6 +177,7 @@ fn service(tool: &str, config: &Path, folder: &Path, watch: bool) -> Builder {
         .environment(|_: &str| None::<OsString>)
         .force_enabled(true)
         .ops_file(config)
+        .ops_file_required(true)
         .data_folder(folder)
         .limits(limits)
         .deliver(DELIVER)
@@ -194,7 +200,8 @@ impl Run {
                 }
                 Ok(Message::Stop) => break,
                 Ok(Message::Reload) => self.reload(),
-                Ok(Message::Reloaded(result)) => self.reloaded(result),
+                // The next look tells how it ended, as it does for one that a file has brought about.
+                Ok(Message::Reloaded) => {}
                 Err(_) => {
                     if let From::Tools(tools) = &mut self.from {
                         tools.look();
@@ -211,7 +218,9 @@ impl Run {
         let all = self.telemetries();
         let reload = move || {
             for telemetry in all {
-                let _ = sender.send(Message::Reloaded(telemetry.reload()));
+                // What is wrong is in the log.
+                let _ = telemetry.reload();
+                let _ = sender.send(Message::Reloaded);
             }
         };
         if let Err(error) = thread::Builder::new().name("jackfield-reload".to_owned()).spawn(reload) {
@@ -226,31 +235,23 @@ impl Run {
         }
     }
 
-    /// Why a backend stays as it is, the log says.
-    fn reloaded(&mut self, result: Result<Reloaded, Error>) {
-        let text = match result {
-            Ok(reloaded) => {
-                let parts = [
-                    ("swapped", reloaded.swapped),
-                    ("added", reloaded.added),
-                    ("removed", reloaded.removed),
-                    ("unchanged", reloaded.unchanged),
-                    ("refused", reloaded.refused.into_iter().map(|(name, _)| name).collect()),
-                ];
-                let parts = parts.into_iter().filter(|(_, names)| !names.is_empty());
-                parts
-                    .map(|(what, names)| format!("{what} {}", names.join(", ")))
-                    .collect::<Vec<_>>()
-                    .join("; ")
+    /// Tells of reloads that have ended since the last look, whoever caused them.
+    fn tell_reloads(&mut self) {
+        for telemetry in self.telemetries() {
+            let Some(last) = telemetry.last_reload() else { continue };
+            let told = self.reloads.entry(telemetry.data_folder()).or_default();
+            if *told == last.number {
+                continue;
             }
-            Err(error) => error.to_string(),
-        };
-        let text = if text.is_empty() { "nothing is open yet".to_owned() } else { text };
-        console::say(&format!("reload: {text}"));
-        self.last_reload = Some(text);
+            *told = last.number;
+            let text = reloads::told(&last.outcome);
+            console::say(&format!("reload: {}", console::one_line(&text)));
+            self.last_reload = Some(text);
+        }
     }
 
     fn write_status(&mut self, what: &'static str) {
+        self.tell_reloads();
         let counts = match &self.from {
             From::Input { pump, .. } => pump.counts(),
             From::Tools(_) => input::Counts::default(),

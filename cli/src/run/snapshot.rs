@@ -106,15 +106,20 @@ impl Rates {
             let (status, again) = count();
             Seen { status, again, delivered: BTreeMap::new() }
         });
-        if started >= seen.again {
+        let live = telemetry.live_backends();
+        let is_known = |live: &LiveBackend, status: &Status| known_of(status, &live.name).is_some();
+        if started >= seen.again || !live.iter().all(|live| is_known(live, &seen.status)) {
             (seen.status, seen.again) = count();
         }
-        let live: BTreeMap<String, LiveBackend> =
-            telemetry.live_backends().into_iter().map(|live| (live.name.clone(), live)).collect();
         let Seen { status, delivered, .. } = seen;
-        let backends = status.backends.iter();
-        let backends =
-            backends.map(|known| backend(known, live.get(&known.name), delivered, started)).collect();
+        let backends = if live.is_empty() {
+            let known = status.backends.iter();
+            known.map(|known| backend(known, None, delivered, started)).collect()
+        } else {
+            // What is really there, whatever the configuration says meanwhile.
+            let known = live.iter().filter_map(|live| Some((known_of(status, &live.name)?, live)));
+            known.map(|(known, live)| backend(known, Some(live), delivered, started)).collect()
+        };
         SpoolNow {
             tool: tool.to_owned(),
             folder: status.folder.clone(),
@@ -127,6 +132,10 @@ impl Rates {
             backends,
         }
     }
+}
+
+fn known_of<'a>(status: &'a Status, name: &str) -> Option<&'a BackendStatus> {
+    status.backends.iter().find(|known| known.name == name)
 }
 
 fn backend(

@@ -2,13 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    env, fs,
     path::{Path, PathBuf},
 };
 
-use jackfield::{Collection, Telemetry, Why};
+use jackfield::{Collection, Telemetry};
 
 use super::service;
+use crate::console;
 
 /// The tools whose spools were found below a folder.
 pub(super) struct Tools {
@@ -16,6 +17,8 @@ pub(super) struct Tools {
     config: PathBuf,
     watch: bool,
     known: BTreeMap<PathBuf, Tool>,
+    /// Those that get nothing sent, and why.
+    refused: BTreeMap<PathBuf, String>,
 }
 
 struct Tool {
@@ -25,18 +28,22 @@ struct Tool {
 
 impl Tools {
     pub(super) fn new(folder: PathBuf, config: PathBuf, watch: bool) -> Self {
-        let mut tools = Self { folder, config, watch, known: BTreeMap::new() };
+        let mut tools = Self { folder, config, watch, known: BTreeMap::new(), refused: BTreeMap::new() };
         tools.look();
         tools
     }
 
-    /// Looks for tools that are new, and at what waits. A tool whose user has said no meanwhile is let go of.
+    /// Looks for tools that are new, and at what waits. A tool whose user does not consent any more is let go of.
     pub(super) fn look(&mut self) {
         let mut found = BTreeMap::new();
         for (name, data) in self.found() {
-            if has_refused(&name) {
+            if let Some(why) = refusal(&name) {
+                if self.refused.insert(data.clone(), why.clone()).as_ref() != Some(&why) {
+                    console::say(&format!("the events of {name} wait: {}", console::one_line(&why)));
+                }
                 continue;
             }
+            self.refused.remove(&data);
             let tool = self.known.remove(&data).unwrap_or_else(|| {
                 tracing::debug!("spool of {name} in {}", data.display());
                 let telemetry = service(&name, &self.config, &data, self.watch).build();
@@ -71,9 +78,19 @@ impl Tools {
     }
 }
 
-/// Whether the user has said no in the usual place of the tool. What is in a spool was recorded with consent, and a tool
-/// that is told no empties its spool itself; so where nothing is said there, the spool speaks.
-fn has_refused(tool: &str) -> bool {
-    let consent = Telemetry::builder(tool, "0").build().consent();
-    consent.collection == Collection::Off && !matches!(consent.why, Why::NoAnswer)
+/// Why the events of a tool are not sent; `None` when its user has consented. That counts only where it is said in the usual
+/// file of the tool: a variable in the environment of this run is not that user's word. One that opts out counts.
+fn refusal(tool: &str) -> Option<String> {
+    let here = Telemetry::builder(tool, "0").build().consent();
+    let is_opt_in = |name: &str| name.ends_with("TELEMETRY_ENABLED");
+    let by_file = Telemetry::builder(tool, "0")
+        .environment(move |name: &str| if is_opt_in(name) { None } else { env::var_os(name) })
+        .build()
+        .consent();
+    [here, by_file].into_iter().find(|consent| consent.collection != Collection::On).map(|consent| {
+        match consent.local.filter(|_| consent.collection == Collection::LocalOnly) {
+            Some(variable) => variable.to_string(),
+            None => consent.why.to_string(),
+        }
+    })
 }

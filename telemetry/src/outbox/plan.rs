@@ -16,7 +16,7 @@ use super::{
     state::{BackendState, Problem, States},
     target::Target,
 };
-use crate::quiet::Quiet;
+use crate::{LastReload, quiet::Quiet};
 
 /// Between two looks at backends that are being closed.
 const TICK: Duration = Duration::from_millis(2);
@@ -46,6 +46,7 @@ pub(crate) struct Plans {
     board: Mutex<Board>,
     /// Backends that are being closed behind everybody's back.
     closing: AtomicUsize,
+    last_reload: Mutex<Option<LastReload>>,
 }
 
 /// The backends as the last plan has them.
@@ -62,6 +63,11 @@ pub(crate) struct Board {
 impl Plans {
     pub(crate) fn board(&self) -> MutexGuard<'_, Board> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the last reload has ended.
+    pub(crate) fn last_reload(&self) -> MutexGuard<'_, Option<LastReload>> {
+        self.last_reload.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// These are the backends.

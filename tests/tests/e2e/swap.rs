@@ -277,6 +277,40 @@ fn the_old_backend_stays_where_the_new_one_is_missing_broken_refused_or_hangs() 
 }
 
 #[test]
+fn a_configuration_that_is_gone_or_empty_takes_no_backend_away() {
+    logs::collect();
+    let library = file_plugin();
+    let service = Service::new(&to_file(&library, "events"));
+    service.arrives("first", "events");
+    let refused = |expected: &str| {
+        let file = service.path("backends.toml").display().to_string();
+        let reason = format!("no backend is configured any more: {}", service.path("none.toml").display());
+        let reason = format!("{reason} is not there, {file} {expected}");
+        let error = service.telemetry.reload().expect_err("no backend").to_string();
+        assert_eq!(error, format!("all backends stay as they are: {reason}"));
+        assert_eq!(service.why_not("main").as_ref(), Some(&reason));
+        let status = service.telemetry.status();
+        assert_eq!(status.backends[0].not_swapped.as_ref(), Some(&reason), "{status:#?}");
+        assert_eq!(logs::seen(&reason).len(), 1, "{reason}");
+        service.arrives(expected, "events");
+    };
+    fs::remove_file(service.path("backends.toml")).expect("it is there");
+    refused("is not there");
+    service.configure("# [[backend]]\n");
+    refused("has no [[backend]] table");
+    // The file of ops comes first, and is a source of backends as good as any other.
+    let home = service.home.path().display().to_string();
+    put(&service.path("none.toml"), &to_file(&library, "ops").replace("HOME", &home));
+    assert_eq!(service.telemetry.reload().expect("a configuration").swapped, ["main"]);
+    assert_eq!(service.why_not("main"), None);
+    service.arrives("by ops", "ops");
+    service.configure(&to_file(&library, "events"));
+    fs::remove_file(service.path("none.toml")).expect("it is there");
+    assert_eq!(service.telemetry.reload().expect("the next source").swapped, ["main"]);
+    service.arrives("by the tool", "events");
+}
+
+#[test]
 fn a_half_written_library_is_not_loaded_and_is_once_it_is_whole() {
     let library = file_plugin();
     let service = Service::new(&to_file(&library, "events"));

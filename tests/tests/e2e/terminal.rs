@@ -41,6 +41,34 @@ fn colours_are_for_a_terminal_only() {
 }
 
 #[test]
+fn the_screen_of_a_run_is_cut_to_the_terminal() {
+    let site = Site::new(&[to_file("one", "out.jsonl")]);
+    let mut run = start(site.command(&["run", "--state", "state"]).stdin(Stdio::piped()));
+    run.until("a status", || site.path("state/status.v1.json").exists());
+    let command = format!(
+        "stty rows 4 cols 30; timeout --foreground -s INT 5 '{}' status --state state",
+        cli().display()
+    );
+    let mut script = site.command_of(Path::new("script"), &["--quiet", "--command", &command, "/dev/null"]);
+    script.env("TERM", "xterm").env("SHELL", "/bin/sh").stdin(Stdio::null());
+    let shown = start(&mut script).end().stdout;
+    let mut pages: Vec<&str> = shown.split("\x1b[H").skip(1).collect();
+    assert!(!pages.is_empty(), "{shown:?}");
+    // What follows the last one leaves the screen.
+    let last = pages.len() - 1;
+    pages[last] = pages[last].split("\x1b[?25h").next().unwrap_or_default();
+    for page in pages {
+        let lines: Vec<String> =
+            page.split('\n').map(|line| line.replace("\x1b[K", "").replace('\r', "")).collect();
+        assert_eq!(lines.len(), 4, "{page:?}");
+        assert!(lines.iter().all(|line| line.chars().count() <= 30), "{page:?}");
+        assert!(lines[0].starts_with("jackfield ") && lines[3].contains(" more lines"), "{page:?}");
+    }
+    drop(run.stdin());
+    run.end().with_code(0);
+}
+
+#[test]
 fn a_long_input_has_a_bar_on_a_terminal_and_none_elsewhere() {
     let site = Site::new(&[hostile("5s", "sleep_ms = 100"), to_file("main", "out.jsonl")]);
     site.write("in.jsonl", events(0..100));

@@ -1,0 +1,57 @@
+//! What people are told of a reload.
+
+use jackfield::Reloaded;
+
+/// One line of what a reload has come to. Why a backend is not what is configured, the log says.
+pub(super) fn told(outcome: &Result<Reloaded, String>) -> String {
+    let reloaded = match outcome {
+        Ok(reloaded) => reloaded,
+        Err(reason) => return reason.clone(),
+    };
+    let refused: Vec<_> = reloaded.refused.iter().map(|(name, _)| name.clone()).collect();
+    let (waiting, kept): (Vec<_>, Vec<_>) =
+        refused.into_iter().partition(|name| reloaded.added.contains(name));
+    let mut added = reloaded.added.clone();
+    added.retain(|name| !waiting.contains(name));
+    let parts = [
+        (&reloaded.swapped, "swapped"),
+        (&added, "added"),
+        (&reloaded.removed, "removed"),
+        (&reloaded.unchanged, "unchanged"),
+        (&kept, "not swapped"),
+        (&waiting, "not to be had yet"),
+    ];
+    let parts: Vec<_> = parts
+        .into_iter()
+        .filter(|(names, _)| !names.is_empty())
+        .map(|(names, what)| {
+            let backends = if names.len() == 1 { "backend" } else { "backends" };
+            let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+            format!("{backends} {} {what}", names.join(", "))
+        })
+        .collect();
+    if parts.is_empty() { "nothing is open yet".to_owned() } else { parts.join("; ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_whose_name_is_a_word_reads_as_a_backend() {
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let mut reloaded = Reloaded::default();
+        assert_eq!(told(&Ok(reloaded.clone())), "nothing is open yet");
+        reloaded.removed = names(&["file"]);
+        assert_eq!(told(&Ok(reloaded.clone())), "backend `file` removed");
+        reloaded.swapped = names(&["a", "b"]);
+        reloaded.added = names(&["c", "new"]);
+        reloaded.refused = vec![("new".to_owned(), "why".to_owned()), ("d".to_owned(), "why".to_owned())];
+        assert_eq!(
+            told(&Ok(reloaded)),
+            "backends `a`, `b` swapped; backend `c` added; backend `file` removed; backend `d` not swapped; \
+             backend `new` not to be had yet"
+        );
+        assert_eq!(told(&Err("no".to_owned())), "no");
+    }
+}
