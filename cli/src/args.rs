@@ -468,6 +468,9 @@ pub(crate) struct SendArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// FIFO that events are written to, or `-` for standard input
+    ///
+    /// Several writers of one FIFO tear each other's lines unless each writes whole lines of at most 4096 bytes (PIPE_BUF)
+    /// with one call.
     #[arg(default_value = "-", value_name = "FIFO", value_hint = ValueHint::FilePath)]
     pub(crate) input: PathBuf,
     /// Folder of tools' spools to deliver, instead of an input
