@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -15,7 +15,7 @@ use std::{
 
 use jackfield::{Error, Forwarder, Line, Lines};
 
-use super::Message;
+use super::{Message, source::Source};
 use crate::{console, send::bad_lines::BadLines};
 
 /// Bytes of a read. As much as a pipe holds.
@@ -90,7 +90,7 @@ impl Pump {
         let of_thread = Arc::clone(&pump);
         thread::Builder::new().name("jackfield-input".to_owned()).spawn(move || {
             let result = match input {
-                Input::Stdin => of_thread.read(&mut io::stdin().lock(), || false),
+                Input::Stdin => Source::stdin().and_then(|mut stdin| of_thread.read(&mut stdin, || false)),
                 Input::Fifo(path) => of_thread.fifo(&path),
             };
             of_thread.idle.store(true, Ordering::SeqCst);
@@ -121,11 +121,11 @@ impl Pump {
     }
 
     /// Until the input ends, or `at_end` says that there is no more to come.
-    fn read(&self, reader: &mut dyn Read, goes_on: impl Fn() -> bool) -> io::Result<()> {
+    fn read(&self, source: &mut Source, goes_on: impl Fn() -> bool) -> io::Result<()> {
         let mut block = vec![0; BLOCK];
         loop {
             self.idle.store(true, Ordering::SeqCst);
-            let read = reader.read(&mut block);
+            let read = source.next(&mut block);
             self.idle.store(false, Ordering::SeqCst);
             match read {
                 // What comes now stays where it is, for the next run.
@@ -138,7 +138,10 @@ impl Pump {
                     self.idle.store(true, Ordering::SeqCst);
                     thread::sleep(TICK);
                 }
-                Ok(len) => self.sink().block(&block[..len]),
+                Ok(len) => {
+                    self.sink().block(&block[..len]);
+                    source.stored()?;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -152,9 +155,9 @@ impl Pump {
     /// system. A FIFO that was replaced is opened anew.
     fn fifo(&self, path: &Path) -> io::Result<()> {
         loop {
-            let mut file = File::open(path)?;
+            let file = File::open(path)?;
             let opened = identity(&file.metadata()?);
-            self.read(&mut file, || {
+            self.read(&mut Source::new(file), || {
                 !self.stop.load(Ordering::SeqCst)
                     && fs::metadata(path).is_ok_and(|now| identity(&now) == opened)
             })?;

@@ -9,6 +9,7 @@ mod input;
 mod reloads;
 mod signals;
 mod snapshot;
+mod source;
 mod state;
 mod tools;
 

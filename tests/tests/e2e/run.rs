@@ -298,6 +298,52 @@ fn a_run_that_is_killed_and_the_next_one_deliver_all_that_was_read() {
 }
 
 #[test]
+fn runs_that_are_killed_while_they_read_lose_no_line_of_a_pipe() {
+    const EVENTS: usize = 40_000;
+    const KILLS: usize = 5;
+    let site = Site::new(&[to_file("one", "one.jsonl")]);
+    let fifo = site.path("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo").success());
+    // Open for both, so that what is in it stays while nobody reads.
+    let mut both = fs::OpenOptions::new().read(true).write(true).open(&fifo).expect("it is there");
+    let text = events(0..EVENTS);
+    let longest = text.lines().map(str::len).max().expect("events") + 1;
+    let shortest = text.lines().map(str::len).min().expect("events") + 1;
+    assert!(longest < 4096, "a write of a line is one");
+    let writer = thread::Builder::new()
+        .spawn(move || {
+            text.split_inclusive('\n').for_each(|line| {
+                both.write_all(line.as_bytes()).expect("writable");
+            })
+        })
+        .expect("a thread");
+    for kill in 1..=KILLS {
+        let mut running = runs(&site, &["fifo"]);
+        let enough = lines(&site, "one.jsonl") + EVENTS / (2 * KILLS);
+        running.until(&format!("events before kill {kill}"), || lines(&site, "one.jsonl") >= enough);
+        running.signal("KILL");
+        assert_eq!(running.end().code, None);
+    }
+    let mut running = runs(&site, &["fifo"]);
+    writer.join().expect("all is written");
+    let arrived = || {
+        let mut all = ids(&site.read("one.jsonl"));
+        let count = all.len();
+        all.sort();
+        all.dedup();
+        (all.len(), count)
+    };
+    running.until("every event", || arrived().0 == EVENTS);
+    running.signal("TERM");
+    running.end().with_code(0);
+    let (different, count) = arrived();
+    assert_eq!(different, EVENTS);
+    // A kill may come between storing and taking out, and between a delivery and its note.
+    let most = KILLS * (64 * 1024 / shortest + 1 + 1000);
+    assert!(count <= EVENTS + most, "{count} of {EVENTS}: at most {most} are repetitions");
+}
+
+#[test]
 fn two_runs_do_not_share_a_state_folder() {
     let site = Site::new(&[to_file("one", "one.jsonl")]);
     let mut running = runs(&site, &[]);
