@@ -312,9 +312,9 @@ fn runs_that_are_killed_while_they_read_lose_no_line_of_a_pipe() {
     assert!(longest < 4096, "a write of a line is one");
     let writer = thread::Builder::new()
         .spawn(move || {
-            text.split_inclusive('\n').for_each(|line| {
+            for line in text.split_inclusive('\n') {
                 both.write_all(line.as_bytes()).expect("writable");
-            })
+            }
         })
         .expect("a thread");
     for kill in 1..=KILLS {
