@@ -24,12 +24,14 @@ fn life(ground: &Ground) -> Result<(), Stop> {
 }
 
 pub(super) fn process_state(ground: &Ground) -> Checked {
-    let before = ProcessState::now();
+    let before = &ground.before;
+    let loaded = ProcessState::now();
     let instance = ground.open()?;
     ground::send(&instance, &samples::ordinary(3), &Terms::new(TIMEOUT))?;
     let during = ProcessState::now();
     ground::end(instance, HostKind::Today)?;
-    let mut changed = before.changed(&during);
+    let mut changed = before.changed(&loaded);
+    changed.extend(before.changed(&during));
     changed.extend(before.changed(&ProcessState::now()));
     changed.sort_unstable();
     changed.dedup();

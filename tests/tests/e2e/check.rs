@@ -230,6 +230,9 @@ fn what_belongs_to_the_tool_is_left_alone() {
         ("SETS_FOLDER", "working folder"),
         ("SETS_UMASK", "umask"),
         ("SETS_ENVIRONMENT", "environment variable JACKFIELD_CONDUCT"),
+        ("LOADS_HANDLER", "handler of signal 2"),
+        ("LOADS_FOLDER", "working folder"),
+        ("LOADS_ENVIRONMENT", "environment variable JACKFIELD_CONDUCT"),
     ] {
         let report = fails(&site, &c_conduct(variant), &[], &["process-state"]);
         assert!(report.to_string().contains(&format!("changed: {named}\"")), "{report:#}");
