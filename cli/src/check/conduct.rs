@@ -38,10 +38,11 @@ pub(super) fn process_state(ground: &Ground) -> Checked {
     if !changed.is_empty() {
         return Err(fail(
             format!("changed: {}", changed.join(", ")),
-            "these belong to the tool: take values of your own instead (absolute paths, uselocale, sigmask of own threads)",
+            "these belong to the tool: take values of your own instead (absolute paths, uselocale, sigmask of own threads, descriptors that you have opened)",
         ));
     }
-    Ok("signals, mask, locale, folder, umask, environment and limits are as before".to_owned())
+    Ok("signals, mask, locale, folder, umask, environment, limits and standard streams are as before"
+        .to_owned())
 }
 
 pub(super) fn panic_hook(ground: &Ground) -> Checked {

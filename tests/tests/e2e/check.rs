@@ -233,6 +233,9 @@ fn what_belongs_to_the_tool_is_left_alone() {
         ("LOADS_HANDLER", "handler of signal 2"),
         ("LOADS_FOLDER", "working folder"),
         ("LOADS_ENVIRONMENT", "environment variable JACKFIELD_CONDUCT"),
+        ("CLOSES_OUTPUT", "standard output"),
+        ("CLOSES_STREAMS", "standard error, standard output"),
+        ("REPLACES_INPUT", "standard input"),
     ] {
         let report = fails(&site, &c_conduct(variant), &[], &["process-state"]);
         assert!(report.to_string().contains(&format!("changed: {named}\"")), "{report:#}");
