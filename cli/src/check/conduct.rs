@@ -24,22 +24,25 @@ fn life(ground: &Ground) -> Result<(), Stop> {
 }
 
 pub(super) fn process_state(ground: &Ground) -> Checked {
-    let before = ProcessState::now();
+    let before = &ground.before;
+    let loaded = ProcessState::now();
     let instance = ground.open()?;
     ground::send(&instance, &samples::ordinary(3), &Terms::new(TIMEOUT))?;
     let during = ProcessState::now();
     ground::end(instance, HostKind::Today)?;
-    let mut changed = before.changed(&during);
+    let mut changed = before.changed(&loaded);
+    changed.extend(before.changed(&during));
     changed.extend(before.changed(&ProcessState::now()));
     changed.sort_unstable();
     changed.dedup();
     if !changed.is_empty() {
         return Err(fail(
             format!("changed: {}", changed.join(", ")),
-            "these belong to the tool: take values of your own instead (absolute paths, uselocale, sigmask of own threads)",
+            "these belong to the tool: take values of your own instead (absolute paths, uselocale, sigmask of own threads, descriptors that you have opened)",
         ));
     }
-    Ok("signals, mask, locale, folder, umask, environment and limits are as before".to_owned())
+    Ok("signals, mask, locale, folder, umask, environment, limits and standard streams are as before"
+        .to_owned())
 }
 
 pub(super) fn panic_hook(ground: &Ground) -> Checked {

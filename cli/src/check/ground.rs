@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jackfield_loader::{
     Batch,
-    conformance::{Answer, HostKind, Instance, Subject, Terms},
+    conformance::{Answer, HostKind, Instance, ProcessState, Subject, Terms},
     plugin_api::abi,
 };
 use serde_json::{Map, Value};
@@ -23,6 +23,8 @@ pub(super) const SHORT: Duration = Duration::from_secs(2);
 /// The plugin and what it is given.
 pub(super) struct Ground {
     pub(super) subject: Subject,
+    /// What belongs to the tool, before the library was mapped: constructors run while it is.
+    pub(super) before: ProcessState,
     pub(super) task: Task,
     /// The options.
     pub(super) config: Map<String, Value>,
@@ -30,10 +32,11 @@ pub(super) struct Ground {
 
 impl Ground {
     pub(super) fn load(task: Task) -> Result<Self, Stop> {
+        let before = ProcessState::now();
         let subject = Subject::load(&task.file)
             .map_err(|error| fail(error.to_string(), "the message says what its vendor has to change"))?;
         let config = serde_json::from_str(&task.config).unwrap_or_default();
-        Ok(Self { subject, task, config })
+        Ok(Self { subject, before, task, config })
     }
 
     /// The schema of the options, when the metadata has one.

@@ -23,7 +23,7 @@ mod timing;
 use std::{fs, path::Path};
 
 use jackfield::{BackendConfig, Config};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use self::report::Report;
 use crate::{
@@ -40,6 +40,12 @@ pub(crate) fn run(common: &Common, args: &CheckArgs) -> Exit {
         console::error(format_args!("there is no check {unknown:?}: the checks are {}", names.join(", ")));
         return Exit::Usage;
     }
+    if args.backend.is_some() && (args.config_json.is_some() || !names_backends(common.config.as_deref())) {
+        console::error(
+            "--backend chooses one of the backends of a --config in TOML, and none is read: leave it out",
+        );
+        return Exit::Usage;
+    }
     let options = match options(common, args) {
         Ok(config) => config,
         Err(refusal) => {
@@ -47,6 +53,12 @@ pub(crate) fn run(common: &Common, args: &CheckArgs) -> Exit {
             return Exit::Config;
         }
     };
+    if let Some(key) = &args.endpoint
+        && let Err(refusal) = has_option(&args.file, &options.json, key)
+    {
+        console::error(refusal);
+        return Exit::Usage;
+    }
     let mut report = run::all(args, &options.json);
     if let Some(backend) = &options.backend {
         report.conceal(|text| backend.conceal(text));
@@ -62,6 +74,35 @@ pub(crate) fn run(common: &Common, args: &CheckArgs) -> Exit {
 
 fn exit(report: &Report) -> Exit {
     if report.failed() == 0 { Exit::Done } else { Exit::Plugin }
+}
+
+/// Whether backends have names in this configuration: a file of JSON has the options of one plugin.
+fn names_backends(config: Option<&Path>) -> bool {
+    config.is_some_and(|file| !is_json(file))
+}
+
+fn is_json(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "json")
+}
+
+/// Whether the plugin's schema or the given options have this key. What can't be read is told by the report.
+fn has_option(file: &Path, given: &str, key: &str) -> Result<(), String> {
+    let Ok(inspection) = jackfield_loader::inspect(file) else { return Ok(()) };
+    let object = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap_or_default();
+    let schema = inspection.metadata.config_schema.map(|schema| object(schema.get()));
+    let properties = schema.as_ref().and_then(|schema| schema.get("properties")?.as_object());
+    if properties.is_some_and(|known| known.contains_key(key)) || object(given).contains_key(key) {
+        return Ok(());
+    }
+    let names: Vec<_> = properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
+    Err(if names.is_empty() {
+        format!(
+            "--endpoint: {} says of no option, and the given ones have no `{key}`: set it there too",
+            file.display()
+        )
+    } else {
+        format!("--endpoint: {} has no option `{key}`: its options are {}", file.display(), names.join(", "))
+    })
 }
 
 /// The plugin's options.
@@ -83,7 +124,7 @@ fn options(common: &Common, args: &CheckArgs) -> Result<Options, String> {
         return object(json, "--config-json");
     }
     let Some(file) = &common.config else { return object("{}", "") };
-    if file.extension().is_some_and(|extension| extension == "json") {
+    if is_json(file) {
         let text =
             fs::read_to_string(file).map_err(|error| format!("{} can't be read: {error}", file.display()))?;
         return object(&text, &file.display().to_string());

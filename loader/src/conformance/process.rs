@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 ///
 /// # Platform
 /// Everywhere: the environment and the working folder. Unix: what signals do, the calling thread's signal mask, the locale, the
-/// mask of new files and the limits of resources.
+/// mask of new files, the limits of resources and what the standard streams lead to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessState(BTreeMap<String, String>);
 
@@ -91,6 +91,19 @@ mod unix {
             // SAFETY: asks only.
             unsafe { libc::getrlimit(limit, &raw mut value) };
             found.insert(name.to_owned(), format!("{} {}", value.rlim_cur, value.rlim_max));
+        }
+        for (name, descriptor) in [
+            ("standard input", libc::STDIN_FILENO),
+            ("standard output", libc::STDOUT_FILENO),
+            ("standard error", libc::STDERR_FILENO),
+        ] {
+            // SAFETY: plain data.
+            let mut file: libc::stat = unsafe { zeroed() };
+            // SAFETY: a number that is no descriptor is answered with an error.
+            let is_open = unsafe { libc::fstat(descriptor, &raw mut file) } == 0;
+            let identity =
+                is_open.then(|| format!("{} {} {:o}", file.st_dev, file.st_ino, file.st_mode & libc::S_IFMT));
+            found.insert(name.to_owned(), identity.unwrap_or_else(|| "closed".to_owned()));
         }
     }
 }

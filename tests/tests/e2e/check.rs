@@ -230,6 +230,12 @@ fn what_belongs_to_the_tool_is_left_alone() {
         ("SETS_FOLDER", "working folder"),
         ("SETS_UMASK", "umask"),
         ("SETS_ENVIRONMENT", "environment variable JACKFIELD_CONDUCT"),
+        ("LOADS_HANDLER", "handler of signal 2"),
+        ("LOADS_FOLDER", "working folder"),
+        ("LOADS_ENVIRONMENT", "environment variable JACKFIELD_CONDUCT"),
+        ("CLOSES_OUTPUT", "standard output"),
+        ("CLOSES_STREAMS", "standard error, standard output"),
+        ("REPLACES_INPUT", "standard input"),
     ] {
         let report = fails(&site, &c_conduct(variant), &[], &["process-state"]);
         assert!(report.to_string().contains(&format!("changed: {named}\"")), "{report:#}");
@@ -345,6 +351,10 @@ fn options_come_from_a_configuration_and_the_reports_are_for_people_and_machines
     );
     for (arguments, code, said) in [
         (&["--only", "nonsense"][..], 2, "there is no check \"nonsense\""),
+        (&["--endpoint", "pahth"], 2, "has no option `pahth`: its options are "),
+        (&["--config-json", "{}", "--backend", "file"], 2, "--backend chooses one of the backends"),
+        (&["--config", "check.json", "--backend", "file"], 2, "--backend chooses one of the backends"),
+        (&["--backend", "file"], 2, "--backend chooses one of the backends"),
         (&["--config-json", "[]"], 3, "expected a JSON object"),
         (&["--config", "check.toml", "--backend", "nobody"], 3, "no backend `nobody`"),
         (
@@ -355,7 +365,16 @@ fn options_come_from_a_configuration_and_the_reports_are_for_people_and_machines
     ] {
         let ended = site.run(&[&["check", file], arguments].concat()).with_code(code);
         assert!(ended.stderr.contains(said), "{ended:#?}");
+        assert_eq!(ended.stderr.lines().count(), 1, "{ended:#?}");
     }
+
+    let (bare, given) = (fixture("minimal"), ["--config-json", r#"{"where":"x"}"#]);
+    let arguments = ["check", bare.to_str().expect("UTF-8"), "--only", "metadata", "--endpoint", "where"];
+    let unknown = site.run(&arguments).with_code(2);
+    assert!(unknown.stderr.contains("the given ones have no `where`"), "{unknown:#?}");
+    site.run(&[&arguments[..], &given].concat()).with_code(0);
+    let by_schema = ["--config", "check.toml", "--only", "metadata", "--endpoint", "fsync"];
+    site.run(&[&["check", file], &by_schema[..]].concat()).with_code(0);
 }
 
 /// The children of a process, with their command lines.
