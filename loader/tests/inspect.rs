@@ -150,7 +150,7 @@ fn what_is_no_dynamic_library_is_told_apart() {
         ("program.exe", "an executable (PE)"),
         ("mac.o", "an object file (Mach-O)"),
         ("win.obj", "an object file (COFF)"),
-        ("text.so", "not a library but a text file that starts with \"/* GNU ld scrip\""),
+        ("text.so", "not a library but a linker script, a text file"),
         ("bytes.so", "not a library but a file that starts with the bytes 00 01 02 03 ff fe"),
     ] {
         let line = inspect(&at(file)).unwrap_err().to_string();

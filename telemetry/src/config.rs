@@ -226,21 +226,46 @@ impl BackendConfig {
     /// `text`, which a plugin wrote, with the variables' names where it shows their values: these may be secrets.
     #[must_use]
     pub fn conceal(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for (name, value) in &self.variables {
-            let escaped = value.escape_debug().to_string();
-            for shown in [value, &escaped] {
-                // What is shorter is hardly a secret, and would be found in words that have nothing to do with it.
-                if shown.len() >= SHORTEST_SECRET {
-                    text = text.replace(shown.as_str(), &format!("${{{name}}}"));
-                }
-            }
-        }
-        text
+        conceal(&self.variables, text)
     }
 }
 
+fn conceal(variables: &[(String, String)], text: &str) -> String {
+    let mut text = text.to_owned();
+    for (name, value) in variables {
+        let shown = format!("${{{name}}}");
+        let escaped = value.escape_debug().to_string();
+        for value in [value, &escaped] {
+            // What is shorter is hardly a secret, and would be found in words that have nothing to do with it.
+            if value.len() >= SHORTEST_SECRET {
+                text = text.replace(value.as_str(), &shown);
+            }
+        }
+    }
+    text
+}
+
+/// Reads the document, and conceals what its variables are filled in with in the message about a mistake.
 fn parse(document: Document<'_>) -> Result<Config, Error> {
+    let variables = RefCell::new(Vec::new());
+    let environment = |name: &str| {
+        let value = (document.environment)(name);
+        let text = value.clone().and_then(|value| value.into_string().ok());
+        variables.borrow_mut().extend(text.map(|text| (name.to_owned(), text)));
+        value
+    };
+    let parsed = parse_values(Document { environment: &environment, ..document });
+    parsed.map_err(|error| match error {
+        Error::Config { at, reason } => {
+            let mut variables = variables.take();
+            variables.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
+            Error::Config { at, reason: conceal(&variables, &reason) }
+        }
+        other => other,
+    })
+}
+
+fn parse_values(document: Document<'_>) -> Result<Config, Error> {
     let table = document.parse()?;
     let file = std::path::absolute(document.file).unwrap_or_else(|_| document.file.to_owned());
     let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
@@ -465,7 +490,7 @@ fn named(document: Document<'_>, mut backends: Vec<Unnamed>) -> Result<Vec<Backe
         backend.name = match name.take() {
             Some(name) => name,
             None => {
-                let base = default_name(&backend.plugin);
+                let base = default_name(&backend.conceal(&backend.plugin));
                 let numbered = (2..).map(|number| format!("{base}-{number}"));
                 let free =
                     std::iter::once(base.clone()).chain(numbered).find(|name| !taken.contains_key(name));
@@ -486,7 +511,8 @@ fn default_name(plugin: &str) -> String {
         _ => file,
     };
     let name: String = stem.chars().map(|c| if is_label(c) { c } else { '-' }).collect();
-    let name = name.trim_start_matches('.');
+    // What is left of a `${NAME}` is the variable's name.
+    let name = name.trim_start_matches('.').trim_matches('-');
     if name.is_empty() { "backend".to_owned() } else { name.to_owned() }
 }
 

@@ -205,7 +205,8 @@ pub(crate) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
 
 fn describe(value: &DeValue<'_>) -> String {
     match value {
-        DeValue::String(text) => format!("string {text:?}"),
+        // Where something else is expected it may well be a secret.
+        DeValue::String(_) => "a string".to_owned(),
         DeValue::Integer(value) => format!("integer {value}"),
         DeValue::Float(value) => format!("number {value}"),
         DeValue::Boolean(value) => value.to_string(),

@@ -20,13 +20,22 @@ use crate::{
 
 pub(crate) fn run(args: &NewArgs, json: bool) -> Exit {
     match make(args) {
-        Ok(made) => crate::print(&if json { made.to_json() } else { made.to_text() }),
+        Ok(made) => {
+            if made.lang == Lang::Rust && args.contract.is_none() {
+                console::warn(UNPUBLISHED);
+            }
+            crate::print(&if json { made.to_json() } else { made.to_text() })
+        }
         Err(Refusal { exit, text }) => {
             console::error(text);
             exit
         }
     }
 }
+
+/// Said of a project that gets the contract from a registry.
+const UNPUBLISHED: &str = "jackfield-plugin-api is on no registry yet, so that the project does not build as it is: \
+    make it with --contract PATH, a copy of Jackfield's repository, or give that path in its Cargo.toml";
 
 struct Refusal {
     exit: Exit,

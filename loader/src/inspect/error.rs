@@ -116,7 +116,15 @@ fn describe(bytes: &[u8]) -> String {
     };
     let printable = head.iter().all(|byte| *byte >= 0x20 || byte.is_ascii_whitespace() || *byte == 0x1b);
     if text && printable {
-        format!("a text file that starts with {}", starts_with(bytes))
+        // Any file may be named by mistake, one with secrets too.
+        let kind = if head.starts_with(b"#!") {
+            "a script, a text file"
+        } else if head.starts_with(b"/* GNU ld script") {
+            "a linker script, a text file"
+        } else {
+            "a text file"
+        };
+        kind.to_owned()
     } else {
         format!("a file that starts with {}", starts_with(bytes))
     }

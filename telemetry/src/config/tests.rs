@@ -111,7 +111,7 @@ fn every_mistake_is_one_line_with_file_line_and_key() {
         ("plugins = 5".to_owned(), "1: `plugins`: expected a table, found integer 5"),
         (
             "[plugins]\npath = '/usr'".to_owned(),
-            "2: `plugins.path`: expected a list of strings, found string \"/usr\"",
+            "2: `plugins.path`: expected a list of strings, found a string",
         ),
         (
             "[plugins]\npath = ['a',\n 1]".to_owned(),
@@ -137,10 +137,7 @@ fn every_mistake_is_one_line_with_file_line_and_key() {
             "[plugins]\nrevoked = ['0x12']".to_owned(),
             "2: `plugins.revoked[0]`: expected a key's id of 16 hexadecimal digits, found \"0x12\"",
         ),
-        (
-            "[plugins]\nkeys = 'k'".to_owned(),
-            "2: `plugins.keys`: expected a list of strings, found string \"k\"",
-        ),
+        ("[plugins]\nkeys = 'k'".to_owned(), "2: `plugins.keys`: expected a list of strings, found a string"),
         (
             "[backend]\nplugin = 'p'".to_owned(),
             "1: `backend`: expected tables, each with the header [[backend]], found a table",
@@ -164,7 +161,7 @@ fn every_mistake_is_one_line_with_file_line_and_key() {
             backend("isolation = 'threat'"),
             "3: `backend.isolation`: expected \"thread\" or \"process\", found \"threat\", did you mean \"thread\"?",
         ),
-        (backend("config = 'x'"), "3: `backend.config`: expected a table, found string \"x\""),
+        (backend("config = 'x'"), "3: `backend.config`: expected a table, found a string"),
         (
             backend("name = 'a/b'"),
             "3: `backend.name`: expected at most 64 letters, digits, `.`, `_` and `-`, not beginning with `.`, found \"a/b\"",
@@ -242,4 +239,16 @@ fn what_confines_a_process_is_an_error_for_a_thread() {
             assert!(error.contains(&expected), "{error}");
         }
     }
+}
+
+#[test]
+fn no_message_and_no_default_name_shows_a_variables_value() {
+    for line in ["timeout = '${HOST}'", "isolation = '${HOST}'", "name = '${HOST}/'", "config = '${HOST}'"] {
+        let error = read(&format!("[[backend]]\nplugin = 'p'\n{line}\n")).expect_err(line).to_string();
+        assert!(!error.contains("example"), "{error}");
+    }
+    let error = read("[plugins]\ntrust = '${HOST}'").expect_err("no trust").to_string();
+    assert!(error.ends_with("found \"${HOST}\""), "{error}");
+    let config = read("[[backend]]\nplugin = '${HOST}'\n").expect("right");
+    assert_eq!(config.backends[0].name, "HOST");
 }

@@ -171,3 +171,35 @@ fn nothing_is_overwritten_and_a_wrong_name_makes_nothing() {
     let ended = site.run(&["new", "acme", "--lang", "c", "--dir", "config.toml"]).with_code(7);
     assert!(ended.stderr.contains("config.toml"), "{}", ended.stderr);
 }
+
+#[test]
+fn a_project_that_needs_the_unpublished_contract_is_warned_of() {
+    let site = Site::new(&[]);
+    let ended = site.run(&["new", "acme", "--lang", "rust"]).with_code(0);
+    let warning = ended.stderr.lines().find(|line| line.contains("--contract PATH")).unwrap_or_default();
+    assert!(warning.contains("on no registry yet"), "{ended:?}");
+    assert!(site.read("acme/README.md").contains("--contract /path/to/jackfield"));
+
+    let contract = contract();
+    let with = ["new", "b", "--lang", "rust", "--contract", contract.to_str().expect("UTF-8")];
+    assert_eq!(site.run(&with).with_code(0).stderr, "");
+    assert_eq!(site.run(&["new", "c", "--lang", "c"]).with_code(0).stderr, "");
+}
+
+#[test]
+fn a_project_below_another_workspace_is_none_of_its_members() {
+    let site = Site::new(&[]);
+    site.write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = []\n");
+    let contract = contract();
+    let made = ["new", "acme", "--lang", "rust", "--contract", contract.to_str().expect("UTF-8")];
+    site.run(&made).with_code(0);
+    let folder = site.path("acme");
+    let metadata = succeeds(cargo_in(&folder).args(["metadata", "--no-deps", "--format-version", "1", "-q"]));
+    let metadata: Value = serde_json::from_str(&metadata).expect("JSON");
+    let root = metadata["workspace_root"].as_str().expect("a path");
+    assert_eq!(
+        fs::canonicalize(root).expect("there"),
+        fs::canonicalize(&folder).expect("there"),
+        "{metadata}"
+    );
+}
