@@ -32,6 +32,8 @@ mod logs;
 mod new;
 mod otlp;
 mod otlp_encoding;
+#[cfg(unix)]
+mod planted;
 mod plugins;
 mod posthog;
 #[cfg(unix)]
