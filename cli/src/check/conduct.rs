@@ -1,10 +1,7 @@
 //! What a guest leaves alone in the tool's process, and what it leaves behind.
 
 use std::{
-    fs,
-    panic::{catch_unwind, set_hook, take_hook},
-    sync::atomic::{AtomicUsize, Ordering},
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -43,27 +40,6 @@ pub(super) fn process_state(ground: &Ground) -> Checked {
     }
     Ok("signals, mask, locale, folder, umask, environment, limits and standard streams are as before"
         .to_owned())
-}
-
-pub(super) fn panic_hook(ground: &Ground) -> Checked {
-    static SEEN: AtomicUsize = AtomicUsize::new(0);
-    let before = take_hook();
-    set_hook(Box::new(|_| {
-        SEEN.fetch_add(1, Ordering::Relaxed);
-    }));
-    let lived = life(ground);
-    let start = SEEN.load(Ordering::Relaxed);
-    let _ = catch_unwind(|| panic!("is the hook still there?"));
-    let seen = SEEN.load(Ordering::Relaxed) - start;
-    set_hook(before);
-    lived?;
-    if seen != 1 {
-        return Err(fail(
-            "the host's panic hook is no longer the one that it has set",
-            "link the plugin against a standard library of its own (crate-type cdylib), and set no hook of the host's",
-        ));
-    }
-    Ok("the host's hook is as before".to_owned())
 }
 
 /// Ends with everything as it is: an instance that is closed, and one that nobody has closed, whose threads may be running.

@@ -36,7 +36,7 @@ pub(super) const PREVIEW: &str = "preview";
 /// Whose child ends as a program does that returns from `main`, with the destructors of all libraries.
 pub(super) const EXIT: &str = "process-exit";
 
-pub(super) const CHECKS: [Check; 28] = [
+pub(super) const CHECKS: [Check; 27] = [
     Check { needs_open: false, ..check(LOAD, statics::load) },
     Check { needs_open: false, ..check(OPEN, options::open) },
     check("unknown-keys", options::unknown_keys),
@@ -54,7 +54,6 @@ pub(super) const CHECKS: [Check; 28] = [
     check("close-in-flight", closing::in_flight),
     check("close-after-failure", closing::after_failure),
     check("process-state", conduct::process_state),
-    check("panic-hook", conduct::panic_hook),
     Check { patience: 5, ..check("leaks", conduct::leaks) },
     check("older-host", skew::older),
     check("newer-host", skew::newer),
