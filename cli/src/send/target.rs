@@ -35,7 +35,7 @@ impl Target {
     /// Finds and verifies the plugin, looks whether its configuration fits, and only then loads and opens it.
     pub(crate) fn open(config: &Config, backend: &BackendConfig) -> Self {
         let mut metadata = None;
-        let opened = Self::open_plugin(config, backend, &mut metadata);
+        let opened = Self::open_plugin(config, backend, &mut metadata).map_err(|why| backend.conceal(&why));
         Self { config: backend.clone(), backend: opened, plugin: metadata.map(|metadata| metadata.name) }
     }
 

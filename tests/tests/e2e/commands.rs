@@ -34,7 +34,7 @@ fn unusable(site: &Site) -> Vec<(PathBuf, &'static str)> {
     let headless = site.write("libheadless.so", &good[..40]);
     let empty = site.write("libempty.so", "");
     vec![
-        (text_file(), "This is a text"),
+        (text_file(), "not a library but a text file"),
         (truncated, "libtruncated.so"),
         (headless, "libheadless.so"),
         (empty, "empty"),

@@ -165,10 +165,7 @@ fn no_command_prints_or_writes_a_secret_of_its_configuration() {
     assert_eq!(sent.status.code(), Some(6), "{sent:?}");
     let log = String::from_utf8_lossy(&sent.stderr).into_owned();
     assert!(log.contains("TRACE") || log.contains("DEBUG"), "the log is talkative:\n{log}");
-    assert!(
-        server.received().iter().any(|request| request.header("authorization").is_some()),
-        "secrets were used"
-    );
+    assert!(servers[0].received().iter().any(|it| it.header("authorization").is_some()), "secrets were used");
     for arguments in [
         &["doctor"][..],
         &["doctor", "--json"],
