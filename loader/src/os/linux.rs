@@ -9,16 +9,23 @@ use std::{
         unix::ffi::OsStrExt as _,
     },
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use memmap2::{Mmap, MmapOptions};
 use rustix::{
     fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create},
+    io::Errno,
     process::{Resource, getrlimit},
 };
 
 use crate::{ImageError, image::SIZE_LIMIT, text};
+
+/// How often sealing is tried again, and the time between.
+const SEALINGS: u32 = 100;
+const BUSY: Duration = Duration::from_millis(10);
 
 /// Longest name of a memfd that the kernel takes, less a reserve.
 const NAME_LIMIT: usize = 200;
@@ -44,12 +51,24 @@ pub(crate) fn copy(file: &File, path: &Path, size: u64) -> Result<Content, Image
         memfd(path.file_name().unwrap_or(OsStr::new("plugin"))).map_err(ImageError::io("create a memfd"))?;
     // The limit is one more than what is accepted, so that a file that grows meanwhile is noticed by the caller.
     io::copy(&mut file.take(writable.min(SIZE_LIMIT + 1)), &mut memfd).map_err(ImageError::io("read"))?;
-    fcntl_add_seals(&memfd, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)
-        .map_err(|e| ImageError::io("seal a memfd")(e.into()))?;
+    seal(&memfd).map_err(|e| ImageError::io("seal a memfd")(e.into()))?;
     let map = MmapOptions::new()
         .map_if_safe(&memfd)
         .map_err(|e| ImageError::io("map a memfd")(io::Error::other(e)))?;
     Ok(Content { memfd, map, path: path.to_owned() })
+}
+
+/// Makes the bytes and their number final. While the kernel moves one of the pages, as it may at any time, it says that the
+/// memfd is busy.
+fn seal(memfd: &File) -> Result<(), Errno> {
+    let all = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    for _ in 0..SEALINGS {
+        match fcntl_add_seals(memfd, all) {
+            Err(Errno::BUSY) => thread::sleep(BUSY),
+            sealed => return sealed,
+        }
+    }
+    fcntl_add_seals(memfd, all)
 }
 
 /// An empty memfd under the file's name, which debuggers and `/proc/self/maps` show.
@@ -59,7 +78,7 @@ fn memfd(name: &OsStr) -> io::Result<File> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     match memfd_create(&name, flags | MemfdFlags::EXEC) {
         // A kernel before 6.3 does not know the flag, and needs none.
-        Err(rustix::io::Errno::INVAL) => Ok(memfd_create(&name, flags)?.into()),
+        Err(Errno::INVAL) => Ok(memfd_create(&name, flags)?.into()),
         created => Ok(created?.into()),
     }
 }
@@ -108,7 +127,7 @@ impl Content {
 mod tests {
     use std::{fs::OpenOptions, io::Write as _, os::unix::fs::FileExt as _};
 
-    use rustix::{fs::fcntl_get_seals, io::Errno};
+    use rustix::fs::fcntl_get_seals;
 
     use super::*;
 
