@@ -10,7 +10,7 @@ use std::{
 use jackfield_plugin_api::metadata::TARGET;
 
 /// The variants of `tests/fixtures/c/fixture.c`, which says what each of them is. `DESTRUCTOR_HANGS` is for processes
-/// that end by [`jackfield_loader::exit`] or are killed, and not for that of the tests.
+/// that end by `jackfield_loader::exit` or are killed, and not for that of the tests.
 pub const C_VARIANTS: &[&str] = &[
     "GOOD",
     "CONSTRUCTOR",
