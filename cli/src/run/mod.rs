@@ -309,7 +309,7 @@ impl Run {
                 .iter()
                 .map(|telemetry| {
                     scope.spawn(move || {
-                        telemetry.flush(deadline.saturating_duration_since(Instant::now()));
+                        flush(telemetry, deadline);
                         telemetry.close();
                     })
                 })
@@ -338,5 +338,17 @@ impl Run {
             let _ = console::print(&format!("{ended}\n"));
         }
         exit
+    }
+}
+
+/// Delivers what is left, and tries backends again that are left alone for a while which ends before the deadline.
+fn flush(telemetry: &Telemetry, deadline: Instant) {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let flushed = telemetry.flush(left);
+        let pause = flushed.waiting.iter().filter_map(|waiting| waiting.again_in).min();
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Some(pause) = pause.filter(|pause| *pause < left) else { return };
+        thread::sleep(pause);
     }
 }

@@ -15,6 +15,7 @@ use super::{
     plan::Plans,
     round::RoundEnd,
     sending::Share,
+    standings::Standings,
     state::{BackendState, Problem, States},
     target::{Target, left},
 };
@@ -46,6 +47,7 @@ pub(super) struct Shared<'a> {
     /// What becomes of backends before their next batch, by name.
     pub(super) orders: Mutex<BTreeMap<String, Order>>,
     pub(super) plans: &'a Arc<Plans>,
+    pub(super) standings: &'a Standings,
     pub(super) notes: Mutex<Notes<'a>>,
 }
 
@@ -157,6 +159,23 @@ impl<'a> Shared<'a> {
 
     /// All that waits for one backend.
     pub(super) fn run(&self, target: &mut Target, state: &mut BackendState, end: &mut RoundEnd) -> Ran {
+        self.standings.begins(&target.name);
+        let ran = self.batches(target, state, end);
+        let problem = match ran {
+            Ran::Emptied => return ran,
+            Ran::Leaves => {
+                self.standings.forget(&target.name);
+                return ran;
+            }
+            Ran::Failed => state.last_problem.as_ref().map(|problem| problem.reason.clone()),
+            Ran::Over if left(self.deadline).is_zero() => Some("there was no time left for it".to_owned()),
+            Ran::Over => Some("nothing may be sent any more".to_owned()),
+        };
+        self.standings.failed(&target.name, problem, state.circuit.open_for(self.spool.now_ms()));
+        ran
+    }
+
+    fn batches(&self, target: &mut Target, state: &mut BackendState, end: &mut RoundEnd) -> Ran {
         loop {
             match self.orders().remove(&target.name) {
                 Some(Order::Replace(new)) => self.plans.swap(target, *new, state),
@@ -166,10 +185,12 @@ impl<'a> Shared<'a> {
             if left(self.deadline).is_zero() {
                 return Ran::Over;
             }
+            let asked = self.standings.asked();
             let chunk = match self.deliverer().next(&target.name, BATCH_EVENTS, BATCH_BYTES) {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => {
                     end.emptied = true;
+                    self.standings.emptied(&target.name, asked, true);
                     return Ran::Emptied;
                 }
                 Err(error) => {
@@ -181,10 +202,17 @@ impl<'a> Shared<'a> {
             if !(self.may_send)() {
                 return Ran::Over;
             }
+            let before = *end;
             let go_on = self.deliver(target, &chunk, state, end);
             self.notes().note(&target.name, state);
+            let (delivered, rejected) = (end.delivered - before.delivered, end.rejected - before.rejected);
+            self.standings.count(&target.name, delivered, rejected);
             if !go_on {
                 return Ran::Failed;
+            }
+            if !chunk.cut {
+                // What came meanwhile is for the next question.
+                self.standings.emptied(&target.name, asked, false);
             }
         }
     }

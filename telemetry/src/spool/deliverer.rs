@@ -101,6 +101,7 @@ impl Deliverer {
         let mut buffer = std::mem::take(&mut self.buffer);
         for listed in self.segments.clone() {
             if chunk.is_full(max_events, max_bytes, 0) {
+                chunk.cut = true;
                 break;
             }
             if let Err(error) = self.scan(listed, &mut chunk, max_events, max_bytes, &mut buffer) {
