@@ -4,6 +4,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use crate::{
@@ -101,23 +102,31 @@ pub struct Verified(Candidate);
 
 impl Verified {
     /// Loads the bytes that were verified, once a process, and checks what they export. Runs the library's static
-    /// constructors, and none of the backend's functions.
+    /// constructors, on a thread of their own, and none of the backend's functions. Waits for them at most for 30 s.
     ///
     /// # Errors
-    /// [`Error::Load`], [`Error::Check`].
+    /// As [`load_within`](Self::load_within).
     pub fn load(self) -> Result<Plugin, Error> {
-        self.load_shared()
+        self.load_within(registry::LOAD_TIMEOUT)
     }
 
-    /// [`load`](Self::load) for one who keeps it.
-    pub(crate) fn load_shared(&self) -> Result<Plugin, Error> {
+    /// [`load`](Self::load) with another limit.
+    ///
+    /// # Errors
+    /// [`Error::Load`], [`Error::Check`]. When the constructors have not returned by then, [`LoadError::Hangs`]; and as
+    /// long as they have not, [`LoadError::Blocked`] for each further library that is not loaded yet, because the dynamic
+    /// loader loads one at a time.
+    ///
+    /// [`LoadError::Hangs`]: crate::LoadError::Hangs
+    /// [`LoadError::Blocked`]: crate::LoadError::Blocked
+    pub fn load_within(&self, limit: Duration) -> Result<Plugin, Error> {
         let Candidate { path, image, inspection } = &self.0;
         // One that was accepted for a process of its own is not one for this process.
         inspection.verdict().map_err(|refusal| Error::Inspect {
             path: path.clone(),
             source: InspectError::Refused(refusal),
         })?;
-        let loaded = registry::load(&image.content, &inspection.needed)
+        let loaded = registry::load(&image.content, &inspection.needed, path, limit)
             .map_err(|source| Error::Load { path: path.clone(), source })?;
         let checked =
             loaded.check(inspection).map_err(|source| Error::Check { path: path.clone(), source })?;

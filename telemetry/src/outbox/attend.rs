@@ -147,6 +147,9 @@ fn start<'scope>(
     floor: &'scope Floor<'_>,
     entrant: Entrant,
 ) -> Result<Joins<'scope>, Box<Entrant>> {
+    if jackfield_loader::hanging_load().is_some() {
+        return Err(Box::new(entrant));
+    }
     let thread = std::thread::Builder::new().name(format!("jackfield-{}-out", entrant.target.name));
     let cell = std::sync::Arc::new(Mutex::new(Some(entrant)));
     let taken = std::sync::Arc::clone(&cell);

@@ -118,6 +118,10 @@ pub(super) fn run_side_by_side(shared: &Shared<'_>, mut due: Vec<(&mut Target, B
         let mut inline = Vec::new();
         let mut threads = Vec::new();
         for (target, state) in due {
+            if jackfield_loader::hanging_load().is_some() {
+                inline.push((target, state));
+                continue;
+            }
             let thread = std::thread::Builder::new().name(format!("jackfield-{}-out", target.name));
             let cell = Arc::new(Mutex::new(Some((target, state))));
             let work = Arc::clone(&cell);
@@ -265,8 +269,8 @@ impl<'a> Shared<'a> {
                 let reason = target.conceal(&error.to_string());
                 tracing::warn!("telemetry for {} waits: {reason}", target.name);
                 state.last_problem = Some(Problem { at_ms: self.spool.now_ms(), reason });
-                // A file that is not there or not right costs little to look for; what opens and fails may cost a lot.
-                if matches!(error, jackfield_loader::Error::Open(_)) {
+                // A file that is not there or not right costs little to look for; what opens or hangs may cost a lot.
+                if costs_time(&error) {
                     state.circuit.failed(self.spool.now_ms(), None);
                 }
                 return false;
@@ -368,5 +372,15 @@ impl<'a> Shared<'a> {
             }
         }
         !unasked
+    }
+}
+
+/// Whether it costs a backend's time to find out that it can't be opened.
+fn costs_time(error: &jackfield_loader::Error) -> bool {
+    use jackfield_loader::{Error, LoadError};
+    match error {
+        Error::Open(_) => true,
+        Error::Load { source, .. } => matches!(source, LoadError::Hangs { .. } | LoadError::Blocked { .. }),
+        _ => false,
     }
 }

@@ -150,12 +150,13 @@ impl Target {
         limit: Duration,
     ) -> Result<Arc<Open>, jackfield_loader::Error> {
         let digest = Sha256::digest(candidate.bytes()).into();
+        let deadline = Instant::now() + limit;
         let options = self.options_within(limit);
         let verified = candidate.verify_for(&options.isolation, plugins.policy())?;
         let (name, version) = (verified.metadata().name.clone(), verified.metadata().version.clone());
         let (library, backend) = if matches!(options.isolation, Isolation::Thread) {
-            let plugin = verified.load()?;
-            let backend = Backend::open(&plugin, &options)?;
+            let plugin = verified.load_within(options.timeout)?;
+            let backend = Backend::open(&plugin, &self.options_within(left(deadline)))?;
             (Library::Here(plugin), backend)
         } else {
             let backend = Backend::open_verified(&verified, &options)?;
