@@ -22,7 +22,7 @@ use super::{
 use crate::{
     DeliveryMode, EventBuffer, Fill,
     quiet::Quiet,
-    spool::{Chunk, Deliverer, Settle, Spool},
+    spool::{Chunk, Committed, Deliverer, Settle, Spool},
 };
 
 /// How many events a batch has at most.
@@ -87,6 +87,16 @@ enum Attempt {
     Late,
     Unopened(jackfield_loader::Error),
     Uncommitted(crate::Error),
+}
+
+/// What came of a chunk that was sent.
+#[derive(Default)]
+struct Attempted {
+    outcomes: Vec<Option<Outcome>>,
+    /// Whether the plugin was handed each event.
+    handed_over: Vec<bool>,
+    /// With *at most once*: the backend is noted as done with all of it.
+    committed: Option<Committed>,
 }
 
 pub(super) type Done = (String, BackendState, RoundEnd);
@@ -222,14 +232,9 @@ impl<'a> Shared<'a> {
     }
 
     /// Sends what is in the buffer, which comes from the chunk.
-    fn attempt(
-        &self,
-        target: &mut Target,
-        chunk: &Chunk,
-        buffer: EventBuffer,
-    ) -> Result<Vec<Option<Outcome>>, Attempt> {
+    fn attempt(&self, target: &mut Target, chunk: &Chunk, buffer: EventBuffer) -> Result<Attempted, Attempt> {
         if buffer.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Attempted::default());
         }
         // Without time, opening would seem to take too long.
         if left(self.deadline).is_zero() {
@@ -239,11 +244,22 @@ impl<'a> Shared<'a> {
         if left(self.deadline).is_zero() {
             return Err(Attempt::Late);
         }
+        let mut committed = None;
         if self.mode == DeliveryMode::AtMostOnce {
             // What can't be sent at all has been kept until here.
-            self.deliverer().commit_before_send(chunk).map_err(Attempt::Uncommitted)?;
+            committed = Some(self.deliverer().commit_before_send(chunk).map_err(Attempt::Uncommitted)?);
         }
-        target.attempt(&buffer.into_batch(Arc::clone(&self.share)), self.deadline).map_err(Attempt::Unopened)
+        match target.attempt(&buffer.into_batch(Arc::clone(&self.share)), self.deadline) {
+            Ok((outcomes, handed_over)) => Ok(Attempted { outcomes, handed_over, committed }),
+            Err(error) => {
+                if let Some(committed) = committed
+                    && let Err(error) = self.deliverer().sent(chunk, committed, &[])
+                {
+                    tracing::warn!("telemetry waits: {error}");
+                }
+                Err(Attempt::Unopened(error))
+            }
+        }
     }
 
     /// One chunk; whether to go on with the next one.
@@ -257,8 +273,8 @@ impl<'a> Shared<'a> {
         let mut buffer = EventBuffer::with_capacity(self.fill.clone(), chunk.len(), chunk.bytes());
         let valid: Vec<bool> = chunk.lines().map(|line| buffer.push_stored(line).is_ok()).collect();
         state.fingerprint = target.fingerprint();
-        let outcomes = match self.attempt(target, chunk, buffer) {
-            Ok(outcomes) => outcomes,
+        let Attempted { outcomes, handed_over, committed } = match self.attempt(target, chunk, buffer) {
+            Ok(attempted) => attempted,
             // That says nothing of the backend, which was not asked.
             Err(Attempt::Late) => return false,
             Err(Attempt::Uncommitted(error)) => {
@@ -317,7 +333,6 @@ impl<'a> Shared<'a> {
             .collect();
 
         let mut deliverer = self.deliverer();
-        let at_least_once = self.mode == DeliveryMode::AtLeastOnce;
         if !rejected.is_empty()
             && let Err(error) = deliverer
                 .reject(&target.name, rejected.iter().map(|(_, line, reason)| (*line, reason.as_str())))
@@ -329,7 +344,21 @@ impl<'a> Shared<'a> {
                 retry = retry.or(Some((None, error.to_string())));
             }
         }
-        let noted = if at_least_once { deliverer.commit(chunk, &settled) } else { Ok(()) };
+        let mut lost = 0;
+        let noted = match committed {
+            Some(committed) => {
+                let mut handed_over = handed_over.into_iter();
+                for (settle, valid) in settled.iter_mut().zip(&valid) {
+                    // It may have arrived.
+                    if *valid && handed_over.next() == Some(true) && *settle == Settle::Keep {
+                        *settle = Settle::Done;
+                        lost += 1;
+                    }
+                }
+                deliverer.sent(chunk, committed, &settled)
+            }
+            None => deliverer.commit(chunk, &settled),
+        };
         drop(deliverer);
 
         let now = self.spool.now_ms();
@@ -340,9 +369,7 @@ impl<'a> Shared<'a> {
         if delivered > 0 {
             state.last_delivery_ms = Some(now);
         }
-        if !at_least_once {
-            state.lost += settled.iter().filter(|settle| **settle == Settle::Keep).count() as u64;
-        }
+        state.lost += lost;
         if let Some((.., reason)) = rejected.last() {
             state.last_problem = Some(Problem { at_ms: now, reason: format!("rejected: {reason}") });
         }

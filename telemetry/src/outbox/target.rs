@@ -236,7 +236,8 @@ impl Target {
     }
 
     /// Sends a batch once, in parts where it is too large, and says what became of each event: nothing of those that the
-    /// backend was not asked about, because our own time was over. Ends by `deadline`.
+    /// backend was not asked about, because our own time was over. Ends by `deadline`. Also whether the plugin was handed
+    /// each event: of those that it was not none can have arrived.
     ///
     /// # Errors
     /// When the backend can't be opened.
@@ -244,7 +245,7 @@ impl Target {
         &mut self,
         batch: &Batch,
         deadline: Instant,
-    ) -> Result<Vec<Option<Outcome>>, jackfield_loader::Error> {
+    ) -> Result<(Vec<Option<Outcome>>, Vec<bool>), jackfield_loader::Error> {
         let timeout = self.options.timeout;
         Ok(send_in_parts(&*self.open(left(deadline))?, batch, timeout, deadline))
     }
@@ -273,8 +274,8 @@ fn send_in_parts(
     batch: &Batch,
     timeout: Duration,
     deadline: Instant,
-) -> Vec<Option<Outcome>> {
-    let mut outcomes = vec![None; batch.len()];
+) -> (Vec<Option<Outcome>>, Vec<bool>) {
+    let (mut outcomes, mut handed_over) = (vec![None; batch.len()], vec![false; batch.len()]);
     let mut work = VecDeque::from([(0..batch.len()).collect::<Vec<_>>()]);
     while let Some(group) = work.pop_front() {
         let limit = timeout.min(left(deadline));
@@ -283,6 +284,7 @@ fn send_in_parts(
         }
         let part = if group.len() == batch.len() { batch.clone() } else { batch.select(&group) };
         let report = backend.send_within(&part, limit);
+        group.iter().for_each(|index| handed_over[*index] |= report.was_handed_over());
         if let Some(Failure::Busy { .. }) = report.failure() {
             break;
         }
@@ -307,7 +309,7 @@ fn send_in_parts(
             break;
         }
     }
-    outcomes
+    (outcomes, handed_over)
 }
 
 /// The time until `deadline`.
@@ -369,7 +371,7 @@ mod tests {
             let other = scope.spawn(|| backend.send_within(&batch(1), LONG));
             is_inside.recv().expect("it was asked");
             let soon = Instant::now() + Duration::from_millis(20);
-            assert_eq!(send_in_parts(&backend, &batch(2), LONG, soon), [None, None]);
+            assert_eq!(send_in_parts(&backend, &batch(2), LONG, soon).0, [None, None]);
             release.send(()).expect("it waits");
             assert!(other.join().expect("no panic").failure().is_none());
         });
@@ -379,9 +381,9 @@ mod tests {
     fn parts_that_our_own_time_left_no_room_for_were_not_asked_about() {
         let make = || Scripted(Box::new(|_| Outcome::Delivered.into()));
         let backend = Backend::open_with(&BackendOptions::new("fine"), make).expect("it opens");
-        assert_eq!(send_in_parts(&backend, &batch(2), LONG, Instant::now()), [None, None]);
+        assert_eq!(send_in_parts(&backend, &batch(2), LONG, Instant::now()).0, [None, None]);
         let delivered = Some(Outcome::Delivered);
-        let all = send_in_parts(&backend, &batch(2), LONG, Instant::now() + LONG);
+        let all = send_in_parts(&backend, &batch(2), LONG, Instant::now() + LONG).0;
         assert_eq!(all, [delivered.clone(), delivered]);
     }
 
@@ -395,7 +397,8 @@ mod tests {
             }))
         };
         let backend = Backend::open_with(&BackendOptions::new("hung"), make).expect("it opens");
-        let outcomes = send_in_parts(&backend, &batch(1), LONG, Instant::now() + Duration::from_millis(50));
+        let (outcomes, _) =
+            send_in_parts(&backend, &batch(1), LONG, Instant::now() + Duration::from_millis(50));
         assert!(matches!(&outcomes[..], [Some(Outcome::Retry { .. })]), "{outcomes:?}");
     }
 }

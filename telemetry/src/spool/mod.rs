@@ -59,7 +59,7 @@ use std::{
 
 pub use self::{
     chunk::Chunk,
-    deliverer::{Deliverer, Settle},
+    deliverer::{Committed, Deliverer, Settle},
     disk::Disk,
     fs::{Entry, Facts, File, Folder, FolderError, Fs},
     limits::{DropReason, Limits},
