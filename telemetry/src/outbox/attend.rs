@@ -359,10 +359,14 @@ impl Floor<'_> {
         let mut counted = false;
         loop {
             let ordered = shared.orders().contains_key(name);
+            let asked = matches!(rest, Rest::Events) && state.look > *seen;
             if state.over && !ordered {
+                if asked {
+                    // It was not resting yet when all were asked: the next round looks, and follows at once.
+                    self.service.bell.enough();
+                }
                 return false;
             }
-            let asked = matches!(rest, Rest::Events) && state.look > *seen;
             let left = match rest {
                 _ if ordered || asked => Duration::ZERO,
                 Rest::Events => Duration::MAX,
