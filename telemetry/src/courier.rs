@@ -23,6 +23,8 @@ use crate::{
 const TICK: Duration = Duration::from_millis(2);
 /// How soon a round is tried again that another process kept us from.
 const BUSY: Duration = Duration::from_millis(20);
+/// How soon a flush asks the thread again to look at what waits.
+const RING: Duration = Duration::from_millis(100);
 /// The end of the tool ends a round of the thread.
 const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
 /// What one process delivers with.
@@ -189,11 +191,14 @@ impl Courier {
                 self.standings.reply_of(question, RoundEnd::default())
             } else if self.is_in_background() {
                 self.bell.enough();
-                self.standings.wait(question, deadline)
+                self.standings.wait(question, deadline.min(Instant::now() + RING))
             } else {
                 let end = self.round(inner, deadline, self.bell.stopped(), None);
                 self.standings.reply_of(question, end)
             };
+            if !(stopped || reply.settled || reply.left || left(deadline).is_zero()) {
+                continue;
+            }
             if stopped || left(deadline).is_zero() || !(reply.busy || reply.left) {
                 return self.flushed(inner, question, reply);
             }

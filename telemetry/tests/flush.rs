@@ -72,7 +72,7 @@ fn a_flush_does_not_wait_for_a_backend_that_is_left_alone() {
         for first in [0, 10] {
             track(&telemetry, first..first + 10);
             let (flushed, took) = timed_flush(&telemetry);
-            assert!(took < AT_ONCE, "{deliver:?}: {took:?}");
+            assert!(took < AT_ONCE, "{deliver:?}: {took:?}: {flushed:?}");
             assert_eq!(left(&flushed), [("down", u64::from(first) + 10)], "{deliver:?}");
             assert!(flushed.waiting[0].to_string().contains("closed for an hour"), "{}", flushed.waiting[0]);
         }
@@ -82,7 +82,7 @@ fn a_flush_does_not_wait_for_a_backend_that_is_left_alone() {
         let down: Send0 = Box::new(|_, _| Outcome::retry("not yet its time").into());
         let telemetry = common::tool(home).deliver(deliver).backend("down", scripted(down)).build();
         let (flushed, took) = timed_flush(&telemetry);
-        assert!(took < AT_ONCE, "{deliver:?}: {took:?}");
+        assert!(took < AT_ONCE, "{deliver:?}: {took:?}: {flushed:?}");
         assert_eq!(left(&flushed), [("down", 20)], "{deliver:?}");
         assert!(flushed.waiting[0].reason.contains("closed for an hour"), "{}", flushed.waiting[0]);
     }

@@ -78,6 +78,8 @@ pub(crate) struct Reply {
     pub(crate) delivered: u64,
     pub(crate) rejected: u64,
     pub(crate) emptied: bool,
+    /// Whether no further waiting brings more.
+    pub(crate) settled: bool,
     /// Whether somebody else delivered all the time.
     pub(crate) busy: bool,
     /// Whether the thread that was to answer has ended.
@@ -207,7 +209,7 @@ impl Standings {
                 && inner.backends.values().all(|standing| standing.is_settled(question.number));
             let time = left(deadline);
             if ended || standing || inner.left || time.is_zero() {
-                return inner.reply(question, ended);
+                return Reply { settled: ended || standing, ..inner.reply(question, ended) };
             }
             inner = self.changed.wait_timeout(inner, time).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -228,6 +230,7 @@ impl Inner {
             delivered: self.delivered - question.delivered,
             rejected: self.rejected - question.rejected,
             emptied: if ended { end.emptied } else { self.under_way && all() },
+            settled: true,
             busy: end.busy && (ended || !self.under_way),
             left: self.left && !ended,
             backends: self.backends.clone(),
