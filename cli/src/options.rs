@@ -7,7 +7,7 @@ const BETWEEN: &str = " | ";
 /// How wide a kind is shown, in characters.
 const WIDEST: usize = 32;
 /// How many lines of a kind are shown before the one that says what is left out.
-const MOST_LINES: usize = 6;
+const MOST_LINES: usize = 8;
 
 /// How deep options are shown; a schema may refer to itself.
 const DEEPEST: usize = 8;
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(lines(&words(6)), ["word00 | word01 | word02 |", "word03 | word04 | word05"]);
         let many = lines(&words(100));
         assert_eq!(many.len(), MOST_LINES + 1);
-        assert_eq!(many.last().map(String::as_str), Some("... 82 more, see --json"));
+        assert_eq!(many.last().map(String::as_str), Some("... 76 more, see --json"));
         let long = lines(&format!("{} | b", "é".repeat(100)));
         assert!(long.iter().chain(&many).all(|line| line.chars().count() <= WIDEST), "{long:?}");
         assert_eq!(long[1..], ["b"]);
