@@ -84,7 +84,7 @@ pub use crate::{
     error::{Error, Place},
     event::MAX_LINE,
     fill::Fill,
-    forward::Forwarder,
+    forward::{Forwarder, Pushed},
     init::{init, init_with},
     kind::{DeliveryMode, EventKind},
     lines::{Line, Lines},
