@@ -153,6 +153,17 @@ fn screen(folder: &Path, alive: bool, now: &Snapshot) -> String {
         "input {}: {} lines, {} events, {} bad lines",
         now.input, now.lines, now.events, now.bad_lines
     );
+    if let Some(holding) = &now.holding {
+        let held = format!(
+            "held back for {}: {}; whoever writes to the input waits until there is room",
+            span((now.at_ms - holding.since_ms) / 1000),
+            console::one_line(&holding.reason)
+        );
+        let _ = writeln!(text, "{}", console::paint(&held, Colour::Yellow));
+    }
+    if now.not_stored > 0 {
+        let _ = writeln!(text, "{} lines could not be stored and are lost", now.not_stored);
+    }
     let _ = writeln!(
         text,
         "configuration {}; {} of at most {} libraries loaded",
