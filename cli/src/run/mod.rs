@@ -281,10 +281,7 @@ impl Run {
             events: counts.events,
             bad_lines: counts.bad,
             not_stored: counts.not_stored,
-            holding: counts.held.map(|(reason, since)| Holding {
-                reason: reason.to_string(),
-                since_ms: now_ms() - i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX),
-            }),
+            holding: counts.held.map(|(reason, since_ms)| Holding { reason: reason.to_string(), since_ms }),
             mapped_images: jackfield_loader::loaded_images(),
             image_limit: jackfield_loader::image_limit(),
             last_reload: self.last_reload.clone(),

@@ -1,9 +1,8 @@
 //! What becomes of lines: into the spool, or to those that are no events.
 
-use std::time::Instant;
-
 use jackfield::{Error, Forwarder, Line, Lines, Pushed, spool::DropReason};
 
+use super::now_ms;
 use crate::{console, send::bad_lines::BadLines};
 
 /// How many lines that are not events are kept in a file: the input never ends, a disk does.
@@ -18,8 +17,8 @@ pub(super) struct Counts {
     pub(super) not_stored: u64,
     /// Lines that were seen at the end, for which there was no room, and that are still in the input; there may be more.
     pub(super) left: u64,
-    /// Why there is no room, while an event waits for it, and since when.
-    pub(super) held: Option<(DropReason, Instant)>,
+    /// Why there is no room, while an event waits for it, and since when, in milliseconds since 1970.
+    pub(super) held: Option<(DropReason, i64)>,
 }
 
 pub(super) struct Sink {
@@ -115,7 +114,7 @@ impl Taker {
         match pushed {
             Ok(Pushed::Held(reason)) => {
                 // Why may change while the time goes on.
-                *held = Some((reason, held.map_or_else(Instant::now, |(_, since)| since)));
+                *held = Some((reason, held.map_or_else(now_ms, |(_, since)| since)));
                 return false;
             }
             Ok(Pushed::Stored) => *events += 1,

@@ -22,6 +22,8 @@ mod forget;
 mod future;
 #[cfg(unix)]
 mod guide;
+#[cfg(target_os = "linux")]
+mod held;
 mod http;
 mod http_faults;
 mod input;
