@@ -119,11 +119,16 @@ impl Pump {
     /// `deadline` is given up.
     pub(super) fn stop(&self, deadline: Instant) {
         let deadline = *self.stop.get_or_init(|| deadline);
-        let last_lines = Instant::now() + LAST_LINES;
+        let mut last_lines = Instant::now() + LAST_LINES;
         while !self.idle.load(Ordering::SeqCst) {
-            // It looks at the time once a tick.
-            let until = if self.counts().held.is_some() { deadline + 2 * TICK } else { last_lines };
-            if Instant::now() >= until {
+            let now = Instant::now();
+            let is_held = self.counts().held.is_some();
+            if is_held {
+                // When there is room for one line, there is for others.
+                last_lines = now + LAST_LINES;
+            }
+            // What is held looks at the time once a tick.
+            if now >= if is_held { deadline + 2 * TICK } else { last_lines } {
                 break;
             }
             thread::sleep(Duration::from_millis(1));

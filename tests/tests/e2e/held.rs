@@ -93,8 +93,11 @@ fn got(site: &Site) -> Vec<String> {
     site.read("record").lines().map(str::to_owned).collect()
 }
 
-fn wanted(numbers: std::ops::Range<usize>) -> Vec<String> {
-    numbers.map(id).collect()
+/// Fails unless these are the ids of all these events, once and in their order.
+fn assert_all(ids: &[String], numbers: std::ops::Range<usize>) {
+    let (wanted, got) = (numbers.len(), ids.len());
+    let wrong = ids.iter().cloned().zip(numbers.map(id)).enumerate().find(|(_, (got, wanted))| got != wanted);
+    assert!(got == wanted && wrong.is_none(), "{got} of {wanted}; the first that is wrong: {wrong:?}");
 }
 
 /// A run whose state is on a disk of its own, of a mebibyte, and where others see that folder.
@@ -165,7 +168,7 @@ fn a_spool_at_its_size_holds_the_writer_back_and_goes_on_by_itself() {
     running.until("all events", || got(&site).len() >= EVENTS);
     running.signal("TERM");
     let ended = running.end().with_code(0);
-    assert_eq!(got(&site), wanted(0..EVENTS));
+    assert_all(&got(&site), 0..EVENTS);
     // However often it had to wait meanwhile.
     assert_eq!(ended.stderr.matches("no room for what is read: ").count(), 1, "{ended:#?}");
 }
@@ -187,7 +190,7 @@ fn a_run_that_is_killed_while_it_holds_loses_and_repeats_nothing() {
     running.until("all events", || got(&site).len() >= EVENTS);
     running.signal("TERM");
     running.end().with_code(0);
-    assert_eq!(got(&site), wanted(0..EVENTS));
+    assert_all(&got(&site), 0..EVENTS);
 }
 
 #[test]
@@ -212,7 +215,7 @@ fn a_request_to_end_leaves_what_has_no_room_in_the_fifo_for_the_next_run() {
     running.until("all events", || got(&site).len() >= EVENTS);
     running.signal("TERM");
     running.end().with_code(0);
-    assert_eq!(got(&site), wanted(0..EVENTS));
+    assert_all(&got(&site), 0..EVENTS);
 }
 
 #[test]
@@ -239,7 +242,7 @@ fn what_was_read_from_no_pipe_has_until_the_end_of_the_grace_and_is_counted_then
     let running = run(&site, "60s");
     mend(&site);
     running.end().with_code(0);
-    assert_eq!(got(&site), wanted(0..EVENTS));
+    assert_all(&got(&site), 0..EVENTS);
 }
 
 #[test]
@@ -280,5 +283,5 @@ fn a_line_that_is_longer_than_a_pipe_holds_arrives() {
     running.signal("TERM");
     running.end().with_code(0);
     assert_eq!(site.read("one.jsonl"), long);
-    assert_eq!(ids(&site.read("one.jsonl")), wanted(0..3));
+    assert_all(&ids(&site.read("one.jsonl")), 0..3);
 }
