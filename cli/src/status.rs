@@ -68,7 +68,10 @@ fn look(folder: &Path) -> Result<(bool, Snapshot), String> {
     let nobody = || format!("no `jackfield run` is alive in {}", folder.display());
     match run::read_status(folder) {
         Ok(Some(snapshot)) => Ok((alive, snapshot)),
-        Ok(None) if alive => Err(format!("the run in {} has not said anything yet", folder.display())),
+        Ok(None) if alive => Err(format!(
+            "the run in {} has not said anything yet; on a full disk it may be unable to: see its standard error",
+            folder.display()
+        )),
         Ok(None) => Err(format!("{}, and none has been: name the folder of --state", nobody())),
         Err(error) => Err(format!("the status in {} can't be read: {error}", folder.display())),
     }

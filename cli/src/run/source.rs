@@ -152,17 +152,18 @@ mod pipe {
         /// Until there is more than is left, or none will come, or it is given up. Gives whether none will.
         fn wait(&self, input: &File, stop: impl Fn() -> bool) -> io::Result<bool> {
             let [mut pause, longest] = PAUSES;
+            let mut gone = false;
             while !stop() {
-                // Of what is in the input already no event tells; that the last writer has gone, one does.
-                let mut fds = [PollFd::new(input, PollFlags::empty())];
-                let time = Timespec { tv_sec: 0, tv_nsec: pause.subsec_nanos().into() };
-                let gone = poll(&mut fds, Some(&time))? > 0;
                 if ioctl_fionread(input)? > self.left as u64 {
                     return Ok(false);
                 }
                 if gone {
                     return Ok(true);
                 }
+                // Of what is in the input already no event tells; that the last writer has gone, one does.
+                let mut fds = [PollFd::new(input, PollFlags::empty())];
+                let time = Timespec { tv_sec: 0, tv_nsec: pause.subsec_nanos().into() };
+                gone = poll(&mut fds, Some(&time))? > 0;
                 pause = (pause * 2).min(longest);
             }
             Ok(false)

@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File},
-    io::Write as _,
+    io::{self, Write as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -100,20 +100,34 @@ fn assert_all(ids: &[String], numbers: std::ops::Range<usize>) {
     assert!(got == wanted && wrong.is_none(), "{got} of {wanted}; the first that is wrong: {wrong:?}");
 }
 
-/// A run whose state is on a disk of its own, of a mebibyte, and where others see that folder.
-fn on_a_small_disk(site: &Site) -> (Running, PathBuf) {
+/// A run whose state is on a disk of its own, of a mebibyte, and where others see that folder. `before` is what is run there
+/// before it, by the name `$0`.
+fn on_a_small_disk(site: &Site, before: &str) -> (Running, PathBuf) {
     fs::create_dir(site.path("state")).expect("room");
     let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
-    let script =
-        "mount -t tmpfs -o size=1m,mode=700 tmpfs state || exit 77; exec \"$0\" run --state state fifo";
+    let script = format!(
+        "mount -t tmpfs -o size=1m,mode=700 tmpfs state || exit 77\n{before}\nexec \"$0\" run --state state fifo"
+    );
     let cli = jackfield_tests::cli();
-    let arguments = [if is_root { "-m" } else { "-rm" }, "sh", "-c", script, cli.to_str().expect("UTF-8")];
+    let arguments = [if is_root { "-m" } else { "-rm" }, "sh", "-c", &script, cli.to_str().expect("UTF-8")];
     let mut running = start(site.command_of("unshare".as_ref(), &arguments).stdin(Stdio::null()));
     // Without the right to mount, root's or that of user namespaces, this fails, rather than pass untried.
-    let state = site.path("state");
-    let state = PathBuf::from(format!("/proc/{}/root{}", running.id(), state.display()));
+    let state = PathBuf::from(format!("/proc/{}/root{}", running.id(), site.path("state").display()));
     running.until("a status (needs the right to mount)", || status_in(site, &state)["state"] == "running");
     (running, state)
+}
+
+/// Fills the disk below a folder to its last byte, and gives the file that does.
+fn fill(folder: &Path) -> PathBuf {
+    let filler = folder.join("filler");
+    let mut file = File::create(&filler).expect("room for a name");
+    let error = loop {
+        if let Err(error) = file.write_all(&[0; 512]) {
+            break error;
+        }
+    };
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    filler
 }
 
 #[test]
@@ -121,19 +135,11 @@ fn a_full_disk_holds_the_writer_back_and_with_room_every_line_arrives_once_and_i
     const EVENTS: usize = 3000;
     let site = Site::new(&[to_file("one", "one.jsonl")]);
     let both = fifo(&site);
-    let (mut running, state) = on_a_small_disk(&site);
+    let (mut running, state) = on_a_small_disk(&site, "");
     let mut into = both.try_clone().expect("a copy");
     into.write_all(events(0..10).as_bytes()).expect("room");
     running.until("the first events", || site.read("one.jsonl") == events(0..10));
-    // To the last byte.
-    let filler = state.join("filler");
-    let mut file = File::create(&filler).expect("room for a name");
-    let error = loop {
-        if let Err(error) = file.write_all(&[0; 512]) {
-            break error;
-        }
-    };
-    assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+    let filler = fill(&state);
     let written = feed(both, events(10..EVENTS));
     let stood = until_held(&mut running, "disk full", &written, || status_in(&site, &state));
     assert!(stood < events(10..EVENTS).len(), "its writer waits");
@@ -142,7 +148,6 @@ fn a_full_disk_holds_the_writer_back_and_with_room_every_line_arrives_once_and_i
     assert_eq!(now["spools"][0]["dropped"], serde_json::json!({}), "{now:#}");
     let text = site.run(&["status", "--state", state.to_str().expect("UTF-8")]).with_code(0).stdout;
     assert!(text.contains("held back for ") && text.contains("s: disk full; whoever writes"), "{text}");
-    drop(file);
     fs::remove_file(filler).expect("it is there");
     running.until("all events", || site.read("one.jsonl").lines().count() >= EVENTS);
     running.until("the end of the hold", || status_in(&site, &state)["holding"].is_null());
@@ -187,6 +192,33 @@ fn a_run_that_is_killed_while_it_holds_loses_and_repeats_nothing() {
     }
     mend_after(&site);
     let mut running = runs(&site, &["--spool-size", "64KiB"]);
+    running.until("all events", || got(&site).len() >= EVENTS);
+    running.signal("TERM");
+    running.end().with_code(0);
+    assert_all(&got(&site), 0..EVENTS);
+}
+
+#[test]
+fn a_run_that_is_killed_on_a_full_disk_is_followed_by_one_that_loses_and_repeats_nothing() {
+    const EVENTS: usize = 1000;
+    let site = Site::new(&[broken()]);
+    let both = fifo(&site);
+    let (mut running, state) = on_a_small_disk(&site, "\"$0\" run --state state fifo");
+    let mut into = both.try_clone().expect("a copy");
+    into.write_all(events(0..50).as_bytes()).expect("room");
+    running.until("the first events", || status_in(&site, &state)["events"] == 50);
+    let filler = fill(&state);
+    let written = feed(both, events(50..EVENTS));
+    until_held(&mut running, "disk full", &written, || status_in(&site, &state));
+    let first = status_in(&site, &state)["pid"].clone();
+    assert_ne!(first, running.id(), "the shell runs it");
+    let killed = Command::new("kill").args(["-s", "KILL", &first.to_string()]).status();
+    assert!(killed.expect("kill runs").success());
+    let second = running.id();
+    running.until("the next one", || status_in(&site, &state)["pid"] == second);
+    running.until("its hold", || status_in(&site, &state)["holding"]["reason"] == "disk full");
+    fs::remove_file(filler).expect("it is there");
+    mend_after(&site);
     running.until("all events", || got(&site).len() >= EVENTS);
     running.signal("TERM");
     running.end().with_code(0);
@@ -246,6 +278,32 @@ fn what_was_read_from_no_pipe_has_until_the_end_of_the_grace_and_is_counted_then
 }
 
 #[test]
+fn what_has_no_room_in_a_pipe_that_ends_with_the_run_has_until_the_end_of_the_grace_too() {
+    let run = |site: &Site, grace: &str| {
+        let arguments = ["run", "--state", "state", "--spool-size", "16KiB", "--grace", grace, "--json"];
+        let mut running = start(site.command(&arguments).stdin(Stdio::piped()));
+        running.feed(events(0..150).into());
+        running.until("the hold", || status(site)["holding"]["reason"] == "spool full (bytes)");
+        running.signal("TERM");
+        running
+    };
+    let site = Site::new(&[broken()]);
+    let ended = run(&site, "1s").end().with_code(7);
+    let summary = ended.summary();
+    let [waiting, left] = ["waiting", "left_in_input"].map(|key| summary[key].as_u64().expect("a number"));
+    assert!(waiting > 0 && left > 0 && summary["not_stored"] == 0, "{summary}");
+    assert!(waiting + left <= 150, "{summary}");
+    assert!(ended.stderr.contains("they stay in stdin, lost if nobody else has it open"), "{ended:#?}");
+    let site = Site::new(&[broken()]);
+    let running = run(&site, "60s");
+    mend(&site);
+    running.end().with_code(0);
+    // What had been looked at arrives; there may be more in the pipe, of which nothing is known.
+    let got = got(&site);
+    assert_all(&got, 0..got.len());
+}
+
+#[test]
 fn the_beginning_of_a_line_stays_in_the_pipe_until_its_end_has_come() {
     let site = Site::new(&[to_file("one", "one.jsonl")]);
     let mut both = fifo(&site);
@@ -254,7 +312,7 @@ fn the_beginning_of_a_line_stays_in_the_pipe_until_its_end_has_come() {
     // One is killed, one is told to end, and the last one has the rest.
     for (run, signal) in ["KILL", "TERM", "TERM"].into_iter().enumerate() {
         let mut running = runs(&site, &[]);
-        both.write_all(text[cuts[run]..cuts[run + 1]].as_bytes()).expect("room");
+        both.write_all(&text.as_bytes()[cuts[run]..cuts[run + 1]]).expect("room");
         let whole = text[..cuts[run + 1]].rfind('\n').map_or("", |end| &text[..=end]);
         running.until("the whole lines", || site.read("one.jsonl") == whole);
         running.until("the status of it", || status(&site)["spools"][0]["waiting"] == 0);

@@ -73,8 +73,8 @@ fn a_line_that_is_too_long_is_refused_and_counted() {
 }
 
 /// A spool that refuses what is over these limits, filled until it does, and how many events it has taken.
-fn full(machine: &std::sync::Arc<Machine>, limits: Limits, reason: DropReason) -> (Spool, usize) {
-    let limits = Limits { refuse_when_full: true, ..limits };
+fn full(machine: &std::sync::Arc<Machine>, limits: &Limits, reason: DropReason) -> (Spool, usize) {
+    let limits = Limits { refuse_when_full: true, ..limits.clone() };
     let spool = Spool::open("/spool", limits, machine.process(1, None));
     for number in 0..1_000 {
         if let Err(refused) = spool.offer_as(1, event(&format!("{number:04}")).as_bytes()) {
@@ -92,7 +92,7 @@ fn a_spool_that_refuses_when_full_keeps_the_oldest_and_takes_more_when_some_are_
         (Limits { max_events: 100, ..Limits::default() }, DropReason::Count),
     ] {
         let machine = Machine::new(1);
-        let (spool, taken) = full(&machine, limits, reason);
+        let (spool, taken) = full(&machine, &limits, reason);
         assert!(taken >= 75, "{taken}");
         machine.state().now_ms += 1_000;
         assert_eq!(spool.offer_as(1, event("again").as_bytes()), Err(reason));
