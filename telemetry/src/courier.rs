@@ -55,9 +55,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Courier {
-    /// An event could not be stored. What waits is to be delivered all the same: from a full disk nothing else makes room.
+    /// An event could not be stored. What waits is to be delivered all the same: nothing else makes room on a full disk, or
+    /// in a spool that refuses.
     pub(crate) fn lost(&self, inner: &Arc<Inner>, reason: DropReason) {
-        if reason == DropReason::DiskFull {
+        if matches!(reason, DropReason::DiskFull | DropReason::Size | DropReason::Count) {
             self.recorded(inner);
         } else {
             self.used.store(true, Ordering::Relaxed);

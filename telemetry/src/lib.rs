@@ -86,7 +86,7 @@ pub use crate::{
     event::MAX_LINE,
     fill::Fill,
     flushed::{Flushed, Waiting},
-    forward::Forwarder,
+    forward::{Forwarder, Pushed},
     init::{init, init_with},
     kind::{DeliveryMode, EventKind},
     lines::{Line, Lines},

@@ -346,12 +346,13 @@ impl Inner {
         }
     }
 
-    /// Puts the event of another into the spool for events that may be sent.
-    pub(crate) fn store(self: &Arc<Self>, line: &[u8]) -> Result<(), DropReason> {
+    /// Puts the event of another into the spool for events that may be sent. One that finds no place there is not
+    /// counted: it is still the caller's.
+    pub(crate) fn offer(self: &Arc<Self>, line: &[u8]) -> Result<(), DropReason> {
         let Some(spools) = &self.spools else { return Err(DropReason::Unwritable) };
         let process = self.process();
         let courier = &self.parts(process).courier;
-        match spools.get(false).append_as(process, line) {
+        match spools.get(false).offer_as(process, line) {
             Ok(()) => courier.recorded(self),
             Err(reason) => {
                 courier.lost(self, reason);

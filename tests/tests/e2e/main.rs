@@ -24,6 +24,8 @@ mod future;
 mod guide;
 #[cfg(target_os = "linux")]
 mod hanging_constructor;
+#[cfg(target_os = "linux")]
+mod held;
 mod http;
 mod http_faults;
 mod input;
