@@ -69,6 +69,11 @@ pub(crate) fn load(content: &Arc<Content>, needed: &[String]) -> Result<&'static
 }
 
 impl Loaded {
+    /// The bytes that it was loaded from.
+    pub(crate) fn content(&'static self) -> &'static Content {
+        &self.content
+    }
+
     /// The checked descriptor. The check runs once: the same bytes have the same metadata.
     pub(crate) fn check(&'static self, inspection: &Inspection) -> Result<&'static Checked, CheckError> {
         self.checked.get_or_init(|| check::check(&self.library, inspection)).as_ref().map_err(Clone::clone)

@@ -9,7 +9,7 @@ use core::ffi::c_void;
 mod abi;
 
 use crate::{
-    Backend, Batch, Call,
+    Backend, Batch, Call, Outcome,
     abi::{Call as AbiCall, Instance, STATUS_INVALID_ARGUMENT, Status},
 };
 
@@ -72,6 +72,18 @@ pub enum Deletion {
 }
 
 impl Deletion {
+    /// The answer of a backend that sends the request as an event: [`Deletion::Sent`] with the text of `sent` when that was
+    /// delivered, and else [`Deletion::Failed`] with the reason.
+    #[must_use]
+    pub fn from_outcome(outcome: Outcome, sent: impl FnOnce() -> String) -> Self {
+        match outcome {
+            Outcome::Delivered => Self::Sent(sent()),
+            Outcome::Retry { reason, .. } | Outcome::Rejected { reason } | Outcome::TooLarge { reason } => {
+                Self::Failed(reason.into_owned())
+            }
+        }
+    }
+
     fn to_abi(&self) -> (u32, &str) {
         match self {
             Self::Sent(text) => (DELETION_SENT, text),

@@ -157,7 +157,6 @@ impl Courier {
                 outcome: reloaded.as_ref().map_err(ToString::to_string).cloned(),
             });
         }
-        let reloaded = reloaded?;
         // Whoever is in a round does it there.
         if let Ok(mut outbox) = self.outbox.try_lock()
             && let Some(outbox) = &mut *outbox
@@ -165,7 +164,7 @@ impl Courier {
             outbox.catch_up();
         }
         self.bell.news();
-        Ok(reloaded)
+        reloaded
     }
 
     /// Rounds until all is delivered that can be, or `deadline` comes. Waits for backends whose time comes before it.

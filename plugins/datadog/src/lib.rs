@@ -167,16 +167,14 @@ impl DeletesData for Datadog {
             return Deletion::Failed(reason);
         }
         let entry = Entry { event: 0, bytes: &log };
-        match self.client.deliver_once(&self.request, &Intake, &[entry], call) {
-            Outcome::Delivered => Deletion::Sent(format!(
+        let outcome = self.client.deliver_once(&self.request, &Intake, &[entry], call);
+        Deletion::from_outcome(outcome, || {
+            format!(
                 "{} has taken the event {}; it is a request: whoever runs that Datadog account has to delete the logs",
                 self.request.endpoint().host(),
                 event.kind()
-            )),
-            Outcome::Retry { reason, .. } | Outcome::Rejected { reason } | Outcome::TooLarge { reason } => {
-                Deletion::Failed(reason.into_owned())
-            }
-        }
+            )
+        })
     }
 }
 

@@ -24,7 +24,7 @@ mod config;
 
 use jackfield_http_client::{Client, ClientOptions, Entry, Limits, Platform, Request, StatusTable, Verdict};
 use jackfield_plugin_api::{
-    Backend, Batch, Call, Diagnoses, Error, Host, Outcome, Outcomes, Probe,
+    Backend, Batch, Call, Diagnoses, Error, Host, Outcomes, Probe,
     deletion::{DeletesData, Deletion, DeletionRequest},
     export,
 };
@@ -101,14 +101,8 @@ impl DeletesData for Http {
             return Deletion::Unsupported("no deletion_url is configured".to_owned());
         };
         let body = serde_json::json!({ "machine_id": request.machine_id() }).to_string();
-        match self.client.request(deletion, body.into_bytes(), &STATUSES, call) {
-            Outcome::Delivered => {
-                Deletion::Sent(format!("{} has taken the request", deletion.endpoint().host()))
-            }
-            Outcome::Retry { reason, .. } | Outcome::Rejected { reason } | Outcome::TooLarge { reason } => {
-                Deletion::Failed(reason.into_owned())
-            }
-        }
+        let outcome = self.client.request(deletion, body.into_bytes(), &STATUSES, call);
+        Deletion::from_outcome(outcome, || format!("{} has taken the request", deletion.endpoint().host()))
     }
 }
 

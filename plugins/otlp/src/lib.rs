@@ -57,7 +57,7 @@ use jackfield_http_client::{
     Answer, Client, ClientOptions, Entry, Limits, Platform, Request, StatusTable, Verdict,
 };
 use jackfield_plugin_api::{
-    Backend, Batch, Call, Diagnoses, Error, Host, Outcome, Outcomes, Probe,
+    Backend, Batch, Call, Diagnoses, Error, Host, Outcomes, Probe,
     deletion::{DeletesData, Deletion, DeletionRequest},
     export,
 };
@@ -174,15 +174,13 @@ impl DeletesData for Otlp {
     fn request_deletion(&self, request: &DeletionRequest<'_>, call: &Call<'_>) -> Deletion {
         let encoded = self.encode(request.event());
         let entries: Vec<Entry<'_>> = entries(&encoded).collect();
-        match self.client.deliver_once(&self.request, &self.logs(&encoded), &entries, call) {
-            Outcome::Delivered => Deletion::Sent(format!(
+        let outcome = self.client.deliver_once(&self.request, &self.logs(&encoded), &entries, call);
+        Deletion::from_outcome(outcome, || {
+            format!(
                 "{} has taken the event data.deletion_request; it is a request, which whoever runs the server has to meet",
                 self.request.endpoint().host()
-            )),
-            Outcome::Retry { reason, .. } | Outcome::Rejected { reason } | Outcome::TooLarge { reason } => {
-                Deletion::Failed(reason.into_owned())
-            }
-        }
+            )
+        })
     }
 }
 

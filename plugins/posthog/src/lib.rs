@@ -175,16 +175,14 @@ impl DeletesData for PostHog {
             return Deletion::Failed(reason);
         }
         let entry = Entry { event: 0, bytes: &entry };
-        match self.client.deliver_once(&self.request, &self.capture, &[entry], call) {
-            Outcome::Delivered => Deletion::Sent(format!(
+        let outcome = self.client.deliver_once(&self.request, &self.capture, &[entry], call);
+        Deletion::from_outcome(outcome, || {
+            format!(
                 "{} has taken the event {}; it is a request: whoever runs that PostHog project has to delete the events",
                 self.request.endpoint().host(),
                 event.kind()
-            )),
-            Outcome::Retry { reason, .. } | Outcome::Rejected { reason } | Outcome::TooLarge { reason } => {
-                Deletion::Failed(reason.into_owned())
-            }
-        }
+            )
+        })
     }
 }
 

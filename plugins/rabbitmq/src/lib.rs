@@ -244,16 +244,13 @@ impl DeletesData for RabbitMq {
         let told = RefCell::new(Outcome::retry("the broker said nothing of it"));
         let sent = self.publish(request.event(), call, &|_, outcome| *told.borrow_mut() = outcome.clone());
         let outcome = sent.map_or_else(|refusal| Outcome::retry(refusal.why), |()| told.into_inner());
-        match outcome {
-            Outcome::Delivered => Deletion::Sent(format!(
+        Deletion::from_outcome(outcome, || {
+            format!(
                 "an event of the type data.deletion_request was published and confirmed; it is a request, and whoever \
                  consumes {} has to act on it",
                 self.destination()
-            )),
-            Outcome::Retry { reason, .. } | Outcome::Rejected { reason } | Outcome::TooLarge { reason } => {
-                Deletion::Failed(reason.into_owned())
-            }
-        }
+            )
+        })
     }
 }
 

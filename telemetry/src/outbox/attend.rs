@@ -221,7 +221,7 @@ impl Floor<'_> {
                     shared.plans.close_behind(&earlier);
                 }
             };
-            if from_now_on == local {
+            if from_now_on.is_none_or(|from_now_on| from_now_on == local) {
                 state.order = steps.iter().map(|(name, _)| name.clone()).collect();
                 for (name, step) in steps {
                     let Step::Put(target) = step else { continue };

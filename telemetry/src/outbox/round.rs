@@ -122,7 +122,7 @@ impl Outbox {
         let Some(Plan { steps, local }) = self.plans.take() else { return };
         let mut before = std::mem::take(&mut self.targets);
         // The events that these backends get are not for those that come.
-        self.stale |= local != self.local;
+        self.stale |= local.is_some_and(|local| local != self.local);
         let steps = if self.stale { Vec::new() } else { steps };
         for (name, step) in steps {
             let old = before.iter().position(|target| target.name == name).map(|at| before.remove(at));

@@ -10,7 +10,7 @@ use std::{
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Batch, Candidate, Failure, Isolation, Plugin, Verified,
+    Backend, BackendOptions, Batch, Candidate, Failure, Isolation, Plugin, Policy, Verified,
     plugin_api::{Deletion, Outcome},
 };
 
@@ -81,6 +81,16 @@ enum Library {
     Apart(Arc<Verified>),
 }
 
+impl Loaded {
+    /// Whether a policy allows it as it is now.
+    pub(crate) fn still_allowed_by(&self, policy: &Policy) -> Result<(), jackfield_loader::Error> {
+        match &self.library {
+            Library::Here(plugin) => plugin.still_allowed_by(policy),
+            Library::Apart(verified) => verified.still_allowed_by(policy),
+        }
+    }
+}
+
 impl Deref for Open {
     type Target = Backend;
 
@@ -98,6 +108,12 @@ impl Target {
     pub(crate) fn share(&self) -> Self {
         let Self { name, source, options, seat } = self;
         Self { name: name.clone(), source: source.clone(), options: options.clone(), seat: Arc::clone(seat) }
+    }
+
+    /// The same backend, to be opened anew.
+    pub(crate) fn unopened(&self) -> Self {
+        let Self { name, source, options, .. } = self;
+        Self { name: name.clone(), source: source.clone(), options: options.clone(), seat: Arc::default() }
     }
 
     fn seat(&self) -> MutexGuard<'_, Option<Arc<Open>>> {

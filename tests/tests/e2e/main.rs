@@ -40,6 +40,8 @@ mod posthog;
 mod rabbitmq;
 #[cfg(unix)]
 mod rabbitmq_connection;
+#[cfg(unix)]
+mod rabbitmq_faults;
 mod refusals;
 mod released;
 mod run;
