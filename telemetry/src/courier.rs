@@ -23,8 +23,6 @@ use crate::{
 const TICK: Duration = Duration::from_millis(2);
 /// How soon a round is tried again that another process kept us from.
 const BUSY: Duration = Duration::from_millis(20);
-/// How soon a flush asks the thread again to look at what waits.
-const RING: Duration = Duration::from_millis(100);
 /// The end of the tool ends a round of the thread.
 const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
 /// What one process delivers with.
@@ -186,22 +184,21 @@ impl Courier {
     pub(crate) fn flush(&self, inner: &Inner, deadline: Instant) -> Flushed {
         let mut question = self.standings.ask();
         loop {
-            let stopped = self.bell.stopped().load(Ordering::Relaxed);
-            let reply = if stopped {
-                self.standings.reply_of(question, RoundEnd::default())
-            } else if self.is_in_background() {
+            if self.bell.stopped().load(Ordering::Relaxed) {
+                let reply = self.standings.reply_of(question, RoundEnd::default());
+                return self.flushed(inner, question, reply);
+            }
+            let reply = if self.is_in_background() {
                 self.bell.enough();
-                self.standings.wait(question, deadline.min(Instant::now() + RING))
+                self.standings.wait(question, deadline)
             } else {
                 let end = self.round(inner, deadline, self.bell.stopped(), None);
                 self.standings.reply_of(question, end)
             };
-            if !(stopped || reply.settled || reply.left || left(deadline).is_zero()) {
-                continue;
-            }
-            if stopped || left(deadline).is_zero() || !(reply.busy || reply.left) {
+            if left(deadline).is_zero() || !(reply.busy || reply.left) {
                 return self.flushed(inner, question, reply);
             }
+            // Somebody else delivers, or the thread has just ended.
             thread::sleep(BUSY.min(left(deadline)));
             question = self.standings.ask_again(question);
         }
@@ -219,6 +216,8 @@ impl Courier {
         if self.bell.stop() || !self.used.load(Ordering::Relaxed) {
             return Flushed { emptied: true, ..Flushed::default() };
         }
+        // Nobody waits for the thread any more, which may be inside a plugin.
+        self.standings.leave();
         let question = self.standings.ask();
         if let Worker::Runs(thread) = std::mem::replace(&mut *lock(&self.thread), Worker::Gone) {
             while !thread.is_finished() && !left(deadline).is_zero() {

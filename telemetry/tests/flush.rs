@@ -175,3 +175,27 @@ fn a_flush_counts_what_the_service_delivers_meanwhile_and_ends_when_the_service_
     assert_eq!(left(&flushed), [("hung", 10)]);
     assert_eq!(flushed.delivered, 10);
 }
+
+#[test]
+fn flushes_from_many_threads_at_once_each_end_with_their_event_delivered() {
+    let home = tempfile::tempdir().expect("a folder");
+    let home = home.path();
+    let builder = common::tool(home).deliver(SERVICE).backend("one", to_file(&home.join("one")));
+    let telemetry = builder.backend("two", to_file(&home.join("two"))).build();
+    thread::scope(|scope| {
+        for first in [0, 1000, 2000] {
+            let telemetry = &telemetry;
+            scope.spawn(move || {
+                for number in first..first + 100 {
+                    track(telemetry, [number]);
+                    let (flushed, took) = timed_flush(telemetry);
+                    assert!(flushed.emptied && flushed.waiting.is_empty(), "{number}: {flushed:?}");
+                    assert!(took < LONG / 4, "{number}: {took:?}");
+                }
+            });
+        }
+    });
+    for name in ["one", "two"] {
+        assert_eq!(arrived_once(&home.join(name)).len(), 300, "{name}");
+    }
+}

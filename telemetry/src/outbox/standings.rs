@@ -78,8 +78,6 @@ pub(crate) struct Reply {
     pub(crate) delivered: u64,
     pub(crate) rejected: u64,
     pub(crate) emptied: bool,
-    /// Whether no further waiting brings more.
-    pub(crate) settled: bool,
     /// Whether somebody else delivered all the time.
     pub(crate) busy: bool,
     /// Whether the thread that was to answer has ended.
@@ -192,6 +190,7 @@ impl Standings {
         if let Some(standing) = self.lock().backends.get_mut(name) {
             standing.until = Some(Instant::now() + pause);
         }
+        self.changed.notify_all();
     }
 
     /// It is configured no more.
@@ -205,11 +204,10 @@ impl Standings {
         let mut inner = self.lock();
         loop {
             let ended = inner.ended.0 >= question.number;
-            let standing = inner.under_way
-                && inner.backends.values().all(|standing| standing.is_settled(question.number));
+            let standing = inner.is_settled(question.number);
             let time = left(deadline);
             if ended || standing || inner.left || time.is_zero() {
-                return Reply { settled: ended || standing, ..inner.reply(question, ended) };
+                return inner.reply(question, ended);
             }
             inner = self.changed.wait_timeout(inner, time).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -223,17 +221,52 @@ impl Standings {
 }
 
 impl Inner {
+    /// Whether no backend is to be waited for. A round that has answered may be over before whoever asked looks.
+    fn is_settled(&self, question: u64) -> bool {
+        let mut all = self.backends.values();
+        if self.under_way {
+            all.all(|standing| standing.is_settled(question))
+        } else {
+            !self.backends.is_empty() && all.all(|standing| standing.answered >= question)
+        }
+    }
+
     fn reply(&self, question: Question, ended: bool) -> Reply {
-        let all = || self.backends.values().all(|standing| standing.is_emptied(question.number));
+        let known = self.under_way || !self.backends.is_empty();
+        let emptied = known && self.backends.values().all(|standing| standing.is_emptied(question.number));
         let end = self.ended.1;
         Reply {
             delivered: self.delivered - question.delivered,
             rejected: self.rejected - question.rejected,
-            emptied: if ended { end.emptied } else { self.under_way && all() },
-            settled: true,
+            emptied: if ended { end.emptied } else { emptied },
             busy: end.busy && (ended || !self.under_way),
             left: self.left && !ended,
             backends: self.backends.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_counts_though_its_round_is_over_when_the_flush_looks() {
+        let standings = Standings::default();
+        standings.begin([("a", None, None)].into_iter());
+        standings.is_under_way();
+        let question = standings.ask();
+        let is_settled = |question: Question| standings.lock().is_settled(question.number);
+        assert!(!is_settled(question));
+        standings.begins("a");
+        standings.emptied("a", question.number, true);
+        assert!(is_settled(question));
+        // It began before the question.
+        standings.ended(question.number - 1, RoundEnd::default());
+        assert!(is_settled(question));
+        assert!(standings.wait(question, Instant::now()).emptied);
+        // A pause is no answer where nobody is looking after anybody.
+        standings.pauses("a", Duration::from_secs(60));
+        assert!(!is_settled(standings.ask()));
     }
 }
