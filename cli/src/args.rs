@@ -80,7 +80,7 @@ static STATUS_HELP: LazyLock<String> = LazyLock::new(|| {
         "  jackfield status\n  jackfield status --state /var/lib/jackfield --json | jq .spools",
         "\n\nOn a terminal the screen follows the run until Ctrl-C; elsewhere, and with --once, it is printed\nonce. When \
          no `jackfield run` is alive there, the exit code is 7.\n\n\
-         With --json, one object: alive, state, version, pid, started_ms, at_ms, config, input, lines,\nevents, \
+         With --json, one object: alive, and refusal when there is nothing else to say; else state,\nversion, pid, started_ms, at_ms, config, input, lines, events, \
          bad_lines, not_stored, holding (reason, since_ms; null while there is room), mapped_images,\nimage_limit, \
          last_reload, and spools: a list of\n  tool, folder, waiting, \
          bytes, oldest_s, dropped, quarantined, problems, and backends: a list of\n    name, plugin (name, version, \

@@ -36,7 +36,10 @@ pub(crate) fn run(common: &Common, args: &StatusArgs) -> Exit {
     };
     if common.json {
         return match look(&folder) {
-            Err(refusal) => refused(&refusal),
+            Err(refusal) => {
+                let told = serde_json::json!({ "alive": run::is_alive(&folder), "refusal": refusal });
+                crate::print(&format!("{told:#}\n")).max(refused(&refusal))
+            }
             Ok((alive, snapshot)) => {
                 let mut value = serde_json::to_value(snapshot).unwrap_or_default();
                 value["alive"] = alive.into();
@@ -73,6 +76,12 @@ fn look(folder: &Path) -> Result<(bool, Snapshot), String> {
             folder.display()
         )),
         Ok(None) => Err(format!("{}, and none has been: name the folder of --state", nobody())),
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
+            Err(format!(
+                "the status in {} is damaged, or of another version of jackfield: use that one, or start the run again",
+                folder.display()
+            ))
+        }
         Err(error) => Err(format!("the status in {} can't be read: {error}", folder.display())),
     }
 }

@@ -361,6 +361,19 @@ fn two_runs_do_not_share_a_state_folder() {
 fn the_status_says_what_is_going_on() {
     let site = Site::new(&[to_file("one", "one.jsonl"), hostile("60s", "fail = \"send\"\n")]);
     assert!(site.run(&["status", "--state", "state"]).with_code(7).stderr.contains("none has been"));
+    std::fs::create_dir(site.path("state")).expect("writable");
+    for (damage, expected) in
+        [(None, "none has been"), (Some("null"), "damaged"), (Some("{\"pid\":"), "damaged")]
+    {
+        if let Some(damage) = damage {
+            site.write("state/status.v1.json", damage);
+        }
+        let ended = site.run(&["status", "--state", "state", "--json"]).with_code(7);
+        let told: Value = serde_json::from_str(&ended.stdout).expect("one object");
+        assert_eq!(told["alive"], false);
+        assert!(told["refusal"].as_str().is_some_and(|text| text.contains(expected)), "{told}");
+        assert!(ended.stderr.contains(expected) && ended.stderr.lines().count() == 1, "{}", ended.stderr);
+    }
     let mut running = runs(&site, &[]);
     let mut stdin = running.stdin();
     stdin.write_all(events(0..50).as_bytes()).expect("writable");
