@@ -12,6 +12,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jackfield_loader::{open_regular, read_regular};
+
 use super::Snapshot;
 
 const LOCK: &str = "run.lock";
@@ -62,7 +64,9 @@ impl State {
     /// Puts the status in place.
     pub(super) fn write(&self, snapshot: &Snapshot) -> io::Result<()> {
         let (half, whole) = (self.folder.join("status.v1.tmp"), self.folder.join(STATUS));
-        let mut file = private().truncate(true).open(&half)?;
+        // A FIFO of that name would be waited for.
+        let _ = fs::remove_file(&half);
+        let mut file = private().create_new(true).open(&half)?;
         file.write_all(&serde_json::to_vec(snapshot)?)?;
         fs::rename(half, whole)
     }
@@ -70,7 +74,7 @@ impl State {
 
 /// Whether a run that has the folder lives.
 pub(crate) fn is_alive(folder: &Path) -> bool {
-    File::open(folder.join(LOCK))
+    open_regular(&folder.join(LOCK))
         .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
@@ -79,13 +83,10 @@ pub(crate) fn is_alive(folder: &Path) -> bool {
 /// # Errors
 /// The file can't be read, or is not of this version.
 pub(crate) fn read(folder: &Path) -> io::Result<Option<Snapshot>> {
-    let file = match File::open(folder.join(STATUS)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other?,
-    };
-    let mut text = String::new();
-    file.take(LONGEST).read_to_string(&mut text)?;
-    Ok(Some(serde_json::from_str(&text)?))
+    match read_regular(&folder.join(STATUS), LONGEST) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        text => Ok(Some(serde_json::from_str(&text?)?)),
+    }
 }
 
 fn private() -> OpenOptions {
@@ -109,4 +110,21 @@ fn make(folder: &Path) -> io::Result<()> {
         builder.mode(0o700);
     }
     builder.create(folder)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fifos_in_the_places_of_status_and_lock_are_not_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in [STATUS, LOCK] {
+            let made = std::process::Command::new("mkfifo").arg(folder.path().join(name)).status();
+            assert!(made.expect("mkfifo").success());
+        }
+        let error = read(folder.path()).err().expect("no status");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
+        assert!(!is_alive(folder.path()));
+    }
 }
