@@ -26,11 +26,13 @@ mod plugin;
 mod process;
 pub mod reexec;
 mod registry;
+mod regular;
 mod text;
 mod verify;
 
 pub use jackfield_plugin_api as plugin_api;
 
+pub use crate::regular::{open_regular, read_regular};
 pub use crate::{
     backend::{Backend, BackendOptions, CloseError, OpenError},
     batch::{Batch, BatchWriter, EventFields},

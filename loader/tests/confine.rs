@@ -88,6 +88,66 @@ mod child {
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok("ok".to_owned()) }
     }
 
+    /// A call that is named and harmless: it sets what is so already, or looks.
+    fn call(what: &str) -> io::Result<String> {
+        let host = i64::from(std::os::unix::process::parent_id());
+        let nothing = ptr::null::<u8>();
+        let null = c"/dev/null".as_ptr();
+        let here = libc::AT_FDCWD;
+        let mut limit = [0u64; 2];
+        let mut set = [0u8; 128];
+        let own = File::open("/dev/null")?;
+        let descriptor = std::os::fd::AsRawFd::as_raw_fd(&own);
+        // SAFETY: what a call reads or writes is one of the buffers above, or nothing at all.
+        let result = unsafe {
+            match what {
+                "own limits" => libc::syscall(libc::SYS_prlimit64, 0, 7, nothing, limit.as_mut_ptr()),
+                "host's limits" => libc::syscall(libc::SYS_prlimit64, host, 7, nothing, limit.as_mut_ptr()),
+                "own processors" => libc::syscall(libc::SYS_sched_getaffinity, 0, 128, set.as_mut_ptr()),
+                "host's processors" => {
+                    libc::syscall(libc::SYS_sched_getaffinity, 0, 128, set.as_mut_ptr());
+                    libc::syscall(libc::SYS_sched_setaffinity, host, 128, set.as_ptr())
+                }
+                "own priority" => libc::syscall(libc::SYS_setpriority, 0, 0, 19),
+                "host's priority" => libc::syscall(
+                    libc::SYS_setpriority,
+                    0,
+                    host,
+                    libc::getpriority(libc::PRIO_PROCESS, host as u32),
+                ),
+                "host's scheduler" => libc::syscall(libc::SYS_sched_setscheduler, host, 0, limit.as_ptr()),
+                "host's disk priority" => libc::syscall(libc::SYS_ioprio_set, 1, host, 0),
+                "host's descriptor" => libc::syscall(libc::SYS_pidfd_open, host, 0),
+                "ring" => libc::syscall(libc::SYS_io_uring_register, u64::from(u32::MAX), 0, nothing, 0),
+                "namespace" => libc::syscall(libc::SYS_unshare, libc::CLONE_NEWNS),
+                "namespace of a child" => {
+                    let flags = i64::from(libc::CLONE_NEWUTS | libc::SIGCHLD);
+                    match libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) {
+                        0 => libc::_exit(0),
+                        result => result,
+                    }
+                }
+                "raw socket" => {
+                    libc::syscall(libc::SYS_socket, libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP)
+                }
+                "packet socket" => libc::syscall(libc::SYS_socket, libc::AF_PACKET, libc::SOCK_DGRAM, 0),
+                "socket" => {
+                    libc::syscall(libc::SYS_socket, libc::AF_INET6, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0)
+                }
+                "route socket" => libc::syscall(libc::SYS_socket, libc::AF_NETLINK, libc::SOCK_RAW, 0),
+                "shared memory" => libc::syscall(libc::SYS_shmget, 0, 4096, 0o600),
+                "mode" => libc::syscall(libc::SYS_fchmodat, here, null, 0o666),
+                "mode by descriptor" => libc::syscall(libc::SYS_fchmod, descriptor, 0o666),
+                "owner" => libc::syscall(libc::SYS_fchownat, here, null, -1, -1, 0),
+                "owner by descriptor" => libc::syscall(libc::SYS_fchown, descriptor, -1, -1),
+                "times" => libc::syscall(libc::SYS_utimensat, here, null, nothing, 0),
+                "times by descriptor" => libc::syscall(libc::SYS_utimensat, descriptor, nothing, nothing, 0),
+                other => panic!("no such call: {other}"),
+            }
+        };
+        called(result)
+    }
+
     fn try_it(attempt: &str, with: &str) -> io::Result<String> {
         let done = |_| "ok".to_owned();
         match attempt {
@@ -150,6 +210,8 @@ mod child {
                     libc::process_vm_readv(libc::getpid(), &raw const to, 1, &raw const from, 1, 0)
                 } as i64)
             }
+            "call" => call(with),
+            "thread" => Ok(std::thread::Builder::new().spawn(|| "ok".to_owned())?.join().unwrap()),
             "fork-read" => {
                 // SAFETY: there is one thread, and the child only reads a file and ends.
                 match unsafe { libc::fork() } {
@@ -214,6 +276,8 @@ mod parent {
         let tests: &[(&str, fn())] = &[
             ("a_sandboxed_child_reads_and_writes_what_it_was_granted_and_nothing_else", files),
             ("a_sandboxed_child_executes_and_traces_nothing", calls),
+            ("a_sandboxed_child_reaches_no_other_process_and_changes_no_files_mode_owner_or_times", reach),
+            ("a_sandboxed_child_starts_threads", threads),
             ("a_library_is_loaded_from_memory_under_the_sandbox", load),
             ("a_sandboxed_child_still_resolves_names_and_reads_the_system", system),
             ("what_a_sandboxed_child_forks_is_confined_too", forked),
@@ -358,6 +422,67 @@ mod parent {
             ..Order::default()
         };
         confined(&order, folder.path()).0
+    }
+
+    fn reach() {
+        let call = |confine: bool, what: &str| {
+            let folder = common::folder();
+            let sandbox = if confine { sandbox(&[], &[folder.path()]) } else { None };
+            let attempts = vec![("call".to_owned(), what.to_owned())];
+            let plugin = folder.path().to_owned();
+            let order = Order { sandbox, plugin, attempts, ..Order::default() };
+            confined(&order, folder.path()).0.concat()
+        };
+        for what in ["own limits", "own processors", "own priority", "socket", "route socket"] {
+            assert_eq!([false, true].map(|confine| call(confine, what)), ["ok", "ok"], "{what}");
+        }
+        for what in [
+            "host's limits",
+            "host's processors",
+            "host's priority",
+            "host's scheduler",
+            "host's disk priority",
+            "host's descriptor",
+            "ring",
+            "namespace",
+            "namespace of a child",
+            "raw socket",
+            "packet socket",
+            "shared memory",
+            "mode",
+            "mode by descriptor",
+            "owner",
+            "owner by descriptor",
+            "times",
+            "times by descriptor",
+        ] {
+            assert_eq!(call(true, what), "EPERM", "{what}");
+            // Some need rights that whoever runs this may lack, and a kernel may lack a ring.
+            let needs_rights = ["namespace", "namespace of a child", "raw socket", "packet socket", "ring"];
+            let others = [
+                "mode",
+                "mode by descriptor",
+                "times",
+                "times by descriptor",
+                "owner",
+                "owner by descriptor",
+            ];
+            if rustix::process::geteuid().is_root() && what != "ring"
+                || !needs_rights.contains(&what) && !others.contains(&what)
+            {
+                assert_eq!(call(false, what), "ok", "{what}");
+            }
+        }
+    }
+
+    fn threads() {
+        let order = Order {
+            sandbox: sandbox(&[], &[]),
+            plugin: std::env::temp_dir(),
+            attempts: vec![("thread".to_owned(), String::new())],
+            ..Order::default()
+        };
+        assert_eq!(confined(&order, &std::env::temp_dir()).0, ["ok"]);
     }
 
     fn load() {

@@ -43,9 +43,9 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(target_os = "linux")]
 fn system_id() -> Option<String> {
-    ["/etc/machine-id", "/var/lib/dbus/machine-id"]
-        .iter()
-        .find_map(|path| std::fs::read_to_string(path).ok().and_then(|text| plausible(&text)))
+    ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().find_map(|path| {
+        jackfield_loader::read_regular(path.as_ref(), 4096).ok().and_then(|text| plausible(&text))
+    })
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -19,6 +19,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jackfield_loader::{open_regular, read_regular};
+
 use super::Snapshot;
 
 const LOCK: &str = "run.lock";
@@ -66,7 +68,7 @@ impl State {
         let id = format!("{:<ID$}\n", std::process::id());
         let written = lock.rewind().and_then(|()| lock.write_all(id.as_bytes()));
         let blank = [STATUS, HALF].map(|name| {
-            let file = private().open(folder.join(name))?;
+            let file = in_place_of(&folder.join(name))?;
             write_over(&file, Vec::new())
         });
         if let Some(error) = [written].into_iter().chain(blank).find_map(Result::err) {
@@ -82,7 +84,7 @@ impl State {
     /// Puts the status in place.
     pub(super) fn write(&self, snapshot: &Snapshot) -> io::Result<()> {
         let (half, whole) = (self.folder.join(HALF), self.folder.join(STATUS));
-        let file = private().open(&half)?;
+        let file = in_place_of(&half)?;
         write_over(&file, serde_json::to_vec(snapshot)?)?;
         #[cfg(target_os = "linux")]
         {
@@ -97,7 +99,7 @@ impl State {
 
 /// Whether a run that has the folder lives.
 pub(crate) fn is_alive(folder: &Path) -> bool {
-    File::open(folder.join(LOCK))
+    open_regular(&folder.join(LOCK))
         .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
@@ -106,16 +108,11 @@ pub(crate) fn is_alive(folder: &Path) -> bool {
 /// # Errors
 /// The file can't be read, or is not of this version.
 pub(crate) fn read(folder: &Path) -> io::Result<Option<Snapshot>> {
-    let file = match File::open(folder.join(STATUS)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other?,
-    };
-    let mut text = String::new();
-    file.take(LONGEST).read_to_string(&mut text)?;
-    if text.trim_ascii().is_empty() {
-        return Ok(None);
+    match read_regular(&folder.join(STATUS), LONGEST) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(text) if text.trim_ascii().is_empty() => Ok(None),
+        text => Ok(Some(serde_json::from_str(&text?)?)),
     }
-    Ok(Some(serde_json::from_str(&text)?))
 }
 
 /// Puts `text` in place of all that a file has, which stays as long as it is: the rest is white space.
@@ -124,6 +121,14 @@ fn write_over(mut file: &File, mut text: Vec<u8>) -> io::Result<()> {
     text.resize(text.len().max(len.clamp(ROOM, 4 * ROOM)), b'\n');
     file.write_all(&text)?;
     file.set_len(text.len() as u64)
+}
+
+/// A file of the status, to be written over. A FIFO of that name would be waited for.
+fn in_place_of(path: &Path) -> io::Result<File> {
+    if fs::symlink_metadata(path).is_ok_and(|it| !it.is_file()) {
+        fs::remove_file(path)?;
+    }
+    private().open(path)
 }
 
 fn private() -> OpenOptions {
@@ -187,5 +192,17 @@ mod tests {
         let _state = State::claim(folder.clone()).expect("nobody has it");
         assert!(read(&folder).expect("readable").is_none());
         assert_eq!(blocks(), before);
+    }
+
+    #[test]
+    fn fifos_in_the_places_of_status_and_lock_are_not_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in [STATUS, LOCK] {
+            let made = std::process::Command::new("mkfifo").arg(folder.path().join(name)).status();
+            assert!(made.expect("mkfifo").success());
+        }
+        let error = read(folder.path()).err().expect("no status");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
+        assert!(!is_alive(folder.path()));
     }
 }

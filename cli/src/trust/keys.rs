@@ -1,8 +1,8 @@
 //! Keys of minisign in files: a secret one to sign with, a public one to verify with.
 
 use std::{
-    fs::{self, File},
-    io::Read as _,
+    fs,
+    io::{self, Read as _},
     path::Path,
 };
 
@@ -19,11 +19,10 @@ const NO_PASSWORD: [u8; 2] = [0, 0];
 
 fn read(path: &Path) -> Result<(String, fs::Metadata), String> {
     let io = |error| format!("{}: can't be read: {error}", path.display());
-    // A FIFO would be waited for.
-    if !fs::metadata(path).map_err(io)?.is_file() {
-        return Err(format!("{}: expected a regular file", path.display()));
-    }
-    let file = File::open(path).map_err(io)?;
+    let file = jackfield_loader::open_regular(path).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => format!("{}: expected a regular file", path.display()),
+        _ => io(error),
+    })?;
     let metadata = file.metadata().map_err(io)?;
     let mut text = String::new();
     file.take(SIZE_LIMIT).read_to_string(&mut text).map_err(io)?;

@@ -28,7 +28,8 @@ pub use self::limits::Limits;
 use crate::text::show;
 
 /// The files that a plugin may touch, beyond its own folder and what every program needs of the system. With it the plugin
-/// can neither execute a program, trace a process, read or write another's memory, nor gain rights by a set-user-id file.
+/// can neither execute a program, trace a process, read or write another's memory, change another's limits or priority, gain
+/// rights by a set-user-id file, nor change the mode, owner, times or attributes of any file.
 ///
 /// What every program needs, for reading only: the system's libraries and data (`/usr`, `/lib`, `/nix/store` and their
 /// like), what the dynamic linker and the resolver of names read in `/etc`, the certificates of authorities, `/dev/null`,

@@ -5,7 +5,7 @@
 
 use std::{
     fmt::Write as _,
-    fs::{self, File},
+    fs,
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     sync::{Mutex, OnceLock, PoisonError},
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::MOST_CRASHES;
-use crate::{guard::Backoff, text};
+use crate::{guard::Backoff, regular::open_regular, text};
 
 /// Most that is read of a file, in bytes.
 const LIMIT: u64 = 4096;
@@ -73,11 +73,7 @@ pub fn crashes(folder: &Path) -> Vec<Crash> {
 
 fn read(path: &Path, digest: String) -> Option<Crash> {
     let mut text = Vec::new();
-    let file = File::open(path).ok()?;
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
-    file.take(LIMIT).read_to_end(&mut text).ok()?;
+    open_regular(path).ok()?.take(LIMIT).read_to_end(&mut text).ok()?;
     let crash: Crash = serde_json::from_slice(&text).ok()?;
     let how = text::one_line(&crash.how, 200);
     Some(Crash { digest, how, ..crash })
@@ -263,6 +259,12 @@ mod tests {
             assert_eq!(memory(folder).refusal(b"x", now), None);
             assert!(crashes(folder).is_empty());
         }
+        fs::remove_file(&file).unwrap();
+        // Nobody writes to it: whoever opens it for reading and waits, waits for ever.
+        let made = std::process::Command::new("mkfifo").arg(&file).status().unwrap();
+        assert!(made.success());
+        assert_eq!(memory(folder).refusal(b"x", now), None);
+        assert!(crashes(folder).is_empty());
         fs::remove_file(&file).unwrap();
         fs::create_dir(&file).unwrap();
         assert_eq!(memory(folder).refusal(b"x", now), None);

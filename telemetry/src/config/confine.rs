@@ -11,6 +11,9 @@ use crate::{
     toml_text::{Document, Entry},
 };
 
+/// The unit of the limit of processor time.
+const LEAST_CPU: std::time::Duration = std::time::Duration::from_secs(1);
+
 pub(super) fn limits(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<Limits, Error> {
     let DeValue::Table(table) = entry.value.get_ref() else {
         return Err(document.wrong_type(entry, "a table"));
@@ -26,7 +29,13 @@ pub(super) fn limits(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<Li
                 };
                 limits.memory = Some(parse_size(&text).map_err(refuse)?);
             }
-            "cpu" => limits.cpu = Some(parse_duration(&document.string(&entry)?).map_err(refuse)?),
+            "cpu" => {
+                let time = parse_duration(&document.string(&entry)?).map_err(refuse)?;
+                if time < LEAST_CPU {
+                    return Err(refuse("expected at least `1s`, the least that a system limits".to_owned()));
+                }
+                limits.cpu = Some(time);
+            }
             "files" => {
                 let number = integer(&entry).and_then(|number| number.parse().ok());
                 let number = number.filter(|number| *number > 0);
@@ -126,6 +135,7 @@ mod tests {
             ("memory = true", "2: `backend.key.memory`: expected a string, found true"),
             ("cpu = 60", "2: `backend.key.cpu`: expected a string, found integer 60"),
             ("cpu = '60'", "2: `backend.key.cpu`: expected a duration"),
+            ("cpu = '10ms'", "2: `backend.key.cpu`: expected at least `1s`"),
             ("files = '256'", "2: `backend.key.files`: expected a whole number above 0, found a string"),
             ("files = 0", "2: `backend.key.files`: expected a whole number above 0, found integer 0"),
             ("core_dumps = 1", "2: `backend.key.core_dumps`: expected true or false, found integer 1"),

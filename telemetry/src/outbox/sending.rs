@@ -58,7 +58,7 @@ impl Sending {
     /// begins.
     pub(crate) fn wait_for_end(&self, deadline: Instant) -> bool {
         // A call can't be under way where nothing has ever been sent.
-        let Ok(file) = File::open(&self.file) else { return true };
+        let Ok(file) = jackfield_loader::open_regular(&self.file) else { return true };
         loop {
             match file.try_lock() {
                 Ok(()) => {

@@ -68,7 +68,7 @@ impl States {
 
     pub(crate) fn load(&self) -> BTreeMap<String, BackendState> {
         let read = || -> Option<BTreeMap<String, BackendState>> {
-            let file = fs::File::open(&self.file).ok()?;
+            let file = jackfield_loader::open_regular(&self.file).ok()?;
             serde_json::from_reader(io::BufReader::new(io::Read::take(file, LONGEST))).ok()
         };
         read().unwrap_or_default()
@@ -77,6 +77,8 @@ impl States {
     /// Keeps the states. What can't be kept costs an attempt too many in the next process, and nothing else.
     pub(crate) fn save(&self, states: &BTreeMap<String, BackendState>) -> io::Result<()> {
         let temporary = self.file.with_extension(format!("{}.tmp", std::process::id()));
+        // Whatever else has that name is not written to, nor waited for.
+        let _ = fs::remove_file(&temporary);
         let written = private(&temporary)
             .and_then(|file| serde_json::to_writer(io::BufWriter::new(file), states).map_err(io::Error::from))
             .and_then(|()| fs::rename(&temporary, &self.file));
@@ -97,7 +99,7 @@ impl States {
 /// A new file for the user alone.
 fn private(path: &Path) -> io::Result<fs::File> {
     let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt as _;
@@ -109,6 +111,19 @@ fn private(path: &Path) -> io::Result<fs::File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn fifos_in_the_places_of_the_states_and_of_the_lock_of_calls_are_not_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["backends.v1.json", "sending.lock"] {
+            let made = std::process::Command::new("mkfifo").arg(folder.path().join(name)).status();
+            assert!(made.expect("mkfifo").success());
+        }
+        assert!(States::new(folder.path()).load().is_empty());
+        let sending = crate::outbox::sending::Sending::new(folder.path());
+        assert!(sending.wait_for_end(std::time::Instant::now()));
+    }
 
     #[test]
     fn states_come_back_and_a_damaged_file_is_none() {

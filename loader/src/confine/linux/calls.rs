@@ -1,31 +1,275 @@
-//! The system calls that a plugin has no business with. They fail by EPERM, which a library copes with that only tries.
+//! The system calls that a plugin has no business with: those that reach another process, the kernel's or the machine's own
+//! state, or a file past what landlock watches. They fail by EPERM, which a library copes with that only tries.
 
-use std::env;
+use std::{collections::BTreeMap, env};
 
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+use seccompiler::{
+    BpfProgram, SeccompAction,
+    SeccompCmpArgLen::Dword,
+    SeccompCmpOp::{self, Eq, MaskedEq, Ne},
+    SeccompCondition, SeccompFilter, SeccompRule, apply_filter,
+};
 
-const DENIED: [i64; 5] = [
-    libc::SYS_execve,
-    libc::SYS_execveat,
+/// Starting programs: what runs is the plugin that was verified.
+const PROGRAMS: &[i64] = &[libc::SYS_execve, libc::SYS_execveat];
+
+/// Reaching into other processes: their memory, descriptors, placement and what they are. A descriptor of a process makes
+/// the same possible later on.
+const PROCESSES: &[i64] = &[
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
+    libc::SYS_process_madvise,
+    PROCESS_MRELEASE,
+    libc::SYS_move_pages,
+    libc::SYS_migrate_pages,
+    libc::SYS_kcmp,
+    libc::SYS_pidfd_open,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_pidfd_send_signal,
 ];
 
-/// The same in the ABI x32, which some kernels have beside that of x86-64: its mark, and the numbers that differ there.
+/// Parts of the kernel that a backend needs for nothing and that have been the way out of sandboxes; through the ring of
+/// io_uring no call passes this filter.
+const KERNEL: &[i64] = &[
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_userfaultfd,
+    libc::SYS_perf_event_open,
+    libc::SYS_bpf,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_kexec_load,
+    libc::SYS_kexec_file_load,
+    libc::SYS_fanotify_init,
+    libc::SYS_fanotify_mark,
+    libc::SYS_lookup_dcookie,
+];
+
+/// The user's keys, and what processes share outside of the file system, which landlock does not watch.
+const SHARED: &[i64] = &[
+    libc::SYS_keyctl,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_shmget,
+    libc::SYS_shmat,
+    libc::SYS_shmctl,
+    libc::SYS_semget,
+    libc::SYS_semop,
+    libc::SYS_semtimedop,
+    libc::SYS_semctl,
+    libc::SYS_msgget,
+    libc::SYS_msgsnd,
+    libc::SYS_msgrcv,
+    libc::SYS_msgctl,
+    libc::SYS_mq_open,
+    libc::SYS_mq_unlink,
+];
+
+/// Another view of the file system, and files without their paths.
+const VIEWS: &[i64] = &[
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_open_tree,
+    libc::SYS_move_mount,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
+    libc::SYS_chroot,
+    libc::SYS_pivot_root,
+    libc::SYS_unshare,
+    libc::SYS_setns,
+    libc::SYS_open_by_handle_at,
+];
+
+/// The machine: its clock, name, swap, accounts and power.
+const MACHINE: &[i64] = &[
+    libc::SYS_reboot,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_adjtimex,
+    libc::SYS_clock_adjtime,
+    libc::SYS_acct,
+    libc::SYS_quotactl,
+    QUOTACTL_FD,
+    libc::SYS_syslog,
+    libc::SYS_vhangup,
+];
+
+/// Mode, owner, times and attributes of files. Landlock watches none of them. A descriptor that is for reading is enough for
+/// those that take one, so they would reach whatever may be read.
+const METADATA: &[i64] = &[
+    libc::SYS_fchmod,
+    libc::SYS_fchmodat,
+    FCHMODAT2,
+    libc::SYS_fchown,
+    libc::SYS_fchownat,
+    libc::SYS_utimensat,
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_fsetxattr,
+    SETXATTRAT,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_fremovexattr,
+    REMOVEXATTRAT,
+    FILE_SETATTR,
+];
+
+/// What only this architecture has.
 #[cfg(target_arch = "x86_64")]
-const X32: (i64, [i64; 5]) = (0x4000_0000, [520, 545, 521, 539, 540]);
+const OLD: &[i64] = &[
+    libc::SYS_chmod,
+    libc::SYS_chown,
+    libc::SYS_lchown,
+    libc::SYS_utime,
+    libc::SYS_utimes,
+    libc::SYS_futimesat,
+    libc::SYS_iopl,
+    libc::SYS_ioperm,
+];
+#[cfg(not(target_arch = "x86_64"))]
+const OLD: &[i64] = &[];
+
+// Numbers that not every libc knows yet. They are the same on all architectures.
+const QUOTACTL_FD: i64 = 443;
+const PROCESS_MRELEASE: i64 = 448;
+const FCHMODAT2: i64 = 452;
+const SETXATTRAT: i64 = 463;
+const REMOVEXATTRAT: i64 = 466;
+const FILE_SETATTR: i64 = 469;
+
+/// The ABI x32, which some kernels have beside that of x86-64: its mark, and those of the above that have another number.
+#[cfg(target_arch = "x86_64")]
+const X32: (i64, &[i64]) = (0x4000_0000, &[520, 545, 521, 539, 540, 528, 533]);
+/// `ioctl` there.
+#[cfg(target_arch = "x86_64")]
+const X32_IOCTL: i64 = 514;
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// Denies them to this thread and to what it starts. A call by the rules of another architecture ends the process.
 pub(super) fn deny() -> Result<(), seccompiler::Error> {
-    let mut numbers = DENIED.to_vec();
+    let mut rules: Rules = [PROGRAMS, PROCESSES, KERNEL, SHARED, VIEWS, MACHINE, METADATA, OLD]
+        .iter()
+        .flat_map(|group| group.iter().map(|number| (*number, Vec::new())))
+        .collect();
+    rules.extend(of_others()?);
+    rules.extend([
+        (libc::SYS_clone, namespaces()?),
+        (libc::SYS_socket, sockets()?),
+        (libc::SYS_ioctl, controls()?),
+    ]);
+    // Its flags are where no filter sees them; a libc that is told that there is none uses `clone`.
+    let mut absent: Rules = [(libc::SYS_clone3, Vec::new())].into();
     #[cfg(target_arch = "x86_64")]
-    numbers.extend(DENIED.iter().chain(&X32.1).map(|number| X32.0 | number));
-    let filter = SeccompFilter::new(
-        numbers.into_iter().map(|number| (number, Vec::new())).collect(),
-        SeccompAction::Allow,
-        SeccompAction::Errno(libc::EPERM.unsigned_abs()),
-        env::consts::ARCH.try_into()?,
-    )?;
+    {
+        let (mark, others) = X32;
+        for rules in [&mut rules, &mut absent] {
+            let same: Vec<_> = rules.iter().map(|(number, rule)| (mark | number, rule.clone())).collect();
+            rules.extend(same);
+        }
+        rules.extend(others.iter().map(|number| (mark | number, Vec::new())));
+        rules.insert(mark | X32_IOCTL, controls()?);
+    }
+    refuse(absent, libc::ENOSYS)?;
+    refuse(rules, libc::EPERM)
+}
+
+fn refuse(rules: Rules, error: i32) -> Result<(), seccompiler::Error> {
+    let refusal = SeccompAction::Errno(error.unsigned_abs());
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refusal, env::consts::ARCH.try_into()?)?;
     apply_filter(&BpfProgram::try_from(filter)?)
+}
+
+/// A rule for a call whose arguments are all so: the argument's place, and how it compares with a number.
+fn when(conditions: &[(u8, SeccompCmpOp, u64)]) -> Result<SeccompRule, seccompiler::Error> {
+    let conditions = conditions
+        .iter()
+        .map(|(place, compare, value)| SeccompCondition::new(*place, Dword, compare.clone(), *value))
+        .collect::<Result<_, _>>()?;
+    Ok(SeccompRule::new(conditions)?)
+}
+
+/// Limits, priority and processors of another process than the caller: 0 is the caller. A libc asks for its own limits by
+/// the call that sets another's.
+fn of_others() -> Result<Rules, seccompiler::Error> {
+    const PRIO_PROCESS: u64 = 0;
+    const IOPRIO_WHO_PROCESS: u64 = 1;
+    let mut rules = Rules::new();
+    for number in [
+        libc::SYS_prlimit64,
+        libc::SYS_sched_setscheduler,
+        libc::SYS_sched_setparam,
+        libc::SYS_sched_setaffinity,
+        libc::SYS_sched_setattr,
+    ] {
+        rules.insert(number, vec![when(&[(0, Ne, 0)])?]);
+    }
+    for (number, process) in
+        [(libc::SYS_setpriority, PRIO_PROCESS), (libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS)]
+    {
+        // Of a group or a user otherwise.
+        rules.insert(number, vec![when(&[(0, Ne, process)])?, when(&[(1, Ne, 0)])?]);
+    }
+    Ok(rules)
+}
+
+/// A process in namespaces of its own, in which it would be root.
+fn namespaces() -> Result<Vec<SeccompRule>, seccompiler::Error> {
+    [
+        libc::CLONE_NEWNS,
+        libc::CLONE_NEWCGROUP,
+        libc::CLONE_NEWUTS,
+        libc::CLONE_NEWIPC,
+        libc::CLONE_NEWUSER,
+        libc::CLONE_NEWPID,
+        libc::CLONE_NEWNET,
+    ]
+    .iter()
+    .map(|flag| u64::from(flag.unsigned_abs()))
+    .map(|flag| when(&[(0, MaskedEq(flag), flag)]))
+    .collect()
+}
+
+/// Sockets but those of TCP, UDP and the file system, and the netlink of addresses and routes that a resolver asks.
+fn sockets() -> Result<Vec<SeccompRule>, seccompiler::Error> {
+    // The other bits of a socket's type are flags.
+    const TYPE: u64 = 0xf;
+    /// `SOCK_PACKET`, which is AF_PACKET by its old name.
+    const PACKET: u64 = 10;
+    let [unix, inet, inet6, netlink] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK]
+        .map(|it| u64::from(it.unsigned_abs()));
+    let raw = u64::from(libc::SOCK_RAW.unsigned_abs());
+    let route = u64::from(libc::NETLINK_ROUTE.unsigned_abs());
+    let mut rules = vec![
+        when(&[(0, Ne, unix), (0, Ne, inet), (0, Ne, inet6), (0, Ne, netlink)])?,
+        when(&[(0, Eq, netlink), (2, Ne, route)])?,
+        when(&[(1, MaskedEq(TYPE), PACKET)])?,
+    ];
+    for family in [inet, inet6] {
+        rules.push(when(&[(0, Eq, family), (1, MaskedEq(TYPE), raw)])?);
+    }
+    Ok(rules)
+}
+
+/// Input for a terminal that others read, and a file's attributes, for which a descriptor for reading is enough.
+fn controls() -> Result<Vec<SeccompRule>, seccompiler::Error> {
+    const TIOCSTI: u64 = 0x5412;
+    const TIOCLINUX: u64 = 0x541c;
+    const FS_IOC_SETFLAGS: u64 = 0x4008_6602;
+    const FS_IOC32_SETFLAGS: u64 = 0x4004_6602;
+    const FS_IOC_FSSETXATTR: u64 = 0x401c_5820;
+    [TIOCSTI, TIOCLINUX, FS_IOC_SETFLAGS, FS_IOC32_SETFLAGS, FS_IOC_FSSETXATTR]
+        .iter()
+        .map(|request| when(&[(1, Eq, *request)]))
+        .collect()
 }
