@@ -201,7 +201,7 @@ mod tests {
             let made = std::process::Command::new("mkfifo").arg(folder.path().join(name)).status();
             assert!(made.expect("mkfifo").success());
         }
-        let error = read(folder.path()).err().expect("no status");
+        let Err(error) = read(folder.path()) else { panic!("no status is there") };
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
         assert!(!is_alive(folder.path()));
     }
