@@ -276,7 +276,10 @@ mod parent {
         let tests: &[(&str, fn())] = &[
             ("a_sandboxed_child_reads_and_writes_what_it_was_granted_and_nothing_else", files),
             ("a_sandboxed_child_executes_and_traces_nothing", calls),
-            ("a_sandboxed_child_reaches_no_other_process_and_changes_no_files_mode_owner_or_times", reach),
+            (
+                "a_sandboxed_child_reaches_no_other_process_and_changes_no_files_mode_owner_or_times",
+                a_sandboxed_child_reaches_no_other_process_and_changes_no_files_mode_owner_or_times,
+            ),
             ("a_sandboxed_child_starts_threads", threads),
             ("a_library_is_loaded_from_memory_under_the_sandbox", load),
             ("a_sandboxed_child_still_resolves_names_and_reads_the_system", system),
@@ -424,7 +427,7 @@ mod parent {
         confined(&order, folder.path()).0
     }
 
-    fn reach() {
+    fn a_sandboxed_child_reaches_no_other_process_and_changes_no_files_mode_owner_or_times() {
         let call = |confine: bool, what: &str| {
             let folder = common::folder();
             let sandbox = if confine { sandbox(&[], &[folder.path()]) } else { None };
