@@ -40,6 +40,8 @@ pub(super) struct Shared<'a> {
     pub(super) mode: DeliveryMode,
     pub(super) fill: &'a Fill,
     pub(super) may_send: &'a (dyn Fn() -> bool + Sync),
+    /// Whether there is the consent that a running call needs: without it, the call is cancelled.
+    pub(super) consented: &'a (dyn Fn() -> bool + Sync),
     pub(super) deadline: Instant,
     /// Whether it was said that a delivery could not be noted.
     pub(super) unnoted: AtomicBool,
@@ -81,7 +83,7 @@ impl Notes<'_> {
 
 /// Why a chunk was not sent.
 enum Attempt {
-    /// The time of the round was over before the backend was asked.
+    /// The time of the round was over, or consent withdrawn, before the backend was asked.
     Late,
     Unopened(jackfield_loader::Error),
     Uncommitted(crate::Error),
@@ -204,14 +206,15 @@ impl<'a> Shared<'a> {
             return Err(Attempt::Late);
         }
         target.open(left(self.deadline)).map_err(Attempt::Unopened)?;
-        if left(self.deadline).is_zero() {
+        if left(self.deadline).is_zero() || !(self.consented)() {
             return Err(Attempt::Late);
         }
         if self.mode == DeliveryMode::AtMostOnce {
             // What can't be sent at all has been kept until here.
             self.deliverer().commit_before_send(chunk).map_err(Attempt::Uncommitted)?;
         }
-        target.attempt(&buffer.into_batch(Arc::clone(&self.share)), self.deadline).map_err(Attempt::Unopened)
+        let batch = buffer.into_batch(Arc::clone(&self.share));
+        target.attempt(&batch, self.deadline, &self.consented).map_err(Attempt::Unopened)
     }
 
     /// One chunk; whether to go on with the next one.

@@ -235,7 +235,7 @@ impl Target {
     }
 
     /// Sends a batch once, in parts where it is too large, and says what became of each event: nothing of those that the
-    /// backend was not asked about, because our own time was over. Ends by `deadline`.
+    /// backend was not asked about, because our own time was over, or `wanted` said no. Ends by `deadline`.
     ///
     /// # Errors
     /// When the backend can't be opened.
@@ -243,9 +243,10 @@ impl Target {
         &mut self,
         batch: &Batch,
         deadline: Instant,
+        wanted: &dyn Fn() -> bool,
     ) -> Result<Vec<Option<Outcome>>, jackfield_loader::Error> {
         let timeout = self.options.timeout;
-        Ok(send_in_parts(&*self.open(left(deadline))?, batch, timeout, deadline))
+        Ok(send_in_parts(&*self.open(left(deadline))?, batch, timeout, deadline, wanted))
     }
 
     /// Asks the backend's platform to forget a machine.
@@ -272,22 +273,26 @@ fn send_in_parts(
     batch: &Batch,
     timeout: Duration,
     deadline: Instant,
+    wanted: &dyn Fn() -> bool,
 ) -> Vec<Option<Outcome>> {
     let mut outcomes = vec![None; batch.len()];
     let mut work = VecDeque::from([(0..batch.len()).collect::<Vec<_>>()]);
     while let Some(group) = work.pop_front() {
         let limit = timeout.min(left(deadline));
-        if limit.is_zero() {
+        if limit.is_zero() || !wanted() {
             break;
         }
         let part = if group.len() == batch.len() { batch.clone() } else { batch.select(&group) };
-        let report = backend.send_within(&part, limit);
+        let report = backend.send_while(&part, limit, wanted);
+        let cancelled = !wanted();
         if let Some(Failure::Busy { .. }) = report.failure() {
             break;
         }
         let mut too_large = Vec::new();
         for (&index, outcome) in group.iter().zip(report.outcomes()) {
             match outcome {
+                // It says nothing of the backend.
+                Outcome::Retry { .. } if cancelled => {}
                 Outcome::TooLarge { .. } if group.len() > 1 => too_large.push(index),
                 Outcome::TooLarge { reason } => {
                     outcomes[index] = Some(Outcome::rejected(format!("too large even alone: {reason}")));
@@ -368,7 +373,7 @@ mod tests {
             let other = scope.spawn(|| backend.send_within(&batch(1), LONG));
             is_inside.recv().expect("it was asked");
             let soon = Instant::now() + Duration::from_millis(20);
-            assert_eq!(send_in_parts(&backend, &batch(2), LONG, soon), [None, None]);
+            assert_eq!(send_in_parts(&backend, &batch(2), LONG, soon, &|| true), [None, None]);
             release.send(()).expect("it waits");
             assert!(other.join().expect("no panic").failure().is_none());
         });
@@ -378,9 +383,9 @@ mod tests {
     fn parts_that_our_own_time_left_no_room_for_were_not_asked_about() {
         let make = || Scripted(Box::new(|_| Outcome::Delivered.into()));
         let backend = Backend::open_with(&BackendOptions::new("fine"), make).expect("it opens");
-        assert_eq!(send_in_parts(&backend, &batch(2), LONG, Instant::now()), [None, None]);
+        assert_eq!(send_in_parts(&backend, &batch(2), LONG, Instant::now(), &|| true), [None, None]);
         let delivered = Some(Outcome::Delivered);
-        let all = send_in_parts(&backend, &batch(2), LONG, Instant::now() + LONG);
+        let all = send_in_parts(&backend, &batch(2), LONG, Instant::now() + LONG, &|| true);
         assert_eq!(all, [delivered.clone(), delivered]);
     }
 
@@ -394,7 +399,53 @@ mod tests {
             }))
         };
         let backend = Backend::open_with(&BackendOptions::new("hung"), make).expect("it opens");
-        let outcomes = send_in_parts(&backend, &batch(1), LONG, Instant::now() + Duration::from_millis(50));
+        let soon = Instant::now() + Duration::from_millis(50);
+        let outcomes = send_in_parts(&backend, &batch(1), LONG, soon, &|| true);
         assert!(matches!(&outcomes[..], [Some(Outcome::Retry { .. })]), "{outcomes:?}");
+    }
+
+    /// Reports one event as delivered, and then works until it is cancelled.
+    struct Slow;
+
+    impl plugin_api::Backend for Slow {
+        type Config = NoConfig;
+
+        fn open(_: NoConfig, _: Host, _: &Call<'_>) -> Result<Self, Error> {
+            Ok(Self)
+        }
+
+        fn send(&self, _: &plugin_api::Batch<'_>, call: &Call<'_>) -> Outcomes {
+            while !call.is_cancelled() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Outcomes::Each(vec![Outcome::Delivered, Outcome::retry("cancelled")])
+        }
+    }
+
+    #[test]
+    fn a_call_that_is_not_wanted_any_more_ends_and_what_it_confirmed_counts() {
+        let backend = Backend::open_with(&BackendOptions::new("slow"), || Slow).expect("it opens");
+        let end = Instant::now() + Duration::from_millis(50);
+        let outcomes =
+            send_in_parts(&backend, &batch(2), LONG, Instant::now() + LONG, &|| Instant::now() < end);
+        assert_eq!(outcomes, [Some(Outcome::Delivered), None]);
+        assert!(end.elapsed() < LONG / 2, "it was waited for");
+    }
+
+    #[test]
+    fn a_call_that_does_not_look_whether_it_is_wanted_is_left_behind() {
+        let make = || {
+            Scripted(Box::new(|_| {
+                loop {
+                    std::thread::park();
+                }
+            }))
+        };
+        let backend = Backend::open_with(&BackendOptions::new("deaf"), make).expect("it opens");
+        let end = Instant::now() + Duration::from_millis(50);
+        let outcomes =
+            send_in_parts(&backend, &batch(1), LONG, Instant::now() + LONG, &|| Instant::now() < end);
+        assert_eq!(outcomes, [None]);
+        assert!(end.elapsed() < LONG / 2, "it was waited for");
     }
 }
