@@ -21,6 +21,9 @@ pub(crate) struct Answer {
     /// One of the command's words, or [`UNUSABLE`].
     answer: &'static str,
     text: String,
+    /// What the command ends with for a backend that is [`UNUSABLE`].
+    #[serde(skip)]
+    unusable: Option<Exit>,
 }
 
 /// Opens each backend whose name is in `only`, or each one, and asks it.
@@ -32,8 +35,9 @@ pub(crate) fn of_each(
     let wanted = |backend: &&BackendConfig| only.is_empty() || only.contains(&backend.name);
     let answer = |backend: &BackendConfig| {
         let target = Target::open(config, backend);
+        let unusable = target.backend.as_ref().err().map(|refusal| refusal.exit);
         let (answer, text) = match &target.backend {
-            Err(refusal) => (UNUSABLE, refusal.clone()),
+            Err(refusal) => (UNUSABLE, refusal.reason.clone()),
             Ok(open) => {
                 let answer = ask(open, backend);
                 if let Err(error) = open.close(backend.timeout + CLOSING) {
@@ -42,7 +46,7 @@ pub(crate) fn of_each(
                 answer
             }
         };
-        Answer { name: backend.name.clone(), answer, text: backend.conceal(&text) }
+        Answer { name: backend.name.clone(), answer, text: backend.conceal(&text), unusable }
     };
     config.backends.iter().filter(wanted).map(answer).collect()
 }
@@ -62,10 +66,13 @@ pub(crate) fn print(answers: &[Answer], failures: &[&str], json: bool) -> Exit {
             }
         }
     } else {
-        answers.iter().map(|Answer { name, answer, text }| format!("{name}: {answer}: {text}\n")).collect()
+        answers
+            .iter()
+            .map(|Answer { name, answer, text, .. }| format!("{name}: {answer}: {text}\n"))
+            .collect()
     };
-    let answered = if answers.iter().any(|answer| answer.answer == UNUSABLE) {
-        Exit::Plugin
+    let answered = if let Some(exit) = answers.iter().filter_map(|answer| answer.unusable).max() {
+        exit
     } else if answers.iter().any(|answer| failures.contains(&answer.answer)) {
         Exit::Events
     } else {

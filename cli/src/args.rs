@@ -61,15 +61,17 @@ static RUN_HELP: LazyLock<String> = LazyLock::new(|| {
         "  tail -F events.jsonl | jackfield run\n  mkfifo /run/events && jackfield run /run/events --watch\n  \
          jackfield run --spools ~/.local/state --state /var/lib/jackfield",
         "\n\nWhat is read is in the spool of the state folder, by default ~/.local/state/jackfield/run,\nbefore \
-         anything is sent: a run that is killed goes on where it was. At most 1 GiB and 30 days\nof events wait there; the \
-         oldest leave then, counted. Lines that are not events are kept in\njackfield-TIME-PID.bad-lines.txt beside it, the \
-         first 10,000.\n\n\
+         anything is sent: a run that is killed goes on where it was. At most --spool-size and\n10,000,000 events wait \
+         there. With no room in it or on the disk nothing more is read until there\nis: whoever writes to the input waits, \
+         nothing is lost, and `jackfield status` says so. What is\nolder than 30 days leaves, counted. Lines that are not \
+         events are kept in\njackfield-TIME-PID.bad-lines.txt beside it, the first 10,000.\n\n\
          SIGHUP reads the configuration again and swaps what has changed, --watch does so by itself:\nwhat is new is \
          opened first, and where it can't be had the old one stays. SIGTERM and SIGINT\nend the run in good order, the \
          second one at once with exit code 130.\n\n\
          With --spools every FOLDER/TOOL/spool and FOLDER/TOOL/telemetry/spool is delivered to the\nbackends of this \
          configuration, which take the place of those that TOOL may have; only\nof a tool whose user has consented in its consent file, and not with an opt-out such as\nDO_NOT_TRACK in this environment.\n\n\
-         With --json the last line of standard output is one object: waiting, rejected, exit_code.",
+         With --json the last line of standard output is one object: waiting, rejected, not_stored,\nleft_in_input, \
+         exit_code.",
     )
 });
 
@@ -79,7 +81,8 @@ static STATUS_HELP: LazyLock<String> = LazyLock::new(|| {
         "\n\nOn a terminal the screen follows the run until Ctrl-C; elsewhere, and with --once, it is printed\nonce. When \
          no `jackfield run` is alive there, the exit code is 7.\n\n\
          With --json, one object: alive, state, version, pid, started_ms, at_ms, config, input, lines,\nevents, \
-         bad_lines, not_stored, mapped_images, image_limit, last_reload, and spools: a list of\n  tool, folder, waiting, \
+         bad_lines, not_stored, holding (reason, since_ms; null while there is room), mapped_images,\nimage_limit, \
+         last_reload, and spools: a list of\n  tool, folder, waiting, \
          bytes, oldest_s, dropped, quarantined, problems, and backends: a list of\n    name, plugin (name, version, \
          file), isolation, open, events_per_s, p50_ms, p99_ms, calls,\n    waiting, delivered, rejected, circuit, \
          paused_s, last_error, last_error_s,\n    last_delivery_s, swaps, not_swapped.",
@@ -479,6 +482,15 @@ pub(crate) struct RunArgs {
     /// Folder for what was read and not delivered, of this run alone
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     pub(crate) state: Option<PathBuf>,
+    /// How much may wait in the state folder before the input is held back
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "1GiB",
+        value_parser = jackfield::parse_size,
+        conflicts_with = "spools"
+    )]
+    pub(crate) spool_size: u64,
     /// Reload when the configuration or a plugin's file changes
     #[arg(long)]
     pub(crate) watch: bool,

@@ -11,7 +11,7 @@ pub(crate) enum Exit {
     Events,
     /// A plugin can't be used, has failed a check, is not what its pin or signature says, or differs from the lock.
     Plugin,
-    /// The configuration is wrong.
+    /// The configuration is wrong, by this command's rules, a plugin's schema or the plugin itself.
     Config,
     /// The command line is wrong.
     Usage,
@@ -27,7 +27,7 @@ pub(crate) const HELP: &str = "\
 Exit codes:
   0    all was done
   2    the command line is wrong
-  3    the configuration is wrong
+  3    the configuration is wrong: the file, or a `[backend.config]` that its plugin refuses
   4    a plugin can't be used, is not what its pin or signature says, or has failed a
        check; or the lock differs
   5    some lines of the input are not events

@@ -144,6 +144,10 @@ fn to_text(file: &Path, result: Result<&Seen, &String>) -> String {
 /// What stands in a backend's `[backend.config]`.
 fn options_table(options: Vec<OptionRow>) -> String {
     let mut rows = vec![["OPTION", "TYPE", "DEFAULT", "MEANING"].map(str::to_owned).to_vec()];
-    rows.extend(options.into_iter().map(|it| vec![it.name, it.kind, it.default, it.meaning]));
+    for it in options {
+        let mut lines = options::lines(&it.kind).into_iter();
+        rows.push(vec![it.name, lines.next().unwrap_or_default(), it.default, it.meaning]);
+        rows.extend(lines.map(|line| vec![String::new(), line]));
+    }
     console::table(&rows, |_, _, cell| cell)
 }

@@ -21,9 +21,9 @@ mod send;
 mod settings;
 mod status;
 mod trust;
+mod usage;
 mod validate;
 
-use clap::Parser as _;
 use jackfield::Telemetry;
 use tracing_subscriber::EnvFilter;
 
@@ -34,7 +34,7 @@ use crate::{
 
 fn main() {
     jackfield::init_with(&[check::JOB]);
-    let Cli { common, command } = Cli::parse();
+    let Cli { common, command } = usage::parse();
     log();
     let telemetry = Telemetry::builder(send::TOOL, send::VERSION);
     let telemetry = match settings::consent_file() {

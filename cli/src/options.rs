@@ -2,6 +2,13 @@
 
 use serde_json::Value;
 
+/// Between the words of a choice.
+const BETWEEN: &str = " | ";
+/// How wide a kind is shown, in characters.
+const WIDEST: usize = 32;
+/// How many lines of a kind are shown before the one that says what is left out.
+const MOST_LINES: usize = 8;
+
 /// How deep options are shown; a schema may refer to itself.
 const DEEPEST: usize = 8;
 
@@ -110,14 +117,50 @@ fn kind(root: &Value, schema: &Value) -> String {
 fn words(schema: &Value) -> Option<String> {
     let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     if let Some(options) = schema["enum"].as_array() {
-        return Some(options.iter().map(word).collect::<Vec<_>>().join(" | "));
+        return Some(options.iter().map(word).collect::<Vec<_>>().join(BETWEEN));
     }
     if let Some(only) = schema.get("const") {
         return Some(word(only));
     }
     let forms = schema["oneOf"].as_array().or_else(|| schema["anyOf"].as_array())?;
     let words: Option<Vec<_>> = forms.iter().map(words).collect();
-    words.map(|words| words.join(" | "))
+    words.map(|words| words.join(BETWEEN))
+}
+
+/// A kind in lines of at most [`WIDEST`] characters, of which there are at most [`MOST_LINES`]. What has many words says how
+/// many are left out: `--json` has them all.
+pub(crate) fn lines(kind: &str) -> Vec<String> {
+    let words: Vec<_> = kind.split(BETWEEN).collect();
+    let mut lines = vec![String::new()];
+    for (at, word) in words.iter().enumerate() {
+        let mut word = shortened(word);
+        if at + 1 < words.len() {
+            word.push_str(" |");
+        }
+        let last = lines.len() - 1;
+        let line = &mut lines[last];
+        if line.is_empty() {
+            *line = word;
+        } else if line.chars().count() + 1 + word.chars().count() <= WIDEST {
+            line.push(' ');
+            line.push_str(&word);
+        } else if lines.len() < MOST_LINES {
+            lines.push(word);
+        } else {
+            lines.push(format!("... {} more, see --json", words.len() - at));
+            break;
+        }
+    }
+    lines
+}
+
+/// A word that leaves room for the bar after it.
+fn shortened(word: &str) -> String {
+    let most = WIDEST - " |".len();
+    if word.chars().count() <= most {
+        return word.to_owned();
+    }
+    word.chars().take(most - 3).chain("...".chars()).collect()
 }
 
 fn first_sentence(text: &str) -> String {
@@ -162,6 +205,22 @@ mod tests {
             ]
         );
         assert_eq!(loops.len(), DEEPEST + 1, "it ends");
+    }
+
+    #[test]
+    fn a_choice_of_many_words_takes_several_lines_and_says_how_many_it_leaves_out() {
+        assert_eq!(lines("string"), ["string"]);
+        assert_eq!(lines("POST | PUT"), ["POST | PUT"]);
+        let words =
+            |number: usize| (0..number).map(|n| format!("word{n:02}")).collect::<Vec<_>>().join(BETWEEN);
+        assert_eq!(lines(&words(6)), ["word00 | word01 | word02 |", "word03 | word04 | word05"]);
+        let many = lines(&words(100));
+        assert_eq!(many.len(), MOST_LINES + 1);
+        assert_eq!(many.last().map(String::as_str), Some("... 76 more, see --json"));
+        let long = lines(&format!("{} | b", "é".repeat(100)));
+        assert!(long.iter().chain(&many).all(|line| line.chars().count() <= WIDEST), "{long:?}");
+        assert_eq!(long[1..], ["b"]);
+        assert!(long[0].ends_with("é... |"), "{long:?}");
     }
 
     #[test]

@@ -68,7 +68,10 @@ fn look(folder: &Path) -> Result<(bool, Snapshot), String> {
     let nobody = || format!("no `jackfield run` is alive in {}", folder.display());
     match run::read_status(folder) {
         Ok(Some(snapshot)) => Ok((alive, snapshot)),
-        Ok(None) if alive => Err(format!("the run in {} has not said anything yet", folder.display())),
+        Ok(None) if alive => Err(format!(
+            "the run in {} has not said anything yet; on a full disk it may be unable to: see its standard error",
+            folder.display()
+        )),
         Ok(None) => Err(format!("{}, and none has been: name the folder of --state", nobody())),
         Err(error) => Err(format!("the status in {} can't be read: {error}", folder.display())),
     }
@@ -153,6 +156,17 @@ fn screen(folder: &Path, alive: bool, now: &Snapshot) -> String {
         "input {}: {} lines, {} events, {} bad lines",
         now.input, now.lines, now.events, now.bad_lines
     );
+    if let Some(holding) = &now.holding {
+        let held = format!(
+            "held back for {}: {}; whoever writes to the input waits until there is room",
+            span((now.at_ms - holding.since_ms) / 1000),
+            console::one_line(&holding.reason)
+        );
+        let _ = writeln!(text, "{}", console::paint(&held, Colour::Yellow));
+    }
+    if now.not_stored > 0 {
+        let _ = writeln!(text, "{} lines could not be stored and are lost", now.not_stored);
+    }
     let _ = writeln!(
         text,
         "configuration {}; {} of at most {} libraries loaded",

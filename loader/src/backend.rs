@@ -17,7 +17,7 @@ use crate::{
     isolated::{Isolation, Recipe},
     load::LoadError,
     plugin::{Plugin, Verified},
-    text,
+    registry, text,
 };
 
 /// How a backend is opened. Its `Debug` leaves out the configuration, which may hold secrets.
@@ -28,7 +28,7 @@ pub struct BackendOptions {
     pub name: String,
     /// Its configuration: a JSON object.
     pub config: String,
-    /// Deadline of `open`, and of every `send` that names none. 5 s unless set.
+    /// Deadline of loading, of `open`, and of every `send` that names none. 5 s unless set.
     pub timeout: Duration,
     /// How many calls may be inside the plugin at once, unless it is serial. 4 unless set.
     pub concurrency: usize,
@@ -137,7 +137,7 @@ impl Backend {
     /// There are children on Linux.
     pub fn open_verified(plugin: &Verified, options: &BackendOptions) -> Result<Self, Error> {
         let Isolation::Process(process) = &options.isolation else {
-            return Self::open(&plugin.load_shared()?, options);
+            return Self::open(&plugin.load_within(options.timeout)?, options);
         };
         let path = plugin.path().to_owned();
         let content = Arc::clone(plugin.content());
@@ -164,6 +164,7 @@ impl Backend {
     ///
     /// # Errors
     /// [`Error::Open`]: the plugin refused its configuration, failed, panicked, or did not answer within the timeout.
+    /// Also while the static constructors of another library hang, of which [`hanging_load`](crate::hanging_load) tells.
     pub fn open(plugin: &Plugin, options: &BackendOptions) -> Result<Self, Error> {
         let source = Source::Config(Arc::from(options.config.as_str()));
         Self::open_entry(Entry::Tables(plugin.tables()), source, options).map_err(|failure| {
@@ -206,6 +207,10 @@ impl Backend {
     }
 
     fn open_entry(entry: Entry, source: Source, options: &BackendOptions) -> Result<Self, OpenFailure> {
+        if let Some((by, since)) = registry::hanging_load() {
+            let message = LoadError::Blocked { by, since }.to_string();
+            return Err(OpenFailure::Stage { stage: "load".to_owned(), message });
+        }
         let config = LaneConfig {
             name: options.name.clone(),
             source,

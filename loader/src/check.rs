@@ -4,7 +4,7 @@
 //! function pointer as an integer first. What remains on trust is that the pointers of a library whose metadata and
 //! digest are right lead where they should: no check can tell.
 
-use std::{ffi::c_void, mem::offset_of};
+use std::mem::offset_of;
 
 use jackfield_plugin_api::{
     DIGEST,
@@ -18,7 +18,7 @@ use jackfield_plugin_api::{
 
 use crate::{
     inspect::{Inspection, SYMBOL, trim},
-    load::Library,
+    load::Opened,
     text,
 };
 
@@ -100,12 +100,10 @@ fn field(field: &'static str, expected: impl ToString, found: impl ToString) -> 
 }
 
 /// Checks the descriptor that `library` exports against what was inspected.
-pub(crate) fn check(library: &Library, inspection: &Inspection) -> Result<Checked, CheckError> {
-    // SAFETY: the symbol is only taken for an address here.
-    let symbol = unsafe { library.get::<*const c_void>(SYMBOL.as_bytes()) };
-    let descriptor = symbol.map_err(|_| CheckError::NoDescriptor)?.as_raw_ptr();
+pub(crate) fn check(library: &Opened, inspection: &Inspection) -> Result<Checked, CheckError> {
+    let descriptor = library.descriptor.ok_or(CheckError::NoDescriptor)?;
     // SAFETY: the address of a symbol of a library that is never unmapped.
-    unsafe { check_descriptor(descriptor.cast_const().cast(), inspection) }
+    unsafe { check_descriptor(descriptor.cast(), inspection) }
 }
 
 /// # Safety

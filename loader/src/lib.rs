@@ -53,7 +53,7 @@ pub use crate::{
     plugin::{Candidate, Plugin, Verified, inspect},
     process::process_id,
     reexec::{Job, Program, init},
-    registry::{DEFAULT_IMAGE_LIMIT, image_limit, limit_loaded_images, loaded_images},
+    registry::{DEFAULT_IMAGE_LIMIT, hanging_load, image_limit, limit_loaded_images, loaded_images},
     text::show as show_path,
     verify::{
         Digest, KeyId, Minimum, ParseKeyError, ParsePinError, ParseTrustError, Pin, PinError, Pins, Policy,

@@ -5,7 +5,9 @@ pub(crate) use libloading::os::unix::Library;
 #[cfg(windows)]
 pub(crate) use libloading::os::windows::Library;
 
-use crate::{os::Content, text};
+use std::{ffi::c_void, path::PathBuf, time::Duration};
+
+use crate::{inspect::SYMBOL, os::Content, text};
 
 /// Longest message of the dynamic linker that is passed on, in characters.
 const MESSAGE_LIMIT: usize = 600;
@@ -60,6 +62,36 @@ pub enum LoadError {
         /// Why, as it would be in this process.
         message: String,
     },
+    /// Its static constructors did not return in time. They go on, and as long as they do the dynamic loader's lock is
+    /// held: nothing else can be loaded into this process, and its normal end waits for them, too, which
+    /// [`exit`](crate::exit) does not.
+    ///
+    /// # Platform
+    /// glibc takes the same lock when a thread makes its first thread-local value that has a destructor, as every new
+    /// thread of Rust's does: see [`hanging_load`](crate::hanging_load).
+    #[error(
+        "its static constructors have not returned within {after:.1?} and hold the dynamic loader's lock; isolation = \"process\" keeps it out of this process"
+    )]
+    Hangs {
+        /// How long they were waited for.
+        after: Duration,
+    },
+    /// The static constructors of a library that was to be loaded before have not returned.
+    #[error(
+        "`{}` has been loading for {:.1} s and holds the dynamic loader's lock; isolation = \"process\" keeps it out of this process", text::show(by), since.as_secs_f64()
+    )]
+    Blocked {
+        /// The file of that library.
+        by: PathBuf,
+        /// For how long it has been loading.
+        since: Duration,
+    },
+    /// The operating system gave no thread to load it on.
+    #[error("no thread to load it on: {message}")]
+    NoThread {
+        /// What the system says.
+        message: String,
+    },
     /// The process has loaded as many libraries as it may.
     #[error(
         "{limit} libraries are loaded already, and none is ever unloaded: restart the tool, or use isolation = \"process\""
@@ -70,9 +102,27 @@ pub enum LoadError {
     },
 }
 
+/// A library that is loaded, for as long as the process lives.
+pub(crate) struct Opened {
+    /// Never dropped, which would unmap it.
+    _library: Library,
+    /// The address of the descriptor's symbol, if there is such a symbol. To look for it takes the dynamic loader's lock,
+    /// which the constructors of another library may hold by the time that somebody asks.
+    pub(crate) descriptor: Option<*const c_void>,
+}
+
+// SAFETY: an address in a library that is never unmapped is the same for every thread; it is dereferenced by `check` alone.
+unsafe impl Send for Opened {}
+// SAFETY: as above.
+unsafe impl Sync for Opened {}
+
 /// Loads `content`, which needs the libraries `needed`.
-pub(crate) fn open(content: &Content, needed: &[String]) -> Result<Library, LoadError> {
-    content.load().map_err(|message| explain(&message, needed))
+pub(crate) fn open(content: &Content, needed: &[String]) -> Result<Opened, LoadError> {
+    let library = content.load().map_err(|message| explain(&message, needed))?;
+    // SAFETY: the symbol is only taken for an address here.
+    let symbol = unsafe { library.get::<*const c_void>(SYMBOL.as_bytes()) };
+    let descriptor = symbol.ok().map(|symbol| symbol.as_raw_ptr().cast_const());
+    Ok(Opened { _library: library, descriptor })
 }
 
 /// The messages are those of glibc, musl and macOS; any other is passed on as it is.

@@ -4,10 +4,12 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use crate::{
-    Error, InspectError, Inspection, Isolation, Layout, Metadata, Policy, Refusal,
+    Error, InspectError, Inspection, Isolation, Layout, Metadata, Policy, PublicKey, Refusal, Trust,
+    VerifyError,
     check::{Checked, PluginTables},
     image::Image,
     inspect::inspect_bytes,
@@ -61,8 +63,13 @@ impl Candidate {
     /// # Errors
     /// [`Error::Verify`].
     pub fn allowed_by(&self, policy: impl Into<Policy>) -> Result<(), Error> {
-        verify::verify(&self.path, &self.image, &self.inspection.metadata, &policy.into())
+        self.judge(&policy.into())
+            .map(drop)
             .map_err(|source| Error::Verify { path: self.path.clone(), source })
+    }
+
+    fn judge(&self, policy: &Policy) -> Result<Option<PublicKey>, VerifyError> {
+        verify::verify(&self.path, &self.image, &self.inspection.metadata, policy)
     }
 
     /// Requires that this host can load the plugin and that `policy` allows it.
@@ -91,55 +98,105 @@ impl Candidate {
             path: self.path.clone(),
             source: InspectError::Refused(refusal),
         })?;
-        self.allowed_by(policy)?;
-        Ok(Verified(self))
+        let signer =
+            self.judge(&policy.into()).map_err(|source| Error::Verify { path: self.path.clone(), source })?;
+        Ok(Verified { candidate: self, signer })
     }
 }
 
 /// A file that this host can load and may load.
-pub struct Verified(Candidate);
+pub struct Verified {
+    candidate: Candidate,
+    /// Whose signature of it was accepted, where one was asked for.
+    signer: Option<PublicKey>,
+}
 
 impl Verified {
     /// Loads the bytes that were verified, once a process, and checks what they export. Runs the library's static
-    /// constructors, and none of the backend's functions.
+    /// constructors, on a thread of their own, and none of the backend's functions. Waits for them at most for 30 s.
     ///
     /// # Errors
-    /// [`Error::Load`], [`Error::Check`].
+    /// As [`load_within`](Self::load_within).
     pub fn load(self) -> Result<Plugin, Error> {
-        self.load_shared()
+        self.load_within(registry::LOAD_TIMEOUT)
     }
 
-    /// [`load`](Self::load) for one who keeps it.
-    pub(crate) fn load_shared(&self) -> Result<Plugin, Error> {
-        let Candidate { path, image, inspection } = &self.0;
+    /// [`load`](Self::load) with another limit.
+    ///
+    /// # Errors
+    /// [`Error::Load`], [`Error::Check`]. When the constructors have not returned by then, [`LoadError::Hangs`]; and as
+    /// long as they have not, [`LoadError::Blocked`] for each further library that is not loaded yet, because the dynamic
+    /// loader loads one at a time.
+    ///
+    /// [`LoadError::Hangs`]: crate::LoadError::Hangs
+    /// [`LoadError::Blocked`]: crate::LoadError::Blocked
+    pub fn load_within(&self, limit: Duration) -> Result<Plugin, Error> {
+        let Candidate { path, image, inspection } = &self.candidate;
         // One that was accepted for a process of its own is not one for this process.
         inspection.verdict().map_err(|refusal| Error::Inspect {
             path: path.clone(),
             source: InspectError::Refused(refusal),
         })?;
-        let loaded = registry::load(&image.content, &inspection.needed)
+        let loaded = registry::load(&image.content, &inspection.needed, path, limit)
             .map_err(|source| Error::Load { path: path.clone(), source })?;
         let checked =
             loaded.check(inspection).map_err(|source| Error::Check { path: path.clone(), source })?;
-        Ok(Plugin(Arc::new(Inner { path: path.clone(), metadata: inspection.metadata.clone(), checked })))
+        Ok(Plugin(Arc::new(Inner {
+            path: path.clone(),
+            metadata: inspection.metadata.clone(),
+            signer: self.signer.clone(),
+            content: loaded.content(),
+            checked,
+        })))
     }
 
     /// Where it was found.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.0.path
+        &self.candidate.path
     }
 
     /// What it says of itself.
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
-        &self.0.inspection.metadata
+        &self.candidate.inspection.metadata
     }
 
     /// The bytes that were verified.
     pub(crate) fn content(&self) -> &Arc<Content> {
-        &self.0.image.content
+        &self.candidate.image.content
     }
+
+    /// Whether a policy, as it is now, allows what was verified before. Where the file still holds these bytes, it is judged
+    /// as [`Candidate::allowed_by`] does; else what was taken from it is, by its digest, its version and the key that had
+    /// signed it.
+    ///
+    /// # Errors
+    /// [`Error::Verify`].
+    pub fn still_allowed_by(&self, policy: impl Into<Policy>) -> Result<(), Error> {
+        let bytes = self.content().bytes();
+        judge_again(self.path(), self.metadata(), bytes, self.signer.as_ref(), &policy.into())
+    }
+}
+
+fn judge_again(
+    path: &Path,
+    metadata: &Metadata,
+    bytes: &[u8],
+    signer: Option<&PublicKey>,
+    policy: &Policy,
+) -> Result<(), Error> {
+    // There is nothing to ask of any file.
+    if policy.trust() == Trust::Any {
+        return Ok(());
+    }
+    let now = Candidate::open(path).ok().filter(|candidate| candidate.bytes() == bytes);
+    let judged = match now.map(|candidate| candidate.judge(policy)) {
+        Some(Err(error)) if !error.is_fault() => Err(error),
+        Some(Ok(_)) => Ok(()),
+        _ => verify::verify_again(path, metadata, bytes, signer, policy),
+    };
+    judged.map_err(|source| Error::Verify { path: path.to_owned(), source })
 }
 
 /// A plugin that is loaded and checked, until the process ends. A clone is the same plugin.
@@ -149,6 +206,8 @@ pub struct Plugin(Arc<Inner>);
 struct Inner {
     path: PathBuf,
     metadata: Metadata,
+    signer: Option<PublicKey>,
+    content: &'static Content,
     checked: &'static Checked,
 }
 
@@ -179,6 +238,15 @@ impl Plugin {
         self.0.checked.layout
     }
 
+    /// As [`Verified::still_allowed_by`].
+    ///
+    /// # Errors
+    /// [`Error::Verify`].
+    pub fn still_allowed_by(&self, policy: impl Into<Policy>) -> Result<(), Error> {
+        let Inner { path, metadata, signer, content, .. } = &*self.0;
+        judge_again(path, metadata, content.bytes(), signer.as_ref(), &policy.into())
+    }
+
     /// The plugin's functions.
     pub(crate) fn tables(&self) -> PluginTables {
         self.0.checked.tables
@@ -203,6 +271,6 @@ impl fmt::Debug for Candidate {
 
 impl fmt::Debug for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verified").field("path", &self.0.path).finish_non_exhaustive()
+        f.debug_struct("Verified").field("path", &self.path()).finish_non_exhaustive()
     }
 }

@@ -1,7 +1,9 @@
 //! The guard over backends that are compiled in: the same lane that plugins are behind.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails, which is what it is for")]
+#![allow(unsafe_code, reason = "a backend that relies on the guard's order")]
 
 use std::{
+    cell::UnsafeCell,
     sync::{
         Arc, Barrier, Condvar, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -253,6 +255,36 @@ fn calls_run_side_by_side_up_to_the_limit_and_one_by_one_when_serial() {
     crowd(Backend::open_static::<one_by_one::Test>(&options().concurrency(3)).unwrap());
     assert_eq!(MOST[0].load(Ordering::SeqCst), 3);
     assert_eq!(MOST[1].load(Ordering::SeqCst), 1);
+}
+
+/// A count that nothing guards, as a serial backend may have one.
+struct Unguarded(UnsafeCell<u64>);
+
+// SAFETY: calls of a serial backend are one by one, and the test reads it after the last.
+unsafe impl Sync for Unguarded {}
+
+static COUNT: Unguarded = Unguarded(UnsafeCell::new(0));
+
+/// Which the thread sanitizer sees, too: it takes for a race what the guard alone orders, unless the guard does.
+#[test]
+fn what_a_serial_backend_counts_without_a_lock_is_right() {
+    backend!(counts, serial: true, |_batch, _call| {
+        // SAFETY: no other call is inside the backend.
+        unsafe { *COUNT.0.get() += 1 };
+        Outcome::Delivered.into()
+    });
+    let backend = Backend::open_static::<counts::Test>(&options()).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    assert_eq!(backend.send(&batch(1)).uniform(), Some(&Outcome::Delivered));
+                }
+            });
+        }
+    });
+    // SAFETY: every call has ended.
+    assert_eq!(unsafe { *COUNT.0.get() }, 160);
 }
 
 #[test]

@@ -260,8 +260,8 @@ impl Builder {
         self
     }
 
-    /// Whether a service [reloads](Telemetry::reload) by itself when a configuration file or a plugin's file changes: from
-    /// its first event on, with [`Deliver::InBackground`] alone. `false` unless set.
+    /// Whether a service [reloads](Telemetry::reload) by itself when a configuration file, a plugin's file, its
+    /// signature or the lock changes: from its first event on, with [`Deliver::InBackground`] alone. `false` unless set.
     #[cfg(feature = "watch")]
     pub fn watch(mut self, watch: bool) -> Self {
         self.settings.watch = watch;

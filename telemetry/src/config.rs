@@ -141,7 +141,8 @@ impl fmt::Debug for BackendConfig {
     }
 }
 
-/// Length of a value, in bytes, from which on it is concealed.
+/// Length of a value, in bytes, from which on it is concealed. What a plugin writes has no positions to go by: a value of 1
+/// or 2 bytes would be replaced in every second word, and would be known by where it was.
 const SHORTEST_SECRET: usize = 4;
 
 /// Each call's timeout where none is configured.
@@ -223,7 +224,9 @@ impl BackendConfig {
         }
     }
 
-    /// `text`, which a plugin wrote, with the variables' names where it shows their values: these may be secrets.
+    /// `text`, which a plugin wrote, with the variables' names where it shows their values: these may be secrets. They are
+    /// found by their text, since a plugin says not where its words come from; values of less than 4 bytes, which any word
+    /// may hold, are left as they are.
     #[must_use]
     pub fn conceal(&self, text: &str) -> String {
         conceal(&self.variables, text)
@@ -232,6 +235,9 @@ impl BackendConfig {
 
 fn conceal(variables: &[(String, String)], text: &str) -> String {
     let mut text = text.to_owned();
+    let mut variables: Vec<_> = variables.iter().collect();
+    // One that begins like another would hide that one's beginning and leave its end.
+    variables.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
     for (name, value) in variables {
         let shown = format!("${{{name}}}");
         let escaped = value.escape_debug().to_string();

@@ -11,7 +11,8 @@ use std::{
 
 use crate::{
     Deliver, Error, Flushed, LastReload, Reloaded, detached,
-    outbox::{Bell, Outbox, Plans, RoundEnd, Service, UNKNOWN, Woken, left},
+    flushed::waiting,
+    outbox::{Bell, Outbox, Plans, Question, Reply, RoundEnd, Service, Standings, UNKNOWN, Woken, left},
     quiet::Quiet,
     reload::reload,
     spool::DropReason,
@@ -33,6 +34,7 @@ pub(crate) struct Courier {
     thread: Mutex<Worker>,
     bell: Arc<Bell>,
     plans: Arc<Plans>,
+    standings: Arc<Standings>,
     /// Held by whoever reloads.
     reloading: Mutex<()>,
 }
@@ -51,9 +53,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Courier {
-    /// An event could not be stored. What waits is to be delivered all the same: from a full disk nothing else makes room.
+    /// An event could not be stored. What waits is to be delivered all the same: nothing else makes room on a full disk, or
+    /// in a spool that refuses.
     pub(crate) fn lost(&self, inner: &Arc<Inner>, reason: DropReason) {
-        if reason == DropReason::DiskFull {
+        if matches!(reason, DropReason::DiskFull | DropReason::Size | DropReason::Count) {
             self.recorded(inner);
         } else {
             self.used.store(true, Ordering::Relaxed);
@@ -116,6 +119,7 @@ impl Courier {
         let Some(mut outbox) = lock_until(&self.outbox, deadline) else {
             return RoundEnd { busy: true, ..RoundEnd::default() };
         };
+        let asked = self.standings.asked();
         let collection = inner.consent.read().collection;
         if let Some(outbox) = &mut *outbox {
             outbox.catch_up();
@@ -126,12 +130,16 @@ impl Courier {
             }
             *outbox = inner.outbox(collection);
             if let Some(outbox) = &mut *outbox {
-                outbox.follow(&self.plans);
+                outbox.follow(&self.plans, &self.standings);
             }
         }
-        let Some(outbox) = &mut *outbox else { return RoundEnd::default() };
-        let end = outbox.round(deadline, stop, service);
-        outbox.catch_up();
+        let end = outbox.as_mut().map(|outbox| {
+            let end = outbox.round(deadline, stop, service);
+            outbox.catch_up();
+            end
+        });
+        let end = end.unwrap_or_default();
+        self.standings.ended(asked, end);
         end
     }
 
@@ -157,7 +165,6 @@ impl Courier {
                 outcome: reloaded.as_ref().map_err(ToString::to_string).cloned(),
             });
         }
-        let reloaded = reloaded?;
         // Whoever is in a round does it there.
         if let Ok(mut outbox) = self.outbox.try_lock()
             && let Some(outbox) = &mut *outbox
@@ -165,27 +172,43 @@ impl Courier {
             outbox.catch_up();
         }
         self.bell.news();
-        Ok(reloaded)
+        reloaded
     }
 
-    /// Rounds until all is delivered that can be, or `deadline` comes. Waits for backends whose time comes before it.
+    /// Whether the thread delivers.
+    fn is_in_background(&self) -> bool {
+        matches!(&*lock(&self.thread), Worker::Runs(_)) && !self.standings.is_left()
+    }
+
+    /// Lets every backend that can get anywhere have what waits for it, by `deadline`.
     pub(crate) fn flush(&self, inner: &Inner, deadline: Instant) -> Flushed {
-        let mut flushed = Flushed::default();
+        let mut question = self.standings.ask();
         loop {
-            let end = self.round(inner, deadline, self.bell.stopped(), None);
-            flushed.delivered += end.delivered;
-            flushed.rejected += end.rejected;
-            flushed.emptied = end.emptied;
-            let pause = match (end.busy, end.again_in) {
-                (true, _) => BUSY,
-                (false, Some(pause)) => pause,
-                (false, None) => return flushed,
-            };
-            if end.emptied || pause >= left(deadline) || self.bell.stopped().load(Ordering::Relaxed) {
-                return flushed;
+            if self.bell.stopped().load(Ordering::Relaxed) {
+                let reply = self.standings.reply_of(question, RoundEnd::default());
+                return self.flushed(inner, question, reply);
             }
-            thread::sleep(pause);
+            let reply = if self.is_in_background() {
+                self.bell.enough();
+                self.standings.wait(question, deadline)
+            } else {
+                let end = self.round(inner, deadline, self.bell.stopped(), None);
+                self.standings.reply_of(question, end)
+            };
+            if left(deadline).is_zero() || !(reply.busy || reply.left) {
+                return self.flushed(inner, question, reply);
+            }
+            // Somebody else delivers, or the thread has just ended.
+            thread::sleep(BUSY.min(left(deadline)));
+            question = self.standings.ask_again(question);
         }
+    }
+
+    /// What came of a question.
+    fn flushed(&self, inner: &Inner, question: Question, reply: Reply) -> Flushed {
+        let (delivered, rejected, emptied) = (reply.delivered, reply.rejected, reply.emptied);
+        let waiting = if emptied { Vec::new() } else { waiting(inner, question, reply) };
+        Flushed { delivered, rejected, emptied, waiting }
     }
 
     /// Ends the thread, delivers for the last time, and closes the backends. A second time there is nothing to do.
@@ -193,6 +216,9 @@ impl Courier {
         if self.bell.stop() || !self.used.load(Ordering::Relaxed) {
             return Flushed { emptied: true, ..Flushed::default() };
         }
+        // Nobody waits for the thread any more, which may be inside a plugin.
+        self.standings.leave();
+        let question = self.standings.ask();
         if let Worker::Runs(thread) = std::mem::replace(&mut *lock(&self.thread), Worker::Gone) {
             while !thread.is_finished() && !left(deadline).is_zero() {
                 thread::sleep(TICK);
@@ -203,8 +229,15 @@ impl Courier {
             Deliver::Detached { lifetime, .. } => detached::leave(inner, lifetime),
             _ => None,
         };
-        let end =
-            left_to_others.unwrap_or_else(|| self.round(inner, deadline, &AtomicBool::new(false), None));
+        let flushed = match left_to_others {
+            Some(RoundEnd { delivered, rejected, emptied, .. }) => {
+                Flushed { delivered, rejected, emptied, ..Flushed::default() }
+            }
+            None => {
+                let end = self.round(inner, deadline, &AtomicBool::new(false), None);
+                self.flushed(inner, question, self.standings.reply_of(question, end))
+            }
+        };
         // Whoever still has it is inside a plugin that does not answer.
         if let Some(mut outbox) = lock_until(&self.outbox, deadline)
             && let Some(mut outbox) = outbox.take()
@@ -212,7 +245,7 @@ impl Courier {
             outbox.close(left(deadline).max(TICK));
         }
         self.plans.wait_for_closing(deadline);
-        Flushed { delivered: end.delivered, rejected: end.rejected, emptied: end.emptied }
+        flushed
     }
 }
 
@@ -227,10 +260,20 @@ fn lock_until<T>(mutex: &Mutex<T>, deadline: Instant) -> Option<MutexGuard<'_, T
     }
 }
 
+/// Says that the thread has ended, however it does.
+struct Leaves<'a>(&'a Standings);
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
 /// What the thread does until the tool ends.
 fn work(inner: &Inner, bell: &Bell, interval: Duration) {
     let _quiet = Quiet::enter();
     let courier = inner.courier();
+    let _leaves = Leaves(&courier.standings);
     let mut again_at: Option<Instant> = None;
     loop {
         match bell.wait(interval, again_at) {

@@ -68,7 +68,7 @@ pub enum Error {
         /// The folder.
         folder: PathBuf,
     },
-    /// The event can't be stored in the spool, and is lost there; it is counted.
+    /// The event can never be stored in the spool.
     #[error("the event can't be stored: {reason}")]
     Unstored {
         /// Why not.

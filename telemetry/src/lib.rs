@@ -30,6 +30,7 @@ mod environment;
 mod error;
 mod event;
 mod fill;
+mod flushed;
 mod forward;
 mod gate;
 mod ids;
@@ -84,7 +85,8 @@ pub use crate::{
     error::{Error, Place},
     event::MAX_LINE,
     fill::Fill,
-    forward::Forwarder,
+    flushed::{Flushed, Waiting},
+    forward::{Forwarder, Pushed},
     init::{init, init_with},
     kind::{DeliveryMode, EventKind},
     lines::{Line, Lines},
@@ -102,7 +104,7 @@ pub use crate::{
     show::{Outgoing, Shown},
     size::parse_size,
     status::{BackendStatus, Status},
-    telemetry::{Flushed, Telemetry},
+    telemetry::Telemetry,
     track::Event,
 };
 

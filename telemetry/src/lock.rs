@@ -17,7 +17,7 @@
 use std::{
     collections::BTreeSet,
     fmt::Write as _,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -34,6 +34,9 @@ const COMMENT: &str = "\
 # The plugins that may be loaded where trust = \"pinned\". Made by `jackfield lock`; run it again when one has changed.
 # A line `minimum = \"1.2.0\"` in a table keeps older versions out, and is kept.
 ";
+
+/// How many links lead from one to the next at most.
+const MOST_LINKS: usize = 40;
 
 /// A lock file's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,14 +126,14 @@ impl Lock {
     }
 
     /// Puts the file in the place of the old one at once, whose mode it takes over; a new one everybody may read. Where
-    /// the place is a link, what it leads to is replaced.
+    /// the place is a link, what it leads to is replaced or made.
     ///
     /// # Errors
     /// [`Error::Write`].
     pub fn write(&self) -> Result<(), Error> {
-        let file = fs::canonicalize(&self.file).unwrap_or_else(|_| self.file.clone());
-        let old = fs::metadata(&file).ok();
         let write = || {
+            let file = place(&self.file)?;
+            let old = fs::metadata(&file).ok();
             let new = private_file::prepare(&file, &self.text(), old.as_ref())?;
             if old.is_none() {
                 new.let_everybody_read()?;
@@ -139,6 +142,21 @@ impl Lock {
         };
         write().map_err(|source| Error::Write { what: "lock", file: self.file.clone(), source })
     }
+}
+
+/// Where links lead to from `file`, whether or not anything is there. What renames a new file into place would replace
+/// the link else, and leave what others read through it.
+fn place(file: &Path) -> io::Result<PathBuf> {
+    let mut place = file.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(target) = fs::read_link(&place) else { return Ok(place) };
+        if let Some(refusal) = private_file::distrust_link(&fs::symlink_metadata(&place)?) {
+            let link = place.display();
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{link}: {refusal}")));
+        }
+        place = place.parent().unwrap_or(Path::new(".")).join(target);
+    }
+    Err(io::Error::other("a link that leads to itself, or too many links"))
 }
 
 fn pins(document: Document<'_>) -> Result<Vec<Pin>, Error> {

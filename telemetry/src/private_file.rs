@@ -75,6 +75,23 @@ pub(crate) fn distrust(metadata: &fs::Metadata) -> Option<String> {
     (mode & 0o002 != 0).then(|| format!("expected a file that only its owner can write, found mode {mode:o}"))
 }
 
+/// Why a link is not to be followed by who writes: somebody else has made it, who so chooses what is overwritten.
+#[cfg(unix)]
+pub(crate) fn distrust_link(metadata: &fs::Metadata) -> Option<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    link_of(metadata.uid(), rustix::process::geteuid().as_raw())
+}
+
+#[cfg(unix)]
+pub(crate) fn link_of(owner: u32, me: u32) -> Option<String> {
+    (owner != me && owner != 0).then(|| format!("expected a link of user {me}, found one of user {owner}"))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn distrust_link(_metadata: &fs::Metadata) -> Option<String> {
+    None
+}
+
 #[cfg(not(unix))]
 pub(crate) fn distrust(_metadata: &fs::Metadata) -> Option<String> {
     None

@@ -7,30 +7,28 @@
 //!
 //! A platform that can't be reached keeps no backend from being swapped: it may be down for both. One that answers and
 //! does not accept the new backend does: its events would be refused.
+//!
+//! What is open is judged anew by the trust policy as it is now, with the lock, keys and signature of this moment, whether
+//! or not its file has changed. One that is refused, and in whose place nothing else can be had, does not stay: it is
+//! closed between two batches, within its timeout, and its events wait.
+
+mod prepare;
 
 use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::{Arc, mpsc},
-    thread,
-    time::{Duration, Instant},
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
 };
 
-use jackfield_loader::{Candidate, Isolation, Stats, image_limit, loaded_images, plugin_api::Probe};
-use sha2::{Digest as _, Sha256};
+use jackfield_loader::{Isolation, Stats};
 
+use self::prepare::{Look, Verdict, prepare_all};
 use crate::{
     Error, Telemetry,
-    outbox::{Loaded, Open, Plan, Plans, Problem, Source, Stamp, Step, Target, left, wait_until_stable},
-    quiet::Quiet,
+    outbox::{Plan, Plans, Problem, Step, Target},
     selection::{Chosen, Selected, why_none},
     telemetry::Inner,
 };
-
-/// How long a file may be written to before a reload goes on without it.
-const WRITING: Duration = Duration::from_secs(5);
-/// What reading and mapping a library may take, besides what its `open` and `probe` may.
-const LOADING: Duration = Duration::from_secs(10);
 
 /// What a reload has come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,8 +42,11 @@ pub struct Reloaded {
     pub removed: Vec<String>,
     /// Backends that are what they were.
     pub unchanged: Vec<String>,
-    /// Backends that are not what the configuration says: name and reason. One that was there before stays as it was;
-    /// for one that is new events wait, and it is tried again.
+    /// Backends that are closed because the trust policy refuses them by now. Events wait for them, and they are tried
+    /// again; `refused` has the reason.
+    pub closed: Vec<String>,
+    /// Backends that are not what the configuration says: name and reason. One that was there before stays as it was,
+    /// unless it is `closed`; for one that is new events wait, and it is tried again.
     pub refused: Vec<(String, String)>,
 }
 
@@ -53,7 +54,8 @@ impl Reloaded {
     /// Whether any backend is another than before.
     #[must_use]
     pub fn is_change(&self) -> bool {
-        !(self.swapped.is_empty() && self.added.is_empty() && self.removed.is_empty())
+        let Self { swapped, added, removed, closed, .. } = self;
+        [swapped, added, removed, closed].into_iter().any(|names| !names.is_empty())
     }
 }
 
@@ -107,9 +109,12 @@ impl Telemetry {
     /// This waits for the new backends to open and to be probed, each for at most its timeout, and for a plugin's file
     /// that somebody is writing to. Before the first delivery there is nothing to swap, and nothing is opened.
     ///
+    /// A backend that is open is judged by the trust policy once more, as a new one is. One that is refused by now, as after
+    /// its key was revoked or its pin has changed, is closed.
+    ///
     /// # Errors
     /// [`Error::Reload`] when a configuration file can't be used, or when no backend would be left, as after its removal:
-    /// every backend stays as it is.
+    /// every backend stays as it is, unless the trust policy that was in force refuses it by now.
     pub fn reload(&self) -> Result<Reloaded, Error> {
         let inner = self.inner();
         inner.courier().reload(inner)
@@ -144,82 +149,40 @@ impl Telemetry {
                 },
                 stats: open.as_ref().map(|open| open.stats()).unwrap_or_default(),
                 swaps: board.swaps.get(&target.name).copied().unwrap_or(0),
-                not_swapped: board.problems.get(&target.name).map(|problem| problem.reason.clone()),
+                not_swapped: board.problem(&target.name).map(|problem| problem.reason.clone()),
             }
         };
         board.targets.iter().flatten().map(live).collect()
     }
 }
 
-/// What is to become of one backend.
-enum Verdict {
-    /// It is what it was.
-    Same,
-    /// It was opened.
-    Ready,
-    /// It can't be had.
-    Refused(String),
-}
-
 /// Finds out which backends are to be, and opens what is new.
 pub(crate) fn reload(inner: &Arc<Inner>, plans: &Arc<Plans>) -> Result<Reloaded, Error> {
     let collection = inner.consent.read().collection;
     let Selected { targets: wanted, info } = inner.select_for(collection);
-    if let Chosen::Broken(reason) = info.why {
-        return Err(all_stay(inner, plans, reason));
-    }
     let known = {
         let board = plans.board();
         board.targets.as_ref().map(|targets| targets.iter().map(Target::share).collect::<Vec<_>>())
     };
+    if let Chosen::Broken(reason) = info.why {
+        return Err(all_stay(inner, plans, &known.unwrap_or_default(), reason));
+    }
     // A file that was removed, or emptied, is a mistake rather than the wish to lose what comes.
     if wanted.is_empty() && known.as_ref().is_some_and(|known| !known.is_empty()) {
-        return Err(all_stay(inner, plans, why_none(&inner.settings)));
+        return Err(all_stay(inner, plans, &known.unwrap_or_default(), why_none(&inner.settings)));
     }
     inner.forget_recorder();
     // Whoever delivers first finds out by itself.
     let Some(known) = known else { return Ok(Reloaded::default()) };
-    let old_of = |name: &str| known.iter().find(|target| target.name == name);
-    let verdicts = prepare_all(&wanted, &old_of);
-
-    let mut reloaded = Reloaded::default();
-    let (mut steps, mut board, mut problems) = (Vec::new(), Vec::new(), BTreeMap::new());
-    let mut swapped = Vec::new();
-    for (target, verdict) in wanted.into_iter().zip(verdicts) {
-        let (name, old) = (target.name.clone(), old_of(&target.name));
-        let keep = match (&verdict, old) {
-            (Verdict::Same | Verdict::Refused(_), Some(old)) => Some(old.share()),
-            _ => None,
-        };
-        match (verdict, old) {
-            (Verdict::Same, _) => reloaded.unchanged.push(name.clone()),
-            (Verdict::Ready, Some(_)) => {
-                swapped.push(name.clone());
-                reloaded.swapped.push(name.clone());
-            }
-            (Verdict::Ready, None) => reloaded.added.push(name.clone()),
-            (Verdict::Refused(reason), old) => {
-                let reason = target.conceal(&reason);
-                let stays =
-                    if old.is_some() { "stays as it is" } else { "can't be had yet, events wait for it" };
-                tracing::warn!("telemetry: backend {name} {stays}: {reason}");
-                problems.insert(name.clone(), Problem { at_ms: inner.now_ms(), reason: reason.clone() });
-                if old.is_none() {
-                    reloaded.added.push(name.clone());
-                }
-                reloaded.refused.push((name.clone(), reason));
-            }
-        }
-        board.push(keep.as_ref().unwrap_or(&target).share());
-        steps.push((name, if keep.is_some() { Step::Keep } else { Step::Put(Box::new(target)) }));
-    }
-    let gone = known.iter().filter(|old| !board.iter().any(|target| target.name == old.name));
-    reloaded.removed = gone.map(|target| target.name.clone()).collect();
+    let verdicts = prepare_all(&wanted, &|name| find(&known, name), Look::Everything);
+    let local = info.stays_here(collection);
+    let Decided { reloaded, problems, board, steps } = decide(inner, &known, wanted, verdicts);
     {
         let mut now = plans.board();
+        now.shut = shut(&problems, &board);
         now.problems = problems;
-        for name in swapped {
-            *now.swaps.entry(name).or_default() += 1;
+        for name in &reloaded.swapped {
+            *now.swaps.entry(name.clone()).or_default() += 1;
         }
         now.targets = Some(board);
     }
@@ -231,175 +194,97 @@ pub(crate) fn reload(inner: &Arc<Inner>, plans: &Arc<Plans>) -> Result<Reloaded,
             swapped = reloaded.swapped.join(", "),
             added = reloaded.added.join(", "),
             removed = reloaded.removed.join(", "),
+            closed = reloaded.closed.join(", "),
             "telemetry: reloaded"
         );
-        plans.post(Plan { steps, local: info.stays_here(collection) });
+        plans.post(Plan { steps, local: Some(local) });
     }
     Ok(reloaded)
 }
 
-/// Says why every backend stays as it is.
-fn all_stay(inner: &Inner, plans: &Plans, reason: String) -> Error {
+fn find<'a>(targets: &'a [Target], name: &str) -> Option<&'a Target> {
+    targets.iter().find(|target| target.name == name)
+}
+
+/// What a reload does.
+#[derive(Default)]
+struct Decided {
+    reloaded: Reloaded,
+    problems: BTreeMap<String, Problem>,
+    board: Vec<Target>,
+    steps: Vec<(String, Step)>,
+}
+
+/// What becomes of each backend that is `known`, and of each that is `wanted`, by its verdict.
+fn decide(inner: &Inner, known: &[Target], wanted: Vec<Target>, verdicts: Vec<Verdict>) -> Decided {
+    let Decided { mut reloaded, mut problems, mut board, mut steps } = Decided::default();
+    for (target, verdict) in wanted.into_iter().zip(verdicts) {
+        let (name, old) = (target.name.clone(), find(known, &target.name));
+        let keep = match (&verdict, old) {
+            (Verdict::Same | Verdict::Refused(_), Some(old)) => Some(old.share()),
+            // What is closed already can stay so.
+            (Verdict::Distrusted(_), Some(old)) if old.opened().is_none() => Some(old.share()),
+            _ => None,
+        };
+        let becomes = match (&verdict, old, &keep) {
+            (Verdict::Distrusted(_), Some(_), None) => "is closed, events wait for it",
+            (_, Some(old), _) if old.opened().is_some() => "stays as it is",
+            _ => "can't be had yet, events wait for it",
+        };
+        match (verdict, old) {
+            (Verdict::Same, _) => reloaded.unchanged.push(name.clone()),
+            (Verdict::Ready, Some(_)) => reloaded.swapped.push(name.clone()),
+            (Verdict::Ready, None) => reloaded.added.push(name.clone()),
+            (Verdict::Refused(reason) | Verdict::Distrusted(reason), old) => {
+                let reason = target.conceal(&reason);
+                tracing::warn!("telemetry: backend {name} {becomes}: {reason}");
+                problems.insert(name.clone(), Problem { at_ms: inner.now_ms(), reason: reason.clone() });
+                match old {
+                    None => reloaded.added.push(name.clone()),
+                    Some(_) if keep.is_none() => reloaded.closed.push(name.clone()),
+                    Some(_) => {}
+                }
+                reloaded.refused.push((name.clone(), reason));
+            }
+        }
+        board.push(keep.as_ref().unwrap_or(&target).share());
+        steps.push((name, if keep.is_some() { Step::Keep } else { Step::Put(Box::new(target)) }));
+    }
+    let gone = known.iter().filter(|old| find(&board, &old.name).is_none());
+    reloaded.removed = gone.map(|target| target.name.clone()).collect();
+    Decided { reloaded, problems, board, steps }
+}
+
+/// The backends whose problem is that they are not open.
+fn shut(problems: &BTreeMap<String, Problem>, board: &[Target]) -> BTreeSet<String> {
+    let is_shut = |name: &&String| find(board, name).is_some_and(|target| target.opened().is_none());
+    problems.keys().filter(is_shut).cloned().collect()
+}
+
+/// Says why every backend stays as it is, but for those that the trust policy refuses which was in force: its lock and the
+/// signatures may have changed although the configuration can't be used.
+fn all_stay(inner: &Inner, plans: &Arc<Plans>, known: &[Target], reason: String) -> Error {
+    let same: Vec<_> = known.iter().map(Target::unopened).collect();
+    let verdicts = prepare_all(&same, &|name| find(known, name), Look::Trust);
     tracing::warn!("telemetry: all backends stay as they are: {reason}");
+    let Decided { reloaded, problems, board, steps } = decide(inner, known, same, verdicts);
     {
-        let mut board = plans.board();
-        let names: Vec<_> = board.targets.iter().flatten().map(|target| target.name.clone()).collect();
+        let mut now = plans.board();
         let problem = Problem { at_ms: inner.now_ms(), reason: reason.clone() };
-        board.problems = names.into_iter().map(|name| (name, problem.clone())).collect();
+        now.shut = shut(&problems, &board);
+        now.problems = board.iter().map(|target| (target.name.clone(), problem.clone())).collect();
+        now.problems.extend(problems);
+        if now.targets.is_some() {
+            now.targets = Some(board);
+        }
     }
     if let Some(kept) = inner.states() {
         plans.keep_problems(&kept);
     }
-    Error::Reload { reason }
-}
-
-/// Each on a thread of its own: one that hangs in its constructors keeps the others from nothing.
-fn prepare_all<'a>(wanted: &[Target], old_of: &dyn Fn(&str) -> Option<&'a Target>) -> Vec<Verdict> {
-    let asked: Vec<_> = wanted
-        .iter()
-        .map(|target| {
-            let old_target = old_of(&target.name);
-            let old = old_target.map(Target::share);
-            let limit = WRITING + LOADING + target.options.timeout.saturating_mul(2);
-            let deadline = Instant::now() + limit;
-            let same_config = old.as_ref().is_some_and(|old| same_config(old, target));
-            let old = old.and_then(|old| old.opened());
-            if same_config && is_untouched(target, old.as_deref()) {
-                return Err(Verdict::Same);
-            }
-            let same_trust = old_target.is_some_and(|old| same_trust(old, target));
-            let (answer, answered) = mpsc::sync_channel(1);
-            let target = target.share();
-            let work = move || {
-                let _quiet = Quiet::enter();
-                let verdict = prepare(&target, old.filter(|_| same_trust).as_deref(), same_config);
-                // Nobody waits for it any more.
-                if let Err(mpsc::SendError(_)) = answer.send(verdict) {
-                    target.close(target.options.timeout);
-                }
-            };
-            let started = thread::Builder::new().name("jackfield-reload".to_owned()).spawn(work);
-            match started {
-                Ok(_) => Ok((answered, deadline, limit)),
-                Err(error) => Err(Verdict::Refused(format!("no thread to open it on: {error}"))),
-            }
-        })
-        .collect();
-    let answer = |asked: Result<(mpsc::Receiver<Verdict>, Instant, Duration), Verdict>| match asked {
-        Err(verdict) => verdict,
-        Ok((answered, deadline, limit)) => match answered.recv_timeout(left(deadline)) {
-            Ok(verdict) => verdict,
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                Verdict::Refused(format!("it was not loaded and open after {limit:?}"))
-            }
-            Err(mpsc::RecvTimeoutError::Disconnected) => Verdict::Refused("opening it panicked".to_owned()),
-        },
-    };
-    asked.into_iter().map(answer).collect()
-}
-
-/// Whether the configurations say the same.
-fn same_config(old: &Target, new: &Target) -> bool {
-    match (&old.source, &new.source) {
-        (Source::Static(old), Source::Static(new)) => Arc::ptr_eq(old, new),
-        (
-            Source::Plugin { config: old_config, plugins: old_plugins, folder: old_folder },
-            Source::Plugin { config, plugins, folder },
-        ) => {
-            let text = |target: &Target, config| format!("{:?} {config:?}", target.options);
-            old_config.config == config.config
-                && text(old, old_config) == text(new, config)
-                && format!("{old_plugins:?}") == format!("{plugins:?}")
-                && old_folder == folder
-        }
-        _ => false,
+    if reloaded.closed.is_empty() {
+        return Error::Reload { reason };
     }
-}
-
-/// Whether a backend of the same configuration need not be looked at any closer.
-fn is_untouched(target: &Target, old: Option<&Open>) -> bool {
-    let Source::Plugin { config, plugins, folder } = &target.source else { return true };
-    // What is not open takes the file as it is when it opens.
-    let Some(old) = old.and_then(|old| old.image.as_ref()) else { return true };
-    let file = jackfield_loader::find(&config.plugin, &plugins.path, folder);
-    file.is_ok_and(|file| is_image_of(old, &file))
-}
-
-/// Whether the file certainly holds the library that was loaded from it.
-fn is_image_of(image: &Loaded, file: &Path) -> bool {
-    let stamps = || Stamp::of(file).zip(image.stamp.as_ref());
-    file == image.file && stamps().is_some_and(|(stamp, earlier)| stamp.is_still(earlier))
-}
-
-/// Whether a library that was loaded for the one may be used by the other.
-fn same_trust(old: &Target, new: &Target) -> bool {
-    match (&old.source, &new.source) {
-        (Source::Plugin { plugins: old, .. }, Source::Plugin { plugins: new, .. }) => {
-            format!("{old:?}") == format!("{new:?}")
-        }
-        _ => false,
-    }
-}
-
-/// Loads, opens and probes a backend, unless it has the configuration of `old` and its bytes, too.
-fn prepare(target: &Target, old: Option<&Open>, same_config: bool) -> Verdict {
-    match try_to_prepare(target, old, same_config) {
-        Ok(verdict) => verdict,
-        Err(error) => Verdict::Refused(error.to_string()),
-    }
-}
-
-fn try_to_prepare(
-    target: &Target,
-    old: Option<&Open>,
-    same_config: bool,
-) -> Result<Verdict, jackfield_loader::Error> {
-    let timeout = target.options.timeout;
-    let open = match &target.source {
-        Source::Static(open) => target.open_static(open)?,
-        Source::Plugin { config, plugins, folder } => {
-            let file = jackfield_loader::find(&config.plugin, &plugins.path, folder)?;
-            let image = old.and_then(|old| old.image.as_ref());
-            // What is in this process needs no second look.
-            if let Some(image) = image.filter(|image| target.can_share(image) && is_image_of(image, &file)) {
-                target.open_loaded(image, timeout)?
-            } else {
-                if !wait_until_stable(&file, Instant::now() + WRITING) {
-                    let file = file.display();
-                    return Ok(Verdict::Refused(format!(
-                        "{file}: somebody is still writing to it after {WRITING:?}; reload once more when it is whole"
-                    )));
-                }
-                let stamp = Stamp::of(&file);
-                let candidate = Candidate::open(&file)?;
-                let digest: [u8; 32] = Sha256::digest(candidate.bytes()).into();
-                if same_config && image.is_some_and(|old| old.digest == digest) {
-                    return Ok(Verdict::Same);
-                }
-                target.open_candidate(plugins, candidate, (file, stamp), timeout)?
-            }
-        }
-    };
-    let (images, limit) = (loaded_images(), image_limit());
-    if images * 10 >= limit * 9 {
-        tracing::warn!(
-            "telemetry: {images} libraries are loaded of at most {limit}, and none is ever unloaded: restart the tool \
-             some time, or use isolation = \"process\" for what changes often"
-        );
-    }
-    let name = &target.name;
-    match open.probe(timeout) {
-        Probe::Refused(text) => {
-            target.close(timeout);
-            return Ok(Verdict::Refused(format!("its platform does not accept it: {text}")));
-        }
-        Probe::Unreachable(text) => {
-            tracing::warn!(
-                "telemetry: backend {name}: its platform can't be reached: {}",
-                target.conceal(&text)
-            );
-        }
-        Probe::Reachable(text) | Probe::Unsupported(text) => tracing::debug!("backend {name}: {text}"),
-    }
-    Ok(Verdict::Ready)
+    plans.post(Plan { steps, local: None });
+    let names = reloaded.closed.join(", ");
+    Error::Reload { reason: format!("{reason}; but closed, since it is not trusted any more: {names}") }
 }

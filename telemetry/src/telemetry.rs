@@ -14,7 +14,7 @@ use jackfield_loader::{Batch, Crash};
 
 use crate::{
     BackendInfo, Builder, Collection, CommandScope, Consent, ConsentSource, Error, Event, EventBuffer,
-    EventKind, Fill, FirstRun, MachineIdFile, Prompt, Resent,
+    EventKind, Fill, FirstRun, Flushed, MachineIdFile, Prompt, Resent,
     builder::Settings,
     courier::Courier,
     data_folder,
@@ -91,18 +91,6 @@ struct Recording {
     by: Option<Arc<Recorder>>,
     /// Whether the line is to stay on this machine.
     local: bool,
-}
-
-/// What became of events by one flush.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Flushed {
-    /// Events that backends took, each counted once for each backend.
-    pub delivered: u64,
-    /// Events that backends refused for good; they are in the quarantine.
-    pub rejected: u64,
-    /// Whether nothing waits any more. If something does, [`Telemetry::status`] says why.
-    pub emptied: bool,
 }
 
 impl Telemetry {
@@ -233,8 +221,11 @@ impl Telemetry {
         self.inner().select().info
     }
 
-    /// Delivers what waits in the spool, until nothing does or the time is over; backends that failed are tried again
-    /// within it when their time comes.
+    /// Lets every backend have what waits in the spool, and returns as soon as each has come as far as it can: it has
+    /// everything that was recorded before, or it has failed and is left alone for a while. So one that hangs is waited
+    /// for as long as a call to it may take, and one that has failed before is not waited for at all. `within` is the most
+    /// that it takes in any case. [`Flushed::waiting`] says which backends have not got everything, why, and when they
+    /// are tried again. With [`Deliver::InBackground`](crate::Deliver) the backends go on meanwhile, and afterwards.
     pub fn flush(&self, within: Duration) -> Flushed {
         let inner = self.inner();
         if !self.is_enabled() {
@@ -355,12 +346,13 @@ impl Inner {
         }
     }
 
-    /// Puts the event of another into the spool for events that may be sent.
-    pub(crate) fn store(self: &Arc<Self>, line: &[u8]) -> Result<(), DropReason> {
+    /// Puts the event of another into the spool for events that may be sent. One that finds no place there is not
+    /// counted: it is still the caller's.
+    pub(crate) fn offer(self: &Arc<Self>, line: &[u8]) -> Result<(), DropReason> {
         let Some(spools) = &self.spools else { return Err(DropReason::Unwritable) };
         let process = self.process();
         let courier = &self.parts(process).courier;
-        match spools.get(false).append_as(process, line) {
+        match spools.get(false).offer_as(process, line) {
             Ok(()) => courier.recorded(self),
             Err(reason) => {
                 courier.lost(self, reason);

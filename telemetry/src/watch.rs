@@ -1,4 +1,4 @@
-//! A reload by itself, when a configuration file or a plugin's file changes.
+//! A reload by itself, when a configuration file, a plugin's file, its signature or the lock changes.
 //!
 //! The folders of these files are watched, since a file that is replaced is another one. What the system reports is only
 //! the occasion to look: a reload follows when a file's size, times or identity have changed and nobody has written to it
@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     path::{Path, PathBuf},
     sync::{Arc, Weak, atomic::Ordering, mpsc},
     thread,
@@ -146,8 +147,8 @@ fn seen(inner: &Inner) -> Seen {
     for target in inner.select().targets {
         if let Source::Plugin { config, plugins, folder } = &target.source {
             if let Ok(file) = jackfield_loader::find(&config.plugin, &plugins.path, folder) {
-                // A signature may come after what it is of.
-                let mut signature = file.clone().into_os_string();
+                // A signature may come after what it is of. It is beside the file, where a link leads to that.
+                let mut signature = fs::canonicalize(&file).unwrap_or_else(|_| file.clone()).into_os_string();
                 signature.push(".minisig");
                 files.extend([file, signature.into()]);
             }
@@ -172,6 +173,9 @@ fn folders(inner: &Inner) -> BTreeSet<PathBuf> {
             }
         }
     }
+    // What links lead to changes there.
+    let files = seen(inner).into_iter().filter_map(|(file, _)| fs::canonicalize(file).ok());
+    folders.extend(files.filter_map(|file| of(&file)));
     folders.retain(|folder| folder.is_dir());
     folders
 }

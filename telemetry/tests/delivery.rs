@@ -128,7 +128,8 @@ fn a_service_goes_on_beside_a_hung_backend() {
         .backend("healthy", to_file(&healthy))
         .backend("hung", to_file(&home.path().join("hung")))
         .build();
-    assert!(telemetry.flush(LONG).emptied);
+    // The hung one was left alone, which a flush does not wait for.
+    common::wait_for("all is delivered", || telemetry.flush(LONG).emptied);
     assert_eq!(arrived_once(&healthy), names(0..30));
     assert_eq!(arrived_once(&home.path().join("hung")), names(0..30));
 }
@@ -262,6 +263,42 @@ fn at_most_once_never_sends_again_what_may_have_arrived() {
     assert_eq!(arrived_once(&home.path().join("seen")), names(0..6));
     let status = telemetry.status();
     assert_eq!((status.backends[0].lost, status.backends[0].delivered), (3, 3), "{status}");
+}
+
+#[test]
+fn at_most_once_loses_nothing_to_a_backend_that_is_not_called_since_it_hung() {
+    let home = tempfile::tempdir().expect("a folder");
+    let clock = Clocked::new();
+    let seen = common::Log::at(&home.path().join("seen"));
+    let calls = AtomicUsize::new(0);
+    let hangs_first: Send0 = Box::new(move |batch, _| {
+        if calls.fetch_add(1, Ordering::Relaxed) == 0 {
+            loop {
+                std::thread::park();
+            }
+        }
+        seen.line(&common::ids(batch));
+        Outcome::Delivered.into()
+    });
+    let telemetry = common::tool(home.path())
+        .delivery_mode(DeliveryMode::AtMostOnce)
+        .file_system(clock.clone())
+        .backend("a", scripted(hangs_first))
+        .backend("healthy", to_file(&home.path().join("healthy")))
+        .build();
+    track(&telemetry, 0..3);
+    telemetry.flush(Duration::from_millis(300));
+    assert_eq!(telemetry.status().backends[0].lost, 3, "they may have arrived");
+    // By its clock the circuit lets it be tried, while the guard, by the machine's, lets nothing in.
+    track(&telemetry, 3..6);
+    common::wait_for("the second call", || {
+        clock.forward(PAUSE * 100);
+        telemetry.flush(LONG).emptied
+    });
+    let status = telemetry.status();
+    assert_eq!((status.backends[0].lost, status.backends[0].delivered), (3, 3), "{status}");
+    assert_eq!(arrived_once(&home.path().join("seen")), names(3..6));
+    assert_eq!(arrived_once(&home.path().join("healthy")), names(0..6));
 }
 
 #[test]

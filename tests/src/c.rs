@@ -9,8 +9,8 @@ use std::{
 
 use jackfield_plugin_api::metadata::TARGET;
 
-/// The variants of `tests/fixtures/c/fixture.c`, which says what each of them is. `DESTRUCTOR_HANGS` is for processes
-/// that end by `jackfield_loader::exit` or are killed, and not for that of the tests.
+/// The variants of `tests/fixtures/c/fixture.c`, which says what each of them is. `DESTRUCTOR_HANGS` and
+/// `CONSTRUCTOR_HANGS` are for processes that end by `jackfield_loader::exit` or are killed, and not for that of the tests.
 pub const C_VARIANTS: &[&str] = &[
     "GOOD",
     "CONSTRUCTOR",
@@ -32,6 +32,7 @@ pub const C_VARIANTS: &[&str] = &[
     "UNKNOWN_OUTCOME",
     "MISSING_DEPENDENCY",
     "DESTRUCTOR_HANGS",
+    "CONSTRUCTOR_HANGS",
 ];
 
 /// A plugin in C: a variant of [`C_VARIANTS`], as a library that bears the variant's name in lower case.

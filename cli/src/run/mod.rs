@@ -1,13 +1,15 @@
 //! `jackfield run`: a forwarder that goes on until it is told to end.
 //!
 //! Each line that is read is appended to a spool in the state folder before the next one is looked at, so a run that is
-//! killed has lost what was in its hands at that moment at most, and memory stays flat whatever the backends do. From the
+//! killed has lost what was in its hands at that moment at most, and memory stays flat whatever the backends do. Where the
+//! spool has no room, nothing more is read: whoever writes to the input waits, as for any reader that is slow. From the
 //! spool the events go to every backend, as those of a tool do: with a cursor for each, retried, put aside when refused.
 //! With `--spools` the spools are those of tools.
 
 mod input;
 mod reloads;
 mod signals;
+mod sink;
 mod snapshot;
 mod source;
 mod state;
@@ -26,7 +28,8 @@ use jackfield::{Builder, Config, Deliver, Telemetry, spool::Limits};
 
 use self::{
     input::{Input, Pump},
-    snapshot::Rates,
+    sink::Counts,
+    snapshot::{Holding, Rates},
     state::State,
     tools::Tools,
 };
@@ -50,9 +53,7 @@ const DELIVER: Deliver = Deliver::InBackground {
     events: 500,
     within: Duration::from_millis(500),
 };
-/// How long a line that is being stored is waited for at the end.
-const LAST_LINES: Duration = Duration::from_millis(500);
-/// What the spool may hold.
+/// What a spool may hold; of bytes, that of a tool.
 const SPOOL_BYTES: u64 = 1 << 30;
 const SPOOL_EVENTS: u64 = 10_000_000;
 
@@ -135,7 +136,10 @@ fn prepare(common: &Common, args: &RunArgs) -> Result<Run, (Exit, String)> {
             let refused = |error| io(format!("input {}: {error}", args.input.display()));
             let input = Input::of(&args.input).map_err(refused)?;
             let name = input.name();
-            let telemetry = service(TOOL, &config, state.folder(), args.watch).build();
+            let mut limits = limits(args.spool_size);
+            // Who writes to the input can wait.
+            limits.refuse_when_full = true;
+            let telemetry = service(TOOL, &config, state.folder(), args.watch).limits(limits).build();
             let leftovers = Leftovers::new(state.folder()).map_err(refused)?;
             let bad = BadLines::new(leftovers.file("bad-lines.txt"));
             let pump = Pump::start(input, telemetry.forwarder(), bad, sender.clone())
@@ -172,17 +176,21 @@ pub(crate) fn state_folder(named: Option<&Path>) -> Result<PathBuf, (Exit, Strin
 
 /// A telemetry whose events were made elsewhere: whoever starts a forwarder has decided that they are sent.
 fn service(tool: &str, config: &Path, folder: &Path, watch: bool) -> Builder {
-    let mut limits = Limits::default();
-    (limits.max_bytes, limits.max_events) = (SPOOL_BYTES, SPOOL_EVENTS);
     Telemetry::builder(tool, VERSION)
         .environment(|_: &str| None::<OsString>)
         .force_enabled(true)
         .ops_file(config)
         .ops_file_required(true)
         .data_folder(folder)
-        .limits(limits)
+        .limits(limits(SPOOL_BYTES))
         .deliver(DELIVER)
         .watch(watch)
+}
+
+fn limits(bytes: u64) -> Limits {
+    let mut limits = Limits::default();
+    (limits.max_bytes, limits.max_events) = (bytes, SPOOL_EVENTS);
+    limits
 }
 
 fn now_ms() -> i64 {
@@ -255,7 +263,7 @@ impl Run {
         self.tell_reloads();
         let counts = match &self.from {
             From::Input { pump, .. } => pump.counts(),
-            From::Tools(_) => input::Counts::default(),
+            From::Tools(_) => Counts::default(),
         };
         let spools = match &mut self.from {
             From::Input { telemetry, .. } => vec![self.rates.of(TOOL, telemetry)],
@@ -273,6 +281,7 @@ impl Run {
             events: counts.events,
             bad_lines: counts.bad,
             not_stored: counts.not_stored,
+            holding: counts.held.map(|(reason, since_ms)| Holding { reason: reason.to_string(), since_ms }),
             mapped_images: jackfield_loader::loaded_images(),
             image_limit: jackfield_loader::image_limit(),
             last_reload: self.last_reload.clone(),
@@ -285,14 +294,23 @@ impl Run {
 
     fn end(&mut self, read: std::io::Result<()>) -> Exit {
         let mut exit = Exit::Done;
+        let deadline = Instant::now() + self.grace;
+        let mut counts = Counts::default();
         if let From::Input { pump, .. } = &self.from {
-            pump.stop(LAST_LINES);
-            let counts = pump.counts();
+            pump.stop(deadline);
+            counts = pump.counts();
             if counts.bad > 0 {
                 exit = exit.max(Exit::BadLines);
             }
+            if counts.left > 0 {
+                console::error(format_args!(
+                    "there was no room for {} lines or more: they stay in {}, lost if nobody else has it open",
+                    counts.left, self.input
+                ));
+                exit = Exit::Io;
+            }
             if counts.not_stored > 0 {
-                console::error(format_args!("{} events could not be stored", counts.not_stored));
+                console::error(format_args!("{} lines could not be stored and are lost", counts.not_stored));
                 exit = Exit::Io;
             }
         }
@@ -301,7 +319,6 @@ impl Run {
             exit = Exit::Io;
         }
         self.write_status("stopping");
-        let deadline = Instant::now() + self.grace;
         let (mut waiting, mut rejected) = (0, 0);
         let all = self.telemetries();
         thread::scope(|scope| {
@@ -309,7 +326,7 @@ impl Run {
                 .iter()
                 .map(|telemetry| {
                     scope.spawn(move || {
-                        telemetry.flush(deadline.saturating_duration_since(Instant::now()));
+                        flush(telemetry, deadline);
                         telemetry.close();
                     })
                 })
@@ -333,10 +350,27 @@ impl Run {
             exit = exit.max(Exit::Events);
         }
         if self.json {
-            let ended =
-                serde_json::json!({ "waiting": waiting, "rejected": rejected, "exit_code": exit.code() });
+            let ended = serde_json::json!({
+                "waiting": waiting,
+                "rejected": rejected,
+                "not_stored": counts.not_stored,
+                "left_in_input": counts.left,
+                "exit_code": exit.code(),
+            });
             let _ = console::print(&format!("{ended}\n"));
         }
         exit
+    }
+}
+
+/// Delivers what is left, and tries backends again that are left alone for a while which ends before the deadline.
+fn flush(telemetry: &Telemetry, deadline: Instant) {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let flushed = telemetry.flush(left);
+        let pause = flushed.waiting.iter().filter_map(|waiting| waiting.again_in).min();
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Some(pause) = pause.filter(|pause| *pause < left) else { return };
+        thread::sleep(pause);
     }
 }

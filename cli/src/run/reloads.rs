@@ -9,8 +9,8 @@ pub(super) fn told(outcome: &Result<Reloaded, String>) -> String {
         Err(reason) => return reason.clone(),
     };
     let refused: Vec<_> = reloaded.refused.iter().map(|(name, _)| name.clone()).collect();
-    let (waiting, kept): (Vec<_>, Vec<_>) =
-        refused.into_iter().partition(|name| reloaded.added.contains(name));
+    let refused = refused.into_iter().filter(|name| !reloaded.closed.contains(name));
+    let (waiting, kept): (Vec<_>, Vec<_>) = refused.partition(|name| reloaded.added.contains(name));
     let mut added = reloaded.added.clone();
     added.retain(|name| !waiting.contains(name));
     let parts = [
@@ -18,6 +18,7 @@ pub(super) fn told(outcome: &Result<Reloaded, String>) -> String {
         (&added, "added"),
         (&reloaded.removed, "removed"),
         (&reloaded.unchanged, "unchanged"),
+        (&reloaded.closed, "closed, not trusted any more"),
         (&kept, "not swapped"),
         (&waiting, "not to be had yet"),
     ];
@@ -46,10 +47,12 @@ mod tests {
         assert_eq!(told(&Ok(reloaded.clone())), "backend `file` removed");
         reloaded.swapped = names(&["a", "b"]);
         reloaded.added = names(&["c", "new"]);
-        reloaded.refused = vec![("new".to_owned(), "why".to_owned()), ("d".to_owned(), "why".to_owned())];
+        reloaded.closed = names(&["e"]);
+        reloaded.refused = ["new", "e", "d"].map(|name| (name.to_owned(), "why".to_owned())).to_vec();
         assert_eq!(
             told(&Ok(reloaded)),
-            "backends `a`, `b` swapped; backend `c` added; backend `file` removed; backend `d` not swapped; \
+            "backends `a`, `b` swapped; backend `c` added; backend `file` removed; backend `e` closed, \
+             not trusted any more; backend `d` not swapped; \
              backend `new` not to be had yet"
         );
         assert_eq!(told(&Err("no".to_owned())), "no");

@@ -30,10 +30,20 @@ pub(crate) struct Snapshot {
     pub(crate) events: u64,
     pub(crate) bad_lines: u64,
     pub(crate) not_stored: u64,
+    /// While the input is held back because there is no room for what it holds.
+    #[serde(default)]
+    pub(crate) holding: Option<Holding>,
     pub(crate) mapped_images: usize,
     pub(crate) image_limit: usize,
     pub(crate) last_reload: Option<String>,
     pub(crate) spools: Vec<SpoolNow>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Holding {
+    pub(crate) reason: String,
+    /// Milliseconds since 1970.
+    pub(crate) since_ms: i64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

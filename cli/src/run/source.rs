@@ -1,34 +1,41 @@
 //! What lines are read from, so that nothing is gone from a pipe before it is stored.
 //!
 //! # Platform
-//! Linux: what is in a pipe or FIFO is looked at by `tee(2)`, and taken out when it has been stored. Elsewhere, and of what is
-//! no pipe, it is read, and what has not been stored when the process is killed is lost.
+//! Linux: what is in a pipe or FIFO is looked at by `tee(2)`, and taken out when it has been stored. The beginning of a line
+//! stays where it is until its end has come, unless the pipe is full of it. Elsewhere, and of what is no pipe, it is read,
+//! and what has not been stored when the process is killed is lost.
 
 use std::{
     fs::File,
     io::{self, Read as _},
 };
 
+/// Bytes of a read. As much as a pipe holds.
+pub(super) const BLOCK: usize = 64 * 1024;
+
 /// An open input.
 pub(super) struct Source {
     input: File,
     #[cfg(target_os = "linux")]
-    look: Option<Look>,
+    look: Option<pipe::Look>,
 }
 
-/// What was looked at and is still in the input.
-#[cfg(target_os = "linux")]
-struct Look {
-    reader: io::PipeReader,
-    writer: io::PipeWriter,
-    taken: Vec<u8>,
+/// What there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Found {
+    /// So many bytes.
+    pub(super) len: usize,
+    /// Nobody is left to write more: what there is ends here.
+    pub(super) end: bool,
+    /// No more comes unless some is taken.
+    pub(super) full: bool,
 }
 
 impl Source {
     pub(super) fn new(input: File) -> Self {
         Self {
             #[cfg(target_os = "linux")]
-            look: Look::at(&input),
+            look: pipe::Look::at(&input),
             input,
         }
     }
@@ -40,43 +47,211 @@ impl Source {
         Ok(Self::new(io::stdin().as_fd().try_clone_to_owned()?.into()))
     }
 
-    /// The next bytes; 0 at the end. They are to be [`stored`](Self::stored) before the next ones.
-    pub(super) fn next(&mut self, block: &mut [u8]) -> io::Result<usize> {
-        #[cfg(target_os = "linux")]
-        if let Some(look) = &mut self.look {
-            return look.next(&self.input, block);
-        }
-        self.input.read(block)
+    /// Standard input, without the buffer that hides what has been read.
+    #[cfg(windows)]
+    pub(super) fn stdin() -> io::Result<Self> {
+        use std::os::windows::io::AsHandle as _;
+        Ok(Self::new(io::stdin().as_handle().try_clone_to_owned()?.into()))
     }
 
-    /// Takes the last bytes out of the input.
-    pub(super) fn stored(&mut self) -> io::Result<()> {
+    /// Whether what is not taken stays for the next reader.
+    pub(super) fn keeps(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        return self.look.is_some();
+        #[cfg(not(target_os = "linux"))]
+        false
+    }
+
+    /// How many bytes of what there was are still there.
+    pub(super) fn left(&self) -> usize {
+        #[cfg(target_os = "linux")]
+        return self.look.as_ref().map_or(0, |look| look.left);
+        #[cfg(not(target_os = "linux"))]
+        0
+    }
+
+    /// Waits for more than was [`left`](Self::left), and shows all there is, in a block of [`BLOCK`] bytes. While some is
+    /// left, it is given up as soon as `stop` says so; else the wait may last for ever.
+    pub(super) fn next(&mut self, block: &mut [u8], stop: impl Fn() -> bool) -> io::Result<Found> {
         #[cfg(target_os = "linux")]
         if let Some(look) = &mut self.look {
-            self.input.read_exact(&mut look.taken)?;
-            look.taken.clear();
+            return look.next(&self.input, block, stop);
         }
+        let _ = stop;
+        let len = self.input.read(block)?;
+        Ok(Found { len, end: len == 0, full: true })
+    }
+
+    /// Takes the first bytes out of the input. The others come again if it [`keeps`](Self::keeps) them.
+    pub(super) fn take(&mut self, len: usize) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        if let Some(look) = &mut self.look {
+            return look.take(&self.input, len);
+        }
+        let _ = len;
         Ok(())
     }
 }
 
 #[cfg(target_os = "linux")]
-impl Look {
-    /// `None` for what is no pipe.
-    fn at(input: &File) -> Option<Self> {
-        use std::os::unix::fs::FileTypeExt as _;
-        if !input.metadata().is_ok_and(|input| input.file_type().is_fifo()) {
-            return None;
-        }
-        let (reader, writer) = io::pipe().ok()?;
-        Some(Self { reader, writer, taken: Vec::new() })
+mod pipe {
+    use std::{
+        fs::File,
+        io::{self, Read as _},
+        time::Duration,
+    };
+
+    use rustix::{
+        event::{PollFd, PollFlags, Timespec, poll},
+        io::ioctl_fionread,
+        pipe::{SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, tee},
+    };
+
+    use super::Found;
+
+    /// Between two looks at the beginning of a line: at first, and at most.
+    const PAUSES: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(10)];
+
+    /// How a pipe is looked at.
+    pub(super) struct Look {
+        /// A pipe of our own, empty between two looks.
+        reader: io::PipeReader,
+        writer: io::PipeWriter,
+        /// How many bytes were seen and are still in the input.
+        pub(super) left: usize,
+        taken: Vec<u8>,
     }
 
-    fn next(&mut self, input: &File, block: &mut [u8]) -> io::Result<usize> {
-        // The pipe of our own is empty: what it is given is taken out at once.
-        let len = rustix::pipe::tee(input, &self.writer, block.len(), rustix::pipe::SpliceFlags::empty())?;
-        self.reader.read_exact(&mut block[..len])?;
-        self.taken.resize(len, 0);
-        Ok(len)
+    impl Look {
+        /// `None` for what is no pipe.
+        pub(super) fn at(input: &File) -> Option<Self> {
+            use std::os::unix::fs::FileTypeExt as _;
+            if !input.metadata().is_ok_and(|input| input.file_type().is_fifo()) {
+                return None;
+            }
+            let (reader, writer) = io::pipe().ok()?;
+            Some(Self { reader, writer, left: 0, taken: Vec::new() })
+        }
+
+        pub(super) fn next(
+            &mut self,
+            input: &File,
+            block: &mut [u8],
+            stop: impl Fn() -> bool,
+        ) -> io::Result<Found> {
+            let end = self.left > 0 && self.wait(input, stop)?;
+            self.fit(input);
+            let len = tee(input, &self.writer, block.len(), SpliceFlags::empty())?;
+            // What takes all the places of our pipe takes all of the input's, which has as many at most.
+            let full = len == block.len() || !has_room(&self.writer)?;
+            self.reader.read_exact(&mut block[..len])?;
+            self.left = len;
+            Ok(Found { len, end: end || len == 0, full })
+        }
+
+        /// Until there is more than is left, or none will come, or it is given up. Gives whether none will.
+        fn wait(&self, input: &File, stop: impl Fn() -> bool) -> io::Result<bool> {
+            let [mut pause, longest] = PAUSES;
+            let mut gone = false;
+            while !stop() {
+                if ioctl_fionread(input)? > self.left as u64 {
+                    return Ok(false);
+                }
+                if gone {
+                    return Ok(true);
+                }
+                // Of what is in the input already no event tells; that the last writer has gone, one does.
+                let mut fds = [PollFd::new(input, PollFlags::empty())];
+                let time = Timespec { tv_sec: 0, tv_nsec: pause.subsec_nanos().into() };
+                gone = poll(&mut fds, Some(&time))? > 0;
+                pause = (pause * 2).min(longest);
+            }
+            Ok(false)
+        }
+
+        /// Gives our pipe no more places than the input has, else it would never be full.
+        fn fit(&self, input: &File) {
+            if let (Ok(theirs), Ok(ours)) = (fcntl_getpipe_size(input), fcntl_getpipe_size(&self.writer))
+                && theirs != ours
+            {
+                // Where it may not grow, it is full too soon: a line then leaves the input before its end has come.
+                let _ = fcntl_setpipe_size(&self.writer, theirs);
+            }
+        }
+
+        pub(super) fn take(&mut self, mut input: &File, len: usize) -> io::Result<()> {
+            self.taken.resize(len, 0);
+            input.read_exact(&mut self.taken)?;
+            self.left -= len;
+            Ok(())
+        }
+    }
+
+    fn has_room(writer: &io::PipeWriter) -> io::Result<bool> {
+        let mut fds = [PollFd::new(writer, PollFlags::OUT)];
+        poll(&mut fds, Some(&Timespec::default()))?;
+        Ok(fds[0].revents().contains(PollFlags::OUT))
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::{io::Write as _, os::fd::OwnedFd};
+
+    use super::*;
+
+    fn pair() -> (Source, io::PipeWriter) {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        (Source::new(OwnedFd::from(reader).into()), writer)
+    }
+
+    fn found(len: usize, end: bool, full: bool) -> Found {
+        Found { len, end, full }
+    }
+
+    #[test]
+    fn what_is_not_taken_comes_again_with_what_follows_it() {
+        let (mut source, mut writer) = pair();
+        let mut block = vec![0; BLOCK];
+        writer.write_all(b"one\ntw").expect("room");
+        assert_eq!(source.next(&mut block, || false).expect("a pipe"), found(6, false, false));
+        source.take(4).expect("there");
+        assert_eq!((source.left(), source.keeps()), (2, true));
+        assert_eq!(source.next(&mut block, || true).expect("a pipe"), found(2, false, false), "given up");
+        writer.write_all(b"o\n").expect("room");
+        assert_eq!(source.next(&mut block, || false).expect("a pipe"), found(4, false, false));
+        assert_eq!(&block[..4], b"two\n");
+        source.take(2).expect("there");
+        drop(writer);
+        assert_eq!(source.next(&mut block, || false).expect("a pipe"), found(2, true, false));
+        assert_eq!(&block[..2], b"o\n");
+        source.take(2).expect("there");
+        assert_eq!(source.next(&mut block, || false).expect("a pipe"), found(0, true, false));
+    }
+
+    #[test]
+    fn a_pipe_whose_places_are_all_taken_is_full_however_few_bytes_it_has() {
+        for size in [4096, 65_536] {
+            let (mut source, mut writer) = pair();
+            rustix::pipe::fcntl_setpipe_size(&writer, size).expect("allowed");
+            rustix::io::ioctl_fionbio(&writer, true).expect("a pipe");
+            // More than half of a place: no two share one.
+            let piece = [b'x'; 2_100];
+            let mut written = 0;
+            loop {
+                let mut block = vec![0; BLOCK];
+                match writer.write(&piece) {
+                    Ok(len) => written += len,
+                    Err(error) => {
+                        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                        break;
+                    }
+                }
+                let found = source.next(&mut block, || false).expect("a pipe");
+                assert_eq!((found.len, found.end), (written, false));
+                assert_eq!(found.full, written + piece.len() > size * 2_100 / 4_096, "{written} of {size}");
+            }
+            assert!(written < size, "{written}");
+        }
     }
 }

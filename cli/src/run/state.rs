@@ -3,12 +3,19 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `run.lock` | the process id, for people; its lock is held by the run that lives |
-//! | `status.v1.json` | the [`Snapshot`], replaced as a whole every 500 ms |
+//! | `status.v1.json` | the [`Snapshot`], replaced as a whole every 500 ms; blank before the first |
+//! | `status.v1.tmp` | the one before, which the next one is written over |
 //! | `spool/` and the rest | what a tool's telemetry keeps, too |
+//!
+//! Both files of the status are made at the start, with room to spare, and change places: so a disk that is full still takes
+//! what there is to say about it, unless its file system writes what is overwritten elsewhere, as btrfs and ZFS do.
+//!
+//! # Platform
+//! Files change places on Linux. Elsewhere a status is written to a new file, and is stale while the disk is full.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -16,6 +23,11 @@ use super::Snapshot;
 
 const LOCK: &str = "run.lock";
 const STATUS: &str = "status.v1.json";
+const HALF: &str = "status.v1.tmp";
+/// What a status of a dozen backends has room in.
+const ROOM: usize = 16 << 10;
+/// The length of a process id, at least.
+const ID: usize = 10;
 /// What is read of a status that ought to have some kilobytes.
 const LONGEST: u64 = 16 << 20;
 
@@ -49,9 +61,17 @@ impl State {
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        // What it says is of an earlier run.
-        let _ = fs::remove_file(folder.join(STATUS));
-        lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(failed)?;
+        // None of what follows is worth more than what an earlier run may have left to be delivered, on a disk that it has
+        // filled. What the status says is of that run.
+        let id = format!("{:<ID$}\n", std::process::id());
+        let written = lock.rewind().and_then(|()| lock.write_all(id.as_bytes()));
+        let blank = [STATUS, HALF].map(|name| {
+            let file = private().open(folder.join(name))?;
+            write_over(&file, Vec::new())
+        });
+        if let Some(error) = [written].into_iter().chain(blank).find_map(Result::err) {
+            tracing::warn!("state {shown}: {error}; `jackfield status` may have nothing to show");
+        }
         Ok(Self { folder, _lock: lock })
     }
 
@@ -61,9 +81,16 @@ impl State {
 
     /// Puts the status in place.
     pub(super) fn write(&self, snapshot: &Snapshot) -> io::Result<()> {
-        let (half, whole) = (self.folder.join("status.v1.tmp"), self.folder.join(STATUS));
-        let mut file = private().truncate(true).open(&half)?;
-        file.write_all(&serde_json::to_vec(snapshot)?)?;
+        let (half, whole) = (self.folder.join(HALF), self.folder.join(STATUS));
+        let file = private().open(&half)?;
+        write_over(&file, serde_json::to_vec(snapshot)?)?;
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{CWD, RenameFlags, renameat_with};
+            if renameat_with(CWD, &half, CWD, &whole, RenameFlags::EXCHANGE).is_ok() {
+                return Ok(());
+            }
+        }
         fs::rename(half, whole)
     }
 }
@@ -85,7 +112,18 @@ pub(crate) fn read(folder: &Path) -> io::Result<Option<Snapshot>> {
     };
     let mut text = String::new();
     file.take(LONGEST).read_to_string(&mut text)?;
+    if text.trim_ascii().is_empty() {
+        return Ok(None);
+    }
     Ok(Some(serde_json::from_str(&text)?))
+}
+
+/// Puts `text` in place of all that a file has, which stays as long as it is: the rest is white space.
+fn write_over(mut file: &File, mut text: Vec<u8>) -> io::Result<()> {
+    let len = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    text.resize(text.len().max(len.clamp(ROOM, 4 * ROOM)), b'\n');
+    file.write_all(&text)?;
+    file.set_len(text.len() as u64)
 }
 
 fn private() -> OpenOptions {
@@ -109,4 +147,45 @@ fn make(folder: &Path) -> io::Result<()> {
         builder.mode(0o700);
     }
     builder.create(folder)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    fn snapshot(input: &str) -> Snapshot {
+        let text = format!(
+            r#"{{"state":"running","version":"1","pid":1,"started_ms":0,"at_ms":0,"config":"c","input":"{input}","lines":0,
+            "events":0,"bad_lines":0,"not_stored":0,"mapped_images":0,"image_limit":0,"last_reload":null,"spools":[]}}"#
+        );
+        serde_json::from_str(&text).expect("a snapshot, of a run that knew of no holding either")
+    }
+
+    #[test]
+    fn a_status_is_written_over_an_earlier_one_so_that_it_needs_no_room() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = home.path().join("state");
+        let state = State::claim(folder.clone()).expect("nobody has it");
+        assert!(read(&folder).expect("readable").is_none(), "nothing is said yet");
+        let blocks = || {
+            let of = |name| fs::metadata(folder.join(name)).expect("there");
+            let mut all = [STATUS, HALF].map(|name| (of(name).ino(), of(name).len(), of(name).blocks()));
+            all.sort_unstable();
+            all
+        };
+        let before = blocks();
+        assert!(before.iter().all(|(_, len, _)| *len == ROOM as u64), "{before:?}");
+        for input in ["long long long long long long long long", "short", "stdin"] {
+            state.write(&snapshot(input)).expect("writable");
+            assert_eq!(read(&folder).expect("readable").expect("a status").input, input);
+            assert_eq!(blocks(), before);
+        }
+        drop(state);
+        // The next one says nothing of what the last one has said.
+        let _state = State::claim(folder.clone()).expect("nobody has it");
+        assert!(read(&folder).expect("readable").is_none());
+        assert_eq!(blocks(), before);
+    }
 }

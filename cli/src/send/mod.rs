@@ -78,11 +78,12 @@ fn prepare(common: &Common, args: &SendArgs) -> Result<Prepared, (Exit, String)>
     let targets: Vec<_> = chosen.into_iter().map(|backend| Target::open(&config, backend)).collect();
     let refusals: Vec<_> = targets.iter().filter_map(|target| target.backend.as_ref().err()).collect();
     if let ([refusal], 1) = (&*refusals, targets.len()) {
-        return Err((Exit::Plugin, format!("{refusal}; nothing was read")));
+        return Err((refusal.exit, format!("{}; nothing was read", refusal.reason)));
     }
-    refusals.iter().for_each(console::error);
-    if refusals.len() == targets.len() {
-        return Err((Exit::Plugin, "no backend can be used; nothing was read".to_owned()));
+    refusals.iter().for_each(|refusal| console::error(&refusal.reason));
+    let gravest = refusals.iter().map(|refusal| refusal.exit).max();
+    if let Some(exit) = gravest.filter(|_| refusals.len() == targets.len()) {
+        return Err((exit, "no backend can be used; nothing was read".to_owned()));
     }
     Ok(Prepared {
         targets,

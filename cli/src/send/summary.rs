@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::target::Tally;
+use super::target::{Tally, Unusable};
 use crate::{console::one_line, exit::Exit};
 
 /// A finished run.
@@ -22,7 +22,7 @@ pub(super) struct BackendSummary {
     pub(super) name: String,
     pub(super) plugin: Option<String>,
     /// Why it could not be opened.
-    pub(super) error: Option<String>,
+    pub(super) error: Option<Unusable>,
     pub(super) tally: Tally,
 }
 
@@ -38,7 +38,11 @@ impl Summary {
         [
             says(self.bad_lines > 0, Exit::BadLines),
             says(tallies().any(not_delivered), Exit::Events),
-            says(self.backends.iter().any(|backend| backend.error.is_some()), Exit::Plugin),
+            self.backends
+                .iter()
+                .filter_map(|backend| Some(backend.error.as_ref()?.exit))
+                .max()
+                .unwrap_or(Exit::Done),
             says(self.interrupted, Exit::Interrupted),
             says(io, Exit::Io),
         ]
@@ -53,7 +57,7 @@ impl Summary {
             let reasons = reasons(tally);
             let reason = |&(outcome, reason, events): &(&str, &str, u64)| json!({ "outcome": outcome, "reason": reason, "events": events });
             json!({
-                "name": backend.name, "plugin": backend.plugin, "error": backend.error,
+                "name": backend.name, "plugin": backend.plugin, "error": backend.error.as_ref().map(|error| &error.reason),
                 "delivered": tally.delivered, "retried": tally.retried, "rejected": tally.rejected,
                 "undelivered": tally.undelivered, "lost": tally.lost, "close_error": tally.close_error,
                 "reasons": reasons.iter().map(reason).collect::<Vec<_>>(),
@@ -134,16 +138,22 @@ mod tests {
         summary
     }
 
+    fn unusable(exit: Exit) -> Unusable {
+        Unusable { exit, reason: "no".to_owned() }
+    }
+
     #[test]
     fn each_trouble_has_its_code_and_the_gravest_is_told() {
         let mut all: Vec<fn(&mut Summary)> = vec![
             |s| s.bad_lines = 1,
             |s| s.backends[0].tally.rejected = 1,
-            |s| s.backends[0].error = Some("no".to_owned()),
+            |s| s.backends[0].error = Some(unusable(Exit::Plugin)),
+            |s| s.backends[0].error = Some(unusable(Exit::Config)),
             |s| s.interrupted = true,
             |s| s.io_failed = true,
         ];
-        let expected = [Exit::BadLines, Exit::Events, Exit::Plugin, Exit::Interrupted, Exit::Io];
+        let expected =
+            [Exit::BadLines, Exit::Events, Exit::Plugin, Exit::Config, Exit::Interrupted, Exit::Io];
         assert_eq!(summary(|_| ()).exit(), Exit::Done);
         for (change, expected) in all.iter().zip(expected) {
             assert_eq!(summary(*change).exit(), expected);

@@ -15,7 +15,7 @@ use jackfield::{BackendConfig, Config, Delivery, DeliveryOptions, Fate, Stop, su
 use jackfield_loader::{Backend, BackendOptions, Batch, Candidate, Error, Metadata, OpenFailure};
 
 use super::leftovers::{Leftover, Leftovers};
-use crate::{names, settings, validate};
+use crate::{exit::Exit, names, settings, validate};
 
 /// Batches that wait for a backend. Reading stops while a backend has as many.
 const QUEUE: usize = 4;
@@ -23,10 +23,29 @@ const QUEUE: usize = 4;
 /// Reasons of one backend that are told apart; further ones are counted together.
 const MOST_REASONS: usize = 100;
 
-/// A backend that is ready, or why not in one line.
+/// Why a backend can't be used.
+#[derive(Debug, Clone)]
+pub(crate) struct Unusable {
+    /// What a command ends with for it: [`Exit::Config`] when it is what ops wrote, whoever found that out.
+    pub(crate) exit: Exit,
+    /// One line.
+    pub(crate) reason: String,
+}
+
+impl Unusable {
+    fn plugin(reason: String) -> Self {
+        Self { exit: Exit::Plugin, reason }
+    }
+
+    fn config(reason: String) -> Self {
+        Self { exit: Exit::Config, reason }
+    }
+}
+
+/// A backend that is ready, or why not.
 pub(crate) struct Target {
     pub(super) config: BackendConfig,
-    pub(crate) backend: Result<Backend, String>,
+    pub(crate) backend: Result<Backend, Unusable>,
     /// Name of the plugin, if it could be loaded.
     pub(super) plugin: Option<String>,
 }
@@ -35,7 +54,8 @@ impl Target {
     /// Finds and verifies the plugin, looks whether its configuration fits, and only then loads and opens it.
     pub(crate) fn open(config: &Config, backend: &BackendConfig) -> Self {
         let mut metadata = None;
-        let opened = Self::open_plugin(config, backend, &mut metadata).map_err(|why| backend.conceal(&why));
+        let opened = Self::open_plugin(config, backend, &mut metadata)
+            .map_err(|Unusable { exit, reason }| Unusable { exit, reason: backend.conceal(&reason) });
         Self { config: backend.clone(), backend: opened, plugin: metadata.map(|metadata| metadata.name) }
     }
 
@@ -43,14 +63,14 @@ impl Target {
         config: &Config,
         backend: &BackendConfig,
         metadata: &mut Option<Metadata>,
-    ) -> Result<Backend, String> {
+    ) -> Result<Backend, Unusable> {
         let name = &backend.name;
-        let refused = |error: Error| format!("backend `{name}`: {error}");
+        let refused = |error: Error| Unusable::plugin(format!("backend `{name}`: {error}"));
         let file = jackfield_loader::find(&backend.plugin, &config.plugins.path, &config.folder).map_err(
             |error| match &error {
                 Error::Find(refusal) => {
                     let refusal = names::explain_missing(refusal, &config.plugins.path);
-                    format!("backend `{name}`: find: {refusal}")
+                    Unusable::plugin(format!("backend `{name}`: find: {refusal}"))
                 }
                 _ => refused(error),
             },
@@ -65,7 +85,7 @@ impl Target {
         if let Some(schema) = schema {
             let refusals = validate::refusals(backend, schema);
             if !refusals.is_empty() {
-                return Err(refusals.join("; "));
+                return Err(Unusable::config(refusals.join("; ")));
             }
         }
         let options = BackendOptions::new(name)
@@ -80,11 +100,11 @@ impl Target {
 }
 
 /// A plugin that refuses a key is answered with the line where ops wrote it, and with the nearest right one.
-fn explain(backend: &BackendConfig, schema: Option<&str>, error: &Error) -> String {
+fn explain(backend: &BackendConfig, schema: Option<&str>, error: &Error) -> Unusable {
     let name = &backend.name;
-    let Error::Open(open) = error else { return format!("backend `{name}`: {error}") };
+    let Error::Open(open) = error else { return Unusable::plugin(format!("backend `{name}`: {error}")) };
     let OpenFailure::Config { key, message } = &open.failure else {
-        return backend.conceal(&error.to_string());
+        return Unusable::plugin(error.to_string());
     };
     let message = backend.conceal(message);
     let at = backend.place_of(key).map(|place| format!("configuration {place}: ")).unwrap_or_default();
@@ -92,7 +112,7 @@ fn explain(backend: &BackendConfig, schema: Option<&str>, error: &Error) -> Stri
     let hint = schema.filter(|_| !key.is_empty()).and_then(|schema| suggest_key(schema, key));
     let hint = hint.map(|hint| format!(", {hint}")).unwrap_or_default();
     let key = if key.is_empty() { "`backend.config`".to_owned() } else { format!("`backend.config.{key}`") };
-    format!("{at}backend `{name}`: {key}: {message}{hint}")
+    Unusable::config(format!("{at}backend `{name}`: {key}: {message}{hint}"))
 }
 
 /// What became of the events of one backend.

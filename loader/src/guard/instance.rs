@@ -31,6 +31,8 @@ use crate::{
     check::PluginTables,
     host::HostHandle,
     isolated::{Process, Recipe},
+    load::LoadError,
+    registry,
 };
 
 /// Where an instance comes from.
@@ -176,6 +178,9 @@ impl Instance {
     }
 
     fn hire(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
+        if let Some((by, since)) = registry::hanging_load() {
+            return Err(io::Error::other(LoadError::Blocked { by, since }));
+        }
         let worker = Arc::clone(self);
         thread::Builder::new().name(self.name.clone()).spawn(move || worker.work())?;
         state.workers += 1;

@@ -258,7 +258,7 @@ impl Lane {
         let refuse = |failure| {
             let report = Report::new(work.events(), Reported::Nothing, Some(failure), started.elapsed());
             self.counters.count(&report);
-            report
+            report.not_entered()
         };
         if self.closed.load(Ordering::Acquire) {
             return Err(refuse(Failure::Closed));
@@ -317,6 +317,7 @@ impl Lane {
         let elapsed = ticket.started.elapsed();
         let (mut text, mut collected) = (String::new(), Collected::default());
         let work = &ticket.job.work;
+        let entered = matches!(ended, Ended::Finished { .. } | Ended::Expired { running: true, .. });
         let (reported, failure) = match ended {
             Ended::Finished { status, reported, explanation, collected: handed_over } => {
                 collected = handed_over;
@@ -347,6 +348,7 @@ impl Lane {
         };
         let report = Report::new(work.events(), reported, failure, elapsed);
         self.counters.count(&report);
+        let report = if entered { report } else { report.not_entered() };
         Some(Answered { report, text, preview })
     }
 

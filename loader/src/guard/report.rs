@@ -11,6 +11,7 @@ pub struct Report {
     outcomes: Outcomes,
     failure: Option<Failure>,
     elapsed: Duration,
+    entered: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -148,7 +149,12 @@ impl Report {
                 }
             }
         };
-        Self { len, outcomes, failure, elapsed }
+        Self { len, outcomes, failure, elapsed, entered: true }
+    }
+
+    /// The same of a call that was never made.
+    pub(super) fn not_entered(self) -> Self {
+        Self { entered: false, ..self }
     }
 
     /// A report of `len` delivered events.
@@ -199,6 +205,13 @@ impl Report {
     #[must_use]
     pub const fn failure(&self) -> Option<&Failure> {
         self.failure.as_ref()
+    }
+
+    /// Whether the plugin was handed the batch. If not, no event can have arrived: the call was refused, or its time was
+    /// over before it could enter.
+    #[must_use]
+    pub const fn was_handed_over(&self) -> bool {
+        self.entered
     }
 
     /// How long the caller waited.

@@ -332,7 +332,7 @@ fn open(
         Ok(inspection) => inspection,
         Err(error) => return failed("load", &error.to_string()),
     };
-    let loaded = match registry::load(&content, &inspection.needed) {
+    let loaded = match registry::load_here(&content, &inspection.needed) {
         Ok(loaded) => loaded,
         Err(error) => return failed("load", &error.to_string()),
     };

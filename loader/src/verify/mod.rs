@@ -14,7 +14,7 @@ pub use self::{
     pin::{Digest, Minimum, ParsePinError, Pin, PinError, Pins},
     signature::{KeyId, ParseKeyError, PublicKey, Signature, SignatureError},
 };
-use crate::{Metadata, image::Image, text};
+use crate::{ImageError, Metadata, image::Image, text};
 
 /// What is required of a file before its code runs.
 ///
@@ -189,6 +189,19 @@ pub enum VerifyError {
     Unsupported,
 }
 
+impl VerifyError {
+    /// Whether the system did not let the file be judged, so that nothing is known against it.
+    pub(crate) fn is_fault(&self) -> bool {
+        match self {
+            Self::Io { .. } => true,
+            Self::Signature(SignatureError::Unreadable { source, .. }) => {
+                matches!(source, ImageError::Io { .. })
+            }
+            _ => false,
+        }
+    }
+}
+
 fn owners(user: u32) -> String {
     if user == 0 { "root".to_owned() } else { format!("root or uid {user}") }
 }
@@ -211,19 +224,48 @@ fn remedy(mode: u32) -> &'static str {
     }
 }
 
-/// Applies `policy` to what was read from `path`.
+/// Applies `policy` to what was read from `path`: the key whose signature was asked for, if one was.
 pub(crate) fn verify(
     path: &Path,
     image: &Image,
     metadata: &Metadata,
     policy: &Policy,
-) -> Result<(), VerifyError> {
+) -> Result<Option<PublicKey>, VerifyError> {
     if policy.trust == Trust::Any {
-        return Ok(());
+        return Ok(None);
     }
     owner::check(&image.handles, policy.trust)?;
-    if policy.trust == Trust::Owner {
-        return Ok(());
+    let bytes = image.content.bytes();
+    let signed = || signature::check(&image.handles, metadata, bytes, &policy.keys, &policy.revoked);
+    judge(path, metadata, bytes, policy, signed)
+}
+
+/// Applies `policy` to what was accepted before and came from `path`, whatever is there now: `signer` is the key whose
+/// signature was accepted. Who could write the file is no matter any more, for its bytes were taken.
+pub(crate) fn verify_again(
+    path: &Path,
+    metadata: &Metadata,
+    bytes: &[u8],
+    signer: Option<&PublicKey>,
+    policy: &Policy,
+) -> Result<(), VerifyError> {
+    let signed = || {
+        signature::check_signer(path, signer, &policy.keys, &policy.revoked)?;
+        Ok(())
+    };
+    judge(path, metadata, bytes, policy, signed).map(drop)
+}
+
+/// What a policy asks beyond the owner: the right name, and what the lock says or `signed` finds.
+fn judge<T>(
+    path: &Path,
+    metadata: &Metadata,
+    bytes: &[u8],
+    policy: &Policy,
+    signed: impl FnOnce() -> Result<T, VerifyError>,
+) -> Result<Option<T>, VerifyError> {
+    if matches!(policy.trust, Trust::Any | Trust::Owner) {
+        return Ok(None);
     }
     if !goes_by(path, &metadata.name) {
         let plugin = text::one_line(&metadata.name, 60);
@@ -233,10 +275,12 @@ pub(crate) fn verify(
     let pins = policy.pins.as_ref().map(|pins| pins.as_ref().map_err(|reason| lock(reason))).transpose()?;
     if policy.trust == Trust::Pinned {
         let pins = pins.ok_or_else(|| lock("trust = \"pinned\" takes a lock, and there is none"))?;
-        return Ok(pins.check(path, metadata, image.content.bytes())?);
+        pins.check(path, metadata, bytes)?;
+        return Ok(None);
     }
-    signature::check(&image.handles, metadata, image.content.bytes(), &policy.keys, &policy.revoked)?;
-    pins.map_or(Ok(()), |pins| Ok(pins.check_minimum(path, metadata)?))
+    let signed = signed()?;
+    pins.map_or(Ok(()), |pins| pins.check_minimum(path, metadata))?;
+    Ok(Some(signed))
 }
 
 /// Whether a file's name is that of the plugin `name`: `librabbitmq.so`, `rabbitmq.dll`, `librabbitmq.so.1` for `rabbitmq`. A

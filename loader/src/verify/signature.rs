@@ -168,14 +168,15 @@ fn sextet(character: u8) -> Option<u8> {
     })
 }
 
-/// Requires that the file beside `handles`' file is a signature of `bytes` by one of `keys` that is not `revoked`.
+/// Requires that the file beside `handles`' file is a signature of `bytes` by one of `keys` that is not `revoked`: the key
+/// that it is by.
 pub(super) fn check(
     handles: &Handles,
     metadata: &Metadata,
     bytes: &[u8],
     keys: &[PublicKey],
     revoked: &[KeyId],
-) -> Result<(), VerifyError> {
+) -> Result<PublicKey, VerifyError> {
     let path = handles.path_beside(ENDING);
     let signature = read(handles, &path)?;
     let id = signature.key;
@@ -184,21 +185,36 @@ pub(super) fn check(
     }
     let mut of_id = keys.iter().filter(|key| key.id == id).peekable();
     if of_id.peek().is_none() {
-        let ids: Vec<_> = keys.iter().map(|key| key.id.to_string()).collect();
-        let trusted = if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
-        return Err(SignatureError::Untrusted { path, id, trusted }.into());
+        return Err(SignatureError::untrusted(path, id, keys).into());
     }
     // Ids are chosen by whoever makes a key, so that two keys may have the same.
-    if !of_id.any(|key| key.key.verify(bytes, &signature.signature, false).is_ok()) {
+    let Some(key) = of_id.find(|key| key.key.verify(bytes, &signature.signature, false).is_ok()) else {
         let file = handles.path_beside("");
         return Err(SignatureError::Invalid { path, file, id }.into());
-    }
+    };
     let (expected, found) = (Signature::comment_for(metadata), signature.signature.trusted_comment());
     if found != expected {
         let [expected, found] = [&expected, found].map(|comment| text::one_line(comment, 200));
         return Err(SignatureError::Comment { path, expected, found }.into());
     }
-    Ok(())
+    Ok(key.clone())
+}
+
+/// Requires that `signer`, whose signature of `file` was accepted, is one of `keys` still and not `revoked`.
+pub(super) fn check_signer(
+    file: &Path,
+    signer: Option<&PublicKey>,
+    keys: &[PublicKey],
+    revoked: &[KeyId],
+) -> Result<(), SignatureError> {
+    let Some(signer) = signer else { return Err(SignatureError::NeverRead { file: file.to_owned() }) };
+    let mut path = file.to_owned().into_os_string();
+    path.push(ENDING);
+    let (path, id) = (path.into(), signer.id);
+    if revoked.contains(&id) {
+        return Err(SignatureError::Revoked { path, id });
+    }
+    if keys.contains(signer) { Ok(()) } else { Err(SignatureError::untrusted(path, id, keys)) }
 }
 
 /// Reads a signature file once, no more of it than the limit, and judges its owner and mode by the open handle.
@@ -280,6 +296,15 @@ pub enum SignatureError {
         /// The key that it names.
         id: KeyId,
     },
+    /// What is loaded was accepted by a policy that asked for no signature, and the file that it came from has changed.
+    #[error(
+        "{}: was loaded without a signature, and the file is another one now: restart the tool",
+        text::show(file)
+    )]
+    NeverRead {
+        /// The plugin's file.
+        file: PathBuf,
+    },
     /// The signature is not of this file by this key.
     #[error(
         "{}: {} is not a signature of this file by key {id}: get both files again",
@@ -307,6 +332,14 @@ pub enum SignatureError {
         /// What the signature has.
         found: String,
     },
+}
+
+impl SignatureError {
+    fn untrusted(path: PathBuf, id: KeyId, keys: &[PublicKey]) -> Self {
+        let ids: Vec<_> = keys.iter().map(|key| key.id.to_string()).collect();
+        let trusted = if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
+        Self::Untrusted { path, id, trusted }
+    }
 }
 
 #[cfg(test)]

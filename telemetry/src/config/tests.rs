@@ -230,6 +230,15 @@ fn values_from_the_environment_are_concealed_in_what_a_plugin_writes() {
 }
 
 #[test]
+fn of_values_that_begin_alike_the_longest_is_concealed_and_short_ones_are_left() {
+    let variables = ["SHORT", "BASE", "TOKEN"].map(str::to_owned).into_iter();
+    let values = ["123", "example", "example-s3cret"].map(str::to_owned);
+    let variables: Vec<_> = variables.zip(values).collect();
+    let concealed = conceal(&variables, "123 example-s3cret example");
+    assert_eq!(concealed, "123 ${TOKEN} ${BASE}");
+}
+
+#[test]
 fn what_confines_a_process_is_an_error_for_a_thread() {
     for table in ["limits", "sandbox"] {
         for isolation in ["", "isolation = 'thread'\n"] {

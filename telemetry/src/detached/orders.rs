@@ -70,12 +70,21 @@ pub(super) struct LimitsText {
     segment_bytes: u64,
     quarantine_bytes: u64,
     quarantine_events: u64,
+    #[serde(default)]
+    refuse_when_full: bool,
 }
 
 impl From<&Limits> for LimitsText {
     fn from(limits: &Limits) -> Self {
-        let Limits { max_bytes, max_events, max_age, segment_bytes, quarantine_bytes, quarantine_events } =
-            *limits;
+        let Limits {
+            max_bytes,
+            max_events,
+            max_age,
+            segment_bytes,
+            quarantine_bytes,
+            quarantine_events,
+            refuse_when_full,
+        } = *limits;
         Self {
             bytes: max_bytes,
             events: max_events,
@@ -83,6 +92,7 @@ impl From<&Limits> for LimitsText {
             segment_bytes,
             quarantine_bytes,
             quarantine_events,
+            refuse_when_full,
         }
     }
 }
@@ -96,6 +106,7 @@ impl From<LimitsText> for Limits {
             segment_bytes: text.segment_bytes,
             quarantine_bytes: text.quarantine_bytes,
             quarantine_events: text.quarantine_events,
+            refuse_when_full: text.refuse_when_full,
         }
     }
 }

@@ -126,3 +126,39 @@ proptest! {
         prop_assert_eq!(read(&lock.text()), Ok(lock));
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn what_a_link_leads_to_is_written_and_the_link_stays() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("shared")).expect("writable");
+    symlink("shared/second", path("jackfield.lock")).expect("writable");
+    symlink("real.lock", path("shared/second")).expect("writable");
+    let write = |pin: Pin| Lock::new(&path("jackfield.lock"), vec![pin]).write();
+    // First what is not there yet is made, then it is replaced.
+    for name in ["a", "b"] {
+        write(pin(name, "x", None)).expect("writable");
+        for link in ["jackfield.lock", "shared/second"] {
+            assert!(fs::symlink_metadata(path(link)).expect("there").is_symlink(), "{link}");
+        }
+        assert!(fs::symlink_metadata(path("shared/real.lock")).expect("made").is_file());
+        assert_eq!(Lock::read(&path("jackfield.lock")).expect("a lock").pins()[0].name, name);
+    }
+    assert_eq!(fs::read_dir(path("shared")).expect("there").count(), 2, "nothing else is left");
+    fs::remove_file(path("shared/real.lock")).expect("ours");
+    symlink("../jackfield.lock", path("shared/real.lock")).expect("writable");
+    let refusal = write(pin("c", "x", None)).expect_err("a loop").to_string();
+    assert!(refusal.contains("leads to itself"), "{refusal}");
+    assert!(fs::symlink_metadata(path("jackfield.lock")).expect("there").is_symlink());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_another_user_has_made_is_not_followed() {
+    use crate::private_file::link_of;
+    assert_eq!((link_of(1000, 1000), link_of(0, 1000), link_of(0, 0)), (None, None, None));
+    assert_eq!(link_of(1001, 1000).expect("no"), "expected a link of user 1000, found one of user 1001");
+    assert_eq!(link_of(1000, 0).expect("no"), "expected a link of user 0, found one of user 1000");
+}

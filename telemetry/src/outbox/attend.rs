@@ -47,8 +47,10 @@ struct Floor<'a> {
 }
 
 struct State {
-    /// How many backends do not rest.
+    /// How many backends do not rest, those among them that were asked to look and are yet to wake.
     working: usize,
+    /// How many rest until they are asked to look.
+    resting: usize,
     /// How often all were asked to look again.
     look: u64,
     over: bool,
@@ -98,6 +100,7 @@ pub(super) fn attend(
         service,
         state: Mutex::new(State {
             working,
+            resting: 0,
             look: 0,
             over: false,
             stale: false,
@@ -144,6 +147,9 @@ fn start<'scope>(
     floor: &'scope Floor<'_>,
     entrant: Entrant,
 ) -> Result<Joins<'scope>, Box<Entrant>> {
+    if jackfield_loader::hanging_load().is_some() {
+        return Err(Box::new(entrant));
+    }
     let thread = std::thread::Builder::new().name(format!("jackfield-{}-out", entrant.target.name));
     let cell = std::sync::Arc::new(Mutex::new(Some(entrant)));
     let taken = std::sync::Arc::clone(&cell);
@@ -201,6 +207,8 @@ impl Floor<'_> {
                 if woken == Woken::Events {
                     bell.looking();
                     state.look += 1;
+                    // At once: else the round could be over before they wake, and what they were to look at would wait.
+                    state.working += std::mem::take(&mut state.resting);
                     self.changed.notify_all();
                 }
             }
@@ -221,7 +229,7 @@ impl Floor<'_> {
                     shared.plans.close_behind(&earlier);
                 }
             };
-            if from_now_on == local {
+            if from_now_on.is_none_or(|from_now_on| from_now_on == local) {
                 state.order = steps.iter().map(|(name, _)| name.clone()).collect();
                 for (name, step) in steps {
                     let Step::Put(target) = step else { continue };
@@ -287,6 +295,7 @@ impl Floor<'_> {
                 Ran::Emptied => Some(Rest::Events),
                 Ran::Failed => {
                     let pause = state.circuit.open_for(shared.spool.now_ms()).unwrap_or(UNKNOWN);
+                    shared.standings.pauses(&target.name, pause);
                     Some(Rest::Until(Instant::now() + pause))
                 }
                 Ran::Over => break false,
@@ -346,27 +355,42 @@ impl Floor<'_> {
     /// request to look that was followed.
     fn rest(&self, shared: &Shared<'_>, name: &str, rest: Rest, seen: &mut u64) -> bool {
         let mut state = self.state();
+        // Whether it is among those that `State::resting` counts, unless a request to look has taken it out since.
+        let mut counted = false;
         loop {
             let ordered = shared.orders().contains_key(name);
+            let asked = matches!(rest, Rest::Events) && state.look > *seen;
             if state.over && !ordered {
+                if asked {
+                    // It was not resting yet when all were asked: the next round looks, and follows at once.
+                    self.service.bell.enough();
+                }
                 return false;
             }
             let left = match rest {
-                _ if ordered => Some(Duration::ZERO),
-                Rest::Events if state.look > *seen => Some(Duration::ZERO),
-                Rest::Events => None,
-                Rest::Until(time) => Some(super::left(time)),
+                _ if ordered || asked => Duration::ZERO,
+                Rest::Events => Duration::MAX,
+                Rest::Until(time) => super::left(time),
             };
+            if left.is_zero() {
+                *seen = state.look;
+                match (counted, asked) {
+                    (true, true) => {}
+                    (true, false) => {
+                        state.resting -= 1;
+                        state.working += 1;
+                    }
+                    (false, _) => state.working += 1,
+                }
+                return true;
+            }
+            if matches!(rest, Rest::Events) && !counted {
+                counted = true;
+                state.resting += 1;
+            }
             state = match left {
-                Some(Duration::ZERO) => {
-                    *seen = state.look;
-                    state.working += 1;
-                    return true;
-                }
-                Some(left) => {
-                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Duration::MAX => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                left => self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
             };
         }
     }

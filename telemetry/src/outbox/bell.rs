@@ -42,7 +42,8 @@ pub(crate) enum Woken {
 impl Bell {
     /// An event was recorded, of which so many are enough. Gives whether the thread was told.
     pub(crate) fn event(&self, enough: u32) -> bool {
-        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        // Whoever finds that others wait leaves the event to those who look next: they see it by `looking`.
+        let before = self.waiting.fetch_add(1, Ordering::AcqRel);
         if before != 0 && before + 1 != enough {
             return false;
         }
@@ -80,7 +81,8 @@ impl Bell {
 
     /// All that waits is looked at now.
     pub(crate) fn looking(&self) {
-        self.waiting.store(0, Ordering::Relaxed);
+        // A swap, so that what was recorded before an event that it takes back is seen by whoever looks now.
+        self.waiting.swap(0, Ordering::AcqRel);
     }
 
     /// Waits until an event has waited for `interval` or enough of them do, there are news, or it is `until`.

@@ -15,13 +15,14 @@ use super::{
     plan::Plans,
     round::RoundEnd,
     sending::Share,
+    standings::Standings,
     state::{BackendState, Problem, States},
     target::{Target, left},
 };
 use crate::{
     DeliveryMode, EventBuffer, Fill,
     quiet::Quiet,
-    spool::{Chunk, Deliverer, Settle, Spool},
+    spool::{Chunk, Committed, Deliverer, Settle, Spool},
 };
 
 /// How many events a batch has at most.
@@ -48,6 +49,7 @@ pub(super) struct Shared<'a> {
     /// What becomes of backends before their next batch, by name.
     pub(super) orders: Mutex<BTreeMap<String, Order>>,
     pub(super) plans: &'a Arc<Plans>,
+    pub(super) standings: &'a Standings,
     pub(super) notes: Mutex<Notes<'a>>,
 }
 
@@ -89,6 +91,16 @@ enum Attempt {
     Uncommitted(crate::Error),
 }
 
+/// What came of a chunk that was sent.
+#[derive(Default)]
+struct Attempted {
+    outcomes: Vec<Option<Outcome>>,
+    /// Whether the plugin was handed each event.
+    handed_over: Vec<bool>,
+    /// With *at most once*: the backend is noted as done with all of it.
+    committed: Option<Committed>,
+}
+
 pub(super) type Done = (String, BackendState, RoundEnd);
 
 /// What becomes of a backend between two batches.
@@ -118,6 +130,10 @@ pub(super) fn run_side_by_side(shared: &Shared<'_>, mut due: Vec<(&mut Target, B
         let mut inline = Vec::new();
         let mut threads = Vec::new();
         for (target, state) in due {
+            if jackfield_loader::hanging_load().is_some() {
+                inline.push((target, state));
+                continue;
+            }
             let thread = std::thread::Builder::new().name(format!("jackfield-{}-out", target.name));
             let cell = Arc::new(Mutex::new(Some((target, state))));
             let work = Arc::clone(&cell);
@@ -159,6 +175,23 @@ impl<'a> Shared<'a> {
 
     /// All that waits for one backend.
     pub(super) fn run(&self, target: &mut Target, state: &mut BackendState, end: &mut RoundEnd) -> Ran {
+        self.standings.begins(&target.name);
+        let ran = self.batches(target, state, end);
+        let problem = match ran {
+            Ran::Emptied => return ran,
+            Ran::Leaves => {
+                self.standings.forget(&target.name);
+                return ran;
+            }
+            Ran::Failed => state.last_problem.as_ref().map(|problem| problem.reason.clone()),
+            Ran::Over if left(self.deadline).is_zero() => Some("there was no time left for it".to_owned()),
+            Ran::Over => Some("nothing may be sent any more".to_owned()),
+        };
+        self.standings.failed(&target.name, problem, state.circuit.open_for(self.spool.now_ms()));
+        ran
+    }
+
+    fn batches(&self, target: &mut Target, state: &mut BackendState, end: &mut RoundEnd) -> Ran {
         loop {
             match self.orders().remove(&target.name) {
                 Some(Order::Replace(new)) => self.plans.swap(target, *new, state),
@@ -168,10 +201,12 @@ impl<'a> Shared<'a> {
             if left(self.deadline).is_zero() {
                 return Ran::Over;
             }
+            let asked = self.standings.asked();
             let chunk = match self.deliverer().next(&target.name, BATCH_EVENTS, BATCH_BYTES) {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => {
                     end.emptied = true;
+                    self.standings.emptied(&target.name, asked, true);
                     return Ran::Emptied;
                 }
                 Err(error) => {
@@ -183,23 +218,25 @@ impl<'a> Shared<'a> {
             if !(self.may_send)() {
                 return Ran::Over;
             }
+            let before = *end;
             let go_on = self.deliver(target, &chunk, state, end);
             self.notes().note(&target.name, state);
+            let (delivered, rejected) = (end.delivered - before.delivered, end.rejected - before.rejected);
+            self.standings.count(&target.name, delivered, rejected);
             if !go_on {
                 return Ran::Failed;
+            }
+            if !chunk.cut {
+                // What came meanwhile is for the next question.
+                self.standings.emptied(&target.name, asked, false);
             }
         }
     }
 
     /// Sends what is in the buffer, which comes from the chunk.
-    fn attempt(
-        &self,
-        target: &mut Target,
-        chunk: &Chunk,
-        buffer: EventBuffer,
-    ) -> Result<Vec<Option<Outcome>>, Attempt> {
+    fn attempt(&self, target: &mut Target, chunk: &Chunk, buffer: EventBuffer) -> Result<Attempted, Attempt> {
         if buffer.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Attempted::default());
         }
         // Without time, opening would seem to take too long.
         if left(self.deadline).is_zero() {
@@ -209,12 +246,23 @@ impl<'a> Shared<'a> {
         if left(self.deadline).is_zero() || !(self.consented)() {
             return Err(Attempt::Late);
         }
+        let mut committed = None;
         if self.mode == DeliveryMode::AtMostOnce {
             // What can't be sent at all has been kept until here.
-            self.deliverer().commit_before_send(chunk).map_err(Attempt::Uncommitted)?;
+            committed = Some(self.deliverer().commit_before_send(chunk).map_err(Attempt::Uncommitted)?);
         }
         let batch = buffer.into_batch(Arc::clone(&self.share));
-        target.attempt(&batch, self.deadline, &self.consented).map_err(Attempt::Unopened)
+        match target.attempt(&batch, self.deadline, &self.consented) {
+            Ok((outcomes, handed_over)) => Ok(Attempted { outcomes, handed_over, committed }),
+            Err(error) => {
+                if let Some(committed) = committed
+                    && let Err(error) = self.deliverer().sent(chunk, committed, &[])
+                {
+                    tracing::warn!("telemetry waits: {error}");
+                }
+                Err(Attempt::Unopened(error))
+            }
+        }
     }
 
     /// One chunk; whether to go on with the next one.
@@ -228,8 +276,8 @@ impl<'a> Shared<'a> {
         let mut buffer = EventBuffer::with_capacity(self.fill.clone(), chunk.len(), chunk.bytes());
         let valid: Vec<bool> = chunk.lines().map(|line| buffer.push_stored(line).is_ok()).collect();
         state.fingerprint = target.fingerprint();
-        let outcomes = match self.attempt(target, chunk, buffer) {
-            Ok(outcomes) => outcomes,
+        let Attempted { outcomes, handed_over, committed } = match self.attempt(target, chunk, buffer) {
+            Ok(attempted) => attempted,
             // That says nothing of the backend, which was not asked.
             Err(Attempt::Late) => return false,
             Err(Attempt::Uncommitted(error)) => {
@@ -240,8 +288,8 @@ impl<'a> Shared<'a> {
                 let reason = target.conceal(&error.to_string());
                 tracing::warn!("telemetry for {} waits: {reason}", target.name);
                 state.last_problem = Some(Problem { at_ms: self.spool.now_ms(), reason });
-                // A file that is not there or not right costs little to look for; what opens and fails may cost a lot.
-                if matches!(error, jackfield_loader::Error::Open(_)) {
+                // A file that is not there or not right costs little to look for; what opens or hangs may cost a lot.
+                if costs_time(&error) {
                     state.circuit.failed(self.spool.now_ms(), None);
                 }
                 return false;
@@ -288,7 +336,6 @@ impl<'a> Shared<'a> {
             .collect();
 
         let mut deliverer = self.deliverer();
-        let at_least_once = self.mode == DeliveryMode::AtLeastOnce;
         if !rejected.is_empty()
             && let Err(error) = deliverer
                 .reject(&target.name, rejected.iter().map(|(_, line, reason)| (*line, reason.as_str())))
@@ -300,7 +347,21 @@ impl<'a> Shared<'a> {
                 retry = retry.or(Some((None, error.to_string())));
             }
         }
-        let noted = if at_least_once { deliverer.commit(chunk, &settled) } else { Ok(()) };
+        let mut lost = 0;
+        let noted = match committed {
+            Some(committed) => {
+                let mut handed_over = handed_over.into_iter();
+                for (settle, valid) in settled.iter_mut().zip(&valid) {
+                    // It may have arrived.
+                    if *valid && handed_over.next() == Some(true) && *settle == Settle::Keep {
+                        *settle = Settle::Done;
+                        lost += 1;
+                    }
+                }
+                deliverer.sent(chunk, committed, &settled)
+            }
+            None => deliverer.commit(chunk, &settled),
+        };
         drop(deliverer);
 
         let now = self.spool.now_ms();
@@ -311,9 +372,7 @@ impl<'a> Shared<'a> {
         if delivered > 0 {
             state.last_delivery_ms = Some(now);
         }
-        if !at_least_once {
-            state.lost += settled.iter().filter(|settle| **settle == Settle::Keep).count() as u64;
-        }
+        state.lost += lost;
         if let Some((.., reason)) = rejected.last() {
             state.last_problem = Some(Problem { at_ms: now, reason: format!("rejected: {reason}") });
         }
@@ -343,5 +402,15 @@ impl<'a> Shared<'a> {
             }
         }
         !unasked
+    }
+}
+
+/// Whether it costs a backend's time to find out that it can't be opened.
+fn costs_time(error: &jackfield_loader::Error) -> bool {
+    use jackfield_loader::{Error, LoadError};
+    match error {
+        Error::Open(_) => true,
+        Error::Load { source, .. } => matches!(source, LoadError::Hangs { .. } | LoadError::Blocked { .. }),
+        _ => false,
     }
 }

@@ -14,6 +14,7 @@ mod resend;
 mod round;
 mod sending;
 mod stamp;
+mod standings;
 mod state;
 mod target;
 
@@ -25,6 +26,7 @@ pub(crate) use self::{
     round::{Kept, MaySend, Outbox, RoundEnd},
     sending::Sending,
     stamp::{Stamp, wait_until_stable},
+    standings::{Question, Reply, Standings},
     state::States,
     target::{Loaded, Open, OpenStatic, Source, Target, left},
 };

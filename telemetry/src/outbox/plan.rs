@@ -1,7 +1,7 @@
 //! What a reload has decided, until those who deliver have done it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -25,8 +25,8 @@ const TICK: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) steps: Vec<(String, Step)>,
-    /// Whether they get the events that stay on this machine.
-    pub(crate) local: bool,
+    /// Whether they get the events that stay on this machine; `None`: whatever they get now.
+    pub(crate) local: Option<bool>,
 }
 
 /// What becomes of one backend.
@@ -56,8 +56,20 @@ pub(crate) struct Board {
     pub(crate) targets: Option<Vec<Target>>,
     /// Why a backend is not what the configuration says.
     pub(crate) problems: BTreeMap<String, Problem>,
+    /// Those of which the problem is that they can't be opened.
+    pub(crate) shut: BTreeSet<String>,
     /// How often each was swapped.
     pub(crate) swaps: BTreeMap<String, u64>,
+}
+
+impl Board {
+    /// Why a backend is not what the configuration says. One that could not be opened may be open by now.
+    pub(crate) fn problem(&self, name: &str) -> Option<&Problem> {
+        let opened =
+            || self.targets.iter().flatten().any(|target| target.name == name && target.opened().is_some());
+        let problem = self.problems.get(name)?;
+        (!self.shut.contains(name) || !opened()).then_some(problem)
+    }
 }
 
 impl Plans {
@@ -83,7 +95,8 @@ impl Plans {
     /// Leaves a plan for who delivers next, between two batches. It takes in what an earlier one has left undone.
     pub(crate) fn post(self: &Arc<Self>, mut plan: Plan) {
         let mut waiting = self.waiting();
-        let undone = waiting.take().into_iter().flat_map(|earlier| earlier.steps);
+        let (undone, undone_local) =
+            waiting.take().map(|earlier| (earlier.steps, earlier.local)).unwrap_or_default();
         for (name, step) in undone {
             let Step::Put(target) = step else { continue };
             match plan.steps.iter_mut().find(|(known, _)| *known == name) {
@@ -91,6 +104,7 @@ impl Plans {
                 _ => self.close_behind(&target),
             }
         }
+        plan.local = plan.local.or(undone_local);
         *waiting = Some(plan);
         self.news.store(true, Ordering::Relaxed);
     }
@@ -139,10 +153,12 @@ impl Plans {
             return;
         }
         for (name, state) in states.iter_mut() {
-            state.not_swapped = board.problems.get(name).cloned();
+            state.not_swapped = board.problem(name).cloned();
         }
-        for (name, problem) in &board.problems {
-            states.entry(name.clone()).or_default().not_swapped = Some(problem.clone());
+        for name in board.problems.keys() {
+            if let Some(problem) = board.problem(name) {
+                states.entry(name.clone()).or_default().not_swapped = Some(problem.clone());
+            }
         }
     }
 

@@ -239,7 +239,7 @@ impl Again<'_> {
         }
         let events = buffer.into_batch(Arc::clone(&self.share));
         let outcomes = match target.attempt(&events, self.deadline, &|| (self.may_send)()) {
-            Ok(outcomes) => outcomes,
+            Ok((outcomes, _)) => outcomes,
             Err(error) => return Err(unopened(target, &error)),
         };
 

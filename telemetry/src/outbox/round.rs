@@ -15,6 +15,7 @@ use super::{
     handover::{Notes, Shared, run_side_by_side},
     plan::{Plan, Plans, Step},
     sending::Sending,
+    standings::Standings,
     state::{BackendState, States},
     target::{Target, left},
 };
@@ -47,6 +48,7 @@ pub(crate) struct Outbox {
     /// Whether they get the events that stay on this machine.
     local: bool,
     pub(super) plans: Arc<Plans>,
+    standings: Arc<Standings>,
     /// Backends that were swapped since the last round, whose circuits are about others.
     swapped: BTreeSet<String>,
     /// Whether another outbox has to take over: the events are those of the other spool.
@@ -84,7 +86,7 @@ impl Outbox {
         collection: Collection,
         may_send: MaySend,
     ) -> Self {
-        let (local, plans, swapped, stale) = Default::default();
+        let (local, plans, standings, swapped, stale) = Default::default();
         Self {
             spool,
             states,
@@ -97,6 +99,7 @@ impl Outbox {
             collection,
             local,
             plans,
+            standings,
             swapped,
             stale,
         }
@@ -114,9 +117,9 @@ impl Outbox {
         self
     }
 
-    /// Does what is planned from now on.
-    pub(crate) fn follow(&mut self, plans: &Arc<Plans>) {
-        self.plans = Arc::clone(plans);
+    /// Does what is planned from now on, and says how it goes.
+    pub(crate) fn follow(&mut self, plans: &Arc<Plans>, standings: &Arc<Standings>) {
+        (self.plans, self.standings) = (Arc::clone(plans), Arc::clone(standings));
         // They are what is configured now, so nothing is left to be done.
         plans.begin(self.targets.iter().map(Target::share).collect());
     }
@@ -131,7 +134,7 @@ impl Outbox {
         let Some(Plan { steps, local }) = self.plans.take() else { return };
         let mut before = std::mem::take(&mut self.targets);
         // The events that these backends get are not for those that come.
-        self.stale |= local != self.local;
+        self.stale |= local.is_some_and(|local| local != self.local);
         let steps = if self.stale { Vec::new() } else { steps };
         for (name, step) in steps {
             let old = before.iter().position(|target| target.name == name).map(|at| before.remove(at));
@@ -166,7 +169,9 @@ impl Outbox {
         if self.targets.is_empty() || !may_send() {
             return end;
         }
-        let pauses = self.pauses(&self.known());
+        let known = self.known();
+        let pauses = self.pauses(&known);
+        self.begin(&known, &pauses);
         // While all are down, a look at their states is all that it costs.
         if pauses.iter().all(Option::is_some) {
             return RoundEnd { again_in: pauses.into_iter().flatten().min(), ..end };
@@ -199,6 +204,8 @@ impl Outbox {
         // Who delivered until a moment ago may have learned that a backend is down.
         let mut states = self.known();
         let pauses = self.pauses(&states);
+        self.begin(&states, &pauses);
+        self.standings.is_under_way();
         let soonest = pauses.iter().flatten().min().copied();
         let shared = Shared {
             spool: &self.spool,
@@ -212,6 +219,7 @@ impl Outbox {
             unnoted: AtomicBool::new(false),
             orders: Mutex::default(),
             plans: &self.plans,
+            standings: &self.standings,
             notes: Mutex::new(Notes {
                 states: states.clone(),
                 kept_in: &self.states,
@@ -277,6 +285,14 @@ impl Outbox {
             }
         }
         states
+    }
+
+    /// Says where each backend stands as a round begins.
+    fn begin(&self, states: &BTreeMap<String, BackendState>, pauses: &[Option<Duration>]) {
+        self.standings.begin(self.targets.iter().zip(pauses).map(|(target, pause)| {
+            let problem = pause.and_then(|_| states.get(&target.name)?.last_problem.as_ref());
+            (&*target.name, *pause, problem.map(|problem| problem.reason.clone()))
+        }));
     }
 
     /// How long each backend is left alone yet.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Batch, Candidate, Failure, Isolation, Plugin, Verified,
+    Backend, BackendOptions, Batch, Candidate, Failure, Isolation, Plugin, Policy, Verified,
     plugin_api::{Deletion, Outcome},
 };
 
@@ -81,6 +81,16 @@ enum Library {
     Apart(Arc<Verified>),
 }
 
+impl Loaded {
+    /// Whether a policy allows it as it is now.
+    pub(crate) fn still_allowed_by(&self, policy: &Policy) -> Result<(), jackfield_loader::Error> {
+        match &self.library {
+            Library::Here(plugin) => plugin.still_allowed_by(policy),
+            Library::Apart(verified) => verified.still_allowed_by(policy),
+        }
+    }
+}
+
 impl Deref for Open {
     type Target = Backend;
 
@@ -98,6 +108,12 @@ impl Target {
     pub(crate) fn share(&self) -> Self {
         let Self { name, source, options, seat } = self;
         Self { name: name.clone(), source: source.clone(), options: options.clone(), seat: Arc::clone(seat) }
+    }
+
+    /// The same backend, to be opened anew.
+    pub(crate) fn unopened(&self) -> Self {
+        let Self { name, source, options, .. } = self;
+        Self { name: name.clone(), source: source.clone(), options: options.clone(), seat: Arc::default() }
     }
 
     fn seat(&self) -> MutexGuard<'_, Option<Arc<Open>>> {
@@ -150,12 +166,13 @@ impl Target {
         limit: Duration,
     ) -> Result<Arc<Open>, jackfield_loader::Error> {
         let digest = Sha256::digest(candidate.bytes()).into();
+        let deadline = Instant::now() + limit;
         let options = self.options_within(limit);
         let verified = candidate.verify_for(&options.isolation, plugins.policy())?;
         let (name, version) = (verified.metadata().name.clone(), verified.metadata().version.clone());
         let (library, backend) = if matches!(options.isolation, Isolation::Thread) {
-            let plugin = verified.load()?;
-            let backend = Backend::open(&plugin, &options)?;
+            let plugin = verified.load_within(options.timeout)?;
+            let backend = Backend::open(&plugin, &self.options_within(left(deadline)))?;
             (Library::Here(plugin), backend)
         } else {
             let backend = Backend::open_verified(&verified, &options)?;
@@ -235,7 +252,8 @@ impl Target {
     }
 
     /// Sends a batch once, in parts where it is too large, and says what became of each event: nothing of those that the
-    /// backend was not asked about, because our own time was over, or `wanted` said no. Ends by `deadline`.
+    /// backend was not asked about, because our own time was over, or `wanted` said no. Ends by `deadline`. Also whether the plugin was handed
+    /// each event: of those that it was not none can have arrived.
     ///
     /// # Errors
     /// When the backend can't be opened.
@@ -244,7 +262,7 @@ impl Target {
         batch: &Batch,
         deadline: Instant,
         wanted: &dyn Fn() -> bool,
-    ) -> Result<Vec<Option<Outcome>>, jackfield_loader::Error> {
+    ) -> Result<(Vec<Option<Outcome>>, Vec<bool>), jackfield_loader::Error> {
         let timeout = self.options.timeout;
         Ok(send_in_parts(&*self.open(left(deadline))?, batch, timeout, deadline, wanted))
     }
@@ -274,8 +292,8 @@ fn send_in_parts(
     timeout: Duration,
     deadline: Instant,
     wanted: &dyn Fn() -> bool,
-) -> Vec<Option<Outcome>> {
-    let mut outcomes = vec![None; batch.len()];
+) -> (Vec<Option<Outcome>>, Vec<bool>) {
+    let (mut outcomes, mut handed_over) = (vec![None; batch.len()], vec![false; batch.len()]);
     let mut work = VecDeque::from([(0..batch.len()).collect::<Vec<_>>()]);
     while let Some(group) = work.pop_front() {
         let limit = timeout.min(left(deadline));
@@ -285,6 +303,7 @@ fn send_in_parts(
         let part = if group.len() == batch.len() { batch.clone() } else { batch.select(&group) };
         let report = backend.send_while(&part, limit, wanted);
         let cancelled = !wanted();
+        group.iter().for_each(|index| handed_over[*index] |= report.was_handed_over());
         if let Some(Failure::Busy { .. }) = report.failure() {
             break;
         }
@@ -311,7 +330,7 @@ fn send_in_parts(
             break;
         }
     }
-    outcomes
+    (outcomes, handed_over)
 }
 
 /// The time until `deadline`.
@@ -373,7 +392,7 @@ mod tests {
             let other = scope.spawn(|| backend.send_within(&batch(1), LONG));
             is_inside.recv().expect("it was asked");
             let soon = Instant::now() + Duration::from_millis(20);
-            assert_eq!(send_in_parts(&backend, &batch(2), LONG, soon, &|| true), [None, None]);
+            assert_eq!(send_in_parts(&backend, &batch(2), LONG, soon, &|| true).0, [None, None]);
             release.send(()).expect("it waits");
             assert!(other.join().expect("no panic").failure().is_none());
         });
@@ -383,9 +402,9 @@ mod tests {
     fn parts_that_our_own_time_left_no_room_for_were_not_asked_about() {
         let make = || Scripted(Box::new(|_| Outcome::Delivered.into()));
         let backend = Backend::open_with(&BackendOptions::new("fine"), make).expect("it opens");
-        assert_eq!(send_in_parts(&backend, &batch(2), LONG, Instant::now(), &|| true), [None, None]);
+        assert_eq!(send_in_parts(&backend, &batch(2), LONG, Instant::now(), &|| true).0, [None, None]);
         let delivered = Some(Outcome::Delivered);
-        let all = send_in_parts(&backend, &batch(2), LONG, Instant::now() + LONG, &|| true);
+        let all = send_in_parts(&backend, &batch(2), LONG, Instant::now() + LONG, &|| true).0;
         assert_eq!(all, [delivered.clone(), delivered]);
     }
 
@@ -400,7 +419,7 @@ mod tests {
         };
         let backend = Backend::open_with(&BackendOptions::new("hung"), make).expect("it opens");
         let soon = Instant::now() + Duration::from_millis(50);
-        let outcomes = send_in_parts(&backend, &batch(1), LONG, soon, &|| true);
+        let outcomes = send_in_parts(&backend, &batch(1), LONG, soon, &|| true).0;
         assert!(matches!(&outcomes[..], [Some(Outcome::Retry { .. })]), "{outcomes:?}");
     }
 
@@ -428,7 +447,7 @@ mod tests {
         let end = Instant::now() + Duration::from_millis(50);
         let outcomes =
             send_in_parts(&backend, &batch(2), LONG, Instant::now() + LONG, &|| Instant::now() < end);
-        assert_eq!(outcomes, [Some(Outcome::Delivered), None]);
+        assert_eq!(outcomes.0, [Some(Outcome::Delivered), None]);
         assert!(end.elapsed() < LONG / 2, "it was waited for");
     }
 
@@ -445,7 +464,7 @@ mod tests {
         let end = Instant::now() + Duration::from_millis(50);
         let outcomes =
             send_in_parts(&backend, &batch(1), LONG, Instant::now() + LONG, &|| Instant::now() < end);
-        assert_eq!(outcomes, [None]);
+        assert_eq!(outcomes.0, [None]);
         assert!(end.elapsed() < LONG / 2, "it was waited for");
     }
 }

@@ -15,6 +15,8 @@ pub struct Chunk {
     text: String,
     pub(crate) lines: Vec<Line>,
     pub(crate) parts: Vec<Part>,
+    /// Whether there was more than it may have.
+    pub(crate) cut: bool,
 }
 
 #[derive(Clone)]
@@ -40,7 +42,13 @@ pub(crate) struct Part {
 
 impl Chunk {
     pub(crate) fn new(backend: &str) -> Self {
-        Self { backend: backend.into(), text: String::new(), lines: Vec::new(), parts: Vec::new() }
+        Self {
+            backend: backend.into(),
+            text: String::new(),
+            lines: Vec::new(),
+            parts: Vec::new(),
+            cut: false,
+        }
     }
 
     /// The backend that it is for.
@@ -100,6 +108,7 @@ impl Chunk {
                     match event_text(line) {
                         Some(text) => {
                             if self.is_full(max_events, max_bytes, text.len()) {
+                                self.cut = true;
                                 return Ok(());
                             }
                             let start = self.text.len();

@@ -27,6 +27,8 @@ pub struct Deliverer {
     unsaved: bool,
     segments: Vec<Listed>,
     quarantine: Quarantine,
+    /// Segments with events that may be given back, and how often.
+    held: Vec<Name>,
     buffer: Vec<u8>,
 }
 
@@ -41,15 +43,22 @@ pub enum Settle {
     Damaged,
 }
 
+/// A chunk that was committed before it is sent: where the backend was before.
+#[derive(Debug)]
+#[must_use = "what is not sent is to be given back"]
+pub struct Committed {
+    places: Vec<(Name, Place)>,
+}
+
 impl Deliverer {
     pub(crate) fn new(claim: Claim, mut cursors: Cursors) -> Self {
-        let (segments, quarantine, buffer) = Default::default();
+        let (segments, quarantine, held, buffer) = Default::default();
         let noted = claim.spool().inner.slot().unsaved().take();
         let unsaved = noted.is_some();
         if let Some(noted) = noted {
             cursors.merge(noted);
         }
-        Self { claim, cursors, unsaved, segments, quarantine, buffer }
+        Self { claim, cursors, unsaved, segments, quarantine, held, buffer }
     }
 
     /// Says which backends are configured now. The others hold no segment any more and are forgotten.
@@ -101,6 +110,7 @@ impl Deliverer {
         let mut buffer = std::mem::take(&mut self.buffer);
         for listed in self.segments.clone() {
             if chunk.is_full(max_events, max_bytes, 0) {
+                chunk.cut = true;
                 break;
             }
             if let Err(error) = self.scan(listed, &mut chunk, max_events, max_bytes, &mut buffer) {
@@ -159,18 +169,33 @@ impl Deliverer {
     }
 
     /// Notes that the backend is done with all of a chunk that is yet to be sent. After an error nothing is noted, and
-    /// the chunk must not be sent.
-    pub fn commit_before_send(&mut self, chunk: &Chunk) -> Result<(), Error> {
+    /// the chunk must not be sent. What was sent is then to be told by [`sent`](Self::sent).
+    pub fn commit_before_send(&mut self, chunk: &Chunk) -> Result<Committed, Error> {
         self.claim.check()?;
         let before = self.cursors.clone();
         self.settle(chunk, &vec![Settle::Done; chunk.len()]);
-        let saved = self.save();
-        if saved.is_err() {
+        if let Err(error) = self.save() {
             self.cursors = before;
-        } else {
-            self.collect();
+            return Err(error);
         }
-        saved
+        let names = chunk.parts.iter().map(|part| part.name);
+        self.held.extend(names.clone());
+        let place = |name: Name| before.place(&chunk.backend, &name.to_string()).cloned().unwrap_or_default();
+        Ok(Committed { places: names.map(|name| (name, place(name))).collect() })
+    }
+
+    /// Gives back what was not sent of a chunk that was committed before: its events that are [`Settle::Keep`].
+    ///
+    /// # Errors
+    /// [`Error::Spool`] when that can't be written down; it holds in this process all the same.
+    pub fn sent(&mut self, chunk: &Chunk, committed: Committed, settled: &[Settle]) -> Result<(), Error> {
+        for (name, place) in committed.places {
+            if let Some(at) = self.held.iter().position(|held| *held == name) {
+                self.held.swap_remove(at);
+            }
+            *self.cursors.place_mut(&chunk.backend, &name.to_string()) = place;
+        }
+        self.commit(chunk, settled)
     }
 
     fn settle(&mut self, chunk: &Chunk, settled: &[Settle]) {
@@ -227,7 +252,7 @@ impl Deliverer {
     /// Removes the segments that every backend is done with and nobody writes to. What can't be removed stays for the
     /// next time. Gives whether any was removed.
     fn collect(&mut self) -> bool {
-        let Self { claim, cursors, segments, .. } = self;
+        let Self { claim, cursors, segments, held, .. } = self;
         if cursors.backends().next().is_none() {
             // Without a backend the events wait for one.
             return false;
@@ -237,7 +262,7 @@ impl Deliverer {
             let name = listed.name.to_string();
             let passed = cursors.passed_by_all(&name);
             let removed = || remove_passed(claim, listed.name, &name, passed).is_ok_and(|removed| removed);
-            !(passed >= listed.len && removed())
+            !(passed >= listed.len && !held.contains(&listed.name) && removed())
         });
         segments.len() < before
     }

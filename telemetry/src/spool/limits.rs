@@ -4,7 +4,8 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// What a spool may hold. Whole segments leave, the oldest first, before a new one is begun.
+/// What a spool may hold. Whole segments leave, the oldest first, before a new one is begun, unless it
+/// [refuses when full](Self::refuse_when_full).
 ///
 /// One writer keeps to [`max_bytes`](Self::max_bytes) and [`max_events`](Self::max_events) exactly. Of several writers
 /// each may hold a segment of its own beyond them, because a segment that is being written to is never dropped.
@@ -24,6 +25,9 @@ pub struct Limits {
     pub quarantine_bytes: u64,
     /// Events in the quarantine; 1,000 unless said otherwise.
     pub quarantine_events: u64,
+    /// Whether what waits stays at [`max_bytes`](Self::max_bytes) and [`max_events`](Self::max_events), and it is the new
+    /// events that are refused; not so unless said otherwise. For a forwarder, which can hold back whoever writes to it.
+    pub refuse_when_full: bool,
 }
 
 impl Default for Limits {
@@ -35,6 +39,7 @@ impl Default for Limits {
             segment_bytes: 1 << 20,
             quarantine_bytes: 1_000_000,
             quarantine_events: 1_000,
+            refuse_when_full: false,
         }
     }
 }

@@ -59,7 +59,7 @@ use std::{
 
 pub use self::{
     chunk::Chunk,
-    deliverer::{Deliverer, Settle},
+    deliverer::{Committed, Deliverer, Settle},
     disk::Disk,
     fs::{Entry, Facts, File, Folder, FolderError, Fs},
     limits::{DropReason, Limits},
@@ -126,6 +126,15 @@ impl Spool {
         appended
     }
 
+    /// [`append_as`](Self::append_as) for who keeps what finds no place, to offer it again: nothing is counted.
+    pub(crate) fn offer_as(&self, process: u32, line: &[u8]) -> Result<(), DropReason> {
+        let slot = self.inner.slots.of(process, Slot::after);
+        let mut notices = Vec::new();
+        let offered = slot.writer().offer(&self.inner, slot, line, &mut notices);
+        notices.into_iter().for_each(Notice::warn);
+        offered
+    }
+
     /// Counts an event that can't be appended, without a line of it.
     pub(crate) fn refuse_as(&self, process: u32, reason: DropReason) {
         let slot = self.inner.slots.of(process, Slot::after);
@@ -160,7 +169,8 @@ impl Spool {
             let now = self.inner.fs.now_ms();
             writer.seal_if_old(&self.inner, now);
             segment::list(&*folder).and_then(|mut listing| {
-                writer.make_room(&self.inner, &*folder, &mut listing.segments, None, now, &mut notices)
+                let segments = &mut listing.segments;
+                writer.make_room(&self.inner, &*folder, segments, None, now, &mut notices).map(drop)
             })
         };
         notices.into_iter().for_each(Notice::warn);

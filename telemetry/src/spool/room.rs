@@ -26,6 +26,20 @@ enum Dropped {
     InUse,
 }
 
+/// Why there is no segment to write to.
+#[derive(Debug)]
+pub(crate) enum Unbegun {
+    /// The spool has what it may hold, and what waits stays.
+    Full(DropReason),
+    Io(io::Error),
+}
+
+impl From<io::Error> for Unbegun {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
 impl Writer {
     /// Makes room, then goes on with a segment that a dead process has left, or makes one.
     pub(crate) fn begin_in(
@@ -35,9 +49,11 @@ impl Writer {
         need: u64,
         now: u64,
         notices: &mut Vec<Notice>,
-    ) -> io::Result<Live> {
+    ) -> Result<Live, Unbegun> {
         let mut segments = segment::list(folder)?.segments;
-        self.make_room(inner, folder, &mut segments, Some(need), now, notices)?;
+        if let Some(reason) = self.make_room(inner, folder, &mut segments, Some(need), now, notices)? {
+            return Err(Unbegun::Full(reason));
+        }
         if let Some(live) = self.adopt(inner, folder, &segments, need, now)? {
             return Ok(live);
         }
@@ -52,14 +68,14 @@ impl Writer {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
-        Err(io::Error::other("new segments vanish"))
+        Err(io::Error::other("new segments vanish").into())
     }
 
     /// Drops what is too old, and the oldest of what is too much. With `need`, for a new segment that has to hold so
-    /// many bytes; else none is to be begun.
+    /// many bytes; else none is to be begun. Gives the limit that does not hold where the oldest are to stay.
     pub(crate) fn make_room(
         &mut self,
         inner: &Inner,
@@ -68,7 +84,7 @@ impl Writer {
         need: Option<u64>,
         now: u64,
         notices: &mut Vec<Notice>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Option<DropReason>> {
         let limits = &inner.limits;
         let removed = Counters::load(folder)?.removed;
         let cursors = std::cell::OnceCell::new();
@@ -100,6 +116,10 @@ impl Writer {
 
         let bytes = need.map_or(0, |need| need.max(limits.segment_bytes()));
         let mut total = kept.iter().map(|listed| listed.len).sum::<u64>() + bytes;
+        if limits.refuse_when_full && total > limits.max_bytes {
+            *segments = kept;
+            return Ok(Some(DropReason::Size));
+        }
         let mut failed = None;
         kept.retain(|listed| {
             let keep = total <= limits.max_bytes
@@ -113,15 +133,18 @@ impl Writer {
         });
 
         let events = if need.is_some() { limits.segment_events() } else { 0 };
+        let mut full = None;
         // No line is shorter than `{}` and its line feed.
         if failed.is_none() && total / 3 + events > limits.max_events {
             let mut total = events;
             let counts: Vec<u64> = kept.iter().map(|listed| self.count(folder, listed)).collect();
             total += counts.iter().sum::<u64>();
+            full = (limits.refuse_when_full && total > limits.max_events).then_some(DropReason::Count);
             let mut counts = counts.into_iter();
             kept.retain(|listed| {
                 let count = counts.next().unwrap_or(0);
                 let keep = total <= limits.max_events
+                    || full.is_some()
                     || failed.is_some()
                     || !leave(listed, DropReason::Count).unwrap_or_else(|error| {
                         failed = Some(error);
@@ -132,7 +155,7 @@ impl Writer {
             });
         }
         *segments = kept;
-        failed.map_or(Ok(()), Err)
+        failed.map_or(Ok(full), Err)
     }
 
     /// The number of a segment's lines; read once if nobody writes to it.

@@ -7,6 +7,7 @@ use super::{
     fs::{FolderError, read_file},
     limits::DropReason,
     live::{Live, Looked, Torn},
+    room::Unbegun,
     segment::Name,
     slot::Slot,
 };
@@ -53,29 +54,38 @@ impl Writer {
         line: &[u8],
         notices: &mut Vec<Notice>,
     ) -> Result<(), DropReason> {
+        let offered = self.offer(inner, slot, line, notices);
+        if let Err(reason) = offered {
+            slot.drops.add(reason, 1);
+            if matches!(reason, DropReason::Damaged | DropReason::TooLong) {
+                inner.flush_drops(slot);
+                notices.push(Notice { reason, number: 1 });
+            } else {
+                if self.lost == 0 {
+                    // The first of a row that would else flood the log; the end of the row tells its length.
+                    notices.push(Notice { reason, number: 1 });
+                }
+                self.lost += 1;
+            }
+        }
+        offered
+    }
+
+    /// Appends a line that is still the caller's when it finds no place.
+    pub(crate) fn offer(
+        &mut self,
+        inner: &Inner,
+        slot: &Slot,
+        line: &[u8],
+        notices: &mut Vec<Notice>,
+    ) -> Result<(), DropReason> {
         let now = inner.fs.now_ms();
         let written = self.try_append(inner, slot, line, now, notices);
-        match written {
-            Ok(()) if self.lost > 0 => {
-                let (_, reason) = self.failed.take().unwrap_or((0, DropReason::Unwritable));
-                notices.push(Notice { reason, number: self.lost });
-                self.lost = 0;
-                inner.flush_drops(slot);
-            }
-            Ok(()) => {}
-            Err(reason) => {
-                slot.drops.add(reason, 1);
-                if matches!(reason, DropReason::Damaged | DropReason::TooLong) {
-                    inner.flush_drops(slot);
-                    notices.push(Notice { reason, number: 1 });
-                } else {
-                    if self.lost == 0 {
-                        // The first of a row that would else flood the log; the end of the row tells its length.
-                        notices.push(Notice { reason, number: 1 });
-                    }
-                    self.lost += 1;
-                }
-            }
+        if written.is_ok() && self.lost > 0 {
+            let (_, reason) = self.failed.take().unwrap_or((0, DropReason::Unwritable));
+            notices.push(Notice { reason, number: self.lost });
+            self.lost = 0;
+            inner.flush_drops(slot);
         }
         written
     }
@@ -205,7 +215,10 @@ impl Writer {
         let begun = match inner.fs.folder(&inner.path, true) {
             Ok(folder) => {
                 slot.drops.flush(&*inner.fs, &*folder);
-                self.begin_in(inner, &*folder, need, now, notices).map_err(|error| reason_of(&error))
+                self.begin_in(inner, &*folder, need, now, notices).map_err(|unbegun| match unbegun {
+                    Unbegun::Full(reason) => reason,
+                    Unbegun::Io(error) => reason_of(&error),
+                })
             }
             Err(FolderError::Io(error)) => Err(reason_of(&error)),
             Err(FolderError::Missing) => Err(DropReason::Deleted),

@@ -281,7 +281,7 @@ fn every_help_has_examples_and_exit_codes() {
 }
 
 #[test]
-fn a_wrong_command_line_is_refused_with_the_code_that_help_names() {
+fn a_wrong_command_line_is_refused_in_one_line_with_the_code_that_help_names() {
     let site = Site::new(&[]);
     for arguments in [
         &["sned"][..],
@@ -289,9 +289,16 @@ fn a_wrong_command_line_is_refused_with_the_code_that_help_names() {
         &["send", "--batch-events", "0"],
         &["inspect"],
         &["send", "a", "b"],
-        &[],
     ] {
         let ended = site.run(arguments).with_code(2);
         assert_eq!(ended.stdout, "", "{arguments:?}");
+        assert_eq!(ended.stderr.lines().count(), 1, "{arguments:?}: {}", ended.stderr);
+        assert!(ended.stderr.starts_with("error: ") && ended.stderr.contains("--help`"), "{}", ended.stderr);
     }
+    let nothing = site.run(&[]).with_code(2);
+    assert!(
+        nothing.stdout.is_empty() && nothing.stderr.contains("Usage: jackfield"),
+        "the help: {}",
+        nothing.stderr
+    );
 }

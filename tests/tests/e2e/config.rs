@@ -122,19 +122,19 @@ fn every_mistake_is_one_line_that_names_place_and_key() {
         (
             "a key that the plugin does not know",
             config("rotate_byte = 1"),
-            4,
+            3,
             &["config.toml:6: backend `file`: `backend.config.rotate_byte`: unknown key"],
         ),
         (
             "a type that the plugin refuses",
             config("fsync = \"yes\""),
-            4,
+            3,
             &["config.toml:6: backend `file`: `backend.config.fsync`: ", "expected a boolean"],
         ),
         (
             "two mistakes at once",
             config("rotate_byte = 1\nfsync = \"yes\""),
-            4,
+            3,
             &[
                 "config.toml:6: backend `file`: `backend.config.rotate_byte`: unknown key, did you mean `rotate_bytes`?",
                 "config.toml:7: backend `file`: `backend.config.fsync`: expected a boolean, found a string",
@@ -143,13 +143,13 @@ fn every_mistake_is_one_line_that_names_place_and_key() {
         (
             "a key that the plugin misses",
             backend("[backend.config]\nfsync = true"),
-            4,
+            3,
             &["config.toml:3: backend `file`: `backend.config", "path", "missing"],
         ),
         (
             "a folder that is not there",
             backend("config.path = \"/no/such/folder/x\""),
-            4,
+            3,
             &["config.toml:3: backend `file`: `backend.config.path`: ", "its folder does not exist"],
         ),
         (
@@ -157,7 +157,7 @@ fn every_mistake_is_one_line_that_names_place_and_key() {
             format!(
                 "[[backend]]\nplugin = \"{stdout}\"\nname = \"out\"\n[backend.config]\n\nformat = \"xml\"\n"
             ),
-            4,
+            3,
             &["config.toml:6: backend `out`: `backend.config.format`: ", "expected `pretty` or `lines`"],
         ),
         (
@@ -194,7 +194,7 @@ fn every_mistake_is_one_line_that_names_place_and_key() {
             assert!(line.contains(word), "{what}: does not say {word:?}: {line}");
         }
         assert_eq!(ended.stdout, "", "{what}");
-        assert!(!site.path("out.jsonl").exists() || code == 4, "{what}");
+        assert!(!site.path("out.jsonl").exists(), "{what}");
         assert!(site.files(".undelivered.jsonl").is_empty(), "{what}: nothing was read");
     }
 }
@@ -277,6 +277,27 @@ fn the_schema_of_the_whole_file_has_the_options_of_the_plugins_on_the_path() {
 }
 
 #[test]
+fn of_backends_that_can_not_be_used_a_wrong_configuration_has_the_code() {
+    let site = Site::new(&[]);
+    let file = plugin("file");
+    let wrong = format!("[[backend]]\nname = \"wrong\"\nplugin = {file:?}\nconfig.pth = \"x\"\n");
+    let missing = "[[backend]]\nname = \"missing\"\nplugin = \"nowhere\"\n";
+    let good = format!("[[backend]]\nname = \"good\"\nplugin = {file:?}\nconfig.path = \"out.jsonl\"\n");
+    for (config, code, arrives) in [
+        (format!("{missing}{wrong}"), 3, false),
+        (format!("{wrong}{good}"), 3, true),
+        (format!("{missing}{good}"), 4, true),
+    ] {
+        site.write("config.toml", &config);
+        let _ = fs::remove_file(site.path("out.jsonl"));
+        site.send(events(0..1), &[]).with_code(code);
+        assert_eq!(site.path("out.jsonl").exists(), arrives, "{config}");
+        let doctor = site.run(&["doctor"]).with_code(code);
+        assert!(doctor.stdout.contains(": unusable: "), "{doctor:#?}");
+    }
+}
+
+#[test]
 fn a_secret_from_the_environment_is_in_no_message() {
     let site = Site::new(&[]);
     site.write(
@@ -290,7 +311,7 @@ fn a_secret_from_the_environment_is_in_no_message() {
         site.command(&["send", "/dev/null"]).env("E2E_SECRET", "hunter2").env("JACKFIELD_LOG", "trace"),
     )
     .end()
-    .with_code(4);
+    .with_code(3);
     assert!(ended.stderr.contains("`backend.config.fsync`"), "{}", ended.stderr);
     assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
 }

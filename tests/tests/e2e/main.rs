@@ -22,6 +22,10 @@ mod forget;
 mod future;
 #[cfg(unix)]
 mod guide;
+#[cfg(target_os = "linux")]
+mod hanging_constructor;
+#[cfg(target_os = "linux")]
+mod held;
 mod http;
 mod http_faults;
 mod input;

@@ -306,6 +306,8 @@ fn runs_that_are_killed_while_they_read_lose_no_line_of_a_pipe() {
     assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo").success());
     // Open for both, so that what is in it stays while nobody reads.
     let mut both = fs::OpenOptions::new().read(true).write(true).open(&fifo).expect("it is there");
+    // What is in a FIFO goes with the last who has it open.
+    let _open = both.try_clone().expect("a copy");
     let text = events(0..EVENTS);
     let longest = text.lines().map(str::len).max().expect("events") + 1;
     let shortest = text.lines().map(str::len).min().expect("events") + 1;

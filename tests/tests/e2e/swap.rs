@@ -1,5 +1,8 @@
 //! A service changes its backends while events flow.
 
+#[cfg(unix)]
+mod judged;
+
 use std::{
     ffi::OsString,
     fs,

@@ -71,3 +71,55 @@ fn a_line_that_is_too_long_is_refused_and_counted() {
     spool.append(&long[1..]).expect("the longest line that may be");
     assert_eq!(spool.stats().drops[&DropReason::TooLong], 1);
 }
+
+/// A spool that refuses what is over these limits, filled until it does, and how many events it has taken.
+fn full(machine: &std::sync::Arc<Machine>, limits: &Limits, reason: DropReason) -> (Spool, usize) {
+    let limits = Limits { refuse_when_full: true, ..limits.clone() };
+    let spool = Spool::open("/spool", limits, machine.process(1, None));
+    for number in 0..1_000 {
+        if let Err(refused) = spool.offer_as(1, event(&format!("{number:04}")).as_bytes()) {
+            assert_eq!(refused, reason);
+            return (spool, number);
+        }
+    }
+    panic!("never full")
+}
+
+#[test]
+fn a_spool_that_refuses_when_full_keeps_the_oldest_and_takes_more_when_some_are_delivered() {
+    for (limits, reason) in [
+        (Limits { max_bytes: 4_000, ..Limits::default() }, DropReason::Size),
+        (Limits { max_events: 100, ..Limits::default() }, DropReason::Count),
+    ] {
+        let machine = Machine::new(1);
+        let (spool, taken) = full(&machine, &limits, reason);
+        assert!(taken >= 75, "{taken}");
+        machine.state().now_ms += 1_000;
+        assert_eq!(spool.offer_as(1, event("again").as_bytes()), Err(reason));
+        spool.enforce_limits().expect("healthy");
+        let stats = spool.stats();
+        assert!(stats.segment_bytes <= 4_000 && stats.events == taken as u64, "{stats:?}");
+        assert!(stats.drops.is_empty(), "what is offered and refused is not lost: {stats:?}");
+        let mut deliverer = spool.try_claim(&["a"]).expect("healthy").expect("nobody else");
+        let expected: Vec<_> = (0..taken).map(|number| event(&format!("{number:04}"))).collect();
+        assert_eq!(super::drain(&mut deliverer, "a"), expected);
+        machine.state().now_ms += 1_000;
+        spool.offer_as(1, event("again").as_bytes()).expect("room");
+        assert_eq!(super::drain(&mut deliverer, "a"), [event("again")]);
+        assert!(spool.stats().drops.is_empty());
+    }
+}
+
+#[test]
+fn what_is_offered_to_a_full_disk_is_not_counted_and_can_be_offered_again() {
+    let machine = Machine::new(1);
+    let spool = Spool::open("/spool", Limits::default(), machine.process(1, None));
+    machine.state().room = Some(5);
+    for _ in 0..3 {
+        assert_eq!(spool.offer_as(1, event("1").as_bytes()), Err(DropReason::DiskFull));
+    }
+    machine.state().room = None;
+    spool.offer_as(1, event("1").as_bytes()).expect("room");
+    let stats = spool.stats();
+    assert!(stats.drops.is_empty() && stats.events == 1, "{stats:?}");
+}
