@@ -267,6 +267,18 @@ impl Backend {
         }
     }
 
+    /// As [`send_within`](Self::send_within), for as long as `wanted` answers yes, which it is asked about ten times a
+    /// second. Once it says no, the plugin is told that the call is cancelled and has a quarter of a second to return;
+    /// after that nobody waits for it, and a process of its own is ended. A plugin in this process can't be, and goes on
+    /// for as long as it does not ask.
+    #[must_use]
+    pub fn send_while(&self, batch: &Batch, timeout: Duration, wanted: &dyn Fn() -> bool) -> Report {
+        match &self.lane {
+            Some(lane) => lane.send_while(batch, timeout, wanted),
+            None => Report::delivered(batch.len()),
+        }
+    }
+
     /// Sends a batch and waits for the answer, at most for `timeout`, from a task of a tokio runtime with its time
     /// driver enabled. Dropping the future cancels the call; what the plugin does with it by then is not known.
     #[cfg(feature = "tokio")]

@@ -192,8 +192,8 @@ fn not_discarded(pending: &Discarded) -> Option<&str> {
     }
 }
 
-const STILL_SENDING: &str =
-    "A backend has not come back yet from a call that had begun before; nothing is sent after that.";
+const STILL_SENDING: &str = "A backend has not come back yet from a call that had begun before, and what that call still sends can't be stopped \
+     from here; no call follows it.";
 
 const NOT_DISCARDED: &str = "Not all of what is stored on this machine could be discarded; none of it is sent without \
                              consent. Mend this and run the command again";

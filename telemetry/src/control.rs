@@ -16,9 +16,9 @@ use crate::{
     telemetry::Inner,
 };
 
-/// How long a delivery of another process may take to end after consent is withdrawn: that process looks before every
-/// batch, so it is the time of one call.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a delivery of another process may take to end after consent is withdrawn: that process looks ten times a
+/// second, also while a call runs, and gives the call a quarter of a second to return.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// How long a process may go on recording after consent is withdrawn, and a little for the event that it is at.
 const NOTICED: Duration = ConsentSource::MAX_AGE.saturating_add(Duration::from_millis(30));
 /// Between two looks whether it has ended.
@@ -30,7 +30,8 @@ const TICK: Duration = Duration::from_millis(5);
 pub enum Discarded {
     /// Nothing waits any more, and nothing is being sent.
     All,
-    /// Nothing waits any more, but a process is still inside a backend's call, which it had begun before.
+    /// Nothing waits any more, but a process is still inside a backend's call, which it had begun before and which has not
+    /// ended though it was told so. That call may still send what it was given; no other one follows.
     StillSending,
     /// They are kept, because telemetry is enforced.
     Nothing,

@@ -7,7 +7,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::Waker,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use jackfield_plugin_api::{
@@ -22,6 +22,11 @@ use super::{
     spin::Spin,
 };
 use crate::text::{self, REASON_LIMIT};
+
+/// How often it is asked whether a call is still wanted.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long a call that is not wanted any more has to return.
+const GRACE: Duration = Duration::from_millis(250);
 
 /// Why a call failed.
 #[derive(Clone, Debug, Default)]
@@ -115,18 +120,42 @@ impl CallState {
 
     /// Waits until the call has finished or its deadline has passed; then it is abandoned.
     pub(super) fn wait(&self, spin: &Spin) -> Ended {
+        self.wait_while(spin, None)
+    }
+
+    /// As [`wait`](Self::wait). Once `wanted` says no, the plugin is told that the call is cancelled, and has a moment to
+    /// return.
+    pub(super) fn wait_while(&self, spin: &Spin, wanted: Option<&dyn Fn() -> bool>) -> Ended {
         spin.until(|| self.ended.load(Ordering::Acquire));
+        let mut deadline = self.deadline;
+        let mut watch = wanted.map(|wanted| (wanted, Instant::now() + LOOK));
         let mut progress = self.lock();
         loop {
             if let Some(ended) = Self::take(&mut progress) {
                 return ended;
             }
-            let left = self.deadline.saturating_duration_since(Instant::now());
+            let now = Instant::now();
+            let left = deadline.saturating_duration_since(now);
             if left.is_zero() {
                 return self.abandon_locked(progress);
             }
+            if let Some((wanted, at)) = watch
+                && at <= now
+            {
+                // It may read a file, and the plugin reports meanwhile.
+                drop(progress);
+                if wanted() {
+                    watch = Some((wanted, Instant::now() + LOOK));
+                } else {
+                    self.cancelled.store(true, Ordering::Release);
+                    (watch, deadline) = (None, deadline.min(Instant::now() + GRACE));
+                }
+                progress = self.lock();
+                continue;
+            }
+            let pause = watch.map_or(left, |(_, at)| left.min(at.saturating_duration_since(now)));
             (progress, _) =
-                self.finished.wait_timeout(progress, left).unwrap_or_else(PoisonError::into_inner);
+                self.finished.wait_timeout(progress, pause).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -221,7 +250,7 @@ impl CallState {
         self.deadline
     }
 
-    /// Whether nobody waits any more.
+    /// Whether nobody waits any more, or for a moment only.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire)
     }

@@ -220,6 +220,11 @@ impl Lane {
         self.call(&Work::Send(batch.clone()), timeout).report
     }
 
+    /// As [`send`](Self::send), for as long as `wanted` says so.
+    pub(crate) fn send_while(&self, batch: &Batch, timeout: Duration, wanted: &dyn Fn() -> bool) -> Report {
+        self.call_while(&Work::Send(batch.clone()), timeout, Some(wanted)).report
+    }
+
     /// Whether the plugin has a table of diagnostics.
     pub(super) fn has_diagnostics(&self) -> bool {
         match &self.entry {
@@ -229,6 +234,10 @@ impl Lane {
     }
 
     pub(super) fn call(&self, work: &Work, timeout: Duration) -> Answered {
+        self.call_while(work, timeout, None)
+    }
+
+    fn call_while(&self, work: &Work, timeout: Duration, wanted: Option<&dyn Fn() -> bool>) -> Answered {
         let (started, deadline) = (Instant::now(), deadline(timeout));
         loop {
             let ticket = match self.enter(work, started, deadline) {
@@ -237,7 +246,7 @@ impl Lane {
                     return Answered { report, text: String::new(), preview: Ok(Preview::default()) };
                 }
             };
-            let ended = ticket.job.call.wait(&self.spin);
+            let ended = ticket.job.call.wait_while(&self.spin, wanted);
             if let Some(answered) = self.judge(&ticket, ended) {
                 return answered;
             }
@@ -320,7 +329,12 @@ impl Lane {
                 (reported, failure)
             }
             Ended::Expired { running, reported } => {
-                (reported, Some(self.expired(&ticket.instance, running, elapsed)))
+                let failure = if running && Instant::now() < ticket.deadline {
+                    self.cancelled(&ticket.instance)
+                } else {
+                    self.expired(&ticket.instance, running, elapsed)
+                };
+                (reported, Some(failure))
             }
             Ended::TurnedAway => match self.turned_away(&ticket.instance) {
                 Some(failure) => (Reported::Nothing, Some(failure)),
@@ -362,6 +376,19 @@ impl Lane {
             // The plugin answered in time: it is well, whatever it says of its platform.
             inner.quarantine.succeeded();
         }
+    }
+
+    /// A call that was no longer wanted did not return when it was told so. That is no reason for quarantine.
+    fn cancelled(&self, instance: &Arc<Instance>) -> Failure {
+        self.counters.call_got_stuck();
+        instance.kill();
+        let mut inner = self.lock();
+        inner.quarantine.probe_again(Instant::now());
+        if inner.is_current(instance) {
+            inner.discard(instance);
+        }
+        let message = "the call was cancelled, and the plugin did not return".to_owned();
+        Failure::Failed { status: abi::STATUS_UNAVAILABLE, message }
     }
 
     fn expired(&self, instance: &Arc<Instance>, running: bool, after: Duration) -> Failure {

@@ -77,6 +77,8 @@ struct Delivery {
     turn: Arc<File>,
     collection: Collection,
     may_send: MaySend,
+    /// Whether there is consent, whoever is to deliver.
+    consented: MaySend,
 }
 
 impl Delivery {
@@ -109,12 +111,18 @@ impl Delivery {
             .collect::<Option<_>>()?;
         let names = targets.iter().map(|target| target.name.clone()).collect();
         let (collection, asked) = (orders.collection, Arc::clone(&turn));
+        let consent = Arc::new(consent);
+        let consented: MaySend = {
+            let consent = Arc::clone(&consent);
+            Arc::new(move || consent.read().collection)
+        };
         let may_send: MaySend = Arc::new(move || {
             // By other orders, others deliver.
             if turn::is_marked(&asked, &mark) { consent.read().collection } else { Collection::Off }
         });
-        let outbox = Outbox::new(kept, targets, orders.mode, fill, collection, Arc::clone(&may_send));
-        Some(Self { outbox, spool, names, turn, collection, may_send })
+        let outbox = Outbox::new(kept, targets, orders.mode, fill, collection, Arc::clone(&may_send))
+            .consented(Arc::clone(&consented));
+        Some(Self { outbox, spool, names, turn, collection, may_send, consented })
     }
 
     /// Delivers until nothing waits, nothing can be sent any more, or `deadline` comes.
@@ -127,6 +135,10 @@ impl Delivery {
         }
         loop {
             let end = self.rounds(deadline);
+            if (self.consented)() != self.collection {
+                // A plugin that does not look whether its call is cancelled ends with the process.
+                jackfield_loader::exit(0);
+            }
             self.outbox.close(left(deadline).max(CLOSING));
             let _ = self.turn.unlock();
             // A tool may have found the turn taken a moment ago, and left its events to whoever has it. Without progress

@@ -41,6 +41,8 @@ pub(super) struct Shared<'a> {
     pub(super) mode: DeliveryMode,
     pub(super) fill: &'a Fill,
     pub(super) may_send: &'a (dyn Fn() -> bool + Sync),
+    /// Whether there is the consent that a running call needs: without it, the call is cancelled.
+    pub(super) consented: &'a (dyn Fn() -> bool + Sync),
     pub(super) deadline: Instant,
     /// Whether it was said that a delivery could not be noted.
     pub(super) unnoted: AtomicBool,
@@ -83,7 +85,7 @@ impl Notes<'_> {
 
 /// Why a chunk was not sent.
 enum Attempt {
-    /// The time of the round was over before the backend was asked.
+    /// The time of the round was over, or consent withdrawn, before the backend was asked.
     Late,
     Unopened(jackfield_loader::Error),
     Uncommitted(crate::Error),
@@ -241,7 +243,7 @@ impl<'a> Shared<'a> {
             return Err(Attempt::Late);
         }
         target.open(left(self.deadline)).map_err(Attempt::Unopened)?;
-        if left(self.deadline).is_zero() {
+        if left(self.deadline).is_zero() || !(self.consented)() {
             return Err(Attempt::Late);
         }
         let mut committed = None;
@@ -249,7 +251,8 @@ impl<'a> Shared<'a> {
             // What can't be sent at all has been kept until here.
             committed = Some(self.deliverer().commit_before_send(chunk).map_err(Attempt::Uncommitted)?);
         }
-        match target.attempt(&buffer.into_batch(Arc::clone(&self.share)), self.deadline) {
+        let batch = buffer.into_batch(Arc::clone(&self.share));
+        match target.attempt(&batch, self.deadline, &self.consented) {
             Ok((outcomes, handed_over)) => Ok(Attempted { outcomes, handed_over, committed }),
             Err(error) => {
                 if let Some(committed) = committed

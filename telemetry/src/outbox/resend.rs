@@ -238,7 +238,7 @@ impl Again<'_> {
             self.deliverer.forget_rejected(batch).map_err(|error| error.to_string())?;
         }
         let events = buffer.into_batch(Arc::clone(&self.share));
-        let outcomes = match target.attempt(&events, self.deadline) {
+        let outcomes = match target.attempt(&events, self.deadline, &|| (self.may_send)()) {
             Ok((outcomes, _)) => outcomes,
             Err(error) => return Err(unopened(target, &error)),
         };

@@ -40,6 +40,8 @@ pub(crate) struct Outbox {
     pub(super) targets: Vec<Target>,
     pub(super) mode: DeliveryMode,
     pub(super) fill: Fill,
+    /// Asked while a call runs.
+    consented: MaySend,
     pub(super) may_send: MaySend,
     /// What the backends were chosen by.
     pub(super) collection: Collection,
@@ -92,6 +94,7 @@ impl Outbox {
             targets,
             mode,
             fill,
+            consented: Arc::clone(&may_send),
             may_send,
             collection,
             local,
@@ -100,6 +103,12 @@ impl Outbox {
             swapped,
             stale,
         }
+    }
+
+    /// Asks this while a call runs, instead of `may_send`.
+    pub(crate) fn consented(mut self, consented: MaySend) -> Self {
+        self.consented = consented;
+        self
     }
 
     /// Whether the events are those that stay on this machine.
@@ -154,6 +163,9 @@ impl Outbox {
         let (collection, asked) = (self.collection, Arc::clone(&self.may_send));
         let may_send =
             move || !stop.load(Ordering::Relaxed) && collection != Collection::Off && asked() == collection;
+        // The end of a tool lets a call finish; without consent it may not go on.
+        let asked = Arc::clone(&self.consented);
+        let consented = move || asked() == collection;
         if self.targets.is_empty() || !may_send() {
             return end;
         }
@@ -202,6 +214,7 @@ impl Outbox {
             mode: self.mode,
             fill: &self.fill,
             may_send: &may_send,
+            consented: &consented,
             deadline,
             unnoted: AtomicBool::new(false),
             orders: Mutex::default(),

@@ -252,7 +252,7 @@ impl Target {
     }
 
     /// Sends a batch once, in parts where it is too large, and says what became of each event: nothing of those that the
-    /// backend was not asked about, because our own time was over. Ends by `deadline`. Also whether the plugin was handed
+    /// backend was not asked about, because our own time was over, or `wanted` said no. Ends by `deadline`. Also whether the plugin was handed
     /// each event: of those that it was not none can have arrived.
     ///
     /// # Errors
@@ -261,9 +261,10 @@ impl Target {
         &mut self,
         batch: &Batch,
         deadline: Instant,
+        wanted: &dyn Fn() -> bool,
     ) -> Result<(Vec<Option<Outcome>>, Vec<bool>), jackfield_loader::Error> {
         let timeout = self.options.timeout;
-        Ok(send_in_parts(&*self.open(left(deadline))?, batch, timeout, deadline))
+        Ok(send_in_parts(&*self.open(left(deadline))?, batch, timeout, deadline, wanted))
     }
 
     /// Asks the backend's platform to forget a machine.
@@ -290,16 +291,18 @@ fn send_in_parts(
     batch: &Batch,
     timeout: Duration,
     deadline: Instant,
+    wanted: &dyn Fn() -> bool,
 ) -> (Vec<Option<Outcome>>, Vec<bool>) {
     let (mut outcomes, mut handed_over) = (vec![None; batch.len()], vec![false; batch.len()]);
     let mut work = VecDeque::from([(0..batch.len()).collect::<Vec<_>>()]);
     while let Some(group) = work.pop_front() {
         let limit = timeout.min(left(deadline));
-        if limit.is_zero() {
+        if limit.is_zero() || !wanted() {
             break;
         }
         let part = if group.len() == batch.len() { batch.clone() } else { batch.select(&group) };
-        let report = backend.send_within(&part, limit);
+        let report = backend.send_while(&part, limit, wanted);
+        let cancelled = !wanted();
         group.iter().for_each(|index| handed_over[*index] |= report.was_handed_over());
         if let Some(Failure::Busy { .. }) = report.failure() {
             break;
@@ -307,6 +310,8 @@ fn send_in_parts(
         let mut too_large = Vec::new();
         for (&index, outcome) in group.iter().zip(report.outcomes()) {
             match outcome {
+                // It says nothing of the backend.
+                Outcome::Retry { .. } if cancelled => {}
                 Outcome::TooLarge { .. } if group.len() > 1 => too_large.push(index),
                 Outcome::TooLarge { reason } => {
                     outcomes[index] = Some(Outcome::rejected(format!("too large even alone: {reason}")));
@@ -387,7 +392,7 @@ mod tests {
             let other = scope.spawn(|| backend.send_within(&batch(1), LONG));
             is_inside.recv().expect("it was asked");
             let soon = Instant::now() + Duration::from_millis(20);
-            assert_eq!(send_in_parts(&backend, &batch(2), LONG, soon).0, [None, None]);
+            assert_eq!(send_in_parts(&backend, &batch(2), LONG, soon, &|| true).0, [None, None]);
             release.send(()).expect("it waits");
             assert!(other.join().expect("no panic").failure().is_none());
         });
@@ -397,9 +402,9 @@ mod tests {
     fn parts_that_our_own_time_left_no_room_for_were_not_asked_about() {
         let make = || Scripted(Box::new(|_| Outcome::Delivered.into()));
         let backend = Backend::open_with(&BackendOptions::new("fine"), make).expect("it opens");
-        assert_eq!(send_in_parts(&backend, &batch(2), LONG, Instant::now()).0, [None, None]);
+        assert_eq!(send_in_parts(&backend, &batch(2), LONG, Instant::now(), &|| true).0, [None, None]);
         let delivered = Some(Outcome::Delivered);
-        let all = send_in_parts(&backend, &batch(2), LONG, Instant::now() + LONG).0;
+        let all = send_in_parts(&backend, &batch(2), LONG, Instant::now() + LONG, &|| true).0;
         assert_eq!(all, [delivered.clone(), delivered]);
     }
 
@@ -413,8 +418,53 @@ mod tests {
             }))
         };
         let backend = Backend::open_with(&BackendOptions::new("hung"), make).expect("it opens");
-        let (outcomes, _) =
-            send_in_parts(&backend, &batch(1), LONG, Instant::now() + Duration::from_millis(50));
+        let soon = Instant::now() + Duration::from_millis(50);
+        let outcomes = send_in_parts(&backend, &batch(1), LONG, soon, &|| true).0;
         assert!(matches!(&outcomes[..], [Some(Outcome::Retry { .. })]), "{outcomes:?}");
+    }
+
+    /// Reports one event as delivered, and then works until it is cancelled.
+    struct Slow;
+
+    impl plugin_api::Backend for Slow {
+        type Config = NoConfig;
+
+        fn open(_: NoConfig, _: Host, _: &Call<'_>) -> Result<Self, Error> {
+            Ok(Self)
+        }
+
+        fn send(&self, _: &plugin_api::Batch<'_>, call: &Call<'_>) -> Outcomes {
+            while !call.is_cancelled() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Outcomes::Each(vec![Outcome::Delivered, Outcome::retry("cancelled")])
+        }
+    }
+
+    #[test]
+    fn a_call_that_is_not_wanted_any_more_ends_and_what_it_confirmed_counts() {
+        let backend = Backend::open_with(&BackendOptions::new("slow"), || Slow).expect("it opens");
+        let end = Instant::now() + Duration::from_millis(50);
+        let outcomes =
+            send_in_parts(&backend, &batch(2), LONG, Instant::now() + LONG, &|| Instant::now() < end);
+        assert_eq!(outcomes.0, [Some(Outcome::Delivered), None]);
+        assert!(end.elapsed() < LONG / 2, "it was waited for");
+    }
+
+    #[test]
+    fn a_call_that_does_not_look_whether_it_is_wanted_is_left_behind() {
+        let make = || {
+            Scripted(Box::new(|_| {
+                loop {
+                    std::thread::park();
+                }
+            }))
+        };
+        let backend = Backend::open_with(&BackendOptions::new("deaf"), make).expect("it opens");
+        let end = Instant::now() + Duration::from_millis(50);
+        let outcomes =
+            send_in_parts(&backend, &batch(1), LONG, Instant::now() + LONG, &|| Instant::now() < end);
+        assert_eq!(outcomes.0, [None]);
+        assert!(end.elapsed() < LONG / 2, "it was waited for");
     }
 }
