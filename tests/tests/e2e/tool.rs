@@ -326,3 +326,78 @@ fn the_commands_own_events_are_delivered_when_it_has_ended() {
     }
     assert_eq!(names(&server), ["completions"]);
 }
+
+/// How the user says no while a child delivers.
+const WAYS_TO_SAY_NO: [fn(&User); 2] = [
+    |user| {
+        let file = user.path(".config/greet/config.toml");
+        let before = fs::read_to_string(&file).expect("consent");
+        let after = before.replace("enabled = true", "enabled = false");
+        assert_ne!(before, after);
+        fs::write(file, after).expect("writable");
+        // Every process looks within this time.
+        std::thread::sleep(Duration::from_secs(2));
+    },
+    |user| {
+        let said = text(&user.run(&["telemetry", "disable"]));
+        assert!(said.starts_with("Telemetry disabled") && !said.contains("can't be stopped"), "{said}");
+    },
+];
+
+#[test]
+fn consent_that_is_withdrawn_in_the_middle_of_a_call_ends_it() {
+    const EVENTS: usize = 30;
+    for say_no in WAYS_TO_SAY_NO {
+        let (user, nobody) = (User::new(), jackfield_tests::peers::free_port());
+        user.ops(&format!("http://127.0.0.1:{nobody}/"));
+        for _ in 1..EVENTS {
+            user.run(&["hello", "a"]);
+        }
+        // One call is a request an event, one after the other.
+        let server = HttpServer::start(Reply::status(200).delay(Duration::from_millis(300)));
+        user.write_ops(&format!(
+            "[plugins]\npath = [{:?}]\n[[backend]]\nplugin = \"http\"\ntimeout = \"20s\"\n[backend.config]\nurl = {:?}\n\
+             [backend.config.limits]\nmax_events = 1\n",
+            plugin("http").parent().expect("a folder"),
+            server.url("/"),
+        ));
+        user.run(&["hello", "a"]);
+        let until = Instant::now() + Duration::from_secs(60);
+        while server.received().len() < 3 {
+            assert!(Instant::now() < until, "{}", user.status());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        say_no(&user);
+        let by_then = server.received().len();
+        std::thread::sleep(Duration::from_millis(1500));
+        assert_eq!(server.received().len(), by_then, "nothing more leaves");
+        assert!(by_then < EVENTS, "{by_then}: the call was over before");
+        user.wait_for_the_child();
+    }
+}
+
+#[test]
+fn a_child_inside_a_plugin_that_does_not_listen_ends_when_consent_is_withdrawn() {
+    for (number, say_no) in WAYS_TO_SAY_NO.into_iter().enumerate() {
+        let user = User::new();
+        let record = user.path("record");
+        user.write_ops(&format!(
+            "[[backend]]\nplugin = {:?}\ntimeout = \"10m\"\n[backend.config]\nhang = \"send\"\nrecord = {record:?}\n",
+            jackfield_tests::fixture("hostile"),
+        ));
+        user.run(&["hello", "a"]);
+        let until = Instant::now() + Duration::from_secs(60);
+        while fs::read_to_string(&record).unwrap_or_default().is_empty() {
+            assert!(Instant::now() < until, "{}", user.status());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(user.status()["delivering"], true);
+        say_no(&user);
+        // Its call has ten minutes, and the child one.
+        let until = Instant::now() + Duration::from_secs(20);
+        while user.status()["delivering"] != false {
+            assert!(Instant::now() < until, "{number}: {}", user.status());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
