@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use jackfield_tests::{
-    peers::http::{HttpServer, Reply},
+    peers::{
+        http::{HttpServer, Reply},
+        rabbitmq::broker,
+    },
     plugin,
 };
 
@@ -130,6 +133,20 @@ fn a_plugin_with_a_network_and_a_runtime_works_within_a_sandbox_and_limits_witho
     let received: usize =
         server.received().iter().map(|request| request.json().as_array().map_or(0, Vec::len)).sum();
     assert_eq!(received, 10);
+}
+
+#[test]
+fn a_plugin_with_tls_and_a_certificate_that_is_granted_works_within_a_sandbox() {
+    let (server, queue) = (broker(), crate::rabbitmq::unique("confined"));
+    let (url, ca) = (server.tls_url(), server.ca_file());
+    let rest = format!(
+        "isolation = \"process\"\nsandbox = {{ read = [{ca:?}] }}\n[backend.config]\nurl = {url:?}\nqueue = {queue:?}\n\
+         declare = {{ queue = \"classic\" }}\ntls = {{ ca_file = {ca:?} }}"
+    );
+    let site = Site::new(&[backend("main", &plugin("rabbitmq"), &rest)]);
+    let ended = site.send(events(0..10), &[]).with_code(0);
+    assert_eq!(ended.counts("main"), [10, 0, 0, 0, 0], "{ended:#?}");
+    assert_eq!(server.client().take(&queue, Duration::from_millis(700)).len(), 10);
 }
 
 #[test]
