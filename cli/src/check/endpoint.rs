@@ -104,7 +104,10 @@ fn config(ground: &Ground, address: SocketAddr) -> Result<String, Stop> {
 /// What the option may be set to, the likeliest first. A path of a socket, say, is no hint of how an address is written.
 fn values(set: Option<&Value>, schema: Option<&Value>, address: SocketAddr) -> Vec<Value> {
     match set {
-        Some(Value::String(text)) if text.contains("://") => vec![json!(at(text, address))],
+        // A plugin may take a URL for a name that it then looks up in vain, so the form that is given counts.
+        Some(Value::String(text)) if text.contains("://") || is_host_and_port(text) => {
+            vec![json!(at(text, address))]
+        }
         Some(Value::Array(list)) => {
             let one = list
                 .iter()
@@ -124,6 +127,11 @@ fn values(set: Option<&Value>, schema: Option<&Value>, address: SocketAddr) -> V
                 .collect()
         }
     }
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    text.rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok())
 }
 
 fn is_list(kind: &Value) -> bool {
@@ -146,6 +154,16 @@ mod tests {
     use super::*;
 
     const HERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7);
+
+    #[test]
+    fn an_address_that_is_given_as_host_and_port_stays_one() {
+        for given in ["localhost:9", "127.0.0.1:9", "[::1]:9"] {
+            assert_eq!(values(Some(&json!(given)), None, HERE), [json!("127.0.0.1:7")], "{given}");
+        }
+        for path in ["/run/socket:1", "/dev/log", "host"] {
+            assert!(values(Some(&json!(path)), None, HERE).len() > 1, "{path}");
+        }
+    }
 
     #[test]
     fn an_endpoint_keeps_all_but_its_host_and_port() {
