@@ -8,10 +8,11 @@ mod backend;
 mod boundary;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-mod file;
+pub mod files;
 mod guard;
 mod inspect;
 mod isolated;
+mod library;
 mod load;
 mod plugin;
 pub mod reexec;
@@ -28,11 +29,6 @@ pub use crate::{
         exit::exit,
         process_id::process_id,
         text::show as show_path,
-    },
-    file::{
-        error::ImageError,
-        find::{FindError, FolderState, list},
-        open_regular::{open_regular, read_regular},
     },
     guard::{
         error::{CloseError, CloseFailure, OpenError, OpenFailure},
@@ -53,6 +49,11 @@ pub use crate::{
         crash::{Crash, MOST_CRASHES},
         crash_history::crashes,
         init::init,
+    },
+    library::{
+        error::ImageError,
+        find::{FindError, FolderState, list},
+        open_regular::{open_regular, read_regular},
     },
     load::{
         check::{CheckError, Layout},

@@ -1,7 +1,7 @@
 //! Why a file is no plugin.
 
 use super::{facts::Format, refusal::Refusal};
-use crate::{boundary::text::one_line, file::error::ImageError};
+use crate::{boundary::text::one_line, library::error::ImageError};
 
 /// Why a file is no plugin, or not one for this host.
 #[derive(Debug, thiserror::Error)]

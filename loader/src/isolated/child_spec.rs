@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     boundary::process_id::process_id,
-    file::os::Content,
     guard::options::{BackendOptions, ProcessOptions},
+    library::os::Content,
 };
 
 /// Most calls that may be inside one child at once.

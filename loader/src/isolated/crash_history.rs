@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use super::crash::{Crash, MOST_CRASHES};
 use crate::{
     boundary::{backoff::Backoff, process_id::process_id, text},
-    file::open_regular::open_regular,
+    library::open_regular::open_regular,
 };
 
 /// Most that is read of a file, in bytes.

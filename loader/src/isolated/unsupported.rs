@@ -9,13 +9,13 @@ use jackfield_plugin_api::abi::{self, Status};
 
 use super::crash::Crash;
 use crate::{
-    file::os::Content,
     guard::{
         call::{CallState, Explanation, Said},
         executor::{Entry, Executor},
         options::{BackendOptions, ProcessOptions},
         work::Work,
     },
+    library::os::Content,
 };
 
 /// What is remembered in `folder`: nothing, here.

@@ -7,7 +7,7 @@ pub(crate) use libloading::os::windows::Library;
 
 use std::{ffi::c_void, path::PathBuf, time::Duration};
 
-use crate::{boundary::text, file::os::Content, inspect::facts::SYMBOL};
+use crate::{boundary::text, inspect::facts::SYMBOL, library::os::Content};
 
 /// Longest message of the dynamic linker that is passed on, in characters.
 const MESSAGE_LIMIT: usize = 600;

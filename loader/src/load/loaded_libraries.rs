@@ -15,7 +15,7 @@ use super::{
     check::{self, CheckError, Checked},
     dlopen::{self, LoadError, Opened},
 };
-use crate::{boundary::process_id::process_id, file::os::Content, inspect::inspection::Inspection};
+use crate::{boundary::process_id::process_id, inspect::inspection::Inspection, library::os::Content};
 
 /// How many different libraries a process may load unless [`limit_loaded_images`] says otherwise. Each keeps its memory
 /// and, on Linux, one file descriptor.

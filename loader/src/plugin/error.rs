@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use crate::{
     boundary::text::show,
-    file::find::FindError,
     guard::error::{CloseError, OpenError},
     inspect::error::InspectError,
+    library::find::FindError,
     load::{check::CheckError, dlopen::LoadError},
     verify::error::VerifyError,
 };

@@ -9,7 +9,6 @@ use std::{
 
 use super::error::Error;
 use crate::{
-    file::{find, library_file::LibraryFile, os::Content},
     guard::options::Isolation,
     inspect::{
         error::{InspectError, check_start},
@@ -18,6 +17,7 @@ use crate::{
         metadata::Metadata,
         refusal::Refusal,
     },
+    library::{file::LibraryFile, find, os::Content},
     load::{
         check::{Checked, Layout, PluginTables},
         loaded_libraries,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{pin::PinError, signature::SignatureError};
-use crate::{boundary::text, file::error::ImageError};
+use crate::{boundary::text, library::error::ImageError};
 
 /// Why the trust policy refuses a file.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use super::{
     error::{GROUP, OTHERS, VerifyError},
     trust::Trust,
 };
-use crate::file::os::Handles;
+use crate::library::os::Handles;
 
 /// Judges a plugin's file and the folders that decide which file it is.
 #[cfg(unix)]

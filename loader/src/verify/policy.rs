@@ -10,7 +10,7 @@ use super::{
     signature_file,
     trust::Trust,
 };
-use crate::{boundary::text, file::library_file::LibraryFile, inspect::metadata::Metadata};
+use crate::{boundary::text, inspect::metadata::Metadata, library::file::LibraryFile};
 
 /// A trust policy with all that it is judged by. A bare [`Trust`] is one without pins and keys, which for `Pinned` and
 /// `Signed` refuses every file.

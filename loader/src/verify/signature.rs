@@ -9,7 +9,7 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use crate::{boundary::text, file::error::ImageError, inspect::metadata::Metadata};
+use crate::{boundary::text, inspect::metadata::Metadata, library::error::ImageError};
 
 /// Characters of a public key in base64: 42 bytes.
 const KEY_LENGTH: usize = 56;

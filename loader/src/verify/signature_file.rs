@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     boundary::text,
-    file::{error::ImageError, os::Handles},
     inspect::metadata::Metadata,
+    library::{error::ImageError, os::Handles},
 };
 
 /// What follows a file's name in that of its signature.

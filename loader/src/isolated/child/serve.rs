@@ -26,9 +26,9 @@ use super::{
 };
 use crate::{
     boundary::{exit::exit, host_services::HostHandle, log},
-    file::os::Content,
     guard::spin::Spin,
     inspect::inspect_bytes,
+    library::os::Content,
     load::{check::PluginTables, loaded_libraries},
     reexec::Inherited,
 };

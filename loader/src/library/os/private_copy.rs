@@ -14,7 +14,7 @@ use libloading::os::windows::{LOAD_LIBRARY_SEARCH_DEFAULT_DIRS, LOAD_LIBRARY_SEA
 
 use crate::{
     boundary::text,
-    file::error::{ImageError, SIZE_LIMIT},
+    library::error::{ImageError, SIZE_LIMIT},
 };
 
 /// A file's bytes.

@@ -23,7 +23,7 @@ use rustix::{
 
 use crate::{
     boundary::text,
-    file::error::{ImageError, SIZE_LIMIT},
+    library::error::{ImageError, SIZE_LIMIT},
 };
 
 /// How often sealing is tried again, and the time between.

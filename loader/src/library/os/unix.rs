@@ -16,7 +16,7 @@ use rustix::{
     io::Errno,
 };
 
-use crate::file::error::{ImageError, kind};
+use crate::library::error::{ImageError, kind};
 
 /// How many links lead from one to the next at most, as the kernel has it.
 const MOST_LINKS: usize = 40;

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::file::error::{ImageError, kind};
+use crate::library::error::{ImageError, kind};
 
 /// An open file.
 pub(crate) struct Handles {
