@@ -4,11 +4,10 @@ use std::{io, str::FromStr};
 
 use jackfield_loader::{Policy, Trust};
 
-use super::PluginsConfig;
-use crate::{
-    Error, Lock,
-    toml_text::{Document, Entry},
-};
+use crate::config::model::PluginsConfig;
+use crate::config::plugin_lock::Lock;
+use crate::config::toml::{Document, Entry};
+use crate::error::error::Error;
 
 impl PluginsConfig {
     /// What is required of a file, with the lock as it is now. A lock that can't be read refuses every file; with

@@ -2,12 +2,11 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{
-    Deliverer, Spool,
-    cursor::{Cursors, Loaded},
-    fs::{File, Folder},
-};
-use crate::Error;
+use crate::error::error::Error;
+use crate::spool::cursor::{Cursors, Loaded};
+use crate::spool::fs::{File, Folder};
+use crate::spool::reader::Deliverer;
+use crate::spool::spool::Spool;
 
 const FILE: &str = "claim.v1.lock";
 
@@ -22,23 +21,23 @@ pub(crate) struct Claim {
 
 impl Claim {
     fn take(spool: &Spool) -> Result<Option<Self>, Error> {
-        let inner = &spool.inner;
-        let Some(folder) = inner.folder("claim")? else { return Ok(None) };
-        let failed = |source| inner.error("claim", source);
+        let store = &spool.shared.store;
+        let Some(folder) = store.folder("claim")? else { return Ok(None) };
+        let failed = |source| store.error("claim", source);
         let lock = folder.open_or_create(FILE).map_err(failed)?;
         if !lock.try_lock().map_err(failed)? || !lock.facts().map_err(failed)?.linked {
             return Ok(None);
         }
-        Ok(Some(Self { spool: spool.clone(), folder, lock, process: inner.fs.process() }))
+        Ok(Some(Self { spool: spool.clone(), folder, lock, process: store.fs.process() }))
     }
 
     /// Fails when the lock stands for nothing any more.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let ours = self.process == self.spool.inner.fs.process();
+        let ours = self.process == self.spool.shared.store.fs.process();
         if ours && self.lock.facts().is_ok_and(|facts| facts.linked) {
             return Ok(());
         }
-        Err(Error::ClaimLost { folder: self.spool.inner.path.clone() })
+        Err(Error::ClaimLost { folder: self.spool.shared.store.path.clone() })
     }
 
     pub(crate) fn spool(&self) -> &Spool {
@@ -53,7 +52,7 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         // A forked child has a copy of the handle, and its parent still delivers.
-        if self.process == self.spool.inner.fs.process() {
+        if self.process == self.spool.shared.store.fs.process() {
             _ = self.lock.unlock();
         }
     }
@@ -77,7 +76,7 @@ impl Spool {
                 tracing::warn!("telemetry spool: the cursors are damaged, events may be delivered again");
                 Cursors::default()
             }
-            Err(source) => return Err(self.inner.error("read", source)),
+            Err(source) => return Err(self.shared.store.error("read", source)),
         };
         let mut deliverer = Deliverer::new(claim, cursors);
         deliverer.retain_backends(backends)?;

@@ -1,0 +1,3 @@
+//! What fails, and why an event is dropped.
+
+pub(crate) mod error;

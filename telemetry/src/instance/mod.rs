@@ -1,0 +1,3 @@
+//! What all parts of one telemetry share, and the backends that it selects.
+
+pub(crate) mod select_backends;
