@@ -3,6 +3,7 @@
 pub(crate) mod duration;
 pub(crate) mod environment;
 pub(crate) mod model;
+pub(crate) mod parse;
 pub(crate) mod paths;
 pub(crate) mod plugin_lock;
 pub(crate) mod sandbox;
@@ -14,3 +15,4 @@ pub(crate) mod source_file;
 pub(crate) mod suggest_key;
 pub(crate) mod toml;
 pub(crate) mod trust;
+pub(crate) mod values;
