@@ -31,7 +31,7 @@ pub use crate::{
         text::show as show_path,
     },
     guard::{
-        error::{CloseError, CloseFailure, OpenError, OpenFailure},
+        error::{CloseError, CloseFailure, OpenError, OpenFailure, Stage},
         options::{BackendOptions, Isolation, ProcessOptions},
         preview::{Message, Preview, PreviewError, Unsent},
         report::{Failure, Report},
@@ -51,6 +51,7 @@ pub use crate::{
         init::init,
     },
     library::{
+        digest::Digest,
         error::ImageError,
         find::{FindError, FolderState, list},
         open_regular::{open_regular, read_regular},
@@ -70,9 +71,9 @@ pub use crate::{
     sandbox::{access::Sandbox, error::SandboxError, limits::Limits},
     verify::{
         error::VerifyError,
-        pin::{Digest, Minimum, ParsePinError, Pin, PinError, Pins},
+        pin::{Minimum, ParsePinError, Pin, PinError, Pins},
         policy::Policy,
-        signature::{KeyId, ParseKeyError, PublicKey, Signature, SignatureError},
+        signature::{KeyId, ParseKeyError, ParseSignatureError, PublicKey, Signature, SignatureError},
         trust::{ParseTrustError, Trust},
     },
 };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use jackfield::{Config, Error, Lock};
-use jackfield_loader::{Candidate, Digest, Pin, Pins, Policy, Trust};
+use jackfield_loader::{Candidate, Pin, Pins, Policy, Trust};
 use serde::Serialize;
 
 use super::print_json;
@@ -159,7 +159,7 @@ impl Found {
         let mut pin = Pin {
             name: metadata.name.clone(),
             version: metadata.version.clone(),
-            sha256: Digest::of(candidate.bytes()),
+            sha256: candidate.digest(),
             size: candidate.bytes().len() as u64,
             target: metadata.target.clone(),
             minimum: None,

@@ -7,9 +7,9 @@ use std::{fmt, sync::Arc, time::Duration};
 use jackfield_plugin_api::{Deletion, Probe};
 
 use crate::{
-    boundary::{batch::Batch, host_services::HostHandle},
+    boundary::{batch::Batch, host_services::HostHandle, thread::thread},
     guard::{
-        error::{CloseError, OpenError, OpenFailure},
+        error::{CloseError, OpenError, OpenFailure, Stage},
         executor::Entry,
         options::{BackendOptions, Isolation},
         preview::{Preview, PreviewError},
@@ -61,11 +61,11 @@ impl Backend {
             }
         };
         open().map_err(|failure| match failure {
-            OpenFailure::Stage { stage, message } if stage == "load" => {
-                Error::Load { path, source: LoadError::InProcess { message } }
+            OpenFailure::Stage { stage: Stage::Load, message } => {
+                Error::Load { path, reason: LoadError::InProcess { message } }
             }
-            OpenFailure::Stage { stage, message } if stage == "check" => {
-                Error::Check { path, source: CheckError::InProcess { message } }
+            OpenFailure::Stage { stage: Stage::Check, message } => {
+                Error::Check { path, reason: CheckError::InProcess { message } }
             }
             failure => Error::Open(OpenError { backend: options.name.clone(), file: Some(path), failure }),
         })
@@ -94,7 +94,7 @@ impl Backend {
     ) -> Result<Self, OpenFailure> {
         if let Some((by, since)) = hanging_load() {
             let message = LoadError::Blocked { by, since }.to_string();
-            return Err(OpenFailure::Stage { stage: "load".to_owned(), message });
+            return Err(OpenFailure::Stage { stage: Stage::Load, message });
         }
         let config = SupervisorConfig {
             name: options.name.clone(),
@@ -231,9 +231,8 @@ impl Backend {
     pub async fn close_async(self: Arc<Self>, timeout: Duration) -> Result<(), Error> {
         let (answer, closed) = tokio::sync::oneshot::channel();
         let backend = Arc::clone(&self);
-        let closer = std::thread::Builder::new()
-            .name(format!("jackfield-{}-close", self.name))
-            .spawn(move || drop(answer.send(backend.close(timeout))));
+        let closer =
+            thread(&format!("close {}", self.name)).spawn(move || drop(answer.send(backend.close(timeout))));
         match closer {
             Ok(_) => closed.await.unwrap_or(Ok(())),
             Err(_) => self.close(timeout),

@@ -7,3 +7,4 @@ pub(crate) mod host_services;
 pub(crate) mod log;
 pub(crate) mod process_id;
 pub(crate) mod text;
+pub(crate) mod thread;

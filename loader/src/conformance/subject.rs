@@ -53,7 +53,7 @@ impl Subject {
         let candidate = Candidate::open(path)?;
         candidate.inspection().verdict().map_err(|refusal| Error::Inspect {
             path: path.to_owned(),
-            source: InspectError::Refused(refusal),
+            reason: InspectError::Refused(refusal),
         })?;
         Ok(Self { plugin: candidate.verify(Trust::Any)?.load()? })
     }

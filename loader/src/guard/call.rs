@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::Waker,
@@ -14,9 +14,9 @@ use jackfield_plugin_api::{
     abi::{self, Status},
 };
 
-use super::{preview::Collected, report::Reported, spin::Spin};
+use super::{error::Stage, preview::Collected, report::Reported, spin::Spin};
 
-/// How often it is asked whether a call is still wanted.
+/// How often it is asked whether a call is still wanted. To ask may read a file, of whose change no event tells.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a call that is not wanted any more has to return.
 const GRACE: Duration = Duration::from_millis(250);
@@ -24,7 +24,7 @@ const GRACE: Duration = Duration::from_millis(250);
 /// Why a call failed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Explanation {
-    /// A configuration key, the position of a panic, a stage, or empty.
+    /// A configuration key, the position of a panic, or empty.
     pub(crate) subject: String,
     pub(crate) message: String,
     pub(crate) said: Said,
@@ -39,7 +39,7 @@ pub(crate) enum Said {
     /// The host's, of how the plugin's process ended.
     Crash,
     /// The host's, of the stage that a plugin in a process did not get past.
-    Stage,
+    Stage(Stage),
 }
 
 /// How a call ended for the one who waited.
@@ -69,13 +69,13 @@ enum Phase {
     Abandoned,
 }
 
-#[derive(Debug)]
 struct Progress {
     phase: Phase,
     reported: Reported,
     explanation: Option<Explanation>,
     collected: Collected,
     waker: Option<Waker>,
+    on_cancel: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 pub(crate) struct CallState {
@@ -102,6 +102,7 @@ impl CallState {
                 explanation: None,
                 collected: Collected::default(),
                 waker: None,
+                on_cancel: None,
             }),
             finished: Condvar::new(),
         }
@@ -140,7 +141,7 @@ impl CallState {
                 if wanted() {
                     watch = Some((wanted, Instant::now() + LOOK));
                 } else {
-                    self.cancelled.store(true, Ordering::Release);
+                    self.cancel(&mut self.lock());
                     (watch, deadline) = (None, deadline.min(Instant::now() + GRACE));
                 }
                 progress = self.lock();
@@ -197,10 +198,29 @@ impl CallState {
     }
 
     fn abandon_locked(&self, mut progress: MutexGuard<'_, Progress>) -> Ended {
-        self.cancelled.store(true, Ordering::Release);
+        self.cancel(&mut progress);
         let running = progress.phase == Phase::Running;
         progress.phase = Phase::Abandoned;
         Ended::Expired { running, reported: std::mem::take(&mut progress.reported) }
+    }
+
+    /// Says that nobody waits any more, or for a moment only.
+    fn cancel(&self, progress: &mut Progress) {
+        self.cancelled.store(true, Ordering::Release);
+        if let Some(on_cancel) = progress.on_cancel.take() {
+            on_cancel();
+        }
+    }
+
+    /// Calls `on_cancel`, which must not wait, once the call is cancelled: now, if it is already.
+    pub(crate) fn on_cancel(&self, on_cancel: Arc<dyn Fn() + Send + Sync>) {
+        let mut progress = self.lock();
+        if self.is_cancelled() {
+            drop(progress);
+            on_cancel();
+        } else {
+            progress.on_cancel = Some(on_cancel);
+        }
     }
 
     /// Takes the call out of the queue; `false` when nobody waits for it any more.

@@ -11,7 +11,6 @@ use std::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    thread,
     time::Instant,
 };
 
@@ -23,12 +22,14 @@ use super::{
     spin::Spin,
     work::{Job, Work},
 };
-use crate::load::{dlopen::LoadError, loaded_libraries::hanging_load};
+use crate::{
+    boundary::thread::thread,
+    load::{dlopen::LoadError, loaded_libraries::hanging_load},
+};
 
 pub(super) struct Instance {
     executor: Box<dyn Executor>,
-    /// What the worker threads are called.
-    name: String,
+    backend: String,
     most_workers: usize,
     open: Arc<Job>,
     /// Jobs in the queue: a hint for [`Spin`], `state` has them.
@@ -67,13 +68,13 @@ impl Instance {
     /// An instance that is opened by `open`, whose call tells how that went.
     pub(super) fn start(
         executor: Box<dyn Executor>,
-        name: &str,
+        backend: &str,
         workers: usize,
         open: Arc<Job>,
     ) -> io::Result<Arc<Self>> {
         let instance = Arc::new(Self {
             executor,
-            name: format!("jackfield-{name}"),
+            backend: backend.to_owned(),
             most_workers: workers.max(1),
             open: Arc::clone(&open),
             queued: AtomicUsize::new(1),
@@ -103,7 +104,7 @@ impl Instance {
             return Err(io::Error::other(LoadError::Blocked { by, since }));
         }
         let worker = Arc::clone(self);
-        thread::Builder::new().name(self.name.clone()).spawn(move || worker.work())?;
+        thread(&format!("call {}", self.backend)).spawn(move || worker.work())?;
         state.workers += 1;
         Ok(())
     }
@@ -120,7 +121,7 @@ impl Instance {
         if free < state.jobs.len() && state.phase == Phase::Open && state.workers < self.most_workers() {
             // Without a further thread the job waits for one of those that are there.
             if let Err(error) = self.hire(&mut state) {
-                tracing::warn!(%error, "no thread for another worker of {}", self.name);
+                tracing::warn!(%error, "no thread for another worker of {}", self.backend);
             }
         }
         if state.idle > 0 {

@@ -69,14 +69,7 @@ impl fmt::Display for PreviewError {
     }
 }
 
-impl std::error::Error for PreviewError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Failed(failure) => Some(failure),
-            _ => None,
-        }
-    }
-}
+impl std::error::Error for PreviewError {}
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -90,9 +90,9 @@ impl Supervisor {
                 supervisor.health.lock().current = Some(instance);
                 Ok(supervisor)
             }
-            Ended::Finished { explanation: Explanation { subject, message, said: Said::Stage }, .. } => {
-                Err(OpenFailure::Stage { stage: subject, message })
-            }
+            Ended::Finished {
+                explanation: Explanation { message, said: Said::Stage(stage), .. }, ..
+            } => Err(OpenFailure::Stage { stage, message }),
             Ended::Finished { status: abi::STATUS_INVALID_CONFIG, explanation, .. } => {
                 Err(OpenFailure::Config {
                     key: explanation.subject,

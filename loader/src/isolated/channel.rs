@@ -3,21 +3,22 @@
 use std::{
     io::{self, Read as _, Write as _},
     os::{fd::OwnedFd, unix::net::UnixStream},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use jackfield_plugin_api::abi::{self, Status};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use super::{
-    protocol::{self, HEAD, Kind, Record, record},
-    reaper::ChildHandle,
+    protocol::{self, HEAD, Kind, NotARecord, Record, record},
+    reaper::{self, ChildHandle},
     shared_memory::{self, RequestHeader, SharedMemory},
 };
-use crate::{boundary::log, guard::spin::Spin};
-
-/// How often a host that sleeps looks whether anybody still waits for the call.
-const TICK: Duration = Duration::from_millis(50);
+use crate::{
+    boundary::log,
+    guard::{call::CallState, spin::Spin},
+};
 
 /// How long after its deadline a call is given up by the thread that made it. The one who waits for it has done so before.
 const GRACE: Duration = Duration::from_millis(500);
@@ -29,7 +30,8 @@ pub(super) struct Request<'a> {
     /// Views that are valid as long as the request.
     pub(super) events: &'a [abi::Event],
     pub(super) deadline: Instant,
-    pub(super) cancelled: &'a dyn Fn() -> bool,
+    /// Who waits for it; `None` where nobody can cancel it.
+    pub(super) call: Option<&'a CallState>,
 }
 
 /// How a call came back.
@@ -56,6 +58,9 @@ pub(super) enum Lost {
 pub(super) struct Channel {
     memory: SharedMemory,
     bell: UnixStream,
+    /// An event descriptor, readable when the call was cancelled, and what makes it so.
+    cancelled: Arc<OwnedFd>,
+    on_cancel: Arc<dyn Fn() + Send + Sync>,
     taken: u64,
     /// What was taken and is no whole record yet.
     inbox: Vec<u8>,
@@ -69,8 +74,13 @@ impl Channel {
         let (bell, other) = UnixStream::pair()?;
         bell.set_nonblocking(true)?;
         let descriptor = memory.descriptor().try_clone_to_owned()?;
+        let cancelled = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        let event = Arc::clone(&cancelled);
+        let on_cancel = Arc::new(move || {
+            let _ = rustix::io::write(&event, &1_u64.to_ne_bytes());
+        });
         Ok((
-            Self { memory, bell, taken: 0, inbox: Vec::new(), spin: Spin::new() },
+            Self { memory, bell, cancelled, on_cancel, taken: 0, inbox: Vec::new(), spin: Spin::new() },
             [OwnedFd::from(other), descriptor],
         ))
     }
@@ -96,6 +106,10 @@ impl Channel {
         if self.memory.wake_child() {
             self.ring();
         }
+        if let Some(call) = request.call {
+            call.on_cancel(Arc::clone(&self.on_cancel));
+        }
+        let give_up = request.deadline + GRACE;
         let mut told = false;
         loop {
             if let Some(done) = self.read(each)? {
@@ -107,17 +121,17 @@ impl Channel {
                 continue;
             }
             memory.host_sleeps(true);
-            if !memory.has_answer(taken) && self.sleep(child)? {
+            if !memory.has_answer(taken) && self.sleep(child, give_up)? {
                 // What it had said before stands, and an end that it had said is one.
                 let died = if self.memory.has_begun() { Lost::Died } else { Lost::NoChild };
                 return self.read(each)?.ok_or(died);
             }
             self.memory.host_sleeps(false);
-            if !told && (request.cancelled)() {
+            if !told && request.call.is_some_and(CallState::is_cancelled) {
                 self.memory.cancel();
                 told = true;
             }
-            if Instant::now() > request.deadline + GRACE {
+            if Instant::now() > give_up {
                 return Err(Lost::Late);
             }
         }
@@ -134,7 +148,7 @@ impl Channel {
         self.taken = self.memory.take(self.taken, &mut self.inbox).ok_or(UNKNOWN)?;
         let mut read = 0;
         let mut done = None;
-        while let Some((record, length)) = Record::parse(&self.inbox[read..]).map_err(|()| UNKNOWN)? {
+        while let Some((record, length)) = Record::parse(&self.inbox[read..]).map_err(|NotARecord| UNKNOWN)? {
             if done.is_some() {
                 return Err(UNKNOWN);
             }
@@ -158,18 +172,26 @@ impl Channel {
         Ok(done)
     }
 
-    /// Sleeps until the bell rings, the child ends, or it is time to look around; `true` when the child has ended.
-    fn sleep(&self, child: &ChildHandle) -> Result<bool, Lost> {
-        let mut places = vec![PollFd::new(&self.bell, PollFlags::IN)];
-        if let Some(pidfd) = child.pidfd() {
-            places.push(PollFd::from_borrowed_fd(pidfd, PollFlags::IN));
+    /// Sleeps until the bell rings, the call is cancelled, the child ends, or it is time to give up; `true` when the child
+    /// has ended.
+    fn sleep(&self, child: &ChildHandle, give_up: Instant) -> Result<bool, Lost> {
+        let mut events = [
+            PollFd::new(&self.bell, PollFlags::IN),
+            PollFd::new(&self.cancelled, PollFlags::IN),
+            PollFd::new(&self.bell, PollFlags::empty()),
+        ];
+        let mut longest = give_up.saturating_duration_since(Instant::now());
+        match child.pidfd() {
+            Some(pidfd) => events[2] = PollFd::from_borrowed_fd(pidfd, PollFlags::IN),
+            None => longest = longest.min(reaper::TICK),
         }
-        let tick = Timespec::try_from(TICK).ok();
         // An interrupted wait is one that has ended early.
-        let _ = poll(&mut places, tick.as_ref());
-        let rang = !places[0].revents().is_empty();
-        let died = places.get(1).is_some_and(|place| !place.revents().is_empty())
-            || child.ended(Duration::ZERO).is_some();
+        let _ = poll(&mut events, Timespec::try_from(longest).ok().as_ref());
+        let [rang, was_cancelled, died] = events.map(|event| !event.revents().is_empty());
+        if was_cancelled {
+            let _ = rustix::io::read(&self.cancelled, &mut [0; 8]);
+        }
+        let died = (died && child.pidfd().is_some()) || child.ended(Duration::ZERO).is_some();
         if died || !rang {
             return Ok(died);
         }

@@ -66,7 +66,7 @@ impl ChildSpec {
 
     /// Why the plugin is left alone, by what is remembered of its crashes.
     pub(crate) fn refusal(&self) -> Option<String> {
-        self.history.refusal(self.content.bytes(), SystemTime::now())
+        self.history.refusal(|| self.content.digest(), SystemTime::now())
     }
 
     /// Whether the plugin has crashed too often to be tried again.

@@ -25,6 +25,7 @@ use crate::{
     boundary::text::{self, REASON_LIMIT},
     guard::{
         call::{CallState, Explanation, Said},
+        error::Stage,
         executor::{Entry, Executor},
         work::Work,
     },
@@ -96,14 +97,14 @@ impl Executor for ChildInstance {
             text,
             events: batch.map_or(&[], |batch| batch.events()),
             deadline: call.deadline(),
-            cancelled: &|| call.is_cancelled(),
+            call: Some(call),
         };
         match channel.call(&request, &child, &mut |record| told(call, answer.map(|it| &**it), record)) {
             Ok(Done { status, abilities }) => {
                 if kind == Kind::Open {
                     self.spec.abilities.store(abilities, Ordering::Release);
                 } else if status == abi::STATUS_OK {
-                    self.spec.history.succeeded(self.spec.content.bytes());
+                    self.spec.history.succeeded(|| self.spec.content.digest());
                 }
                 self.lock().channels.push(channel);
                 status
@@ -120,7 +121,7 @@ impl Executor for ChildInstance {
                 text: "",
                 events: &[],
                 deadline: Instant::now() + self.spec.timeout,
-                cancelled: &|| false,
+                call: None,
             };
             status =
                 channel.call(&request, &child, &mut |_| ()).map_or(abi::STATUS_FAILED, |done| done.status);
@@ -223,9 +224,9 @@ impl ChildInstance {
         if let Some(why) = self.no_process(lost) {
             self.kill();
             call.explain(Explanation {
-                subject: "process".to_owned(),
                 message: format!("no process for the plugin: {why}"),
-                said: Said::Stage,
+                said: Said::Stage(Stage::Process),
+                ..Explanation::default()
             });
             return abi::STATUS_UNAVAILABLE;
         }
@@ -243,7 +244,7 @@ impl ChildInstance {
             };
             // What the host has ended has not crashed.
             if !killed && !matches!(lost, Lost::Late) {
-                let gave_up = self.spec.history.crashed(self.spec.content.bytes(), &how);
+                let gave_up = self.spec.history.crashed(|| self.spec.content.digest(), &how);
                 self.spec.gave_up.store(gave_up, Ordering::Release);
             }
             how
@@ -275,9 +276,9 @@ fn told(call: &CallState, answer: Option<&AtomicU32>, record: &Record<'_>) {
             said: Said::Plugin,
         }),
         record::STAGE => call.explain(Explanation {
-            subject: show(record.first),
-            message: show(record.second),
-            said: Said::Stage,
+            message: show(record.first),
+            said: Said::Stage(Stage::of(record.code).unwrap_or(Stage::Process)),
+            ..Explanation::default()
         }),
         record::MESSAGE => {
             let withheld = usize::try_from(record.x).unwrap_or(usize::MAX);

@@ -103,7 +103,7 @@ unsafe impl Sync for SharedMemory {}
 impl SharedMemory {
     /// A new one.
     pub(super) fn new() -> io::Result<Self> {
-        let memfd = memfd_create(c"jackfield-lane", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        let memfd = memfd_create(c"jackfield-calls", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         resize(&memfd, FIRST_LEN)?;
         fcntl_add_seals(&memfd, SealFlags::SHRINK | SealFlags::SEAL)?;
         Self::map(memfd)

@@ -11,6 +11,7 @@ use super::crash::Crash;
 use crate::{
     guard::{
         call::{CallState, Explanation, Said},
+        error::Stage,
         executor::{Entry, Executor},
         options::{BackendOptions, ProcessOptions},
         work::Work,
@@ -51,9 +52,9 @@ struct NoChild;
 impl Executor for NoChild {
     fn run(&self, _: &Work, call: &Arc<CallState>) -> Status {
         call.explain(Explanation {
-            subject: "process".to_owned(),
             message: "there is no process isolation on this platform yet".to_owned(),
-            said: Said::Stage,
+            said: Said::Stage(Stage::Process),
+            ..Explanation::default()
         });
         abi::STATUS_UNAVAILABLE
     }

@@ -48,20 +48,25 @@ pub enum ImageError {
         limit: u64,
     },
     /// The operating system refused.
-    #[error("can't {action}: {source}")]
+    #[error("can't {action}: {error}")]
     Io {
         /// What was tried.
         action: &'static str,
         /// Why it failed.
-        source: io::Error,
+        error: io::Error,
     },
 }
 
 impl ImageError {
     pub(crate) fn io(action: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io { action, source }
+        move |error| Self::Io { action, error }
     }
 }
+
+/// What the dynamic linker says, in its own words.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct LinkerError(pub(crate) String);
 
 /// What a file that is not a regular one is called.
 pub(crate) fn kind(kind: fs::FileType) -> &'static str {

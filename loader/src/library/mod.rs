@@ -5,6 +5,7 @@
 //! - [`os`]: what differs between operating systems;
 //! - [`open_regular`]: files whose place others know.
 
+pub(crate) mod digest;
 pub(crate) mod error;
 pub(crate) mod file;
 pub(crate) mod find;

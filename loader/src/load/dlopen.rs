@@ -7,7 +7,11 @@ pub(crate) use libloading::os::windows::Library;
 
 use std::{ffi::c_void, path::PathBuf, time::Duration};
 
-use crate::{boundary::text, inspect::facts::SYMBOL, library::os::Content};
+use crate::{
+    boundary::text,
+    inspect::facts::SYMBOL,
+    library::{error::LinkerError, os::Content},
+};
 
 /// Longest message of the dynamic linker that is passed on, in characters.
 const MESSAGE_LIMIT: usize = 600;
@@ -118,7 +122,7 @@ unsafe impl Sync for Opened {}
 
 /// Loads `content`, which needs the libraries `needed`.
 pub(crate) fn open(content: &Content, needed: &[String]) -> Result<Opened, LoadError> {
-    let library = content.load().map_err(|message| explain(&message, needed))?;
+    let library = content.load().map_err(|LinkerError(message)| explain(&message, needed))?;
     // SAFETY: the symbol is only taken for an address here.
     let symbol = unsafe { library.get::<*const c_void>(SYMBOL.as_bytes()) };
     let descriptor = symbol.ok().map(|symbol| symbol.as_raw_ptr().cast_const());

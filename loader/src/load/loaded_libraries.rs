@@ -7,7 +7,6 @@ use std::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    thread,
     time::{Duration, Instant},
 };
 
@@ -15,7 +14,11 @@ use super::{
     check::{self, CheckError, Checked},
     dlopen::{self, LoadError, Opened},
 };
-use crate::{boundary::process_id::process_id, inspect::inspection::Inspection, library::os::Content};
+use crate::{
+    boundary::{process_id::process_id, thread::thread},
+    inspect::inspection::Inspection,
+    library::os::Content,
+};
 
 /// How many different libraries a process may load unless [`limit_loaded_images`] says otherwise. Each keeps its memory
 /// and, on Linux, one file descriptor.
@@ -88,7 +91,7 @@ pub(crate) fn load(
         *told.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(loaded);
         told.1.notify_one();
     };
-    let thread = thread::Builder::new().name("jackfield-load".to_owned()).spawn(run);
+    let thread = thread("load").spawn(run);
     thread.map_err(|error| LoadError::NoThread { message: error.to_string() })?;
     let mut told = answer.0.lock().unwrap_or_else(PoisonError::into_inner);
     loop {

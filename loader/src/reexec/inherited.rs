@@ -3,11 +3,13 @@
 use std::{
     io,
     os::fd::{FromRawFd as _, OwnedFd, RawFd},
-    thread,
     time::Duration,
 };
 
-use crate::boundary::exit::exit;
+use crate::boundary::{
+    exit::exit,
+    thread::{SMALL_STACK, thread},
+};
 
 /// The number of the first descriptor that a child is handed.
 pub(super) const FIRST: i32 = 3;
@@ -57,18 +59,15 @@ impl Inherited {
         // SAFETY: sets a timer, whose signal ends a process that has not said otherwise.
         unsafe { libc::alarm(late) };
         let end = move || {
-            thread::sleep(lifetime);
+            std::thread::sleep(lifetime);
             exit(OUT_OF_TIME)
         };
-        thread::Builder::new().name("lifetime".to_owned()).stack_size(SMALL_STACK).spawn(end).map(drop)
+        thread("timer").stack_size(SMALL_STACK).spawn(end).map(drop)
     }
 }
 
 /// The exit code of a child whose lifetime was over: 75, `EX_TEMPFAIL` of `sysexits.h`.
 const OUT_OF_TIME: i32 = 75;
-
-/// Enough for a thread that waits.
-pub(super) const SMALL_STACK: usize = 64 << 10;
 
 /// Closes every descriptor from `first` on.
 fn close_from(first: RawFd) {

@@ -85,7 +85,7 @@ mod system {
         setrlimit(resource, limit).map_err(|error| SandboxError::Limit {
             key,
             value: soft,
-            source: error.into(),
+            error: error.into(),
         })
     }
 
@@ -117,7 +117,7 @@ mod system {
         ];
         match wanted.into_iter().find_map(|(key, value)| Some((key, value?))) {
             Some((key, value)) => {
-                Err(SandboxError::Limit { key, value, source: io::ErrorKind::Unsupported.into() })
+                Err(SandboxError::Limit { key, value, error: io::ErrorKind::Unsupported.into() })
             }
             None => Ok(()),
         }

@@ -28,12 +28,12 @@ pub enum VerifyError {
         mode: u32,
     },
     /// Owner and mode can't be read.
-    #[error("can't read owner and mode of {}: {source}", text::show(path))]
+    #[error("can't read owner and mode of {}: {error}", text::show(path))]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The plugin is under a name that is not its own.
     #[error(
@@ -72,8 +72,8 @@ impl VerifyError {
     pub(crate) fn is_fault(&self) -> bool {
         match self {
             Self::Io { .. } => true,
-            Self::Signature(SignatureError::Unreadable { source, .. }) => {
-                matches!(source, ImageError::Io { .. })
+            Self::Signature(SignatureError::Unreadable { reason, .. }) => {
+                matches!(reason, ImageError::Io { .. })
             }
             _ => false,
         }

@@ -22,7 +22,7 @@ pub(super) fn check(handles: &Handles, _trust: Trust) -> Result<(), VerifyError>
 fn judge(handle: impl std::os::fd::AsFd, path: &Path) -> Result<(), VerifyError> {
     let user = rustix::process::geteuid().as_raw();
     let stat =
-        rustix::fs::fstat(handle).map_err(|e| VerifyError::Io { path: path.to_owned(), source: e.into() })?;
+        rustix::fs::fstat(handle).map_err(|e| VerifyError::Io { path: path.to_owned(), error: e.into() })?;
     if stat.st_uid != 0 && stat.st_uid != user {
         return Err(VerifyError::Owner { path: path.to_owned(), user, found: stat.st_uid });
     }

@@ -411,7 +411,7 @@ fn costs_time(error: &jackfield_loader::Error) -> bool {
     use jackfield_loader::{Error, LoadError};
     match error {
         Error::Open(_) => true,
-        Error::Load { source, .. } => matches!(source, LoadError::Hangs { .. } | LoadError::Blocked { .. }),
+        Error::Load { reason, .. } => matches!(reason, LoadError::Hangs { .. } | LoadError::Blocked { .. }),
         _ => false,
     }
 }

@@ -70,7 +70,7 @@ pub(crate) struct Loaded {
     /// What the file was like just before it was read.
     pub(crate) stamp: Option<Stamp>,
     /// SHA-256 of the bytes.
-    pub(crate) digest: [u8; 32],
+    pub(crate) digest: jackfield_loader::Digest,
 }
 
 /// What a backend with another configuration can be opened from, without the file.
@@ -166,7 +166,7 @@ impl Target {
         (file, stamp): (PathBuf, Option<Stamp>),
         limit: Duration,
     ) -> Result<Arc<Open>, jackfield_loader::Error> {
-        let digest = Sha256::digest(candidate.bytes()).into();
+        let digest = candidate.digest();
         let deadline = Instant::now() + limit;
         let options = self.options_within(limit);
         let verified = candidate.verify_for(&options.isolation, plugins.policy())?;

@@ -8,7 +8,6 @@ use std::{
 };
 
 use jackfield_loader::{Candidate, Trust, image_limit, loaded_images, plugin_api::Probe};
-use sha2::{Digest as _, Sha256};
 
 use crate::delivery::target::{Loaded, Open, Source, Target};
 use crate::files::stamp::{Stamp, wait_until_stable};
@@ -220,8 +219,7 @@ fn try_to_prepare(
                 }
                 let stamp = Stamp::of(&file);
                 let candidate = Candidate::open(&file)?;
-                let digest: [u8; 32] = Sha256::digest(candidate.bytes()).into();
-                if same_config && image.is_some_and(|old| old.digest == digest) {
+                if same_config && image.is_some_and(|old| old.digest == candidate.digest()) {
                     // It may have been found in another place.
                     candidate.allowed_by(plugins.policy())?;
                     return Ok(Verdict::Same);

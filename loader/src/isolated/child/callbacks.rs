@@ -71,7 +71,8 @@ impl ChannelEnd {
                 out.put += count as u64;
                 bytes = &bytes[count..];
                 if count == 0 {
-                    // The ring is full. The host empties it when it is told, unless it is about to end this process.
+                    // The ring is full. The host empties it when it is told, unless it is about to end this process. No event
+                    // tells that there is room: that would cost the host a system call for each record that it takes.
                     self.ring(out);
                     std::thread::sleep(Duration::from_micros(50));
                 }

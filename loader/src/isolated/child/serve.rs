@@ -8,7 +8,6 @@ use std::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicI32, Ordering},
     },
-    thread,
 };
 
 use jackfield_plugin_api::{
@@ -25,8 +24,13 @@ use super::{
     callbacks::{self, ChannelEnd},
 };
 use crate::{
-    boundary::{exit::exit, host_services::HostHandle, log},
-    guard::spin::Spin,
+    boundary::{
+        exit::exit,
+        host_services::HostHandle,
+        log,
+        thread::{SMALL_STACK, thread},
+    },
+    guard::{error::Stage, spin::Spin},
     inspect::inspect_bytes,
     library::os::Content,
     load::{check::PluginTables, loaded_libraries},
@@ -74,9 +78,8 @@ pub(in super::super) fn run(inherited: Inherited) -> i32 {
             for (place, end) in places.iter().enumerate().skip(1) {
                 let mut served = Served { number: 0, place, end, spin: Spin::new() };
                 // Calls on a channel without a thread would hang; the host's deadline ends that.
-                let _ = thread::Builder::new()
-                    .name("jackfield-lane".to_owned())
-                    .spawn(move || served.serve(&mut |_, _, _| abi::STATUS_INVALID_ARGUMENT));
+                let _ =
+                    thread("serve").spawn(move || served.serve(&mut |_, _, _| abi::STATUS_INVALID_ARGUMENT));
             }
         }
         status
@@ -139,7 +142,7 @@ fn watch(control: UnixStream) -> Option<()> {
             }
         }
     };
-    thread::Builder::new().name("jackfield-watch".to_owned()).stack_size(64 << 10).spawn(watch).ok()?;
+    thread("watch").stack_size(SMALL_STACK).spawn(watch).ok()?;
     Some(())
 }
 
@@ -293,22 +296,25 @@ fn open(
     context: usize,
     terms: &RequestHeader,
 ) -> Status {
-    let failed = |stage: &str, message: &str| {
-        let (first, second) = (stage.as_bytes(), message.as_bytes());
-        end.say(&Record { kind: record::STAGE, first, second, ..Record::default() });
+    let failed = |stage: Stage, message: &str| {
+        let (code, first) = (stage as u32, message.as_bytes());
+        end.say(&Record { kind: record::STAGE, code, first, ..Record::default() });
         abi::STATUS_FAILED
     };
     let Some((plugin, control)) = handed else { return abi::STATUS_INVALID_ARGUMENT };
     let setup: Setup = match serde_json::from_str(setup) {
         Ok(setup) => setup,
         Err(error) => {
-            return failed("process", &format!("the tool and its helper are of different versions: {error}"));
+            return failed(
+                Stage::Process,
+                &format!("the tool and its helper are of different versions: {error}"),
+            );
         }
     };
     if setup.build != BUILD {
         let (host, own) = (&setup.build, BUILD);
         return failed(
-            "process",
+            Stage::Process,
             &format!("the tool and its helper are of different versions: {host}, {own}"),
         );
     }
@@ -317,33 +323,33 @@ fn open(
         exit(ORPHANED);
     }
     if let Err(error) = setup.limits.apply() {
-        return failed("confine", &error.to_string());
+        return failed(Stage::Sandbox, &error.to_string());
     }
     if let Some(sandbox) = &setup.sandbox
         && let Err(error) = sandbox.apply(setup.path.parent().unwrap_or(Path::new("/")))
     {
-        return failed("confine", &error.to_string());
+        return failed(Stage::Sandbox, &error.to_string());
     }
 
     if watch(control).is_none() {
-        return failed("process", "no thread to watch the tool");
+        return failed(Stage::Process, "no thread to watch the tool");
     }
     log::relay_up_to(terms.level);
-    let content = match Content::inherited(plugin, setup.path.parent().unwrap_or(Path::new("/"))) {
+    let content = match Content::inherited(plugin, &setup.path) {
         Ok(content) => Arc::new(content),
-        Err(error) => return failed("load", &format!("can't map what the tool has verified: {error}")),
+        Err(error) => return failed(Stage::Load, &format!("can't map what the tool has verified: {error}")),
     };
     let inspection = match inspect_bytes(content.bytes()) {
         Ok(inspection) => inspection,
-        Err(error) => return failed("load", &error.to_string()),
+        Err(error) => return failed(Stage::Load, &error.to_string()),
     };
     let loaded = match loaded_libraries::load_here(&content, &inspection.needed) {
         Ok(loaded) => loaded,
-        Err(error) => return failed("load", &error.to_string()),
+        Err(error) => return failed(Stage::Load, &error.to_string()),
     };
     let tables = match loaded.check(&inspection) {
         Ok(checked) => checked.tables,
-        Err(error) => return failed("check", &error.to_string()),
+        Err(error) => return failed(Stage::Check, &error.to_string()),
     };
     let host = HOST.get_or_init(|| HostHandle::leak(&setup.backend, &setup.tool_name, &setup.tool_version));
     let call = callbacks::call(context, terms.timeout_ns);

@@ -50,7 +50,7 @@ impl Handles {
             return Err(ImageError::NotFound);
         };
         let file = open_in(&folder.handle, name, &path).map_err(|error| match error {
-            ImageError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => ImageError::NotFound,
+            ImageError::Io { error, .. } if error.kind() == io::ErrorKind::NotFound => ImageError::NotFound,
             error => error,
         })?;
         let found = file.metadata().map_err(ImageError::io("examine"))?.file_type();
@@ -69,12 +69,12 @@ pub(crate) fn open(path: &Path) -> Result<Handles, ImageError> {
     let mut next = path.to_owned();
     let mut first_target = None;
     while folders.len() <= MOST_LINKS {
-        let step = step(&next).map_err(|source| match (source.kind(), &first_target) {
+        let step = step(&next).map_err(|error| match (error.kind(), &first_target) {
             (io::ErrorKind::NotFound, Some(target)) => {
                 ImageError::DanglingLink { target: PathBuf::clone(target) }
             }
             (io::ErrorKind::NotFound, None) => ImageError::NotFound,
-            _ => ImageError::Io { action: "open", source },
+            _ => ImageError::Io { action: "open", error },
         })?;
         let Some(Step { folder, name, target }) = step else {
             return Err(ImageError::NotAFile { found: "a folder" });
@@ -89,7 +89,7 @@ pub(crate) fn open(path: &Path) -> Result<Handles, ImageError> {
         first_target.get_or_insert(target);
         folders.push(folder);
     }
-    Err(ImageError::Io { action: "open", source: Errno::LOOP.into() })
+    Err(ImageError::Io { action: "open", error: Errno::LOOP.into() })
 }
 
 /// A path's last part in its open folder, and where it leads if it is a link.

@@ -30,10 +30,10 @@ impl Handles {
 
 /// Opens the file that `path` names or leads to.
 pub(crate) fn open(path: &Path) -> Result<Handles, ImageError> {
-    let real = fs::canonicalize(path).map_err(|source| match (source.kind(), fs::read_link(path)) {
+    let real = fs::canonicalize(path).map_err(|error| match (error.kind(), fs::read_link(path)) {
         (io::ErrorKind::NotFound, Ok(target)) => ImageError::DanglingLink { target },
         (io::ErrorKind::NotFound, Err(_)) => ImageError::NotFound,
-        _ => ImageError::Io { action: "open", source },
+        _ => ImageError::Io { action: "open", error },
     })?;
     let before = fs::symlink_metadata(&real).map_err(ImageError::io("examine"))?;
     if !before.is_file() {
