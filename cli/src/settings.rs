@@ -7,7 +7,11 @@ use std::{
 
 use jackfield::{Config, ConfigFile, Error};
 
-use crate::{args::Common, console, exit::Exit};
+use crate::{common_args::CommonArgs, console, exit::Exit};
+
+/// What this command is called where it is a tool itself: by its events' `tool_name`, and by plugins.
+pub(crate) const TOOL: &str = "jackfield";
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The configuration that is used: `named`, or the first file of the usual places, or the embedded one.
 ///
@@ -64,7 +68,7 @@ pub(crate) fn state_folder() -> Option<PathBuf> {
 ///
 /// # Errors
 /// What the command ends with.
-pub(crate) fn loaded(common: &Common) -> Result<Config, Exit> {
+pub(crate) fn loaded(common: &CommonArgs) -> Result<Config, Exit> {
     load(common.config.as_deref()).map_err(|refusal| {
         console::error(refusal);
         Exit::Config

@@ -3,40 +3,32 @@
 //! Each check runs in a child process of its own, so a plugin that hangs or crashes fails that check and no other. A child
 //! is told on a pipe what to do, and answers on another one; a third is its standard output, where nothing may appear.
 
+pub(crate) mod args;
+mod checks;
 mod child;
-mod closing;
-mod conduct;
-mod endpoint;
-mod events;
+mod child_output;
+mod fake_platform;
 mod finding;
-mod ground;
-mod list;
-mod options;
+mod harness;
+mod registry;
 mod report;
-mod run;
-mod samples;
-mod skew;
-mod statics;
-mod tables;
-mod timing;
+mod runner;
+mod sample_events;
+mod task;
 
 use std::{fs, path::Path};
 
 use jackfield::{BackendConfig, Config};
 use serde_json::{Map, Value};
 
-use self::report::Report;
-use crate::{
-    args::{CheckArgs, Common},
-    console,
-    exit::Exit,
-};
+use self::{args::CheckArgs, report::Report};
+use crate::{common_args::CommonArgs, console, exit::Exit, output};
 
 pub(crate) use self::child::JOB;
 
-pub(crate) fn run(common: &Common, args: &CheckArgs) -> Exit {
-    if let Some(unknown) = args.only.iter().find(|name| !list::names().any(|known| known == **name)) {
-        let names: Vec<_> = list::names().collect();
+pub(crate) fn run(common: &CommonArgs, args: &CheckArgs) -> Exit {
+    if let Some(unknown) = args.only.iter().find(|name| !registry::names().any(|known| known == **name)) {
+        let names: Vec<_> = registry::names().collect();
         console::error(format_args!("there is no check {unknown:?}: the checks are {}", names.join(", ")));
         return Exit::Usage;
     }
@@ -59,7 +51,7 @@ pub(crate) fn run(common: &Common, args: &CheckArgs) -> Exit {
         console::error(refusal);
         return Exit::Usage;
     }
-    let mut report = run::all(args, &options.json);
+    let mut report = runner::all(args, &options.json);
     if let Some(backend) = &options.backend {
         report.conceal(|text| backend.conceal(text));
     }
@@ -69,7 +61,7 @@ pub(crate) fn run(common: &Common, args: &CheckArgs) -> Exit {
         console::error(format_args!("{} can't be written: {error}", file.display()));
         return Exit::Io;
     }
-    crate::print(&if common.json { report.to_json() } else { report.to_text() }).max(exit(&report))
+    output::text(&if common.json { report.to_json() } else { report.to_text() }).max(exit(&report))
 }
 
 fn exit(report: &Report) -> Exit {
@@ -113,7 +105,7 @@ struct Options {
     backend: Option<BackendConfig>,
 }
 
-fn options(common: &Common, args: &CheckArgs) -> Result<Options, String> {
+fn options(common: &CommonArgs, args: &CheckArgs) -> Result<Options, String> {
     let object = |text: &str, from: &str| match serde_json::from_str::<Value>(text) {
         Ok(Value::Object(_)) => Ok(Options { json: text.to_owned(), backend: None }),
         Ok(_) => Err(format!("{from}: expected a JSON object with the plugin's options")),

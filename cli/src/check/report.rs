@@ -159,14 +159,14 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::finding::{Checked, fail, skip},
+        super::finding::{CheckResult, fail, skip},
         *,
     };
 
     fn report() -> Report {
         let mut report = Report::new(Path::new("/x/libp.so"), Some(("p<1>".to_owned(), "1.0.0".to_owned())));
         let mut push =
-            |name, checked: Checked| report.push(name, checked.into(), Duration::from_millis(1500));
+            |name, checked: CheckResult| report.push(name, checked.into(), Duration::from_millis(1500));
         push("load", Ok("loaded".to_owned()));
         push("open", Err(fail("said \"<no>\" & \u{1}\n", "give it options")));
         push("probe", Err(skip("no table")));

@@ -1,5 +1,6 @@
 //! `jackfield new`: a plugin project that builds, and whose tests pass, as it is.
 
+pub(crate) mod args;
 mod name;
 mod project;
 
@@ -12,10 +13,13 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    args::{Lang, NewArgs},
     console,
     exit::Exit,
-    new::project::{Contract, File},
+    new::{
+        args::{Lang, NewArgs},
+        project::{Contract, File},
+    },
+    output,
 };
 
 pub(crate) fn run(args: &NewArgs, json: bool) -> Exit {
@@ -24,7 +28,7 @@ pub(crate) fn run(args: &NewArgs, json: bool) -> Exit {
             if made.lang == Lang::Rust && args.contract.is_none() {
                 console::warn(UNPUBLISHED);
             }
-            crate::print(&if json { made.to_json() } else { made.to_text() })
+            output::text(&if json { made.to_json() } else { made.to_text() })
         }
         Err(Refusal { exit, text }) => {
             console::error(text);

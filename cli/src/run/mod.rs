@@ -6,69 +6,52 @@
 //! spool the events go to every backend, as those of a tool do: with a cursor for each, retried, put aside when refused.
 //! With `--spools` the spools are those of tools.
 
+pub(crate) mod args;
 mod input;
+mod message;
+mod rates;
 mod reloads;
+mod service;
 mod signals;
 mod sink;
-mod snapshot;
 mod source;
-mod state;
 mod tools;
 
 use std::{
     collections::BTreeMap,
-    ffi::OsString,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
-use jackfield::{Builder, Config, Deliver, Telemetry, spool::Limits};
+use jackfield::{Config, Telemetry};
 
 use self::{
+    args::RunArgs,
     input::{Input, Pump},
+    message::Message,
+    rates::Rates,
+    service::{limits, service},
     sink::Counts,
-    snapshot::{Holding, Rates},
-    state::State,
     tools::Tools,
 };
-pub(crate) use self::{
-    snapshot::{BackendNow, Snapshot},
-    state::{is_alive, read as read_status},
-};
 use crate::{
-    args::{Common, RunArgs},
+    common_args::CommonArgs,
     console,
     exit::Exit,
-    send::{TOOL, VERSION, bad_lines::BadLines, leftovers::Leftovers},
-    settings,
+    leftovers::{Leftovers, bad_lines::BadLines},
+    run_state::{
+        self, State,
+        snapshot::{Holding, Snapshot, now_ms},
+    },
+    settings::{self, TOOL, VERSION},
 };
 
 /// How often the status is written.
 const STATUS: Duration = Duration::from_millis(500);
-/// How long an event waits for others at most, and how many wait.
-const DELIVER: Deliver = Deliver::InBackground {
-    interval: Duration::from_millis(100),
-    events: 500,
-    within: Duration::from_millis(500),
-};
-/// What a spool may hold; of bytes, that of a tool.
-const SPOOL_BYTES: u64 = 1 << 30;
-const SPOOL_EVENTS: u64 = 10_000_000;
 
-/// What the main thread is told.
-pub(super) enum Message {
-    /// The input has ended, or can't be read.
-    Ended(std::io::Result<()>),
-    Reload,
-    /// A reload is over.
-    Reloaded,
-    /// The first request to end.
-    Stop,
-}
-
-pub(crate) fn run(common: &Common, args: &RunArgs) -> Exit {
+pub(crate) fn run(common: &CommonArgs, args: &RunArgs) -> Exit {
     match prepare(common, args) {
         Ok(mut run) => run.go_on(),
         Err((exit, refusal)) => {
@@ -102,7 +85,7 @@ struct Run {
     reloads: BTreeMap<Option<PathBuf>, u64>,
 }
 
-fn prepare(common: &Common, args: &RunArgs) -> Result<Run, (Exit, String)> {
+fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, (Exit, String)> {
     let config = settings::file(common.config.as_deref()).map_err(|refusal| (Exit::Config, refusal))?;
     let config = config.ok_or_else(|| {
         let reason = "there is no configuration: write one, or name it with --config; nothing was read";
@@ -118,7 +101,7 @@ fn prepare(common: &Common, args: &RunArgs) -> Result<Run, (Exit, String)> {
         return Err((Exit::Config, format!("{config}: has no [[backend]]; nothing was read")));
     }
     let io = |refusal: String| (Exit::Io, format!("{refusal}; nothing was read"));
-    let state = State::claim(state_folder(args.state.as_deref())?).map_err(io)?;
+    let state = State::claim(run_state::folder(args.state.as_deref())?).map_err(io)?;
     let (sender, messages) = mpsc::channel();
     signals::install(sender.clone())
         .map_err(|error| (Exit::Io, format!("no signals can be had: {error}")))?;
@@ -163,38 +146,6 @@ fn prepare(common: &Common, args: &RunArgs) -> Result<Run, (Exit, String)> {
         last_reload: None,
         reloads: BTreeMap::new(),
     })
-}
-
-/// The folder of `--state`, or the usual one.
-pub(crate) fn state_folder(named: Option<&Path>) -> Result<PathBuf, (Exit, String)> {
-    let folder = named.map(Path::to_owned).or_else(settings::state_folder);
-    let folder = folder.ok_or_else(|| {
-        (Exit::Usage, "there is no folder for the state (is HOME set?): name one with --state".to_owned())
-    })?;
-    std::path::absolute(&folder).map_err(|error| (Exit::Io, format!("{}: {error}", folder.display())))
-}
-
-/// A telemetry whose events were made elsewhere: whoever starts a forwarder has decided that they are sent.
-fn service(tool: &str, config: &Path, folder: &Path, watch: bool) -> Builder {
-    Telemetry::builder(tool, VERSION)
-        .environment(|_: &str| None::<OsString>)
-        .force_enabled(true)
-        .ops_file(config)
-        .ops_file_required(true)
-        .data_folder(folder)
-        .limits(limits(SPOOL_BYTES))
-        .deliver(DELIVER)
-        .watch(watch)
-}
-
-fn limits(bytes: u64) -> Limits {
-    let mut limits = Limits::default();
-    (limits.max_bytes, limits.max_events) = (bytes, SPOOL_EVENTS);
-    limits
-}
-
-fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }
 
 impl Run {

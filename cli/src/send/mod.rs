@@ -3,13 +3,12 @@
 //! A thread reads blocks, this one makes events and batches of them, and a thread a backend delivers each batch. All
 //! queues between them are bounded, so memory stays flat whatever the input's size, and the slowest backend sets the pace.
 
-pub(crate) mod bad_lines;
+pub(crate) mod args;
 mod input;
 mod interrupt;
-pub(crate) mod leftovers;
 mod progress;
 mod summary;
-mod target;
+pub(crate) mod target;
 
 use std::{
     io::{self, IsTerminal as _},
@@ -20,24 +19,21 @@ use std::{
 use indicatif::ProgressBar;
 use jackfield::{BackendConfig, Config, EventBuffer, Fill, Line, Lines, Stop};
 
-pub(crate) use self::target::Target;
 use self::{
-    bad_lines::BadLines,
+    args::SendArgs,
     input::Input,
     interrupt::Interrupt,
-    leftovers::Leftovers,
     summary::{BackendSummary, Summary},
-    target::{Run, Worker},
+    target::{Run, Target, Worker},
 };
 use crate::{
-    args::{Common, SendArgs},
+    common_args::CommonArgs,
     console,
     exit::Exit,
-    settings,
+    leftovers::{Leftovers, bad_lines::BadLines},
+    output,
+    settings::{self, TOOL, VERSION},
 };
-
-pub(crate) const TOOL: &str = "jackfield";
-pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Size of a batch's text, in bytes, at which it is sent although it has room for more events.
 const BATCH_BYTES: usize = 512 * 1024;
@@ -48,7 +44,7 @@ const IDLE: Duration = Duration::from_millis(200);
 /// ... and at the latest when the first of them has waited for so long.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-pub(crate) fn run(common: &Common, args: &SendArgs) -> Exit {
+pub(crate) fn run(common: &CommonArgs, args: &SendArgs) -> Exit {
     match prepare(common, args) {
         Ok(prepared) => prepared.run(common, args),
         Err((exit, refusal)) => {
@@ -66,7 +62,7 @@ struct Prepared {
     interrupt: Interrupt,
 }
 
-fn prepare(common: &Common, args: &SendArgs) -> Result<Prepared, (Exit, String)> {
+fn prepare(common: &CommonArgs, args: &SendArgs) -> Result<Prepared, (Exit, String)> {
     let config = settings::load(common.config.as_deref()).map_err(|refusal| (Exit::Config, refusal))?;
     let chosen = choose(&config, &args.only)?;
     let io = |what: String| move |error: io::Error| (Exit::Io, format!("{what}: {error}; nothing was read"));
@@ -111,7 +107,7 @@ fn choose<'c>(config: &'c Config, only: &[String]) -> Result<Vec<&'c BackendConf
 }
 
 impl Prepared {
-    fn run(self, common: &Common, args: &SendArgs) -> Exit {
+    fn run(self, common: &CommonArgs, args: &SendArgs) -> Exit {
         let Self { targets, input, run, interrupt } = self;
         if args.input.as_os_str() == "-" && io::stdin().is_terminal() && !args.quiet {
             console::say("reading events from the terminal, one a line, until Ctrl-D");
@@ -200,7 +196,7 @@ impl Prepared {
         if !args.quiet && !common.json {
             console::say(&summary.text());
         }
-        let printed = if common.json { crate::print(&format!("{}\n", summary.json())) } else { Exit::Done };
+        let printed = if common.json { output::text(&format!("{}\n", summary.json())) } else { Exit::Done };
         summary.exit().max(printed)
     }
 }

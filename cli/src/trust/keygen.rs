@@ -1,12 +1,36 @@
 //! `jackfield keygen`: a pair of keys, of the form that minisign has.
 
-use std::{fs, io::IsTerminal as _, path::Path};
+use std::{
+    fs,
+    io::IsTerminal as _,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 
+use clap::{Args, ValueHint};
 use minisign::KeyPair;
 use serde_json::json;
 
-use super::{create, keys, print_json};
-use crate::{args::KeygenArgs, console, exit::Exit};
+use super::{create, keys};
+use crate::{common_args::help, console, exit::Exit, output};
+
+pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield keygen\n  jackfield keygen --no-password ci.key",
+        "\n\nThe keys are those of minisign, and either program takes the other's. No file is\noverwritten.\n\n\
+         With --json, one object: secret_key_file, public_key_file, public_key, key_id.",
+    )
+});
+
+#[derive(Debug, Args)]
+pub(crate) struct KeygenArgs {
+    /// File for the secret key; the public one lies beside it and ends in .pub
+    #[arg(default_value = "jackfield.key", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// Don't protect the secret key by a password
+    #[arg(long)]
+    pub(crate) no_password: bool,
+}
 
 pub(crate) fn run(args: &KeygenArgs, json: bool) -> Exit {
     match generate(args, json) {
@@ -52,15 +76,15 @@ fn generate(args: &KeygenArgs, json: bool) -> Result<Exit, (Exit, String)> {
     write(secret, &secret_text, true)?;
     write(&public, &public_text, false).inspect_err(|_| drop(fs::remove_file(secret)))?;
     Ok(if json {
-        print_json(&json!({
+        output::json(&json!({
             "secret_key_file": secret, "public_key_file": public, "public_key": base64, "key_id": id.to_string(),
         }))
     } else {
-        crate::print(&console::one_line(&format!(
+        output::text(&console::one_line(&format!(
             "secret key  {} (keep it to yourself; who has it signs in your name)",
             secret.display()
         )))
-        .max(crate::print(&format!(
+        .max(output::text(&format!(
             "\npublic key  {}\nkey id      {id}\n\n[plugins]\ntrust = \"signed\"\nkeys  = [\"{base64}\"]\n",
             console::one_line(&public.display().to_string())
         )))

@@ -4,19 +4,41 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
+use clap::Args;
 use jackfield::{Config, Error, Lock};
 use jackfield_loader::{Candidate, Digest, Pin, Pins, Policy, Trust};
 use serde::Serialize;
 
-use super::print_json;
 use crate::{
-    args::{Common, LockArgs},
+    common_args::{CommonArgs, help},
     console,
     exit::Exit,
-    settings,
+    output, settings,
 };
+
+pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield lock\n  jackfield lock --check\n  jackfield lock --update rabbitmq",
+        "\n\nThe lock is the file of `lock` in [plugins], by default jackfield.lock beside the\nconfiguration. It has the \
+         plugins of the backends and those on the search path. A line\n`minimum = \"1.2.0\"` that you add to a plugin \
+         stays, and no older version is taken in.\nA plugin that is refused (its owner, its name, its version) is left \
+         out.\n\nWith --json, one object: lock, plugins (how many), written, changes (change, name,\ntarget, old, \
+         new: version and sha256), refusals.",
+    )
+});
+
+#[derive(Debug, Args)]
+pub(crate) struct LockArgs {
+    /// Write nothing, and fail if the lock is not as the plugins are
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Take in the plugin that calls itself so, and leave the others as they are; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) update: Vec<String>,
+}
 
 /// What a run found.
 #[derive(Serialize)]
@@ -44,9 +66,9 @@ struct Was {
     sha256: String,
 }
 
-pub(crate) fn run(common: &Common, args: &LockArgs) -> Exit {
+pub(crate) fn run(common: &CommonArgs, args: &LockArgs) -> Exit {
     match lock(common, args) {
-        Ok((summary, exit)) => if common.json { print_json(&summary) } else { print(&summary) }.max(exit),
+        Ok((summary, exit)) => if common.json { output::json(&summary) } else { print(&summary) }.max(exit),
         Err((exit, refusal)) => {
             console::error(refusal);
             exit
@@ -54,7 +76,7 @@ pub(crate) fn run(common: &Common, args: &LockArgs) -> Exit {
     }
 }
 
-fn lock(common: &Common, args: &LockArgs) -> Result<(Summary, Exit), (Exit, String)> {
+fn lock(common: &CommonArgs, args: &LockArgs) -> Result<(Summary, Exit), (Exit, String)> {
     let config = settings::load(common.config.as_deref()).map_err(|refusal| (Exit::Config, refusal))?;
     let Some(file) = &config.plugins.lock else {
         let refusal = "there is no configuration file that the lock could lie beside: name one by --config";
@@ -223,5 +245,5 @@ fn print(summary: &Summary) -> Exit {
     let plugins = if summary.plugins == 1 { "1 plugin" } else { &format!("{} plugins", summary.plugins) };
     text.push_str(&console::one_line(&format!("{}: {plugins}, {state}", summary.lock)));
     text.push('\n');
-    crate::print(&text)
+    output::text(&text)
 }

@@ -1,13 +1,37 @@
 //! `jackfield sign`: detached signatures of plugins, which are inspected and not run.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 
+use clap::{Args, ValueHint};
 use jackfield_loader::{Candidate, KeyId, Signature};
 use minisign::SecretKey;
 use serde::Serialize;
 
-use super::{keys, print_json, replace, with_ending};
-use crate::{args::SignArgs, console, exit::Exit};
+use super::{keys, replace, with_ending};
+use crate::{common_args::help, console, exit::Exit, output};
+
+pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield sign --key jackfield.key librabbitmq.so\n  minisign -S -s jackfield.key -m librabbitmq.so \\\n    \
+         -t 'jackfield name=rabbitmq version=1.4.2 target=x86_64-unknown-linux-gnu'",
+        "\n\nThe signature of FILE is FILE.minisig beside it, whose trusted comment says name,\nversion and target. \
+         minisign makes the same.\n\nWith --json, a list of: file, signature, trusted_comment, error.",
+    )
+});
+
+#[derive(Debug, Args)]
+pub(crate) struct SignArgs {
+    /// Libraries: .so, .dll, .dylib
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+    /// File of the secret key
+    #[arg(long, value_name = "FILE", default_value = "jackfield.key", value_hint = ValueHint::FilePath)]
+    pub(crate) key: PathBuf,
+}
 
 /// What became of one file.
 #[derive(Serialize)]
@@ -48,14 +72,14 @@ pub(crate) fn run(args: &SignArgs, json: bool) -> Exit {
         })
         .collect();
     if json {
-        return print_json(&signed).max(exit);
+        return output::json(&signed).max(exit);
     }
     for Signed { signature, trusted_comment, error, .. } in &signed {
         if let Some(error) = error {
             console::error(error);
         }
         if let (Some(signature), Some(comment)) = (signature, trusted_comment) {
-            exit = exit.max(crate::print(&(console::one_line(&format!("{signature}: {comment}")) + "\n")));
+            exit = exit.max(output::text(&(console::one_line(&format!("{signature}: {comment}")) + "\n")));
         }
     }
     exit
