@@ -5,7 +5,11 @@ use std::sync::LazyLock;
 use clap::Command;
 use clap_complete::Shell;
 
-use crate::{common_args::help, exit::Exit, output};
+use crate::{
+    common_args::help,
+    exit::{CommandError, Exit},
+    output,
+};
 
 pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
     help(
@@ -15,9 +19,10 @@ pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-pub(crate) fn run(shell: Shell, command: &mut Command) -> Exit {
+pub(crate) fn run(shell: Shell, command: &mut Command) -> Result<Exit, CommandError> {
     // Into memory first: the generator panics when it can't write.
     let mut script = Vec::new();
     clap_complete::generate(shell, command, "jackfield", &mut script);
-    output::text(&String::from_utf8_lossy(&script))
+    output::text(&String::from_utf8_lossy(&script))?;
+    Ok(Exit::Done)
 }

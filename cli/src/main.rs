@@ -28,7 +28,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     backends::{doctor, forget},
     command_line::{Cli, Command, usage},
-    exit::Exit,
+    exit::{CommandError, Exit},
     plugins::{inspect, list, schema},
 };
 
@@ -46,7 +46,7 @@ fn main() {
         jackfield_loader::exit(command.run(&telemetry))
     }
     let scope = telemetry.command(command.name());
-    let exit = match command {
+    let done: Result<Exit, CommandError> = match command {
         Command::Send(args) => send::run(&common, &args),
         Command::Run(args) => run::run(&common, &args),
         Command::Status(args) => status::run(&common, &args),
@@ -61,12 +61,16 @@ fn main() {
         Command::Forget(args) => forget::run(&common, &args),
         Command::Doctor(args) => doctor::run(&common, &args),
         Command::New(args) => new::run(&args, common.json),
-        Command::Telemetry(_) => Exit::Done,
+        Command::Telemetry(_) => Ok(Exit::Done),
         Command::Completions { shell } => completions::run(shell, &mut Cli::command()),
     };
+    console::clear_bar();
+    let exit = done.unwrap_or_else(|error| {
+        console::error(&error);
+        Exit::from(&error)
+    });
     // The results are written and the backends closed. Destructors of the plugins' libraries are not run: one that hangs
     // would keep the process for ever.
-    console::clear_bar();
     scope.finish(exit.code());
     telemetry.close();
     jackfield_loader::exit(exit.code().into())

@@ -1,27 +1,24 @@
 //! What a command has found out, on standard output.
 
+use std::io;
+
 use serde::Serialize;
 
-use crate::{console, exit::Exit};
+use crate::{console, exit::CommandError};
 
 /// Prints text.
-pub(crate) fn text(text: &str) -> Exit {
-    match console::print(text) {
-        Ok(()) => Exit::Done,
-        Err(error) => {
-            console::error(format_args!("standard output can't be written: {error}"));
-            Exit::Io
-        }
-    }
+///
+/// # Errors
+/// Standard output can't be written.
+pub(crate) fn text(text: &str) -> Result<(), CommandError> {
+    console::print(text).map_err(CommandError::system("standard output can't be written"))
 }
 
 /// Prints JSON, indented.
-pub(crate) fn json(result: &impl Serialize) -> Exit {
-    match serde_json::to_string_pretty(result) {
-        Ok(json) => text(&(json + "\n")),
-        Err(error) => {
-            console::error(error);
-            Exit::Io
-        }
-    }
+///
+/// # Errors
+/// As [`text`].
+pub(crate) fn json(result: &impl Serialize) -> Result<(), CommandError> {
+    let json = serde_json::to_string_pretty(result).map_err(io::Error::from);
+    text(&(json.map_err(CommandError::system("the result can't be written as JSON"))? + "\n"))
 }

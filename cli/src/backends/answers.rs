@@ -6,7 +6,12 @@ use jackfield::{BackendConfig, Config};
 use jackfield_loader::Backend;
 use serde::Serialize;
 
-use crate::{console, exit::Exit, output, send::target::Target};
+use crate::{
+    console,
+    exit::{CommandError, Exit},
+    output,
+    send::target::Target,
+};
 
 /// How long a backend may take to close, beyond its calls' timeout.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -52,23 +57,20 @@ pub(crate) fn of_each(
 }
 
 /// Prints the answers, and gives the exit: gravest a backend that is [`UNUSABLE`], then an answer among `failures`.
-pub(crate) fn print(answers: &[Answer], failures: &[&str], json: bool) -> Exit {
+///
+/// # Errors
+/// No backend was asked, or the answers can't be printed.
+pub(crate) fn print(answers: &[Answer], failures: &[&str], json: bool) -> Result<Exit, CommandError> {
     if answers.is_empty() {
-        console::error("no backend of that name is configured");
-        return Exit::Usage;
+        return Err(CommandError::Usage("no backend of that name is configured".to_owned()));
     }
-    let answered = if let Some(exit) = answers.iter().filter_map(|answer| answer.unusable).max() {
-        exit
-    } else if answers.iter().any(|answer| failures.contains(&answer.answer)) {
-        Exit::Events
+    if json {
+        output::json(&answers)?;
     } else {
-        Exit::Done
-    };
-    let line = |Answer { name, answer, text, .. }: &Answer| format!("{name}: {answer}: {text}\n");
-    let printed = if json {
-        output::json(&answers)
-    } else {
-        output::text(&answers.iter().map(line).collect::<String>())
-    };
-    printed.max(answered)
+        let line = |Answer { name, answer, text, .. }: &Answer| format!("{name}: {answer}: {text}\n");
+        output::text(&answers.iter().map(line).collect::<String>())?;
+    }
+    let has_failed = answers.iter().any(|answer| failures.contains(&answer.answer));
+    let answered = if has_failed { Exit::Events } else { Exit::Done };
+    Ok(answers.iter().filter_map(|answer| answer.unusable).max().unwrap_or(answered))
 }

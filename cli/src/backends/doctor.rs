@@ -8,7 +8,7 @@ use jackfield_loader::plugin_api::Probe;
 use crate::{
     backends::answers,
     common_args::{CommonArgs, help},
-    exit::Exit,
+    exit::{CommandError, Exit},
     settings,
 };
 
@@ -27,11 +27,8 @@ pub(crate) struct DoctorArgs {
     pub(crate) only: Vec<String>,
 }
 
-pub(crate) fn run(common: &CommonArgs, args: &DoctorArgs) -> Exit {
-    let config = match settings::loaded(common) {
-        Ok(config) => config,
-        Err(exit) => return exit,
-    };
+pub(crate) fn run(common: &CommonArgs, args: &DoctorArgs) -> Result<Exit, CommandError> {
+    let config = settings::load(common.config.as_deref())?;
     // What is asked has been loaded, so the policy has allowed it.
     let trust = config.plugins.trust;
     let answers = answers::of_each(&config, &args.only, |backend, config| {

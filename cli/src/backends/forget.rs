@@ -9,8 +9,7 @@ use jackfield_loader::{Batch, plugin_api::Deletion};
 use crate::{
     backends::answers,
     common_args::{CommonArgs, help},
-    console,
-    exit::Exit,
+    exit::{CommandError, Exit},
     settings::{self, TOOL, VERSION},
 };
 
@@ -34,18 +33,9 @@ pub(crate) struct ForgetArgs {
     pub(crate) only: Vec<String>,
 }
 
-pub(crate) fn run(common: &CommonArgs, args: &ForgetArgs) -> Exit {
-    let config = match settings::loaded(common) {
-        Ok(config) => config,
-        Err(exit) => return exit,
-    };
-    let event = match request_event(&args.machine_id) {
-        Ok(event) => event,
-        Err(refusal) => {
-            console::error(refusal);
-            return Exit::Usage;
-        }
-    };
+pub(crate) fn run(common: &CommonArgs, args: &ForgetArgs) -> Result<Exit, CommandError> {
+    let config = settings::load(common.config.as_deref())?;
+    let event = request_event(&args.machine_id)?;
     let answers = answers::of_each(&config, &args.only, |backend, config| {
         match backend.request_deletion(&args.machine_id, &event, config.timeout) {
             Deletion::Sent(text) => ("sent", text),
@@ -57,9 +47,10 @@ pub(crate) fn run(common: &CommonArgs, args: &ForgetArgs) -> Exit {
 }
 
 /// The event for platforms that take nothing but events.
-fn request_event(machine_id: &str) -> Result<Batch, String> {
+fn request_event(machine_id: &str) -> Result<Batch, CommandError> {
     if machine_id.is_empty() || machine_id.len() > 256 || machine_id.chars().any(char::is_control) {
-        return Err("the machine id: expected 1 to 256 bytes without control characters".to_owned());
+        let refusal = "the machine id: expected 1 to 256 bytes without control characters";
+        return Err(CommandError::Usage(refusal.to_owned()));
     }
     let line = serde_json::json!({
         "type": "data.deletion_request",
@@ -67,6 +58,6 @@ fn request_event(machine_id: &str) -> Result<Batch, String> {
         "machine_id": machine_id,
     });
     let mut buffer = EventBuffer::new(Fill::new(TOOL, VERSION));
-    buffer.push_line(line.to_string().as_bytes()).map_err(|error| error.to_string())?;
+    buffer.push_line(line.to_string().as_bytes()).map_err(|error| CommandError::Usage(error.to_string()))?;
     Ok(buffer.take())
 }

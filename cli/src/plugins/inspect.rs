@@ -5,13 +5,14 @@ use std::{
     sync::LazyLock,
 };
 
+use jackfield::Error;
 use jackfield_loader::{Candidate, Inspection, Policy};
 use serde_json::{Value, json};
 
 use crate::{
     common_args::{CommonArgs, help},
     console::{self, Colour},
-    exit::Exit,
+    exit::{CommandError, Exit},
     output,
     plugins::{
         language,
@@ -38,33 +39,33 @@ struct Seen {
 }
 
 impl Seen {
-    fn open(file: &Path, policy: Result<&Policy, &String>) -> Result<Self, String> {
-        let candidate = Candidate::open(file).map_err(|refusal| refusal.to_string())?;
+    fn open(file: &Path, policy: Result<&Policy, &Error>) -> Result<Self, jackfield_loader::Error> {
+        let candidate = Candidate::open(file)?;
         let (trust, trust_refusal) = match policy {
             Ok(policy) => {
                 let refusal = candidate.allowed_by(policy).err().map(|refusal| refusal.to_string());
                 (Some(policy.trust().to_string()), refusal)
             }
-            Err(refusal) => (None, Some(refusal.clone())),
+            Err(refusal) => (None, Some(refusal.to_string())),
         };
         Ok(Self { candidate, trust, trust_refusal })
     }
 }
 
-pub(crate) fn run(common: &CommonArgs, files: &[PathBuf]) -> Exit {
+pub(crate) fn run(common: &CommonArgs, files: &[PathBuf]) -> Result<Exit, CommandError> {
     // A file can be inspected without a configuration that is right.
     let policy = settings::load(common.config.as_deref()).map(|config| config.plugins.policy());
     let results: Vec<_> = files.iter().map(|file| Seen::open(file, policy.as_ref())).collect();
     let usable =
         results.iter().all(|result| result.as_ref().is_ok_and(|seen| can_run(seen.candidate.inspection())));
     let pairs = files.iter().zip(&results);
-    let text = if common.json {
-        let list: Vec<_> = pairs.map(|(file, result)| to_json(file, result.as_ref())).collect();
-        format!("{:#}\n", Value::from(list))
+    if common.json {
+        output::json(&pairs.map(|(file, result)| to_json(file, result.as_ref())).collect::<Vec<_>>())?;
     } else {
-        pairs.map(|(file, result)| to_text(file, result.as_ref())).collect::<Vec<_>>().join("\n")
-    };
-    output::text(&text).max(if usable { Exit::Done } else { Exit::Plugin })
+        let texts = pairs.map(|(file, result)| to_text(file, result.as_ref()));
+        output::text(&texts.collect::<Vec<_>>().join("\n"))?;
+    }
+    Ok(if usable { Exit::Done } else { Exit::Plugin })
 }
 
 /// Whether the library can run here, in a thread or in a process of its own.
@@ -72,10 +73,10 @@ fn can_run(it: &Inspection) -> bool {
     it.verdict().is_ok() || it.verdict_in_process().is_ok()
 }
 
-fn to_json(file: &Path, result: Result<&Seen, &String>) -> Value {
+fn to_json(file: &Path, result: Result<&Seen, &jackfield_loader::Error>) -> Value {
     let file = file.display().to_string();
     match result {
-        Err(refusal) => json!({ "file": file, "compatible": false, "refusal": refusal }),
+        Err(refusal) => json!({ "file": file, "compatible": false, "refusal": refusal.to_string() }),
         Ok(seen) => {
             let it = seen.candidate.inspection();
             let process_only = it.verdict().is_err() && it.verdict_in_process().is_ok();
@@ -94,12 +95,12 @@ fn to_json(file: &Path, result: Result<&Seen, &String>) -> Value {
     }
 }
 
-fn to_text(file: &Path, result: Result<&Seen, &String>) -> String {
+fn to_text(file: &Path, result: Result<&Seen, &jackfield_loader::Error>) -> String {
     let row = |key: &str, value: String| vec![key.to_owned(), value];
     let refused = |refusal: &str| format!("refused: {refusal}");
     let mut rows = vec![row("file", file.display().to_string())];
     match result {
-        Err(refusal) => rows.push(row("verdict", refused(refusal))),
+        Err(refusal) => rows.push(row("verdict", refused(&refusal.to_string()))),
         Ok(seen) => {
             let it = seen.candidate.inspection();
             let metadata = &it.metadata;

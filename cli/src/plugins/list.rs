@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{
     common_args::{CommonArgs, help},
     console::{self, Colour},
-    exit::Exit,
+    exit::{CommandError, Exit},
     output, plugin_names,
     plugins::language,
     settings,
@@ -46,23 +46,20 @@ struct Row {
     refusal: Option<String>,
 }
 
-pub(crate) fn run(common: &CommonArgs) -> Exit {
-    let config = match settings::loaded(common) {
-        Ok(config) => config,
-        Err(exit) => return exit,
-    };
+pub(crate) fn run(common: &CommonArgs) -> Result<Exit, CommandError> {
+    let config = settings::load(common.config.as_deref())?;
     let files = jackfield_loader::list(&config.plugins.path);
     let policy = config.plugins.policy();
     let rows: Vec<_> = files.iter().map(|file| row(file, &config.plugins, &policy)).collect();
     if common.json {
-        return output::json(&rows);
-    }
-    if rows.is_empty() {
+        output::json(&rows)?;
+    } else if rows.is_empty() {
         let folders: Vec<_> = config.plugins.path.iter().map(|folder| folder.display().to_string()).collect();
         console::say(&console::one_line(&format!("no plugin in {}", folders.join(", "))));
-        return Exit::Done;
+    } else {
+        output::text(&render(&rows))?;
     }
-    output::text(&render(&rows))
+    Ok(Exit::Done)
 }
 
 fn row(file: &Path, plugins: &PluginsConfig, policy: &Policy) -> Row {

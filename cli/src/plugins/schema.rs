@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     common_args::{CommonArgs, help},
     console,
-    exit::Exit,
+    exit::{CommandError, Exit},
     output, plugin_names, settings,
 };
 
@@ -22,7 +22,7 @@ pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-pub(crate) fn run(common: &CommonArgs) -> Exit {
+pub(crate) fn run(common: &CommonArgs) -> Result<Exit, CommandError> {
     // An editor needs it most while the configuration is wrong.
     let plugins_path = match settings::load(common.config.as_deref()) {
         Ok(config) => config.plugins.path,
@@ -31,7 +31,8 @@ pub(crate) fn run(common: &CommonArgs) -> Exit {
             PluginsConfig::default().path
         }
     };
-    output::text(&format!("{:#}\n", whole(&plugins(&plugins_path))))
+    output::json(&whole(&plugins(&plugins_path)))?;
+    Ok(Exit::Done)
 }
 
 /// What a configuration calls each plugin of the search path, and the schema that it carries.

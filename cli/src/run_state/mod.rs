@@ -24,7 +24,7 @@ use std::{
 use jackfield_loader::{open_regular, read_regular};
 
 use self::snapshot::Snapshot;
-use crate::{exit::Exit, settings};
+use crate::{exit::CommandError, settings};
 
 const LOCK: &str = "run.lock";
 const STATUS: &str = "status.v1.json";
@@ -37,12 +37,14 @@ const ID: usize = 10;
 const LONGEST: u64 = 16 << 20;
 
 /// The folder of `--state`, or the usual one.
-pub(crate) fn folder(named: Option<&Path>) -> Result<PathBuf, (Exit, String)> {
+pub(crate) fn folder(named: Option<&Path>) -> Result<PathBuf, CommandError> {
     let folder = named.map(Path::to_owned).or_else(settings::state_folder);
     let folder = folder.ok_or_else(|| {
-        (Exit::Usage, "there is no folder for the state (is HOME set?): name one with --state".to_owned())
+        CommandError::Usage(
+            "there is no folder for the state (is HOME set?): name one with --state".to_owned(),
+        )
     })?;
-    std::path::absolute(&folder).map_err(|error| (Exit::Io, format!("{}: {error}", folder.display())))
+    std::path::absolute(&folder).map_err(CommandError::file(&folder, ""))
 }
 
 /// The folder, for one run.
@@ -56,24 +58,24 @@ impl State {
     /// Makes the folder when it is missing, and takes it for this run.
     ///
     /// # Errors
-    /// One line with the folder.
-    pub(crate) fn claim(folder: PathBuf) -> Result<Self, String> {
+    /// The folder can't be made or written, or another run has it.
+    pub(crate) fn claim(folder: PathBuf) -> Result<Self, CommandError> {
         let shown = folder.display().to_string();
-        let failed = |error: io::Error| format!("state {shown}: {error}");
-        make(&folder).map_err(failed)?;
+        let failed = || CommandError::system(format!("state {shown}"));
+        make(&folder).map_err(failed())?;
         let path = folder.join(LOCK);
-        let mut lock = private().read(true).open(&path).map_err(failed)?;
+        let mut lock = private().read(true).open(&path).map_err(failed())?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut id = String::new();
                 let _ = io::Read::by_ref(&mut lock).take(32).read_to_string(&mut id);
                 let who = if id.is_empty() { String::new() } else { format!(", process {}", id.trim()) };
-                return Err(format!(
+                return Err(CommandError::Unusable(format!(
                     "state {shown}: another `jackfield run` has it{who}: end that one, or name another folder with --state"
-                ));
+                )));
             }
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            Err(TryLockError::Error(error)) => return Err(failed()(error)),
         }
         // None of what follows is worth more than what an earlier run may have left to be delivered, on a disk that it has
         // filled. What the status says is of that run.

@@ -13,12 +13,13 @@ use std::{
 };
 
 use clap::{Args, ValueHint};
+use serde_json::json;
 use terminal::{Term, truncate_str};
 
 use crate::{
     common_args::{CommonArgs, help},
     console::{self, Colour},
-    exit::Exit,
+    exit::{CommandError, Exit},
     output,
     run_state::{
         self,
@@ -55,68 +56,59 @@ const REFRESH: Duration = Duration::from_millis(500);
 /// A run that lives and has not written for so long is said to be late.
 const LATE_MS: i64 = 5000;
 
-pub(crate) fn run(common: &CommonArgs, args: &StatusArgs) -> Exit {
-    let folder = match run_state::folder(args.state.as_deref()) {
-        Ok(folder) => folder,
-        Err((exit, refusal)) => {
-            console::error(refusal);
-            return exit;
-        }
-    };
-    if common.json {
-        return match look(&folder) {
-            Err(refusal) => {
-                let told = serde_json::json!({ "alive": run_state::is_alive(&folder), "refusal": refusal });
-                output::text(&format!("{told:#}\n")).max(refused(&refusal))
-            }
+pub(crate) fn run(common: &CommonArgs, args: &StatusArgs) -> Result<Exit, CommandError> {
+    let folder = run_state::folder(args.state.as_deref())?;
+    let seen = if common.json {
+        let seen = look(&folder);
+        let value = match &seen {
             Ok((alive, snapshot)) => {
                 let mut value = serde_json::to_value(snapshot).unwrap_or_default();
-                value["alive"] = alive.into();
-                let exit = output::text(&format!("{value:#}\n"));
-                if alive { exit } else { exit.max(Exit::Io) }
+                value["alive"] = (*alive).into();
+                value
+            }
+            Err(refusal) => {
+                json!({ "alive": run_state::is_alive(&folder), "refusal": refusal.to_string() })
             }
         };
-    }
-    if args.once || !io::stdout().is_terminal() {
-        return match look(&folder) {
-            Err(refusal) => refused(&refusal),
-            Ok((alive, snapshot)) => {
-                let exit = output::text(&screen(&folder, alive, &snapshot));
-                if alive { exit } else { exit.max(Exit::Io) }
-            }
-        };
-    }
-    follow(&folder)
-}
-
-fn refused(refusal: &str) -> Exit {
-    console::error(refusal);
-    Exit::Io
+        output::json(&value)?;
+        seen
+    } else if args.once || !io::stdout().is_terminal() {
+        let seen = look(&folder);
+        if let Ok((alive, snapshot)) = &seen {
+            output::text(&screen(&folder, *alive, snapshot))?;
+        }
+        seen
+    } else {
+        follow(&folder);
+        return Ok(Exit::Done);
+    };
+    seen.map(|(alive, _)| if alive { Exit::Done } else { Exit::Io })
 }
 
 /// What the run says, and whether it lives.
-fn look(folder: &Path) -> Result<(bool, Snapshot), String> {
+fn look(folder: &Path) -> Result<(bool, Snapshot), CommandError> {
     let alive = run_state::is_alive(folder);
-    let nobody = || format!("no `jackfield run` is alive in {}", folder.display());
-    match run_state::read(folder) {
-        Ok(Some(snapshot)) => Ok((alive, snapshot)),
-        Ok(None) if alive => Err(format!(
-            "the run in {} has not said anything yet; on a full disk it may be unable to: see its standard error",
-            folder.display()
-        )),
-        Ok(None) => Err(format!("{}, and none has been: name the folder of --state", nobody())),
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
-            Err(format!(
-                "the status in {} is damaged, or of another version of jackfield: use that one, or start the run again",
-                folder.display()
-            ))
+    let shown = folder.display();
+    let refusal = match run_state::read(folder) {
+        Ok(Some(snapshot)) => return Ok((alive, snapshot)),
+        Ok(None) if alive => format!(
+            "the run in {shown} has not said anything yet; on a full disk it may be unable to: see its standard error"
+        ),
+        Ok(None) => {
+            format!("no `jackfield run` is alive in {shown}, and none has been: name the folder of --state")
         }
-        Err(error) => Err(format!("the status in {} can't be read: {error}", folder.display())),
-    }
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
+            format!(
+                "the status in {shown} is damaged, or of another version of jackfield: use that one, or start the run again"
+            )
+        }
+        Err(error) => format!("the status in {shown} can't be read: {error}"),
+    };
+    Err(CommandError::Unusable(refusal))
 }
 
 /// Draws the screen until Ctrl-C, on the terminal's other page, which leaves what was there as it was.
-fn follow(folder: &Path) -> Exit {
+fn follow(folder: &Path) {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     if let Err(error) = ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst)) {
@@ -128,7 +120,7 @@ fn follow(folder: &Path) -> Exit {
     while result.is_ok() && !stop.load(Ordering::SeqCst) {
         let text = match look(folder) {
             Ok((alive, snapshot)) => screen(folder, alive, &snapshot),
-            Err(refusal) => refusal + "\n",
+            Err(refusal) => format!("{refusal}\n"),
         };
         result = draw(&page(&text, Term::stdout().size_checked()));
         let mut waited = Duration::ZERO;
@@ -138,7 +130,6 @@ fn follow(folder: &Path) -> Exit {
         }
     }
     let _ = draw("\x1b[?25h\x1b[?1049l");
-    Exit::Done
 }
 
 /// What draws `text` on a terminal of so many rows and columns, which is cut to them: a line that wraps, or a row too many,

@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::{
     common_args::{CommonArgs, help},
     console,
-    exit::Exit,
+    exit::{CommandError, Exit},
     output, settings,
 };
 
@@ -66,28 +66,31 @@ struct Was {
     sha256: String,
 }
 
-pub(crate) fn run(common: &CommonArgs, args: &LockArgs) -> Exit {
-    match lock(common, args) {
-        Ok((summary, exit)) => if common.json { output::json(&summary) } else { print(&summary) }.max(exit),
-        Err((exit, refusal)) => {
+pub(crate) fn run(common: &CommonArgs, args: &LockArgs) -> Result<Exit, CommandError> {
+    let (summary, exit) = lock(common, args)?;
+    if common.json {
+        output::json(&summary)?;
+    } else {
+        for refusal in &summary.refusals {
             console::error(refusal);
-            exit
         }
+        output::text(&summary.to_text())?;
     }
+    Ok(exit)
 }
 
-fn lock(common: &CommonArgs, args: &LockArgs) -> Result<(Summary, Exit), (Exit, String)> {
-    let config = settings::load(common.config.as_deref()).map_err(|refusal| (Exit::Config, refusal))?;
+fn lock(common: &CommonArgs, args: &LockArgs) -> Result<(Summary, Exit), CommandError> {
+    let config = settings::load(common.config.as_deref())?;
     let Some(file) = &config.plugins.lock else {
         let refusal = "there is no configuration file that the lock could lie beside: name one by --config";
-        return Err((Exit::Config, refusal.to_owned()));
+        return Err(CommandError::ConfigContent(refusal.to_owned()));
     };
     let old = match Lock::read(file) {
         Ok(lock) => lock,
         Err(Error::ReadLock { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             Lock::new(file, Vec::new())
         }
-        Err(refusal) => return Err((Exit::Config, refusal.to_string())),
+        Err(refusal) => return Err(refusal.into()),
     };
     let mut found = Found::default();
     let wanted = |name: &str| args.update.is_empty() || args.update.iter().any(|wanted| wanted == name);
@@ -108,7 +111,7 @@ fn lock(common: &CommonArgs, args: &LockArgs) -> Result<(Summary, Exit), (Exit, 
     let new = old.with(found.pins.into_values().collect());
     let written = !args.check && (!changes.is_empty() || fs::symlink_metadata(file).is_err());
     if written {
-        new.write().map_err(|error| (Exit::Io, error.to_string()))?;
+        new.write().map_err(|error| CommandError::Unusable(error.to_string()))?;
     }
     let differs = args.check && !changes.is_empty();
     let exit = if differs || !found.refusals.is_empty() { Exit::Plugin } else { Exit::Done };
@@ -223,27 +226,24 @@ fn changes(old: &[Pin], new: &BTreeMap<Key, Pin>) -> Vec<Change> {
     there.chain(removed).collect()
 }
 
-fn print(summary: &Summary) -> Exit {
-    for refusal in &summary.refusals {
-        console::error(refusal);
-    }
-    let mut text = String::new();
-    for Change { change, name, target, old, new } in &summary.changes {
-        let what = |was: &Was| format!("{} sha256 {}", was.version, was.sha256);
-        let what = match (old, new) {
-            (Some(old), Some(new)) => format!("{}, now {}", what(old), what(new)),
-            (old, new) => old.iter().chain(new).map(what).collect(),
+impl Summary {
+    fn to_text(&self) -> String {
+        let mut lines = Vec::new();
+        for Change { change, name, target, old, new } in &self.changes {
+            let what = |was: &Was| format!("{} sha256 {}", was.version, was.sha256);
+            let what = match (old, new) {
+                (Some(old), Some(new)) => format!("{}, now {}", what(old), what(new)),
+                (old, new) => old.iter().chain(new).map(what).collect(),
+            };
+            lines.push(format!("{change:<7} {name} for {target}: {what}"));
+        }
+        let state = match (self.changes.is_empty(), self.written) {
+            (true, false) => "up to date",
+            (_, true) => "written",
+            (false, false) => "differs from the plugins",
         };
-        text.push_str(&console::one_line(&format!("{change:<7} {name} for {target}: {what}")));
-        text.push('\n');
+        let plugins = if self.plugins == 1 { "1 plugin" } else { &format!("{} plugins", self.plugins) };
+        lines.push(format!("{}: {plugins}, {state}", self.lock));
+        lines.iter().map(|line| console::one_line(line) + "\n").collect()
     }
-    let state = match (summary.changes.is_empty(), summary.written) {
-        (true, false) => "up to date",
-        (_, true) => "written",
-        (false, false) => "differs from the plugins",
-    };
-    let plugins = if summary.plugins == 1 { "1 plugin" } else { &format!("{} plugins", summary.plugins) };
-    text.push_str(&console::one_line(&format!("{}: {plugins}, {state}", summary.lock)));
-    text.push('\n');
-    output::text(&text)
 }

@@ -13,7 +13,7 @@ use super::keys;
 use crate::{
     common_args::{CommonArgs, help},
     console::{self, Colour},
-    exit::Exit,
+    exit::{CommandError, Exit},
     output, settings,
 };
 
@@ -43,18 +43,13 @@ struct Row {
     refusal: Option<String>,
 }
 
-pub(crate) fn run(common: &CommonArgs, args: &VerifyArgs) -> Exit {
-    let policy = match policy(common, args) {
-        Ok(policy) => policy,
-        Err((exit, refusal)) => {
-            console::error(refusal);
-            return exit;
-        }
-    };
+pub(crate) fn run(common: &CommonArgs, args: &VerifyArgs) -> Result<Exit, CommandError> {
+    let policy = policy(common, args)?;
     let rows: Vec<_> = args.files.iter().map(|file| row(file, &policy)).collect();
     let exit = if rows.iter().all(|row| row.trusted) { Exit::Done } else { Exit::Plugin };
     if common.json {
-        return output::json(&rows).max(exit);
+        output::json(&rows)?;
+        return Ok(exit);
     }
     let mut text = String::new();
     for row in &rows {
@@ -75,17 +70,18 @@ pub(crate) fn run(common: &CommonArgs, args: &VerifyArgs) -> Exit {
         text.push_str(&line);
         text.push('\n');
     }
-    output::text(&text).max(exit)
+    output::text(&text)?;
+    Ok(exit)
 }
 
 /// By the keys that are given on the command line, else as the configuration has it.
-fn policy(common: &CommonArgs, args: &VerifyArgs) -> Result<Policy, (Exit, String)> {
+fn policy(common: &CommonArgs, args: &VerifyArgs) -> Result<Policy, CommandError> {
     if args.key.is_empty() {
-        let config = settings::load(common.config.as_deref()).map_err(|refusal| (Exit::Config, refusal))?;
+        let config = settings::load(common.config.as_deref())?;
         return Ok(config.plugins.policy());
     }
     let keys: Result<Vec<_>, _> = args.key.iter().map(|key| keys::public(key)).collect();
-    Ok(Policy::new(Trust::Signed).keys(keys.map_err(|refusal| (Exit::Io, refusal))?))
+    Ok(Policy::new(Trust::Signed).keys(keys?))
 }
 
 fn row(file: &Path, policy: &Policy) -> Row {

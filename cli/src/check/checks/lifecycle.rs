@@ -9,7 +9,7 @@ use jackfield_loader::{
 
 use crate::check::{
     fake_platform::{self, SilentPlatform},
-    finding::{CheckError, CheckResult, fail, skip},
+    finding::{CheckResult, fail, skip},
     harness::{self, Harness, SHORT, TIMEOUT},
     sample_events,
 };
