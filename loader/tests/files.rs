@@ -15,7 +15,7 @@ use std::{
 };
 
 use common::{Plugin, folder};
-use jackfield_loader::{Error, ImageError, InspectError, inspect};
+use jackfield_loader::{Error, ImageError, InspectError, Stage, inspect};
 use jackfield_test_support::rerun;
 use rustix::{
     fs::{CWD, FileType, Mode, mknodat},

@@ -7,7 +7,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use jackfield_plugin_api::{Deletion, Probe};
 
 use crate::{
-    boundary::{batch::Batch, host_services::HostHandle, thread::thread},
+    boundary::{batch::Batch, host_services::HostHandle},
     guard::{
         error::{CloseError, OpenError, OpenFailure, Stage},
         executor::Entry,
