@@ -266,13 +266,18 @@ impl Batch {
 
     /// The batch's C form, valid as long as `self`.
     pub(crate) fn to_abi(&self) -> abi::Batch {
-        abi::Batch {
-            size: size_of::<abi::Batch>() as u32,
-            event_size: size_of::<abi::Event>() as u32,
-            events: self.events.0.as_ptr(),
-            len: self.events.0.len(),
-            tables: abi::Tables::EMPTY,
-        }
+        abi::Batch { events: self.events.0.as_ptr(), len: self.events.0.len(), ..no_events() }
+    }
+}
+
+/// The C form of a batch without events.
+pub(crate) fn no_events() -> abi::Batch {
+    abi::Batch {
+        size: size_of::<abi::Batch>() as u32,
+        event_size: size_of::<abi::Event>() as u32,
+        events: std::ptr::null(),
+        len: 0,
+        tables: abi::Tables::EMPTY,
     }
 }
 

@@ -11,13 +11,14 @@ use jackfield_plugin_api::abi::{self, Status};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use super::{
-    protocol::{self, HEAD, Kind, NotARecord, Record, record},
+    protocol::{self, HEAD, NotARecord, Record, record},
     reaper::{self, ChildHandle},
     shared_memory::{self, RequestHeader, SharedMemory},
 };
 use crate::{
     boundary::log,
     guard::{call::CallState, spin::Spin},
+    load::tables::{Abilities, Function},
 };
 
 /// How long after its deadline a call is given up by the thread that made it. The one who waits for it has done so before.
@@ -25,7 +26,7 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// One call.
 pub(super) struct Request<'a> {
-    pub(super) kind: Kind,
+    pub(super) function: Function,
     pub(super) text: &'a str,
     /// Views that are valid as long as the request.
     pub(super) events: &'a [abi::Event],
@@ -37,8 +38,8 @@ pub(super) struct Request<'a> {
 /// How a call came back.
 pub(super) struct Done {
     pub(super) status: Status,
-    /// For `open`: the `ABLE_` bits.
-    pub(super) abilities: u64,
+    /// For `open`: the plugin's.
+    pub(super) abilities: Abilities,
 }
 
 /// Why a call did not come back.
@@ -97,7 +98,7 @@ impl Channel {
         let (text, events) = placed.map_err(Lost::Io)?;
         let left = request.deadline.saturating_duration_since(Instant::now());
         self.memory.post(&RequestHeader {
-            kind: request.kind as u32,
+            function: request.function as u32,
             level: log::most_detailed(),
             timeout_ns: protocol::nanoseconds(left),
             text: (text, request.text.len()),
@@ -154,7 +155,7 @@ impl Channel {
             }
             if record.kind == record::DONE {
                 let status = Status::try_from(record.x.cast_signed()).unwrap_or(abi::STATUS_FAILED);
-                done = Some(Done { status, abilities: record.y });
+                done = Some(Done { status, abilities: Abilities(record.y) });
             } else {
                 each(&record);
             }

@@ -11,12 +11,13 @@ use std::{
 
 use super::{
     crash_history::CrashHistory,
-    protocol::{BUILD, Setup, record},
+    protocol::{BUILD, Setup},
 };
 use crate::{
     boundary::process_id::process_id,
     guard::options::{BackendOptions, ProcessOptions},
     library::os::Content,
+    load::tables::Abilities,
 };
 
 /// Most calls that may be inside one child at once.
@@ -34,7 +35,7 @@ pub(crate) struct ChildSpec {
     pub(super) timeout: Duration,
     pub(super) channels: usize,
     pub(super) history: CrashHistory,
-    /// The `ABLE_` bits of the last child.
+    /// What the plugin of the last child has.
     pub(super) abilities: AtomicU64,
     pub(super) starts: AtomicU64,
     pub(super) gave_up: AtomicBool,
@@ -79,21 +80,9 @@ impl ChildSpec {
         self.starts.load(Ordering::Relaxed).saturating_sub(1)
     }
 
-    fn is_able(&self, ability: u64) -> bool {
-        self.abilities.load(Ordering::Acquire) & ability != 0
-    }
-
-    /// Whether the plugin has the table of that name. Known once an instance has been opened.
-    pub(super) fn has_diagnostics(&self) -> bool {
-        self.is_able(record::ABLE_DIAGNOSTICS)
-    }
-
-    pub(super) fn is_serial(&self) -> bool {
-        self.is_able(record::ABLE_SERIAL)
-    }
-
-    pub(super) fn has_deletion(&self) -> bool {
-        self.is_able(record::ABLE_DELETION)
+    /// What the plugin has beside the functions of every plugin. Known once an instance has been opened.
+    pub(super) fn abilities(&self) -> Abilities {
+        Abilities(self.abilities.load(Ordering::Acquire))
     }
 
     pub(super) fn setup(&self) -> String {

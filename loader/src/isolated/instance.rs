@@ -18,7 +18,7 @@ use super::{
     channel::{Channel, Done, Lost, Request},
     child_spec::ChildSpec,
     init::JOB,
-    protocol::{self, Kind, Record, record},
+    protocol::{self, Record, record},
     reaper::{self, ChildHandle},
 };
 use crate::{
@@ -29,6 +29,7 @@ use crate::{
         executor::{Entry, Executor},
         work::Work,
     },
+    load::tables::{Abilities, Function},
     reexec::{Ended, Spawn, program::Program},
 };
 
@@ -37,8 +38,8 @@ impl Entry for Arc<ChildSpec> {
         Box::new(ChildInstance { spec: Arc::clone(self), state: Mutex::default(), lost: OnceLock::new() })
     }
 
-    fn has_diagnostics(&self) -> bool {
-        ChildSpec::has_diagnostics(self)
+    fn abilities(&self) -> Abilities {
+        ChildSpec::abilities(self)
     }
 
     fn gave_up(&self) -> bool {
@@ -70,30 +71,22 @@ struct State {
 impl Executor for ChildInstance {
     fn run(&self, work: &Work, call: &Arc<CallState>) -> Status {
         let setup;
-        let (kind, text, batch, answer) = match work {
+        let (function, text, batch, answer) = match work {
             Work::Open { .. } => {
                 setup = self.spec.setup();
-                (Kind::Open, setup.as_str(), None, None)
+                (Function::Open, setup.as_str(), None, None)
             }
-            Work::Send(batch) => (Kind::Send, "", Some(batch), None),
-            Work::Delete { answer, .. } if !self.spec.has_deletion() => {
-                answer.store(jackfield_plugin_api::deletion::DELETION_UNSUPPORTED, Ordering::Release);
-                return abi::STATUS_OK;
+            Work::Call { function, text, batch, answer } => {
+                (*function, text.as_deref().unwrap_or_default(), batch.as_ref(), answer.as_ref())
             }
-            Work::Delete { machine_id, event, answer } => {
-                (Kind::Delete, &**machine_id, Some(event), Some(answer))
-            }
-            Work::Preview(batch) => (Kind::Preview, "", Some(batch), None),
-            Work::Probe { answer } => (Kind::Probe, "", None, Some(answer)),
-            Work::Close => (Kind::Close, "", None, None),
         };
-        let start = if kind == Kind::Open { self.start() } else { self.borrow() };
+        let start = if function == Function::Open { self.start() } else { self.borrow() };
         let (child, mut channel) = match start {
             Ok(started) => started,
             Err(lost) => return self.explain(&lost, call),
         };
         let request = Request {
-            kind,
+            function,
             text,
             events: batch.map_or(&[], |batch| batch.events()),
             deadline: call.deadline(),
@@ -101,8 +94,8 @@ impl Executor for ChildInstance {
         };
         match channel.call(&request, &child, &mut |record| told(call, answer.map(|it| &**it), record)) {
             Ok(Done { status, abilities }) => {
-                if kind == Kind::Open {
-                    self.spec.abilities.store(abilities, Ordering::Release);
+                if function == Function::Open {
+                    self.spec.abilities.store(abilities.0, Ordering::Release);
                 } else if status == abi::STATUS_OK {
                     self.spec.history.succeeded(|| self.spec.content.digest());
                 }
@@ -117,7 +110,7 @@ impl Executor for ChildInstance {
         let mut status = abi::STATUS_OK;
         if opened && let Ok((child, mut channel)) = self.borrow() {
             let request = Request {
-                kind: Kind::Free,
+                function: Function::Free,
                 text: "",
                 events: &[],
                 deadline: Instant::now() + self.spec.timeout,
@@ -136,7 +129,7 @@ impl Executor for ChildInstance {
     }
 
     fn is_serial(&self) -> bool {
-        self.spec.is_serial()
+        self.spec.abilities().is_serial()
     }
 
     /// Ends the child with all that it has started; calls inside come back.

@@ -20,28 +20,6 @@ use serde::{Deserialize, Serialize};
 use super::shared_memory::{DATA_AT, SharedMemory};
 use crate::sandbox::{access::Sandbox, limits::Limits};
 
-/// What the host asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub(super) enum Kind {
-    /// Load the plugin and open its backend; the text is a [`Setup`].
-    Open = 1,
-    Send,
-    /// The text is the machine's id.
-    Delete,
-    Preview,
-    Probe,
-    Close,
-    Free,
-}
-
-impl Kind {
-    pub(super) fn of(number: u32) -> Option<Self> {
-        let all = [Self::Open, Self::Send, Self::Delete, Self::Preview, Self::Probe, Self::Close, Self::Free];
-        all.into_iter().find(|kind| *kind as u32 == number)
-    }
-}
-
 /// What a child has to know before it loads the plugin.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Setup {
@@ -81,12 +59,8 @@ pub(super) mod record {
     pub(crate) const NUMBER: u32 = 4;
     /// The plugin could not be loaded: `code` is the number of the stage, the first text says why.
     pub(crate) const STAGE: u32 = 5;
-    /// The end: status `x`, and for `open` the `ABLE_` bits in `y`.
+    /// The end: status `x`, and for `open` the plugin's abilities in `y`.
     pub(crate) const DONE: u32 = 6;
-
-    pub(crate) const ABLE_SERIAL: u64 = 1;
-    pub(crate) const ABLE_DELETION: u64 = 2;
-    pub(crate) const ABLE_DIAGNOSTICS: u64 = 4;
 }
 
 /// Bytes that no child of this version sends.

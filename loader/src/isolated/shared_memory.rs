@@ -62,7 +62,7 @@ struct ByHost {
     sleeps: AtomicU32,
     /// Number of the last request. What follows belongs to it.
     requests: AtomicU32,
-    kind: AtomicU32,
+    function: AtomicU32,
     /// The most detailed level of log records that anybody wants.
     level: AtomicU32,
     timeout_ns: AtomicU64,
@@ -79,7 +79,7 @@ struct ByHost {
 /// What a request consists of, beside what lies in the data.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RequestHeader {
-    pub(super) kind: u32,
+    pub(super) function: u32,
     pub(super) level: u32,
     pub(super) timeout_ns: u64,
     pub(super) text: (usize, usize),
@@ -166,16 +166,16 @@ impl SharedMemory {
     // The host's side.
 
     /// Publishes a request, whose data is in place.
-    pub(super) fn post(&self, terms: &RequestHeader) {
+    pub(super) fn post(&self, request: &RequestHeader) {
         let (host, set) = (&self.header().host.0, Ordering::Relaxed);
-        host.kind.store(terms.kind, set);
-        host.level.store(terms.level, set);
-        host.timeout_ns.store(terms.timeout_ns, set);
+        host.function.store(request.function, set);
+        host.level.store(request.level, set);
+        host.timeout_ns.store(request.timeout_ns, set);
         host.len.store(self.len() as u64, set);
-        host.text_at.store(terms.text.0 as u64, set);
-        host.text_len.store(terms.text.1 as u64, set);
-        host.events_at.store(terms.events.0 as u64, set);
-        host.events.store(terms.events.1 as u64, set);
+        host.text_at.store(request.text.0 as u64, set);
+        host.text_len.store(request.text.1 as u64, set);
+        host.events_at.store(request.events.0 as u64, set);
+        host.events.store(request.events.1 as u64, set);
         host.cancelled.store(0, set);
         host.requests.fetch_add(1, Ordering::SeqCst);
     }
@@ -246,7 +246,7 @@ impl SharedMemory {
         let (host, get) = (&self.header().host.0, Ordering::Relaxed);
         let number = |number: &AtomicU64| number.load(get) as usize;
         RequestHeader {
-            kind: host.kind.load(get),
+            function: host.function.load(get),
             level: host.level.load(get),
             timeout_ns: host.timeout_ns.load(get),
             text: (number(&host.text_at), number(&host.text_len)),
@@ -348,7 +348,7 @@ mod tests {
     fn the_child_follows_when_the_host_needs_more_room_and_can_not_take_it_away() {
         let (mut host, mut child) = pair();
         host.reserve(3 << 20).unwrap();
-        host.post(&RequestHeader { kind: 2, text: (DATA_AT, 7), ..RequestHeader::default() });
+        host.post(&RequestHeader { function: 2, text: (DATA_AT, 7), ..RequestHeader::default() });
         assert!(child.has_request(0) && !child.has_request(1));
         child.follow().unwrap();
         assert_eq!(child.len(), host.len());

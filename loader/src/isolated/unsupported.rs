@@ -17,6 +17,7 @@ use crate::{
         work::Work,
     },
     library::os::Content,
+    load::tables::Abilities,
 };
 
 /// What is remembered in `folder`: nothing, here.
@@ -42,8 +43,8 @@ impl Entry for Arc<ChildSpec> {
         Box::new(NoChild)
     }
 
-    fn has_diagnostics(&self) -> bool {
-        false
+    fn abilities(&self) -> Abilities {
+        Abilities::default()
     }
 }
 

@@ -19,8 +19,9 @@ use crate::{
     },
     library::{digest::Digest, file::LibraryFile, find, os::Content},
     load::{
-        check::{Checked, Layout, PluginTables},
+        check::{Checked, Layout},
         loaded_libraries,
+        tables::PluginTables,
     },
     verify::{
         error::VerifyError,

@@ -10,21 +10,19 @@ use std::{
     },
 };
 
-use jackfield_plugin_api::{
-    abi::{self, Status},
-    deletion::{DELETION_UNSUPPORTED, DeletionRequestView},
-};
+use jackfield_plugin_api::abi::{self, Status};
 use rustix::process::Signal;
 
 use super::{
     super::{
-        protocol::{self, BUILD, Kind, Record, Setup, log_record, record},
+        protocol::{self, BUILD, Record, Setup, log_record, record},
         shared_memory::{RequestHeader, SharedMemory},
     },
     callbacks::{self, ChannelEnd},
 };
 use crate::{
     boundary::{
+        batch::no_events,
         exit::exit,
         host_services::HostHandle,
         log,
@@ -33,7 +31,10 @@ use crate::{
     guard::{error::Stage, spin::Spin},
     inspect::inspect_bytes,
     library::os::Content,
-    load::{check::PluginTables, loaded_libraries},
+    load::{
+        loaded_libraries,
+        tables::{Abilities, Arguments, Function, PluginTables},
+    },
     reexec::Inherited,
 };
 
@@ -72,8 +73,8 @@ pub(in super::super) fn run(inherited: Inherited) -> i32 {
     // The first request is to open. Its thread is this one.
     let mut served = Served { number: 0, place: 0, end: first, spin: Spin::new() };
     let mut handed = Some((plugin, UnixStream::from(control)));
-    served.serve(&mut |setup, context, terms| {
-        let status = open(handed.take(), setup, first, context, terms);
+    served.serve(&mut |setup, context, request| {
+        let status = open(handed.take(), setup, first, context, request);
         if status == abi::STATUS_OK {
             for (place, end) in places.iter().enumerate().skip(1) {
                 let mut served = Served { number: 0, place, end, spin: Spin::new() };
@@ -159,7 +160,7 @@ impl Served {
     /// Makes one call after the other until the host is gone. `open` is what opens the plugin.
     fn serve(&mut self, open: &mut dyn FnMut(&str, usize, &RequestHeader) -> Status) {
         while self.wait() {
-            let terms = {
+            let request = {
                 let mut out = self.end.lock();
                 if out.memory.follow().is_err() {
                     return;
@@ -167,17 +168,17 @@ impl Served {
                 out.memory.request()
             };
             self.number = self.number.wrapping_add(1);
-            log::relay_up_to(terms.level);
-            let Some(kind) = Kind::of(terms.kind) else { return };
+            log::relay_up_to(request.level);
+            let Some(function) = Function::of(request.function) else { return };
             let context = self.end.begin(self.place, self.number);
-            let status = self.call(kind, &terms, context, open);
+            let status = self.call(function, &request, context, open);
             self.end.end();
             let abilities = match OPEN.get() {
-                Some(Open { tables, .. }) if kind == Kind::Open => abilities(tables),
-                _ => 0,
+                Some(Open { tables, .. }) if function == Function::Open => tables.abilities(),
+                _ => Abilities::default(),
             };
             let status = i64::from(status).cast_unsigned();
-            self.end.say(&Record { kind: record::DONE, x: status, y: abilities, ..Record::default() });
+            self.end.say(&Record { kind: record::DONE, x: status, y: abilities.0, ..Record::default() });
         }
     }
 
@@ -204,86 +205,37 @@ impl Served {
 
     fn call(
         &self,
-        kind: Kind,
-        terms: &RequestHeader,
+        function: Function,
+        request: &RequestHeader,
         context: usize,
         open: &mut dyn FnMut(&str, usize, &RequestHeader) -> Status,
     ) -> Status {
         let (text, batch) = {
             let out = self.end.lock();
-            let (at, count) = terms.events;
+            let (at, count) = request.events;
             // SAFETY: the host has placed them there and waits for this call's end before it places others.
             unsafe {
-                let text = std::slice::from_raw_parts(out.memory.base().add(terms.text.0), terms.text.1);
+                let text = std::slice::from_raw_parts(out.memory.base().add(request.text.0), request.text.1);
                 let events = protocol::relocate(&out.memory, at, count);
-                let batch = abi::Batch {
-                    size: size_of::<abi::Batch>() as u32,
-                    event_size: size_of::<abi::Event>() as u32,
-                    events,
-                    len: count,
-                    tables: abi::Tables::EMPTY,
-                };
+                let batch = abi::Batch { events, len: count, ..no_events() };
                 (std::str::from_utf8(text).unwrap_or_default(), batch)
             }
         };
-        if kind == Kind::Open {
-            return open(text, context, terms);
+        if function == Function::Open {
+            return open(text, context, request);
         }
         let Some(Open { tables, instance }) = OPEN.get() else { return abi::STATUS_INVALID_ARGUMENT };
-        let call = callbacks::call(context, terms.timeout_ns);
-        let (instance, batch, call) = (*instance, &raw const batch, &raw const call);
-        let mut number = 0;
-        // SAFETY: the functions of a table that was checked, an instance that `open` made and nobody has freed: the host
-        // asks for that once, when no other call is inside. What is handed over lives until they return.
-        let status = unsafe {
-            match kind {
-                Kind::Open => abi::STATUS_INVALID_ARGUMENT,
-                Kind::Send => return (tables.backend.send)(instance, batch, call),
-                Kind::Close => return (tables.backend.close)(instance, call),
-                Kind::Free => return (tables.backend.free)(instance),
-                Kind::Preview => {
-                    let Some(table) = tables.diagnostics else { return abi::STATUS_INVALID_ARGUMENT };
-                    let sink = callbacks::sink(context);
-                    return (table.preview)(instance, batch, call, &raw const sink);
-                }
-                Kind::Probe => match tables.diagnostics {
-                    Some(table) => (table.probe)(instance, call, &raw mut number),
-                    None => abi::STATUS_INVALID_ARGUMENT,
-                },
-                Kind::Delete => match tables.deletion {
-                    Some(table) => {
-                        let request = DeletionRequestView {
-                            size: size_of::<DeletionRequestView>() as u32,
-                            reserved: 0,
-                            machine_id: abi::Str::new(text),
-                            event: batch,
-                        };
-                        (table.request)(instance, &raw const request, call, &raw mut number)
-                    }
-                    None => {
-                        number = DELETION_UNSUPPORTED;
-                        abi::STATUS_OK
-                    }
-                },
-            }
-        };
-        self.end.say(&Record { kind: record::NUMBER, x: u64::from(number), ..Record::default() });
+        let call = callbacks::call(context, request.timeout_ns);
+        let arguments = Arguments { text, batch, call: &raw const call, sink: callbacks::sink(context) };
+        // SAFETY: the tables were checked; `open` made the instance, and the host asks to free it once, when no other call is
+        // inside. Batch and call live until the function returns.
+        let (status, number) = unsafe { tables.call(function, *instance, &arguments) };
+        // The host takes it for 0 where nothing is said of it.
+        if number != 0 {
+            self.end.say(&Record { kind: record::NUMBER, x: u64::from(number), ..Record::default() });
+        }
         status
     }
-}
-
-fn abilities(tables: &PluginTables) -> u64 {
-    let mut abilities = 0;
-    if tables.backend.flags & abi::BACKEND_SERIAL != 0 {
-        abilities |= record::ABLE_SERIAL;
-    }
-    if tables.deletion.is_some() {
-        abilities |= record::ABLE_DELETION;
-    }
-    if tables.diagnostics.is_some() {
-        abilities |= record::ABLE_DIAGNOSTICS;
-    }
-    abilities
 }
 
 /// Confines this process, loads the plugin and opens its backend.
@@ -294,7 +246,7 @@ fn open(
     setup: &str,
     end: &ChannelEnd,
     context: usize,
-    terms: &RequestHeader,
+    request: &RequestHeader,
 ) -> Status {
     let failed = |stage: Stage, message: &str| {
         let (code, first) = (stage as u32, message.as_bytes());
@@ -334,7 +286,7 @@ fn open(
     if watch(control).is_none() {
         return failed(Stage::Process, "no thread to watch the tool");
     }
-    log::relay_up_to(terms.level);
+    log::relay_up_to(request.level);
     let content = match Content::inherited(plugin, &setup.path) {
         Ok(content) => Arc::new(content),
         Err(error) => return failed(Stage::Load, &format!("can't map what the tool has verified: {error}")),
@@ -352,7 +304,7 @@ fn open(
         Err(error) => return failed(Stage::Check, &error.to_string()),
     };
     let host = HOST.get_or_init(|| HostHandle::leak(&setup.backend, &setup.tool_name, &setup.tool_version));
-    let call = callbacks::call(context, terms.timeout_ns);
+    let call = callbacks::call(context, request.timeout_ns);
     let mut instance = std::ptr::null_mut();
     // SAFETY: a table that was checked; host, configuration, call and place are as the contract wants them.
     let status = unsafe {
