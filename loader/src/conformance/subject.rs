@@ -13,7 +13,7 @@ use jackfield_plugin_api::{
 };
 
 use super::{
-    batch::Views,
+    batch::AlteredViews,
     call::{self, Answer},
     host,
     terms::Terms,
@@ -44,7 +44,7 @@ pub struct Instance {
 }
 
 impl Subject {
-    /// Takes a file through all stages, whoever owns it.
+    /// Takes a file through all stages, whatever its owner is.
     ///
     /// # Errors
     /// As [`Plugin::load`].
@@ -109,8 +109,8 @@ impl Instance {
             .abilities()
             .is_serial()
             .then(|| self.turn.lock().unwrap_or_else(PoisonError::into_inner));
-        let views = batch.map(|batch| Views::of(batch, terms));
-        let batch = views.as_ref().map_or_else(no_events, Views::to_abi);
+        let views = batch.map(|batch| AlteredViews::of(batch, terms));
+        let batch = views.as_ref().map_or_else(no_events, AlteredViews::to_abi);
         // A request for deletion has an event to be sent, of which nothing is reported.
         let events = if function == Function::Delete { 0 } else { batch.len };
         let mut number = 0;
@@ -123,7 +123,7 @@ impl Instance {
                 message: call::preview_message,
             };
             let arguments = Arguments { text, batch, call, sink };
-            // SAFETY: the tables were checked; `open` stored the instance and nobody has freed it; batch and call live until
+            // SAFETY: the tables were checked; `open` stored the instance and it was not freed; batch and call live until
             // this call is over.
             let (status, written) =
                 unsafe { self.tables.call(function, self.raw.load(Ordering::Relaxed), &arguments) };

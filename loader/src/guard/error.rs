@@ -87,7 +87,7 @@ pub enum OpenFailure {
         /// Why.
         message: String,
     },
-    /// It has crashed before and is left alone.
+    /// It has crashed before and is not started now.
     LeftAlone(String),
 }
 

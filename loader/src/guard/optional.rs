@@ -1,4 +1,4 @@
-//! Calls of a plugin's optional tables, each behind the same guard as `send`.
+//! The functions of a plugin's optional tables, under the same guard as `send`.
 
 use std::{
     sync::{

@@ -40,7 +40,7 @@ struct Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        // Nobody waits, and no deadline was missed: the plugin is told that the call is cancelled, and not judged by it.
+        // The caller waits no longer, and no deadline was missed: the plugin is told that the call is cancelled, and is not judged.
         if let Ended::Expired { running: true, .. } = self.ticket.job.call.abandon() {
             self.supervisor.counters.call_got_stuck();
         }

@@ -11,7 +11,7 @@ use std::{
 use jackfield_plugin_api::abi;
 
 use super::{
-    call::{CallState, Ended, Explanation, Said},
+    call::{CallState, Ended, Explanation, Origin},
     error::{CloseFailure, OpenFailure},
     executor::Entry,
     health::{Health, failure_of, or_no_message},
@@ -94,7 +94,8 @@ impl Supervisor {
                 Ok(supervisor)
             }
             Ended::Finished {
-                explanation: Explanation { message, said: Said::Stage(stage), .. }, ..
+                explanation: Explanation { message, origin: Origin::Stage(stage), .. },
+                ..
             } => Err(OpenFailure::Stage { stage, message }),
             Ended::Finished { status: abi::STATUS_INVALID_CONFIG, explanation, .. } => {
                 Err(OpenFailure::Config {

@@ -68,10 +68,10 @@ impl Work {
     }
 }
 
-/// Work with the call that somebody waits for.
+/// Work with the call that a caller waits for.
 pub(super) struct Job {
     pub(super) work: Work,
     pub(super) call: Arc<CallState>,
-    /// Called when the plugin's function returns though nobody waits any more.
+    /// Called when the plugin's function returns after the caller has stopped waiting.
     pub(super) returned_late: Box<dyn Fn() + Send + Sync>,
 }

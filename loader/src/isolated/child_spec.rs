@@ -1,4 +1,4 @@
-//! What the children of one backend are made of.
+//! The specification of a backend's child processes.
 
 use std::{
     path::PathBuf,
@@ -23,7 +23,7 @@ use crate::{
 /// Most calls that may be inside one child at once.
 const MOST_CHANNELS: usize = 16;
 
-/// What an instance in a child is made of, again after each failure.
+/// What a child process needs: the same after each failure.
 pub(crate) struct ChildSpec {
     pub(super) options: ProcessOptions,
     pub(super) content: Arc<Content>,
@@ -65,7 +65,7 @@ impl ChildSpec {
         })
     }
 
-    /// Why the plugin is left alone, by what is remembered of its crashes.
+    /// Why the plugin is not started now, by its crash history.
     pub(crate) fn refusal(&self) -> Option<String> {
         self.history.refusal(|| self.content.digest(), SystemTime::now())
     }

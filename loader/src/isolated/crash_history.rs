@@ -1,7 +1,7 @@
-//! What is remembered of plugin files that crashed, so that the next run of a tool does not begin with a crash: a small
-//! file in a folder of the host's choice for each SHA-256 of a plugin's bytes.
+//! The crash history of plugin files, so that the next run of a tool does not begin with a crash: a small file in a folder
+//! of the host's choice for each SHA-256 of a plugin's bytes.
 //!
-//! What is in such a file is a hint: garbage counts as nothing, and whoever may write the folder may as well remove it.
+//! Such a file is a hint: garbage counts as nothing, and a user who may write the folder may as well remove the file.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ const LIMIT: u64 = 4096;
 /// How many files a folder may hold: past that, nothing more is remembered.
 const MOST_FILES: usize = 1000;
 
-/// How long the plugin is left alone yet; [`Duration::MAX`] is until its file changes.
+/// How long the plugin is not to be started; [`Duration::MAX`] is until its file changes.
 fn left_alone(crash: &Crash, backoff: Backoff, now: SystemTime) -> Option<Duration> {
     if crash.count >= MOST_CRASHES {
         return Some(Duration::MAX);
@@ -35,7 +35,7 @@ fn left_alone(crash: &Crash, backoff: Backoff, now: SystemTime) -> Option<Durati
     pause.checked_sub(since).filter(|left| !left.is_zero())
 }
 
-/// What is remembered in `folder`, in the order of the digests. A folder that does not exist remembers nothing.
+/// The records in `folder`, in the order of the digests. A folder that does not exist has none.
 #[must_use]
 pub fn crashes(folder: &Path) -> Vec<Crash> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
@@ -78,7 +78,7 @@ impl CrashHistory {
         Some(folder.join(format!("{}.json", digest())))
     }
 
-    /// Why the plugin is left alone now, if it is: in one line that says what to do.
+    /// Why the plugin is not to be started now, if so: one line that says what to do.
     pub(super) fn refusal(&self, digest: impl FnOnce() -> Digest, now: SystemTime) -> Option<String> {
         // A folder in which there is nothing needs no digest.
         fs::read_dir(self.folder.as_ref()?).ok()?.next()?.ok()?;
@@ -237,7 +237,7 @@ mod tests {
             assert!(crashes(folder).is_empty());
         }
         fs::remove_file(&file).unwrap();
-        // Nobody writes to it: whoever opens it for reading and waits, waits for ever.
+        // No process writes to it: an open that waits for a writer never returns.
         let made = std::process::Command::new("mkfifo").arg(&file).status().unwrap();
         assert!(made.success());
         assert_eq!(history(folder).refusal(x, now), None);

@@ -1,4 +1,4 @@
-//! What goes through an memory: requests with their events from the host, records from the child.
+//! The protocol in the shared memory: requests with their events from the host, records from the child.
 //!
 //! A request's events are the structs of the contract, with offsets into the memory where their pointers are to be; the child
 //! turns these into pointers in place, so that the plugin reads what the host has written. Host and child are of the same
@@ -324,7 +324,7 @@ pub(super) unsafe fn encode(
 /// Turns the offsets of `count` events at `at` into pointers, once, and gives the first event.
 ///
 /// # Safety
-/// [`encode`] has placed them there, and nobody looks at them yet.
+/// [`encode`] has placed them there, and no other code has read them yet.
 pub(super) unsafe fn relocate(memory: &SharedMemory, at: usize, count: usize) -> *const abi::Event {
     let base = memory.base();
     let lead = |text: &mut abi::Str| {

@@ -1,6 +1,6 @@
-//! The thread that keeps one child: it starts it, passes its log on, and takes note of its end.
+//! The reaper: the thread that starts one child, passes its log on, and waits for its end.
 //!
-//! The kernel ends a child with the *thread* that started it, so this one lives exactly as long as the child.
+//! The kernel ends a child with the *thread* that started it, so this thread lives as long as the child.
 
 use std::{
     fs::File,
@@ -118,7 +118,7 @@ impl Reaper<'_> {
         while !self.has_ended() {
             self.read();
         }
-        // Before its number is given up: what it has started and left behind ends with it.
+        // Before its number is given up: the processes that it has started end with it.
         self.child.kill();
         self.read();
         self.lines.end();

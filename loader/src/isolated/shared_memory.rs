@@ -2,7 +2,7 @@
 //!
 //! | from | what |
 //! | --- | --- |
-//! | 0 | [`Header`]: who waits, how far the ring is filled, the request |
+//! | 0 | [`Header`]: which side sleeps, how far the ring is filled, the request |
 //! | [`RING_AT`] | the ring: what the child answers, as a stream of records |
 //! | [`DATA_AT`] | the request's text and events |
 //!
@@ -48,7 +48,7 @@ pub(super) struct Header {
 struct ByChild {
     /// Bytes that the child has put into the ring.
     head: AtomicU64,
-    /// It sleeps until the bell rings.
+    /// It sleeps until its wake-up socket is written to.
     sleeps: AtomicU32,
     /// It is a child of this kind, and not just any program.
     begun: AtomicU32,
@@ -58,12 +58,12 @@ struct ByChild {
 struct ByHost {
     /// Bytes that the host has taken out of the ring.
     tail: AtomicU64,
-    /// It sleeps until the bell rings.
+    /// It sleeps until its wake-up socket is written to.
     sleeps: AtomicU32,
     /// Number of the last request. What follows belongs to it.
     requests: AtomicU32,
     function: AtomicU32,
-    /// The most detailed level of log records that anybody wants.
+    /// The most detailed level of log records that the host wants.
     level: AtomicU32,
     timeout_ns: AtomicU64,
     /// Length of the memory.
@@ -72,7 +72,7 @@ struct ByHost {
     text_len: AtomicU64,
     events_at: AtomicU64,
     events: AtomicU64,
-    /// Nobody waits for the last request any more.
+    /// The caller of the last request has stopped waiting.
     cancelled: AtomicU32,
 }
 
@@ -157,7 +157,7 @@ impl SharedMemory {
     }
 
     fn remap(&mut self, len: usize) -> io::Result<()> {
-        // SAFETY: the mapping is this value's own, and `&mut self` shows that nobody looks at it meanwhile.
+        // SAFETY: the mapping is this value's own, and `&mut self` shows that no other code uses it meanwhile.
         let base = unsafe { mremap(self.base.cast(), self.len(), len, MremapFlags::MAYMOVE) }?;
         (self.base, self.len) = (base.cast(), len);
         Ok(())
@@ -180,7 +180,7 @@ impl SharedMemory {
         host.requests.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Says that nobody waits for the request.
+    /// Tells the child that the request is cancelled.
     pub(super) fn cancel(&self) {
         self.header().host.0.cancelled.store(1, Ordering::Release);
     }

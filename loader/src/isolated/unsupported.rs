@@ -10,7 +10,7 @@ use jackfield_plugin_api::abi::{self, Status};
 use super::crash::Crash;
 use crate::{
     guard::{
-        call::{CallState, Explanation, Said},
+        call::{CallState, Explanation, Origin},
         error::Stage,
         executor::{Entry, Executor},
         options::{BackendOptions, ProcessOptions},
@@ -54,7 +54,7 @@ impl Executor for NoChild {
     fn run(&self, _: &Work, call: &Arc<CallState>) -> Status {
         call.explain(Explanation {
             message: "there is no process isolation on this platform yet".to_owned(),
-            said: Said::Stage(Stage::Process),
+            origin: Origin::Stage(Stage::Process),
             ..Explanation::default()
         });
         abi::STATUS_UNAVAILABLE

@@ -110,8 +110,8 @@ pub enum LoadError {
 pub(crate) struct Opened {
     /// Never dropped, which would unmap it.
     _library: Library,
-    /// The address of the descriptor's symbol, if there is such a symbol. To look for it takes the dynamic loader's lock,
-    /// which the constructors of another library may hold by the time that somebody asks.
+    /// The address of the descriptor's symbol, if there is such a symbol. It is looked up at once: a lookup takes the dynamic
+    /// loader's lock, which the constructors of another library may hold later.
     pub(crate) descriptor: Option<*const c_void>,
 }
 

@@ -174,7 +174,7 @@ impl Verified {
             .map_err(|reason| Error::Load { path: path.clone(), reason })?;
         let checked =
             loaded.check(inspection).map_err(|reason| Error::Check { path: path.clone(), reason })?;
-        Ok(Plugin(Arc::new(Inner {
+        Ok(Plugin(Arc::new(LoadedPlugin {
             path: path.clone(),
             metadata: inspection.metadata.clone(),
             signer: self.signer.clone(),
@@ -233,9 +233,9 @@ fn judge_again(
 
 /// A plugin that is loaded and checked, until the process ends. A clone is the same plugin.
 #[derive(Clone)]
-pub struct Plugin(Arc<Inner>);
+pub struct Plugin(Arc<LoadedPlugin>);
 
-struct Inner {
+struct LoadedPlugin {
     path: PathBuf,
     metadata: Metadata,
     signer: Option<PublicKey>,
@@ -275,7 +275,7 @@ impl Plugin {
     /// # Errors
     /// [`Error::Verify`].
     pub fn still_allowed_by(&self, policy: impl Into<Policy>) -> Result<(), Error> {
-        let Inner { path, metadata, signer, content, .. } = &*self.0;
+        let LoadedPlugin { path, metadata, signer, content, .. } = &*self.0;
         judge_again(path, metadata, content, signer.as_ref(), &policy.into())
     }
 

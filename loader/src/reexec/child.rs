@@ -24,14 +24,14 @@ use crate::boundary::thread::{SMALL_STACK, thread};
 /// other systems, on which no event tells it.
 const TICK: Duration = Duration::from_millis(1);
 
-/// A child that was started. Dropping it leaves it alone.
+/// A child that was started. Dropping the value does nothing to the process.
 #[derive(Debug)]
 pub struct Child {
     pid: Pid,
     /// Becomes readable when the child ends.
     #[cfg(target_os = "linux")]
     pidfd: Option<OwnedFd>,
-    /// Once its end is known, its number may be another process's.
+    /// Once its end is known, its number may belong to another process.
     ended: Mutex<Option<Ended>>,
 }
 
@@ -43,7 +43,7 @@ pub enum Ended {
     Code(i32),
     /// By this signal.
     Signal(i32),
-    /// Somebody else in this process has asked the system first.
+    /// Other code of this process has asked the system first.
     Unknown,
 }
 
@@ -72,7 +72,7 @@ impl Child {
     /// Ends it at once, with all of its session that has not left it.
     pub fn kill(&self) {
         let ended = self.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // As long as nobody has asked for its end, the number is its own.
+        // Until the system has been asked for its end, the number belongs to it.
         if ended.is_none() {
             let _ = kill_process_group(self.pid, Signal::KILL);
         }
@@ -98,7 +98,7 @@ impl Child {
     fn sleep(&self, left: Duration) {
         #[cfg(target_os = "linux")]
         if let Some(pidfd) = &self.pidfd {
-            // More than a `Timespec` holds is for ever.
+            // A wait that no `Timespec` can express has no limit.
             let _ = poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Timespec::try_from(left).ok().as_ref());
             return;
         }

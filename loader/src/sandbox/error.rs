@@ -1,10 +1,10 @@
-//! Why a child can't be confined as it is configured.
+//! Why a child process can't be held to its configured limits or sandbox.
 
 use std::{io, path::PathBuf};
 
 use crate::boundary::text::show;
 
-/// Why a child can't be confined as it is configured. Its `Display` is one line that names the key.
+/// Why a child process can't be held to its configured limits or sandbox. Its `Display` is one line that names the key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SandboxError {

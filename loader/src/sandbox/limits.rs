@@ -56,7 +56,7 @@ mod system {
         }
         if let Some(cpu) = limits.cpu {
             let seconds = cpu.as_secs() + u64::from(cpu.subsec_nanos() > 0);
-            // Apart, because a limit that is both would be SIGKILL, which tells nobody why.
+            // Two limits: one that is soft and hard would end the process by SIGKILL, which does not tell the cause.
             lower("cpu", Resource::Cpu, seconds, seconds.saturating_add(1))?;
         }
         if let Some(limit) = limits.memory {

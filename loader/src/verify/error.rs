@@ -9,7 +9,7 @@ use crate::{boundary::text, library::error::ImageError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// The file or its folder belongs to somebody else.
+    /// The file or its folder belongs to another user.
     #[error("{} must be owned by {}, it is owned by uid {found}: chown it", text::show(path), owners(*.user))]
     Owner {
         /// The file or folder.

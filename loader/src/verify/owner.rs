@@ -1,4 +1,4 @@
-//! Who could have written a file: root and the user, and nobody else.
+//! Requires that only root and the user could have written a file.
 
 use std::{fs::File, path::Path};
 
@@ -41,8 +41,8 @@ pub(super) fn check_beside(file: &File, path: &Path) -> Result<(), VerifyError> 
     judge(file, path)
 }
 
-/// Owners are not known here. A digest or a signature binds the bytes all the same; a policy of owners alone would be
-/// none.
+/// Owners are not known here. A digest or a signature binds the bytes all the same; a policy that looks at nothing but owners
+/// is refused.
 #[cfg(not(unix))]
 pub(super) fn check(_handles: &Handles, trust: Trust) -> Result<(), VerifyError> {
     if trust == Trust::Owner { Err(VerifyError::Unsupported) } else { Ok(()) }

@@ -91,7 +91,7 @@ pub(crate) fn verify(
 }
 
 /// Applies `policy` to what was accepted before and came from `path`, whatever is there now: `signer` is the key whose
-/// signature was accepted. Who could write the file is no matter any more, for its bytes were taken.
+/// signature was accepted. The owner of the file plays no part, because its bytes were taken.
 pub(crate) fn verify_again(
     path: &Path,
     metadata: &Metadata,

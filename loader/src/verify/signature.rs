@@ -4,8 +4,8 @@
 //! comment; a signature of the signature and that comment in base64. The trusted comment has to be the one of
 //! [`Signature::comment_for`], so that a vendor's signature says of what it is one.
 //!
-//! Signatures of minisign's old form, `Ed`, which are of the file and not of its digest, are refused: the form is not part
-//! of what is signed, so whoever accepts both accepts one for the other. minisign writes `ED` by default since 0.10.
+//! Signatures of minisign's old form, `Ed`, are refused. They sign the file itself and not its digest, and the form is not
+//! signed, so a reader of both forms would accept one for the other. minisign writes `ED` by default since 0.10.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 

@@ -41,7 +41,7 @@ pub(super) fn check(
     if of_id.peek().is_none() {
         return Err(untrusted(path, id, keys).into());
     }
-    // Ids are chosen by whoever makes a key, so that two keys may have the same.
+    // The maker of a key chooses its id, so two keys may have the same.
     let Some(key) = of_id.find(|key| key.has_signed(bytes, &signature)) else {
         let file = handles.path_beside("");
         return Err(SignatureError::Invalid { path, file, id }.into());

@@ -44,17 +44,17 @@ const ORPHANED: i32 = 0;
 const MISUSED: i32 = 64;
 
 /// The plugin, once it is loaded and its backend is open.
-struct Open {
+struct OpenBackend {
     tables: PluginTables,
     instance: *mut abi::Instance,
 }
 
 // SAFETY: the contract makes an instance callable from any thread.
-unsafe impl Send for Open {}
+unsafe impl Send for OpenBackend {}
 // SAFETY: as above.
-unsafe impl Sync for Open {}
+unsafe impl Sync for OpenBackend {}
 
-static OPEN: OnceLock<Open> = OnceLock::new();
+static OPEN: OnceLock<OpenBackend> = OnceLock::new();
 static HOST: OnceLock<&'static HostHandle> = OnceLock::new();
 
 /// The job of a child.
@@ -63,24 +63,24 @@ pub(in super::super) fn run(inherited: Inherited) -> i32 {
     let mut files = inherited.files.into_iter();
     let (Some(plugin), Some(control)) = (files.next(), files.next()) else { return MISUSED };
     let mut ends = Vec::new();
-    while let (Some(bell), Some(memory)) = (files.next(), files.next()) {
+    while let (Some(wake_up), Some(memory)) = (files.next(), files.next()) {
         let Ok(memory) = SharedMemory::map(memory) else { return MISUSED };
         memory.begin();
-        ends.push((UnixStream::from(bell), memory));
+        ends.push((UnixStream::from(wake_up), memory));
     }
     let places = callbacks::install(ends);
     let Some(first) = places.first() else { return MISUSED };
     // The first request is to open. Its thread is this one.
-    let mut served = Served { number: 0, place: 0, end: first, spin: Spin::new() };
+    let mut server = CallServer { number: 0, place: 0, end: first, spin: Spin::new() };
     let mut handed = Some((plugin, UnixStream::from(control)));
-    served.serve(&mut |setup, context, request| {
+    server.serve(&mut |setup, context, request| {
         let status = open(handed.take(), setup, first, context, request);
         if status == abi::STATUS_OK {
             for (place, end) in places.iter().enumerate().skip(1) {
-                let mut served = Served { number: 0, place, end, spin: Spin::new() };
+                let mut server = CallServer { number: 0, place, end, spin: Spin::new() };
                 // Calls on a channel without a thread would hang; the host's deadline ends that.
                 let _ =
-                    thread("serve").spawn(move || served.serve(&mut |_, _, _| abi::STATUS_INVALID_ARGUMENT));
+                    thread("serve").spawn(move || server.serve(&mut |_, _, _| abi::STATUS_INVALID_ARGUMENT));
             }
         }
         status
@@ -108,7 +108,7 @@ fn end_with_parent() {
         // SAFETY: plain system calls, which are allowed between fork and exec.
         unsafe {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            // Had its parent ended before, as that of a daemon does, nobody would say so.
+            // If its parent has ended already, as that of a daemon does, the kernel sends no signal.
             if libc::getppid() != FORKING.load(Ordering::Relaxed) {
                 libc::_exit(ORPHANED);
             }
@@ -148,7 +148,7 @@ fn watch(control: UnixStream) -> Option<()> {
 }
 
 /// One thread that makes calls.
-struct Served {
+struct CallServer {
     /// The last request.
     number: u32,
     place: usize,
@@ -156,7 +156,7 @@ struct Served {
     spin: Spin,
 }
 
-impl Served {
+impl CallServer {
     /// Makes one call after the other until the host is gone. `open` is what opens the plugin.
     fn serve(&mut self, open: &mut dyn FnMut(&str, usize, &RequestHeader) -> Status) {
         while self.wait() {
@@ -174,11 +174,11 @@ impl Served {
             let status = self.call(function, &request, context, open);
             self.end.end();
             let abilities = match OPEN.get() {
-                Some(Open { tables, .. }) if function == Function::Open => tables.abilities(),
+                Some(OpenBackend { tables, .. }) if function == Function::Open => tables.abilities(),
                 _ => Abilities::default(),
             };
             let status = i64::from(status).cast_unsigned();
-            self.end.say(&Record { kind: record::DONE, x: status, y: abilities.0, ..Record::default() });
+            self.end.send(&Record { kind: record::DONE, x: status, y: abilities.0, ..Record::default() });
         }
     }
 
@@ -193,7 +193,7 @@ impl Served {
             }
             end.lock().memory.child_sleeps(true);
             if !has_request() {
-                match (&end.bell).read(&mut [0; 64]) {
+                match (&end.wake_up).read(&mut [0; 64]) {
                     Ok(1..) => {}
                     Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                     _ => return false,
@@ -224,7 +224,7 @@ impl Served {
         if function == Function::Open {
             return open(text, context, request);
         }
-        let Some(Open { tables, instance }) = OPEN.get() else { return abi::STATUS_INVALID_ARGUMENT };
+        let Some(OpenBackend { tables, instance }) = OPEN.get() else { return abi::STATUS_INVALID_ARGUMENT };
         let call = callbacks::call(context, request.timeout_ns);
         let arguments = Arguments { text, batch, call: &raw const call, sink: callbacks::sink(context) };
         // SAFETY: the tables were checked; `open` made the instance, and the host asks to free it once, when no other call is
@@ -232,7 +232,7 @@ impl Served {
         let (status, number) = unsafe { tables.call(function, *instance, &arguments) };
         // The host takes it for 0 where nothing is said of it.
         if number != 0 {
-            self.end.say(&Record { kind: record::NUMBER, x: u64::from(number), ..Record::default() });
+            self.end.send(&Record { kind: record::NUMBER, x: u64::from(number), ..Record::default() });
         }
         status
     }
@@ -250,7 +250,7 @@ fn open(
 ) -> Status {
     let failed = |stage: Stage, message: &str| {
         let (code, first) = (stage as u32, message.as_bytes());
-        end.say(&Record { kind: record::STAGE, code, first, ..Record::default() });
+        end.send(&Record { kind: record::STAGE, code, first, ..Record::default() });
         abi::STATUS_FAILED
     };
     let Some((plugin, control)) = handed else { return abi::STATUS_INVALID_ARGUMENT };
@@ -270,7 +270,7 @@ fn open(
             &format!("the tool and its helper are of different versions: {host}, {own}"),
         );
     }
-    // Had the host ended before `end_with_parent`, nobody would say so.
+    // If the host had ended before `end_with_parent`, the kernel would send no signal.
     if std::os::unix::process::parent_id() != setup.parent {
         exit(ORPHANED);
     }
@@ -315,9 +315,9 @@ fn open(
     }
     if instance.is_null() {
         let message = "open answered OK without an instance: the plugin's vendor must correct it";
-        end.say(&Record { kind: record::EXPLAIN, second: message.as_bytes(), ..Record::default() });
+        end.send(&Record { kind: record::EXPLAIN, second: message.as_bytes(), ..Record::default() });
         return abi::STATUS_FAILED;
     }
-    let _ = OPEN.set(Open { tables, instance });
+    let _ = OPEN.set(OpenBackend { tables, instance });
     abi::STATUS_OK
 }

@@ -40,7 +40,7 @@ const KNOWN_FLAGS: u32 = BACKEND_SERIAL;
 pub enum Layout {
     /// Every type was compared, field by field.
     Compared,
-    /// By the digest of the surface alone: the plugin brings no layouts, or brings them in another form.
+    /// Only by the digest of the surface: the plugin brings no layouts, or brings them in another form.
     ByDigest,
 }
 
@@ -274,7 +274,7 @@ unsafe fn sized(name: &'static str, size: *const u32, expected: usize) -> Result
 /// # Safety
 /// `pointer` leads to a field that holds a function pointer.
 unsafe fn function(name: &'static str, pointer: *const usize) -> Result<(), CheckError> {
-    // A null function pointer must not come to be one: that alone would be undefined.
+    // A null value must not become a function pointer: its existence would be undefined behaviour.
     // SAFETY: the caller vouches for it.
     if unsafe { pointer.read() } == 0 { Err(field(name, "a function", "null")) } else { Ok(()) }
 }

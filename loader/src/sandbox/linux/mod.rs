@@ -1,5 +1,5 @@
-//! Linux: landlock for files, a seccomp filter for system calls. Each sets "no new privileges" first, as the kernel
-//! demands of who is not root.
+//! Linux: landlock for files, a seccomp filter for system calls. Each sets "no new privileges" first, which the kernel
+//! demands of a process that is not root's.
 
 mod paths;
 mod seccomp;
