@@ -347,7 +347,7 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "KEY")]
     pub(crate) endpoint: Option<String>,
     /// How long one check may take until it counts as hung (`leaks`: five times as long)
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = jackfield::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = jackfield::forward::parse_duration)]
     pub(crate) limit: Duration,
     /// How many instances live and end in the check `leaks`
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(20..=1_000_000))]
@@ -452,7 +452,7 @@ pub(crate) struct SendArgs {
     #[arg(default_value = "-", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) input: PathBuf,
     /// How long a backend may take nothing before its events are left over
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = jackfield::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = jackfield::forward::parse_duration)]
     pub(crate) give_up_after: Duration,
     /// Send to the backend of this name only; may be given several times
     #[arg(long, value_name = "BACKEND")]
@@ -487,7 +487,7 @@ pub(crate) struct RunArgs {
         long,
         value_name = "SIZE",
         default_value = "1GiB",
-        value_parser = jackfield::parse_size,
+        value_parser = jackfield::forward::parse_size,
         conflicts_with = "spools"
     )]
     pub(crate) spool_size: u64,
@@ -495,7 +495,7 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) watch: bool,
     /// How long the end may take for what is not delivered yet
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = jackfield::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = jackfield::forward::parse_duration)]
     pub(crate) grace: Duration,
 }
 

@@ -1,6 +1,6 @@
 //! `jackfield forget`: asks every backend's platform to delete what it has of a machine.
 
-use jackfield::{EventBuffer, Fill};
+use jackfield::forward::{EventBuffer, EventDefaults};
 use jackfield_loader::{Batch, plugin_api::Deletion};
 
 use crate::{
@@ -44,7 +44,7 @@ fn request_event(machine_id: &str) -> Result<Batch, String> {
         "name": "deletion request",
         "machine_id": machine_id,
     });
-    let mut buffer = EventBuffer::new(Fill::new(TOOL, VERSION));
+    let mut buffer = EventBuffer::new(EventDefaults::new(TOOL, VERSION));
     buffer.push_line(line.to_string().as_bytes()).map_err(|error| error.to_string())?;
     Ok(buffer.take())
 }

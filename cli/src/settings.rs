@@ -5,7 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jackfield::{Config, ConfigFile, Error};
+use jackfield::forward::ConfigFile;
+use jackfield::{Config, Error};
 
 use crate::{args::Common, console, exit::Exit};
 

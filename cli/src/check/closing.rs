@@ -9,7 +9,7 @@ use jackfield_loader::{
 
 use super::{
     endpoint::{self, Hung},
-    finding::{Checked, Stop, fail, skip},
+    finding::{CancellationToken, Checked, fail, skip},
     ground::{self, Ground, SHORT, TIMEOUT},
     samples,
 };
@@ -44,7 +44,7 @@ pub(super) fn in_flight(ground: &Ground) -> Checked {
     }
     let hung = Hung::start()?;
     let instance = match endpoint::open_at(ground, hung.address()?) {
-        Err(Stop::Skip(_)) => ground.open()?,
+        Err(CancellationToken::Skip(_)) => ground.open()?,
         other => other?,
     };
     let terms = Terms::new(SHORT);
@@ -69,7 +69,7 @@ pub(super) fn in_flight(ground: &Ground) -> Checked {
 
 pub(super) fn after_failure(ground: &Ground) -> Checked {
     let (instance, how) = match endpoint::open_at(ground, endpoint::closed()?) {
-        Err(Stop::Skip(_)) => (ground.open()?, "with a call that was cancelled from the start"),
+        Err(CancellationToken::Skip(_)) => (ground.open()?, "with a call that was cancelled from the start"),
         other => (other?, "with a platform that is away"),
     };
     let terms = Terms::new(SHORT);

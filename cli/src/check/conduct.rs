@@ -8,13 +8,13 @@ use std::{
 use jackfield_loader::conformance::{HostKind, ProcessState, Terms};
 
 use super::{
-    finding::{Checked, Stop, fail, skip},
+    finding::{CancellationToken, Checked, fail, skip},
     ground::{self, Ground, TIMEOUT},
     samples,
 };
 
 /// A whole life of an instance.
-fn life(ground: &Ground) -> Result<(), Stop> {
+fn life(ground: &Ground) -> Result<(), CancellationToken> {
     let instance = ground.open()?;
     ground::send(&instance, &samples::ordinary(3), &Terms::new(TIMEOUT))?;
     ground::end(instance, HostKind::Today)
@@ -99,7 +99,7 @@ const BRIEF: Duration = Duration::from_millis(50);
 pub(super) fn leaks(ground: &Ground) -> Checked {
     let cycles = ground.task.cycles as usize;
     let batch = samples::ordinary(1);
-    let cycle = || -> Result<(), Stop> {
+    let cycle = || -> Result<(), CancellationToken> {
         let instance = ground.open()?;
         // Many a plugin connects, and starts its threads, on the first event only. What becomes of it is another check's.
         let _ = instance.send(&batch, &Terms::new(BRIEF));

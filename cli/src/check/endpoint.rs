@@ -6,7 +6,7 @@ use jackfield_loader::conformance::{HostKind, Instance, Terms};
 use serde_json::{Map, Value, json};
 
 use super::{
-    finding::{Stop, fail, skip},
+    finding::{CancellationToken, fail, skip},
     ground::{self, Ground, TIMEOUT},
 };
 
@@ -20,7 +20,7 @@ pub(super) struct Hung {
 }
 
 impl Hung {
-    pub(super) fn start() -> Result<Self, Stop> {
+    pub(super) fn start() -> Result<Self, CancellationToken> {
         let no_port = |error| {
             fail(
                 format!("no local port can be had: {error}"),
@@ -37,7 +37,7 @@ impl Hung {
         Ok(Self { listener, socket })
     }
 
-    pub(super) fn address(&self) -> Result<SocketAddr, Stop> {
+    pub(super) fn address(&self) -> Result<SocketAddr, CancellationToken> {
         self.listener.local_addr().map_err(|error| fail(error.to_string(), "run it again"))
     }
 
@@ -49,18 +49,18 @@ impl Hung {
 }
 
 /// An address where nobody listens.
-pub(super) fn closed() -> Result<SocketAddr, Stop> {
+pub(super) fn closed() -> Result<SocketAddr, CancellationToken> {
     Hung::start()?.address()
 }
 
 /// An instance whose endpoint is `address`.
-pub(super) fn open_at(ground: &Ground, address: SocketAddr) -> Result<Instance, Stop> {
+pub(super) fn open_at(ground: &Ground, address: SocketAddr) -> Result<Instance, CancellationToken> {
     let config = config(ground, address)?;
     ground.open_with(&config, &Terms::new(TIMEOUT))
 }
 
 /// The first configuration with that endpoint that the plugin accepts.
-fn config(ground: &Ground, address: SocketAddr) -> Result<String, Stop> {
+fn config(ground: &Ground, address: SocketAddr) -> Result<String, CancellationToken> {
     let schema = ground.schema().unwrap_or_default();
     let known = schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
     let named: Vec<&str> = match &ground.task.endpoint {

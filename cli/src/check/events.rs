@@ -9,13 +9,13 @@ use jackfield_loader::{
 };
 
 use super::{
-    finding::{Checked, Stop, fail},
+    finding::{CancellationToken, Checked, fail},
     ground::{self, Ground, TIMEOUT},
     samples::{self, Sample},
 };
 
 /// Sends each batch, and ends the instance.
-fn each(ground: &Ground, batches: impl IntoIterator<Item = Batch>) -> Result<usize, Stop> {
+fn each(ground: &Ground, batches: impl IntoIterator<Item = Batch>) -> Result<usize, CancellationToken> {
     let instance = ground.open()?;
     let mut events = 0;
     for batch in batches {
@@ -133,7 +133,7 @@ pub(super) fn concurrency(ground: &Ground) -> Checked {
     Ok(format!("{SENDS} batches by each of {THREADS} threads{how}"))
 }
 
-fn work(instance: &Instance, batch: &Batch, sends: usize) -> Result<(), Stop> {
+fn work(instance: &Instance, batch: &Batch, sends: usize) -> Result<(), CancellationToken> {
     for _ in 0..sends {
         let answer = ground::send(instance, batch, &Terms::new(TIMEOUT))?;
         complete(&answer)?;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{
     child::Task,
-    finding::{Stop, fail},
+    finding::{CancellationToken, fail},
 };
 
 /// How long an ordinary call may take: enough for a megabyte on a slow machine.
@@ -31,7 +31,7 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    pub(super) fn load(task: Task) -> Result<Self, Stop> {
+    pub(super) fn load(task: Task) -> Result<Self, CancellationToken> {
         let before = ProcessState::now();
         let subject = Subject::load(&task.file)
             .map_err(|error| fail(error.to_string(), "the message says what its vendor has to change"))?;
@@ -46,17 +46,17 @@ impl Ground {
     }
 
     /// Opens an instance with the given options.
-    pub(super) fn open(&self) -> Result<Instance, Stop> {
+    pub(super) fn open(&self) -> Result<Instance, CancellationToken> {
         self.open_with(&self.task.config, &Terms::new(TIMEOUT))
     }
 
     /// Opens an instance that the same host calls later on.
-    pub(super) fn open_for(&self, host: HostKind) -> Result<Instance, Stop> {
+    pub(super) fn open_for(&self, host: HostKind) -> Result<Instance, CancellationToken> {
         self.open_with(&self.task.config, &Terms::new(TIMEOUT).host(host))
     }
 
     /// Opens an instance, which has to succeed.
-    pub(super) fn open_with(&self, config: &str, terms: &Terms) -> Result<Instance, Stop> {
+    pub(super) fn open_with(&self, config: &str, terms: &Terms) -> Result<Instance, CancellationToken> {
         let (answer, instance) = self.subject.open(config, terms);
         judge("open", &answer, terms)?;
         instance.ok_or_else(|| {
@@ -71,7 +71,7 @@ impl Ground {
 }
 
 /// What holds for every answer.
-pub(super) fn judge(what: &str, answer: &Answer, terms: &Terms) -> Result<(), Stop> {
+pub(super) fn judge(what: &str, answer: &Answer, terms: &Terms) -> Result<(), CancellationToken> {
     if let Some(breach) = answer.breaches.first() {
         return Err(fail(
             format!("`{what}`: {breach}"),
@@ -111,7 +111,7 @@ pub(super) fn judge(what: &str, answer: &Answer, terms: &Terms) -> Result<(), St
 }
 
 /// By its timeout, with a fifth and what a busy machine takes on top.
-pub(super) fn in_time(what: &str, answer: &Answer, terms: &Terms) -> Result<(), Stop> {
+pub(super) fn in_time(what: &str, answer: &Answer, terms: &Terms) -> Result<(), CancellationToken> {
     const BUSY: Duration = Duration::from_millis(250);
     if answer.took > terms.timeout.mul_f64(1.2) + BUSY {
         return Err(fail(
@@ -136,20 +136,20 @@ pub(super) fn seconds(time: Duration) -> String {
 }
 
 /// Sends and judges.
-pub(super) fn send(instance: &Instance, batch: &Batch, terms: &Terms) -> Result<Answer, Stop> {
+pub(super) fn send(instance: &Instance, batch: &Batch, terms: &Terms) -> Result<Answer, CancellationToken> {
     let answer = instance.send(batch, terms);
     judge("send", &answer, terms)?;
     Ok(answer)
 }
 
 /// Closes, which has to succeed, and frees.
-pub(super) fn end(instance: Instance, host: HostKind) -> Result<(), Stop> {
+pub(super) fn end(instance: Instance, host: HostKind) -> Result<(), CancellationToken> {
     close(&instance, host)?;
     free(instance)
 }
 
 /// Closes, which has to succeed.
-pub(super) fn close(instance: &Instance, host: HostKind) -> Result<(), Stop> {
+pub(super) fn close(instance: &Instance, host: HostKind) -> Result<(), CancellationToken> {
     let terms = Terms::new(TIMEOUT).host(host);
     let answer = instance.close(&terms);
     judge("close", &answer, &terms)?;
@@ -162,7 +162,7 @@ pub(super) fn close(instance: &Instance, host: HostKind) -> Result<(), Stop> {
     Ok(())
 }
 
-pub(super) fn free(instance: Instance) -> Result<(), Stop> {
+pub(super) fn free(instance: Instance) -> Result<(), CancellationToken> {
     let (status, took) = instance.free();
     if status != abi::STATUS_OK {
         return Err(fail(

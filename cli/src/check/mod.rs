@@ -22,7 +22,8 @@ mod timing;
 
 use std::{fs, path::Path};
 
-use jackfield::{BackendConfig, Config};
+use jackfield::Config;
+use jackfield::forward::BackendConfig;
 use serde_json::{Map, Value};
 
 use self::report::Report;

@@ -7,7 +7,7 @@ use jackfield_loader::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    finding::{Checked, Stop, fail, skip},
+    finding::{CancellationToken, Checked, fail, skip},
     ground::{self, Ground, TIMEOUT},
 };
 
@@ -63,7 +63,12 @@ pub(super) fn wrong_types(ground: &Ground) -> Checked {
 }
 
 /// The configuration has to be refused with a word on `key`.
-fn refused(ground: &Ground, config: &Map<String, Value>, key: &str, what: &str) -> Result<(), Stop> {
+fn refused(
+    ground: &Ground,
+    config: &Map<String, Value>,
+    key: &str,
+    what: &str,
+) -> Result<(), CancellationToken> {
     let advice = "refuse with STATUS_INVALID_CONFIG what can't be meant, the key as the subject of `explain`: whoever misspells an option has to hear of it";
     let terms = Terms::new(TIMEOUT);
     let (answer, instance) = ground.subject.open(&Value::from(config.clone()).to_string(), &terms);

@@ -257,7 +257,7 @@ fn start(_: &Check, _: &CheckArgs, _: &str) -> io::Result<(Finding, Output)> {
 }
 
 /// A child that did not answer.
-fn broken(ended: Option<Ended>, limit: Duration, errors: &Output) -> super::finding::Stop {
+fn broken(ended: Option<Ended>, limit: Duration, errors: &Output) -> super::finding::CancellationToken {
     let said = errors.end();
     let said = if said.is_empty() { said } else { format!("; the last it said: {said}") };
     match ended {

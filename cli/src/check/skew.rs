@@ -6,12 +6,12 @@ use jackfield_loader::conformance::{Empty, HostKind, Terms, late_uses};
 
 use super::{
     endpoint,
-    finding::{Checked, Stop, fail},
+    finding::{CancellationToken, Checked, fail},
     ground::{self, Ground, SHORT, TIMEOUT},
     samples::{self, Sample},
 };
 
-fn under(ground: &Ground, host: HostKind) -> Result<(), Stop> {
+fn under(ground: &Ground, host: HostKind) -> Result<(), CancellationToken> {
     let instance = ground.open_for(host)?;
     let terms = Terms::new(TIMEOUT).host(host);
     let further = host == HostKind::Newer;
@@ -50,7 +50,7 @@ pub(super) fn empty_pointers(ground: &Ground) -> Checked {
 /// Nothing uses a call that has returned.
 pub(super) fn late_calls(ground: &Ground) -> Checked {
     let instance = match endpoint::open_at(ground, endpoint::closed()?) {
-        Err(Stop::Skip(_)) => ground.open()?,
+        Err(CancellationToken::Skip(_)) => ground.open()?,
         other => other?,
     };
     ground::send(&instance, &samples::ordinary(10), &Terms::new(SHORT))?;

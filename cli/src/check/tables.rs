@@ -7,14 +7,14 @@ use jackfield_loader::{
 
 use super::{
     endpoint::{self, Hung},
-    finding::{Checked, Stop, fail, skip},
+    finding::{CancellationToken, Checked, fail, skip},
     ground::{self, Ground, SHORT, TIMEOUT},
     samples,
 };
 
 pub(super) fn deletion(ground: &Ground) -> Checked {
     let instance = match endpoint::open_at(ground, endpoint::closed()?) {
-        Err(Stop::Skip(_)) => ground.open()?,
+        Err(CancellationToken::Skip(_)) => ground.open()?,
         other => other?,
     };
     let terms = Terms::new(SHORT);
@@ -42,7 +42,7 @@ pub(super) fn deletion(ground: &Ground) -> Checked {
 pub(super) fn preview(ground: &Ground) -> Checked {
     let hung = Hung::start()?;
     let instance = match endpoint::open_at(ground, hung.address()?) {
-        Err(Stop::Skip(_)) => ground.open()?,
+        Err(CancellationToken::Skip(_)) => ground.open()?,
         other => other?,
     };
     // What `open` itself has to say to the platform is not the preview's.
@@ -83,7 +83,7 @@ pub(super) fn probe(ground: &Ground) -> Checked {
         (hung.address()?, " by a platform that does not answer"),
     ] {
         let (instance, whom) = match endpoint::open_at(ground, address) {
-            Err(Stop::Skip(_)) => (ground.open()?, ""),
+            Err(CancellationToken::Skip(_)) => (ground.open()?, ""),
             other => (other?, whom),
         };
         let terms = Terms::new(SHORT);
@@ -109,7 +109,7 @@ pub(super) fn probe(ground: &Ground) -> Checked {
 }
 
 /// What is behind an answer is for people.
-fn explained(what: &str, answer: &jackfield_loader::conformance::Answer) -> Result<(), Stop> {
+fn explained(what: &str, answer: &jackfield_loader::conformance::Answer) -> Result<(), CancellationToken> {
     if answer.explained.as_ref().is_none_or(|(_, message)| message.is_empty()) {
         return Err(fail(
             format!("`{what}` says nothing beside its number"),

@@ -13,7 +13,7 @@ use jackfield_loader::{
 use super::{
     endpoint::{self, Hung},
     events,
-    finding::{Checked, Stop, fail},
+    finding::{CancellationToken, Checked, fail},
     ground::{self, Ground, SHORT, seconds},
     samples,
 };
@@ -60,11 +60,13 @@ pub(super) fn deadline(ground: &Ground) -> Checked {
 
 const HUNG: &str = "a platform that does not answer";
 
-fn hung_or_given(ground: &Ground) -> Result<(Hung, Instance, &'static str), Stop> {
+fn hung_or_given(ground: &Ground) -> Result<(Hung, Instance, &'static str), CancellationToken> {
     let hung = Hung::start()?;
     match endpoint::open_at(ground, hung.address()?) {
         Ok(instance) => Ok((hung, instance, HUNG)),
-        Err(Stop::Skip(_)) => Ok((hung, ground.open()?, "the given options, of which none is an endpoint")),
+        Err(CancellationToken::Skip(_)) => {
+            Ok((hung, ground.open()?, "the given options, of which none is an endpoint"))
+        }
         Err(stop) => Err(stop),
     }
 }

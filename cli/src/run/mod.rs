@@ -63,9 +63,9 @@ pub(super) enum Message {
     Ended(std::io::Result<()>),
     Reload,
     /// A reload is over.
-    Reloaded,
+    ReloadReport,
     /// The first request to end.
-    Stop,
+    CancellationToken,
 }
 
 pub(crate) fn run(common: &Common, args: &RunArgs) -> Exit {
@@ -108,7 +108,7 @@ fn prepare(common: &Common, args: &RunArgs) -> Result<Run, (Exit, String)> {
         let reason = "there is no configuration: write one, or name it with --config; nothing was read";
         (Exit::Config, reason.to_owned())
     })?;
-    let read = jackfield::ConfigFile::open(&config).and_then(|file| {
+    let read = jackfield::forward::ConfigFile::open(&config).and_then(|file| {
         file.check_owner()?;
         file.read()
     });
@@ -207,10 +207,10 @@ impl Run {
                     read = result;
                     break;
                 }
-                Ok(Message::Stop) => break,
+                Ok(Message::CancellationToken) => break,
                 Ok(Message::Reload) => self.reload(),
                 // The next look tells how it ended, as it does for one that a file has brought about.
-                Ok(Message::Reloaded) => {}
+                Ok(Message::ReloadReport) => {}
                 Err(_) => {
                     if let From::Tools(tools) = &mut self.from {
                         tools.look();
@@ -229,7 +229,7 @@ impl Run {
             for telemetry in all {
                 // What is wrong is in the log.
                 let _ = telemetry.reload();
-                let _ = sender.send(Message::Reloaded);
+                let _ = sender.send(Message::ReloadReport);
             }
         };
         if let Err(error) = thread::Builder::new().name("jackfield-reload".to_owned()).spawn(reload) {

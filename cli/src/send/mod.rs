@@ -18,7 +18,8 @@ use std::{
 };
 
 use indicatif::ProgressBar;
-use jackfield::{BackendConfig, Config, EventBuffer, Fill, Line, Lines, Stop};
+use jackfield::Config;
+use jackfield::forward::{BackendConfig, CancellationToken, EventBuffer, EventDefaults, Line, Lines};
 
 pub(crate) use self::target::Target;
 use self::{
@@ -73,7 +74,7 @@ fn prepare(common: &Common, args: &SendArgs) -> Result<Prepared, (Exit, String)>
     let input = Input::open(&args.input).map_err(io(format!("input {}", args.input.display())))?;
     let leftovers =
         Leftovers::new(&args.leftovers).map_err(io(format!("leftovers {}", args.leftovers.display())))?;
-    let stop = Stop::new();
+    let stop = CancellationToken::new();
     let interrupt = Interrupt::install(stop.clone());
     let targets: Vec<_> = chosen.into_iter().map(|backend| Target::open(&config, backend)).collect();
     let refusals: Vec<_> = targets.iter().filter_map(|target| target.backend.as_ref().err()).collect();
@@ -146,7 +147,7 @@ impl Prepared {
 
         let mut pump = Pump {
             lines: Lines::new(),
-            events: EventBuffer::new(Fill::new(TOOL, VERSION)),
+            events: EventBuffer::new(EventDefaults::new(TOOL, VERSION)),
             since: None,
             bad: BadLines::new(run.leftovers.file("bad-lines.txt")),
             batch_events: usize::from(args.batch_events),
@@ -224,7 +225,7 @@ impl Pump {
     fn run(
         &mut self,
         blocks: &Receiver<io::Result<Vec<u8>>>,
-        stop: &Stop,
+        stop: &CancellationToken,
         regular_file: bool,
     ) -> io::Result<()> {
         let mut result = Ok(());

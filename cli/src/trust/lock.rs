@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jackfield::{Config, Error, Lock};
+use jackfield::forward::Lock;
+use jackfield::{Config, Error};
 use jackfield_loader::{Candidate, Digest, Pin, Pins, Policy, Trust};
 use serde::Serialize;
 
