@@ -28,7 +28,8 @@ pub use crate::{
         batch::{Batch, BatchWriter, EventFields},
         exit::exit,
         process_id::process_id,
-        text::show as show_path,
+        prose::{count, hex, nearest, span},
+        text::{ForeignText, show as show_path, to_json, to_json_pretty},
     },
     guard::{
         error::{CloseError, CloseFailure, OpenError, OpenFailure},
