@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(
             line,
             format!(
-                "find: no plugin \"rabitmq\": searched {}, /nowhere/at/all (does not exist); did you mean \"rabbitmq\"?",
+                "no plugin \"rabitmq\": searched {}, /nowhere/at/all (does not exist); did you mean \"rabbitmq\"?",
                 dir.path().display()
             )
         );
@@ -266,6 +266,6 @@ mod tests {
         let line = find("zebra", &[], Path::new("/")).unwrap_err().to_string();
         assert!(line.contains("the search path is empty"), "{line}");
         let line = find("./zebra", &[], dir.path()).unwrap_err().to_string();
-        assert!(line.starts_with(&format!("find: no file {}/./zebra: ", dir.path().display())), "{line}");
+        assert!(line.starts_with(&format!("no file {}/./zebra: ", dir.path().display())), "{line}");
     }
 }
