@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jackfield_loader::show_path;
+
 use jackfield::{Config, ConfigFile, Error};
 
 /// What this command is called where it is a tool itself: by its events' `tool_name`, and by plugins.
@@ -21,7 +23,7 @@ pub(crate) fn load(named: Option<&Path>) -> Result<Config, Error> {
     }
     for file in usual_places() {
         if let Some(found) = open_found(&file)? {
-            tracing::debug!(file = %file.display(), "configuration found");
+            tracing::debug!(file = %show_path(file), "configuration found");
             return found.read();
         }
     }

@@ -29,7 +29,7 @@ pub use crate::{
         exit::exit,
         process_id::process_id,
         prose::{count, hex, nearest, span},
-        text::{ForeignText, show as show_path, to_json, to_json_pretty},
+        text::{ForeignText, escape_in_json, show as show_path, to_json, to_json_pretty},
     },
     guard::{
         error::{CloseError, CloseFailure, OpenError, OpenFailure},

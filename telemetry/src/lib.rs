@@ -82,3 +82,5 @@ pub use jackfield_loader::exit;
 pub use jackfield_loader::plugin_api::{self, Deletion};
 /// What a plugin's process may use and touch.
 pub use jackfield_loader::{Limits, Sandbox};
+/// Text from outside in reports and errors, and JSON that no terminal obeys.
+pub use jackfield_loader::{ForeignText, to_json};

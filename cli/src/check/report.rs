@@ -5,6 +5,8 @@ use std::{fmt::Write as _, path::Path, time::Duration};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use jackfield_loader::show_path;
+
 use super::finding::{Finding, Verdict};
 use crate::console::{self, Colour};
 
@@ -27,7 +29,7 @@ pub(super) struct Row {
 
 impl Report {
     pub(super) fn new(file: &Path, plugin: Option<(String, String)>) -> Self {
-        Self { file: file.display().to_string(), plugin, rows: Vec::new() }
+        Self { file: show_path(file).to_string(), plugin, rows: Vec::new() }
     }
 
     pub(super) fn push(&mut self, name: &'static str, finding: Finding, took: Duration) {

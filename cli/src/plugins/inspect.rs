@@ -6,7 +6,7 @@ use std::{
 };
 
 use jackfield::Error;
-use jackfield_loader::{Candidate, Inspection, Policy};
+use jackfield_loader::{Candidate, Inspection, Policy, show_path};
 use serde_json::{Value, json};
 
 use crate::{
@@ -74,7 +74,7 @@ fn can_run(it: &Inspection) -> bool {
 }
 
 fn to_json(file: &Path, result: Result<&Seen, &jackfield_loader::Error>) -> Value {
-    let file = file.display().to_string();
+    let file = show_path(file).to_string();
     match result {
         Err(refusal) => json!({ "file": file, "compatible": false, "refusal": refusal.to_string() }),
         Ok(seen) => {
@@ -98,7 +98,7 @@ fn to_json(file: &Path, result: Result<&Seen, &jackfield_loader::Error>) -> Valu
 fn to_text(file: &Path, result: Result<&Seen, &jackfield_loader::Error>) -> String {
     let row = |key: &str, value: String| vec![key.to_owned(), value];
     let refused = |refusal: &str| format!("refused: {refusal}");
-    let mut rows = vec![row("file", file.display().to_string())];
+    let mut rows = vec![row("file", show_path(file).to_string())];
     match result {
         Err(refusal) => rows.push(row("verdict", refused(&refusal.to_string()))),
         Ok(seen) => {

@@ -28,6 +28,8 @@ use std::{
 
 use jackfield::{ConfigFile, Telemetry};
 
+use jackfield_loader::show_path;
+
 use self::{
     args::RunArgs,
     input::{Input, Pump},
@@ -91,7 +93,7 @@ fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
     let file = ConfigFile::open(&config)?;
     file.check_owner()?;
     if file.read()?.backends.is_empty() {
-        let refusal = format!("{}: has no [[backend]]", config.display());
+        let refusal = format!("{}: has no [[backend]]", show_path(config));
         return Err(CommandError::ConfigContent(refusal).nothing_read());
     }
     let folder = run_state::folder(args.state.as_deref())?;
@@ -124,9 +126,9 @@ impl From {
     fn tools(folder: &Path, config: &Path, watch: bool) -> Result<(Self, String), CommandError> {
         let folder = std::path::absolute(folder).map_err(CommandError::file(folder, ""))?;
         if !folder.is_dir() {
-            return Err(CommandError::Unusable(format!("--spools {}: is no folder", folder.display())));
+            return Err(CommandError::Unusable(format!("--spools {}: is no folder", show_path(folder))));
         }
-        let name = format!("spools of {}", folder.display());
+        let name = format!("spools of {}", show_path(folder));
         Ok((Self::Tools(Tools::new(folder, config.to_owned(), watch)), name))
     }
 
@@ -137,7 +139,7 @@ impl From {
         state: &Path,
         sender: mpsc::Sender<Message>,
     ) -> Result<(Self, String), CommandError> {
-        let failed = || CommandError::system(format!("input {}", args.input.display()));
+        let failed = || CommandError::system(format!("input {}", show_path(&args.input)));
         let input = Input::of(&args.input).map_err(failed())?;
         let name = input.name();
         let mut limits = limits(args.spool_size);
@@ -309,7 +311,7 @@ impl Run {
                 "left_in_input": counts.left,
                 "exit_code": exit.code(),
             });
-            output::text(&format!("{ended}\n"))?;
+            output::json_line(&ended)?;
         }
         Ok(exit)
     }

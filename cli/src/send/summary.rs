@@ -1,5 +1,6 @@
 //! What became of everything, for people and as JSON.
 
+use jackfield_loader::count;
 use serde_json::{Value, json};
 
 use super::target::{Tally, Unusable};
@@ -112,10 +113,6 @@ fn reasons(tally: &Tally) -> Vec<(&'static str, &str, u64)> {
         tally.reasons.iter().map(|((outcome, reason), events)| (*outcome, &**reason, *events)).collect();
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.2));
     reasons
-}
-
-fn count(number: u64, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::{
 };
 
 use jackfield::{BackendConfig, Config, Delivery, DeliveryOptions, Fate, Stop, suggest_key};
-use jackfield_loader::{Backend, BackendOptions, Batch, Candidate, Error, Metadata, OpenFailure};
+use jackfield_loader::{Backend, BackendOptions, Batch, Candidate, Error, Metadata, OpenFailure, show_path};
 
 use crate::{
     exit::Exit,
@@ -265,7 +265,7 @@ impl Files {
     }
 
     fn finish(self, tally: &mut Tally) {
-        let path = |file: &Leftover| file.path().map(|path| path.display().to_string());
+        let path = |file: &Leftover| file.path().map(|path| show_path(path).to_string());
         tally.rejected_file = path(&self.rejected);
         tally.undelivered_file = path(&self.undelivered);
         for (lost, why) in [self.rejected.failure(), self.undelivered.failure()].into_iter().flatten() {

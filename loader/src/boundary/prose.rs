@@ -7,7 +7,8 @@ pub(crate) fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
 
 /// `1 event`, `2 events`.
 #[must_use]
-pub fn count(number: u64, what: &str) -> String {
+pub fn count(number: impl TryInto<u64>, what: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
@@ -48,7 +49,7 @@ mod tests {
         {
             assert_eq!(span(seconds), text);
         }
-        assert_eq!((count(1, "event"), count(0, "event")), ("1 event".to_owned(), "0 events".to_owned()));
+        assert_eq!((count(1_u64, "event"), count(0_usize, "event")), ("1 event".to_owned(), "0 events".to_owned()));
     }
 
     #[test]

@@ -55,6 +55,12 @@ impl From<&str> for ForeignText {
     }
 }
 
+impl From<&String> for ForeignText {
+    fn from(text: &String) -> Self {
+        text.as_str().into()
+    }
+}
+
 /// What is not UTF-8 is replaced by U+FFFD.
 impl From<&Path> for ForeignText {
     fn from(path: &Path) -> Self {
@@ -103,7 +109,7 @@ pub fn show(path: &Path) -> ForeignText {
 /// # Errors
 /// When a map in `value` has keys that are no strings.
 pub fn to_json<T: ?Sized + Serialize>(value: &T) -> serde_json::Result<String> {
-    serde_json::to_string(value).map(escape_in_json)
+    serde_json::to_string(value).map(|json| escape_in_json(&json).into_owned())
 }
 
 /// As [`to_json`], with a line for each member.
@@ -111,7 +117,7 @@ pub fn to_json<T: ?Sized + Serialize>(value: &T) -> serde_json::Result<String> {
 /// # Errors
 /// As [`to_json`].
 pub fn to_json_pretty<T: ?Sized + Serialize>(value: &T) -> serde_json::Result<String> {
-    serde_json::to_string_pretty(value).map(escape_in_json)
+    serde_json::to_string_pretty(value).map(|json| escape_in_json(&json).into_owned())
 }
 
 /// Characters that are escaped: control characters, separators of lines and paragraphs, those that mark, embed, override or
@@ -137,11 +143,13 @@ fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(line)
 }
 
-/// Outside of its strings JSON has no hostile character but white space, and inside of them none but what it need not escape.
-fn escape_in_json(json: String) -> String {
+/// JSON with the same value and without hostile characters but line feeds: outside of its strings there is none but white
+/// space, and inside of them each can be escaped. Of what is no JSON every line is made harmless, too.
+#[must_use]
+pub fn escape_in_json(json: &str) -> Cow<'_, str> {
     let is_hostile = |c| c != '\n' && is_hostile(c);
     if !json.contains(is_hostile) {
-        return json;
+        return Cow::Borrowed(json);
     }
     let mut escaped = String::with_capacity(json.len() + 16);
     for c in json.chars() {
@@ -151,7 +159,7 @@ fn escape_in_json(json: String) -> String {
             c => escaped.push(c),
         }
     }
-    escaped
+    Cow::Owned(escaped)
 }
 
 /// A plugin's text with control characters escaped, cut to `limit` bytes and an ellipsis. No more than `limit` bytes are

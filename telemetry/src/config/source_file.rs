@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+
 use crate::error::error::Error;
 
 /// Largest configuration, in bytes.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Batch, Candidate, Failure, Isolation, Plugin, Policy, Verified,
+    Backend, BackendOptions, Batch, Candidate, Failure, ForeignText, Isolation, Plugin, Policy, Verified,
     plugin_api::{Deletion, Outcome},
 };
 
@@ -64,8 +64,8 @@ pub(crate) struct Open {
 pub(crate) struct Loaded {
     library: Library,
     /// The library's name and version, as it says.
-    pub(crate) name: String,
-    pub(crate) version: String,
+    pub(crate) name: ForeignText,
+    pub(crate) version: ForeignText,
     pub(crate) file: PathBuf,
     /// What the file was like just before it was read.
     pub(crate) stamp: Option<Stamp>,
@@ -241,7 +241,7 @@ impl Target {
             .iter()
             .fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update("\0"))
             .finalize();
-        digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        jackfield_loader::hex(&digest[..8])
     }
 
     /// `text`, which a plugin wrote, without the values of variables that are in its configuration.

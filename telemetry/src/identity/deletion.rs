@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use jackfield_loader::plugin_api::Deletion;
+use jackfield_loader::{ForeignText, plugin_api::Deletion};
 use serde::Serialize;
 
 /// Somebody besides the backends who can be asked to delete a machine's data.
@@ -78,7 +78,7 @@ pub struct Receipt {
     /// What came of it.
     pub outcome: ReceiptOutcome,
     /// What it said, in one line.
-    pub detail: String,
+    pub detail: ForeignText,
 }
 
 /// What came of a request for deletion.
@@ -100,7 +100,7 @@ impl Receipt {
             Deletion::Unsupported(detail) => (ReceiptOutcome::Unsupported, detail),
             Deletion::Failed(detail) => (ReceiptOutcome::Failed, detail),
         };
-        Self { name: name.into(), outcome, detail }
+        Self { name: name.into(), outcome, detail: detail.into() }
     }
 }
 
@@ -112,7 +112,7 @@ impl fmt::Display for Receipt {
             ReceiptOutcome::Failed => "failed",
         };
         write!(f, "{}: {outcome}", self.name)?;
-        if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
+        if self.detail.as_raw().is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
     }
 }
 

@@ -18,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jackfield_loader::BackendOptions;
+use jackfield_loader::{BackendOptions, show_path};
 use serde_json::json;
 
 use crate::config::model::{BackendConfig, Config, PluginsConfig};
@@ -82,7 +82,7 @@ impl fmt::Display for BackendInfo {
             f.write_str(&self.backends.join(", "))?;
         }
         match &self.why {
-            Chosen::OpsFile(file) | Chosen::ConfigFile(file) => write!(f, " (chosen by {})", file.display()),
+            Chosen::OpsFile(file) | Chosen::ConfigFile(file) => write!(f, " (chosen by {})", show_path(file)),
             Chosen::Code => f.write_str(" (chosen by the tool)"),
             Chosen::LocalOnly => f.write_str(" (local only: TELEMETRY_LOCAL is set)"),
             Chosen::OtelEndpoint(endpoint) => write!(f, " (OpenTelemetry collector {endpoint})"),
@@ -195,8 +195,8 @@ pub(crate) fn why_none(settings: &Settings) -> String {
     let files = [&settings.ops_file, &settings.config_file].into_iter().flatten();
     let reasons: Vec<_> = files
         .map(|file| match file.exists() {
-            true => format!("{} has no [[backend]] table", file.display()),
-            false => format!("{} is not there", file.display()),
+            true => format!("{} has no [[backend]] table", show_path(file)),
+            false => format!("{} is not there", show_path(file)),
         })
         .collect();
     format!("no backend is configured any more: {}", reasons.join(", "))
