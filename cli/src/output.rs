@@ -1,7 +1,5 @@
 //! What a command has found out, on standard output.
 
-use std::io;
-
 use jackfield_loader::{to_json, to_json_pretty};
 use serde::Serialize;
 
@@ -32,6 +30,7 @@ pub(crate) fn json_line(result: &impl Serialize) -> Result<(), CommandError> {
 }
 
 fn print_json(json: serde_json::Result<String>) -> Result<(), CommandError> {
-    let json = json.map_err(|error| CommandError::system("the result can't be written as JSON")(error.into()))?;
+    let json =
+        json.map_err(|error| CommandError::system("the result can't be written as JSON")(error.into()))?;
     text(&(json + "\n"))
 }

@@ -23,7 +23,7 @@ pub(crate) fn load(named: Option<&Path>) -> Result<Config, Error> {
     }
     for file in usual_places() {
         if let Some(found) = open_found(&file)? {
-            tracing::debug!(file = %show_path(file), "configuration found");
+            tracing::debug!(file = %show_path(&file), "configuration found");
             return found.read();
         }
     }

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use jackfield_loader::plugin_api::HEADER;
 
-
 use crate::{new::args::Lang, settings};
 
 /// The version of the contract that a project is pinned to: this program is of one release with it.

@@ -94,7 +94,9 @@ fn row(file: &Path, plugins: &PluginsConfig, policy: &Policy) -> Row {
         }
         Err(refusal) => row.refusal = Some(refusal.to_string()),
     }
-    row.name = plugin_names::accepted(file, row.metadata_name.as_ref().map(ForeignText::as_raw), &plugins.path).into();
+    row.name =
+        plugin_names::accepted(file, row.metadata_name.as_ref().map(ForeignText::as_raw), &plugins.path)
+            .into();
     row
 }
 
@@ -104,7 +106,8 @@ const VERDICT_COLUMN: usize = 5;
 fn render(rows: &[Row]) -> String {
     let mut table =
         vec![["NAME", "VERSION", "ABI", "LANGUAGE", "TRUST", "VERDICT", "FILE"].map(str::to_owned).to_vec()];
-    let or_dash = |text: &Option<ForeignText>| text.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+    let or_dash =
+        |text: &Option<ForeignText>| text.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     for row in rows {
         let trust = match (&row.abi, row.trusted) {
             (None, _) => "-".to_owned(),

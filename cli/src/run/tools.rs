@@ -40,7 +40,10 @@ impl Tools {
         for (name, data) in self.found() {
             if let Some(why) = refusal(&name) {
                 if self.refused.insert(data.clone(), why.clone()).as_ref() != Some(&why) {
-                    console::say(&format!("{}", console::one_line(format_args!("the events of {name} wait: {why}"))));
+                    console::say(&format!(
+                        "{}",
+                        console::one_line(format_args!("the events of {name} wait: {why}"))
+                    ));
                 }
                 continue;
             }

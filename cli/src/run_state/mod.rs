@@ -60,7 +60,7 @@ impl State {
     /// # Errors
     /// The folder can't be made or written, or another run has it.
     pub(crate) fn claim(folder: PathBuf) -> Result<Self, CommandError> {
-        let shown = show_path(folder).to_string();
+        let shown = show_path(&folder).to_string();
         let failed = || CommandError::system(format!("state {shown}"));
         make(&folder).map_err(failed())?;
         let path = folder.join(LOCK);

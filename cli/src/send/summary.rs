@@ -21,7 +21,7 @@ pub(super) struct Summary {
 
 pub(super) struct BackendSummary {
     pub(super) name: String,
-    pub(super) plugin: Option<String>,
+    pub(super) plugin: Option<ForeignText>,
     /// Why it could not be opened.
     pub(super) error: Option<Unusable>,
     pub(super) tally: Tally,

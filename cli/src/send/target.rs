@@ -52,7 +52,7 @@ pub(crate) struct Target {
     pub(super) config: BackendConfig,
     pub(crate) backend: Result<Backend, Unusable>,
     /// Name of the plugin, if it could be loaded.
-    pub(super) plugin: Option<String>,
+    pub(super) plugin: Option<ForeignText>,
 }
 
 impl Target {

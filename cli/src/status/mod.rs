@@ -201,9 +201,7 @@ fn screen(folder: &Path, alive: bool, now: &Snapshot) -> String {
     let _ = writeln!(
         text,
         "configuration {}; {} of at most {} libraries loaded",
-        now.config,
-        now.mapped_images,
-        now.image_limit
+        now.config, now.mapped_images, now.image_limit
     );
     if let Some(reload) = &now.last_reload {
         let _ = writeln!(text, "last reload: {}", reload);

@@ -16,7 +16,6 @@ use jackfield_loader::show_path;
 use super::{create, keys};
 use crate::{
     common_args::help,
-    console,
     exit::{CommandError, Exit},
     output,
 };

@@ -95,5 +95,5 @@ fn sign(file: &Path, key: &SecretKey, id: KeyId) -> Result<(String, String), Com
     // Beside the file itself, which is where the loader looks, and not beside a link to it.
     let path = with_ending(&fs::canonicalize(file).map_err(|error| failed(&error))?, ".minisig");
     replace(&path, &signature).map_err(CommandError::file(&path, "can't be written: "))?;
-    Ok((show_path(path).to_string(), comment))
+    Ok((show_path(&path).to_string(), comment))
 }

@@ -1,7 +1,8 @@
 //! Numbers, times and lists as people read them.
 
 /// `items` as a list in prose.
-pub(crate) fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+#[must_use]
+pub fn in_prose<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
 
@@ -49,7 +50,10 @@ mod tests {
         {
             assert_eq!(span(seconds), text);
         }
-        assert_eq!((count(1_u64, "event"), count(0_usize, "event")), ("1 event".to_owned(), "0 events".to_owned()));
+        assert_eq!(
+            (count(1_u64, "event"), count(0_usize, "event")),
+            ("1 event".to_owned(), "0 events".to_owned())
+        );
     }
 
     #[test]

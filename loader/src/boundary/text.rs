@@ -36,6 +36,12 @@ impl ForeignText {
         })
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The text as it came, to compare it or to open the file that it names. It must not be printed.
     #[must_use]
     pub fn as_raw(&self) -> &str {
@@ -71,6 +77,12 @@ impl From<&Path> for ForeignText {
 impl PartialEq<str> for ForeignText {
     fn eq(&self, other: &str) -> bool {
         self.0 == other
+    }
+}
+
+impl PartialEq<String> for ForeignText {
+    fn eq(&self, other: &String) -> bool {
+        self.0 == *other
     }
 }
 

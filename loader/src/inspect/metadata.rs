@@ -147,11 +147,7 @@ fn printable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ForeignText, 
 
 fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ForeignText, D::Error> {
     let name = printable(deserializer)?;
-    if name.as_raw().is_empty() {
-        Err(de::Error::custom("expected a name, found an empty string"))
-    } else {
-        Ok(name)
-    }
+    if name.is_empty() { Err(de::Error::custom("expected a name, found an empty string")) } else { Ok(name) }
 }
 
 fn digest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

@@ -131,7 +131,7 @@ impl Pins {
     /// The pin of a plugin by its name and target.
     #[must_use]
     pub fn of(&self, metadata: &Metadata) -> Option<&Pin> {
-        self.pins.iter().find(|pin| metadata.name == *pin.name && metadata.target == *pin.target)
+        self.pins.iter().find(|pin| metadata.name == pin.name && metadata.target == pin.target)
     }
 
     /// All pins, in the order of the file.

@@ -145,8 +145,9 @@ fn choice<T: Copy>(document: Document<'_>, entry: &Entry<'_, '_>, choices: &[Cho
             known.join("\" and \"")
         )),
         None => {
-            let hint =
-                nearest(&word, known.iter().copied()).map(|near| format!(", did you mean \"{near}\"?")).unwrap_or_default();
+            let hint = nearest(&word, known.iter().copied())
+                .map(|near| format!(", did you mean \"{near}\"?"))
+                .unwrap_or_default();
             refuse(format!("expected \"{}\", found {word:?}{hint}", known.join("\" or \"")))
         }
     }

@@ -6,7 +6,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-
 use crate::error::error::Error;
 
 /// Largest configuration, in bytes.

@@ -112,7 +112,7 @@ impl fmt::Display for Receipt {
             ReceiptOutcome::Failed => "failed",
         };
         write!(f, "{}: {outcome}", self.name)?;
-        if self.detail.as_raw().is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
+        if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
     }
 }
 

@@ -213,7 +213,7 @@ fn try_to_prepare(
                 target.open_loaded(image, timeout)?
             } else {
                 if !wait_until_stable(&file, Instant::now() + WRITING) {
-                    let file = show_path(file);
+                    let file = show_path(&file);
                     return Ok(Verdict::Refused(format!(
                         "{file}: somebody is still writing to it after {WRITING:?}; reload once more when it is whole"
                     )));

@@ -156,5 +156,7 @@ fn all_stay(context: &Context, plans: &Arc<Plans>, known: &[Target], reason: Str
     }
     plans.post(Plan { steps, local: None });
     let names = reloaded.closed.join(", ");
-    Error::Reload { reason: format!("{reason}; but closed, since it is not trusted any more: {names}").into() }
+    Error::Reload {
+        reason: format!("{reason}; but closed, since it is not trusted any more: {names}").into(),
+    }
 }

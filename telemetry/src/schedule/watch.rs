@@ -80,7 +80,7 @@ impl Watched {
             if !self.folders.contains(&folder)
                 && let Err(error) = self.watcher.watch(&folder, RecursiveMode::NonRecursive)
             {
-                tracing::debug!("{} is not watched: {error}", show_path(folder));
+                tracing::debug!("{} is not watched: {error}", show_path(&folder));
                 continue;
             }
             watched.insert(folder);

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use jackfield_loader::{count, MOST_CRASHES, plugin_api::Probe, show_path, ForeignText};
+use jackfield_loader::{ForeignText, MOST_CRASHES, count, plugin_api::Probe, show_path};
 use serde::Serialize;
 
 use crate::api::telemetry::Telemetry;
@@ -58,8 +58,11 @@ impl Telemetry {
     pub fn doctor(&self) -> Vec<Finding> {
         let context = self.context();
         let status = self.status();
-        let finding =
-            |what: &str, verdict, detail: String| Finding { what: what.to_owned(), verdict, detail: detail.into() };
+        let finding = |what: &str, verdict, detail: String| Finding {
+            what: what.to_owned(),
+            verdict,
+            detail: detail.into(),
+        };
         let mut findings = Vec::new();
         let verdict = if status.telemetry == "disabled" { Verdict::Note } else { Verdict::Fine };
         findings.push(finding("consent", verdict, format!("{}: {}", status.telemetry, status.because)));
@@ -81,7 +84,8 @@ impl Telemetry {
             findings.push(finding("folder", Verdict::Wrong, detail));
         }
         if status.problems.is_empty() && tried.is_ok() {
-            let detail = format!("{folder}: {} waiting, {} bytes", count(status.events, "event"), status.bytes);
+            let detail =
+                format!("{folder}: {} waiting, {} bytes", count(status.events, "event"), status.bytes);
             findings.push(finding("folder", Verdict::Fine, detail));
         }
         if !status.dropped.is_empty() {

@@ -121,7 +121,8 @@ impl Shown {
         }
         writeln!(out, "\nQuarantine: {}", count(self.quarantine.len(), "event"))?;
         for rejected in &self.quarantine {
-            let [backend, reason] = [&rejected.backend, &rejected.reason].map(|text| ForeignText::from(&**text));
+            let [backend, reason] =
+                [&rejected.backend, &rejected.reason].map(|text| ForeignText::from(&**text));
             writeln!(out, "{backend}: {reason}\n{}", escape_in_json(rejected.event.get()))?;
         }
         for outgoing in &self.outgoing {

@@ -16,7 +16,7 @@ pub(crate) const NAMES: [&str; 4] = ["metadata", "verdict", "panic-strategy", "s
 /// The findings of [`NAMES`].
 pub(crate) struct FileFindings {
     /// Name and version, where the file says them.
-    pub(crate) plugin: Option<(String, String)>,
+    pub(crate) plugin: Option<(ForeignText, ForeignText)>,
     pub(crate) findings: Vec<(&'static str, Finding)>,
 }
 
