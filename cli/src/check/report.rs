@@ -5,7 +5,7 @@ use std::{fmt::Write as _, path::Path, time::Duration};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use jackfield_loader::show_path;
+use jackfield_loader::{ForeignText, show_path};
 
 use super::finding::{Finding, Verdict};
 use crate::console::{self, Colour};

@@ -115,8 +115,9 @@ impl Prepared {
             console::say("reading events from the terminal, one a line, until Ctrl-D");
         }
         // A plugin that prints to the same terminal and a bar would overwrite each other.
-        let prints = targets.iter().any(|target| target.plugin.as_deref() == Some("stdout"))
-            && io::stdout().is_terminal();
+        let prints =
+            targets.iter().any(|target| target.plugin.as_ref().is_some_and(|plugin| *plugin == "stdout"))
+                && io::stdout().is_terminal();
         let quiet = args.quiet || common.json || prints;
         let bar = if quiet { ProgressBar::hidden() } else { progress::start(input.size) };
 

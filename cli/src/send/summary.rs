@@ -1,6 +1,6 @@
 //! What became of everything, for people and as JSON.
 
-use jackfield_loader::count;
+use jackfield_loader::{ForeignText, count};
 use serde_json::{Value, json};
 
 use super::target::{Tally, Unusable};

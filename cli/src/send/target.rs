@@ -12,7 +12,9 @@ use std::{
 };
 
 use jackfield::{BackendConfig, Config, Delivery, DeliveryOptions, Fate, Stop, suggest_key};
-use jackfield_loader::{Backend, BackendOptions, Batch, Candidate, Error, Metadata, OpenFailure, show_path};
+use jackfield_loader::{
+    Backend, BackendOptions, Batch, Candidate, Error, ForeignText, Metadata, OpenFailure, show_path,
+};
 
 use crate::{
     exit::Exit,

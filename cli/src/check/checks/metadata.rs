@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use jackfield_loader::{Inspection, Layout, PanicStrategy, Refusal};
+use jackfield_loader::{ForeignText, Inspection, Layout, PanicStrategy, Refusal};
 use serde_json::Value;
 
 use crate::check::{
