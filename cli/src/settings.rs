@@ -5,9 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jackfield::forward::ConfigFile;
+use jackfield::{Config, Error};
 use jackfield_loader::show_path;
-
-use jackfield::{Config, ConfigFile, Error};
 
 /// What this command is called where it is a tool itself: by its events' `tool_name`, and by plugins.
 pub(crate) const TOOL: &str = "jackfield";
