@@ -22,7 +22,6 @@ mod control;
 mod courier;
 mod data_folder;
 mod deletion;
-mod delivery;
 mod detached;
 mod doctor;
 mod duration;
@@ -78,7 +77,6 @@ pub use crate::{
     },
     control::{Disabled, Discarded, Reset},
     deletion::{DeletionRequestor, EmailDeletion, Receipt, ReceiptOutcome},
-    delivery::{Delivery, DeliveryOptions, Fate, Sender},
     doctor::{Finding, Verdict},
     duration::parse_duration,
     environment::{Environment, ProcessEnvironment},
@@ -93,7 +91,7 @@ pub use crate::{
     lock::Lock,
     machine::{MachineId, MachineIdFile},
     memory::MemoryBackend,
-    outbox::{BackendState, Problem, Resent, ResentTo},
+    outbox::{BackendState, Delivery, DeliveryOptions, Fate, Problem, Resent, ResentTo},
     redact::{EventParts, REDACTED, RedactedParts, redact, redact_parts},
     reload::{LastReload, LiveBackend, LivePlugin, Reloaded},
     retry::Stop,

@@ -22,7 +22,10 @@ mod tests {
     use super::*;
     use crate::{
         MemoryBackend,
-        outbox::{BackendState, Source},
+        outbox::{
+            BackendState, Source,
+            settle::{BackendFailure, Settlement},
+        },
     };
 
     #[test]
@@ -38,7 +41,9 @@ mod tests {
         for name in ["down", "up", "changed"] {
             let mut state = BackendState::default();
             if name != "up" {
-                state.circuit.failed(1_000_000, None);
+                let failure = BackendFailure { wish: None, reason: "down".into() };
+                let down = Settlement { failure: Some(failure), ..Settlement::default() };
+                state.circuit.settled(&down, 1_000_000);
             }
             if name == "changed" {
                 state.fingerprint = "of another".to_owned();

@@ -4,6 +4,7 @@
 //! hangs holds up no other. Nothing waits inside a round: an event that is to be retried stays in the spool, and the
 //! backend's circuit opens. While it is open the backend costs nothing; when its time has come one round tries again.
 
+mod attempt;
 mod attend;
 mod bell;
 mod circuit;
@@ -13,10 +14,14 @@ mod plan;
 mod resend;
 mod round;
 mod sending;
+mod settle;
 mod stamp;
 mod standings;
 mod state;
 mod target;
+#[cfg(test)]
+mod tests;
+mod without_spool;
 
 pub(crate) use self::{
     attend::{Service, UNKNOWN},
@@ -33,4 +38,5 @@ pub(crate) use self::{
 pub use self::{
     resend::{Resent, ResentTo},
     state::{BackendState, Problem},
+    without_spool::{Delivery, DeliveryOptions, Fate},
 };

@@ -8,7 +8,7 @@ use super::{
     cursor::{Cursors, Place},
     fs::File,
     limits::DropReason,
-    quarantine::{self, Quarantine, Rejected},
+    quarantine::{Quarantine, Rejected},
     segment::{self, Lines, Listed, Name},
     writer::Notice,
 };
@@ -273,12 +273,27 @@ impl Deliverer {
         backend: &str,
         events: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<(), Error> {
+        let now = self.claim.spool().inner.fs.now_ms();
+        let line =
+            |(event, reason)| Rejected::new(backend, event, reason, now).and_then(|rejected| rejected.line());
+        self.add_rejected(events.into_iter().map(line))
+    }
+
+    /// Takes events out of the quarantine, after they were sent again. The list itself comes from
+    /// [`Spool::rejected`](super::Spool::rejected).
+    pub fn forget_rejected(&mut self, events: &[Rejected]) -> Result<(), Error> {
+        self.settle_rejected(events, &[])
+    }
+
+    /// Puts events back into the quarantine that were taken out and not handed to their backend.
+    pub(crate) fn put_back_rejected(&mut self, events: &[Rejected]) -> Result<(), Error> {
+        self.add_rejected(events.iter().map(Rejected::line))
+    }
+
+    fn add_rejected(&mut self, lines: impl Iterator<Item = Option<String>>) -> Result<(), Error> {
         self.claim.check()?;
         let inner = &self.claim.spool().inner;
-        let (folder, now) = (self.claim.folder(), inner.fs.now_ms());
-        let events =
-            events.into_iter().map(|(event, reason)| quarantine::record(backend, event, reason, now));
-        let dropped = self.quarantine.add(folder, &inner.limits, events);
+        let dropped = self.quarantine.add(self.claim.folder(), &inner.limits, lines);
         let number = dropped.map_err(|source| inner.error("write to the quarantine of", source))?;
         if number > 0 {
             let slot = inner.slot();
@@ -287,12 +302,6 @@ impl Deliverer {
             Notice { reason: DropReason::Quarantine, number }.warn();
         }
         Ok(())
-    }
-
-    /// Takes events out of the quarantine, after they were sent again. The list itself comes from
-    /// [`Spool::rejected`](super::Spool::rejected).
-    pub fn forget_rejected(&mut self, events: &[Rejected]) -> Result<(), Error> {
-        self.settle_rejected(events, &[])
     }
 
     /// [`forget_rejected`](Self::forget_rejected), and notes the new reasons of those that were refused again, at once.
