@@ -23,8 +23,8 @@ mod tests {
     use super::*;
     use crate::delivery::backend_state::BackendState;
     use crate::delivery::memory_backend::MemoryBackend;
-    use crate::delivery::target::Source;
     use crate::delivery::settle::{BackendFailure, Settlement};
+    use crate::delivery::target::Source;
 
     #[test]
     fn a_backend_whose_circuit_is_open_is_not_due_unless_its_configuration_is_another() {

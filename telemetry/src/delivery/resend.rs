@@ -237,8 +237,7 @@ impl Again<'_> {
         let mut buffer = EventBuffer::with_capacity(self.fill.clone(), batch.len(), bytes);
         let valid: Vec<bool> = batch.iter().map(|it| buffer.push_stored(it.event.get()).is_ok()).collect();
         let was_open = target.opened().is_some();
-        let backend =
-            target.open(left(self.deadline)).map_err(|error| target.conceal(&error.to_string()))?;
+        let backend = target.open(left(self.deadline)).map_err(|error| target.conceal(&error.to_string()))?;
         if !was_open && let Some(reason) = self.obstacle() {
             return Err(reason.to_owned());
         }

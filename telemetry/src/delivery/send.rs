@@ -316,7 +316,7 @@ impl<'a> Shared<'a> {
         events: &[usize],
         settlement: &mut Settlement,
         committed: Option<Committed>,
-    ) -> Result<(), crate::Error> {
+    ) -> Result<(), crate::error::error::Error> {
         let mut deliverer = self.deliverer();
         if settlement.rejected > 0 {
             let rejected = events.iter().zip(&settlement.verdicts).filter_map(|(line, verdict)| {

@@ -46,11 +46,7 @@ pub(crate) struct Settlement {
 }
 
 /// Says what becomes of each event that was attempted. Reasons come from a plugin and go through `conceal`.
-pub(crate) fn settle(
-    attempt: &Attempt,
-    mode: DeliveryMode,
-    conceal: &dyn Fn(&str) -> String,
-) -> Settlement {
+pub(crate) fn settle(attempt: &Attempt, mode: DeliveryMode, conceal: &dyn Fn(&str) -> String) -> Settlement {
     let mut settlement = Settlement::default();
     let mut reasons = Reasons { conceal, last: None };
     settlement.verdicts =

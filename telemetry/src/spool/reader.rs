@@ -10,9 +10,9 @@ use crate::spool::cursor::{Cursors, Loaded, Place};
 use crate::spool::dead_letters::{Quarantine, Rejected};
 use crate::spool::drop_notice::Notice;
 use crate::spool::fs::File;
+use crate::spool::segment;
 use crate::spool::segment::{Lines, Listed, Name};
 use crate::spool::spool::Spool;
-use crate::spool::segment;
 
 /// The one process's right to deliver, from [`Spool::try_claim`](super::Spool::try_claim).
 ///

@@ -50,7 +50,10 @@ fn parts_that_our_own_time_left_no_room_for_were_not_asked_about() {
     let backend = Scripted::new(|_| Outcome::Delivered.into()).open(&BackendOptions::new("fine"));
     assert_eq!(outcomes(&backend, &batch(2), Instant::now(), &|| true), [None, None]);
     let delivered = Some(Outcome::Delivered);
-    assert_eq!(outcomes(&backend, &batch(2), Instant::now() + LONG, &|| true), [delivered.clone(), delivered]);
+    assert_eq!(
+        outcomes(&backend, &batch(2), Instant::now() + LONG, &|| true),
+        [delivered.clone(), delivered]
+    );
 }
 
 #[test]
@@ -100,8 +103,7 @@ impl plugin_api::Backend for Slow {
 fn a_call_that_is_not_wanted_any_more_ends_and_what_it_confirmed_counts() {
     let backend = Backend::open_with(&BackendOptions::new("slow"), || Slow).expect("it opens");
     let end = Instant::now() + Duration::from_millis(50);
-    let attempt =
-        attempt_while(&backend, &batch(2), LONG, Instant::now() + LONG, &|| Instant::now() < end);
+    let attempt = attempt_while(&backend, &batch(2), LONG, Instant::now() + LONG, &|| Instant::now() < end);
     let answer = |outcome| Answer { outcome, handed_over: true };
     assert_eq!(attempt.answers, [answer(Some(Outcome::Delivered)), answer(None)]);
     assert!(end.elapsed() < LONG / 2, "it was waited for");
