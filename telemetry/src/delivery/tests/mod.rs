@@ -18,7 +18,7 @@ use crate::delivery::in_flight_lock::Sending;
 use crate::delivery::pass::{Kept, MaySend, Outbox};
 use crate::delivery::target::{Source, Target};
 use crate::event::batch_buffer::EventBuffer;
-use crate::event::defaults::Fill;
+use crate::event::defaults::EventDefaults;
 use crate::event::delivery_mode::DeliveryMode;
 use crate::spool::limits::Limits;
 use crate::spool::spool::Spool;
@@ -55,7 +55,7 @@ impl plugin_api::Backend for Scripted {
 
 /// A batch of so many events.
 fn batch(len: usize) -> Batch {
-    let mut buffer = EventBuffer::new(Fill::new("tool", "1"));
+    let mut buffer = EventBuffer::new(EventDefaults::new("tool", "1"));
     for _ in 0..len {
         buffer.push_line(br#"{"type":"a","name":"b"}"#).expect("an event");
     }
@@ -76,5 +76,5 @@ fn spool(home: &Path) -> Spool {
 
 fn outbox(home: &Path, target: Target, mode: DeliveryMode, may_send: MaySend) -> Outbox {
     let kept = Kept { spool: spool(home), states: States::new(home), sending: Sending::new(home) };
-    Outbox::new(kept, vec![target], mode, Fill::new("tool", "1"), Collection::On, may_send)
+    Outbox::new(kept, vec![target], mode, EventDefaults::new("tool", "1"), Collection::On, may_send)
 }
