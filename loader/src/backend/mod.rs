@@ -62,10 +62,10 @@ impl Backend {
         };
         open().map_err(|failure| match failure {
             OpenFailure::Stage { stage: Stage::Load, message } => {
-                Error::Load { path, reason: LoadError::InProcess { message } }
+                Error::Load { path, reason: LoadError::InProcess { message: message.into() } }
             }
             OpenFailure::Stage { stage: Stage::Check, message } => {
-                Error::Check { path, reason: CheckError::InProcess { message } }
+                Error::Check { path, reason: CheckError::InProcess { message: message.into() } }
             }
             failure => Error::Open(OpenError { backend: options.name.clone(), file: Some(path), failure }),
         })

@@ -6,5 +6,6 @@ pub(crate) mod exit;
 pub(crate) mod host_services;
 pub(crate) mod log;
 pub(crate) mod process_id;
+pub(crate) mod prose;
 pub(crate) mod text;
 pub(crate) mod thread;

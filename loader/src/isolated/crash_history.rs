@@ -13,7 +13,11 @@ use std::{
 
 use super::crash::{Crash, MOST_CRASHES};
 use crate::{
-    boundary::{backoff::Backoff, process_id::process_id, text},
+    boundary::{
+        backoff::Backoff,
+        process_id::process_id,
+        text::{self, ForeignText},
+    },
     library::{digest::Digest, open_regular::open_regular},
 };
 
@@ -55,7 +59,7 @@ fn read(path: &Path, digest: String) -> Option<Crash> {
     let mut text = Vec::new();
     open_regular(path).ok()?.take(LIMIT).read_to_end(&mut text).ok()?;
     let crash: Crash = serde_json::from_slice(&text).ok()?;
-    let how = text::one_line(&crash.how, 200);
+    let how = ForeignText::cut(crash.how.as_raw(), 200);
     Some(Crash { digest, how, ..crash })
 }
 
@@ -111,7 +115,7 @@ impl CrashHistory {
             let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
             let crash = Crash {
                 count: *count,
-                how: how.to_owned(),
+                how: how.into(),
                 time,
                 plugin: self.plugin.clone(),
                 digest: String::new(),
@@ -215,7 +219,7 @@ mod tests {
         assert!(refusal.contains("until it changes"), "{refusal}");
         assert_eq!(history(&folder).refusal(y, now), None, "a file with other bytes");
         let [crash] = &crashes(&folder)[..] else { panic!("one file") };
-        assert_eq!((crash.count, crash.how.as_str()), (5, "ended by SIGABRT"));
+        assert_eq!((crash.count, crash.how.as_raw()), (5, "ended by SIGABRT"));
         let file = folder.join(format!("{}.json", crash.digest));
         assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
     }

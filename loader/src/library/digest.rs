@@ -4,6 +4,8 @@ use std::fmt;
 
 use sha2::Digest as _;
 
+use crate::boundary::prose::hex;
+
 /// A SHA-256 digest. Shown and read as 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digest([u8; 32]);
@@ -22,6 +24,6 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }

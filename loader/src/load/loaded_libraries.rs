@@ -15,7 +15,7 @@ use super::{
     dlopen::{self, LoadError, Opened},
 };
 use crate::{
-    boundary::{process_id::process_id, thread::thread},
+    boundary::{process_id::process_id, text::ForeignText, thread::thread},
     inspect::inspection::Inspection,
     library::os::Content,
 };
@@ -72,7 +72,7 @@ fn known(content: &Content) -> Option<&'static Loaded> {
 /// constructors, and for those of a library that was to be loaded before, at most for `limit`.
 pub(crate) fn load(
     content: &Arc<Content>,
-    needed: &[String],
+    needed: &[ForeignText],
     path: &Path,
     limit: Duration,
 ) -> Result<&'static Loaded, LoadError> {
@@ -92,7 +92,7 @@ pub(crate) fn load(
         told.1.notify_one();
     };
     let thread = thread("load").spawn(run);
-    thread.map_err(|error| LoadError::NoThread { message: error.to_string() })?;
+    thread.map_err(|error| LoadError::NoThread { message: error.to_string().into() })?;
     let mut told = answer.0.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         let left = limit.saturating_sub(started.elapsed());
@@ -105,7 +105,10 @@ pub(crate) fn load(
 }
 
 /// The same on the caller's thread, without a limit, for a process in which nothing else is loaded.
-pub(crate) fn load_here(content: &Arc<Content>, needed: &[String]) -> Result<&'static Loaded, LoadError> {
+pub(crate) fn load_here(
+    content: &Arc<Content>,
+    needed: &[ForeignText],
+) -> Result<&'static Loaded, LoadError> {
     if let Some(loaded) = known(content) {
         return Ok(loaded);
     }

@@ -9,7 +9,7 @@ use std::{
 use semver::Version;
 
 use crate::{
-    boundary::text,
+    boundary::text::{self, ForeignText},
     inspect::metadata::Metadata,
     library::{digest::Digest, os::Content},
 };
@@ -20,7 +20,7 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let refuse = || ParsePinError {
             expected: "64 hexadecimal digits (0-9, a-f)",
-            found: text::one_line(text, 80),
+            found: ForeignText::cut(text, 80),
         };
         let digit = |byte: u8| match byte {
             b'0'..=b'9' => Some(byte - b'0'),
@@ -63,7 +63,7 @@ impl FromStr for Minimum {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Version::parse(text).map(Self).map_err(|_| ParsePinError {
             expected: "a semantic version such as 1.2.0",
-            found: text::one_line(text, 80),
+            found: ForeignText::cut(text, 80),
         })
     }
 }
@@ -73,7 +73,7 @@ impl FromStr for Minimum {
 #[error("expected {expected}, found {found:?}")]
 pub struct ParsePinError {
     expected: &'static str,
-    found: String,
+    found: ForeignText,
 }
 
 /// What a lock has written down of one plugin.
@@ -110,7 +110,7 @@ impl Pins {
     /// The pin of a plugin by its name and target.
     #[must_use]
     pub fn of(&self, metadata: &Metadata) -> Option<&Pin> {
-        self.pins.iter().find(|pin| pin.name == metadata.name && pin.target == metadata.target)
+        self.pins.iter().find(|pin| metadata.name == pin.name && metadata.target == pin.target)
     }
 
     /// All pins, in the order of the file.
@@ -124,7 +124,7 @@ impl Pins {
         let Some(pin) = self.of(metadata) else {
             return Err(PinError::Unknown {
                 path: path.to_owned(),
-                plugin: text::one_line(&format!("{} for {}", metadata.name, metadata.target), 120),
+                plugin: ForeignText::cut(&format!("{} for {}", metadata.name, metadata.target), 120),
                 lock: self.file.clone(),
             });
         };
@@ -139,9 +139,9 @@ impl Pins {
     /// Requires that the plugin is not older than its pin's minimum, if there is one.
     pub(super) fn check_minimum(&self, path: &Path, metadata: &Metadata) -> Result<(), PinError> {
         match self.of(metadata).and_then(|pin| pin.minimum.as_ref()) {
-            Some(minimum) if !minimum.admits(&metadata.version) => Err(PinError::Downgrade {
+            Some(minimum) if !minimum.admits(metadata.version.as_raw()) => Err(PinError::Downgrade {
                 path: path.to_owned(),
-                version: text::one_line(&metadata.version, 60),
+                version: ForeignText::cut(metadata.version.as_raw(), 60),
                 minimum: minimum.to_string(),
                 lock: self.file.clone(),
             }),
@@ -164,7 +164,7 @@ pub enum PinError {
         /// The file.
         path: PathBuf,
         /// Its name and target.
-        plugin: String,
+        plugin: ForeignText,
         /// The lock file.
         lock: PathBuf,
     },
@@ -186,7 +186,7 @@ pub enum PinError {
         /// The file.
         path: PathBuf,
         /// Its version.
-        version: String,
+        version: ForeignText,
         /// The oldest that may be used.
         minimum: String,
         /// The lock file.

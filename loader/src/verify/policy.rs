@@ -11,7 +11,7 @@ use super::{
     trust::Trust,
 };
 use crate::{
-    boundary::text,
+    boundary::text::ForeignText,
     inspect::metadata::Metadata,
     library::{file::LibraryFile, os::Content},
 };
@@ -117,8 +117,8 @@ fn judge<T>(
     if matches!(policy.trust, Trust::Any | Trust::Owner) {
         return Ok(None);
     }
-    if !goes_by(path, &metadata.name) {
-        let plugin = text::one_line(&metadata.name, 60);
+    if !goes_by(path, metadata.name.as_raw()) {
+        let plugin = ForeignText::cut(metadata.name.as_raw(), 60);
         return Err(VerifyError::Misnamed { path: path.to_owned(), plugin });
     }
     let lock = |reason: &str| VerifyError::Lock { path: path.to_owned(), reason: reason.to_owned() };

@@ -74,7 +74,7 @@ impl Content {
         library.map_err(|error| {
             let message =
                 std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            LinkerError(message.replace(&*file.to_string_lossy(), &text::show(&self.path)))
+            LinkerError(message.replace(&*file.to_string_lossy(), text::show(&self.path).as_raw()))
         })
     }
 }
