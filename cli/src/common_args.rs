@@ -1,4 +1,4 @@
-//! What every command takes on its command line, and what every help says.
+//! The arguments that every command takes, and the text that every help ends with.
 
 use std::path::PathBuf;
 
@@ -34,7 +34,7 @@ pub(crate) struct CommonArgs {
     pub(crate) json: bool,
 }
 
-/// The end of a command's help: its examples, what else it says, and what is the same for all.
+/// The end of a command's help: its examples, its own notes, and the notes that are the same for all commands.
 pub(crate) fn help(examples: &str, more: &str) -> String {
     format!("Examples:\n{examples}{more}\n\n{CONFIGURATION}\n\n{}", exit::HELP)
 }

@@ -20,7 +20,7 @@ pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
 });
 
 pub(crate) fn run(shell: Shell, command: &mut Command) -> Result<Exit, CommandError> {
-    // Into memory first: the generator panics when it can't write.
+    // The generator panics when it can't write, so it writes to memory first.
     let mut script = Vec::new();
     clap_complete::generate(shell, command, "jackfield", &mut script);
     output::text(&String::from_utf8_lossy(&script))?;

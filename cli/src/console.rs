@@ -1,7 +1,6 @@
 //! What people read: messages on standard error, results on standard output.
 //!
-//! A reader that went away is no error of ours: a broken pipe is passed over in silence on either stream. Colours are
-//! for a terminal, unless `NO_COLOR` is set.
+//! A broken pipe is no error: the reader went away. Colours are for a terminal, unless `NO_COLOR` is set.
 
 use std::{
     borrow::Cow,
@@ -58,8 +57,8 @@ fn paint_if(coloured: bool, text: &str, colour: Colour) -> String {
     if coloured { format!("\x1b[{}m{text}\x1b[0m", colour as u8) } else { text.to_owned() }
 }
 
-/// `text` as one line that shows what it is: characters that move the cursor, break the line or turn the direction of writing
-/// are escaped. Names of files may have them.
+/// `text` as one line: characters that move the cursor, break the line or change the direction of writing are escaped. Names
+/// of files may contain such characters.
 pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     let hostile = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     if !text.contains(hostile) {
@@ -70,6 +69,11 @@ pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
         if hostile(c) { line.extend(c.escape_debug()) } else { line.push(c) }
     }
     Cow::Owned(line)
+}
+
+/// Such as `1 event` or `2 events`.
+pub(crate) fn counted(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Prints text of one or more lines to standard error.
@@ -90,7 +94,7 @@ pub(crate) fn warn(text: impl std::fmt::Display) {
 }
 
 fn write_error(bytes: &[u8]) {
-    // There is nowhere left to say that standard error can't be written.
+    // An error of standard error can't be reported anywhere.
     let write = || drop(io::stderr().lock().write_all(bytes));
     match &*BAR.lock().unwrap_or_else(PoisonError::into_inner) {
         Some(bar) => bar.suspend(write),
@@ -101,7 +105,7 @@ fn write_error(bytes: &[u8]) {
 /// Prints text to standard output.
 ///
 /// # Errors
-/// Why it can't be written; a broken pipe is none.
+/// Standard output can't be written. A broken pipe is no error.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -124,7 +128,8 @@ impl Write for Log {
     }
 }
 
-/// `rows` in columns, the first row being the heads, each on a line whatever its cells hold. `paint` colours a cell, given row, column and padded text.
+/// `rows` in columns; the first row holds the headings. Each row is one line. `paint` colours a cell: it gets the row, the
+/// column and the padded text.
 pub(crate) fn table(rows: &[Vec<String>], paint: impl Fn(usize, usize, String) -> String) -> String {
     let rows: Vec<Vec<_>> =
         rows.iter().map(|row| row.iter().map(|cell| one_line(cell).into_owned()).collect()).collect();

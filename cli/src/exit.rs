@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// How a run ended. Of several that apply, the one with the gravest consequence is told: the variants are in that order.
+/// How a command ended. When several variants apply, the last one in this order is used: it is the most serious one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     /// All was done.
@@ -48,7 +48,7 @@ impl Exit {
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Done => 0,
-            // 1 is what a Rust program ends with when it panics or nobody thought of the case.
+            // 1 stays free: a Rust program ends with it when `main` returns an error.
             Self::Usage => 2,
             Self::Config => 3,
             Self::Plugin => 4,
@@ -60,10 +60,10 @@ impl Exit {
     }
 }
 
-/// Why a command ends without having done what it was asked to do. One line.
+/// Why a command ended before it had done its work. The message is one line.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
-    /// The command line asks for what is not possible.
+    /// The command line asks for something impossible.
     #[error("{0}")]
     Usage(String),
     /// The configuration can't be read, or is wrong in one place.
@@ -86,13 +86,13 @@ pub(crate) enum CommandError {
         doing: &'static str,
         source: io::Error,
     },
-    /// The system does not give what the command needs.
+    /// The system refused something that the command needs.
     #[error("{what}: {source}")]
     System { what: String, source: io::Error },
     /// A key, a state folder or an input is not what the command needs.
     #[error("{0}")]
     Unusable(String),
-    /// As the error says, before anything was read.
+    /// The inner error happened before any input was read.
     #[error("{0}; nothing was read")]
     NothingRead(Box<Self>),
 }

@@ -69,14 +69,15 @@ fn main() {
         console::error(&error);
         Exit::from(&error)
     });
-    // The results are written and the backends closed. Destructors of the plugins' libraries are not run: one that hangs
-    // would keep the process for ever.
+    // The results are written and the backends are closed. Destructors of the plugins' libraries are not run: a destructor
+    // that hangs would keep the process alive.
     scope.finish(exit.code());
     telemetry.close();
     jackfield_loader::exit(exit.code().into())
 }
 
-/// Records of the host and of the plugins go to standard error, from warnings on unless `$JACKFIELD_LOG` says otherwise.
+/// Writes log records of the host and of the plugins to standard error: warnings and errors, unless `$JACKFIELD_LOG` says
+/// otherwise.
 fn log() {
     let filter = EnvFilter::builder()
         .with_default_directive(tracing::level_filters::LevelFilter::WARN.into())

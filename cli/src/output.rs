@@ -1,4 +1,4 @@
-//! What a command has found out, on standard output.
+//! Results of commands on standard output.
 
 use std::io;
 

@@ -29,7 +29,7 @@ pub(crate) struct DoctorArgs {
 
 pub(crate) fn run(common: &CommonArgs, args: &DoctorArgs) -> Result<Exit, CommandError> {
     let config = settings::load(common.config.as_deref())?;
-    // What is asked has been loaded, so the policy has allowed it.
+    // The backend is open, so the policy has allowed its plugin.
     let trust = config.plugins.trust;
     let answers = answers::of_each(&config, &args.only, |backend, config| {
         let (answer, text) = match backend.probe(config.timeout) {

@@ -23,7 +23,7 @@ pub(super) const SHORT: Duration = Duration::from_secs(2);
 /// The plugin and what it is given.
 pub(super) struct Harness {
     pub(super) subject: Subject,
-    /// What belongs to the tool, before the library was mapped: constructors run while it is.
+    /// The state of the process before the library was mapped: constructors run while it is mapped.
     pub(super) before: ProcessState,
     pub(super) task: Task,
     /// The options.
@@ -70,7 +70,7 @@ impl Harness {
     }
 }
 
-/// What holds for every answer.
+/// The rules for every answer.
 pub(super) fn judge(what: &str, answer: &Answer, terms: &Terms) -> Result<(), CheckError> {
     if let Some(breach) = answer.breaches.first() {
         return Err(fail(
@@ -110,7 +110,7 @@ pub(super) fn judge(what: &str, answer: &Answer, terms: &Terms) -> Result<(), Ch
     Ok(())
 }
 
-/// By its timeout, with a fifth and what a busy machine takes on top.
+/// The call has to return by its timeout, plus a fifth of it, plus a margin for a busy machine.
 pub(super) fn in_time(what: &str, answer: &Answer, terms: &Terms) -> Result<(), CheckError> {
     const BUSY: Duration = Duration::from_millis(250);
     if answer.took > terms.timeout.mul_f64(1.2) + BUSY {
@@ -122,7 +122,7 @@ pub(super) fn in_time(what: &str, answer: &Answer, terms: &Terms) -> Result<(), 
     Ok(())
 }
 
-/// What a plugin said of a failure.
+/// The plugin's explanation of a failure.
 pub(super) fn said(answer: &Answer) -> String {
     match &answer.explained {
         None => format!("status {}, without a word", answer.status),

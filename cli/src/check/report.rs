@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::finding::{Finding, Verdict};
 use crate::console::{self, Colour};
 
-/// What all checks have found.
+/// The findings of all checks.
 pub(super) struct Report {
     file: String,
     /// Name and version, where the file says them.
@@ -34,7 +34,7 @@ impl Report {
         self.rows.push(Row { name, finding, seconds: took.as_secs_f64() });
     }
 
-    /// Takes what must not be shown out of what was found.
+    /// Removes secrets from the findings.
     pub(super) fn conceal(&mut self, conceal: impl Fn(&str) -> String) {
         for row in &mut self.rows {
             row.finding.found = conceal(&row.finding.found);
@@ -138,7 +138,7 @@ fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-/// As XML's text and attributes take it: of control characters, XML has no more than three.
+/// Escapes text for XML. XML allows only three control characters.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

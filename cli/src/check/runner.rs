@@ -38,7 +38,7 @@ pub(super) fn all(args: &CheckArgs, config: &str) -> Report {
             report.push(name, finding, Duration::ZERO);
         }
     }
-    // What has to hold before a check can be run: that a former one has passed.
+    // Why no check can run: an earlier check has failed.
     let mut obstacle = (!loadable).then(|| "the plugin can't be loaded, see above".to_owned());
     let mut refused: Option<String> = None;
     let mut printed = Vec::new();
@@ -67,7 +67,7 @@ pub(super) fn all(args: &CheckArgs, config: &str) -> Report {
                 _ => {}
             }
         }
-        // A stage that nobody asked for is told when it is the reason why nothing else was done.
+        // A stage that was not asked for is reported when it is the reason why nothing else was done.
         if wanted(check.name) || finding.verdict == Verdict::Fail {
             report.push(check.name, finding, took);
         }
@@ -84,13 +84,13 @@ fn skip_because(why: &str) -> Finding {
     Finding::from(Err(skip(why)))
 }
 
-/// Whether standard output is what the plugin is for, by its metadata.
+/// Whether the plugin's metadata says that its purpose is standard output.
 fn requires_stdout(file: &Path) -> bool {
     jackfield_loader::inspect(file)
         .is_ok_and(|it| it.metadata.requires.iter().any(|required| required == CAPABILITY_STDOUT))
 }
 
-/// Nothing may have come out of any child.
+/// No child may have printed anything.
 fn stdout(printed: &[(&'static str, Output)], ran: bool, allowed: bool) -> Finding {
     let bytes: usize = printed.iter().map(|(_, output)| output.bytes).sum();
     Finding::from(match printed {
@@ -141,7 +141,7 @@ fn start(check: &Check, args: &CheckArgs, config: &str) -> io::Result<(Finding, 
         config: config.to_owned(),
         endpoint: args.endpoint.clone(),
         cycles: args.cycles,
-        // What is left is for the rest of the check, and for its answer.
+        // The rest of the limit is for the end of the check, and for its answer.
         budget_s: (limit * 4 / 5).as_secs(),
     };
     let mut task = serde_json::to_vec(&task)?;
@@ -155,11 +155,12 @@ fn start(check: &Check, args: &CheckArgs, config: &str) -> io::Result<(Finding, 
         .start()?;
     let answer = PipeReader::start(answer_reader, ANSWER)?;
     let (output, errors) = (PipeReader::start(output_reader, KEPT)?, PipeReader::start(error_reader, KEPT)?);
-    // A child that is gone does not read it, which its end tells. The pipe stays open: a child ends when it is closed.
+    // Where the child is gone, this fails, and its end is reported below. The pipe stays open, because the child ends when it
+    // is closed.
     let _ = task_writer.write_all(&task);
 
     let ended = child.wait(limit);
-    // What the plugin has started goes with it.
+    // Processes that the plugin has started end, too.
     child.kill();
     drop(task_writer);
     let (answer, output, errors) = (answer.finish(), output.finish(), errors.finish());

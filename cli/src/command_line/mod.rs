@@ -124,7 +124,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// What it is called on the command line.
+    /// The name on the command line.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Send(_) => "send",

@@ -1,4 +1,4 @@
-//! `jackfield new`: a plugin project that builds, and whose tests pass, as it is.
+//! `jackfield new`: makes a plugin project that builds, and whose tests pass, without a change.
 
 pub(crate) mod args;
 mod name;
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &NewArgs, json: bool) -> Result<Exit, CommandError> {
     Ok(Exit::Done)
 }
 
-/// Said of a project that gets the contract from a registry.
+/// The warning about a project that gets the contract from a registry.
 const UNPUBLISHED: &str = "jackfield-plugin-api is on no registry yet, so that the project does not build as it is: \
     make it with --contract PATH, a copy of Jackfield's repository, or give that path in its Cargo.toml";
 
@@ -81,7 +81,7 @@ fn contract_folder(path: &Path) -> Result<PathBuf, CommandError> {
     std::path::absolute(&folder).map_err(CommandError::file(&folder, ""))
 }
 
-/// Makes the folder unless it is there and empty.
+/// Makes the folder. A folder that exists has to be empty.
 fn take_folder(folder: &Path) -> Result<(), CommandError> {
     fs::create_dir_all(folder).map_err(CommandError::file(folder, ""))?;
     let mut entries = fs::read_dir(folder).map_err(CommandError::file(folder, ""))?;

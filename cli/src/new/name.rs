@@ -1,4 +1,4 @@
-//! What a plugin may be called.
+//! Valid names of plugins.
 
 use crate::exit::CommandError;
 
@@ -90,7 +90,7 @@ pub(super) fn check(name: &str) -> Result<(), CommandError> {
     Err(CommandError::Usage(format!("the name {name:?}: {why}{nearest}")))
 }
 
-/// A right name that is much alike.
+/// A valid name that is similar.
 fn nearest(name: &str) -> Option<String> {
     let mut nearest: String = name
         .chars()

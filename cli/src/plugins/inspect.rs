@@ -1,4 +1,4 @@
-//! `jackfield inspect`: what libraries say of themselves. None of their code runs.
+//! `jackfield inspect`: shows the metadata of libraries, and whether they can be used. It runs none of them.
 
 use std::{
     path::{Path, PathBuf},
@@ -53,7 +53,7 @@ impl Seen {
 }
 
 pub(crate) fn run(common: &CommonArgs, files: &[PathBuf]) -> Result<Exit, CommandError> {
-    // A file can be inspected without a configuration that is right.
+    // A file can be inspected while the configuration is wrong.
     let policy = settings::load(common.config.as_deref()).map(|config| config.plugins.policy());
     let results: Vec<_> = files.iter().map(|file| Seen::open(file, policy.as_ref())).collect();
     let usable =
@@ -81,7 +81,7 @@ fn to_json(file: &Path, result: Result<&Seen, &jackfield_loader::Error>) -> Valu
             let it = seen.candidate.inspection();
             let process_only = it.verdict().is_err() && it.verdict_in_process().is_ok();
             let refusal = it.verdict().err().filter(|_| !process_only).map(|refusal| refusal.to_string());
-            // Members that this version does not know are shown as well.
+            // Members that this version does not know are shown, too.
             let metadata: Value = serde_json::from_str(&it.metadata_json).unwrap_or_default();
             json!({
                 "file": file, "compatible": refusal.is_none(), "process_only": process_only, "refusal": refusal,
@@ -159,7 +159,7 @@ fn to_text(file: &Path, result: Result<&Seen, &jackfield_loader::Error>) -> Stri
     text
 }
 
-/// What stands in a backend's `[backend.config]`.
+/// The options of a backend's `[backend.config]`.
 fn options_table(options: Vec<OptionRow>) -> String {
     let mut rows = vec![["OPTION", "TYPE", "DEFAULT", "MEANING"].map(str::to_owned).to_vec()];
     for it in options {

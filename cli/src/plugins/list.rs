@@ -1,4 +1,4 @@
-//! `jackfield plugins`: what is on the search path.
+//! `jackfield plugins`: lists the plugins on the search path.
 
 use std::{path::Path, sync::LazyLock};
 
@@ -28,20 +28,20 @@ pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
 #[derive(Serialize)]
 struct Row {
     file: String,
-    /// What a configuration calls it.
+    /// The name for a configuration.
     name: String,
-    /// What it calls itself.
+    /// The name in its metadata.
     metadata_name: Option<String>,
     version: Option<String>,
     abi: Option<Abi>,
-    /// And how its layout is judged.
+    /// The language, and how the layout is compared.
     language: Option<String>,
     /// The policy.
     trust: String,
     trusted: bool,
     trust_refusal: Option<String>,
     compatible: bool,
-    /// Compatible where it has a process of its own, and nowhere else.
+    /// Compatible only in a process of its own.
     process_only: bool,
     refusal: Option<String>,
 }
@@ -135,10 +135,10 @@ fn render(rows: &[Row]) -> String {
         }
         _ => cell,
     });
-    // Why not, below the table: a reason is a long line.
+    // Reasons are long, so they stand below the table.
     for row in rows {
         for refusal in [&row.refusal, &row.trust_refusal].into_iter().flatten() {
-            // A file that could not even be read as a plugin is named by its refusal.
+            // The refusal of a file that can't be read as a plugin has the file's name.
             let name = row.metadata_name.as_ref().map(|_| format!("{}: ", row.name)).unwrap_or_default();
             out.push_str(&console::one_line(&format!("{name}{refusal}")));
             out.push('\n');

@@ -1,8 +1,8 @@
-//! What people are told of a reload.
+//! The message about a reload.
 
 use jackfield::Reloaded;
 
-/// One line of what a reload has come to. Why a backend is not what is configured, the log says.
+/// The result of a reload in one line. The log says why a backend is not as configured.
 pub(super) fn told(outcome: &Result<Reloaded, String>) -> String {
     let reloaded = match outcome {
         Ok(reloaded) => reloaded,

@@ -1,4 +1,4 @@
-//! Requests from the system: to end, in good order and at once, and to reload.
+//! Signals: to end in good order, to end at once, and to reload.
 
 use std::{
     io,
@@ -13,7 +13,7 @@ use crate::{console, exit::Exit};
 
 static STOPPING: AtomicBool = AtomicBool::new(false);
 
-/// The first request to end is passed on; the second ends at once.
+/// Passes the first request to end on. The second request ends the process at once.
 fn stop(sender: &Sender<Message>) {
     if STOPPING.swap(true, Ordering::SeqCst) {
         jackfield_loader::exit(Exit::Interrupted.code().into());

@@ -1,4 +1,4 @@
-//! Ctrl-C: the first ends the run in good order, the second at once.
+//! Ctrl-C: the first one ends the run in good order, the second one at once.
 
 use std::sync::{
     Arc,
@@ -13,7 +13,7 @@ use crate::{console, exit::Exit};
 pub(super) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// From now on Ctrl-C, and a request to end from the system, sets `stop`.
+    /// From now on Ctrl-C, and a signal to end, sets `stop`.
     pub(super) fn install(stop: Stop) -> Self {
         let happened = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&happened);

@@ -1,9 +1,12 @@
-//! What became of everything, for people and as JSON.
+//! The summary of a run, as text and as JSON.
 
 use serde_json::{Value, json};
 
 use super::target::{Tally, Unusable};
-use crate::{console::one_line, exit::Exit};
+use crate::{
+    console::{counted, one_line},
+    exit::Exit,
+};
 
 /// A finished run.
 pub(super) struct Summary {
@@ -13,7 +16,7 @@ pub(super) struct Summary {
     pub(super) bad_lines: u64,
     pub(super) bad_lines_file: Option<String>,
     pub(super) interrupted: bool,
-    /// Whether input could not be read, or something not kept.
+    /// Whether the input could not be read, or a line could not be kept.
     pub(super) io_failed: bool,
     pub(super) backends: Vec<BackendSummary>,
 }
@@ -73,9 +76,9 @@ impl Summary {
     }
 
     pub(super) fn text(&self) -> String {
-        let mut out = format!("{} of {}", count(self.events, "event"), count(self.lines, "line"));
+        let mut out = format!("{} of {}", counted(self.events, "event"), counted(self.lines, "line"));
         if self.bad_lines > 0 {
-            out.push_str(&format!(", {}", count(self.bad_lines, "bad line")));
+            out.push_str(&format!(", {}", counted(self.bad_lines, "bad line")));
         }
         if self.interrupted {
             out.push_str(", interrupted");
@@ -112,10 +115,6 @@ fn reasons(tally: &Tally) -> Vec<(&'static str, &str, u64)> {
         tally.reasons.iter().map(|((outcome, reason), events)| (*outcome, &**reason, *events)).collect();
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.2));
     reasons
-}
-
-fn count(number: u64, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

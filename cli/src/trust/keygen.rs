@@ -1,4 +1,4 @@
-//! `jackfield keygen`: a pair of keys, of the form that minisign has.
+//! `jackfield keygen`: makes a pair of keys in the format of minisign.
 
 use std::{
     fs,
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &KeygenArgs, json: bool) -> Result<Exit, CommandError> {
         KeyPair::generate_encrypted_keypair(Some(ask()?))
     };
     let pair = pair.map_err(failed)?;
-    // The pair's secret key is sealed by now, so what can be told of it is what its public key tells.
+    // The secret key of the pair is encrypted by now, so its id is read from the public key.
     let base64 = pair.pk.to_base64();
     let id = keys::public(&base64)?.id();
     let kind = if args.no_password { "secret" } else { "encrypted secret" };

@@ -1,4 +1,4 @@
-//! `jackfield lock`: writes down which plugins there are, for `trust = "pinned"`. None of them runs.
+//! `jackfield lock`: records which plugins exist, for `trust = "pinned"`. It runs none of them.
 
 use std::{
     collections::BTreeMap,
@@ -102,7 +102,7 @@ fn lock(common: &CommonArgs, args: &LockArgs) -> Result<(Summary, Exit), Command
             .refusals
             .push(format!("no plugin that calls itself {name:?} is on the search path or configured"));
     }
-    // What was not asked for stays as it is, and so does what is refused: a file that must not be used is no news.
+    // The pin of a plugin that was not asked for, or that is refused, stays as it is.
     let kept = old.pins().iter().filter(|pin| !wanted(&pin.name) || found.kept.contains(&key(pin)));
     for pin in kept {
         found.pins.entry(key(pin)).or_insert_with(|| pin.clone());
@@ -157,13 +157,13 @@ fn files(config: &Config, refusals: &mut Vec<String>) -> Vec<(PathBuf, bool)> {
 #[derive(Default)]
 struct Found {
     pins: BTreeMap<Key, Pin>,
-    /// Those whose file is refused, so that an old pin stays.
+    /// The plugins whose file is refused: their old pins stay.
     kept: Vec<Key>,
     refusals: Vec<String>,
 }
 
 impl Found {
-    /// Takes in a file, unless the policy that it is to be pinned for would refuse it even so.
+    /// Adds a file, unless the policy would refuse the file even with its pin.
     fn take(
         &mut self,
         path: &Path,
@@ -242,8 +242,7 @@ impl Summary {
             (_, true) => "written",
             (false, false) => "differs from the plugins",
         };
-        let plugins = if self.plugins == 1 { "1 plugin" } else { &format!("{} plugins", self.plugins) };
-        lines.push(format!("{}: {plugins}, {state}", self.lock));
+        lines.push(format!("{}: {}, {state}", self.lock, console::counted(self.plugins as u64, "plugin")));
         lines.iter().map(|line| console::one_line(line) + "\n").collect()
     }
 }

@@ -1,4 +1,4 @@
-//! `jackfield sign`: detached signatures of plugins, which are inspected and not run.
+//! `jackfield sign`: makes detached signatures of plugins. It inspects the plugins and runs none of them.
 
 use std::{
     fmt::Display,
@@ -91,7 +91,7 @@ fn sign(file: &Path, key: &SecretKey, id: KeyId) -> Result<(String, String), Com
     let untrusted = format!("signature by jackfield, key {id}");
     let signature = minisign::sign(Some(&public), key, candidate.bytes(), Some(&comment), Some(&untrusted));
     let signature = signature.map_err(|error| failed(&error))?.into_string();
-    // Beside the file itself, which is where the loader looks, and not beside a link to it.
+    // The loader looks beside the file itself, not beside a link to it.
     let path = with_ending(&fs::canonicalize(file).map_err(|error| failed(&error))?, ".minisig");
     replace(&path, &signature).map_err(CommandError::file(&path, "can't be written: "))?;
     Ok((path.display().to_string(), comment))

@@ -1,4 +1,4 @@
-//! `jackfield verify`: what the trust policy says of files, none of which runs.
+//! `jackfield verify`: whether the trust policy allows files. It runs none of them.
 
 use std::{
     path::{Path, PathBuf},
@@ -74,7 +74,7 @@ pub(crate) fn run(common: &CommonArgs, args: &VerifyArgs) -> Result<Exit, Comman
     Ok(exit)
 }
 
-/// By the keys that are given on the command line, else as the configuration has it.
+/// The policy of the keys on the command line, else the policy of the configuration.
 fn policy(common: &CommonArgs, args: &VerifyArgs) -> Result<Policy, CommandError> {
     if args.key.is_empty() {
         let config = settings::load(common.config.as_deref())?;

@@ -69,9 +69,9 @@ fn silent_or_configured(harness: &Harness) -> Result<(SilentPlatform, Instance, 
 /// How soon after a cancellation a call returns.
 const SOON: Duration = Duration::from_secs(2);
 
-/// Nobody waits any more, long before the timeout.
+/// The host cancels the call long before its timeout.
 pub(crate) fn cancel(harness: &Harness) -> CheckResult {
-    /// By then `send` waits: no event of the plugin tells that it does.
+    /// After this time `send` waits. The plugin reports no event for that.
     const BEFORE: Duration = Duration::from_millis(300);
     let (_silent, instance, _) = silent_or_configured(harness)?;
     let terms = Terms::new(Duration::from_secs(20));

@@ -58,7 +58,7 @@ pub(crate) fn shapes(harness: &Harness) -> CheckResult {
     Ok(format!("{count} events: absent, empty and set fields, 500 pairs of metadata"))
 }
 
-/// Something is said of each event.
+/// The plugin reports an outcome for each event.
 pub(crate) fn outcomes(harness: &Harness) -> CheckResult {
     let instance = harness.open()?;
     let answer = harness::send(&instance, &sample_events::ordinary(100), &Terms::new(TIMEOUT))?;
@@ -67,7 +67,7 @@ pub(crate) fn outcomes(harness: &Harness) -> CheckResult {
     Ok(found)
 }
 
-/// Each event has an outcome, and each that is not delivered a reason.
+/// Each event has an outcome, and each event that is not delivered has a reason.
 pub(crate) fn complete(answer: &Answer) -> CheckResult {
     if answer.status != abi::STATUS_OK {
         return Ok(format!("`send` failed as a whole: {}", harness::said(answer)));

@@ -1,4 +1,4 @@
-//! Hosts of other versions, and what any host may do.
+//! Hosts of other versions, and things that any host may do.
 
 use std::{thread, time::Duration};
 
@@ -52,7 +52,7 @@ pub(crate) fn empty_pointers(harness: &Harness) -> CheckResult {
 pub(crate) fn late_calls(harness: &Harness) -> CheckResult {
     let (instance, _) = fake_platform::open_at_or_configured(harness, fake_platform::closed_address()?)?;
     harness::send(&instance, &sample_events::ordinary(10), &Terms::new(SHORT))?;
-    // What uses a call late has had time to do so.
+    // Gives a thread of the plugin time to use the call too late. Nothing reports that no thread will do so.
     thread::sleep(Duration::from_millis(300));
     harness::end(instance, HostKind::Today)?;
     match late_uses() {

@@ -21,7 +21,7 @@ pub(crate) fn twice(harness: &Harness) -> CheckResult {
     let terms = Terms::new(TIMEOUT);
     harness::judge("close", &instance.close(&terms), &terms)?;
     harness::free(instance)?;
-    // Without a close before it, as a host does with an instance that has panicked.
+    // A host frees an instance that has panicked without closing it.
     harness::free(harness.open()?)?;
     Ok("closed twice, and freed without being closed".to_owned())
 }
@@ -38,7 +38,7 @@ pub(crate) fn send_after(harness: &Harness) -> CheckResult {
 }
 
 pub(crate) fn in_flight(harness: &Harness) -> CheckResult {
-    /// By then `send` has been entered: no event of the plugin tells that it has.
+    /// After this time `send` is running. The plugin reports no event for that.
     const BEFORE: Duration = Duration::from_millis(100);
     if harness.subject.is_serial() {
         return Err(skip("a serial plugin is not entered twice at once"));
@@ -81,7 +81,7 @@ pub(crate) fn after_failure(harness: &Harness) -> CheckResult {
     Ok(format!("closed {how}"))
 }
 
-/// Two instances have nothing to do with each other.
+/// Two instances are independent.
 pub(crate) fn several(harness: &Harness) -> CheckResult {
     let (first, second) = (harness.open()?, harness.open()?);
     let before = harness::send(&second, &sample_events::ordinary(1), &Terms::new(TIMEOUT))?;

@@ -91,7 +91,7 @@ fn schema(it: &Inspection) -> CheckResult {
     Ok(format!("{options} options"))
 }
 
-/// In the child: the tables, and what they and the metadata say of each other.
+/// Runs in the child: compares the tables with the metadata.
 pub(crate) fn load(harness: &Harness) -> CheckResult {
     let plugin = harness.subject.plugin();
     let metadata = plugin.metadata();

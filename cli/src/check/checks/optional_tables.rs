@@ -39,7 +39,7 @@ pub(crate) fn deletion(harness: &Harness) -> CheckResult {
 pub(crate) fn preview(harness: &Harness) -> CheckResult {
     let silent = SilentPlatform::start()?;
     let (instance, _) = fake_platform::open_at_or_configured(harness, silent.address()?)?;
-    // What `open` itself has to say to the platform is not the preview's.
+    // `open` may contact the platform; only `preview` must not.
     while silent.was_contacted() {}
     let terms = Terms::new(TIMEOUT);
     let Some(answer) = instance.preview(&sample_events::ordinary(3), &terms) else {
@@ -100,7 +100,7 @@ pub(crate) fn probe(harness: &Harness) -> CheckResult {
     Ok(seen.join(", "))
 }
 
-/// What is behind an answer is for people.
+/// The plugin has to explain its answer.
 fn explained(what: &str, answer: &Answer) -> Result<(), CheckError> {
     if answer.explained.as_ref().is_none_or(|(_, message)| message.is_empty()) {
         return Err(fail(
