@@ -103,7 +103,10 @@ fn look(folder: &Path) -> Result<(bool, Snapshot), CommandError> {
 fn follow(folder: &Path) {
     let (interrupt, interrupted) = mpsc::channel();
     let handler = interrupt.clone();
-    if let Err(error) = ctrlc::set_handler(move || drop(handler.send(()))) {
+    let handle = move || {
+        let _ = handler.send(());
+    };
+    if let Err(error) = ctrlc::set_handler(handle) {
         tracing::debug!("Ctrl-C leaves the screen as it is: {error}");
     }
     let mut out = io::stdout().lock();
