@@ -1,4 +1,4 @@
-//! What people read: messages on standard error, results on standard output.
+//! Messages on standard error, and the form of text for people.
 //!
 //! A broken pipe is no error: the reader went away. Colours are for a terminal, unless `NO_COLOR` is set.
 
@@ -99,18 +99,6 @@ fn write_error(bytes: &[u8]) {
     match &*BAR.lock().unwrap_or_else(PoisonError::into_inner) {
         Some(bar) => bar.suspend(write),
         None => write(),
-    }
-}
-
-/// Prints text to standard output.
-///
-/// # Errors
-/// Standard output can't be written. A broken pipe is no error.
-pub(crate) fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-        _ => Ok(()),
     }
 }
 

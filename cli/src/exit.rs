@@ -1,9 +1,6 @@
 //! How a command ends: its exit code, and the error that ends it early.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{fmt::Display, io, path::Path};
 
 /// How a command ended. When several variants apply, the last one in this order is used: it is the most serious one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,14 +75,6 @@ pub(crate) enum CommandError {
     /// A backend can't be used, for the reason that `exit` names.
     #[error("{reason}")]
     Backend { exit: Exit, reason: String },
-    /// A file or folder can't be used.
-    #[error("{}: {doing}{source}", path.display())]
-    File {
-        path: PathBuf,
-        /// What was tried, such as `can't be made: `, or nothing.
-        doing: &'static str,
-        source: io::Error,
-    },
     /// The system refused something that the command needs.
     #[error("{what}: {source}")]
     System { what: String, source: io::Error },
@@ -98,14 +87,15 @@ pub(crate) enum CommandError {
 }
 
 impl CommandError {
-    /// For an error of the system on a file or folder.
-    pub(crate) fn file(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::File { path: path.to_owned(), doing, source }
+    /// For an error of the system.
+    pub(crate) fn system(what: impl Display) -> impl FnOnce(io::Error) -> Self {
+        let what = what.to_string();
+        move |source| Self::System { what, source }
     }
 
-    /// For another error of the system.
-    pub(crate) fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::System { what: what.into(), source }
+    /// For an error of the system on a file or folder. `doing` says what was tried, such as `can't be read`.
+    pub(crate) fn file(path: &Path, doing: &str) -> impl FnOnce(io::Error) -> Self {
+        Self::system(format_args!("{}: {doing}", path.display()))
     }
 
     pub(crate) fn nothing_read(self) -> Self {
@@ -120,7 +110,7 @@ impl From<&CommandError> for Exit {
             CommandError::Config(_) | CommandError::ConfigContent(_) => Self::Config,
             CommandError::Plugin(_) => Self::Plugin,
             CommandError::Backend { exit, .. } => *exit,
-            CommandError::File { .. } | CommandError::System { .. } | CommandError::Unusable(_) => Self::Io,
+            CommandError::System { .. } | CommandError::Unusable(_) => Self::Io,
             CommandError::NothingRead(error) => (&**error).into(),
         }
     }

@@ -34,7 +34,7 @@ use crate::{
 
 fn main() {
     jackfield::init_with(&[check::JOB]);
-    let Cli { common, command } = usage::parse();
+    let (Cli { common, command }, name) = usage::parse();
     log();
     let telemetry = Telemetry::builder(settings::TOOL, settings::VERSION);
     let telemetry = match settings::consent_file() {
@@ -45,7 +45,7 @@ fn main() {
     if let Command::Telemetry(command) = &command {
         jackfield_loader::exit(command.run(&telemetry))
     }
-    let scope = telemetry.command(command.name());
+    let scope = telemetry.command(name);
     let done: Result<Exit, CommandError> = match command {
         Command::Send(args) => send::run(&common, &args),
         Command::Run(args) => run::run(&common, &args),

@@ -123,30 +123,6 @@ pub(crate) enum Command {
     },
 }
 
-impl Command {
-    /// The name on the command line.
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Send(_) => "send",
-            Self::Run(_) => "run",
-            Self::Status(_) => "status",
-            Self::Plugins => "plugins",
-            Self::Inspect { .. } => "inspect",
-            Self::Schema => "schema",
-            Self::Check(_) => "check",
-            Self::Lock(_) => "lock",
-            Self::Keygen(_) => "keygen",
-            Self::Sign(_) => "sign",
-            Self::Verify(_) => "verify",
-            Self::Forget(_) => "forget",
-            Self::Doctor(_) => "doctor",
-            Self::New(_) => "new",
-            Self::Telemetry(_) => "telemetry",
-            Self::Completions { .. } => "completions",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;

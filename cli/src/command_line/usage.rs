@@ -1,13 +1,17 @@
 //! Reads the command line, and reports an error in it in one line.
 
-use clap::{Parser as _, error::ErrorKind};
+use clap::{CommandFactory as _, FromArgMatches as _, error::ErrorKind};
 
 use super::Cli;
 use crate::{console, exit::Exit};
 
-/// The command line. A wrong command line, `--help` and `--version` end the process.
-pub(crate) fn parse() -> Cli {
-    Cli::try_parse().unwrap_or_else(|error| {
+/// The command line, and the name of its command. A wrong command line, `--help` and `--version` end the process.
+pub(crate) fn parse() -> (Cli, String) {
+    let parsed = Cli::command().try_get_matches().and_then(|matches| {
+        let name = matches.subcommand_name().unwrap_or_default().to_owned();
+        Cli::from_arg_matches(&matches).map(|cli| (cli, name))
+    });
+    parsed.unwrap_or_else(|error| {
         if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             error.exit()
         }
@@ -42,6 +46,8 @@ fn line(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
 
     fn refusal(args: &str) -> String {

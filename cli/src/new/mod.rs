@@ -78,13 +78,13 @@ fn contract_folder(path: &Path) -> Result<PathBuf, CommandError> {
             path.display()
         ))
     })?;
-    std::path::absolute(&folder).map_err(CommandError::file(&folder, ""))
+    std::path::absolute(&folder).map_err(CommandError::system(folder.display()))
 }
 
 /// Makes the folder. A folder that exists has to be empty.
 fn take_folder(folder: &Path) -> Result<(), CommandError> {
-    fs::create_dir_all(folder).map_err(CommandError::file(folder, ""))?;
-    let mut entries = fs::read_dir(folder).map_err(CommandError::file(folder, ""))?;
+    fs::create_dir_all(folder).map_err(CommandError::system(folder.display()))?;
+    let mut entries = fs::read_dir(folder).map_err(CommandError::system(folder.display()))?;
     if entries.next().is_some() {
         return Err(usage(format!(
             "{}: the folder is not empty, and nothing is overwritten: choose another one by --dir",
@@ -108,7 +108,7 @@ fn write(path: &Path, file: &File) -> Result<(), CommandError> {
         }
         options.open(path)?.write_all(file.text.as_bytes())
     };
-    attempt().map_err(CommandError::file(path, ""))
+    attempt().map_err(CommandError::system(path.display()))
 }
 
 impl Made {

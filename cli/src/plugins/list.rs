@@ -3,7 +3,7 @@
 use std::{path::Path, sync::LazyLock};
 
 use jackfield::PluginsConfig;
-use jackfield_loader::{Abi, Candidate, Policy};
+use jackfield_loader::{Abi, Policy};
 use serde::Serialize;
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     console::{self, Colour},
     exit::{CommandError, Exit},
     output, plugin_names,
-    plugins::language,
+    plugins::{language, library::Library},
     settings,
 };
 
@@ -63,38 +63,23 @@ pub(crate) fn run(common: &CommonArgs) -> Result<Exit, CommandError> {
 }
 
 fn row(file: &Path, plugins: &PluginsConfig, policy: &Policy) -> Row {
-    let mut row = Row {
+    let result = Library::open(file, Ok(policy));
+    let library = result.as_ref().ok();
+    let metadata = library.map(|library| &library.inspection().metadata);
+    Row {
         file: file.display().to_string(),
-        name: String::new(),
-        metadata_name: None,
-        version: None,
-        abi: None,
-        language: None,
+        name: plugin_names::accepted(file, metadata.map(|it| it.name.as_str()), &plugins.path),
+        metadata_name: metadata.map(|it| it.name.clone()),
+        version: metadata.map(|it| it.version.clone()),
+        abi: metadata.map(|it| it.abi),
+        language: metadata.map(language::shown),
         trust: policy.trust().to_string(),
-        trusted: false,
-        trust_refusal: None,
-        compatible: false,
-        process_only: false,
-        refusal: None,
-    };
-    match Candidate::open(file) {
-        Ok(candidate) => {
-            let inspection = candidate.inspection();
-            row.metadata_name = Some(inspection.metadata.name.clone());
-            row.version = Some(inspection.metadata.version.clone());
-            row.abi = Some(inspection.metadata.abi);
-            row.language = Some(language::shown(&inspection.metadata));
-            let refusal = inspection.verdict().err();
-            row.process_only = refusal.is_some() && inspection.verdict_in_process().is_ok();
-            row.refusal = refusal.filter(|_| !row.process_only).map(|refusal| refusal.to_string());
-            row.compatible = row.refusal.is_none();
-            row.trust_refusal = candidate.allowed_by(policy).err().map(|refusal| refusal.to_string());
-            row.trusted = row.trust_refusal.is_none();
-        }
-        Err(refusal) => row.refusal = Some(refusal.to_string()),
+        trusted: library.is_some_and(|library| library.trust_refusal.is_none()),
+        trust_refusal: library.and_then(|library| library.trust_refusal.clone()),
+        compatible: library.is_some_and(|library| library.refusal().is_none()),
+        process_only: library.is_some_and(Library::process_only),
+        refusal: result.as_ref().map_or_else(|refusal| Some(refusal.to_string()), Library::refusal),
     }
-    row.name = plugin_names::accepted(file, row.metadata_name.as_deref(), &plugins.path);
-    row
 }
 
 const TRUST_COLUMN: usize = 4;

@@ -44,7 +44,7 @@ impl EventSource {
         sender: Sender<Message>,
     ) -> Result<Self, CommandError> {
         if let Some(folder) = &args.spools {
-            let folder = std::path::absolute(folder).map_err(CommandError::file(folder, ""))?;
+            let folder = std::path::absolute(folder).map_err(CommandError::system(folder.display()))?;
             if !folder.is_dir() {
                 return Err(CommandError::Unusable(format!("--spools {}: is no folder", folder.display())));
             }

@@ -44,7 +44,7 @@ pub(crate) fn folder(named: Option<&Path>) -> Result<PathBuf, CommandError> {
             "there is no folder for the state (is HOME set?): name one with --state".to_owned(),
         )
     })?;
-    std::path::absolute(&folder).map_err(CommandError::file(&folder, ""))
+    std::path::absolute(&folder).map_err(CommandError::system(folder.display()))
 }
 
 /// The folder, for one run.

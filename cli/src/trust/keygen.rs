@@ -63,7 +63,7 @@ pub(crate) fn run(args: &KeygenArgs, json: bool) -> Result<Exit, CommandError> {
     let secret_text = pair.sk.to_box(Some(&format!("minisign {kind} key {id}"))).map_err(failed)?.to_string();
     let public_text = format!("untrusted comment: minisign public key {id}\n{base64}\n");
     let write = |file: &Path, text: &str, secret| {
-        create(file, text, secret).map_err(CommandError::file(file, "can't be made: "))
+        create(file, text, secret).map_err(CommandError::file(file, "can't be made"))
     };
     write(secret, &secret_text, true)?;
     write(&public, &public_text, false).inspect_err(|_| drop(fs::remove_file(secret)))?;

@@ -25,7 +25,7 @@ fn unusable(path: &Path, reason: impl Display) -> CommandError {
 }
 
 fn read(path: &Path) -> Result<(String, fs::Metadata), CommandError> {
-    let failed = || CommandError::file(path, "can't be read: ");
+    let failed = || CommandError::file(path, "can't be read");
     let file = jackfield_loader::open_regular(path).map_err(|error| match error.kind() {
         io::ErrorKind::InvalidInput => unusable(path, "expected a regular file"),
         _ => failed()(error),
@@ -62,7 +62,7 @@ pub(super) fn secret(path: &Path) -> Result<SecretKey, CommandError> {
         return SecretKey::from_bytes(&bytes).map_err(|_| unusable(path, not_a_key));
     }
     let password = rpassword::prompt_password(format!("Password of {}: ", path.display()))
-        .map_err(CommandError::file(path, "its password is asked for on a terminal: "))?;
+        .map_err(CommandError::file(path, "its password is asked for on a terminal"))?;
     let sealed = SecretKeyBox::from_string(&text).map_err(|_| unusable(path, not_a_key))?;
     sealed.into_secret_key(Some(password)).map_err(|error| unusable(path, error))
 }

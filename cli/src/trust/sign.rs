@@ -93,6 +93,6 @@ fn sign(file: &Path, key: &SecretKey, id: KeyId) -> Result<(String, String), Com
     let signature = signature.map_err(|error| failed(&error))?.into_string();
     // The loader looks beside the file itself, not beside a link to it.
     let path = with_ending(&fs::canonicalize(file).map_err(|error| failed(&error))?, ".minisig");
-    replace(&path, &signature).map_err(CommandError::file(&path, "can't be written: "))?;
+    replace(&path, &signature).map_err(CommandError::file(&path, "can't be written"))?;
     Ok((path.display().to_string(), comment))
 }
