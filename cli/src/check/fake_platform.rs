@@ -23,7 +23,7 @@ impl SilentPlatform {
     pub(super) fn start() -> Result<Self, CheckError> {
         let no_port = |error| {
             fail(
-                format!("no local port can be had: {error}"),
+                format!("no local port is available: {error}"),
                 "run the check where it may listen on 127.0.0.1",
             )
         };

@@ -94,7 +94,7 @@ pub(super) fn judge(what: &str, answer: &Answer, terms: &Terms) -> Result<(), Ch
         status if !(abi::STATUS_OK..=abi::STATUS_UNAVAILABLE).contains(&status) => {
             return Err(fail(
                 format!("`{what}` returned the unknown status {status}"),
-                "return one of the STATUS_ numbers of jackfield.h: hosts take any other for a failure",
+                "return one of the STATUS_ numbers of jackfield.h: hosts treat any other number as a failure",
             ));
         }
         _ => {}
@@ -103,7 +103,7 @@ pub(super) fn judge(what: &str, answer: &Answer, terms: &Terms) -> Result<(), Ch
     let unexplained = answer.explained.as_ref().is_none_or(|(_, message)| message.is_empty());
     if answer.status != abi::STATUS_OK && unexplained {
         return Err(fail(
-            format!("`{what}` returned status {} and said nothing", answer.status),
+            format!("`{what}` returned status {} and explained nothing", answer.status),
             "say why through `call->explain` before any status but OK is returned",
         ));
     }
@@ -125,7 +125,7 @@ pub(super) fn in_time(what: &str, answer: &Answer, terms: &Terms) -> Result<(), 
 /// The plugin's explanation of a failure.
 pub(super) fn said(answer: &Answer) -> String {
     match &answer.explained {
-        None => format!("status {}, without a word", answer.status),
+        None => format!("status {}, without an explanation", answer.status),
         Some((subject, message)) if subject.is_empty() => message.clone(),
         Some((subject, message)) => format!("{subject}: {message}"),
     }
@@ -156,7 +156,7 @@ pub(super) fn close(instance: &Instance, host: HostKind) -> Result<(), CheckErro
     if answer.status != abi::STATUS_OK {
         return Err(fail(
             format!("`close` failed: {}", said(&answer)),
-            "`close` fails only where something was lost that `send` had called delivered",
+            "`close` fails only when an event is lost that `send` reported as delivered",
         ));
     }
     Ok(())
@@ -173,7 +173,7 @@ pub(super) fn free(instance: Instance) -> Result<(), CheckError> {
     if took > TIMEOUT {
         return Err(fail(
             format!("`free` took {}", seconds(took)),
-            "`free` waits for nothing: what takes time belongs into `close`, which has a timeout",
+            "`free` must not wait: do slow work in `close`, which has a timeout",
         ));
     }
     Ok(())

@@ -79,7 +79,9 @@ fn has_option(file: &Path, given: &str, key: &str) -> Result<(), CommandError> {
     let names: Vec<_> = properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
     let file = file.display();
     Err(CommandError::Usage(if names.is_empty() {
-        format!("--endpoint: {file} says of no option, and the given ones have no `{key}`: set it there too")
+        format!(
+            "--endpoint: the metadata of {file} has no options, and the given options have no `{key}`: set it there, too"
+        )
     } else {
         format!("--endpoint: {file} has no option `{key}`: its options are {}", names.join(", "))
     }))

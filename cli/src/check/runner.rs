@@ -96,7 +96,7 @@ fn stdout(printed: &[(&'static str, Output)], ran: bool, allowed: bool) -> Findi
     Finding::from(match printed {
         _ if !ran => Err(skip("no check has run the plugin")),
         [] => Ok("nothing was printed".to_owned()),
-        _ if allowed => Err(skip(format!("{bytes} bytes were printed, which the plugin is for"))),
+        _ if allowed => Err(skip(format!("{bytes} bytes were printed: that is the purpose of the plugin"))),
         [(name, first), ..] => Err(fail(
             format!("{bytes} bytes were printed, first by the check `{name}`: {:?}", first.start(60)),
             "standard output belongs to the tool: log through the host's services; a backend whose purpose is standard output says so: `requires` \"stdout\" in its metadata",
@@ -115,13 +115,13 @@ fn one(check: &Check, args: &CheckArgs, config: &str) -> (Finding, Output) {
                 let found = format!("{} bytes went to standard output: {:?}", output.bytes, output.start(60));
                 finding = Finding::from(Err(fail(
                     found,
-                    "a preview hands over what `send` would send, and sends nothing",
+                    "a preview shows the requests of `send`, and sends nothing",
                 )));
             }
             (finding, output)
         }
         Err(error) => {
-            let advice = "the check itself needs a process that it can start on a Unix system";
+            let advice = "a check needs a child process, which it can start on Unix only";
             (
                 Finding::from(Err(fail(format!("no child could be started: {error}"), advice))),
                 Output::default(),
@@ -169,8 +169,8 @@ fn start(check: &Check, args: &CheckArgs, config: &str) -> io::Result<(Finding, 
         // The check has failed before it came to that.
         (_, Ok(finding)) if finding.verdict == Verdict::Fail => finding,
         (None, Ok(_)) if check.name == EXIT => Finding::from(Err(fail(
-            format!("the process does not end: {} s after its end began it is still there", limit.as_secs()),
-            "a destructor of the library, or a function registered with `atexit`, waits: let it wait for nothing",
+            format!("the process does not end: it is still running after {} s", limit.as_secs()),
+            "a destructor of the library, or a function registered with `atexit`, waits: it must not wait",
         ))),
         (ended, _) => Finding::from(Err(broken(ended, limit, &errors))),
     };
@@ -185,7 +185,7 @@ fn start(_: &Check, _: &CheckArgs, _: &str) -> io::Result<(Finding, Output)> {
 /// A child that did not answer.
 fn broken(ended: Option<Ended>, limit: Duration, errors: &Output) -> CheckError {
     let said = errors.end();
-    let said = if said.is_empty() { said } else { format!("; the last it said: {said}") };
+    let said = if said.is_empty() { said } else { format!("; its last line: {said}") };
     match ended {
         None => fail(
             format!("hung: no end after {} s{said}", limit.as_secs()),
@@ -199,8 +199,8 @@ fn broken(ended: Option<Ended>, limit: Duration, errors: &Output) -> CheckError 
         #[cfg(unix)]
         Some(Ended::Code(code)) => fail(
             format!("the process ended with exit code {code}{said}"),
-            "no function of a plugin ends the process",
+            "no function of a plugin may end the process",
         ),
-        Some(_) => fail(format!("how the child ended is unknown{said}"), "run it again"),
+        Some(_) => fail(format!("the child ended in an unknown way{said}"), "run it again"),
     }
 }

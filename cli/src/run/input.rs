@@ -289,7 +289,7 @@ impl<'a> OpenInput<'a> {
         let begun = Instant::now();
         let tell = |reason| {
             console::warn(format_args!(
-                "no room for what is read: {reason}; {name} is held back until there is some"
+                "the spool has no room: {reason}; {name} is not read until there is room"
             ));
         };
         let has_room = self.reader.hold(!stays, |reason| {

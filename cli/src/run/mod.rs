@@ -181,7 +181,7 @@ impl Run {
         }
         if counts.left > 0 {
             console::error(format_args!(
-                "there was no room for {} lines or more: they stay in {}, lost if nobody else has it open",
+                "there was no room for at least {} lines: they stay in {}, and are lost unless another process has it open",
                 counts.left,
                 self.source.name()
             ));
@@ -221,9 +221,7 @@ impl Run {
             exit = exit.max(Exit::Events);
         }
         if rejected > 0 {
-            console::warn(format_args!(
-                "{rejected} events were refused for good; they are in the quarantine"
-            ));
+            console::warn(format_args!("{rejected} events were rejected; they are in the quarantine"));
             exit = exit.max(Exit::Events);
         }
         if self.json {

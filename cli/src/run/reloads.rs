@@ -20,7 +20,7 @@ pub(super) fn told(outcome: &Result<Reloaded, String>) -> String {
         (&reloaded.unchanged, "unchanged"),
         (&reloaded.closed, "closed, not trusted any more"),
         (&kept, "not swapped"),
-        (&waiting, "not to be had yet"),
+        (&waiting, "not available yet"),
     ];
     let parts: Vec<_> = parts
         .into_iter()
@@ -53,7 +53,7 @@ mod tests {
             told(&Ok(reloaded)),
             "backends `a`, `b` swapped; backend `c` added; backend `file` removed; backend `e` closed, \
              not trusted any more; backend `d` not swapped; \
-             backend `new` not to be had yet"
+             backend `new` not available yet"
         );
         assert_eq!(told(&Err("no".to_owned())), "no");
     }

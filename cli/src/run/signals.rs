@@ -19,7 +19,7 @@ fn stop(sender: &Sender<Message>) {
         jackfield_loader::exit(Exit::Interrupted.code().into());
     }
     console::say(
-        "stopping: what was read is delivered first, the rest waits for the next run; once more ends at once",
+        "stopping: events that were read are delivered first, other events wait for the next run; a second signal ends at once",
     );
     let _ = sender.send(Message::Stop);
 }

@@ -21,11 +21,15 @@ impl Interrupt {
             if flag.swap(true, Ordering::SeqCst) {
                 jackfield_loader::exit(Exit::Interrupted.code().into());
             }
-            console::say("interrupted: keeping what was read and not delivered; once more ends at once");
+            console::say(
+                "interrupted: events that were read and not delivered are kept; a second Ctrl-C ends at once",
+            );
             stop.set();
         });
         if let Err(error) = installed {
-            tracing::warn!("Ctrl-C ends this run at once, and what was read is not kept: {error}");
+            tracing::warn!(
+                "Ctrl-C will end this run at once, without keeping events that were read: {error}"
+            );
         }
         Self(happened)
     }

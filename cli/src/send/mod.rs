@@ -147,7 +147,7 @@ impl Prepared {
         for ((name, plugin, error), tally) in names.into_iter().zip(tallies) {
             let tally = tally.unwrap_or_else(|| {
                 failed(format!(
-                    "backend `{name}`: its thread panicked, what became of its events is not known"
+                    "backend `{name}`: its thread panicked, and the outcomes of its events are unknown"
                 ));
                 target::Tally::default()
             });

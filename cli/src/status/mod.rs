@@ -84,7 +84,7 @@ fn look(folder: &Path) -> Result<(bool, Snapshot), CommandError> {
     let refusal = match run_state::read(folder) {
         Ok(Some(snapshot)) => return Ok((alive, snapshot)),
         Ok(None) if alive => format!(
-            "the run in {shown} has not said anything yet; on a full disk it may be unable to: see its standard error"
+            "the run in {shown} has written no status yet; it can't write one to a full disk: see its standard error"
         ),
         Ok(None) => {
             format!("no `jackfield run` is alive in {shown}, and none has been: name the folder of --state")

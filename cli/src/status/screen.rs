@@ -49,12 +49,12 @@ pub(super) fn screen(folder: &Path, alive: bool, now: &Snapshot) -> String {
             now.pid,
             span((now.at_ms - now.started_ms) / 1000)
         ),
-        (true, true) => writeln!(text, "process {} has said nothing for {}", now.pid, span(age / 1000)),
+        (true, true) => writeln!(text, "process {} has written no status for {}", now.pid, span(age / 1000)),
         (false, _) => {
             let dead = format!("no `jackfield run` is alive in {}", folder.display());
             writeln!(
                 text,
-                "{}; what follows is from {} ago",
+                "{}; the status below is {} old",
                 console::paint(&dead, Colour::Red),
                 span(age / 1000)
             )
@@ -109,7 +109,7 @@ pub(super) fn screen(folder: &Path, alive: bool, now: &Snapshot) -> String {
                 let _ = if backend.open {
                     writeln!(text, "  {}: stays as it was: {reason}", backend.name)
                 } else {
-                    writeln!(text, "  {}: can't be had yet: {reason}; its events wait", backend.name)
+                    writeln!(text, "  {}: can't be opened yet: {reason}; its events wait", backend.name)
                 };
             }
         }

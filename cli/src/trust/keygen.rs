@@ -45,7 +45,7 @@ pub(crate) fn run(args: &KeygenArgs, json: bool) -> Result<Exit, CommandError> {
     }
     for file in [secret, &public] {
         if fs::symlink_metadata(file).is_ok() {
-            let refusal = format!("{}: is there already, and a key is never overwritten", file.display());
+            let refusal = format!("{}: exists, and a key is never overwritten", file.display());
             return Err(CommandError::Unusable(refusal));
         }
     }
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &KeygenArgs, json: bool) -> Result<Exit, CommandError> {
         }))?;
     } else {
         output::text(&format!(
-            "secret key  {} (keep it to yourself; who has it signs in your name)\npublic key  {}\nkey id      {id}\n\n\
+            "secret key  {} (keep it secret: anybody who has it can sign in your name)\npublic key  {}\nkey id      {id}\n\n\
              [plugins]\ntrust = \"signed\"\nkeys  = [\"{base64}\"]\n",
             console::one_line(&secret.display().to_string()),
             console::one_line(&public.display().to_string())
@@ -96,7 +96,7 @@ fn ask() -> Result<String, CommandError> {
     let prompt = |text| rpassword::prompt_password(text).map_err(CommandError::system("the terminal"));
     let password = prompt("New password: ")?;
     if password.is_empty() {
-        return Err(usage("an empty password protects nothing: say so by --no-password"));
+        return Err(usage("an empty password protects nothing: use --no-password"));
     }
     if prompt("The same again: ")? != password {
         return Err(usage("the passwords differ"));

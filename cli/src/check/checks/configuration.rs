@@ -64,7 +64,7 @@ pub(crate) fn wrong_types(harness: &Harness) -> CheckResult {
 
 /// The plugin has to refuse the configuration, and to name `key`.
 fn refused(harness: &Harness, config: &Map<String, Value>, key: &str, what: &str) -> Result<(), CheckError> {
-    let advice = "refuse with STATUS_INVALID_CONFIG what can't be meant, the key as the subject of `explain`: whoever misspells an option has to hear of it";
+    let advice = "return STATUS_INVALID_CONFIG, with the key as the subject of `explain`: a user who misspells an option needs that message";
     let terms = Terms::new(TIMEOUT);
     let (answer, instance) = harness.subject.open(&Value::from(config.clone()).to_string(), &terms);
     if let Some(instance) = instance {

@@ -45,7 +45,7 @@ pub(crate) fn empty_pointers(harness: &Harness) -> CheckResult {
         harness::send(&instance, &sample_events::ordinary(0), &terms)?;
     }
     harness::end(instance, HostKind::Today)?;
-    Ok("empty views that are null, and ones that lead nowhere".to_owned())
+    Ok("empty views with a null pointer, and with a dangling pointer".to_owned())
 }
 
 /// Nothing uses a call that has returned.
@@ -59,7 +59,7 @@ pub(crate) fn late_calls(harness: &Harness) -> CheckResult {
         0 => Ok("no call is used after it has returned".to_owned()),
         count => Err(fail(
             format!("calls were used after they had returned: {count} times in all"),
-            "the call and its events are borrowed until the function returns: end what works on them before",
+            "the call and its events are borrowed until the function returns: end all work on them before",
         )),
     }
 }

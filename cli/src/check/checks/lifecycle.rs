@@ -57,7 +57,7 @@ pub(crate) fn in_flight(harness: &Harness) -> CheckResult {
         (sender.ok().and_then(|sender| sender.join().ok()), closed)
     });
     let Some(sent) = sent else {
-        return Err(fail("no thread can be had", "run it where threads can be started"));
+        return Err(fail("no thread can be started", "run it where threads can be started"));
     };
     harness::judge("close", &closed, &closing)?;
     harness::judge("send", &sent, &terms)?;
@@ -91,9 +91,9 @@ pub(crate) fn several(harness: &Harness) -> CheckResult {
     if before.status == abi::STATUS_OK && answer.status != abi::STATUS_OK {
         return Err(fail(
             format!("the end of one instance ended another one: {}", harness::said(&answer)),
-            "keep what belongs to an instance in the instance, and nothing in statics",
+            "keep the state of an instance in the instance, and nothing in statics",
         ));
     }
     harness::end(second, HostKind::Today)?;
-    Ok("one goes on when another has ended".to_owned())
+    Ok("one instance works after the end of another one".to_owned())
 }

@@ -49,7 +49,7 @@ pub(crate) fn preview(harness: &Harness) -> CheckResult {
     if silent.was_contacted() {
         return Err(fail(
             "`preview` went to the platform",
-            "a preview hands over what `send` would send, and sends nothing",
+            "a preview shows the requests of `send`, and sends nothing",
         ));
     }
     let (labels, bytes) = &answer.previewed;
@@ -104,8 +104,8 @@ pub(crate) fn probe(harness: &Harness) -> CheckResult {
 fn explained(what: &str, answer: &Answer) -> Result<(), CheckError> {
     if answer.explained.as_ref().is_none_or(|(_, message)| message.is_empty()) {
         return Err(fail(
-            format!("`{what}` says nothing beside its number"),
-            "tell through `call->explain` what was asked of whom, or why not: the user reads it",
+            format!("`{what}` does not explain its answer"),
+            "say through `call->explain` which platform was asked for what, or why it was not asked: the user reads it",
         ));
     }
     Ok(())

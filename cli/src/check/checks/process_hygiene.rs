@@ -111,7 +111,7 @@ pub(crate) fn leaks(harness: &Harness) -> CheckResult {
         cycle()?;
     }
     let Some(start) = Held::now() else {
-        return Err(skip("this system does not tell what a process holds (/proc)"));
+        return Err(skip("this system does not show the resources of a process (it has no /proc)"));
     };
     let (begun, budget) = (Instant::now(), Duration::from_secs(harness.task.budget_s));
     let (mut done, mut middle) = (0, start);
@@ -146,7 +146,7 @@ pub(crate) fn leaks(harness: &Harness) -> CheckResult {
     if done < cycles {
         return Err(fail(
             format!("only {done} of {cycles} lives in {} s", budget.as_secs()),
-            "`open` is to be cheap: build in release, or ask for fewer with --cycles",
+            "`open` has to be fast: build in release, or ask for fewer with --cycles",
         ));
     }
     Ok(format!("{done} lives: no thread, no descriptor, {grown} KiB of memory more"))
