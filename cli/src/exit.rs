@@ -95,7 +95,7 @@ impl CommandError {
 
     /// For an error of the system on a file or folder. `doing` says what was tried, such as `can't be read`.
     pub(crate) fn file(path: &Path, doing: &str) -> impl FnOnce(io::Error) -> Self {
-        Self::system(format_args!("{}: {doing}", path.display()))
+        Self::system(format!("{}: {doing}", path.display()))
     }
 
     pub(crate) fn nothing_read(self) -> Self {

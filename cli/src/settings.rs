@@ -5,7 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jackfield::{Config, ConfigFile, Error};
+use jackfield::forward::ConfigFile;
+use jackfield::{Config, Error};
 
 /// The name of this command in its own events, and for plugins.
 pub(crate) const TOOL: &str = "jackfield";

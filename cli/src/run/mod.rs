@@ -26,7 +26,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield::{ConfigFile, Telemetry};
+use jackfield::Telemetry;
+use jackfield::forward::ConfigFile;
 
 use self::{args::RunArgs, event_source::EventSource, message::Message, rates::Rates};
 use crate::{

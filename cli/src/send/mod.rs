@@ -17,7 +17,10 @@ use std::{
 };
 
 use indicatif::ProgressBar;
-use jackfield::{BackendConfig, Config, Stop};
+use jackfield::{
+    Config,
+    forward::{BackendConfig, CancellationToken},
+};
 
 use self::{
     args::SendArgs,
@@ -55,7 +58,7 @@ fn prepare(common: &CommonArgs, args: &SendArgs) -> Result<Prepared, CommandErro
     let input = input.map_err(CommandError::nothing_read)?;
     let leftovers = Leftovers::new(&args.leftovers).map_err(failed("leftovers", &args.leftovers));
     let leftovers = leftovers.map_err(CommandError::nothing_read)?;
-    let stop = Stop::new();
+    let stop = CancellationToken::new();
     let interrupt = Interrupt::install(stop.clone());
     let targets: Vec<_> = chosen.into_iter().map(|backend| Target::open(&config, backend)).collect();
     let refusals: Vec<_> = targets.iter().filter_map(|target| target.backend.as_ref().err()).collect();

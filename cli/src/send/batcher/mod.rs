@@ -7,7 +7,7 @@ use std::{
 };
 
 use indicatif::ProgressBar;
-use jackfield::{EventBuffer, Fill, Line, Lines, Stop};
+use jackfield::forward::{CancellationToken, EventBuffer, EventDefaults, Line, Lines};
 
 use super::target::Worker;
 use crate::{
@@ -42,7 +42,7 @@ impl Batcher {
     pub(super) fn new(batch_events: usize, bad: BadLines, workers: Vec<Worker>, bar: ProgressBar) -> Self {
         Self {
             lines: Lines::new(),
-            events: EventBuffer::new(Fill::new(TOOL, VERSION)),
+            events: EventBuffer::new(EventDefaults::new(TOOL, VERSION)),
             since: None,
             bad,
             batch_events,
@@ -56,7 +56,7 @@ impl Batcher {
     pub(super) fn run(
         &mut self,
         blocks: &Receiver<io::Result<Vec<u8>>>,
-        stop: &Stop,
+        stop: &CancellationToken,
         regular_file: bool,
     ) -> io::Result<()> {
         let mut result = Ok(());

@@ -18,12 +18,12 @@ fn batcher(folder: &Path) -> Batcher {
 /// Runs a batcher on what `feed` sends and sets.
 fn run(
     regular_file: bool,
-    feed: impl FnOnce(SyncSender<io::Result<Vec<u8>>>, Stop) + Send,
+    feed: impl FnOnce(SyncSender<io::Result<Vec<u8>>>, CancellationToken) + Send,
 ) -> (Batcher, String, bool) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut batcher = batcher(folder.path());
     let (sender, receiver) = sync_channel(10);
-    let stop = Stop::new();
+    let stop = CancellationToken::new();
     let flag = stop.clone();
     let read = thread::scope(|scope| {
         scope.spawn(move || feed(sender, flag));
@@ -52,7 +52,7 @@ fn events_are_counted_over_blocks_and_batches_and_bad_lines_are_kept() {
 
 #[test]
 fn a_line_that_is_too_long_is_kept_whole() {
-    let mut input = vec![b'x'; 3 * jackfield::MAX_LINE];
+    let mut input = vec![b'x'; 3 * jackfield::forward::MAX_LINE];
     input.push(b'\n');
     let (batcher, kept, _) = run(false, |sender, _| {
         for block in input.chunks(60_000) {
