@@ -1,23 +1,19 @@
 //! `jackfield completions`: a script for a shell.
 
-use std::sync::LazyLock;
-
 use clap::Command;
 use clap_complete::Shell;
 
 use crate::{
-    common_args::help,
+    common_args::Help,
     exit::{CommandError, Exit},
     output,
 };
 
-pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  jackfield completions bash > ~/.local/share/bash-completion/completions/jackfield\n  \
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield completions bash > ~/.local/share/bash-completion/completions/jackfield\n  \
          jackfield completions zsh > ~/.zfunc/_jackfield",
-        "",
-    )
-});
+    notes: "",
+};
 
 pub(crate) fn run(shell: Shell, command: &mut Command) -> Result<Exit, CommandError> {
     // The generator panics when it can't write, so it writes to memory first.

@@ -1,24 +1,20 @@
 //! `jackfield doctor`: opens every configured backend and has it find out whether its platform answers.
 
-use std::sync::LazyLock;
-
 use clap::Args;
 use jackfield_loader::plugin_api::Probe;
 
 use crate::{
     backends::answers,
-    common_args::{CommonArgs, help},
+    common_args::{CommonArgs, Help},
     exit::{CommandError, Exit},
     settings,
 };
 
-pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  jackfield doctor\n  jackfield doctor --only main --json",
-        "\n\nSays of each backend: reachable, unreachable, refused (by its platform), unsupported\n(it can't find out), or \
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield doctor\n  jackfield doctor --only main --json",
+    notes: "Says of each backend: reachable, unreachable, refused (by its platform), unsupported\n(it can't find out), or \
          unusable (it could not be opened).\n\nWith --json, a list of: name, answer, text.",
-    )
-});
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {

@@ -1,15 +1,12 @@
 //! `jackfield inspect`: shows the metadata of libraries, and whether they can be used. It runs none of them.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::LazyLock,
-};
+use std::path::{Path, PathBuf};
 
 use jackfield_loader::Error;
 use serde_json::{Value, json};
 
 use crate::{
-    common_args::{CommonArgs, help},
+    common_args::{CommonArgs, Help},
     console::{self, Colour},
     exit::{CommandError, Exit},
     output,
@@ -21,14 +18,12 @@ use crate::{
     settings,
 };
 
-pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  jackfield inspect ./librabbitmq.so\n  jackfield inspect dist/*.dll dist/*.dylib --json",
-        "\n\nWith --json, a list of: file, compatible, refusal, and of a plugin format, os,\narch, bits, \
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield inspect ./librabbitmq.so\n  jackfield inspect dist/*.dll dist/*.dylib --json",
+    notes: "With --json, a list of: file, compatible, refusal, and of a plugin format, os,\narch, bits, \
          endian, size, slices, needed, exports_descriptor, metadata (as it\nstands in the file), trust (the \
          configuration's policy), trusted, trust_refusal.",
-    )
-});
+};
 
 pub(crate) fn run(common: &CommonArgs, files: &[PathBuf]) -> Result<Exit, CommandError> {
     // A file can be inspected while the configuration is wrong.

@@ -1,13 +1,13 @@
 //! `jackfield plugins`: lists the plugins on the search path.
 
-use std::{path::Path, sync::LazyLock};
+use std::path::Path;
 
 use jackfield::PluginsConfig;
 use jackfield_loader::{Abi, Policy};
 use serde::Serialize;
 
 use crate::{
-    common_args::{CommonArgs, help},
+    common_args::{CommonArgs, Help},
     console::{self, Colour},
     exit::{CommandError, Exit},
     output, plugin_names,
@@ -15,14 +15,12 @@ use crate::{
     settings,
 };
 
-pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  jackfield plugins\n  JACKFIELD_PLUGIN_PATH=/opt/vendor jackfield plugins --json",
-        "\n\nNAME is what a configuration's `plugin` accepts; in brackets what the plugin calls\nitself, if that leads \
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield plugins\n  JACKFIELD_PLUGIN_PATH=/opt/vendor jackfield plugins --json",
+    notes: "NAME is what a configuration's `plugin` accepts; in brackets what the plugin calls\nitself, if that leads \
          elsewhere or nowhere.\n\nWith --json, a list of: file, name, metadata_name (what it calls itself), version,\n\
          abi (major, minor), trust (the policy), trusted, trust_refusal, compatible, refusal.",
-    )
-});
+};
 
 /// A file on the search path.
 #[derive(Serialize)]

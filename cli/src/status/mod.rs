@@ -5,7 +5,7 @@ mod screen;
 use std::{
     io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
-    sync::{LazyLock, mpsc},
+    sync::mpsc,
     time::Duration,
 };
 
@@ -15,16 +15,15 @@ use terminal::Term;
 
 use self::screen::{page, screen};
 use crate::{
-    common_args::{CommonArgs, help},
+    common_args::{CommonArgs, Help},
     exit::{CommandError, Exit},
     output,
     run_state::{self, snapshot::Snapshot},
 };
 
-pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  jackfield status\n  jackfield status --state /var/lib/jackfield --json | jq .spools",
-        "\n\nOn a terminal the screen follows the run until Ctrl-C; elsewhere, and with --once, it is printed\nonce. When \
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield status\n  jackfield status --state /var/lib/jackfield --json | jq .spools",
+    notes: "On a terminal the screen follows the run until Ctrl-C; elsewhere, and with --once, it is printed\nonce. When \
          no `jackfield run` is alive there, the exit code is 7.\n\n\
          With --json, one object: alive, and refusal when there is nothing else to say; else state,\nversion, pid, started_ms, at_ms, config, input, lines, events, \
          bad_lines, not_stored, holding (reason, since_ms; null while there is room), mapped_images,\nimage_limit, \
@@ -32,8 +31,7 @@ pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
          bytes, oldest_s, dropped, quarantined, problems, and backends: a list of\n    name, plugin (name, version, \
          file), isolation, open, events_per_s, p50_ms, p99_ms, calls,\n    waiting, delivered, rejected, circuit, \
          paused_s, last_error, last_error_s,\n    last_delivery_s, swaps, not_swapped.",
-    )
-});
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {

@@ -4,7 +4,6 @@ use std::{
     fs,
     io::IsTerminal as _,
     path::{Path, PathBuf},
-    sync::LazyLock,
 };
 
 use clap::{Args, ValueHint};
@@ -13,19 +12,17 @@ use serde_json::json;
 
 use super::{create, keys};
 use crate::{
-    common_args::help,
+    common_args::Help,
     console,
     exit::{CommandError, Exit},
     output,
 };
 
-pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  jackfield keygen\n  jackfield keygen --no-password ci.key",
-        "\n\nThe keys are those of minisign, and either program takes the other's. No file is\noverwritten.\n\n\
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield keygen\n  jackfield keygen --no-password ci.key",
+    notes: "The keys are those of minisign, and either program takes the other's. No file is\noverwritten.\n\n\
          With --json, one object: secret_key_file, public_key_file, public_key, key_id.",
-    )
-});
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct KeygenArgs {

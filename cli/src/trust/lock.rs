@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::LazyLock,
 };
 
 use clap::Args;
@@ -14,22 +13,20 @@ use jackfield_loader::{Candidate, Digest, Pin, Pins, Policy, Trust};
 use serde::Serialize;
 
 use crate::{
-    common_args::{CommonArgs, help},
+    common_args::{CommonArgs, Help},
     console,
     exit::{CommandError, Exit},
     output, settings,
 };
 
-pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  jackfield lock\n  jackfield lock --check\n  jackfield lock --update rabbitmq",
-        "\n\nThe lock is the file of `lock` in [plugins], by default jackfield.lock beside the\nconfiguration. It has the \
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield lock\n  jackfield lock --check\n  jackfield lock --update rabbitmq",
+    notes: "The lock is the file of `lock` in [plugins], by default jackfield.lock beside the\nconfiguration. It has the \
          plugins of the backends and those on the search path. A line\n`minimum = \"1.2.0\"` that you add to a plugin \
          stays, and no older version is taken in.\nA plugin that is refused (its owner, its name, its version) is left \
          out.\n\nWith --json, one object: lock, plugins (how many), written, changes (change, name,\ntarget, old, \
          new: version and sha256), refusals.",
-    )
-});
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct LockArgs {

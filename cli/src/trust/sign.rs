@@ -4,7 +4,6 @@ use std::{
     fmt::Display,
     fs,
     path::{Path, PathBuf},
-    sync::LazyLock,
 };
 
 use clap::{Args, ValueHint};
@@ -14,20 +13,18 @@ use serde::Serialize;
 
 use super::{keys, replace, with_ending};
 use crate::{
-    common_args::help,
+    common_args::Help,
     console,
     exit::{CommandError, Exit},
     output,
 };
 
-pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  jackfield sign --key jackfield.key librabbitmq.so\n  minisign -S -s jackfield.key -m librabbitmq.so \\\n    \
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield sign --key jackfield.key librabbitmq.so\n  minisign -S -s jackfield.key -m librabbitmq.so \\\n    \
          -t 'jackfield name=rabbitmq version=1.4.2 target=x86_64-unknown-linux-gnu'",
-        "\n\nThe signature of FILE is FILE.minisig beside it, whose trusted comment says name,\nversion and target. \
+    notes: "The signature of FILE is FILE.minisig beside it, whose trusted comment says name,\nversion and target. \
          minisign makes the same.\n\nWith --json, a list of: file, signature, trusted_comment, error.",
-    )
-});
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct SignArgs {
