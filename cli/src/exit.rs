@@ -2,6 +2,8 @@
 
 use std::{fmt::Display, io, path::Path};
 
+use jackfield_loader::show_path;
+
 /// How a command ended. When several variants apply, the last one in this order is used: it is the most serious one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
@@ -95,7 +97,7 @@ impl CommandError {
 
     /// For an error of the system on a file or folder. `doing` says what was tried, such as `can't be read`.
     pub(crate) fn file(path: &Path, doing: &str) -> impl FnOnce(io::Error) -> Self {
-        Self::system(format!("{}: {doing}", path.display()))
+        Self::system(format!("{}: {doing}", show_path(path)))
     }
 
     pub(crate) fn nothing_read(self) -> Self {

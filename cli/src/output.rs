@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 
+use jackfield_loader::{to_json, to_json_pretty};
 use serde::Serialize;
 
 use crate::exit::CommandError;
@@ -25,6 +26,19 @@ pub(crate) fn text(text: &str) -> Result<(), CommandError> {
 /// # Errors
 /// As [`text`].
 pub(crate) fn json(result: &impl Serialize) -> Result<(), CommandError> {
-    let json = serde_json::to_string_pretty(result).map_err(io::Error::from);
-    text(&(json.map_err(CommandError::system("the result can't be written as JSON"))? + "\n"))
+    print_json(to_json_pretty(result))
+}
+
+/// Prints JSON in one line.
+///
+/// # Errors
+/// As [`text`].
+pub(crate) fn json_line(result: &impl Serialize) -> Result<(), CommandError> {
+    print_json(to_json(result))
+}
+
+fn print_json(json: serde_json::Result<String>) -> Result<(), CommandError> {
+    let json =
+        json.map_err(|error| CommandError::system("the result can't be written as JSON")(error.into()))?;
+    text(&(json + "\n"))
 }

@@ -7,6 +7,7 @@ use std::{
 
 use jackfield::forward::ConfigFile;
 use jackfield::{Config, Error};
+use jackfield_loader::show_path;
 
 /// The name of this command in its own events, and for plugins.
 pub(crate) const TOOL: &str = "jackfield";
@@ -22,7 +23,7 @@ pub(crate) fn load(named: Option<&Path>) -> Result<Config, Error> {
     }
     for file in usual_places() {
         if let Some(found) = open_found(&file)? {
-            tracing::debug!(file = %file.display(), "configuration found");
+            tracing::debug!(file = %show_path(&file), "configuration found");
             return found.read();
         }
     }

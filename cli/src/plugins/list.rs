@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use jackfield::PluginsConfig;
-use jackfield_loader::{Abi, Policy};
+use jackfield_loader::{Abi, ForeignText, Policy, show_path};
 use serde::Serialize;
 
 use crate::{
@@ -25,15 +25,15 @@ pub(crate) const HELP: Help = Help {
 /// A file on the search path.
 #[derive(Serialize)]
 struct Row {
-    file: String,
+    file: ForeignText,
     /// The name for a configuration.
-    name: String,
+    name: ForeignText,
     /// The name in its metadata.
-    metadata_name: Option<String>,
-    version: Option<String>,
+    metadata_name: Option<ForeignText>,
+    version: Option<ForeignText>,
     abi: Option<Abi>,
     /// The language, and how the layout is compared.
-    language: Option<String>,
+    language: Option<ForeignText>,
     /// The policy.
     trust: String,
     trusted: bool,
@@ -52,8 +52,9 @@ pub(crate) fn run(common: &CommonArgs) -> Result<Exit, CommandError> {
     if common.json {
         output::json(&rows)?;
     } else if rows.is_empty() {
-        let folders: Vec<_> = config.plugins.path.iter().map(|folder| folder.display().to_string()).collect();
-        console::say(&console::one_line(&format!("no plugin in {}", folders.join(", "))));
+        let folders: Vec<_> =
+            config.plugins.path.iter().map(|folder| show_path(folder).to_string()).collect();
+        console::say(&format!("no plugin in {}", folders.join(", ")));
     } else {
         output::text(&render(&rows))?;
     }
@@ -65,8 +66,8 @@ fn row(file: &Path, plugins: &PluginsConfig, policy: &Policy) -> Row {
     let library = result.as_ref().ok();
     let metadata = library.map(|library| &library.inspection().metadata);
     Row {
-        file: file.display().to_string(),
-        name: plugin_names::accepted(file, metadata.map(|it| it.name.as_str()), &plugins.path),
+        file: show_path(file),
+        name: plugin_names::accepted(file, metadata.map(|it| it.name.as_raw()), &plugins.path).into(),
         metadata_name: metadata.map(|it| it.name.clone()),
         version: metadata.map(|it| it.version.clone()),
         abi: metadata.map(|it| it.abi),
@@ -86,7 +87,8 @@ const VERDICT_COLUMN: usize = 5;
 fn render(rows: &[Row]) -> String {
     let mut table =
         vec![["NAME", "VERSION", "ABI", "LANGUAGE", "TRUST", "VERDICT", "FILE"].map(str::to_owned).to_vec()];
-    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let or_dash =
+        |text: &Option<ForeignText>| text.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     for row in rows {
         let trust = match (&row.abi, row.trusted) {
             (None, _) => "-".to_owned(),
@@ -96,7 +98,7 @@ fn render(rows: &[Row]) -> String {
         table.push(vec![
             match &row.metadata_name {
                 Some(own) if *own != row.name => format!("{} ({own})", row.name),
-                _ => row.name.clone(),
+                _ => row.name.to_string(),
             },
             or_dash(&row.version),
             row.abi.map_or_else(|| "-".to_owned(), |abi| abi.to_string()),
@@ -108,7 +110,7 @@ fn render(rows: &[Row]) -> String {
                 (false, _) => "refused",
             }
             .to_owned(),
-            row.file.clone(),
+            row.file.to_string(),
         ]);
     }
     let mut out = console::table(&table, |row, column, cell| match column {
@@ -123,8 +125,7 @@ fn render(rows: &[Row]) -> String {
         for refusal in [&row.refusal, &row.trust_refusal].into_iter().flatten() {
             // The refusal of a file that can't be read as a plugin has the file's name.
             let name = row.metadata_name.as_ref().map(|_| format!("{}: ", row.name)).unwrap_or_default();
-            out.push_str(&console::one_line(&format!("{name}{refusal}")));
-            out.push('\n');
+            out.push_str(&format!("{}\n", console::one_line(format_args!("{name}{refusal}"))));
         }
     }
     out

@@ -7,6 +7,7 @@ use std::{
 };
 
 use jackfield::Telemetry;
+use jackfield_loader::show_path;
 
 use super::{
     args::RunArgs,
@@ -44,13 +45,13 @@ impl EventSource {
         sender: Sender<Message>,
     ) -> Result<Self, CommandError> {
         if let Some(folder) = &args.spools {
-            let folder = std::path::absolute(folder).map_err(CommandError::system(folder.display()))?;
+            let folder = std::path::absolute(folder).map_err(CommandError::system(show_path(folder)))?;
             if !folder.is_dir() {
-                return Err(CommandError::Unusable(format!("--spools {}: is no folder", folder.display())));
+                return Err(CommandError::Unusable(format!("--spools {}: is no folder", show_path(&folder))));
             }
             return Ok(Self::Tools(Tools::new(folder, config.to_owned(), args.watch)));
         }
-        let failed = || CommandError::system(format!("input {}", args.input.display()));
+        let failed = || CommandError::system(format!("input {}", show_path(&args.input)));
         let input = Input::of(&args.input).map_err(failed())?;
         let mut limits = limits(args.spool_size);
         // The writer of the input can wait.
@@ -68,7 +69,7 @@ impl EventSource {
     pub(super) fn name(&self) -> String {
         match self {
             Self::Input { reader, .. } => reader.name().to_owned(),
-            Self::Tools(tools) => format!("spools of {}", tools.folder().display()),
+            Self::Tools(tools) => format!("spools of {}", show_path(tools.folder())),
         }
     }
 

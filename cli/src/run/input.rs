@@ -11,6 +11,7 @@ use std::{
 
 use jackfield::forward::Forwarder;
 use jackfield::spool::DropReason;
+use jackfield_loader::show_path;
 
 use super::{
     message::Message,
@@ -50,7 +51,7 @@ impl Input {
     fn name(&self) -> String {
         match self {
             Self::Stdin => "stdin".to_owned(),
-            Self::Fifo(path) => path.display().to_string(),
+            Self::Fifo(path) => show_path(path).to_string(),
         }
     }
 }

@@ -28,6 +28,7 @@ use std::{
 
 use jackfield::Telemetry;
 use jackfield::forward::ConfigFile;
+use jackfield_loader::{ForeignText, show_path};
 
 use self::{args::RunArgs, event_source::EventSource, message::Message, rates::Rates};
 use crate::{
@@ -74,7 +75,7 @@ fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
     let file = ConfigFile::open(&config)?;
     file.check_owner()?;
     if file.read()?.backends.is_empty() {
-        let refusal = format!("{}: has no [[backend]]", config.display());
+        let refusal = format!("{}: has no [[backend]]", show_path(&config));
         return Err(CommandError::ConfigContent(refusal).nothing_read());
     }
     let folder = run_state::folder(args.state.as_deref())?;
@@ -155,16 +156,18 @@ impl Run {
             pid: std::process::id(),
             started_ms: self.started_ms,
             at_ms: now_ms(),
-            config: self.config.clone(),
-            input: self.source.name(),
+            config: show_path(&self.config),
+            input: self.source.name().into(),
             lines: counts.lines,
             events: counts.events,
             bad_lines: counts.bad,
             not_stored: counts.not_stored,
-            holding: counts.held.map(|(reason, since_ms)| Holding { reason: reason.to_string(), since_ms }),
+            holding: counts
+                .held
+                .map(|(reason, since_ms)| Holding { reason: reason.to_string().into(), since_ms }),
             mapped_images: jackfield_loader::loaded_images(),
             image_limit: jackfield_loader::image_limit(),
-            last_reload: self.last_reload.clone(),
+            last_reload: self.last_reload.as_ref().map(ForeignText::from),
             spools,
         };
         if let Err(error) = self.state.write(&snapshot) {
@@ -233,7 +236,7 @@ impl Run {
                 "left_in_input": counts.left,
                 "exit_code": exit.code(),
             });
-            output::text(&format!("{ended}\n"))?;
+            output::json_line(&ended)?;
         }
         Ok(exit)
     }

@@ -21,7 +21,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jackfield_loader::{open_regular, read_regular};
+use jackfield_loader::{open_regular, read_regular, show_path};
 
 use self::snapshot::Snapshot;
 use crate::{exit::CommandError, settings};
@@ -44,7 +44,7 @@ pub(crate) fn folder(named: Option<&Path>) -> Result<PathBuf, CommandError> {
             "there is no folder for the state (is HOME set?): name one with --state".to_owned(),
         )
     })?;
-    std::path::absolute(&folder).map_err(CommandError::system(folder.display()))
+    std::path::absolute(&folder).map_err(CommandError::system(show_path(&folder)))
 }
 
 /// The folder, for one run.
@@ -60,7 +60,7 @@ impl State {
     /// # Errors
     /// The folder can't be made or written, or another run has it.
     pub(crate) fn claim(folder: PathBuf) -> Result<Self, CommandError> {
-        let shown = folder.display().to_string();
+        let shown = show_path(&folder).to_string();
         let failed = || CommandError::system(format!("state {shown}"));
         make(&folder).map_err(failed())?;
         let path = folder.join(LOCK);

@@ -1,12 +1,10 @@
 //! The summary of a run, as text and as JSON.
 
+use jackfield_loader::{ForeignText, count};
 use serde_json::{Value, json};
 
 use super::target::{Tally, Unusable};
-use crate::{
-    console::{counted, one_line},
-    exit::Exit,
-};
+use crate::{console::one_line, exit::Exit};
 
 /// A finished run.
 pub(super) struct Summary {
@@ -23,7 +21,7 @@ pub(super) struct Summary {
 
 pub(super) struct BackendSummary {
     pub(super) name: String,
-    pub(super) plugin: Option<String>,
+    pub(super) plugin: Option<ForeignText>,
     /// Why it could not be opened.
     pub(super) error: Option<Unusable>,
     pub(super) tally: Tally,
@@ -76,9 +74,9 @@ impl Summary {
     }
 
     pub(super) fn text(&self) -> String {
-        let mut out = format!("{} of {}", counted(self.events, "event"), counted(self.lines, "line"));
+        let mut out = format!("{} of {}", count(self.events, "event"), count(self.lines, "line"));
         if self.bad_lines > 0 {
-            out.push_str(&format!(", {}", counted(self.bad_lines, "bad line")));
+            out.push_str(&format!(", {}", count(self.bad_lines, "bad line")));
         }
         if self.interrupted {
             out.push_str(", interrupted");

@@ -10,6 +10,7 @@ use std::{
 };
 
 use clap::{Args, ValueHint};
+use jackfield_loader::show_path;
 use serde_json::json;
 use terminal::Term;
 
@@ -78,7 +79,7 @@ pub(crate) fn run(common: &CommonArgs, args: &StatusArgs) -> Result<Exit, Comman
 /// The status of the run, and whether the run is alive.
 fn look(folder: &Path) -> Result<(bool, Snapshot), CommandError> {
     let alive = run_state::is_alive(folder);
-    let shown = folder.display();
+    let shown = show_path(folder);
     let refusal = match run_state::read(folder) {
         Ok(Some(snapshot)) => return Ok((alive, snapshot)),
         Ok(None) if alive => format!(

@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use jackfield::forward::Lock;
 use jackfield::{Config, Error};
-use jackfield_loader::{Candidate, Digest, Pin, Pins, Policy, Trust};
+use jackfield_loader::{Candidate, Digest, Pin, Pins, Policy, Trust, count, show_path};
 use serde::Serialize;
 
 use crate::{
@@ -114,7 +114,7 @@ fn lock(common: &CommonArgs, args: &LockArgs) -> Result<(Summary, Exit), Command
     let differs = args.check && !changes.is_empty();
     let exit = if differs || !found.refusals.is_empty() { Exit::Plugin } else { Exit::Done };
     let summary = Summary {
-        lock: file.display().to_string(),
+        lock: show_path(file).to_string(),
         plugins: new.pins().len(),
         written,
         changes,
@@ -176,15 +176,15 @@ impl Found {
             Err(refusal) => return console::warn(format_args!("left out: {refusal}")),
         };
         let metadata = &candidate.inspection().metadata;
-        if !wanted(&metadata.name) {
+        if !wanted(metadata.name.as_raw()) {
             return;
         }
         let mut pin = Pin {
-            name: metadata.name.clone(),
-            version: metadata.version.clone(),
+            name: metadata.name.as_raw().to_owned(),
+            version: metadata.version.as_raw().to_owned(),
             sha256: Digest::of(candidate.bytes()),
             size: candidate.bytes().len() as u64,
-            target: metadata.target.clone(),
+            target: metadata.target.as_raw().to_owned(),
             minimum: None,
         };
         let key = key(&pin);
@@ -192,7 +192,7 @@ impl Found {
         if let Some(first) = self.pins.get(&key) {
             if first.sha256 != pin.sha256 {
                 let (name, target) = key;
-                let path = path.display();
+                let path = show_path(path);
                 console::warn(format_args!("left out: {path}: another {name} for {target} comes before it"));
             }
             return;
@@ -240,7 +240,7 @@ impl Summary {
             (_, true) => "written",
             (false, false) => "differs from the plugins",
         };
-        lines.push(format!("{}: {}, {state}", self.lock, console::counted(self.plugins as u64, "plugin")));
-        lines.iter().map(|line| console::one_line(line) + "\n").collect()
+        lines.push(format!("{}: {}, {state}", self.lock, count(self.plugins, "plugin")));
+        lines.iter().map(|line| format!("{}\n", console::one_line(line))).collect()
     }
 }
