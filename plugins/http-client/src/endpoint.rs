@@ -1,4 +1,4 @@
-//! Where requests go.
+//! The address of requests.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ pub const MAX_URL_BYTES: usize = 2048;
 
 /// A checked URL: `http` or `https`, with a host and without user name, password and fragment.
 ///
-/// Shown without its query, where some platforms want their keys.
+/// It is shown without its query, since some platforms take their keys there.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
     url: Url,
@@ -18,8 +18,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// Checks a URL from the configuration.
     ///
-    /// # Errors
-    /// What is wrong with it, in a few words that quote nothing of it but the scheme.
+    /// # Errors What is wrong with it, in a few words that quote only the scheme.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() {
             return Err("is empty; expected a URL such as https://telemetry.example.com/events".to_owned());
@@ -27,7 +26,8 @@ impl Endpoint {
         if text.len() > MAX_URL_BYTES {
             return Err(format!("is {} bytes long; expected at most {MAX_URL_BYTES}", text.len()));
         }
-        // The parser drops some of these silently, so that the URL would not be the one that was written.
+        // The parser drops some of these characters silently; the URL would then differ from the one in the
+        // configuration.
         if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err("has a control character or a space in it; expected none".to_owned());
         }
@@ -101,8 +101,8 @@ impl Endpoint {
         &self.url
     }
 
-    /// Where a redirect to `location` leads, if it may be followed: to the same origin, or from a scheme's own port to the
-    /// encrypted one of the same host. Otherwise the host that it names.
+    /// The target of a redirect to `location` if it may be followed: it is on the same origin, or leads from port 80 to
+    /// the encrypted port of the same host. Otherwise the host that it names.
     pub(crate) fn redirected(&self, location: &str) -> Result<Self, String> {
         let next = self.url.join(location).map_err(|_| "an address that is no URL".to_owned())?;
         let name = next.host_str().unwrap_or("no host").to_owned();

@@ -1,8 +1,8 @@
-//! Encoded events, and how they are divided among bodies.
+//! Encoded events, and their division among bodies.
 
 use std::ops::Range;
 
-/// One event, encoded as the platform wants it, and where it is in the batch.
+/// One event in the encoding of the platform, and its place in the batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
     /// Index of the event in the batch.
@@ -11,7 +11,7 @@ pub struct Entry<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Encoded events in one buffer, for plugins that encode and do not forward.
+/// Encoded events in one buffer, for plugins that do not forward the event's own JSON.
 #[derive(Debug, Default)]
 pub struct EntryBuffer {
     bytes: Vec<u8>,
@@ -19,7 +19,7 @@ pub struct EntryBuffer {
 }
 
 impl EntryBuffer {
-    /// An empty one with room for so many entries of so many bytes each.
+    /// An empty buffer with room for this many entries of this many bytes each.
     #[must_use]
     pub fn with_capacity(entries: usize, bytes_each: usize) -> Self {
         Self {
@@ -28,11 +28,10 @@ impl EntryBuffer {
         }
     }
 
-    /// Adds the event at `event` in the batch, which `encode` appends to the buffer. When it fails, what it has written is
-    /// removed again.
+    /// Adds the event at `event` in the batch, which `encode` appends to the buffer. When `encode` fails, the bytes
+    /// that it has written are removed.
     ///
-    /// # Errors
-    /// That of `encode`.
+    /// # Errors The error of `encode`.
     pub fn push<E>(
         &mut self,
         event: usize,
@@ -57,7 +56,7 @@ impl EntryBuffer {
     }
 }
 
-/// What the platform takes in one request.
+/// The platform's limits for one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a body, before compression.

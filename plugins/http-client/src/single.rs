@@ -1,13 +1,21 @@
-//! One request that is judged as a whole.
+//! A request with one outcome for all of its entries.
 
 use jackfield_plugin_api::{Call, Outcome, Outcomes};
 
-use crate::{Answer, Client, Entry, Platform, Request, Verdict, deadline::Deadline};
+use crate::{
+    client::{Answer, Client},
+    deadline::Deadline,
+    entries::Entry,
+    platform::Platform,
+    request::Request,
+    status::Verdict,
+};
 
 impl Client {
-    /// Sends all of `entries` in one request, whatever the platform's limits are, and says what became of it: for what has
-    /// to go to the platform as events and is none of a batch, such as a request for deletion. Nothing is reported.
-    /// [`Verdict::Split`] counts as rejected. Of different outcomes the first that is not [`Outcome::Delivered`] counts.
+    /// Sends all of `entries` in one request, whatever the platform's limits are, and returns its outcome. It is for
+    /// events that are not from a batch, such as a request for deletion. It reports nothing to the call.
+    /// [`Verdict::Split`] counts as rejected. If the outcomes differ, the first that is not [`Outcome::Delivered`]
+    /// counts.
     pub fn deliver_once(
         &self,
         request: &Request,

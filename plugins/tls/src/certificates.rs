@@ -1,4 +1,4 @@
-//! TLS: which certificates are trusted, and which one is shown to the server.
+//! The trusted certificates, and the certificate that is shown to the server.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,10 +19,11 @@ use rustls_platform_verifier::Verifier;
 #[derive(Clone, Debug, Default, serde::Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline, deny_unknown_fields))]
 pub struct TlsConfig {
-    /// A PEM file with root certificates that are trusted beside those of the system, such as a company's own.
+    /// A PEM file with root certificates that are trusted in addition to those of the system, such as those of a
+    /// company.
     pub ca_file: Option<PathBuf>,
-    /// A PEM file with the certificate that this client shows to the server, and what leads from it to its root. With
-    /// `key_file`.
+    /// A PEM file with the certificate that this client shows to the server, and the intermediate certificates up to
+    /// its root. Needs `key_file`.
     pub cert_file: Option<PathBuf>,
     /// A PEM file with the private key of `cert_file`.
     pub key_file: Option<PathBuf>,
@@ -35,11 +36,10 @@ impl TlsConfig {
         matches!(self, Self { ca_file: None, cert_file: None, key_file: None })
     }
 
-    /// The client's side of a handshake, by what is in the files. The system's root certificates are read when they are first
-    /// needed, which is at the first encrypted connection.
+    /// The client's configuration of a handshake, from the files. The system's root certificates are read at the first
+    /// encrypted connection.
     ///
-    /// # Errors
-    /// The key, from `tls.` on, whose file can't be read or is not what it should be.
+    /// # Errors The key, from `tls.` on, whose file can't be read or has the wrong content.
     pub fn client_config(&self) -> Result<ClientConfig, Error> {
         let provider = Arc::new(ring::default_provider());
         let extra_roots = match &self.ca_file {
@@ -109,14 +109,14 @@ fn unreadable(
     let message = match error {
         Pem::Io(error) => format!("{path}: {error}"),
         Pem::NoItemsFound => format!("{path} has no {} in PEM form", expected.trim_start_matches("a ")),
-        // The text of other errors may quote what is in the file.
+        // The text of other errors may quote the content of the file.
         _ => format!("{path} is damaged; expected {expected} in PEM form"),
     };
     Error::config(key, message)
 }
 
-/// The system's verifier with the extra roots. It is made at the first handshake: reading a system's root certificates
-/// takes milliseconds and memory, which a backend without encryption is spared.
+/// The system's verifier with the extra roots. It is made at the first handshake, because reading the system's root
+/// certificates takes milliseconds and memory that a backend without encryption does not need.
 #[derive(Debug)]
 struct LazyVerifier {
     extra_roots: Vec<CertificateDer<'static>>,
