@@ -87,7 +87,7 @@ impl Config {
 
     fn endpoint(&self) -> Result<Endpoint, Error> {
         match (&self.site, &self.url) {
-            (Some(_), Some(_)) => Err(Error::config("url", "is there beside site; expected one of the two")),
+            (Some(_), Some(_)) => Err(Error::config("url", "is set together with site; expected one of the two")),
             (None, Some(url)) => {
                 let endpoint = Endpoint::parse(url).map_err(|why| Error::config("url", why))?;
                 Ok(if endpoint.path() == "/" { endpoint.join_path(INTAKE) } else { endpoint })

@@ -170,7 +170,7 @@ impl DeletesData for Datadog {
         let outcome = self.client.deliver_once(&self.request, &Intake, &[entry], call);
         Deletion::from_outcome(outcome, || {
             format!(
-                "{} has taken the event {}; it is a request: whoever runs that Datadog account has to delete the logs",
+                "{} has taken the event {}; it is a request: the owner of that Datadog account has to delete the logs",
                 self.request.endpoint().host(),
                 event.kind()
             )

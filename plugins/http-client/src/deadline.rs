@@ -37,7 +37,7 @@ impl<'a> Deadline<'a> {
     /// Why a request to `host` has no answer.
     pub(crate) fn missed(&self, what: &str) -> String {
         if self.call.is_cancelled() {
-            return "nobody waits for it any more".to_owned();
+            return "the host no longer waits for it".to_owned();
         }
         format!("{what} within {:.1} s", self.total.as_secs_f64())
     }

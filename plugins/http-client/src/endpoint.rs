@@ -49,7 +49,7 @@ impl Endpoint {
             return Err("has a user name or a password in it; use the options for credentials".to_owned());
         }
         if url.fragment().is_some() {
-            return Err("has a fragment (#...), which no server gets to see; remove it".to_owned());
+            return Err("has a fragment (#...), which is not sent to any server; remove it".to_owned());
         }
         Ok(Self { url })
     }

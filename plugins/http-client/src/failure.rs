@@ -21,7 +21,7 @@ pub(crate) fn describe(error: &reqwest::Error) -> String {
     }
     if let Some(hyper) = causes.iter().find_map(|cause| cause.downcast_ref::<hyper::Error>()) {
         if is_nonsense(hyper) {
-            return format!("the answer is not HTTP as it should be: {}", one_line(&hyper.to_string()));
+            return format!("the answer is not valid HTTP: {}", one_line(&hyper.to_string()));
         }
         if hyper.is_incomplete_message() || hyper.is_closed() || hyper.is_canceled() {
             return CLOSED.to_owned();

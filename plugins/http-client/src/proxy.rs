@@ -22,7 +22,7 @@ pub(crate) fn warn_of_those_that_are_none() {
         let value = std::env::var(name).unwrap_or_default();
         if !value.is_empty() && !names_a_proxy(&value) {
             tracing::warn!(
-                "the environment variable {name} names no proxy; expected such as http://host:3128"
+                "the environment variable {name} does not name a proxy; expected an address such as http://host:3128"
             );
         }
     }

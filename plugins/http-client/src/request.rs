@@ -182,13 +182,13 @@ impl Request {
     fn set(mut self, key: &str, name: &str, value: &str, sensitive: bool) -> Result<Self, Error> {
         let refuse = |why: &str| Err(Error::config(key.to_owned(), why.to_owned()));
         let Ok(name) = name.parse::<HeaderName>() else {
-            return refuse("is no name of an HTTP header");
+            return refuse("is not a valid name of an HTTP header");
         };
         if RESERVED.contains(&name) {
             return refuse("is a header that the client sets itself");
         }
         let Ok(mut value) = value.parse::<HeaderValue>() else {
-            return refuse("has a character in its value that no HTTP header can have");
+            return refuse("has a character in its value that is not allowed in an HTTP header");
         };
         value.set_sensitive(sensitive);
         self.headers.insert(name, value);

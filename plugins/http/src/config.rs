@@ -84,7 +84,7 @@ impl Config {
     /// The requests for events, and for deletion.
     pub(crate) fn requests(&self) -> Result<(Request, Option<Request>), Error> {
         if self.bearer_token.is_some() && self.basic.is_some() {
-            return Err(Error::config("bearer_token", "is there beside basic; expected one of the two"));
+            return Err(Error::config("bearer_token", "is set together with basic; expected one of the two"));
         }
         let option = match (&self.bearer_token, &self.basic) {
             (Some(token), _) if token.is_empty() => {
@@ -98,7 +98,7 @@ impl Config {
             let key = format!("headers.{name}");
             return Err(Error::config(
                 key,
-                format!("is there beside {option}, which sets it; keep one of the two"),
+                format!("is set together with {option}, which sets it; keep one of the two"),
             ));
         }
         let events = self.authorized(Request::post(endpoint("url", &self.url)?))?.gzip(self.gzip);

@@ -177,7 +177,7 @@ impl DeletesData for Otlp {
         let outcome = self.client.deliver_once(&self.request, &self.logs(&encoded), &entries, call);
         Deletion::from_outcome(outcome, || {
             format!(
-                "{} has taken the event data.deletion_request; it is a request, which whoever runs the server has to meet",
+                "{} has taken the event data.deletion_request; it is a request: the operator of the server has to act on it",
                 self.request.endpoint().host()
             )
         })

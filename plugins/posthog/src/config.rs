@@ -57,7 +57,7 @@ impl Config {
     fn base(&self) -> Result<Endpoint, Error> {
         let (key, base) = match (self.region, &self.host) {
             (Some(_), Some(_)) => {
-                return Err(Error::config("host", "is there beside region; expected one of the two"));
+                return Err(Error::config("host", "is set together with region; expected one of the two"));
             }
             (None, None) => {
                 return Err(Error::config(

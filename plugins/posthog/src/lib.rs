@@ -179,7 +179,7 @@ impl DeletesData for PostHog {
         let outcome = self.client.deliver_once(&self.request, &self.capture, &[entry], call);
         Deletion::from_outcome(outcome, || {
             format!(
-                "{} has taken the event {}; it is a request: whoever runs that PostHog project has to delete the events",
+                "{} has taken the event {}; it is a request: the owner of that PostHog project has to delete the events",
                 self.request.endpoint().host(),
                 event.kind()
             )

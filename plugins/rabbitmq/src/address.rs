@@ -65,7 +65,7 @@ impl Address {
         };
         if url.query().is_some() || url.fragment().is_some() {
             return Err(
-                "has a query; what it would set are options of their own, such as `heartbeat`".to_owned()
+                "has a query; use options such as `heartbeat` instead".to_owned()
             );
         }
         let vhost = match url.path() {
@@ -121,11 +121,11 @@ fn decode(text: &str, what: &str) -> Result<String, String> {
                     std::str::from_utf8(&[*high, *low]).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
                 rest = tail;
                 digits.ok_or_else(|| {
-                    format!("has a % in its {what} that two hexadecimal digits do not follow")
+                    format!("has a % in its {what} that is not followed by two hexadecimal digits")
                 })?
             }
             (b'%', _) => {
-                return Err(format!("has a % in its {what} that two hexadecimal digits do not follow"));
+                return Err(format!("has a % in its {what} that is not followed by two hexadecimal digits"));
             }
             (byte, _) => byte,
         };
@@ -170,7 +170,7 @@ mod tests {
             ("amqp:///", "names no host"),
             ("u:s3cret@h:5672", "has no scheme"),
             ("amqp://u:s3cret@h/a/b", "%2f"),
-            ("amqp://u:s3cret%zz@h/", "password that two"),
+            ("amqp://u:s3cret%zz@h/", "password that is not followed by two"),
             ("amqp://u:s3cret@h/?heartbeat=1", "`heartbeat`"),
         ] {
             let error = parse(url).expect_err(url);

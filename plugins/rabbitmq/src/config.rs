@@ -115,7 +115,7 @@ fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<
         .zip(unit)
         .and_then(|(number, unit)| number.checked_mul(unit))
         .map(|ms| Some(Duration::from_millis(ms)))
-        .ok_or_else(|| serde::de::Error::custom("it is no duration; expected such as `5s` or `500ms`"))
+        .ok_or_else(|| serde::de::Error::custom("it is not a duration; expected a value such as `5s` or `500ms`"))
 }
 
 /// What is declared on a new connection.
@@ -205,7 +205,7 @@ impl Config {
 
 fn addresses(url: Option<&SecretUrl>, urls: Option<&[SecretUrl]>) -> Result<Vec<Address>, Error> {
     let (key, list) = match (url, urls) {
-        (Some(_), Some(_)) => return Err(Error::config("urls", "stands beside `url`; keep one of them")),
+        (Some(_), Some(_)) => return Err(Error::config("urls", "is set together with `url`; keep one of them")),
         (Some(url), None) => ("url", std::slice::from_ref(url)),
         (None, Some([])) => return Err(Error::config("urls", "is empty; name a broker")),
         (None, Some(urls)) => ("urls", urls),
@@ -246,7 +246,7 @@ impl Declare {
             if passive && !self.arguments.is_empty() {
                 return Err(Error::config(
                     "declare.arguments",
-                    "are not looked at when `declare.queue` is `passive`",
+                    "are ignored when `declare.queue` is `passive`",
                 ));
             }
             if self.arguments.contains_key("x-queue-type") {
@@ -328,7 +328,7 @@ fn amqp(key: &'static str, value: &Value) -> Result<AMQPValue, Error> {
             (Some(number), _) => AMQPValue::LongLongInt(number),
             (None, Some(number)) => AMQPValue::Double(number),
             (None, None) => {
-                return Err(Error::config(key, format!("has the number {number}, which AMQP has not")));
+                return Err(Error::config(key, format!("has the number {number}, which AMQP can't represent")));
             }
         },
         Value::Array(values) => {
@@ -436,7 +436,7 @@ mod tests {
         }
         assert!(
             refusal(r#"{"url":"amqp://h","queue":"q","confirm_timeout":"soon"}"#)
-                .contains("it is no duration; expected such as `5s`")
+                .contains("it is not a duration; expected a value such as `5s`")
         );
         assert!(refusal(r#"{"url":"amqp://h","queue":"q","window":0}"#).contains("nonzero"));
         assert!(

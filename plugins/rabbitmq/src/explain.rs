@@ -30,7 +30,7 @@ impl Trouble {
     pub(crate) fn of_opening(error: &Error, address: &Address, shows_certificate: bool) -> Self {
         let mut trouble = Self::of(error, address);
         if is_cut(error) && !address.tls {
-            trouble.why.push_str("; a port for TLS wants amqps://");
+            trouble.why.push_str("; a port for TLS needs amqps://");
         } else if is_cut(error) && !shows_certificate {
             trouble.why.push_str(
                 "; a broker that wants a client certificate ends it so: tls.cert_file and tls.key_file",
@@ -65,10 +65,10 @@ pub(crate) fn explain(error: &Error, address: &Address) -> String {
             format!("the connection to {address} was lost")
         }
         ErrorKind::ParsingError(_) if address.tls => {
-            format!("what answers at {address} does not speak AMQP; is it the right port?")
+            format!("the server at {address} does not speak AMQP; is it the right port?")
         }
         ErrorKind::ParsingError(_) => format!(
-            "what answers at {address} does not speak AMQP; is it the right port? One for TLS wants amqps://"
+            "the server at {address} does not speak AMQP; is it the right port? A port for TLS needs amqps://"
         ),
         ErrorKind::InvalidProtocolVersion(version) => {
             format!("{address} speaks AMQP {version}; expected 0-9-1")

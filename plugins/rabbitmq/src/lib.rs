@@ -241,7 +241,7 @@ impl Drop for RabbitMq {
 
 impl DeletesData for RabbitMq {
     fn request_deletion(&self, request: &DeletionRequest<'_>, call: &Call<'_>) -> Deletion {
-        let told = RefCell::new(Outcome::retry("the broker said nothing of it"));
+        let told = RefCell::new(Outcome::retry("the broker gave no outcome"));
         let sent = self.publish(request.event(), call, &|_, outcome| *told.borrow_mut() = outcome.clone());
         let outcome = sent.map_or_else(|refusal| Outcome::retry(refusal.why), |()| told.into_inner());
         Deletion::from_outcome(outcome, || {

@@ -127,7 +127,7 @@ fn field(name: &str) -> Result<Field, String> {
     let known = || FIELDS.map(|field| field.name).join(", ");
     Err(match nearest {
         Some((_, nearest)) => format!("names the unknown field `{{{name}}}`; did you mean `{{{nearest}}}`?"),
-        None => format!("names the unknown field `{{{name}}}`; there are {}", known()),
+        None => format!("names the unknown field `{{{name}}}`; the fields are {}", known()),
     })
 }
 

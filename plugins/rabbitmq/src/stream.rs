@@ -71,7 +71,7 @@ pub(crate) async fn connect(
     }
     let tls = tls.ok_or("TLS is not set up")?;
     let name =
-        ServerName::try_from(address.host.clone()).map_err(|_| "the host's name is none that TLS knows")?;
+        ServerName::try_from(address.host.clone()).map_err(|_| "the host's name is not valid in TLS")?;
     let stream =
         TlsConnector::from(Arc::clone(tls)).connect(name, stream).await.map_err(|error| plain(&error))?;
     Ok((Stream::Tls(Box::new(stream)), kill))

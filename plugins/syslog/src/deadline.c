@@ -36,7 +36,7 @@ void deadline_reason(const struct deadline *deadline, const char *address, char 
     if (atomic_load(deadline->closed)) {
         snprintf(out, size, "the backend was closed meanwhile");
     } else if (is_cancelled(deadline)) {
-        snprintf(out, size, "nobody waits for it any more");
+        snprintf(out, size, "the host no longer waits for it");
     } else {
         snprintf(out, size, "%s: takes nothing within %llu ms", address, (unsigned long long)deadline->total_ms);
     }

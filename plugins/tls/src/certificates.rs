@@ -55,8 +55,8 @@ impl TlsConfig {
             .with_custom_certificate_verifier(Arc::new(verifier));
         match (&self.cert_file, &self.key_file) {
             (None, None) => Ok(builder.with_no_client_auth()),
-            (Some(_), None) => Err(Error::config("tls.key_file", "is missing beside tls.cert_file")),
-            (None, Some(_)) => Err(Error::config("tls.cert_file", "is missing beside tls.key_file")),
+            (Some(_), None) => Err(Error::config("tls.key_file", "is missing; tls.cert_file needs it")),
+            (None, Some(_)) => Err(Error::config("tls.cert_file", "is missing; tls.key_file needs it")),
             (Some(cert_file), Some(key_file)) => {
                 let chain = certificates("tls.cert_file", cert_file)?;
                 let key = PrivateKeyDer::from_pem_file(key_file)
@@ -82,7 +82,7 @@ fn roots(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>,
     let mut store = rustls::RootCertStore::empty();
     for certificate in &certificates {
         store.add(certificate.clone()).map_err(|error| {
-            Error::config(key, format!("{} has a certificate that is no root: {error}", path.display()))
+            Error::config(key, format!("{} has a certificate that can't be a root: {error}", path.display()))
         })?;
     }
     Ok(certificates)
