@@ -23,10 +23,9 @@ use tokio::runtime::Runtime;
 use crate::{
     deadline::Deadline,
     endpoint::Endpoint,
-    failure::{describe, is_not_http, one_line},
+    failure::{describe, is_not_http},
     proxy,
     request::Request,
-    secret::scrub,
     status::retry_after,
 };
 
@@ -53,10 +52,10 @@ pub struct ClientOptions {
 }
 
 impl ClientOptions {
-    /// Options with the system's certificates, and answers of up to [`DEFAULT_RESPONSE_BYTES`].
+    /// Options with answers of up to [`DEFAULT_RESPONSE_BYTES`].
     #[must_use]
-    pub fn new(user_agent: &'static str) -> Self {
-        Self { user_agent, tls: TlsConfig::default(), not_http: "", response_bytes: DEFAULT_RESPONSE_BYTES }
+    pub fn new(user_agent: &'static str, tls: TlsConfig) -> Self {
+        Self { user_agent, tls, not_http: "", response_bytes: DEFAULT_RESPONSE_BYTES }
     }
 }
 
@@ -174,7 +173,8 @@ impl Body {
 impl Client {
     /// Makes a client without connections.
     ///
-    /// # Errors [`Error::config`] under `tls.` for certificates that can't be used; another error when no runtime can
+    /// # Errors
+    /// [`Error::config`] under `tls.` for certificates that can't be used; another error when no runtime can
     /// be made.
     pub fn open(options: &ClientOptions) -> Result<Self, Error> {
         let client = Self {
@@ -341,7 +341,7 @@ async fn exchange(
             Some(location) => match endpoint.redirected(location) {
                 Ok(next) => endpoint = next,
                 Err(other) => {
-                    let other = one_line(&scrub(&other, &request.secrets));
+                    let other = request.clean(&other);
                     let reason = format!(
                         "{host} redirects ({}) to {other}, which is not followed; if it is right, configure its URL",
                         status.as_u16()

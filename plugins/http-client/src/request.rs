@@ -11,7 +11,7 @@ use reqwest::{
 
 use crate::{
     endpoint::Endpoint,
-    failure::one_line,
+    failure::condense,
     secret::{Secret, scrub},
 };
 
@@ -95,7 +95,8 @@ impl Request {
 
     /// Sets the headers of the configuration, `headers.NAME`.
     ///
-    /// # Errors As [`header`](Self::header), and when a name occurs twice. Upper and lower case make no difference in a
+    /// # Errors
+    /// As [`header`](Self::header), and when a name occurs twice. Upper and lower case make no difference in a
     /// name.
     pub fn headers(self, headers: &BTreeMap<String, Secret>) -> Result<Self, Error> {
         let mut names = BTreeMap::new();
@@ -111,7 +112,8 @@ impl Request {
     /// Sets a header, and replaces one with the same name. If the name indicates a credential, the value is treated as
     /// one. No message repeats other values either, except those of common headers.
     ///
-    /// # Errors [`Error::config`] under `key` when name or value is not allowed in a header, or only the client sets
+    /// # Errors
+    /// [`Error::config`] under `key` when name or value is not allowed in a header, or only the client sets
     /// this header.
     pub fn header(self, key: &str, name: &str, value: &str) -> Result<Self, Error> {
         if is_telltale(name) {
@@ -176,7 +178,7 @@ impl Request {
     /// Makes `text` from the server fit for a message: one line, bounded length, without the request's credentials.
     #[must_use]
     pub fn clean(&self, text: &str) -> String {
-        one_line(&scrub(text, &self.secrets))
+        condense(&scrub(text, &self.secrets))
     }
 
     fn set(mut self, key: &str, name: &str, value: &str, sensitive: bool) -> Result<Self, Error> {

@@ -1,6 +1,9 @@
 //! A request with one outcome for all of its entries.
 
-use jackfield_plugin_api::{Call, Outcome, Outcomes};
+use jackfield_plugin_api::{
+    Call, Event, Outcome, Outcomes,
+    deletion::{Deletion, DeletionRequest},
+};
 
 use crate::{
     client::{Answer, Client},
@@ -12,6 +15,30 @@ use crate::{
 };
 
 impl Client {
+    /// Sends a deletion request to a platform that has no API for it: sends the event of the request, which `encode` appends
+    /// to a buffer. `owner` completes the sentence "it is a request: the owner of that …".
+    pub fn send_deletion_event(
+        &self,
+        (request, platform): (&Request, &impl Platform),
+        deletion: &DeletionRequest<'_>,
+        encode: impl FnOnce(Event<'_>, &mut Vec<u8>) -> Result<(), String>,
+        owner: &str,
+        call: &Call<'_>,
+    ) -> Deletion {
+        let Some(event) = deletion.event().get(0) else {
+            return Deletion::Failed("the host gave no event to ask with".to_owned());
+        };
+        let mut bytes = Vec::new();
+        if let Err(reason) = encode(event, &mut bytes) {
+            return Deletion::Failed(reason);
+        }
+        let outcome = self.deliver_once(request, platform, &[Entry { event: 0, bytes: &bytes }], call);
+        Deletion::from_outcome(outcome, || {
+            let (host, kind) = (request.endpoint().host(), event.kind());
+            format!("{host} has taken the event {kind}; it is a request: the owner of that {owner}")
+        })
+    }
+
     /// Sends all of `entries` in one request, whatever the platform's limits are, and returns its outcome. It is for
     /// events that are not from a batch, such as a request for deletion. It reports nothing to the call.
     /// [`Verdict::Split`] counts as rejected. If the outcomes differ, the first that is not [`Outcome::Delivered`]

@@ -23,7 +23,8 @@ struct Captured<'a> {
 
 /// Appends the event in PostHog's form.
 ///
-/// # Errors Why PostHog would drop or change it without a message.
+/// # Errors
+/// Why PostHog would drop or change it without a message.
 pub(crate) fn encode(event: Event<'_>, entry: &mut Vec<u8>) -> Result<(), String> {
     let distinct_id = event.machine_id();
     if distinct_id.trim().is_empty() {

@@ -64,9 +64,7 @@ impl Address {
             _ => return Err("names no host; expected amqp://USER:PASSWORD@HOST:PORT/VHOST".to_owned()),
         };
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(
-                "has a query; use options such as `heartbeat` instead".to_owned()
-            );
+            return Err("has a query; use options such as `heartbeat` instead".to_owned());
         }
         let vhost = match url.path() {
             "" => "/".to_owned(),

@@ -115,7 +115,9 @@ fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<
         .zip(unit)
         .and_then(|(number, unit)| number.checked_mul(unit))
         .map(|ms| Some(Duration::from_millis(ms)))
-        .ok_or_else(|| serde::de::Error::custom("it is not a duration; expected a value such as `5s` or `500ms`"))
+        .ok_or_else(|| {
+            serde::de::Error::custom("it is not a duration; expected a value such as `5s` or `500ms`")
+        })
 }
 
 /// What is declared on a new connection.
@@ -205,7 +207,9 @@ impl Config {
 
 fn addresses(url: Option<&SecretUrl>, urls: Option<&[SecretUrl]>) -> Result<Vec<Address>, Error> {
     let (key, list) = match (url, urls) {
-        (Some(_), Some(_)) => return Err(Error::config("urls", "is set together with `url`; keep one of them")),
+        (Some(_), Some(_)) => {
+            return Err(Error::config("urls", "is set together with `url`; keep one of them"));
+        }
         (Some(url), None) => ("url", std::slice::from_ref(url)),
         (None, Some([])) => return Err(Error::config("urls", "is empty; name a broker")),
         (None, Some(urls)) => ("urls", urls),
@@ -328,7 +332,10 @@ fn amqp(key: &'static str, value: &Value) -> Result<AMQPValue, Error> {
             (Some(number), _) => AMQPValue::LongLongInt(number),
             (None, Some(number)) => AMQPValue::Double(number),
             (None, None) => {
-                return Err(Error::config(key, format!("has the number {number}, which AMQP can't represent")));
+                return Err(Error::config(
+                    key,
+                    format!("has the number {number}, which AMQP can't represent"),
+                ));
             }
         },
         Value::Array(values) => {
@@ -451,16 +458,8 @@ mod tests {
         assert!(!format!("{config:?}").contains("s3cret"));
     }
 
-    /// `JACKFIELD_BLESS=1 cargo test -p jackfield-rabbitmq` writes the file anew.
     #[test]
     fn the_checked_in_schema_is_that_of_the_options() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config.schema.json");
-        let mut schema = serde_json::to_string_pretty(&schemars::schema_for!(Config)).expect("JSON");
-        schema.push('\n');
-        if std::env::var_os("JACKFIELD_BLESS").is_some() {
-            std::fs::write(path, &schema).expect("writable");
-        }
-        let found = std::fs::read_to_string(path).expect("config.schema.json").replace('\r', "");
-        assert_eq!(found, schema, "JACKFIELD_BLESS=1 writes config.schema.json anew");
+        jackfield_test_support::assert_schema::<Config>(env!("CARGO_MANIFEST_DIR"));
     }
 }

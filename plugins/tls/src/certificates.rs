@@ -39,7 +39,8 @@ impl TlsConfig {
     /// The client's configuration of a handshake, from the files. The system's root certificates are read at the first
     /// encrypted connection.
     ///
-    /// # Errors The key, from `tls.` on, whose file can't be read or has the wrong content.
+    /// # Errors
+    /// The key, from `tls.` on, whose file can't be read or has the wrong content.
     pub fn client_config(&self) -> Result<ClientConfig, Error> {
         let provider = Arc::new(ring::default_provider());
         let extra_roots = match &self.ca_file {

@@ -117,7 +117,7 @@ fn every_block_of_the_guides_says_how_it_is_tried() {
 #[test]
 fn snippets_of_the_guides_stand_in_the_files_that_they_name() {
     let mut tried = 0;
-    for Block { at, info, lines } in blocks() {
+    for Block { at, info, lines, .. } in blocks() {
         let Some(file) = info.get(1).and_then(|way| way.strip_prefix("file=")) else { continue };
         let whole =
             fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{at}: {file}: {error}"));
