@@ -410,7 +410,7 @@ mod tests {
         for (json, key, reason) in [
             (r#"{"queue":"q"}"#, "url", "is missing"),
             (r#"{"urls":[],"queue":"q"}"#, "urls", "is empty"),
-            (r#"{"url":"amqp://h","urls":["amqp://h"],"queue":"q"}"#, "urls", "beside `url`"),
+            (r#"{"url":"amqp://h","urls":["amqp://h"],"queue":"q"}"#, "urls", "together with `url`"),
             (r#"{"urls":["amqp://h","ftp://h"],"queue":"q"}"#, "urls[1]", "scheme `ftp`"),
             (r#"{"url":"amqp://h"}"#, "queue", "name a queue"),
             (r#"{"url":"amqp://h","routing_key":"{typ}"}"#, "routing_key", "did you mean `{type}`"),

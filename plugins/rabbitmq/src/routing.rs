@@ -162,7 +162,7 @@ mod tests {
         let error = shape("t.{tool_nam}").expect_err("unknown");
         assert!(error.contains("`{tool_nam}`") && error.contains("did you mean `{tool_name}`"), "{error}");
         let error = shape("{zzzzzzzz}").expect_err("unknown");
-        assert!(error.contains("there are id, timestamp, type"), "{error}");
+        assert!(error.contains("the fields are id, timestamp, type"), "{error}");
     }
 
     #[test]
