@@ -11,11 +11,19 @@ use std::{
     time::Duration,
 };
 
-use jackfield::{BackendConfig, Config, Delivery, DeliveryOptions, Fate, Stop, suggest_key};
+use jackfield::Config;
+use jackfield::forward::{
+    BackendConfig, CancellationToken, Delivery, DeliveryOptions, EventOutcome, suggest_key,
+};
 use jackfield_loader::{Backend, BackendOptions, Batch, Candidate, Error, Metadata, OpenFailure};
 
-use super::leftovers::{Leftover, Leftovers};
-use crate::{exit::Exit, names, settings, validate};
+use crate::{
+    exit::Exit,
+    leftovers::{Leftover, Leftovers},
+    plugin_names,
+    settings::{self, TOOL, VERSION},
+    validate,
+};
 
 /// Batches that wait for a backend. Reading stops while a backend has as many.
 const QUEUE: usize = 4;
@@ -69,7 +77,7 @@ impl Target {
         let file = jackfield_loader::find(&backend.plugin, &config.plugins.path, &config.folder).map_err(
             |error| match &error {
                 Error::Find(refusal) => {
-                    let refusal = names::explain_missing(refusal, &config.plugins.path);
+                    let refusal = plugin_names::explain_missing(refusal, &config.plugins.path);
                     Unusable::plugin(format!("backend `{name}`: find: {refusal}"))
                 }
                 _ => refused(error),
@@ -94,7 +102,7 @@ impl Target {
             // There is one thread that sends.
             .concurrency(1)
             .isolation(isolation)
-            .tool(super::TOOL, super::VERSION);
+            .tool(TOOL, VERSION);
         Backend::open_verified(&verified, &options).map_err(|error| explain(backend, schema, &error))
     }
 }
@@ -158,7 +166,7 @@ pub(super) struct Run {
     pub(super) give_up_after: Duration,
     pub(super) leftovers: Leftovers,
     /// Ends deliveries: the user interrupted, or leftovers can't be kept.
-    pub(super) stop: Stop,
+    pub(super) stop: CancellationToken,
 }
 
 impl Worker {
@@ -215,7 +223,7 @@ fn deliver(target: Target, run: &Run, batches: &Receiver<Batch>) -> Tally {
         Err(_) => {
             let reason: Arc<str> = Arc::from("the backend could not be opened");
             for batch in batches {
-                let fates = vec![Fate::Undelivered(Arc::clone(&reason)); batch.len()];
+                let fates = vec![EventOutcome::Undelivered(Arc::clone(&reason)); batch.len()];
                 files.keep(&batch, &fates, &mut tally, &run.stop);
             }
         }
@@ -236,16 +244,16 @@ struct Files {
 
 impl Files {
     /// Counts what became of a batch, and keeps what was not delivered.
-    fn keep(&mut self, batch: &Batch, fates: &[Fate], tally: &mut Tally, stop: &Stop) {
+    fn keep(&mut self, batch: &Batch, fates: &[EventOutcome], tally: &mut Tally, stop: &CancellationToken) {
         for (event, fate) in batch.view().iter().zip(fates) {
             match fate {
-                Fate::Delivered => tally.delivered += 1,
-                Fate::Rejected(reason) => {
+                EventOutcome::Delivered => tally.delivered += 1,
+                EventOutcome::Rejected(reason) => {
                     tally.rejected += 1;
                     tally.reason("rejected", reason);
                     self.rejected.line(event.json().as_bytes());
                 }
-                Fate::Undelivered(reason) => {
+                EventOutcome::Undelivered(reason) => {
                     tally.undelivered += 1;
                     tally.reason("undelivered", reason);
                     self.undelivered.line(event.json().as_bytes());

@@ -1,5 +1,4 @@
 use std::{
-    path::Path,
     sync::mpsc::{SyncSender, sync_channel},
     thread,
 };
@@ -13,7 +12,7 @@ fn pump(folder: &Path) -> Pump {
     let leftovers = Leftovers::new(folder).expect("a folder");
     Pump {
         lines: Lines::new(),
-        events: EventBuffer::new(Fill::new(TOOL, VERSION)),
+        events: EventBuffer::new(EventDefaults::new(TOOL, VERSION)),
         since: None,
         bad: BadLines::new(leftovers.file("bad-lines.txt")),
         batch_events: 2,
@@ -26,12 +25,12 @@ fn pump(folder: &Path) -> Pump {
 /// Runs a pump on what `feed` sends and sets.
 fn run(
     regular_file: bool,
-    feed: impl FnOnce(SyncSender<io::Result<Vec<u8>>>, Stop) + Send,
+    feed: impl FnOnce(SyncSender<io::Result<Vec<u8>>>, CancellationToken) + Send,
 ) -> (Pump, String, bool) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut pump = pump(folder.path());
     let (sender, receiver) = sync_channel(10);
-    let stop = Stop::new();
+    let stop = CancellationToken::new();
     let flag = stop.clone();
     let read = thread::scope(|scope| {
         scope.spawn(move || feed(sender, flag));
@@ -60,7 +59,7 @@ fn events_are_counted_over_blocks_and_batches_and_bad_lines_are_kept() {
 
 #[test]
 fn a_line_that_is_too_long_is_kept_whole() {
-    let mut input = vec![b'x'; 3 * jackfield::MAX_LINE];
+    let mut input = vec![b'x'; 3 * jackfield::forward::MAX_LINE];
     input.push(b'\n');
     let (pump, kept, _) = run(false, |sender, _| {
         for block in input.chunks(60_000) {
@@ -116,6 +115,7 @@ fn only_backends_that_are_configured_can_be_chosen() {
         let only: Vec<_> = only.iter().map(|name| (*name).to_owned()).collect();
         choose(&config, &only)
             .map(|chosen| chosen.iter().map(|backend| backend.name.clone()).collect::<Vec<_>>())
+            .map_err(|refusal| (Exit::from(&refusal), refusal.to_string()))
     };
     assert_eq!(names(&[]), Ok(vec!["a".to_owned(), "b".to_owned()]));
     assert_eq!(names(&["b"]), Ok(vec!["b".to_owned()]));
@@ -123,5 +123,6 @@ fn only_backends_that_are_configured_can_be_chosen() {
     assert_eq!(exit, Exit::Usage);
     assert_eq!(refusal, "--only: no backend \"c\" in the configuration, which has `a`, `b`");
     let empty = Config::parse("", Path::new("c.toml")).expect("a configuration");
-    assert_eq!(choose(&empty, &[]).expect_err("nothing to send to").0, Exit::Config);
+    let refusal = choose(&empty, &[]).expect_err("nothing to send to");
+    assert_eq!(Exit::from(&refusal), Exit::Config);
 }
