@@ -85,5 +85,7 @@ pub mod forward {
 pub use jackfield_loader::exit;
 /// What a request for deletion comes to, and what a backend that is compiled into a tool is made of.
 pub use jackfield_loader::plugin_api::{self, Deletion};
+/// Text from outside in reports and errors, and JSON that no terminal obeys.
+pub use jackfield_loader::{ForeignText, to_json};
 /// What a plugin's process may use and touch.
 pub use jackfield_loader::{Limits, Sandbox};
