@@ -12,101 +12,69 @@
 //! `watch`: a service reloads by itself when its configuration or a plugin changes.
 #![forbid(unsafe_code)]
 
-mod buffer;
-mod builder;
-#[cfg(feature = "clap")]
-pub mod commands;
+mod api;
 mod config;
 mod consent;
-mod control;
-mod courier;
-mod data_folder;
-mod deletion;
 mod delivery;
 mod detached;
-mod doctor;
-mod duration;
-mod environment;
 mod error;
 mod event;
-mod fill;
-mod flushed;
-mod forward;
-mod gate;
-mod ids;
-mod init;
-mod kind;
-#[cfg(feature = "tracing-layer")]
-pub mod layer;
-mod lines;
-mod lock;
-mod machine;
-mod memory;
-mod outbox;
-mod per_process;
-mod places;
-mod private_file;
-mod quiet;
-mod record;
+mod files;
+mod identity;
+mod instance;
+mod process;
 mod redact;
 mod reload;
-mod retry;
-mod schema;
-mod scope;
-mod search_path;
-mod selection;
-mod show;
-mod size;
+mod schedule;
 pub mod spool;
-mod spools;
-mod status;
-mod telemetry;
-mod toml_text;
-mod track;
-mod value;
-#[cfg(feature = "watch")]
-mod watch;
-mod writable;
+mod user;
 
-pub use crate::{
-    buffer::EventBuffer,
-    builder::{Builder, Deliver},
-    config::{BackendConfig, Config, ConfigFile, PluginsConfig},
-    consent::{
-        Answer, Collection, Consent, ConsentOptions, ConsentSource, FirstRun, Prompt, TerminalPrompt,
-        Variable, Why, prompt_text,
-    },
-    control::{Disabled, Discarded, Reset},
-    deletion::{DeletionRequestor, EmailDeletion, Receipt, ReceiptOutcome},
-    delivery::{Delivery, DeliveryOptions, Fate, Sender},
-    doctor::{Finding, Verdict},
-    duration::parse_duration,
-    environment::{Environment, ProcessEnvironment},
-    error::{Error, Place},
-    event::MAX_LINE,
-    fill::Fill,
-    flushed::{Flushed, Waiting},
-    forward::{Forwarder, Pushed},
-    init::{init, init_with},
-    kind::{DeliveryMode, EventKind},
-    lines::{Line, Lines},
-    lock::Lock,
-    machine::{MachineId, MachineIdFile},
-    memory::MemoryBackend,
-    outbox::{BackendState, Problem, Resent, ResentTo},
-    redact::{EventParts, REDACTED, RedactedParts, redact, redact_parts},
-    reload::{LastReload, LiveBackend, LivePlugin, Reloaded},
-    retry::Stop,
-    schema::suggest_key,
-    scope::CommandScope,
-    search_path::default_search_path,
-    selection::{BackendInfo, Chosen},
-    show::{Outgoing, Shown},
-    size::parse_size,
-    status::{BackendStatus, Status},
-    telemetry::Telemetry,
-    track::Event,
-};
+pub use crate::api::builder::Builder;
+pub use crate::api::command_scope::CommandScope;
+pub use crate::api::forwarder::{Forwarder, Pushed};
+pub use crate::api::init::{init, init_with};
+pub use crate::api::telemetry::Telemetry;
+#[cfg(feature = "tracing-layer")]
+pub use crate::api::tracing_layer as layer;
+pub use crate::config::duration::parse_duration;
+pub use crate::config::environment::{Environment, ProcessEnvironment};
+pub use crate::config::model::{BackendConfig, Config, PluginsConfig};
+pub use crate::config::plugin_lock::Lock;
+pub use crate::config::search_path::default_search_path;
+pub use crate::config::size::parse_size;
+pub use crate::config::source_file::ConfigFile;
+pub use crate::config::suggest_key::suggest_key;
+pub use crate::consent::consent::{Collection, Consent, ConsentOptions, Variable, Why};
+pub use crate::consent::prompt::{Answer, FirstRun, Prompt, TerminalPrompt, prompt_text};
+pub use crate::consent::source::ConsentSource;
+pub use crate::delivery::backend_state::{BackendState, Problem};
+pub use crate::delivery::backoff::Stop;
+pub use crate::delivery::direct::{Delivery, DeliveryOptions, Fate, Sender};
+pub use crate::delivery::memory_backend::MemoryBackend;
+pub use crate::delivery::reload_report::{LastReload, LiveBackend, LivePlugin, Reloaded};
+pub use crate::delivery::resend::{Resent, ResentTo};
+pub use crate::error::error::{Error, Place};
+pub use crate::event::batch_buffer::EventBuffer;
+pub use crate::event::defaults::Fill;
+pub use crate::event::delivery_mode::DeliveryMode;
+pub use crate::event::event::Event;
+pub use crate::event::kind::EventKind;
+pub use crate::event::lines::{Line, Lines};
+pub use crate::event::parse::MAX_LINE;
+pub use crate::identity::deletion::{DeletionRequestor, EmailDeletion, Receipt, ReceiptOutcome};
+pub use crate::identity::machine_id_file::{MachineId, MachineIdFile};
+pub use crate::instance::select_backends::{BackendInfo, Chosen};
+pub use crate::instance::settings::Deliver;
+pub use crate::redact::event_parts::{EventParts, RedactedParts, redact_parts};
+pub use crate::redact::marker::REDACTED;
+pub use crate::redact::redact::redact;
+pub use crate::schedule::flush_report::{Flushed, Waiting};
+#[cfg(feature = "clap")]
+pub use crate::user::commands;
+pub use crate::user::doctor::{Finding, Verdict};
+pub use crate::user::opt_out::{Disabled, Discarded, Reset};
+pub use crate::user::show::{Outgoing, Shown};
+pub use crate::user::status::{BackendStatus, Status};
 
 /// Ends the process without running what plugins have left behind for its end.
 pub use jackfield_loader::exit;

@@ -89,13 +89,12 @@ impl Config {
         match (&self.site, &self.url) {
             (Some(_), Some(_)) => Err(Error::config("url", "is there beside site; expected one of the two")),
             (None, Some(url)) => {
-                let endpoint = Endpoint::parse(url).map_err(|why| Error::config("url", why))?;
+                let endpoint = Endpoint::from_option("url", url)?;
                 Ok(if endpoint.path() == "/" { endpoint.join_path(INTAKE) } else { endpoint })
             }
             (site, None) => {
                 let site = check_site(site.as_deref().unwrap_or(SITES[0]))?;
-                Endpoint::parse(&format!("https://http-intake.logs.{site}{INTAKE}"))
-                    .map_err(|why| Error::config("site", why))
+                Endpoint::from_option("site", &format!("https://http-intake.logs.{site}{INTAKE}"))
             }
         }
     }

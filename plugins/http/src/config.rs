@@ -100,10 +100,13 @@ impl Config {
                 format!("is there beside {option}, which sets it; keep one of the two"),
             ));
         }
-        let events = self.authorized(Request::post(endpoint("url", &self.url)?))?.gzip(self.gzip);
+        let events =
+            self.authorized(Request::post(Endpoint::from_option("url", self.url.reveal())?))?.gzip(self.gzip);
         let events = if self.method == Method::Put { events.put() } else { events };
         let deletion = match &self.deletion_url {
-            Some(url) => Some(self.authorized(Request::post(endpoint("deletion_url", url)?))?),
+            Some(url) => {
+                Some(self.authorized(Request::post(Endpoint::from_option("deletion_url", url.reveal())?))?)
+            }
             None => None,
         };
         Ok((events, deletion))
@@ -119,10 +122,6 @@ impl Config {
         }
         Ok(request)
     }
-}
-
-fn endpoint(key: &'static str, url: &Secret) -> Result<Endpoint, Error> {
-    Endpoint::parse(url.reveal()).map_err(|why| Error::config(key, why))
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ impl Default for LimitsConfig {
 impl Config {
     /// Where logs go.
     fn endpoint(&self) -> Result<Endpoint, Error> {
-        let base = Endpoint::parse(&self.endpoint).map_err(|why| Error::config("endpoint", why))?;
+        let base = Endpoint::from_option("endpoint", &self.endpoint)?;
         let there = base.path().trim_end_matches('/').ends_with(PATH);
         Ok(if there { base.without_last_slash() } else { base.join_path(PATH) })
     }

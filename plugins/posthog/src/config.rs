@@ -69,7 +69,7 @@ impl Config {
             (Some(Region::Eu), None) => ("region", "https://eu.i.posthog.com"),
             (None, Some(host)) => ("host", host.as_str()),
         };
-        Endpoint::parse(base).map_err(|why| Error::config(key, why))
+        Endpoint::from_option(key, base)
     }
 
     /// A body up to its list of events.

@@ -2,8 +2,9 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
-use super::{Consent, ConsentSource, Why, is_one_of, variable};
-use crate::Error;
+use crate::consent::consent::{Consent, Why, is_one_of, variable};
+use crate::consent::source::ConsentSource;
+use crate::error::error::Error;
 
 /// What the user said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,12 @@ use std::{
     time::Duration,
 };
 
-use super::{Collection, Consent, ConsentOptions, FileAnswer, Names, decide, parse, recent::Recent, write};
-use crate::{Environment, Error, ProcessEnvironment, private_file};
+use crate::config::environment::{Environment, ProcessEnvironment};
+use crate::consent::cache::Recent;
+use crate::consent::consent::{Collection, Consent, ConsentOptions, FileAnswer, Names, decide, parse};
+use crate::consent::edit_file;
+use crate::error::error::Error;
+use crate::files::replace;
 
 /// Where a tool's consent is read from and written to. May be shared between threads.
 pub struct ConsentSource {
@@ -21,7 +25,7 @@ pub struct ConsentSource {
 
 /// What the file said when it had this stamp.
 struct Cached {
-    stamp: private_file::Stamp,
+    stamp: replace::Stamp,
     answer: FileAnswer,
 }
 
@@ -97,7 +101,7 @@ impl ConsentSource {
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
         let Names { do_not_track, enabled, local } = &self.names;
         let names = do_not_track.iter().chain(enabled).chain(local);
-        let set = names.filter_map(|name| super::variable(&*self.environment, name));
+        let set = names.filter_map(|name| crate::consent::consent::variable(&*self.environment, name));
         set.map(|variable| (variable.name, variable.value)).collect()
     }
 
@@ -114,7 +118,7 @@ impl ConsentSource {
             );
             return Err(Error::Write { what: "consent", file: "telemetry.enabled".into(), source });
         };
-        let written = write::set(file, enabled, first);
+        let written = edit_file::set(file, enabled, first);
         if let Some(mut cache) = self.cache() {
             *cache = None;
         }
@@ -145,7 +149,7 @@ impl ConsentSource {
             Err(error) if is_absent(file, &error) => return FileAnswer::Silent,
             Err(error) => return bad(&error),
         };
-        let stamp = private_file::Stamp::of(&metadata);
+        let stamp = replace::Stamp::of(&metadata);
         let mut cache = self.cache();
         if let Some(Some(cached)) = cache.as_deref()
             && cached.stamp == stamp
@@ -156,19 +160,19 @@ impl ConsentSource {
             *cache = None;
         }
         // Before the text, so that a change while it is read counts as one after it.
-        let now = private_file::now();
-        let (text, opened) = match private_file::read(file) {
+        let now = replace::now();
+        let (text, opened) = match replace::read(file) {
             Ok(read) => read,
             Err(error) => return bad(&error),
         };
         let mut answer = parse(text.strip_prefix('\u{feff}').unwrap_or(&text), file);
         if let FileAnswer::Says { enabled: true, .. } = &answer
-            && let Some(reason) = private_file::distrust(&opened)
+            && let Some(reason) = replace::distrust(&opened)
         {
             answer = FileAnswer::Bad { file: file.to_owned(), reason };
         }
         // A second write within the clock's step leaves the same stamp, so a young file is read again each time.
-        let stamp = private_file::Stamp::of(&opened);
+        let stamp = replace::Stamp::of(&opened);
         if let Some(cache) = cache.as_deref_mut()
             && stamp.tells_from(now)
         {

@@ -12,19 +12,25 @@ use std::{
 
 use jackfield_loader::{Job, reexec::Inherited};
 
-use super::{
-    orders::{self, Orders},
-    turn::{self, Mark},
-};
-use crate::{
-    Collection, ConsentSource, Fill, MachineIdFile, data_folder,
-    outbox::{Kept, MaySend, Outbox, Sending, States, left},
-    quiet::Quiet,
-    selection,
-    spool::{Disk, Fs, Spool},
-    spools::Spools,
-    telemetry::CRASHES,
-};
+use crate::consent::consent::Collection;
+use crate::consent::source::ConsentSource;
+use crate::delivery::backend_state::States;
+use crate::delivery::in_flight_lock::Sending;
+use crate::delivery::pass::{Kept, MaySend, Outbox};
+use crate::detached::job::Orders;
+use crate::detached::lock::Mark;
+use crate::detached::{job, lock};
+use crate::event::defaults::Fill;
+use crate::files::data_folder;
+use crate::files::data_folder::CRASHES;
+use crate::identity::machine_id_file::MachineIdFile;
+use crate::instance::select_backends;
+use crate::process::deadline::left;
+use crate::process::reentrancy::Quiet;
+use crate::spool::disk::Disk;
+use crate::spool::fs::Fs;
+use crate::spool::pair::Spools;
+use crate::spool::spool::Spool;
 
 /// To be done in a child of a tool.
 pub(crate) const JOB: Job = Job { name: "deliver", run };
@@ -63,7 +69,7 @@ fn take(inherited: &Inherited) -> Option<(Arc<File>, Orders, Mark)> {
     let file = |handed: &OwnedFd| handed.try_clone().map(File::from).ok();
     let mut text = Vec::new();
     file(orders)?.read_to_end(&mut text).ok()?;
-    Some((Arc::new(file(turn)?), Orders::parse(&text).ok()?, orders::mark(&text)))
+    Some((Arc::new(file(turn)?), Orders::parse(&text).ok()?, job::mark(&text)))
 }
 
 /// What was handed over is not what a child needs: 78, `EX_CONFIG` of `sysexits.h`.
@@ -104,7 +110,8 @@ impl Delivery {
             .into_iter()
             .map(|backend| {
                 let (config, plugins, folder) = backend.take()?;
-                let mut target = selection::target(&orders.tool, &orders.version, config, plugins, folder);
+                let mut target =
+                    select_backends::target(&orders.tool, &orders.version, config, plugins, folder);
                 target.remember_crashes(data.join(CRASHES));
                 Some(target)
             })
@@ -118,7 +125,7 @@ impl Delivery {
         };
         let may_send: MaySend = Arc::new(move || {
             // By other orders, others deliver.
-            if turn::is_marked(&asked, &mark) { consent.read().collection } else { Collection::Off }
+            if lock::is_marked(&asked, &mark) { consent.read().collection } else { Collection::Off }
         });
         let outbox = Outbox::new(kept, targets, orders.mode, fill, collection, Arc::clone(&may_send))
             .consented(Arc::clone(&consented));
@@ -128,7 +135,7 @@ impl Delivery {
     /// Delivers until nothing waits, nothing can be sent any more, or `deadline` comes.
     fn run(&mut self, deadline: Instant) {
         // Whoever still has the turn by other orders is about to go.
-        while !turn::take_again(&self.turn).unwrap_or(false) {
+        while !lock::take_again(&self.turn).unwrap_or(false) {
             if left(deadline).is_zero() || !self.wait(BUSY) {
                 return;
             }
@@ -147,7 +154,7 @@ impl Delivery {
                 && end.progress
                 && !left(deadline).is_zero()
                 && self.spool.has_waiting(&self.names)
-                && turn::take_again(&self.turn).unwrap_or(false);
+                && lock::take_again(&self.turn).unwrap_or(false);
             if !again {
                 return;
             }

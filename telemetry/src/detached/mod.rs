@@ -8,15 +8,8 @@
 //! Unix. Elsewhere no child can be had, and the tool delivers for a bounded time itself.
 
 #[cfg(unix)]
-mod child;
-mod leave;
+pub(crate) mod child;
 #[cfg(unix)]
-mod orders;
-mod turn;
-
-#[cfg(unix)]
-pub(crate) use self::child::JOB;
-pub(crate) use self::{
-    leave::{leave, obstacle},
-    turn::is_delivering,
-};
+pub(crate) mod job;
+pub(crate) mod lock;
+pub(crate) mod spawn;

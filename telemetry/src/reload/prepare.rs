@@ -10,10 +10,10 @@ use std::{
 use jackfield_loader::{Candidate, Trust, image_limit, loaded_images, plugin_api::Probe};
 use sha2::{Digest as _, Sha256};
 
-use crate::{
-    outbox::{Loaded, Open, Source, Stamp, Target, left, wait_until_stable},
-    quiet::Quiet,
-};
+use crate::delivery::target::{Loaded, Open, Source, Target};
+use crate::files::stamp::{Stamp, wait_until_stable};
+use crate::process::deadline::left;
+use crate::process::reentrancy::Quiet;
 
 /// How long a file may be written to before a reload goes on without it.
 const WRITING: Duration = Duration::from_secs(5);

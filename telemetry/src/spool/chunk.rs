@@ -2,11 +2,9 @@
 
 use std::{fmt, io, sync::Arc};
 
-use super::{
-    cursor::Place,
-    fs::File,
-    segment::{Found, Lines, Name},
-};
+use crate::spool::cursor::Place;
+use crate::spool::fs::File;
+use crate::spool::segment::{Found, Lines, Name};
 
 /// Whole lines for one backend, the oldest segment first, in order within a segment.
 #[derive(Clone)]

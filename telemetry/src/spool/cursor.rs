@@ -10,10 +10,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    fs::{Folder, read_whole, replace, with_sum, without_sum},
-    segment::{Listed, Name},
-};
+use crate::spool::fs::{Folder, read_whole, replace, with_sum, without_sum};
+use crate::spool::segment::{Listed, Name};
 
 const FILE: &str = "cursors.v1.json";
 const TEMPORARY: &str = "cursors.v1.tmp";

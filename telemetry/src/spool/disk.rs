@@ -10,7 +10,7 @@
 use std::time::SystemTime;
 use std::{path::Path, sync::Arc, time::Duration};
 
-use super::fs::{Folder, FolderError, Fs};
+use crate::spool::fs::{Folder, FolderError, Fs};
 
 #[cfg(not(unix))]
 mod portable;
@@ -18,9 +18,9 @@ mod portable;
 mod unix;
 
 #[cfg(not(unix))]
-use portable::open_folder;
+use crate::spool::disk::portable::open_folder;
 #[cfg(unix)]
-use unix::open_folder;
+use crate::spool::disk::unix::open_folder;
 
 /// The file system of the machine.
 #[derive(Debug, Clone, Copy, Default)]

@@ -2,8 +2,8 @@
 
 use std::{fmt, io};
 
-use super::fs::{File, Folder};
-use crate::event::MAX_LINE;
+use crate::event::parse::MAX_LINE;
+use crate::spool::fs::{File, Folder};
 
 /// `MMMMMMMMMMMM-PPPPPPPP-RRRRRRRR.v1.jsonl`, all hexadecimal: milliseconds since 1970 at its creation, the process that
 /// made it, a random number. Names sort by time.

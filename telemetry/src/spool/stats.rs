@@ -2,16 +2,15 @@
 
 use std::{collections::BTreeMap, io};
 
-use super::{
-    Spool,
-    counters::Counters,
-    cursor::Cursors,
-    fs::{Folder, FolderError},
-    limits::DropReason,
-    quarantine::{self, Rejected},
-    segment::{self, Found, Lines, Listing},
-};
-use crate::Error;
+use crate::error::drop_reason::DropReason;
+use crate::error::error::Error;
+use crate::spool::counters::Counters;
+use crate::spool::cursor::Cursors;
+use crate::spool::dead_letters::Rejected;
+use crate::spool::fs::{Folder, FolderError};
+use crate::spool::segment::{Found, Lines, Listing};
+use crate::spool::spool::Spool;
+use crate::spool::{dead_letters, segment};
 
 /// What is in a spool.
 #[derive(Debug, Default, Clone)]
@@ -53,11 +52,11 @@ impl Spool {
     /// What is in the spool, and what was lost. Reads the events that are not delivered; takes no lock.
     #[must_use]
     pub fn stats(&self) -> SpoolStats {
-        let inner = &self.inner;
+        let store = &self.shared.store;
         let mut stats = SpoolStats::default();
-        match inner.fs.folder(&inner.path, false) {
+        match store.fs.folder(&store.path, false) {
             Ok(folder) => {
-                inner.slot().drops.flush(&*inner.fs, &*folder);
+                self.shared.slot().drops.flush(&*store.fs, &*folder);
                 if let Err(error) = stats.read(&*folder) {
                     stats.refused = Some(error.to_string());
                 }
@@ -66,7 +65,7 @@ impl Spool {
             Err(FolderError::Refused(reason)) => stats.refused = Some(reason),
             Err(FolderError::Io(error)) => stats.refused = Some(error.to_string()),
         }
-        let pending = &inner.slot().drops;
+        let pending = &self.shared.slot().drops;
         for reason in DropReason::ALL {
             let number = pending.get(reason);
             if number > 0 {
@@ -79,17 +78,33 @@ impl Spool {
     /// Shows each event that some backend is not done with, as it is stored, the oldest segment first, until `show`
     /// gives `false`.
     pub fn pending(&self, mut show: impl FnMut(&[u8]) -> bool) -> Result<(), Error> {
-        let Some(folder) = self.inner.folder("read")? else { return Ok(()) };
+        let Some(folder) = self.shared.store.folder("read")? else { return Ok(()) };
         let cursors = Cursors::load_or_default(&*folder);
         segment::list(&*folder)
             .and_then(|listing| walk(&*folder, &listing, &cursors, |line, _, _, _| show(line)))
-            .map_err(|source| self.inner.error("read", source))
+            .map_err(|source| self.shared.store.error("read", source))
     }
 
     /// The events in the quarantine, the oldest first.
     pub fn rejected(&self) -> Result<Vec<Rejected>, Error> {
-        let Some(folder) = self.inner.folder("read")? else { return Ok(Vec::new()) };
-        quarantine::load(&*folder).map_err(|source| self.inner.error("read", source))
+        let Some(folder) = self.shared.store.folder("read")? else { return Ok(Vec::new()) };
+        dead_letters::load(&*folder).map_err(|source| self.shared.store.error("read", source))
+    }
+
+    /// Whether one of these backends is not done with some segment. Reads no event and takes no lock; a line that is not
+    /// whole yet counts.
+    pub(crate) fn has_waiting<S: AsRef<str>>(&self, backends: &[S]) -> bool {
+        let store = &self.shared.store;
+        let Ok(Some(folder)) = store.folder("read") else { return false };
+        let Ok(listing) = segment::list(&*folder) else { return false };
+        let cursors = Cursors::load_or_default(&*folder);
+        listing.segments.iter().filter(|listed| listed.len > 0).any(|listed| {
+            let name = listed.name.to_string();
+            backends.iter().any(|backend| {
+                let place = cursors.place(backend.as_ref(), &name);
+                place.is_none_or(|place| place.at != listed.len || !place.ahead.is_empty())
+            })
+        })
     }
 }
 
@@ -100,7 +115,7 @@ impl SpoolStats {
         if cursors.damaged > 0 {
             *self.drops.entry(DropReason::Damaged).or_default() += cursors.damaged;
         }
-        self.rejected = quarantine::load(folder)?.len() as u64;
+        self.rejected = dead_letters::load(folder)?.len() as u64;
         let listing = segment::list(folder)?;
         self.segments = listing.segments.len() as u64;
         self.segment_bytes = listing.segments.iter().map(|listed| listed.len).sum();
@@ -159,4 +174,25 @@ fn walk(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::spool::limits::Limits;
+    use crate::spool::reader::Settle;
+    use crate::spool::spool::Spool;
+
+    #[test]
+    fn an_event_waits_until_each_backend_that_is_asked_about_is_done_with_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spool = Spool::on_disk(folder.path().join("spool"), Limits::default());
+        assert!(!spool.has_waiting(&["a"]), "there is no folder");
+        spool.append(b"{}").expect("room");
+        assert!(spool.has_waiting(&["a"]) && !spool.has_waiting::<&str>(&[]));
+        let mut deliverer = spool.try_claim(&["a", "b"]).expect("a folder").expect("nobody has it");
+        let chunk = deliverer.next("a", 10, 1000).expect("readable").expect("one waits");
+        deliverer.commit(&chunk, &[Settle::Done]).expect("writable");
+        assert!(!spool.has_waiting(&["a"]));
+        assert!(spool.has_waiting(&["b"]) && spool.has_waiting(&["a", "b"]));
+    }
 }

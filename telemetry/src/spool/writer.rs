@@ -1,64 +1,47 @@
 //! Appending, and what becomes of events that can't be.
 
-use std::{collections::HashMap, io};
+use std::io;
 
-use super::{
-    Inner,
-    fs::{FolderError, read_file},
-    limits::DropReason,
-    live::{Live, Looked, Torn},
-    room::Unbegun,
-    segment::Name,
-    slot::Slot,
-};
-use crate::event::MAX_LINE;
+use crate::error::drop_reason::DropReason;
+use crate::event::parse::MAX_LINE;
+use crate::spool::counters::Pending;
+use crate::spool::drop_notice::Notice;
+use crate::spool::eviction::{KnownSegments, Unbegun};
+use crate::spool::fs::{FolderError, read_file};
+use crate::spool::open_segment::{Live, Looked, Torn};
+use crate::spool::segment::Name;
+use crate::spool::store::Store;
 
 /// How long nothing is tried after the folder or a new segment could not be had.
 const PAUSE_MS: u64 = 1_000;
 
-/// The part of a slot that one thread has at a time.
+/// The part of a drops that one thread has at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     pub(crate) live: Option<Live>,
     /// The line with its line feed.
     buffer: Vec<u8>,
-    /// Numbers of lines of segments that nobody writes to any more.
-    pub(crate) counts: HashMap<Name, u64>,
-    /// The newest segment that it wrote to, behind which its later events have to come.
-    pub(crate) newest: Option<Name>,
+    pub(crate) known: KnownSegments,
     /// When no segment could be had, and why.
     failed: Option<(u64, DropReason)>,
     /// Events lost to the disk in a row.
     lost: u64,
 }
 
-/// What is to be said once no lock is held: a subscriber may turn it into an event of ours.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Notice {
-    pub(crate) reason: DropReason,
-    pub(crate) number: u64,
-}
-
-impl Notice {
-    pub(crate) fn warn(self) {
-        tracing::warn!(events = self.number, reason = %self.reason, "telemetry spool: events dropped");
-    }
-}
-
 impl Writer {
     /// Appends a line. What is lost by it is counted here.
     pub(crate) fn append(
         &mut self,
-        inner: &Inner,
-        slot: &Slot,
+        store: &Store,
+        drops: &Pending,
         line: &[u8],
         notices: &mut Vec<Notice>,
     ) -> Result<(), DropReason> {
-        let offered = self.offer(inner, slot, line, notices);
+        let offered = self.offer(store, drops, line, notices);
         if let Err(reason) = offered {
-            slot.drops.add(reason, 1);
+            drops.add(reason, 1);
             if matches!(reason, DropReason::Damaged | DropReason::TooLong) {
-                inner.flush_drops(slot);
+                store.flush_drops(drops);
                 notices.push(Notice { reason, number: 1 });
             } else {
                 if self.lost == 0 {
@@ -74,26 +57,26 @@ impl Writer {
     /// Appends a line that is still the caller's when it finds no place.
     pub(crate) fn offer(
         &mut self,
-        inner: &Inner,
-        slot: &Slot,
+        store: &Store,
+        drops: &Pending,
         line: &[u8],
         notices: &mut Vec<Notice>,
     ) -> Result<(), DropReason> {
-        let now = inner.fs.now_ms();
-        let written = self.try_append(inner, slot, line, now, notices);
+        let now = store.fs.now_ms();
+        let written = self.try_append(store, drops, line, now, notices);
         if written.is_ok() && self.lost > 0 {
             let (_, reason) = self.failed.take().unwrap_or((0, DropReason::Unwritable));
             notices.push(Notice { reason, number: self.lost });
             self.lost = 0;
-            inner.flush_drops(slot);
+            store.flush_drops(drops);
         }
         written
     }
 
     fn try_append(
         &mut self,
-        inner: &Inner,
-        slot: &Slot,
+        store: &Store,
+        drops: &Pending,
         line: &[u8],
         now: u64,
         notices: &mut Vec<Notice>,
@@ -102,12 +85,12 @@ impl Writer {
             return Err(DropReason::Damaged);
         }
         let need = line.len() as u64 + 1;
-        if line.len() > MAX_LINE || need > inner.limits.max_bytes {
+        if line.len() > MAX_LINE || need > store.limits.max_bytes {
             return Err(DropReason::TooLong);
         }
         let mut rescued = 0;
-        if self.live.as_ref().is_some_and(|live| live.is_full(inner, need, now)) {
-            rescued = self.look(slot, now, notices);
+        if self.live.as_ref().is_some_and(|live| live.is_full(&store.limits, need, now)) {
+            rescued = self.look(drops, now, notices);
             self.seal();
         }
         if rescued == 0 {
@@ -116,17 +99,17 @@ impl Writer {
         self.buffer.extend_from_slice(line);
         self.buffer.push(b'\n');
         let lines = rescued + 1;
-        self.write(inner, slot, lines, now, notices).inspect_err(|_| {
+        self.write(store, drops, lines, now, notices).inspect_err(|_| {
             // The caller counts the line.
-            slot.drops.add(DropReason::Deleted, rescued);
+            drops.add(DropReason::Deleted, rescued);
         })
     }
 
     /// Writes the whole lines in the buffer.
     fn write(
         &mut self,
-        inner: &Inner,
-        slot: &Slot,
+        store: &Store,
+        drops: &Pending,
         mut lines: u64,
         now: u64,
         notices: &mut Vec<Notice>,
@@ -134,13 +117,13 @@ impl Writer {
         // A segment that somebody deletes as soon as it is there is replaced; whoever does that for ever gets his will.
         for _ in 0..3 {
             if self.live.is_none() {
-                self.begin(inner, slot, self.buffer.len() as u64, now, notices)?;
+                self.begin(store, drops, self.buffer.len() as u64, now, notices)?;
             }
             let Some(live) = &mut self.live else { break };
             match live.write(&self.buffer, lines) {
                 Ok(()) if !live.is_look_due(now) => return Ok(()),
                 Ok(()) => {
-                    lines = self.look(slot, now, notices);
+                    lines = self.look(drops, now, notices);
                     if lines == 0 {
                         return Ok(());
                     }
@@ -161,7 +144,7 @@ impl Writer {
 
     /// Looks whether the segment still has a name. If not, it is left, and the lines that were written since the last
     /// look are in the buffer, to be written again. Gives how many.
-    fn look(&mut self, slot: &Slot, now: u64, notices: &mut Vec<Notice>) -> u64 {
+    fn look(&mut self, drops: &Pending, now: u64, notices: &mut Vec<Notice>) -> u64 {
         let Some(live) = &mut self.live else { return 0 };
         if live.file.facts().is_ok_and(|facts| facts.linked) {
             live.looked = Looked { ms: now, len: live.len, lines: live.lines };
@@ -174,7 +157,7 @@ impl Writer {
         let count = |bytes: &[u8]| memchr::memchr_iter(b'\n', bytes).count() as u64;
         let lost = count(&bytes[..from]);
         if lost > 0 {
-            slot.drops.add(DropReason::Deleted, lost);
+            drops.add(DropReason::Deleted, lost);
             notices.push(Notice { reason: DropReason::Deleted, number: lost });
         }
         self.buffer.clear();
@@ -184,25 +167,25 @@ impl Writer {
     }
 
     /// Looks now, and writes what was in a file without a name to one that readers find.
-    pub(crate) fn rescue(&mut self, inner: &Inner, slot: &Slot, notices: &mut Vec<Notice>) {
-        let now = inner.fs.now_ms();
-        let lines = self.look(slot, now, notices);
-        if lines > 0 && self.write(inner, slot, lines, now, notices).is_err() {
-            slot.drops.add(DropReason::Deleted, lines);
+    pub(crate) fn rescue(&mut self, store: &Store, drops: &Pending, notices: &mut Vec<Notice>) {
+        let now = store.fs.now_ms();
+        let lines = self.look(drops, now, notices);
+        if lines > 0 && self.write(store, drops, lines, now, notices).is_err() {
+            drops.add(DropReason::Deleted, lines);
         }
     }
 
     /// Leaves the segment to the readers, after a last look.
-    pub(crate) fn finish(&mut self, inner: &Inner, slot: &Slot, notices: &mut Vec<Notice>) {
-        self.rescue(inner, slot, notices);
+    pub(crate) fn finish(&mut self, store: &Store, drops: &Pending, notices: &mut Vec<Notice>) {
+        self.rescue(store, drops, notices);
         self.seal();
     }
 
     /// Gets a segment to write to, unless that failed a moment ago.
     fn begin(
         &mut self,
-        inner: &Inner,
-        slot: &Slot,
+        store: &Store,
+        drops: &Pending,
         need: u64,
         now: u64,
         notices: &mut Vec<Notice>,
@@ -212,10 +195,10 @@ impl Writer {
         {
             return Err(reason);
         }
-        let begun = match inner.fs.folder(&inner.path, true) {
+        let begun = match store.fs.folder(&store.path, true) {
             Ok(folder) => {
-                slot.drops.flush(&*inner.fs, &*folder);
-                self.begin_in(inner, &*folder, need, now, notices).map_err(|unbegun| match unbegun {
+                drops.flush(&*store.fs, &*folder);
+                self.known.begin(store, &*folder, need, now, notices).map_err(|unbegun| match unbegun {
                     Unbegun::Full(reason) => reason,
                     Unbegun::Io(error) => reason_of(&error),
                 })
@@ -226,7 +209,7 @@ impl Writer {
         };
         match begun {
             Ok(live) => {
-                self.newest = self.newest.max(Some(live.name));
+                self.known.newest = self.known.newest.max(Some(live.name));
                 self.live = Some(live);
                 Ok(())
             }
@@ -242,7 +225,7 @@ impl Writer {
         if let Some(live) = self.live.take() {
             // Also for the copies of the handle in forked children.
             _ = live.file.unlock();
-            self.counts.insert(live.name, live.lines);
+            self.known.counts.insert(live.name, live.lines);
         }
     }
 
@@ -254,8 +237,8 @@ impl Writer {
     }
 
     /// Leaves the segment to the readers if it takes no more events.
-    pub(crate) fn seal_if_old(&mut self, inner: &Inner, now: u64) {
-        if self.live.as_ref().is_some_and(|live| live.is_full(inner, 0, now)) {
+    pub(crate) fn seal_if_old(&mut self, store: &Store, now: u64) {
+        if self.live.as_ref().is_some_and(|live| live.is_full(&store.limits, 0, now)) {
             self.seal();
         }
     }
@@ -263,7 +246,7 @@ impl Writer {
     /// Forgets the segment, which this process itself has deleted.
     pub(crate) fn forget(&mut self) {
         self.live = None;
-        self.counts.clear();
+        self.known.counts.clear();
     }
 }
 

@@ -9,8 +9,11 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{done, drain, event};
-use crate::spool::{DropReason, Limits, Settle, Spool};
+use crate::error::drop_reason::DropReason;
+use crate::spool::limits::Limits;
+use crate::spool::reader::Settle;
+use crate::spool::spool::Spool;
+use crate::spool::tests::{done, drain, event};
 
 fn spool() -> (TempDir, Spool) {
     let home = tempfile::tempdir().expect("a temporary folder");
@@ -45,7 +48,7 @@ fn fill(spool: &Spool, names: &[&str]) {
     }
 }
 
-fn claim(spool: &Spool, backends: &[&str]) -> crate::spool::Deliverer {
+fn claim(spool: &Spool, backends: &[&str]) -> crate::spool::reader::Deliverer {
     spool.try_claim(backends).expect("a healthy disk").expect("nobody else delivers")
 }
 

@@ -2,8 +2,12 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
 
-use super::{done, drain, event, machine::Machine};
-use crate::spool::{Deliverer, DropReason, Limits, Settle, Spool};
+use crate::error::drop_reason::DropReason;
+use crate::spool::limits::Limits;
+use crate::spool::reader::{Deliverer, Settle};
+use crate::spool::spool::Spool;
+use crate::spool::tests::machine::Machine;
+use crate::spool::tests::{done, drain, event};
 
 fn on(machine: &Arc<Machine>, id: u32) -> Spool {
     Spool::open("/spool", Limits::default(), machine.process(id, None))
@@ -121,7 +125,7 @@ fn a_clock_that_jumps_back_keeps_the_order_and_drops_nothing() {
 #[test]
 fn a_forked_child_writes_to_a_segment_of_its_own() {
     // A view whose process id changes under the spool, as it does in a child.
-    use crate::spool::{Folder, FolderError, Fs};
+    use crate::spool::fs::{Folder, FolderError, Fs};
     use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
     #[derive(Debug)]
     struct Forking(Arc<dyn Fs>, AtomicU32);
@@ -148,7 +152,7 @@ fn a_forked_child_writes_to_a_segment_of_its_own() {
     spool.append(b"{}").expect("healthy");
     let mut deliverer = spool.try_claim(&["a"]).expect("healthy").expect("nobody else");
     // The parent is in the middle of an append, as far as the child can see.
-    let parent = spool.inner.slot();
+    let parent = spool.shared.slot();
     let held = parent.writer();
     fs.1.store(2, SeqCst);
     spool.append(b"{}").expect("the child does not wait for its parent");

@@ -6,7 +6,8 @@ mod machine;
 mod model;
 mod room;
 
-use super::{Chunk, Deliverer, Settle};
+use crate::spool::chunk::Chunk;
+use crate::spool::reader::{Deliverer, Settle};
 
 /// A short event.
 fn event(name: &str) -> String {

@@ -8,8 +8,13 @@ use std::{
     time::Duration,
 };
 
-use super::machine::Machine;
-use crate::spool::{Chunk, Deliverer, DropReason, Limits, Settle, Spool, SpoolStats};
+use crate::error::drop_reason::DropReason;
+use crate::spool::chunk::Chunk;
+use crate::spool::limits::Limits;
+use crate::spool::reader::{Deliverer, Settle};
+use crate::spool::spool::Spool;
+use crate::spool::stats::SpoolStats;
+use crate::spool::tests::machine::Machine;
 
 const FOLDER: &str = "/spool";
 const BACKENDS: [&str; 2] = ["a", "b"];
@@ -201,7 +206,7 @@ fn recover(machine: &Arc<Machine>, log: &Mutex<Log>) -> SpoolStats {
     for backend in BACKENDS {
         while let Some(chunk) = deliverer.next(backend, 5, 300).expect("healthy") {
             (0..chunk.len()).for_each(|index| log.lock().expect("healthy").arrive(&chunk, index, false));
-            deliverer.commit(&chunk, &super::done(&chunk)).expect("healthy");
+            deliverer.commit(&chunk, &crate::spool::tests::done(&chunk)).expect("healthy");
         }
     }
     let stats = spool.stats();
@@ -323,19 +328,19 @@ fn a_folder_that_vanishes_costs_what_was_in_it_and_is_made_again() {
     let machine = Machine::new(1);
     let spool = Spool::open(FOLDER, Limits::default(), machine.process(1, None));
     for number in 0..3 {
-        spool.append(super::event(&number.to_string()).as_bytes()).expect("healthy");
+        spool.append(crate::spool::tests::event(&number.to_string()).as_bytes()).expect("healthy");
     }
     machine.state().now_ms += 50;
-    spool.append(super::event("3").as_bytes()).expect("healthy");
+    spool.append(crate::spool::tests::event("3").as_bytes()).expect("healthy");
     machine.state().delete_folder(Path::new(FOLDER));
-    let after: Vec<_> = (4..10).map(|number| super::event(&number.to_string())).collect();
+    let after: Vec<_> = (4..10).map(|number| crate::spool::tests::event(&number.to_string())).collect();
     for (number, event) in after.iter().enumerate() {
         machine.state().now_ms += if number == 5 { 50 } else { 1 };
         spool.append(event.as_bytes()).expect("the folder is made again");
     }
     assert_eq!(spool.stats().drops, BTreeMap::from([(DropReason::Deleted, 4)]));
     let mut deliverer = spool.try_claim(&["a"]).expect("healthy").expect("nobody else");
-    assert_eq!(super::drain(&mut deliverer, "a"), after);
+    assert_eq!(crate::spool::tests::drain(&mut deliverer, "a"), after);
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! The limits of a spool with one writer hold exactly.
 
-use super::{event, machine::Machine};
-use crate::spool::{DropReason, Limits, Spool};
+use crate::error::drop_reason::DropReason;
+use crate::spool::limits::Limits;
+use crate::spool::spool::Spool;
+use crate::spool::tests::event;
+use crate::spool::tests::machine::Machine;
 
 #[test]
 fn bytes_stay_within_the_limit_and_the_oldest_leave() {
@@ -66,7 +69,7 @@ fn a_segment_that_another_process_writes_to_is_not_dropped() {
 fn a_line_that_is_too_long_is_refused_and_counted() {
     let machine = Machine::new(1);
     let spool = Spool::open("/spool", Limits::default(), machine.process(1, None));
-    let long = vec![b'x'; crate::MAX_LINE + 1];
+    let long = vec![b'x'; crate::event::parse::MAX_LINE + 1];
     assert_eq!(spool.append(&long), Err(DropReason::TooLong));
     spool.append(&long[1..]).expect("the longest line that may be");
     assert_eq!(spool.stats().drops[&DropReason::TooLong], 1);
@@ -102,10 +105,10 @@ fn a_spool_that_refuses_when_full_keeps_the_oldest_and_takes_more_when_some_are_
         assert!(stats.drops.is_empty(), "what is offered and refused is not lost: {stats:?}");
         let mut deliverer = spool.try_claim(&["a"]).expect("healthy").expect("nobody else");
         let expected: Vec<_> = (0..taken).map(|number| event(&format!("{number:04}"))).collect();
-        assert_eq!(super::drain(&mut deliverer, "a"), expected);
+        assert_eq!(crate::spool::tests::drain(&mut deliverer, "a"), expected);
         machine.state().now_ms += 1_000;
         spool.offer_as(1, event("again").as_bytes()).expect("room");
-        assert_eq!(super::drain(&mut deliverer, "a"), [event("again")]);
+        assert_eq!(crate::spool::tests::drain(&mut deliverer, "a"), [event("again")]);
         assert!(spool.stats().drops.is_empty());
     }
 }

@@ -1,0 +1,364 @@
+//! A `tracing` layer: marked events and spans become telemetry. With the feature `tracing-layer`.
+//!
+//! An event or a span is marked by the target [`TARGET`], at any level:
+//!
+//! ```
+//! use jackfield::{MemoryBackend, Telemetry};
+//! use std::time::Duration;
+//! use tracing_subscriber::prelude::*;
+//!
+//! # let folder = tempfile::tempdir().expect("a folder");
+//! let memory = MemoryBackend::new();
+//! let telemetry = Telemetry::builder("mytool", "1.4.0")
+//!     .force_enabled(true)
+//!     .data_folder(folder.path())
+//!     .backend("memory", memory.maker())
+//!     .build();
+//! // A tool calls `init` on it instead.
+//! let subscriber = tracing_subscriber::registry().with(telemetry.layer());
+//! tracing::subscriber::with_default(subscriber, || {
+//!     let command = tracing::info_span!(target: "telemetry", "convert", exit_code = tracing::field::Empty);
+//!     command.in_scope(|| {
+//!         tracing::info!(target: "telemetry", name = "export", kind = "feature.used", format = "pdf");
+//!         tracing::info!("for the log alone");
+//!     });
+//!     command.record("exit_code", 0);
+//! });
+//! telemetry.flush(Duration::from_secs(5));
+//! let events = memory.events();
+//! assert_eq!(events.len(), 2);
+//! assert_eq!((&events[0]["name"], &events[0]["metadata"]["format"]), (&"export".into(), &"pdf".into()));
+//! assert_eq!((&events[1]["type"], &events[1]["name"]), (&"command.invocation".into(), &"convert".into()));
+//! ```
+//!
+//! # Fields
+//! | field | of an event | of a span |
+//! | --- | --- | --- |
+//! | `name` | the name; unless given, that of `tracing::info!(name: "…", …)`, else the kind | the name; unless given, the span's own |
+//! | `kind` | the kind; unless given, `feature.used` | the kind; unless given, `command.invocation`, or `command.error` when it failed |
+//! | `exit_code` | the exit code, a whole number | the same; unless given, 0, or 1 with an `error`, or 101 when it panicked. One with a `kind` of its own has one only if given or failed |
+//! | `error` | the message of the error | the same; with one the span failed |
+//! | `duration_ms` | the duration, a whole number of milliseconds | left out: the time from its start to its close counts |
+//! | `message` | left out: it is written for people who read a log, and likely to hold paths | the same |
+//! | `args` | left out: arguments are given to [`Event::args`](crate::Event::args), each by itself | the same |
+//! | any other | metadata of that name, as text: `%` and `?` decide how | the same |
+//!
+//! Fields of a span may be filled in later, by `Span::record`; of two values the last one counts. What is kept of it all
+//! is up to the rules that [`Telemetry::track_event`] follows: consent, redaction, error messages with extended
+//! collection only. `#[tracing::instrument]` makes each parameter of the function a field: mark such a span with `skip_all`
+//! and name the fields that are to be collected.
+//!
+//! # Spans
+//! A span is one event, recorded when it closes: when its last handle and the last of its children are gone. It failed
+//! when it is left by a panic, also one that an async runtime catches, unless an `exit_code` is recorded after that. Marked spans
+//! inside one another are an event each. A span that starts without consent is not recorded.
+//!
+//! # Beside other layers
+//! Layers beside it see marked events like any others. A filter of a single layer (`with_filter`) does not concern this
+//! one; one of the whole subscriber does, as do `tracing`'s features `max_level_*`: a global `warn` ends telemetry at `info`.
+//! For events that are not marked it costs nothing but to see that once a call site.
+//!
+//! # What never becomes telemetry
+//! What is logged while telemetry is at work on the same thread: while an event is recorded (in the `Debug` of one of its
+//! fields, say) or delivered, and by a backend that is compiled in. Records of plugins, whatever target they give, and of
+//! the crate `log`. What is unmarked: the target is given, not that of a module which happens to be called so. A backend's own
+//! threads are beyond its sight: such a backend must not mark what it logs.
+
+use std::{
+    fmt,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use tracing::{
+    Metadata, Subscriber,
+    field::{Field, Visit},
+    level_filters::LevelFilter,
+    span::{Attributes, Id, Record},
+    subscriber::Interest,
+};
+use tracing_subscriber::{
+    filter::Filtered,
+    layer::{Context, Filter, Layer},
+    registry::LookupSpan,
+};
+
+use crate::api::command_scope::PANICKED;
+use crate::api::instance::Instance;
+use crate::api::telemetry::Telemetry;
+use crate::event::event::Event;
+use crate::event::kind::EventKind;
+use crate::process::reentrancy::Quiet;
+
+/// The target that marks an event or a span.
+pub const TARGET: &str = "telemetry";
+
+/// Turns marked events and spans into telemetry. Made by [`Telemetry::layer`].
+#[derive(Clone)]
+pub struct TelemetryLayer {
+    instance: Arc<Instance>,
+}
+
+impl fmt::Debug for TelemetryLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TelemetryLayer")
+            .field("tool", &self.instance.context.settings.tool)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The filter of a [`TelemetryLayer`], which lets it see what is marked.
+#[derive(Clone, Debug)]
+pub struct Marked {
+    /// The author's gate, which does not change.
+    enabled: bool,
+}
+
+impl Telemetry {
+    /// A layer that records marked events and spans here; see [its module](crate::layer).
+    ///
+    /// It is no clone: a subscriber that lives as long as the process does not keep this from being
+    /// [closed](Self::close) when it is dropped. What is marked after that waits in the spool for the next run.
+    #[must_use]
+    pub fn layer<S>(&self) -> Filtered<TelemetryLayer, Marked, S> {
+        let instance = Arc::clone(self.instance());
+        let marked = Marked { enabled: instance.context.enabled };
+        Filtered::new(TelemetryLayer { instance }, marked)
+    }
+}
+
+/// Whether the target was given where the event was written. Plugins and the crate `log` give no module; in a module of
+/// that name all events have it.
+fn is_marked(metadata: &Metadata<'_>) -> bool {
+    metadata.target() == TARGET && metadata.module_path().is_some_and(|module| module != TARGET)
+}
+
+impl<S> Filter<S> for Marked {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        self.enabled && is_marked(metadata)
+    }
+
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        // The user's consent may change, and is asked for each event.
+        if self.enabled && is_marked(metadata) { Interest::always() } else { Interest::never() }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        (!self.enabled).then_some(LevelFilter::OFF)
+    }
+}
+
+/// What an event or a span says of itself.
+#[derive(Debug, Default)]
+struct Fields {
+    name: Option<String>,
+    kind: Option<String>,
+    exit_code: Option<i64>,
+    error: Option<String>,
+    duration: Option<Duration>,
+    metadata: Vec<(&'static str, String)>,
+}
+
+impl Fields {
+    fn take(&mut self, field: &Field, value: String) {
+        match field.name() {
+            "name" => self.name = Some(value),
+            "kind" => self.kind = Some(value),
+            "error" => self.error = Some(value),
+            name @ "exit_code" => match value.parse() {
+                Ok(code) => self.exit_code = Some(code),
+                Err(_) => self.metadata.push((name, value)),
+            },
+            name @ "duration_ms" => match value.parse() {
+                Ok(ms) => self.duration = Some(Duration::from_millis(ms)),
+                Err(_) => self.metadata.push((name, value)),
+            },
+            name => self.metadata.push((name, value)),
+        }
+    }
+
+    /// Adds what was said later.
+    fn update(&mut self, later: Self) {
+        self.name = later.name.or(self.name.take());
+        self.kind = later.kind.or(self.kind.take());
+        self.exit_code = later.exit_code.or(self.exit_code);
+        self.error = later.error.or(self.error.take());
+        self.metadata.extend(later.metadata);
+    }
+
+    fn metadata(&self) -> Vec<(&str, &str)> {
+        self.metadata.iter().map(|(name, value)| (*name, &**value)).collect()
+    }
+}
+
+/// What is never collected, and not even formatted.
+fn is_left_out(field: &Field) -> bool {
+    matches!(field.name(), "message" | "args")
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if !is_left_out(field) {
+            self.take(field, format!("{value:?}"));
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if !is_left_out(field) {
+            self.take(field, value.to_owned());
+        }
+    }
+}
+
+/// What is kept with a span of the registry. Several layers may be interested in the same.
+#[derive(Debug, Default)]
+struct OpenSpans(Vec<OpenSpan>);
+
+struct OpenSpan {
+    of: Arc<Instance>,
+    started: Instant,
+    /// The thread was unwinding when it started, so that it says nothing of this span when it still is at its end.
+    within_panic: bool,
+    panicked: bool,
+    fields: Fields,
+}
+
+impl fmt::Debug for OpenSpan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenSpan").field("fields", &self.fields).finish_non_exhaustive()
+    }
+}
+
+impl OpenSpans {
+    fn of(&mut self, instance: &Arc<Instance>) -> Option<&mut OpenSpan> {
+        self.0.iter_mut().find(|span| Arc::ptr_eq(&span.of, instance))
+    }
+
+    fn take(&mut self, instance: &Arc<Instance>) -> Option<OpenSpan> {
+        let at = self.0.iter().position(|span| Arc::ptr_eq(&span.of, instance))?;
+        Some(self.0.swap_remove(at))
+    }
+}
+
+impl OpenSpan {
+    fn is_left_by_panic(&self) -> bool {
+        thread::panicking() && !self.within_panic
+    }
+
+    fn record(&self, own_name: &str) {
+        let fields = &self.fields;
+        let panicked = self.panicked || self.is_left_by_panic();
+        let failed = panicked || fields.error.is_some();
+        let kind = match &fields.kind {
+            Some(kind) => kind.clone().into(),
+            None if failed => EventKind::COMMAND_ERROR,
+            None => EventKind::COMMAND_INVOCATION,
+        };
+        let implied = (failed || fields.kind.is_none()).then_some(i64::from(failed));
+        let metadata = fields.metadata();
+        let mut event = Event::new(kind, fields.name.as_deref().unwrap_or(own_name))
+            .duration(self.started.elapsed())
+            .metadata(&metadata);
+        event.exit_code = if panicked { Some(PANICKED) } else { fields.exit_code.or(implied) };
+        event.parts.error = fields.error.as_deref().or(panicked.then_some("panicked"));
+        self.of.record(&event);
+    }
+}
+
+impl<S> Layer<S> for TelemetryLayer
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        // A bridge may have asked with one target and come with another.
+        if !is_marked(event.metadata()) {
+            return;
+        }
+        let Some(_quiet) = Quiet::enter_first() else { return };
+        if !self.instance.context.is_open() {
+            return;
+        }
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let kind = fields.kind.take().map_or(EventKind::FEATURE_USED, EventKind::from);
+        let name = fields.name.as_deref().or_else(|| given_name(event.metadata()));
+        let metadata = fields.metadata();
+        let mut recorded = Event::new(kind.clone(), name.unwrap_or(kind.as_str())).metadata(&metadata);
+        recorded.duration = fields.duration;
+        recorded.exit_code = fields.exit_code;
+        recorded.parts.error = fields.error.as_deref();
+        self.instance.record(&recorded);
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let started = Instant::now();
+        let Some(_quiet) = Quiet::enter_first() else { return };
+        let Some(span) = context.span(id) else { return };
+        if !self.instance.context.is_open() {
+            return;
+        }
+        // Before the span's data are locked, which a field's `Debug` may want, too.
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        let open = OpenSpan {
+            of: Arc::clone(&self.instance),
+            started,
+            within_panic: thread::panicking(),
+            panicked: false,
+            fields,
+        };
+        let mut extensions = span.extensions_mut();
+        match extensions.get_mut::<OpenSpans>() {
+            Some(spans) => spans.0.push(open),
+            None => extensions.insert(OpenSpans(vec![open])),
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let _quiet = Quiet::enter();
+        let Some(span) = context.span(id) else { return };
+        if span.extensions().get::<OpenSpans>().is_none() {
+            return;
+        }
+        let mut later = Fields::default();
+        values.record(&mut later);
+        if let Some(open) =
+            span.extensions_mut().get_mut().and_then(|spans: &mut OpenSpans| spans.of(&self.instance))
+        {
+            // Whoever says how it ended has caught the panic.
+            open.panicked &= later.exit_code.is_none();
+            open.fields.update(later);
+        }
+    }
+
+    fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+        if !thread::panicking() {
+            return;
+        }
+        let Some(span) = context.span(id) else { return };
+        if let Some(open) =
+            span.extensions_mut().get_mut().and_then(|spans: &mut OpenSpans| spans.of(&self.instance))
+        {
+            open.panicked |= open.is_left_by_panic();
+        }
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let Some(span) = context.span(&id) else { return };
+        let open =
+            span.extensions_mut().get_mut().and_then(|spans: &mut OpenSpans| spans.take(&self.instance));
+        let Some(open) = open else { return };
+        let Some(_quiet) = Quiet::enter_first() else { return };
+        if self.instance.context.is_open() {
+            open.record(span.name());
+        }
+    }
+}
+
+/// The name that an event was given, rather than the one that says where it was written.
+fn given_name(metadata: &'static Metadata<'static>) -> Option<&'static str> {
+    let place = metadata.name().strip_prefix("event ");
+    let made_up = place.zip(metadata.file()).is_some_and(|(place, file)| place.starts_with(file));
+    (!made_up).then(|| metadata.name())
+}

@@ -1,0 +1,105 @@
+//! Where a tool's files are, unless its author says otherwise.
+//!
+//! | | consent and settings | spool, machine id, state |
+//! | --- | --- | --- |
+//! | Linux, BSD | `$XDG_CONFIG_HOME/TOOL/config.toml`, `~/.config/…` | `$XDG_STATE_HOME/TOOL/telemetry`, `~/.local/state/…` |
+//! | macOS | `~/Library/Application Support/TOOL/config.toml` | `~/Library/Application Support/TOOL/telemetry` |
+//! | Windows | `%APPDATA%\TOOL\config.toml` | `%LOCALAPPDATA%\TOOL\telemetry` |
+//!
+//! What ops decide for a machine stands in `/etc/TOOL/telemetry.toml` (`%ProgramData%\TOOL\telemetry.toml` on Windows), or
+//! in the file that `PREFIX_TELEMETRY_CONFIG` names, which then has to be there and to name backends.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::environment::Environment;
+
+/// Folders and files of one tool. What can't be found out, for lack of a home folder, is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Places {
+    pub(crate) consent: Option<PathBuf>,
+    pub(crate) data: Option<PathBuf>,
+    pub(crate) ops: Option<PathBuf>,
+    /// The variable that names the file of ops, if one does: whoever sets it relies on that file.
+    pub(crate) ops_by: Option<String>,
+}
+
+impl Places {
+    pub(crate) fn of(tool: &str, prefix: Option<&str>, environment: &dyn Environment) -> Self {
+        let folder = folder_name(tool);
+        let path = |name: &str| {
+            let value = PathBuf::from(environment.var(name)?);
+            // The base directory specification has relative ones ignored.
+            value.is_absolute().then_some(value)
+        };
+        let home = path("HOME").or_else(std::env::home_dir).filter(|home| home.is_absolute());
+        let under = |parts: &str| home.as_ref().map(|home| home.join(parts));
+        let (config, state, machine) = if cfg!(windows) {
+            (path("APPDATA"), path("LOCALAPPDATA"), path("ProgramData"))
+        } else if cfg!(target_os = "macos") {
+            let support = under("Library/Application Support");
+            (support.clone(), support, Some(PathBuf::from("/etc")))
+        } else {
+            (
+                path("XDG_CONFIG_HOME").or_else(|| under(".config")),
+                path("XDG_STATE_HOME").or_else(|| under(".local/state")),
+                Some(PathBuf::from("/etc")),
+            )
+        };
+        let variable = prefix.map(|prefix| format!("{prefix}_TELEMETRY_CONFIG"));
+        let named = variable.and_then(|variable| {
+            let value = environment.var(&variable).filter(|value| !value.is_empty())?;
+            Some((PathBuf::from(value), variable))
+        });
+        let (ops, ops_by) = named.unzip();
+        let own = |base: Option<PathBuf>, file: &str| base.map(|base| base.join(&folder).join(file));
+        Self {
+            consent: own(config, "config.toml"),
+            data: own(state, "telemetry"),
+            ops: ops.or_else(|| own(machine, "telemetry.toml")),
+            ops_by,
+        }
+    }
+}
+
+/// The tool's name as the name of a folder: what could lead out of the folder above becomes `_`.
+fn folder_name(tool: &str) -> PathBuf {
+    let plain = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ') { c } else { '_' };
+    let name: String = tool.chars().map(plain).collect();
+    if Path::new(&name).file_name().is_none() { PathBuf::from("_") } else { PathBuf::from(name) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+
+    #[cfg(all(unix, not(target_os = "macos")))]
+    #[test]
+    fn folders_are_those_of_the_base_directory_specification() {
+        let none = |name: &str| (name == "HOME").then(|| OsString::from("/home/me"));
+        let places = Places::of("tool", Some("TOOL"), &none);
+        assert_eq!(places.consent.as_deref(), Some(Path::new("/home/me/.config/tool/config.toml")));
+        assert_eq!(places.data.as_deref(), Some(Path::new("/home/me/.local/state/tool/telemetry")));
+        assert_eq!(places.ops.as_deref(), Some(Path::new("/etc/tool/telemetry.toml")));
+        let all = |name: &str| match name {
+            "XDG_CONFIG_HOME" => Some(OsString::from("/c")),
+            "XDG_STATE_HOME" => Some(OsString::from("relative")),
+            "TOOL_TELEMETRY_CONFIG" => Some(OsString::from("/ops.toml")),
+            other => none(other),
+        };
+        let places = Places::of("tool", Some("TOOL"), &all);
+        assert_eq!(places.consent.as_deref(), Some(Path::new("/c/tool/config.toml")));
+        assert_eq!(places.data.as_deref(), Some(Path::new("/home/me/.local/state/tool/telemetry")));
+        assert_eq!(places.ops.as_deref(), Some(Path::new("/ops.toml")));
+    }
+
+    #[test]
+    fn a_name_leads_to_no_other_folder() {
+        for (tool, folder) in
+            [("a/../b", "a_.._b"), ("..", "_"), (".", "_"), ("", "_"), ("my tool", "my tool")]
+        {
+            assert_eq!(folder_name(tool), Path::new(folder), "{tool}");
+        }
+    }
+}

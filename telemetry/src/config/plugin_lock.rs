@@ -1,0 +1,241 @@
+//! The lock file: which plugins, to the byte, a host may load where `trust = "pinned"`.
+//!
+//! ```toml
+//! # Comments at the top are kept.
+//! [[plugin]]
+//! name    = "rabbitmq"
+//! version = "1.4.2"
+//! target  = "x86_64-unknown-linux-gnu"
+//! size    = 3141592
+//! sha256  = "0f1e...64 hexadecimal digits"
+//! minimum = "1.4.0"          # optional: no older version is used, with `trust = "signed"` neither
+//! ```
+//!
+//! One table for each name and target, in the order of these. At most 1 MiB. Only root and the user may be able to write
+//! it and its folder: it decides what code runs.
+
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use jackfield_loader::{Pin, Pins};
+use toml::de::DeValue;
+
+use crate::config::source_file::ConfigFile;
+use crate::config::toml::{Document, Entry};
+use crate::error::error::Error;
+use crate::files::replace;
+
+/// What stands at the top of a new lock.
+const COMMENT: &str = "\
+# The plugins that may be loaded where trust = \"pinned\". Made by `jackfield lock`; run it again when one has changed.
+# A line `minimum = \"1.2.0\"` in a table keeps older versions out, and is kept.
+";
+
+/// How many links lead from one to the next at most.
+const MOST_LINKS: usize = 40;
+
+/// A lock file's content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    file: PathBuf,
+    comment: String,
+    pins: Vec<Pin>,
+}
+
+impl Lock {
+    /// A lock with these pins, to be written to `file`.
+    #[must_use]
+    pub fn new(file: &Path, pins: Vec<Pin>) -> Self {
+        Self { file: file.to_owned(), comment: COMMENT.to_owned(), pins }.sorted()
+    }
+
+    /// Reads a lock file.
+    ///
+    /// # Errors
+    /// [`Error::ReadLock`], also where others could have written it; [`Error::Lock`] with the line.
+    pub fn read(file: &Path) -> Result<Self, Error> {
+        let text = ConfigFile::open(file).and_then(|file| {
+            file.check_owner()?;
+            file.text()
+        });
+        let text = text.map_err(|error| match error {
+            Error::ReadConfig { file, source } => Error::ReadLock { file, source },
+            error => error,
+        })?;
+        Self::parse(&text, file)
+    }
+
+    /// Reads the text of `file`, whose name is for messages and for [`Lock::write`].
+    ///
+    /// # Errors
+    /// [`Error::Lock`] with the line.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, Error> {
+        let document = Document { file, text, environment: &|_| None };
+        let pins = pins(document).map_err(|error| match error {
+            Error::Config { at, reason } => Error::Lock { at, reason },
+            error => error,
+        })?;
+        let top = text.split_inclusive('\n').take_while(|line| line.starts_with('#'));
+        Ok(Self { file: file.to_owned(), comment: top.collect(), pins }.sorted())
+    }
+
+    /// The same lock with other pins.
+    #[must_use]
+    pub fn with(self, pins: Vec<Pin>) -> Self {
+        Self { pins, ..self }.sorted()
+    }
+
+    fn sorted(mut self) -> Self {
+        self.pins.sort_by(|a, b| (&a.name, &a.target).cmp(&(&b.name, &b.target)));
+        self
+    }
+
+    /// What a trust policy takes.
+    #[must_use]
+    pub fn into_pins(self) -> Pins {
+        Pins::new(&self.file, self.pins)
+    }
+
+    /// The pins, by name and target.
+    #[must_use]
+    pub fn pins(&self) -> &[Pin] {
+        &self.pins
+    }
+
+    /// The text of the file.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = self.comment.clone();
+        for Pin { name, version, sha256, size, target, minimum } in &self.pins {
+            // A basic string of TOML is one of JSON where no control character is in it.
+            let quoted = |text: &str| serde_json::Value::from(text);
+            let (name, version, target) = (quoted(name), quoted(version), quoted(target));
+            let lines = format!(
+                "\n[[plugin]]\nname    = {name}\nversion = {version}\ntarget  = {target}\nsize    = {size}\nsha256  = \"{sha256}\"\n"
+            );
+            text.push_str(&lines);
+            if let Some(minimum) = minimum {
+                let _ = writeln!(text, "minimum = \"{minimum}\"");
+            }
+        }
+        text
+    }
+
+    /// Puts the file in the place of the old one at once, whose mode it takes over; a new one everybody may read. Where
+    /// the place is a link, what it leads to is replaced or made.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn write(&self) -> Result<(), Error> {
+        let write = || {
+            let file = place(&self.file)?;
+            let old = fs::metadata(&file).ok();
+            let new = replace::prepare(&file, &self.text(), old.as_ref())?;
+            if old.is_none() {
+                new.let_everybody_read()?;
+            }
+            new.publish()
+        };
+        write().map_err(|source| Error::Write { what: "lock", file: self.file.clone(), source })
+    }
+}
+
+/// Where links lead to from `file`, whether or not anything is there. What renames a new file into place would replace
+/// the link else, and leave what others read through it.
+fn place(file: &Path) -> io::Result<PathBuf> {
+    let mut place = file.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(target) = fs::read_link(&place) else { return Ok(place) };
+        if let Some(refusal) = replace::distrust_link(&fs::symlink_metadata(&place)?) {
+            let link = place.display();
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{link}: {refusal}")));
+        }
+        place = place.parent().unwrap_or(Path::new(".")).join(target);
+    }
+    Err(io::Error::other("a link that leads to itself, or too many links"))
+}
+
+fn pins(document: Document<'_>) -> Result<Vec<Pin>, Error> {
+    let table = document.parse()?;
+    let mut pins = Vec::new();
+    let mut seen = BTreeSet::new();
+    for entry in document.entries(table.get_ref(), "", &["plugin"])? {
+        let DeValue::Array(items) = entry.value.get_ref() else {
+            return Err(document.wrong_type(&entry, "tables, each with the header [[plugin]]"));
+        };
+        for value in items {
+            let item = Entry { path: entry.path.clone(), key: entry.key, key_at: value.span(), value };
+            let pin = pin(document, &item)?;
+            if !seen.insert((pin.name.clone(), pin.target.clone())) {
+                let reason = format!("`plugin`: {:?} for {:?} is there already", pin.name, pin.target);
+                return Err(document.error(value.span(), reason));
+            }
+            pins.push(pin);
+        }
+    }
+    Ok(pins)
+}
+
+fn pin(document: Document<'_>, item: &Entry<'_, '_>) -> Result<Pin, Error> {
+    let DeValue::Table(table) = item.value.get_ref() else {
+        return Err(document.wrong_type(item, "a table"));
+    };
+    let [mut name, mut version, mut target] = [None, None, None];
+    let (mut size, mut sha256, mut minimum) = (None, None, None);
+    let keys = ["name", "version", "target", "size", "sha256", "minimum"];
+    for entry in document.entries(table, &item.path, &keys)? {
+        match entry.key {
+            "name" => name = Some(text(document, &entry)?),
+            "version" => version = Some(text(document, &entry)?),
+            "target" => target = Some(text(document, &entry)?),
+            "size" => size = Some(number(document, &entry)?),
+            "sha256" => sha256 = Some(parsed(document, &entry)?),
+            _ => minimum = Some(parsed(document, &entry)?),
+        }
+    }
+    let missing = |key| document.error(item.value.span(), format!("`plugin.{key}`: missing"));
+    Ok(Pin {
+        name: name.ok_or_else(|| missing("name"))?,
+        version: version.ok_or_else(|| missing("version"))?,
+        target: target.ok_or_else(|| missing("target"))?,
+        size: size.ok_or_else(|| missing("size"))?,
+        sha256: sha256.ok_or_else(|| missing("sha256"))?,
+        minimum,
+    })
+}
+
+/// A string as it stands: nothing is filled in.
+fn text(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<String, Error> {
+    match entry.value.get_ref() {
+        DeValue::String(text) if text.chars().any(char::is_control) => {
+            let reason = format!("`{}`: a control character in text that people read", entry.path);
+            Err(document.error(entry.value.span(), reason))
+        }
+        DeValue::String(text) => Ok(text.clone().into_owned()),
+        _ => Err(document.wrong_type(entry, "a string")),
+    }
+}
+
+fn number(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<u64, Error> {
+    let number = match entry.value.get_ref() {
+        DeValue::Integer(integer) => u64::from_str_radix(integer.as_str(), integer.radix()).ok(),
+        _ => None,
+    };
+    number.ok_or_else(|| document.wrong_type(entry, "a number of bytes"))
+}
+
+fn parsed<T>(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<T, Error>
+where
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    let refuse = |reason| document.error(entry.value.span(), format!("`{}`: {reason}", entry.path));
+    text(document, entry)?.parse().map_err(refuse)
+}
+
+#[cfg(test)]
+#[path = "plugin_lock_tests.rs"]
+mod tests;

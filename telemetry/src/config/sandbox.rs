@@ -1,0 +1,156 @@
+//! The tables `backend.limits` and `backend.sandbox`.
+
+use std::path::Path;
+
+use jackfield_loader::{Limits, Sandbox};
+use toml::de::DeValue;
+
+use crate::config::duration::parse_duration;
+use crate::config::size::parse_size;
+use crate::config::toml::{Document, Entry};
+use crate::config::values::absolute;
+use crate::error::error::Error;
+
+/// The unit of the limit of processor time.
+const LEAST_CPU: std::time::Duration = std::time::Duration::from_secs(1);
+
+pub(super) fn limits(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<Limits, Error> {
+    let DeValue::Table(table) = entry.value.get_ref() else {
+        return Err(document.wrong_type(entry, "a table"));
+    };
+    let mut limits = Limits::default();
+    for entry in document.entries(table, &entry.path, &["memory", "cpu", "files", "core_dumps"])? {
+        let refuse = |reason| document.error(entry.value.span(), format!("`{}`: {reason}", entry.path));
+        match entry.key {
+            "memory" => {
+                let text = match integer(&entry) {
+                    Some(number) => number,
+                    None => document.string(&entry)?,
+                };
+                limits.memory = Some(parse_size(&text).map_err(refuse)?);
+            }
+            "cpu" => {
+                let time = parse_duration(&document.string(&entry)?).map_err(refuse)?;
+                if time < LEAST_CPU {
+                    return Err(refuse("expected at least `1s`, the least that a system limits".to_owned()));
+                }
+                limits.cpu = Some(time);
+            }
+            "files" => {
+                let number = integer(&entry).and_then(|number| number.parse().ok());
+                let number = number.filter(|number| *number > 0);
+                limits.files =
+                    Some(number.ok_or_else(|| document.wrong_type(&entry, "a whole number above 0"))?);
+            }
+            _ => {
+                let DeValue::Boolean(wanted) = entry.value.get_ref() else {
+                    return Err(document.wrong_type(&entry, "true or false"));
+                };
+                limits.core_dumps = *wanted;
+            }
+        }
+    }
+    Ok(limits)
+}
+
+/// A whole number in decimal digits.
+fn integer(entry: &Entry<'_, '_>) -> Option<String> {
+    let DeValue::Integer(integer) = entry.value.get_ref() else { return None };
+    Some(i64::from_str_radix(integer.as_str(), integer.radix()).ok()?.to_string())
+}
+
+pub(super) fn sandbox(
+    document: Document<'_>,
+    entry: &Entry<'_, '_>,
+    folder: &Path,
+) -> Result<Sandbox, Error> {
+    let DeValue::Table(table) = entry.value.get_ref() else {
+        return Err(document.wrong_type(entry, "a table"));
+    };
+    let mut sandbox = Sandbox::default();
+    for entry in document.entries(table, &entry.path, &["read", "write"])? {
+        let paths = document.strings(&entry)?.iter().map(|path| absolute(path, folder)).collect();
+        match entry.key {
+            "read" => sandbox.read = paths,
+            _ => sandbox.write = paths,
+        }
+    }
+    Ok(sandbox)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// What `parse` makes of the table `backend.KEY` in `text`, which begins on line 1 with its content.
+    fn read<T>(
+        text: &str,
+        parse: impl Fn(Document<'_>, &Entry<'_, '_>) -> Result<T, Error>,
+    ) -> Result<T, String> {
+        let document =
+            Document { file: Path::new("/etc/jf/c.toml"), text, environment: &|_| Some("/var/x".into()) };
+        let table = document.parse().expect("TOML");
+        let value = table.get_ref().get("key").expect("the key");
+        let entry = Entry { path: "backend.key".to_owned(), key: "key", key_at: value.span(), value };
+        parse(document, &entry).map_err(|error| error.to_string())
+    }
+
+    fn read_limits(text: &str) -> Result<Limits, String> {
+        read(text, limits)
+    }
+
+    fn read_sandbox(text: &str) -> Result<Sandbox, String> {
+        read(text, |document, entry| sandbox(document, entry, Path::new("/etc/jf")))
+    }
+
+    #[test]
+    fn limits_are_read_in_their_units() {
+        let all = "[key]\nmemory = '512MiB'\ncpu = '60s'\nfiles = 0x100\ncore_dumps = true";
+        let limits = read_limits(all).expect("limits");
+        assert_eq!(
+            (limits.memory, limits.cpu, limits.files, limits.core_dumps),
+            (Some(512 << 20), Some(Duration::from_secs(60)), Some(256), true)
+        );
+        assert_eq!(read_limits("[key]\nmemory = 1048576").expect("limits").memory, Some(1 << 20));
+        assert_eq!(read_limits("[key]").expect("limits"), Limits::default());
+    }
+
+    #[test]
+    fn paths_of_a_sandbox_start_at_the_files_folder_and_may_have_variables() {
+        let sandbox =
+            read_sandbox("[key]\nread = ['/etc/ssl', 'ca.pem']\nwrite = ['${LOGS}/tool']").expect("one");
+        assert_eq!(sandbox.read, [Path::new("/etc/ssl"), Path::new("/etc/jf/ca.pem")]);
+        assert_eq!(sandbox.write, [Path::new("/var/x/tool")]);
+        assert_eq!(read_sandbox("key = {}").expect("one"), Sandbox::default());
+    }
+
+    #[test]
+    fn every_mistake_names_its_line_and_key() {
+        for (line, expected) in [
+            ("memry = 1", "2: `backend.key.memry`: unknown key, did you mean `memory`?"),
+            ("memory = '512mb'", "2: `backend.key.memory`: expected a size such as"),
+            ("memory = -1", "2: `backend.key.memory`: expected a size such as"),
+            ("memory = true", "2: `backend.key.memory`: expected a string, found true"),
+            ("cpu = 60", "2: `backend.key.cpu`: expected a string, found integer 60"),
+            ("cpu = '60'", "2: `backend.key.cpu`: expected a duration"),
+            ("cpu = '10ms'", "2: `backend.key.cpu`: expected at least `1s`"),
+            ("files = '256'", "2: `backend.key.files`: expected a whole number above 0, found a string"),
+            ("files = 0", "2: `backend.key.files`: expected a whole number above 0, found integer 0"),
+            ("core_dumps = 1", "2: `backend.key.core_dumps`: expected true or false, found integer 1"),
+        ] {
+            let error = read_limits(&format!("[key]\n{line}")).expect_err(line);
+            assert!(error.contains(&format!("c.toml:{expected}")), "{line}: {error}");
+        }
+        for (line, expected) in [
+            ("reads = []", "2: `backend.key.reads`: unknown key, did you mean `read`?"),
+            ("read = '/etc'", "2: `backend.key.read`: expected a list of strings, found a string"),
+            ("write = [1]", "2: `backend.key.write[0]`: expected a string, found integer 1"),
+        ] {
+            let error = read_sandbox(&format!("[key]\n{line}")).expect_err(line);
+            assert!(error.contains(&format!("c.toml:{expected}")), "{line}: {error}");
+        }
+        assert!(read_limits("key = 1").expect_err("no table").contains("`backend.key`: expected a table"));
+    }
+}

@@ -1,0 +1,217 @@
+//! TOML that knows where each value stands, so that an error names the line, the key and the nearest right one.
+
+use std::{ffi::OsString, ops::Range, path::Path};
+
+use serde_json::{Map, Number, Value as Json};
+use toml::{
+    Spanned,
+    de::{DeString, DeTable, DeValue},
+};
+
+use crate::error::error::{Error, Place};
+
+/// Answers with the value of an environment variable.
+pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// A file's text, and what its values may refer to.
+#[derive(Clone, Copy)]
+pub(crate) struct Document<'a> {
+    pub(crate) file: &'a Path,
+    pub(crate) text: &'a str,
+    pub(crate) environment: Environment<'a>,
+}
+
+/// A key's value, and where both stand.
+pub(crate) struct Entry<'t, 'i> {
+    /// The key with those of the tables around it.
+    pub(crate) path: String,
+    pub(crate) key: &'t str,
+    pub(crate) key_at: Range<usize>,
+    pub(crate) value: &'t Spanned<DeValue<'i>>,
+}
+
+impl<'a> Document<'a> {
+    pub(crate) fn parse(self) -> Result<Spanned<DeTable<'a>>, Error> {
+        DeTable::parse(self.text).map_err(|e| {
+            let reason = e.message().lines().collect::<Vec<_>>().join(", ");
+            self.error(e.span().unwrap_or_default(), format!("not TOML: {reason}"))
+        })
+    }
+
+    pub(crate) fn place(self, at: &Range<usize>) -> Place {
+        let before = self.text.as_bytes().get(..at.start).unwrap_or_default();
+        Place { file: self.file.to_owned(), line: 1 + memchr::memchr_iter(b'\n', before).count() }
+    }
+
+    pub(crate) fn error(self, at: Range<usize>, reason: impl Into<String>) -> Error {
+        Error::Config { at: self.place(&at), reason: reason.into() }
+    }
+
+    /// The entries of `table` in the order of the text; a key that is not in `known` is an error.
+    pub(crate) fn entries<'t, 'i>(
+        self,
+        table: &'t DeTable<'i>,
+        parent: &str,
+        known: &[&str],
+    ) -> Result<Vec<Entry<'t, 'i>>, Error> {
+        let entries = sorted(table, parent);
+        if let Some(entry) = entries.iter().find(|entry| !known.contains(&entry.key)) {
+            let hint = match nearest(entry.key, known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("expected one of `{}`", known.join("`, `")),
+            };
+            return Err(self.error(entry.key_at.clone(), format!("`{}`: unknown key, {hint}", entry.path)));
+        }
+        Ok(entries)
+    }
+
+    /// A string with its variables filled in.
+    pub(crate) fn string(self, entry: &Entry<'_, '_>) -> Result<String, Error> {
+        match entry.value.get_ref() {
+            DeValue::String(text) => self.fill_in(text, &entry.path, entry.value.span()),
+            _ => Err(self.wrong_type(entry, "a string")),
+        }
+    }
+
+    /// A list of strings with their variables filled in.
+    pub(crate) fn strings(self, entry: &Entry<'_, '_>) -> Result<Vec<String>, Error> {
+        let DeValue::Array(items) = entry.value.get_ref() else {
+            return Err(self.wrong_type(entry, "a list of strings"));
+        };
+        let items = items.iter().enumerate();
+        items
+            .map(|(at, value)| {
+                let path = format!("{}[{at}]", entry.path);
+                self.string(&Entry { path, key: entry.key, key_at: value.span(), value })
+            })
+            .collect()
+    }
+
+    pub(crate) fn wrong_type(self, entry: &Entry<'_, '_>, expected: &str) -> Error {
+        let found = describe(entry.value.get_ref());
+        self.error(entry.value.span(), format!("`{}`: expected {expected}, found {found}", entry.path))
+    }
+
+    /// `text` with `${NAME}` replaced by the variable's value and `$${` by `${`. An error shows no value: it may be a secret.
+    fn fill_in(self, text: &str, path: &str, at: Range<usize>) -> Result<String, Error> {
+        let refuse = |reason: String| self.error(at.clone(), format!("`{path}`: {reason}"));
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(start) = rest.find("${") {
+            if rest[..start].ends_with('$') {
+                out.push_str(&rest[..start]);
+                out.push('{');
+                rest = &rest[start + 2..];
+                continue;
+            }
+            out.push_str(&rest[..start]);
+            let (name, behind) = rest[start + 2..].split_once('}').ok_or_else(|| {
+                refuse("expected `}` after `${`, found the end (`$${` writes a plain `${`)".to_owned())
+            })?;
+            if !is_variable(name) {
+                return Err(refuse(format!(
+                    "expected letters, digits and _ between `${{` and `}}`, found {name:?} (`$${{` writes a plain `${{`)"
+                )));
+            }
+            let value = (self.environment)(name)
+                .ok_or_else(|| refuse(format!("the environment variable {name} is not set")))?;
+            let value = value
+                .into_string()
+                .map_err(|_| refuse(format!("the environment variable {name} is not UTF-8")))?;
+            out.push_str(&value);
+            rest = behind;
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+
+    /// The value as JSON. `seen` is told the path of every key below `path`, relative to it, and where it stands.
+    pub(crate) fn json(
+        self,
+        value: &Spanned<DeValue<'_>>,
+        path: &str,
+        relative: &str,
+        seen: &mut dyn FnMut(&str, Range<usize>),
+    ) -> Result<Json, Error> {
+        let refuse = |found: String| {
+            self.error(value.span(), format!("`{path}`: expected a value that JSON has too, found {found}"))
+        };
+        Ok(match value.get_ref() {
+            DeValue::String(text) => Json::String(self.fill_in(text, path, value.span())?),
+            DeValue::Boolean(value) => Json::Bool(*value),
+            DeValue::Integer(integer) => {
+                let (digits, radix) = (integer.as_str(), integer.radix());
+                let number = i64::from_str_radix(digits, radix).map(Number::from);
+                let number = number.or_else(|_| u64::from_str_radix(digits, radix).map(Number::from));
+                Json::Number(number.map_err(|_| refuse(format!("integer {digits} of more than 64 bits")))?)
+            }
+            DeValue::Float(float) => {
+                let number = float.as_str().parse().ok().and_then(Number::from_f64);
+                Json::Number(number.ok_or_else(|| refuse(format!("number {}", float.as_str())))?)
+            }
+            DeValue::Datetime(_) => {
+                return Err(refuse("a date or time (write it as a string, in quotes)".to_owned()));
+            }
+            DeValue::Array(items) => {
+                let mut list = Vec::with_capacity(items.len());
+                for (at, item) in items.iter().enumerate() {
+                    let relative = format!("{relative}.{at}");
+                    seen(&relative, item.span());
+                    list.push(self.json(item, &format!("{path}[{at}]"), &relative, seen)?);
+                }
+                Json::Array(list)
+            }
+            DeValue::Table(table) => {
+                let mut object = Map::new();
+                for entry in sorted(table, path) {
+                    let relative = join(relative, entry.key);
+                    seen(&relative, entry.key_at.clone());
+                    object
+                        .insert(entry.key.to_owned(), self.json(entry.value, &entry.path, &relative, seen)?);
+                }
+                Json::Object(object)
+            }
+        })
+    }
+}
+
+fn sorted<'t, 'i>(table: &'t DeTable<'i>, parent: &str) -> Vec<Entry<'t, 'i>> {
+    let entry = |(key, value): (&'t Spanned<DeString<'i>>, &'t Spanned<DeValue<'i>>)| Entry {
+        path: join(parent, key.get_ref()),
+        key: key.get_ref(),
+        key_at: key.span(),
+        value,
+    };
+    let mut entries: Vec<_> = table.iter().map(entry).collect();
+    entries.sort_by_key(|entry| entry.key_at.start);
+    entries
+}
+
+fn join(parent: &str, key: &str) -> String {
+    if parent.is_empty() { key.to_owned() } else { format!("{parent}.{key}") }
+}
+
+fn is_variable(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// The one of `known` that is most likely meant by `word`, if any is near.
+pub(crate) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    let distance = |known: &str| strsim::damerau_levenshtein(&word.to_lowercase(), known);
+    let near = known.iter().map(|known| (distance(known), *known)).min()?;
+    (near.0 <= 1 + near.1.len() / 4).then_some(near.1)
+}
+
+fn describe(value: &DeValue<'_>) -> String {
+    match value {
+        // Where something else is expected it may well be a secret.
+        DeValue::String(_) => "a string".to_owned(),
+        DeValue::Integer(value) => format!("integer {value}"),
+        DeValue::Float(value) => format!("number {value}"),
+        DeValue::Boolean(value) => value.to_string(),
+        DeValue::Datetime(value) => format!("the date or time {value}"),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}

@@ -1,0 +1,145 @@
+//! A recent answer, held in one word.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use crate::consent::consent::Collection;
+
+/// An answer and when it goes stale.
+///
+/// The word holds, from its highest bit: how often answers were forgotten (14 bits, it wraps), until when the answer
+/// counts, in microseconds since `start` (48 bits, nine years; 0 is no answer), and the answer (2 bits).
+#[derive(Debug)]
+pub(super) struct Recent {
+    start: Duration,
+    word: AtomicU64,
+}
+
+const ANSWER: u64 = 0b11;
+const UNTIL: u64 = ((1 << 48) - 1) << 2;
+const FORGOTTEN: u64 = 1 << 50;
+
+impl Recent {
+    pub(super) const MAX_AGE: Duration = Duration::from_millis(100);
+
+    pub(super) fn new() -> Self {
+        Self { start: monotonic(), word: AtomicU64::new(0) }
+    }
+
+    /// The answer, which `read` is asked for when there is none or a stale one.
+    pub(super) fn get(&self, read: impl FnOnce() -> Collection) -> Collection {
+        let word = self.word.load(Ordering::Acquire);
+        let now = self.micros();
+        if now < (word & UNTIL) >> 2 {
+            return decoded(word & ANSWER);
+        }
+        let answer = read();
+        // Its age counts from before it was read, and it is not kept when answers were forgotten meanwhile: it may be
+        // from before that.
+        let until = now + (Self::MAX_AGE - GRAIN).as_micros() as u64;
+        let new = (word & !(UNTIL | ANSWER)) | ((until << 2) & UNTIL) | encoded(answer);
+        let _ = self.word.compare_exchange(word, new, Ordering::AcqRel, Ordering::Relaxed);
+        answer
+    }
+
+    /// To be called after what the answer depends on has changed.
+    pub(super) fn forget(&self) {
+        let forgotten = |word: u64| Some((word & !(UNTIL | ANSWER)).wrapping_add(FORGOTTEN));
+        let _ = self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, forgotten);
+    }
+
+    fn micros(&self) -> u64 {
+        monotonic().saturating_sub(self.start).as_micros() as u64
+    }
+}
+
+/// By how much the clock may be late.
+const GRAIN: Duration = Duration::from_millis(10);
+
+/// A clock that never goes back, for a quarter of what the exact time costs.
+#[cfg(target_os = "linux")]
+fn monotonic() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn monotonic() -> Duration {
+    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    START.get_or_init(std::time::Instant::now).elapsed()
+}
+
+fn encoded(answer: Collection) -> u64 {
+    match answer {
+        Collection::Off => 0,
+        Collection::LocalOnly => 1,
+        Collection::On => 2,
+    }
+}
+
+fn decoded(answer: u64) -> Collection {
+    match answer {
+        1 => Collection::LocalOnly,
+        2 => Collection::On,
+        _ => Collection::Off,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_answer_is_held_as_it_is_until_it_is_forgotten() {
+        for answer in [Collection::Off, Collection::LocalOnly, Collection::On] {
+            let recent = Recent::new();
+            assert_eq!(recent.get(|| answer), answer);
+            assert_eq!(recent.get(|| panic!("asked again")), answer);
+            recent.forget();
+            assert_eq!(recent.get(|| Collection::LocalOnly), Collection::LocalOnly);
+        }
+    }
+
+    #[test]
+    fn an_answer_goes_stale() {
+        let recent = Recent::new();
+        assert_eq!(recent.get(|| Collection::On), Collection::On);
+        std::thread::sleep(Recent::MAX_AGE);
+        assert_eq!(recent.get(|| Collection::Off), Collection::Off);
+    }
+
+    #[test]
+    fn an_answer_that_takes_long_to_read_is_as_old_as_its_question() {
+        let recent = Recent::new();
+        let slow = || {
+            std::thread::sleep(Recent::MAX_AGE);
+            Collection::On
+        };
+        assert_eq!(recent.get(slow), Collection::On);
+        assert_eq!(recent.get(|| Collection::Off), Collection::Off);
+    }
+
+    #[test]
+    fn an_answer_from_before_it_was_forgotten_is_not_kept() {
+        let recent = Recent::new();
+        // The old answer has been read when the new one is written.
+        let overtaken = || {
+            recent.forget();
+            Collection::On
+        };
+        assert_eq!(recent.get(overtaken), Collection::On);
+        assert_eq!(recent.get(|| Collection::Off), Collection::Off);
+    }
+
+    #[test]
+    fn forgetting_so_often_that_the_count_wraps_leaves_no_answer_behind() {
+        let recent = Recent::new();
+        for _ in 0..=(1 << 14) {
+            recent.get(|| Collection::On);
+            recent.forget();
+        }
+        assert_eq!(recent.get(|| Collection::Off), Collection::Off);
+    }
+}

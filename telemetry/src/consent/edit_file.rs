@@ -1,0 +1,128 @@
+//! Writes the answer into the user's file, and leaves all else in it as it is.
+
+use std::{
+    fs, io,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use toml::de::DeValue;
+
+use crate::config::toml::Document;
+use crate::consent::consent::{FileAnswer, parse};
+use crate::error::error::Error;
+use crate::files::replace;
+
+/// How often another program may change the file between our look at it and our write.
+const TRIES: usize = 8;
+
+/// Sets `telemetry.enabled` in `file`; with `first`, only when it says nothing yet.
+pub(super) fn set(file: &Path, enabled: bool, first: bool) -> Result<(), Error> {
+    let failed = |source| Error::Write { what: "consent", file: file.to_owned(), source };
+    let target = target(file).map_err(failed)?;
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    replace::create_folder(folder).map_err(failed)?;
+    let _lock = replace::Lock::of(&target).map_err(failed)?;
+    for _ in 0..TRIES {
+        let (text, old) = match replace::read(&target) {
+            Ok((text, metadata)) => (text, Some(metadata)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (String::new(), None),
+            Err(source) => return Err(Error::ReadConfig { file: file.to_owned(), source }),
+        };
+        let bare = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        if first && parse(bare, file) != FileAnswer::Silent {
+            return Ok(());
+        }
+        let edited = edit(&text, enabled, file)?;
+        if edited == text {
+            return Ok(());
+        }
+        let replacement = replace::prepare(&target, &edited, old.as_ref()).map_err(failed)?;
+        // The lock keeps out our like; an editor does not know it.
+        let now = fs::metadata(&target).ok();
+        if now.as_ref().map(replace::Stamp::of) == old.as_ref().map(replace::Stamp::of) {
+            return replacement.publish().map_err(failed);
+        }
+    }
+    Err(failed(io::Error::new(io::ErrorKind::ResourceBusy, "another program keeps changing it: try again")))
+}
+
+/// The file behind the links that `file` may be.
+fn target(file: &Path) -> io::Result<PathBuf> {
+    match fs::symlink_metadata(file) {
+        Ok(metadata) if metadata.is_symlink() => fs::canonicalize(file).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("a link to what can't be reached ({error}): mend or remove it"),
+            )
+        }),
+        _ => Ok(file.to_owned()),
+    }
+}
+
+/// `text` with the answer in it; all else stays byte for byte, line ends included.
+fn edit(text: &str, enabled: bool, file: &Path) -> Result<String, Error> {
+    let (mark, text) = match text.strip_prefix('\u{feff}') {
+        Some(rest) => ("\u{feff}", rest),
+        None => ("", text),
+    };
+    let document = Document { file, text, environment: &|_| None };
+    let table = document.parse()?;
+    let Some(telemetry) = table.get_ref().get("telemetry") else {
+        return Ok(mark.to_owned() + &appended(text, enabled));
+    };
+    let at = telemetry.span();
+    let DeValue::Table(entries) = telemetry.get_ref() else {
+        return Err(document.error(at, "`telemetry`: expected a table, so that `enabled` can be set in it"));
+    };
+    if let Some(value) = entries.get("enabled") {
+        return match value.get_ref() {
+            DeValue::Boolean(same) if *same == enabled => Ok(mark.to_owned() + text),
+            DeValue::Table(_) | DeValue::Array(_) => {
+                Err(document.error(value.span(), "`telemetry.enabled`: expected true or false"))
+            }
+            _ => Ok(mark.to_owned() + &replaced(text, value.span(), &enabled.to_string())),
+        };
+    }
+    // The forms that a table without the key can have. One fits; what it says is read back to tell which.
+    let end = line_end(text);
+    let start = at.start.min(text.len());
+    let header = text[start..].find('\n').map_or(text.len(), |found| start + found + 1);
+    let new_line = if text[..header].ends_with('\n') { "" } else { end };
+    let inline = if entries.is_empty() { "" } else { "," };
+    let forms = [
+        replaced(text, header..header, &format!("{new_line}enabled = {enabled}{end}")),
+        replaced(text, start + 1..start + 1, &format!(" enabled = {enabled}{inline}")),
+        appended(text, enabled),
+        replaced(text, 0..0, &format!("telemetry.enabled = {enabled}{end}")),
+    ];
+    let fits = |form: &String| matches!(parse(form, file), FileAnswer::Says { enabled: said, .. } if said == enabled);
+    match forms.into_iter().find(fits) {
+        Some(form) => Ok(mark.to_owned() + &form),
+        None => {
+            Err(document
+                .error(at, "`telemetry`: `enabled` can't be set in a table of this form: set it by hand"))
+        }
+    }
+}
+
+fn line_end(text: &str) -> &'static str {
+    if text.contains("\r\n") { "\r\n" } else { "\n" }
+}
+
+fn replaced(text: &str, at: Range<usize>, with: &str) -> String {
+    match (text.get(..at.start), text.get(at.end..)) {
+        (Some(before), Some(behind)) => format!("{before}{with}{behind}"),
+        _ => text.to_owned(),
+    }
+}
+
+fn appended(text: &str, enabled: bool) -> String {
+    let end = line_end(text);
+    let gap = match text {
+        "" => "",
+        text if text.ends_with('\n') => end,
+        _ => &end.repeat(2),
+    };
+    format!("{text}{gap}[telemetry]{end}enabled = {enabled}{end}")
+}

@@ -1,0 +1,143 @@
+//! What is known of each backend from one process to the next: its circuit, its last delivery, its last problem.
+//!
+//! `backends.v1.json` in the data folder, one JSON object, replaced as a whole. It is a memory aid: when it is missing or
+//! damaged, every backend is tried as if nothing had happened.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::delivery::circuit_breaker::Circuit;
+
+/// What is known of a backend.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct BackendState {
+    #[serde(default)]
+    pub(crate) circuit: Circuit,
+    /// Of the configuration that the circuit is about.
+    #[serde(default)]
+    pub(crate) fingerprint: String,
+    /// When it last took an event, in milliseconds since 1970.
+    #[serde(default)]
+    pub last_delivery_ms: Option<u64>,
+    /// What went wrong last, unless something was delivered since.
+    #[serde(default)]
+    pub last_problem: Option<Problem>,
+    /// Why it is not what the configuration says, since a reload could not have that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_swapped: Option<Problem>,
+    /// Events that it took. Noted at the end of a delivery, and every 250 ms of a long one.
+    #[serde(default)]
+    pub delivered: u64,
+    /// Events that it refused for good.
+    #[serde(default)]
+    pub rejected: u64,
+    /// Events that did not reach it and are not kept, which is what *at most once* means.
+    #[serde(default)]
+    pub lost: u64,
+}
+
+/// What went wrong with a backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Problem {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// What, in one line.
+    pub reason: String,
+}
+
+/// The states of all backends, and where they are kept.
+#[derive(Debug)]
+pub(crate) struct States {
+    file: PathBuf,
+}
+
+/// What may be read of a file that ought to have a few hundred bytes.
+const LONGEST: u64 = 1 << 20;
+
+impl States {
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self { file: folder.join("backends.v1.json") }
+    }
+
+    pub(crate) fn load(&self) -> BTreeMap<String, BackendState> {
+        let read = || -> Option<BTreeMap<String, BackendState>> {
+            let file = jackfield_loader::open_regular(&self.file).ok()?;
+            serde_json::from_reader(io::BufReader::new(io::Read::take(file, LONGEST))).ok()
+        };
+        read().unwrap_or_default()
+    }
+
+    /// Keeps the states. What can't be kept costs an attempt too many in the next process, and nothing else.
+    pub(crate) fn save(&self, states: &BTreeMap<String, BackendState>) -> io::Result<()> {
+        let temporary = self.file.with_extension(format!("{}.tmp", std::process::id()));
+        // Whatever else has that name is not written to, nor waited for.
+        let _ = fs::remove_file(&temporary);
+        let written = private(&temporary)
+            .and_then(|file| serde_json::to_writer(io::BufWriter::new(file), states).map_err(io::Error::from))
+            .and_then(|()| fs::rename(&temporary, &self.file));
+        if written.is_err() {
+            let _ = fs::remove_file(&temporary);
+        }
+        written
+    }
+
+    pub(crate) fn forget(&self) -> io::Result<()> {
+        match fs::remove_file(&self.file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A new file for the user alone.
+fn private(path: &Path) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn fifos_in_the_places_of_the_states_and_of_the_lock_of_calls_are_not_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["backends.v1.json", "sending.lock"] {
+            let made = std::process::Command::new("mkfifo").arg(folder.path().join(name)).status();
+            assert!(made.expect("mkfifo").success());
+        }
+        assert!(States::new(folder.path()).load().is_empty());
+        let sending = crate::delivery::in_flight_lock::Sending::new(folder.path());
+        assert!(sending.wait_for_end(std::time::Instant::now()));
+    }
+
+    #[test]
+    fn states_come_back_and_a_damaged_file_is_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let states = States::new(folder.path());
+        assert!(states.load().is_empty());
+        let mut known = BTreeMap::new();
+        let state = BackendState { delivered: 3, last_delivery_ms: Some(7), ..BackendState::default() };
+        known.insert("a".to_owned(), state);
+        states.save(&known).expect("writable");
+        assert_eq!(states.load(), known);
+        fs::write(&states.file, "{\"a\":").expect("writable");
+        assert!(states.load().is_empty());
+        states.forget().expect("removable");
+        states.forget().expect("gone already");
+    }
+}

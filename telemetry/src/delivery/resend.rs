@@ -1,0 +1,315 @@
+//! Events in the quarantine, once more to the backend that refused them.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use jackfield_loader::plugin_api::Outcome;
+use serde::Serialize;
+
+use crate::consent::consent::Collection;
+use crate::delivery::backend_state::{BackendState, Problem};
+use crate::delivery::in_flight_lock::Share;
+use crate::delivery::pass::Outbox;
+use crate::delivery::send::{BATCH_BYTES, BATCH_EVENTS};
+use crate::delivery::target::Target;
+use crate::error::error::Error;
+use crate::event::batch_buffer::EventBuffer;
+use crate::event::defaults::Fill;
+use crate::event::delivery_mode::DeliveryMode;
+use crate::process::deadline::left;
+use crate::process::plural::events;
+use crate::spool::dead_letters::Rejected;
+use crate::spool::reader::Deliverer;
+
+/// Between two tries to get what another process has.
+const TICK: Duration = Duration::from_millis(5);
+
+/// What came of [`Telemetry::resend_rejected`](crate::Telemetry::resend_rejected). Its text is what `telemetry resend`
+/// prints.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Resent {
+    /// Each backend in force that has events in the quarantine.
+    pub backends: Vec<ResentTo>,
+    /// Events of backends that are not in force now; they stay.
+    pub of_others: u64,
+}
+
+/// What came of the events that one backend had refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ResentTo {
+    /// What it is called.
+    pub backend: String,
+    /// Events that it took. They have left the quarantine.
+    pub delivered: u64,
+    /// Events that it refused again. They stay, with the new reason.
+    pub rejected: u64,
+    /// Events that it did neither with. They stay as they are.
+    pub waiting: u64,
+    /// Events that may or may not have arrived and are not kept, which is what *at most once* means.
+    pub lost: u64,
+    /// Why some were not delivered: the last reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Resent {
+    /// Whether the quarantine had nothing, or all of it was delivered.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.of_others == 0 && self.backends.iter().all(|to| to.rejected + to.waiting + to.lost == 0)
+    }
+}
+
+impl fmt::Display for Resent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sum = |number: fn(&ResentTo) -> u64| self.backends.iter().map(number).sum::<u64>();
+        write!(f, "Delivered: {}", events(sum(|to| to.delivered)))?;
+        for to in &self.backends {
+            write!(f, "\n  {}: {} delivered", to.backend, to.delivered)?;
+            let others =
+                [(to.rejected, "rejected again"), (to.waiting, "not settled, kept"), (to.lost, "lost")];
+            for (number, what) in others {
+                if number > 0 {
+                    write!(f, ", {number} {what}")?;
+                }
+            }
+            if let Some(reason) = &to.reason {
+                write!(f, ": {reason}")?;
+            }
+        }
+        if self.of_others > 0 {
+            write!(f, "\n  {} of backends that are not in force: kept", events(self.of_others))?;
+        }
+        write!(f, "\nQuarantine: {}", events(sum(|to| to.rejected + to.waiting) + self.of_others))
+    }
+}
+
+/// What sending again takes.
+struct Again<'a> {
+    deliverer: Deliverer,
+    share: Arc<Share>,
+    mode: DeliveryMode,
+    fill: Fill,
+    may_send: &'a dyn Fn() -> bool,
+    now_ms: &'a dyn Fn() -> u64,
+    deadline: Instant,
+}
+
+impl Outbox {
+    /// Sends what is in the quarantine again, one backend after the other, each until it settles nothing or `deadline`
+    /// comes. Circuits are not asked: the user has.
+    pub(crate) fn resend(&mut self, deadline: Instant) -> Result<Resent, Error> {
+        let mut resent = self.sorted(self.spool.rejected()?).0;
+        if resent.backends.is_empty() {
+            return Ok(resent);
+        }
+        let (collection, asked) = (self.collection, Arc::clone(&self.may_send));
+        let may_send = move || collection != Collection::Off && asked() == collection;
+        if !may_send() {
+            resent.because("there is no consent to send them");
+            return Ok(resent);
+        }
+        let Some((deliverer, share)) = self.rights(deadline)? else {
+            resent.because("another delivery was under way all the time");
+            return Ok(resent);
+        };
+        let mut states = self.known();
+        let spool = self.spool.clone();
+        let mut again = Again {
+            deliverer,
+            share,
+            mode: self.mode,
+            fill: self.fill.clone(),
+            may_send: &may_send,
+            now_ms: &|| spool.now_ms(),
+            deadline,
+        };
+        // What it is now, with nobody else at it.
+        let (mut resent, mut waiting) = self.sorted(spool.rejected()?);
+        for to in &mut resent.backends {
+            let target = self.targets.iter_mut().find(|target| target.name == to.backend);
+            let (Some(target), Some(events)) = (target, waiting.pop_front()) else { continue };
+            again.run(target, events, states.entry(to.backend.clone()).or_default(), to);
+        }
+        if let Err(error) = self.states.save(&states) {
+            tracing::debug!("the state of the backends is not kept: {error}");
+        }
+        Ok(resent)
+    }
+
+    /// The events of each backend that has some, all of them waiting.
+    fn sorted(&self, rejected: Vec<Rejected>) -> (Resent, VecDeque<VecDeque<Rejected>>) {
+        let (mut resent, mut waiting) = (Resent::default(), VecDeque::new());
+        let mut rest = rejected;
+        for target in &self.targets {
+            let (its, others): (Vec<_>, _) = rest.into_iter().partition(|it| it.backend == target.name);
+            rest = others;
+            if !its.is_empty() {
+                let (backend, number) = (target.name.clone(), its.len() as u64);
+                resent.backends.push(ResentTo { backend, waiting: number, ..ResentTo::default() });
+                waiting.push_back(its.into());
+            }
+        }
+        resent.of_others = rest.len() as u64;
+        (resent, waiting)
+    }
+
+    /// The claim of the spool and the right to call backends, once nobody else has them.
+    fn rights(&self, deadline: Instant) -> Result<Option<(Deliverer, Arc<Share>)>, Error> {
+        let names: Vec<&str> = self.targets.iter().map(|target| target.name.as_str()).collect();
+        loop {
+            if let Some(deliverer) = self.spool.try_claim(&names)? {
+                match self.sending.share() {
+                    Ok(Some(share)) => return Ok(Some((deliverer, share))),
+                    Ok(None) => {}
+                    Err(source) => {
+                        let folder = self.spool.folder().to_owned();
+                        return Err(Error::Spool { doing: "make sending.lock beside", folder, source });
+                    }
+                }
+            }
+            if left(deadline).is_zero() {
+                return Ok(None);
+            }
+            thread::sleep(TICK.min(left(deadline)));
+        }
+    }
+}
+
+impl Resent {
+    fn because(&mut self, reason: &str) {
+        for to in &mut self.backends {
+            to.reason = Some(reason.to_owned());
+        }
+    }
+}
+
+impl Again<'_> {
+    /// All that one backend has refused, in batches.
+    fn run(
+        &mut self,
+        target: &mut Target,
+        mut waiting: VecDeque<Rejected>,
+        state: &mut BackendState,
+        to: &mut ResentTo,
+    ) {
+        while !waiting.is_empty() {
+            if left(self.deadline).is_zero() {
+                to.reason = Some("there was no time left for it".to_owned());
+                return;
+            }
+            // Read again before every batch: the user may have said no since the last one.
+            if !(self.may_send)() {
+                to.reason = Some("there is no consent to send them any more".to_owned());
+                return;
+            }
+            let batch = next_batch(&mut waiting);
+            state.fingerprint = target.fingerprint();
+            let end = self.batch(target, &batch, state, to);
+            if let Err(reason) = end {
+                to.reason = Some(reason);
+                return;
+            }
+        }
+    }
+
+    /// One batch; or why the backend gets no other one.
+    fn batch(
+        &mut self,
+        target: &mut Target,
+        batch: &[Rejected],
+        state: &mut BackendState,
+        to: &mut ResentTo,
+    ) -> Result<(), String> {
+        let bytes = batch.iter().map(|it| it.event.get().len()).sum();
+        let mut buffer = EventBuffer::with_capacity(self.fill.clone(), batch.len(), bytes);
+        let valid: Vec<bool> = batch.iter().map(|it| buffer.push_stored(it.event.get()).is_ok()).collect();
+        let unopened = |target: &Target, error: &dyn fmt::Display| target.conceal(&error.to_string());
+        if let Err(error) = target.open(left(self.deadline)) {
+            return Err(unopened(target, &error));
+        }
+        let at_most_once = self.mode == DeliveryMode::AtMostOnce;
+        if at_most_once {
+            self.deliverer.forget_rejected(batch).map_err(|error| error.to_string())?;
+        }
+        let events = buffer.into_batch(Arc::clone(&self.share));
+        let outcomes = match target.attempt(&events, self.deadline, &|| (self.may_send)()) {
+            Ok((outcomes, _)) => outcomes,
+            Err(error) => return Err(unopened(target, &error)),
+        };
+
+        let now = (self.now_ms)();
+        let mut outcomes = outcomes.into_iter();
+        let (mut delivered, mut again) = (Vec::new(), Vec::new());
+        let mut retry: Option<(Option<Duration>, String)> = None;
+        for (it, valid) in batch.iter().zip(valid) {
+            let outcome =
+                if valid { outcomes.next().flatten() } else { Some(Outcome::rejected("it is no event")) };
+            match outcome {
+                Some(Outcome::Delivered) => delivered.push(it.clone()),
+                Some(Outcome::Rejected { reason }) => again.push(it.again(&target.conceal(&reason), now)),
+                Some(Outcome::Retry { after, reason }) => {
+                    let longest = retry.as_ref().and_then(|(after, _)| *after).max(after);
+                    retry = Some((longest, target.conceal(&reason)));
+                }
+                Some(Outcome::TooLarge { .. }) | None => {
+                    retry = retry.or(Some((None, "nothing was said of it".to_owned())));
+                }
+            }
+        }
+        let number = |events: &[Rejected]| events.len() as u64;
+        to.delivered += number(&delivered);
+        to.rejected += number(&again);
+        to.waiting -= number(&delivered) + number(&again);
+        if at_most_once {
+            let lost = number(batch) - number(&delivered) - number(&again);
+            to.waiting -= lost;
+            to.lost += lost;
+            state.lost += lost;
+        }
+        state.delivered += number(&delivered);
+        if !delivered.is_empty() {
+            state.last_delivery_ms = Some(now);
+        }
+        if !(delivered.is_empty() && again.is_empty()) {
+            state.circuit.succeeded();
+        }
+        if let Some(last) = again.last() {
+            to.reason = Some(last.reason.clone());
+        }
+        let noted = if at_most_once {
+            let back = again.iter().map(|it| (it.event.get(), it.reason.as_str()));
+            self.deliverer.reject(&target.name, back)
+        } else {
+            self.deliverer.settle_rejected(&delivered, &again)
+        };
+        // Without a note the same events would go out again with the next command, so that no more are sent.
+        noted.map_err(|error| error.to_string())?;
+        if let Some((after, reason)) = retry {
+            state.circuit.failed(now, after);
+            state.last_problem = Some(Problem { at_ms: now, reason: reason.clone() });
+            return Err(reason);
+        }
+        Ok(())
+    }
+}
+
+/// The next events, no more than a batch may have, but at least one.
+fn next_batch(waiting: &mut VecDeque<Rejected>) -> Vec<Rejected> {
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    while let Some(next) = waiting.front() {
+        bytes += next.event.get().len();
+        if batch.len() == BATCH_EVENTS || (bytes > BATCH_BYTES && !batch.is_empty()) {
+            break;
+        }
+        batch.extend(waiting.pop_front());
+    }
+    batch
+}

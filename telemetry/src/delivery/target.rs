@@ -1,0 +1,467 @@
+//! One backend: how it is opened, and one attempt at a batch.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    ops::Deref,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jackfield_loader::{
+    Backend, BackendOptions, Batch, Candidate, Failure, Isolation, Plugin, Policy, Verified,
+    plugin_api::{Deletion, Outcome},
+};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::config::model::{BackendConfig, PluginsConfig};
+use crate::files::stamp::Stamp;
+use crate::process::deadline::left;
+
+/// Opens a backend that is compiled into the tool.
+pub(crate) type OpenStatic =
+    Arc<dyn Fn(&BackendOptions) -> Result<Backend, jackfield_loader::Error> + Send + Sync>;
+
+/// Where a backend comes from.
+#[derive(Clone)]
+pub(crate) enum Source {
+    /// A plugin: its configuration, where plugins are, and where a relative path starts.
+    Plugin { config: Box<BackendConfig>, plugins: PluginsConfig, folder: PathBuf },
+    /// A value of the tool.
+    Static(OpenStatic),
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plugin { config, .. } => f.debug_tuple("Plugin").field(&config.plugin).finish(),
+            Self::Static(_) => f.write_str("Static"),
+        }
+    }
+}
+
+/// One backend as it is configured, opened when it is first needed.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) name: String,
+    pub(crate) source: Source,
+    pub(crate) options: BackendOptions,
+    seat: Arc<Mutex<Option<Arc<Open>>>>,
+}
+
+/// An open backend.
+#[derive(Debug)]
+pub(crate) struct Open {
+    backend: Backend,
+    /// What it was loaded from, unless it is compiled in.
+    pub(crate) image: Option<Loaded>,
+}
+
+/// The library of an open backend.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    library: Library,
+    /// The library's name and version, as it says.
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) file: PathBuf,
+    /// What the file was like just before it was read.
+    pub(crate) stamp: Option<Stamp>,
+    /// SHA-256 of the bytes.
+    pub(crate) digest: [u8; 32],
+}
+
+/// What a backend with another configuration can be opened from, without the file.
+#[derive(Clone, Debug)]
+enum Library {
+    /// Loaded into this process.
+    Here(Plugin),
+    /// For processes of its own; this one never maps it.
+    Apart(Arc<Verified>),
+}
+
+impl Loaded {
+    /// Whether a policy allows it as it is now.
+    pub(crate) fn still_allowed_by(&self, policy: &Policy) -> Result<(), jackfield_loader::Error> {
+        match &self.library {
+            Library::Here(plugin) => plugin.still_allowed_by(policy),
+            Library::Apart(verified) => verified.still_allowed_by(policy),
+        }
+    }
+}
+
+impl Deref for Open {
+    type Target = Backend;
+
+    fn deref(&self) -> &Backend {
+        &self.backend
+    }
+}
+
+impl Target {
+    pub(crate) fn new(source: Source, options: BackendOptions) -> Self {
+        Self { name: options.name.clone(), source, options, seat: Arc::default() }
+    }
+
+    /// The same one: what is opened or closed by either is so for both.
+    pub(crate) fn share(&self) -> Self {
+        let Self { name, source, options, seat } = self;
+        Self { name: name.clone(), source: source.clone(), options: options.clone(), seat: Arc::clone(seat) }
+    }
+
+    /// The same backend, to be opened anew.
+    pub(crate) fn unopened(&self) -> Self {
+        let Self { name, source, options, .. } = self;
+        Self { name: name.clone(), source: source.clone(), options: options.clone(), seat: Arc::default() }
+    }
+
+    fn seat(&self) -> MutexGuard<'_, Option<Arc<Open>>> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The backend if it is open.
+    pub(crate) fn opened(&self) -> Option<Arc<Open>> {
+        self.seat().clone()
+    }
+
+    /// Has crashes of the plugin remembered in this folder, if it has a process of its own.
+    pub(crate) fn remember_crashes(&mut self, folder: PathBuf) {
+        if let Isolation::Process(process) = &self.options.isolation {
+            self.options.isolation = Isolation::Process(process.clone().crashes(folder));
+        }
+    }
+
+    /// The open backend. Opening takes at most `limit`.
+    pub(crate) fn open(&mut self, limit: Duration) -> Result<Arc<Open>, jackfield_loader::Error> {
+        if let Some(open) = self.opened() {
+            return Ok(open);
+        }
+        match &self.source {
+            Source::Plugin { config, plugins, folder } => {
+                let file = jackfield_loader::find(&config.plugin, &plugins.path, folder)?;
+                let stamp = Stamp::of(&file);
+                let candidate = Candidate::open(&file)?;
+                self.open_candidate(plugins, candidate, (file, stamp), limit)
+            }
+            Source::Static(open) => {
+                let backend = open(&self.options_within(limit))?;
+                Ok(self.take_seat(Open { backend, image: None }))
+            }
+        }
+    }
+
+    /// Opens a backend that is compiled in.
+    pub(crate) fn open_static(&self, open: &OpenStatic) -> Result<Arc<Open>, jackfield_loader::Error> {
+        let backend = open(&self.options)?;
+        Ok(self.take_seat(Open { backend, image: None }))
+    }
+
+    /// Opens the backend from the bytes that were read. Opening takes at most `limit`.
+    pub(crate) fn open_candidate(
+        &self,
+        plugins: &PluginsConfig,
+        candidate: Candidate,
+        (file, stamp): (PathBuf, Option<Stamp>),
+        limit: Duration,
+    ) -> Result<Arc<Open>, jackfield_loader::Error> {
+        let digest = Sha256::digest(candidate.bytes()).into();
+        let deadline = Instant::now() + limit;
+        let options = self.options_within(limit);
+        let verified = candidate.verify_for(&options.isolation, plugins.policy())?;
+        let (name, version) = (verified.metadata().name.clone(), verified.metadata().version.clone());
+        let (library, backend) = if matches!(options.isolation, Isolation::Thread) {
+            let plugin = verified.load_within(options.timeout)?;
+            let backend = Backend::open(&plugin, &self.options_within(left(deadline)))?;
+            (Library::Here(plugin), backend)
+        } else {
+            let backend = Backend::open_verified(&verified, &options)?;
+            (Library::Apart(Arc::new(verified)), backend)
+        };
+        let image = Loaded { library, name, version, file, stamp, digest };
+        Ok(self.take_seat(Open { backend, image: Some(image) }))
+    }
+
+    /// Whether the backend can be opened from what another one was loaded from.
+    pub(crate) fn can_share(&self, image: &Loaded) -> bool {
+        let here = matches!(self.options.isolation, Isolation::Thread);
+        here == matches!(image.library, Library::Here(_))
+    }
+
+    /// Opens the backend from what another one was loaded from. Opening takes at most `limit`.
+    pub(crate) fn open_loaded(
+        &self,
+        image: &Loaded,
+        limit: Duration,
+    ) -> Result<Arc<Open>, jackfield_loader::Error> {
+        let options = self.options_within(limit);
+        let backend = match &image.library {
+            Library::Here(plugin) => Backend::open(plugin, &options)?,
+            Library::Apart(verified) => Backend::open_verified(verified, &options)?,
+        };
+        Ok(self.take_seat(Open { backend, image: Some(image.clone()) }))
+    }
+
+    fn options_within(&self, limit: Duration) -> BackendOptions {
+        let options = self.options.clone();
+        let timeout = options.timeout.min(limit);
+        options.timeout(timeout)
+    }
+
+    fn take_seat(&self, open: Open) -> Arc<Open> {
+        let open = Arc::new(open);
+        *self.seat() = Some(Arc::clone(&open));
+        open
+    }
+
+    /// Whether there is something to open: a plugin's file that is compatible and trusted. Runs none of its code.
+    pub(crate) fn locate(&self) -> Result<(), String> {
+        let Source::Plugin { config, plugins, folder } = &self.source else { return Ok(()) };
+        let found = jackfield_loader::find(&config.plugin, &plugins.path, folder);
+        let isolation = &self.options.isolation;
+        let verified = found.and_then(|file| Candidate::open(&file)?.verify_for(isolation, plugins.policy()));
+        verified.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// What tells the backend from the same one with another configuration or another file, with nothing of it in clear.
+    /// Of an open one the file is that which it was loaded from.
+    pub(crate) fn fingerprint(&self) -> String {
+        let Source::Plugin { config, plugins, folder } = &self.source else { return String::new() };
+        let stamp = match self.opened().and_then(|open| open.image.as_ref()?.stamp.clone()) {
+            Some(stamp) => Some(stamp),
+            None => jackfield_loader::find(&config.plugin, &plugins.path, folder)
+                .ok()
+                .and_then(|file| Stamp::of(&file)),
+        };
+        let file = stamp.map(|stamp| stamp.mark()).unwrap_or_default();
+        let confined = format!("{:?} {:?} {:?}", config.isolated, config.limits, config.sandbox);
+        let parts = [&*config.plugin, &*config.config, &*file, &*confined];
+        let digest = parts
+            .iter()
+            .fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update("\0"))
+            .finalize();
+        digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// `text`, which a plugin wrote, without the values of variables that are in its configuration.
+    pub(crate) fn conceal(&self, text: &str) -> String {
+        match &self.source {
+            Source::Plugin { config, .. } => config.conceal(text),
+            Source::Static(_) => text.to_owned(),
+        }
+    }
+
+    /// Sends a batch once, in parts where it is too large, and says what became of each event: nothing of those that the
+    /// backend was not asked about, because our own time was over, or `wanted` said no. Ends by `deadline`. Also whether the plugin was handed
+    /// each event: of those that it was not none can have arrived.
+    ///
+    /// # Errors
+    /// When the backend can't be opened.
+    pub(crate) fn attempt(
+        &mut self,
+        batch: &Batch,
+        deadline: Instant,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<(Vec<Option<Outcome>>, Vec<bool>), jackfield_loader::Error> {
+        let timeout = self.options.timeout;
+        Ok(send_in_parts(&*self.open(left(deadline))?, batch, timeout, deadline, wanted))
+    }
+
+    /// Asks the backend's platform to forget a machine.
+    pub(crate) fn request_deletion(&mut self, machine_id: &str, event: &Batch, limit: Duration) -> Deletion {
+        match self.open(limit) {
+            Ok(backend) => backend.request_deletion(machine_id, event, limit),
+            Err(error) => Deletion::Failed(error.to_string()),
+        }
+    }
+
+    /// Closes the backend if it is open.
+    pub(crate) fn close(&self, limit: Duration) {
+        let open = self.seat().take();
+        if let Some(backend) = open
+            && let Err(error) = backend.close(limit)
+        {
+            tracing::warn!("{error}");
+        }
+    }
+}
+
+fn send_in_parts(
+    backend: &Backend,
+    batch: &Batch,
+    timeout: Duration,
+    deadline: Instant,
+    wanted: &dyn Fn() -> bool,
+) -> (Vec<Option<Outcome>>, Vec<bool>) {
+    let (mut outcomes, mut handed_over) = (vec![None; batch.len()], vec![false; batch.len()]);
+    let mut work = VecDeque::from([(0..batch.len()).collect::<Vec<_>>()]);
+    while let Some(group) = work.pop_front() {
+        let limit = timeout.min(left(deadline));
+        if limit.is_zero() || !wanted() {
+            break;
+        }
+        let part = if group.len() == batch.len() { batch.clone() } else { batch.select(&group) };
+        let report = backend.send_while(&part, limit, wanted);
+        let cancelled = !wanted();
+        group.iter().for_each(|index| handed_over[*index] |= report.was_handed_over());
+        if let Some(Failure::Busy { .. }) = report.failure() {
+            break;
+        }
+        let mut too_large = Vec::new();
+        for (&index, outcome) in group.iter().zip(report.outcomes()) {
+            match outcome {
+                // It says nothing of the backend.
+                Outcome::Retry { .. } if cancelled => {}
+                Outcome::TooLarge { .. } if group.len() > 1 => too_large.push(index),
+                Outcome::TooLarge { reason } => {
+                    outcomes[index] = Some(Outcome::rejected(format!("too large even alone: {reason}")));
+                }
+                outcome => outcomes[index] = Some(outcome.clone()),
+            }
+        }
+        let second = too_large.split_off(too_large.len().div_ceil(2));
+        for part in [second, too_large] {
+            if !part.is_empty() {
+                work.push_front(part);
+            }
+        }
+        // The rest would fare no better, and its time belongs to others.
+        if report.failure().is_some() {
+            break;
+        }
+    }
+    (outcomes, handed_over)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use jackfield_loader::plugin_api::{self, Call, Error, Host, NoConfig, Outcomes};
+
+    use super::*;
+    use crate::event::batch_buffer::EventBuffer;
+    use crate::event::defaults::Fill;
+
+    /// Does what a closure says with each batch.
+    struct Scripted(Box<dyn Fn(&plugin_api::Batch<'_>) -> Outcomes + Send + Sync>);
+
+    impl plugin_api::Backend for Scripted {
+        type Config = NoConfig;
+
+        fn open(_: NoConfig, _: Host, _: &Call<'_>) -> Result<Self, Error> {
+            Err(Error::failed("made by the test"))
+        }
+
+        fn send(&self, batch: &plugin_api::Batch<'_>, _: &Call<'_>) -> Outcomes {
+            (self.0)(batch)
+        }
+    }
+
+    fn batch(len: usize) -> Batch {
+        let mut buffer = EventBuffer::new(Fill::new("tool", "1"));
+        for _ in 0..len {
+            buffer.push_line(br#"{"type":"a","name":"b"}"#).expect("an event");
+        }
+        buffer.take()
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_backend_whose_workers_are_all_busy_was_not_asked() {
+        let (entered, is_inside) = mpsc::sync_channel::<()>(1);
+        let (release, released) = mpsc::channel::<()>();
+        let released = std::sync::Mutex::new(released);
+        let once = Arc::new(move |_: &plugin_api::Batch<'_>| -> Outcomes {
+            _ = entered.send(());
+            _ = released.lock().expect("one at a time").recv();
+            Outcome::Delivered.into()
+        });
+        let options = BackendOptions::new("busy").concurrency(1);
+        let make = move || {
+            let once = Arc::clone(&once);
+            Scripted(Box::new(move |batch| once(batch)))
+        };
+        let backend = Backend::open_with(&options, make).expect("it opens");
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| backend.send_within(&batch(1), LONG));
+            is_inside.recv().expect("it was asked");
+            let soon = Instant::now() + Duration::from_millis(20);
+            assert_eq!(send_in_parts(&backend, &batch(2), LONG, soon, &|| true).0, [None, None]);
+            release.send(()).expect("it waits");
+            assert!(other.join().expect("no panic").failure().is_none());
+        });
+    }
+
+    #[test]
+    fn parts_that_our_own_time_left_no_room_for_were_not_asked_about() {
+        let make = || Scripted(Box::new(|_| Outcome::Delivered.into()));
+        let backend = Backend::open_with(&BackendOptions::new("fine"), make).expect("it opens");
+        assert_eq!(send_in_parts(&backend, &batch(2), LONG, Instant::now(), &|| true).0, [None, None]);
+        let delivered = Some(Outcome::Delivered);
+        let all = send_in_parts(&backend, &batch(2), LONG, Instant::now() + LONG, &|| true).0;
+        assert_eq!(all, [delivered.clone(), delivered]);
+    }
+
+    #[test]
+    fn a_call_that_is_inside_when_the_time_ends_is_the_backends_failure() {
+        let make = || {
+            Scripted(Box::new(|_| {
+                loop {
+                    std::thread::park();
+                }
+            }))
+        };
+        let backend = Backend::open_with(&BackendOptions::new("hung"), make).expect("it opens");
+        let soon = Instant::now() + Duration::from_millis(50);
+        let outcomes = send_in_parts(&backend, &batch(1), LONG, soon, &|| true).0;
+        assert!(matches!(&outcomes[..], [Some(Outcome::Retry { .. })]), "{outcomes:?}");
+    }
+
+    /// Reports one event as delivered, and then works until it is cancelled.
+    struct Slow;
+
+    impl plugin_api::Backend for Slow {
+        type Config = NoConfig;
+
+        fn open(_: NoConfig, _: Host, _: &Call<'_>) -> Result<Self, Error> {
+            Ok(Self)
+        }
+
+        fn send(&self, _: &plugin_api::Batch<'_>, call: &Call<'_>) -> Outcomes {
+            while !call.is_cancelled() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Outcomes::Each(vec![Outcome::Delivered, Outcome::retry("cancelled")])
+        }
+    }
+
+    #[test]
+    fn a_call_that_is_not_wanted_any_more_ends_and_what_it_confirmed_counts() {
+        let backend = Backend::open_with(&BackendOptions::new("slow"), || Slow).expect("it opens");
+        let end = Instant::now() + Duration::from_millis(50);
+        let outcomes =
+            send_in_parts(&backend, &batch(2), LONG, Instant::now() + LONG, &|| Instant::now() < end);
+        assert_eq!(outcomes.0, [Some(Outcome::Delivered), None]);
+        assert!(end.elapsed() < LONG / 2, "it was waited for");
+    }
+
+    #[test]
+    fn a_call_that_does_not_look_whether_it_is_wanted_is_left_behind() {
+        let make = || {
+            Scripted(Box::new(|_| {
+                loop {
+                    std::thread::park();
+                }
+            }))
+        };
+        let backend = Backend::open_with(&BackendOptions::new("deaf"), make).expect("it opens");
+        let end = Instant::now() + Duration::from_millis(50);
+        let outcomes =
+            send_in_parts(&backend, &batch(1), LONG, Instant::now() + LONG, &|| Instant::now() < end);
+        assert_eq!(outcomes.0, [None]);
+        assert!(end.elapsed() < LONG / 2, "it was waited for");
+    }
+}

@@ -1,0 +1,66 @@
+//! What kind of event it is.
+
+use std::{borrow::Cow, fmt};
+
+/// The member `type` of an event. A tool may have kinds of its own: [`EventKind::other`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EventKind(Cow<'static, str>);
+
+impl EventKind {
+    /// A command was run.
+    pub const COMMAND_INVOCATION: Self = Self(Cow::Borrowed("command.invocation"));
+    /// A command failed.
+    pub const COMMAND_ERROR: Self = Self(Cow::Borrowed("command.error"));
+    /// A feature was used.
+    pub const FEATURE_USED: Self = Self(Cow::Borrowed("feature.used"));
+    /// The tool looked for a newer version of itself.
+    pub const UPDATE_CHECK: Self = Self(Cow::Borrowed("update.check"));
+    /// The tool replaced itself by another version.
+    pub const UPDATE_APPLIED: Self = Self(Cow::Borrowed("update.applied"));
+    /// The user asks that the data of this machine be deleted.
+    pub const DATA_DELETION_REQUEST: Self = Self(Cow::Borrowed("data.deletion_request"));
+
+    /// A kind of the tool's own, by convention `noun.verb`. An empty one becomes `other`, since platforms drop events
+    /// without a kind. Redacted as all else that a tool says.
+    pub fn other(kind: impl Into<Cow<'static, str>>) -> Self {
+        let kind = kind.into();
+        Self(if kind.is_empty() { Cow::Borrowed("other") } else { kind })
+    }
+
+    /// The kind as it may be stored. Ours are known to hold no secret, and cost nothing more.
+    pub(crate) fn redacted(&self) -> Cow<'_, str> {
+        static OURS: [EventKind; 6] = [
+            EventKind::COMMAND_INVOCATION,
+            EventKind::COMMAND_ERROR,
+            EventKind::FEATURE_USED,
+            EventKind::UPDATE_CHECK,
+            EventKind::UPDATE_APPLIED,
+            EventKind::DATA_DELETION_REQUEST,
+        ];
+        if OURS.contains(self) { Cow::Borrowed(&self.0) } else { crate::redact::redact::redact(&self.0) }
+    }
+
+    /// The kind's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&'static str> for EventKind {
+    fn from(kind: &'static str) -> Self {
+        Self::other(kind)
+    }
+}
+
+impl From<String> for EventKind {
+    fn from(kind: String) -> Self {
+        Self::other(kind)
+    }
+}

@@ -1,0 +1,259 @@
+//! The machine id, kept in a file.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use crate::error::error::Error;
+use crate::files::replace;
+
+/// The pseudonymous id of this machine for one tool, kept in the tool's state folder.
+///
+/// The file `machine-id` holds 32 hexadecimal digits and a line feed, and only the user can read it (0600). The first id
+/// is derived from the tool's name and the operating system's own id of the machine, so that two processes on a first
+/// run agree, and so that a lost file comes back with the id under which events have been sent: a deletion still finds
+/// them. From then on the file counts: neither a new network adapter nor a newly installed system changes the id.
+///
+/// [`rotate`](Self::rotate) replaces it by a random one that nothing links to the old one. That is for after a deletion
+/// has been acknowledged and not before, because the request names the old id. A rotated id that is lost with its file
+/// is gone, and the derived one comes back.
+///
+/// # What it is not
+/// Pseudonymous is not anonymous: all events with one id are known to be of one user's tool on one machine.
+#[derive(Debug, Clone)]
+pub struct MachineIdFile {
+    tool: String,
+    file: Option<PathBuf>,
+}
+
+/// An id, and whether it will be the same next time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MachineId {
+    /// 32 hexadecimal digits.
+    pub id: String,
+    /// Why it is not kept in the file; it is derived then, and the same as long as the system's own id is.
+    pub not_kept: Option<String>,
+}
+
+const NAME: &str = "machine-id";
+
+impl MachineId {
+    /// The id of a tool that keeps none: the one that [`MachineIdFile`] begins with.
+    #[must_use]
+    pub fn derived(tool: &str) -> Self {
+        Self {
+            id: crate::identity::machine_id::id(tool),
+            not_kept: Some("no folder for it is known".to_owned()),
+        }
+    }
+}
+
+impl MachineIdFile {
+    /// For `tool`; `folder` is its state folder, where there is one.
+    #[must_use]
+    pub fn new(tool: &str, folder: Option<&Path>) -> Self {
+        Self { tool: tool.to_owned(), file: folder.map(|folder| folder.join(NAME)) }
+    }
+
+    /// The id as far as it is known; writes nothing.
+    #[must_use]
+    pub fn peek(&self) -> MachineId {
+        match self.file.as_deref().map(look) {
+            Some(Ok(Some(id))) => MachineId { id, not_kept: None },
+            _ => MachineId::derived(&self.tool),
+        }
+    }
+
+    /// The id. What is not an id in the file is replaced by the derived one; a file that somebody else could have
+    /// written is left alone and not believed. Never fails.
+    #[must_use]
+    pub fn read(&self) -> MachineId {
+        let Some(file) = &self.file else {
+            return MachineId::derived(&self.tool);
+        };
+        match look(file) {
+            Ok(Some(id)) => MachineId { id, not_kept: None },
+            Ok(None) => match self.create(file) {
+                Ok(id) => MachineId { id, not_kept: None },
+                Err(error) => self.not_kept(file, &error),
+            },
+            Err(error) => self.not_kept(file, &error),
+        }
+    }
+
+    /// Replaces the id by a random one, and answers that.
+    ///
+    /// # Errors
+    /// [`Error::Write`]; the old id stays then.
+    pub fn rotate(&self) -> Result<MachineId, Error> {
+        let path = self.file.clone().unwrap_or_else(|| PathBuf::from(NAME));
+        let failed = |source| Error::Write { what: "machine id", file: path.clone(), source };
+        let Some(file) = &self.file else {
+            return Err(failed(io::Error::new(
+                io::ErrorKind::NotFound,
+                "no folder for it is known (is HOME set?)",
+            )));
+        };
+        let id = crate::identity::machine_id::derive(&self.tool, &uuid::Uuid::new_v4().to_string());
+        let replace = || {
+            replace::create_folder(file.parent().unwrap_or(Path::new(".")))?;
+            let _lock = replace::Lock::of(file)?;
+            // Somebody else's file is not ours to replace.
+            look(file)?;
+            replace::prepare(file, &format!("{id}\n"), None)?.publish()
+        };
+        replace().map_err(failed)?;
+        Ok(MachineId { id, not_kept: None })
+    }
+
+    fn not_kept(&self, file: &Path, why: &io::Error) -> MachineId {
+        let not_kept = Some(format!("{}: {why}", file.display()));
+        MachineId { not_kept, ..MachineId::derived(&self.tool) }
+    }
+
+    /// Writes the first id, unless another process has.
+    fn create(&self, file: &Path) -> io::Result<String> {
+        replace::create_folder(file.parent().unwrap_or(Path::new(".")))?;
+        let _lock = replace::Lock::of(file)?;
+        if let Some(id) = look(file)? {
+            return Ok(id);
+        }
+        let id = crate::identity::machine_id::id(&self.tool);
+        replace::prepare(file, &format!("{id}\n"), None)?.publish()?;
+        Ok(id)
+    }
+}
+
+/// The id in the file; `None` when there is no file, or one of ours that holds something else.
+fn look(file: &Path) -> io::Result<Option<String>> {
+    match fs::symlink_metadata(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+        Ok(metadata) if !metadata.is_file() => {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        Ok(_) => {}
+    }
+    let (text, metadata) = match replace::read(file) {
+        Ok(read) => read,
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::FileTooLarge) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    if let Some(reason) = replace::distrust(&metadata) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+    }
+    let id = text.trim_end();
+    let known = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    Ok(known.then(|| id.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    #[test]
+    fn the_first_id_is_the_derived_one_and_is_kept_for_the_user_alone() {
+        let folder = folder();
+        let state = folder.path().join("a/b");
+        let first = MachineIdFile::new("tool", Some(&state)).read();
+        assert_eq!(first, MachineId { id: crate::identity::machine_id::id("tool"), not_kept: None });
+        assert_eq!(fs::read_to_string(state.join(NAME)).unwrap(), format!("{}\n", first.id));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!((mode(&state.join(NAME)), mode(&state)), (0o600, 0o700));
+        }
+    }
+
+    #[test]
+    fn the_file_counts_when_the_machine_has_changed() {
+        let folder = folder();
+        let kept = "0123456789abcdef0123456789abcdef";
+        fs::write(folder.path().join(NAME), kept).unwrap();
+        assert_eq!(MachineIdFile::new("tool", Some(folder.path())).read().id, kept);
+    }
+
+    #[test]
+    fn rotation_gives_another_id_that_stays() {
+        let folder = folder();
+        let file = MachineIdFile::new("tool", Some(folder.path()));
+        let old = file.read();
+        let new = file.rotate().unwrap();
+        assert_ne!(old.id, new.id);
+        assert_eq!(new.id.len(), 32);
+        assert_eq!(MachineIdFile::new("tool", Some(folder.path())).read(), new);
+        assert_ne!(file.rotate().unwrap().id, new.id);
+    }
+
+    #[test]
+    fn a_file_that_holds_something_else_is_replaced() {
+        for text in [&b""[..], b"hello", b"0123456789ABCDEF0123456789abcdef", b"\xff\xfe", &[b'0'; 3 << 20]] {
+            let folder = folder();
+            fs::write(folder.path().join(NAME), text).unwrap();
+            let file = MachineIdFile::new("tool", Some(folder.path()));
+            assert_eq!(
+                file.read(),
+                MachineId { id: crate::identity::machine_id::id("tool"), not_kept: None }
+            );
+            assert_eq!(look(&folder.path().join(NAME)).unwrap(), Some(file.read().id));
+        }
+    }
+
+    #[test]
+    fn without_a_folder_the_id_is_derived_and_says_why() {
+        let nowhere = MachineIdFile::new("tool", None);
+        assert_eq!(nowhere.read().id, crate::identity::machine_id::id("tool"));
+        assert!(nowhere.read().not_kept.is_some());
+        assert!(nowhere.rotate().unwrap_err().to_string().contains("machine id"));
+        let folder = folder();
+        fs::write(folder.path().join("file"), "").unwrap();
+        let blocked = MachineIdFile::new("tool", Some(&folder.path().join("file/state"))).read();
+        assert!(blocked.not_kept.unwrap().contains("machine-id"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_and_a_file_that_others_can_write_are_not_believed_and_not_replaced() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = folder();
+        let other = "0123456789abcdef0123456789abcdef";
+        let path = folder.path().join(NAME);
+        fs::write(folder.path().join("elsewhere"), other).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("elsewhere"), &path).unwrap();
+        let file = MachineIdFile::new("tool", Some(folder.path()));
+        assert_eq!(file.read().id, crate::identity::machine_id::id("tool"));
+        assert!(file.read().not_kept.unwrap().contains("not a regular file"));
+        file.rotate().unwrap_err();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, other).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(file.read().not_kept.unwrap().contains("mode 666"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), other);
+    }
+
+    #[test]
+    fn all_that_start_at_once_agree_also_beside_a_rotation() {
+        let folder = folder();
+        let file = MachineIdFile::new("tool", Some(folder.path()));
+        let ids: Vec<String> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| file.read().id)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+        let rotated: Vec<String> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| file.rotate().unwrap().id)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(rotated.contains(&file.read().id));
+        assert!(fs::read_dir(folder.path()).unwrap().count() <= 2, "nothing temporary stays");
+    }
+}

@@ -1,0 +1,64 @@
+//! Classes of bytes, and runs of them.
+
+use crate::redact::budget::spend;
+
+/// Letters, digits, `_` and `-`: names, and most tokens.
+pub(super) fn is_word(byte: u8) -> bool {
+    WORD[usize::from(byte)]
+}
+
+const WORD: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let it = byte as u8;
+        table[byte] = it.is_ascii_alphanumeric() || it == b'_' || it == b'-';
+        byte += 1;
+    }
+    table
+};
+
+/// Where the run of bytes of a class that begins at `start` ends.
+pub(super) fn run(text: &[u8], start: usize, class: impl Fn(u8) -> bool) -> usize {
+    let rest = text.get(start..).unwrap_or_default();
+    let len = rest.iter().position(|byte| !class(*byte)).unwrap_or(rest.len());
+    spend(len + 1);
+    start + len
+}
+
+/// As [`run`], of at most `limit` bytes.
+pub(super) fn run_within(text: &[u8], start: usize, limit: usize, class: impl Fn(u8) -> bool) -> usize {
+    let end = text.len().min(start.saturating_add(limit));
+    run(&text[..end], start.min(end), class)
+}
+
+pub(super) fn starts(text: &[u8], at: usize, with: &str) -> bool {
+    text.get(at..).is_some_and(|rest| rest.starts_with(with.as_bytes()))
+}
+
+/// As [`starts`], capitals or not.
+pub(super) fn starts_any_case(text: &[u8], at: usize, with: &str) -> bool {
+    text.get(at..at.saturating_add(with.len())).is_some_and(|it| it.eq_ignore_ascii_case(with.as_bytes()))
+}
+
+pub(super) fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// White space and other control characters.
+pub(super) fn is_space(byte: u8) -> bool {
+    byte <= b' ' || byte == 0x7f
+}
+
+pub(super) fn is_line_end(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
+}
+
+pub(super) fn is_quote(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\'' | b'`')
+}
+
+/// Whether `%` at `at` begins an encoded byte.
+pub(super) fn is_encoded(text: &[u8], at: usize) -> bool {
+    text.get(at + 1..at + 3).is_some_and(|it| it.iter().all(u8::is_ascii_hexdigit))
+}

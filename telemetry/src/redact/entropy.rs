@@ -1,0 +1,233 @@
+//! Long tokens that look random.
+//!
+//! Random text changes between capitals, small letters and digits at every other character, and has few runs of letters
+//! that could be words; identifiers, paths and sentences are the other way round. The limits below were tried against
+//! 166,000 long words of published source code, of which they take 0.1 %, nearly all of it base64, and against random
+//! text of 32 characters and more, of which they find 95 % and up.
+
+use std::ops::Range;
+
+use crate::redact::budget::spend;
+use crate::redact::byte_class::{is_space, run, run_within, starts};
+
+/// Characters from which a token of three classes counts.
+pub(super) const SHORTEST: usize = 24;
+
+/// Characters from which a token of digits and letters of one case counts.
+const SHORTEST_ONE_CASE: usize = 30;
+
+/// Hexadecimal digits from which a part is taken for a digest or an id, and not looked at.
+const HEX: usize = 6;
+
+fn is_opaque_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+' | b'/')
+}
+
+/// The opaque tokens of the run that begins at `start`, and where the run ends.
+pub(super) fn find(text: &[u8], start: usize, found: &mut Vec<Range<usize>>) -> usize {
+    let end = run(text, start, is_opaque_byte);
+    // The run of a line behind an escaped line feed begins with the `n` of that.
+    let line = start + usize::from(text[start] == b'n' && text[..start].ends_with(b"\\"));
+    if let Some(to) = key_lines(text, line, end) {
+        found.push(line..to);
+        return end;
+    }
+    if end - start < SHORTEST || is_checksum(text, start, end) {
+        return end;
+    }
+    let before = found.len();
+    let mut piece = start;
+    while piece < end {
+        let stop = run(&text[..end], piece, |byte| byte != b'/');
+        if is_random(&text[piece..stop]) {
+            found.push(piece..stop);
+        }
+        piece = stop + 1;
+    }
+    // Base64 has slashes of its own, so that no piece need be long.
+    if found.len() == before && (is_random(&text[start..end]) || is_aws_secret(&text[start..end])) {
+        found.push(start..end);
+    }
+    end
+}
+
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
+}
+
+/// The end of the lines of base64 of which the run is the first, as in files of keys: all as long as it, and a shorter one.
+fn key_lines(text: &[u8], start: usize, end: usize) -> Option<usize> {
+    /// What PEM, OpenSSH and MIME have.
+    const LENGTHS: [usize; 3] = [64, 70, 76];
+    let line = &text[start..end];
+    let len = line.len();
+    let whole =
+        |at: usize| text.get(at).is_none_or(|byte| is_space(*byte) || matches!(byte, b'=' | b'\\' | b'"'));
+    if !LENGTHS.contains(&len)
+        || !is_line_start(text, start)
+        || !whole(end)
+        || !line.iter().all(|byte| is_base64(*byte))
+        || !is_random(line)
+    {
+        return None;
+    }
+    let mut to = end;
+    while let Some(next) = next_line(text, to) {
+        let stop = run_within(text, next, len + 1, is_base64);
+        let padded = run_within(text, stop, 2, |byte| byte == b'=');
+        if stop - next == len && whole(stop) {
+            to = padded;
+            continue;
+        }
+        let last = &text[next..padded];
+        let is_last = stop - next < len && whole(padded) && last.len() >= 4 && last.len().is_multiple_of(4);
+        if is_last && last.iter().any(|byte| !byte.is_ascii_alphabetic()) {
+            to = padded;
+        }
+        break;
+    }
+    Some(to)
+}
+
+fn is_line_start(text: &[u8], at: usize) -> bool {
+    at == 0 || matches!(text[at - 1], b'\n' | b'"') || text[..at].ends_with(b"\\n")
+}
+
+/// Behind the line feed at `at`, also one that is written `\\n`.
+fn next_line(text: &[u8], at: usize) -> Option<usize> {
+    ["\n", "\r\n", "\\n", "\\r\\n"].iter().find(|feed| starts(text, at, feed)).map(|feed| at + feed.len())
+}
+
+/// What AWS gives with an access key: 40 characters of base64. With its length known, it may look a little less random.
+fn is_aws_secret(token: &[u8]) -> bool {
+    if token.len() != 40 || !token.iter().all(|byte| is_base64(*byte)) {
+        return false;
+    }
+    let mut whole = Looks::default();
+    for part in token.split(|byte| !byte.is_ascii_alphanumeric()) {
+        whole.add(&Looks::of(part), part);
+    }
+    (whole.small && whole.capital && whole.digit)
+        && whole.changes * 100 >= whole.len * 30
+        && whole.in_words * 100 <= whole.len * 70
+}
+
+/// `sha512-…` as package managers write it, `SHA256:…` as ssh does.
+fn is_checksum(text: &[u8], start: usize, end: usize) -> bool {
+    const LENGTHS: [(&str, usize); 3] = [("sha256-", 43), ("sha384-", 64), ("sha512-", 86)];
+    let run = &text[start..end];
+    let subresource =
+        LENGTHS.iter().any(|(name, len)| run.starts_with(name.as_bytes()) && run.len() == name.len() + len);
+    subresource || (text[..start].ends_with(b"SHA256:") && run.len() == 43)
+}
+
+fn is_random(token: &[u8]) -> bool {
+    spend(token.len());
+    if token.len() < SHORTEST {
+        return false;
+    }
+    let mut whole = Looks::default();
+    for part in token.split(|byte| matches!(byte, b'-' | b'_' | b'+' | b'/')) {
+        if is_hex(part) {
+            continue;
+        }
+        let looks = Looks::of(part);
+        if looks.is_random_of_one_case() {
+            return true;
+        }
+        whole.add(&looks, part);
+    }
+    whole.is_random()
+}
+
+fn is_hex(part: &[u8]) -> bool {
+    let digits = part.strip_prefix(b"0x").unwrap_or(part);
+    let one_case =
+        |other: fn(&u8) -> bool| digits.iter().all(|byte| byte.is_ascii_hexdigit() && !other(byte));
+    (digits.len() >= HEX && (one_case(u8::is_ascii_uppercase) || one_case(u8::is_ascii_lowercase)))
+        || digits.iter().all(u8::is_ascii_digit)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Small,
+    Capital,
+    Digit,
+}
+
+fn class(byte: u8) -> Class {
+    match byte {
+        b'a'..=b'z' => Class::Small,
+        b'A'..=b'Z' => Class::Capital,
+        _ => Class::Digit,
+    }
+}
+
+/// What a token looks like, its separators left out.
+#[derive(Debug, Default, Clone, Copy)]
+struct Looks {
+    len: usize,
+    /// How often the class changes from one character to the next.
+    changes: usize,
+    /// Characters in runs of four or more letters that could be a word.
+    in_words: usize,
+    small: bool,
+    capital: bool,
+    digit: bool,
+    last: Option<Class>,
+}
+
+impl Looks {
+    fn of(part: &[u8]) -> Self {
+        let mut looks = Self { len: part.len(), ..Self::default() };
+        let (mut word, mut word_class) = (0, None);
+        for &byte in part {
+            let class = class(byte);
+            match class {
+                Class::Small => looks.small = true,
+                Class::Capital => looks.capital = true,
+                Class::Digit => looks.digit = true,
+            }
+            looks.changes += usize::from(looks.last.is_some_and(|last| last != class));
+            looks.last = Some(class);
+            // A word is all small or all capitals, or small behind one capital.
+            let goes_on = class != Class::Digit
+                && (word_class == Some(class)
+                    || (word == 1 && word_class == Some(Class::Capital) && class == Class::Small));
+            if !goes_on {
+                looks.in_words += if word >= 4 { word } else { 0 };
+                word = 0;
+            }
+            word += usize::from(class != Class::Digit);
+            word_class = Some(class);
+        }
+        looks.in_words += if word >= 4 { word } else { 0 };
+        looks
+    }
+
+    fn add(&mut self, part: &Self, bytes: &[u8]) {
+        let joint = matches!((self.last, bytes.first()), (Some(last), Some(first)) if last != class(*first));
+        self.len += part.len;
+        self.changes += part.changes + usize::from(joint);
+        self.in_words += part.in_words;
+        self.small |= part.small;
+        self.capital |= part.capital;
+        self.digit |= part.digit;
+        self.last = part.last.or(self.last);
+    }
+
+    fn is_random(&self) -> bool {
+        let words = if self.len >= 32 { 60 } else { 50 };
+        self.len >= SHORTEST
+            && (self.small && self.capital && self.digit)
+            && self.changes * 100 >= self.len * 35
+            && self.in_words * 100 <= self.len * words
+    }
+
+    fn is_random_of_one_case(&self) -> bool {
+        self.len >= SHORTEST_ONE_CASE
+            && (self.small != self.capital && self.digit)
+            && self.changes * 100 >= self.len * 25
+            && self.in_words * 100 <= self.len * 80
+    }
+}

@@ -1,0 +1,171 @@
+//! Events that a backend has refused for good, with its reasons.
+
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::spool::fs::{Folder, read_whole, replace};
+use crate::spool::limits::Limits;
+
+pub(crate) const FILE: &str = "quarantine.v1.jsonl";
+const TEMPORARY: &str = "quarantine.v1.tmp";
+
+/// Bytes of a reason that are kept.
+const MAX_REASON: usize = 1_000;
+
+/// An event in the quarantine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Rejected {
+    /// The backend that refused it.
+    pub backend: String,
+    /// Why.
+    pub reason: String,
+    /// When, in milliseconds since 1970.
+    pub rejected_at: u64,
+    /// The event.
+    pub event: Box<RawValue>,
+}
+
+impl Rejected {
+    /// The same event, refused again.
+    pub(crate) fn again(&self, reason: &str, now: u64) -> Self {
+        Self { reason: shortened(reason).to_owned(), rejected_at: now, ..self.clone() }
+    }
+
+    /// What makes two of them the same: a process that dies between the quarantine and its cursor rejects again.
+    fn key(&self) -> (&str, &str) {
+        (&self.backend, self.event.get())
+    }
+}
+
+/// As much of a reason as is kept.
+fn shortened(reason: &str) -> &str {
+    let mut end = reason.len().min(MAX_REASON);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    &reason[..end]
+}
+
+/// The line for an event.
+pub(crate) fn record(backend: &str, event: &str, reason: &str, now: u64) -> Option<String> {
+    let rejected = Rejected {
+        backend: backend.to_owned(),
+        reason: shortened(reason).to_owned(),
+        rejected_at: now,
+        // What is no JSON is no event either.
+        event: RawValue::from_string(event.to_owned()).ok()?,
+    };
+    Some(serde_json::to_string(&rejected).ok()? + "\n")
+}
+
+/// The file as the deliverer knows it.
+#[derive(Debug, Default)]
+pub(crate) struct Quarantine {
+    /// Its length and the number of its lines, once known.
+    known: Option<(u64, u64)>,
+}
+
+impl Quarantine {
+    /// Appends records, then drops the oldest while there are too many. Gives how many were dropped.
+    pub(crate) fn add(
+        &mut self,
+        folder: &dyn Folder,
+        limits: &Limits,
+        records: impl Iterator<Item = Option<String>>,
+    ) -> io::Result<u64> {
+        let file = folder.open_or_create(FILE)?;
+        let len = file.facts()?.len;
+        if self.known.is_none_or(|(known, _)| known != len) {
+            let bytes = read_whole(folder, FILE, usize::MAX)?.unwrap_or_default();
+            let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |at| at + 1);
+            if whole < bytes.len() {
+                file.truncate(whole as u64)?;
+            }
+            self.known = Some((whole as u64, memchr::memchr_iter(b'\n', &bytes).count() as u64));
+        }
+        let (mut len, mut lines) = self.known.take().unwrap_or_default();
+        let mut unreadable = 0;
+        let mut text = String::new();
+        for record in records {
+            match record {
+                Some(record) => {
+                    text.push_str(&record);
+                    lines += 1;
+                }
+                None => unreadable += 1,
+            }
+        }
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            match file.append(rest)? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                n => rest = &rest[n..],
+            }
+        }
+        len += text.len() as u64;
+        self.known = Some((len, lines));
+        if len <= limits.quarantine_bytes && lines <= limits.quarantine_events {
+            return Ok(unreadable);
+        }
+        Ok(unreadable + self.shrink(folder, limits)?)
+    }
+
+    /// Leaves three quarters of what may be, so that not every rejection copies the file.
+    fn shrink(&mut self, folder: &dyn Folder, limits: &Limits) -> io::Result<u64> {
+        let bytes = read_whole(folder, FILE, usize::MAX)?.unwrap_or_default();
+        let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+        let three_quarters = |limit: u64| limit - limit / 4;
+        let (max_bytes, max_lines) =
+            (three_quarters(limits.quarantine_bytes), three_quarters(limits.quarantine_events));
+        let (mut kept_bytes, mut kept_lines) = (0, 0);
+        for line in lines.iter().rev() {
+            if kept_bytes + line.len() as u64 > max_bytes || kept_lines + 1 > max_lines {
+                break;
+            }
+            kept_bytes += line.len() as u64;
+            kept_lines += 1;
+        }
+        let kept = &bytes[bytes.len() - usize::try_from(kept_bytes).unwrap_or(0)..];
+        self.known = None;
+        replace(folder, FILE, TEMPORARY, kept)?;
+        self.known = Some((kept_bytes, kept_lines));
+        Ok(lines.len() as u64 - kept_lines)
+    }
+
+    /// Takes the events `gone` out, and puts those of `renewed` in the place of what they are the same as. What is not in
+    /// the quarantine any more stays out.
+    pub(crate) fn settle(
+        &mut self,
+        folder: &dyn Folder,
+        gone: &[Rejected],
+        renewed: &[Rejected],
+    ) -> io::Result<()> {
+        let gone: HashSet<_> = gone.iter().map(Rejected::key).collect();
+        let renewed: HashMap<_, _> = renewed.iter().map(|rejected| (rejected.key(), rejected)).collect();
+        let mut text = String::new();
+        for rejected in load(folder)?.iter().filter(|rejected| !gone.contains(&rejected.key())) {
+            let rejected = renewed.get(&rejected.key()).copied().unwrap_or(rejected);
+            text += &serde_json::to_string(rejected)?;
+            text.push('\n');
+        }
+        self.known = None;
+        replace(folder, FILE, TEMPORARY, text.as_bytes())
+    }
+}
+
+/// All events in the quarantine, the oldest first, none twice. Damaged lines are passed over.
+pub(crate) fn load(folder: &dyn Folder) -> io::Result<Vec<Rejected>> {
+    let bytes = read_whole(folder, FILE, usize::MAX)?.unwrap_or_default();
+    let mut all: Vec<Rejected> =
+        bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    let mut seen = HashSet::new();
+    let first: Vec<bool> = all.iter().map(|rejected| seen.insert(rejected.key())).collect();
+    let mut first = first.into_iter();
+    all.retain(|_| first.next().unwrap_or(true));
+    Ok(all)
+}

@@ -1,0 +1,75 @@
+//! The segment that this process writes to.
+
+use std::io;
+
+use crate::spool::fs::File;
+use crate::spool::limits::Limits;
+use crate::spool::segment::Name;
+
+/// How long, and for how many lines, a segment is taken to have its name still: a look costs a third of a write.
+const LOOK_MS: u64 = 50;
+const LOOK_LINES: u64 = 64;
+
+/// The segment that is written to. Its lock says so to other processes.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) name: Name,
+    pub(crate) file: Box<dyn File>,
+    pub(crate) len: u64,
+    pub(crate) lines: u64,
+    pub(crate) looked: Looked,
+}
+
+/// When the segment was last seen to have a name, and how much was in it.
+#[derive(Debug)]
+pub(crate) struct Looked {
+    pub(crate) ms: u64,
+    pub(crate) len: u64,
+    pub(crate) lines: u64,
+}
+
+/// A write failed; whether the segment still ends with a whole line.
+pub(crate) struct Torn(pub(crate) io::Error, pub(crate) bool);
+
+impl Live {
+    pub(crate) fn new(name: Name, file: Box<dyn File>, len: u64, lines: u64, now: u64) -> Self {
+        Self { name, file, len, lines, looked: Looked { ms: now, len, lines } }
+    }
+
+    pub(crate) fn is_full(&self, limits: &Limits, need: u64, now: u64) -> bool {
+        self.len > 0
+            && (self.len + need > limits.segment_bytes()
+                || self.lines >= limits.segment_events()
+                || self.name.age_ms(now) > limits.span_ms())
+    }
+
+    /// Whether it is time to look for the name again; never so for two lines in the same moment.
+    pub(crate) fn is_look_due(&self, now: u64) -> bool {
+        now.abs_diff(self.looked.ms) >= LOOK_MS || self.lines - self.looked.lines >= LOOK_LINES
+    }
+
+    /// Appends whole lines.
+    pub(crate) fn write(&mut self, text: &[u8], lines: u64) -> Result<(), Torn> {
+        let mut done = 0;
+        while done < text.len() {
+            match self.file.append(&text[done..]) {
+                Ok(n) if n > 0 => done += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => {
+                    let error = other.err().unwrap_or_else(|| io::ErrorKind::WriteZero.into());
+                    return Err(Torn(error, done == 0 || self.take_back(done as u64)));
+                }
+            }
+        }
+        self.len += done as u64;
+        self.lines += lines;
+        Ok(())
+    }
+
+    /// Cuts the first `torn` bytes of a line off again.
+    fn take_back(&self, torn: u64) -> bool {
+        // The length is asked for because another process may have emptied the file.
+        let len = self.file.facts().map(|facts| facts.len.checked_sub(torn));
+        len.is_ok_and(|len| len.is_some_and(|len| self.file.truncate(len).is_ok()))
+    }
+}

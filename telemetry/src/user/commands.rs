@@ -1,0 +1,300 @@
+//! The commands by which a user rules over telemetry, to be mounted in a tool's own command line.
+//!
+//! ```
+//! use clap::Parser;
+//! use jackfield::{Telemetry, commands::TelemetryCommand};
+//!
+//! #[derive(Parser)]
+//! enum Cli {
+//!     /// Says hello.
+//!     Hello,
+//!     /// What is collected, and whether.
+//!     #[command(subcommand)]
+//!     Telemetry(TelemetryCommand),
+//! }
+//!
+//! let telemetry = Telemetry::builder("mytool", "1.4.0").build();
+//! match Cli::parse_from(["mytool", "hello"]) {
+//!     Cli::Hello => {}
+//!     Cli::Telemetry(command) => std::process::exit(command.run(&telemetry)),
+//! }
+//! ```
+//!
+//! # Exit codes
+//! 0: what was asked for is so now. 1: it is not. Either the command failed, with the reason on standard error; or the answer
+//! itself says what is in the way: `enable` has stored the consent, but an opt-out such as `DO_NOT_TRACK` keeps telemetry off;
+//! `disable` has stored the opt-out, but it is forced on; a backend has failed to take a request of `reset`; `doctor` found
+//! something wrong; `resend` left events in the quarantine. (Clap ends with 2 when the command line is wrong.)
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::api::telemetry::Telemetry;
+use crate::consent::consent::Collection;
+use crate::error::error::Error;
+use crate::identity::deletion::ReceiptOutcome;
+use crate::user::doctor::Verdict;
+use crate::user::opt_out::Discarded;
+
+/// How long each backend has to answer a request for deletion.
+const DELETION: Duration = Duration::from_secs(10);
+/// How long all of `resend` may take.
+const RESEND: Duration = Duration::from_secs(60);
+
+/// `enable`, `disable`, `status`, `reset`, `show`, `resend` and `doctor`.
+#[derive(Debug, Clone, Subcommand)]
+#[non_exhaustive]
+pub enum TelemetryCommand {
+    /// Allow usage data to be collected and sent
+    Enable(Form),
+    /// Stop it, and discard what has not been sent
+    Disable(Form),
+    /// Say whether it is collected, where it goes, and what waits
+    Status(Form),
+    /// Disable, delete all local data, and ask for the deletion of what was sent
+    Reset(Form),
+    /// Print exactly what is stored, and what would be sent
+    Show(Form),
+    /// Send again what backends have refused, once what was wrong is mended
+    Resend(Form),
+    /// Find out whether events arrive
+    Doctor(Form),
+}
+
+/// How the answer is written.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Form {
+    /// Answer with one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl TelemetryCommand {
+    /// Runs the command with the process's standard output, and says what the process is to end with.
+    #[must_use]
+    pub fn run(&self, telemetry: &Telemetry) -> i32 {
+        self.run_with(telemetry, &mut io::stdout().lock(), &mut io::stderr().lock())
+    }
+
+    /// Runs the command with other streams.
+    pub fn run_with(&self, telemetry: &Telemetry, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+        let done = match self {
+            Self::Enable(form) => enable(telemetry, *form, out),
+            Self::Disable(form) => disable(telemetry, *form, out),
+            Self::Status(form) => status(telemetry, *form, out),
+            Self::Reset(form) => reset(telemetry, *form, out),
+            Self::Show(form) => show(telemetry, *form, out),
+            Self::Resend(form) => resend(telemetry, *form, out),
+            Self::Doctor(form) => doctor(telemetry, *form, out),
+        };
+        match done.and_then(|done| out.flush().map(|()| done).map_err(Failure::Output)) {
+            Ok(true) => 0,
+            Ok(false) => 1,
+            // Whoever reads has seen enough.
+            Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Err(failure) => {
+                let text = match failure {
+                    Failure::Telemetry(error) => error.to_string(),
+                    Failure::Output(error) => format!("can't write the answer: {error}"),
+                };
+                // There is nobody left to tell.
+                let _ = writeln!(err, "error: {text}");
+                1
+            }
+        }
+    }
+}
+
+enum Failure {
+    Telemetry(Error),
+    Output(io::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Telemetry(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+/// Whether all was done as asked.
+type Done = Result<bool, Failure>;
+
+fn enable(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
+    let consent = telemetry.enable()?;
+    let by_author = telemetry.is_offered();
+    let enabled = consent.is_enabled() && by_author;
+    let because = if by_author { consent.why.to_string() } else { "this tool collects nothing".to_owned() };
+    if form.json {
+        writeln!(
+            out,
+            "{}",
+            json!({ "enabled": enabled, "because": because, "extended": telemetry.is_extended() })
+        )?;
+    } else if enabled {
+        let except = if telemetry.is_extended() {
+            ", except for what stands in arguments and error messages:\n\
+             they are collected too, with secrets removed, and may contain names of files."
+        } else {
+            "."
+        };
+        let local = if consent.collection == Collection::LocalOnly { " (local-only)" } else { "" };
+        writeln!(
+            out,
+            "Telemetry enabled{local}. Thank you.\n\
+             No personally identifiable information is collected{except}\n\
+             Events carry a pseudonymous machine ID."
+        )?;
+    } else {
+        writeln!(out, "Your consent is stored, but telemetry stays off: {because}.")?;
+    }
+    Ok(enabled)
+}
+
+fn disable(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
+    let disabled = telemetry.disable()?;
+    let enforced = disabled.consent.is_enabled();
+    let not_discarded = not_discarded(&disabled.pending);
+    if form.json {
+        let object = json!({
+            "disabled": !enforced, "because": disabled.consent.why.to_string(),
+            "still_sending": disabled.pending == Discarded::StillSending, "not_discarded": not_discarded,
+        });
+        writeln!(out, "{object}")?;
+    } else if enforced {
+        writeln!(
+            out,
+            "Telemetry stays on: it is {}. Your opt-out is stored, for when that ends.",
+            disabled.consent.why
+        )?;
+    } else {
+        writeln!(out, "Telemetry disabled.")?;
+        match not_discarded {
+            None => writeln!(out, "All pending events have been discarded.")?,
+            Some(reason) => writeln!(out, "{NOT_DISCARDED}: {reason}")?,
+        }
+        if disabled.pending == Discarded::StillSending {
+            writeln!(out, "{STILL_SENDING}")?;
+        }
+    }
+    Ok(!enforced && not_discarded.is_none())
+}
+
+fn not_discarded(pending: &Discarded) -> Option<&str> {
+    match pending {
+        Discarded::Failed(reason) => Some(reason),
+        _ => None,
+    }
+}
+
+const STILL_SENDING: &str = "A backend has not come back yet from a call that had begun before, and what that call still sends can't be stopped \
+     from here; no call follows it.";
+
+const NOT_DISCARDED: &str = "Not all of what is stored on this machine could be discarded; none of it is sent without \
+                             consent. Mend this and run the command again";
+
+fn status(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
+    let status = telemetry.status();
+    if form.json {
+        writeln!(out, "{}", json!(status))?;
+    } else {
+        writeln!(out, "{status}")?;
+    }
+    Ok(true)
+}
+
+fn reset(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
+    let reset = telemetry.reset(DELETION)?;
+    let failed = reset.receipts.iter().any(|receipt| receipt.outcome == ReceiptOutcome::Failed);
+    let sent = reset.receipts.iter().any(|receipt| receipt.outcome == ReceiptOutcome::Sent);
+    let enforced = reset.consent.is_enabled();
+    let not_discarded = not_discarded(&reset.pending);
+    let done = !failed && not_discarded.is_none();
+    if form.json {
+        let object = json!({
+            "machine_id": reset.machine_id, "receipts": reset.receipts, "next_machine_id": reset.next_machine_id,
+            "machine_id_changed": reset.id_kept.is_none(), "machine_id_kept": reset.id_kept,
+            "disabled": !enforced, "still_sending": reset.pending == Discarded::StillSending,
+            "not_discarded": not_discarded,
+        });
+        writeln!(out, "{object}")?;
+        return Ok(done);
+    }
+    if reset.receipts.is_empty() {
+        writeln!(
+            out,
+            "No deletion is requested for machine ID {}: no backend is configured.",
+            reset.machine_id
+        )?;
+    } else {
+        writeln!(out, "Deletion request for machine ID {}:", reset.machine_id)?;
+    }
+    for receipt in &reset.receipts {
+        writeln!(out, "  {receipt}")?;
+    }
+    match &reset.id_kept {
+        None => writeln!(out, "The machine ID is another one from now on: {}.", reset.next_machine_id)?,
+        Some(reason) => writeln!(out, "The machine ID is kept: {reason}.")?,
+    }
+    if failed {
+        writeln!(out, "Run this again to repeat the request.")?;
+    }
+    if let Some(help) = telemetry.help().filter(|_| !sent || failed) {
+        writeln!(out, "{help}")?;
+    }
+    if let Some(reason) = not_discarded {
+        writeln!(out, "{NOT_DISCARDED}: {reason}")?;
+    } else {
+        write!(out, "Local telemetry data cleared. ")?;
+    }
+    writeln!(out, "{}", if enforced { "Telemetry stays on." } else { "Telemetry disabled." })?;
+    if enforced {
+        writeln!(out, "It is {}.", reset.consent.why)?;
+    }
+    if reset.pending == Discarded::StillSending {
+        writeln!(out, "{STILL_SENDING}")?;
+    }
+    Ok(done)
+}
+
+fn show(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
+    let shown = telemetry.show()?;
+    if form.json {
+        writeln!(out, "{}", shown.to_json())?;
+    } else {
+        shown.write_text(out)?;
+    }
+    Ok(true)
+}
+
+fn resend(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
+    let resent = telemetry.resend_rejected(RESEND)?;
+    if form.json {
+        writeln!(out, "{}", json!(resent))?;
+    } else {
+        writeln!(out, "{resent}")?;
+    }
+    Ok(resent.is_complete())
+}
+
+fn doctor(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
+    let findings = telemetry.doctor();
+    if form.json {
+        writeln!(out, "{}", json!({ "findings": findings }))?;
+    } else {
+        for finding in &findings {
+            writeln!(out, "{finding}")?;
+        }
+    }
+    Ok(findings.iter().all(|finding| finding.verdict != Verdict::Wrong))
+}

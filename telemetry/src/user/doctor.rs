@@ -1,0 +1,164 @@
+//! What is wrong, and what to do.
+
+use std::{fmt, time::Duration};
+
+use jackfield_loader::{MOST_CRASHES, plugin_api::Probe};
+use serde::Serialize;
+
+use crate::api::telemetry::Telemetry;
+use crate::consent::consent::Collection;
+use crate::delivery::target::Target;
+use crate::error::error::Error;
+use crate::files::writable;
+use crate::instance::select_backends::Chosen;
+use crate::process::plural::events;
+
+/// How long a backend may take to open, and to find out about its platform.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Finding {
+    /// What was looked at: `consent`, `folder`, `delivery`, `crashes`, `backends`, or `backend NAME`.
+    pub what: String,
+    /// What was found.
+    pub verdict: Verdict,
+    /// One line: what is so, and what to do.
+    pub detail: String,
+}
+
+/// How serious a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// As it should be.
+    Fine,
+    /// To be known, and not wrong.
+    Note,
+    /// Wrong: events are lost or wait.
+    Wrong,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = match self.verdict {
+            Verdict::Fine => "ok",
+            Verdict::Note => "note",
+            Verdict::Wrong => "WRONG",
+        };
+        write!(f, "{verdict:<5} {}: {}", self.what, self.detail)
+    }
+}
+
+impl Telemetry {
+    /// Looks at everything that events need: consent, folder, each backend. With consent the folder is made if it is
+    /// missing, and a small file is written to it and removed. A backend is opened, and probes its platform
+    /// for real, with consent only: without it nothing leaves, and the finding says so.
+    #[must_use]
+    pub fn doctor(&self) -> Vec<Finding> {
+        let context = self.context();
+        let status = self.status();
+        let finding =
+            |what: &str, verdict, detail: String| Finding { what: what.to_owned(), verdict, detail };
+        let mut findings = Vec::new();
+        let verdict = if status.telemetry == "disabled" { Verdict::Note } else { Verdict::Fine };
+        findings.push(finding("consent", verdict, format!("{}: {}", status.telemetry, status.because)));
+        let folder = status.folder.as_ref().map(|folder| folder.display().to_string()).unwrap_or_default();
+        let collection = context.consent.read().collection;
+        let on = context.enabled && collection != Collection::Off;
+        // Without consent nothing is made.
+        let local = context.select().info.stays_here(collection);
+        let tried =
+            context.spools.as_ref().filter(|_| on).map_or(Ok(()), |spools| spools.get(local).try_to_write());
+        for problem in &status.problems {
+            findings.push(finding("folder", Verdict::Wrong, format!("{folder}: {problem}")));
+        }
+        if let Err(error) = &tried {
+            let detail = match error {
+                Error::Spool { source, .. } => format!("{error}; {}", writable::hint(source.kind())),
+                error => error.to_string(),
+            };
+            findings.push(finding("folder", Verdict::Wrong, detail));
+        }
+        if status.problems.is_empty() && tried.is_ok() {
+            let detail = format!("{folder}: {} waiting, {} bytes", events(status.events), status.bytes);
+            findings.push(finding("folder", Verdict::Fine, detail));
+        }
+        if !status.dropped.is_empty() {
+            let reasons: Vec<_> =
+                status.dropped.iter().map(|(reason, n)| format!("{n} ({reason})")).collect();
+            findings.push(finding(
+                "dropped",
+                Verdict::Note,
+                format!("events lost so far: {}", reasons.join(", ")),
+            ));
+        }
+        if status.quarantined > 0 {
+            let detail = format!(
+                "{} refused for good; `show` has the reasons, `resend` sends them again",
+                events(status.quarantined)
+            );
+            findings.push(finding("quarantine", Verdict::Note, detail));
+        }
+        let now = if status.delivering { "; a child process delivers now" } else { "" };
+        findings.push(finding("delivery", Verdict::Fine, format!("{}{now}", status.delivery)));
+        for crash in context.crashes() {
+            let verdict = if crash.count >= MOST_CRASHES { Verdict::Wrong } else { Verdict::Note };
+            let detail = format!(
+                "{} crashed {} in a row, the last time {}: it is tried again later, or left alone after {MOST_CRASHES} until it \
+                 changes; get another version from its vendor",
+                crash.plugin.display(),
+                times(crash.count),
+                crash.how
+            );
+            findings.push(finding("crashes", verdict, detail));
+        }
+        let mut selected = context.select_for(if on { collection } else { Collection::On });
+        let verdict = match &selected.info.why {
+            Chosen::Broken(_) => Verdict::Wrong,
+            Chosen::Nothing => Verdict::Note,
+            _ => Verdict::Fine,
+        };
+        findings.push(finding("backends", verdict, selected.info.to_string()));
+        for target in &mut selected.targets {
+            let (verdict, detail) = if on { probe(target) } else { loads(target) };
+            findings.push(finding(&format!("backend {}", target.name), verdict, target.conceal(&detail)));
+        }
+        findings
+    }
+}
+
+fn times(count: u32) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
+}
+
+fn probe(target: &mut Target) -> (Verdict, String) {
+    let answer = match target.open(LIMIT) {
+        Ok(backend) => match backend.probe(LIMIT) {
+            Probe::Reachable(text) => (Verdict::Fine, or(text, "its platform answers")),
+            Probe::Unreachable(text) => {
+                (Verdict::Wrong, or(text, "its platform can't be reached; events wait"))
+            }
+            Probe::Refused(text) => (Verdict::Wrong, or(text, "its platform does not accept it")),
+            Probe::Unsupported(text) => {
+                (Verdict::Note, or(text, "it opens; it has no way to find out more without an event"))
+            }
+        },
+        Err(error) => (Verdict::Wrong, format!("{error}; events wait")),
+    };
+    target.close(Duration::from_secs(1));
+    answer
+}
+
+/// Whether there is something to open, without a word to anybody.
+fn loads(target: &Target) -> (Verdict, String) {
+    match target.locate() {
+        Ok(()) => (Verdict::Note, "there; not asked without consent".to_owned()),
+        Err(reason) => (Verdict::Wrong, reason),
+    }
+}
+
+fn or(text: String, default: &str) -> String {
+    if text.is_empty() { default.to_owned() } else { text }
+}

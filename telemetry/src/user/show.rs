@@ -1,0 +1,247 @@
+//! What is stored, and what would go out, byte for byte.
+
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+    time::Duration,
+};
+
+use jackfield_loader::{Batch, Preview, Unsent, plugin_api::Outcome};
+use serde::Serialize;
+use serde_json::{json, value::RawValue};
+
+use crate::api::telemetry::Telemetry;
+use crate::consent::consent::Collection;
+use crate::delivery::target::Target;
+use crate::error::error::Error;
+use crate::event::batch_buffer::EventBuffer;
+use crate::instance::select_backends::Selected;
+use crate::process::plural::events;
+use crate::spool::dead_letters::Rejected;
+
+/// Events of which it is shown what would go out, and bytes of these: one batch.
+const SHOWN_EVENTS: usize = 500;
+const SHOWN_BYTES: usize = 512 << 10;
+/// How long a backend may take to say what it would send.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// What is stored, and what would go out. Its text is what `telemetry show` prints.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Shown {
+    /// The events that wait, as they are stored: one line of JSON each.
+    pub stored: Vec<String>,
+    /// Those that wait apart, and that these backends do not get: see [`Status::set_apart`](crate::Status::set_apart).
+    pub set_apart: Vec<String>,
+    /// Those that a backend has refused for good.
+    pub quarantine: Vec<Rejected>,
+    /// What each backend would send, of the first batch.
+    pub outgoing: Vec<Outgoing>,
+    /// How many events that batch has.
+    pub previewed: usize,
+}
+
+/// What one backend would send.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Outgoing {
+    /// What it is called.
+    pub backend: String,
+    /// Requests or messages, and events that it would not send; or why that can't be told.
+    pub preview: Result<Preview, String>,
+}
+
+impl Telemetry {
+    /// What is stored, and what each backend would send of it. Opens the backends; sends nothing.
+    ///
+    /// # Errors
+    /// [`Error::Spool`] when the spool can't be read.
+    pub fn show(&self) -> Result<Shown, Error> {
+        let context = self.context();
+        let collection = match context.consent.read().collection {
+            // What would go out with consent.
+            Collection::Off => Collection::On,
+            collection => collection,
+        };
+        let Selected { mut targets, info } = context.select_for(collection);
+        let (mut stored, mut set_apart, mut quarantine) = (Vec::new(), Vec::new(), Vec::new());
+        if let Some(spools) = &context.spools {
+            let local = info.stays_here(collection);
+            for (local, lines) in [(local, &mut stored), (!local, &mut set_apart)] {
+                spools.get(local).pending(|line| {
+                    lines.push(String::from_utf8_lossy(line).into_owned());
+                    true
+                })?;
+                quarantine.append(&mut spools.get(local).rejected()?);
+            }
+        }
+        let mut buffer = EventBuffer::new(context.fill());
+        let mut bytes = 0;
+        for line in &stored {
+            bytes += line.len();
+            if buffer.len() == SHOWN_EVENTS || (bytes > SHOWN_BYTES && !buffer.is_empty()) {
+                break;
+            }
+            // A line that is no event is shown above, and goes nowhere.
+            let _ = buffer.push_line(line.as_bytes());
+        }
+        let previewed = buffer.len();
+        let batch = buffer.take();
+        let outgoing = targets.iter_mut().map(|target| outgoing(target, &batch)).collect();
+        Ok(Shown { stored, set_apart, quarantine, outgoing, previewed })
+    }
+}
+
+fn outgoing(target: &mut Target, batch: &Batch) -> Outgoing {
+    let preview = match target.open(LIMIT) {
+        Ok(backend) => backend.preview(batch, LIMIT).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    target.close(Duration::from_secs(1));
+    Outgoing { backend: target.name.clone(), preview: preview.map_err(|text| target.conceal(&text)) }
+}
+
+impl Shown {
+    /// Writes it for people: the stored lines as they are, then each backend's messages.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "Stored: {}", events(self.stored.len()))?;
+        for line in &self.stored {
+            writeln!(out, "{line}")?;
+        }
+        if !self.set_apart.is_empty() {
+            let count = events(self.set_apart.len());
+            writeln!(out, "\nSet apart, not for these backends (see TELEMETRY_LOCAL): {count}")?;
+        }
+        for line in &self.set_apart {
+            writeln!(out, "{line}")?;
+        }
+        writeln!(out, "\nQuarantine: {}", events(self.quarantine.len()))?;
+        for rejected in &self.quarantine {
+            writeln!(out, "{}: {}\n{}", rejected.backend, rejected.reason, rejected.event.get())?;
+        }
+        for outgoing in &self.outgoing {
+            let of = if self.previewed < self.stored.len() { "the first " } else { "" };
+            let count = events(self.previewed);
+            writeln!(out, "\nTo {}, of {of}{count} (nothing is sent now):", outgoing.backend)?;
+            match &outgoing.preview {
+                Err(reason) => writeln!(out, "can't be told: {reason}")?,
+                Ok(preview) => {
+                    for message in &preview.messages {
+                        writeln!(out, "{} ({} bytes)", message.label, message.bytes.len())?;
+                        match std::str::from_utf8(&message.bytes) {
+                            Ok(text) => writeln!(out, "{}", text.trim_end_matches('\n'))?,
+                            Err(_) => writeln!(out, "{}", message.bytes.escape_ascii())?,
+                        }
+                    }
+                    for unsent in &preview.unsent {
+                        writeln!(out, "{}", not_sent(unsent))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The same as one JSON object. Events stand in it as they are stored, byte for byte; a line that is no JSON is a
+    /// string. A message that is no UTF-8 has its bytes in `bytes_hex` in place of `text`.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let object = AsJson {
+            stored: self.stored.iter().map(|line| as_stored(line)).collect(),
+            set_apart: self.set_apart.iter().map(|line| as_stored(line)).collect(),
+            quarantine: &self.quarantine,
+            previewed: self.previewed,
+            outgoing: self.outgoing.iter().map(Outgoing::to_json).collect(),
+        };
+        serde_json::to_string(&object).expect("text and numbers can be written")
+    }
+}
+
+#[derive(Serialize)]
+struct AsJson<'a> {
+    stored: Vec<Cow<'a, RawValue>>,
+    set_apart: Vec<Cow<'a, RawValue>>,
+    quarantine: &'a [Rejected],
+    previewed: usize,
+    outgoing: Vec<serde_json::Value>,
+}
+
+fn as_stored(line: &str) -> Cow<'_, RawValue> {
+    // More is valid in its form than readers take, such as half of a surrogate pair.
+    let is_read = serde_json::from_str::<serde_json::Value>(line).is_ok();
+    match serde_json::from_str(line) {
+        Ok(raw) if is_read => Cow::Borrowed(raw),
+        _ => Cow::Owned(serde_json::value::to_raw_value(line).expect("a string can be written")),
+    }
+}
+
+impl Outgoing {
+    fn to_json(&self) -> serde_json::Value {
+        let preview = match &self.preview {
+            Ok(preview) => preview,
+            Err(reason) => return json!({ "backend": self.backend, "error": reason }),
+        };
+        let messages: Vec<_> = preview
+            .messages
+            .iter()
+            .map(|message| match std::str::from_utf8(&message.bytes) {
+                Ok(text) => json!({ "label": message.label, "text": text }),
+                Err(_) => json!({ "label": message.label, "bytes_hex": hex(&message.bytes) }),
+            })
+            .collect();
+        let unsent: Vec<_> = preview.unsent.iter().map(not_sent).collect();
+        json!({ "backend": self.backend, "messages": messages, "unsent": unsent })
+    }
+}
+
+/// `event 3 would be rejected: too old`
+fn not_sent(unsent: &Unsent) -> String {
+    let (what, reason) = match &unsent.outcome {
+        Outcome::Delivered => ("counted as delivered", ""),
+        Outcome::Retry { reason, .. } => ("kept for later", &**reason),
+        Outcome::Rejected { reason } => ("rejected", &**reason),
+        Outcome::TooLarge { reason } => ("too large", &**reason),
+    };
+    let colon = if reason.is_empty() { "" } else { ": " };
+    format!("event {} would not be sent but {what}{colon}{reason}", unsent.event + 1)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_lines_stand_in_the_json_byte_for_byte() {
+        let raw = |text: &str| RawValue::from_string(text.to_owned()).expect("JSON");
+        let lines =
+            [r#"{"type":"a", "name":"b","id":"\u0041","n":1.50}"#, r#"{"type":"#, r#"{"a":"\ud800"}"#];
+        let shown = Shown {
+            set_apart: Vec::new(),
+            stored: lines.map(str::to_owned).to_vec(),
+            quarantine: vec![Rejected {
+                backend: "main".to_owned(),
+                reason: "old".to_owned(),
+                rejected_at: 7,
+                event: raw(lines[0]),
+            }],
+            outgoing: Vec::new(),
+            previewed: 1,
+        };
+        let text = shown.to_json();
+        let quarantine =
+            format!(r#"[{{"backend":"main","reason":"old","rejected_at":7,"event":{}}}]"#, lines[0]);
+        let stored = format!(r#"[{},"{{\"type\":","{{\"a\":\"\\ud800\"}}"]"#, lines[0]);
+        let expected = format!(
+            r#"{{"stored":{stored},"set_apart":[],"quarantine":{quarantine},"previewed":1,"outgoing":[]}}"#
+        );
+        assert_eq!(text, expected);
+        serde_json::from_str::<serde_json::Value>(&text).expect("readers take it");
+    }
+}
