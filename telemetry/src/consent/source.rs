@@ -60,7 +60,12 @@ impl ConsentSource {
     /// changed. Never fails: what can't be read is no consent.
     #[must_use]
     pub fn read(&self) -> Consent {
-        decide(&self.options, &self.names, &*self.environment, || self.file_answer())
+        self.read_at(replace::now())
+    }
+
+    /// The same at a time, in seconds since 1970. What the file says is kept for the next call if the file is old by then.
+    pub(super) fn read_at(&self, now: i64) -> Consent {
+        decide(&self.options, &self.names, &*self.environment, || self.file_answer(now))
     }
 
     /// How old an answer of [`current`](Self::current) may be.
@@ -141,7 +146,8 @@ impl ConsentSource {
         }
     }
 
-    fn file_answer(&self) -> FileAnswer {
+    /// `now` is from before the text is read, so that a change while it is read counts as one after it.
+    fn file_answer(&self, now: i64) -> FileAnswer {
         let Some(file) = self.options.file.as_deref() else { return FileAnswer::Silent };
         let bad = |error: &io::Error| FileAnswer::Bad { file: file.to_owned(), reason: error.to_string() };
         let metadata = match fs::metadata(file) {
@@ -159,8 +165,6 @@ impl ConsentSource {
         if let Some(cache) = cache.as_deref_mut() {
             *cache = None;
         }
-        // Before the text, so that a change while it is read counts as one after it.
-        let now = replace::now();
         let (text, opened) = match replace::read(file) {
             Ok(read) => read,
             Err(error) => return bad(&error),
