@@ -217,7 +217,7 @@ fn deliver(target: Target, run: &Run, batches: &Receiver<Batch>) -> Tally {
                 files.keep(&batch, &fates, &mut tally, &run.stop);
             }
             tally.retried = delivery.retried();
-            let closed = delivery.sender().close(config.timeout);
+            let closed = delivery.backend().close(config.timeout);
             tally.close_error = closed.err().map(|error| config.conceal(&error.to_string()));
         }
         Err(_) => {

@@ -283,7 +283,7 @@ impl Outbox {
             if let Some(state) = states.get_mut(&target.name)
                 && (state.fingerprint != target.fingerprint() || self.swapped.contains(&target.name))
             {
-                state.circuit.succeeded();
+                state.circuit.reconfigured();
             }
         }
         states
