@@ -15,7 +15,9 @@ use jackfield::Config;
 use jackfield::forward::{
     BackendConfig, CancellationToken, Delivery, DeliveryOptions, EventOutcome, suggest_key,
 };
-use jackfield_loader::{Backend, BackendOptions, Batch, Candidate, Error, Metadata, OpenFailure};
+use jackfield_loader::{
+    Backend, BackendOptions, Batch, Candidate, Error, ForeignText, Metadata, OpenFailure, show_path,
+};
 
 use crate::{
     exit::Exit,
@@ -55,7 +57,7 @@ pub(crate) struct Target {
     pub(super) config: BackendConfig,
     pub(crate) backend: Result<Backend, Unusable>,
     /// Name of the plugin, if it could be loaded.
-    pub(super) plugin: Option<String>,
+    pub(super) plugin: Option<ForeignText>,
 }
 
 impl Target {
@@ -268,7 +270,7 @@ impl Files {
     }
 
     fn finish(self, tally: &mut Tally) {
-        let path = |file: &Leftover| file.path().map(|path| path.display().to_string());
+        let path = |file: &Leftover| file.path().map(|path| show_path(path).to_string());
         tally.rejected_file = path(&self.rejected);
         tally.undelivered_file = path(&self.undelivered);
         for (lost, why) in [self.rejected.failure(), self.undelivered.failure()].into_iter().flatten() {

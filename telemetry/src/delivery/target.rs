@@ -9,7 +9,8 @@ use std::{
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Batch, Candidate, Isolation, Plugin, Policy, Verified, plugin_api::Deletion,
+    Backend, BackendOptions, Batch, Candidate, ForeignText, Isolation, Plugin, Policy, Verified,
+    plugin_api::Deletion,
 };
 
 use sha2::{Digest as _, Sha256};
@@ -62,8 +63,8 @@ pub(crate) struct Open {
 pub(crate) struct Loaded {
     library: Library,
     /// The library's name and version, as it says.
-    pub(crate) name: String,
-    pub(crate) version: String,
+    pub(crate) name: ForeignText,
+    pub(crate) version: ForeignText,
     pub(crate) file: PathBuf,
     /// What the file was like just before it was read.
     pub(crate) stamp: Option<Stamp>,
@@ -239,7 +240,7 @@ impl Target {
             .iter()
             .fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update("\0"))
             .finalize();
-        digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        jackfield_loader::hex(&digest[..8])
     }
 
     /// `text`, which a plugin wrote, without the values of variables that are in its configuration.
