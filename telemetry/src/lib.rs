@@ -58,7 +58,7 @@ pub use crate::schedule::flush_report::{FlushReport, Waiting};
 #[cfg(feature = "clap")]
 pub use crate::user::commands;
 pub use crate::user::doctor::{Finding, Verdict};
-pub use crate::user::opt_out::{DisableReport, Discarded, Reset};
+pub use crate::user::opt_out::{DisableReport, Discarded, ResetReport};
 pub use crate::user::show::{OutgoingBatch, ShowReport};
 pub use crate::user::status::{BackendStatus, Status};
 
@@ -66,11 +66,11 @@ pub use crate::user::status::{BackendStatus, Status};
 /// configuration and its lock as files.
 pub mod forward {
     pub use crate::api::forwarder::{Forwarder, PushOutcome};
-    pub use crate::config::duration::parse_duration;
+    pub use crate::config::duration::{ParseDurationError, parse_duration};
     pub use crate::config::model::BackendConfig;
     pub use crate::config::plugin_lock::Lock;
     pub use crate::config::search_path::default_search_path;
-    pub use crate::config::size::parse_size;
+    pub use crate::config::size::{ParseSizeError, parse_size};
     pub use crate::config::source_file::ConfigFile;
     pub use crate::config::suggest_key::suggest_key;
     pub use crate::delivery::backoff::CancellationToken;
