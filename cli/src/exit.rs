@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jackfield::OpenError;
+
 /// How a run ended. Of several that apply, the one with the gravest consequence is told: the variants are in that order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
@@ -110,6 +112,15 @@ impl CommandError {
 
     pub(crate) fn nothing_read(self) -> Self {
         Self::NothingRead(Box::new(self))
+    }
+}
+
+impl From<&OpenError> for Exit {
+    fn from(error: &OpenError) -> Self {
+        match error {
+            OpenError::Config { .. } => Self::Config,
+            _ => Self::Plugin,
+        }
     }
 }
 

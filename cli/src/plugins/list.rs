@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::LazyLock};
 
-use jackfield::PluginsConfig;
+use jackfield::{PluginsConfig, accepted_plugin_name};
 use jackfield_loader::{Abi, Candidate, Policy};
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use crate::{
     common_args::{CommonArgs, help},
     console::{self, Colour},
     exit::{CommandError, Exit},
-    output, plugin_names,
+    output,
     plugins::language,
     settings,
 };
@@ -93,7 +93,7 @@ fn row(file: &Path, plugins: &PluginsConfig, policy: &Policy) -> Row {
         }
         Err(refusal) => row.refusal = Some(refusal.to_string()),
     }
-    row.name = plugin_names::accepted(file, row.metadata_name.as_deref(), &plugins.path);
+    row.name = accepted_plugin_name(file, row.metadata_name.as_deref(), &plugins.path);
     row
 }
 

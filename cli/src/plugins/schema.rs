@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::LazyLock};
 
-use jackfield::PluginsConfig;
+use jackfield::{PluginsConfig, accepted_plugin_name};
 use jackfield_loader::{Inspection, Trust};
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ use crate::{
     common_args::{CommonArgs, help},
     console,
     exit::{CommandError, Exit},
-    output, plugin_names, settings,
+    output, settings,
 };
 
 pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
@@ -42,7 +42,7 @@ fn plugins(path: &[PathBuf]) -> Vec<(String, Value)> {
     for file in files {
         let Ok(inspection) = jackfield_loader::inspect(&file) else { continue };
         let Some(schema) = schema_of(&inspection) else { continue };
-        found.push((plugin_names::accepted(&file, Some(&inspection.metadata.name), path), schema));
+        found.push((accepted_plugin_name(&file, Some(&inspection.metadata.name), path), schema));
     }
     found
 }

@@ -26,7 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield::{ConfigFile, Telemetry};
+use jackfield::{ConfigFile, OpenError, Telemetry};
 
 use self::{
     args::RunArgs,
@@ -99,7 +99,7 @@ fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
     let (sender, messages) = mpsc::channel();
     signals::install(sender.clone()).map_err(CommandError::system("no signals can be had"))?;
     let opened = match &args.spools {
-        Some(folder) => From::tools(folder, &config, args.watch),
+        Some(folder) => From::tools(folder, args, &config, state.folder()),
         None => From::input(args, &config, state.folder(), sender.clone()),
     };
     let (from, input) = opened.map_err(CommandError::nothing_read)?;
@@ -119,15 +119,42 @@ fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
     })
 }
 
+/// Opens every backend. One that can't be used ends the run, unless it may come later; one whose platform is away does not.
+fn open_backends(telemetry: &Telemetry, start_anyway: bool) -> Result<(), CommandError> {
+    let mut refused = Vec::new();
+    for (backend, error) in telemetry.open_backends() {
+        let line = error.line(&backend);
+        if start_anyway || matches!(error, OpenError::Unavailable { .. }) {
+            console::warn(format_args!("{line}; its events wait"));
+        } else {
+            refused.push((Exit::from(&error), line));
+        }
+    }
+    let exit = refused.iter().map(|(exit, _)| *exit).max();
+    let (Some((_, reason)), Some(exit)) = (refused.pop(), exit) else { return Ok(()) };
+    refused.iter().for_each(|(_, line)| console::error(line));
+    telemetry.close();
+    Err(CommandError::Backend { exit, reason })
+}
+
 impl From {
     /// The spools of the tools below a folder, and what people call them.
-    fn tools(folder: &Path, config: &Path, watch: bool) -> Result<(Self, String), CommandError> {
+    fn tools(
+        folder: &Path,
+        args: &RunArgs,
+        config: &Path,
+        state: &Path,
+    ) -> Result<(Self, String), CommandError> {
         let folder = std::path::absolute(folder).map_err(CommandError::file(folder, ""))?;
         if !folder.is_dir() {
             return Err(CommandError::Unusable(format!("--spools {}: is no folder", folder.display())));
         }
+        // Each tool opens the backends for itself, once it has something for them.
+        let trial = service(TOOL, config, state, false).build();
+        open_backends(&trial, args.start_anyway)?;
+        trial.close();
         let name = format!("spools of {}", folder.display());
-        Ok((Self::Tools(Tools::new(folder, config.to_owned(), watch)), name))
+        Ok((Self::Tools(Tools::new(folder, config.to_owned(), args.watch)), name))
     }
 
     /// The input of the command line, and what people call it.
@@ -138,12 +165,14 @@ impl From {
         sender: mpsc::Sender<Message>,
     ) -> Result<(Self, String), CommandError> {
         let failed = || CommandError::system(format!("input {}", args.input.display()));
-        let input = Input::of(&args.input).map_err(failed())?;
-        let name = input.name();
         let mut limits = limits(args.spool_size);
         // Who writes to the input can wait.
         limits.refuse_when_full = true;
         let telemetry = service(TOOL, config, state, args.watch).limits(limits).build();
+        // What a pipe holds is lost when its only reader leaves, so that the input is opened last.
+        open_backends(&telemetry, args.start_anyway)?;
+        let input = Input::of(&args.input).map_err(failed())?;
+        let name = input.name();
         let bad = BadLines::new(Leftovers::new(state).map_err(failed())?.file("bad-lines.txt"));
         let pump = Pump::start(input, telemetry.forwarder(), bad, sender);
         let pump = pump.map_err(CommandError::system("no thread"))?;

@@ -20,6 +20,7 @@ use crate::consent::prompt::{FirstRun, Prompt};
 use crate::consent::source::ConsentSource;
 use crate::delivery::backend_state::States;
 use crate::delivery::in_flight_lock::Sending;
+use crate::delivery::open_backend::OpenError;
 use crate::delivery::pass::{Kept, Outbox};
 use crate::delivery::resend::Resent;
 use crate::delivery::target::left;
@@ -230,6 +231,19 @@ impl Telemetry {
     #[must_use]
     pub fn backend_info(&self) -> BackendInfo {
         self.inner().select().info
+    }
+
+    /// Opens every backend now, instead of with its first batch, each for at most twice its timeout. Gives those that can't
+    /// be opened, and why; they are tried again when there is something for them. For a service that would rather not start
+    /// than have events wait.
+    #[must_use]
+    pub fn open_backends(&self) -> Vec<(String, OpenError)> {
+        let inner = self.inner();
+        if !self.is_enabled() {
+            return Vec::new();
+        }
+        let _quiet = Quiet::enter();
+        inner.courier().open_backends(inner)
     }
 
     /// Lets every backend have what waits in the spool, and returns as soon as each has come as far as it can: it has

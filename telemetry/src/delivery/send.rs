@@ -13,6 +13,7 @@ use jackfield_loader::plugin_api::Outcome;
 
 use crate::delivery::backend_state::{BackendState, Problem, States};
 use crate::delivery::in_flight_lock::Share;
+use crate::delivery::open_backend::OpenError;
 use crate::delivery::pass::RoundEnd;
 use crate::delivery::plan::Plans;
 use crate::delivery::progress::Standings;
@@ -87,7 +88,7 @@ impl Notes<'_> {
 enum Attempt {
     /// The time of the round was over, or consent withdrawn, before the backend was asked.
     Late,
-    Unopened(jackfield_loader::Error),
+    Unopened(OpenError),
     Uncommitted(crate::error::error::Error),
 }
 
@@ -285,11 +286,11 @@ impl<'a> Shared<'a> {
                 return false;
             }
             Err(Attempt::Unopened(error)) => {
-                let reason = target.conceal(&error.to_string());
+                let reason = error.to_string();
                 tracing::warn!("telemetry for {} waits: {reason}", target.name);
                 state.last_problem = Some(Problem { at_ms: self.spool.now_ms(), reason });
                 // A file that is not there or not right costs little to look for; what opens or hangs may cost a lot.
-                if costs_time(&error) {
+                if error.costs_time() {
                     state.circuit.failed(self.spool.now_ms(), None);
                 }
                 return false;
@@ -402,15 +403,5 @@ impl<'a> Shared<'a> {
             }
         }
         !unasked
-    }
-}
-
-/// Whether it costs a backend's time to find out that it can't be opened.
-fn costs_time(error: &jackfield_loader::Error) -> bool {
-    use jackfield_loader::{Error, LoadError};
-    match error {
-        Error::Open(_) => true,
-        Error::Load { source, .. } => matches!(source, LoadError::Hangs { .. } | LoadError::Blocked { .. }),
-        _ => false,
     }
 }

@@ -1,12 +1,13 @@
-//! What a plugin is called: in a configuration by its file's name, by itself in its metadata.
+//! What a plugin is called: by its file's name in a configuration, and by itself in its metadata.
 
 use std::path::{Path, PathBuf};
 
 use jackfield_loader::FindError;
 
-/// What `plugin = "..."` accepts for `file`, which is on the search path: its own name if that leads to it, else the file's,
-/// else the path.
-pub(crate) fn accepted(file: &Path, own: Option<&str>, search_path: &[PathBuf]) -> String {
+/// What `plugin = "..."` accepts for `file`, which is on the search path: the plugin's own name if that leads to the file,
+/// or else the file's name, or else the path.
+#[must_use]
+pub fn accepted_plugin_name(file: &Path, own: Option<&str>, search_path: &[PathBuf]) -> String {
     let stem = file.file_stem().and_then(|stem| stem.to_str());
     let names = [own, stem.and_then(|stem| stem.strip_prefix("lib")), stem];
     let leads_here = |name: &&str| {
@@ -15,7 +16,8 @@ pub(crate) fn accepted(file: &Path, own: Option<&str>, search_path: &[PathBuf]) 
     names.into_iter().flatten().find(leads_here).map_or_else(|| file.display().to_string(), str::to_owned)
 }
 
-/// The refusal of a plugin that is on no folder of the search path; if one there calls itself so, with what to write for it.
+/// The refusal of a plugin that is in no folder of the search path. If a plugin there calls itself so, the refusal says what
+/// to write for that one.
 pub(crate) fn explain_missing(refusal: &FindError, search_path: &[PathBuf]) -> String {
     let text = refusal.to_string();
     let FindError::NotOnPath { plugin, nearest, .. } = refusal else { return text };
@@ -28,6 +30,6 @@ pub(crate) fn explain_missing(refusal: &FindError, search_path: &[PathBuf]) -> S
     // A name that is the very one says more than one that is spelt alike.
     let nearest = nearest.as_ref().map(|name| format!("; did you mean {name:?}?")).unwrap_or_default();
     let text = text.strip_suffix(&nearest).unwrap_or(&text);
-    let name = accepted(&file, None, search_path);
+    let name = accepted_plugin_name(&file, None, search_path);
     format!("{text}; did you mean `plugin = {name:?}`, which calls itself {plugin:?}?")
 }
