@@ -315,3 +315,46 @@ impl PluginSource<'_> {
         OpenError::of(error, self.config.conceal(&reason))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jackfield_loader::plugin_api::{self, Batch, Call, Host, NoConfig, Outcome, Outcomes};
+
+    use super::*;
+
+    /// Does not open, with the status of that number.
+    struct Refuses<const STATUS: i32>;
+
+    impl<const STATUS: i32> plugin_api::Backend for Refuses<STATUS> {
+        type Config = NoConfig;
+
+        fn open(_: NoConfig, _: Host, _: &Call<'_>) -> Result<Self, plugin_api::Error> {
+            Err(match STATUS {
+                abi::STATUS_INVALID_CONFIG => plugin_api::Error::config("key", "why"),
+                abi::STATUS_UNAVAILABLE => plugin_api::Error::unavailable("why"),
+                _ => plugin_api::Error::failed("why"),
+            })
+        }
+
+        fn send(&self, _: &Batch<'_>, _: &Call<'_>) -> Outcomes {
+            Outcome::Delivered.into()
+        }
+    }
+
+    fn refusal<const STATUS: i32>() -> OpenError {
+        let options = BackendOptions::new("main").config("{}");
+        let error = Backend::open_static::<Refuses<STATUS>>(&options).expect_err("it refuses");
+        OpenError::of(&error, "why".to_owned())
+    }
+
+    #[test]
+    fn only_a_failure_that_may_pass_is_not_a_mistake_of_anybody() {
+        let reason = "why".to_owned();
+        assert_eq!(refusal::<{ abi::STATUS_INVALID_CONFIG }>(), OpenError::Config { reason: reason.clone() });
+        assert_eq!(
+            refusal::<{ abi::STATUS_FAILED }>(),
+            OpenError::Plugin { reason: reason.clone(), ran: true }
+        );
+        assert_eq!(refusal::<{ abi::STATUS_UNAVAILABLE }>(), OpenError::Unavailable { reason });
+    }
+}
