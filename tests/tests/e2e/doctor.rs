@@ -1,5 +1,6 @@
 //! `jackfield doctor` and `jackfield telemetry`: what is so, and for the latter of this command itself.
 
+use jackfield_test_support::wait_until;
 use jackfield_tests::{
     peers::http::{HttpServer, Reply},
     plugin,
@@ -69,10 +70,7 @@ fn what_the_command_itself_collects_is_nothing_without_consent_and_what_ops_have
     assert_eq!(run(&["telemetry", "enable"]).0, Some(0));
     run(&["plugins"]);
     // The command leaves at once; what it has recorded follows.
-    let started = std::time::Instant::now();
-    while server.received().is_empty() && started.elapsed() < crate::site::TOO_LONG {
-        std::thread::sleep(crate::common::MS);
-    }
+    wait_until("an event has arrived", || !server.received().is_empty());
     let received = server.received();
     assert_eq!(received.len(), 1);
     let event = &received[0].json()[0];
