@@ -1,6 +1,6 @@
 //! How a tool says what its telemetry is like.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use jackfield_loader::{Backend, BackendOptions, plugin_api::Backend as PluginBackend};
 
@@ -10,142 +10,14 @@ use crate::config::model::{Config, PluginsConfig};
 use crate::config::paths::Places;
 use crate::consent::consent::ConsentOptions;
 use crate::consent::source::ConsentSource;
-use crate::delivery::target::OpenStatic;
-use crate::event::kind::DeliveryMode;
+use crate::event::delivery_mode::DeliveryMode;
 use crate::identity::deletion::{DeletionRequestor, Requestor};
+use crate::instance::context::Context;
+use crate::instance::settings::{Deliver, Headers, Settings, StaticBackend};
 use crate::process::reentrancy::QuietBackend;
 use crate::spool::disk::Disk;
 use crate::spool::fs::Fs;
 use crate::spool::limits::Limits;
-
-/// When events leave the spool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Deliver {
-    /// When the tool has ended, by a child process: the tool does not wait for any backend. One child delivers for all
-    /// runs of the tool, whose events it finds in the spool; what it leaves waits for the next run. None is started when
-    /// nothing waits, without consent, or while no backend is to be tried.
-    ///
-    /// The child is the tool's own executable, whose `main` has to begin with [`init`](crate::init). Where no child can be
-    /// had, this is [`AtExit`](Self::AtExit): also for backends that are [compiled in](Builder::backend), on a
-    /// [file system](Builder::file_system) of the tool's own, and where the tool is process number 1 of a container, which
-    /// ends with it.
-    ///
-    /// A tool that lives on after [`Telemetry::close`] has a thread that waits for the child; one that waits for the end of
-    /// just any child may be told of this one's.
-    ///
-    /// # Platform
-    /// Unix; elsewhere it is `AtExit`. Process number 1 has to reap children of others, as every init does and
-    /// `docker run --init` provides.
-    Detached {
-        /// After so long the child is ended, whatever it is at; 60 s unless set.
-        lifetime: Duration,
-        /// How long the tool waits where there is no child; 250 ms unless set.
-        within: Duration,
-    },
-    /// When the tool ends, for at most so long; what is left waits for the next run.
-    AtExit {
-        /// 250 ms unless set.
-        within: Duration,
-    },
-    /// On a thread, which starts with the first event. For services.
-    InBackground {
-        /// How long an event waits for others at most; 10 s unless set.
-        interval: Duration,
-        /// How many events wait at most; 100 unless set.
-        events: u32,
-        /// How long the service waits at its end.
-        within: Duration,
-    },
-    /// Only by [`Telemetry::flush`].
-    ByHand,
-}
-
-impl Deliver {
-    /// When the tool has ended, by a child process of at most 60 s; where there is none, at the end for at most 250 ms.
-    #[must_use]
-    pub const fn detached() -> Self {
-        Self::Detached { lifetime: Duration::from_secs(60), within: Duration::from_millis(250) }
-    }
-
-    /// When the tool ends, for at most 250 ms.
-    #[must_use]
-    pub const fn at_exit() -> Self {
-        Self::AtExit { within: Duration::from_millis(250) }
-    }
-
-    /// On a thread, every 10 s or 100 events; at the end for at most 2 s.
-    #[must_use]
-    pub const fn in_background() -> Self {
-        Self::InBackground { interval: Duration::from_secs(10), events: 100, within: Duration::from_secs(2) }
-    }
-
-    /// How long [`Telemetry::close`] may take.
-    pub(crate) const fn within(self) -> Duration {
-        match self {
-            Self::Detached { within, .. } | Self::AtExit { within } | Self::InBackground { within, .. } => {
-                within
-            }
-            Self::ByHand => Duration::ZERO,
-        }
-    }
-}
-
-/// Opens a backend that is compiled into the tool.
-#[derive(Clone)]
-pub(crate) struct StaticBackend {
-    pub(crate) name: String,
-    pub(crate) open: OpenStatic,
-}
-
-impl fmt::Debug for StaticBackend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("StaticBackend").field(&self.name).finish()
-    }
-}
-
-/// Credentials may be among the headers.
-#[derive(Clone, Default)]
-pub(crate) struct Headers(pub(crate) Vec<(String, String)>);
-
-impl fmt::Debug for Headers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
-    }
-}
-
-/// What a tool's author has decided.
-#[derive(Debug)]
-pub(crate) struct Settings {
-    pub(crate) tool: String,
-    pub(crate) version: String,
-    pub(crate) prefix: Option<String>,
-    pub(crate) deliver: Deliver,
-    #[cfg(feature = "watch")]
-    pub(crate) watch: bool,
-    pub(crate) limits: Limits,
-    /// Whether the spool is on the machine's file system.
-    pub(crate) on_disk: bool,
-    pub(crate) mode: DeliveryMode,
-    pub(crate) metadata: Vec<(String, String)>,
-    pub(crate) extended: bool,
-    pub(crate) local_only_wins: bool,
-    pub(crate) ops_file: Option<PathBuf>,
-    /// The variable that names it; it has to be there then.
-    pub(crate) ops_by: Option<String>,
-    /// Whether it has to be there and to name backends, whoever names it.
-    pub(crate) ops_required: bool,
-    pub(crate) config_file: Option<PathBuf>,
-    pub(crate) config: Option<Config>,
-    pub(crate) statics: Vec<StaticBackend>,
-    pub(crate) plugins: Option<PluginsConfig>,
-    pub(crate) otel_endpoint: Option<String>,
-    pub(crate) otel_headers: Headers,
-    pub(crate) otel_insecure: bool,
-    pub(crate) endpoint: Option<String>,
-    pub(crate) requestors: Vec<Requestor>,
-    pub(crate) help: Option<String>,
-}
 
 /// Makes a [`Telemetry`]. Only the tool's name and version are required; what is not set has the default that its method
 /// states.
@@ -175,6 +47,13 @@ impl fmt::Debug for SharedEnvironment {
 impl Environment for SharedEnvironment {
     fn var(&self, name: &str) -> Option<std::ffi::OsString> {
         self.0.var(name)
+    }
+}
+
+impl Telemetry {
+    /// Telemetry of a tool with this name and version.
+    pub fn builder(tool: impl Into<String>, version: impl Into<String>) -> Builder {
+        Builder::new(tool.into(), version.into())
     }
 }
 
@@ -428,7 +307,7 @@ impl Builder {
             },
             environment,
         );
-        Telemetry::assemble(settings, self.enabled, consent, places.data, self.fs)
+        Telemetry::assemble(Context::new(settings, self.enabled, consent, places.data, self.fs))
     }
 }
 

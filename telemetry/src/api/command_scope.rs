@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use crate::api::telemetry::Telemetry;
+use crate::event::event::Event;
 use crate::event::kind::EventKind;
-use crate::event::recorder::Event;
 
 /// What a command that panicked is said to have ended with: the code of a Rust program that did.
 pub(crate) const PANICKED: i64 = 101;
@@ -19,6 +19,14 @@ pub struct CommandScope {
     exit_code: Option<i64>,
     error: Option<String>,
     metadata: Vec<(String, String)>,
+}
+
+impl Telemetry {
+    /// Times a command from here to the end of the returned scope, and records it then, also on a panic.
+    #[must_use = "the command ends when this is dropped"]
+    pub fn command(&self, name: impl Into<String>) -> CommandScope {
+        CommandScope::new(self.clone(), name.into())
+    }
 }
 
 impl CommandScope {

@@ -1,10 +1,10 @@
 //! Events of others, on their way through this process's spool.
 
 use crate::api::telemetry::Telemetry;
+use crate::error::drop_reason::DropReason;
 use crate::error::error::Error;
 use crate::event::batch_buffer::EventBuffer;
 use crate::process::reentrancy::Quiet;
-use crate::spool::limits::DropReason;
 
 /// Puts events that others have made into a telemetry's spool, from which they are delivered like its own. For programs
 /// that pass events on.
@@ -36,13 +36,13 @@ impl Telemetry {
     /// oldest leave for them.
     #[must_use]
     pub fn forwarder(&self) -> Forwarder {
-        Forwarder { telemetry: self.clone(), buffer: EventBuffer::new(self.inner().fill()), held: None }
+        Forwarder { telemetry: self.clone(), buffer: EventBuffer::new(self.context().fill()), held: None }
     }
 
     /// Has the thread of a service look at its spool now, for who knows that another process has put events there.
     /// Nothing with another [`Deliver`](crate::Deliver).
     pub fn deliver_soon(&self) {
-        self.inner().courier().look(self.inner());
+        self.instance().courier().look(self.context());
     }
 }
 
@@ -70,7 +70,7 @@ impl Forwarder {
     }
 
     fn offer(&mut self, event: String) -> Result<Pushed, Error> {
-        match self.telemetry.inner().offer(event.as_bytes()) {
+        match self.telemetry.instance().offer(event.as_bytes()) {
             Ok(()) => Ok(Pushed::Stored),
             Err(reason @ (DropReason::Damaged | DropReason::TooLong)) => Err(Error::Unstored { reason }),
             Err(reason) => {

@@ -4,6 +4,8 @@ pub(crate) mod builder;
 pub(crate) mod command_scope;
 pub(crate) mod forwarder;
 pub(crate) mod init;
+pub(crate) mod instance;
+pub(crate) mod reload;
 pub(crate) mod telemetry;
 #[cfg(feature = "tracing-layer")]
 pub mod tracing_layer;

@@ -85,9 +85,10 @@ use tracing_subscriber::{
 };
 
 use crate::api::command_scope::PANICKED;
-use crate::api::telemetry::{Inner, Telemetry};
+use crate::api::instance::Instance;
+use crate::api::telemetry::Telemetry;
+use crate::event::event::Event;
 use crate::event::kind::EventKind;
-use crate::event::recorder::Event;
 use crate::process::reentrancy::Quiet;
 
 /// The target that marks an event or a span.
@@ -96,12 +97,14 @@ pub const TARGET: &str = "telemetry";
 /// Turns marked events and spans into telemetry. Made by [`Telemetry::layer`].
 #[derive(Clone)]
 pub struct TelemetryLayer {
-    inner: Arc<Inner>,
+    instance: Arc<Instance>,
 }
 
 impl fmt::Debug for TelemetryLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TelemetryLayer").field("tool", &self.inner.settings.tool).finish_non_exhaustive()
+        f.debug_struct("TelemetryLayer")
+            .field("tool", &self.instance.context.settings.tool)
+            .finish_non_exhaustive()
     }
 }
 
@@ -119,9 +122,9 @@ impl Telemetry {
     /// [closed](Self::close) when it is dropped. What is marked after that waits in the spool for the next run.
     #[must_use]
     pub fn layer<S>(&self) -> Filtered<TelemetryLayer, Marked, S> {
-        let inner = Arc::clone(self.inner());
-        let marked = Marked { enabled: inner.enabled };
-        Filtered::new(TelemetryLayer { inner }, marked)
+        let instance = Arc::clone(self.instance());
+        let marked = Marked { enabled: instance.context.enabled };
+        Filtered::new(TelemetryLayer { instance }, marked)
     }
 }
 
@@ -213,7 +216,7 @@ impl Visit for Fields {
 struct OpenSpans(Vec<OpenSpan>);
 
 struct OpenSpan {
-    of: Arc<Inner>,
+    of: Arc<Instance>,
     started: Instant,
     /// The thread was unwinding when it started, so that it says nothing of this span when it still is at its end.
     within_panic: bool,
@@ -228,12 +231,12 @@ impl fmt::Debug for OpenSpan {
 }
 
 impl OpenSpans {
-    fn of(&mut self, inner: &Arc<Inner>) -> Option<&mut OpenSpan> {
-        self.0.iter_mut().find(|span| Arc::ptr_eq(&span.of, inner))
+    fn of(&mut self, instance: &Arc<Instance>) -> Option<&mut OpenSpan> {
+        self.0.iter_mut().find(|span| Arc::ptr_eq(&span.of, instance))
     }
 
-    fn take(&mut self, inner: &Arc<Inner>) -> Option<OpenSpan> {
-        let at = self.0.iter().position(|span| Arc::ptr_eq(&span.of, inner))?;
+    fn take(&mut self, instance: &Arc<Instance>) -> Option<OpenSpan> {
+        let at = self.0.iter().position(|span| Arc::ptr_eq(&span.of, instance))?;
         Some(self.0.swap_remove(at))
     }
 }
@@ -273,7 +276,7 @@ where
             return;
         }
         let Some(_quiet) = Quiet::enter_first() else { return };
-        if !self.inner.is_open() {
+        if !self.instance.context.is_open() {
             return;
         }
         let mut fields = Fields::default();
@@ -285,21 +288,21 @@ where
         recorded.duration = fields.duration;
         recorded.exit_code = fields.exit_code;
         recorded.parts.error = fields.error.as_deref();
-        self.inner.record(&recorded);
+        self.instance.record(&recorded);
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let started = Instant::now();
         let Some(_quiet) = Quiet::enter_first() else { return };
         let Some(span) = context.span(id) else { return };
-        if !self.inner.is_open() {
+        if !self.instance.context.is_open() {
             return;
         }
         // Before the span's data are locked, which a field's `Debug` may want, too.
         let mut fields = Fields::default();
         attributes.record(&mut fields);
         let open = OpenSpan {
-            of: Arc::clone(&self.inner),
+            of: Arc::clone(&self.instance),
             started,
             within_panic: thread::panicking(),
             panicked: false,
@@ -321,7 +324,7 @@ where
         let mut later = Fields::default();
         values.record(&mut later);
         if let Some(open) =
-            span.extensions_mut().get_mut().and_then(|spans: &mut OpenSpans| spans.of(&self.inner))
+            span.extensions_mut().get_mut().and_then(|spans: &mut OpenSpans| spans.of(&self.instance))
         {
             // Whoever says how it ended has caught the panic.
             open.panicked &= later.exit_code.is_none();
@@ -335,7 +338,7 @@ where
         }
         let Some(span) = context.span(id) else { return };
         if let Some(open) =
-            span.extensions_mut().get_mut().and_then(|spans: &mut OpenSpans| spans.of(&self.inner))
+            span.extensions_mut().get_mut().and_then(|spans: &mut OpenSpans| spans.of(&self.instance))
         {
             open.panicked |= open.is_left_by_panic();
         }
@@ -343,10 +346,11 @@ where
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let Some(span) = context.span(&id) else { return };
-        let open = span.extensions_mut().get_mut().and_then(|spans: &mut OpenSpans| spans.take(&self.inner));
+        let open =
+            span.extensions_mut().get_mut().and_then(|spans: &mut OpenSpans| spans.take(&self.instance));
         let Some(open) = open else { return };
         let Some(_quiet) = Quiet::enter_first() else { return };
-        if self.inner.is_open() {
+        if self.instance.context.is_open() {
             open.record(span.name());
         }
     }

@@ -3,6 +3,7 @@
 pub(crate) mod duration;
 pub(crate) mod environment;
 pub(crate) mod model;
+pub(crate) mod parse;
 pub(crate) mod paths;
 pub(crate) mod plugin_lock;
 pub(crate) mod plugin_name;
@@ -15,3 +16,4 @@ pub(crate) mod size;
 pub(crate) mod source_file;
 pub(crate) mod toml;
 pub(crate) mod trust;
+pub(crate) mod values;

@@ -6,9 +6,9 @@ use jackfield_loader::{Limits, Sandbox};
 use toml::de::DeValue;
 
 use crate::config::duration::parse_duration;
-use crate::config::model::absolute;
 use crate::config::size::parse_size;
 use crate::config::toml::{Document, Entry};
+use crate::config::values::absolute;
 use crate::error::error::Error;
 
 /// The unit of the limit of processor time.

@@ -6,7 +6,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::config::model::Config;
 use crate::error::error::Error;
 
 /// Largest configuration, in bytes.
@@ -66,13 +65,9 @@ impl ConfigFile {
         })
     }
 
-    /// Reads it; relative paths start at its folder.
-    ///
-    /// # Errors
-    /// [`Error::ReadConfig`], also for a file of more than 1 MiB, or [`Error::Config`] with the line.
-    pub fn read(self) -> Result<Config, Error> {
-        let path = self.path.clone();
-        Config::parse(&self.text()?, &path)
+    /// The name by which the file was opened.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Its text.
@@ -140,6 +135,7 @@ fn name(kind: FileType) -> &'static str {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use crate::config::model::Config;
 
     fn refusal(path: &Path) -> String {
         let error =

@@ -1,12 +1,11 @@
 //! What `[plugins]` says about trust, and the policy that comes of it.
 
-use std::{io, str::FromStr};
+use std::io;
 
 use jackfield_loader::{Policy, Trust};
 
 use crate::config::model::PluginsConfig;
 use crate::config::plugin_lock::Lock;
-use crate::config::toml::{Document, Entry};
 use crate::error::error::Error;
 
 impl PluginsConfig {
@@ -31,19 +30,4 @@ impl PluginsConfig {
             Err(refusal) => policy.pins(Err(refusal.to_string())),
         }
     }
-}
-
-/// A list of strings, each of which is a `T`.
-pub(super) fn list<T>(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<Vec<T>, Error>
-where
-    T: FromStr<Err: std::fmt::Display>,
-{
-    let texts = document.strings(entry)?;
-    let items = texts.iter().enumerate();
-    items
-        .map(|(at, text)| {
-            let refuse = |reason| format!("`{}[{at}]`: {reason}, found {text:?}", entry.path);
-            text.parse().map_err(|reason| document.error(entry.value.span(), refuse(reason)))
-        })
-        .collect()
 }

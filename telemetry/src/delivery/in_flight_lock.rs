@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::delivery::target::left;
+use crate::process::deadline::left;
 
 /// Between two looks at the lock.
 const TICK: Duration = Duration::from_millis(2);

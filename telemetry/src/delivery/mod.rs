@@ -15,6 +15,7 @@ pub(crate) mod open_backend;
 pub(crate) mod pass;
 pub(crate) mod plan;
 pub(crate) mod progress;
+pub(crate) mod reload_report;
 pub(crate) mod resend;
 pub(crate) mod send;
 pub(crate) mod supervisor;

@@ -19,9 +19,10 @@ use crate::delivery::plan::{Plan, Plans, Step};
 use crate::delivery::progress::Standings;
 use crate::delivery::send::{Notes, Shared, run_side_by_side};
 use crate::delivery::supervisor::{Entrant, Service, attend};
-use crate::delivery::target::{Target, left};
+use crate::delivery::target::Target;
 use crate::event::defaults::Fill;
-use crate::event::kind::DeliveryMode;
+use crate::event::delivery_mode::DeliveryMode;
+use crate::process::deadline::left;
 use crate::process::reentrancy::Quiet;
 use crate::spool::spool::Spool;
 

@@ -12,9 +12,10 @@ use std::{
 };
 
 use crate::delivery::backend_state::{BackendState, Problem, States};
-use crate::delivery::target::{Target, left};
+use crate::delivery::reload_report::LastReload;
+use crate::delivery::target::Target;
+use crate::process::deadline::left;
 use crate::process::reentrancy::Quiet;
-use crate::reload::reload::LastReload;
 
 /// Between two looks at backends that are being closed.
 const TICK: Duration = Duration::from_millis(2);

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::delivery::pass::RoundEnd;
-use crate::delivery::target::left;
+use crate::process::deadline::left;
 
 /// Where the backends of one process stand.
 #[derive(Debug, Default)]

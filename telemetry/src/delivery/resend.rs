@@ -16,14 +16,15 @@ use crate::delivery::backend_state::{BackendState, Problem};
 use crate::delivery::in_flight_lock::Share;
 use crate::delivery::pass::Outbox;
 use crate::delivery::send::{BATCH_BYTES, BATCH_EVENTS};
-use crate::delivery::target::{Target, left};
+use crate::delivery::target::Target;
 use crate::error::error::Error;
 use crate::event::batch_buffer::EventBuffer;
 use crate::event::defaults::Fill;
-use crate::event::kind::DeliveryMode;
+use crate::event::delivery_mode::DeliveryMode;
+use crate::process::deadline::left;
+use crate::process::plural::events;
 use crate::spool::dead_letters::Rejected;
 use crate::spool::reader::Deliverer;
-use crate::user::show::events;
 
 /// Between two tries to get what another process has.
 const TICK: Duration = Duration::from_millis(5);

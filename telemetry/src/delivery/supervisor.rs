@@ -368,7 +368,7 @@ impl Floor<'_> {
             let left = match rest {
                 _ if ordered || asked => Duration::ZERO,
                 Rest::Events => Duration::MAX,
-                Rest::Until(time) => crate::delivery::target::left(time),
+                Rest::Until(time) => crate::process::deadline::left(time),
             };
             if left.is_zero() {
                 *seen = state.look;

@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 use crate::config::model::{BackendConfig, PluginsConfig};
 use crate::delivery::open_backend::{Loaded, OpenError, PluginFile, PluginSource};
 use crate::files::stamp::Stamp;
+use crate::process::deadline::left;
 
 /// Opens a backend that is compiled into the tool.
 pub(crate) type OpenStatic =
@@ -287,11 +288,6 @@ fn send_in_parts(
         }
     }
     (outcomes, handed_over)
-}
-
-/// The time until `deadline`.
-pub(crate) fn left(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now())
 }
 
 #[cfg(test)]

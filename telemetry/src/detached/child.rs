@@ -12,20 +12,20 @@ use std::{
 
 use jackfield_loader::{Job, reexec::Inherited};
 
-use crate::api::telemetry::CRASHES;
 use crate::consent::consent::Collection;
 use crate::consent::source::ConsentSource;
 use crate::delivery::backend_state::States;
 use crate::delivery::in_flight_lock::Sending;
 use crate::delivery::pass::{Kept, MaySend, Outbox};
-use crate::delivery::target::left;
 use crate::detached::job::Orders;
 use crate::detached::lock::Mark;
 use crate::detached::{job, lock};
 use crate::event::defaults::Fill;
 use crate::files::data_folder;
+use crate::files::data_folder::CRASHES;
 use crate::identity::machine_id_file::MachineIdFile;
 use crate::instance::select_backends;
+use crate::process::deadline::left;
 use crate::process::reentrancy::Quiet;
 use crate::spool::disk::Disk;
 use crate::spool::fs::Fs;

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::config::serialized::Handed;
 use crate::consent::consent::{Collection, ConsentOptions};
 use crate::detached::lock::Mark;
-use crate::event::kind::DeliveryMode;
+use crate::event::delivery_mode::DeliveryMode;
 use crate::spool::limits::Limits;
 
 /// All that the child knows.

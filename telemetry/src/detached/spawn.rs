@@ -4,10 +4,10 @@ use std::{path::Path, time::Duration};
 
 use jackfield_loader::Program;
 
-use crate::api::builder::Settings;
-use crate::api::telemetry::Inner;
 use crate::delivery::pass::RoundEnd;
 use crate::delivery::target::{Source, Target};
+use crate::instance::context::Context;
+use crate::instance::settings::Settings;
 
 /// Why no child can be had for this tool and these backends, in a few words.
 pub(crate) fn obstacle(settings: &Settings, targets: &[Target]) -> Option<&'static str> {
@@ -46,28 +46,29 @@ fn decide(settings: &Settings, available: bool, process: u32, unix: bool) -> Opt
 /// Hands the spool to a child, unless nothing can be sent now or a child has it already. `None` when it would take a
 /// child and none can be had.
 #[cfg(not(unix))]
-pub(crate) fn leave(_inner: &Inner, _lifetime: Duration) -> Option<RoundEnd> {
+pub(crate) fn leave(_context: &Context, _lifetime: Duration) -> Option<RoundEnd> {
     None
 }
 
 /// Hands the spool to a child, unless nothing can be sent now or a child has it already. `None` when it would take a
 /// child and none can be had.
 #[cfg(unix)]
-pub(crate) fn leave(inner: &Inner, lifetime: Duration) -> Option<RoundEnd> {
+pub(crate) fn leave(context: &Context, lifetime: Duration) -> Option<RoundEnd> {
     use super::job;
     use super::lock::{self, Turn};
 
     let nothing = RoundEnd::default();
-    let collection = inner.consent.read().collection;
-    let (Some(data), Some(states), Some(spools)) = (inner.trusted_data(), inner.states(), &inner.spools)
+    let collection = context.consent.read().collection;
+    let (Some(data), Some(states), Some(spools)) =
+        (context.trusted_data(), context.states(), &context.spools)
     else {
         return Some(nothing);
     };
-    if !inner.enabled || collection == crate::consent::consent::Collection::Off {
+    if !context.enabled || collection == crate::consent::consent::Collection::Off {
         return Some(nothing);
     }
-    let selected = inner.select_for(collection);
-    if obstacle(&inner.settings, &selected.targets).is_some() {
+    let selected = context.select_for(collection);
+    if obstacle(&context.settings, &selected.targets).is_some() {
         return None;
     }
     let local = selected.info.stays_here(collection);
@@ -79,7 +80,7 @@ pub(crate) fn leave(inner: &Inner, lifetime: Duration) -> Option<RoundEnd> {
     if !spool.has_waiting(&due) {
         return Some(RoundEnd { emptied: true, ..nothing });
     }
-    let orders = orders_of(inner, data, local, collection, &selected.targets, lifetime)?;
+    let orders = orders_of(context, data, local, collection, &selected.targets, lifetime)?;
     let handed = orders.to_text().and_then(|text| Ok((lock::take(data, local, &job::mark(&text))?, text)));
     let (turn, text) = match handed {
         Ok((Turn::Ours(turn) | Turn::Awaited(turn), text)) => (turn, text),
@@ -92,7 +93,7 @@ pub(crate) fn leave(inner: &Inner, lifetime: Duration) -> Option<RoundEnd> {
     };
     let started = job::hand_over(&text).and_then(|text| {
         jackfield_loader::reexec::Spawn::new(program(&selected.targets), crate::detached::child::JOB.name)
-            .title(format!("for {}", inner.settings.tool))
+            .title(format!("for {}", context.settings.tool))
             .files(vec![turn.into(), text.into()])
             .start()
     });
@@ -113,7 +114,7 @@ pub(crate) fn leave(inner: &Inner, lifetime: Duration) -> Option<RoundEnd> {
 /// What the child is to know; `None` when there is something that can't be handed over.
 #[cfg(unix)]
 fn orders_of(
-    inner: &Inner,
+    context: &Context,
     data: &Path,
     local: bool,
     collection: crate::consent::consent::Collection,
@@ -124,7 +125,7 @@ fn orders_of(
     use crate::config::serialized::Handed;
 
     let absolute = |path: &Path| std::path::absolute(path).ok();
-    let (settings, consent) = (&inner.settings, inner.consent.options());
+    let (settings, consent) = (&context.settings, context.consent.options());
     let mut stays_in_folder = false;
     let mut backends = Vec::new();
     for target in targets {
@@ -148,7 +149,7 @@ fn orders_of(
             },
             force_enabled: consent.force_enabled,
             unprefixed_opt_in: consent.unprefixed_opt_in,
-            variables: inner.consent.variables(),
+            variables: context.consent.variables(),
         },
         limits: (&settings.limits).into(),
         backends,
@@ -186,7 +187,7 @@ mod tests {
     #[test]
     fn no_child_is_had_where_it_would_end_with_the_tool_or_lack_a_part_of_it() {
         let plain = Telemetry::builder("tool", "1").build();
-        let settings = &plain.inner().settings;
+        let settings = &plain.context().settings;
         assert_eq!(decide(settings, true, 2, true), None);
         assert!(decide(settings, true, 1, true).is_some_and(|why| why.contains("number 1")));
         assert!(decide(settings, false, 2, true).is_some_and(|why| why.contains("jackfield::init();")));
@@ -194,11 +195,12 @@ mod tests {
         let compiled =
             Telemetry::builder("tool", "1").backend("memory", MemoryBackend::new().maker()).build();
         assert!(
-            decide(&compiled.inner().settings, true, 2, true).is_some_and(|why| why.contains("compiled"))
+            decide(&compiled.context().settings, true, 2, true).is_some_and(|why| why.contains("compiled"))
         );
         let elsewhere = Telemetry::builder("tool", "1").file_system(crate::spool::disk::Disk).build();
         assert!(
-            decide(&elsewhere.inner().settings, true, 2, true).is_some_and(|why| why.contains("file system"))
+            decide(&elsewhere.context().settings, true, 2, true)
+                .is_some_and(|why| why.contains("file system"))
         );
     }
 

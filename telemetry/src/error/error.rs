@@ -74,7 +74,7 @@ pub enum Error {
     #[error("the event can't be stored: {reason}")]
     Unstored {
         /// Why not.
-        reason: crate::spool::limits::DropReason,
+        reason: crate::error::drop_reason::DropReason,
     },
     /// The configuration can't be used, so the backends are those of before.
     #[error("all backends stay as they are: {reason}")]

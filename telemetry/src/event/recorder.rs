@@ -1,83 +1,18 @@
-//! What a tool says of an event, and how it becomes a line in the spool.
+//! How what a tool says of an event becomes a line in the spool.
 
 use std::{
     borrow::Cow,
     cell::RefCell,
     collections::HashMap,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use crate::event::encode::{Encoder, Metadata, Record, Timestamp};
+use crate::event::event::Event;
 use crate::event::id::Ids;
-use crate::event::kind::EventKind;
 use crate::event::parse::MAX_LINE;
 use crate::redact::event_parts::{EventParts, RedactedParts, redact_pair, redact_parts};
 use crate::redact::redact::{is_harmless_word, redact};
-
-/// An event as a tool states it: the extended form of [`Telemetry::track`](crate::Telemetry::track).
-///
-/// ```
-/// use jackfield::{Event, EventKind};
-/// # use std::time::Duration;
-/// let event = Event::new(EventKind::COMMAND_ERROR, "deploy")
-///     .duration(Duration::from_millis(1500))
-///     .exit_code(2)
-///     .args(&["--target", "staging"])
-///     .error("no such target")
-///     .metadata(&[("region", "eu")]);
-/// # let _ = event;
-/// ```
-#[derive(Debug, Clone)]
-pub struct Event<'a> {
-    pub(crate) kind: EventKind,
-    pub(crate) name: &'a str,
-    pub(crate) duration: Option<Duration>,
-    pub(crate) exit_code: Option<i64>,
-    pub(crate) parts: EventParts<'a>,
-}
-
-impl<'a> Event<'a> {
-    /// An event of this kind; `name` is the command, the feature, or what else it is about. An empty one becomes `unnamed`.
-    pub fn new(kind: impl Into<EventKind>, name: &'a str) -> Self {
-        Self { kind: kind.into(), name, duration: None, exit_code: None, parts: EventParts::default() }
-    }
-
-    /// How long it took; kept in whole milliseconds.
-    #[must_use]
-    pub fn duration(mut self, duration: Duration) -> Self {
-        self.duration = Some(duration);
-        self
-    }
-
-    /// How it ended.
-    #[must_use]
-    pub fn exit_code(mut self, code: impl Into<i64>) -> Self {
-        self.exit_code = Some(code.into());
-        self
-    }
-
-    /// Its arguments. Dropped unless the tool has extended collection on.
-    #[must_use]
-    pub fn args(mut self, args: &'a [&'a str]) -> Self {
-        self.parts.args = Some(args);
-        self
-    }
-
-    /// The message of the error that ended it. Dropped unless the tool has extended collection on.
-    #[must_use]
-    pub fn error(mut self, message: &'a str) -> Self {
-        self.parts.error = Some(message);
-        self
-    }
-
-    /// Names and values of the tool's own. They win over those that the tool has for all events; of two with one name the
-    /// last one counts.
-    #[must_use]
-    pub fn metadata(mut self, metadata: &'a [(&'a str, &'a str)]) -> Self {
-        self.parts.metadata = metadata;
-        self
-    }
-}
 
 /// What a thread keeps from one event to the next. Of all instances, which have nothing to fight over in it.
 struct Scratch {
@@ -212,8 +147,11 @@ impl Recorder {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::event::encode::Origin;
+    use crate::event::kind::EventKind;
 
     fn line(recorder: &Recorder, event: &Event<'_>) -> serde_json::Value {
         recorder.record(1, event, |line| serde_json::from_slice(line).expect("JSON"))

@@ -6,12 +6,10 @@
 //! # Platform
 //! Unix; elsewhere the folder's access list is what protects it.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::Path;
 
-use crate::spool::fs::{Folder, FolderError, Fs};
+/// The folder in the data folder in which crashes of plugins are remembered.
+pub(crate) const CRASHES: &str = "crashes";
 
 /// Why the folder is not used. One that is not there yet is made for the user alone.
 #[cfg(unix)]
@@ -35,36 +33,4 @@ pub(crate) fn refusal(folder: &Path) -> Option<String> {
 #[cfg(not(unix))]
 pub(crate) fn refusal(_folder: &Path) -> Option<String> {
     None
-}
-
-/// A file system for spools in a data folder: they can be had as long as that folder can be trusted.
-#[derive(Debug)]
-pub(crate) struct Trusted {
-    pub(crate) data: PathBuf,
-    pub(crate) fs: Arc<dyn Fs>,
-}
-
-impl Fs for Trusted {
-    fn folder(&self, path: &Path, create: bool) -> Result<Arc<dyn Folder>, FolderError> {
-        match refusal(&self.data) {
-            Some(reason) => Err(FolderError::Refused(reason)),
-            None => self.fs.folder(path, create),
-        }
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.fs.now_ms()
-    }
-
-    fn process(&self) -> u32 {
-        self.fs.process()
-    }
-
-    fn random(&self) -> u32 {
-        self.fs.random()
-    }
-
-    fn pause(&self) {
-        self.fs.pause();
-    }
 }

@@ -1,3 +1,5 @@
 //! What all parts of one telemetry share, and the backends that it selects.
 
+pub(crate) mod context;
 pub(crate) mod select_backends;
+pub(crate) mod settings;

@@ -21,12 +21,12 @@ use std::{
 use jackfield_loader::BackendOptions;
 use serde_json::json;
 
-use crate::api::builder::Settings;
 use crate::config::model::{BackendConfig, Config, PluginsConfig};
 use crate::config::source_file::ConfigFile;
 use crate::consent::consent::Collection;
 use crate::delivery::target::{Source, Target};
 use crate::error::error::Error;
+use crate::instance::settings::Settings;
 
 /// The name of the local log in the tool's data folder.
 pub(crate) const LOCAL_LOG: &str = "events.jsonl";

@@ -1,4 +1,6 @@
-//! What concerns the process as a whole: forks and reentrancy.
+//! What concerns the process as a whole: forks, reentrancy, deadlines.
 
+pub(crate) mod deadline;
 pub(crate) mod per_process;
+pub(crate) mod plural;
 pub(crate) mod reentrancy;

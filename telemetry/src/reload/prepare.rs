@@ -10,8 +10,9 @@ use std::{
 use jackfield_loader::{Candidate, Trust, image_limit, loaded_images, plugin_api::Probe};
 
 use crate::delivery::open_backend::{Loaded, OpenError, PluginSource};
-use crate::delivery::target::{Open, Source, Target, left};
+use crate::delivery::target::{Open, Source, Target};
 use crate::files::stamp::{Stamp, wait_until_stable};
+use crate::process::deadline::left;
 use crate::process::reentrancy::Quiet;
 
 /// How long a file may be written to before a reload goes on without it.

@@ -2,9 +2,9 @@
 
 use std::{fmt, time::Duration};
 
-use crate::api::telemetry::Inner;
 use crate::delivery::progress::{Question, Reply};
-use crate::user::show::events;
+use crate::instance::context::Context;
+use crate::process::plural::events;
 
 /// What became of events by one flush.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,10 +46,10 @@ impl fmt::Display for Waiting {
 }
 
 /// The backends that are not done, and why.
-pub(crate) fn waiting(inner: &Inner, question: Question, reply: Reply) -> Vec<Waiting> {
-    let info = inner.select().info;
-    let local = info.stays_here(inner.consent.read().collection);
-    let Some(spools) = &inner.spools else { return Vec::new() };
+pub(crate) fn waiting(context: &Context, question: Question, reply: Reply) -> Vec<Waiting> {
+    let info = context.select().info;
+    let local = info.stays_here(context.consent.read().collection);
+    let Some(spools) = &context.spools else { return Vec::new() };
     let stats = spools.get(local).stats();
     let mut backends = reply.backends;
     for name in info.backends {

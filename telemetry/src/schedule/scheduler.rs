@@ -9,21 +9,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::api::builder::Deliver;
-use crate::api::telemetry::Inner;
 use crate::delivery::open_backend::OpenError;
 use crate::delivery::pass::{Outbox, RoundEnd};
 use crate::delivery::plan::Plans;
 use crate::delivery::progress::{Question, Reply, Standings};
+use crate::delivery::reload_report::{LastReload, Reloaded};
 use crate::delivery::supervisor::{Service, UNKNOWN};
-use crate::delivery::target::left;
 use crate::delivery::wake_signal::{Bell, Woken};
 use crate::detached;
+use crate::error::drop_reason::DropReason;
 use crate::error::error::Error;
+use crate::instance::context::Context;
+use crate::instance::settings::Deliver;
+use crate::process::deadline::left;
 use crate::process::reentrancy::Quiet;
-use crate::reload::reload::{LastReload, Reloaded, reload};
+use crate::reload::reload::reload;
 use crate::schedule::flush_report::{Flushed, waiting};
-use crate::spool::limits::DropReason;
+#[cfg(feature = "watch")]
+use crate::schedule::watch;
 
 /// Between two looks at a lock that somebody else has.
 const TICK: Duration = Duration::from_millis(2);
@@ -61,48 +64,48 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Courier {
     /// An event could not be stored. What waits is to be delivered all the same: nothing else makes room on a full disk, or
     /// in a spool that refuses.
-    pub(crate) fn lost(&self, inner: &Arc<Inner>, reason: DropReason) {
+    pub(crate) fn lost(self: &Arc<Self>, context: &Arc<Context>, reason: DropReason) {
         if matches!(reason, DropReason::DiskFull | DropReason::Size | DropReason::Count) {
-            self.recorded(inner);
+            self.recorded(context);
         } else {
             self.used.store(true, Ordering::Relaxed);
         }
     }
 
     /// Others have put events into the spool.
-    pub(crate) fn look(&self, inner: &Arc<Inner>) {
+    pub(crate) fn look(self: &Arc<Self>, context: &Arc<Context>) {
         self.used.store(true, Ordering::Relaxed);
-        if let Deliver::InBackground { interval, .. } = inner.settings.deliver {
+        if let Deliver::InBackground { interval, .. } = context.settings.deliver {
             self.bell.enough();
-            self.start(inner, interval);
+            self.start(context, interval);
         }
     }
 
     /// An event was recorded.
-    pub(crate) fn recorded(&self, inner: &Arc<Inner>) {
+    pub(crate) fn recorded(self: &Arc<Self>, context: &Arc<Context>) {
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
         }
-        let Deliver::InBackground { interval, events, .. } = inner.settings.deliver else { return };
+        let Deliver::InBackground { interval, events, .. } = context.settings.deliver else { return };
         if self.bell.event(events) {
-            self.start(inner, interval);
+            self.start(context, interval);
         }
     }
 
-    fn start(&self, inner: &Arc<Inner>, interval: Duration) {
+    fn start(self: &Arc<Self>, context: &Arc<Context>, interval: Duration) {
         let mut worker = lock(&self.thread);
         if !matches!(*worker, Worker::NotStarted) {
             return;
         }
-        let (bell, of_thread) = (Arc::clone(&self.bell), Arc::clone(inner));
+        let (courier, of_thread) = (Arc::clone(self), Arc::clone(context));
         let started = thread::Builder::new()
-            .name(format!("{}-telemetry", inner.settings.tool))
-            .spawn(move || work(&of_thread, &bell, interval));
+            .name(format!("{}-telemetry", context.settings.tool))
+            .spawn(move || work(&of_thread, &courier, interval));
         *worker = match started {
             Ok(thread) => {
                 #[cfg(feature = "watch")]
-                if inner.settings.watch {
-                    crate::schedule::watch::start(inner);
+                if context.settings.watch {
+                    watch::start(Arc::downgrade(self) as _, context);
                 }
                 Worker::Runs(thread)
             }
@@ -116,7 +119,7 @@ impl Courier {
     /// Lets backends have what waits for them, once.
     fn round(
         &self,
-        inner: &Inner,
+        context: &Context,
         deadline: Instant,
         stop: &AtomicBool,
         service: Option<Service<'_>>,
@@ -126,7 +129,7 @@ impl Courier {
             return RoundEnd { busy: true, ..RoundEnd::default() };
         };
         let asked = self.standings.asked();
-        self.make_right(inner, &mut outbox, deadline);
+        self.make_right(context, &mut outbox, deadline);
         let end = outbox.as_mut().map(|outbox| {
             let end = outbox.round(deadline, stop, service);
             outbox.catch_up();
@@ -138,8 +141,8 @@ impl Courier {
     }
 
     /// Sees to it that the outbox is that for what may be done now.
-    fn make_right(&self, inner: &Inner, outbox: &mut Option<Outbox>, deadline: Instant) {
-        let collection = inner.consent.read().collection;
+    fn make_right(&self, context: &Context, outbox: &mut Option<Outbox>, deadline: Instant) {
+        let collection = context.consent.read().collection;
         if let Some(outbox) = outbox {
             outbox.catch_up();
         }
@@ -149,23 +152,17 @@ impl Courier {
         if let Some(mut old) = outbox.take() {
             old.close(left(deadline).min(BUSY));
         }
-        *outbox = inner.outbox(collection);
+        *outbox = context.outbox(collection);
         if let Some(outbox) = outbox {
             outbox.follow(&self.plans, &self.standings);
         }
     }
 
     /// Opens every backend. Gives those that can't be opened, and why.
-    pub(crate) fn open_backends(&self, inner: &Inner) -> Vec<(String, OpenError)> {
+    pub(crate) fn open_backends(&self, context: &Context) -> Vec<(String, OpenError)> {
         let mut outbox = lock(&self.outbox);
-        self.make_right(inner, &mut outbox, Instant::now());
+        self.make_right(context, &mut outbox, Instant::now());
         outbox.as_mut().map(Outbox::open_backends).unwrap_or_default()
-    }
-
-    /// Whether it has been closed.
-    #[cfg(feature = "watch")]
-    pub(crate) fn stopped(&self) -> &AtomicBool {
-        self.bell.stopped()
     }
 
     pub(crate) fn plans(&self) -> &Arc<Plans> {
@@ -173,10 +170,10 @@ impl Courier {
     }
 
     /// Other backends from the next batch on, where the configuration says so.
-    pub(crate) fn reload(&self, inner: &Arc<Inner>) -> Result<Reloaded, Error> {
+    pub(crate) fn reload(&self, context: &Context) -> Result<Reloaded, Error> {
         let _quiet = Quiet::enter();
         let _one = lock(&self.reloading);
-        let reloaded = reload(inner, &self.plans);
+        let reloaded = reload(context, &self.plans);
         {
             let mut last = self.plans.last_reload();
             *last = Some(LastReload {
@@ -200,22 +197,22 @@ impl Courier {
     }
 
     /// Lets every backend that can get anywhere have what waits for it, by `deadline`.
-    pub(crate) fn flush(&self, inner: &Inner, deadline: Instant) -> Flushed {
+    pub(crate) fn flush(&self, context: &Context, deadline: Instant) -> Flushed {
         let mut question = self.standings.ask();
         loop {
             if self.bell.stopped().load(Ordering::Relaxed) {
                 let reply = self.standings.reply_of(question, RoundEnd::default());
-                return self.flushed(inner, question, reply);
+                return self.flushed(context, question, reply);
             }
             let reply = if self.is_in_background() {
                 self.bell.enough();
                 self.standings.wait(question, deadline)
             } else {
-                let end = self.round(inner, deadline, self.bell.stopped(), None);
+                let end = self.round(context, deadline, self.bell.stopped(), None);
                 self.standings.reply_of(question, end)
             };
             if left(deadline).is_zero() || !(reply.busy || reply.left) {
-                return self.flushed(inner, question, reply);
+                return self.flushed(context, question, reply);
             }
             // Somebody else delivers, or the thread has just ended.
             thread::sleep(BUSY.min(left(deadline)));
@@ -224,14 +221,14 @@ impl Courier {
     }
 
     /// What came of a question.
-    fn flushed(&self, inner: &Inner, question: Question, reply: Reply) -> Flushed {
+    fn flushed(&self, context: &Context, question: Question, reply: Reply) -> Flushed {
         let (delivered, rejected, emptied) = (reply.delivered, reply.rejected, reply.emptied);
-        let waiting = if emptied { Vec::new() } else { waiting(inner, question, reply) };
+        let waiting = if emptied { Vec::new() } else { waiting(context, question, reply) };
         Flushed { delivered, rejected, emptied, waiting }
     }
 
     /// Ends the thread, delivers for the last time, and closes the backends. A second time there is nothing to do.
-    pub(crate) fn close(&self, inner: &Inner, deadline: Instant) -> Flushed {
+    pub(crate) fn close(&self, context: &Context, deadline: Instant) -> Flushed {
         if self.bell.stop() {
             return Flushed { emptied: true, ..Flushed::default() };
         }
@@ -247,9 +244,9 @@ impl Courier {
                 thread::sleep(TICK);
             }
         }
-        let left_to_others = match inner.settings.deliver {
+        let left_to_others = match context.settings.deliver {
             Deliver::ByHand => Some(RoundEnd::default()),
-            Deliver::Detached { lifetime, .. } => detached::spawn::leave(inner, lifetime),
+            Deliver::Detached { lifetime, .. } => detached::spawn::leave(context, lifetime),
             _ => None,
         };
         let flushed = match left_to_others {
@@ -257,8 +254,8 @@ impl Courier {
                 Flushed { delivered, rejected, emptied, ..Flushed::default() }
             }
             None => {
-                let end = self.round(inner, deadline, &AtomicBool::new(false), None);
-                self.flushed(inner, question, self.standings.reply_of(question, end))
+                let end = self.round(context, deadline, &AtomicBool::new(false), None);
+                self.flushed(context, question, self.standings.reply_of(question, end))
             }
         };
         self.close_backends(deadline);
@@ -273,6 +270,18 @@ impl Courier {
             outbox.close(left(deadline).max(TICK));
         }
         self.plans.wait_for_closing(deadline);
+    }
+}
+
+#[cfg(feature = "watch")]
+impl watch::Reload for Courier {
+    fn is_closed(&self) -> bool {
+        self.bell.stopped().load(Ordering::Relaxed)
+    }
+
+    fn reload(&self, context: &Context) {
+        // What is wrong is in the log.
+        let _ = Self::reload(self, context);
     }
 }
 
@@ -297,9 +306,9 @@ impl Drop for Leaves<'_> {
 }
 
 /// What the thread does until the tool ends.
-fn work(inner: &Inner, bell: &Bell, interval: Duration) {
+fn work(context: &Context, courier: &Courier, interval: Duration) {
     let _quiet = Quiet::enter();
-    let courier = inner.courier();
+    let bell = &*courier.bell;
     let _leaves = Leaves(&courier.standings);
     let mut again_at: Option<Instant> = None;
     loop {
@@ -310,10 +319,10 @@ fn work(inner: &Inner, bell: &Bell, interval: Duration) {
             Woken::News | Woken::Events | Woken::Late => {}
         }
         let service = Service { bell, interval };
-        let end = courier.round(inner, Instant::now() + FOR_EVER, bell.stopped(), Some(service));
+        let end = courier.round(context, Instant::now() + FOR_EVER, bell.stopped(), Some(service));
         let pause = if end.busy { Some(BUSY.max(interval)) } else { end.again_in };
         again_at = (!end.emptied).then(|| Instant::now() + pause.unwrap_or(UNKNOWN));
-        if let Err(error) = inner.enforce_limits() {
+        if let Err(error) = context.enforce_limits() {
             tracing::debug!("{error}");
         }
     }

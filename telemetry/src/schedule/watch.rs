@@ -8,16 +8,16 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Weak, atomic::Ordering, mpsc},
+    sync::{Arc, Weak, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use crate::api::telemetry::Inner;
 use crate::delivery::target::Source;
 use crate::files::stamp::{Stamp, wait_until_stable};
+use crate::instance::context::Context;
 use crate::process::reentrancy::Quiet;
 
 /// One change of a file comes as several events.
@@ -31,9 +31,18 @@ const WRITING: Duration = Duration::from_secs(30);
 type Seen = Vec<File>;
 type File = (PathBuf, Option<Stamp>);
 
+/// What a change of a file makes reload.
+pub(crate) trait Reload: Send + Sync {
+    /// Whether the telemetry has been closed.
+    fn is_closed(&self) -> bool;
+
+    /// Reloads. What is wrong with the configuration goes to the log.
+    fn reload(&self, context: &Context);
+}
+
 /// Watches for as long as the telemetry lives, on a thread of its own.
-pub(crate) fn start(inner: &Arc<Inner>) {
-    let weak = Arc::downgrade(inner);
+pub(crate) fn start(reload: Weak<dyn Reload>, context: &Arc<Context>) {
+    let weak = (reload, Arc::downgrade(context));
     let (tell, told) = mpsc::channel();
     let report = move |event: notify::Result<notify::Event>| {
         // Reading, which a reload does itself, is no change.
@@ -44,8 +53,8 @@ pub(crate) fn start(inner: &Arc<Inner>) {
     let started =
         notify::recommended_watcher(report).map_err(|error| error.to_string()).and_then(|watcher| {
             // What is so now is what is in force.
-            let (seen, watched) = (seen(inner), Watched { watcher, folders: BTreeSet::new() });
-            let thread = thread::Builder::new().name(format!("{}-telemetry-watch", inner.settings.tool));
+            let (seen, watched) = (seen(context), Watched { watcher, folders: BTreeSet::new() });
+            let thread = thread::Builder::new().name(format!("{}-telemetry-watch", context.settings.tool));
             thread.spawn(move || watch(&weak, &told, watched, seen)).map_err(|error| error.to_string())
         });
     if let Err(error) = started {
@@ -78,22 +87,26 @@ impl Watched {
     }
 }
 
-fn watch(weak: &Weak<Inner>, told: &mpsc::Receiver<()>, mut watched: Watched, mut before: Seen) {
+fn watch(
+    weak: &(Weak<dyn Reload>, Weak<Context>),
+    told: &mpsc::Receiver<()>,
+    mut watched: Watched,
+    mut before: Seen,
+) {
     let _quiet = Quiet::enter();
     let mut look = true;
     loop {
         {
-            let Some(inner) = weak.upgrade() else { return };
-            if inner.courier().stopped().load(Ordering::Relaxed) {
+            let (Some(reload), Some(context)) = (weak.0.upgrade(), weak.1.upgrade()) else { return };
+            if reload.is_closed() {
                 return;
             }
             if look {
-                watched.update(folders(&inner));
-                let now = stable(&inner);
+                watched.update(folders(&context));
+                let now = stable(&context);
                 if !is_same(&before, &now) {
-                    // What is wrong with it is in the log.
-                    let _ = inner.courier().reload(&inner);
-                    watched.update(folders(&inner));
+                    reload.reload(&context);
+                    watched.update(folders(&context));
                 }
                 before = now;
             }
@@ -111,13 +124,13 @@ fn watch(weak: &Weak<Inner>, told: &mpsc::Receiver<()>, mut watched: Watched, mu
 }
 
 /// What the files are like once nobody writes to them.
-fn stable(inner: &Inner) -> Seen {
+fn stable(context: &Context) -> Seen {
     let deadline = Instant::now() + WRITING;
     loop {
-        for (file, _) in seen(inner) {
+        for (file, _) in seen(context) {
             wait_until_stable(&file, deadline);
         }
-        let first = seen(inner);
+        let first = seen(context);
         if Instant::now() >= deadline || first.iter().all(|(file, _)| wait_until_stable(file, Instant::now()))
         {
             return first;
@@ -136,14 +149,14 @@ fn is_same(before: &Seen, now: &Seen) -> bool {
     before.len() == now.len() && before.iter().zip(now).all(same)
 }
 
-fn config_files(inner: &Inner) -> impl Iterator<Item = PathBuf> {
-    [&inner.settings.ops_file, &inner.settings.config_file].into_iter().flatten().cloned()
+fn config_files(context: &Context) -> impl Iterator<Item = PathBuf> {
+    [&context.settings.ops_file, &context.settings.config_file].into_iter().flatten().cloned()
 }
 
 /// The files that decide.
-fn seen(inner: &Inner) -> Seen {
-    let mut files: Vec<PathBuf> = config_files(inner).collect();
-    for target in inner.select().targets {
+fn seen(context: &Context) -> Seen {
+    let mut files: Vec<PathBuf> = config_files(context).collect();
+    for target in context.select().targets {
         if let Source::Plugin { config, plugins, folder } = &target.source {
             if let Ok(file) = jackfield_loader::find(&config.plugin, &plugins.path, folder) {
                 // A signature may come after what it is of. It is beside the file, where a link leads to that.
@@ -158,10 +171,10 @@ fn seen(inner: &Inner) -> Seen {
 }
 
 /// The folders that they are in, and those in which one may appear.
-fn folders(inner: &Inner) -> BTreeSet<PathBuf> {
+fn folders(context: &Context) -> BTreeSet<PathBuf> {
     let of = |file: &Path| file.parent().map(Path::to_owned);
-    let mut folders: BTreeSet<PathBuf> = config_files(inner).filter_map(|file| of(&file)).collect();
-    for target in inner.select().targets {
+    let mut folders: BTreeSet<PathBuf> = config_files(context).filter_map(|file| of(&file)).collect();
+    for target in context.select().targets {
         if let Source::Plugin { config, plugins, folder } = &target.source {
             folders.extend(plugins.lock.as_deref().and_then(of));
             let name = Path::new(&config.plugin);
@@ -173,7 +186,7 @@ fn folders(inner: &Inner) -> BTreeSet<PathBuf> {
         }
     }
     // What links lead to changes there.
-    let files = seen(inner).into_iter().filter_map(|(file, _)| fs::canonicalize(file).ok());
+    let files = seen(context).into_iter().filter_map(|(file, _)| fs::canonicalize(file).ok());
     folders.extend(files.filter_map(|file| of(&file)));
     folders.retain(|folder| folder.is_dir());
     folders

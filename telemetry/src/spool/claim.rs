@@ -1,11 +1,9 @@
 //! The right to deliver: one process at a time has it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use crate::error::error::Error;
-use crate::spool::cursor::{Cursors, Loaded};
 use crate::spool::fs::{File, Folder};
-use crate::spool::reader::Deliverer;
 use crate::spool::spool::Spool;
 
 const FILE: &str = "claim.v1.lock";
@@ -20,7 +18,7 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    fn take(spool: &Spool) -> Result<Option<Self>, Error> {
+    pub(super) fn take(spool: &Spool) -> Result<Option<Self>, Error> {
         let store = &spool.shared.store;
         let Some(folder) = store.folder("claim")? else { return Ok(None) };
         let failed = |source| store.error("claim", source);
@@ -56,35 +54,4 @@ impl Drop for Claim {
             _ = self.lock.unlock();
         }
     }
-}
-
-impl Spool {
-    /// Takes the right to deliver to these backends, or `None` when another process has it or there is no folder yet.
-    /// The system gives it back when the process dies.
-    ///
-    /// `backends` are all that are configured: a segment leaves when each of them is done with it. One that is new starts
-    /// at the oldest event that is still there. What others had in the spool is forgotten.
-    pub fn try_claim<S: AsRef<str>>(&self, backends: &[S]) -> Result<Option<Deliverer>, Error> {
-        let Some(claim) = Claim::take(self)? else { return Ok(None) };
-        if let Err(error) = self.enforce_limits() {
-            tracing::warn!(%error, "telemetry spool");
-        }
-        let cursors = match Cursors::load(claim.folder()) {
-            Ok(Loaded::Whole(cursors)) => cursors,
-            Ok(Loaded::Missing) => Cursors::default(),
-            Ok(Loaded::Damaged) => {
-                tracing::warn!("telemetry spool: the cursors are damaged, events may be delivered again");
-                Cursors::default()
-            }
-            Err(source) => return Err(self.shared.store.error("read", source)),
-        };
-        let mut deliverer = Deliverer::new(claim, cursors);
-        deliverer.retain_backends(backends)?;
-        Ok(Some(deliverer))
-    }
-}
-
-/// The set of names.
-pub(crate) fn names<S: AsRef<str>>(backends: &[S]) -> BTreeSet<String> {
-    backends.iter().map(|name| name.as_ref().to_owned()).collect()
 }

@@ -8,8 +8,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::drop_reason::DropReason;
 use crate::spool::fs::{Folder, Fs, read_whole, replace, with_sum, without_sum};
-use crate::spool::limits::DropReason;
 
 const FILE: &str = "counters.v1.json";
 const TEMPORARY: &str = "counters.v1.tmp";

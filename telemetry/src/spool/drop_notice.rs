@@ -1,6 +1,6 @@
 //! The warning about events that the spool has dropped.
 
-use crate::spool::limits::DropReason;
+use crate::error::drop_reason::DropReason;
 
 /// What is to be said once no lock is held: a subscriber may turn it into an event of ours.
 #[derive(Debug, Clone, Copy)]

@@ -1,8 +1,6 @@
 //! How much a spool may hold, and the reasons for which an event is lost to it.
 
-use std::{fmt, time::Duration};
-
-use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// What a spool may hold. Whole segments leave, the oldest first, before a new one is begun, unless it
 /// [refuses when full](Self::refuse_when_full).
@@ -60,64 +58,5 @@ impl Limits {
     /// How long a segment takes events.
     pub(crate) fn span_ms(&self) -> u64 {
         self.max_age_ms() / 30
-    }
-}
-
-/// Why events were lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum DropReason {
-    /// The spool had [`Limits::max_bytes`].
-    Size,
-    /// The spool had [`Limits::max_events`].
-    Count,
-    /// The event was older than [`Limits::max_age`].
-    Age,
-    /// No room on the disk, or none left for this user.
-    DiskFull,
-    /// The disk can't be written to, for another reason than its size.
-    Unwritable,
-    /// The line is no event: torn by a crash, overwritten, or with a line feed inside.
-    Damaged,
-    /// The line is longer than a line may be.
-    TooLong,
-    /// The folder belongs to somebody else, or others can write to it.
-    FolderRefused,
-    /// Somebody deleted the file that it was in.
-    Deleted,
-    /// The quarantine had [`Limits::quarantine_bytes`] or [`Limits::quarantine_events`].
-    Quarantine,
-}
-
-impl DropReason {
-    pub(crate) const ALL: [Self; 10] = [
-        Self::Size,
-        Self::Count,
-        Self::Age,
-        Self::DiskFull,
-        Self::Unwritable,
-        Self::Damaged,
-        Self::TooLong,
-        Self::FolderRefused,
-        Self::Deleted,
-        Self::Quarantine,
-    ];
-}
-
-impl fmt::Display for DropReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Size => "spool full (bytes)",
-            Self::Count => "spool full (events)",
-            Self::Age => "too old",
-            Self::DiskFull => "disk full",
-            Self::Unwritable => "disk not writable",
-            Self::Damaged => "damaged line",
-            Self::TooLong => "line too long",
-            Self::FolderRefused => "folder refused",
-            Self::Deleted => "file deleted by others",
-            Self::Quarantine => "quarantine full",
-        })
     }
 }

@@ -55,13 +55,15 @@ pub(crate) mod stats;
 pub(crate) mod store;
 #[cfg(test)]
 mod tests;
+pub(crate) mod trusted_fs;
 pub(crate) mod writer;
 
+pub use crate::error::drop_reason::DropReason;
 pub use crate::spool::chunk::Chunk;
 pub use crate::spool::dead_letters::Rejected;
 pub use crate::spool::disk::Disk;
 pub use crate::spool::fs::{Entry, Facts, File, Folder, FolderError, Fs};
-pub use crate::spool::limits::{DropReason, Limits};
+pub use crate::spool::limits::Limits;
 pub use crate::spool::reader::{Committed, Deliverer, Settle};
 pub use crate::spool::spool::Spool;
 pub use crate::spool::stats::{BackendStats, SpoolStats};

@@ -3,10 +3,10 @@
 use std::{path::Path, sync::Arc};
 
 use crate::error::error::Error;
-use crate::files::data_folder::Trusted;
 use crate::spool::fs::Fs;
 use crate::spool::limits::Limits;
 use crate::spool::spool::Spool;
+use crate::spool::trusted_fs::Trusted;
 
 /// The spools of one data folder.
 #[derive(Debug)]

@@ -2,15 +2,16 @@
 
 use std::io;
 
+use crate::error::drop_reason::DropReason;
 use crate::error::error::Error;
 use crate::spool::chunk::{Chunk, Line, Part};
-use crate::spool::claim::{Claim, names};
-use crate::spool::cursor::{Cursors, Place};
+use crate::spool::claim::Claim;
+use crate::spool::cursor::{Cursors, Loaded, Place};
 use crate::spool::dead_letters::{Quarantine, Rejected};
 use crate::spool::drop_notice::Notice;
 use crate::spool::fs::File;
-use crate::spool::limits::DropReason;
 use crate::spool::segment::{Lines, Listed, Name};
+use crate::spool::spool::Spool;
 use crate::spool::{dead_letters, segment};
 
 /// The one process's right to deliver, from [`Spool::try_claim`](super::Spool::try_claim).
@@ -330,4 +331,35 @@ fn is_line_start(file: &dyn File, offset: u64) -> io::Result<bool> {
     let read = file.read_at(before, &mut byte)?;
     // A torn tail is passed without a line feed; nothing follows it.
     Ok(read == 1 && (byte == *b"\n" || offset == file.facts()?.len))
+}
+
+impl Spool {
+    /// Takes the right to deliver to these backends, or `None` when another process has it or there is no folder yet.
+    /// The system gives it back when the process dies.
+    ///
+    /// `backends` are all that are configured: a segment leaves when each of them is done with it. One that is new starts
+    /// at the oldest event that is still there. What others had in the spool is forgotten.
+    pub fn try_claim<S: AsRef<str>>(&self, backends: &[S]) -> Result<Option<Deliverer>, Error> {
+        let Some(claim) = Claim::take(self)? else { return Ok(None) };
+        if let Err(error) = self.enforce_limits() {
+            tracing::warn!(%error, "telemetry spool");
+        }
+        let cursors = match Cursors::load(claim.folder()) {
+            Ok(Loaded::Whole(cursors)) => cursors,
+            Ok(Loaded::Missing) => Cursors::default(),
+            Ok(Loaded::Damaged) => {
+                tracing::warn!("telemetry spool: the cursors are damaged, events may be delivered again");
+                Cursors::default()
+            }
+            Err(source) => return Err(self.shared.store.error("read", source)),
+        };
+        let mut deliverer = Deliverer::new(claim, cursors);
+        deliverer.retain_backends(backends)?;
+        Ok(Some(deliverer))
+    }
+}
+
+/// The set of names.
+fn names<S: AsRef<str>>(backends: &[S]) -> std::collections::BTreeSet<String> {
+    backends.iter().map(|name| name.as_ref().to_owned()).collect()
 }

@@ -5,12 +5,13 @@ use std::{
     sync::Arc,
 };
 
+use crate::error::drop_reason::DropReason;
 use crate::error::error::Error;
 use crate::process::per_process::PerProcess;
 use crate::spool::disk::Disk;
 use crate::spool::drop_notice::Notice;
 use crate::spool::fs::{FolderError, Fs};
-use crate::spool::limits::{DropReason, Limits};
+use crate::spool::limits::Limits;
 use crate::spool::process_slot::Slot;
 use crate::spool::store::Store;
 use crate::spool::{dead_letters, fs, segment};

@@ -2,14 +2,15 @@
 
 use std::{collections::BTreeMap, io};
 
+use crate::error::drop_reason::DropReason;
 use crate::error::error::Error;
 use crate::spool::counters::Counters;
 use crate::spool::cursor::Cursors;
 use crate::spool::dead_letters::Rejected;
 use crate::spool::fs::{Folder, FolderError};
-use crate::spool::limits::DropReason;
 use crate::spool::segment::{Found, Lines, Listing};
-use crate::spool::{Spool, dead_letters, segment};
+use crate::spool::spool::Spool;
+use crate::spool::{dead_letters, segment};
 
 /// What is in a spool.
 #[derive(Debug, Default, Clone)]

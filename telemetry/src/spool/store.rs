@@ -9,7 +9,7 @@ use crate::spool::limits::Limits;
 
 /// Where a spool is, and what it may hold.
 #[derive(Debug)]
-pub(super) struct Store {
+pub(crate) struct Store {
     pub(super) path: PathBuf,
     pub(super) limits: Limits,
     pub(super) fs: Arc<dyn Fs>,

@@ -2,12 +2,12 @@
 
 use std::io;
 
+use crate::error::drop_reason::DropReason;
 use crate::event::parse::MAX_LINE;
 use crate::spool::counters::Pending;
 use crate::spool::drop_notice::Notice;
 use crate::spool::eviction::{KnownSegments, Unbegun};
 use crate::spool::fs::{FolderError, read_file};
-use crate::spool::limits::DropReason;
 use crate::spool::open_segment::{Live, Looked, Torn};
 use crate::spool::segment::Name;
 use crate::spool::store::Store;

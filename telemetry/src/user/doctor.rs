@@ -11,7 +11,7 @@ use crate::delivery::target::Target;
 use crate::error::error::Error;
 use crate::files::writable;
 use crate::instance::select_backends::Chosen;
-use crate::user::show::events;
+use crate::process::plural::events;
 
 /// How long a backend may take to open, and to find out about its platform.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -57,7 +57,7 @@ impl Telemetry {
     /// for real, with consent only: without it nothing leaves, and the finding says so.
     #[must_use]
     pub fn doctor(&self) -> Vec<Finding> {
-        let inner = self.inner();
+        let context = self.context();
         let status = self.status();
         let finding =
             |what: &str, verdict, detail: String| Finding { what: what.to_owned(), verdict, detail };
@@ -65,12 +65,12 @@ impl Telemetry {
         let verdict = if status.telemetry == "disabled" { Verdict::Note } else { Verdict::Fine };
         findings.push(finding("consent", verdict, format!("{}: {}", status.telemetry, status.because)));
         let folder = status.folder.as_ref().map(|folder| folder.display().to_string()).unwrap_or_default();
-        let collection = inner.consent.read().collection;
-        let on = inner.enabled && collection != Collection::Off;
+        let collection = context.consent.read().collection;
+        let on = context.enabled && collection != Collection::Off;
         // Without consent nothing is made.
-        let local = inner.select().info.stays_here(collection);
+        let local = context.select().info.stays_here(collection);
         let tried =
-            inner.spools.as_ref().filter(|_| on).map_or(Ok(()), |spools| spools.get(local).try_to_write());
+            context.spools.as_ref().filter(|_| on).map_or(Ok(()), |spools| spools.get(local).try_to_write());
         for problem in &status.problems {
             findings.push(finding("folder", Verdict::Wrong, format!("{folder}: {problem}")));
         }
@@ -103,7 +103,7 @@ impl Telemetry {
         }
         let now = if status.delivering { "; a child process delivers now" } else { "" };
         findings.push(finding("delivery", Verdict::Fine, format!("{}{now}", status.delivery)));
-        for crash in inner.crashes() {
+        for crash in context.crashes() {
             let verdict = if crash.count >= MOST_CRASHES { Verdict::Wrong } else { Verdict::Note };
             let detail = format!(
                 "{} crashed {} in a row, the last time {}: it is tried again later, or left alone after {MOST_CRASHES} until it \
@@ -114,7 +114,7 @@ impl Telemetry {
             );
             findings.push(finding("crashes", verdict, detail));
         }
-        let mut selected = inner.select_for(if on { collection } else { Collection::On });
+        let mut selected = context.select_for(if on { collection } else { Collection::On });
         let verdict = match &selected.info.why {
             Chosen::Broken(_) => Verdict::Wrong,
             Chosen::Nothing => Verdict::Note,

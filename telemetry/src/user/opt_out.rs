@@ -7,16 +7,17 @@ use std::{
 
 use jackfield_loader::plugin_api::Deletion;
 
-use crate::api::telemetry::{Inner, Telemetry};
+use crate::api::telemetry::Telemetry;
 use crate::consent::consent::{Collection, Consent};
 use crate::consent::source::ConsentSource;
-use crate::delivery::target::left;
 use crate::error::error::Error;
+use crate::event::event::Event;
 use crate::event::kind::EventKind;
-use crate::event::recorder::Event;
 use crate::identity::deletion::{Receipt, ReceiptOutcome};
 use crate::identity::machine_id_file::MachineIdFile;
+use crate::instance::context::Context;
 use crate::instance::select_backends::{Chosen, Selected};
+use crate::process::deadline::left;
 use crate::spool::reader::Deliverer;
 use crate::spool::spool::Spool;
 
@@ -79,13 +80,13 @@ impl Telemetry {
     /// As [`ConsentSource::enable`](crate::ConsentSource::enable), and [`Error::Spool`] when old events can't be forgotten;
     /// there is no consent then.
     pub fn enable(&self) -> Result<Consent, Error> {
-        let inner = self.inner();
-        if !inner.consent.read().is_enabled() {
+        let context = self.context();
+        if !context.consent.read().is_enabled() {
             // What an opt-out could not discard, or a process recorded before it noticed.
-            inner.drop_pending()?;
+            context.drop_pending()?;
         }
-        let consent = inner.consent.enable();
-        inner.gate.look_again();
+        let consent = context.consent.enable();
+        context.gate.look_again();
         consent
     }
 
@@ -97,10 +98,10 @@ impl Telemetry {
     /// # Errors
     /// As [`ConsentSource::disable`](crate::ConsentSource::disable); nothing has changed then.
     pub fn disable(&self) -> Result<Disabled, Error> {
-        let inner = self.inner();
-        let consent = inner.consent.disable()?;
-        inner.gate.look_again();
-        let pending = if consent.is_enabled() { Discarded::Nothing } else { inner.discard().0 };
+        let context = self.context();
+        let consent = context.consent.disable()?;
+        context.gate.look_again();
+        let pending = if consent.is_enabled() { Discarded::Nothing } else { context.discard().0 };
         Ok(Disabled { consent, pending })
     }
 
@@ -111,21 +112,21 @@ impl Telemetry {
     /// # Errors
     /// As [`disable`](Self::disable).
     pub fn reset(&self, within: Duration) -> Result<Reset, Error> {
-        let inner = self.inner();
-        let consent = inner.consent.disable()?;
-        inner.gate.look_again();
-        let (mut pending, claims) = inner.discard();
-        if let Err(error) = inner.forget_local_log() {
+        let context = self.context();
+        let consent = context.consent.disable()?;
+        context.gate.look_again();
+        let (mut pending, claims) = context.discard();
+        if let Err(error) = context.forget_local_log() {
             pending = pending.and_failed(&error.to_string());
         }
-        let machine_id = inner.machine_id();
+        let machine_id = context.machine_id();
         let id = machine_id.peek().id;
-        let mut receipts = inner.request_deletion(&id, within);
+        let mut receipts = context.request_deletion(&id, within);
         receipts
-            .extend(inner.settings.requestors.iter().map(|by| Receipt::new(&*by.name, by.by.request(&id))));
-        inner.forget_recorder();
+            .extend(context.settings.requestors.iter().map(|by| Receipt::new(&*by.name, by.by.request(&id))));
+        context.forget_recorder();
         drop(claims);
-        let (next_machine_id, id_kept) = match rotate(&machine_id, inner.data_refusal(), &receipts) {
+        let (next_machine_id, id_kept) = match rotate(&machine_id, context.data_refusal(), &receipts) {
             Ok(next) => (next, None),
             Err(reason) => (id.clone(), Some(reason)),
         };
@@ -159,7 +160,7 @@ impl Discarded {
     }
 }
 
-impl Inner {
+impl Context {
     /// Waits for deliveries to end and for every process to notice, then forgets all events, and what is known of
     /// backends. The claims keep others from delivering while they are held.
     fn discard(&self) -> (Discarded, Vec<Deliverer>) {

@@ -16,6 +16,7 @@ use crate::delivery::target::Target;
 use crate::error::error::Error;
 use crate::event::batch_buffer::EventBuffer;
 use crate::instance::select_backends::Selected;
+use crate::process::plural::events;
 use crate::spool::dead_letters::Rejected;
 
 /// Events of which it is shown what would go out, and bytes of these: one batch.
@@ -56,15 +57,15 @@ impl Telemetry {
     /// # Errors
     /// [`Error::Spool`] when the spool can't be read.
     pub fn show(&self) -> Result<Shown, Error> {
-        let inner = self.inner();
-        let collection = match inner.consent.read().collection {
+        let context = self.context();
+        let collection = match context.consent.read().collection {
             // What would go out with consent.
             Collection::Off => Collection::On,
             collection => collection,
         };
-        let Selected { mut targets, info } = inner.select_for(collection);
+        let Selected { mut targets, info } = context.select_for(collection);
         let (mut stored, mut set_apart, mut quarantine) = (Vec::new(), Vec::new(), Vec::new());
-        if let Some(spools) = &inner.spools {
+        if let Some(spools) = &context.spools {
             let local = info.stays_here(collection);
             for (local, lines) in [(local, &mut stored), (!local, &mut set_apart)] {
                 spools.get(local).pending(|line| {
@@ -74,7 +75,7 @@ impl Telemetry {
                 quarantine.append(&mut spools.get(local).rejected()?);
             }
         }
-        let mut buffer = EventBuffer::new(inner.fill());
+        let mut buffer = EventBuffer::new(context.fill());
         let mut bytes = 0;
         for line in &stored {
             bytes += line.len();
@@ -193,14 +194,6 @@ impl Outgoing {
             .collect();
         let unsent: Vec<_> = preview.unsent.iter().map(not_sent).collect();
         json!({ "backend": self.backend, "messages": messages, "unsent": unsent })
-    }
-}
-
-/// `1 event`, `2 events`
-pub(crate) fn events(number: impl TryInto<u64>) -> String {
-    match number.try_into().unwrap_or(u64::MAX) {
-        1 => "1 event".to_owned(),
-        number => format!("{number} events"),
     }
 }
 

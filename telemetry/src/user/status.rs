@@ -4,14 +4,14 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, sync::atomic::Ordering, tim
 
 use serde::Serialize;
 
-use crate::api::builder::{Deliver, Settings};
 use crate::api::telemetry::Telemetry;
 use crate::consent::consent::Collection;
 use crate::delivery::target::Target;
 use crate::detached;
 use crate::files::writable;
 use crate::instance::select_backends::Selected;
-use crate::user::show::events;
+use crate::instance::settings::{Deliver, Settings};
+use crate::process::plural::events;
 
 /// What is so at this moment. As JSON it has the members of these fields; its text is what `telemetry status` prints.
 #[derive(Debug, Clone, Serialize)]
@@ -90,18 +90,19 @@ impl Telemetry {
     /// What is so at this moment. Opens no backend, and writes nothing.
     #[must_use]
     pub fn status(&self) -> Status {
-        let inner = self.inner();
-        let consent = inner.consent.read();
-        let Selected { targets, info } = inner.select();
-        let now = inner.now_ms();
+        let context = self.context();
+        let consent = context.consent.read();
+        let Selected { targets, info } = context.select();
+        let now = context.now_ms();
         let ago = |ms: u64| now.saturating_sub(ms) / 1000;
         let local = info.stays_here(consent.collection);
-        let stats = |local| inner.spools.as_ref().map(|spools| spools.get(local).stats()).unwrap_or_default();
+        let stats =
+            |local| context.spools.as_ref().map(|spools| spools.get(local).stats()).unwrap_or_default();
         let (spool, other) = (stats(local), stats(!local));
-        let states = inner.states().map(|states| states.load()).unwrap_or_default();
+        let states = context.states().map(|states| states.load()).unwrap_or_default();
         let mut names = info.backends.clone();
         // What is open stays so whatever the configuration says, until a reload.
-        for target in inner.courier().plans().board().targets.iter().flatten() {
+        for target in self.instance().courier().plans().board().targets.iter().flatten() {
             let has_events = info.backends.is_empty() || spool.backends.contains_key(&target.name);
             if has_events && !names.contains(&target.name) {
                 names.push(target.name.clone());
@@ -128,7 +129,7 @@ impl Telemetry {
         for (reason, number) in spool.drops.iter().chain(&other.drops) {
             *dropped.entry(reason.to_string()).or_default() += number;
         }
-        let homeless = inner.homeless.load(Ordering::Relaxed);
+        let homeless = context.homeless.load(Ordering::Relaxed);
         if homeless > 0 {
             dropped.insert("no folder".to_owned(), homeless);
         }
@@ -136,13 +137,13 @@ impl Telemetry {
         // What is wrong with the folder around them is wrong with both.
         problems.dedup();
         if problems.is_empty()
-            && inner.enabled
+            && context.enabled
             && consent.is_enabled()
-            && let Some(spools) = &inner.spools
+            && let Some(spools) = &context.spools
         {
             problems.extend(writable::problem(spools.get(local).folder()));
         }
-        if inner.data.is_none() {
+        if context.data.is_none() {
             problems.push("there is no folder to keep events in (is HOME set?)".to_owned());
         }
         let foreign = [spool.foreign, other.foreign].concat();
@@ -150,32 +151,32 @@ impl Telemetry {
             let files = foreign.join(", ");
             problems.push(format!("files of another version are left alone: {files}"));
         }
-        let (telemetry, because) = if inner.enabled {
+        let (telemetry, because) = if context.enabled {
             (collection_text(consent.collection), consent.why.to_string())
         } else {
             (collection_text(Collection::Off), "turned off by the tool's author".to_owned())
         };
         Status {
-            tool: inner.settings.tool.clone(),
+            tool: context.settings.tool.clone(),
             // With backends that are configured, nothing is local about it.
-            telemetry: if info.ignores_local && inner.enabled { "enabled" } else { telemetry },
+            telemetry: if info.ignores_local && context.enabled { "enabled" } else { telemetry },
             because,
             remark: consent.ignored.map(|variable| {
                 format!("{variable} does not count: all tools read it, and this one asks for its own")
             }),
-            machine_id: inner.machine_id().peek().id,
-            collects: collects(inner.settings.extended),
+            machine_id: context.machine_id().peek().id,
+            collects: collects(context.settings.extended),
             backend: info.to_string(),
             backends,
-            folder: inner.spools.as_ref().map(|spools| spools.get(local).folder().to_owned()),
+            folder: context.spools.as_ref().map(|spools| spools.get(local).folder().to_owned()),
             events: spool.events,
             bytes: spool.bytes,
             oldest_s: spool.oldest_ms.map(ago),
             set_apart: other.events,
             dropped,
             quarantined: spool.rejected + other.rejected,
-            delivery: delivery_text(&inner.settings, &targets),
-            delivering: inner.trusted_data().is_some_and(|data| detached::lock::is_delivering(data, local)),
+            delivery: delivery_text(&context.settings, &targets),
+            delivering: context.trusted_data().is_some_and(|data| detached::lock::is_delivering(data, local)),
             problems,
         }
     }

@@ -9,7 +9,8 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::spool::limits::{DropReason, Limits};
+use crate::error::drop_reason::DropReason;
+use crate::spool::limits::Limits;
 use crate::spool::reader::Settle;
 use crate::spool::spool::Spool;
 use crate::spool::tests::{done, drain, event};

@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
 
-use crate::spool::limits::{DropReason, Limits};
+use crate::error::drop_reason::DropReason;
+use crate::spool::limits::Limits;
 use crate::spool::reader::{Deliverer, Settle};
 use crate::spool::spool::Spool;
 use crate::spool::tests::machine::Machine;

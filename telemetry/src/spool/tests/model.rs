@@ -8,8 +8,9 @@ use std::{
     time::Duration,
 };
 
+use crate::error::drop_reason::DropReason;
 use crate::spool::chunk::Chunk;
-use crate::spool::limits::{DropReason, Limits};
+use crate::spool::limits::Limits;
 use crate::spool::reader::{Deliverer, Settle};
 use crate::spool::spool::Spool;
 use crate::spool::stats::SpoolStats;

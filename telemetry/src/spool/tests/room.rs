@@ -1,6 +1,7 @@
 //! The limits of a spool with one writer hold exactly.
 
-use crate::spool::limits::{DropReason, Limits};
+use crate::error::drop_reason::DropReason;
+use crate::spool::limits::Limits;
 use crate::spool::spool::Spool;
 use crate::spool::tests::event;
 use crate::spool::tests::machine::Machine;

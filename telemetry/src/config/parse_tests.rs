@@ -1,5 +1,7 @@
 use std::{ffi::OsString, path::Path};
 
+use std::time::Duration;
+
 use super::*;
 
 fn environment(name: &str) -> Option<OsString> {

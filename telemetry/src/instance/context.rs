@@ -1,0 +1,223 @@
+//! What all parts of one telemetry share: what its author decides, consent, where its files are.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock, atomic::AtomicU64},
+};
+
+use jackfield_loader::{Batch, Crash};
+
+use crate::consent::consent::Collection;
+use crate::consent::gate::Gate;
+use crate::consent::source::ConsentSource;
+use crate::delivery::backend_state::States;
+use crate::delivery::in_flight_lock::Sending;
+use crate::delivery::pass::{Kept, Outbox};
+use crate::error::error::Error;
+use crate::event::batch_buffer::EventBuffer;
+use crate::event::defaults::{Fill, os_version};
+use crate::event::encode::{Encoder, Origin};
+use crate::event::event::Event;
+use crate::event::recorder::Recorder;
+use crate::files::data_folder::{self, CRASHES};
+use crate::identity::machine_id_file::MachineIdFile;
+use crate::instance::select_backends::{Chosen, LOCAL_LOG, Selected, select};
+use crate::instance::settings::Settings;
+use crate::process::per_process::PerProcess;
+use crate::spool::fs::Fs;
+use crate::spool::pair::Spools;
+
+/// What a telemetry is made of, but for the parts that deliver.
+pub(crate) struct Context {
+    pub(crate) settings: Settings,
+    /// The author's gate.
+    pub(crate) enabled: bool,
+    pub(crate) consent: Arc<ConsentSource>,
+    pub(crate) gate: Gate,
+    /// The folder of all that is kept; `None` where there is no home folder.
+    pub(crate) data: Option<PathBuf>,
+    pub(crate) spools: Option<Spools>,
+    /// Events lost for want of a folder.
+    pub(crate) homeless: AtomicU64,
+    fs: Arc<dyn Fs>,
+    /// Not known before the first event.
+    recordings: PerProcess<RwLock<Option<Recording>>>,
+}
+
+/// What becomes of an event that is tracked.
+#[derive(Clone, Debug)]
+pub(crate) struct Recording {
+    /// As long as this is what may be done.
+    collection: Collection,
+    /// What makes a line of it; `None` where it would go nowhere.
+    pub(crate) by: Option<Arc<Recorder>>,
+    /// Whether the line is to stay on this machine.
+    pub(crate) local: bool,
+}
+
+impl Context {
+    pub(crate) fn new(
+        settings: Settings,
+        enabled: bool,
+        consent: ConsentSource,
+        data: Option<PathBuf>,
+        fs: Arc<dyn Fs>,
+    ) -> Self {
+        Self {
+            spools: data.as_ref().map(|data| Spools::open(data, &settings.limits, &fs)),
+            settings,
+            enabled,
+            consent: Arc::new(consent),
+            gate: Gate::default(),
+            data,
+            homeless: AtomicU64::new(0),
+            recordings: PerProcess::new(fs.process(), RwLock::default()),
+            fs,
+        }
+    }
+
+    /// The number of this process.
+    pub(crate) fn process(&self) -> u32 {
+        self.fs.process()
+    }
+
+    /// What the clock of the file system says, by which all that is kept is dated.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.fs.now_ms()
+    }
+
+    /// Both gates, for less than it costs to look.
+    pub(crate) fn is_open(&self) -> bool {
+        self.enabled && self.gate.is_open(&self.consent)
+    }
+
+    /// What becomes of an event that is tracked by this process now.
+    pub(crate) fn recording(&self, process: u32) -> Recording {
+        let collection = self.consent.current();
+        let cache = self.recordings.of(process, |_| RwLock::default());
+        // A subscriber that logs may track an event itself, so no lock is held from here on.
+        let known = cache.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match known.filter(|known| known.collection == collection) {
+            Some(known) => known,
+            None => {
+                let found = self.find_recording(collection);
+                *cache.write().unwrap_or_else(PoisonError::into_inner) = Some(found.clone());
+                found
+            }
+        }
+    }
+
+    /// Looks again at what events are made of, when the next one comes.
+    pub(crate) fn forget_recorder(&self) {
+        let cache = self.recordings.of(self.process(), |_| RwLock::default());
+        *cache.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn find_recording(&self, collection: Collection) -> Recording {
+        let nowhere = Recording { collection, by: None, local: false };
+        if collection == Collection::Off {
+            return nowhere;
+        }
+        let info = self.select_for(collection).info;
+        if info.why == Chosen::Nothing {
+            tracing::debug!("telemetry: no backend is configured, nothing is recorded");
+            return nowhere;
+        }
+        let recorder = self.recorder_for(&self.machine_id().read().id);
+        Recording { by: Some(Arc::new(recorder)), local: info.stays_here(collection), ..nowhere }
+    }
+
+    pub(crate) fn machine_id(&self) -> MachineIdFile {
+        MachineIdFile::new(&self.settings.tool, self.trusted_data())
+    }
+
+    /// The backends by what is so now, not opened.
+    pub(crate) fn select(&self) -> Selected {
+        self.select_for(self.consent.read().collection)
+    }
+
+    /// Those by what would be so.
+    pub(crate) fn select_for(&self, collection: Collection) -> Selected {
+        let mut selected = select(&self.settings, collection, self.data.as_deref());
+        if let Some(data) = self.trusted_data() {
+            for target in &mut selected.targets {
+                target.remember_crashes(data.join(CRASHES));
+            }
+        }
+        selected
+    }
+
+    /// Plugin files that have crashed in processes of their own.
+    pub(crate) fn crashes(&self) -> Vec<Crash> {
+        self.trusted_data().map(|data| jackfield_loader::crashes(&data.join(CRASHES))).unwrap_or_default()
+    }
+
+    /// A batch of an event that is not recorded.
+    pub(crate) fn batch_of(&self, event: &Event<'_>, machine_id: &str) -> Result<Batch, Error> {
+        let mut buffer = EventBuffer::new(self.fill());
+        self.recorder_for(machine_id).record(self.process(), event, |line| buffer.push_line(line))?;
+        Ok(buffer.take())
+    }
+
+    fn recorder_for(&self, machine_id: &str) -> Recorder {
+        let origin = Origin {
+            machine_id,
+            tool_name: &self.settings.tool,
+            version: &self.settings.version,
+            os_version: &os_version(),
+        };
+        Recorder::new(Encoder::new(origin), &self.settings.metadata, self.settings.extended)
+    }
+
+    /// What lines that were recorded by us do not lack, and those of a damaged spool may.
+    pub(crate) fn fill(&self) -> Fill {
+        Fill::new(&self.settings.tool, &self.settings.version).with_machine_id(&self.machine_id().peek())
+    }
+
+    /// The data folder, unless others can write to it.
+    pub(crate) fn trusted_data(&self) -> Option<&Path> {
+        self.data.as_deref().filter(|data| data_folder::refusal(data).is_none())
+    }
+
+    /// Why the data folder is not used.
+    pub(crate) fn data_refusal(&self) -> Option<String> {
+        self.data.as_deref().and_then(data_folder::refusal)
+    }
+
+    pub(crate) fn states(&self) -> Option<States> {
+        self.trusted_data().map(States::new)
+    }
+
+    pub(crate) fn sending(&self) -> Option<Sending> {
+        self.trusted_data().map(Sending::new)
+    }
+
+    /// What delivers under `collection`; `None` without a folder.
+    pub(crate) fn outbox(&self, collection: Collection) -> Option<Outbox> {
+        let Selected { targets, info } = self.select_for(collection);
+        if let Chosen::Broken(reason) = &info.why {
+            tracing::warn!("telemetry waits: {reason}");
+        }
+        let consent = Arc::clone(&self.consent);
+        let may_send = Arc::new(move || consent.read().collection);
+        let local = info.stays_here(collection);
+        let spool = self.spools.as_ref()?.get(local).clone();
+        let kept = Kept { spool, states: self.states()?, sending: self.sending()? };
+        let outbox = Outbox::new(kept, targets, self.settings.mode, self.fill(), collection, may_send);
+        Some(outbox.local(local))
+    }
+
+    pub(crate) fn enforce_limits(&self) -> Result<(), Error> {
+        self.spools.as_ref().map_or(Ok(()), Spools::enforce_limits)
+    }
+
+    /// Forgets what waits.
+    pub(crate) fn drop_pending(&self) -> Result<(), Error> {
+        self.spools.as_ref().map_or(Ok(()), Spools::drop_pending)
+    }
+
+    /// The local log of `TELEMETRY_LOCAL`.
+    pub(crate) fn local_log(&self) -> Option<PathBuf> {
+        self.data.as_deref().map(|data: &Path| data.join(LOCAL_LOG))
+    }
+}
