@@ -7,14 +7,14 @@ use jackfield_loader::{Backend, BackendOptions, plugin_api::Backend as PluginBac
 use crate::api::telemetry::Telemetry;
 use crate::config::environment::{Environment, ProcessEnvironment};
 use crate::config::model::{Config, PluginsConfig};
-use crate::config::paths::Places;
+use crate::config::paths::Paths;
 use crate::consent::consent::ConsentOptions;
 use crate::consent::source::ConsentSource;
 use crate::event::delivery_mode::DeliveryMode;
 use crate::identity::deletion::{DeletionRequestor, Requestor};
 use crate::instance::context::Context;
 use crate::instance::settings::{Deliver, Headers, Settings, StaticBackend};
-use crate::process::reentrancy::QuietBackend;
+use crate::process::reentrancy::GuardedBackend;
 use crate::spool::disk::Disk;
 use crate::spool::fs::Fs;
 use crate::spool::limits::Limits;
@@ -227,7 +227,7 @@ impl Builder {
         let make = Arc::new(make);
         let open = move |options: &BackendOptions| {
             let make = Arc::clone(&make);
-            Backend::open_with(options, move || QuietBackend::make(&*make))
+            Backend::open_with(options, move || GuardedBackend::make(&*make))
         };
         self.settings.statics.push(StaticBackend { name: name.into(), open: Arc::new(open) });
         self
@@ -292,7 +292,7 @@ impl Builder {
     /// [`Telemetry::status`].
     pub fn build(self) -> Telemetry {
         let Self { mut settings, environment, .. } = self;
-        let mut places = Places::of(&settings.tool, settings.prefix.as_deref(), &environment);
+        let mut places = Paths::of(&settings.tool, settings.prefix.as_deref(), &environment);
         places.consent = self.consent_file.or(places.consent);
         places.data = self.data_folder.or(places.data);
         if settings.ops_file.is_none() {

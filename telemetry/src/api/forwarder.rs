@@ -4,7 +4,7 @@ use crate::api::telemetry::Telemetry;
 use crate::error::drop_reason::DropReason;
 use crate::error::error::Error;
 use crate::event::batch_buffer::EventBuffer;
-use crate::process::reentrancy::Quiet;
+use crate::process::reentrancy::ReentrancyGuard;
 
 /// Puts events that others have made into a telemetry's spool, from which they are delivered like its own. For programs
 /// that pass events on.
@@ -19,7 +19,7 @@ pub struct Forwarder {
 /// What became of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
-pub enum Pushed {
+pub enum PushOutcome {
     /// It is an event, which is with the operating system.
     Stored,
     /// It is blank.
@@ -51,31 +51,31 @@ impl Forwarder {
     ///
     /// # Errors
     /// [`Error::Event`] when the line is not an event, [`Error::Unstored`] when the spool can never hold it.
-    pub fn push(&mut self, line: &[u8]) -> Result<Pushed, Error> {
-        let _quiet = Quiet::enter();
+    pub fn push(&mut self, line: &[u8]) -> Result<PushOutcome, Error> {
+        let _quiet = ReentrancyGuard::enter();
         self.held = None;
         self.buffer.push_line(line)?;
-        let Some(event) = self.buffer.take_only() else { return Ok(Pushed::Blank) };
+        let Some(event) = self.buffer.take_only() else { return Ok(PushOutcome::Blank) };
         self.offer(event)
     }
 
-    /// Tries again to store the event that is held. [`Pushed::Blank`] when there is none. A segment that could not be begun
+    /// Tries again to store the event that is held. [`PushOutcome::Blank`] when there is none. A segment that could not be begun
     /// is tried for once a second, so that it costs little to ask often.
     ///
     /// # Errors
     /// [`Error::Unstored`] when the spool can never hold it.
-    pub fn again(&mut self) -> Result<Pushed, Error> {
-        let _quiet = Quiet::enter();
-        self.held.take().map_or(Ok(Pushed::Blank), |event| self.offer(event))
+    pub fn again(&mut self) -> Result<PushOutcome, Error> {
+        let _quiet = ReentrancyGuard::enter();
+        self.held.take().map_or(Ok(PushOutcome::Blank), |event| self.offer(event))
     }
 
-    fn offer(&mut self, event: String) -> Result<Pushed, Error> {
+    fn offer(&mut self, event: String) -> Result<PushOutcome, Error> {
         match self.telemetry.instance().offer(event.as_bytes()) {
-            Ok(()) => Ok(Pushed::Stored),
+            Ok(()) => Ok(PushOutcome::Stored),
             Err(reason @ (DropReason::Damaged | DropReason::TooLong)) => Err(Error::Unstored { reason }),
             Err(reason) => {
                 self.held = Some(event);
-                Ok(Pushed::Held(reason))
+                Ok(PushOutcome::Held(reason))
             }
         }
     }

@@ -7,8 +7,8 @@ use crate::error::drop_reason::DropReason;
 use crate::event::event::Event;
 use crate::instance::context::Context;
 use crate::process::per_process::PerProcess;
-use crate::process::reentrancy::Quiet;
-use crate::schedule::flush_report::Flushed;
+use crate::process::reentrancy::ReentrancyGuard;
+use crate::schedule::flush_report::FlushReport;
 use crate::schedule::scheduler::Courier;
 use crate::spool::pair::Spools;
 
@@ -35,7 +35,7 @@ impl Instance {
 
     /// Records an event, unless consent has been withdrawn meanwhile.
     pub(crate) fn record(&self, event: &Event<'_>) {
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         let context = &self.context;
         let process = context.process();
         let recording = context.recording(process);
@@ -70,12 +70,12 @@ impl Instance {
     }
 
     /// Ends delivery, and leaves the segments of this process to the readers.
-    pub(crate) fn close(&self) -> Flushed {
+    pub(crate) fn close(&self) -> FlushReport {
         // What another process has, a forked child leaves alone.
         let Some(courier) = self.couriers.get(self.context.process()) else {
-            return Flushed { emptied: true, ..Flushed::default() };
+            return FlushReport { emptied: true, ..FlushReport::default() };
         };
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         let context = &self.context;
         let flushed = courier.close(context, Instant::now() + context.settings.deliver.within());
         for spool in context.spools.iter().flat_map(Spools::both) {

@@ -3,12 +3,12 @@
 use jackfield_loader::Isolation;
 
 use crate::api::telemetry::Telemetry;
-use crate::delivery::reload_report::{LastReload, LiveBackend, LivePlugin, Reloaded};
+use crate::delivery::reload_report::{LastReload, LiveBackend, LivePlugin, ReloadReport};
 use crate::delivery::target::Target;
 use crate::error::error::Error;
 
 impl Telemetry {
-    /// Evaluates anew which backends get the events, and swaps those that have changed: see [`Reloaded`]. Events go on
+    /// Evaluates anew which backends get the events, and swaps those that have changed: see [`ReloadReport`]. Events go on
     /// meanwhile. What is new is opened before this returns, and gets the batches from the next one on; the old one is
     /// closed behind the caller's back, within its timeout.
     ///
@@ -21,7 +21,7 @@ impl Telemetry {
     /// # Errors
     /// [`Error::Reload`] when a configuration file can't be used, or when no backend would be left, as after its removal:
     /// every backend stays as it is, unless the trust policy that was in force refuses it by now.
-    pub fn reload(&self) -> Result<Reloaded, Error> {
+    pub fn reload(&self) -> Result<ReloadReport, Error> {
         self.instance().courier().reload(self.context())
     }
 

@@ -11,15 +11,15 @@ use crate::api::instance::Instance;
 use crate::consent::consent::{Collection, Consent};
 use crate::consent::prompt::{FirstRun, Prompt};
 use crate::delivery::open_backend::OpenError;
-use crate::delivery::resend::Resent;
+use crate::delivery::resend::ResendReport;
 use crate::error::error::Error;
 use crate::event::event::Event;
 use crate::event::kind::EventKind;
 use crate::instance::context::Context;
 use crate::instance::select_backends::BackendInfo;
 use crate::process::deadline::left;
-use crate::process::reentrancy::Quiet;
-use crate::schedule::flush_report::Flushed;
+use crate::process::reentrancy::ReentrancyGuard;
+use crate::schedule::flush_report::FlushReport;
 
 /// A tool's telemetry. Clones share it; the last one that is dropped [closes](Self::close) it.
 ///
@@ -165,14 +165,14 @@ impl Telemetry {
     /// Lets every backend have what waits in the spool, and returns as soon as each has come as far as it can: it has
     /// everything that was recorded before, or it has failed and is left alone for a while. So one that hangs is waited
     /// for as long as a call to it may take, and one that has failed before is not waited for at all. `within` is the most
-    /// that it takes in any case. [`Flushed::waiting`] says which backends have not got everything, why, and when they
+    /// that it takes in any case. [`FlushReport::waiting`] says which backends have not got everything, why, and when they
     /// are tried again. With [`Deliver::InBackground`](crate::Deliver) the backends go on meanwhile, and afterwards.
-    pub fn flush(&self, within: Duration) -> Flushed {
+    pub fn flush(&self, within: Duration) -> FlushReport {
         let context = self.context();
         if !self.is_enabled() {
-            return Flushed { emptied: true, ..Flushed::default() };
+            return FlushReport { emptied: true, ..FlushReport::default() };
         }
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         self.instance().courier().flush(context, Instant::now() + within)
     }
 
@@ -185,11 +185,11 @@ impl Telemetry {
     ///
     /// # Errors
     /// [`Error::Spool`] when the quarantine can't be read.
-    pub fn resend_rejected(&self, within: Duration) -> Result<Resent, Error> {
-        let _quiet = Quiet::enter();
+    pub fn resend_rejected(&self, within: Duration) -> Result<ResendReport, Error> {
+        let _quiet = ReentrancyGuard::enter();
         let context = self.context();
         let collection = if context.enabled { context.consent.read().collection } else { Collection::Off };
-        let Some(mut outbox) = context.outbox(collection) else { return Ok(Resent::default()) };
+        let Some(mut outbox) = context.outbox(collection) else { return Ok(ResendReport::default()) };
         let deadline = Instant::now() + within;
         let resent = outbox.resend(deadline);
         outbox.close(left(deadline));
@@ -202,7 +202,7 @@ impl Telemetry {
     /// # Errors
     /// [`Error::Spool`].
     pub fn drop_pending(&self) -> Result<(), Error> {
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         self.context().drop_pending()
     }
 
@@ -210,7 +210,7 @@ impl Telemetry {
     /// for as long as that allows; and closes the backends. What is left waits in the spool. What a child delivers is not
     /// counted here. A process that has had no event has nothing to do here. A second time does nothing; events
     /// tracked later wait for the next run.
-    pub fn close(&self) -> Flushed {
+    pub fn close(&self) -> FlushReport {
         self.instance().close()
     }
 }

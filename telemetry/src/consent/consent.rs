@@ -77,7 +77,7 @@ impl fmt::Display for Variable {
 /// Who decided. Its text completes "… because".
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Why {
+pub enum ConsentReason {
     /// The tool's author, for an organisation.
     Forced,
     /// A variable.
@@ -100,7 +100,7 @@ pub enum Why {
     NoAnswer,
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for ConsentReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Forced => f.write_str("enforced by your organisation through the tool"),
@@ -121,7 +121,7 @@ pub struct Consent {
     /// What may be done.
     pub collection: Collection,
     /// Who decided between off and not.
-    pub why: Why,
+    pub why: ConsentReason,
     /// The variable that keeps events on this machine, whether they may be collected or not.
     pub local: Option<Variable>,
     /// A variable that would consent if it had the tool's prefix.
@@ -192,7 +192,7 @@ pub(super) fn decide(
 ) -> Consent {
     let answer = |collection, why| Consent { collection, why, local: None, ignored: None };
     if options.force_enabled {
-        return answer(Collection::On, Why::Forced);
+        return answer(Collection::On, ConsentReason::Forced);
     }
     let set = |names: &[String], counts: &dyn Fn(&str) -> bool| {
         let mut set = names.iter().filter_map(|name| variable(environment, name));
@@ -203,7 +203,7 @@ pub(super) fn decide(
     let opt_out = set(&names.do_not_track, &|value| !is_one_of(value, &["0", "false"]))
         .or_else(|| set(&names.enabled, &|value| !says_yes(value)));
     if let Some(variable) = opt_out {
-        return Consent { local, ..answer(Collection::Off, Why::Variable(variable)) };
+        return Consent { local, ..answer(Collection::Off, ConsentReason::Variable(variable)) };
     }
     let opt_in = set(&names.enabled, &says_yes);
     // The last of the names is the one without a prefix.
@@ -211,11 +211,11 @@ pub(super) fn decide(
     let (opt_in, ignored) =
         if unprefixed && !options.unprefixed_opt_in { (None, opt_in) } else { (opt_in, None) };
     let (enabled, why) = match (file(), opt_in) {
-        (FileAnswer::Bad { file, reason }, _) => (false, Why::BadFile { file, reason }),
-        (FileAnswer::Says { at, enabled: false }, _) => (false, Why::File { at, enabled: false }),
-        (_, Some(variable)) => (true, Why::Variable(variable)),
-        (FileAnswer::Says { at, enabled }, None) => (enabled, Why::File { at, enabled }),
-        (FileAnswer::Silent, None) => (false, Why::NoAnswer),
+        (FileAnswer::Bad { file, reason }, _) => (false, ConsentReason::BadFile { file, reason }),
+        (FileAnswer::Says { at, enabled: false }, _) => (false, ConsentReason::File { at, enabled: false }),
+        (_, Some(variable)) => (true, ConsentReason::Variable(variable)),
+        (FileAnswer::Says { at, enabled }, None) => (enabled, ConsentReason::File { at, enabled }),
+        (FileAnswer::Silent, None) => (false, ConsentReason::NoAnswer),
     };
     let collection = match (enabled, &local) {
         (false, _) => Collection::Off,

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
-use crate::consent::consent::{Consent, Why, is_one_of, variable};
+use crate::consent::consent::{Consent, ConsentReason, is_one_of, variable};
 use crate::consent::source::ConsentSource;
 use crate::error::error::Error;
 
@@ -111,7 +111,7 @@ impl ConsentSource {
         let unattended = set(&"CI") || UNATTENDED.iter().any(set);
         if unattended
             || self.options().file.is_none()
-            || self.read().why != Why::NoAnswer
+            || self.read().why != ConsentReason::NoAnswer
             || !prompt.is_interactive()
         {
             return Ok(FirstRun::NotAsked);

@@ -15,7 +15,7 @@ use std::{
 
 use jackfield_loader::{Backend, Batch, plugin_api::Outcome};
 
-use crate::delivery::backoff::{Backoff, Stop};
+use crate::delivery::backoff::{Backoff, CancellationToken};
 
 /// What a [`Delivery`] sends through.
 pub trait Sender {
@@ -47,7 +47,7 @@ impl Default for DeliveryOptions {
 
 /// What became of an event in the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub enum EventOutcome {
     /// It arrived.
     Delivered,
     /// The backend will never take it; why.
@@ -61,7 +61,7 @@ pub enum Fate {
 pub struct Delivery<S> {
     sender: S,
     options: DeliveryOptions,
-    stop: Stop,
+    stop: CancellationToken,
     state: State,
     retried: u64,
 }
@@ -79,7 +79,7 @@ const STOPPED: &str = "stopped before it was sent";
 
 impl<S: Sender> Delivery<S> {
     /// A delivery through `sender`, which `stop` ends.
-    pub fn new(sender: S, options: DeliveryOptions, stop: Stop) -> Self {
+    pub fn new(sender: S, options: DeliveryOptions, stop: CancellationToken) -> Self {
         Self { sender, options, stop, state: State::Trusted, retried: 0 }
     }
 
@@ -100,9 +100,9 @@ impl<S: Sender> Delivery<S> {
 
     /// Sends a batch and says what became of each event, in the order of the batch. Blocks for about as long as one call
     /// may take beyond [`DeliveryOptions::give_up_after`].
-    pub fn deliver(&mut self, batch: &Batch) -> Vec<Fate> {
+    pub fn deliver(&mut self, batch: &Batch) -> Vec<EventOutcome> {
         if let State::GivenUp(reason) = &self.state {
-            return vec![Fate::Undelivered(Arc::clone(reason)); batch.len()];
+            return vec![EventOutcome::Undelivered(Arc::clone(reason)); batch.len()];
         }
         let mut run = Run { fates: vec![None; batch.len()], again: Vec::new(), wait: None, progress: false };
         let mut backoff = Backoff::new(self.options.first_pause, self.options.longest_pause);
@@ -167,7 +167,7 @@ impl<S: Sender> Delivery<S> {
 
 /// The state of one batch.
 struct Run {
-    fates: Vec<Option<Fate>>,
+    fates: Vec<Option<EventOutcome>>,
     /// Events to try again, and why the last attempt failed.
     again: Vec<(usize, Arc<str>)>,
     /// The longest wait that the backend asked for.
@@ -191,11 +191,13 @@ impl Run {
         let mut outcomes = outcomes.into_iter();
         for &index in group {
             match outcomes.next() {
-                Some(Outcome::Delivered) => self.settle(index, Fate::Delivered),
-                Some(Outcome::Rejected { reason }) => self.settle(index, Fate::Rejected(share(&reason))),
+                Some(Outcome::Delivered) => self.settle(index, EventOutcome::Delivered),
+                Some(Outcome::Rejected { reason }) => {
+                    self.settle(index, EventOutcome::Rejected(share(&reason)))
+                }
                 Some(Outcome::TooLarge { reason }) if group.len() == 1 => {
                     let reason = format!("too large even alone: {reason}");
-                    self.settle(index, Fate::Rejected(reason.into()));
+                    self.settle(index, EventOutcome::Rejected(reason.into()));
                 }
                 Some(Outcome::TooLarge { .. }) => too_large.push(index),
                 Some(Outcome::Retry { after, reason }) => {
@@ -216,7 +218,7 @@ impl Run {
         }
     }
 
-    fn settle(&mut self, index: usize, fate: Fate) {
+    fn settle(&mut self, index: usize, fate: EventOutcome) {
         self.fates[index] = Some(fate);
         self.progress = true;
     }
@@ -233,11 +235,11 @@ impl Run {
         }
     }
 
-    fn into_fates(mut self) -> Vec<Fate> {
+    fn into_fates(mut self) -> Vec<EventOutcome> {
         for (index, reason) in self.again {
-            self.fates[index] = Some(Fate::Undelivered(reason));
+            self.fates[index] = Some(EventOutcome::Undelivered(reason));
         }
-        let unsaid = || Fate::Undelivered(Arc::from("never attempted"));
+        let unsaid = || EventOutcome::Undelivered(Arc::from("never attempted"));
         self.fates.into_iter().map(|fate| fate.unwrap_or_else(unsaid)).collect()
     }
 }

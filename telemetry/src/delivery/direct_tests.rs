@@ -26,7 +26,7 @@ fn delivery<F: Fn(usize, &[String]) -> Vec<Outcome>>(
     answer: F,
 ) -> Delivery<Fake<F>> {
     let options = DeliveryOptions { give_up_after, first_pause: MS, longest_pause: 5 * MS };
-    Delivery::new(Fake { answer, attempts: Mutex::default() }, options, Stop::new())
+    Delivery::new(Fake { answer, attempts: Mutex::default() }, options, CancellationToken::new())
 }
 
 fn batch(names: &[&str]) -> Batch {
@@ -49,7 +49,7 @@ const LONG: Duration = Duration::from_secs(60);
 #[test]
 fn what_is_delivered_at_once_is_sent_once() {
     let mut delivery = delivery(LONG, |_, names| vec![Outcome::Delivered; names.len()]);
-    assert_eq!(delivery.deliver(&batch(&["a", "b"])), [Fate::Delivered, Fate::Delivered]);
+    assert_eq!(delivery.deliver(&batch(&["a", "b"])), [EventOutcome::Delivered, EventOutcome::Delivered]);
     assert_eq!((attempts(&delivery), delivery.retried()), (vec!["ab".to_owned()], 0));
 }
 
@@ -64,7 +64,10 @@ fn only_the_events_that_are_to_be_retried_are_sent_again() {
         names.iter().map(answer).collect()
     });
     let fates = delivery.deliver(&batch(&["a", "b", "c"]));
-    assert_eq!(fates, [Fate::Delivered, Fate::Delivered, Fate::Rejected("never".into())]);
+    assert_eq!(
+        fates,
+        [EventOutcome::Delivered, EventOutcome::Delivered, EventOutcome::Rejected("never".into())]
+    );
     assert_eq!(attempts(&delivery), ["abc", "b", "b"]);
     assert_eq!(delivery.retried(), 2);
 }
@@ -78,15 +81,24 @@ fn a_batch_that_is_too_large_is_halved_in_order_and_an_event_that_is_too_large_r
     });
     let fates = delivery.deliver(&batch(&["a", "b", "C", "d", "e"]));
     assert_eq!(attempts(&delivery), ["abCde", "abC", "ab", "C", "de"]);
-    let rejected = Fate::Rejected("too large even alone: limit 2".into());
-    assert_eq!(fates, [Fate::Delivered, Fate::Delivered, rejected, Fate::Delivered, Fate::Delivered]);
+    let rejected = EventOutcome::Rejected("too large even alone: limit 2".into());
+    assert_eq!(
+        fates,
+        [
+            EventOutcome::Delivered,
+            EventOutcome::Delivered,
+            rejected,
+            EventOutcome::Delivered,
+            EventOutcome::Delivered
+        ]
+    );
     assert_eq!(delivery.retried(), 0, "splitting is no retry");
 }
 
 #[test]
 fn an_answer_that_is_too_short_is_a_retry_of_the_rest() {
     let mut delivery = delivery(LONG, |_, _| vec![Outcome::Delivered]);
-    assert_eq!(delivery.deliver(&batch(&["a", "b"])), [Fate::Delivered, Fate::Delivered]);
+    assert_eq!(delivery.deliver(&batch(&["a", "b"])), [EventOutcome::Delivered, EventOutcome::Delivered]);
     assert_eq!(attempts(&delivery), ["ab", "b"]);
 }
 
@@ -94,15 +106,15 @@ fn an_answer_that_is_too_short_is_a_retry_of_the_rest() {
 fn a_backend_that_is_down_costs_the_budget_once() {
     let mut delivery = delivery(40 * MS, |_, names| vec![Outcome::retry("refused"); names.len()]);
     let started = Instant::now();
-    assert_eq!(delivery.deliver(&batch(&["a"])), [Fate::Undelivered("refused".into())]);
+    assert_eq!(delivery.deliver(&batch(&["a"])), [EventOutcome::Undelivered("refused".into())]);
     assert!(started.elapsed() >= 40 * MS, "the budget is used");
     let first = attempts(&delivery).len();
     assert!(first > 2 && !delivery.is_given_up());
-    assert_eq!(delivery.deliver(&batch(&["b"])), [Fate::Undelivered("refused".into())]);
+    assert_eq!(delivery.deliver(&batch(&["b"])), [EventOutcome::Undelivered("refused".into())]);
     assert_eq!(attempts(&delivery).len(), first + 1, "one attempt");
     assert!(delivery.is_given_up());
     let reason = "not attempted, the backend was given up: refused";
-    assert_eq!(delivery.deliver(&batch(&["c"])), [Fate::Undelivered(reason.into())]);
+    assert_eq!(delivery.deliver(&batch(&["c"])), [EventOutcome::Undelivered(reason.into())]);
     assert_eq!(attempts(&delivery).len(), first + 1, "none");
 }
 
@@ -113,8 +125,8 @@ fn a_backend_that_comes_back_on_probation_is_trusted_again() {
         names.iter().map(answer).collect()
     });
     for _ in 0..3 {
-        assert_eq!(delivery.deliver(&batch(&["x"])), [Fate::Undelivered("no".into())]);
-        assert_eq!(delivery.deliver(&batch(&["a"])), [Fate::Delivered]);
+        assert_eq!(delivery.deliver(&batch(&["x"])), [EventOutcome::Undelivered("no".into())]);
+        assert_eq!(delivery.deliver(&batch(&["a"])), [EventOutcome::Delivered]);
     }
     assert!(!delivery.is_given_up());
 }
@@ -128,7 +140,7 @@ fn progress_renews_the_budget() {
         outcomes
     });
     let fates = delivery.deliver(&batch(&["a", "b", "c", "d", "e", "f", "g", "h"]));
-    assert_eq!(fates, vec![Fate::Delivered; 8]);
+    assert_eq!(fates, vec![EventOutcome::Delivered; 8]);
 }
 
 #[test]
@@ -138,7 +150,7 @@ fn the_backends_own_wish_is_waited_for() {
         vec![if attempt == 1 { wait } else { Outcome::Delivered }; names.len()]
     });
     let started = Instant::now();
-    assert_eq!(delivery.deliver(&batch(&["a"])), [Fate::Delivered]);
+    assert_eq!(delivery.deliver(&batch(&["a"])), [EventOutcome::Delivered]);
     assert!(started.elapsed() >= 80 * MS);
 }
 
@@ -160,7 +172,7 @@ fn a_wish_beyond_the_budget_is_not_waited_for() {
     let started = Instant::now();
     assert_eq!(
         delivery.deliver(&batch(&["a"])),
-        [Fate::Undelivered("later; it wants 12.0s before the next attempt".into())]
+        [EventOutcome::Undelivered("later; it wants 12.0s before the next attempt".into())]
     );
     assert!(started.elapsed() < BUDGET && attempts(&delivery).len() == 1);
 }
@@ -179,15 +191,15 @@ fn stop_ends_a_pause_and_nothing_is_attempted_after_it() {
         });
         delivery.deliver(&batch(&["a"]))
     });
-    assert_eq!(fates, [Fate::Undelivered("later".into())]);
+    assert_eq!(fates, [EventOutcome::Undelivered("later".into())]);
     assert!(started.elapsed() < LONG);
-    assert_eq!(delivery.deliver(&batch(&["b"])), [Fate::Undelivered(STOPPED.into())]);
+    assert_eq!(delivery.deliver(&batch(&["b"])), [EventOutcome::Undelivered(STOPPED.into())]);
     assert_eq!(attempts(&delivery), ["a"]);
 }
 
 #[test]
 fn stop_between_the_halves_of_a_batch_keeps_what_was_settled() {
-    let stop = Stop::new();
+    let stop = CancellationToken::new();
     let flag = stop.clone();
     let answer = move |_: usize, names: &[String]| {
         if names.len() == 1 {
@@ -198,5 +210,8 @@ fn stop_between_the_halves_of_a_batch_keeps_what_was_settled() {
     };
     let sender = Fake { answer, attempts: Mutex::default() };
     let mut delivery = Delivery::new(sender, DeliveryOptions::default(), stop);
-    assert_eq!(delivery.deliver(&batch(&["a", "b"])), [Fate::Delivered, Fate::Undelivered(STOPPED.into())]);
+    assert_eq!(
+        delivery.deliver(&batch(&["a", "b"])),
+        [EventOutcome::Delivered, EventOutcome::Undelivered(STOPPED.into())]
+    );
 }

@@ -19,7 +19,7 @@ use crate::delivery::send::{BATCH_BYTES, BATCH_EVENTS};
 use crate::delivery::target::Target;
 use crate::error::error::Error;
 use crate::event::batch_buffer::EventBuffer;
-use crate::event::defaults::Fill;
+use crate::event::defaults::EventDefaults;
 use crate::event::delivery_mode::DeliveryMode;
 use crate::process::deadline::left;
 use crate::process::plural::events;
@@ -33,9 +33,9 @@ const TICK: Duration = Duration::from_millis(5);
 /// prints.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Resent {
+pub struct ResendReport {
     /// Each backend in force that has events in the quarantine.
-    pub backends: Vec<ResentTo>,
+    pub backends: Vec<ResendBackendReport>,
     /// Events of backends that are not in force now; they stay.
     pub of_others: u64,
 }
@@ -43,7 +43,7 @@ pub struct Resent {
 /// What came of the events that one backend had refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct ResentTo {
+pub struct ResendBackendReport {
     /// What it is called.
     pub backend: String,
     /// Events that it took. They have left the quarantine.
@@ -59,7 +59,7 @@ pub struct ResentTo {
     pub reason: Option<String>,
 }
 
-impl Resent {
+impl ResendReport {
     /// Whether the quarantine had nothing, or all of it was delivered.
     #[must_use]
     pub fn is_complete(&self) -> bool {
@@ -67,9 +67,9 @@ impl Resent {
     }
 }
 
-impl fmt::Display for Resent {
+impl fmt::Display for ResendReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sum = |number: fn(&ResentTo) -> u64| self.backends.iter().map(number).sum::<u64>();
+        let sum = |number: fn(&ResendBackendReport) -> u64| self.backends.iter().map(number).sum::<u64>();
         write!(f, "Delivered: {}", events(sum(|to| to.delivered)))?;
         for to in &self.backends {
             write!(f, "\n  {}: {} delivered", to.backend, to.delivered)?;
@@ -96,7 +96,7 @@ struct Again<'a> {
     deliverer: Deliverer,
     share: Arc<Share>,
     mode: DeliveryMode,
-    fill: Fill,
+    fill: EventDefaults,
     may_send: &'a dyn Fn() -> bool,
     now_ms: &'a dyn Fn() -> u64,
     deadline: Instant,
@@ -105,7 +105,7 @@ struct Again<'a> {
 impl Outbox {
     /// Sends what is in the quarantine again, one backend after the other, each until it settles nothing or `deadline`
     /// comes. Circuits are not asked: the user has.
-    pub(crate) fn resend(&mut self, deadline: Instant) -> Result<Resent, Error> {
+    pub(crate) fn resend(&mut self, deadline: Instant) -> Result<ResendReport, Error> {
         let mut resent = self.sorted(self.spool.rejected()?).0;
         if resent.backends.is_empty() {
             return Ok(resent);
@@ -145,15 +145,19 @@ impl Outbox {
     }
 
     /// The events of each backend that has some, all of them waiting.
-    fn sorted(&self, rejected: Vec<Rejected>) -> (Resent, VecDeque<VecDeque<Rejected>>) {
-        let (mut resent, mut waiting) = (Resent::default(), VecDeque::new());
+    fn sorted(&self, rejected: Vec<Rejected>) -> (ResendReport, VecDeque<VecDeque<Rejected>>) {
+        let (mut resent, mut waiting) = (ResendReport::default(), VecDeque::new());
         let mut rest = rejected;
         for target in &self.targets {
             let (its, others): (Vec<_>, _) = rest.into_iter().partition(|it| it.backend == target.name);
             rest = others;
             if !its.is_empty() {
                 let (backend, number) = (target.name.clone(), its.len() as u64);
-                resent.backends.push(ResentTo { backend, waiting: number, ..ResentTo::default() });
+                resent.backends.push(ResendBackendReport {
+                    backend,
+                    waiting: number,
+                    ..ResendBackendReport::default()
+                });
                 waiting.push_back(its.into());
             }
         }
@@ -183,7 +187,7 @@ impl Outbox {
     }
 }
 
-impl Resent {
+impl ResendReport {
     fn because(&mut self, reason: &str) {
         for to in &mut self.backends {
             to.reason = Some(reason.to_owned());
@@ -198,7 +202,7 @@ impl Again<'_> {
         target: &mut Target,
         mut waiting: VecDeque<Rejected>,
         state: &mut BackendState,
-        to: &mut ResentTo,
+        to: &mut ResendBackendReport,
     ) {
         while !waiting.is_empty() {
             if left(self.deadline).is_zero() {
@@ -226,7 +230,7 @@ impl Again<'_> {
         target: &mut Target,
         batch: &[Rejected],
         state: &mut BackendState,
-        to: &mut ResentTo,
+        to: &mut ResendBackendReport,
     ) -> Result<(), String> {
         let bytes = batch.iter().map(|it| it.event.get().len()).sum();
         let mut buffer = EventBuffer::with_capacity(self.fill.clone(), batch.len(), bytes);

@@ -19,10 +19,10 @@ use crate::delivery::plan::Plans;
 use crate::delivery::progress::Standings;
 use crate::delivery::target::Target;
 use crate::event::batch_buffer::EventBuffer;
-use crate::event::defaults::Fill;
+use crate::event::defaults::EventDefaults;
 use crate::event::delivery_mode::DeliveryMode;
 use crate::process::deadline::left;
-use crate::process::reentrancy::Quiet;
+use crate::process::reentrancy::ReentrancyGuard;
 use crate::spool::chunk::Chunk;
 use crate::spool::reader::{Committed, Deliverer, Settle};
 use crate::spool::spool::Spool;
@@ -41,7 +41,7 @@ pub(super) struct Shared<'a> {
     /// For the batches of all calls.
     pub(super) share: Arc<Share>,
     pub(super) mode: DeliveryMode,
-    pub(super) fill: &'a Fill,
+    pub(super) fill: &'a EventDefaults,
     pub(super) may_send: &'a (dyn Fn() -> bool + Sync),
     /// Whether there is the consent that a running call needs: without it, the call is cancelled.
     pub(super) consented: &'a (dyn Fn() -> bool + Sync),
@@ -140,7 +140,7 @@ pub(super) fn run_side_by_side(shared: &Shared<'_>, mut due: Vec<(&mut Target, B
             let cell = Arc::new(Mutex::new(Some((target, state))));
             let work = Arc::clone(&cell);
             let run = move || {
-                let _quiet = Quiet::enter();
+                let _quiet = ReentrancyGuard::enter();
                 work.lock().unwrap_or_else(PoisonError::into_inner).take().map(|(t, s)| shared.once(t, s))
             };
             match thread.spawn_scoped(scope, run) {

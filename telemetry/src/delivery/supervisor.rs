@@ -16,7 +16,7 @@ use crate::delivery::plan::{Plan, Step};
 use crate::delivery::send::{Done, NOTE, Order, Ran, Shared};
 use crate::delivery::target::Target;
 use crate::delivery::wake_signal::{Bell, Woken};
-use crate::process::reentrancy::Quiet;
+use crate::process::reentrancy::ReentrancyGuard;
 
 /// How long a backend rests that failed without saying for how long.
 pub(crate) const UNKNOWN: Duration = Duration::from_secs(5);
@@ -152,7 +152,7 @@ fn start<'scope>(
     let cell = std::sync::Arc::new(Mutex::new(Some(entrant)));
     let taken = std::sync::Arc::clone(&cell);
     let run = move || {
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         let entrant = taken.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         Some(floor.carry(shared, entrant))
     };

@@ -298,7 +298,7 @@ mod tests {
 
     use super::*;
     use crate::event::batch_buffer::EventBuffer;
-    use crate::event::defaults::Fill;
+    use crate::event::defaults::EventDefaults;
 
     /// Does what a closure says with each batch.
     struct Scripted(Box<dyn Fn(&plugin_api::Batch<'_>) -> Outcomes + Send + Sync>);
@@ -316,7 +316,7 @@ mod tests {
     }
 
     fn batch(len: usize) -> Batch {
-        let mut buffer = EventBuffer::new(Fill::new("tool", "1"));
+        let mut buffer = EventBuffer::new(EventDefaults::new("tool", "1"));
         for _ in 0..len {
             buffer.push_line(br#"{"type":"a","name":"b"}"#).expect("an event");
         }

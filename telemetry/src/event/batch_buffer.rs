@@ -5,14 +5,14 @@ use std::ops::Range;
 use jackfield_loader::{Batch, BatchWriter, EventFields};
 
 use crate::error::error::Error;
-use crate::event::defaults::{Fill, without_nulls};
+use crate::event::defaults::{EventDefaults, without_nulls};
 use crate::event::parse;
 use crate::event::parse::{MAX_LINE, Parsed};
 
 /// Reads lines and gathers their events until they are taken as a [`Batch`].
 #[derive(Debug)]
 pub struct EventBuffer {
-    fill: Fill,
+    fill: EventDefaults,
     events: Events,
 }
 
@@ -56,7 +56,7 @@ struct Record {
 impl EventBuffer {
     /// An empty buffer, whose events' missing members become what `fill` says.
     #[must_use]
-    pub fn new(fill: Fill) -> Self {
+    pub fn new(fill: EventDefaults) -> Self {
         Self { fill, events: Events::default() }
     }
 
@@ -79,7 +79,7 @@ impl EventBuffer {
     }
 
     /// A buffer with room for so many events and bytes of text.
-    pub(crate) fn with_capacity(fill: Fill, events: usize, bytes: usize) -> Self {
+    pub(crate) fn with_capacity(fill: EventDefaults, events: usize, bytes: usize) -> Self {
         let (text, records) = (String::with_capacity(bytes), Vec::with_capacity(events));
         Self { fill, events: Events { text, records, ..Events::default() } }
     }
@@ -145,7 +145,7 @@ impl EventBuffer {
 }
 
 impl Events {
-    fn push<'a>(&mut self, line: &str, mut parsed: Parsed<'a>, fill: &'a Fill) -> Result<(), Error> {
+    fn push<'a>(&mut self, line: &str, mut parsed: Parsed<'a>, fill: &'a EventDefaults) -> Result<(), Error> {
         let start = self.text.len();
         let moved = fill.complete(line, &mut parsed, &mut self.text);
         let json = start..self.text.len();

@@ -25,7 +25,7 @@ use crate::identity::machine_id_file::MachineId;
 
 /// What missing members are filled in with.
 #[derive(Debug, Clone)]
-pub struct Fill {
+pub struct EventDefaults {
     /// In the order of [`FILLED`], without `id` and `timestamp`.
     values: [Value; 7],
     /// What a version becomes that is not ours to state.
@@ -52,7 +52,7 @@ const CONSTANT: usize = 2;
 const MACHINE_ID: usize = 0;
 const TOOL_NAME: usize = 1;
 
-impl Fill {
+impl EventDefaults {
     /// For events of the tool `name`, on this machine, under its [derived](MachineId::derived) id. A tool that keeps its
     /// id says so by [`with_machine_id`](Self::with_machine_id).
     #[must_use]

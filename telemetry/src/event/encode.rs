@@ -229,8 +229,9 @@ mod tests {
         time.set(now);
         encoder().encode(id, &time, &record, &mut line);
         assert!(!line.contains(&b'\n'));
-        let mut buffer =
-            crate::event::batch_buffer::EventBuffer::new(crate::event::defaults::Fill::new("other", "2"));
+        let mut buffer = crate::event::batch_buffer::EventBuffer::new(
+            crate::event::defaults::EventDefaults::new("other", "2"),
+        );
         buffer.push_line(&line).expect("an event");
         let batch = buffer.take();
         let event = batch.view().get(0).expect("one");

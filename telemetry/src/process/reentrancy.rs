@@ -11,12 +11,12 @@ thread_local! {
 /// Telemetry is at work on this thread until this is dropped.
 #[derive(Debug)]
 #[must_use = "it ends when this is dropped"]
-pub(crate) struct Quiet {
+pub(crate) struct ReentrancyGuard {
     before: bool,
     of_thread: PhantomData<*const ()>,
 }
 
-impl Quiet {
+impl ReentrancyGuard {
     /// From here on, also within another.
     pub(crate) fn enter() -> Self {
         let before = AT_WORK.try_with(|at_work| at_work.replace(true)).unwrap_or(true);
@@ -31,7 +31,7 @@ impl Quiet {
     }
 }
 
-impl Drop for Quiet {
+impl Drop for ReentrancyGuard {
     fn drop(&mut self) {
         let _ = AT_WORK.try_with(|at_work| at_work.set(self.before));
     }
@@ -39,32 +39,32 @@ impl Drop for Quiet {
 
 /// A backend that is compiled into the tool and logs by the tool's `tracing`. Were that telemetry, each batch would make
 /// the next one.
-pub(crate) struct QuietBackend<B>(B);
+pub(crate) struct GuardedBackend<B>(B);
 
-impl<B> QuietBackend<B> {
+impl<B> GuardedBackend<B> {
     pub(crate) fn make(make: impl FnOnce() -> B) -> Self {
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         Self(make())
     }
 }
 
-impl<B: Backend> Backend for QuietBackend<B> {
+impl<B: Backend> Backend for GuardedBackend<B> {
     type Config = B::Config;
 
     const SERIAL: bool = B::SERIAL;
 
     fn open(config: B::Config, host: Host, call: &Call<'_>) -> Result<Self, Error> {
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         B::open(config, host, call).map(Self)
     }
 
     fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         self.0.send(batch, call)
     }
 
     fn close(&self, call: &Call<'_>) -> Result<(), Error> {
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         self.0.close(call)
     }
 }

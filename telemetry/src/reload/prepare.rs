@@ -13,7 +13,7 @@ use crate::delivery::open_backend::{Loaded, OpenError, PluginSource};
 use crate::delivery::target::{Open, Source, Target};
 use crate::files::stamp::{Stamp, wait_until_stable};
 use crate::process::deadline::left;
-use crate::process::reentrancy::Quiet;
+use crate::process::reentrancy::ReentrancyGuard;
 
 /// How long a file may be written to before a reload goes on without it.
 const WRITING: Duration = Duration::from_secs(5);
@@ -103,7 +103,7 @@ fn ask(target: &Target, old: Option<&Target>, look: Look) -> Result<Asked, Verdi
     let (tell, told) = mpsc::sync_channel(2);
     let target = target.share();
     let work = move || {
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         let distrust = distrust(&target, open.as_deref(), untouched);
         let trusted = distrust.is_none();
         if let Some(reason) = distrust {
