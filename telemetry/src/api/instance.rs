@@ -1,4 +1,4 @@
-//! One telemetry: what its parts share, and what delivers in this process.
+//! One telemetry: the context that its parts share, and the scheduler of each process.
 
 use std::sync::{Arc, atomic::Ordering};
 use std::time::Instant;
@@ -12,7 +12,7 @@ use crate::schedule::flush_report::FlushReport;
 use crate::schedule::scheduler::Courier;
 use crate::spool::pair::Spools;
 
-/// What a [`Telemetry`](crate::Telemetry) is made of.
+/// The content of a [`Telemetry`](crate::Telemetry).
 pub(crate) struct Instance {
     pub(crate) context: Arc<Context>,
     couriers: PerProcess<Arc<Courier>>,
@@ -24,7 +24,7 @@ impl Instance {
         Self { context: Arc::new(context), couriers }
     }
 
-    /// What delivers in this process.
+    /// The scheduler of this process.
     pub(crate) fn courier(&self) -> &Arc<Courier> {
         self.courier_of(self.context.process())
     }
@@ -33,7 +33,7 @@ impl Instance {
         self.couriers.of(process, |_| Arc::default())
     }
 
-    /// Records an event, unless consent has been withdrawn meanwhile.
+    /// Records an event, unless consent has been withdrawn.
     pub(crate) fn record(&self, event: &Event<'_>) {
         let _quiet = ReentrancyGuard::enter();
         let context = &self.context;
@@ -55,8 +55,8 @@ impl Instance {
         }
     }
 
-    /// Puts the event of another into the spool for events that may be sent. One that finds no place there is not
-    /// counted: it is still the caller's.
+    /// Puts an event from elsewhere into the spool for events that may be sent. The caller keeps an event for which there is
+    /// no room; that event is not counted.
     pub(crate) fn offer(&self, line: &[u8]) -> Result<(), DropReason> {
         let context = &self.context;
         let Some(spools) = &context.spools else { return Err(DropReason::Unwritable) };
@@ -69,9 +69,9 @@ impl Instance {
         offered
     }
 
-    /// Ends delivery, and leaves the segments of this process to the readers.
+    /// Ends delivery, and closes the segments of this process.
     pub(crate) fn close(&self) -> FlushReport {
-        // What another process has, a forked child leaves alone.
+        // A forked child has nothing to close: the threads and backends belong to its parent.
         let Some(courier) = self.couriers.get(self.context.process()) else {
             return FlushReport { emptied: true, ..FlushReport::default() };
         };

@@ -1,4 +1,4 @@
-//! Where telemetry is at work itself, so that what is logged there does not become telemetry.
+//! A guard against reentrancy: log records that telemetry itself causes do not become telemetry.
 
 use std::{cell::Cell, marker::PhantomData};
 
@@ -8,7 +8,7 @@ thread_local! {
     static AT_WORK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Telemetry is at work on this thread until this is dropped.
+/// While this value lives, telemetry works on this thread.
 #[derive(Debug)]
 #[must_use = "it ends when this is dropped"]
 pub(crate) struct ReentrancyGuard {
@@ -17,13 +17,13 @@ pub(crate) struct ReentrancyGuard {
 }
 
 impl ReentrancyGuard {
-    /// From here on, also within another.
+    /// Begins such a time, also within another.
     pub(crate) fn enter() -> Self {
         let before = AT_WORK.try_with(|at_work| at_work.replace(true)).unwrap_or(true);
         Self { before, of_thread: PhantomData }
     }
 
-    /// From here on, unless telemetry is at work already.
+    /// Begins such a time; `None` when telemetry works on this thread already.
     #[cfg(feature = "tracing-layer")]
     pub(crate) fn enter_first() -> Option<Self> {
         let quiet = Self::enter();
@@ -37,8 +37,8 @@ impl Drop for ReentrancyGuard {
     }
 }
 
-/// A backend that is compiled into the tool and logs by the tool's `tracing`. Were that telemetry, each batch would make
-/// the next one.
+/// A backend that is compiled into the tool, and logs through the tool's `tracing`. Without the guard each batch would make
+/// events for the next one.
 pub(crate) struct GuardedBackend<B>(B);
 
 impl<B> GuardedBackend<B> {
