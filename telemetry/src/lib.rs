@@ -79,7 +79,7 @@ pub mod forward {
     pub use crate::config::source_file::ConfigFile;
     pub use crate::delivery::backoff::CancellationToken;
     pub use crate::delivery::direct::{Delivery, DeliveryOptions, EventOutcome, Sender};
-    pub use crate::delivery::open_backend::open_backend;
+    pub use crate::delivery::open_backend::{check_backend, open_backend};
     pub use crate::event::batch_buffer::EventBuffer;
     pub use crate::event::defaults::EventDefaults;
     pub use crate::event::lines::{Line, Lines};

@@ -26,7 +26,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield::{OpenError, Telemetry, forward::ConfigFile};
+use jackfield::{
+    Config, OpenError, Telemetry,
+    forward::{BackendConfig, ConfigFile, check_backend},
+};
 
 use self::{
     args::RunArgs,
@@ -90,7 +93,8 @@ fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
     };
     let file = ConfigFile::open(&config)?;
     file.check_owner()?;
-    if file.read()?.backends.is_empty() {
+    let read = file.read()?;
+    if read.backends.is_empty() {
         let refusal = format!("{}: has no [[backend]]", config.display());
         return Err(CommandError::ConfigContent(refusal).nothing_read());
     }
@@ -99,7 +103,7 @@ fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
     let (sender, messages) = mpsc::channel();
     signals::install(sender.clone()).map_err(CommandError::system("no signals can be had"))?;
     let opened = match &args.spools {
-        Some(folder) => From::tools(folder, args, &config, state.folder()),
+        Some(folder) => From::tools(folder, args, &config, &read),
         None => From::input(args, &config, state.folder(), sender.clone()),
     };
     let (from, input) = opened.map_err(CommandError::nothing_read)?;
@@ -119,10 +123,13 @@ fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
     })
 }
 
-/// Opens every backend. One that can't be used ends the run, unless it may come later; one whose platform is away does not.
-fn open_backends(telemetry: &Telemetry, start_anyway: bool) -> Result<(), CommandError> {
+/// Ends the run for a backend that can't be used, unless it may come later. A platform that is away ends no run.
+fn judge(
+    failed: impl IntoIterator<Item = (String, OpenError)>,
+    start_anyway: bool,
+) -> Result<(), CommandError> {
     let mut refused = Vec::new();
-    for (backend, error) in telemetry.open_backends() {
+    for (backend, error) in failed {
         let line = error.line(&backend);
         if start_anyway || matches!(error, OpenError::Unavailable { .. }) {
             console::warn(format_args!("{line}; its events wait"));
@@ -133,7 +140,6 @@ fn open_backends(telemetry: &Telemetry, start_anyway: bool) -> Result<(), Comman
     let exit = refused.iter().map(|(exit, _)| *exit).max();
     let (Some((_, reason)), Some(exit)) = (refused.pop(), exit) else { return Ok(()) };
     refused.iter().for_each(|(_, line)| console::error(line));
-    telemetry.close();
     Err(CommandError::Backend { exit, reason })
 }
 
@@ -142,19 +148,20 @@ impl From {
     fn tools(
         folder: &Path,
         args: &RunArgs,
-        config: &Path,
-        state: &Path,
+        file: &Path,
+        config: &Config,
     ) -> Result<(Self, String), CommandError> {
         let folder = std::path::absolute(folder).map_err(CommandError::file(folder, ""))?;
         if !folder.is_dir() {
             return Err(CommandError::Unusable(format!("--spools {}: is no folder", folder.display())));
         }
-        // Each tool opens the backends for itself, once it has something for them.
-        let trial = service(TOOL, config, state, false).build();
-        open_backends(&trial, args.start_anyway)?;
-        trial.close();
+        // They are opened for a tool that has something for them: without consent no platform is contacted.
+        let failed = |backend: &BackendConfig| {
+            check_backend(config, backend).err().map(|error| (backend.name.clone(), error))
+        };
+        judge(config.backends.iter().filter_map(failed), args.start_anyway)?;
         let name = format!("spools of {}", folder.display());
-        Ok((Self::Tools(Tools::new(folder, config.to_owned(), args.watch)), name))
+        Ok((Self::Tools(Tools::new(folder, file.to_owned(), args.watch)), name))
     }
 
     /// The input of the command line, and what people call it.
@@ -170,7 +177,7 @@ impl From {
         limits.refuse_when_full = true;
         let telemetry = service(TOOL, config, state, args.watch).limits(limits).build();
         // What a pipe holds is lost when its only reader leaves, so that the input is opened last.
-        open_backends(&telemetry, args.start_anyway)?;
+        judge(telemetry.open_backends(), args.start_anyway).inspect_err(|_| drop(telemetry.close()))?;
         let input = Input::of(&args.input).map_err(failed())?;
         let name = input.name();
         let bad = BadLines::new(Leftovers::new(state).map_err(failed())?.file("bad-lines.txt"));

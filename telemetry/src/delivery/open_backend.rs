@@ -109,6 +109,16 @@ pub fn open_backend(
     opened.map(|(backend, image)| (backend, image.name)).map_err(|error| source.explained(error))
 }
 
+/// Whether a backend of a configuration can be opened, as far as that shows without running any of its plugin's code.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn check_backend(config: &Config, backend: &BackendConfig) -> Result<(), OpenError> {
+    let source = PluginSource { config: backend, plugins: &config.plugins, folder: &config.folder };
+    let isolation = backend.isolation(&config.plugins, None);
+    source.locate(&isolation).map_err(|error| source.explained(error))
+}
+
 /// A backend's configuration, where plugins are, and where a relative path starts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PluginSource<'a> {
