@@ -6,6 +6,7 @@ use std::{
 };
 
 use jackfield::OpenError;
+use jackfield_loader::show_path;
 
 /// How a run ended. Of several that apply, the one with the gravest consequence is told: the variants are in that order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,7 +82,7 @@ pub(crate) enum CommandError {
     #[error("{reason}")]
     Backend { exit: Exit, reason: String },
     /// A file or folder can't be used.
-    #[error("{}: {doing}{source}", path.display())]
+    #[error("{}: {doing}{source}", show_path(path))]
     File {
         path: PathBuf,
         /// What was tried, such as `can't be made: `, or nothing.

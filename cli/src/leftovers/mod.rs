@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jackfield_loader::show_path;
+
 /// Where the files of one run lie, and what their names begin with.
 #[derive(Debug, Clone)]
 pub(crate) struct Leftovers {
@@ -109,7 +111,7 @@ impl Leftover {
     pub(crate) fn failure(&self) -> Option<(u64, String)> {
         self.failed
             .as_ref()
-            .map(|error| (self.lost, format!("{} can't be written: {error}", self.path.display())))
+            .map(|error| (self.lost, format!("{} can't be written: {error}", show_path(&self.path))))
     }
 
     /// Writes what is in the buffer.

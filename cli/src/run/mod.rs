@@ -31,6 +31,8 @@ use jackfield::{
     forward::{BackendConfig, ConfigFile, check_backend},
 };
 
+use jackfield_loader::{ForeignText, show_path};
+
 use self::{
     args::RunArgs,
     input::{Input, Pump},
@@ -95,7 +97,7 @@ fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
     file.check_owner()?;
     let read = file.read()?;
     if read.backends.is_empty() {
-        let refusal = format!("{}: has no [[backend]]", config.display());
+        let refusal = format!("{}: has no [[backend]]", show_path(&config));
         return Err(CommandError::ConfigContent(refusal).nothing_read());
     }
     let folder = run_state::folder(args.state.as_deref())?;
@@ -153,14 +155,14 @@ impl From {
     ) -> Result<(Self, String), CommandError> {
         let folder = std::path::absolute(folder).map_err(CommandError::file(folder, ""))?;
         if !folder.is_dir() {
-            return Err(CommandError::Unusable(format!("--spools {}: is no folder", folder.display())));
+            return Err(CommandError::Unusable(format!("--spools {}: is no folder", show_path(&folder))));
         }
         // They are opened for a tool that has something for them: without consent no platform is contacted.
         let failed = |backend: &BackendConfig| {
             check_backend(config, backend).err().map(|error| (backend.name.clone(), error))
         };
         judge(config.backends.iter().filter_map(failed), args.start_anyway)?;
-        let name = format!("spools of {}", folder.display());
+        let name = format!("spools of {}", show_path(&folder));
         Ok((Self::Tools(Tools::new(folder, file.to_owned(), args.watch)), name))
     }
 
@@ -171,7 +173,7 @@ impl From {
         state: &Path,
         sender: mpsc::Sender<Message>,
     ) -> Result<(Self, String), CommandError> {
-        let failed = || CommandError::system(format!("input {}", args.input.display()));
+        let failed = || CommandError::system(format!("input {}", show_path(&args.input)));
         let mut limits = limits(args.spool_size);
         // Who writes to the input can wait.
         limits.refuse_when_full = true;
@@ -263,16 +265,18 @@ impl Run {
             pid: std::process::id(),
             started_ms: self.started_ms,
             at_ms: now_ms(),
-            config: self.config.clone(),
-            input: self.input.clone(),
+            config: show_path(&self.config),
+            input: (&self.input).into(),
             lines: counts.lines,
             events: counts.events,
             bad_lines: counts.bad,
             not_stored: counts.not_stored,
-            holding: counts.held.map(|(reason, since_ms)| Holding { reason: reason.to_string(), since_ms }),
+            holding: counts
+                .held
+                .map(|(reason, since_ms)| Holding { reason: reason.to_string().into(), since_ms }),
             mapped_images: jackfield_loader::loaded_images(),
             image_limit: jackfield_loader::image_limit(),
-            last_reload: self.last_reload.clone(),
+            last_reload: self.last_reload.as_ref().map(ForeignText::from),
             spools,
         };
         if let Err(error) = self.state.write(&snapshot) {
@@ -345,7 +349,7 @@ impl Run {
                 "left_in_input": counts.left,
                 "exit_code": exit.code(),
             });
-            output::text(&format!("{ended}\n"))?;
+            output::json_line(&ended)?;
         }
         Ok(exit)
     }

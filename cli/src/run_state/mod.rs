@@ -21,7 +21,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jackfield_loader::{open_regular, read_regular};
+use jackfield_loader::{open_regular, read_regular, show_path};
 
 use self::snapshot::Snapshot;
 use crate::{exit::CommandError, settings};
@@ -60,7 +60,7 @@ impl State {
     /// # Errors
     /// The folder can't be made or written, or another run has it.
     pub(crate) fn claim(folder: PathBuf) -> Result<Self, CommandError> {
-        let shown = folder.display().to_string();
+        let shown = show_path(&folder).to_string();
         let failed = || CommandError::system(format!("state {shown}"));
         make(&folder).map_err(failed())?;
         let path = folder.join(LOCK);

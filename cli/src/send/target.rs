@@ -15,7 +15,7 @@ use jackfield::forward::{
     BackendConfig, CancellationToken, Delivery, DeliveryOptions, EventOutcome, open_backend,
 };
 use jackfield::{Config, OpenError};
-use jackfield_loader::{Backend, Batch};
+use jackfield_loader::{Backend, Batch, ForeignText, show_path};
 
 use crate::{
     exit::Exit,
@@ -43,7 +43,7 @@ pub(crate) struct Target {
     pub(super) config: BackendConfig,
     pub(crate) backend: Result<Backend, Unusable>,
     /// Name of the plugin, if it is open.
-    pub(super) plugin: Option<String>,
+    pub(super) plugin: Option<ForeignText>,
 }
 
 impl Target {
@@ -156,7 +156,7 @@ fn deliver(target: Target, run: &Run, batches: &Receiver<Batch>) -> Tally {
                 files.keep(&batch, &fates, &mut tally, &run.stop);
             }
             tally.retried = delivery.retried();
-            let closed = delivery.sender().close(config.timeout);
+            let closed = delivery.backend().close(config.timeout);
             tally.close_error = closed.err().map(|error| config.conceal(&error.to_string()));
         }
         Err(_) => {
@@ -207,7 +207,7 @@ impl Files {
     }
 
     fn finish(self, tally: &mut Tally) {
-        let path = |file: &Leftover| file.path().map(|path| path.display().to_string());
+        let path = |file: &Leftover| file.path().map(|path| show_path(path).to_string());
         tally.rejected_file = path(&self.rejected);
         tally.undelivered_file = path(&self.undelivered);
         for (lost, why) in [self.rejected.failure(), self.undelivered.failure()].into_iter().flatten() {

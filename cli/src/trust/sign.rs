@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::{Args, ValueHint};
-use jackfield_loader::{Candidate, KeyId, Signature};
+use jackfield_loader::{Candidate, KeyId, Signature, show_path};
 use minisign::SecretKey;
 use serde::Serialize;
 
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &SignArgs, json: bool) -> Result<Exit, CommandError> {
     let mut exit = Exit::Done;
     let mut signed = Vec::new();
     for file in &args.files {
-        let name = file.display().to_string();
+        let name = show_path(file).to_string();
         signed.push(match sign(file, &key, id) {
             Ok((signature, comment)) => {
                 Signed { file: name, signature: Some(signature), trusted_comment: Some(comment), error: None }
@@ -75,7 +75,7 @@ pub(crate) fn run(args: &SignArgs, json: bool) -> Result<Exit, CommandError> {
             console::error(error);
         }
         if let (Some(signature), Some(comment)) = (signature, trusted_comment) {
-            output::text(&(console::one_line(&format!("{signature}: {comment}")) + "\n"))?;
+            output::text(&format!("{}\n", console::one_line(format_args!("{signature}: {comment}"))))?;
         }
     }
     Ok(exit)
@@ -85,8 +85,9 @@ pub(crate) fn run(args: &SignArgs, json: bool) -> Result<Exit, CommandError> {
 fn sign(file: &Path, key: &SecretKey, id: KeyId) -> Result<(String, String), CommandError> {
     let candidate = Candidate::open(file)?;
     let comment = Signature::comment_for(&candidate.inspection().metadata);
-    let failed =
-        |error: &dyn Display| CommandError::Unusable(format!("{}: can't be signed: {error}", file.display()));
+    let failed = |error: &dyn Display| {
+        CommandError::Unusable(format!("{}: can't be signed: {error}", show_path(file)))
+    };
     let public = minisign::PublicKey::from_secret_key(key).map_err(|error| failed(&error))?;
     let untrusted = format!("signature by jackfield, key {id}");
     let signature = minisign::sign(Some(&public), key, candidate.bytes(), Some(&comment), Some(&untrusted));
@@ -94,5 +95,5 @@ fn sign(file: &Path, key: &SecretKey, id: KeyId) -> Result<(String, String), Com
     // Beside the file itself, which is where the loader looks, and not beside a link to it.
     let path = with_ending(&fs::canonicalize(file).map_err(|error| failed(&error))?, ".minisig");
     replace(&path, &signature).map_err(CommandError::file(&path, "can't be written: "))?;
-    Ok((path.display().to_string(), comment))
+    Ok((show_path(&path).to_string(), comment))
 }

@@ -158,7 +158,7 @@ impl Telemetry {
         if !self.is_enabled() {
             return Vec::new();
         }
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         self.instance().courier().open_backends(self.context())
     }
 

@@ -13,7 +13,11 @@ pub fn accepted_plugin_name(file: &Path, own: Option<&str>, search_path: &[PathB
     let leads_here = |name: &&str| {
         jackfield_loader::find(name, search_path, Path::new("/")).is_ok_and(|found| found == file)
     };
-    names.into_iter().flatten().find(leads_here).map_or_else(|| file.display().to_string(), str::to_owned)
+    names
+        .into_iter()
+        .flatten()
+        .find(leads_here)
+        .map_or_else(|| file.to_string_lossy().into_owned(), str::to_owned)
 }
 
 /// The refusal of a plugin that is in no folder of the search path. If a plugin there calls itself so, the refusal says what

@@ -103,7 +103,7 @@ impl ConsentSource {
         let Names { do_not_track, enabled, local } = &self.names;
         let names = do_not_track.iter().chain(enabled).chain(local);
         let set = names.filter_map(|name| crate::consent::consent::variable(&*self.environment, name));
-        set.map(|variable| (variable.name, variable.value)).collect()
+        set.map(|variable| (variable.name, variable.value.as_raw().to_owned())).collect()
     }
 
     pub(super) fn environment(&self) -> &dyn Environment {

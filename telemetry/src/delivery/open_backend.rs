@@ -18,8 +18,8 @@ use std::{
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Candidate, Error, Failure, Isolation, LoadError, OpenFailure, Plugin, Policy,
-    Verified, plugin_api::abi,
+    Backend, BackendOptions, Candidate, Error, Failure, ForeignText, Isolation, LoadError, OpenFailure,
+    Plugin, Policy, Verified, plugin_api::abi,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -102,7 +102,7 @@ pub fn open_backend(
     config: &Config,
     backend: &BackendConfig,
     options: &BackendOptions,
-) -> Result<(Backend, String), OpenError> {
+) -> Result<(Backend, ForeignText), OpenError> {
     let source = PluginSource { config: backend, plugins: &config.plugins, folder: &config.folder };
     let limit = options.timeout.saturating_mul(2);
     let opened = source.read().and_then(|file| source.open(file, options, limit));
@@ -142,8 +142,8 @@ pub(crate) struct PluginFile {
 pub(crate) struct Loaded {
     library: Library,
     /// The library's name and version, as it says.
-    pub(crate) name: String,
-    pub(crate) version: String,
+    pub(crate) name: ForeignText,
+    pub(crate) version: ForeignText,
     pub(crate) file: PathBuf,
     /// What the file was like just before it was read.
     pub(crate) stamp: Option<Stamp>,

@@ -23,7 +23,7 @@ use crate::delivery::target::Target;
 use crate::event::defaults::EventDefaults;
 use crate::event::delivery_mode::DeliveryMode;
 use crate::process::deadline::left;
-use crate::process::reentrancy::Quiet;
+use crate::process::reentrancy::ReentrancyGuard;
 use crate::spool::spool::Spool;
 
 /// Asked before anything leaves: what the user consents to at this moment.
@@ -132,7 +132,7 @@ impl Outbox {
     /// Opens every backend that is not open yet, side by side. Gives those that can't be opened, and why.
     pub(crate) fn open_backends(&mut self) -> Vec<(String, OpenError)> {
         let open = |target: &mut Target| {
-            let _quiet = Quiet::enter();
+            let _quiet = ReentrancyGuard::enter();
             // Loading and opening take that long each.
             let limit = target.options.timeout.saturating_mul(2);
             target.open(limit).err().map(|error| (target.name.clone(), target.explained(error)))
@@ -315,7 +315,7 @@ impl Outbox {
             if let Some(state) = states.get_mut(&target.name)
                 && (state.fingerprint != target.fingerprint() || self.swapped.contains(&target.name))
             {
-                state.circuit.succeeded();
+                state.circuit.reconfigured();
             }
         }
         states

@@ -178,7 +178,7 @@ impl Plans {
     pub(super) fn swap(self: &Arc<Self>, old: &mut Target, new: Target, state: &mut BackendState) {
         let old = mem::replace(old, new);
         // What is new deserves a try.
-        state.circuit.succeeded();
+        state.circuit.reconfigured();
         self.close_behind(&old);
     }
 }

@@ -8,21 +8,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield_loader::plugin_api::Outcome;
+use jackfield_loader::count;
 use serde::Serialize;
 
 use crate::consent::consent::Collection;
-use crate::delivery::backend_state::{BackendState, Problem};
+use crate::delivery::attempt::attempt_while;
+use crate::delivery::backend_state::BackendState;
 use crate::delivery::in_flight_lock::Share;
 use crate::delivery::pass::Outbox;
 use crate::delivery::send::{BATCH_BYTES, BATCH_EVENTS};
+use crate::delivery::settle::{Verdict, settle};
 use crate::delivery::target::Target;
 use crate::error::error::Error;
 use crate::event::batch_buffer::EventBuffer;
 use crate::event::defaults::EventDefaults;
 use crate::event::delivery_mode::DeliveryMode;
 use crate::process::deadline::left;
-use crate::process::plural::events;
 use crate::spool::dead_letters::Rejected;
 use crate::spool::reader::Deliverer;
 
@@ -70,7 +71,7 @@ impl ResendReport {
 impl fmt::Display for ResendReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sum = |number: fn(&ResendBackendReport) -> u64| self.backends.iter().map(number).sum::<u64>();
-        write!(f, "Delivered: {}", events(sum(|to| to.delivered)))?;
+        write!(f, "Delivered: {}", count(sum(|to| to.delivered), "event"))?;
         for to in &self.backends {
             write!(f, "\n  {}: {} delivered", to.backend, to.delivered)?;
             let others =
@@ -85,9 +86,9 @@ impl fmt::Display for ResendReport {
             }
         }
         if self.of_others > 0 {
-            write!(f, "\n  {} of backends that are not in force: kept", events(self.of_others))?;
+            write!(f, "\n  {} of backends that are not in force: kept", count(self.of_others, "event"))?;
         }
-        write!(f, "\nQuarantine: {}", events(sum(|to| to.rejected + to.waiting) + self.of_others))
+        write!(f, "\nQuarantine: {}", count(sum(|to| to.rejected + to.waiting) + self.of_others, "event"))
     }
 }
 
@@ -204,24 +205,28 @@ impl Again<'_> {
         state: &mut BackendState,
         to: &mut ResendBackendReport,
     ) {
+        state.fingerprint = target.fingerprint();
         while !waiting.is_empty() {
-            if left(self.deadline).is_zero() {
-                to.reason = Some("there was no time left for it".to_owned());
-                return;
-            }
             // Read again before every batch: the user may have said no since the last one.
-            if !(self.may_send)() {
-                to.reason = Some("there is no consent to send them any more".to_owned());
+            if let Some(reason) = self.obstacle() {
+                to.reason = Some(reason.to_owned());
                 return;
             }
             let batch = next_batch(&mut waiting);
-            state.fingerprint = target.fingerprint();
             let end = self.batch(target, &batch, state, to);
             if let Err(reason) = end {
                 to.reason = Some(reason);
                 return;
             }
         }
+    }
+
+    /// Why nothing more may be sent.
+    fn obstacle(&self) -> Option<&'static str> {
+        if left(self.deadline).is_zero() {
+            return Some("there was no time left for it");
+        }
+        (!(self.may_send)()).then_some("there is no consent to send them any more")
     }
 
     /// One batch; or why the backend gets no other one.
@@ -235,73 +240,62 @@ impl Again<'_> {
         let bytes = batch.iter().map(|it| it.event.get().len()).sum();
         let mut buffer = EventBuffer::with_capacity(self.fill.clone(), batch.len(), bytes);
         let valid: Vec<bool> = batch.iter().map(|it| buffer.push_stored(it.event.get()).is_ok()).collect();
-        let unopened = |target: &Target, error: &dyn fmt::Display| target.conceal(&error.to_string());
-        if let Err(error) = target.open(left(self.deadline)) {
-            return Err(unopened(target, &error));
+        let was_open = target.opened().is_some();
+        let backend = target.open(left(self.deadline)).map_err(|error| target.conceal(&error.to_string()))?;
+        if !was_open && let Some(reason) = self.obstacle() {
+            return Err(reason.to_owned());
         }
         let at_most_once = self.mode == DeliveryMode::AtMostOnce;
         if at_most_once {
             self.deliverer.forget_rejected(batch).map_err(|error| error.to_string())?;
         }
         let events = buffer.into_batch(Arc::clone(&self.share));
-        let outcomes = match target.attempt(&events, self.deadline, &|| (self.may_send)()) {
-            Ok((outcomes, _)) => outcomes,
-            Err(error) => return Err(unopened(target, &error)),
-        };
+        let timeout = target.options.timeout;
+        let attempt = attempt_while(&backend, &events, timeout, self.deadline, &|| (self.may_send)());
+        let settlement = settle(&attempt, self.mode, &|text| target.conceal(text));
 
         let now = (self.now_ms)();
-        let mut outcomes = outcomes.into_iter();
-        let (mut delivered, mut again) = (Vec::new(), Vec::new());
-        let mut retry: Option<(Option<Duration>, String)> = None;
+        let mut verdicts = settlement.verdicts.iter();
+        let (mut gone, mut again, mut kept) = (Vec::new(), Vec::new(), Vec::new());
         for (it, valid) in batch.iter().zip(valid) {
-            let outcome =
-                if valid { outcomes.next().flatten() } else { Some(Outcome::rejected("it is no event")) };
-            match outcome {
-                Some(Outcome::Delivered) => delivered.push(it.clone()),
-                Some(Outcome::Rejected { reason }) => again.push(it.again(&target.conceal(&reason), now)),
-                Some(Outcome::Retry { after, reason }) => {
-                    let longest = retry.as_ref().and_then(|(after, _)| *after).max(after);
-                    retry = Some((longest, target.conceal(&reason)));
-                }
-                Some(Outcome::TooLarge { .. }) | None => {
-                    retry = retry.or(Some((None, "nothing was said of it".to_owned())));
-                }
+            match if valid { verdicts.next() } else { None } {
+                None => again.push(it.again("it is no event", now)),
+                Some(Verdict::Delivered | Verdict::Lost) => gone.push(it.clone()),
+                Some(Verdict::Rejected(reason)) => again.push(it.again(reason, now)),
+                Some(Verdict::Retry(_) | Verdict::NotAsked) => kept.push(it.clone()),
             }
         }
         let number = |events: &[Rejected]| events.len() as u64;
-        to.delivered += number(&delivered);
+        to.delivered += settlement.delivered;
         to.rejected += number(&again);
-        to.waiting -= number(&delivered) + number(&again);
-        if at_most_once {
-            let lost = number(batch) - number(&delivered) - number(&again);
-            to.waiting -= lost;
-            to.lost += lost;
-            state.lost += lost;
-        }
-        state.delivered += number(&delivered);
-        if !delivered.is_empty() {
-            state.last_delivery_ms = Some(now);
-        }
-        if !(delivered.is_empty() && again.is_empty()) {
-            state.circuit.succeeded();
-        }
+        to.lost += settlement.lost;
+        to.waiting -= number(&gone) + number(&again);
+        state.delivered += settlement.delivered;
+        state.lost += settlement.lost;
+        state.settled(&settlement, now);
         if let Some(last) = again.last() {
             to.reason = Some(last.reason.clone());
         }
-        let noted = if at_most_once {
-            let back = again.iter().map(|it| (it.event.get(), it.reason.as_str()));
-            self.deliverer.reject(&target.name, back)
+        if at_most_once {
+            let back: Vec<_> = again.into_iter().chain(kept.clone()).collect();
+            if let Err(error) = self.deliverer.put_back_rejected(&back) {
+                to.waiting -= number(&kept);
+                to.lost += number(&kept);
+                state.lost += number(&kept);
+                return Err(error.to_string());
+            }
         } else {
-            self.deliverer.settle_rejected(&delivered, &again)
-        };
-        // Without a note the same events would go out again with the next command, so that no more are sent.
-        noted.map_err(|error| error.to_string())?;
-        if let Some((after, reason)) = retry {
-            state.circuit.failed(now, after);
-            state.last_problem = Some(Problem { at_ms: now, reason: reason.clone() });
-            return Err(reason);
+            // Without a note the same events would go out again with the next command, so that no more are sent.
+            self.deliverer.settle_rejected(&gone, &again).map_err(|error| error.to_string())?;
         }
-        Ok(())
+        match settlement.failure {
+            Some(failure) => Err(failure.reason.to_string()),
+            None if settlement.not_asked => {
+                let reason = self.obstacle().map(str::to_owned).or(attempt.cut_short);
+                Err(reason.unwrap_or_else(|| "it was not asked".to_owned()))
+            }
+            None => Ok(()),
+        }
     }
 }
 

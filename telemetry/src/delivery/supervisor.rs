@@ -259,7 +259,7 @@ impl Floor<'_> {
         }
         for target in new {
             let mut state = shared.notes().states.get(&target.name).cloned().unwrap_or_default();
-            state.circuit.succeeded();
+            state.circuit.reconfigured();
             admit(Entrant { target, state, pause: None });
         }
     }
@@ -307,7 +307,7 @@ impl Floor<'_> {
             self.hold(shared, &floor);
             // It has nothing to do with how the others fare.
             end.emptied = true;
-            state.circuit.succeeded();
+            state.circuit.reconfigured();
             shared.plans.close_behind(&target);
             None
         } else {

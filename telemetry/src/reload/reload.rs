@@ -152,9 +152,11 @@ fn all_stay(context: &Context, plans: &Arc<Plans>, known: &[Target], reason: Str
         plans.keep_problems(&kept);
     }
     if reloaded.closed.is_empty() {
-        return Error::Reload { reason };
+        return Error::Reload { reason: reason.into() };
     }
     plans.post(Plan { steps, local: None });
     let names = reloaded.closed.join(", ");
-    Error::Reload { reason: format!("{reason}; but closed, since it is not trusted any more: {names}") }
+    Error::Reload {
+        reason: format!("{reason}; but closed, since it is not trusted any more: {names}").into(),
+    }
 }

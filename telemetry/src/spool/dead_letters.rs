@@ -31,6 +31,21 @@ pub struct Rejected {
 }
 
 impl Rejected {
+    /// `None` when `event` is not JSON, and so not an event.
+    pub(crate) fn new(backend: &str, event: &str, reason: &str, now: u64) -> Option<Self> {
+        Some(Self {
+            backend: backend.to_owned(),
+            reason: shortened(reason).to_owned(),
+            rejected_at: now,
+            event: RawValue::from_string(event.to_owned()).ok()?,
+        })
+    }
+
+    /// Its line in the file.
+    pub(crate) fn line(&self) -> Option<String> {
+        Some(serde_json::to_string(self).ok()? + "\n")
+    }
+
     /// The same event, rejected again.
     pub(crate) fn again(&self, reason: &str, now: u64) -> Self {
         Self { reason: shortened(reason).to_owned(), rejected_at: now, ..self.clone() }
@@ -50,18 +65,6 @@ fn shortened(reason: &str) -> &str {
         end -= 1;
     }
     &reason[..end]
-}
-
-/// The line for an event.
-pub(crate) fn record(backend: &str, event: &str, reason: &str, now: u64) -> Option<String> {
-    let rejected = Rejected {
-        backend: backend.to_owned(),
-        reason: shortened(reason).to_owned(),
-        rejected_at: now,
-        // A line that is not JSON is not an event.
-        event: RawValue::from_string(event.to_owned()).ok()?,
-    };
-    Some(serde_json::to_string(&rejected).ok()? + "\n")
 }
 
 /// The file as the process that delivers knows it.
@@ -151,8 +154,7 @@ impl Quarantine {
         let mut text = String::new();
         for rejected in load(folder)?.iter().filter(|rejected| !gone.contains(&rejected.key())) {
             let rejected = renewed.get(&rejected.key()).copied().unwrap_or(rejected);
-            text += &serde_json::to_string(rejected)?;
-            text.push('\n');
+            text += &rejected.line().ok_or(io::ErrorKind::InvalidData)?;
         }
         self.known = None;
         replace(folder, FILE, TEMPORARY, text.as_bytes())

@@ -10,9 +10,9 @@ use crate::spool::cursor::{Cursors, Loaded, Place};
 use crate::spool::dead_letters::{Quarantine, Rejected};
 use crate::spool::drop_notice::Notice;
 use crate::spool::fs::File;
+use crate::spool::segment;
 use crate::spool::segment::{Lines, Listed, Name};
 use crate::spool::spool::Spool;
-use crate::spool::{dead_letters, segment};
 
 /// Reads for all backends of one process, which holds the claim: see [`Spool::try_claim`](super::Spool::try_claim).
 ///
@@ -274,12 +274,27 @@ impl Deliverer {
         backend: &str,
         events: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<(), Error> {
+        let now = self.claim.spool().shared.store.fs.now_ms();
+        let line =
+            |(event, reason)| Rejected::new(backend, event, reason, now).and_then(|rejected| rejected.line());
+        self.add_rejected(events.into_iter().map(line))
+    }
+
+    /// Takes events out of the quarantine, after they were sent again. The list itself comes from
+    /// [`Spool::rejected`](super::Spool::rejected).
+    pub fn forget_rejected(&mut self, events: &[Rejected]) -> Result<(), Error> {
+        self.settle_rejected(events, &[])
+    }
+
+    /// Puts events back into the quarantine that were taken out and not handed to their backend.
+    pub(crate) fn put_back_rejected(&mut self, events: &[Rejected]) -> Result<(), Error> {
+        self.add_rejected(events.iter().map(Rejected::line))
+    }
+
+    fn add_rejected(&mut self, lines: impl Iterator<Item = Option<String>>) -> Result<(), Error> {
         self.claim.check()?;
         let store = &self.claim.spool().shared.store;
-        let (folder, now) = (self.claim.folder(), store.fs.now_ms());
-        let events =
-            events.into_iter().map(|(event, reason)| dead_letters::record(backend, event, reason, now));
-        let dropped = self.quarantine.add(folder, &store.limits, events);
+        let dropped = self.quarantine.add(self.claim.folder(), &store.limits, lines);
         let number = dropped.map_err(|source| store.error("write to the quarantine of", source))?;
         if number > 0 {
             let slot = self.claim.spool().shared.slot();
@@ -288,12 +303,6 @@ impl Deliverer {
             Notice { reason: DropReason::Quarantine, number }.warn();
         }
         Ok(())
-    }
-
-    /// Takes events out of the quarantine, after they were sent again. The list itself comes from
-    /// [`Spool::rejected`](super::Spool::rejected).
-    pub fn forget_rejected(&mut self, events: &[Rejected]) -> Result<(), Error> {
-        self.settle_rejected(events, &[])
     }
 
     /// [`forget_rejected`](Self::forget_rejected), and notes the new reasons of those that were refused again, at once.

@@ -33,6 +33,8 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
+use jackfield_loader::{ForeignText, to_json};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::api::telemetry::Telemetry;
@@ -104,7 +106,7 @@ impl TelemetryCommand {
                     Failure::Output(error) => format!("can't write the answer: {error}"),
                 };
                 // There is nobody left to tell.
-                let _ = writeln!(err, "error: {text}");
+                let _ = writeln!(err, "error: {}", ForeignText::from(text));
                 ExitCode::FAILURE
             }
         }
@@ -128,6 +130,10 @@ impl From<io::Error> for Failure {
     }
 }
 
+fn write_json(out: &mut dyn Write, answer: &impl Serialize) -> io::Result<()> {
+    writeln!(out, "{}", to_json(answer)?)
+}
+
 /// Whether all was done as asked.
 type Done = Result<bool, Failure>;
 
@@ -137,11 +143,8 @@ fn enable(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
     let enabled = consent.is_enabled() && by_author;
     let because = if by_author { consent.why.to_string() } else { "this tool collects nothing".to_owned() };
     if form.json {
-        writeln!(
-            out,
-            "{}",
-            json!({ "enabled": enabled, "because": because, "extended": telemetry.is_extended() })
-        )?;
+        let object = json!({ "enabled": enabled, "because": because, "extended": telemetry.is_extended() });
+        write_json(out, &object)?;
     } else if enabled {
         let except = if telemetry.is_extended() {
             ", except for what stands in arguments and error messages:\n\
@@ -171,7 +174,7 @@ fn disable(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
             "disabled": !enforced, "because": disabled.consent.why.to_string(),
             "still_sending": disabled.pending == Discarded::StillSending, "not_discarded": not_discarded,
         });
-        writeln!(out, "{object}")?;
+        write_json(out, &object)?;
     } else if enforced {
         writeln!(
             out,
@@ -207,7 +210,7 @@ const NOT_DISCARDED: &str = "Not all of what is stored on this machine could be 
 fn status(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
     let status = telemetry.status();
     if form.json {
-        writeln!(out, "{}", json!(status))?;
+        write_json(out, &status)?;
     } else {
         writeln!(out, "{status}")?;
     }
@@ -228,7 +231,7 @@ fn reset(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
             "disabled": !enforced, "still_sending": reset.pending == Discarded::StillSending,
             "not_discarded": not_discarded,
         });
-        writeln!(out, "{object}")?;
+        write_json(out, &object)?;
         return Ok(done);
     }
     if reset.receipts.is_empty() {
@@ -281,7 +284,7 @@ fn show(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
 fn resend(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
     let resent = telemetry.resend_rejected(RESEND)?;
     if form.json {
-        writeln!(out, "{}", json!(resent))?;
+        write_json(out, &resent)?;
     } else {
         writeln!(out, "{resent}")?;
     }
@@ -291,7 +294,7 @@ fn resend(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
 fn doctor(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
     let findings = telemetry.doctor();
     if form.json {
-        writeln!(out, "{}", json!({ "findings": findings }))?;
+        write_json(out, &json!({ "findings": findings }))?;
     } else {
         for finding in &findings {
             writeln!(out, "{finding}")?;

@@ -57,7 +57,7 @@ pub struct DisableReport {
 /// What came of [`Telemetry::reset`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Reset {
+pub struct ResetReport {
     /// The id that deletion was requested for.
     pub machine_id: String,
     /// What each backend and requestor said.
@@ -107,11 +107,11 @@ impl Telemetry {
 
     /// Forgets everything: withdraws consent, forgets waiting and rejected events and the local log, and asks every
     /// backend and requestor for the deletion of what they have, each for at most `within`. The machine id changes as
-    /// [`Reset::next_machine_id`] says.
+    /// [`ResetReport::next_machine_id`] says.
     ///
     /// # Errors
     /// As [`disable`](Self::disable).
-    pub fn reset(&self, within: Duration) -> Result<Reset, Error> {
+    pub fn reset(&self, within: Duration) -> Result<ResetReport, Error> {
         let context = self.context();
         let consent = context.consent.disable()?;
         context.gate.look_again();
@@ -126,27 +126,32 @@ impl Telemetry {
             .extend(context.settings.requestors.iter().map(|by| Receipt::new(&*by.name, by.by.request(&id))));
         context.forget_recorder();
         drop(claims);
-        let (next_machine_id, id_kept) = match rotate(&machine_id, context.data_refusal(), &receipts) {
-            Ok(next) => (next, None),
-            Err(reason) => (id.clone(), Some(reason)),
-        };
-        Ok(Reset { machine_id: id, receipts, next_machine_id, id_kept, pending, consent })
+        let (next_machine_id, id_kept) = rotate(&machine_id, id.clone(), context.data_refusal(), &receipts);
+        Ok(ResetReport { machine_id: id, receipts, next_machine_id, id_kept, pending, consent })
     }
 }
 
-/// The next id, or why there is none.
-fn rotate(file: &MachineIdFile, refused: Option<String>, receipts: &[Receipt]) -> Result<String, String> {
+/// The next id, and why it is the old one if it is.
+fn rotate(
+    file: &MachineIdFile,
+    old: String,
+    refused: Option<String>,
+    receipts: &[Receipt],
+) -> (String, Option<String>) {
     let any = |outcome| receipts.iter().any(|receipt| receipt.outcome == outcome);
-    if any(ReceiptOutcome::Failed) {
-        return Err("a request failed and can be repeated under it".to_owned());
-    }
-    if !receipts.is_empty() && !any(ReceiptOutcome::Sent) {
-        return Err("nobody has acknowledged the request, which needs it".to_owned());
-    }
-    if let Some(reason) = refused {
-        return Err(reason);
-    }
-    file.rotate().map(|new| new.id).map_err(|error| error.to_string())
+    let reason = if any(ReceiptOutcome::Failed) {
+        "a request failed and can be repeated under it".to_owned()
+    } else if !receipts.is_empty() && !any(ReceiptOutcome::Sent) {
+        "nobody has acknowledged the request, which needs it".to_owned()
+    } else if let Some(reason) = refused {
+        reason
+    } else {
+        match file.rotate() {
+            Ok(new) => return (new.id, None),
+            Err(error) => error.to_string(),
+        }
+    };
+    (old, Some(reason))
 }
 
 impl Discarded {

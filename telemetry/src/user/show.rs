@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use jackfield_loader::{Batch, Preview, Unsent, plugin_api::Outcome};
+use jackfield_loader::{
+    Batch, ForeignText, Preview, Unsent, count, escape_in_json, hex, plugin_api::Outcome, to_json,
+};
 use serde::Serialize;
 use serde_json::{json, value::RawValue};
 
@@ -16,7 +18,6 @@ use crate::delivery::target::Target;
 use crate::error::error::Error;
 use crate::event::batch_buffer::EventBuffer;
 use crate::instance::select_backends::Selected;
-use crate::process::plural::events;
 use crate::spool::dead_letters::Rejected;
 
 /// Events of which it is shown what would go out, and bytes of these: one batch.
@@ -107,32 +108,34 @@ impl ShowReport {
     /// # Errors
     /// Those of `out`.
     pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "Stored: {}", events(self.stored.len()))?;
+        writeln!(out, "Stored: {}", count(self.stored.len(), "event"))?;
         for line in &self.stored {
-            writeln!(out, "{line}")?;
+            writeln!(out, "{}", escape_in_json(line))?;
         }
         if !self.set_apart.is_empty() {
-            let count = events(self.set_apart.len());
+            let count = count(self.set_apart.len(), "event");
             writeln!(out, "\nSet apart, not for these backends (see TELEMETRY_LOCAL): {count}")?;
         }
         for line in &self.set_apart {
-            writeln!(out, "{line}")?;
+            writeln!(out, "{}", escape_in_json(line))?;
         }
-        writeln!(out, "\nQuarantine: {}", events(self.quarantine.len()))?;
+        writeln!(out, "\nQuarantine: {}", count(self.quarantine.len(), "event"))?;
         for rejected in &self.quarantine {
-            writeln!(out, "{}: {}\n{}", rejected.backend, rejected.reason, rejected.event.get())?;
+            let [backend, reason] =
+                [&rejected.backend, &rejected.reason].map(|text| ForeignText::from(&**text));
+            writeln!(out, "{backend}: {reason}\n{}", escape_in_json(rejected.event.get()))?;
         }
         for outgoing in &self.outgoing {
             let of = if self.previewed < self.stored.len() { "the first " } else { "" };
-            let count = events(self.previewed);
+            let count = count(self.previewed, "event");
             writeln!(out, "\nTo {}, of {of}{count} (nothing is sent now):", outgoing.backend)?;
             match &outgoing.preview {
-                Err(reason) => writeln!(out, "can't be told: {reason}")?,
+                Err(reason) => writeln!(out, "can't be told: {}", ForeignText::from(&**reason))?,
                 Ok(preview) => {
                     for message in &preview.messages {
                         writeln!(out, "{} ({} bytes)", message.label, message.bytes.len())?;
                         match std::str::from_utf8(&message.bytes) {
-                            Ok(text) => writeln!(out, "{}", text.trim_end_matches('\n'))?,
+                            Ok(text) => writeln!(out, "{}", escape_in_json(text.trim_end_matches('\n')))?,
                             Err(_) => writeln!(out, "{}", message.bytes.escape_ascii())?,
                         }
                     }
@@ -156,7 +159,7 @@ impl ShowReport {
             previewed: self.previewed,
             outgoing: self.outgoing.iter().map(OutgoingBatch::to_json).collect(),
         };
-        serde_json::to_string(&object).expect("text and numbers can be written")
+        to_json(&object).expect("text and numbers can be written")
     }
 }
 
@@ -207,10 +210,6 @@ fn not_sent(unsent: &Unsent) -> String {
     };
     let colon = if reason.is_empty() { "" } else { ": " };
     format!("event {} would not be sent but {what}{colon}{reason}", unsent.event + 1)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -340,7 +340,7 @@ fn a_file_or_comment_that_is_not_what_was_signed_is_refused() {
             format!(
                 "verify: SITE/plugins/libminimal.so.minisig: expected the trusted comment {:?}, found \"{}\": sign again with jackfield sign",
                 comment(),
-                wrong.escape_debug().to_string().replace('\\', "\\\\")
+                wrong.escape_debug()
             )
         );
     }

@@ -1,32 +1,71 @@
-use std::sync::Mutex;
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
-use jackfield_loader::EventFields;
+use jackfield_loader::{
+    BackendOptions, Batch, EventFields,
+    plugin_api::{Outcome, Outcomes},
+};
 
-use super::*;
+use super::{LONG, Scripted};
+use crate::delivery::backoff::CancellationToken;
+use crate::delivery::direct::{Delivery, DeliveryOptions, EventOutcome, STOPPED};
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Answers each attempt as the closure says, and remembers which events it was given.
-struct Fake<F> {
-    answer: F,
-    attempts: Mutex<Vec<Vec<String>>>,
+/// The names of the events of each attempt.
+type Attempts = Arc<Mutex<Vec<String>>>;
+
+/// A delivery, and what its backend was given. It answers each attempt as the closure says.
+struct Fake {
+    delivery: Delivery,
+    attempts: Attempts,
+    stop: CancellationToken,
 }
 
-impl<F: Fn(usize, &[String]) -> Vec<Outcome>> Sender for Fake<F> {
-    fn send(&self, batch: &Batch) -> Vec<Outcome> {
-        let names: Vec<String> = batch.view().iter().map(|event| event.name().to_owned()).collect();
-        let mut attempts = self.attempts.lock().expect("no panic");
-        attempts.push(names.clone());
-        (self.answer)(attempts.len(), &names)
+impl Fake {
+    fn new(
+        options: DeliveryOptions,
+        answer: impl Fn(usize, &[String]) -> Vec<Outcome> + Send + Sync + 'static,
+    ) -> Self {
+        Self::with_stop(options, CancellationToken::new(), answer)
+    }
+
+    fn with_stop(
+        options: DeliveryOptions,
+        stop: CancellationToken,
+        answer: impl Fn(usize, &[String]) -> Vec<Outcome> + Send + Sync + 'static,
+    ) -> Self {
+        let attempts = Attempts::default();
+        let seen = Arc::clone(&attempts);
+        let backend = Scripted::new(move |batch| {
+            let names: Vec<String> = batch.iter().map(|event| event.name().to_owned()).collect();
+            let number = {
+                let mut seen = seen.lock().expect("no panic");
+                seen.push(names.concat());
+                seen.len()
+            };
+            Outcomes::Each(answer(number, &names))
+        });
+        let backend = backend.open(&BackendOptions::new("fake").timeout(LONG));
+        Self { delivery: Delivery::new(backend, options, stop.clone()), attempts, stop }
+    }
+
+    fn deliver(&mut self, names: &[&str]) -> Vec<EventOutcome> {
+        self.delivery.deliver(&batch(names))
+    }
+
+    fn attempts(&self) -> Vec<String> {
+        self.attempts.lock().expect("no panic").clone()
     }
 }
 
-fn delivery<F: Fn(usize, &[String]) -> Vec<Outcome>>(
+fn delivery(
     give_up_after: Duration,
-    answer: F,
-) -> Delivery<Fake<F>> {
-    let options = DeliveryOptions { give_up_after, first_pause: MS, longest_pause: 5 * MS };
-    Delivery::new(Fake { answer, attempts: Mutex::default() }, options, CancellationToken::new())
+    answer: impl Fn(usize, &[String]) -> Vec<Outcome> + Send + Sync + 'static,
+) -> Fake {
+    Fake::new(DeliveryOptions { give_up_after, first_pause: MS, longest_pause: 5 * MS }, answer)
 }
 
 fn batch(names: &[&str]) -> Batch {
@@ -40,17 +79,11 @@ fn batch(names: &[&str]) -> Batch {
     built.expect("a batch")
 }
 
-fn attempts<F>(delivery: &Delivery<Fake<F>>) -> Vec<String> {
-    delivery.sender.attempts.lock().expect("no panic").iter().map(|names| names.join("")).collect()
-}
-
-const LONG: Duration = Duration::from_secs(60);
-
 #[test]
 fn what_is_delivered_at_once_is_sent_once() {
     let mut delivery = delivery(LONG, |_, names| vec![Outcome::Delivered; names.len()]);
-    assert_eq!(delivery.deliver(&batch(&["a", "b"])), [EventOutcome::Delivered, EventOutcome::Delivered]);
-    assert_eq!((attempts(&delivery), delivery.retried()), (vec!["ab".to_owned()], 0));
+    assert_eq!(delivery.deliver(&["a", "b"]), [EventOutcome::Delivered, EventOutcome::Delivered]);
+    assert_eq!((delivery.attempts(), delivery.delivery.retried()), (vec!["ab".to_owned()], 0));
 }
 
 #[test]
@@ -63,13 +96,13 @@ fn only_the_events_that_are_to_be_retried_are_sent_again() {
         };
         names.iter().map(answer).collect()
     });
-    let fates = delivery.deliver(&batch(&["a", "b", "c"]));
+    let fates = delivery.deliver(&["a", "b", "c"]);
     assert_eq!(
         fates,
         [EventOutcome::Delivered, EventOutcome::Delivered, EventOutcome::Rejected("never".into())]
     );
-    assert_eq!(attempts(&delivery), ["abc", "b", "b"]);
-    assert_eq!(delivery.retried(), 2);
+    assert_eq!(delivery.attempts(), ["abc", "b", "b"]);
+    assert_eq!(delivery.delivery.retried(), 2);
 }
 
 #[test]
@@ -79,8 +112,8 @@ fn a_batch_that_is_too_large_is_halved_in_order_and_an_event_that_is_too_large_r
         let outcome = if fits { Outcome::Delivered } else { Outcome::too_large("limit 2") };
         vec![outcome; names.len()]
     });
-    let fates = delivery.deliver(&batch(&["a", "b", "C", "d", "e"]));
-    assert_eq!(attempts(&delivery), ["abCde", "abC", "ab", "C", "de"]);
+    let fates = delivery.deliver(&["a", "b", "C", "d", "e"]);
+    assert_eq!(delivery.attempts(), ["abCde", "abC", "ab", "C", "de"]);
     let rejected = EventOutcome::Rejected("too large even alone: limit 2".into());
     assert_eq!(
         fates,
@@ -92,30 +125,30 @@ fn a_batch_that_is_too_large_is_halved_in_order_and_an_event_that_is_too_large_r
             EventOutcome::Delivered
         ]
     );
-    assert_eq!(delivery.retried(), 0, "splitting is no retry");
+    assert_eq!(delivery.delivery.retried(), 0, "splitting is no retry");
 }
 
 #[test]
 fn an_answer_that_is_too_short_is_a_retry_of_the_rest() {
     let mut delivery = delivery(LONG, |_, _| vec![Outcome::Delivered]);
-    assert_eq!(delivery.deliver(&batch(&["a", "b"])), [EventOutcome::Delivered, EventOutcome::Delivered]);
-    assert_eq!(attempts(&delivery), ["ab", "b"]);
+    assert_eq!(delivery.deliver(&["a", "b"]), [EventOutcome::Delivered, EventOutcome::Delivered]);
+    assert_eq!(delivery.attempts(), ["ab", "b"]);
 }
 
 #[test]
 fn a_backend_that_is_down_costs_the_budget_once() {
     let mut delivery = delivery(40 * MS, |_, names| vec![Outcome::retry("refused"); names.len()]);
     let started = Instant::now();
-    assert_eq!(delivery.deliver(&batch(&["a"])), [EventOutcome::Undelivered("refused".into())]);
+    assert_eq!(delivery.deliver(&["a"]), [EventOutcome::Undelivered("refused".into())]);
     assert!(started.elapsed() >= 40 * MS, "the budget is used");
-    let first = attempts(&delivery).len();
-    assert!(first > 2 && !delivery.is_given_up());
-    assert_eq!(delivery.deliver(&batch(&["b"])), [EventOutcome::Undelivered("refused".into())]);
-    assert_eq!(attempts(&delivery).len(), first + 1, "one attempt");
-    assert!(delivery.is_given_up());
+    let first = delivery.attempts().len();
+    assert!(first > 2 && !delivery.delivery.is_given_up());
+    assert_eq!(delivery.deliver(&["b"]), [EventOutcome::Undelivered("refused".into())]);
+    assert_eq!(delivery.attempts().len(), first + 1, "one attempt");
+    assert!(delivery.delivery.is_given_up());
     let reason = "not attempted, the backend was given up: refused";
-    assert_eq!(delivery.deliver(&batch(&["c"])), [EventOutcome::Undelivered(reason.into())]);
-    assert_eq!(attempts(&delivery).len(), first + 1, "none");
+    assert_eq!(delivery.deliver(&["c"]), [EventOutcome::Undelivered(reason.into())]);
+    assert_eq!(delivery.attempts().len(), first + 1, "none");
 }
 
 #[test]
@@ -125,10 +158,10 @@ fn a_backend_that_comes_back_on_probation_is_trusted_again() {
         names.iter().map(answer).collect()
     });
     for _ in 0..3 {
-        assert_eq!(delivery.deliver(&batch(&["x"])), [EventOutcome::Undelivered("no".into())]);
-        assert_eq!(delivery.deliver(&batch(&["a"])), [EventOutcome::Delivered]);
+        assert_eq!(delivery.deliver(&["x"]), [EventOutcome::Undelivered("no".into())]);
+        assert_eq!(delivery.deliver(&["a"]), [EventOutcome::Delivered]);
     }
-    assert!(!delivery.is_given_up());
+    assert!(!delivery.delivery.is_given_up());
 }
 
 #[test]
@@ -139,7 +172,7 @@ fn progress_renews_the_budget() {
         outcomes[0] = Outcome::Delivered;
         outcomes
     });
-    let fates = delivery.deliver(&batch(&["a", "b", "c", "d", "e", "f", "g", "h"]));
+    let fates = delivery.deliver(&["a", "b", "c", "d", "e", "f", "g", "h"]);
     assert_eq!(fates, vec![EventOutcome::Delivered; 8]);
 }
 
@@ -150,7 +183,7 @@ fn the_backends_own_wish_is_waited_for() {
         vec![if attempt == 1 { wait } else { Outcome::Delivered }; names.len()]
     });
     let started = Instant::now();
-    assert_eq!(delivery.deliver(&batch(&["a"])), [EventOutcome::Delivered]);
+    assert_eq!(delivery.deliver(&["a"]), [EventOutcome::Delivered]);
     assert!(started.elapsed() >= 80 * MS);
 }
 
@@ -171,10 +204,10 @@ fn a_wish_beyond_the_budget_is_not_waited_for() {
     std::thread::Builder::new().spawn(late).expect("a thread");
     let started = Instant::now();
     assert_eq!(
-        delivery.deliver(&batch(&["a"])),
+        delivery.deliver(&["a"]),
         [EventOutcome::Undelivered("later; it wants 12.0s before the next attempt".into())]
     );
-    assert!(started.elapsed() < BUDGET && attempts(&delivery).len() == 1);
+    assert!(started.elapsed() < BUDGET && delivery.attempts().len() == 1);
 }
 
 #[test]
@@ -189,12 +222,12 @@ fn stop_ends_a_pause_and_nothing_is_attempted_after_it() {
             std::thread::sleep(30 * MS);
             stop.set();
         });
-        delivery.deliver(&batch(&["a"]))
+        delivery.deliver(&["a"])
     });
     assert_eq!(fates, [EventOutcome::Undelivered("later".into())]);
     assert!(started.elapsed() < LONG);
-    assert_eq!(delivery.deliver(&batch(&["b"])), [EventOutcome::Undelivered(STOPPED.into())]);
-    assert_eq!(attempts(&delivery), ["a"]);
+    assert_eq!(delivery.deliver(&["b"]), [EventOutcome::Undelivered(STOPPED.into())]);
+    assert_eq!(delivery.attempts(), ["a"]);
 }
 
 #[test]
@@ -208,10 +241,9 @@ fn stop_between_the_halves_of_a_batch_keeps_what_was_settled() {
         }
         vec![Outcome::too_large("limit 1"); names.len()]
     };
-    let sender = Fake { answer, attempts: Mutex::default() };
-    let mut delivery = Delivery::new(sender, DeliveryOptions::default(), stop);
+    let mut delivery = Fake::with_stop(DeliveryOptions::default(), stop, answer);
     assert_eq!(
-        delivery.deliver(&batch(&["a", "b"])),
+        delivery.deliver(&["a", "b"]),
         [EventOutcome::Delivered, EventOutcome::Undelivered(STOPPED.into())]
     );
 }
