@@ -8,7 +8,7 @@ mod input;
 mod interrupt;
 mod progress;
 mod summary;
-pub(crate) mod target;
+mod target;
 
 use std::{
     io::{self, IsTerminal as _},
