@@ -18,8 +18,9 @@ use serde_json::{Value, json};
 
 use crate::{
     common::{load, options},
-    http_faults::{self, events, id, strings},
+    http_faults::{self, events, strings},
     logs,
+    vendor::id,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(10);
