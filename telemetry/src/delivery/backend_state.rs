@@ -12,6 +12,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::circuit_breaker::Circuit;
+use crate::delivery::open_backend::OpenError;
 use crate::delivery::settle::Settlement;
 
 /// What is known of a backend.
@@ -61,8 +62,8 @@ impl BackendState {
     }
 
     /// Notes that the backend can't be opened, and why.
-    pub(super) fn not_opened(&mut self, error: &jackfield_loader::Error, reason: String, now_ms: u64) {
-        self.last_problem = Some(Problem { at_ms: now_ms, reason });
+    pub(super) fn not_opened(&mut self, error: &OpenError, now_ms: u64) {
+        self.last_problem = Some(Problem { at_ms: now_ms, reason: error.to_string() });
         self.circuit.not_opened(error, now_ms);
     }
 }

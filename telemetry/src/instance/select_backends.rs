@@ -224,14 +224,7 @@ pub(crate) fn target(
     plugins: PluginsConfig,
     folder: PathBuf,
 ) -> Target {
-    let mut options = BackendOptions::new(&*config.name)
-        .config(&*config.config)
-        .timeout(config.timeout)
-        .isolation(config.isolation(&plugins, None));
-    if matches!(options.isolation, Isolation::Process(_)) {
-        // One batch is sent at a time, and each further call at once would cost the child a thread and shared memory.
-        options = options.concurrency(1);
-    }
+    let options = config.options(&plugins, None);
     let source = Source::Plugin { config: Box::new(config), plugins, folder };
     Target::new(source, options.tool(tool, version))
 }
