@@ -14,6 +14,9 @@ pub enum FileError {
         /// What it is.
         found: &'static str,
     },
+    /// It is no folder.
+    #[error("expected a folder, found a file or a symbolic link")]
+    NotAFolder,
     /// It is a link that leads nowhere.
     #[error("a symbolic link to {}, which does not exist: correct or remove the link", crate::text::show(.target))]
     DanglingLink {
@@ -44,6 +47,7 @@ impl From<FileError> for io::Error {
         let kind = match error {
             FileError::Io(error) => return error,
             FileError::NotAFile { .. } => io::ErrorKind::InvalidInput,
+            FileError::NotAFolder => io::ErrorKind::NotADirectory,
             FileError::DanglingLink { .. } => io::ErrorKind::NotFound,
             FileError::TooLarge { .. } => io::ErrorKind::FileTooLarge,
             FileError::Untrusted { .. } => io::ErrorKind::PermissionDenied,

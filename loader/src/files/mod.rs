@@ -16,12 +16,12 @@
 //! Owner and mode are known on Unix. Elsewhere the folder's access list is what protects a file, and nothing is refused.
 #![allow(clippy::disallowed_methods, reason = "the one place that calls them")]
 
-mod error;
-mod judge;
-mod links;
-mod lock;
-mod open;
-mod replace;
+pub(crate) mod error;
+pub(crate) mod judge;
+pub(crate) mod links;
+pub(crate) mod lock;
+pub(crate) mod open;
+pub(crate) mod replace;
 
 pub use self::{
     error::FileError,
@@ -34,5 +34,6 @@ pub use self::{
 #[cfg(unix)]
 pub use self::{
     links::{Folder, Way, way},
-    open::open_at,
+    open::{open_at, open_folder},
+    replace::rename_at,
 };

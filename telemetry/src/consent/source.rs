@@ -7,12 +7,14 @@ use std::{
     time::Duration,
 };
 
+use jackfield_loader::files::{self, Access, FileError};
+
 use crate::config::environment::{Environment, ProcessEnvironment};
 use crate::consent::cache::Recent;
 use crate::consent::consent::{Collection, Consent, ConsentOptions, FileAnswer, Names, decide, parse};
-use crate::consent::edit_file;
+use crate::consent::edit_file::{self, LARGEST};
 use crate::error::error::Error;
-use crate::files::replace;
+use crate::files::stamp::Stamp;
 
 /// Where a tool's consent is read from and written to. May be shared between threads.
 pub struct ConsentSource {
@@ -25,7 +27,7 @@ pub struct ConsentSource {
 
 /// What the file said when it had this stamp.
 struct Cached {
-    stamp: replace::Stamp,
+    stamp: Stamp,
     answer: FileAnswer,
 }
 
@@ -149,32 +151,35 @@ impl ConsentSource {
             Err(error) if is_absent(file, &error) => return FileAnswer::Silent,
             Err(error) => return bad(&error),
         };
-        let stamp = replace::Stamp::of(&metadata);
+        let stamp = Stamp::of(&metadata);
         let mut cache = self.cache();
         if let Some(Some(cached)) = cache.as_deref()
-            && cached.stamp == stamp
+            && cached.stamp.same_file(&stamp)
         {
             return cached.answer.clone();
         }
         if let Some(cache) = cache.as_deref_mut() {
             *cache = None;
         }
-        // Before the text, so that a change while it is read counts as one after it.
-        let now = replace::now();
-        let (text, opened) = match replace::read(file) {
+        let read = || {
+            let open = files::open(file, Access::ReadLinked)?;
+            // Before the text, so that a change while it is read counts as one after it.
+            let stamp = Stamp::of(&open.metadata()?);
+            Ok::<_, FileError>((files::read_open(&open, LARGEST)?, stamp, open))
+        };
+        let (text, stamp, open) = match read() {
             Ok(read) => read,
-            Err(error) => return bad(&error),
+            Err(error) => return bad(&error.into()),
         };
         let mut answer = parse(text.strip_prefix('\u{feff}').unwrap_or(&text), file);
         if let FileAnswer::Says { enabled: true, .. } = &answer
-            && let Some(reason) = replace::distrust(&opened)
+            && let Err(refusal) = files::judge_with_folders(&open, file)
         {
-            answer = FileAnswer::Bad { file: file.to_owned(), reason };
+            answer = FileAnswer::Bad { file: file.to_owned(), reason: refusal.to_string() };
         }
         // A second write within the clock's step leaves the same stamp, so a young file is read again each time.
-        let stamp = replace::Stamp::of(&opened);
         if let Some(cache) = cache.as_deref_mut()
-            && stamp.tells_from(now)
+            && stamp.is_firm()
         {
             *cache = Some(Cached { stamp, answer: answer.clone() });
         }

@@ -141,7 +141,7 @@ impl Target {
         match &self.source {
             Source::Plugin { config, plugins, folder } => {
                 let file = jackfield_loader::find(&config.plugin, &plugins.path, folder)?;
-                let stamp = Stamp::of(&file);
+                let stamp = Stamp::of_file(&file);
                 let candidate = Candidate::open(&file)?;
                 self.open_candidate(plugins, candidate, (file, stamp), limit)
             }
@@ -232,7 +232,7 @@ impl Target {
             Some(stamp) => Some(stamp),
             None => jackfield_loader::find(&config.plugin, &plugins.path, folder)
                 .ok()
-                .and_then(|file| Stamp::of(&file)),
+                .and_then(|file| Stamp::of_file(&file)),
         };
         let file = stamp.map(|stamp| stamp.mark()).unwrap_or_default();
         let confined = format!("{:?} {:?} {:?}", config.isolated, config.limits, config.sandbox);

@@ -11,6 +11,8 @@
 
 use std::{fmt::Write as _, sync::OnceLock};
 
+#[cfg(target_os = "linux")]
+use jackfield_loader::files::{Access, read};
 use sha2::{Digest as _, Sha256};
 
 /// The derived id for `tool`: 32 hexadecimal digits. All that need one get it here.
@@ -39,9 +41,9 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(target_os = "linux")]
 fn system_id() -> Option<String> {
-    ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().find_map(|path| {
-        jackfield_loader::read_regular(path.as_ref(), 4096).ok().and_then(|text| plausible(&text))
-    })
+    ["/etc/machine-id", "/var/lib/dbus/machine-id"]
+        .iter()
+        .find_map(|path| read(path.as_ref(), Access::ReadLinked, 4096).ok().and_then(|text| plausible(&text)))
 }
 
 #[cfg(not(target_os = "linux"))]

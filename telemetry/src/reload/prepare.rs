@@ -175,7 +175,7 @@ fn is_untouched(target: &Target, old: Option<&Open>) -> bool {
 
 /// Whether the file certainly holds the library that was loaded from it.
 fn is_image_of(image: &Loaded, file: &Path) -> bool {
-    let stamps = || Stamp::of(file).zip(image.stamp.as_ref());
+    let stamps = || Stamp::of_file(file).zip(image.stamp.as_ref());
     file == image.file && stamps().is_some_and(|(stamp, earlier)| stamp.is_still(earlier))
 }
 
@@ -218,7 +218,7 @@ fn try_to_prepare(
                         "{file}: somebody is still writing to it after {WRITING:?}; reload once more when it is whole"
                     )));
                 }
-                let stamp = Stamp::of(&file);
+                let stamp = Stamp::of_file(&file);
                 let candidate = Candidate::open(&file)?;
                 let digest: [u8; 32] = Sha256::digest(candidate.bytes()).into();
                 if same_config && image.is_some_and(|old| old.digest == digest) {
