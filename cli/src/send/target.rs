@@ -14,8 +14,13 @@ use std::{
 use jackfield::{BackendConfig, Config, Delivery, DeliveryOptions, Fate, Stop, suggest_key};
 use jackfield_loader::{Backend, BackendOptions, Batch, Candidate, Error, Metadata, OpenFailure};
 
-use super::leftovers::{Leftover, Leftovers};
-use crate::{exit::Exit, names, settings, validate};
+use crate::{
+    exit::Exit,
+    leftovers::{Leftover, Leftovers},
+    plugin_names,
+    settings::{self, TOOL, VERSION},
+    validate,
+};
 
 /// Batches that wait for a backend. Reading stops while a backend has as many.
 const QUEUE: usize = 4;
@@ -69,7 +74,7 @@ impl Target {
         let file = jackfield_loader::find(&backend.plugin, &config.plugins.path, &config.folder).map_err(
             |error| match &error {
                 Error::Find(refusal) => {
-                    let refusal = names::explain_missing(refusal, &config.plugins.path);
+                    let refusal = plugin_names::explain_missing(refusal, &config.plugins.path);
                     Unusable::plugin(format!("backend `{name}`: find: {refusal}"))
                 }
                 _ => refused(error),
@@ -94,7 +99,7 @@ impl Target {
             // There is one thread that sends.
             .concurrency(1)
             .isolation(isolation)
-            .tool(super::TOOL, super::VERSION);
+            .tool(TOOL, VERSION);
         Backend::open_verified(&verified, &options).map_err(|error| explain(backend, schema, &error))
     }
 }

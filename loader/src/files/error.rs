@@ -18,7 +18,7 @@ pub enum FileError {
     #[error("expected a folder, found a file or a symbolic link")]
     NotAFolder,
     /// It is a link that leads nowhere.
-    #[error("a symbolic link to {}, which does not exist: correct or remove the link", crate::text::show(.target))]
+    #[error("a symbolic link to {}, which does not exist: correct or remove the link", crate::boundary::text::show(.target))]
     DanglingLink {
         /// Where it leads.
         target: PathBuf,
