@@ -53,7 +53,6 @@ pub use crate::{
     library::{
         error::ImageError,
         find::{FindError, FolderState, list},
-        open_regular::{open_regular, read_regular},
     },
     load::{
         check::{CheckError, Layout},

@@ -18,7 +18,7 @@ mod task;
 
 use std::{fs, path::Path};
 
-use jackfield::{BackendConfig, Config, Error};
+use jackfield::{BackendConfig, Config, ConfigFile};
 use serde_json::{Map, Value};
 
 use self::args::CheckArgs;
@@ -110,8 +110,7 @@ fn options(common: &CommonArgs, args: &CheckArgs) -> Result<Options, CommandErro
     }
     let Some(file) = &common.config else { return object("{}".to_owned(), "") };
     if is_json(file) {
-        let text =
-            fs::read_to_string(file).map_err(|source| Error::ReadConfig { file: file.clone(), source })?;
+        let text = ConfigFile::open(file)?.text()?;
         return object(text, &file.display().to_string());
     }
     let backend = choose(&Config::read(file)?, args)?.clone();

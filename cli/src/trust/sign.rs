@@ -8,11 +8,14 @@ use std::{
 };
 
 use clap::{Args, ValueHint};
-use jackfield_loader::{Candidate, KeyId, Signature};
+use jackfield_loader::{
+    Candidate, KeyId, Signature,
+    files::{Mode, Survives, replace},
+};
 use minisign::SecretKey;
 use serde::Serialize;
 
-use super::{keys, replace, with_ending};
+use super::{keys, with_ending};
 use crate::{
     common_args::help,
     console,
@@ -93,6 +96,7 @@ fn sign(file: &Path, key: &SecretKey, id: KeyId) -> Result<(String, String), Com
     let signature = signature.map_err(|error| failed(&error))?.into_string();
     // Beside the file itself, which is where the loader looks, and not beside a link to it.
     let path = with_ending(&fs::canonicalize(file).map_err(|error| failed(&error))?, ".minisig");
-    replace(&path, &signature).map_err(CommandError::file(&path, "can't be written: "))?;
+    replace(&path, signature.as_bytes(), Mode::Public, Survives::PowerFailure)
+        .map_err(CommandError::file(&path, "can't be written: "))?;
     Ok((path.display().to_string(), comment))
 }

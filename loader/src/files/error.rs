@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use super::judge::Untrusted;
+use crate::boundary::text;
 
 /// Why a file can't be had.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +19,7 @@ pub enum FileError {
     #[error("expected a folder, found a file or a symbolic link")]
     NotAFolder,
     /// It is a link that leads nowhere.
-    #[error("a symbolic link to {}, which does not exist: correct or remove the link", crate::boundary::text::show(.target))]
+    #[error("a symbolic link to {}, which does not exist: correct or remove the link", text::show(.target))]
     DanglingLink {
         /// Where it leads.
         target: PathBuf,

@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::error::FileError;
+#[cfg(unix)]
+use crate::boundary::text;
 
+/// Permission bits: the group may write, everybody may write.
 pub(crate) const GROUP: u32 = 0o020;
 pub(crate) const OTHERS: u32 = 0o002;
 
@@ -102,7 +105,7 @@ pub fn judge_with_folders(file: &File, path: &Path) -> Result<(), FileError> {
     for folder in &folders {
         let name = match folders.len() {
             1 => "its folder".to_owned(),
-            _ => format!("the folder {} on the way to it", crate::boundary::text::show(&folder.path)),
+            _ => format!("the folder {} on the way to it", text::show(&folder.path)),
         };
         judge(&folder.handle.metadata()?, Owner::UserOrRoot).map_err(untrusted(name))?;
     }

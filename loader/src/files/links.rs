@@ -9,6 +9,7 @@ use super::{
     error::FileError,
     judge::{Owner, judge_link},
 };
+use crate::boundary::text;
 
 /// How many links lead from one to the next at most, as the kernel has it.
 const MOST_LINKS: usize = 40;
@@ -23,7 +24,7 @@ pub fn behind_links(file: &Path) -> Result<PathBuf, FileError> {
     for _ in 0..MOST_LINKS {
         let Ok(target) = fs::read_link(&place) else { return Ok(place) };
         judge_link(&fs::symlink_metadata(&place)?, Owner::UserOrRoot).map_err(|reason| {
-            FileError::Untrusted { what: format!("the link {}", crate::boundary::text::show(&place)), reason }
+            FileError::Untrusted { what: format!("the link {}", text::show(&place)), reason }
         })?;
         place = place.parent().unwrap_or(Path::new(".")).join(target);
     }

@@ -5,8 +5,7 @@
 
 use std::{
     fmt::Write as _,
-    fs,
-    io::{self, Read as _, Write as _},
+    fs, io,
     path::{Path, PathBuf},
     sync::{Mutex, OnceLock, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -16,8 +15,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::crash::{Crash, MOST_CRASHES};
 use crate::{
-    boundary::{backoff::Backoff, process_id::process_id, text},
-    library::open_regular::open_regular,
+    boundary::{backoff::Backoff, text},
+    files::{
+        self,
+        open::{Access, create_folder},
+        replace::{Mode, Survives, replace},
+    },
 };
 
 /// Most that is read of a file, in bytes.
@@ -55,9 +58,7 @@ pub fn crashes(folder: &Path) -> Vec<Crash> {
 }
 
 fn read(path: &Path, digest: String) -> Option<Crash> {
-    let mut text = Vec::new();
-    open_regular(path).ok()?.take(LIMIT).read_to_end(&mut text).ok()?;
-    let crash: Crash = serde_json::from_slice(&text).ok()?;
+    let crash: Crash = serde_json::from_str(&files::open::read(path, Access::Read, LIMIT).ok()?).ok()?;
     let how = text::one_line(&crash.how, 200);
     Some(Crash { digest, how, ..crash })
 }
@@ -146,29 +147,13 @@ impl CrashHistory {
     }
 }
 
-/// Replaces a file whole.
 fn write(file: &Path, crash: &Crash) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-
     let folder = file.parent().unwrap_or(Path::new("."));
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    create_folder(folder)?;
     if !file.exists() && fs::read_dir(folder)?.take(MOST_FILES).count() == MOST_FILES {
         return Err(io::Error::other("there are too many already"));
     }
-    let new = file.with_extension(format!("new.{}", process_id()));
-    let _ = fs::remove_file(&new);
-    let text = serde_json::to_vec(crash)?;
-    let written = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new)
-        .and_then(|mut open| open.write_all(&text))
-        .and_then(|()| fs::rename(&new, file));
-    if written.is_err() {
-        let _ = fs::remove_file(&new);
-    }
-    written
+    replace(file, &serde_json::to_vec(crash)?, Mode::Private, Survives::Crash)
 }
 
 /// A moment for people, in UTC.

@@ -56,8 +56,11 @@ impl ConfigFile {
         &self.path
     }
 
-    /// Its text.
-    pub(crate) fn text(self) -> Result<String, Error> {
+    /// Its text, whatever it is written in.
+    ///
+    /// # Errors
+    /// [`Error::ReadConfig`], also for a file of more than 1 MiB.
+    pub fn text(self) -> Result<String, Error> {
         let Self { path, handle } = self;
         files::read_open(&handle, MAX_BYTES)
             .map_err(|error| Error::ReadConfig { file: path, source: error.into() })

@@ -2,7 +2,7 @@
 //! folder that only the user can enter.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::Read as _,
     path::{Path, PathBuf},
 };
@@ -14,6 +14,7 @@ use libloading::os::windows::{LOAD_LIBRARY_SEARCH_DEFAULT_DIRS, LOAD_LIBRARY_SEA
 
 use crate::{
     boundary::text,
+    files::replace::{Mode, Survives, create},
     library::error::{ImageError, SIZE_LIMIT},
 };
 
@@ -47,7 +48,8 @@ impl Content {
             .map_err(|error| format!("can't create a private folder: {error}"))?;
         let name = self.path.file_name().unwrap_or(std::ffi::OsStr::new("plugin"));
         let file = folder.path().join(name);
-        fs::write(&file, &self.bytes).map_err(|error| format!("can't write a private copy: {error}"))?;
+        create(&file, &self.bytes, Mode::Private, Survives::Crash)
+            .map_err(|error| format!("can't write a private copy: {error}"))?;
         #[cfg(unix)]
         // SAFETY: runs the library's static constructors. The caller has inspected and verified these very bytes, and
         // accepts that the code of a trusted plugin runs here.
