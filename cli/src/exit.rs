@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jackfield_loader::show_path;
+
 /// How a run ended. Of several that apply, the one with the gravest consequence is told: the variants are in that order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
@@ -79,7 +81,7 @@ pub(crate) enum CommandError {
     #[error("{reason}")]
     Backend { exit: Exit, reason: String },
     /// A file or folder can't be used.
-    #[error("{}: {doing}{source}", path.display())]
+    #[error("{}: {doing}{source}", show_path(path))]
     File {
         path: PathBuf,
         /// What was tried, such as `can't be made: `, or nothing.

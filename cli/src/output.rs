@@ -1,7 +1,6 @@
 //! What a command has found out, on standard output.
 
-use std::io;
-
+use jackfield_loader::{to_json, to_json_pretty};
 use serde::Serialize;
 
 use crate::{console, exit::CommandError};
@@ -19,6 +18,19 @@ pub(crate) fn text(text: &str) -> Result<(), CommandError> {
 /// # Errors
 /// As [`text`].
 pub(crate) fn json(result: &impl Serialize) -> Result<(), CommandError> {
-    let json = serde_json::to_string_pretty(result).map_err(io::Error::from);
-    text(&(json.map_err(CommandError::system("the result can't be written as JSON"))? + "\n"))
+    print_json(to_json_pretty(result))
+}
+
+/// Prints JSON in one line.
+///
+/// # Errors
+/// As [`text`].
+pub(crate) fn json_line(result: &impl Serialize) -> Result<(), CommandError> {
+    print_json(to_json(result))
+}
+
+fn print_json(json: serde_json::Result<String>) -> Result<(), CommandError> {
+    let json =
+        json.map_err(|error| CommandError::system("the result can't be written as JSON")(error.into()))?;
+    text(&(json + "\n"))
 }

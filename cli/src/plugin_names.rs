@@ -12,7 +12,11 @@ pub(crate) fn accepted(file: &Path, own: Option<&str>, search_path: &[PathBuf]) 
     let leads_here = |name: &&str| {
         jackfield_loader::find(name, search_path, Path::new("/")).is_ok_and(|found| found == file)
     };
-    names.into_iter().flatten().find(leads_here).map_or_else(|| file.display().to_string(), str::to_owned)
+    names
+        .into_iter()
+        .flatten()
+        .find(leads_here)
+        .map_or_else(|| file.to_string_lossy().into_owned(), str::to_owned)
 }
 
 /// The refusal of a plugin that is on no folder of the search path; if one there calls itself so, with what to write for it.

@@ -5,7 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jackfield::{Config, ConfigFile, Error};
+use jackfield::forward::ConfigFile;
+use jackfield::{Config, Error};
+use jackfield_loader::show_path;
 
 /// What this command is called where it is a tool itself: by its events' `tool_name`, and by plugins.
 pub(crate) const TOOL: &str = "jackfield";
@@ -21,7 +23,7 @@ pub(crate) fn load(named: Option<&Path>) -> Result<Config, Error> {
     }
     for file in usual_places() {
         if let Some(found) = open_found(&file)? {
-            tracing::debug!(file = %file.display(), "configuration found");
+            tracing::debug!(file = %show_path(&file), "configuration found");
             return found.read();
         }
     }

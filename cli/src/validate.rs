@@ -2,7 +2,7 @@
 //!
 //! Messages never repeat a value: it may be a secret. What the schema says nothing about is for the plugin to refuse.
 
-use jackfield::{BackendConfig, suggest_key};
+use jackfield::forward::{BackendConfig, suggest_key};
 use jsonschema::{JsonType, ValidationError, error::ValidationErrorKind};
 use serde_json::Value;
 

@@ -18,8 +18,11 @@ mod task;
 
 use std::{fs, path::Path};
 
-use jackfield::{BackendConfig, Config, ConfigFile};
+use jackfield::forward::BackendConfig;
+use jackfield::{Config, ConfigFile};
 use serde_json::{Map, Value};
+
+use jackfield_loader::show_path;
 
 use self::args::CheckArgs;
 use crate::{
@@ -50,7 +53,7 @@ pub(crate) fn run(common: &CommonArgs, args: &CheckArgs) -> Result<Exit, Command
         report.conceal(|text| backend.conceal(text));
     }
     if let Some(file) = &args.junit {
-        let failed = CommandError::system(format!("{} can't be written", file.display()));
+        let failed = CommandError::system(format!("{} can't be written", show_path(file)));
         fs::write(file, report.to_junit()).map_err(failed)?;
     }
     if common.json { output::json(&report.to_json()) } else { output::text(&report.to_text()) }?;
@@ -76,7 +79,7 @@ fn has_option(file: &Path, given: &str, key: &str) -> Result<(), CommandError> {
         return Ok(());
     }
     let names: Vec<_> = properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
-    let file = file.display();
+    let file = show_path(file);
     Err(CommandError::Usage(if names.is_empty() {
         format!("--endpoint: {file} says of no option, and the given ones have no `{key}`: set it there too")
     } else {
@@ -111,7 +114,7 @@ fn options(common: &CommonArgs, args: &CheckArgs) -> Result<Options, CommandErro
     let Some(file) = &common.config else { return object("{}".to_owned(), "") };
     if is_json(file) {
         let text = ConfigFile::open(file)?.text()?;
-        return object(text, &file.display().to_string());
+        return object(text, &show_path(file).to_string());
     }
     let backend = choose(&Config::read(file)?, args)?.clone();
     Ok(Options { json: backend.config.clone(), backend: Some(backend) })
@@ -139,7 +142,7 @@ fn choose<'a>(config: &'a Config, args: &CheckArgs) -> Result<&'a BackendConfig,
         _ => Err(CommandError::ConfigContent(format!(
             "the configuration has {} backends: say which of them configures {} with --backend NAME",
             config.backends.len(),
-            args.file.display()
+            show_path(&args.file)
         ))),
     }
 }

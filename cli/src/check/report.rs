@@ -5,6 +5,8 @@ use std::{fmt::Write as _, path::Path, time::Duration};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use jackfield_loader::{ForeignText, show_path};
+
 use super::finding::{Finding, Verdict};
 use crate::console::{self, Colour};
 
@@ -12,7 +14,7 @@ use crate::console::{self, Colour};
 pub(super) struct Report {
     file: String,
     /// Name and version, where the file says them.
-    plugin: Option<(String, String)>,
+    plugin: Option<(ForeignText, ForeignText)>,
     rows: Vec<Row>,
 }
 
@@ -26,8 +28,8 @@ pub(super) struct Row {
 }
 
 impl Report {
-    pub(super) fn new(file: &Path, plugin: Option<(String, String)>) -> Self {
-        Self { file: file.display().to_string(), plugin, rows: Vec::new() }
+    pub(super) fn new(file: &Path, plugin: Option<(ForeignText, ForeignText)>) -> Self {
+        Self { file: show_path(file).to_string(), plugin, rows: Vec::new() }
     }
 
     pub(super) fn push(&mut self, name: &'static str, finding: Finding, took: Duration) {
@@ -163,7 +165,7 @@ mod tests {
     };
 
     fn report() -> Report {
-        let mut report = Report::new(Path::new("/x/libp.so"), Some(("p<1>".to_owned(), "1.0.0".to_owned())));
+        let mut report = Report::new(Path::new("/x/libp.so"), Some(("p<1>".into(), "1.0.0".into())));
         let mut push =
             |name, checked: CheckResult| report.push(name, checked.into(), Duration::from_millis(1500));
         push("load", Ok("loaded".to_owned()));

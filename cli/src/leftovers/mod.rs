@@ -8,7 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jackfield_loader::files::{self, Access};
+use jackfield_loader::{
+    files::{self, Access},
+    show_path,
+};
 
 /// Where the files of one run lie, and what their names begin with.
 #[derive(Debug, Clone)]
@@ -111,7 +114,7 @@ impl Leftover {
     pub(crate) fn failure(&self) -> Option<(u64, String)> {
         self.failed
             .as_ref()
-            .map(|error| (self.lost, format!("{} can't be written: {error}", self.path.display())))
+            .map(|error| (self.lost, format!("{} can't be written: {error}", show_path(&self.path))))
     }
 
     /// Writes what is in the buffer.

@@ -12,6 +12,8 @@ use std::{
 
 use serde_json::{Value, json};
 
+use jackfield_loader::show_path;
+
 use crate::{
     console,
     exit::{CommandError, Exit},
@@ -75,7 +77,7 @@ fn contract_folder(path: &Path) -> Result<PathBuf, CommandError> {
     let folder = [path.to_owned(), path.join("plugin-api")].into_iter().find(is_contract).ok_or_else(|| {
         usage(format!(
             "--contract {}: expected the folder of the crate jackfield-plugin-api, or Jackfield's repository",
-            path.display()
+            show_path(path)
         ))
     })?;
     std::path::absolute(&folder).map_err(CommandError::file(&folder, ""))
@@ -88,7 +90,7 @@ fn take_folder(folder: &Path) -> Result<(), CommandError> {
     if entries.next().is_some() {
         return Err(usage(format!(
             "{}: the folder is not empty, and nothing is overwritten: choose another one by --dir",
-            folder.display()
+            show_path(folder)
         )));
     }
     Ok(())
@@ -128,18 +130,17 @@ impl Made {
 
     fn to_json(&self) -> Value {
         json!({
-            "name": self.name, "lang": self.lang.name(), "folder": self.folder.display().to_string(),
+            "name": self.name, "lang": self.lang.name(), "folder": show_path(&self.folder).to_string(),
             "files": self.files, "contract": project::VERSION, "build": self.build(), "test": self.test(),
         })
     }
 
     fn to_text(&self) -> String {
-        let folder = self.folder.display().to_string();
+        let folder = show_path(&self.folder);
         let mut text = String::new();
         for file in &self.files {
-            text += &format!("  {}\n", console::one_line(&format!("{folder}/{file}")));
+            text += &format!("  {}\n", show_path(&self.folder.join(file)));
         }
-        let folder = console::one_line(&folder);
         text + &format!(
             "Build it with\n  cd {folder} && {}\nand test it with `{}`.\n",
             self.build(),

@@ -24,7 +24,7 @@ impl Contract {
             Self::Version => format!("\"={VERSION}\""),
             // A string of JSON is one of TOML.
             Self::Path(folder) => {
-                let path = serde_json::Value::from(folder.display().to_string());
+                let path = serde_json::Value::from(folder.to_string_lossy());
                 format!("{{ path = {path}, version = \"={VERSION}\" }}")
             }
         }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use jackfield::Error;
-use jackfield_loader::{Candidate, Inspection, Policy};
+use jackfield_loader::{Candidate, ForeignText, Inspection, Policy, in_prose, show_path};
 use serde_json::{Value, json};
 
 use crate::{
@@ -74,7 +74,7 @@ fn can_run(it: &Inspection) -> bool {
 }
 
 fn to_json(file: &Path, result: Result<&Seen, &jackfield_loader::Error>) -> Value {
-    let file = file.display().to_string();
+    let file = show_path(file).to_string();
     match result {
         Err(refusal) => json!({ "file": file, "compatible": false, "refusal": refusal.to_string() }),
         Ok(seen) => {
@@ -98,14 +98,14 @@ fn to_json(file: &Path, result: Result<&Seen, &jackfield_loader::Error>) -> Valu
 fn to_text(file: &Path, result: Result<&Seen, &jackfield_loader::Error>) -> String {
     let row = |key: &str, value: String| vec![key.to_owned(), value];
     let refused = |refusal: &str| format!("refused: {refusal}");
-    let mut rows = vec![row("file", file.display().to_string())];
+    let mut rows = vec![row("file", show_path(file).to_string())];
     match result {
         Err(refusal) => rows.push(row("verdict", refused(&refusal.to_string()))),
         Ok(seen) => {
             let it = seen.candidate.inspection();
             let metadata = &it.metadata;
-            let plus = |text: &str| if text.is_empty() { String::new() } else { format!(", {text}") };
-            let list = |list: &[String]| if list.is_empty() { "-".to_owned() } else { list.join(", ") };
+            let plus = |text: &ForeignText| if text.is_empty() { String::new() } else { format!(", {text}") };
+            let list = |list: &[ForeignText]| if list.is_empty() { "-".to_owned() } else { in_prose(list) };
             let endian = serde_json::to_value(it.endian).unwrap_or_default();
             let endian = endian.as_str().unwrap_or_default();
             let panic = serde_json::to_value(metadata.panic).unwrap_or_default();
@@ -123,7 +123,7 @@ fn to_text(file: &Path, result: Result<&Seen, &jackfield_loader::Error>) -> Stri
                 row("verdict", verdict),
                 row("trust", trust),
                 row("plugin", format!("{} {}{}", metadata.name, metadata.version, plus(&metadata.vendor))),
-                row("description", metadata.description.clone()),
+                row("description", metadata.description.to_string()),
                 row("ABI", format!("{}, digest {}", metadata.abi, metadata.digest)),
                 row(
                     "platform",
@@ -136,8 +136,8 @@ fn to_text(file: &Path, result: Result<&Seen, &jackfield_loader::Error>) -> Stri
                 row("offers", list(&metadata.offers)),
                 row("calls", if metadata.serial { "one at a time" } else { "several at once" }.to_owned()),
                 row("panic", panic.as_str().unwrap_or_default().to_owned()),
-                row("language", language::shown(metadata)),
-                row("built with", metadata.compiler.clone()),
+                row("language", language::shown(metadata).to_string()),
+                row("built with", metadata.compiler.to_string()),
             ]);
         }
     }

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::LazyLock};
 
 use jackfield::PluginsConfig;
-use jackfield_loader::{Abi, Candidate, Policy};
+use jackfield_loader::{Abi, Candidate, ForeignText, Policy, show_path};
 use serde::Serialize;
 
 use crate::{
@@ -27,15 +27,15 @@ pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
 /// A file on the search path.
 #[derive(Serialize)]
 struct Row {
-    file: String,
+    file: ForeignText,
     /// What a configuration calls it.
-    name: String,
+    name: ForeignText,
     /// What it calls itself.
-    metadata_name: Option<String>,
-    version: Option<String>,
+    metadata_name: Option<ForeignText>,
+    version: Option<ForeignText>,
     abi: Option<Abi>,
     /// And how its layout is judged.
-    language: Option<String>,
+    language: Option<ForeignText>,
     /// The policy.
     trust: String,
     trusted: bool,
@@ -54,8 +54,9 @@ pub(crate) fn run(common: &CommonArgs) -> Result<Exit, CommandError> {
     if common.json {
         output::json(&rows)?;
     } else if rows.is_empty() {
-        let folders: Vec<_> = config.plugins.path.iter().map(|folder| folder.display().to_string()).collect();
-        console::say(&console::one_line(&format!("no plugin in {}", folders.join(", "))));
+        let folders: Vec<_> =
+            config.plugins.path.iter().map(|folder| show_path(folder).to_string()).collect();
+        console::say(&format!("no plugin in {}", folders.join(", ")));
     } else {
         output::text(&render(&rows))?;
     }
@@ -64,8 +65,8 @@ pub(crate) fn run(common: &CommonArgs) -> Result<Exit, CommandError> {
 
 fn row(file: &Path, plugins: &PluginsConfig, policy: &Policy) -> Row {
     let mut row = Row {
-        file: file.display().to_string(),
-        name: String::new(),
+        file: show_path(file),
+        name: ForeignText::default(),
         metadata_name: None,
         version: None,
         abi: None,
@@ -93,7 +94,9 @@ fn row(file: &Path, plugins: &PluginsConfig, policy: &Policy) -> Row {
         }
         Err(refusal) => row.refusal = Some(refusal.to_string()),
     }
-    row.name = plugin_names::accepted(file, row.metadata_name.as_deref(), &plugins.path);
+    row.name =
+        plugin_names::accepted(file, row.metadata_name.as_ref().map(ForeignText::as_raw), &plugins.path)
+            .into();
     row
 }
 
@@ -103,7 +106,8 @@ const VERDICT_COLUMN: usize = 5;
 fn render(rows: &[Row]) -> String {
     let mut table =
         vec![["NAME", "VERSION", "ABI", "LANGUAGE", "TRUST", "VERDICT", "FILE"].map(str::to_owned).to_vec()];
-    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let or_dash =
+        |text: &Option<ForeignText>| text.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     for row in rows {
         let trust = match (&row.abi, row.trusted) {
             (None, _) => "-".to_owned(),
@@ -113,7 +117,7 @@ fn render(rows: &[Row]) -> String {
         table.push(vec![
             match &row.metadata_name {
                 Some(own) if *own != row.name => format!("{} ({own})", row.name),
-                _ => row.name.clone(),
+                _ => row.name.to_string(),
             },
             or_dash(&row.version),
             row.abi.map_or_else(|| "-".to_owned(), |abi| abi.to_string()),
@@ -125,7 +129,7 @@ fn render(rows: &[Row]) -> String {
                 (false, _) => "refused",
             }
             .to_owned(),
-            row.file.clone(),
+            row.file.to_string(),
         ]);
     }
     let mut out = console::table(&table, |row, column, cell| match column {
@@ -140,8 +144,7 @@ fn render(rows: &[Row]) -> String {
         for refusal in [&row.refusal, &row.trust_refusal].into_iter().flatten() {
             // A file that could not even be read as a plugin is named by its refusal.
             let name = row.metadata_name.as_ref().map(|_| format!("{}: ", row.name)).unwrap_or_default();
-            out.push_str(&console::one_line(&format!("{name}{refusal}")));
-            out.push('\n');
+            out.push_str(&format!("{}\n", console::one_line(format_args!("{name}{refusal}"))));
         }
     }
     out

@@ -42,7 +42,7 @@ fn plugins(path: &[PathBuf]) -> Vec<(String, Value)> {
     for file in files {
         let Ok(inspection) = jackfield_loader::inspect(&file) else { continue };
         let Some(schema) = schema_of(&inspection) else { continue };
-        found.push((plugin_names::accepted(&file, Some(&inspection.metadata.name), path), schema));
+        found.push((plugin_names::accepted(&file, Some(inspection.metadata.name.as_raw()), path), schema));
     }
     found
 }

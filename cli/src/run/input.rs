@@ -13,7 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield::{Forwarder, spool::DropReason};
+use jackfield::forward::Forwarder;
+use jackfield::spool::DropReason;
+
+use jackfield_loader::show_path;
 
 use super::{
     message::Message,
@@ -52,7 +55,7 @@ impl Input {
     pub(super) fn name(&self) -> String {
         match self {
             Self::Stdin => "stdin".to_owned(),
-            Self::Fifo(path) => path.display().to_string(),
+            Self::Fifo(path) => show_path(path).to_string(),
         }
     }
 }

@@ -26,7 +26,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield::{ConfigFile, Telemetry};
+use jackfield::Telemetry;
+use jackfield::forward::ConfigFile;
+
+use jackfield_loader::{ForeignText, show_path};
 
 use self::{
     args::RunArgs,
@@ -91,7 +94,7 @@ fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
     let file = ConfigFile::open(&config)?;
     file.check_owner()?;
     if file.read()?.backends.is_empty() {
-        let refusal = format!("{}: has no [[backend]]", config.display());
+        let refusal = format!("{}: has no [[backend]]", show_path(&config));
         return Err(CommandError::ConfigContent(refusal).nothing_read());
     }
     let folder = run_state::folder(args.state.as_deref())?;
@@ -124,9 +127,9 @@ impl From {
     fn tools(folder: &Path, config: &Path, watch: bool) -> Result<(Self, String), CommandError> {
         let folder = std::path::absolute(folder).map_err(CommandError::file(folder, ""))?;
         if !folder.is_dir() {
-            return Err(CommandError::Unusable(format!("--spools {}: is no folder", folder.display())));
+            return Err(CommandError::Unusable(format!("--spools {}: is no folder", show_path(&folder))));
         }
-        let name = format!("spools of {}", folder.display());
+        let name = format!("spools of {}", show_path(&folder));
         Ok((Self::Tools(Tools::new(folder, config.to_owned(), watch)), name))
     }
 
@@ -137,7 +140,7 @@ impl From {
         state: &Path,
         sender: mpsc::Sender<Message>,
     ) -> Result<(Self, String), CommandError> {
-        let failed = || CommandError::system(format!("input {}", args.input.display()));
+        let failed = || CommandError::system(format!("input {}", show_path(&args.input)));
         let input = Input::of(&args.input).map_err(failed())?;
         let name = input.name();
         let mut limits = limits(args.spool_size);
@@ -160,10 +163,10 @@ impl Run {
             self.write_status("running");
             match self.messages.recv_timeout(STATUS) {
                 Ok(Message::Ended(result)) => return result,
-                Ok(Message::Stop) => return Ok(()),
+                Ok(Message::CancellationToken) => return Ok(()),
                 Ok(Message::Reload) => self.reload(),
                 // The next look tells how it ended, as it does for one that a file has brought about.
-                Ok(Message::Reloaded) => {}
+                Ok(Message::ReloadReport) => {}
                 Err(_) => {
                     if let From::Tools(tools) = &mut self.from {
                         tools.look();
@@ -181,7 +184,7 @@ impl Run {
             for telemetry in all {
                 // What is wrong is in the log.
                 let _ = telemetry.reload();
-                let _ = sender.send(Message::Reloaded);
+                let _ = sender.send(Message::ReloadReport);
             }
         };
         if let Err(error) = thread::Builder::new().name("jackfield-reload".to_owned()).spawn(reload) {
@@ -227,16 +230,18 @@ impl Run {
             pid: std::process::id(),
             started_ms: self.started_ms,
             at_ms: now_ms(),
-            config: self.config.clone(),
-            input: self.input.clone(),
+            config: show_path(&self.config),
+            input: (&self.input).into(),
             lines: counts.lines,
             events: counts.events,
             bad_lines: counts.bad,
             not_stored: counts.not_stored,
-            holding: counts.held.map(|(reason, since_ms)| Holding { reason: reason.to_string(), since_ms }),
+            holding: counts
+                .held
+                .map(|(reason, since_ms)| Holding { reason: reason.to_string().into(), since_ms }),
             mapped_images: jackfield_loader::loaded_images(),
             image_limit: jackfield_loader::image_limit(),
-            last_reload: self.last_reload.clone(),
+            last_reload: self.last_reload.as_ref().map(ForeignText::from),
             spools,
         };
         if let Err(error) = self.state.write(&snapshot) {
@@ -309,7 +314,7 @@ impl Run {
                 "left_in_input": counts.left,
                 "exit_code": exit.code(),
             });
-            output::text(&format!("{ended}\n"))?;
+            output::json_line(&ended)?;
         }
         Ok(exit)
     }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use jackfield::{BackendStatus, LiveBackend, Status, Telemetry};
+use jackfield_loader::{ForeignText, show_path};
 
 use crate::run_state::snapshot::{BackendNow, PluginNow, SpoolNow};
 
@@ -56,8 +57,8 @@ impl Rates {
             known.map(|(known, live)| backend(known, Some(live), delivered, started)).collect()
         };
         SpoolNow {
-            tool: tool.to_owned(),
-            folder: status.folder.clone(),
+            tool: tool.into(),
+            folder: status.folder.as_deref().map(show_path),
             waiting: status.events,
             bytes: status.bytes,
             oldest_s: status.oldest_s,
@@ -99,7 +100,7 @@ fn backend(
         plugin: live.and_then(|live| live.plugin.as_ref()).map(|plugin| PluginNow {
             name: plugin.name.clone(),
             version: plugin.version.clone(),
-            file: plugin.file.clone(),
+            file: show_path(&plugin.file),
         }),
         isolation: live.map_or("thread", |live| live.isolation).to_owned(),
         open: live.is_some_and(|live| live.open),
@@ -116,6 +117,6 @@ fn backend(
         last_error_s: known.last_error_s,
         last_delivery_s: known.last_delivery_s,
         swaps: live.map_or(0, |live| live.swaps),
-        not_swapped: live.and_then(|live| live.not_swapped.clone()),
+        not_swapped: live.and_then(|live| live.not_swapped.as_ref()).map(ForeignText::from),
     }
 }

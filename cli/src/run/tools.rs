@@ -8,6 +8,8 @@ use std::{
 
 use jackfield::{Collection, Telemetry};
 
+use jackfield_loader::show_path;
+
 use crate::{console, run::service::service};
 
 /// The tools whose spools were found below a folder.
@@ -38,13 +40,16 @@ impl Tools {
         for (name, data) in self.found() {
             if let Some(why) = refusal(&name) {
                 if self.refused.insert(data.clone(), why.clone()).as_ref() != Some(&why) {
-                    console::say(&format!("the events of {name} wait: {}", console::one_line(&why)));
+                    console::say(&format!(
+                        "{}",
+                        console::one_line(format_args!("the events of {name} wait: {why}"))
+                    ));
                 }
                 continue;
             }
             self.refused.remove(&data);
             let tool = self.known.remove(&data).unwrap_or_else(|| {
-                tracing::debug!("spool of {name} in {}", data.display());
+                tracing::debug!("spool of {} in {}", console::one_line(&name), show_path(&data));
                 let telemetry = service(&name, &self.config, &data, self.watch).build();
                 Tool { name, telemetry }
             });

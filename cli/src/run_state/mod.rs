@@ -21,7 +21,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jackfield_loader::files::{self, Access};
+use jackfield_loader::{
+    files::{self, Access},
+    show_path,
+};
 
 use self::snapshot::Snapshot;
 use crate::{exit::CommandError, settings};
@@ -60,7 +63,7 @@ impl State {
     /// # Errors
     /// The folder can't be made or written, or another run has it.
     pub(crate) fn claim(folder: PathBuf) -> Result<Self, CommandError> {
-        let shown = folder.display().to_string();
+        let shown = show_path(&folder).to_string();
         let failed = || CommandError::system(format!("state {shown}"));
         files::create_folder(&folder).map_err(failed())?;
         let mut lock = files::open(&folder.join(LOCK), Access::Write).map_err(|e| failed()(e.into()))?;

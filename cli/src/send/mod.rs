@@ -18,7 +18,10 @@ use std::{
 };
 
 use indicatif::ProgressBar;
-use jackfield::{BackendConfig, Config, EventBuffer, Fill, Line, Lines, Stop};
+use jackfield::Config;
+use jackfield::forward::{BackendConfig, CancellationToken, EventBuffer, EventDefaults, Line, Lines};
+
+use jackfield_loader::show_path;
 
 use self::{
     args::SendArgs,
@@ -60,12 +63,12 @@ struct Prepared {
 fn prepare(common: &CommonArgs, args: &SendArgs) -> Result<Prepared, CommandError> {
     let config = settings::load(common.config.as_deref())?;
     let chosen = choose(&config, &args.only)?;
-    let failed = |what, path: &Path| CommandError::system(format!("{what} {}", path.display()));
+    let failed = |what, path: &Path| CommandError::system(format!("{what} {}", show_path(path)));
     let input = Input::open(&args.input).map_err(failed("input", &args.input));
     let input = input.map_err(CommandError::nothing_read)?;
     let leftovers = Leftovers::new(&args.leftovers).map_err(failed("leftovers", &args.leftovers));
     let leftovers = leftovers.map_err(CommandError::nothing_read)?;
-    let stop = Stop::new();
+    let stop = CancellationToken::new();
     let interrupt = Interrupt::install(stop.clone());
     let targets: Vec<_> = chosen.into_iter().map(|backend| Target::open(&config, backend)).collect();
     let refusals: Vec<_> = targets.iter().filter_map(|target| target.backend.as_ref().err()).collect();
@@ -113,8 +116,9 @@ impl Prepared {
             console::say("reading events from the terminal, one a line, until Ctrl-D");
         }
         // A plugin that prints to the same terminal and a bar would overwrite each other.
-        let prints = targets.iter().any(|target| target.plugin.as_deref() == Some("stdout"))
-            && io::stdout().is_terminal();
+        let prints =
+            targets.iter().any(|target| target.plugin.as_ref().is_some_and(|plugin| *plugin == "stdout"))
+                && io::stdout().is_terminal();
         let quiet = args.quiet || common.json || prints;
         let bar = if quiet { ProgressBar::hidden() } else { progress::start(input.size) };
 
@@ -135,7 +139,7 @@ impl Prepared {
 
         let mut pump = Pump {
             lines: Lines::new(),
-            events: EventBuffer::new(Fill::new(TOOL, VERSION)),
+            events: EventBuffer::new(EventDefaults::new(TOOL, VERSION)),
             since: None,
             bad: BadLines::new(run.leftovers.file("bad-lines.txt")),
             batch_events: usize::from(args.batch_events),
@@ -156,7 +160,7 @@ impl Prepared {
             io_failed = true;
         };
         if let Err(error) = read {
-            failed(format!("input {}: line {}: {error}", args.input.display(), lines.count() + 1));
+            failed(format!("input {}: line {}: {error}", show_path(&args.input), lines.count() + 1));
         }
         if let Some((lost, why)) = bad.file().failure() {
             failed(format!("{why}; {lost} bad lines are not kept"));
@@ -181,7 +185,7 @@ impl Prepared {
             lines: lines.count(),
             events: count,
             bad_lines: bad.count,
-            bad_lines_file: bad.file().path().map(|path| path.display().to_string()),
+            bad_lines_file: bad.file().path().map(|path| show_path(path).to_string()),
             interrupted: interrupt.happened(),
             io_failed,
             backends,
@@ -190,7 +194,7 @@ impl Prepared {
             console::say(&summary.text());
         }
         if common.json {
-            output::text(&format!("{}\n", summary.json()))?;
+            output::json_line(&summary.json())?;
         }
         Ok(summary.exit())
     }
@@ -215,7 +219,7 @@ impl Pump {
     fn run(
         &mut self,
         blocks: &Receiver<io::Result<Vec<u8>>>,
-        stop: &Stop,
+        stop: &CancellationToken,
         regular_file: bool,
     ) -> io::Result<()> {
         let mut result = Ok(());

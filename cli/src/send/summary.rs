@@ -1,5 +1,6 @@
 //! What became of everything, for people and as JSON.
 
+use jackfield_loader::{ForeignText, count};
 use serde_json::{Value, json};
 
 use super::target::{Tally, Unusable};
@@ -20,7 +21,7 @@ pub(super) struct Summary {
 
 pub(super) struct BackendSummary {
     pub(super) name: String,
-    pub(super) plugin: Option<String>,
+    pub(super) plugin: Option<ForeignText>,
     /// Why it could not be opened.
     pub(super) error: Option<Unusable>,
     pub(super) tally: Tally,
@@ -112,10 +113,6 @@ fn reasons(tally: &Tally) -> Vec<(&'static str, &str, u64)> {
         tally.reasons.iter().map(|((outcome, reason), events)| (*outcome, &**reason, *events)).collect();
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.2));
     reasons
-}
-
-fn count(number: u64, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -11,8 +11,13 @@ use std::{
     time::Duration,
 };
 
-use jackfield::{BackendConfig, Config, Delivery, DeliveryOptions, Fate, Stop, suggest_key};
-use jackfield_loader::{Backend, BackendOptions, Batch, Candidate, Error, Metadata, OpenFailure};
+use jackfield::Config;
+use jackfield::forward::{
+    BackendConfig, CancellationToken, Delivery, DeliveryOptions, EventOutcome, suggest_key,
+};
+use jackfield_loader::{
+    Backend, BackendOptions, Batch, Candidate, Error, ForeignText, Metadata, OpenFailure, show_path,
+};
 
 use crate::{
     exit::Exit,
@@ -52,7 +57,7 @@ pub(crate) struct Target {
     pub(super) config: BackendConfig,
     pub(crate) backend: Result<Backend, Unusable>,
     /// Name of the plugin, if it could be loaded.
-    pub(super) plugin: Option<String>,
+    pub(super) plugin: Option<ForeignText>,
 }
 
 impl Target {
@@ -163,7 +168,7 @@ pub(super) struct Run {
     pub(super) give_up_after: Duration,
     pub(super) leftovers: Leftovers,
     /// Ends deliveries: the user interrupted, or leftovers can't be kept.
-    pub(super) stop: Stop,
+    pub(super) stop: CancellationToken,
 }
 
 impl Worker {
@@ -214,13 +219,13 @@ fn deliver(target: Target, run: &Run, batches: &Receiver<Batch>) -> Tally {
                 files.keep(&batch, &fates, &mut tally, &run.stop);
             }
             tally.retried = delivery.retried();
-            let closed = delivery.sender().close(config.timeout);
+            let closed = delivery.backend().close(config.timeout);
             tally.close_error = closed.err().map(|error| config.conceal(&error.to_string()));
         }
         Err(_) => {
             let reason: Arc<str> = Arc::from("the backend could not be opened");
             for batch in batches {
-                let fates = vec![Fate::Undelivered(Arc::clone(&reason)); batch.len()];
+                let fates = vec![EventOutcome::Undelivered(Arc::clone(&reason)); batch.len()];
                 files.keep(&batch, &fates, &mut tally, &run.stop);
             }
         }
@@ -241,16 +246,16 @@ struct Files {
 
 impl Files {
     /// Counts what became of a batch, and keeps what was not delivered.
-    fn keep(&mut self, batch: &Batch, fates: &[Fate], tally: &mut Tally, stop: &Stop) {
+    fn keep(&mut self, batch: &Batch, fates: &[EventOutcome], tally: &mut Tally, stop: &CancellationToken) {
         for (event, fate) in batch.view().iter().zip(fates) {
             match fate {
-                Fate::Delivered => tally.delivered += 1,
-                Fate::Rejected(reason) => {
+                EventOutcome::Delivered => tally.delivered += 1,
+                EventOutcome::Rejected(reason) => {
                     tally.rejected += 1;
                     tally.reason("rejected", reason);
                     self.rejected.line(event.json().as_bytes());
                 }
-                Fate::Undelivered(reason) => {
+                EventOutcome::Undelivered(reason) => {
                     tally.undelivered += 1;
                     tally.reason("undelivered", reason);
                     self.undelivered.line(event.json().as_bytes());
@@ -265,7 +270,7 @@ impl Files {
     }
 
     fn finish(self, tally: &mut Tally) {
-        let path = |file: &Leftover| file.path().map(|path| path.display().to_string());
+        let path = |file: &Leftover| file.path().map(|path| show_path(path).to_string());
         tally.rejected_file = path(&self.rejected);
         tally.undelivered_file = path(&self.undelivered);
         for (lost, why) in [self.rejected.failure(), self.undelivered.failure()].into_iter().flatten() {

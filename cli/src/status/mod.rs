@@ -16,6 +16,8 @@ use clap::{Args, ValueHint};
 use serde_json::json;
 use terminal::{Term, truncate_str};
 
+use jackfield_loader::{show_path, span};
+
 use crate::{
     common_args::{CommonArgs, help},
     console::{self, Colour},
@@ -88,7 +90,7 @@ pub(crate) fn run(common: &CommonArgs, args: &StatusArgs) -> Result<Exit, Comman
 /// What the run says, and whether it lives.
 fn look(folder: &Path) -> Result<(bool, Snapshot), CommandError> {
     let alive = run_state::is_alive(folder);
-    let shown = folder.display();
+    let shown = show_path(folder);
     let refusal = match run_state::read(folder) {
         Ok(Some(snapshot)) => return Ok((alive, snapshot)),
         Ok(None) if alive => format!(
@@ -167,16 +169,16 @@ fn screen(folder: &Path, alive: bool, now: &Snapshot) -> String {
             now.version,
             now.state,
             now.pid,
-            span((now.at_ms - now.started_ms) / 1000)
+            span(seconds(now.at_ms - now.started_ms))
         ),
-        (true, true) => writeln!(text, "process {} has said nothing for {}", now.pid, span(age / 1000)),
+        (true, true) => writeln!(text, "process {} has said nothing for {}", now.pid, span(seconds(age))),
         (false, _) => {
-            let dead = format!("no `jackfield run` is alive in {}", folder.display());
+            let dead = format!("no `jackfield run` is alive in {}", show_path(folder));
             writeln!(
                 text,
                 "{}; what follows is from {} ago",
                 console::paint(&dead, Colour::Red),
-                span(age / 1000)
+                span(seconds(age))
             )
         }
     };
@@ -188,8 +190,8 @@ fn screen(folder: &Path, alive: bool, now: &Snapshot) -> String {
     if let Some(holding) = &now.holding {
         let held = format!(
             "held back for {}: {}; whoever writes to the input waits until there is room",
-            span((now.at_ms - holding.since_ms) / 1000),
-            console::one_line(&holding.reason)
+            span(seconds(now.at_ms - holding.since_ms)),
+            holding.reason
         );
         let _ = writeln!(text, "{}", console::paint(&held, Colour::Yellow));
     }
@@ -199,12 +201,10 @@ fn screen(folder: &Path, alive: bool, now: &Snapshot) -> String {
     let _ = writeln!(
         text,
         "configuration {}; {} of at most {} libraries loaded",
-        now.config.display(),
-        now.mapped_images,
-        now.image_limit
+        now.config, now.mapped_images, now.image_limit
     );
     if let Some(reload) = &now.last_reload {
-        let _ = writeln!(text, "last reload: {}", console::one_line(reload));
+        let _ = writeln!(text, "last reload: {}", reload);
     }
     for spool in &now.spools {
         let _ = writeln!(text, "\n{}: {} events wait, {} bytes", spool.tool, spool.waiting, spool.bytes);
@@ -215,17 +215,15 @@ fn screen(folder: &Path, alive: bool, now: &Snapshot) -> String {
             let _ = writeln!(text, "  {} events in the quarantine", spool.quarantined);
         }
         for problem in &spool.problems {
-            let _ = writeln!(text, "  {}", console::one_line(problem));
+            let _ = writeln!(text, "  {}", problem);
         }
         let _ = text.write_str(&table(&spool.backends));
         for backend in &spool.backends {
             if let Some(error) = &backend.last_error {
-                let ago = backend.last_error_s.unwrap_or_default();
-                let ago = span(i64::try_from(ago).unwrap_or(i64::MAX));
-                let _ = writeln!(text, "  {}: {ago} ago: {}", backend.name, console::one_line(error));
+                let ago = span(backend.last_error_s.unwrap_or_default());
+                let _ = writeln!(text, "  {}: {ago} ago: {}", backend.name, error);
             }
             if let Some(reason) = &backend.not_swapped {
-                let reason = console::one_line(reason);
                 let _ = if backend.open {
                     writeln!(text, "  {}: stays as it was: {reason}", backend.name)
                 } else {
@@ -281,14 +279,9 @@ fn table(backends: &[BackendNow]) -> String {
     })
 }
 
-/// A time for people, in its largest unit.
-fn span(seconds: i64) -> String {
-    match seconds {
-        ..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        7200..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} days", seconds / 86_400),
-    }
+/// Whole seconds; none where a clock was set back.
+fn seconds(ms: i64) -> u64 {
+    u64::try_from(ms / 1000).unwrap_or_default()
 }
 
 #[cfg(test)]

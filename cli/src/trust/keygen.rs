@@ -8,14 +8,16 @@ use std::{
 };
 
 use clap::{Args, ValueHint};
-use jackfield_loader::files::{Mode, Survives, create};
+use jackfield_loader::{
+    files::{Mode, Survives, create},
+    show_path,
+};
 use minisign::KeyPair;
 use serde_json::json;
 
 use super::keys;
 use crate::{
     common_args::help,
-    console,
     exit::{CommandError, Exit},
     output,
 };
@@ -46,7 +48,7 @@ pub(crate) fn run(args: &KeygenArgs, json: bool) -> Result<Exit, CommandError> {
     }
     for file in [secret, &public] {
         if fs::symlink_metadata(file).is_ok() {
-            let refusal = format!("{}: is there already, and a key is never overwritten", file.display());
+            let refusal = format!("{}: is there already, and a key is never overwritten", show_path(file));
             return Err(CommandError::Unusable(refusal));
         }
     }
@@ -71,14 +73,14 @@ pub(crate) fn run(args: &KeygenArgs, json: bool) -> Result<Exit, CommandError> {
     write(&public, &public_text, Mode::Public).inspect_err(|_| drop(fs::remove_file(secret)))?;
     if json {
         output::json(&json!({
-            "secret_key_file": secret, "public_key_file": public, "public_key": base64, "key_id": id.to_string(),
+            "secret_key_file": show_path(secret), "public_key_file": show_path(&public), "public_key": base64, "key_id": id.to_string(),
         }))?;
     } else {
         output::text(&format!(
             "secret key  {} (keep it to yourself; who has it signs in your name)\npublic key  {}\nkey id      {id}\n\n\
              [plugins]\ntrust = \"signed\"\nkeys  = [\"{base64}\"]\n",
-            console::one_line(&secret.display().to_string()),
-            console::one_line(&public.display().to_string())
+            show_path(secret),
+            show_path(&public)
         ))?;
     }
     Ok(Exit::Done)

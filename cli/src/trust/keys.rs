@@ -6,6 +6,7 @@ use ct_codecs::{Base64, Decoder as _};
 use jackfield_loader::{
     PublicKey,
     files::{self, Access, FileError},
+    show_path,
 };
 use minisign::{SecretKey, SecretKeyBox};
 
@@ -19,7 +20,7 @@ const DERIVATION: std::ops::Range<usize> = 2..4;
 const NO_PASSWORD: [u8; 2] = [0, 0];
 
 fn unusable(path: &Path, reason: impl Display) -> CommandError {
-    CommandError::Unusable(format!("{}: {reason}", path.display()))
+    CommandError::Unusable(format!("{}: {reason}", show_path(path)))
 }
 
 fn read(path: &Path) -> Result<(String, fs::Metadata), CommandError> {
@@ -58,7 +59,7 @@ pub(super) fn secret(path: &Path) -> Result<SecretKey, CommandError> {
         // minisign leaves out the checksum of such a key, so what stands there is not looked at.
         return SecretKey::from_bytes(&bytes).map_err(|_| unusable(path, not_a_key));
     }
-    let password = rpassword::prompt_password(format!("Password of {}: ", path.display()))
+    let password = rpassword::prompt_password(format!("Password of {}: ", show_path(path)))
         .map_err(CommandError::file(path, "its password is asked for on a terminal: "))?;
     let sealed = SecretKeyBox::from_string(&text).map_err(|_| unusable(path, not_a_key))?;
     sealed.into_secret_key(Some(password)).map_err(|error| unusable(path, error))

@@ -8,8 +8,9 @@ use std::{
 };
 
 use clap::Args;
-use jackfield::{Config, Error, Lock};
-use jackfield_loader::{Candidate, Digest, Pin, Pins, Policy, Trust};
+use jackfield::forward::Lock;
+use jackfield::{Config, Error};
+use jackfield_loader::{Candidate, Digest, Pin, Pins, Policy, Trust, count, show_path};
 use serde::Serialize;
 
 use crate::{
@@ -116,7 +117,7 @@ fn lock(common: &CommonArgs, args: &LockArgs) -> Result<(Summary, Exit), Command
     let differs = args.check && !changes.is_empty();
     let exit = if differs || !found.refusals.is_empty() { Exit::Plugin } else { Exit::Done };
     let summary = Summary {
-        lock: file.display().to_string(),
+        lock: show_path(file).to_string(),
         plugins: new.pins().len(),
         written,
         changes,
@@ -178,15 +179,15 @@ impl Found {
             Err(refusal) => return console::warn(format_args!("left out: {refusal}")),
         };
         let metadata = &candidate.inspection().metadata;
-        if !wanted(&metadata.name) {
+        if !wanted(metadata.name.as_raw()) {
             return;
         }
         let mut pin = Pin {
-            name: metadata.name.clone(),
-            version: metadata.version.clone(),
+            name: metadata.name.as_raw().to_owned(),
+            version: metadata.version.as_raw().to_owned(),
             sha256: Digest::of(candidate.bytes()),
             size: candidate.bytes().len() as u64,
-            target: metadata.target.clone(),
+            target: metadata.target.as_raw().to_owned(),
             minimum: None,
         };
         let key = key(&pin);
@@ -194,7 +195,7 @@ impl Found {
         if let Some(first) = self.pins.get(&key) {
             if first.sha256 != pin.sha256 {
                 let (name, target) = key;
-                let path = path.display();
+                let path = show_path(path);
                 console::warn(format_args!("left out: {path}: another {name} for {target} comes before it"));
             }
             return;
@@ -242,8 +243,8 @@ impl Summary {
             (_, true) => "written",
             (false, false) => "differs from the plugins",
         };
-        let plugins = if self.plugins == 1 { "1 plugin" } else { &format!("{} plugins", self.plugins) };
+        let plugins = count(self.plugins, "plugin");
         lines.push(format!("{}: {plugins}, {state}", self.lock));
-        lines.iter().map(|line| console::one_line(line) + "\n").collect()
+        lines.iter().map(|line| format!("{}\n", console::one_line(line))).collect()
     }
 }

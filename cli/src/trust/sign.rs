@@ -11,6 +11,7 @@ use clap::{Args, ValueHint};
 use jackfield_loader::{
     Candidate, KeyId, Signature,
     files::{Mode, Survives, replace},
+    show_path,
 };
 use minisign::SecretKey;
 use serde::Serialize;
@@ -57,7 +58,7 @@ pub(crate) fn run(args: &SignArgs, json: bool) -> Result<Exit, CommandError> {
     let mut exit = Exit::Done;
     let mut signed = Vec::new();
     for file in &args.files {
-        let name = file.display().to_string();
+        let name = show_path(file).to_string();
         signed.push(match sign(file, &key, id) {
             Ok((signature, comment)) => {
                 Signed { file: name, signature: Some(signature), trusted_comment: Some(comment), error: None }
@@ -78,7 +79,7 @@ pub(crate) fn run(args: &SignArgs, json: bool) -> Result<Exit, CommandError> {
             console::error(error);
         }
         if let (Some(signature), Some(comment)) = (signature, trusted_comment) {
-            output::text(&(console::one_line(&format!("{signature}: {comment}")) + "\n"))?;
+            output::text(&format!("{}\n", console::one_line(format_args!("{signature}: {comment}"))))?;
         }
     }
     Ok(exit)
@@ -88,8 +89,9 @@ pub(crate) fn run(args: &SignArgs, json: bool) -> Result<Exit, CommandError> {
 fn sign(file: &Path, key: &SecretKey, id: KeyId) -> Result<(String, String), CommandError> {
     let candidate = Candidate::open(file)?;
     let comment = Signature::comment_for(&candidate.inspection().metadata);
-    let failed =
-        |error: &dyn Display| CommandError::Unusable(format!("{}: can't be signed: {error}", file.display()));
+    let failed = |error: &dyn Display| {
+        CommandError::Unusable(format!("{}: can't be signed: {error}", show_path(file)))
+    };
     let public = minisign::PublicKey::from_secret_key(key).map_err(|error| failed(&error))?;
     let untrusted = format!("signature by jackfield, key {id}");
     let signature = minisign::sign(Some(&public), key, candidate.bytes(), Some(&comment), Some(&untrusted));
@@ -98,5 +100,5 @@ fn sign(file: &Path, key: &SecretKey, id: KeyId) -> Result<(String, String), Com
     let path = with_ending(&fs::canonicalize(file).map_err(|error| failed(&error))?, ".minisig");
     replace(&path, signature.as_bytes(), Mode::Public, Survives::PowerFailure)
         .map_err(CommandError::file(&path, "can't be written: "))?;
-    Ok((path.display().to_string(), comment))
+    Ok((show_path(&path).to_string(), comment))
 }

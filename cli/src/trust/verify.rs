@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Args, ValueHint};
-use jackfield_loader::{Candidate, Policy, Trust};
+use jackfield_loader::{Candidate, Policy, Trust, show_path};
 use serde::Serialize;
 
 use super::keys;
@@ -88,7 +88,7 @@ fn row(file: &Path, policy: &Policy) -> Row {
     let verdict = Candidate::open(file).and_then(|candidate| candidate.allowed_by(policy));
     let refusal = verdict.err().map(|refusal| refusal.to_string());
     Row {
-        file: file.display().to_string(),
+        file: show_path(file).to_string(),
         trust: policy.trust().to_string(),
         trusted: refusal.is_none(),
         refusal,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{pin::PinError, signature::SignatureError};
 use crate::{
-    boundary::text,
+    boundary::text::{self, ForeignText},
     files::judge::{GROUP, OTHERS},
     library::error::ImageError,
 };
@@ -48,7 +48,7 @@ pub enum VerifyError {
         /// The file.
         path: PathBuf,
         /// What it calls itself.
-        plugin: String,
+        plugin: ForeignText,
     },
     /// There is no lock, or it can't be read.
     #[error("{}: {reason}", text::show(path))]

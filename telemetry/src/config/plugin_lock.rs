@@ -24,6 +24,7 @@ use std::{
 use jackfield_loader::{
     Pin, Pins,
     files::{self, Mode, Survives},
+    show_path,
 };
 use toml::de::DeValue;
 

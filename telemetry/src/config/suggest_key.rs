@@ -1,8 +1,7 @@
 //! The nearest right key of a plugin's configuration, from the JSON Schema that the plugin carries.
 
+use jackfield_loader::{ForeignText, nearest};
 use serde_json::Value;
-
-use crate::config::toml::nearest;
 
 /// What to write instead of the unknown key at `path` (such as `tls.ca_flie`), as the end of a sentence: the nearest key
 /// that `schema` has there, or all of them. `None` when the schema does not say, or has the key.
@@ -26,9 +25,9 @@ pub fn suggest_key(schema: &str, path: &str) -> Option<String> {
     if known.is_empty() || known.contains(&key) {
         return None;
     }
-    Some(match nearest(key, &known) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("expected one of `{}`", known.join("`, `")),
+    Some(match nearest(key, known.iter().copied()) {
+        Some(near) => format!("did you mean `{}`?", ForeignText::from(near)),
+        None => format!("expected one of `{}`", ForeignText::from(known.join("`, `"))),
     })
 }
 

@@ -13,6 +13,7 @@ use jackfield_loader::files::{self, Access, Mode, Survives};
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::circuit_breaker::Circuit;
+use crate::delivery::settle::Settlement;
 
 /// What is known of a backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +42,30 @@ pub struct BackendState {
     /// Events that did not reach it and are not kept, which is what *at most once* means.
     #[serde(default)]
     pub lost: u64,
+}
+
+impl BackendState {
+    /// Notes what an attempt has come to, but for the numbers of events.
+    pub(super) fn settled(&mut self, settlement: &Settlement, now_ms: u64) {
+        if settlement.delivered > 0 {
+            self.last_delivery_ms = Some(now_ms);
+        }
+        let problem = match (&settlement.failure, &settlement.last_rejection) {
+            (Some(failure), _) => Some(failure.reason.to_string()),
+            (None, Some(reason)) => Some(format!("rejected: {reason}")),
+            (None, None) => None,
+        };
+        if problem.is_some() || settlement.is_progress() {
+            self.last_problem = problem.map(|reason| Problem { at_ms: now_ms, reason });
+        }
+        self.circuit.settled(settlement, now_ms);
+    }
+
+    /// Notes that the backend can't be opened, and why.
+    pub(super) fn not_opened(&mut self, error: &jackfield_loader::Error, reason: String, now_ms: u64) {
+        self.last_problem = Some(Problem { at_ms: now_ms, reason });
+        self.circuit.not_opened(error, now_ms);
+    }
 }
 
 /// What went wrong with a backend.

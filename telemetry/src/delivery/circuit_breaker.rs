@@ -1,8 +1,20 @@
 //! When a backend that failed is tried again.
+//!
+//! | what happens | the circuit |
+//! | --- | --- |
+//! | the backend delivers or rejects an event | closes: its platform is there |
+//! | an event is to be retried | opens |
+//! | opening the backend fails after it has cost time | opens |
+//! | the plugin's file is missing or refused, which costs little to find out | stays |
+//! | the backend was not asked | stays |
+//! | the backend has another configuration | closes |
 
 use std::time::Duration;
 
+use jackfield_loader::{Error, LoadError};
 use serde::{Deserialize, Serialize};
+
+use crate::delivery::settle::Settlement;
 
 /// The pause after the first failure; each further one is twice as long.
 const FIRST: Duration = Duration::from_secs(1);
@@ -11,7 +23,7 @@ const LONGEST: Duration = Duration::from_secs(15 * 60);
 /// No wish of a backend is followed further than this: a server's mistake must not end its telemetry.
 const LONGEST_WISH: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Whether a backend may be tried. Kept on disk, because a short-lived tool has one round in its life.
+/// Whether a backend may be tried. Kept on disk, because a short-lived tool has one pass in its life.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Circuit {
     /// Failures in a row.
@@ -33,13 +45,40 @@ impl Circuit {
         (left > 0).then(|| Duration::from_millis(left))
     }
 
-    /// The backend took or refused something: it is there.
-    pub(crate) fn succeeded(&mut self) {
+    /// An attempt has come to this.
+    pub(crate) fn settled(&mut self, settlement: &Settlement, now_ms: u64) {
+        if settlement.is_progress() {
+            self.close();
+        }
+        if let Some(failure) = &settlement.failure {
+            self.open(now_ms, failure.wish);
+        }
+    }
+
+    /// The backend can't be opened.
+    pub(crate) fn not_opened(&mut self, error: &Error, now_ms: u64) {
+        let costs_time = match error {
+            Error::Open(_) => true,
+            Error::Load { source, .. } => {
+                matches!(source, LoadError::Hangs { .. } | LoadError::Blocked { .. })
+            }
+            _ => false,
+        };
+        if costs_time {
+            self.open(now_ms, None);
+        }
+    }
+
+    /// The backend has another configuration, which deserves a try.
+    pub(crate) fn reconfigured(&mut self) {
+        self.close();
+    }
+
+    fn close(&mut self) {
         *self = Self::default();
     }
 
-    /// The backend could not be reached, or asked for time.
-    pub(crate) fn failed(&mut self, now_ms: u64, wish: Option<Duration>) {
+    fn open(&mut self, now_ms: u64, wish: Option<Duration>) {
         let backoff = FIRST.saturating_mul(1 << self.failures.min(20)).min(LONGEST);
         // Between half of it and all of it, so that many machines do not come back at once.
         let jittered = backoff.mul_f64(0.5 + fastrand::f64() / 2.0);
@@ -59,28 +98,28 @@ mod tests {
         let mut circuit = Circuit::default();
         assert_eq!(circuit.open_for(0), None);
         for failures in 0..40_u32 {
-            circuit.failed(1000, None);
+            circuit.open(1000, None);
             let pause = circuit.open_for(1000).expect("open");
             let whole = FIRST.saturating_mul(1 << failures.min(20)).min(LONGEST);
             assert!(pause <= whole && pause + Duration::from_millis(1) >= whole / 2, "{failures}: {pause:?}");
         }
-        circuit.succeeded();
+        circuit.close();
         assert_eq!(circuit.open_for(1000), None);
     }
 
     #[test]
     fn a_backends_wish_is_followed_within_reason() {
         let mut circuit = Circuit::default();
-        circuit.failed(0, Some(Duration::from_secs(3600)));
+        circuit.open(0, Some(Duration::from_secs(3600)));
         assert_eq!(circuit.open_for(0), Some(Duration::from_secs(3600)));
-        circuit.failed(0, Some(Duration::from_secs(u64::MAX)));
+        circuit.open(0, Some(Duration::from_secs(u64::MAX)));
         assert_eq!(circuit.open_for(0), Some(LONGEST_WISH));
     }
 
     #[test]
     fn a_clock_that_jumps_back_does_not_keep_it_open() {
         let mut circuit = Circuit::default();
-        circuit.failed(1_000_000, Some(Duration::from_secs(60)));
+        circuit.open(1_000_000, Some(Duration::from_secs(60)));
         assert!(circuit.open_for(1_000_001).is_some());
         assert_eq!(circuit.open_for(999_999), None);
     }

@@ -1,5 +1,5 @@
-//! Drives one backend over batches: tries again what is to be tried again, splits what is too large, and says what
-//! became of each event.
+//! Delivery without a spool: one backend over batches, with attempts until each event is settled or the backend is given
+//! up.
 //!
 //! # When a backend is given up
 //! Within a batch, the time that may pass without a single event being settled (delivered or rejected) is
@@ -8,20 +8,17 @@
 //! is down costs its batches the time once, and not once each.
 
 use std::{
-    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use jackfield_loader::{Backend, Batch, plugin_api::Outcome};
+use jackfield_loader::{Backend, Batch};
 
-use crate::delivery::backoff::{Backoff, Stop};
-
-/// What a [`Delivery`] sends through.
-pub trait Sender {
-    /// Sends `batch` once and says what became of each event, in the order of the batch.
-    fn send(&self, batch: &Batch) -> Vec<Outcome>;
-}
+use crate::delivery::attempt::{Called, attempt};
+use crate::delivery::backoff::{Backoff, CancellationToken};
+use crate::delivery::settle::{Settlement, Verdict, settle};
+use crate::event::delivery_mode::DeliveryMode;
+use crate::process::deadline::left;
 
 /// How a [`Delivery`] tries again.
 #[derive(Debug, Clone)]
@@ -47,7 +44,7 @@ impl Default for DeliveryOptions {
 
 /// What became of an event in the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub enum EventOutcome {
     /// It arrived.
     Delivered,
     /// The backend will never take it; why.
@@ -56,199 +53,143 @@ pub enum Fate {
     Undelivered(Arc<str>),
 }
 
-/// One backend, and what is known of its state.
+/// One backend, and whether it is still worth a try.
 #[derive(Debug)]
-pub struct Delivery<S> {
-    sender: S,
+pub struct Delivery {
+    backend: Backend,
     options: DeliveryOptions,
-    stop: Stop,
-    state: State,
+    stop: CancellationToken,
+    trust: Trust,
     retried: u64,
 }
 
 #[derive(Debug)]
-enum State {
-    Trusted,
+enum Trust {
+    Full,
     /// The last batch was given up.
     Probation,
     /// Nothing is attempted any more; the last reason.
     GivenUp(Arc<str>),
 }
 
-const STOPPED: &str = "stopped before it was sent";
+/// An event that is to be tried again: its place in the batch, and why the last attempt failed.
+type Again = (usize, Arc<str>);
 
-impl<S: Sender> Delivery<S> {
-    /// A delivery through `sender`, which `stop` ends.
-    pub fn new(sender: S, options: DeliveryOptions, stop: Stop) -> Self {
-        Self { sender, options, stop, state: State::Trusted, retried: 0 }
+pub(super) const STOPPED: &str = "stopped before it was sent";
+
+impl Delivery {
+    /// A delivery through `backend`, which `stop` ends.
+    #[must_use]
+    pub const fn new(backend: Backend, options: DeliveryOptions, stop: CancellationToken) -> Self {
+        Self { backend, options, stop, trust: Trust::Full, retried: 0 }
     }
 
     /// What it sends through.
-    pub fn sender(&self) -> &S {
-        &self.sender
+    #[must_use]
+    pub const fn backend(&self) -> &Backend {
+        &self.backend
     }
 
     /// Attempts after the first, counted for each event.
-    pub fn retried(&self) -> u64 {
+    #[must_use]
+    pub const fn retried(&self) -> u64 {
         self.retried
     }
 
     /// Whether nothing is attempted any more.
-    pub fn is_given_up(&self) -> bool {
-        matches!(self.state, State::GivenUp(_))
+    #[must_use]
+    pub const fn is_given_up(&self) -> bool {
+        matches!(self.trust, Trust::GivenUp(_))
     }
 
     /// Sends a batch and says what became of each event, in the order of the batch. Blocks for about as long as one call
     /// may take beyond [`DeliveryOptions::give_up_after`].
-    pub fn deliver(&mut self, batch: &Batch) -> Vec<Fate> {
-        if let State::GivenUp(reason) = &self.state {
-            return vec![Fate::Undelivered(Arc::clone(reason)); batch.len()];
+    pub fn deliver(&mut self, batch: &Batch) -> Vec<EventOutcome> {
+        if let Trust::GivenUp(reason) = &self.trust {
+            return vec![EventOutcome::Undelivered(Arc::clone(reason)); batch.len()];
         }
-        let mut run = Run { fates: vec![None; batch.len()], again: Vec::new(), wait: None, progress: false };
+        let mut fates = vec![EventOutcome::Delivered; batch.len()];
+        let mut again: Vec<Again> = (0..batch.len()).map(|index| (index, Arc::default())).collect();
         let mut backoff = Backoff::new(self.options.first_pause, self.options.longest_pause);
         let mut deadline = Instant::now() + self.options.give_up_after;
-        let mut tried = false;
         let mut settled_any = false;
-        let mut work = VecDeque::from([(0..batch.len()).collect::<Vec<_>>()]);
-        loop {
-            while let Some(group) = work.pop_front() {
-                if self.stop.is_set() {
-                    run.again.extend(group.into_iter().map(|index| (index, Arc::from(STOPPED))));
-                    continue;
-                }
-                self.retried += if tried { group.len() as u64 } else { 0 };
-                // A batch that nobody selected from is sent as it is.
-                let outcomes = if group.len() == batch.len() {
-                    self.sender.send(batch)
-                } else {
-                    self.sender.send(&batch.select(&group))
-                };
-                run.take(&group, outcomes, &mut work);
-            }
-            tried = true;
-            if std::mem::take(&mut run.progress) {
+        for number in 0_u64.. {
+            let settlement = self.attempt(batch, &mut again, &mut fates);
+            let asked = settlement.verdicts.iter().filter(|verdict| !matches!(verdict, Verdict::NotAsked));
+            self.retried += if number > 0 { asked.count() as u64 } else { 0 };
+            if settlement.is_progress() {
                 settled_any = true;
-                self.state = State::Trusted;
+                self.trust = Trust::Full;
                 deadline = Instant::now() + self.options.give_up_after;
                 backoff.reset();
             }
-            if run.again.is_empty() {
+            if again.is_empty() {
                 break;
             }
-            let probation = matches!(self.state, State::Probation);
-            let left = deadline.saturating_duration_since(Instant::now());
-            let wish = run.wait.take();
-            let pause = backoff.pause(wish, left);
-            let goes_on = !probation && pause.is_some_and(|pause| self.stop.sleep(pause));
-            if !goes_on {
-                if let Some(wish) = wish.filter(|wish| *wish > left && !self.stop.is_set()) {
-                    run.explain(&format!("; it wants {wish:.1?} before the next attempt"));
-                }
-                self.give_up(&run, settled_any);
-                break;
+            let wish = settlement.failure.and_then(|failure| failure.wish);
+            let left = left(deadline);
+            let pause = backoff.pause(wish, left).filter(|_| !matches!(self.trust, Trust::Probation));
+            if pause.is_some_and(|pause| self.stop.sleep(pause)) {
+                continue;
             }
-            work.push_back(run.again.drain(..).map(|(index, _)| index).collect());
+            let wish = wish.filter(|wish| *wish > left && !self.stop.is_set());
+            self.give_up(&again, settled_any);
+            explain(&mut again, wish);
+            for (index, reason) in again {
+                fates[index] = EventOutcome::Undelivered(reason);
+            }
+            break;
         }
-        run.into_fates()
+        fates
+    }
+
+    /// One attempt at the events in `again`, which keeps those that are to be tried once more.
+    fn attempt(&self, batch: &Batch, again: &mut Vec<Again>, fates: &mut [EventOutcome]) -> Settlement {
+        let indices: Vec<_> = again.iter().map(|(index, _)| *index).collect();
+        let part = if indices.len() == batch.len() { batch.clone() } else { batch.select(&indices) };
+        // A call that runs is not cancelled: what it was handed would be sent again later.
+        let attempt = attempt(&part, &mut |part| {
+            (!self.stop.is_set()).then(|| Called { report: self.backend.send(part), cancelled: false })
+        });
+        let settlement = settle(&attempt, DeliveryMode::AtLeastOnce, &str::to_owned);
+        let not_asked: Arc<str> = match &attempt.cut_short {
+            Some(reason) => reason.as_str().into(),
+            None => STOPPED.into(),
+        };
+        again.clear();
+        for (&index, verdict) in indices.iter().zip(&settlement.verdicts) {
+            match verdict {
+                Verdict::Delivered => fates[index] = EventOutcome::Delivered,
+                Verdict::Rejected(reason) => fates[index] = EventOutcome::Rejected(Arc::clone(reason)),
+                Verdict::Retry(reason) => again.push((index, Arc::clone(reason))),
+                Verdict::NotAsked | Verdict::Lost => again.push((index, Arc::clone(&not_asked))),
+            }
+        }
+        settlement
     }
 
     /// Draws the conclusion for the batches to come.
-    fn give_up(&mut self, run: &Run, settled_any: bool) {
-        let Some((_, reason)) = run.again.first() else { return };
+    fn give_up(&mut self, again: &[Again], settled_any: bool) {
+        let Some((_, reason)) = again.first() else { return };
         if self.stop.is_set() {
-            self.state = State::GivenUp(Arc::from(STOPPED));
-        } else if settled_any || !matches!(self.state, State::Probation) {
-            self.state = State::Probation;
+            self.trust = Trust::GivenUp(STOPPED.into());
+        } else if settled_any || !matches!(self.trust, Trust::Probation) {
+            self.trust = Trust::Probation;
         } else {
-            self.state = State::GivenUp(format!("not attempted, the backend was given up: {reason}").into());
+            self.trust = Trust::GivenUp(format!("not attempted, the backend was given up: {reason}").into());
         }
     }
 }
 
-/// The state of one batch.
-struct Run {
-    fates: Vec<Option<Fate>>,
-    /// Events to try again, and why the last attempt failed.
-    again: Vec<(usize, Arc<str>)>,
-    /// The longest wait that the backend asked for.
-    wait: Option<Duration>,
-    /// Whether an event was settled.
-    progress: bool,
-}
-
-impl Run {
-    /// Takes in what an attempt at the events `group` brought; parts of it that were too large become new work.
-    fn take(&mut self, group: &[usize], outcomes: Vec<Outcome>, work: &mut VecDeque<Vec<usize>>) {
-        let mut too_large = Vec::new();
-        let mut last: Arc<str> = Arc::from("");
-        // Reasons repeat for thousands of events: one copy serves those in a row.
-        let mut share = |reason: &str| {
-            if *last != *reason {
-                last = Arc::from(reason);
-            }
-            Arc::clone(&last)
+/// Appends to the reasons what the backend wants that it can't have.
+fn explain(again: &mut [Again], wish: Option<Duration>) {
+    let Some(wish) = wish else { return };
+    let mut last: Option<(Arc<str>, Arc<str>)> = None;
+    for (_, reason) in again {
+        let longer = match &last {
+            Some((short, long)) if short == reason => Arc::clone(long),
+            _ => format!("{reason}; it wants {wish:.1?} before the next attempt").into(),
         };
-        let mut outcomes = outcomes.into_iter();
-        for &index in group {
-            match outcomes.next() {
-                Some(Outcome::Delivered) => self.settle(index, Fate::Delivered),
-                Some(Outcome::Rejected { reason }) => self.settle(index, Fate::Rejected(share(&reason))),
-                Some(Outcome::TooLarge { reason }) if group.len() == 1 => {
-                    let reason = format!("too large even alone: {reason}");
-                    self.settle(index, Fate::Rejected(reason.into()));
-                }
-                Some(Outcome::TooLarge { .. }) => too_large.push(index),
-                Some(Outcome::Retry { after, reason }) => {
-                    self.wait = self.wait.max(after);
-                    self.again.push((index, share(&reason)));
-                }
-                None => self.again.push((index, share("the backend did not say what became of it"))),
-            }
-        }
-        if !too_large.is_empty() {
-            let second = too_large.split_off(too_large.len().div_ceil(2));
-            // In front, so that the order of the events is kept.
-            for part in [second, too_large] {
-                if !part.is_empty() {
-                    work.push_front(part);
-                }
-            }
-        }
-    }
-
-    fn settle(&mut self, index: usize, fate: Fate) {
-        self.fates[index] = Some(fate);
-        self.progress = true;
-    }
-
-    /// Appends to the reasons of what is to be tried again.
-    fn explain(&mut self, more: &str) {
-        let mut last: Option<(Arc<str>, Arc<str>)> = None;
-        for (_, reason) in &mut self.again {
-            let longer = match &last {
-                Some((short, long)) if short == reason => Arc::clone(long),
-                _ => Arc::from(format!("{reason}{more}")),
-            };
-            last = Some((std::mem::replace(reason, Arc::clone(&longer)), longer));
-        }
-    }
-
-    fn into_fates(mut self) -> Vec<Fate> {
-        for (index, reason) in self.again {
-            self.fates[index] = Some(Fate::Undelivered(reason));
-        }
-        let unsaid = || Fate::Undelivered(Arc::from("never attempted"));
-        self.fates.into_iter().map(|fate| fate.unwrap_or_else(unsaid)).collect()
+        last = Some((std::mem::replace(reason, Arc::clone(&longer)), longer));
     }
 }
-
-impl Sender for Backend {
-    /// A backend in quarantine answers with a retry after its end, so it is waited for like one that asks for time.
-    fn send(&self, batch: &Batch) -> Vec<Outcome> {
-        Self::send(self, batch).outcomes().cloned().collect()
-    }
-}
-
-#[cfg(test)]
-#[path = "direct_tests.rs"]
-mod tests;

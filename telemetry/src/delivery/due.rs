@@ -23,6 +23,7 @@ mod tests {
     use super::*;
     use crate::delivery::backend_state::BackendState;
     use crate::delivery::memory_backend::MemoryBackend;
+    use crate::delivery::settle::{BackendFailure, Settlement};
     use crate::delivery::target::Source;
 
     #[test]
@@ -38,7 +39,9 @@ mod tests {
         for name in ["down", "up", "changed"] {
             let mut state = BackendState::default();
             if name != "up" {
-                state.circuit.failed(1_000_000, None);
+                let failure = BackendFailure { wish: None, reason: "down".into() };
+                let down = Settlement { failure: Some(failure), ..Settlement::default() };
+                state.circuit.settled(&down, 1_000_000);
             }
             if name == "changed" {
                 state.fingerprint = "of another".to_owned();

@@ -4,6 +4,7 @@
 //! hangs holds up no other. Nothing waits inside a round: an event that is to be retried stays in the spool, and the
 //! backend's circuit opens. While it is open the backend costs nothing; when its time has come one round tries again.
 
+pub(crate) mod attempt;
 pub(crate) mod backend_state;
 pub(crate) mod backoff;
 pub(crate) mod circuit_breaker;
@@ -17,6 +18,9 @@ pub(crate) mod progress;
 pub(crate) mod reload_report;
 pub(crate) mod resend;
 pub(crate) mod send;
+pub(crate) mod settle;
 pub(crate) mod supervisor;
 pub(crate) mod target;
+#[cfg(test)]
+mod tests;
 pub(crate) mod wake_signal;

@@ -18,7 +18,7 @@ use crate::delivery::progress::Standings;
 use crate::delivery::send::{Notes, Shared, run_side_by_side};
 use crate::delivery::supervisor::{Entrant, Service, attend};
 use crate::delivery::target::Target;
-use crate::event::defaults::Fill;
+use crate::event::defaults::EventDefaults;
 use crate::event::delivery_mode::DeliveryMode;
 use crate::process::deadline::left;
 use crate::spool::spool::Spool;
@@ -41,7 +41,7 @@ pub(crate) struct Outbox {
     pub(super) sending: Sending,
     pub(super) targets: Vec<Target>,
     pub(super) mode: DeliveryMode,
-    pub(super) fill: Fill,
+    pub(super) fill: EventDefaults,
     /// Asked while a call runs.
     consented: MaySend,
     pub(super) may_send: MaySend,
@@ -84,7 +84,7 @@ impl Outbox {
         Kept { spool, states, sending }: Kept,
         targets: Vec<Target>,
         mode: DeliveryMode,
-        fill: Fill,
+        fill: EventDefaults,
         collection: Collection,
         may_send: MaySend,
     ) -> Self {
@@ -283,7 +283,7 @@ impl Outbox {
             if let Some(state) = states.get_mut(&target.name)
                 && (state.fingerprint != target.fingerprint() || self.swapped.contains(&target.name))
             {
-                state.circuit.succeeded();
+                state.circuit.reconfigured();
             }
         }
         states
@@ -341,7 +341,7 @@ mod tests {
             let kept =
                 Kept { spool: spool.clone(), states: States::new(folder), sending: Sending::new(folder) };
             let may_send = Arc::new(|| Collection::On);
-            let fill = Fill::new("tool", "1");
+            let fill = EventDefaults::new("tool", "1");
             Outbox::new(kept, vec![target], DeliveryMode::AtLeastOnce, fill, Collection::On, may_send)
         };
         let deadline = Instant::now() + Duration::from_secs(60);

@@ -15,7 +15,7 @@ use crate::delivery::backend_state::{BackendState, Problem, States};
 use crate::delivery::reload_report::LastReload;
 use crate::delivery::target::Target;
 use crate::process::deadline::left;
-use crate::process::reentrancy::Quiet;
+use crate::process::reentrancy::ReentrancyGuard;
 
 /// Between two looks at backends that are being closed.
 const TICK: Duration = Duration::from_millis(2);
@@ -126,7 +126,7 @@ impl Plans {
         self.closing.fetch_add(1, Ordering::Relaxed);
         let (plans, closed) = (Arc::clone(self), target.share());
         let close = move || {
-            let _quiet = Quiet::enter();
+            let _quiet = ReentrancyGuard::enter();
             closed.close(closed.options.timeout);
             plans.closing.fetch_sub(1, Ordering::Relaxed);
         };
@@ -178,7 +178,7 @@ impl Plans {
     pub(super) fn swap(self: &Arc<Self>, old: &mut Target, new: Target, state: &mut BackendState) {
         let old = mem::replace(old, new);
         // What is new deserves a try.
-        state.circuit.succeeded();
+        state.circuit.reconfigured();
         self.close_behind(&old);
     }
 }

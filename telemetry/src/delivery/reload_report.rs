@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use jackfield_loader::Stats;
+use jackfield_loader::{ForeignText, Stats};
 
 /// What a reload has come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Reloaded {
+pub struct ReloadReport {
     /// Backends that were open or waited to be, and are others now.
     pub swapped: Vec<String>,
     /// Backends that are new.
@@ -24,7 +24,7 @@ pub struct Reloaded {
     pub refused: Vec<(String, String)>,
 }
 
-impl Reloaded {
+impl ReloadReport {
     /// Whether any backend is another than before.
     #[must_use]
     pub fn is_change(&self) -> bool {
@@ -40,7 +40,7 @@ pub struct LastReload {
     /// How many there were, this one included.
     pub number: u64,
     /// What it has come to, or why nothing was changed.
-    pub outcome: Result<Reloaded, String>,
+    pub outcome: Result<ReloadReport, String>,
 }
 
 /// One backend at this moment, as this process has it.
@@ -68,9 +68,9 @@ pub struct LiveBackend {
 #[non_exhaustive]
 pub struct LivePlugin {
     /// Its name, as it says.
-    pub name: String,
+    pub name: ForeignText,
     /// Its version, as it says.
-    pub version: String,
+    pub version: ForeignText,
     /// The file that it was loaded from.
     pub file: PathBuf,
 }

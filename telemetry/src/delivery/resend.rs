@@ -8,21 +8,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield_loader::plugin_api::Outcome;
+use jackfield_loader::count;
 use serde::Serialize;
 
 use crate::consent::consent::Collection;
-use crate::delivery::backend_state::{BackendState, Problem};
+use crate::delivery::attempt::attempt_while;
+use crate::delivery::backend_state::BackendState;
 use crate::delivery::in_flight_lock::Share;
 use crate::delivery::pass::Outbox;
 use crate::delivery::send::{BATCH_BYTES, BATCH_EVENTS};
+use crate::delivery::settle::{Verdict, settle};
 use crate::delivery::target::Target;
 use crate::error::error::Error;
 use crate::event::batch_buffer::EventBuffer;
-use crate::event::defaults::Fill;
+use crate::event::defaults::EventDefaults;
 use crate::event::delivery_mode::DeliveryMode;
 use crate::process::deadline::left;
-use crate::process::plural::events;
 use crate::spool::dead_letters::Rejected;
 use crate::spool::reader::Deliverer;
 
@@ -33,9 +34,9 @@ const TICK: Duration = Duration::from_millis(5);
 /// prints.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Resent {
+pub struct ResendReport {
     /// Each backend in force that has events in the quarantine.
-    pub backends: Vec<ResentTo>,
+    pub backends: Vec<ResendBackendReport>,
     /// Events of backends that are not in force now; they stay.
     pub of_others: u64,
 }
@@ -43,7 +44,7 @@ pub struct Resent {
 /// What came of the events that one backend had refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct ResentTo {
+pub struct ResendBackendReport {
     /// What it is called.
     pub backend: String,
     /// Events that it took. They have left the quarantine.
@@ -59,7 +60,7 @@ pub struct ResentTo {
     pub reason: Option<String>,
 }
 
-impl Resent {
+impl ResendReport {
     /// Whether the quarantine had nothing, or all of it was delivered.
     #[must_use]
     pub fn is_complete(&self) -> bool {
@@ -67,10 +68,10 @@ impl Resent {
     }
 }
 
-impl fmt::Display for Resent {
+impl fmt::Display for ResendReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sum = |number: fn(&ResentTo) -> u64| self.backends.iter().map(number).sum::<u64>();
-        write!(f, "Delivered: {}", events(sum(|to| to.delivered)))?;
+        let sum = |number: fn(&ResendBackendReport) -> u64| self.backends.iter().map(number).sum::<u64>();
+        write!(f, "Delivered: {}", count(sum(|to| to.delivered), "event"))?;
         for to in &self.backends {
             write!(f, "\n  {}: {} delivered", to.backend, to.delivered)?;
             let others =
@@ -85,9 +86,9 @@ impl fmt::Display for Resent {
             }
         }
         if self.of_others > 0 {
-            write!(f, "\n  {} of backends that are not in force: kept", events(self.of_others))?;
+            write!(f, "\n  {} of backends that are not in force: kept", count(self.of_others, "event"))?;
         }
-        write!(f, "\nQuarantine: {}", events(sum(|to| to.rejected + to.waiting) + self.of_others))
+        write!(f, "\nQuarantine: {}", count(sum(|to| to.rejected + to.waiting) + self.of_others, "event"))
     }
 }
 
@@ -96,7 +97,7 @@ struct Again<'a> {
     deliverer: Deliverer,
     share: Arc<Share>,
     mode: DeliveryMode,
-    fill: Fill,
+    fill: EventDefaults,
     may_send: &'a dyn Fn() -> bool,
     now_ms: &'a dyn Fn() -> u64,
     deadline: Instant,
@@ -105,7 +106,7 @@ struct Again<'a> {
 impl Outbox {
     /// Sends what is in the quarantine again, one backend after the other, each until it settles nothing or `deadline`
     /// comes. Circuits are not asked: the user has.
-    pub(crate) fn resend(&mut self, deadline: Instant) -> Result<Resent, Error> {
+    pub(crate) fn resend(&mut self, deadline: Instant) -> Result<ResendReport, Error> {
         let mut resent = self.sorted(self.spool.rejected()?).0;
         if resent.backends.is_empty() {
             return Ok(resent);
@@ -145,15 +146,19 @@ impl Outbox {
     }
 
     /// The events of each backend that has some, all of them waiting.
-    fn sorted(&self, rejected: Vec<Rejected>) -> (Resent, VecDeque<VecDeque<Rejected>>) {
-        let (mut resent, mut waiting) = (Resent::default(), VecDeque::new());
+    fn sorted(&self, rejected: Vec<Rejected>) -> (ResendReport, VecDeque<VecDeque<Rejected>>) {
+        let (mut resent, mut waiting) = (ResendReport::default(), VecDeque::new());
         let mut rest = rejected;
         for target in &self.targets {
             let (its, others): (Vec<_>, _) = rest.into_iter().partition(|it| it.backend == target.name);
             rest = others;
             if !its.is_empty() {
                 let (backend, number) = (target.name.clone(), its.len() as u64);
-                resent.backends.push(ResentTo { backend, waiting: number, ..ResentTo::default() });
+                resent.backends.push(ResendBackendReport {
+                    backend,
+                    waiting: number,
+                    ..ResendBackendReport::default()
+                });
                 waiting.push_back(its.into());
             }
         }
@@ -183,7 +188,7 @@ impl Outbox {
     }
 }
 
-impl Resent {
+impl ResendReport {
     fn because(&mut self, reason: &str) {
         for to in &mut self.backends {
             to.reason = Some(reason.to_owned());
@@ -198,20 +203,16 @@ impl Again<'_> {
         target: &mut Target,
         mut waiting: VecDeque<Rejected>,
         state: &mut BackendState,
-        to: &mut ResentTo,
+        to: &mut ResendBackendReport,
     ) {
+        state.fingerprint = target.fingerprint();
         while !waiting.is_empty() {
-            if left(self.deadline).is_zero() {
-                to.reason = Some("there was no time left for it".to_owned());
-                return;
-            }
             // Read again before every batch: the user may have said no since the last one.
-            if !(self.may_send)() {
-                to.reason = Some("there is no consent to send them any more".to_owned());
+            if let Some(reason) = self.obstacle() {
+                to.reason = Some(reason.to_owned());
                 return;
             }
             let batch = next_batch(&mut waiting);
-            state.fingerprint = target.fingerprint();
             let end = self.batch(target, &batch, state, to);
             if let Err(reason) = end {
                 to.reason = Some(reason);
@@ -220,84 +221,81 @@ impl Again<'_> {
         }
     }
 
+    /// Why nothing more may be sent.
+    fn obstacle(&self) -> Option<&'static str> {
+        if left(self.deadline).is_zero() {
+            return Some("there was no time left for it");
+        }
+        (!(self.may_send)()).then_some("there is no consent to send them any more")
+    }
+
     /// One batch; or why the backend gets no other one.
     fn batch(
         &mut self,
         target: &mut Target,
         batch: &[Rejected],
         state: &mut BackendState,
-        to: &mut ResentTo,
+        to: &mut ResendBackendReport,
     ) -> Result<(), String> {
         let bytes = batch.iter().map(|it| it.event.get().len()).sum();
         let mut buffer = EventBuffer::with_capacity(self.fill.clone(), batch.len(), bytes);
         let valid: Vec<bool> = batch.iter().map(|it| buffer.push_stored(it.event.get()).is_ok()).collect();
-        let unopened = |target: &Target, error: &dyn fmt::Display| target.conceal(&error.to_string());
-        if let Err(error) = target.open(left(self.deadline)) {
-            return Err(unopened(target, &error));
+        let was_open = target.opened().is_some();
+        let backend = target.open(left(self.deadline)).map_err(|error| target.conceal(&error.to_string()))?;
+        if !was_open && let Some(reason) = self.obstacle() {
+            return Err(reason.to_owned());
         }
         let at_most_once = self.mode == DeliveryMode::AtMostOnce;
         if at_most_once {
             self.deliverer.forget_rejected(batch).map_err(|error| error.to_string())?;
         }
         let events = buffer.into_batch(Arc::clone(&self.share));
-        let outcomes = match target.attempt(&events, self.deadline, &|| (self.may_send)()) {
-            Ok((outcomes, _)) => outcomes,
-            Err(error) => return Err(unopened(target, &error)),
-        };
+        let timeout = target.options.timeout;
+        let attempt = attempt_while(&backend, &events, timeout, self.deadline, &|| (self.may_send)());
+        let settlement = settle(&attempt, self.mode, &|text| target.conceal(text));
 
         let now = (self.now_ms)();
-        let mut outcomes = outcomes.into_iter();
-        let (mut delivered, mut again) = (Vec::new(), Vec::new());
-        let mut retry: Option<(Option<Duration>, String)> = None;
+        let mut verdicts = settlement.verdicts.iter();
+        let (mut gone, mut again, mut kept) = (Vec::new(), Vec::new(), Vec::new());
         for (it, valid) in batch.iter().zip(valid) {
-            let outcome =
-                if valid { outcomes.next().flatten() } else { Some(Outcome::rejected("it is no event")) };
-            match outcome {
-                Some(Outcome::Delivered) => delivered.push(it.clone()),
-                Some(Outcome::Rejected { reason }) => again.push(it.again(&target.conceal(&reason), now)),
-                Some(Outcome::Retry { after, reason }) => {
-                    let longest = retry.as_ref().and_then(|(after, _)| *after).max(after);
-                    retry = Some((longest, target.conceal(&reason)));
-                }
-                Some(Outcome::TooLarge { .. }) | None => {
-                    retry = retry.or(Some((None, "nothing was said of it".to_owned())));
-                }
+            match if valid { verdicts.next() } else { None } {
+                None => again.push(it.again("it is no event", now)),
+                Some(Verdict::Delivered | Verdict::Lost) => gone.push(it.clone()),
+                Some(Verdict::Rejected(reason)) => again.push(it.again(reason, now)),
+                Some(Verdict::Retry(_) | Verdict::NotAsked) => kept.push(it.clone()),
             }
         }
         let number = |events: &[Rejected]| events.len() as u64;
-        to.delivered += number(&delivered);
+        to.delivered += settlement.delivered;
         to.rejected += number(&again);
-        to.waiting -= number(&delivered) + number(&again);
-        if at_most_once {
-            let lost = number(batch) - number(&delivered) - number(&again);
-            to.waiting -= lost;
-            to.lost += lost;
-            state.lost += lost;
-        }
-        state.delivered += number(&delivered);
-        if !delivered.is_empty() {
-            state.last_delivery_ms = Some(now);
-        }
-        if !(delivered.is_empty() && again.is_empty()) {
-            state.circuit.succeeded();
-        }
+        to.lost += settlement.lost;
+        to.waiting -= number(&gone) + number(&again);
+        state.delivered += settlement.delivered;
+        state.lost += settlement.lost;
+        state.settled(&settlement, now);
         if let Some(last) = again.last() {
             to.reason = Some(last.reason.clone());
         }
-        let noted = if at_most_once {
-            let back = again.iter().map(|it| (it.event.get(), it.reason.as_str()));
-            self.deliverer.reject(&target.name, back)
+        if at_most_once {
+            let back: Vec<_> = again.into_iter().chain(kept.clone()).collect();
+            if let Err(error) = self.deliverer.put_back_rejected(&back) {
+                to.waiting -= number(&kept);
+                to.lost += number(&kept);
+                state.lost += number(&kept);
+                return Err(error.to_string());
+            }
         } else {
-            self.deliverer.settle_rejected(&delivered, &again)
-        };
-        // Without a note the same events would go out again with the next command, so that no more are sent.
-        noted.map_err(|error| error.to_string())?;
-        if let Some((after, reason)) = retry {
-            state.circuit.failed(now, after);
-            state.last_problem = Some(Problem { at_ms: now, reason: reason.clone() });
-            return Err(reason);
+            // Without a note the same events would go out again with the next command, so that no more are sent.
+            self.deliverer.settle_rejected(&gone, &again).map_err(|error| error.to_string())?;
         }
-        Ok(())
+        match settlement.failure {
+            Some(failure) => Err(failure.reason.to_string()),
+            None if settlement.not_asked => {
+                let reason = self.obstacle().map(str::to_owned).or(attempt.cut_short);
+                Err(reason.unwrap_or_else(|| "it was not asked".to_owned()))
+            }
+            None => Ok(()),
+        }
     }
 }
 

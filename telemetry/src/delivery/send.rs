@@ -9,19 +9,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield_loader::plugin_api::Outcome;
-
-use crate::delivery::backend_state::{BackendState, Problem, States};
+use crate::delivery::attempt::{Attempt, attempt_while};
+use crate::delivery::backend_state::{BackendState, States};
 use crate::delivery::in_flight_lock::Share;
 use crate::delivery::pass::RoundEnd;
 use crate::delivery::plan::Plans;
 use crate::delivery::progress::Standings;
+use crate::delivery::settle::{Settlement, Verdict, settle};
 use crate::delivery::target::Target;
 use crate::event::batch_buffer::EventBuffer;
-use crate::event::defaults::Fill;
+use crate::event::defaults::EventDefaults;
 use crate::event::delivery_mode::DeliveryMode;
 use crate::process::deadline::left;
-use crate::process::reentrancy::Quiet;
+use crate::process::reentrancy::ReentrancyGuard;
 use crate::spool::chunk::Chunk;
 use crate::spool::reader::{Committed, Deliverer, Settle};
 use crate::spool::spool::Spool;
@@ -40,7 +40,7 @@ pub(super) struct Shared<'a> {
     /// For the batches of all calls.
     pub(super) share: Arc<Share>,
     pub(super) mode: DeliveryMode,
-    pub(super) fill: &'a Fill,
+    pub(super) fill: &'a EventDefaults,
     pub(super) may_send: &'a (dyn Fn() -> bool + Sync),
     /// Whether there is the consent that a running call needs: without it, the call is cancelled.
     pub(super) consented: &'a (dyn Fn() -> bool + Sync),
@@ -85,21 +85,11 @@ impl Notes<'_> {
 }
 
 /// Why a chunk was not sent.
-enum Attempt {
+enum Unsent {
     /// The time of the round was over, or consent withdrawn, before the backend was asked.
     Late,
     Unopened(jackfield_loader::Error),
     Uncommitted(crate::error::error::Error),
-}
-
-/// What came of a chunk that was sent.
-#[derive(Default)]
-struct Attempted {
-    outcomes: Vec<Option<Outcome>>,
-    /// Whether the plugin was handed each event.
-    handed_over: Vec<bool>,
-    /// With *at most once*: the backend is noted as done with all of it.
-    committed: Option<Committed>,
 }
 
 pub(super) type Done = (String, BackendState, RoundEnd);
@@ -139,7 +129,7 @@ pub(super) fn run_side_by_side(shared: &Shared<'_>, mut due: Vec<(&mut Target, B
             let cell = Arc::new(Mutex::new(Some((target, state))));
             let work = Arc::clone(&cell);
             let run = move || {
-                let _quiet = Quiet::enter();
+                let _quiet = ReentrancyGuard::enter();
                 work.lock().unwrap_or_else(PoisonError::into_inner).take().map(|(t, s)| shared.once(t, s))
             };
             match thread.spawn_scoped(scope, run) {
@@ -234,36 +224,36 @@ impl<'a> Shared<'a> {
         }
     }
 
-    /// Sends what is in the buffer, which comes from the chunk.
-    fn attempt(&self, target: &mut Target, chunk: &Chunk, buffer: EventBuffer) -> Result<Attempted, Attempt> {
+    /// Sends what is in the buffer, which comes from the chunk. With *at most once* the backend is noted as done with all of
+    /// it before.
+    fn attempt(
+        &self,
+        target: &mut Target,
+        chunk: &Chunk,
+        buffer: EventBuffer,
+    ) -> Result<(Attempt, Option<Committed>), Unsent> {
         if buffer.is_empty() {
-            return Ok(Attempted::default());
+            return Ok((Attempt::default(), None));
         }
         // Without time, opening would seem to take too long.
         if left(self.deadline).is_zero() {
-            return Err(Attempt::Late);
+            return Err(Unsent::Late);
         }
-        target.open(left(self.deadline)).map_err(Attempt::Unopened)?;
-        if left(self.deadline).is_zero() || !(self.consented)() {
-            return Err(Attempt::Late);
+        let was_open = target.opened().is_some();
+        let backend = target.open(left(self.deadline)).map_err(Unsent::Unopened)?;
+        if left(self.deadline).is_zero() || !(was_open || (self.consented)()) {
+            return Err(Unsent::Late);
         }
-        let mut committed = None;
-        if self.mode == DeliveryMode::AtMostOnce {
+        let committed = match self.mode {
             // What can't be sent at all has been kept until here.
-            committed = Some(self.deliverer().commit_before_send(chunk).map_err(Attempt::Uncommitted)?);
-        }
-        let batch = buffer.into_batch(Arc::clone(&self.share));
-        match target.attempt(&batch, self.deadline, &self.consented) {
-            Ok((outcomes, handed_over)) => Ok(Attempted { outcomes, handed_over, committed }),
-            Err(error) => {
-                if let Some(committed) = committed
-                    && let Err(error) = self.deliverer().sent(chunk, committed, &[])
-                {
-                    tracing::warn!("telemetry waits: {error}");
-                }
-                Err(Attempt::Unopened(error))
+            DeliveryMode::AtMostOnce => {
+                Some(self.deliverer().commit_before_send(chunk).map_err(Unsent::Uncommitted)?)
             }
-        }
+            DeliveryMode::AtLeastOnce => None,
+        };
+        let batch = buffer.into_batch(Arc::clone(&self.share));
+        let timeout = target.options.timeout;
+        Ok((attempt_while(&backend, &batch, timeout, self.deadline, &self.consented), committed))
     }
 
     /// One chunk; whether to go on with the next one.
@@ -275,121 +265,34 @@ impl<'a> Shared<'a> {
         end: &mut RoundEnd,
     ) -> bool {
         let mut buffer = EventBuffer::with_capacity(self.fill.clone(), chunk.len(), chunk.bytes());
-        let valid: Vec<bool> = chunk.lines().map(|line| buffer.push_stored(line).is_ok()).collect();
+        let is_event = |line: &usize| buffer.push_stored(chunk.line(*line)).is_ok();
+        let events: Vec<usize> = (0..chunk.len()).filter(is_event).collect();
         state.fingerprint = target.fingerprint();
-        let Attempted { outcomes, handed_over, committed } = match self.attempt(target, chunk, buffer) {
+        let (attempt, committed) = match self.attempt(target, chunk, buffer) {
             Ok(attempted) => attempted,
             // That says nothing of the backend, which was not asked.
-            Err(Attempt::Late) => return false,
-            Err(Attempt::Uncommitted(error)) => {
+            Err(Unsent::Late) => return false,
+            Err(Unsent::Uncommitted(error)) => {
                 tracing::warn!("telemetry waits: {error}");
                 return false;
             }
-            Err(Attempt::Unopened(error)) => {
+            Err(Unsent::Unopened(error)) => {
                 let reason = target.conceal(&error.to_string());
                 tracing::warn!("telemetry for {} waits: {reason}", target.name);
-                state.last_problem = Some(Problem { at_ms: self.spool.now_ms(), reason });
-                // A file that is not there or not right costs little to look for; what opens or hangs may cost a lot.
-                if costs_time(&error) {
-                    state.circuit.failed(self.spool.now_ms(), None);
-                }
+                state.not_opened(&error, reason, self.spool.now_ms());
                 return false;
             }
         };
-
-        let mut outcomes = outcomes.into_iter();
-        let mut rejected: Vec<(usize, &str, String)> = Vec::new();
-        let mut retry: Option<(Option<Duration>, String)> = None;
-        let mut delivered = 0;
-        // Our own time was over: that says nothing of the backend.
-        let mut unasked = false;
-        let mut settled: Vec<Settle> = valid
-            .iter()
-            .enumerate()
-            .map(|(index, valid)| {
-                if !valid {
-                    return Settle::Damaged;
-                }
-                match outcomes.next() {
-                    Some(None) => {
-                        unasked = true;
-                        Settle::Keep
-                    }
-                    Some(Some(Outcome::Delivered)) => {
-                        delivered += 1;
-                        Settle::Done
-                    }
-                    Some(Some(Outcome::Rejected { reason })) => {
-                        rejected.push((index, chunk.line(index), target.conceal(&reason)));
-                        Settle::Done
-                    }
-                    Some(Some(Outcome::Retry { after, reason })) => {
-                        let longest = retry.as_ref().and_then(|(after, _)| *after).max(after);
-                        retry = Some((longest, target.conceal(&reason)));
-                        Settle::Keep
-                    }
-                    Some(Some(Outcome::TooLarge { .. })) | None => {
-                        retry = retry.take().or(Some((None, "nothing was said of it".to_owned())));
-                        Settle::Keep
-                    }
-                }
-            })
-            .collect();
-
-        let mut deliverer = self.deliverer();
-        if !rejected.is_empty()
-            && let Err(error) = deliverer
-                .reject(&target.name, rejected.iter().map(|(_, line, reason)| (*line, reason.as_str())))
-        {
-            tracing::warn!("rejected events are not put aside: {error}");
-            // They come again, then, rather than be lost.
-            for (index, ..) in rejected.drain(..) {
-                settled[index] = Settle::Keep;
-                retry = retry.or(Some((None, error.to_string())));
-            }
-        }
-        let mut lost = 0;
-        let noted = match committed {
-            Some(committed) => {
-                let mut handed_over = handed_over.into_iter();
-                for (settle, valid) in settled.iter_mut().zip(&valid) {
-                    // It may have arrived.
-                    if *valid && handed_over.next() == Some(true) && *settle == Settle::Keep {
-                        *settle = Settle::Done;
-                        lost += 1;
-                    }
-                }
-                deliverer.sent(chunk, committed, &settled)
-            }
-            None => deliverer.commit(chunk, &settled),
-        };
-        drop(deliverer);
-
-        let now = self.spool.now_ms();
-        end.delivered += delivered;
-        end.rejected += rejected.len() as u64;
-        state.delivered += delivered;
-        state.rejected += rejected.len() as u64;
-        if delivered > 0 {
-            state.last_delivery_ms = Some(now);
-        }
-        state.lost += lost;
-        if let Some((.., reason)) = rejected.last() {
-            state.last_problem = Some(Problem { at_ms: now, reason: format!("rejected: {reason}") });
-        }
-        let progress = delivered > 0 || !rejected.is_empty();
-        if progress {
-            state.circuit.succeeded();
-        }
-        if let Some((after, reason)) = retry {
-            state.last_problem = Some(Problem { at_ms: now, reason });
-            state.circuit.failed(now, after);
-            return false;
-        }
-        if progress && rejected.is_empty() {
-            state.last_problem = None;
-        }
+        let mut settlement = settle(&attempt, self.mode, &|text| target.conceal(text));
+        let noted = self.note(&target.name, chunk, &events, &mut settlement, committed);
+        end.delivered += settlement.delivered;
+        end.rejected += settlement.rejected;
+        state.delivered += settlement.delivered;
+        state.rejected += settlement.rejected;
+        state.lost += settlement.lost;
+        state.settled(&settlement, self.spool.now_ms());
         match noted {
+            _ if settlement.failure.is_some() => return false,
             Ok(()) => {}
             Err(error @ crate::error::error::Error::ClaimLost { .. }) => {
                 tracing::warn!("telemetry waits: {error}");
@@ -402,16 +305,39 @@ impl<'a> Shared<'a> {
                 }
             }
         }
-        !unasked
+        !settlement.not_asked
     }
-}
 
-/// Whether it costs a backend's time to find out that it can't be opened.
-fn costs_time(error: &jackfield_loader::Error) -> bool {
-    use jackfield_loader::{Error, LoadError};
-    match error {
-        Error::Open(_) => true,
-        Error::Load { source, .. } => matches!(source, LoadError::Hangs { .. } | LoadError::Blocked { .. }),
-        _ => false,
+    /// Notes in the spool what becomes of the lines of a chunk, of which those at `events` are events.
+    fn note(
+        &self,
+        backend: &str,
+        chunk: &Chunk,
+        events: &[usize],
+        settlement: &mut Settlement,
+        committed: Option<Committed>,
+    ) -> Result<(), crate::error::error::Error> {
+        let mut deliverer = self.deliverer();
+        if settlement.rejected > 0 {
+            let rejected = events.iter().zip(&settlement.verdicts).filter_map(|(line, verdict)| {
+                let Verdict::Rejected(reason) = verdict else { return None };
+                Some((chunk.line(*line), &**reason))
+            });
+            if let Err(error) = deliverer.reject(backend, rejected) {
+                tracing::warn!("rejected events are not put aside: {error}");
+                settlement.keep_rejected(&error.to_string());
+            }
+        }
+        let mut settled = vec![Settle::Damaged; chunk.len()];
+        for (line, verdict) in events.iter().zip(&settlement.verdicts) {
+            settled[*line] = match verdict {
+                Verdict::Delivered | Verdict::Rejected(_) | Verdict::Lost => Settle::Done,
+                Verdict::Retry(_) | Verdict::NotAsked => Settle::Keep,
+            };
+        }
+        match committed {
+            Some(committed) => deliverer.sent(chunk, committed, &settled),
+            None => deliverer.commit(chunk, &settled),
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::delivery::plan::{Plan, Step};
 use crate::delivery::send::{Done, NOTE, Order, Ran, Shared};
 use crate::delivery::target::Target;
 use crate::delivery::wake_signal::{Bell, Woken};
-use crate::process::reentrancy::Quiet;
+use crate::process::reentrancy::ReentrancyGuard;
 
 /// How long a backend rests that failed without saying for how long.
 pub(crate) const UNKNOWN: Duration = Duration::from_secs(5);
@@ -152,7 +152,7 @@ fn start<'scope>(
     let cell = std::sync::Arc::new(Mutex::new(Some(entrant)));
     let taken = std::sync::Arc::clone(&cell);
     let run = move || {
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         let entrant = taken.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         Some(floor.carry(shared, entrant))
     };
@@ -259,7 +259,7 @@ impl Floor<'_> {
         }
         for target in new {
             let mut state = shared.notes().states.get(&target.name).cloned().unwrap_or_default();
-            state.circuit.succeeded();
+            state.circuit.reconfigured();
             admit(Entrant { target, state, pause: None });
         }
     }
@@ -307,7 +307,7 @@ impl Floor<'_> {
             self.hold(shared, &floor);
             // It has nothing to do with how the others fare.
             end.emptied = true;
-            state.circuit.succeeded();
+            state.circuit.reconfigured();
             shared.plans.close_behind(&target);
             None
         } else {

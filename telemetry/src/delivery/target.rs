@@ -1,7 +1,6 @@
-//! One backend: how it is opened, and one attempt at a batch.
+//! One backend: how it is opened.
 
 use std::{
-    collections::VecDeque,
     fmt,
     ops::Deref,
     path::PathBuf,
@@ -10,8 +9,8 @@ use std::{
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Batch, Candidate, Failure, Isolation, Plugin, Policy, Verified,
-    plugin_api::{Deletion, Outcome},
+    Backend, BackendOptions, Batch, Candidate, ForeignText, Isolation, Plugin, Policy, Verified,
+    plugin_api::Deletion,
 };
 
 use sha2::{Digest as _, Sha256};
@@ -64,8 +63,8 @@ pub(crate) struct Open {
 pub(crate) struct Loaded {
     library: Library,
     /// The library's name and version, as it says.
-    pub(crate) name: String,
-    pub(crate) version: String,
+    pub(crate) name: ForeignText,
+    pub(crate) version: ForeignText,
     pub(crate) file: PathBuf,
     /// What the file was like just before it was read.
     pub(crate) stamp: Option<Stamp>,
@@ -241,7 +240,7 @@ impl Target {
             .iter()
             .fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update("\0"))
             .finalize();
-        digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        jackfield_loader::hex(&digest[..8])
     }
 
     /// `text`, which a plugin wrote, without the values of variables that are in its configuration.
@@ -250,22 +249,6 @@ impl Target {
             Source::Plugin { config, .. } => config.conceal(text),
             Source::Static(_) => text.to_owned(),
         }
-    }
-
-    /// Sends a batch once, in parts where it is too large, and says what became of each event: nothing of those that the
-    /// backend was not asked about, because our own time was over, or `wanted` said no. Ends by `deadline`. Also whether the plugin was handed
-    /// each event: of those that it was not none can have arrived.
-    ///
-    /// # Errors
-    /// When the backend can't be opened.
-    pub(crate) fn attempt(
-        &mut self,
-        batch: &Batch,
-        deadline: Instant,
-        wanted: &dyn Fn() -> bool,
-    ) -> Result<(Vec<Option<Outcome>>, Vec<bool>), jackfield_loader::Error> {
-        let timeout = self.options.timeout;
-        Ok(send_in_parts(&*self.open(left(deadline))?, batch, timeout, deadline, wanted))
     }
 
     /// Asks the backend's platform to forget a machine.
@@ -284,184 +267,5 @@ impl Target {
         {
             tracing::warn!("{error}");
         }
-    }
-}
-
-fn send_in_parts(
-    backend: &Backend,
-    batch: &Batch,
-    timeout: Duration,
-    deadline: Instant,
-    wanted: &dyn Fn() -> bool,
-) -> (Vec<Option<Outcome>>, Vec<bool>) {
-    let (mut outcomes, mut handed_over) = (vec![None; batch.len()], vec![false; batch.len()]);
-    let mut work = VecDeque::from([(0..batch.len()).collect::<Vec<_>>()]);
-    while let Some(group) = work.pop_front() {
-        let limit = timeout.min(left(deadline));
-        if limit.is_zero() || !wanted() {
-            break;
-        }
-        let part = if group.len() == batch.len() { batch.clone() } else { batch.select(&group) };
-        let report = backend.send_while(&part, limit, wanted);
-        let cancelled = !wanted();
-        group.iter().for_each(|index| handed_over[*index] |= report.was_handed_over());
-        if let Some(Failure::Busy { .. }) = report.failure() {
-            break;
-        }
-        let mut too_large = Vec::new();
-        for (&index, outcome) in group.iter().zip(report.outcomes()) {
-            match outcome {
-                // It says nothing of the backend.
-                Outcome::Retry { .. } if cancelled => {}
-                Outcome::TooLarge { .. } if group.len() > 1 => too_large.push(index),
-                Outcome::TooLarge { reason } => {
-                    outcomes[index] = Some(Outcome::rejected(format!("too large even alone: {reason}")));
-                }
-                outcome => outcomes[index] = Some(outcome.clone()),
-            }
-        }
-        let second = too_large.split_off(too_large.len().div_ceil(2));
-        for part in [second, too_large] {
-            if !part.is_empty() {
-                work.push_front(part);
-            }
-        }
-        // The rest would fare no better, and its time belongs to others.
-        if report.failure().is_some() {
-            break;
-        }
-    }
-    (outcomes, handed_over)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use jackfield_loader::plugin_api::{self, Call, Error, Host, NoConfig, Outcomes};
-
-    use super::*;
-    use crate::event::batch_buffer::EventBuffer;
-    use crate::event::defaults::Fill;
-
-    /// Does what a closure says with each batch.
-    struct Scripted(Box<dyn Fn(&plugin_api::Batch<'_>) -> Outcomes + Send + Sync>);
-
-    impl plugin_api::Backend for Scripted {
-        type Config = NoConfig;
-
-        fn open(_: NoConfig, _: Host, _: &Call<'_>) -> Result<Self, Error> {
-            Err(Error::failed("made by the test"))
-        }
-
-        fn send(&self, batch: &plugin_api::Batch<'_>, _: &Call<'_>) -> Outcomes {
-            (self.0)(batch)
-        }
-    }
-
-    fn batch(len: usize) -> Batch {
-        let mut buffer = EventBuffer::new(Fill::new("tool", "1"));
-        for _ in 0..len {
-            buffer.push_line(br#"{"type":"a","name":"b"}"#).expect("an event");
-        }
-        buffer.take()
-    }
-
-    const LONG: Duration = Duration::from_secs(60);
-
-    #[test]
-    fn a_backend_whose_workers_are_all_busy_was_not_asked() {
-        let (entered, is_inside) = mpsc::sync_channel::<()>(1);
-        let (release, released) = mpsc::channel::<()>();
-        let released = std::sync::Mutex::new(released);
-        let once = Arc::new(move |_: &plugin_api::Batch<'_>| -> Outcomes {
-            _ = entered.send(());
-            _ = released.lock().expect("one at a time").recv();
-            Outcome::Delivered.into()
-        });
-        let options = BackendOptions::new("busy").concurrency(1);
-        let make = move || {
-            let once = Arc::clone(&once);
-            Scripted(Box::new(move |batch| once(batch)))
-        };
-        let backend = Backend::open_with(&options, make).expect("it opens");
-        std::thread::scope(|scope| {
-            let other = scope.spawn(|| backend.send_within(&batch(1), LONG));
-            is_inside.recv().expect("it was asked");
-            let soon = Instant::now() + Duration::from_millis(20);
-            assert_eq!(send_in_parts(&backend, &batch(2), LONG, soon, &|| true).0, [None, None]);
-            release.send(()).expect("it waits");
-            assert!(other.join().expect("no panic").failure().is_none());
-        });
-    }
-
-    #[test]
-    fn parts_that_our_own_time_left_no_room_for_were_not_asked_about() {
-        let make = || Scripted(Box::new(|_| Outcome::Delivered.into()));
-        let backend = Backend::open_with(&BackendOptions::new("fine"), make).expect("it opens");
-        assert_eq!(send_in_parts(&backend, &batch(2), LONG, Instant::now(), &|| true).0, [None, None]);
-        let delivered = Some(Outcome::Delivered);
-        let all = send_in_parts(&backend, &batch(2), LONG, Instant::now() + LONG, &|| true).0;
-        assert_eq!(all, [delivered.clone(), delivered]);
-    }
-
-    #[test]
-    fn a_call_that_is_inside_when_the_time_ends_is_the_backends_failure() {
-        let make = || {
-            Scripted(Box::new(|_| {
-                loop {
-                    std::thread::park();
-                }
-            }))
-        };
-        let backend = Backend::open_with(&BackendOptions::new("hung"), make).expect("it opens");
-        let soon = Instant::now() + Duration::from_millis(50);
-        let outcomes = send_in_parts(&backend, &batch(1), LONG, soon, &|| true).0;
-        assert!(matches!(&outcomes[..], [Some(Outcome::Retry { .. })]), "{outcomes:?}");
-    }
-
-    /// Reports one event as delivered, and then works until it is cancelled.
-    struct Slow;
-
-    impl plugin_api::Backend for Slow {
-        type Config = NoConfig;
-
-        fn open(_: NoConfig, _: Host, _: &Call<'_>) -> Result<Self, Error> {
-            Ok(Self)
-        }
-
-        fn send(&self, _: &plugin_api::Batch<'_>, call: &Call<'_>) -> Outcomes {
-            while !call.is_cancelled() {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            Outcomes::Each(vec![Outcome::Delivered, Outcome::retry("cancelled")])
-        }
-    }
-
-    #[test]
-    fn a_call_that_is_not_wanted_any_more_ends_and_what_it_confirmed_counts() {
-        let backend = Backend::open_with(&BackendOptions::new("slow"), || Slow).expect("it opens");
-        let end = Instant::now() + Duration::from_millis(50);
-        let outcomes =
-            send_in_parts(&backend, &batch(2), LONG, Instant::now() + LONG, &|| Instant::now() < end);
-        assert_eq!(outcomes.0, [Some(Outcome::Delivered), None]);
-        assert!(end.elapsed() < LONG / 2, "it was waited for");
-    }
-
-    #[test]
-    fn a_call_that_does_not_look_whether_it_is_wanted_is_left_behind() {
-        let make = || {
-            Scripted(Box::new(|_| {
-                loop {
-                    std::thread::park();
-                }
-            }))
-        };
-        let backend = Backend::open_with(&BackendOptions::new("deaf"), make).expect("it opens");
-        let end = Instant::now() + Duration::from_millis(50);
-        let outcomes =
-            send_in_parts(&backend, &batch(1), LONG, Instant::now() + LONG, &|| Instant::now() < end);
-        assert_eq!(outcomes.0, [None]);
-        assert!(end.elapsed() < LONG / 2, "it was waited for");
     }
 }

@@ -8,7 +8,10 @@
 
 use std::path::Path;
 
-use jackfield_loader::files::{Owner, judge};
+use jackfield_loader::{
+    files::{Owner, judge},
+    show_path,
+};
 
 /// The folder in the data folder in which crashes of plugins are remembered.
 pub(crate) const CRASHES: &str = "crashes";
@@ -16,5 +19,5 @@ pub(crate) const CRASHES: &str = "crashes";
 /// Why the folder is not used. One that is not there yet is made for the user alone.
 pub(crate) fn refusal(folder: &Path) -> Option<String> {
     let refusal = judge(&std::fs::metadata(folder).ok()?, Owner::User).err()?;
-    Some(format!("data folder {}: {refusal}", folder.display()))
+    Some(format!("data folder {}: {refusal}", show_path(folder)))
 }

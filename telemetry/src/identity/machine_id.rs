@@ -1,21 +1,21 @@
 //! The pseudonymous id of this machine.
 //!
-//! It is the first 128 bits of a SHA-256 over the tool's name and the id that the operating system gave the machine. The
-//! same tool on the same machine always gets the same id; two tools get two that can't be linked, and the system's own
-//! id, which other programs know too, can't be read back from it. That is *pseudonymous*, not anonymous: all events of
-//! one machine can be told to be from one machine. [`MachineIdFile`] keeps it.
+//! The id is the first 128 bits of a SHA-256 over the tool's name and the operating system's id of the machine. The same
+//! tool on the same machine always gets the same id. Two tools get two ids that can't be linked, and the system's id, which
+//! other programs know, can't be computed from them. The id is *pseudonymous*, not anonymous: it shows that events come from
+//! the same machine. [`MachineIdFile`] stores it.
 //!
 //! # Platform
 //! Linux: `/etc/machine-id`, then `/var/lib/dbus/machine-id`. Elsewhere: what the crate `machine-uid` finds. A machine
 //! without such an id (a container, often) gets a random one that lasts as long as the process.
 
-use std::{fmt::Write as _, sync::OnceLock};
+use std::sync::OnceLock;
 
 #[cfg(target_os = "linux")]
 use jackfield_loader::files::{Access, read};
 use sha2::{Digest as _, Sha256};
 
-/// The derived id for `tool`: 32 hexadecimal digits. All that need one get it here.
+/// The derived id for `tool`: 32 hexadecimal digits.
 pub(crate) fn id(tool: &str) -> String {
     static SYSTEM: OnceLock<String> = OnceLock::new();
     derive(tool, SYSTEM.get_or_init(|| system_id().unwrap_or_else(|| uuid::Uuid::now_v7().to_string())))
@@ -28,15 +28,7 @@ pub(super) fn derive(tool: &str, system: &str) -> String {
         .chain_update("\0")
         .chain_update(system)
         .finalize();
-    hex(&digest[..16])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
-        // Writing to a string can't fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    jackfield_loader::hex(&digest[..16])
 }
 
 #[cfg(target_os = "linux")]

@@ -15,13 +15,13 @@ use crate::delivery::in_flight_lock::Sending;
 use crate::delivery::pass::{Kept, Outbox};
 use crate::error::error::Error;
 use crate::event::batch_buffer::EventBuffer;
-use crate::event::defaults::{Fill, os_version};
+use crate::event::defaults::{EventDefaults, os_version};
 use crate::event::encode::{Encoder, Origin};
 use crate::event::event::Event;
 use crate::event::recorder::Recorder;
 use crate::files::data_folder::{self, CRASHES};
 use crate::identity::machine_id_file::MachineIdFile;
-use crate::instance::select_backends::{Chosen, LOCAL_LOG, Selected, select};
+use crate::instance::select_backends::{LOCAL_LOG, Selected, SelectionReason, select};
 use crate::instance::settings::Settings;
 use crate::process::per_process::PerProcess;
 use crate::spool::fs::Fs;
@@ -119,7 +119,7 @@ impl Context {
             return nowhere;
         }
         let info = self.select_for(collection).info;
-        if info.why == Chosen::Nothing {
+        if info.why == SelectionReason::Nothing {
             tracing::debug!("telemetry: no backend is configured, nothing is recorded");
             return nowhere;
         }
@@ -170,8 +170,9 @@ impl Context {
     }
 
     /// What lines that were recorded by us do not lack, and those of a damaged spool may.
-    pub(crate) fn fill(&self) -> Fill {
-        Fill::new(&self.settings.tool, &self.settings.version).with_machine_id(&self.machine_id().peek())
+    pub(crate) fn fill(&self) -> EventDefaults {
+        EventDefaults::new(&self.settings.tool, &self.settings.version)
+            .with_machine_id(&self.machine_id().peek())
     }
 
     /// The data folder, unless others can write to it.
@@ -195,7 +196,7 @@ impl Context {
     /// What delivers under `collection`; `None` without a folder.
     pub(crate) fn outbox(&self, collection: Collection) -> Option<Outbox> {
         let Selected { targets, info } = self.select_for(collection);
-        if let Chosen::Broken(reason) = &info.why {
+        if let SelectionReason::Broken(reason) = &info.why {
             tracing::warn!("telemetry waits: {reason}");
         }
         let consent = Arc::clone(&self.consent);

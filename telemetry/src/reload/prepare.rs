@@ -7,13 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield_loader::{Candidate, Trust, image_limit, loaded_images, plugin_api::Probe};
+use jackfield_loader::{Candidate, Trust, image_limit, loaded_images, plugin_api::Probe, show_path};
 use sha2::{Digest as _, Sha256};
 
 use crate::delivery::target::{Loaded, Open, Source, Target};
 use crate::files::stamp::{Stamp, wait_until_stable};
 use crate::process::deadline::left;
-use crate::process::reentrancy::Quiet;
+use crate::process::reentrancy::ReentrancyGuard;
 
 /// How long a file may be written to before a reload goes on without it.
 const WRITING: Duration = Duration::from_secs(5);
@@ -103,7 +103,7 @@ fn ask(target: &Target, old: Option<&Target>, look: Look) -> Result<Asked, Verdi
     let (tell, told) = mpsc::sync_channel(2);
     let target = target.share();
     let work = move || {
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         let distrust = distrust(&target, open.as_deref(), untouched);
         let trusted = distrust.is_none();
         if let Some(reason) = distrust {
@@ -213,7 +213,7 @@ fn try_to_prepare(
                 target.open_loaded(image, timeout)?
             } else {
                 if !wait_until_stable(&file, Instant::now() + WRITING) {
-                    let file = file.display();
+                    let file = show_path(&file);
                     return Ok(Verdict::Refused(format!(
                         "{file}: somebody is still writing to it after {WRITING:?}; reload once more when it is whole"
                     )));

@@ -19,22 +19,22 @@ use std::{
 
 use crate::delivery::backend_state::Problem;
 use crate::delivery::plan::{Plan, Plans, Step};
-use crate::delivery::reload_report::Reloaded;
+use crate::delivery::reload_report::ReloadReport;
 use crate::delivery::target::Target;
 use crate::error::error::Error;
 use crate::instance::context::Context;
-use crate::instance::select_backends::{Chosen, Selected, why_none};
+use crate::instance::select_backends::{Selected, SelectionReason, why_none};
 use crate::reload::prepare::{Look, Verdict, prepare_all};
 
 /// Finds out which backends are to be, and opens what is new.
-pub(crate) fn reload(context: &Context, plans: &Arc<Plans>) -> Result<Reloaded, Error> {
+pub(crate) fn reload(context: &Context, plans: &Arc<Plans>) -> Result<ReloadReport, Error> {
     let collection = context.consent.read().collection;
     let Selected { targets: wanted, info } = context.select_for(collection);
     let known = {
         let board = plans.board();
         board.targets.as_ref().map(|targets| targets.iter().map(Target::share).collect::<Vec<_>>())
     };
-    if let Chosen::Broken(reason) = info.why {
+    if let SelectionReason::Broken(reason) = info.why {
         return Err(all_stay(context, plans, &known.unwrap_or_default(), reason));
     }
     // A file that was removed, or emptied, is a mistake rather than the wish to lose what comes.
@@ -43,7 +43,7 @@ pub(crate) fn reload(context: &Context, plans: &Arc<Plans>) -> Result<Reloaded, 
     }
     context.forget_recorder();
     // Whoever delivers first finds out by itself.
-    let Some(known) = known else { return Ok(Reloaded::default()) };
+    let Some(known) = known else { return Ok(ReloadReport::default()) };
     let verdicts = prepare_all(&wanted, &|name| find(&known, name), Look::Everything);
     let local = info.stays_here(collection);
     let Decided { reloaded, problems, board, steps } = decide(context, &known, wanted, verdicts);
@@ -79,7 +79,7 @@ fn find<'a>(targets: &'a [Target], name: &str) -> Option<&'a Target> {
 /// What a reload does.
 #[derive(Default)]
 struct Decided {
-    reloaded: Reloaded,
+    reloaded: ReloadReport,
     problems: BTreeMap<String, Problem>,
     board: Vec<Target>,
     steps: Vec<(String, Step)>,
@@ -152,9 +152,11 @@ fn all_stay(context: &Context, plans: &Arc<Plans>, known: &[Target], reason: Str
         plans.keep_problems(&kept);
     }
     if reloaded.closed.is_empty() {
-        return Error::Reload { reason };
+        return Error::Reload { reason: reason.into() };
     }
     plans.post(Plan { steps, local: None });
     let names = reloaded.closed.join(", ");
-    Error::Reload { reason: format!("{reason}; but closed, since it is not trusted any more: {names}") }
+    Error::Reload {
+        reason: format!("{reason}; but closed, since it is not trusted any more: {names}").into(),
+    }
 }

@@ -2,14 +2,15 @@
 
 use std::{fmt, time::Duration};
 
+use jackfield_loader::count;
+
 use crate::delivery::progress::{Question, Reply};
 use crate::instance::context::Context;
-use crate::process::plural::events;
 
 /// What became of events by one flush.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Flushed {
+pub struct FlushReport {
     /// Events that backends took, each counted once for each backend.
     pub delivered: u64,
     /// Events that backends refused for good; they are in the quarantine.
@@ -37,7 +38,7 @@ pub struct Waiting {
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { backend, events, reason, again_in } = self;
-        write!(f, "{backend}: {} left: {reason}", self::events(*events))?;
+        write!(f, "{backend}: {} left: {reason}", count(*events, "event"))?;
         match again_in {
             Some(pause) => write!(f, "; tried again in {:.1} s", pause.as_secs_f64()),
             None => Ok(()),

@@ -12,7 +12,7 @@ use std::{
 use crate::delivery::pass::{Outbox, RoundEnd};
 use crate::delivery::plan::Plans;
 use crate::delivery::progress::{Question, Reply, Standings};
-use crate::delivery::reload_report::{LastReload, Reloaded};
+use crate::delivery::reload_report::{LastReload, ReloadReport};
 use crate::delivery::supervisor::{Service, UNKNOWN};
 use crate::delivery::wake_signal::{Bell, Woken};
 use crate::detached;
@@ -21,9 +21,9 @@ use crate::error::error::Error;
 use crate::instance::context::Context;
 use crate::instance::settings::Deliver;
 use crate::process::deadline::left;
-use crate::process::reentrancy::Quiet;
+use crate::process::reentrancy::ReentrancyGuard;
 use crate::reload::reload::reload;
-use crate::schedule::flush_report::{Flushed, waiting};
+use crate::schedule::flush_report::{FlushReport, waiting};
 #[cfg(feature = "watch")]
 use crate::schedule::watch;
 
@@ -156,8 +156,8 @@ impl Courier {
     }
 
     /// Other backends from the next batch on, where the configuration says so.
-    pub(crate) fn reload(&self, context: &Context) -> Result<Reloaded, Error> {
-        let _quiet = Quiet::enter();
+    pub(crate) fn reload(&self, context: &Context) -> Result<ReloadReport, Error> {
+        let _quiet = ReentrancyGuard::enter();
         let _one = lock(&self.reloading);
         let reloaded = reload(context, &self.plans);
         {
@@ -183,7 +183,7 @@ impl Courier {
     }
 
     /// Lets every backend that can get anywhere have what waits for it, by `deadline`.
-    pub(crate) fn flush(&self, context: &Context, deadline: Instant) -> Flushed {
+    pub(crate) fn flush(&self, context: &Context, deadline: Instant) -> FlushReport {
         let mut question = self.standings.ask();
         loop {
             if self.bell.stopped().load(Ordering::Relaxed) {
@@ -207,16 +207,16 @@ impl Courier {
     }
 
     /// What came of a question.
-    fn flushed(&self, context: &Context, question: Question, reply: Reply) -> Flushed {
+    fn flushed(&self, context: &Context, question: Question, reply: Reply) -> FlushReport {
         let (delivered, rejected, emptied) = (reply.delivered, reply.rejected, reply.emptied);
         let waiting = if emptied { Vec::new() } else { waiting(context, question, reply) };
-        Flushed { delivered, rejected, emptied, waiting }
+        FlushReport { delivered, rejected, emptied, waiting }
     }
 
     /// Ends the thread, delivers for the last time, and closes the backends. A second time there is nothing to do.
-    pub(crate) fn close(&self, context: &Context, deadline: Instant) -> Flushed {
+    pub(crate) fn close(&self, context: &Context, deadline: Instant) -> FlushReport {
         if self.bell.stop() || !self.used.load(Ordering::Relaxed) {
-            return Flushed { emptied: true, ..Flushed::default() };
+            return FlushReport { emptied: true, ..FlushReport::default() };
         }
         // Nobody waits for the thread any more, which may be inside a plugin.
         self.standings.leave();
@@ -233,7 +233,7 @@ impl Courier {
         };
         let flushed = match left_to_others {
             Some(RoundEnd { delivered, rejected, emptied, .. }) => {
-                Flushed { delivered, rejected, emptied, ..Flushed::default() }
+                FlushReport { delivered, rejected, emptied, ..FlushReport::default() }
             }
             None => {
                 let end = self.round(context, deadline, &AtomicBool::new(false), None);
@@ -285,7 +285,7 @@ impl Drop for Leaves<'_> {
 
 /// What the thread does until the tool ends.
 fn work(context: &Context, courier: &Courier, interval: Duration) {
-    let _quiet = Quiet::enter();
+    let _quiet = ReentrancyGuard::enter();
     let bell = &*courier.bell;
     let _leaves = Leaves(&courier.standings);
     let mut again_at: Option<Instant> = None;

@@ -15,10 +15,12 @@ use std::{
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
+use jackfield_loader::show_path;
+
 use crate::delivery::target::Source;
 use crate::files::stamp::{Stamp, wait_until_stable};
 use crate::instance::context::Context;
-use crate::process::reentrancy::Quiet;
+use crate::process::reentrancy::ReentrancyGuard;
 
 /// One change of a file comes as several events.
 const TOGETHER: Duration = Duration::from_millis(20);
@@ -78,7 +80,7 @@ impl Watched {
             if !self.folders.contains(&folder)
                 && let Err(error) = self.watcher.watch(&folder, RecursiveMode::NonRecursive)
             {
-                tracing::debug!("{} is not watched: {error}", folder.display());
+                tracing::debug!("{} is not watched: {error}", show_path(&folder));
                 continue;
             }
             watched.insert(folder);
@@ -93,7 +95,7 @@ fn watch(
     mut watched: Watched,
     mut before: Seen,
 ) {
-    let _quiet = Quiet::enter();
+    let _quiet = ReentrancyGuard::enter();
     let mut look = true;
     loop {
         {

@@ -14,10 +14,10 @@
 //! }
 //!
 //! let telemetry = Telemetry::builder("mytool", "1.4.0").build();
-//! match Cli::parse_from(["mytool", "hello"]) {
-//!     Cli::Hello => {}
-//!     Cli::Telemetry(command) => std::process::exit(command.run(&telemetry)),
-//! }
+//! let _code = match Cli::parse_from(["mytool", "hello"]) {
+//!     Cli::Hello => std::process::ExitCode::SUCCESS,
+//!     Cli::Telemetry(command) => command.run(&telemetry),
+//! };
 //! ```
 //!
 //! # Exit codes
@@ -28,10 +28,13 @@
 
 use std::{
     io::{self, Write},
+    process::ExitCode,
     time::Duration,
 };
 
 use clap::{Args, Subcommand};
+use jackfield_loader::{ForeignText, to_json};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::api::telemetry::Telemetry;
@@ -75,14 +78,14 @@ pub struct Form {
 }
 
 impl TelemetryCommand {
-    /// Runs the command with the process's standard output, and says what the process is to end with.
+    /// Runs the command with the standard streams of the process. `main` returns the exit code.
     #[must_use]
-    pub fn run(&self, telemetry: &Telemetry) -> i32 {
+    pub fn run(&self, telemetry: &Telemetry) -> ExitCode {
         self.run_with(telemetry, &mut io::stdout().lock(), &mut io::stderr().lock())
     }
 
     /// Runs the command with other streams.
-    pub fn run_with(&self, telemetry: &Telemetry, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+    pub fn run_with(&self, telemetry: &Telemetry, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
         let done = match self {
             Self::Enable(form) => enable(telemetry, *form, out),
             Self::Disable(form) => disable(telemetry, *form, out),
@@ -93,18 +96,18 @@ impl TelemetryCommand {
             Self::Doctor(form) => doctor(telemetry, *form, out),
         };
         match done.and_then(|done| out.flush().map(|()| done).map_err(Failure::Output)) {
-            Ok(true) => 0,
-            Ok(false) => 1,
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
             // Whoever reads has seen enough.
-            Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Err(failure) => {
                 let text = match failure {
                     Failure::Telemetry(error) => error.to_string(),
                     Failure::Output(error) => format!("can't write the answer: {error}"),
                 };
                 // There is nobody left to tell.
-                let _ = writeln!(err, "error: {text}");
-                1
+                let _ = writeln!(err, "error: {}", ForeignText::from(text));
+                ExitCode::FAILURE
             }
         }
     }
@@ -127,6 +130,10 @@ impl From<io::Error> for Failure {
     }
 }
 
+fn write_json(out: &mut dyn Write, answer: &impl Serialize) -> io::Result<()> {
+    writeln!(out, "{}", to_json(answer)?)
+}
+
 /// Whether all was done as asked.
 type Done = Result<bool, Failure>;
 
@@ -136,11 +143,8 @@ fn enable(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
     let enabled = consent.is_enabled() && by_author;
     let because = if by_author { consent.why.to_string() } else { "this tool collects nothing".to_owned() };
     if form.json {
-        writeln!(
-            out,
-            "{}",
-            json!({ "enabled": enabled, "because": because, "extended": telemetry.is_extended() })
-        )?;
+        let object = json!({ "enabled": enabled, "because": because, "extended": telemetry.is_extended() });
+        write_json(out, &object)?;
     } else if enabled {
         let except = if telemetry.is_extended() {
             ", except for what stands in arguments and error messages:\n\
@@ -170,7 +174,7 @@ fn disable(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
             "disabled": !enforced, "because": disabled.consent.why.to_string(),
             "still_sending": disabled.pending == Discarded::StillSending, "not_discarded": not_discarded,
         });
-        writeln!(out, "{object}")?;
+        write_json(out, &object)?;
     } else if enforced {
         writeln!(
             out,
@@ -206,7 +210,7 @@ const NOT_DISCARDED: &str = "Not all of what is stored on this machine could be 
 fn status(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
     let status = telemetry.status();
     if form.json {
-        writeln!(out, "{}", json!(status))?;
+        write_json(out, &status)?;
     } else {
         writeln!(out, "{status}")?;
     }
@@ -227,7 +231,7 @@ fn reset(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
             "disabled": !enforced, "still_sending": reset.pending == Discarded::StillSending,
             "not_discarded": not_discarded,
         });
-        writeln!(out, "{object}")?;
+        write_json(out, &object)?;
         return Ok(done);
     }
     if reset.receipts.is_empty() {
@@ -280,7 +284,7 @@ fn show(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
 fn resend(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
     let resent = telemetry.resend_rejected(RESEND)?;
     if form.json {
-        writeln!(out, "{}", json!(resent))?;
+        write_json(out, &resent)?;
     } else {
         writeln!(out, "{resent}")?;
     }
@@ -290,7 +294,7 @@ fn resend(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
 fn doctor(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
     let findings = telemetry.doctor();
     if form.json {
-        writeln!(out, "{}", json!({ "findings": findings }))?;
+        write_json(out, &json!({ "findings": findings }))?;
     } else {
         for finding in &findings {
             writeln!(out, "{finding}")?;

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use jackfield_loader::{MOST_CRASHES, plugin_api::Probe};
+use jackfield_loader::{ForeignText, MOST_CRASHES, count, plugin_api::Probe, show_path};
 use serde::Serialize;
 
 use crate::api::telemetry::Telemetry;
@@ -10,8 +10,7 @@ use crate::consent::consent::Collection;
 use crate::delivery::target::Target;
 use crate::error::error::Error;
 use crate::files::writable;
-use crate::instance::select_backends::Chosen;
-use crate::process::plural::events;
+use crate::instance::select_backends::SelectionReason;
 
 /// How long a backend may take to open, and to find out about its platform.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -25,7 +24,7 @@ pub struct Finding {
     /// What was found.
     pub verdict: Verdict,
     /// One line: what is so, and what to do.
-    pub detail: String,
+    pub detail: ForeignText,
 }
 
 /// How serious a finding is.
@@ -59,12 +58,15 @@ impl Telemetry {
     pub fn doctor(&self) -> Vec<Finding> {
         let context = self.context();
         let status = self.status();
-        let finding =
-            |what: &str, verdict, detail: String| Finding { what: what.to_owned(), verdict, detail };
+        let finding = |what: &str, verdict, detail: String| Finding {
+            what: what.to_owned(),
+            verdict,
+            detail: detail.into(),
+        };
         let mut findings = Vec::new();
         let verdict = if status.telemetry == "disabled" { Verdict::Note } else { Verdict::Fine };
         findings.push(finding("consent", verdict, format!("{}: {}", status.telemetry, status.because)));
-        let folder = status.folder.as_ref().map(|folder| folder.display().to_string()).unwrap_or_default();
+        let folder = status.folder.as_ref().map(|folder| show_path(folder).to_string()).unwrap_or_default();
         let collection = context.consent.read().collection;
         let on = context.enabled && collection != Collection::Off;
         // Without consent nothing is made.
@@ -82,7 +84,8 @@ impl Telemetry {
             findings.push(finding("folder", Verdict::Wrong, detail));
         }
         if status.problems.is_empty() && tried.is_ok() {
-            let detail = format!("{folder}: {} waiting, {} bytes", events(status.events), status.bytes);
+            let detail =
+                format!("{folder}: {} waiting, {} bytes", count(status.events, "event"), status.bytes);
             findings.push(finding("folder", Verdict::Fine, detail));
         }
         if !status.dropped.is_empty() {
@@ -97,7 +100,7 @@ impl Telemetry {
         if status.quarantined > 0 {
             let detail = format!(
                 "{} refused for good; `show` has the reasons, `resend` sends them again",
-                events(status.quarantined)
+                count(status.quarantined, "event")
             );
             findings.push(finding("quarantine", Verdict::Note, detail));
         }
@@ -108,7 +111,7 @@ impl Telemetry {
             let detail = format!(
                 "{} crashed {} in a row, the last time {}: it is tried again later, or left alone after {MOST_CRASHES} until it \
                  changes; get another version from its vendor",
-                crash.plugin.display(),
+                show_path(&crash.plugin),
                 times(crash.count),
                 crash.how
             );
@@ -116,8 +119,8 @@ impl Telemetry {
         }
         let mut selected = context.select_for(if on { collection } else { Collection::On });
         let verdict = match &selected.info.why {
-            Chosen::Broken(_) => Verdict::Wrong,
-            Chosen::Nothing => Verdict::Note,
+            SelectionReason::Broken(_) => Verdict::Wrong,
+            SelectionReason::Nothing => Verdict::Note,
             _ => Verdict::Fine,
         };
         findings.push(finding("backends", verdict, selected.info.to_string()));

@@ -16,7 +16,7 @@ use crate::event::kind::EventKind;
 use crate::identity::deletion::{Receipt, ReceiptOutcome};
 use crate::identity::machine_id_file::MachineIdFile;
 use crate::instance::context::Context;
-use crate::instance::select_backends::{Chosen, Selected};
+use crate::instance::select_backends::{Selected, SelectionReason};
 use crate::process::deadline::left;
 use crate::spool::reader::Deliverer;
 use crate::spool::spool::Spool;
@@ -47,7 +47,7 @@ pub enum Discarded {
 /// What came of [`Telemetry::disable`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Disabled {
+pub struct DisableReport {
     /// What is so now: on where an organisation enforces it.
     pub consent: Consent,
     /// What became of pending events.
@@ -57,7 +57,7 @@ pub struct Disabled {
 /// What came of [`Telemetry::reset`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Reset {
+pub struct ResetReport {
     /// The id that deletion was requested for.
     pub machine_id: String,
     /// What each backend and requestor said.
@@ -97,21 +97,21 @@ impl Telemetry {
     ///
     /// # Errors
     /// As [`ConsentSource::disable`](crate::ConsentSource::disable); nothing has changed then.
-    pub fn disable(&self) -> Result<Disabled, Error> {
+    pub fn disable(&self) -> Result<DisableReport, Error> {
         let context = self.context();
         let consent = context.consent.disable()?;
         context.gate.look_again();
         let pending = if consent.is_enabled() { Discarded::Nothing } else { context.discard().0 };
-        Ok(Disabled { consent, pending })
+        Ok(DisableReport { consent, pending })
     }
 
     /// Forgets everything: withdraws consent, forgets waiting and rejected events and the local log, and asks every
     /// backend and requestor for the deletion of what they have, each for at most `within`. The machine id changes as
-    /// [`Reset::next_machine_id`] says.
+    /// [`ResetReport::next_machine_id`] says.
     ///
     /// # Errors
     /// As [`disable`](Self::disable).
-    pub fn reset(&self, within: Duration) -> Result<Reset, Error> {
+    pub fn reset(&self, within: Duration) -> Result<ResetReport, Error> {
         let context = self.context();
         let consent = context.consent.disable()?;
         context.gate.look_again();
@@ -126,27 +126,32 @@ impl Telemetry {
             .extend(context.settings.requestors.iter().map(|by| Receipt::new(&*by.name, by.by.request(&id))));
         context.forget_recorder();
         drop(claims);
-        let (next_machine_id, id_kept) = match rotate(&machine_id, context.data_refusal(), &receipts) {
-            Ok(next) => (next, None),
-            Err(reason) => (id.clone(), Some(reason)),
-        };
-        Ok(Reset { machine_id: id, receipts, next_machine_id, id_kept, pending, consent })
+        let (next_machine_id, id_kept) = rotate(&machine_id, id.clone(), context.data_refusal(), &receipts);
+        Ok(ResetReport { machine_id: id, receipts, next_machine_id, id_kept, pending, consent })
     }
 }
 
-/// The next id, or why there is none.
-fn rotate(file: &MachineIdFile, refused: Option<String>, receipts: &[Receipt]) -> Result<String, String> {
+/// The next id, and why it is the old one if it is.
+fn rotate(
+    file: &MachineIdFile,
+    old: String,
+    refused: Option<String>,
+    receipts: &[Receipt],
+) -> (String, Option<String>) {
     let any = |outcome| receipts.iter().any(|receipt| receipt.outcome == outcome);
-    if any(ReceiptOutcome::Failed) {
-        return Err("a request failed and can be repeated under it".to_owned());
-    }
-    if !receipts.is_empty() && !any(ReceiptOutcome::Sent) {
-        return Err("nobody has acknowledged the request, which needs it".to_owned());
-    }
-    if let Some(reason) = refused {
-        return Err(reason);
-    }
-    file.rotate().map(|new| new.id).map_err(|error| error.to_string())
+    let reason = if any(ReceiptOutcome::Failed) {
+        "a request failed and can be repeated under it".to_owned()
+    } else if !receipts.is_empty() && !any(ReceiptOutcome::Sent) {
+        "nobody has acknowledged the request, which needs it".to_owned()
+    } else if let Some(reason) = refused {
+        reason
+    } else {
+        match file.rotate() {
+            Ok(new) => return (new.id, None),
+            Err(error) => error.to_string(),
+        }
+    };
+    (old, Some(reason))
 }
 
 impl Discarded {
@@ -206,7 +211,7 @@ impl Context {
     /// Asks every backend that events would go to with consent. That is the user's own wish, and the last that leaves.
     fn request_deletion(&self, machine_id: &str, within: Duration) -> Vec<Receipt> {
         let Selected { mut targets, info } = self.select_for(Collection::On);
-        if let Chosen::Broken(reason) = info.why {
+        if let SelectionReason::Broken(reason) = info.why {
             // Nobody knows whom to ask before the file is mended.
             return vec![Receipt::new("backends", Deletion::Failed(reason))];
         }

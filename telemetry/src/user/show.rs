@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use jackfield_loader::{Batch, Preview, Unsent, plugin_api::Outcome};
+use jackfield_loader::{
+    Batch, ForeignText, Preview, Unsent, count, escape_in_json, hex, plugin_api::Outcome, to_json,
+};
 use serde::Serialize;
 use serde_json::{json, value::RawValue};
 
@@ -16,7 +18,6 @@ use crate::delivery::target::Target;
 use crate::error::error::Error;
 use crate::event::batch_buffer::EventBuffer;
 use crate::instance::select_backends::Selected;
-use crate::process::plural::events;
 use crate::spool::dead_letters::Rejected;
 
 /// Events of which it is shown what would go out, and bytes of these: one batch.
@@ -28,7 +29,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// What is stored, and what would go out. Its text is what `telemetry show` prints.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Shown {
+pub struct ShowReport {
     /// The events that wait, as they are stored: one line of JSON each.
     pub stored: Vec<String>,
     /// Those that wait apart, and that these backends do not get: see [`Status::set_apart`](crate::Status::set_apart).
@@ -36,7 +37,7 @@ pub struct Shown {
     /// Those that a backend has refused for good.
     pub quarantine: Vec<Rejected>,
     /// What each backend would send, of the first batch.
-    pub outgoing: Vec<Outgoing>,
+    pub outgoing: Vec<OutgoingBatch>,
     /// How many events that batch has.
     pub previewed: usize,
 }
@@ -44,7 +45,7 @@ pub struct Shown {
 /// What one backend would send.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Outgoing {
+pub struct OutgoingBatch {
     /// What it is called.
     pub backend: String,
     /// Requests or messages, and events that it would not send; or why that can't be told.
@@ -56,7 +57,7 @@ impl Telemetry {
     ///
     /// # Errors
     /// [`Error::Spool`] when the spool can't be read.
-    pub fn show(&self) -> Result<Shown, Error> {
+    pub fn show(&self) -> Result<ShowReport, Error> {
         let context = self.context();
         let collection = match context.consent.read().collection {
             // What would go out with consent.
@@ -88,51 +89,53 @@ impl Telemetry {
         let previewed = buffer.len();
         let batch = buffer.take();
         let outgoing = targets.iter_mut().map(|target| outgoing(target, &batch)).collect();
-        Ok(Shown { stored, set_apart, quarantine, outgoing, previewed })
+        Ok(ShowReport { stored, set_apart, quarantine, outgoing, previewed })
     }
 }
 
-fn outgoing(target: &mut Target, batch: &Batch) -> Outgoing {
+fn outgoing(target: &mut Target, batch: &Batch) -> OutgoingBatch {
     let preview = match target.open(LIMIT) {
         Ok(backend) => backend.preview(batch, LIMIT).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     target.close(Duration::from_secs(1));
-    Outgoing { backend: target.name.clone(), preview: preview.map_err(|text| target.conceal(&text)) }
+    OutgoingBatch { backend: target.name.clone(), preview: preview.map_err(|text| target.conceal(&text)) }
 }
 
-impl Shown {
+impl ShowReport {
     /// Writes it for people: the stored lines as they are, then each backend's messages.
     ///
     /// # Errors
     /// Those of `out`.
     pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "Stored: {}", events(self.stored.len()))?;
+        writeln!(out, "Stored: {}", count(self.stored.len(), "event"))?;
         for line in &self.stored {
-            writeln!(out, "{line}")?;
+            writeln!(out, "{}", escape_in_json(line))?;
         }
         if !self.set_apart.is_empty() {
-            let count = events(self.set_apart.len());
+            let count = count(self.set_apart.len(), "event");
             writeln!(out, "\nSet apart, not for these backends (see TELEMETRY_LOCAL): {count}")?;
         }
         for line in &self.set_apart {
-            writeln!(out, "{line}")?;
+            writeln!(out, "{}", escape_in_json(line))?;
         }
-        writeln!(out, "\nQuarantine: {}", events(self.quarantine.len()))?;
+        writeln!(out, "\nQuarantine: {}", count(self.quarantine.len(), "event"))?;
         for rejected in &self.quarantine {
-            writeln!(out, "{}: {}\n{}", rejected.backend, rejected.reason, rejected.event.get())?;
+            let [backend, reason] =
+                [&rejected.backend, &rejected.reason].map(|text| ForeignText::from(&**text));
+            writeln!(out, "{backend}: {reason}\n{}", escape_in_json(rejected.event.get()))?;
         }
         for outgoing in &self.outgoing {
             let of = if self.previewed < self.stored.len() { "the first " } else { "" };
-            let count = events(self.previewed);
+            let count = count(self.previewed, "event");
             writeln!(out, "\nTo {}, of {of}{count} (nothing is sent now):", outgoing.backend)?;
             match &outgoing.preview {
-                Err(reason) => writeln!(out, "can't be told: {reason}")?,
+                Err(reason) => writeln!(out, "can't be told: {}", ForeignText::from(&**reason))?,
                 Ok(preview) => {
                     for message in &preview.messages {
                         writeln!(out, "{} ({} bytes)", message.label, message.bytes.len())?;
                         match std::str::from_utf8(&message.bytes) {
-                            Ok(text) => writeln!(out, "{}", text.trim_end_matches('\n'))?,
+                            Ok(text) => writeln!(out, "{}", escape_in_json(text.trim_end_matches('\n')))?,
                             Err(_) => writeln!(out, "{}", message.bytes.escape_ascii())?,
                         }
                     }
@@ -154,9 +157,9 @@ impl Shown {
             set_apart: self.set_apart.iter().map(|line| as_stored(line)).collect(),
             quarantine: &self.quarantine,
             previewed: self.previewed,
-            outgoing: self.outgoing.iter().map(Outgoing::to_json).collect(),
+            outgoing: self.outgoing.iter().map(OutgoingBatch::to_json).collect(),
         };
-        serde_json::to_string(&object).expect("text and numbers can be written")
+        to_json(&object).expect("text and numbers can be written")
     }
 }
 
@@ -178,7 +181,7 @@ fn as_stored(line: &str) -> Cow<'_, RawValue> {
     }
 }
 
-impl Outgoing {
+impl OutgoingBatch {
     fn to_json(&self) -> serde_json::Value {
         let preview = match &self.preview {
             Ok(preview) => preview,
@@ -209,10 +212,6 @@ fn not_sent(unsent: &Unsent) -> String {
     format!("event {} would not be sent but {what}{colon}{reason}", unsent.event + 1)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,7 +221,7 @@ mod tests {
         let raw = |text: &str| RawValue::from_string(text.to_owned()).expect("JSON");
         let lines =
             [r#"{"type":"a", "name":"b","id":"\u0041","n":1.50}"#, r#"{"type":"#, r#"{"a":"\ud800"}"#];
-        let shown = Shown {
+        let shown = ShowReport {
             set_apart: Vec::new(),
             stored: lines.map(str::to_owned).to_vec(),
             quarantine: vec![Rejected {

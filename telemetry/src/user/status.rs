@@ -1,8 +1,10 @@
 //! What is so at this moment, for people and scripts.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, sync::atomic::Ordering, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::atomic::Ordering};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+
+use jackfield_loader::{ForeignText, count, show_path, span};
 
 use crate::api::telemetry::Telemetry;
 use crate::consent::consent::Collection;
@@ -11,7 +13,6 @@ use crate::detached;
 use crate::files::writable;
 use crate::instance::select_backends::Selected;
 use crate::instance::settings::{Deliver, Settings};
-use crate::process::plural::events;
 
 /// What is so at this moment. As JSON it has the members of these fields; its text is what `telemetry status` prints.
 #[derive(Debug, Clone, Serialize)]
@@ -35,6 +36,7 @@ pub struct Status {
     /// Each of them.
     pub backends: Vec<BackendStatus>,
     /// Where events wait; `None` where there is no home folder.
+    #[serde(serialize_with = "shown")]
     pub folder: Option<PathBuf>,
     /// Events that some backend is not done with.
     pub events: u64,
@@ -55,7 +57,7 @@ pub struct Status {
     pub delivering: bool,
     /// What is wrong with the folder.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub problems: Vec<String>,
+    pub problems: Vec<ForeignText>,
 }
 
 /// One backend, as far as past runs tell.
@@ -76,14 +78,20 @@ pub struct BackendStatus {
     /// Seconds since it took the last one.
     pub last_delivery_s: Option<u64>,
     /// What went wrong last, unless something was delivered since.
-    pub last_error: Option<String>,
+    pub last_error: Option<ForeignText>,
     /// Seconds since then.
     pub last_error_s: Option<u64>,
     /// Seconds until it is tried again, after it failed.
     pub paused_s: Option<u64>,
     /// Why it is not what the configuration says, since a reload of a service could not have that.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub not_swapped: Option<String>,
+    pub not_swapped: Option<ForeignText>,
+}
+
+/// A path that is no UTF-8 could not be written as JSON.
+#[allow(clippy::ref_option, reason = "the form that serde asks for")]
+fn shown<S: Serializer>(folder: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    folder.as_deref().map(show_path).serialize(serializer)
 }
 
 impl Telemetry {
@@ -119,9 +127,9 @@ impl Telemetry {
                 lost: state.lost,
                 last_delivery_s: state.last_delivery_ms.map(ago),
                 last_error_s: state.last_problem.as_ref().map(|problem| ago(problem.at_ms)),
-                last_error: state.last_problem.map(|problem| problem.reason),
+                last_error: state.last_problem.map(|problem| problem.reason.into()),
                 paused_s: state.circuit.open_for(now).map(|pause| pause.as_secs() + 1),
-                not_swapped: state.not_swapped.map(|problem| problem.reason),
+                not_swapped: state.not_swapped.map(|problem| problem.reason.into()),
             }
         });
         let backends = backends.collect();
@@ -177,7 +185,7 @@ impl Telemetry {
             quarantined: spool.rejected + other.rejected,
             delivery: delivery_text(&context.settings, &targets),
             delivering: context.trusted_data().is_some_and(|data| detached::lock::is_delivering(data, local)),
-            problems,
+            problems: problems.into_iter().map(ForeignText::from).collect(),
         }
     }
 }
@@ -246,16 +254,16 @@ impl fmt::Display for Status {
                 writeln!(f, "    not as configured: {reason}")?;
             }
         }
-        write!(f, "Waiting: {}, {} bytes", events(self.events), self.bytes)?;
+        write!(f, "Waiting: {}, {} bytes", count(self.events, "event"), self.bytes)?;
         if let Some(seconds) = self.oldest_s {
             write!(f, ", the oldest from {} ago", span(seconds))?;
         }
         match &self.folder {
-            Some(folder) => writeln!(f, ", in {}", folder.display())?,
+            Some(folder) => writeln!(f, ", in {}", show_path(folder))?,
             None => writeln!(f)?,
         }
         if self.set_apart > 0 {
-            let events = events(self.set_apart);
+            let events = count(self.set_apart, "event");
             writeln!(f, "Set apart: {events}, which these backends do not get (see TELEMETRY_LOCAL)")?;
         }
         if self.dropped.is_empty() {
@@ -264,7 +272,7 @@ impl fmt::Display for Status {
             let reasons: Vec<_> = self.dropped.iter().map(|(reason, n)| format!("{n} ({reason})")).collect();
             writeln!(f, "Dropped: {}", reasons.join(", "))?;
         }
-        writeln!(f, "Quarantine: {}", events(self.quarantined))?;
+        writeln!(f, "Quarantine: {}", count(self.quarantined, "event"))?;
         write!(f, "Delivery: {}", self.delivery)?;
         if self.delivering {
             write!(f, "; a child process delivers now")?;
@@ -273,15 +281,5 @@ impl fmt::Display for Status {
             write!(f, "\nProblem: {problem}")?;
         }
         Ok(())
-    }
-}
-
-/// A time for people, in its largest unit.
-fn span(seconds: u64) -> String {
-    match Duration::from_secs(seconds).as_secs() {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        7200..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} days", seconds / 86_400),
     }
 }

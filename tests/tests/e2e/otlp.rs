@@ -201,7 +201,7 @@ fn events_arrive(protocol: &str, gzip: bool) {
     let version = load(&plugin("otlp")).metadata().version.clone();
     let mut received = by_id(rotel.records(EVENTS));
     for number in 0..EVENTS {
-        let expected = owned(number).expected(&version);
+        let expected = owned(number).expected(version.as_raw());
         let id = &expected.attributes["event.id"];
         let mut record = received.remove(id).unwrap_or_else(|| panic!("{id} is missing"));
         let observed = record.fields.remove("ObservedTimestamp").expect("observed");

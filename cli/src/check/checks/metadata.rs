@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use jackfield_loader::{Inspection, Layout, PanicStrategy, Refusal};
+use jackfield_loader::{ForeignText, Inspection, Layout, PanicStrategy, Refusal};
 use serde_json::Value;
 
 use crate::check::{
@@ -16,7 +16,7 @@ pub(crate) const NAMES: [&str; 4] = ["metadata", "verdict", "panic-strategy", "s
 /// The findings of [`NAMES`].
 pub(crate) struct FileFindings {
     /// Name and version, where the file says them.
-    pub(crate) plugin: Option<(String, String)>,
+    pub(crate) plugin: Option<(ForeignText, ForeignText)>,
     pub(crate) findings: Vec<(&'static str, Finding)>,
 }
 

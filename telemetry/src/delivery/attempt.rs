@@ -1,0 +1,99 @@
+//! One attempt at a batch: a call, further calls with the parts of what was too large, and an answer for each event.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use jackfield_loader::{Backend, Batch, Failure, Report, plugin_api::Outcome};
+
+use crate::process::deadline::left;
+
+/// What an attempt has come to for one event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// `None` says nothing of the backend: it was not asked, or its call was cancelled before it answered.
+    pub(crate) outcome: Option<Outcome>,
+    /// Whether the plugin was handed the event and has not given it back as too large. If not, the event can't have
+    /// arrived.
+    pub(crate) handed_over: bool,
+}
+
+/// What an attempt has come to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attempt {
+    /// For each event of the batch, in its order.
+    pub(crate) answers: Vec<Answer>,
+    /// Why the attempt ended before the backend was asked about every event, if a call was the reason.
+    pub(crate) cut_short: Option<String>,
+}
+
+/// One call.
+pub(crate) struct Called {
+    pub(crate) report: Report,
+    /// Whether the host has cancelled it.
+    pub(crate) cancelled: bool,
+}
+
+/// Sends a batch once. `call` makes one call, with the batch or a part of it, or says that no further one may be made.
+pub(crate) fn attempt(batch: &Batch, call: &mut dyn FnMut(&Batch) -> Option<Called>) -> Attempt {
+    let mut attempt = Attempt { answers: vec![Answer::default(); batch.len()], cut_short: None };
+    let mut work = VecDeque::from([(0..batch.len()).collect::<Vec<_>>()]);
+    while let Some(group) = work.pop_front() {
+        let whole = group.len() == batch.len();
+        let called = if whole { call(batch) } else { call(&batch.select(&group)) };
+        let Some(Called { report, cancelled }) = called else { break };
+        let mut too_large = Vec::new();
+        for (&index, outcome) in group.iter().zip(report.outcomes()) {
+            let mut handed_over = report.was_handed_over();
+            let outcome = match outcome {
+                _ if matches!(report.failure(), Some(Failure::Busy { .. })) => None,
+                Outcome::Retry { .. } if cancelled => None,
+                Outcome::TooLarge { .. } if group.len() > 1 => {
+                    too_large.push(index);
+                    handed_over = false;
+                    None
+                }
+                Outcome::TooLarge { reason } => {
+                    Some(Outcome::rejected(format!("too large even alone: {reason}")))
+                }
+                outcome => Some(outcome.clone()),
+            };
+            attempt.answers[index] = Answer { outcome, handed_over };
+        }
+        // In front, so that the order of the events is kept.
+        let second = too_large.split_off(too_large.len().div_ceil(2));
+        for part in [second, too_large] {
+            if !part.is_empty() {
+                work.push_front(part);
+            }
+        }
+        // The rest would fare no better, and its time belongs to others.
+        if let Some(failure) = report.failure() {
+            attempt.cut_short = Some(failure.to_string());
+            break;
+        }
+    }
+    attempt
+}
+
+/// Sends a batch once, by `deadline` and for as long as it is `wanted`: that is asked while a call runs and before each
+/// further one. Before the first one the caller has asked.
+pub(crate) fn attempt_while(
+    backend: &Backend,
+    batch: &Batch,
+    timeout: Duration,
+    deadline: Instant,
+    wanted: &dyn Fn() -> bool,
+) -> Attempt {
+    let mut is_first = true;
+    attempt(batch, &mut |part| {
+        let limit = timeout.min(left(deadline));
+        if limit.is_zero() || !(std::mem::take(&mut is_first) || wanted()) {
+            return None;
+        }
+        let report = backend.send_while(part, limit, wanted);
+        let complete = report.outcomes().all(|outcome| !matches!(outcome, Outcome::Retry { .. }));
+        Some(Called { cancelled: !complete && !wanted(), report })
+    })
+}
