@@ -18,8 +18,8 @@ mod task;
 
 use std::{fs, path::Path};
 
-use jackfield::forward::BackendConfig;
-use jackfield::{Config, ConfigFile};
+use jackfield::Config;
+use jackfield::forward::{BackendConfig, ConfigFile};
 use serde_json::{Map, Value};
 
 use jackfield_loader::show_path;

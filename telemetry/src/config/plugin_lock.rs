@@ -24,7 +24,6 @@ use std::{
 use jackfield_loader::{
     Pin, Pins,
     files::{self, Mode, Survives},
-    show_path,
 };
 use toml::de::DeValue;
 

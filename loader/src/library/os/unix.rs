@@ -12,8 +12,8 @@ use rustix::fs::{AtFlags, FileType, statat};
 use crate::{
     files::{
         error::FileError,
-        links::{Folder, Way, way},
         open::{Access, kind, open_at},
+        way::{Folder, Way, way},
     },
     library::error::ImageError,
 };
