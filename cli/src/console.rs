@@ -1,7 +1,6 @@
-//! What people read: messages on standard error, results on standard output.
+//! Messages on standard error, and the form of text for people.
 //!
-//! A reader that went away is no error of ours: a broken pipe is passed over in silence on either stream. Colours are
-//! for a terminal, unless `NO_COLOR` is set.
+//! A broken pipe is no error: the reader went away. Colours are for a terminal, unless `NO_COLOR` is set.
 
 use std::{
     env,
@@ -80,23 +79,11 @@ pub(crate) fn warn(text: impl Display) {
 }
 
 fn write_error(bytes: &[u8]) {
-    // There is nowhere left to say that standard error can't be written.
+    // An error of standard error can't be reported anywhere.
     let write = || drop(io::stderr().lock().write_all(bytes));
     match &*BAR.lock().unwrap_or_else(PoisonError::into_inner) {
         Some(bar) => bar.suspend(write),
         None => write(),
-    }
-}
-
-/// Prints text to standard output.
-///
-/// # Errors
-/// Why it can't be written; a broken pipe is none.
-pub(crate) fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-        _ => Ok(()),
     }
 }
 
@@ -124,7 +111,8 @@ fn record(text: &str, coloured: bool) -> Vec<u8> {
     text.split('\n').map(line).collect::<Vec<_>>().join("\n").into()
 }
 
-/// `rows` in columns, the first row being the heads, each on a line whatever its cells hold. `paint` colours a cell, given row, column and padded text.
+/// `rows` in columns; the first row holds the headings. Each row is one line. `paint` colours a cell: it gets the row, the
+/// column and the padded text.
 pub(crate) fn table(rows: &[Vec<String>], paint: impl Fn(usize, usize, String) -> String) -> String {
     let rows: Vec<Vec<_>> =
         rows.iter().map(|row| row.iter().map(|cell| one_line(cell).to_string()).collect()).collect();

@@ -1,16 +1,24 @@
-//! What a command has found out, on standard output.
+//! Results of commands on standard output.
+
+use std::io::{self, Write as _};
 
 use jackfield_loader::{to_json, to_json_pretty};
 use serde::Serialize;
 
-use crate::{console, exit::CommandError};
+use crate::exit::CommandError;
 
 /// Prints text.
 ///
 /// # Errors
-/// Standard output can't be written.
+/// Standard output can't be written. A broken pipe is no error: the reader went away.
 pub(crate) fn text(text: &str) -> Result<(), CommandError> {
-    console::print(text).map_err(CommandError::system("standard output can't be written"))
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(CommandError::system("standard output can't be written")(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Prints JSON, indented.

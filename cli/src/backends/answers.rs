@@ -1,4 +1,4 @@
-//! What each configured backend answers to one question.
+//! Asks each configured backend one question, and prints the answers.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(crate) struct Answer {
     /// One of the command's words, or [`UNUSABLE`].
     answer: &'static str,
     text: String,
-    /// What the command ends with for a backend that is [`UNUSABLE`].
+    /// The exit for a backend that is [`UNUSABLE`].
     #[serde(skip)]
     unusable: Option<Exit>,
 }
@@ -57,7 +57,7 @@ pub(crate) fn of_each(
     config.backends.iter().filter(wanted).map(answer).collect()
 }
 
-/// Prints the answers, and gives the exit: gravest a backend that is [`UNUSABLE`], then an answer among `failures`.
+/// Prints the answers, and gives the exit: of a backend that is [`UNUSABLE`], else of an answer in `failures`.
 ///
 /// # Errors
 /// No backend was asked, or the answers can't be printed.

@@ -1,7 +1,8 @@
-//! `jackfield check`: how a plugin behaves, for its vendor and for those who must trust it.
+//! `jackfield check`: checks how a plugin behaves, for its vendor and for its users.
 //!
-//! Each check runs in a child process of its own, so a plugin that hangs or crashes fails that check and no other. A child
-//! is told on a pipe what to do, and answers on another one; a third is its standard output, where nothing may appear.
+//! Each check runs in a child process of its own, so a plugin that hangs or crashes fails that check and no other. The child
+//! reads its task from one pipe, and writes its finding to another. A third pipe is its standard output, where nothing may
+//! appear.
 
 pub(crate) mod args;
 mod checks;
@@ -20,9 +21,8 @@ use std::{fs, path::Path};
 
 use jackfield::Config;
 use jackfield::forward::{BackendConfig, ConfigFile};
-use serde_json::{Map, Value};
-
 use jackfield_loader::show_path;
+use serde_json::{Map, Value};
 
 use self::args::CheckArgs;
 use crate::{
@@ -69,7 +69,7 @@ fn is_json(file: &Path) -> bool {
     file.extension().is_some_and(|extension| extension == "json")
 }
 
-/// Whether the plugin's schema or the given options have this key. What can't be read is told by the report.
+/// Whether the plugin's schema or the given options have this key. The report tells of a file that can't be read.
 fn has_option(file: &Path, given: &str, key: &str) -> Result<(), CommandError> {
     let Ok(inspection) = jackfield_loader::inspect(file) else { return Ok(()) };
     let object = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap_or_default();
@@ -81,7 +81,9 @@ fn has_option(file: &Path, given: &str, key: &str) -> Result<(), CommandError> {
     let names: Vec<_> = properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
     let file = show_path(file);
     Err(CommandError::Usage(if names.is_empty() {
-        format!("--endpoint: {file} says of no option, and the given ones have no `{key}`: set it there too")
+        format!(
+            "--endpoint: the metadata of {file} has no options, and the given options have no `{key}`: set it there, too"
+        )
     } else {
         format!("--endpoint: {file} has no option `{key}`: its options are {}", names.join(", "))
     }))
@@ -91,7 +93,7 @@ fn has_option(file: &Path, given: &str, key: &str) -> Result<(), CommandError> {
 struct Options {
     /// A JSON object.
     json: String,
-    /// Whose they are, in a configuration whose environment variables are to stay concealed.
+    /// The backend that they come from. Its environment variables have to stay concealed.
     backend: Option<BackendConfig>,
 }
 
@@ -101,7 +103,7 @@ fn options(common: &CommonArgs, args: &CheckArgs) -> Result<Options, CommandErro
         Ok(_) => Err(CommandError::ConfigContent(format!(
             "{from}: expected a JSON object with the plugin's options"
         ))),
-        // The position is told, and nothing of the text, which may hold a secret.
+        // The message has the position only: the text may hold a secret.
         Err(error) => Err(CommandError::ConfigContent(format!(
             "{from}: no JSON: line {}, column {}",
             error.line(),

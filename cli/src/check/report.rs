@@ -2,15 +2,14 @@
 
 use std::{fmt::Write as _, path::Path, time::Duration};
 
+use jackfield_loader::{ForeignText, show_path};
 use serde::Serialize;
 use serde_json::{Value, json};
-
-use jackfield_loader::{ForeignText, show_path};
 
 use super::finding::{Finding, Verdict};
 use crate::console::{self, Colour};
 
-/// What all checks have found.
+/// The findings of all checks.
 pub(super) struct Report {
     file: String,
     /// Name and version, where the file says them.
@@ -36,7 +35,7 @@ impl Report {
         self.rows.push(Row { name, finding, seconds: took.as_secs_f64() });
     }
 
-    /// Takes what must not be shown out of what was found.
+    /// Removes secrets from the findings.
     pub(super) fn conceal(&mut self, conceal: impl Fn(&str) -> String) {
         for row in &mut self.rows {
             row.finding.found = conceal(&row.finding.found);
@@ -140,7 +139,7 @@ fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-/// As XML's text and attributes take it: of control characters, XML has no more than three.
+/// Escapes text for XML. XML allows only three control characters.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -2,8 +2,8 @@
 
 use jackfield_loader::{ForeignText, Metadata};
 
-/// Such as `C, layout by digest`. Rust alone may bring its layouts to be compared field by field, which only the loaded
-/// library tells; whatever else says that it does is not listened to.
+/// Such as `C, layout by digest`. Only a plugin in Rust may have layouts that are compared field by field; the loaded library
+/// tells whether it has.
 pub(crate) fn shown(metadata: &Metadata) -> ForeignText {
     match metadata.language.as_raw() {
         "rust" => "Rust".into(),

@@ -1,4 +1,4 @@
-//! What a run is doing at one moment.
+//! The state of a run at one moment.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub(crate) struct Snapshot {
     pub(crate) events: u64,
     pub(crate) bad_lines: u64,
     pub(crate) not_stored: u64,
-    /// While the input is held back because there is no room for what it holds.
+    /// Set while the input is held back because the spool has no room.
     #[serde(default)]
     pub(crate) holding: Option<Holding>,
     pub(crate) mapped_images: usize,
@@ -41,7 +41,7 @@ pub(crate) struct Holding {
 pub(crate) struct SpoolNow {
     pub(crate) tool: ForeignText,
     pub(crate) folder: Option<ForeignText>,
-    /// Events that some backend is not done with.
+    /// Events that at least one backend still has to deliver.
     pub(crate) waiting: u64,
     pub(crate) bytes: u64,
     pub(crate) oldest_s: Option<u64>,
@@ -64,7 +64,7 @@ pub(crate) struct BackendNow {
     pub(crate) waiting: u64,
     pub(crate) delivered: u64,
     pub(crate) rejected: u64,
-    /// `open` while it is left alone after a failure, else `closed`.
+    /// `open` while the backend gets no calls after a failure, else `closed`.
     pub(crate) circuit: String,
     pub(crate) paused_s: Option<u64>,
     pub(crate) last_error: Option<ForeignText>,

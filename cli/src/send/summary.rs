@@ -1,4 +1,4 @@
-//! What became of everything, for people and as JSON.
+//! The summary of a run, as text and as JSON.
 
 use jackfield_loader::{ForeignText, count};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ pub(super) struct Summary {
     pub(super) bad_lines: u64,
     pub(super) bad_lines_file: Option<String>,
     pub(super) interrupted: bool,
-    /// Whether input could not be read, or something not kept.
+    /// Whether the input could not be read, or a line could not be kept.
     pub(super) io_failed: bool,
     pub(super) backends: Vec<BackendSummary>,
 }

@@ -8,7 +8,7 @@ pub(crate) mod verify;
 
 use std::path::{Path, PathBuf};
 
-/// `path` with more of a name.
+/// `path` with a longer name.
 fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(ending);

@@ -1,10 +1,9 @@
-//! `jackfield sign`: detached signatures of plugins, which are inspected and not run.
+//! `jackfield sign`: makes detached signatures of plugins. It inspects the plugins and runs none of them.
 
 use std::{
     fmt::Display,
     fs,
     path::{Path, PathBuf},
-    sync::LazyLock,
 };
 
 use clap::{Args, ValueHint};
@@ -18,20 +17,18 @@ use serde::Serialize;
 
 use super::{keys, with_ending};
 use crate::{
-    common_args::help,
+    common_args::Help,
     console,
     exit::{CommandError, Exit},
     output,
 };
 
-pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  jackfield sign --key jackfield.key librabbitmq.so\n  minisign -S -s jackfield.key -m librabbitmq.so \\\n    \
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield sign --key jackfield.key librabbitmq.so\n  minisign -S -s jackfield.key -m librabbitmq.so \\\n    \
          -t 'jackfield name=rabbitmq version=1.4.2 target=x86_64-unknown-linux-gnu'",
-        "\n\nThe signature of FILE is FILE.minisig beside it, whose trusted comment says name,\nversion and target. \
+    notes: "The signature of FILE is FILE.minisig beside it, whose trusted comment says name,\nversion and target. \
          minisign makes the same.\n\nWith --json, a list of: file, signature, trusted_comment, error.",
-    )
-});
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct SignArgs {
@@ -96,9 +93,9 @@ fn sign(file: &Path, key: &SecretKey, id: KeyId) -> Result<(String, String), Com
     let untrusted = format!("signature by jackfield, key {id}");
     let signature = minisign::sign(Some(&public), key, candidate.bytes(), Some(&comment), Some(&untrusted));
     let signature = signature.map_err(|error| failed(&error))?.into_string();
-    // Beside the file itself, which is where the loader looks, and not beside a link to it.
+    // The loader looks beside the file itself, not beside a link to it.
     let path = with_ending(&fs::canonicalize(file).map_err(|error| failed(&error))?, ".minisig");
     replace(&path, signature.as_bytes(), Mode::Public, Survives::PowerFailure)
-        .map_err(CommandError::file(&path, "can't be written: "))?;
+        .map_err(CommandError::file(&path, "can't be written"))?;
     Ok((show_path(&path).to_string(), comment))
 }

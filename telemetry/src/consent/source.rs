@@ -4,7 +4,7 @@ use std::{
     fmt, fs, io,
     path::Path,
     sync::{Mutex, MutexGuard, TryLockError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use jackfield_loader::files::{self, Access, FileError};
@@ -62,7 +62,12 @@ impl ConsentSource {
     /// Never fails: a file that can't be read gives no consent.
     #[must_use]
     pub fn read(&self) -> Consent {
-        decide(&self.options, &self.names, &*self.environment, || self.file_answer())
+        self.read_at(SystemTime::now())
+    }
+
+    /// The same at a time. What the file says is kept for the next call if the file is old by then.
+    pub(super) fn read_at(&self, now: SystemTime) -> Consent {
+        decide(&self.options, &self.names, &*self.environment, || self.file_answer(now))
     }
 
     /// The greatest age of an answer of [`current`](Self::current).
@@ -144,7 +149,8 @@ impl ConsentSource {
         }
     }
 
-    fn file_answer(&self) -> FileAnswer {
+    /// `now` is taken before the text is read, so that a change in between is found at the next read.
+    fn file_answer(&self, now: SystemTime) -> FileAnswer {
         let Some(file) = self.options.file.as_deref() else { return FileAnswer::Silent };
         let bad = |error: &io::Error| FileAnswer::Bad { file: file.to_owned(), reason: error.to_string() };
         let metadata = match fs::metadata(file) {
@@ -152,7 +158,7 @@ impl ConsentSource {
             Err(error) if is_absent(file, &error) => return FileAnswer::Silent,
             Err(error) => return bad(&error),
         };
-        let stamp = Stamp::of(&metadata);
+        let stamp = Stamp::at(now, &metadata);
         let mut cache = self.cache();
         if let Some(Some(cached)) = cache.as_deref()
             && cached.stamp.same_file(&stamp)
@@ -164,8 +170,7 @@ impl ConsentSource {
         }
         let read = || {
             let open = files::open(file, Access::ReadLinked)?;
-            // Taken before the text is read, so that a change in between is found at the next read.
-            let stamp = Stamp::of(&open.metadata()?);
+            let stamp = Stamp::at(now, &open.metadata()?);
             Ok::<_, FileError>((files::read_open(&open, LARGEST)?, stamp, open))
         };
         let (text, stamp, open) = match read() {

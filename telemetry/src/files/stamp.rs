@@ -37,7 +37,8 @@ impl Stamp {
         Self::at(SystemTime::now(), metadata)
     }
 
-    fn at(now: SystemTime, metadata: &Metadata) -> Self {
+    /// The same, for a change after `now`.
+    pub(crate) fn at(now: SystemTime, metadata: &Metadata) -> Self {
         let modified = metadata.modified().ok();
         // A time in the future does not tell.
         let age = modified.max(changed(metadata)).and_then(|time| now.duration_since(time).ok());

@@ -44,9 +44,9 @@ use crate::identity::deletion::ReceiptOutcome;
 use crate::user::doctor::Verdict;
 use crate::user::opt_out::Discarded;
 
-/// How long each backend has to answer a request for deletion.
+/// The time for each backend to answer a request for deletion.
 const DELETION: Duration = Duration::from_secs(10);
-/// How long all of `resend` may take.
+/// The time for all of `resend`.
 const RESEND: Duration = Duration::from_secs(60);
 
 /// `enable`, `disable`, `status`, `reset`, `show`, `resend` and `doctor`.
@@ -69,7 +69,7 @@ pub enum TelemetryCommand {
     Doctor(Form),
 }
 
-/// How the answer is written.
+/// The form of the answer.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct Form {
     /// Answer with one JSON object
@@ -98,14 +98,14 @@ impl TelemetryCommand {
         match done.and_then(|done| out.flush().map(|()| done).map_err(Failure::Output)) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
-            // Whoever reads has seen enough.
+            // The reader has closed the pipe.
             Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Err(failure) => {
                 let text = match failure {
                     Failure::Telemetry(error) => error.to_string(),
                     Failure::Output(error) => format!("can't write the answer: {error}"),
                 };
-                // There is nobody left to tell.
+                // An error of standard error can't be reported.
                 let _ = writeln!(err, "error: {}", ForeignText::from(text));
                 ExitCode::FAILURE
             }
@@ -134,7 +134,7 @@ fn write_json(out: &mut dyn Write, answer: &impl Serialize) -> io::Result<()> {
     writeln!(out, "{}", to_json(answer)?)
 }
 
-/// Whether all was done as asked.
+/// Whether everything was done as requested.
 type Done = Result<bool, Failure>;
 
 fn enable(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {

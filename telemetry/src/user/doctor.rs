@@ -1,4 +1,4 @@
-//! What is wrong, and what to do.
+//! Checks of everything that delivery needs, with advice.
 
 use std::{fmt, time::Duration};
 
@@ -12,18 +12,18 @@ use crate::error::error::Error;
 use crate::files::writable;
 use crate::instance::select_backends::SelectionReason;
 
-/// How long a backend may take to open, and to find out about its platform.
+/// The time for a backend to open and to probe its platform.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What was looked at: `consent`, `folder`, `delivery`, `crashes`, `backends`, or `backend NAME`.
+    /// The subject of the check: `consent`, `folder`, `delivery`, `crashes`, `backends`, or `backend NAME`.
     pub what: String,
-    /// What was found.
+    /// How serious the finding is.
     pub verdict: Verdict,
-    /// One line: what is so, and what to do.
+    /// One line: the state, and what to do.
     pub detail: ForeignText,
 }
 
@@ -31,11 +31,11 @@ pub struct Finding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// As it should be.
+    /// Nothing is wrong.
     Fine,
-    /// To be known, and not wrong.
+    /// A remark; nothing is wrong.
     Note,
-    /// Wrong: events are lost or wait.
+    /// Something is wrong: events are lost, or wait.
     Wrong,
 }
 
@@ -51,9 +51,9 @@ impl fmt::Display for Finding {
 }
 
 impl Telemetry {
-    /// Looks at everything that events need: consent, folder, each backend. With consent the folder is made if it is
-    /// missing, and a small file is written to it and removed. A backend is opened, and probes its platform
-    /// for real, with consent only: without it nothing leaves, and the finding says so.
+    /// Checks everything that delivery needs: consent, folder, each backend. With consent, a missing folder is made, and a
+    /// small file is written to it and removed. With consent, each backend is opened and probes its platform. Without
+    /// consent nothing leaves the machine, and the finding says so.
     #[must_use]
     pub fn doctor(&self) -> Vec<Finding> {
         let context = self.context();
@@ -69,7 +69,7 @@ impl Telemetry {
         let folder = status.folder.as_ref().map(|folder| show_path(folder).to_string()).unwrap_or_default();
         let collection = context.consent.read().collection;
         let on = context.enabled && collection != Collection::Off;
-        // Without consent nothing is made.
+        // Without consent no folder is made.
         let local = context.select().info.stays_here(collection);
         let tried =
             context.spools.as_ref().filter(|_| on).map_or(Ok(()), |spools| spools.get(local).try_to_write());
@@ -154,7 +154,7 @@ fn probe(target: &mut Target) -> (Verdict, String) {
     answer
 }
 
-/// Whether there is something to open, without a word to anybody.
+/// Whether the backend's plugin can be found, without opening it.
 fn loads(target: &Target) -> (Verdict, String) {
     match target.locate() {
         Ok(()) => (Verdict::Note, "there; not asked without consent".to_owned()),

@@ -1,4 +1,4 @@
-//! What is stored, and what would go out, byte for byte.
+//! What is stored, and what would be sent, byte for byte.
 
 use std::{
     borrow::Cow,
@@ -20,25 +20,25 @@ use crate::event::batch_buffer::EventBuffer;
 use crate::instance::select_backends::Selected;
 use crate::spool::dead_letters::Rejected;
 
-/// Events of which it is shown what would go out, and bytes of these: one batch.
+/// The events and bytes of the shown batch.
 const SHOWN_EVENTS: usize = 500;
 const SHOWN_BYTES: usize = 512 << 10;
-/// How long a backend may take to say what it would send.
+/// The time for a backend to make its preview.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What is stored, and what would go out. Its text is what `telemetry show` prints.
+/// What is stored, and what would be sent. Its text is the output of `telemetry show`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ShowReport {
-    /// The events that wait, as they are stored: one line of JSON each.
+    /// The waiting events as they are stored: one line of JSON each.
     pub stored: Vec<String>,
-    /// Those that wait apart, and that these backends do not get: see [`Status::set_apart`](crate::Status::set_apart).
+    /// The waiting events of the other spool, which these backends do not get: see [`Status::set_apart`](crate::Status::set_apart).
     pub set_apart: Vec<String>,
-    /// Those that a backend has refused for good.
+    /// The dead letters.
     pub quarantine: Vec<Rejected>,
-    /// What each backend would send, of the first batch.
+    /// What each backend would send of the first batch.
     pub outgoing: Vec<OutgoingBatch>,
-    /// How many events that batch has.
+    /// The number of events in that batch.
     pub previewed: usize,
 }
 
@@ -46,9 +46,9 @@ pub struct ShowReport {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct OutgoingBatch {
-    /// What it is called.
+    /// The name of the backend.
     pub backend: String,
-    /// Requests or messages, and events that it would not send; or why that can't be told.
+    /// The requests or messages, and the events that would not be sent; or the reason why there is no preview.
     pub preview: Result<Preview, String>,
 }
 
@@ -60,7 +60,7 @@ impl Telemetry {
     pub fn show(&self) -> Result<ShowReport, Error> {
         let context = self.context();
         let collection = match context.consent.read().collection {
-            // What would go out with consent.
+            // The preview shows what would be sent with consent.
             Collection::Off => Collection::On,
             collection => collection,
         };
@@ -83,7 +83,7 @@ impl Telemetry {
             if buffer.len() == SHOWN_EVENTS || (bytes > SHOWN_BYTES && !buffer.is_empty()) {
                 break;
             }
-            // A line that is no event is shown above, and goes nowhere.
+            // A line that is no event is shown above, and is not sent.
             let _ = buffer.push_line(line.as_bytes());
         }
         let previewed = buffer.len();
@@ -103,7 +103,7 @@ fn outgoing(target: &mut Target, batch: &Batch) -> OutgoingBatch {
 }
 
 impl ShowReport {
-    /// Writes it for people: the stored lines as they are, then each backend's messages.
+    /// Writes the report as text: the stored lines as they are, then the messages of each backend.
     ///
     /// # Errors
     /// Those of `out`.
@@ -148,8 +148,8 @@ impl ShowReport {
         Ok(())
     }
 
-    /// The same as one JSON object. Events stand in it as they are stored, byte for byte; a line that is no JSON is a
-    /// string. A message that is no UTF-8 has its bytes in `bytes_hex` in place of `text`.
+    /// The report as one JSON object. It contains events byte for byte as they are stored; a line that is not JSON becomes a
+    /// string. A message that is not UTF-8 has the member `bytes_hex` in place of `text`.
     #[must_use]
     pub fn to_json(&self) -> String {
         let object = AsJson {
@@ -173,7 +173,7 @@ struct AsJson<'a> {
 }
 
 fn as_stored(line: &str) -> Cow<'_, RawValue> {
-    // More is valid in its form than readers take, such as half of a surrogate pair.
+    // Some valid JSON is refused by readers, such as half of a surrogate pair.
     let is_read = serde_json::from_str::<serde_json::Value>(line).is_ok();
     match serde_json::from_str(line) {
         Ok(raw) if is_read => Cow::Borrowed(raw),

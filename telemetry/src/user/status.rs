@@ -1,4 +1,4 @@
-//! What is so at this moment, for people and scripts.
+//! The status of a telemetry, for people and scripts.
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::atomic::Ordering};
 
@@ -14,88 +14,88 @@ use crate::files::writable;
 use crate::instance::select_backends::Selected;
 use crate::instance::settings::{Deliver, Settings};
 
-/// What is so at this moment. As JSON it has the members of these fields; its text is what `telemetry status` prints.
+/// The status now. Its JSON has the members of these fields; its text is the output of `telemetry status`.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Status {
-    /// The tool.
+    /// The name of the tool.
     pub tool: String,
     /// `disabled`, `enabled` or `enabled (local-only)`.
     pub telemetry: &'static str,
-    /// Which variable, file or author decided.
+    /// The variable, file or author that decided.
     pub because: String,
-    /// A remark on a variable that is set and does not count.
+    /// A remark on a variable that is set and has no effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remark: Option<String>,
     /// The pseudonymous id of this machine for this tool.
     pub machine_id: String,
-    /// What events say of the user.
+    /// What events contain.
     pub collects: &'static str,
-    /// Which backends are in force, and why.
+    /// The backends in force, and the reason.
     pub backend: String,
-    /// Each of them.
+    /// The status of each backend.
     pub backends: Vec<BackendStatus>,
-    /// Where events wait; `None` where there is no home folder.
+    /// The folder of the spool; `None` when there is no home folder.
     #[serde(serialize_with = "shown")]
     pub folder: Option<PathBuf>,
-    /// Events that some backend is not done with.
+    /// Events that at least one backend has not settled.
     pub events: u64,
-    /// Bytes of these.
+    /// Bytes of these events.
     pub bytes: u64,
-    /// Seconds since before the oldest of them was recorded.
+    /// The greatest possible age of the oldest of them, in seconds.
     pub oldest_s: Option<u64>,
-    /// Events of the other sort, which these backends do not get: with `TELEMETRY_LOCAL` those of runs without it; else
-    /// those of runs with it, which stay on this machine.
+    /// Events in the other spool, which these backends do not get: with `TELEMETRY_LOCAL` the events of runs without it;
+    /// otherwise the events of runs with it, which stay on this machine.
     pub set_apart: u64,
     /// Events lost so far, by reason.
     pub dropped: BTreeMap<String, u64>,
-    /// Events that backends refused for good.
+    /// The number of dead letters.
     pub quarantined: u64,
-    /// When events leave, and how.
+    /// When and how events leave the spool.
     pub delivery: String,
-    /// Whether a child process delivers now, for tools that have ended.
+    /// Whether a detached child process delivers now.
     pub delivering: bool,
-    /// What is wrong with the folder.
+    /// The reason why the folder can't be used.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<ForeignText>,
 }
 
-/// One backend, as far as past runs tell.
+/// The status of one backend, from past runs.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct BackendStatus {
-    /// What it is called.
+    /// The name of the backend.
     pub name: String,
-    /// Events that wait for it.
+    /// The number of events that wait for the backend.
     pub waiting: u64,
-    /// Events that it took, as noted at the end of each delivery and every 250 ms of a long one: what a process that was
-    /// killed in between delivered is missing here, and nowhere else.
+    /// The number of delivered events. It is written at the end of each delivery, and every 250 ms of a long one: it lacks the
+    /// events of a process that was killed in between.
     pub delivered: u64,
-    /// Events that it refused for good.
+    /// The number of rejected events.
     pub rejected: u64,
-    /// Events that did not reach it and are not kept, with *at most once*.
+    /// The number of events that are lost, with *at most once*.
     pub lost: u64,
-    /// Seconds since it took the last one.
+    /// Seconds since the last delivered event.
     pub last_delivery_s: Option<u64>,
-    /// What went wrong last, unless something was delivered since.
+    /// The last failure, unless an event was delivered since.
     pub last_error: Option<ForeignText>,
-    /// Seconds since then.
+    /// Seconds since that failure.
     pub last_error_s: Option<u64>,
-    /// Seconds until it is tried again, after it failed.
+    /// Seconds until the next attempt, after a failure.
     pub paused_s: Option<u64>,
-    /// Why it is not what the configuration says, since a reload of a service could not have that.
+    /// Why a reload could not swap the backend to what the configuration says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_swapped: Option<ForeignText>,
 }
 
-/// A path that is no UTF-8 could not be written as JSON.
+/// JSON can't represent a path that is not UTF-8.
 #[allow(clippy::ref_option, reason = "the form that serde asks for")]
 fn shown<S: Serializer>(folder: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
     folder.as_deref().map(show_path).serialize(serializer)
 }
 
 impl Telemetry {
-    /// What is so at this moment. Opens no backend, and writes nothing.
+    /// The status now. Opens no backend, and writes nothing.
     #[must_use]
     pub fn status(&self) -> Status {
         let context = self.context();
@@ -109,7 +109,7 @@ impl Telemetry {
         let (spool, other) = (stats(local), stats(!local));
         let states = context.states().map(|states| states.load()).unwrap_or_default();
         let mut names = info.backends.clone();
-        // What is open stays so whatever the configuration says, until a reload.
+        // An open backend stays until a reload, whatever the configuration says.
         for target in self.instance().courier().plans().board().targets.iter().flatten() {
             let has_events = info.backends.is_empty() || spool.backends.contains_key(&target.name);
             if has_events && !names.contains(&target.name) {
@@ -120,7 +120,7 @@ impl Telemetry {
             let state = states.get(name).cloned().unwrap_or_default();
             BackendStatus {
                 name: name.clone(),
-                // Before the first delivery everything waits for everybody.
+                // Before the first delivery all events wait for all backends.
                 waiting: spool.backends.get(name).map_or(spool.events, |backend| backend.events),
                 delivered: state.delivered,
                 rejected: state.rejected,
@@ -142,7 +142,7 @@ impl Telemetry {
             dropped.insert("no folder".to_owned(), homeless);
         }
         let mut problems: Vec<String> = spool.refused.into_iter().chain(other.refused).collect();
-        // What is wrong with the folder around them is wrong with both.
+        // Both spools have the same data folder.
         problems.dedup();
         if problems.is_empty()
             && context.enabled
@@ -166,7 +166,7 @@ impl Telemetry {
         };
         Status {
             tool: context.settings.tool.clone(),
-            // With backends that are configured, nothing is local about it.
+            // With configured backends the events are not local.
             telemetry: if info.ignores_local && context.enabled { "enabled" } else { telemetry },
             because,
             remark: consent.ignored.map(|variable| {

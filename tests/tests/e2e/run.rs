@@ -196,13 +196,13 @@ fn a_new_backend_that_can_not_be_had_is_said_to_wait_and_an_old_one_to_stay() {
     let nowhere = |name: &str| format!("[[backend]]\nname = \"{name}\"\nplugin = \"./nowhere.so\"\n");
     site.write("config.toml", nowhere("old") + &nowhere("file"));
     running.signal("HUP");
-    let expected = "backend `old` not swapped; backend `file` not to be had yet";
+    let expected = "backend `old` not swapped; backend `file` not available yet";
     running.until("the reload", || status(&site)["last_reload"] == expected);
     let text = site.run(&["status", "--state", "state"]).with_code(0).stdout;
     let line =
         |begin: &str| text.lines().find(|line| line.starts_with(begin)).unwrap_or_else(|| panic!("{text}"));
     assert!(line("  old: stays as it was: ").contains("nowhere.so"), "{text}");
-    assert!(line("  file: can't be had yet: ").ends_with("; its events wait"), "{text}");
+    assert!(line("  file: can't be opened yet: ").ends_with("; its events wait"), "{text}");
     site.write("config.toml", old);
     running.signal("HUP");
     let expected = "backend `file` removed; backend `old` unchanged";

@@ -42,7 +42,7 @@ fn metadata(it: &Inspection) -> CheckResult {
     if metadata.version.is_empty() || metadata.target.is_empty() || metadata.compiler.is_empty() {
         return Err(fail(
             "`version`, `target` or `compiler` is empty in the metadata",
-            "fill them in: `jackfield plugins` and `jackfield inspect` show them to who chooses a build",
+            "fill them in: `jackfield plugins` and `jackfield inspect` show them to users who choose a build",
         ));
     }
     Ok(format!("{} {}, ABI {}, digest {}", metadata.name, metadata.version, metadata.abi, metadata.digest))
@@ -85,17 +85,17 @@ fn schema(it: &Inspection) -> CheckResult {
         return Err(fail(format!("no JSON Schema: {error}"), advice));
     }
     if value.get("type").and_then(Value::as_str) != Some("object") {
-        return Err(fail("it is not of an object", advice));
+        return Err(fail("it is not the schema of an object", advice));
     }
     let options = value.get("properties").and_then(Value::as_object).map_or(0, serde_json::Map::len);
     Ok(format!("{options} options"))
 }
 
-/// In the child: the tables, and what they and the metadata say of each other.
+/// Runs in the child: compares the tables with the metadata.
 pub(crate) fn load(harness: &Harness) -> CheckResult {
     let plugin = harness.subject.plugin();
     let metadata = plugin.metadata();
-    let advice = "let the metadata and the descriptor's tables say the same: `offers` and `serial` are what hosts go by";
+    let advice = "make the metadata and the descriptor's tables equal: hosts rely on `offers` and `serial`";
     if metadata.serial != harness.subject.is_serial() {
         let found = format!(
             "the metadata says serial = {}, the table says {}",
