@@ -55,7 +55,6 @@ pub use crate::{
         digest::Digest,
         error::ImageError,
         find::{FindError, FolderState, list},
-        open_regular::{open_regular, read_regular},
     },
     load::{
         check::{CheckError, Layout},

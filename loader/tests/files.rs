@@ -70,9 +70,9 @@ fn a_fifo_is_refused_at_once() {
     let folder = folder();
     let path = folder.path().join("libx.so");
     mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
-    assert_eq!(line(&path), "is a FIFO, expected a regular file");
+    assert_eq!(line(&path), "is a FIFO or pipe, expected a regular file");
     symlink(&path, folder.path().join("link.so")).unwrap();
-    assert_eq!(line(&folder.path().join("link.so")), "is a FIFO, expected a regular file");
+    assert_eq!(line(&folder.path().join("link.so")), "is a FIFO or pipe, expected a regular file");
 }
 
 #[test]

@@ -4,8 +4,7 @@
 //! Such a file is a hint: garbage counts as nothing, and a user who may write the folder may as well remove the file.
 
 use std::{
-    fs,
-    io::{self, Read as _, Write as _},
+    fs, io,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -15,10 +14,14 @@ use super::crash::{Crash, MOST_CRASHES};
 use crate::{
     boundary::{
         backoff::Backoff,
-        process_id::process_id,
         text::{self, ForeignText},
     },
-    library::{digest::Digest, open_regular::open_regular},
+    files::{
+        self,
+        open::{Access, create_folder},
+        replace::{Mode, Survives, replace},
+    },
+    library::digest::Digest,
 };
 
 /// Most that is read of a file, in bytes.
@@ -56,9 +59,7 @@ pub fn crashes(folder: &Path) -> Vec<Crash> {
 }
 
 fn read(path: &Path, digest: String) -> Option<Crash> {
-    let mut text = Vec::new();
-    open_regular(path).ok()?.take(LIMIT).read_to_end(&mut text).ok()?;
-    let crash: Crash = serde_json::from_slice(&text).ok()?;
+    let crash: Crash = serde_json::from_str(&files::open::read(path, Access::Read, LIMIT).ok()?).ok()?;
     let how = ForeignText::cut(crash.how.as_raw(), 200);
     Some(Crash { digest, how, ..crash })
 }
@@ -139,29 +140,13 @@ impl CrashHistory {
     }
 }
 
-/// Replaces a file whole.
 fn write(file: &Path, crash: &Crash) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-
     let folder = file.parent().unwrap_or(Path::new("."));
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    create_folder(folder)?;
     if !file.exists() && fs::read_dir(folder)?.take(MOST_FILES).count() == MOST_FILES {
         return Err(io::Error::other("there are too many already"));
     }
-    let new = file.with_extension(format!("new.{}", process_id()));
-    let _ = fs::remove_file(&new);
-    let text = serde_json::to_vec(crash)?;
-    let written = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new)
-        .and_then(|mut open| open.write_all(&text))
-        .and_then(|()| fs::rename(&new, file));
-    if written.is_err() {
-        let _ = fs::remove_file(&new);
-    }
-    written
+    replace(file, &serde_json::to_vec(crash)?, Mode::Private, Survives::Crash)
 }
 
 /// A moment for people, in UTC.

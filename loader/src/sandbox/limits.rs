@@ -38,9 +38,12 @@ impl Limits {
 
 #[cfg(unix)]
 mod system {
+    use std::path::Path;
+
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     use super::{Limits, SandboxError};
+    use crate::files::open::{Access, read};
 
     /// The least limit of a core dump's size that keeps one from being made. Linux takes 0 for files only: a program that
     /// collects core dumps would get it all the same, which 1 forbids, too; and no file is as small.
@@ -97,7 +100,7 @@ mod system {
 
     /// Address space in use, in bytes, where the system tells.
     fn mapped() -> Option<u64> {
-        let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+        let text = read(Path::new("/proc/self/statm"), Access::Read, 4096).ok()?;
         let pages: u64 = text.split(' ').next()?.parse().ok()?;
         pages.checked_mul(u64::try_from(rustix::param::page_size()).ok()?)
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::{pin::PinError, signature::SignatureError};
 use crate::{
     boundary::text::{self, ForeignText},
+    files::judge::{GROUP, OTHERS},
     library::error::ImageError,
 };
 
@@ -86,10 +87,6 @@ impl VerifyError {
 fn owners(user: u32) -> String {
     if user == 0 { "root".to_owned() } else { format!("root or uid {user}") }
 }
-
-/// Permission bits: the group may write, everybody may write.
-pub(super) const GROUP: u32 = 0o020;
-pub(super) const OTHERS: u32 = 0o002;
 
 fn writers(mode: u32) -> &'static str {
     match (mode & GROUP != 0, mode & OTHERS != 0) {

@@ -210,7 +210,7 @@ impl PluginSource<'_> {
 
     /// Reads the plugin's file where it was found.
     pub(crate) fn read_from(self, path: PathBuf) -> Result<PluginFile, OpenError> {
-        let stamp = Stamp::of(&path);
+        let stamp = Stamp::of_file(&path);
         let candidate = Candidate::open(&path).map_err(|error| self.refused(&error, None))?;
         let digest = candidate.digest();
         Ok(PluginFile { path, stamp, candidate, digest })

@@ -2,7 +2,7 @@
 //! folder that only the user can enter.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::Read as _,
     path::{Path, PathBuf},
     sync::OnceLock,
@@ -15,6 +15,7 @@ use libloading::os::windows::{LOAD_LIBRARY_SEARCH_DEFAULT_DIRS, LOAD_LIBRARY_SEA
 
 use crate::{
     boundary::text,
+    files::replace::{Mode, Survives, create},
     library::{
         digest::Digest,
         error::{ImageError, LinkerError, SIZE_LIMIT},
@@ -57,7 +58,7 @@ impl Content {
             .map_err(|error| LinkerError(format!("can't create a private folder: {error}")))?;
         let name = self.path.file_name().unwrap_or(std::ffi::OsStr::new("plugin"));
         let file = folder.path().join(name);
-        fs::write(&file, &self.bytes)
+        create(&file, &self.bytes, Mode::Private, Survives::Crash)
             .map_err(|error| LinkerError(format!("can't write a private copy: {error}")))?;
         #[cfg(unix)]
         // SAFETY: runs the library's static constructors. The caller has inspected and verified these very bytes, and

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::library::error::{ImageError, kind};
+use crate::{
+    files::open::{Access, kind, open as open_file},
+    library::error::ImageError,
+};
 
 /// An open file.
 pub(crate) struct Handles {
@@ -39,5 +42,6 @@ pub(crate) fn open(path: &Path) -> Result<Handles, ImageError> {
     if !before.is_file() {
         return Err(ImageError::NotAFile { found: kind(before.file_type()) });
     }
-    Ok(Handles { file: File::open(&real).map_err(ImageError::io("open"))?, file_path: real })
+    let file = open_file(&real, Access::Read).map_err(|error| ImageError::io("open")(error.into()))?;
+    Ok(Handles { file, file_path: real })
 }
