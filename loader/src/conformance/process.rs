@@ -1,4 +1,4 @@
-//! What belongs to the whole process, and so to the tool: a plugin leaves it alone.
+//! The settings of the whole process. They belong to the tool, so a plugin must not change them.
 
 use std::collections::BTreeMap;
 
