@@ -84,3 +84,25 @@ fn the_command_collects_nothing_about_itself_without_consent() {
     run(&["plugins"]);
     assert_eq!(server.received().len(), 1);
 }
+
+#[test]
+fn a_tools_doctor_names_line_and_key_of_a_wrong_option() {
+    let site = Site::new(&[]);
+    let option = "config = { path = \"events.jsonl\", fsnc = true }";
+    let ops = site.write("ops.toml", backend("own", &plugin("file"), option));
+    let run = |arguments: &[&str]| {
+        let mut command = site.command(arguments);
+        command.env("JACKFIELD_TELEMETRY_CONFIG", &ops).env_remove("XDG_CONFIG_HOME");
+        String::from_utf8(command.output().expect("starts").stdout).expect("text")
+    };
+    let says = "ops.toml:4: backend `own`: `backend.config.fsnc`: unknown key, did you mean `fsync`?";
+    // Without consent the plugin is not run, and its options are compared with its schema all the same.
+    let doctor = run(&["telemetry", "doctor"]);
+    assert!(doctor.contains(says), "{doctor}");
+    run(&["telemetry", "enable"]);
+    let doctor = run(&["telemetry", "doctor"]);
+    assert!(doctor.contains(says) && doctor.contains("; events wait"), "{doctor}");
+    // A child that delivers knows the line, too.
+    run(&["plugins"]);
+    wait_until("the line in the status", || run(&["telemetry", "status"]).contains(says));
+}

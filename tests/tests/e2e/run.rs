@@ -373,7 +373,7 @@ fn the_status_says_what_is_going_on() {
         assert!(told["refusal"].as_str().is_some_and(|text| text.contains(expected)), "{told}");
         assert!(ended.stderr.contains(expected) && ended.stderr.lines().count() == 1, "{}", ended.stderr);
     }
-    let mut running = runs(&site, &[]);
+    let mut running = runs(&site, &["--start-anyway"]);
     let mut stdin = running.stdin();
     stdin.write_all(events(0..50).as_bytes()).expect("writable");
     running.until("all is told", || {
