@@ -138,7 +138,7 @@ fn a_port_without_tls_or_http_is_a_retry_that_says_so() {
         let pki = Pki::new();
         let tls = HttpServer::tls(&pki, ServerCertificate::Good, false, (subject.accepts)());
         let (reason, _) = retry(&send(subject, &tls.url("/").replace("https:", "http:"), 3, TIMEOUT));
-        assert!(reason.contains("not HTTP") || reason.contains("closed before"), "{reason}");
+        assert!(reason.contains("not valid HTTP") || reason.contains("closed before"), "{reason}");
     }
 }
 
