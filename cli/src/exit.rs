@@ -2,6 +2,7 @@
 
 use std::{fmt::Display, io, path::Path};
 
+use jackfield::OpenError;
 use jackfield_loader::show_path;
 
 /// How a command ended. When several variants apply, the last one in this order is used: it is the most serious one.
@@ -102,6 +103,15 @@ impl CommandError {
 
     pub(crate) fn nothing_read(self) -> Self {
         Self::NothingRead(Box::new(self))
+    }
+}
+
+impl From<&OpenError> for Exit {
+    fn from(error: &OpenError) -> Self {
+        match error {
+            OpenError::Config { .. } => Self::Config,
+            _ => Self::Plugin,
+        }
     }
 }
 

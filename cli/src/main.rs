@@ -11,7 +11,6 @@ mod exit;
 mod leftovers;
 mod new;
 mod output;
-mod plugin_names;
 mod plugins;
 mod run;
 mod run_state;
@@ -19,7 +18,6 @@ mod send;
 mod settings;
 mod status;
 mod trust;
-mod validate;
 
 use clap::CommandFactory as _;
 use jackfield::Telemetry;

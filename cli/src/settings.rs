@@ -5,9 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jackfield::forward::ConfigFile;
+use jackfield::forward::{BackendConfig, ConfigFile};
 use jackfield::{Config, Error};
-use jackfield_loader::show_path;
+use jackfield_loader::{BackendOptions, show_path};
 
 /// The name of this command in its own events, and for plugins.
 pub(crate) const TOOL: &str = "jackfield";
@@ -55,7 +55,14 @@ fn chosen(named: Option<&Path>) -> Option<PathBuf> {
 }
 
 /// The folder, in the state folder, where `send` and `run` record crashes of plugins.
-pub(crate) const CRASHES: &str = "crashes";
+const CRASHES: &str = "crashes";
+
+/// What this command opens a backend with, for the one thread that uses it.
+pub(crate) fn backend_options(config: &Config, backend: &BackendConfig) -> BackendOptions {
+    // A plugin that crashes is left alone by the next run, too.
+    let crashes = state_folder().map(|folder| folder.join(CRASHES));
+    backend.options(&config.plugins, crashes.as_deref()).concurrency(1).tool(TOOL, VERSION)
+}
 
 /// Where `run` keeps what it has read, unless its command line says otherwise.
 pub(crate) fn state_folder() -> Option<PathBuf> {

@@ -41,6 +41,7 @@ pub use crate::consent::prompt::{Answer, FirstRun, Prompt, TerminalPrompt, promp
 pub use crate::consent::source::ConsentSource;
 pub use crate::delivery::backend_state::{BackendState, Problem};
 pub use crate::delivery::memory_backend::MemoryBackend;
+pub use crate::delivery::open_backend::OpenError;
 pub use crate::delivery::reload_report::{LastReload, LiveBackend, LivePlugin, ReloadReport};
 pub use crate::delivery::resend::{ResendBackendReport, ResendReport};
 pub use crate::error::error::{Error, Place};
@@ -69,12 +70,16 @@ pub mod forward {
     pub use crate::config::duration::{ParseDurationError, parse_duration};
     pub use crate::config::model::BackendConfig;
     pub use crate::config::plugin_lock::Lock;
+    pub use crate::config::plugin_name::accepted_plugin_name;
+    pub use crate::config::schema::error::SchemaError;
+    pub use crate::config::schema::fault::Fault;
+    pub use crate::config::schema::options_schema::OptionsSchema;
     pub use crate::config::search_path::default_search_path;
     pub use crate::config::size::{ParseSizeError, parse_size};
     pub use crate::config::source_file::ConfigFile;
-    pub use crate::config::suggest_key::suggest_key;
     pub use crate::delivery::backoff::CancellationToken;
     pub use crate::delivery::direct::{Delivery, DeliveryOptions, EventOutcome};
+    pub use crate::delivery::open_backend::{check_backend, open_backend};
     pub use crate::event::batch_buffer::EventBuffer;
     pub use crate::event::defaults::EventDefaults;
     pub use crate::event::lines::{Line, Lines};

@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use jackfield::Config;
-use jackfield::forward::BackendConfig;
+use jackfield::forward::{BackendConfig, open_backend};
 use jackfield_loader::Backend;
 use serde::Serialize;
 
 use crate::{
     console,
     exit::{CommandError, Exit},
-    output,
-    send::target::Target,
+    output, settings,
 };
 
 /// How long a backend may take to close, beyond its calls' timeout.
@@ -40,12 +39,12 @@ pub(crate) fn of_each(
 ) -> Vec<Answer> {
     let wanted = |backend: &&BackendConfig| only.is_empty() || only.contains(&backend.name);
     let answer = |backend: &BackendConfig| {
-        let target = Target::open(config, backend);
-        let unusable = target.backend.as_ref().err().map(|refusal| refusal.exit);
-        let (answer, text) = match &target.backend {
-            Err(refusal) => (UNUSABLE, refusal.reason.clone()),
-            Ok(open) => {
-                let answer = ask(open, backend);
+        let opened = open_backend(config, backend, &settings::backend_options(config, backend));
+        let unusable = opened.as_ref().err().map(Exit::from);
+        let (answer, text) = match opened {
+            Err(error) => (UNUSABLE, error.line(&backend.name)),
+            Ok((open, _)) => {
+                let answer = ask(&open, backend);
                 if let Err(error) = open.close(backend.timeout + CLOSING) {
                     console::warn(backend.conceal(&error.to_string()));
                 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use jackfield::PluginsConfig;
+use jackfield::{PluginsConfig, forward::accepted_plugin_name};
 use jackfield_loader::{Abi, ForeignText, Policy, show_path};
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use crate::{
     common_args::{CommonArgs, Help},
     console::{self, Colour},
     exit::{CommandError, Exit},
-    output, plugin_names,
+    output,
     plugins::{language, library::Library},
     settings,
 };
@@ -67,7 +67,7 @@ fn row(file: &Path, plugins: &PluginsConfig, policy: &Policy) -> Row {
     let metadata = library.map(|library| &library.inspection().metadata);
     Row {
         file: show_path(file),
-        name: plugin_names::accepted(file, metadata.map(|it| it.name.as_raw()), &plugins.path).into(),
+        name: accepted_plugin_name(file, metadata.map(|it| it.name.as_raw()), &plugins.path).into(),
         metadata_name: metadata.map(|it| it.name.clone()),
         version: metadata.map(|it| it.version.clone()),
         abi: metadata.map(|it| it.abi),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use jackfield::PluginsConfig;
+use jackfield::{PluginsConfig, forward::accepted_plugin_name};
 use jackfield_loader::{Inspection, Trust};
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ use crate::{
     common_args::{CommonArgs, Help},
     console,
     exit::{CommandError, Exit},
-    output, plugin_names, settings,
+    output, settings,
 };
 
 pub(crate) const HELP: Help = Help {
@@ -40,7 +40,7 @@ fn plugins(path: &[PathBuf]) -> Vec<(String, Value)> {
     for file in files {
         let Ok(inspection) = jackfield_loader::inspect(&file) else { continue };
         let Some(schema) = schema_of(&inspection) else { continue };
-        found.push((plugin_names::accepted(&file, Some(inspection.metadata.name.as_raw()), path), schema));
+        found.push((accepted_plugin_name(&file, Some(inspection.metadata.name.as_raw()), path), schema));
     }
     found
 }

@@ -49,6 +49,9 @@ pub(crate) struct RunArgs {
     /// Reload when the configuration or a plugin's file changes
     #[arg(long)]
     pub(crate) watch: bool,
+    /// Start although a backend can't be used yet: its events wait for it
+    #[arg(long)]
+    pub(crate) start_anyway: bool,
     /// How long the end may take for what is not delivered yet
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = jackfield::forward::parse_duration)]
     pub(crate) grace: Duration,

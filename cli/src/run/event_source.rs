@@ -6,7 +6,8 @@ use std::{
     time::Instant,
 };
 
-use jackfield::Telemetry;
+use jackfield::forward::{BackendConfig, check_backend};
+use jackfield::{Config, OpenError, Telemetry};
 use jackfield_loader::show_path;
 
 use super::{
@@ -19,7 +20,8 @@ use super::{
     tools::Tools,
 };
 use crate::{
-    exit::CommandError,
+    console,
+    exit::{CommandError, Exit},
     leftovers::{Leftovers, bad_lines::BadLines},
     run_state::snapshot::SpoolNow,
     settings::TOOL,
@@ -33,14 +35,35 @@ pub(super) enum EventSource {
     Tools(Tools),
 }
 
+/// Ends the run for a backend that can't be used, unless the backend may come later. A platform that is away ends no run.
+fn judge(
+    failed: impl IntoIterator<Item = (String, OpenError)>,
+    start_anyway: bool,
+) -> Result<(), CommandError> {
+    let mut refused = Vec::new();
+    for (backend, error) in failed {
+        let line = error.line(&backend);
+        if start_anyway || matches!(error, OpenError::Unavailable { .. }) {
+            console::warn(format_args!("{line}; its events wait"));
+        } else {
+            refused.push((Exit::from(&error), line));
+        }
+    }
+    let exit = refused.iter().map(|(exit, _)| *exit).max();
+    let (Some((_, reason)), Some(exit)) = (refused.pop(), exit) else { return Ok(()) };
+    refused.iter().for_each(|(_, line)| console::error(line));
+    Err(CommandError::Backend { exit, reason })
+}
+
 impl EventSource {
-    /// Opens the source that the command line names.
+    /// Opens the backends and then the source that the command line names. `config` is what `file` says.
     ///
     /// # Errors
-    /// The input or the folder can't be used.
+    /// A backend, the input or the folder can't be used.
     pub(super) fn open(
         args: &RunArgs,
-        config: &Path,
+        file: &Path,
+        config: &Config,
         state: &Path,
         sender: Sender<Message>,
     ) -> Result<Self, CommandError> {
@@ -49,14 +72,21 @@ impl EventSource {
             if !folder.is_dir() {
                 return Err(CommandError::Unusable(format!("--spools {}: is no folder", show_path(&folder))));
             }
-            return Ok(Self::Tools(Tools::new(folder, config.to_owned(), args.watch)));
+            // A backend is opened when a tool has events for it: without consent no platform is contacted.
+            let failed = |backend: &BackendConfig| {
+                check_backend(config, backend).err().map(|error| (backend.name.clone(), error))
+            };
+            judge(config.backends.iter().filter_map(failed), args.start_anyway)?;
+            return Ok(Self::Tools(Tools::new(folder, file.to_owned(), args.watch)));
         }
         let failed = || CommandError::system(format!("input {}", show_path(&args.input)));
-        let input = Input::of(&args.input).map_err(failed())?;
         let mut limits = limits(args.spool_size);
         // The writer of the input can wait.
         limits.refuse_when_full = true;
-        let telemetry = service(TOOL, config, state, args.watch).limits(limits).build();
+        let telemetry = service(TOOL, file, state, args.watch).limits(limits).build();
+        // The input is opened last: what a pipe holds is lost when its only reader leaves.
+        judge(telemetry.open_backends(), args.start_anyway).inspect_err(|_| drop(telemetry.close()))?;
+        let input = Input::of(&args.input).map_err(failed())?;
         let bad = BadLines::new(Leftovers::new(state).map_err(failed())?.file("bad-lines.txt"));
         let reader = InputReader::start(input, telemetry.forwarder(), bad, sender);
         let reader = reader.map_err(CommandError::system("no thread"))?;

@@ -74,7 +74,8 @@ fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
     };
     let file = ConfigFile::open(&config)?;
     file.check_owner()?;
-    if file.read()?.backends.is_empty() {
+    let read = file.read()?;
+    if read.backends.is_empty() {
         let refusal = format!("{}: has no [[backend]]", show_path(&config));
         return Err(CommandError::ConfigContent(refusal).nothing_read());
     }
@@ -82,7 +83,7 @@ fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
     let state = State::claim(folder).map_err(CommandError::nothing_read)?;
     let (sender, messages) = mpsc::channel();
     signals::install(sender.clone()).map_err(CommandError::system("no signals can be had"))?;
-    let source = EventSource::open(args, &config, state.folder(), sender.clone());
+    let source = EventSource::open(args, &config, &read, state.folder(), sender.clone());
     Ok(Run {
         source: source.map_err(CommandError::nothing_read)?,
         state,

@@ -9,7 +9,7 @@ mod block_reader;
 mod interrupt;
 mod progress;
 mod summary;
-pub(crate) mod target;
+mod target;
 
 use std::{
     io::{self, IsTerminal as _},

@@ -10,6 +10,7 @@ use std::{
 use crate::api::instance::Instance;
 use crate::consent::consent::{Collection, Consent};
 use crate::consent::prompt::{FirstRun, Prompt};
+use crate::delivery::open_backend::OpenError;
 use crate::delivery::resend::ResendReport;
 use crate::error::error::Error;
 use crate::event::event::Event;
@@ -147,6 +148,18 @@ impl Telemetry {
     #[must_use]
     pub fn backend_info(&self) -> BackendInfo {
         self.context().select().info
+    }
+
+    /// Opens every backend before its first batch, each for at most twice its timeout. Returns the backends that can't be
+    /// opened, with the reasons; delivery tries them again. A service calls this if it does not want to start while events
+    /// would wait.
+    #[must_use]
+    pub fn open_backends(&self) -> Vec<(String, OpenError)> {
+        if !self.is_enabled() {
+            return Vec::new();
+        }
+        let _quiet = ReentrancyGuard::enter();
+        self.instance().courier().open_backends(self.context())
     }
 
     /// Delivers to every backend what waits in the spool. Returns when each backend has got everything that was recorded

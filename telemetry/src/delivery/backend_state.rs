@@ -5,13 +5,15 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
+use jackfield_loader::files::{self, Access, Mode, Survives};
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::circuit_breaker::Circuit;
+use crate::delivery::open_backend::OpenError;
 use crate::delivery::settle::Settlement;
 
 /// What is known of a backend.
@@ -61,8 +63,8 @@ impl BackendState {
     }
 
     /// Notes that the backend can't be opened, and why.
-    pub(super) fn not_opened(&mut self, error: &jackfield_loader::Error, reason: String, now_ms: u64) {
-        self.last_problem = Some(Problem { at_ms: now_ms, reason });
+    pub(super) fn not_opened(&mut self, error: &OpenError, now_ms: u64) {
+        self.last_problem = Some(Problem { at_ms: now_ms, reason: error.to_string() });
         self.circuit.not_opened(error, now_ms);
     }
 }
@@ -93,48 +95,25 @@ impl States {
 
     pub(crate) fn load(&self) -> BTreeMap<String, BackendState> {
         let read = || -> Option<BTreeMap<String, BackendState>> {
-            let file = jackfield_loader::open_regular(&self.file).ok()?;
-            serde_json::from_reader(io::BufReader::new(io::Read::take(file, LONGEST))).ok()
+            serde_json::from_str(&files::read(&self.file, Access::Read, LONGEST).ok()?).ok()
         };
         read().unwrap_or_default()
     }
 
     /// Keeps the states. What can't be kept costs an attempt too many in the next process, and nothing else.
     pub(crate) fn save(&self, states: &BTreeMap<String, BackendState>) -> io::Result<()> {
-        let temporary = self.file.with_extension(format!("{}.tmp", std::process::id()));
-        // Whatever else has that name is not written to, nor waited for.
-        let _ = fs::remove_file(&temporary);
-        let written = private(&temporary)
-            .and_then(|file| serde_json::to_writer(io::BufWriter::new(file), states).map_err(io::Error::from))
-            .and_then(|()| fs::rename(&temporary, &self.file));
-        if written.is_err() {
-            let _ = fs::remove_file(&temporary);
-        }
-        written
+        files::replace(&self.file, &serde_json::to_vec(states)?, Mode::Private, Survives::Crash)
     }
 
     pub(crate) fn forget(&self) -> io::Result<()> {
-        match fs::remove_file(&self.file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        files::remove(&self.file)
     }
-}
-
-/// A new file for the user alone.
-fn private(path: &Path) -> io::Result<fs::File> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    options.open(path)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[cfg(unix)]

@@ -11,9 +11,9 @@
 
 use std::time::Duration;
 
-use jackfield_loader::{Error, LoadError};
 use serde::{Deserialize, Serialize};
 
+use crate::delivery::open_backend::OpenError;
 use crate::delivery::settle::Settlement;
 
 /// The pause after the first failure; each further one is twice as long.
@@ -56,15 +56,8 @@ impl Circuit {
     }
 
     /// The backend can't be opened.
-    pub(crate) fn not_opened(&mut self, error: &Error, now_ms: u64) {
-        let costs_time = match error {
-            Error::Open(_) => true,
-            Error::Load { source, .. } => {
-                matches!(source, LoadError::Hangs { .. } | LoadError::Blocked { .. })
-            }
-            _ => false,
-        };
-        if costs_time {
+    pub(crate) fn not_opened(&mut self, error: &OpenError, now_ms: u64) {
+        if error.costs_time() {
             self.open(now_ms, None);
         }
     }

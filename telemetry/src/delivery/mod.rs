@@ -12,6 +12,7 @@ pub(crate) mod direct;
 pub(crate) mod due;
 pub(crate) mod in_flight_lock;
 pub(crate) mod memory_backend;
+pub(crate) mod open_backend;
 pub(crate) mod pass;
 pub(crate) mod plan;
 pub(crate) mod progress;

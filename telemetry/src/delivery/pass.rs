@@ -7,12 +7,14 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
     time::{Duration, Instant},
 };
 
 use crate::consent::consent::Collection;
 use crate::delivery::backend_state::{BackendState, States};
 use crate::delivery::in_flight_lock::Sending;
+use crate::delivery::open_backend::OpenError;
 use crate::delivery::plan::{Plan, Plans, Step};
 use crate::delivery::progress::Standings;
 use crate::delivery::send::{Notes, Shared, run_side_by_side};
@@ -21,6 +23,7 @@ use crate::delivery::target::Target;
 use crate::event::defaults::EventDefaults;
 use crate::event::delivery_mode::DeliveryMode;
 use crate::process::deadline::left;
+use crate::process::reentrancy::ReentrancyGuard;
 use crate::spool::spool::Spool;
 
 /// Asked before anything leaves: what the user consents to at this moment.
@@ -124,6 +127,35 @@ impl Outbox {
         (self.plans, self.standings) = (Arc::clone(plans), Arc::clone(standings));
         // They are what is configured now, so nothing is left to be done.
         plans.begin(self.targets.iter().map(Target::share).collect());
+    }
+
+    /// Opens every backend that is not open yet, side by side. Gives those that can't be opened, and why.
+    pub(crate) fn open_backends(&mut self) -> Vec<(String, OpenError)> {
+        let open = |target: &mut Target| {
+            let _quiet = ReentrancyGuard::enter();
+            // Loading and opening take that long each.
+            let limit = target.options.timeout.saturating_mul(2);
+            target.open(limit).err().map(|error| (target.name.clone(), target.explained(error)))
+        };
+        thread::scope(|scope| {
+            let mut failed = Vec::new();
+            let mut threads = Vec::new();
+            for target in &mut self.targets {
+                let name = target.name.clone();
+                match thread::Builder::new()
+                    .name(format!("jackfield-{name}-open"))
+                    .spawn_scoped(scope, move || open(target))
+                {
+                    Ok(thread) => threads.push(thread),
+                    Err(error) => {
+                        let reason = format!("backend `{name}`: no thread to open it on: {error}");
+                        failed.push((name, OpenError::Unavailable { reason }));
+                    }
+                }
+            }
+            failed.extend(threads.into_iter().filter_map(|thread| thread.join().ok().flatten()));
+            failed
+        })
     }
 
     /// Whether it is right for what may be done now.

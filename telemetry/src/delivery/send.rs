@@ -12,6 +12,7 @@ use std::{
 use crate::delivery::attempt::{Attempt, attempt_while};
 use crate::delivery::backend_state::{BackendState, States};
 use crate::delivery::in_flight_lock::Share;
+use crate::delivery::open_backend::OpenError;
 use crate::delivery::pass::RoundEnd;
 use crate::delivery::plan::Plans;
 use crate::delivery::progress::Standings;
@@ -88,7 +89,7 @@ impl Notes<'_> {
 enum Unsent {
     /// The time of the round was over, or consent withdrawn, before the backend was asked.
     Late,
-    Unopened(jackfield_loader::Error),
+    Unopened(OpenError),
     Uncommitted(crate::error::error::Error),
 }
 
@@ -277,9 +278,8 @@ impl<'a> Shared<'a> {
                 return false;
             }
             Err(Unsent::Unopened(error)) => {
-                let reason = target.conceal(&error.to_string());
-                tracing::warn!("telemetry for {} waits: {reason}", target.name);
-                state.not_opened(&error, reason, self.spool.now_ms());
+                tracing::warn!("telemetry for {} waits: {error}", target.name);
+                state.not_opened(&error, self.spool.now_ms());
                 return false;
             }
         };

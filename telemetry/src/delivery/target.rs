@@ -5,19 +5,16 @@ use std::{
     ops::Deref,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use jackfield_loader::{
-    Backend, BackendOptions, Batch, Candidate, ForeignText, Isolation, Plugin, Policy, Verified,
-    plugin_api::Deletion,
-};
+use jackfield_loader::{Backend, BackendOptions, Batch, Isolation, plugin_api::Deletion};
 
 use sha2::{Digest as _, Sha256};
 
 use crate::config::model::{BackendConfig, PluginsConfig};
+use crate::delivery::open_backend::{Loaded, OpenError, PluginFile, PluginSource};
 use crate::files::stamp::Stamp;
-use crate::process::deadline::left;
 
 /// Opens a backend that is compiled into the tool.
 pub(crate) type OpenStatic =
@@ -30,6 +27,16 @@ pub(crate) enum Source {
     Plugin { config: Box<BackendConfig>, plugins: PluginsConfig, folder: PathBuf },
     /// A value of the tool.
     Static(OpenStatic),
+}
+
+impl Source {
+    /// The plugin, unless the backend is compiled in.
+    pub(crate) fn plugin(&self) -> Option<PluginSource<'_>> {
+        match self {
+            Self::Plugin { config, plugins, folder } => Some(PluginSource { config, plugins, folder }),
+            Self::Static(_) => None,
+        }
+    }
 }
 
 impl fmt::Debug for Source {
@@ -56,39 +63,6 @@ pub(crate) struct Open {
     backend: Backend,
     /// What it was loaded from, unless it is compiled in.
     pub(crate) image: Option<Loaded>,
-}
-
-/// The library of an open backend.
-#[derive(Clone, Debug)]
-pub(crate) struct Loaded {
-    library: Library,
-    /// The library's name and version, as it says.
-    pub(crate) name: ForeignText,
-    pub(crate) version: ForeignText,
-    pub(crate) file: PathBuf,
-    /// What the file was like just before it was read.
-    pub(crate) stamp: Option<Stamp>,
-    /// SHA-256 of the bytes.
-    pub(crate) digest: [u8; 32],
-}
-
-/// What a backend with another configuration can be opened from, without the file.
-#[derive(Clone, Debug)]
-enum Library {
-    /// Loaded into this process.
-    Here(Plugin),
-    /// For processes of its own; this one never maps it.
-    Apart(Arc<Verified>),
-}
-
-impl Loaded {
-    /// Whether a policy allows it as it is now.
-    pub(crate) fn still_allowed_by(&self, policy: &Policy) -> Result<(), jackfield_loader::Error> {
-        match &self.library {
-            Library::Here(plugin) => plugin.still_allowed_by(policy),
-            Library::Apart(verified) => verified.still_allowed_by(policy),
-        }
-    }
 }
 
 impl Deref for Open {
@@ -133,72 +107,53 @@ impl Target {
     }
 
     /// The open backend. Opening takes at most `limit`.
-    pub(crate) fn open(&mut self, limit: Duration) -> Result<Arc<Open>, jackfield_loader::Error> {
+    pub(crate) fn open(&mut self, limit: Duration) -> Result<Arc<Open>, OpenError> {
         if let Some(open) = self.opened() {
             return Ok(open);
         }
         match &self.source {
             Source::Plugin { config, plugins, folder } => {
-                let file = jackfield_loader::find(&config.plugin, &plugins.path, folder)?;
-                let stamp = Stamp::of(&file);
-                let candidate = Candidate::open(&file)?;
-                self.open_candidate(plugins, candidate, (file, stamp), limit)
+                let plugin = PluginSource { config, plugins, folder };
+                self.open_file(plugin, plugin.read()?, limit)
             }
-            Source::Static(open) => {
-                let backend = open(&self.options_within(limit))?;
-                Ok(self.take_seat(Open { backend, image: None }))
-            }
+            Source::Static(open) => self.open_static(open, limit),
+        }
+    }
+
+    /// The same error in more words, for people who ask.
+    pub(crate) fn explained(&self, error: OpenError) -> OpenError {
+        match self.source.plugin() {
+            Some(plugin) => plugin.explained(error),
+            None => error,
         }
     }
 
     /// Opens a backend that is compiled in.
-    pub(crate) fn open_static(&self, open: &OpenStatic) -> Result<Arc<Open>, jackfield_loader::Error> {
-        let backend = open(&self.options)?;
+    pub(crate) fn open_static(&self, open: &OpenStatic, limit: Duration) -> Result<Arc<Open>, OpenError> {
+        let backend =
+            open(&self.options_within(limit)).map_err(|error| OpenError::of(&error, error.to_string()))?;
         Ok(self.take_seat(Open { backend, image: None }))
     }
 
     /// Opens the backend from the bytes that were read. Opening takes at most `limit`.
-    pub(crate) fn open_candidate(
+    pub(crate) fn open_file(
         &self,
-        plugins: &PluginsConfig,
-        candidate: Candidate,
-        (file, stamp): (PathBuf, Option<Stamp>),
+        plugin: PluginSource<'_>,
+        file: PluginFile,
         limit: Duration,
-    ) -> Result<Arc<Open>, jackfield_loader::Error> {
-        let digest = Sha256::digest(candidate.bytes()).into();
-        let deadline = Instant::now() + limit;
-        let options = self.options_within(limit);
-        let verified = candidate.verify_for(&options.isolation, plugins.policy())?;
-        let (name, version) = (verified.metadata().name.clone(), verified.metadata().version.clone());
-        let (library, backend) = if matches!(options.isolation, Isolation::Thread) {
-            let plugin = verified.load_within(options.timeout)?;
-            let backend = Backend::open(&plugin, &self.options_within(left(deadline)))?;
-            (Library::Here(plugin), backend)
-        } else {
-            let backend = Backend::open_verified(&verified, &options)?;
-            (Library::Apart(Arc::new(verified)), backend)
-        };
-        let image = Loaded { library, name, version, file, stamp, digest };
+    ) -> Result<Arc<Open>, OpenError> {
+        let (backend, image) = plugin.open(file, &self.options, limit)?;
         Ok(self.take_seat(Open { backend, image: Some(image) }))
-    }
-
-    /// Whether the backend can be opened from what another one was loaded from.
-    pub(crate) fn can_share(&self, image: &Loaded) -> bool {
-        let here = matches!(self.options.isolation, Isolation::Thread);
-        here == matches!(image.library, Library::Here(_))
     }
 
     /// Opens the backend from what another one was loaded from. Opening takes at most `limit`.
     pub(crate) fn open_loaded(
         &self,
+        plugin: PluginSource<'_>,
         image: &Loaded,
         limit: Duration,
-    ) -> Result<Arc<Open>, jackfield_loader::Error> {
-        let options = self.options_within(limit);
-        let backend = match &image.library {
-            Library::Here(plugin) => Backend::open(plugin, &options)?,
-            Library::Apart(verified) => Backend::open_verified(verified, &options)?,
-        };
+    ) -> Result<Arc<Open>, OpenError> {
+        let backend = plugin.open_loaded(image, &self.options_within(limit))?;
         Ok(self.take_seat(Open { backend, image: Some(image.clone()) }))
     }
 
@@ -214,13 +169,10 @@ impl Target {
         open
     }
 
-    /// Whether there is something to open: a plugin's file that is compatible and trusted. Runs none of its code.
-    pub(crate) fn locate(&self) -> Result<(), String> {
-        let Source::Plugin { config, plugins, folder } = &self.source else { return Ok(()) };
-        let found = jackfield_loader::find(&config.plugin, &plugins.path, folder);
-        let isolation = &self.options.isolation;
-        let verified = found.and_then(|file| Candidate::open(&file)?.verify_for(isolation, plugins.policy()));
-        verified.map(drop).map_err(|error| error.to_string())
+    /// Whether there is something to open: a plugin's file that is compatible and trusted, and options that fit its schema.
+    /// Runs none of the plugin's code.
+    pub(crate) fn locate(&self) -> Result<(), OpenError> {
+        self.source.plugin().map_or(Ok(()), |plugin| plugin.locate(&self.options.isolation))
     }
 
     /// What tells the backend from the same one with another configuration or another file, with nothing of it in clear.
@@ -231,7 +183,7 @@ impl Target {
             Some(stamp) => Some(stamp),
             None => jackfield_loader::find(&config.plugin, &plugins.path, folder)
                 .ok()
-                .and_then(|file| Stamp::of(&file)),
+                .and_then(|file| Stamp::of_file(&file)),
         };
         let file = stamp.map(|stamp| stamp.mark()).unwrap_or_default();
         let confined = format!("{:?} {:?} {:?}", config.isolated, config.limits, config.sandbox);

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::delivery::open_backend::OpenError;
 use crate::delivery::pass::{Outbox, RoundEnd};
 use crate::delivery::plan::Plans;
 use crate::delivery::progress::{Question, Reply, Standings};
@@ -128,19 +129,7 @@ impl Courier {
             return RoundEnd { busy: true, ..RoundEnd::default() };
         };
         let asked = self.standings.asked();
-        let collection = context.consent.read().collection;
-        if let Some(outbox) = &mut *outbox {
-            outbox.catch_up();
-        }
-        if !outbox.as_ref().is_some_and(|outbox| outbox.is_for(collection)) {
-            if let Some(mut old) = outbox.take() {
-                old.close(left(deadline).min(BUSY));
-            }
-            *outbox = context.outbox(collection);
-            if let Some(outbox) = &mut *outbox {
-                outbox.follow(&self.plans, &self.standings);
-            }
-        }
+        self.make_right(context, &mut outbox, deadline);
         let end = outbox.as_mut().map(|outbox| {
             let end = outbox.round(deadline, stop, service);
             outbox.catch_up();
@@ -149,6 +138,31 @@ impl Courier {
         let end = end.unwrap_or_default();
         self.standings.ended(asked, end);
         end
+    }
+
+    /// Sees to it that the outbox is that for what may be done now.
+    fn make_right(&self, context: &Context, outbox: &mut Option<Outbox>, deadline: Instant) {
+        let collection = context.consent.read().collection;
+        if let Some(outbox) = outbox {
+            outbox.catch_up();
+        }
+        if outbox.as_ref().is_some_and(|outbox| outbox.is_for(collection)) {
+            return;
+        }
+        if let Some(mut old) = outbox.take() {
+            old.close(left(deadline).min(BUSY));
+        }
+        *outbox = context.outbox(collection);
+        if let Some(outbox) = outbox {
+            outbox.follow(&self.plans, &self.standings);
+        }
+    }
+
+    /// Opens every backend. Gives those that can't be opened, and why.
+    pub(crate) fn open_backends(&self, context: &Context) -> Vec<(String, OpenError)> {
+        let mut outbox = lock(&self.outbox);
+        self.make_right(context, &mut outbox, Instant::now());
+        outbox.as_mut().map(Outbox::open_backends).unwrap_or_default()
     }
 
     pub(crate) fn plans(&self) -> &Arc<Plans> {
@@ -215,7 +229,11 @@ impl Courier {
 
     /// Ends the thread, delivers for the last time, and closes the backends. A second time there is nothing to do.
     pub(crate) fn close(&self, context: &Context, deadline: Instant) -> FlushReport {
-        if self.bell.stop() || !self.used.load(Ordering::Relaxed) {
+        if self.bell.stop() {
+            return FlushReport { emptied: true, ..FlushReport::default() };
+        }
+        if !self.used.load(Ordering::Relaxed) {
+            self.close_backends(deadline);
             return FlushReport { emptied: true, ..FlushReport::default() };
         }
         // Nobody waits for the thread any more, which may be inside a plugin.
@@ -240,6 +258,11 @@ impl Courier {
                 self.flushed(context, question, self.standings.reply_of(question, end))
             }
         };
+        self.close_backends(deadline);
+        flushed
+    }
+
+    fn close_backends(&self, deadline: Instant) {
         // Whoever still has it is inside a plugin that does not answer.
         if let Some(mut outbox) = lock_until(&self.outbox, deadline)
             && let Some(mut outbox) = outbox.take()
@@ -247,7 +270,6 @@ impl Courier {
             outbox.close(left(deadline).max(TICK));
         }
         self.plans.wait_for_closing(deadline);
-        flushed
     }
 }
 

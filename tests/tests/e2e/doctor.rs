@@ -51,7 +51,7 @@ fn each_backend_is_probed_for_real_and_no_failing_server_passes() {
 }
 
 #[test]
-fn what_the_command_itself_collects_is_nothing_without_consent_and_what_ops_have_chosen_with_it() {
+fn the_command_collects_nothing_about_itself_without_consent() {
     let server = HttpServer::start(Reply::status(200));
     let site = Site::new(&[backend("stdout", &plugin("stdout"), "")]);
     let ops = site.write("ops.toml", http("own", &server.url("/")));
@@ -83,4 +83,26 @@ fn what_the_command_itself_collects_is_nothing_without_consent_and_what_ops_have
     assert_eq!(disabled, "Telemetry disabled.\nAll pending events have been discarded.\n");
     run(&["plugins"]);
     assert_eq!(server.received().len(), 1);
+}
+
+#[test]
+fn a_tools_doctor_names_line_and_key_of_a_wrong_option() {
+    let site = Site::new(&[]);
+    let option = "config = { path = \"events.jsonl\", fsnc = true }";
+    let ops = site.write("ops.toml", backend("own", &plugin("file"), option));
+    let run = |arguments: &[&str]| {
+        let mut command = site.command(arguments);
+        command.env("JACKFIELD_TELEMETRY_CONFIG", &ops).env_remove("XDG_CONFIG_HOME");
+        String::from_utf8(command.output().expect("starts").stdout).expect("text")
+    };
+    let says = "ops.toml:4: backend `own`: `backend.config.fsnc`: unknown key, did you mean `fsync`?";
+    // Without consent the plugin is not run, and its options are compared with its schema all the same.
+    let doctor = run(&["telemetry", "doctor"]);
+    assert!(doctor.contains(says), "{doctor}");
+    run(&["telemetry", "enable"]);
+    let doctor = run(&["telemetry", "doctor"]);
+    assert!(doctor.contains(says) && doctor.contains("; events wait"), "{doctor}");
+    // A child that delivers knows the line, too.
+    run(&["plugins"]);
+    wait_until("the line in the status", || run(&["telemetry", "status"]).contains(says));
 }

@@ -50,6 +50,7 @@ mod rabbitmq_faults;
 mod refusals;
 mod released;
 mod run;
+mod run_start;
 mod secrets;
 mod send;
 mod site;

@@ -1,5 +1,6 @@
 //! Which configurations the plugin accepts, and which ones it refuses.
 
+use jackfield::forward::OptionsSchema;
 use jackfield_loader::{
     conformance::{HostKind, Terms},
     plugin_api::abi,
@@ -36,7 +37,7 @@ pub(crate) fn wrong_types(harness: &Harness) -> CheckResult {
     let Some(schema) = harness.schema() else {
         return Err(skip("the metadata has no schema that says which types are wrong"));
     };
-    let Ok(validator) = jsonschema::validator_for(&schema) else {
+    let Ok(options) = OptionsSchema::parse(&schema.to_string()) else {
         return Err(skip("the metadata's schema is none, see above"));
     };
     let properties = schema.get("properties").and_then(Value::as_object);
@@ -46,9 +47,7 @@ pub(crate) fn wrong_types(harness: &Harness) -> CheckResult {
             let mut config = harness.config.clone();
             config.insert(key.clone(), value);
             let config = Value::from(config);
-            let here = validator.iter_errors(&config).any(|error| {
-                error.instance_path().to_string().strip_prefix('/').is_some_and(|path| path == key)
-            });
+            let here = options.faults(&config).iter().any(|fault| fault.path == *key);
             here.then_some(config)
         });
         if let Some(Value::Object(config)) = wrong {

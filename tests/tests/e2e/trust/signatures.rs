@@ -112,7 +112,7 @@ fn a_file_or_comment_that_is_not_what_was_signed_is_refused() {
 }
 
 #[test]
-fn a_signature_file_that_is_none_is_refused_without_being_waited_for_or_read_whole() {
+fn a_signature_that_is_no_regular_file_is_refused_at_once() {
     let (site, ..) = signed_site();
     let path = site.path(SIGNATURE);
     let good = fs::read(&path).expect("signed");
@@ -128,7 +128,7 @@ fn a_signature_file_that_is_none_is_refused_without_being_waited_for_or_read_who
     chmod(&path, 0o644);
     refused("file too large: 1073741824 bytes, limit 16384");
     assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo").success());
-    refused("is a FIFO, expected a regular file");
+    refused("is a FIFO or pipe, expected a regular file");
     fs::create_dir(&path).expect("writable");
     refused("is a folder, expected a regular file");
     symlink(site.path("elsewhere.minisig"), &path).expect("writable");

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use jackfield_loader::FindError;
 
 /// The value of `plugin = "..."` that leads to `file`: the name in its metadata, else the file's name, else the path.
-pub(crate) fn accepted(file: &Path, own: Option<&str>, search_path: &[PathBuf]) -> String {
+#[must_use]
+pub fn accepted_plugin_name(file: &Path, own: Option<&str>, search_path: &[PathBuf]) -> String {
     let stem = file.file_stem().and_then(|stem| stem.to_str());
     let names = [own, stem.and_then(|stem| stem.strip_prefix("lib")), stem];
     let leads_here = |name: &&str| {
@@ -32,6 +33,6 @@ pub(crate) fn explain_missing(refusal: &FindError, search_path: &[PathBuf]) -> S
     // An equal name in metadata helps more than a similar name of a file.
     let nearest = nearest.as_ref().map(|name| format!("; did you mean {name:?}?")).unwrap_or_default();
     let text = text.strip_suffix(&nearest).unwrap_or(&text);
-    let name = accepted(&file, None, search_path);
+    let name = accepted_plugin_name(&file, None, search_path);
     format!("{text}; did you mean `plugin = {name:?}`, which calls itself {plugin:?}?")
 }
