@@ -49,30 +49,24 @@ const REFRESH: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(common: &CommonArgs, args: &StatusArgs) -> Result<Exit, CommandError> {
     let folder = run_state::folder(args.state.as_deref())?;
-    let seen = if common.json {
-        let seen = look(&folder);
-        let value = match &seen {
-            Ok((alive, snapshot)) => {
-                let mut value = serde_json::to_value(snapshot).unwrap_or_default();
-                value["alive"] = (*alive).into();
-                value
-            }
-            Err(refusal) => {
-                json!({ "alive": run_state::is_alive(&folder), "refusal": refusal.to_string() })
-            }
-        };
-        output::json(&value)?;
-        seen
-    } else if args.once || !io::stdout().is_terminal() {
-        let seen = look(&folder);
-        if let Ok((alive, snapshot)) = &seen {
-            output::text(&screen(&folder, *alive, snapshot))?;
-        }
-        seen
-    } else {
+    if !common.json && !args.once && io::stdout().is_terminal() {
         follow(&folder);
         return Ok(Exit::Done);
-    };
+    }
+    let seen = look(&folder);
+    match (&seen, common.json) {
+        (Ok((alive, snapshot)), true) => {
+            let mut value = serde_json::to_value(snapshot).unwrap_or_default();
+            value["alive"] = (*alive).into();
+            output::json(&value)?;
+        }
+        (Err(refusal), true) => {
+            let alive = run_state::is_alive(&folder);
+            output::json(&json!({ "alive": alive, "refusal": refusal.to_string() }))?;
+        }
+        (Ok((alive, snapshot)), false) => output::text(&screen(&folder, *alive, snapshot))?,
+        (Err(_), false) => {}
+    }
     seen.map(|(alive, _)| if alive { Exit::Done } else { Exit::Io })
 }
 
