@@ -21,7 +21,8 @@ impl ProcessState {
                 value.to_string_lossy().into_owned(),
             );
         }
-        let folder = std::env::current_dir().map_or_else(|e| e.to_string(), |at| at.to_string_lossy().into_owned());
+        let folder =
+            std::env::current_dir().map_or_else(|e| e.to_string(), |at| at.to_string_lossy().into_owned());
         found.insert("working folder".to_owned(), folder);
         #[cfg(unix)]
         unix::look(&mut found);

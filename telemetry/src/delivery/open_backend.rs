@@ -18,8 +18,8 @@ use std::{
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Candidate, Digest, Error, Failure, ForeignText, Isolation, LoadError, OpenFailure,
-    Plugin, Policy, Verified, plugin_api::abi,
+    Backend, BackendOptions, Candidate, Digest, Error, Failure, ForeignText, Isolation, LoadError,
+    OpenFailure, Plugin, Policy, Verified, plugin_api::abi,
 };
 
 use crate::config::{
