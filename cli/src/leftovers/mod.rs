@@ -9,7 +9,7 @@ use std::{
 };
 
 use jackfield_loader::{
-    files::{self, Access},
+    files::{self, Access, write_counted},
     show_path,
 };
 
@@ -127,7 +127,7 @@ impl Leftover {
             }
         };
         let (written, result) = match file {
-            Ok(file) => write_counted(file, &self.buffer),
+            Ok(file) => write_counted(&self.buffer, |rest| file.write(rest)),
             Err(error) => (0, Err(error)),
         };
         let arrived = &self.buffer[..written];
@@ -154,20 +154,6 @@ impl Leftover {
             drop(file.set_len(self.whole).or_else(|_| file.write_all(b"\n")));
         }
     }
-}
-
-/// Writes `bytes`. When that fails, says how many of them are written.
-fn write_counted(file: &mut File, bytes: &[u8]) -> (usize, io::Result<()>) {
-    let mut written = 0;
-    while written < bytes.len() {
-        match file.write(&bytes[written..]) {
-            Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
-            Ok(count) => written += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (written, Err(error)),
-        }
-    }
-    (written, Ok(()))
 }
 
 #[cfg(test)]

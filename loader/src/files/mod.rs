@@ -12,6 +12,7 @@
 //! | `links` | what a writer replaces where a link stands |
 //! | `replace` | a file changes whole: a new one beside it, then a rename |
 //! | `lock` | advisory locks |
+//! | `write` | how much is written when a write fails |
 //!
 //! # Platform
 //! Owner and mode are known on Unix. Elsewhere the folder's access list is what protects a file, and nothing is refused.
@@ -25,6 +26,7 @@ pub(crate) mod open;
 pub(crate) mod replace;
 #[cfg(unix)]
 pub(crate) mod way;
+pub(crate) mod write;
 
 pub use self::{
     error::FileError,
@@ -33,6 +35,7 @@ pub use self::{
     lock::{ReplaceLock, is_held, lock_until, try_lock, try_lock_shared},
     open::{Access, create_folder, kind, open, read, read_open, remove},
     replace::{Mode, Replacement, Survives, create, exchange, replace},
+    write::write_counted,
 };
 #[cfg(unix)]
 pub use self::{

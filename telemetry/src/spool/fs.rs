@@ -4,6 +4,8 @@
 
 use std::{fmt, io, path::Path, sync::Arc};
 
+use jackfield_loader::files::write_counted;
+
 /// The folders of spools, the clock, and the id of the process.
 pub trait Fs: fmt::Debug + Send + Sync {
     /// Opens a folder, and checks by the open handle that no other user can write to it. A missing folder is made, for the
@@ -120,19 +122,9 @@ pub(crate) fn replace(folder: &dyn Folder, name: &str, temporary: &str, bytes: &
         }
         other => other?,
     };
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        match file.append(rest) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(n) => rest = &rest[n..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                // The rest of the file would take room on a full disk.
-                _ = folder.remove(temporary);
-                return Err(error);
-            }
-        }
-    }
+    let (_, written) = write_counted(bytes, |rest| file.append(rest));
+    // The rest of the file would take room on a full disk.
+    written.inspect_err(|_| drop(folder.remove(temporary)))?;
     folder.rename(temporary, name)
 }
 

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use jackfield_loader::files::write_counted;
+
 use crate::spool::fs::File;
 use crate::spool::limits::Limits;
 use crate::spool::segment::Name;
@@ -51,17 +53,8 @@ impl Live {
 
     /// Appends whole lines.
     pub(crate) fn write(&mut self, text: &[u8], lines: u64) -> Result<(), Torn> {
-        let mut done = 0;
-        while done < text.len() {
-            match self.file.append(&text[done..]) {
-                Ok(n) if n > 0 => done += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => {
-                    let error = other.err().unwrap_or_else(|| io::ErrorKind::WriteZero.into());
-                    return Err(Torn(error, done == 0 || self.take_back(done as u64)));
-                }
-            }
-        }
+        let (done, written) = write_counted(text, |rest| self.file.append(rest));
+        written.map_err(|error| Torn(error, done == 0 || self.take_back(done as u64)))?;
         self.len += done as u64;
         self.lines += lines;
         Ok(())
