@@ -1,4 +1,11 @@
-//! What the command's exit code means.
+//! How a command ends: its exit code, and the error that ends it early.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use jackfield::OpenError;
 
 /// How a run ended. Of several that apply, the one with the gravest consequence is told: the variants are in that order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +58,81 @@ impl Exit {
             Self::Events => 6,
             Self::Io => 7,
             Self::Interrupted => 130,
+        }
+    }
+}
+
+/// Why a command ends without having done what it was asked to do. One line.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    /// The command line asks for what is not possible.
+    #[error("{0}")]
+    Usage(String),
+    /// The configuration can't be read, or is wrong in one place.
+    #[error(transparent)]
+    Config(#[from] jackfield::Error),
+    /// The configuration does not have what the command needs.
+    #[error("{0}")]
+    ConfigContent(String),
+    /// The library is no plugin that can be used.
+    #[error(transparent)]
+    Plugin(#[from] jackfield_loader::Error),
+    /// A backend can't be used, for the reason that `exit` names.
+    #[error("{reason}")]
+    Backend { exit: Exit, reason: String },
+    /// A file or folder can't be used.
+    #[error("{}: {doing}{source}", path.display())]
+    File {
+        path: PathBuf,
+        /// What was tried, such as `can't be made: `, or nothing.
+        doing: &'static str,
+        source: io::Error,
+    },
+    /// The system does not give what the command needs.
+    #[error("{what}: {source}")]
+    System { what: String, source: io::Error },
+    /// A key, a state folder or an input is not what the command needs.
+    #[error("{0}")]
+    Unusable(String),
+    /// As the error says, before anything was read.
+    #[error("{0}; nothing was read")]
+    NothingRead(Box<Self>),
+}
+
+impl CommandError {
+    /// For an error of the system on a file or folder.
+    pub(crate) fn file(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::File { path: path.to_owned(), doing, source }
+    }
+
+    /// For another error of the system.
+    pub(crate) fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { what: what.into(), source }
+    }
+
+    pub(crate) fn nothing_read(self) -> Self {
+        Self::NothingRead(Box::new(self))
+    }
+}
+
+impl From<&OpenError> for Exit {
+    fn from(error: &OpenError) -> Self {
+        match error {
+            OpenError::Config { .. } => Self::Config,
+            _ => Self::Plugin,
+        }
+    }
+}
+
+impl From<&CommandError> for Exit {
+    fn from(error: &CommandError) -> Self {
+        match error {
+            CommandError::Usage(_) => Self::Usage,
+            CommandError::Config(_) | CommandError::ConfigContent(_) => Self::Config,
+            CommandError::Plugin(_) => Self::Plugin,
+            CommandError::Backend { exit, .. } => *exit,
+            CommandError::File { .. } | CommandError::System { .. } | CommandError::Unusable(_) => Self::Io,
+            CommandError::NothingRead(error) => (&**error).into(),
         }
     }
 }

@@ -1,42 +1,40 @@
 //! The command `jackfield`: sends events through backends that are dynamic libraries, and inspects these.
 #![forbid(unsafe_code)]
 
-mod answers;
-mod args;
+mod backends;
 mod check;
+mod command_line;
+mod common_args;
 mod completions;
 mod console;
-mod doctor;
 mod exit;
-mod forget;
-mod inspect;
-mod language;
-mod names;
+mod leftovers;
 mod new;
-mod options;
+mod output;
 mod plugins;
 mod run;
-mod schema;
+mod run_state;
 mod send;
 mod settings;
 mod status;
 mod trust;
-mod usage;
-mod validate;
 
+use clap::CommandFactory as _;
 use jackfield::Telemetry;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    args::{Cli, Command},
-    exit::Exit,
+    backends::{doctor, forget},
+    command_line::{Cli, Command, usage},
+    exit::{CommandError, Exit},
+    plugins::{inspect, list, schema},
 };
 
 fn main() {
     jackfield::init_with(&[check::JOB]);
     let Cli { common, command } = usage::parse();
     log();
-    let telemetry = Telemetry::builder(send::TOOL, send::VERSION);
+    let telemetry = Telemetry::builder(settings::TOOL, settings::VERSION);
     let telemetry = match settings::consent_file() {
         Some(file) => telemetry.consent_file(file),
         None => telemetry,
@@ -46,11 +44,11 @@ fn main() {
         jackfield_loader::exit(command.run(&telemetry))
     }
     let scope = telemetry.command(command.name());
-    let exit = match command {
+    let done: Result<Exit, CommandError> = match command {
         Command::Send(args) => send::run(&common, &args),
         Command::Run(args) => run::run(&common, &args),
         Command::Status(args) => status::run(&common, &args),
-        Command::Plugins => plugins::run(&common),
+        Command::Plugins => list::run(&common),
         Command::Inspect { files } => inspect::run(&common, &files),
         Command::Lock(args) => trust::lock::run(&common, &args),
         Command::Keygen(args) => trust::keygen::run(&args, common.json),
@@ -61,12 +59,16 @@ fn main() {
         Command::Forget(args) => forget::run(&common, &args),
         Command::Doctor(args) => doctor::run(&common, &args),
         Command::New(args) => new::run(&args, common.json),
-        Command::Telemetry(_) => Exit::Done,
-        Command::Completions { shell } => completions::run(shell),
+        Command::Telemetry(_) => Ok(Exit::Done),
+        Command::Completions { shell } => completions::run(shell, &mut Cli::command()),
     };
+    console::clear_bar();
+    let exit = done.unwrap_or_else(|error| {
+        console::error(&error);
+        Exit::from(&error)
+    });
     // The results are written and the backends closed. Destructors of the plugins' libraries are not run: one that hangs
     // would keep the process for ever.
-    console::clear_bar();
     scope.finish(exit.code());
     telemetry.close();
     jackfield_loader::exit(exit.code().into())
@@ -89,16 +91,5 @@ fn log() {
         .init();
     if let Some(error) = refusal {
         console::warn(format_args!("JACKFIELD_LOG is ignored: {error}"));
-    }
-}
-
-/// Prints a result to standard output.
-fn print(text: &str) -> Exit {
-    match console::print(text) {
-        Ok(()) => Exit::Done,
-        Err(error) => {
-            console::error(format_args!("standard output can't be written: {error}"));
-            Exit::Io
-        }
     }
 }

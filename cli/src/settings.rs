@@ -7,22 +7,22 @@ use std::{
 
 use jackfield::{Config, ConfigFile, Error};
 
-use crate::{args::Common, console, exit::Exit};
+/// What this command is called where it is a tool itself: by its events' `tool_name`, and by plugins.
+pub(crate) const TOOL: &str = "jackfield";
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The configuration that is used: `named`, or the first file of the usual places, or the embedded one.
 ///
 /// # Errors
-/// One line with the file.
-pub(crate) fn load(named: Option<&Path>) -> Result<Config, String> {
-    // Set and empty is as good as not set: that is how a script unsets a variable for one command.
-    let variable = env::var_os("JACKFIELD_CONFIG").filter(|file| !file.is_empty()).map(PathBuf::from);
-    if let Some(file) = named.or(variable.as_deref()) {
-        return Config::read(file).map_err(|e| e.to_string());
+/// The file can't be read, can't be trusted or is wrong.
+pub(crate) fn load(named: Option<&Path>) -> Result<Config, Error> {
+    if let Some(file) = chosen(named) {
+        return Config::read(&file);
     }
     for file in usual_places() {
         if let Some(found) = open_found(&file)? {
             tracing::debug!(file = %file.display(), "configuration found");
-            return found.read().map_err(|e| e.to_string());
+            return found.read();
         }
     }
     tracing::debug!("no configuration found, the embedded one is used");
@@ -32,11 +32,10 @@ pub(crate) fn load(named: Option<&Path>) -> Result<Config, String> {
 /// The file that the configuration is read from, as an absolute path; `None` where there is none.
 ///
 /// # Errors
-/// One line with the file.
-pub(crate) fn file(named: Option<&Path>) -> Result<Option<PathBuf>, String> {
-    let variable = env::var_os("JACKFIELD_CONFIG").filter(|file| !file.is_empty()).map(PathBuf::from);
-    if let Some(file) = named.or(variable.as_deref()) {
-        return std::path::absolute(file).map(Some).map_err(|error| format!("{}: {error}", file.display()));
+/// As [`load`].
+pub(crate) fn file(named: Option<&Path>) -> Result<Option<PathBuf>, Error> {
+    if let Some(file) = chosen(named) {
+        return std::path::absolute(&file).map(Some).map_err(|source| Error::ReadConfig { file, source });
     }
     for file in usual_places() {
         if open_found(&file)?.is_some() {
@@ -44,6 +43,13 @@ pub(crate) fn file(named: Option<&Path>) -> Result<Option<PathBuf>, String> {
         }
     }
     Ok(None)
+}
+
+/// The file of the command line, or of the environment. A variable that is set and empty counts as not set: a script unsets
+/// a variable for one command in that way.
+fn chosen(named: Option<&Path>) -> Option<PathBuf> {
+    let variable = || env::var_os("JACKFIELD_CONFIG").filter(|file| !file.is_empty()).map(PathBuf::from);
+    named.map(Path::to_owned).or_else(variable)
 }
 
 /// The folder in the state folder in which crashes of plugins are remembered, by `send` and by `run`.
@@ -58,17 +64,6 @@ pub(crate) fn state_folder() -> Option<PathBuf> {
         absolute("XDG_STATE_HOME").or_else(|| env::home_dir().map(|home| home.join(".local/state")))
     };
     base.map(|base| base.join("jackfield").join("run"))
-}
-
-/// As [`load`], with the refusal printed.
-///
-/// # Errors
-/// What the command ends with.
-pub(crate) fn loaded(common: &Common) -> Result<Config, Exit> {
-    load(common.config.as_deref()).map_err(|refusal| {
-        console::error(refusal);
-        Exit::Config
-    })
 }
 
 /// Where this command's own telemetry keeps the user's consent: beside the configuration, which is of another form.
@@ -88,7 +83,7 @@ fn usual_places() -> Vec<PathBuf> {
 }
 
 /// A file that nobody named, if it is there. It decides what code runs, so others must not be able to write it.
-fn open_found(file: &Path) -> Result<Option<ConfigFile>, String> {
+fn open_found(file: &Path) -> Result<Option<ConfigFile>, Error> {
     let found = match ConfigFile::open(file) {
         Ok(found) => found,
         Err(Error::ReadConfig { source, .. })
@@ -96,9 +91,9 @@ fn open_found(file: &Path) -> Result<Option<ConfigFile>, String> {
         {
             return Ok(None);
         }
-        Err(refusal) => return Err(refusal.to_string()),
+        Err(refusal) => return Err(refusal),
     };
-    found.check_owner().map_err(|refusal| refusal.to_string())?;
+    found.check_owner()?;
     Ok(Some(found))
 }
 
@@ -117,7 +112,7 @@ mod tests {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(folder_mode)).expect("mode set");
         open_found(&file)
             .map(|found| found.is_some())
-            .map_err(|refusal| refusal.replace(&*file.to_string_lossy(), "FILE"))
+            .map_err(|refusal| refusal.to_string().replace(&*file.to_string_lossy(), "FILE"))
     }
 
     #[test]

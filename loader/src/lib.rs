@@ -13,6 +13,7 @@ mod confine;
 pub mod conformance;
 mod error;
 mod exit;
+pub mod files;
 mod find;
 mod guard;
 mod host;

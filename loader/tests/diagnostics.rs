@@ -1,15 +1,16 @@
 //! Previews and probes of backends that are compiled in: the same guard and table that plugins are behind.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails, which is what it is for")]
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+mod common;
 
+use std::{thread, time::Duration};
+
+use common::batch;
 use jackfield_loader::{
-    Backend, BackendOptions, Backoff, Batch, EventFields, Failure, PreviewError, StaticBackend,
+    Backend, BackendOptions, Backoff, Failure, PreviewError, StaticBackend,
     plugin_api::{self as api, Call, Deletion, Diagnoses, Host, Outcome, Outcomes, Probe, export::NoConfig},
 };
+use jackfield_test_support::LONG;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -75,19 +76,9 @@ impl Diagnoses for Test {
     }
 }
 
-fn batch(count: usize) -> Batch {
-    let ids: Vec<String> = (0..count).map(|n| n.to_string()).collect();
-    Batch::build::<_, std::convert::Infallible>(ids, |ids, writer| {
-        for id in ids {
-            writer.push(&EventFields { id, json: id, ..EventFields::default() });
-        }
-        Ok(())
-    })
-    .unwrap()
-}
-
+/// With a quarantine that no test comes to the end of.
 fn options() -> BackendOptions {
-    BackendOptions::new("test").timeout(5000 * MS).quarantine(Backoff { first: 100 * MS, longest: 400 * MS })
+    BackendOptions::new("test").timeout(5000 * MS).quarantine(Backoff { first: LONG, longest: LONG })
 }
 
 fn open(way: Way) -> Backend {
@@ -141,9 +132,7 @@ fn a_hang_ends_with_the_deadline_and_the_backend_is_in_quarantine() {
     };
     for ask in [preview, probe] {
         let backend = open(Way::Hang);
-        let started = Instant::now();
         assert!(ask(&backend).contains("no answer within"));
-        assert!(started.elapsed() < 3000 * MS);
         let refused = ask(&backend);
         assert!(refused.contains("quarantine"), "{refused}");
     }

@@ -11,12 +11,13 @@ mod common;
 use std::{
     io::Read as _,
     path::Path,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    process::{Child, Stdio},
+    time::Duration,
 };
 
 use common::{Plugin as Fixture, folder};
 use jackfield_loader::{Plugin, Trust};
+use jackfield_test_support::{LONG, rerun, within};
 
 const PLUGIN: &str = "PLUGIN_THAT_HANGS_AT_EXIT";
 
@@ -31,28 +32,19 @@ fn loaded() -> bool {
 /// Runs the test of this name in a process of its own, with a plugin to load.
 fn start(test: &str, folder: &Path) -> Child {
     let plugin = Fixture::new("hangs-at-exit").define("HANG_AT_EXIT", 1).build(folder, "libx.so");
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(PLUGIN, plugin)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap()
+    rerun(test).env(PLUGIN, plugin).stdout(Stdio::piped()).spawn().unwrap()
 }
 
 /// The exit code and what was printed, unless the process is still there after `limit`; then it is killed.
 fn ended_within(limit: Duration, mut child: Child) -> Option<(i32, String)> {
-    let until = Instant::now() + limit;
-    while Instant::now() < until {
-        if let Some(status) = child.try_wait().unwrap() {
-            let mut printed = String::new();
-            child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
-            return Some((status.code().unwrap(), printed));
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    None
+    let Ok(Some(status)) = within(limit, || child.try_wait().unwrap(), Option::is_some) else {
+        child.kill().unwrap();
+        child.wait().unwrap();
+        return None;
+    };
+    let mut printed = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+    Some((status.code().unwrap(), printed))
 }
 
 #[test]
@@ -62,7 +54,7 @@ fn exit_does_not_wait_for_a_plugins_destructor_and_loses_no_output() {
     }
     let folder = folder();
     let test = "exit_does_not_wait_for_a_plugins_destructor_and_loses_no_output";
-    let (code, printed) = ended_within(Duration::from_secs(20), start(test, folder.path())).unwrap();
+    let (code, printed) = ended_within(LONG, start(test, folder.path())).unwrap();
     assert_eq!(code, 7);
     assert!(printed.ends_with("loaded, and no line feed"), "{printed}");
 }

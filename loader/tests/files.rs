@@ -12,11 +12,11 @@ use std::{
     fs,
     os::unix::{fs::symlink, net::UnixListener},
     path::Path,
-    process::Command,
 };
 
 use common::{Plugin, folder};
 use jackfield_loader::{Error, ImageError, InspectError, inspect};
+use jackfield_test_support::rerun;
 use rustix::{
     fs::{CWD, FileType, Mode, mknodat},
     process::{Resource, Rlimit, getrlimit, setrlimit},
@@ -42,8 +42,7 @@ fn line_under_a_file_size_limit(test: &str, path: &Path) -> String {
         println!("<<{error}>>");
         std::process::exit(0);
     }
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    let output = child.args(["--exact", test, "--nocapture"]).env(FILE, path).output().unwrap();
+    let output = rerun(test).env(FILE, path).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let stdout = String::from_utf8(output.stdout).unwrap();
     let (_, line) = stdout.split_once("<<").unwrap();

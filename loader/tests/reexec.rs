@@ -5,8 +5,8 @@
 fn main() {}
 
 #[cfg(unix)]
-fn main() {
-    unix::main();
+fn main() -> std::process::ExitCode {
+    unix::main()
 }
 
 #[cfg(unix)]
@@ -23,8 +23,7 @@ mod unix {
         Job, Program, init,
         reexec::{Ended, Inherited, Spawn},
     };
-
-    const LONG: Duration = Duration::from_secs(60);
+    use jackfield_test_support::{LONG, run_tests, tests, wait_until};
 
     /// Says on its first descriptor what it sees of itself, and ends with 7.
     fn look(inherited: Inherited) -> i32 {
@@ -64,17 +63,21 @@ mod unix {
         hang(inherited)
     }
 
-    pub(super) fn main() {
+    pub(super) fn main() -> process::ExitCode {
         init(&[
             Job { name: "look", run: look },
             Job { name: "hang", run: hang },
             Job { name: "mortal", run: mortal },
         ]);
-        a_child_whose_lifetime_is_over_ends_whatever_it_is_at();
-        a_child_has_what_it_was_handed_and_nothing_else();
-        a_child_that_is_killed_says_so();
-        an_unknown_job_and_one_without_its_descriptors_end_at_once();
-        println!("test result: ok. 4 passed");
+        run_tests(
+            tests![
+                a_child_whose_lifetime_is_over_ends_whatever_it_is_at,
+                a_child_has_what_it_was_handed_and_nothing_else,
+                a_child_that_is_killed_says_so,
+                an_unknown_job_and_one_without_its_descriptors_end_at_once,
+            ],
+            || {},
+        )
     }
 
     fn a_child_has_what_it_was_handed_and_nothing_else() {
@@ -101,11 +104,7 @@ mod unix {
         let reaped = Spawn::new(Program::Own, "mortal").start().expect("it starts");
         let status = format!("/proc/{}/stat", reaped.id());
         reaped.reap().expect("a thread");
-        let started = std::time::Instant::now();
-        while fs::exists(&status).expect("Linux") {
-            assert!(started.elapsed() < LONG, "a zombie");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        wait_until("the zombie is gone", || !fs::exists(&status).expect("Linux"));
     }
 
     fn a_child_that_is_killed_says_so() {

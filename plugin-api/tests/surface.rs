@@ -10,6 +10,7 @@
 use std::{fmt::Write as _, fs, path::Path, process::Command};
 
 use jackfield_plugin_api::{abi, deletion, diagnostics};
+use jackfield_test_support::same_or_bless;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -267,25 +268,6 @@ fn c_type(rust: &str) -> String {
         out.push(c.to_ascii_lowercase());
     }
     out
-}
-
-fn same_or_bless(path: &Path, expected: &str) {
-    let found = fs::read_to_string(path).unwrap_or_default().replace('\r', "");
-    if found != expected && std::env::var_os("JACKFIELD_BLESS").is_some() {
-        fs::write(path, expected).expect("writable");
-        return;
-    }
-    if found != expected {
-        let line = found.lines().zip(expected.lines()).position(|(a, b)| a != b);
-        let at = line.unwrap_or_else(|| found.lines().count().min(expected.lines().count()));
-        panic!(
-            "{} is not what src/abi.rs says, from line {}:\n  file:   {}\n  source: {}\nJACKFIELD_BLESS=1 writes it anew; for a released surface that breaks every plugin",
-            path.display(),
-            at + 1,
-            found.lines().nth(at).unwrap_or("(end)"),
-            expected.lines().nth(at).unwrap_or("(end)"),
-        );
-    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What telemetry that is off takes of the heap: nothing. On its own, because it counts what the whole process takes.
 
-use std::{ffi::OsString, fs, path::Path};
+mod common;
+
+use std::{fs, path::Path};
 
 use jackfield::{Builder, EventKind, MemoryBackend, Telemetry};
 
@@ -8,12 +10,7 @@ use jackfield::{Builder, EventKind, MemoryBackend, Telemetry};
 const CALLS: u32 = 10_000;
 
 fn builder(folder: &Path) -> Builder {
-    Telemetry::builder("tool", "1.2.3")
-        .environment(|_: &str| None::<OsString>)
-        .consent_file(folder.join("config.toml"))
-        .ops_file(folder.join("ops.toml"))
-        .data_folder(folder.join("data"))
-        .backend("memory", MemoryBackend::new().maker())
+    common::builder(folder).backend("memory", MemoryBackend::new().maker())
 }
 
 /// Allocations of many calls.

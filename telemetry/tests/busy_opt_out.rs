@@ -7,13 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{KIND, Killed, LONG};
+use common::{KIND, Killed};
 use jackfield::{Deliver, Discarded, MemoryBackend};
+use jackfield_test_support::{LONG, wait_until};
 
-/// Does its work only as a child of the test below.
 #[test]
+#[ignore = "run by the other tests, in a process of its own"]
 fn child() {
-    let Some((_, home, _)) = common::role() else { return };
+    let (_, home, _) = common::role();
     let telemetry = common::tool_as_is(&home).deliver(Deliver::ByHand);
     let telemetry = telemetry.backend("memory", MemoryBackend::new().maker()).build();
     let started = Instant::now();
@@ -30,7 +31,7 @@ fn after_an_opt_out_nothing_waits_although_another_process_is_busy() {
     let _child = Killed(common::child("busy", home.path(), 1).spawn().expect("this binary starts"));
     let telemetry = common::tool_as_is(home.path()).backend("memory", MemoryBackend::new().maker()).build();
     for _ in 0..5 {
-        common::wait_for("an event", || telemetry.status().events > 0);
+        wait_until("an event", || telemetry.status().events > 0);
         assert_eq!(telemetry.disable().expect("writable").pending, Discarded::All);
         assert_eq!(telemetry.status().events, 0);
         thread::sleep(Duration::from_millis(200));

@@ -1,23 +1,18 @@
 //! What the commands do and say.
 
+mod common;
+
 use std::{ffi::OsString, fs, path::Path, time::Duration};
 
 use clap::Parser;
+use common::builder;
 use jackfield::plugin_api::{Backend, Batch, Call, Error, Host, Outcome, Outcomes, export::NoConfig};
-use jackfield::{Builder, EmailDeletion, MemoryBackend, Telemetry, commands::TelemetryCommand};
+use jackfield::{EmailDeletion, MemoryBackend, Telemetry, commands::TelemetryCommand};
 
 #[derive(Parser)]
 struct Cli {
     #[command(subcommand)]
     command: TelemetryCommand,
-}
-
-fn builder(folder: &Path) -> Builder {
-    Telemetry::builder("tool", "1.2.3")
-        .environment(|_: &str| None::<OsString>)
-        .consent_file(folder.join("config.toml"))
-        .ops_file(folder.join("ops.toml"))
-        .data_folder(folder.join("data"))
 }
 
 /// The exit code, standard output and standard error.

@@ -10,18 +10,19 @@ use std::{
     time::Duration,
 };
 
-use common::{Clocked, LONG, arrived_once, dropped, names, to_file, track};
+use common::{Clocked, arrived_once, dropped, names, to_file, track};
 use jackfield::{
     Deliver, Discarded, MemoryBackend, Telemetry, Verdict,
     spool::{DropReason, Limits},
 };
+use jackfield_test_support::LONG;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Does its work only as a child of the tests below.
 #[test]
+#[ignore = "run by the other tests, in a process of its own"]
 fn child() {
-    let Some((role, home, _)) = common::role() else { return };
+    let (role, home, _) = common::role();
     match &*role {
         "full disk" => on_a_full_disk(&home),
         "filled disk" => on_a_disk_that_the_spool_has_filled(&home),

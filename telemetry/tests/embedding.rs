@@ -2,18 +2,16 @@
 
 mod common;
 
-use std::{
-    fs, thread,
-    time::{Duration, Instant},
-};
+use std::{fs, thread, time::Duration};
 
-use common::{KIND, LONG, arrived_once, names, to_file, track};
+use common::{KIND, arrived_once, names, to_file, track};
 use jackfield::{Deliver, MemoryBackend, Telemetry};
+use jackfield_test_support::{LONG, within};
 
-/// Does its work only as a child of the tests below.
 #[test]
+#[ignore = "run by the other tests, in a process of its own"]
 fn child() {
-    let Some((role, home, _)) = common::role() else { return };
+    let (role, home, _) = common::role();
     match &*role {
         #[cfg(unix)]
         "fork while it delivers" => forks::while_it_delivers(&home),
@@ -50,17 +48,11 @@ mod forks {
 
     /// Waits for a forked child, which a lock that nobody gives back would keep for ever.
     fn wait(child: i32) {
-        let started = Instant::now();
-        loop {
-            match fork::waitpid_nohang(child).expect("a child") {
-                Some(status) => return assert_eq!(status, 0, "the forked child failed"),
-                None if started.elapsed() > LONG / 2 => {
-                    _ = Command::new("kill").args(["-9", &child.to_string()]).status();
-                    panic!("the forked child hangs");
-                }
-                None => thread::sleep(Duration::from_millis(1)),
-            }
+        let ended = within(LONG / 2, || fork::waitpid_nohang(child).expect("a child"), Option::is_some);
+        if ended.is_err() {
+            _ = Command::new("kill").args(["-9", &child.to_string()]).status();
         }
+        assert_eq!(ended, Ok(Some(0)), "the forked child failed or hangs");
     }
 
     pub(super) fn while_it_delivers(home: &Path) {

@@ -12,9 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{LONG, Send0, arrived_once, hangs, names, scripted, to_file, track};
+use common::{Send0, arrived_once, hangs, names, scripted, to_file, track};
 use jackfield::{Builder, Deliver, Flushed, Telemetry};
 use jackfield_loader::plugin_api::Outcome;
+use jackfield_test_support::{LONG, wait_until};
 
 /// Far more than a flush takes that waits for no backend, and less than the 5 s that a call may take which hangs.
 const AT_ONCE: Duration = Duration::from_millis(2500);
@@ -126,7 +127,7 @@ fn a_flush_without_the_time_for_a_call_says_who_has_not_answered() {
     let home = home.path();
     let telemetry = beside_a_hung_one(home, SERVICE).build();
     track(&telemetry, 0..10);
-    common::wait_for("the healthy one has all", || common::arrived(&home.join("healthy")).len() == 10);
+    wait_until("the healthy one has all", || common::arrived(&home.join("healthy")).len() == 10);
     let started = Instant::now();
     let flushed = telemetry.flush(Duration::from_millis(300));
     assert!(started.elapsed() < AT_ONCE, "{:?}", started.elapsed());
@@ -167,7 +168,7 @@ fn a_flush_counts_what_the_service_delivers_meanwhile_and_ends_when_the_service_
     track(&telemetry, 0..10);
     let (flushed, took) = thread::scope(|scope| {
         let flush = scope.spawn(|| timed_flush(&telemetry));
-        common::wait_for("the healthy one has all", || common::arrived(&home.join("healthy")).len() == 10);
+        wait_until("the healthy one has all", || common::arrived(&home.join("healthy")).len() == 10);
         telemetry.close();
         flush.join().expect("no panic")
     });

@@ -1,5 +1,7 @@
 //! Marked events and spans of `tracing` as telemetry.
 
+mod common;
+
 use std::{
     ffi::OsString,
     fmt,
@@ -12,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use jackfield::{Builder, MemoryBackend, Telemetry};
+use jackfield::{Builder, MemoryBackend};
 use serde_json::{Value, json};
 use tracing::{Level, field::Empty, info, info_span, subscriber::with_default};
 use tracing_subscriber::{
@@ -30,12 +32,8 @@ const SOON: Duration = Duration::from_secs(10);
 /// Consented to, in this folder.
 fn builder(folder: &Path) -> Builder {
     std::fs::create_dir_all(folder).expect("a folder");
-    std::fs::write(folder.join("config.toml"), "[telemetry]\nenabled = true\n").expect("writable");
-    Telemetry::builder("tool", "1.2.3")
-        .environment(|_: &str| None::<OsString>)
-        .consent_file(folder.join("config.toml"))
-        .ops_file(folder.join("ops.toml"))
-        .data_folder(folder.join("data"))
+    common::consent(folder);
+    common::builder(folder)
 }
 
 /// The events that `run` makes.

@@ -4,8 +4,9 @@ mod common;
 
 use std::{ffi::OsString, path::Path};
 
-use common::{KIND, LONG};
+use common::KIND;
 use jackfield::{Builder, Deliver, MemoryBackend, PluginsConfig, Telemetry};
+use jackfield_test_support::LONG;
 
 /// A tool without the plugin `file`, so that events wait.
 fn tool(home: &Path) -> Builder {

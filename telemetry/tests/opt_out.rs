@@ -14,9 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{KIND, Killed, LONG, Log, Send0, track};
+use common::{KIND, Killed, Log, Send0, track};
 use jackfield::{Builder, Deliver, DeliveryMode, Discarded, Telemetry};
 use jackfield_loader::plugin_api::Outcome;
+use jackfield_test_support::{LONG, wait_until};
 use proptest::{prelude::*, test_runner::FileFailurePersistence};
 
 /// What the processes do.
@@ -91,10 +92,10 @@ fn watched(home: &Path, takes: Duration) -> Send0 {
     })
 }
 
-/// Does its work only as a child of the tests below.
 #[test]
+#[ignore = "run by the other tests, in a process of its own"]
 fn child() {
-    let Some((role, home, number)) = common::role() else { return };
+    let (role, home, number) = common::role();
     let started = Instant::now();
     let mut events = number * 1_000_000..;
     match &*role {
@@ -190,7 +191,7 @@ fn leaves_a_call_behind(home: &Path) -> Telemetry {
     track(&telemetry, 0..3);
     let log = home.join("log");
     // A busy machine may take longer than that to open it, and leaves it alone for a while then.
-    common::wait_for("a call", || {
+    wait_until("a call", || {
         telemetry.flush(Duration::from_millis(100));
         log.exists()
     });
@@ -218,7 +219,7 @@ fn disable_forgets_the_events_of_a_process_that_was_killed_inside_a_call() {
     let other = slow(home, 10_000);
     let mut child = Killed(common::child("tool", home, 1).spawn().expect("this binary starts"));
     let log = home.join("log");
-    common::wait_for("a call of the child", || !Log::lines(&log).is_empty());
+    wait_until("a call of the child", || !Log::lines(&log).is_empty());
     child.0.kill().expect("it runs");
     child.0.wait().expect("it is dead");
     assert_eq!(Log::lines(&log).len(), 1);
@@ -241,7 +242,7 @@ fn disable_ends_a_delivery_before_its_next_batch() {
     let log = home.path().join("log");
     thread::scope(|scope| {
         scope.spawn(|| telemetry.flush(LONG));
-        common::wait_for("the first call", || !Log::lines(&log).is_empty());
+        wait_until("the first call", || !Log::lines(&log).is_empty());
         let other = Plan::tool(home.path(), |_| Deliver::ByHand).build();
         assert_eq!(other.disable().expect("writable").pending, Discarded::All);
     });

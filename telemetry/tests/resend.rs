@@ -12,9 +12,10 @@ use std::{
     time::Duration,
 };
 
-use common::{LONG, Send0, arrived_once, names, scripted, to_file, track};
+use common::{Send0, arrived_once, names, scripted, to_file, track};
 use jackfield::{DeliveryMode, Resent, Telemetry, spool::Limits};
 use jackfield_loader::plugin_api::{Outcome, Outcomes};
+use jackfield_test_support::LONG;
 
 /// What the backend `a` does with all it gets.
 #[derive(Clone, Default)]

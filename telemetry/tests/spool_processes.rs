@@ -1,29 +1,26 @@
 //! Real processes on one spool: the test binary starts itself again, as a test that does what the environment says.
 
+mod common;
+
 use std::{
     collections::HashMap,
     env,
     fs::{self, File, OpenOptions},
     io::Write as _,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::Child,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use jackfield::spool::{Limits, Settle, Spool};
+use jackfield_test_support::wait_until;
 
-const ROLE: &str = "SPOOL_TEST_ROLE";
-const HOME: &str = "SPOOL_TEST_HOME";
-const NUMBER: &str = "SPOOL_TEST_NUMBER";
-
-/// Does its work only as a child of the tests below.
 #[test]
+#[ignore = "run by the other tests, in a process of its own"]
 fn child() {
-    let Ok(role) = env::var(ROLE) else { return };
-    let home = env::var_os(HOME).expect("set with the role");
-    let number = env::var(NUMBER).expect("set with the role");
-    let home = Path::new(&home);
+    let (role, home, number) = common::role();
+    let (home, number) = (&*home, number.to_string());
     let spool = Spool::on_disk(home.join("spool"), Limits::default());
     match &*role {
         "track and deliver" => track_and_deliver(&spool, home, &number),
@@ -32,15 +29,8 @@ fn child() {
     }
 }
 
-fn start(role: &str, home: &Path, number: usize) -> Child {
-    Command::new(env::current_exe().expect("this binary"))
-        .args(["--exact", "child", "--quiet"])
-        .env(ROLE, role)
-        .env(HOME, home)
-        .env(NUMBER, number.to_string())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("this binary starts")
+fn start(role: &str, home: &Path, number: u32) -> Child {
+    common::child(role, home, number).spawn().expect("this binary starts")
 }
 
 /// A sink that any process may append to at once.
@@ -120,11 +110,7 @@ fn a_kill_at_any_moment_loses_no_event_that_was_appended() {
     for run in 0..runs {
         let mut child = start("track for ever", home.path(), run);
         let path = home.path().join(format!("said-{run}"));
-        let started = Instant::now();
-        while fs::metadata(&path).map_or(0, |found| found.len()) == 0 {
-            assert!(started.elapsed() < Duration::from_secs(60), "the child does not start");
-            thread::sleep(Duration::from_micros(200));
-        }
+        wait_until("the child says something", || fs::metadata(&path).is_ok_and(|found| found.len() > 0));
         thread::sleep(Duration::from_micros(fastrand::u64(..4_000)));
         child.kill().expect("it runs");
         child.wait().expect("it is dead");
@@ -136,7 +122,7 @@ fn a_kill_at_any_moment_loses_no_event_that_was_appended() {
     }
     deliver(&spool, home.path(), &["a"]);
     let arrived = arrived(home.path(), "a");
-    assert!(said.len() >= runs);
+    assert!(said.len() >= runs as usize);
     assert_eq!(said.iter().find(|id| !arrived.contains_key(*id)), None, "of {} events", said.len());
     assert!(arrived.values().all(|times| *times == 1));
     assert_eq!(spool.stats().segments, 0);

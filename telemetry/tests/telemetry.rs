@@ -1,25 +1,18 @@
 //! A tool's telemetry as its author calls it.
 
+mod common;
+
 use std::{ffi::OsString, path::Path, time::Duration};
 
+use common::builder;
 use jackfield::{
     Builder, Deliver, Event, EventKind, MemoryBackend, Telemetry,
     spool::{DropReason, Limits, Spool},
 };
-
-const SOON: Duration = Duration::from_secs(10);
-
-/// Consented to by nobody but the tool, with no environment, in this folder.
-fn builder(folder: &Path) -> Builder {
-    Telemetry::builder("tool", "1.2.3")
-        .environment(|_: &str| None::<OsString>)
-        .consent_file(folder.join("config.toml"))
-        .ops_file(folder.join("ops.toml"))
-        .data_folder(folder.join("data"))
-}
+use jackfield_test_support::{LONG, wait_for};
 
 fn consented(folder: &Path) -> Builder {
-    std::fs::write(folder.join("config.toml"), "[telemetry]\nenabled = true\n").expect("writable");
+    common::consent(folder);
     builder(folder)
 }
 
@@ -32,7 +25,7 @@ fn what_is_tracked_arrives_once_and_in_order() {
     telemetry.track(EventKind::FEATURE_USED, "export", &[("format", "pdf")]);
     telemetry.track_command("build", Duration::from_millis(1500), 2, &[]);
     telemetry.track_event(&Event::new("own.kind", "x").args(&["a"]).error("e"));
-    let flushed = telemetry.flush(SOON);
+    let flushed = telemetry.flush(LONG);
     assert_eq!((flushed.delivered, flushed.rejected, flushed.emptied), (3, 0, true));
     let events = memory.events();
     let names: Vec<_> = events.iter().map(|event| event["name"].as_str().expect("a name")).collect();
@@ -51,7 +44,7 @@ fn without_consent_nothing_is_made() {
     let memory = MemoryBackend::new();
     let silent = |telemetry: Telemetry| {
         telemetry.track("a", "b", &[]);
-        telemetry.flush(SOON);
+        telemetry.flush(LONG);
         telemetry.close();
         assert!(!telemetry.is_enabled() && memory.events().is_empty());
         assert!(!folder.path().join("data").exists());
@@ -69,16 +62,12 @@ fn do_not_track(name: &str) -> Option<OsString> {
 fn a_service_delivers_in_the_background() {
     let folder = tempfile::tempdir().expect("a folder");
     let memory = MemoryBackend::new();
-    let deliver = Deliver::InBackground { interval: Duration::from_secs(3600), events: 10, within: SOON };
+    let deliver = Deliver::InBackground { interval: Duration::from_secs(3600), events: 10, within: LONG };
     let telemetry = consented(folder.path()).deliver(deliver).backend("memory", memory.maker()).build();
     for _ in 0..10 {
         telemetry.track("a", "b", &[]);
     }
-    let started = std::time::Instant::now();
-    while memory.events().len() < 10 {
-        assert!(started.elapsed() < SOON, "{} arrived", memory.events().len());
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_for("ten events arrive", || memory.events().len(), |&arrived| arrived >= 10);
     telemetry.track("a", "last", &[]);
     drop(telemetry);
     assert_eq!(memory.events().len(), 11);
@@ -99,7 +88,7 @@ fn a_command_is_timed_and_its_end_recorded_also_on_a_panic() {
         panic!("thrown on purpose");
     }));
     assert!(thrown.is_err());
-    telemetry.flush(SOON);
+    telemetry.flush(LONG);
     let events = memory.events();
     let seen: Vec<_> = events
         .iter()
@@ -133,7 +122,7 @@ fn what_is_too_long_for_a_line_costs_no_time_and_is_counted() {
     telemetry.track("a", "long", &[("text", &long)]);
     assert!(started.elapsed() < Duration::from_millis(500), "{:?}", started.elapsed());
     telemetry.track("a", "last", &[]);
-    assert!(telemetry.flush(SOON).emptied);
+    assert!(telemetry.flush(LONG).emptied);
     assert_eq!(memory.events().len(), 2);
     let spool = Spool::on_disk(folder.path().join("data/spool"), Limits::default());
     assert_eq!(spool.stats().drops.into_iter().collect::<Vec<_>>(), [(DropReason::TooLong, 1)]);

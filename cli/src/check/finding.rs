@@ -24,28 +24,28 @@ pub(super) struct Finding {
 
 /// Why a check does not pass.
 #[derive(Debug)]
-pub(super) enum Stop {
-    Fail { found: String, advice: String },
-    Skip(String),
+pub(super) enum CheckError {
+    Failed { found: String, advice: String },
+    Skipped(String),
 }
 
 /// What a check answers: what was seen, in a few words.
-pub(super) type Checked = Result<String, Stop>;
+pub(super) type CheckResult = Result<String, CheckError>;
 
-pub(super) fn fail(found: impl Into<String>, advice: impl Into<String>) -> Stop {
-    Stop::Fail { found: found.into(), advice: advice.into() }
+pub(super) fn fail(found: impl Into<String>, advice: impl Into<String>) -> CheckError {
+    CheckError::Failed { found: found.into(), advice: advice.into() }
 }
 
-pub(super) fn skip(why: impl Into<String>) -> Stop {
-    Stop::Skip(why.into())
+pub(super) fn skip(why: impl Into<String>) -> CheckError {
+    CheckError::Skipped(why.into())
 }
 
-impl From<Checked> for Finding {
-    fn from(checked: Checked) -> Self {
+impl From<CheckResult> for Finding {
+    fn from(checked: CheckResult) -> Self {
         let (verdict, found, advice) = match checked {
             Ok(found) => (Verdict::Pass, found, String::new()),
-            Err(Stop::Fail { found, advice }) => (Verdict::Fail, found, advice),
-            Err(Stop::Skip(why)) => (Verdict::Skipped, why, String::new()),
+            Err(CheckError::Failed { found, advice }) => (Verdict::Fail, found, advice),
+            Err(CheckError::Skipped(why)) => (Verdict::Skipped, why, String::new()),
         };
         Self { verdict, found, advice }
     }

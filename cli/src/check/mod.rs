@@ -3,77 +3,58 @@
 //! Each check runs in a child process of its own, so a plugin that hangs or crashes fails that check and no other. A child
 //! is told on a pipe what to do, and answers on another one; a third is its standard output, where nothing may appear.
 
+pub(crate) mod args;
+mod checks;
 mod child;
-mod closing;
-mod conduct;
-mod endpoint;
-mod events;
+mod child_output;
+mod fake_platform;
 mod finding;
-mod ground;
-mod list;
-mod options;
+mod harness;
+mod registry;
 mod report;
-mod run;
-mod samples;
-mod skew;
-mod statics;
-mod tables;
-mod timing;
+mod runner;
+mod sample_events;
+mod task;
 
 use std::{fs, path::Path};
 
-use jackfield::{BackendConfig, Config};
+use jackfield::{BackendConfig, Config, Error};
 use serde_json::{Map, Value};
 
-use self::report::Report;
+use self::args::CheckArgs;
 use crate::{
-    args::{CheckArgs, Common},
-    console,
-    exit::Exit,
+    common_args::CommonArgs,
+    exit::{CommandError, Exit},
+    output,
 };
 
 pub(crate) use self::child::JOB;
 
-pub(crate) fn run(common: &Common, args: &CheckArgs) -> Exit {
-    if let Some(unknown) = args.only.iter().find(|name| !list::names().any(|known| known == **name)) {
-        let names: Vec<_> = list::names().collect();
-        console::error(format_args!("there is no check {unknown:?}: the checks are {}", names.join(", ")));
-        return Exit::Usage;
+pub(crate) fn run(common: &CommonArgs, args: &CheckArgs) -> Result<Exit, CommandError> {
+    if let Some(unknown) = args.only.iter().find(|name| !registry::names().any(|known| known == **name)) {
+        let names: Vec<_> = registry::names().collect();
+        let names = names.join(", ");
+        return Err(CommandError::Usage(format!("there is no check {unknown:?}: the checks are {names}")));
     }
     if args.backend.is_some() && (args.config_json.is_some() || !names_backends(common.config.as_deref())) {
-        console::error(
-            "--backend chooses one of the backends of a --config in TOML, and none is read: leave it out",
-        );
-        return Exit::Usage;
+        let refusal =
+            "--backend chooses one of the backends of a --config in TOML, and none is read: leave it out";
+        return Err(CommandError::Usage(refusal.to_owned()));
     }
-    let options = match options(common, args) {
-        Ok(config) => config,
-        Err(refusal) => {
-            console::error(refusal);
-            return Exit::Config;
-        }
-    };
-    if let Some(key) = &args.endpoint
-        && let Err(refusal) = has_option(&args.file, &options.json, key)
-    {
-        console::error(refusal);
-        return Exit::Usage;
+    let options = options(common, args)?;
+    if let Some(key) = &args.endpoint {
+        has_option(&args.file, &options.json, key)?;
     }
-    let mut report = run::all(args, &options.json);
+    let mut report = runner::all(args, &options.json);
     if let Some(backend) = &options.backend {
         report.conceal(|text| backend.conceal(text));
     }
-    if let Some(file) = &args.junit
-        && let Err(error) = fs::write(file, report.to_junit())
-    {
-        console::error(format_args!("{} can't be written: {error}", file.display()));
-        return Exit::Io;
+    if let Some(file) = &args.junit {
+        let failed = CommandError::system(format!("{} can't be written", file.display()));
+        fs::write(file, report.to_junit()).map_err(failed)?;
     }
-    crate::print(&if common.json { report.to_json() } else { report.to_text() }).max(exit(&report))
-}
-
-fn exit(report: &Report) -> Exit {
-    if report.failed() == 0 { Exit::Done } else { Exit::Plugin }
+    if common.json { output::json(&report.to_json()) } else { output::text(&report.to_text()) }?;
+    Ok(if report.failed() == 0 { Exit::Done } else { Exit::Plugin })
 }
 
 /// Whether backends have names in this configuration: a file of JSON has the options of one plugin.
@@ -86,7 +67,7 @@ fn is_json(file: &Path) -> bool {
 }
 
 /// Whether the plugin's schema or the given options have this key. What can't be read is told by the report.
-fn has_option(file: &Path, given: &str, key: &str) -> Result<(), String> {
+fn has_option(file: &Path, given: &str, key: &str) -> Result<(), CommandError> {
     let Ok(inspection) = jackfield_loader::inspect(file) else { return Ok(()) };
     let object = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap_or_default();
     let schema = inspection.metadata.config_schema.map(|schema| object(schema.get()));
@@ -95,14 +76,12 @@ fn has_option(file: &Path, given: &str, key: &str) -> Result<(), String> {
         return Ok(());
     }
     let names: Vec<_> = properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
-    Err(if names.is_empty() {
-        format!(
-            "--endpoint: {} says of no option, and the given ones have no `{key}`: set it there too",
-            file.display()
-        )
+    let file = file.display();
+    Err(CommandError::Usage(if names.is_empty() {
+        format!("--endpoint: {file} says of no option, and the given ones have no `{key}`: set it there too")
     } else {
-        format!("--endpoint: {} has no option `{key}`: its options are {}", file.display(), names.join(", "))
-    })
+        format!("--endpoint: {file} has no option `{key}`: its options are {}", names.join(", "))
+    }))
 }
 
 /// The plugin's options.
@@ -113,35 +92,40 @@ struct Options {
     backend: Option<BackendConfig>,
 }
 
-fn options(common: &Common, args: &CheckArgs) -> Result<Options, String> {
-    let object = |text: &str, from: &str| match serde_json::from_str::<Value>(text) {
-        Ok(Value::Object(_)) => Ok(Options { json: text.to_owned(), backend: None }),
-        Ok(_) => Err(format!("{from}: expected a JSON object with the plugin's options")),
+fn options(common: &CommonArgs, args: &CheckArgs) -> Result<Options, CommandError> {
+    let object = |text: String, from: &str| match serde_json::from_str::<Value>(&text) {
+        Ok(Value::Object(_)) => Ok(Options { json: text, backend: None }),
+        Ok(_) => Err(CommandError::ConfigContent(format!(
+            "{from}: expected a JSON object with the plugin's options"
+        ))),
         // The position is told, and nothing of the text, which may hold a secret.
-        Err(error) => Err(format!("{from}: no JSON: line {}, column {}", error.line(), error.column())),
+        Err(error) => Err(CommandError::ConfigContent(format!(
+            "{from}: no JSON: line {}, column {}",
+            error.line(),
+            error.column()
+        ))),
     };
     if let Some(json) = &args.config_json {
-        return object(json, "--config-json");
+        return object(json.clone(), "--config-json");
     }
-    let Some(file) = &common.config else { return object("{}", "") };
+    let Some(file) = &common.config else { return object("{}".to_owned(), "") };
     if is_json(file) {
         let text =
-            fs::read_to_string(file).map_err(|error| format!("{} can't be read: {error}", file.display()))?;
-        return object(&text, &file.display().to_string());
+            fs::read_to_string(file).map_err(|source| Error::ReadConfig { file: file.clone(), source })?;
+        return object(text, &file.display().to_string());
     }
-    let config = Config::read(file).map_err(|error| error.to_string())?;
-    let backend = choose(&config, args)?.clone();
+    let backend = choose(&Config::read(file)?, args)?.clone();
     Ok(Options { json: backend.config.clone(), backend: Some(backend) })
 }
 
 /// The backend that is meant: the one that is named, the only one, or the only one of this plugin.
-fn choose<'a>(config: &'a Config, args: &CheckArgs) -> Result<&'a BackendConfig, String> {
+fn choose<'a>(config: &'a Config, args: &CheckArgs) -> Result<&'a BackendConfig, CommandError> {
     if let Some(name) = &args.backend {
         return config
             .backends
             .iter()
             .find(|backend| backend.name == *name)
-            .ok_or_else(|| format!("no backend `{name}` is configured"));
+            .ok_or_else(|| CommandError::ConfigContent(format!("no backend `{name}` is configured")));
     }
     let own = |backend: &&BackendConfig| {
         let stem = |path: &Path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
@@ -153,10 +137,10 @@ fn choose<'a>(config: &'a Config, args: &CheckArgs) -> Result<&'a BackendConfig,
     let mut mine = config.backends.iter().filter(own);
     match (&config.backends[..], mine.next(), mine.next()) {
         ([only], _, _) | (_, Some(only), None) => Ok(only),
-        _ => Err(format!(
+        _ => Err(CommandError::ConfigContent(format!(
             "the configuration has {} backends: say which of them configures {} with --backend NAME",
             config.backends.len(),
             args.file.display()
-        )),
+        ))),
     }
 }

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, path::Path, time::Duration};
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::finding::{Finding, Verdict};
 use crate::console::{self, Colour};
@@ -93,14 +93,13 @@ impl Report {
         out
     }
 
-    pub(super) fn to_json(&self) -> String {
+    pub(super) fn to_json(&self) -> Value {
         let (name, version) = self.plugin.clone().unzip();
-        let value = json!({
+        json!({
             "file": self.file, "name": name, "version": version,
             "passed": self.count(Verdict::Pass), "failed": self.failed(), "skipped": self.count(Verdict::Skipped),
             "checks": self.rows,
-        });
-        format!("{value:#}\n")
+        })
     }
 
     /// One suite, a case for each check.
@@ -159,14 +158,14 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::finding::{Checked, fail, skip},
+        super::finding::{CheckResult, fail, skip},
         *,
     };
 
     fn report() -> Report {
         let mut report = Report::new(Path::new("/x/libp.so"), Some(("p<1>".to_owned(), "1.0.0".to_owned())));
         let mut push =
-            |name, checked: Checked| report.push(name, checked.into(), Duration::from_millis(1500));
+            |name, checked: CheckResult| report.push(name, checked.into(), Duration::from_millis(1500));
         push("load", Ok("loaded".to_owned()));
         push("open", Err(fail("said \"<no>\" & \u{1}\n", "give it options")));
         push("probe", Err(skip("no table")));
@@ -188,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_json_has_each_check_with_what_was_found() {
-        let json: serde_json::Value = serde_json::from_str(&report().to_json()).expect("JSON");
+        let json = report().to_json();
         assert_eq!((&json["failed"], &json["name"]), (&json!(1), &json!("p<1>")));
         let open = json!({"name": "open", "verdict": "fail", "found": "said \"<no>\" & \u{1}\n", "advice": "give it options", "seconds": 1.5});
         assert_eq!(json["checks"][1], open);

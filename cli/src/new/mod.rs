@@ -1,53 +1,42 @@
 //! `jackfield new`: a plugin project that builds, and whose tests pass, as it is.
 
+pub(crate) mod args;
 mod name;
 mod project;
 
 use std::{
-    fs, io,
+    fs,
     io::Write as _,
     path::{Path, PathBuf},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
-    args::{Lang, NewArgs},
     console,
-    exit::Exit,
-    new::project::{Contract, File},
+    exit::{CommandError, Exit},
+    new::{
+        args::{Lang, NewArgs},
+        project::{Contract, File},
+    },
+    output,
 };
 
-pub(crate) fn run(args: &NewArgs, json: bool) -> Exit {
-    match make(args) {
-        Ok(made) => {
-            if made.lang == Lang::Rust && args.contract.is_none() {
-                console::warn(UNPUBLISHED);
-            }
-            crate::print(&if json { made.to_json() } else { made.to_text() })
-        }
-        Err(Refusal { exit, text }) => {
-            console::error(text);
-            exit
-        }
+pub(crate) fn run(args: &NewArgs, json: bool) -> Result<Exit, CommandError> {
+    let made = make(args)?;
+    if made.lang == Lang::Rust && args.contract.is_none() {
+        console::warn(UNPUBLISHED);
     }
+    if json { output::json(&made.to_json()) } else { output::text(&made.to_text()) }?;
+    Ok(Exit::Done)
 }
 
 /// Said of a project that gets the contract from a registry.
 const UNPUBLISHED: &str = "jackfield-plugin-api is on no registry yet, so that the project does not build as it is: \
     make it with --contract PATH, a copy of Jackfield's repository, or give that path in its Cargo.toml";
 
-struct Refusal {
-    exit: Exit,
-    text: String,
-}
-
-fn usage(text: impl Into<String>) -> Refusal {
-    Refusal { exit: Exit::Usage, text: text.into() }
-}
-
-fn io_error(path: &Path, error: &io::Error) -> Refusal {
-    Refusal { exit: Exit::Io, text: format!("{}: {error}", path.display()) }
+fn usage(text: impl Into<String>) -> CommandError {
+    CommandError::Usage(text.into())
 }
 
 /// A project that was written.
@@ -58,8 +47,8 @@ struct Made {
     files: Vec<&'static str>,
 }
 
-fn make(args: &NewArgs) -> Result<Made, Refusal> {
-    name::check(&args.name).map_err(usage)?;
+fn make(args: &NewArgs) -> Result<Made, CommandError> {
+    name::check(&args.name)?;
     let contract = match (&args.contract, args.lang) {
         (None, _) => Contract::Version,
         (Some(path), Lang::Rust) => Contract::Path(contract_folder(path)?),
@@ -78,7 +67,7 @@ fn make(args: &NewArgs) -> Result<Made, Refusal> {
 }
 
 /// The folder of the crate `jackfield-plugin-api` at `path`, or below it in Jackfield's repository.
-fn contract_folder(path: &Path) -> Result<PathBuf, Refusal> {
+fn contract_folder(path: &Path) -> Result<PathBuf, CommandError> {
     let is_contract = |folder: &PathBuf| {
         fs::read_to_string(folder.join("Cargo.toml"))
             .is_ok_and(|manifest| manifest.lines().any(|line| line == "name = \"jackfield-plugin-api\""))
@@ -89,13 +78,13 @@ fn contract_folder(path: &Path) -> Result<PathBuf, Refusal> {
             path.display()
         ))
     })?;
-    std::path::absolute(&folder).map_err(|error| io_error(&folder, &error))
+    std::path::absolute(&folder).map_err(CommandError::file(&folder, ""))
 }
 
 /// Makes the folder unless it is there and empty.
-fn take_folder(folder: &Path) -> Result<(), Refusal> {
-    fs::create_dir_all(folder).map_err(|error| io_error(folder, &error))?;
-    let mut entries = fs::read_dir(folder).map_err(|error| io_error(folder, &error))?;
+fn take_folder(folder: &Path) -> Result<(), CommandError> {
+    fs::create_dir_all(folder).map_err(CommandError::file(folder, ""))?;
+    let mut entries = fs::read_dir(folder).map_err(CommandError::file(folder, ""))?;
     if entries.next().is_some() {
         return Err(usage(format!(
             "{}: the folder is not empty, and nothing is overwritten: choose another one by --dir",
@@ -105,7 +94,7 @@ fn take_folder(folder: &Path) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn write(path: &Path, file: &File) -> Result<(), Refusal> {
+fn write(path: &Path, file: &File) -> Result<(), CommandError> {
     let attempt = || {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
@@ -119,7 +108,7 @@ fn write(path: &Path, file: &File) -> Result<(), Refusal> {
         }
         options.open(path)?.write_all(file.text.as_bytes())
     };
-    attempt().map_err(|error| io_error(path, &error))
+    attempt().map_err(CommandError::file(path, ""))
 }
 
 impl Made {
@@ -137,12 +126,11 @@ impl Made {
         }
     }
 
-    fn to_json(&self) -> String {
-        let value = json!({
+    fn to_json(&self) -> Value {
+        json!({
             "name": self.name, "lang": self.lang.name(), "folder": self.folder.display().to_string(),
             "files": self.files, "contract": project::VERSION, "build": self.build(), "test": self.test(),
-        });
-        format!("{value:#}\n")
+        })
     }
 
     fn to_text(&self) -> String {

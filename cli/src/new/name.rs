@@ -1,5 +1,7 @@
 //! What a plugin may be called.
 
+use crate::exit::CommandError;
+
 /// Longest name, in bytes.
 const LIMIT: usize = 40;
 
@@ -72,7 +74,7 @@ const TAKEN: &[&str] = &[
 ];
 
 /// Whether a plugin can have this name; if not, why, in one line.
-pub(super) fn check(name: &str) -> Result<(), String> {
+pub(super) fn check(name: &str) -> Result<(), CommandError> {
     let right = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.len() <= LIMIT
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
@@ -85,7 +87,7 @@ pub(super) fn check(name: &str) -> Result<(), String> {
         format!("expected a lower-case letter, then such letters, digits and `_`, {LIMIT} characters at most")
     };
     let nearest = nearest(name).map(|name| format!("; did you mean {name:?}?")).unwrap_or_default();
-    Err(format!("the name {name:?}: {why}{nearest}"))
+    Err(CommandError::Usage(format!("the name {name:?}: {why}{nearest}")))
 }
 
 /// A right name that is much alike.
@@ -110,7 +112,7 @@ mod tests {
     #[test]
     fn a_name_is_one_of_a_library_and_of_a_crate() {
         for name in ["acme", "acme_lines", "x1", "a"] {
-            assert_eq!(check(name), Ok(()), "{name}");
+            assert!(check(name).is_ok(), "{name}");
         }
     }
 
@@ -126,7 +128,7 @@ mod tests {
             ("std", "\"std_backend\""),
             ("con", "\"con_backend\""),
         ] {
-            let line = check(name).expect_err(name);
+            let line = check(name).expect_err(name).to_string();
             assert!(!line.contains('\n') && line.ends_with(&format!("did you mean {nearest}?")), "{line}");
         }
         for name in ["", "_", "1", &"a".repeat(41)] {
@@ -138,7 +140,7 @@ mod tests {
     fn what_is_proposed_is_right() {
         for name in ["acme-lines", "Type", "9-std", &"Long-".repeat(30), "_fn"] {
             let nearest = nearest(name).expect("something");
-            assert_eq!(check(&nearest), Ok(()), "{nearest}");
+            assert!(check(&nearest).is_ok(), "{nearest}");
         }
     }
 }

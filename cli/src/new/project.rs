@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use jackfield_loader::plugin_api::HEADER;
 
-use crate::args::Lang;
+use crate::{new::args::Lang, settings};
 
 /// The version of the contract that a project is pinned to: this program is of one release with it.
-pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(super) const VERSION: &str = settings::VERSION;
 
 /// Where a project in Rust gets the contract from.
 pub(super) enum Contract {

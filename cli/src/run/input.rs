@@ -16,11 +16,11 @@ use std::{
 use jackfield::{Forwarder, spool::DropReason};
 
 use super::{
-    Message,
+    message::Message,
     sink::{Counts, Sink},
     source::{BLOCK, Source},
 };
-use crate::{console, send::bad_lines::BadLines};
+use crate::{console, leftovers::bad_lines::BadLines};
 
 /// Between two looks at a FIFO that nobody writes to, or for room.
 const TICK: Duration = Duration::from_millis(50);

@@ -6,76 +6,57 @@
 //! spool the events go to every backend, as those of a tool do: with a cursor for each, retried, put aside when refused.
 //! With `--spools` the spools are those of tools.
 
+pub(crate) mod args;
 mod input;
+mod message;
+mod rates;
 mod reloads;
+mod service;
 mod signals;
 mod sink;
-mod snapshot;
 mod source;
-mod state;
 mod tools;
 
 use std::{
     collections::BTreeMap,
-    ffi::OsString,
+    io,
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
-use jackfield::{Builder, Config, Deliver, Telemetry, spool::Limits};
+use jackfield::{ConfigFile, OpenError, Telemetry};
 
 use self::{
+    args::RunArgs,
     input::{Input, Pump},
+    message::Message,
+    rates::Rates,
+    service::{limits, service},
     sink::Counts,
-    snapshot::{Holding, Rates},
-    state::State,
     tools::Tools,
 };
-pub(crate) use self::{
-    snapshot::{BackendNow, Snapshot},
-    state::{is_alive, read as read_status},
-};
 use crate::{
-    args::{Common, RunArgs},
+    common_args::CommonArgs,
     console,
-    exit::Exit,
-    send::{TOOL, VERSION, bad_lines::BadLines, leftovers::Leftovers},
-    settings,
+    exit::{CommandError, Exit},
+    leftovers::{Leftovers, bad_lines::BadLines},
+    output,
+    run_state::{
+        self, State,
+        snapshot::{Holding, Snapshot, now_ms},
+    },
+    settings::{self, TOOL, VERSION},
 };
 
 /// How often the status is written.
 const STATUS: Duration = Duration::from_millis(500);
-/// How long an event waits for others at most, and how many wait.
-const DELIVER: Deliver = Deliver::InBackground {
-    interval: Duration::from_millis(100),
-    events: 500,
-    within: Duration::from_millis(500),
-};
-/// What a spool may hold; of bytes, that of a tool.
-const SPOOL_BYTES: u64 = 1 << 30;
-const SPOOL_EVENTS: u64 = 10_000_000;
 
-/// What the main thread is told.
-pub(super) enum Message {
-    /// The input has ended, or can't be read.
-    Ended(std::io::Result<()>),
-    Reload,
-    /// A reload is over.
-    Reloaded,
-    /// The first request to end.
-    Stop,
-}
-
-pub(crate) fn run(common: &Common, args: &RunArgs) -> Exit {
-    match prepare(common, args) {
-        Ok(mut run) => run.go_on(),
-        Err((exit, refusal)) => {
-            console::error(refusal);
-            exit
-        }
-    }
+pub(crate) fn run(common: &CommonArgs, args: &RunArgs) -> Result<Exit, CommandError> {
+    let mut run = prepare(common, args)?;
+    let read = run.go_on();
+    run.end(read)
 }
 
 /// What events are taken from.
@@ -102,53 +83,26 @@ struct Run {
     reloads: BTreeMap<Option<PathBuf>, u64>,
 }
 
-fn prepare(common: &Common, args: &RunArgs) -> Result<Run, (Exit, String)> {
-    let config = settings::file(common.config.as_deref()).map_err(|refusal| (Exit::Config, refusal))?;
-    let config = config.ok_or_else(|| {
-        let reason = "there is no configuration: write one, or name it with --config; nothing was read";
-        (Exit::Config, reason.to_owned())
-    })?;
-    let read = jackfield::ConfigFile::open(&config).and_then(|file| {
-        file.check_owner()?;
-        file.read()
-    });
-    let Config { backends, .. } = read.map_err(|error| (Exit::Config, error.to_string()))?;
-    if backends.is_empty() {
-        let config = config.display();
-        return Err((Exit::Config, format!("{config}: has no [[backend]]; nothing was read")));
-    }
-    let io = |refusal: String| (Exit::Io, format!("{refusal}; nothing was read"));
-    let state = State::claim(state_folder(args.state.as_deref())?).map_err(io)?;
-    let (sender, messages) = mpsc::channel();
-    signals::install(sender.clone())
-        .map_err(|error| (Exit::Io, format!("no signals can be had: {error}")))?;
-    let (from, input) = match &args.spools {
-        Some(folder) => {
-            let folder =
-                std::path::absolute(folder).map_err(|error| io(format!("{}: {error}", folder.display())))?;
-            if !folder.is_dir() {
-                return Err(io(format!("--spools {}: is no folder", folder.display())));
-            }
-            let name = format!("spools of {}", folder.display());
-            (From::Tools(Tools::new(folder, config.clone(), args.watch)), name)
-        }
-        None => {
-            let refused = |error| io(format!("input {}: {error}", args.input.display()));
-            let input = Input::of(&args.input).map_err(refused)?;
-            let name = input.name();
-            let mut limits = limits(args.spool_size);
-            // Who writes to the input can wait.
-            limits.refuse_when_full = true;
-            let telemetry = service(TOOL, &config, state.folder(), args.watch).limits(limits).build();
-            let leftovers = Leftovers::new(state.folder()).map_err(refused)?;
-            let bad = BadLines::new(leftovers.file("bad-lines.txt"));
-            let pump = Pump::start(input, telemetry.forwarder(), bad, sender.clone())
-                .map_err(|error| io(format!("no thread: {error}")))?;
-            // What an earlier run has left.
-            telemetry.deliver_soon();
-            (From::Input { telemetry, pump }, name)
-        }
+fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
+    let Some(config) = settings::file(common.config.as_deref())? else {
+        let refusal = "there is no configuration: write one, or name it with --config".to_owned();
+        return Err(CommandError::ConfigContent(refusal).nothing_read());
     };
+    let file = ConfigFile::open(&config)?;
+    file.check_owner()?;
+    if file.read()?.backends.is_empty() {
+        let refusal = format!("{}: has no [[backend]]", config.display());
+        return Err(CommandError::ConfigContent(refusal).nothing_read());
+    }
+    let folder = run_state::folder(args.state.as_deref())?;
+    let state = State::claim(folder).map_err(CommandError::nothing_read)?;
+    let (sender, messages) = mpsc::channel();
+    signals::install(sender.clone()).map_err(CommandError::system("no signals can be had"))?;
+    let opened = match &args.spools {
+        Some(folder) => From::tools(folder, args, &config, state.folder()),
+        None => From::input(args, &config, state.folder(), sender.clone()),
+    };
+    let (from, input) = opened.map_err(CommandError::nothing_read)?;
     Ok(Run {
         from,
         state,
@@ -165,49 +119,77 @@ fn prepare(common: &Common, args: &RunArgs) -> Result<Run, (Exit, String)> {
     })
 }
 
-/// The folder of `--state`, or the usual one.
-pub(crate) fn state_folder(named: Option<&Path>) -> Result<PathBuf, (Exit, String)> {
-    let folder = named.map(Path::to_owned).or_else(settings::state_folder);
-    let folder = folder.ok_or_else(|| {
-        (Exit::Usage, "there is no folder for the state (is HOME set?): name one with --state".to_owned())
-    })?;
-    std::path::absolute(&folder).map_err(|error| (Exit::Io, format!("{}: {error}", folder.display())))
+/// Opens every backend. One that can't be used ends the run, unless it may come later; one whose platform is away does not.
+fn open_backends(telemetry: &Telemetry, start_anyway: bool) -> Result<(), CommandError> {
+    let mut refused = Vec::new();
+    for (backend, error) in telemetry.open_backends() {
+        let line = error.line(&backend);
+        if start_anyway || matches!(error, OpenError::Unavailable { .. }) {
+            console::warn(format_args!("{line}; its events wait"));
+        } else {
+            refused.push((Exit::from(&error), line));
+        }
+    }
+    let exit = refused.iter().map(|(exit, _)| *exit).max();
+    let (Some((_, reason)), Some(exit)) = (refused.pop(), exit) else { return Ok(()) };
+    refused.iter().for_each(|(_, line)| console::error(line));
+    telemetry.close();
+    Err(CommandError::Backend { exit, reason })
 }
 
-/// A telemetry whose events were made elsewhere: whoever starts a forwarder has decided that they are sent.
-fn service(tool: &str, config: &Path, folder: &Path, watch: bool) -> Builder {
-    Telemetry::builder(tool, VERSION)
-        .environment(|_: &str| None::<OsString>)
-        .force_enabled(true)
-        .ops_file(config)
-        .ops_file_required(true)
-        .data_folder(folder)
-        .limits(limits(SPOOL_BYTES))
-        .deliver(DELIVER)
-        .watch(watch)
-}
+impl From {
+    /// The spools of the tools below a folder, and what people call them.
+    fn tools(
+        folder: &Path,
+        args: &RunArgs,
+        config: &Path,
+        state: &Path,
+    ) -> Result<(Self, String), CommandError> {
+        let folder = std::path::absolute(folder).map_err(CommandError::file(folder, ""))?;
+        if !folder.is_dir() {
+            return Err(CommandError::Unusable(format!("--spools {}: is no folder", folder.display())));
+        }
+        // Each tool opens the backends for itself, once it has something for them.
+        let trial = service(TOOL, config, state, false).build();
+        open_backends(&trial, args.start_anyway)?;
+        trial.close();
+        let name = format!("spools of {}", folder.display());
+        Ok((Self::Tools(Tools::new(folder, config.to_owned(), args.watch)), name))
+    }
 
-fn limits(bytes: u64) -> Limits {
-    let mut limits = Limits::default();
-    (limits.max_bytes, limits.max_events) = (bytes, SPOOL_EVENTS);
-    limits
-}
-
-fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
+    /// The input of the command line, and what people call it.
+    fn input(
+        args: &RunArgs,
+        config: &Path,
+        state: &Path,
+        sender: mpsc::Sender<Message>,
+    ) -> Result<(Self, String), CommandError> {
+        let failed = || CommandError::system(format!("input {}", args.input.display()));
+        let mut limits = limits(args.spool_size);
+        // Who writes to the input can wait.
+        limits.refuse_when_full = true;
+        let telemetry = service(TOOL, config, state, args.watch).limits(limits).build();
+        // What a pipe holds is lost when its only reader leaves, so that the input is opened last.
+        open_backends(&telemetry, args.start_anyway)?;
+        let input = Input::of(&args.input).map_err(failed())?;
+        let name = input.name();
+        let bad = BadLines::new(Leftovers::new(state).map_err(failed())?.file("bad-lines.txt"));
+        let pump = Pump::start(input, telemetry.forwarder(), bad, sender);
+        let pump = pump.map_err(CommandError::system("no thread"))?;
+        // What an earlier run has left.
+        telemetry.deliver_soon();
+        Ok((Self::Input { telemetry, pump }, name))
+    }
 }
 
 impl Run {
-    fn go_on(&mut self) -> Exit {
-        let mut read = Ok(());
+    /// Until the input has ended, or the end is asked for. Gives how reading has ended.
+    fn go_on(&mut self) -> io::Result<()> {
         loop {
             self.write_status("running");
             match self.messages.recv_timeout(STATUS) {
-                Ok(Message::Ended(result)) => {
-                    read = result;
-                    break;
-                }
-                Ok(Message::Stop) => break,
+                Ok(Message::Ended(result)) => return result,
+                Ok(Message::Stop) => return Ok(()),
                 Ok(Message::Reload) => self.reload(),
                 // The next look tells how it ended, as it does for one that a file has brought about.
                 Ok(Message::Reloaded) => {}
@@ -218,7 +200,6 @@ impl Run {
                 }
             }
         }
-        self.end(read)
     }
 
     /// On a thread of its own: a new backend may take its time to open.
@@ -292,7 +273,7 @@ impl Run {
         }
     }
 
-    fn end(&mut self, read: std::io::Result<()>) -> Exit {
+    fn end(&mut self, read: io::Result<()>) -> Result<Exit, CommandError> {
         let mut exit = Exit::Done;
         let deadline = Instant::now() + self.grace;
         let mut counts = Counts::default();
@@ -357,9 +338,9 @@ impl Run {
                 "left_in_input": counts.left,
                 "exit_code": exit.code(),
             });
-            let _ = console::print(&format!("{ended}\n"));
+            output::text(&format!("{ended}\n"))?;
         }
-        exit
+        Ok(exit)
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use super::Message;
+use super::message::Message;
 use crate::{console, exit::Exit};
 
 static STOPPING: AtomicBool = AtomicBool::new(false);

@@ -2,8 +2,7 @@
 
 use jackfield::{Error, Forwarder, Line, Lines, Pushed, spool::DropReason};
 
-use super::now_ms;
-use crate::{console, send::bad_lines::BadLines};
+use crate::{console, leftovers::bad_lines::BadLines, run_state::snapshot::now_ms};
 
 /// How many lines that are not events are kept in a file: the input never ends, a disk does.
 const KEPT: u64 = 10_000;

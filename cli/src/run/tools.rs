@@ -8,8 +8,7 @@ use std::{
 
 use jackfield::{Collection, Telemetry};
 
-use super::service;
-use crate::console;
+use crate::{console, run::service::service};
 
 /// The tools whose spools were found below a folder.
 pub(super) struct Tools {

@@ -3,16 +3,16 @@
 //! A thread reads blocks, this one makes events and batches of them, and a thread a backend delivers each batch. All
 //! queues between them are bounded, so memory stays flat whatever the input's size, and the slowest backend sets the pace.
 
-pub(crate) mod bad_lines;
+pub(crate) mod args;
 mod input;
 mod interrupt;
-pub(crate) mod leftovers;
 mod progress;
 mod summary;
-mod target;
+pub(crate) mod target;
 
 use std::{
     io::{self, IsTerminal as _},
+    path::Path,
     sync::mpsc::{Receiver, RecvTimeoutError},
     time::{Duration, Instant},
 };
@@ -20,24 +20,21 @@ use std::{
 use indicatif::ProgressBar;
 use jackfield::{BackendConfig, Config, EventBuffer, Fill, Line, Lines, Stop};
 
-pub(crate) use self::target::Target;
 use self::{
-    bad_lines::BadLines,
+    args::SendArgs,
     input::Input,
     interrupt::Interrupt,
-    leftovers::Leftovers,
     summary::{BackendSummary, Summary},
-    target::{Run, Worker},
+    target::{Run, Target, Worker},
 };
 use crate::{
-    args::{Common, SendArgs},
+    common_args::CommonArgs,
     console,
-    exit::Exit,
-    settings,
+    exit::{CommandError, Exit},
+    leftovers::{Leftovers, bad_lines::BadLines},
+    output,
+    settings::{self, TOOL, VERSION},
 };
-
-pub(crate) const TOOL: &str = "jackfield";
-pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Size of a batch's text, in bytes, at which it is sent although it has room for more events.
 const BATCH_BYTES: usize = 512 * 1024;
@@ -48,14 +45,8 @@ const IDLE: Duration = Duration::from_millis(200);
 /// ... and at the latest when the first of them has waited for so long.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-pub(crate) fn run(common: &Common, args: &SendArgs) -> Exit {
-    match prepare(common, args) {
-        Ok(prepared) => prepared.run(common, args),
-        Err((exit, refusal)) => {
-            console::error(refusal);
-            exit
-        }
-    }
+pub(crate) fn run(common: &CommonArgs, args: &SendArgs) -> Result<Exit, CommandError> {
+    prepare(common, args)?.run(common, args)
 }
 
 /// All that can be found wrong before a line is read has been looked at.
@@ -66,24 +57,25 @@ struct Prepared {
     interrupt: Interrupt,
 }
 
-fn prepare(common: &Common, args: &SendArgs) -> Result<Prepared, (Exit, String)> {
-    let config = settings::load(common.config.as_deref()).map_err(|refusal| (Exit::Config, refusal))?;
+fn prepare(common: &CommonArgs, args: &SendArgs) -> Result<Prepared, CommandError> {
+    let config = settings::load(common.config.as_deref())?;
     let chosen = choose(&config, &args.only)?;
-    let io = |what: String| move |error: io::Error| (Exit::Io, format!("{what}: {error}; nothing was read"));
-    let input = Input::open(&args.input).map_err(io(format!("input {}", args.input.display())))?;
-    let leftovers =
-        Leftovers::new(&args.leftovers).map_err(io(format!("leftovers {}", args.leftovers.display())))?;
+    let failed = |what, path: &Path| CommandError::system(format!("{what} {}", path.display()));
+    let input = Input::open(&args.input).map_err(failed("input", &args.input));
+    let input = input.map_err(CommandError::nothing_read)?;
+    let leftovers = Leftovers::new(&args.leftovers).map_err(failed("leftovers", &args.leftovers));
+    let leftovers = leftovers.map_err(CommandError::nothing_read)?;
     let stop = Stop::new();
     let interrupt = Interrupt::install(stop.clone());
     let targets: Vec<_> = chosen.into_iter().map(|backend| Target::open(&config, backend)).collect();
     let refusals: Vec<_> = targets.iter().filter_map(|target| target.backend.as_ref().err()).collect();
     if let ([refusal], 1) = (&*refusals, targets.len()) {
-        return Err((refusal.exit, format!("{}; nothing was read", refusal.reason)));
+        return Err(refused(refusal.exit, &refusal.reason));
     }
     refusals.iter().for_each(|refusal| console::error(&refusal.reason));
     let gravest = refusals.iter().map(|refusal| refusal.exit).max();
     if let Some(exit) = gravest.filter(|_| refusals.len() == targets.len()) {
-        return Err((exit, "no backend can be used; nothing was read".to_owned()));
+        return Err(refused(exit, "no backend can be used"));
     }
     Ok(Prepared {
         targets,
@@ -93,25 +85,29 @@ fn prepare(common: &Common, args: &SendArgs) -> Result<Prepared, (Exit, String)>
     })
 }
 
+fn refused(exit: Exit, reason: &str) -> CommandError {
+    CommandError::Backend { exit, reason: reason.to_owned() }.nothing_read()
+}
+
 /// The backends to send to.
-fn choose<'c>(config: &'c Config, only: &[String]) -> Result<Vec<&'c BackendConfig>, (Exit, String)> {
+fn choose<'c>(config: &'c Config, only: &[String]) -> Result<Vec<&'c BackendConfig>, CommandError> {
     let names: Vec<_> = config.backends.iter().map(|backend| backend.name.as_str()).collect();
     if names.is_empty() {
-        return Err((Exit::Config, "the configuration has no [[backend]]; nothing was read".to_owned()));
+        let refusal = "the configuration has no [[backend]]".to_owned();
+        return Err(CommandError::ConfigContent(refusal).nothing_read());
     }
     if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
         let names = names.join("`, `");
-        return Err((
-            Exit::Usage,
-            format!("--only: no backend {unknown:?} in the configuration, which has `{names}`"),
-        ));
+        return Err(CommandError::Usage(format!(
+            "--only: no backend {unknown:?} in the configuration, which has `{names}`"
+        )));
     }
     let backends = config.backends.iter();
     Ok(backends.filter(|backend| only.is_empty() || only.contains(&backend.name)).collect())
 }
 
 impl Prepared {
-    fn run(self, common: &Common, args: &SendArgs) -> Exit {
+    fn run(self, common: &CommonArgs, args: &SendArgs) -> Result<Exit, CommandError> {
         let Self { targets, input, run, interrupt } = self;
         if args.input.as_os_str() == "-" && io::stdin().is_terminal() && !args.quiet {
             console::say("reading events from the terminal, one a line, until Ctrl-D");
@@ -135,14 +131,7 @@ impl Prepared {
             workers.push(Worker::start(target, &run)?);
             Ok(())
         });
-        let blocks = match started.and(blocks) {
-            Ok(blocks) => blocks,
-            Err(error) => {
-                console::clear_bar();
-                console::error(format_args!("no thread: {error}; nothing was sent"));
-                return Exit::Io;
-            }
-        };
+        let blocks = started.and(blocks).map_err(CommandError::system("no thread, so nothing was sent"))?;
 
         let mut pump = Pump {
             lines: Lines::new(),
@@ -200,8 +189,10 @@ impl Prepared {
         if !args.quiet && !common.json {
             console::say(&summary.text());
         }
-        let printed = if common.json { crate::print(&format!("{}\n", summary.json())) } else { Exit::Done };
-        summary.exit().max(printed)
+        if common.json {
+            output::text(&format!("{}\n", summary.json()))?;
+        }
+        Ok(summary.exit())
     }
 }
 

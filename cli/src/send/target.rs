@@ -11,11 +11,14 @@ use std::{
     time::Duration,
 };
 
-use jackfield::{BackendConfig, Config, Delivery, DeliveryOptions, Fate, Stop, suggest_key};
-use jackfield_loader::{Backend, BackendOptions, Batch, Candidate, Error, Metadata, OpenFailure};
+use jackfield::{BackendConfig, Config, Delivery, DeliveryOptions, Fate, OpenError, Stop, open_backend};
+use jackfield_loader::{Backend, Batch};
 
-use super::leftovers::{Leftover, Leftovers};
-use crate::{exit::Exit, names, settings, validate};
+use crate::{
+    exit::Exit,
+    leftovers::{Leftover, Leftovers},
+    settings::{self, TOOL, VERSION},
+};
 
 /// Batches that wait for a backend. Reading stops while a backend has as many.
 const QUEUE: usize = 4;
@@ -32,87 +35,28 @@ pub(crate) struct Unusable {
     pub(crate) reason: String,
 }
 
-impl Unusable {
-    fn plugin(reason: String) -> Self {
-        Self { exit: Exit::Plugin, reason }
-    }
-
-    fn config(reason: String) -> Self {
-        Self { exit: Exit::Config, reason }
-    }
-}
-
 /// A backend that is ready, or why not.
 pub(crate) struct Target {
     pub(super) config: BackendConfig,
     pub(crate) backend: Result<Backend, Unusable>,
-    /// Name of the plugin, if it could be loaded.
+    /// Name of the plugin, if it is open.
     pub(super) plugin: Option<String>,
 }
 
 impl Target {
-    /// Finds and verifies the plugin, looks whether its configuration fits, and only then loads and opens it.
+    /// Opens a backend of the configuration for the one thread that sends.
     pub(crate) fn open(config: &Config, backend: &BackendConfig) -> Self {
-        let mut metadata = None;
-        let opened = Self::open_plugin(config, backend, &mut metadata)
-            .map_err(|Unusable { exit, reason }| Unusable { exit, reason: backend.conceal(&reason) });
-        Self { config: backend.clone(), backend: opened, plugin: metadata.map(|metadata| metadata.name) }
-    }
-
-    fn open_plugin(
-        config: &Config,
-        backend: &BackendConfig,
-        metadata: &mut Option<Metadata>,
-    ) -> Result<Backend, Unusable> {
-        let name = &backend.name;
-        let refused = |error: Error| Unusable::plugin(format!("backend `{name}`: {error}"));
-        let file = jackfield_loader::find(&backend.plugin, &config.plugins.path, &config.folder).map_err(
-            |error| match &error {
-                Error::Find(refusal) => {
-                    let refusal = names::explain_missing(refusal, &config.plugins.path);
-                    Unusable::plugin(format!("backend `{name}`: find: {refusal}"))
-                }
-                _ => refused(error),
-            },
-        )?;
         // A plugin that crashes is left alone by the next run, too.
         let crashes = settings::state_folder().map(|folder| folder.join(settings::CRASHES));
-        let isolation = backend.isolation(&config.plugins, crashes.as_deref());
-        let candidate = Candidate::open(&file).map_err(refused)?;
-        let metadata = metadata.insert(candidate.inspection().metadata.clone());
-        let verified = candidate.verify_for(&isolation, config.plugins.policy()).map_err(refused)?;
-        let schema = metadata.config_schema.as_ref().map(|json| json.get());
-        if let Some(schema) = schema {
-            let refusals = validate::refusals(backend, schema);
-            if !refusals.is_empty() {
-                return Err(Unusable::config(refusals.join("; ")));
-            }
-        }
-        let options = BackendOptions::new(name)
-            .config(&backend.config)
-            .timeout(backend.timeout)
-            // There is one thread that sends.
-            .concurrency(1)
-            .isolation(isolation)
-            .tool(super::TOOL, super::VERSION);
-        Backend::open_verified(&verified, &options).map_err(|error| explain(backend, schema, &error))
+        let options = backend.options(&config.plugins, crashes.as_deref()).concurrency(1).tool(TOOL, VERSION);
+        let unusable =
+            |error: OpenError| Unusable { exit: (&error).into(), reason: error.line(&backend.name) };
+        let (opened, plugin) = match open_backend(config, backend, &options) {
+            Ok((opened, plugin)) => (Ok(opened), Some(plugin)),
+            Err(error) => (Err(unusable(error)), None),
+        };
+        Self { config: backend.clone(), backend: opened, plugin }
     }
-}
-
-/// A plugin that refuses a key is answered with the line where ops wrote it, and with the nearest right one.
-fn explain(backend: &BackendConfig, schema: Option<&str>, error: &Error) -> Unusable {
-    let name = &backend.name;
-    let Error::Open(open) = error else { return Unusable::plugin(format!("backend `{name}`: {error}")) };
-    let OpenFailure::Config { key, message } = &open.failure else {
-        return Unusable::plugin(error.to_string());
-    };
-    let message = backend.conceal(message);
-    let at = backend.place_of(key).map(|place| format!("configuration {place}: ")).unwrap_or_default();
-    // A key that the schema has is refused for its value, about which there is nothing to suggest.
-    let hint = schema.filter(|_| !key.is_empty()).and_then(|schema| suggest_key(schema, key));
-    let hint = hint.map(|hint| format!(", {hint}")).unwrap_or_default();
-    let key = if key.is_empty() { "`backend.config`".to_owned() } else { format!("`backend.config.{key}`") };
-    Unusable::config(format!("{at}backend `{name}`: {key}: {message}{hint}"))
 }
 
 /// What became of the events of one backend.

@@ -1,5 +1,4 @@
 use std::{
-    path::Path,
     sync::mpsc::{SyncSender, sync_channel},
     thread,
 };
@@ -116,6 +115,7 @@ fn only_backends_that_are_configured_can_be_chosen() {
         let only: Vec<_> = only.iter().map(|name| (*name).to_owned()).collect();
         choose(&config, &only)
             .map(|chosen| chosen.iter().map(|backend| backend.name.clone()).collect::<Vec<_>>())
+            .map_err(|refusal| (Exit::from(&refusal), refusal.to_string()))
     };
     assert_eq!(names(&[]), Ok(vec!["a".to_owned(), "b".to_owned()]));
     assert_eq!(names(&["b"]), Ok(vec!["b".to_owned()]));
@@ -123,5 +123,6 @@ fn only_backends_that_are_configured_can_be_chosen() {
     assert_eq!(exit, Exit::Usage);
     assert_eq!(refusal, "--only: no backend \"c\" in the configuration, which has `a`, `b`");
     let empty = Config::parse("", Path::new("c.toml")).expect("a configuration");
-    assert_eq!(choose(&empty, &[]).expect_err("nothing to send to").0, Exit::Config);
+    let refusal = choose(&empty, &[]).expect_err("nothing to send to");
+    assert_eq!(Exit::from(&refusal), Exit::Config);
 }

@@ -1,86 +1,105 @@
 //! `jackfield keygen`: a pair of keys, of the form that minisign has.
 
-use std::{fs, io::IsTerminal as _, path::Path};
+use std::{
+    fs,
+    io::IsTerminal as _,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 
+use clap::{Args, ValueHint};
 use minisign::KeyPair;
 use serde_json::json;
 
-use super::{create, keys, print_json};
-use crate::{args::KeygenArgs, console, exit::Exit};
+use super::{create, keys};
+use crate::{
+    common_args::help,
+    console,
+    exit::{CommandError, Exit},
+    output,
+};
 
-pub(crate) fn run(args: &KeygenArgs, json: bool) -> Exit {
-    match generate(args, json) {
-        Ok(exit) => exit,
-        Err((exit, refusal)) => {
-            console::error(refusal);
-            exit
-        }
-    }
+pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield keygen\n  jackfield keygen --no-password ci.key",
+        "\n\nThe keys are those of minisign, and either program takes the other's. No file is\noverwritten.\n\n\
+         With --json, one object: secret_key_file, public_key_file, public_key, key_id.",
+    )
+});
+
+#[derive(Debug, Args)]
+pub(crate) struct KeygenArgs {
+    /// File for the secret key; the public one lies beside it and ends in .pub
+    #[arg(default_value = "jackfield.key", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// Don't protect the secret key by a password
+    #[arg(long)]
+    pub(crate) no_password: bool,
 }
 
-fn generate(args: &KeygenArgs, json: bool) -> Result<Exit, (Exit, String)> {
+pub(crate) fn run(args: &KeygenArgs, json: bool) -> Result<Exit, CommandError> {
     let secret = &args.file;
     let public = secret.with_extension("pub");
     if public == *secret {
-        return Err((Exit::Usage, "the secret key can't be called .pub, which the public one is".to_owned()));
+        return Err(usage("the secret key can't be called .pub, which the public one is"));
     }
     for file in [secret, &public] {
         if fs::symlink_metadata(file).is_ok() {
             let refusal = format!("{}: is there already, and a key is never overwritten", file.display());
-            return Err((Exit::Io, refusal));
+            return Err(CommandError::Unusable(refusal));
         }
     }
-    let io = |error: &dyn std::fmt::Display| (Exit::Io, error.to_string());
+    let failed = |error: minisign::PError| CommandError::Unusable(error.to_string());
     let pair = if args.no_password {
         KeyPair::generate_unencrypted_keypair()
     } else {
         KeyPair::generate_encrypted_keypair(Some(ask()?))
     };
-    let pair = pair.map_err(|error| io(&error))?;
+    let pair = pair.map_err(failed)?;
     // The pair's secret key is sealed by now, so what can be told of it is what its public key tells.
     let base64 = pair.pk.to_base64();
-    let key = keys::public(&base64).map_err(|error| io(&error))?;
-    let id = key.id();
+    let id = keys::public(&base64)?.id();
     let kind = if args.no_password { "secret" } else { "encrypted secret" };
-    let secret_text =
-        pair.sk.to_box(Some(&format!("minisign {kind} key {id}"))).map_err(|error| io(&error))?.to_string();
+    let secret_text = pair.sk.to_box(Some(&format!("minisign {kind} key {id}"))).map_err(failed)?.to_string();
     let public_text = format!("untrusted comment: minisign public key {id}\n{base64}\n");
     let write = |file: &Path, text: &str, secret| {
-        create(file, text, secret)
-            .map_err(|error| (Exit::Io, format!("{}: can't be made: {error}", file.display())))
+        create(file, text, secret).map_err(CommandError::file(file, "can't be made: "))
     };
     write(secret, &secret_text, true)?;
     write(&public, &public_text, false).inspect_err(|_| drop(fs::remove_file(secret)))?;
-    Ok(if json {
-        print_json(&json!({
+    if json {
+        output::json(&json!({
             "secret_key_file": secret, "public_key_file": public, "public_key": base64, "key_id": id.to_string(),
-        }))
+        }))?;
     } else {
-        crate::print(&console::one_line(&format!(
-            "secret key  {} (keep it to yourself; who has it signs in your name)",
-            secret.display()
-        )))
-        .max(crate::print(&format!(
-            "\npublic key  {}\nkey id      {id}\n\n[plugins]\ntrust = \"signed\"\nkeys  = [\"{base64}\"]\n",
+        output::text(&format!(
+            "secret key  {} (keep it to yourself; who has it signs in your name)\npublic key  {}\nkey id      {id}\n\n\
+             [plugins]\ntrust = \"signed\"\nkeys  = [\"{base64}\"]\n",
+            console::one_line(&secret.display().to_string()),
             console::one_line(&public.display().to_string())
-        )))
-    })
+        ))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn usage(refusal: &str) -> CommandError {
+    CommandError::Usage(refusal.to_owned())
 }
 
 /// A new password, given twice.
-fn ask() -> Result<String, (Exit, String)> {
+fn ask() -> Result<String, CommandError> {
     if !std::io::stdin().is_terminal() {
-        let refusal =
-            "the password is asked for on a terminal; without one, --no-password makes a key that has none";
-        return Err((Exit::Usage, refusal.to_owned()));
+        return Err(usage(
+            "the password is asked for on a terminal; without one, --no-password makes a key that has none",
+        ));
     }
-    let prompt = |text| rpassword::prompt_password(text).map_err(|error| (Exit::Io, error.to_string()));
+    let prompt = |text| rpassword::prompt_password(text).map_err(CommandError::system("the terminal"));
     let password = prompt("New password: ")?;
     if password.is_empty() {
-        return Err((Exit::Usage, "an empty password protects nothing: say so by --no-password".to_owned()));
+        return Err(usage("an empty password protects nothing: say so by --no-password"));
     }
     if prompt("The same again: ")? != password {
-        return Err((Exit::Usage, "the passwords differ".to_owned()));
+        return Err(usage("the passwords differ"));
     }
     Ok(password)
 }

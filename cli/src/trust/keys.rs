@@ -1,6 +1,7 @@
 //! Keys of minisign in files: a secret one to sign with, a public one to verify with.
 
 use std::{
+    fmt::Display,
     fs,
     io::{self, Read as _},
     path::Path,
@@ -10,6 +11,8 @@ use ct_codecs::{Base64, Decoder as _};
 use jackfield_loader::PublicKey;
 use minisign::{SecretKey, SecretKeyBox};
 
+use crate::exit::CommandError;
+
 /// Largest file of a key that is read, in bytes.
 const SIZE_LIMIT: u64 = 16 << 10;
 
@@ -17,47 +20,51 @@ const SIZE_LIMIT: u64 = 16 << 10;
 const DERIVATION: std::ops::Range<usize> = 2..4;
 const NO_PASSWORD: [u8; 2] = [0, 0];
 
-fn read(path: &Path) -> Result<(String, fs::Metadata), String> {
-    let io = |error| format!("{}: can't be read: {error}", path.display());
+fn unusable(path: &Path, reason: impl Display) -> CommandError {
+    CommandError::Unusable(format!("{}: {reason}", path.display()))
+}
+
+fn read(path: &Path) -> Result<(String, fs::Metadata), CommandError> {
+    let failed = || CommandError::file(path, "can't be read: ");
     let file = jackfield_loader::open_regular(path).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidInput => format!("{}: expected a regular file", path.display()),
-        _ => io(error),
+        io::ErrorKind::InvalidInput => unusable(path, "expected a regular file"),
+        _ => failed()(error),
     })?;
-    let metadata = file.metadata().map_err(io)?;
+    let metadata = file.metadata().map_err(failed())?;
     let mut text = String::new();
-    file.take(SIZE_LIMIT).read_to_string(&mut text).map_err(io)?;
+    file.take(SIZE_LIMIT).read_to_string(&mut text).map_err(failed())?;
     Ok((text, metadata))
 }
 
 /// A public key, from its base64 or from the file that holds it.
-pub(super) fn public(key: &str) -> Result<PublicKey, String> {
+pub(super) fn public(key: &str) -> Result<PublicKey, CommandError> {
     if let Ok(key) = key.parse() {
         return Ok(key);
     }
     let path = Path::new(key);
     let (text, _) = read(path)?;
-    text.parse().map_err(|error| format!("{}: {error}", path.display()))
+    text.parse().map_err(|error| unusable(path, error))
 }
 
 /// A secret key from a file that only its owner may read, of this program or of minisign. A password is asked for on the
 /// terminal.
-pub(super) fn secret(path: &Path) -> Result<SecretKey, String> {
-    let refuse = |reason: &str| format!("{}: {reason}", path.display());
+pub(super) fn secret(path: &Path) -> Result<SecretKey, CommandError> {
     let (text, metadata) = read(path)?;
     if let Some(mode) = readable_by_others(&metadata) {
-        return Err(refuse(&format!("a secret key that others may read (mode {mode:04o}): chmod 600 it")));
+        let reason = format!("a secret key that others may read (mode {mode:04o}): chmod 600 it");
+        return Err(unusable(path, reason));
     }
     let not_a_key = "expected a secret key of minisign, as jackfield keygen makes it";
     let bytes = text.lines().nth(1).and_then(|line| Base64::decode_to_vec(line.trim(), None).ok());
-    let bytes = bytes.ok_or_else(|| refuse(not_a_key))?;
+    let bytes = bytes.ok_or_else(|| unusable(path, not_a_key))?;
     if bytes.get(DERIVATION) == Some(&NO_PASSWORD) {
         // minisign leaves out the checksum of such a key, so what stands there is not looked at.
-        return SecretKey::from_bytes(&bytes).map_err(|_| refuse(not_a_key));
+        return SecretKey::from_bytes(&bytes).map_err(|_| unusable(path, not_a_key));
     }
     let password = rpassword::prompt_password(format!("Password of {}: ", path.display()))
-        .map_err(|error| refuse(&format!("its password is asked for on a terminal: {error}")))?;
-    let sealed = SecretKeyBox::from_string(&text).map_err(|_| refuse(not_a_key))?;
-    sealed.into_secret_key(Some(password)).map_err(|error| refuse(&error.to_string()))
+        .map_err(CommandError::file(path, "its password is asked for on a terminal: "))?;
+    let sealed = SecretKeyBox::from_string(&text).map_err(|_| unusable(path, not_a_key))?;
+    sealed.into_secret_key(Some(password)).map_err(|error| unusable(path, error))
 }
 
 #[cfg(unix)]
@@ -72,7 +79,9 @@ fn readable_by_others(_metadata: &fs::Metadata) -> Option<u32> {
 }
 
 /// The loader's form of a secret key's public part.
-pub(super) fn public_part(key: &SecretKey) -> Result<PublicKey, String> {
-    let key = minisign::PublicKey::from_secret_key(key).map_err(|error| error.to_string())?;
-    key.to_base64().parse().map_err(|error| format!("the secret key is damaged: {error}"))
+pub(super) fn public_part(key: &SecretKey) -> Result<PublicKey, CommandError> {
+    let key = minisign::PublicKey::from_secret_key(key)
+        .map_err(|error| CommandError::Unusable(error.to_string()))?;
+    let parsed = key.to_base64().parse();
+    parsed.map_err(|error| CommandError::Unusable(format!("the secret key is damaged: {error}")))
 }

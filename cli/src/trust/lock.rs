@@ -4,19 +4,41 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
+use clap::Args;
 use jackfield::{Config, Error, Lock};
 use jackfield_loader::{Candidate, Digest, Pin, Pins, Policy, Trust};
 use serde::Serialize;
 
-use super::print_json;
 use crate::{
-    args::{Common, LockArgs},
+    common_args::{CommonArgs, help},
     console,
-    exit::Exit,
-    settings,
+    exit::{CommandError, Exit},
+    output, settings,
 };
+
+pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield lock\n  jackfield lock --check\n  jackfield lock --update rabbitmq",
+        "\n\nThe lock is the file of `lock` in [plugins], by default jackfield.lock beside the\nconfiguration. It has the \
+         plugins of the backends and those on the search path. A line\n`minimum = \"1.2.0\"` that you add to a plugin \
+         stays, and no older version is taken in.\nA plugin that is refused (its owner, its name, its version) is left \
+         out.\n\nWith --json, one object: lock, plugins (how many), written, changes (change, name,\ntarget, old, \
+         new: version and sha256), refusals.",
+    )
+});
+
+#[derive(Debug, Args)]
+pub(crate) struct LockArgs {
+    /// Write nothing, and fail if the lock is not as the plugins are
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Take in the plugin that calls itself so, and leave the others as they are; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) update: Vec<String>,
+}
 
 /// What a run found.
 #[derive(Serialize)]
@@ -44,28 +66,31 @@ struct Was {
     sha256: String,
 }
 
-pub(crate) fn run(common: &Common, args: &LockArgs) -> Exit {
-    match lock(common, args) {
-        Ok((summary, exit)) => if common.json { print_json(&summary) } else { print(&summary) }.max(exit),
-        Err((exit, refusal)) => {
+pub(crate) fn run(common: &CommonArgs, args: &LockArgs) -> Result<Exit, CommandError> {
+    let (summary, exit) = lock(common, args)?;
+    if common.json {
+        output::json(&summary)?;
+    } else {
+        for refusal in &summary.refusals {
             console::error(refusal);
-            exit
         }
+        output::text(&summary.to_text())?;
     }
+    Ok(exit)
 }
 
-fn lock(common: &Common, args: &LockArgs) -> Result<(Summary, Exit), (Exit, String)> {
-    let config = settings::load(common.config.as_deref()).map_err(|refusal| (Exit::Config, refusal))?;
+fn lock(common: &CommonArgs, args: &LockArgs) -> Result<(Summary, Exit), CommandError> {
+    let config = settings::load(common.config.as_deref())?;
     let Some(file) = &config.plugins.lock else {
         let refusal = "there is no configuration file that the lock could lie beside: name one by --config";
-        return Err((Exit::Config, refusal.to_owned()));
+        return Err(CommandError::ConfigContent(refusal.to_owned()));
     };
     let old = match Lock::read(file) {
         Ok(lock) => lock,
         Err(Error::ReadLock { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             Lock::new(file, Vec::new())
         }
-        Err(refusal) => return Err((Exit::Config, refusal.to_string())),
+        Err(refusal) => return Err(refusal.into()),
     };
     let mut found = Found::default();
     let wanted = |name: &str| args.update.is_empty() || args.update.iter().any(|wanted| wanted == name);
@@ -86,7 +111,7 @@ fn lock(common: &Common, args: &LockArgs) -> Result<(Summary, Exit), (Exit, Stri
     let new = old.with(found.pins.into_values().collect());
     let written = !args.check && (!changes.is_empty() || fs::symlink_metadata(file).is_err());
     if written {
-        new.write().map_err(|error| (Exit::Io, error.to_string()))?;
+        new.write().map_err(|error| CommandError::Unusable(error.to_string()))?;
     }
     let differs = args.check && !changes.is_empty();
     let exit = if differs || !found.refusals.is_empty() { Exit::Plugin } else { Exit::Done };
@@ -201,27 +226,24 @@ fn changes(old: &[Pin], new: &BTreeMap<Key, Pin>) -> Vec<Change> {
     there.chain(removed).collect()
 }
 
-fn print(summary: &Summary) -> Exit {
-    for refusal in &summary.refusals {
-        console::error(refusal);
-    }
-    let mut text = String::new();
-    for Change { change, name, target, old, new } in &summary.changes {
-        let what = |was: &Was| format!("{} sha256 {}", was.version, was.sha256);
-        let what = match (old, new) {
-            (Some(old), Some(new)) => format!("{}, now {}", what(old), what(new)),
-            (old, new) => old.iter().chain(new).map(what).collect(),
+impl Summary {
+    fn to_text(&self) -> String {
+        let mut lines = Vec::new();
+        for Change { change, name, target, old, new } in &self.changes {
+            let what = |was: &Was| format!("{} sha256 {}", was.version, was.sha256);
+            let what = match (old, new) {
+                (Some(old), Some(new)) => format!("{}, now {}", what(old), what(new)),
+                (old, new) => old.iter().chain(new).map(what).collect(),
+            };
+            lines.push(format!("{change:<7} {name} for {target}: {what}"));
+        }
+        let state = match (self.changes.is_empty(), self.written) {
+            (true, false) => "up to date",
+            (_, true) => "written",
+            (false, false) => "differs from the plugins",
         };
-        text.push_str(&console::one_line(&format!("{change:<7} {name} for {target}: {what}")));
-        text.push('\n');
+        let plugins = if self.plugins == 1 { "1 plugin" } else { &format!("{} plugins", self.plugins) };
+        lines.push(format!("{}: {plugins}, {state}", self.lock));
+        lines.iter().map(|line| console::one_line(line) + "\n").collect()
     }
-    let state = match (summary.changes.is_empty(), summary.written) {
-        (true, false) => "up to date",
-        (_, true) => "written",
-        (false, false) => "differs from the plugins",
-    };
-    let plugins = if summary.plugins == 1 { "1 plugin" } else { &format!("{} plugins", summary.plugins) };
-    text.push_str(&console::one_line(&format!("{}: {plugins}, {state}", summary.lock)));
-    text.push('\n');
-    crate::print(&text)
 }

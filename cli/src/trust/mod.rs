@@ -12,21 +12,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Serialize;
-
-use crate::{console, exit::Exit};
-
-/// Prints what one command found out, as JSON.
-fn print_json(result: &impl Serialize) -> Exit {
-    match serde_json::to_string_pretty(result) {
-        Ok(json) => crate::print(&(json + "\n")),
-        Err(error) => {
-            console::error(error);
-            Exit::Io
-        }
-    }
-}
-
 /// Makes a file that was not there, which everybody may read, or the user alone.
 fn create(path: &Path, text: &str, secret: bool) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();

@@ -1,17 +1,38 @@
 //! `jackfield verify`: what the trust policy says of files, none of which runs.
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 
+use clap::{Args, ValueHint};
 use jackfield_loader::{Candidate, Policy, Trust};
 use serde::Serialize;
 
-use super::{keys, print_json};
+use super::keys;
 use crate::{
-    args::{Common, VerifyArgs},
+    common_args::{CommonArgs, help},
     console::{self, Colour},
-    exit::Exit,
-    settings,
+    exit::{CommandError, Exit},
+    output, settings,
 };
+
+pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  jackfield verify /usr/lib/jackfield/*.so\n  jackfield verify --key jackfield.pub dist/*.so dist/*.dll",
+        "\n\nWith --json, a list of: file, trust (the policy), trusted, refusal.",
+    )
+});
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Libraries: .so, .dll, .dylib
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Public key, or its file, that must have signed them; may be given several times
+    #[arg(long, value_name = "KEY", conflicts_with = "config")]
+    pub(crate) key: Vec<String>,
+}
 
 /// The verdict on one file.
 #[derive(Serialize)]
@@ -22,18 +43,13 @@ struct Row {
     refusal: Option<String>,
 }
 
-pub(crate) fn run(common: &Common, args: &VerifyArgs) -> Exit {
-    let policy = match policy(common, args) {
-        Ok(policy) => policy,
-        Err((exit, refusal)) => {
-            console::error(refusal);
-            return exit;
-        }
-    };
+pub(crate) fn run(common: &CommonArgs, args: &VerifyArgs) -> Result<Exit, CommandError> {
+    let policy = policy(common, args)?;
     let rows: Vec<_> = args.files.iter().map(|file| row(file, &policy)).collect();
     let exit = if rows.iter().all(|row| row.trusted) { Exit::Done } else { Exit::Plugin };
     if common.json {
-        return print_json(&rows).max(exit);
+        output::json(&rows)?;
+        return Ok(exit);
     }
     let mut text = String::new();
     for row in &rows {
@@ -54,17 +70,18 @@ pub(crate) fn run(common: &Common, args: &VerifyArgs) -> Exit {
         text.push_str(&line);
         text.push('\n');
     }
-    crate::print(&text).max(exit)
+    output::text(&text)?;
+    Ok(exit)
 }
 
 /// By the keys that are given on the command line, else as the configuration has it.
-fn policy(common: &Common, args: &VerifyArgs) -> Result<Policy, (Exit, String)> {
+fn policy(common: &CommonArgs, args: &VerifyArgs) -> Result<Policy, CommandError> {
     if args.key.is_empty() {
-        let config = settings::load(common.config.as_deref()).map_err(|refusal| (Exit::Config, refusal))?;
+        let config = settings::load(common.config.as_deref())?;
         return Ok(config.plugins.policy());
     }
     let keys: Result<Vec<_>, _> = args.key.iter().map(|key| keys::public(key)).collect();
-    Ok(Policy::new(Trust::Signed).keys(keys.map_err(|refusal| (Exit::Io, refusal))?))
+    Ok(Policy::new(Trust::Signed).keys(keys?))
 }
 
 fn row(file: &Path, policy: &Policy) -> Row {

@@ -8,8 +8,21 @@ use std::{
     process::Command,
 };
 
+use jackfield_loader::{Batch, EventFields};
 use jackfield_plugin_api::DIGEST;
 use serde_json::{Value, json};
+
+/// A batch of events whose ids are `0`, `1`, ..., and whose JSON is the id.
+pub(crate) fn batch(count: usize) -> Batch {
+    let ids: Vec<String> = (0..count).map(|n| n.to_string()).collect();
+    Batch::build::<_, std::convert::Infallible>(ids, |ids, writer| {
+        for id in ids {
+            writer.push(&EventFields { id, json: id, ..EventFields::default() });
+        }
+        Ok(())
+    })
+    .expect("infallible")
+}
 
 /// The metadata of a good plugin in C.
 pub(crate) fn metadata(name: &str) -> Value {

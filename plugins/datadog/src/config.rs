@@ -89,13 +89,12 @@ impl Config {
         match (&self.site, &self.url) {
             (Some(_), Some(_)) => Err(Error::config("url", "is there beside site; expected one of the two")),
             (None, Some(url)) => {
-                let endpoint = Endpoint::parse(url).map_err(|why| Error::config("url", why))?;
+                let endpoint = Endpoint::from_option("url", url)?;
                 Ok(if endpoint.path() == "/" { endpoint.join_path(INTAKE) } else { endpoint })
             }
             (site, None) => {
                 let site = check_site(site.as_deref().unwrap_or(SITES[0]))?;
-                Endpoint::parse(&format!("https://http-intake.logs.{site}{INTAKE}"))
-                    .map_err(|why| Error::config("site", why))
+                Endpoint::from_option("site", &format!("https://http-intake.logs.{site}{INTAKE}"))
             }
         }
     }
@@ -225,16 +224,8 @@ mod tests {
         }
     }
 
-    /// `JACKFIELD_BLESS=1 cargo test -p jackfield-datadog` writes the file anew.
     #[test]
     fn the_checked_in_schema_is_that_of_the_options() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config.schema.json");
-        let mut schema = serde_json::to_string_pretty(&schemars::schema_for!(Config)).expect("JSON");
-        schema.push('\n');
-        if std::env::var_os("JACKFIELD_BLESS").is_some() {
-            std::fs::write(path, &schema).expect("writable");
-        }
-        let found = std::fs::read_to_string(path).expect("config.schema.json").replace('\r', "");
-        assert_eq!(found, schema, "JACKFIELD_BLESS=1 writes config.schema.json anew");
+        jackfield_test_support::assert_schema::<Config>(env!("CARGO_MANIFEST_DIR"));
     }
 }

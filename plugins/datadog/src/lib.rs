@@ -62,10 +62,10 @@ mod tags;
 use std::time::SystemTime;
 
 use jackfield_http_client::{
-    Client, ClientOptions, Entry, EntryBuffer, Limits, Platform, Request, StatusTable, Verdict,
+    Client, ClientOptions, EntryBuffer, Limits, Platform, Request, StatusTable, Verdict,
 };
 use jackfield_plugin_api::{
-    Backend, Batch, Call, Diagnoses, Error, Event, Host, Outcome, Outcomes, Probe,
+    Backend, Batch, Call, Diagnoses, Error, Event, Host, Outcomes, Probe,
     deletion::{DeletesData, Deletion, DeletionRequest},
     export,
 };
@@ -124,13 +124,7 @@ impl Datadog {
     /// The logs of a batch. Events that can't be sent are reported.
     fn logs(&self, batch: &Batch<'_>, call: &Call<'_>) -> EntryBuffer {
         let now = SystemTime::now();
-        let mut logs = EntryBuffer::with_capacity(batch.len(), 768);
-        for (at, event) in batch.iter().enumerate() {
-            if let Err(reason) = logs.push(at, |log| self.encode(event, now, log)) {
-                call.report(at..at + 1, &Outcome::rejected(reason));
-            }
-        }
-        logs
+        EntryBuffer::of_batch(batch, call, |event, log| self.encode(event, now, log))
     }
 }
 
@@ -140,9 +134,8 @@ impl Backend for Datadog {
     fn open(config: Config, _host: Host, _call: &Call<'_>) -> Result<Self, Error> {
         let request = config.request()?;
         let options = config.log_options()?;
-        let mut client = ClientOptions::new(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
-        client.tls = config.tls;
-        let client = Client::open(&client)?;
+        let user_agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+        let client = Client::open(&ClientOptions::new(user_agent, config.tls))?;
         request.warn_if_exposed();
         Ok(Self { client, request, old_events: config.old_events, options })
     }
@@ -159,22 +152,13 @@ impl Backend for Datadog {
 
 impl DeletesData for Datadog {
     fn request_deletion(&self, request: &DeletionRequest<'_>, call: &Call<'_>) -> Deletion {
-        let Some(event) = request.event().get(0) else {
-            return Deletion::Failed("the host gave no event to ask with".to_owned());
-        };
-        let mut log = Vec::new();
-        if let Err(reason) = self.encode(event, SystemTime::now(), &mut log) {
-            return Deletion::Failed(reason);
-        }
-        let entry = Entry { event: 0, bytes: &log };
-        let outcome = self.client.deliver_once(&self.request, &Intake, &[entry], call);
-        Deletion::from_outcome(outcome, || {
-            format!(
-                "{} has taken the event {}; it is a request: whoever runs that Datadog account has to delete the logs",
-                self.request.endpoint().host(),
-                event.kind()
-            )
-        })
+        self.client.send_deletion_event(
+            (&self.request, &Intake),
+            request,
+            |event, log| self.encode(event, SystemTime::now(), log),
+            "Datadog account has to delete the logs",
+            call,
+        )
     }
 }
 

@@ -22,9 +22,8 @@ use tokio::runtime::Runtime;
 use crate::{
     Endpoint, Request, TlsConfig,
     deadline::Deadline,
-    failure::{describe, is_not_http, one_line},
+    failure::{describe, is_not_http},
     proxy,
-    secret::scrub,
     status::retry_after,
 };
 
@@ -51,10 +50,10 @@ pub struct ClientOptions {
 }
 
 impl ClientOptions {
-    /// Options with the system's certificates, and answers of up to [`DEFAULT_RESPONSE_BYTES`].
+    /// Options with answers of up to [`DEFAULT_RESPONSE_BYTES`].
     #[must_use]
-    pub fn new(user_agent: &'static str) -> Self {
-        Self { user_agent, tls: TlsConfig::default(), not_http: "", response_bytes: DEFAULT_RESPONSE_BYTES }
+    pub fn new(user_agent: &'static str, tls: TlsConfig) -> Self {
+        Self { user_agent, tls, not_http: "", response_bytes: DEFAULT_RESPONSE_BYTES }
     }
 }
 
@@ -339,7 +338,7 @@ async fn exchange(
             Some(location) => match endpoint.redirected(location) {
                 Ok(next) => endpoint = next,
                 Err(other) => {
-                    let other = one_line(&scrub(&other, &request.secrets));
+                    let other = request.clean(&other);
                     let reason = format!(
                         "{host} redirects ({}) to {other}, which is not followed; if it is right, configure its URL",
                         status.as_u16()

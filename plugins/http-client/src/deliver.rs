@@ -9,8 +9,6 @@ use crate::{
     bodies::Bodies,
     client::{Answered, NoAnswer},
     deadline::Deadline,
-    failure::one_line,
-    secret::scrub,
 };
 
 /// What tells one platform from another.
@@ -139,7 +137,7 @@ pub(crate) fn status_line(request: &Request, status: u16, body: &[u8]) -> String
     let host = request.endpoint.host();
     let name = reqwest::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     let name = name.map(|name| format!(" {name}")).unwrap_or_default();
-    let said = one_line(&scrub(&String::from_utf8_lossy(body), &request.secrets));
+    let said = request.clean(&String::from_utf8_lossy(body));
     // A page for people says less in its first line than the status does.
     if said.is_empty() || said.starts_with('<') {
         return format!("{host} answers {status}{name}");
@@ -255,7 +253,7 @@ impl<P: Platform> Delivery<'_, P> {
     fn judge(&self, part: Range<usize>, outcomes: Outcomes) -> Sent {
         match outcomes {
             Outcomes::All(Outcome::Retry { after, reason }) => {
-                return Sent::Stop { after, reason: self.scrubbed(&reason).into() };
+                return Sent::Stop { after, reason: self.request.clean(&reason).into() };
             }
             Outcomes::All(outcome) => self.report(part, &self.clean(outcome)),
             Outcomes::Each(outcomes) => {
@@ -269,18 +267,14 @@ impl<P: Platform> Delivery<'_, P> {
         Sent::Done
     }
 
-    fn scrubbed(&self, reason: &str) -> String {
-        one_line(&scrub(reason, &self.request.secrets))
-    }
-
     fn clean(&self, outcome: Outcome) -> Outcome {
         match outcome {
             Outcome::Delivered => Outcome::Delivered,
             Outcome::Retry { after, reason } => {
-                Outcome::Retry { after, reason: self.scrubbed(&reason).into() }
+                Outcome::Retry { after, reason: self.request.clean(&reason).into() }
             }
-            Outcome::Rejected { reason } => Outcome::rejected(self.scrubbed(&reason)),
-            Outcome::TooLarge { reason } => Outcome::too_large(self.scrubbed(&reason)),
+            Outcome::Rejected { reason } => Outcome::rejected(self.request.clean(&reason)),
+            Outcome::TooLarge { reason } => Outcome::too_large(self.request.clean(&reason)),
         }
     }
 

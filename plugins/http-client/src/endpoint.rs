@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jackfield_plugin_api::Error;
 use reqwest::Url;
 
 /// Longest URL, in bytes.
@@ -16,11 +17,15 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Checks a URL from the configuration.
+    /// The URL in the option `key`.
     ///
     /// # Errors
-    /// What is wrong with it, in a few words that quote nothing of it but the scheme.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// [`Error::config`], in a few words that quote nothing of the URL but its scheme.
+    pub fn from_option(key: &'static str, url: &str) -> Result<Self, Error> {
+        Self::parse(url).map_err(|why| Error::config(key, why))
+    }
+
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() {
             return Err("is empty; expected a URL such as https://telemetry.example.com/events".to_owned());
         }

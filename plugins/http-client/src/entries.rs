@@ -1,6 +1,11 @@
 //! Encoded events, and how they are divided among bodies.
 
-use std::ops::Range;
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    ops::Range,
+};
+
+use jackfield_plugin_api::{Batch, Call, Event, Outcome};
 
 /// One event, encoded as the platform wants it, and where it is in the batch.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +16,9 @@ pub struct Entry<'a> {
     pub bytes: &'a [u8],
 }
 
+/// Bytes for which a buffer has room from the start, for each event.
+const USUAL_EVENT_BYTES: usize = 768;
+
 /// Encoded events in one buffer, for plugins that encode and do not forward.
 #[derive(Debug, Default)]
 pub struct EntryBuffer {
@@ -19,25 +27,28 @@ pub struct EntryBuffer {
 }
 
 impl EntryBuffer {
-    /// An empty one with room for so many entries of so many bytes each.
-    #[must_use]
-    pub fn with_capacity(entries: usize, bytes_each: usize) -> Self {
-        Self {
-            bytes: Vec::with_capacity(entries.saturating_mul(bytes_each)),
-            entries: Vec::with_capacity(entries),
+    /// The events of a batch, each appended by `encode`. An event for which `encode` fails is reported as rejected, with the
+    /// reason.
+    pub fn of_batch(
+        batch: &Batch<'_>,
+        call: &Call<'_>,
+        encode: impl Fn(Event<'_>, &mut Vec<u8>) -> Result<(), String>,
+    ) -> Self {
+        let mut entries = Self {
+            bytes: Vec::with_capacity(batch.len().saturating_mul(USUAL_EVENT_BYTES)),
+            entries: Vec::with_capacity(batch.len()),
+        };
+        for (at, event) in batch.iter().enumerate() {
+            if let Err(reason) = entries.push(at, |entry| encode(event, entry)) {
+                call.report(at..at + 1, &Outcome::rejected(reason));
+            }
         }
+        entries
     }
 
-    /// Adds the event at `event` in the batch, which `encode` appends to the buffer. When it fails, what it has written is
-    /// removed again.
-    ///
-    /// # Errors
-    /// That of `encode`.
-    pub fn push<E>(
-        &mut self,
-        event: usize,
-        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    /// Adds the event at `event` in the batch, which `encode` appends to the buffer. When `encode` fails, what it has written
+    /// is removed again.
+    fn push<E>(&mut self, event: usize, encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
         let start = self.bytes.len();
         match encode(&mut self.bytes) {
             Ok(()) => {
@@ -66,6 +77,18 @@ pub struct Limits {
     pub entries: usize,
     /// Bytes of one entry; an event whose entry is larger is rejected and not sent.
     pub entry_bytes: usize,
+}
+
+impl Limits {
+    /// The limits that the options of a plugin state. An entry has none of its own.
+    #[must_use]
+    pub fn from_options(max_body_bytes: NonZeroU64, max_events: NonZeroU32) -> Self {
+        Self {
+            body_bytes: usize::try_from(max_body_bytes.get()).unwrap_or(usize::MAX),
+            entries: usize::try_from(max_events.get()).unwrap_or(usize::MAX),
+            entry_bytes: usize::MAX,
+        }
+    }
 }
 
 /// The next body: how many of `sizes`, from the first, go into it. 0 when the first alone is too large.
@@ -115,7 +138,7 @@ mod tests {
 
     #[test]
     fn an_entry_that_could_not_be_encoded_leaves_nothing() {
-        let mut buffer = EntryBuffer::with_capacity(2, 8);
+        let mut buffer = EntryBuffer::default();
         buffer
             .push(0, |out| {
                 out.extend_from_slice(b"one");

@@ -9,11 +9,11 @@ use std::{
 pub(crate) fn describe(error: &reqwest::Error) -> String {
     let causes = causes(error);
     if let Some(tls) = causes.iter().find_map(|cause| cause.downcast_ref::<jackfield_tls::rustls::Error>()) {
-        return one_line(&jackfield_tls::describe(tls));
+        return condense(&jackfield_tls::describe(tls));
     }
     let io = causes.iter().rev().find_map(|cause| cause.downcast_ref::<io::Error>());
     if error.is_dns() {
-        let why = io.map_or_else(String::new, |io| format!(": {}", one_line(&io.to_string())));
+        let why = io.map_or_else(String::new, |io| format!(": {}", condense(&io.to_string())));
         return format!("the host name can't be resolved{why}");
     }
     if let Some(io) = io {
@@ -21,13 +21,13 @@ pub(crate) fn describe(error: &reqwest::Error) -> String {
     }
     if let Some(hyper) = causes.iter().find_map(|cause| cause.downcast_ref::<hyper::Error>()) {
         if is_nonsense(hyper) {
-            return format!("the answer is not HTTP as it should be: {}", one_line(&hyper.to_string()));
+            return format!("the answer is not HTTP as it should be: {}", condense(&hyper.to_string()));
         }
         if hyper.is_incomplete_message() || hyper.is_closed() || hyper.is_canceled() {
             return CLOSED.to_owned();
         }
     }
-    one_line(&causes.last().map_or_else(|| "it failed".to_owned(), ToString::to_string))
+    condense(&causes.last().map_or_else(|| "it failed".to_owned(), ToString::to_string))
 }
 
 /// Whether what answered does not speak HTTP.
@@ -54,7 +54,7 @@ fn describe_io(error: &io::Error) -> String {
         | ErrorKind::NotConnected
         | ErrorKind::UnexpectedEof => CLOSED.to_owned(),
         ErrorKind::TimedOut => "the connection timed out".to_owned(),
-        _ => one_line(&error.to_string()),
+        _ => condense(&error.to_string()),
     }
 }
 
@@ -74,7 +74,7 @@ fn causes(error: &reqwest::Error) -> Vec<&(dyn StdError + 'static)> {
 }
 
 /// The text without line feeds and other control characters, and not too long.
-pub(crate) fn one_line(text: &str) -> String {
+pub(crate) fn condense(text: &str) -> String {
     const LONGEST: usize = 200;
     let mut line = String::with_capacity(text.len().min(LONGEST));
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
@@ -98,8 +98,8 @@ mod tests {
 
     #[test]
     fn a_line_has_no_control_characters_and_an_end() {
-        assert_eq!(one_line(" a\r\n\tb\u{1b}[31m c "), "a b [31m c");
-        let long = one_line(&"ü".repeat(500));
+        assert_eq!(condense(" a\r\n\tb\u{1b}[31m c "), "a b [31m c");
+        let long = condense(&"ü".repeat(500));
         assert!(long.len() <= 204 && long.ends_with('…'), "{}", long.len());
     }
 }

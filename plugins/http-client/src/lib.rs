@@ -4,7 +4,7 @@
 //! it opens, and calls [`Client::deliver`] from `send`:
 //!
 //! ```
-//! use jackfield_http_client::{Client, ClientOptions, Endpoint, Entry, Limits, Platform, Request, StatusTable, Verdict};
+//! use jackfield_http_client::{Client, ClientOptions, Endpoint, Entry, Limits, Platform, Request, StatusTable, TlsConfig, Verdict};
 //! use jackfield_plugin_api::{Batch, Call, Error, Outcomes};
 //!
 //! struct Generic;
@@ -23,9 +23,9 @@
 //! }
 //!
 //! fn open(url: &str) -> Result<(Client, Request), Error> {
-//!     let endpoint = Endpoint::parse(url).map_err(|why| Error::config("url", why))?;
+//!     let endpoint = Endpoint::from_option("url", url)?;
 //!     let user_agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-//!     Ok((Client::open(&ClientOptions::new(user_agent))?, Request::post(endpoint).gzip(true)))
+//!     Ok((Client::open(&ClientOptions::new(user_agent, TlsConfig::default()))?, Request::post(endpoint).gzip(true)))
 //! }
 //!
 //! fn send(client: &Client, request: &Request, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {

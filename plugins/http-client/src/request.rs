@@ -9,7 +9,7 @@ use reqwest::{
     header::{self, HeaderMap, HeaderName, HeaderValue},
 };
 
-use crate::{Endpoint, Secret, failure::one_line, secret::scrub};
+use crate::{Endpoint, Secret, failure::condense, secret::scrub};
 
 /// Headers that describe the connection and the body, which are the client's to set.
 const RESERVED: [HeaderName; 9] = [
@@ -170,7 +170,7 @@ impl Request {
     /// `text` from the server as a message may quote it: in one line, not too long, and without the request's credentials.
     #[must_use]
     pub fn clean(&self, text: &str) -> String {
-        one_line(&scrub(text, &self.secrets))
+        condense(&scrub(text, &self.secrets))
     }
 
     fn set(mut self, key: &str, name: &str, value: &str, sensitive: bool) -> Result<Self, Error> {

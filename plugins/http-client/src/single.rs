@@ -1,10 +1,37 @@
 //! One request that is judged as a whole.
 
-use jackfield_plugin_api::{Call, Outcome, Outcomes};
+use jackfield_plugin_api::{
+    Call, Event, Outcome, Outcomes,
+    deletion::{Deletion, DeletionRequest},
+};
 
 use crate::{Answer, Client, Entry, Platform, Request, Verdict, deadline::Deadline};
 
 impl Client {
+    /// Asks a platform that has no way to delete data: sends the event of the request, which `encode` appends to a buffer.
+    /// `somebody` completes the sentence "it is a request: whoever runs that …".
+    pub fn send_deletion_event(
+        &self,
+        (request, platform): (&Request, &impl Platform),
+        deletion: &DeletionRequest<'_>,
+        encode: impl FnOnce(Event<'_>, &mut Vec<u8>) -> Result<(), String>,
+        somebody: &str,
+        call: &Call<'_>,
+    ) -> Deletion {
+        let Some(event) = deletion.event().get(0) else {
+            return Deletion::Failed("the host gave no event to ask with".to_owned());
+        };
+        let mut bytes = Vec::new();
+        if let Err(reason) = encode(event, &mut bytes) {
+            return Deletion::Failed(reason);
+        }
+        let outcome = self.deliver_once(request, platform, &[Entry { event: 0, bytes: &bytes }], call);
+        Deletion::from_outcome(outcome, || {
+            let (host, kind) = (request.endpoint().host(), event.kind());
+            format!("{host} has taken the event {kind}; it is a request: whoever runs that {somebody}")
+        })
+    }
+
     /// Sends all of `entries` in one request, whatever the platform's limits are, and says what became of it: for what has
     /// to go to the platform as events and is none of a batch, such as a request for deletion. Nothing is reported.
     /// [`Verdict::Split`] counts as rejected. Of different outcomes the first that is not [`Outcome::Delivered`] counts.

@@ -100,10 +100,13 @@ impl Config {
                 format!("is there beside {option}, which sets it; keep one of the two"),
             ));
         }
-        let events = self.authorized(Request::post(endpoint("url", &self.url)?))?.gzip(self.gzip);
+        let events =
+            self.authorized(Request::post(Endpoint::from_option("url", self.url.reveal())?))?.gzip(self.gzip);
         let events = if self.method == Method::Put { events.put() } else { events };
         let deletion = match &self.deletion_url {
-            Some(url) => Some(self.authorized(Request::post(endpoint("deletion_url", url)?))?),
+            Some(url) => {
+                Some(self.authorized(Request::post(Endpoint::from_option("deletion_url", url.reveal())?))?)
+            }
             None => None,
         };
         Ok((events, deletion))
@@ -119,10 +122,6 @@ impl Config {
         }
         Ok(request)
     }
-}
-
-fn endpoint(key: &'static str, url: &Secret) -> Result<Endpoint, Error> {
-    Endpoint::parse(url.reveal()).map_err(|why| Error::config(key, why))
 }
 
 #[cfg(test)]
@@ -182,16 +181,8 @@ mod tests {
         assert_eq!((limits.max_body_bytes.get(), limits.max_events.get()), (1 << 20, 7));
     }
 
-    /// `JACKFIELD_BLESS=1 cargo test -p jackfield-http` writes the file anew.
     #[test]
     fn the_checked_in_schema_is_that_of_the_options() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config.schema.json");
-        let mut schema = serde_json::to_string_pretty(&schemars::schema_for!(Config)).expect("JSON");
-        schema.push('\n');
-        if std::env::var_os("JACKFIELD_BLESS").is_some() {
-            std::fs::write(path, &schema).expect("writable");
-        }
-        let found = std::fs::read_to_string(path).expect("config.schema.json").replace('\r', "");
-        assert_eq!(found, schema, "JACKFIELD_BLESS=1 writes config.schema.json anew");
+        jackfield_test_support::assert_schema::<Config>(env!("CARGO_MANIFEST_DIR"));
     }
 }

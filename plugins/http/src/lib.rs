@@ -73,15 +73,10 @@ impl Backend for Http {
 
     fn open(config: Config, _host: Host, _call: &Call<'_>) -> Result<Self, Error> {
         let (events, deletion) = config.requests()?;
-        let mut options = ClientOptions::new(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
-        options.tls = config.tls;
-        let client = Client::open(&options)?;
+        let user_agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+        let client = Client::open(&ClientOptions::new(user_agent, config.tls))?;
         events.warn_if_exposed();
-        let limits = Limits {
-            body_bytes: usize::try_from(config.limits.max_body_bytes.get()).unwrap_or(usize::MAX),
-            entries: usize::try_from(config.limits.max_events.get()).unwrap_or(usize::MAX),
-            entry_bytes: usize::MAX,
-        };
+        let limits = Limits::from_options(config.limits.max_body_bytes, config.limits.max_events);
         Ok(Self { client, events, deletion, server: Server { limits } })
     }
 

@@ -78,7 +78,7 @@ impl Default for LimitsConfig {
 impl Config {
     /// Where logs go.
     fn endpoint(&self) -> Result<Endpoint, Error> {
-        let base = Endpoint::parse(&self.endpoint).map_err(|why| Error::config("endpoint", why))?;
+        let base = Endpoint::from_option("endpoint", &self.endpoint)?;
         let there = base.path().trim_end_matches('/').ends_with(PATH);
         Ok(if there { base.without_last_slash() } else { base.join_path(PATH) })
     }
@@ -184,16 +184,8 @@ mod tests {
         assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
     }
 
-    /// `JACKFIELD_BLESS=1 cargo test -p jackfield-otlp` writes the file anew.
     #[test]
     fn the_checked_in_schema_is_that_of_the_options() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config.schema.json");
-        let mut schema = serde_json::to_string_pretty(&schemars::schema_for!(Config)).expect("JSON");
-        schema.push('\n');
-        if std::env::var_os("JACKFIELD_BLESS").is_some() {
-            std::fs::write(path, &schema).expect("writable");
-        }
-        let found = std::fs::read_to_string(path).expect("config.schema.json").replace('\r', "");
-        assert_eq!(found, schema, "JACKFIELD_BLESS=1 writes config.schema.json anew");
+        jackfield_test_support::assert_schema::<Config>(env!("CARGO_MANIFEST_DIR"));
     }
 }

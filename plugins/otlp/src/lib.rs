@@ -148,14 +148,10 @@ impl Backend for Otlp {
         let request = config.request()?;
         let encoding = config.encoding();
         let encoder = Encoder::new(encoding, env!("CARGO_PKG_VERSION"), config.resource()?);
-        let mut options = ClientOptions::new(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
-        options.tls = config.tls;
+        let user_agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+        let mut options = ClientOptions::new(user_agent, config.tls);
         options.not_http = "; a collector takes OTLP over HTTP at port 4318, as a rule, and gRPC at 4317";
-        let limits = Limits {
-            body_bytes: usize::try_from(config.limits.max_body_bytes.get()).unwrap_or(usize::MAX),
-            entries: usize::try_from(config.limits.max_events.get()).unwrap_or(usize::MAX),
-            entry_bytes: usize::MAX,
-        };
+        let limits = Limits::from_options(config.limits.max_body_bytes, config.limits.max_events);
         Ok(Self { client: Client::open(&options)?, request, encoding, encoder, limits })
     }
 

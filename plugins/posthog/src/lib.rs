@@ -70,7 +70,7 @@ use jackfield_http_client::{
     Answer, Client, ClientOptions, Entry, EntryBuffer, Limits, Platform, Request, StatusTable, Verdict,
 };
 use jackfield_plugin_api::{
-    Backend, Batch, Call, Diagnoses, Error, Host, Outcome, Outcomes, Probe,
+    Backend, Batch, Call, Diagnoses, Error, Host, Outcomes, Probe,
     deletion::{DeletesData, Deletion, DeletionRequest},
     export,
 };
@@ -133,13 +133,7 @@ struct PostHog {
 
 /// The events of a batch in PostHog's form. Those that can't be sent are reported.
 fn entries(batch: &Batch<'_>, call: &Call<'_>) -> EntryBuffer {
-    let mut entries = EntryBuffer::with_capacity(batch.len(), 768);
-    for (at, event) in batch.iter().enumerate() {
-        if let Err(reason) = entries.push(at, |entry| event::encode(event, entry)) {
-            call.report(at..at + 1, &Outcome::rejected(reason));
-        }
-    }
-    entries
+    EntryBuffer::of_batch(batch, call, event::encode)
 }
 
 impl Backend for PostHog {
@@ -148,9 +142,8 @@ impl Backend for PostHog {
     fn open(config: Config, _host: Host, _call: &Call<'_>) -> Result<Self, Error> {
         let request = config.request()?;
         let head = config.body_head();
-        let mut client = ClientOptions::new(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
-        client.tls = config.tls;
-        let client = Client::open(&client)?;
+        let user_agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+        let client = Client::open(&ClientOptions::new(user_agent, config.tls))?;
         request.warn_if_exposed();
         Ok(Self { client, request, capture: Capture { head } })
     }
@@ -167,22 +160,13 @@ impl Backend for PostHog {
 
 impl DeletesData for PostHog {
     fn request_deletion(&self, request: &DeletionRequest<'_>, call: &Call<'_>) -> Deletion {
-        let Some(event) = request.event().get(0) else {
-            return Deletion::Failed("the host gave no event to ask with".to_owned());
-        };
-        let mut entry = Vec::new();
-        if let Err(reason) = event::encode(event, &mut entry) {
-            return Deletion::Failed(reason);
-        }
-        let entry = Entry { event: 0, bytes: &entry };
-        let outcome = self.client.deliver_once(&self.request, &self.capture, &[entry], call);
-        Deletion::from_outcome(outcome, || {
-            format!(
-                "{} has taken the event {}; it is a request: whoever runs that PostHog project has to delete the events",
-                self.request.endpoint().host(),
-                event.kind()
-            )
-        })
+        self.client.send_deletion_event(
+            (&self.request, &self.capture),
+            request,
+            event::encode,
+            "PostHog project has to delete the events",
+            call,
+        )
     }
 }
 

@@ -126,16 +126,8 @@ mod tests {
         assert!(refusal.contains("expected `pretty` or `lines`"), "{refusal}");
     }
 
-    /// `JACKFIELD_BLESS=1 cargo test -p jackfield-stdout` writes the file anew.
     #[test]
     fn the_checked_in_schema_is_that_of_the_options() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config.schema.json");
-        let mut schema = serde_json::to_string_pretty(&schemars::schema_for!(Config)).expect("JSON");
-        schema.push('\n');
-        if std::env::var_os("JACKFIELD_BLESS").is_some() {
-            std::fs::write(path, &schema).expect("writable");
-        }
-        let found = std::fs::read_to_string(path).expect("config.schema.json").replace('\r', "");
-        assert_eq!(found, schema, "JACKFIELD_BLESS=1 writes config.schema.json anew");
+        jackfield_test_support::assert_schema::<Config>(env!("CARGO_MANIFEST_DIR"));
     }
 }

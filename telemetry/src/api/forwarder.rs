@@ -42,7 +42,7 @@ impl Telemetry {
     /// Has the thread of a service look at its spool now, for who knows that another process has put events there.
     /// Nothing with another [`Deliver`](crate::Deliver).
     pub fn deliver_soon(&self) {
-        self.instance().courier().look(self.context());
+        self.instance().scheduler().look(self.context());
     }
 }
 

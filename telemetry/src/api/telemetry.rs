@@ -10,6 +10,7 @@ use std::{
 use crate::api::instance::Instance;
 use crate::consent::consent::{Collection, Consent};
 use crate::consent::prompt::{FirstRun, Prompt};
+use crate::delivery::open_backend::OpenError;
 use crate::delivery::resend::Resent;
 use crate::error::error::Error;
 use crate::event::event::Event;
@@ -149,6 +150,18 @@ impl Telemetry {
         self.context().select().info
     }
 
+    /// Opens every backend now, instead of with its first batch, each for at most twice its timeout. Gives those that can't
+    /// be opened, and why; they are tried again when there is something for them. For a service that would rather not start
+    /// than have events wait.
+    #[must_use]
+    pub fn open_backends(&self) -> Vec<(String, OpenError)> {
+        if !self.is_enabled() {
+            return Vec::new();
+        }
+        let _quiet = Quiet::enter();
+        self.instance().scheduler().open_backends(self.context())
+    }
+
     /// Lets every backend have what waits in the spool, and returns as soon as each has come as far as it can: it has
     /// everything that was recorded before, or it has failed and is left alone for a while. So one that hangs is waited
     /// for as long as a call to it may take, and one that has failed before is not waited for at all. `within` is the most
@@ -160,7 +173,7 @@ impl Telemetry {
             return Flushed { emptied: true, ..Flushed::default() };
         }
         let _quiet = Quiet::enter();
-        self.instance().courier().flush(context, Instant::now() + within)
+        self.instance().scheduler().flush(context, Instant::now() + within)
     }
 
     /// Hands each backend the events that it has refused for good once more, for when what was wrong with it is mended.
@@ -176,10 +189,12 @@ impl Telemetry {
         let _quiet = Quiet::enter();
         let context = self.context();
         let collection = if context.enabled { context.consent.read().collection } else { Collection::Off };
-        let Some(mut outbox) = context.outbox(collection) else { return Ok(Resent::default()) };
+        let Some(mut delivery) = context.delivery(collection, &Arc::default()) else {
+            return Ok(Resent::default());
+        };
         let deadline = Instant::now() + within;
-        let resent = outbox.resend(deadline);
-        outbox.close(left(deadline));
+        let resent = delivery.resend(deadline);
+        delivery.close(left(deadline));
         resent
     }
 

@@ -38,7 +38,9 @@ use std::{
     time::Duration,
 };
 
-use jackfield_loader::{Isolation, KeyId, Limits, ProcessOptions, Program, PublicKey, Sandbox, Trust};
+use jackfield_loader::{
+    BackendOptions, Isolation, KeyId, Limits, ProcessOptions, Program, PublicKey, Sandbox, Trust,
+};
 
 use crate::config::search_path::default_search_path;
 use crate::error::error::Place;
@@ -172,6 +174,15 @@ impl BackendConfig {
         process.sandbox.clone_from(&self.sandbox);
         process.crashes = crashes.map(Path::to_owned);
         Isolation::Process(process)
+    }
+
+    /// What the backend is opened with; `crashes` is as for [`isolation`](Self::isolation).
+    #[must_use]
+    pub fn options(&self, plugins: &PluginsConfig, crashes: Option<&Path>) -> BackendOptions {
+        BackendOptions::new(&*self.name)
+            .config(&*self.config)
+            .timeout(self.timeout)
+            .isolation(self.isolation(plugins, crashes))
     }
 
     /// Where the key at `path` of the plugin's configuration stands, such as `tls.ca_file` or `hosts[1].port`, or else

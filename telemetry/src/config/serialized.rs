@@ -1,13 +1,14 @@
 //! A backend's configuration as one process of a tool hands it to another: evaluated, with the values of its variables.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use jackfield_loader::{Limits, Sandbox};
 use serde::{Deserialize, Serialize};
 
 use crate::config::model::{BackendConfig, PluginsConfig};
+use crate::error::error::Place;
 
-/// All of it but the lines of the file, which are for messages about a configuration that is refused.
+/// All of it, the lines of the file too: a configuration is perhaps refused by the other process.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Handed {
     plugin: String,
@@ -26,6 +27,8 @@ pub(crate) struct Handed {
     limits: Limits,
     sandbox: Option<Sandbox>,
     folder: PathBuf,
+    place: Option<Place>,
+    lines: BTreeMap<String, Place>,
 }
 
 impl Handed {
@@ -43,9 +46,9 @@ impl Handed {
             isolated,
             limits,
             sandbox,
-            place: _,
+            place,
             variables,
-            lines: _,
+            lines,
         } = config.clone();
         let PluginsConfig { path, trust, lock, keys, revoked, lock_is_named, helper } = plugins.clone();
         let path = path.iter().map(std::path::absolute).collect::<Result<_, _>>().ok()?;
@@ -69,6 +72,8 @@ impl Handed {
             limits,
             sandbox,
             folder,
+            place,
+            lines,
         })
     }
 
@@ -92,8 +97,9 @@ impl Handed {
             limits,
             sandbox,
             folder,
+            place,
+            lines,
         } = self;
-        let lines = std::collections::BTreeMap::new();
         let backend = BackendConfig {
             plugin,
             name,
@@ -102,7 +108,7 @@ impl Handed {
             isolated,
             limits,
             sandbox,
-            place: None,
+            place,
             variables,
             lines,
         };

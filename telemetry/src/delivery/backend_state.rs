@@ -7,19 +7,23 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::delivery::circuit_breaker::Circuit;
+use crate::delivery::circuit_breaker::CircuitBreaker;
+use crate::delivery::open_backend::OpenError;
 use crate::delivery::settle::Settlement;
+use crate::delivery::target::Target;
+use crate::files::stamp::Stamp;
 
 /// What is known of a backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BackendState {
     #[serde(default)]
-    pub(crate) circuit: Circuit,
+    pub(crate) circuit: CircuitBreaker,
     /// Of the configuration that the circuit is about.
     #[serde(default)]
     pub(crate) fingerprint: String,
@@ -60,9 +64,17 @@ impl BackendState {
         self.circuit.settled(settlement, now_ms);
     }
 
+    /// Notes which configuration it is of: with another one, the backend deserves another try.
+    pub(super) fn is_of(&mut self, fingerprint: &str) {
+        if self.fingerprint != fingerprint {
+            self.circuit.reconfigured();
+            fingerprint.clone_into(&mut self.fingerprint);
+        }
+    }
+
     /// Notes that the backend can't be opened, and why.
-    pub(super) fn not_opened(&mut self, error: &jackfield_loader::Error, reason: String, now_ms: u64) {
-        self.last_problem = Some(Problem { at_ms: now_ms, reason });
+    pub(super) fn not_opened(&mut self, error: &OpenError, now_ms: u64) {
+        self.last_problem = Some(Problem { at_ms: now_ms, reason: error.to_string() });
         self.circuit.not_opened(error, now_ms);
     }
 }
@@ -81,6 +93,8 @@ pub struct Problem {
 #[derive(Debug)]
 pub(crate) struct States {
     file: PathBuf,
+    /// What the file was like when it was read or written last; `None` when there was none.
+    seen: Mutex<Option<Stamp>>,
 }
 
 /// What may be read of a file that ought to have a few hundred bytes.
@@ -88,10 +102,11 @@ const LONGEST: u64 = 1 << 20;
 
 impl States {
     pub(crate) fn new(folder: &Path) -> Self {
-        Self { file: folder.join("backends.v1.json") }
+        Self { file: folder.join("backends.v1.json"), seen: Mutex::default() }
     }
 
     pub(crate) fn load(&self) -> BTreeMap<String, BackendState> {
+        self.see();
         let read = || -> Option<BTreeMap<String, BackendState>> {
             let file = jackfield_loader::open_regular(&self.file).ok()?;
             serde_json::from_reader(io::BufReader::new(io::Read::take(file, LONGEST))).ok()
@@ -99,8 +114,29 @@ impl States {
         read().unwrap_or_default()
     }
 
+    /// The states, if another process has written them since they were read or written last.
+    pub(super) fn load_if_changed(&self) -> Option<BTreeMap<String, BackendState>> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_same = match (seen, Stamp::of(&self.file)) {
+            (Some(seen), Some(now)) => now.same_file(&seen),
+            (seen, now) => seen.is_none() && now.is_none(),
+        };
+        (!is_same).then(|| self.load())
+    }
+
+    fn see(&self) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Stamp::of(&self.file);
+    }
+
     /// Keeps the states. What can't be kept costs an attempt too many in the next process, and nothing else.
-    pub(crate) fn save(&self, states: &BTreeMap<String, BackendState>) -> io::Result<()> {
+    pub(crate) fn keep(&self, states: &BTreeMap<String, BackendState>) {
+        match self.save(states) {
+            Ok(()) => self.see(),
+            Err(error) => tracing::debug!("the state of the backends is not kept: {error}"),
+        }
+    }
+
+    fn save(&self, states: &BTreeMap<String, BackendState>) -> io::Result<()> {
         let temporary = self.file.with_extension(format!("{}.tmp", std::process::id()));
         // Whatever else has that name is not written to, nor waited for.
         let _ = fs::remove_file(&temporary);
@@ -121,6 +157,19 @@ impl States {
     }
 }
 
+/// The names of the backends whose circuit lets them be tried at `now_ms`.
+pub(crate) fn due<'a>(targets: &'a [Target], states: &States, now_ms: u64) -> Vec<&'a str> {
+    let mut known = states.load();
+    let is_due = |target: &&Target| match known.get_mut(&target.name) {
+        Some(state) => {
+            state.is_of(&target.fingerprint());
+            state.circuit.open_for(now_ms).is_none()
+        }
+        None => true,
+    };
+    targets.iter().filter(is_due).map(|target| target.name.as_str()).collect()
+}
+
 /// A new file for the user alone.
 fn private(path: &Path) -> io::Result<fs::File> {
     let mut options = fs::OpenOptions::new();
@@ -131,38 +180,4 @@ fn private(path: &Path) -> io::Result<fs::File> {
         options.mode(0o600);
     }
     options.open(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[cfg(unix)]
-    #[test]
-    fn fifos_in_the_places_of_the_states_and_of_the_lock_of_calls_are_not_waited_for() {
-        let folder = tempfile::tempdir().expect("a folder");
-        for name in ["backends.v1.json", "sending.lock"] {
-            let made = std::process::Command::new("mkfifo").arg(folder.path().join(name)).status();
-            assert!(made.expect("mkfifo").success());
-        }
-        assert!(States::new(folder.path()).load().is_empty());
-        let sending = crate::delivery::in_flight_lock::Sending::new(folder.path());
-        assert!(sending.wait_for_end(std::time::Instant::now()));
-    }
-
-    #[test]
-    fn states_come_back_and_a_damaged_file_is_none() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let states = States::new(folder.path());
-        assert!(states.load().is_empty());
-        let mut known = BTreeMap::new();
-        let state = BackendState { delivered: 3, last_delivery_ms: Some(7), ..BackendState::default() };
-        known.insert("a".to_owned(), state);
-        states.save(&known).expect("writable");
-        assert_eq!(states.load(), known);
-        fs::write(&states.file, "{\"a\":").expect("writable");
-        assert!(states.load().is_empty());
-        states.forget().expect("removable");
-        states.forget().expect("gone already");
-    }
 }

@@ -4,17 +4,18 @@ use std::{
     fmt,
     ops::Deref,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Batch, Candidate, Isolation, Plugin, Policy, Verified, plugin_api::Deletion,
+    Backend, BackendOptions, Batch, Isolation, plugin_api::Deletion,
 };
 
 use sha2::{Digest as _, Sha256};
 
 use crate::config::model::{BackendConfig, PluginsConfig};
+use crate::delivery::open_backend::{Loaded, OpenError, PluginFile, PluginSource};
 use crate::files::stamp::Stamp;
 use crate::process::deadline::left;
 
@@ -29,6 +30,16 @@ pub(crate) enum Source {
     Plugin { config: Box<BackendConfig>, plugins: PluginsConfig, folder: PathBuf },
     /// A value of the tool.
     Static(OpenStatic),
+}
+
+impl Source {
+    /// The plugin, unless the backend is compiled in.
+    pub(crate) fn plugin(&self) -> Option<PluginSource<'_>> {
+        match self {
+            Self::Plugin { config, plugins, folder } => Some(PluginSource { config, plugins, folder }),
+            Self::Static(_) => None,
+        }
+    }
 }
 
 impl fmt::Debug for Source {
@@ -46,7 +57,11 @@ pub(crate) struct Target {
     pub(crate) name: String,
     pub(crate) source: Source,
     pub(crate) options: BackendOptions,
-    seat: Arc<Mutex<Option<Arc<Open>>>>,
+    seat: Mutex<Option<Arc<Open>>>,
+    /// Held by whoever opens it.
+    opening: Mutex<()>,
+    /// What the configuration contributes to the fingerprint.
+    configuration: OnceLock<Sha256>,
 }
 
 /// An open backend.
@@ -55,39 +70,6 @@ pub(crate) struct Open {
     backend: Backend,
     /// What it was loaded from, unless it is compiled in.
     pub(crate) image: Option<Loaded>,
-}
-
-/// The library of an open backend.
-#[derive(Clone, Debug)]
-pub(crate) struct Loaded {
-    library: Library,
-    /// The library's name and version, as it says.
-    pub(crate) name: String,
-    pub(crate) version: String,
-    pub(crate) file: PathBuf,
-    /// What the file was like just before it was read.
-    pub(crate) stamp: Option<Stamp>,
-    /// SHA-256 of the bytes.
-    pub(crate) digest: [u8; 32],
-}
-
-/// What a backend with another configuration can be opened from, without the file.
-#[derive(Clone, Debug)]
-enum Library {
-    /// Loaded into this process.
-    Here(Plugin),
-    /// For processes of its own; this one never maps it.
-    Apart(Arc<Verified>),
-}
-
-impl Loaded {
-    /// Whether a policy allows it as it is now.
-    pub(crate) fn still_allowed_by(&self, policy: &Policy) -> Result<(), jackfield_loader::Error> {
-        match &self.library {
-            Library::Here(plugin) => plugin.still_allowed_by(policy),
-            Library::Apart(verified) => verified.still_allowed_by(policy),
-        }
-    }
 }
 
 impl Deref for Open {
@@ -100,19 +82,13 @@ impl Deref for Open {
 
 impl Target {
     pub(crate) fn new(source: Source, options: BackendOptions) -> Self {
-        Self { name: options.name.clone(), source, options, seat: Arc::default() }
-    }
-
-    /// The same one: what is opened or closed by either is so for both.
-    pub(crate) fn share(&self) -> Self {
-        let Self { name, source, options, seat } = self;
-        Self { name: name.clone(), source: source.clone(), options: options.clone(), seat: Arc::clone(seat) }
+        let (seat, opening, configuration) = Default::default();
+        Self { name: options.name.clone(), source, options, seat, opening, configuration }
     }
 
     /// The same backend, to be opened anew.
     pub(crate) fn unopened(&self) -> Self {
-        let Self { name, source, options, .. } = self;
-        Self { name: name.clone(), source: source.clone(), options: options.clone(), seat: Arc::default() }
+        Self::new(self.source.clone(), self.options.clone())
     }
 
     fn seat(&self) -> MutexGuard<'_, Option<Arc<Open>>> {
@@ -132,72 +108,54 @@ impl Target {
     }
 
     /// The open backend. Opening takes at most `limit`.
-    pub(crate) fn open(&mut self, limit: Duration) -> Result<Arc<Open>, jackfield_loader::Error> {
+    pub(crate) fn open(&self, limit: Duration) -> Result<Arc<Open>, OpenError> {
+        let _one = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = self.opened() {
             return Ok(open);
         }
         match &self.source {
             Source::Plugin { config, plugins, folder } => {
-                let file = jackfield_loader::find(&config.plugin, &plugins.path, folder)?;
-                let stamp = Stamp::of(&file);
-                let candidate = Candidate::open(&file)?;
-                self.open_candidate(plugins, candidate, (file, stamp), limit)
+                let plugin = PluginSource { config, plugins, folder };
+                self.open_file(plugin, plugin.read()?, limit)
             }
-            Source::Static(open) => {
-                let backend = open(&self.options_within(limit))?;
-                Ok(self.take_seat(Open { backend, image: None }))
-            }
+            Source::Static(open) => self.open_static(open, limit),
+        }
+    }
+
+    /// The same error in more words, for people who ask.
+    pub(crate) fn explained(&self, error: OpenError) -> OpenError {
+        match self.source.plugin() {
+            Some(plugin) => plugin.explained(error),
+            None => error,
         }
     }
 
     /// Opens a backend that is compiled in.
-    pub(crate) fn open_static(&self, open: &OpenStatic) -> Result<Arc<Open>, jackfield_loader::Error> {
-        let backend = open(&self.options)?;
+    pub(crate) fn open_static(&self, open: &OpenStatic, limit: Duration) -> Result<Arc<Open>, OpenError> {
+        let backend =
+            open(&self.options_within(limit)).map_err(|error| OpenError::of(&error, error.to_string()))?;
         Ok(self.take_seat(Open { backend, image: None }))
     }
 
     /// Opens the backend from the bytes that were read. Opening takes at most `limit`.
-    pub(crate) fn open_candidate(
+    pub(crate) fn open_file(
         &self,
-        plugins: &PluginsConfig,
-        candidate: Candidate,
-        (file, stamp): (PathBuf, Option<Stamp>),
+        plugin: PluginSource<'_>,
+        file: PluginFile,
         limit: Duration,
-    ) -> Result<Arc<Open>, jackfield_loader::Error> {
-        let digest = Sha256::digest(candidate.bytes()).into();
-        let deadline = Instant::now() + limit;
-        let options = self.options_within(limit);
-        let verified = candidate.verify_for(&options.isolation, plugins.policy())?;
-        let (name, version) = (verified.metadata().name.clone(), verified.metadata().version.clone());
-        let (library, backend) = if matches!(options.isolation, Isolation::Thread) {
-            let plugin = verified.load_within(options.timeout)?;
-            let backend = Backend::open(&plugin, &self.options_within(left(deadline)))?;
-            (Library::Here(plugin), backend)
-        } else {
-            let backend = Backend::open_verified(&verified, &options)?;
-            (Library::Apart(Arc::new(verified)), backend)
-        };
-        let image = Loaded { library, name, version, file, stamp, digest };
+    ) -> Result<Arc<Open>, OpenError> {
+        let (backend, image) = plugin.open(file, &self.options, limit)?;
         Ok(self.take_seat(Open { backend, image: Some(image) }))
-    }
-
-    /// Whether the backend can be opened from what another one was loaded from.
-    pub(crate) fn can_share(&self, image: &Loaded) -> bool {
-        let here = matches!(self.options.isolation, Isolation::Thread);
-        here == matches!(image.library, Library::Here(_))
     }
 
     /// Opens the backend from what another one was loaded from. Opening takes at most `limit`.
     pub(crate) fn open_loaded(
         &self,
+        plugin: PluginSource<'_>,
         image: &Loaded,
         limit: Duration,
-    ) -> Result<Arc<Open>, jackfield_loader::Error> {
-        let options = self.options_within(limit);
-        let backend = match &image.library {
-            Library::Here(plugin) => Backend::open(plugin, &options)?,
-            Library::Apart(verified) => Backend::open_verified(verified, &options)?,
-        };
+    ) -> Result<Arc<Open>, OpenError> {
+        let backend = plugin.open_loaded(image, &self.options_within(limit))?;
         Ok(self.take_seat(Open { backend, image: Some(image.clone()) }))
     }
 
@@ -213,13 +171,10 @@ impl Target {
         open
     }
 
-    /// Whether there is something to open: a plugin's file that is compatible and trusted. Runs none of its code.
-    pub(crate) fn locate(&self) -> Result<(), String> {
-        let Source::Plugin { config, plugins, folder } = &self.source else { return Ok(()) };
-        let found = jackfield_loader::find(&config.plugin, &plugins.path, folder);
-        let isolation = &self.options.isolation;
-        let verified = found.and_then(|file| Candidate::open(&file)?.verify_for(isolation, plugins.policy()));
-        verified.map(drop).map_err(|error| error.to_string())
+    /// Whether there is something to open: a plugin's file that is compatible and trusted, and options that fit its schema.
+    /// Runs none of the plugin's code.
+    pub(crate) fn locate(&self) -> Result<(), OpenError> {
+        self.source.plugin().map_or(Ok(()), |plugin| plugin.locate(&self.options.isolation))
     }
 
     /// What tells the backend from the same one with another configuration or another file, with nothing of it in clear.
@@ -233,12 +188,12 @@ impl Target {
                 .and_then(|file| Stamp::of(&file)),
         };
         let file = stamp.map(|stamp| stamp.mark()).unwrap_or_default();
-        let confined = format!("{:?} {:?} {:?}", config.isolated, config.limits, config.sandbox);
-        let parts = [&*config.plugin, &*config.config, &*file, &*confined];
-        let digest = parts
-            .iter()
-            .fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update("\0"))
-            .finalize();
+        let configuration = self.configuration.get_or_init(|| {
+            let confined = format!("{:?} {:?} {:?}", config.isolated, config.limits, config.sandbox);
+            let parts = [&*config.plugin, &*config.config, &*confined];
+            parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update("\0"))
+        });
+        let digest = configuration.clone().chain_update(file).finalize();
         digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
@@ -251,7 +206,7 @@ impl Target {
     }
 
     /// Asks the backend's platform to forget a machine.
-    pub(crate) fn request_deletion(&mut self, machine_id: &str, event: &Batch, limit: Duration) -> Deletion {
+    pub(crate) fn request_deletion(&self, machine_id: &str, event: &Batch, limit: Duration) -> Deletion {
         match self.open(limit) {
             Ok(backend) => backend.request_deletion(machine_id, event, limit),
             Err(error) => Deletion::Failed(error.to_string()),

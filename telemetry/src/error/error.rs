@@ -2,6 +2,8 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 /// Why a line is not an event, or a configuration can't be used. Each says so in one line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -97,7 +99,7 @@ fn how_to_get(lock: &io::Error) -> &'static str {
 }
 
 /// A line of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// The file.
     pub file: PathBuf,

@@ -220,10 +220,7 @@ pub(crate) fn target(
     plugins: PluginsConfig,
     folder: PathBuf,
 ) -> Target {
-    let options = BackendOptions::new(&*config.name)
-        .config(&*config.config)
-        .timeout(config.timeout)
-        .isolation(config.isolation(&plugins, None));
+    let options = config.options(&plugins, None);
     let source = Source::Plugin { config: Box::new(config), plugins, folder };
     Target::new(source, options.tool(tool, version))
 }

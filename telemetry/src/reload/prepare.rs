@@ -8,9 +8,9 @@ use std::{
 };
 
 use jackfield_loader::{Candidate, Trust, image_limit, loaded_images, plugin_api::Probe};
-use sha2::{Digest as _, Sha256};
 
-use crate::delivery::target::{Loaded, Open, Source, Target};
+use crate::delivery::open_backend::{Loaded, OpenError, PluginSource};
+use crate::delivery::target::{Open, Source, Target};
 use crate::files::stamp::{Stamp, wait_until_stable};
 use crate::process::deadline::left;
 use crate::process::reentrancy::Quiet;
@@ -82,26 +82,26 @@ impl Asked {
 
 /// Each on a thread of its own: one that hangs in its constructors keeps the others from nothing.
 pub(super) fn prepare_all<'a>(
-    wanted: &[Target],
-    old_of: &dyn Fn(&str) -> Option<&'a Target>,
+    wanted: &[Arc<Target>],
+    old_of: &dyn Fn(&str) -> Option<&'a Arc<Target>>,
     look: Look,
 ) -> Vec<Verdict> {
     let asked: Vec<_> = wanted.iter().map(|target| ask(target, old_of(&target.name), look)).collect();
     asked.into_iter().map(|asked| asked.map_or_else(|verdict| verdict, Asked::verdict)).collect()
 }
 
-fn ask(target: &Target, old: Option<&Target>, look: Look) -> Result<Asked, Verdict> {
+fn ask(target: &Arc<Target>, old: Option<&Arc<Target>>, look: Look) -> Result<Asked, Verdict> {
     let limit = WRITING + LOADING + target.options.timeout.saturating_mul(2);
     let deadline = Instant::now() + limit;
     let same_config = old.is_some_and(|old| same_config(old, target));
     let same_trust = old.is_some_and(|old| same_trust(old, target));
-    let open = old.and_then(Target::opened);
+    let open = old.and_then(|old| old.opened());
     let untouched = look == Look::Trust || same_config && is_untouched(target, open.as_deref());
     if untouched && !is_judged(target) {
         return Err(Verdict::Same);
     }
     let (tell, told) = mpsc::sync_channel(2);
-    let target = target.share();
+    let target = Arc::clone(target);
     let work = move || {
         let _quiet = Quiet::enter();
         let distrust = distrust(&target, open.as_deref(), untouched);
@@ -119,7 +119,7 @@ fn ask(target: &Target, old: Option<&Target>, look: Look) -> Result<Asked, Verdi
             target.close(target.options.timeout);
         }
     };
-    match thread::Builder::new().name("jackfield-reload".to_owned()).spawn(work) {
+    match thread::Builder::new().name(format!("open-{}", target.name)).spawn(work) {
         Ok(_) => Ok(Asked { told, deadline, limit }),
         Err(error) => Err(Verdict::Refused(format!("no thread to open it on: {error}"))),
     }
@@ -141,7 +141,7 @@ fn distrust(target: &Target, open: Option<&Open>, stays: bool) -> Option<String>
         None => return None,
     };
     match judged {
-        Err(error @ jackfield_loader::Error::Verify { .. }) => Some(error.to_string()),
+        Err(error @ jackfield_loader::Error::Verify { .. }) => Some(config.conceal(&error.to_string())),
         _ => None,
     }
 }
@@ -193,24 +193,23 @@ fn same_trust(old: &Target, new: &Target) -> bool {
 fn prepare(target: &Target, old: Option<&Open>, same_config: bool) -> Verdict {
     match try_to_prepare(target, old, same_config) {
         Ok(verdict) => verdict,
-        Err(error) => Verdict::Refused(error.to_string()),
+        Err(error) => Verdict::Refused(target.explained(error).to_string()),
     }
 }
 
-fn try_to_prepare(
-    target: &Target,
-    old: Option<&Open>,
-    same_config: bool,
-) -> Result<Verdict, jackfield_loader::Error> {
+fn try_to_prepare(target: &Target, old: Option<&Open>, same_config: bool) -> Result<Verdict, OpenError> {
     let timeout = target.options.timeout;
     let open = match &target.source {
-        Source::Static(open) => target.open_static(open)?,
+        Source::Static(open) => target.open_static(open, timeout)?,
         Source::Plugin { config, plugins, folder } => {
-            let file = jackfield_loader::find(&config.plugin, &plugins.path, folder)?;
+            let plugin = PluginSource { config, plugins, folder };
+            let file = plugin.find()?;
             let image = old.and_then(|old| old.image.as_ref());
             // What is in this process needs no second look.
-            if let Some(image) = image.filter(|image| target.can_share(image) && is_image_of(image, &file)) {
-                target.open_loaded(image, timeout)?
+            if let Some(image) =
+                image.filter(|image| image.is_for(&target.options.isolation) && is_image_of(image, &file))
+            {
+                target.open_loaded(plugin, image, timeout)?
             } else {
                 if !wait_until_stable(&file, Instant::now() + WRITING) {
                     let file = file.display();
@@ -218,15 +217,13 @@ fn try_to_prepare(
                         "{file}: somebody is still writing to it after {WRITING:?}; reload once more when it is whole"
                     )));
                 }
-                let stamp = Stamp::of(&file);
-                let candidate = Candidate::open(&file)?;
-                let digest: [u8; 32] = Sha256::digest(candidate.bytes()).into();
-                if same_config && image.is_some_and(|old| old.digest == digest) {
+                let file = plugin.read_from(file)?;
+                if same_config && image.is_some_and(|old| old.digest == file.digest) {
                     // It may have been found in another place.
-                    candidate.allowed_by(plugins.policy())?;
+                    plugin.trusts(&file)?;
                     return Ok(Verdict::Same);
                 }
-                target.open_candidate(plugins, candidate, (file, stamp), timeout)?
+                target.open_file(plugin, file, timeout)?
             }
         }
     };

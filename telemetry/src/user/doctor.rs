@@ -145,7 +145,7 @@ fn probe(target: &mut Target) -> (Verdict, String) {
                 (Verdict::Note, or(text, "it opens; it has no way to find out more without an event"))
             }
         },
-        Err(error) => (Verdict::Wrong, format!("{error}; events wait")),
+        Err(error) => (Verdict::Wrong, format!("{}; events wait", target.explained(error))),
     };
     target.close(Duration::from_secs(1));
     answer
@@ -155,7 +155,7 @@ fn probe(target: &mut Target) -> (Verdict, String) {
 fn loads(target: &Target) -> (Verdict, String) {
     match target.locate() {
         Ok(()) => (Verdict::Note, "there; not asked without consent".to_owned()),
-        Err(reason) => (Verdict::Wrong, reason),
+        Err(error) => (Verdict::Wrong, target.explained(error).to_string()),
     }
 }
 

@@ -177,8 +177,8 @@ impl Context {
                 Err(error) => discarded = discarded.and_failed(&error.to_string()),
             }
         }
-        // A call that took too long was left behind by its round.
-        ended &= self.sending().is_none_or(|sending| sending.wait_for_end(deadline));
+        // A call that took too long was left behind by its pass.
+        ended &= self.in_flight().is_none_or(|lock| lock.wait_for_end(deadline));
         if self.data.as_ref().is_some_and(|data| data.exists()) {
             thread::sleep(left(noticed));
         }
@@ -210,7 +210,7 @@ impl Context {
 
     /// Asks every backend that events would go to with consent. That is the user's own wish, and the last that leaves.
     fn request_deletion(&self, machine_id: &str, within: Duration) -> Vec<Receipt> {
-        let Selected { mut targets, info } = self.select_for(Collection::On);
+        let Selected { targets, info } = self.select_for(Collection::On);
         if let Chosen::Broken(reason) = info.why {
             // Nobody knows whom to ask before the file is mended.
             return vec![Receipt::new("backends", Deletion::Failed(reason))];
@@ -218,7 +218,7 @@ impl Context {
         let event = Event::new(EventKind::DATA_DELETION_REQUEST, "data.deletion_request");
         let batch = self.batch_of(&event, machine_id);
         targets
-            .iter_mut()
+            .iter()
             .map(|target| {
                 let deadline = Instant::now() + within;
                 let deletion = match &batch {

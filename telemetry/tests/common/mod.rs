@@ -13,7 +13,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use jackfield::{
@@ -21,13 +21,21 @@ use jackfield::{
     spool::{Disk, DropReason, Folder, FolderError, Fs, Limits, Spool, SpoolStats},
 };
 use jackfield_loader::plugin_api::{Backend, Batch, Call, Error, Host, Outcome, Outcomes, export::NoConfig};
+use jackfield_test_support::{LONG, rerun, rerun_by};
 
-/// Longer than anything here takes on a busy machine.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
 /// The kind of all events here.
 pub(crate) const KIND: &str = "test.event";
 
-/// A tool that its user has consented to, with nothing outside of this folder and no environment.
+/// A tool with nothing outside of this folder and no environment, with the consent that is there.
+pub(crate) fn builder(home: &Path) -> Builder {
+    Telemetry::builder("tool", "1.2.3")
+        .environment(|_: &str| None::<OsString>)
+        .consent_file(home.join("config.toml"))
+        .ops_file(home.join("ops.toml"))
+        .data_folder(home.join("data"))
+}
+
+/// A tool that its user has consented to, whose end has more time than a tool's usually has.
 pub(crate) fn tool(home: &Path) -> Builder {
     consent(home);
     tool_as_is(home)
@@ -38,14 +46,9 @@ pub(crate) fn consent(home: &Path) {
     fs::write(home.join("config.toml"), "[telemetry]\nenabled = true\n").expect("writable");
 }
 
-/// The same, with the consent that is there. Its end has more time than a tool's has, which a busy machine would need.
+/// The same, with the consent that is there.
 pub(crate) fn tool_as_is(home: &Path) -> Builder {
-    Telemetry::builder("tool", "1.2.3")
-        .environment(|_: &str| None::<OsString>)
-        .consent_file(home.join("config.toml"))
-        .ops_file(home.join("ops.toml"))
-        .data_folder(home.join("data"))
-        .deliver(Deliver::AtExit { within: LONG })
+    builder(home).deliver(Deliver::AtExit { within: LONG })
 }
 
 /// Its spool.
@@ -174,41 +177,30 @@ pub(crate) fn arrived_once(path: &Path) -> Vec<String> {
     arrived.into_iter().map(|(_, name)| name).collect()
 }
 
-/// Waits until it is so.
-pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !is_so() {
-        assert!(started.elapsed() < LONG, "never: {what}");
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
 const ROLE: &str = "JACKFIELD_TEST_ROLE";
 const HOME: &str = "JACKFIELD_TEST_HOME";
 const NUMBER: &str = "JACKFIELD_TEST_NUMBER";
 
-/// What this process is to do, when it is a child of a test: role, folder and number.
-pub(crate) fn role() -> Option<(String, PathBuf, u32)> {
-    let role = env::var(ROLE).ok()?;
+/// What this process is to do as the child of a test: role, folder and number.
+pub(crate) fn role() -> (String, PathBuf, u32) {
+    let role = env::var(ROLE).expect("set by the test that runs this one");
     let home = env::var_os(HOME).expect("set with the role").into();
-    let number = env::var(NUMBER).ok()?.parse().expect("a number");
-    Some((role, home, number))
+    let number = env::var(NUMBER).expect("set with the role").parse().expect("a number");
+    (role, home, number)
 }
 
 /// This test binary as another process, which runs the test `child` alone. Its output is a pipe.
 pub(crate) fn child(role: &str, home: &Path, number: u32) -> Command {
-    in_role(Command::new(env::current_exe().expect("this binary")), role, home, number)
+    in_role(rerun("child"), role, home, number)
 }
 
 /// The same, started by another program whose arguments so far are in `command`.
-pub(crate) fn child_by(mut command: Command, role: &str, home: &Path, number: u32) -> Command {
-    command.arg(env::current_exe().expect("this binary"));
-    in_role(command, role, home, number)
+pub(crate) fn child_by(command: Command, role: &str, home: &Path, number: u32) -> Command {
+    in_role(rerun_by(command, "child"), role, home, number)
 }
 
 fn in_role(mut command: Command, role: &str, home: &Path, number: u32) -> Command {
     command
-        .args(["--exact", "child", "--quiet", "--nocapture", "--test-threads=1"])
         .env(ROLE, role)
         .env(HOME, home)
         .env(NUMBER, number.to_string())

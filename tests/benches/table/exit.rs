@@ -1,13 +1,6 @@
 //! How long a tool takes to end: by leaving at once, and by delivering itself to a server that never answers.
 
-use std::{
-    ffi::OsString,
-    fs,
-    path::Path,
-    process::Command,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{ffi::OsString, fs, path::Path, process::Command, thread, time::Duration};
 
 use jackfield::{Config, Deliver, EventKind, Telemetry};
 use jackfield_tests::{
@@ -105,13 +98,9 @@ impl<'a> User<'a> {
     }
 }
 
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !is_so() {
-        assert!(started.elapsed() < Duration::from_secs(60), "never: {what}");
-        thread::sleep(Duration::from_millis(1));
-    }
-    // What was waited for has still a little to do, which is not to be measured.
+/// Waits, and a little longer: what was waited for has still something to do, which is not to be measured.
+fn wait_until(what: &str, is_so: impl FnMut() -> bool) {
+    jackfield_test_support::wait_until(what, is_so);
     thread::sleep(Duration::from_millis(20));
 }
 

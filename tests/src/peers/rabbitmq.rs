@@ -8,9 +8,9 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
-    thread,
-    time::{Duration, Instant},
 };
+
+use jackfield_test_support::wait_until;
 
 use super::{Leash, free_port};
 
@@ -19,8 +19,6 @@ mod client;
 pub use client::{Client, Message};
 
 const PROGRAMS: &str = "/usr/lib/rabbitmq/bin";
-/// On an idle machine it takes 8 s.
-const BOOT: Duration = Duration::from_secs(180);
 
 /// A broker.
 pub struct Broker {
@@ -196,7 +194,7 @@ impl Broker {
             .env("HOME", &common().folder)
             .env("ERL_EPMD_PORT", common().epmd_port.to_string())
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-            .env("RABBITMQ_NODENAME", format!("jackfield-{}@localhost", self.name))
+            .env("RABBITMQ_NODENAME", self.node_name())
             .env("RABBITMQ_CONF_ENV_FILE", folder("no-env.conf"))
             .env("RABBITMQ_CONFIG_FILE", folder("rabbitmq.conf"))
             .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
@@ -237,17 +235,27 @@ impl Broker {
             )
             .expect("rabbitmq-server starts");
         let child = node.insert(child);
-        let end = Instant::now() + BOOT;
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err()
-            || TcpStream::connect(("127.0.0.1", self.tls_port)).is_err()
-        {
-            let ended = child.try_wait().expect("a child");
-            if ended.is_some() || Instant::now() > end {
+        // On an idle machine that takes 8 s.
+        wait_until("RabbitMQ listens", || {
+            if let Some(ended) = child.try_wait().expect("a child") {
                 let console = fs::read_to_string(self.folder.join("console")).unwrap_or_default();
-                panic!("RabbitMQ does not start ({ended:?}):\n{console}");
+                panic!("RabbitMQ does not start ({ended}):\n{console}");
             }
-            thread::sleep(Duration::from_millis(100));
-        }
+            [self.port, self.tls_port].iter().all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok())
+        });
+    }
+
+    /// Whether the broker has written the name of a quorum queue to the disk, which it does half a second after the queue
+    /// is declared.
+    #[must_use]
+    pub fn has_written_down(&self, queue: &str) -> bool {
+        let quorum = self.folder.join("mnesia").join(self.node_name()).join("quorum").join(self.node_name());
+        let names = fs::read(quorum.join("names.dets")).unwrap_or_default();
+        names.windows(queue.len()).any(|window| window == queue.as_bytes())
+    }
+
+    fn node_name(&self) -> String {
+        format!("jackfield-{}@localhost", self.name)
     }
 
     /// Ends the broker as `kill -9` does.

@@ -3,15 +3,14 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 
-/// How long the collector may take to start, and to say what it has received, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+use jackfield_test_support::{wait_for, wait_until};
+
+use super::free_port;
 
 /// A running collector.
 #[derive(Debug)]
@@ -45,7 +44,7 @@ impl Rotel {
         let agent = installed();
         // Somebody else may take a port between the look and the start.
         for _ in 0..3 {
-            let [http, grpc] = free_ports();
+            let (http, grpc) = (free_port(), free_port());
             let folder = std::env::temp_dir().join(format!("jackfield-rotel-{}-{http}", std::process::id()));
             fs::create_dir_all(&folder).expect("a folder");
             let log = File::create(folder.join("log")).expect("writable");
@@ -73,17 +72,12 @@ impl Rotel {
     }
 
     fn listens(&mut self) -> bool {
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
-                return true;
-            }
-            if self.child.try_wait().expect("waits").is_some() {
-                return false;
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        false
+        let mut listens = false;
+        wait_until("the collector listens or has ended", || {
+            listens = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok();
+            listens || self.child.try_wait().expect("a child").is_some()
+        });
+        listens
     }
 
     /// Its base URL.
@@ -104,15 +98,8 @@ impl Rotel {
     /// When it does not become that many.
     #[must_use]
     pub fn records(&self, count: usize) -> Vec<LogRecord> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let records = read(&self.log());
-            if records.len() >= count {
-                return records;
-            }
-            assert!(Instant::now() < deadline, "{} records of {count}:\n{}", records.len(), self.log());
-            thread::sleep(Duration::from_millis(20));
-        }
+        let received = || read(&self.log());
+        wait_for("the collector has received the records", received, |records| records.len() >= count)
     }
 }
 
@@ -193,11 +180,4 @@ fn installed() -> PathBuf {
     let path = crate::target().join("peers/rotel/rotel/rotel-agent");
     assert!(path.exists(), "{} is not there; scripts/setup fetches it", path.display());
     path
-}
-
-/// Ports that nobody listens on at this moment, no two the same.
-fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners: [TcpListener; N] =
-        std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
-    listeners.map(|listener| listener.local_addr().expect("bound").port())
 }

@@ -6,16 +6,12 @@ use std::{
     os::unix::net::UnixDatagram,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 
+use jackfield_test_support::{wait_for, wait_until};
 use serde_json::Value;
 
 use super::{Leash, free_port};
-
-/// How long the daemon may take to start, and to write, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running daemon.
 pub struct Rsyslog {
@@ -84,20 +80,14 @@ action(type="omfile" file="{at}/understood" template="understood")
     }
 
     fn listens(&mut self) -> bool {
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
+        let mut listens = false;
+        wait_until("rsyslogd listens or has ended", || {
             let socket = UnixDatagram::unbound().expect("a socket");
-            if socket.connect(self.folder.join("log")).is_ok()
-                && TcpStream::connect(("127.0.0.1", self.tcp)).is_ok()
-            {
-                return true;
-            }
-            if self.child.try_wait().expect("waits").is_some() {
-                return false;
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        false
+            listens = socket.connect(self.folder.join("log")).is_ok()
+                && TcpStream::connect(("127.0.0.1", self.tcp)).is_ok();
+            listens || self.child.try_wait().expect("a child").is_some()
+        });
+        listens
     }
 
     /// Its addresses: a UNIX socket, UDP and TCP.
@@ -121,27 +111,16 @@ action(type="omfile" file="{at}/understood" template="understood")
     /// When it does not become that many.
     #[must_use]
     pub fn understood(&self, count: usize, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
+        let understood = || -> Vec<Value> {
             let text = fs::read_to_string(self.folder.join("understood")).unwrap_or_default();
             // The last line may not be whole yet.
             let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-            let found: Vec<Value> = whole
+            let all = whole
                 .lines()
-                .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
-                .filter(&wanted)
-                .collect();
-            if found.len() >= count {
-                return found;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "{} messages of {count}:\n{text}\n{}",
-                found.len(),
-                self.log()
-            );
-            thread::sleep(Duration::from_millis(20));
-        }
+                .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")));
+            all.filter(&wanted).collect()
+        };
+        wait_for("rsyslogd has understood the messages", understood, |found| found.len() >= count)
     }
 }
 

@@ -3,23 +3,18 @@
 use std::time::{Duration, Instant};
 
 use jackfield::Discarded;
+use jackfield_test_support::{Test, tests, wait_until};
 use jackfield_tests::peers::http::{HttpServer, Reply};
 
 use crate::{
-    processes::{LONG, left_behind, wait_for_the_end, wait_until},
+    processes::{left_behind, wait_for_the_end},
     tool::{Home, arrived, run},
 };
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("nothing_is_started_when_nothing_can_be_sent", nothing_is_started_when_nothing_can_be_sent),
-    (
-        "with_consent_withdrawn_between_two_attempts_nothing_more_leaves",
-        with_consent_withdrawn_between_two_attempts_nothing_more_leaves,
-    ),
-    (
-        "with_consent_withdrawn_during_a_call_nothing_more_leaves",
-        with_consent_withdrawn_during_a_call_nothing_more_leaves,
-    ),
+pub(crate) const TESTS: &[Test] = tests![
+    nothing_is_started_when_nothing_can_be_sent,
+    with_consent_withdrawn_between_two_attempts_nothing_more_leaves,
+    with_consent_withdrawn_during_a_call_nothing_more_leaves,
 ];
 
 fn nothing_is_started_when_nothing_can_be_sent() {
@@ -36,11 +31,9 @@ fn nothing_is_started_when_nothing_can_be_sent() {
 
     home.consent(true);
     run(&mut home.tool_for(1, Duration::from_secs(120)));
-    assert_eq!(
-        wait_for_the_end(Duration::from_secs(60)),
-        1,
-        "it does not wait for what it won't live to see"
-    );
+    let started = Instant::now();
+    assert_eq!(wait_for_the_end(), 1);
+    assert!(started.elapsed() < Duration::from_secs(60), "it waits for what it won't live to see");
     let status = home.status();
     assert!(status.events == 1 && status.backends[0].paused_s.is_some(), "{status}");
     run(&mut home.tool(1));
@@ -58,7 +51,7 @@ fn with_consent_withdrawn_between_two_attempts_nothing_more_leaves() {
     let disabled = home.telemetry().disable().expect("writable");
     assert_eq!(disabled.pending, Discarded::All);
     let started = Instant::now();
-    wait_for_the_end(LONG);
+    wait_for_the_end();
     assert!(started.elapsed() < Duration::from_secs(60), "its lifetime is ten minutes");
     assert_eq!((server.served(), home.status().events), (1, 0));
 }
@@ -73,6 +66,6 @@ fn with_consent_withdrawn_during_a_call_nothing_more_leaves() {
     assert_eq!(disabled.pending, Discarded::All, "the call is waited for");
     let sent = arrived(&[&server]);
     assert!(sent < 2500, "{sent}");
-    wait_for_the_end(LONG);
+    wait_for_the_end();
     assert_eq!((arrived(&[&server]), server.served()), (sent, 1));
 }

@@ -7,17 +7,15 @@ use std::{
     time::Duration,
 };
 
+use jackfield_test_support::{Test, tests};
 use jackfield_tests::peers::http::{HttpServer, Reply};
 
 use crate::{
-    processes::{LONG, delivering_for, wait_for_the_end},
+    processes::{delivering_for, wait_for_the_end},
     tool::{Home, arrived, run},
 };
 
-pub(crate) const TESTS: &[(&str, fn())] = &[(
-    "five_hundred_tools_at_once_share_one_child_that_is_gone_in_time",
-    five_hundred_tools_at_once_share_one_child_that_is_gone_in_time,
-)];
+pub(crate) const TESTS: &[Test] = tests![five_hundred_tools_at_once_share_one_child_that_is_gone_in_time,];
 
 const TOOLS: usize = 500;
 const LIFETIME: Duration = Duration::from_secs(20);
@@ -53,7 +51,7 @@ fn five_hundred_tools_at_once_share_one_child_that_is_gone_in_time() {
         });
         let bad: Vec<_> = bad.collect();
         assert!(bad.is_empty(), "{} tools failed: {bad:?}", bad.len());
-        wait_for_the_end(LIFETIME + LONG);
+        wait_for_the_end();
         ended.store(true, Ordering::Relaxed);
         watcher.join().expect("no panic")
     });
@@ -65,7 +63,7 @@ fn five_hundred_tools_at_once_share_one_child_that_is_gone_in_time() {
     let server = HttpServer::start(Reply::status(200));
     home.sends_to(&server);
     run(&mut home.tool(1));
-    wait_for_the_end(LONG);
+    wait_for_the_end();
     assert_eq!(arrived(&[&server]), TOOLS + 1);
     assert_eq!(home.status().events, 0);
 }

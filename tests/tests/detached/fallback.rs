@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use jackfield_test_support::{Test, tests};
 use jackfield_tests::peers::http::{HttpServer, Reply};
 
 use crate::{
@@ -9,10 +10,8 @@ use crate::{
     tool::{Home, arrived, run},
 };
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    ("a_tool_without_init_delivers_before_it_ends", a_tool_without_init_delivers_before_it_ends),
-    ("process_number_1_delivers_before_it_ends", process_number_1_delivers_before_it_ends),
-];
+pub(crate) const TESTS: &[Test] =
+    tests![a_tool_without_init_delivers_before_it_ends, process_number_1_delivers_before_it_ends,];
 
 fn a_tool_without_init_delivers_before_it_ends() {
     let (home, server) = (Home::new(), HttpServer::start(Reply::status(200)));

@@ -5,43 +5,30 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jackfield_test_support::{Test, tests, wait_until};
 use jackfield_tests::peers::http::{HttpServer, Reply};
+use rustix::process::getpriority_process;
 
 use crate::{
-    processes::{LONG, children_of, left_behind, wait_for_the_end, wait_until},
+    processes::{children_of, left_behind, wait_for_the_end},
     tool::{Home, SECRET, arrived, run},
 };
 
-pub(crate) const TESTS: &[(&str, fn())] = &[
-    (
-        "what_a_tool_leaves_arrives_once_and_the_child_goes",
-        what_a_tool_leaves_arrives_once_and_the_child_goes,
-    ),
-    (
-        "a_hung_server_does_not_keep_the_tool_and_its_child_has_a_low_priority",
-        a_hung_server_does_not_keep_the_tool_and_its_child_has_a_low_priority,
-    ),
-    (
-        "a_slow_server_gets_what_short_lived_tools_have_for_it",
-        a_slow_server_gets_what_short_lived_tools_have_for_it,
-    ),
-    ("what_is_handed_over_shows_in_no_list_of_processes", what_is_handed_over_shows_in_no_list_of_processes),
-    (
-        "a_child_that_is_killed_in_the_middle_loses_nothing",
-        a_child_that_is_killed_in_the_middle_loses_nothing,
-    ),
-    (
-        "another_configuration_counts_from_the_next_run_on_whatever_the_child_waits_for",
-        another_configuration_counts_from_the_next_run_on_whatever_the_child_waits_for,
-    ),
-    ("a_tool_that_lives_on_is_left_with_no_zombie", a_tool_that_lives_on_is_left_with_no_zombie),
+pub(crate) const TESTS: &[Test] = tests![
+    what_a_tool_leaves_arrives_once_and_the_child_goes,
+    a_hung_server_does_not_keep_the_tool_and_its_child_has_a_low_priority,
+    a_slow_server_gets_what_short_lived_tools_have_for_it,
+    what_is_handed_over_shows_in_no_list_of_processes,
+    a_child_that_is_killed_in_the_middle_loses_nothing,
+    another_configuration_counts_from_the_next_run_on_whatever_the_child_waits_for,
+    a_tool_that_lives_on_is_left_with_no_zombie,
 ];
 
 fn what_a_tool_leaves_arrives_once_and_the_child_goes() {
     let (home, server) = (Home::new(), HttpServer::start(Reply::status(200)));
     home.sends_to(&server);
     run(&mut home.tool(3));
-    assert_eq!(wait_for_the_end(LONG), 1);
+    assert_eq!(wait_for_the_end(), 1);
     assert_eq!(arrived(&[&server]), 3);
     let request = server.received().pop().expect("one");
     assert_eq!(request.header("authorization"), Some(format!("Bearer {SECRET}").as_str()));
@@ -60,12 +47,13 @@ fn a_hung_server_does_not_keep_the_tool_and_its_child_has_a_low_priority() {
     assert!(home.status().delivering);
     let all = left_behind();
     let [child] = &all[..] else { panic!("{all:?}") };
-    let stat = String::from_utf8(child.file("stat")).expect("text");
-    let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
-    let [session, nice] = [fields[3], fields[16]];
-    assert_eq!((session, nice), (child.id.to_string().as_str(), "10"), "{stat}");
+    // The tool has the niceness of this process, and 19 is the largest.
+    let niceness = (getpriority_process(None).expect("it is ours") + 10).min(19);
+    let (session, niceness) = (child.id.to_string(), niceness.to_string());
+    let stat = child.stat();
+    assert_eq!([&stat[3], &stat[16]], [&session, &niceness], "{stat:?}");
     child.kill();
-    wait_for_the_end(LONG);
+    wait_for_the_end();
     assert!(!home.status().delivering);
 }
 
@@ -75,7 +63,7 @@ fn a_slow_server_gets_what_short_lived_tools_have_for_it() {
     for _ in 0..5 {
         run(&mut home.tool(2));
     }
-    wait_for_the_end(LONG);
+    wait_for_the_end();
     assert_eq!(arrived(&[&server]), 10);
     assert_eq!(home.status().events, 0);
 }
@@ -92,7 +80,7 @@ fn what_is_handed_over_shows_in_no_list_of_processes() {
     assert!(shown.contains("jackfield:deliver") && shown.contains("JACKFIELD_TEST_HOME"), "{shown}");
     assert!(!shown.contains(SECRET), "{shown}");
     child.kill();
-    wait_for_the_end(LONG);
+    wait_for_the_end();
 }
 
 fn a_child_that_is_killed_in_the_middle_loses_nothing() {
@@ -103,12 +91,12 @@ fn a_child_that_is_killed_in_the_middle_loses_nothing() {
     let all = left_behind();
     let [child] = &all[..] else { panic!("{all:?}") };
     child.kill();
-    wait_for_the_end(LONG);
+    wait_for_the_end();
     assert_eq!(home.status().events, 3);
     let server = HttpServer::start(Reply::status(200));
     home.sends_to(&server);
     run(&mut home.tool(1));
-    wait_for_the_end(LONG);
+    wait_for_the_end();
     assert_eq!(arrived(&[&server]), 4);
 }
 
@@ -121,7 +109,7 @@ fn another_configuration_counts_from_the_next_run_on_whatever_the_child_waits_fo
     assert!(home.status().delivering);
     home.sends_to(&new);
     run(&mut home.tool(1));
-    assert_eq!(wait_for_the_end(LONG), 2);
+    assert_eq!(wait_for_the_end(), 2);
     assert_eq!((old.served(), arrived(&[&new])), (1, 3));
 }
 

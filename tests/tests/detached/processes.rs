@@ -1,16 +1,9 @@
 //! The processes that this one is left with.
 
-use std::{
-    fs,
-    path::Path,
-    process, thread,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path, process};
 
+use jackfield_test_support::wait_for;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_child_subreaper, waitpid};
-
-/// Longer than anything here takes on a busy machine.
-pub(crate) const LONG: Duration = Duration::from_secs(120);
 
 /// From here on the children of a tool that is gone are this process's, as they would be those of init: none is missed,
 /// however soon it ends.
@@ -31,6 +24,12 @@ impl Process {
     /// A file of its folder, empty when it is gone.
     pub(crate) fn file(&self, name: &str) -> Vec<u8> {
         fs::read(format!("/proc/{}/{name}", self.id)).unwrap_or_default()
+    }
+
+    /// The fields of its `stat` from its state on, which is the third by the kernel's numbers; none when it is gone.
+    pub(crate) fn stat(&self) -> Vec<String> {
+        let stat = String::from_utf8_lossy(&self.file("stat")).into_owned();
+        stat.rsplit(')').next().unwrap_or_default().split_whitespace().map(str::to_owned).collect()
     }
 
     /// Whether it delivers: whether it has the lock that it was handed.
@@ -67,10 +66,13 @@ fn all() -> impl Iterator<Item = (u32, Process)> {
     let numbers = fs::read_dir("/proc").expect("Linux").flatten();
     let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     numbers.filter_map(|id| {
-        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
-        let resident = fields[21].parse::<u64>().ok()? * PAGE;
-        Some((fields[1].parse().ok()?, Process { id, is_zombie: fields[0] == "Z", resident }))
+        let mut process = Process { id, is_zombie: false, resident: 0 };
+        let stat = process.stat();
+        // Empty when it is gone.
+        let [state, parent] = stat.get(..2)? else { return None };
+        process.is_zombie = state == "Z";
+        process.resident = stat[21].parse::<u64>().ok()? * PAGE;
+        Some((parent.parse().ok()?, process))
     })
 }
 
@@ -80,34 +82,22 @@ pub(crate) fn left_behind() -> Vec<Process> {
 }
 
 /// Waits until none lives and buries the dead, as init does. Gives how many there were.
-pub(crate) fn wait_for_the_end(within: Duration) -> usize {
-    let started = Instant::now();
+pub(crate) fn wait_for_the_end() -> usize {
     let mut buried = 0;
-    loop {
+    let bury = || {
         let all = left_behind();
-        if all.is_empty() {
-            return buried;
-        }
         for dead in all.iter().filter(|process| process.is_zombie) {
             let pid = Pid::from_raw(dead.id.cast_signed());
             buried += usize::from(waitpid(pid, WaitOptions::NOHANG).is_ok_and(|ended| ended.is_some()));
         }
-        assert!(started.elapsed() < within, "still there after {within:?}: {all:?}");
-        thread::sleep(Duration::from_millis(5));
-    }
+        all
+    };
+    wait_for("no process is left", bury, Vec::is_empty);
+    buried
 }
 
 /// What a test that failed has left.
 pub(crate) fn end_all() {
     left_behind().iter().filter(|process| !process.is_zombie).for_each(Process::kill);
-    let _ = wait_for_the_end(LONG);
-}
-
-/// Waits until it is so.
-pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !is_so() {
-        assert!(started.elapsed() < LONG, "never: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
+    let _ = wait_for_the_end();
 }

@@ -72,10 +72,5 @@ fn the_reference_is_what_the_header_says() {
     {
         assert!(expected.contains(part), "{part}");
     }
-    let file = root.join("docs/abi.md");
-    if std::env::var_os("JACKFIELD_BLESS").is_some() {
-        fs::write(&file, &expected).expect("writable");
-    }
-    let found = fs::read_to_string(&file).expect("docs/abi.md");
-    assert!(found == expected, "docs/abi.md is not what the header says; JACKFIELD_BLESS=1 writes it anew");
+    jackfield_test_support::same_or_bless(&root.join("docs/abi.md"), &expected);
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use jackfield_loader::{Backend, CloseFailure, Error, Failure, OpenFailure, plugin_api::Outcome};
+use jackfield_test_support::wait_for;
 use jackfield_tests::{c_fixture, fixture};
 use serde_json::json;
 
@@ -76,11 +77,7 @@ fn a_panic_in_send_is_an_outcome_and_a_fresh_instance_follows() {
     let count = |what: &str| lines(&trace).iter().filter(|line| *line == what).count();
     assert_eq!(count("open"), 6, "each payload: the first instance and the fresh one");
     // The instance that panicked is freed by its own worker, whenever that gets to it.
-    let until = Instant::now() + 30_000 * MS;
-    while count("drop") < 6 {
-        assert!(Instant::now() < until, "{} of 6 instances were freed", count("drop"));
-        thread::sleep(MS);
-    }
+    wait_for("all instances are freed", || count("drop"), |&freed| freed == 6);
 }
 
 #[test]

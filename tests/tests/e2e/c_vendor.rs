@@ -3,13 +3,11 @@
 
 use std::{fs, os::unix::net::UnixDatagram, path::Path, process::Command};
 
+use jackfield_test_support::LONG;
 use jackfield_tests::{peers::syslog::parse, plugin, syslog_driver, syslog_for_macos, syslog_for_windows};
 use serde_json::Value;
 
-use crate::{
-    site::{Site, TOO_LONG},
-    vendor::full,
-};
+use crate::{site::Site, vendor::full};
 
 fn inspect(file: &Path) -> Value {
     let site = Site::new(&[]);
@@ -72,7 +70,7 @@ fn the_command_sends_through_it_by_its_name_and_configuration() {
     fs::create_dir(site.path("plugins")).expect("made");
     fs::copy(plugin("syslog"), site.path("plugins/libsyslog.so")).expect("copies");
     let socket = UnixDatagram::bind(site.path("log")).expect("bound");
-    socket.set_read_timeout(Some(TOO_LONG)).expect("a timeout");
+    socket.set_read_timeout(Some(LONG)).expect("a timeout");
     let address = format!("unix:{}", site.path("log").display());
     let configure = |options: &str| {
         site.write(

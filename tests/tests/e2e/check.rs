@@ -2,6 +2,7 @@
 
 use std::{path::Path, process::Stdio};
 
+use jackfield_test_support::wait_until;
 use jackfield_tests::{c_conduct, c_fixture, fixture, foreign_architecture, panic_abort, plugin, text_file};
 use serde_json::{Value, json};
 
@@ -117,12 +118,7 @@ fn a_child_whose_parent_is_killed_ends() {
     });
     let (child, _) = child.expect("seen");
     running.signal("KILL");
-    let gone = || !Path::new("/proc").join(child.to_string()).join("exe").exists();
-    let start = std::time::Instant::now();
-    while !gone() {
-        assert!(start.elapsed() < crate::site::TOO_LONG, "the child {child} goes on");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    wait_until("the child ends", || !Path::new("/proc").join(child.to_string()).join("exe").exists());
     drop(running);
 }
 

@@ -1,17 +1,13 @@
 //! Previews and probes, through the optional table of the ABI: what a preview shows is what arrives, and a probe says what
 //! is so and delivers nothing.
 
-use std::{
-    fs,
-    net::TcpListener,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{fs, net::TcpListener, time::Instant};
 
 use jackfield_loader::{
     Backend, Failure, Preview, PreviewError,
     plugin_api::{Outcome, Probe},
 };
+use jackfield_test_support::rerun;
 use jackfield_tests::{
     c_fixture, fixture,
     peers::http::{HttpServer, REFUSED, Reply},
@@ -246,7 +242,7 @@ fn a_preview_of_a_file_is_what_it_then_holds_and_a_probe_opens_it() {
 
 /// Writes what a preview shows to a file, then sends.
 #[test]
-#[ignore = "a part of the test below, which runs it in a child process"]
+#[ignore = "run by a_preview_of_standard_output_is_what_is_then_written"]
 fn child_that_previews_and_sends() {
     let folder = std::env::var("JACKFIELD_TEST_FOLDER").expect("set");
     for format in ["pretty", "lines"] {
@@ -264,8 +260,7 @@ fn child_that_previews_and_sends() {
 #[test]
 fn a_preview_of_standard_output_is_what_is_then_written() {
     let folder = tempfile::tempdir().expect("a folder");
-    let output = Command::new(std::env::current_exe().expect("this one"))
-        .args(["--exact", "diagnostics::child_that_previews_and_sends", "--ignored", "--nocapture"])
+    let output = rerun("diagnostics::child_that_previews_and_sends")
         .env("JACKFIELD_TEST_FOLDER", folder.path())
         .output()
         .expect("runs");
@@ -335,8 +330,6 @@ mod rabbitmq {
 
     use super::*;
 
-    const PAUSE: Duration = Duration::from_millis(700);
-
     fn backend(config: &Value) -> Backend {
         let options = options(config).timeout(LONG);
         Backend::open(&load(&plugin("rabbitmq")), &options).unwrap_or_else(|error| panic!("{error}"))
@@ -356,7 +349,7 @@ mod rabbitmq {
         let shown = preview(&backend, &events);
         assert_eq!(client.depth("diagnostics-preview"), 0, "a preview sends nothing");
         let report = vendor::send(&backend, &events);
-        let arrived = client.take("diagnostics-preview", PAUSE);
+        let arrived = client.take("diagnostics-preview");
         assert_eq!((shown.messages.len(), arrived.len()), (2, 2));
         for (message, arrived) in shown.messages.iter().zip(&arrived) {
             assert_eq!(message.bytes, arrived.json.as_bytes());
@@ -412,7 +405,7 @@ mod rabbitmq {
             assert_eq!(found, expected, "{config}: {text}");
             assert!(text.contains(part), "{config}: {text}");
         }
-        assert!(client.take("diagnostics-probe", PAUSE).is_empty(), "a probe delivers nothing");
+        assert!(client.take("diagnostics-probe").is_empty(), "a probe delivers nothing");
         let listed = broker().ctl(&["list_queues", "name"]);
         assert!(!listed.contains("diagnostics-later"), "a probe declares nothing: {listed}");
     }

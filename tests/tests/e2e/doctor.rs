@@ -1,5 +1,6 @@
 //! `jackfield doctor` and `jackfield telemetry`: what is so, and for the latter of this command itself.
 
+use jackfield_test_support::wait_until;
 use jackfield_tests::{
     peers::http::{HttpServer, Reply},
     plugin,
@@ -69,10 +70,7 @@ fn what_the_command_itself_collects_is_nothing_without_consent_and_what_ops_have
     assert_eq!(run(&["telemetry", "enable"]).0, Some(0));
     run(&["plugins"]);
     // The command leaves at once; what it has recorded follows.
-    let started = std::time::Instant::now();
-    while server.received().is_empty() && started.elapsed() < crate::site::TOO_LONG {
-        std::thread::sleep(crate::common::MS);
-    }
+    wait_until("an event has arrived", || !server.received().is_empty());
     let received = server.received();
     assert_eq!(received.len(), 1);
     let event = &received[0].json()[0];
@@ -85,4 +83,30 @@ fn what_the_command_itself_collects_is_nothing_without_consent_and_what_ops_have
     assert_eq!(disabled, "Telemetry disabled.\nAll pending events have been discarded.\n");
     run(&["plugins"]);
     assert_eq!(server.received().len(), 1);
+}
+
+#[test]
+fn a_tools_doctor_names_line_and_key_of_a_wrong_option() {
+    let site = Site::new(&[]);
+    let option = "config = { path = \"events.jsonl\", fsnc = true }";
+    let ops = site.write("ops.toml", backend("own", &plugin("file"), option));
+    let run = |arguments: &[&str]| {
+        let mut command = site.command(arguments);
+        command.env("JACKFIELD_TELEMETRY_CONFIG", &ops).env_remove("XDG_CONFIG_HOME");
+        String::from_utf8(command.output().expect("starts").stdout).expect("text")
+    };
+    let says = "ops.toml:4: backend `own`: `backend.config.fsnc`: unknown key, did you mean `fsync`?";
+    // Without consent the plugin is not run, and its options are compared with its schema all the same.
+    let doctor = run(&["telemetry", "doctor"]);
+    assert!(doctor.contains(says), "{doctor}");
+    run(&["telemetry", "enable"]);
+    let doctor = run(&["telemetry", "doctor"]);
+    assert!(doctor.contains(says) && doctor.contains("; events wait"), "{doctor}");
+    // A child that delivers knows the line, too.
+    run(&["plugins"]);
+    let started = std::time::Instant::now();
+    while !run(&["telemetry", "status"]).contains(says) {
+        assert!(started.elapsed() < crate::site::TOO_LONG, "{}", run(&["telemetry", "status"]));
+        std::thread::sleep(crate::common::MS * 50);
+    }
 }

@@ -4,7 +4,6 @@ use std::{
     io::Read as _,
     path::Path,
     process::{Command, Stdio},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -12,10 +11,11 @@ use jackfield_loader::{
     Backend, BackendOptions, Candidate, Error, Isolation, LoadError, Plugin, ProcessOptions, Program, Trust,
     hanging_load, loaded_images, plugin_api::Outcome,
 };
+use jackfield_test_support::{LONG, rerun, within};
 use jackfield_tests::{c_fixture, cli, fixture};
 use serde_json::json;
 
-use crate::common::{MS, batch, one_line, options};
+use crate::common::{batch, one_line, options};
 
 /// What loading may take here.
 const LIMIT: Duration = Duration::from_millis(300);
@@ -43,7 +43,7 @@ fn refused(path: &Path) -> (LoadError, String) {
 
 /// The process that can't end in the ordinary way, since that takes the dynamic loader's lock.
 #[test]
-#[ignore = "the child process of the test below"]
+#[ignore = "run by a_constructor_that_hangs_is_named_in_time_by_all_that_can_not_be_opened_and_what_is_open_goes_on"]
 fn child_loads_a_plugin_whose_constructor_hangs() {
     let (hung, other) = (c_fixture("CONSTRUCTOR_HANGS"), c_fixture("EXTRA_TABLE"));
     let apart = Isolation::Process(ProcessOptions::new().program(Program::At(cli())));
@@ -91,21 +91,12 @@ fn is_for_the_hung_one(line: &str) {
 
 #[test]
 fn a_constructor_that_hangs_is_named_in_time_by_all_that_can_not_be_opened_and_what_is_open_goes_on() {
-    let mut child = Command::new(std::env::current_exe().expect("this binary"))
-        .args(["--ignored", "--exact", "--nocapture", "--test-threads=1"])
-        .arg("hanging_constructor::child_loads_a_plugin_whose_constructor_hangs")
+    let mut child = rerun("hanging_constructor::child_loads_a_plugin_whose_constructor_hangs")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .expect("it starts");
-    let started = Instant::now();
-    let ended = loop {
-        match child.try_wait().expect("it is ours") {
-            Some(status) => break Some(status),
-            None if started.elapsed() > 2 * SOON => break None,
-            None => thread::sleep(10 * MS),
-        }
-    };
+    let ended = within(LONG, || child.try_wait().expect("it is ours"), Option::is_some).unwrap_or_default();
     // One that panicked can't end either.
     let _ = child.kill();
     let _ = child.wait();

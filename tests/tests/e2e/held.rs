@@ -41,7 +41,7 @@ fn feed(mut into: File, text: String) -> Arc<AtomicUsize> {
             of_thread.fetch_add(piece.len(), Ordering::SeqCst);
         }
         // What is in a FIFO goes with the last who has it open.
-        thread::sleep(crate::site::TOO_LONG);
+        thread::sleep(jackfield_test_support::LONG);
     };
     thread::Builder::new().spawn(write).expect("a thread");
     written

@@ -1,11 +1,12 @@
 //! The backend `http`: what its options do, and what it never says.
 
-use std::{collections::BTreeSet, process::Command, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use jackfield_loader::{
     Backend,
     plugin_api::{Deletion, Outcome},
 };
+use jackfield_test_support::{rerun, wait_until};
 use jackfield_tests::{
     peers::{
         http::{HttpServer, REFUSED, Reply},
@@ -297,7 +298,7 @@ fn credentials_over_the_network_without_encryption_are_warned_of_when_it_opens()
 
 /// Sends three events as the environment variable says, and prints what became of them.
 #[test]
-#[ignore = "a part of the test below, which runs it in a child process"]
+#[ignore = "run by proxies_come_from_the_environment"]
 fn child_that_sends() {
     let config = std::env::var("JACKFIELD_TEST_CONFIG").expect("set by the parent");
     logs::collect();
@@ -311,10 +312,8 @@ fn child_that_sends() {
 #[test]
 fn proxies_come_from_the_environment() {
     let child = |config: &Value, environment: &[(&str, String)]| {
-        let mut command = Command::new(std::env::current_exe().expect("known"));
-        command
-            .args(["--exact", "http::child_that_sends", "--ignored", "--nocapture", "--quiet"])
-            .env("JACKFIELD_TEST_CONFIG", config.to_string());
+        let mut command = rerun("http::child_that_sends");
+        command.env("JACKFIELD_TEST_CONFIG", config.to_string());
         for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
             command.env_remove(name).env_remove(name.to_ascii_uppercase());
         }
@@ -377,9 +376,5 @@ fn no_thread_is_left_after_close() {
     assert_delivered(&backend, 1);
     let during: BTreeSet<_> = resolvers().difference(&before).cloned().collect();
     backend.close(TIMEOUT).expect("closes");
-    let until = std::time::Instant::now() + TIMEOUT;
-    while resolvers().intersection(&during).next().is_some() {
-        assert!(std::time::Instant::now() < until, "still there: {during:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("the resolver's threads are gone", || resolvers().is_disjoint(&during));
 }

@@ -3,13 +3,14 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Candidate, Error, Failure, Isolation, MOST_CRASHES, OpenFailure, ProcessOptions,
-    Program, Report, Trust, crashes, plugin_api::Outcome,
+    Backend, BackendOptions, Backoff, Candidate, Error, Failure, Isolation, MOST_CRASHES, OpenFailure,
+    ProcessOptions, Program, Report, Trust, crashes, plugin_api::Outcome,
 };
+use jackfield_test_support::wait_until;
 use jackfield_tests::{c_fixture, cli, faults, fixture, panic_abort, plugin};
 use serde_json::{Value, json};
 
@@ -37,15 +38,6 @@ fn is_alive(process: u32) -> bool {
     // A zombie has an end that somebody has not asked for yet.
     fs::read_to_string(format!("/proc/{process}/stat"))
         .is_ok_and(|stat| !stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" Z")))
-}
-
-/// Waits until `done`; what was waited for does not come otherwise.
-fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !done() {
-        assert!(started.elapsed() < Duration::from_secs(20), "{what}");
-        std::thread::sleep(2 * MS);
-    }
 }
 
 /// What is told of a report, times aside.
@@ -217,12 +209,12 @@ fn a_deadline_ends_the_process_and_what_was_said_before_stands() {
     assert!(matches!(report.failure(), Some(Failure::TimedOut { .. })), "{report:?}");
     assert_eq!(*report.outcome(1), Outcome::Delivered);
     assert!(matches!(report.outcome(2), Outcome::Retry { .. }));
-    eventually("the process ends", || !is_alive(first));
-    eventually("no call is stuck", || backend.stats().stuck_calls == 0);
+    wait_until("the process ends", || !is_alive(first));
+    wait_until("no call is stuck", || backend.stats().stuck_calls == 0);
     assert_eq!(backend.stats().crashes, 0, "the host has ended it");
 
     fs::write(&until, "").expect("writable");
-    eventually("a fresh process delivers", || backend.send(&batch(1)).uniform() == Some(&Outcome::Delivered));
+    wait_until("a fresh process delivers", || backend.send(&batch(1)).uniform() == Some(&Outcome::Delivered));
     assert_ne!(backend.stats().process.expect("a process").id, first);
     assert_eq!(backend.stats().restarts, 1);
 }
@@ -240,7 +232,7 @@ fn a_crash_is_an_outcome_that_says_how_and_a_fresh_process_follows() {
         assert!(matches!(report.outcome(2), Outcome::Retry { reason, .. } if reason.contains(how)), "{by}");
         assert_eq!(backend.stats().crashes, 1);
         fs::write(&until, "").expect("writable");
-        eventually("a fresh process", || backend.send(&batch(1)).uniform() == Some(&Outcome::Delivered));
+        wait_until("a fresh process", || backend.send(&batch(1)).uniform() == Some(&Outcome::Delivered));
         backend.close(2000 * MS).expect("closes");
     }
 }
@@ -303,14 +295,18 @@ fn a_file_that_keeps_crashing_is_left_alone_by_the_next_run_until_it_changes() {
 
 #[test]
 fn one_backend_that_keeps_crashing_is_given_up_within_a_run() {
-    let backend = open(&fixture("hostile"), &json!({"crash": "send", "crash_by": "abort"}));
+    let pause = 10 * MS;
+    let options = options(&json!({"crash": "send", "crash_by": "abort"}))
+        .isolation(Isolation::Process(isolated()))
+        .quarantine(Backoff { first: pause, longest: pause });
+    let backend = try_open(&fixture("hostile"), &options).unwrap_or_else(|error| panic!("{error}"));
     let mut crashed = 0;
-    eventually("it is given up", || {
+    wait_until("it is given up", || {
         let report = backend.send(&batch(1));
         crashed += u32::from(matches!(report.failure(), Some(Failure::Crashed { .. })));
         crashed >= 5
     });
-    std::thread::sleep(1000 * MS);
+    std::thread::sleep(10 * pause);
     let report = backend.send(&batch(1));
     assert!(matches!(report.failure(), Some(Failure::Quarantined { .. })), "{report:?}");
     assert_eq!(backend.stats().crashes, 5);

@@ -8,10 +8,11 @@ mod tool;
 
 use std::{path::Path, time::Duration};
 
+use jackfield_test_support::{wait_until, within};
 use jackfield_tests::faults;
 
-use crate::site::{Ended, Site, TOO_LONG, backend, events, start, to_file};
-use host::{Host, session_members, until};
+use crate::site::{Ended, Site, backend, events, start, to_file};
+use host::{Host, session_members};
 
 /// What `send` is given: half of it, a look at the host, the other half.
 const EVENTS: usize = 20;
@@ -61,8 +62,7 @@ fn run(fault: &str, at: &str, rest: &str) -> Run {
     assert_eq!(ended.stdout.lines().count(), 1, "{context}");
     assert!(!site.read("reached").is_empty(), "the fault did happen: {context}");
     let children = processes(&site);
-    let left = || !session_members(&children).is_empty();
-    until(&format!("no process is left: {context}"), TOO_LONG, || !left());
+    wait_until(&format!("no process is left: {context}"), || session_members(&children).is_empty());
     Run { site, ended, host }
 }
 
@@ -216,6 +216,7 @@ fn no_process_is_left_two_seconds_after_the_host_was_killed() {
         assert!(!session_members(&children).is_empty());
         running.signal("KILL");
         assert_eq!(running.end().code, None);
-        until("the children have ended, too", GONE, || session_members(&children).is_empty());
+        let left = within(GONE, || session_members(&children), Vec::is_empty);
+        assert!(left.is_ok(), "{fault}: the children {left:?} go on");
     }
 }

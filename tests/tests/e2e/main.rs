@@ -49,6 +49,7 @@ mod rabbitmq_faults;
 mod refusals;
 mod released;
 mod run;
+mod run_start;
 mod secrets;
 mod send;
 mod site;

@@ -10,6 +10,7 @@ use std::{
     process::{Command, Output},
 };
 
+use jackfield_test_support::wait_until;
 use jackfield_tests::{
     Build, cli,
     peers::{
@@ -229,11 +230,7 @@ fn no_secret_of_an_argument_or_an_error_reaches_the_disk_or_the_server() {
     for arguments in [&["telemetry", "show"][..], &["telemetry", "status"], &["telemetry", "doctor"]] {
         said(&mut greet(arguments));
     }
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while server.received().is_empty() {
-        assert!(std::time::Instant::now() < deadline, "nothing has arrived");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    wait_until("an event has arrived", || !server.received().is_empty());
     let mut errors = 0;
     for request in server.received() {
         let body = request.json().to_string();

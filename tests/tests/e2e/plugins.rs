@@ -9,6 +9,7 @@ use std::{
 
 use jackfield_loader::{Backend, BackendOptions, Batch, EventFields};
 use jackfield_plugin_api::Outcome;
+use jackfield_test_support::rerun;
 use jackfield_tests::plugin;
 
 use crate::common::load;
@@ -73,7 +74,7 @@ fn wrong_options_are_refused_by_key() {
 
 /// Sends two events through `stdout`, with the options that the environment variable holds, when standard input ends.
 #[test]
-#[ignore = "a part of the tests below, which run it in a child process"]
+#[ignore = "run by the tests of standard output"]
 fn child_that_writes_to_stdout() {
     let config = std::env::var("JACKFIELD_TEST_CONFIG").expect("set by the parent");
     std::io::stdin().read_to_end(&mut Vec::new()).expect("readable");
@@ -83,10 +84,8 @@ fn child_that_writes_to_stdout() {
 }
 
 fn child(config: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().expect("known"));
-    command
-        .args(["--exact", "plugins::child_that_writes_to_stdout", "--ignored", "--nocapture", "--quiet"])
-        .env("JACKFIELD_TEST_CONFIG", config);
+    let mut command = rerun("plugins::child_that_writes_to_stdout");
+    command.env("JACKFIELD_TEST_CONFIG", config);
     command
 }
 

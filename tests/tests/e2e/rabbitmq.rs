@@ -7,11 +7,12 @@ use std::{
     net::TcpListener,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use jackfield_loader::{Backend, BackendOptions, Batch, EventFields, plugin_api::Deletion};
 use jackfield_plugin_api::Outcome;
+use jackfield_test_support::{rerun, wait_for};
 use jackfield_tests::{
     peers::{
         free_port,
@@ -25,7 +26,6 @@ use crate::common::{MS, load};
 
 /// The machine may be busy.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
-pub(crate) const PAUSE: Duration = Duration::from_millis(700);
 
 /// A name that no other test uses.
 pub(crate) fn unique(name: &str) -> String {
@@ -136,7 +136,7 @@ fn events_arrive_by_the_default_exchange_with_every_field_and_property() {
     let backend = open(&json!({"url": broker().url(), "queue": queue}));
     assert_all_delivered(&backend.send(&events("a", 1500)));
     backend.close(LONG).expect("closes");
-    let messages = client.take(&queue, PAUSE);
+    let messages = client.take(&queue);
     assert_each_arrived_once(&messages, "a", 1500);
     let sent: HashMap<String, Sample> =
         (0..1500).map(|n| Sample::new("a", n)).map(|sample| (sample.id.clone(), sample)).collect();
@@ -180,7 +180,7 @@ fn a_topic_exchange_gets_a_routing_key_of_the_events_fields() {
     let backend =
         open(&json!({"url": broker().url(), "exchange": exchange, "routing_key": key, "app_id": "other"}));
     assert_all_delivered(&backend.send(&events("a", 4)));
-    let messages = client.take(&queue, PAUSE);
+    let messages = client.take(&queue);
     assert_each_arrived_once(&messages, "a", 4);
     for message in messages {
         let n: Value = serde_json::from_str(&message.json).expect("JSON");
@@ -199,7 +199,7 @@ fn an_exchange_is_declared_with_its_queue_and_bindings() {
         "declare": {"exchange": "topic", "queue": "classic", "bindings": ["t.#"]},
     }));
     assert_all_delivered(&backend.send(&events("a", 10)));
-    assert_each_arrived_once(&client.take(&queue, PAUSE), "a", 10);
+    assert_each_arrived_once(&client.take(&queue), "a", 10);
 }
 
 #[test]
@@ -211,8 +211,8 @@ fn a_quorum_queue_and_a_stream_are_declared_and_filled() {
         assert_all_delivered(&backend.send(&events(kind, 1200)));
         backend.close(LONG).expect("closes");
         let messages = match kind {
-            "stream" => client.read_stream(&queue, 2 * PAUSE),
-            _ => client.take(&queue, PAUSE),
+            "stream" => client.read_stream(&queue, 1200),
+            _ => client.take(&queue),
         };
         assert_each_arrived_once(&messages, kind, 1200);
         let listed = broker().ctl(&["list_queues", "name", "type"]);
@@ -233,7 +233,7 @@ fn a_passive_declaration_says_which_queue_is_missing_and_goes_on_when_it_is_ther
     assert!(reason.contains(&format!("no queue '{queue}'")), "{reason}");
     client.queue(&queue, &json!({}));
     assert_all_delivered(&backend.send(&events("a", 5)));
-    assert_each_arrived_once(&client.take(&queue, PAUSE), "a", 5);
+    assert_each_arrived_once(&client.take(&queue), "a", 5);
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn unroutable_events_are_told_from_those_beside_them_and_counted_as_undelivered(
             other => panic!("{n}: {other:?}"),
         }
     }
-    let arrived = client.take(&queue, PAUSE);
+    let arrived = client.take(&queue);
     assert_eq!(by_id(&arrived).len(), 1500);
     assert_eq!(arrived.len(), 1500);
 }
@@ -300,7 +300,7 @@ fn an_event_larger_than_a_frame_arrives() {
     let json = format!(r#"{{"id":"large","pad":"{}"}}"#, "x".repeat(3 << 20));
     let large = || Sample { id: "large".into(), name: "n".into(), json: json.clone() };
     assert_all_delivered(&backend.send(&batch(vec![large()])));
-    assert_eq!(client.take(&queue, PAUSE)[0].json, json);
+    assert_eq!(client.take(&queue)[0].json, json);
 }
 
 #[test]
@@ -366,7 +366,7 @@ fn amqps_trusts_a_private_authority_that_is_named_and_no_other() {
         let reason = retry_reason(&open(&config(ca)).send(&events("b", 1)));
         assert!(reason.contains("the server's certificate is of an unknown issuer; tls.ca_file"), "{reason}");
     }
-    assert_each_arrived_once(&client.take(&queue, PAUSE), "a", 600);
+    assert_each_arrived_once(&client.take(&queue), "a", 600);
 }
 
 #[test]
@@ -409,7 +409,7 @@ fn eight_threads_share_one_connection() {
     });
     let listed = broker().ctl(&["list_connections", "user"]);
     assert_eq!(listed.lines().filter(|line| line.trim() == user).count(), 1, "{listed}");
-    let messages = client.take(&queue, PAUSE);
+    let messages = client.take(&queue);
     assert_eq!((messages.len(), by_id(&messages).len()), (8000, 8000));
 }
 
@@ -424,7 +424,7 @@ fn a_request_for_deletion_is_an_event_that_says_it_is_a_request() {
     };
     let Deletion::Sent(text) = request(broker().url()) else { panic!("not sent") };
     assert!(text.contains("it is a request") && text.contains(&format!("queue `{queue}`")), "{text}");
-    assert_each_arrived_once(&client.take(&queue, PAUSE), "deletion", 1);
+    assert_each_arrived_once(&client.take(&queue), "deletion", 1);
     let port = free_port();
     assert_eq!(
         request(format!("amqp://127.0.0.1:{port}")),
@@ -448,7 +448,7 @@ fn plugin_threads() -> usize {
 /// Opens, sends, loses connections and closes, in a process of its own.
 #[cfg(target_os = "linux")]
 #[test]
-#[ignore = "a part of the test below, which runs it in a child process"]
+#[ignore = "run by no_thread_is_left_after_close"]
 fn child_that_counts_its_threads() {
     let (url, queue) = (
         std::env::var("JACKFIELD_TEST_URL").expect("set"),
@@ -465,11 +465,7 @@ fn child_that_counts_its_threads() {
         }
         assert!(plugin_threads() > 0);
         backend.close(LONG).expect("closes");
-        let end = Instant::now() + LONG;
-        while plugin_threads() > 0 {
-            assert!(Instant::now() < end, "{} threads are left", plugin_threads());
-            thread::sleep(10 * MS);
-        }
+        wait_for("no thread is left", plugin_threads, |&threads| threads == 0);
     }
     eprintln!("no thread is left");
 }
@@ -480,8 +476,7 @@ fn no_thread_is_left_after_close() {
     let client = broker().client();
     let queue = unique("threads-gone");
     client.queue(&queue, &json!({}));
-    let output = std::process::Command::new(std::env::current_exe().expect("known"))
-        .args(["--exact", "rabbitmq::child_that_counts_its_threads", "--ignored", "--nocapture", "--quiet"])
+    let output = rerun("rabbitmq::child_that_counts_its_threads")
         .env("JACKFIELD_TEST_URL", broker().url())
         .env("JACKFIELD_TEST_QUEUE", &queue)
         .output()

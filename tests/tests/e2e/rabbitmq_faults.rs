@@ -9,6 +9,7 @@ use std::{
 
 use jackfield_loader::{Backend, Batch};
 use jackfield_plugin_api::Outcome;
+use jackfield_test_support::{wait_for, wait_until};
 use jackfield_tests::peers::{
     free_port,
     rabbitmq::{broker, own_broker},
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use crate::{
     common::MS,
     rabbitmq::{
-        LONG, PAUSE, Sample, assert_all_delivered, assert_each_arrived_once, by_id, delivered, events, open,
+        LONG, Sample, assert_all_delivered, assert_each_arrived_once, by_id, delivered, events, open,
         retry_reason, unique,
     },
 };
@@ -54,9 +55,8 @@ fn a_broker_killed_with_20000_events_under_way_loses_none_and_doubles_at_most_a_
     let queue = unique("killed");
     let backend = open(&json!({"url": broker.url(), "queue": queue, "declare": {"queue": "quorum"}}));
     assert_all_delivered(&backend.send(&events("first", 1)));
-    // The broker writes down half a second later that the queue is there. Killed before, it comes back with a queue that
-    // confirms nothing ever after, whoever publishes to it.
-    thread::sleep(Duration::from_secs(3));
+    // Killed before, the broker comes back with a queue that confirms nothing ever after, whoever publishes to it.
+    wait_until("the broker has written down that the queue is there", || broker.has_written_down(&queue));
     thread::scope(|scope| {
         for sender in 0..SENDERS {
             let backend = &backend;
@@ -66,14 +66,12 @@ fn a_broker_killed_with_20000_events_under_way_loses_none_and_doubles_at_most_a_
         }
         // Some have arrived, and most are still to come.
         let client = broker.client();
-        while client.depth(&queue) < 2000 {
-            thread::sleep(5 * MS);
-        }
+        wait_for("a part of the events", || client.depth(&queue), |&depth| depth >= 2000);
         drop(client);
         broker.kill();
         broker.start();
     });
-    let messages = broker.client().take(&queue, 3 * PAUSE);
+    let messages = broker.client().take(&queue);
     let ids = by_id(&messages);
     for sender in 0..SENDERS {
         for n in 0..EACH {
@@ -97,12 +95,12 @@ fn a_broker_that_shuts_down_is_a_retry_and_the_next_one_on_the_list_takes_over()
     for backend in [&alone, &both] {
         assert_all_delivered(&backend.send(&events("a", 10)));
     }
-    assert_eq!(own.client().take(&queue, PAUSE).len(), 20);
+    assert_eq!(own.client().take(&queue).len(), 20);
     own.stop();
     let reason = retry_reason(&alone.send(&events("b", 10)));
     assert!(reason.contains(&format!("127.0.0.1:{}", own.port())), "{reason}");
     deliver_within(&both, &events("b", 10), LONG);
-    assert_each_arrived_once(&broker().client().take(&queue, PAUSE), "b", 10);
+    assert_each_arrived_once(&broker().client().take(&queue), "b", 10);
     own.start();
     deliver_within(&alone, &events("c", 10), LONG);
 }
@@ -116,9 +114,7 @@ fn a_shutdown_under_way_leaves_every_event_with_an_outcome() {
     let report = thread::scope(|scope| {
         let sending = scope.spawn(|| backend.send(&events("a", 100_000)));
         let client = own.client();
-        while client.depth(&queue) < 500 {
-            thread::sleep(5 * MS);
-        }
+        wait_for("a part of the events", || client.depth(&queue), |&depth| depth >= 500);
         drop(client);
         own.stop();
         sending.join().expect("answers")
@@ -132,7 +128,11 @@ fn a_shutdown_under_way_leaves_every_event_with_an_outcome() {
         }
     }
     own.start();
-    let messages = own.client().take(&queue, 3 * PAUSE);
+    let client = own.client();
+    // A quorum queue is empty until the broker has elected its leader.
+    let confirmed = u32::try_from(arrived).expect("small") + 1;
+    wait_for("the queue is back", || client.depth(&queue), |&depth| depth >= confirmed);
+    let messages = client.take(&queue);
     let ids = by_id(&messages);
     for (n, outcome) in report.outcomes().enumerate() {
         if *outcome == Outcome::Delivered {
@@ -161,7 +161,7 @@ fn a_blocked_connection_is_a_retry_that_says_so_and_goes_on_when_it_is_not() {
     }
     deliver_within(&backend, &events("b", 600), LONG);
     backend.close(LONG).expect("closes");
-    let messages = own.client().take(&queue, PAUSE);
+    let messages = own.client().take(&queue);
     let ids = by_id(&messages);
     assert_eq!(ids.len(), 610);
     assert!(messages.len() <= 610 + 512, "{} arrived twice", messages.len() - 610);
@@ -183,7 +183,7 @@ fn what_a_full_queue_refuses_is_retried_and_what_it_took_is_delivered() {
         }
     }
     assert!(refused > 0);
-    let arrived = client.take(&queue, PAUSE);
+    let arrived = client.take(&queue);
     assert_eq!((delivered(&report), refused), (arrived.len(), 400 - arrived.len()));
     for (n, outcome) in report.outcomes().enumerate() {
         let there = by_id(&arrived).contains_key(Sample::new("a", n).id.as_str());
@@ -201,7 +201,7 @@ fn a_queue_that_is_deleted_under_way_is_declared_again() {
     let report = backend.send(&events("b", 1000));
     assert_eq!(retry_reason(&report), format!("unroutable: no queue is named `{queue}`"));
     assert_all_delivered(&backend.send(&events("b", 1000)));
-    assert_each_arrived_once(&client.take(&queue, PAUSE), "b", 1000);
+    assert_each_arrived_once(&client.take(&queue), "b", 1000);
 }
 
 #[test]
@@ -249,5 +249,5 @@ fn an_exchange_that_is_not_there_is_named_and_the_channel_opened_anew_when_it_is
     client.queue(&queue, &json!({}));
     client.topic(&exchange, &queue, "k");
     deliver_within(&backend, &events("a", 700), LONG);
-    assert_each_arrived_once(&client.take(&queue, PAUSE), "a", 700);
+    assert_each_arrived_once(&client.take(&queue), "a", 700);
 }

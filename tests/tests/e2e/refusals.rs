@@ -1,8 +1,7 @@
 //! Plugins that must not be used: refused at the right stage, in one line, and before `load` without running a byte.
 
-use std::process::Command;
-
 use jackfield_loader::{Layout, Plugin, Trust};
+use jackfield_test_support::rerun;
 use jackfield_tests::{c_fixture, fixture, foreign_architecture, panic_abort, text_file};
 
 use crate::common::{load, refusal, scratch};
@@ -88,9 +87,9 @@ fn a_rust_plugin_without_layouts_is_judged_by_its_digest() {
 
 /// The child of the next test, with the variable that makes a constructor leave a mark.
 #[test]
-#[ignore = "the child process of no_refusal_before_load_runs_a_byte_of_the_plugin"]
+#[ignore = "run by no_refusal_before_load_runs_a_byte_of_the_plugin"]
 fn child_loads_each_named_plugin() {
-    for path in std::env::var("JACKFIELD_TEST_LOAD").unwrap_or_default().split(':') {
+    for path in std::env::var("JACKFIELD_TEST_LOAD").expect("set by the parent").split(':') {
         let _ = Plugin::load(path.as_ref(), Trust::Owner);
         let _ = jackfield_loader::inspect(path.as_ref());
     }
@@ -101,8 +100,7 @@ fn no_refusal_before_load_runs_a_byte_of_the_plugin() {
     let (_folder, mark) = scratch("mark");
     let load_in_child = |paths: &[std::path::PathBuf]| {
         let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
-        let status = Command::new(std::env::current_exe().expect("this binary"))
-            .args(["--ignored", "--exact", "refusals::child_loads_each_named_plugin", "--quiet"])
+        let status = rerun("refusals::child_loads_each_named_plugin")
             .env("JACKFIELD_TEST_LOAD", names.join(":"))
             .env("JACKFIELD_MARK", &mark)
             .output()

@@ -5,7 +5,6 @@ use std::{
     io::Write as _,
     process::{Command, Stdio},
     thread,
-    time::Duration,
 };
 
 use serde_json::Value;
@@ -431,17 +430,26 @@ fn the_spools_of_tools_are_delivered_where_the_consent_file_says_yes() {
     };
     // An opt-out in the environment of the run counts for every tool.
     let mut running = command(("DO_NOT_TRACK", "1"));
+    for tool in ["first", "second", "silent", "unasked"] {
+        running.until_said(&format!("the events of {tool} wait: DO_NOT_TRACK=1"));
+    }
     running.until("a status", || status(&site)["state"] == "running");
-    thread::sleep(Duration::from_secs(1));
     assert_eq!(status(&site)["spools"], Value::Array(Vec::new()));
     running.signal("TERM");
-    let ended = running.end().with_code(0);
-    assert!(ended.stderr.contains("the events of first wait: DO_NOT_TRACK=1"), "{ended:#?}");
+    running.end().with_code(0);
     assert!(!site.path("one.jsonl").exists());
     // An opt-in for a tool whose user was never asked does not.
     let mut running = command(("UNASKED_TELEMETRY_ENABLED", "1"));
+    running.until_said("the events of silent wait: ");
+    running.until_said("the events of unasked wait: ");
+    let tools = || -> Vec<Value> {
+        let status = status(&site);
+        status["spools"].as_array().into_iter().flatten().map(|spool| spool["tool"].clone()).collect()
+    };
+    running.until("the tools whose users have consented", || tools() == ["first", "second"]);
     running.until("the events", || lines(&site, "one.jsonl") == 2);
-    thread::sleep(Duration::from_secs(1));
+    running.signal("TERM");
+    running.end().with_code(0);
     let arrived = site.read("one.jsonl");
     assert!(
         arrived.contains("\"first\"")
@@ -450,9 +458,4 @@ fn the_spools_of_tools_are_delivered_where_the_consent_file_says_yes() {
             && !arrived.contains("unasked"),
         "{arrived}"
     );
-    let tools: Vec<Value> =
-        status(&site)["spools"].as_array().expect("a list").iter().map(|it| it["tool"].clone()).collect();
-    assert_eq!(tools, ["first", "second"]);
-    running.signal("TERM");
-    running.end().with_code(0);
 }

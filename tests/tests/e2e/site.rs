@@ -5,15 +5,14 @@ use std::{
     io::{Read, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
+use jackfield_test_support::{LONG, wait_for, wait_until};
 use jackfield_tests::cli;
 use serde_json::Value;
-
-/// No run takes as long, however busy the machine is; one that does is ended, and its test fails.
-pub(crate) const TOO_LONG: Duration = Duration::from_secs(90);
 
 /// A folder that is the user's alone, which is working folder and home of the runs.
 pub(crate) struct Site(tempfile::TempDir);
@@ -108,8 +107,14 @@ pub(crate) fn hostile(timeout: &str, config: &str) -> String {
 pub(crate) struct Running {
     child: Child,
     started: Instant,
-    stdout: Option<JoinHandle<Vec<u8>>>,
-    stderr: Option<JoinHandle<Vec<u8>>>,
+    stdout: Option<Collected>,
+    stderr: Option<Collected>,
+}
+
+/// What a stream of a run says.
+struct Collected {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
 }
 
 /// Starts a run. Standard output is collected unless it is redirected after `command` was made; standard error is.
@@ -120,18 +125,36 @@ pub(crate) fn start(command: &mut Command) -> Running {
 /// Starts a run whose standard output is what `command` says.
 pub(crate) fn start_with_output(command: &mut Command) -> Running {
     let mut child = command.stderr(Stdio::piped()).spawn().expect("starts");
-    let stdout = child.stdout.take().map(collect);
-    let stderr = child.stderr.take().map(collect);
+    let stdout = child.stdout.take().map(Collected::of);
+    let stderr = child.stderr.take().map(Collected::of);
     Running { child, started: Instant::now(), stdout, stderr }
 }
 
-fn collect(mut stream: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
-    let read = move || {
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).expect("readable");
-        bytes
-    };
-    thread::Builder::new().spawn(read).expect("a thread")
+impl Collected {
+    fn of(mut stream: impl Read + Send + 'static) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&bytes);
+        let read = move || {
+            let mut some = [0; 8192];
+            loop {
+                match stream.read(&mut some).expect("readable") {
+                    0 => break,
+                    length => all.lock().expect("no panic").extend_from_slice(&some[..length]),
+                }
+            }
+        };
+        Self { bytes, reader: thread::Builder::new().spawn(read).expect("a thread") }
+    }
+
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().expect("no panic")).into_owned()
+    }
+
+    /// All of it, once the stream has ended.
+    fn whole(self) -> String {
+        self.reader.join().expect("no panic");
+        String::from_utf8(std::mem::take(&mut *self.bytes.lock().expect("no panic"))).expect("UTF-8")
+    }
 }
 
 impl Running {
@@ -158,34 +181,34 @@ impl Running {
 
     /// Whether it still runs a moment from now.
     pub(crate) fn goes_on(&mut self) -> bool {
-        assert!(self.started.elapsed() < TOO_LONG, "does not end");
+        assert!(self.started.elapsed() < LONG, "does not end");
         thread::sleep(Duration::from_millis(20));
-        self.child.try_wait().expect("waits").is_none()
+        self.child.try_wait().expect("a child").is_none()
     }
 
     /// Waits until `condition` holds.
     pub(crate) fn until(&mut self, what: &str, mut condition: impl FnMut() -> bool) {
-        while !condition() {
-            assert!(self.started.elapsed() < TOO_LONG, "waited for {what}");
-            assert!(self.child.try_wait().expect("waits").is_none(), "ended before {what}");
-            thread::sleep(Duration::from_millis(2));
-        }
+        wait_until(what, || {
+            let ended = self.child.try_wait().expect("a child");
+            let holds = condition();
+            assert!(holds || ended.is_none(), "ended before {what}");
+            holds
+        });
+    }
+
+    /// Waits until it has said this on standard error.
+    pub(crate) fn until_said(&mut self, text: &str) {
+        let stderr = self.stderr.take().expect("collected");
+        self.until(text, || stderr.so_far().contains(text));
+        self.stderr = Some(stderr);
     }
 
     /// Waits for the end.
     pub(crate) fn end(mut self) -> Ended {
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("waits") {
-                break status;
-            }
-            assert!(self.started.elapsed() < TOO_LONG, "does not end");
-            thread::sleep(Duration::from_millis(2));
-        };
+        let ended = wait_for("the run ends", || self.child.try_wait().expect("a child"), Option::is_some);
+        let status = ended.expect("it has ended");
         let took = self.started.elapsed();
-        let text = |stream: Option<JoinHandle<Vec<u8>>>| {
-            let bytes = stream.map(|stream| stream.join().expect("no panic")).unwrap_or_default();
-            String::from_utf8(bytes).expect("UTF-8")
-        };
+        let text = |stream: Option<Collected>| stream.map(Collected::whole).unwrap_or_default();
         Ended {
             code: status.code(),
             stdout: text(self.stdout.take()),

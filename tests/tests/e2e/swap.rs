@@ -17,6 +17,7 @@ use std::{
 };
 
 use jackfield::{Deliver, EventKind, Telemetry, spool::Limits};
+use jackfield_test_support::wait_until;
 use jackfield_tests::Build;
 
 use crate::{common::MS, logs};
@@ -68,7 +69,9 @@ impl Service {
     /// Tracks one event and waits until it is in the file.
     fn arrives(&self, name: &str, file: &str) {
         self.track(name);
-        wait_for(&format!("{name} in {file}"), || names(&self.path(file)).iter().any(|known| known == name));
+        wait_until(&format!("{name} in {file}"), || {
+            names(&self.path(file)).iter().any(|known| known == name)
+        });
     }
 
     /// What the live backend has to say of a refused swap.
@@ -87,14 +90,6 @@ fn put(path: &Path, text: &str) {
 
 fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> thread::JoinHandle<T> {
     thread::Builder::new().spawn(work).expect("a thread")
-}
-
-fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !is_so() {
-        assert!(started.elapsed() < LONG, "{what}: not after {LONG:?}");
-        thread::sleep(5 * MS);
-    }
 }
 
 /// The names of the events in a file, in their order. A line that is being written does not count yet.
@@ -182,7 +177,7 @@ fn a_thousand_swaps_under_load_lose_and_double_nothing_and_keep_the_order() {
         }
         (number, longest)
     });
-    wait_for("the first event", || !names(&service.path("events")).is_empty());
+    wait_until("the first event", || !names(&service.path("events")).is_empty());
     for swap in 1..=SWAPS {
         service.configure(&config(swap));
         let reloaded = service.telemetry.reload().expect("a configuration");
@@ -191,7 +186,7 @@ fn a_thousand_swaps_under_load_lose_and_double_nothing_and_keep_the_order() {
     stop.store(true, Ordering::Relaxed);
     let (number, longest) = load.join().expect("no panic");
     assert_eq!(service.telemetry.live_backends()[0].swaps, SWAPS as u64);
-    wait_for("the last event", || last_name(&service.path("events")) == Some((number - 1).to_string()));
+    wait_until("the last event", || last_name(&service.path("events")) == Some((number - 1).to_string()));
     service.telemetry.close();
     let expected: Vec<String> = (0..number).map(|number| number.to_string()).collect();
     let arrived = names(&service.path("events"));
@@ -213,7 +208,7 @@ fn events_go_to_the_old_place_up_to_the_swap_and_to_the_new_one_from_then_on() {
             service.track(&number.to_string());
             number += 1;
         }
-        wait_for("the events", || names(&service.path(file)).last() == Some(&(number - 1).to_string()));
+        wait_until("the events", || names(&service.path(file)).last() == Some(&(number - 1).to_string()));
     }
     service.telemetry.close();
     let all = ["a", "b"].map(|file| names(&service.path(file)));
@@ -391,12 +386,12 @@ fn a_change_of_the_configuration_or_the_plugin_is_noticed() {
     service.arrives("0", "first");
     let swaps = || service.telemetry.live_backends()[0].swaps;
     service.configure(&one("second"));
-    wait_for("the first swap", || swaps() == 1);
+    wait_until("the first swap", || swaps() == 1);
     service.arrives("1", "second");
     // By a rename, and by a copy in place that takes its time.
     another(&library, &service.path("libnext.so"), 105);
     fs::rename(service.path("libnext.so"), service.path("libone.so")).expect("ours");
-    wait_for("the second swap", || swaps() == 2);
+    wait_until("the second swap", || swaps() == 2);
     service.arrives("2", "second");
     let whole = [fs::read(&library).expect("readable"), vec![106; 16]].concat();
     {
@@ -408,13 +403,13 @@ fn a_change_of_the_configuration_or_the_plugin_is_noticed() {
             thread::sleep(40 * MS);
         }
     }
-    wait_for("the third swap", || swaps() == 3);
+    wait_until("the third swap", || swaps() == 3);
     service.arrives("3", "second");
     // What can't be used changes nothing, and the next one that can does.
     service.configure("[[backend]\n");
     service.arrives("4", "second");
     service.configure(&one("third"));
-    wait_for("the fourth swap", || swaps() == 4);
+    wait_until("the fourth swap", || swaps() == 4);
     service.arrives("5", "third");
     service.telemetry.close();
     assert_eq!(names(&service.path("first")), ["0"]);

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jackfield_test_support::{wait_for, wait_until};
 use jackfield_tests::{
     Build,
     peers::http::{HttpServer, Reply},
@@ -71,11 +72,7 @@ impl User {
     /// Runs the tool, and waits until all is delivered.
     fn run_until_all_is_delivered(&self, args: &[&str]) {
         self.run(args);
-        let until = Instant::now() + Duration::from_secs(90);
-        while self.status()["events"] != 0 {
-            assert!(Instant::now() < until, "{}", self.status());
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait_for("all is delivered", || self.status(), |status| status["events"] == 0);
     }
 
     /// Waits until no child of a tool that has ended delivers.
@@ -91,16 +88,11 @@ impl User {
     }
 
     fn wait_for_the_child_of(&self, run: impl Fn(&mut Command) -> &mut Command) {
-        let until = Instant::now() + Duration::from_secs(90);
-        loop {
+        let status = || -> Value {
             let output = run(&mut self.command(&["telemetry", "status", "--json"])).output().expect("starts");
-            let status: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-            if status["delivering"] == false {
-                return;
-            }
-            assert!(Instant::now() < until, "{status}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+            serde_json::from_slice(&output.stdout).expect("JSON")
+        };
+        wait_for("no child delivers", status, |status| status["delivering"] == false);
     }
 
     fn status(&self) -> Value {
@@ -149,12 +141,8 @@ fn a_server_that_never_answers_does_not_keep_the_tool_and_gets_everything_later(
     let took = started.elapsed();
     // A call may take 5 s; the time is for a busy machine.
     assert!(took < Duration::from_secs(4), "{took:?}");
-    let until = Instant::now() + Duration::from_secs(60);
-    while user.status()["backends"][0]["last_error"].is_null() {
-        assert!(Instant::now() < until, "{}", user.status());
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let status = user.status();
+    let failed = |status: &Value| !status["backends"][0]["last_error"].is_null();
+    let status = wait_for("the call has failed", || user.status(), failed);
     assert_eq!((&status["events"], &status["delivering"]), (&1.into(), &true.into()), "{status}");
     user.run(&["hello", "b"]);
     drop(server);
@@ -319,15 +307,11 @@ fn the_commands_own_events_are_delivered_when_it_has_ended() {
         status.contains("Delivery: when the tool has ended, by a child process of at most 60s"),
         "{status}"
     );
-    let until = Instant::now() + Duration::from_secs(60);
-    while server.served() == 0 {
-        assert!(Instant::now() < until, "{}", text(&jackfield(&["telemetry", "status"])));
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("the event arrives", || server.served() > 0);
     assert_eq!(names(&server), ["completions"]);
 }
 
-/// How the user says no while a child delivers.
+/// How the user says no while a child delivers. What is under way then ends.
 const WAYS_TO_SAY_NO: [fn(&User); 2] = [
     |user| {
         let file = user.path(".config/greet/config.toml");
@@ -335,8 +319,8 @@ const WAYS_TO_SAY_NO: [fn(&User); 2] = [
         let after = before.replace("enabled = true", "enabled = false");
         assert_ne!(before, after);
         fs::write(file, after).expect("writable");
-        // Every process looks within this time.
-        std::thread::sleep(Duration::from_secs(2));
+        // The child looks at the file now and then.
+        user.wait_for_the_child();
     },
     |user| {
         let said = text(&user.run(&["telemetry", "disable"]));
@@ -362,17 +346,12 @@ fn consent_that_is_withdrawn_in_the_middle_of_a_call_ends_it() {
             server.url("/"),
         ));
         user.run(&["hello", "a"]);
-        let until = Instant::now() + Duration::from_secs(60);
-        while server.received().len() < 3 {
-            assert!(Instant::now() < until, "{}", user.status());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_until("the call is under way", || server.received().len() >= 3);
         say_no(&user);
         let by_then = server.received().len();
-        std::thread::sleep(Duration::from_millis(1500));
+        user.wait_for_the_child();
         assert_eq!(server.received().len(), by_then, "nothing more leaves");
         assert!(by_then < EVENTS, "{by_then}: the call was over before");
-        user.wait_for_the_child();
     }
 }
 
@@ -386,18 +365,12 @@ fn a_child_inside_a_plugin_that_does_not_listen_ends_when_consent_is_withdrawn()
             jackfield_tests::fixture("hostile"),
         ));
         user.run(&["hello", "a"]);
-        let until = Instant::now() + Duration::from_secs(60);
-        while fs::read_to_string(&record).unwrap_or_default().is_empty() {
-            assert!(Instant::now() < until, "{}", user.status());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_until("the call is under way", || !fs::read_to_string(&record).unwrap_or_default().is_empty());
         assert_eq!(user.status()["delivering"], true);
+        let started = Instant::now();
         say_no(&user);
+        user.wait_for_the_child();
         // Its call has ten minutes, and the child one.
-        let until = Instant::now() + Duration::from_secs(20);
-        while user.status()["delivering"] != false {
-            assert!(Instant::now() < until, "{number}: {}", user.status());
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        assert!(started.elapsed() < Duration::from_secs(20), "{number}: {:?}", started.elapsed());
     }
 }

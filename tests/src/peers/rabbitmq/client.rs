@@ -3,6 +3,7 @@
 use std::{pin::Pin, time::Duration};
 
 use futures_core::Stream as _;
+use jackfield_test_support::LONG;
 use lapin::{
     Channel, Connection, ConnectionProperties, ExchangeKind,
     message::Delivery,
@@ -139,21 +140,30 @@ impl Client {
             .message_count()
     }
 
-    /// Takes all messages out of a queue: until none has come for `pause`.
+    /// Takes all messages out of a queue. What a broker has confirmed is there.
     #[must_use]
-    pub fn take(&self, queue: &str, pause: Duration) -> Vec<Message> {
-        self.consume(queue, FieldTable::default(), pause)
+    pub fn take(&self, queue: &str) -> Vec<Message> {
+        let mut messages = Vec::new();
+        loop {
+            match self.depth(queue) {
+                0 => return messages,
+                waiting => {
+                    messages.extend(self.consume(queue, FieldTable::default(), waiting, Duration::ZERO))
+                }
+            }
+        }
     }
 
-    /// Reads a stream from its beginning, until nothing has come for `pause`.
+    /// Reads a stream from its beginning, until there are so many messages and none has come for a moment after them.
     #[must_use]
-    pub fn read_stream(&self, queue: &str, pause: Duration) -> Vec<Message> {
+    pub fn read_stream(&self, queue: &str, count: u32) -> Vec<Message> {
         let mut arguments = FieldTable::default();
         arguments.insert("x-stream-offset".into(), AMQPValue::LongString("first".into()));
-        self.consume(queue, arguments, pause)
+        self.consume(queue, arguments, count, Duration::from_millis(300))
     }
 
-    fn consume(&self, queue: &str, arguments: FieldTable, pause: Duration) -> Vec<Message> {
+    /// Consumes `count` messages, and those that come within `pause` of the one before.
+    fn consume(&self, queue: &str, arguments: FieldTable, count: u32, pause: Duration) -> Vec<Message> {
         self.runtime.block_on(async {
             // A channel of its own, so that one that fails takes no other with it.
             let channel = self.connection.create_channel().await.expect("opens");
@@ -164,8 +174,13 @@ impl Client {
                 .expect("consumes");
             let mut messages = Vec::new();
             loop {
+                let is_expected = messages.len() < count as usize;
                 let next = std::future::poll_fn(|cx| Pin::new(&mut consumer).poll_next(cx));
-                let Ok(next) = tokio::time::timeout(pause, next).await else { break };
+                let wait = if is_expected { LONG } else { pause };
+                let Ok(next) = tokio::time::timeout(wait, next).await else {
+                    assert!(!is_expected, "{} messages of {count} in {queue}", messages.len());
+                    break;
+                };
                 let delivery = next.expect("goes on").expect("delivers");
                 messages.push(Message::from(&delivery));
                 delivery.ack(BasicAckOptions::default()).await.expect("acknowledges");

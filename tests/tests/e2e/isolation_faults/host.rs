@@ -5,20 +5,9 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::OnceLock,
-    thread,
-    time::{Duration, Instant},
 };
 
 use crate::site::Site;
-
-/// Waits until it holds, and fails when it takes longer.
-pub(super) fn until(what: &str, limit: Duration, condition: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < limit, "{what}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
 
 /// The processes that are in a session of one of these, or one of these themselves.
 pub(super) fn session_members(leaders: &[u32]) -> Vec<u32> {

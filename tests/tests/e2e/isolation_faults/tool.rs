@@ -6,13 +6,14 @@ use std::{
     path::PathBuf,
     process::{Command, Output},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use jackfield_test_support::wait_for;
 use jackfield_tests::{Build, faults, faults_mended, plugin};
 use serde_json::Value;
 
-use crate::site::{TOO_LONG, backend, ids};
+use crate::site::{backend, ids};
 
 /// A user of the tool, and the ops' configuration: a faulty backend beside a healthy one.
 struct User {
@@ -55,12 +56,15 @@ impl User {
 
     /// Greets until it holds: what is not delivered at once is delivered by a later run, once a backend's pause is over.
     fn until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
-        let start = Instant::now();
-        while !condition(self) {
-            assert!(start.elapsed() < TOO_LONG, "{what}: {}", self.status());
-            thread::sleep(Duration::from_millis(300));
-            self.hello();
-        }
+        let look = || {
+            let holds = condition(self);
+            if !holds {
+                thread::sleep(Duration::from_millis(300));
+                self.hello();
+            }
+            (holds, self.status())
+        };
+        wait_for(what, look, |(holds, _)| *holds);
     }
 
     fn hello(&self) {

@@ -103,7 +103,7 @@ impl Judged {
 
     /// Requires that nothing is open, that log and status say why, and that an event waits.
     fn is_closed_because(&self, expected: &str, waits: &str) {
-        wait_for("its end", || !self.is_open());
+        wait_until("its end", || !self.is_open());
         let reason = self.service.why_not("main").expect("a reason");
         assert!(reason.starts_with("verify: ") && reason.contains(expected), "{reason}");
         let logged = logs::seen(&format!("backend main is closed, events wait for it: {reason}"));
@@ -114,7 +114,7 @@ impl Judged {
         self.service.track(waits);
         let waiting = format!("telemetry for main waits: {reason}");
         let heard = logs::seen(&waiting).len();
-        wait_for("an attempt", || logs::seen(&waiting).len() > heard || self.is_open());
+        wait_until("an attempt", || logs::seen(&waiting).len() > heard || self.is_open());
         assert_eq!(names(&self.path("events")), before, "it went on");
         assert!(!self.is_open());
         assert!(self.service.telemetry.status().events >= 1);
@@ -214,7 +214,7 @@ fn what_is_open_is_judged_though_its_file_is_another_one_that_is_refused() {
     assert_eq!(reloaded.closed, closed());
     let reason = &reloaded.refused[0].1;
     assert!(reason.starts_with("find: ") && reason.contains("the one that was open: verify: "), "{reason}");
-    wait_for("its end", || !judged.is_open());
+    wait_until("its end", || !judged.is_open());
     judged.ends_with(&["first", "second", "third"]);
 }
 
@@ -264,7 +264,7 @@ fn a_change_of_the_lock_or_of_a_signature_is_noticed() {
     judged.arrives("third");
     let [key, _] = judged.sign("a");
     judged.configure(&format!("trust = \"signed\"\nkeys = [{key:?}]"));
-    wait_for("the swap", || {
+    wait_until("the swap", || {
         let last = judged.service.telemetry.last_reload().and_then(|last| last.outcome.ok());
         last.is_some_and(|last| last.swapped == closed())
     });

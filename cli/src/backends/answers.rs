@@ -1,0 +1,76 @@
+//! What each configured backend answers to one question.
+
+use std::time::Duration;
+
+use jackfield::{BackendConfig, Config};
+use jackfield_loader::Backend;
+use serde::Serialize;
+
+use crate::{
+    console,
+    exit::{CommandError, Exit},
+    output,
+    send::target::Target,
+};
+
+/// How long a backend may take to close, beyond its calls' timeout.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// The answer of a backend that could not be opened.
+pub(crate) const UNUSABLE: &str = "unusable";
+
+/// What one backend answered.
+#[derive(Serialize)]
+pub(crate) struct Answer {
+    name: String,
+    /// One of the command's words, or [`UNUSABLE`].
+    answer: &'static str,
+    text: String,
+    /// What the command ends with for a backend that is [`UNUSABLE`].
+    #[serde(skip)]
+    unusable: Option<Exit>,
+}
+
+/// Opens each backend whose name is in `only`, or each one, and asks it.
+pub(crate) fn of_each(
+    config: &Config,
+    only: &[String],
+    ask: impl Fn(&Backend, &BackendConfig) -> (&'static str, String),
+) -> Vec<Answer> {
+    let wanted = |backend: &&BackendConfig| only.is_empty() || only.contains(&backend.name);
+    let answer = |backend: &BackendConfig| {
+        let target = Target::open(config, backend);
+        let unusable = target.backend.as_ref().err().map(|refusal| refusal.exit);
+        let (answer, text) = match &target.backend {
+            Err(refusal) => (UNUSABLE, refusal.reason.clone()),
+            Ok(open) => {
+                let answer = ask(open, backend);
+                if let Err(error) = open.close(backend.timeout + CLOSING) {
+                    console::warn(backend.conceal(&error.to_string()));
+                }
+                answer
+            }
+        };
+        Answer { name: backend.name.clone(), answer, text: backend.conceal(&text), unusable }
+    };
+    config.backends.iter().filter(wanted).map(answer).collect()
+}
+
+/// Prints the answers, and gives the exit: gravest a backend that is [`UNUSABLE`], then an answer among `failures`.
+///
+/// # Errors
+/// No backend was asked, or the answers can't be printed.
+pub(crate) fn print(answers: &[Answer], failures: &[&str], json: bool) -> Result<Exit, CommandError> {
+    if answers.is_empty() {
+        return Err(CommandError::Usage("no backend of that name is configured".to_owned()));
+    }
+    if json {
+        output::json(&answers)?;
+    } else {
+        let line = |Answer { name, answer, text, .. }: &Answer| format!("{name}: {answer}: {text}\n");
+        output::text(&answers.iter().map(line).collect::<String>())?;
+    }
+    let has_failed = answers.iter().any(|answer| failures.contains(&answer.answer));
+    let answered = if has_failed { Exit::Events } else { Exit::Done };
+    Ok(answers.iter().filter_map(|answer| answer.unusable).max().unwrap_or(answered))
+}

@@ -1,0 +1,103 @@
+//! Deadlines: a platform that is away, a platform that never answers, and a host that cancels.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use jackfield_loader::{
+    conformance::{Answer, HostKind, Instance, Terms},
+    plugin_api::{Outcome, abi},
+};
+
+use crate::check::{
+    checks::events,
+    fake_platform::{self, SilentPlatform},
+    finding::{CheckError, CheckResult, fail},
+    harness::{self, Harness, SHORT, seconds},
+    sample_events,
+};
+
+/// A platform that is away is no error, and no reason to lose events.
+pub(crate) fn unreachable(harness: &Harness) -> CheckResult {
+    let instance = fake_platform::open_at(harness, fake_platform::closed_address()?)?;
+    let answer = harness::send(&instance, &sample_events::ordinary(10), &Terms::new(SHORT))?;
+    let found = kept(&answer)?;
+    harness::end(instance, HostKind::Today)?;
+    Ok(format!("{found} after {}", seconds(answer.took)))
+}
+
+/// `send` has succeeded, and no event is given up.
+fn kept(answer: &Answer) -> CheckResult {
+    if answer.status != abi::STATUS_OK {
+        return Err(fail(
+            format!("`send` returned status {}: {}", answer.status, harness::said(answer)),
+            "a platform that is away is no error of the call: return OK, and report `retry` for the events",
+        ));
+    }
+    let found = events::complete(answer)?;
+    let lost = |outcome: &Option<Outcome>| {
+        matches!(outcome, Some(Outcome::Rejected { .. } | Outcome::TooLarge { .. }))
+    };
+    if answer.outcomes.iter().any(lost) {
+        return Err(fail(
+            format!("events are given up for a platform that does not answer: {found}"),
+            "report `retry`: `rejected` and `too large` are for what the platform says of events, and it has said nothing",
+        ));
+    }
+    Ok(found)
+}
+
+/// With a platform that never answers, or else with the configured one.
+pub(crate) fn deadline(harness: &Harness) -> CheckResult {
+    let (_silent, instance, whom) = silent_or_configured(harness)?;
+    let terms = Terms::new(SHORT);
+    let answer = harness::send(&instance, &sample_events::ordinary(10), &terms)?;
+    let found = if whom == SILENT { kept(&answer)? } else { events::complete(&answer)? };
+    harness::end(instance, HostKind::Today)?;
+    Ok(format!("{} of {} with {whom}: {found}", seconds(answer.took), seconds(SHORT)))
+}
+
+const SILENT: &str = "a platform that does not answer";
+
+fn silent_or_configured(harness: &Harness) -> Result<(SilentPlatform, Instance, &'static str), CheckError> {
+    let silent = SilentPlatform::start()?;
+    let (instance, is_silent) = fake_platform::open_at_or_configured(harness, silent.address()?)?;
+    Ok((silent, instance, if is_silent { SILENT } else { "the given options, of which none is an endpoint" }))
+}
+
+/// How soon after a cancellation a call returns.
+const SOON: Duration = Duration::from_secs(2);
+
+/// Nobody waits any more, long before the timeout.
+pub(crate) fn cancel(harness: &Harness) -> CheckResult {
+    /// By then `send` waits: no event of the plugin tells that it does.
+    const BEFORE: Duration = Duration::from_millis(300);
+    let (_silent, instance, _) = silent_or_configured(harness)?;
+    let terms = Terms::new(Duration::from_secs(20));
+    let cancel = terms.cancel.clone();
+    let batch = sample_events::ordinary(10);
+    let (answer, cancelled) = thread::scope(|scope| {
+        let canceller =
+            thread::Builder::new().name("check-cancel".to_owned()).spawn_scoped(scope, move || {
+                thread::sleep(BEFORE);
+                cancel.cancel();
+                Instant::now()
+            });
+        let answer = instance.send(&batch, &terms);
+        let returned = Instant::now();
+        let cancelled = canceller.ok().and_then(|thread| thread.join().ok());
+        (answer, cancelled.map(|at| returned.saturating_duration_since(at)))
+    });
+    harness::judge("send", &answer, &terms)?;
+    harness::end(instance, HostKind::Today)?;
+    match cancelled {
+        Some(after) if after > SOON => Err(fail(
+            format!("`send` went on for {} after it was cancelled", seconds(after)),
+            "ask `call->cancelled` whenever the call waits, several times a second, and return",
+        )),
+        _ if answer.took < BEFORE => Ok("`send` had returned before".to_owned()),
+        Some(after) => Ok(format!("{} after it was cancelled", seconds(after))),
+        None => Err(fail("no thread can be had", "run it where threads can be started")),
+    }
+}

@@ -1,0 +1,146 @@
+//! Batches and events of every size and shape, and from many threads.
+
+use std::{sync::Mutex, thread};
+
+use jackfield_loader::{
+    Batch,
+    conformance::{Answer, HostKind, Instance, Terms},
+    plugin_api::{Outcome, abi},
+};
+
+use crate::check::{
+    finding::{CheckError, CheckResult, fail},
+    harness::{self, Harness, TIMEOUT},
+    sample_events::{self, Sample},
+};
+
+/// Sends each batch, and ends the instance.
+fn each(harness: &Harness, batches: impl IntoIterator<Item = Batch>) -> Result<usize, CheckError> {
+    let instance = harness.open()?;
+    let mut events = 0;
+    for batch in batches {
+        harness::send(&instance, &batch, &Terms::new(TIMEOUT))?;
+        events += batch.len();
+    }
+    harness::end(instance, HostKind::Today)?;
+    Ok(events)
+}
+
+pub(crate) fn sizes(harness: &Harness) -> CheckResult {
+    each(harness, [1, 0, 1000, 0, 1].map(sample_events::ordinary))?;
+    Ok("1, 0 and 1000 events".to_owned())
+}
+
+pub(crate) fn strings(harness: &Harness) -> CheckResult {
+    let plane = |(number, text): (usize, String)| Sample {
+        name: text.clone(),
+        os_version: text.clone(),
+        error: Some(text.clone()),
+        args: Some(vec![text.clone()]),
+        metadata: Some(vec![(text.clone(), text)]),
+        ..Sample::new(number)
+    };
+    let planes: Vec<Sample> = sample_events::planes().into_iter().enumerate().map(plane).collect();
+    let large = "x".repeat(1 << 20);
+    let large = vec![
+        Sample { name: large.clone(), ..Sample::new(1) },
+        Sample { args: Some(vec![large.clone()]), ..Sample::new(2) },
+        Sample { metadata: Some(vec![("key".to_owned(), large)]), ..Sample::new(3) },
+        Sample::new(4),
+    ];
+    let blank = vec![Sample { blank: true, ..Sample::new(0) }];
+    let count = each(harness, [blank, planes, large].map(sample_events::batch))?;
+    Ok(format!("{count} events: every plane of Unicode, empty strings, 1 MiB"))
+}
+
+pub(crate) fn shapes(harness: &Harness) -> CheckResult {
+    let count = each(harness, [sample_events::batch(sample_events::shapes())])?;
+    Ok(format!("{count} events: absent, empty and set fields, 500 pairs of metadata"))
+}
+
+/// Something is said of each event.
+pub(crate) fn outcomes(harness: &Harness) -> CheckResult {
+    let instance = harness.open()?;
+    let answer = harness::send(&instance, &sample_events::ordinary(100), &Terms::new(TIMEOUT))?;
+    let found = complete(&answer)?;
+    harness::end(instance, HostKind::Today)?;
+    Ok(found)
+}
+
+/// Each event has an outcome, and each that is not delivered a reason.
+pub(crate) fn complete(answer: &Answer) -> CheckResult {
+    if answer.status != abi::STATUS_OK {
+        return Ok(format!("`send` failed as a whole: {}", harness::said(answer)));
+    }
+    let silent = answer.outcomes.iter().filter(|outcome| outcome.is_none()).count();
+    if silent > 0 {
+        return Err(fail(
+            format!("of {silent} of {} events nothing is said", answer.outcomes.len()),
+            "report an outcome for each event before `send` returns: what nothing is said of is sent again, so it arrives twice",
+        ));
+    }
+    let mut counts = [0; 4];
+    for outcome in answer.outcomes.iter().flatten() {
+        let (at, reason) = match outcome {
+            Outcome::Delivered => (0, "-"),
+            Outcome::Retry { reason, .. } => (1, reason.as_ref()),
+            Outcome::Rejected { reason } => (2, reason.as_ref()),
+            Outcome::TooLarge { reason } => (3, reason.as_ref()),
+        };
+        counts[at] += 1;
+        if reason.is_empty() {
+            return Err(fail(
+                "an event is not delivered, and no reason is given",
+                "give a reason of one line with each outcome but `delivered`: it is all that ops will see",
+            ));
+        }
+    }
+    let words = ["delivered", "to be retried", "rejected", "too large"];
+    let parts: Vec<String> = counts
+        .iter()
+        .zip(words)
+        .filter(|(count, _)| **count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    Ok(parts.join(", "))
+}
+
+/// From 16 threads, each several times.
+pub(crate) fn concurrency(harness: &Harness) -> CheckResult {
+    const THREADS: usize = 16;
+    const SENDS: usize = 4;
+    let instance = harness.open()?;
+    let failures = Mutex::new(Vec::new());
+    let batch = sample_events::ordinary(5);
+    thread::scope(|scope| {
+        for number in 0..THREADS {
+            let (instance, failures, batch) = (&instance, &failures, &batch);
+            let work = move || {
+                let stop = work(instance, batch, SENDS).err();
+                failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(stop);
+            };
+            let started =
+                thread::Builder::new().name(format!("check-send-{number}")).spawn_scoped(scope, work);
+            if let Err(error) = started {
+                tracing::warn!("no thread can be started: {error}");
+            }
+        }
+    });
+    if let Some(stop) = failures.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).pop() {
+        return Err(stop);
+    }
+    harness::end(instance, HostKind::Today)?;
+    let how = if harness.subject.is_serial() { ", one at a time as it is serial" } else { "" };
+    Ok(format!("{SENDS} batches by each of {THREADS} threads{how}"))
+}
+
+fn work(instance: &Instance, batch: &Batch, sends: usize) -> Result<(), CheckError> {
+    for _ in 0..sends {
+        let answer = harness::send(instance, batch, &Terms::new(TIMEOUT))?;
+        complete(&answer)?;
+        if answer.outcomes.len() != batch.len() {
+            return Err(fail("outcomes got lost", "report outcomes to the call that they belong to"));
+        }
+    }
+    Ok(())
+}

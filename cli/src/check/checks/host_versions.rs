@@ -1,0 +1,65 @@
+//! Hosts of other versions, and what any host may do.
+
+use std::{thread, time::Duration};
+
+use jackfield_loader::conformance::{Empty, HostKind, Terms, late_uses};
+
+use crate::check::{
+    fake_platform,
+    finding::{CheckError, CheckResult, fail},
+    harness::{self, Harness, SHORT, TIMEOUT},
+    sample_events::{self, Sample},
+};
+
+fn under(harness: &Harness, host: HostKind) -> Result<(), CheckError> {
+    let instance = harness.open_for(host)?;
+    let terms = Terms::new(TIMEOUT).host(host);
+    let further = host == HostKind::Newer;
+    let batch =
+        sample_events::batch((0..20).map(|number| Sample { further, ..Sample::new(number) }).collect());
+    harness::send(&instance, &batch, &terms)?;
+    if let Some(answer) = instance.preview(&batch, &terms) {
+        harness::judge("preview", &answer, &terms)?;
+    }
+    harness::end(instance, host)
+}
+
+pub(crate) fn older(harness: &Harness) -> CheckResult {
+    under(harness, HostKind::Older)?;
+    Ok("ABI minor 0, one table, no log records wanted, names without text".to_owned())
+}
+
+pub(crate) fn newer(harness: &Harness) -> CheckResult {
+    under(harness, HostKind::Newer)?;
+    Ok("a larger ABI minor, unknown tables in every list, unknown bits and members of events".to_owned())
+}
+
+/// A pointer means nothing where the length is 0.
+pub(crate) fn empty_pointers(harness: &Harness) -> CheckResult {
+    let instance = harness.open()?;
+    for empty in [Empty::Null, Empty::Dangling] {
+        let terms = Terms::new(TIMEOUT).empty(empty);
+        let blank =
+            Sample { blank: true, args: Some(Vec::new()), metadata: Some(Vec::new()), ..Sample::new(0) };
+        harness::send(&instance, &sample_events::batch(vec![blank, Sample::new(1)]), &terms)?;
+        harness::send(&instance, &sample_events::ordinary(0), &terms)?;
+    }
+    harness::end(instance, HostKind::Today)?;
+    Ok("empty views that are null, and ones that lead nowhere".to_owned())
+}
+
+/// Nothing uses a call that has returned.
+pub(crate) fn late_calls(harness: &Harness) -> CheckResult {
+    let (instance, _) = fake_platform::open_at_or_configured(harness, fake_platform::closed_address()?)?;
+    harness::send(&instance, &sample_events::ordinary(10), &Terms::new(SHORT))?;
+    // What uses a call late has had time to do so.
+    thread::sleep(Duration::from_millis(300));
+    harness::end(instance, HostKind::Today)?;
+    match late_uses() {
+        0 => Ok("no call is used after it has returned".to_owned()),
+        count => Err(fail(
+            format!("calls were used after they had returned: {count} times in all"),
+            "the call and its events are borrowed until the function returns: end what works on them before",
+        )),
+    }
+}

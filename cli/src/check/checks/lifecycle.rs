@@ -1,0 +1,99 @@
+//! The end of an instance, in every order that the contract allows.
+
+use std::{thread, time::Duration};
+
+use jackfield_loader::{
+    conformance::{HostKind, Terms},
+    plugin_api::abi,
+};
+
+use crate::check::{
+    fake_platform::{self, SilentPlatform},
+    finding::{CheckResult, fail, skip},
+    harness::{self, Harness, SHORT, TIMEOUT},
+    sample_events,
+};
+
+pub(crate) fn twice(harness: &Harness) -> CheckResult {
+    let instance = harness.open()?;
+    harness::send(&instance, &sample_events::ordinary(1), &Terms::new(TIMEOUT))?;
+    harness::close(&instance, HostKind::Today)?;
+    let terms = Terms::new(TIMEOUT);
+    harness::judge("close", &instance.close(&terms), &terms)?;
+    harness::free(instance)?;
+    // Without a close before it, as a host does with an instance that has panicked.
+    harness::free(harness.open()?)?;
+    Ok("closed twice, and freed without being closed".to_owned())
+}
+
+pub(crate) fn send_after(harness: &Harness) -> CheckResult {
+    let instance = harness.open()?;
+    harness::close(&instance, HostKind::Today)?;
+    let answer = harness::send(&instance, &sample_events::ordinary(3), &Terms::new(TIMEOUT))?;
+    harness::free(instance)?;
+    Ok(match answer.status {
+        abi::STATUS_OK => "answered as before".to_owned(),
+        _ => format!("answered: {}", harness::said(&answer)),
+    })
+}
+
+pub(crate) fn in_flight(harness: &Harness) -> CheckResult {
+    /// By then `send` has been entered: no event of the plugin tells that it has.
+    const BEFORE: Duration = Duration::from_millis(100);
+    if harness.subject.is_serial() {
+        return Err(skip("a serial plugin is not entered twice at once"));
+    }
+    let silent = SilentPlatform::start()?;
+    let (instance, _) = fake_platform::open_at_or_configured(harness, silent.address()?)?;
+    let terms = Terms::new(SHORT);
+    let closing = Terms::new(TIMEOUT);
+    let batch = sample_events::ordinary(1000);
+    let (sent, closed) = thread::scope(|scope| {
+        let sender = thread::Builder::new()
+            .name("check-send".to_owned())
+            .spawn_scoped(scope, || instance.send(&batch, &terms));
+        thread::sleep(BEFORE);
+        let closed = instance.close(&closing);
+        (sender.ok().and_then(|sender| sender.join().ok()), closed)
+    });
+    let Some(sent) = sent else {
+        return Err(fail("no thread can be had", "run it where threads can be started"));
+    };
+    harness::judge("close", &closed, &closing)?;
+    harness::judge("send", &sent, &terms)?;
+    harness::free(instance)?;
+    Ok(format!("`close` took {}, `send` {}", harness::seconds(closed.took), harness::seconds(sent.took)))
+}
+
+pub(crate) fn after_failure(harness: &Harness) -> CheckResult {
+    let (instance, is_away) =
+        fake_platform::open_at_or_configured(harness, fake_platform::closed_address()?)?;
+    let terms = Terms::new(SHORT);
+    terms.cancel.cancel();
+    harness::send(&instance, &sample_events::ordinary(10), &terms)?;
+    harness::send(&instance, &sample_events::ordinary(10), &Terms::new(SHORT))?;
+    harness::end(instance, HostKind::Today)?;
+    let how = if is_away {
+        "with a platform that is away"
+    } else {
+        "with a call that was cancelled from the start"
+    };
+    Ok(format!("closed {how}"))
+}
+
+/// Two instances have nothing to do with each other.
+pub(crate) fn several(harness: &Harness) -> CheckResult {
+    let (first, second) = (harness.open()?, harness.open()?);
+    let before = harness::send(&second, &sample_events::ordinary(1), &Terms::new(TIMEOUT))?;
+    harness::send(&first, &sample_events::ordinary(1), &Terms::new(TIMEOUT))?;
+    harness::end(first, HostKind::Today)?;
+    let answer = harness::send(&second, &sample_events::ordinary(1), &Terms::new(TIMEOUT))?;
+    if before.status == abi::STATUS_OK && answer.status != abi::STATUS_OK {
+        return Err(fail(
+            format!("the end of one instance ended another one: {}", harness::said(&answer)),
+            "keep what belongs to an instance in the instance, and nothing in statics",
+        ));
+    }
+    harness::end(second, HostKind::Today)?;
+    Ok("one goes on when another has ended".to_owned())
+}

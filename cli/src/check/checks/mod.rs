@@ -1,0 +1,10 @@
+//! The checks, a file for each thing that they are about.
+
+pub(crate) mod configuration;
+pub(crate) mod deadlines;
+pub(crate) mod events;
+pub(crate) mod host_versions;
+pub(crate) mod lifecycle;
+pub(crate) mod metadata;
+pub(crate) mod optional_tables;
+pub(crate) mod process_hygiene;

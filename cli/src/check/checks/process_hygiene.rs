@@ -1,0 +1,153 @@
+//! What a plugin must not change in the tool's process, and what it must not leave there.
+
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
+
+use jackfield_loader::conformance::{HostKind, ProcessState, Terms};
+
+use crate::check::{
+    finding::{CheckError, CheckResult, fail, skip},
+    harness::{self, Harness, TIMEOUT},
+    sample_events,
+};
+
+/// A whole life of an instance.
+fn life(harness: &Harness) -> Result<(), CheckError> {
+    let instance = harness.open()?;
+    harness::send(&instance, &sample_events::ordinary(3), &Terms::new(TIMEOUT))?;
+    harness::end(instance, HostKind::Today)
+}
+
+pub(crate) fn process_state(harness: &Harness) -> CheckResult {
+    let before = &harness.before;
+    let loaded = ProcessState::now();
+    let instance = harness.open()?;
+    harness::send(&instance, &sample_events::ordinary(3), &Terms::new(TIMEOUT))?;
+    let during = ProcessState::now();
+    harness::end(instance, HostKind::Today)?;
+    let mut changed = before.changed(&loaded);
+    changed.extend(before.changed(&during));
+    changed.extend(before.changed(&ProcessState::now()));
+    changed.sort_unstable();
+    changed.dedup();
+    if !changed.is_empty() {
+        return Err(fail(
+            format!("changed: {}", changed.join(", ")),
+            "these belong to the tool: take values of your own instead (absolute paths, uselocale, sigmask of own threads, descriptors that you have opened)",
+        ));
+    }
+    Ok("signals, mask, locale, folder, umask, environment, limits and standard streams are as before"
+        .to_owned())
+}
+
+/// Ends with everything as it is: an instance that is closed, and one that nobody has closed, whose threads may be running.
+pub(crate) fn exit(harness: &Harness) -> CheckResult {
+    life(harness)?;
+    let left = harness.open()?;
+    harness::send(&left, &sample_events::ordinary(3), &Terms::new(TIMEOUT))?;
+    Ok("a program that returns from `main` ends".to_owned())
+}
+
+/// What a process has.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    threads: usize,
+    descriptors: usize,
+    /// Resident memory, in KiB.
+    memory: usize,
+}
+
+impl Held {
+    /// `None` where `/proc` does not tell.
+    fn now() -> Option<Self> {
+        let count = |folder: &str| fs::read_dir(folder).ok().map(Iterator::count);
+        let status = fs::read_to_string("/proc/self/status").ok()?;
+        let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        Some(Self {
+            threads: count("/proc/self/task")?,
+            descriptors: count("/proc/self/fd")?,
+            memory: memory.trim().trim_end_matches(" kB").trim().parse().ok()?,
+        })
+    }
+
+    /// Once threads that are ending have ended.
+    fn settled(goal: Self) -> Option<Self> {
+        let start = Instant::now();
+        loop {
+            let now = Self::now()?;
+            let settled = now.threads <= goal.threads && now.descriptors <= goal.descriptors;
+            if settled || start.elapsed() > Duration::from_secs(2) {
+                return Some(now);
+            }
+            // No event tells that a thread has left `/proc`.
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// What memory may grow by after the warm-up, in KiB: allocators keep some, and some of what is used once comes late.
+const TOLERANCE: usize = 2 << 10;
+
+/// What the second half may grow by where the tolerance is exceeded, in KiB: growth that has levelled off is no leak.
+const LEVEL: usize = 512;
+
+/// How long the `send` of each cycle may take.
+const BRIEF: Duration = Duration::from_millis(50);
+
+/// Opens, sends an event and closes many times.
+pub(crate) fn leaks(harness: &Harness) -> CheckResult {
+    let cycles = harness.task.cycles as usize;
+    let batch = sample_events::ordinary(1);
+    let cycle = || -> Result<(), CheckError> {
+        let instance = harness.open()?;
+        // Many a plugin connects, and starts its threads, on the first event only. What becomes of it is another check's.
+        let _ = instance.send(&batch, &Terms::new(BRIEF));
+        harness::end(instance, HostKind::Today)
+    };
+    life(harness)?;
+    for _ in 0..cycles.div_ceil(10) {
+        cycle()?;
+    }
+    let Some(start) = Held::now() else {
+        return Err(skip("this system does not tell what a process holds (/proc)"));
+    };
+    let (begun, budget) = (Instant::now(), Duration::from_secs(harness.task.budget_s));
+    let (mut done, mut middle) = (0, start);
+    while done < cycles && begun.elapsed() < budget {
+        cycle()?;
+        done += 1;
+        if done == cycles / 2 {
+            middle = Held::settled(start).unwrap_or(start);
+        }
+    }
+    let end = Held::settled(start).unwrap_or(start);
+    let grown = end.memory.saturating_sub(start.memory);
+    let late = end.memory.saturating_sub(middle.memory);
+    if end.threads > start.threads {
+        return Err(fail(
+            format!("{} threads more after {done} lives", end.threads - start.threads),
+            "end every thread in `close` and join it: a thread that outlives its instance runs in the tool",
+        ));
+    }
+    if end.descriptors > start.descriptors {
+        return Err(fail(
+            format!("{} descriptors more after {done} lives", end.descriptors - start.descriptors),
+            "close every file, socket and pipe in `close`",
+        ));
+    }
+    if grown > TOLERANCE && late > LEVEL {
+        return Err(fail(
+            format!("{grown} KiB of memory more after {done} lives, {late} KiB of them in the second half"),
+            "free in `free` what `open` has allocated: run the plugin's own test under a leak checker",
+        ));
+    }
+    if done < cycles {
+        return Err(fail(
+            format!("only {done} of {cycles} lives in {} s", budget.as_secs()),
+            "`open` is to be cheap: build in release, or ask for fewer with --cycles",
+        ));
+    }
+    Ok(format!("{done} lives: no thread, no descriptor, {grown} KiB of memory more"))
+}

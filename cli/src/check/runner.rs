@@ -1,0 +1,205 @@
+//! The parent's side: starts a child for each check, and judges how the child ended.
+
+#![cfg_attr(not(unix), allow(dead_code, unused_imports, reason = "there are no such children"))]
+
+use std::{
+    fs::File,
+    io::{self, Write as _, pipe},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use jackfield_loader::{
+    Program,
+    plugin_api::metadata::CAPABILITY_STDOUT,
+    reexec::{Ended, Spawn},
+};
+
+use super::{
+    args::CheckArgs,
+    checks::metadata::{self, FileFindings},
+    child::NAME,
+    child_output::{KEPT, Output, PipeReader},
+    finding::{CheckError, Finding, Verdict, fail, skip},
+    registry::{CHECKS, Check, EXIT, LOAD, OPEN, PREVIEW, STDOUT},
+    report::{Report, Row},
+    task::Task,
+};
+
+/// Runs the checks of a file.
+pub(super) fn all(args: &CheckArgs, config: &str) -> Report {
+    let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
+    let FileFindings { plugin, findings: of_file } = metadata::check_file(&args.file);
+    let loadable =
+        of_file.iter().all(|(name, finding)| *name == "schema" || finding.verdict != Verdict::Fail);
+    let mut report = Report::new(&args.file, plugin);
+    for (name, finding) in of_file {
+        if wanted(name) {
+            report.push(name, finding, Duration::ZERO);
+        }
+    }
+    // What has to hold before a check can be run: that a former one has passed.
+    let mut obstacle = (!loadable).then(|| "the plugin can't be loaded, see above".to_owned());
+    let mut refused: Option<String> = None;
+    let mut printed = Vec::new();
+    for check in &CHECKS {
+        let stage = check.name == LOAD || check.name == OPEN;
+        let needed = stage && obstacle.is_none();
+        if !wanted(check.name) && !needed {
+            continue;
+        }
+        let (finding, took) = match (&obstacle, &refused) {
+            (Some(why), _) => (skip_because(why), Duration::ZERO),
+            (None, Some(why)) if check.needs_open => (skip_because(why), Duration::ZERO),
+            _ => {
+                let start = Instant::now();
+                let (finding, output) = one(check, args, config);
+                if !output.is_empty() {
+                    printed.push((check.name, output));
+                }
+                (finding, start.elapsed())
+            }
+        };
+        if finding.verdict == Verdict::Fail {
+            match check.name {
+                LOAD => obstacle = Some("the plugin can't be loaded, see above".to_owned()),
+                OPEN => refused = Some("no instance can be opened, see above".to_owned()),
+                _ => {}
+            }
+        }
+        // A stage that nobody asked for is told when it is the reason why nothing else was done.
+        if wanted(check.name) || finding.verdict == Verdict::Fail {
+            report.push(check.name, finding, took);
+        }
+    }
+    if wanted(STDOUT) {
+        let ran = report.rows().iter().any(|row: &Row| row.seconds > 0.0);
+        let allowed = requires_stdout(&args.file);
+        report.push(STDOUT, stdout(&printed, ran, allowed), Duration::ZERO);
+    }
+    report
+}
+
+fn skip_because(why: &str) -> Finding {
+    Finding::from(Err(skip(why)))
+}
+
+/// Whether standard output is what the plugin is for, by its metadata.
+fn requires_stdout(file: &Path) -> bool {
+    jackfield_loader::inspect(file)
+        .is_ok_and(|it| it.metadata.requires.iter().any(|required| required == CAPABILITY_STDOUT))
+}
+
+/// Nothing may have come out of any child.
+fn stdout(printed: &[(&'static str, Output)], ran: bool, allowed: bool) -> Finding {
+    let bytes: usize = printed.iter().map(|(_, output)| output.bytes).sum();
+    Finding::from(match printed {
+        _ if !ran => Err(skip("no check has run the plugin")),
+        [] => Ok("nothing was printed".to_owned()),
+        _ if allowed => Err(skip(format!("{bytes} bytes were printed, which the plugin is for"))),
+        [(name, first), ..] => Err(fail(
+            format!("{bytes} bytes were printed, first by the check `{name}`: {:?}", first.start(60)),
+            "standard output belongs to the tool: log through the host's services; a backend whose purpose is standard output says so: `requires` \"stdout\" in its metadata",
+        )),
+    })
+}
+
+/// Most bytes of an answer.
+const ANSWER: usize = 1 << 20;
+
+/// Runs one check in a child.
+fn one(check: &Check, args: &CheckArgs, config: &str) -> (Finding, Output) {
+    match start(check, args, config) {
+        Ok((mut finding, output)) => {
+            if check.name == PREVIEW && !output.is_empty() && finding.verdict == Verdict::Pass {
+                let found = format!("{} bytes went to standard output: {:?}", output.bytes, output.start(60));
+                finding = Finding::from(Err(fail(
+                    found,
+                    "a preview hands over what `send` would send, and sends nothing",
+                )));
+            }
+            (finding, output)
+        }
+        Err(error) => {
+            let advice = "the check itself needs a process that it can start on a Unix system";
+            (
+                Finding::from(Err(fail(format!("no child could be started: {error}"), advice))),
+                Output::default(),
+            )
+        }
+    }
+}
+
+#[cfg(unix)]
+fn start(check: &Check, args: &CheckArgs, config: &str) -> io::Result<(Finding, Output)> {
+    use std::os::fd::OwnedFd;
+
+    let limit = args.limit * check.patience;
+    let task = Task {
+        check: check.name.to_owned(),
+        file: std::path::absolute(&args.file)?,
+        config: config.to_owned(),
+        endpoint: args.endpoint.clone(),
+        cycles: args.cycles,
+        // What is left is for the rest of the check, and for its answer.
+        budget_s: (limit * 4 / 5).as_secs(),
+    };
+    let mut task = serde_json::to_vec(&task)?;
+    task.push(b'\n');
+    let ((task_reader, mut task_writer), (answer_reader, answer_writer)) = (pipe()?, pipe()?);
+    let ((output_reader, output_writer), (error_reader, error_writer)) = (pipe()?, pipe()?);
+    let child = Spawn::new(Program::Own, NAME)
+        .title(format!("check {}", check.name))
+        .files([OwnedFd::from(task_reader), answer_writer.into(), output_writer.into()].into())
+        .stderr(File::from(OwnedFd::from(error_writer)))
+        .start()?;
+    let answer = PipeReader::start(answer_reader, ANSWER)?;
+    let (output, errors) = (PipeReader::start(output_reader, KEPT)?, PipeReader::start(error_reader, KEPT)?);
+    // A child that is gone does not read it, which its end tells. The pipe stays open: a child ends when it is closed.
+    let _ = task_writer.write_all(&task);
+
+    let ended = child.wait(limit);
+    // What the plugin has started goes with it.
+    child.kill();
+    drop(task_writer);
+    let (answer, output, errors) = (answer.finish(), output.finish(), errors.finish());
+    let finding = match (ended, serde_json::from_slice::<Finding>(&answer.first)) {
+        (Some(Ended::Code(0)), Ok(finding)) => finding,
+        // The check has failed before it came to that.
+        (_, Ok(finding)) if finding.verdict == Verdict::Fail => finding,
+        (None, Ok(_)) if check.name == EXIT => Finding::from(Err(fail(
+            format!("the process does not end: {} s after its end began it is still there", limit.as_secs()),
+            "a destructor of the library, or a function registered with `atexit`, waits: let it wait for nothing",
+        ))),
+        (ended, _) => Finding::from(Err(broken(ended, limit, &errors))),
+    };
+    Ok((finding, output))
+}
+
+#[cfg(not(unix))]
+fn start(_: &Check, _: &CheckArgs, _: &str) -> io::Result<(Finding, Output)> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// A child that did not answer.
+fn broken(ended: Option<Ended>, limit: Duration, errors: &Output) -> CheckError {
+    let said = errors.end();
+    let said = if said.is_empty() { said } else { format!("; the last it said: {said}") };
+    match ended {
+        None => fail(
+            format!("hung: no end after {} s{said}", limit.as_secs()),
+            "every function returns by its call's timeout, and `free` at once: look where the plugin waits",
+        ),
+        #[cfg(unix)]
+        Some(Ended::Signal(signal)) => fail(
+            format!("crashed by signal {signal}{said}"),
+            "run the plugin's own tests under a debugger or a sanitizer; a panic must not leave an exported function",
+        ),
+        #[cfg(unix)]
+        Some(Ended::Code(code)) => fail(
+            format!("the process ended with exit code {code}{said}"),
+            "no function of a plugin ends the process",
+        ),
+        Some(_) => fail(format!("how the child ended is unknown{said}"), "run it again"),
+    }
+}

@@ -1,0 +1,70 @@
+//! The command line, and what is wrong with it in one line.
+
+use clap::{Parser as _, error::ErrorKind};
+
+use super::Cli;
+use crate::{console, exit::Exit};
+
+/// The command line. One that is wrong, or that asks for help or the version, ends the process.
+pub(crate) fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            error.exit()
+        }
+        console::error(line(&error.render().to_string()));
+        jackfield_loader::exit(Exit::Usage.code().into())
+    })
+}
+
+/// clap's message, of several lines with a usage below, as one line that says where the usage is.
+fn line(message: &str) -> String {
+    let (mut said, mut help) = (String::new(), "--help".to_owned());
+    for text in message.lines().map(str::trim).filter(|text| !text.is_empty()) {
+        if let Some(usage) = text.strip_prefix("Usage: ") {
+            let is_name =
+                |word: &&str| word.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '_');
+            let names: Vec<_> = usage.split(' ').take_while(is_name).collect();
+            help = format!("{} --help", names.join(" "));
+            break;
+        }
+        if text.starts_with("For more information") {
+            break;
+        }
+        match text.strip_prefix("tip: ") {
+            Some(tip) => said += &format!("; {tip}"),
+            None if said.is_empty() || said.ends_with(':') => said += &format!(" {text}"),
+            None => said += &format!(", {text}"),
+        }
+    }
+    let said = said.trim_start();
+    format!("{}; see `{help}`", said.strip_prefix("error: ").unwrap_or(said))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(args: &str) -> String {
+        let Err(error) = Cli::try_parse_from(args.split(' ')) else { panic!("{args} is right") };
+        line(&error.render().to_string())
+    }
+
+    #[test]
+    fn what_is_wrong_what_to_do_and_where_the_usage_is_are_one_line() {
+        assert_eq!(
+            refusal("jackfield status --onec"),
+            "unexpected argument '--onec' found; a similar argument exists: '--once'; see `jackfield status --help`"
+        );
+        assert_eq!(
+            refusal("jackfield sing x"),
+            "unrecognized subcommand 'sing'; a similar subcommand exists: 'sign'; see `jackfield --help`"
+        );
+        assert_eq!(
+            refusal("jackfield check"),
+            "the following required arguments were not provided: <FILE>; see `jackfield check --help`"
+        );
+        let refused = refusal("jackfield run --grace banana");
+        assert!(refused.starts_with("invalid value 'banana' for '--grace <"), "{refused}");
+        assert!(refused.ends_with("; see `--help`") && !refused.contains('\n'), "{refused}");
+    }
+}

@@ -1,0 +1,229 @@
+//! Files for what could not be sent, made when the first line comes, readable by their owner only.
+
+pub(crate) mod bad_lines;
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+/// Where the files of one run lie, and what their names begin with.
+#[derive(Debug, Clone)]
+pub(crate) struct Leftovers {
+    folder: PathBuf,
+    stem: String,
+}
+
+impl Leftovers {
+    /// For a run that starts now.
+    ///
+    /// # Errors
+    /// `folder` is no folder.
+    pub(crate) fn new(folder: &Path) -> io::Result<Self> {
+        if !folder.metadata()?.is_dir() {
+            return Err(io::Error::from(io::ErrorKind::NotADirectory));
+        }
+        let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+        Ok(Self { folder: folder.to_owned(), stem: format!("jackfield-{now}-{}", std::process::id()) })
+    }
+
+    /// The file whose name ends like this.
+    pub(crate) fn file(&self, ending: &str) -> Leftover {
+        Leftover {
+            path: self.folder.join(format!("{}.{ending}", self.stem)),
+            file: None,
+            buffer: Vec::new(),
+            buffered: 0,
+            whole: 0,
+            begun: 0,
+            failed: None,
+            lost: 0,
+        }
+    }
+}
+
+/// One file. It ends with a whole line after every write, also after one that failed.
+#[derive(Debug)]
+pub(crate) struct Leftover {
+    path: PathBuf,
+    file: Option<File>,
+    /// Bytes that wait to be written.
+    buffer: Vec<u8>,
+    /// Lines that end in the buffer.
+    buffered: u64,
+    /// Bytes in the file up to the end of its last whole line, and behind it, of a line that has not ended.
+    whole: u64,
+    begun: u64,
+    /// Why it can't be written any more.
+    failed: Option<io::Error>,
+    /// Lines that are not in the file though they should be.
+    lost: u64,
+}
+
+/// Bytes that are gathered for one write, about.
+const GATHER_BYTES: usize = 16 * 1024;
+
+impl Leftover {
+    /// Appends a line.
+    pub(crate) fn line(&mut self, line: &[u8]) {
+        self.part(line);
+        self.end_line();
+    }
+
+    /// Appends a part of a line, which has no line feed. A file that has failed once gets no more.
+    pub(crate) fn part(&mut self, bytes: &[u8]) {
+        if self.failed.is_some() {
+            return;
+        }
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= GATHER_BYTES {
+            self.write();
+        }
+    }
+
+    /// Ends a line of which all parts have been appended.
+    pub(crate) fn end_line(&mut self) {
+        if self.failed.is_some() {
+            self.lost += 1;
+        } else {
+            self.buffer.push(b'\n');
+            self.buffered += 1;
+        }
+    }
+
+    /// Makes sure that all lines are in the file before further events are taken. Answers whether they are.
+    pub(crate) fn flush(&mut self) -> bool {
+        if !self.buffer.is_empty() {
+            self.write();
+        }
+        self.failed.is_none()
+    }
+
+    /// The file, if it was made.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.file.as_ref().map(|_| self.path.as_path())
+    }
+
+    /// How many lines are not in the file though they should be, and why.
+    pub(crate) fn failure(&self) -> Option<(u64, String)> {
+        self.failed
+            .as_ref()
+            .map(|error| (self.lost, format!("{} can't be written: {error}", self.path.display())))
+    }
+
+    /// Writes what is in the buffer.
+    fn write(&mut self) {
+        let file = match &mut self.file {
+            Some(file) => Ok(file),
+            none => create(&self.path).map(|file| none.insert(file)),
+        };
+        let (written, result) = match file {
+            Ok(file) => write_counted(file, &self.buffer),
+            Err(error) => (0, Err(error)),
+        };
+        let arrived = &self.buffer[..written];
+        if let Some(end) = arrived.iter().rposition(|&byte| byte == b'\n') {
+            self.whole += self.begun + end as u64 + 1;
+            self.begun = (written - end - 1) as u64;
+        } else {
+            self.begun += written as u64;
+        }
+        if let Err(error) = result {
+            self.lost += self.buffered - arrived.iter().filter(|&&byte| byte == b'\n').count() as u64;
+            self.failed = Some(error);
+            self.end_torn_line();
+        }
+        self.buffer.clear();
+        self.buffered = 0;
+    }
+
+    /// Cuts off a line whose rest will never come, or, where that is not possible, ends it: a disk that was full may have
+    /// room by now for one byte.
+    fn end_torn_line(&mut self) {
+        if let (Some(file), true) = (&mut self.file, self.begun > 0) {
+            // That neither is possible is no more than what is told anyway: that the file can't be written.
+            drop(file.set_len(self.whole).or_else(|_| file.write_all(b"\n")));
+        }
+    }
+}
+
+/// Writes `bytes`, and says how many of them have arrived when that fails.
+fn write_counted(file: &mut File, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    while written < bytes.len() {
+        match file.write(&bytes[written..]) {
+            Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, Ok(()))
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_made_with_its_first_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let leftovers = Leftovers::new(folder.path()).expect("a folder");
+        let (mut used, unused) = (leftovers.file("main.rejected.jsonl"), leftovers.file("bad-lines.txt"));
+        used.line(b"one");
+        used.line(b"two");
+        assert!(used.flush());
+        assert_eq!((unused.path(), unused.failure()), (None, None));
+        let path = used.path().expect("made").to_owned();
+        assert_eq!(std::fs::read_to_string(&path).expect("readable"), "one\ntwo\n");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 1);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(path.metadata().expect("there").permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn lines_that_can_not_be_kept_are_counted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut leftover = Leftovers::new(folder.path()).expect("a folder").file("x");
+        folder.close().expect("removed");
+        leftover.line(b"one");
+        leftover.line(b"two");
+        assert!(!leftover.flush());
+        let (lost, why) = leftover.failure().expect("failed");
+        assert_eq!(lost, 2);
+        assert!(why.contains("can't be written"), "{why}");
+    }
+
+    #[test]
+    fn parts_of_a_long_line_make_one_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut leftover = Leftovers::new(folder.path()).expect("a folder").file("x");
+        let part = vec![b'x'; GATHER_BYTES - 1];
+        leftover.line(b"one");
+        for _ in 0..3 {
+            leftover.part(&part);
+        }
+        leftover.end_line();
+        assert!(leftover.flush());
+        let text = std::fs::read_to_string(leftover.path().expect("made")).expect("readable");
+        assert_eq!(text, format!("one\n{}\n", "x".repeat(3 * part.len())));
+    }
+
+    #[test]
+    fn what_is_no_folder_is_refused_before_anything_is_read() {
+        assert!(Leftovers::new(Path::new("/nonexistent")).is_err());
+        assert!(Leftovers::new(&std::env::current_exe().expect("a file")).is_err());
+    }
+}

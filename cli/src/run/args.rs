@@ -1,0 +1,60 @@
+//! The command line of `jackfield run`.
+
+use std::{path::PathBuf, sync::LazyLock, time::Duration};
+
+use clap::{Args, ValueHint};
+
+use crate::common_args::help;
+
+pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
+    help(
+        "  tail -F events.jsonl | jackfield run\n  mkfifo /run/events && jackfield run /run/events --watch\n  \
+         jackfield run --spools ~/.local/state --state /var/lib/jackfield",
+        "\n\nWhat is read is in the spool of the state folder, by default ~/.local/state/jackfield/run,\nbefore \
+         anything is sent: a run that is killed goes on where it was. At most --spool-size and\n10,000,000 events wait \
+         there. With no room in it or on the disk nothing more is read until there\nis: whoever writes to the input waits, \
+         nothing is lost, and `jackfield status` says so. What is\nolder than 30 days leaves, counted. Lines that are not \
+         events are kept in\njackfield-TIME-PID.bad-lines.txt beside it, the first 10,000.\n\n\
+         SIGHUP reads the configuration again and swaps what has changed, --watch does so by itself:\nwhat is new is \
+         opened first, and where it can't be had the old one stays. SIGTERM and SIGINT\nend the run in good order, the \
+         second one at once with exit code 130.\n\n\
+         With --spools every FOLDER/TOOL/spool and FOLDER/TOOL/telemetry/spool is delivered to the\nbackends of this \
+         configuration, which take the place of those that TOOL may have; only\nof a tool whose user has consented in its consent file, and not with an opt-out such as\nDO_NOT_TRACK in this environment.\n\n\
+         With --json the last line of standard output is one object: waiting, rejected, not_stored,\nleft_in_input, \
+         exit_code.",
+    )
+});
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// FIFO that events are written to, or `-` for standard input
+    ///
+    /// Several writers of one FIFO tear each other's lines unless each writes whole lines of at most 4096 bytes (PIPE_BUF)
+    /// with one call.
+    #[arg(default_value = "-", value_name = "FIFO", value_hint = ValueHint::FilePath)]
+    pub(crate) input: PathBuf,
+    /// Folder of tools' spools to deliver, instead of an input
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, conflicts_with = "input")]
+    pub(crate) spools: Option<PathBuf>,
+    /// Folder for what was read and not delivered, of this run alone
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub(crate) state: Option<PathBuf>,
+    /// How much may wait in the state folder before the input is held back
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "1GiB",
+        value_parser = jackfield::parse_size,
+        conflicts_with = "spools"
+    )]
+    pub(crate) spool_size: u64,
+    /// Reload when the configuration or a plugin's file changes
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Start although a backend can't be used yet: its events wait for it
+    #[arg(long)]
+    pub(crate) start_anyway: bool,
+    /// How long the end may take for what is not delivered yet
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = jackfield::parse_duration)]
+    pub(crate) grace: Duration,
+}

@@ -1,0 +1,121 @@
+//! What each spool and each of its backends does at one moment, with rates over the last seconds.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use jackfield::{BackendStatus, LiveBackend, Status, Telemetry};
+
+use crate::run_state::snapshot::{BackendNow, PluginNow, SpoolNow};
+
+/// Over how long rates are.
+const WINDOW: Duration = Duration::from_secs(3);
+/// What counting the events that wait may take of the time.
+const SHARE: u32 = 20;
+
+/// What rates are made of, for each spool.
+#[derive(Default)]
+pub(super) struct Rates(BTreeMap<PathBuf, Seen>);
+
+struct Seen {
+    status: Status,
+    /// When the events that wait are counted again: that reads them all.
+    again: Instant,
+    /// For each backend, when it had delivered how many.
+    delivered: BTreeMap<String, VecDeque<(Instant, u64)>>,
+}
+
+impl Rates {
+    /// What is so of one spool now.
+    pub(super) fn of(&mut self, tool: &str, telemetry: &Telemetry) -> SpoolNow {
+        let started = Instant::now();
+        let count = || {
+            let status = telemetry.status();
+            let now = Instant::now();
+            (status, now + (now - started) * SHARE)
+        };
+        let key = telemetry.data_folder().unwrap_or_default();
+        let seen = self.0.entry(key).or_insert_with(|| {
+            let (status, again) = count();
+            Seen { status, again, delivered: BTreeMap::new() }
+        });
+        let live = telemetry.live_backends();
+        let is_known = |live: &LiveBackend, status: &Status| known_of(status, &live.name).is_some();
+        if started >= seen.again || !live.iter().all(|live| is_known(live, &seen.status)) {
+            (seen.status, seen.again) = count();
+        }
+        let Seen { status, delivered, .. } = seen;
+        let backends = if live.is_empty() {
+            let known = status.backends.iter();
+            known.map(|known| backend(known, None, delivered, started)).collect()
+        } else {
+            // What is really there, whatever the configuration says meanwhile.
+            let known = live.iter().filter_map(|live| Some((known_of(status, &live.name)?, live)));
+            known.map(|(known, live)| backend(known, Some(live), delivered, started)).collect()
+        };
+        SpoolNow {
+            tool: tool.to_owned(),
+            folder: status.folder.clone(),
+            waiting: status.events,
+            bytes: status.bytes,
+            oldest_s: status.oldest_s,
+            dropped: status.dropped.clone(),
+            quarantined: status.quarantined,
+            problems: status.problems.clone(),
+            backends,
+        }
+    }
+}
+
+fn known_of<'a>(status: &'a Status, name: &str) -> Option<&'a BackendStatus> {
+    status.backends.iter().find(|known| known.name == name)
+}
+
+fn backend(
+    known: &BackendStatus,
+    live: Option<&LiveBackend>,
+    delivered: &mut BTreeMap<String, VecDeque<(Instant, u64)>>,
+    now: Instant,
+) -> BackendNow {
+    let stats = live.map(|live| live.stats.clone()).unwrap_or_default();
+    let past = delivered.entry(known.name.clone()).or_default();
+    // A backend that was swapped counts from nothing.
+    if past.back().is_some_and(|(_, before)| *before > stats.delivered) {
+        past.clear();
+    }
+    past.push_back((now, stats.delivered));
+    while past.len() > 2 && now - past[0].0 > WINDOW {
+        past.pop_front();
+    }
+    let (since, before) = past[0];
+    let seconds = (now - since).as_secs_f64();
+    let number = |events: u64| u32::try_from(events).map_or(f64::INFINITY, f64::from);
+    let rate = if seconds > 0.0 { number(stats.delivered - before) / seconds } else { 0.0 };
+    let ms = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
+    BackendNow {
+        name: known.name.clone(),
+        plugin: live.and_then(|live| live.plugin.as_ref()).map(|plugin| PluginNow {
+            name: plugin.name.clone(),
+            version: plugin.version.clone(),
+            file: plugin.file.clone(),
+        }),
+        isolation: live.map_or("thread", |live| live.isolation).to_owned(),
+        open: live.is_some_and(|live| live.open),
+        events_per_s: (rate * 10.0).round() / 10.0,
+        p50_ms: ms(stats.latency.p50),
+        p99_ms: ms(stats.latency.p99),
+        calls: stats.calls,
+        waiting: known.waiting,
+        delivered: known.delivered,
+        rejected: known.rejected,
+        circuit: if known.paused_s.is_some() { "open" } else { "closed" }.to_owned(),
+        paused_s: known.paused_s,
+        last_error: known.last_error.clone(),
+        last_error_s: known.last_error_s,
+        last_delivery_s: known.last_delivery_s,
+        swaps: live.map_or(0, |live| live.swaps),
+        not_swapped: live.and_then(|live| live.not_swapped.clone()),
+    }
+}

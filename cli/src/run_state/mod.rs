@@ -1,0 +1,222 @@
+//! The state folder of a run: its lock, and the status that others read.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `run.lock` | the process id, for people; its lock is held by the run that lives |
+//! | `status.v1.json` | the [`Snapshot`], replaced as a whole every 500 ms; blank before the first |
+//! | `status.v1.tmp` | the one before, which the next one is written over |
+//! | `spool/` and the rest | what a tool's telemetry keeps, too |
+//!
+//! Both files of the status are made at the start, with room to spare, and change places: so a disk that is full still takes
+//! what there is to say about it, unless its file system writes what is overwritten elsewhere, as btrfs and ZFS do.
+//!
+//! # Platform
+//! Files change places on Linux. Elsewhere a status is written to a new file, and is stale while the disk is full.
+
+pub(crate) mod snapshot;
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read as _, Seek as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+use jackfield_loader::{open_regular, read_regular};
+
+use self::snapshot::Snapshot;
+use crate::{exit::CommandError, settings};
+
+const LOCK: &str = "run.lock";
+const STATUS: &str = "status.v1.json";
+const HALF: &str = "status.v1.tmp";
+/// What a status of a dozen backends has room in.
+const ROOM: usize = 16 << 10;
+/// The length of a process id, at least.
+const ID: usize = 10;
+/// What is read of a status that ought to have some kilobytes.
+const LONGEST: u64 = 16 << 20;
+
+/// The folder of `--state`, or the usual one.
+pub(crate) fn folder(named: Option<&Path>) -> Result<PathBuf, CommandError> {
+    let folder = named.map(Path::to_owned).or_else(settings::state_folder);
+    let folder = folder.ok_or_else(|| {
+        CommandError::Usage(
+            "there is no folder for the state (is HOME set?): name one with --state".to_owned(),
+        )
+    })?;
+    std::path::absolute(&folder).map_err(CommandError::file(&folder, ""))
+}
+
+/// The folder, for one run.
+pub(crate) struct State {
+    folder: PathBuf,
+    /// Released when the process ends, however it does.
+    _lock: File,
+}
+
+impl State {
+    /// Makes the folder when it is missing, and takes it for this run.
+    ///
+    /// # Errors
+    /// The folder can't be made or written, or another run has it.
+    pub(crate) fn claim(folder: PathBuf) -> Result<Self, CommandError> {
+        let shown = folder.display().to_string();
+        let failed = || CommandError::system(format!("state {shown}"));
+        make(&folder).map_err(failed())?;
+        let path = folder.join(LOCK);
+        let mut lock = private().read(true).open(&path).map_err(failed())?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut id = String::new();
+                let _ = io::Read::by_ref(&mut lock).take(32).read_to_string(&mut id);
+                let who = if id.is_empty() { String::new() } else { format!(", process {}", id.trim()) };
+                return Err(CommandError::Unusable(format!(
+                    "state {shown}: another `jackfield run` has it{who}: end that one, or name another folder with --state"
+                )));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed()(error)),
+        }
+        // None of what follows is worth more than what an earlier run may have left to be delivered, on a disk that it has
+        // filled. What the status says is of that run.
+        let id = format!("{:<ID$}\n", std::process::id());
+        let written = lock.rewind().and_then(|()| lock.write_all(id.as_bytes()));
+        let blank = [STATUS, HALF].map(|name| {
+            let file = in_place_of(&folder.join(name))?;
+            write_over(&file, Vec::new())
+        });
+        if let Some(error) = [written].into_iter().chain(blank).find_map(Result::err) {
+            tracing::warn!("state {shown}: {error}; `jackfield status` may have nothing to show");
+        }
+        Ok(Self { folder, _lock: lock })
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Puts the status in place.
+    pub(crate) fn write(&self, snapshot: &Snapshot) -> io::Result<()> {
+        let (half, whole) = (self.folder.join(HALF), self.folder.join(STATUS));
+        let file = in_place_of(&half)?;
+        write_over(&file, serde_json::to_vec(snapshot)?)?;
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{CWD, RenameFlags, renameat_with};
+            if renameat_with(CWD, &half, CWD, &whole, RenameFlags::EXCHANGE).is_ok() {
+                return Ok(());
+            }
+        }
+        fs::rename(half, whole)
+    }
+}
+
+/// Whether a run that has the folder lives.
+pub(crate) fn is_alive(folder: &Path) -> bool {
+    open_regular(&folder.join(LOCK))
+        .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// What the last run has said of itself; `None` when there was none.
+///
+/// # Errors
+/// The file can't be read, or is not of this version.
+pub(crate) fn read(folder: &Path) -> io::Result<Option<Snapshot>> {
+    match read_regular(&folder.join(STATUS), LONGEST) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(text) if text.trim_ascii().is_empty() => Ok(None),
+        text => Ok(Some(serde_json::from_str(&text?)?)),
+    }
+}
+
+/// Puts `text` in place of all that a file has, which stays as long as it is: the rest is white space.
+fn write_over(mut file: &File, mut text: Vec<u8>) -> io::Result<()> {
+    let len = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    text.resize(text.len().max(len.clamp(ROOM, 4 * ROOM)), b'\n');
+    file.write_all(&text)?;
+    file.set_len(text.len() as u64)
+}
+
+/// A file of the status, to be written over. A FIFO of that name would be waited for.
+fn in_place_of(path: &Path) -> io::Result<File> {
+    if fs::symlink_metadata(path).is_ok_and(|it| !it.is_file()) {
+        fs::remove_file(path)?;
+    }
+    private().open(path)
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    options
+}
+
+/// A folder for this user alone; one that is there stays as it is.
+fn make(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt as _;
+        builder.mode(0o700);
+    }
+    builder.create(folder)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    fn snapshot(input: &str) -> Snapshot {
+        let text = format!(
+            r#"{{"state":"running","version":"1","pid":1,"started_ms":0,"at_ms":0,"config":"c","input":"{input}","lines":0,
+            "events":0,"bad_lines":0,"not_stored":0,"mapped_images":0,"image_limit":0,"last_reload":null,"spools":[]}}"#
+        );
+        serde_json::from_str(&text).expect("a snapshot, of a run that knew of no holding either")
+    }
+
+    #[test]
+    fn a_status_is_written_over_an_earlier_one_so_that_it_needs_no_room() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = home.path().join("state");
+        let state = State::claim(folder.clone()).expect("nobody has it");
+        assert!(read(&folder).expect("readable").is_none(), "nothing is said yet");
+        let blocks = || {
+            let of = |name| fs::metadata(folder.join(name)).expect("there");
+            let mut all = [STATUS, HALF].map(|name| (of(name).ino(), of(name).len(), of(name).blocks()));
+            all.sort_unstable();
+            all
+        };
+        let before = blocks();
+        assert!(before.iter().all(|(_, len, _)| *len == ROOM as u64), "{before:?}");
+        for input in ["long long long long long long long long", "short", "stdin"] {
+            state.write(&snapshot(input)).expect("writable");
+            assert_eq!(read(&folder).expect("readable").expect("a status").input, input);
+            assert_eq!(blocks(), before);
+        }
+        drop(state);
+        // The next one says nothing of what the last one has said.
+        let _state = State::claim(folder.clone()).expect("nobody has it");
+        assert!(read(&folder).expect("readable").is_none());
+        assert_eq!(blocks(), before);
+    }
+
+    #[test]
+    fn fifos_in_the_places_of_status_and_lock_are_not_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in [STATUS, LOCK] {
+            let made = std::process::Command::new("mkfifo").arg(folder.path().join(name)).status();
+            assert!(made.expect("mkfifo").success());
+        }
+        let Err(error) = read(folder.path()) else { panic!("no status is there") };
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
+        assert!(!is_alive(folder.path()));
+    }
+}

@@ -1,0 +1,251 @@
+//! How a file is opened: it is a regular one, and nothing in its place is waited for or followed.
+
+use std::{
+    fs::{self, DirBuilder, File},
+    io::{self, Read as _},
+    path::Path,
+};
+
+use super::error::FileError;
+
+/// What a file is opened for. What is made can be read and written by the user alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// To read. A link in the file's place is refused.
+    Read,
+    /// To read what the user has named, or may have put behind a link.
+    ReadLinked,
+    /// To read and write; made when it is missing.
+    Write,
+    /// To write; made, and refused when it is there.
+    New,
+    /// To read and append.
+    Append,
+    /// To read and append; made when it is missing.
+    AppendOrMake,
+    /// To read and append; made, and refused when it is there.
+    AppendNew,
+}
+
+/// Opens the regular file at `path`. A FIFO, a device or a folder is refused, and not waited for.
+///
+/// # Errors
+/// [`FileError::NotAFile`], or what the system says.
+///
+/// # Platform
+/// On Windows nothing that a path can name is waited for.
+pub fn open(path: &Path, access: Access) -> Result<File, FileError> {
+    let not_a_file = |found: fs::FileType| FileError::NotAFile { found: kind(found) };
+    match open_path(path, access) {
+        Ok(file) => match file.metadata()?.file_type() {
+            found if found.is_file() => Ok(file),
+            found => Err(not_a_file(found)),
+        },
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error.into()),
+        // The system's word for a link or a socket is about links and devices, and not about the file.
+        Err(error) => match fs::symlink_metadata(path).map(|found| found.file_type()) {
+            Ok(found) if !found.is_file() && (access != Access::ReadLinked || !found.is_symlink()) => {
+                Err(not_a_file(found))
+            }
+            _ => Err(error.into()),
+        },
+    }
+}
+
+#[cfg(unix)]
+fn open_path(path: &Path, access: Access) -> io::Result<File> {
+    open_at(rustix::fs::CWD, path, access)
+}
+
+/// Opens `name` in an open folder, whatever it is by now, without waiting.
+///
+/// # Errors
+/// What the system says.
+#[cfg(unix)]
+pub fn open_at(folder: impl std::os::fd::AsFd, name: impl AsRef<Path>, access: Access) -> io::Result<File> {
+    use rustix::{
+        fs::{Mode, OFlags, openat},
+        io::retry_on_intr,
+    };
+    let wanted = match access {
+        Access::Read | Access::ReadLinked => OFlags::RDONLY,
+        Access::Write => OFlags::RDWR | OFlags::CREATE,
+        Access::New => OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL,
+        Access::Append => OFlags::RDWR | OFlags::APPEND,
+        Access::AppendOrMake => OFlags::RDWR | OFlags::APPEND | OFlags::CREATE,
+        Access::AppendNew => OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL,
+    };
+    let links = if access == Access::ReadLinked { OFlags::empty() } else { OFlags::NOFOLLOW };
+    let flags = wanted | links | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let (folder, name) = (folder.as_fd(), name.as_ref());
+    Ok(retry_on_intr(|| openat(folder, name, flags, Mode::RUSR | Mode::WUSR))?.into())
+}
+
+#[cfg(not(unix))]
+fn open_path(path: &Path, access: Access) -> io::Result<File> {
+    let mut options = fs::OpenOptions::new();
+    match access {
+        Access::Read | Access::ReadLinked => options.read(true),
+        Access::Write => options.read(true).write(true).create(true).truncate(false),
+        Access::New => options.write(true).create_new(true),
+        Access::Append => options.read(true).append(true),
+        Access::AppendOrMake => options.read(true).append(true).create(true),
+        Access::AppendNew => options.read(true).append(true).create_new(true),
+    };
+    options.open(path)
+}
+
+/// The text of the regular file at `path`, of at most `limit` bytes.
+///
+/// # Errors
+/// As [`open`] and [`read_open`].
+pub fn read(path: &Path, access: Access, limit: u64) -> Result<String, FileError> {
+    read_open(&open(path, access)?, limit)
+}
+
+/// The text of an open file, of at most `limit` bytes.
+///
+/// # Errors
+/// [`FileError::TooLarge`], or what the system says, also of what is no UTF-8.
+pub fn read_open(file: &File, limit: u64) -> Result<String, FileError> {
+    let mut text = String::new();
+    let read = file.take(limit.saturating_add(1)).read_to_string(&mut text);
+    match read {
+        Ok(len) if len as u64 <= limit => Ok(text),
+        Ok(_) => Err(FileError::TooLarge { limit }),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Makes the folders that are missing, for the user alone.
+///
+/// # Errors
+/// What the system says.
+pub fn create_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// Takes a file away, if it is there.
+///
+/// # Errors
+/// What the system says.
+pub fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// What a file that is not a regular one is called.
+#[must_use]
+pub fn kind(kind: fs::FileType) -> &'static str {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        if kind.is_fifo() {
+            return "a FIFO or pipe";
+        }
+        if kind.is_char_device() || kind.is_block_device() {
+            return "a device";
+        }
+        if kind.is_socket() {
+            return "a socket";
+        }
+    }
+    if kind.is_dir() {
+        "a folder"
+    } else if kind.is_symlink() {
+        "a symbolic link"
+    } else {
+        "no regular file"
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::{
+        fs::{PermissionsExt as _, symlink},
+        net::UnixListener,
+    };
+
+    use super::*;
+
+    const ALL: [Access; 7] = [
+        Access::Read,
+        Access::ReadLinked,
+        Access::Write,
+        Access::New,
+        Access::Append,
+        Access::AppendOrMake,
+        Access::AppendNew,
+    ];
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_without_being_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        assert!(std::process::Command::new("mkfifo").arg(at("fifo")).status().unwrap().success());
+        fs::create_dir(at("folder")).unwrap();
+        let _listener = UnixListener::bind(at("socket")).unwrap();
+        symlink("/dev/zero", at("link")).unwrap();
+        for access in ALL {
+            for (name, found) in [("fifo", "a FIFO or pipe"), ("folder", "a folder"), ("socket", "a socket")]
+            {
+                let error = io::Error::from(open(&at(name), access).unwrap_err());
+                if matches!(access, Access::New | Access::AppendNew) {
+                    assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "{access:?} {name}");
+                } else {
+                    assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{access:?} {name}");
+                    assert_eq!(error.to_string(), format!("expected a regular file, found {found}"));
+                }
+            }
+        }
+        for (access, found) in [(Access::ReadLinked, "a device"), (Access::Read, "a symbolic link")] {
+            let error = open(&at("link"), access).unwrap_err().to_string();
+            assert_eq!(error, format!("expected a regular file, found {found}"));
+        }
+    }
+
+    #[test]
+    fn only_what_the_user_may_link_is_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        symlink(at("file"), at("link")).unwrap();
+        for access in ALL {
+            assert!(open(&at("link"), access).is_err(), "{access:?}");
+            assert!(!at("file").exists(), "{access:?} makes nothing behind a link");
+        }
+        fs::write(at("file"), "text").unwrap();
+        for access in ALL {
+            assert_eq!(open(&at("link"), access).is_ok(), access == Access::ReadLinked, "{access:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_made_is_the_users_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        for access in [Access::Write, Access::New, Access::AppendOrMake, Access::AppendNew] {
+            let path = folder.path().join(format!("{access:?}"));
+            open(&path, access).unwrap();
+            assert_eq!(mode(&path), 0o600, "{access:?}");
+        }
+        create_folder(&folder.path().join("a/b")).unwrap();
+        assert_eq!((mode(&folder.path().join("a")), mode(&folder.path().join("a/b"))), (0o700, 0o700));
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "0".repeat(2048)).unwrap();
+        assert_eq!(read(&file, Access::Read, 2048).unwrap().len(), 2048);
+        for (limit, line) in [(1024, "larger than 1 KiB"), (2047, "larger than 2047 bytes")] {
+            assert_eq!(read(&file, Access::Read, limit).unwrap_err().to_string(), line);
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! What a confined child does.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    ptr,
+};
+
+use jackfield_loader::{Plugin, Trust, reexec::Inherited};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use seccompiler::{SeccompAction, SeccompFilter};
+
+use super::Order;
+
+/// Reads its order from standard input and prints a line for each attempt.
+pub(super) fn run(_: Inherited) -> i32 {
+    let mut text = String::new();
+    io::stdin().read_to_string(&mut text).unwrap();
+    let order: Order = serde_json::from_str(&text).unwrap();
+    let maximum = getrlimit(Resource::Core).maximum;
+    setrlimit(Resource::Core, Rlimit { current: maximum, maximum }).unwrap();
+    if let Some((call, error)) = order.absent {
+        let rules = [(call, Vec::new())].into_iter().collect();
+        let arch = std::env::consts::ARCH.try_into().unwrap();
+        let filter =
+            SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(error), arch).unwrap();
+        seccompiler::apply_filter(&seccompiler::BpfProgram::try_from(filter).unwrap()).unwrap();
+    }
+    let applied =
+        order.limits.apply().and_then(|()| order.sandbox.map_or(Ok(()), |it| it.apply(&order.plugin)));
+    if let Err(error) = applied {
+        println!("{error}");
+        return 2;
+    }
+    for (attempt, with) in &order.attempts {
+        match try_it(attempt, with) {
+            Ok(said) => println!("{said}"),
+            Err(error) => println!("{}", error.raw_os_error().map_or(error.to_string(), name)),
+        }
+    }
+    0
+}
+
+fn name(error: i32) -> String {
+    match error {
+        libc::EACCES => "EACCES".to_owned(),
+        libc::EPERM => "EPERM".to_owned(),
+        libc::EMFILE => "EMFILE".to_owned(),
+        other => format!("error {other}"),
+    }
+}
+
+fn called(result: i64) -> io::Result<String> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok("ok".to_owned()) }
+}
+
+/// A call that is named and harmless: it sets what is so already, or looks.
+fn call(what: &str) -> io::Result<String> {
+    let host = i64::from(std::os::unix::process::parent_id());
+    let nothing = ptr::null::<u8>();
+    let null = c"/dev/null".as_ptr();
+    let here = libc::AT_FDCWD;
+    let mut limit = [0u64; 2];
+    let mut set = [0u8; 128];
+    let own = File::open("/dev/null")?;
+    let descriptor = std::os::fd::AsRawFd::as_raw_fd(&own);
+    // SAFETY: what a call reads or writes is one of the buffers above, or nothing at all.
+    let result = unsafe {
+        match what {
+            "own limits" => libc::syscall(libc::SYS_prlimit64, 0, 7, nothing, limit.as_mut_ptr()),
+            "host's limits" => libc::syscall(libc::SYS_prlimit64, host, 7, nothing, limit.as_mut_ptr()),
+            "own processors" => libc::syscall(libc::SYS_sched_getaffinity, 0, 128, set.as_mut_ptr()),
+            "host's processors" => {
+                libc::syscall(libc::SYS_sched_getaffinity, 0, 128, set.as_mut_ptr());
+                libc::syscall(libc::SYS_sched_setaffinity, host, 128, set.as_ptr())
+            }
+            "own priority" => libc::syscall(libc::SYS_setpriority, 0, 0, 19),
+            "host's priority" => libc::syscall(
+                libc::SYS_setpriority,
+                0,
+                host,
+                libc::getpriority(libc::PRIO_PROCESS, host as u32),
+            ),
+            "host's scheduler" => libc::syscall(libc::SYS_sched_setscheduler, host, 0, limit.as_ptr()),
+            "host's disk priority" => libc::syscall(libc::SYS_ioprio_set, 1, host, 0),
+            "host's descriptor" => libc::syscall(libc::SYS_pidfd_open, host, 0),
+            "ring" => libc::syscall(libc::SYS_io_uring_register, u64::from(u32::MAX), 0, nothing, 0),
+            "namespace" => libc::syscall(libc::SYS_unshare, libc::CLONE_NEWNS),
+            "namespace of a child" => {
+                let flags = i64::from(libc::CLONE_NEWUTS | libc::SIGCHLD);
+                match libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) {
+                    0 => libc::_exit(0),
+                    result => result,
+                }
+            }
+            "raw socket" => {
+                libc::syscall(libc::SYS_socket, libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP)
+            }
+            "packet socket" => libc::syscall(libc::SYS_socket, libc::AF_PACKET, libc::SOCK_DGRAM, 0),
+            "socket" => {
+                libc::syscall(libc::SYS_socket, libc::AF_INET6, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0)
+            }
+            "route socket" => libc::syscall(libc::SYS_socket, libc::AF_NETLINK, libc::SOCK_RAW, 0),
+            "shared memory" => libc::syscall(libc::SYS_shmget, 0, 4096, 0o600),
+            "mode" => libc::syscall(libc::SYS_fchmodat, here, null, 0o666),
+            "mode by descriptor" => libc::syscall(libc::SYS_fchmod, descriptor, 0o666),
+            "owner" => libc::syscall(libc::SYS_fchownat, here, null, -1, -1, 0),
+            "owner by descriptor" => libc::syscall(libc::SYS_fchown, descriptor, -1, -1),
+            "times" => libc::syscall(libc::SYS_utimensat, here, null, nothing, 0),
+            "times by descriptor" => libc::syscall(libc::SYS_utimensat, descriptor, nothing, nothing, 0),
+            other => panic!("no such call: {other}"),
+        }
+    };
+    called(result)
+}
+
+fn try_it(attempt: &str, with: &str) -> io::Result<String> {
+    let done = |_| "ok".to_owned();
+    match attempt {
+        "read" => fs::read(with).map(|bytes| format!("ok {}", bytes.len())),
+        "list" => fs::read_dir(with).map(|_| "ok".to_owned()),
+        "write" => fs::write(with, "x").map(done),
+        "append" => {
+            OpenOptions::new().append(true).open(with).and_then(|mut file| file.write_all(b"x")).map(done)
+        }
+        "cut" => rustix::fs::ftruncate(OpenOptions::new().write(true).open(with)?, 0)
+            .map(done)
+            .map_err(io::Error::from),
+        "remove" => fs::remove_file(with).map(done),
+        "folder" => fs::create_dir(with).map(done),
+        "rename" => fs::rename(with, format!("{with}.renamed")).map(done),
+        "link" => std::os::unix::fs::symlink("../outside", with).map(done),
+        "memory-file" => fs::read(with.replace("PARENT", &std::os::unix::process::parent_id().to_string()))
+            .map(|_| "ok".to_owned()),
+        "resolve" => Ok(std::net::ToSocketAddrs::to_socket_addrs(&(with, 1))?.count().min(1).to_string()),
+        "load" => Plugin::load(with.as_ref(), Trust::Owner)
+            .map(|plugin| format!("ok {}", plugin.metadata().name))
+            .map_err(io::Error::other),
+        "signal" => kill_process(Pid::from_raw(with.parse().unwrap()).unwrap(), Signal::URG)
+            .map(done)
+            .map_err(io::Error::from),
+        "spawn" => std::process::Command::new(with).status().map(|status| status.to_string()),
+        // SAFETY: the path and both lists are valid; on success nothing of this is left.
+        "exec" => called(i64::from(unsafe {
+            let arguments = [c"/bin/true".as_ptr(), ptr::null()];
+            libc::execve(arguments[0], arguments.as_ptr(), ptr::null())
+        })),
+        "exec-file" => {
+            let file = File::open("/bin/true")?;
+            let arguments = [c"true".as_ptr(), ptr::null()];
+            // SAFETY: as above; the descriptor is this process's.
+            called(unsafe {
+                libc::syscall(
+                    libc::SYS_execveat,
+                    std::os::fd::AsRawFd::as_raw_fd(&file),
+                    c"".as_ptr(),
+                    arguments.as_ptr(),
+                    ptr::null::<*const libc::c_char>(),
+                    libc::AT_EMPTY_PATH,
+                )
+            })
+        }
+        // SAFETY: asks to be traced, which changes nothing by itself.
+        "trace" => called(unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) }),
+        "peek" => {
+            let mut bytes = [0u8; 8];
+            let own = [1u8; 8];
+            let (to, from) = (
+                libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: 8 },
+                libc::iovec { iov_base: own.as_ptr().cast_mut().cast(), iov_len: 8 },
+            );
+            // SAFETY: both are readable and the first is writable.
+            called(unsafe { libc::process_vm_readv(libc::getpid(), &raw const to, 1, &raw const from, 1, 0) }
+                as i64)
+        }
+        "call" => call(with),
+        "thread" => Ok(std::thread::Builder::new().spawn(|| "ok".to_owned())?.join().unwrap()),
+        "fork-read" => {
+            // SAFETY: there is one thread, and the child only reads a file and ends.
+            match unsafe { libc::fork() } {
+                0 => {
+                    let refused =
+                        fs::read(with).is_err_and(|error| error.raw_os_error() == Some(libc::EACCES));
+                    // SAFETY: ends the process at once.
+                    unsafe { libc::_exit(if refused { 0 } else { 1 }) }
+                }
+                pid => {
+                    let mut status = 0;
+                    // SAFETY: the status is writable.
+                    called(i64::from(unsafe { libc::waitpid(pid, &raw mut status, 0) }))?;
+                    Ok(format!("ended with {}", libc::WEXITSTATUS(status)))
+                }
+            }
+        }
+        "open-many" => {
+            let mut open = Vec::new();
+            for _ in 0..1000 {
+                match File::open("/dev/null") {
+                    Ok(file) => open.push(file),
+                    Err(error) => {
+                        return Ok(format!("{} {}", name(error.raw_os_error().unwrap()), open.len() + 3));
+                    }
+                }
+            }
+            Ok("never refused".to_owned())
+        }
+        "spin" => loop {
+            std::hint::spin_loop();
+        },
+        "hunger" => {
+            let mut eaten = Vec::new();
+            loop {
+                eaten.push(vec![1u8; 1 << 20]);
+                std::hint::black_box(&eaten);
+            }
+        }
+        "abort" => std::process::abort(),
+        other => panic!("no such attempt: {other}"),
+    }
+}

@@ -1,0 +1,38 @@
+//! Children that give up rights and then try what they must not be able to do. It has no harness: a child is this program
+//! again, which has to be one thread when it is confined.
+#![allow(
+    unsafe_code,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "it tries system calls and reports"
+)]
+
+#[cfg(target_os = "linux")]
+mod child;
+#[cfg(target_os = "linux")]
+#[path = "../common/mod.rs"]
+mod common;
+#[cfg(target_os = "linux")]
+mod parent;
+
+#[cfg(not(target_os = "linux"))]
+fn main() {}
+
+#[cfg(target_os = "linux")]
+fn main() -> std::process::ExitCode {
+    jackfield_loader::init(&[jackfield_loader::Job { name: "confined", run: child::run }]);
+    jackfield_test_support::run_tests(parent::TESTS, || {})
+}
+
+/// What a child is to apply, and then to try.
+#[cfg(target_os = "linux")]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+struct Order {
+    limits: jackfield_loader::Limits,
+    sandbox: Option<jackfield_loader::Sandbox>,
+    plugin: std::path::PathBuf,
+    /// A system call fails with this error before anything is applied, as on a kernel without it.
+    absent: Option<(i64, u32)>,
+    /// What is tried, and with what.
+    attempts: Vec<(String, String)>,
+}

@@ -1,0 +1,336 @@
+//! Children that are confined, and what they can do then.
+
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::process::ExitStatusExt as _,
+    path::Path,
+    process::{self, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use jackfield_loader::{Limits, Sandbox};
+use jackfield_test_support::{Test, tests};
+
+use super::{Order, common};
+
+pub(super) const TESTS: &[Test] = tests![
+    a_sandboxed_child_reads_and_writes_what_it_was_granted_and_nothing_else,
+    a_sandboxed_child_executes_and_traces_nothing,
+    a_sandboxed_child_reaches_no_other_process_and_changes_no_files_mode_owner_or_times,
+    a_sandboxed_child_starts_threads,
+    a_library_is_loaded_from_memory_under_the_sandbox,
+    a_sandboxed_child_still_resolves_names_and_reads_the_system,
+    what_a_sandboxed_child_forks_is_confined_too,
+    a_kernel_without_landlock_is_an_error_that_says_what_to_do,
+    a_granted_path_that_is_not_there_is_an_error_that_names_it,
+    a_child_that_eats_memory_ends_at_its_limit,
+    a_limit_without_room_for_a_plugin_is_an_error,
+    a_child_that_spins_ends_at_its_processor_limit,
+    a_child_opens_no_more_files_than_its_limit,
+    a_crash_leaves_a_core_dump_only_where_that_is_configured,
+    limits_are_only_ever_lowered,
+];
+
+/// The lines that a child prints, and how it ended.
+fn confined(order: &Order, folder: &Path) -> (Vec<String>, ExitStatus) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["jackfield:confined", "0"])
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let order = serde_json::to_vec(order).unwrap();
+    child.stdin.take().unwrap().write_all(&order).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    (said.lines().map(str::to_owned).collect(), output.status)
+}
+
+fn attempts(list: &[(&str, &Path)]) -> Vec<(String, String)> {
+    list.iter().map(|(attempt, with)| ((*attempt).to_owned(), with.to_str().unwrap().to_owned())).collect()
+}
+
+fn sandbox(read: &[&Path], write: &[&Path]) -> Option<Sandbox> {
+    let mut sandbox = Sandbox::default();
+    sandbox.read = read.iter().map(|path| path.to_path_buf()).collect();
+    sandbox.write = write.iter().map(|path| path.to_path_buf()).collect();
+    Some(sandbox)
+}
+
+/// Does the attempts twice, without and with the sandbox: what it refuses must have been possible.
+fn compare(
+    make: impl Fn(&Path),
+    grants: impl Fn(&Path) -> Option<Sandbox>,
+    table: &[(&str, &str, &str, &str)],
+) {
+    for confine in [false, true] {
+        let folder = common::folder();
+        let at = folder.path();
+        make(at);
+        let plugin = at.join("plugin");
+        fs::create_dir_all(&plugin).unwrap();
+        let list: Vec<_> = table.iter().map(|(attempt, with, ..)| (*attempt, at.join(with))).collect();
+        let list: Vec<_> = list.iter().map(|(attempt, with)| (*attempt, with.as_path())).collect();
+        let sandbox = if confine { grants(at) } else { None };
+        let order = Order { sandbox, plugin, attempts: attempts(&list), ..Order::default() };
+        let (said, status) = confined(&order, at);
+        let expected: Vec<_> =
+            table.iter().map(|(.., free, held)| if confine { *held } else { *free }).collect();
+        assert_eq!(said, expected, "confined: {confine}, {table:?}");
+        assert_eq!(status.code(), Some(0));
+    }
+}
+
+fn a_sandboxed_child_reads_and_writes_what_it_was_granted_and_nothing_else() {
+    compare(
+        |at| {
+            for folder in ["outside", "plugin", "readable", "writable"] {
+                fs::create_dir(at.join(folder)).unwrap();
+                fs::write(at.join(folder).join("file"), "text").unwrap();
+                fs::write(at.join(folder).join("other"), "text").unwrap();
+            }
+            fs::write(at.join("one"), "text").unwrap();
+        },
+        |at| sandbox(&[&at.join("readable"), &at.join("one")], &[&at.join("writable")]),
+        &[
+            ("read", "outside/file", "ok 4", "EACCES"),
+            ("list", "outside", "ok", "EACCES"),
+            ("append", "outside/file", "ok", "EACCES"),
+            ("cut", "outside/file", "ok", "EACCES"),
+            ("write", "outside/new", "ok", "EACCES"),
+            ("folder", "outside/folder", "ok", "EACCES"),
+            ("link", "outside/link", "ok", "EACCES"),
+            ("remove", "outside/file", "ok", "EACCES"),
+            ("read", "plugin/file", "ok 4", "ok 4"),
+            ("append", "plugin/file", "ok", "EACCES"),
+            ("read", "readable/file", "ok 4", "ok 4"),
+            ("list", "readable", "ok", "ok"),
+            ("append", "readable/file", "ok", "EACCES"),
+            ("read", "one", "ok 4", "ok 4"),
+            ("append", "one", "ok", "EACCES"),
+            ("append", "writable/file", "ok", "ok"),
+            ("read", "writable/file", "ok 5", "ok 5"),
+            ("cut", "writable/file", "ok", "ok"),
+            ("write", "writable/new", "ok", "ok"),
+            ("rename", "writable/new", "ok", "ok"),
+            ("folder", "writable/folder", "ok", "ok"),
+            ("remove", "writable/file", "ok", "ok"),
+            // By a link that is within what is granted, to what is not.
+            ("link", "writable/link", "ok", "ok"),
+            ("read", "writable/link/other", "ok 4", "EACCES"),
+        ],
+    );
+}
+
+fn a_sandboxed_child_executes_and_traces_nothing() {
+    let parent = process::id().to_string();
+    let list = [
+        ("trace", "", "ok", "EPERM"),
+        ("peek", "", "ok", "EPERM"),
+        ("spawn", "/bin/true", "exit status: 0", "EPERM"),
+        ("signal", &parent, "ok", "EPERM"),
+    ];
+    for (attempt, with, free, held) in list {
+        for (confine, expected) in [(false, free), (true, held)] {
+            let said = one(attempt, with, confine);
+            assert_eq!(said, [expected], "{attempt}, confined: {confine}");
+        }
+    }
+    for attempt in ["exec", "exec-file"] {
+        assert_eq!(one(attempt, "", false), [""; 0], "{attempt}: the program runs and prints nothing");
+        assert_eq!(one(attempt, "", true), ["EPERM"], "{attempt}");
+    }
+}
+
+/// What a child says of one attempt.
+fn one(attempt: &str, with: &str, confine: bool) -> Vec<String> {
+    let folder = common::folder();
+    let order = Order {
+        sandbox: if confine { sandbox(&[], &[]) } else { None },
+        plugin: folder.path().to_owned(),
+        attempts: vec![(attempt.to_owned(), with.to_owned())],
+        ..Order::default()
+    };
+    confined(&order, folder.path()).0
+}
+
+fn a_sandboxed_child_reaches_no_other_process_and_changes_no_files_mode_owner_or_times() {
+    let call = |confine: bool, what: &str| {
+        let folder = common::folder();
+        let sandbox = if confine { sandbox(&[], &[folder.path()]) } else { None };
+        let attempts = vec![("call".to_owned(), what.to_owned())];
+        let plugin = folder.path().to_owned();
+        let order = Order { sandbox, plugin, attempts, ..Order::default() };
+        confined(&order, folder.path()).0.concat()
+    };
+    for what in ["own limits", "own processors", "own priority", "socket", "route socket"] {
+        assert_eq!([false, true].map(|confine| call(confine, what)), ["ok", "ok"], "{what}");
+    }
+    for what in [
+        "host's limits",
+        "host's processors",
+        "host's priority",
+        "host's scheduler",
+        "host's disk priority",
+        "host's descriptor",
+        "ring",
+        "namespace",
+        "namespace of a child",
+        "raw socket",
+        "packet socket",
+        "shared memory",
+        "mode",
+        "mode by descriptor",
+        "owner",
+        "owner by descriptor",
+        "times",
+        "times by descriptor",
+    ] {
+        assert_eq!(call(true, what), "EPERM", "{what}");
+        // Some need rights that whoever runs this may lack, and a kernel may lack a ring.
+        let needs_rights = ["namespace", "namespace of a child", "raw socket", "packet socket", "ring"];
+        let others =
+            ["mode", "mode by descriptor", "times", "times by descriptor", "owner", "owner by descriptor"];
+        if rustix::process::geteuid().is_root() && what != "ring"
+            || !needs_rights.contains(&what) && !others.contains(&what)
+        {
+            assert_eq!(call(false, what), "ok", "{what}");
+        }
+    }
+}
+
+fn a_sandboxed_child_starts_threads() {
+    let order = Order {
+        sandbox: sandbox(&[], &[]),
+        plugin: std::env::temp_dir(),
+        attempts: vec![("thread".to_owned(), String::new())],
+        ..Order::default()
+    };
+    assert_eq!(confined(&order, &std::env::temp_dir()).0, ["ok"]);
+}
+
+fn a_library_is_loaded_from_memory_under_the_sandbox() {
+    let folder = common::folder();
+    let library = common::Plugin::new("sheltered").build(folder.path(), "libsheltered.so");
+    let order = Order {
+        sandbox: sandbox(&[], &[]),
+        plugin: folder.path().to_owned(),
+        attempts: attempts(&[("load", &library), ("read", Path::new("/etc/passwd"))]),
+        ..Order::default()
+    };
+    assert_eq!(confined(&order, Path::new("/")).0, ["ok sheltered", "EACCES"]);
+}
+
+fn a_sandboxed_child_still_resolves_names_and_reads_the_system() {
+    assert_eq!(one("resolve", "localhost", true), ["1"]);
+    assert_eq!(one("list", "/usr/lib", true), ["ok"]);
+    assert_eq!(one("write", "/dev/null", true), ["ok"]);
+    assert_eq!(one("write", "/usr/jackfield-test", true), ["EACCES"]);
+    assert!(one("read", "/proc/self/status", true)[0].starts_with("ok "));
+    assert_eq!(one("memory-file", "/proc/PARENT/environ", false), ["ok"]);
+    assert_eq!(one("memory-file", "/proc/PARENT/environ", true), ["EACCES"]);
+}
+
+fn what_a_sandboxed_child_forks_is_confined_too() {
+    assert_eq!(one("fork-read", "/etc/passwd", false), ["ended with 1"]);
+    assert_eq!(one("fork-read", "/etc/passwd", true), ["ended with 0"]);
+}
+
+fn a_kernel_without_landlock_is_an_error_that_says_what_to_do() {
+    for (error, expected) in [
+        (libc::EOPNOTSUPP, "boot it with `landlock` in its parameter `lsm=`"),
+        (libc::ENOSYS, "boot Linux 5.13 or later"),
+    ] {
+        let order = Order {
+            sandbox: sandbox(&[], &[]),
+            plugin: "/".into(),
+            absent: Some((444, error.unsigned_abs())),
+            attempts: attempts(&[("read", Path::new("/etc/passwd"))]),
+            ..Order::default()
+        };
+        let (said, status) = confined(&order, Path::new("/"));
+        assert_eq!((said.len(), status.code()), (1, Some(2)), "{said:?}");
+        assert!(said[0].starts_with("confine: `sandbox`: ") && said[0].contains(expected), "{said:?}");
+        assert!(said[0].ends_with(", or remove [backend.sandbox]"), "{said:?}");
+    }
+}
+
+fn a_granted_path_that_is_not_there_is_an_error_that_names_it() {
+    let folder = common::folder();
+    let absent = folder.path().join("absent");
+    for (key, sandbox) in [("read", sandbox(&[&absent], &[])), ("write", sandbox(&[], &[&absent]))] {
+        let order = Order { sandbox, plugin: folder.path().to_owned(), ..Order::default() };
+        let (said, status) = confined(&order, Path::new("/"));
+        assert_eq!(status.code(), Some(2));
+        let expected = format!("confine: `sandbox.{key}`: {}: No such file", absent.display());
+        assert!(said[0].starts_with(&expected) && said[0].contains("create it"), "{said:?}");
+    }
+}
+
+fn limited(change: impl FnOnce(&mut Limits), attempt: &str) -> (Vec<String>, ExitStatus) {
+    let folder = common::folder();
+    let mut limits = Limits::default();
+    change(&mut limits);
+    let order = Order { limits, attempts: attempts(&[(attempt, Path::new(""))]), ..Order::default() };
+    confined(&order, folder.path())
+}
+
+fn a_child_that_eats_memory_ends_at_its_limit() {
+    let (said, status) = limited(|limits| limits.memory = Some(256 << 20), "hunger");
+    assert_eq!((said.len(), status.signal()), (0, Some(libc::SIGABRT)), "{said:?} {status}");
+}
+
+fn a_limit_without_room_for_a_plugin_is_an_error() {
+    let (said, status) = limited(|limits| limits.memory = Some(64 << 10), "read");
+    assert_eq!(status.code(), Some(2));
+    assert!(said[0].starts_with("confine: `limits.memory`: 65536 bytes of address space, "), "{said:?}");
+    let (said, status) = limited(|limits| limits.files = Some(3), "read");
+    assert_eq!(status.code(), Some(2));
+    assert!(
+        said[0].starts_with("confine: `limits.files`: 3 open files, of which the child has 3"),
+        "{said:?}"
+    );
+}
+
+fn a_child_that_spins_ends_at_its_processor_limit() {
+    let (_, status) = limited(|limits| limits.cpu = Some(Duration::from_millis(300)), "spin");
+    assert_eq!(status.signal(), Some(libc::SIGXCPU), "{status}");
+}
+
+fn a_child_opens_no_more_files_than_its_limit() {
+    assert_eq!(limited(|limits| limits.files = Some(20), "open-many").0, ["EMFILE 20"]);
+}
+
+fn a_crash_leaves_a_core_dump_only_where_that_is_configured() {
+    let (_, status) = limited(|limits| limits.core_dumps = true, "abort");
+    assert!(
+        status.core_dumped(),
+        "the hard limit of core dumps keeps this test from its comparison: {status}"
+    );
+    let (_, status) = limited(|_| {}, "abort");
+    assert_eq!((status.signal(), status.core_dumped()), (Some(libc::SIGABRT), false));
+}
+
+fn limits_are_only_ever_lowered() {
+    let folder = common::folder();
+    let order = |files| {
+        let mut limits = Limits::default();
+        limits.files = Some(files);
+        Order { limits, attempts: attempts(&[("open-many", Path::new(""))]), ..Order::default() }
+    };
+    let order = serde_json::to_string(&order(500)).unwrap();
+    let script =
+        format!("ulimit -n 30; exec '{}' jackfield:confined 0", std::env::current_exe().unwrap().display());
+    let mut child = Command::new("sh")
+        .args(["-c", &script])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(order.as_bytes()).unwrap();
+    assert_eq!(String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap(), "EMFILE 30\n");
+}

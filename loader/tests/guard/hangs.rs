@@ -1,0 +1,89 @@
+//! Calls that do not come back.
+
+use std::{sync::Arc, time::Instant};
+
+use jackfield_test_support::{wait_for, wait_until};
+
+use super::*;
+
+#[test]
+fn a_hang_is_answered_on_time_and_its_thread_is_freed_when_it_comes_back() {
+    backend!(hangs_once, serial: false, |_batch, call| {
+        GATE.wait();
+        assert!(call.is_cancelled());
+        Outcome::Delivered.into()
+    });
+    let backend = Backend::open_static::<hangs_once::Test>(&options()).unwrap();
+    let started = Instant::now();
+    let Failure::TimedOut { after } = failure(&backend, 200 * MS) else { panic!("no timeout") };
+    assert!(after >= 200 * MS && started.elapsed() < TIMEOUT, "{:?}", started.elapsed());
+    assert_eq!(backend.stats().stuck_calls, 1);
+
+    assert!(matches!(failure(&backend, TIMEOUT), Failure::Quarantined { .. }));
+    let stats = backend.stats();
+    assert_eq!((stats.calls, stats.refused_calls, stats.stuck_calls), (1, 1, 1), "it is not called");
+
+    hangs_once::GATE.open();
+    wait_until("the thread and the instance of the call are freed", || {
+        backend.stats().stuck_calls == 0 && hangs_once::FREED.load(Ordering::SeqCst) == 1
+    });
+}
+
+#[test]
+fn a_probe_ends_the_quarantine() {
+    backend!(hangs_first, serial: false, |_batch, _call| {
+        if OPENED.load(Ordering::SeqCst) == 1 {
+            GATE.wait();
+        }
+        Outcome::Delivered.into()
+    });
+    let options = options().quarantine(Backoff { first: 50 * MS, longest: 50 * MS });
+    let backend = Backend::open_static::<hangs_first::Test>(&options).unwrap();
+    assert!(matches!(failure(&backend, 50 * MS), Failure::TimedOut { .. }));
+    wait_until("the probe passes", || {
+        let report = backend.send(&batch(1));
+        assert!(matches!(report.failure(), None | Some(Failure::Quarantined { .. })), "{report:?}");
+        report.uniform() == Some(&Outcome::Delivered)
+    });
+    assert_eq!(backend.send(&batch(1)).uniform(), Some(&Outcome::Delivered), "and so does the next");
+    assert_eq!(hangs_first::OPENED.load(Ordering::SeqCst), 2);
+    hangs_first::GATE.open();
+}
+
+#[test]
+fn a_backend_that_hangs_again_and_again_ties_up_no_more_than_four_threads() {
+    backend!(hangs_always, serial: false, |_batch, _call| {
+        GATE.wait();
+        Outcome::Delivered.into()
+    });
+    let quarantine = Backoff { first: MS, longest: MS };
+    let backend = Backend::open_static::<hangs_always::Test>(&options().quarantine(quarantine)).unwrap();
+    let fail = || failure(&backend, 20 * MS);
+    let is_full = |failure: &Failure| matches!(failure, Failure::Quarantined { reason, .. } if reason.contains("4 calls"));
+    wait_for("no more calls are made", fail, is_full);
+    for _ in 0..5 {
+        std::thread::sleep(3 * MS);
+        assert!(is_full(&fail()));
+    }
+    assert_eq!(backend.stats().stuck_calls, 4);
+    hangs_always::GATE.open();
+}
+
+#[test]
+fn calls_that_wait_behind_a_hang_are_answered_when_it_is_noticed_and_go_to_the_quarantine() {
+    backend!(blocked, serial: true, |_batch, _call| {
+        GATE.wait();
+        Outcome::Delivered.into()
+    });
+    let backend = Arc::new(Backend::open_static::<blocked::Test>(&options()).unwrap());
+    let hanging = {
+        let backend = Arc::clone(&backend);
+        std::thread::Builder::new().spawn(move || failure(&backend, 300 * MS)).unwrap()
+    };
+    blocked::GATE.wait_for_a_call();
+    let started = Instant::now();
+    assert!(matches!(failure(&backend, FOREVER), Failure::Quarantined { .. }));
+    assert!(started.elapsed() < FOREVER / 2, "{:?}", started.elapsed());
+    assert!(matches!(hanging.join().unwrap(), Failure::TimedOut { .. }));
+    blocked::GATE.open();
+}

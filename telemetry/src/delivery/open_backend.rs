@@ -1,0 +1,360 @@
+//! The one way from a backend's configuration to an open backend.
+//!
+//! | stage | what it does | who refuses |
+//! | --- | --- | --- |
+//! | find | finds the plugin's file along the search path | nobody has the file |
+//! | read | reads the file and what it says of itself | the file is no plugin for this host |
+//! | verify | judges the bytes that were read by the trust policy | the policy |
+//! | options | compares the options with the schema that the file carries | the schema |
+//! | load | maps the bytes, in this process or in a child | the dynamic linker |
+//! | open | hands the plugin its options | the plugin, or its platform is away |
+//!
+//! None of the plugin's code runs before `load`.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jackfield_loader::{
+    Backend, BackendOptions, Candidate, Error, Failure, Isolation, LoadError, OpenFailure, Plugin, Policy,
+    Verified, plugin_api::abi,
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::config::{
+    model::{BackendConfig, Config, PluginsConfig},
+    plugin_name,
+    schema::OptionsSchema,
+};
+use crate::files::stamp::Stamp;
+
+/// Why a backend could not be opened. Each says so in one line, without the values of variables.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The options are not what the plugin takes, by its schema or by its own word.
+    #[error("{reason}")]
+    Config {
+        /// File, line, backend, key, what is wrong with it, and the nearest right key.
+        reason: String,
+    },
+    /// The plugin can't be used: it is not there, is not one for this host, is not trusted, can't be loaded, or fails for good.
+    #[error("{reason}")]
+    Plugin {
+        /// The stage, the file, what was expected and what was found.
+        reason: String,
+        /// Whether it took a plugin's code to find out, which may have cost time.
+        ran: bool,
+    },
+    /// The backend does not open now and may open later: its platform can't be reached, or its plugin has crashed before and
+    /// is left alone for a while.
+    #[error("{reason}")]
+    Unavailable {
+        /// The file, the backend and what the plugin says.
+        reason: String,
+    },
+}
+
+impl OpenError {
+    /// The line for people who have several backends.
+    #[must_use]
+    pub fn line(&self, backend: &str) -> String {
+        match self {
+            Self::Config { reason } | Self::Unavailable { reason } => reason.clone(),
+            Self::Plugin { reason, .. } => format!("backend `{backend}`: {reason}"),
+        }
+    }
+
+    /// Whether another attempt may cost much time.
+    pub(crate) fn costs_time(&self) -> bool {
+        !matches!(self, Self::Plugin { ran: false, .. })
+    }
+
+    /// What an error of the loader means, in other words than its own where these say more.
+    pub(crate) fn of(error: &Error, reason: String) -> Self {
+        match error {
+            Error::Open(open) => match &open.failure {
+                OpenFailure::Config { .. } => Self::Config { reason },
+                // A platform that is away may look to the plugin like one that never answers.
+                OpenFailure::Call(
+                    Failure::Failed { status: abi::STATUS_UNAVAILABLE, .. } | Failure::TimedOut { .. },
+                )
+                | OpenFailure::LeftAlone(_)
+                | OpenFailure::Thread(_) => Self::Unavailable { reason },
+                _ => Self::Plugin { reason, ran: true },
+            },
+            Error::Load { source: LoadError::Hangs { .. } | LoadError::Blocked { .. }, .. } => {
+                Self::Plugin { reason, ran: true }
+            }
+            _ => Self::Plugin { reason, ran: false },
+        }
+    }
+}
+
+/// Finds, verifies and opens one backend of a configuration, and says what its plugin calls itself. Loading and opening
+/// take at most the options' timeout each.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn open_backend(
+    config: &Config,
+    backend: &BackendConfig,
+    options: &BackendOptions,
+) -> Result<(Backend, String), OpenError> {
+    let source = PluginSource { config: backend, plugins: &config.plugins, folder: &config.folder };
+    let limit = options.timeout.saturating_mul(2);
+    let opened = source.read().and_then(|file| source.open(file, options, limit));
+    opened.map(|(backend, image)| (backend, image.name)).map_err(|error| source.explained(error))
+}
+
+/// A backend's configuration, where plugins are, and where a relative path starts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PluginSource<'a> {
+    pub(crate) config: &'a BackendConfig,
+    pub(crate) plugins: &'a PluginsConfig,
+    pub(crate) folder: &'a Path,
+}
+
+/// A plugin's file that was read. None of its code has run.
+pub(crate) struct PluginFile {
+    path: PathBuf,
+    /// What the file was like just before it was read.
+    stamp: Option<Stamp>,
+    candidate: Candidate,
+    /// SHA-256 of the bytes.
+    pub(crate) digest: [u8; 32],
+}
+
+/// The library of an open backend.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    library: Library,
+    /// The library's name and version, as it says.
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) file: PathBuf,
+    /// What the file was like just before it was read.
+    pub(crate) stamp: Option<Stamp>,
+    /// SHA-256 of the bytes.
+    pub(crate) digest: [u8; 32],
+}
+
+/// What a backend with another configuration can be opened from, without the file.
+#[derive(Clone, Debug)]
+enum Library {
+    /// Loaded into this process.
+    Here(Plugin),
+    /// For processes of its own; this one never maps it.
+    Apart(Arc<Verified>),
+}
+
+impl Loaded {
+    /// Whether a policy allows it as it is now.
+    pub(crate) fn still_allowed_by(&self, policy: &Policy) -> Result<(), Error> {
+        match &self.library {
+            Library::Here(plugin) => plugin.still_allowed_by(policy),
+            Library::Apart(verified) => verified.still_allowed_by(policy),
+        }
+    }
+
+    /// Whether a backend of that isolation can be opened from it.
+    pub(crate) fn is_for(&self, isolation: &Isolation) -> bool {
+        matches!(isolation, Isolation::Thread) == matches!(self.library, Library::Here(_))
+    }
+
+    fn schema(&self) -> Option<&str> {
+        let metadata = match &self.library {
+            Library::Here(plugin) => plugin.metadata(),
+            Library::Apart(verified) => verified.metadata(),
+        };
+        metadata.config_schema.as_ref().map(|json| json.get())
+    }
+}
+
+impl PluginSource<'_> {
+    /// Where the plugin's file is.
+    pub(crate) fn find(self) -> Result<PathBuf, OpenError> {
+        let Self { config, plugins, folder } = self;
+        jackfield_loader::find(&config.plugin, &plugins.path, folder)
+            .map_err(|error| self.refused(&error, None))
+    }
+
+    /// The same error, with what to write for a plugin that is found by another name only. This reads every plugin of the
+    /// search path, so that it is for people who ask, and not for each attempt.
+    pub(crate) fn explained(self, error: OpenError) -> OpenError {
+        let Self { config, plugins, folder } = self;
+        match jackfield_loader::find(&config.plugin, &plugins.path, folder) {
+            Err(Error::Find(refusal)) => {
+                let missing = plugin_name::explain_missing(&refusal, &plugins.path);
+                OpenError::Plugin { reason: config.conceal(&format!("find: {missing}")), ran: false }
+            }
+            _ => error,
+        }
+    }
+
+    /// Finds and reads the plugin's file.
+    pub(crate) fn read(self) -> Result<PluginFile, OpenError> {
+        self.read_from(self.find()?)
+    }
+
+    /// Reads the plugin's file where it was found.
+    pub(crate) fn read_from(self, path: PathBuf) -> Result<PluginFile, OpenError> {
+        let stamp = Stamp::of(&path);
+        let candidate = Candidate::open(&path).map_err(|error| self.refused(&error, None))?;
+        let digest = Sha256::digest(candidate.bytes()).into();
+        Ok(PluginFile { path, stamp, candidate, digest })
+    }
+
+    /// Whether the trust policy allows the file.
+    pub(crate) fn trusts(self, file: &PluginFile) -> Result<(), OpenError> {
+        file.candidate.allowed_by(self.plugins.policy()).map_err(|error| self.refused(&error, None))
+    }
+
+    /// Judges the file by the trust policy, and the options by the file's schema.
+    pub(crate) fn verify(self, candidate: Candidate, isolation: &Isolation) -> Result<Verified, OpenError> {
+        let verified = candidate
+            .verify_for(isolation, self.plugins.policy())
+            .map_err(|error| self.refused(&error, None))?;
+        let schema = verified.metadata().config_schema.as_ref().map(|json| json.get());
+        self.judge_options(self.schema(schema).as_ref())?;
+        Ok(verified)
+    }
+
+    /// Whether there is something to open. Runs none of the plugin's code.
+    pub(crate) fn locate(self, isolation: &Isolation) -> Result<(), OpenError> {
+        self.verify(self.read()?.candidate, isolation).map(drop)
+    }
+
+    /// Opens the backend from the bytes that were read. Loading and opening take at most `limit` together.
+    pub(crate) fn open(
+        self,
+        file: PluginFile,
+        options: &BackendOptions,
+        limit: Duration,
+    ) -> Result<(Backend, Loaded), OpenError> {
+        let PluginFile { path, stamp, candidate, digest } = file;
+        let deadline = Instant::now().checked_add(limit);
+        let within = || {
+            let left = deadline.map_or(limit, |deadline| deadline.saturating_duration_since(Instant::now()));
+            options.clone().timeout(options.timeout.min(left))
+        };
+        let verified = self.verify(candidate, &options.isolation)?;
+        let (name, version) = (verified.metadata().name.clone(), verified.metadata().version.clone());
+        let library = if matches!(options.isolation, Isolation::Thread) {
+            Library::Here(verified.load_within(within().timeout).map_err(|error| self.refused(&error, None))?)
+        } else {
+            Library::Apart(Arc::new(verified))
+        };
+        let image = Loaded { library, name, version, file: path, stamp, digest };
+        Ok((self.open_library(&image, &within())?, image))
+    }
+
+    /// Opens the backend from what another one was loaded from.
+    pub(crate) fn open_loaded(self, image: &Loaded, options: &BackendOptions) -> Result<Backend, OpenError> {
+        self.judge_options(self.schema(image.schema()).as_ref())?;
+        self.open_library(image, options)
+    }
+
+    fn open_library(self, image: &Loaded, options: &BackendOptions) -> Result<Backend, OpenError> {
+        let opened = match &image.library {
+            Library::Here(plugin) => Backend::open(plugin, options),
+            Library::Apart(verified) => Backend::open_verified(verified, options),
+        };
+        opened.map_err(|error| self.refused(&error, image.schema()))
+    }
+
+    /// A schema that is none is no reason to refuse anything: the plugin itself judges as well.
+    fn schema(self, schema: Option<&str>) -> Option<OptionsSchema> {
+        let name = &self.config.name;
+        OptionsSchema::parse(schema?)
+            .inspect_err(|error| tracing::debug!("backend {name}: the plugin's schema is not used: {error}"))
+            .ok()
+    }
+
+    fn judge_options(self, schema: Option<&OptionsSchema>) -> Result<(), OpenError> {
+        let (Some(schema), Ok(options)) = (schema, serde_json::from_str(&self.config.config)) else {
+            return Ok(());
+        };
+        let faults = schema.faults(&options);
+        let lines: Vec<_> = faults.iter().map(|fault| self.line(&fault.path, &fault.what)).collect();
+        if lines.is_empty() {
+            return Ok(());
+        }
+        Err(OpenError::Config { reason: self.config.conceal(&lines.join("; ")) })
+    }
+
+    /// What is wrong with an option, with the line where it stands.
+    fn line(self, key: &str, what: &str) -> String {
+        let at =
+            self.config.place_of(key).map(|place| format!("configuration {place}: ")).unwrap_or_default();
+        let dot = if key.is_empty() { "" } else { "." };
+        format!("{at}backend `{}`: `backend.config{dot}{key}`: {what}", self.config.name)
+    }
+
+    /// What the loader, or the plugin itself, refuses.
+    fn refused(self, error: &Error, schema: Option<&str>) -> OpenError {
+        let option = match error {
+            Error::Open(open) => match &open.failure {
+                OpenFailure::Config { key, message } => Some((key, message)),
+                _ => None,
+            },
+            _ => None,
+        };
+        let reason = match option {
+            None => error.to_string(),
+            Some((key, message)) => {
+                // A key that the schema has is refused for its value, about which there is nothing to suggest.
+                let schema = self.schema(schema).filter(|_| !key.is_empty());
+                let hint = schema.and_then(|schema| schema.suggest(key));
+                let hint = hint.map(|hint| format!(", {hint}")).unwrap_or_default();
+                self.line(key, &format!("{message}{hint}"))
+            }
+        };
+        OpenError::of(error, self.config.conceal(&reason))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jackfield_loader::plugin_api::{self, Batch, Call, Host, NoConfig, Outcome, Outcomes};
+
+    use super::*;
+
+    /// Does not open, with the status of that number.
+    struct Refuses<const STATUS: i32>;
+
+    impl<const STATUS: i32> plugin_api::Backend for Refuses<STATUS> {
+        type Config = NoConfig;
+
+        fn open(_: NoConfig, _: Host, _: &Call<'_>) -> Result<Self, plugin_api::Error> {
+            Err(match STATUS {
+                abi::STATUS_INVALID_CONFIG => plugin_api::Error::config("key", "why"),
+                abi::STATUS_UNAVAILABLE => plugin_api::Error::unavailable("why"),
+                _ => plugin_api::Error::failed("why"),
+            })
+        }
+
+        fn send(&self, _: &Batch<'_>, _: &Call<'_>) -> Outcomes {
+            Outcome::Delivered.into()
+        }
+    }
+
+    fn refusal<const STATUS: i32>() -> OpenError {
+        let options = BackendOptions::new("main").config("{}");
+        let error = Backend::open_static::<Refuses<STATUS>>(&options).expect_err("it refuses");
+        OpenError::of(&error, "why".to_owned())
+    }
+
+    #[test]
+    fn only_a_failure_that_may_pass_is_not_a_mistake_of_anybody() {
+        let reason = "why".to_owned();
+        assert_eq!(refusal::<{ abi::STATUS_INVALID_CONFIG }>(), OpenError::Config { reason: reason.clone() });
+        assert_eq!(
+            refusal::<{ abi::STATUS_FAILED }>(),
+            OpenError::Plugin { reason: reason.clone(), ran: true }
+        );
+        assert_eq!(refusal::<{ abi::STATUS_UNAVAILABLE }>(), OpenError::Unavailable { reason });
+    }
+}

@@ -1,0 +1,36 @@
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
+
+use jackfield_loader::{BackendOptions, plugin_api::Outcome};
+
+use super::{LONG, Scripted, delivery, spool, target};
+use crate::consent::consent::Collection;
+use crate::delivery::backend_state::States;
+use crate::delivery::pass_result::PassResult;
+use crate::event::delivery_mode::DeliveryMode;
+
+#[test]
+fn events_that_a_backend_was_not_asked_about_wait_and_are_no_failure_of_it() {
+    let home = tempfile::tempdir().expect("a folder");
+    let home = home.path();
+    let spool = spool(home);
+    spool.append(br#"{"type":"a","name":"b"}"#).expect("room");
+    let pass = |timeout: Duration| {
+        let takes_all = Scripted::new(|_| Outcome::Delivered.into());
+        // It opens whatever time a call has.
+        let target = target(BackendOptions::new("a").timeout(timeout), move |options| {
+            takes_all.open(&options.clone().timeout(LONG))
+        });
+        let mut delivery =
+            delivery(home, target, DeliveryMode::AtLeastOnce, Arc::new(|| Collection::On));
+        delivery.pass(Instant::now() + LONG, &Arc::new(AtomicBool::new(false)), None)
+    };
+    // Without any time for a call.
+    assert_eq!(pass(Duration::ZERO), PassResult::default());
+    let state = States::new(home).load().remove("a").unwrap_or_default();
+    assert_eq!((state.circuit.open_for(spool.now_ms()), state.last_problem), (None, None));
+    let result = pass(LONG);
+    assert_eq!((result.delivered, result.emptied), (1, true));
+}

@@ -1,0 +1,110 @@
+//! What backends say of events, and what is noted of it.
+
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use jackfield::spool::{DropReason, Limits};
+use jackfield_loader::plugin_api::{Outcome, Outcomes};
+use jackfield_test_support::LONG;
+
+use super::{
+    HOUR,
+    common::{self, Clocked, Send0, arrived_once, dropped, names, scripted, track},
+};
+
+#[test]
+fn rejected_events_go_to_the_quarantine_with_their_reasons_and_no_more_than_it_may_hold() {
+    let home = tempfile::tempdir().expect("a folder");
+    let mut limits = Limits::default();
+    limits.quarantine_events = 8;
+    let odd: Send0 = Box::new(|batch, _| {
+        let outcome = |number: u32| match number % 2 {
+            0 => Outcome::Delivered,
+            _ => Outcome::rejected(format!("{number} is odd")),
+        };
+        Outcomes::Each(batch.iter().map(|event| outcome(event.name().parse().expect("a number"))).collect())
+    });
+    let telemetry = common::tool(home.path()).limits(limits).backend("even", scripted(odd)).build();
+    track(&telemetry, 0..10);
+    let flushed = telemetry.flush(LONG);
+    assert_eq!((flushed.delivered, flushed.rejected, flushed.emptied), (5, 5, true));
+    let kept = || {
+        let rejected = common::spool(home.path()).rejected().expect("readable");
+        let kept = rejected.iter().map(|rejected| {
+            let event: serde_json::Value = serde_json::from_str(rejected.event.get()).expect("JSON");
+            let name = event["name"].as_str().expect("text").to_owned();
+            assert_eq!((&*rejected.backend, &*rejected.reason), ("even", &*format!("{name} is odd")));
+            name
+        });
+        kept.collect::<Vec<_>>()
+    };
+    assert_eq!(kept(), names([1, 3, 5, 7, 9]));
+    assert_eq!(telemetry.status().quarantined, 5);
+
+    track(&telemetry, 10..40);
+    assert_eq!(telemetry.flush(LONG).rejected, 15);
+    let kept = kept();
+    assert!((1..=8).contains(&kept.len()), "{kept:?}");
+    assert!(kept.ends_with(&names([37, 39])), "the newest stay: {kept:?}");
+    let stats = common::spool(home.path()).stats();
+    assert_eq!(dropped(&stats, DropReason::Quarantine) + kept.len() as u64, 20, "{stats:?}");
+}
+
+#[test]
+fn a_batch_that_is_too_large_is_split_and_one_event_that_is_too_large_rejected() {
+    let home = tempfile::tempdir().expect("a folder");
+    let log = common::Log::at(&home.path().join("small"));
+    let small: Send0 = Box::new(move |batch, _| {
+        if batch.len() > 7 || batch.iter().any(|event| event.name() == "13") {
+            return Outcome::too_large("at most 7, and not 13").into();
+        }
+        log.line(&common::ids(batch));
+        Outcome::Delivered.into()
+    });
+    let telemetry = common::tool(home.path()).backend("small", scripted(small)).build();
+    track(&telemetry, 0..100);
+    let flushed = telemetry.flush(LONG);
+    assert_eq!((flushed.delivered, flushed.rejected, flushed.emptied), (99, 1, true));
+    let expected = names((0..100).filter(|number| *number != 13));
+    assert_eq!(arrived_once(&home.path().join("small")), expected, "all, once, in order");
+    let rejected = common::spool(home.path()).rejected().expect("readable");
+    assert_eq!(rejected.len(), 1);
+    assert!(rejected[0].reason.contains("too large even alone"), "{}", rejected[0].reason);
+}
+
+#[test]
+fn a_long_delivery_notes_what_arrived_while_it_goes_on_by_the_clock_that_status_reads() {
+    let home = tempfile::tempdir().expect("a folder");
+    let states = home.path().join("data/backends.v1.json");
+    let calls = Arc::new(AtomicUsize::new(0));
+    let noted = Arc::new(AtomicUsize::new(0));
+    let (counted, found) = (Arc::clone(&calls), Arc::clone(&noted));
+    let slow: Send0 = Box::new(move |_, _| {
+        if counted.fetch_add(1, Ordering::Relaxed) == 0 {
+            // Longer than a note takes to be due.
+            std::thread::sleep(Duration::from_millis(300));
+        } else {
+            let text = fs::read_to_string(&states).unwrap_or_default();
+            let states: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+            let delivered = states["slow"]["delivered"].as_u64().unwrap_or_default();
+            found.fetch_max(usize::try_from(delivered).expect("few"), Ordering::Relaxed);
+        }
+        Outcome::Delivered.into()
+    });
+    let clock = Clocked::new();
+    clock.back(HOUR);
+    let tool = common::tool(home.path()).file_system(clock);
+    let telemetry = tool.backend("slow", scripted(slow)).build();
+    track(&telemetry, 0..1500);
+    assert!(telemetry.flush(LONG).emptied);
+    assert_eq!((calls.load(Ordering::Relaxed), noted.load(Ordering::Relaxed)), (2, 1000));
+    let backend = &telemetry.status().backends[0];
+    assert_eq!(backend.delivered, 1500);
+    assert!(backend.last_delivery_s.is_some_and(|ago| ago < 60), "{backend:?}");
+}

@@ -1,0 +1,14 @@
+//! What the tests of several crates share. It is a dependency of tests alone, and depends on no crate of the workspace.
+#![forbid(unsafe_code)]
+
+mod harness;
+mod made;
+mod rerun;
+mod wait;
+
+pub use crate::{
+    harness::{Test, run_tests},
+    made::{assert_schema, same_or_bless},
+    rerun::{rerun, rerun_by},
+    wait::{LONG, wait_for, wait_until, within},
+};

@@ -1,0 +1,130 @@
+//! What `jackfield run` opens and checks before it reads, and what a reload of a wrong configuration does.
+
+#![cfg(unix)]
+
+use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _, process::Stdio};
+
+use jackfield_tests::{fixture, plugin};
+use serde_json::Value;
+
+use crate::site::{Running, Site, backend, events, hostile, start, to_file};
+
+fn runs(site: &Site, arguments: &[&str]) -> Running {
+    let arguments = [&["run", "--state", "state", "--grace", "1s"], arguments].concat();
+    start(site.command(&arguments).stdin(Stdio::piped()))
+}
+
+fn status(site: &Site) -> Value {
+    let ended = site.run(&["status", "--state", "state", "--json"]);
+    serde_json::from_str(&ended.stdout).unwrap_or_default()
+}
+
+fn lines(site: &Site, file: &str) -> usize {
+    site.read(file).lines().count()
+}
+
+/// A backend that can't be used, for each cause, and what a command ends with for it.
+fn causes(site: &Site) -> [(&'static str, String, i32); 4] {
+    let writable = site.path("libminimal.so");
+    fs::copy(fixture("minimal"), &writable).expect("copies");
+    fs::set_permissions(&writable, fs::Permissions::from_mode(0o777)).expect("chmod");
+    let option = "config = { path = \"wrong.jsonl\", rotate_byte = 1 }";
+    [
+        ("did you mean `rotate_bytes`?", backend("wrong", &plugin("file"), option), 3),
+        ("find: ", backend("wrong", "rabbitmqq".as_ref(), ""), 4),
+        ("find: ", backend("wrong", "./lib/libx.so".as_ref(), ""), 4),
+        ("0777", backend("wrong", &writable, ""), 4),
+    ]
+}
+
+#[test]
+fn a_backend_that_can_not_be_used_ends_a_run_with_the_line_of_send() {
+    let site = Site::new(&[]);
+    for (says, wrong, code) in causes(&site) {
+        site.write("config.toml", &wrong);
+        let sent = site.send(events(0..1), &[]).with_code(code);
+        let ended = {
+            let mut running = runs(&site, &[]);
+            running.feed(events(0..1).into());
+            running.end().with_code(code)
+        };
+        assert!(sent.stderr.contains(says), "{sent:#?}");
+        assert_eq!(ended.stderr, sent.stderr);
+        // A good backend beside it changes nothing: nothing is read.
+        site.write("config.toml", to_file("good", "good.jsonl") + &wrong);
+        let mut running = runs(&site, &[]);
+        running.feed(events(0..1).into());
+        assert_eq!(running.end().with_code(code).stderr, sent.stderr);
+        assert_eq!(site.read("good.jsonl"), "", "{wrong}");
+        let spools = site.run(&["run", "--state", "state", "--spools", "."]).with_code(code);
+        assert_eq!(spools.stderr, sent.stderr);
+    }
+}
+
+#[test]
+fn with_start_anyway_events_wait_for_a_backend_that_comes_later() {
+    let site = Site::new(&[]);
+    for (number, (says, wrong, _)) in causes(&site).into_iter().enumerate() {
+        let (good, late) = (format!("good-{number}.jsonl"), format!("late-{number}.jsonl"));
+        site.write("config.toml", to_file("good", &good) + &wrong);
+        let mut running = runs(&site, &["--start-anyway"]);
+        let mut stdin = running.stdin();
+        stdin.write_all(events(0..10).as_bytes()).expect("writable");
+        running.until("the good backend", || lines(&site, &good) == 10);
+        site.write("config.toml", to_file("good", &good) + &to_file("wrong", &late));
+        running.signal("HUP");
+        running.until("the other one", || lines(&site, &late) == 10);
+        drop(stdin);
+        let ended = running.end().with_code(0);
+        let warning = ended.stderr.lines().find(|line| line.starts_with("warning: ")).unwrap_or_default();
+        assert!(warning.contains(says) && warning.ends_with("; its events wait"), "{ended:#?}");
+    }
+}
+
+#[test]
+fn a_platform_that_is_away_ends_no_run() {
+    let unavailable = "fail = \"open\"\nkind = \"unavailable\"";
+    let away = backend("away", &plugin("http"), "config = { url = \"http://127.0.0.1:1/\" }");
+    let site = Site::new(&[to_file("good", "good.jsonl"), away, hostile("5s", unavailable)]);
+    let mut running = runs(&site, &[]);
+    running.feed(events(0..10).into());
+    let ended = running.end().with_code(6);
+    assert_eq!(lines(&site, "good.jsonl"), 10);
+    let warning = ended.stderr.lines().find(|line| line.starts_with("warning: ")).unwrap_or_default();
+    assert!(warning.contains("backend `hostile` does not open: "), "{ended:#?}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_platform_that_is_away_from_a_plugins_process_ends_no_run() {
+    let apart = hostile("5s", "fail = \"open\"\nkind = \"unavailable\"")
+        .replace("[backend.config]", "isolation = \"process\"\n[backend.config]");
+    let site = Site::new(&[to_file("good", "good.jsonl"), apart]);
+    let mut running = runs(&site, &[]);
+    running.feed(events(0..10).into());
+    running.end().with_code(6);
+    assert_eq!(lines(&site, "good.jsonl"), 10);
+}
+
+#[test]
+fn a_reload_with_a_wrong_option_keeps_the_backend_and_prints_the_line_of_send() {
+    let site = Site::new(&[to_file("main", "old.jsonl")]);
+    let mut running = runs(&site, &[]);
+    let mut stdin = running.stdin();
+    stdin.write_all(events(0..10).as_bytes()).expect("writable");
+    running.until("the first events", || lines(&site, "old.jsonl") == 10);
+    let wrong = "config = { path = \"new.jsonl\", fsync = \"yes\", rotate_byte = 1 }";
+    site.write("config.toml", backend("main", &plugin("file"), wrong));
+    running.signal("HUP");
+    running.until("the reload", || status(&site)["last_reload"] == "backend `main` not swapped");
+    stdin.write_all(events(10..20).as_bytes()).expect("writable");
+    drop(stdin);
+    let ended = running.end().with_code(0);
+    assert_eq!(site.read("old.jsonl"), events(0..20));
+    let sent = site.send(events(0..1), &[]).with_code(3).stderr;
+    let line = sent.trim_start_matches("error: ").trim_end().trim_end_matches("; nothing was read");
+    assert!(
+        line.contains("did you mean `rotate_bytes`?") && ended.stderr.contains(line),
+        "{line}: {ended:#?}"
+    );
+}
