@@ -25,7 +25,7 @@ impl Instance {
     }
 
     /// What delivers in this process.
-    pub(crate) fn courier(&self) -> &Arc<Scheduler> {
+    pub(crate) fn scheduler(&self) -> &Arc<Scheduler> {
         self.scheduler_of(self.context.process())
     }
 

@@ -18,7 +18,7 @@ use crate::event::batch_buffer::EventBuffer;
 use crate::event::delivery_mode::DeliveryMode;
 use crate::process::deadline::left;
 use crate::spool::chunk::Chunk;
-use crate::spool::reader::{Committed, Deliverer, Settle};
+use crate::spool::reader::{Committed, Settle};
 
 /// How many events a batch has at most.
 pub(super) const BATCH_EVENTS: usize = 1000;

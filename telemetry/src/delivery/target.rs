@@ -5,7 +5,7 @@ use std::{
     ops::Deref,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use jackfield_loader::{
@@ -17,7 +17,6 @@ use sha2::{Digest as _, Sha256};
 use crate::config::model::{BackendConfig, PluginsConfig};
 use crate::delivery::open_backend::{Loaded, OpenError, PluginFile, PluginSource};
 use crate::files::stamp::Stamp;
-use crate::process::deadline::left;
 
 /// Opens a backend that is compiled into the tool.
 pub(crate) type OpenStatic =

@@ -101,6 +101,7 @@ fn ask(target: &Arc<Target>, old: Option<&Arc<Target>>, look: Look) -> Result<As
         return Err(Verdict::Same);
     }
     let (tell, told) = mpsc::sync_channel(2);
+    let name = format!("open-{}", target.name);
     let target = Arc::clone(target);
     let work = move || {
         let _quiet = Quiet::enter();
@@ -119,7 +120,7 @@ fn ask(target: &Arc<Target>, old: Option<&Arc<Target>>, look: Look) -> Result<As
             target.close(target.options.timeout);
         }
     };
-    match thread::Builder::new().name(format!("open-{}", target.name)).spawn(work) {
+    match thread::Builder::new().name(name).spawn(work) {
         Ok(_) => Ok(Asked { told, deadline, limit }),
         Err(error) => Err(Verdict::Refused(format!("no thread to open it on: {error}"))),
     }
