@@ -5,61 +5,74 @@
 #![allow(unsafe_code, reason = "the boundary to foreign code: every crate above is spared it")]
 
 mod backend;
-mod batch;
-mod check;
-mod compiled;
-mod confine;
+mod boundary;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-mod error;
-mod exit;
 pub mod files;
-mod find;
 mod guard;
-mod host;
-mod image;
 mod inspect;
 mod isolated;
+mod library;
 mod load;
-mod log;
-mod os;
 mod plugin;
-mod process;
 pub mod reexec;
-mod registry;
-mod regular;
-mod text;
+mod sandbox;
 mod verify;
 
 pub use jackfield_plugin_api as plugin_api;
 
-pub use crate::regular::{open_regular, read_regular};
 pub use crate::{
-    backend::{Backend, BackendOptions, CloseError, OpenError},
-    batch::{Batch, BatchWriter, EventFields},
-    check::{CheckError, Layout},
-    compiled::StaticBackend,
-    confine::{ConfineError, Limits, Sandbox},
-    error::Error,
-    exit::exit,
-    find::{FindError, FolderState, find, list},
+    backend::{Backend, static_backend::StaticBackend},
+    boundary::{
+        backoff::Backoff,
+        batch::{Batch, BatchWriter, EventFields},
+        exit::exit,
+        process_id::process_id,
+        text::show as show_path,
+    },
     guard::{
-        Backoff, CloseFailure, Failure, Latency, Message, OpenFailure, Preview, PreviewError, ProcessStats,
-        Report, Stats, Unsent,
+        error::{CloseError, CloseFailure, OpenError, OpenFailure},
+        options::{BackendOptions, Isolation, ProcessOptions},
+        preview::{Message, Preview, PreviewError, Unsent},
+        report::{Failure, Report},
+        stats::{Latency, ProcessStats, Stats},
     },
-    image::ImageError,
     inspect::{
-        Abi, Endian, Format, InspectError, Inspection, Metadata, PanicStrategy, Refusal, inspect_bytes,
+        error::InspectError,
+        facts::{Endian, Format},
+        inspect_bytes,
+        inspection::Inspection,
+        metadata::{Abi, Metadata, PanicStrategy},
+        refusal::Refusal,
     },
-    isolated::{Crash, Isolation, MOST_CRASHES, ProcessOptions, crashes},
-    load::LoadError,
-    plugin::{Candidate, Plugin, Verified, inspect},
-    process::process_id,
-    reexec::{Job, Program, init},
-    registry::{DEFAULT_IMAGE_LIMIT, hanging_load, image_limit, limit_loaded_images, loaded_images},
-    text::show as show_path,
+    isolated::{
+        crash::{Crash, MOST_CRASHES},
+        crash_history::crashes,
+        init::init,
+    },
+    library::{
+        error::ImageError,
+        find::{FindError, FolderState, list},
+        open_regular::{open_regular, read_regular},
+    },
+    load::{
+        check::{CheckError, Layout},
+        dlopen::LoadError,
+        loaded_libraries::{
+            DEFAULT_IMAGE_LIMIT, hanging_load, image_limit, limit_loaded_images, loaded_images,
+        },
+    },
+    plugin::{
+        error::Error,
+        stages::{Candidate, Plugin, Verified, find, inspect},
+    },
+    reexec::{entry::Job, program::Program},
+    sandbox::{access::Sandbox, error::SandboxError, limits::Limits},
     verify::{
-        Digest, KeyId, Minimum, ParseKeyError, ParsePinError, ParseTrustError, Pin, PinError, Pins, Policy,
-        PublicKey, Signature, SignatureError, Trust, VerifyError,
+        error::VerifyError,
+        pin::{Digest, Minimum, ParsePinError, Pin, PinError, Pins},
+        policy::Policy,
+        signature::{KeyId, ParseKeyError, PublicKey, Signature, SignatureError},
+        trust::{ParseTrustError, Trust},
     },
 };

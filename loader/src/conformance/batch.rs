@@ -4,21 +4,11 @@ use std::ptr;
 
 use jackfield_plugin_api::abi;
 
-use super::{HostKind, Terms, host};
-use crate::Batch;
-
-/// How empty strings and lists are written. The contract allows each: a pointer counts only where there is a length.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Empty {
-    /// As this version of the host writes them.
-    #[default]
-    AsIs,
-    /// As null.
-    Null,
-    /// As an address where nothing is.
-    Dangling,
-}
+use super::{
+    host,
+    terms::{Empty, HostKind, Terms},
+};
+use crate::boundary::batch::Batch;
 
 /// Events of a batch, changed as the terms say.
 pub(super) struct Views<'a> {

@@ -6,9 +6,9 @@ use std::{
     ptr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use jackfield_plugin_api::{
@@ -16,18 +16,30 @@ use jackfield_plugin_api::{
     abi::{self, Status},
 };
 
-use super::{Answer, Terms, host};
-use crate::text::{self, REASON_LIMIT};
+use super::{
+    host,
+    terms::{Cancel, Terms},
+};
+use crate::boundary::text::{self, REASON_LIMIT};
 
-/// Says that nobody waits for a call any more.
-#[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
-
-impl Cancel {
-    /// Says so.
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
-    }
+/// What a plugin answered to one call.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Answer {
+    /// What the function returned.
+    pub status: Status,
+    /// What was said of each event; empty for calls without events.
+    pub outcomes: Vec<Option<Outcome>>,
+    /// Subject and message of `explain`.
+    pub explained: Option<(String, String)>,
+    /// What the plugin did that the contract does not allow, in words.
+    pub breaches: Vec<String>,
+    /// What `preview` handed over: the labels, and the bytes altogether.
+    pub previewed: (Vec<String>, usize),
+    /// The number that `request` or `probe` wrote.
+    pub number: u32,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// Most breaches of a call that are kept.
@@ -56,7 +68,9 @@ fn running() -> MutexGuard<'static, BTreeMap<usize, Arc<Context>>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub(super) fn late_uses() -> usize {
+/// How often plugins used a call after it had returned.
+#[must_use]
+pub fn late_uses() -> usize {
     LATE.load(Ordering::Relaxed)
 }
 
@@ -133,7 +147,7 @@ fn find(context: *const c_void) -> Option<Arc<Context>> {
 }
 
 unsafe extern "C" fn cancelled(context: *const c_void) -> u32 {
-    find(context).map_or(1, |context| u32::from(context.cancel.0.load(Ordering::Acquire)))
+    find(context).map_or(1, |context| u32::from(context.cancel.is_cancelled()))
 }
 
 unsafe extern "C" fn report(context: *const c_void, first: u64, count: u64, outcome: *const abi::Outcome) {
@@ -196,8 +210,6 @@ pub(super) unsafe extern "C" fn preview_message(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn terms() -> Terms {

@@ -4,7 +4,7 @@ use std::{ffi::c_void, ptr, sync::OnceLock};
 
 use jackfield_plugin_api::abi;
 
-use super::HostKind;
+use super::terms::HostKind;
 
 /// A host and what it points to, for the life of the process.
 struct Handle {

@@ -15,7 +15,7 @@ pub enum FileError {
         found: &'static str,
     },
     /// It is a link that leads nowhere.
-    #[error("a symbolic link to {}, which does not exist: correct or remove the link", crate::text::show(.target))]
+    #[error("a symbolic link to {}, which does not exist: correct or remove the link", crate::boundary::text::show(.target))]
     DanglingLink {
         /// Where it leads.
         target: PathBuf,

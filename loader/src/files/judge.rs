@@ -102,7 +102,7 @@ pub fn judge_with_folders(file: &File, path: &Path) -> Result<(), FileError> {
     for folder in &folders {
         let name = match folders.len() {
             1 => "its folder".to_owned(),
-            _ => format!("the folder {} on the way to it", crate::text::show(&folder.path)),
+            _ => format!("the folder {} on the way to it", crate::boundary::text::show(&folder.path)),
         };
         judge(&folder.handle.metadata()?, Owner::UserOrRoot).map_err(untrusted(name))?;
     }

@@ -23,7 +23,7 @@ pub fn behind_links(file: &Path) -> Result<PathBuf, FileError> {
     for _ in 0..MOST_LINKS {
         let Ok(target) = fs::read_link(&place) else { return Ok(place) };
         judge_link(&fs::symlink_metadata(&place)?, Owner::UserOrRoot).map_err(|reason| {
-            FileError::Untrusted { what: format!("the link {}", crate::text::show(&place)), reason }
+            FileError::Untrusted { what: format!("the link {}", crate::boundary::text::show(&place)), reason }
         })?;
         place = place.parent().unwrap_or(Path::new(".")).join(target);
     }

@@ -1,7 +1,6 @@
 //! One call: the state that the waiting thread and the thread inside the plugin share.
 
 use std::{
-    ffi::c_void,
     sync::{
         Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -15,13 +14,7 @@ use jackfield_plugin_api::{
     abi::{self, Status},
 };
 
-use super::{
-    preview::Collected,
-    report::Reported,
-    running::{self, Running},
-    spin::Spin,
-};
-use crate::text::{self, REASON_LIMIT};
+use super::{preview::Collected, report::Reported, spin::Spin};
 
 /// How often it is asked whether a call is still wanted.
 const LOOK: Duration = Duration::from_millis(100);
@@ -255,21 +248,6 @@ impl CallState {
         self.cancelled.load(Ordering::Acquire)
     }
 
-    /// The call as the plugin sees it, to which it answers as long as `running` lasts.
-    pub(super) fn to_abi(&self, running: &Running) -> abi::Call {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        abi::Call {
-            size: size_of::<abi::Call>() as u32,
-            reserved: 0,
-            timeout_ns: u64::try_from(left.as_nanos()).unwrap_or(u64::MAX),
-            context: running.context(),
-            cancelled,
-            report,
-            explain,
-            tables: abi::Tables::EMPTY,
-        }
-    }
-
     /// Takes what the plugin says of events, unless it is too late.
     pub(crate) fn note(&self, first: u64, count: u64, outcome: Outcome) {
         let mut progress = self.lock();
@@ -292,93 +270,5 @@ impl CallState {
         if progress.phase == Phase::Running {
             progress.explanation = Some(explanation);
         }
-    }
-}
-
-/// Nobody waits for a call that is over.
-unsafe extern "C" fn cancelled(context: *const c_void) -> u32 {
-    running::find(context).map_or(1, |call| u32::from(call.is_cancelled()))
-}
-
-unsafe extern "C" fn report(context: *const c_void, first: u64, count: u64, outcome: *const abi::Outcome) {
-    let Some(call) = running::find(context) else { return };
-    // SAFETY: the contract: null or a readable outcome.
-    let Some(outcome) = (unsafe { outcome.as_ref() }) else { return };
-    // SAFETY: as above, for the reason.
-    let reason = unsafe { text::from_plugin(outcome.reason, REASON_LIMIT) };
-    let bounded = abi::Outcome { reason: abi::Str::new(&reason), ..*outcome };
-    // SAFETY: the reason is a string of this function's.
-    call.note(first, count, unsafe { Outcome::from_abi(&bounded) });
-}
-
-unsafe extern "C" fn explain(context: *const c_void, subject: abi::Str, message: abi::Str) {
-    let Some(call) = running::find(context) else { return };
-    // SAFETY: the contract: readable text.
-    let text = |text| unsafe { text::from_plugin(text, REASON_LIMIT) };
-    call.explain(Explanation { subject: text(subject), message: text(message), said: Said::Plugin });
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{sync::Arc, time::Duration};
-
-    use super::*;
-
-    fn delivered() -> abi::Outcome {
-        Outcome::Delivered.to_abi()
-    }
-
-    fn started() -> (Arc<CallState>, Running) {
-        let call = Arc::new(CallState::new(2, Instant::now() + Duration::from_secs(60)));
-        assert!(call.start());
-        let running = Running::enter(&call);
-        (call, running)
-    }
-
-    #[test]
-    fn what_a_plugin_says_after_its_function_returned_goes_nowhere() {
-        let (call, running) = started();
-        let (late, outcome) = (call.to_abi(&running), delivered());
-        // SAFETY: the functions of a call that runs.
-        unsafe {
-            assert_eq!((late.cancelled)(late.context), 0);
-            (late.report)(late.context, 0, 1, &raw const outcome);
-        }
-        drop(running);
-        let say = || {
-            // SAFETY: any context may be given to these functions; the other arguments are readable.
-            unsafe {
-                (late.report)(late.context, 0, 2, &raw const outcome);
-                (late.explain)(late.context, abi::Str::new("late"), abi::Str::new("late"));
-                assert_eq!((late.cancelled)(late.context), 1);
-            }
-        };
-        say();
-        assert!(call.finish(abi::STATUS_FAILED));
-        let Ended::Finished { reported: Reported::Each(each), explanation, .. } = call.wait(&Spin::new())
-        else {
-            panic!("finished with a report of one event")
-        };
-        assert_eq!(each, [Some(Outcome::Delivered), None]);
-        assert!(explanation.message.is_empty());
-        assert_eq!(Arc::strong_count(&call), 1);
-        drop(call);
-        say();
-    }
-
-    #[test]
-    fn what_a_plugin_says_after_the_deadline_changes_nothing() {
-        let (call, running) = started();
-        let (abi, outcome) = (call.to_abi(&running), delivered());
-        assert!(matches!(call.abandon(), Ended::Expired { running: true, reported: Reported::Nothing }));
-        // SAFETY: the functions of a call that runs.
-        unsafe {
-            (abi.report)(abi.context, 0, 2, &raw const outcome);
-            (abi.explain)(abi.context, abi::Str::EMPTY, abi::Str::new("too late"));
-            assert_eq!((abi.cancelled)(abi.context), 1);
-        }
-        assert!(matches!(call.lock().reported, Reported::Nothing));
-        assert!(call.lock().explanation.is_none());
-        assert!(!call.finish(abi::STATUS_OK));
     }
 }

@@ -7,94 +7,26 @@
 use std::{
     collections::VecDeque,
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     thread,
     time::Instant,
 };
 
-use jackfield_plugin_api::{
-    abi::{self, Status},
-    deletion::{DELETION_UNSUPPORTED, DeletionRequestView},
-};
+use jackfield_plugin_api::abi::{self, Status};
 
 use super::{
-    call::{CallState, Ended, Explanation},
-    running::Running,
+    call::{Ended, Explanation},
+    executor::Executor,
     spin::Spin,
+    work::{Job, Work},
 };
-use crate::{
-    batch::Batch,
-    check::PluginTables,
-    host::HostHandle,
-    isolated::{Process, Recipe},
-    load::LoadError,
-    registry,
-};
-
-/// Where an instance comes from.
-#[derive(Clone)]
-pub(crate) enum Source {
-    /// The table's `open`, with this configuration.
-    Config(Arc<str>),
-    /// A function of the host's own program, which makes an instance for the table.
-    Value(Arc<dyn Fn() -> Made + Send + Sync>),
-}
-
-/// An instance that a [`Source::Value`] made.
-pub(crate) struct Made(pub(crate) *mut abi::Instance);
-
-/// The way into a plugin.
-#[derive(Clone)]
-pub(crate) enum Entry {
-    /// Its functions, in this process.
-    Tables(PluginTables),
-    /// A child process for each instance, made so.
-    Child(Arc<Recipe>),
-}
-
-/// The way into one instance.
-enum Inside {
-    Tables(PluginTables),
-    Child(Process),
-}
-
-/// What a worker does.
-#[derive(Clone)]
-pub(crate) enum Work {
-    Open { source: Source, host: &'static HostHandle },
-    Send(Batch),
-    Delete { machine_id: Arc<str>, event: Batch, answer: Arc<AtomicU32> },
-    Preview(Batch),
-    Probe { answer: Arc<AtomicU32> },
-    Close,
-}
-
-impl Work {
-    /// How many events it is to give outcomes for.
-    pub(super) fn events(&self) -> usize {
-        if let Self::Send(batch) = self { batch.len() } else { 0 }
-    }
-
-    /// How many events the plugin may report on.
-    pub(super) fn reportable(&self) -> usize {
-        if let Self::Send(batch) | Self::Preview(batch) = self { batch.len() } else { 0 }
-    }
-}
-
-/// Work with the call that somebody waits for.
-pub(super) struct Job {
-    pub(super) work: Work,
-    pub(super) call: Arc<CallState>,
-    /// Called when the plugin's function returns though nobody waits any more.
-    pub(super) returned_late: Box<dyn Fn() + Send + Sync>,
-}
+use crate::load::{dlopen::LoadError, loaded_libraries::hanging_load};
 
 pub(super) struct Instance {
-    inside: Inside,
+    executor: Box<dyn Executor>,
     /// What the worker threads are called.
     name: String,
     most_workers: usize,
@@ -110,8 +42,6 @@ pub(super) struct Instance {
 }
 
 struct State {
-    /// Null until it is open, and where the plugin is in a child.
-    raw: Raw,
     /// There is something to free.
     opened: bool,
     jobs: VecDeque<Arc<Job>>,
@@ -133,31 +63,22 @@ pub(super) enum Phase {
     Gone(Status),
 }
 
-/// The plugin's pointer.
-#[derive(Clone, Copy)]
-struct Raw(*mut abi::Instance);
-
-// SAFETY: the contract makes an instance callable from any thread.
-unsafe impl Send for Raw {}
-
 impl Instance {
     /// An instance that is opened by `open`, whose call tells how that went.
-    pub(super) fn start(entry: &Entry, name: &str, workers: usize, open: Arc<Job>) -> io::Result<Arc<Self>> {
-        let (inside, serial) = match entry {
-            Entry::Tables(tables) => {
-                (Inside::Tables(*tables), tables.backend.flags & abi::BACKEND_SERIAL != 0)
-            }
-            Entry::Child(recipe) => (Inside::Child(Process::new(Arc::clone(recipe))), false),
-        };
+    pub(super) fn start(
+        executor: Box<dyn Executor>,
+        name: &str,
+        workers: usize,
+        open: Arc<Job>,
+    ) -> io::Result<Arc<Self>> {
         let instance = Arc::new(Self {
-            inside,
+            executor,
             name: format!("jackfield-{name}"),
-            most_workers: if serial { 1 } else { workers.max(1) },
+            most_workers: workers.max(1),
             open: Arc::clone(&open),
             queued: AtomicUsize::new(1),
             spin: Spin::new(),
             state: Mutex::new(State {
-                raw: Raw(std::ptr::null_mut()),
                 opened: false,
                 jobs: VecDeque::from([open]),
                 workers: 0,
@@ -178,7 +99,7 @@ impl Instance {
     }
 
     fn hire(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
-        if let Some((by, since)) = registry::hanging_load() {
+        if let Some((by, since)) = hanging_load() {
             return Err(io::Error::other(LoadError::Blocked { by, since }));
         }
         let worker = Arc::clone(self);
@@ -210,32 +131,12 @@ impl Instance {
     }
 
     fn most_workers(&self) -> usize {
-        match &self.inside {
-            Inside::Child(child) if child.recipe().is_serial() => 1,
-            _ => self.most_workers,
-        }
+        if self.executor.is_serial() { 1 } else { self.most_workers }
     }
 
-    /// Ends the process that the instance is in, if it has one, and with it every call inside.
-    pub(super) fn kill(&self) {
-        if let Inside::Child(child) = &self.inside {
-            child.kill();
-        }
-    }
-
-    /// Tells the plugin's own threads, where they are in another process, that the host is done with the backend.
-    pub(super) fn cancel(&self) {
-        if let Inside::Child(child) = &self.inside {
-            child.cancel();
-        }
-    }
-
-    /// The number of the process that the instance is in, if it has one.
-    pub(super) fn process(&self) -> Option<u32> {
-        match &self.inside {
-            Inside::Tables(_) => None,
-            Inside::Child(child) => child.id(),
-        }
+    /// The way into the plugin.
+    pub(super) fn executor(&self) -> &dyn Executor {
+        &*self.executor
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -299,11 +200,10 @@ impl Instance {
         let mut state = self.lock();
         loop {
             if let Some(job) = state.jobs.pop_front() {
-                let raw = state.raw;
                 state.active += 1;
                 self.queued.store(state.jobs.len(), Ordering::Release);
                 drop(state);
-                self.run(&job, raw);
+                self.run(&job);
                 self.spin.until(|| self.queued.load(Ordering::Acquire) > 0);
                 state = self.lock();
             } else if state.phase == Phase::Retired {
@@ -318,33 +218,22 @@ impl Instance {
         if state.workers > 0 {
             return;
         }
-        let (raw, opened) = (state.raw, state.opened);
+        let opened = state.opened;
         drop(state);
-        let status = match &self.inside {
-            Inside::Child(child) => child.free(opened),
-            Inside::Tables(_) if raw.0.is_null() => abi::STATUS_OK,
-            // SAFETY: `open` made it, no other worker is left, and no further one is started once it is retired.
-            Inside::Tables(tables) => unsafe { (tables.backend.free)(raw.0) },
-        };
+        // No other worker is left, and no further one is started once the instance is retired.
+        let status = self.executor.free(opened);
         self.lock().phase = Phase::Gone(status);
         self.quiet.notify_all();
     }
 
     /// Runs one job inside the plugin and tells whoever waits for it.
-    fn run(&self, job: &Job, raw: Raw) {
+    fn run(&self, job: &Job) {
         if !job.call.start() {
             self.ran(None);
             return;
         }
-        let (status, opened) = match &self.inside {
-            Inside::Tables(tables) => enter(tables, job, raw),
-            Inside::Child(child) => {
-                let status = child.run(&job.work, &job.call);
-                let opening = matches!(job.work, Work::Open { .. });
-                let opened = (status == abi::STATUS_OK).then_some(Raw(std::ptr::null_mut()));
-                (status, opening.then_some(opened))
-            }
-        };
+        let status = self.executor.run(&job.work, &job.call);
+        let opened = matches!(job.work, Work::Open { .. }).then_some(status == abi::STATUS_OK);
         // Before the caller knows: its next call finds this worker free.
         self.ran(opened);
         if !job.call.finish(status) {
@@ -352,19 +241,19 @@ impl Instance {
         }
     }
 
-    /// A job is over; `opened` is what `open` made, or that it made nothing.
-    fn ran(&self, opened: Option<Option<Raw>>) {
+    /// A job is over; if it was to open the instance, `opened` says whether it has.
+    fn ran(&self, opened: Option<bool>) {
         let mut turned_away = VecDeque::new();
         let mut state = self.lock();
         state.active -= 1;
         match opened {
-            Some(Some(raw)) => {
-                (state.raw, state.opened) = (raw, true);
+            Some(true) => {
+                state.opened = true;
                 if state.phase == Phase::Opening {
                     state.phase = Phase::Open;
                 }
             }
-            Some(None) => {
+            Some(false) => {
                 state.phase = Phase::Retired;
                 turned_away = std::mem::take(&mut state.jobs);
             }
@@ -379,98 +268,4 @@ impl Instance {
             job.call.turn_away();
         }
     }
-}
-
-/// Runs one job inside a plugin of this process. What `open` made, if this was it.
-fn enter(tables: &PluginTables, job: &Job, raw: Raw) -> (Status, Option<Option<Raw>>) {
-    let running = Running::enter(&job.call);
-    let call = job.call.to_abi(&running);
-    match &job.work {
-        Work::Open { source, host } => match open(tables, source, host, &call) {
-            (abi::STATUS_OK, out) if out.is_null() => {
-                let message = "open answered OK without an instance: the plugin's vendor must correct it";
-                job.call.explain(Explanation { message: message.to_owned(), ..Explanation::default() });
-                (abi::STATUS_FAILED, Some(None))
-            }
-            (abi::STATUS_OK, out) => (abi::STATUS_OK, Some(Some(Raw(out)))),
-            (status, _) => (status, Some(None)),
-        },
-        Work::Send(batch) => {
-            let batch = batch.to_abi();
-            // SAFETY: jobs enter an open instance only; this one keeps batch and call alive until the return.
-            (unsafe { (tables.backend.send)(raw.0, &raw const batch, &raw const call) }, None)
-        }
-        Work::Delete { machine_id, event, answer } => {
-            (delete(tables, raw, machine_id, event, answer, &call), None)
-        }
-        Work::Preview(batch) => (preview(tables, raw, batch, &running, &call), None),
-        Work::Probe { answer } => (probe(tables, raw, answer, &call), None),
-        // SAFETY: jobs enter an open instance only; the call is live.
-        Work::Close => (unsafe { (tables.backend.close)(raw.0, &raw const call) }, None),
-    }
-}
-
-fn open(
-    tables: &PluginTables,
-    source: &Source,
-    host: &'static HostHandle,
-    call: &abi::Call,
-) -> (Status, *mut abi::Instance) {
-    match source {
-        Source::Config(config) => {
-            let mut out = std::ptr::null_mut();
-            // SAFETY: a table that was checked; host, config, call and out are as the contract wants them.
-            let status =
-                unsafe { (tables.backend.open)(host.as_ptr(), abi::Str::new(config), call, &raw mut out) };
-            (status, out)
-        }
-        Source::Value(make) => match catch_unwind(AssertUnwindSafe(|| make())) {
-            Ok(Made(instance)) => (abi::STATUS_OK, instance),
-            Err(_) => (abi::STATUS_PANIC, std::ptr::null_mut()),
-        },
-    }
-}
-
-fn delete(
-    tables: &PluginTables,
-    raw: Raw,
-    machine_id: &str,
-    event: &Batch,
-    answer: &AtomicU32,
-    call: &abi::Call,
-) -> Status {
-    let Some(table) = tables.deletion else {
-        answer.store(DELETION_UNSUPPORTED, Ordering::Release);
-        return abi::STATUS_OK;
-    };
-    let event = event.to_abi();
-    let request = DeletionRequestView {
-        size: size_of::<DeletionRequestView>() as u32,
-        reserved: 0,
-        machine_id: abi::Str::new(machine_id),
-        event: &raw const event,
-    };
-    let mut number = 0;
-    // SAFETY: jobs enter an open instance only; request, call and answer live until the function returns.
-    let status = unsafe { (table.request)(raw.0, &raw const request, call, &raw mut number) };
-    answer.store(number, Ordering::Release);
-    status
-}
-
-fn preview(tables: &PluginTables, raw: Raw, batch: &Batch, running: &Running, call: &abi::Call) -> Status {
-    // The lane has looked for the table before it made the job.
-    let Some(table) = tables.diagnostics else { return abi::STATUS_INVALID_ARGUMENT };
-    let (batch, sink) = (batch.to_abi(), super::preview::sink(running.context()));
-    // SAFETY: jobs enter an open instance only; batch, call and sink live until the function returns.
-    unsafe { (table.preview)(raw.0, &raw const batch, call, &raw const sink) }
-}
-
-fn probe(tables: &PluginTables, raw: Raw, answer: &AtomicU32, call: &abi::Call) -> Status {
-    // As above.
-    let Some(table) = tables.diagnostics else { return abi::STATUS_INVALID_ARGUMENT };
-    let mut number = 0;
-    // SAFETY: jobs enter an open instance only; call and answer live until the function returns.
-    let status = unsafe { (table.probe)(raw.0, call, &raw mut number) };
-    answer.store(number, Ordering::Release);
-    status
 }

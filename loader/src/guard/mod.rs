@@ -1,36 +1,38 @@
 //! The only way into a plugin: every call has a deadline, a panic is an outcome, and a backend that hangs is shut off.
 //!
-//! - [`call`]: one call, shared by the thread that waits for it and the one that is inside the plugin;
+//! - [`supervisor`]: one backend over time: who may enter, and how each call ended; [`optional`] has the calls of a
+//!   plugin's optional tables, [`send_async`] the asynchronous one;
+//! - [`health`]: which instance calls enter, and what the end of a call says about the next ones;
+//! - [`circuit_breaker`]: when a backend that misbehaved is tried again;
 //! - [`instance`]: one instance of a backend with the worker threads that enter it;
-//! - [`lane`]: the instances of one backend over time, and who may enter;
-//! - [`optional`]: the calls of a plugin's optional tables;
+//! - [`executor`]: how a worker enters: [`in_process`], or a child process;
+//! - [`work`]: what is to be done inside a plugin;
+//! - [`call`]: one call, shared by the thread that waits for it and the one that is inside the plugin;
+//! - [`callbacks`], [`call_registry`]: what a plugin says during a call, and by which number it says so;
 //! - [`preview`]: what a plugin hands over of what it would send;
-//! - [`quarantine`]: when a backend that misbehaved is tried again;
-//! - [`running`]: the calls that are inside a plugin, by the numbers that plugins know them by;
 //! - [`spin`]: looking before sleeping;
-//! - [`report`], [`stats`]: what callers are told.
+//! - [`options`]; [`report`], [`stats`], [`error`]: what callers say and are told.
 //!
 //! No plugin code runs on a caller's thread, neither of `open` nor of the last `free`. A call past its deadline can't be
 //! ended in this process: its caller is answered, its thread stays inside the plugin and holds the batch, and nothing
 //! further enters that instance. Such threads are counted and capped, and the exit of the process does not wait for them.
 
-mod call;
+pub(crate) mod call;
+mod call_registry;
+mod callbacks;
+mod circuit_breaker;
+pub(crate) mod error;
+pub(crate) mod executor;
+mod health;
+mod in_process;
 mod instance;
-mod lane;
 mod optional;
-mod preview;
-mod quarantine;
-mod report;
-mod running;
-mod spin;
-mod stats;
-
-pub(crate) use call::{CallState, Explanation, Said};
-pub(crate) use instance::{Entry, Made, Source, Work};
-pub use lane::{CloseFailure, OpenFailure};
-pub(crate) use lane::{Lane, LaneConfig};
-pub use preview::{Message, Preview, PreviewError, Unsent};
-pub use quarantine::Backoff;
-pub use report::{Failure, Report};
-pub(crate) use spin::Spin;
-pub use stats::{Latency, ProcessStats, Stats};
+pub(crate) mod options;
+pub(crate) mod preview;
+pub(crate) mod report;
+#[cfg(feature = "tokio")]
+mod send_async;
+pub(crate) mod spin;
+pub(crate) mod stats;
+pub(crate) mod supervisor;
+pub(crate) mod work;

@@ -11,13 +11,13 @@ use std::{
 use jackfield_plugin_api::{Deletion, Probe};
 
 use super::{
-    instance::Work,
-    lane::Lane,
     preview::{Preview, PreviewError},
+    supervisor::Supervisor,
+    work::Work,
 };
-use crate::batch::Batch;
+use crate::boundary::batch::Batch;
 
-impl Lane {
+impl Supervisor {
     /// Asks for the deletion of a machine's data and waits for the answer, at most for `timeout`.
     pub(crate) fn delete(&self, machine_id: &str, event: &Batch, timeout: Duration) -> Deletion {
         let answer = Arc::new(AtomicU32::new(0));

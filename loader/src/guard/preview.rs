@@ -1,17 +1,13 @@
 //! What a plugin would send, as it hands it over.
 
-use std::{ffi::c_void, fmt};
+use std::fmt;
 
-use jackfield_plugin_api::{Outcome, abi::Str, diagnostics::PreviewSink};
+use jackfield_plugin_api::Outcome;
 
-use super::{
-    report::{Failure, Reported},
-    running,
-};
-use crate::text::{self, REASON_LIMIT};
+use super::report::{Failure, Reported};
 
 /// Most bytes of a preview, with labels and what each message takes beside them: a plugin can't fill the host's memory.
-const LIMIT: usize = 64 << 20;
+pub(super) const LIMIT: usize = 64 << 20;
 
 /// Bytes that a message counts for beside its own.
 const MESSAGE_BYTES: usize = 64;
@@ -101,7 +97,7 @@ pub(crate) struct Collected {
 
 impl Collected {
     /// Makes room for a message with these lengths; `false` when there is none.
-    fn admit(&mut self, label: usize, bytes: usize) -> bool {
+    pub(super) fn admit(&mut self, label: usize, bytes: usize) -> bool {
         let size = [label, bytes, MESSAGE_BYTES].into_iter().fold(self.size, usize::saturating_add);
         self.overflowed |= size > LIMIT;
         if !self.overflowed {
@@ -113,8 +109,13 @@ impl Collected {
     /// Takes a message, or that so many bytes of it were withheld.
     pub(crate) fn push(&mut self, label: String, bytes: &[u8], withheld: usize) {
         if self.admit(label.len(), bytes.len().max(withheld)) {
-            self.messages.push(Message { label, bytes: bytes.to_vec() });
+            self.push_admitted(label, bytes);
         }
+    }
+
+    /// Takes a message that was admitted.
+    pub(super) fn push_admitted(&mut self, label: String, bytes: &[u8]) {
+        self.messages.push(Message { label, bytes: bytes.to_vec() });
     }
 
     /// The preview that a call has brought that did not fail.
@@ -134,82 +135,9 @@ impl Collected {
     }
 }
 
-/// The sink of the call that `context` stands for.
-pub(super) fn sink(context: *const c_void) -> PreviewSink {
-    PreviewSink { size: size_of::<PreviewSink>() as u32, reserved: 0, context, message }
-}
-
-unsafe extern "C" fn message(context: *const c_void, label: Str, bytes: *const u8, len: usize) {
-    let Some(call) = running::find(context) else { return };
-    // SAFETY: the contract: readable text.
-    let label = unsafe { text::from_plugin(label, REASON_LIMIT) };
-    call.collect(|collected| {
-        if !collected.admit(label.len(), len) {
-            return;
-        }
-        let bytes = if bytes.is_null() {
-            Vec::new()
-        } else {
-            // SAFETY: the contract: null or `len` readable bytes, which are fewer than `LIMIT`.
-            unsafe { std::slice::from_raw_parts(bytes, len) }.to_vec()
-        };
-        collected.messages.push(Message { label, bytes });
-    });
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Instant};
-
-    use super::{
-        super::{
-            call::{CallState, Ended},
-            running::Running,
-            spin::Spin,
-        },
-        *,
-    };
-
-    /// Hands over messages from a call that runs, and gives what was collected.
-    fn collected(hand_over: impl FnOnce(&PreviewSink)) -> Collected {
-        let call = Arc::new(CallState::new(2, Instant::now() + std::time::Duration::from_secs(60)));
-        assert!(call.start());
-        let running = Running::enter(&call);
-        let sink = sink(running.context());
-        hand_over(&sink);
-        drop(running);
-        // SAFETY: any context may be given; label and bytes are readable.
-        unsafe { (sink.message)(sink.context, Str::new("late"), b"late".as_ptr(), 4) };
-        call.finish(0);
-        let Ended::Finished { collected, .. } = call.wait(&Spin::new()) else { panic!("it has finished") };
-        collected
-    }
-
-    #[test]
-    fn messages_are_taken_while_the_call_runs_and_no_longer() {
-        let collected = collected(|sink| {
-            // SAFETY: the sink of a call that runs; label and bytes are readable.
-            unsafe {
-                (sink.message)(sink.context, Str::new("one\nline"), b"ab".as_ptr(), 2);
-                (sink.message)(sink.context, Str::EMPTY, std::ptr::null(), 7);
-            }
-        });
-        let preview = collected.preview(Reported::Nothing, 2).expect("small");
-        let messages: Vec<_> = preview.messages.iter().map(|m| (m.label.as_str(), &*m.bytes)).collect();
-        assert_eq!(messages, [("one\\nline", b"ab".as_slice()), ("", b"")]);
-        assert!(preview.unsent.is_empty());
-    }
-
-    #[test]
-    fn a_preview_without_end_is_refused_and_not_read() {
-        let collected = collected(|sink| {
-            // SAFETY: the sink of a call that runs; a length above the limit is not read.
-            unsafe { (sink.message)(sink.context, Str::new("large"), std::ptr::dangling(), LIMIT) };
-            // SAFETY: as above, with readable bytes.
-            unsafe { (sink.message)(sink.context, Str::new("small"), b"ab".as_ptr(), 2) };
-        });
-        assert_eq!(collected.preview(Reported::Nothing, 2), Err(PreviewError::TooLarge { limit: LIMIT }));
-    }
+    use super::*;
 
     #[test]
     fn what_is_reported_meanwhile_is_what_would_not_be_sent() {

@@ -196,8 +196,8 @@ impl Counters {
 
 #[cfg(test)]
 mod tests {
+    use super::super::report::Reported;
     use super::*;
-    use crate::guard::report::Reported;
 
     #[test]
     fn percentiles_are_those_of_the_calls_that_entered() {

@@ -6,7 +6,11 @@ use object::{
     read::elf::{Dyn as _, FileHeader, SectionHeader as _, Sym as _},
 };
 
-use super::{Endian, Facts, Format, InspectError, NEEDED_LIMIT, SYMBOL, c_string, is_named, verdict};
+use super::{
+    error::InspectError,
+    facts::{Endian, Facts, Format, NEEDED_LIMIT, SYMBOL, c_string, is_named},
+    verdict,
+};
 
 pub(super) fn facts<Elf: FileHeader>(data: &[u8]) -> Result<Facts<'_>, InspectError> {
     let header = Elf::parse(data).map_err(|e| InspectError::corrupt("header", e))?;

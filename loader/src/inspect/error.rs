@@ -1,7 +1,7 @@
 //! Why a file is no plugin.
 
-use super::{Format, Refusal, SYMBOL};
-use crate::{ImageError, text::one_line};
+use super::{facts::Format, refusal::Refusal};
+use crate::{boundary::text::one_line, library::error::ImageError};
 
 /// Why a file is no plugin, or not one for this host.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +75,7 @@ impl InspectError {
     }
 
     /// Bytes of no known format of libraries.
-    pub(crate) fn foreign(bytes: &[u8]) -> Self {
+    pub(super) fn foreign(bytes: &[u8]) -> Self {
         if bytes.is_empty() {
             return ImageError::Empty.into();
         }
@@ -96,8 +96,13 @@ impl InspectError {
     }
 }
 
-/// Whether bytes that start with `head` may be a library of a known format. What may not is described by 512 bytes.
-pub(crate) fn starts_like_a_library(head: &[u8]) -> bool {
+/// Requires that bytes that start with `head` may be a library of a known format. 512 bytes are enough to describe any
+/// other file.
+pub(crate) fn check_start(head: &[u8]) -> Result<(), InspectError> {
+    if starts_like_a_library(head) { Ok(()) } else { Err(InspectError::foreign(head)) }
+}
+
+fn starts_like_a_library(head: &[u8]) -> bool {
     let mach_o = head.first_chunk().is_some_and(|magic| {
         matches!(
             u32::from_be_bytes(*magic),
@@ -154,9 +159,4 @@ fn section(format: Format) -> String {
         Format::Pe => SECTION_PE.to_owned(),
         Format::MachO => format!("{},{}", SECTION_MACHO.0, SECTION_MACHO.1),
     }
-}
-
-/// The symbol as a message names it.
-pub(super) fn symbol() -> String {
-    format!("`{SYMBOL}`")
 }

@@ -7,7 +7,9 @@ use object::{
 };
 
 use super::{
-    Endian, Facts, Format, InspectError, Inspection, NEEDED_LIMIT, SYMBOL, c_string, conclude, is_named,
+    error::InspectError,
+    facts::{Endian, Facts, Format, NEEDED_LIMIT, SYMBOL, c_string, is_named},
+    inspection::{Inspection, conclude},
     verdict,
 };
 

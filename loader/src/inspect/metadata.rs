@@ -9,7 +9,8 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{InspectError, error::starts_with};
+use super::error::{InspectError, starts_with};
+use crate::boundary::text;
 
 /// Most entries in a list of capabilities.
 const LIST_LIMIT: usize = 64;
@@ -111,7 +112,7 @@ fn deserialize<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, InspectErr
         let inner = error.into_inner();
         if !inner.is_data() || !json.starts_with('{') {
             return InspectError::MetadataNotJson {
-                detail: crate::text::one_line(&inner.to_string(), 300),
+                detail: text::one_line(&inner.to_string(), 300),
                 start: starts_with(json.as_bytes()),
             };
         }
@@ -122,8 +123,8 @@ fn deserialize<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, InspectErr
         // What is missing has no path; serde names it in its message.
         let member = if path == "." { "the object".to_owned() } else { format!("`{path}`") };
         InspectError::MetadataMember {
-            member: crate::text::one_line(&member, 100),
-            detail: crate::text::one_line(&detail, 300),
+            member: text::one_line(&member, 100),
+            detail: text::one_line(&detail, 300),
         }
     })?;
     deserializer.end().map_err(|error| InspectError::MetadataNotJson {
@@ -155,7 +156,7 @@ fn digest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error
     if digest.len() == 16 && hex {
         Ok(digest)
     } else {
-        let found = crate::text::one_line(&digest, 40);
+        let found = text::one_line(&digest, 40);
         Err(de::Error::custom(format_args!("expected 16 hexadecimal digits (0-9, a-f), found {found:?}")))
     }
 }

@@ -6,7 +6,11 @@ use object::{
     read::pe::{ExportTable, ImageNtHeaders, SectionTable},
 };
 
-use super::{Endian, Facts, Format, InspectError, NEEDED_LIMIT, SYMBOL, c_string, is_named, verdict};
+use super::{
+    error::InspectError,
+    facts::{Endian, Facts, Format, NEEDED_LIMIT, SYMBOL, c_string, is_named},
+    verdict,
+};
 
 pub(super) fn facts<Pe: ImageNtHeaders>(data: &[u8]) -> Result<Facts<'_>, InspectError> {
     let dos = pe::ImageDosHeader::parse(data).map_err(|e| InspectError::corrupt("DOS header", e))?;

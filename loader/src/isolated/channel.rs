@@ -10,11 +10,11 @@ use jackfield_plugin_api::abi::{self, Status};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{
-    area::{Area, Terms},
-    keeper::Kept,
-    wire::{self, HEAD, Kind, Record, record},
+    protocol::{self, HEAD, Kind, Record, record},
+    reaper::ChildHandle,
+    shared_memory::{self, RequestHeader, SharedMemory},
 };
-use crate::{guard::Spin, log};
+use crate::{boundary::log, guard::spin::Spin};
 
 /// How often a host that sleeps looks whether anybody still waits for the call.
 const TICK: Duration = Duration::from_millis(50);
@@ -54,7 +54,7 @@ pub(super) enum Lost {
 }
 
 pub(super) struct Channel {
-    area: Area,
+    memory: SharedMemory,
     bell: UnixStream,
     taken: u64,
     /// What was taken and is no whole record yet.
@@ -63,14 +63,14 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    /// A channel and what the child needs for its end: the other end of the bell, and the area.
+    /// A channel and what the child needs for its end: the other end of the bell, and the memory.
     pub(super) fn new() -> io::Result<(Self, [OwnedFd; 2])> {
-        let area = Area::new()?;
+        let memory = SharedMemory::new()?;
         let (bell, other) = UnixStream::pair()?;
         bell.set_nonblocking(true)?;
-        let descriptor = area.descriptor().try_clone_to_owned()?;
+        let descriptor = memory.descriptor().try_clone_to_owned()?;
         Ok((
-            Self { area, bell, taken: 0, inbox: Vec::new(), spin: Spin::new() },
+            Self { memory, bell, taken: 0, inbox: Vec::new(), spin: Spin::new() },
             [OwnedFd::from(other), descriptor],
         ))
     }
@@ -79,21 +79,21 @@ impl Channel {
     pub(super) fn call(
         &mut self,
         request: &Request<'_>,
-        kept: &Kept,
+        child: &ChildHandle,
         each: &mut dyn FnMut(&Record<'_>),
     ) -> Result<Done, Lost> {
         // SAFETY: the views of a request are valid.
-        let placed = unsafe { wire::encode(&mut self.area, request.text, request.events) };
+        let placed = unsafe { protocol::encode(&mut self.memory, request.text, request.events) };
         let (text, events) = placed.map_err(Lost::Io)?;
         let left = request.deadline.saturating_duration_since(Instant::now());
-        self.area.post(&Terms {
+        self.memory.post(&RequestHeader {
             kind: request.kind as u32,
             level: log::most_detailed(),
-            timeout_ns: wire::nanoseconds(left),
+            timeout_ns: protocol::nanoseconds(left),
             text: (text, request.text.len()),
             events: (events, request.events.len()),
         });
-        if self.area.wake_child() {
+        if self.memory.wake_child() {
             self.ring();
         }
         let mut told = false;
@@ -101,20 +101,20 @@ impl Channel {
             if let Some(done) = self.read(each)? {
                 return Ok(done);
             }
-            let (area, taken) = (&self.area, self.taken);
-            self.spin.until(|| area.has_answer(taken));
-            if area.has_answer(taken) {
+            let (memory, taken) = (&self.memory, self.taken);
+            self.spin.until(|| memory.has_answer(taken));
+            if memory.has_answer(taken) {
                 continue;
             }
-            area.host_sleeps(true);
-            if !area.has_answer(taken) && self.sleep(kept)? {
+            memory.host_sleeps(true);
+            if !memory.has_answer(taken) && self.sleep(child)? {
                 // What it had said before stands, and an end that it had said is one.
-                let died = if self.area.has_begun() { Lost::Died } else { Lost::NoChild };
+                let died = if self.memory.has_begun() { Lost::Died } else { Lost::NoChild };
                 return self.read(each)?.ok_or(died);
             }
-            self.area.host_sleeps(false);
+            self.memory.host_sleeps(false);
             if !told && (request.cancelled)() {
-                self.area.cancel();
+                self.memory.cancel();
                 told = true;
             }
             if Instant::now() > request.deadline + GRACE {
@@ -131,7 +131,7 @@ impl Channel {
     /// Reads what has come. The last record of the answer, if it has come too.
     fn read(&mut self, each: &mut dyn FnMut(&Record<'_>)) -> Result<Option<Done>, Lost> {
         const UNKNOWN: Lost = Lost::Broken("sent what no child of this version sends");
-        self.taken = self.area.take(self.taken, &mut self.inbox).ok_or(UNKNOWN)?;
+        self.taken = self.memory.take(self.taken, &mut self.inbox).ok_or(UNKNOWN)?;
         let mut read = 0;
         let mut done = None;
         while let Some((record, length)) = Record::parse(&self.inbox[read..]).map_err(|()| UNKNOWN)? {
@@ -154,14 +154,14 @@ impl Channel {
         if done.is_some() && !self.inbox.is_empty() {
             return Err(UNKNOWN);
         }
-        debug_assert!(self.inbox.len() <= HEAD + 2 * wire::LONGEST + super::area::RING);
+        debug_assert!(self.inbox.len() <= HEAD + 2 * protocol::LONGEST + shared_memory::RING);
         Ok(done)
     }
 
     /// Sleeps until the bell rings, the child ends, or it is time to look around; `true` when the child has ended.
-    fn sleep(&self, kept: &Kept) -> Result<bool, Lost> {
+    fn sleep(&self, child: &ChildHandle) -> Result<bool, Lost> {
         let mut places = vec![PollFd::new(&self.bell, PollFlags::IN)];
-        if let Some(pidfd) = kept.pidfd() {
+        if let Some(pidfd) = child.pidfd() {
             places.push(PollFd::from_borrowed_fd(pidfd, PollFlags::IN));
         }
         let tick = Timespec::try_from(TICK).ok();
@@ -169,7 +169,7 @@ impl Channel {
         let _ = poll(&mut places, tick.as_ref());
         let rang = !places[0].revents().is_empty();
         let died = places.get(1).is_some_and(|place| !place.revents().is_empty())
-            || kept.ended(Duration::ZERO).is_some();
+            || child.ended(Duration::ZERO).is_some();
         if died || !rang {
             return Ok(died);
         }
@@ -179,7 +179,7 @@ impl Channel {
                 Ok(false)
             }
             // A process closes what it has before its end is known.
-            _ => match kept.ended(Duration::from_secs(1)) {
+            _ => match child.ended(Duration::from_secs(1)) {
                 Some(_) => Ok(true),
                 None => Err(Lost::Broken("closed its connection to the tool")),
             },

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jackfield_plugin_api::abi;
 
-use crate::{
+use crate::boundary::{
     log,
     text::{self, LOG_MESSAGE_LIMIT},
 };
@@ -16,7 +16,7 @@ const MOST: usize = 64 << 10;
 const PERIOD: Duration = Duration::from_secs(60);
 
 /// The lines of one child.
-pub(super) struct Lines {
+pub(super) struct StderrLines {
     backend: String,
     /// The start of a line whose end has not come.
     partial: Vec<u8>,
@@ -25,7 +25,7 @@ pub(super) struct Lines {
     suppressed: u64,
 }
 
-impl Lines {
+impl StderrLines {
     pub(super) fn new(backend: &str, now: Instant) -> Self {
         Self { backend: backend.to_owned(), partial: Vec::new(), since: now, passed: 0, suppressed: 0 }
     }
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn lines_come_out_whole_up_to_the_limit_and_the_rest_is_counted_once() {
         let start = Instant::now();
-        let mut lines = Lines::new("b", start);
+        let mut lines = StderrLines::new("b", start);
         let mut seen = Vec::new();
         let mut emit = |_: &str, line: &[u8]| seen.push(String::from_utf8_lossy(line).into_owned());
         lines.push_to(b"one\ntw", start, &mut emit);

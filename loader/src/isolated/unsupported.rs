@@ -7,28 +7,16 @@ use std::{
 
 use jackfield_plugin_api::abi::{self, Status};
 
-use super::ProcessOptions;
+use super::crash::Crash;
 use crate::{
-    backend::BackendOptions,
-    guard::{CallState, Explanation, Said, Work},
-    os::Content,
+    guard::{
+        call::{CallState, Explanation, Said},
+        executor::{Entry, Executor},
+        options::{BackendOptions, ProcessOptions},
+        work::Work,
+    },
+    library::os::Content,
 };
-
-/// What is remembered of one plugin file: nothing, here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Crash {
-    /// How often it has crashed in a row.
-    pub count: u32,
-    /// How its process ended the last time.
-    pub how: String,
-    /// When that was, in seconds since 1970 in UTC.
-    pub time: u64,
-    /// Where the plugin's file was then.
-    pub plugin: PathBuf,
-    /// SHA-256 of its bytes, in hexadecimal digits.
-    pub digest: String,
-}
 
 /// What is remembered in `folder`: nothing, here.
 #[must_use]
@@ -36,9 +24,9 @@ pub fn crashes(_folder: &Path) -> Vec<Crash> {
     Vec::new()
 }
 
-pub(crate) struct Recipe;
+pub(crate) struct ChildSpec;
 
-impl Recipe {
+impl ChildSpec {
     pub(crate) fn new(_: Arc<Content>, _: PathBuf, _: ProcessOptions, _: &BackendOptions) -> Arc<Self> {
         Arc::new(Self)
     }
@@ -46,46 +34,22 @@ impl Recipe {
     pub(crate) const fn refusal(&self) -> Option<String> {
         None
     }
+}
 
-    pub(crate) const fn gave_up(&self) -> bool {
-        false
+impl Entry for Arc<ChildSpec> {
+    fn executor(&self) -> Box<dyn Executor> {
+        Box::new(NoChild)
     }
 
-    pub(crate) const fn restarts(&self) -> u64 {
-        0
-    }
-
-    pub(crate) const fn has_diagnostics(&self) -> bool {
-        false
-    }
-
-    pub(crate) const fn is_serial(&self) -> bool {
+    fn has_diagnostics(&self) -> bool {
         false
     }
 }
 
-pub(crate) struct Process {
-    recipe: Arc<Recipe>,
-}
+struct NoChild;
 
-impl Process {
-    pub(crate) const fn new(recipe: Arc<Recipe>) -> Self {
-        Self { recipe }
-    }
-
-    pub(crate) fn recipe(&self) -> &Recipe {
-        &self.recipe
-    }
-
-    pub(crate) const fn id(&self) -> Option<u32> {
-        None
-    }
-
-    pub(crate) const fn kill(&self) {}
-
-    pub(crate) const fn cancel(&self) {}
-
-    pub(crate) fn run(&self, _: &Work, call: &CallState) -> Status {
+impl Executor for NoChild {
+    fn run(&self, _: &Work, call: &Arc<CallState>) -> Status {
         call.explain(Explanation {
             subject: "process".to_owned(),
             message: "there is no process isolation on this platform yet".to_owned(),
@@ -94,7 +58,11 @@ impl Process {
         abi::STATUS_UNAVAILABLE
     }
 
-    pub(crate) const fn free(&self, _: bool) -> Status {
+    fn free(&self, _: bool) -> Status {
         abi::STATUS_OK
+    }
+
+    fn is_serial(&self) -> bool {
+        false
     }
 }

@@ -5,101 +5,22 @@ use std::{
     fs::File,
     io,
     os::{
-        fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
+        fd::{AsRawFd as _, OwnedFd, RawFd},
         unix::ffi::{OsStrExt as _, OsStringExt as _},
     },
     ptr,
-    sync::Mutex,
-    thread,
-    time::{Duration, Instant},
 };
 
-use rustix::{
-    io::{Errno, fcntl_dupfd_cloexec},
-    process::{Pid, Signal, WaitOptions, kill_process_group, waitpid},
-};
+use rustix::{io::fcntl_dupfd_cloexec, process::Pid};
 
-use super::{FIRST, MARK, Program};
+use super::{
+    child::Child,
+    inherited::FIRST,
+    program::{MARK, Program},
+};
 
 /// Above every number that a child is handed, so that no descriptor is overwritten while they are put in place.
 const ABOVE: RawFd = 128;
-
-/// Between two looks at whether a child has ended.
-const TICK: Duration = Duration::from_millis(1);
-
-/// What a parent hands to a child.
-#[derive(Debug)]
-pub struct Inherited {
-    /// The files of [`Spawn::files`], in their order.
-    pub files: Vec<OwnedFd>,
-    /// The process that started this one.
-    pub parent: u32,
-}
-
-impl Inherited {
-    /// Takes over the first `files` descriptors and closes all that follow.
-    pub(super) fn take(files: usize) -> io::Result<Self> {
-        let end = FIRST + files as RawFd;
-        for number in FIRST..end {
-            // SAFETY: asks whether the descriptor is open.
-            if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
-                return Err(io::Error::last_os_error());
-            }
-        }
-        close_from(end);
-        // SAFETY: they are open, as was just found, and `init` promises that nobody else in this process has them.
-        let files = (FIRST..end).map(|number| unsafe { OwnedFd::from_raw_fd(number) }).collect();
-        Ok(Self { files, parent: std::os::unix::process::parent_id() })
-    }
-
-    /// What is right for every job: the name that `ps` and `top` show.
-    pub(super) fn prepare(&self, job: &str) {
-        #[cfg(target_os = "linux")]
-        if let Ok(name) = CString::new(format!("jackfield-{job}")) {
-            let _ = rustix::thread::set_name(&name);
-        }
-        #[cfg(not(target_os = "linux"))]
-        let _ = job;
-    }
-
-    /// Sees to it that this process is gone after `lifetime`, whatever code in it does meanwhile: a thread ends it then, and
-    /// where that has no turn, the system's alarm does a second or two later.
-    ///
-    /// # Errors
-    /// When there is no thread to be had. The alarm is set all the same.
-    pub fn end_within(&self, lifetime: Duration) -> io::Result<()> {
-        let late = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX).saturating_add(2);
-        // SAFETY: sets a timer, whose signal ends a process that has not said otherwise.
-        unsafe { libc::alarm(late) };
-        let end = move || {
-            thread::sleep(lifetime);
-            crate::exit(OUT_OF_TIME)
-        };
-        thread::Builder::new().name("lifetime".to_owned()).stack_size(SMALL_STACK).spawn(end).map(drop)
-    }
-}
-
-/// The exit code of a child whose lifetime was over: 75, `EX_TEMPFAIL` of `sysexits.h`.
-const OUT_OF_TIME: i32 = 75;
-
-/// Enough for a thread that waits.
-const SMALL_STACK: usize = 64 << 10;
-
-/// Closes every descriptor from `first` on.
-fn close_from(first: RawFd) {
-    #[cfg(target_os = "linux")]
-    {
-        // SAFETY: closes what nobody in this process has, as `init` promises. By number: an older C library lacks it.
-        if unsafe { libc::syscall(libc::SYS_close_range, first as libc::c_uint, libc::c_uint::MAX, 0) } == 0 {
-            return;
-        }
-    }
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(65_536);
-    for number in first..RawFd::try_from(limit).unwrap_or(65_536).min(65_536) {
-        // SAFETY: as above; what is not open stays so.
-        unsafe { libc::close(number) };
-    }
-}
 
 /// A child to be started.
 #[derive(Debug)]
@@ -112,7 +33,7 @@ pub struct Spawn {
 }
 
 impl Spawn {
-    /// A child for the [`Job`](super::Job) of this name.
+    /// A child for the [`Job`](super::entry::Job) of this name.
     #[must_use]
     pub fn new(program: Program, job: &'static str) -> Self {
         Self { program, job, title: job.to_owned(), files: Vec::new(), stderr: None }
@@ -195,7 +116,7 @@ impl Spawn {
             )
         })?;
         let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::other("no process number"))?;
-        Ok(Child { pid, ended: Mutex::new(None) })
+        Ok(Child::new(pid))
     }
 }
 
@@ -278,82 +199,3 @@ const POSIX_SPAWN_SETSID: i32 = libc::POSIX_SPAWN_SETSID as i32;
 const POSIX_SPAWN_SETSID: i32 = 0x0400;
 #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
 const POSIX_SPAWN_SETSID: i32 = 0;
-
-/// A child that was started. Dropping it leaves it alone.
-#[derive(Debug)]
-pub struct Child {
-    pid: Pid,
-    /// Once its end is known, its number may be another process's.
-    ended: Mutex<Option<Ended>>,
-}
-
-/// How a child ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Ended {
-    /// With this exit code.
-    Code(i32),
-    /// By this signal.
-    Signal(i32),
-    /// Somebody else in this process has asked the system first.
-    Unknown,
-}
-
-impl Child {
-    /// Its process number.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.pid.as_raw_nonzero().get().unsigned_abs()
-    }
-
-    /// Ends it at once, with all of its session that has not left it.
-    pub fn kill(&self) {
-        let ended = self.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // As long as nobody has asked for its end, the number is its own.
-        if ended.is_none() {
-            let _ = kill_process_group(self.pid, Signal::KILL);
-        }
-    }
-
-    /// Waits for its end for at most so long.
-    #[must_use]
-    pub fn wait(&self, within: Duration) -> Option<Ended> {
-        let start = Instant::now();
-        loop {
-            if let Some(ended) = self.has_ended() {
-                return Some(ended);
-            }
-            let left = within.saturating_sub(start.elapsed());
-            if left.is_zero() {
-                return None;
-            }
-            thread::sleep(left.min(TICK));
-        }
-    }
-
-    /// Has a thread wait for its end, so that it leaves no zombie however long this process goes on. The end of this process
-    /// does not wait for the thread.
-    ///
-    /// # Errors
-    /// When there is no thread to be had.
-    pub fn reap(self) -> io::Result<()> {
-        let wait = move || while matches!(waitpid(Some(self.pid), WaitOptions::empty()), Err(Errno::INTR)) {};
-        thread::Builder::new().name("reaper".to_owned()).stack_size(SMALL_STACK).spawn(wait).map(drop)
-    }
-
-    fn has_ended(&self) -> Option<Ended> {
-        let mut ended = self.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if ended.is_none() {
-            *ended = match waitpid(Some(self.pid), WaitOptions::NOHANG) {
-                Ok(None) | Err(Errno::INTR) => None,
-                Ok(Some((_, status))) => Some(match (status.exit_status(), status.terminating_signal()) {
-                    (Some(code), _) => Ended::Code(code),
-                    (_, Some(signal)) => Ended::Signal(signal),
-                    _ => Ended::Unknown,
-                }),
-                Err(_) => Some(Ended::Unknown),
-            };
-        }
-        *ended
-    }
-}

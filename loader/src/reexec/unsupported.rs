@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use super::Program;
+use super::program::Program;
 
 /// What a parent hands to a child: nothing, here.
 #[derive(Debug)]

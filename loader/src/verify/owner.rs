@@ -2,11 +2,11 @@
 
 use std::{fs::File, path::Path};
 
-use super::{Trust, VerifyError};
-use crate::os::Handles;
-
-pub(super) const GROUP: u32 = 0o020;
-pub(super) const OTHERS: u32 = 0o002;
+use super::{
+    error::{GROUP, OTHERS, VerifyError},
+    trust::Trust,
+};
+use crate::library::os::Handles;
 
 /// Judges a plugin's file and the folders that decide which file it is.
 #[cfg(unix)]

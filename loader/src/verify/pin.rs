@@ -9,7 +9,7 @@ use std::{
 use semver::Version;
 use sha2::Digest as _;
 
-use crate::{Metadata, text};
+use crate::{boundary::text, inspect::metadata::Metadata};
 
 /// A SHA-256 digest. Shown and read as 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,21 +7,9 @@
 //! Signatures of minisign's old form, `Ed`, which are of the file and not of its digest, are refused: the form is not part
 //! of what is signed, so whoever accepts both accepts one for the other. minisign writes `ED` by default since 0.10.
 
-use std::{
-    fmt,
-    io::Read as _,
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+use std::{fmt, path::PathBuf, str::FromStr};
 
-use super::{VerifyError, owner};
-use crate::{ImageError, Metadata, os::Handles, text};
-
-/// What follows a file's name in that of its signature.
-pub(crate) const ENDING: &str = ".minisig";
-
-/// Largest signature file, in bytes. minisign writes comments of up to 9 KiB.
-const SIZE_LIMIT: u64 = 16 << 10;
+use crate::{boundary::text, inspect::metadata::Metadata, library::error::ImageError};
 
 /// Characters of a public key in base64: 42 bytes.
 const KEY_LENGTH: usize = 56;
@@ -59,6 +47,11 @@ impl PublicKey {
     #[must_use]
     pub fn id(&self) -> KeyId {
         self.id
+    }
+
+    /// Whether `signature` is one of these bytes by this key.
+    pub(super) fn has_signed(&self, bytes: &[u8], signature: &Signature) -> bool {
+        self.key.verify(bytes, &signature.signature, false).is_ok()
     }
 }
 
@@ -130,6 +123,11 @@ impl Signature {
         self.key
     }
 
+    /// Its trusted comment.
+    pub(super) fn trusted_comment(&self) -> &str {
+        self.signature.trusted_comment()
+    }
+
     /// The trusted comment that a signature of a plugin must have.
     #[must_use]
     pub fn comment_for(metadata: &Metadata) -> String {
@@ -166,78 +164,6 @@ fn sextet(character: u8) -> Option<u8> {
         b'/' => 63,
         _ => return None,
     })
-}
-
-/// Requires that the file beside `handles`' file is a signature of `bytes` by one of `keys` that is not `revoked`: the key
-/// that it is by.
-pub(super) fn check(
-    handles: &Handles,
-    metadata: &Metadata,
-    bytes: &[u8],
-    keys: &[PublicKey],
-    revoked: &[KeyId],
-) -> Result<PublicKey, VerifyError> {
-    let path = handles.path_beside(ENDING);
-    let signature = read(handles, &path)?;
-    let id = signature.key;
-    if revoked.contains(&id) {
-        return Err(SignatureError::Revoked { path, id }.into());
-    }
-    let mut of_id = keys.iter().filter(|key| key.id == id).peekable();
-    if of_id.peek().is_none() {
-        return Err(SignatureError::untrusted(path, id, keys).into());
-    }
-    // Ids are chosen by whoever makes a key, so that two keys may have the same.
-    let Some(key) = of_id.find(|key| key.key.verify(bytes, &signature.signature, false).is_ok()) else {
-        let file = handles.path_beside("");
-        return Err(SignatureError::Invalid { path, file, id }.into());
-    };
-    let (expected, found) = (Signature::comment_for(metadata), signature.signature.trusted_comment());
-    if found != expected {
-        let [expected, found] = [&expected, found].map(|comment| text::one_line(comment, 200));
-        return Err(SignatureError::Comment { path, expected, found }.into());
-    }
-    Ok(key.clone())
-}
-
-/// Requires that `signer`, whose signature of `file` was accepted, is one of `keys` still and not `revoked`.
-pub(super) fn check_signer(
-    file: &Path,
-    signer: Option<&PublicKey>,
-    keys: &[PublicKey],
-    revoked: &[KeyId],
-) -> Result<(), SignatureError> {
-    let Some(signer) = signer else { return Err(SignatureError::NeverRead { file: file.to_owned() }) };
-    let mut path = file.to_owned().into_os_string();
-    path.push(ENDING);
-    let (path, id) = (path.into(), signer.id);
-    if revoked.contains(&id) {
-        return Err(SignatureError::Revoked { path, id });
-    }
-    if keys.contains(signer) { Ok(()) } else { Err(SignatureError::untrusted(path, id, keys)) }
-}
-
-/// Reads a signature file once, no more of it than the limit, and judges its owner and mode by the open handle.
-fn read(handles: &Handles, path: &Path) -> Result<Signature, VerifyError> {
-    let unreadable = |source| SignatureError::Unreadable { path: path.to_owned(), source };
-    let file = match handles.open_beside(ENDING) {
-        Err(ImageError::NotFound) => {
-            return Err(
-                SignatureError::Missing { path: path.to_owned(), file: handles.path_beside("") }.into()
-            );
-        }
-        file => file.map_err(unreadable)?,
-    };
-    owner::check_beside(&file, path)?;
-    let mut content = Vec::new();
-    let io = |source| unreadable(ImageError::Io { action: "read", source });
-    (&file).take(SIZE_LIMIT + 1).read_to_end(&mut content).map_err(io)?;
-    if content.len() as u64 > SIZE_LIMIT {
-        let size = file.metadata().map_or(content.len() as u64, |metadata| metadata.len());
-        return Err(unreadable(ImageError::TooLarge { size, limit: SIZE_LIMIT }).into());
-    }
-    let malformed = |found| SignatureError::Malformed { path: path.to_owned(), found };
-    Ok(Signature::parse(&content).map_err(malformed)?)
 }
 
 /// Why a plugin's signature is not accepted.
@@ -334,14 +260,6 @@ pub enum SignatureError {
     },
 }
 
-impl SignatureError {
-    fn untrusted(path: PathBuf, id: KeyId, keys: &[PublicKey]) -> Self {
-        let ids: Vec<_> = keys.iter().map(|key| key.id.to_string()).collect();
-        let trusted = if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
-        Self::Untrusted { path, id, trusted }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -379,8 +297,8 @@ y/rUw2y8/hOUYjZU71eHp/Wo1KZ40fGy2VJEDl34XMJM+TX48Ss/17u3IvIfbVR1FkZZSNCisQbuQY+b
         let key: PublicKey = KEY.parse().unwrap();
         let signature = Signature::parse(SIGNATURE.as_bytes()).unwrap();
         assert_eq!(signature.key_id(), key.id());
-        assert!(key.key.verify(b"test", &signature.signature, false).is_ok());
-        assert!(key.key.verify(b"Test", &signature.signature, false).is_err());
+        assert!(key.has_signed(b"test", &signature));
+        assert!(!key.has_signed(b"Test", &signature));
         let old = SIGNATURE.replacen("RUQ", "RWQ", 1);
         assert!(Signature::parse(old.as_bytes()).unwrap_err().contains("old form"));
     }
@@ -390,7 +308,7 @@ y/rUw2y8/hOUYjZU71eHp/Wo1KZ40fGy2VJEDl34XMJM+TX48Ss/17u3IvIfbVR1FkZZSNCisQbuQY+b
         fn no_bytes_make_the_parsers_panic(bytes: Vec<u8>, text in "(\\PC|[A-Za-z0-9+/=\n]){0,200}") {
             let _ = Signature::parse(&bytes);
             let _ = Signature::parse(text.as_bytes());
-            let _ = (text.parse::<PublicKey>(), text.parse::<KeyId>(), text.parse::<crate::Digest>());
+            let _ = (text.parse::<PublicKey>(), text.parse::<KeyId>(), text.parse::<crate::verify::pin::Digest>());
         }
 
         #[test]
@@ -401,7 +319,7 @@ y/rUw2y8/hOUYjZU71eHp/Wo1KZ40fGy2VJEDl34XMJM+TX48Ss/17u3IvIfbVR1FkZZSNCisQbuQY+b
             bytes[at] = to;
             let key: PublicKey = KEY.parse().unwrap();
             if let Ok(signature) = Signature::parse(&bytes) {
-                let holds = key.key.verify(b"test", &signature.signature, false).is_ok();
+                let holds = key.has_signed(b"test", &signature);
                 // What is left is the same signature with another end of a line.
                 let same = String::from_utf8_lossy(&bytes).lines().map(str::trim_end).take(4).eq(SIGNATURE.lines());
                 prop_assert!(!holds || same, "{at} {to}");

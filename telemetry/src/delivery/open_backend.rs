@@ -26,7 +26,7 @@ use sha2::{Digest as _, Sha256};
 use crate::config::{
     model::{BackendConfig, Config, PluginsConfig},
     plugin_name,
-    schema::OptionsSchema,
+    schema::options_schema::OptionsSchema,
 };
 use crate::files::stamp::Stamp;
 

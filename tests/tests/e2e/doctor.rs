@@ -104,9 +104,5 @@ fn a_tools_doctor_names_line_and_key_of_a_wrong_option() {
     assert!(doctor.contains(says) && doctor.contains("; events wait"), "{doctor}");
     // A child that delivers knows the line, too.
     run(&["plugins"]);
-    let started = std::time::Instant::now();
-    while !run(&["telemetry", "status"]).contains(says) {
-        assert!(started.elapsed() < crate::site::TOO_LONG, "{}", run(&["telemetry", "status"]));
-        std::thread::sleep(crate::common::MS * 50);
-    }
+    wait_until("the line in the status", || run(&["telemetry", "status"]).contains(says));
 }

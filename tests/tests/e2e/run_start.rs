@@ -40,9 +40,12 @@ fn causes(site: &Site) -> [(&'static str, String, i32); 4] {
 #[test]
 fn a_backend_that_can_not_be_used_ends_a_run_with_the_line_of_send() {
     let site = Site::new(&[]);
+    // A run names its configuration by the whole path.
+    let config = site.path("config.toml");
+    let config = config.to_str().expect("UTF-8");
     for (says, wrong, code) in causes(&site) {
         site.write("config.toml", &wrong);
-        let sent = site.send(events(0..1), &[]).with_code(code);
+        let sent = site.send(events(0..1), &["--config", config]).with_code(code);
         let ended = {
             let mut running = runs(&site, &[]);
             running.feed(events(0..1).into());
@@ -83,7 +86,7 @@ fn with_start_anyway_events_wait_for_a_backend_that_comes_later() {
 
 #[test]
 fn a_platform_that_is_away_ends_no_run() {
-    let unavailable = "fail = \"open\"\nkind = \"unavailable\"";
+    let unavailable = "fail = \"open\"\nerror = \"unavailable\"";
     let away = backend("away", &plugin("http"), "config = { url = \"http://127.0.0.1:1/\" }");
     let site = Site::new(&[to_file("good", "good.jsonl"), away, hostile("5s", unavailable)]);
     let mut running = runs(&site, &[]);
@@ -97,7 +100,7 @@ fn a_platform_that_is_away_ends_no_run() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_platform_that_is_away_from_a_plugins_process_ends_no_run() {
-    let apart = hostile("5s", "fail = \"open\"\nkind = \"unavailable\"")
+    let apart = hostile("5s", "fail = \"open\"\nerror = \"unavailable\"")
         .replace("[backend.config]", "isolation = \"process\"\n[backend.config]");
     let site = Site::new(&[to_file("good", "good.jsonl"), apart]);
     let mut running = runs(&site, &[]);
@@ -121,7 +124,9 @@ fn a_reload_with_a_wrong_option_keeps_the_backend_and_prints_the_line_of_send() 
     drop(stdin);
     let ended = running.end().with_code(0);
     assert_eq!(site.read("old.jsonl"), events(0..20));
-    let sent = site.send(events(0..1), &[]).with_code(3).stderr;
+    let config = site.path("config.toml");
+    let config = ["--config", config.to_str().expect("UTF-8")];
+    let sent = site.send(events(0..1), &config).with_code(3).stderr;
     let line = sent.trim_start_matches("error: ").trim_end().trim_end_matches("; nothing was read");
     assert!(
         line.contains("did you mean `rotate_bytes`?") && ended.stderr.contains(line),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::suggest::suggest;
+use crate::config::schema::suggest::suggest;
 
 /// How many of the words that are possible a message names.
 const MOST_WORDS: usize = 32;

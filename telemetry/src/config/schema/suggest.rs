@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::resolve;
+use crate::config::schema::reference::resolve;
 use crate::config::toml::nearest;
 
 /// How many schemas are looked at for one part of a path: a schema may refer to itself.

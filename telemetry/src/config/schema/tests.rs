@@ -1,9 +1,12 @@
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::*;
+use crate::config::schema::{
+    error::{LARGEST, SchemaError},
+    options_schema::OptionsSchema,
+};
 
 const SCHEMA: &str = r##"{"type":"object","additionalProperties":false,"required":["url"],"properties":{
     "url":{"type":"string","minLength":1},"format":{"oneOf":[{"const":"pretty"},{"const":"lines"}]},

@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Number, Value};
 
-use super::{
+use crate::config::schema::{
     fault::{Fault, Found, What, no_form},
-    resolve,
+    reference::resolve,
     well_formed::TYPES,
 };
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{SchemaError, resolve};
+use crate::config::schema::{error::SchemaError, reference::resolve};
 
 /// The types that a schema can name, and what people call them.
 pub(super) const TYPES: [(&str, &str); 7] = [

@@ -1,0 +1,257 @@
+//! A backend that is ready for events: a guarded plugin, or the noop that stands in for one.
+
+pub(crate) mod static_backend;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use jackfield_plugin_api::{Deletion, Probe};
+
+use crate::{
+    boundary::{batch::Batch, host_services::HostHandle},
+    guard::{
+        error::{CloseError, OpenError, OpenFailure},
+        executor::Entry,
+        options::{BackendOptions, Isolation},
+        preview::{Preview, PreviewError},
+        report::Report,
+        stats::Stats,
+        supervisor::{Supervisor, SupervisorConfig},
+        work::Source,
+    },
+    isolated::child_spec::ChildSpec,
+    load::{check::CheckError, dlopen::LoadError, loaded_libraries::hanging_load},
+    plugin::{
+        error::Error,
+        stages::{Plugin, Verified},
+    },
+};
+
+/// A backend that takes batches of events.
+///
+/// Dropping it lets nothing further enter the plugin and waits for nothing; [`close`](Self::close) flushes first.
+pub struct Backend {
+    name: String,
+    timeout: Duration,
+    /// `None`: noop.
+    supervisor: Option<Supervisor>,
+}
+
+impl Backend {
+    /// Opens an instance of a plugin with the isolation of the options: in this process, which loads it, or in a child,
+    /// in which case this process never maps it.
+    ///
+    /// # Errors
+    /// [`Error::Load`], [`Error::Check`], then as for [`open`](Self::open). In a child also [`Error::Open`] when there can be
+    /// no child, when it crashed, or when the file is left alone because it has crashed before.
+    ///
+    /// # Platform
+    /// There are children on Linux.
+    pub fn open_verified(plugin: &Verified, options: &BackendOptions) -> Result<Self, Error> {
+        let Isolation::Process(process) = &options.isolation else {
+            return Self::open(&plugin.load_within(options.timeout)?, options);
+        };
+        let path = plugin.path().to_owned();
+        let content = Arc::clone(plugin.content());
+        let spec = ChildSpec::new(content, path.clone(), process.clone(), options);
+        let open = || match spec.refusal() {
+            Some(refusal) => Err(OpenFailure::LeftAlone(refusal)),
+            None => {
+                let source = Source::Config(Arc::from(options.config.as_str()));
+                Self::open_entry(Box::new(Arc::clone(&spec)), source, options)
+            }
+        };
+        open().map_err(|failure| match failure {
+            OpenFailure::Stage { stage, message } if stage == "load" => {
+                Error::Load { path, source: LoadError::InProcess { message } }
+            }
+            OpenFailure::Stage { stage, message } if stage == "check" => {
+                Error::Check { path, source: CheckError::InProcess { message } }
+            }
+            failure => Error::Open(OpenError { backend: options.name.clone(), file: Some(path), failure }),
+        })
+    }
+
+    /// Opens an instance of a loaded plugin in this process, whatever isolation the options have.
+    ///
+    /// # Errors
+    /// [`Error::Open`]: the plugin refused its configuration, failed, panicked, or did not answer within the timeout.
+    /// Also while the static constructors of another library hang, of which [`hanging_load`](crate::load::loaded_libraries::hanging_load) tells.
+    pub fn open(plugin: &Plugin, options: &BackendOptions) -> Result<Self, Error> {
+        let source = Source::Config(Arc::from(options.config.as_str()));
+        Self::open_entry(Box::new(plugin.tables()), source, options).map_err(|failure| {
+            Error::Open(OpenError {
+                backend: options.name.clone(),
+                file: Some(plugin.path().to_owned()),
+                failure,
+            })
+        })
+    }
+
+    pub(crate) fn open_entry(
+        entry: Box<dyn Entry>,
+        source: Source,
+        options: &BackendOptions,
+    ) -> Result<Self, OpenFailure> {
+        if let Some((by, since)) = hanging_load() {
+            let message = LoadError::Blocked { by, since }.to_string();
+            return Err(OpenFailure::Stage { stage: "load".to_owned(), message });
+        }
+        let config = SupervisorConfig {
+            name: options.name.clone(),
+            source,
+            timeout: options.timeout,
+            workers: options.concurrency,
+            backoff: options.quarantine,
+            host: HostHandle::leak(&options.name, &options.tool_name, &options.tool_version),
+        };
+        let supervisor = Supervisor::open(entry, config)?;
+        Ok(Self { name: options.name.clone(), timeout: options.timeout, supervisor: Some(supervisor) })
+    }
+
+    /// A backend that takes every event and does nothing with it.
+    pub fn noop(name: impl Into<String>) -> Self {
+        Self { name: name.into(), timeout: Duration::MAX, supervisor: None }
+    }
+
+    /// The backend of `plugin`, or [`noop`](Self::noop) with a `tracing` warning that says why, for tools that would
+    /// rather go without telemetry than say no to their user.
+    pub fn open_or_noop(plugin: Result<Plugin, Error>, options: &BackendOptions) -> Self {
+        match plugin.and_then(|plugin| Self::open(&plugin, options)) {
+            Ok(backend) => backend,
+            Err(error) => {
+                tracing::warn!(backend = %options.name, "its events go nowhere: {error}");
+                Self::noop(&options.name)
+            }
+        }
+    }
+
+    /// What the backend is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether there is no plugin behind it, so that "delivered" means "discarded".
+    #[must_use]
+    pub const fn is_noop(&self) -> bool {
+        self.supervisor.is_none()
+    }
+
+    /// Sends a batch and waits for the answer, at most for the backend's timeout.
+    #[must_use]
+    pub fn send(&self, batch: &Batch) -> Report {
+        self.send_within(batch, self.timeout)
+    }
+
+    /// Sends a batch and waits for the answer, at most for `timeout`.
+    #[must_use]
+    pub fn send_within(&self, batch: &Batch, timeout: Duration) -> Report {
+        match &self.supervisor {
+            Some(supervisor) => supervisor.send(batch, timeout),
+            None => Report::delivered(batch.len()),
+        }
+    }
+
+    /// As [`send_within`](Self::send_within), for as long as `wanted` answers yes, which it is asked about ten times a
+    /// second. Once it says no, the plugin is told that the call is cancelled and has a quarter of a second to return;
+    /// after that nobody waits for it, and a process of its own is ended. A plugin in this process can't be, and goes on
+    /// for as long as it does not ask.
+    #[must_use]
+    pub fn send_while(&self, batch: &Batch, timeout: Duration, wanted: &dyn Fn() -> bool) -> Report {
+        match &self.supervisor {
+            Some(supervisor) => supervisor.send_while(batch, timeout, wanted),
+            None => Report::delivered(batch.len()),
+        }
+    }
+
+    /// Sends a batch and waits for the answer, at most for `timeout`, from a task of a tokio runtime with its time
+    /// driver enabled. Dropping the future cancels the call; what the plugin does with it by then is not known.
+    #[cfg(feature = "tokio")]
+    pub async fn send_async(&self, batch: &Batch, timeout: Duration) -> Report {
+        match &self.supervisor {
+            Some(supervisor) => supervisor.send_async(batch, timeout).await,
+            None => Report::delivered(batch.len()),
+        }
+    }
+
+    /// Asks the backend's platform to delete what it has of a machine, and waits for the answer, at most for `timeout`.
+    /// `event` is a batch of one event of the type `data.deletion_request`, for platforms that take nothing but events.
+    #[must_use]
+    pub fn request_deletion(&self, machine_id: &str, event: &Batch, timeout: Duration) -> Deletion {
+        match &self.supervisor {
+            Some(supervisor) => supervisor.delete(machine_id, event, timeout),
+            None => {
+                Deletion::Unsupported("there is no backend behind the name: events were discarded".to_owned())
+            }
+        }
+    }
+
+    /// Asks what a `send` of the batch would send, and waits for the answer, at most for `timeout`. Nothing is sent. Noop
+    /// would send nothing.
+    ///
+    /// The bytes are for the eyes of whoever runs the tool: they are what goes out, a platform's key among them where its
+    /// form has it in the body.
+    ///
+    /// # Errors
+    /// [`PreviewError::Unsupported`] when the plugin has no way to say; otherwise the call failed or brought too much.
+    pub fn preview(&self, batch: &Batch, timeout: Duration) -> Result<Preview, PreviewError> {
+        self.supervisor
+            .as_ref()
+            .map_or_else(|| Ok(Preview::default()), |supervisor| supervisor.preview(batch, timeout))
+    }
+
+    /// Finds out whether the backend's platform can be reached and accepts it, without delivering an event, and waits for
+    /// the answer, at most for `timeout`. A call that fails, by a panic or in time, is [`Probe::Unreachable`].
+    #[must_use]
+    pub fn probe(&self, timeout: Duration) -> Probe {
+        match &self.supervisor {
+            Some(supervisor) => supervisor.probe(timeout),
+            None => {
+                Probe::Unsupported("there is no backend behind the name: events are discarded".to_owned())
+            }
+        }
+    }
+
+    /// Lets calls finish, then flushes and frees the instance, all within `timeout`. A second close does nothing.
+    ///
+    /// # Errors
+    /// [`Error::Close`] when any of that failed or took too long; the backend is closed all the same.
+    pub fn close(&self, timeout: Duration) -> Result<(), Error> {
+        let Some(supervisor) = &self.supervisor else { return Ok(()) };
+        supervisor
+            .close(timeout)
+            .map_err(|failure| Error::Close(CloseError { backend: self.name.clone(), failure }))
+    }
+
+    /// [`close`](Self::close) for tasks of a tokio runtime: it waits on a thread of its own.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    #[cfg(feature = "tokio")]
+    pub async fn close_async(self: Arc<Self>, timeout: Duration) -> Result<(), Error> {
+        let (answer, closed) = tokio::sync::oneshot::channel();
+        let backend = Arc::clone(&self);
+        let closer = std::thread::Builder::new()
+            .name(format!("jackfield-{}-close", self.name))
+            .spawn(move || drop(answer.send(backend.close(timeout))));
+        match closer {
+            Ok(_) => closed.await.unwrap_or(Ok(())),
+            Err(_) => self.close(timeout),
+        }
+    }
+
+    /// What the backend has done since it was opened.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.supervisor.as_ref().map(Supervisor::stats).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backend")
+            .field("name", &self.name)
+            .field("noop", &self.is_noop())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,195 @@
+//! What a plugin says of its calls, on its way to the host. Called by the plugin, from any thread and at any time.
+
+use std::{
+    ffi::c_void,
+    io::Write as _,
+    os::unix::net::UnixStream,
+    sync::{
+        Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use jackfield_plugin_api::{abi, diagnostics::PreviewSink};
+
+use super::super::{
+    protocol::{LONGEST, Record, record},
+    shared_memory::SharedMemory,
+};
+use crate::boundary::text::{self, REASON_LIMIT};
+
+/// A call's context is its number and, in as many low bits, that of its place.
+const PLACE_BITS: u32 = 5;
+
+/// The child's ends of all channels. Nothing here is ever freed: a plugin may speak late.
+static PLACES: OnceLock<Vec<ChannelEnd>> = OnceLock::new();
+
+/// The child's end of one channel.
+pub(super) struct ChannelEnd {
+    pub(super) bell: UnixStream,
+    /// Behind a lock of its own: the thread that serves the channel maps it anew where it has grown, between calls.
+    out: Mutex<Out>,
+    /// Context of the call that runs; 0 is none.
+    current: AtomicUsize,
+}
+
+pub(super) struct Out {
+    pub(super) memory: SharedMemory,
+    /// Bytes that were put into the ring.
+    put: u64,
+    /// Bytes of the messages of the call's preview: past what the host takes, only their lengths are passed on.
+    shown: usize,
+}
+
+/// Makes the channels known. They are not changed afterwards.
+pub(super) fn install(ends: Vec<(UnixStream, SharedMemory)>) -> &'static [ChannelEnd] {
+    PLACES.get_or_init(|| {
+        let place = |(bell, memory)| ChannelEnd {
+            bell,
+            out: Mutex::new(Out { memory, put: 0, shown: 0 }),
+            current: AtomicUsize::new(0),
+        };
+        ends.into_iter().map(place).collect()
+    })
+}
+
+impl ChannelEnd {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Out> {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the host.
+    pub(super) fn say(&self, record: &Record<'_>) {
+        self.put(&mut self.lock(), record);
+    }
+
+    fn put(&self, out: &mut Out, record: &Record<'_>) {
+        for mut bytes in [&record.head()[..], record.first, record.second] {
+            while !bytes.is_empty() {
+                let count = out.memory.put(out.put, bytes);
+                out.put += count as u64;
+                bytes = &bytes[count..];
+                if count == 0 {
+                    // The ring is full. The host empties it when it is told, unless it is about to end this process.
+                    self.ring(out);
+                    std::thread::sleep(Duration::from_micros(50));
+                }
+            }
+        }
+        self.ring(out);
+    }
+
+    fn ring(&self, out: &Out) {
+        if out.memory.wake_host() {
+            // The host ends this process when it has gone itself, or the socket is full of bells.
+            let _ = (&self.bell).write(&[1]);
+        }
+    }
+
+    /// Begins a call, whose context this is.
+    pub(super) fn begin(&self, place: usize, number: u32) -> usize {
+        let context = ((number as usize) << PLACE_BITS) | place | (1 << (usize::BITS - 1));
+        self.lock().shown = 0;
+        self.current.store(context, Ordering::Release);
+        context
+    }
+
+    /// Ends the call: what the plugin says from now on goes nowhere.
+    pub(super) fn end(&self) {
+        // Under the lock, or a thread of the plugin could be in the middle of a record.
+        let _out = self.lock();
+        self.current.store(0, Ordering::Release);
+    }
+}
+
+/// The place of the call that `context` stands for, locked, if it still runs.
+fn find(context: *const c_void) -> Option<(&'static ChannelEnd, MutexGuard<'static, Out>)> {
+    let wanted = context.addr();
+    let place = PLACES.get()?.get(wanted & ((1 << PLACE_BITS) - 1))?;
+    let out = place.lock();
+    (place.current.load(Ordering::Acquire) == wanted && wanted != 0).then_some((place, out))
+}
+
+/// The call as the plugin sees it.
+pub(super) fn call(context: usize, timeout_ns: u64) -> abi::Call {
+    abi::Call {
+        size: size_of::<abi::Call>() as u32,
+        reserved: 0,
+        timeout_ns,
+        context: std::ptr::without_provenance(context),
+        cancelled,
+        report,
+        explain,
+        tables: abi::Tables::EMPTY,
+    }
+}
+
+/// The sink of the call with this context.
+pub(super) fn sink(context: usize) -> PreviewSink {
+    PreviewSink {
+        size: size_of::<PreviewSink>() as u32,
+        reserved: 0,
+        context: std::ptr::without_provenance(context),
+        message,
+    }
+}
+
+unsafe extern "C" fn cancelled(context: *const c_void) -> u32 {
+    find(context).is_none_or(|(_, out)| out.memory.is_cancelled()).into()
+}
+
+unsafe extern "C" fn report(context: *const c_void, first: u64, count: u64, outcome: *const abi::Outcome) {
+    // SAFETY: the contract: null or a readable outcome.
+    let Some(outcome) = (unsafe { outcome.as_ref() }) else { return };
+    // SAFETY: as above, for the reason.
+    let reason = unsafe { text::from_plugin(outcome.reason, REASON_LIMIT) };
+    let Some((place, mut out)) = find(context) else { return };
+    let record = Record {
+        kind: record::REPORT,
+        code: outcome.code,
+        x: first,
+        y: count,
+        z: outcome.retry_after_ms,
+        first: reason.as_bytes(),
+        second: b"",
+    };
+    place.put(&mut out, &record);
+}
+
+unsafe extern "C" fn explain(context: *const c_void, subject: abi::Str, message: abi::Str) {
+    // SAFETY: the contract: readable text.
+    let text = |text| unsafe { text::from_plugin(text, REASON_LIMIT) };
+    let (subject, message) = (text(subject), text(message));
+    let Some((place, mut out)) = find(context) else { return };
+    let record = Record {
+        kind: record::EXPLAIN,
+        first: subject.as_bytes(),
+        second: message.as_bytes(),
+        ..Record::default()
+    };
+    place.put(&mut out, &record);
+}
+
+unsafe extern "C" fn message(context: *const c_void, label: abi::Str, bytes: *const u8, len: usize) {
+    // SAFETY: the contract: readable text.
+    let label = unsafe { text::from_plugin(label, REASON_LIMIT) };
+    let Some((place, mut out)) = find(context) else { return };
+    out.shown = out.shown.saturating_add(len);
+    let withheld = out.shown > LONGEST;
+    let bytes = if bytes.is_null() || withheld {
+        &[][..]
+    } else {
+        // SAFETY: the contract: null or `len` readable bytes.
+        unsafe { std::slice::from_raw_parts(bytes, len) }
+    };
+    let record = Record {
+        kind: record::MESSAGE,
+        // As much as can't be taken, whatever came before.
+        x: if withheld { u64::MAX } else { 0 },
+        first: label.as_bytes(),
+        second: bytes,
+        ..Record::default()
+    };
+    place.put(&mut out, &record);
+}

@@ -1,0 +1,365 @@
+//! The threads of the child: each waits for a request and makes the call.
+
+use std::{
+    io::{Read as _, Write as _},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    path::Path,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicI32, Ordering},
+    },
+    thread,
+};
+
+use jackfield_plugin_api::{
+    abi::{self, Status},
+    deletion::{DELETION_UNSUPPORTED, DeletionRequestView},
+};
+use rustix::process::Signal;
+
+use super::{
+    super::{
+        protocol::{self, BUILD, Kind, Record, Setup, log_record, record},
+        shared_memory::{RequestHeader, SharedMemory},
+    },
+    callbacks::{self, ChannelEnd},
+};
+use crate::{
+    boundary::{exit::exit, host_services::HostHandle, log},
+    guard::spin::Spin,
+    inspect::inspect_bytes,
+    library::os::Content,
+    load::{check::PluginTables, loaded_libraries},
+    reexec::Inherited,
+};
+
+/// The child's exit code when the host is gone.
+const ORPHANED: i32 = 0;
+/// The child's exit code when it was not given what belongs to it: `EX_USAGE` of `sysexits.h`.
+const MISUSED: i32 = 64;
+
+/// The plugin, once it is loaded and its backend is open.
+struct Open {
+    tables: PluginTables,
+    instance: *mut abi::Instance,
+}
+
+// SAFETY: the contract makes an instance callable from any thread.
+unsafe impl Send for Open {}
+// SAFETY: as above.
+unsafe impl Sync for Open {}
+
+static OPEN: OnceLock<Open> = OnceLock::new();
+static HOST: OnceLock<&'static HostHandle> = OnceLock::new();
+
+/// The job of a child.
+pub(in super::super) fn run(inherited: Inherited) -> i32 {
+    end_with_parent();
+    let mut files = inherited.files.into_iter();
+    let (Some(plugin), Some(control)) = (files.next(), files.next()) else { return MISUSED };
+    let mut ends = Vec::new();
+    while let (Some(bell), Some(memory)) = (files.next(), files.next()) {
+        let Ok(memory) = SharedMemory::map(memory) else { return MISUSED };
+        memory.begin();
+        ends.push((UnixStream::from(bell), memory));
+    }
+    let places = callbacks::install(ends);
+    let Some(first) = places.first() else { return MISUSED };
+    // The first request is to open. Its thread is this one.
+    let mut served = Served { number: 0, place: 0, end: first, spin: Spin::new() };
+    let mut handed = Some((plugin, UnixStream::from(control)));
+    served.serve(&mut |setup, context, terms| {
+        let status = open(handed.take(), setup, first, context, terms);
+        if status == abi::STATUS_OK {
+            for (place, end) in places.iter().enumerate().skip(1) {
+                let mut served = Served { number: 0, place, end, spin: Spin::new() };
+                // Calls on a channel without a thread would hang; the host's deadline ends that.
+                let _ = thread::Builder::new()
+                    .name("jackfield-lane".to_owned())
+                    .spawn(move || served.serve(&mut |_, _, _| abi::STATUS_INVALID_ARGUMENT));
+            }
+        }
+        status
+    });
+    ORPHANED
+}
+
+/// Sees to it that this process ends with the thread of the host that started it, and what it forks with this one.
+fn end_with_parent() {
+    unsafe extern "C" {
+        /// `pthread.h`; the C library has it in every version.
+        fn pthread_atfork(
+            prepare: Option<unsafe extern "C" fn()>,
+            parent: Option<unsafe extern "C" fn()>,
+            child: Option<unsafe extern "C" fn()>,
+        ) -> libc::c_int;
+    }
+    /// The process that forks, whichever of its threads it is.
+    static FORKING: AtomicI32 = AtomicI32::new(0);
+    unsafe extern "C" fn forks() {
+        // SAFETY: a plain system call.
+        FORKING.store(unsafe { libc::getpid() }, Ordering::Relaxed);
+    }
+    unsafe extern "C" fn forked() {
+        // SAFETY: plain system calls, which are allowed between fork and exec.
+        unsafe {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            // Had its parent ended before, as that of a daemon does, nobody would say so.
+            if libc::getppid() != FORKING.load(Ordering::Relaxed) {
+                libc::_exit(ORPHANED);
+            }
+        }
+    }
+    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    // SAFETY: the functions may run before a fork and in a forked child, and are never unmapped.
+    unsafe { pthread_atfork(Some(forks), None, Some(forked)) };
+}
+
+/// Watches the host from a thread of its own, and sends it the plugin's log.
+fn watch(control: UnixStream) -> Option<()> {
+    let reader = control.try_clone().ok()?;
+    let writer = Mutex::new(control);
+    log::relay_to(move |level, target, message| {
+        let record = log_record(level, target, message);
+        let _ = writer.lock().unwrap_or_else(PoisonError::into_inner).write_all(&record);
+    });
+    let watch = move || {
+        let mut reader = reader;
+        let mut word = [0; 1];
+        loop {
+            match reader.read(&mut word) {
+                Ok(1..) if word == *b"c" => {
+                    if let Some(host) = HOST.get() {
+                        host.cancel();
+                    }
+                }
+                Ok(1..) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                _ => exit(ORPHANED),
+            }
+        }
+    };
+    thread::Builder::new().name("jackfield-watch".to_owned()).stack_size(64 << 10).spawn(watch).ok()?;
+    Some(())
+}
+
+/// One thread that makes calls.
+struct Served {
+    /// The last request.
+    number: u32,
+    place: usize,
+    end: &'static ChannelEnd,
+    spin: Spin,
+}
+
+impl Served {
+    /// Makes one call after the other until the host is gone. `open` is what opens the plugin.
+    fn serve(&mut self, open: &mut dyn FnMut(&str, usize, &RequestHeader) -> Status) {
+        while self.wait() {
+            let terms = {
+                let mut out = self.end.lock();
+                if out.memory.follow().is_err() {
+                    return;
+                }
+                out.memory.request()
+            };
+            self.number = self.number.wrapping_add(1);
+            log::relay_up_to(terms.level);
+            let Some(kind) = Kind::of(terms.kind) else { return };
+            let context = self.end.begin(self.place, self.number);
+            let status = self.call(kind, &terms, context, open);
+            self.end.end();
+            let abilities = match OPEN.get() {
+                Some(Open { tables, .. }) if kind == Kind::Open => abilities(tables),
+                _ => 0,
+            };
+            let status = i64::from(status).cast_unsigned();
+            self.end.say(&Record { kind: record::DONE, x: status, y: abilities, ..Record::default() });
+        }
+    }
+
+    /// Waits for a request; `false` when the host is gone.
+    fn wait(&self) -> bool {
+        let end = self.end;
+        loop {
+            let has_request = || end.lock().memory.has_request(self.number);
+            self.spin.until(has_request);
+            if has_request() {
+                return true;
+            }
+            end.lock().memory.child_sleeps(true);
+            if !has_request() {
+                match (&end.bell).read(&mut [0; 64]) {
+                    Ok(1..) => {}
+                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                    _ => return false,
+                }
+            }
+            end.lock().memory.child_sleeps(false);
+        }
+    }
+
+    fn call(
+        &self,
+        kind: Kind,
+        terms: &RequestHeader,
+        context: usize,
+        open: &mut dyn FnMut(&str, usize, &RequestHeader) -> Status,
+    ) -> Status {
+        let (text, batch) = {
+            let out = self.end.lock();
+            let (at, count) = terms.events;
+            // SAFETY: the host has placed them there and waits for this call's end before it places others.
+            unsafe {
+                let text = std::slice::from_raw_parts(out.memory.base().add(terms.text.0), terms.text.1);
+                let events = protocol::relocate(&out.memory, at, count);
+                let batch = abi::Batch {
+                    size: size_of::<abi::Batch>() as u32,
+                    event_size: size_of::<abi::Event>() as u32,
+                    events,
+                    len: count,
+                    tables: abi::Tables::EMPTY,
+                };
+                (std::str::from_utf8(text).unwrap_or_default(), batch)
+            }
+        };
+        if kind == Kind::Open {
+            return open(text, context, terms);
+        }
+        let Some(Open { tables, instance }) = OPEN.get() else { return abi::STATUS_INVALID_ARGUMENT };
+        let call = callbacks::call(context, terms.timeout_ns);
+        let (instance, batch, call) = (*instance, &raw const batch, &raw const call);
+        let mut number = 0;
+        // SAFETY: the functions of a table that was checked, an instance that `open` made and nobody has freed: the host
+        // asks for that once, when no other call is inside. What is handed over lives until they return.
+        let status = unsafe {
+            match kind {
+                Kind::Open => abi::STATUS_INVALID_ARGUMENT,
+                Kind::Send => return (tables.backend.send)(instance, batch, call),
+                Kind::Close => return (tables.backend.close)(instance, call),
+                Kind::Free => return (tables.backend.free)(instance),
+                Kind::Preview => {
+                    let Some(table) = tables.diagnostics else { return abi::STATUS_INVALID_ARGUMENT };
+                    let sink = callbacks::sink(context);
+                    return (table.preview)(instance, batch, call, &raw const sink);
+                }
+                Kind::Probe => match tables.diagnostics {
+                    Some(table) => (table.probe)(instance, call, &raw mut number),
+                    None => abi::STATUS_INVALID_ARGUMENT,
+                },
+                Kind::Delete => match tables.deletion {
+                    Some(table) => {
+                        let request = DeletionRequestView {
+                            size: size_of::<DeletionRequestView>() as u32,
+                            reserved: 0,
+                            machine_id: abi::Str::new(text),
+                            event: batch,
+                        };
+                        (table.request)(instance, &raw const request, call, &raw mut number)
+                    }
+                    None => {
+                        number = DELETION_UNSUPPORTED;
+                        abi::STATUS_OK
+                    }
+                },
+            }
+        };
+        self.end.say(&Record { kind: record::NUMBER, x: u64::from(number), ..Record::default() });
+        status
+    }
+}
+
+fn abilities(tables: &PluginTables) -> u64 {
+    let mut abilities = 0;
+    if tables.backend.flags & abi::BACKEND_SERIAL != 0 {
+        abilities |= record::ABLE_SERIAL;
+    }
+    if tables.deletion.is_some() {
+        abilities |= record::ABLE_DELETION;
+    }
+    if tables.diagnostics.is_some() {
+        abilities |= record::ABLE_DIAGNOSTICS;
+    }
+    abilities
+}
+
+/// Confines this process, loads the plugin and opens its backend.
+///
+/// There is no other thread until it is confined: that one would keep its rights.
+fn open(
+    handed: Option<(OwnedFd, UnixStream)>,
+    setup: &str,
+    end: &ChannelEnd,
+    context: usize,
+    terms: &RequestHeader,
+) -> Status {
+    let failed = |stage: &str, message: &str| {
+        let (first, second) = (stage.as_bytes(), message.as_bytes());
+        end.say(&Record { kind: record::STAGE, first, second, ..Record::default() });
+        abi::STATUS_FAILED
+    };
+    let Some((plugin, control)) = handed else { return abi::STATUS_INVALID_ARGUMENT };
+    let setup: Setup = match serde_json::from_str(setup) {
+        Ok(setup) => setup,
+        Err(error) => {
+            return failed("process", &format!("the tool and its helper are of different versions: {error}"));
+        }
+    };
+    if setup.build != BUILD {
+        let (host, own) = (&setup.build, BUILD);
+        return failed(
+            "process",
+            &format!("the tool and its helper are of different versions: {host}, {own}"),
+        );
+    }
+    // Had the host ended before `end_with_parent`, nobody would say so.
+    if std::os::unix::process::parent_id() != setup.parent {
+        exit(ORPHANED);
+    }
+    if let Err(error) = setup.limits.apply() {
+        return failed("confine", &error.to_string());
+    }
+    if let Some(sandbox) = &setup.sandbox
+        && let Err(error) = sandbox.apply(setup.path.parent().unwrap_or(Path::new("/")))
+    {
+        return failed("confine", &error.to_string());
+    }
+
+    if watch(control).is_none() {
+        return failed("process", "no thread to watch the tool");
+    }
+    log::relay_up_to(terms.level);
+    let content = match Content::inherited(plugin, setup.path.parent().unwrap_or(Path::new("/"))) {
+        Ok(content) => Arc::new(content),
+        Err(error) => return failed("load", &format!("can't map what the tool has verified: {error}")),
+    };
+    let inspection = match inspect_bytes(content.bytes()) {
+        Ok(inspection) => inspection,
+        Err(error) => return failed("load", &error.to_string()),
+    };
+    let loaded = match loaded_libraries::load_here(&content, &inspection.needed) {
+        Ok(loaded) => loaded,
+        Err(error) => return failed("load", &error.to_string()),
+    };
+    let tables = match loaded.check(&inspection) {
+        Ok(checked) => checked.tables,
+        Err(error) => return failed("check", &error.to_string()),
+    };
+    let host = HOST.get_or_init(|| HostHandle::leak(&setup.backend, &setup.tool_name, &setup.tool_version));
+    let call = callbacks::call(context, terms.timeout_ns);
+    let mut instance = std::ptr::null_mut();
+    // SAFETY: a table that was checked; host, configuration, call and place are as the contract wants them.
+    let status = unsafe {
+        (tables.backend.open)(host.as_ptr(), abi::Str::new(&setup.config), &raw const call, &raw mut instance)
+    };
+    if status != abi::STATUS_OK {
+        return status;
+    }
+    if instance.is_null() {
+        let message = "open answered OK without an instance: the plugin's vendor must correct it";
+        end.say(&Record { kind: record::EXPLAIN, second: message.as_bytes(), ..Record::default() });
+        return abi::STATUS_FAILED;
+    }
+    let _ = OPEN.set(Open { tables, instance });
+    abi::STATUS_OK
+}

@@ -1,0 +1,113 @@
+//! What the children of one backend are made of.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    crash_history::CrashHistory,
+    protocol::{BUILD, Setup, record},
+};
+use crate::{
+    boundary::process_id::process_id,
+    guard::options::{BackendOptions, ProcessOptions},
+    library::os::Content,
+};
+
+/// Most calls that may be inside one child at once.
+const MOST_CHANNELS: usize = 16;
+
+/// What an instance in a child is made of, again after each failure.
+pub(crate) struct ChildSpec {
+    pub(super) options: ProcessOptions,
+    pub(super) content: Arc<Content>,
+    path: PathBuf,
+    pub(super) backend: String,
+    tool_name: String,
+    tool_version: String,
+    config: String,
+    pub(super) timeout: Duration,
+    pub(super) channels: usize,
+    pub(super) history: CrashHistory,
+    /// The `ABLE_` bits of the last child.
+    pub(super) abilities: AtomicU64,
+    pub(super) starts: AtomicU64,
+    pub(super) gave_up: AtomicBool,
+}
+
+impl ChildSpec {
+    pub(crate) fn new(
+        content: Arc<Content>,
+        path: PathBuf,
+        process: ProcessOptions,
+        options: &BackendOptions,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            history: CrashHistory::new(process.crashes.clone(), &path, options.quarantine),
+            options: process,
+            content,
+            path,
+            backend: options.name.clone(),
+            tool_name: options.tool_name.clone(),
+            tool_version: options.tool_version.clone(),
+            config: options.config.clone(),
+            timeout: options.timeout,
+            channels: options.concurrency.clamp(1, MOST_CHANNELS),
+            abilities: AtomicU64::new(0),
+            starts: AtomicU64::new(0),
+            gave_up: AtomicBool::new(false),
+        })
+    }
+
+    /// Why the plugin is left alone, by what is remembered of its crashes.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        self.history.refusal(self.content.bytes(), SystemTime::now())
+    }
+
+    /// Whether the plugin has crashed too often to be tried again.
+    pub(super) fn gave_up(&self) -> bool {
+        self.gave_up.load(Ordering::Acquire)
+    }
+
+    /// How often a child was started after the first one.
+    pub(super) fn restarts(&self) -> u64 {
+        self.starts.load(Ordering::Relaxed).saturating_sub(1)
+    }
+
+    fn is_able(&self, ability: u64) -> bool {
+        self.abilities.load(Ordering::Acquire) & ability != 0
+    }
+
+    /// Whether the plugin has the table of that name. Known once an instance has been opened.
+    pub(super) fn has_diagnostics(&self) -> bool {
+        self.is_able(record::ABLE_DIAGNOSTICS)
+    }
+
+    pub(super) fn is_serial(&self) -> bool {
+        self.is_able(record::ABLE_SERIAL)
+    }
+
+    pub(super) fn has_deletion(&self) -> bool {
+        self.is_able(record::ABLE_DELETION)
+    }
+
+    pub(super) fn setup(&self) -> String {
+        let setup = Setup {
+            build: BUILD.to_owned(),
+            parent: process_id(),
+            path: self.path.clone(),
+            backend: self.backend.clone(),
+            tool_name: self.tool_name.clone(),
+            tool_version: self.tool_version.clone(),
+            config: self.config.clone(),
+            limits: self.options.limits.clone(),
+            sandbox: self.options.sandbox.clone(),
+        };
+        serde_json::to_string(&setup).unwrap_or_default()
+    }
+}

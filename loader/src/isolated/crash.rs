@@ -1,0 +1,25 @@
+//! What is remembered of a plugin file that crashed.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// How often in a row a plugin in a process of its own may crash before its file is left alone until it changes.
+pub const MOST_CRASHES: u32 = 5;
+
+/// What a folder remembers of one plugin file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Crash {
+    /// How often it has crashed in a row.
+    pub count: u32,
+    /// How its process ended the last time, such as `ended by SIGSEGV`.
+    pub how: String,
+    /// When that was, in seconds since 1970 in UTC.
+    pub time: u64,
+    /// Where the plugin's file was then.
+    pub plugin: PathBuf,
+    /// SHA-256 of its bytes, in hexadecimal digits.
+    #[serde(skip)]
+    pub digest: String,
+}

@@ -1,0 +1,259 @@
+//! What is remembered of plugin files that crashed, so that the next run of a tool does not begin with a crash: a small
+//! file in a folder of the host's choice for each SHA-256 of a plugin's bytes.
+//!
+//! What is in such a file is a hint: garbage counts as nothing, and whoever may write the folder may as well remove it.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+    sync::{Mutex, OnceLock, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use sha2::{Digest as _, Sha256};
+
+use super::crash::{Crash, MOST_CRASHES};
+use crate::{
+    boundary::{backoff::Backoff, process_id::process_id, text},
+    library::open_regular::open_regular,
+};
+
+/// Most that is read of a file, in bytes.
+const LIMIT: u64 = 4096;
+
+/// How many files a folder may hold: past that, nothing more is remembered.
+const MOST_FILES: usize = 1000;
+
+/// How long the plugin is left alone yet; [`Duration::MAX`] is until its file changes.
+fn left_alone(crash: &Crash, backoff: Backoff, now: SystemTime) -> Option<Duration> {
+    if crash.count >= MOST_CRASHES {
+        return Some(Duration::MAX);
+    }
+    let pause = backoff.pause(crash.count.saturating_sub(1));
+    let last = UNIX_EPOCH.checked_add(Duration::from_secs(crash.time))?;
+    // A clock that was set back must not lengthen it.
+    let since = now.duration_since(last).ok()?;
+    pause.checked_sub(since).filter(|left| !left.is_zero())
+}
+
+/// What is remembered in `folder`, in the order of the digests. A folder that does not exist remembers nothing.
+#[must_use]
+pub fn crashes(folder: &Path) -> Vec<Crash> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut all: Vec<_> = entries
+        .take(MOST_FILES)
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let digest = path.file_stem()?.to_str()?.to_owned();
+            (path.extension()? == "json" && digest.len() == 64).then(|| read(&path, digest)).flatten()
+        })
+        .collect();
+    all.sort_by(|one, other| one.digest.cmp(&other.digest));
+    all
+}
+
+fn read(path: &Path, digest: String) -> Option<Crash> {
+    let mut text = Vec::new();
+    open_regular(path).ok()?.take(LIMIT).read_to_end(&mut text).ok()?;
+    let crash: Crash = serde_json::from_slice(&text).ok()?;
+    let how = text::one_line(&crash.how, 200);
+    Some(Crash { digest, how, ..crash })
+}
+
+/// The crashes of one plugin's bytes: those of this process and, with a folder, those of others.
+pub(super) struct CrashHistory {
+    folder: Option<PathBuf>,
+    plugin: PathBuf,
+    backoff: Backoff,
+    digest: OnceLock<String>,
+    /// Crashes in a row.
+    count: Mutex<u32>,
+}
+
+impl CrashHistory {
+    pub(super) fn new(folder: Option<PathBuf>, plugin: &Path, backoff: Backoff) -> Self {
+        Self { folder, plugin: plugin.to_owned(), backoff, digest: OnceLock::new(), count: Mutex::new(0) }
+    }
+
+    fn file(&self, bytes: &[u8]) -> Option<PathBuf> {
+        let folder = self.folder.as_ref()?;
+        let digest = self.digest.get_or_init(|| {
+            let mut text = String::with_capacity(64);
+            for byte in Sha256::digest(bytes) {
+                let _ = write!(text, "{byte:02x}");
+            }
+            text
+        });
+        Some(folder.join(format!("{digest}.json")))
+    }
+
+    /// Why the plugin is left alone now, if it is: in one line that says what to do.
+    pub(super) fn refusal(&self, bytes: &[u8], now: SystemTime) -> Option<String> {
+        // A folder in which there is nothing needs no digest.
+        fs::read_dir(self.folder.as_ref()?).ok()?.next()?.ok()?;
+        let file = self.file(bytes)?;
+        let crash = read(&file, String::new())?;
+        *self.count.lock().unwrap_or_else(PoisonError::into_inner) = crash.count;
+        let left = left_alone(&crash, self.backoff, now)?;
+        let how = &crash.how;
+        let at = clock(crash.time);
+        Some(if left == Duration::MAX {
+            format!(
+                "this file crashed {} times in a row ({how}), the last time {at}: it is left alone until it changes (remove {} to try it again)",
+                crash.count,
+                text::show(&file)
+            )
+        } else {
+            format!(
+                "this file crashed ({how}; {} in a row), the last time {at}: it is left alone for another {:.1} s",
+                crash.count,
+                left.as_secs_f64()
+            )
+        })
+    }
+
+    /// Takes note of a crash; `true` when the plugin is not to be tried again.
+    pub(super) fn crashed(&self, bytes: &[u8], how: &str) -> bool {
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        *count = count.saturating_add(1);
+        if let Some(file) = self.file(bytes) {
+            let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            let crash = Crash {
+                count: *count,
+                how: how.to_owned(),
+                time,
+                plugin: self.plugin.clone(),
+                digest: String::new(),
+            };
+            if let Err(error) = write(&file, &crash) {
+                tracing::debug!(%error, "a crash of {} can't be remembered", text::show(&self.plugin));
+            }
+        }
+        *count >= MOST_CRASHES
+    }
+
+    /// A call went well.
+    pub(super) fn succeeded(&self, bytes: &[u8]) {
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        if *count > 0 {
+            *count = 0;
+            if let Some(file) = self.file(bytes) {
+                let _ = fs::remove_file(file);
+            }
+        }
+    }
+}
+
+/// Replaces a file whole.
+fn write(file: &Path, crash: &Crash) -> io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+
+    let folder = file.parent().unwrap_or(Path::new("."));
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    if !file.exists() && fs::read_dir(folder)?.take(MOST_FILES).count() == MOST_FILES {
+        return Err(io::Error::other("there are too many already"));
+    }
+    let new = file.with_extension(format!("new.{}", process_id()));
+    let _ = fs::remove_file(&new);
+    let text = serde_json::to_vec(crash)?;
+    let written = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&new)
+        .and_then(|mut open| open.write_all(&text))
+        .and_then(|()| fs::rename(&new, file));
+    if written.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    written
+}
+
+/// A moment for people, in UTC.
+fn clock(time: u64) -> String {
+    let (days, second) = (time / 86_400, time % 86_400);
+    let (hour, minute) = (second / 3600, second / 60 % 60);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    match (now / 86_400).checked_sub(days) {
+        Some(0) => format!("at {hour:02}:{minute:02} UTC"),
+        Some(1) => "yesterday".to_owned(),
+        Some(ago) => format!("{ago} days ago"),
+        None => "in the future, says the clock".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    const BACKOFF: Backoff = Backoff { first: Duration::from_secs(100), longest: Duration::from_secs(300) };
+
+    fn history(folder: &Path) -> CrashHistory {
+        CrashHistory::new(Some(folder.to_owned()), Path::new("/p/libx.so"), BACKOFF)
+    }
+
+    #[test]
+    fn the_next_run_leaves_a_file_alone_that_has_just_crashed_and_for_good_after_the_limit() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("crashes");
+        let now = SystemTime::now();
+        assert_eq!(history(&folder).refusal(b"x", now), None);
+        for count in 1..MOST_CRASHES {
+            // Each in a run of its own, once the file's time is over.
+            let run = history(&folder);
+            assert_eq!(run.refusal(b"x", now + Duration::from_secs(1000)), None, "{count}");
+            assert!(!run.crashed(b"x", "ended by SIGSEGV"));
+            let refusal = history(&folder).refusal(b"x", now).unwrap();
+            assert!(refusal.contains(&format!("ended by SIGSEGV; {count} in a row")), "{refusal}");
+        }
+        let run = history(&folder);
+        assert_eq!(run.refusal(b"x", now + Duration::from_secs(1000)), None);
+        assert!(run.crashed(b"x", "ended by SIGABRT"));
+        let refusal = history(&folder).refusal(b"x", now + Duration::from_secs(1_000_000)).unwrap();
+        assert!(refusal.contains("5 times in a row (ended by SIGABRT)"), "{refusal}");
+        assert!(refusal.contains("until it changes"), "{refusal}");
+        assert_eq!(history(&folder).refusal(b"y", now), None, "a file with other bytes");
+        let [crash] = &crashes(&folder)[..] else { panic!("one file") };
+        assert_eq!((crash.count, crash.how.as_str()), (5, "ended by SIGABRT"));
+        let file = folder.join(format!("{}.json", crash.digest));
+        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_success_is_forgiveness_and_garbage_counts_as_nothing() {
+        let parent = tempfile::tempdir().unwrap();
+        let (folder, now) = (parent.path(), SystemTime::now());
+        let run = history(folder);
+        run.crashed(b"x", "ended by SIGSEGV");
+        run.succeeded(b"x");
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 0);
+        assert!(
+            (1..MOST_CRASHES).all(|_| !run.crashed(b"x", "ended by SIGSEGV")),
+            "it counts from the start"
+        );
+
+        let file = run.file(b"x").unwrap();
+        for garbage in [&b""[..], b"{}", b"\xff\xff", b"{\"count\":-1}", &[b'['; 100_000]] {
+            fs::write(&file, garbage).unwrap();
+            assert_eq!(history(folder).refusal(b"x", now), None);
+            assert!(crashes(folder).is_empty());
+        }
+        fs::remove_file(&file).unwrap();
+        // Nobody writes to it: whoever opens it for reading and waits, waits for ever.
+        let made = std::process::Command::new("mkfifo").arg(&file).status().unwrap();
+        assert!(made.success());
+        assert_eq!(history(folder).refusal(b"x", now), None);
+        assert!(crashes(folder).is_empty());
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        assert_eq!(history(folder).refusal(b"x", now), None);
+        assert!(
+            !history(folder).crashed(b"x", "ended by SIGSEGV"),
+            "a crash that can't be remembered is one"
+        );
+    }
+}

@@ -1,0 +1,328 @@
+//! An instance of a backend in a child of its own, as the guard sees it.
+
+use std::{
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use jackfield_plugin_api::{
+    Outcome,
+    abi::{self, Status},
+};
+
+use super::{
+    channel::{Channel, Done, Lost, Request},
+    child_spec::ChildSpec,
+    init::JOB,
+    protocol::{self, Kind, Record, record},
+    reaper::{self, ChildHandle},
+};
+use crate::{
+    boundary::text::{self, REASON_LIMIT},
+    guard::{
+        call::{CallState, Explanation, Said},
+        executor::{Entry, Executor},
+        work::Work,
+    },
+    reexec::{Ended, Spawn, program::Program},
+};
+
+impl Entry for Arc<ChildSpec> {
+    fn executor(&self) -> Box<dyn Executor> {
+        Box::new(ChildInstance { spec: Arc::clone(self), state: Mutex::default(), lost: OnceLock::new() })
+    }
+
+    fn has_diagnostics(&self) -> bool {
+        ChildSpec::has_diagnostics(self)
+    }
+
+    fn gave_up(&self) -> bool {
+        ChildSpec::gave_up(self)
+    }
+
+    fn restarts(&self) -> u64 {
+        ChildSpec::restarts(self)
+    }
+}
+
+/// The child of one instance.
+struct ChildInstance {
+    spec: Arc<ChildSpec>,
+    state: Mutex<State>,
+    /// How it was lost, by whoever noticed first.
+    lost: OnceLock<String>,
+}
+
+#[derive(Default)]
+struct State {
+    child: Option<Arc<ChildHandle>>,
+    /// Those that no call uses. One whose call did not come back is not among them again.
+    channels: Vec<Channel>,
+    /// The host has ended it, or will once it has started.
+    killed: bool,
+}
+
+impl Executor for ChildInstance {
+    fn run(&self, work: &Work, call: &Arc<CallState>) -> Status {
+        let setup;
+        let (kind, text, batch, answer) = match work {
+            Work::Open { .. } => {
+                setup = self.spec.setup();
+                (Kind::Open, setup.as_str(), None, None)
+            }
+            Work::Send(batch) => (Kind::Send, "", Some(batch), None),
+            Work::Delete { answer, .. } if !self.spec.has_deletion() => {
+                answer.store(jackfield_plugin_api::deletion::DELETION_UNSUPPORTED, Ordering::Release);
+                return abi::STATUS_OK;
+            }
+            Work::Delete { machine_id, event, answer } => {
+                (Kind::Delete, &**machine_id, Some(event), Some(answer))
+            }
+            Work::Preview(batch) => (Kind::Preview, "", Some(batch), None),
+            Work::Probe { answer } => (Kind::Probe, "", None, Some(answer)),
+            Work::Close => (Kind::Close, "", None, None),
+        };
+        let start = if kind == Kind::Open { self.start() } else { self.borrow() };
+        let (child, mut channel) = match start {
+            Ok(started) => started,
+            Err(lost) => return self.explain(&lost, call),
+        };
+        let request = Request {
+            kind,
+            text,
+            events: batch.map_or(&[], |batch| batch.events()),
+            deadline: call.deadline(),
+            cancelled: &|| call.is_cancelled(),
+        };
+        match channel.call(&request, &child, &mut |record| told(call, answer.map(|it| &**it), record)) {
+            Ok(Done { status, abilities }) => {
+                if kind == Kind::Open {
+                    self.spec.abilities.store(abilities, Ordering::Release);
+                } else if status == abi::STATUS_OK {
+                    self.spec.history.succeeded(self.spec.content.bytes());
+                }
+                self.lock().channels.push(channel);
+                status
+            }
+            Err(lost) => self.explain(&lost, call),
+        }
+    }
+
+    fn free(&self, opened: bool) -> Status {
+        let mut status = abi::STATUS_OK;
+        if opened && let Ok((child, mut channel)) = self.borrow() {
+            let request = Request {
+                kind: Kind::Free,
+                text: "",
+                events: &[],
+                deadline: Instant::now() + self.spec.timeout,
+                cancelled: &|| false,
+            };
+            status =
+                channel.call(&request, &child, &mut |_| ()).map_or(abi::STATUS_FAILED, |done| done.status);
+        }
+        self.kill();
+        let child = self.lock().child.clone();
+        if let Some(child) = child {
+            // Its log is complete then.
+            let _ = child.ended(Duration::from_secs(1));
+        }
+        status
+    }
+
+    fn is_serial(&self) -> bool {
+        self.spec.is_serial()
+    }
+
+    /// Ends the child with all that it has started; calls inside come back.
+    fn kill(&self) {
+        let mut state = self.lock();
+        state.killed = true;
+        if let Some(child) = &state.child {
+            child.kill();
+        }
+    }
+
+    fn cancel(&self) {
+        if let Some(child) = &self.lock().child {
+            child.cancel();
+        }
+    }
+
+    fn process_id(&self) -> Option<u32> {
+        self.lock().child.as_ref().map(|child| child.id())
+    }
+}
+
+impl ChildInstance {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts the child. What it does first is on its first channel.
+    fn start(&self) -> Result<(Arc<ChildHandle>, Channel), Lost> {
+        let spec = &self.spec;
+        let start = || {
+            let (control, child_control) = UnixStream::pair()?;
+            let mut files = vec![spec.content.share()?, OwnedFd::from(child_control)];
+            let mut channels = Vec::new();
+            for _ in 0..spec.channels {
+                let (channel, theirs) = Channel::new()?;
+                channels.push(channel);
+                files.extend(theirs);
+            }
+            let spawn = Spawn::new(spec.options.program.clone(), JOB).title(&*spec.backend).files(files);
+            Ok((reaper::start(spawn, control, &spec.backend)?, channels))
+        };
+        let (child, mut channels) = start().map_err(Lost::Io)?;
+        spec.starts.fetch_add(1, Ordering::Relaxed);
+        let first = channels.remove(0);
+        let mut state = self.lock();
+        if state.killed {
+            child.kill();
+        }
+        state.child = Some(Arc::clone(&child));
+        state.channels = channels;
+        Ok((child, first))
+    }
+
+    /// The child and a channel that no call uses.
+    fn borrow(&self) -> Result<(Arc<ChildHandle>, Channel), Lost> {
+        let mut state = self.lock();
+        let child = state.child.clone().ok_or(Lost::Died)?;
+        let channel = state.channels.pop().ok_or(Lost::Died)?;
+        Ok((child, channel))
+    }
+
+    /// Why there was no child at all, if there was none: nothing that the plugin did.
+    fn no_process(&self, lost: &Lost) -> Option<String> {
+        let helper = match &self.spec.options.program {
+            Program::At(path) => Some(text::show(path)),
+            Program::Own => None,
+        };
+        match (lost, helper) {
+            (Lost::Io(error), Some(helper)) => Some(format!("`plugins.helper`: {helper}: {error}")),
+            (Lost::Io(error), None) if error.kind() == std::io::ErrorKind::Unsupported => Some(format!(
+                "{error}, or name a program that begins so, such as the command `jackfield` (`plugins.helper` in the configuration)"
+            )),
+            (Lost::Io(error), None) => Some(error.to_string()),
+            (Lost::NoChild, Some(helper)) => Some(format!(
+                "`plugins.helper`: {helper} ended at once: expected a program of this version whose `main` begins with `jackfield::init();`, such as the command `jackfield`"
+            )),
+            (Lost::NoChild, None) => Some("this program, started again, ended at once".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Says why a call did not come back, and sees to it that the child is gone.
+    fn explain(&self, lost: &Lost, call: &CallState) -> Status {
+        if let Some(why) = self.no_process(lost) {
+            self.kill();
+            call.explain(Explanation {
+                subject: "process".to_owned(),
+                message: format!("no process for the plugin: {why}"),
+                said: Said::Stage,
+            });
+            return abi::STATUS_UNAVAILABLE;
+        }
+        let (child, killed) = {
+            let state = self.lock();
+            (state.child.clone(), state.killed)
+        };
+        self.kill();
+        let how = self.lost.get_or_init(|| {
+            let ended = child.and_then(|child| child.ended(Duration::from_secs(2)));
+            let how = match lost {
+                Lost::Broken(what) => (*what).to_owned(),
+                Lost::Late => "did not answer".to_owned(),
+                Lost::Died | Lost::NoChild | Lost::Io(_) => describe(ended),
+            };
+            // What the host has ended has not crashed.
+            if !killed && !matches!(lost, Lost::Late) {
+                let gave_up = self.spec.history.crashed(self.spec.content.bytes(), &how);
+                self.spec.gave_up.store(gave_up, Ordering::Release);
+            }
+            how
+        });
+        call.explain(Explanation { subject: String::new(), message: how.clone(), said: Said::Crash });
+        abi::STATUS_FAILED
+    }
+}
+
+/// Passes on what a child says of a call, bounded and made fit to be shown as what a plugin says in this process is.
+fn told(call: &CallState, answer: Option<&AtomicU32>, record: &Record<'_>) {
+    // SAFETY: readable text, whatever it is.
+    let show = |bytes: &[u8]| unsafe { text::from_plugin(protocol::text(bytes), REASON_LIMIT) };
+    match record.kind {
+        record::REPORT => {
+            let reason = show(record.first);
+            let outcome = abi::Outcome {
+                code: record.code,
+                reserved: 0,
+                retry_after_ms: record.z,
+                reason: abi::Str::new(&reason),
+            };
+            // SAFETY: the reason is a string of this function's.
+            call.note(record.x, record.y, unsafe { Outcome::from_abi(&outcome) });
+        }
+        record::EXPLAIN => call.explain(Explanation {
+            subject: show(record.first),
+            message: show(record.second),
+            said: Said::Plugin,
+        }),
+        record::STAGE => call.explain(Explanation {
+            subject: show(record.first),
+            message: show(record.second),
+            said: Said::Stage,
+        }),
+        record::MESSAGE => {
+            let withheld = usize::try_from(record.x).unwrap_or(usize::MAX);
+            call.collect(|collected| collected.push(show(record.first), record.second, withheld));
+        }
+        record::NUMBER => {
+            if let (Some(answer), Ok(number)) = (answer, u32::try_from(record.x)) {
+                answer.store(number, Ordering::Release);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// How a child ended, for the end of a sentence about it.
+fn describe(ended: Option<Ended>) -> String {
+    match ended {
+        Some(Ended::Signal(number)) => format!("ended by {}", signal(number)),
+        Some(Ended::Code(code)) => format!("ended with exit code {code} inside a call"),
+        _ => "ended, nobody knows how".to_owned(),
+    }
+}
+
+/// A signal's name.
+fn signal(number: i32) -> String {
+    let name = match number {
+        libc::SIGHUP => "SIGHUP",
+        libc::SIGINT => "SIGINT",
+        libc::SIGQUIT => "SIGQUIT",
+        libc::SIGILL => "SIGILL",
+        libc::SIGTRAP => "SIGTRAP",
+        libc::SIGABRT => "SIGABRT",
+        libc::SIGBUS => "SIGBUS",
+        libc::SIGFPE => "SIGFPE",
+        libc::SIGKILL => "SIGKILL",
+        libc::SIGUSR1 => "SIGUSR1",
+        libc::SIGUSR2 => "SIGUSR2",
+        libc::SIGSEGV => "SIGSEGV",
+        libc::SIGPIPE => "SIGPIPE",
+        libc::SIGALRM => "SIGALRM",
+        libc::SIGTERM => "SIGTERM",
+        libc::SIGXCPU => "SIGXCPU",
+        libc::SIGXFSZ => "SIGXFSZ",
+        libc::SIGSYS => "SIGSYS",
+        other => return format!("signal {other}"),
+    };
+    name.to_owned()
+}

@@ -1,0 +1,478 @@
+//! What goes through an memory: requests with their events from the host, records from the child.
+//!
+//! A request's events are the structs of the contract, with offsets into the memory where their pointers are to be; the child
+//! turns these into pointers in place, so that the plugin reads what the host has written. Host and child are of the same
+//! build or, with a helper, of the same version, which the child checks before it looks at anything else.
+//!
+//! A record is a head of [`HEAD`] bytes (kind, code, the lengths of two texts, three numbers; little-endian) and the two
+//! texts.
+
+use std::{
+    mem::{align_of, size_of},
+    path::PathBuf,
+    ptr,
+    time::Duration,
+};
+
+use jackfield_plugin_api::abi;
+use serde::{Deserialize, Serialize};
+
+use super::shared_memory::{DATA_AT, SharedMemory};
+use crate::sandbox::{access::Sandbox, limits::Limits};
+
+/// What the host asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(super) enum Kind {
+    /// Load the plugin and open its backend; the text is a [`Setup`].
+    Open = 1,
+    Send,
+    /// The text is the machine's id.
+    Delete,
+    Preview,
+    Probe,
+    Close,
+    Free,
+}
+
+impl Kind {
+    pub(super) fn of(number: u32) -> Option<Self> {
+        let all = [Self::Open, Self::Send, Self::Delete, Self::Preview, Self::Probe, Self::Close, Self::Free];
+        all.into_iter().find(|kind| *kind as u32 == number)
+    }
+}
+
+/// What a child has to know before it loads the plugin.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Setup {
+    /// [`BUILD`] of the host.
+    pub(super) build: String,
+    /// Process number of the host.
+    pub(super) parent: u32,
+    /// Where the plugin was found, for messages and for the sandbox.
+    pub(super) path: PathBuf,
+    pub(super) backend: String,
+    pub(super) tool_name: String,
+    pub(super) tool_version: String,
+    /// The plugin's configuration, JSON.
+    pub(super) config: String,
+    pub(super) limits: Limits,
+    pub(super) sandbox: Option<Sandbox>,
+}
+
+/// What host and child must have in common.
+pub(super) const BUILD: &str = concat!("jackfield ", env!("CARGO_PKG_VERSION"), " lane 1");
+
+/// Bytes before the texts of a record.
+pub(super) const HEAD: usize = 40;
+
+/// Longest text of a record, of either kind, in bytes.
+pub(super) const LONGEST: usize = 64 << 20;
+
+/// Kinds of records.
+pub(super) mod record {
+    /// Outcome `code` for `y` events from `x`, to be retried after `z` ms; the first text is the reason.
+    pub(crate) const REPORT: u32 = 1;
+    /// The subject and the message.
+    pub(crate) const EXPLAIN: u32 = 2;
+    /// A message of a preview: label and bytes; `x` is not 0 where they are too many to be passed on.
+    pub(crate) const MESSAGE: u32 = 3;
+    /// The number `x` answers a request for deletion or a probe.
+    pub(crate) const NUMBER: u32 = 4;
+    /// The plugin could not be loaded: the stage and why.
+    pub(crate) const STAGE: u32 = 5;
+    /// The end: status `x`, and for `open` the `ABLE_` bits in `y`.
+    pub(crate) const DONE: u32 = 6;
+
+    pub(crate) const ABLE_SERIAL: u64 = 1;
+    pub(crate) const ABLE_DELETION: u64 = 2;
+    pub(crate) const ABLE_DIAGNOSTICS: u64 = 4;
+}
+
+/// One record, whose texts are whatever bytes the child has sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Record<'a> {
+    pub(super) kind: u32,
+    pub(super) code: u32,
+    pub(super) x: u64,
+    pub(super) y: u64,
+    pub(super) z: u64,
+    pub(super) first: &'a [u8],
+    pub(super) second: &'a [u8],
+}
+
+impl<'a> Record<'a> {
+    pub(super) fn head(&self) -> [u8; HEAD] {
+        let mut head = [0; HEAD];
+        let words = [self.kind, self.code, self.first.len() as u32, self.second.len() as u32];
+        for (place, word) in head.chunks_exact_mut(4).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        for (place, number) in head[16..].chunks_exact_mut(8).zip([self.x, self.y, self.z]) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        head
+    }
+
+    /// The record at the start of `bytes` and its length; `Ok(None)` while it is not all there, an error when it can't be
+    /// one.
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Option<(Self, usize)>, ()> {
+        let Some((head, rest)) = bytes.split_at_checked(HEAD) else { return Ok(None) };
+        let word = |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().unwrap_or_default());
+        let number = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().unwrap_or_default());
+        let (first, second) = (word(8) as usize, word(12) as usize);
+        if !(record::REPORT..=record::DONE).contains(&word(0)) || first > LONGEST || second > LONGEST {
+            return Err(());
+        }
+        let Some((texts, _)) = rest.split_at_checked(first + second) else { return Ok(None) };
+        let (first, second) = texts.split_at(first);
+        let record = Record {
+            kind: word(0),
+            code: word(4),
+            x: number(16),
+            y: number(24),
+            z: number(32),
+            first,
+            second,
+        };
+        Ok(Some((record, HEAD + texts.len())))
+    }
+}
+
+/// A record of a log as it goes through the control socket.
+pub(super) fn log_record(level: u32, target: &str, message: &str) -> Vec<u8> {
+    let cut = |text: &str| u16::try_from(text.len()).unwrap_or(u16::MAX);
+    let (target_len, message_len) = (cut(target), cut(message));
+    let mut record = vec![u8::try_from(level).unwrap_or(u8::MAX), 0];
+    record.extend(target_len.to_le_bytes());
+    record.extend(message_len.to_le_bytes());
+    record.extend([0, 0]);
+    record.extend(&target.as_bytes()[..usize::from(target_len)]);
+    record.extend(&message.as_bytes()[..usize::from(message_len)]);
+    record
+}
+
+/// A view of bytes, for the functions that take a plugin's text.
+pub(super) const fn text(bytes: &[u8]) -> abi::Str {
+    abi::Str { ptr: bytes.as_ptr(), len: bytes.len() }
+}
+
+/// How long a call may take, as the contract counts.
+pub(super) fn nanoseconds(timeout: Duration) -> u64 {
+    u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn strings(event: &abi::Event) -> [abi::Str; 13] {
+    [
+        event.json,
+        event.id,
+        event.timestamp,
+        event.kind,
+        event.name,
+        event.machine_id,
+        event.tool_name,
+        event.tool_version,
+        event.os,
+        event.arch,
+        event.os_version,
+        event.runtime_version,
+        event.error,
+    ]
+}
+
+fn strings_mut(event: &mut abi::Event) -> [&mut abi::Str; 13] {
+    [
+        &mut event.json,
+        &mut event.id,
+        &mut event.timestamp,
+        &mut event.kind,
+        &mut event.name,
+        &mut event.machine_id,
+        &mut event.tool_name,
+        &mut event.tool_version,
+        &mut event.os,
+        &mut event.arch,
+        &mut event.os_version,
+        &mut event.runtime_version,
+        &mut event.error,
+    ]
+}
+
+/// # Safety
+/// The lists of `event` are valid.
+unsafe fn lists(event: &abi::Event) -> (&[abi::Str], &[abi::Pair]) {
+    // SAFETY: the caller vouches for lists that are not empty.
+    unsafe {
+        (
+            if event.args.len == 0 {
+                &[]
+            } else {
+                std::slice::from_raw_parts(event.args.ptr, event.args.len)
+            },
+            if event.metadata.len == 0 {
+                &[]
+            } else {
+                std::slice::from_raw_parts(event.metadata.ptr, event.metadata.len)
+            },
+        )
+    }
+}
+
+/// Writes events and their text into the data of an memory.
+struct Writer {
+    base: *mut u8,
+    /// Where the next list goes, and the next text.
+    list: usize,
+    text: usize,
+    end: usize,
+    /// Of the texts that events mostly share, those of the last one: as the host has them and where they lie.
+    shared: [(abi::Str, abi::Str); 7],
+}
+
+impl Writer {
+    /// Copies text behind what is there; the view's pointer is the offset.
+    fn copy(&mut self, text: abi::Str) -> abi::Str {
+        if text.len == 0 {
+            return abi::Str::EMPTY;
+        }
+        assert!(text.len <= self.end - self.text, "the memory was made large enough");
+        // SAFETY: the text is readable, as the batch promises; there is room for it, as was just found.
+        unsafe { ptr::copy_nonoverlapping(text.ptr, self.base.add(self.text), text.len) };
+        let at = self.text;
+        self.text += text.len;
+        abi::Str { ptr: ptr::without_provenance(at), len: text.len }
+    }
+
+    /// As `copy`, unless the text is a part of `json`, which is there already.
+    fn place(&mut self, text: abi::Str, json: abi::Str, json_at: usize) -> abi::Str {
+        let start = text.ptr.addr().wrapping_sub(json.ptr.addr());
+        if text.len > 0 && start < json.len && text.len <= json.len - start {
+            return abi::Str { ptr: ptr::without_provenance(json_at + start), len: text.len };
+        }
+        self.copy(text)
+    }
+
+    /// As `place`, once for events that follow one another with the very same text.
+    fn place_shared(&mut self, number: usize, text: abi::Str, json: abi::Str, json_at: usize) -> abi::Str {
+        let (last, placed) = self.shared[number];
+        if last.ptr == text.ptr && last.len == text.len {
+            return placed;
+        }
+        let placed = self.place(text, json, json_at);
+        self.shared[number] = (text, placed);
+        placed
+    }
+
+    /// Writes a value at an offset that is aligned for it.
+    fn put<T>(&mut self, at: usize, value: T) {
+        assert!(at + size_of::<T>() <= self.end && at.is_multiple_of(align_of::<T>()));
+        // SAFETY: within the mapping and aligned, as was just found.
+        unsafe { self.base.add(at).cast::<T>().write(value) };
+    }
+}
+
+/// Places a request's text and events in an memory. The offset of the text, and that of the events.
+///
+/// # Safety
+/// The views in `events` are valid.
+pub(super) unsafe fn encode(
+    memory: &mut SharedMemory,
+    message: &str,
+    events: &[abi::Event],
+) -> std::io::Result<(usize, usize)> {
+    let (mut list_bytes, mut text_bytes) = (0, message.len());
+    for event in events {
+        // SAFETY: the caller vouches for it.
+        let (args, metadata) = unsafe { lists(event) };
+        list_bytes += size_of_val(args) + size_of_val(metadata);
+        text_bytes += strings(event).iter().map(|text| text.len).sum::<usize>();
+        text_bytes += args.iter().map(|text| text.len).sum::<usize>();
+        text_bytes += metadata.iter().map(|pair| pair.key.len + pair.value.len).sum::<usize>();
+    }
+    let list_at = DATA_AT + size_of_val(events);
+    memory.reserve(size_of_val(events) + list_bytes + text_bytes)?;
+    let mut writer = Writer {
+        base: memory.base(),
+        list: list_at,
+        text: list_at + list_bytes,
+        end: memory.len(),
+        shared: [(abi::Str::EMPTY, abi::Str::EMPTY); 7],
+    };
+    let message = writer.copy(abi::Str::new(message)).ptr.addr();
+    for (number, event) in events.iter().enumerate() {
+        // SAFETY: as above.
+        let (args, metadata) = unsafe { lists(event) };
+        let mut placed = *event;
+        let json = event.json;
+        placed.json = writer.copy(json);
+        let json_at = placed.json.ptr.addr();
+        let shared = [
+            &mut placed.machine_id,
+            &mut placed.tool_name,
+            &mut placed.tool_version,
+            &mut placed.os,
+            &mut placed.arch,
+            &mut placed.os_version,
+            &mut placed.runtime_version,
+        ];
+        for (number, text) in shared.into_iter().enumerate() {
+            *text = writer.place_shared(number, *text, json, json_at);
+        }
+        for text in
+            [&mut placed.id, &mut placed.timestamp, &mut placed.kind, &mut placed.name, &mut placed.error]
+        {
+            *text = writer.place(*text, json, json_at);
+        }
+        placed.args.ptr = ptr::without_provenance(writer.list);
+        for text in args {
+            let text = writer.place(*text, json, json_at);
+            let at = writer.list;
+            writer.put(at, text);
+            writer.list += size_of::<abi::Str>();
+        }
+        placed.metadata.ptr = ptr::without_provenance(writer.list);
+        for pair in metadata {
+            let key = writer.place(pair.key, json, json_at);
+            let value = writer.place(pair.value, json, json_at);
+            let at = writer.list;
+            writer.put(at, abi::Pair { key, value });
+            writer.list += size_of::<abi::Pair>();
+        }
+        writer.put(DATA_AT + number * size_of::<abi::Event>(), placed);
+    }
+    Ok((message, DATA_AT))
+}
+
+/// Turns the offsets of `count` events at `at` into pointers, once, and gives the first event.
+///
+/// # Safety
+/// [`encode`] has placed them there, and nobody looks at them yet.
+pub(super) unsafe fn relocate(memory: &SharedMemory, at: usize, count: usize) -> *const abi::Event {
+    let base = memory.base();
+    let lead = |text: &mut abi::Str| {
+        if text.len > 0 {
+            // SAFETY: an offset within the mapping, by the function's contract.
+            text.ptr = unsafe { base.add(text.ptr.addr()) };
+        }
+    };
+    // SAFETY: `encode` has placed an aligned array there.
+    let events = unsafe { std::slice::from_raw_parts_mut(base.add(at).cast::<abi::Event>(), count) };
+    for event in &mut *events {
+        for text in strings_mut(event) {
+            lead(text);
+        }
+        // SAFETY: as above, for the lists.
+        unsafe {
+            let args = base.add(event.args.ptr.addr()).cast::<abi::Str>();
+            event.args.ptr = args;
+            std::slice::from_raw_parts_mut(args, event.args.len).iter_mut().for_each(lead);
+            let pairs = base.add(event.metadata.ptr.addr()).cast::<abi::Pair>();
+            event.metadata.ptr = pairs;
+            for pair in std::slice::from_raw_parts_mut(pairs, event.metadata.len) {
+                lead(&mut pair.key);
+                lead(&mut pair.value);
+            }
+        }
+    }
+    events.as_ptr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boundary::batch::{Batch, EventFields};
+
+    #[test]
+    fn events_read_in_the_area_as_in_the_batch() {
+        let lines: Vec<String> = (0..1000).map(|n| format!(r#"{{"id":"{n}","é":"ü{n}"}}"#)).collect();
+        let batch = Batch::build::<_, std::convert::Infallible>(lines, |lines, writer| {
+            for (n, line) in lines.iter().enumerate() {
+                writer.push(&EventFields {
+                    json: line,
+                    id: &line[7..8],
+                    machine_id: "machine",
+                    tool_name: "tool",
+                    error: (n % 3 == 0).then_some("it broke"),
+                    args: (n % 2 == 0).then_some(&["--one", "", &line[..3]]),
+                    metadata: (n % 5 == 0).then_some(&[("key", &line[2..4]), ("", "")]),
+                    duration_ms: (n % 7 == 0).then_some(n as u64),
+                    exit_code: Some(-1),
+                    ..EventFields::default()
+                });
+            }
+            Ok(())
+        })
+        .unwrap();
+        let mut memory = SharedMemory::new().unwrap();
+        // SAFETY: the views of a batch that lives.
+        let (message, events) = unsafe { encode(&mut memory, "mächine", batch.events()) }.unwrap();
+        // SAFETY: within the mapping, where `encode` has placed it.
+        let message = unsafe { std::slice::from_raw_parts(memory.base().add(message), "mächine".len()) };
+        assert_eq!(message, "mächine".as_bytes());
+        // SAFETY: placed just now; the memory outlives the view.
+        let copy = unsafe {
+            let first = relocate(&memory, events, batch.len());
+            jackfield_plugin_api::Batch::from_events(std::slice::from_raw_parts(first, batch.len()))
+        };
+        let show = |event: jackfield_plugin_api::Event<'_>| {
+            let args: Option<Vec<_>> = event.args().map(|args| args.map(str::to_owned).collect());
+            let metadata: Vec<_> = event.metadata().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+            format!(
+                "{} {} {} {} {:?} {args:?} {metadata:?} {:?} {:?}",
+                event.json(),
+                event.id(),
+                event.machine_id(),
+                event.tool_name(),
+                event.error(),
+                event.duration(),
+                event.exit_code(),
+            )
+        };
+        for (copied, original) in copy.iter().zip(batch.view().iter()) {
+            assert_eq!(show(copied), show(original));
+        }
+    }
+
+    #[test]
+    fn a_record_is_read_once_it_is_all_there() {
+        let record =
+            Record { kind: record::REPORT, code: 3, x: 7, y: 9, z: u64::MAX, first: b"why", second: b"" };
+        let mut bytes = record.head().to_vec();
+        bytes.extend(b"why");
+        for part in 0..bytes.len() {
+            assert_eq!(Record::parse(&bytes[..part]), Ok(None), "{part} bytes");
+        }
+        bytes.push(1);
+        assert_eq!(Record::parse(&bytes), Ok(Some((record, HEAD + 3))));
+    }
+
+    #[test]
+    fn whatever_bytes_a_child_sends_no_record_reaches_beyond_them() {
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random
+        };
+        for _ in 0..20_000 {
+            let mut bytes: Vec<u8> = (0..next() % 120).map(|_| next() as u8).collect();
+            // Mostly small numbers where the kind and the lengths are, or nothing would get past them.
+            for at in [0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15] {
+                if let Some(byte) = bytes.get_mut(at) {
+                    let small = u8::from(at % 4 == 0) * (next() % 24) as u8;
+                    *byte = if next() % 50 == 0 { *byte } else { small };
+                }
+            }
+            if let Ok(Some((record, length))) = Record::parse(&bytes) {
+                assert!(length <= bytes.len());
+                assert_eq!(length, HEAD + record.first.len() + record.second.len());
+                assert!((record::REPORT..=record::DONE).contains(&record.kind));
+            }
+        }
+        let large = Record { kind: record::MESSAGE, ..Record::default() };
+        let mut head = large.head();
+        head[12..16].copy_from_slice(&(LONGEST as u32 + 1).to_le_bytes());
+        assert_eq!(Record::parse(&head), Err(()), "a length that nobody waits for");
+    }
+}

@@ -1,0 +1,358 @@
+//! The memory that a host and one thread of its child share.
+//!
+//! | from | what |
+//! | --- | --- |
+//! | 0 | [`Header`]: who waits, how far the ring is filled, the request |
+//! | [`RING_AT`] | the ring: what the child answers, as a stream of records |
+//! | [`DATA_AT`] | the request's text and events |
+//!
+//! It is a memfd that can grow and never shrink, so that no access to it can fail. The child may write anywhere in it at any
+//! time: the host copies what it reads before it looks at it, keeps its own count of what it has taken, and never reads the
+//! request back.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    ptr,
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+};
+
+use rustix::{
+    fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create},
+    mm::{MapFlags, MremapFlags, ProtFlags, mmap, mremap, munmap},
+    process::{Resource, getrlimit},
+};
+
+/// Where the ring begins.
+const RING_AT: usize = 4096;
+/// Length of the ring: a power of two.
+pub(super) const RING: usize = 64 << 10;
+/// Where requests begin.
+pub(super) const DATA_AT: usize = RING_AT + RING;
+/// Length of a new memory. What is not written takes no memory.
+const FIRST_LEN: usize = 256 << 10;
+
+/// Keeps what the host writes off the line of the processor's cache that the child writes.
+#[repr(C, align(64))]
+pub(super) struct Line<T>(T);
+
+/// The start of an memory. Zeros are its first state.
+#[repr(C)]
+pub(super) struct Header {
+    child: Line<ByChild>,
+    host: Line<ByHost>,
+}
+
+#[repr(C)]
+struct ByChild {
+    /// Bytes that the child has put into the ring.
+    head: AtomicU64,
+    /// It sleeps until the bell rings.
+    sleeps: AtomicU32,
+    /// It is a child of this kind, and not just any program.
+    begun: AtomicU32,
+}
+
+#[repr(C)]
+struct ByHost {
+    /// Bytes that the host has taken out of the ring.
+    tail: AtomicU64,
+    /// It sleeps until the bell rings.
+    sleeps: AtomicU32,
+    /// Number of the last request. What follows belongs to it.
+    requests: AtomicU32,
+    kind: AtomicU32,
+    /// The most detailed level of log records that anybody wants.
+    level: AtomicU32,
+    timeout_ns: AtomicU64,
+    /// Length of the memory.
+    len: AtomicU64,
+    text_at: AtomicU64,
+    text_len: AtomicU64,
+    events_at: AtomicU64,
+    events: AtomicU64,
+    /// Nobody waits for the last request any more.
+    cancelled: AtomicU32,
+}
+
+/// What a request consists of, beside what lies in the data.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RequestHeader {
+    pub(super) kind: u32,
+    pub(super) level: u32,
+    pub(super) timeout_ns: u64,
+    pub(super) text: (usize, usize),
+    /// Where the events begin, and how many there are.
+    pub(super) events: (usize, usize),
+}
+
+/// One mapping of an memory.
+pub(super) struct SharedMemory {
+    memfd: OwnedFd,
+    base: *mut u8,
+    len: usize,
+}
+
+// SAFETY: the mapping lives as long as the value; the header is made of atomics, the ring has one reader and one writer,
+// and only the methods that take `&mut self` move the mapping.
+unsafe impl Send for SharedMemory {}
+// SAFETY: as above.
+unsafe impl Sync for SharedMemory {}
+
+impl SharedMemory {
+    /// A new one.
+    pub(super) fn new() -> io::Result<Self> {
+        let memfd = memfd_create(c"jackfield-lane", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        resize(&memfd, FIRST_LEN)?;
+        fcntl_add_seals(&memfd, SealFlags::SHRINK | SealFlags::SEAL)?;
+        Self::map(memfd)
+    }
+
+    /// Maps the memory behind a descriptor, as long as it is now.
+    pub(super) fn map(memfd: OwnedFd) -> io::Result<Self> {
+        let len = usize::try_from(File::from(memfd.try_clone()?).metadata()?.len()).unwrap_or(0);
+        if len < FIRST_LEN {
+            return Err(io::Error::other("the shared memory is too short"));
+        }
+        // SAFETY: a new mapping at an address that the kernel chooses touches no memory that is in use.
+        let base = unsafe {
+            mmap(ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, &memfd, 0)
+        }?;
+        Ok(Self { memfd, base: base.cast(), len })
+    }
+
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.memfd.as_fd()
+    }
+
+    fn header(&self) -> &Header {
+        // SAFETY: the mapping begins with a header, is aligned to a page, and lives as long as `self`.
+        unsafe { &*self.base.cast::<Header>() }
+    }
+
+    pub(super) const fn base(&self) -> *mut u8 {
+        self.base
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Makes room for so many bytes of data. The mapping may move.
+    pub(super) fn reserve(&mut self, data: usize) -> io::Result<()> {
+        let wanted = DATA_AT.checked_add(data).ok_or(io::ErrorKind::OutOfMemory)?;
+        if wanted <= self.len() {
+            return Ok(());
+        }
+        let len = wanted.checked_next_power_of_two().ok_or(io::ErrorKind::OutOfMemory)?;
+        resize(&self.memfd, len)?;
+        self.remap(len)
+    }
+
+    /// Maps what the other side has added.
+    pub(super) fn follow(&mut self) -> io::Result<()> {
+        let len = usize::try_from(self.header().host.0.len.load(Ordering::Relaxed)).unwrap_or(0);
+        if len > self.len() { self.remap(len) } else { Ok(()) }
+    }
+
+    fn remap(&mut self, len: usize) -> io::Result<()> {
+        // SAFETY: the mapping is this value's own, and `&mut self` shows that nobody looks at it meanwhile.
+        let base = unsafe { mremap(self.base.cast(), self.len(), len, MremapFlags::MAYMOVE) }?;
+        (self.base, self.len) = (base.cast(), len);
+        Ok(())
+    }
+
+    // The host's side.
+
+    /// Publishes a request, whose data is in place.
+    pub(super) fn post(&self, terms: &RequestHeader) {
+        let (host, set) = (&self.header().host.0, Ordering::Relaxed);
+        host.kind.store(terms.kind, set);
+        host.level.store(terms.level, set);
+        host.timeout_ns.store(terms.timeout_ns, set);
+        host.len.store(self.len() as u64, set);
+        host.text_at.store(terms.text.0 as u64, set);
+        host.text_len.store(terms.text.1 as u64, set);
+        host.events_at.store(terms.events.0 as u64, set);
+        host.events.store(terms.events.1 as u64, set);
+        host.cancelled.store(0, set);
+        host.requests.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Says that nobody waits for the request.
+    pub(super) fn cancel(&self) {
+        self.header().host.0.cancelled.store(1, Ordering::Release);
+    }
+
+    /// Whether the child has said that it is one.
+    pub(super) fn has_begun(&self) -> bool {
+        self.header().child.0.begun.load(Ordering::Acquire) != 0
+    }
+
+    /// Whether the ring holds more than the `taken` bytes that the host has taken out of it.
+    pub(super) fn has_answer(&self, taken: u64) -> bool {
+        self.header().child.0.head.load(Ordering::SeqCst) != taken
+    }
+
+    /// Appends what is in the ring to `into`, and gives the count of bytes that have been taken since the start. `None` when
+    /// the child claims what can't be.
+    pub(super) fn take(&self, taken: u64, into: &mut Vec<u8>) -> Option<u64> {
+        // Read once: the child may change it at any time.
+        let head = self.header().child.0.head.load(Ordering::Acquire);
+        let filled = usize::try_from(head.wrapping_sub(taken)).ok().filter(|filled| *filled <= RING)?;
+        let at = (taken as usize) % RING;
+        let first = filled.min(RING - at);
+        let start = into.len();
+        into.reserve(filled);
+        // SAFETY: both parts lie within the ring, and `into` has room for them. The child may write there meanwhile: then the
+        // bytes are other ones, which are judged after the copy.
+        unsafe {
+            let ring = self.base.add(RING_AT);
+            let to = into.as_mut_ptr().add(start);
+            ptr::copy_nonoverlapping(ring.add(at), to, first);
+            ptr::copy_nonoverlapping(ring, to.add(first), filled - first);
+            into.set_len(start + filled);
+        }
+        self.header().host.0.tail.store(head, Ordering::Release);
+        Some(head)
+    }
+
+    /// Whether the child sleeps and is to be woken; it is so once.
+    pub(super) fn wake_child(&self) -> bool {
+        let sleeps = &self.header().child.0.sleeps;
+        sleeps.load(Ordering::SeqCst) != 0 && sleeps.swap(0, Ordering::SeqCst) != 0
+    }
+
+    /// Says that the host is about to sleep, or is awake again.
+    pub(super) fn host_sleeps(&self, sleeps: bool) {
+        self.header().host.0.sleeps.store(u32::from(sleeps), Ordering::SeqCst);
+    }
+
+    // The child's side.
+
+    /// Says that this is a child.
+    pub(super) fn begin(&self) {
+        self.header().child.0.begun.store(1, Ordering::Release);
+    }
+
+    /// Whether there is a request after the one with this number.
+    pub(super) fn has_request(&self, after: u32) -> bool {
+        self.header().host.0.requests.load(Ordering::SeqCst) != after
+    }
+
+    /// The request that is there, once `has_request`.
+    pub(super) fn request(&self) -> RequestHeader {
+        let (host, get) = (&self.header().host.0, Ordering::Relaxed);
+        let number = |number: &AtomicU64| number.load(get) as usize;
+        RequestHeader {
+            kind: host.kind.load(get),
+            level: host.level.load(get),
+            timeout_ns: host.timeout_ns.load(get),
+            text: (number(&host.text_at), number(&host.text_len)),
+            events: (number(&host.events_at), number(&host.events)),
+        }
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.header().host.0.cancelled.load(Ordering::Acquire) != 0
+    }
+
+    /// Puts as much of `bytes` into the ring as it has room for, behind the `put` bytes from before, and says how much.
+    pub(super) fn put(&self, put: u64, bytes: &[u8]) -> usize {
+        let tail = self.header().host.0.tail.load(Ordering::Acquire);
+        let room = RING.saturating_sub(put.wrapping_sub(tail) as usize);
+        let count = room.min(bytes.len());
+        let at = (put as usize) % RING;
+        let first = count.min(RING - at);
+        // SAFETY: both parts lie within the ring, and the host reads no further than `head`, which is set after this.
+        unsafe {
+            let ring = self.base.add(RING_AT);
+            ptr::copy_nonoverlapping(bytes.as_ptr(), ring.add(at), first);
+            ptr::copy_nonoverlapping(bytes.as_ptr().add(first), ring, count - first);
+        }
+        self.header().child.0.head.store(put.wrapping_add(count as u64), Ordering::SeqCst);
+        count
+    }
+
+    /// Whether the host sleeps and is to be woken; it is so once.
+    pub(super) fn wake_host(&self) -> bool {
+        let sleeps = &self.header().host.0.sleeps;
+        sleeps.load(Ordering::SeqCst) != 0 && sleeps.swap(0, Ordering::SeqCst) != 0
+    }
+
+    /// Says that the child is about to sleep, or is awake again.
+    pub(super) fn child_sleeps(&self, sleeps: bool) {
+        self.header().child.0.sleeps.store(u32::from(sleeps), Ordering::SeqCst);
+    }
+}
+
+impl Drop for SharedMemory {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this value's own.
+        let _ = unsafe { munmap(self.base.cast(), self.len()) };
+    }
+}
+
+/// Makes the memfd `len` bytes long. Past the limit on files the kernel would end the process by a signal.
+fn resize(memfd: &OwnedFd, len: usize) -> io::Result<()> {
+    let limit = getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX);
+    if len as u64 > limit {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!(
+                "{len} bytes of memory to share, but this process may write files of at most {limit} bytes: raise the limit (ulimit -f)"
+            ),
+        ));
+    }
+    Ok(ftruncate(memfd, len as u64)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> (SharedMemory, SharedMemory) {
+        let host = SharedMemory::new().unwrap();
+        let child = SharedMemory::map(host.memfd.try_clone().unwrap()).unwrap();
+        (host, child)
+    }
+
+    #[test]
+    fn a_stream_longer_than_the_ring_arrives_whole() {
+        let (host, child) = pair();
+        let sent: Vec<u8> = (0..5 * RING + 77).map(|n| (n % 251) as u8).collect();
+        let (mut put, mut taken, mut arrived) = (0_u64, 0_u64, Vec::new());
+        while arrived.len() < sent.len() {
+            put += child.put(put, &sent[put as usize..]) as u64;
+            taken = host.take(taken, &mut arrived).unwrap();
+            assert!(!host.has_answer(taken));
+        }
+        assert!(arrived == sent);
+    }
+
+    #[test]
+    fn a_child_that_claims_more_than_the_ring_holds_is_not_believed() {
+        let (host, child) = pair();
+        let mut arrived = Vec::new();
+        for claimed in [RING as u64 + 1, u64::MAX, 1 << 63] {
+            child.header().child.0.head.store(claimed, Ordering::Release);
+            assert_eq!(host.take(0, &mut arrived), None, "{claimed}");
+        }
+        child.header().child.0.head.store(0, Ordering::Release);
+        assert_eq!(host.take(1, &mut arrived), None, "less than was taken");
+        assert!(arrived.is_empty());
+    }
+
+    #[test]
+    fn the_child_follows_when_the_host_needs_more_room_and_can_not_take_it_away() {
+        let (mut host, mut child) = pair();
+        host.reserve(3 << 20).unwrap();
+        host.post(&RequestHeader { kind: 2, text: (DATA_AT, 7), ..RequestHeader::default() });
+        assert!(child.has_request(0) && !child.has_request(1));
+        child.follow().unwrap();
+        assert_eq!(child.len(), host.len());
+        assert_eq!(child.request().text, (DATA_AT, 7));
+        assert!(ftruncate(&child.memfd, 4096).is_err(), "the host's accesses would fail");
+    }
+}

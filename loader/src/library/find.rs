@@ -1,0 +1,276 @@
+//! From what a configuration calls a plugin to a file.
+
+use std::{
+    collections::BTreeMap,
+    env, fs, io,
+    path::{MAIN_SEPARATOR, Path, PathBuf},
+};
+
+use crate::boundary::text;
+
+/// Extensions of dynamic libraries, of any platform.
+const EXTENSIONS: [&str; 3] = ["so", "dylib", "dll"];
+
+/// File names of a plugin on this platform, as prefix and extension, in the order in which they are tried.
+#[cfg(windows)]
+const FORMS: &[(&str, &str)] = &[("", "dll"), ("lib", "dll")];
+#[cfg(target_vendor = "apple")]
+const FORMS: &[(&str, &str)] = &[("lib", "dylib"), ("", "dylib"), ("lib", "so"), ("", "so")];
+#[cfg(not(any(windows, target_vendor = "apple")))]
+const FORMS: &[(&str, &str)] = &[("lib", "so"), ("", "so")];
+
+/// Why no file was found.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FindError {
+    /// No folder of the search path has the plugin.
+    #[error("no plugin {plugin:?}: searched {}{}", searched(.folders), did_you_mean(.nearest.as_deref()))]
+    NotOnPath {
+        /// The name.
+        plugin: String,
+        /// The folders that were searched, and what each was like.
+        folders: Vec<(PathBuf, FolderState)>,
+        /// The plugin on the search path whose name is the most similar, if one is similar.
+        nearest: Option<String>,
+    },
+    /// The path leads nowhere.
+    #[error("no file {}: correct `plugin`, which is taken for a path because it has a separator or an extension", text::show(.path))]
+    NoFile {
+        /// The path, absolute or relative to the configuration's folder.
+        path: PathBuf,
+    },
+    /// The name is empty.
+    #[error("the plugin's name is empty: set `plugin` to a name such as \"file\" or to a path")]
+    Empty,
+}
+
+/// What a folder of the search path was like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FolderState {
+    /// It was searched.
+    Searched,
+    /// It does not exist.
+    Missing,
+    /// It can't be read, and why.
+    Unreadable(String),
+}
+
+fn searched(folders: &[(PathBuf, FolderState)]) -> String {
+    if folders.is_empty() {
+        return "nothing, the search path is empty: set `path` under [plugins]".to_owned();
+    }
+    let each: Vec<_> = folders
+        .iter()
+        .map(|(folder, state)| match state {
+            FolderState::Searched => text::show(folder),
+            FolderState::Missing => format!("{} (does not exist)", text::show(folder)),
+            FolderState::Unreadable(why) => format!("{} ({why})", text::show(folder)),
+        })
+        .collect();
+    each.join(", ")
+}
+
+fn did_you_mean(name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("; did you mean {name:?}?"),
+        None => String::new(),
+    }
+}
+
+/// The file of `plugin`: a name along `search_path`, or a path. See [`find`](crate::plugin::stages::find).
+pub(crate) fn find(plugin: &str, search_path: &[PathBuf], base: &Path) -> Result<PathBuf, FindError> {
+    if plugin.is_empty() {
+        return Err(FindError::Empty);
+    }
+    if is_path(plugin) {
+        let path = base.join(expand(Path::new(plugin)));
+        return match fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(FindError::NoFile { path }),
+            // Whatever else is wrong with it, the inspection explains.
+            _ => Ok(path),
+        };
+    }
+
+    let search_path: Vec<_> = search_path.iter().map(|folder| base.join(expand(folder))).collect();
+    let names = file_names(plugin);
+    for folder in &search_path {
+        for name in &names {
+            let path = folder.join(name);
+            // A dangling link is found too: that it dangles is the explanation, not a reason to look further.
+            if fs::symlink_metadata(&path).is_ok() && !path.is_dir() {
+                return Ok(path);
+            }
+        }
+    }
+
+    let nearest = most_similar(plugin, &list(&search_path));
+    let folders =
+        search_path.into_iter().map(|folder| (state(&folder), folder)).map(|(s, f)| (f, s)).collect();
+    Err(FindError::NotOnPath { plugin: plugin.to_owned(), folders, nearest })
+}
+
+/// Every file on `search_path` with this platform's library extension, sorted by name; of several with one name the
+/// first on the path, which is the one that [`find`] takes. Folders that can't be read are passed over.
+#[must_use]
+pub fn list(search_path: &[PathBuf]) -> Vec<PathBuf> {
+    let mut found = BTreeMap::<String, (usize, usize, PathBuf)>::new();
+    for (order, folder) in search_path.iter().enumerate() {
+        let Ok(entries) = fs::read_dir(expand(folder)) else { continue };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let Some((name, form)) = name_of(&path) else { continue };
+            if path.is_dir() {
+                continue;
+            }
+            let name = name.replace('-', "_");
+            match found.get(&name) {
+                Some((o, f, _)) if (*o, *f) <= (order, form) => {}
+                _ => drop(found.insert(name, (order, form, path))),
+            }
+        }
+    }
+    found.into_values().map(|(_, _, path)| path).collect()
+}
+
+fn is_path(plugin: &str) -> bool {
+    plugin.contains(['/', MAIN_SEPARATOR])
+        || plugin.contains(".so.")
+        || Path::new(plugin)
+            .extension()
+            .is_some_and(|e| EXTENSIONS.iter().any(|known| e.eq_ignore_ascii_case(known)))
+}
+
+/// `~/` at the start becomes the home folder.
+fn expand(path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), env::home_dir()) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path.to_owned(),
+    }
+}
+
+fn file_names(plugin: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for stem in [plugin.to_owned(), plugin.replace('-', "_")] {
+        for (prefix, extension) in FORMS {
+            let name = format!("{prefix}{stem}.{extension}");
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    names
+}
+
+/// The name that [`find`] would find this file by, and the index of its form.
+fn name_of(path: &Path) -> Option<(&str, usize)> {
+    let stem = path.file_stem()?.to_str()?;
+    let extension = path.extension()?.to_str()?;
+    FORMS
+        .iter()
+        .enumerate()
+        .filter(|(_, (prefix, e))| *e == extension && stem.len() > prefix.len() && stem.starts_with(prefix))
+        .max_by_key(|(_, (prefix, _))| prefix.len())
+        .map(|(form, (prefix, _))| (&stem[prefix.len()..], form))
+}
+
+fn most_similar(plugin: &str, files: &[PathBuf]) -> Option<String> {
+    files
+        .iter()
+        .filter_map(|path| name_of(path))
+        .map(|(name, _)| (strsim::damerau_levenshtein(plugin, name), name))
+        .filter(|(distance, _)| *distance <= (plugin.chars().count() / 3).max(2))
+        .min()
+        .map(|(_, name)| name.to_owned())
+}
+
+fn state(folder: &Path) -> FolderState {
+    match fs::read_dir(folder) {
+        Ok(_) => FolderState::Searched,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => FolderState::Missing,
+        Err(error) => FolderState::Unreadable(error.to_string()),
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        for file in files {
+            fs::write(folder.path().join(file), "").expect("a file");
+        }
+        folder
+    }
+
+    #[test]
+    fn a_name_is_found_with_and_without_lib_and_with_underscores() {
+        let dir = folder(&["librabbitmq.so", "plain.so", "libmy_sink.so"]);
+        let path = [dir.path().to_owned()];
+        for (name, file) in
+            [("rabbitmq", "librabbitmq.so"), ("plain", "plain.so"), ("my-sink", "libmy_sink.so")]
+        {
+            assert_eq!(find(name, &path, Path::new("/")).unwrap(), dir.path().join(file));
+        }
+    }
+
+    #[test]
+    fn the_first_folder_wins_and_list_agrees_with_find() {
+        let (a, b) =
+            (folder(&["x.so", "y-z.so"]), folder(&["libx.so", "liby_z.so", "libw.so", "note.txt", "x.dll"]));
+        let path = [a.path().to_owned(), b.path().to_owned()];
+        assert_eq!(find("x", &path, Path::new("/")).unwrap(), a.path().join("x.so"));
+        assert_eq!(list(&path), [b.path().join("libw.so"), a.path().join("x.so"), a.path().join("y-z.so")]);
+        for file in list(&path) {
+            assert_eq!(find(name_of(&file).unwrap().0, &path, Path::new("/")).unwrap(), file);
+        }
+    }
+
+    #[test]
+    fn a_folder_with_the_name_of_a_plugin_is_no_plugin() {
+        let (a, b) = (folder(&[]), folder(&["libx.so"]));
+        fs::create_dir(a.path().join("libx.so")).unwrap();
+        let path = [a.path().to_owned(), b.path().to_owned()];
+        assert_eq!(find("x", &path, Path::new("/")).unwrap(), b.path().join("libx.so"));
+        assert_eq!(list(&path), [b.path().join("libx.so")]);
+    }
+
+    #[test]
+    fn a_path_is_relative_to_the_configuration_and_the_search_path_too() {
+        let dir = folder(&["libx.so", "other.dll"]);
+        let base = dir.path();
+        assert_eq!(find("./libx.so", &[], base).unwrap(), base.join("./libx.so"));
+        assert_eq!(find("libx.so", &[], base).unwrap(), base.join("libx.so"));
+        assert_eq!(find("other.dll", &[], base).unwrap(), base.join("other.dll"));
+        assert_eq!(find("x", &[PathBuf::from(".")], base).unwrap(), base.join("./libx.so"));
+        assert!(matches!(find("libx.so.1", &[], base), Err(FindError::NoFile { .. })));
+    }
+
+    #[test]
+    fn a_tilde_is_the_home_folder_and_only_at_the_start() {
+        let home = env::home_dir().unwrap();
+        assert_eq!(expand(Path::new("~/lib")), home.join("lib"));
+        assert_eq!(expand(Path::new("/a/~/lib")), Path::new("/a/~/lib"));
+        assert_eq!(expand(Path::new("~other/lib")), Path::new("~other/lib"));
+    }
+
+    #[test]
+    fn what_is_not_found_is_explained_in_one_line() {
+        let dir = folder(&["librabbitmq.so"]);
+        let path = [dir.path().to_owned(), PathBuf::from("/nowhere/at/all")];
+        let line = find("rabitmq", &path, Path::new("/")).unwrap_err().to_string();
+        assert_eq!(
+            line,
+            format!(
+                "no plugin \"rabitmq\": searched {}, /nowhere/at/all (does not exist); did you mean \"rabbitmq\"?",
+                dir.path().display()
+            )
+        );
+        let line = find("zebra", &path, Path::new("/")).unwrap_err().to_string();
+        assert!(!line.contains("did you mean"), "{line}");
+        let line = find("zebra", &[], Path::new("/")).unwrap_err().to_string();
+        assert!(line.contains("the search path is empty"), "{line}");
+        let line = find("./zebra", &[], dir.path()).unwrap_err().to_string();
+        assert!(line.starts_with(&format!("no file {}/./zebra: ", dir.path().display())), "{line}");
+    }
+}

@@ -1,0 +1,332 @@
+//! What a loaded library exports: its descriptor and tables, field by field, before any of its functions is called.
+//!
+//! Fields are read through the raw pointer, each only after what vouches for it: the rest of a struct after its size, a
+//! function pointer as an integer first. What remains on trust is that the pointers of a library whose metadata and
+//! digest are right lead where they should: no check can tell.
+
+use std::mem::offset_of;
+
+use jackfield_plugin_api::{
+    DIGEST,
+    abi::{
+        ABI_MAJOR, BACKEND_SERIAL, BackendTable, Descriptor, MAGIC, Str, TABLE_BACKEND, TableEntry, Tables,
+    },
+    deletion::{DeletionTable, TABLE_DELETION},
+    diagnostics::{DiagnosticsTable, TABLE_DIAGNOSTICS},
+    layout::{self, LayoutCheck},
+};
+
+use super::dlopen::Opened;
+use crate::{
+    boundary::text,
+    inspect::{
+        facts::SYMBOL,
+        inspection::{Inspection, trim},
+    },
+};
+
+/// Most tables that a descriptor may list.
+const TABLES_LIMIT: usize = 1024;
+
+/// Longest metadata in a descriptor, in bytes: what the section may hold and room for the NULs at its end.
+const METADATA_LIMIT: usize = 2 << 20;
+
+/// Flags of a backend table that this host knows.
+const KNOWN_FLAGS: u32 = BACKEND_SERIAL;
+
+/// How a plugin's tables were compared with the host's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Layout {
+    /// Every type was compared, field by field.
+    Compared,
+    /// By the digest of the surface alone: the plugin brings no layouts, or brings them in another form.
+    ByDigest,
+}
+
+/// What the guard needs of a checked library.
+pub(crate) struct Checked {
+    pub(crate) tables: PluginTables,
+    pub(crate) layout: Layout,
+}
+
+/// A plugin's tables: copies, so that nothing the plugin does later changes them.
+#[derive(Clone, Copy)]
+pub(crate) struct PluginTables {
+    pub(crate) backend: BackendTable,
+    pub(crate) deletion: Option<DeletionTable>,
+    pub(crate) diagnostics: Option<DiagnosticsTable>,
+}
+
+/// Why a loaded library is no plugin that this host calls.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// The dynamic linker does not find the descriptor.
+    #[error("the dynamic linker finds no symbol `{SYMBOL}`: its vendor must export it")]
+    NoDescriptor,
+    /// A field is not what it must be.
+    #[error("{field}: expected {expected}, found {found}: the plugin is broken, its vendor must rebuild it")]
+    Field {
+        /// Which.
+        field: &'static str,
+        /// What it must be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// Descriptor and metadata section contradict each other.
+    #[error(
+        "its metadata section and its descriptor disagree on {what}: the plugin is broken, its vendor must rebuild it"
+    )]
+    Contradiction {
+        /// On what.
+        what: String,
+    },
+    /// The process that loaded it has found it wanting.
+    #[error("{message}")]
+    InProcess {
+        /// Why, as it would be in this process.
+        message: String,
+    },
+    /// Some type of the surface is laid out otherwise than the host's.
+    #[error("{summary}: rebuild the plugin with a released plugin API of ABI {ABI_MAJOR}")]
+    Layout {
+        /// The first difference.
+        summary: String,
+    },
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "format_args! has no place to be borrowed from")]
+fn field(field: &'static str, expected: impl ToString, found: impl ToString) -> CheckError {
+    CheckError::Field { field, expected: expected.to_string(), found: found.to_string() }
+}
+
+/// Checks the descriptor that `library` exports against what was inspected.
+pub(crate) fn check(library: &Opened, inspection: &Inspection) -> Result<Checked, CheckError> {
+    let descriptor = library.descriptor.ok_or(CheckError::NoDescriptor)?;
+    // SAFETY: the address of a symbol of a library that is never unmapped.
+    unsafe { check_descriptor(descriptor.cast(), inspection) }
+}
+
+/// # Safety
+/// `descriptor` is null or the address of a symbol in a library that stays mapped, and what it leads to is what the
+/// contract says as far as this function can't tell.
+unsafe fn check_descriptor(
+    descriptor: *const Descriptor,
+    inspection: &Inspection,
+) -> Result<Checked, CheckError> {
+    if descriptor.is_null() {
+        return Err(field("descriptor", "an address", "null"));
+    }
+    aligned("descriptor", descriptor)?;
+    // SAFETY: not null, aligned, and inside a mapped library; the first 24 bytes are the same in every version of the
+    // ABI, and the rest is read after its size is known.
+    let descriptor = unsafe {
+        let magic = (&raw const (*descriptor).magic).read();
+        if magic != MAGIC {
+            return Err(field(
+                "descriptor, magic",
+                format_args!("{MAGIC:#018x}"),
+                format_args!("{magic:#018x}"),
+            ));
+        }
+        let major = (&raw const (*descriptor).abi_major).read();
+        if major != ABI_MAJOR {
+            return Err(field("descriptor, abi_major", ABI_MAJOR, major));
+        }
+        let size = (&raw const (*descriptor).size).read();
+        if size as usize != size_of::<Descriptor>() {
+            return Err(field("descriptor, size", size_of::<Descriptor>(), size));
+        }
+        descriptor.read()
+    };
+
+    let metadata = &inspection.metadata;
+    let text = format!("{:016x}", descriptor.digest);
+    if text != metadata.digest {
+        return Err(CheckError::Contradiction {
+            what: format!("the digest ({} and {text})", metadata.digest),
+        });
+    }
+    if descriptor.digest != DIGEST {
+        return Err(field("descriptor, digest", format_args!("{DIGEST:016x}"), text));
+    }
+    // SAFETY: the size is right, so the view is the one that the contract describes.
+    unsafe { check_metadata(descriptor.metadata, inspection) }?;
+    // SAFETY: as above.
+    let tables = unsafe { check_tables(descriptor.tables) }?;
+
+    aligned("descriptor, layouts", descriptor.layouts.cast::<layout::Layouts>())?;
+    // SAFETY: from the descriptor of a library that stays mapped.
+    let layout = match unsafe { layout::check(descriptor.layouts) } {
+        LayoutCheck::Equal => Layout::Compared,
+        LayoutCheck::Different(report) => {
+            tracing::debug!(plugin = %metadata.name, "layouts differ:\n{report}");
+            return Err(CheckError::Layout { summary: condense(&report) });
+        }
+        _ => Layout::ByDigest,
+    };
+    Ok(Checked { tables, layout })
+}
+
+/// # Safety
+/// `view` is of a descriptor of the right size.
+unsafe fn check_metadata(view: Str, inspection: &Inspection) -> Result<(), CheckError> {
+    if view.ptr.is_null() {
+        return Err(field("descriptor, metadata", "the metadata section", "null"));
+    }
+    if view.len < inspection.metadata_json.len() || view.len > METADATA_LIMIT {
+        return Err(CheckError::Contradiction {
+            what: format!(
+                "the metadata's length ({} and {} bytes)",
+                inspection.metadata_json.len(),
+                view.len
+            ),
+        });
+    }
+    // SAFETY: not null; the contract says `len` readable bytes, and `len` is that of the section up to its padding.
+    let bytes = unsafe { std::slice::from_raw_parts(view.ptr, view.len) };
+    if trim(bytes) != inspection.metadata_json.as_bytes() {
+        return Err(CheckError::Contradiction { what: "the metadata's text".to_owned() });
+    }
+    Ok(())
+}
+
+/// # Safety
+/// `tables` is of a descriptor of the right size.
+unsafe fn check_tables(tables: Tables) -> Result<PluginTables, CheckError> {
+    if tables.len > TABLES_LIMIT {
+        return Err(field("descriptor, tables", format_args!("at most {TABLES_LIMIT}"), tables.len));
+    }
+    if tables.ptr.is_null() && tables.len > 0 {
+        return Err(field("descriptor, tables", "an address", "null"));
+    }
+    aligned::<TableEntry>("descriptor, tables", tables.ptr)?;
+    // SAFETY: null, or `len` entries by the contract. Ids that are unknown here are left alone.
+    let (backend, deletion, diagnostics) =
+        unsafe { (tables.find(TABLE_BACKEND), tables.find(TABLE_DELETION), tables.find(TABLE_DIAGNOSTICS)) };
+    let backend = backend.cast::<BackendTable>();
+    if backend.is_null() {
+        return Err(field("table 1 (backend)", "an address", "none"));
+    }
+    aligned("table 1 (backend)", backend)?;
+    // SAFETY: not null and aligned; each field is read as integers of its size, after the table's own.
+    let backend = unsafe {
+        sized("backend table, size", &raw const (*backend).size, size_of::<BackendTable>())?;
+        let flags = (&raw const (*backend).flags).read();
+        if flags & !KNOWN_FLAGS != 0 {
+            return Err(field(
+                "backend table, flags",
+                format_args!("no bits but {KNOWN_FLAGS:#x}"),
+                format_args!("{flags:#x}"),
+            ));
+        }
+        function("backend table, open", backend.byte_add(offset_of!(BackendTable, open)).cast())?;
+        function("backend table, send", backend.byte_add(offset_of!(BackendTable, send)).cast())?;
+        function("backend table, close", backend.byte_add(offset_of!(BackendTable, close)).cast())?;
+        function("backend table, free", backend.byte_add(offset_of!(BackendTable, free)).cast())?;
+        backend.read()
+    };
+    // SAFETY: null, or a table by the contract.
+    let (deletion, diagnostics) =
+        unsafe { (check_deletion(deletion.cast())?, check_diagnostics(diagnostics.cast())?) };
+    Ok(PluginTables { backend, deletion, diagnostics })
+}
+
+/// # Safety
+/// `table` is null, or leads to what a descriptor lists as its deletion table.
+unsafe fn check_deletion(table: *const DeletionTable) -> Result<Option<DeletionTable>, CheckError> {
+    if table.is_null() {
+        return Ok(None);
+    }
+    aligned("table 2 (deletion)", table)?;
+    // SAFETY: not null and aligned; each field is read as an integer of its size, after the table's own.
+    unsafe {
+        sized("deletion table, size", &raw const (*table).size, size_of::<DeletionTable>())?;
+        function("deletion table, request", table.byte_add(offset_of!(DeletionTable, request)).cast())?;
+        Ok(Some(table.read()))
+    }
+}
+
+/// # Safety
+/// `table` is null, or leads to what a descriptor lists as its diagnostics table.
+unsafe fn check_diagnostics(table: *const DiagnosticsTable) -> Result<Option<DiagnosticsTable>, CheckError> {
+    if table.is_null() {
+        return Ok(None);
+    }
+    aligned("table 3 (diagnostics)", table)?;
+    // SAFETY: as for the deletion table.
+    unsafe {
+        sized("diagnostics table, size", &raw const (*table).size, size_of::<DiagnosticsTable>())?;
+        let (preview, probe) = (offset_of!(DiagnosticsTable, preview), offset_of!(DiagnosticsTable, probe));
+        function("diagnostics table, preview", table.byte_add(preview).cast())?;
+        function("diagnostics table, probe", table.byte_add(probe).cast())?;
+        Ok(Some(table.read()))
+    }
+}
+
+/// # Safety
+/// `size` leads to the first field of a table.
+unsafe fn sized(name: &'static str, size: *const u32, expected: usize) -> Result<(), CheckError> {
+    // SAFETY: the caller vouches for it.
+    let size = unsafe { size.read() };
+    if size as usize == expected { Ok(()) } else { Err(field(name, expected, size)) }
+}
+
+/// # Safety
+/// `pointer` leads to a field that holds a function pointer.
+unsafe fn function(name: &'static str, pointer: *const usize) -> Result<(), CheckError> {
+    // A null function pointer must not come to be one: that alone would be undefined.
+    // SAFETY: the caller vouches for it.
+    if unsafe { pointer.read() } == 0 { Err(field(name, "a function", "null")) } else { Ok(()) }
+}
+
+/// A null pointer is aligned.
+fn aligned<T>(name: &'static str, pointer: *const T) -> Result<(), CheckError> {
+    if pointer.is_aligned() {
+        return Ok(());
+    }
+    Err(field(name, format_args!("an address that {} divides", align_of::<T>()), format_args!("{pointer:p}")))
+}
+
+/// The first difference in a report of `abi_stable`, which says a type's whole layout before each.
+fn condense(report: &str) -> String {
+    let (before, error) = report.split_once("\nError:").unwrap_or((report, ""));
+    // Where the difference is: pairs of `field_name:` and `type:`, from the outermost type inwards. What a pointer leads
+    // to is a field named 0.
+    let place = before.rsplit_once("error(s)inside:").map_or("", |(_, place)| place);
+    let place = place.split("Layout of expected").next().unwrap_or("");
+    let values = |key| place.lines().filter_map(move |line| line.trim().strip_prefix(key)).map(str::trim);
+    let fields: Vec<_> = values("field_name:").collect();
+    let types: Vec<_> = values("type:").collect();
+    let place = match (fields.as_slice(), types.as_slice()) {
+        ([.., "0"] | [_], [.., r#type]) => format!("type {type}"),
+        ([.., field], [.., parent, _]) => format!("type {parent}, field {field}"),
+        _ => "the type layouts".to_owned(),
+    };
+
+    let what = error
+        .lines()
+        .next()
+        .map(str::trim)
+        .filter(|what| !what.is_empty())
+        .unwrap_or("not the same as the host's");
+    let value = |header| {
+        let mut lines = error.lines().map(str::trim).skip_while(|line| *line != header).skip(1);
+        let first = lines.next()?;
+        match (first.strip_prefix("field_name:"), lines.next().and_then(|line| line.strip_prefix("type:"))) {
+            (Some(name), Some(r#type)) => Some(format!("{name}: {}", r#type.trim())),
+            _ => Some(first.to_owned()),
+        }
+    };
+    match (value("Expected:"), value("Found:")) {
+        (Some(expected), Some(found)) => {
+            text::one_line(&format!("{place}: {what}: expected {expected}, found {found}"), 300)
+        }
+        _ => text::one_line(&format!("{place}: {what}"), 300),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! Hands the verified bytes to the dynamic linker, and explains what it says.
+
+#[cfg(unix)]
+pub(crate) use libloading::os::unix::Library;
+#[cfg(windows)]
+pub(crate) use libloading::os::windows::Library;
+
+use std::{ffi::c_void, path::PathBuf, time::Duration};
+
+use crate::{boundary::text, inspect::facts::SYMBOL, library::os::Content};
+
+/// Longest message of the dynamic linker that is passed on, in characters.
+const MESSAGE_LIMIT: usize = 600;
+
+/// Why the dynamic linker did not load a library.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// A library that the plugin needs, itself or through another one, is not to be found.
+    #[error("needs {library}{}, which the dynamic linker does not find: install it; folders next to the plugin are not searched", if *.direct { "" } else { " (through another library)" })]
+    MissingLibrary {
+        /// Its name.
+        library: String,
+        /// Whether the plugin itself names it.
+        direct: bool,
+    },
+    /// The plugin was linked against a newer C library.
+    #[error(
+        "needs {version} of the C library, which is newer than this system's: get a build for an older system ({message})"
+    )]
+    LibcTooOld {
+        /// The symbol version, such as `GLIBC_2.39`.
+        version: String,
+        /// What the dynamic linker says.
+        message: String,
+    },
+    /// The room that the process reserves for thread-local variables is used up.
+    #[error(
+        "no room left for thread-local variables: start the tool with GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4096, or build the plugin without the initial-exec TLS model ({message})"
+    )]
+    StaticTls {
+        /// What the dynamic linker says.
+        message: String,
+    },
+    /// The plugin uses a symbol that no library defines.
+    #[error(
+        "uses a symbol that no library defines: its vendor must link it against the library that has it ({message})"
+    )]
+    UndefinedSymbol {
+        /// What the dynamic linker says.
+        message: String,
+    },
+    /// Another refusal of the dynamic linker.
+    #[error("the dynamic linker refuses it: {message}")]
+    Linker {
+        /// What it says.
+        message: String,
+    },
+    /// The process that the plugin was to run in did not load it.
+    #[error("{message}")]
+    InProcess {
+        /// Why, as it would be in this process.
+        message: String,
+    },
+    /// Its static constructors did not return in time. They go on, and as long as they do the dynamic loader's lock is
+    /// held: nothing else can be loaded into this process, and its normal end waits for them, too, which
+    /// [`exit`](crate::boundary::exit::exit) does not.
+    ///
+    /// # Platform
+    /// glibc takes the same lock when a thread makes its first thread-local value that has a destructor, as every new
+    /// thread of Rust's does: see [`hanging_load`](crate::load::loaded_libraries::hanging_load).
+    #[error(
+        "its static constructors have not returned within {after:.1?} and hold the dynamic loader's lock; isolation = \"process\" keeps it out of this process"
+    )]
+    Hangs {
+        /// How long they were waited for.
+        after: Duration,
+    },
+    /// The static constructors of a library that was to be loaded before have not returned.
+    #[error(
+        "`{}` has been loading for {:.1} s and holds the dynamic loader's lock; isolation = \"process\" keeps it out of this process", text::show(by), since.as_secs_f64()
+    )]
+    Blocked {
+        /// The file of that library.
+        by: PathBuf,
+        /// For how long it has been loading.
+        since: Duration,
+    },
+    /// The operating system gave no thread to load it on.
+    #[error("no thread to load it on: {message}")]
+    NoThread {
+        /// What the system says.
+        message: String,
+    },
+    /// The process has loaded as many libraries as it may.
+    #[error(
+        "{limit} libraries are loaded already, and none is ever unloaded: restart the tool, or use isolation = \"process\""
+    )]
+    TooManyImages {
+        /// The limit.
+        limit: usize,
+    },
+}
+
+/// A library that is loaded, for as long as the process lives.
+pub(crate) struct Opened {
+    /// Never dropped, which would unmap it.
+    _library: Library,
+    /// The address of the descriptor's symbol, if there is such a symbol. To look for it takes the dynamic loader's lock,
+    /// which the constructors of another library may hold by the time that somebody asks.
+    pub(crate) descriptor: Option<*const c_void>,
+}
+
+// SAFETY: an address in a library that is never unmapped is the same for every thread; it is dereferenced by `check` alone.
+unsafe impl Send for Opened {}
+// SAFETY: as above.
+unsafe impl Sync for Opened {}
+
+/// Loads `content`, which needs the libraries `needed`.
+pub(crate) fn open(content: &Content, needed: &[String]) -> Result<Opened, LoadError> {
+    let library = content.load().map_err(|message| explain(&message, needed))?;
+    // SAFETY: the symbol is only taken for an address here.
+    let symbol = unsafe { library.get::<*const c_void>(SYMBOL.as_bytes()) };
+    let descriptor = symbol.ok().map(|symbol| symbol.as_raw_ptr().cast_const());
+    Ok(Opened { _library: library, descriptor })
+}
+
+/// The messages are those of glibc, musl and macOS; any other is passed on as it is.
+fn explain(message: &str, needed: &[String]) -> LoadError {
+    let missing = message
+        .split_once(": cannot open shared object file")
+        .map(|(before, _)| before)
+        .or_else(|| between(message, "Error loading shared library ", ": "))
+        .or_else(|| between(message, "Library not loaded: ", "\n"));
+    let message = text::one_line(message, MESSAGE_LIMIT);
+    if let Some(library) = missing {
+        let library = text::one_line(library, 200);
+        let direct = needed.contains(&library);
+        return LoadError::MissingLibrary { library, direct };
+    }
+    if let Some(version) = between(&message, "version `", "' not found")
+        && version.starts_with("GLIBC_")
+    {
+        return LoadError::LibcTooOld { version: version.to_owned(), message };
+    }
+    if message.contains("static TLS block") {
+        return LoadError::StaticTls { message };
+    }
+    if message.contains("undefined symbol") || message.contains("symbol not found") {
+        return LoadError::UndefinedSymbol { message };
+    }
+    LoadError::Linker { message }
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(before)?;
+    rest.split_once(after).map(|(found, _)| found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(message: &str) -> String {
+        explain(message, &["libnope.so.1".to_owned()]).to_string()
+    }
+
+    #[test]
+    fn a_missing_library_is_named_by_glibc_musl_and_macos() {
+        let direct = LoadError::MissingLibrary { library: "libnope.so.1".into(), direct: true };
+        for message in [
+            "libnope.so.1: cannot open shared object file: No such file or directory",
+            "Error loading shared library libnope.so.1: No such file or directory (needed by /x/libp.so)",
+            "dlopen(/x/libp.dylib, 6): Library not loaded: libnope.so.1\n  Referenced from: /x/libp.dylib",
+        ] {
+            assert_eq!(explain(message, &["libnope.so.1".to_owned()]), direct);
+        }
+        assert!(
+            line("libother.so: cannot open shared object file: x")
+                .contains("libother.so (through another library)")
+        );
+    }
+
+    #[test]
+    fn known_refusals_say_what_to_do() {
+        let glibc = line("/lib/libc.so.6: version `GLIBC_2.39' not found (required by /x/libp.so)");
+        assert!(glibc.starts_with("needs GLIBC_2.39 of the C library"), "{glibc}");
+        let tls = line("/x/libp.so: cannot allocate memory in static TLS block");
+        assert!(tls.contains("GLIBC_TUNABLES"), "{tls}");
+        let symbol = line("/x/libp.so: undefined symbol: frobnicate");
+        assert!(symbol.contains("undefined symbol: frobnicate"), "{symbol}");
+        let other = line("version `FOO_1' not found\nmore");
+        assert_eq!(other, "the dynamic linker refuses it: version `FOO_1' not found\\nmore");
+    }
+}

@@ -1,0 +1,302 @@
+//! The stages in order: each type is a plugin that has come so far.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::error::Error;
+use crate::{
+    guard::options::Isolation,
+    inspect::{
+        error::{InspectError, check_start},
+        inspect_bytes,
+        inspection::Inspection,
+        metadata::Metadata,
+        refusal::Refusal,
+    },
+    library::{file::LibraryFile, find, os::Content},
+    load::{
+        check::{Checked, Layout, PluginTables},
+        loaded_libraries,
+    },
+    verify::{
+        error::VerifyError,
+        policy::{self, Policy},
+        signature::PublicKey,
+        trust::Trust,
+    },
+};
+
+/// The file of `plugin`: a name along `search_path`, or a path.
+///
+/// A text with a separator, or that ends like a library (`.so`, `.so.1`, `.dylib`, `.dll`), is a path. A name is tried as
+/// `lib{name}.so` and `{name}.so` on Linux, `{name}.dll` and `lib{name}.dll` on Windows, `lib{name}.dylib`,
+/// `{name}.dylib` and the two `.so` forms on macOS, and each also with `_` for `-`. Relative paths, those on the search
+/// path included, are relative to `base`, the folder of the configuration file; `~/` is the home folder.
+///
+/// # Errors
+/// [`Error::Find`], whose line names the folders and the most similar plugin there.
+pub fn find(plugin: &str, search_path: &[PathBuf], base: &Path) -> Result<PathBuf, Error> {
+    Ok(find::find(plugin, search_path, base)?)
+}
+
+/// What `path` is and says of itself, on whatever platform it is for. Nothing of it runs.
+///
+/// # Errors
+/// [`Error::Inspect`]: the file can't be read, is no dynamic library, or carries no valid metadata. A plugin that this
+/// host would not load is no error here: see [`Inspection::verdict`].
+pub fn inspect(path: &Path) -> Result<Inspection, Error> {
+    Candidate::open(path).map(|candidate| candidate.inspection)
+}
+
+/// A file that was read and inspected. What follows concerns the bytes that were read, whatever becomes of the file.
+pub struct Candidate {
+    path: PathBuf,
+    file: LibraryFile,
+    inspection: Inspection,
+}
+
+impl Candidate {
+    /// Reads and inspects a file.
+    ///
+    /// # Errors
+    /// As [`inspect`].
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let error = |source| Error::Inspect { path: path.to_owned(), source };
+        let file = LibraryFile::open(path, check_start).map_err(error)?;
+        let inspection = inspect_bytes(file.content.bytes()).map_err(error)?;
+        Ok(Self { path: path.to_owned(), file, inspection })
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn inspection(&self) -> &Inspection {
+        &self.inspection
+    }
+
+    /// The bytes that were read.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.file.content.bytes()
+    }
+
+    /// Whether a policy, or a bare [`Trust`], allows the file, by the handles that were opened and the bytes
+    /// that were read. A signature is read from beside the file now.
+    ///
+    /// # Errors
+    /// [`Error::Verify`].
+    pub fn allowed_by(&self, policy: impl Into<Policy>) -> Result<(), Error> {
+        self.judge(&policy.into())
+            .map(drop)
+            .map_err(|source| Error::Verify { path: self.path.clone(), source })
+    }
+
+    fn judge(&self, policy: &Policy) -> Result<Option<PublicKey>, VerifyError> {
+        policy::verify(&self.path, &self.file, &self.inspection.metadata, policy)
+    }
+
+    /// Requires that this host can load the plugin and that `policy` allows it.
+    ///
+    /// # Errors
+    /// [`Error::Inspect`] with the verdict, or [`Error::Verify`].
+    pub fn verify(self, policy: impl Into<Policy>) -> Result<Verified, Error> {
+        let verdict = self.inspection.verdict();
+        self.accept(verdict, policy)
+    }
+
+    /// Requires that this host can load the plugin with that isolation and that `policy` allows it.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn verify_for(self, isolation: &Isolation, policy: impl Into<Policy>) -> Result<Verified, Error> {
+        let verdict = match isolation {
+            Isolation::Thread => self.inspection.verdict(),
+            Isolation::Process(_) => self.inspection.verdict_in_process(),
+        };
+        self.accept(verdict, policy)
+    }
+
+    fn accept(self, verdict: Result<(), Refusal>, policy: impl Into<Policy>) -> Result<Verified, Error> {
+        verdict.map_err(|refusal| Error::Inspect {
+            path: self.path.clone(),
+            source: InspectError::Refused(refusal),
+        })?;
+        let signer =
+            self.judge(&policy.into()).map_err(|source| Error::Verify { path: self.path.clone(), source })?;
+        Ok(Verified { candidate: self, signer })
+    }
+}
+
+/// A file that this host can load and may load.
+pub struct Verified {
+    candidate: Candidate,
+    /// Whose signature of it was accepted, where one was asked for.
+    signer: Option<PublicKey>,
+}
+
+impl Verified {
+    /// Loads the bytes that were verified, once a process, and checks what they export. Runs the library's static
+    /// constructors, on a thread of their own, and none of the backend's functions. Waits for them at most for 30 s.
+    ///
+    /// # Errors
+    /// As [`load_within`](Self::load_within).
+    pub fn load(self) -> Result<Plugin, Error> {
+        self.load_within(loaded_libraries::LOAD_TIMEOUT)
+    }
+
+    /// [`load`](Self::load) with another limit.
+    ///
+    /// # Errors
+    /// [`Error::Load`], [`Error::Check`]. When the constructors have not returned by then, [`LoadError::Hangs`]; and as
+    /// long as they have not, [`LoadError::Blocked`] for each further library that is not loaded yet, because the dynamic
+    /// loader loads one at a time.
+    ///
+    /// [`LoadError::Hangs`]: crate::load::dlopen::LoadError::Hangs
+    /// [`LoadError::Blocked`]: crate::load::dlopen::LoadError::Blocked
+    pub fn load_within(&self, limit: Duration) -> Result<Plugin, Error> {
+        let Candidate { path, file, inspection } = &self.candidate;
+        // One that was accepted for a process of its own is not one for this process.
+        inspection.verdict().map_err(|refusal| Error::Inspect {
+            path: path.clone(),
+            source: InspectError::Refused(refusal),
+        })?;
+        let loaded = loaded_libraries::load(&file.content, &inspection.needed, path, limit)
+            .map_err(|source| Error::Load { path: path.clone(), source })?;
+        let checked =
+            loaded.check(inspection).map_err(|source| Error::Check { path: path.clone(), source })?;
+        Ok(Plugin(Arc::new(Inner {
+            path: path.clone(),
+            metadata: inspection.metadata.clone(),
+            signer: self.signer.clone(),
+            content: loaded.content(),
+            checked,
+        })))
+    }
+
+    /// Where it was found.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.candidate.path
+    }
+
+    /// What it says of itself.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.candidate.inspection.metadata
+    }
+
+    /// The bytes that were verified.
+    pub(crate) fn content(&self) -> &Arc<Content> {
+        &self.candidate.file.content
+    }
+
+    /// Whether a policy, as it is now, allows what was verified before. Where the file still holds these bytes, it is judged
+    /// as [`Candidate::allowed_by`] does; else what was taken from it is, by its digest, its version and the key that had
+    /// signed it.
+    ///
+    /// # Errors
+    /// [`Error::Verify`].
+    pub fn still_allowed_by(&self, policy: impl Into<Policy>) -> Result<(), Error> {
+        let bytes = self.content().bytes();
+        judge_again(self.path(), self.metadata(), bytes, self.signer.as_ref(), &policy.into())
+    }
+}
+
+fn judge_again(
+    path: &Path,
+    metadata: &Metadata,
+    bytes: &[u8],
+    signer: Option<&PublicKey>,
+    policy: &Policy,
+) -> Result<(), Error> {
+    // There is nothing to ask of any file.
+    if policy.trust() == Trust::Any {
+        return Ok(());
+    }
+    let now = Candidate::open(path).ok().filter(|candidate| candidate.bytes() == bytes);
+    let judged = match now.map(|candidate| candidate.judge(policy)) {
+        Some(Err(error)) if !error.is_fault() => Err(error),
+        Some(Ok(_)) => Ok(()),
+        _ => policy::verify_again(path, metadata, bytes, signer, policy),
+    };
+    judged.map_err(|source| Error::Verify { path: path.to_owned(), source })
+}
+
+/// A plugin that is loaded and checked, until the process ends. A clone is the same plugin.
+#[derive(Clone)]
+pub struct Plugin(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    metadata: Metadata,
+    signer: Option<PublicKey>,
+    content: &'static Content,
+    checked: &'static Checked,
+}
+
+impl Plugin {
+    /// Takes a file through all stages.
+    ///
+    /// # Errors
+    /// [`Error::Inspect`], [`Error::Verify`], [`Error::Load`], [`Error::Check`]: in this order.
+    pub fn load(path: &Path, policy: impl Into<Policy>) -> Result<Self, Error> {
+        Candidate::open(path)?.verify(policy)?.load()
+    }
+
+    /// The file that it was loaded from.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// What it says of itself.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.0.metadata
+    }
+
+    /// How its tables were compared with the host's.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        self.0.checked.layout
+    }
+
+    /// As [`Verified::still_allowed_by`].
+    ///
+    /// # Errors
+    /// [`Error::Verify`].
+    pub fn still_allowed_by(&self, policy: impl Into<Policy>) -> Result<(), Error> {
+        let Inner { path, metadata, signer, content, .. } = &*self.0;
+        judge_again(path, metadata, content.bytes(), signer.as_ref(), &policy.into())
+    }
+
+    /// The plugin's functions.
+    pub(crate) fn tables(&self) -> PluginTables {
+        self.0.checked.tables
+    }
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plugin")
+            .field("path", &self.0.path)
+            .field("name", &self.0.metadata.name)
+            .field("version", &self.0.metadata.version)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Candidate").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verified").field("path", &self.path()).finish_non_exhaustive()
+    }
+}

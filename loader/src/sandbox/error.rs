@@ -1,0 +1,70 @@
+//! Why a child can't be confined as it is configured.
+
+use std::{io, path::PathBuf};
+
+use crate::boundary::text::show;
+
+/// Why a child can't be confined as it is configured. Its `Display` is one line that names the key.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SandboxError {
+    /// The system refuses a limit.
+    #[error("confine: `limits.{key}`: the system refuses the limit {value}: {source}")]
+    Limit {
+        /// The key in the configuration.
+        key: &'static str,
+        /// The limit, in the system's unit.
+        value: u64,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A limit that leaves no room for a plugin.
+    #[error(
+        "confine: `limits.{key}`: {limit} {unit}, of which the child has {used} in use before the plugin is loaded: raise the limit"
+    )]
+    NoRoom {
+        /// The key in the configuration.
+        key: &'static str,
+        /// What is limited.
+        unit: &'static str,
+        /// The limit.
+        limit: u64,
+        /// What is in use already.
+        used: u64,
+    },
+    /// The kernel has no landlock.
+    #[error("confine: `sandbox`: {reason}, or remove [backend.sandbox]")]
+    NoLandlock {
+        /// What it lacks and what to do.
+        reason: &'static str,
+    },
+    /// There is no sandbox here.
+    #[error(
+        "confine: `sandbox`: expected Linux on x86-64 or ARM64, found {}: remove [backend.sandbox]",
+        jackfield_plugin_api::metadata::TARGET
+    )]
+    Unsupported,
+    /// A path that is to be allowed can't be opened.
+    #[error("confine: `sandbox.{key}`: {}: {source}: create it, or take it out of the list", show(path))]
+    Grant {
+        /// The key in the configuration.
+        key: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Something has started threads before.
+    #[error(
+        "confine: `sandbox`: expected a child with one thread, found {0}: something starts threads before `main`, which the sandbox would not hold for"
+    )]
+    Threads(usize),
+    /// The system refuses the sandbox for another reason.
+    #[error("confine: `sandbox`: {step}: {source}")]
+    Sandbox {
+        /// What was being done.
+        step: &'static str,
+        /// What the system says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}

@@ -1,0 +1,122 @@
+//! Why the trust policy refuses a file.
+
+use std::path::PathBuf;
+
+use super::{pin::PinError, signature::SignatureError};
+use crate::{boundary::text, library::error::ImageError};
+
+/// Why the trust policy refuses a file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// The file or its folder belongs to somebody else.
+    #[error("{} must be owned by {}, it is owned by uid {found}: chown it", text::show(path), owners(*.user))]
+    Owner {
+        /// The file or folder.
+        path: PathBuf,
+        /// The effective user of this process.
+        user: u32,
+        /// The owner.
+        found: u32,
+    },
+    /// Others may write the file or its folder.
+    #[error("{} is writable by {} (mode {mode:04o}): chmod {} {}", text::show(path), writers(*.mode), remedy(*.mode), text::show(path))]
+    Writable {
+        /// The file or folder.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Owner and mode can't be read.
+    #[error("can't read owner and mode of {}: {source}", text::show(path))]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The plugin is under a name that is not its own.
+    #[error(
+        "{}: calls itself {plugin:?}, expected a file of that name: a pinned or signed plugin is not used under another",
+        text::show(path)
+    )]
+    Misnamed {
+        /// The file.
+        path: PathBuf,
+        /// What it calls itself.
+        plugin: String,
+    },
+    /// There is no lock, or it can't be read.
+    #[error("{}: {reason}", text::show(path))]
+    Lock {
+        /// The plugin's file.
+        path: PathBuf,
+        /// One line: the lock, and what is wrong.
+        reason: String,
+    },
+    /// The lock refuses the file.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// The file is not signed as it must be.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// The policy is not to be had on this platform.
+    #[error(
+        "trust = \"owner\" is not available on this platform: set trust = \"any\" if the plugin folders are protected otherwise"
+    )]
+    Unsupported,
+}
+
+impl VerifyError {
+    /// Whether the system did not let the file be judged, so that nothing is known against it.
+    pub(crate) fn is_fault(&self) -> bool {
+        match self {
+            Self::Io { .. } => true,
+            Self::Signature(SignatureError::Unreadable { source, .. }) => {
+                matches!(source, ImageError::Io { .. })
+            }
+            _ => false,
+        }
+    }
+}
+
+fn owners(user: u32) -> String {
+    if user == 0 { "root".to_owned() } else { format!("root or uid {user}") }
+}
+
+/// Permission bits: the group may write, everybody may write.
+pub(super) const GROUP: u32 = 0o020;
+pub(super) const OTHERS: u32 = 0o002;
+
+fn writers(mode: u32) -> &'static str {
+    match (mode & GROUP != 0, mode & OTHERS != 0) {
+        (true, false) => "group",
+        (false, true) => "others",
+        _ => "group and others",
+    }
+}
+
+fn remedy(mode: u32) -> &'static str {
+    match (mode & GROUP != 0, mode & OTHERS != 0) {
+        (true, false) => "g-w",
+        (false, true) => "o-w",
+        _ => "go-w",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_messages_say_who_may_write_and_how_to_stop_that() {
+        let line = |mode| VerifyError::Writable { path: "/p/x.so".into(), mode }.to_string();
+        assert_eq!(line(0o775), "/p/x.so is writable by group (mode 0775): chmod g-w /p/x.so");
+        assert_eq!(line(0o757), "/p/x.so is writable by others (mode 0757): chmod o-w /p/x.so");
+        assert_eq!(line(0o1777), "/p/x.so is writable by group and others (mode 1777): chmod go-w /p/x.so");
+        let owner = VerifyError::Owner { path: "/p".into(), user: 1000, found: 1001 }.to_string();
+        assert_eq!(owner, "/p must be owned by root or uid 1000, it is owned by uid 1001: chown it");
+        let owner = VerifyError::Owner { path: "/p".into(), user: 0, found: 1001 }.to_string();
+        assert_eq!(owner, "/p must be owned by root, it is owned by uid 1001: chown it");
+    }
+}
