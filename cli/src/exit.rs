@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jackfield::OpenError;
+use jackfield::forward::OpenError;
 
 /// How a run ended. Of several that apply, the one with the gravest consequence is told: the variants are in that order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -41,7 +41,7 @@ fn main() {
     };
     let telemetry = telemetry.build();
     if let Command::Telemetry(command) = &command {
-        jackfield_loader::exit(command.run(&telemetry))
+        jackfield_loader::exit(i32::from(command.run(&telemetry) != std::process::ExitCode::SUCCESS))
     }
     let scope = telemetry.command(command.name());
     let done: Result<Exit, CommandError> = match command {

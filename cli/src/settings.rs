@@ -5,7 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jackfield::{Config, ConfigFile, Error};
+use jackfield::forward::ConfigFile;
+use jackfield::{Config, Error};
 
 /// What this command is called where it is a tool itself: by its events' `tool_name`, and by plugins.
 pub(crate) const TOOL: &str = "jackfield";

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use jackfield::Lock;
+use jackfield::forward::Lock;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -2,7 +2,7 @@
 //! one line.
 #![no_main]
 
-use jackfield::OptionsSchema;
+use jackfield::forward::OptionsSchema;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -6,6 +6,8 @@
 //! ```
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a command")]
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 use jackfield::{CommandScope, EventKind, Telemetry, TerminalPrompt, commands::TelemetryCommand};
 
@@ -40,7 +42,7 @@ enum Command {
     Telemetry(TelemetryCommand),
 }
 
-fn main() {
+fn main() -> ExitCode {
     jackfield::init();
     let cli = Cli::parse();
     // Name and version are all that is needed. Where events go is for the configuration to say, or this default.
@@ -52,7 +54,7 @@ fn main() {
         .help("Questions: privacy@greet.example.")
         .build();
     if let Command::Telemetry(command) = &cli.command {
-        std::process::exit(command.run(&telemetry));
+        return command.run(&telemetry);
     }
     // Asks once, on a terminal only; whatever comes of it is no reason not to greet.
     if let Err(error) = telemetry.first_run(&mut TerminalPrompt) {
@@ -76,11 +78,11 @@ fn main() {
             scope.add_metadata("count", numbers.len().to_string());
             end(scope, add(&numbers))
         }
-        Command::Telemetry(_) => 0,
+        Command::Telemetry(_) => ExitCode::SUCCESS,
     };
     // Nothing is waited for: what was recorded is delivered by a child process, which `init` has made possible.
     telemetry.close();
-    std::process::exit(code);
+    code
 }
 
 fn add(numbers: &[String]) -> Result<(), String> {
@@ -91,12 +93,12 @@ fn add(numbers: &[String]) -> Result<(), String> {
 }
 
 /// Ends the command: says what went wrong, to the user and to telemetry.
-fn end(mut scope: CommandScope, result: Result<(), String>) -> i32 {
-    let code = i32::from(result.is_err());
+fn end(mut scope: CommandScope, result: Result<(), String>) -> ExitCode {
+    let code = u8::from(result.is_err());
     if let Err(message) = result {
         eprintln!("greet: {message}");
         scope.set_error(message);
     }
     scope.finish(code);
-    code
+    ExitCode::from(code)
 }

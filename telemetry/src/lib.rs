@@ -4,8 +4,7 @@
 //! and delivered without the tool ever waiting for a network. [`Builder`] says what can be set, `commands` (feature `clap`)
 //! what the user rules by.
 //!
-//! For programs that pass events on, [`Lines`] and [`EventBuffer`] make batches of JSON Lines, [`Config`] says which backends
-//! get them, and a [`Delivery`] drives one backend.
+//! Programs that pass events on find what they need in [`forward`].
 //!
 //! # Features
 //! `clap`: the management commands. `tracing-layer`: marked events and spans of `tracing` as telemetry.
@@ -31,54 +30,60 @@ mod user;
 
 pub use crate::api::builder::Builder;
 pub use crate::api::command_scope::CommandScope;
-pub use crate::api::forwarder::{Forwarder, Pushed};
 pub use crate::api::init::{init, init_with};
 pub use crate::api::telemetry::Telemetry;
 #[cfg(feature = "tracing-layer")]
 pub use crate::api::tracing_layer as layer;
-pub use crate::config::duration::parse_duration;
 pub use crate::config::environment::{Environment, ProcessEnvironment};
-pub use crate::config::model::{BackendConfig, Config, PluginsConfig};
-pub use crate::config::plugin_lock::Lock;
-pub use crate::config::plugin_name::accepted_plugin_name;
-pub use crate::config::schema::error::SchemaError;
-pub use crate::config::schema::fault::Fault;
-pub use crate::config::schema::options_schema::OptionsSchema;
-pub use crate::config::search_path::default_search_path;
-pub use crate::config::size::parse_size;
-pub use crate::config::source_file::ConfigFile;
-pub use crate::consent::consent::{Collection, Consent, ConsentOptions, Variable, Why};
+pub use crate::config::model::{Config, PluginsConfig};
+pub use crate::consent::consent::{Collection, Consent, ConsentOptions, ConsentReason, Variable};
 pub use crate::consent::prompt::{Answer, FirstRun, Prompt, TerminalPrompt, prompt_text};
 pub use crate::consent::source::ConsentSource;
 pub use crate::delivery::backend_state::{BackendState, Problem};
-pub use crate::delivery::backoff::Stop;
-pub use crate::delivery::direct::{Delivery, DeliveryOptions, Fate};
 pub use crate::delivery::memory_backend::MemoryBackend;
-pub use crate::delivery::open_backend::{OpenError, open_backend};
-pub use crate::delivery::reload_report::{LastReload, LiveBackend, LivePlugin, Reloaded};
-pub use crate::delivery::resend::{Resent, ResentTo};
+pub use crate::delivery::reload_report::{LastReload, LiveBackend, LivePlugin, ReloadReport};
+pub use crate::delivery::resend::{ResendBackendReport, ResendReport};
 pub use crate::error::error::{Error, Place};
-pub use crate::event::batch_buffer::EventBuffer;
-pub use crate::event::defaults::Fill;
 pub use crate::event::delivery_mode::DeliveryMode;
 pub use crate::event::event::Event;
 pub use crate::event::kind::EventKind;
-pub use crate::event::lines::{Line, Lines};
-pub use crate::event::parse::MAX_LINE;
 pub use crate::identity::deletion::{DeletionRequestor, EmailDeletion, Receipt, ReceiptOutcome};
 pub use crate::identity::machine_id_file::{MachineId, MachineIdFile};
-pub use crate::instance::select_backends::{BackendInfo, Chosen};
+pub use crate::instance::select_backends::{BackendInfo, SelectionReason};
 pub use crate::instance::settings::Deliver;
 pub use crate::redact::event_parts::{EventParts, RedactedParts, redact_parts};
 pub use crate::redact::marker::REDACTED;
 pub use crate::redact::redact::redact;
-pub use crate::schedule::flush_report::{Flushed, Waiting};
+pub use crate::schedule::flush_report::{FlushReport, Waiting};
 #[cfg(feature = "clap")]
 pub use crate::user::commands;
 pub use crate::user::doctor::{Finding, Verdict};
-pub use crate::user::opt_out::{Disabled, Discarded, Reset};
-pub use crate::user::show::{Outgoing, Shown};
+pub use crate::user::opt_out::{DisableReport, Discarded, Reset};
+pub use crate::user::show::{OutgoingBatch, ShowReport};
 pub use crate::user::status::{BackendStatus, Status};
+
+/// For programs that pass events on: batches of JSON Lines, a way into a spool, one backend without a spool, and the
+/// configuration and its lock as files.
+pub mod forward {
+    pub use crate::api::forwarder::{Forwarder, PushOutcome};
+    pub use crate::config::duration::parse_duration;
+    pub use crate::config::model::BackendConfig;
+    pub use crate::config::plugin_lock::Lock;
+    pub use crate::config::plugin_name::accepted_plugin_name;
+    pub use crate::config::schema::error::SchemaError;
+    pub use crate::config::schema::fault::Fault;
+    pub use crate::config::schema::options_schema::OptionsSchema;
+    pub use crate::config::search_path::default_search_path;
+    pub use crate::config::size::parse_size;
+    pub use crate::config::source_file::ConfigFile;
+    pub use crate::delivery::backoff::CancellationToken;
+    pub use crate::delivery::direct::{Delivery, DeliveryOptions, EventOutcome};
+    pub use crate::delivery::open_backend::{OpenError, open_backend};
+    pub use crate::event::batch_buffer::EventBuffer;
+    pub use crate::event::defaults::EventDefaults;
+    pub use crate::event::lines::{Line, Lines};
+    pub use crate::event::parse::MAX_LINE;
+}
 
 /// Ends the process without running what plugins have left behind for its end.
 pub use jackfield_loader::exit;

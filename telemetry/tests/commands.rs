@@ -20,6 +20,7 @@ fn run(telemetry: &Telemetry, args: &[&str]) -> (i32, String, String) {
     let cli = Cli::parse_from(["tool"].iter().chain(args));
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let code = cli.command.run_with(telemetry, &mut out, &mut err);
+    let code = i32::from(code != std::process::ExitCode::SUCCESS);
     (code, String::from_utf8(out).expect("text"), String::from_utf8(err).expect("text"))
 }
 

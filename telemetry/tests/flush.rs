@@ -13,7 +13,7 @@ use std::{
 };
 
 use common::{Send0, arrived_once, hangs, names, scripted, to_file, track};
-use jackfield::{Builder, Deliver, Flushed, Telemetry};
+use jackfield::{Builder, Deliver, FlushReport, Telemetry};
 use jackfield_loader::plugin_api::Outcome;
 use jackfield_test_support::{LONG, wait_until};
 
@@ -32,14 +32,14 @@ fn beside_a_hung_one(home: &Path, deliver: Deliver) -> Builder {
         .backend("healthy", to_file(&home.join("healthy")))
 }
 
-fn timed_flush(telemetry: &Telemetry) -> (Flushed, Duration) {
+fn timed_flush(telemetry: &Telemetry) -> (FlushReport, Duration) {
     let started = Instant::now();
     let flushed = telemetry.flush(LONG);
     (flushed, started.elapsed())
 }
 
 /// The names and numbers of what a flush has left.
-fn left(flushed: &Flushed) -> Vec<(&str, u64)> {
+fn left(flushed: &FlushReport) -> Vec<(&str, u64)> {
     flushed.waiting.iter().map(|waiting| (&*waiting.backend, waiting.events)).collect()
 }
 

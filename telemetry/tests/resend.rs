@@ -13,7 +13,7 @@ use std::{
 };
 
 use common::{Send0, arrived_once, names, scripted, to_file, track};
-use jackfield::{DeliveryMode, Resent, Telemetry, spool::Limits};
+use jackfield::{DeliveryMode, ResendReport, Telemetry, spool::Limits};
 use jackfield_loader::plugin_api::{Outcome, Outcomes};
 use jackfield_test_support::LONG;
 
@@ -70,7 +70,7 @@ fn with_reason(numbers: impl IntoIterator<Item = u32>, reason: &str) -> Vec<(Str
 }
 
 /// Delivered, rejected, waiting and lost of the only backend that has something.
-fn of_a(resent: &Resent) -> [u64; 4] {
+fn of_a(resent: &ResendReport) -> [u64; 4] {
     let [to] = &*resent.backends else { panic!("{resent:?}") };
     assert_eq!((&*to.backend, resent.of_others), ("a", 0));
     [to.delivered, to.rejected, to.waiting, to.lost]

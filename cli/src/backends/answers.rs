@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use jackfield::{BackendConfig, Config};
+use jackfield::Config;
+use jackfield::forward::BackendConfig;
 use jackfield_loader::Backend;
 use serde::Serialize;
 

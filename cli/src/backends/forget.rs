@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use clap::Args;
-use jackfield::{EventBuffer, Fill};
+use jackfield::forward::{EventBuffer, EventDefaults};
 use jackfield_loader::{Batch, plugin_api::Deletion};
 
 use crate::{
@@ -57,7 +57,7 @@ fn request_event(machine_id: &str) -> Result<Batch, CommandError> {
         "name": "deletion request",
         "machine_id": machine_id,
     });
-    let mut buffer = EventBuffer::new(Fill::new(TOOL, VERSION));
+    let mut buffer = EventBuffer::new(EventDefaults::new(TOOL, VERSION));
     buffer.push_line(line.to_string().as_bytes()).map_err(|error| CommandError::Usage(error.to_string()))?;
     Ok(buffer.take())
 }

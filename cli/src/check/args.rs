@@ -43,7 +43,7 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "KEY")]
     pub(crate) endpoint: Option<String>,
     /// How long one check may take until it counts as hung (`leaks`: five times as long)
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = jackfield::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = jackfield::forward::parse_duration)]
     pub(crate) limit: Duration,
     /// How many instances live and end in the check `leaks`
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(20..=1_000_000))]

@@ -18,7 +18,8 @@ mod task;
 
 use std::{fs, path::Path};
 
-use jackfield::{BackendConfig, Config, Error};
+use jackfield::forward::BackendConfig;
+use jackfield::{Config, Error};
 use serde_json::{Map, Value};
 
 use self::args::CheckArgs;

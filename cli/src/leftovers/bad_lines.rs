@@ -1,6 +1,6 @@
 //! Lines that are not events: the first are told with their reason, all are kept in a file.
 
-use jackfield::{Line, MAX_LINE};
+use jackfield::forward::{Line, MAX_LINE};
 
 use crate::{console, leftovers::Leftover};
 

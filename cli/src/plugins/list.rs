@@ -2,7 +2,8 @@
 
 use std::{path::Path, sync::LazyLock};
 
-use jackfield::{PluginsConfig, accepted_plugin_name};
+use jackfield::PluginsConfig;
+use jackfield::forward::accepted_plugin_name;
 use jackfield_loader::{Abi, Candidate, Policy};
 use serde::Serialize;
 

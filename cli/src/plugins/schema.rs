@@ -2,7 +2,8 @@
 
 use std::{path::PathBuf, sync::LazyLock};
 
-use jackfield::{PluginsConfig, accepted_plugin_name};
+use jackfield::PluginsConfig;
+use jackfield::forward::accepted_plugin_name;
 use jackfield_loader::{Inspection, Trust};
 use serde_json::{Map, Value, json};
 

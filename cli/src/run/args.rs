@@ -44,7 +44,7 @@ pub(crate) struct RunArgs {
         long,
         value_name = "SIZE",
         default_value = "1GiB",
-        value_parser = jackfield::parse_size,
+        value_parser = jackfield::forward::parse_size,
         conflicts_with = "spools"
     )]
     pub(crate) spool_size: u64,
@@ -55,6 +55,6 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) start_anyway: bool,
     /// How long the end may take for what is not delivered yet
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = jackfield::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = jackfield::forward::parse_duration)]
     pub(crate) grace: Duration,
 }

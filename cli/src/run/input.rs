@@ -13,7 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield::{Forwarder, spool::DropReason};
+use jackfield::forward::Forwarder;
+use jackfield::spool::DropReason;
 
 use super::{
     message::Message,

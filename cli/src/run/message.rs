@@ -8,7 +8,7 @@ pub(super) enum Message {
     Ended(io::Result<()>),
     Reload,
     /// A reload is over.
-    Reloaded,
+    ReloadReport,
     /// The first request to end.
-    Stop,
+    CancellationToken,
 }

@@ -26,7 +26,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield::{ConfigFile, OpenError, Telemetry};
+use jackfield::Telemetry;
+use jackfield::forward::{ConfigFile, OpenError};
 
 use self::{
     args::RunArgs,
@@ -189,10 +190,10 @@ impl Run {
             self.write_status("running");
             match self.messages.recv_timeout(STATUS) {
                 Ok(Message::Ended(result)) => return result,
-                Ok(Message::Stop) => return Ok(()),
+                Ok(Message::CancellationToken) => return Ok(()),
                 Ok(Message::Reload) => self.reload(),
                 // The next look tells how it ended, as it does for one that a file has brought about.
-                Ok(Message::Reloaded) => {}
+                Ok(Message::ReloadReport) => {}
                 Err(_) => {
                     if let From::Tools(tools) = &mut self.from {
                         tools.look();
@@ -210,7 +211,7 @@ impl Run {
             for telemetry in all {
                 // What is wrong is in the log.
                 let _ = telemetry.reload();
-                let _ = sender.send(Message::Reloaded);
+                let _ = sender.send(Message::ReloadReport);
             }
         };
         if let Err(error) = thread::Builder::new().name("jackfield-reload".to_owned()).spawn(reload) {

@@ -1,9 +1,9 @@
 //! What people are told of a reload.
 
-use jackfield::Reloaded;
+use jackfield::ReloadReport;
 
 /// One line of what a reload has come to. Why a backend is not what is configured, the log says.
-pub(super) fn told(outcome: &Result<Reloaded, String>) -> String {
+pub(super) fn told(outcome: &Result<ReloadReport, String>) -> String {
     let reloaded = match outcome {
         Ok(reloaded) => reloaded,
         Err(reason) => return reason.clone(),
@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn a_backend_whose_name_is_a_word_reads_as_a_backend() {
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-        let mut reloaded = Reloaded::default();
+        let mut reloaded = ReloadReport::default();
         assert_eq!(told(&Ok(reloaded.clone())), "nothing is open yet");
         reloaded.removed = names(&["file"]);
         assert_eq!(told(&Ok(reloaded.clone())), "backend `file` removed");

@@ -21,7 +21,7 @@ fn stop(sender: &Sender<Message>) {
     console::say(
         "stopping: what was read is delivered first, the rest waits for the next run; once more ends at once",
     );
-    let _ = sender.send(Message::Stop);
+    let _ = sender.send(Message::CancellationToken);
 }
 
 /// From now on `SIGINT` and `SIGTERM` end the run, and `SIGHUP` reloads.

@@ -1,6 +1,7 @@
 //! What becomes of lines: into the spool, or to those that are no events.
 
-use jackfield::{Error, Forwarder, Line, Lines, Pushed, spool::DropReason};
+use jackfield::forward::{Forwarder, Line, Lines, PushOutcome};
+use jackfield::{Error, spool::DropReason};
 
 use crate::{console, leftovers::bad_lines::BadLines, run_state::snapshot::now_ms};
 
@@ -108,16 +109,16 @@ impl Taker {
         true
     }
 
-    fn pushed(&mut self, number: u64, pushed: Result<Pushed, Error>) -> bool {
+    fn pushed(&mut self, number: u64, pushed: Result<PushOutcome, Error>) -> bool {
         let Counts { events, not_stored, held, .. } = &mut self.counts;
         match pushed {
-            Ok(Pushed::Held(reason)) => {
+            Ok(PushOutcome::Held(reason)) => {
                 // Why may change while the time goes on.
                 *held = Some((reason, held.map_or_else(now_ms, |(_, since)| since)));
                 return false;
             }
-            Ok(Pushed::Stored) => *events += 1,
-            Ok(Pushed::Blank) => {}
+            Ok(PushOutcome::Stored) => *events += 1,
+            Ok(PushOutcome::Blank) => {}
             Err(error) => {
                 *not_stored += 1;
                 if *not_stored == 1 {

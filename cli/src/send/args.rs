@@ -31,7 +31,7 @@ pub(crate) struct SendArgs {
     #[arg(default_value = "-", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) input: PathBuf,
     /// How long a backend may take nothing before its events are left over
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = jackfield::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = jackfield::forward::parse_duration)]
     pub(crate) give_up_after: Duration,
     /// Send to the backend of this name only; may be given several times
     #[arg(long, value_name = "BACKEND")]

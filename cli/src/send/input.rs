@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use jackfield::Stop;
+use jackfield::forward::CancellationToken;
 
 /// Bytes of a read. As much as a pipe holds.
 const BLOCK: usize = 64 * 1024;
@@ -42,7 +42,7 @@ impl Input {
 
     /// Reads blocks until the end, an error, which is the last item then, or `stop`. The thread that reads is never
     /// waited for: it may hang in a read.
-    pub(super) fn blocks(mut self, stop: Stop) -> io::Result<Receiver<io::Result<Vec<u8>>>> {
+    pub(super) fn blocks(mut self, stop: CancellationToken) -> io::Result<Receiver<io::Result<Vec<u8>>>> {
         let (sender, receiver) = sync_channel(AHEAD);
         thread::Builder::new().name("jackfield-input".to_owned()).spawn(move || {
             while !stop.is_set() {

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use jackfield::Stop;
+use jackfield::forward::CancellationToken;
 
 use crate::{console, exit::Exit};
 
@@ -14,7 +14,7 @@ pub(super) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
     /// From now on Ctrl-C, and a request to end from the system, sets `stop`.
-    pub(super) fn install(stop: Stop) -> Self {
+    pub(super) fn install(stop: CancellationToken) -> Self {
         let happened = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&happened);
         let installed = ctrlc::set_handler(move || {

@@ -18,7 +18,8 @@ use std::{
 };
 
 use indicatif::ProgressBar;
-use jackfield::{BackendConfig, Config, EventBuffer, Fill, Line, Lines, Stop};
+use jackfield::Config;
+use jackfield::forward::{BackendConfig, CancellationToken, EventBuffer, EventDefaults, Line, Lines};
 
 use self::{
     args::SendArgs,
@@ -65,7 +66,7 @@ fn prepare(common: &CommonArgs, args: &SendArgs) -> Result<Prepared, CommandErro
     let input = input.map_err(CommandError::nothing_read)?;
     let leftovers = Leftovers::new(&args.leftovers).map_err(failed("leftovers", &args.leftovers));
     let leftovers = leftovers.map_err(CommandError::nothing_read)?;
-    let stop = Stop::new();
+    let stop = CancellationToken::new();
     let interrupt = Interrupt::install(stop.clone());
     let targets: Vec<_> = chosen.into_iter().map(|backend| Target::open(&config, backend)).collect();
     let refusals: Vec<_> = targets.iter().filter_map(|target| target.backend.as_ref().err()).collect();
@@ -135,7 +136,7 @@ impl Prepared {
 
         let mut pump = Pump {
             lines: Lines::new(),
-            events: EventBuffer::new(Fill::new(TOOL, VERSION)),
+            events: EventBuffer::new(EventDefaults::new(TOOL, VERSION)),
             since: None,
             bad: BadLines::new(run.leftovers.file("bad-lines.txt")),
             batch_events: usize::from(args.batch_events),
@@ -215,7 +216,7 @@ impl Pump {
     fn run(
         &mut self,
         blocks: &Receiver<io::Result<Vec<u8>>>,
-        stop: &Stop,
+        stop: &CancellationToken,
         regular_file: bool,
     ) -> io::Result<()> {
         let mut result = Ok(());

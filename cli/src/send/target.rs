@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use jackfield::{BackendConfig, Config, Delivery, DeliveryOptions, Fate, OpenError, Stop, open_backend};
+use jackfield::Config;
+use jackfield::forward::{
+    BackendConfig, CancellationToken, Delivery, DeliveryOptions, EventOutcome, OpenError, open_backend,
+};
 use jackfield_loader::{Backend, Batch};
 
 use crate::{
@@ -102,7 +105,7 @@ pub(super) struct Run {
     pub(super) give_up_after: Duration,
     pub(super) leftovers: Leftovers,
     /// Ends deliveries: the user interrupted, or leftovers can't be kept.
-    pub(super) stop: Stop,
+    pub(super) stop: CancellationToken,
 }
 
 impl Worker {
@@ -159,7 +162,7 @@ fn deliver(target: Target, run: &Run, batches: &Receiver<Batch>) -> Tally {
         Err(_) => {
             let reason: Arc<str> = Arc::from("the backend could not be opened");
             for batch in batches {
-                let fates = vec![Fate::Undelivered(Arc::clone(&reason)); batch.len()];
+                let fates = vec![EventOutcome::Undelivered(Arc::clone(&reason)); batch.len()];
                 files.keep(&batch, &fates, &mut tally, &run.stop);
             }
         }
@@ -180,16 +183,16 @@ struct Files {
 
 impl Files {
     /// Counts what became of a batch, and keeps what was not delivered.
-    fn keep(&mut self, batch: &Batch, fates: &[Fate], tally: &mut Tally, stop: &Stop) {
+    fn keep(&mut self, batch: &Batch, fates: &[EventOutcome], tally: &mut Tally, stop: &CancellationToken) {
         for (event, fate) in batch.view().iter().zip(fates) {
             match fate {
-                Fate::Delivered => tally.delivered += 1,
-                Fate::Rejected(reason) => {
+                EventOutcome::Delivered => tally.delivered += 1,
+                EventOutcome::Rejected(reason) => {
                     tally.rejected += 1;
                     tally.reason("rejected", reason);
                     self.rejected.line(event.json().as_bytes());
                 }
-                Fate::Undelivered(reason) => {
+                EventOutcome::Undelivered(reason) => {
                     tally.undelivered += 1;
                     tally.reason("undelivered", reason);
                     self.undelivered.line(event.json().as_bytes());

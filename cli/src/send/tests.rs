@@ -12,7 +12,7 @@ fn pump(folder: &Path) -> Pump {
     let leftovers = Leftovers::new(folder).expect("a folder");
     Pump {
         lines: Lines::new(),
-        events: EventBuffer::new(Fill::new(TOOL, VERSION)),
+        events: EventBuffer::new(EventDefaults::new(TOOL, VERSION)),
         since: None,
         bad: BadLines::new(leftovers.file("bad-lines.txt")),
         batch_events: 2,
@@ -25,12 +25,12 @@ fn pump(folder: &Path) -> Pump {
 /// Runs a pump on what `feed` sends and sets.
 fn run(
     regular_file: bool,
-    feed: impl FnOnce(SyncSender<io::Result<Vec<u8>>>, Stop) + Send,
+    feed: impl FnOnce(SyncSender<io::Result<Vec<u8>>>, CancellationToken) + Send,
 ) -> (Pump, String, bool) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut pump = pump(folder.path());
     let (sender, receiver) = sync_channel(10);
-    let stop = Stop::new();
+    let stop = CancellationToken::new();
     let flag = stop.clone();
     let read = thread::scope(|scope| {
         scope.spawn(move || feed(sender, flag));
@@ -59,7 +59,7 @@ fn events_are_counted_over_blocks_and_batches_and_bad_lines_are_kept() {
 
 #[test]
 fn a_line_that_is_too_long_is_kept_whole() {
-    let mut input = vec![b'x'; 3 * jackfield::MAX_LINE];
+    let mut input = vec![b'x'; 3 * jackfield::forward::MAX_LINE];
     input.push(b'\n');
     let (pump, kept, _) = run(false, |sender, _| {
         for block in input.chunks(60_000) {

@@ -8,7 +8,8 @@ use std::{
 };
 
 use clap::Args;
-use jackfield::{Config, Error, Lock};
+use jackfield::forward::Lock;
+use jackfield::{Config, Error};
 use jackfield_loader::{Candidate, Digest, Pin, Pins, Policy, Trust};
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! How a tool says what its telemetry is like.
+//! The settings of a telemetry, and how a [`Telemetry`] is made of them.
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
@@ -7,20 +7,19 @@ use jackfield_loader::{Backend, BackendOptions, plugin_api::Backend as PluginBac
 use crate::api::telemetry::Telemetry;
 use crate::config::environment::{Environment, ProcessEnvironment};
 use crate::config::model::{Config, PluginsConfig};
-use crate::config::paths::Places;
+use crate::config::paths::Paths;
 use crate::consent::consent::ConsentOptions;
 use crate::consent::source::ConsentSource;
 use crate::event::delivery_mode::DeliveryMode;
 use crate::identity::deletion::{DeletionRequestor, Requestor};
 use crate::instance::context::Context;
 use crate::instance::settings::{Deliver, Headers, Settings, StaticBackend};
-use crate::process::reentrancy::QuietBackend;
+use crate::process::reentrancy::GuardedBackend;
 use crate::spool::disk::Disk;
 use crate::spool::fs::Fs;
 use crate::spool::limits::Limits;
 
-/// Makes a [`Telemetry`]. Only the tool's name and version are required; what is not set has the default that its method
-/// states.
+/// Makes a [`Telemetry`]. Only the tool's name and version are required. Each method states its default.
 #[derive(Debug)]
 #[must_use]
 pub struct Builder {
@@ -34,7 +33,7 @@ pub struct Builder {
     environment: SharedEnvironment,
 }
 
-/// The environment that every part looks at.
+/// The environment that all parts share.
 #[derive(Clone)]
 struct SharedEnvironment(Arc<dyn Environment>);
 
@@ -51,7 +50,7 @@ impl Environment for SharedEnvironment {
 }
 
 impl Telemetry {
-    /// Telemetry of a tool with this name and version.
+    /// Begins a telemetry for a tool with this name and version.
     pub fn builder(tool: impl Into<String>, version: impl Into<String>) -> Builder {
         Builder::new(tool.into(), version.into())
     }
@@ -99,126 +98,130 @@ impl Builder {
         }
     }
 
-    /// The author's own gate: with `false` nothing is ever collected, whatever the user says. `true` unless set.
+    /// Whether the author collects anything. With `false` nothing is collected, whatever the user decides. Default: `true`.
     pub fn enabled(mut self, enabled: bool) -> Self {
         self.enabled = enabled;
         self
     }
 
-    /// What the tool's own environment variables begin with, such as `MYTOOL` for `MYTOOL_TELEMETRY_ENABLED`. Unless set,
-    /// the tool's name in capitals, with `_` for what no variable can have.
+    /// The prefix of the tool's environment variables: `MYTOOL` for `MYTOOL_TELEMETRY_ENABLED`. Default: the tool's name
+    /// in capitals, with `_` for each character that a variable's name can't have.
     pub fn env_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.settings.prefix = Some(prefix.into());
         self
     }
 
-    /// Whether an organisation has decided for its people: nobody is asked, and no opt-out counts. `false` unless set.
+    /// Whether an organisation has decided for its people: no user is asked, and no opt-out counts. Default: `false`.
     pub fn force_enabled(mut self, force: bool) -> Self {
         self.force_enabled = force;
         self
     }
 
-    /// Whether `TELEMETRY_ENABLED=true`, which all tools on the machine read, consents for this one. `false` unless set.
+    /// Whether `TELEMETRY_ENABLED=true` consents for this tool. All tools on the machine read this variable. Default:
+    /// `false`.
     pub fn unprefixed_opt_in(mut self, counts: bool) -> Self {
         self.unprefixed_opt_in = counts;
         self
     }
 
     /// Whether arguments and error messages are collected, redacted. The question on the first run, `enable` and `status`
-    /// say so. `false` unless set.
+    /// tell the user. Default: `false`.
     pub fn extended_collection(mut self, extended: bool) -> Self {
         self.settings.extended = extended;
         self
     }
 
-    /// What delivery promises. [`DeliveryMode::AtLeastOnce`] unless set.
+    /// What delivery promises. Default: [`DeliveryMode::AtLeastOnce`].
     pub fn delivery_mode(mut self, mode: DeliveryMode) -> Self {
         self.settings.mode = mode;
         self
     }
 
-    /// When events leave the spool. [`Deliver::detached`] unless set.
+    /// When events leave the spool. Default: [`Deliver::detached`].
     pub fn deliver(mut self, deliver: Deliver) -> Self {
         self.settings.deliver = deliver;
         self
     }
 
     /// Whether a service [reloads](Telemetry::reload) by itself when a configuration file, a plugin's file, its
-    /// signature or the lock changes: from its first event on, with [`Deliver::InBackground`] alone. `false` unless set.
+    /// signature or the lock file changes. The watch begins with the first event. Only with [`Deliver::InBackground`].
+    /// Default: `false`.
     #[cfg(feature = "watch")]
     pub fn watch(mut self, watch: bool) -> Self {
         self.settings.watch = watch;
         self
     }
 
-    /// A name and a value for every event.
+    /// Adds a name and a value to the metadata of every event.
     pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.metadata.push((name.into(), value.into()));
         self
     }
 
-    /// Posts events to this URL by the plugin `http`, where no backend is configured otherwise.
+    /// Posts events to this URL with the plugin `http`, unless another backend is configured.
     pub fn endpoint(mut self, url: impl Into<String>) -> Self {
         self.settings.endpoint = Some(url.into());
         self
     }
 
-    /// Sends events to this OpenTelemetry collector by the plugin `otlp`, where no backend is configured otherwise. Comes
-    /// before [`endpoint`](Self::endpoint).
+    /// Sends events to this OpenTelemetry collector with the plugin `otlp`, unless another backend is configured. Takes
+    /// precedence over [`endpoint`](Self::endpoint).
     pub fn otel_endpoint(mut self, url: impl Into<String>) -> Self {
         self.settings.otel_endpoint = Some(url.into());
         self
     }
 
-    /// A header for the collector. Its value shows nowhere.
+    /// Adds a header for the collector. No message and no status shows its value.
     pub fn otel_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.otel_headers.0.push((name.into(), value.into()));
         self
     }
 
-    /// Whether a collector that is named without a scheme (`host:4318`) is spoken to by plain HTTP. `false` unless set.
+    /// Whether a collector without a scheme (`host:4318`) is reached by plain HTTP. Default: `false`, HTTPS.
     pub fn otel_insecure(mut self, insecure: bool) -> Self {
         self.settings.otel_insecure = insecure;
         self
     }
 
-    /// Backends of the tool, from code. The text of a file makes one by [`Config::parse`].
+    /// Sets the backends from code. [`Config::parse`] makes a configuration from text.
     pub fn config(mut self, config: Config) -> Self {
         self.settings.config = Some(config);
         self
     }
 
-    /// A file with `[[backend]]` tables that belongs to the tool's configuration; it need not be there. It outranks
-    /// what comes from code.
+    /// The tool's own file with `[[backend]]` tables. The file may be missing. It takes precedence over backends from
+    /// code.
     pub fn config_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.settings.config_file = Some(file.into());
         self
     }
 
-    /// The file by which ops choose backends, which outranks everything else; it need not be there. Unless set,
-    /// `PREFIX_TELEMETRY_CONFIG` names it, or it is `/etc/TOOL/telemetry.toml` (`%ProgramData%\TOOL\telemetry.toml`). One
-    /// that the variable names has to be there and to name backends; otherwise events wait.
+    /// The file in which operators choose backends. It takes precedence over everything else, and may be missing.
+    /// Default: the file that `PREFIX_TELEMETRY_CONFIG` names, or `/etc/TOOL/telemetry.toml`
+    /// (`%ProgramData%\TOOL\telemetry.toml`). When the variable names a file that is missing or names no backend, events
+    /// wait in the spool.
     pub fn ops_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.settings.ops_file = Some(file.into());
         self
     }
 
-    /// Whether the file of ops has to be there and to name backends; otherwise events wait. For services whose user names
-    /// the file. `false` unless set.
+    /// Whether the operators' file is required: while it is missing or names no backend, events wait in the spool. For
+    /// services whose user names the file. Default: `false`.
     pub fn ops_file_required(mut self, required: bool) -> Self {
         self.settings.ops_required = required;
         self
     }
 
-    /// Where plugins are found that no file says more about. The default search path, and files of their owner, unless
-    /// set.
+    /// The search path and trust policy for plugins of backends that come from code. Default: the default search path, and
+    /// the policy `owner`.
     pub fn plugins(mut self, plugins: PluginsConfig) -> Self {
         self.settings.plugins = Some(plugins);
         self
     }
 
-    /// A backend that is compiled into the tool: `make` gives the value that events are handed to, behind the same guard
-    /// as a plugin, and is called again after a panic. For tests, and for tools that want no plugin.
+    /// Adds a backend that is compiled into the tool. `make` makes the value that gets the batches, and is called again
+    /// after a panic. The guard protects the tool from this backend as from a plugin. For tests, and for tools without
+    /// plugins.
     pub fn backend<B: PluginBackend>(
         mut self,
         name: impl Into<String>,
@@ -227,20 +230,20 @@ impl Builder {
         let make = Arc::new(make);
         let open = move |options: &BackendOptions| {
             let make = Arc::clone(&make);
-            Backend::open_with(options, move || QuietBackend::make(&*make))
+            Backend::open_with(options, move || GuardedBackend::make(&*make))
         };
         self.settings.statics.push(StaticBackend { name: name.into(), open: Arc::new(open) });
         self
     }
 
-    /// Whether `TELEMETRY_LOCAL` keeps events on the machine even where backends are configured. `false` unless set, as
-    /// whoever configures backends decides where events go; `status` says so.
+    /// Whether `TELEMETRY_LOCAL` keeps events on the machine although backends are configured. Default: `false`, because
+    /// the person who configures backends decides where events go; `status` shows that the variable is ignored.
     pub fn local_only_wins(mut self, wins: bool) -> Self {
         self.settings.local_only_wins = wins;
         self
     }
 
-    /// Also asks this for the deletion of a machine's data, besides the backends.
+    /// Adds a recipient for requests to delete a machine's data, besides the backends.
     pub fn deletion_requestor(
         mut self,
         name: impl Into<String>,
@@ -250,49 +253,48 @@ impl Builder {
         self
     }
 
-    /// Where people turn to when a deletion can't be requested: a sentence with an address.
+    /// A sentence with an address for users whose deletion can't be requested.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.settings.help = Some(help.into());
         self
     }
 
-    /// The user's file with `telemetry.enabled`. Unless set, `config.toml` in the tool's configuration folder.
+    /// The user's file with `telemetry.enabled`. Default: `config.toml` in the tool's configuration folder.
     pub fn consent_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.consent_file = Some(file.into());
         self
     }
 
-    /// The folder of spool, machine id and state, the user's and this tool's alone. Unless set, `telemetry` in the tool's
-    /// state folder.
+    /// The folder of spool, machine id and state. It must belong to the user, and to this tool alone. Default: `telemetry`
+    /// in the tool's state folder.
     pub fn data_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.data_folder = Some(folder.into());
         self
     }
 
-    /// What the spool may hold: 10 MB, 100,000 events, 30 days unless set.
+    /// How much the spool may hold. Default: 10 MB, 100,000 events, 30 days.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.settings.limits = limits;
         self
     }
 
-    /// The file system of the spool. The machine's unless set; for tests.
+    /// The file system of the spool, for tests. Default: the machine's.
     pub fn file_system(mut self, fs: impl Fs + 'static) -> Self {
         self.settings.on_disk = false;
         self.fs = Arc::new(fs);
         self
     }
 
-    /// Where variables are looked up. The process's environment unless set; for tests.
+    /// The environment in which variables are looked up, for tests. Default: the environment of the process.
     pub fn environment(mut self, environment: impl Environment + 'static) -> Self {
         self.environment = SharedEnvironment(Arc::new(environment));
         self
     }
 
-    /// The telemetry. Nothing is opened, read or written by this; what can't be had shows in
-    /// [`Telemetry::status`].
+    /// Makes the telemetry. This opens, reads and writes nothing; [`Telemetry::status`] shows what is missing.
     pub fn build(self) -> Telemetry {
         let Self { mut settings, environment, .. } = self;
-        let mut places = Places::of(&settings.tool, settings.prefix.as_deref(), &environment);
+        let mut places = Paths::of(&settings.tool, settings.prefix.as_deref(), &environment);
         places.consent = self.consent_file.or(places.consent);
         places.data = self.data_folder.or(places.data);
         if settings.ops_file.is_none() {

@@ -1,4 +1,4 @@
-//! A command, timed from its start to its end.
+//! A command and its duration.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use crate::api::telemetry::Telemetry;
 use crate::event::event::Event;
 use crate::event::kind::EventKind;
 
-/// What a command that panicked is said to have ended with: the code of a Rust program that did.
+/// The exit code of a command that panicked: that of a Rust program that panics.
 pub(crate) const PANICKED: i64 = 101;
 
 /// Records a `command.invocation` when it is dropped, with the time since [`Telemetry::command`] and the exit code that
@@ -22,7 +22,8 @@ pub struct CommandScope {
 }
 
 impl Telemetry {
-    /// Times a command from here to the end of the returned scope, and records it then, also on a panic.
+    /// Begins a command. The event is recorded when the returned scope is dropped, also by a panic, and has the time in
+    /// between as its duration.
     #[must_use = "the command ends when this is dropped"]
     pub fn command(&self, name: impl Into<String>) -> CommandScope {
         CommandScope::new(self.clone(), name.into())
@@ -34,18 +35,18 @@ impl CommandScope {
         Self { telemetry, name, started: Instant::now(), exit_code: None, error: None, metadata: Vec::new() }
     }
 
-    /// How the command will have ended.
+    /// Sets the exit code of the command.
     pub fn set_exit_code(&mut self, code: impl Into<i64>) {
         self.exit_code = Some(code.into());
     }
 
-    /// Why the command failed, which makes the event a `command.error`. The message is kept with extended collection
-    /// only.
+    /// Sets the reason of a failure, which makes the event a `command.error`. The message is kept only with extended
+    /// collection.
     pub fn set_error(&mut self, message: impl Into<String>) {
         self.error = Some(message.into());
     }
 
-    /// A name and a value for the event.
+    /// Adds a name and a value to the metadata of the event.
     pub fn add_metadata(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.metadata.push((name.into(), value.into()));
     }

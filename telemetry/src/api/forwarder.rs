@@ -1,81 +1,82 @@
-//! Events of others, on their way through this process's spool.
+//! Events from elsewhere, put into the spool of this process.
 
 use crate::api::telemetry::Telemetry;
 use crate::error::drop_reason::DropReason;
 use crate::error::error::Error;
 use crate::event::batch_buffer::EventBuffer;
-use crate::process::reentrancy::Quiet;
+use crate::process::reentrancy::ReentrancyGuard;
 
-/// Puts events that others have made into a telemetry's spool, from which they are delivered like its own. For programs
-/// that pass events on.
+/// Puts events of other tools into a telemetry's spool. They are delivered from there like the telemetry's own. For
+/// programs that pass events on.
 #[derive(Debug)]
 pub struct Forwarder {
     telemetry: Telemetry,
     buffer: EventBuffer,
-    /// The event that found no room.
+    /// The event for which there was no room.
     held: Option<String>,
 }
 
-/// What became of a line.
+/// What [`Forwarder::push`] has done with a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
-pub enum Pushed {
-    /// It is an event, which is with the operating system.
+pub enum PushOutcome {
+    /// The line is an event, and the operating system has it.
     Stored,
-    /// It is blank.
+    /// The line is blank.
     Blank,
-    /// It is an event for which there is no room now, and why. The forwarder holds it, complete as it was made of the
-    /// line, for [`Forwarder::again`]; it is not counted as lost.
+    /// The line is an event for which there is no room now, for this reason. The forwarder holds the event for
+    /// [`Forwarder::again`], and does not count it as lost.
     Held(DropReason),
 }
 
 impl Telemetry {
-    /// A way in for events that others have made. What they lack is filled in as for [`EventBuffer`]; nothing is redacted.
+    /// Makes a forwarder into this telemetry's spool. Members that an event lacks are filled in as by [`EventBuffer`].
+    /// Nothing is redacted.
     ///
-    /// With [`Limits::refuse_when_full`](crate::spool::Limits::refuse_when_full) a full spool holds events back; else the
-    /// oldest leave for them.
+    /// With [`Limits::refuse_when_full`](crate::spool::Limits::refuse_when_full) a full spool refuses new events;
+    /// otherwise the oldest events leave.
     #[must_use]
     pub fn forwarder(&self) -> Forwarder {
         Forwarder { telemetry: self.clone(), buffer: EventBuffer::new(self.context().fill()), held: None }
     }
 
-    /// Has the thread of a service look at its spool now, for who knows that another process has put events there.
-    /// Nothing with another [`Deliver`](crate::Deliver).
+    /// Makes the delivery thread of a service look at its spool now, for a caller that knows of new events from another
+    /// process. Does nothing with another [`Deliver`](crate::Deliver).
     pub fn deliver_soon(&self) {
         self.instance().scheduler().look(self.context());
     }
 }
 
 impl Forwarder {
-    /// Takes one line. Never waits: an event that finds no room is held, and the next line takes its place.
+    /// Takes one line, and never waits. An event without room is held until the next call, which drops it.
     ///
     /// # Errors
     /// [`Error::Event`] when the line is not an event, [`Error::Unstored`] when the spool can never hold it.
-    pub fn push(&mut self, line: &[u8]) -> Result<Pushed, Error> {
-        let _quiet = Quiet::enter();
+    pub fn push(&mut self, line: &[u8]) -> Result<PushOutcome, Error> {
+        let _quiet = ReentrancyGuard::enter();
         self.held = None;
         self.buffer.push_line(line)?;
-        let Some(event) = self.buffer.take_only() else { return Ok(Pushed::Blank) };
+        let Some(event) = self.buffer.take_only() else { return Ok(PushOutcome::Blank) };
         self.offer(event)
     }
 
-    /// Tries again to store the event that is held. [`Pushed::Blank`] when there is none. A segment that could not be begun
-    /// is tried for once a second, so that it costs little to ask often.
+    /// Tries again to store the event that is held. Gives [`PushOutcome::Blank`] when there is none. A call is cheap: after a
+    /// failure the spool tries to begin a segment at most once a second.
     ///
     /// # Errors
     /// [`Error::Unstored`] when the spool can never hold it.
-    pub fn again(&mut self) -> Result<Pushed, Error> {
-        let _quiet = Quiet::enter();
-        self.held.take().map_or(Ok(Pushed::Blank), |event| self.offer(event))
+    pub fn again(&mut self) -> Result<PushOutcome, Error> {
+        let _quiet = ReentrancyGuard::enter();
+        self.held.take().map_or(Ok(PushOutcome::Blank), |event| self.offer(event))
     }
 
-    fn offer(&mut self, event: String) -> Result<Pushed, Error> {
+    fn offer(&mut self, event: String) -> Result<PushOutcome, Error> {
         match self.telemetry.instance().offer(event.as_bytes()) {
-            Ok(()) => Ok(Pushed::Stored),
+            Ok(()) => Ok(PushOutcome::Stored),
             Err(reason @ (DropReason::Damaged | DropReason::TooLong)) => Err(Error::Unstored { reason }),
             Err(reason) => {
                 self.held = Some(event);
-                Ok(Pushed::Held(reason))
+                Ok(PushOutcome::Held(reason))
             }
         }
     }

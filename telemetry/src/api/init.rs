@@ -1,20 +1,20 @@
-//! The first line of a tool's `main`.
+//! The call on the first line of a tool's `main`.
 
-/// Lets this program be started again for a job of telemetry: to be called on the first line of `main`.
+/// Makes this executable usable as a child process of its own telemetry. Call it on the first line of `main`.
 ///
-/// A backend with `isolation = "process"` runs in such a child, and so does what delivers the events of a tool that has
-/// ended. In such a child this function does the job and never returns; everywhere else it returns at once. It has to come
-/// before any thread is started and anything is opened: a child closes every descriptor that it was not handed.
+/// A backend with `isolation = "process"` runs in such a child. Another child delivers the events of a tool that has ended.
+/// In a child this function does the job and never returns; elsewhere it returns at once. Call it before the tool starts a
+/// thread or opens a file: a child closes every descriptor that it did not inherit on purpose.
 ///
 /// ```
 /// jackfield::init();
-/// // and now the tool, from its arguments on
+/// // The tool follows, beginning with its arguments.
 /// ```
 pub fn init() {
     jackfield_loader::init(&JOBS);
 }
 
-/// [`init`] for a program that has jobs of its own: the command.
+/// [`init`] for a program with further jobs for child processes.
 #[doc(hidden)]
 pub fn init_with(own: &[jackfield_loader::Job]) {
     jackfield_loader::init(&[&JOBS, own].concat());

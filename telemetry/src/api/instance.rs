@@ -1,4 +1,4 @@
-//! One telemetry: what its parts share, and what delivers in this process.
+//! One telemetry: the context that its parts share, and the scheduler of each process.
 
 use std::sync::{Arc, atomic::Ordering};
 use std::time::Instant;
@@ -7,12 +7,12 @@ use crate::error::drop_reason::DropReason;
 use crate::event::event::Event;
 use crate::instance::context::Context;
 use crate::process::per_process::PerProcess;
-use crate::process::reentrancy::Quiet;
-use crate::schedule::flush_report::Flushed;
+use crate::process::reentrancy::ReentrancyGuard;
+use crate::schedule::flush_report::FlushReport;
 use crate::schedule::scheduler::Scheduler;
 use crate::spool::pair::Spools;
 
-/// What a [`Telemetry`](crate::Telemetry) is made of.
+/// The content of a [`Telemetry`](crate::Telemetry).
 pub(crate) struct Instance {
     pub(crate) context: Arc<Context>,
     schedulers: PerProcess<Arc<Scheduler>>,
@@ -24,7 +24,7 @@ impl Instance {
         Self { context: Arc::new(context), schedulers }
     }
 
-    /// What delivers in this process.
+    /// The scheduler of this process.
     pub(crate) fn scheduler(&self) -> &Arc<Scheduler> {
         self.scheduler_of(self.context.process())
     }
@@ -33,9 +33,9 @@ impl Instance {
         self.schedulers.of(process, |_| Arc::default())
     }
 
-    /// Records an event, unless consent has been withdrawn meanwhile.
+    /// Records an event, unless consent has been withdrawn.
     pub(crate) fn record(&self, event: &Event<'_>) {
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         let context = &self.context;
         let process = context.process();
         let recording = context.recording(process);
@@ -55,8 +55,8 @@ impl Instance {
         }
     }
 
-    /// Puts the event of another into the spool for events that may be sent. One that finds no place there is not
-    /// counted: it is still the caller's.
+    /// Puts an event from elsewhere into the spool for events that may be sent. The caller keeps an event for which there is
+    /// no room; that event is not counted.
     pub(crate) fn offer(&self, line: &[u8]) -> Result<(), DropReason> {
         let context = &self.context;
         let Some(spools) = &context.spools else { return Err(DropReason::Unwritable) };
@@ -69,13 +69,13 @@ impl Instance {
         offered
     }
 
-    /// Ends delivery, and leaves the segments of this process to the readers.
-    pub(crate) fn close(&self) -> Flushed {
-        // What another process has, a forked child leaves alone.
+    /// Ends delivery, and closes the segments of this process.
+    pub(crate) fn close(&self) -> FlushReport {
+        // A forked child has nothing to close: the threads and backends belong to its parent.
         let Some(scheduler) = self.schedulers.get(self.context.process()) else {
-            return Flushed { emptied: true, ..Flushed::default() };
+            return FlushReport { emptied: true, ..FlushReport::default() };
         };
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         let context = &self.context;
         let flushed = scheduler.close(context, Instant::now() + context.settings.deliver.within());
         for spool in context.spools.iter().flat_map(Spools::both) {

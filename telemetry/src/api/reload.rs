@@ -1,37 +1,37 @@
-//! A reload as a tool's author asks for it, and the backends of this process.
+//! Reloading by a call, and the backends of this process.
 
 use jackfield_loader::Isolation;
 
 use crate::api::telemetry::Telemetry;
 use crate::delivery::backends::BackendView;
-use crate::delivery::reload_report::{LastReload, LiveBackend, LivePlugin, Reloaded};
+use crate::delivery::reload_report::{LastReload, LiveBackend, LivePlugin, ReloadReport};
 use crate::error::error::Error;
 
 impl Telemetry {
-    /// Evaluates anew which backends get the events, and swaps those that have changed: see [`Reloaded`]. Events go on
-    /// meanwhile. What is new is opened before this returns, and gets the batches from the next one on; the old one is
-    /// closed behind the caller's back, within its timeout.
+    /// Evaluates the configuration again, and swaps the backends that have changed. Delivery goes on meanwhile. A new backend
+    /// is opened before this returns, and gets every batch from the next one on. A background thread closes the old
+    /// backend, within its timeout.
     ///
-    /// This waits for the new backends to open and to be probed, each for at most its timeout, and for a plugin's file
-    /// that somebody is writing to. Before the first delivery there is nothing to swap, and nothing is opened.
+    /// This call waits until each new backend is open and probed, for at most the backend's timeout, and until a plugin's file
+    /// that is being written is complete. Before the first delivery it opens and swaps nothing.
     ///
-    /// A backend that is open is judged by the trust policy once more, as a new one is. One that is refused by now, as after
-    /// its key was revoked or its pin has changed, is closed.
+    /// The trust policy judges each open backend again, as it judges a new one. A backend that the policy refuses is closed,
+    /// for example after its key was revoked or its pin was changed.
     ///
     /// # Errors
-    /// [`Error::Reload`] when a configuration file can't be used, or when no backend would be left, as after its removal:
-    /// every backend stays as it is, unless the trust policy that was in force refuses it by now.
-    pub fn reload(&self) -> Result<Reloaded, Error> {
+    /// [`Error::Reload`] when a configuration file can't be used, or when no backend would be left, for example because the
+    /// file was removed. Every backend then stays as it is, except one that the trust policy in force refuses.
+    pub fn reload(&self) -> Result<ReloadReport, Error> {
         self.instance().scheduler().reload(self.context())
     }
 
-    /// How the last reload has ended; `None` before the first.
+    /// The result of the last reload; `None` before the first.
     #[must_use]
     pub fn last_reload(&self) -> Option<LastReload> {
         self.instance().scheduler().last_reload()
     }
 
-    /// The backends of this process, if it has delivered anything yet.
+    /// The backends of this process; empty before its first delivery.
     #[must_use]
     pub fn live_backends(&self) -> Vec<LiveBackend> {
         self.instance().scheduler().backends().views(|BackendView { target, swaps, problem }| {

@@ -1,4 +1,4 @@
-//! A tool's telemetry: what its author calls.
+//! The telemetry of a tool: the calls for its author.
 
 use std::{
     fmt,
@@ -11,17 +11,17 @@ use crate::api::instance::Instance;
 use crate::consent::consent::{Collection, Consent};
 use crate::consent::prompt::{FirstRun, Prompt};
 use crate::delivery::open_backend::OpenError;
-use crate::delivery::resend::Resent;
+use crate::delivery::resend::ResendReport;
 use crate::error::error::Error;
 use crate::event::event::Event;
 use crate::event::kind::EventKind;
 use crate::instance::context::Context;
 use crate::instance::select_backends::BackendInfo;
 use crate::process::deadline::left;
-use crate::process::reentrancy::Quiet;
-use crate::schedule::flush_report::Flushed;
+use crate::process::reentrancy::ReentrancyGuard;
+use crate::schedule::flush_report::FlushReport;
 
-/// A tool's telemetry. Clones share it; the last one that is dropped [closes](Self::close) it.
+/// The telemetry of a tool. Clones share it. The drop of the last clone [closes](Self::close) it.
 ///
 /// ```
 /// use jackfield::{EventKind, Telemetry};
@@ -31,18 +31,18 @@ use crate::schedule::flush_report::Flushed;
 /// telemetry.close();
 /// ```
 ///
-/// Nothing here fails or panics because of telemetry, nor does anything but [`flush`](Self::flush),
-/// [`close`](Self::close) and the commands wait for a network. Until the first event nothing is opened or read; without
-/// the author's and the user's consent nothing ever is.
+/// No method panics or fails because of telemetry. Only [`flush`](Self::flush), [`close`](Self::close) and the commands
+/// wait for a network. Nothing is opened or read before the first event, and nothing at all without the consent of
+/// author and user.
 ///
 /// # After a fork
-/// A child goes on with the same `Telemetry`: it gets a segment of the spool, backends and a thread of its own.
+/// A forked child goes on with the same `Telemetry`. It gets its own segment of the spool, backends and threads.
 #[derive(Clone)]
 pub struct Telemetry {
     handle: Arc<Handle>,
 }
 
-/// What all clones share. The telemetry closes when the last clone is dropped; a thread that delivers holds no clone.
+/// What all clones share. Its drop closes the telemetry; a delivery thread holds no clone.
 struct Handle {
     instance: Arc<Instance>,
 }
@@ -60,7 +60,7 @@ impl Telemetry {
         &self.instance().context
     }
 
-    /// Records an event. It is with the operating system when this returns: a tool that is killed loses nothing.
+    /// Records an event. The operating system has the event when this returns: a kill of the tool loses nothing.
     pub fn track(&self, kind: impl Into<EventKind>, name: &str, metadata: &[(&str, &str)]) {
         if self.is_open() {
             self.instance().record(&Event::new(kind, name).metadata(metadata));
@@ -89,48 +89,48 @@ impl Telemetry {
         }
     }
 
-    /// Both gates, for less than it costs to look.
+    /// Whether author and user consent, by a cached answer.
     fn is_open(&self) -> bool {
         self.context().is_open()
     }
 
-    /// Whether events are recorded now: whether the tool's author and its user both consent.
+    /// Whether events are recorded now: whether both the author and the user consent.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.context().enabled && self.consent().is_enabled()
     }
 
-    /// Whether the tool's author collects anything at all.
+    /// Whether the author collects anything: see [`Builder::enabled`](crate::Builder::enabled).
     #[must_use]
     pub fn is_offered(&self) -> bool {
         self.context().enabled
     }
 
-    /// The folder of all that is kept; `None` where there is no home folder.
+    /// The data folder; `None` when there is no home folder.
     #[must_use]
     pub fn data_folder(&self) -> Option<PathBuf> {
         self.context().data.clone()
     }
 
-    /// Whether events have arguments and error messages too.
+    /// Whether events contain arguments and error messages.
     #[must_use]
     pub fn is_extended(&self) -> bool {
         self.context().settings.extended
     }
 
-    /// Where people turn to with questions, if the tool's author says so.
+    /// The author's address for questions, if there is one.
     #[must_use]
     pub fn help(&self) -> Option<&str> {
         self.context().settings.help.as_deref()
     }
 
-    /// What the user consents to at this moment, and where that is said.
+    /// What the user consents to now, and the source of that answer.
     #[must_use]
     pub fn consent(&self) -> Consent {
         self.context().consent.read()
     }
 
-    /// Asks the user for consent unless anything has decided already, or nobody is there to answer.
+    /// Asks the user for consent, unless consent is decided already or nobody can answer.
     ///
     /// # Errors
     /// As [`ConsentSource::first_run`].
@@ -144,53 +144,53 @@ impl Telemetry {
         asked
     }
 
-    /// Which backends are in force, and why. Opens none.
+    /// The backends in force, and the reason for the choice. Opens none.
     #[must_use]
     pub fn backend_info(&self) -> BackendInfo {
         self.context().select().info
     }
 
-    /// Opens every backend now, instead of with its first batch, each for at most twice its timeout. Gives those that can't
-    /// be opened, and why; they are tried again when there is something for them. For a service that would rather not start
-    /// than have events wait.
+    /// Opens every backend now, instead of with its first batch, each for at most twice its timeout. Gives the backends that
+    /// can't be opened, and why; they are tried again when events wait for them. For a service that does not start when a
+    /// backend can't be opened.
     #[must_use]
     pub fn open_backends(&self) -> Vec<(String, OpenError)> {
         if !self.is_enabled() {
             return Vec::new();
         }
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         self.instance().scheduler().open_backends(self.context())
     }
 
-    /// Lets every backend have what waits in the spool, and returns as soon as each has come as far as it can: it has
-    /// everything that was recorded before, or it has failed and is left alone for a while. So one that hangs is waited
-    /// for as long as a call to it may take, and one that has failed before is not waited for at all. `within` is the most
-    /// that it takes in any case. [`Flushed::waiting`] says which backends have not got everything, why, and when they
-    /// are tried again. With [`Deliver::InBackground`](crate::Deliver) the backends go on meanwhile, and afterwards.
-    pub fn flush(&self, within: Duration) -> Flushed {
+    /// Delivers to every backend what waits in the spool. Returns when each backend has got everything that was recorded
+    /// before the call, or has failed, and after `within` at the latest. A backend that hangs is waited for during one call
+    /// of it; a backend whose circuit is open is not waited for. [`FlushReport::waiting`] names the backends that have not
+    /// got everything, the reasons, and the times of the next attempts. With [`Deliver::InBackground`](crate::Deliver)
+    /// delivery goes on during and after the call.
+    pub fn flush(&self, within: Duration) -> FlushReport {
         let context = self.context();
         if !self.is_enabled() {
-            return Flushed { emptied: true, ..Flushed::default() };
+            return FlushReport { emptied: true, ..FlushReport::default() };
         }
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         self.instance().scheduler().flush(context, Instant::now() + within)
     }
 
-    /// Hands each backend the events that it has refused for good once more, for when what was wrong with it is mended.
-    /// Those that it takes leave the quarantine; those that it refuses again stay, with its new reason; the others stay
-    /// as they are. Without consent nothing is sent. A delivery under way in another process is waited for.
+    /// Sends the dead letters again: the events that a backend has rejected. An event that the backend takes leaves the dead
+    /// letters; an event that it rejects again stays, with the new reason; every other event stays as it is. Without
+    /// consent nothing is sent. This waits for a delivery in another process.
     ///
-    /// With [`DeliveryMode::AtMostOnce`](crate::DeliveryMode) an event leaves the quarantine before it is sent, and is
-    /// lost when it is not known whether it has arrived.
+    /// With [`DeliveryMode::AtMostOnce`](crate::DeliveryMode) an event leaves the dead letters before it is sent. An event of
+    /// which the backend then says nothing is lost.
     ///
     /// # Errors
-    /// [`Error::Spool`] when the quarantine can't be read.
-    pub fn resend_rejected(&self, within: Duration) -> Result<Resent, Error> {
-        let _quiet = Quiet::enter();
+    /// [`Error::Spool`] when the dead letters can't be read.
+    pub fn resend_rejected(&self, within: Duration) -> Result<ResendReport, Error> {
+        let _quiet = ReentrancyGuard::enter();
         let context = self.context();
         let collection = if context.enabled { context.consent.read().collection } else { Collection::Off };
         let Some(mut delivery) = context.delivery(collection, &Arc::default()) else {
-            return Ok(Resent::default());
+            return Ok(ResendReport::default());
         };
         let deadline = Instant::now() + within;
         let resent = delivery.resend(deadline);
@@ -198,21 +198,21 @@ impl Telemetry {
         resent
     }
 
-    /// Forgets all events that wait, those of other processes of the tool too. Those that a backend is being handed at
-    /// this moment may still arrive.
+    /// Drops all events that wait, also those of other processes of the tool. Events that a call is sending at this moment
+    /// may still arrive.
     ///
     /// # Errors
     /// [`Error::Spool`].
     pub fn drop_pending(&self) -> Result<(), Error> {
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         self.context().drop_pending()
     }
 
-    /// Ends delivery as [`Deliver`](crate::Deliver) says: leaves the spool to a child process, or delivers for the last time
-    /// for as long as that allows; and closes the backends. What is left waits in the spool. What a child delivers is not
+    /// Ends delivery as [`Deliver`](crate::Deliver) says: a child process takes the spool over, or a last pass delivers for
+    /// a bounded time. Closes the backends. What is left waits in the spool. What a child delivers is not
     /// counted here. A process that has had no event has nothing to do here. A second time does nothing; events
     /// tracked later wait for the next run.
-    pub fn close(&self) -> Flushed {
+    pub fn close(&self) -> FlushReport {
         self.instance().close()
     }
 }

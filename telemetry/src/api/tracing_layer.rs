@@ -89,7 +89,7 @@ use crate::api::instance::Instance;
 use crate::api::telemetry::Telemetry;
 use crate::event::event::Event;
 use crate::event::kind::EventKind;
-use crate::process::reentrancy::Quiet;
+use crate::process::reentrancy::ReentrancyGuard;
 
 /// The target that marks an event or a span.
 pub const TARGET: &str = "telemetry";
@@ -275,7 +275,7 @@ where
         if !is_marked(event.metadata()) {
             return;
         }
-        let Some(_quiet) = Quiet::enter_first() else { return };
+        let Some(_quiet) = ReentrancyGuard::enter_first() else { return };
         if !self.instance.context.is_open() {
             return;
         }
@@ -293,7 +293,7 @@ where
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let started = Instant::now();
-        let Some(_quiet) = Quiet::enter_first() else { return };
+        let Some(_quiet) = ReentrancyGuard::enter_first() else { return };
         let Some(span) = context.span(id) else { return };
         if !self.instance.context.is_open() {
             return;
@@ -316,7 +316,7 @@ where
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         let Some(span) = context.span(id) else { return };
         if span.extensions().get::<OpenSpans>().is_none() {
             return;
@@ -349,7 +349,7 @@ where
         let open =
             span.extensions_mut().get_mut().and_then(|spans: &mut OpenSpans| spans.take(&self.instance));
         let Some(open) = open else { return };
-        let Some(_quiet) = Quiet::enter_first() else { return };
+        let Some(_quiet) = ReentrancyGuard::enter_first() else { return };
         if self.instance.context.is_open() {
             open.record(span.name());
         }

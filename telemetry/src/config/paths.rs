@@ -15,7 +15,7 @@ use crate::config::environment::Environment;
 
 /// Folders and files of one tool. What can't be found out, for lack of a home folder, is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Places {
+pub(crate) struct Paths {
     pub(crate) consent: Option<PathBuf>,
     pub(crate) data: Option<PathBuf>,
     pub(crate) ops: Option<PathBuf>,
@@ -23,7 +23,7 @@ pub(crate) struct Places {
     pub(crate) ops_by: Option<String>,
 }
 
-impl Places {
+impl Paths {
     pub(crate) fn of(tool: &str, prefix: Option<&str>, environment: &dyn Environment) -> Self {
         let folder = folder_name(tool);
         let path = |name: &str| {
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn folders_are_those_of_the_base_directory_specification() {
         let none = |name: &str| (name == "HOME").then(|| OsString::from("/home/me"));
-        let places = Places::of("tool", Some("TOOL"), &none);
+        let places = Paths::of("tool", Some("TOOL"), &none);
         assert_eq!(places.consent.as_deref(), Some(Path::new("/home/me/.config/tool/config.toml")));
         assert_eq!(places.data.as_deref(), Some(Path::new("/home/me/.local/state/tool/telemetry")));
         assert_eq!(places.ops.as_deref(), Some(Path::new("/etc/tool/telemetry.toml")));
@@ -88,7 +88,7 @@ mod tests {
             "TOOL_TELEMETRY_CONFIG" => Some(OsString::from("/ops.toml")),
             other => none(other),
         };
-        let places = Places::of("tool", Some("TOOL"), &all);
+        let places = Paths::of("tool", Some("TOOL"), &all);
         assert_eq!(places.consent.as_deref(), Some(Path::new("/c/tool/config.toml")));
         assert_eq!(places.data.as_deref(), Some(Path::new("/home/me/.local/state/tool/telemetry")));
         assert_eq!(places.ops.as_deref(), Some(Path::new("/ops.toml")));

@@ -1,4 +1,4 @@
-//! A recent answer, held in one word.
+//! A cached answer in one atomic word.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -7,10 +7,10 @@ use std::{
 
 use crate::consent::consent::Collection;
 
-/// An answer and when it goes stale.
+/// An answer, and the time at which it expires.
 ///
-/// The word holds, from its highest bit: how often answers were forgotten (14 bits, it wraps), until when the answer
-/// counts, in microseconds since `start` (48 bits, nine years; 0 is no answer), and the answer (2 bits).
+/// The word holds, from its highest bit: the number of invalidations (14 bits, it wraps), the time at which the
+/// answer expires, in microseconds since `start` (48 bits, nine years; 0 is no answer), and the answer (2 bits).
 #[derive(Debug)]
 pub(super) struct Recent {
     start: Duration,
@@ -28,7 +28,7 @@ impl Recent {
         Self { start: monotonic(), word: AtomicU64::new(0) }
     }
 
-    /// The answer, which `read` is asked for when there is none or a stale one.
+    /// The answer. `read` is called when there is none, or when it has expired.
     pub(super) fn get(&self, read: impl FnOnce() -> Collection) -> Collection {
         let word = self.word.load(Ordering::Acquire);
         let now = self.micros();
@@ -36,15 +36,14 @@ impl Recent {
             return decoded(word & ANSWER);
         }
         let answer = read();
-        // Its age counts from before it was read, and it is not kept when answers were forgotten meanwhile: it may be
-        // from before that.
+        // The age counts from before the read. An answer that was read before an invalidation is not kept.
         let until = now + (Self::MAX_AGE - GRAIN).as_micros() as u64;
         let new = (word & !(UNTIL | ANSWER)) | ((until << 2) & UNTIL) | encoded(answer);
         let _ = self.word.compare_exchange(word, new, Ordering::AcqRel, Ordering::Relaxed);
         answer
     }
 
-    /// To be called after what the answer depends on has changed.
+    /// Invalidates the answer. Call it after a change of what the answer depends on.
     pub(super) fn forget(&self) {
         let forgotten = |word: u64| Some((word & !(UNTIL | ANSWER)).wrapping_add(FORGOTTEN));
         let _ = self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, forgotten);
@@ -55,10 +54,10 @@ impl Recent {
     }
 }
 
-/// By how much the clock may be late.
+/// The greatest delay of the clock.
 const GRAIN: Duration = Duration::from_millis(10);
 
-/// A clock that never goes back, for a quarter of what the exact time costs.
+/// A monotonic clock, at a quarter of the cost of the exact one.
 #[cfg(target_os = "linux")]
 fn monotonic() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);

@@ -1,29 +1,29 @@
 //! Whether anything may be collected, and who decided that.
 //!
-//! Two gates must be open: the tool's author has turned telemetry on in code, which is theirs alone, and the user has
-//! consented, which is decided here. The first line that applies counts:
+//! Events are collected when both the author and the user consent. The author decides in code. This module decides for the
+//! user; the first line that applies counts:
 //!
 //! | decided by | the answer |
 //! | --- | --- |
 //! | [`ConsentOptions::force_enabled`] | on; nothing below is asked |
 //! | `DO_NOT_TRACK`, `{PREFIX}_DO_NOT_TRACK` | off, by any value but an empty one, `0` and `false` |
 //! | `{PREFIX}_TELEMETRY_ENABLED`, `TELEMETRY_ENABLED` | off, by any value but an empty one, `1`, `true`, `yes` and `on` |
-//! | the user's file can't be read, can't be understood, or may be somebody else's word | off |
+//! | the user's file can't be read, can't be parsed, or may be written by another user | off |
 //! | `telemetry.enabled = false` in the user's file | off |
 //! | `{PREFIX}_TELEMETRY_ENABLED` | on, for this run |
 //! | `TELEMETRY_ENABLED` | on, only with [`ConsentOptions::unprefixed_opt_in`] |
 //! | `telemetry.enabled = true` in the user's file | on |
 //! | nobody | off |
 //!
-//! So an opt-out wins wherever it stands, and one variable without a prefix, which every tool on the machine reads, can
-//! turn them all off but none of them on. `{PREFIX}_TELEMETRY_LOCAL` and `TELEMETRY_LOCAL` (any value but an empty one,
-//! `0`, `false`, `no` and `off`) turn *on* into *local only*; they consent to nothing.
+//! An opt-out so takes precedence wherever it is. A variable without a prefix, which every tool on the machine reads, can
+//! turn all tools off, and turn none on. `{PREFIX}_TELEMETRY_LOCAL` and `TELEMETRY_LOCAL` (any value but an empty one,
+//! `0`, `false`, `no` and `off`) turn *on* into *local only*; they give no consent.
 //!
 //! # The file
-//! TOML, at most 1 MiB; only `telemetry.enabled` is looked at. Its consent counts when the file is the user's or root's,
-//! and not everybody can write it. It is written through a temporary file beside it, so that a reader sees the old text
-//! or the new, and under a lock, so that two processes keep each other's keys. A symbolic link is followed, to a file that
-//! exists; link, mode, owner, comments and other keys stay. A new file is the user's alone (0600, its folders 0700).
+//! TOML, at most 1 MiB; only `telemetry.enabled` is read. The file's consent counts when the file belongs to the user or
+//! root, and no other user can write it. A write replaces the file atomically, so that a reader sees the old text or the
+//! new one, and holds a lock, so that two processes keep each other's keys. A symbolic link to an existing file is
+//! followed; link, mode, owner, comments and other keys stay. A new file has mode 0600, and its folders 0700.
 
 use std::{
     ffi::OsString,
@@ -37,24 +37,24 @@ use crate::error::error::Place;
 /// What the tool's author decides about consent.
 #[derive(Debug, Clone, Default)]
 pub struct ConsentOptions {
-    /// What the tool's own environment variables begin with, without the `_`: `MYTOOL` for `MYTOOL_TELEMETRY_ENABLED`.
+    /// The prefix of the tool's environment variables, without the `_`: `MYTOOL` for `MYTOOL_TELEMETRY_ENABLED`.
     pub prefix: Option<String>,
-    /// The user's configuration file of the tool; `None` where there is no folder for one.
+    /// The user's configuration file of the tool; `None` when there is no folder for it.
     pub file: Option<PathBuf>,
-    /// Whether an organisation has decided for its people: no consent is asked, and no opt-out counts.
+    /// Whether an organisation has decided for its people: nobody is asked, and no opt-out counts.
     pub force_enabled: bool,
-    /// Whether `TELEMETRY_ENABLED=true` without a prefix consents for this tool. It does for every other such tool too.
+    /// Whether `TELEMETRY_ENABLED=true` without a prefix consents for this tool.
     pub unprefixed_opt_in: bool,
 }
 
 /// What may be done with events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Collection {
-    /// Nothing: none is made, stored or sent.
+    /// Nothing: no event is made, stored or sent.
     Off,
-    /// They may be stored on this machine, and not leave it.
+    /// Events may be stored on this machine, and may not leave it.
     LocalOnly,
-    /// They may be sent.
+    /// Events may be stored and sent.
     On,
 }
 
@@ -63,7 +63,7 @@ pub enum Collection {
 pub struct Variable {
     /// Its name.
     pub name: String,
-    /// Its value; what is not UTF-8 is replaced.
+    /// Its value; bytes that are not UTF-8 are replaced.
     pub value: String,
 }
 
@@ -74,24 +74,24 @@ impl fmt::Display for Variable {
     }
 }
 
-/// Who decided. Its text completes "… because".
+/// The reason of the answer. Its text completes "… because".
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Why {
+pub enum ConsentReason {
     /// The tool's author, for an organisation.
     Forced,
     /// A variable.
     Variable(Variable),
     /// A line of the user's file.
     File {
-        /// Which.
+        /// The file and the line.
         at: Place,
         /// What it says.
         enabled: bool,
     },
-    /// The user's file, which says nothing that can be relied on.
+    /// The user's file, which can't be trusted or parsed.
     BadFile {
-        /// Which.
+        /// The file.
         file: PathBuf,
         /// What is wrong with it.
         reason: String,
@@ -100,7 +100,7 @@ pub enum Why {
     NoAnswer,
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for ConsentReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Forced => f.write_str("enforced by your organisation through the tool"),
@@ -120,9 +120,9 @@ impl fmt::Display for Why {
 pub struct Consent {
     /// What may be done.
     pub collection: Collection,
-    /// Who decided between off and not.
-    pub why: Why,
-    /// The variable that keeps events on this machine, whether they may be collected or not.
+    /// The reason for off or on.
+    pub why: ConsentReason,
+    /// The variable that keeps events on this machine, if it is set.
     pub local: Option<Variable>,
     /// A variable that would consent if it had the tool's prefix.
     pub ignored: Option<Variable>,
@@ -139,7 +139,7 @@ impl Consent {
 /// What the user's file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FileAnswer {
-    /// There is none, or nothing of the kind in it.
+    /// The file is missing, or has no answer.
     Silent,
     Says {
         at: Place,
@@ -151,7 +151,7 @@ pub(super) enum FileAnswer {
     },
 }
 
-/// The names of the variables, the tool's own first.
+/// The names of the variables; those with the tool's prefix come first.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
     pub(super) do_not_track: Vec<String>,
@@ -173,7 +173,7 @@ impl Names {
     }
 }
 
-/// A variable that is set to something.
+/// A variable with a value that is not empty.
 pub(super) fn variable(environment: &dyn Environment, name: &str) -> Option<Variable> {
     let value: OsString = environment.var(name)?;
     let value = value.to_string_lossy().trim().to_owned();
@@ -192,7 +192,7 @@ pub(super) fn decide(
 ) -> Consent {
     let answer = |collection, why| Consent { collection, why, local: None, ignored: None };
     if options.force_enabled {
-        return answer(Collection::On, Why::Forced);
+        return answer(Collection::On, ConsentReason::Forced);
     }
     let set = |names: &[String], counts: &dyn Fn(&str) -> bool| {
         let mut set = names.iter().filter_map(|name| variable(environment, name));
@@ -203,19 +203,19 @@ pub(super) fn decide(
     let opt_out = set(&names.do_not_track, &|value| !is_one_of(value, &["0", "false"]))
         .or_else(|| set(&names.enabled, &|value| !says_yes(value)));
     if let Some(variable) = opt_out {
-        return Consent { local, ..answer(Collection::Off, Why::Variable(variable)) };
+        return Consent { local, ..answer(Collection::Off, ConsentReason::Variable(variable)) };
     }
     let opt_in = set(&names.enabled, &says_yes);
-    // The last of the names is the one without a prefix.
+    // The last name is the one without a prefix.
     let unprefixed = opt_in.as_ref().is_some_and(|variable| Some(&variable.name) == names.enabled.last());
     let (opt_in, ignored) =
         if unprefixed && !options.unprefixed_opt_in { (None, opt_in) } else { (opt_in, None) };
     let (enabled, why) = match (file(), opt_in) {
-        (FileAnswer::Bad { file, reason }, _) => (false, Why::BadFile { file, reason }),
-        (FileAnswer::Says { at, enabled: false }, _) => (false, Why::File { at, enabled: false }),
-        (_, Some(variable)) => (true, Why::Variable(variable)),
-        (FileAnswer::Says { at, enabled }, None) => (enabled, Why::File { at, enabled }),
-        (FileAnswer::Silent, None) => (false, Why::NoAnswer),
+        (FileAnswer::Bad { file, reason }, _) => (false, ConsentReason::BadFile { file, reason }),
+        (FileAnswer::Says { at, enabled: false }, _) => (false, ConsentReason::File { at, enabled: false }),
+        (_, Some(variable)) => (true, ConsentReason::Variable(variable)),
+        (FileAnswer::Says { at, enabled }, None) => (enabled, ConsentReason::File { at, enabled }),
+        (FileAnswer::Silent, None) => (false, ConsentReason::NoAnswer),
     };
     let collection = match (enabled, &local) {
         (false, _) => Collection::Off,
@@ -225,11 +225,11 @@ pub(super) fn decide(
     Consent { collection, why, local, ignored }
 }
 
-/// The answer in `text`, which is that of `file`.
+/// The answer in `text`, the content of `file`.
 pub(super) fn parse(text: &str, file: &Path) -> FileAnswer {
     let document = crate::config::toml::Document { file, text, environment: &|_| None };
     let bad = |reason: String| FileAnswer::Bad { file: file.to_owned(), reason };
-    // The error's text names the file, which `Bad` does too.
+    // `Bad` names the file already.
     let table = match document.parse() {
         Ok(table) => table,
         Err(crate::error::error::Error::Config { at, reason }) => {

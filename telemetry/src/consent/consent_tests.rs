@@ -160,8 +160,8 @@ fn an_organisation_decides_for_its_people() {
     let user = User::with_file(NO);
     user.set("DO_NOT_TRACK", "1").set("TELEMETRY_LOCAL", "1");
     let source = user.source_with(ConsentOptions { force_enabled: true, ..user.options() });
-    assert_eq!((source.read().collection, source.read().why), (Collection::On, Why::Forced));
-    assert_eq!(source.disable().unwrap().why, Why::Forced);
+    assert_eq!((source.read().collection, source.read().why), (Collection::On, ConsentReason::Forced));
+    assert_eq!(source.disable().unwrap().why, ConsentReason::Forced);
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn an_old_file_is_not_read_again_and_a_new_one_in_its_place_is() {
     fs::rename(user.folder.path().join("new"), user.file()).unwrap();
     assert!(!source.read().is_enabled());
     fs::remove_file(user.file()).unwrap();
-    assert_eq!(source.read().why, Why::NoAnswer);
+    assert_eq!(source.read().why, ConsentReason::NoAnswer);
 }
 
 #[test]
@@ -330,7 +330,7 @@ fn the_answer_is_written_beside_all_that_is_there() {
         let user = User::with_file(before);
         let consent = user.source().disable().unwrap();
         assert_eq!(user.text(), after);
-        assert!(matches!(consent.why, Why::File { enabled: false, .. }), "{consent:?}");
+        assert!(matches!(consent.why, ConsentReason::File { enabled: false, .. }), "{consent:?}");
     }
 }
 
@@ -366,7 +366,7 @@ fn a_new_file_is_the_users_alone_and_an_old_one_keeps_mode_and_link() {
 #[test]
 fn without_a_folder_there_is_no_consent_to_write() {
     let source = ConsentSource::with_environment(ConsentOptions::default(), |_: &str| None);
-    assert_eq!(source.read().why, Why::NoAnswer);
+    assert_eq!(source.read().why, ConsentReason::NoAnswer);
     assert!(source.enable().unwrap_err().to_string().contains("HOME"));
     let user = User::new();
     fs::write(user.folder.path().join("file"), "").unwrap();

@@ -1,4 +1,4 @@
-//! Writes the answer into the user's file, and leaves all else in it as it is.
+//! Writing the answer into the user's file; all else in the file stays.
 
 use std::{
     fs, io,
@@ -13,10 +13,10 @@ use crate::consent::consent::{FileAnswer, parse};
 use crate::error::error::Error;
 use crate::files::replace;
 
-/// How often another program may change the file between our look at it and our write.
+/// The number of times that another program may change the file between the read and the write.
 const TRIES: usize = 8;
 
-/// Sets `telemetry.enabled` in `file`; with `first`, only when it says nothing yet.
+/// Sets `telemetry.enabled` in `file`; with `first`, only when the file has no answer.
 pub(super) fn set(file: &Path, enabled: bool, first: bool) -> Result<(), Error> {
     let failed = |source| Error::Write { what: "consent", file: file.to_owned(), source };
     let target = target(file).map_err(failed)?;
@@ -38,7 +38,7 @@ pub(super) fn set(file: &Path, enabled: bool, first: bool) -> Result<(), Error> 
             return Ok(());
         }
         let replacement = replace::prepare(&target, &edited, old.as_ref()).map_err(failed)?;
-        // The lock keeps out our like; an editor does not know it.
+        // An editor does not respect the lock.
         let now = fs::metadata(&target).ok();
         if now.as_ref().map(replace::Stamp::of) == old.as_ref().map(replace::Stamp::of) {
             return replacement.publish().map_err(failed);
@@ -60,7 +60,7 @@ fn target(file: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// `text` with the answer in it; all else stays byte for byte, line ends included.
+/// `text` with the answer; all else stays byte for byte, line ends included.
 fn edit(text: &str, enabled: bool, file: &Path) -> Result<String, Error> {
     let (mark, text) = match text.strip_prefix('\u{feff}') {
         Some(rest) => ("\u{feff}", rest),
@@ -84,7 +84,7 @@ fn edit(text: &str, enabled: bool, file: &Path) -> Result<String, Error> {
             _ => Ok(mark.to_owned() + &replaced(text, value.span(), &enabled.to_string())),
         };
     }
-    // The forms that a table without the key can have. One fits; what it says is read back to tell which.
+    // The possible forms of a table without the key. The right one is found by parsing the result.
     let end = line_end(text);
     let start = at.start.min(text.len());
     let header = text[start..].find('\n').map_or(text.len(), |found| start + found + 1);

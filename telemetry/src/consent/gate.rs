@@ -1,19 +1,18 @@
-//! Whether events are recorded at this moment, for less than it costs to find out.
+//! A fast check before recording: whether events are recorded now.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::consent::consent::Collection;
 use crate::consent::source::ConsentSource;
 
-/// Calls that a shut gate turns away before it looks again.
+/// The number of calls that a closed gate refuses before it reads consent again.
 const TURNED_AWAY: u32 = 1024;
 
-/// Stands before recording. A shut gate costs a tool nothing worth naming, so it does not look each time: whoever opts
-/// in while the tool runs is heard after at most [`TURNED_AWAY`] events. An open one follows
-/// [`ConsentSource::current`].
+/// Decides whether a call records. A closed gate costs a few nanoseconds, because it does not read consent each time: after
+/// an opt-in it opens within [`TURNED_AWAY`] events. An open gate follows [`ConsentSource::current`].
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
-    /// How many calls are still turned away without a look.
+    /// The number of calls that are still refused without reading consent.
     shut_for: AtomicU32,
 }
 
@@ -21,7 +20,7 @@ impl Gate {
     pub(crate) fn is_open(&self, consent: &ConsentSource) -> bool {
         let left = self.shut_for.load(Ordering::Relaxed);
         if left > 0 {
-            // A call of another thread that is lost by this makes the next look a little later.
+            // Another thread's decrement may be lost, which only delays the next read.
             self.shut_for.store(left - 1, Ordering::Relaxed);
             return false;
         }
@@ -32,7 +31,7 @@ impl Gate {
         open
     }
 
-    /// Looks again at the next call.
+    /// Makes the next call read consent.
     pub(crate) fn look_again(&self) {
         self.shut_for.store(0, Ordering::Relaxed);
     }

@@ -2,32 +2,32 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
-use crate::consent::consent::{Consent, Why, is_one_of, variable};
+use crate::consent::consent::{Consent, ConsentReason, is_one_of, variable};
 use crate::consent::source::ConsentSource;
 use crate::error::error::Error;
 
-/// What the user said.
+/// The user's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// Consent; stored.
+    /// Consent. It is stored.
     Yes,
-    /// None; stored, so that nobody asks again.
+    /// No consent. It is stored, and nobody asks again.
     No,
-    /// Neither; nothing is stored, and the question comes again.
+    /// No answer. Nothing is stored, and the question comes again.
     Skipped,
 }
 
-/// Somebody to ask.
+/// A way to ask the user.
 pub trait Prompt {
-    /// Whether a person is there to answer. By default, whether standard input and standard error are a terminal.
+    /// Whether a person can answer. Default: whether standard input and standard error are a terminal.
     fn is_interactive(&self) -> bool {
         io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
-    /// Puts `question`, which is of several lines without the last one's end.
+    /// Asks `question`: several lines, without a line feed at the end.
     ///
     /// # Errors
-    /// When it can't be put; nothing is stored then.
+    /// When the question can't be asked. Nothing is stored then.
     fn ask(&mut self, question: &str) -> io::Result<Answer>;
 }
 
@@ -41,7 +41,7 @@ impl Prompt for TerminalPrompt {
         write!(err, "{question} [y/n, Enter to decide later] ")?;
         err.flush()?;
         let mut line = Vec::new();
-        // No answer is longer; what a paste leaves is the terminal's.
+        // An answer is short. The rest of a pasted text stays in the terminal.
         io::stdin().lock().take(1024).read_until(b'\n', &mut line)?;
         Ok(answer(&String::from_utf8_lossy(&line)))
     }
@@ -55,19 +55,20 @@ fn answer(line: &str) -> Answer {
     }
 }
 
-/// What became of the question.
+/// The result of the first run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FirstRun {
-    /// It was not put: somebody has decided, or nobody is there to answer.
+    /// The question was not asked: consent is decided already, or nobody can answer.
     NotAsked,
-    /// Put, and not answered.
+    /// The question was not answered.
     Skipped,
-    /// Answered and stored; what is so now.
+    /// The answer is stored; the consent that is now in force.
     Answered(Consent),
 }
 
-/// The question, and what is collected and what never is; with `extended`, arguments and error messages too.
+/// The question, with a list of what is collected and what never is. With `extended`, arguments and error messages are
+/// collected.
 #[must_use]
 pub fn prompt_text(tool: &str, extended: bool) -> String {
     let (also, never) = if extended {
@@ -88,7 +89,7 @@ pub fn prompt_text(tool: &str, extended: bool) -> String {
     )
 }
 
-/// Variables that tell of a machine that nobody watches, on services that do not set `CI`.
+/// Variables of build services that do not set `CI`.
 const UNATTENDED: [&str; 6] = [
     "CONTINUOUS_INTEGRATION",
     "BUILD_NUMBER",
@@ -99,11 +100,12 @@ const UNATTENDED: [&str; 6] = [
 ];
 
 impl ConsentSource {
-    /// Asks the user of `tool`, which has the question of [`prompt_text`], once there is somebody to ask, until there is an answer. Never asks when anything has
-    /// decided already, where no answer could be stored, or with `CI` set (to anything but an empty value, `0` or `false`).
+    /// Asks the user of `tool` the question of [`prompt_text`], at each run until there is an answer. Does not ask when
+    /// consent is decided already, when no answer could be stored, when nobody can answer, or with `CI` set (to any value
+    /// but an empty one, `0` and `false`).
     ///
     /// # Errors
-    /// As [`enable`](Self::enable). A question that can't be put is a skipped one.
+    /// As [`enable`](Self::enable). A question that can't be asked counts as not answered.
     pub fn first_run(&self, tool: &str, extended: bool, prompt: &mut dyn Prompt) -> Result<FirstRun, Error> {
         let set = |name: &&str| {
             variable(self.environment(), name).is_some_and(|it| !is_one_of(&it.value, &["0", "false"]))
@@ -111,7 +113,7 @@ impl ConsentSource {
         let unattended = set(&"CI") || UNATTENDED.iter().any(set);
         if unattended
             || self.options().file.is_none()
-            || self.read().why != Why::NoAnswer
+            || self.read().why != ConsentReason::NoAnswer
             || !prompt.is_interactive()
         {
             return Ok(FirstRun::NotAsked);

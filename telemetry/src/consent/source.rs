@@ -1,4 +1,4 @@
-//! Consent, read again at every boundary.
+//! Reading and writing consent.
 
 use std::{
     fmt, fs, io,
@@ -14,7 +14,7 @@ use crate::consent::edit_file;
 use crate::error::error::Error;
 use crate::files::replace;
 
-/// Where a tool's consent is read from and written to. May be shared between threads.
+/// The source of a tool's consent: environment and file. Threads may share it.
 pub struct ConsentSource {
     options: ConsentOptions,
     names: Names,
@@ -23,7 +23,7 @@ pub struct ConsentSource {
     recent: Recent,
 }
 
-/// What the file said when it had this stamp.
+/// The answer of the file, and the stamp of the file at that time.
 struct Cached {
     stamp: replace::Stamp,
     answer: FileAnswer,
@@ -42,7 +42,7 @@ impl ConsentSource {
         Self::with_environment(options, ProcessEnvironment)
     }
 
-    /// With an environment of its own.
+    /// With another environment.
     #[must_use]
     pub fn with_environment(options: ConsentOptions, environment: impl Environment + 'static) -> Self {
         let names = Names::new(options.prefix.as_deref());
@@ -50,45 +50,45 @@ impl ConsentSource {
         Self { options, names, environment, cache: Mutex::new(None), recent: Recent::new() }
     }
 
-    /// What was decided by the tool's author.
+    /// The decisions of the tool's author.
     #[must_use]
     pub fn options(&self) -> &ConsentOptions {
         &self.options
     }
 
-    /// What is so now: the environment is looked at each time, the file's metadata too, and its text when it may have
-    /// changed. Never fails: what can't be read is no consent.
+    /// The consent now. Each call reads the environment and the file's metadata, and the file's text when it may have changed.
+    /// Never fails: a file that can't be read gives no consent.
     #[must_use]
     pub fn read(&self) -> Consent {
         decide(&self.options, &self.names, &*self.environment, || self.file_answer())
     }
 
-    /// How old an answer of [`current`](Self::current) may be.
+    /// The greatest age of an answer of [`current`](Self::current).
     pub const MAX_AGE: Duration = Recent::MAX_AGE;
 
-    /// What [`read`](Self::read) found at most [`MAX_AGE`](Self::MAX_AGE) ago. It costs a look at the clock, which is for
-    /// where events are recorded.
+    /// An answer of [`read`](Self::read) that is at most [`MAX_AGE`](Self::MAX_AGE) old. A call costs one look at the clock.
+    /// For the recording of events.
     ///
-    /// An answer written through this `ConsentSource` is seen by the next call on any thread. What others change, be it
-    /// the file or the environment, is seen once the age is reached, to which the machine's sleep may not add. So for
-    /// that long an event may be recorded after another process has opted out: whether what is recorded may be stored
-    /// for longer, or sent, is for `read` to tell.
+    /// The next call on any thread sees an answer that was written through this `ConsentSource`. A change of the file or the
+    /// environment by others is seen when the answer expires. Until then an event may be recorded after another process
+    /// has opted out. `read` decides whether it may be stored for longer, or sent.
     #[must_use]
     pub fn current(&self) -> Collection {
         self.recent.get(|| self.read().collection)
     }
 
-    /// Consents in the user's file, and answers what is so now: an opt-out elsewhere still wins, see [`Consent::why`].
+    /// Writes consent into the user's file, and returns the consent that is then in force. An opt-out elsewhere still takes
+    /// precedence: see [`Consent::why`].
     ///
     /// # Errors
-    /// [`Error::Config`] and [`Error::ReadConfig`] for a file that is not touched because it can't be understood,
+    /// [`Error::Config`] and [`Error::ReadConfig`] when the file can't be parsed or read, and is left as it is;
     /// [`Error::Write`].
     pub fn enable(&self) -> Result<Consent, Error> {
         self.write(true, false)
     }
 
-    /// Opts out in the user's file, and answers what is so now: with [`ConsentOptions::force_enabled`] the opt-out is kept
-    /// for when it ends, and telemetry stays on.
+    /// Writes an opt-out into the user's file, and returns the consent that is then in force. With
+    /// [`ConsentOptions::force_enabled`] the opt-out is stored, and telemetry stays on.
     ///
     /// # Errors
     /// As [`enable`](Self::enable).
@@ -96,7 +96,8 @@ impl ConsentSource {
         self.write(false, false)
     }
 
-    /// The variables that count and are set, with their values: for another process, whose answer has to be the same.
+    /// The variables that are set and decide about consent, with their values, for a child process that has to come to the same
+    /// answer.
     #[cfg(unix)]
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
         let Names { do_not_track, enabled, local } = &self.names;
@@ -109,7 +110,7 @@ impl ConsentSource {
         &*self.environment
     }
 
-    /// With `first`, an answer that is there already stays.
+    /// With `first`, an existing answer stays.
     pub(super) fn write(&self, enabled: bool, first: bool) -> Result<Consent, Error> {
         let Some(file) = &self.options.file else {
             let source = io::Error::new(
@@ -131,8 +132,8 @@ impl ConsentSource {
         self.cache().is_some_and(|cache| cache.is_some())
     }
 
-    /// The cache, unless somebody has it: in a forked child that may be a thread of its parent, which never gives it back
-    /// there. It is nothing to wait for, because the stamp tells what it is worth.
+    /// The cache, unless another thread has locked it. In a forked child that may be a thread of the parent, which never
+    /// unlocks it there. Nothing waits for the cache: without it the file is read.
     fn cache(&self) -> Option<MutexGuard<'_, Option<Cached>>> {
         match self.cache.try_lock() {
             Ok(cache) => Some(cache),
@@ -159,7 +160,7 @@ impl ConsentSource {
         if let Some(cache) = cache.as_deref_mut() {
             *cache = None;
         }
-        // Before the text, so that a change while it is read counts as one after it.
+        // The stamp is taken before the text is read, so that a change in between is found at the next read.
         let now = replace::now();
         let (text, opened) = match replace::read(file) {
             Ok(read) => read,
@@ -171,7 +172,7 @@ impl ConsentSource {
         {
             answer = FileAnswer::Bad { file: file.to_owned(), reason };
         }
-        // A second write within the clock's step leaves the same stamp, so a young file is read again each time.
+        // A second write within one step of the clock leaves the same stamp, so a young file is read each time.
         let stamp = replace::Stamp::of(&opened);
         if let Some(cache) = cache.as_deref_mut()
             && stamp.tells_from(now)
@@ -182,7 +183,7 @@ impl ConsentSource {
     }
 }
 
-/// Whether there is no file, rather than one that can't be reached: a dangling link may come back.
+/// Whether the file is missing. A dangling link is no missing file: its target may come back.
 fn is_absent(file: &Path, error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(file).is_err()
 }

@@ -16,7 +16,7 @@ use crate::delivery::backend_state::States;
 use crate::delivery::backends::{Backends, Table};
 use crate::delivery::target::Target;
 use crate::process::deadline::left;
-use crate::process::reentrancy::Quiet;
+use crate::process::reentrancy::ReentrancyGuard;
 
 /// How long the closing of a backend may take for which there is no thread.
 const AT_ONCE: Duration = Duration::from_millis(2);
@@ -169,7 +169,7 @@ impl Backends {
             self.table().closing += 1;
             let (backends, closed) = (Arc::clone(self), Arc::clone(&target));
             let close = move || {
-                let _quiet = Quiet::enter();
+                let _quiet = ReentrancyGuard::enter();
                 closed.close(closed.options.timeout);
                 backends.has_closed();
             };

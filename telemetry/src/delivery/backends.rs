@@ -18,7 +18,7 @@ use crate::delivery::pass_result::PassResult;
 use crate::delivery::progress::Flushes;
 use crate::delivery::target::Target;
 use crate::process::deadline::left;
-use crate::process::reentrancy::Quiet;
+use crate::process::reentrancy::ReentrancyGuard;
 
 /// The backends, and those who wait for something about them.
 #[derive(Debug, Default)]
@@ -152,7 +152,7 @@ impl Backends {
     /// Opens every backend that is not open yet, side by side. Gives those that can't be opened, and why.
     pub(crate) fn open_all(&self) -> Vec<(String, OpenError)> {
         let open = |target: &Target| {
-            let _quiet = Quiet::enter();
+            let _quiet = ReentrancyGuard::enter();
             // Loading and opening take that long each.
             let limit = target.options.timeout.saturating_mul(2);
             target.open(limit).err().map(|error| (target.name.clone(), target.explained(error)))

@@ -7,9 +7,9 @@ use std::{
 
 /// A flag that ends all that waits for it. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<(Mutex<bool>, Condvar)>);
+pub struct CancellationToken(Arc<(Mutex<bool>, Condvar)>);
 
-impl Stop {
+impl CancellationToken {
     /// A flag that is not set.
     #[must_use]
     pub fn new() -> Self {
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_sleeper_wakes_when_the_flag_is_set() {
-        let stop = Stop::new();
+        let stop = CancellationToken::new();
         assert!(stop.sleep(MS), "slept to the end");
         let sleeper = stop.clone();
         let started = Instant::now();

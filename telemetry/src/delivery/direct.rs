@@ -15,7 +15,7 @@ use std::{
 use jackfield_loader::{Backend, Batch};
 
 use crate::delivery::attempt::{Called, attempt};
-use crate::delivery::backoff::{Backoff, Stop};
+use crate::delivery::backoff::{Backoff, CancellationToken};
 use crate::delivery::settle::{Settlement, Verdict, settle};
 use crate::event::delivery_mode::DeliveryMode;
 use crate::process::deadline::left;
@@ -44,7 +44,7 @@ impl Default for DeliveryOptions {
 
 /// What became of an event in the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub enum EventOutcome {
     /// It arrived.
     Delivered,
     /// The backend will never take it; why.
@@ -58,7 +58,7 @@ pub enum Fate {
 pub struct Delivery {
     backend: Backend,
     options: DeliveryOptions,
-    stop: Stop,
+    stop: CancellationToken,
     trust: Trust,
     retried: u64,
 }
@@ -80,7 +80,7 @@ pub(super) const STOPPED: &str = "stopped before it was sent";
 impl Delivery {
     /// A delivery through `backend`, which `stop` ends.
     #[must_use]
-    pub const fn new(backend: Backend, options: DeliveryOptions, stop: Stop) -> Self {
+    pub const fn new(backend: Backend, options: DeliveryOptions, stop: CancellationToken) -> Self {
         Self { backend, options, stop, trust: Trust::Full, retried: 0 }
     }
 
@@ -104,11 +104,11 @@ impl Delivery {
 
     /// Sends a batch and says what became of each event, in the order of the batch. Blocks for about as long as one call
     /// may take beyond [`DeliveryOptions::give_up_after`].
-    pub fn deliver(&mut self, batch: &Batch) -> Vec<Fate> {
+    pub fn deliver(&mut self, batch: &Batch) -> Vec<EventOutcome> {
         if let Trust::GivenUp(reason) = &self.trust {
-            return vec![Fate::Undelivered(Arc::clone(reason)); batch.len()];
+            return vec![EventOutcome::Undelivered(Arc::clone(reason)); batch.len()];
         }
-        let mut fates = vec![Fate::Delivered; batch.len()];
+        let mut fates = vec![EventOutcome::Delivered; batch.len()];
         let mut again: Vec<Again> = (0..batch.len()).map(|index| (index, Arc::default())).collect();
         let mut backoff = Backoff::new(self.options.first_pause, self.options.longest_pause);
         let mut deadline = Instant::now() + self.options.give_up_after;
@@ -136,7 +136,7 @@ impl Delivery {
             self.give_up(&again, settled_any);
             explain(&mut again, wish);
             for (index, reason) in again {
-                fates[index] = Fate::Undelivered(reason);
+                fates[index] = EventOutcome::Undelivered(reason);
             }
             break;
         }
@@ -144,7 +144,7 @@ impl Delivery {
     }
 
     /// One attempt at the events in `again`, which keeps those that are to be tried once more.
-    fn attempt(&self, batch: &Batch, again: &mut Vec<Again>, fates: &mut [Fate]) -> Settlement {
+    fn attempt(&self, batch: &Batch, again: &mut Vec<Again>, fates: &mut [EventOutcome]) -> Settlement {
         let indices: Vec<_> = again.iter().map(|(index, _)| *index).collect();
         let part = if indices.len() == batch.len() { batch.clone() } else { batch.select(&indices) };
         // A call that runs is not cancelled: what it was handed would be sent again later.
@@ -159,8 +159,8 @@ impl Delivery {
         again.clear();
         for (&index, verdict) in indices.iter().zip(&settlement.verdicts) {
             match verdict {
-                Verdict::Delivered => fates[index] = Fate::Delivered,
-                Verdict::Rejected(reason) => fates[index] = Fate::Rejected(Arc::clone(reason)),
+                Verdict::Delivered => fates[index] = EventOutcome::Delivered,
+                Verdict::Rejected(reason) => fates[index] = EventOutcome::Rejected(Arc::clone(reason)),
                 Verdict::Retry(reason) => again.push((index, Arc::clone(reason))),
                 Verdict::NotAsked | Verdict::Lost => again.push((index, Arc::clone(&not_asked))),
             }

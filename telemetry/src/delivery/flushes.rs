@@ -64,7 +64,8 @@ impl Backends {
 impl Table {
     /// Whether no backend is to be waited for. A pass that has answered may be over before the flush looks.
     pub(super) fn is_settled(&self, ticket: FlushTicket) -> bool {
-        let mut all = self.all().filter(|handle| handle.configured().is_some()).map(|handle| &handle.progress);
+        let mut all =
+            self.all().filter(|handle| handle.configured().is_some()).map(|handle| &handle.progress);
         if self.flushes.under_way {
             all.all(|progress| progress.is_settled(ticket))
         } else {

@@ -17,7 +17,7 @@ use crate::delivery::pass_context::{PassContext, SAVE_INTERVAL};
 use crate::delivery::pass_result::PassResult;
 use crate::delivery::target::Target;
 use crate::delivery::wake_signal::{WakeSignal, Woken};
-use crate::event::defaults::Fill;
+use crate::event::defaults::EventDefaults;
 use crate::event::delivery_mode::DeliveryMode;
 use crate::process::deadline::left;
 use crate::spool::reader::Deliverer;
@@ -32,7 +32,7 @@ pub(crate) struct DeliveryConfig {
     pub(crate) states: Arc<States>,
     pub(crate) in_flight: InFlightLock,
     pub(crate) mode: DeliveryMode,
-    pub(crate) fill: Fill,
+    pub(crate) fill: EventDefaults,
     /// What the backends were chosen by.
     pub(crate) collection: Collection,
     /// Whether the events are those that stay on this machine.

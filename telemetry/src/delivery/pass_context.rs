@@ -10,7 +10,7 @@ use std::{
 use crate::delivery::backend_state::{BackendState, States};
 use crate::delivery::in_flight_lock::Slot;
 use crate::delivery::wake_signal::WakeSignal;
-use crate::event::defaults::Fill;
+use crate::event::defaults::EventDefaults;
 use crate::event::delivery_mode::DeliveryMode;
 use crate::spool::reader::Deliverer;
 use crate::spool::spool::Spool;
@@ -28,7 +28,7 @@ pub(super) struct PassContext {
     /// For the batches of all calls.
     pub(super) slot: Arc<Slot>,
     pub(super) mode: DeliveryMode,
-    pub(super) fill: Fill,
+    pub(super) fill: EventDefaults,
     /// Whether a further batch may be begun.
     pub(super) may_send: Permission,
     /// Whether there is the consent that a running call needs: without it, the call is cancelled.
@@ -55,11 +55,7 @@ impl PassContext {
     }
 
     /// Writes the states of the backends down when the last time is long ago, if there is anything new.
-    pub(super) fn save_states(
-        &self,
-        is_new: bool,
-        states: impl FnOnce() -> BTreeMap<String, BackendState>,
-    ) {
+    pub(super) fn save_states(&self, is_new: bool, states: impl FnOnce() -> BTreeMap<String, BackendState>) {
         let (at, unsaved) = &mut *self.saved.lock().unwrap_or_else(PoisonError::into_inner);
         *unsaved |= is_new;
         if *unsaved && at.elapsed() >= SAVE_INTERVAL {

@@ -7,7 +7,7 @@ use jackfield_loader::Stats;
 /// What a reload has come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Reloaded {
+pub struct ReloadReport {
     /// Backends that were open or waited to be, and are others now.
     pub swapped: Vec<String>,
     /// Backends that are new.
@@ -24,7 +24,7 @@ pub struct Reloaded {
     pub refused: Vec<(String, String)>,
 }
 
-impl Reloaded {
+impl ReloadReport {
     /// Whether any backend is another than before.
     #[must_use]
     pub fn is_change(&self) -> bool {
@@ -40,7 +40,7 @@ pub struct LastReload {
     /// How many there were, this one included.
     pub number: u64,
     /// What it has come to, or why nothing was changed.
-    pub outcome: Result<Reloaded, String>,
+    pub outcome: Result<ReloadReport, String>,
 }
 
 /// One backend at this moment, as this process has it.

@@ -20,7 +20,7 @@ use crate::delivery::settle::{Verdict, settle};
 use crate::delivery::target::Target;
 use crate::error::error::Error;
 use crate::event::batch_buffer::EventBuffer;
-use crate::event::defaults::Fill;
+use crate::event::defaults::EventDefaults;
 use crate::event::delivery_mode::DeliveryMode;
 use crate::process::deadline::left;
 use crate::process::plural::events;
@@ -34,9 +34,9 @@ const TICK: Duration = Duration::from_millis(5);
 /// prints.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Resent {
+pub struct ResendReport {
     /// Each backend in force that has events in the quarantine.
-    pub backends: Vec<ResentTo>,
+    pub backends: Vec<ResendBackendReport>,
     /// Events of backends that are not in force now; they stay.
     pub of_others: u64,
 }
@@ -44,7 +44,7 @@ pub struct Resent {
 /// What came of the events that one backend had refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct ResentTo {
+pub struct ResendBackendReport {
     /// What it is called.
     pub backend: String,
     /// Events that it took. They have left the quarantine.
@@ -60,7 +60,7 @@ pub struct ResentTo {
     pub reason: Option<String>,
 }
 
-impl Resent {
+impl ResendReport {
     /// Whether the quarantine had nothing, or all of it was delivered.
     #[must_use]
     pub fn is_complete(&self) -> bool {
@@ -68,9 +68,9 @@ impl Resent {
     }
 }
 
-impl fmt::Display for Resent {
+impl fmt::Display for ResendReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sum = |number: fn(&ResentTo) -> u64| self.backends.iter().map(number).sum::<u64>();
+        let sum = |number: fn(&ResendBackendReport) -> u64| self.backends.iter().map(number).sum::<u64>();
         write!(f, "Delivered: {}", events(sum(|to| to.delivered)))?;
         for to in &self.backends {
             write!(f, "\n  {}: {} delivered", to.backend, to.delivered)?;
@@ -97,7 +97,7 @@ struct Again<'a> {
     deliverer: Deliverer,
     slot: Arc<Slot>,
     mode: DeliveryMode,
-    fill: Fill,
+    fill: EventDefaults,
     may_send: &'a dyn Fn() -> bool,
     now_ms: &'a dyn Fn() -> u64,
     deadline: Instant,
@@ -106,7 +106,7 @@ struct Again<'a> {
 impl SpoolDelivery {
     /// Sends what is in the quarantine again, one backend after the other, each until it settles nothing or `deadline`
     /// comes. Circuits are not asked: the user has.
-    pub(crate) fn resend(&mut self, deadline: Instant) -> Result<Resent, Error> {
+    pub(crate) fn resend(&mut self, deadline: Instant) -> Result<ResendReport, Error> {
         let DeliveryConfig { spool, states: kept_in, mode, fill, collection, may_send, .. } = &self.config;
         let targets = self.backends.configured().unwrap_or_default();
         let mut resent = sorted(&targets, spool.rejected()?).0;
@@ -171,15 +171,19 @@ impl SpoolDelivery {
 }
 
 /// The events of each backend that has some, all of them waiting.
-fn sorted(targets: &[Arc<Target>], rejected: Vec<Rejected>) -> (Resent, VecDeque<VecDeque<Rejected>>) {
-    let (mut resent, mut waiting) = (Resent::default(), VecDeque::new());
+fn sorted(targets: &[Arc<Target>], rejected: Vec<Rejected>) -> (ResendReport, VecDeque<VecDeque<Rejected>>) {
+    let (mut resent, mut waiting) = (ResendReport::default(), VecDeque::new());
     let mut rest = rejected;
     for target in targets {
         let (its, others): (Vec<_>, _) = rest.into_iter().partition(|it| it.backend == target.name);
         rest = others;
         if !its.is_empty() {
             let (backend, number) = (target.name.clone(), its.len() as u64);
-            resent.backends.push(ResentTo { backend, waiting: number, ..ResentTo::default() });
+            resent.backends.push(ResendBackendReport {
+                backend,
+                waiting: number,
+                ..ResendBackendReport::default()
+            });
             waiting.push_back(its.into());
         }
     }
@@ -187,7 +191,7 @@ fn sorted(targets: &[Arc<Target>], rejected: Vec<Rejected>) -> (Resent, VecDeque
     (resent, waiting)
 }
 
-impl Resent {
+impl ResendReport {
     fn because(&mut self, reason: &str) {
         for to in &mut self.backends {
             to.reason = Some(reason.to_owned());
@@ -202,7 +206,7 @@ impl Again<'_> {
         target: &Target,
         mut waiting: VecDeque<Rejected>,
         state: &mut BackendState,
-        to: &mut ResentTo,
+        to: &mut ResendBackendReport,
     ) {
         state.is_of(&target.fingerprint());
         while !waiting.is_empty() {
@@ -234,7 +238,7 @@ impl Again<'_> {
         target: &Target,
         batch: &[Rejected],
         state: &mut BackendState,
-        to: &mut ResentTo,
+        to: &mut ResendBackendReport,
     ) -> Result<(), String> {
         let bytes = batch.iter().map(|it| it.event.get().len()).sum();
         let mut buffer = EventBuffer::with_capacity(self.fill.clone(), batch.len(), bytes);

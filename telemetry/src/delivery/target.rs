@@ -8,9 +8,7 @@ use std::{
     time::Duration,
 };
 
-use jackfield_loader::{
-    Backend, BackendOptions, Batch, Isolation, plugin_api::Deletion,
-};
+use jackfield_loader::{Backend, BackendOptions, Batch, Isolation, plugin_api::Deletion};
 
 use sha2::{Digest as _, Sha256};
 

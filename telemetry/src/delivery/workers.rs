@@ -13,7 +13,7 @@ use crate::delivery::backend_handle::{BackendHandle, Work};
 use crate::delivery::backends::{Backends, Table};
 use crate::delivery::pass_context::PassContext;
 use crate::delivery::send::{BackendSender, StepResult};
-use crate::process::reentrancy::Quiet;
+use crate::process::reentrancy::ReentrancyGuard;
 
 /// How long a backend is left alone that failed without saying for how long.
 pub(crate) const UNKNOWN_PAUSE: Duration = Duration::from_secs(5);
@@ -89,7 +89,7 @@ impl Backends {
         }
         let worker = Worker { backends: Arc::clone(self), id: handle.id };
         let work = move || {
-            let _quiet = Quiet::enter();
+            let _quiet = ReentrancyGuard::enter();
             while let Some(pass) = worker.next_work() {
                 worker.backends.run(worker.id, pass);
             }
@@ -143,19 +143,18 @@ impl Worker {
     fn next_work(&self) -> Option<Arc<PassContext>> {
         let mut table = self.backends.table();
         loop {
-            let (ended, pass) = (table.ended, table.pass.clone());
+            let ended = table.ended;
             let handle = table.get(self.id)?;
-            match pass {
-                Some(pass) if handle.work == Work::Assigned => {
-                    handle.work = Work::Running { look_again: false };
-                    return Some(pass);
-                }
-                _ if ended => {
-                    handle.has_worker = false;
-                    return None;
-                }
-                _ => table = self.backends.work.wait(table).unwrap_or_else(PoisonError::into_inner),
+            if handle.work == Work::Assigned {
+                handle.work = Work::Running { look_again: false };
+                return table.pass.clone();
             }
+            if ended {
+                handle.has_worker = false;
+                return None;
+            }
+            // A worker that waits has no part in the pass, which would else keep its claim.
+            table = self.backends.work.wait(table).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }

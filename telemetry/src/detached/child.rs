@@ -20,13 +20,13 @@ use crate::delivery::pass::{ConsentCheck, DeliveryConfig, SpoolDelivery};
 use crate::detached::job::Orders;
 use crate::detached::lock::Mark;
 use crate::detached::{job, lock};
-use crate::event::defaults::Fill;
+use crate::event::defaults::EventDefaults;
 use crate::files::data_folder;
 use crate::files::data_folder::CRASHES;
 use crate::identity::machine_id_file::MachineIdFile;
 use crate::instance::select_backends;
 use crate::process::deadline::left;
-use crate::process::reentrancy::Quiet;
+use crate::process::reentrancy::ReentrancyGuard;
 use crate::spool::disk::Disk;
 use crate::spool::fs::Fs;
 use crate::spool::pair::Spools;
@@ -48,7 +48,7 @@ const CLOSING: Duration = Duration::from_secs(2);
 #[expect(clippy::needless_pass_by_value, reason = "a job is given what belongs to it")]
 fn run(inherited: Inherited) -> i32 {
     let start = Instant::now();
-    let _quiet = Quiet::enter();
+    let _quiet = ReentrancyGuard::enter();
     let Some((turn, orders, mark)) = take(&inherited) else { return UNUSABLE };
     // Without a thread the alarm alone is left, which is enough.
     let _ = inherited.end_within(orders.lifetime);
@@ -102,7 +102,7 @@ impl Delivery {
         let consent = ConsentSource::with_environment(orders.consent.options(), environment);
         let spools = Spools::open(data, &orders.limits.into(), &(Arc::new(Disk) as Arc<dyn Fs>));
         let spool = spools.get(orders.local).clone();
-        let fill = Fill::new(&orders.tool, &orders.version)
+        let fill = EventDefaults::new(&orders.tool, &orders.version)
             .with_machine_id(&MachineIdFile::new(&orders.tool, Some(data)).peek());
         let targets: Vec<_> = orders
             .backends

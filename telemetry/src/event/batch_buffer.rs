@@ -1,25 +1,25 @@
-//! Events gathered for a batch: their text in one piece of memory, their fields as places in it.
+//! A buffer that collects events for a batch: their text in one piece of memory, and their fields as ranges of it.
 
 use std::ops::Range;
 
 use jackfield_loader::{Batch, BatchWriter, EventFields};
 
 use crate::error::error::Error;
-use crate::event::defaults::{Fill, without_nulls};
+use crate::event::defaults::{EventDefaults, without_nulls};
 use crate::event::parse;
 use crate::event::parse::{MAX_LINE, Parsed};
 
-/// Reads lines and gathers their events until they are taken as a [`Batch`].
+/// Reads lines, and collects their events until they are taken as a [`Batch`].
 #[derive(Debug)]
 pub struct EventBuffer {
-    fill: Fill,
+    fill: EventDefaults,
     events: Events,
 }
 
-/// Owns what a batch's views lead to.
+/// Owns the memory that the views of a batch point into.
 #[derive(Debug, Default)]
 struct Events {
-    /// JSON, and the strings that it holds only in an escaped form.
+    /// The JSON of the events, and each string that the JSON contains only in an escaped form.
     text: String,
     records: Vec<Record>,
     /// The strings of all `args`.
@@ -54,16 +54,16 @@ struct Record {
 }
 
 impl EventBuffer {
-    /// An empty buffer, whose events' missing members become what `fill` says.
+    /// An empty buffer. `fill` gives the values of members that an event lacks.
     #[must_use]
-    pub fn new(fill: Fill) -> Self {
+    pub fn new(fill: EventDefaults) -> Self {
         Self { fill, events: Events::default() }
     }
 
-    /// Reads one line. A blank one is no event and no error.
+    /// Reads one line. A blank line is no event and no error.
     ///
     /// # Errors
-    /// [`Error::Event`] when the line is not an event; the buffer is as it was.
+    /// [`Error::Event`] when the line is not an event; the buffer stays as it was.
     pub fn push_line(&mut self, line: &[u8]) -> Result<(), Error> {
         let line = line.trim_ascii();
         if line.is_empty() {
@@ -73,13 +73,13 @@ impl EventBuffer {
         self.push_parsed(text, parsed)
     }
 
-    /// As [`push_line`](Self::push_line), of a line of the spool, which is text, trimmed, and no longer than one may be.
+    /// Like [`push_line`](Self::push_line), for a line of the spool: text without spaces around it, of an allowed length.
     pub(crate) fn push_stored(&mut self, line: &str) -> Result<(), Error> {
         self.push_parsed(line, parse::parse_text(line)?)
     }
 
-    /// A buffer with room for so many events and bytes of text.
-    pub(crate) fn with_capacity(fill: Fill, events: usize, bytes: usize) -> Self {
+    /// A buffer with memory for so many events and bytes of text.
+    pub(crate) fn with_capacity(fill: EventDefaults, events: usize, bytes: usize) -> Self {
         let (text, records) = (String::with_capacity(bytes), Vec::with_capacity(events));
         Self { fill, events: Events { text, records, ..Events::default() } }
     }
@@ -111,7 +111,7 @@ impl EventBuffer {
         self.events.text.len()
     }
 
-    /// The text of the only event, complete; the buffer is empty then.
+    /// Takes the complete text of the only event, and empties the buffer.
     pub(crate) fn take_only(&mut self) -> Option<String> {
         let Events { text, records, args, metadata } = &mut self.events;
         let json = records.first()?.json.clone();
@@ -124,17 +124,17 @@ impl EventBuffer {
         Some(only)
     }
 
-    /// The events as the only batch that is made of the buffer, with something that lives as long as the batch: until the
-    /// last call that has it has returned.
+    /// Makes the events into a batch, with a value that lives as long as the batch: until the last call that uses the batch
+    /// has returned. Consumes the buffer.
     pub(crate) fn into_batch(self, held: impl Send + 'static) -> Batch {
         self.events.into_batch(held)
     }
 
-    /// The events as a batch, which leaves the buffer empty.
+    /// Makes the events into a batch, and empties the buffer.
     #[must_use]
     pub fn take(&mut self) -> Batch {
         let (text, records) = (self.events.text.len(), self.events.records.len());
-        // The next batch will be about as large.
+        // The next batch is probably as large.
         let next = Events {
             text: String::with_capacity(text),
             records: Vec::with_capacity(records),
@@ -145,7 +145,7 @@ impl EventBuffer {
 }
 
 impl Events {
-    fn push<'a>(&mut self, line: &str, mut parsed: Parsed<'a>, fill: &'a Fill) -> Result<(), Error> {
+    fn push<'a>(&mut self, line: &str, mut parsed: Parsed<'a>, fill: &'a EventDefaults) -> Result<(), Error> {
         let start = self.text.len();
         let moved = fill.complete(line, &mut parsed, &mut self.text);
         let json = start..self.text.len();
@@ -240,18 +240,18 @@ impl Events {
     }
 }
 
-/// Finds a parsed string in the text that is already there, or else appends it.
+/// Finds a parsed string in the existing text, or appends it.
 struct Placer<'a> {
     text: &'a mut String,
-    /// What was parsed.
+    /// The parsed line.
     line: &'a str,
-    /// Where in `text` the line's first byte would lie; all behind it does lie there.
+    /// The offset of the line in `text`.
     offset: usize,
 }
 
 impl Placer<'_> {
     fn place(&mut self, string: &str) -> Place {
-        // A string without escapes is a part of the line, which addresses tell.
+        // A string without escapes is a slice of the line: its address shows it.
         let within = (string.as_ptr() as usize).wrapping_sub(self.line.as_ptr() as usize);
         let start = if within < self.line.len() && within + string.len() <= self.line.len() {
             self.offset + within

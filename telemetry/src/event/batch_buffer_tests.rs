@@ -3,7 +3,7 @@ use serde_json::Value;
 use super::*;
 
 fn buffer() -> EventBuffer {
-    EventBuffer::new(Fill::new("the \"tool\"", "1.2"))
+    EventBuffer::new(EventDefaults::new("the \"tool\"", "1.2"))
 }
 
 /// The one event of a batch as its JSON and as the fields that a plugin sees.
@@ -96,7 +96,7 @@ fn another_tool_or_system_is_not_given_our_version() {
 fn a_kept_machine_id_is_that_of_the_tools_own_events_and_of_no_other_tools() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = crate::identity::machine_id_file::MachineIdFile::new("tool", Some(folder.path()));
-    let sent_under = |fill: Fill, line: &str| {
+    let sent_under = |fill: EventDefaults, line: &str| {
         let mut buffer = EventBuffer::new(fill);
         buffer.push_line(line.as_bytes()).expect("an event");
         buffer.take().view().get(0).expect("one event").machine_id().to_owned()
@@ -105,8 +105,8 @@ fn a_kept_machine_id_is_that_of_the_tools_own_events_and_of_no_other_tools() {
     let own = r#"{"type":"t","name":"n","tool_name":"tool"}"#;
     let other = r#"{"type":"t","name":"n","tool_name":"other"}"#;
     let derived = crate::identity::machine_id_file::MachineId::derived("tool").id;
-    let fill = || Fill::new("tool", "1").with_machine_id(&file.read());
-    assert_eq!(sent_under(Fill::new("tool", "1"), anonymous), derived);
+    let fill = || EventDefaults::new("tool", "1").with_machine_id(&file.read());
+    assert_eq!(sent_under(EventDefaults::new("tool", "1"), anonymous), derived);
     assert_eq!(sent_under(fill(), anonymous), derived, "the first that is kept is the derived one");
     let rotated = file.rotate().expect("another id").id;
     assert_ne!(rotated, derived);

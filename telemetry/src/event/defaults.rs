@@ -1,4 +1,4 @@
-//! What the members that a line leaves out become.
+//! The values of members that a line lacks.
 //!
 //! | member | becomes |
 //! | --- | --- |
@@ -10,8 +10,8 @@
 //! | `os`, `arch` | this machine's |
 //! | `os_version` | this machine's, or empty when the line names an `os` itself |
 //!
-//! A line that names another tool or system is not given our version of it: that would be a false statement. Nor is it
-//! given our machine id, by which the events of two tools on one machine could be linked.
+//! A line that names another tool or system does not get the version of this one: that would be a false statement. Nor does
+//! it get the machine id of this tool, because that would link the events of two tools on one machine.
 
 use std::borrow::Cow;
 
@@ -23,12 +23,12 @@ use crate::event::parse::{FILLED, Parsed};
 use crate::identity::machine_id;
 use crate::identity::machine_id_file::MachineId;
 
-/// What missing members are filled in with.
+/// The values for missing members.
 #[derive(Debug, Clone)]
-pub struct Fill {
+pub struct EventDefaults {
     /// In the order of [`FILLED`], without `id` and `timestamp`.
     values: [Value; 7],
-    /// What a version becomes that is not ours to state.
+    /// The value of a version that this tool can't know.
     unknown: [Value; 7],
 }
 
@@ -52,9 +52,9 @@ const CONSTANT: usize = 2;
 const MACHINE_ID: usize = 0;
 const TOOL_NAME: usize = 1;
 
-impl Fill {
-    /// For events of the tool `name`, on this machine, under its [derived](MachineId::derived) id. A tool that keeps its
-    /// id says so by [`with_machine_id`](Self::with_machine_id).
+impl EventDefaults {
+    /// Values for events of the tool `name`, on this machine, with its [derived](MachineId::derived) id. A tool that stores
+    /// its id calls [`with_machine_id`](Self::with_machine_id).
     #[must_use]
     pub fn new(name: &str, version: &str) -> Self {
         let constants = [
@@ -71,15 +71,15 @@ impl Fill {
         Self { values, unknown }
     }
 
-    /// The same, under an id that is kept in the tool's folder: see [`MachineIdFile`](crate::MachineIdFile).
+    /// The same values, with an id that the tool's folder stores: see [`MachineIdFile`](crate::MachineIdFile).
     #[must_use]
     pub fn with_machine_id(mut self, id: &MachineId) -> Self {
         self.values[MACHINE_ID] = Value::new(FILLED[CONSTANT + MACHINE_ID], &id.id);
         self
     }
 
-    /// Appends to `out` the JSON object `text`, which is what `parsed` was read from, with its missing members, and
-    /// gives them to `parsed`. Answers how far the members of `text` have moved to the right.
+    /// Appends the JSON object `text` to `out`, with the members that it lacks, and sets these in `parsed`, which was read
+    /// from `text`. Returns by how many bytes the members of `text` have moved.
     pub(crate) fn complete<'a>(&'a self, text: &str, parsed: &mut Parsed<'a>, out: &mut String) -> usize {
         let start = out.len();
         out.push('{');
@@ -142,7 +142,7 @@ pub(crate) fn os_version() -> String {
     String::new()
 }
 
-/// The object `text` without those members that get filled in and are null; the others keep their bytes and order.
+/// The object `text` without the members that are null and get a value; all others keep their bytes and order.
 pub(crate) fn without_nulls(text: &str) -> Result<String, serde_json::Error> {
     struct Members;
 

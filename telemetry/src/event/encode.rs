@@ -1,11 +1,11 @@
-//! One event of a tool as the JSON line that is stored.
+//! Encoding an event of a tool as its stored line of JSON.
 
 use std::{borrow::Cow, io::Write as _, time::Duration};
 
 use crate::redact::event_parts::redact_value;
 use crate::redact::redact::{is_credential, is_harmless_word};
 
-/// What a tool says of an event.
+/// The parts of an event that the tool states.
 #[derive(Debug, Default)]
 pub(crate) struct Record<'a> {
     pub(crate) kind: &'a str,
@@ -20,9 +20,9 @@ pub(crate) struct Record<'a> {
 /// Names and values of an event.
 #[derive(Debug)]
 pub(crate) enum Metadata<'a> {
-    /// Redacted already, and no name twice.
+    /// Redacted pairs, without a duplicate name.
     Redacted(Vec<(Cow<'a, str>, Cow<'a, str>)>),
-    /// Names that [are harmless words](crate::redact::is_harmless_word), none twice; the values are yet to be redacted.
+    /// Pairs whose names need no redaction, without a duplicate name. The values are not redacted yet.
     Plain(&'a [(&'a str, &'a str)]),
 }
 
@@ -35,11 +35,11 @@ impl Default for Metadata<'_> {
 /// Encodes the events of one tool on one machine.
 #[derive(Debug)]
 pub(crate) struct Encoder {
-    /// The members that are the same for every event, with their commas.
+    /// The encoded members that all events share, with their commas.
     constant: Vec<u8>,
 }
 
-/// What is the same for every event.
+/// The members that all events share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin<'a> {
     pub(crate) machine_id: &'a str,
@@ -148,7 +148,7 @@ fn quoted(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// Bytes that JSON has as they are.
+/// Bytes that JSON does not escape.
 const PLAIN: [bool; 256] = {
     let mut plain = [true; 256];
     let mut byte = 0;
@@ -167,11 +167,11 @@ fn string(out: &mut Vec<u8>, text: &str) {
     let _ = serde_json::to_writer(out, text);
 }
 
-/// A point in time as events state it: RFC 3339, UTC, to the microsecond, always with six digits, so that it sorts as
-/// text. Kept from one event to the next, since most of it stays the same.
+/// A point in time in RFC 3339, UTC, with exactly six digits of a second, so that it sorts as text. The text is kept from
+/// one event to the next, because most of it stays the same.
 #[derive(Debug, Clone)]
 pub(crate) struct Timestamp {
-    /// Since 1970.
+    /// The time since 1970.
     seconds: u64,
     text: [u8; 27],
 }
@@ -183,7 +183,7 @@ impl Default for Timestamp {
 }
 
 impl Timestamp {
-    /// Goes to the time `since` 1970. Whoever has a clock beyond the year 9999 gets the last second that can be written.
+    /// Sets the time, `since` 1970. A clock beyond the year 9999 gives the last second of that year.
     pub(crate) fn set(&mut self, since: Duration) {
         if since.as_secs() != self.seconds {
             let seconds = i64::try_from(since.as_secs()).ok();
@@ -229,8 +229,9 @@ mod tests {
         time.set(now);
         encoder().encode(id, &time, &record, &mut line);
         assert!(!line.contains(&b'\n'));
-        let mut buffer =
-            crate::event::batch_buffer::EventBuffer::new(crate::event::defaults::Fill::new("other", "2"));
+        let mut buffer = crate::event::batch_buffer::EventBuffer::new(
+            crate::event::defaults::EventDefaults::new("other", "2"),
+        );
         buffer.push_line(&line).expect("an event");
         let batch = buffer.take();
         let event = batch.view().get(0).expect("one");

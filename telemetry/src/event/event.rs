@@ -1,4 +1,4 @@
-//! What a tool says of an event.
+//! An event as a tool states it.
 
 use std::time::Duration;
 
@@ -28,41 +28,41 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// An event of this kind; `name` is the command, the feature, or what else it is about. An empty one becomes `unnamed`.
+    /// An event of this kind. `name` is the command, the feature or another subject; an empty name becomes `unnamed`.
     pub fn new(kind: impl Into<EventKind>, name: &'a str) -> Self {
         Self { kind: kind.into(), name, duration: None, exit_code: None, parts: EventParts::default() }
     }
 
-    /// How long it took; kept in whole milliseconds.
+    /// The duration; stored in whole milliseconds.
     #[must_use]
     pub fn duration(mut self, duration: Duration) -> Self {
         self.duration = Some(duration);
         self
     }
 
-    /// How it ended.
+    /// The exit code.
     #[must_use]
     pub fn exit_code(mut self, code: impl Into<i64>) -> Self {
         self.exit_code = Some(code.into());
         self
     }
 
-    /// Its arguments. Dropped unless the tool has extended collection on.
+    /// The arguments. They are dropped unless the tool has extended collection.
     #[must_use]
     pub fn args(mut self, args: &'a [&'a str]) -> Self {
         self.parts.args = Some(args);
         self
     }
 
-    /// The message of the error that ended it. Dropped unless the tool has extended collection on.
+    /// The message of the error. It is dropped unless the tool has extended collection.
     #[must_use]
     pub fn error(mut self, message: &'a str) -> Self {
         self.parts.error = Some(message);
         self
     }
 
-    /// Names and values of the tool's own. They win over those that the tool has for all events; of two with one name the
-    /// last one counts.
+    /// Names and values of this event. They replace metadata of all events with the same name. The last of two equal names
+    /// counts.
     #[must_use]
     pub fn metadata(mut self, metadata: &'a [(&'a str, &'a str)]) -> Self {
         self.parts.metadata = metadata;

@@ -1,7 +1,7 @@
-//! Ids of events: UUIDv7 (RFC 9562), from a generator of the process's own.
+//! Ids of events: UUIDv7 (RFC 9562), from a generator of the process.
 //!
-//! The random part comes from a small generator that the operating system seeds, since asking the system for every id
-//! costs about as much as storing the event. The ids tell events apart; they are no secrets.
+//! The operating system seeds the generator. A random number from the system for each id would cost about as much as storing
+//! the event. Ids distinguish events; they are not secret.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 #[derive(Debug)]
 pub(crate) struct Ids {
-    /// The process that the generator was seeded for: a fork must not go on with its parent's numbers.
+    /// The process of the seed: a forked child must not go on with its parent's numbers.
     process: u32,
     random: fastrand::Rng,
 }
 
 impl Ids {
-    /// Ids for the process of this number.
+    /// A generator for the process with this number.
     pub(crate) fn new(process: u32) -> Self {
         Self { process, random: seeded() }
     }

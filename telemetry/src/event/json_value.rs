@@ -1,10 +1,10 @@
-//! JSON values of an event's members, read without a copy where they have no escapes.
+//! JSON values of an event's members. A value without escapes is read without a copy.
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// A value as far as an error tells of it. Lists and objects have been read past.
+/// A value as an error shows it. Lists and objects are skipped.
 pub(crate) enum Found<'de> {
     Null,
     Boolean(bool),
@@ -31,7 +31,7 @@ impl fmt::Display for Found<'_> {
     }
 }
 
-/// The beginning of `text`: an error is one short line.
+/// The beginning of `text`, so that an error is one short line.
 pub(crate) fn short(text: &str) -> Cow<'_, str> {
     const LIMIT: usize = 40;
     match text.char_indices().nth(LIMIT) {
@@ -40,7 +40,7 @@ pub(crate) fn short(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Reads a string without a copy where it has no escapes.
+/// Reads a string; without escapes, no copy is made.
 pub(crate) struct Text;
 
 impl<'de> DeserializeSeed<'de> for Text {
@@ -67,7 +67,7 @@ impl<'de> Visitor<'de> for Text {
     }
 }
 
-/// Reads anything.
+/// Reads any value.
 pub(crate) struct Any;
 
 impl<'de> DeserializeSeed<'de> for Any {
@@ -78,7 +78,7 @@ impl<'de> DeserializeSeed<'de> for Any {
     }
 }
 
-/// The scalars for which a visitor does nothing but wrap them in a [`Found`], as `Result<$into, E>`.
+/// The visitor's methods for scalars that become a [`Found`], as `Result<$into, E>`.
 macro_rules! scalars {
     ($wrap:expr) => {
         fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
@@ -131,8 +131,8 @@ impl<'de> Visitor<'de> for Any {
     }
 }
 
-/// Reads past a value as strictly as a parser that builds it: every string is one of Unicode, every number one of 64 bits
-/// of floating point, and nesting has an end. [`serde::de::IgnoredAny`] looks at none of these.
+/// Skips a value as strictly as a parser that builds it: every string is Unicode, every number fits 64 bits of floating
+/// point, and nesting is limited. [`serde::de::IgnoredAny`] checks none of these.
 pub(crate) struct Strict;
 
 impl<'de> DeserializeSeed<'de> for Strict {
@@ -187,7 +187,7 @@ impl<'de> Visitor<'de> for Strict {
     }
 }
 
-/// Null is nothing; any other value is not what was expected.
+/// Accepts null as an absent value; any other value is an error.
 fn absent<T, E: serde::de::Error>(member: &str, expected: &str, found: &Found<'_>) -> Result<Option<T>, E> {
     match found {
         Found::Null => Ok(None),
@@ -274,7 +274,7 @@ impl<'de> Visitor<'de> for Metadata {
     }
 }
 
-/// Which members have come: one that comes twice is an error, in time linear in the number of members.
+/// The members that were read. A duplicate is an error, found in time linear in the number of members.
 #[derive(Default)]
 pub(crate) struct Seen<'de> {
     few: Vec<Cow<'de, str>>,
@@ -287,7 +287,7 @@ pub(crate) fn twice<E: serde::de::Error>(key: &str) -> E {
 
 impl<'de> Seen<'de> {
     pub(crate) fn first_time<E: serde::de::Error>(&mut self, key: Cow<'de, str>) -> Result<(), E> {
-        /// Up to here a look at each is cheaper than a hash.
+        /// Up to this number a comparison with each member is cheaper than a hash.
         const FEW: usize = 24;
         if self.few.contains(&key) || !self.many.is_empty() && self.many.contains(&key) {
             return Err(twice(&key));

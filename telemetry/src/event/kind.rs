@@ -1,4 +1,4 @@
-//! What kind of event it is.
+//! The kind of an event.
 
 use std::{borrow::Cow, fmt};
 
@@ -20,14 +20,14 @@ impl EventKind {
     /// The user asks that the data of this machine be deleted.
     pub const DATA_DELETION_REQUEST: Self = Self(Cow::Borrowed("data.deletion_request"));
 
-    /// A kind of the tool's own, by convention `noun.verb`. An empty one becomes `other`, since platforms drop events
-    /// without a kind. Redacted as all else that a tool says.
+    /// Another kind, by convention `noun.verb`. An empty kind becomes `other`, because platforms drop events without a kind.
+    /// The kind is redacted like all other text of the tool.
     pub fn other(kind: impl Into<Cow<'static, str>>) -> Self {
         let kind = kind.into();
         Self(if kind.is_empty() { Cow::Borrowed("other") } else { kind })
     }
 
-    /// The kind as it may be stored. Ours are known to hold no secret, and cost nothing more.
+    /// The redacted kind. The constants contain no secret, and are not scanned.
     pub(crate) fn redacted(&self) -> Cow<'_, str> {
         static OURS: [EventKind; 6] = [
             EventKind::COMMAND_INVOCATION,

@@ -1,43 +1,43 @@
-//! Blocks of bytes, cut into lines.
+//! Cutting blocks of bytes into lines.
 //!
-//! A line ends at a line feed, before which one carriage return is dropped, or with the input. A byte order mark at the
-//! very beginning is dropped. What is held between blocks is at most [`MAX_LINE`] bytes: of a longer line the pieces are
-//! passed on as they come.
+//! A line ends at a line feed or at the end of the input. One carriage return before the line feed is dropped, and so is a
+//! byte order mark at the beginning of the input. At most [`MAX_LINE`] bytes are held between blocks: a longer line is
+//! passed on in pieces.
 
 use crate::event::parse::MAX_LINE;
 
 /// Cuts blocks into lines.
 #[derive(Debug, Default)]
 pub struct Lines {
-    /// The beginning of a line whose end has not come.
+    /// The beginning of a line without its end.
     carry: Vec<u8>,
-    /// Whether the rest of a line that is too long is passing by.
+    /// Whether the next bytes belong to a line that is too long.
     too_long: bool,
-    /// Lines whose end has passed.
+    /// The number of complete lines.
     ended: u64,
 }
 
-/// A line, or a piece of one that is too long.
+/// A line, or a piece of a line that is too long.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line<'a> {
     /// A line without its end.
     Whole(&'a [u8]),
     /// The first bytes of a line of more than [`MAX_LINE`] bytes; [`Line::More`] follows.
     TooLong(&'a [u8]),
-    /// A further part of that line; with the last one, whether it is the last.
+    /// A further piece of that line, and whether it is the last piece.
     More(&'a [u8], bool),
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl Lines {
-    /// Before the first line.
+    /// The state before the first line.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Hands each line that `block` ends to `each`, with its number, from 1.
+    /// Calls `each` for each line that ends in `block`, with its number from 1.
     pub fn feed(&mut self, mut block: &[u8], mut each: impl FnMut(u64, Line<'_>)) {
         while let Some(end) = memchr::memchr(b'\n', block) {
             let (line, rest) = (&block[..end], &block[end + 1..]);
@@ -76,7 +76,7 @@ impl Lines {
         }
     }
 
-    /// Hands over a last line that no line feed ends.
+    /// Calls `each` for a last line without a line feed.
     pub fn finish(&mut self, mut each: impl FnMut(u64, Line<'_>)) {
         if self.too_long {
             self.too_long = false;
@@ -90,7 +90,7 @@ impl Lines {
         self.ended += 1;
     }
 
-    /// Lines that have been handed over to their end.
+    /// The number of lines that were passed on completely.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.ended

@@ -1,7 +1,7 @@
 //! One line of JSON Lines, read as an event.
 //!
-//! A line is one JSON object. `type` and `name` are strings that may not be empty; [`fill`](crate::fill) says what the
-//! others become when they are missing or null. Members:
+//! A line is one JSON object. `type` and `name` are strings that may not be empty. [`super::defaults`] gives the values of
+//! other members that are missing or null. Members:
 //!
 //! | member | type | limits |
 //! | --- | --- | --- |
@@ -14,10 +14,10 @@
 //! | `args` | list of strings | |
 //! | `metadata` | object of strings | no key twice |
 //!
-//! Other members are allowed and stay in the event's JSON, byte for byte. They are read as strictly as the rest, so that no
-//! reader behind a backend refuses what was taken for an event here: a string with half of a surrogate pair, a number
-//! beyond the range of 64 bits of floating point, and lists and objects nested deeper than [`MAX_DEPTH`] make the line a bad
-//! one. So does a member of the event that comes twice, because readers disagree which of the two counts. A line is at most
+//! Other members are allowed, and stay in the event's JSON byte for byte. They are read as strictly as the rest, so that a
+//! reader behind a backend accepts every event that is accepted here. These make a line invalid: a string with half of a
+//! surrogate pair, a number beyond the range of 64 bits of floating point, lists and objects nested deeper than
+//! [`MAX_DEPTH`], and a duplicate member of the event, because readers disagree which of the two counts. A line has at most
 //! [`MAX_LINE`] bytes.
 
 use std::{borrow::Cow, fmt, ops::Range};
@@ -27,16 +27,16 @@ use serde::de::{DeserializeSeed as _, Deserializer as _, Error as _, MapAccess, 
 use crate::error::error::Error;
 use crate::event::json_value::{Any, Args, Found, Metadata, Seen, Strict, Text, short, twice};
 
-/// Longest line that is taken for an event, in bytes, without its line feed.
+/// The greatest length of a line, in bytes, without its line feed.
 pub const MAX_LINE: usize = 1 << 20;
 
-/// Most lists and objects within each other, the event itself included. The parser has the limit.
+/// The greatest depth of nested lists and objects, the event included: the limit of the parser.
 const MAX_DEPTH: usize = 127;
 
-/// Longest `id`, in bytes.
+/// The greatest length of `id`, in bytes.
 const MAX_ID: usize = 256;
 
-/// What a line says of itself; what it leaves out is `None`.
+/// The members of a line; a missing one is `None`.
 #[derive(Debug, Default)]
 pub(crate) struct Parsed<'a> {
     pub(crate) id: Option<Cow<'a, str>>,
@@ -57,11 +57,11 @@ pub(crate) struct Parsed<'a> {
     pub(crate) time_unix_nanos: i64,
     pub(crate) duration_ms: Option<u64>,
     pub(crate) exit_code: Option<i64>,
-    /// Whether a member that gets filled in is there, with the value null.
+    /// Whether a member that gets a value is present with the value null.
     pub(crate) has_null: bool,
 }
 
-/// The members that get filled in, in the order in which they are written.
+/// The members that get a value when they are missing, in the order in which they are written.
 pub(crate) const FILLED: [&str; 9] =
     ["id", "timestamp", "machine_id", "tool_name", "version", "os", "arch", "os_version", "runtime_version"];
 
@@ -76,7 +76,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<(&str, Parsed<'_>), Error> {
     Ok((text, parse_text(text)?))
 }
 
-/// As [`parse`], of a line that is no longer than one may be.
+/// Like [`parse`], for a line of an allowed length.
 pub(crate) fn parse_text(text: &str) -> Result<Parsed<'_>, Error> {
     let mut json = serde_json::Deserializer::from_str(text);
     let read = if text.starts_with('{') {
@@ -89,7 +89,7 @@ pub(crate) fn parse_text(text: &str) -> Result<Parsed<'_>, Error> {
     read.and_then(|parsed| json.end().map(|()| parsed)).map_err(|e| refusal(&e))
 }
 
-/// Our own words come without a position, the parser's with the column.
+/// A message of this module has no position; a message of the parser has the column.
 fn refusal(error: &serde_json::Error) -> Error {
     let text = error.to_string();
     let end = text.rfind(" at line ").unwrap_or(text.len());
@@ -226,8 +226,8 @@ fn nanoseconds(text: &str) -> Result<i64, String> {
         .ok_or_else(|| format!("found string {:?}", short(text)))
 }
 
-/// The time in the form that this crate writes, `2026-01-02T03:04:05.000089Z`; nothing when it is in another one, or none.
-/// Nearly all that is read is in this form, which then costs a tenth of what the date library takes.
+/// Reads a time in the form that this crate writes, `2026-01-02T03:04:05.000089Z`; `None` for any other text. Nearly all
+/// times have this form, and the date library takes ten times as long.
 fn own_form(text: &[u8]) -> Option<i64> {
     let text: &[u8; 27] = text.try_into().ok()?;
     let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (26, b'Z')];
@@ -241,7 +241,7 @@ fn own_form(text: &[u8]) -> Option<i64> {
     };
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
     let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-    // Elsewhere 64 bits do not hold it, or months end otherwise; the date library knows.
+    // The date library judges other years and days.
     if !(1970..2262).contains(&year)
         || !(1..=12).contains(&month)
         || !(1..=28).contains(&day)
@@ -258,7 +258,7 @@ fn own_form(text: &[u8]) -> Option<i64> {
     Some((seconds * 1_000_000 + number(20..26)?) * 1000)
 }
 
-/// The date library reads more than RFC 3339, such as a time zone's name in brackets.
+/// The date library accepts more than RFC 3339, such as the name of a time zone in brackets.
 fn is_rfc3339(text: &[u8]) -> bool {
     let shaped = |part: &[u8], shape: &[u8]| {
         part.len() == shape.len()

@@ -1,4 +1,4 @@
-//! How what a tool says of an event becomes a line in the spool.
+//! From an event of the tool to its line for the spool: redaction, merging, encoding.
 
 use std::{
     borrow::Cow,
@@ -14,17 +14,17 @@ use crate::event::parse::MAX_LINE;
 use crate::redact::event_parts::{EventParts, RedactedParts, redact_pair, redact_parts};
 use crate::redact::redact::{is_harmless_word, redact};
 
-/// What a thread keeps from one event to the next. Of all instances, which have nothing to fight over in it.
+/// Memory that a thread uses again for the next event, of any instance.
 struct Scratch {
     ids: Ids,
     time: Timestamp,
     line: Vec<u8>,
 }
 
-/// A line longer than this is not kept for the next event.
+/// Memory for a longer line is freed after the event.
 const KEPT: usize = 16 << 10;
 
-/// As many pairs are compared each with each.
+/// Up to this number pairs are compared each with each.
 const FEW: usize = 16;
 
 thread_local! {
@@ -35,7 +35,7 @@ thread_local! {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     encoder: Encoder,
-    /// In every event; redacted.
+    /// The metadata of every event, redacted.
     metadata: Vec<(String, String)>,
     extended: bool,
 }
@@ -49,8 +49,7 @@ impl Recorder {
         Self { encoder, metadata: metadata.collect(), extended }
     }
 
-    /// Whether no line can hold the event: what the tool says of it is longer by itself. Asked before anything is redacted,
-    /// which takes time that grows with the length.
+    /// Whether the event is longer than any line. Asked before redaction, whose time grows with the length.
     pub(crate) fn is_too_long(&self, event: &Event<'_>) -> bool {
         let parts = &event.parts;
         let pairs: usize = parts.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
@@ -62,18 +61,18 @@ impl Recorder {
         bytes > MAX_LINE
     }
 
-    /// The pairs of all events and of this one; of two with one key the last one, in the place of the first.
+    /// The pairs of all events and of this event. The last of two equal keys counts, at the position of the first.
     fn metadata<'a>(&'a self, own: &'a [(&'a str, &'a str)]) -> Metadata<'a> {
         let is_first = |at: usize, key: &str| own[..at].iter().all(|(before, _)| *before != key);
         let is_plain = |(at, (key, _)): (usize, &(&str, &str))| is_harmless_word(key) && is_first(at, key);
-        // Most tools have nothing to merge, and this takes no memory.
+        // Most tools have nothing to merge: this allocates nothing.
         if self.metadata.is_empty() && own.len() <= FEW && own.iter().enumerate().all(is_plain) {
             return Metadata::Plain(own);
         }
         let mut merged: Vec<(Cow<'_, str>, Cow<'_, str>)> =
             Vec::with_capacity(self.metadata.len() + own.len());
         let all = self.metadata.iter().map(|(key, value)| (Cow::Borrowed(&**key), Cow::Borrowed(&**value)));
-        // Where each key is, once there are many.
+        // An index of the keys, when there are many.
         let mut places: HashMap<Cow<'_, str>, usize> = HashMap::new();
         for (key, value) in all.chain(own.iter().map(|(key, value)| redact_pair(key, value))) {
             if merged.len() == FEW && places.is_empty() {
@@ -97,12 +96,12 @@ impl Recorder {
         Metadata::Redacted(merged)
     }
 
-    /// Redacts and encodes an event, and gives its line to `then`. `process` is the number of this process.
+    /// Redacts and encodes an event, and calls `then` with its line. `process` is the number of this process.
     pub(crate) fn record<T>(&self, process: u32, event: &Event<'_>, then: impl FnOnce(&[u8]) -> T) -> T {
-        // Its metadata is redacted on its way into the line.
+        // The encoder redacts the metadata.
         let parts = EventParts { extended: self.extended, metadata: &[], ..event.parts };
         let redacted = if self.extended { redact_parts(&parts) } else { RedactedParts::default() };
-        // What reads events refuses an empty name.
+        // A reader of events refuses an empty name.
         let name: Cow<'_, str> = redact(if event.name.is_empty() { "unnamed" } else { event.name });
         let kind = event.kind.redacted();
         let record = Record {
@@ -129,7 +128,7 @@ impl Recorder {
         let fresh =
             || Scratch { ids: Ids::new(process), time: Timestamp::default(), line: Vec::with_capacity(512) };
         let kept = SCRATCH.try_with(|scratch| {
-            // Taken out while it is used: what is called from here may track an event itself.
+            // Taken out of the thread's storage while in use: a call from here may track an event itself.
             let mut scratch_now = scratch.try_borrow_mut().ok()?.take().unwrap_or_else(fresh);
             let answer = with(&mut scratch_now);
             if let Ok(mut scratch) = scratch.try_borrow_mut() {
@@ -139,7 +138,7 @@ impl Recorder {
         });
         match kept {
             Ok(Some(answer)) => answer,
-            // The thread is about to end, and its memory is gone.
+            // The thread ends, and its storage is gone.
             _ => with(&mut fresh()).expect("called once"),
         }
     }
@@ -232,7 +231,7 @@ mod tests {
             assert!(recorder.is_too_long(&Event::new("a", &long)));
             assert!(recorder.is_too_long(&Event::new(long.clone(), "b")));
             assert!(recorder.is_too_long(&short.clone().metadata(&pairs)));
-            // What is not collected counts nothing.
+            // Parts that are not collected do not count.
             assert_eq!(recorder.is_too_long(&short.clone().args(&args)), extended);
             assert_eq!(recorder.is_too_long(&short.clone().error(&long)), extended);
         }

@@ -1,13 +1,13 @@
-//! Asking that a machine's data be deleted, and what came of it.
+//! Requests to delete a machine's data, and their receipts.
 
 use std::{fmt, sync::Arc};
 
 use jackfield_loader::plugin_api::Deletion;
 use serde::Serialize;
 
-/// Somebody besides the backends who can be asked to delete a machine's data.
+/// A recipient of requests to delete a machine's data, besides the backends.
 pub trait DeletionRequestor: Send + Sync {
-    /// Asks, and says what came of it.
+    /// Sends the request, and returns the outcome.
     fn request(&self, machine_id: &str) -> Deletion;
 }
 
@@ -17,7 +17,7 @@ impl<F: Fn(&str) -> Deletion + Send + Sync> DeletionRequestor for F {
     }
 }
 
-/// Deletion by an e-mail that the user sends: the receipt has a `mailto:` link with everything filled in.
+/// Deletion by an e-mail that the user sends. The receipt has a complete `mailto:` link.
 #[derive(Debug, Clone)]
 pub struct EmailDeletion {
     address: String,
@@ -44,7 +44,7 @@ impl DeletionRequestor for EmailDeletion {
     }
 }
 
-/// Percent-encoded as RFC 6068 wants it of a `mailto:` field.
+/// Percent-encodes a field of a `mailto:` link (RFC 6068).
 fn escaped(text: &str) -> String {
     text.bytes().fold(String::new(), |mut out, byte| {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
@@ -56,7 +56,7 @@ fn escaped(text: &str) -> String {
     })
 }
 
-/// A requestor of the tool.
+/// A recipient that the tool's author has added.
 #[derive(Clone)]
 pub(crate) struct Requestor {
     pub(crate) name: String,
@@ -69,27 +69,27 @@ impl fmt::Debug for Requestor {
     }
 }
 
-/// What came of one request.
+/// The receipt of one request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Receipt {
-    /// The backend or requestor that was asked.
+    /// The name of the backend or recipient.
     pub name: String,
-    /// What came of it.
+    /// The outcome.
     pub outcome: ReceiptOutcome,
-    /// What it said, in one line.
+    /// Its answer, in one line.
     pub detail: String,
 }
 
-/// What came of a request for deletion.
+/// The outcome of a request for deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiptOutcome {
-    /// The request was taken by whom it went to. That the data are gone is theirs to say.
+    /// The recipient has accepted the request. Only the recipient knows whether the data are deleted.
     Sent,
-    /// There is no way to ask.
+    /// The backend has no way to request a deletion.
     Unsupported,
-    /// It could not be asked.
+    /// The request could not be sent.
     Failed,
 }
 

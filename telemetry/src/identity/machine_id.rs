@@ -1,9 +1,9 @@
 //! The pseudonymous id of this machine.
 //!
-//! It is the first 128 bits of a SHA-256 over the tool's name and the id that the operating system gave the machine. The
-//! same tool on the same machine always gets the same id; two tools get two that can't be linked, and the system's own
-//! id, which other programs know too, can't be read back from it. That is *pseudonymous*, not anonymous: all events of
-//! one machine can be told to be from one machine. [`MachineIdFile`] keeps it.
+//! The id is the first 128 bits of a SHA-256 over the tool's name and the operating system's id of the machine. The same
+//! tool on the same machine always gets the same id. Two tools get two ids that can't be linked, and the system's id, which
+//! other programs know, can't be computed from them. The id is *pseudonymous*, not anonymous: it shows that events come from
+//! the same machine. [`MachineIdFile`] stores it.
 //!
 //! # Platform
 //! Linux: `/etc/machine-id`, then `/var/lib/dbus/machine-id`. Elsewhere: what the crate `machine-uid` finds. A machine
@@ -13,7 +13,7 @@ use std::{fmt::Write as _, sync::OnceLock};
 
 use sha2::{Digest as _, Sha256};
 
-/// The derived id for `tool`: 32 hexadecimal digits. All that need one get it here.
+/// The derived id for `tool`: 32 hexadecimal digits.
 pub(crate) fn id(tool: &str) -> String {
     static SYSTEM: OnceLock<String> = OnceLock::new();
     derive(tool, SYSTEM.get_or_init(|| system_id().unwrap_or_else(|| uuid::Uuid::now_v7().to_string())))

@@ -1,4 +1,4 @@
-//! The machine id, kept in a file.
+//! The file of the machine id.
 
 use std::{
     fs, io,
@@ -8,39 +8,39 @@ use std::{
 use crate::error::error::Error;
 use crate::files::replace;
 
-/// The pseudonymous id of this machine for one tool, kept in the tool's state folder.
+/// The pseudonymous id of this machine for one tool, stored in the tool's state folder.
 ///
 /// The file `machine-id` holds 32 hexadecimal digits and a line feed, and only the user can read it (0600). The first id
-/// is derived from the tool's name and the operating system's own id of the machine, so that two processes on a first
-/// run agree, and so that a lost file comes back with the id under which events have been sent: a deletion still finds
-/// them. From then on the file counts: neither a new network adapter nor a newly installed system changes the id.
+/// is derived from the tool's name and the operating system's id of the machine. So two processes on a first run agree, and a
+/// lost file comes back with the same id, by which a deletion finds the events that were sent. From then on the file counts:
+/// a new network adapter or a newly installed system does not change the id.
 ///
-/// [`rotate`](Self::rotate) replaces it by a random one that nothing links to the old one. That is for after a deletion
-/// has been acknowledged and not before, because the request names the old id. A rotated id that is lost with its file
-/// is gone, and the derived one comes back.
+/// [`rotate`](Self::rotate) replaces the id by a random one, which nothing links to the old id. Call it after a deletion has
+/// been acknowledged, because the request names the old id. When the file of a rotated id is lost, the derived id comes
+/// back.
 ///
 /// # What it is not
-/// Pseudonymous is not anonymous: all events with one id are known to be of one user's tool on one machine.
+/// Pseudonymous is not anonymous: all events with one id come from one user's tool on one machine.
 #[derive(Debug, Clone)]
 pub struct MachineIdFile {
     tool: String,
     file: Option<PathBuf>,
 }
 
-/// An id, and whether it will be the same next time.
+/// An id, and whether it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MachineId {
     /// 32 hexadecimal digits.
     pub id: String,
-    /// Why it is not kept in the file; it is derived then, and the same as long as the system's own id is.
+    /// Why the id is not stored. It is then derived, and stays the same as long as the system's id.
     pub not_kept: Option<String>,
 }
 
 const NAME: &str = "machine-id";
 
 impl MachineId {
-    /// The id of a tool that keeps none: the one that [`MachineIdFile`] begins with.
+    /// The id of a tool that stores none: the first id of a [`MachineIdFile`].
     #[must_use]
     pub fn derived(tool: &str) -> Self {
         Self {
@@ -51,13 +51,13 @@ impl MachineId {
 }
 
 impl MachineIdFile {
-    /// For `tool`; `folder` is its state folder, where there is one.
+    /// The file for `tool`; `folder` is its state folder, if there is one.
     #[must_use]
     pub fn new(tool: &str, folder: Option<&Path>) -> Self {
         Self { tool: tool.to_owned(), file: folder.map(|folder| folder.join(NAME)) }
     }
 
-    /// The id as far as it is known; writes nothing.
+    /// The id. Writes nothing.
     #[must_use]
     pub fn peek(&self) -> MachineId {
         match self.file.as_deref().map(look) {
@@ -66,8 +66,8 @@ impl MachineIdFile {
         }
     }
 
-    /// The id. What is not an id in the file is replaced by the derived one; a file that somebody else could have
-    /// written is left alone and not believed. Never fails.
+    /// The id. A file of this user without a valid id gets the derived id. A file that another user could have written is
+    /// left as it is, and ignored. Never fails.
     #[must_use]
     pub fn read(&self) -> MachineId {
         let Some(file) = &self.file else {
@@ -83,10 +83,10 @@ impl MachineIdFile {
         }
     }
 
-    /// Replaces the id by a random one, and answers that.
+    /// Replaces the id by a random one, and returns the new id.
     ///
     /// # Errors
-    /// [`Error::Write`]; the old id stays then.
+    /// [`Error::Write`]. The old id then stays.
     pub fn rotate(&self) -> Result<MachineId, Error> {
         let path = self.file.clone().unwrap_or_else(|| PathBuf::from(NAME));
         let failed = |source| Error::Write { what: "machine id", file: path.clone(), source };
@@ -100,7 +100,7 @@ impl MachineIdFile {
         let replace = || {
             replace::create_folder(file.parent().unwrap_or(Path::new(".")))?;
             let _lock = replace::Lock::of(file)?;
-            // Somebody else's file is not ours to replace.
+            // A file of another user is not replaced.
             look(file)?;
             replace::prepare(file, &format!("{id}\n"), None)?.publish()
         };
@@ -113,7 +113,7 @@ impl MachineIdFile {
         MachineId { not_kept, ..MachineId::derived(&self.tool) }
     }
 
-    /// Writes the first id, unless another process has.
+    /// Writes the first id, unless another process has written it.
     fn create(&self, file: &Path) -> io::Result<String> {
         replace::create_folder(file.parent().unwrap_or(Path::new(".")))?;
         let _lock = replace::Lock::of(file)?;
@@ -126,7 +126,7 @@ impl MachineIdFile {
     }
 }
 
-/// The id in the file; `None` when there is no file, or one of ours that holds something else.
+/// The id in the file; `None` when the file is missing, or is this user's and has no valid id.
 fn look(file: &Path) -> io::Result<Option<String>> {
     match fs::symlink_metadata(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

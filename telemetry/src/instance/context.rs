@@ -16,13 +16,13 @@ use crate::delivery::in_flight_lock::InFlightLock;
 use crate::delivery::pass::{ConsentCheck, DeliveryConfig, SpoolDelivery};
 use crate::error::error::Error;
 use crate::event::batch_buffer::EventBuffer;
-use crate::event::defaults::{Fill, os_version};
+use crate::event::defaults::{EventDefaults, os_version};
 use crate::event::encode::{Encoder, Origin};
 use crate::event::event::Event;
 use crate::event::recorder::Recorder;
 use crate::files::data_folder::{self, CRASHES};
 use crate::identity::machine_id_file::MachineIdFile;
-use crate::instance::select_backends::{Chosen, LOCAL_LOG, Selected, select};
+use crate::instance::select_backends::{LOCAL_LOG, Selected, SelectionReason, select};
 use crate::instance::settings::Settings;
 use crate::process::per_process::PerProcess;
 use crate::spool::fs::Fs;
@@ -120,7 +120,7 @@ impl Context {
             return nowhere;
         }
         let info = self.select_for(collection).info;
-        if info.why == Chosen::Nothing {
+        if info.why == SelectionReason::Nothing {
             tracing::debug!("telemetry: no backend is configured, nothing is recorded");
             return nowhere;
         }
@@ -171,8 +171,9 @@ impl Context {
     }
 
     /// What lines that were recorded by us do not lack, and those of a damaged spool may.
-    pub(crate) fn fill(&self) -> Fill {
-        Fill::new(&self.settings.tool, &self.settings.version).with_machine_id(&self.machine_id().peek())
+    pub(crate) fn fill(&self) -> EventDefaults {
+        EventDefaults::new(&self.settings.tool, &self.settings.version)
+            .with_machine_id(&self.machine_id().peek())
     }
 
     /// The data folder, unless others can write to it.
@@ -196,7 +197,7 @@ impl Context {
     /// What delivers under `collection`, to the backends of the table from now on; `None` without a folder.
     pub(crate) fn delivery(&self, collection: Collection, backends: &Arc<Backends>) -> Option<SpoolDelivery> {
         let Selected { targets, info } = self.select_for(collection);
-        if let Chosen::Broken(reason) = &info.why {
+        if let SelectionReason::Broken(reason) = &info.why {
             tracing::warn!("telemetry waits: {reason}");
         }
         let consent = Arc::clone(&self.consent);

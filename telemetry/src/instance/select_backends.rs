@@ -38,7 +38,7 @@ pub struct BackendInfo {
     /// What they are called; empty when there is none.
     pub backends: Vec<String>,
     /// Why these.
-    pub why: Chosen,
+    pub why: SelectionReason,
     /// Whether `TELEMETRY_LOCAL` is set and not followed, because backends are configured.
     pub ignores_local: bool,
 }
@@ -46,7 +46,7 @@ pub struct BackendInfo {
 /// What chose the backends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Chosen {
+pub enum SelectionReason {
     /// The file of ops.
     OpsFile(PathBuf),
     /// The tool's own file.
@@ -82,13 +82,15 @@ impl fmt::Display for BackendInfo {
             f.write_str(&self.backends.join(", "))?;
         }
         match &self.why {
-            Chosen::OpsFile(file) | Chosen::ConfigFile(file) => write!(f, " (chosen by {})", file.display()),
-            Chosen::Code => f.write_str(" (chosen by the tool)"),
-            Chosen::LocalOnly => f.write_str(" (local only: TELEMETRY_LOCAL is set)"),
-            Chosen::OtelEndpoint(endpoint) => write!(f, " (OpenTelemetry collector {endpoint})"),
-            Chosen::Endpoint(endpoint) => write!(f, " (server {endpoint})"),
-            Chosen::Nothing => f.write_str(" (nothing is configured, so nothing is recorded)"),
-            Chosen::Broken(reason) => write!(f, " (events wait: {reason})"),
+            SelectionReason::OpsFile(file) | SelectionReason::ConfigFile(file) => {
+                write!(f, " (chosen by {})", file.display())
+            }
+            SelectionReason::Code => f.write_str(" (chosen by the tool)"),
+            SelectionReason::LocalOnly => f.write_str(" (local only: TELEMETRY_LOCAL is set)"),
+            SelectionReason::OtelEndpoint(endpoint) => write!(f, " (OpenTelemetry collector {endpoint})"),
+            SelectionReason::Endpoint(endpoint) => write!(f, " (server {endpoint})"),
+            SelectionReason::Nothing => f.write_str(" (nothing is configured, so nothing is recorded)"),
+            SelectionReason::Broken(reason) => write!(f, " (events wait: {reason})"),
         }?;
         if self.ignores_local {
             f.write_str("; TELEMETRY_LOCAL is not followed, since backends are configured")?;
@@ -114,18 +116,18 @@ pub(crate) fn select(settings: &Settings, collection: Collection, data: Option<&
         Ok(Some((targets, why))) => Selected::new(targets, why, local),
         Ok(None) if local => local_only(settings, data),
         Ok(None) => endpoints(settings),
-        Err(error) => Selected::new(Vec::new(), Chosen::Broken(error.to_string()), false),
+        Err(error) => Selected::new(Vec::new(), SelectionReason::Broken(error.to_string()), false),
     }
 }
 
 impl Selected {
-    fn new(targets: Vec<Target>, why: Chosen, ignores_local: bool) -> Self {
+    fn new(targets: Vec<Target>, why: SelectionReason, ignores_local: bool) -> Self {
         let backends = targets.iter().map(|target| target.name.clone()).collect();
         Self { targets, info: BackendInfo { backends, why, ignores_local } }
     }
 }
 
-fn custom(settings: &Settings) -> Result<Option<(Vec<Target>, Chosen)>, Error> {
+fn custom(settings: &Settings) -> Result<Option<(Vec<Target>, SelectionReason)>, Error> {
     if let Some(file) = &settings.ops_file
         && let Some(config) = match &settings.ops_by {
             Some(variable) => Some(read_named(file, Some(variable))?),
@@ -133,12 +135,12 @@ fn custom(settings: &Settings) -> Result<Option<(Vec<Target>, Chosen)>, Error> {
             None => read(file)?,
         }
     {
-        return Ok(Some((configured(settings, config), Chosen::OpsFile(file.clone()))));
+        return Ok(Some((configured(settings, config), SelectionReason::OpsFile(file.clone()))));
     }
     if let Some(file) = &settings.config_file
         && let Some(config) = read(file)?
     {
-        return Ok(Some((configured(settings, config), Chosen::ConfigFile(file.clone()))));
+        return Ok(Some((configured(settings, config), SelectionReason::ConfigFile(file.clone()))));
     }
     let mut targets = settings.config.clone().map(|config| configured(settings, config)).unwrap_or_default();
     targets.extend(settings.statics.iter().map(|backend| {
@@ -147,7 +149,7 @@ fn custom(settings: &Settings) -> Result<Option<(Vec<Target>, Chosen)>, Error> {
             options(settings, BackendOptions::new(&*backend.name)),
         )
     }));
-    Ok((!targets.is_empty()).then_some((targets, Chosen::Code)))
+    Ok((!targets.is_empty()).then_some((targets, SelectionReason::Code)))
 }
 
 /// The backends of a file; `None` when it is not there or names none.
@@ -238,7 +240,7 @@ fn shipped(settings: &Settings, name: &str, config: &serde_json::Value) -> Targe
 fn local_only(settings: &Settings, data: Option<&Path>) -> Selected {
     let file = data.map(|data| data.join(LOCAL_LOG));
     let targets = file.map(|file| shipped(settings, "file", &json!({ "path": file })));
-    Selected::new(targets.into_iter().collect(), Chosen::LocalOnly, false)
+    Selected::new(targets.into_iter().collect(), SelectionReason::LocalOnly, false)
 }
 
 fn endpoints(settings: &Settings) -> Selected {
@@ -251,13 +253,13 @@ fn endpoints(settings: &Settings) -> Selected {
         let headers: serde_json::Map<_, _> =
             settings.otel_headers.0.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
         let target = shipped(settings, "otlp", &json!({ "endpoint": url, "headers": headers }));
-        return Selected::new(vec![target], Chosen::OtelEndpoint(shown(&url)), false);
+        return Selected::new(vec![target], SelectionReason::OtelEndpoint(shown(&url)), false);
     }
     if let Some(endpoint) = &settings.endpoint {
         let target = shipped(settings, "http", &json!({ "url": endpoint }));
-        return Selected::new(vec![target], Chosen::Endpoint(shown(endpoint)), false);
+        return Selected::new(vec![target], SelectionReason::Endpoint(shown(endpoint)), false);
     }
-    Selected::new(Vec::new(), Chosen::Nothing, false)
+    Selected::new(Vec::new(), SelectionReason::Nothing, false)
 }
 
 /// An endpoint as people may see it: without what may be a credential.

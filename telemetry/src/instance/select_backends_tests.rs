@@ -46,22 +46,25 @@ fn the_first_line_that_applies_chooses() {
     let at = |files, local| chosen(folder.path(), files, local, everything);
     let ops = folder.path().join("ops.toml");
     let info = at((Some(MAIN), Some(OTHER)), false);
-    assert_eq!((info.backends, info.why), (vec!["main".to_owned(), "file".to_owned()], Chosen::OpsFile(ops)));
+    assert_eq!(
+        (info.backends, info.why),
+        (vec!["main".to_owned(), "file".to_owned()], SelectionReason::OpsFile(ops))
+    );
     let info = at((None, Some(OTHER)), false);
-    assert_eq!(info.why, Chosen::ConfigFile(folder.path().join("own.toml")));
+    assert_eq!(info.why, SelectionReason::ConfigFile(folder.path().join("own.toml")));
     // A file that names no backend decides nothing.
     let info = at((Some("[plugins]\n"), None), false);
-    assert_eq!((info.backends, info.why), (vec!["memory".to_owned()], Chosen::Code));
+    assert_eq!((info.backends, info.why), (vec!["memory".to_owned()], SelectionReason::Code));
     let endpoints = |builder: Builder| builder.endpoint("https://me:pw@server/in?token=abc");
     let info = chosen(folder.path(), (None, None), true, endpoints);
-    assert_eq!((info.backends, info.why), (vec!["file".to_owned()], Chosen::LocalOnly));
+    assert_eq!((info.backends, info.why), (vec!["file".to_owned()], SelectionReason::LocalOnly));
     let both = |builder: Builder| endpoints(builder.otel_endpoint("collector:4318"));
     let info = chosen(folder.path(), (None, None), false, both);
-    assert_eq!(info.why, Chosen::OtelEndpoint("https://collector:4318".to_owned()));
+    assert_eq!(info.why, SelectionReason::OtelEndpoint("https://collector:4318".to_owned()));
     let info = chosen(folder.path(), (None, None), false, endpoints);
     assert_eq!(info.to_string(), "http (server https://[redacted]@server/in)", "no credentials are shown");
     let info = chosen(folder.path(), (None, None), false, |builder| builder);
-    assert_eq!((info.backends.len(), info.why), (0, Chosen::Nothing));
+    assert_eq!((info.backends.len(), info.why), (0, SelectionReason::Nothing));
 }
 
 #[test]
@@ -73,7 +76,7 @@ fn local_only_comes_behind_configured_backends_unless_the_author_puts_it_first()
     let info = chosen(folder.path(), (Some(MAIN), None), true, |builder| builder.local_only_wins(true));
     assert_eq!(
         (info.backends, info.why, info.ignores_local),
-        (vec!["file".to_owned()], Chosen::LocalOnly, false)
+        (vec!["file".to_owned()], SelectionReason::LocalOnly, false)
     );
 }
 
@@ -81,7 +84,7 @@ fn local_only_comes_behind_configured_backends_unless_the_author_puts_it_first()
 fn a_file_that_can_not_be_used_chooses_nothing_else() {
     let folder = tempfile::tempdir().expect("a folder");
     let info = chosen(folder.path(), (Some("[[backend]]\nplugn = 1\n"), Some(OTHER)), false, everything);
-    let Chosen::Broken(reason) = &info.why else { panic!("{info:?}") };
+    let SelectionReason::Broken(reason) = &info.why else { panic!("{info:?}") };
     assert!(info.backends.is_empty() && reason.contains("ops.toml:2"), "{reason}");
 }
 
@@ -94,7 +97,7 @@ fn a_file_that_everybody_can_write_chooses_no_code_to_run() {
     let ops = folder.path().join("ops.toml");
     fs::set_permissions(&ops, fs::Permissions::from_mode(0o666)).expect("ours");
     let info = chosen(folder.path(), (Some(MAIN), None), false, everything);
-    let Chosen::Broken(reason) = &info.why else { panic!("{info:?}") };
+    let SelectionReason::Broken(reason) = &info.why else { panic!("{info:?}") };
     assert!(reason.contains("mode 0666"), "{reason}");
 }
 
@@ -105,6 +108,6 @@ fn a_collector_without_a_scheme_is_spoken_to_by_tls_unless_the_author_says_other
         let info = chosen(folder.path(), (None, None), false, |builder| {
             builder.otel_endpoint("collector:4318").otel_insecure(insecure)
         });
-        assert_eq!(info.why, Chosen::OtelEndpoint(endpoint.to_owned()));
+        assert_eq!(info.why, SelectionReason::OtelEndpoint(endpoint.to_owned()));
     }
 }

@@ -1,9 +1,9 @@
-//! What belongs to one process, also after a fork.
+//! Values of one process, also after a fork.
 
 use std::sync::OnceLock;
 
-/// A value of each process. A forked child finds its parent's, whose locks a thread may hold that the child has not got;
-/// so the child makes the next one its own and never waits for another.
+/// A value for each process. A forked child inherits its parent's value, whose locks may be held by a thread that does not
+/// exist in the child. So the child makes a value of its own, and never waits for the inherited one.
 #[derive(Debug)]
 pub(crate) struct PerProcess<T> {
     process: u32,
@@ -17,7 +17,7 @@ impl<T> PerProcess<T> {
         Self { process, value, next: OnceLock::new() }
     }
 
-    /// That of `process`, which runs this. In a child it is made by `make`, which may look at what is inherited.
+    /// The value of `process`, the calling process. In a forked child `make` makes it from the inherited value.
     pub(crate) fn of(&self, process: u32, make: impl Fn(&T) -> T) -> &T {
         let mut slot = self;
         while slot.process != process {
@@ -26,7 +26,7 @@ impl<T> PerProcess<T> {
         &slot.value
     }
 
-    /// That of `process`, if it has one.
+    /// The value of `process`, if it has one.
     pub(crate) fn get(&self, process: u32) -> Option<&T> {
         let mut slot = self;
         while slot.process != process {

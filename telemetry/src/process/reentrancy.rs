@@ -1,4 +1,4 @@
-//! Where telemetry is at work itself, so that what is logged there does not become telemetry.
+//! A guard against reentrancy: log records that telemetry itself causes do not become telemetry.
 
 use std::{cell::Cell, marker::PhantomData};
 
@@ -8,22 +8,22 @@ thread_local! {
     static AT_WORK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Telemetry is at work on this thread until this is dropped.
+/// While this value lives, telemetry works on this thread.
 #[derive(Debug)]
 #[must_use = "it ends when this is dropped"]
-pub(crate) struct Quiet {
+pub(crate) struct ReentrancyGuard {
     before: bool,
     of_thread: PhantomData<*const ()>,
 }
 
-impl Quiet {
-    /// From here on, also within another.
+impl ReentrancyGuard {
+    /// Begins such a time, also within another.
     pub(crate) fn enter() -> Self {
         let before = AT_WORK.try_with(|at_work| at_work.replace(true)).unwrap_or(true);
         Self { before, of_thread: PhantomData }
     }
 
-    /// From here on, unless telemetry is at work already.
+    /// Begins such a time; `None` when telemetry works on this thread already.
     #[cfg(feature = "tracing-layer")]
     pub(crate) fn enter_first() -> Option<Self> {
         let quiet = Self::enter();
@@ -31,40 +31,40 @@ impl Quiet {
     }
 }
 
-impl Drop for Quiet {
+impl Drop for ReentrancyGuard {
     fn drop(&mut self) {
         let _ = AT_WORK.try_with(|at_work| at_work.set(self.before));
     }
 }
 
-/// A backend that is compiled into the tool and logs by the tool's `tracing`. Were that telemetry, each batch would make
-/// the next one.
-pub(crate) struct QuietBackend<B>(B);
+/// A backend that is compiled into the tool, and logs through the tool's `tracing`. Without the guard each batch would make
+/// events for the next one.
+pub(crate) struct GuardedBackend<B>(B);
 
-impl<B> QuietBackend<B> {
+impl<B> GuardedBackend<B> {
     pub(crate) fn make(make: impl FnOnce() -> B) -> Self {
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         Self(make())
     }
 }
 
-impl<B: Backend> Backend for QuietBackend<B> {
+impl<B: Backend> Backend for GuardedBackend<B> {
     type Config = B::Config;
 
     const SERIAL: bool = B::SERIAL;
 
     fn open(config: B::Config, host: Host, call: &Call<'_>) -> Result<Self, Error> {
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         B::open(config, host, call).map(Self)
     }
 
     fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         self.0.send(batch, call)
     }
 
     fn close(&self, call: &Call<'_>) -> Result<(), Error> {
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         self.0.close(call)
     }
 }

@@ -13,7 +13,7 @@ use crate::delivery::open_backend::{Loaded, OpenError, PluginSource};
 use crate::delivery::target::{Open, Source, Target};
 use crate::files::stamp::{Stamp, wait_until_stable};
 use crate::process::deadline::left;
-use crate::process::reentrancy::Quiet;
+use crate::process::reentrancy::ReentrancyGuard;
 
 /// How long a file may be written to before a reload goes on without it.
 const WRITING: Duration = Duration::from_secs(5);
@@ -104,7 +104,7 @@ fn ask(target: &Arc<Target>, old: Option<&Arc<Target>>, look: Look) -> Result<As
     let name = format!("open-{}", target.name);
     let target = Arc::clone(target);
     let work = move || {
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         let distrust = distrust(&target, open.as_deref(), untouched);
         let trusted = distrust.is_none();
         if let Some(reason) = distrust {

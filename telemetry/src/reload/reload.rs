@@ -18,19 +18,19 @@ use crate::delivery::backend_changes::{BackendChanges, Change};
 use crate::delivery::backend_handle::Refusal;
 use crate::delivery::backend_state::Problem;
 use crate::delivery::backends::Backends;
-use crate::delivery::reload_report::Reloaded;
+use crate::delivery::reload_report::ReloadReport;
 use crate::delivery::target::Target;
 use crate::error::error::Error;
 use crate::instance::context::Context;
-use crate::instance::select_backends::{Chosen, Selected, why_none};
+use crate::instance::select_backends::{Selected, SelectionReason, why_none};
 use crate::reload::prepare::{Look, Verdict, prepare_all};
 
 /// Finds out which backends are to be, and opens what is new.
-pub(crate) fn reload(context: &Context, backends: &Arc<Backends>) -> Result<Reloaded, Error> {
+pub(crate) fn reload(context: &Context, backends: &Arc<Backends>) -> Result<ReloadReport, Error> {
     let collection = context.consent.read().collection;
     let Selected { targets: wanted, info } = context.select_for(collection);
     let known = backends.configured();
-    if let Chosen::Broken(reason) = info.why {
+    if let SelectionReason::Broken(reason) = info.why {
         return Err(all_stay(context, backends, &known.unwrap_or_default(), reason));
     }
     // A file that was removed, or emptied, is a mistake rather than the wish to lose what comes.
@@ -39,7 +39,7 @@ pub(crate) fn reload(context: &Context, backends: &Arc<Backends>) -> Result<Relo
     }
     context.forget_recorder();
     // Whoever delivers first finds out by itself.
-    let Some(known) = known else { return Ok(Reloaded::default()) };
+    let Some(known) = known else { return Ok(ReloadReport::default()) };
     let wanted = wanted.into_iter().map(Arc::new).collect();
     let Decided { reloaded, mut changes } = decide(context, &known, wanted, Look::Everything);
     if reloaded.is_change() {
@@ -70,7 +70,7 @@ fn find<'a>(targets: &'a [Arc<Target>], name: &str) -> Option<&'a Arc<Target>> {
 /// What a reload does.
 #[derive(Default)]
 struct Decided {
-    reloaded: Reloaded,
+    reloaded: ReloadReport,
     changes: BackendChanges,
 }
 

@@ -9,7 +9,7 @@ use crate::process::plural::events;
 /// What became of events by one flush.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Flushed {
+pub struct FlushReport {
     /// Events that backends took, each counted once for each backend.
     pub delivered: u64,
     /// Events that backends refused for good; they are in the quarantine.

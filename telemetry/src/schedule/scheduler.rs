@@ -9,12 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::delivery::open_backend::OpenError;
 use crate::delivery::backends::Backends;
+use crate::delivery::open_backend::OpenError;
 use crate::delivery::pass::{Service, SpoolDelivery};
 use crate::delivery::pass_result::PassResult;
 use crate::delivery::progress::{FlushState, FlushTicket};
-use crate::delivery::reload_report::{LastReload, Reloaded};
+use crate::delivery::reload_report::{LastReload, ReloadReport};
 use crate::delivery::wake_signal::{WakeSignal, Woken};
 use crate::delivery::workers::UNKNOWN_PAUSE;
 use crate::detached;
@@ -23,9 +23,9 @@ use crate::error::error::Error;
 use crate::instance::context::Context;
 use crate::instance::settings::Deliver;
 use crate::process::deadline::left;
-use crate::process::reentrancy::Quiet;
+use crate::process::reentrancy::ReentrancyGuard;
 use crate::reload::reload::reload;
-use crate::schedule::flush_report::{Flushed, waiting};
+use crate::schedule::flush_report::{FlushReport, waiting};
 use crate::schedule::lease::Lease;
 #[cfg(feature = "watch")]
 use crate::schedule::watch;
@@ -122,7 +122,7 @@ impl Scheduler {
 
     /// What the thread does until the tool ends.
     fn work(&self, context: &Context, interval: Duration) {
-        let _quiet = Quiet::enter();
+        let _quiet = ReentrancyGuard::enter();
         let _leaves = Leaves(&self.backends);
         let signal = &self.signal;
         let mut again_at: Option<Instant> = None;
@@ -199,8 +199,8 @@ impl Scheduler {
     }
 
     /// Other backends from the next batch on, where the configuration says so.
-    pub(crate) fn reload(&self, context: &Context) -> Result<Reloaded, Error> {
-        let _quiet = Quiet::enter();
+    pub(crate) fn reload(&self, context: &Context) -> Result<ReloadReport, Error> {
+        let _quiet = ReentrancyGuard::enter();
         let _one = lock(&self.reloading);
         let reloaded = reload(context, &self.backends);
         let mut last = lock(&self.last_reload);
@@ -218,7 +218,7 @@ impl Scheduler {
     }
 
     /// Lets every backend that can get anywhere have what waits for it, by `deadline`.
-    pub(crate) fn flush(&self, context: &Context, deadline: Instant) -> Flushed {
+    pub(crate) fn flush(&self, context: &Context, deadline: Instant) -> FlushReport {
         let mut ticket = self.backends.take_ticket();
         loop {
             if self.signal.stopped().load(Ordering::Relaxed) {
@@ -242,15 +242,15 @@ impl Scheduler {
     }
 
     /// What came of a flush.
-    fn flushed(&self, context: &Context, ticket: FlushTicket, state: FlushState) -> Flushed {
+    fn flushed(&self, context: &Context, ticket: FlushTicket, state: FlushState) -> FlushReport {
         let (delivered, rejected, emptied) = (state.delivered, state.rejected, state.emptied);
         let waiting = if emptied { Vec::new() } else { waiting(context, ticket, state) };
-        Flushed { delivered, rejected, emptied, waiting }
+        FlushReport { delivered, rejected, emptied, waiting }
     }
 
     /// Ends the thread, delivers for the last time, and closes the backends. A second time there is nothing to do.
-    pub(crate) fn close(&self, context: &Context, deadline: Instant) -> Flushed {
-        let nothing = Flushed { emptied: true, ..Flushed::default() };
+    pub(crate) fn close(&self, context: &Context, deadline: Instant) -> FlushReport {
+        let nothing = FlushReport { emptied: true, ..FlushReport::default() };
         if self.signal.stop() {
             return nothing;
         }
@@ -268,7 +268,7 @@ impl Scheduler {
         };
         let flushed = match left_to_others {
             Some(PassResult { delivered, rejected, emptied, .. }) => {
-                Flushed { delivered, rejected, emptied, ..Flushed::default() }
+                FlushReport { delivered, rejected, emptied, ..FlushReport::default() }
             }
             None => {
                 let result = self.pass(context, deadline, &Arc::default(), None);

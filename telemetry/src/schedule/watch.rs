@@ -18,7 +18,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use crate::delivery::target::Source;
 use crate::files::stamp::{Stamp, wait_until_stable};
 use crate::instance::context::Context;
-use crate::process::reentrancy::Quiet;
+use crate::process::reentrancy::ReentrancyGuard;
 
 /// One change of a file comes as several events.
 const TOGETHER: Duration = Duration::from_millis(20);
@@ -93,7 +93,7 @@ fn watch(
     mut watched: Watched,
     mut before: Seen,
 ) {
-    let _quiet = Quiet::enter();
+    let _quiet = ReentrancyGuard::enter();
     let mut look = true;
     loop {
         {

@@ -1,4 +1,4 @@
-//! A piece of the spool in memory: the next lines for one backend, and where they came from.
+//! The next lines of the spool for one backend, in memory, with their positions in the segments.
 
 use std::{fmt, io, sync::Arc};
 
@@ -13,28 +13,28 @@ pub struct Chunk {
     text: String,
     pub(crate) lines: Vec<Line>,
     pub(crate) parts: Vec<Part>,
-    /// Whether there was more than it may have.
+    /// Whether more lines were there than the chunk may hold.
     pub(crate) cut: bool,
 }
 
 #[derive(Clone)]
 pub(crate) struct Line {
-    /// Where in the text it starts and ends.
+    /// The start and the end of the line in the text.
     pub(crate) start: usize,
     pub(crate) end: usize,
-    /// Where in the segment it starts.
+    /// The start of the line in the segment.
     pub(crate) offset: u64,
 }
 
-/// What was seen of one segment.
+/// The part of one segment that was read.
 #[derive(Clone)]
 pub(crate) struct Part {
     pub(crate) name: Name,
     /// The index behind its last line.
     pub(crate) lines_end: usize,
-    /// What is no event, from byte to byte, and whether it counts as damage: an empty line is none.
+    /// Byte ranges that hold no event, and whether each counts as damage. An empty line is no damage.
     pub(crate) junk: Vec<(u64, u64, bool)>,
-    /// Up to where it was looked at.
+    /// The end of the part that was read.
     pub(crate) scanned: u64,
 }
 
@@ -49,7 +49,7 @@ impl Chunk {
         }
     }
 
-    /// The backend that it is for.
+    /// The backend that gets the lines.
     #[must_use]
     pub fn backend(&self) -> &str {
         &self.backend
@@ -67,7 +67,7 @@ impl Chunk {
         self.text.len()
     }
 
-    /// Makes room for so many bytes of lines.
+    /// Reserves memory for so many bytes of lines.
     pub(crate) fn reserve(&mut self, bytes: usize) {
         self.text.reserve(bytes);
     }
@@ -84,7 +84,7 @@ impl Chunk {
         self.lines.iter().map(|line| &self.text[line.start..line.end])
     }
 
-    /// Takes the lines of a segment that are not settled.
+    /// Reads the lines of a segment that are not settled.
     pub(crate) fn take(
         &mut self,
         part: &mut Part,

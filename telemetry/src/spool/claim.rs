@@ -1,4 +1,4 @@
-//! The right to deliver: one process at a time has it.
+//! The claim: the right to deliver, which one process has at a time.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::spool::spool::Spool;
 
 const FILE: &str = "claim.v1.lock";
 
-/// The lock, and the folder that it was taken in.
+/// The lock, and the folder that holds its file.
 #[derive(Debug)]
 pub(crate) struct Claim {
     spool: Spool,
@@ -29,7 +29,7 @@ impl Claim {
         Ok(Some(Self { spool: spool.clone(), folder, lock, process: store.fs.process() }))
     }
 
-    /// Fails when the lock stands for nothing any more.
+    /// Fails when the lock's file is gone or the process has forked: this claim is then no right to deliver.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let ours = self.process == self.spool.shared.store.fs.process();
         if ours && self.lock.facts().is_ok_and(|facts| facts.linked) {

@@ -1,4 +1,5 @@
-//! How many events were lost, by reason: in this process until it can write them down, and in a file of the spool's.
+//! How many events were lost, by reason: in the spool's file of counters, and in this process until it can write the
+//! file.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,20 +17,20 @@ const TEMPORARY: &str = "counters.v1.tmp";
 const LOCK: &str = "counters.v1.lock";
 const MAX_FILE: usize = 1 << 20;
 
-/// How often the lock is tried for, a millisecond apart. It is held for the time of one small write.
+/// The number of attempts to take the lock, a millisecond apart. A process holds the lock during one small write.
 const TRIES: usize = 50;
 
 /// The file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Counters {
     pub(crate) drops: BTreeMap<DropReason, u64>,
-    /// Segments whose events are counted already and that may still be there: a process died between the two.
+    /// Segments whose events are counted and that may still exist, because a process died before it removed them.
     #[serde(default)]
     pub(crate) removed: BTreeSet<String>,
 }
 
 impl Counters {
-    /// A damaged file counts as none: the numbers begin again.
+    /// A damaged file counts as missing: the numbers begin again at 0.
     pub(crate) fn load(folder: &dyn Folder) -> io::Result<Self> {
         let bytes = read_whole(folder, FILE, MAX_FILE)?;
         let text = bytes.as_deref().and_then(without_sum);
@@ -78,7 +79,7 @@ fn add_locked(folder: &dyn Folder, more: &[(DropReason, u64)], segment: Option<&
     Ok(true)
 }
 
-/// What this process has counted and not written down yet.
+/// What this process has counted and not written yet.
 #[derive(Debug, Default)]
 pub(crate) struct Pending([AtomicU64; DropReason::ALL.len()]);
 
@@ -95,7 +96,7 @@ impl Pending {
         DropReason::ALL.into_iter().all(|reason| self.get(reason) == 0)
     }
 
-    /// Writes them down; what can't be written stays.
+    /// Writes the numbers to the file. They stay here when the file can't be written.
     pub(crate) fn flush(&self, fs: &dyn Fs, folder: &dyn Folder) {
         let more: Vec<_> = DropReason::ALL
             .into_iter()

@@ -1,7 +1,7 @@
-//! What each backend is done with, and the file that says so.
+//! What each backend has settled, and the file that records it.
 //!
-//! A backend's place in a segment is a cursor, before which all is settled, and the ranges behind it that are settled
-//! ahead of it. Both are byte offsets of whole lines.
+//! A backend's position in a segment is a cursor and a list of ranges. Every line before the cursor is settled. The ranges
+//! are the settled lines behind the cursor. Both are byte offsets of whole lines.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +21,7 @@ const MAX_FILE: usize = 16 << 20;
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(crate) struct Cursors {
     backends: BTreeMap<String, BTreeMap<String, Place>>,
-    /// Up to where each segment's damaged lines are counted.
+    /// For each segment, the end of the part whose damaged lines are counted.
     #[serde(default)]
     scanned: BTreeMap<String, u64>,
     /// Damaged lines so far.
@@ -67,7 +67,7 @@ impl Place {
     }
 }
 
-/// What was found in the place of the file.
+/// The state of the file.
 pub(crate) enum Loaded {
     Whole(Cursors),
     Missing,
@@ -98,7 +98,7 @@ impl Cursors {
         self.backends.keys().map(String::as_str)
     }
 
-    /// Forgets the other backends, and begins with those that are new. Gives whether that changed anything.
+    /// Forgets all other backends, and adds those that are new. Returns whether that changed anything.
     pub(crate) fn retain_backends(&mut self, names: &BTreeSet<String>) -> bool {
         let unchanged = self.backends.keys().eq(names);
         self.backends.retain(|name, _| names.contains(name));
@@ -108,7 +108,7 @@ impl Cursors {
         !unchanged
     }
 
-    /// Adds what `noted` says. What is settled once stays so.
+    /// Adds the settled lines of `noted`. A settled line stays settled.
     pub(crate) fn merge(&mut self, noted: Self) {
         for (backend, places) in noted.backends {
             for (segment, place) in places {
@@ -123,7 +123,7 @@ impl Cursors {
         self.damaged = self.damaged.max(noted.damaged);
     }
 
-    /// Forgets segments that are not there any more.
+    /// Forgets segments that do not exist.
     pub(crate) fn retain_segments(&mut self, segments: &[Listed]) {
         let there = |key: &str| {
             let name = Name::parse(key);
@@ -144,7 +144,7 @@ impl Cursors {
         self.backends.entry(backend.to_owned()).or_default().entry(segment.to_owned()).or_default()
     }
 
-    /// Where the least advanced backend stands; 0 when there is none.
+    /// The least position of all backends; 0 when there is none.
     pub(crate) fn passed_by_all(&self, segment: &str) -> u64 {
         self.backends
             .values()
@@ -153,7 +153,7 @@ impl Cursors {
             .unwrap_or(0)
     }
 
-    /// Whether every backend is done with the line at `offset`.
+    /// Whether every backend has settled the line at `offset`.
     pub(crate) fn is_settled_by_all(&self, segment: &str, offset: u64) -> bool {
         let settled = |place: &Place| place.settled_until(offset).is_some();
         !self.backends.is_empty()

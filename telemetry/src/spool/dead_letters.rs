@@ -1,4 +1,4 @@
-//! Events that a backend has refused for good, with its reasons.
+//! Dead letters: the events that a backend has rejected, with its reasons.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,24 +14,24 @@ use crate::spool::limits::Limits;
 pub(crate) const FILE: &str = "quarantine.v1.jsonl";
 const TEMPORARY: &str = "quarantine.v1.tmp";
 
-/// Bytes of a reason that are kept.
+/// The most bytes of a reason that are kept.
 const MAX_REASON: usize = 1_000;
 
-/// An event in the quarantine.
+/// A dead letter.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Rejected {
-    /// The backend that refused it.
+    /// The backend that rejected the event.
     pub backend: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// When, in milliseconds since 1970.
+    /// The time of the rejection, in milliseconds since 1970 UTC.
     pub rejected_at: u64,
     /// The event.
     pub event: Box<RawValue>,
 }
 
 impl Rejected {
-    /// `None` when it is no JSON, and so no event either.
+    /// `None` when `event` is not JSON, and so not an event.
     pub(crate) fn new(backend: &str, event: &str, reason: &str, now: u64) -> Option<Self> {
         Some(Self {
             backend: backend.to_owned(),
@@ -46,12 +46,13 @@ impl Rejected {
         Some(serde_json::to_string(self).ok()? + "\n")
     }
 
-    /// The same event, refused again.
+    /// The same event, rejected again.
     pub(crate) fn again(&self, reason: &str, now: u64) -> Self {
         Self { reason: shortened(reason).to_owned(), rejected_at: now, ..self.clone() }
     }
 
-    /// What makes two of them the same: a process that dies between the quarantine and its cursor rejects again.
+    /// The key by which two records are the same. A process that dies after it has written the record, and before it has
+    /// moved the cursor, writes the record again.
     fn key(&self) -> (&str, &str) {
         (&self.backend, self.event.get())
     }
@@ -66,7 +67,7 @@ fn shortened(reason: &str) -> &str {
     &reason[..end]
 }
 
-/// The file as the deliverer knows it.
+/// The file as the process that delivers knows it.
 #[derive(Debug, Default)]
 pub(crate) struct Quarantine {
     /// Its length and the number of its lines, once known.
@@ -74,7 +75,7 @@ pub(crate) struct Quarantine {
 }
 
 impl Quarantine {
-    /// Appends records, then drops the oldest while there are too many. Gives how many were dropped.
+    /// Appends records, then drops the oldest while the limits are exceeded. Returns the number of dropped records.
     pub(crate) fn add(
         &mut self,
         folder: &dyn Folder,
@@ -118,7 +119,7 @@ impl Quarantine {
         Ok(unreadable + self.shrink(folder, limits)?)
     }
 
-    /// Leaves three quarters of what may be, so that not every rejection copies the file.
+    /// Keeps three quarters of the limit, so that only some rejections copy the file.
     fn shrink(&mut self, folder: &dyn Folder, limits: &Limits) -> io::Result<u64> {
         let bytes = read_whole(folder, FILE, usize::MAX)?.unwrap_or_default();
         let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
@@ -140,8 +141,8 @@ impl Quarantine {
         Ok(lines.len() as u64 - kept_lines)
     }
 
-    /// Takes the events `gone` out, and puts those of `renewed` in the place of what they are the same as. What is not in
-    /// the quarantine any more stays out.
+    /// Removes the events `gone`, and replaces records by those of `renewed` with the same key. A record that was removed
+    /// meanwhile is not added again.
     pub(crate) fn settle(
         &mut self,
         folder: &dyn Folder,
@@ -160,7 +161,7 @@ impl Quarantine {
     }
 }
 
-/// All events in the quarantine, the oldest first, none twice. Damaged lines are passed over.
+/// All dead letters, the oldest first, without duplicates. Damaged lines are skipped.
 pub(crate) fn load(folder: &dyn Folder) -> io::Result<Vec<Rejected>> {
     let bytes = read_whole(folder, FILE, usize::MAX)?.unwrap_or_default();
     let mut all: Vec<Rejected> =

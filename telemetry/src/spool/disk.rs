@@ -1,10 +1,9 @@
 //! The real file system.
 //!
 //! # Platform
-//! Unix: every file is opened relative to the handle of the folder that was checked, so that another folder at the same
-//! path can't slip in between. Elsewhere files are opened by path in the folder of the user's profile, whose permissions
-//! are the system's business; the lock of a file is that of a second file beside it (`.lock`), because locks of Windows
-//! keep readers out.
+//! Unix: every file is opened relative to the handle of the checked folder, so that nobody can put another folder in its
+//! place. Elsewhere files are opened by path, in the folder of the user's profile, which the system protects. The lock of
+//! a file is there the lock of a second file beside it (`.lock`), because a lock of Windows blocks readers.
 
 #[cfg(not(target_os = "linux"))]
 use std::time::SystemTime;
@@ -33,7 +32,7 @@ impl Fs for Disk {
 
     #[cfg(target_os = "linux")]
     fn now_ms(&self) -> u64 {
-        // To some milliseconds, for a quarter of what the exact time costs.
+        // Exact to some milliseconds, at a quarter of the cost of the exact time.
         let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
         u64::try_from(now.tv_sec).map_or(0, |seconds| seconds * 1000 + now.tv_nsec as u64 / 1_000_000)
     }
@@ -49,7 +48,7 @@ impl Fs for Disk {
     }
 
     fn random(&self) -> u32 {
-        // A generator of the thread's would go on with the same numbers on both sides of a fork.
+        // A generator in the thread would give parent and child the same numbers after a fork.
         fastrand::Rng::with_seed(fastrand::u64(..) ^ (u64::from(std::process::id()) << 32)).u32(..)
     }
 

@@ -2,7 +2,7 @@
 
 use crate::error::drop_reason::DropReason;
 
-/// What is to be said once no lock is held: a subscriber may turn it into an event of ours.
+/// A warning for the time when no lock is held: a subscriber may record it as an event of this telemetry.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Notice {
     pub(crate) reason: DropReason,

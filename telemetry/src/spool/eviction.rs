@@ -1,4 +1,4 @@
-//! Room for a new segment: what has to leave for it, and where it is written.
+//! Room for a new segment: which segments leave, and which segment the writer takes.
 
 use std::{collections::HashMap, io};
 
@@ -12,23 +12,23 @@ use crate::spool::segment::{Found, Lines, Listed, Name};
 use crate::spool::store::Store;
 use crate::spool::{counters, segment};
 
-/// How many segments that nobody writes to are tried before a new one is made.
+/// The number of segments without a writer that are tried before a new segment is made.
 const ADOPTIONS: usize = 4;
 
-/// What became of a segment that was to be dropped.
+/// The result of an attempt to drop a segment.
 enum Dropped {
-    /// Removed, with so many events that were not delivered.
+    /// It is removed, with so many events that were not delivered.
     Events(u64),
-    /// Somebody else removed it.
+    /// Another process has removed it.
     Gone,
-    /// Somebody writes to it or is about to remove it.
+    /// Another process writes to it, or removes it now.
     InUse,
 }
 
 /// Why there is no segment to write to.
 #[derive(Debug)]
 pub(crate) enum Unbegun {
-    /// The spool has what it may hold, and what waits stays.
+    /// The spool is full, and refuses new events.
     Full(DropReason),
     Io(io::Error),
 }
@@ -49,7 +49,7 @@ pub(crate) struct KnownSegments {
 }
 
 impl KnownSegments {
-    /// Makes room, then goes on with a segment that a dead process has left, or makes one.
+    /// Makes room, then takes a segment that a dead process has left, or makes a new one.
     pub(crate) fn begin(
         &mut self,
         store: &Store,
@@ -70,7 +70,7 @@ impl KnownSegments {
             let name = Name::new(created, store.fs.process(), store.fs.random());
             match folder.create(&name.to_string()) {
                 Ok(file) => {
-                    // Whoever finds an empty segment without a lock may remove it.
+                    // Another process may remove an empty segment without a lock.
                     if file.try_lock()? && file.facts()?.linked {
                         return Ok(Live::new(name, file, 0, 0, now));
                     }
@@ -82,8 +82,9 @@ impl KnownSegments {
         Err(io::Error::other("new segments vanish").into())
     }
 
-    /// Drops what is too old, and the oldest of what is too much. With `need`, for a new segment that has to hold so
-    /// many bytes; else none is to be begun. Gives the limit that does not hold where the oldest are to stay.
+    /// Drops segments that are too old, and the oldest segments while a limit is exceeded. `need` is the size in bytes of the
+    /// first line of a new segment; `None` when no segment is begun. Returns the exceeded limit when the spool refuses new
+    /// events instead of dropping the oldest.
     pub(crate) fn make_room(
         &mut self,
         store: &Store,
@@ -116,7 +117,7 @@ impl KnownSegments {
             let counted = removed.contains(&listed.name.to_string());
             let old = listed.name.age_ms(now) >= limits.max_age_ms();
             let left = (counted || old) && leave(&listed, DropReason::Age)?;
-            // One that is counted takes no more events, even if it can't leave now.
+            // A counted segment takes no more events, although it can't be removed now.
             if !left && !counted {
                 kept.push(listed);
             }
@@ -166,7 +167,7 @@ impl KnownSegments {
         failed.map_or(Ok(full), Err)
     }
 
-    /// The number of a segment's lines; read once if nobody writes to it.
+    /// The number of lines in a segment. A segment without a writer is read once.
     fn count(&mut self, folder: &dyn Folder, listed: &Listed) -> u64 {
         if let Some(count) = self.counts.get(&listed.name) {
             return *count;
@@ -180,8 +181,8 @@ impl KnownSegments {
         count
     }
 
-    /// Goes on with the newest segment that has room, ends with a whole line and has no writer. So many runs of a
-    /// short-lived tool make one file.
+    /// Takes the newest segment that has room, ends with a whole line and has no writer. Many runs of a short-lived tool so
+    /// make one file.
     fn adopt(
         &mut self,
         store: &Store,
@@ -217,8 +218,8 @@ impl KnownSegments {
     }
 }
 
-/// Removes a segment that nobody writes to. Its events are counted first, with its name, so that a process that dies
-/// between the two neither hides them nor has them counted twice.
+/// Removes a segment without a writer. Its events are counted first, with its name: a process that dies before the removal
+/// neither hides the loss nor has it counted twice.
 fn drop_segment(
     store: &Store,
     folder: &dyn Folder,
@@ -243,7 +244,7 @@ fn drop_segment(
     Ok(Dropped::Events(if counted { events } else { 0 }))
 }
 
-/// The number of lines that some backend is not done with.
+/// The number of lines that at least one backend has not settled.
 fn undelivered(file: &dyn File, name: &str, cursors: &Cursors) -> io::Result<u64> {
     let mut buffer = Vec::new();
     let mut lines = Lines::new(file, 0, &mut buffer);

@@ -1,53 +1,53 @@
-//! The file system as the spool sees it: few operations, each of which happens whole or not at all for other processes.
+//! The file system as the spool needs it: a few operations, each of which is atomic for other processes.
 //!
-//! [`Disk`](super::Disk) is the real one. The tests bring one in memory that dies between any two operations.
+//! [`Disk`](super::Disk) is the real one. The tests have one in memory that crashes between any two operations.
 
 use std::{fmt, io, path::Path, sync::Arc};
 
-/// Where spools live, and what a process knows of itself and of the time.
+/// The folders of spools, the clock, and the id of the process.
 pub trait Fs: fmt::Debug + Send + Sync {
-    /// Opens a folder and checks on the open handle that nobody else can write to it; makes it, private, when it is
-    /// missing and `create` is set.
+    /// Opens a folder, and checks by the open handle that no other user can write to it. A missing folder is made, for the
+    /// user alone, when `create` is set.
     fn folder(&self, path: &Path, create: bool) -> Result<Arc<dyn Folder>, FolderError>;
     /// Milliseconds since 1970, UTC.
     fn now_ms(&self) -> u64;
     /// The id of this process; another one after a fork.
     fn process(&self) -> u32;
-    /// A random number that tells files apart.
+    /// A random number for the names of files.
     fn random(&self) -> u32;
-    /// Lets another process have its turn, for about a millisecond.
+    /// Waits for about a millisecond, so that another process can release a lock.
     fn pause(&self);
 }
 
-/// An open folder. It stays the same one when another takes its place at its path.
+/// An open folder. It stays the same folder when another one replaces it at its path.
 pub trait Folder: fmt::Debug + Send + Sync {
     /// Every regular file, in no order.
     fn list(&self) -> io::Result<Vec<Entry>>;
-    /// Opens a file that is there, to read and to append.
+    /// Opens an existing file, to read and to append.
     fn open(&self, name: &str) -> io::Result<Box<dyn File>>;
     /// Opens a file as [`open`](Self::open) does; makes it, readable by the user alone, when it is missing.
     fn open_or_create(&self, name: &str) -> io::Result<Box<dyn File>>;
-    /// Makes a file that is not there.
+    /// Makes a new file.
     fn create(&self, name: &str) -> io::Result<Box<dyn File>>;
     /// Gives a file another name, in place of the file that has it.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
-    /// Takes a file away; who has it open keeps it.
+    /// Removes a file. Open handles stay valid.
     fn remove(&self, name: &str) -> io::Result<()>;
 }
 
-/// An open file. Dropping it closes it, and with the last handle goes its lock.
+/// An open file. Its drop closes it; the last handle releases the lock.
 pub trait File: fmt::Debug + Send + Sync {
-    /// One write at the end of the file, wherever that is by then. Gives how many bytes were taken.
+    /// One write at the current end of the file. Returns the number of written bytes.
     fn append(&self, bytes: &[u8]) -> io::Result<usize>;
-    /// Reads at an offset. Gives how many bytes came; 0 at the end.
+    /// Reads at an offset. Returns the number of bytes; 0 at the end.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
     /// Cuts the file off at `len` bytes.
     fn truncate(&self, len: u64) -> io::Result<()>;
-    /// Takes the file's exclusive advisory lock unless somebody has it. The system releases it when the process dies.
+    /// Takes the file's exclusive advisory lock, unless another handle has it. The system releases it when the process dies.
     fn try_lock(&self) -> io::Result<bool>;
-    /// Gives the lock back, also for the copies of the handle that a forked child has.
+    /// Releases the lock, also for the copies of the handle in forked children.
     fn unlock(&self) -> io::Result<()>;
-    /// How long it is, and whether it still has a name.
+    /// The length of the file, and whether it still has a name.
     fn facts(&self) -> io::Result<Facts>;
 }
 
@@ -60,7 +60,7 @@ pub struct Entry {
     pub len: u64,
 }
 
-/// What an open file says of itself.
+/// Facts about an open file.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts {
     /// Its length in bytes.
@@ -69,14 +69,14 @@ pub struct Facts {
     pub linked: bool,
 }
 
-/// Why a folder can't be had.
+/// Why a folder can't be opened.
 #[derive(Debug)]
 pub enum FolderError {
-    /// It is not there.
+    /// The folder is missing.
     Missing,
-    /// It can't be trusted; what was expected and what was found.
+    /// The folder can't be trusted: the text says what was expected and found.
     Refused(String),
-    /// The system says no.
+    /// The system reports an error.
     Io(io::Error),
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn read_whole(folder: &dyn Folder, name: &str, limit: usize) -> io::R
     }
 }
 
-/// An open file from its first byte on.
+/// The content of an open file.
 pub(crate) fn read_file(file: &dyn File, limit: usize) -> io::Result<Vec<u8>> {
     let expected = usize::try_from(file.facts()?.len).unwrap_or(usize::MAX);
     if expected > limit {
@@ -109,8 +109,8 @@ pub(crate) fn read_file(file: &dyn File, limit: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Puts a file with these bytes in place of another: readers see the old one or the new one. `temporary` is a name that
-/// nobody else uses at the same time.
+/// Replaces a file by one with these bytes. A reader sees the old file or the new one. No other process uses the name
+/// `temporary` at the same time.
 pub(crate) fn replace(folder: &dyn Folder, name: &str, temporary: &str, bytes: &[u8]) -> io::Result<()> {
     let file = match folder.create(temporary) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -127,7 +127,7 @@ pub(crate) fn replace(folder: &dyn Folder, name: &str, temporary: &str, bytes: &
             Ok(n) => rest = &rest[n..],
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
-                // What is left of it would take room on a disk that has none.
+                // The rest of the file would take room on a full disk.
                 _ = folder.remove(temporary);
                 return Err(error);
             }
@@ -150,7 +150,7 @@ pub(crate) fn try_to_write(folder: &dyn Folder) -> io::Result<()> {
     }
 }
 
-/// Text with a check sum, so that a damaged file is told from a whole one.
+/// Text with a check sum, which shows whether a file is damaged.
 pub(crate) fn with_sum(text: &str) -> Vec<u8> {
     format!("{text}\n{:016x}\n", sum(text)).into_bytes()
 }
@@ -161,7 +161,7 @@ pub(crate) fn without_sum(bytes: &[u8]) -> Option<&str> {
     (found == format!("{:016x}", sum(text))).then_some(text)
 }
 
-/// FNV-1a, against accidents.
+/// FNV-1a (Fowler, Noll and Vo): against accidents, not against attackers.
 fn sum(text: &str) -> u64 {
     text.bytes()
         .fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))

@@ -1,30 +1,30 @@
-//! How much a spool may hold, and the reasons for which an event is lost to it.
+//! How much a spool may hold.
 
 use std::time::Duration;
 
-/// What a spool may hold. Whole segments leave, the oldest first, before a new one is begun, unless it
+/// How much a spool may hold. Before a new segment is begun, whole segments are dropped, the oldest first, unless the spool
 /// [refuses when full](Self::refuse_when_full).
 ///
-/// One writer keeps to [`max_bytes`](Self::max_bytes) and [`max_events`](Self::max_events) exactly. Of several writers
-/// each may hold a segment of its own beyond them, because a segment that is being written to is never dropped.
+/// With one writer, [`max_bytes`](Self::max_bytes) and [`max_events`](Self::max_events) hold exactly. With several writers
+/// each may exceed them by one segment, because a segment with a writer is never dropped.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes in all segments; 10 MB unless said otherwise.
+    /// Bytes in all segments. Default: 10 MB.
     pub max_bytes: u64,
-    /// Events in all segments; 100,000 unless said otherwise.
+    /// Events in all segments. Default: 100,000.
     pub max_events: u64,
-    /// No event is kept longer; 30 days unless said otherwise. A segment takes events for a thirtieth of it and leaves
-    /// when its first one may be that old, so that events leave at 29 to 30 days.
+    /// The greatest age of an event. Default: 30 days. A segment takes events for a thirtieth of this time, and is dropped
+    /// when its first event may be that old: an event leaves after 29 to 30 days.
     pub max_age: Duration,
-    /// Bytes after which a segment is closed; 1 MiB unless said otherwise, and at most a quarter of the bytes in all.
+    /// Bytes after which a segment is closed. Default: 1 MiB; at most a quarter of [`max_bytes`](Self::max_bytes).
     pub segment_bytes: u64,
-    /// Bytes in the quarantine; 1 MB unless said otherwise.
+    /// Bytes of dead letters. Default: 1 MB.
     pub quarantine_bytes: u64,
-    /// Events in the quarantine; 1,000 unless said otherwise.
+    /// Number of dead letters. Default: 1,000.
     pub quarantine_events: u64,
-    /// Whether what waits stays at [`max_bytes`](Self::max_bytes) and [`max_events`](Self::max_events), and it is the new
-    /// events that are refused; not so unless said otherwise. For a forwarder, which can hold back whoever writes to it.
+    /// Whether a full spool refuses new events and keeps the old ones. Default: no. For a forwarder, which can stop reading
+    /// its input.
     pub refuse_when_full: bool,
 }
 

@@ -6,11 +6,12 @@ use crate::spool::fs::File;
 use crate::spool::limits::Limits;
 use crate::spool::segment::Name;
 
-/// How long, and for how many lines, a segment is taken to have its name still: a look costs a third of a write.
+/// The time and the number of lines after which the writer checks that its segment still has a name. A check costs a
+/// third of a write.
 const LOOK_MS: u64 = 50;
 const LOOK_LINES: u64 = 64;
 
-/// The segment that is written to. Its lock says so to other processes.
+/// The segment that is written to. Its lock shows other processes that it has a writer.
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) name: Name,
@@ -20,7 +21,7 @@ pub(crate) struct Live {
     pub(crate) looked: Looked,
 }
 
-/// When the segment was last seen to have a name, and how much was in it.
+/// The time of the last check that the segment had a name, and its size at that time.
 #[derive(Debug)]
 pub(crate) struct Looked {
     pub(crate) ms: u64,
@@ -28,7 +29,7 @@ pub(crate) struct Looked {
     pub(crate) lines: u64,
 }
 
-/// A write failed; whether the segment still ends with a whole line.
+/// A failed write, and whether the segment still ends with a whole line.
 pub(crate) struct Torn(pub(crate) io::Error, pub(crate) bool);
 
 impl Live {
@@ -43,7 +44,7 @@ impl Live {
                 || self.name.age_ms(now) > limits.span_ms())
     }
 
-    /// Whether it is time to look for the name again; never so for two lines in the same moment.
+    /// Whether the next check of the name is due.
     pub(crate) fn is_look_due(&self, now: u64) -> bool {
         now.abs_diff(self.looked.ms) >= LOOK_MS || self.lines - self.looked.lines >= LOOK_LINES
     }
@@ -66,7 +67,7 @@ impl Live {
         Ok(())
     }
 
-    /// Cuts the first `torn` bytes of a line off again.
+    /// Removes the first `torn` bytes of a line.
     fn take_back(&self, torn: u64) -> bool {
         // The length is asked for because another process may have emptied the file.
         let len = self.file.facts().map(|facts| facts.len.checked_sub(torn));

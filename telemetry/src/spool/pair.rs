@@ -1,4 +1,4 @@
-//! Where events wait: those that may leave the machine, and apart from them those that may not.
+//! The two spools of a data folder: one for events that may leave the machine, one for events that may not.
 
 use std::{path::Path, sync::Arc};
 
@@ -24,7 +24,7 @@ impl Spools {
         Self { ordinary: open("spool"), local: open("local-spool") }
     }
 
-    /// The one for events that are kept on the machine, or the other.
+    /// The spool for events that stay on the machine, or the other one.
     pub(crate) fn get(&self, local: bool) -> &Spool {
         if local { &self.local } else { &self.ordinary }
     }
@@ -33,7 +33,7 @@ impl Spools {
         [&self.ordinary, &self.local]
     }
 
-    /// Forgets what waits in either.
+    /// Drops what waits in both.
     ///
     /// # Errors
     /// The first one; the other spool is emptied all the same.

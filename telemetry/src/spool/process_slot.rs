@@ -1,4 +1,4 @@
-//! What belongs to one process.
+//! The part of a spool that belongs to one process.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -6,21 +6,21 @@ use crate::spool::counters::Pending;
 use crate::spool::cursor::Cursors;
 use crate::spool::writer::Writer;
 
-/// What one process has of a spool.
+/// The writer, the counters and the unsaved cursors of one process.
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
     writer: Mutex<Writer>,
-    /// Losses that are not in the file yet.
+    /// Losses that are not in the file of counters yet.
     pub(crate) drops: Pending,
-    /// What a delivery of this process noted and could not write down.
+    /// Cursors of a delivery of this process that could not be written.
     unsaved: Mutex<Option<Cursors>>,
 }
 
 impl Slot {
-    /// That of a forked child, whose parent has `inherited`.
+    /// The slot of a forked child whose parent has `inherited`.
     pub(crate) fn after(inherited: &Self) -> Self {
         if let Ok(mut writer) = inherited.writer.try_lock() {
-            // Closed without a word, the lock stays the parent's.
+            // Closing the copy of the handle leaves the parent's lock in force.
             writer.live = None;
         }
         Self::default()

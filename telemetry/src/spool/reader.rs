@@ -1,4 +1,4 @@
-//! Delivery: chunks of events for each backend, and what became of them.
+//! Reading for delivery: chunks of events for each backend, and the record of what is settled.
 
 use std::io;
 
@@ -14,7 +14,7 @@ use crate::spool::segment;
 use crate::spool::segment::{Lines, Listed, Name};
 use crate::spool::spool::Spool;
 
-/// The one process's right to deliver, from [`Spool::try_claim`](super::Spool::try_claim).
+/// Reads for all backends of one process, which holds the claim: see [`Spool::try_claim`](super::Spool::try_claim).
 ///
 /// [`next`](Self::next) gives a backend's next events; nothing is noted before a commit. To deliver *at least once*,
 /// send, then [`commit`](Self::commit). To deliver *at most once*, [`commit_before_send`](Self::commit_before_send),
@@ -23,27 +23,27 @@ use crate::spool::spool::Spool;
 pub struct Deliverer {
     claim: Claim,
     cursors: Cursors,
-    /// Whether the file lacks something.
+    /// Whether the file of cursors is out of date.
     unsaved: bool,
     segments: Vec<Listed>,
     quarantine: Quarantine,
-    /// Segments with events that may be given back, and how often.
+    /// Segments with events that may be returned, and how often.
     held: Vec<Name>,
     buffer: Vec<u8>,
 }
 
-/// What became of one event of a chunk.
+/// The result for one event of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settle {
-    /// Nothing yet: it comes again.
+    /// The event is not settled, and comes again.
     Keep,
-    /// The backend is done with it.
+    /// The backend has settled the event.
     Done,
-    /// It is no event: it is counted as damaged, once for all backends.
+    /// The line is no event. It is counted as damaged, once for all backends.
     Damaged,
 }
 
-/// A chunk that was committed before it is sent: where the backend was before.
+/// A chunk that is committed before it is sent: the backend's position before the commit.
 #[derive(Debug)]
 #[must_use = "what is not sent is to be given back"]
 pub struct Committed {
@@ -61,13 +61,13 @@ impl Deliverer {
         Self { claim, cursors, unsaved, segments, quarantine, held, buffer }
     }
 
-    /// Says which backends are configured now. The others hold no segment any more and are forgotten.
+    /// Sets the configured backends. All others are forgotten, and no segment is kept for them.
     pub fn retain_backends<S: AsRef<str>>(&mut self, backends: &[S]) -> Result<(), Error> {
         self.claim.check()?;
         self.list()?;
         self.unsaved |= self.cursors.retain_backends(&names(backends));
         if let Err(error) = self.save_and_collect() {
-            // Where the spool itself has filled the disk, delivery is what makes room.
+            // When the spool has filled the disk, only delivery makes room.
             tracing::debug!("it is not written down which backends there are: {error}");
         }
         Ok(())
@@ -76,8 +76,8 @@ impl Deliverer {
     /// The next events for a backend, of at most `max_bytes` unless the first one alone is longer, or `None` when there
     /// is nothing. Events that are kept come again, in front.
     ///
-    /// Lines that are not UTF-8 or no `{...}` are passed over and counted as damaged; whether a line is an event is for
-    /// the caller to find out.
+    /// A line that is not UTF-8 or not `{...}` is skipped and counted as damaged. The caller finds out whether a line is an
+    /// event.
     pub fn next(
         &mut self,
         backend: &str,
@@ -104,7 +104,7 @@ impl Deliverer {
         Ok(None)
     }
 
-    /// What there is in the known segments.
+    /// The next lines of the known segments.
     fn chunk(&mut self, backend: &str, max_events: usize, max_bytes: usize) -> Chunk {
         let mut chunk = Chunk::new(backend);
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -114,7 +114,7 @@ impl Deliverer {
                 break;
             }
             if let Err(error) = self.scan(listed, &mut chunk, max_events, max_bytes, &mut buffer) {
-                // The others are not held up by it.
+                // An unreadable segment does not block the others.
                 tracing::warn!(segment = %listed.name, %error, "telemetry spool: can't read a segment");
             }
         }
@@ -122,7 +122,7 @@ impl Deliverer {
         chunk
     }
 
-    /// Adds the lines of a segment that the backend is not done with.
+    /// Adds the lines of a segment that the backend has not settled.
     fn scan(
         &mut self,
         listed: Listed,
@@ -156,7 +156,7 @@ impl Deliverer {
         read
     }
 
-    /// Notes what became of the events of a chunk, in their order; what is not said is [`Settle::Keep`].
+    /// Records the results for the events of a chunk, in their order. A missing result is [`Settle::Keep`].
     ///
     /// # Errors
     /// [`Error::Spool`] when the note can't be written down. It holds in this process all the same, also for its next

@@ -15,7 +15,7 @@ use crate::spool::store::Store;
 /// How long nothing is tried after the folder or a new segment could not be had.
 const PAUSE_MS: u64 = 1_000;
 
-/// The part of a drops that one thread has at a time.
+/// What one thread at a time has: the open segment and its buffer.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     pub(crate) live: Option<Live>,

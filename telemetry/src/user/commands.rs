@@ -14,10 +14,10 @@
 //! }
 //!
 //! let telemetry = Telemetry::builder("mytool", "1.4.0").build();
-//! match Cli::parse_from(["mytool", "hello"]) {
-//!     Cli::Hello => {}
-//!     Cli::Telemetry(command) => std::process::exit(command.run(&telemetry)),
-//! }
+//! let _code = match Cli::parse_from(["mytool", "hello"]) {
+//!     Cli::Hello => std::process::ExitCode::SUCCESS,
+//!     Cli::Telemetry(command) => command.run(&telemetry),
+//! };
 //! ```
 //!
 //! # Exit codes
@@ -28,6 +28,7 @@
 
 use std::{
     io::{self, Write},
+    process::ExitCode,
     time::Duration,
 };
 
@@ -75,14 +76,14 @@ pub struct Form {
 }
 
 impl TelemetryCommand {
-    /// Runs the command with the process's standard output, and says what the process is to end with.
+    /// Runs the command with the standard streams of the process. `main` returns the exit code.
     #[must_use]
-    pub fn run(&self, telemetry: &Telemetry) -> i32 {
+    pub fn run(&self, telemetry: &Telemetry) -> ExitCode {
         self.run_with(telemetry, &mut io::stdout().lock(), &mut io::stderr().lock())
     }
 
     /// Runs the command with other streams.
-    pub fn run_with(&self, telemetry: &Telemetry, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+    pub fn run_with(&self, telemetry: &Telemetry, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
         let done = match self {
             Self::Enable(form) => enable(telemetry, *form, out),
             Self::Disable(form) => disable(telemetry, *form, out),
@@ -93,10 +94,10 @@ impl TelemetryCommand {
             Self::Doctor(form) => doctor(telemetry, *form, out),
         };
         match done.and_then(|done| out.flush().map(|()| done).map_err(Failure::Output)) {
-            Ok(true) => 0,
-            Ok(false) => 1,
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
             // Whoever reads has seen enough.
-            Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Err(failure) => {
                 let text = match failure {
                     Failure::Telemetry(error) => error.to_string(),
@@ -104,7 +105,7 @@ impl TelemetryCommand {
                 };
                 // There is nobody left to tell.
                 let _ = writeln!(err, "error: {text}");
-                1
+                ExitCode::FAILURE
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::consent::consent::Collection;
 use crate::delivery::target::Target;
 use crate::error::error::Error;
 use crate::files::writable;
-use crate::instance::select_backends::Chosen;
+use crate::instance::select_backends::SelectionReason;
 use crate::process::plural::events;
 
 /// How long a backend may take to open, and to find out about its platform.
@@ -116,8 +116,8 @@ impl Telemetry {
         }
         let mut selected = context.select_for(if on { collection } else { Collection::On });
         let verdict = match &selected.info.why {
-            Chosen::Broken(_) => Verdict::Wrong,
-            Chosen::Nothing => Verdict::Note,
+            SelectionReason::Broken(_) => Verdict::Wrong,
+            SelectionReason::Nothing => Verdict::Note,
             _ => Verdict::Fine,
         };
         findings.push(finding("backends", verdict, selected.info.to_string()));

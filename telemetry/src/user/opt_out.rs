@@ -16,7 +16,7 @@ use crate::event::kind::EventKind;
 use crate::identity::deletion::{Receipt, ReceiptOutcome};
 use crate::identity::machine_id_file::MachineIdFile;
 use crate::instance::context::Context;
-use crate::instance::select_backends::{Chosen, Selected};
+use crate::instance::select_backends::{Selected, SelectionReason};
 use crate::process::deadline::left;
 use crate::spool::reader::Deliverer;
 use crate::spool::spool::Spool;
@@ -47,7 +47,7 @@ pub enum Discarded {
 /// What came of [`Telemetry::disable`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Disabled {
+pub struct DisableReport {
     /// What is so now: on where an organisation enforces it.
     pub consent: Consent,
     /// What became of pending events.
@@ -97,12 +97,12 @@ impl Telemetry {
     ///
     /// # Errors
     /// As [`ConsentSource::disable`](crate::ConsentSource::disable); nothing has changed then.
-    pub fn disable(&self) -> Result<Disabled, Error> {
+    pub fn disable(&self) -> Result<DisableReport, Error> {
         let context = self.context();
         let consent = context.consent.disable()?;
         context.gate.look_again();
         let pending = if consent.is_enabled() { Discarded::Nothing } else { context.discard().0 };
-        Ok(Disabled { consent, pending })
+        Ok(DisableReport { consent, pending })
     }
 
     /// Forgets everything: withdraws consent, forgets waiting and rejected events and the local log, and asks every
@@ -211,7 +211,7 @@ impl Context {
     /// Asks every backend that events would go to with consent. That is the user's own wish, and the last that leaves.
     fn request_deletion(&self, machine_id: &str, within: Duration) -> Vec<Receipt> {
         let Selected { targets, info } = self.select_for(Collection::On);
-        if let Chosen::Broken(reason) = info.why {
+        if let SelectionReason::Broken(reason) = info.why {
             // Nobody knows whom to ask before the file is mended.
             return vec![Receipt::new("backends", Deletion::Failed(reason))];
         }

@@ -28,7 +28,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// What is stored, and what would go out. Its text is what `telemetry show` prints.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Shown {
+pub struct ShowReport {
     /// The events that wait, as they are stored: one line of JSON each.
     pub stored: Vec<String>,
     /// Those that wait apart, and that these backends do not get: see [`Status::set_apart`](crate::Status::set_apart).
@@ -36,7 +36,7 @@ pub struct Shown {
     /// Those that a backend has refused for good.
     pub quarantine: Vec<Rejected>,
     /// What each backend would send, of the first batch.
-    pub outgoing: Vec<Outgoing>,
+    pub outgoing: Vec<OutgoingBatch>,
     /// How many events that batch has.
     pub previewed: usize,
 }
@@ -44,7 +44,7 @@ pub struct Shown {
 /// What one backend would send.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Outgoing {
+pub struct OutgoingBatch {
     /// What it is called.
     pub backend: String,
     /// Requests or messages, and events that it would not send; or why that can't be told.
@@ -56,7 +56,7 @@ impl Telemetry {
     ///
     /// # Errors
     /// [`Error::Spool`] when the spool can't be read.
-    pub fn show(&self) -> Result<Shown, Error> {
+    pub fn show(&self) -> Result<ShowReport, Error> {
         let context = self.context();
         let collection = match context.consent.read().collection {
             // What would go out with consent.
@@ -88,20 +88,20 @@ impl Telemetry {
         let previewed = buffer.len();
         let batch = buffer.take();
         let outgoing = targets.iter_mut().map(|target| outgoing(target, &batch)).collect();
-        Ok(Shown { stored, set_apart, quarantine, outgoing, previewed })
+        Ok(ShowReport { stored, set_apart, quarantine, outgoing, previewed })
     }
 }
 
-fn outgoing(target: &mut Target, batch: &Batch) -> Outgoing {
+fn outgoing(target: &mut Target, batch: &Batch) -> OutgoingBatch {
     let preview = match target.open(LIMIT) {
         Ok(backend) => backend.preview(batch, LIMIT).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     target.close(Duration::from_secs(1));
-    Outgoing { backend: target.name.clone(), preview: preview.map_err(|text| target.conceal(&text)) }
+    OutgoingBatch { backend: target.name.clone(), preview: preview.map_err(|text| target.conceal(&text)) }
 }
 
-impl Shown {
+impl ShowReport {
     /// Writes it for people: the stored lines as they are, then each backend's messages.
     ///
     /// # Errors
@@ -154,7 +154,7 @@ impl Shown {
             set_apart: self.set_apart.iter().map(|line| as_stored(line)).collect(),
             quarantine: &self.quarantine,
             previewed: self.previewed,
-            outgoing: self.outgoing.iter().map(Outgoing::to_json).collect(),
+            outgoing: self.outgoing.iter().map(OutgoingBatch::to_json).collect(),
         };
         serde_json::to_string(&object).expect("text and numbers can be written")
     }
@@ -178,7 +178,7 @@ fn as_stored(line: &str) -> Cow<'_, RawValue> {
     }
 }
 
-impl Outgoing {
+impl OutgoingBatch {
     fn to_json(&self) -> serde_json::Value {
         let preview = match &self.preview {
             Ok(preview) => preview,
@@ -222,7 +222,7 @@ mod tests {
         let raw = |text: &str| RawValue::from_string(text.to_owned()).expect("JSON");
         let lines =
             [r#"{"type":"a", "name":"b","id":"\u0041","n":1.50}"#, r#"{"type":"#, r#"{"a":"\ud800"}"#];
-        let shown = Shown {
+        let shown = ShowReport {
             set_apart: Vec::new(),
             stored: lines.map(str::to_owned).to_vec(),
             quarantine: vec![Rejected {

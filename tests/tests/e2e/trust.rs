@@ -11,7 +11,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use jackfield::Lock;
+use jackfield::forward::Lock;
 use jackfield_loader::{Candidate, Digest, Plugin, Policy, Signature, Trust};
 use jackfield_tests::{c_fixture, fixture, plugin};
 use serde_json::Value;

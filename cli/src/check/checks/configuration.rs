@@ -1,6 +1,6 @@
 //! Which configurations the plugin accepts, and which ones it refuses.
 
-use jackfield::OptionsSchema;
+use jackfield::forward::OptionsSchema;
 use jackfield_loader::{
     conformance::{HostKind, Terms},
     plugin_api::abi,

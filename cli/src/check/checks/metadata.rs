@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use jackfield::OptionsSchema;
+use jackfield::forward::OptionsSchema;
 use jackfield_loader::{Inspection, Layout, PanicStrategy, Refusal};
 use serde_json::Value;
 

@@ -9,8 +9,8 @@ use jackfield_loader::{
 };
 
 use super::{LONG, Scripted};
-use crate::delivery::backoff::Stop;
-use crate::delivery::direct::{Delivery, DeliveryOptions, Fate, STOPPED};
+use crate::delivery::backoff::CancellationToken;
+use crate::delivery::direct::{Delivery, DeliveryOptions, EventOutcome, STOPPED};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -21,7 +21,7 @@ type Attempts = Arc<Mutex<Vec<String>>>;
 struct Fake {
     delivery: Delivery,
     attempts: Attempts,
-    stop: Stop,
+    stop: CancellationToken,
 }
 
 impl Fake {
@@ -29,12 +29,12 @@ impl Fake {
         options: DeliveryOptions,
         answer: impl Fn(usize, &[String]) -> Vec<Outcome> + Send + Sync + 'static,
     ) -> Self {
-        Self::with_stop(options, Stop::new(), answer)
+        Self::with_stop(options, CancellationToken::new(), answer)
     }
 
     fn with_stop(
         options: DeliveryOptions,
-        stop: Stop,
+        stop: CancellationToken,
         answer: impl Fn(usize, &[String]) -> Vec<Outcome> + Send + Sync + 'static,
     ) -> Self {
         let attempts = Attempts::default();
@@ -52,7 +52,7 @@ impl Fake {
         Self { delivery: Delivery::new(backend, options, stop.clone()), attempts, stop }
     }
 
-    fn deliver(&mut self, names: &[&str]) -> Vec<Fate> {
+    fn deliver(&mut self, names: &[&str]) -> Vec<EventOutcome> {
         self.delivery.deliver(&batch(names))
     }
 
@@ -82,7 +82,7 @@ fn batch(names: &[&str]) -> Batch {
 #[test]
 fn what_is_delivered_at_once_is_sent_once() {
     let mut delivery = delivery(LONG, |_, names| vec![Outcome::Delivered; names.len()]);
-    assert_eq!(delivery.deliver(&["a", "b"]), [Fate::Delivered, Fate::Delivered]);
+    assert_eq!(delivery.deliver(&["a", "b"]), [EventOutcome::Delivered, EventOutcome::Delivered]);
     assert_eq!((delivery.attempts(), delivery.delivery.retried()), (vec!["ab".to_owned()], 0));
 }
 
@@ -97,7 +97,10 @@ fn only_the_events_that_are_to_be_retried_are_sent_again() {
         names.iter().map(answer).collect()
     });
     let fates = delivery.deliver(&["a", "b", "c"]);
-    assert_eq!(fates, [Fate::Delivered, Fate::Delivered, Fate::Rejected("never".into())]);
+    assert_eq!(
+        fates,
+        [EventOutcome::Delivered, EventOutcome::Delivered, EventOutcome::Rejected("never".into())]
+    );
     assert_eq!(delivery.attempts(), ["abc", "b", "b"]);
     assert_eq!(delivery.delivery.retried(), 2);
 }
@@ -111,15 +114,24 @@ fn a_batch_that_is_too_large_is_halved_in_order_and_an_event_that_is_too_large_r
     });
     let fates = delivery.deliver(&["a", "b", "C", "d", "e"]);
     assert_eq!(delivery.attempts(), ["abCde", "abC", "ab", "C", "de"]);
-    let rejected = Fate::Rejected("too large even alone: limit 2".into());
-    assert_eq!(fates, [Fate::Delivered, Fate::Delivered, rejected, Fate::Delivered, Fate::Delivered]);
+    let rejected = EventOutcome::Rejected("too large even alone: limit 2".into());
+    assert_eq!(
+        fates,
+        [
+            EventOutcome::Delivered,
+            EventOutcome::Delivered,
+            rejected,
+            EventOutcome::Delivered,
+            EventOutcome::Delivered
+        ]
+    );
     assert_eq!(delivery.delivery.retried(), 0, "splitting is no retry");
 }
 
 #[test]
 fn an_answer_that_is_too_short_is_a_retry_of_the_rest() {
     let mut delivery = delivery(LONG, |_, _| vec![Outcome::Delivered]);
-    assert_eq!(delivery.deliver(&["a", "b"]), [Fate::Delivered, Fate::Delivered]);
+    assert_eq!(delivery.deliver(&["a", "b"]), [EventOutcome::Delivered, EventOutcome::Delivered]);
     assert_eq!(delivery.attempts(), ["ab", "b"]);
 }
 
@@ -127,15 +139,15 @@ fn an_answer_that_is_too_short_is_a_retry_of_the_rest() {
 fn a_backend_that_is_down_costs_the_budget_once() {
     let mut delivery = delivery(40 * MS, |_, names| vec![Outcome::retry("refused"); names.len()]);
     let started = Instant::now();
-    assert_eq!(delivery.deliver(&["a"]), [Fate::Undelivered("refused".into())]);
+    assert_eq!(delivery.deliver(&["a"]), [EventOutcome::Undelivered("refused".into())]);
     assert!(started.elapsed() >= 40 * MS, "the budget is used");
     let first = delivery.attempts().len();
     assert!(first > 2 && !delivery.delivery.is_given_up());
-    assert_eq!(delivery.deliver(&["b"]), [Fate::Undelivered("refused".into())]);
+    assert_eq!(delivery.deliver(&["b"]), [EventOutcome::Undelivered("refused".into())]);
     assert_eq!(delivery.attempts().len(), first + 1, "one attempt");
     assert!(delivery.delivery.is_given_up());
     let reason = "not attempted, the backend was given up: refused";
-    assert_eq!(delivery.deliver(&["c"]), [Fate::Undelivered(reason.into())]);
+    assert_eq!(delivery.deliver(&["c"]), [EventOutcome::Undelivered(reason.into())]);
     assert_eq!(delivery.attempts().len(), first + 1, "none");
 }
 
@@ -146,8 +158,8 @@ fn a_backend_that_comes_back_on_probation_is_trusted_again() {
         names.iter().map(answer).collect()
     });
     for _ in 0..3 {
-        assert_eq!(delivery.deliver(&["x"]), [Fate::Undelivered("no".into())]);
-        assert_eq!(delivery.deliver(&["a"]), [Fate::Delivered]);
+        assert_eq!(delivery.deliver(&["x"]), [EventOutcome::Undelivered("no".into())]);
+        assert_eq!(delivery.deliver(&["a"]), [EventOutcome::Delivered]);
     }
     assert!(!delivery.delivery.is_given_up());
 }
@@ -161,7 +173,7 @@ fn progress_renews_the_budget() {
         outcomes
     });
     let fates = delivery.deliver(&["a", "b", "c", "d", "e", "f", "g", "h"]);
-    assert_eq!(fates, vec![Fate::Delivered; 8]);
+    assert_eq!(fates, vec![EventOutcome::Delivered; 8]);
 }
 
 #[test]
@@ -171,7 +183,7 @@ fn the_backends_own_wish_is_waited_for() {
         vec![if attempt == 1 { wait } else { Outcome::Delivered }; names.len()]
     });
     let started = Instant::now();
-    assert_eq!(delivery.deliver(&["a"]), [Fate::Delivered]);
+    assert_eq!(delivery.deliver(&["a"]), [EventOutcome::Delivered]);
     assert!(started.elapsed() >= 80 * MS);
 }
 
@@ -193,7 +205,7 @@ fn a_wish_beyond_the_budget_is_not_waited_for() {
     let started = Instant::now();
     assert_eq!(
         delivery.deliver(&["a"]),
-        [Fate::Undelivered("later; it wants 12.0s before the next attempt".into())]
+        [EventOutcome::Undelivered("later; it wants 12.0s before the next attempt".into())]
     );
     assert!(started.elapsed() < BUDGET && delivery.attempts().len() == 1);
 }
@@ -212,15 +224,15 @@ fn stop_ends_a_pause_and_nothing_is_attempted_after_it() {
         });
         delivery.deliver(&["a"])
     });
-    assert_eq!(fates, [Fate::Undelivered("later".into())]);
+    assert_eq!(fates, [EventOutcome::Undelivered("later".into())]);
     assert!(started.elapsed() < LONG);
-    assert_eq!(delivery.deliver(&["b"]), [Fate::Undelivered(STOPPED.into())]);
+    assert_eq!(delivery.deliver(&["b"]), [EventOutcome::Undelivered(STOPPED.into())]);
     assert_eq!(delivery.attempts(), ["a"]);
 }
 
 #[test]
 fn stop_between_the_halves_of_a_batch_keeps_what_was_settled() {
-    let stop = Stop::new();
+    let stop = CancellationToken::new();
     let flag = stop.clone();
     let answer = move |_: usize, names: &[String]| {
         if names.len() == 1 {
@@ -230,5 +242,8 @@ fn stop_between_the_halves_of_a_batch_keeps_what_was_settled() {
         vec![Outcome::too_large("limit 1"); names.len()]
     };
     let mut delivery = Fake::with_stop(DeliveryOptions::default(), stop, answer);
-    assert_eq!(delivery.deliver(&["a", "b"]), [Fate::Delivered, Fate::Undelivered(STOPPED.into())]);
+    assert_eq!(
+        delivery.deliver(&["a", "b"]),
+        [EventOutcome::Delivered, EventOutcome::Undelivered(STOPPED.into())]
+    );
 }

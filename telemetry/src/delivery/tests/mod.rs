@@ -23,7 +23,7 @@ use crate::delivery::pass::{ConsentCheck, DeliveryConfig, SpoolDelivery};
 use crate::delivery::settle::{BackendFailure, Settlement};
 use crate::delivery::target::{Source, Target};
 use crate::event::batch_buffer::EventBuffer;
-use crate::event::defaults::Fill;
+use crate::event::defaults::EventDefaults;
 use crate::event::delivery_mode::DeliveryMode;
 use crate::spool::limits::Limits;
 use crate::spool::spool::Spool;
@@ -60,7 +60,7 @@ impl plugin_api::Backend for Scripted {
 
 /// A batch of so many events.
 fn batch(len: usize) -> Batch {
-    let mut buffer = EventBuffer::new(Fill::new("tool", "1"));
+    let mut buffer = EventBuffer::new(EventDefaults::new("tool", "1"));
     for _ in 0..len {
         buffer.push_line(br#"{"type":"a","name":"b"}"#).expect("an event");
     }
@@ -80,18 +80,27 @@ fn spool(home: &Path) -> Spool {
 }
 
 fn delivery(home: &Path, target: Target, mode: DeliveryMode, may_send: ConsentCheck) -> SpoolDelivery {
+    delivery_to(home, vec![target], mode, may_send)
+}
+
+fn delivery_to(
+    home: &Path,
+    targets: Vec<Target>,
+    mode: DeliveryMode,
+    may_send: ConsentCheck,
+) -> SpoolDelivery {
     let config = DeliveryConfig {
         spool: spool(home),
         states: Arc::new(States::new(home)),
         in_flight: InFlightLock::new(home),
         mode,
-        fill: Fill::new("tool", "1"),
+        fill: EventDefaults::new("tool", "1"),
         collection: Collection::On,
         local: false,
         may_send: Arc::clone(&may_send),
         consented: may_send,
     };
-    SpoolDelivery::new(config, vec![target], &Arc::default())
+    SpoolDelivery::new(config, targets, &Arc::default())
 }
 
 /// What an attempt comes to that the backend wants repeated.

@@ -14,7 +14,7 @@ use jackfield_loader::{BackendOptions, plugin_api::Outcome};
 use super::{LONG, Scripted, batch, delivery, spool, target};
 use crate::consent::consent::Collection;
 use crate::delivery::backend_state::{BackendState, States};
-use crate::delivery::resend::Resent;
+use crate::delivery::resend::ResendReport;
 use crate::event::delivery_mode::DeliveryMode;
 
 const MODES: [DeliveryMode; 2] = [DeliveryMode::AtMostOnce, DeliveryMode::AtLeastOnce];
@@ -40,7 +40,7 @@ fn state(home: &Path) -> BackendState {
 }
 
 /// Nothing was handed over: all of it stays as it was, and the backend has done nothing wrong.
-fn assert_untouched(home: &Path, before: &[String], resent: &Resent) {
+fn assert_untouched(home: &Path, before: &[String], resent: &ResendReport) {
     let [to] = &*resent.backends else { panic!("{resent:?}") };
     assert_eq!([to.delivered, to.rejected, to.waiting, to.lost], [0, 0, 3, 0], "{resent:?}");
     assert_eq!(aside(home), before);

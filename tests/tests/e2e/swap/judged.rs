@@ -120,7 +120,7 @@ impl Judged {
         assert!(self.service.telemetry.status().events >= 1);
     }
 
-    fn reload(&self) -> jackfield::Reloaded {
+    fn reload(&self) -> jackfield::ReloadReport {
         self.service.telemetry.reload().expect("a configuration")
     }
 
