@@ -1,4 +1,4 @@
-//! What every command takes on its command line, and what every help says.
+//! The arguments that every command takes, and the text that every help ends with.
 
 use std::path::PathBuf;
 
@@ -34,7 +34,16 @@ pub(crate) struct CommonArgs {
     pub(crate) json: bool,
 }
 
-/// The end of a command's help: its examples, what else it says, and what is the same for all.
-pub(crate) fn help(examples: &str, more: &str) -> String {
-    format!("Examples:\n{examples}{more}\n\n{CONFIGURATION}\n\n{}", exit::HELP)
+/// The end of a command's help. The configuration and the exit codes are the same for all commands.
+pub(crate) struct Help {
+    pub(crate) examples: &'static str,
+    pub(crate) notes: &'static str,
+}
+
+impl Help {
+    pub(crate) fn text(&self) -> String {
+        let Self { examples, notes } = self;
+        let notes = if notes.is_empty() { String::new() } else { format!("\n\n{notes}") };
+        format!("Examples:\n{examples}{notes}\n\n{CONFIGURATION}\n\n{}", exit::HELP)
+    }
 }

@@ -1,16 +1,16 @@
-//! What people read: messages on standard error, results on standard output.
+//! Messages on standard error, and the form of text for people.
 //!
-//! A reader that went away is no error of ours: a broken pipe is passed over in silence on either stream. Colours are
-//! for a terminal, unless `NO_COLOR` is set.
+//! A broken pipe is no error: the reader went away. Colours are for a terminal, unless `NO_COLOR` is set.
 
 use std::{
-    borrow::Cow,
     env,
+    fmt::Display,
     io::{self, IsTerminal as _, Write},
     sync::{Mutex, PoisonError},
 };
 
 use indicatif::ProgressBar;
+use jackfield_loader::ForeignText;
 
 /// The bar that lines on standard error must not be drawn into.
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
@@ -58,18 +58,9 @@ fn paint_if(coloured: bool, text: &str, colour: Colour) -> String {
     if coloured { format!("\x1b[{}m{text}\x1b[0m", colour as u8) } else { text.to_owned() }
 }
 
-/// `text` as one line that shows what it is: characters that move the cursor, break the line or turn the direction of writing
-/// are escaped. Names of files may have them.
-pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
-    let hostile = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if !text.contains(hostile) {
-        return Cow::Borrowed(text);
-    }
-    let mut line = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if hostile(c) { line.extend(c.escape_debug()) } else { line.push(c) }
-    }
-    Cow::Owned(line)
+/// What is foreign in `text` has the form of [`ForeignText`] as a rule; here it has to.
+pub(crate) fn one_line(text: impl Display) -> ForeignText {
+    text.to_string().into()
 }
 
 /// Prints text of one or more lines to standard error.
@@ -78,35 +69,21 @@ pub(crate) fn say(text: &str) {
 }
 
 /// Prints an error, as one line.
-pub(crate) fn error(text: impl std::fmt::Display) {
-    let text = text.to_string();
-    say(&format!("{} {}", paint_if(coloured_errors(), "error:", Colour::Red), one_line(&text)));
+pub(crate) fn error(text: impl Display) {
+    say(&format!("{} {}", paint_if(coloured_errors(), "error:", Colour::Red), one_line(text)));
 }
 
 /// Prints a warning, as one line.
-pub(crate) fn warn(text: impl std::fmt::Display) {
-    let text = text.to_string();
-    say(&format!("{} {}", paint_if(coloured_errors(), "warning:", Colour::Yellow), one_line(&text)));
+pub(crate) fn warn(text: impl Display) {
+    say(&format!("{} {}", paint_if(coloured_errors(), "warning:", Colour::Yellow), one_line(text)));
 }
 
 fn write_error(bytes: &[u8]) {
-    // There is nowhere left to say that standard error can't be written.
+    // An error of standard error can't be reported anywhere.
     let write = || drop(io::stderr().lock().write_all(bytes));
     match &*BAR.lock().unwrap_or_else(PoisonError::into_inner) {
         Some(bar) => bar.suspend(write),
         None => write(),
-    }
-}
-
-/// Prints text to standard output.
-///
-/// # Errors
-/// Why it can't be written; a broken pipe is none.
-pub(crate) fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-        _ => Ok(()),
     }
 }
 
@@ -115,7 +92,7 @@ pub(crate) struct Log;
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        write_error(bytes);
+        write_error(&record(&String::from_utf8_lossy(bytes), coloured_errors()));
         Ok(bytes.len())
     }
 
@@ -124,10 +101,21 @@ impl Write for Log {
     }
 }
 
-/// `rows` in columns, the first row being the heads, each on a line whatever its cells hold. `paint` colours a cell, given row, column and padded text.
+/// Lines of a record, of which nothing but the colours of `tracing` moves a terminal: the subscriber escapes other controls
+/// of a terminal in what it colours, and no character of the direction of writing.
+fn record(text: &str, coloured: bool) -> Vec<u8> {
+    let line = |line: &str| match coloured {
+        true => line.split('\x1b').map(|part| one_line(part).to_string()).collect::<Vec<_>>().join("\x1b"),
+        false => one_line(line).to_string(),
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n").into()
+}
+
+/// `rows` in columns; the first row holds the headings. Each row is one line. `paint` colours a cell: it gets the row, the
+/// column and the padded text.
 pub(crate) fn table(rows: &[Vec<String>], paint: impl Fn(usize, usize, String) -> String) -> String {
     let rows: Vec<Vec<_>> =
-        rows.iter().map(|row| row.iter().map(|cell| one_line(cell).into_owned()).collect()).collect();
+        rows.iter().map(|row| row.iter().map(|cell| one_line(cell).to_string()).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width =
         |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
@@ -159,7 +147,6 @@ mod tests {
     fn a_cell_can_neither_break_its_line_nor_colour_it() {
         let rows = [vec!["a\n\u{1b}[32mok\u{202e}".to_owned(), "b\r\u{9b}".to_owned()]];
         assert_eq!(table(&rows, |_, _, cell| cell), "a\\n\\u{1b}[32mok\\u{202e}  b\\r\\u{9b}\n");
-        assert!(matches!(one_line("naïve \\ \"name\""), Cow::Borrowed(_)));
     }
 
     #[test]

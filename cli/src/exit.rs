@@ -1,13 +1,11 @@
 //! How a command ends: its exit code, and the error that ends it early.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{fmt::Display, io, path::Path};
 
-use jackfield::forward::OpenError;
+use jackfield::OpenError;
+use jackfield_loader::show_path;
 
-/// How a run ended. Of several that apply, the one with the gravest consequence is told: the variants are in that order.
+/// How a command ended. When several variants apply, the last one in this order is used: it is the most serious one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     /// All was done.
@@ -50,7 +48,7 @@ impl Exit {
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Done => 0,
-            // 1 is what a Rust program ends with when it panics or nobody thought of the case.
+            // 1 stays free: a Rust program ends with it when `main` returns an error.
             Self::Usage => 2,
             Self::Config => 3,
             Self::Plugin => 4,
@@ -62,10 +60,10 @@ impl Exit {
     }
 }
 
-/// Why a command ends without having done what it was asked to do. One line.
+/// Why a command ended before it had done its work. The message is one line.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
-    /// The command line asks for what is not possible.
+    /// The command line asks for something impossible.
     #[error("{0}")]
     Usage(String),
     /// The configuration can't be read, or is wrong in one place.
@@ -80,34 +78,27 @@ pub(crate) enum CommandError {
     /// A backend can't be used, for the reason that `exit` names.
     #[error("{reason}")]
     Backend { exit: Exit, reason: String },
-    /// A file or folder can't be used.
-    #[error("{}: {doing}{source}", path.display())]
-    File {
-        path: PathBuf,
-        /// What was tried, such as `can't be made: `, or nothing.
-        doing: &'static str,
-        source: io::Error,
-    },
-    /// The system does not give what the command needs.
+    /// The system refused something that the command needs.
     #[error("{what}: {source}")]
     System { what: String, source: io::Error },
     /// A key, a state folder or an input is not what the command needs.
     #[error("{0}")]
     Unusable(String),
-    /// As the error says, before anything was read.
+    /// The inner error happened before any input was read.
     #[error("{0}; nothing was read")]
     NothingRead(Box<Self>),
 }
 
 impl CommandError {
-    /// For an error of the system on a file or folder.
-    pub(crate) fn file(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::File { path: path.to_owned(), doing, source }
+    /// For an error of the system.
+    pub(crate) fn system(what: impl Display) -> impl FnOnce(io::Error) -> Self {
+        let what = what.to_string();
+        move |source| Self::System { what, source }
     }
 
-    /// For another error of the system.
-    pub(crate) fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::System { what: what.into(), source }
+    /// For an error of the system on a file or folder. `doing` says what was tried, such as `can't be read`.
+    pub(crate) fn file(path: &Path, doing: &str) -> impl FnOnce(io::Error) -> Self {
+        Self::system(format!("{}: {doing}", show_path(path)))
     }
 
     pub(crate) fn nothing_read(self) -> Self {
@@ -131,7 +122,7 @@ impl From<&CommandError> for Exit {
             CommandError::Config(_) | CommandError::ConfigContent(_) => Self::Config,
             CommandError::Plugin(_) => Self::Plugin,
             CommandError::Backend { exit, .. } => *exit,
-            CommandError::File { .. } | CommandError::System { .. } | CommandError::Unusable(_) => Self::Io,
+            CommandError::System { .. } | CommandError::Unusable(_) => Self::Io,
             CommandError::NothingRead(error) => (&**error).into(),
         }
     }

@@ -32,7 +32,7 @@ use crate::{
 
 fn main() {
     jackfield::init_with(&[check::JOB]);
-    let Cli { common, command } = usage::parse();
+    let (Cli { common, command }, name) = usage::parse();
     log();
     let telemetry = Telemetry::builder(settings::TOOL, settings::VERSION);
     let telemetry = match settings::consent_file() {
@@ -43,7 +43,7 @@ fn main() {
     if let Command::Telemetry(command) = &command {
         jackfield_loader::exit(i32::from(command.run(&telemetry) != std::process::ExitCode::SUCCESS))
     }
-    let scope = telemetry.command(command.name());
+    let scope = telemetry.command(name);
     let done: Result<Exit, CommandError> = match command {
         Command::Send(args) => send::run(&common, &args),
         Command::Run(args) => run::run(&common, &args),
@@ -67,14 +67,15 @@ fn main() {
         console::error(&error);
         Exit::from(&error)
     });
-    // The results are written and the backends closed. Destructors of the plugins' libraries are not run: one that hangs
-    // would keep the process for ever.
+    // The results are written and the backends are closed. Destructors of the plugins' libraries are not run: a destructor
+    // that hangs would keep the process alive.
     scope.finish(exit.code());
     telemetry.close();
     jackfield_loader::exit(exit.code().into())
 }
 
-/// Records of the host and of the plugins go to standard error, from warnings on unless `$JACKFIELD_LOG` says otherwise.
+/// Writes log records of the host and of the plugins to standard error: warnings and errors, unless `$JACKFIELD_LOG` says
+/// otherwise.
 fn log() {
     let filter = EnvFilter::builder()
         .with_default_directive(tracing::level_filters::LevelFilter::WARN.into())

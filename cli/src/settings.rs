@@ -5,10 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jackfield::forward::ConfigFile;
+use jackfield::forward::{BackendConfig, ConfigFile};
 use jackfield::{Config, Error};
+use jackfield_loader::{BackendOptions, show_path};
 
-/// What this command is called where it is a tool itself: by its events' `tool_name`, and by plugins.
+/// The name of this command in its own events, and for plugins.
 pub(crate) const TOOL: &str = "jackfield";
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -22,7 +23,7 @@ pub(crate) fn load(named: Option<&Path>) -> Result<Config, Error> {
     }
     for file in usual_places() {
         if let Some(found) = open_found(&file)? {
-            tracing::debug!(file = %file.display(), "configuration found");
+            tracing::debug!(file = %show_path(&file), "configuration found");
             return found.read();
         }
     }
@@ -53,8 +54,15 @@ fn chosen(named: Option<&Path>) -> Option<PathBuf> {
     named.map(Path::to_owned).or_else(variable)
 }
 
-/// The folder in the state folder in which crashes of plugins are remembered, by `send` and by `run`.
-pub(crate) const CRASHES: &str = "crashes";
+/// The folder, in the state folder, where `send` and `run` record crashes of plugins.
+const CRASHES: &str = "crashes";
+
+/// What this command opens a backend with, for the one thread that uses it.
+pub(crate) fn backend_options(config: &Config, backend: &BackendConfig) -> BackendOptions {
+    // A plugin that crashes is left alone by the next run, too.
+    let crashes = state_folder().map(|folder| folder.join(CRASHES));
+    backend.options(&config.plugins, crashes.as_deref()).concurrency(1).tool(TOOL, VERSION)
+}
 
 /// Where `run` keeps what it has read, unless its command line says otherwise.
 pub(crate) fn state_folder() -> Option<PathBuf> {
@@ -67,12 +75,12 @@ pub(crate) fn state_folder() -> Option<PathBuf> {
     base.map(|base| base.join("jackfield").join("run"))
 }
 
-/// Where this command's own telemetry keeps the user's consent: beside the configuration, which is of another form.
+/// The file of the user's consent for this command's own telemetry, beside the configuration.
 pub(crate) fn consent_file() -> Option<PathBuf> {
     usual_places().first().map(|file| file.with_file_name("consent.toml"))
 }
 
-/// The current folder is not among them: whoever can write there would choose what code runs.
+/// The current folder is not one of them: anybody who can write there would choose which code runs.
 fn usual_places() -> Vec<PathBuf> {
     let below = |folder: PathBuf| folder.join("jackfield").join("config.toml");
     if cfg!(windows) {
@@ -83,7 +91,7 @@ fn usual_places() -> Vec<PathBuf> {
     own.map(below).into_iter().chain([PathBuf::from("/etc/jackfield/config.toml")]).collect()
 }
 
-/// A file that nobody named, if it is there. It decides what code runs, so others must not be able to write it.
+/// Opens a file of the usual places, if it exists. It decides which code runs, so other users must not be able to write it.
 fn open_found(file: &Path) -> Result<Option<ConfigFile>, Error> {
     let found = match ConfigFile::open(file) {
         Ok(found) => found,

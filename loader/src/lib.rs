@@ -28,7 +28,8 @@ pub use crate::{
         batch::{Batch, BatchWriter, EventFields},
         exit::exit,
         process_id::process_id,
-        text::show as show_path,
+        prose::{count, hex, in_prose, nearest, span},
+        text::{ForeignText, escape_in_json, show as show_path, to_json, to_json_pretty},
     },
     guard::{
         error::{CloseError, CloseFailure, OpenError, OpenFailure},

@@ -38,7 +38,7 @@ fn an_elf_library_of_this_host_is_read_and_accepted() {
     let folder = folder();
     let path = Plugin::new("everywhere").build(folder.path(), "libhere.so");
     let needed = inspect(&path).unwrap().needed;
-    let needed: Vec<_> = needed.iter().map(String::as_str).collect();
+    let needed: Vec<_> = needed.iter().map(jackfield_loader::ForeignText::as_raw).collect();
     let endian = if cfg!(target_endian = "big") { Endian::Big } else { Endian::Little };
     let found =
         check(&path, Format::Elf, "Linux", std::env::consts::ARCH, usize::BITS as u8, endian, &needed);
@@ -205,5 +205,5 @@ fn facts_of_a_plugin_that_no_host_of_this_version_loads_are_still_shown() {
     assert_eq!(verdict(Plugin::new("x").metadata(|m| m["panic"] = "abort".into())), Refusal::PanicAborts);
     let refusal =
         verdict(Plugin::new("x").metadata(|m| m["requires"] = serde_json::json!(["log", "teleport"])));
-    assert_eq!(refusal, Refusal::Capabilities { missing: vec!["teleport".to_owned()] });
+    assert_eq!(refusal, Refusal::Capabilities { missing: vec!["teleport".into()] });
 }

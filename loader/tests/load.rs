@@ -182,7 +182,7 @@ fn a_missing_library_is_named_with_what_to_do() {
     cc("int nope(void) { return 0; }", &dependency, &["-shared", "-Wl,-soname,libnope.so.1"]);
     let path =
         Fixture::new("needy").define("CALLS", "nope").library(&dependency).build(folder.path(), "libx.so");
-    assert!(inspect(&path).unwrap().needed.contains(&"libnope.so.1".to_owned()));
+    assert!(inspect(&path).unwrap().needed.contains(&"libnope.so.1".into()));
     let error = load(&path).unwrap_err();
     let Error::Load { source, .. } = &error else { panic!("{error}") };
     assert_eq!(*source, LoadError::MissingLibrary { library: "libnope.so.1".into(), direct: true });

@@ -215,7 +215,9 @@ fn mutate(
 fn outcome(result: Result<Inspection, InspectError>) -> &'static str {
     match result {
         Ok(found) => {
-            assert!(found.needed.len() <= 256 && found.needed.iter().all(|name| name.len() <= 3 * 4096));
+            assert!(
+                found.needed.len() <= 256 && found.needed.iter().all(|name| name.as_raw().len() <= 3 * 4096)
+            );
             assert!(found.metadata_json.len() <= 1 << 20);
             match found.verdict() {
                 Ok(()) => "accepted",

@@ -288,7 +288,7 @@ typedef struct {
     const void *table;
 } jackfield_table_entry;
 
-// Tables by id. At most one table for each id; of several the first counts.
+// Tables by id. There is at most one table for each id; of several, the first counts.
 typedef struct {
     // First entry; null only when `len` is 0.
     const jackfield_table_entry *ptr;
@@ -296,7 +296,7 @@ typedef struct {
     size_t len;
 } jackfield_tables;
 
-// The one door of a plugin: a static of this type, exported under the name `jackfield_plugin`.
+// The only exported symbol of a plugin: a static of this type under the name `jackfield_plugin`.
 typedef struct {
     // `MAGIC`.
     uint64_t magic;
@@ -332,9 +332,9 @@ typedef struct {
     jackfield_tables tables;
 } jackfield_host;
 
-// What became of events.
+// The outcome of events.
 typedef struct {
-    // One of the `OUTCOME_` numbers. The host takes an unknown one for `OUTCOME_RETRY`.
+    // One of the `OUTCOME_` numbers. The host treats an unknown number as `OUTCOME_RETRY`.
     uint32_t code;
     // Zero.
     uint32_t reserved;
@@ -344,7 +344,7 @@ typedef struct {
     jackfield_str reason;
 } jackfield_outcome;
 
-// What one call may know and say. Valid until the called function returns.
+// One call: its deadline, and the functions by which the plugin reports. Valid until the called function returns.
 typedef struct {
     // `sizeof` this struct, in bytes.
     uint32_t size;
@@ -354,10 +354,10 @@ typedef struct {
     uint64_t timeout_ns;
     // To be handed back as the first argument of the functions below.
     const void *context;
-    // Whether nobody waits for this call any more (1) or somebody does (0). Callable from any thread.
+    // Whether the host has stopped waiting for this call (1) or still waits (0). Callable from any thread.
     uint32_t (*cancelled)(const void *context);
-    // States the outcome of the events `first .. first + count` of the batch. Callable from any thread, as often as
-    // wanted; of several statements about an event the last counts. Out-of-range parts are ignored.
+    // Reports the outcome of the events `first .. first + count` of the batch. Callable from any thread, as often as
+    // wanted; of several reports about an event, the last counts. Out-of-range parts are ignored.
     // OWNERSHIP: `outcome` is copied before this function returns.
     void (*report)(const void *context, uint64_t first, uint64_t count, const jackfield_outcome *outcome);
     // Says why the call is about to return a status other than `STATUS_OK`. `subject` is the path of the configuration
@@ -368,7 +368,7 @@ typedef struct {
     jackfield_tables tables;
 } jackfield_call;
 
-// One event: its fields and its ready-made JSON.
+// One event: its fields and its finished JSON.
 typedef struct {
     // The whole event as one JSON object on one line, without a line feed. It may have members that have no field here.
     jackfield_str json;
@@ -434,7 +434,7 @@ typedef struct {
     uint32_t size;
     // `BACKEND_` bits.
     uint32_t flags;
-    // Opens an instance and stores it in `out`; on any status but `STATUS_OK`, `out` is left alone.
+    // Opens an instance and stores it in `out`; on any status but `STATUS_OK`, `out` is not changed.
     //
     // `config` is the backend's configuration as a JSON object.
     // OWNERSHIP: `host` and everything it points to lives as long as the process and may be kept. `config` and `call`
@@ -443,16 +443,16 @@ typedef struct {
                              jackfield_str config,
                              const jackfield_call *call,
                              jackfield_instance **out);
-    // Sends a batch and blocks until it knows what became of it, at most for the call's timeout.
+    // Sends a batch and blocks until it knows the outcomes, at most for the call's timeout.
     //
-    // What became of each event is told through `call->report`, before this function returns; an event of which nothing
-    // is said is to be retried. May be called from several threads at once unless `BACKEND_SERIAL` is set.
+    // It reports the outcome of each event through `call->report`, before it returns; the host retries an event without
+    // an outcome. May be called from several threads at once unless `BACKEND_SERIAL` is set.
     // OWNERSHIP: `batch`, `call` and all they point to are borrowed until this function returns.
     jackfield_status (*send)(const jackfield_instance *instance,
                              const jackfield_batch *batch,
                              const jackfield_call *call);
-    // Flushes what is inside and releases connections, files and threads. The instance stays valid; a second `close`
-    // and a `send` after `close` are answered, not crashed on.
+    // Flushes buffered data and releases connections, files and threads. The instance stays valid: a second `close`
+    // and a `send` after `close` return a status.
     jackfield_status (*close)(const jackfield_instance *instance, const jackfield_call *call);
     // Destroys the instance. No other call on it is running or follows.
     // OWNERSHIP: takes the instance.
@@ -492,11 +492,11 @@ typedef struct {
     // Takes a log record.
     // OWNERSHIP: `record` is copied before this function returns.
     void (*log)(const void *context, const jackfield_log_record *record);
-    // Whether the host is done with this backend and its own threads should end (1) or not (0).
+    // Whether the host no longer uses this backend, so that its own threads should end (1), or still uses it (0).
     uint32_t (*cancelled)(const void *context);
 } jackfield_host_services;
 
-// What is to be deleted.
+// The request: what the platform should delete.
 typedef struct {
     // `sizeof` this struct, in bytes.
     uint32_t size;
@@ -504,7 +504,7 @@ typedef struct {
     uint32_t reserved;
     // The pseudonymous id of the machine, as in its events.
     jackfield_str machine_id;
-    // A batch of one event of the type `data.deletion_request`, for platforms that take nothing but events.
+    // A batch of one event of the type `data.deletion_request`, for platforms that accept nothing but events.
     const jackfield_batch *event;
 } jackfield_deletion_request_view;
 
@@ -517,8 +517,8 @@ typedef struct {
     // Asks the platform to delete what it has of a machine, and blocks until it knows whether the request arrived, at
     // most for the call's timeout.
     //
-    // Writes one of the `DELETION_` numbers to `answer`, and tells through `call->explain` what was asked of whom, or why
-    // not. With any status but `STATUS_OK` the host takes the answer for `DELETION_FAILED`.
+    // Writes one of the `DELETION_` numbers to `answer`, and says through `call->explain` what was requested from which
+    // platform, or why nothing was. With any status but `STATUS_OK` the host takes the answer as `DELETION_FAILED`.
     // OWNERSHIP: `request`, `call` and all they point to are borrowed until this function returns.
     jackfield_status (*request)(const jackfield_instance *instance,
                                 const jackfield_deletion_request_view *request,
@@ -526,7 +526,7 @@ typedef struct {
                                 uint32_t *answer);
 } jackfield_deletion_table;
 
-// Where a preview goes.
+// The receiver of a preview.
 typedef struct {
     // `sizeof` this struct, in bytes.
     uint32_t size;
@@ -535,8 +535,8 @@ typedef struct {
     // The host's; handed back to `message` unchanged.
     const void *context;
     // Takes one request or message, from any thread, until `preview` returns. The label is one line for people, such as
-    // `POST https://host/path (application/json)`, without secrets. The bytes are its body as it goes out, or, when that
-    // is compressed, as it was before, which the label says. Null is allowed when there are none.
+    // `POST https://host/path (application/json)`, without secrets. The bytes are its body as it is sent. A
+    // compressed body is given before compression, and the label says so. Null is allowed when there are no bytes.
     // OWNERSHIP: both are copied before it returns.
     void (*message)(const void *context, jackfield_str label, const uint8_t *bytes, size_t len);
 } jackfield_preview_sink;
@@ -547,11 +547,11 @@ typedef struct {
     uint32_t size;
     // Zero.
     uint32_t reserved;
-    // Hands over what `send` would send for a batch, byte for byte, and sends nothing.
+    // Gives the sink what `send` would send for a batch, byte for byte, and sends nothing.
     //
-    // Calls `sink->message` once for each request or message that `send` would make, in order. An event that `send` would
-    // refuse by itself is reported to the call as `send` would report it; nothing else is reported. With any status but
-    // `STATUS_OK` the host drops what it was handed.
+    // Calls `sink->message` once for each request or message that `send` would make, in order. An event that `send`
+    // itself would refuse is reported to the call as `send` would report it; nothing else is reported. With any status but
+    // `STATUS_OK` the host drops what the sink has taken.
     // OWNERSHIP: `batch`, `call`, `sink` and all they point to are borrowed until this function returns.
     jackfield_status (*preview)(const jackfield_instance *instance,
                                 const jackfield_batch *batch,
@@ -560,8 +560,8 @@ typedef struct {
     // Finds out whether the platform can be reached and accepts this backend, without delivering an event, and blocks
     // until it knows, at most for the call's timeout.
     //
-    // Writes one of the `PROBE_` numbers to `answer`, and tells through `call->explain` what answered, or why not. With
-    // any status but `STATUS_OK` the host takes the answer for `PROBE_UNREACHABLE`.
+    // Writes one of the `PROBE_` numbers to `answer`, and says through `call->explain` what answered, or why nothing did.
+    // With any status but `STATUS_OK` the host takes the answer as `PROBE_UNREACHABLE`.
     // OWNERSHIP: `call` is borrowed until this function returns.
     jackfield_status (*probe)(const jackfield_instance *instance, const jackfield_call *call, uint32_t *answer);
 } jackfield_diagnostics_table;

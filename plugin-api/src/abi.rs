@@ -1,12 +1,13 @@
 //! The frozen C surface: every type, table and number that crosses between a host and a plugin.
 //!
-//! No type here changes once released, and none is added: what is new comes as a new table in a module of its own, found
-//! by id through a [`Tables`] list, where an unknown id is ignored and an absent one is null, in both directions.
-//! `abi/1.txt` records this file's types, [`crate::DIGEST`] is the digest of that record, and a test fails when the two
-//! part. A number may be added to the lists here, never changed or used again. `include/jackfield.h` is generated.
+//! No released type in this file changes, and no type is added. Growth comes as a new table in a module of its own, found
+//! by its id in a [`Tables`] list. Each side ignores an unknown id, and takes an absent table for null.
+//! `abi/1.txt` records the types of this file, [`crate::DIGEST`] is the digest of that record, and a test fails when file
+//! and record differ. A number may be added to the lists here; a number is never changed and never reused.
+//! `include/jackfield.h` is generated. ARCHITECTURE.md lists the files that a new table needs.
 //!
-//! Ownership: nothing owned crosses. A pointer that a function receives is borrowed for that call and may not be kept,
-//! unless its documentation says otherwise. Strings are UTF-8, not NUL-terminated.
+//! Ownership: nothing that crosses is owned by the receiver. A pointer that a function receives is borrowed for that call
+//! and may not be kept, unless its documentation says otherwise. Strings are UTF-8, not NUL-terminated.
 
 use core::ffi::c_void;
 
@@ -149,7 +150,7 @@ pub struct TableEntry {
     pub table: *const c_void,
 }
 
-/// Tables by id. At most one table for each id; of several the first counts.
+/// Tables by id. There is at most one table for each id; of several, the first counts.
 #[repr(C)]
 #[derive(Clone, Copy)]
 #[cfg_attr(feature = "layouts", derive(StableAbi))]
@@ -160,7 +161,7 @@ pub struct Tables {
     pub len: usize,
 }
 
-/// The one door of a plugin: a static of this type, exported under the name `jackfield_plugin`.
+/// The only exported symbol of a plugin: a static of this type under the name `jackfield_plugin`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 #[cfg_attr(feature = "layouts", derive(StableAbi))]
@@ -203,7 +204,7 @@ pub struct BackendTable {
     pub size: u32,
     /// `BACKEND_` bits.
     pub flags: u32,
-    /// Opens an instance and stores it in `out`; on any status but `STATUS_OK`, `out` is left alone.
+    /// Opens an instance and stores it in `out`; on any status but `STATUS_OK`, `out` is not changed.
     ///
     /// `config` is the backend's configuration as a JSON object.
     /// OWNERSHIP: `host` and everything it points to lives as long as the process and may be kept. `config` and `call`
@@ -214,22 +215,22 @@ pub struct BackendTable {
         call: *const Call,
         out: *mut *mut Instance,
     ) -> Status,
-    /// Sends a batch and blocks until it knows what became of it, at most for the call's timeout.
+    /// Sends a batch and blocks until it knows the outcomes, at most for the call's timeout.
     ///
-    /// What became of each event is told through `call->report`, before this function returns; an event of which nothing
-    /// is said is to be retried. May be called from several threads at once unless `BACKEND_SERIAL` is set.
+    /// It reports the outcome of each event through `call->report`, before it returns; the host retries an event without
+    /// an outcome. May be called from several threads at once unless `BACKEND_SERIAL` is set.
     /// OWNERSHIP: `batch`, `call` and all they point to are borrowed until this function returns.
     pub send:
         unsafe extern "C" fn(instance: *const Instance, batch: *const Batch, call: *const Call) -> Status,
-    /// Flushes what is inside and releases connections, files and threads. The instance stays valid; a second `close`
-    /// and a `send` after `close` are answered, not crashed on.
+    /// Flushes buffered data and releases connections, files and threads. The instance stays valid: a second `close`
+    /// and a `send` after `close` return a status.
     pub close: unsafe extern "C" fn(instance: *const Instance, call: *const Call) -> Status,
     /// Destroys the instance. No other call on it is running or follows.
     /// OWNERSHIP: takes the instance.
     pub free: unsafe extern "C" fn(instance: *mut Instance) -> Status,
 }
 
-/// What one call may know and say. Valid until the called function returns.
+/// One call: its deadline, and the functions by which the plugin reports. Valid until the called function returns.
 #[repr(C)]
 #[derive(Clone, Copy)]
 #[cfg_attr(feature = "layouts", derive(StableAbi))]
@@ -242,10 +243,10 @@ pub struct Call {
     pub timeout_ns: u64,
     /// To be handed back as the first argument of the functions below.
     pub context: *const c_void,
-    /// Whether nobody waits for this call any more (1) or somebody does (0). Callable from any thread.
+    /// Whether the host has stopped waiting for this call (1) or still waits (0). Callable from any thread.
     pub cancelled: unsafe extern "C" fn(context: *const c_void) -> u32,
-    /// States the outcome of the events `first .. first + count` of the batch. Callable from any thread, as often as
-    /// wanted; of several statements about an event the last counts. Out-of-range parts are ignored.
+    /// Reports the outcome of the events `first .. first + count` of the batch. Callable from any thread, as often as
+    /// wanted; of several reports about an event, the last counts. Out-of-range parts are ignored.
     /// OWNERSHIP: `outcome` is copied before this function returns.
     pub report: unsafe extern "C" fn(context: *const c_void, first: u64, count: u64, outcome: *const Outcome),
     /// Says why the call is about to return a status other than `STATUS_OK`. `subject` is the path of the configuration
@@ -256,12 +257,12 @@ pub struct Call {
     pub tables: Tables,
 }
 
-/// What became of events.
+/// The outcome of events.
 #[repr(C)]
 #[derive(Clone, Copy)]
 #[cfg_attr(feature = "layouts", derive(StableAbi))]
 pub struct Outcome {
-    /// One of the `OUTCOME_` numbers. The host takes an unknown one for `OUTCOME_RETRY`.
+    /// One of the `OUTCOME_` numbers. The host treats an unknown number as `OUTCOME_RETRY`.
     pub code: u32,
     /// Zero.
     pub reserved: u32,
@@ -288,7 +289,7 @@ pub struct Batch {
     pub tables: Tables,
 }
 
-/// One event: its fields and its ready-made JSON.
+/// One event: its fields and its finished JSON.
 #[repr(C)]
 #[derive(Clone, Copy)]
 #[cfg_attr(feature = "layouts", derive(StableAbi))]
@@ -374,7 +375,7 @@ pub struct HostServices {
     /// Takes a log record.
     /// OWNERSHIP: `record` is copied before this function returns.
     pub log: unsafe extern "C" fn(context: *const c_void, record: *const LogRecord),
-    /// Whether the host is done with this backend and its own threads should end (1) or not (0).
+    /// Whether the host no longer uses this backend, so that its own threads should end (1), or still uses it (0).
     pub cancelled: unsafe extern "C" fn(context: *const c_void) -> u32,
 }
 
@@ -426,7 +427,7 @@ impl Str {
     /// The empty string.
     pub const EMPTY: Self = Self { ptr: core::ptr::null(), len: 0 };
 
-    /// The bytes as text, or null and not UTF-8 as the error they are.
+    /// The bytes as text. Null is the empty text; bytes that are not UTF-8 are an error.
     ///
     /// # Safety
     /// `ptr` is null with `len` 0, or points to `len` bytes that stay readable and unchanged for `'a`.
@@ -434,7 +435,7 @@ impl Str {
         if self.len == 0 || self.ptr.is_null() {
             return Ok("");
         }
-        // SAFETY: not null, and the caller vouches for `len` readable bytes for 'a.
+        // SAFETY: not null, and the caller guarantees `len` readable bytes for 'a.
         core::str::from_utf8(unsafe { core::slice::from_raw_parts(self.ptr, self.len) })
     }
 }
@@ -449,7 +450,7 @@ impl Tables {
         if self.ptr.is_null() {
             return core::ptr::null();
         }
-        // SAFETY: not null, and the caller vouches for `len` readable entries.
+        // SAFETY: not null, and the caller guarantees `len` readable entries.
         let entries = unsafe { core::slice::from_raw_parts(self.ptr, self.len) };
         entries.iter().find(|entry| entry.id == id).map_or(core::ptr::null(), |entry| entry.table)
     }

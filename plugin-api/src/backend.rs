@@ -1,33 +1,31 @@
-//! What a Rust author implements.
+//! The trait that an author of a backend in Rust implements.
 
 use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 
-use crate::{Batch, Call, Host, Outcomes, abi, config::shown};
+use crate::{abi, call::Call, config::refusal::shown, event::Batch, host::Host, outcome::Outcomes};
 
 /// A telemetry backend.
 ///
 /// The host opens an instance, calls [`send`](Self::send) from worker threads (several at once unless
 /// [`SERIAL`](Self::SERIAL)), then [`close`](Self::close), then drops it. After a panic it drops the instance and opens
-/// a fresh one. Nothing here decides whether an event is sent again: `send` says what became of it, the host does the
-/// rest.
+/// a new one. A backend does not decide whether an event is sent again: `send` reports an outcome, and the host decides.
 pub trait Backend: Send + Sync + Sized + 'static {
-    /// The configuration, read from the JSON object that ops wrote. A key that the type has no place for is refused by
+    /// The configuration, read from the JSON object that ops wrote. A key that the type does not have is refused by
     /// name, with or without `deny_unknown_fields`. A backend without options takes [`NoConfig`](crate::NoConfig).
     type Config: DeserializeOwned;
 
     /// Whether `send` must not run twice at once on the same instance.
     const SERIAL: bool = false;
 
-    /// Opens an instance. Reaching the platform can wait until the first `send`: a platform that is down at this moment
-    /// is no reason to fail.
+    /// Opens an instance. It should not fail because the platform is down: a connection can wait until the first `send`.
     ///
     /// # Errors
     /// [`Error::config`] for a value that makes no sense, anything else that prevents sending for good.
     fn open(config: Self::Config, host: Host, call: &Call<'_>) -> Result<Self, Error>;
 
-    /// Sends a batch, blocking for at most [`Call::remaining`], and says what became of each event.
+    /// Sends a batch, blocks for at most [`Call::remaining`], and reports the outcome of each event.
     fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes;
 
     /// Flushes what is inside and releases connections, files and threads. Called at most once.
@@ -49,8 +47,8 @@ pub struct Error {
 }
 
 impl Error {
-    /// The configuration makes no sense. `key` is its path, such as `tls.ca_file`, of which no more is shown than what can
-    /// be a name; `message` quotes no value that may be a secret in the wrong place.
+    /// The configuration is wrong. `key` is the path of the key, such as `tls.ca_file`; only the part of it that can be a
+    /// name is shown. `message` must not quote a value, because it may be a secret in the wrong place.
     pub fn config(key: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
         let subject = match key.into() {
             Cow::Borrowed(key) => Cow::Borrowed(key),
@@ -59,12 +57,12 @@ impl Error {
         Self { status: abi::STATUS_INVALID_CONFIG, subject, message: message.into() }
     }
 
-    /// It fails, and will fail again.
+    /// The operation fails, and will fail again.
     pub fn failed(message: impl Into<Cow<'static, str>>) -> Self {
         Self { status: abi::STATUS_FAILED, subject: "".into(), message: message.into() }
     }
 
-    /// It fails now, and may succeed later.
+    /// The operation fails now, and may succeed later.
     pub fn unavailable(message: impl Into<Cow<'static, str>>) -> Self {
         Self { status: abi::STATUS_UNAVAILABLE, subject: "".into(), message: message.into() }
     }

@@ -5,9 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Outcome, abi};
+use crate::{abi, outcome::Outcome};
 
-/// One call of the host: how long it may take, whether anybody still waits, and the way to answer.
+/// One call of the host: how long it may take, whether the host still waits, and the functions that report outcomes.
 ///
 /// Usable from any thread until the called method returns.
 pub struct Call<'a> {
@@ -27,7 +27,7 @@ impl<'a> Call<'a> {
     /// `call` is null, or points to a call that is valid for `'a` as [`abi::Call`] says.
     #[must_use]
     pub unsafe fn from_abi(call: *const abi::Call) -> Option<Self> {
-        // SAFETY: the caller vouches for a call that is not null.
+        // SAFETY: the caller guarantees a valid call unless it is null.
         let raw = unsafe { call.as_ref() }?;
         (raw.size as usize == size_of::<abi::Call>()).then(|| Self { raw, started: Instant::now() })
     }
@@ -44,15 +44,15 @@ impl<'a> Call<'a> {
         self.timeout().saturating_sub(self.started.elapsed())
     }
 
-    /// Whether nobody waits for this call any more. A long `send` asks now and then, and returns.
+    /// Whether the host has stopped waiting for this call. A long `send` checks it regularly, and returns when it is set.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         // SAFETY: the call is live for 'a, and its context belongs to its functions.
         unsafe { (self.raw.cancelled)(self.raw.context) != 0 }
     }
 
-    /// States what became of some events before the call returns. What is said here stands even when the call then
-    /// runs out of time, so a backend that learns of outcomes one by one repeats fewer of them.
+    /// Reports the outcome of some events before the call returns. The report counts even if the call then exceeds its
+    /// deadline, so fewer events are sent again.
     pub fn report(&self, events: Range<usize>, outcome: &Outcome) {
         let count = events.end.saturating_sub(events.start);
         let outcome = outcome.to_abi();

@@ -1,11 +1,11 @@
 //! The digest of the frozen surface.
 
-/// The frozen surface in words: every type with its fields, their types, and offsets and sizes on a 64-bit target. A test
-/// keeps it equal to [`crate::abi`]. Numbers are not part of it: one may be added without any table changing.
+/// The frozen surface as text: every type with its fields, their types, and offsets and sizes on a 64-bit target. A test
+/// compares it with [`crate::abi`]. Numbers are not part of it: a number may be added without a change of any table.
 pub const SURFACE: &str = include_str!("../abi/1.txt");
 
 /// Digest of [`SURFACE`]: FNV-1a, 64 bits, over its bytes without carriage returns. A host and a plugin whose digests
-/// differ were built against different tables. It tells versions apart; it is no protection against forgery.
+/// differ were built against different tables. It distinguishes versions; it does not protect against forgery.
 ///
 /// Source: the FNV-1a parameters of draft-eastlake-fnv.
 pub const DIGEST: u64 = fnv1a(SURFACE.as_bytes());

@@ -17,7 +17,7 @@ pub struct Event<'a> {
     raw: &'a abi::Event,
 }
 
-// SAFETY: a batch is immutable for 'a, and so is all that its pointers lead to.
+// SAFETY: a batch and all that its pointers lead to are immutable for 'a.
 unsafe impl Send for Batch<'_> {}
 // SAFETY: as above.
 unsafe impl Sync for Batch<'_> {}
@@ -42,13 +42,13 @@ impl<'a> Batch<'a> {
         Self { events }
     }
 
-    /// Views a batch that came over the boundary; `None` when its sizes or pointers are not those of this ABI.
+    /// Views a batch from the host; `None` when its sizes or pointers are not those of this ABI.
     ///
     /// # Safety
     /// `batch` is null, or points to a batch that is valid for `'a` as [`abi::Batch`] says.
     #[must_use]
     pub unsafe fn from_abi(batch: *const abi::Batch) -> Option<Self> {
-        // SAFETY: the caller vouches for a batch that is not null.
+        // SAFETY: the caller guarantees a valid batch unless it is null.
         let batch = unsafe { batch.as_ref() }?;
         if batch.size as usize != size_of::<abi::Batch>()
             || batch.event_size as usize != size_of::<abi::Event>()
@@ -61,7 +61,7 @@ impl<'a> Batch<'a> {
         if batch.events.is_null() {
             return None;
         }
-        // SAFETY: the caller vouches for `len` events for 'a.
+        // SAFETY: the caller guarantees `len` events for 'a.
         Some(Self { events: unsafe { slice::from_raw_parts(batch.events, batch.len) } })
     }
 
@@ -123,7 +123,7 @@ fn text<'a>(view: abi::Str) -> &'a str {
     if view.len == 0 {
         return "";
     }
-    // SAFETY: whoever made the batch vouched for valid UTF-8 for its lifetime, which every caller here returns.
+    // SAFETY: the maker of the batch guarantees valid UTF-8 for its lifetime, which is that of the returned text.
     unsafe { core::str::from_utf8_unchecked(slice::from_raw_parts(view.ptr, view.len)) }
 }
 
@@ -195,7 +195,7 @@ impl<'a> Event<'a> {
     #[must_use]
     pub fn args(&self) -> Option<Strings<'a>> {
         self.has(abi::EVENT_HAS_ARGS).then(|| {
-            // SAFETY: whoever made the batch vouched for its lists.
+            // SAFETY: the maker of the batch guarantees valid lists.
             Strings(unsafe { list(self.raw.args.ptr, self.raw.args.len) }.iter(), PhantomData)
         })
     }
@@ -205,18 +205,18 @@ impl<'a> Event<'a> {
     pub fn metadata(&self) -> Pairs<'a> {
         let raw = self.raw.metadata;
         let len = if self.has(abi::EVENT_HAS_METADATA) { raw.len } else { 0 };
-        // SAFETY: whoever made the batch vouched for its lists.
+        // SAFETY: the maker of the batch guarantees valid lists.
         Pairs(unsafe { list(raw.ptr, len) }.iter(), PhantomData)
     }
 }
 
 /// # Safety
-/// `ptr` leads to `len` values that live for `'a`, or `len` is 0.
+/// `ptr` points to `len` values that live for `'a`, or `len` is 0.
 unsafe fn list<'a, T>(ptr: *const T, len: usize) -> &'a [T] {
     if len == 0 {
         return &[];
     }
-    // SAFETY: the caller vouches for it.
+    // SAFETY: the caller guarantees it.
     unsafe { slice::from_raw_parts(ptr, len) }
 }
 

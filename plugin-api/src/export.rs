@@ -1,5 +1,6 @@
-//! The boundary: what [`export!`](crate::export!) puts behind a plugin's descriptor. Every exported function goes
-//! through `guard`, which catches panics, and turns pointers into references once, with the checks that this takes.
+//! The boundary on the plugin's side: the functions that [`export!`](crate::export!) puts into a plugin's tables. Every
+//! exported function runs its body in `guard`, which catches panics, and checks each pointer once before it becomes a
+//! reference.
 
 use std::{
     cell::{Cell, RefCell},
@@ -11,24 +12,35 @@ use std::{
 };
 
 pub use crate::abi::{BackendTable, Descriptor, Str, TableEntry, Tables};
-use crate::{Backend, Batch, Call, Error, Host, Outcome, Outcomes, abi, abi::Status, config, log};
+use crate::{
+    abi,
+    abi::Status,
+    backend::{Backend, Error},
+    call::Call,
+    config,
+    digest::DIGEST,
+    event::Batch,
+    host::Host,
+    log,
+    outcome::{Outcome, Outcomes},
+};
 
 /// The configuration of a backend that has no options.
 #[derive(Debug, serde::Deserialize)]
 pub struct NoConfig {}
 
-/// What an [`abi::Instance`] pointer of a Rust plugin leads to.
+/// The value behind an [`abi::Instance`] pointer of a Rust plugin.
 struct Instance<B> {
     backend: B,
     closed: AtomicBool,
 }
 
-/// A table in a static. Its pointers lead to other statics.
+/// A table in a static. Its pointers point to other statics.
 #[doc(hidden)]
 #[repr(transparent)]
 pub struct Shared<T>(pub T);
 
-// SAFETY: made by `export!` alone, of tables that are never written and lead to nothing but other statics.
+// SAFETY: only `export!` makes it, of tables that are never written and point to nothing but other statics.
 unsafe impl<T> Sync for Shared<T> {}
 
 /// The backend table of `B` in a library of its own.
@@ -38,7 +50,7 @@ pub const fn table<B: Backend>() -> BackendTable {
     table_with::<B>(open_in_library::<B>)
 }
 
-/// The backend table of `B` in the host's own program, whose `tracing` and panic hook are left alone.
+/// The backend table of `B` in the host's own program. It does not touch the program's `tracing` and panic hook.
 #[doc(hidden)]
 #[must_use]
 pub const fn static_table<B: Backend>() -> BackendTable {
@@ -75,7 +87,7 @@ pub const fn descriptor(metadata: &'static [u8], tables: &'static [TableEntry]) 
         abi_minor: abi::ABI_MINOR,
         size: size_of::<Descriptor>() as u32,
         reserved: 0,
-        digest: crate::DIGEST,
+        digest: DIGEST,
         metadata: Str { ptr: metadata.as_ptr(), len: metadata.len() },
         tables: Tables { ptr: tables.as_ptr(), len: tables.len() },
         layouts: crate::layout::pointer(),
@@ -144,9 +156,9 @@ unsafe extern "C" fn send<B: Backend>(
 /// The backend behind an instance, unless it is closed; `None` for null.
 ///
 /// # Safety
-/// `instance` is null, or an instance that `open` of the same `B` made and `free` has not got.
+/// `instance` is null, or an instance that `open` of the same `B` made and `free` has not taken.
 pub(crate) unsafe fn backend<'a, B: Backend>(instance: *const abi::Instance) -> Option<Result<&'a B, Error>> {
-    // SAFETY: the caller vouches for it.
+    // SAFETY: the caller guarantees it.
     let instance = unsafe { instance.cast::<Instance<B>>().as_ref() }?;
     Some(if instance.closed.load(Ordering::Acquire) {
         Err(Error::failed("the backend is closed"))
@@ -155,7 +167,7 @@ pub(crate) unsafe fn backend<'a, B: Backend>(instance: *const abi::Instance) -> 
     })
 }
 
-/// Equal neighbours are told together.
+/// Reports the outcomes. Equal neighbours become one report.
 fn report_each(call: &Call<'_>, outcomes: &[Outcome]) {
     let mut first = 0;
     for run in outcomes.chunk_by(|a, b| a == b) {
@@ -215,7 +227,7 @@ thread_local! {
     static LAST_POSITION: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Runs `body` and catches its panic. What is left half-done is not seen again: the host discards the instance.
+/// Runs `body` and catches its panic. The host discards the instance, so its inconsistent state is not used again.
 fn contain<R>(body: impl FnOnce() -> R) -> Result<R, Panic> {
     CONTAINED.set(true);
     let result = catch_unwind(AssertUnwindSafe(body));
@@ -226,14 +238,14 @@ fn contain<R>(body: impl FnOnce() -> R) -> Result<R, Panic> {
             .map(|text| (*text).to_owned())
             .or_else(|| payload.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "(a panic without a message)".to_owned());
-        // A payload may panic when it is dropped, and there is nothing left to catch that.
+        // A payload may panic when it is dropped, and nothing would catch that panic.
         std::mem::forget(payload);
         Panic { message, position: LAST_POSITION.take() }
     })
 }
 
-/// Keeps a contained panic off the tool's standard error, and remembers where it happened. Panics of other threads go
-/// to the hook that was there before.
+/// Installs a panic hook that prints nothing for a caught panic, and stores where it happened. Panics of other threads
+/// go to the hook that was there before.
 fn install_panic_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -251,7 +263,7 @@ fn install_panic_hook() {
 /// Exports a [`Backend`] as this library's plugin: its descriptor, tables and metadata section.
 ///
 /// `backend` and `name` are required; the rest, in this order, is optional: `vendor`, `description`, `requires` (a list
-/// of host capabilities), `offers` (of `[deletion, diagnostics]` those whose trait the backend has:
+/// of host capabilities), `offers` (those of `[deletion, diagnostics]` whose trait the backend implements:
 /// [`DeletesData`](crate::DeletesData), [`Diagnoses`](crate::Diagnoses)),
 /// `config_schema` (JSON Schema text, as `include_str!` gives it). Version, target, compiler and panic strategy are those
 /// of the crate that calls it.

@@ -14,13 +14,13 @@ unsafe impl Send for Host {}
 unsafe impl Sync for Host {}
 
 impl Host {
-    /// The host that came over the boundary; `None` when it is null, of another major version, or without services.
+    /// Views the host; `None` when it is null, of another major version, or without services.
     ///
     /// # Safety
     /// `host` is null, or points to a host that lives as long as the process, as [`abi::Host`] says.
     #[must_use]
     pub unsafe fn from_abi(host: *const abi::Host) -> Option<Self> {
-        // SAFETY: the caller vouches for a host that is not null, and for its tables.
+        // SAFETY: the caller guarantees a valid host unless it is null, and valid tables.
         let services = unsafe {
             let host = host.as_ref()?;
             if host.size as usize != size_of::<abi::Host>() || host.abi_major != abi::ABI_MAJOR {
@@ -48,13 +48,13 @@ impl Host {
         Self::text(self.services.tool_version)
     }
 
-    /// What the configuration calls this backend.
+    /// Name of this backend in the configuration.
     #[must_use]
     pub fn backend_name(&self) -> &'static str {
         Self::text(self.services.backend_name)
     }
 
-    /// Whether the host is done with this backend. A plugin's own threads ask now and then, and end.
+    /// Whether the host no longer uses this backend. A plugin's own threads check it regularly, and end when it is set.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         // SAFETY: the services live as long as the process, and their context belongs to their functions.

@@ -1,14 +1,14 @@
-//! Layouts by `abi_stable`: what a Rust plugin's descriptor points to, and the check of it against the host's own.
+//! Type layouts by `abi_stable`: the value that a Rust plugin's descriptor points to, and its comparison with the host's.
 //!
-//! `abi_stable` stays inside this crate. A plugin that brings no layouts, or those of another `abi_stable` series, is
-//! judged by its digest and its tables' sizes alone.
+//! Only this crate uses `abi_stable`. A plugin without layouts, or with those of another `abi_stable` series, is
+//! judged by its digest and the sizes of its tables alone.
 
 use core::ffi::c_void;
 
 /// The series of `abi_stable` whose layouts this crate writes and reads, as major and minor version.
 pub const ABI_STABLE: (u32, u32) = (0, 11);
 
-/// How far a descriptor's layouts agree with the host's.
+/// The result of the comparison of a descriptor's layouts with the host's.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LayoutCheck {
@@ -68,8 +68,8 @@ mod with_abi_stable {
         if layouts.is_null() {
             return LayoutCheck::ByDigest;
         }
-        // SAFETY: the caller vouches for the first two fields, whose type no version changes; the third is read only when
-        // they name the series that this crate was built with.
+        // SAFETY: the caller guarantees the first two fields, whose types are the same in every version. The third is read
+        // only when they name the series that this crate was built with.
         let theirs = unsafe {
             let series = layouts.cast::<[u32; 2]>().read();
             if (series[0], series[1]) != ABI_STABLE {
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn no_layouts_and_those_of_another_series_leave_it_to_the_digest() {
         let other: [u32; 2] = [0, 99];
-        // SAFETY: null, and a live value whose first two fields name another series.
+        // SAFETY: the pointer is null in one call; in the other it points to a live value that names another series.
         unsafe {
             assert!(matches!(check(core::ptr::null()), LayoutCheck::ByDigest));
             assert!(matches!(check((&raw const other).cast()), LayoutCheck::ByDigest));

@@ -1,9 +1,9 @@
 //! The contract between a Jackfield host and its telemetry backends.
 //!
 //! A backend is a dynamic library that exports one static, the [descriptor](abi::Descriptor), and carries its metadata
-//! as JSON in a section of its own, so that a host can decide whether to load it before a byte of it runs. The contract
-//! is C: [`abi`] holds the frozen types, and `include/jackfield.h` is generated from them. Rust authors need none of
-//! that; they implement [`Backend`] and call [`export!`]:
+//! as JSON in a section of its own, so that a host can decide whether to load it before any of its code runs. The contract
+//! is in C: [`abi`] has the frozen types, and `include/jackfield.h` is generated from them. Rust authors do not need
+//! these; they implement [`Backend`] and call [`export!`]:
 //!
 //! ```
 //! #![forbid(unsafe_code)]
@@ -39,9 +39,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! Compiled as a `cdylib`, that is a complete plugin. What the author need not think about: a panic is caught and
-//! becomes a status, an unknown configuration key is refused by name, and `tracing` events come out in the host's
-//! `tracing`.
+//! Compiled as a `cdylib`, this is a complete plugin. The crate does the rest: a panic is caught and becomes a status, an
+//! unknown configuration key is refused by name, and `tracing` events appear in the host's `tracing`.
 #![allow(unsafe_code, reason = "the boundary itself: every plugin is spared it")]
 
 pub mod abi;
@@ -71,5 +70,5 @@ pub use crate::{
     outcome::{Outcome, Outcomes},
 };
 
-/// The text of `include/jackfield.h`, for programs that make projects of plugins in C.
+/// The text of `include/jackfield.h`, for programs that write projects of plugins in C.
 pub const HEADER: &str = include_str!("../include/jackfield.h");

@@ -1,4 +1,4 @@
-//! `tracing` inside a plugin comes out in the host's `tracing`.
+//! Passes the `tracing` events of a plugin to the host's `tracing`.
 
 use std::fmt::Write as _;
 
@@ -10,12 +10,12 @@ use tracing_core::{
     subscriber::Interest,
 };
 
-use crate::{Host, abi};
+use crate::{abi, host::Host};
 
 /// Sends this library's `tracing` events to `host`, unless the plugin set a subscriber of its own. A library has one
 /// `tracing`, so of several instances the first one's host gets the events.
 pub(crate) fn install(host: Host) {
-    // An error says that a subscriber is in place, which is then the one to keep.
+    // An error means that the plugin has set a subscriber, which stays.
     let _ = dispatcher::set_global_default(Dispatch::new(HostSubscriber { host }));
 }
 
@@ -35,7 +35,7 @@ const fn number(level: Level) -> u32 {
 
 impl Subscriber for HostSubscriber {
     fn register_callsite(&self, _metadata: &'static Metadata<'static>) -> Interest {
-        // The host's filter may change at any time, so nothing is cached on this side.
+        // The host's filter may change at any time, so the plugin caches no answer.
         Interest::sometimes()
     }
 
@@ -56,7 +56,7 @@ impl Subscriber for HostSubscriber {
         });
     }
 
-    // Spans stay inside the plugin: `enabled` refuses them, and these methods are never reached through a span.
+    // Spans stay inside the plugin: `enabled` refuses them, so these methods are never called.
     fn new_span(&self, _span: &span::Attributes<'_>) -> span::Id {
         span::Id::from_u64(1)
     }
@@ -66,7 +66,7 @@ impl Subscriber for HostSubscriber {
     fn exit(&self, _span: &span::Id) {}
 }
 
-/// The message, and the other fields behind it as `name=value`.
+/// The message, followed by the other fields as `name=value`.
 #[derive(Default)]
 struct Line {
     message: String,

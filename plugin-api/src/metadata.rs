@@ -1,7 +1,7 @@
 //! A plugin's metadata: JSON in a section of its own, written when the plugin is compiled.
 //!
-//! The section is `.jackfield` in ELF, `.jackfld` in PE and `__DATA,__jackfield` in Mach-O, and holds one JSON object
-//! and nothing else, so `objcopy -O binary -j .jackfield lib.so /dev/stdout` shows it. The object's members:
+//! The section is `.jackfield` in ELF, `.jackfld` in PE and `__DATA,__jackfield` in Mach-O. It has one JSON object
+//! and nothing else; `objcopy -O binary -j .jackfield lib.so /dev/stdout` shows it. The members of the object:
 //!
 //! | member | type | meaning |
 //! | --- | --- | --- |
@@ -17,7 +17,7 @@
 //! | `language`, `compiler` | string | what it was built with, for people |
 //! | `config_schema` | JSON Schema or null | of the backend's configuration |
 //!
-//! Unknown members are ignored, so that later versions can add some.
+//! Unknown members are ignored, so later versions can add members.
 
 /// Section of the metadata in an ELF file.
 pub const SECTION_ELF: &str = ".jackfield";
@@ -29,11 +29,12 @@ pub const SECTION_MACHO: (&str, &str) = ("__DATA", "__jackfield");
 /// Value of the member `format`.
 pub const FORMAT: u32 = 1;
 
-/// Capabilities that every host of this ABI has: log records, and the question whether a call or backend is cancelled; and,
-/// where the plugin runs in the tool's own process, its standard output.
+/// Capabilities that every host of this ABI has: it takes log records, it says whether a call or a backend is cancelled,
+/// and, where the plugin runs in the tool's own process, standard output is the tool's.
 pub const HOST_CAPABILITIES: &[&str] = &["log", "cancel", CAPABILITY_STDOUT];
 
-/// What a plugin requires whose purpose is to print to the tool's standard output. A process of its own has none.
+/// The capability that a plugin requires if its purpose is to print to the tool's standard output. An isolated plugin has no
+/// standard output.
 pub const CAPABILITY_STDOUT: &str = "stdout";
 
 /// Target triple that this crate is being compiled for.
@@ -42,7 +43,7 @@ pub const TARGET: &str = env!("JACKFIELD_TARGET");
 /// Compiler that this crate is being compiled with.
 pub const COMPILER: &str = env!("JACKFIELD_COMPILER");
 
-/// What [`export!`](crate::export!) knows of a plugin.
+/// The facts of a plugin that [`export!`](crate::export!) knows.
 #[doc(hidden)]
 pub struct Facts {
     pub name: &'static str,
@@ -64,7 +65,7 @@ pub const fn len(facts: &Facts) -> usize {
     Writer::<0>::write(facts).at
 }
 
-/// The JSON. `N` is what [`len`] says.
+/// The JSON. `N` is the result of [`len`].
 #[doc(hidden)]
 #[must_use]
 pub const fn render<const N: usize>(facts: &Facts) -> [u8; N] {
@@ -73,7 +74,7 @@ pub const fn render<const N: usize>(facts: &Facts) -> [u8; N] {
     writer.out
 }
 
-/// Writes what fits into `N` bytes, and counts all.
+/// Writes the bytes that fit into `N`, and counts all of them.
 struct Writer<const N: usize> {
     out: [u8; N],
     at: usize,
@@ -96,7 +97,7 @@ impl<const N: usize> Writer<N> {
         w.raw(",\"minor\":");
         w.number(crate::abi::ABI_MINOR);
         w.raw("},\"digest\":\"");
-        w.hex(crate::DIGEST);
+        w.hex(crate::digest::DIGEST);
         w.raw("\",\"requires\":");
         w.strings(facts.requires);
         w.raw(",\"offers\":");
@@ -201,7 +202,7 @@ mod tests {
         assert_eq!(value["version"], "10.20.305");
         assert_eq!(value["vendor"], "Jäckfield");
         assert_eq!(value["abi"]["major"], crate::abi::ABI_MAJOR);
-        assert_eq!(value["digest"], format!("{:016x}", crate::DIGEST));
+        assert_eq!(value["digest"], format!("{:016x}", crate::digest::DIGEST));
         assert_eq!(value["requires"], serde_json::json!(["log", "cancel"]));
         assert_eq!(value["offers"], serde_json::json!([]));
         assert_eq!(value["serial"], true);

@@ -1,22 +1,22 @@
-//! What became of events.
+//! Outcomes: what a plugin reports of events.
 
 use std::{borrow::Cow, time::Duration};
 
 use crate::abi;
 
-/// What became of one event.
+/// The outcome of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It has arrived where the backend sends it.
+    /// The event has arrived where the backend sends it.
     Delivered,
-    /// It has not arrived and may be sent again. Whether and when is the host's business.
+    /// The event has not arrived and may be sent again. The host decides whether and when.
     Retry {
-        /// The platform's own wish (such as `Retry-After`), to the millisecond; `None` leaves it to the host.
+        /// How long the platform asks to wait (such as by `Retry-After`), to the millisecond; `None` leaves it to the host.
         after: Option<Duration>,
         /// Why, in one line without secrets.
         reason: Cow<'static, str>,
     },
-    /// It will never be accepted as it is.
+    /// The event will never be accepted as it is.
     Rejected {
         /// Why, in one line without secrets.
         reason: Cow<'static, str>,
@@ -29,7 +29,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// [`Outcome::Retry`] at a time of the host's choosing.
+    /// [`Outcome::Retry`] at a time that the host chooses.
     pub fn retry(reason: impl Into<Cow<'static, str>>) -> Self {
         Self::Retry { after: None, reason: reason.into() }
     }
@@ -54,19 +54,19 @@ impl Outcome {
             Self::TooLarge { reason } => (abi::OUTCOME_TOO_LARGE, None, reason.as_ref()),
         };
         let retry_after_ms = after.map_or(0, |after| {
-            // 0 means "no wish": a wish of less than a millisecond becomes one.
+            // 0 leaves the wait to the host, so a wait of less than a millisecond becomes one millisecond.
             u64::try_from(after.as_millis()).unwrap_or(u64::MAX).max(1)
         });
         abi::Outcome { code, reserved: 0, retry_after_ms, reason: abi::Str::new(reason) }
     }
 
-    /// From the C form, which is copied. An unknown code is a [`Outcome::Retry`]: nothing is lost by it.
+    /// Copies the C form. An unknown code becomes [`Outcome::Retry`], which loses no event.
     ///
     /// # Safety
     /// `outcome.reason` is readable for the length of this call.
     #[must_use]
     pub unsafe fn from_abi(outcome: &abi::Outcome) -> Self {
-        // SAFETY: the caller vouches for the reason.
+        // SAFETY: the caller guarantees a readable reason.
         let reason = unsafe { outcome.reason.to_str() }.unwrap_or("(a reason that is not UTF-8)");
         let reason = || Cow::Owned(reason.to_owned());
         match outcome.code {
@@ -82,14 +82,14 @@ impl Outcome {
     }
 }
 
-/// What became of a batch.
+/// The outcomes of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcomes {
     /// The same for every event.
     All(Outcome),
-    /// One for each event, in the order of the batch. Events past the end of the list are to be retried.
+    /// One for each event, in the order of the batch. The host retries events past the end of the list.
     Each(Vec<Outcome>),
-    /// All was said through [`Call::report`](crate::Call::report) while the call ran.
+    /// All outcomes were reported by [`Call::report`](crate::Call::report) while the call ran.
     Reported,
 }
 

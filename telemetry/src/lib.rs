@@ -41,6 +41,7 @@ pub use crate::consent::prompt::{Answer, FirstRun, Prompt, TerminalPrompt, promp
 pub use crate::consent::source::ConsentSource;
 pub use crate::delivery::backend_state::{BackendState, Problem};
 pub use crate::delivery::memory_backend::MemoryBackend;
+pub use crate::delivery::open_backend::OpenError;
 pub use crate::delivery::reload_report::{LastReload, LiveBackend, LivePlugin, ReloadReport};
 pub use crate::delivery::resend::{ResendBackendReport, ResendReport};
 pub use crate::error::error::{Error, Place};
@@ -58,7 +59,7 @@ pub use crate::schedule::flush_report::{FlushReport, Waiting};
 #[cfg(feature = "clap")]
 pub use crate::user::commands;
 pub use crate::user::doctor::{Finding, Verdict};
-pub use crate::user::opt_out::{DisableReport, Discarded, Reset};
+pub use crate::user::opt_out::{DisableReport, Discarded, ResetReport};
 pub use crate::user::show::{OutgoingBatch, ShowReport};
 pub use crate::user::status::{BackendStatus, Status};
 
@@ -66,7 +67,7 @@ pub use crate::user::status::{BackendStatus, Status};
 /// configuration and its lock as files.
 pub mod forward {
     pub use crate::api::forwarder::{Forwarder, PushOutcome};
-    pub use crate::config::duration::parse_duration;
+    pub use crate::config::duration::{ParseDurationError, parse_duration};
     pub use crate::config::model::BackendConfig;
     pub use crate::config::plugin_lock::Lock;
     pub use crate::config::plugin_name::accepted_plugin_name;
@@ -74,11 +75,11 @@ pub mod forward {
     pub use crate::config::schema::fault::Fault;
     pub use crate::config::schema::options_schema::OptionsSchema;
     pub use crate::config::search_path::default_search_path;
-    pub use crate::config::size::parse_size;
+    pub use crate::config::size::{ParseSizeError, parse_size};
     pub use crate::config::source_file::ConfigFile;
     pub use crate::delivery::backoff::CancellationToken;
     pub use crate::delivery::direct::{Delivery, DeliveryOptions, EventOutcome};
-    pub use crate::delivery::open_backend::{OpenError, open_backend};
+    pub use crate::delivery::open_backend::{check_backend, open_backend};
     pub use crate::event::batch_buffer::EventBuffer;
     pub use crate::event::defaults::EventDefaults;
     pub use crate::event::lines::{Line, Lines};
@@ -89,5 +90,7 @@ pub mod forward {
 pub use jackfield_loader::exit;
 /// What a request for deletion comes to, and what a backend that is compiled into a tool is made of.
 pub use jackfield_loader::plugin_api::{self, Deletion};
+/// Text from outside in reports and errors, and JSON that no terminal obeys.
+pub use jackfield_loader::{ForeignText, to_json};
 /// What a plugin's process may use and touch.
 pub use jackfield_loader::{Limits, Sandbox};

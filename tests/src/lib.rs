@@ -156,12 +156,12 @@ fn private(
     Ok(whole)
 }
 
-/// The README's examples, which its doctests compile.
+/// The examples of the README, compiled as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
-/// The same of the guides.
+/// The examples of the guide for tool authors, compiled as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/embedding.md")]
 struct Embedding;

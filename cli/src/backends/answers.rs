@@ -1,17 +1,16 @@
-//! What each configured backend answers to one question.
+//! Asks each configured backend one question, and prints the answers.
 
 use std::time::Duration;
 
 use jackfield::Config;
-use jackfield::forward::BackendConfig;
+use jackfield::forward::{BackendConfig, open_backend};
 use jackfield_loader::Backend;
 use serde::Serialize;
 
 use crate::{
     console,
     exit::{CommandError, Exit},
-    output,
-    send::target::Target,
+    output, settings,
 };
 
 /// How long a backend may take to close, beyond its calls' timeout.
@@ -27,7 +26,7 @@ pub(crate) struct Answer {
     /// One of the command's words, or [`UNUSABLE`].
     answer: &'static str,
     text: String,
-    /// What the command ends with for a backend that is [`UNUSABLE`].
+    /// The exit for a backend that is [`UNUSABLE`].
     #[serde(skip)]
     unusable: Option<Exit>,
 }
@@ -40,12 +39,12 @@ pub(crate) fn of_each(
 ) -> Vec<Answer> {
     let wanted = |backend: &&BackendConfig| only.is_empty() || only.contains(&backend.name);
     let answer = |backend: &BackendConfig| {
-        let target = Target::open(config, backend);
-        let unusable = target.backend.as_ref().err().map(|refusal| refusal.exit);
-        let (answer, text) = match &target.backend {
-            Err(refusal) => (UNUSABLE, refusal.reason.clone()),
-            Ok(open) => {
-                let answer = ask(open, backend);
+        let opened = open_backend(config, backend, &settings::backend_options(config, backend));
+        let unusable = opened.as_ref().err().map(Exit::from);
+        let (answer, text) = match opened {
+            Err(error) => (UNUSABLE, error.line(&backend.name)),
+            Ok((open, _)) => {
+                let answer = ask(&open, backend);
                 if let Err(error) = open.close(backend.timeout + CLOSING) {
                     console::warn(backend.conceal(&error.to_string()));
                 }
@@ -57,7 +56,7 @@ pub(crate) fn of_each(
     config.backends.iter().filter(wanted).map(answer).collect()
 }
 
-/// Prints the answers, and gives the exit: gravest a backend that is [`UNUSABLE`], then an answer among `failures`.
+/// Prints the answers, and gives the exit: of a backend that is [`UNUSABLE`], else of an answer in `failures`.
 ///
 /// # Errors
 /// No backend was asked, or the answers can't be printed.

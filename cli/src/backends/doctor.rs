@@ -1,24 +1,20 @@
 //! `jackfield doctor`: opens every configured backend and has it find out whether its platform answers.
 
-use std::sync::LazyLock;
-
 use clap::Args;
 use jackfield_loader::plugin_api::Probe;
 
 use crate::{
     backends::answers,
-    common_args::{CommonArgs, help},
+    common_args::{CommonArgs, Help},
     exit::{CommandError, Exit},
     settings,
 };
 
-pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  jackfield doctor\n  jackfield doctor --only main --json",
-        "\n\nSays of each backend: reachable, unreachable, refused (by its platform), unsupported\n(it can't find out), or \
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield doctor\n  jackfield doctor --only main --json",
+    notes: "Says of each backend: reachable, unreachable, refused (by its platform), unsupported\n(it can't find out), or \
          unusable (it could not be opened).\n\nWith --json, a list of: name, answer, text.",
-    )
-});
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
@@ -29,7 +25,7 @@ pub(crate) struct DoctorArgs {
 
 pub(crate) fn run(common: &CommonArgs, args: &DoctorArgs) -> Result<Exit, CommandError> {
     let config = settings::load(common.config.as_deref())?;
-    // What is asked has been loaded, so the policy has allowed it.
+    // The backend is open, so the policy has allowed its plugin.
     let trust = config.plugins.trust;
     let answers = answers::of_each(&config, &args.only, |backend, config| {
         let (answer, text) = match backend.probe(config.timeout) {

@@ -1,27 +1,23 @@
 //! `jackfield forget`: asks every backend's platform to delete what it has of a machine.
 
-use std::sync::LazyLock;
-
 use clap::Args;
 use jackfield::forward::{EventBuffer, EventDefaults};
 use jackfield_loader::{Batch, plugin_api::Deletion};
 
 use crate::{
     backends::answers,
-    common_args::{CommonArgs, help},
+    common_args::{CommonArgs, Help},
     exit::{CommandError, Exit},
     settings::{self, TOOL, VERSION},
 };
 
-pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  jackfield forget 3bf690336b01aed7275a70c788d44b6e\n  \
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield forget 3bf690336b01aed7275a70c788d44b6e\n  \
          jackfield forget --only posthog 3bf690336b01aed7275a70c788d44b6e --json",
-        "\n\nPrints a receipt for each backend: sent (the request has reached the platform, which\nanswers for the rest), \
+    notes: "Prints a receipt for each backend: sent (the request has reached the platform, which\nanswers for the rest), \
          unsupported (there is no way to ask), failed, or unusable (the\nbackend could not be opened).\n\n\
          With --json, a list of: name, answer, text.",
-    )
-});
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct ForgetArgs {

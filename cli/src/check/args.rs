@@ -1,17 +1,16 @@
 //! The command line of `jackfield check`.
 
-use std::{path::PathBuf, sync::LazyLock, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueHint};
 
-use crate::common_args::help;
+use crate::common_args::Help;
 
-pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  jackfield check ./libfile.so --config-json '{\"path\":\"/tmp/events\"}'\n  \
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield check ./libfile.so --config-json '{\"path\":\"/tmp/events\"}'\n  \
          jackfield check ./librabbitmq.so --config check.toml --junit report.xml\n  \
          jackfield check ./libvendor.so --only leaks --cycles 100",
-        "\n\nRuns the library's code, whoever owns the file: each check in a child process of its\nown, so that a crash or \
+    notes: "Runs the library's code, whoever owns the file: each check in a child process of its\nown, so that a crash or \
          a hang fails one check. Events go to the platform that the options\nname: let it be one for tests. With \
          --config, a file of the form below, the options of its\nbackend are used; with a file *.json, it is the options. \
          Without either there are none.\n\nWhere an option is called url, endpoint, address or the like, the platform that \
@@ -19,8 +18,7 @@ pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
          the cycles after a warm-up of a tenth of them, or has to level off.\n\nWith --json: file, name, version, passed, \
          failed, skipped, and checks: a list of name,\nverdict (pass, fail, skipped), found, advice, seconds. Exit code 0: \
          nothing failed.",
-    )
-});
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {

@@ -22,7 +22,7 @@ pub(crate) const JOB: Job = Job { name: NAME, run };
 
 pub(super) const NAME: &str = "check";
 
-/// The exit code of a child that could not be told its task or could not answer: `EX_IOERR` of `sysexits.h`.
+/// The exit code of a child that could not read its task or write its finding: `EX_IOERR` of `sysexits.h`.
 const NO_TASK: i32 = 74;
 
 #[cfg(unix)]
@@ -31,7 +31,7 @@ fn run(inherited: Inherited) -> i32 {
     let (Some(task), Some(answer), Some(output)) = (files.next(), files.next(), files.next()) else {
         return NO_TASK;
     };
-    // What the plugin prints goes where the parent sees it.
+    // The parent reads what the plugin prints.
     if rustix::stdio::dup2_stdout(&output).is_err() {
         return NO_TASK;
     }
@@ -60,8 +60,8 @@ fn perform(task: File, mut answer: File) -> Option<i32> {
     Some(0)
 }
 
-/// Ends this process once its parent, which keeps the other end of the pipe open, is gone: the user's Ctrl-C reaches the
-/// parent alone, and a plugin that hangs would be left behind.
+/// Ends this process when its parent is gone. The parent keeps the other end of the pipe open. The user's Ctrl-C reaches the
+/// parent only, and a plugin that hangs would stay.
 fn end_with_parent(mut task_pipe: BufReader<File>) -> io::Result<()> {
     let wait = move || {
         let _ = io::copy(&mut task_pipe, &mut io::sink());

@@ -1,4 +1,4 @@
-//! What a child writes to its pipes.
+//! The output of a child on its pipes.
 
 #![cfg_attr(not(unix), allow(dead_code, reason = "there are no such children"))]
 
@@ -90,7 +90,7 @@ impl PipeReader {
         Ok(Self(shared))
     }
 
-    /// What came until the other end was closed. A process that keeps it open is not waited for without end.
+    /// The output until the other end was closed. The wait has a limit, because a process may keep the pipe open.
     pub(super) fn finish(&self) -> Output {
         let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         let ended = self.0.ended.wait_timeout_while(state, ENDING, |state| !state.has_ended);

@@ -23,7 +23,7 @@ impl SilentPlatform {
     pub(super) fn start() -> Result<Self, CheckError> {
         let no_port = |error| {
             fail(
-                format!("no local port can be had: {error}"),
+                format!("no local port is available: {error}"),
                 "run the check where it may listen on 127.0.0.1",
             )
         };
@@ -41,7 +41,7 @@ impl SilentPlatform {
         self.listener.local_addr().map_err(|error| fail(error.to_string(), "run it again"))
     }
 
-    /// Whether anything has come.
+    /// Whether anybody has connected or sent a datagram.
     pub(super) fn was_contacted(&self) -> bool {
         self.listener.accept().is_ok()
             || self.socket.as_ref().is_some_and(|socket| socket.recv_from(&mut [0; 1]).is_ok())
@@ -112,10 +112,11 @@ fn config(harness: &Harness, address: SocketAddr) -> Result<String, CheckError> 
     )))
 }
 
-/// What the option may be set to, the likeliest first. A path of a socket, say, is no hint of how an address is written.
+/// Values for the option, the likeliest first. A value that is no address, such as the path of a socket, does not show how an
+/// address is written.
 fn values(set: Option<&Value>, schema: Option<&Value>, address: SocketAddr) -> Vec<Value> {
     match set {
-        // A plugin may take a URL for a name that it then looks up in vain, so the form that is given counts.
+        // The form of the given value is kept: a plugin may take a URL for the name of a host, and fail to find that host.
         Some(Value::String(text)) if text.contains("://") || is_host_and_port(text) => {
             vec![json!(at(text, address))]
         }

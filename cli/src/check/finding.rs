@@ -1,4 +1,4 @@
-//! What one check has found.
+//! The finding of one check.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,13 +11,13 @@ pub(super) enum Verdict {
     Skipped,
 }
 
-/// What one check has found.
+/// The finding of one check.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Finding {
     pub(super) verdict: Verdict,
-    /// What was seen; of a check that was skipped, why.
+    /// What was seen, or why the check was skipped.
     pub(super) found: String,
-    /// What to do; of a failure only.
+    /// What to do about a failure; else empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) advice: String,
 }
@@ -29,7 +29,7 @@ pub(super) enum CheckError {
     Skipped(String),
 }
 
-/// What a check answers: what was seen, in a few words.
+/// The result of a check: what was seen, in a few words.
 pub(super) type CheckResult = Result<String, CheckError>;
 
 pub(super) fn fail(found: impl Into<String>, advice: impl Into<String>) -> CheckError {

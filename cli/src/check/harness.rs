@@ -23,7 +23,7 @@ pub(super) const SHORT: Duration = Duration::from_secs(2);
 /// The plugin and what it is given.
 pub(super) struct Harness {
     pub(super) subject: Subject,
-    /// What belongs to the tool, before the library was mapped: constructors run while it is.
+    /// The state of the process before the library was mapped: constructors run while it is mapped.
     pub(super) before: ProcessState,
     pub(super) task: Task,
     /// The options.
@@ -70,7 +70,7 @@ impl Harness {
     }
 }
 
-/// What holds for every answer.
+/// The rules for every answer.
 pub(super) fn judge(what: &str, answer: &Answer, terms: &Terms) -> Result<(), CheckError> {
     if let Some(breach) = answer.breaches.first() {
         return Err(fail(
@@ -94,7 +94,7 @@ pub(super) fn judge(what: &str, answer: &Answer, terms: &Terms) -> Result<(), Ch
         status if !(abi::STATUS_OK..=abi::STATUS_UNAVAILABLE).contains(&status) => {
             return Err(fail(
                 format!("`{what}` returned the unknown status {status}"),
-                "return one of the STATUS_ numbers of jackfield.h: hosts take any other for a failure",
+                "return one of the STATUS_ numbers of jackfield.h: hosts treat any other number as a failure",
             ));
         }
         _ => {}
@@ -103,14 +103,14 @@ pub(super) fn judge(what: &str, answer: &Answer, terms: &Terms) -> Result<(), Ch
     let unexplained = answer.explained.as_ref().is_none_or(|(_, message)| message.is_empty());
     if answer.status != abi::STATUS_OK && unexplained {
         return Err(fail(
-            format!("`{what}` returned status {} and said nothing", answer.status),
+            format!("`{what}` returned status {} and explained nothing", answer.status),
             "say why through `call->explain` before any status but OK is returned",
         ));
     }
     Ok(())
 }
 
-/// By its timeout, with a fifth and what a busy machine takes on top.
+/// The call has to return by its timeout, plus a fifth of it, plus a margin for a busy machine.
 pub(super) fn in_time(what: &str, answer: &Answer, terms: &Terms) -> Result<(), CheckError> {
     const BUSY: Duration = Duration::from_millis(250);
     if answer.took > terms.timeout.mul_f64(1.2) + BUSY {
@@ -122,10 +122,10 @@ pub(super) fn in_time(what: &str, answer: &Answer, terms: &Terms) -> Result<(), 
     Ok(())
 }
 
-/// What a plugin said of a failure.
+/// The plugin's explanation of a failure.
 pub(super) fn said(answer: &Answer) -> String {
     match &answer.explained {
-        None => format!("status {}, without a word", answer.status),
+        None => format!("status {}, without an explanation", answer.status),
         Some((subject, message)) if subject.is_empty() => message.clone(),
         Some((subject, message)) => format!("{subject}: {message}"),
     }
@@ -156,7 +156,7 @@ pub(super) fn close(instance: &Instance, host: HostKind) -> Result<(), CheckErro
     if answer.status != abi::STATUS_OK {
         return Err(fail(
             format!("`close` failed: {}", said(&answer)),
-            "`close` fails only where something was lost that `send` had called delivered",
+            "`close` fails only when an event is lost that `send` reported as delivered",
         ));
     }
     Ok(())
@@ -173,7 +173,7 @@ pub(super) fn free(instance: Instance) -> Result<(), CheckError> {
     if took > TIMEOUT {
         return Err(fail(
             format!("`free` took {}", seconds(took)),
-            "`free` waits for nothing: what takes time belongs into `close`, which has a timeout",
+            "`free` must not wait: do slow work in `close`, which has a timeout",
         ));
     }
     Ok(())

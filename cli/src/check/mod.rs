@@ -1,7 +1,8 @@
-//! `jackfield check`: how a plugin behaves, for its vendor and for those who must trust it.
+//! `jackfield check`: checks how a plugin behaves, for its vendor and for its users.
 //!
-//! Each check runs in a child process of its own, so a plugin that hangs or crashes fails that check and no other. A child
-//! is told on a pipe what to do, and answers on another one; a third is its standard output, where nothing may appear.
+//! Each check runs in a child process of its own, so a plugin that hangs or crashes fails that check and no other. The child
+//! reads its task from one pipe, and writes its finding to another. A third pipe is its standard output, where nothing may
+//! appear.
 
 pub(crate) mod args;
 mod checks;
@@ -20,6 +21,7 @@ use std::{fs, path::Path};
 
 use jackfield::forward::BackendConfig;
 use jackfield::{Config, Error};
+use jackfield_loader::show_path;
 use serde_json::{Map, Value};
 
 use self::args::CheckArgs;
@@ -51,7 +53,7 @@ pub(crate) fn run(common: &CommonArgs, args: &CheckArgs) -> Result<Exit, Command
         report.conceal(|text| backend.conceal(text));
     }
     if let Some(file) = &args.junit {
-        let failed = CommandError::system(format!("{} can't be written", file.display()));
+        let failed = CommandError::system(format!("{} can't be written", show_path(file)));
         fs::write(file, report.to_junit()).map_err(failed)?;
     }
     if common.json { output::json(&report.to_json()) } else { output::text(&report.to_text()) }?;
@@ -67,7 +69,7 @@ fn is_json(file: &Path) -> bool {
     file.extension().is_some_and(|extension| extension == "json")
 }
 
-/// Whether the plugin's schema or the given options have this key. What can't be read is told by the report.
+/// Whether the plugin's schema or the given options have this key. The report tells of a file that can't be read.
 fn has_option(file: &Path, given: &str, key: &str) -> Result<(), CommandError> {
     let Ok(inspection) = jackfield_loader::inspect(file) else { return Ok(()) };
     let object = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap_or_default();
@@ -77,9 +79,11 @@ fn has_option(file: &Path, given: &str, key: &str) -> Result<(), CommandError> {
         return Ok(());
     }
     let names: Vec<_> = properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
-    let file = file.display();
+    let file = show_path(file);
     Err(CommandError::Usage(if names.is_empty() {
-        format!("--endpoint: {file} says of no option, and the given ones have no `{key}`: set it there too")
+        format!(
+            "--endpoint: the metadata of {file} has no options, and the given options have no `{key}`: set it there, too"
+        )
     } else {
         format!("--endpoint: {file} has no option `{key}`: its options are {}", names.join(", "))
     }))
@@ -89,7 +93,7 @@ fn has_option(file: &Path, given: &str, key: &str) -> Result<(), CommandError> {
 struct Options {
     /// A JSON object.
     json: String,
-    /// Whose they are, in a configuration whose environment variables are to stay concealed.
+    /// The backend that they come from. Its environment variables have to stay concealed.
     backend: Option<BackendConfig>,
 }
 
@@ -99,7 +103,7 @@ fn options(common: &CommonArgs, args: &CheckArgs) -> Result<Options, CommandErro
         Ok(_) => Err(CommandError::ConfigContent(format!(
             "{from}: expected a JSON object with the plugin's options"
         ))),
-        // The position is told, and nothing of the text, which may hold a secret.
+        // The message has the position only: the text may hold a secret.
         Err(error) => Err(CommandError::ConfigContent(format!(
             "{from}: no JSON: line {}, column {}",
             error.line(),
@@ -113,7 +117,7 @@ fn options(common: &CommonArgs, args: &CheckArgs) -> Result<Options, CommandErro
     if is_json(file) {
         let text =
             fs::read_to_string(file).map_err(|source| Error::ReadConfig { file: file.clone(), source })?;
-        return object(text, &file.display().to_string());
+        return object(text, &show_path(file).to_string());
     }
     let backend = choose(&Config::read(file)?, args)?.clone();
     Ok(Options { json: backend.config.clone(), backend: Some(backend) })
@@ -141,7 +145,7 @@ fn choose<'a>(config: &'a Config, args: &CheckArgs) -> Result<&'a BackendConfig,
         _ => Err(CommandError::ConfigContent(format!(
             "the configuration has {} backends: say which of them configures {} with --backend NAME",
             config.backends.len(),
-            args.file.display()
+            show_path(&args.file)
         ))),
     }
 }

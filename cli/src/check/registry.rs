@@ -14,7 +14,7 @@ pub(super) struct Check {
     pub(super) name: &'static str,
     /// Whether it needs the given configuration to be accepted.
     pub(super) needs_open: bool,
-    /// How many times the limit that is set it may take before the child is ended.
+    /// The check may take this many times the limit before the child is ended.
     pub(super) patience: u32,
     pub(super) run: fn(&Harness) -> CheckResult,
 }
@@ -29,13 +29,13 @@ pub(super) const LOAD: &str = "load";
 /// Whether the given configuration is accepted.
 pub(super) const OPEN: &str = "open";
 
-/// Judged by what all children have printed.
+/// This check judges the output of all children.
 pub(super) const STDOUT: &str = "stdout";
 
 /// Nothing may be printed by this one, not even by a backend whose purpose is standard output.
 pub(super) const PREVIEW: &str = "preview";
 
-/// Whose child ends as a program does that returns from `main`, with the destructors of all libraries.
+/// The child of this check ends like a program that returns from `main`: the destructors of all libraries run.
 pub(super) const EXIT: &str = "process-exit";
 
 pub(super) const CHECKS: [Check; 27] = [

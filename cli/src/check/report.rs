@@ -2,17 +2,18 @@
 
 use std::{fmt::Write as _, path::Path, time::Duration};
 
+use jackfield_loader::{ForeignText, show_path};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::finding::{Finding, Verdict};
 use crate::console::{self, Colour};
 
-/// What all checks have found.
+/// The findings of all checks.
 pub(super) struct Report {
     file: String,
     /// Name and version, where the file says them.
-    plugin: Option<(String, String)>,
+    plugin: Option<(ForeignText, ForeignText)>,
     rows: Vec<Row>,
 }
 
@@ -26,15 +27,15 @@ pub(super) struct Row {
 }
 
 impl Report {
-    pub(super) fn new(file: &Path, plugin: Option<(String, String)>) -> Self {
-        Self { file: file.display().to_string(), plugin, rows: Vec::new() }
+    pub(super) fn new(file: &Path, plugin: Option<(ForeignText, ForeignText)>) -> Self {
+        Self { file: show_path(file).to_string(), plugin, rows: Vec::new() }
     }
 
     pub(super) fn push(&mut self, name: &'static str, finding: Finding, took: Duration) {
         self.rows.push(Row { name, finding, seconds: took.as_secs_f64() });
     }
 
-    /// Takes what must not be shown out of what was found.
+    /// Removes secrets from the findings.
     pub(super) fn conceal(&mut self, conceal: impl Fn(&str) -> String) {
         for row in &mut self.rows {
             row.finding.found = conceal(&row.finding.found);
@@ -138,7 +139,7 @@ fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-/// As XML's text and attributes take it: of control characters, XML has no more than three.
+/// Escapes text for XML. XML allows only three control characters.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -163,7 +164,7 @@ mod tests {
     };
 
     fn report() -> Report {
-        let mut report = Report::new(Path::new("/x/libp.so"), Some(("p<1>".to_owned(), "1.0.0".to_owned())));
+        let mut report = Report::new(Path::new("/x/libp.so"), Some(("p<1>".into(), "1.0.0".into())));
         let mut push =
             |name, checked: CheckResult| report.push(name, checked.into(), Duration::from_millis(1500));
         push("load", Ok("loaded".to_owned()));

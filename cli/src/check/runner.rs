@@ -38,7 +38,7 @@ pub(super) fn all(args: &CheckArgs, config: &str) -> Report {
             report.push(name, finding, Duration::ZERO);
         }
     }
-    // What has to hold before a check can be run: that a former one has passed.
+    // Why no check can run: an earlier check has failed.
     let mut obstacle = (!loadable).then(|| "the plugin can't be loaded, see above".to_owned());
     let mut refused: Option<String> = None;
     let mut printed = Vec::new();
@@ -67,7 +67,7 @@ pub(super) fn all(args: &CheckArgs, config: &str) -> Report {
                 _ => {}
             }
         }
-        // A stage that nobody asked for is told when it is the reason why nothing else was done.
+        // A stage that was not asked for is reported when it is the reason why nothing else was done.
         if wanted(check.name) || finding.verdict == Verdict::Fail {
             report.push(check.name, finding, took);
         }
@@ -84,19 +84,19 @@ fn skip_because(why: &str) -> Finding {
     Finding::from(Err(skip(why)))
 }
 
-/// Whether standard output is what the plugin is for, by its metadata.
+/// Whether the plugin's metadata says that its purpose is standard output.
 fn requires_stdout(file: &Path) -> bool {
     jackfield_loader::inspect(file)
         .is_ok_and(|it| it.metadata.requires.iter().any(|required| required == CAPABILITY_STDOUT))
 }
 
-/// Nothing may have come out of any child.
+/// No child may have printed anything.
 fn stdout(printed: &[(&'static str, Output)], ran: bool, allowed: bool) -> Finding {
     let bytes: usize = printed.iter().map(|(_, output)| output.bytes).sum();
     Finding::from(match printed {
         _ if !ran => Err(skip("no check has run the plugin")),
         [] => Ok("nothing was printed".to_owned()),
-        _ if allowed => Err(skip(format!("{bytes} bytes were printed, which the plugin is for"))),
+        _ if allowed => Err(skip(format!("{bytes} bytes were printed: that is the purpose of the plugin"))),
         [(name, first), ..] => Err(fail(
             format!("{bytes} bytes were printed, first by the check `{name}`: {:?}", first.start(60)),
             "standard output belongs to the tool: log through the host's services; a backend whose purpose is standard output says so: `requires` \"stdout\" in its metadata",
@@ -115,13 +115,13 @@ fn one(check: &Check, args: &CheckArgs, config: &str) -> (Finding, Output) {
                 let found = format!("{} bytes went to standard output: {:?}", output.bytes, output.start(60));
                 finding = Finding::from(Err(fail(
                     found,
-                    "a preview hands over what `send` would send, and sends nothing",
+                    "a preview shows the requests of `send`, and sends nothing",
                 )));
             }
             (finding, output)
         }
         Err(error) => {
-            let advice = "the check itself needs a process that it can start on a Unix system";
+            let advice = "a check needs a child process, which it can start on Unix only";
             (
                 Finding::from(Err(fail(format!("no child could be started: {error}"), advice))),
                 Output::default(),
@@ -141,7 +141,7 @@ fn start(check: &Check, args: &CheckArgs, config: &str) -> io::Result<(Finding, 
         config: config.to_owned(),
         endpoint: args.endpoint.clone(),
         cycles: args.cycles,
-        // What is left is for the rest of the check, and for its answer.
+        // The rest of the limit is for the end of the check, and for its answer.
         budget_s: (limit * 4 / 5).as_secs(),
     };
     let mut task = serde_json::to_vec(&task)?;
@@ -155,11 +155,12 @@ fn start(check: &Check, args: &CheckArgs, config: &str) -> io::Result<(Finding, 
         .start()?;
     let answer = PipeReader::start(answer_reader, ANSWER)?;
     let (output, errors) = (PipeReader::start(output_reader, KEPT)?, PipeReader::start(error_reader, KEPT)?);
-    // A child that is gone does not read it, which its end tells. The pipe stays open: a child ends when it is closed.
+    // Where the child is gone, this fails, and its end is reported below. The pipe stays open, because the child ends when it
+    // is closed.
     let _ = task_writer.write_all(&task);
 
     let ended = child.wait(limit);
-    // What the plugin has started goes with it.
+    // Processes that the plugin has started end, too.
     child.kill();
     drop(task_writer);
     let (answer, output, errors) = (answer.finish(), output.finish(), errors.finish());
@@ -168,8 +169,8 @@ fn start(check: &Check, args: &CheckArgs, config: &str) -> io::Result<(Finding, 
         // The check has failed before it came to that.
         (_, Ok(finding)) if finding.verdict == Verdict::Fail => finding,
         (None, Ok(_)) if check.name == EXIT => Finding::from(Err(fail(
-            format!("the process does not end: {} s after its end began it is still there", limit.as_secs()),
-            "a destructor of the library, or a function registered with `atexit`, waits: let it wait for nothing",
+            format!("the process does not end: it is still running after {} s", limit.as_secs()),
+            "a destructor of the library, or a function registered with `atexit`, waits: it must not wait",
         ))),
         (ended, _) => Finding::from(Err(broken(ended, limit, &errors))),
     };
@@ -184,7 +185,7 @@ fn start(_: &Check, _: &CheckArgs, _: &str) -> io::Result<(Finding, Output)> {
 /// A child that did not answer.
 fn broken(ended: Option<Ended>, limit: Duration, errors: &Output) -> CheckError {
     let said = errors.end();
-    let said = if said.is_empty() { said } else { format!("; the last it said: {said}") };
+    let said = if said.is_empty() { said } else { format!("; its last line: {said}") };
     match ended {
         None => fail(
             format!("hung: no end after {} s{said}", limit.as_secs()),
@@ -198,8 +199,8 @@ fn broken(ended: Option<Ended>, limit: Duration, errors: &Output) -> CheckError 
         #[cfg(unix)]
         Some(Ended::Code(code)) => fail(
             format!("the process ended with exit code {code}{said}"),
-            "no function of a plugin ends the process",
+            "no function of a plugin may end the process",
         ),
-        Some(_) => fail(format!("how the child ended is unknown{said}"), "run it again"),
+        Some(_) => fail(format!("the child ended in an unknown way{said}"), "run it again"),
     }
 }

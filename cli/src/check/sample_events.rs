@@ -22,7 +22,7 @@ pub(super) struct Sample {
     pub(super) further: bool,
 }
 
-/// When every sample happened: a fixed time would be too old for some platforms one day.
+/// The time of every sample. Some platforms refuse old events, so the time is not fixed.
 struct Time {
     text: String,
     nanos: i64,
@@ -126,7 +126,7 @@ pub(super) fn batch(samples: Vec<Sample>) -> Batch {
     }
 }
 
-/// So many ordinary events.
+/// A batch of `count` ordinary events.
 pub(super) fn ordinary(count: usize) -> Batch {
     let sample = |number| Sample {
         metadata: Some(vec![("key".to_owned(), "value".to_owned())]),
@@ -136,7 +136,7 @@ pub(super) fn ordinary(count: usize) -> Batch {
     batch((0..count).map(sample).collect())
 }
 
-/// Characters of each of Unicode's planes, with what is known to make trouble.
+/// Characters of each plane of Unicode, and characters that are known to cause faults.
 pub(super) fn planes() -> Vec<String> {
     let mut texts: Vec<String> = (0..=16_u32)
         .map(|plane| {

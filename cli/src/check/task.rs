@@ -1,10 +1,10 @@
-//! What a child is told to do.
+//! The task of a child.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// One check, and what it is about. The parent writes it on one line of JSON.
+/// One check and its parameters. The parent writes the task as one line of JSON.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Task {
     pub(super) check: String,

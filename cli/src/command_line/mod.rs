@@ -14,7 +14,7 @@ use crate::{
         forget::{self, ForgetArgs},
     },
     check::args::{self as check, CheckArgs},
-    common_args::{CommonArgs, help},
+    common_args::{CommonArgs, Help},
     completions,
     new::args::{self as new, NewArgs},
     plugins::{inspect, list, schema},
@@ -32,22 +32,18 @@ use crate::{
 static VERSION: LazyLock<String> =
     LazyLock::new(|| format!("{} (plugin ABI {ABI_MAJOR}.{ABI_MINOR})", env!("CARGO_PKG_VERSION")));
 
-static MAIN_HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  jackfield send events.jsonl\n  tail -f events.jsonl | jackfield send\n  jackfield plugins\n  \
+const MAIN_HELP: Help = Help {
+    examples: "  jackfield send events.jsonl\n  tail -f events.jsonl | jackfield send\n  jackfield plugins\n  \
          jackfield inspect ./librabbitmq.so",
-        "",
-    )
-});
+    notes: "",
+};
 
-static TELEMETRY_HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  jackfield telemetry status\n  jackfield telemetry disable",
-        "\n\nWhich command ran, for how long and how it ended is recorded once you have said\n`enable`, and goes to the \
+const TELEMETRY_HELP: Help = Help {
+    examples: "  jackfield telemetry status\n  jackfield telemetry disable",
+    notes: "Which command ran, for how long and how it ended is recorded once you have said\n`enable`, and goes to the \
          backends of /etc/jackfield/telemetry.toml, or of the file in\n$JACKFIELD_TELEMETRY_CONFIG; without these it is \
          not even written down.\n\nIts own exit codes: 0 done, 1 not done, or `doctor` found something wrong.",
-    )
-});
+};
 
 const STYLES: styling::Styles = styling::Styles::styled()
     .header(styling::AnsiColor::Green.on_default().bold())
@@ -56,7 +52,7 @@ const STYLES: styling::Styles = styling::Styles::styled()
 
 /// Sends telemetry events through backends that are dynamic libraries, and inspects these.
 #[derive(Debug, Parser)]
-#[command(name = "jackfield", version = VERSION.as_str(), after_help = MAIN_HELP.as_str(), styles = STYLES)]
+#[command(name = "jackfield", version = VERSION.as_str(), after_help = MAIN_HELP.text(), styles = STYLES)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
@@ -67,84 +63,60 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Send events, one JSON object a line, through every configured backend
-    #[command(after_help = send::HELP.as_str())]
+    #[command(after_help = send::HELP.text())]
     Send(SendArgs),
     /// Forward events until told to end: from standard input, a FIFO or the spools of tools
-    #[command(after_help = run::HELP.as_str())]
+    #[command(after_help = run::HELP.text())]
     Run(RunArgs),
     /// Show what `run` is doing
-    #[command(after_help = status::HELP.as_str())]
+    #[command(after_help = status::HELP.text())]
     Status(StatusArgs),
     /// List every plugin on the search path, running none of them
-    #[command(after_help = list::HELP.as_str())]
+    #[command(after_help = list::HELP.text())]
     Plugins,
     /// Show what libraries of any platform say of themselves and whether they can be used here, running none of them
-    #[command(after_help = inspect::HELP.as_str())]
+    #[command(after_help = inspect::HELP.text())]
     Inspect {
         /// Libraries: .so, .dll, .dylib
         #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
         files: Vec<PathBuf>,
     },
     /// Print one JSON Schema for the whole configuration file, the options of the plugins on the search path included
-    #[command(after_help = schema::HELP.as_str())]
+    #[command(after_help = schema::HELP.text())]
     Schema,
     /// Run a plugin through the conformance kit: whether it does what the contract asks of it
-    #[command(after_help = check::HELP.as_str())]
+    #[command(after_help = check::HELP.text())]
     Check(CheckArgs),
     /// Write down which plugins there are, for `trust = "pinned"`
-    #[command(after_help = lock::HELP.as_str())]
+    #[command(after_help = lock::HELP.text())]
     Lock(LockArgs),
     /// Make a pair of keys to sign plugins with, as minisign does
-    #[command(after_help = keygen::HELP.as_str())]
+    #[command(after_help = keygen::HELP.text())]
     Keygen(KeygenArgs),
     /// Sign plugins of any platform, for `trust = "signed"`, running none of them
-    #[command(after_help = sign::HELP.as_str())]
+    #[command(after_help = sign::HELP.text())]
     Sign(SignArgs),
     /// Say of files whether the configuration's trust policy, or a key, allows them, running none of them
-    #[command(after_help = verify::HELP.as_str())]
+    #[command(after_help = verify::HELP.text())]
     Verify(VerifyArgs),
     /// Ask every configured backend's platform to delete what it has of a machine
-    #[command(after_help = forget::HELP.as_str())]
+    #[command(after_help = forget::HELP.text())]
     Forget(ForgetArgs),
     /// Open every configured backend and find out whether its platform answers, without sending an event
-    #[command(after_help = doctor::HELP.as_str())]
+    #[command(after_help = doctor::HELP.text())]
     Doctor(DoctorArgs),
     /// Make a plugin project that builds, and whose tests pass, as it is
-    #[command(after_help = new::HELP.as_str())]
+    #[command(after_help = new::HELP.text())]
     New(NewArgs),
     /// Rule over what this command itself collects of its use: nothing without your consent
-    #[command(subcommand, after_help = TELEMETRY_HELP.as_str())]
+    #[command(subcommand, after_help = TELEMETRY_HELP.text())]
     Telemetry(TelemetryCommand),
     /// Print a script that completes this command in a shell
-    #[command(after_help = completions::HELP.as_str())]
+    #[command(after_help = completions::HELP.text())]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
-}
-
-impl Command {
-    /// What it is called on the command line.
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Send(_) => "send",
-            Self::Run(_) => "run",
-            Self::Status(_) => "status",
-            Self::Plugins => "plugins",
-            Self::Inspect { .. } => "inspect",
-            Self::Schema => "schema",
-            Self::Check(_) => "check",
-            Self::Lock(_) => "lock",
-            Self::Keygen(_) => "keygen",
-            Self::Sign(_) => "sign",
-            Self::Verify(_) => "verify",
-            Self::Forget(_) => "forget",
-            Self::Doctor(_) => "doctor",
-            Self::New(_) => "new",
-            Self::Telemetry(_) => "telemetry",
-            Self::Completions { .. } => "completions",
-        }
-    }
 }
 
 #[cfg(test)]

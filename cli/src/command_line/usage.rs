@@ -1,13 +1,17 @@
-//! The command line, and what is wrong with it in one line.
+//! Reads the command line, and reports an error in it in one line.
 
-use clap::{Parser as _, error::ErrorKind};
+use clap::{CommandFactory as _, FromArgMatches as _, error::ErrorKind};
 
 use super::Cli;
 use crate::{console, exit::Exit};
 
-/// The command line. One that is wrong, or that asks for help or the version, ends the process.
-pub(crate) fn parse() -> Cli {
-    Cli::try_parse().unwrap_or_else(|error| {
+/// The command line, and the name of its command. A wrong command line, `--help` and `--version` end the process.
+pub(crate) fn parse() -> (Cli, String) {
+    let parsed = Cli::command().try_get_matches().and_then(|matches| {
+        let name = matches.subcommand_name().unwrap_or_default().to_owned();
+        Cli::from_arg_matches(&matches).map(|cli| (cli, name))
+    });
+    parsed.unwrap_or_else(|error| {
         if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             error.exit()
         }
@@ -16,7 +20,7 @@ pub(crate) fn parse() -> Cli {
     })
 }
 
-/// clap's message, of several lines with a usage below, as one line that says where the usage is.
+/// Turns clap's message, which has several lines and a usage, into one line that says how to see the usage.
 fn line(message: &str) -> String {
     let (mut said, mut help) = (String::new(), "--help".to_owned());
     for text in message.lines().map(str::trim).filter(|text| !text.is_empty()) {
@@ -42,6 +46,8 @@ fn line(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
 
     fn refusal(args: &str) -> String {

@@ -1,10 +1,10 @@
-//! Lines that are not events: the first are told with their reason, all are kept in a file.
+//! Lines that are not events: the first ones are printed with their reason, all of them are kept in a file.
 
 use jackfield::forward::{Line, MAX_LINE};
 
 use crate::{console, leftovers::Leftover};
 
-/// How many are told one by one.
+/// How many are printed one by one.
 const TOLD: u64 = 20;
 
 /// The bad lines of a run.
@@ -46,12 +46,12 @@ impl BadLines {
         }
     }
 
-    /// Puts into the file what is not in it yet.
+    /// Writes the buffered lines to the file.
     pub(crate) fn flush(&mut self) {
         self.file.flush();
     }
 
-    /// Tells how many lines were not told one by one, and makes sure that all are in the file.
+    /// Prints how many lines were not printed one by one, and writes the buffered lines to the file.
     pub(crate) fn finish(&mut self) {
         if self.count > TOLD {
             console::error(format_args!("{} more lines are not events", self.count - TOLD));

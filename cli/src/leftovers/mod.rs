@@ -1,4 +1,4 @@
-//! Files for what could not be sent, made when the first line comes, readable by their owner only.
+//! Files for lines that could not be sent. A file is made for its first line; only its owner may read it.
 
 pub(crate) mod bad_lines;
 
@@ -8,7 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where the files of one run lie, and what their names begin with.
+use jackfield_loader::show_path;
+
+/// The folder of one run's files, and the beginning of their names.
 #[derive(Debug, Clone)]
 pub(crate) struct Leftovers {
     folder: PathBuf,
@@ -43,7 +45,7 @@ impl Leftovers {
     }
 }
 
-/// One file. It ends with a whole line after every write, also after one that failed.
+/// One file. It ends with a complete line after every write, also after a write that failed.
 #[derive(Debug)]
 pub(crate) struct Leftover {
     path: PathBuf,
@@ -52,16 +54,17 @@ pub(crate) struct Leftover {
     buffer: Vec<u8>,
     /// Lines that end in the buffer.
     buffered: u64,
-    /// Bytes in the file up to the end of its last whole line, and behind it, of a line that has not ended.
+    /// Bytes in the file up to the end of its last complete line.
     whole: u64,
+    /// Bytes behind that, of an incomplete line.
     begun: u64,
     /// Why it can't be written any more.
     failed: Option<io::Error>,
-    /// Lines that are not in the file though they should be.
+    /// Lines that the file lacks.
     lost: u64,
 }
 
-/// Bytes that are gathered for one write, about.
+/// About how many bytes are collected for one write.
 const GATHER_BYTES: usize = 16 * 1024;
 
 impl Leftover {
@@ -92,7 +95,7 @@ impl Leftover {
         }
     }
 
-    /// Makes sure that all lines are in the file before further events are taken. Answers whether they are.
+    /// Writes all lines to the file. Gives whether the file has them.
     pub(crate) fn flush(&mut self) -> bool {
         if !self.buffer.is_empty() {
             self.write();
@@ -105,11 +108,11 @@ impl Leftover {
         self.file.as_ref().map(|_| self.path.as_path())
     }
 
-    /// How many lines are not in the file though they should be, and why.
+    /// How many lines the file lacks, and why.
     pub(crate) fn failure(&self) -> Option<(u64, String)> {
         self.failed
             .as_ref()
-            .map(|error| (self.lost, format!("{} can't be written: {error}", self.path.display())))
+            .map(|error| (self.lost, format!("{} can't be written: {error}", show_path(&self.path))))
     }
 
     /// Writes what is in the buffer.
@@ -138,17 +141,17 @@ impl Leftover {
         self.buffered = 0;
     }
 
-    /// Cuts off a line whose rest will never come, or, where that is not possible, ends it: a disk that was full may have
-    /// room by now for one byte.
+    /// Cuts off an incomplete line. Where that is not possible, ends the line: a disk that was full may have room for one
+    /// byte by now.
     fn end_torn_line(&mut self) {
         if let (Some(file), true) = (&mut self.file, self.begun > 0) {
-            // That neither is possible is no more than what is told anyway: that the file can't be written.
+            // Where neither is possible, the error of the write says enough.
             drop(file.set_len(self.whole).or_else(|_| file.write_all(b"\n")));
         }
     }
 }
 
-/// Writes `bytes`, and says how many of them have arrived when that fails.
+/// Writes `bytes`. When that fails, says how many of them are written.
 fn write_counted(file: &mut File, bytes: &[u8]) -> (usize, io::Result<()>) {
     let mut written = 0;
     while written < bytes.len() {

@@ -1,22 +1,20 @@
 //! The command line of `jackfield new`.
 
-use std::{path::PathBuf, sync::LazyLock};
+use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use crate::common_args::help;
+use crate::common_args::Help;
 
-pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  jackfield new acme_lines --lang rust --contract ~/src/jackfield\n  \
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield new acme_lines --lang rust --contract ~/src/jackfield\n  \
          jackfield new acme_lines --lang c --dir plugins/acme",
-        "\n\nThe project sends events as lines over TCP; put your platform's protocol in that place.\nIt has tests against \
+    notes: "The project sends events as lines over TCP; put your platform's protocol in that place.\nIt has tests against \
          a local server, a README, a script `ci` and a workflow that runs it.\nNothing is overwritten. In C it needs a \
          compiler and make, and nothing of Jackfield but\nthe header that is in it. In Rust it is pinned to this version \
          of the crate\njackfield-plugin-api, which is on no registry yet: until it is, give --contract.\n\n\
          With --json, an object of: name, lang, folder, files, contract, build, test.",
-    )
-});
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct NewArgs {

@@ -1,4 +1,4 @@
-//! `jackfield new`: a plugin project that builds, and whose tests pass, as it is.
+//! `jackfield new`: makes a plugin project that builds, and whose tests pass, without a change.
 
 pub(crate) mod args;
 mod name;
@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jackfield_loader::show_path;
 use serde_json::{Value, json};
 
 use crate::{
@@ -31,7 +32,7 @@ pub(crate) fn run(args: &NewArgs, json: bool) -> Result<Exit, CommandError> {
     Ok(Exit::Done)
 }
 
-/// Said of a project that gets the contract from a registry.
+/// The warning about a project that gets the contract from a registry.
 const UNPUBLISHED: &str = "jackfield-plugin-api is on no registry yet, so that the project does not build as it is: \
     make it with --contract PATH, a copy of Jackfield's repository, or give that path in its Cargo.toml";
 
@@ -75,20 +76,20 @@ fn contract_folder(path: &Path) -> Result<PathBuf, CommandError> {
     let folder = [path.to_owned(), path.join("plugin-api")].into_iter().find(is_contract).ok_or_else(|| {
         usage(format!(
             "--contract {}: expected the folder of the crate jackfield-plugin-api, or Jackfield's repository",
-            path.display()
+            show_path(path)
         ))
     })?;
-    std::path::absolute(&folder).map_err(CommandError::file(&folder, ""))
+    std::path::absolute(&folder).map_err(CommandError::system(show_path(&folder)))
 }
 
-/// Makes the folder unless it is there and empty.
+/// Makes the folder. A folder that exists has to be empty.
 fn take_folder(folder: &Path) -> Result<(), CommandError> {
-    fs::create_dir_all(folder).map_err(CommandError::file(folder, ""))?;
-    let mut entries = fs::read_dir(folder).map_err(CommandError::file(folder, ""))?;
+    fs::create_dir_all(folder).map_err(CommandError::system(show_path(folder)))?;
+    let mut entries = fs::read_dir(folder).map_err(CommandError::system(show_path(folder)))?;
     if entries.next().is_some() {
         return Err(usage(format!(
             "{}: the folder is not empty, and nothing is overwritten: choose another one by --dir",
-            folder.display()
+            show_path(folder)
         )));
     }
     Ok(())
@@ -108,7 +109,7 @@ fn write(path: &Path, file: &File) -> Result<(), CommandError> {
         }
         options.open(path)?.write_all(file.text.as_bytes())
     };
-    attempt().map_err(CommandError::file(path, ""))
+    attempt().map_err(CommandError::system(show_path(path)))
 }
 
 impl Made {
@@ -128,18 +129,17 @@ impl Made {
 
     fn to_json(&self) -> Value {
         json!({
-            "name": self.name, "lang": self.lang.name(), "folder": self.folder.display().to_string(),
+            "name": self.name, "lang": self.lang.name(), "folder": show_path(&self.folder).to_string(),
             "files": self.files, "contract": project::VERSION, "build": self.build(), "test": self.test(),
         })
     }
 
     fn to_text(&self) -> String {
-        let folder = self.folder.display().to_string();
+        let folder = show_path(&self.folder);
         let mut text = String::new();
         for file in &self.files {
-            text += &format!("  {}\n", console::one_line(&format!("{folder}/{file}")));
+            text += &format!("  {}\n", show_path(&self.folder.join(file)));
         }
-        let folder = console::one_line(&folder);
         text + &format!(
             "Build it with\n  cd {folder} && {}\nand test it with `{}`.\n",
             self.build(),

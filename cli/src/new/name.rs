@@ -1,84 +1,43 @@
-//! What a plugin may be called.
+//! Valid names of plugins.
 
 use crate::exit::CommandError;
 
 /// Longest name, in bytes.
 const LIMIT: usize = 40;
 
-/// Names that a library, a crate or a file can't have: words of Rust, crates that every project uses, devices of Windows.
-const TAKEN: &[&str] = &[
-    "abstract",
+// Names that a library, a crate or a file can't have.
+
+/// Words of Rust.
+const WORDS: &[&str] = &[
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn",
+    "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop",
+    "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "self", "static",
+    "struct", "super", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual",
+    "where", "while", "yield",
+];
+
+/// Crates that every project uses.
+const CRATES: &[&str] = &[
     "alloc",
-    "as",
-    "async",
-    "aux",
-    "await",
-    "become",
-    "box",
-    "break",
-    "con",
-    "const",
-    "continue",
     "core",
-    "crate",
-    "do",
-    "dyn",
-    "else",
-    "enum",
-    "extern",
-    "false",
-    "final",
-    "fn",
-    "for",
-    "gen",
-    "if",
-    "impl",
-    "in",
     "jackfield_plugin_api",
-    "let",
-    "loop",
-    "macro",
-    "match",
-    "mod",
-    "move",
-    "mut",
-    "nul",
-    "override",
-    "priv",
-    "prn",
     "proc_macro",
-    "pub",
-    "ref",
-    "return",
     "schemars",
-    "self",
     "serde",
     "serde_json",
-    "static",
     "std",
-    "struct",
-    "super",
     "test",
-    "trait",
-    "true",
-    "try",
-    "type",
-    "typeof",
-    "unsafe",
-    "unsized",
-    "use",
-    "virtual",
-    "where",
-    "while",
-    "yield",
 ];
+
+/// Devices of Windows.
+const DEVICES: &[&str] = &["aux", "con", "nul", "prn"];
 
 /// Whether a plugin can have this name; if not, why, in one line.
 pub(super) fn check(name: &str) -> Result<(), CommandError> {
     let right = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.len() <= LIMIT
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if right && !TAKEN.contains(&name) {
+    if right && !is_taken(name) {
         return Ok(());
     }
     let why = if right {
@@ -90,7 +49,11 @@ pub(super) fn check(name: &str) -> Result<(), CommandError> {
     Err(CommandError::Usage(format!("the name {name:?}: {why}{nearest}")))
 }
 
-/// A right name that is much alike.
+fn is_taken(name: &str) -> bool {
+    [WORDS, CRATES, DEVICES].iter().any(|names| names.contains(&name))
+}
+
+/// A valid name that is similar.
 fn nearest(name: &str) -> Option<String> {
     let mut nearest: String = name
         .chars()
@@ -99,7 +62,7 @@ fn nearest(name: &str) -> Option<String> {
         .skip_while(|c| !c.is_ascii_lowercase())
         .take(LIMIT - "_backend".len())
         .collect();
-    if TAKEN.contains(&nearest.as_str()) {
+    if is_taken(&nearest) {
         nearest += "_backend";
     }
     (!nearest.is_empty()).then_some(nearest)

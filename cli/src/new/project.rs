@@ -6,7 +6,7 @@ use jackfield_loader::plugin_api::HEADER;
 
 use crate::{new::args::Lang, settings};
 
-/// The version of the contract that a project is pinned to: this program is of one release with it.
+/// The version of the contract that a project is pinned to. The contract and this program have the same version.
 pub(super) const VERSION: &str = settings::VERSION;
 
 /// Where a project in Rust gets the contract from.
@@ -24,7 +24,7 @@ impl Contract {
             Self::Version => format!("\"={VERSION}\""),
             // A string of JSON is one of TOML.
             Self::Path(folder) => {
-                let path = serde_json::Value::from(folder.display().to_string());
+                let path = serde_json::Value::from(folder.to_string_lossy());
                 format!("{{ path = {path}, version = \"={VERSION}\" }}")
             }
         }

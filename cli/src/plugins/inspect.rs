@@ -1,63 +1,36 @@
-//! `jackfield inspect`: what libraries say of themselves. None of their code runs.
+//! `jackfield inspect`: shows the metadata of libraries, and whether they can be used. It runs none of them.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::LazyLock,
-};
+use std::path::{Path, PathBuf};
 
-use jackfield::Error;
-use jackfield_loader::{Candidate, Inspection, Policy};
+use jackfield_loader::{Error, ForeignText, in_prose, show_path};
 use serde_json::{Value, json};
 
 use crate::{
-    common_args::{CommonArgs, help},
+    common_args::{CommonArgs, Help},
     console::{self, Colour},
     exit::{CommandError, Exit},
     output,
     plugins::{
         language,
+        library::Library,
         option_table::{self, OptionRow},
     },
     settings,
 };
 
-pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  jackfield inspect ./librabbitmq.so\n  jackfield inspect dist/*.dll dist/*.dylib --json",
-        "\n\nWith --json, a list of: file, compatible, refusal, and of a plugin format, os,\narch, bits, \
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield inspect ./librabbitmq.so\n  jackfield inspect dist/*.dll dist/*.dylib --json",
+    notes: "With --json, a list of: file, compatible, refusal, and of a plugin format, os,\narch, bits, \
          endian, size, slices, needed, exports_descriptor, metadata (as it\nstands in the file), trust (the \
          configuration's policy), trusted, trust_refusal.",
-    )
-});
-
-/// A library, and what the configuration's trust policy says of it.
-struct Seen {
-    candidate: Candidate,
-    /// The policy; none where the configuration can't be read.
-    trust: Option<String>,
-    trust_refusal: Option<String>,
-}
-
-impl Seen {
-    fn open(file: &Path, policy: Result<&Policy, &Error>) -> Result<Self, jackfield_loader::Error> {
-        let candidate = Candidate::open(file)?;
-        let (trust, trust_refusal) = match policy {
-            Ok(policy) => {
-                let refusal = candidate.allowed_by(policy).err().map(|refusal| refusal.to_string());
-                (Some(policy.trust().to_string()), refusal)
-            }
-            Err(refusal) => (None, Some(refusal.to_string())),
-        };
-        Ok(Self { candidate, trust, trust_refusal })
-    }
-}
+};
 
 pub(crate) fn run(common: &CommonArgs, files: &[PathBuf]) -> Result<Exit, CommandError> {
-    // A file can be inspected without a configuration that is right.
+    // A file can be inspected while the configuration is wrong.
     let policy = settings::load(common.config.as_deref()).map(|config| config.plugins.policy());
-    let results: Vec<_> = files.iter().map(|file| Seen::open(file, policy.as_ref())).collect();
-    let usable =
-        results.iter().all(|result| result.as_ref().is_ok_and(|seen| can_run(seen.candidate.inspection())));
+    let results: Vec<_> = files.iter().map(|file| Library::open(file, policy.as_ref())).collect();
+    let usable = |library: &Library| library.refusal().is_none();
+    let usable = results.iter().all(|result| result.as_ref().is_ok_and(usable));
     let pairs = files.iter().zip(&results);
     if common.json {
         output::json(&pairs.map(|(file, result)| to_json(file, result.as_ref())).collect::<Vec<_>>())?;
@@ -68,44 +41,38 @@ pub(crate) fn run(common: &CommonArgs, files: &[PathBuf]) -> Result<Exit, Comman
     Ok(if usable { Exit::Done } else { Exit::Plugin })
 }
 
-/// Whether the library can run here, in a thread or in a process of its own.
-fn can_run(it: &Inspection) -> bool {
-    it.verdict().is_ok() || it.verdict_in_process().is_ok()
-}
-
-fn to_json(file: &Path, result: Result<&Seen, &jackfield_loader::Error>) -> Value {
-    let file = file.display().to_string();
+fn to_json(file: &Path, result: Result<&Library, &Error>) -> Value {
+    let file = show_path(file).to_string();
     match result {
         Err(refusal) => json!({ "file": file, "compatible": false, "refusal": refusal.to_string() }),
-        Ok(seen) => {
-            let it = seen.candidate.inspection();
-            let process_only = it.verdict().is_err() && it.verdict_in_process().is_ok();
-            let refusal = it.verdict().err().filter(|_| !process_only).map(|refusal| refusal.to_string());
-            // Members that this version does not know are shown as well.
+        Ok(library) => {
+            let it = library.inspection();
+            let refusal = library.refusal();
+            // Members that this version does not know are shown, too.
             let metadata: Value = serde_json::from_str(&it.metadata_json).unwrap_or_default();
             json!({
-                "file": file, "compatible": refusal.is_none(), "process_only": process_only, "refusal": refusal,
+                "file": file, "compatible": refusal.is_none(), "process_only": library.process_only(), "refusal": refusal,
                 "format": it.format, "os": it.os, "arch": it.arch, "bits": it.bits, "endian": it.endian,
                 "size": it.size, "slices": it.slices, "needed": it.needed,
                 "exports_descriptor": it.exports_descriptor, "metadata": metadata,
-                "trust": seen.trust, "trusted": seen.trust_refusal.is_none(),
-                "trust_refusal": seen.trust_refusal,
+                "trust": library.trust, "trusted": library.trust_refusal.is_none(),
+                "trust_refusal": library.trust_refusal,
             })
         }
     }
 }
 
-fn to_text(file: &Path, result: Result<&Seen, &jackfield_loader::Error>) -> String {
+fn to_text(file: &Path, result: Result<&Library, &Error>) -> String {
     let row = |key: &str, value: String| vec![key.to_owned(), value];
     let refused = |refusal: &str| format!("refused: {refusal}");
-    let mut rows = vec![row("file", file.display().to_string())];
+    let mut rows = vec![row("file", show_path(file).to_string())];
     match result {
         Err(refusal) => rows.push(row("verdict", refused(&refusal.to_string()))),
-        Ok(seen) => {
-            let it = seen.candidate.inspection();
+        Ok(library) => {
+            let it = library.inspection();
             let metadata = &it.metadata;
-            let plus = |text: &str| if text.is_empty() { String::new() } else { format!(", {text}") };
-            let list = |list: &[String]| if list.is_empty() { "-".to_owned() } else { list.join(", ") };
+            let plus = |text: &ForeignText| if text.is_empty() { String::new() } else { format!(", {text}") };
+            let list = |list: &[ForeignText]| if list.is_empty() { "-".to_owned() } else { in_prose(list) };
             let endian = serde_json::to_value(it.endian).unwrap_or_default();
             let endian = endian.as_str().unwrap_or_default();
             let panic = serde_json::to_value(metadata.panic).unwrap_or_default();
@@ -114,7 +81,7 @@ fn to_text(file: &Path, result: Result<&Seen, &jackfield_loader::Error>) -> Stri
                 (Err(why), Ok(())) => format!("compatible: {why}"),
                 (Err(why), Err(_)) => refused(&why.to_string()),
             };
-            let trust = match (&seen.trust, &seen.trust_refusal) {
+            let trust = match (&library.trust, &library.trust_refusal) {
                 (Some(policy), None) => format!("ok ({policy})"),
                 (Some(policy), Some(refusal)) => format!("refused ({policy}): {refusal}"),
                 (None, refusal) => format!("unknown: {}", refusal.as_deref().unwrap_or_default()),
@@ -123,7 +90,7 @@ fn to_text(file: &Path, result: Result<&Seen, &jackfield_loader::Error>) -> Stri
                 row("verdict", verdict),
                 row("trust", trust),
                 row("plugin", format!("{} {}{}", metadata.name, metadata.version, plus(&metadata.vendor))),
-                row("description", metadata.description.clone()),
+                row("description", metadata.description.to_string()),
                 row("ABI", format!("{}, digest {}", metadata.abi, metadata.digest)),
                 row(
                     "platform",
@@ -136,8 +103,8 @@ fn to_text(file: &Path, result: Result<&Seen, &jackfield_loader::Error>) -> Stri
                 row("offers", list(&metadata.offers)),
                 row("calls", if metadata.serial { "one at a time" } else { "several at once" }.to_owned()),
                 row("panic", panic.as_str().unwrap_or_default().to_owned()),
-                row("language", language::shown(metadata)),
-                row("built with", metadata.compiler.clone()),
+                row("language", language::shown(metadata).to_string()),
+                row("built with", metadata.compiler.to_string()),
             ]);
         }
     }
@@ -148,7 +115,7 @@ fn to_text(file: &Path, result: Result<&Seen, &jackfield_loader::Error>) -> Stri
         }
         _ => cell,
     });
-    let metadata = result.ok().map(|seen| &seen.candidate.inspection().metadata);
+    let metadata = result.ok().map(|library| &library.inspection().metadata);
     let schema = metadata.and_then(|metadata| metadata.config_schema.as_ref());
     if let Some(options) =
         schema.map(|schema| option_table::rows(schema.get())).filter(|rows| !rows.is_empty())
@@ -159,7 +126,7 @@ fn to_text(file: &Path, result: Result<&Seen, &jackfield_loader::Error>) -> Stri
     text
 }
 
-/// What stands in a backend's `[backend.config]`.
+/// The options of a backend's `[backend.config]`.
 fn options_table(options: Vec<OptionRow>) -> String {
     let mut rows = vec![["OPTION", "TYPE", "DEFAULT", "MEANING"].map(str::to_owned).to_vec()];
     for it in options {

@@ -1,48 +1,45 @@
-//! `jackfield plugins`: what is on the search path.
+//! `jackfield plugins`: lists the plugins on the search path.
 
-use std::{path::Path, sync::LazyLock};
+use std::path::Path;
 
-use jackfield::PluginsConfig;
-use jackfield::forward::accepted_plugin_name;
-use jackfield_loader::{Abi, Candidate, Policy};
+use jackfield::{PluginsConfig, forward::accepted_plugin_name};
+use jackfield_loader::{Abi, ForeignText, Policy, show_path};
 use serde::Serialize;
 
 use crate::{
-    common_args::{CommonArgs, help},
+    common_args::{CommonArgs, Help},
     console::{self, Colour},
     exit::{CommandError, Exit},
     output,
-    plugins::language,
+    plugins::{language, library::Library},
     settings,
 };
 
-pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  jackfield plugins\n  JACKFIELD_PLUGIN_PATH=/opt/vendor jackfield plugins --json",
-        "\n\nNAME is what a configuration's `plugin` accepts; in brackets what the plugin calls\nitself, if that leads \
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield plugins\n  JACKFIELD_PLUGIN_PATH=/opt/vendor jackfield plugins --json",
+    notes: "NAME is what a configuration's `plugin` accepts; in brackets what the plugin calls\nitself, if that leads \
          elsewhere or nowhere.\n\nWith --json, a list of: file, name, metadata_name (what it calls itself), version,\n\
          abi (major, minor), trust (the policy), trusted, trust_refusal, compatible, refusal.",
-    )
-});
+};
 
 /// A file on the search path.
 #[derive(Serialize)]
 struct Row {
-    file: String,
-    /// What a configuration calls it.
-    name: String,
-    /// What it calls itself.
-    metadata_name: Option<String>,
-    version: Option<String>,
+    file: ForeignText,
+    /// The name for a configuration.
+    name: ForeignText,
+    /// The name in its metadata.
+    metadata_name: Option<ForeignText>,
+    version: Option<ForeignText>,
     abi: Option<Abi>,
-    /// And how its layout is judged.
-    language: Option<String>,
+    /// The language, and how the layout is compared.
+    language: Option<ForeignText>,
     /// The policy.
     trust: String,
     trusted: bool,
     trust_refusal: Option<String>,
     compatible: bool,
-    /// Compatible where it has a process of its own, and nowhere else.
+    /// Compatible only in a process of its own.
     process_only: bool,
     refusal: Option<String>,
 }
@@ -55,8 +52,9 @@ pub(crate) fn run(common: &CommonArgs) -> Result<Exit, CommandError> {
     if common.json {
         output::json(&rows)?;
     } else if rows.is_empty() {
-        let folders: Vec<_> = config.plugins.path.iter().map(|folder| folder.display().to_string()).collect();
-        console::say(&console::one_line(&format!("no plugin in {}", folders.join(", "))));
+        let folders: Vec<_> =
+            config.plugins.path.iter().map(|folder| show_path(folder).to_string()).collect();
+        console::say(&format!("no plugin in {}", folders.join(", ")));
     } else {
         output::text(&render(&rows))?;
     }
@@ -64,38 +62,23 @@ pub(crate) fn run(common: &CommonArgs) -> Result<Exit, CommandError> {
 }
 
 fn row(file: &Path, plugins: &PluginsConfig, policy: &Policy) -> Row {
-    let mut row = Row {
-        file: file.display().to_string(),
-        name: String::new(),
-        metadata_name: None,
-        version: None,
-        abi: None,
-        language: None,
+    let result = Library::open(file, Ok(policy));
+    let library = result.as_ref().ok();
+    let metadata = library.map(|library| &library.inspection().metadata);
+    Row {
+        file: show_path(file),
+        name: accepted_plugin_name(file, metadata.map(|it| it.name.as_raw()), &plugins.path).into(),
+        metadata_name: metadata.map(|it| it.name.clone()),
+        version: metadata.map(|it| it.version.clone()),
+        abi: metadata.map(|it| it.abi),
+        language: metadata.map(language::shown),
         trust: policy.trust().to_string(),
-        trusted: false,
-        trust_refusal: None,
-        compatible: false,
-        process_only: false,
-        refusal: None,
-    };
-    match Candidate::open(file) {
-        Ok(candidate) => {
-            let inspection = candidate.inspection();
-            row.metadata_name = Some(inspection.metadata.name.clone());
-            row.version = Some(inspection.metadata.version.clone());
-            row.abi = Some(inspection.metadata.abi);
-            row.language = Some(language::shown(&inspection.metadata));
-            let refusal = inspection.verdict().err();
-            row.process_only = refusal.is_some() && inspection.verdict_in_process().is_ok();
-            row.refusal = refusal.filter(|_| !row.process_only).map(|refusal| refusal.to_string());
-            row.compatible = row.refusal.is_none();
-            row.trust_refusal = candidate.allowed_by(policy).err().map(|refusal| refusal.to_string());
-            row.trusted = row.trust_refusal.is_none();
-        }
-        Err(refusal) => row.refusal = Some(refusal.to_string()),
+        trusted: library.is_some_and(|library| library.trust_refusal.is_none()),
+        trust_refusal: library.and_then(|library| library.trust_refusal.clone()),
+        compatible: library.is_some_and(|library| library.refusal().is_none()),
+        process_only: library.is_some_and(Library::process_only),
+        refusal: result.as_ref().map_or_else(|refusal| Some(refusal.to_string()), Library::refusal),
     }
-    row.name = accepted_plugin_name(file, row.metadata_name.as_deref(), &plugins.path);
-    row
 }
 
 const TRUST_COLUMN: usize = 4;
@@ -104,7 +87,8 @@ const VERDICT_COLUMN: usize = 5;
 fn render(rows: &[Row]) -> String {
     let mut table =
         vec![["NAME", "VERSION", "ABI", "LANGUAGE", "TRUST", "VERDICT", "FILE"].map(str::to_owned).to_vec()];
-    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let or_dash =
+        |text: &Option<ForeignText>| text.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     for row in rows {
         let trust = match (&row.abi, row.trusted) {
             (None, _) => "-".to_owned(),
@@ -114,7 +98,7 @@ fn render(rows: &[Row]) -> String {
         table.push(vec![
             match &row.metadata_name {
                 Some(own) if *own != row.name => format!("{} ({own})", row.name),
-                _ => row.name.clone(),
+                _ => row.name.to_string(),
             },
             or_dash(&row.version),
             row.abi.map_or_else(|| "-".to_owned(), |abi| abi.to_string()),
@@ -126,7 +110,7 @@ fn render(rows: &[Row]) -> String {
                 (false, _) => "refused",
             }
             .to_owned(),
-            row.file.clone(),
+            row.file.to_string(),
         ]);
     }
     let mut out = console::table(&table, |row, column, cell| match column {
@@ -136,13 +120,12 @@ fn render(rows: &[Row]) -> String {
         }
         _ => cell,
     });
-    // Why not, below the table: a reason is a long line.
+    // Reasons are long, so they stand below the table.
     for row in rows {
         for refusal in [&row.refusal, &row.trust_refusal].into_iter().flatten() {
-            // A file that could not even be read as a plugin is named by its refusal.
+            // The refusal of a file that can't be read as a plugin has the file's name.
             let name = row.metadata_name.as_ref().map(|_| format!("{}: ", row.name)).unwrap_or_default();
-            out.push_str(&console::one_line(&format!("{name}{refusal}")));
-            out.push('\n');
+            out.push_str(&format!("{}\n", console::one_line(format_args!("{name}{refusal}"))));
         }
     }
     out

@@ -2,6 +2,7 @@
 
 pub(crate) mod inspect;
 mod language;
+mod library;
 pub(crate) mod list;
 mod option_table;
 pub(crate) mod schema;

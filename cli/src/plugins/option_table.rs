@@ -6,7 +6,7 @@ use serde_json::Value;
 const BETWEEN: &str = " | ";
 /// How wide a kind is shown, in characters.
 const WIDEST: usize = 32;
-/// How many lines of a kind are shown before the one that says what is left out.
+/// How many lines of a kind are shown, before a line that counts the words left out.
 const MOST_LINES: usize = 8;
 
 /// How deep options are shown; a schema may refer to itself.
@@ -52,7 +52,7 @@ fn members(root: &Value, object: &Value, parent: &str, depth: usize, rows: &mut 
 fn option(root: &Value, schema: &Value, name: &str, required: bool, depth: usize, rows: &mut Vec<OptionRow>) {
     let inner = meant(root, schema);
     let default = schema.get("default").or_else(|| inner.get("default")).filter(|value| !value.is_null());
-    // What an object is by default is told by its members.
+    // The members of an object show its default.
     let default = default.filter(|value| !value.is_object()).map(ToString::to_string);
     let description = schema["description"].as_str().or_else(|| inner["description"].as_str());
     rows.push(OptionRow {
@@ -69,7 +69,7 @@ fn option(root: &Value, schema: &Value, name: &str, required: bool, depth: usize
     }
 }
 
-/// The schema behind references, and behind a choice between one form and nothing.
+/// Follows references, and a choice between one form and nothing.
 fn meant<'s>(root: &'s Value, mut schema: &'s Value) -> &'s Value {
     for _ in 0..DEEPEST {
         let target = schema["$ref"].as_str().and_then(|target| root.pointer(target.strip_prefix('#')?));
@@ -127,8 +127,8 @@ fn words(schema: &Value) -> Option<String> {
     words.map(|words| words.join(BETWEEN))
 }
 
-/// A kind in lines of at most [`WIDEST`] characters, of which there are at most [`MOST_LINES`]. What has many words says how
-/// many are left out: `--json` has them all.
+/// A kind in at most [`MOST_LINES`] lines of at most [`WIDEST`] characters. A last line counts the words that are left out;
+/// `--json` has all of them.
 pub(crate) fn lines(kind: &str) -> Vec<String> {
     let words: Vec<_> = kind.split(BETWEEN).collect();
     let mut lines = vec![String::new()];

@@ -1,27 +1,24 @@
 //! `jackfield schema`: one JSON Schema for the whole configuration file, for editors.
 
-use std::{path::PathBuf, sync::LazyLock};
+use std::path::PathBuf;
 
-use jackfield::PluginsConfig;
-use jackfield::forward::accepted_plugin_name;
+use jackfield::{PluginsConfig, forward::accepted_plugin_name};
 use jackfield_loader::{Inspection, Trust};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    common_args::{CommonArgs, help},
+    common_args::{CommonArgs, Help},
     console,
     exit::{CommandError, Exit},
     output, settings,
 };
 
-pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  jackfield schema > ~/.config/jackfield/config.schema.json",
-        "\n\nAn editor that knows JSON Schema completes and checks `config.toml` by it: Taplo, and\n\
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield schema > ~/.config/jackfield/config.schema.json",
+    notes: "An editor that knows JSON Schema completes and checks `config.toml` by it: Taplo, and\n\
          so Even Better TOML, when the file begins with `#:schema ./config.schema.json`.\n\
          Runs no plugin: options are read from the files.",
-    )
-});
+};
 
 pub(crate) fn run(common: &CommonArgs) -> Result<Exit, CommandError> {
     // An editor needs it most while the configuration is wrong.
@@ -43,7 +40,7 @@ fn plugins(path: &[PathBuf]) -> Vec<(String, Value)> {
     for file in files {
         let Ok(inspection) = jackfield_loader::inspect(&file) else { continue };
         let Some(schema) = schema_of(&inspection) else { continue };
-        found.push((accepted_plugin_name(&file, Some(&inspection.metadata.name), path), schema));
+        found.push((accepted_plugin_name(&file, Some(inspection.metadata.name.as_raw()), path), schema));
     }
     found
 }

@@ -1,16 +1,15 @@
 //! The command line of `jackfield run`.
 
-use std::{path::PathBuf, sync::LazyLock, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueHint};
 
-use crate::common_args::help;
+use crate::common_args::Help;
 
-pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  tail -F events.jsonl | jackfield run\n  mkfifo /run/events && jackfield run /run/events --watch\n  \
+pub(crate) const HELP: Help = Help {
+    examples: "  tail -F events.jsonl | jackfield run\n  mkfifo /run/events && jackfield run /run/events --watch\n  \
          jackfield run --spools ~/.local/state --state /var/lib/jackfield",
-        "\n\nWhat is read is in the spool of the state folder, by default ~/.local/state/jackfield/run,\nbefore \
+    notes: "What is read is in the spool of the state folder, by default ~/.local/state/jackfield/run,\nbefore \
          anything is sent: a run that is killed goes on where it was. At most --spool-size and\n10,000,000 events wait \
          there. With no room in it or on the disk nothing more is read until there\nis: whoever writes to the input waits, \
          nothing is lost, and `jackfield status` says so. What is\nolder than 30 days leaves, counted. Lines that are not \
@@ -22,8 +21,7 @@ pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
          configuration, which take the place of those that TOOL may have; only\nof a tool whose user has consented in its consent file, and not with an opt-out such as\nDO_NOT_TRACK in this environment.\n\n\
          With --json the last line of standard output is one object: waiting, rejected, not_stored,\nleft_in_input, \
          exit_code.",
-    )
-});
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {

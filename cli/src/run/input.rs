@@ -1,20 +1,17 @@
-//! Standard input or a FIFO, line by line into the spool.
+//! Reads standard input or a FIFO, and puts each line into the spool.
 
 use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
-        mpsc::Sender,
-    },
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc::Sender},
     thread,
     time::{Duration, Instant},
 };
 
 use jackfield::forward::Forwarder;
 use jackfield::spool::DropReason;
+use jackfield_loader::show_path;
 
 use super::{
     message::Message,
@@ -23,11 +20,12 @@ use super::{
 };
 use crate::{console, leftovers::bad_lines::BadLines};
 
-/// Between two looks at a FIFO that nobody writes to, or for room.
+/// The pause between two looks at a FIFO without a writer, and between two attempts to store a line without room. Polling:
+/// the system reports neither that a FIFO has a new writer nor that a disk has room again.
 const TICK: Duration = Duration::from_millis(50);
-/// How long a line that is being stored is waited for at the end.
+/// How long the end waits for a line that is being stored.
 const LAST_LINES: Duration = Duration::from_millis(500);
-/// How soon a lack of room is told again. Beside a backend that is too slow the spool has room now and then.
+/// How soon a lack of room is printed again. With a backend that is too slow, the spool has room from time to time.
 const QUIET: Duration = Duration::from_secs(60);
 
 /// Where lines come from.
@@ -50,58 +48,58 @@ impl Input {
         Err(io::Error::new(io::ErrorKind::InvalidInput, format!("expected a FIFO or `-`, found {what}")))
     }
 
-    pub(super) fn name(&self) -> String {
+    fn name(&self) -> String {
         match self {
             Self::Stdin => "stdin".to_owned(),
-            Self::Fifo(path) => path.display().to_string(),
+            Self::Fifo(path) => show_path(path).to_string(),
         }
     }
 }
 
-/// Reads on a thread of its own, which is never waited for without end: it may hang in a read.
-pub(super) struct Pump {
+/// Reads on a thread of its own. Every wait for that thread has a limit: the thread may hang in a read.
+pub(super) struct InputReader {
     sink: Mutex<Sink>,
-    /// What people call the input.
     name: String,
-    /// Until when what was read may be stored, once nothing more is to be read.
-    stop: OnceLock<Instant>,
-    /// Whether it waits for more, with nothing in its hands.
-    idle: AtomicBool,
+    /// No lock of the sink is taken while this one is held.
+    progress: Mutex<Progress>,
+    changed: Condvar,
 }
 
-/// When what waited for room does not any more.
-enum Held {
-    /// There was room.
-    Stored,
-    /// The end has come first.
-    GivenUp,
+/// The state of the thread that reads, and the request to it.
+struct Progress {
+    /// Set once nothing more is to be read: until then, lines that were read may still be stored.
+    stop: Option<Instant>,
+    /// Whether it waits for input, and has no line that is not stored.
+    is_idle: bool,
+    /// Whether it waits for room.
+    is_held: bool,
 }
 
-impl Pump {
+impl InputReader {
     pub(super) fn start(
         input: Input,
         forwarder: Forwarder,
         bad: BadLines,
         sender: Sender<Message>,
     ) -> io::Result<Arc<Self>> {
-        let pump = Arc::new(Self {
+        let reader = Arc::new(Self {
             sink: Mutex::new(Sink::new(forwarder, bad)),
             name: input.name(),
-            stop: OnceLock::new(),
-            idle: AtomicBool::new(true),
+            progress: Mutex::new(Progress { stop: None, is_idle: true, is_held: false }),
+            changed: Condvar::new(),
         });
-        let of_thread = Arc::clone(&pump);
+        let of_thread = Arc::clone(&reader);
         thread::Builder::new().name("jackfield-input".to_owned()).spawn(move || {
             let result = match input {
                 Input::Stdin => {
-                    Source::stdin().and_then(|stdin| Reader::new(&of_thread, stdin, false).read(|| false))
+                    Source::stdin().and_then(|stdin| OpenInput::new(&of_thread, stdin, false).read(|| false))
                 }
                 Input::Fifo(path) => of_thread.fifo(&path),
             };
-            of_thread.idle.store(true, Ordering::SeqCst);
+            of_thread.update(|progress| progress.is_idle = true);
             let _ = sender.send(Message::Ended(result));
         })?;
-        Ok(pump)
+        Ok(reader)
     }
 
     fn sink(&self) -> MutexGuard<'_, Sink> {
@@ -112,56 +110,81 @@ impl Pump {
         self.sink().counts()
     }
 
-    fn is_stopping(&self) -> bool {
-        self.stop.get().is_some()
+    /// What people call the input.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
-    /// Takes nothing more, and what has been read last, a line without its end included. What there is no room for until
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Progress)) {
+        change(&mut self.progress());
+        self.changed.notify_all();
+    }
+
+    /// Waits for a change, and at most for a tick.
+    fn pause(&self, progress: MutexGuard<'_, Progress>) {
+        drop(self.changed.wait_timeout(progress, TICK));
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.progress().stop.is_some()
+    }
+
+    /// Stops reading, and stores the lines that were read last, an incomplete line included. A line without room at the
     /// `deadline` is given up.
     pub(super) fn stop(&self, deadline: Instant) {
-        let deadline = *self.stop.get_or_init(|| deadline);
-        let mut last_lines = Instant::now() + LAST_LINES;
-        while !self.idle.load(Ordering::SeqCst) {
-            let now = Instant::now();
-            let is_held = self.counts().held.is_some();
-            if is_held {
-                // When there is room for one line, there is for others.
-                last_lines = now + LAST_LINES;
-            }
-            // What is held looks at the time once a tick.
-            if now >= if is_held { deadline + 2 * TICK } else { last_lines } {
+        self.update(|progress| progress.stop = Some(deadline));
+        let mut progress = self.progress();
+        while !progress.is_idle {
+            let was_held = progress.is_held;
+            // A held line compares the time with the deadline once a tick. Room for one line is room for others, too.
+            let until = if was_held { deadline + 2 * TICK } else { Instant::now() + LAST_LINES };
+            let left = until.saturating_duration_since(Instant::now());
+            let (now, waited) =
+                self.changed.wait_timeout(progress, left).unwrap_or_else(PoisonError::into_inner);
+            progress = now;
+            if waited.timed_out() && progress.is_held == was_held {
                 break;
             }
-            thread::sleep(Duration::from_millis(1));
         }
+        drop(progress);
         let room = self.sink().end_line();
-        if !room && matches!(self.hold(true, |_| ()), Held::GivenUp) {
+        if !room && !self.hold(true, |_| ()) {
             self.sink().counts_mut().not_stored += 1;
         }
         self.sink().finish();
     }
 
-    /// Waits for room, without a lock, so that whoever asks how it goes is answered. With `to_the_end` a request to end
-    /// leaves it its time. `meanwhile` is told the reason again and again.
-    fn hold(&self, to_the_end: bool, mut meanwhile: impl FnMut(DropReason)) -> Held {
+    /// Waits for room. It holds no lock, so that the status can be read. With `to_the_end` it waits until the deadline of a
+    /// request to end, else only until the request. It calls `meanwhile` with the reason at each attempt. Gives whether there
+    /// is room.
+    fn hold(&self, to_the_end: bool, mut meanwhile: impl FnMut(DropReason)) -> bool {
+        self.update(|progress| progress.is_held = true);
+        let mut has_room = true;
         while let Some((reason, _)) = self.counts().held {
             meanwhile(reason);
-            if self.stop.get().is_some_and(|deadline| !to_the_end || Instant::now() >= *deadline) {
-                return Held::GivenUp;
+            let progress = self.progress();
+            if progress.stop.is_some_and(|deadline| !to_the_end || Instant::now() >= deadline) {
+                has_room = false;
+                break;
             }
-            thread::sleep(TICK);
+            self.pause(progress);
             self.sink().again();
         }
-        Held::Stored
+        self.update(|progress| progress.is_held = false);
+        has_room
     }
 
-    /// The reading end stays open while writers come and go: what one writes before another has come is then kept by the
-    /// system. A FIFO that was replaced is opened anew.
+    /// Keeps the reading end open while writers come and go, so that the system keeps the bytes of a writer that is gone.
+    /// Opens a FIFO again when another one has replaced it.
     fn fifo(&self, path: &Path) -> io::Result<()> {
         loop {
             let file = File::open(path)?;
             let opened = identity(&file.metadata()?);
-            Reader::new(self, Source::new(file), true).read(|| {
+            OpenInput::new(self, Source::new(file), true).read(|| {
                 !self.is_stopping() && fs::metadata(path).is_ok_and(|now| identity(&now) == opened)
             })?;
             if self.is_stopping() {
@@ -175,74 +198,75 @@ impl Pump {
 }
 
 /// What reads one open input.
-struct Reader<'a> {
-    pump: &'a Pump,
+struct OpenInput<'a> {
+    reader: &'a InputReader,
     source: Source,
     /// Whether what is left in the input outlives this run.
     stays: bool,
-    /// When it had last waited for room.
+    /// When it last waited for room.
     held: Option<Instant>,
 }
 
-impl<'a> Reader<'a> {
-    fn new(pump: &'a Pump, source: Source, stays: bool) -> Self {
-        Self { pump, source, stays, held: None }
+impl<'a> OpenInput<'a> {
+    fn new(reader: &'a InputReader, source: Source, stays: bool) -> Self {
+        Self { reader, source, stays, held: None }
     }
 
-    /// Until there is no more, and `goes_on` does not say that more may come.
+    /// Reads until the input has ended and `goes_on` says that no more comes.
     fn read(&mut self, goes_on: impl Fn() -> bool) -> io::Result<()> {
-        let pump = self.pump;
+        let reader = self.reader;
         let mut block = vec![0; BLOCK];
         loop {
-            // With the beginning of a line in the input it does not hang.
-            pump.idle.store(self.source.left() == 0, Ordering::SeqCst);
-            let found = self.source.next(&mut block, || pump.is_stopping());
-            pump.idle.store(false, Ordering::SeqCst);
+            // While the input has an incomplete line, the read does not hang.
+            let is_idle = self.source.left() == 0;
+            reader.update(|progress| progress.is_idle = is_idle);
+            let found = self.source.next(&mut block, || reader.is_stopping());
+            reader.update(|progress| progress.is_idle = false);
             let found = match found {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other?,
             };
-            if pump.is_stopping() && self.source.keeps() {
-                // What comes now stays where it is, for the next run, unless it is but a line feed short.
+            if reader.is_stopping() && self.source.keeps() {
+                // New input stays where it is, for the next run, unless it is a line that lacks only its line feed.
                 let is_line = is_whole(&block[..found.len]);
                 return if is_line { self.feed(&block[..found.len], true).map(drop) } else { Ok(()) };
             }
             let lines = memchr::memrchr(b'\n', &block[..found.len]).map_or(0, |at| at + 1);
             let part = found.end || !self.source.keeps() || (lines == 0 && found.full);
             let goes_well = self.feed(&block[..if part { found.len } else { lines }], found.end)?;
-            pump.sink().flush();
-            if pump.is_stopping() || !goes_well {
+            reader.sink().flush();
+            if reader.is_stopping() || !goes_well {
                 return Ok(());
             }
             if found.end && found.len == 0 {
                 if !goes_on() {
                     return Ok(());
                 }
-                pump.idle.store(true, Ordering::SeqCst);
-                thread::sleep(TICK);
+                reader.update(|progress| progress.is_idle = true);
+                reader.pause(reader.progress());
             }
         }
     }
 
-    /// Stores bytes, a line at a time, and takes them out of the input; at the `end` of it, a line without a line feed too.
-    /// Gives whether there was room for all.
+    /// Stores bytes, one line at a time, and takes them out of the input. At the end of the input, a line without a line feed
+    /// is stored, too. Gives whether there was room for all.
     fn feed(&mut self, block: &[u8], at_end: bool) -> io::Result<bool> {
         let (mut done, mut taken) = (0, 0);
         while done < block.len() || at_end {
             let end = memchr::memchr(b'\n', &block[done..]).map_or(block.len(), |at| done + at + 1);
             let is_last = end == block.len();
             let (has_begun, room) = {
-                let mut sink = self.pump.sink();
+                let mut sink = self.reader.sink();
                 (sink.has_begun(), sink.take(&block[done..end]) && (!at_end || !is_last || sink.end_line()))
             };
             if !room {
-                // A run that is killed while it waits leaves nothing behind that is stored.
+                // The lines that are stored leave the input now, in case the run is killed while it waits.
                 self.source.take(done - taken)?;
                 taken = done;
                 let is_there = self.source.keeps() && !has_begun;
                 if !self.hold(is_there && self.stays) {
                     if !is_there {
-                        self.pump.sink().counts_mut().not_stored += 1;
+                        self.reader.sink().counts_mut().not_stored += 1;
                         self.source.take(end - taken)?;
                         done = end;
                     }
@@ -259,45 +283,44 @@ impl<'a> Reader<'a> {
         Ok(true)
     }
 
-    /// Waits for room, and says so. Gives whether there is some.
+    /// Waits for room, and prints that it does. Gives whether there is room.
     fn hold(&mut self, stays: bool) -> bool {
-        let Pump { name, .. } = self.pump;
+        let InputReader { name, .. } = self.reader;
         let mut is_told = false;
         let quiet = self.held.is_some_and(|ended| ended.elapsed() < QUIET);
         let begun = Instant::now();
         let tell = |reason| {
             console::warn(format_args!(
-                "no room for what is read: {reason}; {name} is held back until there is some"
+                "the spool has no room: {reason}; {name} is not read until there is room"
             ));
         };
-        let held = self.pump.hold(!stays, |reason| {
+        let has_room = self.reader.hold(!stays, |reason| {
             if !is_told && (!quiet || begun.elapsed() >= QUIET) {
                 tell(reason);
                 is_told = true;
             }
         });
         self.held = Some(Instant::now());
-        let stored = matches!(held, Held::Stored);
-        if stored && is_told {
+        if has_room && is_told {
             console::say(&format!(
                 "there is room again after {} s: {name} is read on",
                 begun.elapsed().as_secs()
             ));
         }
-        stored
+        has_room
     }
 
-    /// Notes what was seen and not stored.
+    /// Counts the lines that were seen and not stored.
     fn give_up(&self, block: &[u8]) {
         let ended = memchr::memchr_iter(b'\n', block).count() as u64;
         let lines = ended + u64::from(block.last().is_some_and(|last| *last != b'\n'));
-        let mut sink = self.pump.sink();
+        let mut sink = self.reader.sink();
         let counts = sink.counts_mut();
         *(if self.source.keeps() { &mut counts.left } else { &mut counts.not_stored }) += lines;
     }
 }
 
-/// Whether what has no line feed yet is a line all the same: nothing can follow the end of an object.
+/// Whether text without a line feed is a complete line: nothing can follow the end of a JSON object.
 fn is_whole(line: &[u8]) -> bool {
     !line.contains(&b'\n') && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok()
 }

@@ -1,14 +1,14 @@
-//! What the main thread of a run is told by the other threads.
+//! Messages to the main thread of a run.
 
 use std::io;
 
-/// What the main thread is told.
+/// A message to the main thread.
 pub(super) enum Message {
     /// The input has ended, or can't be read.
     Ended(io::Result<()>),
     Reload,
     /// A reload is over.
-    ReloadReport,
+    Reloaded,
     /// The first request to end.
-    CancellationToken,
+    Stop,
 }

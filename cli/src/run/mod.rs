@@ -1,12 +1,12 @@
 //! `jackfield run`: a forwarder that goes on until it is told to end.
 //!
-//! Each line that is read is appended to a spool in the state folder before the next one is looked at, so a run that is
-//! killed has lost what was in its hands at that moment at most, and memory stays flat whatever the backends do. Where the
-//! spool has no room, nothing more is read: whoever writes to the input waits, as for any reader that is slow. From the
-//! spool the events go to every backend, as those of a tool do: with a cursor for each, retried, put aside when refused.
-//! With `--spools` the spools are those of tools.
+//! Each line is appended to a spool in the state folder before the next line is read. So a run that is killed loses one line
+//! at most, and memory stays flat while backends are slow. While the spool has no room, nothing more is read, and the writer
+//! of the input waits. The events of the spool go to every backend in the same way as the events of a tool: each backend has
+//! a cursor, failures are retried, rejected events become dead letters. With `--spools` the run delivers spools of tools.
 
 pub(crate) mod args;
+mod event_source;
 mod input;
 mod message;
 mod rates;
@@ -20,35 +20,27 @@ mod tools;
 use std::{
     collections::BTreeMap,
     io,
-    path::{Path, PathBuf},
-    sync::{Arc, mpsc},
+    path::PathBuf,
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
 
 use jackfield::Telemetry;
-use jackfield::forward::{ConfigFile, OpenError};
+use jackfield::forward::ConfigFile;
+use jackfield_loader::{ForeignText, show_path};
 
-use self::{
-    args::RunArgs,
-    input::{Input, Pump},
-    message::Message,
-    rates::Rates,
-    service::{limits, service},
-    sink::Counts,
-    tools::Tools,
-};
+use self::{args::RunArgs, event_source::EventSource, message::Message, rates::Rates};
 use crate::{
     common_args::CommonArgs,
     console,
     exit::{CommandError, Exit},
-    leftovers::{Leftovers, bad_lines::BadLines},
     output,
     run_state::{
         self, State,
         snapshot::{Holding, Snapshot, now_ms},
     },
-    settings::{self, TOOL, VERSION},
+    settings::{self, VERSION},
 };
 
 /// How often the status is written.
@@ -60,19 +52,10 @@ pub(crate) fn run(common: &CommonArgs, args: &RunArgs) -> Result<Exit, CommandEr
     run.end(read)
 }
 
-/// What events are taken from.
-enum From {
-    /// A telemetry of our own, and what reads into its spool.
-    Input { telemetry: Telemetry, pump: Arc<Pump> },
-    /// The spools of tools.
-    Tools(Tools),
-}
-
 struct Run {
-    from: From,
+    source: EventSource,
     state: State,
     config: PathBuf,
-    input: String,
     grace: Duration,
     json: bool,
     messages: mpsc::Receiver<Message>,
@@ -80,7 +63,7 @@ struct Run {
     started_ms: i64,
     rates: Rates,
     last_reload: Option<String>,
-    /// For each spool, how many reloads were told of.
+    /// For each spool, how many reloads were printed.
     reloads: BTreeMap<Option<PathBuf>, u64>,
 }
 
@@ -91,24 +74,20 @@ fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
     };
     let file = ConfigFile::open(&config)?;
     file.check_owner()?;
-    if file.read()?.backends.is_empty() {
-        let refusal = format!("{}: has no [[backend]]", config.display());
+    let read = file.read()?;
+    if read.backends.is_empty() {
+        let refusal = format!("{}: has no [[backend]]", show_path(&config));
         return Err(CommandError::ConfigContent(refusal).nothing_read());
     }
     let folder = run_state::folder(args.state.as_deref())?;
     let state = State::claim(folder).map_err(CommandError::nothing_read)?;
     let (sender, messages) = mpsc::channel();
     signals::install(sender.clone()).map_err(CommandError::system("no signals can be had"))?;
-    let opened = match &args.spools {
-        Some(folder) => From::tools(folder, args, &config, state.folder()),
-        None => From::input(args, &config, state.folder(), sender.clone()),
-    };
-    let (from, input) = opened.map_err(CommandError::nothing_read)?;
+    let source = EventSource::open(args, &config, &read, state.folder(), sender.clone());
     Ok(Run {
-        from,
+        source: source.map_err(CommandError::nothing_read)?,
         state,
         config,
-        input,
         grace: args.grace,
         json: common.json,
         messages,
@@ -120,98 +99,32 @@ fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
     })
 }
 
-/// Opens every backend. One that can't be used ends the run, unless it may come later; one whose platform is away does not.
-fn open_backends(telemetry: &Telemetry, start_anyway: bool) -> Result<(), CommandError> {
-    let mut refused = Vec::new();
-    for (backend, error) in telemetry.open_backends() {
-        let line = error.line(&backend);
-        if start_anyway || matches!(error, OpenError::Unavailable { .. }) {
-            console::warn(format_args!("{line}; its events wait"));
-        } else {
-            refused.push((Exit::from(&error), line));
-        }
-    }
-    let exit = refused.iter().map(|(exit, _)| *exit).max();
-    let (Some((_, reason)), Some(exit)) = (refused.pop(), exit) else { return Ok(()) };
-    refused.iter().for_each(|(_, line)| console::error(line));
-    telemetry.close();
-    Err(CommandError::Backend { exit, reason })
-}
-
-impl From {
-    /// The spools of the tools below a folder, and what people call them.
-    fn tools(
-        folder: &Path,
-        args: &RunArgs,
-        config: &Path,
-        state: &Path,
-    ) -> Result<(Self, String), CommandError> {
-        let folder = std::path::absolute(folder).map_err(CommandError::file(folder, ""))?;
-        if !folder.is_dir() {
-            return Err(CommandError::Unusable(format!("--spools {}: is no folder", folder.display())));
-        }
-        // Each tool opens the backends for itself, once it has something for them.
-        let trial = service(TOOL, config, state, false).build();
-        open_backends(&trial, args.start_anyway)?;
-        trial.close();
-        let name = format!("spools of {}", folder.display());
-        Ok((Self::Tools(Tools::new(folder, config.to_owned(), args.watch)), name))
-    }
-
-    /// The input of the command line, and what people call it.
-    fn input(
-        args: &RunArgs,
-        config: &Path,
-        state: &Path,
-        sender: mpsc::Sender<Message>,
-    ) -> Result<(Self, String), CommandError> {
-        let failed = || CommandError::system(format!("input {}", args.input.display()));
-        let mut limits = limits(args.spool_size);
-        // Who writes to the input can wait.
-        limits.refuse_when_full = true;
-        let telemetry = service(TOOL, config, state, args.watch).limits(limits).build();
-        // What a pipe holds is lost when its only reader leaves, so that the input is opened last.
-        open_backends(&telemetry, args.start_anyway)?;
-        let input = Input::of(&args.input).map_err(failed())?;
-        let name = input.name();
-        let bad = BadLines::new(Leftovers::new(state).map_err(failed())?.file("bad-lines.txt"));
-        let pump = Pump::start(input, telemetry.forwarder(), bad, sender);
-        let pump = pump.map_err(CommandError::system("no thread"))?;
-        // What an earlier run has left.
-        telemetry.deliver_soon();
-        Ok((Self::Input { telemetry, pump }, name))
-    }
-}
-
 impl Run {
-    /// Until the input has ended, or the end is asked for. Gives how reading has ended.
+    /// Runs until the input has ended or a request to end comes. Gives how reading has ended.
     fn go_on(&mut self) -> io::Result<()> {
         loop {
             self.write_status("running");
             match self.messages.recv_timeout(STATUS) {
                 Ok(Message::Ended(result)) => return result,
-                Ok(Message::CancellationToken) => return Ok(()),
+                Ok(Message::Stop) => return Ok(()),
                 Ok(Message::Reload) => self.reload(),
-                // The next look tells how it ended, as it does for one that a file has brought about.
-                Ok(Message::ReloadReport) => {}
-                Err(_) => {
-                    if let From::Tools(tools) = &mut self.from {
-                        tools.look();
-                    }
-                }
+                // The next status prints the result, as it does for a reload that a changed file has caused.
+                Ok(Message::Reloaded) => {}
+                // Polling: no event reports a new folder of a tool, or that its user has withdrawn consent.
+                Err(_) => self.source.look_for_tools(),
             }
         }
     }
 
-    /// On a thread of its own: a new backend may take its time to open.
+    /// Reloads on a thread of its own: a backend may need long to open.
     fn reload(&self) {
         let sender = self.sender.clone();
-        let all = self.telemetries();
+        let all = self.source.telemetries();
         let reload = move || {
             for telemetry in all {
-                // What is wrong is in the log.
+                // The log has the errors.
                 let _ = telemetry.reload();
-                let _ = sender.send(Message::ReloadReport);
+                let _ = sender.send(Message::Reloaded);
             }
         };
         if let Err(error) = thread::Builder::new().name("jackfield-reload".to_owned()).spawn(reload) {
@@ -219,16 +132,9 @@ impl Run {
         }
     }
 
-    fn telemetries(&self) -> Vec<Telemetry> {
-        match &self.from {
-            From::Input { telemetry, .. } => vec![telemetry.clone()],
-            From::Tools(tools) => tools.telemetries(),
-        }
-    }
-
-    /// Tells of reloads that have ended since the last look, whoever caused them.
+    /// Prints the reloads that have ended since the last status.
     fn tell_reloads(&mut self) {
-        for telemetry in self.telemetries() {
+        for telemetry in self.source.telemetries() {
             let Some(last) = telemetry.last_reload() else { continue };
             let told = self.reloads.entry(telemetry.data_folder()).or_default();
             if *told == last.number {
@@ -243,30 +149,26 @@ impl Run {
 
     fn write_status(&mut self, what: &'static str) {
         self.tell_reloads();
-        let counts = match &self.from {
-            From::Input { pump, .. } => pump.counts(),
-            From::Tools(_) => Counts::default(),
-        };
-        let spools = match &mut self.from {
-            From::Input { telemetry, .. } => vec![self.rates.of(TOOL, telemetry)],
-            From::Tools(tools) => tools.each(|tool, telemetry| self.rates.of(tool, telemetry)),
-        };
+        let counts = self.source.counts();
+        let spools = self.source.spools(&mut self.rates);
         let snapshot = Snapshot {
             state: what.to_owned(),
             version: VERSION.to_owned(),
             pid: std::process::id(),
             started_ms: self.started_ms,
             at_ms: now_ms(),
-            config: self.config.clone(),
-            input: self.input.clone(),
+            config: show_path(&self.config),
+            input: self.source.name().into(),
             lines: counts.lines,
             events: counts.events,
             bad_lines: counts.bad,
             not_stored: counts.not_stored,
-            holding: counts.held.map(|(reason, since_ms)| Holding { reason: reason.to_string(), since_ms }),
+            holding: counts
+                .held
+                .map(|(reason, since_ms)| Holding { reason: reason.to_string().into(), since_ms }),
             mapped_images: jackfield_loader::loaded_images(),
             image_limit: jackfield_loader::image_limit(),
-            last_reload: self.last_reload.clone(),
+            last_reload: self.last_reload.as_ref().map(ForeignText::from),
             spools,
         };
         if let Err(error) = self.state.write(&snapshot) {
@@ -277,43 +179,41 @@ impl Run {
     fn end(&mut self, read: io::Result<()>) -> Result<Exit, CommandError> {
         let mut exit = Exit::Done;
         let deadline = Instant::now() + self.grace;
-        let mut counts = Counts::default();
-        if let From::Input { pump, .. } = &self.from {
-            pump.stop(deadline);
-            counts = pump.counts();
-            if counts.bad > 0 {
-                exit = exit.max(Exit::BadLines);
-            }
-            if counts.left > 0 {
-                console::error(format_args!(
-                    "there was no room for {} lines or more: they stay in {}, lost if nobody else has it open",
-                    counts.left, self.input
-                ));
-                exit = Exit::Io;
-            }
-            if counts.not_stored > 0 {
-                console::error(format_args!("{} lines could not be stored and are lost", counts.not_stored));
-                exit = Exit::Io;
-            }
+        self.source.stop(deadline);
+        let counts = self.source.counts();
+        if counts.bad > 0 {
+            exit = exit.max(Exit::BadLines);
+        }
+        if counts.left > 0 {
+            console::error(format_args!(
+                "there was no room for at least {} lines: they stay in {}, and are lost unless another process has it open",
+                counts.left,
+                self.source.name()
+            ));
+            exit = Exit::Io;
+        }
+        if counts.not_stored > 0 {
+            console::error(format_args!("{} lines could not be stored and are lost", counts.not_stored));
+            exit = Exit::Io;
         }
         if let Err(error) = read {
-            console::error(format_args!("{}: {error}", self.input));
+            console::error(format_args!("{}: {error}", self.source.name()));
             exit = Exit::Io;
         }
         self.write_status("stopping");
         let (mut waiting, mut rejected) = (0, 0);
-        let all = self.telemetries();
+        let all = self.source.telemetries();
         thread::scope(|scope| {
-            let flushes: Vec<_> = all
-                .iter()
-                .map(|telemetry| {
-                    scope.spawn(move || {
-                        flush(telemetry, deadline);
-                        telemetry.close();
-                    })
-                })
-                .collect();
-            flushes.into_iter().for_each(|flush| drop(flush.join()));
+            for telemetry in &all {
+                let end = move || {
+                    flush(telemetry, deadline);
+                    telemetry.close();
+                };
+                let thread = thread::Builder::new().name("jackfield-flush".to_owned());
+                if thread.spawn_scoped(scope, end).is_err() {
+                    end();
+                }
+            }
         });
         for telemetry in all {
             let status = telemetry.status();
@@ -326,9 +226,7 @@ impl Run {
             exit = exit.max(Exit::Events);
         }
         if rejected > 0 {
-            console::warn(format_args!(
-                "{rejected} events were refused for good; they are in the quarantine"
-            ));
+            console::warn(format_args!("{rejected} events were rejected; they are in the quarantine"));
             exit = exit.max(Exit::Events);
         }
         if self.json {
@@ -339,13 +237,13 @@ impl Run {
                 "left_in_input": counts.left,
                 "exit_code": exit.code(),
             });
-            output::text(&format!("{ended}\n"))?;
+            output::json_line(&ended)?;
         }
         Ok(exit)
     }
 }
 
-/// Delivers what is left, and tries backends again that are left alone for a while which ends before the deadline.
+/// Delivers the events that wait. When a backend pauses, and the pause ends before the deadline, delivers once more after it.
 fn flush(telemetry: &Telemetry, deadline: Instant) {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());

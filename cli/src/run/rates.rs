@@ -1,4 +1,4 @@
-//! What each spool and each of its backends does at one moment, with rates over the last seconds.
+//! The state of each spool and its backends at one moment, with rates over the last seconds.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -7,15 +7,16 @@ use std::{
 };
 
 use jackfield::{BackendStatus, LiveBackend, Status, Telemetry};
+use jackfield_loader::{ForeignText, show_path};
 
 use crate::run_state::snapshot::{BackendNow, PluginNow, SpoolNow};
 
-/// Over how long rates are.
+/// The time that a rate is computed over.
 const WINDOW: Duration = Duration::from_secs(3);
-/// What counting the events that wait may take of the time.
+/// Counting the events that wait may take one part in so many of the time.
 const SHARE: u32 = 20;
 
-/// What rates are made of, for each spool.
+/// The earlier values that rates are computed from, for each spool.
 #[derive(Default)]
 pub(super) struct Rates(BTreeMap<PathBuf, Seen>);
 
@@ -28,7 +29,7 @@ struct Seen {
 }
 
 impl Rates {
-    /// What is so of one spool now.
+    /// The state of one spool now.
     pub(super) fn of(&mut self, tool: &str, telemetry: &Telemetry) -> SpoolNow {
         let started = Instant::now();
         let count = || {
@@ -51,13 +52,13 @@ impl Rates {
             let known = status.backends.iter();
             known.map(|known| backend(known, None, delivered, started)).collect()
         } else {
-            // What is really there, whatever the configuration says meanwhile.
+            // The backends that are open, which may differ from the configuration.
             let known = live.iter().filter_map(|live| Some((known_of(status, &live.name)?, live)));
             known.map(|(known, live)| backend(known, Some(live), delivered, started)).collect()
         };
         SpoolNow {
-            tool: tool.to_owned(),
-            folder: status.folder.clone(),
+            tool: tool.into(),
+            folder: status.folder.as_deref().map(show_path),
             waiting: status.events,
             bytes: status.bytes,
             oldest_s: status.oldest_s,
@@ -81,7 +82,7 @@ fn backend(
 ) -> BackendNow {
     let stats = live.map(|live| live.stats.clone()).unwrap_or_default();
     let past = delivered.entry(known.name.clone()).or_default();
-    // A backend that was swapped counts from nothing.
+    // The count of a backend that was swapped begins at 0.
     if past.back().is_some_and(|(_, before)| *before > stats.delivered) {
         past.clear();
     }
@@ -99,7 +100,7 @@ fn backend(
         plugin: live.and_then(|live| live.plugin.as_ref()).map(|plugin| PluginNow {
             name: plugin.name.clone(),
             version: plugin.version.clone(),
-            file: plugin.file.clone(),
+            file: show_path(&plugin.file),
         }),
         isolation: live.map_or("thread", |live| live.isolation).to_owned(),
         open: live.is_some_and(|live| live.open),
@@ -116,6 +117,6 @@ fn backend(
         last_error_s: known.last_error_s,
         last_delivery_s: known.last_delivery_s,
         swaps: live.map_or(0, |live| live.swaps),
-        not_swapped: live.and_then(|live| live.not_swapped.clone()),
+        not_swapped: live.and_then(|live| live.not_swapped.as_ref()).map(ForeignText::from),
     }
 }

@@ -1,8 +1,8 @@
-//! What people are told of a reload.
+//! The message about a reload.
 
 use jackfield::ReloadReport;
 
-/// One line of what a reload has come to. Why a backend is not what is configured, the log says.
+/// The result of a reload in one line. The log says why a backend is not as configured.
 pub(super) fn told(outcome: &Result<ReloadReport, String>) -> String {
     let reloaded = match outcome {
         Ok(reloaded) => reloaded,
@@ -20,7 +20,7 @@ pub(super) fn told(outcome: &Result<ReloadReport, String>) -> String {
         (&reloaded.unchanged, "unchanged"),
         (&reloaded.closed, "closed, not trusted any more"),
         (&kept, "not swapped"),
-        (&waiting, "not to be had yet"),
+        (&waiting, "not available yet"),
     ];
     let parts: Vec<_> = parts
         .into_iter()
@@ -53,7 +53,7 @@ mod tests {
             told(&Ok(reloaded)),
             "backends `a`, `b` swapped; backend `c` added; backend `file` removed; backend `e` closed, \
              not trusted any more; backend `d` not swapped; \
-             backend `new` not to be had yet"
+             backend `new` not available yet"
         );
         assert_eq!(told(&Err("no".to_owned())), "no");
     }

@@ -1,4 +1,4 @@
-//! The telemetry that delivers what a run reads or finds.
+//! The telemetry that delivers the events of a run.
 
 use std::{ffi::OsString, path::Path, time::Duration};
 
@@ -6,17 +6,17 @@ use jackfield::{Builder, Deliver, Telemetry, spool::Limits};
 
 use crate::settings::VERSION;
 
-/// How long an event waits for others at most, and how many wait.
+/// How long an event waits for others at most, and how many events wait at most.
 const DELIVER: Deliver = Deliver::InBackground {
     interval: Duration::from_millis(100),
     events: 500,
     within: Duration::from_millis(500),
 };
-/// What a spool may hold; of bytes, that of a tool.
+/// The limits of a spool. The limit of bytes is for the spool of a tool.
 const SPOOL_BYTES: u64 = 1 << 30;
 const SPOOL_EVENTS: u64 = 10_000_000;
 
-/// A telemetry whose events were made elsewhere: whoever starts a forwarder has decided that they are sent.
+/// A telemetry whose events come from another program. The user who starts a forwarder has decided that they are sent.
 pub(super) fn service(tool: &str, config: &Path, folder: &Path, watch: bool) -> Builder {
     Telemetry::builder(tool, VERSION)
         .environment(|_: &str| None::<OsString>)

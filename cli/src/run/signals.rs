@@ -1,4 +1,4 @@
-//! Requests from the system: to end, in good order and at once, and to reload.
+//! Signals: to end in good order, to end at once, and to reload.
 
 use std::{
     io,
@@ -13,15 +13,15 @@ use crate::{console, exit::Exit};
 
 static STOPPING: AtomicBool = AtomicBool::new(false);
 
-/// The first request to end is passed on; the second ends at once.
+/// Passes the first request to end on. The second request ends the process at once.
 fn stop(sender: &Sender<Message>) {
     if STOPPING.swap(true, Ordering::SeqCst) {
         jackfield_loader::exit(Exit::Interrupted.code().into());
     }
     console::say(
-        "stopping: what was read is delivered first, the rest waits for the next run; once more ends at once",
+        "stopping: events that were read are delivered first, other events wait for the next run; a second signal ends at once",
     );
-    let _ = sender.send(Message::CancellationToken);
+    let _ = sender.send(Message::Stop);
 }
 
 /// From now on `SIGINT` and `SIGTERM` end the run, and `SIGHUP` reloads.

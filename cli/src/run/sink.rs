@@ -1,4 +1,4 @@
-//! What becomes of lines: into the spool, or to those that are no events.
+//! Puts events into the spool, and other lines into their file.
 
 use jackfield::forward::{Forwarder, Line, Lines, PushOutcome};
 use jackfield::{Error, spool::DropReason};
@@ -15,16 +15,16 @@ pub(super) struct Counts {
     pub(super) events: u64,
     pub(super) bad: u64,
     pub(super) not_stored: u64,
-    /// Lines that were seen at the end, for which there was no room, and that are still in the input; there may be more.
+    /// Lines without room at the end, which are still in the input. There may be more of them.
     pub(super) left: u64,
-    /// Why there is no room, while an event waits for it, and since when, in milliseconds since 1970.
+    /// While an event waits for room: why there is none, and since when, in milliseconds since 1970.
     pub(super) held: Option<(DropReason, i64)>,
 }
 
 pub(super) struct Sink {
     lines: Lines,
     taker: Taker,
-    /// Whether a line has begun in what was taken before.
+    /// Whether the bytes before ended within a line.
     begun: bool,
 }
 
@@ -49,13 +49,13 @@ impl Sink {
         &mut self.taker.counts
     }
 
-    /// Whether a line has begun whose end has not come.
+    /// Whether the last line is incomplete.
     pub(super) fn has_begun(&self) -> bool {
         self.begun
     }
 
-    /// Takes bytes in which one line ends at most. Gives whether there was room; if not, its event is held, and
-    /// [`again`](Self::again) is to be asked.
+    /// Takes bytes with at most one end of a line. Gives whether there was room. If not, the event is held, and the caller
+    /// calls [`again`](Self::again).
     pub(super) fn take(&mut self, piece: &[u8]) -> bool {
         let Self { lines, taker, begun } = self;
         *begun = piece.last().is_some_and(|last| *last != b'\n');
@@ -113,7 +113,7 @@ impl Taker {
         let Counts { events, not_stored, held, .. } = &mut self.counts;
         match pushed {
             Ok(PushOutcome::Held(reason)) => {
-                // Why may change while the time goes on.
+                // The reason may change, the start does not.
                 *held = Some((reason, held.map_or_else(now_ms, |(_, since)| since)));
                 return false;
             }

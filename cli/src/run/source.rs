@@ -1,9 +1,9 @@
-//! What lines are read from, so that nothing is gone from a pipe before it is stored.
+//! The input of a run. No line leaves a pipe before it is stored.
 //!
 //! # Platform
-//! Linux: what is in a pipe or FIFO is looked at by `tee(2)`, and taken out when it has been stored. The beginning of a line
-//! stays where it is until its end has come, unless the pipe is full of it. Elsewhere, and of what is no pipe, it is read,
-//! and what has not been stored when the process is killed is lost.
+//! Linux: `tee(2)` copies the bytes of a pipe or FIFO, and they leave it once they are stored. An incomplete line stays in
+//! the pipe until its end has come, unless it fills the pipe. On other systems, and from an input that is no pipe, bytes are
+//! read at once: the ones that are not stored when the process is killed are lost.
 
 use std::{
     fs::File,
@@ -20,14 +20,14 @@ pub(super) struct Source {
     look: Option<pipe::Look>,
 }
 
-/// What there is.
+/// The bytes that an input has at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Found {
-    /// So many bytes.
+    /// How many bytes.
     pub(super) len: usize,
-    /// Nobody is left to write more: what there is ends here.
+    /// The input has no writer any more: it ends behind these bytes.
     pub(super) end: bool,
-    /// No more comes unless some is taken.
+    /// The pipe is full: no more bytes come until some are taken.
     pub(super) full: bool,
 }
 
@@ -54,7 +54,7 @@ impl Source {
         Ok(Self::new(io::stdin().as_handle().try_clone_to_owned()?.into()))
     }
 
-    /// Whether what is not taken stays for the next reader.
+    /// Whether bytes that are not taken stay for the next reader.
     pub(super) fn keeps(&self) -> bool {
         #[cfg(target_os = "linux")]
         return self.look.is_some();
@@ -62,7 +62,7 @@ impl Source {
         false
     }
 
-    /// How many bytes of what there was are still there.
+    /// How many of the bytes that were shown are still in the input.
     pub(super) fn left(&self) -> usize {
         #[cfg(target_os = "linux")]
         return self.look.as_ref().map_or(0, |look| look.left);
@@ -70,8 +70,8 @@ impl Source {
         0
     }
 
-    /// Waits for more than was [`left`](Self::left), and shows all there is, in a block of [`BLOCK`] bytes. While some is
-    /// left, it is given up as soon as `stop` says so; else the wait may last for ever.
+    /// Waits for more bytes than are [`left`](Self::left), and shows all of them, in a block of [`BLOCK`] bytes. While some
+    /// are left, `stop` ends the wait; else the wait has no limit.
     pub(super) fn next(&mut self, block: &mut [u8], stop: impl Fn() -> bool) -> io::Result<Found> {
         #[cfg(target_os = "linux")]
         if let Some(look) = &mut self.look {
@@ -109,12 +109,12 @@ mod pipe {
 
     use super::Found;
 
-    /// Between two looks at the beginning of a line: at first, and at most.
+    /// The pause between two looks at an incomplete line: the first one, and the longest one.
     const PAUSES: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(10)];
 
     /// How a pipe is looked at.
     pub(super) struct Look {
-        /// A pipe of our own, empty between two looks.
+        /// The pipe that bytes are copied to. It is empty between two looks.
         reader: io::PipeReader,
         writer: io::PipeWriter,
         /// How many bytes were seen and are still in the input.
@@ -142,14 +142,14 @@ mod pipe {
             let end = self.left > 0 && self.wait(input, stop)?;
             self.fit(input);
             let len = tee(input, &self.writer, block.len(), SpliceFlags::empty())?;
-            // What takes all the places of our pipe takes all of the input's, which has as many at most.
+            // The copy's pipe has at least as many buffers as the input. When the bytes fill it, they fill the input, too.
             let full = len == block.len() || !has_room(&self.writer)?;
             self.reader.read_exact(&mut block[..len])?;
             self.left = len;
             Ok(Found { len, end: end || len == 0, full })
         }
 
-        /// Until there is more than is left, or none will come, or it is given up. Gives whether none will.
+        /// Waits until more bytes come than are left, no more can come, or `stop` says so. Gives whether no more can come.
         fn wait(&self, input: &File, stop: impl Fn() -> bool) -> io::Result<bool> {
             let [mut pause, longest] = PAUSES;
             let mut gone = false;
@@ -160,7 +160,7 @@ mod pipe {
                 if gone {
                     return Ok(true);
                 }
-                // Of what is in the input already no event tells; that the last writer has gone, one does.
+                // Polling: `poll` reports that the last writer has gone, but not new bytes behind bytes that are there.
                 let mut fds = [PollFd::new(input, PollFlags::empty())];
                 let time = Timespec { tv_sec: 0, tv_nsec: pause.subsec_nanos().into() };
                 gone = poll(&mut fds, Some(&time))? > 0;
@@ -169,12 +169,12 @@ mod pipe {
             Ok(false)
         }
 
-        /// Gives our pipe no more places than the input has, else it would never be full.
+        /// Gives the copy's pipe as many buffers as the input has; with more it would never be full.
         fn fit(&self, input: &File) {
             if let (Ok(theirs), Ok(ours)) = (fcntl_getpipe_size(input), fcntl_getpipe_size(&self.writer))
                 && theirs != ours
             {
-                // Where it may not grow, it is full too soon: a line then leaves the input before its end has come.
+                // A pipe that may not grow is full too soon: a line then leaves the input while it is incomplete.
                 let _ = fcntl_setpipe_size(&self.writer, theirs);
             }
         }

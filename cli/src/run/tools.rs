@@ -1,4 +1,4 @@
-//! The spools of tools, delivered by this run.
+//! Delivers the spools of tools.
 
 use std::{
     collections::BTreeMap,
@@ -7,6 +7,7 @@ use std::{
 };
 
 use jackfield::{Collection, Telemetry};
+use jackfield_loader::show_path;
 
 use crate::{console, run::service::service};
 
@@ -16,7 +17,7 @@ pub(super) struct Tools {
     config: PathBuf,
     watch: bool,
     known: BTreeMap<PathBuf, Tool>,
-    /// Those that get nothing sent, and why.
+    /// The tools whose events are not sent, and why.
     refused: BTreeMap<PathBuf, String>,
 }
 
@@ -32,26 +33,29 @@ impl Tools {
         tools
     }
 
-    /// Looks for tools that are new, and at what waits. A tool whose user does not consent any more is let go of.
+    /// Looks for new tools, and for events that wait. Drops a tool whose user has withdrawn consent.
     pub(super) fn look(&mut self) {
         let mut found = BTreeMap::new();
         for (name, data) in self.found() {
             if let Some(why) = refusal(&name) {
                 if self.refused.insert(data.clone(), why.clone()).as_ref() != Some(&why) {
-                    console::say(&format!("the events of {name} wait: {}", console::one_line(&why)));
+                    console::say(&format!(
+                        "{}",
+                        console::one_line(format_args!("the events of {name} wait: {why}"))
+                    ));
                 }
                 continue;
             }
             self.refused.remove(&data);
             let tool = self.known.remove(&data).unwrap_or_else(|| {
-                tracing::debug!("spool of {name} in {}", data.display());
+                tracing::debug!("spool of {} in {}", console::one_line(&name), show_path(&data));
                 let telemetry = service(&name, &self.config, &data, self.watch).build();
                 Tool { name, telemetry }
             });
             tool.telemetry.deliver_soon();
             found.insert(data, tool);
         }
-        // Their last clones close them.
+        // A telemetry is closed when its last clone is dropped.
         self.known = found;
     }
 
@@ -68,8 +72,8 @@ impl Tools {
         entries.flatten().filter_map(tool).collect()
     }
 
-    pub(super) fn telemetries(&self) -> Vec<Telemetry> {
-        self.known.values().map(|tool| tool.telemetry.clone()).collect()
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub(super) fn each<T>(&self, mut each: impl FnMut(&str, &Telemetry) -> T) -> Vec<T> {
@@ -77,8 +81,8 @@ impl Tools {
     }
 }
 
-/// Why the events of a tool are not sent; `None` when its user has consented. That counts only where it is said in the usual
-/// file of the tool: a variable in the environment of this run is not that user's word. One that opts out counts.
+/// Why the events of a tool are not sent; `None` when its user has consented. Only the usual file of the tool counts as
+/// consent: a variable in the environment of this run is not that user's decision. A variable that opts out counts, too.
 fn refusal(tool: &str) -> Option<String> {
     let here = Telemetry::builder(tool, "0").build().consent();
     let is_opt_in = |name: &str| name.ends_with("TELEMETRY_ENABLED");

@@ -1,14 +1,14 @@
-//! The state folder of a run: its lock, and the status that others read.
+//! The state folder of a run: its lock, and the status that other processes read.
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `run.lock` | the process id, for people; its lock is held by the run that lives |
+//! | `run.lock` | the process id, for people; the run that is alive holds its lock |
 //! | `status.v1.json` | the [`Snapshot`], replaced as a whole every 500 ms; blank before the first |
-//! | `status.v1.tmp` | the one before, which the next one is written over |
-//! | `spool/` and the rest | what a tool's telemetry keeps, too |
+//! | `status.v1.tmp` | the snapshot before, which the next one overwrites |
+//! | `spool/` and the rest | the files that the telemetry of a tool keeps, too |
 //!
-//! Both files of the status are made at the start, with room to spare, and change places: so a disk that is full still takes
-//! what there is to say about it, unless its file system writes what is overwritten elsewhere, as btrfs and ZFS do.
+//! Both files of the status are made at the start, larger than they need to be, and change places. So the status can be
+//! written while the disk is full, unless the file system writes an overwritten block to a new place, as btrfs and ZFS do.
 //!
 //! # Platform
 //! Files change places on Linux. Elsewhere a status is written to a new file, and is stale while the disk is full.
@@ -21,7 +21,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jackfield_loader::{open_regular, read_regular};
+use jackfield_loader::{open_regular, read_regular, show_path};
 
 use self::snapshot::Snapshot;
 use crate::{exit::CommandError, settings};
@@ -29,11 +29,11 @@ use crate::{exit::CommandError, settings};
 const LOCK: &str = "run.lock";
 const STATUS: &str = "status.v1.json";
 const HALF: &str = "status.v1.tmp";
-/// What a status of a dozen backends has room in.
+/// Enough for the status of a dozen backends.
 const ROOM: usize = 16 << 10;
 /// The length of a process id, at least.
 const ID: usize = 10;
-/// What is read of a status that ought to have some kilobytes.
+/// At most so much of a status is read; it usually has some kilobytes.
 const LONGEST: u64 = 16 << 20;
 
 /// The folder of `--state`, or the usual one.
@@ -44,13 +44,13 @@ pub(crate) fn folder(named: Option<&Path>) -> Result<PathBuf, CommandError> {
             "there is no folder for the state (is HOME set?): name one with --state".to_owned(),
         )
     })?;
-    std::path::absolute(&folder).map_err(CommandError::file(&folder, ""))
+    std::path::absolute(&folder).map_err(CommandError::system(show_path(&folder)))
 }
 
 /// The folder, for one run.
 pub(crate) struct State {
     folder: PathBuf,
-    /// Released when the process ends, however it does.
+    /// The system releases it when the process ends.
     _lock: File,
 }
 
@@ -60,7 +60,7 @@ impl State {
     /// # Errors
     /// The folder can't be made or written, or another run has it.
     pub(crate) fn claim(folder: PathBuf) -> Result<Self, CommandError> {
-        let shown = folder.display().to_string();
+        let shown = show_path(&folder).to_string();
         let failed = || CommandError::system(format!("state {shown}"));
         make(&folder).map_err(failed())?;
         let path = folder.join(LOCK);
@@ -77,8 +77,8 @@ impl State {
             }
             Err(TryLockError::Error(error)) => return Err(failed()(error)),
         }
-        // None of what follows is worth more than what an earlier run may have left to be delivered, on a disk that it has
-        // filled. What the status says is of that run.
+        // An error of what follows does not end the run: on a full disk, an earlier run may have left events to be delivered.
+        // The status is still that run's, so it is blanked.
         let id = format!("{:<ID$}\n", std::process::id());
         let written = lock.rewind().and_then(|()| lock.write_all(id.as_bytes()));
         let blank = [STATUS, HALF].map(|name| {
@@ -117,7 +117,7 @@ pub(crate) fn is_alive(folder: &Path) -> bool {
         .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-/// What the last run has said of itself; `None` when there was none.
+/// The status of the last run; `None` when there is none.
 ///
 /// # Errors
 /// The file can't be read, or is not of this version.
@@ -129,7 +129,7 @@ pub(crate) fn read(folder: &Path) -> io::Result<Option<Snapshot>> {
     }
 }
 
-/// Puts `text` in place of all that a file has, which stays as long as it is: the rest is white space.
+/// Overwrites a file with `text`. The file keeps its length: the rest is white space.
 fn write_over(mut file: &File, mut text: Vec<u8>) -> io::Result<()> {
     let len = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
     text.resize(text.len().max(len.clamp(ROOM, 4 * ROOM)), b'\n');
@@ -137,7 +137,7 @@ fn write_over(mut file: &File, mut text: Vec<u8>) -> io::Result<()> {
     file.set_len(text.len() as u64)
 }
 
-/// A file of the status, to be written over. A FIFO of that name would be waited for.
+/// Opens a file of the status to overwrite it. Opening a FIFO of that name would block.
 fn in_place_of(path: &Path) -> io::Result<File> {
     if fs::symlink_metadata(path).is_ok_and(|it| !it.is_file()) {
         fs::remove_file(path)?;
@@ -156,7 +156,7 @@ fn private() -> OpenOptions {
     options
 }
 
-/// A folder for this user alone; one that is there stays as it is.
+/// Makes a folder for this user alone. A folder that exists stays as it is.
 fn make(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);

@@ -1,17 +1,16 @@
 //! The command line of `jackfield send`.
 
-use std::{path::PathBuf, sync::LazyLock, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueHint};
 
-use crate::common_args::help;
+use crate::common_args::Help;
 
-pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  jackfield send events.jsonl\n  tail -f events.jsonl | jackfield send --quiet\n  \
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield send events.jsonl\n  tail -f events.jsonl | jackfield send --quiet\n  \
          jackfield send --only main jackfield-20260102T030405Z-42.main.undelivered.jsonl\n  \
          jackfield send --json events.jsonl | tail -n 1 | jq .backends",
-        "\n\nLeftovers are files of mode 0600 in the folder of --leftovers, made when needed:\n  \
+    notes: "Leftovers are files of mode 0600 in the folder of --leftovers, made when needed:\n  \
          jackfield-TIME-PID.BACKEND.undelivered.jsonl  `send --only BACKEND` takes it again\n  \
          jackfield-TIME-PID.BACKEND.rejected.jsonl     the same form, refused for good\n  \
          jackfield-TIME-PID.bad-lines.txt              lines that are not events\n\
@@ -22,8 +21,7 @@ pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
          backends: a list of name, plugin, error, delivered, retried, rejected,\n    \
          undelivered, lost (in no file), close_error, rejected_file,\n    \
          undelivered_file, reasons: a list of outcome, reason, events.",
-    )
-});
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct SendArgs {

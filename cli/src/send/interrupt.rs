@@ -1,4 +1,4 @@
-//! Ctrl-C: the first ends the run in good order, the second at once.
+//! Ctrl-C: the first one ends the run in good order, the second one at once.
 
 use std::sync::{
     Arc,
@@ -13,7 +13,7 @@ use crate::{console, exit::Exit};
 pub(super) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// From now on Ctrl-C, and a request to end from the system, sets `stop`.
+    /// From now on Ctrl-C, and a signal to end, sets `stop`.
     pub(super) fn install(stop: CancellationToken) -> Self {
         let happened = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&happened);
@@ -21,11 +21,15 @@ impl Interrupt {
             if flag.swap(true, Ordering::SeqCst) {
                 jackfield_loader::exit(Exit::Interrupted.code().into());
             }
-            console::say("interrupted: keeping what was read and not delivered; once more ends at once");
+            console::say(
+                "interrupted: events that were read and not delivered are kept; a second Ctrl-C ends at once",
+            );
             stop.set();
         });
         if let Err(error) = installed {
-            tracing::warn!("Ctrl-C ends this run at once, and what was read is not kept: {error}");
+            tracing::warn!(
+                "Ctrl-C will end this run at once, without keeping events that were read: {error}"
+            );
         }
         Self(happened)
     }

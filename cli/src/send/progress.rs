@@ -18,7 +18,7 @@ pub(super) fn start(size: Option<u64>) -> ProgressBar {
         Some(size) => (ProgressBar::new(size), "{bytes}/{total_bytes} {wide_bar} {msg} {eta}"),
         None => (ProgressBar::new_spinner(), "{spinner} {bytes} {msg} {elapsed}"),
     };
-    // The templates are right; were one not, the plain bar is as good.
+    // Both templates are valid. For an invalid one, the plain bar serves as well.
     let bar = match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,

@@ -1,5 +1,6 @@
-//! What became of everything, for people and as JSON.
+//! The summary of a run, as text and as JSON.
 
+use jackfield_loader::{ForeignText, count};
 use serde_json::{Value, json};
 
 use super::target::{Tally, Unusable};
@@ -13,14 +14,14 @@ pub(super) struct Summary {
     pub(super) bad_lines: u64,
     pub(super) bad_lines_file: Option<String>,
     pub(super) interrupted: bool,
-    /// Whether input could not be read, or something not kept.
+    /// Whether the input could not be read, or a line could not be kept.
     pub(super) io_failed: bool,
     pub(super) backends: Vec<BackendSummary>,
 }
 
 pub(super) struct BackendSummary {
     pub(super) name: String,
-    pub(super) plugin: Option<String>,
+    pub(super) plugin: Option<ForeignText>,
     /// Why it could not be opened.
     pub(super) error: Option<Unusable>,
     pub(super) tally: Tally,
@@ -112,10 +113,6 @@ fn reasons(tally: &Tally) -> Vec<(&'static str, &str, u64)> {
         tally.reasons.iter().map(|((outcome, reason), events)| (*outcome, &**reason, *events)).collect();
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.2));
     reasons
-}
-
-fn count(number: u64, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

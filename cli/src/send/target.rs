@@ -11,16 +11,16 @@ use std::{
     time::Duration,
 };
 
-use jackfield::Config;
 use jackfield::forward::{
-    BackendConfig, CancellationToken, Delivery, DeliveryOptions, EventOutcome, OpenError, open_backend,
+    BackendConfig, CancellationToken, Delivery, DeliveryOptions, EventOutcome, open_backend,
 };
-use jackfield_loader::{Backend, Batch};
+use jackfield::{Config, OpenError};
+use jackfield_loader::{Backend, Batch, ForeignText, show_path};
 
 use crate::{
     exit::Exit,
     leftovers::{Leftover, Leftovers},
-    settings::{self, TOOL, VERSION},
+    settings,
 };
 
 /// Batches that wait for a backend. Reading stops while a backend has as many.
@@ -31,33 +31,31 @@ const MOST_REASONS: usize = 100;
 
 /// Why a backend can't be used.
 #[derive(Debug, Clone)]
-pub(crate) struct Unusable {
+pub(super) struct Unusable {
     /// What a command ends with for it: [`Exit::Config`] when it is what ops wrote, whoever found that out.
-    pub(crate) exit: Exit,
+    pub(super) exit: Exit,
     /// One line.
-    pub(crate) reason: String,
+    pub(super) reason: String,
 }
 
 /// A backend that is ready, or why not.
-pub(crate) struct Target {
+pub(super) struct Target {
     pub(super) config: BackendConfig,
-    pub(crate) backend: Result<Backend, Unusable>,
+    pub(super) backend: Result<Backend, Unusable>,
     /// Name of the plugin, if it is open.
-    pub(super) plugin: Option<String>,
+    pub(super) plugin: Option<ForeignText>,
 }
 
 impl Target {
     /// Opens a backend of the configuration for the one thread that sends.
-    pub(crate) fn open(config: &Config, backend: &BackendConfig) -> Self {
-        // A plugin that crashes is left alone by the next run, too.
-        let crashes = settings::state_folder().map(|folder| folder.join(settings::CRASHES));
-        let options = backend.options(&config.plugins, crashes.as_deref()).concurrency(1).tool(TOOL, VERSION);
+    pub(super) fn open(config: &Config, backend: &BackendConfig) -> Self {
         let unusable =
             |error: OpenError| Unusable { exit: (&error).into(), reason: error.line(&backend.name) };
-        let (opened, plugin) = match open_backend(config, backend, &options) {
-            Ok((opened, plugin)) => (Ok(opened), Some(plugin)),
-            Err(error) => (Err(unusable(error)), None),
-        };
+        let (opened, plugin) =
+            match open_backend(config, backend, &settings::backend_options(config, backend)) {
+                Ok((opened, plugin)) => (Ok(opened), Some(plugin)),
+                Err(error) => (Err(unusable(error)), None),
+            };
         Self { config: backend.clone(), backend: opened, plugin }
     }
 }
@@ -207,7 +205,7 @@ impl Files {
     }
 
     fn finish(self, tally: &mut Tally) {
-        let path = |file: &Leftover| file.path().map(|path| path.display().to_string());
+        let path = |file: &Leftover| file.path().map(|path| show_path(path).to_string());
         tally.rejected_file = path(&self.rejected);
         tally.undelivered_file = path(&self.undelivered);
         for (lost, why) in [self.rejected.failure(), self.undelivered.failure()].into_iter().flatten() {

@@ -1,31 +1,28 @@
-//! `jackfield keygen`: a pair of keys, of the form that minisign has.
+//! `jackfield keygen`: makes a pair of keys in the format of minisign.
 
 use std::{
     fs,
     io::IsTerminal as _,
     path::{Path, PathBuf},
-    sync::LazyLock,
 };
 
 use clap::{Args, ValueHint};
+use jackfield_loader::show_path;
 use minisign::KeyPair;
 use serde_json::json;
 
 use super::{create, keys};
 use crate::{
-    common_args::help,
-    console,
+    common_args::Help,
     exit::{CommandError, Exit},
     output,
 };
 
-pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  jackfield keygen\n  jackfield keygen --no-password ci.key",
-        "\n\nThe keys are those of minisign, and either program takes the other's. No file is\noverwritten.\n\n\
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield keygen\n  jackfield keygen --no-password ci.key",
+    notes: "The keys are those of minisign, and either program takes the other's. No file is\noverwritten.\n\n\
          With --json, one object: secret_key_file, public_key_file, public_key, key_id.",
-    )
-});
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct KeygenArgs {
@@ -45,7 +42,7 @@ pub(crate) fn run(args: &KeygenArgs, json: bool) -> Result<Exit, CommandError> {
     }
     for file in [secret, &public] {
         if fs::symlink_metadata(file).is_ok() {
-            let refusal = format!("{}: is there already, and a key is never overwritten", file.display());
+            let refusal = format!("{}: exists, and a key is never overwritten", show_path(file));
             return Err(CommandError::Unusable(refusal));
         }
     }
@@ -56,27 +53,27 @@ pub(crate) fn run(args: &KeygenArgs, json: bool) -> Result<Exit, CommandError> {
         KeyPair::generate_encrypted_keypair(Some(ask()?))
     };
     let pair = pair.map_err(failed)?;
-    // The pair's secret key is sealed by now, so what can be told of it is what its public key tells.
+    // The secret key of the pair is encrypted by now, so its id is read from the public key.
     let base64 = pair.pk.to_base64();
     let id = keys::public(&base64)?.id();
     let kind = if args.no_password { "secret" } else { "encrypted secret" };
     let secret_text = pair.sk.to_box(Some(&format!("minisign {kind} key {id}"))).map_err(failed)?.to_string();
     let public_text = format!("untrusted comment: minisign public key {id}\n{base64}\n");
     let write = |file: &Path, text: &str, secret| {
-        create(file, text, secret).map_err(CommandError::file(file, "can't be made: "))
+        create(file, text, secret).map_err(CommandError::file(file, "can't be made"))
     };
     write(secret, &secret_text, true)?;
     write(&public, &public_text, false).inspect_err(|_| drop(fs::remove_file(secret)))?;
     if json {
         output::json(&json!({
-            "secret_key_file": secret, "public_key_file": public, "public_key": base64, "key_id": id.to_string(),
+            "secret_key_file": show_path(secret), "public_key_file": show_path(&public), "public_key": base64, "key_id": id.to_string(),
         }))?;
     } else {
         output::text(&format!(
-            "secret key  {} (keep it to yourself; who has it signs in your name)\npublic key  {}\nkey id      {id}\n\n\
+            "secret key  {} (keep it secret: anybody who has it can sign in your name)\npublic key  {}\nkey id      {id}\n\n\
              [plugins]\ntrust = \"signed\"\nkeys  = [\"{base64}\"]\n",
-            console::one_line(&secret.display().to_string()),
-            console::one_line(&public.display().to_string())
+            show_path(secret),
+            show_path(&public)
         ))?;
     }
     Ok(Exit::Done)
@@ -96,7 +93,7 @@ fn ask() -> Result<String, CommandError> {
     let prompt = |text| rpassword::prompt_password(text).map_err(CommandError::system("the terminal"));
     let password = prompt("New password: ")?;
     if password.is_empty() {
-        return Err(usage("an empty password protects nothing: say so by --no-password"));
+        return Err(usage("an empty password protects nothing: use --no-password"));
     }
     if prompt("The same again: ")? != password {
         return Err(usage("the passwords differ"));

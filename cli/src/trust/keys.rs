@@ -1,4 +1,4 @@
-//! Keys of minisign in files: a secret one to sign with, a public one to verify with.
+//! Files with keys of minisign: a secret key to sign, a public key to verify.
 
 use std::{
     fmt::Display,
@@ -8,7 +8,7 @@ use std::{
 };
 
 use ct_codecs::{Base64, Decoder as _};
-use jackfield_loader::PublicKey;
+use jackfield_loader::{PublicKey, show_path};
 use minisign::{SecretKey, SecretKeyBox};
 
 use crate::exit::CommandError;
@@ -16,16 +16,16 @@ use crate::exit::CommandError;
 /// Largest file of a key that is read, in bytes.
 const SIZE_LIMIT: u64 = 16 << 10;
 
-/// Where the way of deriving a key from a password stands in a secret key, and what is there when it has none.
+/// The bytes of a secret key that name the derivation from a password, and their value when the key has no password.
 const DERIVATION: std::ops::Range<usize> = 2..4;
 const NO_PASSWORD: [u8; 2] = [0, 0];
 
 fn unusable(path: &Path, reason: impl Display) -> CommandError {
-    CommandError::Unusable(format!("{}: {reason}", path.display()))
+    CommandError::Unusable(format!("{}: {reason}", show_path(path)))
 }
 
 fn read(path: &Path) -> Result<(String, fs::Metadata), CommandError> {
-    let failed = || CommandError::file(path, "can't be read: ");
+    let failed = || CommandError::file(path, "can't be read");
     let file = jackfield_loader::open_regular(path).map_err(|error| match error.kind() {
         io::ErrorKind::InvalidInput => unusable(path, "expected a regular file"),
         _ => failed()(error),
@@ -58,11 +58,11 @@ pub(super) fn secret(path: &Path) -> Result<SecretKey, CommandError> {
     let bytes = text.lines().nth(1).and_then(|line| Base64::decode_to_vec(line.trim(), None).ok());
     let bytes = bytes.ok_or_else(|| unusable(path, not_a_key))?;
     if bytes.get(DERIVATION) == Some(&NO_PASSWORD) {
-        // minisign leaves out the checksum of such a key, so what stands there is not looked at.
+        // minisign does not write the checksum of such a key, so it is not checked.
         return SecretKey::from_bytes(&bytes).map_err(|_| unusable(path, not_a_key));
     }
-    let password = rpassword::prompt_password(format!("Password of {}: ", path.display()))
-        .map_err(CommandError::file(path, "its password is asked for on a terminal: "))?;
+    let password = rpassword::prompt_password(format!("Password of {}: ", show_path(path)))
+        .map_err(CommandError::file(path, "its password is asked for on a terminal"))?;
     let sealed = SecretKeyBox::from_string(&text).map_err(|_| unusable(path, not_a_key))?;
     sealed.into_secret_key(Some(password)).map_err(|error| unusable(path, error))
 }

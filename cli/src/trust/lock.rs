@@ -1,35 +1,32 @@
-//! `jackfield lock`: writes down which plugins there are, for `trust = "pinned"`. None of them runs.
+//! `jackfield lock`: records which plugins exist, for `trust = "pinned"`. It runs none of them.
 
 use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::LazyLock,
 };
 
 use clap::Args;
 use jackfield::forward::Lock;
 use jackfield::{Config, Error};
-use jackfield_loader::{Candidate, Digest, Pin, Pins, Policy, Trust};
+use jackfield_loader::{Candidate, Digest, Pin, Pins, Policy, Trust, count, show_path};
 use serde::Serialize;
 
 use crate::{
-    common_args::{CommonArgs, help},
+    common_args::{CommonArgs, Help},
     console,
     exit::{CommandError, Exit},
     output, settings,
 };
 
-pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  jackfield lock\n  jackfield lock --check\n  jackfield lock --update rabbitmq",
-        "\n\nThe lock is the file of `lock` in [plugins], by default jackfield.lock beside the\nconfiguration. It has the \
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield lock\n  jackfield lock --check\n  jackfield lock --update rabbitmq",
+    notes: "The lock is the file of `lock` in [plugins], by default jackfield.lock beside the\nconfiguration. It has the \
          plugins of the backends and those on the search path. A line\n`minimum = \"1.2.0\"` that you add to a plugin \
          stays, and no older version is taken in.\nA plugin that is refused (its owner, its name, its version) is left \
          out.\n\nWith --json, one object: lock, plugins (how many), written, changes (change, name,\ntarget, old, \
          new: version and sha256), refusals.",
-    )
-});
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct LockArgs {
@@ -103,7 +100,7 @@ fn lock(common: &CommonArgs, args: &LockArgs) -> Result<(Summary, Exit), Command
             .refusals
             .push(format!("no plugin that calls itself {name:?} is on the search path or configured"));
     }
-    // What was not asked for stays as it is, and so does what is refused: a file that must not be used is no news.
+    // The pin of a plugin that was not asked for, or that is refused, stays as it is.
     let kept = old.pins().iter().filter(|pin| !wanted(&pin.name) || found.kept.contains(&key(pin)));
     for pin in kept {
         found.pins.entry(key(pin)).or_insert_with(|| pin.clone());
@@ -117,7 +114,7 @@ fn lock(common: &CommonArgs, args: &LockArgs) -> Result<(Summary, Exit), Command
     let differs = args.check && !changes.is_empty();
     let exit = if differs || !found.refusals.is_empty() { Exit::Plugin } else { Exit::Done };
     let summary = Summary {
-        lock: file.display().to_string(),
+        lock: show_path(file).to_string(),
         plugins: new.pins().len(),
         written,
         changes,
@@ -158,13 +155,13 @@ fn files(config: &Config, refusals: &mut Vec<String>) -> Vec<(PathBuf, bool)> {
 #[derive(Default)]
 struct Found {
     pins: BTreeMap<Key, Pin>,
-    /// Those whose file is refused, so that an old pin stays.
+    /// The plugins whose file is refused: their old pins stay.
     kept: Vec<Key>,
     refusals: Vec<String>,
 }
 
 impl Found {
-    /// Takes in a file, unless the policy that it is to be pinned for would refuse it even so.
+    /// Adds a file, unless the policy would refuse the file even with its pin.
     fn take(
         &mut self,
         path: &Path,
@@ -179,15 +176,15 @@ impl Found {
             Err(refusal) => return console::warn(format_args!("left out: {refusal}")),
         };
         let metadata = &candidate.inspection().metadata;
-        if !wanted(&metadata.name) {
+        if !wanted(metadata.name.as_raw()) {
             return;
         }
         let mut pin = Pin {
-            name: metadata.name.clone(),
-            version: metadata.version.clone(),
+            name: metadata.name.as_raw().to_owned(),
+            version: metadata.version.as_raw().to_owned(),
             sha256: Digest::of(candidate.bytes()),
             size: candidate.bytes().len() as u64,
-            target: metadata.target.clone(),
+            target: metadata.target.as_raw().to_owned(),
             minimum: None,
         };
         let key = key(&pin);
@@ -195,7 +192,7 @@ impl Found {
         if let Some(first) = self.pins.get(&key) {
             if first.sha256 != pin.sha256 {
                 let (name, target) = key;
-                let path = path.display();
+                let path = show_path(path);
                 console::warn(format_args!("left out: {path}: another {name} for {target} comes before it"));
             }
             return;
@@ -243,8 +240,7 @@ impl Summary {
             (_, true) => "written",
             (false, false) => "differs from the plugins",
         };
-        let plugins = if self.plugins == 1 { "1 plugin" } else { &format!("{} plugins", self.plugins) };
-        lines.push(format!("{}: {plugins}, {state}", self.lock));
-        lines.iter().map(|line| console::one_line(line) + "\n").collect()
+        lines.push(format!("{}: {}, {state}", self.lock, count(self.plugins, "plugin")));
+        lines.iter().map(|line| format!("{}\n", console::one_line(line))).collect()
     }
 }

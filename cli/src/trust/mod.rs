@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Makes a file that was not there, which everybody may read, or the user alone.
+/// Makes a new file. Everybody may read it, or, when it is secret, the user alone.
 fn create(path: &Path, text: &str, secret: bool) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -31,7 +31,7 @@ fn create(path: &Path, text: &str, secret: bool) -> io::Result<()> {
     written
 }
 
-/// Puts a file that everybody may read in its place at once.
+/// Replaces a file atomically. Everybody may read it.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let half = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
@@ -39,7 +39,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     fs::rename(&half, path).inspect_err(|_| drop(fs::remove_file(&half)))
 }
 
-/// `path` with more of a name.
+/// `path` with a longer name.
 fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(ending);

@@ -1,33 +1,30 @@
-//! `jackfield sign`: detached signatures of plugins, which are inspected and not run.
+//! `jackfield sign`: makes detached signatures of plugins. It inspects the plugins and runs none of them.
 
 use std::{
     fmt::Display,
     fs,
     path::{Path, PathBuf},
-    sync::LazyLock,
 };
 
 use clap::{Args, ValueHint};
-use jackfield_loader::{Candidate, KeyId, Signature};
+use jackfield_loader::{Candidate, KeyId, Signature, show_path};
 use minisign::SecretKey;
 use serde::Serialize;
 
 use super::{keys, replace, with_ending};
 use crate::{
-    common_args::help,
+    common_args::Help,
     console,
     exit::{CommandError, Exit},
     output,
 };
 
-pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  jackfield sign --key jackfield.key librabbitmq.so\n  minisign -S -s jackfield.key -m librabbitmq.so \\\n    \
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield sign --key jackfield.key librabbitmq.so\n  minisign -S -s jackfield.key -m librabbitmq.so \\\n    \
          -t 'jackfield name=rabbitmq version=1.4.2 target=x86_64-unknown-linux-gnu'",
-        "\n\nThe signature of FILE is FILE.minisig beside it, whose trusted comment says name,\nversion and target. \
+    notes: "The signature of FILE is FILE.minisig beside it, whose trusted comment says name,\nversion and target. \
          minisign makes the same.\n\nWith --json, a list of: file, signature, trusted_comment, error.",
-    )
-});
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct SignArgs {
@@ -54,7 +51,7 @@ pub(crate) fn run(args: &SignArgs, json: bool) -> Result<Exit, CommandError> {
     let mut exit = Exit::Done;
     let mut signed = Vec::new();
     for file in &args.files {
-        let name = file.display().to_string();
+        let name = show_path(file).to_string();
         signed.push(match sign(file, &key, id) {
             Ok((signature, comment)) => {
                 Signed { file: name, signature: Some(signature), trusted_comment: Some(comment), error: None }
@@ -75,7 +72,7 @@ pub(crate) fn run(args: &SignArgs, json: bool) -> Result<Exit, CommandError> {
             console::error(error);
         }
         if let (Some(signature), Some(comment)) = (signature, trusted_comment) {
-            output::text(&(console::one_line(&format!("{signature}: {comment}")) + "\n"))?;
+            output::text(&format!("{}\n", console::one_line(format_args!("{signature}: {comment}"))))?;
         }
     }
     Ok(exit)
@@ -85,14 +82,15 @@ pub(crate) fn run(args: &SignArgs, json: bool) -> Result<Exit, CommandError> {
 fn sign(file: &Path, key: &SecretKey, id: KeyId) -> Result<(String, String), CommandError> {
     let candidate = Candidate::open(file)?;
     let comment = Signature::comment_for(&candidate.inspection().metadata);
-    let failed =
-        |error: &dyn Display| CommandError::Unusable(format!("{}: can't be signed: {error}", file.display()));
+    let failed = |error: &dyn Display| {
+        CommandError::Unusable(format!("{}: can't be signed: {error}", show_path(file)))
+    };
     let public = minisign::PublicKey::from_secret_key(key).map_err(|error| failed(&error))?;
     let untrusted = format!("signature by jackfield, key {id}");
     let signature = minisign::sign(Some(&public), key, candidate.bytes(), Some(&comment), Some(&untrusted));
     let signature = signature.map_err(|error| failed(&error))?.into_string();
-    // Beside the file itself, which is where the loader looks, and not beside a link to it.
+    // The loader looks beside the file itself, not beside a link to it.
     let path = with_ending(&fs::canonicalize(file).map_err(|error| failed(&error))?, ".minisig");
-    replace(&path, &signature).map_err(CommandError::file(&path, "can't be written: "))?;
-    Ok((path.display().to_string(), comment))
+    replace(&path, &signature).map_err(CommandError::file(&path, "can't be written"))?;
+    Ok((show_path(&path).to_string(), comment))
 }

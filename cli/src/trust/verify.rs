@@ -1,28 +1,23 @@
-//! `jackfield verify`: what the trust policy says of files, none of which runs.
+//! `jackfield verify`: whether the trust policy allows files. It runs none of them.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::LazyLock,
-};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
-use jackfield_loader::{Candidate, Policy, Trust};
+use jackfield_loader::{Candidate, Policy, Trust, show_path};
 use serde::Serialize;
 
 use super::keys;
 use crate::{
-    common_args::{CommonArgs, help},
+    common_args::{CommonArgs, Help},
     console::{self, Colour},
     exit::{CommandError, Exit},
     output, settings,
 };
 
-pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
-    help(
-        "  jackfield verify /usr/lib/jackfield/*.so\n  jackfield verify --key jackfield.pub dist/*.so dist/*.dll",
-        "\n\nWith --json, a list of: file, trust (the policy), trusted, refusal.",
-    )
-});
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield verify /usr/lib/jackfield/*.so\n  jackfield verify --key jackfield.pub dist/*.so dist/*.dll",
+    notes: "With --json, a list of: file, trust (the policy), trusted, refusal.",
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
@@ -74,7 +69,7 @@ pub(crate) fn run(common: &CommonArgs, args: &VerifyArgs) -> Result<Exit, Comman
     Ok(exit)
 }
 
-/// By the keys that are given on the command line, else as the configuration has it.
+/// The policy of the keys on the command line, else the policy of the configuration.
 fn policy(common: &CommonArgs, args: &VerifyArgs) -> Result<Policy, CommandError> {
     if args.key.is_empty() {
         let config = settings::load(common.config.as_deref())?;
@@ -88,7 +83,7 @@ fn row(file: &Path, policy: &Policy) -> Row {
     let verdict = Candidate::open(file).and_then(|candidate| candidate.allowed_by(policy));
     let refusal = verdict.err().map(|refusal| refusal.to_string());
     Row {
-        file: file.display().to_string(),
+        file: show_path(file).to_string(),
         trust: policy.trust().to_string(),
         trusted: refusal.is_none(),
         refusal,

@@ -62,10 +62,10 @@ impl Backend {
         };
         open().map_err(|failure| match failure {
             OpenFailure::Stage { stage, message } if stage == "load" => {
-                Error::Load { path, source: LoadError::InProcess { message } }
+                Error::Load { path, source: LoadError::InProcess { message: message.into() } }
             }
             OpenFailure::Stage { stage, message } if stage == "check" => {
-                Error::Check { path, source: CheckError::InProcess { message } }
+                Error::Check { path, source: CheckError::InProcess { message: message.into() } }
             }
             failure => Error::Open(OpenError { backend: options.name.clone(), file: Some(path), failure }),
         })

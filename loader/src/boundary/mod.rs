@@ -6,4 +6,5 @@ pub(crate) mod exit;
 pub(crate) mod host_services;
 pub(crate) mod log;
 pub(crate) mod process_id;
+pub(crate) mod prose;
 pub(crate) mod text;

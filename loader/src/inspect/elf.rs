@@ -11,6 +11,7 @@ use super::{
     facts::{Endian, Facts, Format, NEEDED_LIMIT, SYMBOL, c_string, is_named},
     verdict,
 };
+use crate::boundary::text::ForeignText;
 
 pub(super) fn facts<Elf: FileHeader>(data: &[u8]) -> Result<Facts<'_>, InspectError> {
     let header = Elf::parse(data).map_err(|e| InspectError::corrupt("header", e))?;
@@ -99,7 +100,7 @@ fn dynamic<Elf: FileHeader>(
     endian: Elf::Endian,
     entries: &[Elf::Dyn],
     strings: &[u8],
-) -> Result<Vec<String>, InspectError> {
+) -> Result<Vec<ForeignText>, InspectError> {
     let mut needed = Vec::new();
     for entry in entries {
         let value: u64 = entry.d_val(endian).into();

@@ -1,7 +1,7 @@
 //! Why a file is no plugin.
 
 use super::{facts::Format, refusal::Refusal};
-use crate::{boundary::text::one_line, library::error::ImageError};
+use crate::{boundary::text::ForeignText, library::error::ImageError};
 
 /// Why a file is no plugin, or not one for this host.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +52,7 @@ pub enum InspectError {
     )]
     MetadataNotJson {
         /// What the parser says.
-        detail: String,
+        detail: ForeignText,
         /// The first bytes.
         start: String,
     },
@@ -60,9 +60,9 @@ pub enum InspectError {
     #[error("metadata, {member}: {detail}: the plugin's vendor must correct it")]
     MetadataMember {
         /// Which, such as `abi.major` or `requires[0]`.
-        member: String,
+        member: ForeignText,
         /// What is wrong.
-        detail: String,
+        detail: ForeignText,
     },
     /// A plugin, but not one that this host loads.
     #[error(transparent)]
@@ -144,7 +144,7 @@ pub(super) fn starts_with(bytes: &[u8]) -> String {
         Err(_) => None,
     };
     match text {
-        Some(text) if !text.contains('\0') => format!("\"{}\"", one_line(text, 15)),
+        Some(text) if !text.contains('\0') => format!("\"{}\"", ForeignText::cut(text, 15)),
         _ => {
             let hex: Vec<_> = head.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
             format!("the bytes {}", hex.join(" "))

@@ -1,5 +1,7 @@
 //! What a parser finds in a file, whatever its format.
 
+use crate::boundary::text::ForeignText;
+
 /// The exported symbol that leads to a plugin's descriptor.
 pub(crate) const SYMBOL: &str = "jackfield_plugin";
 
@@ -51,16 +53,16 @@ pub(super) struct Facts<'data> {
     pub(super) arch: String,
     pub(super) bits: u8,
     pub(super) endian: Endian,
-    pub(super) needed: Vec<String>,
+    pub(super) needed: Vec<ForeignText>,
     pub(super) exports_descriptor: bool,
     pub(super) metadata: Option<&'data [u8]>,
 }
 
 /// The text at the start of `data`, up to its NUL, or nothing when that is not within the limit.
-pub(super) fn c_string(data: &[u8]) -> Option<String> {
+pub(super) fn c_string(data: &[u8]) -> Option<ForeignText> {
     let data = &data[..data.len().min(NAME_LIMIT + 1)];
     let end = data.iter().position(|byte| *byte == 0)?;
-    Some(String::from_utf8_lossy(&data[..end]).into_owned())
+    Some((&*String::from_utf8_lossy(&data[..end])).into())
 }
 
 /// Whether the NUL-terminated text at `offset` is `name`. Looks at no more bytes than `name` has.
@@ -82,7 +84,7 @@ mod tests {
         assert!(!is_named(strings, 1, "ab"));
         assert!(!is_named(strings, 5, "ab"), "not terminated");
         assert!(!is_named(strings, u64::MAX, "ab"));
-        assert_eq!(c_string(b"abc\0d"), Some("abc".to_owned()));
+        assert_eq!(c_string(b"abc\0d"), Some("abc".into()));
         assert_eq!(c_string(b"abc"), None);
         assert_eq!(c_string(&[b'x'; NAME_LIMIT + 1]), None);
     }

@@ -9,6 +9,7 @@ use super::{
     refusal::Refusal,
     verdict,
 };
+use crate::boundary::text::ForeignText;
 
 /// Largest metadata section, in bytes.
 const METADATA_LIMIT: usize = 1 << 20;
@@ -35,7 +36,7 @@ pub struct Inspection {
     /// Architectures in a fat Mach-O file, of which this inspection describes one; empty for every other file.
     pub slices: Vec<String>,
     /// Libraries that the plugin needs, by the names it asks for; at most 256.
-    pub needed: Vec<String>,
+    pub needed: Vec<ForeignText>,
     /// Whether the symbol `jackfield_plugin` is exported.
     pub exports_descriptor: bool,
     /// What the plugin says of itself.
@@ -88,7 +89,7 @@ pub(super) fn conclude(
     }
     let json = trim(section);
     let json = std::str::from_utf8(json).map_err(|error| InspectError::MetadataNotJson {
-        detail: format!("byte {} is not UTF-8", error.valid_up_to()),
+        detail: format!("byte {} is not UTF-8", error.valid_up_to()).into(),
         start: starts_with(json),
     })?;
     let metadata = metadata::parse(json)?;

@@ -10,27 +10,27 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::error::{InspectError, starts_with};
-use crate::boundary::text;
+use crate::boundary::text::ForeignText;
 
 /// Most entries in a list of capabilities.
 const LIST_LIMIT: usize = 64;
 
-/// What a plugin says of itself. No text in it has a control character, so each can be printed.
+/// What a plugin says of itself. No text in it has a control character.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct Metadata {
     /// Name.
     #[serde(deserialize_with = "named")]
-    pub name: String,
+    pub name: ForeignText,
     /// Version.
     #[serde(deserialize_with = "printable")]
-    pub version: String,
+    pub version: ForeignText,
     /// Who made it; may be empty.
     #[serde(deserialize_with = "printable")]
-    pub vendor: String,
+    pub vendor: ForeignText,
     /// What it is; may be empty.
     #[serde(deserialize_with = "printable")]
-    pub description: String,
+    pub description: ForeignText,
     /// The ABI that it was built against.
     pub abi: Abi,
     /// Digest of the frozen surface that it was built against, 16 hexadecimal digits.
@@ -38,23 +38,23 @@ pub struct Metadata {
     pub digest: String,
     /// Capabilities that the host must have.
     #[serde(deserialize_with = "list")]
-    pub requires: Vec<String>,
+    pub requires: Vec<ForeignText>,
     /// Capabilities that it has.
     #[serde(deserialize_with = "list")]
-    pub offers: Vec<String>,
+    pub offers: Vec<ForeignText>,
     /// Whether `send` must not run twice at once.
     pub serial: bool,
     /// Target triple.
     #[serde(deserialize_with = "printable")]
-    pub target: String,
+    pub target: ForeignText,
     /// What a panic does.
     pub panic: PanicStrategy,
     /// Language that it is written in.
     #[serde(deserialize_with = "printable")]
-    pub language: String,
+    pub language: ForeignText,
     /// Compiler that it was built with.
     #[serde(deserialize_with = "printable")]
-    pub compiler: String,
+    pub compiler: ForeignText,
     /// JSON Schema of the backend's configuration, as JSON text.
     #[serde(deserialize_with = "schema")]
     pub config_schema: Option<Box<RawValue>>,
@@ -98,8 +98,8 @@ pub(crate) fn parse(json: &str) -> Result<Metadata, InspectError> {
     let Format { format } = deserialize(json)?;
     if format != FORMAT {
         return Err(InspectError::MetadataMember {
-            member: "format".to_owned(),
-            detail: format!("expected {FORMAT}, found {format}, which takes a newer host"),
+            member: "format".into(),
+            detail: format!("expected {FORMAT}, found {format}, which takes a newer host").into(),
         });
     }
     deserialize(json)
@@ -112,7 +112,7 @@ fn deserialize<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, InspectErr
         let inner = error.into_inner();
         if !inner.is_data() || !json.starts_with('{') {
             return InspectError::MetadataNotJson {
-                detail: text::one_line(&inner.to_string(), 300),
+                detail: ForeignText::cut(&inner.to_string(), 300),
                 start: starts_with(json.as_bytes()),
             };
         }
@@ -123,48 +123,48 @@ fn deserialize<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, InspectErr
         // What is missing has no path; serde names it in its message.
         let member = if path == "." { "the object".to_owned() } else { format!("`{path}`") };
         InspectError::MetadataMember {
-            member: text::one_line(&member, 100),
-            detail: text::one_line(&detail, 300),
+            member: ForeignText::cut(&member, 100),
+            detail: ForeignText::cut(&detail, 300),
         }
     })?;
     deserializer.end().map_err(|error| InspectError::MetadataNotJson {
-        detail: error.to_string(),
+        detail: error.to_string().into(),
         start: starts_with(json.as_bytes()),
     })?;
     Ok(value)
 }
 
-fn check_printable<E: de::Error>(text: String) -> Result<String, E> {
+fn check_printable<E: de::Error>(text: String) -> Result<ForeignText, E> {
     if text.chars().any(char::is_control) {
         return Err(E::custom("a control character in text that people read"));
     }
-    Ok(text)
+    Ok(text.into())
 }
 
-fn printable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+fn printable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ForeignText, D::Error> {
     String::deserialize(deserializer).and_then(check_printable)
 }
 
-fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ForeignText, D::Error> {
     let name = printable(deserializer)?;
     if name.is_empty() { Err(de::Error::custom("expected a name, found an empty string")) } else { Ok(name) }
 }
 
 fn digest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let digest = printable(deserializer)?;
+    let digest = String::deserialize(deserializer)?;
     let hex = digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     if digest.len() == 16 && hex {
         Ok(digest)
     } else {
-        let found = text::one_line(&digest, 40);
+        let found = ForeignText::cut(&digest, 40);
         Err(de::Error::custom(format_args!("expected 16 hexadecimal digits (0-9, a-f), found {found:?}")))
     }
 }
 
-fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ForeignText>, D::Error> {
     struct List;
     impl<'de> Visitor<'de> for List {
-        type Value = Vec<String>;
+        type Value = Vec<ForeignText>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(f, "a list of at most {LIST_LIMIT} strings")

@@ -11,6 +11,7 @@ use super::{
     facts::{Endian, Facts, Format, NEEDED_LIMIT, SYMBOL, c_string, is_named},
     verdict,
 };
+use crate::boundary::text::ForeignText;
 
 pub(super) fn facts<Pe: ImageNtHeaders>(data: &[u8]) -> Result<Facts<'_>, InspectError> {
     let dos = pe::ImageDosHeader::parse(data).map_err(|e| InspectError::corrupt("DOS header", e))?;
@@ -65,7 +66,7 @@ fn exports_name(exports: &ExportTable<'_>, strings: &[u8], base: u32) -> bool {
     })
 }
 
-fn needed(data: &[u8], sections: &SectionTable<'_>, address: u32) -> Result<Vec<String>, InspectError> {
+fn needed(data: &[u8], sections: &SectionTable<'_>, address: u32) -> Result<Vec<ForeignText>, InspectError> {
     let corrupt = || InspectError::Corrupt { detail: "import directory".to_owned() };
     let mut descriptors = sections.pe_data_at(data, address).ok_or_else(corrupt)?;
     let mut needed = Vec::new();

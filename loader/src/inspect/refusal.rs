@@ -3,7 +3,7 @@
 use jackfield_plugin_api::{abi::ABI_MAJOR, metadata::HOST_CAPABILITIES};
 
 use super::facts::SYMBOL;
-use crate::boundary::text;
+use crate::boundary::{prose::in_prose, text::ForeignText};
 
 /// Why a host does not load a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,10 +36,10 @@ pub enum Refusal {
         found: String,
     },
     /// It requires something that this host does not have.
-    #[error("requires {}, this host has {}: update the tool, or use an older plugin", text::list(.missing.iter().map(String::as_str)), text::list(HOST_CAPABILITIES.iter().copied()))]
+    #[error("requires {}, this host has {}: update the tool, or use an older plugin", in_prose(.missing), in_prose(HOST_CAPABILITIES))]
     Capabilities {
         /// What this host lacks.
-        missing: Vec<String>,
+        missing: Vec<ForeignText>,
     },
     /// The library does not export its descriptor.
     #[error(

@@ -7,7 +7,7 @@ use super::{
     metadata::{Metadata, PanicStrategy},
     refusal::Refusal,
 };
-use crate::boundary::text;
+use crate::boundary::text::ForeignText;
 
 /// Whether any host of this version could load the plugin.
 pub(super) fn contract(metadata: &Metadata, exports_descriptor: bool) -> Result<(), Refusal> {
@@ -21,8 +21,8 @@ pub(super) fn contract(metadata: &Metadata, exports_descriptor: bool) -> Result<
     let missing: Vec<_> = metadata
         .requires
         .iter()
-        .filter(|required| !HOST_CAPABILITIES.contains(&required.as_str()))
-        .map(|required| text::one_line(required, 60))
+        .filter(|required| !HOST_CAPABILITIES.contains(&required.as_raw()))
+        .map(|required| ForeignText::cut(required.as_raw(), 60))
         .collect();
     if !missing.is_empty() {
         return Err(Refusal::Capabilities { missing });

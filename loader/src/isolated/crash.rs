@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::boundary::text::ForeignText;
+
 /// How often in a row a plugin in a process of its own may crash before its file is left alone until it changes.
 pub const MOST_CRASHES: u32 = 5;
 
@@ -14,7 +16,7 @@ pub struct Crash {
     /// How often it has crashed in a row.
     pub count: u32,
     /// How its process ended the last time, such as `ended by SIGSEGV`.
-    pub how: String,
+    pub how: ForeignText,
     /// When that was, in seconds since 1970 in UTC.
     pub time: u64,
     /// Where the plugin's file was then.

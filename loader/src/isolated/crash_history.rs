@@ -4,7 +4,6 @@
 //! What is in such a file is a hint: garbage counts as nothing, and whoever may write the folder may as well remove it.
 
 use std::{
-    fmt::Write as _,
     fs,
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
@@ -12,12 +11,15 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use sha2::{Digest as _, Sha256};
-
 use super::crash::{Crash, MOST_CRASHES};
 use crate::{
-    boundary::{backoff::Backoff, process_id::process_id, text},
+    boundary::{
+        backoff::Backoff,
+        process_id::process_id,
+        text::{self, ForeignText},
+    },
     library::open_regular::open_regular,
+    verify::pin::Digest,
 };
 
 /// Most that is read of a file, in bytes.
@@ -58,7 +60,7 @@ fn read(path: &Path, digest: String) -> Option<Crash> {
     let mut text = Vec::new();
     open_regular(path).ok()?.take(LIMIT).read_to_end(&mut text).ok()?;
     let crash: Crash = serde_json::from_slice(&text).ok()?;
-    let how = text::one_line(&crash.how, 200);
+    let how = ForeignText::cut(crash.how.as_raw(), 200);
     Some(Crash { digest, how, ..crash })
 }
 
@@ -79,13 +81,7 @@ impl CrashHistory {
 
     fn file(&self, bytes: &[u8]) -> Option<PathBuf> {
         let folder = self.folder.as_ref()?;
-        let digest = self.digest.get_or_init(|| {
-            let mut text = String::with_capacity(64);
-            for byte in Sha256::digest(bytes) {
-                let _ = write!(text, "{byte:02x}");
-            }
-            text
-        });
+        let digest = self.digest.get_or_init(|| Digest::of(bytes).to_string());
         Some(folder.join(format!("{digest}.json")))
     }
 
@@ -122,7 +118,7 @@ impl CrashHistory {
             let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
             let crash = Crash {
                 count: *count,
-                how: how.to_owned(),
+                how: how.into(),
                 time,
                 plugin: self.plugin.clone(),
                 digest: String::new(),
@@ -218,7 +214,7 @@ mod tests {
         assert!(refusal.contains("until it changes"), "{refusal}");
         assert_eq!(history(&folder).refusal(b"y", now), None, "a file with other bytes");
         let [crash] = &crashes(&folder)[..] else { panic!("one file") };
-        assert_eq!((crash.count, crash.how.as_str()), (5, "ended by SIGABRT"));
+        assert_eq!((crash.count, crash.how.as_raw()), (5, "ended by SIGABRT"));
         let file = folder.join(format!("{}.json", crash.digest));
         assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
     }

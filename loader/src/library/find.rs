@@ -6,7 +6,7 @@ use std::{
     path::{MAIN_SEPARATOR, Path, PathBuf},
 };
 
-use crate::boundary::text;
+use crate::boundary::{prose::nearest, text};
 
 /// Extensions of dynamic libraries, of any platform.
 const EXTENSIONS: [&str; 3] = ["so", "dylib", "dll"];
@@ -63,7 +63,7 @@ fn searched(folders: &[(PathBuf, FolderState)]) -> String {
     let each: Vec<_> = folders
         .iter()
         .map(|(folder, state)| match state {
-            FolderState::Searched => text::show(folder),
+            FolderState::Searched => text::show(folder).to_string(),
             FolderState::Missing => format!("{} (does not exist)", text::show(folder)),
             FolderState::Unreadable(why) => format!("{} ({why})", text::show(folder)),
         })
@@ -104,10 +104,10 @@ pub(crate) fn find(plugin: &str, search_path: &[PathBuf], base: &Path) -> Result
         }
     }
 
-    let nearest = most_similar(plugin, &list(&search_path));
+    let most_similar = most_similar(plugin, &list(&search_path));
     let folders =
         search_path.into_iter().map(|folder| (state(&folder), folder)).map(|(s, f)| (f, s)).collect();
-    Err(FindError::NotOnPath { plugin: plugin.to_owned(), folders, nearest })
+    Err(FindError::NotOnPath { plugin: plugin.to_owned(), folders, nearest: most_similar })
 }
 
 /// Every file on `search_path` with this platform's library extension, sorted by name; of several with one name the
@@ -174,13 +174,8 @@ fn name_of(path: &Path) -> Option<(&str, usize)> {
 }
 
 fn most_similar(plugin: &str, files: &[PathBuf]) -> Option<String> {
-    files
-        .iter()
-        .filter_map(|path| name_of(path))
-        .map(|(name, _)| (strsim::damerau_levenshtein(plugin, name), name))
-        .filter(|(distance, _)| *distance <= (plugin.chars().count() / 3).max(2))
-        .min()
-        .map(|(_, name)| name.to_owned())
+    let names = files.iter().filter_map(|path| name_of(path));
+    nearest(plugin, names.map(|(name, _)| name)).map(str::to_owned)
 }
 
 fn state(folder: &Path) -> FolderState {

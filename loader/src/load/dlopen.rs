@@ -7,7 +7,11 @@ pub(crate) use libloading::os::windows::Library;
 
 use std::{ffi::c_void, path::PathBuf, time::Duration};
 
-use crate::{boundary::text, inspect::facts::SYMBOL, library::os::Content};
+use crate::{
+    boundary::text::{self, ForeignText},
+    inspect::facts::SYMBOL,
+    library::os::Content,
+};
 
 /// Longest message of the dynamic linker that is passed on, in characters.
 const MESSAGE_LIMIT: usize = 600;
@@ -20,7 +24,7 @@ pub enum LoadError {
     #[error("needs {library}{}, which the dynamic linker does not find: install it; folders next to the plugin are not searched", if *.direct { "" } else { " (through another library)" })]
     MissingLibrary {
         /// Its name.
-        library: String,
+        library: ForeignText,
         /// Whether the plugin itself names it.
         direct: bool,
     },
@@ -30,9 +34,9 @@ pub enum LoadError {
     )]
     LibcTooOld {
         /// The symbol version, such as `GLIBC_2.39`.
-        version: String,
+        version: ForeignText,
         /// What the dynamic linker says.
-        message: String,
+        message: ForeignText,
     },
     /// The room that the process reserves for thread-local variables is used up.
     #[error(
@@ -40,7 +44,7 @@ pub enum LoadError {
     )]
     StaticTls {
         /// What the dynamic linker says.
-        message: String,
+        message: ForeignText,
     },
     /// The plugin uses a symbol that no library defines.
     #[error(
@@ -48,19 +52,19 @@ pub enum LoadError {
     )]
     UndefinedSymbol {
         /// What the dynamic linker says.
-        message: String,
+        message: ForeignText,
     },
     /// Another refusal of the dynamic linker.
     #[error("the dynamic linker refuses it: {message}")]
     Linker {
         /// What it says.
-        message: String,
+        message: ForeignText,
     },
     /// The process that the plugin was to run in did not load it.
     #[error("{message}")]
     InProcess {
         /// Why, as it would be in this process.
-        message: String,
+        message: ForeignText,
     },
     /// Its static constructors did not return in time. They go on, and as long as they do the dynamic loader's lock is
     /// held: nothing else can be loaded into this process, and its normal end waits for them, too, which
@@ -90,7 +94,7 @@ pub enum LoadError {
     #[error("no thread to load it on: {message}")]
     NoThread {
         /// What the system says.
-        message: String,
+        message: ForeignText,
     },
     /// The process has loaded as many libraries as it may.
     #[error(
@@ -117,7 +121,7 @@ unsafe impl Send for Opened {}
 unsafe impl Sync for Opened {}
 
 /// Loads `content`, which needs the libraries `needed`.
-pub(crate) fn open(content: &Content, needed: &[String]) -> Result<Opened, LoadError> {
+pub(crate) fn open(content: &Content, needed: &[ForeignText]) -> Result<Opened, LoadError> {
     let library = content.load().map_err(|message| explain(&message, needed))?;
     // SAFETY: the symbol is only taken for an address here.
     let symbol = unsafe { library.get::<*const c_void>(SYMBOL.as_bytes()) };
@@ -126,27 +130,27 @@ pub(crate) fn open(content: &Content, needed: &[String]) -> Result<Opened, LoadE
 }
 
 /// The messages are those of glibc, musl and macOS; any other is passed on as it is.
-fn explain(message: &str, needed: &[String]) -> LoadError {
+fn explain(message: &str, needed: &[ForeignText]) -> LoadError {
     let missing = message
         .split_once(": cannot open shared object file")
         .map(|(before, _)| before)
         .or_else(|| between(message, "Error loading shared library ", ": "))
         .or_else(|| between(message, "Library not loaded: ", "\n"));
-    let message = text::one_line(message, MESSAGE_LIMIT);
     if let Some(library) = missing {
-        let library = text::one_line(library, 200);
+        let library = ForeignText::cut(library, 200);
         let direct = needed.contains(&library);
         return LoadError::MissingLibrary { library, direct };
     }
-    if let Some(version) = between(&message, "version `", "' not found")
+    let (says, message) = (|words| message.contains(words), ForeignText::cut(message, MESSAGE_LIMIT));
+    if let Some(version) = between(message.as_raw(), "version `", "' not found")
         && version.starts_with("GLIBC_")
     {
-        return LoadError::LibcTooOld { version: version.to_owned(), message };
+        return LoadError::LibcTooOld { version: version.into(), message };
     }
-    if message.contains("static TLS block") {
+    if says("static TLS block") {
         return LoadError::StaticTls { message };
     }
-    if message.contains("undefined symbol") || message.contains("symbol not found") {
+    if says("undefined symbol") || says("symbol not found") {
         return LoadError::UndefinedSymbol { message };
     }
     LoadError::Linker { message }
@@ -162,7 +166,7 @@ mod tests {
     use super::*;
 
     fn line(message: &str) -> String {
-        explain(message, &["libnope.so.1".to_owned()]).to_string()
+        explain(message, &["libnope.so.1".into()]).to_string()
     }
 
     #[test]
@@ -173,7 +177,7 @@ mod tests {
             "Error loading shared library libnope.so.1: No such file or directory (needed by /x/libp.so)",
             "dlopen(/x/libp.dylib, 6): Library not loaded: libnope.so.1\n  Referenced from: /x/libp.dylib",
         ] {
-            assert_eq!(explain(message, &["libnope.so.1".to_owned()]), direct);
+            assert_eq!(explain(message, &["libnope.so.1".into()]), direct);
         }
         assert!(
             line("libother.so: cannot open shared object file: x")

@@ -15,7 +15,11 @@ use super::{
     check::{self, CheckError, Checked},
     dlopen::{self, LoadError, Opened},
 };
-use crate::{boundary::process_id::process_id, inspect::inspection::Inspection, library::os::Content};
+use crate::{
+    boundary::{process_id::process_id, text::ForeignText},
+    inspect::inspection::Inspection,
+    library::os::Content,
+};
 
 /// How many different libraries a process may load unless [`limit_loaded_images`] says otherwise. Each keeps its memory
 /// and, on Linux, one file descriptor.
@@ -69,7 +73,7 @@ fn known(content: &Content) -> Option<&'static Loaded> {
 /// constructors, and for those of a library that was to be loaded before, at most for `limit`.
 pub(crate) fn load(
     content: &Arc<Content>,
-    needed: &[String],
+    needed: &[ForeignText],
     path: &Path,
     limit: Duration,
 ) -> Result<&'static Loaded, LoadError> {
@@ -89,7 +93,7 @@ pub(crate) fn load(
         told.1.notify_one();
     };
     let thread = thread::Builder::new().name("jackfield-load".to_owned()).spawn(run);
-    thread.map_err(|error| LoadError::NoThread { message: error.to_string() })?;
+    thread.map_err(|error| LoadError::NoThread { message: error.to_string().into() })?;
     let mut told = answer.0.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         let left = limit.saturating_sub(started.elapsed());
@@ -102,7 +106,10 @@ pub(crate) fn load(
 }
 
 /// The same on the caller's thread, without a limit, for a process in which nothing else is loaded.
-pub(crate) fn load_here(content: &Arc<Content>, needed: &[String]) -> Result<&'static Loaded, LoadError> {
+pub(crate) fn load_here(
+    content: &Arc<Content>,
+    needed: &[ForeignText],
+) -> Result<&'static Loaded, LoadError> {
     if let Some(loaded) = known(content) {
         return Ok(loaded);
     }

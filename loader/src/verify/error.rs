@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use super::{pin::PinError, signature::SignatureError};
-use crate::{boundary::text, library::error::ImageError};
+use crate::{
+    boundary::text::{self, ForeignText},
+    library::error::ImageError,
+};
 
 /// Why the trust policy refuses a file.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +47,7 @@ pub enum VerifyError {
         /// The file.
         path: PathBuf,
         /// What it calls itself.
-        plugin: String,
+        plugin: ForeignText,
     },
     /// There is no lock, or it can't be read.
     #[error("{}: {reason}", text::show(path))]

@@ -9,7 +9,13 @@ use std::{
 use semver::Version;
 use sha2::Digest as _;
 
-use crate::{boundary::text, inspect::metadata::Metadata};
+use crate::{
+    boundary::{
+        prose::hex,
+        text::{self, ForeignText},
+    },
+    inspect::metadata::Metadata,
+};
 
 /// A SHA-256 digest. Shown and read as 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +31,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 
@@ -35,7 +41,7 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let refuse = || ParsePinError {
             expected: "64 hexadecimal digits (0-9, a-f)",
-            found: text::one_line(text, 80),
+            found: ForeignText::cut(text, 80),
         };
         let digit = |byte: u8| match byte {
             b'0'..=b'9' => Some(byte - b'0'),
@@ -78,7 +84,7 @@ impl FromStr for Minimum {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Version::parse(text).map(Self).map_err(|_| ParsePinError {
             expected: "a semantic version such as 1.2.0",
-            found: text::one_line(text, 80),
+            found: ForeignText::cut(text, 80),
         })
     }
 }
@@ -88,7 +94,7 @@ impl FromStr for Minimum {
 #[error("expected {expected}, found {found:?}")]
 pub struct ParsePinError {
     expected: &'static str,
-    found: String,
+    found: ForeignText,
 }
 
 /// What a lock has written down of one plugin.
@@ -125,7 +131,7 @@ impl Pins {
     /// The pin of a plugin by its name and target.
     #[must_use]
     pub fn of(&self, metadata: &Metadata) -> Option<&Pin> {
-        self.pins.iter().find(|pin| pin.name == metadata.name && pin.target == metadata.target)
+        self.pins.iter().find(|pin| metadata.name == pin.name && metadata.target == pin.target)
     }
 
     /// All pins, in the order of the file.
@@ -139,7 +145,7 @@ impl Pins {
         let Some(pin) = self.of(metadata) else {
             return Err(PinError::Unknown {
                 path: path.to_owned(),
-                plugin: text::one_line(&format!("{} for {}", metadata.name, metadata.target), 120),
+                plugin: ForeignText::cut(&format!("{} for {}", metadata.name, metadata.target), 120),
                 lock: self.file.clone(),
             });
         };
@@ -154,9 +160,9 @@ impl Pins {
     /// Requires that the plugin is not older than its pin's minimum, if there is one.
     pub(super) fn check_minimum(&self, path: &Path, metadata: &Metadata) -> Result<(), PinError> {
         match self.of(metadata).and_then(|pin| pin.minimum.as_ref()) {
-            Some(minimum) if !minimum.admits(&metadata.version) => Err(PinError::Downgrade {
+            Some(minimum) if !minimum.admits(metadata.version.as_raw()) => Err(PinError::Downgrade {
                 path: path.to_owned(),
-                version: text::one_line(&metadata.version, 60),
+                version: ForeignText::cut(metadata.version.as_raw(), 60),
                 minimum: minimum.to_string(),
                 lock: self.file.clone(),
             }),
@@ -179,7 +185,7 @@ pub enum PinError {
         /// The file.
         path: PathBuf,
         /// Its name and target.
-        plugin: String,
+        plugin: ForeignText,
         /// The lock file.
         lock: PathBuf,
     },
@@ -201,7 +207,7 @@ pub enum PinError {
         /// The file.
         path: PathBuf,
         /// Its version.
-        version: String,
+        version: ForeignText,
         /// The oldest that may be used.
         minimum: String,
         /// The lock file.

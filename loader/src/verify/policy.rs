@@ -10,7 +10,7 @@ use super::{
     signature_file,
     trust::Trust,
 };
-use crate::{boundary::text, inspect::metadata::Metadata, library::file::LibraryFile};
+use crate::{boundary::text::ForeignText, inspect::metadata::Metadata, library::file::LibraryFile};
 
 /// A trust policy with all that it is judged by. A bare [`Trust`] is one without pins and keys, which for `Pinned` and
 /// `Signed` refuses every file.
@@ -112,8 +112,8 @@ fn judge<T>(
     if matches!(policy.trust, Trust::Any | Trust::Owner) {
         return Ok(None);
     }
-    if !goes_by(path, &metadata.name) {
-        let plugin = text::one_line(&metadata.name, 60);
+    if !goes_by(path, metadata.name.as_raw()) {
+        let plugin = ForeignText::cut(metadata.name.as_raw(), 60);
         return Err(VerifyError::Misnamed { path: path.to_owned(), plugin });
     }
     let lock = |reason: &str| VerifyError::Lock { path: path.to_owned(), reason: reason.to_owned() };

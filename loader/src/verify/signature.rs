@@ -9,7 +9,11 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use crate::{boundary::text, inspect::metadata::Metadata, library::error::ImageError};
+use crate::{
+    boundary::text::{self, ForeignText},
+    inspect::metadata::Metadata,
+    library::error::ImageError,
+};
 
 /// Characters of a public key in base64: 42 bytes.
 const KEY_LENGTH: usize = 56;
@@ -131,7 +135,8 @@ impl Signature {
     /// The trusted comment that a signature of a plugin must have.
     #[must_use]
     pub fn comment_for(metadata: &Metadata) -> String {
-        let Metadata { name, version, target, .. } = metadata;
+        let [name, version, target] =
+            [&metadata.name, &metadata.version, &metadata.target].map(ForeignText::as_raw);
         format!("jackfield name={name} version={version} target={target}")
     }
 }
@@ -254,9 +259,9 @@ pub enum SignatureError {
         /// The signature file.
         path: PathBuf,
         /// What the plugin's metadata asks for.
-        expected: String,
+        expected: ForeignText,
         /// What the signature has.
-        found: String,
+        found: ForeignText,
     },
 }
 

@@ -11,7 +11,7 @@ use super::{
     signature::{KeyId, PublicKey, Signature, SignatureError},
 };
 use crate::{
-    boundary::text,
+    boundary::text::ForeignText,
     inspect::metadata::Metadata,
     library::{error::ImageError, os::Handles},
 };
@@ -48,7 +48,7 @@ pub(super) fn check(
     };
     let (expected, found) = (Signature::comment_for(metadata), signature.trusted_comment());
     if found != expected {
-        let [expected, found] = [&expected, found].map(|comment| text::one_line(comment, 200));
+        let [expected, found] = [expected.as_str(), found].map(|comment| ForeignText::cut(comment, 200));
         return Err(SignatureError::Comment { path, expected, found }.into());
     }
     Ok(key.clone())

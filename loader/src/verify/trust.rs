@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::boundary::text;
+use crate::boundary::text::ForeignText;
 
 /// What is required of a file before its code runs.
 ///
@@ -35,7 +35,7 @@ impl Trust {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown trust policy {found:?}, expected \"any\", \"owner\", \"pinned\" or \"signed\"")]
 pub struct ParseTrustError {
-    found: String,
+    found: ForeignText,
 }
 
 impl FromStr for Trust {
@@ -43,7 +43,7 @@ impl FromStr for Trust {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let known = Self::ALL.iter().find(|(name, _)| *name == text);
-        known.map(|(_, trust)| *trust).ok_or_else(|| ParseTrustError { found: text::one_line(text, 60) })
+        known.map(|(_, trust)| *trust).ok_or_else(|| ParseTrustError { found: ForeignText::cut(text, 60) })
     }
 }
 

@@ -1,11 +1,11 @@
-//! Why a value is refused: by the type that was found, never by the value. Any of them may be a password that stands in the
-//! wrong place, and these errors end up in terminals and logs.
+//! The error of a refused value. It names the type that was found, never the value: any value may be a password in the
+//! wrong place, and these errors are printed to terminals and logs.
 
 use std::fmt::{self, Display, Formatter};
 
 use serde::de::{Error, Expected, Unexpected};
 
-/// An error of serde's that quotes nothing of the configuration but its keys, and those only as far as [`shown`] goes.
+/// An error for serde that quotes only keys of the configuration, and of a key only what [`shown`] allows.
 #[derive(Debug)]
 pub(super) struct Refusal(String);
 
@@ -52,7 +52,7 @@ const fn kind(found: &Unexpected<'_>) -> &'static str {
     }
 }
 
-/// `, expected one of ...`; nothing when there is nothing to choose from.
+/// `, expected one of ...`; empty when there are no names to choose from.
 struct OneOf(&'static [&'static str]);
 
 impl Display for OneOf {
@@ -66,8 +66,8 @@ impl Display for OneOf {
     }
 }
 
-/// A key as a message may show it: up to the first character that names don't have, and not too long. A whole header may
-/// stand where its name should, such as `Authorization: Bearer ...`.
+/// A key as a message may show it: up to the first character that is not allowed in names, and not too long. A user may
+/// write a whole header, such as `Authorization: Bearer ...`, in the place of its name.
 pub(crate) fn shown(key: &str) -> String {
     const LONGEST: usize = 64;
     let odd = |c: char| !c.is_alphanumeric() && !"_-.[]".contains(c);

@@ -1,4 +1,4 @@
-//! A JSON value as serde reads it, with errors that don't quote it. serde_json's own do.
+//! A deserializer of a JSON value whose errors do not quote the value. The errors of serde_json do.
 
 use serde::{
     Deserializer,
@@ -101,7 +101,7 @@ impl<'de> IntoDeserializer<'de, Refusal> for Key<'de> {
     }
 }
 
-/// Integers that are keys of a map stand in quotes in JSON.
+/// JSON writes integers that are keys of a map in quotes.
 macro_rules! integers {
     ($($method:ident)*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {

@@ -1,4 +1,5 @@
-//! The C surface of the table `TABLE_DELETION`, frozen once released as [`crate::abi`] is; `abi/deletion.txt` records it.
+//! The C surface of the table `TABLE_DELETION`. Like [`crate::abi`] it never changes once released; `abi/deletion.txt`
+//! records it.
 
 use crate::abi::{Batch, Call, Instance, Status, Str};
 
@@ -25,8 +26,8 @@ pub struct DeletionTable {
     /// Asks the platform to delete what it has of a machine, and blocks until it knows whether the request arrived, at
     /// most for the call's timeout.
     ///
-    /// Writes one of the `DELETION_` numbers to `answer`, and tells through `call->explain` what was asked of whom, or why
-    /// not. With any status but `STATUS_OK` the host takes the answer for `DELETION_FAILED`.
+    /// Writes one of the `DELETION_` numbers to `answer`, and says through `call->explain` what was requested from which
+    /// platform, or why nothing was. With any status but `STATUS_OK` the host takes the answer as `DELETION_FAILED`.
     /// OWNERSHIP: `request`, `call` and all they point to are borrowed until this function returns.
     pub request: unsafe extern "C" fn(
         instance: *const Instance,
@@ -36,7 +37,7 @@ pub struct DeletionTable {
     ) -> Status,
 }
 
-/// What is to be deleted.
+/// The request: what the platform should delete.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct DeletionRequestView {
@@ -46,6 +47,6 @@ pub struct DeletionRequestView {
     pub reserved: u32,
     /// The pseudonymous id of the machine, as in its events.
     pub machine_id: Str,
-    /// A batch of one event of the type `data.deletion_request`, for platforms that take nothing but events.
+    /// A batch of one event of the type `data.deletion_request`, for platforms that accept nothing but events.
     pub event: *const Batch,
 }

@@ -1,5 +1,5 @@
-//! The C surface of the table `TABLE_DIAGNOSTICS`, frozen once released as [`crate::abi`] is; `abi/diagnostics.txt`
-//! records it.
+//! The C surface of the table `TABLE_DIAGNOSTICS`. Like [`crate::abi`] it never changes once released;
+//! `abi/diagnostics.txt` records it.
 
 use core::ffi::c_void;
 
@@ -27,11 +27,11 @@ pub struct DiagnosticsTable {
     pub size: u32,
     /// Zero.
     pub reserved: u32,
-    /// Hands over what `send` would send for a batch, byte for byte, and sends nothing.
+    /// Gives the sink what `send` would send for a batch, byte for byte, and sends nothing.
     ///
-    /// Calls `sink->message` once for each request or message that `send` would make, in order. An event that `send` would
-    /// refuse by itself is reported to the call as `send` would report it; nothing else is reported. With any status but
-    /// `STATUS_OK` the host drops what it was handed.
+    /// Calls `sink->message` once for each request or message that `send` would make, in order. An event that `send`
+    /// itself would refuse is reported to the call as `send` would report it; nothing else is reported. With any status but
+    /// `STATUS_OK` the host drops what the sink has taken.
     /// OWNERSHIP: `batch`, `call`, `sink` and all they point to are borrowed until this function returns.
     pub preview: unsafe extern "C" fn(
         instance: *const Instance,
@@ -42,13 +42,13 @@ pub struct DiagnosticsTable {
     /// Finds out whether the platform can be reached and accepts this backend, without delivering an event, and blocks
     /// until it knows, at most for the call's timeout.
     ///
-    /// Writes one of the `PROBE_` numbers to `answer`, and tells through `call->explain` what answered, or why not. With
-    /// any status but `STATUS_OK` the host takes the answer for `PROBE_UNREACHABLE`.
+    /// Writes one of the `PROBE_` numbers to `answer`, and says through `call->explain` what answered, or why nothing did.
+    /// With any status but `STATUS_OK` the host takes the answer as `PROBE_UNREACHABLE`.
     /// OWNERSHIP: `call` is borrowed until this function returns.
     pub probe: unsafe extern "C" fn(instance: *const Instance, call: *const Call, answer: *mut u32) -> Status,
 }
 
-/// Where a preview goes.
+/// The receiver of a preview.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct PreviewSink {
@@ -59,8 +59,8 @@ pub struct PreviewSink {
     /// The host's; handed back to `message` unchanged.
     pub context: *const c_void,
     /// Takes one request or message, from any thread, until `preview` returns. The label is one line for people, such as
-    /// `POST https://host/path (application/json)`, without secrets. The bytes are its body as it goes out, or, when that
-    /// is compressed, as it was before, which the label says. Null is allowed when there are none.
+    /// `POST https://host/path (application/json)`, without secrets. The bytes are its body as it is sent. A
+    /// compressed body is given before compression, and the label says so. Null is allowed when there are no bytes.
     /// OWNERSHIP: both are copied before it returns.
     pub message: unsafe extern "C" fn(context: *const c_void, label: Str, bytes: *const u8, len: usize),
 }

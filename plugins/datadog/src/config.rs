@@ -1,4 +1,4 @@
-//! Options.
+//! The options, and the request and log settings that follow from them.
 
 use jackfield_http_client::{Endpoint, Request, Secret, TlsConfig};
 use jackfield_plugin_api::Error;
@@ -26,19 +26,19 @@ const INTAKE: &str = "/api/v2/logs";
 pub(crate) struct Config {
     /// The API key. No message repeats it.
     api_key: Secret,
-    /// The Datadog site; datadoghq.com unless it is given.
+    /// The Datadog site. Default: datadoghq.com.
     #[cfg_attr(test, schemars(extend("enum" = SITES)))]
     site: Option<String>,
-    /// Where events go instead of a site, such as a proxy of your own: a URL with http or https. The path `/api/v2/logs` is
-    /// added when it has none.
+    /// The address of events instead of a site, such as a proxy of your own: a URL with http or https. The path
+    /// `/api/v2/logs` is added when it has none.
     url: Option<String>,
-    /// The service of the logs; the tool's name unless it is given.
+    /// The service of the logs. Default: the tool's name.
     service: Option<String>,
-    /// The source of the logs, by which Datadog chooses pipelines.
+    /// The source of the logs. Datadog chooses pipelines by it.
     #[serde(default = "jackfield")]
     source: String,
-    /// Tags of all logs, beside event_type, tool_version, os and arch: a list (`["env:prod"]`) or a table (`{env = "prod"}`).
-    /// What Datadog's rules for tags don't allow is replaced by underscores.
+    /// Tags of all logs, in addition to event_type, tool_version, os and arch: a list (`["env:prod"]`) or a table
+    /// (`{env = "prod"}`). Characters that Datadog's rules for tags don't allow are replaced by underscores.
     #[serde(default)]
     tags: Tags,
     /// Whether bodies are compressed (`Content-Encoding: gzip`).
@@ -47,7 +47,7 @@ pub(crate) struct Config {
     /// Certificates.
     #[serde(default)]
     pub(crate) tls: TlsConfig,
-    /// What becomes of events that are more than 18 hours old, which Datadog does not take.
+    /// What happens to events that are more than 18 hours old, which Datadog does not accept.
     #[serde(default)]
     pub(crate) old_events: OldEvents,
 }
@@ -59,7 +59,7 @@ pub(crate) enum OldEvents {
     /// They are rejected, with the reason.
     #[default]
     Reject,
-    /// They are sent with the time of their arrival, and their own in the attribute `event_timestamp`.
+    /// They are sent with the time of their arrival, and with their own time in the attribute `event_timestamp`.
     Attribute,
 }
 
@@ -87,7 +87,9 @@ impl Config {
 
     fn endpoint(&self) -> Result<Endpoint, Error> {
         match (&self.site, &self.url) {
-            (Some(_), Some(_)) => Err(Error::config("url", "is there beside site; expected one of the two")),
+            (Some(_), Some(_)) => {
+                Err(Error::config("url", "is set together with site; expected one of the two"))
+            }
             (None, Some(url)) => {
                 let endpoint = Endpoint::from_option("url", url)?;
                 Ok(if endpoint.path() == "/" { endpoint.join_path(INTAKE) } else { endpoint })
@@ -99,7 +101,7 @@ impl Config {
         }
     }
 
-    /// What each log has of the configuration.
+    /// The values of the configuration that each log has.
     pub(crate) fn log_options(&self) -> Result<LogOptions, Error> {
         for (key, text) in [("service", self.service.as_deref()), ("source", Some(self.source.as_str()))] {
             if text.is_some_and(str::is_empty) {
@@ -118,7 +120,7 @@ fn check_site(site: &str) -> Result<&'static str, Error> {
         return Ok(known);
     }
     let word = site.to_lowercase();
-    // People copy the address of Datadog's pages, whose host ends with that of the site.
+    // Users copy the address of Datadog's web pages, whose host ends with the name of the site.
     let contained = SITES.into_iter().filter(|known| word.contains(known)).max_by_key(|known| known.len());
     let nearest = contained.or_else(|| {
         SITES
@@ -129,7 +131,7 @@ fn check_site(site: &str) -> Result<&'static str, Error> {
             .map(|(_, known)| known)
     });
     let hint = nearest.map(|near| format!(", did you mean \"{near}\"?")).unwrap_or_default();
-    // What stands there may have been meant for another key.
+    // The value may have been meant for another key, so it may be a secret.
     Err(Error::config("site", format!("unknown site{hint} (expected one of {})", SITES.join(", "))))
 }
 

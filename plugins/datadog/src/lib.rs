@@ -1,6 +1,6 @@
 //! Sends events to Datadog as logs, through the intake's version 2 (`POST /api/v2/logs`).
 //!
-//! # What becomes of an event's fields
+//! # Mapping of an event's fields
 //!
 //! | field | where it is in the log |
 //! | --- | --- |
@@ -16,18 +16,18 @@
 //! | `metadata` | nested under `metadata` |
 //! | other members of the event's JSON | nested under `extra` |
 //!
-//! A text that is empty is left out. The tags are made what Datadog's rules for tags allow; the attributes keep the text.
+//! An empty text is left out. Tags are changed to what Datadog's rules for tags allow; attributes keep the text.
 //!
 //! # Limits
 //!
-//! A request has at most 1000 logs and 5 MB before compression, as Datadog's page of the intake says. That page also says
-//! that a log of more than 1 MB is cut off and yet accepted; here such an event is rejected, with its size as the reason,
-//! because what was cut off would be lost without a word.
+//! A request has at most 1000 logs and 5 MB before compression, as Datadog's page of the intake says. That page also
+//! says that a log of more than 1 MB is truncated and still accepted. Here such an event is rejected, with its size as
+//! the reason, because the truncated part would be lost without a message.
 //!
-//! The intake takes logs with a timestamp of up to 18 hours in the past. An event that is older, or will be in five minutes
-//! (so that it does not grow too old on its way, or by a clock that differs), is rejected with the reason; with `old_events`
-//! = `"attribute"` it is sent with its time in the attribute `event_timestamp`, and the log's own date is that of its arrival.
-//! An event without a time is sent without one.
+//! The intake accepts logs with a timestamp of up to 18 hours in the past. An event that is older than 18 hours minus
+//! five minutes is rejected with the reason; the five minutes allow for the transport and for clocks that differ. With
+//! `old_events` = `"attribute"` it is sent with its time in the attribute `event_timestamp`, and the log's own date is
+//! that of its arrival. An event without a time is sent without one.
 //!
 //! # Statuses
 //!
@@ -46,13 +46,13 @@
 //!
 //! # Deletion
 //!
-//! Datadog has no way to delete the logs of one host by an API. The event `data.deletion_request` is sent as a log, and the
-//! answer says that it is a request, which somebody has to act upon.
+//! Datadog has no API that deletes the logs of one host. The event `data.deletion_request` is sent as a log, and the
+//! answer says that a person has to act on this request.
 //!
 //! # Diagnostics
 //!
-//! A probe sends `[]`. The intake looks at the key first, so that an answer of 400 or 422 to that says no more than that
-//! there are no logs in it.
+//! A probe sends `[]`. The intake checks the key first, so an answer of 400 or 422 only means that the request has no
+//! logs.
 #![forbid(unsafe_code)]
 
 mod config;
@@ -110,7 +110,7 @@ struct Datadog {
 }
 
 impl Datadog {
-    /// Appends the log of an event, or says why it can't be sent.
+    /// Appends the log of an event. The error says why it can't be sent.
     fn encode(&self, event: Event<'_>, now: SystemTime, log: &mut Vec<u8>) -> Result<(), String> {
         let age = Age::of(&event, now);
         if let (Age::Old { hours }, OldEvents::Reject) = (age, self.old_events) {
@@ -121,7 +121,7 @@ impl Datadog {
         serde_json::to_writer(log, &Log::of(&event, age, &self.options)).map_err(|error| error.to_string())
     }
 
-    /// The logs of a batch. Events that can't be sent are reported.
+    /// The logs of a batch. Events that can't be sent are reported as rejected.
     fn logs(&self, batch: &Batch<'_>, call: &Call<'_>) -> EntryBuffer {
         let now = SystemTime::now();
         EntryBuffer::of_batch(batch, call, |event, log| self.encode(event, now, log))

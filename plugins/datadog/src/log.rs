@@ -1,4 +1,4 @@
-//! An event as a log.
+//! The log of an event.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,10 +8,10 @@ use serde::{Serialize, Serializer};
 
 use crate::tags;
 
-/// How old an event may be when it is sent: what Datadog takes, less what it may take on its way.
+/// The greatest age of an event when it is sent: Datadog's limit minus a reserve for the transport.
 const OLDEST: Duration = Duration::from_secs(18 * 60 * 60 - 5 * 60);
 
-/// What the configuration adds to each log.
+/// The values that the configuration adds to each log.
 pub(crate) struct LogOptions {
     pub(crate) source: String,
     pub(crate) service: Option<String>,
@@ -19,12 +19,12 @@ pub(crate) struct LogOptions {
     pub(crate) tags: String,
 }
 
-/// What an event's time is to Datadog.
+/// How Datadog treats an event's time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Age {
-    /// It takes it, or there is none.
+    /// Datadog accepts it, or there is no time.
     Taken,
-    /// It does not take it.
+    /// Datadog does not accept it.
     Old {
         /// Hours from the event until now.
         hours: f64,
@@ -61,10 +61,10 @@ pub(crate) struct Log<'a> {
     hostname: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     service: &'a str,
-    /// Datadog takes it for the log's own date.
+    /// Datadog takes it as the log's own date.
     #[serde(skip_serializing_if = "str::is_empty")]
     timestamp: &'a str,
-    /// In the place of `timestamp` when that is too old: an attribute like any other.
+    /// Replaces `timestamp` when that is too old. It is an ordinary attribute.
     #[serde(skip_serializing_if = "str::is_empty")]
     event_timestamp: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]

@@ -1,8 +1,8 @@
-//! Tags, as Datadog's page on tagging wants them: a tag starts with a letter; then come letters, digits, underscores,
-//! minuses, colons, periods and slashes, and anything else is converted to an underscore; it is lowercase, has at most 200
-//! characters, and does not end with a colon.
+//! Tags by the rules of Datadog's page on tagging. A tag starts with a letter, followed by letters, digits,
+//! underscores, minuses, colons, periods and slashes; any other character is converted to an underscore. It is
+//! lowercase, has at most 200 characters, and does not end with a colon.
 //!
-//! Datadog would do the same by itself but for commas, which separate tags in `ddtags`.
+//! Datadog converts tags itself, except commas, which separate tags in `ddtags`.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -14,7 +14,8 @@ use serde::{
 /// Characters in a tag.
 const LONGEST: usize = 200;
 
-/// Appends the tag `key:value`, after a comma if it is not the first one. A value of which nothing is left makes no tag.
+/// Appends the tag `key:value`, after a comma if it is not the first one. A value without any allowed character makes
+/// no tag.
 pub(crate) fn push(tags: &mut String, key: &str, value: &str) {
     let before = tags.len();
     if before > 0 {
@@ -23,13 +24,13 @@ pub(crate) fn push(tags: &mut String, key: &str, value: &str) {
     let start = tags.len();
     let characters = key.chars().chain([':']).chain(value.chars());
     write(tags, characters);
-    // The key alone is there without its colon, which a tag can't end with.
+    // A key without a value is written without its colon, because a tag can't end with a colon.
     if tags.len() - start <= key.len() + 1 {
         tags.truncate(before);
     }
 }
 
-/// The tag that `text` is, or `None` when nothing of it can be a tag.
+/// Converts `text` to a tag; `None` when no part of it can be one.
 pub(crate) fn tag(text: &str) -> Option<String> {
     let mut tag = String::new();
     write(&mut tag, text.chars());
@@ -63,7 +64,8 @@ pub(crate) enum Tags {
 }
 
 impl Tags {
-    /// Each tag as it is sent, or the key of the configuration and the text that can't be one.
+    /// Each tag in the form in which it is sent. The error has the key of the configuration and the text that can't be
+    /// a tag.
     pub(crate) fn to_sent(&self) -> Result<Vec<String>, (String, String)> {
         match self {
             Self::None => Ok(Vec::new()),

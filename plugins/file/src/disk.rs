@@ -1,4 +1,4 @@
-//! What a write asks of the disk, in one table: the tests count it and let it fail.
+//! The system calls of a write in one table, so that tests can count them and make them fail.
 
 use std::{
     fs::File,
@@ -9,7 +9,7 @@ use std::{
 /// Calls into the system.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Disk {
-    /// Writes the beginning of the bytes, and says how many.
+    /// Writes the beginning of the bytes, and returns how many.
     pub(crate) write: fn(&mut File, &[u8]) -> io::Result<usize>,
     /// Waits until the file's content is on the disk.
     pub(crate) sync: fn(&File) -> io::Result<()>,
@@ -17,7 +17,7 @@ pub(crate) struct Disk {
     pub(crate) sync_folder: fn(&Path) -> io::Result<()>,
 }
 
-/// The system's own.
+/// The real system calls.
 pub(crate) const SYSTEM: Disk = Disk {
     write: |file, bytes| file.write(bytes),
     sync: File::sync_data,
@@ -25,7 +25,7 @@ pub(crate) const SYSTEM: Disk = Disk {
 };
 
 impl Disk {
-    /// Writes `bytes`, and says how many of them have arrived when that fails.
+    /// Writes `bytes`. The error says how many of them have arrived.
     pub(crate) fn write_all(self, file: &mut File, bytes: &[u8]) -> (usize, io::Result<()>) {
         let mut written = 0;
         while written < bytes.len() {
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn the_system_is_really_asked() {
-        // Neither has anything to synchronise, and the system says so.
+        // The system refuses, because these files have nothing to synchronise.
         let null = File::options().write(true).open("/dev/null").expect("opens");
         assert_eq!((SYSTEM.sync)(&null).expect_err("no disk").kind(), io::ErrorKind::InvalidInput);
         let error = (SYSTEM.sync_folder)(Path::new("/proc")).expect_err("no disk");

@@ -1,4 +1,4 @@
-//! One open file: how it is opened, locked, ended cleanly and written to.
+//! One open file: it is opened, locked, repaired and written to here.
 
 use std::{
     fs::{self, File, Metadata, OpenOptions, TryLockError},
@@ -10,12 +10,12 @@ use std::{
 
 use crate::disk::Disk;
 
-/// Why nothing, or not everything, was written.
+/// The error of a write that wrote nothing, or not everything.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The path can't be that of a log file.
+    /// The path can't be used for a file of lines.
     Path(&'static str),
-    /// Another writer kept the lock for as long as the call lasted.
+    /// Another writer kept the lock until the call's deadline.
     Locked,
     /// Rotation failed.
     Rotate(io::Error),
@@ -41,7 +41,7 @@ impl std::fmt::Display for Failure {
 }
 
 impl Failure {
-    /// Whether it may go well another time with nothing changed but the load.
+    /// Whether a later try may succeed without any change by the user.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Path(_) => false,
@@ -58,7 +58,7 @@ impl Failure {
     }
 }
 
-/// A write that failed. So many of its first bytes are in the file for good.
+/// A write that failed. This many of its first bytes stay in the file.
 #[derive(Debug)]
 pub(crate) struct Short {
     pub(crate) kept: usize,
@@ -91,10 +91,11 @@ impl Handle {
         Self::open_as(path, regular, disk)
     }
 
-    /// Opens what was seen at `path`. What has taken its place since is refused, not followed.
+    /// Opens the file that was seen at `path`. Another file that has taken its place since is refused, not followed.
     fn open_as(path: &Path, regular: bool, disk: Disk) -> Result<Self, Failure> {
         let mut options = OpenOptions::new();
-        // Reading is for the look at the last byte. On a FIFO it would make this process its own reader.
+        // The file is opened for reading, too, to check its last byte. A FIFO is not: this process would become its own
+        // reader.
         options.append(true).read(regular).create(regular);
         #[cfg(unix)]
         {
@@ -113,7 +114,7 @@ impl Handle {
         Ok(Self { file, disk, regular, size: metadata.len(), clean_at: None })
     }
 
-    /// Makes a new file's name survive a power failure.
+    /// Syncs the folder, so that the name of a new file survives a power failure.
     pub(crate) fn sync_name(&self, path: &Path) -> io::Result<()> {
         if cfg!(unix) && self.regular {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -127,7 +128,7 @@ impl Handle {
         self.regular.then_some(self.size)
     }
 
-    /// Waits for the lock while `go_on` allows. A file system without locks does without.
+    /// Waits for the lock while `go_on` allows. On a file system without locks the file is not locked.
     pub(crate) fn lock(&self, go_on: &dyn Fn() -> bool) -> Result<(), Failure> {
         if !self.regular {
             return Ok(());
@@ -145,12 +146,12 @@ impl Handle {
         }
     }
 
-    /// Gives the lock back.
+    /// Releases the lock.
     pub(crate) fn unlock(&self) -> io::Result<()> {
         if self.regular { self.file.unlock() } else { Ok(()) }
     }
 
-    /// Whether `path` still leads to this file; learns the file's size. To be asked under the lock.
+    /// Whether `path` still leads to this file; also reads the file's size. Call it under the lock.
     pub(crate) fn is_at(&mut self, path: &Path) -> io::Result<bool> {
         if !self.regular {
             return Ok(true);
@@ -164,7 +165,7 @@ impl Handle {
         Ok(same_file(&found, &open))
     }
 
-    /// Ends a torn last line, which whoever wrote it did not live to end. To be called under the lock.
+    /// Ends an incomplete last line, which a crashed writer has left. Call it under the lock.
     pub(crate) fn end_torn_line(&mut self) -> io::Result<()> {
         if !self.regular || self.size == 0 || self.clean_at == Some(self.size) {
             return Ok(());
@@ -180,10 +181,11 @@ impl Handle {
         Ok(())
     }
 
-    /// Appends `bytes`, which are whole lines, and with `fsync` sees them on the disk. To be called under the lock.
+    /// Appends `bytes`, which are whole lines, and with `fsync` waits until they are on the disk. Call it under the
+    /// lock.
     ///
-    /// When that fails, what was written of them is cut off; where that fails, too, or can't be done, the error tells how
-    /// much stays.
+    /// When the write fails, the written part is cut off again. If that fails, too, or is impossible, the error says
+    /// how many bytes stay.
     pub(crate) fn write(&mut self, bytes: &[u8], fsync: bool) -> Result<(), Short> {
         let (written, mut result) = self.disk.write_all(&mut self.file, bytes);
         if fsync && self.regular && result.is_ok() {
@@ -197,7 +199,7 @@ impl Handle {
             }
             Err(error) => {
                 let cut = self.regular && self.cut_off(written as u64).is_ok();
-                // What stays and may not be on the disk is not delivered.
+                // Bytes that stay but may not be on the disk do not count as delivered.
                 let kept = if cut || (fsync && self.regular) { 0 } else { written };
                 Err(Short { kept, error })
             }
@@ -219,7 +221,7 @@ fn same_file(a: &Metadata, b: &Metadata) -> bool {
     (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 
-/// Where `std` has no file number: while the lock keeps both from changing, another file differs in one of these.
+/// `std` has no file number here. While the lock prevents changes, another file differs in one of these values.
 #[cfg(not(unix))]
 fn same_file(a: &Metadata, b: &Metadata) -> bool {
     a.len() == b.len() && a.modified().ok() == b.modified().ok() && a.created().ok() == b.created().ok()

@@ -1,17 +1,16 @@
 //! Appends events to a file, one JSON object a line.
 //!
-//! What holds, whatever else happens to the file:
+//! Guarantees, whatever else happens to the file:
 //!
-//! - A line is whole, in one file. A torn last line that an earlier crash left is ended with a line feed, and stays: no
-//!   event is joined to it. A write of this library's own that fails half-way is cut off again, so that the retry of its
-//!   events doubles nothing.
-//! - Several instances and processes may share the file. Each batch is written under the file's advisory lock, and a file
-//!   that was rotated, moved or removed in the meantime is noticed and opened anew.
-//! - A file that is made here has mode 0600. One that is there keeps the mode it has.
-//! - A symbolic link is refused, on Unix: whoever may change the link would choose what is written to, and rotation would
-//!   move the link instead of the file.
-//! - A device or a FIFO is written to as it is, without lock, repair, `fsync` and rotation. Opening a FIFO waits for its
-//!   reader.
+//! - A line is complete and in one file. An incomplete last line of an earlier crash is ended with a line feed and
+//!   stays, so no event is joined to it. A write of this library that fails half-way is cut off again, so the retry of
+//!   its events writes nothing twice.
+//! - Several instances and processes may share the file. Each batch is written under the file's advisory lock, and a
+//!   file that was rotated, moved or removed in the meantime is opened again.
+//! - A new file has mode 0600. An existing file keeps its mode.
+//! - A symbolic link is refused, on Unix: a user who may change the link could choose the file, and rotation would move
+//!   the link instead of the file.
+//! - A device or a FIFO is written without lock, repair, `fsync` and rotation. Opening a FIFO waits for its reader.
 #![forbid(unsafe_code)]
 
 mod append;
@@ -37,14 +36,15 @@ use crate::{
 #[derive(Debug, serde::Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 struct Config {
-    /// The file. Its folder must exist; the file is made, with mode 0600, when it does not. A relative path starts at the
-    /// tool's working folder.
+    /// The file. Its folder must exist; a missing file is made, with mode 0600. A relative path starts at the tool's
+    /// working folder.
     path: PathBuf,
-    /// Whether a batch is on the disk (fsync) before it counts as delivered. Slower, and proof against a power failure.
+    /// Whether a batch is on the disk (fsync) before it counts as delivered. This is slower, and protects from a power
+    /// failure.
     #[serde(default)]
     fsync: bool,
-    /// Size in bytes above which the file is rotated: it becomes PATH.1, what was PATH.1 becomes PATH.2, and so on. 0, the
-    /// default, is never. A single event that is larger gets a file of its own.
+    /// Size in bytes above which the file is rotated: it becomes PATH.1, the old PATH.1 becomes PATH.2, and so on. With
+    /// 0, the default, it is never rotated. A single event that is larger gets a file of its own.
     #[serde(default)]
     rotate_bytes: u64,
     /// How many rotated files are kept; older ones are deleted.
@@ -70,7 +70,7 @@ struct FileBackend {
 
 impl FileBackend {
     fn appender(&self) -> MutexGuard<'_, Appender> {
-        // After a panic the file's end is looked at again, as after a crash.
+        // After a panic the file's end is checked again, as after a crash.
         self.appender.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -78,7 +78,7 @@ impl FileBackend {
 impl Backend for FileBackend {
     type Config = Config;
 
-    /// The lock lets one batch at a time into the file; further threads would only wait for it.
+    /// The lock admits one batch at a time to the file; further threads would only wait.
     const SERIAL: bool = true;
 
     fn open(config: Config, _host: Host, _call: &Call<'_>) -> Result<Self, Error> {
@@ -115,7 +115,7 @@ impl Backend for FileBackend {
 }
 
 impl Diagnoses for FileBackend {
-    /// The lines. What ends a torn one before them, and where the file is rotated between them, is the file's affair.
+    /// Shows the lines. The repair of an incomplete line and the rotation depend on the file and are not shown.
     fn preview(
         &self,
         batch: &Batch<'_>,

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// When to rotate, and what to keep.
+/// The size limit and the number of files.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rotation {
     /// Size in bytes that a file may have.
@@ -16,10 +16,10 @@ pub(crate) struct Rotation {
     pub(crate) keep: NonZeroU32,
 }
 
-/// Moves `path` out of the way. The caller holds the lock of the file at `path`, which no other writer rotates meanwhile:
-/// `path` itself is moved last.
+/// Renames `path` to its first number, and the older files to the next ones. The caller holds the lock of the file at
+/// `path`, so no other writer rotates it meanwhile. `path` itself is moved last.
 ///
-/// An error leaves a gap in the numbers at worst, which the next attempt fills.
+/// After an error the numbers may have a gap, which the next attempt fills.
 pub(crate) fn shift(path: &Path, keep: NonZeroU32) -> io::Result<()> {
     let mut free = 1;
     while free < keep.get() && exists(&numbered(path, free))? {

@@ -1,8 +1,11 @@
-//! Entries into bodies: the same for what is sent and for what is only shown.
+//! Divides entries into bodies, for `deliver` and for `preview` alike.
 
 use std::ops::Range;
 
-use crate::{Entry, Limits, Platform, entries::next_part};
+use crate::{
+    entries::{Entry, Limits, next_part},
+    platform::Platform,
+};
 
 /// The bodies of one batch.
 pub(crate) struct Bodies<'a, P> {
@@ -16,8 +19,8 @@ impl<'a, P: Platform> Bodies<'a, P> {
         Self { platform, limits: platform.limits(), entries }
     }
 
-    /// The entries from `start`, which is not the end, that make the next body; or why the one at `start` is too large for
-    /// any.
+    /// The entries from `start` (which is not the end) that make the next body, or the reason why the entry at `start`
+    /// is too large for any body.
     pub(crate) fn next(&self, start: usize) -> Result<Range<usize>, String> {
         let rest = &self.entries[start..];
         let sizes = rest.iter().map(|entry| entry.bytes.len());

@@ -13,6 +13,7 @@ use std::{
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use jackfield_plugin_api::{Call, Error, Outcome};
+use jackfield_tls::TlsConfig;
 use reqwest::{
     Response, StatusCode,
     header::{self, HeaderValue},
@@ -20,32 +21,33 @@ use reqwest::{
 use tokio::runtime::Runtime;
 
 use crate::{
-    Endpoint, Request, TlsConfig,
     deadline::Deadline,
+    endpoint::Endpoint,
     failure::{describe, is_not_http},
     proxy,
+    request::Request,
     status::retry_after,
 };
 
 /// Redirects that one request follows.
 const MOST_REDIRECTS: usize = 3;
-/// How long the body of an answer is waited for when the status has said all that matters. A body that is read to its end
-/// leaves the connection for the next request.
+/// How long to wait for the body of an answer when the status alone decides. A connection can be used again only when
+/// the body was read to its end.
 const GRACE: Duration = Duration::from_millis(500);
 const CLOSED: &str = "the backend is closed";
 /// Bytes of an answer that are kept by default.
 pub const DEFAULT_RESPONSE_BYTES: usize = 1 << 20;
 
-/// How a [`Client`] is made.
+/// Options of a [`Client`].
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
     /// `NAME/VERSION`: `concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"))` in the plugin.
     pub user_agent: &'static str,
     /// Certificates.
     pub tls: TlsConfig,
-    /// What to add when something answers that does not speak HTTP, such as which port it may be.
+    /// A hint for the error of an answer that is not HTTP, such as which port is the right one.
     pub not_http: &'static str,
-    /// Bytes of an answer's body that are read; what is beyond is left in the connection, which is then closed.
+    /// Bytes of an answer's body that are read at most; the connection of a longer body is closed.
     pub response_bytes: usize,
 }
 
@@ -57,22 +59,22 @@ impl ClientOptions {
     }
 }
 
-/// An HTTP/1.1 client with connections that are kept and used again.
+/// An HTTP/1.1 client that uses its connections again.
 ///
-/// It has no thread: whoever sends drives the connection that it uses. Names alone are resolved on a thread, which ends
-/// soon after. Proxies come from the environment (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`), on Windows and
-/// macOS from the system's settings, too.
+/// The client has no thread of its own: the sending thread drives its connection. Only names are resolved on a thread,
+/// which ends soon after. Proxies come from the environment (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`), on
+/// Windows and macOS from the system's settings, too.
 pub struct Client {
     tls: jackfield_tls::rustls::ClientConfig,
     user_agent: &'static str,
     not_http: &'static str,
     response_bytes: usize,
-    /// Those that nobody uses at the moment; `None` once the client is closed. There are as many as threads have sent at
-    /// once.
+    /// The slots that no thread uses at the moment; `None` once the client is closed. There are as many slots as
+    /// threads have sent at the same time.
     idle: Mutex<Option<Vec<Slot>>>,
 }
 
-/// What one thread at a time sends with: threads that shared a runtime would wait for each other.
+/// The runtime and connection that one thread at a time uses. Threads that shared a runtime would wait for each other.
 struct Slot {
     client: reqwest::Client,
     /// The thread that used it last.
@@ -105,16 +107,16 @@ impl Drop for Lease<'_> {
 impl Drop for Slot {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // To drop it would wait for a name that is being resolved, without end.
+            // A drop would wait without limit for a name that is being resolved.
             runtime.shutdown_background();
         }
     }
 }
 
-/// Why there is no answer, or none that counts.
+/// Why there is no usable answer.
 pub(crate) struct NoAnswer {
     pub(crate) reason: String,
-    /// Whether another try is in vain until somebody changes the configuration.
+    /// Whether another try can only succeed after a change of the configuration.
     pub(crate) for_good: bool,
 }
 
@@ -124,12 +126,12 @@ impl NoAnswer {
     }
 }
 
-/// An answer whose body is read as far as it came with the head.
+/// An answer, with the part of the body that came with the head.
 pub(crate) struct Answered<'c> {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
     body: Body,
-    /// What brings the rest; `None` when there is none.
+    /// The source of the rest of the body; `None` when there is no rest.
     rest: Option<(Response, Lease<'c>)>,
 }
 
@@ -140,11 +142,11 @@ pub struct Answer<'a> {
     pub status: u16,
     /// Body, up to the client's limit.
     pub body: &'a [u8],
-    /// Whether `body` is all of it. Not so when it is larger than the limit, was cut off, or did not come in time.
+    /// Whether `body` is complete. It is not when it is larger than the limit, was cut off, or did not come in time.
     pub complete: bool,
 }
 
-/// A body as far as it came.
+/// The received part of a body.
 #[derive(Default)]
 pub(crate) struct Body {
     pub(crate) bytes: Vec<u8>,
@@ -169,10 +171,11 @@ impl Body {
 }
 
 impl Client {
-    /// A client that is connected to nothing yet.
+    /// Makes a client without connections.
     ///
     /// # Errors
-    /// [`Error::config`] under `tls.` for certificates that can't be used; when the system has no means for a runtime.
+    /// [`Error::config`] under `tls.` for certificates that can't be used; another error when no runtime can
+    /// be made.
     pub fn open(options: &ClientOptions) -> Result<Self, Error> {
         let client = Self {
             tls: options.tls.client_config()?,
@@ -187,12 +190,12 @@ impl Client {
         Ok(client)
     }
 
-    /// Closes the connections. A second time, and when nothing was sent, there is nothing to do.
+    /// Closes the connections. May be called twice.
     pub fn close(&self, call: &Call<'_>) {
         let slots = self.idle().take();
         for mut slot in slots.into_iter().flatten() {
             if let Some(runtime) = slot.runtime.take() {
-                // A name that is still being resolved is left to end by itself.
+                // The resolution of a name that is still running ends by itself.
                 runtime.shutdown_timeout(call.remaining().min(GRACE));
             }
         }
@@ -228,8 +231,8 @@ impl Client {
         let slot = {
             let mut idle = self.idle();
             let idle = idle.as_mut().ok_or(CLOSED)?;
-            // That of this thread, which is near its processor; or the last one that was used, whose connection is the
-            // likeliest to be open still.
+            // Prefers the slot of this thread, whose data is in this processor's cache, then the last one that was
+            // used, whose connection is most likely still open.
             match idle.iter().position(|slot| slot.user == Some(this)) {
                 Some(at) => Some(idle.swap_remove(at)),
                 None => idle.pop(),
@@ -240,7 +243,7 @@ impl Client {
         Ok(Lease { owner: self, slot: Some(slot) })
     }
 
-    /// Sends one request, and gives the head of its answer.
+    /// Sends one request, and returns the head of its answer.
     pub(crate) fn send(
         &self,
         request: &Request,
@@ -264,7 +267,7 @@ impl Client {
             let retry_after = header_text(&response, header::RETRY_AFTER)
                 .and_then(|value| retry_after(value, SystemTime::now()));
             let status = response.status().as_u16();
-            // For most platforms the body has come with the head, and this is all of it.
+            // For most platforms the whole body has come with the head.
             let all = {
                 let mut reading = pin!(body.read(&mut response, self.response_bytes));
                 std::future::poll_fn(|context| Poll::Ready(reading.as_mut().poll(context).is_ready())).await
@@ -274,7 +277,7 @@ impl Client {
         Ok(Answered { status, retry_after, body, rest: rest.map(|response| (response, lease)) })
     }
 
-    /// The body of an answer: read for as long as the deadline allows when it `matters`, for a moment when it does not.
+    /// Reads the body of an answer until the deadline when it `matters`, otherwise for a moment.
     pub(crate) fn read(&self, answered: Answered<'_>, matters: bool, deadline: &Deadline<'_>) -> Body {
         let Answered { mut body, rest, .. } = answered;
         let Some((mut response, lease)) = rest else { return body };
@@ -294,16 +297,16 @@ impl std::fmt::Debug for Client {
     }
 }
 
-/// Lets the tasks of idle connections see what has happened to them since the last request: nobody has driven the runtime
-/// in between, and a connection that the server has closed must not be used again.
+/// Lets the tasks of idle connections notice what has happened since the last request. The runtime has not run in
+/// between, and a connection that the server has closed must not be used again.
 async fn notice_closed_connections() {
-    // The first one waits for the system's word, the second one for the tasks that it has woken.
+    // The first yield polls the system, the second one runs the tasks that the poll has woken.
     for _ in 0..2 {
         tokio::task::yield_now().await;
     }
 }
 
-/// The request, and those that redirects lead to, up to the head of the answer.
+/// Sends the request and follows redirects, up to the head of the answer.
 async fn exchange(
     client: &reqwest::Client,
     request: &Request,

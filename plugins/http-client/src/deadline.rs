@@ -9,10 +9,10 @@ use std::{
 
 use jackfield_plugin_api::Call;
 
-/// How often a waiting request asks whether anybody still waits for it.
+/// How often a waiting request checks whether the host still waits for the call.
 const CANCELLATION_TICK: Duration = Duration::from_millis(50);
 
-/// When a call has to have its answer, a little before its caller stops waiting for it.
+/// The time at which a call has to have its answer, a little before the host stops waiting for it.
 pub(crate) struct Deadline<'a> {
     call: &'a Call<'a>,
     pub(crate) at: Instant,
@@ -25,7 +25,7 @@ impl<'a> Deadline<'a> {
         let margin = (left / 20).clamp(Duration::from_millis(5), Duration::from_millis(250));
         let total = left.saturating_sub(margin);
         let now = Instant::now();
-        // A call without end has one a day later.
+        // A call without a deadline gets one after a day.
         let at = now.checked_add(total).unwrap_or_else(|| now + Duration::from_secs(24 * 60 * 60));
         Self { call, at, total }
     }
@@ -34,15 +34,15 @@ impl<'a> Deadline<'a> {
         self.at <= Instant::now() || self.call.is_cancelled()
     }
 
-    /// Why nothing came of a request to `host`.
+    /// Why a request to `host` has no answer.
     pub(crate) fn missed(&self, what: &str) -> String {
         if self.call.is_cancelled() {
-            return "nobody waits for it any more".to_owned();
+            return "the host no longer waits for it".to_owned();
         }
         format!("{what} within {:.1} s", self.total.as_secs_f64())
     }
 
-    /// `work`, unless it is not done by `until` or the deadline, or nobody waits for it any more.
+    /// Runs `work` until `until` or the deadline has passed, or the host has stopped waiting.
     pub(crate) async fn limit<T>(&self, until: Instant, work: impl Future<Output = T>) -> Option<T> {
         let until = until.min(self.at);
         let mut work = pin!(work);

@@ -1,78 +1,25 @@
-//! Entries into bodies, bodies into answers, answers into outcomes.
+//! Delivers a batch: one request for each body, and outcomes from the answers.
 
 use std::{borrow::Cow, ops::Range, time::Duration};
 
 use jackfield_plugin_api::{Call, Outcome, Outcomes};
 
 use crate::{
-    Answer, Client, Entry, Limits, Request, StatusTable, Verdict,
     bodies::Bodies,
-    client::{Answered, NoAnswer},
+    client::{Answer, Answered, Client, NoAnswer},
     deadline::Deadline,
+    entries::Entry,
+    platform::Platform,
+    request::Request,
+    status::{StatusTable, Verdict},
 };
 
-/// What tells one platform from another.
-///
-/// What is left at its default makes a platform that takes a JSON array and says everything by the status.
-pub trait Platform: Sync {
-    /// What each status means.
-    fn statuses(&self) -> &StatusTable;
-
-    /// What goes into one request.
-    fn limits(&self) -> Limits;
-
-    /// Bytes that a body of so many entries has beside them, at most.
-    fn overhead(&self, entries: usize) -> usize {
-        2 + entries.saturating_sub(1)
-    }
-
-    /// Appends the body that carries `part` to `body`, which is empty.
-    fn frame(&self, part: &[Entry<'_>], body: &mut Vec<u8>) {
-        json_array(part, body);
-    }
-
-    /// Whether [`accepted`](Self::accepted) reads the body of an answer. If not, events count as delivered as soon as the
-    /// head of the answer says so, whatever becomes of its body.
-    fn needs_body(&self) -> bool {
-        false
-    }
-
-    /// Whether `status`, in answer to a [probe](Client::probe), only says that there are no events in the body: the platform
-    /// has read the request, and would have refused credentials that it does not know by another status.
-    fn dislikes_empty(&self, status: u16) -> bool {
-        let _ = status;
-        false
-    }
-
-    /// What became of `part` after a status that means [`Verdict::Accepted`]: the same for all, or one outcome for each
-    /// entry (an entry past the end of the list counts as delivered). Reasons are scrubbed of the request's secrets.
-    ///
-    /// Called with an incomplete body, too, when that is all that came before the deadline. The status has said yes by then,
-    /// so that a platform without deduplication rather takes it for delivered. `part` is empty in a probe.
-    fn accepted(&self, part: &[Entry<'_>], answer: &Answer<'_>) -> Outcomes {
-        let _ = (part, answer);
-        Outcome::Delivered.into()
-    }
-}
-
-/// Appends `[a,b,c]` to `body`: the entries, each of which is JSON, as an array.
-pub fn json_array(part: &[Entry<'_>], body: &mut Vec<u8>) {
-    body.push(b'[');
-    for (at, entry) in part.iter().enumerate() {
-        if at > 0 {
-            body.push(b',');
-        }
-        body.extend_from_slice(entry.bytes);
-    }
-    body.push(b']');
-}
-
 impl Client {
-    /// Sends `entries` in as many requests as the platform's limits make of them, one after the other, and reports what
-    /// becomes of each as soon as it is known. Events of the batch without an entry are left to the caller.
+    /// Sends `entries` in as many requests as the platform's limits require, one after the other, and reports the
+    /// outcome of each as soon as it is known. The caller reports the events of the batch that have no entry.
     ///
-    /// A request that is to be tried again ends the batch: what is left of it has the same outcome, unsent, so that a
-    /// platform that is busy or away is not knocked at again and again.
+    /// A retry outcome ends the batch: the rest of the batch gets the same outcome and is not sent, so a platform that
+    /// is busy or away gets no further requests.
     pub fn deliver<'e>(
         &self,
         request: &Request,
@@ -93,8 +40,8 @@ impl Client {
         Outcomes::Reported
     }
 
-    /// Sends one request with this body, and says what its answer's status means: for what is no batch of events.
-    /// [`Verdict::Split`] counts as rejected.
+    /// Sends one request with this body, and returns the outcome by the status of its answer. It is for requests that
+    /// are not a batch of events. [`Verdict::Split`] counts as rejected.
     pub fn request(
         &self,
         request: &Request,
@@ -138,14 +85,14 @@ pub(crate) fn status_line(request: &Request, status: u16, body: &[u8]) -> String
     let name = reqwest::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     let name = name.map(|name| format!(" {name}")).unwrap_or_default();
     let said = request.clean(&String::from_utf8_lossy(body));
-    // A page for people says less in its first line than the status does.
+    // The first line of an HTML page says less than the status.
     if said.is_empty() || said.starts_with('<') {
         return format!("{host} answers {status}{name}");
     }
     format!("{host} answers {status}{name}: {said}")
 }
 
-/// One batch on its way.
+/// The delivery of one batch.
 struct Delivery<'a, P> {
     client: &'a Client,
     request: &'a Request,
@@ -155,20 +102,20 @@ struct Delivery<'a, P> {
     deadline: Deadline<'a>,
 }
 
-/// What came of one part.
+/// The result of one part.
 enum Sent {
-    /// It is reported.
+    /// The outcome was reported.
     Done,
-    /// It is to be halved.
+    /// The part has to be halved.
     TooLarge(String),
-    /// It and all that is left is to be tried again.
+    /// The part and the rest of the batch have to be tried again.
     Stop { after: Option<Duration>, reason: Cow<'static, str> },
 }
 
 impl<P: Platform> Delivery<'_, P> {
     fn run(&self) {
         let mut next = 0;
-        // Halves of what was too large, the first one last.
+        // The halves of a part that was too large, the first half at the end of the list.
         let mut halves: Vec<Range<usize>> = Vec::new();
         loop {
             let part = match halves.pop() {
@@ -196,7 +143,7 @@ impl<P: Platform> Delivery<'_, P> {
                     halves.extend([middle..part.end, part.start..middle]);
                 }
                 Sent::Stop { after, reason } => {
-                    // Halves and the rest are neighbours, and end where the entries end.
+                    // The halves and the rest follow one another and end where the entries end.
                     self.report(part.start..self.bodies.entries.len(), &Outcome::Retry { after, reason });
                     return;
                 }
@@ -231,7 +178,7 @@ impl<P: Platform> Delivery<'_, P> {
             }
             Verdict::Accepted => {
                 self.report(part, &Outcome::Delivered);
-                // For the connection's sake alone.
+                // Only so that the connection can be used again.
                 self.client.read(answered, false, &self.deadline);
                 Sent::Done
             }
@@ -249,7 +196,7 @@ impl<P: Platform> Delivery<'_, P> {
         }
     }
 
-    /// Reports what the platform read in the answer.
+    /// Reports the outcomes that the platform read in the answer.
     fn judge(&self, part: Range<usize>, outcomes: Outcomes) -> Sent {
         match outcomes {
             Outcomes::All(Outcome::Retry { after, reason }) => {
@@ -278,7 +225,7 @@ impl<P: Platform> Delivery<'_, P> {
         }
     }
 
-    /// Reports on entries, neighbours in the batch together.
+    /// Reports the outcome of entries; neighbours in the batch become one report.
     fn report(&self, entries: Range<usize>, outcome: &Outcome) {
         for run in self.bodies.entries[entries].chunk_by(|a, b| a.event + 1 == b.event) {
             self.call.report(run[0].event..run[0].event + run.len(), outcome);

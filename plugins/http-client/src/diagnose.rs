@@ -1,17 +1,24 @@
-//! What would be sent, and whether the server would take it.
+//! `preview` and `probe`: what would be sent, and whether the server would accept it.
 
 use jackfield_plugin_api::{Call, Outcome, Outcomes, Probe};
 use reqwest::header;
 
 use crate::{
-    Answer, Client, Entry, Platform, Request, Verdict, bodies::Bodies, deadline::Deadline,
-    deliver::status_line, secret::scrub,
+    bodies::Bodies,
+    client::{Answer, Client},
+    deadline::Deadline,
+    deliver::status_line,
+    entries::Entry,
+    platform::Platform,
+    request::Request,
+    secret::scrub,
+    status::Verdict,
 };
 
 impl Request {
-    /// Hands `sink` the bodies that [`Client::deliver`] would send for `entries`, each as it is before compression. What is
-    /// over the platform's limits is reported as rejected, as there. A server that finds a body too large gets it in halves,
-    /// which is not foreseen here.
+    /// Gives `sink` the bodies that [`Client::deliver`] would send for `entries`, each before compression. An entry
+    /// over the platform's limits is reported as rejected, as there. The halves of a body that the server finds too
+    /// large are not shown.
     pub fn preview<'e>(
         &self,
         platform: &impl Platform,
@@ -48,7 +55,8 @@ impl Request {
 }
 
 impl Client {
-    /// Sends a body without entries, which delivers nothing, and says by the answer whether the platform would take events:
+    /// Sends a body without entries, which delivers nothing, and finds out from the answer whether the platform would
+    /// accept events:
     ///
     /// | what happens | found |
     /// | --- | --- |

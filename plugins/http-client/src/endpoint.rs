@@ -1,4 +1,4 @@
-//! Where requests go.
+//! The address of requests.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ pub const MAX_URL_BYTES: usize = 2048;
 
 /// A checked URL: `http` or `https`, with a host and without user name, password and fragment.
 ///
-/// Shown without its query, where some platforms want their keys.
+/// It is shown without its query, since some platforms take their keys there.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
     url: Url,
@@ -20,7 +20,7 @@ impl Endpoint {
     /// The URL in the option `key`.
     ///
     /// # Errors
-    /// [`Error::config`], in a few words that quote nothing of the URL but its scheme.
+    /// [`Error::config`], in a few words that quote only the scheme of the URL.
     pub fn from_option(key: &'static str, url: &str) -> Result<Self, Error> {
         Self::parse(url).map_err(|why| Error::config(key, why))
     }
@@ -32,7 +32,8 @@ impl Endpoint {
         if text.len() > MAX_URL_BYTES {
             return Err(format!("is {} bytes long; expected at most {MAX_URL_BYTES}", text.len()));
         }
-        // The parser drops some of these silently, so that the URL would not be the one that was written.
+        // The parser drops some of these characters silently; the URL would then differ from the one in the
+        // configuration.
         if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err("has a control character or a space in it; expected none".to_owned());
         }
@@ -54,7 +55,7 @@ impl Endpoint {
             return Err("has a user name or a password in it; use the options for credentials".to_owned());
         }
         if url.fragment().is_some() {
-            return Err("has a fragment (#...), which no server gets to see; remove it".to_owned());
+            return Err("has a fragment (#...), which is not sent to any server; remove it".to_owned());
         }
         Ok(Self { url })
     }
@@ -106,8 +107,8 @@ impl Endpoint {
         &self.url
     }
 
-    /// Where a redirect to `location` leads, if it may be followed: to the same origin, or from a scheme's own port to the
-    /// encrypted one of the same host. Otherwise the host that it names.
+    /// The target of a redirect to `location` if it may be followed: it is on the same origin, or leads from port 80 to
+    /// the encrypted port of the same host. Otherwise the host that it names.
     pub(crate) fn redirected(&self, location: &str) -> Result<Self, String> {
         let next = self.url.join(location).map_err(|_| "an address that is no URL".to_owned())?;
         let name = next.host_str().unwrap_or("no host").to_owned();

@@ -1,4 +1,4 @@
-//! Encoded events, and how they are divided among bodies.
+//! Encoded events, and their division among bodies.
 
 use std::{
     num::{NonZeroU32, NonZeroU64},
@@ -7,7 +7,7 @@ use std::{
 
 use jackfield_plugin_api::{Batch, Call, Event, Outcome};
 
-/// One event, encoded as the platform wants it, and where it is in the batch.
+/// One event in the encoding of the platform, and its place in the batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
     /// Index of the event in the batch.
@@ -19,7 +19,7 @@ pub struct Entry<'a> {
 /// Bytes for which a buffer has room from the start, for each event.
 const USUAL_EVENT_BYTES: usize = 768;
 
-/// Encoded events in one buffer, for plugins that encode and do not forward.
+/// Encoded events in one buffer, for plugins that do not forward the event's own JSON.
 #[derive(Debug, Default)]
 pub struct EntryBuffer {
     bytes: Vec<u8>,
@@ -27,8 +27,8 @@ pub struct EntryBuffer {
 }
 
 impl EntryBuffer {
-    /// The events of a batch, each appended by `encode`. An event for which `encode` fails is reported as rejected, with the
-    /// reason.
+    /// The events of a batch, each appended by `encode`. An event for which `encode` fails is reported as rejected, with
+    /// the reason.
     pub fn of_batch(
         batch: &Batch<'_>,
         call: &Call<'_>,
@@ -46,8 +46,8 @@ impl EntryBuffer {
         entries
     }
 
-    /// Adds the event at `event` in the batch, which `encode` appends to the buffer. When `encode` fails, what it has written
-    /// is removed again.
+    /// Adds the event at `event` in the batch, which `encode` appends to the buffer. When `encode` fails, the bytes that
+    /// it has written are removed.
     fn push<E>(&mut self, event: usize, encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
         let start = self.bytes.len();
         match encode(&mut self.bytes) {
@@ -68,7 +68,7 @@ impl EntryBuffer {
     }
 }
 
-/// What the platform takes in one request.
+/// The platform's limits for one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a body, before compression.

@@ -1,11 +1,11 @@
-//! Why there is no answer, in one line.
+//! Describes in one line why there is no answer.
 
 use std::{
     error::Error as StdError,
     io::{self, ErrorKind},
 };
 
-/// What went wrong on the way, in words that people who run a server know, without the request's URL and headers.
+/// The cause of the failure in the words of people who run servers, without the request's URL and headers.
 pub(crate) fn describe(error: &reqwest::Error) -> String {
     let causes = causes(error);
     if let Some(tls) = causes.iter().find_map(|cause| cause.downcast_ref::<jackfield_tls::rustls::Error>()) {
@@ -21,7 +21,7 @@ pub(crate) fn describe(error: &reqwest::Error) -> String {
     }
     if let Some(hyper) = causes.iter().find_map(|cause| cause.downcast_ref::<hyper::Error>()) {
         if is_nonsense(hyper) {
-            return format!("the answer is not HTTP as it should be: {}", condense(&hyper.to_string()));
+            return format!("the answer is not valid HTTP: {}", condense(&hyper.to_string()));
         }
         if hyper.is_incomplete_message() || hyper.is_closed() || hyper.is_canceled() {
             return CLOSED.to_owned();
@@ -30,12 +30,12 @@ pub(crate) fn describe(error: &reqwest::Error) -> String {
     condense(&causes.last().map_or_else(|| "it failed".to_owned(), ToString::to_string))
 }
 
-/// Whether what answered does not speak HTTP.
+/// Whether the server does not speak HTTP.
 pub(crate) fn is_not_http(error: &reqwest::Error) -> bool {
     causes(error).iter().any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(is_nonsense))
 }
 
-/// Whether what came is none of HTTP, or came before anything was asked.
+/// Whether the received bytes are not HTTP, or came before a request was sent.
 fn is_nonsense(error: &hyper::Error) -> bool {
     let ended =
         error.is_incomplete_message() || error.is_closed() || error.is_canceled() || error.is_timeout();
@@ -58,11 +58,11 @@ fn describe_io(error: &io::Error) -> String {
     }
 }
 
-/// The error and all behind it. An `io::Error` leaves the error that it wraps out of its `source`.
+/// The error and its chain of sources. The `source` of an `io::Error` leaves out the error that it wraps.
 fn causes(error: &reqwest::Error) -> Vec<&(dyn StdError + 'static)> {
     let mut causes: Vec<&(dyn StdError + 'static)> = Vec::new();
     let mut next = error.source();
-    // A chain of this length has a loop in it.
+    // A chain of this length is a loop.
     while let Some(cause) = next.filter(|_| causes.len() < 32) {
         causes.push(cause);
         next = match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {

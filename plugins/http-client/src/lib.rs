@@ -1,4 +1,4 @@
-//! What the HTTP backends of Jackfield share. It decides no retry: it reports.
+//! The HTTP client that Jackfield's HTTP backends share. It reports outcomes and does not decide about retries.
 //!
 //! A plugin implements [`Platform`] (limits, envelope, and what each status means), makes a [`Client`] and a [`Request`] when
 //! it opens, and calls [`Client::deliver`] from `send`:
@@ -34,7 +34,7 @@
 //! }
 //! ```
 //!
-//! # What becomes of the events
+//! # Outcomes
 //!
 //! | what happens | outcome |
 //! | --- | --- |
@@ -50,10 +50,11 @@
 //! | a status that means split | halves are sent, down to single events, which are rejected |
 //! | a status that means rejected | rejected, with the status and the beginning of the body as the reason |
 //!
-//! The deadline is that of the call less a twentieth (5 ms to 250 ms): connecting, sending and reading end by then. Of the
-//! body of an answer at most [`ClientOptions::response_bytes`] are read.
+//! The deadline is that of the call minus a twentieth (5 ms to 250 ms). Connecting, sending and reading end by then. At
+//! most [`ClientOptions::response_bytes`] of the body of an answer are read.
 //!
-//! Credentials are [`Secret`]s: they are in no error, log line, `Debug` form or reason, not even where the server repeats them.
+//! Credentials are [`Secret`]s. No error, log line, `Debug` form or reason shows them, even where the server repeats
+//! them.
 #![forbid(unsafe_code)]
 
 mod bodies;
@@ -65,6 +66,7 @@ mod endpoint;
 mod entries;
 mod failure;
 mod members;
+mod platform;
 mod proxy;
 mod request;
 mod secret;
@@ -73,10 +75,10 @@ mod status;
 
 pub use crate::{
     client::{Answer, Client, ClientOptions, DEFAULT_RESPONSE_BYTES},
-    deliver::{Platform, json_array},
     endpoint::{Endpoint, MAX_URL_BYTES},
     entries::{Entry, EntryBuffer, Limits},
     members::OtherMembers,
+    platform::{Platform, json_array},
     request::Request,
     secret::Secret,
     status::{LONGEST_RETRY_AFTER, StatusTable, Verdict, retry_after},

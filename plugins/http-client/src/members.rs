@@ -1,4 +1,4 @@
-//! What an event's JSON has beyond the fields that every event may have.
+//! The members of an event's JSON that have no field in the contract.
 
 use std::{borrow::Cow, fmt};
 
@@ -28,13 +28,13 @@ const FIELDS: [&str; 16] = [
     "metadata",
 ];
 
-/// The other members of an event, which tools add as they like: a plugin that maps fields to a platform's own hands these
-/// on, too, so that nothing of an event is lost. Serialized as an object of them.
+/// The other members of an event, which tools add as they like. A plugin that maps fields to a platform's own fields
+/// passes these on, too, so no part of an event is lost. Serialized as an object.
 #[derive(Debug, Default)]
 pub struct OtherMembers<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> OtherMembers<'a> {
-    /// Those of an event's JSON; none when it is no JSON object, which a host never hands over.
+    /// Reads them from an event's JSON. There are none when it is not a JSON object, which a host never sends.
     #[must_use]
     pub fn of(json: &'a str) -> Self {
         serde_json::from_str(json).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Where a platform's requests go, and what goes with each of them.
+//! A request of a platform: its address, headers and credentials.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,13 @@ use reqwest::{
     header::{self, HeaderMap, HeaderName, HeaderValue},
 };
 
-use crate::{Endpoint, Secret, failure::condense, secret::scrub};
+use crate::{
+    endpoint::Endpoint,
+    failure::condense,
+    secret::{Secret, scrub},
+};
 
-/// Headers that describe the connection and the body, which are the client's to set.
+/// Headers that describe the connection and the body. Only the client sets them.
 const RESERVED: [HeaderName; 9] = [
     header::HOST,
     header::CONNECTION,
@@ -24,11 +28,11 @@ const RESERVED: [HeaderName; 9] = [
     header::EXPECT,
 ];
 
-/// Parts of a name that tell of a credential in the value.
+/// Parts of a header's name that indicate a credential in its value.
 const TELLTALE: [&str; 9] =
     ["auth", "token", "key", "secret", "pass", "cookie", "credential", "sig", "session"];
 
-/// Headers whose values are everybody's.
+/// Headers whose values are not secret.
 const COMMON: [HeaderName; 6] = [
     header::ACCEPT,
     header::ACCEPT_ENCODING,
@@ -38,7 +42,8 @@ const COMMON: [HeaderName; 6] = [
     header::USER_AGENT,
 ];
 
-/// Bytes of a value that may be a secret one. To strike out shorter ones would spoil messages and protect nothing.
+/// The least length of a value that is concealed as a possible secret. Concealing shorter values would spoil messages
+/// and protect nothing.
 const SHORTEST: usize = 4;
 
 fn is_telltale(name: &str) -> bool {
@@ -53,9 +58,9 @@ pub struct Request {
     pub(crate) endpoint: Endpoint,
     pub(crate) headers: HeaderMap,
     pub(crate) gzip: bool,
-    /// What an answer may repeat and no message may.
+    /// Texts that a server may repeat in its answer and that no message may show.
     pub(crate) secrets: Vec<Secret>,
-    /// Whether there are credentials in it, beside values that only may be such.
+    /// Whether the request has credentials, in addition to values that are only possible credentials.
     has_credentials: bool,
 }
 
@@ -66,7 +71,7 @@ impl Request {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let query = endpoint.url().query().unwrap_or_default();
-        // As they are written, too, which need not be how they would be encoded.
+        // Also as they are written in the URL, which may differ from their usual encoding.
         let written = query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1.to_owned()));
         let values = endpoint.url().query_pairs().map(|(_, value)| value.into_owned()).chain(written);
         let secrets = values.filter(|value| value.len() >= SHORTEST).map(Secret::new).collect();
@@ -74,7 +79,7 @@ impl Request {
         Self { method: Method::POST, endpoint, headers, gzip: false, secrets, has_credentials }
     }
 
-    /// The same as a PUT.
+    /// Turns it into a PUT.
     #[must_use]
     pub fn put(mut self) -> Self {
         self.method = Method::PUT;
@@ -91,7 +96,8 @@ impl Request {
     /// Sets the headers of the configuration, `headers.NAME`.
     ///
     /// # Errors
-    /// As [`header`](Self::header), and when a name is there twice: names of headers have no case.
+    /// As [`header`](Self::header), and when a name occurs twice. Upper and lower case make no difference in a
+    /// name.
     pub fn headers(self, headers: &BTreeMap<String, Secret>) -> Result<Self, Error> {
         let mut names = BTreeMap::new();
         headers.iter().try_fold(self, |request, (name, value)| {
@@ -103,11 +109,12 @@ impl Request {
         })
     }
 
-    /// Sets a header, in the place of one with the same name. A value that looks like a credential, by the header's name,
-    /// is treated as one; others, but those of common headers, are repeated by no message either.
+    /// Sets a header, and replaces one with the same name. If the name indicates a credential, the value is treated as
+    /// one. No message repeats other values either, except those of common headers.
     ///
     /// # Errors
-    /// [`Error::config`] under `key` when name or value can be no header's, or the name is one that the client sets.
+    /// [`Error::config`] under `key` when name or value is not allowed in a header, or only the client sets
+    /// this header.
     pub fn header(self, key: &str, name: &str, value: &str) -> Result<Self, Error> {
         if is_telltale(name) {
             return self.secret_header(key, name, "", &Secret::new(value));
@@ -143,7 +150,7 @@ impl Request {
         Ok(self.secret_header(key, "authorization", "Basic ", &encoded)?.secret(password))
     }
 
-    /// Names a credential that the request carries elsewhere, so that no message repeats it.
+    /// Registers a credential that is elsewhere in the request, so that no message repeats it.
     #[must_use]
     pub fn secret(mut self, secret: &Secret) -> Self {
         self.secrets.push(secret.clone());
@@ -151,13 +158,14 @@ impl Request {
         self
     }
 
-    /// Where it goes.
+    /// The address.
     #[must_use]
     pub const fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// Warns, through `tracing`, of credentials that go over the network in the clear. To be called when the backend opens.
+    /// Warns, through `tracing`, of credentials that are sent over the network without encryption. Call it when the
+    /// backend opens.
     pub fn warn_if_exposed(&self) {
         if self.has_credentials && !self.endpoint.is_https() && !self.endpoint.is_loopback() {
             tracing::warn!(
@@ -167,7 +175,7 @@ impl Request {
         }
     }
 
-    /// `text` from the server as a message may quote it: in one line, not too long, and without the request's credentials.
+    /// Makes `text` from the server fit for a message: one line, bounded length, without the request's credentials.
     #[must_use]
     pub fn clean(&self, text: &str) -> String {
         condense(&scrub(text, &self.secrets))
@@ -176,13 +184,13 @@ impl Request {
     fn set(mut self, key: &str, name: &str, value: &str, sensitive: bool) -> Result<Self, Error> {
         let refuse = |why: &str| Err(Error::config(key.to_owned(), why.to_owned()));
         let Ok(name) = name.parse::<HeaderName>() else {
-            return refuse("is no name of an HTTP header");
+            return refuse("is not a valid name of an HTTP header");
         };
         if RESERVED.contains(&name) {
             return refuse("is a header that the client sets itself");
         }
         let Ok(mut value) = value.parse::<HeaderValue>() else {
-            return refuse("has a character in its value that no HTTP header can have");
+            return refuse("has a character in its value that is not allowed in an HTTP header");
         };
         value.set_sensitive(sensitive);
         self.headers.insert(name, value);

@@ -1,4 +1,4 @@
-//! Credentials.
+//! Credentials, and their removal from texts.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use base64::{
     prelude::{BASE64_STANDARD_NO_PAD as STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD},
 };
 
-/// A credential from the configuration. It is shown as `***`, wherever it is shown.
+/// A credential from the configuration. Its `Debug` form is `***`.
 #[derive(Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(transparent)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
@@ -19,7 +19,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text, for the platform's eyes alone.
+    /// The text. Only the platform may receive it.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -39,16 +39,17 @@ impl fmt::Debug for Secret {
 }
 
 const BLOT: &str = "***";
-/// Characters of a secret that may be shown at the end of a text: fewer are found by chance, and tell little.
+/// The least number of characters of a secret that are removed at the end of a text. Fewer match by chance, and reveal
+/// little.
 const TOO_FEW: usize = 4;
-/// What a server puts behind a text that it has cut off.
+/// The marks that servers put after a text that they have cut off.
 const BEHIND: &[char] = &['.', '…', '"', '\'', '}', ']', ')', ' ', '\r', '\n'];
 
-/// `text` with every one of `secrets` blotted out, however a server may spell it, and the beginning of one at the end of the
-/// text, where an answer was cut off.
+/// Removes every one of `secrets` from `text`, in each spelling that a server may use, and the beginning of a secret at
+/// the end of the text, where an answer was cut off.
 pub(crate) fn scrub(text: &str, secrets: &[Secret]) -> String {
     let mut spellings: Vec<String> = secrets.iter().flat_map(spellings).collect();
-    // One may be a part of another.
+    // One spelling may be a part of another.
     spellings.sort_by_key(|spelling| std::cmp::Reverse(spelling.len()));
     let mut text = text.to_owned();
     for spelling in &spellings {
@@ -69,7 +70,7 @@ fn begun(text: &str, spelling: &str) -> Option<usize> {
     ends.filter(|end| text.ends_with(&spelling[..*end])).max()
 }
 
-/// The secret, and what it looks like in a URL, in JSON and in base64.
+/// The spellings of a secret: as it is, in a URL, in JSON and in base64.
 fn spellings(Secret(text): &Secret) -> Vec<String> {
     if text.is_empty() {
         return Vec::new();
@@ -86,7 +87,7 @@ fn spellings(Secret(text): &Secret) -> Vec<String> {
         json.chars().map(ascii).collect(),
         json,
     ];
-    // That of a letter or two would be found in every other word.
+    // The base64 form of one or two letters would be found in many words.
     if text.len() >= TOO_FEW {
         spellings.extend([STANDARD_NO_PAD.encode(text), URL_SAFE_NO_PAD.encode(text)]);
     }
@@ -105,7 +106,7 @@ fn percent_encoded(text: &str, space: &str, escape: impl Fn(u8) -> String) -> St
     text.bytes().map(encode).collect()
 }
 
-/// A character as JSON without any but those of ASCII has it.
+/// A character in the form of JSON that uses only ASCII.
 fn ascii(c: char) -> String {
     if c.is_ascii() {
         return c.to_string();

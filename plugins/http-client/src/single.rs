@@ -1,21 +1,28 @@
-//! One request that is judged as a whole.
+//! A request with one outcome for all of its entries.
 
 use jackfield_plugin_api::{
     Call, Event, Outcome, Outcomes,
     deletion::{Deletion, DeletionRequest},
 };
 
-use crate::{Answer, Client, Entry, Platform, Request, Verdict, deadline::Deadline};
+use crate::{
+    client::{Answer, Client},
+    deadline::Deadline,
+    entries::Entry,
+    platform::Platform,
+    request::Request,
+    status::Verdict,
+};
 
 impl Client {
-    /// Asks a platform that has no way to delete data: sends the event of the request, which `encode` appends to a buffer.
-    /// `somebody` completes the sentence "it is a request: whoever runs that …".
+    /// Sends a deletion request to a platform that has no API for it: sends the event of the request, which `encode` appends
+    /// to a buffer. `owner` completes the sentence "it is a request: the owner of that …".
     pub fn send_deletion_event(
         &self,
         (request, platform): (&Request, &impl Platform),
         deletion: &DeletionRequest<'_>,
         encode: impl FnOnce(Event<'_>, &mut Vec<u8>) -> Result<(), String>,
-        somebody: &str,
+        owner: &str,
         call: &Call<'_>,
     ) -> Deletion {
         let Some(event) = deletion.event().get(0) else {
@@ -28,13 +35,14 @@ impl Client {
         let outcome = self.deliver_once(request, platform, &[Entry { event: 0, bytes: &bytes }], call);
         Deletion::from_outcome(outcome, || {
             let (host, kind) = (request.endpoint().host(), event.kind());
-            format!("{host} has taken the event {kind}; it is a request: whoever runs that {somebody}")
+            format!("{host} has taken the event {kind}; it is a request: the owner of that {owner}")
         })
     }
 
-    /// Sends all of `entries` in one request, whatever the platform's limits are, and says what became of it: for what has
-    /// to go to the platform as events and is none of a batch, such as a request for deletion. Nothing is reported.
-    /// [`Verdict::Split`] counts as rejected. Of different outcomes the first that is not [`Outcome::Delivered`] counts.
+    /// Sends all of `entries` in one request, whatever the platform's limits are, and returns its outcome. It is for
+    /// events that are not from a batch, such as a request for deletion. It reports nothing to the call.
+    /// [`Verdict::Split`] counts as rejected. If the outcomes differ, the first that is not [`Outcome::Delivered`]
+    /// counts.
     pub fn deliver_once(
         &self,
         request: &Request,

@@ -1,14 +1,14 @@
-//! From a status to what it means for the events.
+//! The meaning of a status for the events of a request.
 
 use std::time::{Duration, SystemTime};
 
-/// The longest wait that a server's `Retry-After` is taken for.
+/// The longest wait that `Retry-After` of a server may ask for; a longer one counts as this.
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What an answer's status says of the events in its request.
+/// The meaning of an answer's status for the events of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// They are delivered, unless the [platform](crate::Platform::accepted) reads otherwise in the body.
+    /// They are delivered, unless the [platform](crate::Platform::accepted) reads something else in the body.
     Accepted,
     /// They may be sent again, as `Retry-After` says.
     Retry,
@@ -18,7 +18,7 @@ pub enum Verdict {
     Split,
 }
 
-/// What each status of a platform means. A constant of the plugin, so that its page shows it as a table.
+/// The meaning of each status of a platform: a constant in the plugin.
 #[derive(Clone, Copy, Debug)]
 pub struct StatusTable {
     rows: &'static [(u16, u16, Verdict)],
@@ -26,16 +26,17 @@ pub struct StatusTable {
 }
 
 impl StatusTable {
-    /// `rows` are `(first, last, verdict)`, of which the first that fits counts; `otherwise` is for statuses without a row.
+    /// `rows` are `(first, last, verdict)`; the first row that matches counts. `otherwise` is for statuses without a
+    /// row.
     ///
-    /// Two things come before any table: the redirects 301, 302, 307 and 308 with a `Location`, and 407, which is said by a
-    /// proxy and not by the platform (retry).
+    /// Two cases come before any table: the redirects 301, 302, 307 and 308 with a `Location`, and 407, which comes
+    /// from a proxy and not from the platform (retry).
     #[must_use]
     pub const fn new(rows: &'static [(u16, u16, Verdict)], otherwise: Verdict) -> Self {
         Self { rows, otherwise }
     }
 
-    /// What `status` means.
+    /// The verdict for `status`.
     #[must_use]
     pub fn verdict(&self, status: u16) -> Verdict {
         if status == 407 {
@@ -48,8 +49,8 @@ impl StatusTable {
     }
 }
 
-/// The wait that a `Retry-After` header asks for at the moment `now`: whole seconds, or a date, which is no wait once it has
-/// passed. `None` when it is neither.
+/// The wait that a `Retry-After` header asks for at the time `now`: whole seconds, or a date, which means no wait once
+/// it has passed. `None` when it is neither.
 #[must_use]
 pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();

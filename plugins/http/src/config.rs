@@ -1,4 +1,4 @@
-//! Options.
+//! The options, and the requests that follow from them.
 
 use std::{
     collections::BTreeMap,
@@ -12,28 +12,29 @@ use jackfield_plugin_api::Error;
 #[derive(Debug, serde::Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(crate) struct Config {
-    /// Where events go: a URL with http or https, without user name, password and fragment, of at most 2048 bytes.
+    /// The address of events: a URL with http or https, without user name, password and fragment, of at most 2048
+    /// bytes.
     url: Secret,
     /// The method of the requests.
     #[serde(default)]
     method: Method,
-    /// Headers of every request, beside those that the client sets itself. No message repeats their values.
+    /// Headers of every request, in addition to those that the client sets itself. No message repeats their values.
     #[serde(default)]
     headers: BTreeMap<String, Secret>,
     /// Sent as `Authorization: Bearer TOKEN`.
     bearer_token: Option<Secret>,
     /// Sent as HTTP's basic authentication.
     basic: Option<Basic>,
-    /// Whether bodies are compressed (`Content-Encoding: gzip`). The server has to know about it.
+    /// Whether bodies are compressed (`Content-Encoding: gzip`). The server has to support it.
     #[serde(default)]
     gzip: bool,
     /// Certificates.
     #[serde(default)]
     pub(crate) tls: TlsConfig,
-    /// Where a request to delete a machine's data goes: a POST of `{"machine_id":"..."}` with the same headers and
-    /// credentials. Without it such requests are not supported.
+    /// The address of requests to delete a machine's data: a POST of `{"machine_id":"..."}` with the same headers and
+    /// credentials. Without it these requests are not supported.
     deletion_url: Option<Secret>,
-    /// What one request may carry.
+    /// Limits of one request.
     #[serde(default)]
     pub(crate) limits: LimitsConfig,
 }
@@ -42,10 +43,10 @@ pub(crate) struct Config {
 #[serde(rename_all = "UPPERCASE")]
 #[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema), schemars(inline))]
 enum Method {
-    /// The usual one.
+    /// The usual method.
     #[default]
     Post,
-    /// For servers that want it.
+    /// For servers that require it.
     Put,
 }
 
@@ -70,7 +71,7 @@ pub(crate) struct LimitsConfig {
 }
 
 impl Default for LimitsConfig {
-    /// Bodies that common servers take without being told to.
+    /// Bodies that common servers accept by default.
     fn default() -> Self {
         Self {
             max_body_bytes: NonZeroU64::MIN.saturating_add((1 << 20) - 1),
@@ -83,7 +84,7 @@ impl Config {
     /// The requests for events, and for deletion.
     pub(crate) fn requests(&self) -> Result<(Request, Option<Request>), Error> {
         if self.bearer_token.is_some() && self.basic.is_some() {
-            return Err(Error::config("bearer_token", "is there beside basic; expected one of the two"));
+            return Err(Error::config("bearer_token", "is set together with basic; expected one of the two"));
         }
         let option = match (&self.bearer_token, &self.basic) {
             (Some(token), _) if token.is_empty() => {
@@ -97,7 +98,7 @@ impl Config {
             let key = format!("headers.{name}");
             return Err(Error::config(
                 key,
-                format!("is there beside {option}, which sets it; keep one of the two"),
+                format!("is set together with {option}, which sets it; keep one of the two"),
             ));
         }
         let events =

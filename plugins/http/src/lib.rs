@@ -1,8 +1,7 @@
-//! Posts events to a server of one's own, as a JSON array.
+//! Posts events to any HTTP server, as a JSON array.
 //!
-//! Each request carries the events as they are in Jackfield's JSON, `[{...},{...}]`, so that any endpoint that reads JSON
-//! can take them. There is no platform to quote for the statuses; this is what HTTP's own definitions (RFC 9110, and RFC
-//! 6585 for 429) say of them:
+//! Each request has the events in Jackfield's JSON, `[{...},{...}]`, so any endpoint that reads JSON can accept them.
+//! The outcomes follow the definitions of the statuses in HTTP (RFC 9110, and RFC 6585 for 429):
 //!
 //! | status | outcome |
 //! | --- | --- |
@@ -16,8 +15,8 @@
 //!
 //! # Diagnostics
 //!
-//! A probe sends `[]`. A server that answers 2xx takes events; what other statuses come to says `Client::probe` of the same
-//! crate.
+//! A probe sends `[]`. A server that answers 2xx accepts events; `Client::probe` of the same crate has the meaning of
+//! other statuses.
 #![forbid(unsafe_code)]
 
 mod config;

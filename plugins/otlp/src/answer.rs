@@ -1,7 +1,7 @@
-//! What the body of an accepting answer says: an `ExportLogsServiceResponse`.
+//! Reads the body of a successful answer, an `ExportLogsServiceResponse`.
 //!
-//! A filled `partial_success` tells how many records were rejected for good and why, and never which ones. The protocol
-//! forbids to send any of them again. So:
+//! A filled `partial_success` says how many records were rejected for good and why, but not which ones. The protocol
+//! forbids to send any of them again. Therefore:
 //!
 //! | rejected, of the N records of a request | outcome |
 //! | --- | --- |
@@ -9,10 +9,10 @@
 //! | N or more | all rejected, with the message |
 //! | some | all rejected, with a reason that says how many the server took |
 //!
-//! In the last case either word is wrong for some of them. "Rejected" keeps the events with their reason at hand on the
-//! host's side, where "delivered" would lose those that the server has refused; those that it took are recognised by
-//! their `event.id`. With the option `limits.max_events` at 1, an answer is about one event and the question does not come
-//! up.
+//! In the last case each outcome is wrong for some of the records. "Rejected" keeps the events with the reason on the
+//! host's side; "delivered" would lose those that the server has refused. Those that it accepted can be recognized by
+//! their `event.id`. With the option `limits.max_events` at 1, an answer is about one event and this case does not
+//! occur.
 
 use std::borrow::Cow;
 
@@ -39,7 +39,7 @@ struct PartialSuccess {
     error_message: String,
 }
 
-/// Protobuf's JSON has 64-bit integers as text, and readers take numbers, too. Null is the default.
+/// In Protobuf's JSON 64-bit integers are text, and readers accept numbers, too. Null is the default.
 fn integer<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
@@ -58,13 +58,13 @@ fn or_default<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Strin
     Ok(<Option<String> as serde::Deserialize>::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// What became of `records`, by the body of the answer, and what to warn of.
+/// The outcomes of `records` by the body of the answer, and a warning.
 pub(crate) fn judge(encoding: Encoding, records: usize, body: &[u8]) -> (Outcome, Option<String>) {
-    // Servers that know one of the two encodings answer in it, whatever they were asked in. As protobuf, a brace begins a
-    // field that no answer has.
+    // A server that supports only one of the two encodings answers in it. In protobuf, a brace begins a field that no
+    // answer has.
     let json = encoding == Encoding::Json || body.first() == Some(&b'{');
     let response = if json { serde_json::from_slice(body).ok() } else { Response::decode(body).ok() };
-    // The status has said yes, and a body that can't be read says nothing against it.
+    // The status is one of success, and a body that can't be read does not contradict it.
     let Some(PartialSuccess { rejected_log_records, error_message }) =
         response.and_then(|response: Response| response.partial_success)
     else {

@@ -1,4 +1,4 @@
-//! Options.
+//! The options, and the request and resource that follow from them.
 
 use std::{
     collections::BTreeMap,
@@ -17,17 +17,17 @@ const PATH: &str = "/v1/logs";
 #[derive(Debug, serde::Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(crate) struct Config {
-    /// The collector's base URL, such as `http://localhost:4318`: http or https, without user name, password and fragment,
-    /// of at most 2048 bytes. `/v1/logs` is put behind its path, unless the path ends in it.
+    /// The collector's base URL, such as `http://localhost:4318`: http or https, without user name, password and
+    /// fragment, of at most 2048 bytes. `/v1/logs` is appended to its path, unless the path ends with it.
     endpoint: String,
-    /// How records are encoded. The port has no say in it.
+    /// The encoding of records. It does not depend on the port.
     #[serde(default)]
     protocol: Protocol,
-    /// Headers of every request, beside those that the client sets itself. No message repeats their values.
+    /// Headers of every request, in addition to those that the client sets itself. No message repeats their values.
     #[serde(default)]
     headers: BTreeMap<String, Secret>,
-    /// Attributes of every resource, such as `deployment.environment.name`, beside those that come from the events:
-    /// `service.name`, `service.version`, `os.type`, `os.version`, `host.arch`, `process.runtime.version`.
+    /// Attributes of every resource, such as `deployment.environment.name`, in addition to those that come from the
+    /// events: `service.name`, `service.version`, `os.type`, `os.version`, `host.arch`, `process.runtime.version`.
     #[serde(default)]
     resource: BTreeMap<String, String>,
     /// Whether bodies are compressed (`Content-Encoding: gzip`).
@@ -36,20 +36,20 @@ pub(crate) struct Config {
     /// Certificates.
     #[serde(default)]
     pub(crate) tls: TlsConfig,
-    /// What one request may carry.
+    /// Limits of one request.
     #[serde(default)]
     pub(crate) limits: LimitsConfig,
 }
 
-/// What OpenTelemetry calls the protocol: the media type of a body, and the encoding in it.
+/// The protocol in OpenTelemetry's words: the media type of a body, and its encoding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema), schemars(inline))]
 enum Protocol {
-    /// Protobuf: smaller, and less work for both sides.
+    /// Protobuf: smaller, and faster for both sides.
     #[default]
     #[serde(rename = "http/protobuf")]
     Protobuf,
-    /// JSON, as OTLP writes it.
+    /// JSON in the form of OTLP.
     #[serde(rename = "http/json")]
     Json,
 }
@@ -66,7 +66,7 @@ pub(crate) struct LimitsConfig {
 }
 
 impl Default for LimitsConfig {
-    /// Less than the smallest limit that collectors are known to start with, which is 4 MiB.
+    /// Less than the smallest known default limit of collectors, which is 4 MiB.
     fn default() -> Self {
         Self {
             max_body_bytes: NonZeroU64::MIN.saturating_add((4 << 20) - 1),
@@ -76,14 +76,14 @@ impl Default for LimitsConfig {
 }
 
 impl Config {
-    /// Where logs go.
+    /// The address of logs.
     fn endpoint(&self) -> Result<Endpoint, Error> {
         let base = Endpoint::from_option("endpoint", &self.endpoint)?;
         let there = base.path().trim_end_matches('/').ends_with(PATH);
         Ok(if there { base.without_last_slash() } else { base.join_path(PATH) })
     }
 
-    /// How records are written.
+    /// The encoding of records.
     pub(crate) const fn encoding(&self) -> Encoding {
         match self.protocol {
             Protocol::Protobuf => Encoding::Protobuf,
@@ -91,7 +91,7 @@ impl Config {
         }
     }
 
-    /// The request that carries logs. Credentials that it would show to the network are warned of.
+    /// The request for logs. Warns of credentials that would be sent without encryption.
     pub(crate) fn request(&self) -> Result<Request, Error> {
         let mut request = Request::post(self.endpoint()?).gzip(self.gzip);
         if let Some(name) = self.headers.keys().find(|name| name.eq_ignore_ascii_case("content-type")) {

@@ -1,6 +1,6 @@
 //! Sends events as OpenTelemetry logs over OTLP/HTTP, in protobuf or in JSON.
 //!
-//! # What becomes of an event
+//! # Mapping of an event
 //!
 //! Events of the same tool, version and machine share a resource; the instrumentation scope is `Jackfield` with the
 //! version of this library. Names are those of OpenTelemetry's semantic conventions where these have one.
@@ -24,12 +24,12 @@
 //! | other members of the event's JSON | attribute `event.extra`, a JSON object of them |
 //! | an error, or an exit code other than 0 | severity ERROR (17), otherwise INFO (9) |
 //!
-//! A duration above 2^63 − 1 ms becomes that.
+//! A duration above 2^63 − 1 ms becomes 2^63 − 1 ms.
 //!
-//! # What the answers mean
+//! # Statuses
 //!
-//! By the section "OTLP/HTTP Response" of the OpenTelemetry Protocol specification, which names the statuses that may be
-//! tried again and forbids it for others:
+//! The outcomes follow the section "OTLP/HTTP Response" of the OpenTelemetry Protocol specification. It names the
+//! statuses that may be retried and forbids a retry for others:
 //!
 //! | status | outcome |
 //! | --- | --- |
@@ -40,11 +40,11 @@
 //!
 //! Redirects, 407 of a proxy and failures of the transport are as in the crate `jackfield-http-client`.
 //!
-//! OTLP knows no request for deletion: it is sent as an event of the type `data.deletion_request`, and whoever runs the
-//! collector's backend has to act on it.
+//! OTLP has no request for deletion. It is sent as an event of the type `data.deletion_request`, and the operator of
+//! the collector's backend has to act on it.
 //!
-//! A probe sends an `ExportLogsServiceRequest` without records, which the specification lets a server accept. A preview has
-//! the moment of the preview as the observed time.
+//! A probe sends an `ExportLogsServiceRequest` without records, which the specification allows a server to accept. The
+//! observed time in a preview is the time of the preview.
 #![forbid(unsafe_code)]
 
 mod answer;
@@ -85,7 +85,7 @@ struct Otlp {
     limits: Limits,
 }
 
-/// A batch on its way to the collector.
+/// The delivery of a batch to the collector.
 struct Logs<'a> {
     backend: &'a Otlp,
     encoded: &'a Encoded,
@@ -135,7 +135,7 @@ impl Otlp {
         self.encoder.encode(batch, u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX))
     }
 
-    /// The platform for what is encoded.
+    /// The platform for an encoded batch.
     const fn logs<'a>(&'a self, encoded: &'a Encoded) -> Logs<'a> {
         Logs { backend: self, encoded }
     }
@@ -173,7 +173,7 @@ impl DeletesData for Otlp {
         let outcome = self.client.deliver_once(&self.request, &self.logs(&encoded), &entries, call);
         Deletion::from_outcome(outcome, || {
             format!(
-                "{} has taken the event data.deletion_request; it is a request, which whoever runs the server has to meet",
+                "{} has taken the event data.deletion_request; it is a request: the operator of the server has to act on it",
                 self.request.endpoint().host()
             )
         })

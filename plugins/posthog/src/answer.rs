@@ -1,14 +1,14 @@
-//! What PostHog says in the body of a 200.
+//! Reads the body of a 200 from PostHog.
 
 use std::time::Duration;
 
 use jackfield_plugin_api::Outcome;
 use serde_json::{Map, Value};
 
-/// How long to wait when the project is over its limit: until somebody raises it, or a month ends.
+/// How long to wait when the project is over its limit. It stays so until a user raises the limit or the month ends.
 const QUOTA_WAIT: Duration = Duration::from_secs(60 * 60);
 
-/// What became of the events, by the `body` of an answer whose status says yes.
+/// The outcome of the events by the `body` of a successful answer.
 pub(crate) fn outcome(body: &[u8], complete: bool) -> Outcome {
     if !complete {
         return Outcome::retry("the answer is cut off, so whether PostHog has taken the events is unknown");
@@ -28,7 +28,7 @@ pub(crate) fn outcome(body: &[u8], complete: bool) -> Outcome {
     Outcome::Delivered
 }
 
-/// Whether the limit is one of events. PostHog lists what is limited; other things are of no concern here.
+/// Whether events are limited. PostHog lists the limited resources; only events matter here.
 fn has_events(limited: &Value) -> bool {
     match limited {
         Value::Array(list) => list.iter().any(|what| what == "events"),

@@ -1,4 +1,4 @@
-//! Options.
+//! The options, and the request that follows from them.
 
 use jackfield_http_client::{Endpoint, Request, Secret, TlsConfig};
 use jackfield_plugin_api::Error;
@@ -9,10 +9,10 @@ use jackfield_plugin_api::Error;
 pub(crate) struct Config {
     /// The key of the project, which begins with `phc_`. No message repeats it.
     api_key: Secret,
-    /// Where PostHog Cloud has the project. Either this or `host` is required: a guess could send events to another part of
-    /// the world, where no project has the key.
+    /// The region of the project in PostHog Cloud. Either this or `host` is required: a wrong guess would send events
+    /// to a region where no project has the key.
     region: Option<Region>,
-    /// A server of one's own instead of a region: a URL with http or https, to which `/batch/` is added.
+    /// A self-hosted server instead of a region: a URL with http or https, to which `/batch/` is added.
     host: Option<String>,
     /// Whether bodies are compressed (`Content-Encoding: gzip`).
     #[serde(default = "yes")]
@@ -20,7 +20,7 @@ pub(crate) struct Config {
     /// Certificates.
     #[serde(default)]
     pub(crate) tls: TlsConfig,
-    /// Whether events are marked as a migration of historical data, which PostHog takes in by a way of its own.
+    /// Whether events are marked as a migration of historical data, which PostHog processes separately.
     #[serde(default)]
     historical_migration: bool,
 }
@@ -57,7 +57,7 @@ impl Config {
     fn base(&self) -> Result<Endpoint, Error> {
         let (key, base) = match (self.region, &self.host) {
             (Some(_), Some(_)) => {
-                return Err(Error::config("host", "is there beside region; expected one of the two"));
+                return Err(Error::config("host", "is set together with region; expected one of the two"));
             }
             (None, None) => {
                 return Err(Error::config(
@@ -72,7 +72,7 @@ impl Config {
         Endpoint::from_option(key, base)
     }
 
-    /// A body up to its list of events.
+    /// The beginning of a body, up to its list of events.
     pub(crate) fn body_head(&self) -> Vec<u8> {
         let key = serde_json::Value::from(self.api_key.reveal());
         format!(r#"{{"api_key":{key},"historical_migration":{},"batch":"#, self.historical_migration)

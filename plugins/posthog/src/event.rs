@@ -1,4 +1,4 @@
-//! An event in PostHog's shape.
+//! Writes an event in PostHog's form.
 
 use std::borrow::Cow;
 
@@ -21,10 +21,10 @@ struct Captured<'a> {
     timestamp: &'a str,
 }
 
-/// Appends the event in PostHog's shape.
+/// Appends the event in PostHog's form.
 ///
 /// # Errors
-/// Why PostHog would drop it or change it without a word.
+/// Why PostHog would drop or change it without a message.
 pub(crate) fn encode(event: Event<'_>, entry: &mut Vec<u8>) -> Result<(), String> {
     let distinct_id = event.machine_id();
     if distinct_id.trim().is_empty() {
@@ -60,8 +60,8 @@ fn uuid(id: &str) -> (Uuid, bool) {
     }
 }
 
-/// What an event of this type is called. Names with a dollar sign are PostHog's own: it drops some of them when no profile
-/// of a person is made.
+/// PostHog's name of an event of this type. Names that begin with a dollar sign are PostHog's own; it drops some of
+/// them when no person profile is made.
 fn name(kind: &str) -> Cow<'_, str> {
     let name = if kind.starts_with('$') { Cow::Owned(format!("event_{kind}")) } else { Cow::Borrowed(kind) };
     match name.char_indices().nth(LONGEST_NAME) {
@@ -78,11 +78,11 @@ mod tests {
     fn an_id_that_is_no_uuid_becomes_one_that_stays_the_same() {
         let id = "01920000-0000-7000-8000-000000000001";
         assert_eq!(uuid(id), (Uuid::try_parse(id).expect("a UUID"), true));
-        // Spelled in another way, it is the same UUID and another text.
+        // Another spelling is the same UUID with another text.
         assert_eq!(uuid("01920000000070008000000000000001"), (Uuid::try_parse(id).expect("a UUID"), false));
         assert!(!uuid("01920000-0000-7000-8000-00000000000A").1);
         let made = |id| uuid(id).0.to_string();
-        // As Python's `uuid.uuid5(uuid.NAMESPACE_URL, "jackfield:event:evt-1")` has it.
+        // The result of Python's `uuid.uuid5(uuid.NAMESPACE_URL, "jackfield:event:evt-1")`.
         assert_eq!(made("evt-1"), "b6906dfa-9a7b-5aac-bc69-bdc5cb504d62");
         assert_ne!(made("evt-1"), made("evt-2"));
     }

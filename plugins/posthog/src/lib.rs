@@ -1,6 +1,6 @@
-//! Sends events to PostHog, through `POST /batch/` of PostHog Cloud in the US or the EU, or of a server of one's own.
+//! Sends events to PostHog, through `POST /batch/` of PostHog Cloud in the US or the EU, or of a self-hosted server.
 //!
-//! # What becomes of an event's fields
+//! # Mapping of an event's fields
 //!
 //! | field | where it is in PostHog's event |
 //! | --- | --- |
@@ -14,17 +14,18 @@
 //! | `metadata` | properties, see below |
 //! | other members of the event's JSON | nested under the property `extra` |
 //!
-//! Text that is empty is left out. `$lib` and `$lib_version` name this plugin. `sent_at` is never there: PostHog would shift
-//! the time of an event that is sent late by it.
+//! Empty text is left out. `$lib` and `$lib_version` name this plugin. `sent_at` is never sent: PostHog would use it to
+//! shift the time of an event that is sent late.
 //!
-//! A key of the metadata is a property as it is, unless it begins with `$`, is the name of a property or field above (or
-//! another that PostHog reads), or begins with `metadata_`: then `metadata_` is put before it. So nothing is overwritten, no
-//! two keys meet, and nothing of it means anything to PostHog.
+//! A key of the metadata becomes a property of the same name, unless it begins with `$`, is the name of a property or
+//! field above (or another that PostHog reads), or begins with `metadata_`. Then `metadata_` is put before it. So no
+//! property is overwritten, no two keys become the same property, and no key has a meaning for PostHog.
 //!
 //! # Privacy
 //!
-//! Each event has `$process_person_profile: false` (no profile of a person is made) and `$geoip_disable: true` (no place is
-//! looked up for the address that a request comes from), and none has `$ip`. Metadata can change none of these.
+//! Each event has `$process_person_profile: false` (PostHog makes no person profile) and `$geoip_disable: true`
+//! (PostHog does not look up the location of the request's address), and no event has `$ip`. Metadata can't change
+//! these.
 //!
 //! # Limits
 //!
@@ -45,20 +46,20 @@
 //! | other 4xx | rejected | nothing |
 //! | anything else | retry | nothing |
 //!
-//! A 200 says that PostHog has taken the request, not that a project has the key: whether events arrive is to be seen there,
-//! once, when the backend is set up.
+//! A 200 means that PostHog has received the request, not that a project has the key. Check once in PostHog that events
+//! arrive, when you set the backend up.
 //!
 //! Redirects and failures of the transport are as in the crate `jackfield-http-client`.
 //!
 //! # Deletion
 //!
-//! The key of a project may send events and nothing else. The event `data.deletion_request` is sent, and the answer says that
-//! it is a request, which somebody has to act upon.
+//! The key of a project may only send events. The event `data.deletion_request` is sent, and the answer says that a
+//! person has to act on this request.
 //!
 //! # Diagnostics
 //!
-//! A probe sends a batch without events. An answer of 400 or 422 says no more than that there are none. The bodies that a
-//! preview shows have the project's key in them, where PostHog wants it.
+//! A probe sends a batch without events. An answer of 400 or 422 only means that there are no events. The bodies in a
+//! preview contain the project's key, because PostHog requires it there.
 #![forbid(unsafe_code)]
 
 mod answer;
@@ -89,7 +90,7 @@ const STATUSES: StatusTable = StatusTable::new(
 );
 
 struct Capture {
-    /// The body up to its first event. It has the key in it.
+    /// The beginning of the body, up to its first event. It contains the key.
     head: Vec<u8>,
 }
 
@@ -131,7 +132,7 @@ struct PostHog {
     capture: Capture,
 }
 
-/// The events of a batch in PostHog's form. Those that can't be sent are reported.
+/// The events of a batch in PostHog's form. Events that can't be sent are reported as rejected.
 fn entries(batch: &Batch<'_>, call: &Call<'_>) -> EntryBuffer {
     EntryBuffer::of_batch(batch, call, event::encode)
 }

@@ -4,11 +4,11 @@ use jackfield_http_client::OtherMembers;
 use jackfield_plugin_api::Event;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-/// Put before a key of the metadata that can't be a property as it is.
+/// The prefix for a key of the metadata that can't be the name of a property.
 const PREFIX: &str = "metadata_";
 
-/// Names of properties that are not the metadata's to set: those of this module, fields of PostHog's events, and what
-/// PostHog reads among the properties where a field is missing.
+/// Names of properties that the metadata must not set: those of this module, fields of PostHog's events, and names that
+/// PostHog reads among the properties when a field is missing.
 const RESERVED: [&str; 24] = [
     "event_name",
     "event_type",
@@ -36,8 +36,8 @@ const RESERVED: [&str; 24] = [
     "ip",
 ];
 
-/// Whether metadata with this key gets [`PREFIX`]. All keys that begin with it get it once more, so that no two keys of the
-/// metadata become the same property.
+/// Whether metadata with this key gets [`PREFIX`]. A key that begins with the prefix gets it once more, so no two keys
+/// of the metadata become the same property.
 fn is_reserved(key: &str) -> bool {
     key.starts_with('$') || key.starts_with(PREFIX) || RESERVED.contains(&key)
 }
@@ -45,9 +45,9 @@ fn is_reserved(key: &str) -> bool {
 /// The properties of an event.
 pub(crate) struct Properties<'a> {
     pub(crate) event: Event<'a>,
-    /// Whether the id is not sent as it is.
+    /// Whether the id is sent in another form.
     pub(crate) keep_id: bool,
-    /// Whether the type is not sent as it is.
+    /// Whether the type is sent in another form.
     pub(crate) keep_kind: bool,
 }
 

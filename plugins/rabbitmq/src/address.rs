@@ -1,11 +1,11 @@
-//! Where a broker is, and who wants in: the URLs of the configuration.
+//! The addresses and credentials of brokers, from the URLs of the configuration.
 
 use std::fmt;
 
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use url::{Host, Url};
 
-/// A URL as it was written, password included. It is never shown.
+/// A URL as it is in the configuration, including the password. It is never shown.
 #[derive(Clone, serde::Deserialize)]
 #[serde(transparent)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -17,10 +17,10 @@ impl fmt::Debug for SecretUrl {
     }
 }
 
-/// A broker's address with the credentials for it. Shows as `host:port`.
+/// A broker's address with its credentials. It is shown as `host:port`.
 #[derive(Clone)]
 pub(crate) struct Address {
-    /// For a name, that name; for an address, the address without brackets.
+    /// The host name, or the IP address without brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) tls: bool,
@@ -43,8 +43,9 @@ impl fmt::Debug for Address {
 }
 
 impl Address {
-    /// Reads a URL as RabbitMQ's URI specification says: no path is the virtual host `/`, the path `/` is the one without
-    /// a name, and every part may be percent-encoded. What is wrong is told without the URL, which holds a password.
+    /// Reads a URL by RabbitMQ's URI specification: a missing path is the virtual host `/`, the path `/` is the virtual
+    /// host without a name, and every part may be percent-encoded. The error does not show the URL, which contains a
+    /// password.
     pub(crate) fn parse(SecretUrl(text): &SecretUrl) -> Result<Self, String> {
         if !text.contains("://") {
             return Err("has no scheme; expected amqp://USER:PASSWORD@HOST:PORT/VHOST".to_owned());
@@ -63,9 +64,7 @@ impl Address {
             _ => return Err("names no host; expected amqp://USER:PASSWORD@HOST:PORT/VHOST".to_owned()),
         };
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(
-                "has a query; what it would set are options of their own, such as `heartbeat`".to_owned()
-            );
+            return Err("has a query; use options such as `heartbeat` instead".to_owned());
         }
         let vhost = match url.path() {
             "" => "/".to_owned(),
@@ -85,7 +84,7 @@ impl Address {
         Ok(Self { host, port, tls, user, vhost, password })
     }
 
-    /// What lapin needs to know to introduce itself.
+    /// The login data for lapin.
     pub(crate) fn uri(&self, heartbeat: u16) -> AMQPUri {
         AMQPUri {
             scheme: if self.tls { AMQPScheme::AMQPS } else { AMQPScheme::AMQP },
@@ -99,9 +98,9 @@ impl Address {
         }
     }
 
-    /// `text` with the password, should it be in there, struck out: some messages come from elsewhere.
+    /// Removes the password from `text`, because some messages come from other libraries.
     pub(crate) fn redact(&self, text: &str) -> String {
-        // A password of a letter or two would strike out half the message and protect nothing.
+        // Removing a password of one or two letters would spoil the message and protect nothing.
         if self.password.len() < 3 || self.password == self.user {
             return text.to_owned();
         }
@@ -120,11 +119,11 @@ fn decode(text: &str, what: &str) -> Result<String, String> {
                     std::str::from_utf8(&[*high, *low]).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
                 rest = tail;
                 digits.ok_or_else(|| {
-                    format!("has a % in its {what} that two hexadecimal digits do not follow")
+                    format!("has a % in its {what} that is not followed by two hexadecimal digits")
                 })?
             }
             (b'%', _) => {
-                return Err(format!("has a % in its {what} that two hexadecimal digits do not follow"));
+                return Err(format!("has a % in its {what} that is not followed by two hexadecimal digits"));
             }
             (byte, _) => byte,
         };
@@ -169,7 +168,7 @@ mod tests {
             ("amqp:///", "names no host"),
             ("u:s3cret@h:5672", "has no scheme"),
             ("amqp://u:s3cret@h/a/b", "%2f"),
-            ("amqp://u:s3cret%zz@h/", "password that two"),
+            ("amqp://u:s3cret%zz@h/", "password that is not followed by two"),
             ("amqp://u:s3cret@h/?heartbeat=1", "`heartbeat`"),
         ] {
             let error = parse(url).expect_err(url);

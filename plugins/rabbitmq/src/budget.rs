@@ -1,9 +1,9 @@
-//! The events of all calls together that await their confirm: at most one window, however many threads send. So a broker
-//! that dies has at most a window of events that it may have taken and nobody knows of.
+//! Limits the unconfirmed events of all calls together to one window, however many threads send. When a broker dies, at
+//! most one window of events is in doubt.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What all calls of one backend share.
+/// The budget that all calls of one backend share.
 #[derive(Debug)]
 pub(crate) struct Budget {
     window: usize,
@@ -11,7 +11,7 @@ pub(crate) struct Budget {
     taken: AtomicUsize,
 }
 
-/// One call's part of it, given back when it is dropped.
+/// One call's part of the budget, returned when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Share<'b> {
     budget: &'b Budget,
@@ -23,7 +23,7 @@ impl Budget {
         Self { window, calls: AtomicUsize::new(0), taken: AtomicUsize::new(0) }
     }
 
-    /// For a call that begins.
+    /// Makes the part of a new call.
     pub(crate) fn share(&self) -> Share<'_> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         Share { budget: self, taken: 0 }
@@ -31,7 +31,7 @@ impl Budget {
 }
 
 impl Share<'_> {
-    /// Takes room for one more event, unless that would be more than the calls' equal parts, or than the window.
+    /// Takes room for one more event, unless that would exceed the call's equal part or the window.
     pub(crate) fn take(&mut self) -> bool {
         let Budget { window, calls, taken } = self.budget;
         let part = (window / calls.load(Ordering::Relaxed).max(1)).max(1);
@@ -42,7 +42,7 @@ impl Share<'_> {
         took
     }
 
-    /// Says that so many events are under way, which is what it keeps.
+    /// Sets the number of this call's unconfirmed events, and gives the rest of its room back.
     pub(crate) fn keep(&mut self, under_way: usize) {
         let done = self.taken.saturating_sub(under_way);
         self.budget.taken.fetch_sub(done, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! The options, and what they come to.
+//! The options, and the checked settings that follow from them.
 
 use std::{collections::BTreeMap, num::NonZeroU16, sync::Arc, time::Duration};
 
@@ -24,10 +24,10 @@ pub(crate) struct Config {
     url: Option<SecretUrl>,
     /// Several brokers of a cluster, instead of `url`. The first that answers is used; when it fails, the next is tried.
     urls: Option<Vec<SecretUrl>>,
-    /// The exchange that events are published to. Default: the default exchange, which takes an event to the queue that
-    /// the routing key names.
+    /// The exchange that events are published to. Default: the default exchange, which routes an event to the queue
+    /// that the routing key names.
     exchange: Option<String>,
-    /// The queue that events are meant for: the routing key unless `routing_key` is set, and what `declare` declares.
+    /// The queue of the events. It is the routing key unless `routing_key` is set, and `declare` can declare it.
     queue: Option<String>,
     /// The routing key, with fields of the event in braces, such as `telemetry.{type}.{tool_name}`. Default: the queue's
     /// name, or nothing when there is no `queue`.
@@ -38,16 +38,16 @@ pub(crate) struct Config {
     /// Certificates, for amqps.
     #[serde(default)]
     tls: TlsConfig,
-    /// How many events may be on their way without being confirmed, of all threads that send together.
+    /// How many events may be sent and not yet confirmed, for all sending threads together.
     #[serde(default = "default_window")]
     window: NonZeroU16,
-    /// How long the broker may confirm nothing while it should, such as `10s` or `500ms`. Default: for as long as the
-    /// call may take.
+    /// How long the broker may send no confirm while events wait for one, such as `10s` or `500ms`. Default: the
+    /// timeout of the call.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     #[serde(default, deserialize_with = "duration")]
     confirm_timeout: Option<Duration>,
-    /// Interval of the heartbeats by which a dead connection is noticed, in whole seconds, such as `30s`, which is the
-    /// default. `0s` leaves it to the broker.
+    /// Interval of the heartbeats that detect a dead connection, in whole seconds, such as `30s`, the default. With
+    /// `0s` the broker chooses it.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     #[serde(default, deserialize_with = "duration")]
     heartbeat: Option<Duration>,
@@ -59,12 +59,12 @@ pub(crate) struct Config {
 #[derive(Debug, Default, serde::Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 struct Declare {
-    /// How `queue` is declared: `passive` expects that it is there, the others make it, durable, if it is not.
+    /// How `queue` is declared: `passive` expects that it exists; the others create it, durable, if it does not.
     queue: Option<QueueKind>,
     /// Arguments of the queue, such as `{"x-max-length": 100000}`.
     #[serde(default)]
     arguments: BTreeMap<String, Value>,
-    /// How `exchange` is declared: `passive` expects that it is there, the others make it, durable, if it is not.
+    /// How `exchange` is declared: `passive` expects that it exists; the others create it, durable, if it does not.
     exchange: Option<DeclaredExchange>,
     /// Arguments of the exchange.
     #[serde(default)]
@@ -115,7 +115,9 @@ fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<
         .zip(unit)
         .and_then(|(number, unit)| number.checked_mul(unit))
         .map(|ms| Some(Duration::from_millis(ms)))
-        .ok_or_else(|| serde::de::Error::custom("it is no duration; expected such as `5s` or `500ms`"))
+        .ok_or_else(|| {
+            serde::de::Error::custom("it is not a duration; expected a value such as `5s` or `500ms`")
+        })
 }
 
 /// What is declared on a new connection.
@@ -147,9 +149,9 @@ pub(crate) struct Settings {
     pub(crate) topology: Topology,
     pub(crate) window: usize,
     pub(crate) confirm_timeout: Option<Duration>,
-    /// Seconds; 0 leaves it to the broker.
+    /// Seconds; with 0 the broker chooses.
     pub(crate) heartbeat: u16,
-    /// That of the configuration.
+    /// The window of the configuration.
     pub(crate) app_id: Option<ShortString>,
 }
 
@@ -205,7 +207,9 @@ impl Config {
 
 fn addresses(url: Option<&SecretUrl>, urls: Option<&[SecretUrl]>) -> Result<Vec<Address>, Error> {
     let (key, list) = match (url, urls) {
-        (Some(_), Some(_)) => return Err(Error::config("urls", "stands beside `url`; keep one of them")),
+        (Some(_), Some(_)) => {
+            return Err(Error::config("urls", "is set together with `url`; keep one of them"));
+        }
         (Some(url), None) => ("url", std::slice::from_ref(url)),
         (None, Some([])) => return Err(Error::config("urls", "is empty; name a broker")),
         (None, Some(urls)) => ("urls", urls),
@@ -246,7 +250,7 @@ impl Declare {
             if passive && !self.arguments.is_empty() {
                 return Err(Error::config(
                     "declare.arguments",
-                    "are not looked at when `declare.queue` is `passive`",
+                    "are ignored when `declare.queue` is `passive`",
                 ));
             }
             if self.arguments.contains_key("x-queue-type") {
@@ -328,7 +332,10 @@ fn amqp(key: &'static str, value: &Value) -> Result<AMQPValue, Error> {
             (Some(number), _) => AMQPValue::LongLongInt(number),
             (None, Some(number)) => AMQPValue::Double(number),
             (None, None) => {
-                return Err(Error::config(key, format!("has the number {number}, which AMQP has not")));
+                return Err(Error::config(
+                    key,
+                    format!("has the number {number}, which AMQP can't represent"),
+                ));
             }
         },
         Value::Array(values) => {
@@ -403,7 +410,7 @@ mod tests {
         for (json, key, reason) in [
             (r#"{"queue":"q"}"#, "url", "is missing"),
             (r#"{"urls":[],"queue":"q"}"#, "urls", "is empty"),
-            (r#"{"url":"amqp://h","urls":["amqp://h"],"queue":"q"}"#, "urls", "beside `url`"),
+            (r#"{"url":"amqp://h","urls":["amqp://h"],"queue":"q"}"#, "urls", "together with `url`"),
             (r#"{"urls":["amqp://h","ftp://h"],"queue":"q"}"#, "urls[1]", "scheme `ftp`"),
             (r#"{"url":"amqp://h"}"#, "queue", "name a queue"),
             (r#"{"url":"amqp://h","routing_key":"{typ}"}"#, "routing_key", "did you mean `{type}`"),
@@ -436,7 +443,7 @@ mod tests {
         }
         assert!(
             refusal(r#"{"url":"amqp://h","queue":"q","confirm_timeout":"soon"}"#)
-                .contains("it is no duration; expected such as `5s`")
+                .contains("it is not a duration; expected a value such as `5s`")
         );
         assert!(refusal(r#"{"url":"amqp://h","queue":"q","window":0}"#).contains("nonzero"));
         assert!(

@@ -1,4 +1,4 @@
-//! What lapin's errors mean, in one plain line without secrets.
+//! Explains lapin's errors in one plain line without secrets.
 
 use std::io::ErrorKind as IoErrorKind;
 
@@ -9,11 +9,11 @@ use lapin::{
 
 use crate::{address::Address, stream::plain};
 
-/// Why something with the broker did not go well, in one plain line without secrets.
+/// The reason of a failure at the broker, in one plain line without secrets.
 #[derive(Clone, Debug)]
 pub(crate) struct Trouble {
     pub(crate) why: String,
-    /// Whether the broker has said that this user may not.
+    /// Whether the broker has refused this user.
     pub(crate) refused: bool,
 }
 
@@ -26,11 +26,11 @@ impl Trouble {
         Self { why: explain(error, address), refused: is_refused(error) }
     }
 
-    /// An error before the broker has let the client in, and what it may come from.
+    /// An error before the login was accepted, with its possible cause.
     pub(crate) fn of_opening(error: &Error, address: &Address, shows_certificate: bool) -> Self {
         let mut trouble = Self::of(error, address);
         if is_cut(error) && !address.tls {
-            trouble.why.push_str("; a port for TLS wants amqps://");
+            trouble.why.push_str("; a port for TLS needs amqps://");
         } else if is_cut(error) && !shows_certificate {
             trouble.why.push_str(
                 "; a broker that wants a client certificate ends it so: tls.cert_file and tls.key_file",
@@ -40,7 +40,7 @@ impl Trouble {
     }
 }
 
-/// Whether the other side has ended the connection without a word.
+/// Whether the other side has ended the connection without a message.
 fn is_cut(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::IOError(error) if matches!(
         error.kind(),
@@ -65,10 +65,10 @@ pub(crate) fn explain(error: &Error, address: &Address) -> String {
             format!("the connection to {address} was lost")
         }
         ErrorKind::ParsingError(_) if address.tls => {
-            format!("what answers at {address} does not speak AMQP; is it the right port?")
+            format!("the server at {address} does not speak AMQP; is it the right port?")
         }
         ErrorKind::ParsingError(_) => format!(
-            "what answers at {address} does not speak AMQP; is it the right port? One for TLS wants amqps://"
+            "the server at {address} does not speak AMQP; is it the right port? A port for TLS needs amqps://"
         ),
         ErrorKind::InvalidProtocolVersion(version) => {
             format!("{address} speaks AMQP {version}; expected 0-9-1")
@@ -85,14 +85,14 @@ pub(crate) fn is_not_found(error: &Error) -> bool {
         if matches!(error.kind(), AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)))
 }
 
-/// Whether an error says that something came for a channel that the broker had closed before: what it was closed for is the
-/// cause. The frames of a batch that are on their way then make it end the connection.
+/// Whether an error says that a frame came for a channel that the broker had already closed. The reason of that close
+/// is the cause. Frames of a batch that were already sent make the broker end the connection then.
 pub(crate) fn is_aftermath(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(error)
         if matches!(error.kind(), AMQPErrorKind::Hard(AMQPHardError::CHANNELERROR)))
 }
 
-/// Whether an error says that this user may not do it.
+/// Whether an error says that this user has no permission.
 fn is_refused(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(error) if matches!(
         error.kind(),
@@ -100,7 +100,7 @@ fn is_refused(error: &Error) -> bool {
     ))
 }
 
-/// Whether an error says that a message is larger than the broker takes.
+/// Whether an error says that a message is larger than the broker accepts.
 pub(crate) fn is_too_large(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(error)
         if matches!(error.kind(), AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED | AMQPSoftError::CONTENTTOOLARGE))
@@ -118,7 +118,7 @@ fn protocol(error: &AMQPError, address: &Address) -> String {
         }
         AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)
         | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => {
-            // A slash at the end of a URL, which means nothing elsewhere, names the virtual host without a name.
+            // A slash at the end of a URL means nothing elsewhere. Here it is the virtual host without a name.
             let slash = if vhost.is_empty() {
                 "; the one named / is written %2f, or left out with its slash"
             } else {

@@ -1,11 +1,10 @@
 //! Publishes events to RabbitMQ, by AMQP 0-9-1.
 //!
 //! An event is a persistent message: its JSON as the body, `content_type` `application/json`, `message_id` the event's
-//! id, `type` its type, `timestamp` its time in seconds, `app_id` its tool's name. It is delivered when the broker has
-//! confirmed it and has not sent it back.
+//! id, `type` its type, `timestamp` its time in seconds, `app_id` its tool's name. The event is delivered when the
+//! broker has confirmed the message and has not returned it.
 //!
-//! What the broker says, after RabbitMQ's documentation of publisher confirms, of AMQP's errors and of blocked
-//! connections, and what it comes to here:
+//! The outcomes, by RabbitMQ's documentation of publisher confirms, of AMQP's errors and of blocked connections:
 //!
 //! | what happens | outcome |
 //! | --- | --- |
@@ -20,11 +19,11 @@
 //! | connection refused, lost, closed by the broker (320) | retry |
 //! | routing key of more than 255 bytes | rejected |
 //!
-//! One connection serves an instance, however many threads send, with a channel for each call that is under way. It is
-//! made by the first call. When it is lost, the calls under way report so, and a later one makes it anew, to the next of
-//! the addresses when one fails, with what `declare` says declared again.
+//! One connection serves an instance, however many threads send, with a channel for each running call. The first call
+//! makes the connection. When it is lost, the running calls report so, and a later call connects again. If an address
+//! fails, the next one is tried. `declare` is applied to each new connection.
 //!
-//! A probe makes a connection of its own, declares nothing, and delivers nothing: see `probe.rs`.
+//! A probe makes a connection of its own, declares nothing and delivers nothing: see `probe.rs`.
 #![forbid(unsafe_code)]
 
 mod address;
@@ -65,27 +64,27 @@ use crate::{
     session::Session,
 };
 
-/// How long the connection of a probe may take to end in order.
+/// How long the orderly close of a probe's connection may take.
 const GOODBYE: Duration = Duration::from_millis(100);
 
-/// How often a call that waits for its connection asks whether anybody still waits for it.
+/// How often a call that waits for its connection checks whether the host still waits for the call.
 const GLANCE: Duration = Duration::from_millis(50);
 
 struct RabbitMq {
     settings: Arc<Settings>,
     budget: Budget,
     link: Link,
-    /// Made by the first call; `None` before it and after `close`.
+    /// The connection. It is `None` before the first call and after `close`.
     runtime: Mutex<Option<Runtime>>,
 }
 
 impl RabbitMq {
     fn runtime(&self) -> MutexGuard<'_, Option<Runtime>> {
-        // It is set or taken, never half-way.
+        // A panic can't leave it half-changed: it is only set or taken.
         self.runtime.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A way into the runtime, whose one thread drives sockets and timers; the calls' own threads do the rest.
+    /// The runtime. Its one thread drives sockets and timers; the calls' own threads do the rest.
     fn handle(&self) -> std::io::Result<Handle> {
         let mut runtime = self.runtime();
         if let Some(runtime) = &*runtime {
@@ -94,7 +93,7 @@ impl RabbitMq {
         let made = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("jackfield-amqp")
-            // A thread that has resolved a name is not kept.
+            // A thread that has resolved a name ends at once.
             .thread_keep_alive(Duration::from_millis(100))
             .on_thread_start(quiet::this_thread)
             .enable_io()
@@ -103,7 +102,7 @@ impl RabbitMq {
         Ok(runtime.insert(made).handle().clone())
     }
 
-    /// Sends a batch and reports what becomes of each event, unless nothing could be sent at all.
+    /// Sends a batch and reports the outcome of each event. The error means that nothing could be sent.
     fn publish(&self, batch: &Batch<'_>, call: &Call<'_>, report: Report<'_>) -> Result<(), Refusal> {
         let refused = |why: String| Refusal { why, after: None };
         let deadline = deadline(call);
@@ -130,7 +129,7 @@ impl RabbitMq {
         Ok(())
     }
 
-    /// Tries a connection of its own, and says what answered and what was found there.
+    /// Makes a connection of its own, and says what answered and what was found.
     fn try_out(&self, call: &Call<'_>) -> Result<String, Trouble> {
         let deadline = deadline(call);
         let handle = self.handle().map_err(|error| Trouble::new(format!("no runtime: {error}")))?;
@@ -141,7 +140,7 @@ impl RabbitMq {
                     .unwrap_or_else(|| Err(Trouble::new("the call was cancelled".to_owned())))?;
                 let found = probe::probe(&self.settings, &session, deadline, || call.is_cancelled()).await;
                 let address = session.address().to_string();
-                // It may take its time twice.
+                // lapin may apply this limit twice, so a third of the time is safe.
                 session.close(GOODBYE.min(call.remaining() / 3)).await;
                 let found = found?;
                 Ok(if found.is_empty() { address } else { format!("{address}: {found}") })
@@ -149,7 +148,7 @@ impl RabbitMq {
         })
     }
 
-    /// Where events go, for people.
+    /// The destination of events, for people.
     fn destination(&self) -> String {
         let exchange = self.settings.exchange.as_str();
         match self.settings.routing_key.as_constant() {
@@ -160,7 +159,7 @@ impl RabbitMq {
     }
 }
 
-/// What `work` comes to, or `None` once nobody waits for the call any more. What is half done then leaves nothing behind.
+/// Runs `work`; `None` when the host has stopped waiting for the call. Cancelled work leaves nothing behind.
 async fn unless_cancelled<T>(call: &Call<'_>, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     while !call.is_cancelled() {
@@ -171,7 +170,8 @@ async fn unless_cancelled<T>(call: &Call<'_>, work: impl Future<Output = T>) -> 
     None
 }
 
-/// What to say when a channel was not opened in time. A broker that is not blocked and does not open one is given up.
+/// The reason when a channel was not opened in time. The connection to a broker that is not blocked and opens no
+/// channel is ended.
 fn no_channel(session: &Session) -> String {
     if let Some(reason) = session.blocked() {
         return format!("blocked by the broker: {reason}");
@@ -185,7 +185,7 @@ fn no_channel(session: &Session) -> String {
     why
 }
 
-/// When a call has to answer: a little before its time is up.
+/// The time at which a call has to answer, a little before its deadline.
 fn deadline(call: &Call<'_>) -> Instant {
     let left = call.remaining();
     Instant::now()
@@ -224,7 +224,7 @@ impl Backend for RabbitMq {
         let Some(runtime) = self.runtime().take() else { return Ok(()) };
         let patience = deadline(call).saturating_duration_since(Instant::now());
         runtime.block_on(self.link.close(patience / 2));
-        // Only the resolution of a name may still be under way, which nothing can stop.
+        // Only the resolution of a name may still be running; it can't be stopped.
         runtime.shutdown_timeout(patience / 4);
         Ok(())
     }
@@ -232,7 +232,7 @@ impl Backend for RabbitMq {
 
 impl Drop for RabbitMq {
     fn drop(&mut self) {
-        // After a panic there was no close.
+        // After a panic the host does not call `close`.
         if let Some(runtime) = self.runtime().take() {
             runtime.shutdown_background();
         }
@@ -241,7 +241,7 @@ impl Drop for RabbitMq {
 
 impl DeletesData for RabbitMq {
     fn request_deletion(&self, request: &DeletionRequest<'_>, call: &Call<'_>) -> Deletion {
-        let told = RefCell::new(Outcome::retry("the broker said nothing of it"));
+        let told = RefCell::new(Outcome::retry("the broker gave no outcome"));
         let sent = self.publish(request.event(), call, &|_, outcome| *told.borrow_mut() = outcome.clone());
         let outcome = sent.map_or_else(|refusal| Outcome::retry(refusal.why), |()| told.into_inner());
         Deletion::from_outcome(outcome, || {

@@ -1,5 +1,5 @@
-//! The one connection of an instance: made when it is first needed, made anew when it was lost, to the next address when
-//! one fails, and not more often than the backoff allows.
+//! The one connection of an instance. It is made at the first use and again after a loss, to the next address when one
+//! fails, and not more often than the backoff allows.
 
 use std::{
     sync::Arc,
@@ -33,9 +33,9 @@ struct State {
     session: Option<Arc<Session>>,
     /// Index of the address that is tried first.
     next: usize,
-    /// Attempts in a row that came to nothing.
+    /// Failed attempts in a row.
     failures: u32,
-    /// No attempt before this, for the reason of the last one.
+    /// No attempt is made before this time; the text is the reason of the last failure.
     pause: Option<(Instant, String)>,
     closed: bool,
 }
@@ -45,7 +45,7 @@ impl Link {
         Self { settings, product, state: Mutex::default() }
     }
 
-    /// The connection, which is made if there is none.
+    /// Returns the connection, and makes it if there is none.
     pub(crate) async fn session(&self, deadline: Instant) -> Result<Arc<Session>, Refusal> {
         let left = deadline.saturating_duration_since(Instant::now());
         let Ok(mut state) = timeout(left, self.state.lock()).await else {
@@ -87,19 +87,19 @@ impl Link {
         }
     }
 
-    /// A connection beside the one that the calls share, made now.
+    /// Makes a further connection, which the calls do not share.
     pub(crate) async fn separate(&self, deadline: Instant) -> Result<Arc<Session>, Trouble> {
         self.connect_from(0, deadline).await.map(|(_, session)| Arc::new(session))
     }
 
-    /// A connection to the first address that takes it, from that with the index `first` on, and the index.
+    /// Connects to the first address that accepts, beginning at the index `first`. Also returns the index.
     async fn connect_from(&self, first: usize, deadline: Instant) -> Result<(usize, Session), Trouble> {
         let addresses = &self.settings.addresses;
         let (mut failures, mut refused) = (Vec::new(), false);
         for attempt in 0..addresses.len() {
             let index = (first + attempt) % addresses.len();
             let address = &addresses[index];
-            // What an address that does not answer leaves is shared by those after it.
+            // The addresses after one that does not answer share the remaining time.
             let left = deadline.saturating_duration_since(Instant::now());
             let share = left / u32::try_from(addresses.len() - attempt).unwrap_or(u32::MAX);
             match timeout(share, Session::open(&self.settings, address, self.product)).await {
@@ -114,7 +114,7 @@ impl Link {
         Err(Trouble { why: failures.join("; "), refused })
     }
 
-    /// Ends the connection with a good-bye, for which it takes at most `patience`.
+    /// Closes the connection in order, within `patience`.
     pub(crate) async fn close(&self, patience: Duration) {
         let Ok(mut state) = timeout(patience, self.state.lock()).await else { return };
         state.closed = true;
@@ -125,8 +125,8 @@ impl Link {
 }
 
 impl State {
-    /// Drops a connection that was lost. One on which nothing was ever confirmed counts as an attempt that failed, so
-    /// that a broker which throws its clients out is not called in a tight loop.
+    /// Drops a lost connection. If nothing was ever confirmed on it, it counts as a failed attempt, so a broker that
+    /// disconnects its clients is not called in a tight loop.
     fn lost(&mut self) {
         let Some(session) = self.session.take() else { return };
         session.kill();
@@ -139,8 +139,8 @@ impl State {
         }
     }
 
-    /// Allows no attempt for a while: twice as long as the last time, up to a limit, less up to half of it by chance so
-    /// that many tools do not come back at once.
+    /// Allows no attempt for a while: twice as long as the last time, up to a limit, minus a random part of up to half,
+    /// so that many tools do not reconnect at once.
     fn hold_off(&mut self, why: String) -> Duration {
         let longest = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.failures)).min(LONGEST_PAUSE);
         self.failures = self.failures.saturating_add(1);

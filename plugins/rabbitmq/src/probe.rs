@@ -1,9 +1,9 @@
-//! Whether the broker would take events: on a connection of its own, so that the login is tried for real and no call under
-//! way is disturbed, and with nothing delivered.
+//! Finds out whether the broker would accept events, without delivering any. It uses a connection of its own, so the
+//! login is really tried and no running call is disturbed.
 //!
-//! The exchange and the queue are looked for passively. Then a message is published in a transaction that is rolled back:
-//! the broker checks the permission when it sees the message, and routes it at the commit, which never comes. Where the
-//! routing key has fields of the event there is none to try, and no transaction.
+//! The exchange and the queue are declared passively. Then a message is published in a transaction that is rolled back:
+//! the broker checks the permission when it receives the message, and would route it at the commit, which never comes.
+//! If the routing key has fields of the event, there is no key to try, and no transaction is made.
 
 use std::{
     pin::pin,
@@ -23,10 +23,10 @@ use crate::{
     session::Session,
 };
 
-/// How often it is asked whether the broker has blocked the connection, or nobody waits any more.
+/// How often the probe checks whether the broker has blocked the connection and whether the host still waits.
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// What was found to be in order, in a few words; or why events would not be delivered.
+/// The parts that are in order, in a few words, or why events would not be delivered.
 pub(crate) async fn probe(
     settings: &Settings,
     session: &Session,
@@ -86,12 +86,12 @@ async fn check(settings: &Settings, session: &Session) -> Result<String, Trouble
     Ok(found.join(", "))
 }
 
-/// The queue that events are meant for, where that is known, and whether it would be declared.
+/// The queue of the events, if it is known, and whether it would be declared.
 fn queue(settings: &Settings) -> Option<(ShortString, bool)> {
     if let Some((name, passive, _)) = &settings.topology.queue {
         return Some((name.clone(), !passive));
     }
-    // The default exchange takes an event to the queue that its key names.
+    // The default exchange routes an event to the queue that its key names.
     let default = settings.exchange.as_str().is_empty();
     let key = settings.routing_key.as_constant().filter(|key| default && !key.as_str().is_empty())?;
     Some((key.clone(), false))
@@ -105,14 +105,14 @@ fn state(what: &str, name: &ShortString, there: bool) -> String {
     }
 }
 
-/// Whether something is there. That it is not is no trouble when it would be `declared`.
+/// Whether an exchange or a queue exists. A missing one is no failure when it would be `declared`.
 async fn look(
     session: &Session,
     declared: bool,
     ask: impl AsyncFnOnce(&Channel) -> lapin::Result<()>,
 ) -> Result<bool, Trouble> {
     let asked = async {
-        // A channel of its own: one on which something is not found is closed by the broker.
+        // Uses a channel of its own: the broker closes a channel on which something is not found.
         let channel = session.fresh_channel().await?;
         ask(&channel).await?;
         channel.close(200, "OK".into()).await

@@ -1,11 +1,12 @@
-//! Publishing a batch on one channel, a window of events at a time, each event's outcome told as its confirm arrives.
+//! Publishes a batch on one channel, a window of events at a time, and reports each event's outcome when its confirm
+//! arrives.
 //!
-//! An event that can't be routed comes back before it is acknowledged, and lapin attaches what came back to the next
-//! acknowledgement that it processes, whichever event that is for. So what came back is known by its message id. An
-//! acknowledgement without a message says that, by then, every message that had come back was attached to another one;
-//! since those have been seen too ([`Window::poll_woken`]), the event is delivered. Once a message was attached to
-//! anything, more may be on their way to acknowledgements to come, so outcomes are kept back, and nothing is published,
-//! until all that is under way is acknowledged.
+//! An event that can't be routed is returned before it is acknowledged. lapin attaches a returned message to the next
+//! acknowledgement that it processes, whichever event that acknowledges. Therefore the message id tells which event was
+//! returned. An acknowledgement without a message means that every message returned until then was attached to another
+//! acknowledgement; those have been read, too ([`Window::poll_woken`]), so the event is delivered. Once a message was
+//! attached to any acknowledgement, more may follow with later ones. Then outcomes are kept back, and nothing is
+//! published, until every published event is acknowledged.
 
 use std::{
     cell::Cell,
@@ -25,19 +26,19 @@ use crate::{
     window::Window,
 };
 
-/// How often a call that waits asks whether anybody still waits for it.
+/// How often a waiting call checks whether the host still waits for it.
 const GLANCE: Duration = Duration::from_millis(50);
-/// How often a call that has nothing under way asks for room.
+/// How often a call without unconfirmed events asks for room.
 const ROOM: Duration = Duration::from_millis(1);
 /// How long the rest of the confirms may take to fail after the first has.
 const AFTERMATH: Duration = Duration::from_millis(250);
 
 const PERSISTENT: u8 = 2;
 
-/// Who is told what became of events.
+/// The receiver of outcomes.
 pub(crate) type Report<'a> = &'a dyn Fn(Range<usize>, &Outcome);
 
-/// What a call asks for.
+/// The task of a call.
 #[derive(Clone, Copy)]
 pub(crate) struct Task<'a> {
     pub(crate) batch: &'a Batch<'a>,
@@ -46,7 +47,7 @@ pub(crate) struct Task<'a> {
     pub(crate) report: Report<'a>,
 }
 
-/// Publishes every event of the task's batch and reports what became of each, by the deadline at the latest.
+/// Publishes every event of the task's batch and reports the outcome of each, by the deadline at the latest.
 pub(crate) fn publish(
     settings: &Settings,
     budget: &Budget,
@@ -104,7 +105,7 @@ pub(crate) fn publish(
         }
         if !has_room || next == batch.len() || !run.may_publish() {
             if window.is_empty() {
-                // Others have all the room: no confirm is late.
+                // Other calls use all the room, so no confirm is late.
                 run.last_confirm = Instant::now();
             }
             if let Some(why) = run.time_is_up() {
@@ -130,13 +131,13 @@ pub(crate) fn publish(
             session.park(channel);
         }
     } else if silent || unwritten.get() > 0 {
-        // A broker that takes nothing, or confirms nothing, gets a new connection.
+        // If a broker accepts nothing or confirms nothing, the connection is replaced.
         session.note_end(&format!("{} did not confirm in time", session.address()));
         session.kill();
     }
 }
 
-/// One event, from its frames to its confirm.
+/// Publishes one event and waits for its confirm.
 async fn send(
     channel: &Channel,
     settings: &Settings,
@@ -157,7 +158,7 @@ fn properties(settings: &Settings, event: &Event<'_>) -> BasicProperties {
     let mut properties = BasicProperties::default()
         .with_content_type("application/json".into())
         .with_delivery_mode(PERSISTENT);
-    // A text that AMQP has no room for is left out: the JSON has it.
+    // A text that is too long for AMQP is left out; the JSON has it.
     if let Some(id) = filled(event.id()) {
         properties = properties.with_message_id(id);
     }
@@ -179,7 +180,7 @@ fn filled(text: &str) -> Option<ShortString> {
     if text.is_empty() { None } else { ShortString::try_new(text).ok() }
 }
 
-/// Hands `sink` the messages of a batch, as [`publish`] would publish them.
+/// Gives `sink` the messages of a batch in the form in which [`publish`] would publish them.
 pub(crate) fn preview(
     settings: &Settings,
     batch: &Batch<'_>,
@@ -204,25 +205,25 @@ struct Run<'a> {
     settings: &'a Settings,
     session: &'a Session,
     task: Task<'a>,
-    /// Acknowledged, and not yet known not to have come back.
+    /// Events that are acknowledged but may still be returned.
     kept_back: Vec<usize>,
-    /// The message ids of what came back; `None` is that of messages without one.
+    /// The ids of the returned messages; `None` stands for messages without an id.
     returned: HashSet<Option<ShortString>>,
-    /// Delivered, and not yet told.
+    /// Delivered events that are not yet reported.
     delivered: Vec<usize>,
-    /// What went wrong with the channel. Nothing is published after it.
+    /// The failure of the channel. Nothing is published after it.
     failed: Option<Failed>,
-    /// The events that it went wrong for.
+    /// The events of the failure.
     lost: Vec<usize>,
     any_returned: bool,
     confirms: usize,
     last_confirm: Instant,
 }
 
-/// What ended a channel. Of all the errors that this brings, the one that says most.
+/// The failure that ended a channel: of all its errors, the one that says most.
 struct Failed {
     outcome: Outcome,
-    /// Whether the error is what the broker said, and not only that something is no more.
+    /// Whether the error has the broker's reason, and not only the fact that the channel has ended.
     said: bool,
     since: Instant,
 }
@@ -232,7 +233,7 @@ impl Run<'_> {
         self.failed.is_none() && self.returned.is_empty()
     }
 
-    /// Notes the end of one event's journey. What it means is seen in `tell`, when all that has ended is known.
+    /// Stores the result of one event. `tell` decides what it means, when all finished events are known.
     fn note(&mut self, event: usize, done: lapin::Result<Confirmation>) {
         match done {
             Ok(confirmation) => {
@@ -268,7 +269,7 @@ impl Run<'_> {
         }
     }
 
-    /// Tells the outcomes that are sure. `all` says that nothing is under way.
+    /// Reports the certain outcomes. `all` means that no event is unconfirmed.
     fn tell(&mut self, all: bool) {
         if self.confirms > 0 && !self.session.has_confirmed() {
             self.session.note_confirmed();
@@ -305,7 +306,7 @@ impl Run<'_> {
         }))
     }
 
-    /// How long it may go on as things are.
+    /// How long the call may wait in the present state.
     fn patience(&self) -> Duration {
         let mut end = self.task.deadline;
         if let Some(timeout) = self.settings.confirm_timeout {
@@ -317,7 +318,7 @@ impl Run<'_> {
         end.saturating_duration_since(Instant::now())
     }
 
-    /// Why it is time to stop waiting, if it is.
+    /// The reason to stop waiting, if there is one.
     fn time_is_up(&self) -> Option<String> {
         if self.task.call.is_cancelled() {
             return Some("the call was cancelled before the broker confirmed it".to_owned());
@@ -331,7 +332,7 @@ impl Run<'_> {
         })
     }
 
-    /// Tells the rest: events under way, those kept back, and those from `next` that were never published.
+    /// Reports the rest: unconfirmed events, those kept back, and those from `next` on that were never published.
     fn give_up(&mut self, under_way: impl Iterator<Item = usize>, next: usize, why: Option<&str>) {
         let outcome = match (&self.failed, why) {
             (Some(failed), _) => failed.outcome.clone(),

@@ -31,9 +31,9 @@ enum Part {
 
 /// A template that was checked.
 pub(crate) enum RoutingKey {
-    /// The same for every event.
+    /// A key that is the same for every event.
     Constant(ShortString),
-    /// With fields.
+    /// A key with fields of the event.
     Template(Vec<TemplatePart>),
 }
 
@@ -76,12 +76,12 @@ impl RoutingKey {
         Ok(Self::Template(parts.into_iter().map(TemplatePart).collect()))
     }
 
-    /// A key without fields. Braces are what they are.
+    /// A key without fields. Braces have no meaning in it.
     pub(crate) fn constant(text: &str) -> Result<Self, String> {
         constant(text.to_owned())
     }
 
-    /// The key when it is the same for every event.
+    /// The key if it is the same for every event.
     pub(crate) const fn as_constant(&self) -> Option<&ShortString> {
         match self {
             Self::Constant(key) => Some(key),
@@ -127,7 +127,7 @@ fn field(name: &str) -> Result<Field, String> {
     let known = || FIELDS.map(|field| field.name).join(", ");
     Err(match nearest {
         Some((_, nearest)) => format!("names the unknown field `{{{name}}}`; did you mean `{{{nearest}}}`?"),
-        None => format!("names the unknown field `{{{name}}}`; there are {}", known()),
+        None => format!("names the unknown field `{{{name}}}`; the fields are {}", known()),
     })
 }
 
@@ -162,7 +162,7 @@ mod tests {
         let error = shape("t.{tool_nam}").expect_err("unknown");
         assert!(error.contains("`{tool_nam}`") && error.contains("did you mean `{tool_name}`"), "{error}");
         let error = shape("{zzzzzzzz}").expect_err("unknown");
-        assert!(error.contains("there are id, timestamp, type"), "{error}");
+        assert!(error.contains("the fields are id, timestamp, type"), "{error}");
     }
 
     #[test]

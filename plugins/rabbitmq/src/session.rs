@@ -1,4 +1,4 @@
-//! One connection to a broker, for as long as it lasts, and the channels on it.
+//! One connection to a broker until it ends, and the channels on it.
 
 use std::{
     sync::{
@@ -24,8 +24,8 @@ use crate::{
     stream::{self, Kill, Net},
 };
 
-/// How long a channel that was given up with frames in lapin's queue is kept after the broker takes frames again. One
-/// that closes before they have left ends the connection for all the others.
+/// How long an abandoned channel with frames in lapin's queue is kept after the broker accepts frames again. If it is
+/// closed before the frames are sent, the connection ends for all other channels.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// A connection.
@@ -37,20 +37,20 @@ pub(crate) struct Session {
     watcher: JoinHandle<()>,
     /// Whether the topology was declared.
     declared: tokio::sync::Mutex<bool>,
-    /// Whether the topology may have gone since.
+    /// Whether the topology may have been deleted since.
     stale: AtomicBool,
     confirmed: AtomicBool,
-    /// Why it ended, or is about to.
+    /// Why the connection ended, or is about to end.
     end: Mutex<Option<String>>,
 }
 
 #[derive(Default)]
 struct Shared {
-    /// Why the broker takes no messages at the moment.
+    /// Why the broker accepts no messages at the moment.
     blocked: Mutex<Option<String>>,
-    /// Channels in confirm mode with nothing under way.
+    /// Channels in confirm mode without unconfirmed events.
     idle: Mutex<Vec<Channel>>,
-    /// Channels that were given up while the connection was blocked.
+    /// Channels that were abandoned while the connection was blocked.
     parked: Mutex<Vec<Channel>>,
 }
 
@@ -59,7 +59,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Session {
-    /// Connects and introduces itself. Cancelled half-way, it leaves nothing behind.
+    /// Connects and logs in. When it is cancelled, it leaves nothing behind.
     pub(crate) async fn open(
         settings: &Settings,
         address: &Address,
@@ -74,7 +74,8 @@ impl Session {
             Net(Tokio::default().with_handle(handle.clone())),
         ));
         let connect = async move |_, _| {
-            // This runs on lapin's own thread, and is the one chance to keep that thread's records out of the log.
+            // This runs on lapin's own thread. It is the only place where that thread's records can be kept out of the
+            // log.
             quiet::this_thread();
             let stream = lock(&stream).take();
             stream
@@ -108,12 +109,12 @@ impl Session {
         &self.address
     }
 
-    /// Whether messages can be sent on it.
+    /// Whether messages can be sent on the connection.
     pub(crate) fn is_up(&self) -> bool {
         self.connection.status().connected()
     }
 
-    /// Why the broker takes no messages at the moment, if it takes none.
+    /// Why the broker accepts no messages at the moment, if it accepts none.
     pub(crate) fn blocked(&self) -> Option<String> {
         let blocked = self.connection.status().blocked();
         blocked.then(|| lock(&self.shared.blocked).clone().unwrap_or_else(|| "no reason given".to_owned()))
@@ -124,27 +125,27 @@ impl Session {
         self.confirmed.load(Ordering::Relaxed)
     }
 
-    /// Notes that the broker confirms.
+    /// Stores that the broker has confirmed an event.
     pub(crate) fn note_confirmed(&self) {
         self.confirmed.store(true, Ordering::Relaxed);
     }
 
-    /// Notes why it ends.
+    /// Stores why the connection ends.
     pub(crate) fn note_end(&self, why: &str) {
         *lock(&self.end) = Some(why.to_owned());
     }
 
-    /// Why it ended.
+    /// Why the connection ended.
     pub(crate) fn end(&self) -> String {
         lock(&self.end).clone().unwrap_or_else(|| format!("the connection to {} was lost", self.address))
     }
 
-    /// Notes that something declared may be gone, so that it is declared anew before the next batch.
+    /// Stores that a part of the topology may be gone, so that it is declared again before the next batch.
     pub(crate) fn note_stale(&self) {
         self.stale.store(true, Ordering::Relaxed);
     }
 
-    /// A channel in confirm mode, on a connection with the topology in place.
+    /// Returns a channel in confirm mode, after the topology is declared.
     pub(crate) async fn channel(&self, topology: &Topology) -> Result<Channel, String> {
         self.declare(topology).await?;
         while let Some(channel) = lock(&self.shared.idle).pop() {
@@ -160,7 +161,7 @@ impl Session {
         open.await.map_err(|error| explain(&error, &self.address))
     }
 
-    /// A channel as the broker opens it, for its caller to close.
+    /// Opens a plain channel, which the caller closes.
     pub(crate) async fn fresh_channel(&self) -> lapin::Result<Channel> {
         self.connection.create_channel().await
     }
@@ -188,7 +189,7 @@ impl Session {
     }
 
     async fn declare_all(&self, topology: &Topology) -> lapin::Result<()> {
-        // A channel of its own: one that fails is closed by the broker.
+        // Uses a channel of its own: the broker closes a channel on which a declaration fails.
         let channel = self.connection.create_channel().await?;
         if let Some((name, kind, arguments)) = &topology.exchange {
             let options = ExchangeDeclareOptions {
@@ -215,7 +216,7 @@ impl Session {
         channel.close(200, "OK".into()).await
     }
 
-    /// Takes back a channel with nothing under way.
+    /// Takes back a channel without unconfirmed events.
     pub(crate) fn put_back(&self, channel: Channel) {
         if channel.status().connected() {
             lock(&self.shared.idle).push(channel);
@@ -232,11 +233,11 @@ impl Session {
         self.kill.kill();
     }
 
-    /// Ends the connection with a good-bye, for which it takes at most `patience`, and waits for lapin's thread.
+    /// Closes the connection in order, within `patience`, and waits for lapin's thread.
     pub(crate) async fn close(self: Arc<Self>, patience: Duration) {
         lock(&self.shared.idle).clear();
         if self.is_up() && self.blocked().is_none() {
-            // An error says that the connection has ended another way.
+            // An error means that the connection has already ended.
             let _ = tokio::time::timeout(patience, self.connection.close(200, "OK".into())).await;
         }
         self.kill.kill();
@@ -255,7 +256,7 @@ impl Session {
     }
 }
 
-/// Follows what the connection says of itself until it ends.
+/// Handles the events of the connection until it ends.
 async fn watch(events: impl futures_core::Stream<Item = Event>, shared: Arc<Shared>) {
     let mut events = std::pin::pin!(events);
     while let Some(event) = std::future::poll_fn(|cx| events.as_mut().poll_next(cx)).await {

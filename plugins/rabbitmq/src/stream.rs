@@ -1,6 +1,6 @@
-//! The connection's bytes. They are made here and handed to lapin ready, because a connection that lapin makes can be
-//! neither given up after a deadline nor torn down from outside: a broker that accepts and never answers would keep a
-//! thread for good.
+//! The connected socket that lapin uses. It is made here, because a connection that lapin makes can neither be
+//! abandoned after a deadline nor be ended from outside: a broker that accepts and never answers would block a thread
+//! for ever.
 
 use std::{
     io,
@@ -29,12 +29,12 @@ pub(crate) enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Ends a connection from outside, whatever lapin is doing with it. Dropping it ends the connection, too.
+/// Ends a connection from outside, in whatever state lapin is. A drop ends the connection, too.
 pub(crate) struct Kill(std::net::TcpStream);
 
 impl Kill {
     pub(crate) fn kill(&self) {
-        // It fails when the connection has ended already.
+        // The call fails when the connection has already ended.
         let _ = self.0.shutdown(Shutdown::Both);
     }
 }
@@ -45,7 +45,7 @@ impl Drop for Kill {
     }
 }
 
-/// Connects, and shakes hands if the address wants TLS. What goes wrong is told in one line without the address.
+/// Connects, with a TLS handshake if the address asks for TLS. The error is one line without the address.
 pub(crate) async fn connect(
     address: &Address,
     tls: Option<&Arc<ClientConfig>>,
@@ -71,7 +71,7 @@ pub(crate) async fn connect(
     }
     let tls = tls.ok_or("TLS is not set up")?;
     let name =
-        ServerName::try_from(address.host.clone()).map_err(|_| "the host's name is none that TLS knows")?;
+        ServerName::try_from(address.host.clone()).map_err(|_| "the host's name is not valid in TLS")?;
     let stream =
         TlsConnector::from(Arc::clone(tls)).connect(name, stream).await.map_err(|error| plain(&error))?;
     Ok((Stream::Tls(Box::new(stream)), kill))
@@ -84,7 +84,7 @@ fn with_kill(stream: TcpStream) -> io::Result<(TcpStream, Kill)> {
     Ok((TcpStream::from_std(stream)?, kill))
 }
 
-/// An error without the number that the system's errors end with, in one line.
+/// An error in one line, without the number at the end of the system's errors.
 pub(crate) fn plain(error: &io::Error) -> String {
     let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
     let text = tls.map_or_else(|| error.to_string(), jackfield_tls::describe);
@@ -137,7 +137,7 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// tokio's reactor with [`Stream`] as the type of its connections, which is how lapin learns of that type.
+/// tokio's reactor with [`Stream`] as the type of its connections. lapin learns the type from it.
 #[derive(Clone, Debug)]
 pub(crate) struct Net(pub(crate) Tokio);
 

@@ -1,9 +1,9 @@
-//! Futures that run side by side on the calling thread, polled when they are woken. How many there are is for their owner to
-//! bound, see `budget`.
+//! Futures that run concurrently on the calling thread, polled when they are woken. Their owner limits their number:
+//! see `budget`.
 //!
-//! What it is for: [`Window::poll_woken`] returns only when nothing that was woken is left unpolled. So
-//! when a future's result was seen, the results of all that were completed before it have been seen as well. lapin hands
-//! out returned messages in an order that makes this matter (see `publish`).
+//! [`Window::poll_woken`] returns only when every woken future has been polled. When the result of a future has been
+//! read, the results of all futures that completed before it have been read as well. `publish` needs this, because of
+//! the order in which lapin passes on returned messages.
 
 use std::{
     pin::Pin,
@@ -17,7 +17,7 @@ pub(crate) struct Window<F> {
     slots: Vec<Slot<F>>,
     free: Vec<usize>,
     woken: Arc<Woken>,
-    /// Taken from `woken`, to be polled.
+    /// The slots taken from `woken` for polling.
     batch: Vec<usize>,
 }
 
@@ -27,7 +27,7 @@ struct Slot<F> {
     waker: Waker,
 }
 
-/// The slots whose futures want to be polled.
+/// The slots whose futures have been woken.
 #[derive(Default)]
 struct Woken {
     slots: Mutex<Vec<usize>>,
@@ -64,7 +64,7 @@ impl<F: Future> Window<F> {
         Self { slots: Vec::new(), free: Vec::new(), woken: Arc::default(), batch: Vec::new() }
     }
 
-    /// How many are running.
+    /// The number of running futures.
     pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
@@ -73,12 +73,12 @@ impl<F: Future> Window<F> {
         self.len() == 0
     }
 
-    /// The numbers of those that are running.
+    /// The numbers of the running futures.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = usize> {
         self.slots.iter().filter(|slot| slot.future.is_some()).map(|slot| slot.number)
     }
 
-    /// Starts a future, which is polled once. When it is ready at that, gives its result back.
+    /// Starts a future and polls it once. Returns its result if it is ready.
     pub(crate) fn start(&mut self, number: usize, future: F) -> Option<F::Output> {
         let at = self.free.pop().unwrap_or_else(|| {
             let slot = self.slots.len();
@@ -106,7 +106,7 @@ impl<F: Future> Window<F> {
         }
     }
 
-    /// Polls what was woken until nothing is, and gives what is done to `each`, by number.
+    /// Polls woken futures until none is left, and passes each result to `each`, with its number.
     pub(crate) fn poll_woken(&mut self, mut each: impl FnMut(usize, F::Output)) {
         loop {
             let mut batch = std::mem::take(&mut self.batch);
@@ -124,7 +124,7 @@ impl<F: Future> Window<F> {
         }
     }
 
-    /// Sleeps until something is woken, at most for `timeout`.
+    /// Sleeps until a future is woken, at most for `timeout`.
     pub(crate) fn wait(&self, timeout: Duration) {
         let end = Instant::now() + timeout;
         let mut slots = self.woken.lock();

@@ -1,10 +1,9 @@
 //! Writes events to standard output: pretty JSON, or one line each.
 //!
-//! - Pretty JSON is indented by two spaces a level, down to the 16th level, and not further below: a byte of an event becomes
-//!   34 bytes at most.
-//! - When the reader goes away, as `head` does, the process does not end. What was not written by then is nobody's fault and
-//!   not wrong in itself, so it is not rejected: it may be sent again, a day later at the earliest, because a standard output
-//!   does not come back within a run. A host that does not wait as long gives the events up at once.
+//! - Pretty JSON is indented by two spaces a level, at most 16 levels: a byte of an event becomes at most 34 bytes.
+//! - When the reader goes away, as `head` does, the process does not end. The events that were not written are not
+//!   rejected, because they are not wrong: they may be sent again, a day later at the earliest, because standard output
+//!   does not come back within a run. A host that does not wait that long gives these events up at once.
 #![forbid(unsafe_code)]
 
 mod output;
@@ -43,7 +42,7 @@ struct Stdout {
 
 impl Stdout {
     fn output(&self) -> std::sync::MutexGuard<'_, Output> {
-        // What a panic left half-done is at most a buffer, which every batch empties first.
+        // A panic can only leave data in a buffer, which every batch empties first.
         self.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -60,7 +59,7 @@ impl Stdout {
 impl Backend for Stdout {
     type Config = Config;
 
-    /// There is one standard output, and a reader wants batches in the order in which they were sent.
+    /// There is one standard output, and batches must be in the order in which they were sent.
     const SERIAL: bool = true;
 
     fn open(config: Config, _host: Host, _call: &Call<'_>) -> Result<Self, Error> {
@@ -90,7 +89,7 @@ impl Diagnoses for Stdout {
         Ok(())
     }
 
-    /// Whether there is one. Whether somebody reads it is seen when something is written.
+    /// Whether the process has a standard output. Only a write shows whether it has a reader.
     fn probe(&self, _call: &Call<'_>) -> Probe {
         match output::check() {
             Ok(()) => Probe::Reachable("the process has a standard output".to_owned()),

@@ -1,4 +1,4 @@
-//! One batch at a time onto a stream: one write, and a count of what has arrived when it stops half-way.
+//! Writes one batch at a time to a stream, in one write, and counts the complete events when a write stops half-way.
 
 use std::{
     io::{self, ErrorKind, Write},
@@ -12,23 +12,23 @@ use jackfield_plugin_api::{Error, Outcome, Outcomes};
 /// How long to wait for a reader that keeps a non-blocking stream full.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// What the host is asked to wait for when the reader is gone: longer than any run, so that none waits for it.
+/// The wait that the host is asked for when the reader is gone: longer than any run, so that no run waits.
 const READER_GONE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A bigger buffer than this is given back after its batch.
+/// A larger buffer than this is freed after its batch.
 const KEPT_BYTES: usize = 1 << 20;
 
-/// The text of a batch, and where each of its events ends.
+/// The text of a batch, and the end of each of its events.
 #[derive(Default)]
 pub(crate) struct Output {
     buffer: Vec<u8>,
     ends: Vec<usize>,
-    /// Whether the stream's last byte is in the middle of an event, whose rest will never come.
+    /// Whether the stream ends in the middle of an event, whose rest will never come.
     torn: bool,
 }
 
 impl Output {
-    /// Appends one event, as `write` writes it, and a line feed.
+    /// Appends one event, which `write` writes, and a line feed.
     pub(crate) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         if self.torn && self.buffer.is_empty() {
             self.buffer.push(b'\n');
@@ -38,7 +38,7 @@ impl Output {
         self.ends.push(self.buffer.len());
     }
 
-    /// An empty one for what would follow this one's on the stream.
+    /// An empty output that continues after this one on the stream.
     pub(crate) fn after(&self) -> Self {
         Self { torn: self.torn, ..Self::default() }
     }
@@ -48,8 +48,8 @@ impl Output {
         &self.buffer
     }
 
-    /// Writes all that was pushed, forgets it, and says what became of each event. A stream that is full for now is tried
-    /// again while `go_on` allows.
+    /// Writes all that was pushed, clears it, and returns the outcome of each event. A stream that is full for the
+    /// moment is tried again while `go_on` allows.
     pub(crate) fn write_to(&mut self, stream: &mut impl Write, go_on: impl Fn() -> bool) -> Outcomes {
         let (written, result) = write_counted(stream, &self.buffer, go_on);
         let arrived = self.ends.partition_point(|&end| end <= written);
@@ -61,7 +61,7 @@ impl Output {
                 Outcomes::Each(outcomes)
             }
         };
-        // What was torn before is mended by the line feed that this batch began with.
+        // The line feed at the beginning of this batch has ended the incomplete event.
         let mended = usize::from(self.torn);
         let boundary = arrived.checked_sub(1).map_or(mended, |last| self.ends[last]);
         self.torn = written != boundary;
@@ -83,7 +83,7 @@ fn refusal(error: &io::Error) -> Outcome {
     }
 }
 
-/// Writes `bytes`, and says how many of them have arrived when that fails.
+/// Writes `bytes`. The error says how many of them have arrived.
 fn write_counted(stream: &mut impl Write, bytes: &[u8], go_on: impl Fn() -> bool) -> (usize, io::Result<()>) {
     let mut written = 0;
     while written < bytes.len() {
@@ -124,15 +124,16 @@ pub(crate) fn with_stdout(write: impl FnOnce(&mut std::fs::File) -> Outcomes) ->
     }
 }
 
-/// The stream below `std`'s buffer, which would hide how much of a batch has arrived, and that the stream is closed.
+/// The stream without `std`'s buffer. The buffer would hide how much of a batch has arrived, and that the stream is
+/// closed.
 #[cfg(unix)]
 fn raw(stdout: &io::StdoutLock<'_>) -> io::Result<std::fs::File> {
     use std::os::fd::AsFd as _;
     Ok(stdout.as_fd().try_clone_to_owned()?.into())
 }
 
-/// Hands `write` the standard output, locked against this library's other instances. `std` writes to it in the form that
-/// a console takes.
+/// Passes standard output to `write`, locked against other instances of this library. `std` writes to it in the form
+/// that a console needs.
 #[cfg(not(unix))]
 pub(crate) fn with_stdout(write: impl FnOnce(&mut io::StdoutLock<'static>) -> Outcomes) -> Outcomes {
     write(&mut io::stdout().lock())
@@ -142,7 +143,7 @@ pub(crate) fn with_stdout(write: impl FnOnce(&mut io::StdoutLock<'static>) -> Ou
 mod tests {
     use super::*;
 
-    /// Takes `steps[i]` at the `i`th write, then everything.
+    /// Accepts `steps[i]` bytes at the `i`th write, then everything.
     #[derive(Default)]
     struct Stream {
         steps: Vec<io::Result<usize>>,

@@ -1,20 +1,20 @@
-//! Pretty JSON by white space alone: members keep their order, numbers and strings their very spelling.
+//! Pretty JSON by white space alone: members keep their order, and numbers and strings keep their spelling.
 
-/// Levels that are indented; deeper ones stand below the last of them, so that hostile nesting does not blow up.
+/// The number of indented levels. Deeper levels have the same indent, so hostile nesting can't make the output huge.
 const DEEPEST_INDENT: usize = INDENT.len() / 2;
 
 /// The white space of the deepest indent.
 const INDENT: &str = "                                ";
 
-/// Most bytes that a byte of JSON becomes: itself, a line feed and the deepest indent.
+/// The most bytes that one byte of JSON becomes: the byte, a line feed and the deepest indent.
 #[cfg(test)]
 const GROWTH: usize = 2 + INDENT.len();
 
 /// Appends `json`, which is one valid JSON value, with a line for each member and element, indented by two spaces.
 ///
-/// The form is that of most JSON libraries: `"key": value`, and `{}` and `[]` for what is empty. Of text that is no valid
-/// JSON every byte but white space outside of strings arrives, too. No level below the 16th is indented further, so that a
-/// byte becomes 34 at most, in time linear in the text.
+/// The form is that of most JSON libraries: `"key": value`, and `{}` and `[]` for what is empty. Of text that is not
+/// valid JSON, every byte except white space outside of strings is kept, too. A byte becomes at most 34 bytes, in time
+/// linear in the text.
 pub(crate) fn write(json: &str, out: &mut Vec<u8>) {
     let json = json.as_bytes();
     let mut depth = 0_usize;
@@ -56,7 +56,7 @@ pub(crate) fn write(json: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// Length of a string's rest, its closing quote included, where `rest` begins behind the opening one.
+/// Length of the rest of a string, including its closing quote. `rest` begins after the opening quote.
 fn string_len(rest: &[u8]) -> usize {
     let mut at = 0;
     while let Some(&byte) = rest.get(at) {

@@ -4,7 +4,7 @@
 
 #include "config.h"
 
-/* Puts an address into the configuration. Null, or what was expected. */
+/* Writes an address into the configuration. Returns null, or what was expected. */
 const char *address_parse(struct config *config, const char *text, size_t len);
 
 #endif

@@ -29,7 +29,7 @@ static jackfield_status open_backend(const jackfield_host *host, jackfield_str c
     if (instance->config.hostname[0] == '\0') {
         net_host_name(instance->config.hostname, sizeof instance->config.hostname);
     }
-    /* Connects with the first event: a receiver that is not there yet is no reason to be left out. */
+    /* The first event connects: `open` must not fail because the receiver is not running yet. */
     transport_init(&instance->transport, &instance->config);
     *out = instance;
     return JACKFIELD_STATUS_OK;
@@ -54,7 +54,7 @@ jackfield_status usable(const jackfield_instance *instance, const jackfield_call
     return JACKFIELD_STATUS_OK;
 }
 
-/* Sends the events one by one and notes in `delivered` which have gone out. */
+/* Sends the events one by one, and marks in `delivered` those that were sent. */
 static void send_events(struct session *session, const jackfield_batch *batch, const jackfield_call *call,
                         bool *delivered) {
     const struct config *config = session->transport->config;
@@ -66,7 +66,7 @@ static void send_events(struct session *session, const jackfield_batch *batch, c
             report(call, at, batch->len - at, JACKFIELD_OUTCOME_RETRY, "out of memory");
             break;
         }
-        /* Rejected, not TOO_LARGE: that is said of a batch, which the host would split. */
+        /* Rejected, not TOO_LARGE, which is for a batch that the host can split. */
         if (!message_fits(config, &message, reason, sizeof reason)) {
             report(call, at, 1, JACKFIELD_OUTCOME_REJECTED, reason);
             continue;
@@ -77,7 +77,7 @@ static void send_events(struct session *session, const jackfield_batch *batch, c
             break;
         }
         delivered[at] = sent == SENT;
-        /* At once: should the call be given up, this much is known. */
+        /* Reported at once, so the outcome counts even if the host stops waiting for the call. */
         report(call, at, 1, delivered[at] ? JACKFIELD_OUTCOME_DELIVERED : JACKFIELD_OUTCOME_REJECTED,
                delivered[at] ? "" : session->reason);
     }
@@ -99,7 +99,7 @@ static jackfield_status send_batch(const jackfield_instance *instance, const jac
         return JACKFIELD_STATUS_UNAVAILABLE;
     }
     struct session session;
-    /* Instances are made by `open` and are const only in the host's hands; the transport is made of atomics. */
+    /* `open` made the instance, and it is const only for the host. The transport consists of atomics. */
     session_start(&session, (struct transport *)&instance->transport, call);
     send_events(&session, batch, call, delivered);
     if (!session_holds(&session)) {

@@ -30,7 +30,7 @@ static bool reserve(struct buffer *buffer, size_t more) {
 }
 
 void buffer_add(struct buffer *buffer, const void *bytes, size_t len) {
-    /* An empty view may have a null pointer, which memcpy must not see. */
+    /* An empty view may have a null pointer, which memcpy must not get. */
     if (len > 0 && reserve(buffer, len)) {
         memcpy(buffer->data + buffer->len, bytes, len);
         buffer->len += len;

@@ -7,7 +7,7 @@
 #include "json.h"
 #include "printable.h"
 
-/* By number, from 0: RFC 5424, tables 1 and 2. */
+/* In the order of their numbers, from 0: RFC 5424, tables 1 and 2. */
 static const char *const facilities[] = {
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
     "ntp", "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
@@ -136,7 +136,7 @@ struct reading {
     bool seen[LENGTH(options)];
 };
 
-/* A key as a message may show it: up to the first character that names don't have. */
+/* Shortens a key for a message: up to the first character that is not allowed in names. */
 static void show_key(struct refusal *refusal, const char *key, size_t len) {
     size_t shown = 0;
     while (shown < len && shown < sizeof refusal->key - 4 && key[shown] != '\0'

@@ -12,7 +12,8 @@
 #define MSGID_LIMIT 32
 #define SD_NAME_LIMIT 32
 
-/* What every receiver should accept (RFC 5424, section 6.1; RFC 5426, section 3.2), and what it must. */
+/* The message size that every receiver should accept (RFC 5424, section 6.1; RFC 5426, section 3.2), and the size that it
+ * must accept. */
 #define DEFAULT_MAX_BYTES 2048
 #define LEAST_MAX_BYTES 480
 /* The payload of the largest datagram over IPv4. */
@@ -39,7 +40,7 @@ struct config {
     size_t max_bytes;
 };
 
-/* Why a configuration is refused. The message never quotes a value: it may be a secret in the wrong place. */
+/* Why a configuration is refused. The message never quotes a value, which may be a secret in the wrong place. */
 struct refusal {
     char key[72];
     char message[400];

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-/* A socket of the type, connected to the address, or NET_NONE and why. */
+/* Connects a socket of the type to the address. Returns NET_NONE and the reason on failure. */
 static net_socket connect_to(const struct config *config, int type, const struct sockaddr *address, size_t len,
                              const struct deadline *deadline, int *error, char *reason, size_t size) {
     char text[128];
@@ -39,7 +39,7 @@ static net_socket connect_to(const struct config *config, int type, const struct
 }
 
 #ifndef _WIN32
-/* A datagram socket, as /dev/log is on most systems, or a stream, as it is on others. */
+/* Tries a datagram socket, which /dev/log is on most systems, then a stream, which it is on others. */
 static net_socket connect_unix(const struct config *config, const struct deadline *deadline, char *reason, size_t size) {
     struct sockaddr_storage address;
     size_t len = net_unix_address(config->path, &address);
@@ -53,7 +53,7 @@ static net_socket connect_unix(const struct config *config, const struct deadlin
 }
 #endif
 
-/* Each address of the name in turn. The lookup of a name is the system's, which knows no deadline; an address needs none. */
+/* Tries each address of the name in turn. The system's lookup of a name has no deadline; an address needs no lookup. */
 static net_socket connect_host(const struct config *config, const struct deadline *deadline, char *reason, size_t size) {
     bool udp = config->transport == TRANSPORT_UDP;
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = udp ? SOCK_DGRAM : SOCK_STREAM};

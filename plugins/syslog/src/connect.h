@@ -6,7 +6,7 @@
 #include "deadline.h"
 #include "net.h"
 
-/* A connected socket to the configured address, or NET_NONE and why in `reason`. */
+/* Connects a socket to the configured address. Returns NET_NONE and the reason on failure. */
 net_socket connection_open(const struct config *config, const struct deadline *deadline, char *reason, size_t size);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "net.h"
 
-/* How often a waiting call asks whether it is cancelled. */
+/* How often a waiting call checks whether it is cancelled. */
 #define SLICE_MS 50
 
 #define LEAST_MARGIN_MS 5
@@ -15,7 +15,7 @@ struct deadline deadline_start(const jackfield_call *call, const atomic_bool *cl
     uint64_t margin = timeout / 20;
     margin = margin < LEAST_MARGIN_MS ? LEAST_MARGIN_MS : margin > MOST_MARGIN_MS ? MOST_MARGIN_MS : margin;
     uint64_t total = timeout > margin ? timeout - margin : 0;
-    /* No sum overflows: 2^64 ns are fewer than 2^45 ms. */
+    /* The sum can't overflow: 2^64 ns are fewer than 2^45 ms. */
     return (struct deadline){call, closed, net_now_ms() + total, total};
 }
 
@@ -36,7 +36,7 @@ void deadline_reason(const struct deadline *deadline, const char *address, char 
     if (atomic_load(deadline->closed)) {
         snprintf(out, size, "the backend was closed meanwhile");
     } else if (is_cancelled(deadline)) {
-        snprintf(out, size, "nobody waits for it any more");
+        snprintf(out, size, "the host no longer waits for it");
     } else {
         snprintf(out, size, "%s: takes nothing within %llu ms", address, (unsigned long long)deadline->total_ms);
     }

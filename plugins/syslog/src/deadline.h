@@ -1,4 +1,4 @@
-/* How long a call may take, and whether anybody still waits for it. */
+/* The deadline of a call, and whether the host still waits for it. */
 #ifndef SYSLOG_DEADLINE_H
 #define SYSLOG_DEADLINE_H
 
@@ -14,10 +14,10 @@ struct deadline {
     uint64_t total_ms;
 };
 
-/* Ends a little before the host stops waiting, so that the answer still reaches it. */
+/* The deadline is a little before the host stops waiting, so the answer reaches the host in time. */
 struct deadline deadline_start(const jackfield_call *call, const atomic_bool *closed);
 
-/* How long to wait at once, in milliseconds: until the end, or until it is time to ask again whether the call is cancelled.
+/* How long to wait without a check, in milliseconds: until the deadline, or until the next check for cancellation.
  * 0 when the call must end now. */
 int deadline_slice(const struct deadline *deadline);
 

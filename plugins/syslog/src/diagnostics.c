@@ -1,4 +1,4 @@
-/* The optional table `diagnostics`: what a batch would send, and whether the receiver is there. */
+/* The optional table `diagnostics`: what a batch would send, and whether the receiver can be reached. */
 #include <stdio.h>
 
 #include "format.h"
@@ -42,7 +42,7 @@ static jackfield_status preview(const jackfield_instance *instance, const jackfi
     return status;
 }
 
-/* A connection is all that can be found out: a receiver of syslog never answers. */
+/* A connection is the only possible check: a receiver of syslog never answers. */
 static jackfield_status probe(const jackfield_instance *instance, const jackfield_call *call, uint32_t *answer) {
     jackfield_status status = usable(instance, call);
     if (status != JACKFIELD_STATUS_OK) {

@@ -5,13 +5,13 @@
 
 #include "printable.h"
 
-/* A field of the header, or the RFC's sign for none. */
+/* Writes a field of the header, or the RFC's sign for an absent field. */
 static void field(struct buffer *out, const uint8_t *text, size_t len, size_t limit) {
     bool fits = is_printable(text, len, limit);
     buffer_add(out, fits ? (const void *)text : "-", fits ? len : 1);
 }
 
-/* The event's time in UTC with microseconds, the most that the RFC allows. */
+/* Writes the event's time in UTC with microseconds, the finest resolution that the RFC allows. */
 static void timestamp(struct buffer *out, const jackfield_event *event) {
     if (event->timestamp.len == 0) {
         buffer_text(out, "-");
@@ -24,7 +24,7 @@ static void timestamp(struct buffer *out, const jackfield_event *event) {
     int64_t nanos = event->time_unix_nanos - seconds * second;
     int64_t days = seconds / day - (seconds % day < 0);
     int64_t rest = seconds - days * day;
-    /* Civil date of a day, in years that begin in March, so that the leap day is the last. */
+    /* The civil date of a day, in years that begin in March, so the leap day is the last day of a year. */
     int64_t z = days + 719468; /* days since 0000-03-01 */
     int64_t era = z / 146097;
     int64_t day_of_era = z - era * 146097;
@@ -40,8 +40,8 @@ static void timestamp(struct buffer *out, const jackfield_event *event) {
     buffer_text(out, text);
 }
 
-/* ` name="value"`, with the three characters escaped that RFC 5424, section 6.3.3, names. Everything else stands as it is:
- * a value is any UTF-8, line feeds included, and no framing of ours ends at one. */
+/* Writes ` name="value"` and escapes the three characters that RFC 5424, section 6.3.3, names. Everything else is written as
+ * it is: a value is any UTF-8, including line feeds, and no framing of this plugin ends at a line feed. */
 static void parameter(struct buffer *out, const char *name, jackfield_str value) {
     buffer_text(out, " ");
     buffer_text(out, name);
@@ -80,7 +80,7 @@ void format_message(const struct config *config, const jackfield_event *event, s
     } else {
         field(out, event->tool_name.ptr, event->tool_name.len, APP_NAME_LIMIT);
     }
-    /* No PROCID: the process that recorded the event may be another than the one that sends it. */
+    /* No PROCID: the process that sends the event may not be the one that recorded it. */
     buffer_text(out, " - ");
     field(out, event->kind.ptr, event->kind.len, MSGID_LIMIT);
     buffer_text(out, " [");
@@ -90,6 +90,6 @@ void format_message(const struct config *config, const jackfield_event *event, s
     parameter(out, "name", event->name);
     parameter(out, "machine", event->machine_id);
     buffer_text(out, "] ");
-    /* Without the byte order mark of MSG-UTF8, which RFC 8259 forbids JSON to begin with: this is MSG-ANY. */
+    /* This is MSG-ANY, without the byte order mark of MSG-UTF8: RFC 8259 forbids JSON to begin with one. */
     buffer_add(out, event->json.ptr, event->json.len);
 }

@@ -7,8 +7,8 @@
 #include "buffer.h"
 #include "config.h"
 
-/* Puts the message into `out`, in the place of what is there. Nothing is cut: what a field of the header can't hold is
- * left out there, and stands whole in the structured data and in the JSON. */
+/* Writes the message into `out`, and replaces its content. Nothing is truncated: a value that does not fit into a field of the
+ * header is left out there, and is complete in the structured data and in the JSON. */
 void format_message(const struct config *config, const jackfield_event *event, struct buffer *out);
 
 #endif

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Deepest nesting. The reader calls itself for each level. */
+/* The deepest nesting. The reader calls itself for each level. */
 #define DEPTH_LIMIT 64
 
 struct reader {
@@ -30,14 +30,14 @@ static bool next_is(const struct reader *reader, char byte) {
     return reader->at < reader->end && *reader->at == (uint8_t)byte;
 }
 
-/* Goes past `byte` if it is next. */
+/* Skips `byte` if it is next. */
 static bool take(struct reader *reader, char byte) {
     bool found = next_is(reader, byte);
     reader->at += found;
     return found;
 }
 
-/* Length of the UTF-8 sequence that is next, or 0: overlong forms, surrogates and what is past U+10FFFF are none. */
+/* Length of the next UTF-8 sequence, or 0: overlong forms, surrogates and values above U+10FFFF are not UTF-8. */
 static size_t sequence(const struct reader *reader) {
     const uint8_t *at = reader->at;
     size_t left = (size_t)(reader->end - at);
@@ -77,7 +77,7 @@ static bool four_digits(struct reader *reader, uint32_t *unit) {
     return true;
 }
 
-/* What follows `\u`, as UTF-8. Twelve bytes of escape make at most four. */
+/* Decodes the digits after `\u` to UTF-8. Twelve bytes of escapes become at most four. */
 static bool unicode_escape(struct reader *reader, char **out) {
     uint32_t code;
     if (!four_digits(reader, &code)) {
@@ -126,7 +126,7 @@ static bool escape(struct reader *reader, char **out) {
     return true;
 }
 
-/* A string into `out`, which has room: a decoded string is never longer than what stands in the text. */
+/* Decodes a string into `out`, which has room: a decoded string is never longer than its text. */
 static bool string(struct reader *reader, char *out, size_t *len) {
     char *start = out;
     if (!take(reader, '"')) {
@@ -210,7 +210,7 @@ static bool word(struct reader *reader, const char *word) {
 
 static bool value(struct reader *reader, char *scratch, struct json_value *out);
 
-/* The rest of an array or object behind its opening bracket. */
+/* Skips the rest of an array or object after its opening bracket. */
 static bool skip_members(struct reader *reader, char *scratch, bool object) {
     struct json_value ignored;
     char closing = object ? '}' : ']';
@@ -271,7 +271,7 @@ static bool value(struct reader *reader, char *scratch, struct json_value *out) 
     }
 }
 
-/* The members of the outermost object, each visited. `stopped` tells a visitor's no from a malformed text. */
+/* Visits the members of the outermost object. `stopped` distinguishes a visitor's refusal from malformed text. */
 static bool members(struct reader *reader, char *key, char *scratch, json_visit *visit, void *context, bool *stopped) {
     skip_space(reader);
     if (!take(reader, '{')) {

@@ -1,4 +1,4 @@
-/* Reads one JSON object, as strictly as RFC 8259 says, without making a tree of it. */
+/* Reads one JSON object strictly by RFC 8259, without building a tree. */
 #ifndef SYSLOG_JSON_H
 #define SYSLOG_JSON_H
 
@@ -20,12 +20,12 @@ struct json_value {
     enum json_type type;
     bool boolean;
     uint64_t integer;
-    /* Of a string: its UTF-8 without escapes, with a NUL behind it, and perhaps others in it. Valid during the visit. */
+    /* For a string: its UTF-8 without escapes, followed by a NUL; it may contain further NULs. Valid during the visit. */
     const char *text;
     size_t len;
 };
 
-/* Gets one member of the object; answers whether to go on. The key is like a value's text. */
+/* Receives one member of the object; returns whether to continue. The key has the form of a value's text. */
 typedef bool json_visit(void *context, const char *key, size_t key_len, const struct json_value *value);
 
 enum json_end {
@@ -43,7 +43,7 @@ struct json_error {
 /* Visits the members in their order. `error` is set for JSON_MALFORMED. */
 enum json_end json_object(const uint8_t *text, size_t len, json_visit *visit, void *context, struct json_error *error);
 
-/* What a value is, for messages: "a string". */
+/* The name of a type for messages: "a string". */
 const char *json_type_name(enum json_type type);
 
 #endif

@@ -35,7 +35,7 @@ uint64_t net_now_ms(void) {
 }
 
 void net_host_name(char *out, size_t size) {
-    /* A name that was cut need not have its NUL. */
+    /* A truncated name may lack its NUL. */
     if (gethostname(out, size) != 0 || memchr(out, '\0', size) == NULL) {
         out[0] = '\0';
     }
@@ -43,7 +43,7 @@ void net_host_name(char *out, size_t size) {
 
 net_socket net_open(int family, int type, int *error) {
 #ifdef SOCK_CLOEXEC
-    /* At once, so that a process that is started meanwhile does not get it. */
+    /* Set at once, so that a process that is started meanwhile does not inherit the socket. */
     type |= SOCK_CLOEXEC;
 #endif
     int fd = socket(family, type, 0);
@@ -100,7 +100,7 @@ enum net_result net_send(net_socket socket, const void *bytes, size_t len, size_
 
 void net_wait_writable(net_socket socket, int timeout_ms) {
     struct pollfd entry = {.fd = socket, .events = POLLOUT};
-    /* However it ends, the caller looks again. */
+    /* The caller checks again, whatever the result is. */
     (void)poll(&entry, 1, timeout_ms);
 }
 

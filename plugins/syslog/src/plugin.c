@@ -1,13 +1,13 @@
 /* The plugin `syslog`: events as messages of RFC 5424, over a UNIX socket, UDP or TCP.
  *
- * This file is what a host sees before it runs anything: the metadata and the descriptor. The functions that the tables
- * lead to stand in backend.c and diagnostics.c.
+ * This file has the metadata and the descriptor, which a host reads before it runs any code of the plugin. The functions
+ * of the tables are in backend.c and diagnostics.c.
  */
 #include "instance.h"
 
 JACKFIELD_EXPECT_DIGEST(0x43d7ca05e3ed330c);
 
-/* A change of an option here is one in config.c and in README.md, too. */
+/* A change of an option here needs a change in config.c and in README.md. */
 #define CONFIG_SCHEMA                                                                                                 \
     JACKFIELD_JSON({                                                                                                  \
         "$schema": "https://json-schema.org/draft/2020-12/schema",                                                    \

@@ -12,7 +12,7 @@ void transport_init(struct transport *transport, const struct config *config) {
     }
 }
 
-/* A connection that is kept, which from now on is the caller's, or NET_NONE. */
+/* Takes an idle connection, which then belongs to the caller, or returns NET_NONE. */
 static net_socket take_idle(struct transport *transport) {
     for (size_t at = 0; at < IDLE_LIMIT; at++) {
         net_socket found = atomic_exchange(&transport->idle[at], NET_NONE);
@@ -39,7 +39,7 @@ static void keep(struct transport *transport, net_socket socket) {
     if (socket != NET_NONE) {
         net_close(socket);
     }
-    /* Whoever closes sets the flag first and drops then: either sees what the other has done. */
+    /* transport_close sets the flag first and drops connections then, so one of the two functions drops this connection. */
     if (atomic_load(&transport->closed)) {
         drop_idle(transport);
     }
@@ -75,7 +75,7 @@ static void explain_deadline(struct session *session) {
     deadline_reason(&session->deadline, session->transport->config->address, session->reason, sizeof session->reason);
 }
 
-/* Puts a connection in place. With `fresh` none that was kept: such a one may lead to a receiver that is no more. */
+/* Connects the session. With `fresh` it uses no idle connection, which may lead to a receiver that has ended. */
 static bool connect_session(struct session *session, bool fresh) {
     if (session->socket != NET_NONE) {
         return true;
@@ -103,7 +103,7 @@ bool session_connect(struct session *session) {
 
 enum written { WRITTEN, TOO_LARGE, LATE, BROKEN };
 
-/* Writes all of it over the connection that is in place. */
+/* Writes all bytes over the session's connection. */
 static enum written write_all(struct session *session, const char *bytes, size_t len) {
     while (len > 0) {
         size_t written = 0;
@@ -143,7 +143,7 @@ enum sent session_send(struct session *session, const struct buffer *message) {
         }
         const struct buffer *bytes = message;
         if (session->stream) {
-            /* RFC 6587, section 3.4.1: octet counting, so that a message may have line feeds in it. */
+            /* RFC 6587, section 3.4.1: octet counting, so that a message may contain line feeds. */
             buffer_clear(&session->frame);
             buffer_number(&session->frame, message->len);
             buffer_text(&session->frame, " ");
@@ -161,7 +161,7 @@ enum sent session_send(struct session *session, const struct buffer *message) {
         case TOO_LARGE:
             return SENT_TOO_LARGE;
         case LATE:
-            /* A stream may hold a part of the message: what came next would not be understood. */
+            /* The stream may have got a part of the message; the receiver would misread the next one. */
             disconnect(session);
             return SENT_FAILED;
         case BROKEN:
@@ -170,7 +170,7 @@ enum sent session_send(struct session *session, const struct buffer *message) {
             if (!session->kept) {
                 return SENT_FAILED;
             }
-            /* The receiver may have been started anew since. */
+            /* The receiver may have been restarted since. */
             break;
         }
     }

@@ -1,4 +1,5 @@
-/* Messages over sockets. Any number of threads send at once, each over a connection of its own, of which some are kept. */
+/* Sends messages over sockets. Any number of threads send at once, each over a connection of its own. Some idle connections
+ * are kept. */
 #ifndef SYSLOG_TRANSPORT_H
 #define SYSLOG_TRANSPORT_H
 
@@ -11,7 +12,7 @@
 #include "deadline.h"
 #include "net.h"
 
-/* Connections that are kept while nobody uses them. */
+/* The number of idle connections that are kept. */
 #define IDLE_LIMIT 4
 
 struct transport {
@@ -22,10 +23,10 @@ struct transport {
 
 void transport_init(struct transport *transport, const struct config *config);
 
-/* Ends what is under way, at its next look, and drops the connections that are kept. May be called again. */
+/* Ends running calls at their next check, and drops the idle connections. May be called again. */
 void transport_close(struct transport *transport);
 
-/* What one call needs to send its messages. */
+/* The state of one call that sends messages. */
 struct session {
     struct transport *transport;
     struct deadline deadline;
@@ -45,13 +46,13 @@ enum sent {
 };
 
 void session_start(struct session *session, struct transport *transport, const jackfield_call *call);
-/* Connects, unless it is connected. */
+/* Connects the session if it has no connection. */
 bool session_connect(struct session *session);
 enum sent session_send(struct session *session, const struct buffer *message);
-/* Whether nothing speaks against it that the messages have arrived; if something does, `reason` says what. There is no
- * answer in syslog, but a connection that was closed meanwhile, or a datagram that was refused, is noticed. */
+/* Whether there is no sign that messages were lost; otherwise `reason` says what the sign is. syslog has no answers, but a
+ * connection that was closed meanwhile and a datagram that was refused are noticed. */
 bool session_holds(struct session *session);
-/* Keeps the connection for others, unless something failed. */
+/* Keeps the connection for other calls, unless it failed. */
 void session_end(struct session *session);
 
 #endif

@@ -1,4 +1,4 @@
-//! TLS: which certificates are trusted, and which one is shown to the server.
+//! The trusted certificates, and the certificate that is shown to the server.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,10 +19,11 @@ use rustls_platform_verifier::Verifier;
 #[derive(Clone, Debug, Default, serde::Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline, deny_unknown_fields))]
 pub struct TlsConfig {
-    /// A PEM file with root certificates that are trusted beside those of the system, such as a company's own.
+    /// A PEM file with root certificates that are trusted in addition to those of the system, such as those of a
+    /// company.
     pub ca_file: Option<PathBuf>,
-    /// A PEM file with the certificate that this client shows to the server, and what leads from it to its root. With
-    /// `key_file`.
+    /// A PEM file with the certificate that this client shows to the server, and the intermediate certificates up to
+    /// its root. Needs `key_file`.
     pub cert_file: Option<PathBuf>,
     /// A PEM file with the private key of `cert_file`.
     pub key_file: Option<PathBuf>,
@@ -35,11 +36,11 @@ impl TlsConfig {
         matches!(self, Self { ca_file: None, cert_file: None, key_file: None })
     }
 
-    /// The client's side of a handshake, by what is in the files. The system's root certificates are read when they are first
-    /// needed, which is at the first encrypted connection.
+    /// The client's configuration of a handshake, from the files. The system's root certificates are read at the first
+    /// encrypted connection.
     ///
     /// # Errors
-    /// The key, from `tls.` on, whose file can't be read or is not what it should be.
+    /// The key, from `tls.` on, whose file can't be read or has the wrong content.
     pub fn client_config(&self) -> Result<ClientConfig, Error> {
         let provider = Arc::new(ring::default_provider());
         let extra_roots = match &self.ca_file {
@@ -55,8 +56,8 @@ impl TlsConfig {
             .with_custom_certificate_verifier(Arc::new(verifier));
         match (&self.cert_file, &self.key_file) {
             (None, None) => Ok(builder.with_no_client_auth()),
-            (Some(_), None) => Err(Error::config("tls.key_file", "is missing beside tls.cert_file")),
-            (None, Some(_)) => Err(Error::config("tls.cert_file", "is missing beside tls.key_file")),
+            (Some(_), None) => Err(Error::config("tls.key_file", "is missing; tls.cert_file needs it")),
+            (None, Some(_)) => Err(Error::config("tls.cert_file", "is missing; tls.key_file needs it")),
             (Some(cert_file), Some(key_file)) => {
                 let chain = certificates("tls.cert_file", cert_file)?;
                 let key = PrivateKeyDer::from_pem_file(key_file)
@@ -82,7 +83,7 @@ fn roots(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>,
     let mut store = rustls::RootCertStore::empty();
     for certificate in &certificates {
         store.add(certificate.clone()).map_err(|error| {
-            Error::config(key, format!("{} has a certificate that is no root: {error}", path.display()))
+            Error::config(key, format!("{} has a certificate that can't be a root: {error}", path.display()))
         })?;
     }
     Ok(certificates)
@@ -109,14 +110,14 @@ fn unreadable(
     let message = match error {
         Pem::Io(error) => format!("{path}: {error}"),
         Pem::NoItemsFound => format!("{path} has no {} in PEM form", expected.trim_start_matches("a ")),
-        // The text of other errors may quote what is in the file.
+        // The text of other errors may quote the content of the file.
         _ => format!("{path} is damaged; expected {expected} in PEM form"),
     };
     Error::config(key, message)
 }
 
-/// The system's verifier with the extra roots. It is made at the first handshake: reading a system's root certificates
-/// takes milliseconds and memory, which a backend without encryption is spared.
+/// The system's verifier with the extra roots. It is made at the first handshake, because reading the system's root
+/// certificates takes milliseconds and memory that a backend without encryption does not need.
 #[derive(Debug)]
 struct LazyVerifier {
     extra_roots: Vec<CertificateDer<'static>>,

@@ -1,8 +1,8 @@
-//! What a handshake's failure means, in words that people who run a server know.
+//! Explains a failed handshake in the words of people who run servers.
 
 use rustls::{AlertDescription, CertificateError};
 
-/// What went wrong, and which option may help. It may hold line feeds of the server's.
+/// The cause, and the option that may help. The text may contain line feeds from the server.
 #[must_use]
 pub fn describe(error: &rustls::Error) -> String {
     match error {

@@ -1,5 +1,5 @@
-//! TLS for Jackfield's backends: which certificates are trusted, which one is shown to the server, and what a failure means
-//! in words. The same options and the same messages for every backend.
+//! TLS for Jackfield's backends: trusted certificates, the certificate that is shown to the server, and the explanation
+//! of failures. Every backend has the same options and the same messages.
 #![forbid(unsafe_code)]
 
 mod certificates;

@@ -150,9 +150,9 @@ impl Telemetry {
         self.context().select().info
     }
 
-    /// Opens every backend now, instead of with its first batch, each for at most twice its timeout. Gives the backends that
-    /// can't be opened, and why; they are tried again when events wait for them. For a service that does not start when a
-    /// backend can't be opened.
+    /// Opens every backend before its first batch, each for at most twice its timeout. Returns the backends that can't be
+    /// opened, with the reasons; delivery tries them again. A service calls this if it does not want to start while events
+    /// would wait.
     #[must_use]
     pub fn open_backends(&self) -> Vec<(String, OpenError)> {
         if !self.is_enabled() {

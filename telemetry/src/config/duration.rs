@@ -5,11 +5,18 @@ use std::time::Duration;
 /// Longest duration that is read: a day.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// A text that is no duration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a duration from 1ms to 24h such as \"250ms\", \"5s\" or \"1m\", found {found:?}")]
+pub struct ParseDurationError {
+    found: String,
+}
+
 /// Reads a whole number with a unit, `ms`, `s`, `m` or `h`, from 1 ms to 24 h.
 ///
 /// # Errors
-/// What was expected and what was found.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
+/// [`ParseDurationError`] for any other text.
+pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let millis = match unit {
@@ -22,9 +29,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let duration = number.parse::<u64>().ok().and_then(|number| number.checked_mul(millis));
     match duration.map(Duration::from_millis) {
         Some(duration) if !duration.is_zero() && duration <= LONGEST => Ok(duration),
-        _ => Err(format!(
-            "expected a duration from 1ms to 24h such as \"250ms\", \"5s\" or \"1m\", found {text:?}"
-        )),
+        _ => Err(ParseDurationError { found: text.to_owned() }),
     }
 }
 
@@ -43,7 +48,7 @@ mod tests {
     #[test]
     fn anything_else_is_refused_with_an_example() {
         for text in ["", "5", "s", "0s", "-1s", "1.5s", "5 s", "5S", "25h", "99999999999999999999s", "1d"] {
-            let refusal = parse_duration(text).expect_err(text);
+            let refusal = parse_duration(text).expect_err(text).to_string();
             assert!(
                 refusal.contains("such as \"250ms\"") && refusal.ends_with(&format!("found {text:?}")),
                 "{refusal}"

@@ -2,14 +2,14 @@
 
 use std::{cell::RefCell, collections::BTreeMap, env, ops::Range, path::Path};
 
-use jackfield_loader::{Limits, Trust};
+use jackfield_loader::{Limits, Trust, nearest};
 use toml::de::DeValue;
 
 use crate::config::duration::parse_duration;
 use crate::config::model::{BackendConfig, Config, PluginsConfig, TIMEOUT, conceal};
 use crate::config::sandbox;
 use crate::config::source_file::ConfigFile;
-use crate::config::toml::{Document, Entry, nearest};
+use crate::config::toml::{Document, Entry};
 use crate::config::values::{absolute, list, not_empty};
 use crate::error::error::Error;
 
@@ -59,7 +59,7 @@ fn parse(document: Document<'_>) -> Result<Config, Error> {
         Error::Config { at, reason } => {
             let mut variables = variables.take();
             variables.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
-            Error::Config { at, reason: conceal(&variables, &reason) }
+            Error::Config { at, reason: conceal(&variables, reason.as_raw()).into() }
         }
         other => other,
     })
@@ -145,8 +145,9 @@ fn choice<T: Copy>(document: Document<'_>, entry: &Entry<'_, '_>, choices: &[Cho
             known.join("\" and \"")
         )),
         None => {
-            let hint =
-                nearest(&word, &known).map(|near| format!(", did you mean \"{near}\"?")).unwrap_or_default();
+            let hint = nearest(&word, known.iter().copied())
+                .map(|near| format!(", did you mean \"{near}\"?"))
+                .unwrap_or_default();
             refuse(format!("expected \"{}\", found {word:?}{hint}", known.join("\" or \"")))
         }
     }

@@ -21,7 +21,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jackfield_loader::{Pin, Pins};
+use jackfield_loader::{Pin, Pins, show_path};
 use toml::de::DeValue;
 
 use crate::config::source_file::ConfigFile;
@@ -151,7 +151,7 @@ fn place(file: &Path) -> io::Result<PathBuf> {
     for _ in 0..MOST_LINKS {
         let Ok(target) = fs::read_link(&place) else { return Ok(place) };
         if let Some(refusal) = replace::distrust_link(&fs::symlink_metadata(&place)?) {
-            let link = place.display();
+            let link = show_path(&place);
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{link}: {refusal}")));
         }
         place = place.parent().unwrap_or(Path::new(".")).join(target);

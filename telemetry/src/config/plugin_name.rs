@@ -1,11 +1,10 @@
-//! What a plugin is called: by its file's name in a configuration, and by itself in its metadata.
+//! The names of a plugin: the name of its file, which a configuration uses, and the name in its metadata.
 
 use std::path::{Path, PathBuf};
 
 use jackfield_loader::FindError;
 
-/// What `plugin = "..."` accepts for `file`, which is on the search path: the plugin's own name if that leads to the file,
-/// or else the file's name, or else the path.
+/// The value of `plugin = "..."` that leads to `file`: the name in its metadata, else the file's name, else the path.
 #[must_use]
 pub fn accepted_plugin_name(file: &Path, own: Option<&str>, search_path: &[PathBuf]) -> String {
     let stem = file.file_stem().and_then(|stem| stem.to_str());
@@ -13,11 +12,15 @@ pub fn accepted_plugin_name(file: &Path, own: Option<&str>, search_path: &[PathB
     let leads_here = |name: &&str| {
         jackfield_loader::find(name, search_path, Path::new("/")).is_ok_and(|found| found == file)
     };
-    names.into_iter().flatten().find(leads_here).map_or_else(|| file.display().to_string(), str::to_owned)
+    names
+        .into_iter()
+        .flatten()
+        .find(leads_here)
+        .map_or_else(|| file.to_string_lossy().into_owned(), str::to_owned)
 }
 
-/// The refusal of a plugin that is in no folder of the search path. If a plugin there calls itself so, the refusal says what
-/// to write for that one.
+/// The refusal of a plugin that is in no folder of the search path. If the metadata of a plugin there has that name, the
+/// refusal says what to write.
 pub(crate) fn explain_missing(refusal: &FindError, search_path: &[PathBuf]) -> String {
     let text = refusal.to_string();
     let FindError::NotOnPath { plugin, nearest, .. } = refusal else { return text };
@@ -27,7 +30,7 @@ pub(crate) fn explain_missing(refusal: &FindError, search_path: &[PathBuf]) -> S
     let Some(file) = jackfield_loader::list(search_path).into_iter().find(calls_itself_so) else {
         return text;
     };
-    // A name that is the very one says more than one that is spelt alike.
+    // An equal name in metadata helps more than a similar name of a file.
     let nearest = nearest.as_ref().map(|name| format!("; did you mean {name:?}?")).unwrap_or_default();
     let text = text.strip_suffix(&nearest).unwrap_or(&text);
     let name = accepted_plugin_name(&file, None, search_path);

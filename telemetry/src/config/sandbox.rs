@@ -20,19 +20,21 @@ pub(super) fn limits(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<Li
     };
     let mut limits = Limits::default();
     for entry in document.entries(table, &entry.path, &["memory", "cpu", "files", "core_dumps"])? {
-        let refuse = |reason| document.error(entry.value.span(), format!("`{}`: {reason}", entry.path));
+        let refuse = |reason: &dyn std::fmt::Display| {
+            document.error(entry.value.span(), format!("`{}`: {reason}", entry.path))
+        };
         match entry.key {
             "memory" => {
                 let text = match integer(&entry) {
                     Some(number) => number,
                     None => document.string(&entry)?,
                 };
-                limits.memory = Some(parse_size(&text).map_err(refuse)?);
+                limits.memory = Some(parse_size(&text).map_err(|error| refuse(&error))?);
             }
             "cpu" => {
-                let time = parse_duration(&document.string(&entry)?).map_err(refuse)?;
+                let time = parse_duration(&document.string(&entry)?).map_err(|error| refuse(&error))?;
                 if time < LEAST_CPU {
-                    return Err(refuse("expected at least `1s`, the least that a system limits".to_owned()));
+                    return Err(refuse(&"expected at least `1s`, the least that a system limits"));
                 }
                 limits.cpu = Some(time);
             }

@@ -11,18 +11,23 @@ const UNITS: [(&str, u64); 8] = [
     ("GiB", 1 << 30),
 ];
 
-/// Reads a whole number of bytes, or of `kB`, `MB`, `GB`, `KiB`, `MiB` or `GiB`, that is more than nothing.
+/// A text that is no size.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a size such as \"512MiB\", \"2GB\" or a number of bytes, found {found:?}")]
+pub struct ParseSizeError {
+    found: String,
+}
+
+/// Reads a whole number of bytes, or of `kB`, `MB`, `GB`, `KiB`, `MiB` or `GiB`, greater than 0.
 ///
 /// # Errors
-/// What was expected and what was found.
-pub fn parse_size(text: &str) -> Result<u64, String> {
+/// [`ParseSizeError`] for any other text.
+pub fn parse_size(text: &str) -> Result<u64, ParseSizeError> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let unit = UNITS.iter().find(|(name, _)| *name == unit);
     let size = unit.and_then(|(_, bytes)| number.parse::<u64>().ok()?.checked_mul(*bytes));
-    size.filter(|size| *size > 0).ok_or_else(|| {
-        format!("expected a size such as \"512MiB\", \"2GB\" or a number of bytes, found {text:?}")
-    })
+    size.filter(|size| *size > 0).ok_or_else(|| ParseSizeError { found: text.to_owned() })
 }
 
 #[cfg(test)]
@@ -49,7 +54,7 @@ mod tests {
     #[test]
     fn anything_else_is_refused_with_an_example() {
         for text in ["", "0", "0MiB", "MiB", "-1", "1.5GiB", "1 MiB", "1mib", "1TB", "99999999999GiB"] {
-            let refusal = parse_size(text).expect_err(text);
+            let refusal = parse_size(text).expect_err(text).to_string();
             assert!(
                 refusal.contains("such as \"512MiB\"") && refusal.ends_with(&format!("{text:?}")),
                 "{refusal}"

@@ -2,6 +2,7 @@
 
 use std::{ffi::OsString, ops::Range, path::Path};
 
+use jackfield_loader::nearest;
 use serde_json::{Map, Number, Value as Json};
 use toml::{
     Spanned,
@@ -44,7 +45,7 @@ impl<'a> Document<'a> {
     }
 
     pub(crate) fn error(self, at: Range<usize>, reason: impl Into<String>) -> Error {
-        Error::Config { at: self.place(&at), reason: reason.into() }
+        Error::Config { at: self.place(&at), reason: reason.into().into() }
     }
 
     /// The entries of `table` in the order of the text; a key that is not in `known` is an error.
@@ -56,7 +57,7 @@ impl<'a> Document<'a> {
     ) -> Result<Vec<Entry<'t, 'i>>, Error> {
         let entries = sorted(table, parent);
         if let Some(entry) = entries.iter().find(|entry| !known.contains(&entry.key)) {
-            let hint = match nearest(entry.key, known) {
+            let hint = match nearest(entry.key, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("expected one of `{}`", known.join("`, `")),
             };
@@ -194,13 +195,6 @@ fn join(parent: &str, key: &str) -> String {
 fn is_variable(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-}
-
-/// The one of `known` that is most likely meant by `word`, if any is near.
-pub(crate) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    let distance = |known: &str| strsim::damerau_levenshtein(&word.to_lowercase(), known);
-    let near = known.iter().map(|known| (distance(known), *known)).min()?;
-    (near.0 <= 1 + near.1.len() / 4).then_some(near.1)
 }
 
 fn describe(value: &DeValue<'_>) -> String {

@@ -30,8 +30,13 @@ impl Recent {
 
     /// The answer. `read` is called when there is none, or when it has expired.
     pub(super) fn get(&self, read: impl FnOnce() -> Collection) -> Collection {
+        self.get_at(monotonic().saturating_sub(self.start), read)
+    }
+
+    /// The same at a time since the start.
+    fn get_at(&self, now: Duration, read: impl FnOnce() -> Collection) -> Collection {
         let word = self.word.load(Ordering::Acquire);
-        let now = self.micros();
+        let now = now.as_micros() as u64;
         if now < (word & UNTIL) >> 2 {
             return decoded(word & ANSWER);
         }
@@ -47,10 +52,6 @@ impl Recent {
     pub(super) fn forget(&self) {
         let forgotten = |word: u64| Some((word & !(UNTIL | ANSWER)).wrapping_add(FORGOTTEN));
         let _ = self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, forgotten);
-    }
-
-    fn micros(&self) -> u64 {
-        monotonic().saturating_sub(self.start).as_micros() as u64
     }
 }
 
@@ -90,23 +91,27 @@ fn decoded(answer: u64) -> Collection {
 mod tests {
     use super::*;
 
+    /// A time since the start.
+    const NOW: Duration = Duration::from_secs(7);
+
     #[test]
     fn each_answer_is_held_as_it_is_until_it_is_forgotten() {
         for answer in [Collection::Off, Collection::LocalOnly, Collection::On] {
             let recent = Recent::new();
-            assert_eq!(recent.get(|| answer), answer);
-            assert_eq!(recent.get(|| panic!("asked again")), answer);
+            assert_eq!(recent.get_at(NOW, || answer), answer);
+            assert_eq!(recent.get_at(NOW, || panic!("asked again")), answer);
             recent.forget();
-            assert_eq!(recent.get(|| Collection::LocalOnly), Collection::LocalOnly);
+            assert_eq!(recent.get_at(NOW, || Collection::LocalOnly), Collection::LocalOnly);
         }
     }
 
     #[test]
-    fn an_answer_goes_stale() {
+    fn an_answer_goes_stale_before_its_age_is_reached_by_a_clock_that_is_late() {
         let recent = Recent::new();
-        assert_eq!(recent.get(|| Collection::On), Collection::On);
-        std::thread::sleep(Recent::MAX_AGE);
-        assert_eq!(recent.get(|| Collection::Off), Collection::Off);
+        let stale = NOW + Recent::MAX_AGE - GRAIN;
+        assert_eq!(recent.get_at(NOW, || Collection::On), Collection::On);
+        assert_eq!(recent.get_at(stale - Duration::from_micros(1), || panic!("asked again")), Collection::On);
+        assert_eq!(recent.get_at(stale, || Collection::Off), Collection::Off);
     }
 
     #[test]
@@ -128,17 +133,17 @@ mod tests {
             recent.forget();
             Collection::On
         };
-        assert_eq!(recent.get(overtaken), Collection::On);
-        assert_eq!(recent.get(|| Collection::Off), Collection::Off);
+        assert_eq!(recent.get_at(NOW, overtaken), Collection::On);
+        assert_eq!(recent.get_at(NOW, || Collection::Off), Collection::Off);
     }
 
     #[test]
     fn forgetting_so_often_that_the_count_wraps_leaves_no_answer_behind() {
         let recent = Recent::new();
         for _ in 0..=(1 << 14) {
-            recent.get(|| Collection::On);
+            recent.get_at(NOW, || Collection::On);
             recent.forget();
         }
-        assert_eq!(recent.get(|| Collection::Off), Collection::Off);
+        assert_eq!(recent.get_at(NOW, || Collection::Off), Collection::Off);
     }
 }

@@ -31,6 +31,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jackfield_loader::{ForeignText, show_path};
+
 use crate::config::environment::Environment;
 use crate::error::error::Place;
 
@@ -64,13 +66,12 @@ pub struct Variable {
     /// Its name.
     pub name: String,
     /// Its value; bytes that are not UTF-8 are replaced.
-    pub value: String,
+    pub value: ForeignText,
 }
 
 impl fmt::Display for Variable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let short: String = self.value.chars().take(40).flat_map(char::escape_debug).collect();
-        write!(f, "{}={short}", self.name)
+        write!(f, "{}={}", self.name, ForeignText::cut(self.value.as_raw(), 40))
     }
 }
 
@@ -107,7 +108,7 @@ impl fmt::Display for ConsentReason {
             Self::Variable(variable) => write!(f, "{variable}"),
             Self::File { at, enabled } => write!(f, "telemetry.enabled = {enabled} at {at}"),
             Self::BadFile { file, reason } => {
-                write!(f, "no consent can be read from {}: {reason}", file.display())
+                write!(f, "no consent can be read from {}: {reason}", show_path(file))
             }
             Self::NoAnswer => f.write_str("nobody has consented yet"),
         }
@@ -177,7 +178,7 @@ impl Names {
 pub(super) fn variable(environment: &dyn Environment, name: &str) -> Option<Variable> {
     let value: OsString = environment.var(name)?;
     let value = value.to_string_lossy().trim().to_owned();
-    (!value.is_empty()).then(|| Variable { name: name.to_owned(), value })
+    (!value.is_empty()).then(|| Variable { name: name.to_owned(), value: value.into() })
 }
 
 pub(super) fn is_one_of(value: &str, words: &[&str]) -> bool {
@@ -196,7 +197,7 @@ pub(super) fn decide(
     }
     let set = |names: &[String], counts: &dyn Fn(&str) -> bool| {
         let mut set = names.iter().filter_map(|name| variable(environment, name));
-        set.find(|variable| counts(&variable.value))
+        set.find(|variable| counts(variable.value.as_raw()))
     };
     let says_yes = |value: &str| is_one_of(value, &["1", "true", "yes", "on"]);
     let local = set(&names.local, &|value| !is_one_of(value, &["0", "false", "no", "off"]));

@@ -222,12 +222,12 @@ fn a_change_within_one_step_of_the_clock_is_seen() {
 
 #[test]
 fn an_old_file_is_not_read_again_and_a_new_one_in_its_place_is() {
+    let now = crate::files::replace::now();
     let user = User::with_file(YES);
     let source = user.source();
-    assert!(source.read().is_enabled());
-    // The time of the last change of a file can't be set back: only waiting makes it old.
-    std::thread::sleep(std::time::Duration::from_millis(3100));
-    assert!(source.read().is_enabled());
+    assert!(source.read_at(now).is_enabled());
+    assert!(!source.is_cached(), "the file is young");
+    assert!(source.read_at(now + 60).is_enabled());
     assert!(source.is_cached());
     fs::write(user.folder.path().join("new"), NO).unwrap();
     fs::rename(user.folder.path().join("new"), user.file()).unwrap();

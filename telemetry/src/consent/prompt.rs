@@ -108,7 +108,8 @@ impl ConsentSource {
     /// As [`enable`](Self::enable). A question that can't be asked counts as not answered.
     pub fn first_run(&self, tool: &str, extended: bool, prompt: &mut dyn Prompt) -> Result<FirstRun, Error> {
         let set = |name: &&str| {
-            variable(self.environment(), name).is_some_and(|it| !is_one_of(&it.value, &["0", "false"]))
+            variable(self.environment(), name)
+                .is_some_and(|it| !is_one_of(it.value.as_raw(), &["0", "false"]))
         };
         let unattended = set(&"CI") || UNATTENDED.iter().any(set);
         if unattended

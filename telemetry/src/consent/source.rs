@@ -60,7 +60,12 @@ impl ConsentSource {
     /// Never fails: a file that can't be read gives no consent.
     #[must_use]
     pub fn read(&self) -> Consent {
-        decide(&self.options, &self.names, &*self.environment, || self.file_answer())
+        self.read_at(replace::now())
+    }
+
+    /// The same at a time, in seconds since 1970. What the file says is kept for the next call if the file is old by then.
+    pub(super) fn read_at(&self, now: i64) -> Consent {
+        decide(&self.options, &self.names, &*self.environment, || self.file_answer(now))
     }
 
     /// The greatest age of an answer of [`current`](Self::current).
@@ -103,7 +108,7 @@ impl ConsentSource {
         let Names { do_not_track, enabled, local } = &self.names;
         let names = do_not_track.iter().chain(enabled).chain(local);
         let set = names.filter_map(|name| crate::consent::consent::variable(&*self.environment, name));
-        set.map(|variable| (variable.name, variable.value)).collect()
+        set.map(|variable| (variable.name, variable.value.as_raw().to_owned())).collect()
     }
 
     pub(super) fn environment(&self) -> &dyn Environment {
@@ -142,7 +147,8 @@ impl ConsentSource {
         }
     }
 
-    fn file_answer(&self) -> FileAnswer {
+    /// `now` is taken before the text is read, so that a change in between is found at the next read.
+    fn file_answer(&self, now: i64) -> FileAnswer {
         let Some(file) = self.options.file.as_deref() else { return FileAnswer::Silent };
         let bad = |error: &io::Error| FileAnswer::Bad { file: file.to_owned(), reason: error.to_string() };
         let metadata = match fs::metadata(file) {
@@ -160,8 +166,6 @@ impl ConsentSource {
         if let Some(cache) = cache.as_deref_mut() {
             *cache = None;
         }
-        // The stamp is taken before the text is read, so that a change in between is found at the next read.
-        let now = replace::now();
         let (text, opened) = match replace::read(file) {
             Ok(read) => read,
             Err(error) => return bad(&error),

@@ -18,8 +18,8 @@ use std::{
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Candidate, Error, Failure, Isolation, LoadError, OpenFailure, Plugin, Policy,
-    Verified, plugin_api::abi,
+    Backend, BackendOptions, Candidate, Error, Failure, ForeignText, Isolation, LoadError, OpenFailure,
+    Plugin, Policy, Verified, plugin_api::abi,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -102,11 +102,21 @@ pub fn open_backend(
     config: &Config,
     backend: &BackendConfig,
     options: &BackendOptions,
-) -> Result<(Backend, String), OpenError> {
+) -> Result<(Backend, ForeignText), OpenError> {
     let source = PluginSource { config: backend, plugins: &config.plugins, folder: &config.folder };
     let limit = options.timeout.saturating_mul(2);
     let opened = source.read().and_then(|file| source.open(file, options, limit));
     opened.map(|(backend, image)| (backend, image.name)).map_err(|error| source.explained(error))
+}
+
+/// Whether a backend of a configuration can be opened, as far as that shows without running any of its plugin's code.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn check_backend(config: &Config, backend: &BackendConfig) -> Result<(), OpenError> {
+    let source = PluginSource { config: backend, plugins: &config.plugins, folder: &config.folder };
+    let isolation = backend.isolation(&config.plugins, None);
+    source.locate(&isolation).map_err(|error| source.explained(error))
 }
 
 /// A backend's configuration, where plugins are, and where a relative path starts.
@@ -132,8 +142,8 @@ pub(crate) struct PluginFile {
 pub(crate) struct Loaded {
     library: Library,
     /// The library's name and version, as it says.
-    pub(crate) name: String,
-    pub(crate) version: String,
+    pub(crate) name: ForeignText,
+    pub(crate) version: ForeignText,
     pub(crate) file: PathBuf,
     /// What the file was like just before it was read.
     pub(crate) stamp: Option<Stamp>,

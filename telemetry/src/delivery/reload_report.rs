@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use jackfield_loader::Stats;
+use jackfield_loader::{ForeignText, Stats};
 
 /// What a reload has come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,9 +68,9 @@ pub struct LiveBackend {
 #[non_exhaustive]
 pub struct LivePlugin {
     /// Its name, as it says.
-    pub name: String,
+    pub name: ForeignText,
     /// Its version, as it says.
-    pub version: String,
+    pub version: ForeignText,
     /// The file that it was loaded from.
     pub file: PathBuf,
 }

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jackfield_loader::count;
 use serde::Serialize;
 
 use crate::consent::consent::Collection;
@@ -23,7 +24,6 @@ use crate::event::batch_buffer::EventBuffer;
 use crate::event::defaults::EventDefaults;
 use crate::event::delivery_mode::DeliveryMode;
 use crate::process::deadline::left;
-use crate::process::plural::events;
 use crate::spool::dead_letters::Rejected;
 use crate::spool::reader::Deliverer;
 
@@ -71,7 +71,7 @@ impl ResendReport {
 impl fmt::Display for ResendReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sum = |number: fn(&ResendBackendReport) -> u64| self.backends.iter().map(number).sum::<u64>();
-        write!(f, "Delivered: {}", events(sum(|to| to.delivered)))?;
+        write!(f, "Delivered: {}", count(sum(|to| to.delivered), "event"))?;
         for to in &self.backends {
             write!(f, "\n  {}: {} delivered", to.backend, to.delivered)?;
             let others =
@@ -86,9 +86,9 @@ impl fmt::Display for ResendReport {
             }
         }
         if self.of_others > 0 {
-            write!(f, "\n  {} of backends that are not in force: kept", events(self.of_others))?;
+            write!(f, "\n  {} of backends that are not in force: kept", count(self.of_others, "event"))?;
         }
-        write!(f, "\nQuarantine: {}", events(sum(|to| to.rejected + to.waiting) + self.of_others))
+        write!(f, "\nQuarantine: {}", count(sum(|to| to.rejected + to.waiting) + self.of_others, "event"))
     }
 }
 

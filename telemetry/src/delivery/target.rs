@@ -191,7 +191,7 @@ impl Target {
             parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update("\0"))
         });
         let digest = configuration.clone().chain_update(file).finalize();
-        digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        jackfield_loader::hex(&digest[..8])
     }
 
     /// `text`, which a plugin wrote, without the values of variables that are in its configuration.

@@ -2,6 +2,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use jackfield_loader::{ForeignText, show_path};
 use serde::{Deserialize, Serialize};
 
 /// Why a line is not an event, or a configuration can't be used. Each says so in one line.
@@ -12,10 +13,10 @@ pub enum Error {
     #[error("{reason}")]
     Event {
         /// The member, what was expected and what was found.
-        reason: String,
+        reason: ForeignText,
     },
     /// The configuration file can't be read.
-    #[error("configuration {}: can't be read: {source}", file.display())]
+    #[error("configuration {}: can't be read: {source}", show_path(file))]
     ReadConfig {
         /// The file.
         file: PathBuf,
@@ -28,10 +29,10 @@ pub enum Error {
         /// Where.
         at: Place,
         /// The key, what was expected and what was found.
-        reason: String,
+        reason: ForeignText,
     },
     /// The lock file can't be read, or can't be trusted.
-    #[error("lock {}: can't be read: {source}{}", file.display(), how_to_get(source))]
+    #[error("lock {}: can't be read: {source}{}", show_path(file), how_to_get(source))]
     ReadLock {
         /// The file.
         file: PathBuf,
@@ -44,18 +45,18 @@ pub enum Error {
         /// Where.
         at: Place,
         /// The key, what was expected and what was found.
-        reason: String,
+        reason: ForeignText,
     },
     /// The spool's folder can't be trusted.
-    #[error("spool {}: {reason}", folder.display())]
+    #[error("spool {}: {reason}", show_path(folder))]
     SpoolFolder {
         /// The folder.
         folder: PathBuf,
         /// What was expected and what was found.
-        reason: String,
+        reason: ForeignText,
     },
     /// The spool can't be read or written to.
-    #[error("spool {}: can't {doing} it: {source}", folder.display())]
+    #[error("spool {}: can't {doing} it: {source}", show_path(folder))]
     Spool {
         /// What was tried.
         doing: &'static str,
@@ -65,7 +66,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A delivery from the spool is not this process's any more: the folder was deleted, or this is a forked child.
-    #[error("spool {}: the claim on its delivery is lost; claim it again", folder.display())]
+    #[error("spool {}: the claim on its delivery is lost; claim it again", show_path(folder))]
     ClaimLost {
         /// The folder.
         folder: PathBuf,
@@ -80,10 +81,10 @@ pub enum Error {
     #[error("all backends stay as they are: {reason}")]
     Reload {
         /// What is wrong with it.
-        reason: String,
+        reason: ForeignText,
     },
     /// A small file of the user's, such as the one that holds their consent, can't be written.
-    #[error("{what} {}: can't be written: {source}", file.display())]
+    #[error("{what} {}: can't be written: {source}", show_path(file))]
     Write {
         /// What is kept in it.
         what: &'static str,
@@ -109,12 +110,12 @@ pub struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file.display(), self.line)
+        write!(f, "{}:{}", show_path(&self.file), self.line)
     }
 }
 
 impl Error {
     pub(crate) fn event(reason: impl Into<String>) -> Self {
-        Self::Event { reason: reason.into() }
+        Self::Event { reason: reason.into().into() }
     }
 }

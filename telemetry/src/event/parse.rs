@@ -167,9 +167,10 @@ impl<'de> Visitor<'de> for EventVisitor {
             return Err(A::Error::custom(format_args!("`id`: expected 1 to {MAX_ID} bytes, found {len}")));
         }
         if let Some(timestamp) = &event.timestamp {
-            event.time_unix_nanos = nanoseconds(timestamp).map_err(|found| {
+            event.time_unix_nanos = nanoseconds(timestamp).ok_or_else(|| {
                 A::Error::custom(format_args!(
-                    "`timestamp`: expected an RFC 3339 time between the years 1678 and 2262, {found}"
+                    "`timestamp`: expected an RFC 3339 time between the years 1678 and 2262, found string {:?}",
+                    short(timestamp)
                 ))
             })?;
         }
@@ -216,14 +217,13 @@ fn signed<E: serde::de::Error>(member: &str, value: &Found<'_>) -> Result<Option
     number.map(Some).ok_or_else(|| E::custom(format_args!("`{member}`: expected an integer, found {value}")))
 }
 
-/// `text` in nanoseconds since 1970, or what is wrong with it.
-fn nanoseconds(text: &str) -> Result<i64, String> {
+/// `text` in nanoseconds since 1970; `None` when it is not RFC 3339, or out of range.
+fn nanoseconds(text: &str) -> Option<i64> {
     if let Some(nanoseconds) = own_form(text.as_bytes()) {
-        return Ok(nanoseconds);
+        return Some(nanoseconds);
     }
     let time = is_rfc3339(text.as_bytes()).then(|| text.parse::<jiff::Timestamp>().ok()).flatten();
     time.and_then(|time| i64::try_from(time.as_nanosecond()).ok())
-        .ok_or_else(|| format!("found string {:?}", short(text)))
 }
 
 /// Reads a time in the form that this crate writes, `2026-01-02T03:04:05.000089Z`; `None` for any other text. Nearly all

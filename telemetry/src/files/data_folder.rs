@@ -8,6 +8,8 @@
 
 use std::path::Path;
 
+use jackfield_loader::show_path;
+
 /// The folder in the data folder in which crashes of plugins are remembered.
 pub(crate) const CRASHES: &str = "crashes";
 
@@ -17,7 +19,7 @@ pub(crate) fn refusal(folder: &Path) -> Option<String> {
     use std::os::unix::fs::MetadataExt as _;
     let found = std::fs::metadata(folder).ok()?;
     let user = rustix::process::geteuid().as_raw();
-    let folder = folder.display();
+    let folder = show_path(folder);
     if found.uid() != user {
         return Some(format!("data folder {folder}: expected owner {user}, found {}", found.uid()));
     }

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
+use jackfield_loader::show_path;
+
 /// Why they can't, in one line; `None` where nothing speaks against it.
 #[cfg(unix)]
 pub(crate) fn problem(folder: &Path) -> Option<String> {
     use rustix::fs::{Access, access, statvfs};
     let there = folder.ancestors().find(|path| path.exists())?;
-    let shown = there.display();
+    let shown = show_path(there);
     if let Err(error) = access(there, Access::WRITE_OK) {
         let error = std::io::Error::from(error);
         return Some(format!("{shown} can't be written to: {error}; {}", hint(error.kind())));
@@ -23,7 +25,7 @@ pub(crate) fn problem(folder: &Path) -> Option<String> {
 pub(crate) fn problem(folder: &Path) -> Option<String> {
     let there = folder.ancestors().find(|path| path.exists())?;
     let hint = hint(std::io::ErrorKind::NotADirectory);
-    (!there.is_dir()).then(|| format!("{} is no folder; {hint}", there.display()))
+    (!there.is_dir()).then(|| format!("{} is no folder; {hint}", show_path(there)))
 }
 
 /// What to do about it.

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use jackfield_loader::plugin_api::Deletion;
+use jackfield_loader::{ForeignText, plugin_api::Deletion};
 use serde::Serialize;
 
 /// A recipient of requests to delete a machine's data, besides the backends.
@@ -78,7 +78,7 @@ pub struct Receipt {
     /// The outcome.
     pub outcome: ReceiptOutcome,
     /// Its answer, in one line.
-    pub detail: String,
+    pub detail: ForeignText,
 }
 
 /// The outcome of a request for deletion.
@@ -100,7 +100,7 @@ impl Receipt {
             Deletion::Unsupported(detail) => (ReceiptOutcome::Unsupported, detail),
             Deletion::Failed(detail) => (ReceiptOutcome::Failed, detail),
         };
-        Self { name: name.into(), outcome, detail }
+        Self { name: name.into(), outcome, detail: detail.into() }
     }
 }
 

@@ -9,7 +9,7 @@
 //! Linux: `/etc/machine-id`, then `/var/lib/dbus/machine-id`. Elsewhere: what the crate `machine-uid` finds. A machine
 //! without such an id (a container, often) gets a random one that lasts as long as the process.
 
-use std::{fmt::Write as _, sync::OnceLock};
+use std::sync::OnceLock;
 
 use sha2::{Digest as _, Sha256};
 
@@ -26,15 +26,7 @@ pub(super) fn derive(tool: &str, system: &str) -> String {
         .chain_update("\0")
         .chain_update(system)
         .finalize();
-    hex(&digest[..16])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
-        // Writing to a string can't fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    jackfield_loader::hex(&digest[..16])
 }
 
 #[cfg(target_os = "linux")]

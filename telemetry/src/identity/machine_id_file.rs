@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jackfield_loader::show_path;
+
 use crate::error::error::Error;
 use crate::files::replace;
 
@@ -109,7 +111,7 @@ impl MachineIdFile {
     }
 
     fn not_kept(&self, file: &Path, why: &io::Error) -> MachineId {
-        let not_kept = Some(format!("{}: {why}", file.display()));
+        let not_kept = Some(format!("{}: {why}", show_path(file)));
         MachineId { not_kept, ..MachineId::derived(&self.tool) }
     }
 

@@ -18,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jackfield_loader::BackendOptions;
+use jackfield_loader::{BackendOptions, ForeignText, show_path};
 use serde_json::json;
 
 use crate::config::model::{BackendConfig, Config, PluginsConfig};
@@ -83,12 +83,14 @@ impl fmt::Display for BackendInfo {
         }
         match &self.why {
             SelectionReason::OpsFile(file) | SelectionReason::ConfigFile(file) => {
-                write!(f, " (chosen by {})", file.display())
+                write!(f, " (chosen by {})", show_path(file))
             }
             SelectionReason::Code => f.write_str(" (chosen by the tool)"),
             SelectionReason::LocalOnly => f.write_str(" (local only: TELEMETRY_LOCAL is set)"),
-            SelectionReason::OtelEndpoint(endpoint) => write!(f, " (OpenTelemetry collector {endpoint})"),
-            SelectionReason::Endpoint(endpoint) => write!(f, " (server {endpoint})"),
+            SelectionReason::OtelEndpoint(endpoint) => {
+                write!(f, " (OpenTelemetry collector {})", ForeignText::from(endpoint))
+            }
+            SelectionReason::Endpoint(endpoint) => write!(f, " (server {})", ForeignText::from(endpoint)),
             SelectionReason::Nothing => f.write_str(" (nothing is configured, so nothing is recorded)"),
             SelectionReason::Broken(reason) => write!(f, " (events wait: {reason})"),
         }?;
@@ -197,8 +199,8 @@ pub(crate) fn why_none(settings: &Settings) -> String {
     let files = [&settings.ops_file, &settings.config_file].into_iter().flatten();
     let reasons: Vec<_> = files
         .map(|file| match file.exists() {
-            true => format!("{} has no [[backend]] table", file.display()),
-            false => format!("{} is not there", file.display()),
+            true => format!("{} has no [[backend]] table", show_path(file)),
+            false => format!("{} is not there", show_path(file)),
         })
         .collect();
     format!("no backend is configured any more: {}", reasons.join(", "))

@@ -2,5 +2,4 @@
 
 pub(crate) mod deadline;
 pub(crate) mod per_process;
-pub(crate) mod plural;
 pub(crate) mod reentrancy;

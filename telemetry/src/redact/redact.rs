@@ -2,41 +2,42 @@
 //!
 //! # What is replaced
 //! - the user part of a URL, `https://[redacted]@host/`, whether it has a password or not, also percent-encoded;
-//! - the value that a credential's name announces: `password=…`, `"client_secret": "…"`, `--token …`, `?sig=…`,
+//! - the value behind the name of a credential: `password=…`, `"client_secret": "…"`, `--token …`, `?sig=…`,
 //!   `access_token%3D…`, `<password>…</password>`, `{"name": "DB_PASSWORD", "value": "…"}`, in any case and with any
 //!   spelling of the name (`api-key`, `ApiKey`, `API_KEY`, `MY_API_KEY`);
 //! - the credentials of `Authorization`, `Proxy-Authorization`, `Cookie`, `Set-Cookie` and `X-Api-Key` headers; the
 //!   scheme's name stays, as does all else of a `Bearer` or `Basic` pair;
-//! - what has the shape that a provider gives to its keys: `ghp_…`, `sk-…`, `AKIA…`, JSON web tokens, blocks of private
-//!   keys, some hundred more (`redact/provider.rs` has the table);
-//! - what stands beside such a name without a mark, where it looks like a secret: `passwd hunter2x`, `passphrase is "…"`,
+//! - keys in the form of a known provider: `ghp_…`, `sk-…`, `AKIA…`, JSON web tokens, blocks of private
+//!   keys, about a hundred more (`key_prefixes.rs` has the table);
+//! - a text that looks like a secret beside such a name, without a mark in between: `passwd hunter2x`, `passphrase is "…"`,
 //!   `sshpass -p …`, `mysql -p…`;
-//! - lines of base64 of the length that files of keys have, with those that follow;
+//! - lines of base64 with the length of lines in key files, and the lines that follow;
 //! - long opaque tokens: 24 or more characters that mix capitals, small letters and digits as random text does, 30 or more
 //!   of one case and digits.
 //!
 //! # What stays
-//! Digests and ids: **hexadecimal digits stay whatever their number**, because commits, checksums and UUIDs are what error
-//! messages are about, and a secret of hexadecimal digits can't be told from them by its looks. Such a secret is
-//! replaced only where a name, a header or a prefix gives it away. Checksums of the form `sha512-…` and `SHA256:…` stay
-//! too, as do identifiers, paths, versions, placeholders (`${TOKEN}`, `<TOKEN>`, `***`) and values that tell nothing
-//! (`null`, `true`; behind a colon also words such as `required`).
+//! Digests and ids: **hexadecimal digits stay, whatever their number**. Error messages are full of commits, checksums and
+//! UUIDs, and a secret of hexadecimal digits looks the same. Such a secret is replaced only behind a name, a header or a
+//! prefix. Checksums of the form `sha512-…` and `SHA256:…` stay, and so do identifiers, paths, versions, placeholders
+//! (`${TOKEN}`, `<TOKEN>`, `***`) and values without information (`null`, `true`; behind a colon also words such as
+//! `required`).
 //!
 //! # Properties
-//! The function knows no state and no configuration. It is idempotent: text is scanned until a scan finds nothing more,
-//! and text that does not come to rest after a few scans is replaced as a whole. Its time is linear in the length: every
-//! look ahead is either bounded or consumed. It is written by hand because a regular expression engine would weigh more
-//! than the rest of this crate; the price is that what it does not know it lets pass: redaction is a net, not a proof.
+//! The function has no state and no configuration. It is idempotent: text is scanned until a scan finds nothing, and text
+//! that still changes after a few scans is replaced as a whole. Its time is linear in the length: every look ahead is
+//! bounded or consumed. It is written by hand because a regular expression engine would be larger than the rest of this
+//! crate. A secret in an unknown form passes: redaction reduces the risk, and does not remove it.
 
 use std::{borrow::Cow, ops::Range};
 
 use crate::redact::marker::REDACTED;
 use crate::redact::{key_names, scanner};
 
-/// Scans after which text that still changes is given up. One finds the secrets, one sees that nothing is left.
+/// The number of scans after which text that still changes is replaced. The first scan finds the secrets, the second finds
+/// nothing.
 const SCANS: usize = 6;
 
-/// `text` with its secrets replaced by [`REDACTED`]; borrowed when there are none. See the module's page for what counts.
+/// `text` with its secrets replaced by [`REDACTED`](crate::REDACTED); borrowed when there are none.
 ///
 /// ```
 /// use jackfield::redact;

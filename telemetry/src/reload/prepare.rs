@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield_loader::{Candidate, Trust, image_limit, loaded_images, plugin_api::Probe};
+use jackfield_loader::{Candidate, Trust, image_limit, loaded_images, plugin_api::Probe, show_path};
 
 use crate::delivery::open_backend::{Loaded, OpenError, PluginSource};
 use crate::delivery::target::{Open, Source, Target};
@@ -213,7 +213,7 @@ fn try_to_prepare(target: &Target, old: Option<&Open>, same_config: bool) -> Res
                 target.open_loaded(plugin, image, timeout)?
             } else {
                 if !wait_until_stable(&file, Instant::now() + WRITING) {
-                    let file = file.display();
+                    let file = show_path(&file);
                     return Ok(Verdict::Refused(format!(
                         "{file}: somebody is still writing to it after {WRITING:?}; reload once more when it is whole"
                     )));

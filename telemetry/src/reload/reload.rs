@@ -130,8 +130,10 @@ fn all_stay(context: &Context, backends: &Arc<Backends>, known: &[Arc<Target>], 
     }
     apply(context, backends, changes);
     if reloaded.closed.is_empty() {
-        return Error::Reload { reason };
+        return Error::Reload { reason: reason.into() };
     }
     let names = reloaded.closed.join(", ");
-    Error::Reload { reason: format!("{reason}; but closed, since it is not trusted any more: {names}") }
+    Error::Reload {
+        reason: format!("{reason}; but closed, since it is not trusted any more: {names}").into(),
+    }
 }

@@ -2,9 +2,10 @@
 
 use std::{fmt, time::Duration};
 
+use jackfield_loader::count;
+
 use crate::delivery::progress::{FlushState, FlushTicket};
 use crate::instance::context::Context;
-use crate::process::plural::events;
 
 /// What became of events by one flush.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub struct Waiting {
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { backend, events, reason, again_in } = self;
-        write!(f, "{backend}: {} left: {reason}", self::events(*events))?;
+        write!(f, "{backend}: {} left: {reason}", count(*events, "event"))?;
         match again_in {
             Some(pause) => write!(f, "; tried again in {:.1} s", pause.as_secs_f64()),
             None => Ok(()),

@@ -15,6 +15,8 @@ use std::{
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
+use jackfield_loader::show_path;
+
 use crate::delivery::target::Source;
 use crate::files::stamp::{Stamp, wait_until_stable};
 use crate::instance::context::Context;
@@ -78,7 +80,7 @@ impl Watched {
             if !self.folders.contains(&folder)
                 && let Err(error) = self.watcher.watch(&folder, RecursiveMode::NonRecursive)
             {
-                tracing::debug!("{} is not watched: {error}", folder.display());
+                tracing::debug!("{} is not watched: {error}", show_path(&folder));
                 continue;
             }
             watched.insert(folder);

@@ -134,7 +134,10 @@ impl Spool {
             Ok(folder) => folder,
             Err(FolderError::Missing) => return Err(failed(std::io::ErrorKind::NotFound.into())),
             Err(FolderError::Refused(reason)) => {
-                return Err(Error::SpoolFolder { folder: self.shared.store.path.clone(), reason });
+                return Err(Error::SpoolFolder {
+                    folder: self.shared.store.path.clone(),
+                    reason: reason.into(),
+                });
             }
             Err(FolderError::Io(source)) => return Err(failed(source)),
         };

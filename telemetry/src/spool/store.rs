@@ -22,7 +22,7 @@ impl Store {
             Ok(folder) => Ok(Some(folder)),
             Err(FolderError::Missing) => Ok(None),
             Err(FolderError::Refused(reason)) => {
-                Err(Error::SpoolFolder { folder: self.path.clone(), reason })
+                Err(Error::SpoolFolder { folder: self.path.clone(), reason: reason.into() })
             }
             Err(FolderError::Io(source)) => Err(self.error(doing, source)),
         }

@@ -33,6 +33,8 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
+use jackfield_loader::{ForeignText, to_json};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::api::telemetry::Telemetry;
@@ -42,9 +44,9 @@ use crate::identity::deletion::ReceiptOutcome;
 use crate::user::doctor::Verdict;
 use crate::user::opt_out::Discarded;
 
-/// How long each backend has to answer a request for deletion.
+/// The time for each backend to answer a request for deletion.
 const DELETION: Duration = Duration::from_secs(10);
-/// How long all of `resend` may take.
+/// The time for all of `resend`.
 const RESEND: Duration = Duration::from_secs(60);
 
 /// `enable`, `disable`, `status`, `reset`, `show`, `resend` and `doctor`.
@@ -67,7 +69,7 @@ pub enum TelemetryCommand {
     Doctor(Form),
 }
 
-/// How the answer is written.
+/// The form of the answer.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct Form {
     /// Answer with one JSON object
@@ -96,15 +98,15 @@ impl TelemetryCommand {
         match done.and_then(|done| out.flush().map(|()| done).map_err(Failure::Output)) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
-            // Whoever reads has seen enough.
+            // The reader has closed the pipe.
             Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Err(failure) => {
                 let text = match failure {
                     Failure::Telemetry(error) => error.to_string(),
                     Failure::Output(error) => format!("can't write the answer: {error}"),
                 };
-                // There is nobody left to tell.
-                let _ = writeln!(err, "error: {text}");
+                // An error of standard error can't be reported.
+                let _ = writeln!(err, "error: {}", ForeignText::from(text));
                 ExitCode::FAILURE
             }
         }
@@ -128,7 +130,11 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Whether all was done as asked.
+fn write_json(out: &mut dyn Write, answer: &impl Serialize) -> io::Result<()> {
+    writeln!(out, "{}", to_json(answer)?)
+}
+
+/// Whether everything was done as requested.
 type Done = Result<bool, Failure>;
 
 fn enable(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
@@ -137,11 +143,8 @@ fn enable(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
     let enabled = consent.is_enabled() && by_author;
     let because = if by_author { consent.why.to_string() } else { "this tool collects nothing".to_owned() };
     if form.json {
-        writeln!(
-            out,
-            "{}",
-            json!({ "enabled": enabled, "because": because, "extended": telemetry.is_extended() })
-        )?;
+        let object = json!({ "enabled": enabled, "because": because, "extended": telemetry.is_extended() });
+        write_json(out, &object)?;
     } else if enabled {
         let except = if telemetry.is_extended() {
             ", except for what stands in arguments and error messages:\n\
@@ -171,7 +174,7 @@ fn disable(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
             "disabled": !enforced, "because": disabled.consent.why.to_string(),
             "still_sending": disabled.pending == Discarded::StillSending, "not_discarded": not_discarded,
         });
-        writeln!(out, "{object}")?;
+        write_json(out, &object)?;
     } else if enforced {
         writeln!(
             out,
@@ -207,7 +210,7 @@ const NOT_DISCARDED: &str = "Not all of what is stored on this machine could be 
 fn status(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
     let status = telemetry.status();
     if form.json {
-        writeln!(out, "{}", json!(status))?;
+        write_json(out, &status)?;
     } else {
         writeln!(out, "{status}")?;
     }
@@ -228,7 +231,7 @@ fn reset(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
             "disabled": !enforced, "still_sending": reset.pending == Discarded::StillSending,
             "not_discarded": not_discarded,
         });
-        writeln!(out, "{object}")?;
+        write_json(out, &object)?;
         return Ok(done);
     }
     if reset.receipts.is_empty() {
@@ -281,7 +284,7 @@ fn show(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
 fn resend(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
     let resent = telemetry.resend_rejected(RESEND)?;
     if form.json {
-        writeln!(out, "{}", json!(resent))?;
+        write_json(out, &resent)?;
     } else {
         writeln!(out, "{resent}")?;
     }
@@ -291,7 +294,7 @@ fn resend(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
 fn doctor(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
     let findings = telemetry.doctor();
     if form.json {
-        writeln!(out, "{}", json!({ "findings": findings }))?;
+        write_json(out, &json!({ "findings": findings }))?;
     } else {
         for finding in &findings {
             writeln!(out, "{finding}")?;

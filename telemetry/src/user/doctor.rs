@@ -1,8 +1,8 @@
-//! What is wrong, and what to do.
+//! Checks of everything that delivery needs, with advice.
 
 use std::{fmt, time::Duration};
 
-use jackfield_loader::{MOST_CRASHES, plugin_api::Probe};
+use jackfield_loader::{ForeignText, MOST_CRASHES, count, plugin_api::Probe, show_path};
 use serde::Serialize;
 
 use crate::api::telemetry::Telemetry;
@@ -11,32 +11,31 @@ use crate::delivery::target::Target;
 use crate::error::error::Error;
 use crate::files::writable;
 use crate::instance::select_backends::SelectionReason;
-use crate::process::plural::events;
 
-/// How long a backend may take to open, and to find out about its platform.
+/// The time for a backend to open and to probe its platform.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What was looked at: `consent`, `folder`, `delivery`, `crashes`, `backends`, or `backend NAME`.
+    /// The subject of the check: `consent`, `folder`, `delivery`, `crashes`, `backends`, or `backend NAME`.
     pub what: String,
-    /// What was found.
+    /// How serious the finding is.
     pub verdict: Verdict,
-    /// One line: what is so, and what to do.
-    pub detail: String,
+    /// One line: the state, and what to do.
+    pub detail: ForeignText,
 }
 
 /// How serious a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// As it should be.
+    /// Nothing is wrong.
     Fine,
-    /// To be known, and not wrong.
+    /// A remark; nothing is wrong.
     Note,
-    /// Wrong: events are lost or wait.
+    /// Something is wrong: events are lost, or wait.
     Wrong,
 }
 
@@ -52,22 +51,25 @@ impl fmt::Display for Finding {
 }
 
 impl Telemetry {
-    /// Looks at everything that events need: consent, folder, each backend. With consent the folder is made if it is
-    /// missing, and a small file is written to it and removed. A backend is opened, and probes its platform
-    /// for real, with consent only: without it nothing leaves, and the finding says so.
+    /// Checks everything that delivery needs: consent, folder, each backend. With consent, a missing folder is made, and a
+    /// small file is written to it and removed. With consent, each backend is opened and probes its platform. Without
+    /// consent nothing leaves the machine, and the finding says so.
     #[must_use]
     pub fn doctor(&self) -> Vec<Finding> {
         let context = self.context();
         let status = self.status();
-        let finding =
-            |what: &str, verdict, detail: String| Finding { what: what.to_owned(), verdict, detail };
+        let finding = |what: &str, verdict, detail: String| Finding {
+            what: what.to_owned(),
+            verdict,
+            detail: detail.into(),
+        };
         let mut findings = Vec::new();
         let verdict = if status.telemetry == "disabled" { Verdict::Note } else { Verdict::Fine };
         findings.push(finding("consent", verdict, format!("{}: {}", status.telemetry, status.because)));
-        let folder = status.folder.as_ref().map(|folder| folder.display().to_string()).unwrap_or_default();
+        let folder = status.folder.as_ref().map(|folder| show_path(folder).to_string()).unwrap_or_default();
         let collection = context.consent.read().collection;
         let on = context.enabled && collection != Collection::Off;
-        // Without consent nothing is made.
+        // Without consent no folder is made.
         let local = context.select().info.stays_here(collection);
         let tried =
             context.spools.as_ref().filter(|_| on).map_or(Ok(()), |spools| spools.get(local).try_to_write());
@@ -82,7 +84,8 @@ impl Telemetry {
             findings.push(finding("folder", Verdict::Wrong, detail));
         }
         if status.problems.is_empty() && tried.is_ok() {
-            let detail = format!("{folder}: {} waiting, {} bytes", events(status.events), status.bytes);
+            let detail =
+                format!("{folder}: {} waiting, {} bytes", count(status.events, "event"), status.bytes);
             findings.push(finding("folder", Verdict::Fine, detail));
         }
         if !status.dropped.is_empty() {
@@ -97,7 +100,7 @@ impl Telemetry {
         if status.quarantined > 0 {
             let detail = format!(
                 "{} refused for good; `show` has the reasons, `resend` sends them again",
-                events(status.quarantined)
+                count(status.quarantined, "event")
             );
             findings.push(finding("quarantine", Verdict::Note, detail));
         }
@@ -108,7 +111,7 @@ impl Telemetry {
             let detail = format!(
                 "{} crashed {} in a row, the last time {}: it is tried again later, or left alone after {MOST_CRASHES} until it \
                  changes; get another version from its vendor",
-                crash.plugin.display(),
+                show_path(&crash.plugin),
                 times(crash.count),
                 crash.how
             );
@@ -151,7 +154,7 @@ fn probe(target: &mut Target) -> (Verdict, String) {
     answer
 }
 
-/// Whether there is something to open, without a word to anybody.
+/// Whether the backend's plugin can be found, without opening it.
 fn loads(target: &Target) -> (Verdict, String) {
     match target.locate() {
         Ok(()) => (Verdict::Note, "there; not asked without consent".to_owned()),

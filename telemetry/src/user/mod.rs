@@ -1,4 +1,4 @@
-//! What the user of a tool does and is told.
+//! The commands for the user of a tool, and their reports.
 
 #[cfg(feature = "clap")]
 pub mod commands;

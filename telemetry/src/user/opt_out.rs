@@ -1,4 +1,4 @@
-//! What the user does with telemetry: consent, withdraw, be forgotten.
+//! The user's decisions: to consent, to withdraw, to be forgotten.
 
 use std::{
     fs, io, thread,
@@ -21,68 +21,68 @@ use crate::process::deadline::left;
 use crate::spool::reader::Deliverer;
 use crate::spool::spool::Spool;
 
-/// How long a delivery of another process may take to end after consent is withdrawn: that process looks ten times a
-/// second, also while a call runs, and gives the call a quarter of a second to return.
+/// The time in which a delivery of another process ends after consent is withdrawn. That process reads consent ten times a
+/// second, also during a call, and gives the call a quarter of a second to return.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long a process may go on recording after consent is withdrawn, and a little for the event that it is at.
+/// The time for which a process may still record after consent is withdrawn, with a margin for the current event.
 const NOTICED: Duration = ConsentSource::MAX_AGE.saturating_add(Duration::from_millis(30));
-/// Between two looks whether it has ended.
+/// The pause between two attempts to take the claim: the system reports no end of another process's lock.
 const TICK: Duration = Duration::from_millis(5);
 
-/// What became of pending events when consent was withdrawn.
+/// What happened to waiting events when consent was withdrawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Discarded {
-    /// Nothing waits any more, and nothing is being sent.
+    /// No event waits, and none is being sent.
     All,
-    /// Nothing waits any more, but a process is still inside a backend's call, which it had begun before and which has not
-    /// ended though it was told so. That call may still send what it was given; no other one follows.
+    /// No event waits, but a call of a backend still runs in some process. The call began before, and has not ended although
+    /// it was cancelled. It may still send its events; no other call follows.
     StillSending,
-    /// They are kept, because telemetry is enforced.
+    /// Events are kept, because telemetry is forced on.
     Nothing,
-    /// Not all of it could be discarded; why, and where, in one line. Without consent none of it is sent.
+    /// Some events could not be discarded: the reason and the place, in one line. Without consent they are not sent.
     Failed(String),
 }
 
-/// What came of [`Telemetry::disable`].
+/// The result of [`Telemetry::disable`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DisableReport {
-    /// What is so now: on where an organisation enforces it.
+    /// The consent in force: on when an organisation forces it.
     pub consent: Consent,
-    /// What became of pending events.
+    /// What happened to waiting events.
     pub pending: Discarded,
 }
 
-/// What came of [`Telemetry::reset`].
+/// The result of [`Telemetry::reset`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Reset {
-    /// The id that deletion was requested for.
+pub struct ResetReport {
+    /// The id whose deletion was requested.
     pub machine_id: String,
-    /// What each backend and requestor said.
+    /// The receipts of all backends and further recipients.
     pub receipts: Vec<Receipt>,
-    /// The id from now on: another one when somebody has acknowledged the request and nobody failed, or when there is
-    /// nobody to ask. Otherwise the same, so that the request can be repeated.
+    /// The id from now on. It is a new one when a recipient has accepted the request and none has failed, or when there is no
+    /// recipient. Otherwise it is the same, so that the request can be repeated.
     pub next_machine_id: String,
-    /// Why the id is the same.
+    /// The reason why the id is the same.
     pub id_kept: Option<String>,
-    /// What became of pending events.
+    /// What happened to waiting events.
     pub pending: Discarded,
-    /// What is so now.
+    /// The consent in force.
     pub consent: Consent,
 }
 
 impl Telemetry {
-    /// Consents, in the user's file. Events that were recorded while there was no consent are forgotten.
+    /// Writes consent into the user's file. Events that were recorded without consent are dropped.
     ///
     /// # Errors
-    /// As [`ConsentSource::enable`](crate::ConsentSource::enable), and [`Error::Spool`] when old events can't be forgotten;
-    /// there is no consent then.
+    /// As [`ConsentSource::enable`](crate::ConsentSource::enable), and [`Error::Spool`] when old events can't be dropped;
+    /// there is then no consent.
     pub fn enable(&self) -> Result<Consent, Error> {
         let context = self.context();
         if !context.consent.read().is_enabled() {
-            // What an opt-out could not discard, or a process recorded before it noticed.
+            // Events that an opt-out could not discard, or that a process recorded before it noticed the opt-out.
             context.drop_pending()?;
         }
         let consent = context.consent.enable();
@@ -90,13 +90,13 @@ impl Telemetry {
         consent
     }
 
-    /// Withdraws consent, in the user's file, and forgets all events that wait. When this returns with
-    /// [`Discarded::All`], no backend of any process is inside a call, and none is called again.
+    /// Withdraws consent in the user's file, and drops all waiting events. When this returns with [`Discarded::All`], no call
+    /// of a backend runs in any process, and none follows.
     ///
-    /// What could not be discarded is [`Discarded::Failed`].
+    /// [`Discarded::Failed`] names the events that could not be dropped.
     ///
     /// # Errors
-    /// As [`ConsentSource::disable`](crate::ConsentSource::disable); nothing has changed then.
+    /// As [`ConsentSource::disable`](crate::ConsentSource::disable); nothing is then changed.
     pub fn disable(&self) -> Result<DisableReport, Error> {
         let context = self.context();
         let consent = context.consent.disable()?;
@@ -105,13 +105,13 @@ impl Telemetry {
         Ok(DisableReport { consent, pending })
     }
 
-    /// Forgets everything: withdraws consent, forgets waiting and rejected events and the local log, and asks every
-    /// backend and requestor for the deletion of what they have, each for at most `within`. The machine id changes as
-    /// [`Reset::next_machine_id`] says.
+    /// Withdraws consent, drops waiting events, dead letters and the local log, and requests the deletion of this machine's
+    /// data from every backend and further recipient, each for at most `within`. [`ResetReport::next_machine_id`] says
+    /// when the machine id changes.
     ///
     /// # Errors
     /// As [`disable`](Self::disable).
-    pub fn reset(&self, within: Duration) -> Result<Reset, Error> {
+    pub fn reset(&self, within: Duration) -> Result<ResetReport, Error> {
         let context = self.context();
         let consent = context.consent.disable()?;
         context.gate.look_again();
@@ -126,33 +126,38 @@ impl Telemetry {
             .extend(context.settings.requestors.iter().map(|by| Receipt::new(&*by.name, by.by.request(&id))));
         context.forget_recorder();
         drop(claims);
-        let (next_machine_id, id_kept) = match rotate(&machine_id, context.data_refusal(), &receipts) {
-            Ok(next) => (next, None),
-            Err(reason) => (id.clone(), Some(reason)),
-        };
-        Ok(Reset { machine_id: id, receipts, next_machine_id, id_kept, pending, consent })
+        let (next_machine_id, id_kept) = rotate(&machine_id, id.clone(), context.data_refusal(), &receipts);
+        Ok(ResetReport { machine_id: id, receipts, next_machine_id, id_kept, pending, consent })
     }
 }
 
-/// The next id, or why there is none.
-fn rotate(file: &MachineIdFile, refused: Option<String>, receipts: &[Receipt]) -> Result<String, String> {
+/// The next id, and the reason when it is the old one.
+fn rotate(
+    file: &MachineIdFile,
+    old: String,
+    refused: Option<String>,
+    receipts: &[Receipt],
+) -> (String, Option<String>) {
     let any = |outcome| receipts.iter().any(|receipt| receipt.outcome == outcome);
-    if any(ReceiptOutcome::Failed) {
-        return Err("a request failed and can be repeated under it".to_owned());
-    }
-    if !receipts.is_empty() && !any(ReceiptOutcome::Sent) {
-        return Err("nobody has acknowledged the request, which needs it".to_owned());
-    }
-    if let Some(reason) = refused {
-        return Err(reason);
-    }
-    file.rotate().map(|new| new.id).map_err(|error| error.to_string())
+    let reason = if any(ReceiptOutcome::Failed) {
+        "a request failed and can be repeated under it".to_owned()
+    } else if !receipts.is_empty() && !any(ReceiptOutcome::Sent) {
+        "nobody has acknowledged the request, which needs it".to_owned()
+    } else if let Some(reason) = refused {
+        reason
+    } else {
+        match file.rotate() {
+            Ok(new) => return (new.id, None),
+            Err(error) => error.to_string(),
+        }
+    };
+    (old, Some(reason))
 }
 
 impl Discarded {
     fn and_failed(self, reason: &str) -> Self {
         match self {
-            // Twice the same, when it is about the folder around both.
+            // Both spools report the same about their common folder.
             Self::Failed(reasons) if reasons == reason => Self::Failed(reasons),
             Self::Failed(reasons) => Self::Failed(format!("{reasons}; {reason}")),
             _ => Self::Failed(reason.to_owned()),
@@ -161,8 +166,8 @@ impl Discarded {
 }
 
 impl Context {
-    /// Waits for deliveries to end and for every process to notice, then forgets all events, and what is known of
-    /// backends. The claims keep others from delivering while they are held.
+    /// Waits until deliveries have ended and every process has noticed, then drops all events and the states of the backends.
+    /// While the claims are held, no process delivers.
     fn discard(&self) -> (Discarded, Vec<Deliverer>) {
         let mut claims = Vec::new();
         let Some(spools) = &self.spools else { return (Discarded::All, claims) };
@@ -177,7 +182,7 @@ impl Context {
                 Err(error) => discarded = discarded.and_failed(&error.to_string()),
             }
         }
-        // A call that took too long was left behind by its pass.
+        // A pass has returned before this call, which took too long.
         ended &= self.in_flight().is_none_or(|lock| lock.wait_for_end(deadline));
         if self.data.as_ref().is_some_and(|data| data.exists()) {
             thread::sleep(left(noticed));
@@ -208,11 +213,12 @@ impl Context {
         }
     }
 
-    /// Asks every backend that events would go to with consent. That is the user's own wish, and the last that leaves.
+    /// Requests deletion from every backend that would get events with consent. The user asks for this request; nothing else
+    /// is sent.
     fn request_deletion(&self, machine_id: &str, within: Duration) -> Vec<Receipt> {
         let Selected { targets, info } = self.select_for(Collection::On);
         if let SelectionReason::Broken(reason) = info.why {
-            // Nobody knows whom to ask before the file is mended.
+            // The file that names the backends can't be used.
             return vec![Receipt::new("backends", Deletion::Failed(reason))];
         }
         let event = Event::new(EventKind::DATA_DELETION_REQUEST, "data.deletion_request");
@@ -246,7 +252,7 @@ enum Claimed {
     NotInTime,
 }
 
-/// Waits until nobody delivers.
+/// Takes the claim, and waits until no process delivers.
 fn claim(spool: &Spool, deadline: Instant) -> Result<Claimed, Error> {
     loop {
         if let Some(deliverer) = spool.try_claim::<&str>(&[])? {

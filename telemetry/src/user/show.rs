@@ -1,4 +1,4 @@
-//! What is stored, and what would go out, byte for byte.
+//! What is stored, and what would be sent, byte for byte.
 
 use std::{
     borrow::Cow,
@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use jackfield_loader::{Batch, Preview, Unsent, plugin_api::Outcome};
+use jackfield_loader::{
+    Batch, ForeignText, Preview, Unsent, count, escape_in_json, hex, plugin_api::Outcome, to_json,
+};
 use serde::Serialize;
 use serde_json::{json, value::RawValue};
 
@@ -16,28 +18,27 @@ use crate::delivery::target::Target;
 use crate::error::error::Error;
 use crate::event::batch_buffer::EventBuffer;
 use crate::instance::select_backends::Selected;
-use crate::process::plural::events;
 use crate::spool::dead_letters::Rejected;
 
-/// Events of which it is shown what would go out, and bytes of these: one batch.
+/// The events and bytes of the shown batch.
 const SHOWN_EVENTS: usize = 500;
 const SHOWN_BYTES: usize = 512 << 10;
-/// How long a backend may take to say what it would send.
+/// The time for a backend to make its preview.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What is stored, and what would go out. Its text is what `telemetry show` prints.
+/// What is stored, and what would be sent. Its text is the output of `telemetry show`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ShowReport {
-    /// The events that wait, as they are stored: one line of JSON each.
+    /// The waiting events as they are stored: one line of JSON each.
     pub stored: Vec<String>,
-    /// Those that wait apart, and that these backends do not get: see [`Status::set_apart`](crate::Status::set_apart).
+    /// The waiting events of the other spool, which these backends do not get: see [`Status::set_apart`](crate::Status::set_apart).
     pub set_apart: Vec<String>,
-    /// Those that a backend has refused for good.
+    /// The dead letters.
     pub quarantine: Vec<Rejected>,
-    /// What each backend would send, of the first batch.
+    /// What each backend would send of the first batch.
     pub outgoing: Vec<OutgoingBatch>,
-    /// How many events that batch has.
+    /// The number of events in that batch.
     pub previewed: usize,
 }
 
@@ -45,9 +46,9 @@ pub struct ShowReport {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct OutgoingBatch {
-    /// What it is called.
+    /// The name of the backend.
     pub backend: String,
-    /// Requests or messages, and events that it would not send; or why that can't be told.
+    /// The requests or messages, and the events that would not be sent; or the reason why there is no preview.
     pub preview: Result<Preview, String>,
 }
 
@@ -59,7 +60,7 @@ impl Telemetry {
     pub fn show(&self) -> Result<ShowReport, Error> {
         let context = self.context();
         let collection = match context.consent.read().collection {
-            // What would go out with consent.
+            // The preview shows what would be sent with consent.
             Collection::Off => Collection::On,
             collection => collection,
         };
@@ -82,7 +83,7 @@ impl Telemetry {
             if buffer.len() == SHOWN_EVENTS || (bytes > SHOWN_BYTES && !buffer.is_empty()) {
                 break;
             }
-            // A line that is no event is shown above, and goes nowhere.
+            // A line that is no event is shown above, and is not sent.
             let _ = buffer.push_line(line.as_bytes());
         }
         let previewed = buffer.len();
@@ -102,37 +103,39 @@ fn outgoing(target: &mut Target, batch: &Batch) -> OutgoingBatch {
 }
 
 impl ShowReport {
-    /// Writes it for people: the stored lines as they are, then each backend's messages.
+    /// Writes the report as text: the stored lines as they are, then the messages of each backend.
     ///
     /// # Errors
     /// Those of `out`.
     pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "Stored: {}", events(self.stored.len()))?;
+        writeln!(out, "Stored: {}", count(self.stored.len(), "event"))?;
         for line in &self.stored {
-            writeln!(out, "{line}")?;
+            writeln!(out, "{}", escape_in_json(line))?;
         }
         if !self.set_apart.is_empty() {
-            let count = events(self.set_apart.len());
+            let count = count(self.set_apart.len(), "event");
             writeln!(out, "\nSet apart, not for these backends (see TELEMETRY_LOCAL): {count}")?;
         }
         for line in &self.set_apart {
-            writeln!(out, "{line}")?;
+            writeln!(out, "{}", escape_in_json(line))?;
         }
-        writeln!(out, "\nQuarantine: {}", events(self.quarantine.len()))?;
+        writeln!(out, "\nQuarantine: {}", count(self.quarantine.len(), "event"))?;
         for rejected in &self.quarantine {
-            writeln!(out, "{}: {}\n{}", rejected.backend, rejected.reason, rejected.event.get())?;
+            let [backend, reason] =
+                [&rejected.backend, &rejected.reason].map(|text| ForeignText::from(&**text));
+            writeln!(out, "{backend}: {reason}\n{}", escape_in_json(rejected.event.get()))?;
         }
         for outgoing in &self.outgoing {
             let of = if self.previewed < self.stored.len() { "the first " } else { "" };
-            let count = events(self.previewed);
+            let count = count(self.previewed, "event");
             writeln!(out, "\nTo {}, of {of}{count} (nothing is sent now):", outgoing.backend)?;
             match &outgoing.preview {
-                Err(reason) => writeln!(out, "can't be told: {reason}")?,
+                Err(reason) => writeln!(out, "can't be told: {}", ForeignText::from(&**reason))?,
                 Ok(preview) => {
                     for message in &preview.messages {
                         writeln!(out, "{} ({} bytes)", message.label, message.bytes.len())?;
                         match std::str::from_utf8(&message.bytes) {
-                            Ok(text) => writeln!(out, "{}", text.trim_end_matches('\n'))?,
+                            Ok(text) => writeln!(out, "{}", escape_in_json(text.trim_end_matches('\n')))?,
                             Err(_) => writeln!(out, "{}", message.bytes.escape_ascii())?,
                         }
                     }
@@ -145,8 +148,8 @@ impl ShowReport {
         Ok(())
     }
 
-    /// The same as one JSON object. Events stand in it as they are stored, byte for byte; a line that is no JSON is a
-    /// string. A message that is no UTF-8 has its bytes in `bytes_hex` in place of `text`.
+    /// The report as one JSON object. It contains events byte for byte as they are stored; a line that is not JSON becomes a
+    /// string. A message that is not UTF-8 has the member `bytes_hex` in place of `text`.
     #[must_use]
     pub fn to_json(&self) -> String {
         let object = AsJson {
@@ -156,7 +159,7 @@ impl ShowReport {
             previewed: self.previewed,
             outgoing: self.outgoing.iter().map(OutgoingBatch::to_json).collect(),
         };
-        serde_json::to_string(&object).expect("text and numbers can be written")
+        to_json(&object).expect("text and numbers can be written")
     }
 }
 
@@ -170,7 +173,7 @@ struct AsJson<'a> {
 }
 
 fn as_stored(line: &str) -> Cow<'_, RawValue> {
-    // More is valid in its form than readers take, such as half of a surrogate pair.
+    // Some valid JSON is refused by readers, such as half of a surrogate pair.
     let is_read = serde_json::from_str::<serde_json::Value>(line).is_ok();
     match serde_json::from_str(line) {
         Ok(raw) if is_read => Cow::Borrowed(raw),
@@ -207,10 +210,6 @@ fn not_sent(unsent: &Unsent) -> String {
     };
     let colon = if reason.is_empty() { "" } else { ": " };
     format!("event {} would not be sent but {what}{colon}{reason}", unsent.event + 1)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

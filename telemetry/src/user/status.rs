@@ -1,8 +1,10 @@
-//! What is so at this moment, for people and scripts.
+//! The status of a telemetry, for people and scripts.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, sync::atomic::Ordering, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::atomic::Ordering};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+
+use jackfield_loader::{ForeignText, count, show_path, span};
 
 use crate::api::telemetry::Telemetry;
 use crate::consent::consent::Collection;
@@ -11,83 +13,89 @@ use crate::detached;
 use crate::files::writable;
 use crate::instance::select_backends::Selected;
 use crate::instance::settings::{Deliver, Settings};
-use crate::process::plural::events;
 
-/// What is so at this moment. As JSON it has the members of these fields; its text is what `telemetry status` prints.
+/// The status now. Its JSON has the members of these fields; its text is the output of `telemetry status`.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Status {
-    /// The tool.
+    /// The name of the tool.
     pub tool: String,
     /// `disabled`, `enabled` or `enabled (local-only)`.
     pub telemetry: &'static str,
-    /// Which variable, file or author decided.
+    /// The variable, file or author that decided.
     pub because: String,
-    /// A remark on a variable that is set and does not count.
+    /// A remark on a variable that is set and has no effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remark: Option<String>,
     /// The pseudonymous id of this machine for this tool.
     pub machine_id: String,
-    /// What events say of the user.
+    /// What events contain.
     pub collects: &'static str,
-    /// Which backends are in force, and why.
+    /// The backends in force, and the reason.
     pub backend: String,
-    /// Each of them.
+    /// The status of each backend.
     pub backends: Vec<BackendStatus>,
-    /// Where events wait; `None` where there is no home folder.
+    /// The folder of the spool; `None` when there is no home folder.
+    #[serde(serialize_with = "shown")]
     pub folder: Option<PathBuf>,
-    /// Events that some backend is not done with.
+    /// Events that at least one backend has not settled.
     pub events: u64,
-    /// Bytes of these.
+    /// Bytes of these events.
     pub bytes: u64,
-    /// Seconds since before the oldest of them was recorded.
+    /// The greatest possible age of the oldest of them, in seconds.
     pub oldest_s: Option<u64>,
-    /// Events of the other sort, which these backends do not get: with `TELEMETRY_LOCAL` those of runs without it; else
-    /// those of runs with it, which stay on this machine.
+    /// Events in the other spool, which these backends do not get: with `TELEMETRY_LOCAL` the events of runs without it;
+    /// otherwise the events of runs with it, which stay on this machine.
     pub set_apart: u64,
     /// Events lost so far, by reason.
     pub dropped: BTreeMap<String, u64>,
-    /// Events that backends refused for good.
+    /// The number of dead letters.
     pub quarantined: u64,
-    /// When events leave, and how.
+    /// When and how events leave the spool.
     pub delivery: String,
-    /// Whether a child process delivers now, for tools that have ended.
+    /// Whether a detached child process delivers now.
     pub delivering: bool,
-    /// What is wrong with the folder.
+    /// The reason why the folder can't be used.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub problems: Vec<String>,
+    pub problems: Vec<ForeignText>,
 }
 
-/// One backend, as far as past runs tell.
+/// The status of one backend, from past runs.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct BackendStatus {
-    /// What it is called.
+    /// The name of the backend.
     pub name: String,
-    /// Events that wait for it.
+    /// The number of events that wait for the backend.
     pub waiting: u64,
-    /// Events that it took, as noted at the end of each delivery and every 250 ms of a long one: what a process that was
-    /// killed in between delivered is missing here, and nowhere else.
+    /// The number of delivered events. It is written at the end of each delivery, and every 250 ms of a long one: it lacks the
+    /// events of a process that was killed in between.
     pub delivered: u64,
-    /// Events that it refused for good.
+    /// The number of rejected events.
     pub rejected: u64,
-    /// Events that did not reach it and are not kept, with *at most once*.
+    /// The number of events that are lost, with *at most once*.
     pub lost: u64,
-    /// Seconds since it took the last one.
+    /// Seconds since the last delivered event.
     pub last_delivery_s: Option<u64>,
-    /// What went wrong last, unless something was delivered since.
-    pub last_error: Option<String>,
-    /// Seconds since then.
+    /// The last failure, unless an event was delivered since.
+    pub last_error: Option<ForeignText>,
+    /// Seconds since that failure.
     pub last_error_s: Option<u64>,
-    /// Seconds until it is tried again, after it failed.
+    /// Seconds until the next attempt, after a failure.
     pub paused_s: Option<u64>,
-    /// Why it is not what the configuration says, since a reload of a service could not have that.
+    /// Why a reload could not swap the backend to what the configuration says.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub not_swapped: Option<String>,
+    pub not_swapped: Option<ForeignText>,
+}
+
+/// JSON can't represent a path that is not UTF-8.
+#[allow(clippy::ref_option, reason = "the form that serde asks for")]
+fn shown<S: Serializer>(folder: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    folder.as_deref().map(show_path).serialize(serializer)
 }
 
 impl Telemetry {
-    /// What is so at this moment. Opens no backend, and writes nothing.
+    /// The status now. Opens no backend, and writes nothing.
     #[must_use]
     pub fn status(&self) -> Status {
         let context = self.context();
@@ -101,7 +109,7 @@ impl Telemetry {
         let (spool, other) = (stats(local), stats(!local));
         let states = context.states().map(|states| states.load()).unwrap_or_default();
         let mut names = info.backends.clone();
-        // What is open stays so whatever the configuration says, until a reload.
+        // An open backend stays until a reload, whatever the configuration says.
         for name in self.instance().scheduler().backends().views(|backend| backend.target.name.clone()) {
             let has_events = info.backends.is_empty() || spool.backends.contains_key(&name);
             if has_events && !names.contains(&name) {
@@ -112,16 +120,16 @@ impl Telemetry {
             let state = states.get(name).cloned().unwrap_or_default();
             BackendStatus {
                 name: name.clone(),
-                // Before the first delivery everything waits for everybody.
+                // Before the first delivery all events wait for all backends.
                 waiting: spool.backends.get(name).map_or(spool.events, |backend| backend.events),
                 delivered: state.delivered,
                 rejected: state.rejected,
                 lost: state.lost,
                 last_delivery_s: state.last_delivery_ms.map(ago),
                 last_error_s: state.last_problem.as_ref().map(|problem| ago(problem.at_ms)),
-                last_error: state.last_problem.map(|problem| problem.reason),
+                last_error: state.last_problem.map(|problem| problem.reason.into()),
                 paused_s: state.circuit.open_for(now).map(|pause| pause.as_secs() + 1),
-                not_swapped: state.not_swapped.map(|problem| problem.reason),
+                not_swapped: state.not_swapped.map(|problem| problem.reason.into()),
             }
         });
         let backends = backends.collect();
@@ -134,7 +142,7 @@ impl Telemetry {
             dropped.insert("no folder".to_owned(), homeless);
         }
         let mut problems: Vec<String> = spool.refused.into_iter().chain(other.refused).collect();
-        // What is wrong with the folder around them is wrong with both.
+        // Both spools have the same data folder.
         problems.dedup();
         if problems.is_empty()
             && context.enabled
@@ -158,7 +166,7 @@ impl Telemetry {
         };
         Status {
             tool: context.settings.tool.clone(),
-            // With backends that are configured, nothing is local about it.
+            // With configured backends the events are not local.
             telemetry: if info.ignores_local && context.enabled { "enabled" } else { telemetry },
             because,
             remark: consent.ignored.map(|variable| {
@@ -177,7 +185,7 @@ impl Telemetry {
             quarantined: spool.rejected + other.rejected,
             delivery: delivery_text(&context.settings, &targets),
             delivering: context.trusted_data().is_some_and(|data| detached::lock::is_delivering(data, local)),
-            problems,
+            problems: problems.into_iter().map(ForeignText::from).collect(),
         }
     }
 }
@@ -246,16 +254,16 @@ impl fmt::Display for Status {
                 writeln!(f, "    not as configured: {reason}")?;
             }
         }
-        write!(f, "Waiting: {}, {} bytes", events(self.events), self.bytes)?;
+        write!(f, "Waiting: {}, {} bytes", count(self.events, "event"), self.bytes)?;
         if let Some(seconds) = self.oldest_s {
             write!(f, ", the oldest from {} ago", span(seconds))?;
         }
         match &self.folder {
-            Some(folder) => writeln!(f, ", in {}", folder.display())?,
+            Some(folder) => writeln!(f, ", in {}", show_path(folder))?,
             None => writeln!(f)?,
         }
         if self.set_apart > 0 {
-            let events = events(self.set_apart);
+            let events = count(self.set_apart, "event");
             writeln!(f, "Set apart: {events}, which these backends do not get (see TELEMETRY_LOCAL)")?;
         }
         if self.dropped.is_empty() {
@@ -264,7 +272,7 @@ impl fmt::Display for Status {
             let reasons: Vec<_> = self.dropped.iter().map(|(reason, n)| format!("{n} ({reason})")).collect();
             writeln!(f, "Dropped: {}", reasons.join(", "))?;
         }
-        writeln!(f, "Quarantine: {}", events(self.quarantined))?;
+        writeln!(f, "Quarantine: {}", count(self.quarantined, "event"))?;
         write!(f, "Delivery: {}", self.delivery)?;
         if self.delivering {
             write!(f, "; a child process delivers now")?;
@@ -273,15 +281,5 @@ impl fmt::Display for Status {
             write!(f, "\nProblem: {problem}")?;
         }
         Ok(())
-    }
-}
-
-/// A time for people, in its largest unit.
-fn span(seconds: u64) -> String {
-    match Duration::from_secs(seconds).as_secs() {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        7200..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} days", seconds / 86_400),
     }
 }

@@ -142,7 +142,7 @@ fn a_panicking_backend_harms_neither_the_tool_nor_a_healthy_one_and_gets_its_eve
     assert_eq!(arrived_once(&home.join("healthy")), names(0..5));
     let status = telemetry.status();
     let error = status.backends[0].last_error.clone().expect("an error");
-    assert!(error.contains("panic"), "{error}");
+    assert!(error.as_raw().contains("panic"), "{error}");
     broken.store(false, Ordering::Relaxed);
     clock.forward(PAUSE);
     assert!(telemetry.flush(LONG).emptied);

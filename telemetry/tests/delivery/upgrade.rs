@@ -69,7 +69,7 @@ fn events_for_a_plugin_that_is_gone_after_an_upgrade_wait_until_it_is_back() {
         assert_eq!(arrived(), names(0..3));
         assert_eq!(status.events, u64::from(numbers.end - 3), "{status}");
         let backend = &status.backends[0];
-        let error = backend.last_error.as_deref().expect("an error");
+        let error = backend.last_error.as_ref().expect("an error").as_raw();
         assert!(error.contains("file") && error.contains("plugins"), "what is missing, and where: {error}");
         assert_eq!(backend.lost, 0, "{status}");
     }

@@ -366,7 +366,7 @@ fn options_come_from_a_configuration_and_the_reports_are_for_people_and_machines
     let (bare, given) = (c_fixture("GOOD"), ["--config-json", r#"{"where":"x"}"#]);
     let arguments = ["check", bare.to_str().expect("UTF-8"), "--only", "metadata", "--endpoint", "where"];
     let unknown = site.run(&arguments).with_code(2);
-    assert!(unknown.stderr.contains("the given ones have no `where`"), "{unknown:#?}");
+    assert!(unknown.stderr.contains("the given options have no `where`"), "{unknown:#?}");
     site.run(&[&arguments[..], &given].concat()).with_code(0);
     let by_schema = ["--config", "check.toml", "--only", "metadata", "--endpoint", "fsync"];
     site.run(&[&["check", file], &by_schema[..]].concat()).with_code(0);

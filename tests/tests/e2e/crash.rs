@@ -198,7 +198,7 @@ fn a_second_interrupt_ends_at_once() {
         running.signal("INT");
     }
     let ended = running.end().with_code(130);
-    assert!(ended.stderr.contains("once more ends at once"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("a second Ctrl-C ends at once"), "{}", ended.stderr);
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn an_interrupt_keeps_what_was_read_and_not_delivered() {
     // The other backend's files complete each other in the same way.
     let healthy: BTreeSet<_> = ids(&site.read("healthy.jsonl")).into_iter().collect();
     assert_eq!(healthy.len() as u64, ended.counts("healthy")[0]);
-    assert!(ended.stderr.contains("interrupted: keeping what was read"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("interrupted: events that were read"), "{}", ended.stderr);
 }
 
 #[test]

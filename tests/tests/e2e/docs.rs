@@ -1,5 +1,5 @@
-//! What the guides say is so: links lead somewhere, snippets are taken from files that are built and tested, configurations
-//! are read, commands are run, and every threat has its test.
+//! What the README and the pages under `docs/` say is so: links lead somewhere, snippets are taken from files that are built
+//! and tested, configurations are read, commands are run, and every threat has its test.
 //!
 //! The info string of a block of code says how it is tried; a block of which it says nothing fails.
 //!
@@ -7,9 +7,11 @@
 //! | --- | --- |
 //! | `LANGUAGE file=PATH` | stands in that file, line by line, but for the indentation |
 //! | `toml config` | is a configuration |
+//! | `toml manifest` | is the part of a `Cargo.toml` that makes a plugin |
 //! | `json event` | is events, one a line, which fit `event.schema.json` |
+//! | `json line` | is lines that `jackfield send` delivers |
 //! | `sh run` | is run by `sh -e` in a folder with the plugins and `jackfield` at hand |
-//! | `rust` | is compiled and run, as a doctest of this package: in `embedding.md` |
+//! | `rust`, `rust,no_run` | is compiled and run, or only compiled, as a doctest of a page that `tests/src/lib.rs` includes |
 //! | `text` | is not tried |
 
 #![cfg(unix)]
@@ -29,8 +31,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is a folder of the workspace")
 }
 
-/// The documents, with their text.
-fn documents() -> Vec<(PathBuf, String)> {
+/// The pages under `docs/`, with their text.
+fn pages() -> Vec<(PathBuf, String)> {
     let folder = root().join("docs");
     let mut found: Vec<_> = fs::read_dir(&folder)
         .expect("docs/")
@@ -43,9 +45,23 @@ fn documents() -> Vec<(PathBuf, String)> {
     found
 }
 
+fn readme() -> String {
+    fs::read_to_string(root().join("README.md")).expect("README.md")
+}
+
+/// The pages and the README, with their text.
+fn documents() -> Vec<(PathBuf, String)> {
+    let mut all = pages();
+    all.push((root().join("README.md"), readme()));
+    all
+}
+
 /// A block of code.
 struct Block {
+    /// Page and line.
     at: String,
+    /// The page, from the root of the repository.
+    page: String,
     info: Vec<String>,
     lines: Vec<String>,
 }
@@ -58,8 +74,10 @@ fn blocks() -> Vec<Block> {
             match (line.strip_prefix("```"), &mut open) {
                 (Some(_), Some(_)) => blocks.extend(open.take()),
                 (Some(info), None) => {
+                    let page = path.strip_prefix(root()).expect("in the repository").display().to_string();
                     open = Some(Block {
-                        at: format!("{}:{}", path.display(), number + 1),
+                        at: format!("{page}:{}", number + 1),
+                        page,
                         info: info.split_whitespace().map(str::to_owned).collect(),
                         lines: Vec::new(),
                     });
@@ -83,12 +101,12 @@ fn blocks_of(language: &str, way: &str) -> Vec<Block> {
 
 #[test]
 fn every_block_of_the_guides_says_how_it_is_tried() {
-    for Block { at, info, .. } in blocks() {
+    let doctests = fs::read_to_string(root().join("tests/src/lib.rs")).expect("the doctests");
+    for Block { at, page, info, .. } in blocks() {
         let info: Vec<&str> = info.iter().map(String::as_str).collect();
         let known = match info[..] {
-            ["text"] | ["toml", "config"] | ["json", "event"] | ["sh", "run"] => true,
-            // The one whose examples are doctests.
-            ["rust"] => at.contains("embedding.md:"),
+            ["text"] | ["toml", "config" | "manifest"] | ["json", "event" | "line"] | ["sh", "run"] => true,
+            ["rust" | "rust,no_run"] => doctests.contains(&format!("include_str!(\"../../{page}\")")),
             [_, file] => file.starts_with("file="),
             _ => false,
         };
@@ -99,7 +117,7 @@ fn every_block_of_the_guides_says_how_it_is_tried() {
 #[test]
 fn snippets_of_the_guides_stand_in_the_files_that_they_name() {
     let mut tried = 0;
-    for Block { at, info, lines } in blocks() {
+    for Block { at, info, lines, .. } in blocks() {
         let Some(file) = info.get(1).and_then(|way| way.strip_prefix("file=")) else { continue };
         let whole =
             fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{at}: {file}: {error}"));
@@ -126,6 +144,15 @@ fn configurations_of_the_guides_are_read() {
         if let Err(error) = Config::parse(&text, Path::new("config.toml")) {
             panic!("{at}: {error}");
         }
+    }
+}
+
+#[test]
+fn manifests_of_the_guides_make_plugins() {
+    for Block { at, lines, .. } in blocks_of("toml", "manifest") {
+        let manifest: toml::Table = lines.join("\n").parse().unwrap_or_else(|error| panic!("{at}: {error}"));
+        assert_eq!(manifest["lib"]["crate-type"][0].as_str(), Some("cdylib"), "{at}");
+        assert!(manifest["dependencies"].get("jackfield-plugin-api").is_some(), "{at}");
     }
 }
 
@@ -181,7 +208,7 @@ fn anchor(heading: &str) -> String {
 fn links_of_the_guides_lead_to_files_and_headings_that_are_there() {
     let mut tried = 0;
     let mut all = documents();
-    for name in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+    for name in ["ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "fuzz/README.md"] {
         let path = root().join(name);
         all.push((path.clone(), fs::read_to_string(path).expect("readable")));
     }
@@ -207,15 +234,22 @@ fn links_of_the_guides_lead_to_files_and_headings_that_are_there() {
 }
 
 #[test]
-fn the_table_of_contents_has_every_guide() {
-    let contents = fs::read_to_string(root().join("docs/README.md")).expect("the table of contents");
-    for (path, _) in documents() {
-        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        assert!(
-            name == "README.md" || links(&contents).contains(&name.as_str()),
-            "{name} is not in docs/README.md"
-        );
+fn the_map_in_the_readme_has_every_page() {
+    let readme = readme();
+    let (_, map) = readme.split_once("\n## Documentation\n").expect("the map");
+    let map = links(map.split("\n## ").next().expect("a section"));
+    for (path, _) in pages() {
+        let page = path.strip_prefix(root()).expect("in the repository").display().to_string();
+        assert!(page == "docs/README.md" || map.contains(&page.as_str()), "{page} is not in the map");
     }
+    let other = fs::read_to_string(root().join("docs/README.md")).expect("docs/README.md");
+    assert_eq!(links(&other), ["../README.md#documentation"], "there is one map");
+}
+
+#[test]
+fn the_readme_has_at_most_200_lines() {
+    let lines = readme().lines().count();
+    assert!(lines <= 200, "{lines} lines");
 }
 
 /// The source of every test of the repository.
@@ -268,6 +302,14 @@ fn events_of_the_guides_fit_the_schema() {
             }
         }
     }
+}
+
+#[test]
+fn lines_of_the_guides_are_delivered() {
+    let site = Site::new(&[to_file("file", "out.jsonl")]);
+    let lines: Vec<String> = blocks_of("json", "line").into_iter().flat_map(|block| block.lines).collect();
+    site.send(lines.join("\n"), &[]).with_code(0);
+    assert_eq!(site.read("out.jsonl").lines().count(), lines.len());
 }
 
 #[test]

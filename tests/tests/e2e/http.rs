@@ -18,8 +18,9 @@ use serde_json::{Value, json};
 
 use crate::{
     common::{load, options},
-    http_faults::{self, events, id, strings},
+    http_faults::{self, events, strings},
     logs,
+    vendor::id,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -350,7 +351,7 @@ fn proxies_come_from_the_environment() {
         let said = child(&config, &[(variable, "http://me:s3cret@127.0.0.1:1".to_owned())]);
         assert!(said.contains("behind.invalid by the proxy 127.0.0.1:1: connection refused"), "{said}");
         let said = child(&config, &[(variable, "ftp://me:s3cret@127.0.0.1:1".to_owned())]);
-        let warning = format!("the environment variable {variable} names no proxy; expected");
+        let warning = format!("the environment variable {variable} does not name a proxy; expected");
         assert!(said.contains(&warning) && !said.contains("s3cret"), "{said}");
     }
 }

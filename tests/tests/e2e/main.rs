@@ -18,6 +18,7 @@ mod docs;
 mod doctor;
 mod faults;
 mod fixtures;
+mod foreign_text;
 mod forget;
 mod future;
 #[cfg(unix)]

@@ -1,23 +1,17 @@
 //! The plugin `posthog`, against a server of the tests, its body beside that of PostHog's own client package.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use jackfield_loader::plugin_api::{Deletion, Outcome};
 use jackfield_tests::peers::{
-    http::{HttpServer, REFUSED, Received, Reply},
+    http::{HttpServer, Received, Reply},
     python,
 };
 use serde_json::{Value, json};
 
-use crate::{
-    logs,
-    vendor::{
-        LONG, REFUSALS, assert_delivered, assert_refused, backend, batch, event, events, full, id, rejection,
-        send, with,
-    },
+use crate::vendor::{
+    LONG, assert_delivered, assert_refused, assert_secret, backend, batch, event, events, full, id,
+    rejection, send, with,
 };
 
 /// It must not be seen anywhere but in a request's body.
@@ -327,29 +321,6 @@ fn events_arrive_once_and_in_order() {
 }
 
 #[test]
-fn an_unreachable_server_is_an_outcome_and_close_works_twice() {
-    let backend = backend("posthog", &json!({"api_key": KEY, "host": REFUSED}));
-    let started = Instant::now();
-    let report = send(&backend, &events(3));
-    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
-    let Some(Outcome::Retry { reason, .. }) = report.uniform() else { panic!("{report:?}") };
-    assert!(reason.contains("127.0.0.1:1") && reason.contains("connection refused"), "{reason}");
-    backend.close(LONG).expect("closes");
-    backend.close(LONG).expect("closes again");
-    let unused = self::backend("posthog", &json!({"api_key": KEY, "region": "eu"}));
-    unused.close(LONG).expect("closes when nothing was sent");
-    unused.close(LONG).expect("closes again");
-}
-
-#[test]
-fn a_server_that_is_silent_is_an_outcome_within_the_deadline() {
-    let server = HttpServer::start(Reply::silence());
-    let report = backend("posthog", &config(&server)).send_within(&batch(&events(3)), Duration::from_secs(1));
-    assert!(report.failure().is_none(), "the plugin answers before the guard has to: {report:?}");
-    assert!(matches!(report.uniform(), Some(Outcome::Retry { reason, .. }) if reason.contains("no answer")));
-}
-
-#[test]
 fn bodies_stay_below_twenty_megabytes() {
     let server = HttpServer::start(ok());
     let large: Vec<Value> =
@@ -371,41 +342,6 @@ fn an_event_of_more_than_a_megabyte_is_rejected() {
     assert_eq!((report.outcome(0), report.outcome(2)), (&Outcome::Delivered, &Outcome::Delivered));
     assert!(rejection(&report, 1).contains("the limit is 1000000"));
     assert_eq!(uuids(&server.received()), [id(0), id(2)]);
-}
-
-#[test]
-fn a_413_is_halved_down_to_the_event_that_is_too_large() {
-    let server = HttpServer::start(Reply::with(|request| {
-        let too_large = String::from_utf8_lossy(&request.body).contains(&id(5));
-        if too_large { Reply::status(413) } else { ok() }
-    }));
-    let report = send(&backend("posthog", &config(&server)), &events(8));
-    for index in 0..8 {
-        if index == 5 {
-            assert!(rejection(&report, index).contains("413"));
-        } else {
-            assert_eq!(report.outcome(index), &Outcome::Delivered, "{index}");
-        }
-    }
-}
-
-#[test]
-fn each_status_has_its_outcome() {
-    for (status, again) in REFUSALS {
-        let server = HttpServer::start(Reply::status(status).header("Retry-After", "7").body("because"));
-        let report = send(&backend("posthog", &config(&server)), &events(1));
-        match report.outcome(0) {
-            Outcome::Retry { after, reason } if again => {
-                assert_eq!(*after, Some(Duration::from_secs(7)), "{status}");
-                assert!(reason.contains(&status.to_string()) && reason.contains("because"), "{reason}");
-            }
-            Outcome::Rejected { reason } if !again => {
-                assert!(reason.contains(&status.to_string()) && reason.contains("because"), "{reason}");
-            }
-            other => panic!("{status}: {other:?}"),
-        }
-        assert_eq!(server.served(), 1, "the plugin itself tries nothing again");
-    }
 }
 
 #[test]
@@ -471,19 +407,13 @@ fn a_wrong_option_is_refused_with_the_key() {
 
 #[test]
 fn the_api_key_is_in_no_outcome_and_no_log() {
-    logs::collect();
-    for reply in [
+    let replies = [
         Reply::status(401).body(format!("the key {KEY} is wrong")),
         Reply::status(503).body(format!("{{\"errors\":[\"{KEY}\"]}}")),
         Reply::status(200).body(format!("{{\"quota_limited\":[\"events\"],\"key\":\"{KEY}\"}}")),
         Reply::status(200).body(KEY),
         Reply::redirect(302, &format!("http://elsewhere.invalid/{KEY}")),
         Reply::close(),
-    ] {
-        let server = HttpServer::start(reply);
-        let backend = backend("posthog", &config(&server));
-        let said = format!("{:?} {backend:?}", send(&backend, &events(2)));
-        assert!(!said.contains(KEY), "{said}");
-    }
-    assert!(logs::seen(KEY).is_empty(), "{:?}", logs::seen(KEY));
+    ];
+    assert_secret("posthog", config, KEY, &replies);
 }

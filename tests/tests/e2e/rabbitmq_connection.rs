@@ -46,7 +46,7 @@ fn the_wrong_port_is_told_with_the_scheme_that_it_wants() {
     let reason = refused(&config(format!("amqps://127.0.0.1:{}", broker.port())));
     assert!(reason.contains("the server does not speak TLS on this port"), "{reason}");
     let reason = refused(&config(format!("amqp://127.0.0.1:{}", broker.tls_port())));
-    assert!(reason.contains("TLS wants amqps://"), "{reason}");
+    assert!(reason.contains("TLS needs amqps://"), "{reason}");
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_slash_at_the_end_of_the_url_is_told_from_the_virtual_host_of_that_name() {
 fn what_is_no_broker_is_told_in_words() {
     let address = one_that_says(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
     let reason = refused(&json!({"url": format!("amqp://{address}"), "queue": "q"}));
-    assert!(reason.starts_with(&format!("what answers at {address} does not speak AMQP")), "{reason}");
+    assert!(reason.starts_with(&format!("the server at {address} does not speak AMQP")), "{reason}");
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn a_shutdown_under_way_leaves_every_event_with_an_outcome() {
     let backend = open(&json!({"url": own.url(), "queue": queue, "declare": {"queue": "quorum"}}));
     assert_all_delivered(&backend.send(&events("first", 1)));
     let report = thread::scope(|scope| {
-        let sending = scope.spawn(|| backend.send(&events("a", 100_000)));
+        let sending = scope.spawn(|| backend.send_within(&events("a", 100_000), 4 * LONG));
         let client = own.client();
         wait_for("a part of the events", || client.depth(&queue), |&depth| depth >= 500);
         drop(client);

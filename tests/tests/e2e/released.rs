@@ -100,7 +100,7 @@ fn each_library_of_any_platform_keeps_the_contract_of_this_host() {
         };
         assert_eq!(inspection.format, format, "{}", it.name);
         let metadata = inspection.metadata;
-        assert_eq!((metadata.name.as_str(), metadata.version.as_str()), ("skew", "1.0.0"));
+        assert_eq!((metadata.name.as_raw(), metadata.version.as_raw()), ("skew", "1.0.0"));
         assert_eq!(metadata.requires, ["log", "cancel"]);
         assert_eq!(metadata.offers, ["deletion", "diagnostics"]);
         assert_eq!(metadata.language, if it.name.starts_with("rust") { "rust" } else { "c" });

@@ -196,13 +196,13 @@ fn a_new_backend_that_can_not_be_had_is_said_to_wait_and_an_old_one_to_stay() {
     let nowhere = |name: &str| format!("[[backend]]\nname = \"{name}\"\nplugin = \"./nowhere.so\"\n");
     site.write("config.toml", nowhere("old") + &nowhere("file"));
     running.signal("HUP");
-    let expected = "backend `old` not swapped; backend `file` not to be had yet";
+    let expected = "backend `old` not swapped; backend `file` not available yet";
     running.until("the reload", || status(&site)["last_reload"] == expected);
     let text = site.run(&["status", "--state", "state"]).with_code(0).stdout;
     let line =
         |begin: &str| text.lines().find(|line| line.starts_with(begin)).unwrap_or_else(|| panic!("{text}"));
     assert!(line("  old: stays as it was: ").contains("nowhere.so"), "{text}");
-    assert!(line("  file: can't be had yet: ").ends_with("; its events wait"), "{text}");
+    assert!(line("  file: can't be opened yet: ").ends_with("; its events wait"), "{text}");
     site.write("config.toml", old);
     running.signal("HUP");
     let expected = "backend `file` removed; backend `old` unchanged";
@@ -373,7 +373,7 @@ fn the_status_says_what_is_going_on() {
         assert!(told["refusal"].as_str().is_some_and(|text| text.contains(expected)), "{told}");
         assert!(ended.stderr.contains(expected) && ended.stderr.lines().count() == 1, "{}", ended.stderr);
     }
-    let mut running = runs(&site, &[]);
+    let mut running = runs(&site, &["--start-anyway"]);
     let mut stdin = running.stdin();
     stdin.write_all(events(0..50).as_bytes()).expect("writable");
     running.until("all is told", || {

@@ -54,7 +54,7 @@ fn a_backend_that_can_not_be_used_ends_a_run_with_the_line_of_send() {
         assert!(sent.stderr.contains(says), "{sent:#?}");
         assert_eq!(ended.stderr, sent.stderr);
         // A good backend beside it changes nothing: nothing is read.
-        site.write("config.toml", to_file("good", "good.jsonl") + &wrong);
+        site.write("config.toml", wrong.clone() + &to_file("good", "good.jsonl"));
         let mut running = runs(&site, &[]);
         running.feed(events(0..1).into());
         assert_eq!(running.end().with_code(code).stderr, sent.stderr);

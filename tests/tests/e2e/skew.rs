@@ -10,7 +10,7 @@ use crate::common::{MS, batch, load, open};
 fn a_plugin_of_the_nightly_compiler_works_under_this_host() {
     let path = skewed("minimal", "nightly");
     let plugin = load(&path);
-    assert!(plugin.metadata().compiler.contains("nightly"), "{}", plugin.metadata().compiler);
+    assert!(plugin.metadata().compiler.as_raw().contains("nightly"), "{}", plugin.metadata().compiler);
     let backend = open(&path, &json!({}));
     assert_eq!(backend.send(&batch(100)).uniform(), Some(&Outcome::Delivered));
     backend.close(1000 * MS).expect("closes");

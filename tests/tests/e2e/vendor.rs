@@ -3,10 +3,16 @@
 use std::{convert::Infallible, time::Duration};
 
 use jackfield_loader::{Backend, BackendOptions, Batch, Error, EventFields, Report, plugin_api::Outcome};
-use jackfield_tests::plugin;
+use jackfield_tests::{
+    peers::http::{HttpServer, Reply},
+    plugin,
+};
 use serde_json::{Value, json};
 
-use crate::common::{load, open};
+use crate::{
+    common::{load, open},
+    logs,
+};
 
 /// Enough for the largest batches on a busy machine. What is sent to a server that answers ends long before.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
@@ -127,27 +133,6 @@ pub(crate) fn rejection(report: &Report, index: usize) -> &str {
     }
 }
 
-/// A server's status, and whether events are to be sent again after it.
-pub(crate) const REFUSALS: [(u16, bool); 17] = [
-    (400, false),
-    (401, false),
-    (402, false),
-    (403, false),
-    (404, false),
-    (408, true),
-    (413, false),
-    (422, false),
-    (429, true),
-    (431, false),
-    (500, true),
-    (501, true),
-    (502, true),
-    (503, true),
-    (504, true),
-    (520, true),
-    (600, true),
-];
-
 /// `object` with these members, in the place of those that it has.
 pub(crate) fn with(mut object: Value, members: &Value) -> Value {
     for (key, value) in members.as_object().expect("members") {
@@ -163,4 +148,17 @@ pub(crate) fn assert_refused(name: &str, config: &Value, expected: &str, secret:
     let text = format!("{error} {error:?}");
     assert!(matches!(error, Error::Open(_)) && text.contains(expected), "{text}");
     assert!(!text.contains(secret), "{text}");
+}
+
+/// The key is in nothing that comes back from servers that repeat it, and in no log.
+pub(crate) fn assert_secret(name: &str, config: fn(&HttpServer) -> Value, key: &str, replies: &[Reply]) {
+    logs::collect();
+    for reply in replies {
+        let server = HttpServer::start(reply.clone());
+        let backend = backend(name, &config(&server));
+        let said = format!("{:?} {backend:?}", send(&backend, &events(2)));
+        // A host's name is written in lower case.
+        assert!(!said.to_lowercase().contains(&key.to_lowercase()), "{said}");
+    }
+    assert!(logs::seen(key).is_empty(), "{:?}", logs::seen(key));
 }

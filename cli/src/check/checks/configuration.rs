@@ -12,7 +12,7 @@ use crate::check::{
     harness::{self, Harness, TIMEOUT},
 };
 
-/// Opens with what was given.
+/// Opens with the given options.
 pub(crate) fn open(harness: &Harness) -> CheckResult {
     harness::end(harness.open()?, HostKind::Today)?;
     let options = harness.config.len();
@@ -61,9 +61,9 @@ pub(crate) fn wrong_types(harness: &Harness) -> CheckResult {
     Ok(format!("wrong types of {tried} options are refused and named"))
 }
 
-/// The configuration has to be refused with a word on `key`.
+/// The plugin has to refuse the configuration, and to name `key`.
 fn refused(harness: &Harness, config: &Map<String, Value>, key: &str, what: &str) -> Result<(), CheckError> {
-    let advice = "refuse with STATUS_INVALID_CONFIG what can't be meant, the key as the subject of `explain`: whoever misspells an option has to hear of it";
+    let advice = "return STATUS_INVALID_CONFIG, with the key as the subject of `explain`: a user who misspells an option needs that message";
     let terms = Terms::new(TIMEOUT);
     let (answer, instance) = harness.subject.open(&Value::from(config.clone()).to_string(), &terms);
     if let Some(instance) = instance {

@@ -42,7 +42,7 @@ fn kept(answer: &Answer) -> CheckResult {
     if answer.outcomes.iter().any(lost) {
         return Err(fail(
             format!("events are given up for a platform that does not answer: {found}"),
-            "report `retry`: `rejected` and `too large` are for what the platform says of events, and it has said nothing",
+            "report `retry`: `rejected` and `too large` are answers of a platform, and this platform has not answered",
         ));
     }
     Ok(found)
@@ -69,9 +69,9 @@ fn silent_or_configured(harness: &Harness) -> Result<(SilentPlatform, Instance, 
 /// How soon after a cancellation a call returns.
 const SOON: Duration = Duration::from_secs(2);
 
-/// Nobody waits any more, long before the timeout.
+/// The host cancels the call long before its timeout.
 pub(crate) fn cancel(harness: &Harness) -> CheckResult {
-    /// By then `send` waits: no event of the plugin tells that it does.
+    /// After this time `send` waits. The plugin reports no event for that.
     const BEFORE: Duration = Duration::from_millis(300);
     let (_silent, instance, _) = silent_or_configured(harness)?;
     let terms = Terms::new(Duration::from_secs(20));
@@ -96,8 +96,8 @@ pub(crate) fn cancel(harness: &Harness) -> CheckResult {
             format!("`send` went on for {} after it was cancelled", seconds(after)),
             "ask `call->cancelled` whenever the call waits, several times a second, and return",
         )),
-        _ if answer.took < BEFORE => Ok("`send` had returned before".to_owned()),
+        _ if answer.took < BEFORE => Ok("`send` returned before it was cancelled".to_owned()),
         Some(after) => Ok(format!("{} after it was cancelled", seconds(after))),
-        None => Err(fail("no thread can be had", "run it where threads can be started")),
+        None => Err(fail("no thread can be started", "run it where threads can be started")),
     }
 }

@@ -58,7 +58,7 @@ pub(crate) fn shapes(harness: &Harness) -> CheckResult {
     Ok(format!("{count} events: absent, empty and set fields, 500 pairs of metadata"))
 }
 
-/// Something is said of each event.
+/// The plugin reports an outcome for each event.
 pub(crate) fn outcomes(harness: &Harness) -> CheckResult {
     let instance = harness.open()?;
     let answer = harness::send(&instance, &sample_events::ordinary(100), &Terms::new(TIMEOUT))?;
@@ -67,7 +67,7 @@ pub(crate) fn outcomes(harness: &Harness) -> CheckResult {
     Ok(found)
 }
 
-/// Each event has an outcome, and each that is not delivered a reason.
+/// Each event has an outcome, and each event that is not delivered has a reason.
 pub(crate) fn complete(answer: &Answer) -> CheckResult {
     if answer.status != abi::STATUS_OK {
         return Ok(format!("`send` failed as a whole: {}", harness::said(answer)));
@@ -75,8 +75,8 @@ pub(crate) fn complete(answer: &Answer) -> CheckResult {
     let silent = answer.outcomes.iter().filter(|outcome| outcome.is_none()).count();
     if silent > 0 {
         return Err(fail(
-            format!("of {silent} of {} events nothing is said", answer.outcomes.len()),
-            "report an outcome for each event before `send` returns: what nothing is said of is sent again, so it arrives twice",
+            format!("{silent} of {} events have no outcome", answer.outcomes.len()),
+            "report an outcome for each event before `send` returns: an event without an outcome is sent again, so it arrives twice",
         ));
     }
     let mut counts = [0; 4];
@@ -91,7 +91,7 @@ pub(crate) fn complete(answer: &Answer) -> CheckResult {
         if reason.is_empty() {
             return Err(fail(
                 "an event is not delivered, and no reason is given",
-                "give a reason of one line with each outcome but `delivered`: it is all that ops will see",
+                "give a reason of one line with each outcome but `delivered`: ops see nothing else",
             ));
         }
     }

@@ -1,4 +1,4 @@
-//! Hosts of other versions, and what any host may do.
+//! Hosts of other versions, and things that any host may do.
 
 use std::{thread, time::Duration};
 
@@ -45,21 +45,21 @@ pub(crate) fn empty_pointers(harness: &Harness) -> CheckResult {
         harness::send(&instance, &sample_events::ordinary(0), &terms)?;
     }
     harness::end(instance, HostKind::Today)?;
-    Ok("empty views that are null, and ones that lead nowhere".to_owned())
+    Ok("empty views with a null pointer, and with a dangling pointer".to_owned())
 }
 
 /// Nothing uses a call that has returned.
 pub(crate) fn late_calls(harness: &Harness) -> CheckResult {
     let (instance, _) = fake_platform::open_at_or_configured(harness, fake_platform::closed_address()?)?;
     harness::send(&instance, &sample_events::ordinary(10), &Terms::new(SHORT))?;
-    // What uses a call late has had time to do so.
+    // Gives a thread of the plugin time to use the call too late. Nothing reports that no thread will do so.
     thread::sleep(Duration::from_millis(300));
     harness::end(instance, HostKind::Today)?;
     match late_uses() {
         0 => Ok("no call is used after it has returned".to_owned()),
         count => Err(fail(
             format!("calls were used after they had returned: {count} times in all"),
-            "the call and its events are borrowed until the function returns: end what works on them before",
+            "the call and its events are borrowed until the function returns: end all work on them before",
         )),
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn twice(harness: &Harness) -> CheckResult {
     let terms = Terms::new(TIMEOUT);
     harness::judge("close", &instance.close(&terms), &terms)?;
     harness::free(instance)?;
-    // Without a close before it, as a host does with an instance that has panicked.
+    // A host frees an instance that has panicked without closing it.
     harness::free(harness.open()?)?;
     Ok("closed twice, and freed without being closed".to_owned())
 }
@@ -38,7 +38,7 @@ pub(crate) fn send_after(harness: &Harness) -> CheckResult {
 }
 
 pub(crate) fn in_flight(harness: &Harness) -> CheckResult {
-    /// By then `send` has been entered: no event of the plugin tells that it has.
+    /// After this time `send` is running. The plugin reports no event for that.
     const BEFORE: Duration = Duration::from_millis(100);
     if harness.subject.is_serial() {
         return Err(skip("a serial plugin is not entered twice at once"));
@@ -57,7 +57,7 @@ pub(crate) fn in_flight(harness: &Harness) -> CheckResult {
         (sender.ok().and_then(|sender| sender.join().ok()), closed)
     });
     let Some(sent) = sent else {
-        return Err(fail("no thread can be had", "run it where threads can be started"));
+        return Err(fail("no thread can be started", "run it where threads can be started"));
     };
     harness::judge("close", &closed, &closing)?;
     harness::judge("send", &sent, &terms)?;
@@ -81,7 +81,7 @@ pub(crate) fn after_failure(harness: &Harness) -> CheckResult {
     Ok(format!("closed {how}"))
 }
 
-/// Two instances have nothing to do with each other.
+/// Two instances are independent.
 pub(crate) fn several(harness: &Harness) -> CheckResult {
     let (first, second) = (harness.open()?, harness.open()?);
     let before = harness::send(&second, &sample_events::ordinary(1), &Terms::new(TIMEOUT))?;
@@ -91,9 +91,9 @@ pub(crate) fn several(harness: &Harness) -> CheckResult {
     if before.status == abi::STATUS_OK && answer.status != abi::STATUS_OK {
         return Err(fail(
             format!("the end of one instance ended another one: {}", harness::said(&answer)),
-            "keep what belongs to an instance in the instance, and nothing in statics",
+            "keep the state of an instance in the instance, and nothing in statics",
         ));
     }
     harness::end(second, HostKind::Today)?;
-    Ok("one goes on when another has ended".to_owned())
+    Ok("one instance works after the end of another one".to_owned())
 }

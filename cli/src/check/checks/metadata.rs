@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use jackfield::forward::OptionsSchema;
-use jackfield_loader::{Inspection, Layout, PanicStrategy, Refusal};
+use jackfield_loader::{ForeignText, Inspection, Layout, PanicStrategy, Refusal};
 use serde_json::Value;
 
 use crate::check::{
@@ -17,7 +17,7 @@ pub(crate) const NAMES: [&str; 4] = ["metadata", "verdict", "panic-strategy", "s
 /// The findings of [`NAMES`].
 pub(crate) struct FileFindings {
     /// Name and version, where the file says them.
-    pub(crate) plugin: Option<(String, String)>,
+    pub(crate) plugin: Option<(ForeignText, ForeignText)>,
     pub(crate) findings: Vec<(&'static str, Finding)>,
 }
 
@@ -43,7 +43,7 @@ fn metadata(it: &Inspection) -> CheckResult {
     if metadata.version.is_empty() || metadata.target.is_empty() || metadata.compiler.is_empty() {
         return Err(fail(
             "`version`, `target` or `compiler` is empty in the metadata",
-            "fill them in: `jackfield plugins` and `jackfield inspect` show them to who chooses a build",
+            "fill them in: `jackfield plugins` and `jackfield inspect` show them to users who choose a build",
         ));
     }
     Ok(format!("{} {}, ABI {}, digest {}", metadata.name, metadata.version, metadata.abi, metadata.digest))
@@ -80,17 +80,17 @@ fn schema(it: &Inspection) -> CheckResult {
     OptionsSchema::parse(schema.get()).map_err(|error| fail(format!("no JSON Schema: {error}"), advice))?;
     let value: Value = serde_json::from_str(schema.get()).unwrap_or_default();
     if value.get("type").and_then(Value::as_str) != Some("object") {
-        return Err(fail("it is not of an object", advice));
+        return Err(fail("it is not the schema of an object", advice));
     }
     let options = value.get("properties").and_then(Value::as_object).map_or(0, serde_json::Map::len);
     Ok(format!("{options} options"))
 }
 
-/// In the child: the tables, and what they and the metadata say of each other.
+/// Runs in the child: compares the tables with the metadata.
 pub(crate) fn load(harness: &Harness) -> CheckResult {
     let plugin = harness.subject.plugin();
     let metadata = plugin.metadata();
-    let advice = "let the metadata and the descriptor's tables say the same: `offers` and `serial` are what hosts go by";
+    let advice = "make the metadata and the descriptor's tables equal: hosts rely on `offers` and `serial`";
     if metadata.serial != harness.subject.is_serial() {
         let found = format!(
             "the metadata says serial = {}, the table says {}",

@@ -1,4 +1,4 @@
-//! The checks, a file for each thing that they are about.
+//! The checks, one file for each subject.
 
 pub(crate) mod configuration;
 pub(crate) mod deadlines;

@@ -39,7 +39,7 @@ pub(crate) fn deletion(harness: &Harness) -> CheckResult {
 pub(crate) fn preview(harness: &Harness) -> CheckResult {
     let silent = SilentPlatform::start()?;
     let (instance, _) = fake_platform::open_at_or_configured(harness, silent.address()?)?;
-    // What `open` itself has to say to the platform is not the preview's.
+    // `open` may contact the platform; only `preview` must not.
     while silent.was_contacted() {}
     let terms = Terms::new(TIMEOUT);
     let Some(answer) = instance.preview(&sample_events::ordinary(3), &terms) else {
@@ -49,7 +49,7 @@ pub(crate) fn preview(harness: &Harness) -> CheckResult {
     if silent.was_contacted() {
         return Err(fail(
             "`preview` went to the platform",
-            "a preview hands over what `send` would send, and sends nothing",
+            "a preview shows the requests of `send`, and sends nothing",
         ));
     }
     let (labels, bytes) = &answer.previewed;
@@ -100,12 +100,12 @@ pub(crate) fn probe(harness: &Harness) -> CheckResult {
     Ok(seen.join(", "))
 }
 
-/// What is behind an answer is for people.
+/// The plugin has to explain its answer.
 fn explained(what: &str, answer: &Answer) -> Result<(), CheckError> {
     if answer.explained.as_ref().is_none_or(|(_, message)| message.is_empty()) {
         return Err(fail(
-            format!("`{what}` says nothing beside its number"),
-            "tell through `call->explain` what was asked of whom, or why not: the user reads it",
+            format!("`{what}` does not explain its answer"),
+            "say through `call->explain` which platform was asked for what, or why it was not asked: the user reads it",
         ));
     }
     Ok(())

@@ -13,7 +13,7 @@ use crate::check::{
     sample_events,
 };
 
-/// A whole life of an instance.
+/// The whole life of an instance.
 fn life(harness: &Harness) -> Result<(), CheckError> {
     let instance = harness.open()?;
     harness::send(&instance, &sample_events::ordinary(3), &Terms::new(TIMEOUT))?;
@@ -42,7 +42,7 @@ pub(crate) fn process_state(harness: &Harness) -> CheckResult {
         .to_owned())
 }
 
-/// Ends with everything as it is: an instance that is closed, and one that nobody has closed, whose threads may be running.
+/// The process then ends with a closed instance and an open one, whose threads may be running.
 pub(crate) fn exit(harness: &Harness) -> CheckResult {
     life(harness)?;
     let left = harness.open()?;
@@ -50,7 +50,7 @@ pub(crate) fn exit(harness: &Harness) -> CheckResult {
     Ok("a program that returns from `main` ends".to_owned())
 }
 
-/// What a process has.
+/// The resources of a process.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     threads: usize,
@@ -60,7 +60,7 @@ struct Held {
 }
 
 impl Held {
-    /// `None` where `/proc` does not tell.
+    /// `None` where there is no `/proc`.
     fn now() -> Option<Self> {
         let count = |folder: &str| fs::read_dir(folder).ok().map(Iterator::count);
         let status = fs::read_to_string("/proc/self/status").ok()?;
@@ -72,7 +72,7 @@ impl Held {
         })
     }
 
-    /// Once threads that are ending have ended.
+    /// Waits until threads that are ending have ended.
     fn settled(goal: Self) -> Option<Self> {
         let start = Instant::now();
         loop {
@@ -81,16 +81,16 @@ impl Held {
             if settled || start.elapsed() > Duration::from_secs(2) {
                 return Some(now);
             }
-            // No event tells that a thread has left `/proc`.
+            // Polling: no event reports that a thread has left `/proc`.
             thread::sleep(Duration::from_millis(10));
         }
     }
 }
 
-/// What memory may grow by after the warm-up, in KiB: allocators keep some, and some of what is used once comes late.
+/// How much memory may grow after the warm-up, in KiB: allocators keep some memory, and some allocations happen late.
 const TOLERANCE: usize = 2 << 10;
 
-/// What the second half may grow by where the tolerance is exceeded, in KiB: growth that has levelled off is no leak.
+/// How much memory may grow in the second half when the tolerance is exceeded, in KiB: growth that has stopped is no leak.
 const LEVEL: usize = 512;
 
 /// How long the `send` of each cycle may take.
@@ -102,7 +102,7 @@ pub(crate) fn leaks(harness: &Harness) -> CheckResult {
     let batch = sample_events::ordinary(1);
     let cycle = || -> Result<(), CheckError> {
         let instance = harness.open()?;
-        // Many a plugin connects, and starts its threads, on the first event only. What becomes of it is another check's.
+        // Many plugins connect, and start their threads, on the first event only. Other checks judge the outcome.
         let _ = instance.send(&batch, &Terms::new(BRIEF));
         harness::end(instance, HostKind::Today)
     };
@@ -111,7 +111,7 @@ pub(crate) fn leaks(harness: &Harness) -> CheckResult {
         cycle()?;
     }
     let Some(start) = Held::now() else {
-        return Err(skip("this system does not tell what a process holds (/proc)"));
+        return Err(skip("this system does not show the resources of a process (it has no /proc)"));
     };
     let (begun, budget) = (Instant::now(), Duration::from_secs(harness.task.budget_s));
     let (mut done, mut middle) = (0, start);
@@ -146,7 +146,7 @@ pub(crate) fn leaks(harness: &Harness) -> CheckResult {
     if done < cycles {
         return Err(fail(
             format!("only {done} of {cycles} lives in {} s", budget.as_secs()),
-            "`open` is to be cheap: build in release, or ask for fewer with --cycles",
+            "`open` has to be fast: build in release, or ask for fewer with --cycles",
         ));
     }
     Ok(format!("{done} lives: no thread, no descriptor, {grown} KiB of memory more"))

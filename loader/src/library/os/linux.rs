@@ -121,7 +121,7 @@ impl Content {
         unsafe { Library::open(Some(&memfd), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {
             let message =
                 std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            message.replace(&memfd, &text::show(&self.path))
+            message.replace(&memfd, text::show(&self.path).as_raw())
         })
     }
 }

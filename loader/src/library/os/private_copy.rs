@@ -63,7 +63,7 @@ impl Content {
         library.map_err(|error| {
             let message =
                 std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            message.replace(&*file.to_string_lossy(), &text::show(&self.path))
+            message.replace(&*file.to_string_lossy(), text::show(&self.path).as_raw())
         })
     }
 }

@@ -18,7 +18,7 @@ use jackfield_plugin_api::{
 
 use super::dlopen::Opened;
 use crate::{
-    boundary::text,
+    boundary::text::ForeignText,
     inspect::{
         facts::SYMBOL,
         inspection::{Inspection, trim},
@@ -87,13 +87,13 @@ pub enum CheckError {
     #[error("{message}")]
     InProcess {
         /// Why, as it would be in this process.
-        message: String,
+        message: ForeignText,
     },
     /// Some type of the surface is laid out otherwise than the host's.
     #[error("{summary}: rebuild the plugin with a released plugin API of ABI {ABI_MAJOR}")]
     Layout {
         /// The first difference.
-        summary: String,
+        summary: ForeignText,
     },
 }
 
@@ -291,7 +291,7 @@ fn aligned<T>(name: &'static str, pointer: *const T) -> Result<(), CheckError> {
 }
 
 /// The first difference in a report of `abi_stable`, which says a type's whole layout before each.
-fn condense(report: &str) -> String {
+fn condense(report: &str) -> ForeignText {
     let (before, error) = report.split_once("\nError:").unwrap_or((report, ""));
     // Where the difference is: pairs of `field_name:` and `type:`, from the outermost type inwards. What a pointer leads
     // to is a field named 0.
@@ -322,9 +322,9 @@ fn condense(report: &str) -> String {
     };
     match (value("Expected:"), value("Found:")) {
         (Some(expected), Some(found)) => {
-            text::one_line(&format!("{place}: {what}: expected {expected}, found {found}"), 300)
+            ForeignText::cut(&format!("{place}: {what}: expected {expected}, found {found}"), 300)
         }
-        _ => text::one_line(&format!("{place}: {what}"), 300),
+        _ => ForeignText::cut(&format!("{place}: {what}"), 300),
     }
 }
 

@@ -72,12 +72,12 @@ impl Mock {
             table: RawTable {
                 size: size_of::<BackendTable>() as u32,
                 flags: BACKEND_SERIAL,
-                functions: [condense as fn(&str) -> String as usize; 4],
+                functions: [condense as fn(&str) -> ForeignText as usize; 4],
             },
             optional: RawOptional {
                 size: size_of::<DiagnosticsTable>() as u32,
                 reserved: 0,
-                functions: [condense as fn(&str) -> String as usize; 2],
+                functions: [condense as fn(&str) -> ForeignText as usize; 2],
             },
             entries: [none; 4],
             json: json.to_string(),

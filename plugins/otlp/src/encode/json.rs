@@ -1,4 +1,4 @@
-//! OTLP's JSON: names in lowerCamelCase, 64-bit integers as text, enumerations as numbers.
+//! Writes OTLP's JSON: names in lowerCamelCase, 64-bit integers as text, enumerations as numbers.
 
 use std::io::Write as _;
 
@@ -14,7 +14,8 @@ const OPEN: &[u8] = br#"{"resourceLogs":["#;
 const CLOSE: &[u8] = b"]}";
 const CLOSE_GROUP: &[u8] = b"]}]}";
 
-/// Bytes around everything, around a tool's records with the comma behind it, and around a record: its comma.
+/// Bytes of a body without groups, of a group of one tool without records (with its comma), and of the comma of a
+/// record.
 pub(crate) const OVERHEAD: (usize, usize, usize) = (OPEN.len() + CLOSE.len(), CLOSE_GROUP.len() + 1, 1);
 
 /// A `LogRecord`.
@@ -136,7 +137,7 @@ fn number(value: impl std::fmt::Display, out: &mut Vec<u8>) {
     let _ = write!(out, "{value}");
 }
 
-/// One JSON string of all parts.
+/// Writes all parts as one JSON string.
 fn string(parts: &[&str], out: &mut Vec<u8>) {
     out.push(b'"');
     for part in parts {

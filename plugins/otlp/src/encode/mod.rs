@@ -1,7 +1,8 @@
-//! Events into OTLP, straight from the host's memory: [`Encoding`] says how a record is written, [`record`] what is in it.
+//! Encodes events as OTLP, directly from the host's memory. [`Encoding`] chooses the format of a record; [`record`] has
+//! its content.
 //!
-//! A record is encoded once, into one buffer, and copied into the body of whichever request takes it: the limits of a body
-//! are known only when the sizes are.
+//! A record is encoded once, into one buffer, and then copied into the body of a request. The division into bodies
+//! needs the sizes of the records first.
 
 mod json;
 mod protobuf;
@@ -15,7 +16,7 @@ use jackfield_plugin_api::Batch;
 pub(crate) use self::resource::FROM_EVENTS;
 use self::resource::Tool;
 
-/// How records are written.
+/// The format of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
     Protobuf,
@@ -25,13 +26,13 @@ pub(crate) enum Encoding {
 /// Name of the instrumentation scope of all records.
 pub(crate) const SCOPE: &str = "Jackfield";
 
-/// How batches are encoded.
+/// The settings of the encoding.
 #[derive(Debug)]
 pub(crate) struct Encoder {
     encoding: Encoding,
     /// Version of the scope.
     version: &'static str,
-    /// Attributes of every resource, beside those of its tool.
+    /// Attributes of every resource, in addition to those of its tool.
     resource: Vec<(String, String)>,
 }
 
@@ -40,7 +41,7 @@ pub(crate) struct Encoded {
     encoding: Encoding,
     bytes: Vec<u8>,
     records: Vec<Record>,
-    /// What goes before the records of each tool: its resource and the scope.
+    /// The part before the records of each tool: its resource and the scope.
     groups: Vec<Vec<u8>>,
     groups_bytes: usize,
     largest_group: usize,
@@ -60,7 +61,7 @@ impl Encoder {
         Self { encoding, version, resource: resource.into_iter().collect() }
     }
 
-    /// Encodes a batch that is observed at this moment, in nanoseconds since 1970.
+    /// Encodes a batch with this observed time, in nanoseconds since 1970.
     pub(crate) fn encode(&self, batch: &Batch<'_>, observed: u64) -> Encoded {
         let mut encoded = Encoded {
             encoding: self.encoding,
@@ -108,9 +109,9 @@ impl Encoded {
         self.records.iter().map(|record| &self.bytes[record.bytes.clone()])
     }
 
-    /// Bytes that a body of so many records has beside them, at most.
+    /// Bytes that a body of this many records has in addition to them, at most.
     pub(crate) fn overhead(&self, records: usize) -> usize {
-        // Rather all of the resources than a look at who is in the body, as long as a body of few is not made to look large.
+        // Counts all resources instead of those in the body, unless that would make a body of few records look large.
         let groups = self.groups_bytes.min(self.largest_group.saturating_mul(records));
         let (around, group, record) = match self.encoding {
             Encoding::Protobuf => protobuf::OVERHEAD,
@@ -119,10 +120,10 @@ impl Encoded {
         around + groups + group * records.min(self.groups.len()) + record * records
     }
 
-    /// Appends the body of the records with these numbers in the batch, one tool's behind the other's.
+    /// Appends the body of the records with these numbers in the batch, grouped by tool.
     pub(crate) fn frame(&self, records: impl Iterator<Item = usize>, out: &mut Vec<u8>) {
         let mut records: Vec<&Record> = records.map(|number| &self.records[number]).collect();
-        // Within a tool the order stays.
+        // A stable sort keeps the order within a tool.
         records.sort_by_key(|record| record.group);
         let groups = records.chunk_by(|a, b| a.group == b.group).map(|records| {
             let prefix = self.groups[records[0].group].as_slice();

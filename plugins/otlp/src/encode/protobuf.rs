@@ -1,7 +1,8 @@
-//! OTLP's protobuf. The numbers of the fields are those of `logs.proto`, `common.proto` and `resource.proto` in version 1.
+//! Writes OTLP's protobuf. The numbers of the fields are those of `logs.proto`, `common.proto` and `resource.proto` in
+//! version 1.
 //!
-//! Lengths are computed before what they are the lengths of is written, from the borrowed text: nothing is allocated, and
-//! nothing moved.
+//! Each length is computed from the borrowed text before the field is written, so nothing is allocated and nothing is
+//! moved.
 
 use jackfield_plugin_api::Event;
 
@@ -11,7 +12,7 @@ use super::{
     resource::Tool,
 };
 
-/// Bytes around everything, around a tool's records, and around a record.
+/// Bytes of a body without groups, of a group of one tool without records, and around a record.
 pub(crate) const OVERHEAD: (usize, usize, usize) = (0, 2 * MOST_PREFIX, MOST_PREFIX);
 
 /// A field's key and a length in 32 bits.
@@ -52,8 +53,8 @@ pub(crate) fn record(event: &Event<'_>, observed: u64, out: &mut Vec<u8>) {
     }
 }
 
-/// The fields `resource` of a `ResourceLogs` and `scope` of a `ScopeLogs`, one behind the other. [`frame`] finds where the
-/// one ends by its length.
+/// The field `resource` of a `ResourceLogs`, followed by the field `scope` of a `ScopeLogs`. [`frame`] finds the end of
+/// the first by its length.
 pub(crate) fn group(tool: &Tool<'_>, extra: &[(String, String)], version: &str, out: &mut Vec<u8>) {
     let mut resource = Vec::with_capacity(256);
     tool.attributes(extra, &mut Fields { field: delimited(1), out: &mut resource });
@@ -102,7 +103,7 @@ struct Fields<'o> {
 }
 
 impl Fields<'_> {
-    /// All of a `KeyValue` but the value that is in its `AnyValue`, which is of this length.
+    /// Writes a `KeyValue` up to the value of its `AnyValue`, which has this length.
     fn begin(&mut self, Key(first, second): Key<'_>, value: usize) {
         let key = first.len() + second.len();
         prefix(self.field, delimited_len(key) + delimited_len(value), self.out);
@@ -139,7 +140,7 @@ impl Attributes for Fields<'_> {
 }
 
 fn nanoseconds(key: u8, value: u64, out: &mut Vec<u8>) {
-    // In protobuf a field of the value 0 is one that is not there.
+    // In protobuf a field of the value 0 is left out.
     if value != 0 {
         out.push(key);
         out.extend_from_slice(&value.to_le_bytes());

@@ -1,11 +1,11 @@
-//! What an event becomes: the fields and attributes of a log record.
+//! The fields and attributes of the log record of an event.
 
 use std::time::Duration;
 
 use jackfield_http_client::OtherMembers;
 use jackfield_plugin_api::Event;
 
-/// Severities that events have, with OTLP's numbers.
+/// The severities of events, with OTLP's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Severity {
     Info = 9,
@@ -13,7 +13,7 @@ pub(crate) enum Severity {
 }
 
 impl Severity {
-    /// An event with an error or with an exit code other than 0 tells of a failure.
+    /// An event with an error or with an exit code other than 0 has the severity ERROR.
     pub(crate) fn of(event: &Event<'_>) -> Self {
         let failed = event.error().is_some() || event.exit_code().is_some_and(|code| code != 0);
         if failed { Self::Error } else { Self::Info }
@@ -27,7 +27,7 @@ impl Severity {
     }
 }
 
-/// Nanoseconds since 1970, as OTLP has them. 0 is OTLP's word for an unknown time, and for those before 1970.
+/// Nanoseconds since 1970. 0 means an unknown time in OTLP, and stands here for a time before 1970 as well.
 pub(crate) fn time(event: &Event<'_>) -> u64 {
     u64::try_from(event.time_unix_nanos()).unwrap_or(0)
 }
@@ -41,11 +41,11 @@ pub(crate) fn body<'a>(event: &Event<'a>) -> [&'a str; 3] {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Key<'a>(pub(crate) &'static str, pub(crate) &'a str);
 
-/// What takes attributes.
+/// A receiver of attributes.
 pub(crate) trait Attributes {
     fn text(&mut self, key: Key<'_>, value: &str);
     fn int(&mut self, key: Key<'_>, value: i64);
-    /// `values` gives the same values each time.
+    /// `values` returns the same values at each call.
     fn list<'e, I: Iterator<Item = &'e str>>(&mut self, key: Key<'_>, values: impl Fn() -> I);
 }
 

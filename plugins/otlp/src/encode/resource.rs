@@ -1,14 +1,14 @@
-//! Whose events they are: the attributes of a resource, by OpenTelemetry's semantic conventions.
+//! The attributes of a resource, by OpenTelemetry's semantic conventions.
 
 use jackfield_plugin_api::Event;
 
 use super::record::{Attributes, Key};
 
-/// Attributes that come from the events, so that the configuration has no say in them.
+/// Attributes that come from the events. The configuration can't set them.
 pub(crate) const FROM_EVENTS: [&str; 6] =
     ["service.name", "service.version", "os.type", "os.version", "host.arch", "process.runtime.version"];
 
-/// What events of one resource have in common.
+/// The values that the events of one resource share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tool<'a> {
     name: &'a str,
@@ -31,8 +31,7 @@ impl<'a> Tool<'a> {
         }
     }
 
-    /// The attributes of the resource. What the event leaves empty is left out, but for the service's name, which every
-    /// resource has.
+    /// The attributes of the resource. Empty values are left out, except the service's name, which every resource has.
     pub(crate) fn attributes(&self, extra: &[(String, String)], out: &mut impl Attributes) {
         let values = [
             self.name,
@@ -53,7 +52,7 @@ impl<'a> Tool<'a> {
     }
 }
 
-/// The conventions' word for an operating system.
+/// The name of an operating system in the conventions.
 fn os_type(os: &str) -> &str {
     match os {
         "macos" => "darwin",
@@ -62,7 +61,7 @@ fn os_type(os: &str) -> &str {
     }
 }
 
-/// The conventions' word for an architecture.
+/// The name of an architecture in the conventions.
 fn host_arch(arch: &str) -> &str {
     match arch {
         "x86_64" => "amd64",

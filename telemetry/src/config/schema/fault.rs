@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jackfield_loader::ForeignText;
 use serde_json::Value;
 
 use crate::config::schema::suggest::suggest;
@@ -50,7 +51,8 @@ impl Found {
             Some(hint) => format!("{}, {hint}", self.what),
             None => self.what.to_string(),
         };
-        Fault { path: self.path, what }
+        // The schema's words are the vendor's.
+        Fault { path: self.path, what: ForeignText::from(what).to_string() }
     }
 }
 

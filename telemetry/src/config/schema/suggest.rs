@@ -1,9 +1,9 @@
 //! The nearest right key of a plugin's options.
 
+use jackfield_loader::{ForeignText, nearest};
 use serde_json::Value;
 
 use crate::config::schema::reference::resolve;
-use crate::config::toml::nearest;
 
 /// How many schemas are looked at for one part of a path: a schema may refer to itself.
 const MOST: usize = 64;
@@ -33,10 +33,10 @@ pub(super) fn suggest(root: &Value, path: &str) -> Option<String> {
     if known.is_empty() || known.contains(&key) || key.len() > LONGEST_KEY {
         return None;
     }
-    Some(match nearest(key, &known) {
-        Some(near) => format!("did you mean `{near}`?"),
+    Some(match nearest(key, known.iter().copied()) {
+        Some(near) => format!("did you mean `{}`?", ForeignText::from(near)),
         None if known.len() > MOST_NAMED => return None,
-        None => format!("expected one of `{}`", known.join("`, `")),
+        None => format!("expected one of `{}`", ForeignText::from(known.join("`, `"))),
     })
 }
 

@@ -109,7 +109,7 @@ impl Judged {
         let logged = logs::seen(&format!("backend main is closed, events wait for it: {reason}"));
         assert!(!logged.is_empty(), "{reason}");
         let status = self.service.telemetry.status();
-        assert_eq!(status.backends[0].not_swapped.as_ref(), Some(&reason));
+        assert_eq!(status.backends[0].not_swapped, Some(reason.as_str().into()));
         let before = names(&self.path("events"));
         self.service.track(waits);
         let waiting = format!("telemetry for main waits: {reason}");

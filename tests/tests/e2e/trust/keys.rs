@@ -48,7 +48,7 @@ fn keys_are_the_users_alone_and_never_overwritten() {
     let (secret, public) = (site.read("a.key"), site.read("a.pub"));
     for missing in ["a.pub", "a.key"] {
         let again = site.run(&["keygen", "--no-password", "a.key"]).with_code(7);
-        assert!(again.stderr.contains("is there already, and a key is never overwritten"), "{again:#?}");
+        assert!(again.stderr.contains("exists, and a key is never overwritten"), "{again:#?}");
         assert!([&secret, ""].contains(&site.read("a.key").as_str()));
         assert!([&public, ""].contains(&site.read("a.pub").as_str()));
         let _ = fs::remove_file(site.path(missing));

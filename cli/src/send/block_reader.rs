@@ -1,4 +1,4 @@
-//! The input, read by a thread of its own so that nobody waits for a full batch while it is idle.
+//! Reads the input on a thread of its own, so that an idle input does not delay a batch.
 
 use std::{
     fs::File,
@@ -16,14 +16,14 @@ const BLOCK: usize = 64 * 1024;
 /// Blocks that are read ahead.
 const AHEAD: usize = 4;
 
-/// What is read.
-pub(super) struct Input {
+/// An open input.
+pub(super) struct BlockReader {
     reader: Box<dyn Read + Send>,
     /// Size in bytes, if it is a regular file.
     pub(super) size: Option<u64>,
 }
 
-impl Input {
+impl BlockReader {
     /// Opens a file, or standard input for `-`.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         if path.as_os_str() == "-" {
@@ -34,14 +34,14 @@ impl Input {
         if metadata.is_dir() {
             return Err(io::Error::from(io::ErrorKind::IsADirectory));
         }
-        // A backend may append to the very file that is read: what it holds now is all that is sent. Those of a system
-        // that makes them up, such as in /proc, have no size to go by.
+        // A backend may append to the file that is read, so only the bytes that it holds now are sent. A file of /proc has no
+        // size.
         let end = if metadata.is_file() && metadata.len() > 0 { metadata.len() } else { u64::MAX };
         Ok(Self { size: metadata.is_file().then_some(metadata.len()), reader: Box::new(file.take(end)) })
     }
 
-    /// Reads blocks until the end, an error, which is the last item then, or `stop`. The thread that reads is never
-    /// waited for: it may hang in a read.
+    /// Reads blocks until the end, an error or `stop`. An error is the last item. Nobody waits for the thread that reads: it
+    /// may hang in a read.
     pub(super) fn blocks(mut self, stop: CancellationToken) -> io::Result<Receiver<io::Result<Vec<u8>>>> {
         let (sender, receiver) = sync_channel(AHEAD);
         thread::Builder::new().name("jackfield-input".to_owned()).spawn(move || {

@@ -1,16 +1,19 @@
-//! The optional table `TABLE_DELETION`: asking a platform to forget a machine.
+//! The optional table `TABLE_DELETION`: it asks a platform to delete the data of a machine.
 //!
-//! A table of its own, found by id, so that plugins from before it load as ever and hosts from before it ignore it. A
-//! plugin that has it says so in its metadata, by the capability `deletion`. Its size vouches for it, as a C plugin's
-//! tables do; a released one never changes.
+//! The table is found by its id, so plugins without it load in hosts that know it, and hosts that do not know it ignore
+//! it. A plugin that has the table says so in its metadata, by the capability `deletion`. The host judges the table by
+//! its size; a released table never changes.
 
 use core::ffi::c_void;
 
 mod abi;
 
 use crate::{
-    Backend, Batch, Call, Outcome,
     abi::{Call as AbiCall, Instance, STATUS_INVALID_ARGUMENT, Status},
+    backend::Backend,
+    call::Call,
+    event::Batch,
+    outcome::Outcome,
 };
 
 pub use abi::*;
@@ -20,7 +23,7 @@ pub const CAPABILITY: &str = "deletion";
 
 /// A backend that can ask its platform to delete what it has of a machine. Exported by `offers: [deletion]`.
 pub trait DeletesData: Backend {
-    /// Passes the request on, blocking for at most [`Call::remaining`].
+    /// Sends the request to the platform, and blocks for at most [`Call::remaining`].
     fn request_deletion(&self, request: &DeletionRequest<'_>, call: &Call<'_>) -> Deletion;
 }
 
@@ -44,12 +47,12 @@ impl<'a> DeletionRequest<'a> {
         &self.event
     }
 
-    /// Views a request that came over the boundary; `None` when it is not of this table.
+    /// Views a request from the host; `None` when it is null or its size is not that of this table.
     ///
     /// # Safety
     /// `request` is null, or points to a request that is valid for `'a` as [`DeletionRequestView`] says.
     unsafe fn from_abi(request: *const DeletionRequestView) -> Option<Self> {
-        // SAFETY: the caller vouches for a request that is not null, and for what it points to.
+        // SAFETY: the caller guarantees a valid request unless it is null, and valid pointers in it.
         unsafe {
             let view = request.as_ref()?;
             if view.size as usize != size_of::<DeletionRequestView>() {
@@ -60,20 +63,20 @@ impl<'a> DeletionRequest<'a> {
     }
 }
 
-/// What became of a request for deletion. The text is one line without secrets, for the user.
+/// The result of a request for deletion. The text is one line without secrets, for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deletion {
-    /// It has reached the platform.
+    /// The request has reached the platform.
     Sent(String),
     /// This backend, as it is configured, has no way to ask.
     Unsupported(String),
-    /// It has not reached the platform.
+    /// The request has not reached the platform.
     Failed(String),
 }
 
 impl Deletion {
-    /// The answer of a backend that sends the request as an event: [`Deletion::Sent`] with the text of `sent` when that was
-    /// delivered, and else [`Deletion::Failed`] with the reason.
+    /// The answer of a backend that sends the request as an event: [`Deletion::Sent`] with the text of `sent` when the
+    /// event was delivered, otherwise [`Deletion::Failed`] with the reason.
     #[must_use]
     pub fn from_outcome(outcome: Outcome, sent: impl FnOnce() -> String) -> Self {
         match outcome {

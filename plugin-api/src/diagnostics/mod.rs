@@ -1,15 +1,17 @@
-//! The optional table `TABLE_DIAGNOSTICS`: what would be sent, and whether the platform is there.
+//! The optional table `TABLE_DIAGNOSTICS`: it shows what would be sent, and whether the platform answers.
 //!
-//! A table of its own, found by id, as that of [`deletion`](crate::deletion) is. A plugin that has it says so in its
-//! metadata, by the capability `diagnostics`. Its size vouches for it; a released one never changes.
+//! The table is found by its id, like that of [`deletion`](crate::deletion). A plugin that has it says so in its
+//! metadata, by the capability `diagnostics`. The host judges the table by its size; a released table never changes.
 
 use core::ffi::c_void;
 
 mod abi;
 
 use crate::{
-    Backend, Batch, Call, Error,
     abi::{Batch as AbiBatch, Call as AbiCall, Instance, STATUS_INVALID_ARGUMENT, Status, Str},
+    backend::{Backend, Error},
+    call::Call,
+    event::Batch,
 };
 
 pub use abi::*;
@@ -17,19 +19,19 @@ pub use abi::*;
 /// The capability that a plugin with a [`DiagnosticsTable`] offers.
 pub const CAPABILITY: &str = "diagnostics";
 
-/// A backend that can show what it would send, and find out whether its platform would take it. Exported by
+/// A backend that can show what it would send, and find out whether its platform would accept it. Exported by
 /// `offers: [diagnostics]`.
 pub trait Diagnoses: Backend {
     /// Hands `sink` what [`send`](Backend::send) would send for this batch, and sends nothing.
     ///
     /// `sink` takes a label and the bytes, once for each request or message, in order. The label is one line for people,
-    /// such as `POST https://host/path (application/json)`, without secrets. The bytes are exactly those that would go out,
-    /// with what of the credentials a platform wants among them; only where they would be compressed are they shown as
-    /// before, and the label says so. What depends on the moment of sending is that of this moment. An event that `send`
-    /// would refuse by itself is [reported](Call::report) to the call as `send` would; nothing else is.
+    /// such as `POST https://host/path (application/json)`, without secrets. The bytes are exactly those that would be
+    /// sent, including credentials that are a part of the body. A compressed body is shown before compression, and the
+    /// label says so. Values that depend on the time of sending are those of this moment. An event that `send`
+    /// itself would refuse is [reported](Call::report) to the call as `send` would report it; nothing else is reported.
     ///
     /// # Errors
-    /// When that can't be told.
+    /// When the backend can't tell what it would send.
     fn preview(
         &self,
         batch: &Batch<'_>,
@@ -37,12 +39,12 @@ pub trait Diagnoses: Backend {
         call: &Call<'_>,
     ) -> Result<(), Error>;
 
-    /// Finds out for real whether the platform can be reached and accepts this backend, without delivering an event;
+    /// Finds out by a request whether the platform can be reached and accepts this backend, without delivering an event;
     /// blocks for at most [`Call::remaining`].
     fn probe(&self, call: &Call<'_>) -> Probe;
 }
 
-/// What a probe has found. The text is one line without secrets, for the user.
+/// The result of a probe. The text is one line without secrets, for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {
     /// The platform answers and accepts this backend.
@@ -79,12 +81,12 @@ impl Probe {
 }
 
 impl PreviewSink {
-    /// Views a sink that came over the boundary; `None` when it is not of this table.
+    /// Views a sink from the host; `None` when it is null or its size is not that of this table.
     ///
     /// # Safety
     /// `sink` is null, or points to a sink that is valid for `'a` as [`PreviewSink`] says.
     unsafe fn from_abi<'a>(sink: *const Self) -> Option<&'a Self> {
-        // SAFETY: the caller vouches for a sink that is not null.
+        // SAFETY: the caller guarantees a valid sink unless it is null.
         let sink = unsafe { sink.as_ref() }?;
         (sink.size as usize == size_of::<Self>()).then_some(sink)
     }

@@ -256,7 +256,7 @@ fn the_old_backend_stays_where_the_new_one_is_missing_broken_refused_or_hangs() 
         let logged = logs::seen(&format!("backend main stays as it is: {reason}"));
         assert_eq!(logged.len(), 1, "{config}: {logged:?}");
         let status = service.telemetry.status();
-        assert_eq!(status.backends[0].not_swapped.as_ref(), Some(reason), "{config}");
+        assert_eq!(status.backends[0].not_swapped, Some(reason.into()), "{config}");
         service.arrives(&number.to_string(), "events");
     }
     // What can't be read at all: everything stays.
@@ -288,7 +288,7 @@ fn a_configuration_that_is_gone_or_empty_takes_no_backend_away() {
         assert_eq!(error, format!("all backends stay as they are: {reason}"));
         assert_eq!(service.why_not("main").as_ref(), Some(&reason));
         let status = service.telemetry.status();
-        assert_eq!(status.backends[0].not_swapped.as_ref(), Some(&reason), "{status:#?}");
+        assert_eq!(status.backends[0].not_swapped, Some(reason.as_str().into()), "{status:#?}");
         assert_eq!(logs::seen(&reason).len(), 1, "{reason}");
         service.arrives(expected, "events");
     };

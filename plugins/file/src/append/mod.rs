@@ -1,4 +1,5 @@
-//! Batches of lines into the file at a path: under its lock, in few writes, rotated where they would make it too large.
+//! Appends batches of lines to the file at a path: under the file's lock, in few writes, with a rotation before a line
+//! that would make the file too large.
 
 use std::{
     io,
@@ -11,7 +12,7 @@ use crate::{
     rotate::{self, Rotation},
 };
 
-/// Lines are gathered up to so many bytes for one write; a line that is longer gets a write of its own.
+/// Lines are collected up to this many bytes for one write; a longer line gets a write of its own.
 const GATHER_BYTES: usize = 1 << 20;
 
 /// Where and how to append.
@@ -23,7 +24,7 @@ pub(crate) struct Options {
     pub(crate) disk: Disk,
 }
 
-/// Appends `line` as it is in the file.
+/// Adds `line` in the form in which it is in the file.
 pub(crate) fn push_line(line: &str, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(line.as_bytes());
     bytes.push(b'\n');
@@ -32,7 +33,7 @@ pub(crate) fn push_line(line: &str, bytes: &mut Vec<u8>) {
 /// Appends lines to the file at a path.
 pub(crate) struct Appender {
     options: Options,
-    /// Open between batches, and not locked.
+    /// The open file. It is not locked between batches.
     handle: Option<Handle>,
     /// Whole lines that wait to be written.
     gathered: Vec<u8>,
@@ -58,8 +59,8 @@ impl Appender {
         self.handle = None;
     }
 
-    /// Opens what is at the path for appending, or makes a file there, as the next batch would, and writes nothing. A device
-    /// or a FIFO that is open already is left alone: opening it once more may wait for its reader.
+    /// Opens the file at the path for appending, or makes it, as the next batch would, and writes nothing. It does not
+    /// open a device or a FIFO again that is already open, because that may wait for a reader.
     pub(crate) fn probe(&self) -> Result<(), Failure> {
         if self.handle.as_ref().is_some_and(|handle| handle.size().is_none()) {
             return Ok(());
@@ -84,14 +85,14 @@ impl Appender {
         written: &mut usize,
         go_on: &dyn Fn() -> bool,
     ) -> Result<(), Failure> {
-        // A batch before this one may have failed with lines left here; its host sends them again.
+        // An earlier batch may have failed and left lines here; the host sends them again.
         self.gathered.clear();
         self.lines = 0;
         let mut handle = self.locked(go_on)?;
         let result = self.append_to(&mut handle, lines, written, go_on);
         self.gathered.shrink_to(GATHER_BYTES);
-        // A handle that can't be unlocked is dropped, which frees the lock as well. One that failed is kept: the next batch
-        // looks at the file's end anyway, and a FIFO can't be opened while its reader is away.
+        // A handle that can't be unlocked is dropped, which frees the lock as well. A handle that failed is kept: the
+        // next batch checks the file's end anyway, and a FIFO can't be opened while it has no reader.
         if handle.unlock().is_ok() {
             self.handle = Some(handle);
         }
@@ -131,7 +132,7 @@ impl Appender {
         })
     }
 
-    /// Writes what is gathered.
+    /// Writes the collected lines.
     fn write(&mut self, handle: &mut Handle, written: &mut usize) -> Result<(), Failure> {
         if self.gathered.is_empty() {
             return Ok(());
@@ -160,7 +161,7 @@ impl Appender {
         Ok(handle)
     }
 
-    /// The file that is at the path now, locked, its last line ended.
+    /// The file that is at the path now, locked and with a complete last line.
     fn locked(&mut self, go_on: &dyn Fn() -> bool) -> Result<Handle, Failure> {
         loop {
             let mut handle = match self.handle.take() {

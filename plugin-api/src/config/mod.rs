@@ -1,13 +1,12 @@
 //! A backend's typed configuration, from the JSON object that ops wrote.
 
-mod refusal;
+pub(crate) mod refusal;
 mod value;
 
 use serde::de::DeserializeOwned;
 
-pub(crate) use self::refusal::shown;
 use self::value::Node;
-use crate::Error;
+use crate::backend::Error;
 
 /// Reads the configuration; the error names the path of the key, and no value.
 pub(crate) fn parse<C: DeserializeOwned>(json: &str) -> Result<C, Error> {
@@ -17,7 +16,7 @@ pub(crate) fn parse<C: DeserializeOwned>(json: &str) -> Result<C, Error> {
     let mut track = serde_path_to_error::Track::new();
     let tracked = serde_path_to_error::Deserializer::new(Node(&json), &mut track);
     let parsed = serde_ignored::deserialize(tracked, |path| {
-        // `?` stands for the `Some` that the key lies in, which ops do not write.
+        // serde writes `?` for a `Some` around the key. Ops do not write it.
         unknown.get_or_insert_with(|| path.to_string().replace(".?", ""));
     });
     let error = match (parsed, &unknown) {
@@ -27,14 +26,14 @@ pub(crate) fn parse<C: DeserializeOwned>(json: &str) -> Result<C, Error> {
     };
     let path = track.path().to_string();
     match (path.as_str(), unknown) {
-        // A key that is misspelt is unknown and missing at once; the unknown one is what to look at.
+        // A misspelt key is both unknown and missing. The unknown key tells more.
         (".", Some(key)) => Err(Error::config(key, format!("unknown key; {error}"))),
         (".", None) => Err(Error::config("", error)),
         _ => Err(Error::config(path, error)),
     }
 }
 
-/// The position is one in JSON that nobody wrote.
+/// Removes the position: it is one in generated JSON, which no user has seen.
 fn without_position(message: &str) -> String {
     let end = message.rfind(" at line ").unwrap_or(message.len());
     message[..end].to_owned()

@@ -1,0 +1,159 @@
+//! What the answers of a server mean.
+
+use super::*;
+
+#[test]
+fn statuses_that_mean_try_again_are_retries_with_the_servers_words() {
+    for subject in SUBJECTS {
+        for status in subject.retried {
+            let server = HttpServer::start(Reply::status(*status).body("{\"why\":\n\t\"busy\u{7}\"}"));
+            let (reason, after) = retry(&send(subject, &server.url("/"), 3, TIMEOUT));
+            assert!(reason.contains(&format!("answers {status}")), "{reason}");
+            assert!(reason.ends_with(r#": {"why": "busy "}"#), "{reason}");
+            assert_eq!(after, None);
+            assert_eq!(server.served(), 1, "{} {status}: the plugin tries again by itself", subject.plugin);
+        }
+    }
+}
+
+#[test]
+fn statuses_that_mean_never_are_rejections_with_the_servers_words() {
+    for subject in SUBJECTS {
+        for status in subject.rejected {
+            let server = HttpServer::start(Reply::status(*status).body("no such thing"));
+            let reason = rejection(&send(subject, &server.url("/"), 3, TIMEOUT));
+            assert!(reason.contains(&format!("answers {status}")), "{reason}");
+            assert!(reason.ends_with(": no such thing"), "{reason}");
+            assert_eq!(server.served(), 1, "{} {status}", subject.plugin);
+        }
+    }
+}
+
+#[test]
+fn retry_after_is_passed_on_in_seconds_and_as_a_date() {
+    for subject in SUBJECTS {
+        for status in subject.retried {
+            let server = HttpServer::start(Reply::status(*status).header("Retry-After", "7"));
+            let (_, after) = retry(&send(subject, &server.url("/"), 3, TIMEOUT));
+            assert_eq!(after, Some(7000 * MS), "{} {status}", subject.plugin);
+        }
+        for status in [429, 503] {
+            let date = SystemTime::now() + Duration::from_secs(90);
+            let server = HttpServer::start(Reply::status(status).header("Retry-After", &http_date(date)));
+            let (_, after) = retry(&send(subject, &server.url("/"), 3, TIMEOUT));
+            let after = after.expect("a wait");
+            assert!(after > 60_000 * MS && after <= 90_000 * MS, "{} {status}: {after:?}", subject.plugin);
+        }
+    }
+}
+
+/// A date as HTTP writes it.
+fn http_date(at: SystemTime) -> String {
+    let at = jiff::Timestamp::try_from(at).expect("a date of these years");
+    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+#[test]
+fn a_413_is_halved_until_it_passes() {
+    for subject in SUBJECTS {
+        let (ids, accepts) = (subject.ids, subject.accepts);
+        let server = HttpServer::start(Reply::with(move |received| {
+            if ids(received).len() > 3 { Reply::status(413) } else { accepts() }
+        }));
+        let report = send(subject, &server.url("/"), 50, TIMEOUT);
+        assert_delivered(&report);
+        let arrived: Vec<String> =
+            server.received().iter().map(subject.ids).filter(|ids| ids.len() <= 3).flatten().collect();
+        assert_eq!(arrived, (0..50).map(id).collect::<Vec<_>>(), "{}: each once, in order", subject.plugin);
+    }
+}
+
+#[test]
+fn an_event_that_is_too_large_by_itself_is_rejected_and_holds_up_no_other() {
+    for subject in SUBJECTS {
+        let (ids, accepts) = (subject.ids, subject.accepts);
+        let server = HttpServer::start(Reply::with(move |received| {
+            if ids(received).contains(&id(13)) { Reply::status(413) } else { accepts() }
+        }));
+        let report = send(subject, &server.url("/"), 50, TIMEOUT);
+        for n in 0..50 {
+            match report.outcome(n) {
+                Outcome::Delivered => assert_ne!(n, 13),
+                Outcome::Rejected { reason } => {
+                    assert_eq!(n, 13);
+                    assert!(reason.contains("413"), "{reason}");
+                }
+                other => panic!("{}: event {n}: {other:?}", subject.plugin),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_known_when_time_runs_out_is_kept() {
+    for subject in SUBJECTS {
+        let (ids, accepts) = (subject.ids, subject.accepts);
+        // The first half of the batch passes, the second one is never answered.
+        let server = HttpServer::start(Reply::with(move |received| match ids(received) {
+            ids if ids.len() > 5 => Reply::status(413),
+            ids if ids.contains(&id(0)) => accepts(),
+            _ => Reply::silence(),
+        }));
+        let report = send(subject, &server.url("/"), 10, SHORT);
+        for n in 0..10 {
+            let delivered = report.outcome(n) == &Outcome::Delivered;
+            assert_eq!(delivered, n < 5, "{}: event {n}: {:?}", subject.plugin, report.outcome(n));
+        }
+    }
+}
+
+#[test]
+fn a_response_of_a_gibibyte_is_not_read() {
+    for subject in SUBJECTS {
+        for (reply, delivered) in
+            [((subject.accepts)(), subject.by_head), (Reply::status(503).body("busy"), false)]
+        {
+            let server = HttpServer::start(reply.length(1 << 30));
+            let started = Instant::now();
+            let report = send(subject, &server.url("/"), 3, TIMEOUT);
+            assert!(started.elapsed() < 5000 * MS, "{}: {:?}", subject.plugin, started.elapsed());
+            if delivered {
+                assert_delivered(&report);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_redirect_to_another_host_is_refused_by_name_and_nothing_is_sent_there() {
+    for subject in SUBJECTS {
+        let other = HttpServer::start((subject.accepts)());
+        for (status, for_good) in [(301, true), (308, true), (302, false), (307, false)] {
+            let server = HttpServer::start(Reply::redirect(status, &other.url("/elsewhere?token=hunter2")));
+            let report = send(subject, &server.url("/"), 3, TIMEOUT);
+            let reason = if for_good { rejection(&report) } else { retry(&report).0 };
+            assert!(reason.contains(&other.address().to_string()), "{reason}");
+            assert!(!reason.contains("hunter2"), "{reason}");
+            assert_eq!((server.served(), other.served()), (1, 0), "{} {status}", subject.plugin);
+        }
+    }
+}
+
+#[test]
+fn a_redirect_within_the_host_is_followed_with_the_method_and_the_body() {
+    for subject in SUBJECTS {
+        for status in [301, 302, 307, 308] {
+            let server = HttpServer::script([Reply::redirect(status, "/moved")], (subject.accepts)());
+            let report = send(subject, &server.url("/"), 3, TIMEOUT);
+            assert_delivered(&report);
+            let received = server.received();
+            assert_eq!((received.len(), received[1].path.as_str()), (2, "/moved"));
+            assert_eq!(received[0].method, received[1].method);
+            assert_eq!(received[0].body, received[1].body);
+        }
+        let server = HttpServer::start(Reply::redirect(307, "/again"));
+        let (reason, _) = retry(&send(subject, &server.url("/"), 3, TIMEOUT));
+        assert!(reason.contains("redirects more than 3 times"), "{reason}");
+        assert_eq!(server.served(), 4);
+    }
+}
