@@ -147,7 +147,7 @@ fn a_closed_backend_says_so() {
 }
 
 #[test]
-fn a_backend_without_the_table_says_that_it_is_unsupported_and_noop_would_send_nothing() {
+fn a_backend_without_the_table_is_unsupported_and_noop_sends_nothing() {
     let backend = Backend::open_static::<Test>(&options()).unwrap();
     assert_eq!(backend.preview(&batch(1), 5000 * MS), Err(PreviewError::Unsupported));
     assert!(matches!(backend.probe(5000 * MS), Probe::Unsupported(text) if !text.is_empty()));

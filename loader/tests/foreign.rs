@@ -26,7 +26,7 @@ fn batch(count: usize) -> Batch {
 }
 
 #[test]
-fn a_plugin_that_talks_to_a_call_that_is_over_is_ignored_and_told_that_nobody_waits() {
+fn a_plugin_that_reports_after_the_call_is_ignored_and_told() {
     let backend = open(Fixture::new("late").define("LATE", 1)).unwrap();
     for count in 1..200 {
         let report = backend.send(&batch(count % 7 + 1));
@@ -47,7 +47,7 @@ fn text_without_end_and_with_control_characters_is_one_bounded_line() {
 }
 
 #[test]
-fn a_plugin_that_opens_or_fails_without_a_word_is_reported_in_a_whole_sentence() {
+fn a_plugin_that_fails_silently_is_reported_in_a_sentence() {
     let opened =
         |status: &str| open(Fixture::new("silent").define("OPEN_STATUS", status)).unwrap_err().to_string();
     for (status, said) in [

@@ -183,7 +183,7 @@ fn a_library_that_is_no_plugin_and_a_plugin_with_bad_metadata_are_explained() {
 }
 
 #[test]
-fn a_library_cut_off_anywhere_is_an_error_and_its_headers_say_it_is_damaged() {
+fn a_library_cut_off_anywhere_is_an_error_that_says_damaged() {
     let folder = folder();
     let bytes = fs::read(Plugin::new("x").build(folder.path(), "libx.so")).unwrap();
     for length in (0..bytes.len()).step_by(97) {

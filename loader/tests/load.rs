@@ -91,7 +91,7 @@ fn a_file_that_is_removed_or_cut_to_nothing_after_verification_is_still_loaded()
 }
 
 #[test]
-fn nothing_of_a_plugin_runs_by_inspection_or_before_a_refusal_and_it_runs_when_it_is_loaded() {
+fn no_code_of_a_plugin_runs_before_it_is_loaded() {
     let folder = folder();
     let mark = folder.path().join("mark");
     let path = folder.path().join("libx.so");
@@ -197,7 +197,7 @@ fn a_missing_library_is_named_with_what_to_do() {
 }
 
 #[test]
-fn an_undefined_symbol_is_found_at_load_time_and_the_plugins_own_path_is_in_the_message() {
+fn an_undefined_symbol_is_found_at_load_and_names_the_plugin() {
     let folder = folder();
     let path = Fixture::new("loose").define("CALLS", "frobnicate").build(folder.path(), "libloose.so");
     let line = refusal(&path);
@@ -319,7 +319,7 @@ fn a_file_or_folder_that_others_may_write_is_refused() {
 }
 
 #[test]
-fn a_link_is_as_trusted_as_the_least_of_the_folders_on_its_way_to_the_file() {
+fn a_link_is_as_trusted_as_its_least_trusted_folder() {
     let (open, safe, search) = (folder(), folder(), folder());
     fs::set_permissions(open.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let link = |target: &Path, folder: &tempfile::TempDir, name: &str| {

@@ -84,7 +84,7 @@ fn what_can_not_be_done_is_not_said_to_be() {
 }
 
 #[test]
-fn reset_prints_a_receipt_for_each_and_forgets_the_machine_id_only_when_none_failed() {
+fn reset_prints_receipts_and_forgets_the_id_when_none_failed() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("config.toml"), "[telemetry]\nenabled = true\n").expect("writable");
     let memory = MemoryBackend::new();
@@ -184,7 +184,7 @@ fn with_arguments_and_error_messages_enable_and_status_say_that_they_are_collect
 
 #[cfg(unix)]
 #[test]
-fn what_can_not_be_discarded_is_said_when_consent_is_withdrawn_and_deletion_is_requested_all_the_same() {
+fn events_that_can_not_be_discarded_are_told_and_deletion_is_requested() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().expect("a folder");
     let desk = |_: &str| jackfield::Deletion::Sent("ticket 7".to_owned());
@@ -248,7 +248,7 @@ fn a_data_folder_that_everybody_can_write_to_is_not_used() {
 }
 
 #[test]
-fn a_file_of_ops_that_the_variable_names_has_to_be_there_and_to_name_backends() {
+fn a_file_that_the_variable_names_must_exist_with_backends() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("config.toml"), "[telemetry]\nenabled = true\n").expect("writable");
     let memory = MemoryBackend::new();
@@ -325,7 +325,7 @@ fn show_prints_the_stored_lines_as_they_are() {
 }
 
 #[test]
-fn doctor_finds_a_backend_that_is_gone_and_a_file_that_can_not_be_used() {
+fn doctor_finds_a_missing_backend_and_a_file_without_use() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("config.toml"), "[telemetry]\nenabled = true\n").expect("writable");
     let fine = builder(folder.path()).backend("memory", MemoryBackend::new().maker()).build();

@@ -152,7 +152,7 @@ impl Seen {
 }
 
 #[test]
-fn of_500_kills_at_random_moments_none_loses_an_event_or_doubles_one_that_was_noted() {
+fn no_kill_of_500_loses_or_doubles_an_event() {
     let home = tempfile::tempdir().expect("a folder");
     kill(home.path(), "at least once", 500);
     let seen = seen(home.path());

@@ -117,7 +117,7 @@ fn on_a_full_disk(home: &Path) {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_disk_that_the_spool_itself_has_filled_is_freed_by_a_run_that_can_store_nothing() {
+fn a_disk_that_the_spool_has_filled_is_freed_by_a_run() {
     let home = tempfile::tempdir().expect("a folder");
     on_a_small_disk("filled disk", home.path(), 64 << 10);
 }
@@ -243,7 +243,7 @@ fn without_a_home() {
 }
 
 #[test]
-fn a_spool_folder_deleted_under_a_running_tool_costs_what_was_in_it_and_nothing_later() {
+fn a_deleted_spool_folder_costs_only_what_was_in_it() {
     for deleted in ["data", "data/spool"] {
         let home = tempfile::tempdir().expect("a folder");
         let log = home.path().join("arrived");
@@ -291,7 +291,7 @@ fn a_spool_folder_deleted_during_a_delivery_neither_fails_nor_stalls_it() {
 }
 
 #[test]
-fn a_clock_that_jumps_back_or_forth_loses_no_young_event_and_keeps_their_order() {
+fn a_clock_that_jumps_loses_no_young_event_and_no_order() {
     let home = tempfile::tempdir().expect("a folder");
     let clock = Clocked::new();
     let memory = MemoryBackend::new();

@@ -123,7 +123,7 @@ mod forks {
     }
 
     #[test]
-    fn a_fork_while_a_thread_delivers_leaves_both_sides_able_to_track_and_deliver_each_event_once() {
+    fn after_a_fork_both_sides_deliver_each_event_once() {
         runs("fork while it delivers");
     }
 

@@ -44,7 +44,7 @@ fn left(flushed: &FlushReport) -> Vec<(&str, u64)> {
 }
 
 #[test]
-fn a_flush_waits_for_a_hung_backend_as_long_as_a_call_may_take_and_names_it() {
+fn a_flush_waits_one_call_for_a_hung_backend_and_names_it() {
     for deliver in [SERVICE, Deliver::ByHand] {
         let home = tempfile::tempdir().expect("a folder");
         let home = home.path();
@@ -90,7 +90,7 @@ fn a_flush_does_not_wait_for_a_backend_that_is_left_alone() {
 }
 
 #[test]
-fn a_flush_of_a_busy_service_has_sent_what_came_before_it_though_there_is_always_more() {
+fn a_flush_of_a_busy_service_sends_what_came_before_it() {
     let home = tempfile::tempdir().expect("a folder");
     let home = home.path();
     let log = common::Log::at(&home.join("slow"));
@@ -161,7 +161,7 @@ fn a_flush_that_another_process_keeps_from_delivering_says_so() {
 }
 
 #[test]
-fn a_flush_counts_what_the_service_delivers_meanwhile_and_ends_when_the_service_is_closed() {
+fn a_flush_counts_what_the_service_delivers_and_ends_with_it() {
     let home = tempfile::tempdir().expect("a folder");
     let home = home.path();
     let telemetry = beside_a_hung_one(home, SERVICE).build();

@@ -93,7 +93,7 @@ fn a_marked_event_is_recorded_at_any_level_and_no_other_one() {
 }
 
 #[test]
-fn an_event_without_a_name_or_a_kind_gets_what_is_nearest_and_never_its_place_in_the_source() {
+fn an_event_without_a_name_never_shows_its_place_in_the_source() {
     let events = recorded(|| {
         info!(name: "given", target: "telemetry", "a message");
         info!(target: "telemetry", kind = "update.check");
@@ -160,7 +160,7 @@ fn a_span_that_a_panic_ends_is_a_failed_command() {
 }
 
 #[test]
-fn a_span_that_outlives_a_panic_in_it_has_failed_unless_somebody_says_how_it_ended() {
+fn a_span_with_a_panic_has_failed_unless_it_says_otherwise() {
     let events = extended(|| {
         for caught in [false, true] {
             // As an async runtime does with a task.

@@ -61,7 +61,7 @@ fn where_configured_backends_outrank_local_only_the_events_are_ordinary_ones() {
 }
 
 #[test]
-fn a_variable_that_is_set_in_the_middle_of_a_run_keeps_what_is_recorded_from_then_on() {
+fn a_variable_set_during_a_run_keeps_later_events_local() {
     use std::sync::{
         Arc,
         atomic::{AtomicBool, Ordering},

@@ -24,7 +24,7 @@ fn visit(which: usize, expected: usize) -> Outcomes {
 }
 
 #[test]
-fn calls_run_side_by_side_up_to_the_limit_and_one_by_one_when_serial() {
+fn calls_run_up_to_the_limit_at_once_or_serially() {
     backend!(side_by_side, serial: false, |_batch, _call| visit(0, 3));
     backend!(one_by_one, serial: true, |_batch, _call| visit(1, 1));
     let crowd = |backend: Backend| {

@@ -118,7 +118,7 @@ fn panics_and_hangs_in_open_close_and_drop_are_answers() {
 }
 
 #[test]
-fn a_fresh_instance_that_can_not_be_opened_is_a_failure_with_its_reason_and_leads_to_quarantine() {
+fn a_fresh_instance_that_does_not_open_is_a_failure_with_a_reason() {
     static OPENED: AtomicUsize = AtomicUsize::new(0);
     struct OpensOnce;
     impl api::Backend for OpensOnce {

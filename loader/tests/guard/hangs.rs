@@ -7,7 +7,7 @@ use jackfield_test_support::{wait_for, wait_until};
 use super::*;
 
 #[test]
-fn a_hang_is_answered_on_time_and_its_thread_is_freed_when_it_comes_back() {
+fn a_hang_is_answered_in_time_and_its_thread_freed_later() {
     backend!(hangs_once, serial: false, |_batch, call| {
         GATE.wait();
         assert!(call.is_cancelled());
@@ -70,7 +70,7 @@ fn a_backend_that_hangs_again_and_again_ties_up_no_more_than_four_threads() {
 }
 
 #[test]
-fn calls_that_wait_behind_a_hang_are_answered_when_it_is_noticed_and_go_to_the_quarantine() {
+fn calls_queued_behind_a_hang_are_answered_when_it_is_noticed() {
     backend!(blocked, serial: true, |_batch, _call| {
         GATE.wait();
         Outcome::Delivered.into()

@@ -17,7 +17,7 @@ use super::{Order, common};
 pub(super) const TESTS: &[Test] = tests![
     a_sandboxed_child_reads_and_writes_what_it_was_granted_and_nothing_else,
     a_sandboxed_child_executes_and_traces_nothing,
-    a_sandboxed_child_reaches_no_other_process_and_changes_no_files_mode_owner_or_times,
+    a_sandboxed_child_reaches_no_process_and_changes_no_file_attributes,
     a_sandboxed_child_starts_threads,
     a_library_is_loaded_from_memory_under_the_sandbox,
     a_sandboxed_child_still_resolves_names_and_reads_the_system,
@@ -157,7 +157,7 @@ fn one(attempt: &str, with: &str, confine: bool) -> Vec<String> {
     confined(&order, folder.path()).0
 }
 
-fn a_sandboxed_child_reaches_no_other_process_and_changes_no_files_mode_owner_or_times() {
+fn a_sandboxed_child_reaches_no_process_and_changes_no_file_attributes() {
     let call = |confine: bool, what: &str| {
         let folder = common::folder();
         let sandbox = if confine { sandbox(&[], &[folder.path()]) } else { None };

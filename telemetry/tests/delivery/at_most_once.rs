@@ -45,7 +45,7 @@ fn at_most_once_never_sends_again_what_may_have_arrived() {
 }
 
 #[test]
-fn at_most_once_loses_nothing_to_a_backend_that_is_not_called_since_it_hung() {
+fn at_most_once_loses_nothing_to_a_backend_left_alone() {
     let home = tempfile::tempdir().expect("a folder");
     let clock = Clocked::new();
     let seen = common::Log::at(&home.path().join("seen"));

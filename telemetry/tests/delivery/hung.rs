@@ -33,7 +33,7 @@ pub(super) fn beside_a_hung_one(home: &Path) -> Builder {
 }
 
 #[test]
-fn beside_a_hung_backend_a_healthy_one_gets_all_within_the_bound_and_the_others_events_wait() {
+fn beside_a_hung_backend_a_healthy_one_gets_all_in_time() {
     let home = tempfile::tempdir().expect("a folder");
     let home = home.path();
     let clock = Clocked::new();
@@ -120,7 +120,7 @@ fn a_service_goes_on_beside_a_hung_backend() {
 }
 
 #[test]
-fn a_panicking_backend_harms_neither_the_tool_nor_a_healthy_one_and_gets_its_events_later() {
+fn a_panicking_backend_harms_nobody_and_gets_its_events_later() {
     let home = tempfile::tempdir().expect("a folder");
     let home = home.path();
     let clock = Clocked::new();

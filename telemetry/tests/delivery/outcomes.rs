@@ -19,7 +19,7 @@ use super::{
 };
 
 #[test]
-fn rejected_events_go_to_the_quarantine_with_their_reasons_and_no_more_than_it_may_hold() {
+fn rejected_events_are_kept_with_their_reasons_up_to_a_limit() {
     let home = tempfile::tempdir().expect("a folder");
     let mut limits = Limits::default();
     limits.quarantine_events = 8;
@@ -57,7 +57,7 @@ fn rejected_events_go_to_the_quarantine_with_their_reasons_and_no_more_than_it_m
 }
 
 #[test]
-fn a_batch_that_is_too_large_is_split_and_one_event_that_is_too_large_rejected() {
+fn a_batch_too_large_is_split_and_an_event_too_large_rejected() {
     let home = tempfile::tempdir().expect("a folder");
     let log = common::Log::at(&home.path().join("small"));
     let small: Send0 = Box::new(move |batch, _| {
@@ -79,7 +79,7 @@ fn a_batch_that_is_too_large_is_split_and_one_event_that_is_too_large_rejected()
 }
 
 #[test]
-fn a_long_delivery_notes_what_arrived_while_it_goes_on_by_the_clock_that_status_reads() {
+fn a_long_delivery_notes_meanwhile_what_has_arrived() {
     let home = tempfile::tempdir().expect("a folder");
     let states = home.path().join("data/backends.v1.json");
     let calls = Arc::new(AtomicUsize::new(0));

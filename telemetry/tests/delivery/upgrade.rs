@@ -30,7 +30,7 @@ fn file_plugin() -> PathBuf {
 }
 
 #[test]
-fn events_for_a_plugin_that_is_gone_after_an_upgrade_wait_until_it_is_back() {
+fn events_for_a_missing_plugin_wait_until_it_is_back() {
     let home = tempfile::tempdir().expect("a folder");
     let home = home.path();
     let built = file_plugin();

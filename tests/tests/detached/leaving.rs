@@ -16,7 +16,7 @@ use crate::{
 
 pub(crate) const TESTS: &[Test] = tests![
     what_a_tool_leaves_arrives_once_and_the_child_goes,
-    a_hung_server_does_not_keep_the_tool_and_its_child_has_a_low_priority,
+    a_hung_server_does_not_keep_the_tool_and_the_child_is_nice,
     a_slow_server_gets_what_short_lived_tools_have_for_it,
     what_is_handed_over_shows_in_no_list_of_processes,
     a_child_that_is_killed_in_the_middle_loses_nothing,
@@ -36,7 +36,7 @@ fn what_a_tool_leaves_arrives_once_and_the_child_goes() {
     assert_eq!((status.events, status.backends[0].delivered, status.delivering), (0, 3, false));
 }
 
-fn a_hung_server_does_not_keep_the_tool_and_its_child_has_a_low_priority() {
+fn a_hung_server_does_not_keep_the_tool_and_the_child_is_nice() {
     let (home, server) = (Home::new(), HttpServer::script([], Reply::silence()));
     home.sends_to(&server);
     let started = Instant::now();

@@ -48,7 +48,7 @@ fn builds_for_other_platforms_are_inspected_and_said_to_be_for_those() {
 }
 
 #[test]
-fn the_commands_say_in_which_language_a_plugin_is_and_how_its_layout_is_judged() {
+fn the_commands_say_a_plugins_language_and_how_its_layout_is_judged() {
     let site = Site::new(&[]);
     fs::create_dir(site.path("plugins")).expect("made");
     for name in ["syslog", "stdout"] {

@@ -281,7 +281,7 @@ fn every_help_has_examples_and_exit_codes() {
 }
 
 #[test]
-fn a_wrong_command_line_is_refused_in_one_line_with_the_code_that_help_names() {
+fn a_wrong_command_line_is_refused_with_the_code_of_the_help() {
     let site = Site::new(&[]);
     for arguments in [
         &["sned"][..],

@@ -263,7 +263,7 @@ fn a_configuration_that_does_not_fit_is_refused_before_any_of_the_plugin_runs() 
 }
 
 #[test]
-fn the_schema_of_the_whole_file_has_the_options_of_the_plugins_on_the_path() {
+fn the_schema_of_the_file_has_the_options_of_plugins() {
     let site = Site::new(&[]);
     let folder = plugin("file");
     let folder = folder.parent().expect("it is in a folder");
@@ -332,7 +332,7 @@ fn without_a_configuration_standard_output_gets_the_events() {
 }
 
 #[test]
-fn the_configuration_of_the_user_is_found_and_one_in_the_working_folder_is_not() {
+fn the_users_configuration_is_found_but_none_in_the_working_folder() {
     let site = Site::new(&[to_file("main", "named.jsonl")]);
     fs::create_dir(site.path("jackfield")).expect("made");
     fs::rename(site.path("config.toml"), site.path("jackfield/config.toml")).expect("moved");

@@ -250,7 +250,7 @@ fn closed() -> Stdio {
 }
 
 #[test]
-fn a_reader_of_standard_output_that_leaves_is_not_waited_for_and_its_events_are_kept() {
+fn events_are_kept_when_the_reader_of_standard_output_leaves() {
     let lines = backend("lines", &plugin("stdout"), "config = { format = \"lines\" }");
     let site = Site::new(&[lines, to_file("main", "out.jsonl")]);
     let (reader, writer) = std::io::pipe().expect("a pipe");

@@ -182,7 +182,7 @@ fn an_event_of_more_than_a_megabyte_is_rejected_and_not_cut_off() {
 }
 
 #[test]
-fn events_older_than_18_hours_are_rejected_with_the_reason_or_sent_with_their_time_as_an_attribute() {
+fn events_older_than_18_hours_are_rejected_or_sent_with_an_attribute() {
     let hour = 3600;
     let all: Vec<Value> = [1, 17, 19, 400]
         .iter()

@@ -65,7 +65,7 @@ fn the_plugins_say_that_they_offer_it() {
 }
 
 #[test]
-fn a_preview_over_http_is_what_the_server_gets_and_no_label_has_a_secret() {
+fn a_preview_over_http_is_what_the_server_gets() {
     for (name, at) in (0..5).map(|at| (http_backends("")[at].0, at)) {
         let server = HttpServer::start(Reply::status(200));
         let (_, config, path) = http_backends(&server.url(""))[at].clone();
@@ -97,7 +97,7 @@ fn a_preview_over_http_is_what_the_server_gets_and_no_label_has_a_secret() {
 }
 
 #[test]
-fn a_preview_divides_a_batch_as_send_does_and_tells_what_would_not_be_sent() {
+fn a_preview_divides_a_batch_as_send_does() {
     let server = HttpServer::start(Reply::status(202));
     let limits = json!({"max_events": 2, "max_body_bytes": 2000});
     let backend = open(&plugin("http"), &json!({"url": server.url("/"), "limits": limits}));
@@ -220,7 +220,7 @@ fn a_200_that_says_no_in_its_body_is_not_reachable() {
 }
 
 #[test]
-fn a_preview_of_a_file_is_what_it_then_holds_and_a_probe_opens_it() {
+fn a_preview_of_a_file_is_what_it_then_holds() {
     let (folder, path) = scratch("events.jsonl");
     let backend = open(&plugin("file"), &json!({"path": path}));
     let events = [full(), event(2)];
@@ -443,7 +443,7 @@ mod rabbitmq {
     }
 
     #[test]
-    fn a_probe_of_a_broker_that_takes_no_messages_says_so_and_ends_no_other_connection() {
+    fn a_probe_of_a_blocked_broker_says_so() {
         let broker = own_broker();
         broker.client().queue("diagnostics-blocked", &json!({}));
         let backend = backend(&json!({"url": broker.url(), "queue": "diagnostics-blocked"}));

@@ -51,7 +51,7 @@ fn each_backend_is_probed_for_real_and_no_failing_server_passes() {
 }
 
 #[test]
-fn what_the_command_itself_collects_is_nothing_without_consent_and_what_ops_have_chosen_with_it() {
+fn the_command_collects_nothing_about_itself_without_consent() {
     let server = HttpServer::start(Reply::status(200));
     let site = Site::new(&[backend("stdout", &plugin("stdout"), "")]);
     let ops = site.write("ops.toml", http("own", &server.url("/")));

@@ -56,7 +56,7 @@ fn events_of_the_guides_plugin_arrive_and_it_closes_twice() {
 }
 
 #[test]
-fn a_queue_that_is_not_there_and_a_broker_that_is_not_there_are_outcomes_of_the_guides_plugin() {
+fn a_missing_queue_and_a_missing_broker_are_outcomes() {
     let secret = "amqp://guest:hunter2@127.0.0.1";
     let nowhere = open(&format!("{secret}:{}/%2f", free_port()), QUEUE);
     let missing = open(&broker().url(), "guide-no-such-queue");

@@ -131,7 +131,7 @@ fn fill(folder: &Path) -> PathBuf {
 }
 
 #[test]
-fn a_full_disk_holds_the_writer_back_and_with_room_every_line_arrives_once_and_in_order() {
+fn a_full_disk_holds_the_writer_back_and_loses_no_line() {
     const EVENTS: usize = 3000;
     let site = Site::new(&[to_file("one", "one.jsonl")]);
     let both = fifo(&site);
@@ -199,7 +199,7 @@ fn a_run_that_is_killed_while_it_holds_loses_and_repeats_nothing() {
 }
 
 #[test]
-fn a_run_that_is_killed_on_a_full_disk_is_followed_by_one_that_loses_and_repeats_nothing() {
+fn after_a_kill_on_a_full_disk_nothing_is_lost_or_repeated() {
     const EVENTS: usize = 1000;
     // Its folder is not there yet.
     let site = Site::new(&[to_file("one", "later/one.jsonl")]);
@@ -228,7 +228,7 @@ fn a_run_that_is_killed_on_a_full_disk_is_followed_by_one_that_loses_and_repeats
 }
 
 #[test]
-fn a_request_to_end_leaves_what_has_no_room_in_the_fifo_for_the_next_run() {
+fn a_request_to_end_leaves_the_rest_in_the_fifo() {
     const EVENTS: usize = 1000;
     let site = Site::new(&[broken()]);
     let both = fifo(&site);
@@ -250,7 +250,7 @@ fn a_request_to_end_leaves_what_has_no_room_in_the_fifo_for_the_next_run() {
 }
 
 #[test]
-fn what_was_read_from_no_pipe_has_until_the_end_of_the_grace_and_is_counted_then() {
+fn lines_from_no_pipe_have_the_grace_and_are_counted_then() {
     const EVENTS: usize = 150;
     let text = events(0..EVENTS);
     let run = |site: &Site, grace: &str| {
@@ -277,7 +277,7 @@ fn what_was_read_from_no_pipe_has_until_the_end_of_the_grace_and_is_counted_then
 }
 
 #[test]
-fn what_has_no_room_in_a_pipe_that_ends_with_the_run_has_until_the_end_of_the_grace_too() {
+fn lines_of_a_pipe_that_ends_with_the_run_have_the_grace() {
     let run = |site: &Site, grace: &str| {
         let arguments = ["run", "--state", "state", "--spool-size", "16KiB", "--grace", grace, "--json"];
         let mut running = start(site.command(&arguments).stdin(Stdio::piped()));

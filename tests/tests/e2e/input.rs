@@ -14,7 +14,7 @@ fn arrived(site: &Site, count: usize) {
 }
 
 #[test]
-fn a_bad_line_is_told_by_its_number_and_kept_and_the_rest_goes_on() {
+fn a_bad_line_is_told_by_number_kept_and_passed_over() {
     let site = site();
     let bad = [
         "not JSON",
@@ -71,7 +71,7 @@ fn a_line_beyond_the_limit_is_bad_and_the_next_one_arrives() {
 }
 
 #[test]
-fn bytes_that_are_no_text_make_a_bad_line_that_is_kept_as_it_came() {
+fn bytes_that_are_no_text_are_a_bad_line_kept_unchanged() {
     let site = site();
     let bad = b"{\"type\":\"a\",\"name\":\"\xff\xfe\"}\n";
     let input = [bad.as_slice(), events(0..2).as_bytes()].concat();
@@ -83,7 +83,7 @@ fn bytes_that_are_no_text_make_a_bad_line_that_is_kept_as_it_came() {
 }
 
 #[test]
-fn line_ends_of_windows_a_byte_order_mark_and_a_missing_line_feed_do_not_matter() {
+fn line_ends_byte_order_mark_and_last_line_feed_do_not_matter() {
     for input in [
         events(0..3).replace('\n', "\r\n"),
         format!("\u{feff}{}", events(0..3)),

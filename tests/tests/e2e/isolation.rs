@@ -58,7 +58,7 @@ fn told(report: &Report) -> String {
 }
 
 #[test]
-fn a_helper_that_is_not_there_or_no_such_program_is_named_and_no_crash_of_the_plugin() {
+fn a_missing_helper_program_is_named_and_is_no_crash() {
     let (_folder, memory) = scratch("crashes");
     for (helper, part) in [("/no/such/helper", "No such file"), ("/bin/true", "ended at once")] {
         let process = ProcessOptions::new().program(Program::At(helper.into())).crashes(&memory);
@@ -257,7 +257,7 @@ fn a_crash_in_open_in_close_or_in_free_is_told() {
 }
 
 #[test]
-fn a_file_that_keeps_crashing_is_left_alone_by_the_next_run_until_it_changes() {
+fn a_file_that_keeps_crashing_is_refused_until_it_changes() {
     let folder = tempfile::tempdir().expect("a folder");
     let (memory, copy) = (folder.path().join("crashes"), folder.path().join("libcopy.so"));
     fs::copy(fixture("hostile"), &copy).expect("writable");

@@ -104,7 +104,7 @@ fn stdout_writes_pretty_json_or_lines() {
 
 #[cfg(unix)]
 #[test]
-fn stdout_whose_reader_is_gone_keeps_its_events_for_another_run_and_does_not_kill() {
+fn stdout_without_a_reader_keeps_its_events_for_another_run() {
     let mut child = child("{}")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

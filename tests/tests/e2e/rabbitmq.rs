@@ -224,7 +224,7 @@ fn a_quorum_queue_and_a_stream_are_declared_and_filled() {
 }
 
 #[test]
-fn a_passive_declaration_says_which_queue_is_missing_and_goes_on_when_it_is_there() {
+fn a_passive_declaration_names_the_missing_queue() {
     let client = broker().client();
     let queue = unique("passive");
     let backend = open(&json!({"url": broker().url(), "queue": queue, "declare": {"queue": "passive"}}));

@@ -25,7 +25,7 @@ fn refused(config: &Value) -> String {
 }
 
 #[test]
-fn a_broker_that_checks_its_clients_is_shown_the_certificate_and_one_without_is_told_what_is_missing() {
+fn a_broker_that_checks_its_clients_is_shown_the_certificate() {
     let own = own_broker();
     let (cert_file, key_file) = own.client_files();
     let queue = unique("mutual");
@@ -50,7 +50,7 @@ fn the_wrong_port_is_told_with_the_scheme_that_it_wants() {
 }
 
 #[test]
-fn a_slash_at_the_end_of_the_url_is_told_from_the_virtual_host_of_that_name() {
+fn a_slash_at_the_end_of_the_url_is_explained() {
     let url = format!("amqp://guest:guest@127.0.0.1:{}/", broker().port());
     let reason = refused(&json!({"url": url, "queue": "q"}));
     assert!(

@@ -128,7 +128,7 @@ fn a_signal_swaps_the_backend_and_the_run_goes_on() {
 }
 
 #[test]
-fn a_configuration_that_is_gone_empty_or_broken_takes_no_backend_away_and_the_status_says_why() {
+fn a_broken_configuration_takes_no_backend_away() {
     let site = Site::new(&[to_file("main", "old.jsonl")]);
     let mut running = runs(&site, &["--watch"]);
     let mut stdin = running.stdin();
@@ -186,7 +186,7 @@ fn a_configuration_that_is_gone_empty_or_broken_takes_no_backend_away_and_the_st
 }
 
 #[test]
-fn a_new_backend_that_can_not_be_had_is_said_to_wait_and_an_old_one_to_stay() {
+fn the_status_tells_a_backend_that_waits_from_one_that_stays() {
     let old = to_file("old", "old.jsonl");
     let site = Site::new(std::slice::from_ref(&old));
     let mut running = runs(&site, &[]);
@@ -227,7 +227,7 @@ fn with_watch_a_changed_configuration_is_enough() {
 }
 
 #[test]
-fn a_request_to_end_delivers_what_was_read_and_what_can_not_be_delivered_waits_for_the_next_run() {
+fn a_request_to_end_delivers_what_was_read_or_keeps_it() {
     let site = Site::new(&[
         to_file("one", "one.jsonl"),
         hostile("60s", "hang = \"send\"\nuntil = \"mended\"\nrecord = \"record\"\n"),

@@ -250,7 +250,7 @@ fn local_only_keeps_events_in_a_file_by_the_plugin_of_that_name() {
 }
 
 #[test]
-fn what_was_recorded_under_local_only_waits_for_the_plugin_file_and_for_nobody_else() {
+fn events_recorded_under_local_only_wait_for_the_plugin_file() {
     let (user, server) = (User::new(), HttpServer::start(Reply::status(200)));
     let local = |plugins: &Path, name: &str| {
         let mut command = user.command(&["hello", name]);
@@ -271,7 +271,7 @@ fn what_was_recorded_under_local_only_waits_for_the_plugin_file_and_for_nobody_e
 }
 
 #[test]
-fn a_plugin_that_is_gone_after_an_upgrade_leaves_the_events_waiting_and_the_doctor_says_so() {
+fn events_for_a_missing_plugin_wait_and_the_doctor_says_so() {
     let (user, server) = (User::new(), HttpServer::start(Reply::status(200)));
     user.write_ops("[plugins]\npath = [\"/nowhere\"]\n[[backend]]\nplugin = \"http\"\n[backend.config]\nurl = \"http://h/\"\n");
     user.run_and_wait(&["hello", "a"]);

@@ -252,7 +252,7 @@ fn what_could_not_be_synchronised_is_not_in_the_file_and_does_not_count() {
 }
 
 #[test]
-fn a_batch_that_does_not_fit_is_cut_off_whole_and_sent_again_without_doubles() {
+fn a_batch_that_does_not_fit_is_removed_and_sent_once() {
     for fsync in [false, true] {
         let log = Log::new();
         let mut appender = watched(&log, fsync, None);

@@ -69,7 +69,7 @@ fn a_413_is_halved_until_it_passes() {
 }
 
 #[test]
-fn an_event_that_is_too_large_by_itself_is_rejected_and_holds_up_no_other() {
+fn an_event_that_is_too_large_is_rejected_alone() {
     for subject in SUBJECTS {
         let (ids, accepts) = (subject.ids, subject.accepts);
         let server = HttpServer::start(Reply::with(move |received| {

@@ -84,7 +84,7 @@ fn a_connection_that_closes_without_an_answer_is_a_retry() {
 }
 
 #[test]
-fn a_connection_that_closes_in_the_middle_of_a_body_keeps_what_the_status_said() {
+fn a_connection_that_closes_within_a_body_keeps_the_status() {
     for subject in SUBJECTS {
         let server = HttpServer::start(Reply::status(503).body("x".repeat(1000)).cut());
         let (reason, _) = retry(&send(subject, &server.url("/"), 3, TIMEOUT));
@@ -98,7 +98,7 @@ fn a_connection_that_closes_in_the_middle_of_a_body_keeps_what_the_status_said()
 }
 
 #[test]
-fn a_certificate_of_the_configured_authority_is_accepted_and_others_are_retries_that_say_why() {
+fn only_certificates_of_the_configured_authority_are_accepted() {
     let pki = Pki::new();
     for subject in SUBJECTS {
         for (kind, with_root, why) in [
@@ -130,7 +130,7 @@ fn a_certificate_of_the_configured_authority_is_accepted_and_others_are_retries_
 }
 
 #[test]
-fn a_port_that_does_not_speak_tls_or_http_is_a_retry_that_says_so() {
+fn a_port_without_tls_or_http_is_a_retry_that_says_so() {
     for subject in SUBJECTS {
         let plain = HttpServer::start((subject.accepts)());
         let (reason, _) = retry(&send(subject, &plain.url("/").replace("http:", "https:"), 3, TIMEOUT));

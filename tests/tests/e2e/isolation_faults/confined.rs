@@ -19,7 +19,7 @@ fn a_plugin_that_spins_ends_at_its_processor_limit() {
 }
 
 #[test]
-fn the_limits_of_the_configuration_are_those_of_the_process_and_core_dumps_are_off_unless_wanted() {
+fn the_limits_of_the_configuration_are_those_of_the_process() {
     let unlimited = "unlimited";
     for (limits, expected) in [
         ("", [unlimited, unlimited, "1"]),
@@ -66,7 +66,7 @@ fn tried(attempt: &str, path: &std::path::Path, sandbox: bool) -> Ended {
 }
 
 #[test]
-fn a_sandboxed_plugin_is_refused_what_it_was_not_granted_and_the_reason_is_told() {
+fn a_sandboxed_plugin_is_refused_what_it_was_not_granted() {
     let outside = tempfile::tempdir().expect("a folder");
     let (secret, new) = (outside.path().join("secret"), outside.path().join("new"));
     std::fs::write(&secret, "secret").expect("writable");
@@ -94,7 +94,7 @@ fn a_sandboxed_plugin_is_refused_what_it_was_not_granted_and_the_reason_is_told(
 }
 
 #[test]
-fn the_plugin_file_works_within_a_sandbox_where_it_was_granted_its_folder_and_says_so_where_not() {
+fn the_plugin_file_works_in_a_sandbox_with_its_folder_granted() {
     for granted in [true, false] {
         let site = Site::new(&[]);
         let folder = site.path("out");
@@ -120,7 +120,7 @@ fn the_plugin_file_works_within_a_sandbox_where_it_was_granted_its_folder_and_sa
 }
 
 #[test]
-fn a_plugin_with_a_network_and_a_runtime_works_within_a_sandbox_and_limits_without_a_grant() {
+fn a_network_plugin_works_in_a_sandbox_without_a_grant() {
     let server = HttpServer::start(Reply::status(200));
     // By name, so that the resolver is asked.
     let url = server.url("/in").replace("127.0.0.1", "localhost");

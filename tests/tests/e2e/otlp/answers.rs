@@ -77,7 +77,7 @@ fn an_answer_that_says_yes_and_then_makes_no_sense_is_a_yes() {
 }
 
 #[test]
-fn a_body_that_is_too_large_is_halved_and_the_one_event_that_is_is_rejected() {
+fn a_body_too_large_is_halved_down_to_the_large_event() {
     for protocol in ["http/protobuf", "http/json"] {
         let server = HttpServer::start(Reply::with(|received| {
             let ids = ids(received);

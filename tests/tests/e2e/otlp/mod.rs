@@ -58,7 +58,7 @@ fn warnings(text: &str) -> usize {
 }
 
 #[test]
-fn the_option_alone_chooses_encoding_and_media_type_and_the_path_is_that_of_logs() {
+fn the_option_alone_chooses_encoding_media_type_and_path() {
     let server = HttpServer::start(Reply::status(200));
     for (base, protocol, path) in [
         ("", "http/protobuf", "/v1/logs"),

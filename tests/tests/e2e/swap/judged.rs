@@ -159,7 +159,7 @@ fn a_revoked_key_closes_what_it_has_signed(isolation: &'static str) {
 }
 
 #[test]
-fn a_backend_whose_key_is_revoked_is_closed_by_a_reload_and_its_events_wait() {
+fn a_reload_closes_a_backend_whose_key_is_revoked() {
     a_revoked_key_closes_what_it_has_signed("thread");
 }
 
@@ -170,7 +170,7 @@ fn so_is_one_in_a_process_of_its_own() {
 }
 
 #[test]
-fn a_backend_whose_pin_is_another_by_now_is_closed_and_goes_on_once_it_is_right_again() {
+fn a_reload_closes_a_backend_until_its_pin_is_right() {
     logs::collect();
     let judged = Judged::new(false, "thread");
     judged.configure("trust = \"pinned\"");
@@ -219,7 +219,7 @@ fn what_is_open_is_judged_though_its_file_is_another_one_that_is_refused() {
 }
 
 #[test]
-fn a_new_version_by_a_new_key_takes_the_place_of_one_whose_key_is_revoked() {
+fn a_new_version_by_a_new_key_replaces_a_revoked_one() {
     let judged = Judged::new(false, "thread");
     let [old, id] = judged.sign("a");
     judged.configure(&format!("trust = \"signed\"\nkeys = [{old:?}]"));
@@ -234,7 +234,7 @@ fn a_new_version_by_a_new_key_takes_the_place_of_one_whose_key_is_revoked() {
 }
 
 #[test]
-fn a_configuration_that_can_not_be_used_keeps_no_backend_open_that_the_lock_refuses() {
+fn a_broken_configuration_keeps_no_backend_that_the_lock_refuses() {
     logs::collect();
     let judged = Judged::new(false, "thread");
     judged.configure("trust = \"pinned\"");

@@ -196,7 +196,7 @@ fn a_thousand_swaps_under_load_lose_and_double_nothing_and_keep_the_order() {
 }
 
 #[test]
-fn events_go_to_the_old_place_up_to_the_swap_and_to_the_new_one_from_then_on() {
+fn events_go_to_the_old_place_until_the_swap() {
     let library = file_plugin();
     let service = Service::new(&to_file(&library, "a"));
     let mut number = 0;
@@ -343,7 +343,7 @@ fn a_half_written_library_is_not_loaded_and_is_once_it_is_whole() {
 }
 
 #[test]
-fn backends_come_and_go_and_a_plugin_that_is_replaced_is_swapped_while_others_stay() {
+fn backends_come_go_and_are_swapped_while_others_stay() {
     let library = file_plugin();
     let service = Service::new(
         "[[backend]]\nname = \"one\"\nplugin = \"HOME/libone.so\"\nconfig.path = \"HOME/one\"\n",

@@ -130,7 +130,7 @@ fn signed_site() -> (Site, String, String) {
 const SIGNATURE: &str = "plugins/libminimal.so.minisig";
 
 #[test]
-fn a_plugin_in_the_place_of_another_is_refused_though_it_is_signed_and_pinned() {
+fn a_plugin_in_the_place_of_another_is_refused() {
     let (site, key, _) = signed_site();
     for ending in ["", ".minisig"] {
         let path = |name: &str| site.path(&format!("plugins/{name}.so{ending}"));
@@ -195,7 +195,7 @@ fn staged() -> (Site, PathBuf, [Policy; 2]) {
 }
 
 #[test]
-fn whatever_becomes_of_the_file_between_the_steps_what_was_read_is_what_is_judged_and_loaded() {
+fn the_bytes_that_were_read_are_judged_and_loaded() {
     let other = of_version("6.6.6");
     for (number, swap) in [
         // Another file under the name.

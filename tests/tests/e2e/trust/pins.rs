@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_pinned_plugin_is_used_until_its_file_is_another_and_again_when_that_is_wanted() {
+fn a_pinned_plugin_is_used_until_its_file_changes() {
     let site = site("trust = \"pinned\"");
     assert_eq!(
         refusal(&site),
@@ -63,7 +63,7 @@ fn only_what_is_asked_for_is_updated_and_what_is_gone_is_removed() {
 }
 
 #[test]
-fn a_version_below_the_minimum_is_refused_pinned_and_signed_and_not_taken_into_the_lock() {
+fn a_version_below_the_minimum_is_refused() {
     let (site, key, _) = signed_site();
     configure(&site, "trust = \"pinned\"");
     site.run(&["lock"]).with_code(0);
@@ -90,7 +90,7 @@ fn a_version_below_the_minimum_is_refused_pinned_and_signed_and_not_taken_into_t
 }
 
 #[test]
-fn a_lock_that_is_damaged_or_that_others_can_write_refuses_every_plugin_and_is_not_overwritten() {
+fn a_damaged_lock_refuses_every_plugin_and_is_kept() {
     let site = site("trust = \"pinned\"\nlock = \"locks/mine.lock\"");
     fs::create_dir(site.path("locks")).expect("writable");
     chmod(&site.path("locks"), 0o755);

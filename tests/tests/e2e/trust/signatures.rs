@@ -112,7 +112,7 @@ fn a_file_or_comment_that_is_not_what_was_signed_is_refused() {
 }
 
 #[test]
-fn a_signature_file_that_is_none_is_refused_without_being_waited_for_or_read_whole() {
+fn a_signature_that_is_no_regular_file_is_refused_at_once() {
     let (site, ..) = signed_site();
     let path = site.path(SIGNATURE);
     let good = fs::read(&path).expect("signed");
