@@ -32,7 +32,7 @@ pub use crate::{
         text::{ForeignText, escape_in_json, show as show_path, to_json, to_json_pretty},
     },
     guard::{
-        error::{CloseError, CloseFailure, OpenError, OpenFailure},
+        error::{CloseError, CloseFailure, OpenError, OpenFailure, Stage},
         options::{BackendOptions, Isolation, ProcessOptions},
         preview::{Message, Preview, PreviewError, Unsent},
         report::{Failure, Report},
@@ -52,9 +52,9 @@ pub use crate::{
         init::init,
     },
     library::{
+        digest::Digest,
         error::ImageError,
         find::{FindError, FolderState, list},
-        open_regular::{open_regular, read_regular},
     },
     load::{
         check::{CheckError, Layout},
@@ -71,9 +71,9 @@ pub use crate::{
     sandbox::{access::Sandbox, error::SandboxError, limits::Limits},
     verify::{
         error::VerifyError,
-        pin::{Digest, Minimum, ParsePinError, Pin, PinError, Pins},
+        pin::{Minimum, ParsePinError, Pin, PinError, Pins},
         policy::Policy,
-        signature::{KeyId, ParseKeyError, PublicKey, Signature, SignatureError},
+        signature::{KeyId, ParseKeyError, ParseSignatureError, PublicKey, Signature, SignatureError},
         trust::{ParseTrustError, Trust},
     },
 };

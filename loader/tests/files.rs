@@ -15,7 +15,7 @@ use std::{
 };
 
 use common::{Plugin, folder};
-use jackfield_loader::{Error, ImageError, InspectError, inspect};
+use jackfield_loader::{Error, ImageError, InspectError, Stage, inspect};
 use jackfield_test_support::rerun;
 use rustix::{
     fs::{CWD, FileType, Mode, mknodat},
@@ -24,7 +24,7 @@ use rustix::{
 
 fn line(path: &Path) -> String {
     let error = inspect(path).unwrap_err();
-    assert!(matches!(error, Error::Inspect { source: InspectError::Image(_), .. }), "{error:?}");
+    assert!(matches!(error, Error::Inspect { reason: InspectError::Image(_), .. }), "{error:?}");
     let line = error.to_string();
     let stage = format!("inspect: {}: ", path.display());
     assert!(line.starts_with(&stage) && !line.contains('\n'), "{line}");
@@ -70,9 +70,9 @@ fn a_fifo_is_refused_at_once() {
     let folder = folder();
     let path = folder.path().join("libx.so");
     mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
-    assert_eq!(line(&path), "is a FIFO, expected a regular file");
+    assert_eq!(line(&path), "is a FIFO or pipe, expected a regular file");
     symlink(&path, folder.path().join("link.so")).unwrap();
-    assert_eq!(line(&folder.path().join("link.so")), "is a FIFO, expected a regular file");
+    assert_eq!(line(&folder.path().join("link.so")), "is a FIFO or pipe, expected a regular file");
 }
 
 #[test]
@@ -140,9 +140,11 @@ fn a_link_to_a_plugin_is_followed() {
 }
 
 #[test]
-fn every_error_keeps_its_source() {
+fn an_error_has_its_stage_and_reason_by_type_and_says_each_once() {
     use std::error::Error as _;
     let error = inspect(Path::new("/dev/zero")).unwrap_err();
-    let stage = error.source().unwrap().downcast_ref::<InspectError>().unwrap();
-    assert!(matches!(stage, InspectError::Image(ImageError::NotAFile { .. })), "{stage:?}");
+    assert_eq!(error.stage(), Stage::Inspect);
+    assert!(error.source().is_none(), "the line has the reason already");
+    let Error::Inspect { reason, .. } = error else { panic!("{error}") };
+    assert!(matches!(reason, InspectError::Image(ImageError::NotAFile { .. })), "{reason:?}");
 }

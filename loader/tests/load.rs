@@ -184,8 +184,8 @@ fn a_missing_library_is_named_with_what_to_do() {
         Fixture::new("needy").define("CALLS", "nope").library(&dependency).build(folder.path(), "libx.so");
     assert!(inspect(&path).unwrap().needed.contains(&"libnope.so.1".into()));
     let error = load(&path).unwrap_err();
-    let Error::Load { source, .. } = &error else { panic!("{error}") };
-    assert_eq!(*source, LoadError::MissingLibrary { library: "libnope.so.1".into(), direct: true });
+    let Error::Load { reason, .. } = &error else { panic!("{error}") };
+    assert_eq!(*reason, LoadError::MissingLibrary { library: "libnope.so.1".into(), direct: true });
     assert_eq!(
         error.to_string(),
         format!(

@@ -10,6 +10,9 @@ fn main() -> std::process::ExitCode {
 }
 
 #[cfg(unix)]
+mod common;
+
+#[cfg(unix)]
 mod unix {
     use std::{
         fs::{self, File},
@@ -20,7 +23,7 @@ mod unix {
     };
 
     use jackfield_loader::{
-        Job, Program, init,
+        Backend, BackendOptions, Candidate, Isolation, Job, ProcessOptions, Program, Trust, init,
         reexec::{Ended, Inherited, Spawn},
     };
     use jackfield_test_support::{LONG, run_tests, tests, wait_until};
@@ -75,6 +78,7 @@ mod unix {
                 a_child_has_what_it_was_handed_and_nothing_else,
                 a_child_that_is_killed_says_so,
                 an_unknown_job_and_one_without_its_descriptors_end_at_once,
+                what_the_linker_refuses_in_a_child_is_named_by_its_file,
             ],
             || {},
         )
@@ -105,6 +109,22 @@ mod unix {
         let status = format!("/proc/{}/stat", reaped.id());
         reaped.reap().expect("a thread");
         wait_until("the zombie is gone", || !fs::exists(&status).expect("Linux"));
+    }
+
+    fn what_the_linker_refuses_in_a_child_is_named_by_its_file() {
+        let folder = crate::common::folder();
+        let path = crate::common::Plugin::new("loose")
+            .define("CALLS", "frobnicate")
+            .build(folder.path(), "libloose.so");
+        let isolation = Isolation::Process(ProcessOptions::new());
+        let verified = Candidate::open(&path)
+            .and_then(|candidate| candidate.verify_for(&isolation, Trust::Owner))
+            .expect("it is a plugin");
+        let options = BackendOptions::new("loose").timeout(LONG).isolation(isolation);
+        let line = Backend::open_verified(&verified, &options).expect_err("a symbol is missing").to_string();
+        let file = path.display();
+        assert!(line.starts_with(&format!("load: {file}: ")), "{line}");
+        assert!(line.contains(&format!("({file}: undefined symbol: frobnicate")), "{line}");
     }
 
     fn a_child_that_is_killed_says_so() {

@@ -198,7 +198,7 @@ fn events_that_can_not_be_discarded_are_told_and_deletion_is_requested() {
     fs::set_permissions(&spool, fs::Permissions::from_mode(0o777)).expect("ours");
     let (code, out, _) = run(&telemetry, &["disable"]);
     assert!(code == 1 && out.starts_with("Telemetry disabled.\nNot all "), "{out}");
-    assert!(out.contains("mode 0777; run chmod 700") && !out.contains("have been discarded"), "{out}");
+    assert!(out.contains("mode 0777: chmod go-w") && !out.contains("have been discarded"), "{out}");
     let (code, answer) = json(&telemetry, "disable");
     assert_eq!((code, &answer["disabled"]), (1, &true.into()));
     assert!(answer["not_discarded"].as_str().expect("a reason").contains("0777"), "{answer}");

@@ -19,8 +19,8 @@ mod task;
 
 use std::{fs, path::Path};
 
-use jackfield::forward::BackendConfig;
-use jackfield::{Config, Error};
+use jackfield::Config;
+use jackfield::forward::{BackendConfig, ConfigFile};
 use jackfield_loader::show_path;
 use serde_json::{Map, Value};
 
@@ -115,8 +115,7 @@ fn options(common: &CommonArgs, args: &CheckArgs) -> Result<Options, CommandErro
     }
     let Some(file) = &common.config else { return object("{}".to_owned(), "") };
     if is_json(file) {
-        let text =
-            fs::read_to_string(file).map_err(|source| Error::ReadConfig { file: file.clone(), source })?;
+        let text = ConfigFile::open(file)?.text()?;
         return object(text, &show_path(file).to_string());
     }
     let backend = choose(&Config::read(file)?, args)?.clone();

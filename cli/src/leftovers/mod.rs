@@ -3,12 +3,15 @@
 pub(crate) mod bad_lines;
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
-use jackfield_loader::show_path;
+use jackfield_loader::{
+    files::{self, Access},
+    show_path,
+};
 
 /// The folder of one run's files, and the beginning of their names.
 #[derive(Debug, Clone)]
@@ -119,7 +122,9 @@ impl Leftover {
     fn write(&mut self) {
         let file = match &mut self.file {
             Some(file) => Ok(file),
-            none => create(&self.path).map(|file| none.insert(file)),
+            none => {
+                files::open(&self.path, Access::New).map_err(io::Error::from).map(|file| none.insert(file))
+            }
         };
         let (written, result) = match file {
             Ok(file) => write_counted(file, &self.buffer),
@@ -163,14 +168,6 @@ fn write_counted(file: &mut File, bytes: &[u8]) -> (usize, io::Result<()>) {
         }
     }
     (written, Ok(()))
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 #[cfg(test)]

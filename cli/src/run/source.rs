@@ -107,7 +107,7 @@ mod pipe {
         pipe::{SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, tee},
     };
 
-    use super::Found;
+    use crate::run::source::Found;
 
     /// The pause between two looks at an incomplete line: the first one, and the longest one.
     const PAUSES: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(10)];

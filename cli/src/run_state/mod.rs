@@ -16,12 +16,15 @@
 pub(crate) mod snapshot;
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read as _, Seek as _, Write as _},
+    fs::{self, File},
+    io::{self, Seek as _, Write as _},
     path::{Path, PathBuf},
 };
 
-use jackfield_loader::{open_regular, read_regular, show_path};
+use jackfield_loader::{
+    files::{self, Access},
+    show_path,
+};
 
 use self::snapshot::Snapshot;
 use crate::{exit::CommandError, settings};
@@ -62,20 +65,14 @@ impl State {
     pub(crate) fn claim(folder: PathBuf) -> Result<Self, CommandError> {
         let shown = show_path(&folder).to_string();
         let failed = || CommandError::system(format!("state {shown}"));
-        make(&folder).map_err(failed())?;
-        let path = folder.join(LOCK);
-        let mut lock = private().read(true).open(&path).map_err(failed())?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut id = String::new();
-                let _ = io::Read::by_ref(&mut lock).take(32).read_to_string(&mut id);
-                let who = if id.is_empty() { String::new() } else { format!(", process {}", id.trim()) };
-                return Err(CommandError::Unusable(format!(
-                    "state {shown}: another `jackfield run` has it{who}: end that one, or name another folder with --state"
-                )));
-            }
-            Err(TryLockError::Error(error)) => return Err(failed()(error)),
+        files::create_folder(&folder).map_err(failed())?;
+        let mut lock = files::open(&folder.join(LOCK), Access::Write).map_err(|e| failed()(e.into()))?;
+        if !files::try_lock(&lock).map_err(failed())? {
+            let id = files::read_open(&lock, 32).unwrap_or_default();
+            let who = if id.is_empty() { String::new() } else { format!(", process {}", id.trim()) };
+            return Err(CommandError::Unusable(format!(
+                "state {shown}: another `jackfield run` has it{who}: end that one, or name another folder with --state"
+            )));
         }
         // An error of what follows does not end the run: on a full disk, an earlier run may have left events to be delivered.
         // The status is still that run's, so it is blanked.
@@ -100,21 +97,13 @@ impl State {
         let (half, whole) = (self.folder.join(HALF), self.folder.join(STATUS));
         let file = in_place_of(&half)?;
         write_over(&file, serde_json::to_vec(snapshot)?)?;
-        #[cfg(target_os = "linux")]
-        {
-            use rustix::fs::{CWD, RenameFlags, renameat_with};
-            if renameat_with(CWD, &half, CWD, &whole, RenameFlags::EXCHANGE).is_ok() {
-                return Ok(());
-            }
-        }
-        fs::rename(half, whole)
+        files::exchange(&half, &whole)
     }
 }
 
 /// Whether a run that has the folder lives.
 pub(crate) fn is_alive(folder: &Path) -> bool {
-    open_regular(&folder.join(LOCK))
-        .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    files::is_held(&folder.join(LOCK))
 }
 
 /// The status of the last run; `None` when there is none.
@@ -122,7 +111,7 @@ pub(crate) fn is_alive(folder: &Path) -> bool {
 /// # Errors
 /// The file can't be read, or is not of this version.
 pub(crate) fn read(folder: &Path) -> io::Result<Option<Snapshot>> {
-    match read_regular(&folder.join(STATUS), LONGEST) {
+    match files::read(&folder.join(STATUS), Access::Read, LONGEST).map_err(io::Error::from) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Ok(text) if text.trim_ascii().is_empty() => Ok(None),
         text => Ok(Some(serde_json::from_str(&text?)?)),
@@ -137,35 +126,12 @@ fn write_over(mut file: &File, mut text: Vec<u8>) -> io::Result<()> {
     file.set_len(text.len() as u64)
 }
 
-/// Opens a file of the status to overwrite it. Opening a FIFO of that name would block.
+/// Opens a file of the status to overwrite it. Whatever else has that name is removed.
 fn in_place_of(path: &Path) -> io::Result<File> {
     if fs::symlink_metadata(path).is_ok_and(|it| !it.is_file()) {
         fs::remove_file(path)?;
     }
-    private().open(path)
-}
-
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    options
-}
-
-/// Makes a folder for this user alone. A folder that exists stays as it is.
-fn make(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::DirBuilderExt as _;
-        builder.mode(0o700);
-    }
-    builder.create(folder)
+    Ok(files::open(path, Access::Write)?)
 }
 
 #[cfg(all(test, target_os = "linux"))]

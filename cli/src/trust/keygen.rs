@@ -7,11 +7,14 @@ use std::{
 };
 
 use clap::{Args, ValueHint};
-use jackfield_loader::show_path;
+use jackfield_loader::{
+    files::{Mode, Survives, create},
+    show_path,
+};
 use minisign::KeyPair;
 use serde_json::json;
 
-use super::{create, keys};
+use super::keys;
 use crate::{
     common_args::Help,
     exit::{CommandError, Exit},
@@ -59,11 +62,12 @@ pub(crate) fn run(args: &KeygenArgs, json: bool) -> Result<Exit, CommandError> {
     let kind = if args.no_password { "secret" } else { "encrypted secret" };
     let secret_text = pair.sk.to_box(Some(&format!("minisign {kind} key {id}"))).map_err(failed)?.to_string();
     let public_text = format!("untrusted comment: minisign public key {id}\n{base64}\n");
-    let write = |file: &Path, text: &str, secret| {
-        create(file, text, secret).map_err(CommandError::file(file, "can't be made"))
+    let write = |file: &Path, text: &str, mode: Mode<'_>| {
+        create(file, text.as_bytes(), mode, Survives::PowerFailure)
+            .map_err(CommandError::file(file, "can't be made"))
     };
-    write(secret, &secret_text, true)?;
-    write(&public, &public_text, false).inspect_err(|_| drop(fs::remove_file(secret)))?;
+    write(secret, &secret_text, Mode::Private)?;
+    write(&public, &public_text, Mode::Public).inspect_err(|_| drop(fs::remove_file(secret)))?;
     if json {
         output::json(&json!({
             "secret_key_file": show_path(secret), "public_key_file": show_path(&public), "public_key": base64, "key_id": id.to_string(),

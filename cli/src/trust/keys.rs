@@ -1,14 +1,13 @@
 //! Files with keys of minisign: a secret key to sign, a public key to verify.
 
-use std::{
-    fmt::Display,
-    fs,
-    io::{self, Read as _},
-    path::Path,
-};
+use std::{fmt::Display, fs, path::Path};
 
 use ct_codecs::{Base64, Decoder as _};
-use jackfield_loader::{PublicKey, show_path};
+use jackfield_loader::{
+    PublicKey,
+    files::{self, Access, FileError},
+    show_path,
+};
 use minisign::{SecretKey, SecretKeyBox};
 
 use crate::exit::CommandError;
@@ -25,15 +24,14 @@ fn unusable(path: &Path, reason: impl Display) -> CommandError {
 }
 
 fn read(path: &Path) -> Result<(String, fs::Metadata), CommandError> {
-    let failed = || CommandError::file(path, "can't be read");
-    let file = jackfield_loader::open_regular(path).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidInput => unusable(path, "expected a regular file"),
-        _ => failed()(error),
-    })?;
-    let metadata = file.metadata().map_err(failed())?;
-    let mut text = String::new();
-    file.take(SIZE_LIMIT).read_to_string(&mut text).map_err(failed())?;
-    Ok((text, metadata))
+    let read = || {
+        let file = files::open(path, Access::ReadLinked)?;
+        Ok((files::read_open(&file, SIZE_LIMIT)?, file.metadata()?))
+    };
+    read().map_err(|error| match error {
+        FileError::Io(error) => CommandError::file(path, "can't be read")(error),
+        error => unusable(path, error),
+    })
 }
 
 /// A public key, from its base64 or from the file that holds it.
@@ -50,7 +48,7 @@ pub(super) fn public(key: &str) -> Result<PublicKey, CommandError> {
 /// terminal.
 pub(super) fn secret(path: &Path) -> Result<SecretKey, CommandError> {
     let (text, metadata) = read(path)?;
-    if let Some(mode) = readable_by_others(&metadata) {
+    if let Some(mode) = files::mode_for_others(&metadata) {
         let reason = format!("a secret key that others may read (mode {mode:04o}): chmod 600 it");
         return Err(unusable(path, reason));
     }
@@ -65,17 +63,6 @@ pub(super) fn secret(path: &Path) -> Result<SecretKey, CommandError> {
         .map_err(CommandError::file(path, "its password is asked for on a terminal"))?;
     let sealed = SecretKeyBox::from_string(&text).map_err(|_| unusable(path, not_a_key))?;
     sealed.into_secret_key(Some(password)).map_err(|error| unusable(path, error))
-}
-
-#[cfg(unix)]
-fn readable_by_others(metadata: &fs::Metadata) -> Option<u32> {
-    use std::os::unix::fs::MetadataExt as _;
-    Some(metadata.mode() & 0o7777).filter(|mode| mode & 0o077 != 0)
-}
-
-#[cfg(not(unix))]
-fn readable_by_others(_metadata: &fs::Metadata) -> Option<u32> {
-    None
 }
 
 /// The loader's form of a secret key's public part.

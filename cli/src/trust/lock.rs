@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use jackfield::forward::Lock;
 use jackfield::{Config, Error};
-use jackfield_loader::{Candidate, Digest, Pin, Pins, Policy, Trust, count, show_path};
+use jackfield_loader::{Candidate, Pin, Pins, Policy, Trust, count, show_path};
 use serde::Serialize;
 
 use crate::{
@@ -182,7 +182,7 @@ impl Found {
         let mut pin = Pin {
             name: metadata.name.as_raw().to_owned(),
             version: metadata.version.as_raw().to_owned(),
-            sha256: Digest::of(candidate.bytes()),
+            sha256: candidate.digest(),
             size: candidate.bytes().len() as u64,
             target: metadata.target.as_raw().to_owned(),
             minimum: None,

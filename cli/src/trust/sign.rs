@@ -7,11 +7,15 @@ use std::{
 };
 
 use clap::{Args, ValueHint};
-use jackfield_loader::{Candidate, KeyId, Signature, show_path};
+use jackfield_loader::{
+    Candidate, KeyId, Signature,
+    files::{Mode, Survives, replace},
+    show_path,
+};
 use minisign::SecretKey;
 use serde::Serialize;
 
-use super::{keys, replace, with_ending};
+use super::{keys, with_ending};
 use crate::{
     common_args::Help,
     console,
@@ -91,6 +95,7 @@ fn sign(file: &Path, key: &SecretKey, id: KeyId) -> Result<(String, String), Com
     let signature = signature.map_err(|error| failed(&error))?.into_string();
     // The loader looks beside the file itself, not beside a link to it.
     let path = with_ending(&fs::canonicalize(file).map_err(|error| failed(&error))?, ".minisig");
-    replace(&path, &signature).map_err(CommandError::file(&path, "can't be written"))?;
+    replace(&path, signature.as_bytes(), Mode::Public, Survives::PowerFailure)
+        .map_err(CommandError::file(&path, "can't be written"))?;
     Ok((show_path(&path).to_string(), comment))
 }

@@ -9,7 +9,7 @@ use jackfield_plugin_api::{Deletion, Probe};
 use crate::{
     boundary::{batch::Batch, host_services::HostHandle},
     guard::{
-        error::{CloseError, OpenError, OpenFailure},
+        error::{CloseError, OpenError, OpenFailure, Stage},
         executor::Entry,
         options::{BackendOptions, Isolation},
         preview::{Preview, PreviewError},
@@ -42,7 +42,7 @@ impl Backend {
     ///
     /// # Errors
     /// [`Error::Load`], [`Error::Check`], then as for [`open`](Self::open). In a child also [`Error::Open`] when there can be
-    /// no child, when it crashed, or when the file is left alone because it has crashed before.
+    /// no child, when it crashed, or when the file is not started because it has crashed before.
     ///
     /// # Platform
     /// There are children on Linux.
@@ -61,11 +61,11 @@ impl Backend {
             }
         };
         open().map_err(|failure| match failure {
-            OpenFailure::Stage { stage, message } if stage == "load" => {
-                Error::Load { path, source: LoadError::InProcess { message: message.into() } }
+            OpenFailure::Stage { stage: Stage::Load, message } => {
+                Error::Load { path, reason: LoadError::InProcess { message: message.into() } }
             }
-            OpenFailure::Stage { stage, message } if stage == "check" => {
-                Error::Check { path, source: CheckError::InProcess { message: message.into() } }
+            OpenFailure::Stage { stage: Stage::Check, message } => {
+                Error::Check { path, reason: CheckError::InProcess { message: message.into() } }
             }
             failure => Error::Open(OpenError { backend: options.name.clone(), file: Some(path), failure }),
         })
@@ -94,7 +94,7 @@ impl Backend {
     ) -> Result<Self, OpenFailure> {
         if let Some((by, since)) = hanging_load() {
             let message = LoadError::Blocked { by, since }.to_string();
-            return Err(OpenFailure::Stage { stage: "load".to_owned(), message });
+            return Err(OpenFailure::Stage { stage: Stage::Load, message });
         }
         let config = SupervisorConfig {
             name: options.name.clone(),
@@ -113,8 +113,8 @@ impl Backend {
         Self { name: name.into(), timeout: Duration::MAX, supervisor: None }
     }
 
-    /// The backend of `plugin`, or [`noop`](Self::noop) with a `tracing` warning that says why, for tools that would
-    /// rather go without telemetry than say no to their user.
+    /// The backend of `plugin`, or [`noop`](Self::noop) with a `tracing` warning that says why, for tools that prefer to run
+    /// without telemetry over failing.
     pub fn open_or_noop(plugin: Result<Plugin, Error>, options: &BackendOptions) -> Self {
         match plugin.and_then(|plugin| Self::open(&plugin, options)) {
             Ok(backend) => backend,
@@ -153,9 +153,9 @@ impl Backend {
     }
 
     /// As [`send_within`](Self::send_within), for as long as `wanted` answers yes, which it is asked about ten times a
-    /// second. Once it says no, the plugin is told that the call is cancelled and has a quarter of a second to return;
-    /// after that nobody waits for it, and a process of its own is ended. A plugin in this process can't be, and goes on
-    /// for as long as it does not ask.
+    /// second. Once it says no, the plugin is told that the call is cancelled and has a quarter of a second to return.
+    /// After that this method returns, and a plugin's own process is ended. A plugin in this process can't be ended: it runs
+    /// until it asks whether it is cancelled.
     #[must_use]
     pub fn send_while(&self, batch: &Batch, timeout: Duration, wanted: &dyn Fn() -> bool) -> Report {
         match &self.supervisor {
@@ -189,11 +189,12 @@ impl Backend {
     /// Asks what a `send` of the batch would send, and waits for the answer, at most for `timeout`. Nothing is sent. Noop
     /// would send nothing.
     ///
-    /// The bytes are for the eyes of whoever runs the tool: they are what goes out, a platform's key among them where its
-    /// form has it in the body.
+    /// The bytes are for the user of the tool: they are exactly what would be sent, with the platform's key where the body has
+    /// it.
     ///
     /// # Errors
-    /// [`PreviewError::Unsupported`] when the plugin has no way to say; otherwise the call failed or brought too much.
+    /// [`PreviewError::Unsupported`] when the plugin has no table of diagnostics; otherwise the call failed or handed over too
+    /// much.
     pub fn preview(&self, batch: &Batch, timeout: Duration) -> Result<Preview, PreviewError> {
         self.supervisor
             .as_ref()
@@ -231,8 +232,7 @@ impl Backend {
     pub async fn close_async(self: Arc<Self>, timeout: Duration) -> Result<(), Error> {
         let (answer, closed) = tokio::sync::oneshot::channel();
         let backend = Arc::clone(&self);
-        let closer = std::thread::Builder::new()
-            .name(format!("jackfield-{}-close", self.name))
+        let closer = crate::boundary::thread::thread(&format!("close {}", self.name))
             .spawn(move || drop(answer.send(backend.close(timeout))));
         match closer {
             Ok(_) => closed.await.unwrap_or(Ok(())),

@@ -11,7 +11,7 @@ use crate::{
         options::BackendOptions,
         work::{Made, Source},
     },
-    load::check::PluginTables,
+    load::tables::PluginTables,
     plugin::error::Error,
 };
 
@@ -29,8 +29,7 @@ impl<B: PluginBackend> StaticBackend<B> {
     /// A backend that is opened with the configuration of the options.
     #[must_use]
     pub const fn configured() -> Self {
-        let backend = export::static_table::<B>();
-        let tables = PluginTables { backend, deletion: None, diagnostics: None };
+        let tables = PluginTables::new(export::static_table::<B>());
         Self { tables, source: None, backend: PhantomData }
     }
 

@@ -1,7 +1,7 @@
 //! A batch of events in memory that it owns.
 //!
-//! A call that misses its deadline goes on inside the plugin, so the batch must outlive whoever sent it: it owns the
-//! memory that its views point into, and clones share it.
+//! A call that misses its deadline goes on inside the plugin, so the batch must outlive its sender: it owns the memory that
+//! its views point into, and clones share the memory.
 
 use std::{marker::PhantomData, sync::Arc};
 
@@ -70,16 +70,15 @@ struct Views(Vec<abi::Event>);
 unsafe impl Send for Views {}
 // SAFETY: as above.
 unsafe impl Sync for Views {}
-// SAFETY: the owner is reachable by nobody but its drop, which `O: Send` allows on any thread; the lists are as `Views`.
+// SAFETY: only the drop reaches the owner, and `O: Send` allows a drop on any thread; the lists are as `Views`.
 unsafe impl Send for Memory {}
 // SAFETY: as above.
 unsafe impl Sync for Memory {}
 
 /// The fields of one event.
 ///
-/// `json` is the whole event as one JSON object on one line. Whoever fills it in sees to it that it holds no line feed:
-/// plugins are promised so, and write it into files of a line an event. JSON has line feeds between its parts alone,
-/// where a compact encoding puts none.
+/// `json` is the whole event as one JSON object on one line. The caller makes sure that it holds no line feed: the contract
+/// promises this to plugins, which write one line for each event. A compact encoding of JSON has no line feed.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(missing_docs, reason = "the fields of `jackfield_plugin_api::Event`, where they are documented")]
 pub struct EventFields<'list, 'a> {
@@ -266,13 +265,18 @@ impl Batch {
 
     /// The batch's C form, valid as long as `self`.
     pub(crate) fn to_abi(&self) -> abi::Batch {
-        abi::Batch {
-            size: size_of::<abi::Batch>() as u32,
-            event_size: size_of::<abi::Event>() as u32,
-            events: self.events.0.as_ptr(),
-            len: self.events.0.len(),
-            tables: abi::Tables::EMPTY,
-        }
+        abi::Batch { events: self.events.0.as_ptr(), len: self.events.0.len(), ..no_events() }
+    }
+}
+
+/// The C form of a batch without events.
+pub(crate) fn no_events() -> abi::Batch {
+    abi::Batch {
+        size: size_of::<abi::Batch>() as u32,
+        event_size: size_of::<abi::Event>() as u32,
+        events: std::ptr::null(),
+        len: 0,
+        tables: abi::Tables::EMPTY,
     }
 }
 

@@ -4,8 +4,8 @@ use std::io::{self, Write as _};
 
 /// Ends the process at once with the exit code `code`, of which Unix keeps the low 8 bits.
 ///
-/// [`std::process::exit`] runs the destructors of every loaded library, and a plugin's can hang or crash; it may do so as
-/// well where a call that is stuck inside the plugin holds what they need. This function runs no destructor of a library,
+/// [`std::process::exit`] runs the destructors of every loaded library. A destructor of a plugin can hang or crash, also
+/// because a call that is stuck inside the plugin holds a lock that the destructor needs. This function runs no destructor of a library,
 /// no function that was registered with `atexit`, and no destructor of Rust, so [`close`](crate::backend::Backend::close)
 /// backends first.
 ///

@@ -13,8 +13,8 @@ use super::{
     text::{self, LOG_MESSAGE_LIMIT, LOG_TARGET_LIMIT},
 };
 
-/// What a plugin's `open` is given. The contract lets a plugin keep it for ever, so it is leaked: some 300 bytes for
-/// each backend that is opened.
+/// The host that a plugin's `open` gets. The contract lets a plugin keep it as long as the process lives, so it is leaked:
+/// some 300 bytes for each backend that is opened.
 pub(crate) struct HostHandle {
     raw: abi::Host,
     services: abi::HostServices,

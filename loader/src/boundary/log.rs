@@ -39,7 +39,7 @@ struct Relay {
 
 static RELAY: OnceLock<Relay> = OnceLock::new();
 
-/// The most detailed level that anybody wants here; 0 is none.
+/// The most detailed level that a subscriber of this process wants; 0 is none.
 pub(crate) fn most_detailed() -> u32 {
     let current = LevelFilter::current();
     [
@@ -117,7 +117,7 @@ fn metadata(level: Level, target: &str) -> &'static Metadata<'static> {
     known.entry((level, target.to_owned())).or_insert_with(|| leak(level, target))
 }
 
-/// Whether anybody wants a record of this level and target.
+/// Whether a subscriber wants a record of this level and target.
 pub(crate) fn enabled(number: u32, target: &str) -> bool {
     if let Some(relay) = RELAY.get() {
         return number.max(abi::LEVEL_ERROR) <= relay.level.load(Ordering::Relaxed);
@@ -127,7 +127,7 @@ pub(crate) fn enabled(number: u32, target: &str) -> bool {
         && dispatcher::get_default(|dispatch| dispatch.enabled(metadata(level, target)))
 }
 
-/// Emits a record. `message` is asked for when somebody wants it.
+/// Emits a record. `message` is made only when a subscriber wants the record.
 pub(crate) fn emit(number: u32, target: &str, backend: &str, message: impl Fn() -> String) {
     if let Some(relay) = RELAY.get() {
         if enabled(number, target) {

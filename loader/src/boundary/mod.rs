@@ -8,3 +8,4 @@ pub(crate) mod log;
 pub(crate) mod process_id;
 pub(crate) mod prose;
 pub(crate) mod text;
+pub(crate) mod thread;

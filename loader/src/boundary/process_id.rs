@@ -1,4 +1,4 @@
-//! The number of this process, for who asks for it at every turn.
+//! The number of this process, for code that needs it often.
 //!
 //! # Platform
 //! Linux: asking the system costs a quarter of a small write. So the answer is kept in a page that the kernel empties in
@@ -24,7 +24,7 @@ mod kept {
 
     use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
-    /// The page's first word: the process's number, or 0 for who has not asked yet. No lock guards it, because a child may
+    /// The page's first word: the process's number, or 0 before the first use. No lock guards it, because a child may
     /// be forked while another thread holds it.
     static KEPT: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
     /// Stands in where no such page is to be had, and stays 0.
@@ -61,7 +61,7 @@ mod kept {
             Ok(_) => unsafe { &*made },
             Err(first) => {
                 if !ptr::eq(made, &NOWHERE) {
-                    // SAFETY: it is a mapping of this function's own, which nobody has seen.
+                    // SAFETY: it is a mapping of this function's own, which no other code has seen.
                     let _ = unsafe { munmap(made.cast(), LEN) };
                 }
                 // SAFETY: as above; it is what the other thread has made.
@@ -79,7 +79,7 @@ mod kept {
         .ok()?;
         // SAFETY: the mapping is this function's own, and in this process the advice changes nothing about it.
         if unsafe { madvise(page, LEN, Advice::LinuxWipeOnFork) }.is_err() {
-            // SAFETY: nobody else has it.
+            // SAFETY: no other code has it.
             let _ = unsafe { munmap(page, LEN) };
             return None;
         }

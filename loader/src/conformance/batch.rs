@@ -11,7 +11,7 @@ use super::{
 use crate::boundary::batch::Batch;
 
 /// Events of a batch, changed as the terms say.
-pub(super) struct Views<'a> {
+pub(super) struct AlteredViews<'a> {
     events: Vec<abi::Event>,
     terms: &'a Terms,
     _batch: &'a Batch,
@@ -20,7 +20,7 @@ pub(super) struct Views<'a> {
 /// A bit of `Event::present` that no version has given out.
 const UNKNOWN_BIT: u32 = 1 << 30;
 
-impl<'a> Views<'a> {
+impl<'a> AlteredViews<'a> {
     pub(super) fn of(batch: &'a Batch, terms: &'a Terms) -> Self {
         let raw = batch.to_abi();
         let mut events = Vec::with_capacity(raw.len);

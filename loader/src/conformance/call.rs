@@ -1,4 +1,4 @@
-//! One call: what the plugin may ask and say while it lasts, and what of it breaks the contract.
+//! One call: the callbacks that a plugin may use meanwhile, and its breaches of the contract.
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +28,7 @@ use crate::boundary::text::{self, REASON_LIMIT};
 pub struct Answer {
     /// What the function returned.
     pub status: Status,
-    /// What was said of each event; empty for calls without events.
+    /// The outcome of each event; empty for calls without events.
     pub outcomes: Vec<Option<Outcome>>,
     /// Subject and message of `explain`.
     pub explained: Option<(String, String)>,
@@ -48,11 +48,11 @@ const BREACHES: usize = 8;
 #[derive(Debug)]
 struct Context {
     cancel: Cancel,
-    said: Mutex<Said>,
+    heard: Mutex<Heard>,
 }
 
 #[derive(Debug, Default)]
-struct Said {
+struct Heard {
     outcomes: Vec<Option<Outcome>>,
     explained: Option<(String, String)>,
     breaches: Vec<String>,
@@ -77,8 +77,8 @@ pub fn late_uses() -> usize {
 /// Calls `body` with a call on these terms about so many events.
 pub(super) fn during(terms: &Terms, events: usize, body: impl FnOnce(*const abi::Call) -> Status) -> Answer {
     let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-    let said = Said { outcomes: vec![None; events], ..Said::default() };
-    let context = Arc::new(Context { cancel: terms.cancel.clone(), said: Mutex::new(said) });
+    let heard = Heard { outcomes: vec![None; events], ..Heard::default() };
+    let context = Arc::new(Context { cancel: terms.cancel.clone(), heard: Mutex::new(heard) });
     running().insert(number, Arc::clone(&context));
     let call = abi::Call {
         size: size_of::<abi::Call>() as u32,
@@ -94,25 +94,25 @@ pub(super) fn during(terms: &Terms, events: usize, body: impl FnOnce(*const abi:
     let status = body(&raw const call);
     let took = start.elapsed();
     running().remove(&number);
-    let said = std::mem::take(&mut *context.lock());
+    let heard = std::mem::take(&mut *context.lock());
     Answer {
         status,
-        outcomes: said.outcomes,
-        explained: said.explained,
-        breaches: said.breaches,
-        previewed: said.previewed,
+        outcomes: heard.outcomes,
+        explained: heard.explained,
+        breaches: heard.breaches,
+        previewed: heard.previewed,
         number: 0,
         took,
     }
 }
 
 impl Context {
-    fn lock(&self) -> MutexGuard<'_, Said> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Said {
+impl Heard {
     fn breach(&mut self, what: impl Into<String>) {
         let what = what.into();
         if self.breaches.len() < BREACHES && !self.breaches.contains(&what) {
@@ -152,40 +152,40 @@ unsafe extern "C" fn cancelled(context: *const c_void) -> u32 {
 
 unsafe extern "C" fn report(context: *const c_void, first: u64, count: u64, outcome: *const abi::Outcome) {
     let Some(context) = find(context) else { return };
-    let mut said = context.lock();
+    let mut heard = context.lock();
     // SAFETY: the contract: a readable outcome; null is looked at.
     let Some(outcome) = (unsafe { outcome.as_ref() }) else {
-        return said.breach("an outcome that was reported is null");
+        return heard.breach("an outcome that was reported is null");
     };
     if !(abi::OUTCOME_DELIVERED..=abi::OUTCOME_TOO_LARGE).contains(&outcome.code) {
-        said.breach(format!("the outcome code {} is unknown: hosts take it for a retry", outcome.code));
+        heard.breach(format!("the outcome code {} is unknown: hosts take it for a retry", outcome.code));
     }
     if outcome.reserved != 0 {
-        said.breach("a reserved member of an outcome is not 0");
+        heard.breach("a reserved member of an outcome is not 0");
     }
     // SAFETY: the contract: a readable reason.
-    let reason = unsafe { said.text("the reason of an outcome", outcome.reason) };
+    let reason = unsafe { heard.text("the reason of an outcome", outcome.reason) };
     let bounded = abi::Outcome { reason: abi::Str::new(&reason), ..*outcome };
     // SAFETY: the reason is a string of this function's.
     let outcome = unsafe { Outcome::from_abi(&bounded) };
-    let len = said.outcomes.len() as u64;
+    let len = heard.outcomes.len() as u64;
     if first.checked_add(count).is_none_or(|end| end > len) {
-        said.breach(format!("outcomes of the events {first} to {}, of {len}", first.saturating_add(count)));
+        heard.breach(format!("outcomes of the events {first} to {}, of {len}", first.saturating_add(count)));
     }
     let (first, end) = (first.min(len) as usize, first.saturating_add(count).min(len) as usize);
-    for event in &mut said.outcomes[first..end] {
+    for event in &mut heard.outcomes[first..end] {
         *event = Some(outcome.clone());
     }
 }
 
 unsafe extern "C" fn explain(context: *const c_void, subject: abi::Str, message: abi::Str) {
     let Some(context) = find(context) else { return };
-    let mut said = context.lock();
+    let mut heard = context.lock();
     // SAFETY: the contract: readable text.
     let (subject, message) = unsafe {
-        (said.text("the subject of `explain`", subject), said.text("the message of `explain`", message))
+        (heard.text("the subject of `explain`", subject), heard.text("the message of `explain`", message))
     };
-    said.explained = Some((subject, message));
+    heard.explained = Some((subject, message));
 }
 
 /// Takes one message of a preview.
@@ -196,15 +196,15 @@ pub(super) unsafe extern "C" fn preview_message(
     len: usize,
 ) {
     let Some(context) = find(context) else { return };
-    let mut said = context.lock();
+    let mut heard = context.lock();
     // SAFETY: the contract: readable text.
-    let label = unsafe { said.text("the label of a preview", label) };
+    let label = unsafe { heard.text("the label of a preview", label) };
     if bytes.is_null() && len > 0 {
-        said.breach("the bytes of a preview are null and have a length");
+        heard.breach("the bytes of a preview are null and have a length");
     }
-    said.previewed.1 += len;
-    if said.previewed.0.len() < 1000 {
-        said.previewed.0.push(label);
+    heard.previewed.1 += len;
+    if heard.previewed.0.len() < 1000 {
+        heard.previewed.0.push(label);
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) fn of(kind: HostKind) -> *const abi::Host {
     &raw const handle.get_or_init(make).host
 }
 
-/// The tables of a call or a batch of such a host: none, or some that nobody knows.
+/// The tables of a call or a batch of such a host: none, or tables with unknown ids.
 pub(super) fn further_tables(kind: HostKind) -> abi::Tables {
     struct Entries([abi::TableEntry; 2]);
     // SAFETY: they point to a static that is never written.
@@ -81,7 +81,7 @@ pub(super) fn further_tables(kind: HostKind) -> abi::Tables {
     }
 }
 
-/// What an unknown table holds: its size, and what nobody may take for anything.
+/// The content of an unknown table: its size, and bytes without a meaning.
 static UNKNOWN: [u64; 4] = [32, u64::MAX, u64::MAX, u64::MAX];
 
 /// The host of today and that of tomorrow want every record, so that the plugin writes them.

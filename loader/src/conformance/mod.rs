@@ -1,8 +1,8 @@
-//! A plugin's functions without the guard in front of them, for a kit that looks how they behave.
+//! A plugin's functions without the guard, for a kit that tests their behaviour.
 //!
-//! What the contract forbids a host can't be done through this module either: a serial plugin is entered once at a time, a
-//! context that a plugin goes on using after its call leads nowhere, and an instance is freed once. Whoever calls it does so
-//! in a child process: a plugin that is wrong may hang or crash whatever calls it.
+//! This module keeps to the host's side of the contract: it enters a serial plugin once at a time, a context that a plugin
+//! goes on using after its call leads nowhere, and an instance is freed once. Call it in a child process: a faulty plugin
+//! may hang or crash the process.
 
 mod batch;
 mod call;

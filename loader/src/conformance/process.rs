@@ -1,4 +1,4 @@
-//! What belongs to the whole process, and so to the tool: a plugin leaves it alone.
+//! The settings of the whole process. They belong to the tool, so a plugin must not change them.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,8 @@ impl ProcessState {
                 value.to_string_lossy().into_owned(),
             );
         }
-        let folder = std::env::current_dir().map_or_else(|e| e.to_string(), |at| at.display().to_string());
+        let folder =
+            std::env::current_dir().map_or_else(|e| e.to_string(), |at| at.to_string_lossy().into_owned());
         found.insert("working folder".to_owned(), folder);
         #[cfg(unix)]
         unix::look(&mut found);

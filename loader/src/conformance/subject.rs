@@ -3,26 +3,25 @@
 use std::{
     path::Path,
     ptr,
-    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicPtr, atomic::Ordering},
+    sync::{Mutex, PoisonError, atomic::AtomicPtr, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use jackfield_plugin_api::{
     abi::{self, Status},
-    deletion::DeletionRequestView,
     diagnostics::PreviewSink,
 };
 
 use super::{
-    batch::Views,
+    batch::AlteredViews,
     call::{self, Answer},
     host,
     terms::Terms,
 };
 use crate::{
-    boundary::batch::Batch,
+    boundary::batch::{Batch, no_events},
     inspect::error::InspectError,
-    load::check::PluginTables,
+    load::tables::{Arguments, Function, OptionalTable, PluginTables},
     plugin::{
         error::Error,
         stages::{Candidate, Plugin},
@@ -45,7 +44,7 @@ pub struct Instance {
 }
 
 impl Subject {
-    /// Takes a file through all stages, whoever owns it.
+    /// Takes a file through all stages, whatever its owner is.
     ///
     /// # Errors
     /// As [`Plugin::load`].
@@ -53,7 +52,7 @@ impl Subject {
         let candidate = Candidate::open(path)?;
         candidate.inspection().verdict().map_err(|refusal| Error::Inspect {
             path: path.to_owned(),
-            source: InspectError::Refused(refusal),
+            reason: InspectError::Refused(refusal),
         })?;
         Ok(Self { plugin: candidate.verify(Trust::Any)?.load()? })
     }
@@ -67,14 +66,14 @@ impl Subject {
     /// Whether its table says that it must be entered once at a time.
     #[must_use]
     pub fn is_serial(&self) -> bool {
-        self.plugin.tables().backend.flags & abi::BACKEND_SERIAL != 0
+        self.plugin.tables().abilities().is_serial()
     }
 
     /// Whether it has the table for deletion, and that for diagnostics.
     #[must_use]
     pub fn optional_tables(&self) -> (bool, bool) {
-        let tables = self.plugin.tables();
-        (tables.deletion.is_some(), tables.diagnostics.is_some())
+        let abilities = self.plugin.tables().abilities();
+        (abilities.has(OptionalTable::Deletion), abilities.has(OptionalTable::Diagnostics))
     }
 
     /// Opens an instance with a configuration, a JSON object.
@@ -103,45 +102,19 @@ impl Subject {
 }
 
 impl Instance {
-    fn turn(&self) -> Option<MutexGuard<'_, ()>> {
-        (self.tables.backend.flags & abi::BACKEND_SERIAL != 0)
-            .then(|| self.turn.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn raw(&self) -> *const abi::Instance {
-        self.raw.load(Ordering::Relaxed)
-    }
-
-    /// Sends a batch.
-    #[must_use]
-    pub fn send(&self, batch: &Batch, terms: &Terms) -> Answer {
-        let _turn = self.turn();
-        let views = Views::of(batch, terms);
-        let batch = views.to_abi();
-        call::during(terms, batch.len, |call| {
-            // SAFETY: an instance that `open` stored and nobody has freed; batch and call live until this call is over.
-            unsafe { (self.tables.backend.send)(self.raw(), &raw const batch, call) }
-        })
-    }
-
-    /// Closes it.
-    #[must_use]
-    pub fn close(&self, terms: &Terms) -> Answer {
-        let _turn = self.turn();
-        call::during(terms, 0, |call| {
-            // SAFETY: as for `send`.
-            unsafe { (self.tables.backend.close)(self.raw(), call) }
-        })
-    }
-
-    /// Previews a batch; `None` without the table.
-    #[must_use]
-    pub fn preview(&self, batch: &Batch, terms: &Terms) -> Option<Answer> {
-        let table = self.tables.diagnostics?;
-        let _turn = self.turn();
-        let views = Views::of(batch, terms);
-        let batch = views.to_abi();
-        Some(call::during(terms, batch.len, |call| {
+    /// Calls a function that takes a text or a batch, if the plugin has it.
+    fn call(&self, function: Function, text: &str, batch: Option<&Batch>, terms: &Terms) -> Answer {
+        let _turn = self
+            .tables
+            .abilities()
+            .is_serial()
+            .then(|| self.turn.lock().unwrap_or_else(PoisonError::into_inner));
+        let views = batch.map(|batch| AlteredViews::of(batch, terms));
+        let batch = views.as_ref().map_or_else(no_events, AlteredViews::to_abi);
+        // A request for deletion has an event to be sent, of which nothing is reported.
+        let events = if function == Function::Delete { 0 } else { batch.len };
+        let mut number = 0;
+        let mut answer = call::during(terms, events, |call| {
             let sink = PreviewSink {
                 size: size_of::<PreviewSink>() as u32,
                 reserved: 0,
@@ -149,45 +122,57 @@ impl Instance {
                 context: unsafe { (*call).context },
                 message: call::preview_message,
             };
-            // SAFETY: as for `send`; the sink lives as long.
-            unsafe { (table.preview)(self.raw(), &raw const batch, call, &raw const sink) }
-        }))
+            let arguments = Arguments { text, batch, call, sink };
+            // SAFETY: the tables were checked; `open` stored the instance and it was not freed; batch and call live until
+            // this call is over.
+            let (status, written) =
+                unsafe { self.tables.call(function, self.raw.load(Ordering::Relaxed), &arguments) };
+            number = written;
+            status
+        });
+        answer.number = number;
+        answer
+    }
+
+    fn optional(
+        &self,
+        table: OptionalTable,
+        function: Function,
+        text: &str,
+        batch: Option<&Batch>,
+        terms: &Terms,
+    ) -> Option<Answer> {
+        self.tables.abilities().has(table).then(|| self.call(function, text, batch, terms))
+    }
+
+    /// Sends a batch.
+    #[must_use]
+    pub fn send(&self, batch: &Batch, terms: &Terms) -> Answer {
+        self.call(Function::Send, "", Some(batch), terms)
+    }
+
+    /// Closes it.
+    #[must_use]
+    pub fn close(&self, terms: &Terms) -> Answer {
+        self.call(Function::Close, "", None, terms)
+    }
+
+    /// Previews a batch; `None` without the table.
+    #[must_use]
+    pub fn preview(&self, batch: &Batch, terms: &Terms) -> Option<Answer> {
+        self.optional(OptionalTable::Diagnostics, Function::Preview, "", Some(batch), terms)
     }
 
     /// Probes the platform; `None` without the table.
     #[must_use]
     pub fn probe(&self, terms: &Terms) -> Option<Answer> {
-        let table = self.tables.diagnostics?;
-        let _turn = self.turn();
-        let mut number = 0;
-        let mut answer = call::during(terms, 0, |call| {
-            // SAFETY: as for `send`; `number` takes what is written.
-            unsafe { (table.probe)(self.raw(), call, &raw mut number) }
-        });
-        answer.number = number;
-        Some(answer)
+        self.optional(OptionalTable::Diagnostics, Function::Probe, "", None, terms)
     }
 
     /// Asks for the deletion of a machine's data; `None` without the table.
     #[must_use]
     pub fn request_deletion(&self, machine_id: &str, event: &Batch, terms: &Terms) -> Option<Answer> {
-        let table = self.tables.deletion?;
-        let _turn = self.turn();
-        let views = Views::of(event, terms);
-        let event = views.to_abi();
-        let mut number = 0;
-        let mut answer = call::during(terms, 0, |call| {
-            let request = DeletionRequestView {
-                size: size_of::<DeletionRequestView>() as u32,
-                reserved: 0,
-                machine_id: abi::Str::new(machine_id),
-                event: &raw const event,
-            };
-            // SAFETY: as for `send`; the request lives as long, and `number` takes what is written.
-            unsafe { (table.request)(self.raw(), &raw const request, call, &raw mut number) }
-        });
-        answer.number = number;
-        Some(answer)
+        self.optional(OptionalTable::Deletion, Function::Delete, machine_id, Some(event), terms)
     }
 
     /// Frees it: status and time. No other call on it runs, as this takes it.

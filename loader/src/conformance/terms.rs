@@ -1,4 +1,4 @@
-//! On which terms a call is made.
+//! The terms of a call: its time, and the version of the host that makes it.
 
 use std::{
     sync::{
@@ -17,8 +17,7 @@ pub enum HostKind {
     Today,
     /// The first version's: ABI minor 0, nothing but what every host has, no log records wanted, empty names that are null.
     Older,
-    /// A later version's: a larger ABI minor, tables that nobody knows in each list of tables, further bits and members of
-    /// events.
+    /// A later version's: a larger ABI minor, unknown tables in each list of tables, further bits and members of events.
     Newer,
 }
 
@@ -28,7 +27,7 @@ pub enum HostKind {
 pub struct Terms {
     /// How long the call may take.
     pub timeout: Duration,
-    /// Tells the plugin that nobody waits any more.
+    /// Tells the plugin that the call is cancelled.
     pub cancel: Cancel,
     /// Which host calls.
     pub host: HostKind,
@@ -71,12 +70,12 @@ pub enum Empty {
     Dangling,
 }
 
-/// Says that nobody waits for a call any more.
+/// Cancels a call.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel(Arc<AtomicBool>);
 
 impl Cancel {
-    /// Says so.
+    /// Cancels it.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Release);
     }

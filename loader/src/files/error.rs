@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use super::judge::Untrusted;
+use crate::boundary::text;
 
 /// Why a file can't be had.
 #[derive(Debug, thiserror::Error)]
@@ -14,8 +15,11 @@ pub enum FileError {
         /// What it is.
         found: &'static str,
     },
+    /// It is no folder.
+    #[error("expected a folder, found a file or a symbolic link")]
+    NotAFolder,
     /// It is a link that leads nowhere.
-    #[error("a symbolic link to {}, which does not exist: correct or remove the link", crate::boundary::text::show(.target))]
+    #[error("a symbolic link to {}, which does not exist: correct or remove the link", text::show(.target))]
     DanglingLink {
         /// Where it leads.
         target: PathBuf,
@@ -44,6 +48,7 @@ impl From<FileError> for io::Error {
         let kind = match error {
             FileError::Io(error) => return error,
             FileError::NotAFile { .. } => io::ErrorKind::InvalidInput,
+            FileError::NotAFolder => io::ErrorKind::NotADirectory,
             FileError::DanglingLink { .. } => io::ErrorKind::NotFound,
             FileError::TooLarge { .. } => io::ErrorKind::FileTooLarge,
             FileError::Untrusted { .. } => io::ErrorKind::PermissionDenied,

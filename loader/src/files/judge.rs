@@ -1,12 +1,8 @@
 //! Who could have written a file: root and the user, and nobody else.
 
-use std::{
-    fs::{File, Metadata},
-    path::Path,
-};
+use std::fs::Metadata;
 
-use super::error::FileError;
-
+/// Permission bits: the group may write, everybody may write.
 pub(crate) const GROUP: u32 = 0o020;
 pub(crate) const OTHERS: u32 = 0o002;
 
@@ -89,26 +85,6 @@ fn judge_owner(found: u32, user: u32, owner: Owner) -> Result<(), Untrusted> {
     }
 }
 
-/// Judges an open file, the folder that it is in and those of the links that lead from `path` to it: whoever can write to
-/// one of these chooses the file.
-///
-/// # Errors
-/// [`FileError::Untrusted`] with what is not to be trusted, or what the system refuses.
-#[cfg(unix)]
-pub fn judge_with_folders(file: &File, path: &Path) -> Result<(), FileError> {
-    let untrusted = |what: String| move |reason| FileError::Untrusted { what, reason };
-    judge(&file.metadata()?, Owner::UserOrRoot).map_err(untrusted("the file".to_owned()))?;
-    let folders = super::links::way(path)?.folders;
-    for folder in &folders {
-        let name = match folders.len() {
-            1 => "its folder".to_owned(),
-            _ => format!("the folder {} on the way to it", crate::boundary::text::show(&folder.path)),
-        };
-        judge(&folder.handle.metadata()?, Owner::UserOrRoot).map_err(untrusted(name))?;
-    }
-    Ok(())
-}
-
 /// The permission bits of a file that somebody else may read or write.
 #[cfg(unix)]
 #[must_use]
@@ -117,52 +93,34 @@ pub fn mode_for_others(found: &Metadata) -> Option<u32> {
     Some(found.mode() & 0o7777).filter(|mode| mode & 0o077 != 0)
 }
 
-#[cfg(not(unix))]
-pub use self::unknown::{judge, judge_link, judge_with_folders, mode_for_others};
-
+/// Owners are not known here.
+///
+/// # Errors
+/// None.
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "the other platforms' form")]
-mod unknown {
-    use super::{File, FileError, Metadata, Owner, Path, Untrusted};
+pub fn judge(_found: &Metadata, _owner: Owner) -> Result<(), Untrusted> {
+    Ok(())
+}
 
-    /// Owners are not known here.
-    ///
-    /// # Errors
-    /// None.
-    pub fn judge(_found: &Metadata, _owner: Owner) -> Result<(), Untrusted> {
-        Ok(())
-    }
+/// Owners are not known here.
+///
+/// # Errors
+/// None.
+#[cfg(not(unix))]
+pub fn judge_link(found: &Metadata, owner: Owner) -> Result<(), Untrusted> {
+    judge(found, owner)
+}
 
-    /// Owners are not known here.
-    ///
-    /// # Errors
-    /// None.
-    pub fn judge_link(_found: &Metadata, _owner: Owner) -> Result<(), Untrusted> {
-        Ok(())
-    }
-
-    /// Owners are not known here.
-    ///
-    /// # Errors
-    /// None.
-    pub fn judge_with_folders(_file: &File, _path: &Path) -> Result<(), FileError> {
-        Ok(())
-    }
-
-    /// Modes are not known here.
-    #[must_use]
-    pub fn mode_for_others(_found: &Metadata) -> Option<u32> {
-        None
-    }
+/// Modes are not known here.
+#[cfg(not(unix))]
+#[must_use]
+pub fn mode_for_others(_found: &Metadata) -> Option<u32> {
+    None
 }
 
 #[cfg(all(test, unix))]
 mod tests {
-    use std::{
-        fs,
-        os::unix::fs::{PermissionsExt as _, symlink},
-    };
-
     use super::*;
 
     #[test]
@@ -182,28 +140,5 @@ mod tests {
         ] {
             assert_eq!(judge_owner(found, user, owner).unwrap_err().to_string(), line);
         }
-    }
-
-    #[test]
-    fn the_folder_of_each_link_on_the_way_is_judged() {
-        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-        let (file, link) = (second.path().join("file"), first.path().join("link"));
-        fs::write(&file, "").unwrap();
-        mode(&file, 0o600);
-        symlink(&file, &link).unwrap();
-        let judged =
-            || judge_with_folders(&File::open(&link).unwrap(), &link).map_err(|error| error.to_string());
-        assert_eq!(judged(), Ok(()));
-        for folder in [&first, &second] {
-            mode(folder.path(), 0o770);
-            let refusal = judged().unwrap_err();
-            let shown = fs::canonicalize(folder.path()).unwrap();
-            let expected = format!("the folder {} on the way to it must not be writable", shown.display());
-            assert!(refusal.starts_with(&expected) && refusal.ends_with("0770: chmod go-w"), "{refusal}");
-            mode(folder.path(), 0o700);
-        }
-        mode(&file, 0o620);
-        assert!(judged().unwrap_err().starts_with("the file must not be writable"));
     }
 }

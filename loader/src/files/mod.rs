@@ -8,24 +8,27 @@
 //! | --- | --- |
 //! | `open` | what is opened: regular files, without waiting, and links only where the user may have made them |
 //! | `judge` | who else could have written a file, or put another in its place |
-//! | `links` | the folders that decide which file a path leads to |
+//! | `way` | the folders that decide which file a path leads to |
+//! | `links` | what a writer replaces where a link stands |
 //! | `replace` | a file changes whole: a new one beside it, then a rename |
 //! | `lock` | advisory locks |
 //!
 //! # Platform
 //! Owner and mode are known on Unix. Elsewhere the folder's access list is what protects a file, and nothing is refused.
-#![allow(clippy::disallowed_methods, reason = "the one place that calls them")]
+#![expect(clippy::disallowed_methods, reason = "the one place that calls them")]
 
-mod error;
-mod judge;
-mod links;
-mod lock;
-mod open;
-mod replace;
+pub(crate) mod error;
+pub(crate) mod judge;
+pub(crate) mod links;
+pub(crate) mod lock;
+pub(crate) mod open;
+pub(crate) mod replace;
+#[cfg(unix)]
+pub(crate) mod way;
 
 pub use self::{
     error::FileError,
-    judge::{Owner, Untrusted, judge, judge_link, judge_with_folders, mode_for_others},
+    judge::{Owner, Untrusted, judge, judge_link, mode_for_others},
     links::behind_links,
     lock::{ReplaceLock, is_held, lock_until, try_lock, try_lock_shared},
     open::{Access, create_folder, kind, open, read, read_open, remove},
@@ -33,6 +36,17 @@ pub use self::{
 };
 #[cfg(unix)]
 pub use self::{
-    links::{Folder, Way, way},
-    open::open_at,
+    open::{open_at, open_folder},
+    replace::rename_at,
+    way::{Folder, Way, judge_with_folders, way},
 };
+
+/// Owners are not known here.
+///
+/// # Errors
+/// None.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the other platforms' form")]
+pub fn judge_with_folders(_file: &std::fs::File, _path: &std::path::Path) -> Result<(), FileError> {
+    Ok(())
+}

@@ -81,6 +81,24 @@ pub fn open_at(folder: impl std::os::fd::AsFd, name: impl AsRef<Path>, access: A
     Ok(retry_on_intr(|| openat(folder, name, flags, Mode::RUSR | Mode::WUSR))?.into())
 }
 
+/// Opens the folder at `path`. A link in its place is refused.
+///
+/// # Errors
+/// [`FileError::NotAFolder`], or what the system says.
+#[cfg(unix)]
+pub fn open_folder(path: &Path) -> Result<File, FileError> {
+    use rustix::{
+        fs::{Mode, OFlags, open},
+        io::Errno,
+    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match open(path, flags, Mode::empty()) {
+        Ok(folder) => Ok(folder.into()),
+        Err(Errno::NOTDIR | Errno::LOOP) => Err(FileError::NotAFolder),
+        Err(error) => Err(io::Error::from(error).into()),
+    }
+}
+
 #[cfg(not(unix))]
 fn open_path(path: &Path, access: Access) -> io::Result<File> {
     let mut options = fs::OpenOptions::new();

@@ -149,6 +149,15 @@ fn temporary(path: &Path) -> io::Result<(PathBuf, File)> {
     }
 }
 
+/// Gives a file in an open folder another name, in place of the file that has it.
+///
+/// # Errors
+/// What the system says.
+#[cfg(unix)]
+pub fn rename_at(folder: impl std::os::fd::AsFd, from: &str, to: &str) -> io::Result<()> {
+    Ok(rustix::fs::renameat(&folder, from, &folder, to)?)
+}
+
 /// Lets two files change places, so that neither needs room. Where the system can't, `from` is put in the place of `to`.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::Waker,
@@ -14,9 +14,9 @@ use jackfield_plugin_api::{
     abi::{self, Status},
 };
 
-use super::{preview::Collected, report::Reported, spin::Spin};
+use super::{error::Stage, preview::Collected, report::Reported, spin::Spin};
 
-/// How often it is asked whether a call is still wanted.
+/// How often it is asked whether a call is still wanted. To ask may read a file, of whose change no event tells.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a call that is not wanted any more has to return.
 const GRACE: Duration = Duration::from_millis(250);
@@ -24,25 +24,25 @@ const GRACE: Duration = Duration::from_millis(250);
 /// Why a call failed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Explanation {
-    /// A configuration key, the position of a panic, a stage, or empty.
+    /// A configuration key, the position of a panic, or empty.
     pub(crate) subject: String,
     pub(crate) message: String,
-    pub(crate) said: Said,
+    pub(crate) origin: Origin,
 }
 
-/// Whose words an explanation is.
+/// The origin of an explanation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Said {
-    /// The plugin's.
+pub(crate) enum Origin {
+    /// The plugin.
     #[default]
     Plugin,
-    /// The host's, of how the plugin's process ended.
+    /// The host: how the plugin's process ended.
     Crash,
-    /// The host's, of the stage that a plugin in a process did not get past.
-    Stage,
+    /// The host: the stage at which a plugin in a child process failed.
+    Stage(Stage),
 }
 
-/// How a call ended for the one who waited.
+/// How a call ended for the thread that waited.
 #[derive(Debug)]
 pub(super) enum Ended {
     Finished {
@@ -61,7 +61,7 @@ pub(super) enum Ended {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum CallPhase {
     Queued,
     Running,
     Finished(Status),
@@ -69,13 +69,13 @@ enum Phase {
     Abandoned,
 }
 
-#[derive(Debug)]
 struct Progress {
-    phase: Phase,
+    phase: CallPhase,
     reported: Reported,
     explanation: Option<Explanation>,
     collected: Collected,
     waker: Option<Waker>,
+    on_cancel: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 pub(crate) struct CallState {
@@ -97,11 +97,12 @@ impl CallState {
             cancelled: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             progress: Mutex::new(Progress {
-                phase: Phase::Queued,
+                phase: CallPhase::Queued,
                 reported: Reported::Nothing,
                 explanation: None,
                 collected: Collected::default(),
                 waker: None,
+                on_cancel: None,
             }),
             finished: Condvar::new(),
         }
@@ -140,7 +141,7 @@ impl CallState {
                 if wanted() {
                     watch = Some((wanted, Instant::now() + LOOK));
                 } else {
-                    self.cancelled.store(true, Ordering::Release);
+                    self.cancel(&mut self.lock());
                     (watch, deadline) = (None, deadline.min(Instant::now() + GRACE));
                 }
                 progress = self.lock();
@@ -172,11 +173,11 @@ impl CallState {
         }
     }
 
-    /// How the call failed, for one who did not wait for it; `None` while it runs and when it did not fail.
+    /// How the call failed, for a thread that did not wait for it; `None` while it runs and when it did not fail.
     pub(super) fn failure(&self) -> Option<(Status, Explanation)> {
         let progress = self.lock();
         match progress.phase {
-            Phase::Finished(status) if status != abi::STATUS_OK => {
+            CallPhase::Finished(status) if status != abi::STATUS_OK => {
                 Some((status, progress.explanation.clone().unwrap_or_default()))
             }
             _ => None,
@@ -185,47 +186,66 @@ impl CallState {
 
     fn take(progress: &mut Progress) -> Option<Ended> {
         match progress.phase {
-            Phase::Finished(status) => Some(Ended::Finished {
+            CallPhase::Finished(status) => Some(Ended::Finished {
                 status,
                 reported: std::mem::take(&mut progress.reported),
                 explanation: progress.explanation.take().unwrap_or_default(),
                 collected: std::mem::take(&mut progress.collected),
             }),
-            Phase::TurnedAway => Some(Ended::TurnedAway),
-            Phase::Queued | Phase::Running | Phase::Abandoned => None,
+            CallPhase::TurnedAway => Some(Ended::TurnedAway),
+            CallPhase::Queued | CallPhase::Running | CallPhase::Abandoned => None,
         }
     }
 
     fn abandon_locked(&self, mut progress: MutexGuard<'_, Progress>) -> Ended {
-        self.cancelled.store(true, Ordering::Release);
-        let running = progress.phase == Phase::Running;
-        progress.phase = Phase::Abandoned;
+        self.cancel(&mut progress);
+        let running = progress.phase == CallPhase::Running;
+        progress.phase = CallPhase::Abandoned;
         Ended::Expired { running, reported: std::mem::take(&mut progress.reported) }
     }
 
-    /// Takes the call out of the queue; `false` when nobody waits for it any more.
+    /// Notes that the caller has stopped waiting, or will in a moment.
+    fn cancel(&self, progress: &mut Progress) {
+        self.cancelled.store(true, Ordering::Release);
+        if let Some(on_cancel) = progress.on_cancel.take() {
+            on_cancel();
+        }
+    }
+
+    /// Calls `on_cancel`, which must not wait, once the call is cancelled: now, if it is already.
+    pub(crate) fn on_cancel(&self, on_cancel: Arc<dyn Fn() + Send + Sync>) {
+        let mut progress = self.lock();
+        if self.is_cancelled() {
+            drop(progress);
+            on_cancel();
+        } else {
+            progress.on_cancel = Some(on_cancel);
+        }
+    }
+
+    /// Takes the call out of the queue; `false` when its caller has stopped waiting.
     pub(super) fn start(&self) -> bool {
         let mut progress = self.lock();
-        let queued = progress.phase == Phase::Queued;
+        let queued = progress.phase == CallPhase::Queued;
         if queued {
-            progress.phase = Phase::Running;
+            progress.phase = CallPhase::Running;
         }
         queued
     }
 
-    /// The plugin's function has returned; `false` when nobody waits for it any more.
+    /// The plugin's function has returned; `false` when its caller has stopped waiting.
     pub(super) fn finish(&self, status: Status) -> bool {
-        self.end(Phase::Finished(status))
+        self.end(CallPhase::Finished(status))
     }
 
     /// The instance is retired: the call will not enter it.
     pub(super) fn turn_away(&self) {
-        self.end(Phase::TurnedAway);
+        self.end(CallPhase::TurnedAway);
     }
 
-    fn end(&self, phase: Phase) -> bool {
+    fn end(&self, phase: CallPhase) -> bool {
         let mut progress = self.lock();
-        if progress.phase == Phase::Abandoned {
+        if progress.phase == CallPhase::Abandoned {
             return false;
         }
         progress.phase = phase;
@@ -243,7 +263,7 @@ impl CallState {
         self.deadline
     }
 
-    /// Whether nobody waits any more, or for a moment only.
+    /// Whether the caller has stopped waiting, or will in a moment.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire)
     }
@@ -251,7 +271,7 @@ impl CallState {
     /// Takes what the plugin says of events, unless it is too late.
     pub(crate) fn note(&self, first: u64, count: u64, outcome: Outcome) {
         let mut progress = self.lock();
-        if progress.phase == Phase::Running {
+        if progress.phase == CallPhase::Running {
             progress.reported.note(self.len, first, count, outcome);
         }
     }
@@ -259,7 +279,7 @@ impl CallState {
     /// Takes what the plugin hands over, unless it is too late.
     pub(crate) fn collect(&self, take: impl FnOnce(&mut Collected)) {
         let mut progress = self.lock();
-        if progress.phase == Phase::Running {
+        if progress.phase == CallPhase::Running {
             take(&mut progress.collected);
         }
     }
@@ -267,7 +287,7 @@ impl CallState {
     /// Says why the call is about to fail.
     pub(crate) fn explain(&self, explanation: Explanation) {
         let mut progress = self.lock();
-        if progress.phase == Phase::Running {
+        if progress.phase == CallPhase::Running {
             progress.explanation = Some(explanation);
         }
     }

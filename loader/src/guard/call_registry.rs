@@ -1,8 +1,8 @@
 //! The calls that are inside a plugin now.
 //!
-//! A plugin hands a call's context back with everything it says, and nothing stops a faulty one from doing so when the
-//! call is over. So the context is no pointer but a number, which is looked up here and never used for another call:
-//! what comes too late, or was made up, finds nothing.
+//! A plugin passes a call's context to each callback, and a faulty plugin may do so when the call is over. So the context is
+//! not a pointer but a number, which is looked up here and never used for another call: a number that is late or invented
+//! finds no call.
 
 use std::{
     ffi::c_void,

@@ -1,4 +1,4 @@
-//! What a plugin calls while a call is inside it: report, explain, "am I cancelled", and the sink of a preview.
+//! The functions that a plugin may call during a call: report, explain, "is it cancelled", and the sink of a preview.
 
 use std::{ffi::c_void, time::Instant};
 
@@ -9,7 +9,7 @@ use jackfield_plugin_api::{
 };
 
 use super::{
-    call::{CallState, Explanation, Said},
+    call::{CallState, Explanation, Origin},
     call_registry::{self, Running},
 };
 use crate::boundary::text::{self, REASON_LIMIT};
@@ -29,7 +29,7 @@ pub(super) fn to_abi(call: &CallState, running: &Running) -> abi::Call {
     }
 }
 
-/// Nobody waits for a call that is over.
+/// A call that is over counts as cancelled.
 unsafe extern "C" fn cancelled(context: *const c_void) -> u32 {
     call_registry::find(context).map_or(1, |call| u32::from(call.is_cancelled()))
 }
@@ -49,7 +49,7 @@ unsafe extern "C" fn explain(context: *const c_void, subject: abi::Str, message:
     let Some(call) = call_registry::find(context) else { return };
     // SAFETY: the contract: readable text.
     let text = |text| unsafe { text::from_plugin(text, REASON_LIMIT) };
-    call.explain(Explanation { subject: text(subject), message: text(message), said: Said::Plugin });
+    call.explain(Explanation { subject: text(subject), message: text(message), origin: Origin::Plugin });
 }
 
 /// The sink of the call that `context` stands for.

@@ -16,7 +16,7 @@ const PANICS: u32 = 3;
 pub(super) enum Admission {
     /// Call.
     Pass,
-    /// Call, and say how it went: others wait for it.
+    /// Call, and report the end: other callers wait for it.
     Probe,
     /// Don't.
     Refused { retry_after: Duration, reason: String },

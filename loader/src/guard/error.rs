@@ -1,9 +1,69 @@
-//! Why a backend does not open, or does not close cleanly.
+//! At which stage something failed; why a backend does not open, or does not close cleanly.
 
 use std::{fmt, path::PathBuf};
 
 use super::report::Failure;
 use crate::boundary::text;
+
+/// A step between a name in a configuration and a backend that was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[repr(u32)]
+pub enum Stage {
+    /// A name leads to a file.
+    Find = 1,
+    /// The file is a plugin for this host.
+    Inspect,
+    /// The trust policy allows it.
+    Verify,
+    /// A process of the plugin's own begins.
+    Process,
+    /// That process gives up what it is not allowed.
+    Sandbox,
+    /// The library is loaded.
+    Load,
+    /// What it exports is what it must be.
+    Check,
+    /// The plugin opens the backend.
+    Open,
+    /// The plugin closes the backend.
+    Close,
+}
+
+impl Stage {
+    const ALL: [Self; 9] = [
+        Self::Find,
+        Self::Inspect,
+        Self::Verify,
+        Self::Process,
+        Self::Sandbox,
+        Self::Load,
+        Self::Check,
+        Self::Open,
+        Self::Close,
+    ];
+
+    /// The stage with this number, by which a child process names it.
+    pub(crate) fn of(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|stage| *stage as u32 == number)
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Find => "find",
+            Self::Inspect => "inspect",
+            Self::Verify => "verify",
+            Self::Process => "process",
+            Self::Sandbox => "sandbox",
+            Self::Load => "load",
+            Self::Check => "check",
+            Self::Open => "open",
+            Self::Close => "close",
+        })
+    }
+}
 
 /// Why a backend could not be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,12 +82,12 @@ pub enum OpenFailure {
     Thread(String),
     /// In the process that it was to run in, it did not get as far as being opened.
     Stage {
-        /// Which stage, such as `load`.
-        stage: String,
+        /// Which stage.
+        stage: Stage,
         /// Why.
         message: String,
     },
-    /// It has crashed before and is left alone.
+    /// It has crashed before and is not started now.
     LeftAlone(String),
 }
 

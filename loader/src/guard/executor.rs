@@ -5,14 +5,15 @@ use std::sync::Arc;
 use jackfield_plugin_api::abi::Status;
 
 use super::{call::CallState, work::Work};
+use crate::load::tables::Abilities;
 
 /// A plugin that can be entered: makes an [`Executor`] for each instance of a backend.
 pub(crate) trait Entry: Send + Sync {
     /// The way into an instance that is still to be opened.
     fn executor(&self) -> Box<dyn Executor>;
 
-    /// Whether the plugin has a table of diagnostics. Known once an instance has been opened.
-    fn has_diagnostics(&self) -> bool;
+    /// What the plugin has beside the functions of every plugin. Known once an instance has been opened.
+    fn abilities(&self) -> Abilities;
 
     /// Whether the plugin has crashed too often to be tried again.
     fn gave_up(&self) -> bool {

@@ -8,9 +8,9 @@ use std::{
 use jackfield_plugin_api::abi;
 
 use super::{
-    call::{Explanation, Said},
+    call::{Explanation, Origin},
     circuit_breaker::{Admission, CircuitBreaker},
-    instance::{Instance, Phase},
+    instance::{Instance, InstancePhase},
     report::Failure,
     stats::Counters,
 };
@@ -43,7 +43,7 @@ impl State {
         self.current = None;
     }
 
-    /// The failure of an instance that never came to be, counted by whoever notices it first.
+    /// The failure of an instance that did not open. The first call that notices it counts it.
     pub(super) fn opening_failed(&mut self, instance: &Arc<Instance>) -> Option<Failure> {
         let (status, explanation) = instance.open_failure()?;
         let mut failure = failure_of(status, explanation)?;
@@ -130,8 +130,8 @@ impl Health {
 
     /// The deadline of a call has passed, with the call inside the plugin (`running`) or still in the queue.
     pub(super) fn expired(&self, instance: &Arc<Instance>, running: bool, after: Duration) -> Failure {
-        // A call that still waits for `open` hangs as one inside `send` does; whoever notices first counts the thread.
-        let opening = !running && instance.phase() == Phase::Opening;
+        // A call that still waits for `open` hangs as one inside `send` does; the first call that notices counts the thread.
+        let opening = !running && instance.phase() == InstancePhase::Opening;
         if running || (opening && instance.abandon_open()) {
             self.counters.call_got_stuck();
         }
@@ -161,10 +161,10 @@ pub(super) fn or_no_message(message: String) -> String {
 
 /// The failure that a status and its explanation stand for.
 pub(super) fn failure_of(status: abi::Status, explanation: Explanation) -> Option<Failure> {
-    let Explanation { subject, message, said } = explanation;
+    let Explanation { subject, message, origin } = explanation;
     match status {
         abi::STATUS_OK => None,
-        _ if said == Said::Crash => Some(Failure::Crashed { how: message }),
+        _ if origin == Origin::Crash => Some(Failure::Crashed { how: message }),
         abi::STATUS_PANIC => Some(Failure::Panicked { message: or_no_message(message), position: subject }),
         _ => Some(Failure::Failed { status, message }),
     }

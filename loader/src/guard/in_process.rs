@@ -5,14 +5,11 @@ use std::{
     ptr,
     sync::{
         Arc,
-        atomic::{AtomicPtr, AtomicU32, Ordering},
+        atomic::{AtomicPtr, Ordering},
     },
 };
 
-use jackfield_plugin_api::{
-    abi::{self, Status},
-    deletion::{DELETION_UNSUPPORTED, DeletionRequestView},
-};
+use jackfield_plugin_api::abi::{self, Status};
 
 use super::{
     call::{CallState, Explanation},
@@ -22,8 +19,11 @@ use super::{
     work::{Made, Source, Work},
 };
 use crate::{
-    boundary::{batch::Batch, host_services::HostHandle},
-    load::check::PluginTables,
+    boundary::{
+        batch::{Batch, no_events},
+        host_services::HostHandle,
+    },
+    load::tables::{Abilities, Arguments, PluginTables},
 };
 
 impl Entry for PluginTables {
@@ -31,8 +31,8 @@ impl Entry for PluginTables {
         Box::new(InProcess { tables: *self, raw: AtomicPtr::new(ptr::null_mut()) })
     }
 
-    fn has_diagnostics(&self) -> bool {
-        self.diagnostics.is_some()
+    fn abilities(&self) -> Abilities {
+        PluginTables::abilities(self)
     }
 }
 
@@ -47,32 +47,24 @@ impl Executor for InProcess {
     fn run(&self, work: &Work, call: &Arc<CallState>) -> Status {
         let running = Running::enter(call);
         let abi_call = callbacks::to_abi(call, &running);
-        let (tables, raw) = (&self.tables, self.raw.load(Ordering::Acquire).cast_const());
         match work {
-            Work::Open { source, host } => {
-                let (status, out) = open(tables, source, host, &abi_call);
-                if status == abi::STATUS_OK && out.is_null() {
-                    let message = "open answered OK without an instance: the plugin's vendor must correct it";
-                    call.explain(Explanation { message: message.to_owned(), ..Explanation::default() });
-                    return abi::STATUS_FAILED;
-                }
-                if status == abi::STATUS_OK {
-                    self.raw.store(out, Ordering::Release);
+            Work::Open { source, host } => self.open(source, host, call, &abi_call),
+            Work::Call { function, text, batch, answer } => {
+                let arguments = Arguments {
+                    text: text.as_deref().unwrap_or_default(),
+                    batch: batch.as_ref().map_or_else(no_events, Batch::to_abi),
+                    call: &raw const abi_call,
+                    sink: callbacks::sink(running.context()),
+                };
+                // SAFETY: jobs enter an open instance only, and `free` follows the last of them; this job keeps its batch and
+                // its call until the function returns.
+                let (status, number) =
+                    unsafe { self.tables.call(*function, self.raw.load(Ordering::Acquire), &arguments) };
+                if let Some(answer) = answer {
+                    answer.store(number, Ordering::Release);
                 }
                 status
             }
-            Work::Send(batch) => {
-                let batch = batch.to_abi();
-                // SAFETY: jobs enter an open instance only; this one keeps batch and call alive until the return.
-                unsafe { (tables.backend.send)(raw, &raw const batch, &raw const abi_call) }
-            }
-            Work::Delete { machine_id, event, answer } => {
-                delete(tables, raw, machine_id, event, answer, &abi_call)
-            }
-            Work::Preview(batch) => preview(tables, raw, batch, &running, &abi_call),
-            Work::Probe { answer } => probe(tables, raw, answer, &abi_call),
-            // SAFETY: jobs enter an open instance only; the call is live.
-            Work::Close => unsafe { (tables.backend.close)(raw, &raw const abi_call) },
         }
     }
 
@@ -86,7 +78,28 @@ impl Executor for InProcess {
     }
 
     fn is_serial(&self) -> bool {
-        self.tables.backend.flags & abi::BACKEND_SERIAL != 0
+        self.tables.abilities().is_serial()
+    }
+}
+
+impl InProcess {
+    fn open(
+        &self,
+        source: &Source,
+        host: &'static HostHandle,
+        call: &CallState,
+        abi_call: &abi::Call,
+    ) -> Status {
+        let (status, out) = open(&self.tables, source, host, abi_call);
+        if status == abi::STATUS_OK && out.is_null() {
+            let message = "open answered OK without an instance: the plugin's vendor must correct it";
+            call.explain(Explanation { message: message.to_owned(), ..Explanation::default() });
+            return abi::STATUS_FAILED;
+        }
+        if status == abi::STATUS_OK {
+            self.raw.store(out, Ordering::Release);
+        }
+        status
     }
 }
 
@@ -109,54 +122,4 @@ fn open(
             Err(_) => (abi::STATUS_PANIC, std::ptr::null_mut()),
         },
     }
-}
-
-fn delete(
-    tables: &PluginTables,
-    raw: *const abi::Instance,
-    machine_id: &str,
-    event: &Batch,
-    answer: &AtomicU32,
-    call: &abi::Call,
-) -> Status {
-    let Some(table) = tables.deletion else {
-        answer.store(DELETION_UNSUPPORTED, Ordering::Release);
-        return abi::STATUS_OK;
-    };
-    let event = event.to_abi();
-    let request = DeletionRequestView {
-        size: size_of::<DeletionRequestView>() as u32,
-        reserved: 0,
-        machine_id: abi::Str::new(machine_id),
-        event: &raw const event,
-    };
-    let mut number = 0;
-    // SAFETY: jobs enter an open instance only; request, call and answer live until the function returns.
-    let status = unsafe { (table.request)(raw, &raw const request, call, &raw mut number) };
-    answer.store(number, Ordering::Release);
-    status
-}
-
-fn preview(
-    tables: &PluginTables,
-    raw: *const abi::Instance,
-    batch: &Batch,
-    running: &Running,
-    call: &abi::Call,
-) -> Status {
-    // The supervisor has looked for the table before it made the job.
-    let Some(table) = tables.diagnostics else { return abi::STATUS_INVALID_ARGUMENT };
-    let (batch, sink) = (batch.to_abi(), callbacks::sink(running.context()));
-    // SAFETY: jobs enter an open instance only; batch, call and sink live until the function returns.
-    unsafe { (table.preview)(raw, &raw const batch, call, &raw const sink) }
-}
-
-fn probe(tables: &PluginTables, raw: *const abi::Instance, answer: &AtomicU32, call: &abi::Call) -> Status {
-    // As above.
-    let Some(table) = tables.diagnostics else { return abi::STATUS_INVALID_ARGUMENT };
-    let mut number = 0;
-    // SAFETY: jobs enter an open instance only; call and answer live until the function returns.
-    let status = unsafe { (table.probe)(raw, call, &raw mut number) };
-    answer.store(number, Ordering::Release);
-    status
 }

@@ -11,7 +11,6 @@ use std::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    thread,
     time::Instant,
 };
 
@@ -23,12 +22,14 @@ use super::{
     spin::Spin,
     work::{Job, Work},
 };
-use crate::load::{dlopen::LoadError, loaded_libraries::hanging_load};
+use crate::{
+    boundary::thread::thread,
+    load::{dlopen::LoadError, loaded_libraries::hanging_load},
+};
 
 pub(super) struct Instance {
     executor: Box<dyn Executor>,
-    /// What the worker threads are called.
-    name: String,
+    backend: String,
     most_workers: usize,
     open: Arc<Job>,
     /// Jobs in the queue: a hint for [`Spin`], `state` has them.
@@ -37,7 +38,7 @@ pub(super) struct Instance {
     state: Mutex<State>,
     /// Something to do, or retired.
     wake: Condvar,
-    /// A job has ended, or the instance is gone. Rung only for `State::watchers`.
+    /// A job has ended, or the instance was freed. Notified only if there are `State::watchers`.
     quiet: Condvar,
 }
 
@@ -50,11 +51,11 @@ struct State {
     /// Jobs inside the plugin.
     active: usize,
     watchers: usize,
-    phase: Phase,
+    phase: InstancePhase,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum InstancePhase {
     Opening,
     Open,
     /// Nothing further enters.
@@ -67,13 +68,13 @@ impl Instance {
     /// An instance that is opened by `open`, whose call tells how that went.
     pub(super) fn start(
         executor: Box<dyn Executor>,
-        name: &str,
+        backend: &str,
         workers: usize,
         open: Arc<Job>,
     ) -> io::Result<Arc<Self>> {
         let instance = Arc::new(Self {
             executor,
-            name: format!("jackfield-{name}"),
+            backend: backend.to_owned(),
             most_workers: workers.max(1),
             open: Arc::clone(&open),
             queued: AtomicUsize::new(1),
@@ -85,7 +86,7 @@ impl Instance {
                 idle: 0,
                 active: 0,
                 watchers: 0,
-                phase: Phase::Opening,
+                phase: InstancePhase::Opening,
             }),
             wake: Condvar::new(),
             quiet: Condvar::new(),
@@ -103,7 +104,7 @@ impl Instance {
             return Err(io::Error::other(LoadError::Blocked { by, since }));
         }
         let worker = Arc::clone(self);
-        thread::Builder::new().name(self.name.clone()).spawn(move || worker.work())?;
+        thread(&format!("call {}", self.backend)).spawn(move || worker.work())?;
         state.workers += 1;
         Ok(())
     }
@@ -111,16 +112,19 @@ impl Instance {
     /// Queues a job; `false` when the instance is retired.
     pub(super) fn submit(self: &Arc<Self>, job: Arc<Job>) -> bool {
         let mut state = self.lock();
-        if matches!(state.phase, Phase::Retired | Phase::Gone(_)) {
+        if matches!(state.phase, InstancePhase::Retired | InstancePhase::Gone(_)) {
             return false;
         }
         state.jobs.push_back(job);
         self.queued.store(state.jobs.len(), Ordering::Release);
         let free = state.workers - state.active;
-        if free < state.jobs.len() && state.phase == Phase::Open && state.workers < self.most_workers() {
+        if free < state.jobs.len()
+            && state.phase == InstancePhase::Open
+            && state.workers < self.most_workers()
+        {
             // Without a further thread the job waits for one of those that are there.
             if let Err(error) = self.hire(&mut state) {
-                tracing::warn!(%error, "no thread for another worker of {}", self.name);
+                tracing::warn!(%error, "no thread for another worker of {}", self.backend);
             }
         }
         if state.idle > 0 {
@@ -139,7 +143,7 @@ impl Instance {
         &*self.executor
     }
 
-    pub(super) fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> InstancePhase {
         self.lock().phase
     }
 
@@ -156,8 +160,8 @@ impl Instance {
     /// Lets nothing further enter, and turns away what is queued.
     pub(super) fn retire(&self) {
         let mut state = self.lock();
-        if matches!(state.phase, Phase::Opening | Phase::Open) {
-            state.phase = Phase::Retired;
+        if matches!(state.phase, InstancePhase::Opening | InstancePhase::Open) {
+            state.phase = InstancePhase::Retired;
         }
         let turned_away = std::mem::take(&mut state.jobs);
         drop(state);
@@ -174,9 +178,9 @@ impl Instance {
 
     /// Waits until the plugin's `free` has returned; its status, or `None` at the deadline.
     pub(super) fn wait_until_gone(&self, deadline: Instant) -> Option<Status> {
-        self.wait_for(deadline, |state| matches!(state.phase, Phase::Gone(_)));
+        self.wait_for(deadline, |state| matches!(state.phase, InstancePhase::Gone(_)));
         match self.phase() {
-            Phase::Gone(status) => Some(status),
+            InstancePhase::Gone(status) => Some(status),
             _ => None,
         }
     }
@@ -206,7 +210,7 @@ impl Instance {
                 self.run(&job);
                 self.spin.until(|| self.queued.load(Ordering::Acquire) > 0);
                 state = self.lock();
-            } else if state.phase == Phase::Retired {
+            } else if state.phase == InstancePhase::Retired {
                 break;
             } else {
                 state.idle += 1;
@@ -222,11 +226,11 @@ impl Instance {
         drop(state);
         // No other worker is left, and no further one is started once the instance is retired.
         let status = self.executor.free(opened);
-        self.lock().phase = Phase::Gone(status);
+        self.lock().phase = InstancePhase::Gone(status);
         self.quiet.notify_all();
     }
 
-    /// Runs one job inside the plugin and tells whoever waits for it.
+    /// Runs one job inside the plugin and wakes its caller.
     fn run(&self, job: &Job) {
         if !job.call.start() {
             self.ran(None);
@@ -249,12 +253,12 @@ impl Instance {
         match opened {
             Some(true) => {
                 state.opened = true;
-                if state.phase == Phase::Opening {
-                    state.phase = Phase::Open;
+                if state.phase == InstancePhase::Opening {
+                    state.phase = InstancePhase::Open;
                 }
             }
             Some(false) => {
-                state.phase = Phase::Retired;
+                state.phase = InstancePhase::Retired;
                 turned_away = std::mem::take(&mut state.jobs);
             }
             None => {}

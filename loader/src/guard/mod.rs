@@ -1,6 +1,6 @@
 //! The only way into a plugin: every call has a deadline, a panic is an outcome, and a backend that hangs is shut off.
 //!
-//! - [`supervisor`]: one backend over time: who may enter, and how each call ended; [`optional`] has the calls of a
+//! - [`supervisor`]: one backend over time: lets calls enter, waits for them, judges how they ended; [`optional`] has the calls of a
 //!   plugin's optional tables, [`send_async`] the asynchronous one;
 //! - [`health`]: which instance calls enter, and what the end of a call says about the next ones;
 //! - [`circuit_breaker`]: when a backend that misbehaved is tried again;

@@ -1,4 +1,4 @@
-//! Calls of a plugin's optional tables, each behind the same guard as `send`.
+//! The functions of a plugin's optional tables, under the same guard as `send`.
 
 use std::{
     sync::{
@@ -12,27 +12,27 @@ use jackfield_plugin_api::{Deletion, Probe};
 
 use super::{
     preview::{Preview, PreviewError},
+    report::Failure,
     supervisor::Supervisor,
     work::Work,
 };
-use crate::boundary::batch::Batch;
+use crate::{
+    boundary::batch::Batch,
+    load::tables::{Function, OptionalTable},
+};
 
 impl Supervisor {
     /// Asks for the deletion of a machine's data and waits for the answer, at most for `timeout`.
     pub(crate) fn delete(&self, machine_id: &str, event: &Batch, timeout: Duration) -> Deletion {
-        let answer = Arc::new(AtomicU32::new(0));
-        let work = Work::Delete {
-            machine_id: Arc::from(machine_id),
-            event: event.clone(),
-            answer: Arc::clone(&answer),
-        };
-        let answered = self.call(&work, timeout);
-        match answered.report.failure() {
-            Some(failure) => Deletion::Failed(failure.to_string()),
-            None => match Deletion::from_abi(answer.load(Ordering::Acquire), answered.text) {
-                Deletion::Unsupported(text) if text.is_empty() => {
-                    Deletion::Unsupported("this plugin has no way to ask for deletion".to_owned())
-                }
+        let unsupported = || Deletion::Unsupported("this plugin has no way to ask for deletion".to_owned());
+        if !self.has(OptionalTable::Deletion) {
+            return unsupported();
+        }
+        let (text, batch) = (Some(Arc::from(machine_id)), Some(event.clone()));
+        match self.ask(Function::Delete, text, batch, timeout) {
+            Err(failure) => Deletion::Failed(failure.to_string()),
+            Ok((number, text)) => match Deletion::from_abi(number, text) {
+                Deletion::Unsupported(text) if text.is_empty() => unsupported(),
                 deletion => deletion,
             },
         }
@@ -40,10 +40,10 @@ impl Supervisor {
 
     /// Asks what a `send` of the batch would send and waits for the answer, at most for `timeout`.
     pub(crate) fn preview(&self, batch: &Batch, timeout: Duration) -> Result<Preview, PreviewError> {
-        if !self.has_diagnostics() {
+        if !self.has(OptionalTable::Diagnostics) {
             return Err(PreviewError::Unsupported);
         }
-        let answered = self.call(&Work::Preview(batch.clone()), timeout);
+        let answered = self.call(&Work::with_batch(Function::Preview, batch), timeout);
         match answered.report.failure() {
             Some(failure) => Err(PreviewError::Failed(failure.clone())),
             None => answered.preview,
@@ -54,17 +54,32 @@ impl Supervisor {
     pub(crate) fn probe(&self, timeout: Duration) -> Probe {
         let unsupported =
             || Probe::Unsupported("this plugin has no way to find out without sending an event".to_owned());
-        if !self.has_diagnostics() {
+        if !self.has(OptionalTable::Diagnostics) {
             return unsupported();
         }
-        let answer = Arc::new(AtomicU32::new(0));
-        let answered = self.call(&Work::Probe { answer: Arc::clone(&answer) }, timeout);
-        match answered.report.failure() {
-            Some(failure) => Probe::Unreachable(failure.to_string()),
-            None => match Probe::from_abi(answer.load(Ordering::Acquire), answered.text) {
+        match self.ask(Function::Probe, None, None, timeout) {
+            Err(failure) => Probe::Unreachable(failure.to_string()),
+            Ok((number, text)) => match Probe::from_abi(number, text) {
                 Probe::Unsupported(text) if text.is_empty() => unsupported(),
                 probe => probe,
             },
+        }
+    }
+
+    /// Calls a function that answers with a number, and gives this and what the plugin explained.
+    fn ask(
+        &self,
+        function: Function,
+        text: Option<Arc<str>>,
+        batch: Option<Batch>,
+        timeout: Duration,
+    ) -> Result<(u32, String), Failure> {
+        let answer = Arc::new(AtomicU32::new(0));
+        let work = Work::Call { function, text, batch, answer: Some(Arc::clone(&answer)) };
+        let answered = self.call(&work, timeout);
+        match answered.report.failure() {
+            Some(failure) => Err(failure.clone()),
+            None => Ok((answer.load(Ordering::Acquire), answered.text)),
         }
     }
 }

@@ -20,7 +20,7 @@ pub struct BackendOptions {
     pub timeout: Duration,
     /// How many calls may be inside the plugin at once, unless it is serial. 4 unless set.
     pub concurrency: usize,
-    /// How long a backend that hangs or keeps panicking is left alone.
+    /// How long no call enters a backend that hangs or keeps panicking.
     pub quarantine: Backoff,
     /// Name of the tool whose telemetry this is.
     pub tool_name: String,
@@ -66,7 +66,7 @@ impl BackendOptions {
         self
     }
 
-    /// Sets how long a backend that hangs or keeps panicking is left alone.
+    /// Sets how long no call enters a backend that hangs or keeps panicking.
     #[must_use]
     pub const fn quarantine(mut self, backoff: Backoff) -> Self {
         self.quarantine = backoff;
@@ -110,7 +110,7 @@ pub enum Isolation {
     /// This one: a crash of the plugin ends it.
     #[default]
     Thread,
-    /// One of its own: whatever the plugin does ends that one alone.
+    /// One of its own: a crash of the plugin ends only that process.
     Process(ProcessOptions),
 }
 

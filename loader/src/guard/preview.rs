@@ -1,4 +1,4 @@
-//! What a plugin would send, as it hands it over.
+//! The messages that a plugin would send, as it hands them over.
 
 use std::fmt;
 
@@ -38,7 +38,7 @@ pub struct Message {
 pub struct Unsent {
     /// Its index in the batch.
     pub event: usize,
-    /// What `send` would say of it.
+    /// The outcome that `send` would report.
     pub outcome: Outcome,
 }
 
@@ -46,7 +46,7 @@ pub struct Unsent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PreviewError {
-    /// The plugin has no way to say.
+    /// The plugin has no table of diagnostics.
     Unsupported,
     /// It is larger than this many bytes.
     TooLarge {
@@ -69,14 +69,7 @@ impl fmt::Display for PreviewError {
     }
 }
 
-impl std::error::Error for PreviewError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Failed(failure) => Some(failure),
-            _ => None,
-        }
-    }
-}
+impl std::error::Error for PreviewError {}
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,13 +8,13 @@ use super::{
     supervisor::{Supervisor, Ticket, deadline},
     work::Work,
 };
-use crate::boundary::batch::Batch;
+use crate::{boundary::batch::Batch, load::tables::Function};
 
 impl Supervisor {
     /// The asynchronous form of [`send`](Self::send). Dropping the future abandons the call.
     pub(crate) async fn send_async(&self, batch: &Batch, timeout: Duration) -> Report {
         let (started, deadline) = (Instant::now(), deadline(timeout));
-        let work = Work::Send(batch.clone());
+        let work = Work::with_batch(Function::Send, batch);
         loop {
             let ticket = match self.enter(&work, started, deadline) {
                 Ok(ticket) => ticket,
@@ -40,7 +40,7 @@ struct Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        // Nobody waits, and no deadline was missed: the plugin is told that the call is cancelled, and not judged by it.
+        // The caller waits no longer, and no deadline was missed: the plugin is told that the call is cancelled, and is not judged.
         if let Ended::Expired { running: true, .. } = self.ticket.job.call.abandon() {
             self.supervisor.counters.call_got_stuck();
         }

@@ -1,10 +1,10 @@
 //! Looking for an event before sleeping until it.
 //!
 //! A wake-up by the kernel costs some microseconds on one processor and some 50 across two that sleep, as on virtual
-//! machines; the call of a plugin that works in memory takes a fraction of that. So each side looks for a while first,
-//! longer than the slowest wake-up, or one late wake-up would make the other side sleep too, and so on for ever; and longer
-//! than a request to a server on the same machine takes while a few callers share it. The processor is offered to whoever
-//! can use it meanwhile. Where that keeps failing, because the plugin does take its time, it is only tried now and then.
+//! machines; a call of a plugin that works in memory takes a fraction of that. So each side looks for a while before it
+//! sleeps: longer than the slowest wake-up, because one late wake-up would make the other side sleep, too, and so on; and
+//! longer than a request to a server on the same machine takes while a few callers share it. Meanwhile other threads may use
+//! the processor. Where looking keeps failing, because the plugin takes longer, it is tried only now and then.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -47,7 +47,7 @@ impl Spin {
         }
         let started = Instant::now();
         while started.elapsed() < LIMIT {
-            // Whoever shares this processor may be the one that is waited for.
+            // The thread that is waited for may share this processor.
             thread::yield_now();
             if done() {
                 self.failures.store(0, Ordering::Relaxed);

@@ -12,6 +12,8 @@ use hdrhistogram::Histogram;
 use jackfield_plugin_api::Outcome;
 
 use super::report::{Failure, Report};
+#[cfg(target_os = "linux")]
+use crate::files::open::{Access, read};
 
 /// What a backend has done since it was opened. Counts are of events unless they say calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,7 +65,7 @@ impl ProcessStats {
 
 #[cfg(target_os = "linux")]
 fn resident(id: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let status = read(format!("/proc/{id}/status").as_ref(), Access::Read, 1 << 16).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
 }

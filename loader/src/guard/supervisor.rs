@@ -11,7 +11,7 @@ use std::{
 use jackfield_plugin_api::abi;
 
 use super::{
-    call::{CallState, Ended, Explanation, Said},
+    call::{CallState, Ended, Explanation, Origin},
     error::{CloseFailure, OpenFailure},
     executor::Entry,
     health::{Health, failure_of, or_no_message},
@@ -22,7 +22,10 @@ use super::{
     stats::{Counters, ProcessStats, Stats},
     work::{Job, Source, Work},
 };
-use crate::boundary::{backoff::Backoff, batch::Batch, host_services::HostHandle};
+use crate::{
+    boundary::{backoff::Backoff, batch::Batch, host_services::HostHandle},
+    load::tables::{Function, OptionalTable},
+};
 
 /// How long a caller waits that can't name an `Instant` so far ahead: about 30 years.
 const FOR_EVER: Duration = Duration::from_secs(1 << 30);
@@ -90,9 +93,10 @@ impl Supervisor {
                 supervisor.health.lock().current = Some(instance);
                 Ok(supervisor)
             }
-            Ended::Finished { explanation: Explanation { subject, message, said: Said::Stage }, .. } => {
-                Err(OpenFailure::Stage { stage: subject, message })
-            }
+            Ended::Finished {
+                explanation: Explanation { message, origin: Origin::Stage(stage), .. },
+                ..
+            } => Err(OpenFailure::Stage { stage, message }),
             Ended::Finished { status: abi::STATUS_INVALID_CONFIG, explanation, .. } => {
                 Err(OpenFailure::Config {
                     key: explanation.subject,
@@ -133,17 +137,17 @@ impl Supervisor {
 
     /// Sends a batch and waits for the answer, at most for `timeout`.
     pub(crate) fn send(&self, batch: &Batch, timeout: Duration) -> Report {
-        self.call(&Work::Send(batch.clone()), timeout).report
+        self.call(&Work::with_batch(Function::Send, batch), timeout).report
     }
 
     /// As [`send`](Self::send), for as long as `wanted` says so.
     pub(crate) fn send_while(&self, batch: &Batch, timeout: Duration, wanted: &dyn Fn() -> bool) -> Report {
-        self.call_while(&Work::Send(batch.clone()), timeout, Some(wanted)).report
+        self.call_while(&Work::with_batch(Function::Send, batch), timeout, Some(wanted)).report
     }
 
-    /// Whether the plugin has a table of diagnostics.
-    pub(super) fn has_diagnostics(&self) -> bool {
-        self.entry.has_diagnostics()
+    /// Whether the plugin has an optional table.
+    pub(super) fn has(&self, table: OptionalTable) -> bool {
+        self.entry.abilities().has(table)
     }
 
     pub(super) fn call(&self, work: &Work, timeout: Duration) -> Answered {
@@ -240,7 +244,9 @@ impl Supervisor {
             },
         };
         let (reported, preview) = match work {
-            Work::Preview(batch) => (Reported::Nothing, collected.preview(reported, batch.len())),
+            Work::Call { function: Function::Preview, .. } => {
+                (Reported::Nothing, collected.preview(reported, work.reportable()))
+            }
             _ => (reported, Ok(Preview::default())),
         };
         let report = Report::new(work.events(), reported, failure, elapsed);
@@ -264,7 +270,7 @@ impl Supervisor {
             instance.executor().kill();
             return Err(CloseFailure::InFlight);
         }
-        let job = self.job(Work::Close, until);
+        let job = self.job(Work::of(Function::Close), until);
         if !instance.submit(Arc::clone(&job)) {
             return Ok(());
         }

@@ -53,7 +53,7 @@ pub(super) fn facts<Elf: FileHeader>(data: &[u8]) -> Result<Facts<'_>, InspectEr
             metadata =
                 Some(section.data(endian, data).map_err(|e| InspectError::corrupt("metadata section", e))?);
         }
-        // A library has one of each; to look at the first alone keeps the work linear in the file's size.
+        // A library has one of each. Only the first is read, so that the work is linear in the file's size.
         if section.sh_type(endian) == elf::SHT_DYNAMIC && !dynamic_seen {
             dynamic_seen = true;
             let entries: &[Elf::Dyn] = section
@@ -95,7 +95,7 @@ pub(super) fn facts<Elf: FileHeader>(data: &[u8]) -> Result<Facts<'_>, InspectEr
     })
 }
 
-/// The needed libraries. A position-independent executable gives itself away here alone.
+/// The needed libraries. Nothing else tells a position-independent executable from a library.
 fn dynamic<Elf: FileHeader>(
     endian: Elf::Endian,
     entries: &[Elf::Dyn],

@@ -102,7 +102,7 @@ fn image<Mach: MachHeader<Endian = Endianness>>(data: &[u8]) -> Result<Facts<'_>
         } else if let Some(symtab) = command.symtab().map_err(corrupt)?
             && !symbols_seen
         {
-            // An image has one; to look at the first alone keeps the work linear in the file's size.
+            // An image has one. Only the first is read, so that the work is linear in the file's size.
             symbols_seen = true;
             let table = symtab
                 .symbols::<Mach, _>(endian, data)

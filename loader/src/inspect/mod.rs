@@ -1,7 +1,7 @@
 //! What a file is and says of itself, read without running a byte of it.
 //!
-//! The file is hostile until proven otherwise. Nothing here allocates by a count that the file claims, nothing is read
-//! more than a few times, and every list is capped:
+//! The file counts as hostile. No code here allocates by a count that the file claims or reads a part more than a few
+//! times, and every list is capped:
 //!
 //! | what | limit |
 //! | --- | --- |

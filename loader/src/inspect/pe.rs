@@ -56,7 +56,7 @@ pub(super) fn facts<Pe: ImageNtHeaders>(data: &[u8]) -> Result<Facts<'_>, Inspec
     })
 }
 
-/// Whether the descriptor is exported by name. A forwarder to another library has the name alone: it does not count.
+/// Whether the descriptor is exported by name. A forwarder to another library has only the name: it does not count.
 fn exports_name(exports: &ExportTable<'_>, strings: &[u8], base: u32) -> bool {
     exports.name_iter().any(|(pointer, index)| {
         is_named(strings, pointer.wrapping_sub(base).into(), SYMBOL)

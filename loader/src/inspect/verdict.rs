@@ -1,4 +1,4 @@
-//! Whether a host may load a plugin, from facts alone. The compiler's version and the plugin's release are none of them.
+//! Whether a host may load a plugin, by the facts of its file. The compiler's version and the plugin's release play no part.
 
 use jackfield_plugin_api::{DIGEST, abi::ABI_MAJOR, metadata::HOST_CAPABILITIES};
 

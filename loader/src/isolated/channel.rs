@@ -3,44 +3,47 @@
 use std::{
     io::{self, Read as _, Write as _},
     os::{fd::OwnedFd, unix::net::UnixStream},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use jackfield_plugin_api::abi::{self, Status};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use super::{
-    protocol::{self, HEAD, Kind, Record, record},
-    reaper::ChildHandle,
+    protocol::{self, HEAD, NotARecord, Record, record},
+    reaper::{self, ChildHandle},
     shared_memory::{self, RequestHeader, SharedMemory},
 };
-use crate::{boundary::log, guard::spin::Spin};
+use crate::{
+    boundary::log,
+    guard::{call::CallState, spin::Spin},
+    load::tables::{Abilities, Function},
+};
 
-/// How often a host that sleeps looks whether anybody still waits for the call.
-const TICK: Duration = Duration::from_millis(50);
-
-/// How long after its deadline a call is given up by the thread that made it. The one who waits for it has done so before.
+/// How long after its deadline the thread that made a call gives it up. The caller has stopped waiting by then.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// One call.
 pub(super) struct Request<'a> {
-    pub(super) kind: Kind,
+    pub(super) function: Function,
     pub(super) text: &'a str,
     /// Views that are valid as long as the request.
     pub(super) events: &'a [abi::Event],
     pub(super) deadline: Instant,
-    pub(super) cancelled: &'a dyn Fn() -> bool,
+    /// Its state, which may be cancelled; `None` for a request that no caller waits for.
+    pub(super) call: Option<&'a CallState>,
 }
 
 /// How a call came back.
-pub(super) struct Done {
+pub(super) struct Completed {
     pub(super) status: Status,
-    /// For `open`: the `ABLE_` bits.
-    pub(super) abilities: u64,
+    /// For `open`: the plugin's.
+    pub(super) abilities: Abilities,
 }
 
 /// Why a call did not come back.
-pub(super) enum Lost {
+pub(super) enum ChannelError {
     /// The child has ended.
     Died,
     /// What was started is no child of this kind, and has ended.
@@ -55,7 +58,10 @@ pub(super) enum Lost {
 
 pub(super) struct Channel {
     memory: SharedMemory,
-    bell: UnixStream,
+    wake_up: UnixStream,
+    /// An event descriptor, readable when the call was cancelled, and what makes it so.
+    cancelled: Arc<OwnedFd>,
+    on_cancel: Arc<dyn Fn() + Send + Sync>,
     taken: u64,
     /// What was taken and is no whole record yet.
     inbox: Vec<u8>,
@@ -63,14 +69,19 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    /// A channel and what the child needs for its end: the other end of the bell, and the memory.
+    /// A channel, and the descriptors for the child's end: the other end of the wake-up socket, and the memory.
     pub(super) fn new() -> io::Result<(Self, [OwnedFd; 2])> {
         let memory = SharedMemory::new()?;
-        let (bell, other) = UnixStream::pair()?;
-        bell.set_nonblocking(true)?;
+        let (wake_up, other) = UnixStream::pair()?;
+        wake_up.set_nonblocking(true)?;
         let descriptor = memory.descriptor().try_clone_to_owned()?;
+        let cancelled = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        let event = Arc::clone(&cancelled);
+        let on_cancel = Arc::new(move || {
+            let _ = rustix::io::write(&event, &1_u64.to_ne_bytes());
+        });
         Ok((
-            Self { memory, bell, taken: 0, inbox: Vec::new(), spin: Spin::new() },
+            Self { memory, wake_up, cancelled, on_cancel, taken: 0, inbox: Vec::new(), spin: Spin::new() },
             [OwnedFd::from(other), descriptor],
         ))
     }
@@ -81,21 +92,25 @@ impl Channel {
         request: &Request<'_>,
         child: &ChildHandle,
         each: &mut dyn FnMut(&Record<'_>),
-    ) -> Result<Done, Lost> {
+    ) -> Result<Completed, ChannelError> {
         // SAFETY: the views of a request are valid.
         let placed = unsafe { protocol::encode(&mut self.memory, request.text, request.events) };
-        let (text, events) = placed.map_err(Lost::Io)?;
+        let (text, events) = placed.map_err(ChannelError::Io)?;
         let left = request.deadline.saturating_duration_since(Instant::now());
         self.memory.post(&RequestHeader {
-            kind: request.kind as u32,
+            function: request.function as u32,
             level: log::most_detailed(),
             timeout_ns: protocol::nanoseconds(left),
             text: (text, request.text.len()),
             events: (events, request.events.len()),
         });
         if self.memory.wake_child() {
-            self.ring();
+            self.wake();
         }
+        if let Some(call) = request.call {
+            call.on_cancel(Arc::clone(&self.on_cancel));
+        }
+        let give_up = request.deadline + GRACE;
         let mut told = false;
         loop {
             if let Some(done) = self.read(each)? {
@@ -107,40 +122,40 @@ impl Channel {
                 continue;
             }
             memory.host_sleeps(true);
-            if !memory.has_answer(taken) && self.sleep(child)? {
+            if !memory.has_answer(taken) && self.sleep(child, give_up)? {
                 // What it had said before stands, and an end that it had said is one.
-                let died = if self.memory.has_begun() { Lost::Died } else { Lost::NoChild };
+                let died = if self.memory.has_begun() { ChannelError::Died } else { ChannelError::NoChild };
                 return self.read(each)?.ok_or(died);
             }
             self.memory.host_sleeps(false);
-            if !told && (request.cancelled)() {
+            if !told && request.call.is_some_and(CallState::is_cancelled) {
                 self.memory.cancel();
                 told = true;
             }
-            if Instant::now() > request.deadline + GRACE {
-                return Err(Lost::Late);
+            if Instant::now() > give_up {
+                return Err(ChannelError::Late);
             }
         }
     }
 
-    fn ring(&self) {
-        // A full socket has a bell in it that nobody has heard yet, and a closed one is noticed by whoever waits.
-        let _ = (&self.bell).write(&[1]);
+    fn wake(&self) {
+        // A full socket wakes the child already, and the next wait notices a closed one.
+        let _ = (&self.wake_up).write(&[1]);
     }
 
     /// Reads what has come. The last record of the answer, if it has come too.
-    fn read(&mut self, each: &mut dyn FnMut(&Record<'_>)) -> Result<Option<Done>, Lost> {
-        const UNKNOWN: Lost = Lost::Broken("sent what no child of this version sends");
+    fn read(&mut self, each: &mut dyn FnMut(&Record<'_>)) -> Result<Option<Completed>, ChannelError> {
+        const UNKNOWN: ChannelError = ChannelError::Broken("sent what no child of this version sends");
         self.taken = self.memory.take(self.taken, &mut self.inbox).ok_or(UNKNOWN)?;
         let mut read = 0;
         let mut done = None;
-        while let Some((record, length)) = Record::parse(&self.inbox[read..]).map_err(|()| UNKNOWN)? {
+        while let Some((record, length)) = Record::parse(&self.inbox[read..]).map_err(|NotARecord| UNKNOWN)? {
             if done.is_some() {
                 return Err(UNKNOWN);
             }
             if record.kind == record::DONE {
                 let status = Status::try_from(record.x.cast_signed()).unwrap_or(abi::STATUS_FAILED);
-                done = Some(Done { status, abilities: record.y });
+                done = Some(Completed { status, abilities: Abilities(record.y) });
             } else {
                 each(&record);
             }
@@ -158,22 +173,30 @@ impl Channel {
         Ok(done)
     }
 
-    /// Sleeps until the bell rings, the child ends, or it is time to look around; `true` when the child has ended.
-    fn sleep(&self, child: &ChildHandle) -> Result<bool, Lost> {
-        let mut places = vec![PollFd::new(&self.bell, PollFlags::IN)];
-        if let Some(pidfd) = child.pidfd() {
-            places.push(PollFd::from_borrowed_fd(pidfd, PollFlags::IN));
+    /// Sleeps until the child wakes the host, the call is cancelled, the child ends, or it is time to give up; `true` when the child
+    /// has ended.
+    fn sleep(&self, child: &ChildHandle, give_up: Instant) -> Result<bool, ChannelError> {
+        let mut events = [
+            PollFd::new(&self.wake_up, PollFlags::IN),
+            PollFd::new(&self.cancelled, PollFlags::IN),
+            PollFd::new(&self.wake_up, PollFlags::empty()),
+        ];
+        let mut longest = give_up.saturating_duration_since(Instant::now());
+        match child.pidfd() {
+            Some(pidfd) => events[2] = PollFd::from_borrowed_fd(pidfd, PollFlags::IN),
+            None => longest = longest.min(reaper::TICK),
         }
-        let tick = Timespec::try_from(TICK).ok();
         // An interrupted wait is one that has ended early.
-        let _ = poll(&mut places, tick.as_ref());
-        let rang = !places[0].revents().is_empty();
-        let died = places.get(1).is_some_and(|place| !place.revents().is_empty())
-            || child.ended(Duration::ZERO).is_some();
+        let _ = poll(&mut events, Timespec::try_from(longest).ok().as_ref());
+        let [rang, was_cancelled, died] = events.map(|event| !event.revents().is_empty());
+        if was_cancelled {
+            let _ = rustix::io::read(&self.cancelled, &mut [0; 8]);
+        }
+        let died = (died && child.pidfd().is_some()) || child.ended(Duration::ZERO).is_some();
         if died || !rang {
             return Ok(died);
         }
-        match (&self.bell).read(&mut [0; 64]) {
+        match (&self.wake_up).read(&mut [0; 64]) {
             Ok(1..) => Ok(false),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
                 Ok(false)
@@ -181,7 +204,7 @@ impl Channel {
             // A process closes what it has before its end is known.
             _ => match child.ended(Duration::from_secs(1)) {
                 Some(_) => Ok(true),
-                None => Err(Lost::Broken("closed its connection to the tool")),
+                None => Err(ChannelError::Broken("closed its connection to the tool")),
             },
         }
     }

@@ -1,4 +1,4 @@
-//! What the children of one backend are made of.
+//! The specification of a backend's child processes.
 
 use std::{
     path::PathBuf,
@@ -11,18 +11,19 @@ use std::{
 
 use super::{
     crash_history::CrashHistory,
-    protocol::{BUILD, Setup, record},
+    protocol::{BUILD, Setup},
 };
 use crate::{
     boundary::process_id::process_id,
     guard::options::{BackendOptions, ProcessOptions},
     library::os::Content,
+    load::tables::Abilities,
 };
 
 /// Most calls that may be inside one child at once.
 const MOST_CHANNELS: usize = 16;
 
-/// What an instance in a child is made of, again after each failure.
+/// What a child process needs: the same after each failure.
 pub(crate) struct ChildSpec {
     pub(super) options: ProcessOptions,
     pub(super) content: Arc<Content>,
@@ -34,7 +35,7 @@ pub(crate) struct ChildSpec {
     pub(super) timeout: Duration,
     pub(super) channels: usize,
     pub(super) history: CrashHistory,
-    /// The `ABLE_` bits of the last child.
+    /// What the plugin of the last child has.
     pub(super) abilities: AtomicU64,
     pub(super) starts: AtomicU64,
     pub(super) gave_up: AtomicBool,
@@ -64,9 +65,9 @@ impl ChildSpec {
         })
     }
 
-    /// Why the plugin is left alone, by what is remembered of its crashes.
+    /// Why the plugin is not started now, by its crash history.
     pub(crate) fn refusal(&self) -> Option<String> {
-        self.history.refusal(self.content.bytes(), SystemTime::now())
+        self.history.refusal(|| self.content.digest(), SystemTime::now())
     }
 
     /// Whether the plugin has crashed too often to be tried again.
@@ -79,21 +80,9 @@ impl ChildSpec {
         self.starts.load(Ordering::Relaxed).saturating_sub(1)
     }
 
-    fn is_able(&self, ability: u64) -> bool {
-        self.abilities.load(Ordering::Acquire) & ability != 0
-    }
-
-    /// Whether the plugin has the table of that name. Known once an instance has been opened.
-    pub(super) fn has_diagnostics(&self) -> bool {
-        self.is_able(record::ABLE_DIAGNOSTICS)
-    }
-
-    pub(super) fn is_serial(&self) -> bool {
-        self.is_able(record::ABLE_SERIAL)
-    }
-
-    pub(super) fn has_deletion(&self) -> bool {
-        self.is_able(record::ABLE_DELETION)
+    /// What the plugin has beside the functions of every plugin. Known once an instance has been opened.
+    pub(super) fn abilities(&self) -> Abilities {
+        Abilities(self.abilities.load(Ordering::Acquire))
     }
 
     pub(super) fn setup(&self) -> String {

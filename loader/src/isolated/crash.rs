@@ -1,4 +1,4 @@
-//! What is remembered of a plugin file that crashed.
+//! The record of a plugin file that crashed.
 
 use std::path::PathBuf;
 
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::boundary::text::ForeignText;
 
-/// How often in a row a plugin in a process of its own may crash before its file is left alone until it changes.
+/// How often in a row a plugin in a process of its own may crash. After that its file is not started until it changes.
 pub const MOST_CRASHES: u32 = 5;
 
-/// What a folder remembers of one plugin file.
+/// The crashes of one plugin file, as a folder has them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Crash {

@@ -1,13 +1,12 @@
-//! What is remembered of plugin files that crashed, so that the next run of a tool does not begin with a crash: a small
-//! file in a folder of the host's choice for each SHA-256 of a plugin's bytes.
+//! The crash history of plugin files, so that the next run of a tool does not begin with a crash: a small file in a folder
+//! of the host's choice for each SHA-256 of a plugin's bytes.
 //!
-//! What is in such a file is a hint: garbage counts as nothing, and whoever may write the folder may as well remove it.
+//! Such a file is a hint: garbage counts as nothing, and a user who may write the folder may as well remove the file.
 
 use std::{
-    fs,
-    io::{self, Read as _, Write as _},
+    fs, io,
     path::{Path, PathBuf},
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -15,11 +14,14 @@ use super::crash::{Crash, MOST_CRASHES};
 use crate::{
     boundary::{
         backoff::Backoff,
-        process_id::process_id,
         text::{self, ForeignText},
     },
-    library::open_regular::open_regular,
-    verify::pin::Digest,
+    files::{
+        self,
+        open::{Access, create_folder},
+        replace::{Mode, Survives, replace},
+    },
+    library::digest::Digest,
 };
 
 /// Most that is read of a file, in bytes.
@@ -28,7 +30,7 @@ const LIMIT: u64 = 4096;
 /// How many files a folder may hold: past that, nothing more is remembered.
 const MOST_FILES: usize = 1000;
 
-/// How long the plugin is left alone yet; [`Duration::MAX`] is until its file changes.
+/// How long the plugin is not to be started; [`Duration::MAX`] is until its file changes.
 fn left_alone(crash: &Crash, backoff: Backoff, now: SystemTime) -> Option<Duration> {
     if crash.count >= MOST_CRASHES {
         return Some(Duration::MAX);
@@ -40,7 +42,7 @@ fn left_alone(crash: &Crash, backoff: Backoff, now: SystemTime) -> Option<Durati
     pause.checked_sub(since).filter(|left| !left.is_zero())
 }
 
-/// What is remembered in `folder`, in the order of the digests. A folder that does not exist remembers nothing.
+/// The records in `folder`, in the order of the digests. A folder that does not exist has none.
 #[must_use]
 pub fn crashes(folder: &Path) -> Vec<Crash> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
@@ -57,9 +59,7 @@ pub fn crashes(folder: &Path) -> Vec<Crash> {
 }
 
 fn read(path: &Path, digest: String) -> Option<Crash> {
-    let mut text = Vec::new();
-    open_regular(path).ok()?.take(LIMIT).read_to_end(&mut text).ok()?;
-    let crash: Crash = serde_json::from_slice(&text).ok()?;
+    let crash: Crash = serde_json::from_str(&files::open::read(path, Access::Read, LIMIT).ok()?).ok()?;
     let how = ForeignText::cut(crash.how.as_raw(), 200);
     Some(Crash { digest, how, ..crash })
 }
@@ -69,27 +69,25 @@ pub(super) struct CrashHistory {
     folder: Option<PathBuf>,
     plugin: PathBuf,
     backoff: Backoff,
-    digest: OnceLock<String>,
     /// Crashes in a row.
     count: Mutex<u32>,
 }
 
 impl CrashHistory {
     pub(super) fn new(folder: Option<PathBuf>, plugin: &Path, backoff: Backoff) -> Self {
-        Self { folder, plugin: plugin.to_owned(), backoff, digest: OnceLock::new(), count: Mutex::new(0) }
+        Self { folder, plugin: plugin.to_owned(), backoff, count: Mutex::new(0) }
     }
 
-    fn file(&self, bytes: &[u8]) -> Option<PathBuf> {
+    fn file(&self, digest: impl FnOnce() -> Digest) -> Option<PathBuf> {
         let folder = self.folder.as_ref()?;
-        let digest = self.digest.get_or_init(|| Digest::of(bytes).to_string());
-        Some(folder.join(format!("{digest}.json")))
+        Some(folder.join(format!("{}.json", digest())))
     }
 
-    /// Why the plugin is left alone now, if it is: in one line that says what to do.
-    pub(super) fn refusal(&self, bytes: &[u8], now: SystemTime) -> Option<String> {
+    /// Why the plugin is not to be started now, if so: one line that says what to do.
+    pub(super) fn refusal(&self, digest: impl FnOnce() -> Digest, now: SystemTime) -> Option<String> {
         // A folder in which there is nothing needs no digest.
         fs::read_dir(self.folder.as_ref()?).ok()?.next()?.ok()?;
-        let file = self.file(bytes)?;
+        let file = self.file(digest)?;
         let crash = read(&file, String::new())?;
         *self.count.lock().unwrap_or_else(PoisonError::into_inner) = crash.count;
         let left = left_alone(&crash, self.backoff, now)?;
@@ -111,10 +109,10 @@ impl CrashHistory {
     }
 
     /// Takes note of a crash; `true` when the plugin is not to be tried again.
-    pub(super) fn crashed(&self, bytes: &[u8], how: &str) -> bool {
+    pub(super) fn crashed(&self, digest: impl FnOnce() -> Digest, how: &str) -> bool {
         let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
         *count = count.saturating_add(1);
-        if let Some(file) = self.file(bytes) {
+        if let Some(file) = self.file(digest) {
             let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
             let crash = Crash {
                 count: *count,
@@ -131,40 +129,24 @@ impl CrashHistory {
     }
 
     /// A call went well.
-    pub(super) fn succeeded(&self, bytes: &[u8]) {
+    pub(super) fn succeeded(&self, digest: impl FnOnce() -> Digest) {
         let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
         if *count > 0 {
             *count = 0;
-            if let Some(file) = self.file(bytes) {
+            if let Some(file) = self.file(digest) {
                 let _ = fs::remove_file(file);
             }
         }
     }
 }
 
-/// Replaces a file whole.
 fn write(file: &Path, crash: &Crash) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-
     let folder = file.parent().unwrap_or(Path::new("."));
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    create_folder(folder)?;
     if !file.exists() && fs::read_dir(folder)?.take(MOST_FILES).count() == MOST_FILES {
         return Err(io::Error::other("there are too many already"));
     }
-    let new = file.with_extension(format!("new.{}", process_id()));
-    let _ = fs::remove_file(&new);
-    let text = serde_json::to_vec(crash)?;
-    let written = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new)
-        .and_then(|mut open| open.write_all(&text))
-        .and_then(|()| fs::rename(&new, file));
-    if written.is_err() {
-        let _ = fs::remove_file(&new);
-    }
-    written
+    replace(file, &serde_json::to_vec(crash)?, Mode::Private, Survives::Crash)
 }
 
 /// A moment for people, in UTC.
@@ -188,6 +170,14 @@ mod tests {
 
     const BACKOFF: Backoff = Backoff { first: Duration::from_secs(100), longest: Duration::from_secs(300) };
 
+    fn x() -> Digest {
+        Digest::of(b"x")
+    }
+
+    fn y() -> Digest {
+        Digest::of(b"y")
+    }
+
     fn history(folder: &Path) -> CrashHistory {
         CrashHistory::new(Some(folder.to_owned()), Path::new("/p/libx.so"), BACKOFF)
     }
@@ -197,22 +187,22 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("crashes");
         let now = SystemTime::now();
-        assert_eq!(history(&folder).refusal(b"x", now), None);
+        assert_eq!(history(&folder).refusal(x, now), None);
         for count in 1..MOST_CRASHES {
             // Each in a run of its own, once the file's time is over.
             let run = history(&folder);
-            assert_eq!(run.refusal(b"x", now + Duration::from_secs(1000)), None, "{count}");
-            assert!(!run.crashed(b"x", "ended by SIGSEGV"));
-            let refusal = history(&folder).refusal(b"x", now).unwrap();
+            assert_eq!(run.refusal(x, now + Duration::from_secs(1000)), None, "{count}");
+            assert!(!run.crashed(x, "ended by SIGSEGV"));
+            let refusal = history(&folder).refusal(x, now).unwrap();
             assert!(refusal.contains(&format!("ended by SIGSEGV; {count} in a row")), "{refusal}");
         }
         let run = history(&folder);
-        assert_eq!(run.refusal(b"x", now + Duration::from_secs(1000)), None);
-        assert!(run.crashed(b"x", "ended by SIGABRT"));
-        let refusal = history(&folder).refusal(b"x", now + Duration::from_secs(1_000_000)).unwrap();
+        assert_eq!(run.refusal(x, now + Duration::from_secs(1000)), None);
+        assert!(run.crashed(x, "ended by SIGABRT"));
+        let refusal = history(&folder).refusal(x, now + Duration::from_secs(1_000_000)).unwrap();
         assert!(refusal.contains("5 times in a row (ended by SIGABRT)"), "{refusal}");
         assert!(refusal.contains("until it changes"), "{refusal}");
-        assert_eq!(history(&folder).refusal(b"y", now), None, "a file with other bytes");
+        assert_eq!(history(&folder).refusal(y, now), None, "a file with other bytes");
         let [crash] = &crashes(&folder)[..] else { panic!("one file") };
         assert_eq!((crash.count, crash.how.as_raw()), (5, "ended by SIGABRT"));
         let file = folder.join(format!("{}.json", crash.digest));
@@ -224,32 +214,26 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let (folder, now) = (parent.path(), SystemTime::now());
         let run = history(folder);
-        run.crashed(b"x", "ended by SIGSEGV");
-        run.succeeded(b"x");
+        run.crashed(x, "ended by SIGSEGV");
+        run.succeeded(x);
         assert_eq!(fs::read_dir(folder).unwrap().count(), 0);
-        assert!(
-            (1..MOST_CRASHES).all(|_| !run.crashed(b"x", "ended by SIGSEGV")),
-            "it counts from the start"
-        );
+        assert!((1..MOST_CRASHES).all(|_| !run.crashed(x, "ended by SIGSEGV")), "it counts from the start");
 
-        let file = run.file(b"x").unwrap();
+        let file = run.file(x).unwrap();
         for garbage in [&b""[..], b"{}", b"\xff\xff", b"{\"count\":-1}", &[b'['; 100_000]] {
             fs::write(&file, garbage).unwrap();
-            assert_eq!(history(folder).refusal(b"x", now), None);
+            assert_eq!(history(folder).refusal(x, now), None);
             assert!(crashes(folder).is_empty());
         }
         fs::remove_file(&file).unwrap();
-        // Nobody writes to it: whoever opens it for reading and waits, waits for ever.
+        // No process writes to it: an open that waits for a writer never returns.
         let made = std::process::Command::new("mkfifo").arg(&file).status().unwrap();
         assert!(made.success());
-        assert_eq!(history(folder).refusal(b"x", now), None);
+        assert_eq!(history(folder).refusal(x, now), None);
         assert!(crashes(folder).is_empty());
         fs::remove_file(&file).unwrap();
         fs::create_dir(&file).unwrap();
-        assert_eq!(history(folder).refusal(b"x", now), None);
-        assert!(
-            !history(folder).crashed(b"x", "ended by SIGSEGV"),
-            "a crash that can't be remembered is one"
-        );
+        assert_eq!(history(folder).refusal(x, now), None);
+        assert!(!history(folder).crashed(x, "ended by SIGSEGV"), "a crash that can't be remembered is one");
     }
 }

@@ -1,4 +1,4 @@
-//! An instance of a backend in a child of its own, as the guard sees it.
+//! An instance of a backend in a child process of its own: the guard enters it through this.
 
 use std::{
     os::{fd::OwnedFd, unix::net::UnixStream},
@@ -15,19 +15,21 @@ use jackfield_plugin_api::{
 };
 
 use super::{
-    channel::{Channel, Done, Lost, Request},
+    channel::{Channel, ChannelError, Completed, Request},
     child_spec::ChildSpec,
     init::JOB,
-    protocol::{self, Kind, Record, record},
+    protocol::{self, Record, record},
     reaper::{self, ChildHandle},
 };
 use crate::{
     boundary::text::{self, REASON_LIMIT},
     guard::{
-        call::{CallState, Explanation, Said},
+        call::{CallState, Explanation, Origin},
+        error::Stage,
         executor::{Entry, Executor},
         work::Work,
     },
+    load::tables::{Abilities, Function},
     reexec::{Ended, Spawn, program::Program},
 };
 
@@ -36,8 +38,8 @@ impl Entry for Arc<ChildSpec> {
         Box::new(ChildInstance { spec: Arc::clone(self), state: Mutex::default(), lost: OnceLock::new() })
     }
 
-    fn has_diagnostics(&self) -> bool {
-        ChildSpec::has_diagnostics(self)
+    fn abilities(&self) -> Abilities {
+        ChildSpec::abilities(self)
     }
 
     fn gave_up(&self) -> bool {
@@ -53,14 +55,14 @@ impl Entry for Arc<ChildSpec> {
 struct ChildInstance {
     spec: Arc<ChildSpec>,
     state: Mutex<State>,
-    /// How it was lost, by whoever noticed first.
+    /// How it ended, by the first call that noticed.
     lost: OnceLock<String>,
 }
 
 #[derive(Default)]
 struct State {
     child: Option<Arc<ChildHandle>>,
-    /// Those that no call uses. One whose call did not come back is not among them again.
+    /// The channels that no call uses. A channel whose call did not come back is dropped.
     channels: Vec<Channel>,
     /// The host has ended it, or will once it has started.
     killed: bool,
@@ -69,41 +71,33 @@ struct State {
 impl Executor for ChildInstance {
     fn run(&self, work: &Work, call: &Arc<CallState>) -> Status {
         let setup;
-        let (kind, text, batch, answer) = match work {
+        let (function, text, batch, answer) = match work {
             Work::Open { .. } => {
                 setup = self.spec.setup();
-                (Kind::Open, setup.as_str(), None, None)
+                (Function::Open, setup.as_str(), None, None)
             }
-            Work::Send(batch) => (Kind::Send, "", Some(batch), None),
-            Work::Delete { answer, .. } if !self.spec.has_deletion() => {
-                answer.store(jackfield_plugin_api::deletion::DELETION_UNSUPPORTED, Ordering::Release);
-                return abi::STATUS_OK;
+            Work::Call { function, text, batch, answer } => {
+                (*function, text.as_deref().unwrap_or_default(), batch.as_ref(), answer.as_ref())
             }
-            Work::Delete { machine_id, event, answer } => {
-                (Kind::Delete, &**machine_id, Some(event), Some(answer))
-            }
-            Work::Preview(batch) => (Kind::Preview, "", Some(batch), None),
-            Work::Probe { answer } => (Kind::Probe, "", None, Some(answer)),
-            Work::Close => (Kind::Close, "", None, None),
         };
-        let start = if kind == Kind::Open { self.start() } else { self.borrow() };
+        let start = if function == Function::Open { self.start() } else { self.borrow() };
         let (child, mut channel) = match start {
             Ok(started) => started,
             Err(lost) => return self.explain(&lost, call),
         };
         let request = Request {
-            kind,
+            function,
             text,
             events: batch.map_or(&[], |batch| batch.events()),
             deadline: call.deadline(),
-            cancelled: &|| call.is_cancelled(),
+            call: Some(call),
         };
-        match channel.call(&request, &child, &mut |record| told(call, answer.map(|it| &**it), record)) {
-            Ok(Done { status, abilities }) => {
-                if kind == Kind::Open {
-                    self.spec.abilities.store(abilities, Ordering::Release);
+        match channel.call(&request, &child, &mut |record| forward(call, answer.map(|it| &**it), record)) {
+            Ok(Completed { status, abilities }) => {
+                if function == Function::Open {
+                    self.spec.abilities.store(abilities.0, Ordering::Release);
                 } else if status == abi::STATUS_OK {
-                    self.spec.history.succeeded(self.spec.content.bytes());
+                    self.spec.history.succeeded(|| self.spec.content.digest());
                 }
                 self.lock().channels.push(channel);
                 status
@@ -116,11 +110,11 @@ impl Executor for ChildInstance {
         let mut status = abi::STATUS_OK;
         if opened && let Ok((child, mut channel)) = self.borrow() {
             let request = Request {
-                kind: Kind::Free,
+                function: Function::Free,
                 text: "",
                 events: &[],
                 deadline: Instant::now() + self.spec.timeout,
-                cancelled: &|| false,
+                call: None,
             };
             status =
                 channel.call(&request, &child, &mut |_| ()).map_or(abi::STATUS_FAILED, |done| done.status);
@@ -135,7 +129,7 @@ impl Executor for ChildInstance {
     }
 
     fn is_serial(&self) -> bool {
-        self.spec.is_serial()
+        self.spec.abilities().is_serial()
     }
 
     /// Ends the child with all that it has started; calls inside come back.
@@ -164,7 +158,7 @@ impl ChildInstance {
     }
 
     /// Starts the child. What it does first is on its first channel.
-    fn start(&self) -> Result<(Arc<ChildHandle>, Channel), Lost> {
+    fn start(&self) -> Result<(Arc<ChildHandle>, Channel), ChannelError> {
         let spec = &self.spec;
         let start = || {
             let (control, child_control) = UnixStream::pair()?;
@@ -178,7 +172,7 @@ impl ChildInstance {
             let spawn = Spawn::new(spec.options.program.clone(), JOB).title(&*spec.backend).files(files);
             Ok((reaper::start(spawn, control, &spec.backend)?, channels))
         };
-        let (child, mut channels) = start().map_err(Lost::Io)?;
+        let (child, mut channels) = start().map_err(ChannelError::Io)?;
         spec.starts.fetch_add(1, Ordering::Relaxed);
         let first = channels.remove(0);
         let mut state = self.lock();
@@ -191,41 +185,43 @@ impl ChildInstance {
     }
 
     /// The child and a channel that no call uses.
-    fn borrow(&self) -> Result<(Arc<ChildHandle>, Channel), Lost> {
+    fn borrow(&self) -> Result<(Arc<ChildHandle>, Channel), ChannelError> {
         let mut state = self.lock();
-        let child = state.child.clone().ok_or(Lost::Died)?;
-        let channel = state.channels.pop().ok_or(Lost::Died)?;
+        let child = state.child.clone().ok_or(ChannelError::Died)?;
+        let channel = state.channels.pop().ok_or(ChannelError::Died)?;
         Ok((child, channel))
     }
 
-    /// Why there was no child at all, if there was none: nothing that the plugin did.
-    fn no_process(&self, lost: &Lost) -> Option<String> {
+    /// Why there was no child at all, if so. The plugin is not the cause.
+    fn no_process(&self, lost: &ChannelError) -> Option<String> {
         let helper = match &self.spec.options.program {
             Program::At(path) => Some(text::show(path)),
             Program::Own => None,
         };
         match (lost, helper) {
-            (Lost::Io(error), Some(helper)) => Some(format!("`plugins.helper`: {helper}: {error}")),
-            (Lost::Io(error), None) if error.kind() == std::io::ErrorKind::Unsupported => Some(format!(
-                "{error}, or name a program that begins so, such as the command `jackfield` (`plugins.helper` in the configuration)"
-            )),
-            (Lost::Io(error), None) => Some(error.to_string()),
-            (Lost::NoChild, Some(helper)) => Some(format!(
+            (ChannelError::Io(error), Some(helper)) => Some(format!("`plugins.helper`: {helper}: {error}")),
+            (ChannelError::Io(error), None) if error.kind() == std::io::ErrorKind::Unsupported => {
+                Some(format!(
+                    "{error}, or name a program that begins so, such as the command `jackfield` (`plugins.helper` in the configuration)"
+                ))
+            }
+            (ChannelError::Io(error), None) => Some(error.to_string()),
+            (ChannelError::NoChild, Some(helper)) => Some(format!(
                 "`plugins.helper`: {helper} ended at once: expected a program of this version whose `main` begins with `jackfield::init();`, such as the command `jackfield`"
             )),
-            (Lost::NoChild, None) => Some("this program, started again, ended at once".to_owned()),
+            (ChannelError::NoChild, None) => Some("this program, started again, ended at once".to_owned()),
             _ => None,
         }
     }
 
-    /// Says why a call did not come back, and sees to it that the child is gone.
-    fn explain(&self, lost: &Lost, call: &CallState) -> Status {
+    /// Explains why a call did not come back, and ends the child.
+    fn explain(&self, lost: &ChannelError, call: &CallState) -> Status {
         if let Some(why) = self.no_process(lost) {
             self.kill();
             call.explain(Explanation {
-                subject: "process".to_owned(),
                 message: format!("no process for the plugin: {why}"),
-                said: Said::Stage,
+                origin: Origin::Stage(Stage::Process),
+                ..Explanation::default()
             });
             return abi::STATUS_UNAVAILABLE;
         }
@@ -237,24 +233,24 @@ impl ChildInstance {
         let how = self.lost.get_or_init(|| {
             let ended = child.and_then(|child| child.ended(Duration::from_secs(2)));
             let how = match lost {
-                Lost::Broken(what) => (*what).to_owned(),
-                Lost::Late => "did not answer".to_owned(),
-                Lost::Died | Lost::NoChild | Lost::Io(_) => describe(ended),
+                ChannelError::Broken(what) => (*what).to_owned(),
+                ChannelError::Late => "did not answer".to_owned(),
+                ChannelError::Died | ChannelError::NoChild | ChannelError::Io(_) => describe(ended),
             };
-            // What the host has ended has not crashed.
-            if !killed && !matches!(lost, Lost::Late) {
-                let gave_up = self.spec.history.crashed(self.spec.content.bytes(), &how);
+            // A child that the host has ended has not crashed.
+            if !killed && !matches!(lost, ChannelError::Late) {
+                let gave_up = self.spec.history.crashed(|| self.spec.content.digest(), &how);
                 self.spec.gave_up.store(gave_up, Ordering::Release);
             }
             how
         });
-        call.explain(Explanation { subject: String::new(), message: how.clone(), said: Said::Crash });
+        call.explain(Explanation { subject: String::new(), message: how.clone(), origin: Origin::Crash });
         abi::STATUS_FAILED
     }
 }
 
-/// Passes on what a child says of a call, bounded and made fit to be shown as what a plugin says in this process is.
-fn told(call: &CallState, answer: Option<&AtomicU32>, record: &Record<'_>) {
+/// Passes a record of a child on to its call: bounded and escaped, as the text of a plugin in this process is.
+fn forward(call: &CallState, answer: Option<&AtomicU32>, record: &Record<'_>) {
     // SAFETY: readable text, whatever it is.
     let show = |bytes: &[u8]| unsafe { text::from_plugin(protocol::text(bytes), REASON_LIMIT) };
     match record.kind {
@@ -272,12 +268,12 @@ fn told(call: &CallState, answer: Option<&AtomicU32>, record: &Record<'_>) {
         record::EXPLAIN => call.explain(Explanation {
             subject: show(record.first),
             message: show(record.second),
-            said: Said::Plugin,
+            origin: Origin::Plugin,
         }),
         record::STAGE => call.explain(Explanation {
-            subject: show(record.first),
-            message: show(record.second),
-            said: Said::Stage,
+            message: show(record.first),
+            origin: Origin::Stage(Stage::of(record.code).unwrap_or(Stage::Process)),
+            ..Explanation::default()
         }),
         record::MESSAGE => {
             let withheld = usize::try_from(record.x).unwrap_or(usize::MAX);

@@ -12,8 +12,8 @@
 //! - [`crash`], [`crash_history`]: what is remembered of files that crashed;
 //! - [`init`]: where a child begins.
 //!
-//! A request's events are written once, into the shared memory, and the plugin reads them there. Whoever waits looks at the
-//! shared memory for a while before it sleeps on a socket, whose other end rings it.
+//! A request's events are written once, into the shared memory, and the plugin reads them there. Each side looks at the
+//! shared memory for a while before it sleeps on a socket, through which the other side wakes it.
 //!
 //! # Trust
 //! A child may be in the hands of a hostile plugin. The host believes no length and no number of it: what it reads from the
@@ -21,8 +21,8 @@
 //!
 //! # Life
 //! The kernel ends a child with its host, and the child ends itself when the host's end of a socket closes. What the plugin
-//! forks ends with the child; a program that it starts by `posix_spawn` ends with the child's process group, so it is left
-//! behind only when the host is killed before it could end that.
+//! forks ends with the child. A program that it starts by `posix_spawn` ends with the child's process group; it survives
+//! only if the host is killed before it could end that group.
 //!
 //! # Platform
 //! Linux. Elsewhere a backend with process isolation does not open.

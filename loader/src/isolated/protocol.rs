@@ -1,4 +1,4 @@
-//! What goes through an memory: requests with their events from the host, records from the child.
+//! The protocol in the shared memory: requests with their events from the host, records from the child.
 //!
 //! A request's events are the structs of the contract, with offsets into the memory where their pointers are to be; the child
 //! turns these into pointers in place, so that the plugin reads what the host has written. Host and child are of the same
@@ -20,28 +20,6 @@ use serde::{Deserialize, Serialize};
 use super::shared_memory::{DATA_AT, SharedMemory};
 use crate::sandbox::{access::Sandbox, limits::Limits};
 
-/// What the host asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub(super) enum Kind {
-    /// Load the plugin and open its backend; the text is a [`Setup`].
-    Open = 1,
-    Send,
-    /// The text is the machine's id.
-    Delete,
-    Preview,
-    Probe,
-    Close,
-    Free,
-}
-
-impl Kind {
-    pub(super) fn of(number: u32) -> Option<Self> {
-        let all = [Self::Open, Self::Send, Self::Delete, Self::Preview, Self::Probe, Self::Close, Self::Free];
-        all.into_iter().find(|kind| *kind as u32 == number)
-    }
-}
-
 /// What a child has to know before it loads the plugin.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Setup {
@@ -61,7 +39,7 @@ pub(super) struct Setup {
 }
 
 /// What host and child must have in common.
-pub(super) const BUILD: &str = concat!("jackfield ", env!("CARGO_PKG_VERSION"), " lane 1");
+pub(super) const BUILD: &str = concat!("jackfield ", env!("CARGO_PKG_VERSION"), " child 1");
 
 /// Bytes before the texts of a record.
 pub(super) const HEAD: usize = 40;
@@ -79,15 +57,15 @@ pub(super) mod record {
     pub(crate) const MESSAGE: u32 = 3;
     /// The number `x` answers a request for deletion or a probe.
     pub(crate) const NUMBER: u32 = 4;
-    /// The plugin could not be loaded: the stage and why.
+    /// The plugin could not be loaded: `code` is the number of the stage, the first text says why.
     pub(crate) const STAGE: u32 = 5;
-    /// The end: status `x`, and for `open` the `ABLE_` bits in `y`.
+    /// The end: status `x`, and for `open` the plugin's abilities in `y`.
     pub(crate) const DONE: u32 = 6;
-
-    pub(crate) const ABLE_SERIAL: u64 = 1;
-    pub(crate) const ABLE_DELETION: u64 = 2;
-    pub(crate) const ABLE_DIAGNOSTICS: u64 = 4;
 }
+
+/// Bytes that no child of this version sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NotARecord;
 
 /// One record, whose texts are whatever bytes the child has sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,13 +94,13 @@ impl<'a> Record<'a> {
 
     /// The record at the start of `bytes` and its length; `Ok(None)` while it is not all there, an error when it can't be
     /// one.
-    pub(super) fn parse(bytes: &'a [u8]) -> Result<Option<(Self, usize)>, ()> {
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Option<(Self, usize)>, NotARecord> {
         let Some((head, rest)) = bytes.split_at_checked(HEAD) else { return Ok(None) };
         let word = |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().unwrap_or_default());
         let number = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().unwrap_or_default());
         let (first, second) = (word(8) as usize, word(12) as usize);
         if !(record::REPORT..=record::DONE).contains(&word(0)) || first > LONGEST || second > LONGEST {
-            return Err(());
+            return Err(NotARecord);
         }
         let Some((texts, _)) = rest.split_at_checked(first + second) else { return Ok(None) };
         let (first, second) = texts.split_at(first);
@@ -346,7 +324,7 @@ pub(super) unsafe fn encode(
 /// Turns the offsets of `count` events at `at` into pointers, once, and gives the first event.
 ///
 /// # Safety
-/// [`encode`] has placed them there, and nobody looks at them yet.
+/// [`encode`] has placed them there, and no other code has read them yet.
 pub(super) unsafe fn relocate(memory: &SharedMemory, at: usize, count: usize) -> *const abi::Event {
     let base = memory.base();
     let lead = |text: &mut abi::Str| {
@@ -473,6 +451,6 @@ mod tests {
         let large = Record { kind: record::MESSAGE, ..Record::default() };
         let mut head = large.head();
         head[12..16].copy_from_slice(&(LONGEST as u32 + 1).to_le_bytes());
-        assert_eq!(Record::parse(&head), Err(()), "a length that nobody waits for");
+        assert_eq!(Record::parse(&head), Err(NotARecord), "a length that nobody waits for");
     }
 }

@@ -1,23 +1,21 @@
-//! The thread that keeps one child: it starts it, passes its log on, and takes note of its end.
+//! The reaper: the thread that starts one child, passes its log on, and waits for its end.
 //!
-//! The kernel ends a child with the *thread* that started it, so this one lives exactly as long as the child.
+//! The kernel ends a child with the *thread* that started it, so this thread lives as long as the child.
 
 use std::{
     fs::File,
     io::{self, Read as _, Write as _},
     os::{
-        fd::{AsFd as _, BorrowedFd, OwnedFd},
+        fd::{BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
     sync::{Arc, Condvar, Mutex, PoisonError, mpsc::sync_channel},
-    thread,
     time::{Duration, Instant},
 };
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{OFlags, fcntl_setfl},
-    process::{Pid, PidfdFlags, pidfd_open},
 };
 
 use super::{protocol, stderr::StderrLines};
@@ -25,12 +23,14 @@ use crate::{
     boundary::{
         log,
         text::{self, LOG_MESSAGE_LIMIT, LOG_TARGET_LIMIT},
+        thread::thread,
     },
     reexec::{Child, Ended, Spawn},
 };
 
-/// Between two looks at whether a child has ended, where the kernel has no descriptors for processes (before 5.3).
-const TICK: Duration = Duration::from_millis(20);
+/// Between two looks at whether a child has ended, where the kernel has no descriptors of processes (Linux before 5.3) and
+/// no event tells it.
+pub(super) const TICK: Duration = Duration::from_millis(20);
 
 /// Longest record of a log that is taken, in bytes: its head, and more text than is shown.
 const LONGEST_RECORD: usize = 8 + (64 << 10);
@@ -38,7 +38,6 @@ const LONGEST_RECORD: usize = 8 + (64 << 10);
 /// A child and how it ended.
 pub(super) struct ChildHandle {
     child: Child,
-    pidfd: Option<OwnedFd>,
     control: UnixStream,
     ended: Mutex<Option<Ended>>,
     gone: Condvar,
@@ -51,7 +50,7 @@ impl ChildHandle {
 
     /// Becomes readable when the child ends.
     pub(super) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
-        self.pidfd.as_ref().map(OwnedFd::as_fd)
+        self.child.pidfd()
     }
 
     /// Ends it with all of its group.
@@ -89,11 +88,9 @@ pub(super) fn start(spawn: Spawn, control: UnixStream, backend: &str) -> io::Res
     let lines = StderrLines::new(backend, Instant::now());
     let backend = backend.to_owned();
     let (answer, answered) = sync_channel(1);
-    thread::Builder::new().name(format!("jackfield-{backend}-child")).spawn(move || {
+    thread(&format!("reap {backend}")).spawn(move || {
         let child = spawn.start().map(|child| {
-            let pid = Pid::from_raw(child.id().cast_signed());
-            let pidfd = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-            Arc::new(ChildHandle { child, pidfd, control, ended: Mutex::new(None), gone: Condvar::new() })
+            Arc::new(ChildHandle { child, control, ended: Mutex::new(None), gone: Condvar::new() })
         });
         match child {
             Ok(child) => {
@@ -121,7 +118,7 @@ impl Reaper<'_> {
         while !self.has_ended() {
             self.read();
         }
-        // Before its number is given up: what it has started and left behind ends with it.
+        // Before its number is given up: the processes that it has started end with it.
         self.child.kill();
         self.read();
         self.lines.end();
@@ -133,20 +130,20 @@ impl Reaper<'_> {
 
     /// Waits for something to happen; `true` when it is the child's end.
     fn has_ended(&self) -> bool {
-        let mut places = Vec::with_capacity(3);
-        if let Some(pidfd) = &self.child.pidfd {
-            places.push(PollFd::new(pidfd, PollFlags::IN));
+        let mut descriptors = Vec::with_capacity(3);
+        if let Some(pidfd) = self.child.pidfd() {
+            descriptors.push(PollFd::from_borrowed_fd(pidfd, PollFlags::IN));
         }
         if self.log.is_some() {
-            places.push(PollFd::new(&self.child.control, PollFlags::IN));
+            descriptors.push(PollFd::new(&self.child.control, PollFlags::IN));
         }
         if let Some(stderr) = &self.stderr {
-            places.push(PollFd::new(stderr, PollFlags::IN));
+            descriptors.push(PollFd::new(stderr, PollFlags::IN));
         }
-        let tick = Timespec::try_from(TICK).ok().filter(|_| self.child.pidfd.is_none());
-        let found = poll(&mut places, tick.as_ref());
-        match &self.child.pidfd {
-            Some(_) => found.is_ok() && !places[0].revents().is_empty(),
+        let tick = Timespec::try_from(TICK).ok().filter(|_| self.child.pidfd().is_none());
+        let found = poll(&mut descriptors, tick.as_ref());
+        match self.child.pidfd() {
+            Some(_) => found.is_ok() && !descriptors[0].revents().is_empty(),
             None => self.child.child.wait(Duration::ZERO).is_some(),
         }
     }

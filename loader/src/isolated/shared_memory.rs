@@ -2,7 +2,7 @@
 //!
 //! | from | what |
 //! | --- | --- |
-//! | 0 | [`Header`]: who waits, how far the ring is filled, the request |
+//! | 0 | [`Header`]: which side sleeps, how far the ring is filled, the request |
 //! | [`RING_AT`] | the ring: what the child answers, as a stream of records |
 //! | [`DATA_AT`] | the request's text and events |
 //!
@@ -48,7 +48,7 @@ pub(super) struct Header {
 struct ByChild {
     /// Bytes that the child has put into the ring.
     head: AtomicU64,
-    /// It sleeps until the bell rings.
+    /// It sleeps until its wake-up socket is written to.
     sleeps: AtomicU32,
     /// It is a child of this kind, and not just any program.
     begun: AtomicU32,
@@ -58,12 +58,12 @@ struct ByChild {
 struct ByHost {
     /// Bytes that the host has taken out of the ring.
     tail: AtomicU64,
-    /// It sleeps until the bell rings.
+    /// It sleeps until its wake-up socket is written to.
     sleeps: AtomicU32,
     /// Number of the last request. What follows belongs to it.
     requests: AtomicU32,
-    kind: AtomicU32,
-    /// The most detailed level of log records that anybody wants.
+    function: AtomicU32,
+    /// The most detailed level of log records that the host wants.
     level: AtomicU32,
     timeout_ns: AtomicU64,
     /// Length of the memory.
@@ -72,14 +72,14 @@ struct ByHost {
     text_len: AtomicU64,
     events_at: AtomicU64,
     events: AtomicU64,
-    /// Nobody waits for the last request any more.
+    /// The caller of the last request has stopped waiting.
     cancelled: AtomicU32,
 }
 
 /// What a request consists of, beside what lies in the data.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RequestHeader {
-    pub(super) kind: u32,
+    pub(super) function: u32,
     pub(super) level: u32,
     pub(super) timeout_ns: u64,
     pub(super) text: (usize, usize),
@@ -103,7 +103,7 @@ unsafe impl Sync for SharedMemory {}
 impl SharedMemory {
     /// A new one.
     pub(super) fn new() -> io::Result<Self> {
-        let memfd = memfd_create(c"jackfield-lane", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        let memfd = memfd_create(c"jackfield-calls", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         resize(&memfd, FIRST_LEN)?;
         fcntl_add_seals(&memfd, SealFlags::SHRINK | SealFlags::SEAL)?;
         Self::map(memfd)
@@ -157,7 +157,7 @@ impl SharedMemory {
     }
 
     fn remap(&mut self, len: usize) -> io::Result<()> {
-        // SAFETY: the mapping is this value's own, and `&mut self` shows that nobody looks at it meanwhile.
+        // SAFETY: the mapping is this value's own, and `&mut self` shows that no other code uses it meanwhile.
         let base = unsafe { mremap(self.base.cast(), self.len(), len, MremapFlags::MAYMOVE) }?;
         (self.base, self.len) = (base.cast(), len);
         Ok(())
@@ -166,21 +166,21 @@ impl SharedMemory {
     // The host's side.
 
     /// Publishes a request, whose data is in place.
-    pub(super) fn post(&self, terms: &RequestHeader) {
+    pub(super) fn post(&self, request: &RequestHeader) {
         let (host, set) = (&self.header().host.0, Ordering::Relaxed);
-        host.kind.store(terms.kind, set);
-        host.level.store(terms.level, set);
-        host.timeout_ns.store(terms.timeout_ns, set);
+        host.function.store(request.function, set);
+        host.level.store(request.level, set);
+        host.timeout_ns.store(request.timeout_ns, set);
         host.len.store(self.len() as u64, set);
-        host.text_at.store(terms.text.0 as u64, set);
-        host.text_len.store(terms.text.1 as u64, set);
-        host.events_at.store(terms.events.0 as u64, set);
-        host.events.store(terms.events.1 as u64, set);
+        host.text_at.store(request.text.0 as u64, set);
+        host.text_len.store(request.text.1 as u64, set);
+        host.events_at.store(request.events.0 as u64, set);
+        host.events.store(request.events.1 as u64, set);
         host.cancelled.store(0, set);
         host.requests.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Says that nobody waits for the request.
+    /// Tells the child that the request is cancelled.
     pub(super) fn cancel(&self) {
         self.header().host.0.cancelled.store(1, Ordering::Release);
     }
@@ -246,7 +246,7 @@ impl SharedMemory {
         let (host, get) = (&self.header().host.0, Ordering::Relaxed);
         let number = |number: &AtomicU64| number.load(get) as usize;
         RequestHeader {
-            kind: host.kind.load(get),
+            function: host.function.load(get),
             level: host.level.load(get),
             timeout_ns: host.timeout_ns.load(get),
             text: (number(&host.text_at), number(&host.text_len)),
@@ -348,7 +348,7 @@ mod tests {
     fn the_child_follows_when_the_host_needs_more_room_and_can_not_take_it_away() {
         let (mut host, mut child) = pair();
         host.reserve(3 << 20).unwrap();
-        host.post(&RequestHeader { kind: 2, text: (DATA_AT, 7), ..RequestHeader::default() });
+        host.post(&RequestHeader { function: 2, text: (DATA_AT, 7), ..RequestHeader::default() });
         assert!(child.has_request(0) && !child.has_request(1));
         child.follow().unwrap();
         assert_eq!(child.len(), host.len());

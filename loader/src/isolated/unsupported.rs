@@ -10,12 +10,14 @@ use jackfield_plugin_api::abi::{self, Status};
 use super::crash::Crash;
 use crate::{
     guard::{
-        call::{CallState, Explanation, Said},
+        call::{CallState, Explanation, Origin},
+        error::Stage,
         executor::{Entry, Executor},
         options::{BackendOptions, ProcessOptions},
         work::Work,
     },
     library::os::Content,
+    load::tables::Abilities,
 };
 
 /// What is remembered in `folder`: nothing, here.
@@ -41,8 +43,8 @@ impl Entry for Arc<ChildSpec> {
         Box::new(NoChild)
     }
 
-    fn has_diagnostics(&self) -> bool {
-        false
+    fn abilities(&self) -> Abilities {
+        Abilities::default()
     }
 }
 
@@ -51,9 +53,9 @@ struct NoChild;
 impl Executor for NoChild {
     fn run(&self, _: &Work, call: &Arc<CallState>) -> Status {
         call.explain(Explanation {
-            subject: "process".to_owned(),
             message: "there is no process isolation on this platform yet".to_owned(),
-            said: Said::Stage,
+            origin: Origin::Stage(Stage::Process),
+            ..Explanation::default()
         });
         abi::STATUS_UNAVAILABLE
     }

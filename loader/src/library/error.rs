@@ -1,6 +1,6 @@
 //! Why a file can't be read as a library.
 
-use std::{fs, io, path::PathBuf};
+use std::{io, path::PathBuf};
 
 use crate::boundary::text;
 
@@ -48,41 +48,22 @@ pub enum ImageError {
         limit: u64,
     },
     /// The operating system refused.
-    #[error("can't {action}: {source}")]
+    #[error("can't {action}: {error}")]
     Io {
         /// What was tried.
         action: &'static str,
         /// Why it failed.
-        source: io::Error,
+        error: io::Error,
     },
 }
 
 impl ImageError {
     pub(crate) fn io(action: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io { action, source }
+        move |error| Self::Io { action, error }
     }
 }
 
-/// What a file that is not a regular one is called.
-pub(crate) fn kind(kind: fs::FileType) -> &'static str {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::FileTypeExt;
-        if kind.is_fifo() {
-            return "a FIFO";
-        }
-        if kind.is_char_device() || kind.is_block_device() {
-            return "a device";
-        }
-        if kind.is_socket() {
-            return "a socket";
-        }
-    }
-    if kind.is_dir() {
-        "a folder"
-    } else if kind.is_symlink() {
-        "a symbolic link"
-    } else {
-        "no regular file"
-    }
-}
+/// What the dynamic linker says, in its own words.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct LinkerError(pub(crate) String);

@@ -8,9 +8,10 @@ use std::{
 };
 
 use super::{
-    error::{ImageError, SIZE_LIMIT, kind},
+    error::{ImageError, SIZE_LIMIT},
     os,
 };
+use crate::files::open::kind;
 
 /// How much of a file is looked at before it is copied, in bytes.
 const HEAD: u64 = 4096;

@@ -3,10 +3,9 @@
 //! - [`find`]: a name along the search path, or a path, is a file;
 //! - [`file`]: the file, open, and its bytes, which nothing can change from here on;
 //! - [`os`]: what differs between operating systems;
-//! - [`open_regular`]: files whose place others know.
 
+pub(crate) mod digest;
 pub(crate) mod error;
 pub(crate) mod file;
 pub(crate) mod find;
-pub(crate) mod open_regular;
 pub(crate) mod os;

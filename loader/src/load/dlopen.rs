@@ -10,7 +10,7 @@ use std::{ffi::c_void, path::PathBuf, time::Duration};
 use crate::{
     boundary::text::{self, ForeignText},
     inspect::facts::SYMBOL,
-    library::os::Content,
+    library::{error::LinkerError, os::Content},
 };
 
 /// Longest message of the dynamic linker that is passed on, in characters.
@@ -110,8 +110,8 @@ pub enum LoadError {
 pub(crate) struct Opened {
     /// Never dropped, which would unmap it.
     _library: Library,
-    /// The address of the descriptor's symbol, if there is such a symbol. To look for it takes the dynamic loader's lock,
-    /// which the constructors of another library may hold by the time that somebody asks.
+    /// The address of the descriptor's symbol, if there is such a symbol. It is looked up at once: a lookup takes the dynamic
+    /// loader's lock, which the constructors of another library may hold later.
     pub(crate) descriptor: Option<*const c_void>,
 }
 
@@ -122,7 +122,7 @@ unsafe impl Sync for Opened {}
 
 /// Loads `content`, which needs the libraries `needed`.
 pub(crate) fn open(content: &Content, needed: &[ForeignText]) -> Result<Opened, LoadError> {
-    let library = content.load().map_err(|message| explain(&message, needed))?;
+    let library = content.load().map_err(|LinkerError(message)| explain(&message, needed))?;
     // SAFETY: the symbol is only taken for an address here.
     let symbol = unsafe { library.get::<*const c_void>(SYMBOL.as_bytes()) };
     let descriptor = symbol.ok().map(|symbol| symbol.as_raw_ptr().cast_const());

@@ -7,7 +7,6 @@ use std::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    thread,
     time::{Duration, Instant},
 };
 
@@ -16,7 +15,7 @@ use super::{
     dlopen::{self, LoadError, Opened},
 };
 use crate::{
-    boundary::{process_id::process_id, text::ForeignText},
+    boundary::{process_id::process_id, text::ForeignText, thread::thread},
     inspect::inspection::Inspection,
     library::os::Content,
 };
@@ -25,10 +24,10 @@ use crate::{
 /// and, on Linux, one file descriptor.
 pub const DEFAULT_IMAGE_LIMIT: usize = 256;
 
-/// How long the static constructors of a library may take, for who does not say. Most take no time at all.
+/// How long the static constructors of a library may take, unless the caller says otherwise. Most take no time at all.
 pub(crate) const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long one waits who can't name an `Instant` so far ahead.
+/// The wait for a limit that no `Instant` can express: about 30 years.
 const FOR_EVER: Duration = Duration::from_secs(1 << 30);
 
 static LIMIT: AtomicUsize = AtomicUsize::new(DEFAULT_IMAGE_LIMIT);
@@ -81,18 +80,18 @@ pub(crate) fn load(
         return Ok(loaded);
     }
     let started = Instant::now();
-    let turn = Turn::take(path, limit)?;
+    let lock = LoadLock::take(path, limit)?;
     // A channel would not do: its first use by a thread takes the lock that a constructor may hold.
     let answer = Arc::new((Mutex::new(None), Condvar::new()));
     let (told, content, needed) = (Arc::clone(&answer), Arc::clone(content), needed.to_vec());
     // Constructors can hang, so that no caller runs them.
     let run = move || {
         let loaded = load_here(&content, &needed);
-        drop(turn);
+        drop(lock);
         *told.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(loaded);
         told.1.notify_one();
     };
-    let thread = thread::Builder::new().name("jackfield-load".to_owned()).spawn(run);
+    let thread = thread("load").spawn(run);
     thread.map_err(|error| LoadError::NoThread { message: error.to_string().into() })?;
     let mut told = answer.0.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
@@ -124,15 +123,15 @@ pub(crate) fn load_here(
     Ok(loaded)
 }
 
-/// The right to load: one library at a time, because the dynamic loader has such a lock, too, and holds it while static
-/// constructors run. Who can't get it can so be told why.
-struct Turn {
+/// The right to load: one library at a time. The dynamic loader has such a lock, too, and holds it while static constructors
+/// run; with this one in front of it, an error can name the library that holds the lock.
+struct LoadLock {
     process: u32,
 }
 
-/// Who has it.
+/// The holder of the lock.
 #[derive(Clone)]
-struct Taken {
+struct Holder {
     by: PathBuf,
     since: Instant,
     /// From then on it counts as hung.
@@ -140,11 +139,11 @@ struct Taken {
     process: u32,
 }
 
-static TAKEN: Mutex<Option<Taken>> = Mutex::new(None);
+static HOLDER: Mutex<Option<Holder>> = Mutex::new(None);
 static FREE: Condvar = Condvar::new();
 
-fn taken() -> MutexGuard<'static, Option<Taken>> {
-    TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
+fn holder() -> MutexGuard<'static, Option<Holder>> {
+    HOLDER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The file of the library whose static constructors have not returned by their deadline, and for how long they have been
@@ -152,39 +151,39 @@ fn taken() -> MutexGuard<'static, Option<Taken>> {
 ///
 /// # Platform
 /// As long as they run, glibc lets no new thread of Rust's begin: each waits for the dynamic loader's lock to note what
-/// is to be done at its end. So nobody who has to answer in time may start one, nor use a channel for the first time.
+/// is to be done at its end. So code with a deadline may not start a thread, nor use a channel for the first time.
 #[must_use]
 pub fn hanging_load() -> Option<(PathBuf, Duration)> {
-    let taken =
-        taken().clone().filter(|taken| taken.process == process_id() && taken.until <= Instant::now())?;
-    Some((taken.by, taken.since.elapsed()))
+    let holder =
+        holder().clone().filter(|holder| holder.process == process_id() && holder.until <= Instant::now())?;
+    Some((holder.by, holder.since.elapsed()))
 }
 
-impl Turn {
-    /// Waits for it at most for `limit`, and no longer than whoever has it may take.
+impl LoadLock {
+    /// Waits for the lock at most for `limit`, and no longer than its holder may take.
     fn take(path: &Path, limit: Duration) -> Result<Self, LoadError> {
         let started = Instant::now();
         let until = started.checked_add(limit).unwrap_or(started + FOR_EVER);
         let process = process_id();
-        let mut taken = taken();
+        let mut holder = holder();
         // The thread of a parent does not load in its forked child.
-        while let Some(other) = taken.clone().filter(|other| other.process == process) {
+        while let Some(other) = holder.clone().filter(|other| other.process == process) {
             let left = until.min(other.until).saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(LoadError::Blocked { by: other.by, since: other.since.elapsed() });
             }
-            taken = FREE.wait_timeout(taken, left).unwrap_or_else(PoisonError::into_inner).0;
+            holder = FREE.wait_timeout(holder, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        *taken = Some(Taken { by: path.to_owned(), since: Instant::now(), until, process });
+        *holder = Some(Holder { by: path.to_owned(), since: Instant::now(), until, process });
         Ok(Self { process })
     }
 }
 
-impl Drop for Turn {
+impl Drop for LoadLock {
     fn drop(&mut self) {
-        let mut taken = taken();
-        if taken.as_ref().is_some_and(|taken| taken.process == self.process) {
-            *taken = None;
+        let mut holder = holder();
+        if holder.as_ref().is_some_and(|holder| holder.process == self.process) {
+            *holder = None;
             FREE.notify_all();
         }
     }

@@ -1,60 +1,94 @@
-//! What can go wrong on the way from a name to a plugin: a variant a stage.
+//! What can go wrong on the way from a name to a backend: a variant a stage.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use crate::{
     boundary::text::show,
-    guard::error::{CloseError, OpenError},
+    guard::error::{CloseError, OpenError, Stage},
     inspect::error::InspectError,
     library::find::FindError,
     load::{check::CheckError, dlopen::LoadError},
     verify::error::VerifyError,
 };
 
-/// Why a plugin can't be had. Its `Display` is one line: stage, file, what is so, what was expected, what to do.
-#[derive(Debug, thiserror::Error)]
+/// Why a plugin or its backend can't be had. Its `Display` is one line: stage, file, what is so, what was expected, what
+/// to do. The line is complete, so there is no `source`.
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// No file for a plugin's name.
-    #[error("find: {0}")]
-    Find(#[from] FindError),
+    Find(FindError),
     /// The file is no plugin, or not one for this host. None of its code has run.
-    #[error("inspect: {}: {source}", show(path))]
     Inspect {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: InspectError,
+        reason: InspectError,
     },
     /// The trust policy refuses the file or its folder. None of its code has run.
-    #[error("verify: {source}")]
     Verify {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: VerifyError,
+        reason: VerifyError,
     },
     /// The dynamic linker refuses the file.
-    #[error("load: {}: {source}", show(path))]
     Load {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: LoadError,
+        reason: LoadError,
     },
     /// What the loaded library exports is not what it must be. None of its functions has been called; its static
     /// constructors have run.
-    #[error("check: {}: {source}", show(path))]
     Check {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: CheckError,
+        reason: CheckError,
     },
     /// The plugin is loaded, and its backend does not open.
-    #[error("open: {0}")]
-    Open(#[source] OpenError),
+    Open(OpenError),
     /// The backend is closed, but something may not have been flushed or freed.
-    #[error("close: {0}")]
-    Close(#[source] CloseError),
+    Close(CloseError),
+}
+
+impl Error {
+    /// The stage at which it went wrong.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        match self {
+            Self::Find(_) => Stage::Find,
+            Self::Inspect { .. } => Stage::Inspect,
+            Self::Verify { .. } => Stage::Verify,
+            Self::Load { .. } => Stage::Load,
+            Self::Check { .. } => Stage::Check,
+            Self::Open(_) => Stage::Open,
+            Self::Close(_) => Stage::Close,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.stage())?;
+        match self {
+            Self::Find(reason) => reason.fmt(f),
+            Self::Inspect { path, reason } => write!(f, "{}: {reason}", show(path)),
+            // It names the file or the folder.
+            Self::Verify { reason, .. } => reason.fmt(f),
+            Self::Load { path, reason } => write!(f, "{}: {reason}", show(path)),
+            Self::Check { path, reason } => write!(f, "{}: {reason}", show(path)),
+            Self::Open(reason) => reason.fmt(f),
+            Self::Close(reason) => reason.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<FindError> for Error {
+    fn from(reason: FindError) -> Self {
+        Self::Find(reason)
+    }
 }

@@ -17,10 +17,11 @@ use crate::{
         metadata::Metadata,
         refusal::Refusal,
     },
-    library::{file::LibraryFile, find, os::Content},
+    library::{digest::Digest, file::LibraryFile, find, os::Content},
     load::{
-        check::{Checked, Layout, PluginTables},
+        check::{Checked, Layout},
         loaded_libraries,
+        tables::PluginTables,
     },
     verify::{
         error::VerifyError,
@@ -65,7 +66,7 @@ impl Candidate {
     /// # Errors
     /// As [`inspect`].
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let error = |source| Error::Inspect { path: path.to_owned(), source };
+        let error = |reason| Error::Inspect { path: path.to_owned(), reason };
         let file = LibraryFile::open(path, check_start).map_err(error)?;
         let inspection = inspect_bytes(file.content.bytes()).map_err(error)?;
         Ok(Self { path: path.to_owned(), file, inspection })
@@ -83,6 +84,12 @@ impl Candidate {
         self.file.content.bytes()
     }
 
+    /// SHA-256 of these bytes, computed once.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.file.content.digest()
+    }
+
     /// Whether a policy, or a bare [`Trust`], allows the file, by the handles that were opened and the bytes
     /// that were read. A signature is read from beside the file now.
     ///
@@ -91,7 +98,7 @@ impl Candidate {
     pub fn allowed_by(&self, policy: impl Into<Policy>) -> Result<(), Error> {
         self.judge(&policy.into())
             .map(drop)
-            .map_err(|source| Error::Verify { path: self.path.clone(), source })
+            .map_err(|reason| Error::Verify { path: self.path.clone(), reason })
     }
 
     fn judge(&self, policy: &Policy) -> Result<Option<PublicKey>, VerifyError> {
@@ -122,10 +129,10 @@ impl Candidate {
     fn accept(self, verdict: Result<(), Refusal>, policy: impl Into<Policy>) -> Result<Verified, Error> {
         verdict.map_err(|refusal| Error::Inspect {
             path: self.path.clone(),
-            source: InspectError::Refused(refusal),
+            reason: InspectError::Refused(refusal),
         })?;
         let signer =
-            self.judge(&policy.into()).map_err(|source| Error::Verify { path: self.path.clone(), source })?;
+            self.judge(&policy.into()).map_err(|reason| Error::Verify { path: self.path.clone(), reason })?;
         Ok(Verified { candidate: self, signer })
     }
 }
@@ -161,13 +168,13 @@ impl Verified {
         // One that was accepted for a process of its own is not one for this process.
         inspection.verdict().map_err(|refusal| Error::Inspect {
             path: path.clone(),
-            source: InspectError::Refused(refusal),
+            reason: InspectError::Refused(refusal),
         })?;
         let loaded = loaded_libraries::load(&file.content, &inspection.needed, path, limit)
-            .map_err(|source| Error::Load { path: path.clone(), source })?;
+            .map_err(|reason| Error::Load { path: path.clone(), reason })?;
         let checked =
-            loaded.check(inspection).map_err(|source| Error::Check { path: path.clone(), source })?;
-        Ok(Plugin(Arc::new(Inner {
+            loaded.check(inspection).map_err(|reason| Error::Check { path: path.clone(), reason })?;
+        Ok(Plugin(Arc::new(LoadedPlugin {
             path: path.clone(),
             metadata: inspection.metadata.clone(),
             signer: self.signer.clone(),
@@ -200,15 +207,14 @@ impl Verified {
     /// # Errors
     /// [`Error::Verify`].
     pub fn still_allowed_by(&self, policy: impl Into<Policy>) -> Result<(), Error> {
-        let bytes = self.content().bytes();
-        judge_again(self.path(), self.metadata(), bytes, self.signer.as_ref(), &policy.into())
+        judge_again(self.path(), self.metadata(), self.content(), self.signer.as_ref(), &policy.into())
     }
 }
 
 fn judge_again(
     path: &Path,
     metadata: &Metadata,
-    bytes: &[u8],
+    content: &Content,
     signer: Option<&PublicKey>,
     policy: &Policy,
 ) -> Result<(), Error> {
@@ -216,20 +222,20 @@ fn judge_again(
     if policy.trust() == Trust::Any {
         return Ok(());
     }
-    let now = Candidate::open(path).ok().filter(|candidate| candidate.bytes() == bytes);
+    let now = Candidate::open(path).ok().filter(|candidate| candidate.bytes() == content.bytes());
     let judged = match now.map(|candidate| candidate.judge(policy)) {
         Some(Err(error)) if !error.is_fault() => Err(error),
         Some(Ok(_)) => Ok(()),
-        _ => policy::verify_again(path, metadata, bytes, signer, policy),
+        _ => policy::verify_again(path, metadata, content, signer, policy),
     };
-    judged.map_err(|source| Error::Verify { path: path.to_owned(), source })
+    judged.map_err(|reason| Error::Verify { path: path.to_owned(), reason })
 }
 
 /// A plugin that is loaded and checked, until the process ends. A clone is the same plugin.
 #[derive(Clone)]
-pub struct Plugin(Arc<Inner>);
+pub struct Plugin(Arc<LoadedPlugin>);
 
-struct Inner {
+struct LoadedPlugin {
     path: PathBuf,
     metadata: Metadata,
     signer: Option<PublicKey>,
@@ -269,8 +275,8 @@ impl Plugin {
     /// # Errors
     /// [`Error::Verify`].
     pub fn still_allowed_by(&self, policy: impl Into<Policy>) -> Result<(), Error> {
-        let Inner { path, metadata, signer, content, .. } = &*self.0;
-        judge_again(path, metadata, content.bytes(), signer.as_ref(), &policy.into())
+        let LoadedPlugin { path, metadata, signer, content, .. } = &*self.0;
+        judge_again(path, metadata, content, signer.as_ref(), &policy.into())
     }
 
     /// The plugin's functions.

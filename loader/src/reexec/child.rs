@@ -1,27 +1,37 @@
 //! A child that was started, and its end.
 
+#[cfg(target_os = "linux")]
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::{
     io,
     sync::Mutex,
-    thread,
     time::{Duration, Instant},
 };
 
+#[cfg(target_os = "linux")]
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{PidfdFlags, pidfd_open},
+};
 use rustix::{
     io::Errno,
     process::{Pid, Signal, WaitOptions, kill_process_group, waitpid},
 };
 
-use super::inherited::SMALL_STACK;
+use crate::boundary::thread::{SMALL_STACK, thread};
 
-/// Between two looks at whether a child has ended.
+/// Between two looks at whether a child has ended, where the kernel has no descriptors of processes: Linux before 5.3 and
+/// other systems, on which no event tells it.
 const TICK: Duration = Duration::from_millis(1);
 
-/// A child that was started. Dropping it leaves it alone.
+/// A child that was started. Dropping the value does nothing to the process.
 #[derive(Debug)]
 pub struct Child {
     pid: Pid,
-    /// Once its end is known, its number may be another process's.
+    /// Becomes readable when the child ends.
+    #[cfg(target_os = "linux")]
+    pidfd: Option<OwnedFd>,
+    /// Once its end is known, its number may belong to another process.
     ended: Mutex<Option<Ended>>,
 }
 
@@ -33,13 +43,24 @@ pub enum Ended {
     Code(i32),
     /// By this signal.
     Signal(i32),
-    /// Somebody else in this process has asked the system first.
+    /// Other code of this process has asked the system first.
     Unknown,
 }
 
 impl Child {
     pub(super) fn new(pid: Pid) -> Self {
-        Self { pid, ended: Mutex::new(None) }
+        Self {
+            pid,
+            #[cfg(target_os = "linux")]
+            pidfd: pidfd_open(pid, PidfdFlags::empty()).ok(),
+            ended: Mutex::new(None),
+        }
+    }
+
+    /// Becomes readable when the child ends; `None` before Linux 5.3.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.pidfd.as_ref().map(OwnedFd::as_fd)
     }
 
     /// Its process number.
@@ -51,7 +72,7 @@ impl Child {
     /// Ends it at once, with all of its session that has not left it.
     pub fn kill(&self) {
         let ended = self.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // As long as nobody has asked for its end, the number is its own.
+        // Until the system has been asked for its end, the number belongs to it.
         if ended.is_none() {
             let _ = kill_process_group(self.pid, Signal::KILL);
         }
@@ -69,8 +90,19 @@ impl Child {
             if left.is_zero() {
                 return None;
             }
-            thread::sleep(left.min(TICK));
+            self.sleep(left);
         }
+    }
+
+    /// Sleeps until the child ends, at most for `left`. It may return early.
+    fn sleep(&self, left: Duration) {
+        #[cfg(target_os = "linux")]
+        if let Some(pidfd) = &self.pidfd {
+            // A wait that no `Timespec` can express has no limit.
+            let _ = poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Timespec::try_from(left).ok().as_ref());
+            return;
+        }
+        std::thread::sleep(left.min(TICK));
     }
 
     /// Has a thread wait for its end, so that it leaves no zombie however long this process goes on. The end of this process
@@ -80,7 +112,7 @@ impl Child {
     /// When there is no thread to be had.
     pub fn reap(self) -> io::Result<()> {
         let wait = move || while matches!(waitpid(Some(self.pid), WaitOptions::empty()), Err(Errno::INTR)) {};
-        thread::Builder::new().name("reaper".to_owned()).stack_size(SMALL_STACK).spawn(wait).map(drop)
+        thread("reap").stack_size(SMALL_STACK).spawn(wait).map(drop)
     }
 
     fn has_ended(&self) -> Option<Ended> {

@@ -31,7 +31,7 @@ pub(crate) fn run_job(jobs: &[Job]) {
     let code = match (job, files.map(Inherited::take)) {
         (Some(job), Some(Ok(inherited))) => {
             inherited.prepare(job.name);
-            // A child may need one in its turn.
+            // A child may start children, too.
             program::can_be_started_again();
             (job.run)(inherited)
         }

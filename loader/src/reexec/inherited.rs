@@ -1,13 +1,15 @@
-//! What a child finds when it begins.
+//! The descriptors that a child gets from its parent.
 
 use std::{
     io,
     os::fd::{FromRawFd as _, OwnedFd, RawFd},
-    thread,
     time::Duration,
 };
 
-use crate::boundary::exit::exit;
+use crate::boundary::{
+    exit::exit,
+    thread::{SMALL_STACK, thread},
+};
 
 /// The number of the first descriptor that a child is handed.
 pub(super) const FIRST: i32 = 3;
@@ -32,12 +34,12 @@ impl Inherited {
             }
         }
         close_from(end);
-        // SAFETY: they are open, as was just found, and `init` promises that nobody else in this process has them.
+        // SAFETY: they are open, as was just found, and `init` promises that no other code of this process has them.
         let files = (FIRST..end).map(|number| unsafe { OwnedFd::from_raw_fd(number) }).collect();
         Ok(Self { files, parent: std::os::unix::process::parent_id() })
     }
 
-    /// What is right for every job: the name that `ps` and `top` show.
+    /// Prepares the process for any job: sets the name that `ps` and `top` show.
     pub(super) fn prepare(&self, job: &str) {
         #[cfg(target_os = "linux")]
         if let Ok(name) = std::ffi::CString::new(format!("jackfield-{job}")) {
@@ -47,8 +49,8 @@ impl Inherited {
         let _ = job;
     }
 
-    /// Sees to it that this process is gone after `lifetime`, whatever code in it does meanwhile: a thread ends it then, and
-    /// where that has no turn, the system's alarm does a second or two later.
+    /// Ends this process after `lifetime`, whatever other code in it does: a thread ends it, and if that thread does not run,
+    /// the system's alarm ends it a second or two later.
     ///
     /// # Errors
     /// When there is no thread to be had. The alarm is set all the same.
@@ -57,24 +59,22 @@ impl Inherited {
         // SAFETY: sets a timer, whose signal ends a process that has not said otherwise.
         unsafe { libc::alarm(late) };
         let end = move || {
-            thread::sleep(lifetime);
+            std::thread::sleep(lifetime);
             exit(OUT_OF_TIME)
         };
-        thread::Builder::new().name("lifetime".to_owned()).stack_size(SMALL_STACK).spawn(end).map(drop)
+        thread("timer").stack_size(SMALL_STACK).spawn(end).map(drop)
     }
 }
 
 /// The exit code of a child whose lifetime was over: 75, `EX_TEMPFAIL` of `sysexits.h`.
 const OUT_OF_TIME: i32 = 75;
 
-/// Enough for a thread that waits.
-pub(super) const SMALL_STACK: usize = 64 << 10;
-
 /// Closes every descriptor from `first` on.
 fn close_from(first: RawFd) {
     #[cfg(target_os = "linux")]
     {
-        // SAFETY: closes what nobody in this process has, as `init` promises. By number: an older C library lacks it.
+        // SAFETY: closes descriptors that no code of this process has, as `init` promises. By number: an older C library has no
+        // such function.
         if unsafe { libc::syscall(libc::SYS_close_range, first as libc::c_uint, libc::c_uint::MAX, 0) } == 0 {
             return;
         }

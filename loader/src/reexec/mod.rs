@@ -1,7 +1,7 @@
 //! This program's executable, started once more for a job of its own.
 //!
-//! A plugin that may crash runs in such a child, and so does what outlives a short-lived tool. The child is the same
-//! executable, so it knows the same formats; it finds its job in its arguments, and [`init`](crate::isolated::init::init) at the top of `main` does
+//! A plugin that may crash runs in such a child, and so does a delivery that outlives a short-lived tool. The child is the
+//! same executable, so it knows the same formats; it finds its job in its arguments, and [`init`](crate::isolated::init::init) at the top of `main` does
 //! that job instead of the program's.
 //!
 //! What a child is given: a session of its own, so that the terminal's Ctrl-C is not for it; standard input and output on

@@ -6,8 +6,8 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-/// A child's first argument is this and its job; the second one the number of its descriptors; the third is for people who
-/// look at a list of processes. Arguments, because what the child starts in its turn would inherit a variable.
+/// A child's first argument is this and its job, the second one the number of its descriptors, and the third one a title
+/// for lists of processes. Arguments and no environment variable, because processes that the child starts would inherit it.
 pub(super) const MARK: &str = "jackfield:";
 
 static CALLED: AtomicBool = AtomicBool::new(false);

@@ -82,7 +82,7 @@ impl Spawn {
             environment.push(CString::new([key.as_bytes(), b"=", value.as_bytes()].concat())?);
         }
 
-        // Put out of the way first: a number that one is to have may be another's now.
+        // First to high numbers: the number that one is to have may belong to another one now.
         let mut moved = Vec::new();
         for file in &self.files {
             moved.push(fcntl_dupfd_cloexec(file, ABOVE)?);

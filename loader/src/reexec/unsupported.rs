@@ -44,7 +44,7 @@ pub struct Child(());
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ended {
-    /// Somebody else has asked the system first.
+    /// Other code of this process has asked the system first.
     Unknown,
 }
 

@@ -1,22 +1,22 @@
-//! Why a child can't be confined as it is configured.
+//! Why a child process can't be held to its configured limits or sandbox.
 
 use std::{io, path::PathBuf};
 
 use crate::boundary::text::show;
 
-/// Why a child can't be confined as it is configured. Its `Display` is one line that names the key.
+/// Why a child process can't be held to its configured limits or sandbox. Its `Display` is one line that names the key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SandboxError {
     /// The system refuses a limit.
-    #[error("confine: `limits.{key}`: the system refuses the limit {value}: {source}")]
+    #[error("confine: `limits.{key}`: the system refuses the limit {value}: {error}")]
     Limit {
         /// The key in the configuration.
         key: &'static str,
         /// The limit, in the system's unit.
         value: u64,
         /// What the system says.
-        source: io::Error,
+        error: io::Error,
     },
     /// A limit that leaves no room for a plugin.
     #[error(
@@ -45,14 +45,14 @@ pub enum SandboxError {
     )]
     Unsupported,
     /// A path that is to be allowed can't be opened.
-    #[error("confine: `sandbox.{key}`: {}: {source}: create it, or take it out of the list", show(path))]
+    #[error("confine: `sandbox.{key}`: {}: {error}: create it, or take it out of the list", show(path))]
     Grant {
         /// The key in the configuration.
         key: &'static str,
         /// The path.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        error: io::Error,
     },
     /// Something has started threads before.
     #[error(
@@ -60,11 +60,11 @@ pub enum SandboxError {
     )]
     Threads(usize),
     /// The system refuses the sandbox for another reason.
-    #[error("confine: `sandbox`: {step}: {source}")]
-    Sandbox {
+    #[error("confine: `sandbox`: {step}: {error}")]
+    Step {
         /// What was being done.
         step: &'static str,
         /// What the system says.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        error: Box<dyn std::error::Error + Send + Sync>,
     },
 }

@@ -38,9 +38,12 @@ impl Limits {
 
 #[cfg(unix)]
 mod system {
+    use std::path::Path;
+
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     use super::{Limits, SandboxError};
+    use crate::files::open::{Access, read};
 
     /// The least limit of a core dump's size that keeps one from being made. Linux takes 0 for files only: a program that
     /// collects core dumps would get it all the same, which 1 forbids, too; and no file is as small.
@@ -56,7 +59,7 @@ mod system {
         }
         if let Some(cpu) = limits.cpu {
             let seconds = cpu.as_secs() + u64::from(cpu.subsec_nanos() > 0);
-            // Apart, because a limit that is both would be SIGKILL, which tells nobody why.
+            // Two limits: one that is soft and hard would end the process by SIGKILL, which does not tell the cause.
             lower("cpu", Resource::Cpu, seconds, seconds.saturating_add(1))?;
         }
         if let Some(limit) = limits.memory {
@@ -85,7 +88,7 @@ mod system {
         setrlimit(resource, limit).map_err(|error| SandboxError::Limit {
             key,
             value: soft,
-            source: error.into(),
+            error: error.into(),
         })
     }
 
@@ -97,7 +100,7 @@ mod system {
 
     /// Address space in use, in bytes, where the system tells.
     fn mapped() -> Option<u64> {
-        let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+        let text = read(Path::new("/proc/self/statm"), Access::Read, 4096).ok()?;
         let pages: u64 = text.split(' ').next()?.parse().ok()?;
         pages.checked_mul(u64::try_from(rustix::param::page_size()).ok()?)
     }
@@ -117,7 +120,7 @@ mod system {
         ];
         match wanted.into_iter().find_map(|(key, value)| Some((key, value?))) {
             Some((key, value)) => {
-                Err(SandboxError::Limit { key, value, source: io::ErrorKind::Unsupported.into() })
+                Err(SandboxError::Limit { key, value, error: io::ErrorKind::Unsupported.into() })
             }
             None => Ok(()),
         }

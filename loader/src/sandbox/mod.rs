@@ -1,5 +1,5 @@
-//! What a plugin's child may use and touch. Both are for the child itself to apply, before a byte of the plugin runs: what
-//! is given up here can't be taken back by any code of the process.
+//! What a plugin's child process may use and touch. The child applies both to itself before a byte of the plugin runs. No
+//! code of the process can undo that.
 
 //!
 //! - [`limits`]: what it may use;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::{pin::PinError, signature::SignatureError};
 use crate::{
     boundary::text::{self, ForeignText},
+    files::judge::{GROUP, OTHERS},
     library::error::ImageError,
 };
 
@@ -12,7 +13,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// The file or its folder belongs to somebody else.
+    /// The file or its folder belongs to another user.
     #[error("{} must be owned by {}, it is owned by uid {found}: chown it", text::show(path), owners(*.user))]
     Owner {
         /// The file or folder.
@@ -31,12 +32,12 @@ pub enum VerifyError {
         mode: u32,
     },
     /// Owner and mode can't be read.
-    #[error("can't read owner and mode of {}: {source}", text::show(path))]
+    #[error("can't read owner and mode of {}: {error}", text::show(path))]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The plugin is under a name that is not its own.
     #[error(
@@ -75,8 +76,8 @@ impl VerifyError {
     pub(crate) fn is_fault(&self) -> bool {
         match self {
             Self::Io { .. } => true,
-            Self::Signature(SignatureError::Unreadable { source, .. }) => {
-                matches!(source, ImageError::Io { .. })
+            Self::Signature(SignatureError::Unreadable { reason, .. }) => {
+                matches!(reason, ImageError::Io { .. })
             }
             _ => false,
         }
@@ -86,10 +87,6 @@ impl VerifyError {
 fn owners(user: u32) -> String {
     if user == 0 { "root".to_owned() } else { format!("root or uid {user}") }
 }
-
-/// Permission bits: the group may write, everybody may write.
-pub(super) const GROUP: u32 = 0o020;
-pub(super) const OTHERS: u32 = 0o002;
 
 fn writers(mode: u32) -> &'static str {
     match (mode & GROUP != 0, mode & OTHERS != 0) {

@@ -1,5 +1,5 @@
-//! Whether a file may be loaded by the trust policy. What is examined are the open file, its open folders and the bytes
-//! that were taken from it, so that nothing can be exchanged between this look and the next step.
+//! Whether the trust policy allows a file. It judges the open file, its open folders and the bytes that were taken from it,
+//! so that no other process can exchange a file between this step and the next one.
 
 //!
 //! - [`trust`]: what can be required;

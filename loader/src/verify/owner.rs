@@ -1,10 +1,12 @@
-//! Who could have written a file: root and the user, and nobody else.
+//! Requires that only root and the user could have written a file.
 
 use std::{fs::File, path::Path};
 
-use super::{
-    error::{GROUP, OTHERS, VerifyError},
-    trust::Trust,
+use super::{error::VerifyError, trust::Trust};
+#[cfg(unix)]
+use crate::files::{
+    self,
+    judge::{Owner, Untrusted},
 };
 use crate::library::os::Handles;
 
@@ -19,20 +21,16 @@ pub(super) fn check(handles: &Handles, _trust: Trust) -> Result<(), VerifyError>
 
 /// Judges an open file or folder; `path` is for messages.
 #[cfg(unix)]
-fn judge(handle: impl std::os::fd::AsFd, path: &Path) -> Result<(), VerifyError> {
-    let user = rustix::process::geteuid().as_raw();
-    let stat =
-        rustix::fs::fstat(handle).map_err(|e| VerifyError::Io { path: path.to_owned(), source: e.into() })?;
-    if stat.st_uid != 0 && stat.st_uid != user {
-        return Err(VerifyError::Owner { path: path.to_owned(), user, found: stat.st_uid });
-    }
-    // The group's bits are also the mask of an access list, which so covers users that it names.
-    #[allow(clippy::useless_conversion, reason = "16 bits on macOS")]
-    let mode = u32::from(stat.st_mode) & 0o7777;
-    if mode & (GROUP | OTHERS) != 0 {
-        return Err(VerifyError::Writable { path: path.to_owned(), mode });
-    }
-    Ok(())
+fn judge(handle: &File, path: &Path) -> Result<(), VerifyError> {
+    let path = path.to_owned();
+    let metadata = match handle.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) => return Err(VerifyError::Io { path, error }),
+    };
+    files::judge::judge(&metadata, Owner::UserOrRoot).map_err(|untrusted| match untrusted {
+        Untrusted::Owner { user, found, .. } => VerifyError::Owner { path, user, found },
+        Untrusted::Writable { mode, .. } => VerifyError::Writable { path, mode },
+    })
 }
 
 /// Judges a file that lies beside a plugin, whose folder has been judged.
@@ -41,8 +39,8 @@ pub(super) fn check_beside(file: &File, path: &Path) -> Result<(), VerifyError> 
     judge(file, path)
 }
 
-/// Owners are not known here. A digest or a signature binds the bytes all the same; a policy of owners alone would be
-/// none.
+/// Owners are not known here. A digest or a signature binds the bytes all the same; a policy that looks at nothing but owners
+/// is refused.
 #[cfg(not(unix))]
 pub(super) fn check(_handles: &Handles, trust: Trust) -> Result<(), VerifyError> {
     if trust == Trust::Owner { Err(VerifyError::Unsupported) } else { Ok(()) }

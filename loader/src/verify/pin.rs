@@ -7,33 +7,12 @@ use std::{
 };
 
 use semver::Version;
-use sha2::Digest as _;
 
 use crate::{
-    boundary::{
-        prose::hex,
-        text::{self, ForeignText},
-    },
+    boundary::text::{self, ForeignText},
     inspect::metadata::Metadata,
+    library::{digest::Digest, os::Content},
 };
-
-/// A SHA-256 digest. Shown and read as 64 hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Digest([u8; 32]);
-
-impl Digest {
-    /// Of these bytes.
-    #[must_use]
-    pub fn of(bytes: &[u8]) -> Self {
-        Self(sha2::Sha256::digest(bytes).into())
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0))
-    }
-}
 
 impl FromStr for Digest {
     type Err = ParsePinError;
@@ -56,7 +35,7 @@ impl FromStr for Digest {
             let (Some(high), Some(low)) = (digit(pair[0]), digit(pair[1])) else { return Err(refuse()) };
             *byte = high << 4 | low;
         }
-        Ok(Self(digest))
+        Ok(Self::from_bytes(digest))
     }
 }
 
@@ -140,8 +119,8 @@ impl Pins {
         &self.pins
     }
 
-    /// Requires that `bytes`, found under `path`, are those of the plugin's pin.
-    pub(super) fn check(&self, path: &Path, metadata: &Metadata, bytes: &[u8]) -> Result<(), PinError> {
+    /// Requires that `content`, found under `path`, is that of the plugin's pin.
+    pub(super) fn check(&self, path: &Path, metadata: &Metadata, content: &Content) -> Result<(), PinError> {
         let Some(pin) = self.of(metadata) else {
             return Err(PinError::Unknown {
                 path: path.to_owned(),
@@ -150,8 +129,8 @@ impl Pins {
             });
         };
         self.check_minimum(path, metadata)?;
-        let found = Digest::of(bytes);
-        if found != pin.sha256 || bytes.len() as u64 != pin.size {
+        let found = content.digest();
+        if found != pin.sha256 || content.bytes().len() as u64 != pin.size {
             return Err(PinError::Differs { path: path.to_owned(), digests: Box::new([pin.sha256, found]) });
         }
         Ok(())

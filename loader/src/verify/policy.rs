@@ -10,7 +10,11 @@ use super::{
     signature_file,
     trust::Trust,
 };
-use crate::{boundary::text::ForeignText, inspect::metadata::Metadata, library::file::LibraryFile};
+use crate::{
+    boundary::text::ForeignText,
+    inspect::metadata::Metadata,
+    library::{file::LibraryFile, os::Content},
+};
 
 /// A trust policy with all that it is judged by. A bare [`Trust`] is one without pins and keys, which for `Pinned` and
 /// `Signed` refuses every file.
@@ -80,17 +84,18 @@ pub(crate) fn verify(
         return Ok(None);
     }
     owner::check(&file.handles, policy.trust)?;
-    let bytes = file.content.bytes();
-    let signed = || signature_file::check(&file.handles, metadata, bytes, &policy.keys, &policy.revoked);
-    judge(path, metadata, bytes, policy, signed)
+    let content = &*file.content;
+    let signed =
+        || signature_file::check(&file.handles, metadata, content.bytes(), &policy.keys, &policy.revoked);
+    judge(path, metadata, content, policy, signed)
 }
 
 /// Applies `policy` to what was accepted before and came from `path`, whatever is there now: `signer` is the key whose
-/// signature was accepted. Who could write the file is no matter any more, for its bytes were taken.
+/// signature was accepted. The owner of the file plays no part, because its bytes were taken.
 pub(crate) fn verify_again(
     path: &Path,
     metadata: &Metadata,
-    bytes: &[u8],
+    content: &Content,
     signer: Option<&PublicKey>,
     policy: &Policy,
 ) -> Result<(), VerifyError> {
@@ -98,14 +103,14 @@ pub(crate) fn verify_again(
         signature_file::check_signer(path, signer, &policy.keys, &policy.revoked)?;
         Ok(())
     };
-    judge(path, metadata, bytes, policy, signed).map(drop)
+    judge(path, metadata, content, policy, signed).map(drop)
 }
 
 /// What a policy asks beyond the owner: the right name, and what the lock says or `signed` finds.
 fn judge<T>(
     path: &Path,
     metadata: &Metadata,
-    bytes: &[u8],
+    content: &Content,
     policy: &Policy,
     signed: impl FnOnce() -> Result<T, VerifyError>,
 ) -> Result<Option<T>, VerifyError> {
@@ -120,7 +125,7 @@ fn judge<T>(
     let pins = policy.pins.as_ref().map(|pins| pins.as_ref().map_err(|reason| lock(reason))).transpose()?;
     if policy.trust == Trust::Pinned {
         let pins = pins.ok_or_else(|| lock("trust = \"pinned\" takes a lock, and there is none"))?;
-        pins.check(path, metadata, bytes)?;
+        pins.check(path, metadata, content)?;
         return Ok(None);
     }
     let signed = signed()?;

@@ -4,8 +4,8 @@
 //! comment; a signature of the signature and that comment in base64. The trusted comment has to be the one of
 //! [`Signature::comment_for`], so that a vendor's signature says of what it is one.
 //!
-//! Signatures of minisign's old form, `Ed`, which are of the file and not of its digest, are refused: the form is not part
-//! of what is signed, so whoever accepts both accepts one for the other. minisign writes `ED` by default since 0.10.
+//! Signatures of minisign's old form, `Ed`, are refused. They sign the file itself and not its digest, and the form is not
+//! signed, so a reader of both forms would accept one for the other. minisign writes `ED` by default since 0.10.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
@@ -92,6 +92,11 @@ pub struct ParseKeyError {
     expected: &'static str,
 }
 
+/// Content that is no signature of the form that is accepted. Its `Display` says what it is instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ParseSignatureError(&'static str);
+
 /// A signature file that has been read, of which nothing is known to be true yet.
 #[derive(Clone)]
 pub struct Signature {
@@ -103,21 +108,22 @@ impl Signature {
     /// Reads the content of a `.minisig` file.
     ///
     /// # Errors
-    /// One line: what it was expected to be.
-    pub fn parse(content: &[u8]) -> Result<Self, &'static str> {
-        let text = std::str::from_utf8(content).map_err(|_| "not text")?;
-        let (algorithm, key) = text.lines().nth(1).and_then(key_id).ok_or("not a minisign signature")?;
+    /// What the content is instead.
+    pub fn parse(content: &[u8]) -> Result<Self, ParseSignatureError> {
+        let text = std::str::from_utf8(content).map_err(|_| ParseSignatureError("not text"))?;
+        let (algorithm, key) =
+            text.lines().nth(1).and_then(key_id).ok_or(ParseSignatureError("not a minisign signature"))?;
         match &algorithm {
             b"ED" => {}
             b"Ed" => {
-                return Err(
+                return Err(ParseSignatureError(
                     "a signature of minisign's old form: sign again with minisign 0.10 or later, or -H",
-                );
+                ));
             }
-            _ => return Err("a signature by an unknown algorithm"),
+            _ => return Err(ParseSignatureError("a signature by an unknown algorithm")),
         }
-        let signature =
-            minisign_verify::Signature::decode(text).map_err(|_| "a damaged minisign signature")?;
+        let signature = minisign_verify::Signature::decode(text)
+            .map_err(|_| ParseSignatureError("a damaged minisign signature"))?;
         Ok(Self { key, signature })
     }
 
@@ -188,12 +194,12 @@ pub enum SignatureError {
         file: PathBuf,
     },
     /// The signature file can't be read as one.
-    #[error("{}: {source}", text::show(path))]
+    #[error("{}: {reason}", text::show(path))]
     Unreadable {
         /// The signature file.
         path: PathBuf,
         /// Why.
-        source: ImageError,
+        reason: ImageError,
     },
     /// The signature file does not have the form of one.
     #[error("{}: expected a prehashed minisign signature (ED), found {found}", text::show(path))]
@@ -201,7 +207,7 @@ pub enum SignatureError {
         /// The signature file.
         path: PathBuf,
         /// What it is.
-        found: &'static str,
+        found: ParseSignatureError,
     },
     /// The key is not among those of the policy.
     #[error(
@@ -305,7 +311,7 @@ y/rUw2y8/hOUYjZU71eHp/Wo1KZ40fGy2VJEDl34XMJM+TX48Ss/17u3IvIfbVR1FkZZSNCisQbuQY+b
         assert!(key.has_signed(b"test", &signature));
         assert!(!key.has_signed(b"Test", &signature));
         let old = SIGNATURE.replacen("RUQ", "RWQ", 1);
-        assert!(Signature::parse(old.as_bytes()).unwrap_err().contains("old form"));
+        assert!(Signature::parse(old.as_bytes()).unwrap_err().to_string().contains("old form"));
     }
 
     proptest! {
@@ -313,7 +319,7 @@ y/rUw2y8/hOUYjZU71eHp/Wo1KZ40fGy2VJEDl34XMJM+TX48Ss/17u3IvIfbVR1FkZZSNCisQbuQY+b
         fn no_bytes_make_the_parsers_panic(bytes: Vec<u8>, text in "(\\PC|[A-Za-z0-9+/=\n]){0,200}") {
             let _ = Signature::parse(&bytes);
             let _ = Signature::parse(text.as_bytes());
-            let _ = (text.parse::<PublicKey>(), text.parse::<KeyId>(), text.parse::<crate::verify::pin::Digest>());
+            let _ = (text.parse::<PublicKey>(), text.parse::<KeyId>(), text.parse::<crate::library::digest::Digest>());
         }
 
         #[test]

@@ -41,7 +41,7 @@ pub(super) fn check(
     if of_id.peek().is_none() {
         return Err(untrusted(path, id, keys).into());
     }
-    // Ids are chosen by whoever makes a key, so that two keys may have the same.
+    // The maker of a key chooses its id, so two keys may have the same.
     let Some(key) = of_id.find(|key| key.has_signed(bytes, &signature)) else {
         let file = handles.path_beside("");
         return Err(SignatureError::Invalid { path, file, id }.into());
@@ -73,7 +73,7 @@ pub(super) fn check_signer(
 
 /// Reads a signature file once, no more of it than the limit, and judges its owner and mode by the open handle.
 fn read(handles: &Handles, path: &Path) -> Result<Signature, VerifyError> {
-    let unreadable = |source| SignatureError::Unreadable { path: path.to_owned(), source };
+    let unreadable = |reason| SignatureError::Unreadable { path: path.to_owned(), reason };
     let file = match handles.open_beside(ENDING) {
         Err(ImageError::NotFound) => {
             return Err(
@@ -84,7 +84,7 @@ fn read(handles: &Handles, path: &Path) -> Result<Signature, VerifyError> {
     };
     owner::check_beside(&file, path)?;
     let mut content = Vec::new();
-    let io = |source| unreadable(ImageError::Io { action: "read", source });
+    let io = |error| unreadable(ImageError::Io { action: "read", error });
     (&file).take(SIZE_LIMIT + 1).read_to_end(&mut content).map_err(io)?;
     if content.len() as u64 > SIZE_LIMIT {
         let size = file.metadata().map_or(content.len() as u64, |metadata| metadata.len());

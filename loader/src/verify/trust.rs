@@ -14,8 +14,8 @@ use crate::boundary::text::ForeignText;
 pub enum Trust {
     /// Nothing.
     Any,
-    /// Files that belong to root or to the user, and that nobody else may write; the same for the folder that they are
-    /// in. Where a link leads to the file, the same for the link's folder: whoever may write that chooses the file.
+    /// Files that belong to root or to the user, and that no other user may write; the same for the folder that they are
+    /// in. Where a link leads to the file, the same for the link's folder: a user who may write that folder chooses the file.
     #[default]
     Owner,
     /// As `Owner`, and the file is the one whose digest the lock has for the plugin's name and target.

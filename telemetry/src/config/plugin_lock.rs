@@ -17,26 +17,25 @@
 use std::{
     collections::BTreeSet,
     fmt::Write as _,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
-use jackfield_loader::{Pin, Pins, show_path};
+use jackfield_loader::{
+    Pin, Pins,
+    files::{self, Mode, Survives},
+};
 use toml::de::DeValue;
 
 use crate::config::source_file::ConfigFile;
 use crate::config::toml::{Document, Entry};
 use crate::error::error::Error;
-use crate::files::replace;
 
 /// What stands at the top of a new lock.
 const COMMENT: &str = "\
 # The plugins that may be loaded where trust = \"pinned\". Made by `jackfield lock`; run it again when one has changed.
 # A line `minimum = \"1.2.0\"` in a table keeps older versions out, and is kept.
 ";
-
-/// How many links lead from one to the next at most.
-const MOST_LINKS: usize = 40;
 
 /// A lock file's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,31 +131,13 @@ impl Lock {
     /// [`Error::Write`].
     pub fn write(&self) -> Result<(), Error> {
         let write = || {
-            let file = place(&self.file)?;
+            let file = files::behind_links(&self.file)?;
             let old = fs::metadata(&file).ok();
-            let new = replace::prepare(&file, &self.text(), old.as_ref())?;
-            if old.is_none() {
-                new.let_everybody_read()?;
-            }
-            new.publish()
+            let mode = old.as_ref().map_or(Mode::Public, Mode::Like);
+            files::replace(&file, self.text().as_bytes(), mode, Survives::PowerFailure)
         };
         write().map_err(|source| Error::Write { what: "lock", file: self.file.clone(), source })
     }
-}
-
-/// Where links lead to from `file`, whether or not anything is there. What renames a new file into place would replace
-/// the link else, and leave what others read through it.
-fn place(file: &Path) -> io::Result<PathBuf> {
-    let mut place = file.to_owned();
-    for _ in 0..MOST_LINKS {
-        let Ok(target) = fs::read_link(&place) else { return Ok(place) };
-        if let Some(refusal) = replace::distrust_link(&fs::symlink_metadata(&place)?) {
-            let link = show_path(&place);
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{link}: {refusal}")));
-        }
-        place = place.parent().unwrap_or(Path::new(".")).join(target);
-    }
-    Err(io::Error::other("a link that leads to itself, or too many links"))
 }
 
 fn pins(document: Document<'_>) -> Result<Vec<Pin>, Error> {

@@ -153,12 +153,3 @@ fn what_a_link_leads_to_is_written_and_the_link_stays() {
     assert!(refusal.contains("leads to itself"), "{refusal}");
     assert!(fs::symlink_metadata(path("jackfield.lock")).expect("there").is_symlink());
 }
-
-#[cfg(unix)]
-#[test]
-fn a_link_that_another_user_has_made_is_not_followed() {
-    use crate::files::replace::link_of;
-    assert_eq!((link_of(1000, 1000), link_of(0, 1000), link_of(0, 0)), (None, None, None));
-    assert_eq!(link_of(1001, 1000).expect("no"), "expected a link of user 1000, found one of user 1001");
-    assert_eq!(link_of(1000, 0).expect("no"), "expected a link of user 0, found one of user 1000");
-}

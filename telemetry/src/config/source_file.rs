@@ -1,10 +1,11 @@
 //! The file of a configuration: what may be one, and how much of it is read.
 
 use std::{
-    fs::{File, FileType, OpenOptions},
-    io::{self, Read as _},
+    fs::File,
     path::{Path, PathBuf},
 };
+
+use jackfield_loader::files::{self, Access, FileError};
 
 use crate::error::error::Error;
 
@@ -25,22 +26,8 @@ impl ConfigFile {
     /// # Errors
     /// [`Error::ReadConfig`].
     pub fn open(file: &Path) -> Result<Self, Error> {
-        let refusal = |source| Error::ReadConfig { file: file.to_owned(), source };
-        let mut options = OpenOptions::new();
-        options.read(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt as _;
-            options.custom_flags(
-                (rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY).bits().cast_signed(),
-            );
-        }
-        let handle = options.open(file).map_err(refusal)?;
-        let kind = handle.metadata().map_err(refusal)?.file_type();
-        if !kind.is_file() {
-            let found = name(kind);
-            return Err(refusal(io::Error::other(format!("expected a regular file, found {found}"))));
-        }
+        let refusal = |error: FileError| Error::ReadConfig { file: file.to_owned(), source: error.into() };
+        let handle = files::open(file, Access::ReadLinked).map_err(refusal)?;
         Ok(Self { path: file.to_owned(), handle })
     }
 
@@ -54,15 +41,14 @@ impl ConfigFile {
     /// has named for this run.
     ///
     /// # Errors
-    /// [`Error::ReadConfig`]: file or folder belong to somebody else, or group or others can write to them.
+    /// [`Error::ReadConfig`]: the file, its folder or that of a link which leads to it belongs to somebody else, or group or
+    /// others can write to it.
     ///
     /// # Platform
     /// Unix; elsewhere the folder's access list is what protects a file.
     pub fn check_owner(&self) -> Result<(), Error> {
-        owned(&self.handle, &self.path).map_err(|reason| Error::ReadConfig {
-            file: self.path.clone(),
-            source: io::Error::new(io::ErrorKind::PermissionDenied, reason),
-        })
+        files::judge_with_folders(&self.handle, &self.path)
+            .map_err(|error| Error::ReadConfig { file: self.path.clone(), source: error.into() })
     }
 
     /// The name by which the file was opened.
@@ -70,66 +56,15 @@ impl ConfigFile {
         &self.path
     }
 
-    /// Its text.
-    pub(crate) fn text(self) -> Result<String, Error> {
+    /// Its text, whatever it is written in.
+    ///
+    /// # Errors
+    /// [`Error::ReadConfig`], also for a file of more than 1 MiB.
+    pub fn text(self) -> Result<String, Error> {
         let Self { path, handle } = self;
-        let mut text = String::new();
-        let read = handle.take(MAX_BYTES + 1).read_to_string(&mut text);
-        let fits =
-            |len| if len as u64 <= MAX_BYTES { Ok(()) } else { Err(io::Error::other("larger than 1 MiB")) };
-        match read.and_then(fits) {
-            Ok(()) => Ok(text),
-            Err(source) => Err(Error::ReadConfig { file: path, source }),
-        }
+        files::read_open(&handle, MAX_BYTES)
+            .map_err(|error| Error::ReadConfig { file: path, source: error.into() })
     }
-}
-
-#[cfg(unix)]
-fn owned(handle: &File, file: &Path) -> Result<(), String> {
-    use std::os::unix::fs::MetadataExt as _;
-
-    let user = rustix::process::geteuid().as_raw();
-    let check = |what: &str, metadata: io::Result<std::fs::Metadata>| {
-        let metadata = metadata.map_err(|e| format!("{what} can't be examined: {e}"))?;
-        if metadata.uid() != 0 && metadata.uid() != user {
-            let owner = metadata.uid();
-            return Err(format!("{what} must belong to root or user {user}, and belongs to user {owner}"));
-        }
-        if metadata.mode() & 0o022 != 0 {
-            let mode = metadata.mode() & 0o7777;
-            // A folder such as /tmp is meant to be so.
-            let shared = metadata.is_dir() && mode & 0o1000 != 0;
-            let remedy = if shared { "move it to a folder that only you can write to" } else { "chmod go-w" };
-            return Err(format!(
-                "{what} must not be writable by group or others, and has mode {mode:04o}: {remedy}"
-            ));
-        }
-        Ok(())
-    };
-    check("the file", handle.metadata())?;
-    check("its folder", file.parent().unwrap_or(Path::new("/")).metadata())
-}
-
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the other platforms' form")]
-fn owned(_handle: &File, _file: &Path) -> Result<(), String> {
-    Ok(())
-}
-
-#[cfg(unix)]
-fn name(kind: FileType) -> &'static str {
-    use std::os::unix::fs::FileTypeExt as _;
-    match kind {
-        kind if kind.is_dir() => "a folder",
-        kind if kind.is_fifo() => "a FIFO or pipe",
-        kind if kind.is_socket() => "a socket",
-        _ => "a device",
-    }
-}
-
-#[cfg(not(unix))]
-fn name(kind: FileType) -> &'static str {
-    if kind.is_dir() { "a folder" } else { "a device" }
 }
 
 #[cfg(all(test, unix))]
@@ -184,6 +119,20 @@ mod tests {
             let expected = format!("has mode {mode:04o}: {remedy}");
             assert!(refused.to_string().ends_with(&expected), "{refused}");
         }
+    }
+
+    #[test]
+    fn the_folder_of_a_link_to_the_file_is_judged_too() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (_folder, path) = written("");
+        let shared = tempfile::tempdir().expect("a folder");
+        let link = shared.path().join("config.toml");
+        std::os::unix::fs::symlink(&path, &link).expect("writable");
+        let judged = || ConfigFile::open(&link).expect("readable").check_owner();
+        judged().expect("the user's alone");
+        std::fs::set_permissions(shared.path(), std::fs::Permissions::from_mode(0o770)).expect("ours");
+        let refused = judged().expect_err("others choose where the link leads").to_string();
+        assert!(refused.contains("on the way to it must not be writable by group or others"), "{refused}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use jackfield_loader::files::{Mode, ReplaceLock, Survives, replace};
 use proptest::prelude::*;
 
 use super::*;
@@ -182,7 +183,7 @@ fn a_file_that_can_not_be_understood_is_no_consent() {
     fs::write(user.file(), b"\xff\xfe[telemetry]\nenabled = true\n").unwrap();
     decides(&user, Collection::Off, "no consent can be read");
     fs::write(user.file(), format!("{YES}#{}", "x".repeat(1 << 20))).unwrap();
-    decides(&user, Collection::Off, "more than 1048576 bytes");
+    decides(&user, Collection::Off, "larger than 1 MiB");
     let user = User::new();
     fs::create_dir(user.file()).unwrap();
     decides(&user, Collection::Off, "no consent can be read");
@@ -190,15 +191,26 @@ fn a_file_that_can_not_be_understood_is_no_consent() {
 
 #[cfg(unix)]
 #[test]
-fn a_pipe_and_a_file_that_everybody_can_write_are_no_consent() {
+fn a_pipe_and_a_file_that_others_can_write_are_no_consent() {
     use std::os::unix::fs::PermissionsExt as _;
     let user = User::with_file(YES);
-    fs::set_permissions(user.file(), fs::Permissions::from_mode(0o666)).unwrap();
-    decides(&user, Collection::Off, "mode 666");
+    let mode =
+        |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    for (file, folder, why) in [
+        (0o666, 0o700, "the file must not be writable by group or others, and has mode 0666"),
+        (0o660, 0o700, "the file must not be writable by group or others, and has mode 0660"),
+        (0o600, 0o777, "its folder must not be writable by group or others, and has mode 0777"),
+    ] {
+        mode(&user.file(), file);
+        mode(user.folder.path(), folder);
+        decides(&user, Collection::Off, why);
+    }
+    mode(user.folder.path(), 0o700);
+    decides(&user, Collection::On, "");
     fs::remove_file(user.file()).unwrap();
     let made = std::process::Command::new("mkfifo").arg(user.file()).status().unwrap();
     assert!(made.success());
-    decides(&user, Collection::Off, "not a regular file");
+    decides(&user, Collection::Off, "expected a regular file, found a FIFO or pipe");
     fs::remove_file(user.file()).unwrap();
     std::os::unix::fs::symlink("/nowhere/at/all", user.file()).unwrap();
     decides(&user, Collection::Off, "no consent can be read");
@@ -222,12 +234,12 @@ fn a_change_within_one_step_of_the_clock_is_seen() {
 
 #[test]
 fn an_old_file_is_not_read_again_and_a_new_one_in_its_place_is() {
-    let now = crate::files::replace::now();
+    let now = std::time::SystemTime::now();
     let user = User::with_file(YES);
     let source = user.source();
     assert!(source.read_at(now).is_enabled());
     assert!(!source.is_cached(), "the file is young");
-    assert!(source.read_at(now + 60).is_enabled());
+    assert!(source.read_at(now + std::time::Duration::from_secs(60)).is_enabled());
     assert!(source.is_cached());
     fs::write(user.folder.path().join("new"), NO).unwrap();
     fs::rename(user.folder.path().join("new"), user.file()).unwrap();
@@ -389,13 +401,12 @@ fn writers_at_once_keep_each_others_keys() {
                         continue;
                     }
                     // Another program of the tool's, which takes the same lock.
-                    let _lock = crate::files::replace::Lock::of(&user.file()).unwrap();
+                    let _lock = ReplaceLock::of(&user.file()).unwrap();
                     let text = format!(
                         "# top\nw{writer}r{round} = 1\n{}",
                         user.text().trim_start_matches("# top\n")
                     );
-                    let replacement = crate::files::replace::prepare(&user.file(), &text, None).unwrap();
-                    replacement.publish().unwrap();
+                    replace(&user.file(), text.as_bytes(), Mode::Private, Survives::Crash).unwrap();
                 }
             });
         }

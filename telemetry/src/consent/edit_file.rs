@@ -6,12 +6,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jackfield_loader::files::{self, Access, FileError, Mode, ReplaceLock, Replacement, Survives};
 use toml::de::DeValue;
 
 use crate::config::toml::Document;
 use crate::consent::consent::{FileAnswer, parse};
 use crate::error::error::Error;
-use crate::files::replace;
+use crate::files::stamp::Stamp;
+
+/// Longest file that is read, in bytes.
+pub(super) const LARGEST: u64 = 1 << 20;
 
 /// The number of times that another program may change the file between the read and the write.
 const TRIES: usize = 8;
@@ -19,12 +23,12 @@ const TRIES: usize = 8;
 /// Sets `telemetry.enabled` in `file`; with `first`, only when the file has no answer.
 pub(super) fn set(file: &Path, enabled: bool, first: bool) -> Result<(), Error> {
     let failed = |source| Error::Write { what: "consent", file: file.to_owned(), source };
-    let target = target(file).map_err(failed)?;
+    let target = target(file).map_err(|error| failed(error.into()))?;
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    replace::create_folder(folder).map_err(failed)?;
-    let _lock = replace::Lock::of(&target).map_err(failed)?;
+    files::create_folder(folder).map_err(failed)?;
+    let _lock = ReplaceLock::of(&target).map_err(failed)?;
     for _ in 0..TRIES {
-        let (text, old) = match replace::read(&target) {
+        let (text, old) = match read(&target).map_err(io::Error::from) {
             Ok((text, metadata)) => (text, Some(metadata)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => (String::new(), None),
             Err(source) => return Err(Error::ReadConfig { file: file.to_owned(), source }),
@@ -37,27 +41,32 @@ pub(super) fn set(file: &Path, enabled: bool, first: bool) -> Result<(), Error> 
         if edited == text {
             return Ok(());
         }
-        let replacement = replace::prepare(&target, &edited, old.as_ref()).map_err(failed)?;
+        let mode = old.as_ref().map_or(Mode::Private, Mode::Like);
+        let replacement = Replacement::prepare(&target, edited.as_bytes(), mode, Survives::PowerFailure);
+        let replacement = replacement.map_err(failed)?;
         // An editor does not respect the lock.
         let now = fs::metadata(&target).ok();
-        if now.as_ref().map(replace::Stamp::of) == old.as_ref().map(replace::Stamp::of) {
+        let [now, old] = [&now, &old].map(|found| found.as_ref().map(Stamp::of));
+        if now.zip(old).map_or(now.is_none() && old.is_none(), |(now, old)| now.same_file(&old)) {
             return replacement.publish().map_err(failed);
         }
     }
     Err(failed(io::Error::new(io::ErrorKind::ResourceBusy, "another program keeps changing it: try again")))
 }
 
-/// The file behind the links that `file` may be.
-fn target(file: &Path) -> io::Result<PathBuf> {
-    match fs::symlink_metadata(file) {
-        Ok(metadata) if metadata.is_symlink() => fs::canonicalize(file).map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("a link to what can't be reached ({error}): mend or remove it"),
-            )
-        }),
-        _ => Ok(file.to_owned()),
+fn read(target: &Path) -> Result<(String, fs::Metadata), FileError> {
+    let open = files::open(target, Access::Read)?;
+    let metadata = open.metadata()?;
+    Ok((files::read_open(&open, LARGEST)?, metadata))
+}
+
+/// The file behind the links that `file` may be. One that leads nowhere may come back, and is not made up for.
+fn target(file: &Path) -> Result<PathBuf, FileError> {
+    let target = files::behind_links(file)?;
+    if target != file && !target.exists() {
+        return Err(FileError::DanglingLink { target });
     }
+    Ok(target)
 }
 
 /// `text` with the answer; all else stays byte for byte, line ends included.

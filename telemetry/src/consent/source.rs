@@ -4,15 +4,17 @@ use std::{
     fmt, fs, io,
     path::Path,
     sync::{Mutex, MutexGuard, TryLockError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
+
+use jackfield_loader::files::{self, Access, FileError};
 
 use crate::config::environment::{Environment, ProcessEnvironment};
 use crate::consent::cache::Recent;
 use crate::consent::consent::{Collection, Consent, ConsentOptions, FileAnswer, Names, decide, parse};
-use crate::consent::edit_file;
+use crate::consent::edit_file::{self, LARGEST};
 use crate::error::error::Error;
-use crate::files::replace;
+use crate::files::stamp::Stamp;
 
 /// The source of a tool's consent: environment and file. Threads may share it.
 pub struct ConsentSource {
@@ -25,7 +27,7 @@ pub struct ConsentSource {
 
 /// The answer of the file, and the stamp of the file at that time.
 struct Cached {
-    stamp: replace::Stamp,
+    stamp: Stamp,
     answer: FileAnswer,
 }
 
@@ -60,11 +62,11 @@ impl ConsentSource {
     /// Never fails: a file that can't be read gives no consent.
     #[must_use]
     pub fn read(&self) -> Consent {
-        self.read_at(replace::now())
+        self.read_at(SystemTime::now())
     }
 
-    /// The same at a time, in seconds since 1970. What the file says is kept for the next call if the file is old by then.
-    pub(super) fn read_at(&self, now: i64) -> Consent {
+    /// The same at a time. What the file says is kept for the next call if the file is old by then.
+    pub(super) fn read_at(&self, now: SystemTime) -> Consent {
         decide(&self.options, &self.names, &*self.environment, || self.file_answer(now))
     }
 
@@ -148,7 +150,7 @@ impl ConsentSource {
     }
 
     /// `now` is taken before the text is read, so that a change in between is found at the next read.
-    fn file_answer(&self, now: i64) -> FileAnswer {
+    fn file_answer(&self, now: SystemTime) -> FileAnswer {
         let Some(file) = self.options.file.as_deref() else { return FileAnswer::Silent };
         let bad = |error: &io::Error| FileAnswer::Bad { file: file.to_owned(), reason: error.to_string() };
         let metadata = match fs::metadata(file) {
@@ -156,30 +158,34 @@ impl ConsentSource {
             Err(error) if is_absent(file, &error) => return FileAnswer::Silent,
             Err(error) => return bad(&error),
         };
-        let stamp = replace::Stamp::of(&metadata);
+        let stamp = Stamp::at(now, &metadata);
         let mut cache = self.cache();
         if let Some(Some(cached)) = cache.as_deref()
-            && cached.stamp == stamp
+            && cached.stamp.same_file(&stamp)
         {
             return cached.answer.clone();
         }
         if let Some(cache) = cache.as_deref_mut() {
             *cache = None;
         }
-        let (text, opened) = match replace::read(file) {
+        let read = || {
+            let open = files::open(file, Access::ReadLinked)?;
+            let stamp = Stamp::at(now, &open.metadata()?);
+            Ok::<_, FileError>((files::read_open(&open, LARGEST)?, stamp, open))
+        };
+        let (text, stamp, open) = match read() {
             Ok(read) => read,
-            Err(error) => return bad(&error),
+            Err(error) => return bad(&error.into()),
         };
         let mut answer = parse(text.strip_prefix('\u{feff}').unwrap_or(&text), file);
         if let FileAnswer::Says { enabled: true, .. } = &answer
-            && let Some(reason) = replace::distrust(&opened)
+            && let Err(refusal) = files::judge_with_folders(&open, file)
         {
-            answer = FileAnswer::Bad { file: file.to_owned(), reason };
+            answer = FileAnswer::Bad { file: file.to_owned(), reason: refusal.to_string() };
         }
         // A second write within one step of the clock leaves the same stamp, so a young file is read each time.
-        let stamp = replace::Stamp::of(&opened);
         if let Some(cache) = cache.as_deref_mut()
-            && stamp.tells_from(now)
+            && stamp.is_firm()
         {
             *cache = Some(Cached { stamp, answer: answer.clone() });
         }

@@ -5,11 +5,12 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
+use jackfield_loader::files::{self, Access, Mode, Survives};
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::circuit_breaker::CircuitBreaker;
@@ -108,16 +109,15 @@ impl States {
     pub(crate) fn load(&self) -> BTreeMap<String, BackendState> {
         self.see();
         let read = || -> Option<BTreeMap<String, BackendState>> {
-            let file = jackfield_loader::open_regular(&self.file).ok()?;
-            serde_json::from_reader(io::BufReader::new(io::Read::take(file, LONGEST))).ok()
+            serde_json::from_str(&files::read(&self.file, Access::Read, LONGEST).ok()?).ok()
         };
         read().unwrap_or_default()
     }
 
     /// The states, if another process has written them since they were read or written last.
     pub(super) fn load_if_changed(&self) -> Option<BTreeMap<String, BackendState>> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let is_same = match (seen, Stamp::of(&self.file)) {
+        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same = match (seen, Stamp::of_file(&self.file)) {
             (Some(seen), Some(now)) => now.same_file(&seen),
             (seen, now) => seen.is_none() && now.is_none(),
         };
@@ -125,7 +125,7 @@ impl States {
     }
 
     fn see(&self) {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Stamp::of(&self.file);
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Stamp::of_file(&self.file);
     }
 
     /// Keeps the states. What can't be kept costs an attempt too many in the next process, and nothing else.
@@ -137,23 +137,11 @@ impl States {
     }
 
     fn save(&self, states: &BTreeMap<String, BackendState>) -> io::Result<()> {
-        let temporary = self.file.with_extension(format!("{}.tmp", std::process::id()));
-        // Whatever else has that name is not written to, nor waited for.
-        let _ = fs::remove_file(&temporary);
-        let written = private(&temporary)
-            .and_then(|file| serde_json::to_writer(io::BufWriter::new(file), states).map_err(io::Error::from))
-            .and_then(|()| fs::rename(&temporary, &self.file));
-        if written.is_err() {
-            let _ = fs::remove_file(&temporary);
-        }
-        written
+        files::replace(&self.file, &serde_json::to_vec(states)?, Mode::Private, Survives::Crash)
     }
 
     pub(crate) fn forget(&self) -> io::Result<()> {
-        match fs::remove_file(&self.file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        files::remove(&self.file)
     }
 }
 
@@ -168,16 +156,4 @@ pub(crate) fn due<'a>(targets: &'a [Target], states: &States, now_ms: u64) -> Ve
         None => true,
     };
     targets.iter().filter(is_due).map(|target| target.name.as_str()).collect()
-}
-
-/// A new file for the user alone.
-fn private(path: &Path) -> io::Result<fs::File> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    options.open(path)
 }

@@ -5,18 +5,14 @@
 //! returned. The system does so when the process dies.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::File,
     io,
     path::{Path, PathBuf},
     sync::Arc,
-    thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use crate::process::deadline::left;
-
-/// Between two looks at the lock: the system tells nobody that other processes have let go of it.
-const TICK: Duration = Duration::from_millis(2);
+use jackfield_loader::files::{self, Access};
 
 /// The lock of one data folder.
 #[derive(Debug)]
@@ -38,37 +34,21 @@ impl InFlightLock {
 
     /// A slot, unless somebody looks at this very moment whether there is one.
     pub(super) fn slot(&self) -> io::Result<Option<Arc<Slot>>> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt as _;
-            let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-            options.mode(0o600).custom_flags(flags.bits().cast_signed());
-        }
-        let file = options.open(&self.file)?;
-        match file.try_lock_shared() {
-            Ok(()) => Ok(Some(Arc::new(Slot { file, process: std::process::id() }))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+        let file = files::open(&self.file, Access::Write)?;
+        let has = files::try_lock_shared(&file)?;
+        Ok(has.then(|| Arc::new(Slot { file, process: std::process::id() })))
     }
 
     /// Waits until no call is under way; `false` when one still is at `deadline`. Whoever asks has seen to it that none
     /// begins.
     pub(crate) fn wait_for_end(&self, deadline: Instant) -> bool {
         // A call can't be under way where nothing has ever been sent.
-        let Ok(file) = jackfield_loader::open_regular(&self.file) else { return true };
-        loop {
-            match file.try_lock() {
-                Ok(()) => {
-                    let _ = file.unlock();
-                    return true;
-                }
-                Err(TryLockError::WouldBlock) if !left(deadline).is_zero() => thread::sleep(TICK),
-                Err(_) => return false,
-            }
+        let Ok(file) = files::open(&self.file, Access::Read) else { return true };
+        let ended = files::lock_until(&file, deadline).unwrap_or(false);
+        if ended {
+            let _ = file.unlock();
         }
+        ended
     }
 }
 

@@ -18,10 +18,9 @@ use std::{
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Candidate, Error, Failure, ForeignText, Isolation, LoadError, OpenFailure,
-    Plugin, Policy, Verified, plugin_api::abi,
+    Backend, BackendOptions, Candidate, Digest, Error, Failure, ForeignText, Isolation, LoadError,
+    OpenFailure, Plugin, Policy, Verified, plugin_api::abi,
 };
-use sha2::{Digest as _, Sha256};
 
 use crate::config::{
     model::{BackendConfig, Config, PluginsConfig},
@@ -85,7 +84,7 @@ impl OpenError {
                 | OpenFailure::Thread(_) => Self::Unavailable { reason },
                 _ => Self::Plugin { reason, ran: true },
             },
-            Error::Load { source: LoadError::Hangs { .. } | LoadError::Blocked { .. }, .. } => {
+            Error::Load { reason: LoadError::Hangs { .. } | LoadError::Blocked { .. }, .. } => {
                 Self::Plugin { reason, ran: true }
             }
             _ => Self::Plugin { reason, ran: false },
@@ -134,7 +133,7 @@ pub(crate) struct PluginFile {
     stamp: Option<Stamp>,
     candidate: Candidate,
     /// SHA-256 of the bytes.
-    pub(crate) digest: [u8; 32],
+    pub(crate) digest: Digest,
 }
 
 /// The library of an open backend.
@@ -148,7 +147,7 @@ pub(crate) struct Loaded {
     /// What the file was like just before it was read.
     pub(crate) stamp: Option<Stamp>,
     /// SHA-256 of the bytes.
-    pub(crate) digest: [u8; 32],
+    pub(crate) digest: Digest,
 }
 
 /// What a backend with another configuration can be opened from, without the file.
@@ -211,9 +210,9 @@ impl PluginSource<'_> {
 
     /// Reads the plugin's file where it was found.
     pub(crate) fn read_from(self, path: PathBuf) -> Result<PluginFile, OpenError> {
-        let stamp = Stamp::of(&path);
+        let stamp = Stamp::of_file(&path);
         let candidate = Candidate::open(&path).map_err(|error| self.refused(&error, None))?;
-        let digest = Sha256::digest(candidate.bytes()).into();
+        let digest = candidate.digest();
         Ok(PluginFile { path, stamp, candidate, digest })
     }
 

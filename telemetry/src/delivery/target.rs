@@ -182,7 +182,7 @@ impl Target {
             Some(stamp) => Some(stamp),
             None => jackfield_loader::find(&config.plugin, &plugins.path, folder)
                 .ok()
-                .and_then(|file| Stamp::of(&file)),
+                .and_then(|file| Stamp::of_file(&file)),
         };
         let file = stamp.map(|stamp| stamp.mark()).unwrap_or_default();
         let configuration = self.configuration.get_or_init(|| {

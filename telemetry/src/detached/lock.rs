@@ -9,26 +9,16 @@
 //! the child's writes its own there and starts a second child, which waits: the first one goes as soon as it sees that it
 //! is not meant any more. So a configuration counts from the next run on, and not from the end of a lifetime.
 
-use std::{
-    fs::{File, OpenOptions, TryLockError},
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::{fs::File, io};
+
+use jackfield_loader::files;
+#[cfg(unix)]
+use jackfield_loader::files::Access;
 
 fn file(data: &Path, local: bool) -> PathBuf {
     data.join(if local { "delivering-local.lock" } else { "delivering.lock" })
-}
-
-fn open(path: &Path, create: bool) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(create).truncate(false);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-        options.mode(0o600).custom_flags(flags.bits().cast_signed());
-    }
-    options.open(path)
 }
 
 /// Which orders a turn is about.
@@ -54,7 +44,7 @@ pub(super) enum Turn {
 #[cfg(unix)]
 pub(super) fn take(data: &Path, local: bool, mark: &Mark) -> io::Result<Turn> {
     use std::os::unix::fs::FileExt as _;
-    let file = open(&file(data, local), true)?;
+    let file = files::open(&file(data, local), Access::Write)?;
     let ours = take_again(&file)?;
     if is_marked(&file, mark) {
         return Ok(if ours { Turn::Ours(file) } else { Turn::Theirs });
@@ -77,18 +67,13 @@ pub(super) fn is_marked(file: &File, mark: &Mark) -> bool {
 /// As [`take`].
 #[cfg(unix)]
 pub(super) fn take_again(file: &File) -> io::Result<bool> {
-    match file.try_lock() {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
+    files::try_lock(file)
 }
 
 /// Whether a child delivers this spool now. Who looks while a tool takes its turn may be what the tool takes for a child;
 /// its events wait for the next run then.
 pub(crate) fn is_delivering(data: &Path, local: bool) -> bool {
-    let Ok(file) = open(&file(data, local), false) else { return false };
-    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    files::is_held(&file(data, local))
 }
 
 #[cfg(all(test, unix))]

@@ -11,6 +11,8 @@
 
 use std::sync::OnceLock;
 
+#[cfg(target_os = "linux")]
+use jackfield_loader::files::{Access, read};
 use sha2::{Digest as _, Sha256};
 
 /// The derived id for `tool`: 32 hexadecimal digits.
@@ -31,9 +33,9 @@ pub(super) fn derive(tool: &str, system: &str) -> String {
 
 #[cfg(target_os = "linux")]
 fn system_id() -> Option<String> {
-    ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().find_map(|path| {
-        jackfield_loader::read_regular(path.as_ref(), 4096).ok().and_then(|text| plausible(&text))
-    })
+    ["/etc/machine-id", "/var/lib/dbus/machine-id"]
+        .iter()
+        .find_map(|path| read(path.as_ref(), Access::ReadLinked, 4096).ok().and_then(|text| plausible(&text)))
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -1,14 +1,16 @@
 //! The file of the machine id.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
-use jackfield_loader::show_path;
+use jackfield_loader::{
+    files::{self, Access, FileError, Mode, Owner, ReplaceLock, Survives, judge},
+    show_path,
+};
 
 use crate::error::error::Error;
-use crate::files::replace;
 
 /// The pseudonymous id of this machine for one tool, stored in the tool's state folder.
 ///
@@ -40,6 +42,9 @@ pub struct MachineId {
 }
 
 const NAME: &str = "machine-id";
+
+/// What is read of a file that ought to have 33 bytes.
+const LARGEST: u64 = 4096;
 
 impl MachineId {
     /// The id of a tool that stores none: the first id of a [`MachineIdFile`].
@@ -100,11 +105,11 @@ impl MachineIdFile {
         };
         let id = crate::identity::machine_id::derive(&self.tool, &uuid::Uuid::new_v4().to_string());
         let replace = || {
-            replace::create_folder(file.parent().unwrap_or(Path::new(".")))?;
-            let _lock = replace::Lock::of(file)?;
+            files::create_folder(file.parent().unwrap_or(Path::new(".")))?;
+            let _lock = ReplaceLock::of(file)?;
             // A file of another user is not replaced.
             look(file)?;
-            replace::prepare(file, &format!("{id}\n"), None)?.publish()
+            keep(file, &id)
         };
         replace().map_err(failed)?;
         Ok(MachineId { id, not_kept: None })
@@ -117,37 +122,37 @@ impl MachineIdFile {
 
     /// Writes the first id, unless another process has written it.
     fn create(&self, file: &Path) -> io::Result<String> {
-        replace::create_folder(file.parent().unwrap_or(Path::new(".")))?;
-        let _lock = replace::Lock::of(file)?;
+        files::create_folder(file.parent().unwrap_or(Path::new(".")))?;
+        let _lock = ReplaceLock::of(file)?;
         if let Some(id) = look(file)? {
             return Ok(id);
         }
         let id = crate::identity::machine_id::id(&self.tool);
-        replace::prepare(file, &format!("{id}\n"), None)?.publish()?;
+        keep(file, &id)?;
         Ok(id)
     }
 }
 
+fn keep(file: &Path, id: &str) -> io::Result<()> {
+    files::replace(file, format!("{id}\n").as_bytes(), Mode::Private, Survives::PowerFailure)
+}
+
 /// The id in the file; `None` when the file is missing, or is this user's and has no valid id.
 fn look(file: &Path) -> io::Result<Option<String>> {
-    match fs::symlink_metadata(file) {
+    let read = || {
+        let open = files::open(file, Access::Read)?;
+        judge(&open.metadata()?, Owner::UserOrRoot)
+            .map_err(|reason| FileError::Untrusted { what: "the file".to_owned(), reason })?;
+        files::read_open(&open, LARGEST)
+    };
+    let text = match read().map_err(io::Error::from) {
+        Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-        Ok(metadata) if !metadata.is_file() => {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
-        Ok(_) => {}
-    }
-    let (text, metadata) = match replace::read(file) {
-        Ok(read) => read,
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::FileTooLarge) => {
             return Ok(None);
         }
         Err(error) => return Err(error),
     };
-    if let Some(reason) = replace::distrust(&metadata) {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
-    }
     let id = text.trim_end();
     let known = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     Ok(known.then(|| id.to_owned()))
@@ -155,6 +160,8 @@ fn look(file: &Path) -> io::Result<Option<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn folder() -> tempfile::TempDir {
@@ -233,12 +240,12 @@ mod tests {
         std::os::unix::fs::symlink(folder.path().join("elsewhere"), &path).unwrap();
         let file = MachineIdFile::new("tool", Some(folder.path()));
         assert_eq!(file.read().id, crate::identity::machine_id::id("tool"));
-        assert!(file.read().not_kept.unwrap().contains("not a regular file"));
+        assert!(file.read().not_kept.unwrap().contains("expected a regular file, found a symbolic link"));
         file.rotate().unwrap_err();
         fs::remove_file(&path).unwrap();
         fs::write(&path, other).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
-        assert!(file.read().not_kept.unwrap().contains("mode 666"));
+        assert!(file.read().not_kept.unwrap().contains("mode 0666"));
         assert_eq!(fs::read_to_string(&path).unwrap(), other);
     }
 

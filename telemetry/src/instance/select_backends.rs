@@ -18,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jackfield_loader::{BackendOptions, ForeignText, show_path};
+use jackfield_loader::{BackendOptions, ForeignText, Isolation, show_path};
 use serde_json::json;
 
 use crate::config::model::{BackendConfig, Config, PluginsConfig};
@@ -224,7 +224,11 @@ pub(crate) fn target(
     plugins: PluginsConfig,
     folder: PathBuf,
 ) -> Target {
-    let options = config.options(&plugins, None);
+    let mut options = config.options(&plugins, None);
+    if matches!(options.isolation, Isolation::Process(_)) {
+        // One batch is sent at a time, and each further call at once would cost the child a thread and shared memory.
+        options = options.concurrency(1);
+    }
     let source = Source::Plugin { config: Box::new(config), plugins, folder };
     Target::new(source, options.tool(tool, version))
 }

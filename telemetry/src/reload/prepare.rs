@@ -176,7 +176,7 @@ fn is_untouched(target: &Target, old: Option<&Open>) -> bool {
 
 /// Whether the file certainly holds the library that was loaded from it.
 fn is_image_of(image: &Loaded, file: &Path) -> bool {
-    let stamps = || Stamp::of(file).zip(image.stamp.as_ref());
+    let stamps = || Stamp::of_file(file).zip(image.stamp.as_ref());
     file == image.file && stamps().is_some_and(|(stamp, earlier)| stamp.is_still(earlier))
 }
 

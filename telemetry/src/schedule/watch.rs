@@ -169,7 +169,7 @@ fn seen(context: &Context) -> Seen {
             files.extend(plugins.lock.clone());
         }
     }
-    files.into_iter().map(|file| (Stamp::of(&file), file)).map(|(stamp, file)| (file, stamp)).collect()
+    files.into_iter().map(|file| (Stamp::of_file(&file), file)).map(|(stamp, file)| (file, stamp)).collect()
 }
 
 /// The folders that they are in, and those in which one may appear.

@@ -1,11 +1,11 @@
 //! The user's decisions: to consent, to withdraw, to be forgotten.
 
 use std::{
-    fs, io, thread,
+    thread,
     time::{Duration, Instant},
 };
 
-use jackfield_loader::plugin_api::Deletion;
+use jackfield_loader::{files::remove, plugin_api::Deletion};
 
 use crate::api::telemetry::Telemetry;
 use crate::consent::consent::{Collection, Consent};
@@ -205,12 +205,7 @@ impl Context {
 
     fn forget_local_log(&self) -> Result<(), Error> {
         let Some(log) = self.local_log() else { return Ok(()) };
-        match fs::remove_file(&log) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(Error::Write { what: "local log", file: log, source })
-            }
-            _ => Ok(()),
-        }
+        remove(&log).map_err(|source| Error::Write { what: "local log", file: log, source })
     }
 
     /// Requests deletion from every backend that would get events with consent. The user asks for this request; nothing else

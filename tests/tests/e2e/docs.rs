@@ -233,6 +233,30 @@ fn links_of_the_guides_lead_to_files_and_headings_that_are_there() {
     assert!(tried > 10, "{tried} links");
 }
 
+/// Folders of the repository by which a word in backquotes is known as a path.
+const FOLDERS: &[&str] =
+    &["cli/", "docs/", "fuzz/", "loader/", "plugin-api/", "plugins/", "scripts/", "telemetry/", "tests/"];
+
+#[test]
+fn files_that_the_documents_name_are_there() {
+    let mut tried = 0;
+    let mut all = documents();
+    for name in ["ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let path = root().join(name);
+        all.push((path.clone(), fs::read_to_string(path).expect("readable")));
+    }
+    for (path, text) in &all {
+        for word in text.split('`').skip(1).step_by(2).filter(|word| !word.contains(['\n', ' ', '*'])) {
+            // A new thing has no file yet.
+            if FOLDERS.iter().any(|folder| word.starts_with(folder)) && !word.contains("NAME") {
+                assert!(root().join(word).exists(), "{}: {word} is not there", path.display());
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 50, "{tried} files");
+}
+
 #[test]
 fn the_map_in_the_readme_has_every_page() {
     let readme = readme();

@@ -41,8 +41,8 @@ fn hostile_plugin() -> Vec<u8> {
 fn hostile_folder(site: &Site) -> PathBuf {
     let folder = site.path("").join(hostile_name(""));
     fs::create_dir(&folder).expect("writable");
-    fs::write(folder.join(hostile_name(".so")), hostile_plugin()).expect("writable");
-    fs::copy(text_file(), folder.join(hostile_name("text.so"))).expect("copied");
+    fs::write(folder.join(format!("{HOSTILE}.so")), hostile_plugin()).expect("writable");
+    fs::copy(text_file(), folder.join(hostile_name(".so"))).expect("copied");
     folder
 }
 
@@ -95,13 +95,12 @@ fn words<'a>(words: &'a str, rest: &[&'a OsStr]) -> Vec<&'a OsStr> {
 fn names_and_metadata_of_plugins_are_escaped() {
     let site = Site::new(&[]);
     let folder = hostile_folder(&site);
-    let (plugin, none) = (folder.join(hostile_name(".so")), folder.join(hostile_name("text.so")));
+    let (plugin, none) = (folder.join(format!("{HOSTILE}.so")), folder.join(hostile_name(".so")));
     for arguments in [
         words("plugins", &[]),
         words("inspect", &[plugin.as_os_str(), none.as_os_str()]),
         words("check --only metadata --only open", &[plugin.as_os_str()]),
         words("check", &[none.as_os_str()]),
-        words("schema", &[]),
         words("lock", &[]),
         words("verify", &[plugin.as_os_str(), none.as_os_str()]),
     ] {
@@ -123,7 +122,10 @@ fn what_a_plugin_says_is_escaped() {
         ("diagnostics = \"refused\"", words("doctor", &[])),
         ("diagnostics = \"reachable\"", words("doctor", &[])),
         ("fail = \"open\"", words("forget", &[OsStr::new("0123456789abcdef")])),
-        ("fail = \"open\"", words("check --only open", &[fixture("hostile").as_os_str()])),
+        (
+            "fail = \"open\"",
+            words("check --config config.toml --only open", &[fixture("hostile").as_os_str()]),
+        ),
     ] {
         let site = Site::new(&[says(options)]);
         site.write("in.jsonl", events(0..1));
@@ -168,7 +170,7 @@ fn names_of_files_are_escaped() {
         words("keygen --no-password", &[there.as_os_str()]),
         words("sign --key", &[missing.as_os_str(), bad.as_os_str()]),
         words("verify", &[missing.as_os_str()]),
-        words("new", &[OsStr::new(HOSTILE)]),
+        words("new --lang rust", &[OsStr::new(HOSTILE)]),
         words("check", &[missing.as_os_str()]),
     ] {
         in_each_form(&site, &arguments, |_| ());
@@ -183,7 +185,7 @@ fn the_telemetry_commands_escape_folders_and_variables() {
     let set = |command: &mut Command| {
         command.env("HOME", &home).env("XDG_CONFIG_HOME", &home).env("JACKFIELD_TELEMETRY_ENABLED", HOSTILE);
     };
-    for arguments in ["telemetry status", "telemetry doctor", "telemetry disable"] {
+    for arguments in ["telemetry status", "telemetry doctor"] {
         in_each_form(&site, &words(arguments, &[]), set);
     }
 }

@@ -37,8 +37,8 @@ fn refused(path: &Path) -> (LoadError, String) {
     let error = open(path, &options(&json!({})).timeout(LIMIT)).expect_err("it can't be loaded");
     assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
     let line = one_line(&error, path);
-    let Error::Load { source, .. } = error else { panic!("{line}") };
-    (source, line)
+    let Error::Load { reason, .. } = error else { panic!("{line}") };
+    (reason, line)
 }
 
 /// The process that can't end in the ordinary way, since that takes the dynamic loader's lock.

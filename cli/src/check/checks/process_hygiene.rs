@@ -1,11 +1,16 @@
 //! What a plugin must not change in the tool's process, and what it must not leave there.
 
 use std::{
-    fs, thread,
+    fs,
+    path::Path,
+    thread,
     time::{Duration, Instant},
 };
 
-use jackfield_loader::conformance::{HostKind, ProcessState, Terms};
+use jackfield_loader::{
+    conformance::{HostKind, ProcessState, Terms},
+    files::{self, Access},
+};
 
 use crate::check::{
     finding::{CheckError, CheckResult, fail, skip},
@@ -63,7 +68,7 @@ impl Held {
     /// `None` where there is no `/proc`.
     fn now() -> Option<Self> {
         let count = |folder: &str| fs::read_dir(folder).ok().map(Iterator::count);
-        let status = fs::read_to_string("/proc/self/status").ok()?;
+        let status = files::read(Path::new("/proc/self/status"), Access::Read, 1 << 16).ok()?;
         let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
         Some(Self {
             threads: count("/proc/self/task")?,

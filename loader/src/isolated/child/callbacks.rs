@@ -1,4 +1,5 @@
-//! What a plugin says of its calls, on its way to the host. Called by the plugin, from any thread and at any time.
+//! The functions that a plugin may call during a call; each sends a record to the host. The plugin calls them from any
+//! thread and at any time.
 
 use std::{
     ffi::c_void,
@@ -22,12 +23,12 @@ use crate::boundary::text::{self, REASON_LIMIT};
 /// A call's context is its number and, in as many low bits, that of its place.
 const PLACE_BITS: u32 = 5;
 
-/// The child's ends of all channels. Nothing here is ever freed: a plugin may speak late.
+/// The child's ends of all channels. They are never freed, because a plugin may use a context late.
 static PLACES: OnceLock<Vec<ChannelEnd>> = OnceLock::new();
 
 /// The child's end of one channel.
 pub(super) struct ChannelEnd {
-    pub(super) bell: UnixStream,
+    pub(super) wake_up: UnixStream,
     /// Behind a lock of its own: the thread that serves the channel maps it anew where it has grown, between calls.
     out: Mutex<Out>,
     /// Context of the call that runs; 0 is none.
@@ -45,8 +46,8 @@ pub(super) struct Out {
 /// Makes the channels known. They are not changed afterwards.
 pub(super) fn install(ends: Vec<(UnixStream, SharedMemory)>) -> &'static [ChannelEnd] {
     PLACES.get_or_init(|| {
-        let place = |(bell, memory)| ChannelEnd {
-            bell,
+        let place = |(wake_up, memory)| ChannelEnd {
+            wake_up,
             out: Mutex::new(Out { memory, put: 0, shown: 0 }),
             current: AtomicUsize::new(0),
         };
@@ -59,8 +60,8 @@ impl ChannelEnd {
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the host.
-    pub(super) fn say(&self, record: &Record<'_>) {
+    /// Sends a record to the host.
+    pub(super) fn send(&self, record: &Record<'_>) {
         self.put(&mut self.lock(), record);
     }
 
@@ -71,19 +72,20 @@ impl ChannelEnd {
                 out.put += count as u64;
                 bytes = &bytes[count..];
                 if count == 0 {
-                    // The ring is full. The host empties it when it is told, unless it is about to end this process.
-                    self.ring(out);
+                    // The ring is full. The host empties it when it is told, unless it is about to end this process. No event
+                    // tells that there is room: that would cost the host a system call for each record that it takes.
+                    self.wake(out);
                     std::thread::sleep(Duration::from_micros(50));
                 }
             }
         }
-        self.ring(out);
+        self.wake(out);
     }
 
-    fn ring(&self, out: &Out) {
+    fn wake(&self, out: &Out) {
         if out.memory.wake_host() {
-            // The host ends this process when it has gone itself, or the socket is full of bells.
-            let _ = (&self.bell).write(&[1]);
+            // An error means that the host has ended, or that the socket is full and wakes the host already.
+            let _ = (&self.wake_up).write(&[1]);
         }
     }
 
@@ -95,7 +97,7 @@ impl ChannelEnd {
         context
     }
 
-    /// Ends the call: what the plugin says from now on goes nowhere.
+    /// Ends the call: later callbacks of the plugin have no effect.
     pub(super) fn end(&self) {
         // Under the lock, or a thread of the plugin could be in the middle of a record.
         let _out = self.lock();

@@ -8,28 +8,33 @@ use std::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicI32, Ordering},
     },
-    thread,
 };
 
-use jackfield_plugin_api::{
-    abi::{self, Status},
-    deletion::{DELETION_UNSUPPORTED, DeletionRequestView},
-};
+use jackfield_plugin_api::abi::{self, Status};
 use rustix::process::Signal;
 
 use super::{
     super::{
-        protocol::{self, BUILD, Kind, Record, Setup, log_record, record},
+        protocol::{self, BUILD, Record, Setup, log_record, record},
         shared_memory::{RequestHeader, SharedMemory},
     },
     callbacks::{self, ChannelEnd},
 };
 use crate::{
-    boundary::{exit::exit, host_services::HostHandle, log},
-    guard::spin::Spin,
+    boundary::{
+        batch::no_events,
+        exit::exit,
+        host_services::HostHandle,
+        log,
+        thread::{SMALL_STACK, thread},
+    },
+    guard::{error::Stage, spin::Spin},
     inspect::inspect_bytes,
     library::os::Content,
-    load::{check::PluginTables, loaded_libraries},
+    load::{
+        loaded_libraries,
+        tables::{Abilities, Arguments, Function, PluginTables},
+    },
     reexec::Inherited,
 };
 
@@ -39,17 +44,17 @@ const ORPHANED: i32 = 0;
 const MISUSED: i32 = 64;
 
 /// The plugin, once it is loaded and its backend is open.
-struct Open {
+struct OpenBackend {
     tables: PluginTables,
     instance: *mut abi::Instance,
 }
 
 // SAFETY: the contract makes an instance callable from any thread.
-unsafe impl Send for Open {}
+unsafe impl Send for OpenBackend {}
 // SAFETY: as above.
-unsafe impl Sync for Open {}
+unsafe impl Sync for OpenBackend {}
 
-static OPEN: OnceLock<Open> = OnceLock::new();
+static OPEN: OnceLock<OpenBackend> = OnceLock::new();
 static HOST: OnceLock<&'static HostHandle> = OnceLock::new();
 
 /// The job of a child.
@@ -58,25 +63,24 @@ pub(in super::super) fn run(inherited: Inherited) -> i32 {
     let mut files = inherited.files.into_iter();
     let (Some(plugin), Some(control)) = (files.next(), files.next()) else { return MISUSED };
     let mut ends = Vec::new();
-    while let (Some(bell), Some(memory)) = (files.next(), files.next()) {
+    while let (Some(wake_up), Some(memory)) = (files.next(), files.next()) {
         let Ok(memory) = SharedMemory::map(memory) else { return MISUSED };
         memory.begin();
-        ends.push((UnixStream::from(bell), memory));
+        ends.push((UnixStream::from(wake_up), memory));
     }
     let places = callbacks::install(ends);
     let Some(first) = places.first() else { return MISUSED };
     // The first request is to open. Its thread is this one.
-    let mut served = Served { number: 0, place: 0, end: first, spin: Spin::new() };
+    let mut server = CallServer { number: 0, place: 0, end: first, spin: Spin::new() };
     let mut handed = Some((plugin, UnixStream::from(control)));
-    served.serve(&mut |setup, context, terms| {
-        let status = open(handed.take(), setup, first, context, terms);
+    server.serve(&mut |setup, context, request| {
+        let status = open(handed.take(), setup, first, context, request);
         if status == abi::STATUS_OK {
             for (place, end) in places.iter().enumerate().skip(1) {
-                let mut served = Served { number: 0, place, end, spin: Spin::new() };
+                let mut server = CallServer { number: 0, place, end, spin: Spin::new() };
                 // Calls on a channel without a thread would hang; the host's deadline ends that.
-                let _ = thread::Builder::new()
-                    .name("jackfield-lane".to_owned())
-                    .spawn(move || served.serve(&mut |_, _, _| abi::STATUS_INVALID_ARGUMENT));
+                let _ =
+                    thread("serve").spawn(move || server.serve(&mut |_, _, _| abi::STATUS_INVALID_ARGUMENT));
             }
         }
         status
@@ -104,7 +108,7 @@ fn end_with_parent() {
         // SAFETY: plain system calls, which are allowed between fork and exec.
         unsafe {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            // Had its parent ended before, as that of a daemon does, nobody would say so.
+            // If its parent has ended already, as that of a daemon does, the kernel sends no signal.
             if libc::getppid() != FORKING.load(Ordering::Relaxed) {
                 libc::_exit(ORPHANED);
             }
@@ -139,12 +143,12 @@ fn watch(control: UnixStream) -> Option<()> {
             }
         }
     };
-    thread::Builder::new().name("jackfield-watch".to_owned()).stack_size(64 << 10).spawn(watch).ok()?;
+    thread("watch").stack_size(SMALL_STACK).spawn(watch).ok()?;
     Some(())
 }
 
 /// One thread that makes calls.
-struct Served {
+struct CallServer {
     /// The last request.
     number: u32,
     place: usize,
@@ -152,11 +156,11 @@ struct Served {
     spin: Spin,
 }
 
-impl Served {
+impl CallServer {
     /// Makes one call after the other until the host is gone. `open` is what opens the plugin.
     fn serve(&mut self, open: &mut dyn FnMut(&str, usize, &RequestHeader) -> Status) {
         while self.wait() {
-            let terms = {
+            let request = {
                 let mut out = self.end.lock();
                 if out.memory.follow().is_err() {
                     return;
@@ -164,17 +168,17 @@ impl Served {
                 out.memory.request()
             };
             self.number = self.number.wrapping_add(1);
-            log::relay_up_to(terms.level);
-            let Some(kind) = Kind::of(terms.kind) else { return };
+            log::relay_up_to(request.level);
+            let Some(function) = Function::of(request.function) else { return };
             let context = self.end.begin(self.place, self.number);
-            let status = self.call(kind, &terms, context, open);
+            let status = self.call(function, &request, context, open);
             self.end.end();
             let abilities = match OPEN.get() {
-                Some(Open { tables, .. }) if kind == Kind::Open => abilities(tables),
-                _ => 0,
+                Some(OpenBackend { tables, .. }) if function == Function::Open => tables.abilities(),
+                _ => Abilities::default(),
             };
             let status = i64::from(status).cast_unsigned();
-            self.end.say(&Record { kind: record::DONE, x: status, y: abilities, ..Record::default() });
+            self.end.send(&Record { kind: record::DONE, x: status, y: abilities.0, ..Record::default() });
         }
     }
 
@@ -189,7 +193,7 @@ impl Served {
             }
             end.lock().memory.child_sleeps(true);
             if !has_request() {
-                match (&end.bell).read(&mut [0; 64]) {
+                match (&end.wake_up).read(&mut [0; 64]) {
                     Ok(1..) => {}
                     Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                     _ => return false,
@@ -201,86 +205,37 @@ impl Served {
 
     fn call(
         &self,
-        kind: Kind,
-        terms: &RequestHeader,
+        function: Function,
+        request: &RequestHeader,
         context: usize,
         open: &mut dyn FnMut(&str, usize, &RequestHeader) -> Status,
     ) -> Status {
         let (text, batch) = {
             let out = self.end.lock();
-            let (at, count) = terms.events;
+            let (at, count) = request.events;
             // SAFETY: the host has placed them there and waits for this call's end before it places others.
             unsafe {
-                let text = std::slice::from_raw_parts(out.memory.base().add(terms.text.0), terms.text.1);
+                let text = std::slice::from_raw_parts(out.memory.base().add(request.text.0), request.text.1);
                 let events = protocol::relocate(&out.memory, at, count);
-                let batch = abi::Batch {
-                    size: size_of::<abi::Batch>() as u32,
-                    event_size: size_of::<abi::Event>() as u32,
-                    events,
-                    len: count,
-                    tables: abi::Tables::EMPTY,
-                };
+                let batch = abi::Batch { events, len: count, ..no_events() };
                 (std::str::from_utf8(text).unwrap_or_default(), batch)
             }
         };
-        if kind == Kind::Open {
-            return open(text, context, terms);
+        if function == Function::Open {
+            return open(text, context, request);
         }
-        let Some(Open { tables, instance }) = OPEN.get() else { return abi::STATUS_INVALID_ARGUMENT };
-        let call = callbacks::call(context, terms.timeout_ns);
-        let (instance, batch, call) = (*instance, &raw const batch, &raw const call);
-        let mut number = 0;
-        // SAFETY: the functions of a table that was checked, an instance that `open` made and nobody has freed: the host
-        // asks for that once, when no other call is inside. What is handed over lives until they return.
-        let status = unsafe {
-            match kind {
-                Kind::Open => abi::STATUS_INVALID_ARGUMENT,
-                Kind::Send => return (tables.backend.send)(instance, batch, call),
-                Kind::Close => return (tables.backend.close)(instance, call),
-                Kind::Free => return (tables.backend.free)(instance),
-                Kind::Preview => {
-                    let Some(table) = tables.diagnostics else { return abi::STATUS_INVALID_ARGUMENT };
-                    let sink = callbacks::sink(context);
-                    return (table.preview)(instance, batch, call, &raw const sink);
-                }
-                Kind::Probe => match tables.diagnostics {
-                    Some(table) => (table.probe)(instance, call, &raw mut number),
-                    None => abi::STATUS_INVALID_ARGUMENT,
-                },
-                Kind::Delete => match tables.deletion {
-                    Some(table) => {
-                        let request = DeletionRequestView {
-                            size: size_of::<DeletionRequestView>() as u32,
-                            reserved: 0,
-                            machine_id: abi::Str::new(text),
-                            event: batch,
-                        };
-                        (table.request)(instance, &raw const request, call, &raw mut number)
-                    }
-                    None => {
-                        number = DELETION_UNSUPPORTED;
-                        abi::STATUS_OK
-                    }
-                },
-            }
-        };
-        self.end.say(&Record { kind: record::NUMBER, x: u64::from(number), ..Record::default() });
+        let Some(OpenBackend { tables, instance }) = OPEN.get() else { return abi::STATUS_INVALID_ARGUMENT };
+        let call = callbacks::call(context, request.timeout_ns);
+        let arguments = Arguments { text, batch, call: &raw const call, sink: callbacks::sink(context) };
+        // SAFETY: the tables were checked; `open` made the instance, and the host asks to free it once, when no other call is
+        // inside. Batch and call live until the function returns.
+        let (status, number) = unsafe { tables.call(function, *instance, &arguments) };
+        // The host takes it for 0 where nothing is said of it.
+        if number != 0 {
+            self.end.send(&Record { kind: record::NUMBER, x: u64::from(number), ..Record::default() });
+        }
         status
     }
-}
-
-fn abilities(tables: &PluginTables) -> u64 {
-    let mut abilities = 0;
-    if tables.backend.flags & abi::BACKEND_SERIAL != 0 {
-        abilities |= record::ABLE_SERIAL;
-    }
-    if tables.deletion.is_some() {
-        abilities |= record::ABLE_DELETION;
-    }
-    if tables.diagnostics.is_some() {
-        abilities |= record::ABLE_DIAGNOSTICS;
-    }
-    abilities
 }
 
 /// Confines this process, loads the plugin and opens its backend.
@@ -291,62 +246,65 @@ fn open(
     setup: &str,
     end: &ChannelEnd,
     context: usize,
-    terms: &RequestHeader,
+    request: &RequestHeader,
 ) -> Status {
-    let failed = |stage: &str, message: &str| {
-        let (first, second) = (stage.as_bytes(), message.as_bytes());
-        end.say(&Record { kind: record::STAGE, first, second, ..Record::default() });
+    let failed = |stage: Stage, message: &str| {
+        let (code, first) = (stage as u32, message.as_bytes());
+        end.send(&Record { kind: record::STAGE, code, first, ..Record::default() });
         abi::STATUS_FAILED
     };
     let Some((plugin, control)) = handed else { return abi::STATUS_INVALID_ARGUMENT };
     let setup: Setup = match serde_json::from_str(setup) {
         Ok(setup) => setup,
         Err(error) => {
-            return failed("process", &format!("the tool and its helper are of different versions: {error}"));
+            return failed(
+                Stage::Process,
+                &format!("the tool and its helper are of different versions: {error}"),
+            );
         }
     };
     if setup.build != BUILD {
         let (host, own) = (&setup.build, BUILD);
         return failed(
-            "process",
+            Stage::Process,
             &format!("the tool and its helper are of different versions: {host}, {own}"),
         );
     }
-    // Had the host ended before `end_with_parent`, nobody would say so.
+    // If the host had ended before `end_with_parent`, the kernel would send no signal.
     if std::os::unix::process::parent_id() != setup.parent {
         exit(ORPHANED);
     }
     if let Err(error) = setup.limits.apply() {
-        return failed("confine", &error.to_string());
+        return failed(Stage::Sandbox, &error.to_string());
     }
     if let Some(sandbox) = &setup.sandbox
         && let Err(error) = sandbox.apply(setup.path.parent().unwrap_or(Path::new("/")))
     {
-        return failed("confine", &error.to_string());
+        return failed(Stage::Sandbox, &error.to_string());
     }
 
     if watch(control).is_none() {
-        return failed("process", "no thread to watch the tool");
+        return failed(Stage::Process, "no thread to watch the tool");
     }
-    log::relay_up_to(terms.level);
-    let content = match Content::inherited(plugin, setup.path.parent().unwrap_or(Path::new("/"))) {
+    log::relay_up_to(request.level);
+    let content = match Content::inherited(plugin, &setup.path) {
         Ok(content) => Arc::new(content),
-        Err(error) => return failed("load", &format!("can't map what the tool has verified: {error}")),
+        Err(error) => return failed(Stage::Load, &format!("can't map what the tool has verified: {error}")),
     };
     let inspection = match inspect_bytes(content.bytes()) {
         Ok(inspection) => inspection,
-        Err(error) => return failed("load", &error.to_string()),
+        Err(error) => return failed(Stage::Load, &error.to_string()),
     };
     let loaded = match loaded_libraries::load_here(&content, &inspection.needed) {
         Ok(loaded) => loaded,
-        Err(error) => return failed("load", &error.to_string()),
+        Err(error) => return failed(Stage::Load, &error.to_string()),
     };
     let tables = match loaded.check(&inspection) {
         Ok(checked) => checked.tables,
-        Err(error) => return failed("check", &error.to_string()),
+        Err(error) => return failed(Stage::Check, &error.to_string()),
     };
     let host = HOST.get_or_init(|| HostHandle::leak(&setup.backend, &setup.tool_name, &setup.tool_version));
-    let call = callbacks::call(context, terms.timeout_ns);
+    let call = callbacks::call(context, request.timeout_ns);
     let mut instance = std::ptr::null_mut();
     // SAFETY: a table that was checked; host, configuration, call and place are as the contract wants them.
     let status = unsafe {
@@ -357,9 +315,9 @@ fn open(
     }
     if instance.is_null() {
         let message = "open answered OK without an instance: the plugin's vendor must correct it";
-        end.say(&Record { kind: record::EXPLAIN, second: message.as_bytes(), ..Record::default() });
+        end.send(&Record { kind: record::EXPLAIN, second: message.as_bytes(), ..Record::default() });
         return abi::STATUS_FAILED;
     }
-    let _ = OPEN.set(Open { tables, instance });
+    let _ = OPEN.set(OpenBackend { tables, instance });
     abi::STATUS_OK
 }

@@ -9,6 +9,7 @@ use std::{
         unix::ffi::OsStrExt as _,
     },
     path::{Path, PathBuf},
+    sync::OnceLock,
     thread,
     time::Duration,
 };
@@ -23,7 +24,10 @@ use rustix::{
 
 use crate::{
     boundary::text,
-    library::error::{ImageError, SIZE_LIMIT},
+    library::{
+        digest::Digest,
+        error::{ImageError, LinkerError, SIZE_LIMIT},
+    },
 };
 
 /// How often sealing is tried again, and the time between.
@@ -41,6 +45,7 @@ pub(crate) struct Content {
     memfd: File,
     map: Mmap,
     path: PathBuf,
+    digest: OnceLock<Digest>,
 }
 
 /// Copies an open file of about `size` bytes that was found under `path`.
@@ -58,11 +63,11 @@ pub(crate) fn copy(file: &File, path: &Path, size: u64) -> Result<Content, Image
     let map = MmapOptions::new()
         .map_if_safe(&memfd)
         .map_err(|e| ImageError::io("map a memfd")(io::Error::other(e)))?;
-    Ok(Content { memfd, map, path: path.to_owned() })
+    Ok(Content { memfd, map, path: path.to_owned(), digest: OnceLock::new() })
 }
 
 /// Makes the bytes and their number final. While the kernel moves one of the pages, as it may at any time, it says that the
-/// memfd is busy.
+/// memfd is busy. No event tells when it no longer is.
 fn seal(memfd: &File) -> Result<(), Errno> {
     let all = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
     for _ in 0..SEALINGS {
@@ -91,12 +96,17 @@ impl Content {
     pub(crate) fn inherited(memfd: OwnedFd, path: &Path) -> io::Result<Self> {
         let memfd = File::from(memfd);
         let map = MmapOptions::new().map_if_safe(&memfd).map_err(io::Error::other)?;
-        Ok(Self { memfd, map, path: path.to_owned() })
+        Ok(Self { memfd, map, path: path.to_owned(), digest: OnceLock::new() })
     }
 
     /// The descriptor that a child is to have.
     pub(crate) fn share(&self) -> io::Result<OwnedFd> {
         Ok(self.memfd.try_clone()?.into())
+    }
+
+    /// SHA-256 of the bytes, computed once.
+    pub(crate) fn digest(&self) -> Digest {
+        *self.digest.get_or_init(|| Digest::of(self.bytes()))
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -108,20 +118,20 @@ impl Content {
     ///
     /// # Errors
     /// What the dynamic linker says, with the plugin's path in place of the memfd's.
-    pub(crate) fn load(&self) -> Result<Library, String> {
+    pub(crate) fn load(&self) -> Result<Library, LinkerError> {
         let memfd = format!("/proc/self/fd/{}", self.memfd.as_raw_fd());
         // SAFETY: RTLD_NOLOAD runs no code of the library: either it is loaded already or nothing happens.
         if unsafe { Library::open(Some(&memfd), RTLD_NOLOAD | RTLD_NOW) }.is_ok() {
-            return Err(format!(
+            return Err(LinkerError(format!(
                 "{memfd} is already loaded: something else in this process has loaded a library from a file descriptor and closed it"
-            ));
+            )));
         }
         // SAFETY: runs the library's static constructors. The caller has inspected and verified these very bytes, and
         // accepts that the code of a trusted plugin runs here.
         unsafe { Library::open(Some(&memfd), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {
             let message =
                 std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            message.replace(&memfd, text::show(&self.path).as_raw())
+            LinkerError(message.replace(&memfd, text::show(&self.path).as_raw()))
         })
     }
 }

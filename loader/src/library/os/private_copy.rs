@@ -2,9 +2,10 @@
 //! folder that only the user can enter.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::Read as _,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 #[cfg(unix)]
@@ -14,13 +15,18 @@ use libloading::os::windows::{LOAD_LIBRARY_SEARCH_DEFAULT_DIRS, LOAD_LIBRARY_SEA
 
 use crate::{
     boundary::text,
-    library::error::{ImageError, SIZE_LIMIT},
+    files::replace::{Mode, Survives, create},
+    library::{
+        digest::Digest,
+        error::{ImageError, LinkerError, SIZE_LIMIT},
+    },
 };
 
 /// A file's bytes.
 pub(crate) struct Content {
     bytes: Vec<u8>,
     path: PathBuf,
+    digest: OnceLock<Digest>,
 }
 
 /// Copies an open file of about `size` bytes that was found under `path`.
@@ -28,10 +34,15 @@ pub(crate) fn copy(file: &File, path: &Path, size: u64) -> Result<Content, Image
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
     // The limit is one more than what is accepted, so that a file that grows meanwhile is noticed by the caller.
     file.take(SIZE_LIMIT + 1).read_to_end(&mut bytes).map_err(ImageError::io("read"))?;
-    Ok(Content { bytes, path: path.to_owned() })
+    Ok(Content { bytes, path: path.to_owned(), digest: OnceLock::new() })
 }
 
 impl Content {
+    /// SHA-256 of the bytes, computed once.
+    pub(crate) fn digest(&self) -> Digest {
+        *self.digest.get_or_init(|| Digest::of(self.bytes()))
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -40,14 +51,15 @@ impl Content {
     ///
     /// # Errors
     /// What the dynamic linker says, with the plugin's path in place of the copy's.
-    pub(crate) fn load(&self) -> Result<Library, String> {
+    pub(crate) fn load(&self) -> Result<Library, LinkerError> {
         let folder = tempfile::Builder::new()
             .prefix("jackfield-")
             .tempdir()
-            .map_err(|error| format!("can't create a private folder: {error}"))?;
+            .map_err(|error| LinkerError(format!("can't create a private folder: {error}")))?;
         let name = self.path.file_name().unwrap_or(std::ffi::OsStr::new("plugin"));
         let file = folder.path().join(name);
-        fs::write(&file, &self.bytes).map_err(|error| format!("can't write a private copy: {error}"))?;
+        create(&file, &self.bytes, Mode::Private, Survives::Crash)
+            .map_err(|error| LinkerError(format!("can't write a private copy: {error}")))?;
         #[cfg(unix)]
         // SAFETY: runs the library's static constructors. The caller has inspected and verified these very bytes, and
         // accepts that the code of a trusted plugin runs here.
@@ -63,7 +75,7 @@ impl Content {
         library.map_err(|error| {
             let message =
                 std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            message.replace(&*file.to_string_lossy(), text::show(&self.path).as_raw())
+            LinkerError(message.replace(&*file.to_string_lossy(), text::show(&self.path).as_raw()))
         })
     }
 }

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::library::error::{ImageError, kind};
+use crate::{
+    files::open::{Access, kind, open as open_file},
+    library::error::ImageError,
+};
 
 /// An open file.
 pub(crate) struct Handles {
@@ -30,14 +33,15 @@ impl Handles {
 
 /// Opens the file that `path` names or leads to.
 pub(crate) fn open(path: &Path) -> Result<Handles, ImageError> {
-    let real = fs::canonicalize(path).map_err(|source| match (source.kind(), fs::read_link(path)) {
+    let real = fs::canonicalize(path).map_err(|error| match (error.kind(), fs::read_link(path)) {
         (io::ErrorKind::NotFound, Ok(target)) => ImageError::DanglingLink { target },
         (io::ErrorKind::NotFound, Err(_)) => ImageError::NotFound,
-        _ => ImageError::Io { action: "open", source },
+        _ => ImageError::Io { action: "open", error },
     })?;
     let before = fs::symlink_metadata(&real).map_err(ImageError::io("examine"))?;
     if !before.is_file() {
         return Err(ImageError::NotAFile { found: kind(before.file_type()) });
     }
-    Ok(Handles { file: File::open(&real).map_err(ImageError::io("open"))?, file_path: real })
+    let file = open_file(&real, Access::Read).map_err(|error| ImageError::io("open")(error.into()))?;
+    Ok(Handles { file, file_path: real })
 }

@@ -4,7 +4,7 @@
 //! function pointer as an integer first. What remains on trust is that the pointers of a library whose metadata and
 //! digest are right lead where they should: no check can tell.
 
-use std::mem::offset_of;
+use std::{ffi::c_void, mem::offset_of};
 
 use jackfield_plugin_api::{
     DIGEST,
@@ -16,7 +16,7 @@ use jackfield_plugin_api::{
     layout::{self, LayoutCheck},
 };
 
-use super::dlopen::Opened;
+use super::{dlopen::Opened, tables::PluginTables};
 use crate::{
     boundary::text::ForeignText,
     inspect::{
@@ -40,7 +40,7 @@ const KNOWN_FLAGS: u32 = BACKEND_SERIAL;
 pub enum Layout {
     /// Every type was compared, field by field.
     Compared,
-    /// By the digest of the surface alone: the plugin brings no layouts, or brings them in another form.
+    /// Only by the digest of the surface: the plugin brings no layouts, or brings them in another form.
     ByDigest,
 }
 
@@ -48,14 +48,6 @@ pub enum Layout {
 pub(crate) struct Checked {
     pub(crate) tables: PluginTables,
     pub(crate) layout: Layout,
-}
-
-/// A plugin's tables: copies, so that nothing the plugin does later changes them.
-#[derive(Clone, Copy)]
-pub(crate) struct PluginTables {
-    pub(crate) backend: BackendTable,
-    pub(crate) deletion: Option<DeletionTable>,
-    pub(crate) diagnostics: Option<DiagnosticsTable>,
 }
 
 /// Why a loaded library is no plugin that this host calls.
@@ -204,8 +196,7 @@ unsafe fn check_tables(tables: Tables) -> Result<PluginTables, CheckError> {
     }
     aligned::<TableEntry>("descriptor, tables", tables.ptr)?;
     // SAFETY: null, or `len` entries by the contract. Ids that are unknown here are left alone.
-    let (backend, deletion, diagnostics) =
-        unsafe { (tables.find(TABLE_BACKEND), tables.find(TABLE_DELETION), tables.find(TABLE_DIAGNOSTICS)) };
+    let backend = unsafe { tables.find(TABLE_BACKEND) };
     let backend = backend.cast::<BackendTable>();
     if backend.is_null() {
         return Err(field("table 1 (backend)", "an address", "none"));
@@ -228,40 +219,46 @@ unsafe fn check_tables(tables: Tables) -> Result<PluginTables, CheckError> {
         function("backend table, free", backend.byte_add(offset_of!(BackendTable, free)).cast())?;
         backend.read()
     };
-    // SAFETY: null, or a table by the contract.
-    let (deletion, diagnostics) =
-        unsafe { (check_deletion(deletion.cast())?, check_diagnostics(diagnostics.cast())?) };
-    Ok(PluginTables { backend, deletion, diagnostics })
+    // SAFETY: as for the backend's table; the lists have the functions of each type.
+    unsafe {
+        let deletion = optional(
+            tables.find(TABLE_DELETION),
+            ["table 2 (deletion)", "deletion table, size"],
+            &[("deletion table, request", offset_of!(DeletionTable, request))],
+        )?;
+        let diagnostics = optional(
+            tables.find(TABLE_DIAGNOSTICS),
+            ["table 3 (diagnostics)", "diagnostics table, size"],
+            &[
+                ("diagnostics table, preview", offset_of!(DiagnosticsTable, preview)),
+                ("diagnostics table, probe", offset_of!(DiagnosticsTable, probe)),
+            ],
+        )?;
+        Ok(PluginTables { backend, deletion, diagnostics })
+    }
 }
 
+/// Copies an optional table, once it has the right size and none of its functions is null.
+///
 /// # Safety
-/// `table` is null, or leads to what a descriptor lists as its deletion table.
-unsafe fn check_deletion(table: *const DeletionTable) -> Result<Option<DeletionTable>, CheckError> {
+/// `table` is null, or leads to what a descriptor lists as a table of this type. Such a type begins with its size, and
+/// `functions` has the offset of each of its functions.
+unsafe fn optional<T: Copy>(
+    table: *const c_void,
+    [name, size]: [&'static str; 2],
+    functions: &[(&'static str, usize)],
+) -> Result<Option<T>, CheckError> {
+    let table = table.cast::<T>();
     if table.is_null() {
         return Ok(None);
     }
-    aligned("table 2 (deletion)", table)?;
+    aligned(name, table)?;
     // SAFETY: not null and aligned; each field is read as an integer of its size, after the table's own.
     unsafe {
-        sized("deletion table, size", &raw const (*table).size, size_of::<DeletionTable>())?;
-        function("deletion table, request", table.byte_add(offset_of!(DeletionTable, request)).cast())?;
-        Ok(Some(table.read()))
-    }
-}
-
-/// # Safety
-/// `table` is null, or leads to what a descriptor lists as its diagnostics table.
-unsafe fn check_diagnostics(table: *const DiagnosticsTable) -> Result<Option<DiagnosticsTable>, CheckError> {
-    if table.is_null() {
-        return Ok(None);
-    }
-    aligned("table 3 (diagnostics)", table)?;
-    // SAFETY: as for the deletion table.
-    unsafe {
-        sized("diagnostics table, size", &raw const (*table).size, size_of::<DiagnosticsTable>())?;
-        let (preview, probe) = (offset_of!(DiagnosticsTable, preview), offset_of!(DiagnosticsTable, probe));
-        function("diagnostics table, preview", table.byte_add(preview).cast())?;
-        function("diagnostics table, probe", table.byte_add(probe).cast())?;
+        sized(size, table.cast(), size_of::<T>())?;
+        for (name, offset) in functions {
+            function(name, table.byte_add(*offset).cast())?;
+        }
         Ok(Some(table.read()))
     }
 }
@@ -277,7 +274,7 @@ unsafe fn sized(name: &'static str, size: *const u32, expected: usize) -> Result
 /// # Safety
 /// `pointer` leads to a field that holds a function pointer.
 unsafe fn function(name: &'static str, pointer: *const usize) -> Result<(), CheckError> {
-    // A null function pointer must not come to be one: that alone would be undefined.
+    // A null value must not become a function pointer: its existence would be undefined behaviour.
     // SAFETY: the caller vouches for it.
     if unsafe { pointer.read() } == 0 { Err(field(name, "a function", "null")) } else { Ok(()) }
 }

@@ -1,5 +1,5 @@
-//! Linux: landlock for files, a seccomp filter for system calls. Each sets "no new privileges" first, as the kernel
-//! demands of who is not root.
+//! Linux: landlock for files, a seccomp filter for system calls. Each sets "no new privileges" first, which the kernel
+//! demands of a process that is not root's.
 
 mod paths;
 mod seccomp;
@@ -35,7 +35,7 @@ pub(super) fn apply(read: &[PathBuf], write: &[PathBuf], plugin: &Path) -> Resul
 fn failed<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
     step: &'static str,
 ) -> impl FnOnce(E) -> SandboxError {
-    move |source| SandboxError::Sandbox { step, source: source.into() }
+    move |error| SandboxError::Step { step, error: error.into() }
 }
 
 fn restrict_files(read: &[PathBuf], write: &[PathBuf], plugin: &Path) -> Result<(), SandboxError> {
@@ -110,7 +110,7 @@ fn allow(
     access: BitFlags<AccessFs>,
     key: &'static str,
 ) -> Result<RulesetCreated, SandboxError> {
-    let refused = |source| SandboxError::Grant { key, path: path.clone(), source };
+    let refused = |error| SandboxError::Grant { key, path: path.clone(), error };
     match PathFd::new(path) {
         Ok(opened) => add(rules, opened, path, access),
         Err(PathFdError::OpenCall { source, .. }) => Err(refused(source)),

@@ -58,8 +58,8 @@ pub(super) fn read() -> impl Iterator<Item = PathBuf> {
     READ.iter().map(PathBuf::from).chain(resolver())
 }
 
-/// The folder of the resolver's file where that is elsewhere than in `/etc`: a rule is about a file, and whoever keeps it
-/// up to date replaces it.
+/// The folder of the resolver's file, where the file is outside of `/etc`. The folder, because a rule holds for one file, and
+/// each update replaces the file by another one.
 fn resolver() -> Option<PathBuf> {
     let real = fs::canonicalize("/etc/resolv.conf").ok()?;
     let folder = real.parent().filter(|folder| folder.starts_with("/run") && *folder != Path::new("/run"))?;

@@ -2,11 +2,13 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, OpenOptions, TryLockError},
+    fs,
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     sync::Mutex,
 };
+
+use jackfield_loader::files::{Access, create_folder, open, try_lock};
 
 use crate::spool::fs::{Entry, Facts, File, Folder, FolderError};
 
@@ -22,7 +24,7 @@ struct PathFile {
 
 pub(super) fn open_folder(path: &Path, create: bool) -> Result<PathFolder, FolderError> {
     if create {
-        fs::create_dir_all(path).map_err(FolderError::Io)?;
+        create_folder(path).map_err(FolderError::Io)?;
     }
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => Ok(PathFolder(path.to_owned())),
@@ -43,9 +45,9 @@ fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl PathFolder {
-    fn open_with(&self, name: &str, options: &mut OpenOptions) -> io::Result<Box<dyn File>> {
+    fn open_with(&self, name: &str, access: Access) -> io::Result<Box<dyn File>> {
         let path = self.0.join(name);
-        let file = options.read(true).append(true).open(&path)?;
+        let file = open(&path, access)?;
         Ok(Box::new(PathFile { path, file: Mutex::new(file), lock: Mutex::new(None) }))
     }
 }
@@ -64,17 +66,21 @@ impl Folder for PathFolder {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
-        self.open_with(name, &mut OpenOptions::new())
+        self.open_with(name, Access::Append)
     }
 
     fn open_or_create(&self, name: &str) -> io::Result<Box<dyn File>> {
-        self.open_with(name, OpenOptions::new().create(true))
+        self.open_with(name, Access::AppendOrMake)
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
-        self.open_with(name, OpenOptions::new().create_new(true))
+        self.open_with(name, Access::AppendNew)
     }
 
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "one step of the spool, which knows what a crash after it leaves"
+    )]
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         fs::rename(self.0.join(from), self.0.join(to))
     }
@@ -103,16 +109,12 @@ impl File for PathFile {
     }
 
     fn try_lock(&self) -> io::Result<bool> {
-        let beside =
-            OpenOptions::new().write(true).create(true).truncate(false).open(lock_path(&self.path))?;
-        match beside.try_lock() {
-            Ok(()) => {
-                *held(&self.lock) = Some(beside);
-                Ok(true)
-            }
-            Err(TryLockError::WouldBlock) => Ok(false),
-            Err(TryLockError::Error(error)) => Err(error),
+        let beside = open(&lock_path(&self.path), Access::Write)?;
+        let ours = try_lock(&beside)?;
+        if ours {
+            *held(&self.lock) = Some(beside);
         }
+        Ok(ours)
     }
 
     fn unlock(&self) -> io::Result<()> {

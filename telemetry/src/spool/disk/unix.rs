@@ -1,55 +1,41 @@
 //! Folders and files by their handles.
 
 use std::{
-    fs::{self, DirBuilder, TryLockError},
-    io,
-    os::{
-        fd::OwnedFd,
-        unix::fs::{DirBuilderExt as _, FileExt as _},
-    },
+    fs, io,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
     path::Path,
 };
 
+use jackfield_loader::files::{self, Access, FileError, Owner};
 use rustix::{
-    fs::{AtFlags, Dir, FileType, Mode, OFlags, fchmod, fstat, open, openat, renameat, statat, unlinkat},
+    fs::{AtFlags, Dir, FileType, Mode, fchmod, fstat, statat, unlinkat},
     io::Errno,
-    process::geteuid,
 };
 
 use crate::spool::fs::{Entry, Facts, File, Folder, FolderError};
 
 #[derive(Debug)]
-pub(super) struct UnixFolder(OwnedFd);
+pub(super) struct UnixFolder(fs::File);
 
 #[derive(Debug)]
 struct UnixFile(fs::File);
 
 pub(super) fn open_folder(path: &Path, create: bool) -> Result<UnixFolder, FolderError> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut opened = open(path, flags, Mode::empty());
-    if create && matches!(opened, Err(Errno::NOENT)) {
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(FolderError::Io)?;
-        opened = open(path, flags, Mode::empty());
+    let is_missing =
+        |error: &FileError| matches!(error, FileError::Io(error) if error.kind() == io::ErrorKind::NotFound);
+    let mut opened = files::open_folder(path);
+    if create && opened.as_ref().is_err_and(is_missing) {
+        files::create_folder(path).map_err(FolderError::Io)?;
+        opened = files::open_folder(path);
     }
     let folder = opened.map_err(|error| match error {
-        Errno::NOENT => FolderError::Missing,
-        Errno::NOTDIR | Errno::LOOP => {
-            FolderError::Refused("expected a folder, found a file or a symbolic link".into())
-        }
-        other => FolderError::Io(other.into()),
+        error if is_missing(&error) => FolderError::Missing,
+        FileError::Io(error) => FolderError::Io(error),
+        error => FolderError::Refused(error.to_string()),
     })?;
-    let found = fstat(&folder).map_err(|error| FolderError::Io(error.into()))?;
-    let user = geteuid().as_raw();
-    if found.st_uid != user {
-        return Err(FolderError::Refused(format!("expected owner {user}, found {}", found.st_uid)));
-    }
-    let mode = found.st_mode & 0o7777;
-    if mode & 0o022 != 0 {
-        return Err(FolderError::Refused(format!(
-            "expected a folder that only its owner can write to, found mode {mode:04o}; run chmod 700 on it"
-        )));
-    }
-    if mode & 0o055 != 0 {
+    let found = folder.metadata().map_err(FolderError::Io)?;
+    files::judge(&found, Owner::User).map_err(|untrusted| FolderError::Refused(untrusted.to_string()))?;
+    if found.mode() & 0o055 != 0 {
         // The files in it are private anyway; their names and sizes need not be public either.
         _ = fchmod(&folder, Mode::RWXU);
     }
@@ -57,11 +43,8 @@ pub(super) fn open_folder(path: &Path, create: bool) -> Result<UnixFolder, Folde
 }
 
 impl UnixFolder {
-    fn open_with(&self, name: &str, more: OFlags) -> io::Result<Box<dyn File>> {
-        let flags =
-            OFlags::RDWR | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | more;
-        let file = openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?;
-        Ok(Box::new(UnixFile(file.into())))
+    fn open_with(&self, name: &str, access: Access) -> io::Result<Box<dyn File>> {
+        Ok(Box::new(UnixFile(files::open_at(&self.0, name, access)?)))
     }
 }
 
@@ -83,19 +66,19 @@ impl Folder for UnixFolder {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
-        self.open_with(name, OFlags::empty())
+        self.open_with(name, Access::Append)
     }
 
     fn open_or_create(&self, name: &str) -> io::Result<Box<dyn File>> {
-        self.open_with(name, OFlags::CREATE)
+        self.open_with(name, Access::AppendOrMake)
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
-        self.open_with(name, OFlags::CREATE | OFlags::EXCL)
+        self.open_with(name, Access::AppendNew)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        Ok(renameat(&self.0, from, &self.0, to)?)
+        files::rename_at(&self.0, from, to)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -117,11 +100,7 @@ impl File for UnixFile {
     }
 
     fn try_lock(&self) -> io::Result<bool> {
-        match self.0.try_lock() {
-            Ok(()) => Ok(true),
-            Err(TryLockError::WouldBlock) => Ok(false),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+        files::try_lock(&self.0)
     }
 
     fn unlock(&self) -> io::Result<()> {

@@ -58,9 +58,9 @@ fn a_folder_that_others_can_write_to_is_refused_and_counted() {
     assert_eq!(spool.append(b"{}"), Err(DropReason::FolderRefused));
     assert_eq!(dropped(&spool, DropReason::FolderRefused), 1);
     let refused = spool.stats().refused.expect("a reason");
-    assert!(refused.contains("found mode 1777"), "{refused}");
+    assert!(refused.contains("has mode 1777"), "{refused}");
     let error = spool.try_claim(&["a"]).expect_err("refused");
-    assert!(error.to_string().contains("only its owner can write to"), "{error}");
+    assert!(error.to_string().contains("must not be writable by group or others"), "{error}");
     assert_eq!(fs::read_dir(&folder).expect("there").count(), 0);
 }
 

@@ -128,7 +128,7 @@ fn a_signature_that_is_no_regular_file_is_refused_at_once() {
     chmod(&path, 0o644);
     refused("file too large: 1073741824 bytes, limit 16384");
     assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo").success());
-    refused("is a FIFO, expected a regular file");
+    refused("is a FIFO or pipe, expected a regular file");
     fs::create_dir(&path).expect("writable");
     refused("is a folder, expected a regular file");
     symlink(site.path("elsewhere.minisig"), &path).expect("writable");
