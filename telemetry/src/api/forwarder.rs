@@ -43,7 +43,7 @@ impl Telemetry {
     /// Makes the delivery thread of a service look at its spool now, for a caller that knows of new events from another
     /// process. Does nothing with another [`Deliver`](crate::Deliver).
     pub fn deliver_soon(&self) {
-        self.instance().courier().look(self.context());
+        self.instance().scheduler().look(self.context());
     }
 }
 

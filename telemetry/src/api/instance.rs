@@ -9,28 +9,28 @@ use crate::instance::context::Context;
 use crate::process::per_process::PerProcess;
 use crate::process::reentrancy::ReentrancyGuard;
 use crate::schedule::flush_report::FlushReport;
-use crate::schedule::scheduler::Courier;
+use crate::schedule::scheduler::Scheduler;
 use crate::spool::pair::Spools;
 
 /// The content of a [`Telemetry`](crate::Telemetry).
 pub(crate) struct Instance {
     pub(crate) context: Arc<Context>,
-    couriers: PerProcess<Arc<Courier>>,
+    schedulers: PerProcess<Arc<Scheduler>>,
 }
 
 impl Instance {
     pub(crate) fn new(context: Context) -> Self {
-        let couriers = PerProcess::new(context.process(), Arc::default());
-        Self { context: Arc::new(context), couriers }
+        let schedulers = PerProcess::new(context.process(), Arc::default());
+        Self { context: Arc::new(context), schedulers }
     }
 
     /// The scheduler of this process.
-    pub(crate) fn courier(&self) -> &Arc<Courier> {
-        self.courier_of(self.context.process())
+    pub(crate) fn scheduler(&self) -> &Arc<Scheduler> {
+        self.scheduler_of(self.context.process())
     }
 
-    fn courier_of(&self, process: u32) -> &Arc<Courier> {
-        self.couriers.of(process, |_| Arc::default())
+    fn scheduler_of(&self, process: u32) -> &Arc<Scheduler> {
+        self.schedulers.of(process, |_| Arc::default())
     }
 
     /// Records an event, unless consent has been withdrawn.
@@ -50,8 +50,8 @@ impl Instance {
             return;
         }
         match recorder.record(process, event, |line| spool.append_as(process, line)) {
-            Ok(()) => self.courier_of(process).recorded(context),
-            Err(reason) => self.courier_of(process).lost(context, reason),
+            Ok(()) => self.scheduler_of(process).recorded(context),
+            Err(reason) => self.scheduler_of(process).lost(context, reason),
         }
     }
 
@@ -63,8 +63,8 @@ impl Instance {
         let process = context.process();
         let offered = spools.get(false).offer_as(process, line);
         match offered {
-            Ok(()) => self.courier_of(process).recorded(context),
-            Err(reason) => self.courier_of(process).lost(context, reason),
+            Ok(()) => self.scheduler_of(process).recorded(context),
+            Err(reason) => self.scheduler_of(process).lost(context, reason),
         }
         offered
     }
@@ -72,12 +72,12 @@ impl Instance {
     /// Ends delivery, and closes the segments of this process.
     pub(crate) fn close(&self) -> FlushReport {
         // A forked child has nothing to close: the threads and backends belong to its parent.
-        let Some(courier) = self.couriers.get(self.context.process()) else {
+        let Some(scheduler) = self.schedulers.get(self.context.process()) else {
             return FlushReport { emptied: true, ..FlushReport::default() };
         };
         let _quiet = ReentrancyGuard::enter();
         let context = &self.context;
-        let flushed = courier.close(context, Instant::now() + context.settings.deliver.within());
+        let flushed = scheduler.close(context, Instant::now() + context.settings.deliver.within());
         for spool in context.spools.iter().flat_map(Spools::both) {
             spool.seal();
         }

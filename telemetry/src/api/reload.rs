@@ -3,8 +3,8 @@
 use jackfield_loader::Isolation;
 
 use crate::api::telemetry::Telemetry;
+use crate::delivery::backends::BackendView;
 use crate::delivery::reload_report::{LastReload, LiveBackend, LivePlugin, ReloadReport};
-use crate::delivery::target::Target;
 use crate::error::error::Error;
 
 impl Telemetry {
@@ -22,21 +22,19 @@ impl Telemetry {
     /// [`Error::Reload`] when a configuration file can't be used, or when no backend would be left, for example because the
     /// file was removed. Every backend then stays as it is, except one that the trust policy in force refuses.
     pub fn reload(&self) -> Result<ReloadReport, Error> {
-        self.instance().courier().reload(self.context())
+        self.instance().scheduler().reload(self.context())
     }
 
     /// The result of the last reload; `None` before the first.
     #[must_use]
     pub fn last_reload(&self) -> Option<LastReload> {
-        self.instance().courier().plans().last_reload().clone()
+        self.instance().scheduler().last_reload()
     }
 
     /// The backends of this process; empty before its first delivery.
     #[must_use]
     pub fn live_backends(&self) -> Vec<LiveBackend> {
-        let plans = self.instance().courier().plans();
-        let board = plans.board();
-        let live = |target: &Target| {
+        self.instance().scheduler().backends().views(|BackendView { target, swaps, problem }| {
             let open = target.opened();
             let image = open.as_ref().and_then(|open| open.image.as_ref());
             LiveBackend {
@@ -53,10 +51,9 @@ impl Telemetry {
                     "process"
                 },
                 stats: open.as_ref().map(|open| open.stats()).unwrap_or_default(),
-                swaps: board.swaps.get(&target.name).copied().unwrap_or(0),
-                not_swapped: board.problem(&target.name).map(|problem| problem.reason.clone()),
+                swaps,
+                not_swapped: problem.map(|problem| problem.reason.clone()),
             }
-        };
-        board.targets.iter().flatten().map(live).collect()
+        })
     }
 }

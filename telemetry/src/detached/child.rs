@@ -15,8 +15,8 @@ use jackfield_loader::{Job, reexec::Inherited};
 use crate::consent::consent::Collection;
 use crate::consent::source::ConsentSource;
 use crate::delivery::backend_state::States;
-use crate::delivery::in_flight_lock::Sending;
-use crate::delivery::pass::{Kept, MaySend, Outbox};
+use crate::delivery::in_flight_lock::InFlightLock;
+use crate::delivery::pass::{ConsentCheck, DeliveryConfig, SpoolDelivery};
 use crate::detached::job::Orders;
 use crate::detached::lock::Mark;
 use crate::detached::{job, lock};
@@ -37,7 +37,7 @@ pub(crate) const JOB: Job = Job { name: "deliver", run };
 
 /// How much further than others' this process's turn at a processor is away, from 0 to 19.
 const NICE: i32 = 10;
-/// How soon a round is tried again that another process kept us from.
+/// How soon a pass is tried again that another process kept us from: the system tells nobody that the claim was given back.
 const BUSY: Duration = Duration::from_millis(50);
 /// How often consent is looked at between rounds: without it there is nothing to stay for.
 const LOOK: Duration = Duration::from_millis(250);
@@ -77,14 +77,14 @@ const UNUSABLE: i32 = 78;
 
 /// The spool and its backends.
 struct Delivery {
-    outbox: Outbox,
+    delivery: SpoolDelivery,
     spool: Spool,
     names: Vec<String>,
     turn: Arc<File>,
     collection: Collection,
-    may_send: MaySend,
+    may_send: ConsentCheck,
     /// Whether there is consent, whoever is to deliver.
-    consented: MaySend,
+    consented: ConsentCheck,
 }
 
 impl Delivery {
@@ -104,7 +104,6 @@ impl Delivery {
         let spool = spools.get(orders.local).clone();
         let fill = EventDefaults::new(&orders.tool, &orders.version)
             .with_machine_id(&MachineIdFile::new(&orders.tool, Some(data)).peek());
-        let kept = Kept { spool: spool.clone(), states: States::new(data), sending: Sending::new(data) };
         let targets: Vec<_> = orders
             .backends
             .into_iter()
@@ -119,17 +118,27 @@ impl Delivery {
         let names = targets.iter().map(|target| target.name.clone()).collect();
         let (collection, asked) = (orders.collection, Arc::clone(&turn));
         let consent = Arc::new(consent);
-        let consented: MaySend = {
+        let consented: ConsentCheck = {
             let consent = Arc::clone(&consent);
             Arc::new(move || consent.read().collection)
         };
-        let may_send: MaySend = Arc::new(move || {
+        let may_send: ConsentCheck = Arc::new(move || {
             // By other orders, others deliver.
             if lock::is_marked(&asked, &mark) { consent.read().collection } else { Collection::Off }
         });
-        let outbox = Outbox::new(kept, targets, orders.mode, fill, collection, Arc::clone(&may_send))
-            .consented(Arc::clone(&consented));
-        Some(Self { outbox, spool, names, turn, collection, may_send, consented })
+        let config = DeliveryConfig {
+            spool: spool.clone(),
+            states: Arc::new(States::new(data)),
+            in_flight: InFlightLock::new(data),
+            mode: orders.mode,
+            fill,
+            collection,
+            local: orders.local,
+            may_send: Arc::clone(&may_send),
+            consented: Arc::clone(&consented),
+        };
+        let delivery = SpoolDelivery::new(config, targets, &Arc::default());
+        Some(Self { delivery, spool, names, turn, collection, may_send, consented })
     }
 
     /// Delivers until nothing waits, nothing can be sent any more, or `deadline` comes.
@@ -146,10 +155,10 @@ impl Delivery {
                 // A plugin that does not look whether its call is cancelled ends with the process.
                 jackfield_loader::exit(0);
             }
-            self.outbox.close(left(deadline).max(CLOSING));
+            self.delivery.close(left(deadline).max(CLOSING));
             let _ = self.turn.unlock();
             // A tool may have found the turn taken a moment ago, and left its events to whoever has it. Without progress
-            // what waits is nothing that a further round would settle.
+            // what waits is nothing that a further pass would settle.
             let again = end.emptied
                 && end.progress
                 && !left(deadline).is_zero()
@@ -162,10 +171,10 @@ impl Delivery {
     }
 
     fn rounds(&mut self, deadline: Instant) -> End {
-        let go_on = AtomicBool::new(false);
+        let go_on = Arc::<AtomicBool>::default();
         let mut progress = false;
         loop {
-            let end = self.outbox.round(deadline, &go_on, None);
+            let end = self.delivery.pass(deadline, &go_on, None);
             progress |= end.delivered + end.rejected > 0;
             let pause = match (end.busy, end.again_in) {
                 _ if end.emptied => return End { emptied: true, progress },

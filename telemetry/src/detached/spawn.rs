@@ -4,7 +4,8 @@ use std::{path::Path, time::Duration};
 
 use jackfield_loader::Program;
 
-use crate::delivery::pass::RoundEnd;
+use crate::delivery::backend_state::due;
+use crate::delivery::pass_result::PassResult;
 use crate::delivery::target::{Source, Target};
 use crate::instance::context::Context;
 use crate::instance::settings::Settings;
@@ -46,18 +47,18 @@ fn decide(settings: &Settings, available: bool, process: u32, unix: bool) -> Opt
 /// Hands the spool to a child, unless nothing can be sent now or a child has it already. `None` when it would take a
 /// child and none can be had.
 #[cfg(not(unix))]
-pub(crate) fn leave(_context: &Context, _lifetime: Duration) -> Option<RoundEnd> {
+pub(crate) fn leave(_context: &Context, _lifetime: Duration) -> Option<PassResult> {
     None
 }
 
 /// Hands the spool to a child, unless nothing can be sent now or a child has it already. `None` when it would take a
 /// child and none can be had.
 #[cfg(unix)]
-pub(crate) fn leave(context: &Context, lifetime: Duration) -> Option<RoundEnd> {
+pub(crate) fn leave(context: &Context, lifetime: Duration) -> Option<PassResult> {
     use super::job;
     use super::lock::{self, Turn};
 
-    let nothing = RoundEnd::default();
+    let nothing = PassResult::default();
     let collection = context.consent.read().collection;
     let (Some(data), Some(states), Some(spools)) =
         (context.trusted_data(), context.states(), &context.spools)
@@ -73,12 +74,12 @@ pub(crate) fn leave(context: &Context, lifetime: Duration) -> Option<RoundEnd> {
     }
     let local = selected.info.stays_here(collection);
     let spool = spools.get(local);
-    let due = crate::delivery::due::due(&selected.targets, &states, spool.now_ms());
+    let due = due(&selected.targets, &states, spool.now_ms());
     if due.is_empty() {
         return Some(nothing);
     }
     if !spool.has_waiting(&due) {
-        return Some(RoundEnd { emptied: true, ..nothing });
+        return Some(PassResult { emptied: true, ..nothing });
     }
     let orders = orders_of(context, data, local, collection, &selected.targets, lifetime)?;
     let handed = orders.to_text().and_then(|text| Ok((lock::take(data, local, &job::mark(&text))?, text)));

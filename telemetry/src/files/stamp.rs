@@ -12,8 +12,6 @@ pub(crate) const STABLE: Duration = Duration::from_millis(300);
 /// A file that was changed so recently could be changed again with no trace in its times: the coarsest clock of a file system
 /// has steps of two seconds.
 const RACY: Duration = Duration::from_secs(2);
-/// Between two looks at a file that is being written.
-const TICK: Duration = Duration::from_millis(50);
 
 /// Size, times and identity of a file.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +103,7 @@ pub(crate) fn wait_until_stable(file: &Path, deadline: Instant) -> bool {
         if Instant::now() + rest > deadline {
             return false;
         }
-        thread::sleep(rest.min(TICK));
+        thread::sleep(rest);
     }
 }
 

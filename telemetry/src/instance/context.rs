@@ -11,8 +11,9 @@ use crate::consent::consent::Collection;
 use crate::consent::gate::Gate;
 use crate::consent::source::ConsentSource;
 use crate::delivery::backend_state::States;
-use crate::delivery::in_flight_lock::Sending;
-use crate::delivery::pass::{Kept, Outbox};
+use crate::delivery::backends::Backends;
+use crate::delivery::in_flight_lock::InFlightLock;
+use crate::delivery::pass::{ConsentCheck, DeliveryConfig, SpoolDelivery};
 use crate::error::error::Error;
 use crate::event::batch_buffer::EventBuffer;
 use crate::event::defaults::{EventDefaults, os_version};
@@ -189,23 +190,31 @@ impl Context {
         self.trusted_data().map(States::new)
     }
 
-    pub(crate) fn sending(&self) -> Option<Sending> {
-        self.trusted_data().map(Sending::new)
+    pub(crate) fn in_flight(&self) -> Option<InFlightLock> {
+        self.trusted_data().map(InFlightLock::new)
     }
 
-    /// What delivers under `collection`; `None` without a folder.
-    pub(crate) fn outbox(&self, collection: Collection) -> Option<Outbox> {
+    /// What delivers under `collection`, to the backends of the table from now on; `None` without a folder.
+    pub(crate) fn delivery(&self, collection: Collection, backends: &Arc<Backends>) -> Option<SpoolDelivery> {
         let Selected { targets, info } = self.select_for(collection);
         if let SelectionReason::Broken(reason) = &info.why {
             tracing::warn!("telemetry waits: {reason}");
         }
         let consent = Arc::clone(&self.consent);
-        let may_send = Arc::new(move || consent.read().collection);
+        let consented: ConsentCheck = Arc::new(move || consent.read().collection);
         let local = info.stays_here(collection);
-        let spool = self.spools.as_ref()?.get(local).clone();
-        let kept = Kept { spool, states: self.states()?, sending: self.sending()? };
-        let outbox = Outbox::new(kept, targets, self.settings.mode, self.fill(), collection, may_send);
-        Some(outbox.local(local))
+        let config = DeliveryConfig {
+            spool: self.spools.as_ref()?.get(local).clone(),
+            states: Arc::new(self.states()?),
+            in_flight: self.in_flight()?,
+            mode: self.settings.mode,
+            fill: self.fill(),
+            collection,
+            local,
+            may_send: Arc::clone(&consented),
+            consented,
+        };
+        Some(SpoolDelivery::new(config, targets, backends))
     }
 
     pub(crate) fn enforce_limits(&self) -> Result<(), Error> {

@@ -82,26 +82,27 @@ impl Asked {
 
 /// Each on a thread of its own: one that hangs in its constructors keeps the others from nothing.
 pub(super) fn prepare_all<'a>(
-    wanted: &[Target],
-    old_of: &dyn Fn(&str) -> Option<&'a Target>,
+    wanted: &[Arc<Target>],
+    old_of: &dyn Fn(&str) -> Option<&'a Arc<Target>>,
     look: Look,
 ) -> Vec<Verdict> {
     let asked: Vec<_> = wanted.iter().map(|target| ask(target, old_of(&target.name), look)).collect();
     asked.into_iter().map(|asked| asked.map_or_else(|verdict| verdict, Asked::verdict)).collect()
 }
 
-fn ask(target: &Target, old: Option<&Target>, look: Look) -> Result<Asked, Verdict> {
+fn ask(target: &Arc<Target>, old: Option<&Arc<Target>>, look: Look) -> Result<Asked, Verdict> {
     let limit = WRITING + LOADING + target.options.timeout.saturating_mul(2);
     let deadline = Instant::now() + limit;
     let same_config = old.is_some_and(|old| same_config(old, target));
     let same_trust = old.is_some_and(|old| same_trust(old, target));
-    let open = old.and_then(Target::opened);
+    let open = old.and_then(|old| old.opened());
     let untouched = look == Look::Trust || same_config && is_untouched(target, open.as_deref());
     if untouched && !is_judged(target) {
         return Err(Verdict::Same);
     }
     let (tell, told) = mpsc::sync_channel(2);
-    let target = target.share();
+    let name = format!("open-{}", target.name);
+    let target = Arc::clone(target);
     let work = move || {
         let _quiet = ReentrancyGuard::enter();
         let distrust = distrust(&target, open.as_deref(), untouched);
@@ -119,7 +120,7 @@ fn ask(target: &Target, old: Option<&Target>, look: Look) -> Result<Asked, Verdi
             target.close(target.options.timeout);
         }
     };
-    match thread::Builder::new().name("jackfield-reload".to_owned()).spawn(work) {
+    match thread::Builder::new().name(name).spawn(work) {
         Ok(_) => Ok(Asked { told, deadline, limit }),
         Err(error) => Err(Verdict::Refused(format!("no thread to open it on: {error}"))),
     }

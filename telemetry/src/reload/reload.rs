@@ -12,13 +12,12 @@
 //! or not its file has changed. One that is refused, and in whose place nothing else can be had, does not stay: it is
 //! closed between two batches, within its timeout, and its events wait.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
+use crate::delivery::backend_changes::{BackendChanges, Change};
+use crate::delivery::backend_handle::Refusal;
 use crate::delivery::backend_state::Problem;
-use crate::delivery::plan::{Plan, Plans, Step};
+use crate::delivery::backends::Backends;
 use crate::delivery::reload_report::ReloadReport;
 use crate::delivery::target::Target;
 use crate::error::error::Error;
@@ -27,39 +26,24 @@ use crate::instance::select_backends::{Selected, SelectionReason, why_none};
 use crate::reload::prepare::{Look, Verdict, prepare_all};
 
 /// Finds out which backends are to be, and opens what is new.
-pub(crate) fn reload(context: &Context, plans: &Arc<Plans>) -> Result<ReloadReport, Error> {
+pub(crate) fn reload(context: &Context, backends: &Arc<Backends>) -> Result<ReloadReport, Error> {
     let collection = context.consent.read().collection;
     let Selected { targets: wanted, info } = context.select_for(collection);
-    let known = {
-        let board = plans.board();
-        board.targets.as_ref().map(|targets| targets.iter().map(Target::share).collect::<Vec<_>>())
-    };
+    let known = backends.configured();
     if let SelectionReason::Broken(reason) = info.why {
-        return Err(all_stay(context, plans, &known.unwrap_or_default(), reason));
+        return Err(all_stay(context, backends, &known.unwrap_or_default(), reason));
     }
     // A file that was removed, or emptied, is a mistake rather than the wish to lose what comes.
     if wanted.is_empty() && known.as_ref().is_some_and(|known| !known.is_empty()) {
-        return Err(all_stay(context, plans, &known.unwrap_or_default(), why_none(&context.settings)));
+        return Err(all_stay(context, backends, &known.unwrap_or_default(), why_none(&context.settings)));
     }
     context.forget_recorder();
     // Whoever delivers first finds out by itself.
     let Some(known) = known else { return Ok(ReloadReport::default()) };
-    let verdicts = prepare_all(&wanted, &|name| find(&known, name), Look::Everything);
-    let local = info.stays_here(collection);
-    let Decided { reloaded, problems, board, steps } = decide(context, &known, wanted, verdicts);
-    {
-        let mut now = plans.board();
-        now.shut = shut(&problems, &board);
-        now.problems = problems;
-        for name in &reloaded.swapped {
-            *now.swaps.entry(name.clone()).or_default() += 1;
-        }
-        now.targets = Some(board);
-    }
-    if let Some(kept) = context.states() {
-        plans.keep_problems(&kept);
-    }
+    let wanted = wanted.into_iter().map(Arc::new).collect();
+    let Decided { reloaded, mut changes } = decide(context, &known, wanted, Look::Everything);
     if reloaded.is_change() {
+        changes.local = Some(info.stays_here(collection));
         tracing::info!(
             swapped = reloaded.swapped.join(", "),
             added = reloaded.added.join(", "),
@@ -67,12 +51,19 @@ pub(crate) fn reload(context: &Context, plans: &Arc<Plans>) -> Result<ReloadRepo
             closed = reloaded.closed.join(", "),
             "telemetry: reloaded"
         );
-        plans.post(Plan { steps, local: Some(local) });
     }
+    apply(context, backends, changes);
     Ok(reloaded)
 }
 
-fn find<'a>(targets: &'a [Target], name: &str) -> Option<&'a Target> {
+fn apply(context: &Context, backends: &Arc<Backends>, changes: BackendChanges) {
+    backends.apply(changes);
+    if let Some(kept) = context.states() {
+        backends.keep_problems(&kept);
+    }
+}
+
+fn find<'a>(targets: &'a [Arc<Target>], name: &str) -> Option<&'a Arc<Target>> {
     targets.iter().find(|target| target.name == name)
 }
 
@@ -80,23 +71,22 @@ fn find<'a>(targets: &'a [Target], name: &str) -> Option<&'a Target> {
 #[derive(Default)]
 struct Decided {
     reloaded: ReloadReport,
-    problems: BTreeMap<String, Problem>,
-    board: Vec<Target>,
-    steps: Vec<(String, Step)>,
+    changes: BackendChanges,
 }
 
-/// What becomes of each backend that is `known`, and of each that is `wanted`, by its verdict.
-fn decide(context: &Context, known: &[Target], wanted: Vec<Target>, verdicts: Vec<Verdict>) -> Decided {
-    let Decided { mut reloaded, mut problems, mut board, mut steps } = Decided::default();
+/// What becomes of each backend that is `known`, and of each that is `wanted`.
+fn decide(context: &Context, known: &[Arc<Target>], wanted: Vec<Arc<Target>>, look: Look) -> Decided {
+    let verdicts = prepare_all(&wanted, &|name| find(known, name), look);
+    let Decided { mut reloaded, mut changes } = Decided::default();
     for (target, verdict) in wanted.into_iter().zip(verdicts) {
         let (name, old) = (target.name.clone(), find(known, &target.name));
         let keep = match (&verdict, old) {
-            (Verdict::Same | Verdict::Refused(_), Some(old)) => Some(old.share()),
+            (Verdict::Same | Verdict::Refused(_), old) => old,
             // What is closed already can stay so.
-            (Verdict::Distrusted(_), Some(old)) if old.opened().is_none() => Some(old.share()),
+            (Verdict::Distrusted(_), Some(old)) if old.opened().is_none() => Some(old),
             _ => None,
         };
-        let becomes = match (&verdict, old, &keep) {
+        let becomes = match (&verdict, old, keep) {
             (Verdict::Distrusted(_), Some(_), None) => "is closed, events wait for it",
             (_, Some(old), _) if old.opened().is_some() => "stays as it is",
             _ => "can't be had yet, events wait for it",
@@ -108,7 +98,9 @@ fn decide(context: &Context, known: &[Target], wanted: Vec<Target>, verdicts: Ve
             (Verdict::Refused(reason) | Verdict::Distrusted(reason), old) => {
                 let reason = target.conceal(&reason);
                 tracing::warn!("telemetry: backend {name} {becomes}: {reason}");
-                problems.insert(name.clone(), Problem { at_ms: context.now_ms(), reason: reason.clone() });
+                let problem = Problem { at_ms: context.now_ms(), reason: reason.clone() };
+                let until_open = keep.unwrap_or(&target).opened().is_none();
+                changes.refusals.insert(name.clone(), Refusal { problem, until_open });
                 match old {
                     None => reloaded.added.push(name.clone()),
                     Some(_) if keep.is_none() => reloaded.closed.push(name.clone()),
@@ -117,44 +109,29 @@ fn decide(context: &Context, known: &[Target], wanted: Vec<Target>, verdicts: Ve
                 reloaded.refused.push((name.clone(), reason));
             }
         }
-        board.push(keep.as_ref().unwrap_or(&target).share());
-        steps.push((name, if keep.is_some() { Step::Keep } else { Step::Put(Box::new(target)) }));
+        let change = if keep.is_some() { Change::Keep } else { Change::Put(target) };
+        changes.backends.push((name, change));
     }
-    let gone = known.iter().filter(|old| find(&board, &old.name).is_none());
-    reloaded.removed = gone.map(|target| target.name.clone()).collect();
-    Decided { reloaded, problems, board, steps }
-}
-
-/// The backends whose problem is that they are not open.
-fn shut(problems: &BTreeMap<String, Problem>, board: &[Target]) -> BTreeSet<String> {
-    let is_shut = |name: &&String| find(board, name).is_some_and(|target| target.opened().is_none());
-    problems.keys().filter(is_shut).cloned().collect()
+    let is_gone = |old: &&Arc<Target>| changes.backends.iter().all(|(name, _)| *name != old.name);
+    reloaded.removed = known.iter().filter(is_gone).map(|target| target.name.clone()).collect();
+    Decided { reloaded, changes }
 }
 
 /// Says why every backend stays as it is, but for those that the trust policy refuses which was in force: its lock and the
 /// signatures may have changed although the configuration can't be used.
-fn all_stay(context: &Context, plans: &Arc<Plans>, known: &[Target], reason: String) -> Error {
-    let same: Vec<_> = known.iter().map(Target::unopened).collect();
-    let verdicts = prepare_all(&same, &|name| find(known, name), Look::Trust);
+fn all_stay(context: &Context, backends: &Arc<Backends>, known: &[Arc<Target>], reason: String) -> Error {
+    let same = known.iter().map(|target| Arc::new(target.unopened())).collect();
+    let Decided { reloaded, mut changes } = decide(context, known, same, Look::Trust);
     tracing::warn!("telemetry: all backends stay as they are: {reason}");
-    let Decided { reloaded, problems, board, steps } = decide(context, known, same, verdicts);
-    {
-        let mut now = plans.board();
-        let problem = Problem { at_ms: context.now_ms(), reason: reason.clone() };
-        now.shut = shut(&problems, &board);
-        now.problems = board.iter().map(|target| (target.name.clone(), problem.clone())).collect();
-        now.problems.extend(problems);
-        if now.targets.is_some() {
-            now.targets = Some(board);
-        }
+    let problem = Problem { at_ms: context.now_ms(), reason: reason.clone() };
+    for target in known {
+        let refusal = || Refusal { problem: problem.clone(), until_open: false };
+        changes.refusals.entry(target.name.clone()).or_insert_with(refusal);
     }
-    if let Some(kept) = context.states() {
-        plans.keep_problems(&kept);
-    }
+    apply(context, backends, changes);
     if reloaded.closed.is_empty() {
         return Error::Reload { reason: reason.into() };
     }
-    plans.post(Plan { steps, local: None });
     let names = reloaded.closed.join(", ");
     Error::Reload {
         reason: format!("{reason}; but closed, since it is not trusted any more: {names}").into(),

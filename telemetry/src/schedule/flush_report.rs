@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use jackfield_loader::count;
 
-use crate::delivery::progress::{Question, Reply};
+use crate::delivery::progress::{FlushState, FlushTicket};
 use crate::instance::context::Context;
 
 /// What became of events by one flush.
@@ -47,27 +47,27 @@ impl fmt::Display for Waiting {
 }
 
 /// The backends that are not done, and why.
-pub(crate) fn waiting(context: &Context, question: Question, reply: Reply) -> Vec<Waiting> {
+pub(crate) fn waiting(context: &Context, ticket: FlushTicket, state: FlushState) -> Vec<Waiting> {
     let info = context.select().info;
     let local = info.stays_here(context.consent.read().collection);
     let Some(spools) = &context.spools else { return Vec::new() };
     let stats = spools.get(local).stats();
-    let mut backends = reply.backends;
+    let mut backends = state.backends;
     for name in info.backends {
         backends.entry(name).or_default();
     }
-    let unsettled = backends.into_iter().filter(|(_, standing)| !standing.is_emptied(question.number));
-    let waiting = unsettled.map(|(backend, standing)| {
+    let unsettled = backends.into_iter().filter(|(_, progress)| !progress.is_emptied(ticket));
+    let waiting = unsettled.map(|(backend, progress)| {
         // Before the first delivery everything waits for everybody.
         let events = stats.backends.get(&backend).map_or(stats.events, |its| its.events);
-        let reason = match (standing.since, reply.busy) {
+        let reason = match (progress.since, state.busy) {
             (Some(since), _) => {
                 format!("it is being handed events, and has said nothing for {:.1?}", since.elapsed())
             }
             (None, true) => "another process delivers".to_owned(),
-            (None, false) => standing.problem.clone().unwrap_or_else(|| "it was not asked".to_owned()),
+            (None, false) => progress.problem.clone().unwrap_or_else(|| "it was not asked".to_owned()),
         };
-        Waiting { backend, events, reason, again_in: standing.pause() }
+        Waiting { backend, events, reason, again_in: progress.pause() }
     });
     waiting.filter(|waiting| waiting.events > 0).collect()
 }

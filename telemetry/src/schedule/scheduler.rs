@@ -1,21 +1,22 @@
-//! Who carries events from the spool to the backends, and when.
+//! When events leave the spool: in the background, on demand, and at the end.
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
+use crate::delivery::backends::Backends;
 use crate::delivery::open_backend::OpenError;
-use crate::delivery::pass::{Outbox, RoundEnd};
-use crate::delivery::plan::Plans;
-use crate::delivery::progress::{Question, Reply, Standings};
+use crate::delivery::pass::{Service, SpoolDelivery};
+use crate::delivery::pass_result::PassResult;
+use crate::delivery::progress::{FlushState, FlushTicket};
 use crate::delivery::reload_report::{LastReload, ReloadReport};
-use crate::delivery::supervisor::{Service, UNKNOWN};
-use crate::delivery::wake_signal::{Bell, Woken};
+use crate::delivery::wake_signal::{WakeSignal, Woken};
+use crate::delivery::workers::UNKNOWN_PAUSE;
 use crate::detached;
 use crate::error::drop_reason::DropReason;
 use crate::error::error::Error;
@@ -25,43 +26,46 @@ use crate::process::deadline::left;
 use crate::process::reentrancy::ReentrancyGuard;
 use crate::reload::reload::reload;
 use crate::schedule::flush_report::{FlushReport, waiting};
+use crate::schedule::lease::Lease;
 #[cfg(feature = "watch")]
 use crate::schedule::watch;
 
-/// Between two looks at a lock that somebody else has.
-const TICK: Duration = Duration::from_millis(2);
-/// How soon a round is tried again that another process kept us from.
+/// How soon a pass is tried again that another process kept us from: the system tells nobody that the claim was given back.
 const BUSY: Duration = Duration::from_millis(20);
-/// The end of the tool ends a round of the thread.
+/// The end of the tool ends a pass of the thread.
 const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
-/// What one process delivers with.
+/// What the closing of the backends may take when there is no time left.
+const CLOSING: Duration = Duration::from_millis(2);
+
+/// What one process delivers with, and when.
 #[derive(Debug, Default)]
-pub(crate) struct Courier {
-    outbox: Mutex<Option<Outbox>>,
+pub(crate) struct Scheduler {
+    delivery: Lease,
     /// Whether this process has had an event to record.
     used: AtomicBool,
-    thread: Mutex<Worker>,
-    bell: Arc<Bell>,
-    plans: Arc<Plans>,
-    standings: Arc<Standings>,
+    thread: Mutex<Thread>,
+    signal: Arc<WakeSignal>,
+    backends: Arc<Backends>,
     /// Held by whoever reloads.
     reloading: Mutex<()>,
+    last_reload: Mutex<Option<LastReload>>,
 }
 
-#[derive(Debug, Default)]
-enum Worker {
+/// The thread that delivers in the background.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Thread {
     #[default]
     NotStarted,
-    Runs(thread::JoinHandle<()>),
-    /// It could not be started, or has ended.
-    Gone,
+    Started,
+    /// None can be had.
+    Failed,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Courier {
+impl Scheduler {
     /// An event could not be stored. What waits is to be delivered all the same: nothing else makes room on a full disk, or
     /// in a spool that refuses.
     pub(crate) fn lost(self: &Arc<Self>, context: &Arc<Context>, reason: DropReason) {
@@ -76,7 +80,7 @@ impl Courier {
     pub(crate) fn look(self: &Arc<Self>, context: &Arc<Context>) {
         self.used.store(true, Ordering::Relaxed);
         if let Deliver::InBackground { interval, .. } = context.settings.deliver {
-            self.bell.enough();
+            self.signal.enough();
             self.start(context, interval);
         }
     }
@@ -87,175 +91,188 @@ impl Courier {
             self.used.store(true, Ordering::Relaxed);
         }
         let Deliver::InBackground { interval, events, .. } = context.settings.deliver else { return };
-        if self.bell.event(events) {
+        if self.signal.event(events) {
             self.start(context, interval);
         }
     }
 
     fn start(self: &Arc<Self>, context: &Arc<Context>, interval: Duration) {
-        let mut worker = lock(&self.thread);
-        if !matches!(*worker, Worker::NotStarted) {
+        let mut thread = lock(&self.thread);
+        if *thread != Thread::NotStarted {
             return;
         }
-        let (courier, of_thread) = (Arc::clone(self), Arc::clone(context));
+        let (scheduler, of_thread) = (Arc::clone(self), Arc::clone(context));
         let started = thread::Builder::new()
-            .name(format!("{}-telemetry", context.settings.tool))
-            .spawn(move || work(&of_thread, &courier, interval));
-        *worker = match started {
-            Ok(thread) => {
+            .name(format!("schedule-{}", context.settings.tool))
+            .spawn(move || scheduler.work(&of_thread, interval));
+        *thread = match started {
+            Ok(_) => {
                 #[cfg(feature = "watch")]
                 if context.settings.watch {
                     watch::start(Arc::downgrade(self) as _, context);
                 }
-                Worker::Runs(thread)
+                Thread::Started
             }
             Err(error) => {
                 tracing::warn!("telemetry is delivered at the end only: no thread for it: {error}");
-                Worker::Gone
+                Thread::Failed
             }
         };
     }
 
+    /// What the thread does until the tool ends.
+    fn work(&self, context: &Context, interval: Duration) {
+        let _quiet = ReentrancyGuard::enter();
+        let _leaves = Leaves(&self.backends);
+        let signal = &self.signal;
+        let mut again_at: Option<Instant> = None;
+        loop {
+            match signal.wait(interval, again_at) {
+                Woken::Stopped => return,
+                // What is new is tried at once; else a pass has ended.
+                Woken::News if !self.backends.has_news() => continue,
+                Woken::News | Woken::Events | Woken::Late => {}
+            }
+            let service = Service { signal, interval };
+            let result = self.pass(context, Instant::now() + FOR_EVER, signal.stopped(), Some(service));
+            let pause = if result.busy { Some(BUSY.max(interval)) } else { result.again_in };
+            again_at = (!result.emptied).then(|| Instant::now() + pause.unwrap_or(UNKNOWN_PAUSE));
+            if let Err(error) = context.enforce_limits() {
+                tracing::debug!("{error}");
+            }
+        }
+    }
+
     /// Lets backends have what waits for them, once.
-    fn round(
+    fn pass(
         &self,
         context: &Context,
         deadline: Instant,
-        stop: &AtomicBool,
+        stop: &Arc<AtomicBool>,
         service: Option<Service<'_>>,
-    ) -> RoundEnd {
-        self.bell.looking();
-        let Some(mut outbox) = lock_until(&self.outbox, deadline) else {
-            return RoundEnd { busy: true, ..RoundEnd::default() };
+    ) -> PassResult {
+        self.signal.looking();
+        let Some(mut taken) = self.delivery.take(deadline) else {
+            return PassResult { busy: true, ..PassResult::default() };
         };
-        let asked = self.standings.asked();
-        self.make_right(context, &mut outbox, deadline);
-        let end = outbox.as_mut().map(|outbox| {
-            let end = outbox.round(deadline, stop, service);
-            outbox.catch_up();
-            end
-        });
-        let end = end.unwrap_or_default();
-        self.standings.ended(asked, end);
-        end
+        let asked = self.backends.asked();
+        let delivery = self.renew(context, &mut taken.delivery, deadline);
+        let result = delivery.map(|delivery| delivery.pass(deadline, stop, service)).unwrap_or_default();
+        self.backends.pass_ended(asked, result);
+        result
     }
 
-    /// Sees to it that the outbox is that for what may be done now.
-    fn make_right(&self, context: &Context, outbox: &mut Option<Outbox>, deadline: Instant) {
+    /// Sees to it that the delivery is that for what may be done now.
+    fn renew<'a>(
+        &self,
+        context: &Context,
+        delivery: &'a mut Option<SpoolDelivery>,
+        deadline: Instant,
+    ) -> Option<&'a mut SpoolDelivery> {
         let collection = context.consent.read().collection;
-        if let Some(outbox) = outbox {
-            outbox.catch_up();
+        if delivery.as_ref().is_none_or(|delivery| !delivery.is_for(collection)) {
+            if let Some(mut old) = delivery.take() {
+                old.close(left(deadline).min(BUSY));
+            }
+            *delivery = context.delivery(collection, &self.backends);
         }
-        if outbox.as_ref().is_some_and(|outbox| outbox.is_for(collection)) {
-            return;
-        }
-        if let Some(mut old) = outbox.take() {
-            old.close(left(deadline).min(BUSY));
-        }
-        *outbox = context.outbox(collection);
-        if let Some(outbox) = outbox {
-            outbox.follow(&self.plans, &self.standings);
-        }
+        delivery.as_mut()
     }
 
     /// Opens every backend. Gives those that can't be opened, and why.
     pub(crate) fn open_backends(&self, context: &Context) -> Vec<(String, OpenError)> {
-        let mut outbox = lock(&self.outbox);
-        self.make_right(context, &mut outbox, Instant::now());
-        outbox.as_mut().map(Outbox::open_backends).unwrap_or_default()
+        let now = Instant::now();
+        let Some(mut taken) = self.delivery.take(now + FOR_EVER) else { return Vec::new() };
+        match self.renew(context, &mut taken.delivery, now) {
+            Some(_) => self.backends.open_all(),
+            None => Vec::new(),
+        }
     }
 
-    pub(crate) fn plans(&self) -> &Arc<Plans> {
-        &self.plans
+    pub(crate) fn backends(&self) -> &Arc<Backends> {
+        &self.backends
+    }
+
+    /// How the last reload has ended.
+    pub(crate) fn last_reload(&self) -> Option<LastReload> {
+        lock(&self.last_reload).clone()
     }
 
     /// Other backends from the next batch on, where the configuration says so.
     pub(crate) fn reload(&self, context: &Context) -> Result<ReloadReport, Error> {
         let _quiet = ReentrancyGuard::enter();
         let _one = lock(&self.reloading);
-        let reloaded = reload(context, &self.plans);
-        {
-            let mut last = self.plans.last_reload();
-            *last = Some(LastReload {
-                number: last.as_ref().map_or(0, |last| last.number) + 1,
-                outcome: reloaded.as_ref().map_err(ToString::to_string).cloned(),
-            });
-        }
-        // Whoever is in a round does it there.
-        if let Ok(mut outbox) = self.outbox.try_lock()
-            && let Some(outbox) = &mut *outbox
-        {
-            outbox.catch_up();
-        }
-        self.bell.news();
+        let reloaded = reload(context, &self.backends);
+        let mut last = lock(&self.last_reload);
+        *last = Some(LastReload {
+            number: last.as_ref().map_or(0, |last| last.number) + 1,
+            outcome: reloaded.as_ref().map_err(ToString::to_string).cloned(),
+        });
+        self.signal.news();
         reloaded
     }
 
     /// Whether the thread delivers.
     fn is_in_background(&self) -> bool {
-        matches!(&*lock(&self.thread), Worker::Runs(_)) && !self.standings.is_left()
+        *lock(&self.thread) == Thread::Started && !self.backends.is_left()
     }
 
     /// Lets every backend that can get anywhere have what waits for it, by `deadline`.
     pub(crate) fn flush(&self, context: &Context, deadline: Instant) -> FlushReport {
-        let mut question = self.standings.ask();
+        let mut ticket = self.backends.take_ticket();
         loop {
-            if self.bell.stopped().load(Ordering::Relaxed) {
-                let reply = self.standings.reply_of(question, RoundEnd::default());
-                return self.flushed(context, question, reply);
+            if self.signal.stopped().load(Ordering::Relaxed) {
+                let state = self.backends.flush_state(ticket, PassResult::default());
+                return self.flushed(context, ticket, state);
             }
-            let reply = if self.is_in_background() {
-                self.bell.enough();
-                self.standings.wait(question, deadline)
+            let state = if self.is_in_background() {
+                self.signal.enough();
+                self.backends.wait_for_flush(ticket, deadline)
             } else {
-                let end = self.round(context, deadline, self.bell.stopped(), None);
-                self.standings.reply_of(question, end)
+                let result = self.pass(context, deadline, self.signal.stopped(), None);
+                self.backends.flush_state(ticket, result)
             };
-            if left(deadline).is_zero() || !(reply.busy || reply.left) {
-                return self.flushed(context, question, reply);
+            if left(deadline).is_zero() || !(state.busy || state.left) {
+                return self.flushed(context, ticket, state);
             }
             // Somebody else delivers, or the thread has just ended.
             thread::sleep(BUSY.min(left(deadline)));
-            question = self.standings.ask_again(question);
+            ticket = self.backends.renew_ticket(ticket);
         }
     }
 
-    /// What came of a question.
-    fn flushed(&self, context: &Context, question: Question, reply: Reply) -> FlushReport {
-        let (delivered, rejected, emptied) = (reply.delivered, reply.rejected, reply.emptied);
-        let waiting = if emptied { Vec::new() } else { waiting(context, question, reply) };
+    /// What came of a flush.
+    fn flushed(&self, context: &Context, ticket: FlushTicket, state: FlushState) -> FlushReport {
+        let (delivered, rejected, emptied) = (state.delivered, state.rejected, state.emptied);
+        let waiting = if emptied { Vec::new() } else { waiting(context, ticket, state) };
         FlushReport { delivered, rejected, emptied, waiting }
     }
 
     /// Ends the thread, delivers for the last time, and closes the backends. A second time there is nothing to do.
     pub(crate) fn close(&self, context: &Context, deadline: Instant) -> FlushReport {
-        if self.bell.stop() {
-            return FlushReport { emptied: true, ..FlushReport::default() };
+        let nothing = FlushReport { emptied: true, ..FlushReport::default() };
+        if self.signal.stop() {
+            return nothing;
         }
         if !self.used.load(Ordering::Relaxed) {
             self.close_backends(deadline);
-            return FlushReport { emptied: true, ..FlushReport::default() };
+            return nothing;
         }
         // Nobody waits for the thread any more, which may be inside a plugin.
-        self.standings.leave();
-        let question = self.standings.ask();
-        if let Worker::Runs(thread) = std::mem::replace(&mut *lock(&self.thread), Worker::Gone) {
-            while !thread.is_finished() && !left(deadline).is_zero() {
-                thread::sleep(TICK);
-            }
-        }
+        self.backends.leave();
+        let ticket = self.backends.take_ticket();
         let left_to_others = match context.settings.deliver {
-            Deliver::ByHand => Some(RoundEnd::default()),
+            Deliver::ByHand => Some(PassResult::default()),
             Deliver::Detached { lifetime, .. } => detached::spawn::leave(context, lifetime),
             _ => None,
         };
         let flushed = match left_to_others {
-            Some(RoundEnd { delivered, rejected, emptied, .. }) => {
+            Some(PassResult { delivered, rejected, emptied, .. }) => {
                 FlushReport { delivered, rejected, emptied, ..FlushReport::default() }
             }
             None => {
-                let end = self.round(context, deadline, &AtomicBool::new(false), None);
-                self.flushed(context, question, self.standings.reply_of(question, end))
+                let result = self.pass(context, deadline, &Arc::default(), None);
+                self.flushed(context, ticket, self.backends.flush_state(ticket, result))
             }
         };
         self.close_backends(deadline);
@@ -264,19 +281,20 @@ impl Courier {
 
     fn close_backends(&self, deadline: Instant) {
         // Whoever still has it is inside a plugin that does not answer.
-        if let Some(mut outbox) = lock_until(&self.outbox, deadline)
-            && let Some(mut outbox) = outbox.take()
+        if let Some(mut taken) = self.delivery.take(deadline)
+            && let Some(mut delivery) = taken.delivery.take()
         {
-            outbox.close(left(deadline).max(TICK));
+            delivery.close(left(deadline).max(CLOSING));
         }
-        self.plans.wait_for_closing(deadline);
+        self.backends.end();
+        self.backends.wait_for_closing(deadline);
     }
 }
 
 #[cfg(feature = "watch")]
-impl watch::Reload for Courier {
+impl watch::Reload for Scheduler {
     fn is_closed(&self) -> bool {
-        self.bell.stopped().load(Ordering::Relaxed)
+        self.signal.stopped().load(Ordering::Relaxed)
     }
 
     fn reload(&self, context: &Context) {
@@ -285,45 +303,11 @@ impl watch::Reload for Courier {
     }
 }
 
-fn lock_until<T>(mutex: &Mutex<T>, deadline: Instant) -> Option<MutexGuard<'_, T>> {
-    loop {
-        match mutex.try_lock() {
-            Ok(guard) => return Some(guard),
-            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) if left(deadline).is_zero() => return None,
-            Err(TryLockError::WouldBlock) => thread::sleep(TICK.min(left(deadline))),
-        }
-    }
-}
-
 /// Says that the thread has ended, however it does.
-struct Leaves<'a>(&'a Standings);
+struct Leaves<'a>(&'a Backends);
 
 impl Drop for Leaves<'_> {
     fn drop(&mut self) {
         self.0.leave();
-    }
-}
-
-/// What the thread does until the tool ends.
-fn work(context: &Context, courier: &Courier, interval: Duration) {
-    let _quiet = ReentrancyGuard::enter();
-    let bell = &*courier.bell;
-    let _leaves = Leaves(&courier.standings);
-    let mut again_at: Option<Instant> = None;
-    loop {
-        match bell.wait(interval, again_at) {
-            Woken::Stopped => return,
-            // What is new is tried at once; else a round has ended.
-            Woken::News if !courier.plans.has_news() => continue,
-            Woken::News | Woken::Events | Woken::Late => {}
-        }
-        let service = Service { bell, interval };
-        let end = courier.round(context, Instant::now() + FOR_EVER, bell.stopped(), Some(service));
-        let pause = if end.busy { Some(BUSY.max(interval)) } else { end.again_in };
-        again_at = (!end.emptied).then(|| Instant::now() + pause.unwrap_or(UNKNOWN));
-        if let Err(error) = context.enforce_limits() {
-            tracing::debug!("{error}");
-        }
     }
 }

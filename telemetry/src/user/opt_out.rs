@@ -183,7 +183,7 @@ impl Context {
             }
         }
         // A pass has returned before this call, which took too long.
-        ended &= self.sending().is_none_or(|sending| sending.wait_for_end(deadline));
+        ended &= self.in_flight().is_none_or(|lock| lock.wait_for_end(deadline));
         if self.data.as_ref().is_some_and(|data| data.exists()) {
             thread::sleep(left(noticed));
         }
@@ -211,7 +211,7 @@ impl Context {
     /// Requests deletion from every backend that would get events with consent. The user asks for this request; nothing else
     /// is sent.
     fn request_deletion(&self, machine_id: &str, within: Duration) -> Vec<Receipt> {
-        let Selected { mut targets, info } = self.select_for(Collection::On);
+        let Selected { targets, info } = self.select_for(Collection::On);
         if let SelectionReason::Broken(reason) = info.why {
             // The file that names the backends can't be used.
             return vec![Receipt::new("backends", Deletion::Failed(reason))];
@@ -219,7 +219,7 @@ impl Context {
         let event = Event::new(EventKind::DATA_DELETION_REQUEST, "data.deletion_request");
         let batch = self.batch_of(&event, machine_id);
         targets
-            .iter_mut()
+            .iter()
             .map(|target| {
                 let deadline = Instant::now() + within;
                 let deletion = match &batch {

@@ -110,10 +110,10 @@ impl Telemetry {
         let states = context.states().map(|states| states.load()).unwrap_or_default();
         let mut names = info.backends.clone();
         // An open backend stays until a reload, whatever the configuration says.
-        for target in self.instance().courier().plans().board().targets.iter().flatten() {
-            let has_events = info.backends.is_empty() || spool.backends.contains_key(&target.name);
-            if has_events && !names.contains(&target.name) {
-                names.push(target.name.clone());
+        for name in self.instance().scheduler().backends().views(|backend| backend.target.name.clone()) {
+            let has_events = info.backends.is_empty() || spool.backends.contains_key(&name);
+            if has_events && !names.contains(&name) {
+                names.push(name);
             }
         }
         let backends = names.iter().map(|name| {

@@ -1,7 +1,11 @@
-//! What the tests of delivery share: an outbox whose backend does as it is told.
+//! What the tests of delivery share: a delivery whose backend does as it is told.
 
 mod attempt;
+mod backend_state;
+mod circuit_breaker;
 mod direct;
+mod pass;
+mod progress;
 mod resend;
 mod settle;
 
@@ -14,8 +18,9 @@ use jackfield_loader::{
 
 use crate::consent::consent::Collection;
 use crate::delivery::backend_state::States;
-use crate::delivery::in_flight_lock::Sending;
-use crate::delivery::pass::{Kept, MaySend, Outbox};
+use crate::delivery::in_flight_lock::InFlightLock;
+use crate::delivery::pass::{ConsentCheck, DeliveryConfig, SpoolDelivery};
+use crate::delivery::settle::{BackendFailure, Settlement};
 use crate::delivery::target::{Source, Target};
 use crate::event::batch_buffer::EventBuffer;
 use crate::event::defaults::EventDefaults;
@@ -74,7 +79,32 @@ fn spool(home: &Path) -> Spool {
     Spool::on_disk(home.join("spool"), Limits::default())
 }
 
-fn outbox(home: &Path, target: Target, mode: DeliveryMode, may_send: MaySend) -> Outbox {
-    let kept = Kept { spool: spool(home), states: States::new(home), sending: Sending::new(home) };
-    Outbox::new(kept, vec![target], mode, EventDefaults::new("tool", "1"), Collection::On, may_send)
+fn delivery(home: &Path, target: Target, mode: DeliveryMode, may_send: ConsentCheck) -> SpoolDelivery {
+    delivery_to(home, vec![target], mode, may_send)
+}
+
+fn delivery_to(
+    home: &Path,
+    targets: Vec<Target>,
+    mode: DeliveryMode,
+    may_send: ConsentCheck,
+) -> SpoolDelivery {
+    let config = DeliveryConfig {
+        spool: spool(home),
+        states: Arc::new(States::new(home)),
+        in_flight: InFlightLock::new(home),
+        mode,
+        fill: EventDefaults::new("tool", "1"),
+        collection: Collection::On,
+        local: false,
+        may_send: Arc::clone(&may_send),
+        consented: may_send,
+    };
+    SpoolDelivery::new(config, targets, &Arc::default())
+}
+
+/// What an attempt comes to that the backend wants repeated.
+fn failure(wish: Option<Duration>) -> Settlement {
+    let failure = BackendFailure { wish, reason: "down".into() };
+    Settlement { failure: Some(failure), ..Settlement::default() }
 }

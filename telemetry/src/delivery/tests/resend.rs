@@ -11,7 +11,7 @@ use std::{
 
 use jackfield_loader::{BackendOptions, plugin_api::Outcome};
 
-use super::{LONG, Scripted, batch, outbox, spool, target};
+use super::{LONG, Scripted, batch, delivery, spool, target};
 use crate::consent::consent::Collection;
 use crate::delivery::backend_state::{BackendState, States};
 use crate::delivery::resend::ResendReport;
@@ -64,13 +64,13 @@ fn a_busy_backend_loses_nothing_of_a_resend_and_keeps_its_circuit() {
             _ = released.lock().expect("one at a time").recv();
             Outcome::Delivered.into()
         });
-        let mut target = target(BackendOptions::new("a").concurrency(1), move |options| holds.open(options));
+        let target = target(BackendOptions::new("a").concurrency(1), move |options| holds.open(options));
         let open = target.open(LONG).expect("it opens");
-        let mut outbox = outbox(home, target, mode, Arc::new(|| Collection::On));
+        let mut delivery = delivery(home, target, mode, Arc::new(|| Collection::On));
         thread::scope(|scope| {
             let other = scope.spawn(|| open.send_within(&batch(1), LONG));
             is_inside.recv().expect("it was asked");
-            let resent = outbox.resend(Instant::now() + Duration::from_millis(100)).expect("readable");
+            let resent = delivery.resend(Instant::now() + Duration::from_millis(100)).expect("readable");
             assert_untouched(home, &before, &resent);
             drop(release);
             assert!(other.join().expect("no panic").failure().is_none());
@@ -91,8 +91,8 @@ fn a_deadline_that_comes_before_the_call_loses_nothing_of_a_resend() {
             thread::sleep(2 * within);
             takes_all.open(&options.clone().timeout(LONG))
         });
-        let mut outbox = outbox(home, target, mode, Arc::new(|| Collection::On));
-        let resent = outbox.resend(Instant::now() + within).expect("readable");
+        let mut delivery = delivery(home, target, mode, Arc::new(|| Collection::On));
+        let resent = delivery.resend(Instant::now() + within).expect("readable");
         assert_untouched(home, &before, &resent);
     }
 }
@@ -114,8 +114,8 @@ fn consent_that_is_withdrawn_before_the_call_loses_nothing_of_a_resend() {
             true => Collection::On,
             false => Collection::Off,
         };
-        let mut outbox = outbox(home, target, mode, Arc::new(may_send));
-        let resent = outbox.resend(Instant::now() + LONG).expect("readable");
+        let mut delivery = delivery(home, target, mode, Arc::new(may_send));
+        let resent = delivery.resend(Instant::now() + LONG).expect("readable");
         assert_untouched(home, &before, &resent);
         assert!(resent.to_string().contains("no consent"), "{resent}");
     }
@@ -133,14 +133,14 @@ fn an_open_circuit_of_the_guard_loses_nothing_of_a_resend() {
     });
     let options = BackendOptions::new("a").timeout(Duration::from_millis(50));
     let target = target(options, move |options| hangs.open(options));
-    let mut outbox = outbox(home, target, DeliveryMode::AtMostOnce, Arc::new(|| Collection::On));
-    let resent = outbox.resend(Instant::now() + LONG).expect("readable");
+    let mut delivery = delivery(home, target, DeliveryMode::AtMostOnce, Arc::new(|| Collection::On));
+    let resent = delivery.resend(Instant::now() + LONG).expect("readable");
     assert_eq!(resent.backends[0].lost, 3, "they were handed over: {resent:?}");
     assert!(aside(home).is_empty());
 
     put_aside(home);
     let before = aside(home);
-    let resent = outbox.resend(Instant::now() + LONG).expect("readable");
+    let resent = delivery.resend(Instant::now() + LONG).expect("readable");
     let [to] = &*resent.backends else { panic!("{resent:?}") };
     assert_eq!((to.waiting, to.lost), (3, 0), "{resent:?}");
     assert!(to.reason.as_deref().is_some_and(|reason| reason.contains("in quarantine")), "{resent:?}");
@@ -166,8 +166,8 @@ fn what_was_handed_over_when_consent_is_withdrawn_may_have_arrived() {
         true => Collection::On,
         false => Collection::Off,
     };
-    let mut outbox = outbox(home, target, DeliveryMode::AtMostOnce, Arc::new(may_send));
-    let resent = outbox.resend(Instant::now() + LONG).expect("readable");
+    let mut delivery = delivery(home, target, DeliveryMode::AtMostOnce, Arc::new(may_send));
+    let resent = delivery.resend(Instant::now() + LONG).expect("readable");
     assert_eq!((resent.backends[0].waiting, resent.backends[0].lost), (0, 3), "{resent:?}");
     assert_eq!(state(home).circuit, Default::default(), "a call that was cancelled says nothing of it");
 }

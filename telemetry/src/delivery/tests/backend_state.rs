@@ -1,0 +1,73 @@
+use std::{collections::BTreeMap, fs, process::Command, time::Instant};
+
+use jackfield_loader::{BackendOptions, plugin_api::Outcome};
+
+use super::{Scripted, failure};
+use crate::delivery::backend_state::{BackendState, States, due};
+use crate::delivery::in_flight_lock::InFlightLock;
+
+#[cfg(unix)]
+#[test]
+fn fifos_in_the_places_of_the_states_and_of_the_lock_of_calls_are_not_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["backends.v1.json", "sending.lock"] {
+        let made = Command::new("mkfifo").arg(folder.path().join(name)).status();
+        assert!(made.expect("mkfifo").success());
+    }
+    assert!(States::new(folder.path()).load().is_empty());
+    let lock = InFlightLock::new(folder.path());
+    assert!(lock.wait_for_end(Instant::now()));
+}
+
+#[test]
+fn states_come_back_and_a_damaged_file_is_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let states = States::new(folder.path());
+    assert!(states.load().is_empty());
+    let mut known = BTreeMap::new();
+    let state = BackendState { delivered: 3, last_delivery_ms: Some(7), ..BackendState::default() };
+    known.insert("a".to_owned(), state);
+    states.keep(&known);
+    assert_eq!(states.load(), known);
+    fs::write(folder.path().join("backends.v1.json"), "{\"a\":").expect("writable");
+    assert!(states.load().is_empty());
+    states.forget().expect("removable");
+    states.forget().expect("gone already");
+}
+
+#[test]
+fn states_that_another_process_has_written_are_seen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [ours, theirs] = [(); 2].map(|()| States::new(folder.path()));
+    assert!(ours.load().is_empty() && ours.load_if_changed().is_none());
+    let known = BTreeMap::from([("a".to_owned(), BackendState { delivered: 1, ..BackendState::default() })]);
+    theirs.keep(&known);
+    assert_eq!(ours.load_if_changed(), Some(known.clone()));
+    ours.keep(&known);
+    assert_eq!(ours.load_if_changed(), None, "it has written that itself");
+}
+
+#[test]
+fn a_backend_whose_circuit_is_open_is_not_due_unless_its_configuration_is_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let states = States::new(folder.path());
+    let target = |name: &str| {
+        let takes_all = Scripted::new(|_| Outcome::Delivered.into());
+        super::target(BackendOptions::new(name), move |options| takes_all.open(options))
+    };
+    let targets = [target("down"), target("up"), target("new"), target("changed")];
+    let mut known = BTreeMap::new();
+    for name in ["down", "up", "changed"] {
+        let mut state = BackendState::default();
+        if name != "up" {
+            state.circuit.settled(&failure(None), 1_000_000);
+        }
+        if name == "changed" {
+            state.fingerprint = "of another".to_owned();
+        }
+        known.insert(name.to_owned(), state);
+    }
+    states.keep(&known);
+    assert_eq!(due(&targets, &states, 1_000_001), ["up", "new", "changed"]);
+    assert_eq!(due(&targets, &states, 2_000_000), ["down", "up", "new", "changed"]);
+}

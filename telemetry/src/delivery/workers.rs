@@ -1,0 +1,215 @@
+//! A thread for each backend, which lives as long as the backend is configured and waits for something to do.
+//!
+//! The thread that makes a pass says which backends are to be given their events; the worker of each does it and says how
+//! it ended. So a backend that hangs holds up no other. Where no thread can be had, the thread of the pass does the work.
+
+use std::{
+    sync::{Arc, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::delivery::backend_handle::{BackendHandle, Work};
+use crate::delivery::backends::{Backends, Table};
+use crate::delivery::pass_context::PassContext;
+use crate::delivery::send::{BackendSender, StepResult};
+use crate::process::reentrancy::ReentrancyGuard;
+
+/// How long a backend is left alone that failed without saying for how long.
+pub(crate) const UNKNOWN_PAUSE: Duration = Duration::from_secs(5);
+
+/// What the thread of a pass sees of its workers.
+pub(super) struct Overview {
+    /// Whether any worker has something to do.
+    pub(super) is_busy: bool,
+    /// When the next pause ends.
+    pub(super) next_pause: Option<Instant>,
+    /// Whether the events are those of the other spool from now on.
+    pub(super) is_stale: bool,
+}
+
+impl Table {
+    fn is_busy(&self) -> bool {
+        self.all().any(|handle| handle.work.is_under_way())
+    }
+}
+
+impl Backends {
+    pub(super) fn overview(&self) -> Overview {
+        let table = self.table();
+        let pause = |handle: &BackendHandle| match handle.work {
+            Work::Paused(until) => Some(until),
+            _ => None,
+        };
+        Overview {
+            is_busy: table.is_busy(),
+            next_pause: table.all().filter_map(pause).min(),
+            is_stale: table.stale,
+        }
+    }
+
+    /// Has every backend whose turn it is given its events. The work of those that can have no thread, and with
+    /// `spares_one` that of the last one that has none yet, is done before this returns.
+    pub(super) fn assign(self: &Arc<Self>, pass: &Arc<PassContext>, spares_one: bool) {
+        let mut inline = Vec::new();
+        {
+            let mut table = self.table();
+            let now = Instant::now();
+            let is_due = |handle: &BackendHandle| match handle.work {
+                Work::Due => true,
+                Work::Paused(until) => until <= now,
+                _ => false,
+            };
+            let last = table.all().filter(|handle| is_due(handle)).last().map(|handle| handle.id);
+            let spared = last.filter(|_| spares_one);
+            for handle in table.all_mut().filter(|handle| is_due(handle)) {
+                handle.work = Work::Assigned;
+                if handle.has_worker {
+                    continue;
+                }
+                if spared != Some(handle.id) && self.hire(handle) {
+                    handle.has_worker = true;
+                } else {
+                    handle.work = Work::Running { look_again: false };
+                    inline.push(handle.id);
+                }
+            }
+            self.work.notify_all();
+        }
+        for id in inline {
+            self.run(id, Arc::clone(pass));
+        }
+    }
+
+    /// Starts the worker of a backend, if a thread can be had.
+    fn hire(self: &Arc<Self>, handle: &BackendHandle) -> bool {
+        // A thread can't begin while the system's loader is busy with a library that hangs.
+        if jackfield_loader::hanging_load().is_some() {
+            return false;
+        }
+        let worker = Worker { backends: Arc::clone(self), id: handle.id };
+        let work = move || {
+            let _quiet = ReentrancyGuard::enter();
+            while let Some(pass) = worker.next_work() {
+                worker.backends.run(worker.id, pass);
+            }
+        };
+        thread::Builder::new().name(format!("deliver-{}", handle.target.name)).spawn(work).is_ok()
+    }
+
+    /// Gives a backend what waits for it.
+    fn run(self: &Arc<Self>, id: u64, pass: Arc<PassContext>) {
+        let mut running = Running { backends: self, id, pass: Some(pass) };
+        while let Some(pass) = &running.pass {
+            let result = BackendSender { pass, backends: self, id }.run();
+            running.rest(result, true);
+        }
+    }
+
+    /// There may be events that the backends have not seen.
+    pub(super) fn look_again(&self) {
+        for handle in self.table().all_mut() {
+            match &mut handle.work {
+                Work::Emptied => handle.work = Work::Due,
+                Work::Running { look_again } => *look_again = true,
+                _ => {}
+            }
+        }
+    }
+
+    /// Waits until nobody works.
+    pub(super) fn wait_for_rest(&self) {
+        let mut table = self.table();
+        while table.is_busy() {
+            table = self.wait(table, None);
+        }
+    }
+
+    /// Ends the workers, each once it has nothing to do.
+    pub(crate) fn end(&self) {
+        self.table().ended = true;
+        self.work.notify_all();
+    }
+}
+
+/// The thread of a backend.
+struct Worker {
+    backends: Arc<Backends>,
+    id: u64,
+}
+
+impl Worker {
+    /// Waits for work; `None` when none will come.
+    fn next_work(&self) -> Option<Arc<PassContext>> {
+        let mut table = self.backends.table();
+        loop {
+            let ended = table.ended;
+            let handle = table.get(self.id)?;
+            if handle.work == Work::Assigned {
+                handle.work = Work::Running { look_again: false };
+                return table.pass.clone();
+            }
+            if ended {
+                handle.has_worker = false;
+                return None;
+            }
+            // A worker that waits has no part in the pass, which would else keep its claim.
+            table = self.backends.work.wait(table).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// A backend that is given its events.
+struct Running<'a> {
+    backends: &'a Arc<Backends>,
+    id: u64,
+    /// `None` once it has nothing more to do.
+    pass: Option<Arc<PassContext>>,
+}
+
+impl Running<'_> {
+    /// The backend has nothing more to do for now, unless there may be more by now than it has seen. Whether its worker
+    /// lives on.
+    fn rest(&mut self, result: StepResult, lives: bool) {
+        let Self { backends, id, pass } = self;
+        let mut table = backends.table();
+        let mut closed = None;
+        if let Some(handle) = table.get(*id) {
+            handle.has_worker &= lives;
+            if result == StepResult::Emptied && handle.work == (Work::Running { look_again: true }) {
+                handle.work = Work::Running { look_again: false };
+                return;
+            }
+            handle.work = match result {
+                StepResult::Emptied => Work::Emptied,
+                StepResult::Failed { pause } => {
+                    let known = pause.unwrap_or(UNKNOWN_PAUSE);
+                    if pass.as_ref().is_some_and(|pass| pass.signal.is_some()) {
+                        handle.progress.pauses(known);
+                    }
+                    Work::Paused(Instant::now() + known)
+                }
+                StepResult::Over => Work::Over,
+            };
+            closed = table.obey(*id);
+        }
+        // Who sees that nobody works any more ends the pass and gives back the claim, which lasts as long as any has this.
+        let is_news = !table.is_busy() || table.all().any(|handle| handle.work == Work::Due);
+        let signal = pass.take().and_then(|pass| pass.signal.clone()).filter(|_| is_news);
+        backends.changed.notify_all();
+        drop(table);
+        if let Some(signal) = signal {
+            signal.news();
+        }
+        backends.close_behind(closed);
+    }
+}
+
+impl Drop for Running<'_> {
+    /// After a panic the next pass starts another worker.
+    fn drop(&mut self) {
+        if self.pass.is_some() {
+            self.rest(StepResult::Over, false);
+        }
+    }
+}
