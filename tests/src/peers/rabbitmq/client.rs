@@ -148,7 +148,7 @@ impl Client {
             match self.depth(queue) {
                 0 => return messages,
                 waiting => {
-                    messages.extend(self.consume(queue, FieldTable::default(), waiting, Duration::ZERO))
+                    messages.extend(self.consume(queue, FieldTable::default(), waiting, Duration::ZERO));
                 }
             }
         }
