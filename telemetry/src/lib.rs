@@ -77,7 +77,7 @@ pub mod forward {
     pub use crate::config::search_path::default_search_path;
     pub use crate::config::size::{ParseSizeError, parse_size};
     pub use crate::config::source_file::ConfigFile;
-    pub use crate::delivery::backoff::CancellationToken;
+    pub use crate::delivery::cancellation_token::CancellationToken;
     pub use crate::delivery::direct::{Delivery, DeliveryOptions, EventOutcome};
     pub use crate::delivery::open_backend::{check_backend, open_backend};
     pub use crate::event::batch_buffer::EventBuffer;

@@ -11,15 +11,14 @@
 
 use std::time::Duration;
 
+use jackfield_loader::Backoff;
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::open_backend::OpenError;
 use crate::delivery::settle::Settlement;
 
-/// The pause after the first failure; each further one is twice as long.
-const FIRST: Duration = Duration::from_secs(1);
-/// The longest pause, unless the backend asks for more.
-const LONGEST: Duration = Duration::from_secs(15 * 60);
+/// The pauses, unless the backend asks for more.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(15 * 60));
 /// No wish of a backend is followed further than this: a server's mistake must not end its telemetry.
 const LONGEST_WISH: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -72,9 +71,7 @@ impl CircuitBreaker {
     }
 
     fn open(&mut self, now_ms: u64, wish: Option<Duration>) {
-        let backoff = FIRST.saturating_mul(1 << self.failures.min(20)).min(LONGEST);
-        // Between half of it and all of it, so that many machines do not come back at once.
-        let jittered = backoff.mul_f64(0.5 + fastrand::f64() / 2.0);
+        let jittered = BACKOFF.jittered_pause(self.failures, fastrand::f64());
         let pause = jittered.max(wish.unwrap_or_default().min(LONGEST_WISH));
         self.failures = self.failures.saturating_add(1);
         self.opened_ms = now_ms;

@@ -15,7 +15,8 @@ use std::{
 use jackfield_loader::{Backend, Batch};
 
 use crate::delivery::attempt::{Called, attempt};
-use crate::delivery::backoff::{Backoff, CancellationToken};
+use crate::delivery::cancellation_token::CancellationToken;
+use crate::delivery::retry_pauses::RetryPauses;
 use crate::delivery::settle::{Settlement, Verdict, settle};
 use crate::event::delivery_mode::DeliveryMode;
 use crate::process::deadline::left;
@@ -110,7 +111,7 @@ impl Delivery {
         }
         let mut fates = vec![EventOutcome::Delivered; batch.len()];
         let mut again: Vec<Again> = (0..batch.len()).map(|index| (index, Arc::default())).collect();
-        let mut backoff = Backoff::new(self.options.first_pause, self.options.longest_pause);
+        let mut pauses = RetryPauses::new(self.options.first_pause, self.options.longest_pause);
         let mut deadline = Instant::now() + self.options.give_up_after;
         let mut settled_any = false;
         for number in 0_u64.. {
@@ -121,14 +122,14 @@ impl Delivery {
                 settled_any = true;
                 self.trust = Trust::Full;
                 deadline = Instant::now() + self.options.give_up_after;
-                backoff.reset();
+                pauses.reset();
             }
             if again.is_empty() {
                 break;
             }
             let wish = settlement.failure.and_then(|failure| failure.wish);
             let left = left(deadline);
-            let pause = backoff.pause(wish, left).filter(|_| !matches!(self.trust, Trust::Probation));
+            let pause = pauses.next(wish, left).filter(|_| !matches!(self.trust, Trust::Probation));
             if pause.is_some_and(|pause| self.stop.sleep(pause)) {
                 continue;
             }

@@ -9,7 +9,7 @@ use jackfield_loader::{
 };
 
 use super::{LONG, Scripted};
-use crate::delivery::backoff::CancellationToken;
+use crate::delivery::cancellation_token::CancellationToken;
 use crate::delivery::direct::{Delivery, DeliveryOptions, EventOutcome, STOPPED};
 
 const MS: Duration = Duration::from_millis(1);
