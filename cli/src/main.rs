@@ -1,4 +1,5 @@
 //! The command `jackfield`: sends events through backends that are dynamic libraries, and inspects these.
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test makes the files that it needs"))]
 #![forbid(unsafe_code)]
 
 mod backends;

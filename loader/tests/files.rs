@@ -1,4 +1,5 @@
 //! What stands where a library should: nothing waits, nothing is read without end, and each is explained.
+#![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

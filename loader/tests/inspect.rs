@@ -1,4 +1,5 @@
 //! What is found in real libraries of every format, on whatever platform this runs.
+#![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 #![allow(clippy::unwrap_used, reason = "a test helper that fails fails the test")]
 #![cfg(unix)]
 

@@ -1,6 +1,7 @@
 //! Damaged and hostile files: whatever they claim, inspection ends, with an answer, in bounded memory.
 //!
 //! The seed is fixed, so a failure comes again; the message has what is needed to find the mutation.
+#![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 #![allow(clippy::unwrap_used, reason = "a test helper that fails fails the test")]
 #![cfg(unix)]
 #![allow(unsafe_code, reason = "an allocator that counts")]

@@ -1,4 +1,5 @@
 //! A program that is started again for another job. It has no harness: `main` has to begin as that of a tool does.
+#![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 #![cfg_attr(unix, allow(clippy::print_stdout, reason = "it reports as a test does"))]
 
 #[cfg(not(unix))]

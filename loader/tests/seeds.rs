@@ -1,4 +1,5 @@
 //! Seeds for the fuzz target: `JACKFIELD_SEEDS=FOLDER` says where they go. Without it they go to a folder that is removed.
+#![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 #![allow(clippy::unwrap_used, reason = "a test helper that fails fails the test")]
 #![cfg(unix)]
 

@@ -9,6 +9,7 @@
 //! # Features
 //! `clap`: the management commands. `tracing-layer`: marked events and spans of `tracing` as telemetry.
 //! `watch`: a service reloads by itself when its configuration or a plugin changes.
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test makes the files that it needs"))]
 #![forbid(unsafe_code)]
 
 mod api;

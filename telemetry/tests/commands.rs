@@ -1,4 +1,5 @@
 //! What the commands do and say.
+#![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! A disk that is full, read-only, or changed under a running tool; a clock that jumps; files that are not ours.
+#![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Marked events and spans of `tracing` as telemetry.
+#![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 
 mod common;
 

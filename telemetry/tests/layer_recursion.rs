@@ -1,4 +1,5 @@
 //! What telemetry itself causes to be logged, by a subscriber of the whole process: nothing but that is entered again.
+#![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 
 use std::{
     ffi::OsString,

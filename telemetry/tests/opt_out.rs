@@ -4,6 +4,7 @@
 //! share, before and after whatever it does: `begin NAME ...` and `end`. One process opts out, and writes `disabled` into
 //! the log when `disable` has returned. The lines stand in the order of time, so behind that one no `begin` may stand, and
 //! no `end`, whose call would have been under way.
+#![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 
 mod common;
 

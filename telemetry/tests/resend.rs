@@ -1,4 +1,5 @@
 //! The quarantine, sent again.
+#![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 
 mod common;
 

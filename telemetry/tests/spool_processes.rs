@@ -1,4 +1,5 @@
 //! Real processes on one spool: the test binary starts itself again, as a test that does what the environment says.
+#![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 
 mod common;
 

@@ -2,6 +2,7 @@
 //!
 //! Every library is copied into a folder of its own below `target/test-plugins`, for the user alone, so that it passes the
 //! loader's checks of owner and mode whatever the umask is. A build that fails panics with what the compiler said.
+#![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 #![forbid(unsafe_code)]
 
 mod build;

@@ -54,6 +54,10 @@ pub(crate) fn run(common: &CommonArgs, args: &CheckArgs) -> Result<Exit, Command
     }
     if let Some(file) = &args.junit {
         let failed = CommandError::system(format!("{} can't be written", show_path(file)));
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "what the user names as output, which may be a FIFO or a device"
+        )]
         fs::write(file, report.to_junit()).map_err(failed)?;
     }
     if common.json { output::json(&report.to_json()) } else { output::text(&report.to_text()) }?;

@@ -25,6 +25,10 @@ pub(super) struct BlockReader {
 
 impl BlockReader {
     /// Opens a file, or standard input for `-`.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what the user names as input, which may be a FIFO or a device"
+    )]
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         if path.as_os_str() == "-" {
             return Ok(Self { reader: Box::new(io::stdin()), size: None });

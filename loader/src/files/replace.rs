@@ -180,7 +180,8 @@ mod tests {
     use super::*;
 
     fn names(folder: &Path) -> Vec<std::ffi::OsString> {
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+        let entries = fs::read_dir(folder).expect("a folder");
+        entries.map(|entry| entry.expect("readable").file_name()).collect()
     }
 
     #[test]

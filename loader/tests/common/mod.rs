@@ -1,4 +1,5 @@
 //! Plugins built for the tests, for this platform and others. A compiler that is missing fails the test.
+#![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use std::{

@@ -1,5 +1,6 @@
 //! Children that give up rights and then try what they must not be able to do. It has no harness: a child is this program
 //! again, which has to be one thread when it is confined.
+#![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 #![allow(
     unsafe_code,
     clippy::unwrap_used,

@@ -178,7 +178,7 @@ impl Target {
     /// Of an open one the file is that which it was loaded from.
     pub(crate) fn fingerprint(&self) -> String {
         let Source::Plugin { config, plugins, folder } = &self.source else { return String::new() };
-        let stamp = match self.opened().and_then(|open| open.image.as_ref()?.stamp.clone()) {
+        let stamp = match self.opened().and_then(|open| open.image.as_ref()?.stamp) {
             Some(stamp) => Some(stamp),
             None => jackfield_loader::find(&config.plugin, &plugins.path, folder)
                 .ok()

@@ -1,4 +1,5 @@
 //! What the fault tests share: a tool in a folder of its own, backends that do as they are told, other processes.
+#![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::{

@@ -1,4 +1,5 @@
 //! Backends that hang, fail, refuse, ask for time, or are not there.
+#![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 
 #[path = "../common/mod.rs"]
 mod common;

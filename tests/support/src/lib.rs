@@ -1,4 +1,5 @@
 //! What the tests of several crates share. It is a dependency of tests alone, and depends on no crate of the workspace.
+#![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 #![forbid(unsafe_code)]
 
 mod harness;

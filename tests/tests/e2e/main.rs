@@ -1,5 +1,6 @@
 //! The end-to-end tests: real libraries, built by the harness of this package. One binary, so that a run ends with one
 //! summary.
+#![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 
 mod abi_reference;
 mod behaviour;
