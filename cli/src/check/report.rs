@@ -82,7 +82,7 @@ impl Report {
         let _ = write!(
             out,
             "\n{}: {} passed, {} failed, {} skipped\n",
-            console::one_line(&self.plugin()),
+            console::one_line(self.plugin()),
             self.count(Verdict::Pass),
             self.failed(),
             self.count(Verdict::Skipped)

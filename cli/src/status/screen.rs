@@ -85,7 +85,7 @@ pub(super) fn screen(folder: &Path, alive: bool, now: &Snapshot) -> String {
         now.config, now.mapped_images, now.image_limit
     );
     if let Some(reload) = &now.last_reload {
-        let _ = writeln!(text, "last reload: {}", reload);
+        let _ = writeln!(text, "last reload: {reload}");
     }
     for spool in &now.spools {
         let _ = writeln!(text, "\n{}: {} events wait, {} bytes", spool.tool, spool.waiting, spool.bytes);
@@ -96,7 +96,7 @@ pub(super) fn screen(folder: &Path, alive: bool, now: &Snapshot) -> String {
             let _ = writeln!(text, "  {} events in the quarantine", spool.quarantined);
         }
         for problem in &spool.problems {
-            let _ = writeln!(text, "  {}", problem);
+            let _ = writeln!(text, "  {problem}");
         }
         let _ = text.write_str(&table(&spool.backends));
         for backend in &spool.backends {

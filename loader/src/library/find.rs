@@ -111,7 +111,7 @@ pub(crate) fn find(plugin: &str, search_path: &[PathBuf], base: &Path) -> Result
 }
 
 /// Every file on `search_path` with this platform's library extension, sorted by name; of several with one name the
-/// first on the path, which is the one that [`find`] takes. Folders that can't be read are passed over.
+/// first on the path, which is the one that `find` takes. Folders that can't be read are passed over.
 #[must_use]
 pub fn list(search_path: &[PathBuf]) -> Vec<PathBuf> {
     let mut found = BTreeMap::<String, (usize, usize, PathBuf)>::new();

@@ -38,8 +38,8 @@ pub(crate) fn metadata(name: &str) -> Value {
 /// A folder for one test. Only its owner may write it.
 pub(crate) fn folder() -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt as _;
-    let folder = tempfile::tempdir().unwrap();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("writable");
     folder
 }
 
@@ -57,7 +57,7 @@ impl Plugin {
 
     /// With other metadata.
     pub(crate) fn metadata(mut self, change: impl FnOnce(&mut Value)) -> Self {
-        let mut value = serde_json::from_str(&self.metadata).unwrap();
+        let mut value = serde_json::from_str(&self.metadata).expect("readable");
         change(&mut value);
         self.metadata = value.to_string();
         self
@@ -72,7 +72,7 @@ impl Plugin {
     /// With the metadata's text in a header, for text that is too long for a command line.
     pub(crate) fn in_file(mut self, folder: &Path) -> Self {
         let header = folder.join("metadata.h");
-        fs::write(&header, format!("#define METADATA {}\n", c_string(&self.metadata))).unwrap();
+        fs::write(&header, format!("#define METADATA {}\n", c_string(&self.metadata))).expect("writable");
         self.metadata.clear();
         self.arguments.extend(["-include".to_owned(), header.display().to_string()]);
         self
@@ -281,7 +281,7 @@ pub(crate) fn run(command: &mut Command) {
 /// Compiles some C to `output`, with any arguments.
 pub(crate) fn cc(code: &str, output: &Path, arguments: &[&str]) {
     let source = output.with_extension("c");
-    fs::write(&source, code).unwrap();
+    fs::write(&source, code).expect("it ends");
     run(Command::new("cc")
         .args(["-fPIC", "-o"])
         .args([output.as_os_str(), source.as_os_str()])

@@ -133,7 +133,7 @@ impl Telemetry {
     /// Asks the user for consent, unless consent is decided already or nobody can answer.
     ///
     /// # Errors
-    /// As [`ConsentSource::first_run`].
+    /// As [`ConsentSource::first_run`](crate::ConsentSource::first_run).
     pub fn first_run(&self, prompt: &mut dyn Prompt) -> Result<FirstRun, Error> {
         let context = self.context();
         if !context.enabled {

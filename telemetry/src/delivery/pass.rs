@@ -20,8 +20,8 @@ use crate::delivery::wake_signal::{WakeSignal, Woken};
 use crate::event::defaults::EventDefaults;
 use crate::event::delivery_mode::DeliveryMode;
 use crate::process::deadline::left;
+use crate::spool::handle::Spool;
 use crate::spool::reader::Deliverer;
-use crate::spool::spool::Spool;
 
 /// Asked before anything leaves: what the user consents to at this moment.
 pub(crate) type ConsentCheck = Arc<dyn Fn() -> Collection + Send + Sync>;

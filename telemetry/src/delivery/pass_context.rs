@@ -12,8 +12,8 @@ use crate::delivery::in_flight_lock::Slot;
 use crate::delivery::wake_signal::WakeSignal;
 use crate::event::defaults::EventDefaults;
 use crate::event::delivery_mode::DeliveryMode;
+use crate::spool::handle::Spool;
 use crate::spool::reader::Deliverer;
-use crate::spool::spool::Spool;
 
 /// How often a long pass writes down what it has come to: a process that is killed has then noted most of it.
 pub(super) const SAVE_INTERVAL: Duration = Duration::from_millis(250);

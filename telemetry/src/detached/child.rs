@@ -29,8 +29,8 @@ use crate::process::deadline::left;
 use crate::process::reentrancy::ReentrancyGuard;
 use crate::spool::disk::Disk;
 use crate::spool::fs::Fs;
+use crate::spool::handle::Spool;
 use crate::spool::pair::Spools;
-use crate::spool::spool::Spool;
 
 /// To be done in a child of a tool.
 pub(crate) const JOB: Job = Job { name: "deliver", run };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::error::Error;
 use crate::spool::fs::{File, Folder};
-use crate::spool::spool::Spool;
+use crate::spool::handle::Spool;
 
 const FILE: &str = "claim.v1.lock";
 

@@ -4,8 +4,8 @@ use std::{path::Path, sync::Arc};
 
 use crate::error::error::Error;
 use crate::spool::fs::Fs;
+use crate::spool::handle::Spool;
 use crate::spool::limits::Limits;
-use crate::spool::spool::Spool;
 use crate::spool::trusted_fs::Trusted;
 
 /// The spools of one data folder.

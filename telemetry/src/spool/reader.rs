@@ -10,9 +10,9 @@ use crate::spool::cursor::{Cursors, Loaded, Place};
 use crate::spool::dead_letters::{Quarantine, Rejected};
 use crate::spool::drop_notice::Notice;
 use crate::spool::fs::File;
+use crate::spool::handle::Spool;
 use crate::spool::segment;
 use crate::spool::segment::{Lines, Listed, Name};
-use crate::spool::spool::Spool;
 
 /// Reads for all backends of one process, which holds the claim: see [`Spool::try_claim`](super::Spool::try_claim).
 ///

@@ -8,8 +8,8 @@ use crate::spool::counters::Counters;
 use crate::spool::cursor::Cursors;
 use crate::spool::dead_letters::Rejected;
 use crate::spool::fs::{Folder, FolderError};
+use crate::spool::handle::Spool;
 use crate::spool::segment::{Found, Lines, Listing};
-use crate::spool::spool::Spool;
 use crate::spool::{dead_letters, segment};
 
 /// What is in a spool.
@@ -178,9 +178,9 @@ fn walk(
 
 #[cfg(test)]
 mod tests {
+    use crate::spool::handle::Spool;
     use crate::spool::limits::Limits;
     use crate::spool::reader::Settle;
-    use crate::spool::spool::Spool;
 
     #[test]
     fn an_event_waits_until_each_backend_that_is_asked_about_is_done_with_it() {

@@ -18,8 +18,8 @@ use crate::identity::machine_id_file::MachineIdFile;
 use crate::instance::context::Context;
 use crate::instance::select_backends::{Selected, SelectionReason};
 use crate::process::deadline::left;
+use crate::spool::handle::Spool;
 use crate::spool::reader::Deliverer;
-use crate::spool::spool::Spool;
 
 /// The time in which a delivery of another process ends after consent is withdrawn. That process reads consent ten times a
 /// second, also during a call, and gives the call a quarter of a second to return.

@@ -3,6 +3,7 @@
 //! There is no harness: a `main` that begins as a tool's does is what a child needs. This binary is test, tool and child.
 //! On Linux, whose `/proc` says what runs.
 #![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
+#![allow(clippy::print_stdout, reason = "it tells what it saw")]
 #![forbid(unsafe_code)]
 
 #[cfg(not(target_os = "linux"))]

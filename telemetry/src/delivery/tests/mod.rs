@@ -25,8 +25,8 @@ use crate::delivery::target::{Source, Target};
 use crate::event::batch_buffer::EventBuffer;
 use crate::event::defaults::EventDefaults;
 use crate::event::delivery_mode::DeliveryMode;
+use crate::spool::handle::Spool;
 use crate::spool::limits::Limits;
-use crate::spool::spool::Spool;
 
 /// Longer than anything here takes on a busy machine.
 const LONG: Duration = Duration::from_secs(60);

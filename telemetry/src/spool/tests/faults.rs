@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
 
 use crate::error::drop_reason::DropReason;
+use crate::spool::handle::Spool;
 use crate::spool::limits::Limits;
 use crate::spool::reader::{Deliverer, Settle};
-use crate::spool::spool::Spool;
 use crate::spool::tests::machine::Machine;
 use crate::spool::tests::{done, drain, event};
 

@@ -10,9 +10,9 @@ use std::{
 
 use crate::error::drop_reason::DropReason;
 use crate::spool::chunk::Chunk;
+use crate::spool::handle::Spool;
 use crate::spool::limits::Limits;
 use crate::spool::reader::{Deliverer, Settle};
-use crate::spool::spool::Spool;
 use crate::spool::stats::SpoolStats;
 use crate::spool::tests::machine::Machine;
 
