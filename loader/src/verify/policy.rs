@@ -73,7 +73,8 @@ impl From<&Policy> for Policy {
     }
 }
 
-/// Applies `policy` to what was read from `path`: the key whose signature was asked for, if one was.
+/// Applies `policy` to the file that was read from `path`. Returns the key that signed the file; `None` when the policy asks
+/// for no signature.
 pub(crate) fn verify(
     path: &Path,
     file: &LibraryFile,

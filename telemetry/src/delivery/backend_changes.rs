@@ -1,7 +1,7 @@
-//! Other backends while events flow: the one place that applies a reload.
+//! The one place that applies a reload to the backends.
 //!
-//! A backend that has nothing to do is swapped or removed at once. One whose worker has a batch in hand gets a command,
-//! which the worker obeys between two batches. The one that goes is closed by a thread of its own, while nobody waits.
+//! An idle backend is swapped or removed at once. A backend whose worker sends a batch gets a command, which the worker
+//! carries out between two batches. A thread of its own closes the old backend.
 
 use std::{
     collections::BTreeMap,
@@ -41,7 +41,7 @@ pub(crate) enum Change {
 }
 
 impl BackendHandle {
-    /// Puts another one in its place, for which no call is made yet, and gives the one that is to be closed.
+    /// Replaces the target, without a call to the new one. Returns the old target, which the caller closes.
     fn replace(&mut self, new: Arc<Target>) -> Option<Arc<Target>> {
         self.swaps += u64::from(new.opened().is_some());
         if self.work.is_under_way() {

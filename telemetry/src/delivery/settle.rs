@@ -74,7 +74,7 @@ impl Settlement {
                 return Verdict::Rejected(reason);
             }
             Some(Outcome::Retry { after, reason }) => (*after, Some(reasons.share(reason))),
-            // An attempt gives none of these back.
+            // Does not occur: an attempt splits such a batch, and rejects an event that is too large alone.
             Some(Outcome::TooLarge { reason }) => (None, Some(reasons.share(reason))),
             None => (None, None),
         };

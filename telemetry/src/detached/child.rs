@@ -1,4 +1,4 @@
-//! What the child does: it delivers for as long as it may, and goes.
+//! The detached child: it delivers until nothing is left to do, or its lifetime ends.
 
 use std::{
     ffi::OsString,
@@ -17,7 +17,7 @@ use crate::consent::source::ConsentSource;
 use crate::delivery::backend_state::States;
 use crate::delivery::in_flight_lock::InFlightLock;
 use crate::delivery::pass::{ConsentCheck, DeliveryConfig, SpoolDelivery};
-use crate::detached::job::Orders;
+use crate::detached::job::DeliveryJob;
 use crate::detached::lock::Mark;
 use crate::detached::{job, lock};
 use crate::event::defaults::EventDefaults;
@@ -32,7 +32,7 @@ use crate::spool::fs::Fs;
 use crate::spool::handle::Spool;
 use crate::spool::pair::Spools;
 
-/// To be done in a child of a tool.
+/// The job for a child of a tool.
 pub(crate) const JOB: Job = Job { name: "deliver", run };
 
 /// How much further than others' this process's turn at a processor is away, from 0 to 19.
@@ -49,38 +49,38 @@ const CLOSING: Duration = Duration::from_secs(2);
 fn run(inherited: Inherited) -> i32 {
     let start = Instant::now();
     let _quiet = ReentrancyGuard::enter();
-    let Some((turn, orders, mark)) = take(&inherited) else { return UNUSABLE };
+    let Some((held, job, mark)) = take(&inherited) else { return UNUSABLE };
     // Without a thread the alarm alone is left, which is enough.
-    let _ = inherited.end_within(orders.lifetime);
+    let _ = inherited.end_within(job.lifetime);
     let _ = rustix::process::nice(NICE);
-    if !orders.stays_in_folder {
-        // A folder that somebody wants to unmount is not kept busy.
+    if !job.stays_in_folder {
+        // The working folder's file system can be unmounted while the child runs.
         let _ = std::env::set_current_dir("/");
     }
-    let deadline = start + orders.lifetime.saturating_sub(CLOSING.min(orders.lifetime / 10));
-    let Some(mut delivery) = Delivery::new(orders, turn, mark) else { return UNUSABLE };
+    let deadline = start + job.lifetime.saturating_sub(CLOSING.min(job.lifetime / 10));
+    let Some(mut delivery) = Delivery::new(job, held, mark) else { return UNUSABLE };
     delivery.run(deadline);
     0
 }
 
-/// What was handed over: the turn, or what will be, and the orders.
-fn take(inherited: &Inherited) -> Option<(Arc<File>, Orders, Mark)> {
-    let [turn, orders] = &inherited.files[..] else { return None };
+/// The inherited files: the lock and the job.
+fn take(inherited: &Inherited) -> Option<(Arc<File>, DeliveryJob, Mark)> {
+    let [held, job] = &inherited.files[..] else { return None };
     let file = |handed: &OwnedFd| handed.try_clone().map(File::from).ok();
     let mut text = Vec::new();
-    file(orders)?.read_to_end(&mut text).ok()?;
-    Some((Arc::new(file(turn)?), Orders::parse(&text).ok()?, job::mark(&text)))
+    file(job)?.read_to_end(&mut text).ok()?;
+    Some((Arc::new(file(held)?), DeliveryJob::parse(&text).ok()?, job::mark(&text)))
 }
 
-/// What was handed over is not what a child needs: 78, `EX_CONFIG` of `sysexits.h`.
+/// The exit code when the inherited files are not those of a child: 78, `EX_CONFIG` of `sysexits.h`.
 const UNUSABLE: i32 = 78;
 
-/// The spool and its backends.
+/// The spool, its backends and the lock.
 struct Delivery {
     delivery: SpoolDelivery,
     spool: Spool,
     names: Vec<String>,
-    turn: Arc<File>,
+    held: Arc<File>,
     collection: Collection,
     may_send: ConsentCheck,
     /// Whether there is consent, whoever is to deliver.
@@ -88,63 +88,62 @@ struct Delivery {
 }
 
 impl Delivery {
-    /// `None` where the data folder can't be trusted any more, or the orders are not what a tool of this release gives.
-    fn new(orders: Orders, turn: Arc<File>, mark: Mark) -> Option<Self> {
-        let data = &orders.data;
+    /// `None` when the data folder can't be trusted, or the job is not that of a tool of this release.
+    fn new(job: DeliveryJob, held: Arc<File>, mark: Mark) -> Option<Self> {
+        let data = &job.data;
         if data_folder::refusal(data).is_some() {
             return None;
         }
-        let variables = orders.consent.variables.clone();
+        let variables = job.consent.variables.clone();
         let environment = move |name: &str| -> Option<OsString> {
             let (_, value) = variables.iter().find(|(known, _)| known == name)?;
             Some(value.into())
         };
-        let consent = ConsentSource::with_environment(orders.consent.options(), environment);
-        let spools = Spools::open(data, &orders.limits.into(), &(Arc::new(Disk) as Arc<dyn Fs>));
-        let spool = spools.get(orders.local).clone();
-        let fill = EventDefaults::new(&orders.tool, &orders.version)
-            .with_machine_id(&MachineIdFile::new(&orders.tool, Some(data)).peek());
-        let targets: Vec<_> = orders
+        let consent = ConsentSource::with_environment(job.consent.options(), environment);
+        let spools = Spools::open(data, &job.limits.into(), &(Arc::new(Disk) as Arc<dyn Fs>));
+        let spool = spools.get(job.local).clone();
+        let fill = EventDefaults::new(&job.tool, &job.version)
+            .with_machine_id(&MachineIdFile::new(&job.tool, Some(data)).peek());
+        let targets: Vec<_> = job
             .backends
             .into_iter()
             .map(|backend| {
                 let (config, plugins, folder) = backend.take()?;
-                let mut target =
-                    select_backends::target(&orders.tool, &orders.version, config, plugins, folder);
+                let mut target = select_backends::target(&job.tool, &job.version, config, plugins, folder);
                 target.remember_crashes(data.join(CRASHES));
                 Some(target)
             })
             .collect::<Option<_>>()?;
         let names = targets.iter().map(|target| target.name.clone()).collect();
-        let (collection, asked) = (orders.collection, Arc::clone(&turn));
+        let (collection, asked) = (job.collection, Arc::clone(&held));
         let consent = Arc::new(consent);
         let consented: ConsentCheck = {
             let consent = Arc::clone(&consent);
             Arc::new(move || consent.read().collection)
         };
         let may_send: ConsentCheck = Arc::new(move || {
-            // By other orders, others deliver.
+            // A child with another job delivers.
             if lock::is_marked(&asked, &mark) { consent.read().collection } else { Collection::Off }
         });
         let config = DeliveryConfig {
             spool: spool.clone(),
             states: Arc::new(States::new(data)),
             in_flight: InFlightLock::new(data),
-            mode: orders.mode,
+            mode: job.mode,
             fill,
             collection,
-            local: orders.local,
+            local: job.local,
             may_send: Arc::clone(&may_send),
             consented: Arc::clone(&consented),
         };
         let delivery = SpoolDelivery::new(config, targets, &Arc::default());
-        Some(Self { delivery, spool, names, turn, collection, may_send, consented })
+        Some(Self { delivery, spool, names, held, collection, may_send, consented })
     }
 
     /// Delivers until nothing waits, nothing can be sent any more, or `deadline` comes.
     fn run(&mut self, deadline: Instant) {
-        // Whoever still has the turn by other orders is about to go.
-        while !lock::take_again(&self.turn).unwrap_or(false) {
+        // A child with another job still holds the lock, and ends soon.
+        while !lock::take_again(&self.held).unwrap_or(false) {
             if left(deadline).is_zero() || !self.wait(BUSY) {
                 return;
             }
@@ -156,14 +155,14 @@ impl Delivery {
                 jackfield_loader::exit(0);
             }
             self.delivery.close(left(deadline).max(CLOSING));
-            let _ = self.turn.unlock();
+            let _ = self.held.unlock();
             // A tool may have found the turn taken a moment ago, and left its events to whoever has it. Without progress
             // what waits is nothing that a further pass would settle.
             let again = end.emptied
                 && end.progress
                 && !left(deadline).is_zero()
                 && self.spool.has_waiting(&self.names)
-                && lock::take_again(&self.turn).unwrap_or(false);
+                && lock::take_again(&self.held).unwrap_or(false);
             if !again {
                 return;
             }

@@ -1,7 +1,7 @@
-//! What a tool hands to the child that delivers for it.
+//! The job of a detached child: what the tool passes to it.
 //!
-//! JSON, read once. The child is the tool's own executable, so no other version has to read it; a helper program of
-//! another version refuses it.
+//! JSON, read once. The child is the tool's own executable, so no other version reads the job; a helper program of another
+//! version refuses it.
 
 use std::{fs::File, io, path::PathBuf, time::Duration};
 
@@ -14,9 +14,9 @@ use crate::detached::lock::Mark;
 use crate::event::delivery_mode::DeliveryMode;
 use crate::spool::limits::Limits;
 
-/// All that the child knows.
+/// What the child knows.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Orders {
+pub(super) struct DeliveryJob {
     /// Ours, not the tool's.
     pub(super) release: String,
     pub(super) tool: String,
@@ -32,7 +32,7 @@ pub(super) struct Orders {
     pub(super) consent: Asked,
     pub(super) limits: LimitsText,
     pub(super) backends: Vec<Handed>,
-    /// What their plugins' files are like. For the mark alone: a plugin that was replaced is a reason for another child.
+    /// Stamps of the plugins' files. Only for the mark: a replaced plugin is a reason for another child.
     pub(super) fingerprints: Vec<String>,
     pub(super) lifetime: Duration,
     /// Whether a path in a plugin's configuration may start at the working folder.
@@ -125,28 +125,28 @@ impl Asked {
     }
 }
 
-impl Orders {
+impl DeliveryJob {
     pub(super) fn release() -> String {
         env!("CARGO_PKG_VERSION").to_owned()
     }
 
-    /// The text that is handed over.
+    /// The text that the child inherits.
     pub(super) fn to_text(&self) -> io::Result<Vec<u8>> {
         Ok(serde_json::to_vec(self)?)
     }
 
-    /// The orders of this text.
+    /// The job of this text.
     pub(super) fn parse(text: &[u8]) -> io::Result<Self> {
-        let orders: Self = serde_json::from_slice(text)?;
-        if orders.release != Self::release() {
-            let reason = format!("orders of version {}, this is {}", orders.release, Self::release());
+        let job: Self = serde_json::from_slice(text)?;
+        if job.release != Self::release() {
+            let reason = format!("a job of version {}, this is {}", job.release, Self::release());
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
-        Ok(orders)
+        Ok(job)
     }
 }
 
-/// What tells this text from others, with nothing of it in clear.
+/// The mark of this text. It shows nothing of the text.
 pub(super) fn mark(text: &[u8]) -> Mark {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digest = Sha256::digest(text);
@@ -167,8 +167,8 @@ pub(super) fn hand_over(text: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// A pipe from which the text can be read. Nobody reads before all is written, so what is longer than any system's pipe
-/// holds is refused.
+/// A pipe from which the text can be read. Nobody reads before the whole text is written, so a text that is longer than the
+/// pipe's buffer is refused.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn hand_over(text: &[u8]) -> io::Result<File> {
     use std::{io::Write as _, os::fd::OwnedFd};

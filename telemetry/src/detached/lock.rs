@@ -1,13 +1,14 @@
-//! Whose turn it is to deliver a spool when its tools have ended.
+//! The lock that one detached child for each spool holds while it delivers.
 //!
-//! A lock file a spool in the data folder. The tool takes the lock and hands the descriptor to its child: a lock of
-//! `flock` belongs to what was opened, so it lasts until the child ends, and the system gives it back whatever ends it.
+//! Each spool has a lock file in the data folder. The tool takes the lock, and its child inherits the descriptor. A lock of
+//! `flock` belongs to the open file: it lasts until the child ends, and the system releases it however the child ends.
 //!
-//! A tool that finds it taken leaves, for the child that has it looks at the spool once more after giving it back.
+//! A tool that finds the lock held by a child with the same job starts none: the child looks at the spool once more after
+//! it has released the lock.
 //!
-//! The file holds the *mark* of the orders that are in force: 16 hexadecimal digits. A tool whose backends are others than
-//! the child's writes its own there and starts a second child, which waits: the first one goes as soon as it sees that it
-//! is not meant any more. So a configuration counts from the next run on, and not from the end of a lifetime.
+//! The file holds the *mark* of the job in force: 16 hexadecimal digits. A tool with another job writes its own mark and
+//! starts a second child, which waits for the lock. The first child ends as soon as it sees the new mark. So a changed
+//! configuration counts from the next run of the tool on.
 
 use std::path::{Path, PathBuf};
 #[cfg(unix)]
@@ -21,39 +22,40 @@ fn file(data: &Path, local: bool) -> PathBuf {
     data.join(if local { "delivering-local.lock" } else { "delivering.lock" })
 }
 
-/// Which orders a turn is about.
+/// The mark of a job.
 #[cfg(unix)]
 pub(super) type Mark = [u8; 16];
 
-/// What a tool finds.
+/// The result of an attempt to take the lock.
 #[cfg(unix)]
 #[derive(Debug)]
-pub(super) enum Turn {
-    /// It is this process's, and whose it hands the file to.
-    Ours(File),
-    /// A child has it by other orders, and goes.
+pub(super) enum LockAttempt {
+    /// This process has the lock, and so has every process that inherits the file.
+    Taken(File),
+    /// A child with another job has the lock, and ends.
     Awaited(File),
-    /// A child has it, by the same orders.
-    Theirs,
+    /// A child with the same job has the lock.
+    Held,
 }
 
-/// The turn, unless somebody has it by the same orders. It lasts as long as the file, or a copy of its descriptor, is open.
+/// Takes the lock, unless a child with the same job holds it. The lock lasts as long as the file, or a copy of its
+/// descriptor, is open.
 ///
 /// # Errors
-/// When the lock can't be had at all.
+/// When the file can't be opened, locked or written.
 #[cfg(unix)]
-pub(super) fn take(data: &Path, local: bool, mark: &Mark) -> io::Result<Turn> {
+pub(super) fn take(data: &Path, local: bool, mark: &Mark) -> io::Result<LockAttempt> {
     use std::os::unix::fs::FileExt as _;
     let file = files::open(&file(data, local), Access::Write)?;
     let ours = take_again(&file)?;
     if is_marked(&file, mark) {
-        return Ok(if ours { Turn::Ours(file) } else { Turn::Theirs });
+        return Ok(if ours { LockAttempt::Taken(file) } else { LockAttempt::Held });
     }
     file.write_all_at(mark, 0)?;
-    Ok(if ours { Turn::Ours(file) } else { Turn::Awaited(file) })
+    Ok(if ours { LockAttempt::Taken(file) } else { LockAttempt::Awaited(file) })
 }
 
-/// Whether these are the orders in force.
+/// Whether the job of this mark is in force.
 #[cfg(unix)]
 pub(super) fn is_marked(file: &File, mark: &Mark) -> bool {
     use std::os::unix::fs::FileExt as _;
@@ -61,7 +63,7 @@ pub(super) fn is_marked(file: &File, mark: &Mark) -> bool {
     file.read_exact_at(&mut found, 0).is_ok() && found == *mark
 }
 
-/// Whether the turn is this file's now, or was already.
+/// Takes the lock for a file that was inherited. Returns whether the file has the lock.
 ///
 /// # Errors
 /// As [`take`].
@@ -70,8 +72,8 @@ pub(super) fn take_again(file: &File) -> io::Result<bool> {
     files::try_lock(file)
 }
 
-/// Whether a child delivers this spool now. Who looks while a tool takes its turn may be what the tool takes for a child;
-/// its events wait for the next run then.
+/// Whether a child delivers this spool now. A tool that takes the lock during this look may find it held, and then starts no
+/// child; its events wait for the next run.
 pub(crate) fn is_delivering(data: &Path, local: bool) -> bool {
     files::is_held(&file(data, local))
 }
@@ -82,32 +84,32 @@ mod tests {
 
     const MARK: Mark = *b"0123456789abcdef";
 
-    fn take(data: &Path, local: bool) -> Turn {
+    fn take(data: &Path, local: bool) -> LockAttempt {
         crate::detached::lock::take(data, local, &MARK).expect("writable")
     }
 
     #[test]
-    fn one_has_the_turn_until_the_last_copy_of_its_descriptor_is_closed() {
+    fn the_lock_is_held_until_the_last_copy_of_its_descriptor_is_closed() {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path();
         assert!(!is_delivering(data, false));
-        let Turn::Ours(turn) = take(data, false) else { panic!("nobody has it") };
-        let copy = turn.try_clone().expect("a descriptor");
+        let LockAttempt::Taken(held) = take(data, false) else { panic!("nobody has it") };
+        let copy = held.try_clone().expect("a descriptor");
         assert!(take_again(&copy).expect("a lock"), "a copy has it as well");
-        drop(turn);
-        assert!(matches!(take(data, false), Turn::Theirs) && is_delivering(data, false));
-        assert!(matches!(take(data, true), Turn::Ours(_)), "the other spool has one of its own");
+        drop(held);
+        assert!(matches!(take(data, false), LockAttempt::Held) && is_delivering(data, false));
+        assert!(matches!(take(data, true), LockAttempt::Taken(_)), "the other spool has one of its own");
         drop(copy);
         assert!(!is_delivering(data, false), "looking leaves no lock behind");
-        assert!(matches!(take(data, false), Turn::Ours(_)));
+        assert!(matches!(take(data, false), LockAttempt::Taken(_)));
     }
 
     #[test]
     fn who_has_the_turn_by_other_orders_sees_that_it_is_not_meant_any_more() {
         let folder = tempfile::tempdir().expect("a folder");
-        let Turn::Ours(first) = take(folder.path(), false) else { panic!("nobody has it") };
+        let LockAttempt::Taken(first) = take(folder.path(), false) else { panic!("nobody has it") };
         let other: Mark = *b"fedcba9876543210";
-        let Turn::Awaited(second) =
+        let LockAttempt::Awaited(second) =
             crate::detached::lock::take(folder.path(), false, &other).expect("writable")
         else {
             panic!("by other orders")
@@ -115,7 +117,7 @@ mod tests {
         assert!(!is_marked(&first, &MARK) && is_marked(&second, &other));
         assert!(!take_again(&second).expect("a lock"), "the first one is not gone yet");
         assert!(
-            matches!(crate::detached::lock::take(folder.path(), false, &other), Ok(Turn::Theirs)),
+            matches!(crate::detached::lock::take(folder.path(), false, &other), Ok(LockAttempt::Held)),
             "one waits already"
         );
         drop(first);

@@ -1,11 +1,11 @@
-//! Leaving at once: a tool that ends hands its spool to a child process, which delivers when the tool is gone.
+//! Delivery by a detached child process, after the tool has ended.
 //!
-//! The tool decides whether there is anything to do ([`leave`]) and the child does it ([`child`]). What the child has to
-//! know, it is handed as [`orders`] through a descriptor: it evaluates no configuration, and no secret shows in its
-//! arguments. One child delivers a spool at a time, which a [`turn`] is for.
+//! The tool decides whether a child is needed, and starts it ([`spawn`]). The child delivers ([`child`]). The child inherits
+//! its [`job`] through a descriptor: it evaluates no configuration, and no secret shows in its arguments. A [`lock`] makes
+//! sure that one child at a time delivers a spool.
 //!
 //! # Platform
-//! Unix. Elsewhere no child can be had, and the tool delivers for a bounded time itself.
+//! Unix. Elsewhere no child can be started, and the tool itself delivers for a bounded time.
 
 #[cfg(unix)]
 pub(crate) mod child;

@@ -1,4 +1,4 @@
-//! What a tool does at its end: it starts a child to deliver, or finds that none is needed.
+//! Starting the detached child at the end of a tool, when one is needed.
 
 use std::{path::Path, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::delivery::target::{Source, Target};
 use crate::instance::context::Context;
 use crate::instance::settings::Settings;
 
-/// Why no child can be had for this tool and these backends, in a few words.
+/// Why no child can deliver for this tool and these backends, in a few words.
 pub(crate) fn obstacle(settings: &Settings, targets: &[Target]) -> Option<&'static str> {
     decide(settings, program(targets).is_available(), std::process::id(), cfg!(unix))
 }
@@ -44,19 +44,19 @@ fn decide(settings: &Settings, available: bool, process: u32, unix: bool) -> Opt
     }
 }
 
-/// Hands the spool to a child, unless nothing can be sent now or a child has it already. `None` when it would take a
-/// child and none can be had.
+/// Starts a child, unless nothing can be sent now or a child delivers already. `None` when a child is needed and none can be
+/// started.
 #[cfg(not(unix))]
-pub(crate) fn leave(_context: &Context, _lifetime: Duration) -> Option<PassResult> {
+pub(crate) fn spawn_child(_context: &Context, _lifetime: Duration) -> Option<PassResult> {
     None
 }
 
-/// Hands the spool to a child, unless nothing can be sent now or a child has it already. `None` when it would take a
-/// child and none can be had.
+/// Starts a child, unless nothing can be sent now or a child delivers already. `None` when a child is needed and none can be
+/// started.
 #[cfg(unix)]
-pub(crate) fn leave(context: &Context, lifetime: Duration) -> Option<PassResult> {
+pub(crate) fn spawn_child(context: &Context, lifetime: Duration) -> Option<PassResult> {
     use super::job;
-    use super::lock::{self, Turn};
+    use super::lock::{self, LockAttempt};
 
     let nothing = PassResult::default();
     let collection = context.consent.read().collection;
@@ -81,12 +81,12 @@ pub(crate) fn leave(context: &Context, lifetime: Duration) -> Option<PassResult>
     if !spool.has_waiting(&due) {
         return Some(PassResult { emptied: true, ..nothing });
     }
-    let orders = orders_of(context, data, local, collection, &selected.targets, lifetime)?;
-    let handed = orders.to_text().and_then(|text| Ok((lock::take(data, local, &job::mark(&text))?, text)));
-    let (turn, text) = match handed {
-        Ok((Turn::Ours(turn) | Turn::Awaited(turn), text)) => (turn, text),
-        // Whoever has it looks at the spool again before it goes.
-        Ok((Turn::Theirs, _)) => return Some(nothing),
+    let job = job_of(context, data, local, collection, &selected.targets, lifetime)?;
+    let handed = job.to_text().and_then(|text| Ok((lock::take(data, local, &job::mark(&text))?, text)));
+    let (held, text) = match handed {
+        Ok((LockAttempt::Taken(held) | LockAttempt::Awaited(held), text)) => (held, text),
+        // That child looks at the spool again before it ends.
+        Ok((LockAttempt::Held, _)) => return Some(nothing),
         Err(error) => {
             tracing::debug!("no child delivers: {error}");
             return None;
@@ -95,7 +95,7 @@ pub(crate) fn leave(context: &Context, lifetime: Duration) -> Option<PassResult>
     let started = job::hand_over(&text).and_then(|text| {
         jackfield_loader::reexec::Spawn::new(program(&selected.targets), crate::detached::child::JOB.name)
             .title(format!("for {}", context.settings.tool))
-            .files(vec![turn.into(), text.into()])
+            .files(vec![held.into(), text.into()])
             .start()
     });
     match started {
@@ -112,17 +112,17 @@ pub(crate) fn leave(context: &Context, lifetime: Duration) -> Option<PassResult>
     }
 }
 
-/// What the child is to know; `None` when there is something that can't be handed over.
+/// The job of the child; `None` when a part of it can't be passed on.
 #[cfg(unix)]
-fn orders_of(
+fn job_of(
     context: &Context,
     data: &Path,
     local: bool,
     collection: crate::consent::consent::Collection,
     targets: &[Target],
     lifetime: Duration,
-) -> Option<crate::detached::job::Orders> {
-    use super::job::{Asked, Orders};
+) -> Option<crate::detached::job::DeliveryJob> {
+    use super::job::{Asked, DeliveryJob};
     use crate::config::serialized::Handed;
 
     let absolute = |path: &Path| std::path::absolute(path).ok();
@@ -134,8 +134,8 @@ fn orders_of(
         stays_in_folder |= may_name_a_relative_path(&config.config);
         backends.push(Handed::new(config, plugins, folder)?);
     }
-    Some(Orders {
-        release: Orders::release(),
+    Some(DeliveryJob {
+        release: DeliveryJob::release(),
         tool: settings.tool.clone(),
         version: settings.version.clone(),
         data: absolute(data)?,

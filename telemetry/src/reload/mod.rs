@@ -1,4 +1,4 @@
-//! Other backends while events flow.
+//! Reloading: `prepare` opens new backends, `reload` decides.
 
 pub(crate) mod prepare;
 pub(crate) mod reload;

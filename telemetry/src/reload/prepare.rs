@@ -1,4 +1,5 @@
-//! What is to become of each backend: whether it is what it was, is trusted still, and can be had as it is configured now.
+//! Opens the changed backends of a reload beside the old ones. The verdict for each backend: unchanged, opened, refused, or
+//! distrusted. `reload.rs` decides what follows from it.
 
 use std::{
     path::Path,
@@ -131,7 +132,7 @@ fn is_judged(target: &Target) -> bool {
     matches!(&target.source, Source::Plugin { plugins, .. } if plugins.trust != Trust::Any)
 }
 
-/// Why the trust policy refuses what is open, or what would be opened when nothing is and it is to stay so.
+/// Why the trust policy refuses the open plugin or, if the backend is closed and stays closed, the file that would be opened.
 fn distrust(target: &Target, open: Option<&Open>, stays: bool) -> Option<String> {
     let Source::Plugin { config, plugins, folder } = &target.source else { return None };
     let policy = plugins.policy();

@@ -1,16 +1,16 @@
-//! Other backends while events flow.
+//! What a reload does with each backend: swap, add, remove, close, or keep.
 //!
-//! A reload reads the configuration anew and asks for each backend whether it is still the same: its configuration, and
-//! the bytes of its plugin's file. What has changed is loaded, opened and probed beside the one that is open, which goes on
-//! meanwhile. Then it takes that one's place between two batches, and the old one is closed while nobody waits. Where the
-//! new one can't be had, the old one stays, and log and status say why.
+//! A reload reads the configuration again, and compares each backend with the one in force: its configuration, and the bytes
+//! of its plugin's file. A changed backend is loaded, opened and probed while the old one delivers. Then it replaces the old
+//! one between two batches, and a background thread closes the old one. When the new one can't be opened, the old one
+//! stays, and log and status tell the reason.
 //!
-//! A platform that can't be reached keeps no backend from being swapped: it may be down for both. One that answers and
-//! does not accept the new backend does: its events would be refused.
+//! A platform that can't be reached does not prevent a swap: it may be down for both. A platform that answers and does not
+//! accept the new backend prevents the swap, because it would refuse the events.
 //!
-//! What is open is judged anew by the trust policy as it is now, with the lock, keys and signature of this moment, whether
-//! or not its file has changed. One that is refused, and in whose place nothing else can be had, does not stay: it is
-//! closed between two batches, within its timeout, and its events wait.
+//! The trust policy judges each open backend again, with the lock, keys and signature of this moment, whether or not the file
+//! has changed. A refused backend without a replacement is closed between two batches, within its timeout, and its events
+//! wait.
 
 use std::sync::Arc;
 
@@ -117,8 +117,8 @@ fn decide(context: &Context, known: &[Arc<Target>], wanted: Vec<Arc<Target>>, lo
     Decided { reloaded, changes }
 }
 
-/// Says why every backend stays as it is, but for those that the trust policy refuses which was in force: its lock and the
-/// signatures may have changed although the configuration can't be used.
+/// Reports why every backend stays as it is, except those that the old trust policy now refuses: lock and signatures may have
+/// changed although the configuration can't be used.
 fn all_stay(context: &Context, backends: &Arc<Backends>, known: &[Arc<Target>], reason: String) -> Error {
     let same = known.iter().map(|target| Arc::new(target.unopened())).collect();
     let Decided { reloaded, mut changes } = decide(context, known, same, Look::Trust);

@@ -263,7 +263,7 @@ impl Scheduler {
         let ticket = self.backends.take_ticket();
         let left_to_others = match context.settings.deliver {
             Deliver::ByHand => Some(PassResult::default()),
-            Deliver::Detached { lifetime, .. } => detached::spawn::leave(context, lifetime),
+            Deliver::Detached { lifetime, .. } => detached::spawn::spawn_child(context, lifetime),
             _ => None,
         };
         let flushed = match left_to_others {

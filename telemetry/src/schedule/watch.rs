@@ -56,7 +56,7 @@ pub(crate) fn start(reload: Weak<dyn Reload>, context: &Arc<Context>) {
         notify::recommended_watcher(report).map_err(|error| error.to_string()).and_then(|watcher| {
             // What is so now is what is in force.
             let (seen, watched) = (seen(context), Watched { watcher, folders: BTreeSet::new() });
-            let thread = thread::Builder::new().name(format!("{}-telemetry-watch", context.settings.tool));
+            let thread = thread::Builder::new().name(format!("watch-{}", context.settings.tool));
             thread.spawn(move || watch(&weak, &told, watched, seen)).map_err(|error| error.to_string())
         });
     if let Err(error) = started {
