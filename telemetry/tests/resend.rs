@@ -50,7 +50,7 @@ impl Mood {
             Outcomes::Each(outcomes)
         });
         let mut limits = Limits::default();
-        limits.quarantine_events = 2000;
+        limits.dead_letter_events = 2000;
         let tool = common::tool(home).delivery_mode(mode).limits(limits).backend("a", scripted(send));
         tool.backend("b", to_file(&home.join("b"))).build()
     }

@@ -71,8 +71,8 @@ pub(super) struct LimitsText {
     events: u64,
     age: Duration,
     segment_bytes: u64,
-    quarantine_bytes: u64,
-    quarantine_events: u64,
+    dead_letter_bytes: u64,
+    dead_letter_events: u64,
     #[serde(default)]
     refuse_when_full: bool,
 }
@@ -84,8 +84,8 @@ impl From<&Limits> for LimitsText {
             max_events,
             max_age,
             segment_bytes,
-            quarantine_bytes,
-            quarantine_events,
+            dead_letter_bytes,
+            dead_letter_events,
             refuse_when_full,
         } = *limits;
         Self {
@@ -93,8 +93,8 @@ impl From<&Limits> for LimitsText {
             events: max_events,
             age: max_age,
             segment_bytes,
-            quarantine_bytes,
-            quarantine_events,
+            dead_letter_bytes,
+            dead_letter_events,
             refuse_when_full,
         }
     }
@@ -107,8 +107,8 @@ impl From<LimitsText> for Limits {
             max_events: text.events,
             max_age: text.age,
             segment_bytes: text.segment_bytes,
-            quarantine_bytes: text.quarantine_bytes,
-            quarantine_events: text.quarantine_events,
+            dead_letter_bytes: text.dead_letter_bytes,
+            dead_letter_events: text.dead_letter_events,
             refuse_when_full: text.refuse_when_full,
         }
     }

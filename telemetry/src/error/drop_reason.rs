@@ -27,8 +27,9 @@ pub enum DropReason {
     FolderRefused,
     /// Somebody deleted the file that it was in.
     Deleted,
-    /// The quarantine had [`Limits::quarantine_bytes`](crate::spool::Limits::quarantine_bytes) or [`Limits::quarantine_events`](crate::spool::Limits::quarantine_events).
-    Quarantine,
+    /// The dead letters had [`Limits::dead_letter_bytes`](crate::spool::Limits::dead_letter_bytes) or [`Limits::dead_letter_events`](crate::spool::Limits::dead_letter_events).
+    #[serde(rename = "quarantine")]
+    DeadLetters,
 }
 
 impl DropReason {
@@ -42,7 +43,7 @@ impl DropReason {
         Self::TooLong,
         Self::FolderRefused,
         Self::Deleted,
-        Self::Quarantine,
+        Self::DeadLetters,
     ];
 }
 
@@ -58,7 +59,7 @@ impl fmt::Display for DropReason {
             Self::TooLong => "line too long",
             Self::FolderRefused => "folder refused",
             Self::Deleted => "file deleted by others",
-            Self::Quarantine => "quarantine full",
+            Self::DeadLetters => "quarantine full",
         })
     }
 }

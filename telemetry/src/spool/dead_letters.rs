@@ -69,12 +69,12 @@ fn shortened(reason: &str) -> &str {
 
 /// The file as the process that delivers knows it.
 #[derive(Debug, Default)]
-pub(crate) struct Quarantine {
+pub(crate) struct DeadLetters {
     /// Its length and the number of its lines, once known.
     known: Option<(u64, u64)>,
 }
 
-impl Quarantine {
+impl DeadLetters {
     /// Appends records, then drops the oldest while the limits are exceeded. Returns the number of dropped records.
     pub(crate) fn add(
         &mut self,
@@ -113,7 +113,7 @@ impl Quarantine {
         }
         len += text.len() as u64;
         self.known = Some((len, lines));
-        if len <= limits.quarantine_bytes && lines <= limits.quarantine_events {
+        if len <= limits.dead_letter_bytes && lines <= limits.dead_letter_events {
             return Ok(unreadable);
         }
         Ok(unreadable + self.shrink(folder, limits)?)
@@ -125,7 +125,7 @@ impl Quarantine {
         let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
         let three_quarters = |limit: u64| limit - limit / 4;
         let (max_bytes, max_lines) =
-            (three_quarters(limits.quarantine_bytes), three_quarters(limits.quarantine_events));
+            (three_quarters(limits.dead_letter_bytes), three_quarters(limits.dead_letter_events));
         let (mut kept_bytes, mut kept_lines) = (0, 0);
         for line in lines.iter().rev() {
             if kept_bytes + line.len() as u64 > max_bytes || kept_lines + 1 > max_lines {

@@ -20,9 +20,9 @@ pub struct Limits {
     /// Bytes after which a segment is closed. Default: 1 MiB; at most a quarter of [`max_bytes`](Self::max_bytes).
     pub segment_bytes: u64,
     /// Bytes of dead letters. Default: 1 MB.
-    pub quarantine_bytes: u64,
+    pub dead_letter_bytes: u64,
     /// Number of dead letters. Default: 1,000.
-    pub quarantine_events: u64,
+    pub dead_letter_events: u64,
     /// Whether a full spool refuses new events and keeps the old ones. Default: no. For a forwarder, which can stop reading
     /// its input.
     pub refuse_when_full: bool,
@@ -35,8 +35,8 @@ impl Default for Limits {
             max_events: 100_000,
             max_age: Duration::from_secs(30 * 24 * 60 * 60),
             segment_bytes: 1 << 20,
-            quarantine_bytes: 1_000_000,
-            quarantine_events: 1_000,
+            dead_letter_bytes: 1_000_000,
+            dead_letter_events: 1_000,
             refuse_when_full: false,
         }
     }

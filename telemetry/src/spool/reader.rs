@@ -7,7 +7,7 @@ use crate::error::error::Error;
 use crate::spool::chunk::{Chunk, Line, Part};
 use crate::spool::claim::Claim;
 use crate::spool::cursor::{Cursors, Loaded, Place};
-use crate::spool::dead_letters::{Quarantine, Rejected};
+use crate::spool::dead_letters::{DeadLetters, Rejected};
 use crate::spool::drop_notice::Notice;
 use crate::spool::fs::File;
 use crate::spool::handle::Spool;
@@ -26,7 +26,7 @@ pub struct Deliverer {
     /// Whether the file of cursors is out of date.
     unsaved: bool,
     segments: Vec<Listed>,
-    quarantine: Quarantine,
+    dead_letters: DeadLetters,
     /// Segments with events that may be returned, and how often.
     held: Vec<Name>,
     buffer: Vec<u8>,
@@ -52,13 +52,13 @@ pub struct Committed {
 
 impl Deliverer {
     pub(crate) fn new(claim: Claim, mut cursors: Cursors) -> Self {
-        let (segments, quarantine, held, buffer) = Default::default();
+        let (segments, dead_letters, held, buffer) = Default::default();
         let noted = claim.spool().shared.slot().unsaved().take();
         let unsaved = noted.is_some();
         if let Some(noted) = noted {
             cursors.merge(noted);
         }
-        Self { claim, cursors, unsaved, segments, quarantine, held, buffer }
+        Self { claim, cursors, unsaved, segments, dead_letters, held, buffer }
     }
 
     /// Sets the configured backends. All others are forgotten, and no segment is kept for them.
@@ -294,13 +294,13 @@ impl Deliverer {
     fn add_rejected(&mut self, lines: impl Iterator<Item = Option<String>>) -> Result<(), Error> {
         self.claim.check()?;
         let store = &self.claim.spool().shared.store;
-        let dropped = self.quarantine.add(self.claim.folder(), &store.limits, lines);
+        let dropped = self.dead_letters.add(self.claim.folder(), &store.limits, lines);
         let number = dropped.map_err(|source| store.error("write to the quarantine of", source))?;
         if number > 0 {
             let slot = self.claim.spool().shared.slot();
-            slot.drops.add(DropReason::Quarantine, number);
+            slot.drops.add(DropReason::DeadLetters, number);
             store.flush_drops(&slot.drops);
-            Notice { reason: DropReason::Quarantine, number }.warn();
+            Notice { reason: DropReason::DeadLetters, number }.warn();
         }
         Ok(())
     }
@@ -309,7 +309,7 @@ impl Deliverer {
     pub(crate) fn settle_rejected(&mut self, gone: &[Rejected], renewed: &[Rejected]) -> Result<(), Error> {
         self.claim.check()?;
         let failed = |source| self.claim.spool().shared.store.error("write to the quarantine of", source);
-        self.quarantine.settle(self.claim.folder(), gone, renewed).map_err(failed)
+        self.dead_letters.settle(self.claim.folder(), gone, renewed).map_err(failed)
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
 fn rejected_events_are_kept_with_their_reasons_up_to_a_limit() {
     let home = tempfile::tempdir().expect("a folder");
     let mut limits = Limits::default();
-    limits.quarantine_events = 8;
+    limits.dead_letter_events = 8;
     let odd: Send0 = Box::new(|batch, _| {
         let outcome = |number: u32| match number % 2 {
             0 => Outcome::Delivered,
@@ -53,7 +53,7 @@ fn rejected_events_are_kept_with_their_reasons_up_to_a_limit() {
     assert!((1..=8).contains(&kept.len()), "{kept:?}");
     assert!(kept.ends_with(&names([37, 39])), "the newest stay: {kept:?}");
     let stats = common::spool(home.path()).stats();
-    assert_eq!(dropped(&stats, DropReason::Quarantine) + kept.len() as u64, 20, "{stats:?}");
+    assert_eq!(dropped(&stats, DropReason::DeadLetters) + kept.len() as u64, 20, "{stats:?}");
 }
 
 #[test]

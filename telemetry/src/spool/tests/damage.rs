@@ -226,7 +226,7 @@ fn a_torn_quarantine_loses_its_last_line_only() {
 #[test]
 fn a_full_quarantine_drops_the_oldest_and_counts_them() {
     let home = tempfile::tempdir().expect("a temporary folder");
-    let limits = Limits { quarantine_events: 8, ..Limits::default() };
+    let limits = Limits { dead_letter_events: 8, ..Limits::default() };
     let spool = Spool::on_disk(home.path().join("spool"), limits);
     fill(&spool, &["x"]);
     let mut deliverer = claim(&spool, &["a"]);
@@ -235,7 +235,7 @@ fn a_full_quarantine_drops_the_oldest_and_counts_them() {
     }
     let rejected = spool.rejected().expect("healthy");
     assert_eq!(rejected.last().map(|one| one.event.get()), Some(&*event("9")));
-    let dropped = spool.stats().drops[&DropReason::Quarantine];
+    let dropped = spool.stats().drops[&DropReason::DeadLetters];
     assert_eq!(rejected.len() as u64 + dropped, 10);
     assert!(rejected.len() >= 6);
 }
