@@ -106,7 +106,7 @@ fn on_a_small_disk(site: &Site, before: &str) -> (Running, PathBuf) {
     fs::create_dir(site.path("state")).expect("room");
     let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
     let script = format!(
-        "mount -t tmpfs -o size=1m,mode=700 tmpfs state || exit 77\n{before}\nexec \"$0\" run --state state fifo"
+        "mount -t tmpfs -o size=1m,mode=700 tmpfs state || exit 77\n{before}\nexec \"$0\" run --start-anyway --state state fifo"
     );
     let cli = jackfield_tests::cli();
     let arguments = [if is_root { "-m" } else { "-rm" }, "sh", "-c", &script, cli.to_str().expect("UTF-8")];
@@ -204,7 +204,7 @@ fn after_a_kill_on_a_full_disk_nothing_is_lost_or_repeated() {
     // Its folder is not there yet.
     let site = Site::new(&[to_file("one", "later/one.jsonl")]);
     let both = fifo(&site);
-    let (mut running, state) = on_a_small_disk(&site, "\"$0\" run --state state fifo");
+    let (mut running, state) = on_a_small_disk(&site, "\"$0\" run --start-anyway --state state fifo");
     let mut into = both.try_clone().expect("a copy");
     into.write_all(events(0..50).as_bytes()).expect("room");
     running.until("the first events", || status_in(&site, &state)["events"] == 50);
