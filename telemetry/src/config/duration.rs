@@ -1,8 +1,8 @@
-//! Durations as people write them.
+//! Parsing durations, such as `250ms`.
 
 use std::time::Duration;
 
-/// Longest duration that is read: a day.
+/// The longest duration: a day.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A text that is no duration.

@@ -28,7 +28,7 @@
 //! `plugins.helper` is a path to the executable of processes for plugins, for tools whose `main` lacks [`init`](crate::init).
 //!
 //! `${NAME}` in any string is replaced by the environment variable, `$${` stands for a plain `${`. [`BackendConfig::conceal`]
-//! takes the values out of text again, which is done with a plugin's errors and reasons, and not with its log records. Relative paths start
+//! replaces the values in a plugin's errors and reasons by the variables' names; log records keep them. Relative paths start
 //! at the file's folder, `~/` at the home folder.
 
 use std::{
@@ -45,7 +45,7 @@ use jackfield_loader::{
 use crate::config::search_path::default_search_path;
 use crate::error::error::Place;
 
-/// Which plugins may be used, and which backends get the events.
+/// A configuration: the plugins that may be used, and the backends that get the events.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
@@ -53,33 +53,33 @@ pub struct Config {
     pub plugins: PluginsConfig,
     /// The tables `backend`, in order; may be empty.
     pub backends: Vec<BackendConfig>,
-    /// Where relative paths start: the file's folder, absolute.
+    /// The absolute folder of the file, where relative paths start.
     pub folder: PathBuf,
 }
 
-/// Where plugins are, and which of them are trusted.
+/// The search path and the trust policy for plugins.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PluginsConfig {
     /// Folders, searched in this order.
     pub path: Vec<PathBuf>,
-    /// What is required of a file before its code runs; [`PluginsConfig::policy`] has the whole.
+    /// What is required of a file before its code runs. [`PluginsConfig::policy`] is the whole policy.
     pub trust: Trust,
-    /// The lock file, if there is a place for one.
+    /// The lock file with the pins, if there is a folder for it.
     pub lock: Option<PathBuf>,
     /// The keys whose signatures are accepted.
     pub keys: Vec<PublicKey>,
-    /// The ids of keys whose signatures are not accepted any more.
+    /// The ids of revoked keys, whose signatures are not accepted.
     pub revoked: Vec<KeyId>,
-    /// Whether the lock was named, and not only is where it would be: then it has to be there.
+    /// Whether the configuration names the lock. A named lock must exist.
     pub(super) lock_is_named: bool,
-    /// The executable of processes for plugins, where it is not the tool's own: its `main` begins with
-    /// [`init`](crate::init), as that of the command `jackfield` does.
+    /// The executable for isolated children, when it is not the tool's own. Its `main` begins with [`init`](crate::init), like
+    /// that of the command `jackfield`.
     pub helper: Option<PathBuf>,
 }
 
 impl Default for PluginsConfig {
-    /// The default search path, and files of their owner.
+    /// The default search path, and the policy `owner`.
     fn default() -> Self {
         Self {
             path: default_search_path(),
@@ -93,29 +93,29 @@ impl Default for PluginsConfig {
     }
 }
 
-/// One backend. Its `Debug` leaves out what may be a secret.
+/// One backend. Its `Debug` shows no value that may be a secret.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct BackendConfig {
-    /// The plugin's name on the search path, or a path.
+    /// The plugin: a name on the search path, or a path.
     pub plugin: String,
-    /// What messages and files call this backend: letters, digits, `.`, `_` and `-`. No two are the same.
+    /// The unique name of the backend in messages and files: letters, digits, `.`, `_` and `-`.
     pub name: String,
-    /// How long a call may take.
+    /// The timeout of each call.
     pub timeout: Duration,
     /// The plugin's configuration, a JSON object.
     pub config: String,
-    /// Whether the plugin has a process of its own.
+    /// Whether the plugin runs in an isolated child.
     pub isolated: bool,
-    /// What the plugin's process may use up.
+    /// The resource limits of the isolated child.
     pub limits: Limits,
-    /// What files the plugin's process may touch; `None` is any.
+    /// The files that the isolated child may touch; `None` for any.
     pub sandbox: Option<Sandbox>,
-    /// Where the backend's table begins; `None` for the embedded configuration.
+    /// The place of the backend's table; `None` for the embedded configuration.
     pub(super) place: Option<Place>,
-    /// Names and values of the environment variables that are filled in.
+    /// Names and values of the environment variables in the options.
     pub(super) variables: Vec<(String, String)>,
-    /// Lines of the keys in `config`; an item of a list has its index for a key. The empty key stands for all.
+    /// The places of the keys in `config`; the key of a list's item is its index. The empty key is the whole table.
     pub(super) lines: BTreeMap<String, Place>,
 }
 
@@ -129,15 +129,15 @@ impl fmt::Debug for BackendConfig {
     }
 }
 
-/// Length of a value, in bytes, from which on it is concealed. What a plugin writes has no positions to go by: a value of 1
-/// or 2 bytes would be replaced in every second word, and would be known by where it was.
+/// The shortest value that is concealed, in bytes. Values are found by their text: a value of 1 or 2 bytes would be replaced
+/// in many words, and the places would reveal it.
 const SHORTEST_SECRET: usize = 4;
 
-/// Each call's timeout where none is configured.
+/// The default timeout of a call.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Config {
-    /// What is used where there is no file: the plugin `stdout` from the default search path, trusted by its owner.
+    /// The configuration without a file: the plugin `stdout` from the default search path, with the policy `owner`.
     #[must_use]
     pub fn embedded() -> Self {
         let stdout = BackendConfig::of("stdout", "{}".to_owned());
@@ -146,7 +146,7 @@ impl Config {
 }
 
 impl BackendConfig {
-    /// A backend that stands in no file, called as its plugin is. `config` is a JSON object.
+    /// A backend that no file configures, with the name of its plugin. `config` is a JSON object.
     pub(crate) fn of(plugin: &str, config: String) -> Self {
         Self {
             plugin: plugin.to_owned(),
@@ -162,8 +162,7 @@ impl BackendConfig {
         }
     }
 
-    /// Which process the plugin is loaded into. `crashes` is the folder in which crashes are remembered from one run to the
-    /// next.
+    /// The process into which the plugin is loaded. `crashes` is the folder of the crash history.
     #[must_use]
     pub fn isolation(&self, plugins: &PluginsConfig, crashes: Option<&Path>) -> Isolation {
         if !self.isolated {
@@ -185,8 +184,8 @@ impl BackendConfig {
             .isolation(self.isolation(plugins, crashes))
     }
 
-    /// Where the key at `path` of the plugin's configuration stands, such as `tls.ca_file` or `hosts[1].port`, or else
-    /// what is around it.
+    /// The place of the key at `path` in the plugin's configuration, such as `tls.ca_file` or `hosts[1].port`, or the place of
+    /// the table or list around it.
     #[must_use]
     pub fn place_of(&self, path: &str) -> Option<&Place> {
         let path = path.replace('[', ".").replace(']', "");
@@ -202,9 +201,8 @@ impl BackendConfig {
         }
     }
 
-    /// `text`, which a plugin wrote, with the variables' names where it shows their values: these may be secrets. They are
-    /// found by their text, since a plugin says not where its words come from; values of less than 4 bytes, which any word
-    /// may hold, are left as they are.
+    /// `text` of a plugin, with the values of variables replaced by the variables' names: values may be secrets. Values of less
+    /// than 4 bytes are left, because any word may contain them.
     #[must_use]
     pub fn conceal(&self, text: &str) -> String {
         conceal(&self.variables, text)
@@ -214,13 +212,13 @@ impl BackendConfig {
 pub(super) fn conceal(variables: &[(String, String)], text: &str) -> String {
     let mut text = text.to_owned();
     let mut variables: Vec<_> = variables.iter().collect();
-    // One that begins like another would hide that one's beginning and leave its end.
+    // The longest value comes first: a shorter one may be a part of it.
     variables.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
     for (name, value) in variables {
         let shown = format!("${{{name}}}");
         let escaped = value.escape_debug().to_string();
         for value in [value, &escaped] {
-            // What is shorter is hardly a secret, and would be found in words that have nothing to do with it.
+            // A shorter value is hardly a secret, and occurs in unrelated words.
             if value.len() >= SHORTEST_SECRET {
                 text = text.replace(value.as_str(), &shown);
             }

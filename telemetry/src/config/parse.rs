@@ -1,4 +1,4 @@
-//! How the text of a configuration becomes a [`Config`].
+//! Parsing the text of a configuration.
 
 use std::{cell::RefCell, collections::BTreeMap, env, ops::Range, path::Path};
 
@@ -13,7 +13,7 @@ use crate::config::toml::{Document, Entry};
 use crate::config::values::{absolute, list, not_empty};
 use crate::error::error::Error;
 
-/// Name of the lock file beside a configuration that names none.
+/// The default name of the lock file, beside the configuration.
 const LOCK: &str = "jackfield.lock";
 
 impl Config {
@@ -25,7 +25,7 @@ impl Config {
         ConfigFile::open(file)?.read()
     }
 
-    /// Reads the text of `file`, whose name is for messages and whose folder is where relative paths start.
+    /// Parses `text`, the content of `file`. The name of the file is for messages; relative paths start at its folder.
     ///
     /// # Errors
     /// [`Error::Config`] with the line.
@@ -35,7 +35,7 @@ impl Config {
 }
 
 impl ConfigFile {
-    /// Reads it; relative paths start at its folder.
+    /// Reads and parses the file. Relative paths start at its folder.
     ///
     /// # Errors
     /// [`Error::ReadConfig`], also for a file of more than 1 MiB, or [`Error::Config`] with the line.
@@ -45,7 +45,7 @@ impl ConfigFile {
     }
 }
 
-/// Reads the document, and conceals what its variables are filled in with in the message about a mistake.
+/// Parses the document. An error message shows the names of variables instead of their values.
 fn parse(document: Document<'_>) -> Result<Config, Error> {
     let variables = RefCell::new(Vec::new());
     let environment = |name: &str| {
@@ -126,10 +126,10 @@ fn parse_plugins(
     }
 }
 
-/// A word that a key may have, and what it means; `None` for what only a later version knows.
+/// A word that a key may have, and its meaning; `None` for a word of a later version.
 type Choice<T> = (&'static str, Option<T>);
 
-/// Whether the plugin has a process of its own.
+/// The words of `isolation`: whether the plugin runs in an isolated child.
 const ISOLATION: [Choice<bool>; 2] = [("thread", Some(false)), ("process", Some(true))];
 
 fn choice<T: Copy>(document: Document<'_>, entry: &Entry<'_, '_>, choices: &[Choice<T>]) -> Result<T, Error> {
@@ -155,7 +155,7 @@ fn choice<T: Copy>(document: Document<'_>, entry: &Entry<'_, '_>, choices: &[Cho
 
 const BACKEND_KEYS: [&str; 7] = ["plugin", "name", "timeout", "isolation", "config", "limits", "sandbox"];
 
-/// A backend whose name may be missing yet, and where the name or, without one, the table stands.
+/// A backend, its name if it has one, and the place of the name or of the table.
 struct Unnamed {
     backend: BackendConfig,
     name: Option<String>,
@@ -223,7 +223,7 @@ fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>, folder: &Path) ->
         return Err(document.error(at, reason));
     }
     let mut variables = variables.take();
-    // One that is a part of another must not break it up.
+    // A value may be a part of another: the longest comes first.
     variables.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
     let backend = BackendConfig {
         plugin,
@@ -244,7 +244,7 @@ fn is_label(character: char) -> bool {
     character.is_ascii_alphanumeric() || "._-".contains(character)
 }
 
-/// Names of files are made of it.
+/// A name that can be a part of a file's name.
 fn label(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<String, Error> {
     const LONGEST: usize = 64;
     let text = not_empty(document, entry)?;
@@ -258,7 +258,7 @@ fn label(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<String, Error>
     Ok(text)
 }
 
-/// Gives every backend a name of its own.
+/// Gives every backend a unique name.
 fn named(document: Document<'_>, mut backends: Vec<Unnamed>) -> Result<Vec<BackendConfig>, Error> {
     let mut taken: BTreeMap<String, usize> = BTreeMap::new();
     for Unnamed { name, name_at, .. } in &backends {
@@ -295,7 +295,7 @@ fn default_name(plugin: &str) -> String {
         _ => file,
     };
     let name: String = stem.chars().map(|c| if is_label(c) { c } else { '-' }).collect();
-    // What is left of a `${NAME}` is the variable's name.
+    // A `${NAME}` becomes the variable's name.
     let name = name.trim_start_matches('.').trim_matches('-');
     if name.is_empty() { "backend".to_owned() } else { name.to_owned() }
 }

@@ -1,4 +1,4 @@
-//! Where a tool's files are, unless its author says otherwise.
+//! The default places of a tool's files.
 //!
 //! | | consent and settings | spool, machine id, state |
 //! | --- | --- | --- |
@@ -6,20 +6,20 @@
 //! | macOS | `~/Library/Application Support/TOOL/config.toml` | `~/Library/Application Support/TOOL/telemetry` |
 //! | Windows | `%APPDATA%\TOOL\config.toml` | `%LOCALAPPDATA%\TOOL\telemetry` |
 //!
-//! What ops decide for a machine stands in `/etc/TOOL/telemetry.toml` (`%ProgramData%\TOOL\telemetry.toml` on Windows), or
-//! in the file that `PREFIX_TELEMETRY_CONFIG` names, which then has to be there and to name backends.
+//! The operators' file of a machine is `/etc/TOOL/telemetry.toml` (`%ProgramData%\TOOL\telemetry.toml` on Windows), or
+//! in the file that `PREFIX_TELEMETRY_CONFIG` names, which must then exist and name backends.
 
 use std::path::{Path, PathBuf};
 
 use crate::config::environment::Environment;
 
-/// Folders and files of one tool. What can't be found out, for lack of a home folder, is `None`.
+/// Folders and files of one tool. A place that needs a home folder is `None` when there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Paths {
     pub(crate) consent: Option<PathBuf>,
     pub(crate) data: Option<PathBuf>,
     pub(crate) ops: Option<PathBuf>,
-    /// The variable that names the file of ops, if one does: whoever sets it relies on that file.
+    /// The variable that names the operators' file, if it is set. The file must then exist.
     pub(crate) ops_by: Option<String>,
 }
 
@@ -28,7 +28,7 @@ impl Paths {
         let folder = folder_name(tool);
         let path = |name: &str| {
             let value = PathBuf::from(environment.var(name)?);
-            // The base directory specification has relative ones ignored.
+            // The base directory specification ignores relative paths.
             value.is_absolute().then_some(value)
         };
         let home = path("HOME").or_else(std::env::home_dir).filter(|home| home.is_absolute());
@@ -61,7 +61,7 @@ impl Paths {
     }
 }
 
-/// The tool's name as the name of a folder: what could lead out of the folder above becomes `_`.
+/// The tool's name as the name of a folder: a character that could lead out of the parent folder becomes `_`.
 fn folder_name(tool: &str) -> PathBuf {
     let plain = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ') { c } else { '_' };
     let name: String = tool.chars().map(plain).collect();

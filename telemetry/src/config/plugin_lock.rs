@@ -1,4 +1,4 @@
-//! The lock file: which plugins, to the byte, a host may load where `trust = "pinned"`.
+//! The lock file: the exact plugins that a host may load with `trust = "pinned"`.
 //!
 //! ```toml
 //! # Comments at the top are kept.
@@ -31,7 +31,7 @@ use crate::config::source_file::ConfigFile;
 use crate::config::toml::{Document, Entry};
 use crate::error::error::Error;
 
-/// What stands at the top of a new lock.
+/// The comment at the top of a new lock.
 const COMMENT: &str = "\
 # The plugins that may be loaded where trust = \"pinned\". Made by `jackfield lock`; run it again when one has changed.
 # A line `minimum = \"1.2.0\"` in a table keeps older versions out, and is kept.
@@ -93,7 +93,7 @@ impl Lock {
         self
     }
 
-    /// What a trust policy takes.
+    /// The pins, for a trust policy.
     #[must_use]
     pub fn into_pins(self) -> Pins {
         Pins::new(&self.file, self.pins)

@@ -1,4 +1,4 @@
-//! Where plugins are looked for when the configuration does not say.
+//! The default search path for plugins.
 
 use std::{env, path::PathBuf};
 
@@ -10,7 +10,7 @@ use std::{env, path::PathBuf};
 /// 2. the folder `plugins` beside the running executable, and the executable's own folder: an unpacked archive works
 ///    without an installation.
 ///
-/// The current folder is never searched: whoever can write there would choose what code runs.
+/// The current folder is never searched: another user who can write there could choose the code that runs.
 #[must_use]
 pub fn default_search_path() -> Vec<PathBuf> {
     if let Some(paths) = env::var_os("JACKFIELD_PLUGIN_PATH").filter(|paths| !paths.is_empty()) {

@@ -1,4 +1,4 @@
-//! Sizes as people write them.
+//! Parsing sizes in bytes, such as `512MiB`.
 
 const UNITS: [(&str, u64); 8] = [
     ("", 1),

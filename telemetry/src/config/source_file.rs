@@ -1,4 +1,4 @@
-//! The file of a configuration: what may be one, and how much of it is read.
+//! Opening the file of a configuration, and reading it with a limit.
 
 use std::{
     fs::File,

@@ -1,4 +1,4 @@
-//! TOML that knows where each value stands, so that an error names the line, the key and the nearest right one.
+//! TOML with the place of each value, so that an error names the line, the key and the nearest right key.
 
 use std::{ffi::OsString, ops::Range, path::Path};
 
@@ -11,10 +11,10 @@ use toml::{
 
 use crate::error::error::{Error, Place};
 
-/// Answers with the value of an environment variable.
+/// Returns the value of an environment variable.
 pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-/// A file's text, and what its values may refer to.
+/// The text of a file, and the environment that its values may refer to.
 #[derive(Clone, Copy)]
 pub(crate) struct Document<'a> {
     pub(crate) file: &'a Path,
@@ -22,7 +22,7 @@ pub(crate) struct Document<'a> {
     pub(crate) environment: Environment<'a>,
 }
 
-/// A key's value, and where both stand.
+/// A key and its value, with their places.
 pub(crate) struct Entry<'t, 'i> {
     /// The key with those of the tables around it.
     pub(crate) path: String,
@@ -66,7 +66,7 @@ impl<'a> Document<'a> {
         Ok(entries)
     }
 
-    /// A string with its variables filled in.
+    /// A string, with the values of its variables.
     pub(crate) fn string(self, entry: &Entry<'_, '_>) -> Result<String, Error> {
         match entry.value.get_ref() {
             DeValue::String(text) => self.fill_in(text, &entry.path, entry.value.span()),
@@ -74,7 +74,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// A list of strings with their variables filled in.
+    /// A list of strings, with the values of their variables.
     pub(crate) fn strings(self, entry: &Entry<'_, '_>) -> Result<Vec<String>, Error> {
         let DeValue::Array(items) = entry.value.get_ref() else {
             return Err(self.wrong_type(entry, "a list of strings"));
@@ -126,7 +126,7 @@ impl<'a> Document<'a> {
         Ok(out)
     }
 
-    /// The value as JSON. `seen` is told the path of every key below `path`, relative to it, and where it stands.
+    /// The value as JSON. Calls `seen` with the path of every key below `path`, relative to it, and its place.
     pub(crate) fn json(
         self,
         value: &Spanned<DeValue<'_>>,

@@ -1,4 +1,4 @@
-//! What `[plugins]` says about trust, and the policy that comes of it.
+//! The trust policy of a configuration.
 
 use std::io;
 
@@ -9,8 +9,8 @@ use crate::config::plugin_lock::Lock;
 use crate::error::error::Error;
 
 impl PluginsConfig {
-    /// What is required of a file, with the lock as it is now. A lock that can't be read refuses every file; with
-    /// `signed` one that nobody has named may be missing.
+    /// The policy, with the lock as it is now. A lock that can't be read refuses every file. With `signed` the default lock may
+    /// be missing.
     #[must_use]
     pub fn policy(&self) -> Policy {
         let policy = Policy::new(self.trust).keys(self.keys.iter().cloned()).revoked(self.revoked.clone());
