@@ -1,6 +1,6 @@
 //! Parsing the text of a configuration.
 
-use std::{cell::RefCell, collections::BTreeMap, env, ops::Range, path::Path};
+use std::{cell::RefCell, collections::BTreeMap, env, ffi::OsString, ops::Range, path::Path};
 
 use jackfield_loader::{Limits, Trust, nearest};
 use toml::de::DeValue;
@@ -9,7 +9,7 @@ use crate::config::duration::parse_duration;
 use crate::config::model::{BackendConfig, Config, PluginsConfig, TIMEOUT, conceal};
 use crate::config::sandbox;
 use crate::config::source_file::ConfigFile;
-use crate::config::toml::{Document, Entry};
+use crate::config::toml::{Document, Entry, Environment};
 use crate::config::values::{absolute, list, not_empty};
 use crate::error::error::Error;
 
@@ -45,15 +45,23 @@ impl ConfigFile {
     }
 }
 
-/// Parses the document. An error message shows the names of variables instead of their values.
-fn parse(document: Document<'_>) -> Result<Config, Error> {
-    let variables = RefCell::new(Vec::new());
-    let environment = |name: &str| {
-        let value = (document.environment)(name);
+/// The environment. Each variable that is looked up and set is added to `variables`.
+fn recorded<'a>(
+    environment: Environment<'a>,
+    variables: &'a RefCell<Vec<(String, String)>>,
+) -> impl Fn(&str) -> Option<OsString> + 'a {
+    move |name| {
+        let value = environment(name);
         let text = value.clone().and_then(|value| value.into_string().ok());
         variables.borrow_mut().extend(text.map(|text| (name.to_owned(), text)));
         value
-    };
+    }
+}
+
+/// Parses the document. An error message shows the names of variables instead of their values.
+fn parse(document: Document<'_>) -> Result<Config, Error> {
+    let variables = RefCell::new(Vec::new());
+    let environment = recorded(document.environment, &variables);
     let parsed = parse_values(Document { environment: &environment, ..document });
     parsed.map_err(|error| match error {
         Error::Config { at, reason } => {
@@ -169,12 +177,7 @@ fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>, folder: &Path) ->
     let at = item.value.span();
     let place = document.place(&at);
     let variables = RefCell::new(Vec::new());
-    let environment = |name: &str| {
-        let value = (document.environment)(name);
-        let text = value.clone().and_then(|value| value.into_string().ok());
-        variables.borrow_mut().extend(text.map(|text| (name.to_owned(), text)));
-        value
-    };
+    let environment = recorded(document.environment, &variables);
     let document = Document { environment: &environment, ..document };
     let (mut plugin, mut name, mut name_at) = (None, None, at.clone());
     let mut timeout = TIMEOUT;
