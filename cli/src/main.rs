@@ -4,6 +4,7 @@
 
 mod backends;
 mod check;
+mod chosen_backends;
 mod command_line;
 mod common_args;
 mod completions;

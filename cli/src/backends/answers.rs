@@ -8,6 +8,7 @@ use jackfield_loader::Backend;
 use serde::Serialize;
 
 use crate::{
+    chosen_backends::chosen,
     console,
     exit::{CommandError, Exit},
     output, settings,
@@ -32,12 +33,14 @@ pub(crate) struct Answer {
 }
 
 /// Opens each backend whose name is in `only`, or each one, and asks it.
+///
+/// # Errors
+/// As [`chosen`].
 pub(crate) fn of_each(
     config: &Config,
     only: &[String],
     ask: impl Fn(&Backend, &BackendConfig) -> (&'static str, String),
-) -> Vec<Answer> {
-    let wanted = |backend: &&BackendConfig| only.is_empty() || only.contains(&backend.name);
+) -> Result<Vec<Answer>, CommandError> {
     let answer = |backend: &BackendConfig| {
         let opened = open_backend(config, backend, &settings::backend_options(config, backend));
         let unusable = opened.as_ref().err().map(Exit::from);
@@ -53,17 +56,14 @@ pub(crate) fn of_each(
         };
         Answer { name: backend.name.clone(), answer, text: backend.conceal(&text), unusable }
     };
-    config.backends.iter().filter(wanted).map(answer).collect()
+    Ok(chosen(config, only)?.into_iter().map(answer).collect())
 }
 
 /// Prints the answers, and gives the exit: of a backend that is [`UNUSABLE`], else of an answer in `failures`.
 ///
 /// # Errors
-/// No backend was asked, or the answers can't be printed.
+/// The answers can't be printed.
 pub(crate) fn print(answers: &[Answer], failures: &[&str], json: bool) -> Result<Exit, CommandError> {
-    if answers.is_empty() {
-        return Err(CommandError::Usage("no backend of that name is configured".to_owned()));
-    }
     if json {
         output::json(&answers)?;
     } else {

@@ -35,6 +35,6 @@ pub(crate) fn run(common: &CommonArgs, args: &DoctorArgs) -> Result<Exit, Comman
             Probe::Unsupported(text) => ("unsupported", text),
         };
         (answer, format!("{text} (trust: ok by \"{trust}\")").trim_start().to_owned())
-    });
+    })?;
     answers::print(&answers, &["unreachable", "refused"], common.json)
 }

@@ -38,7 +38,7 @@ pub(crate) fn run(common: &CommonArgs, args: &ForgetArgs) -> Result<Exit, Comman
             Deletion::Unsupported(text) => ("unsupported", text),
             Deletion::Failed(text) => ("failed", text),
         }
-    });
+    })?;
     answers::print(&answers, &["failed"], common.json)
 }
 

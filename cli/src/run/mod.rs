@@ -32,6 +32,7 @@ use jackfield_loader::{ForeignText, show_path};
 
 use self::{args::RunArgs, event_source::EventSource, message::Message, rates::Rates};
 use crate::{
+    chosen_backends,
     common_args::CommonArgs,
     console,
     exit::{CommandError, Exit},
@@ -75,10 +76,7 @@ fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
     let file = ConfigFile::open(&config)?;
     file.check_owner()?;
     let read = file.read()?;
-    if read.backends.is_empty() {
-        let refusal = format!("{}: has no [[backend]]", show_path(&config));
-        return Err(CommandError::ConfigContent(refusal).nothing_read());
-    }
+    chosen_backends::chosen(&read, &[]).map_err(CommandError::nothing_read)?;
     let folder = run_state::folder(args.state.as_deref())?;
     let state = State::claim(folder).map_err(CommandError::nothing_read)?;
     let (sender, messages) = mpsc::channel();

@@ -17,10 +17,7 @@ use std::{
 };
 
 use indicatif::ProgressBar;
-use jackfield::{
-    Config,
-    forward::{BackendConfig, CancellationToken},
-};
+use jackfield::forward::CancellationToken;
 use jackfield_loader::show_path;
 
 use self::{
@@ -32,6 +29,7 @@ use self::{
     target::{Run, Target, Worker},
 };
 use crate::{
+    chosen_backends,
     common_args::CommonArgs,
     console,
     exit::{CommandError, Exit},
@@ -53,7 +51,7 @@ struct Prepared {
 
 fn prepare(common: &CommonArgs, args: &SendArgs) -> Result<Prepared, CommandError> {
     let config = settings::load(common.config.as_deref())?;
-    let chosen = choose(&config, &args.only)?;
+    let chosen = chosen_backends::chosen(&config, &args.only).map_err(CommandError::nothing_read)?;
     let failed = |what, path: &Path| CommandError::system(format!("{what} {}", show_path(path)));
     let input = BlockReader::open(&args.input).map_err(failed("input", &args.input));
     let input = input.map_err(CommandError::nothing_read)?;
@@ -81,23 +79,6 @@ fn prepare(common: &CommonArgs, args: &SendArgs) -> Result<Prepared, CommandErro
 
 fn refused(exit: Exit, reason: &str) -> CommandError {
     CommandError::Backend { exit, reason: reason.to_owned() }.nothing_read()
-}
-
-/// The backends to send to.
-fn choose<'c>(config: &'c Config, only: &[String]) -> Result<Vec<&'c BackendConfig>, CommandError> {
-    let names: Vec<_> = config.backends.iter().map(|backend| backend.name.as_str()).collect();
-    if names.is_empty() {
-        let refusal = "the configuration has no [[backend]]".to_owned();
-        return Err(CommandError::ConfigContent(refusal).nothing_read());
-    }
-    if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
-        let names = names.join("`, `");
-        return Err(CommandError::Usage(format!(
-            "--only: no backend {unknown:?} in the configuration, which has `{names}`"
-        )));
-    }
-    let backends = config.backends.iter();
-    Ok(backends.filter(|backend| only.is_empty() || only.contains(&backend.name)).collect())
 }
 
 impl Prepared {

@@ -1,4 +1,7 @@
+use jackfield::Config;
+
 use super::*;
+use crate::chosen_backends::chosen;
 
 #[test]
 fn only_backends_that_are_configured_can_be_chosen() {
@@ -6,7 +9,7 @@ fn only_backends_that_are_configured_can_be_chosen() {
     let config = Config::parse(text, Path::new("c.toml")).expect("a configuration");
     let names = |only: &[&str]| {
         let only: Vec<_> = only.iter().map(|name| (*name).to_owned()).collect();
-        choose(&config, &only)
+        chosen(&config, &only)
             .map(|chosen| chosen.iter().map(|backend| backend.name.clone()).collect::<Vec<_>>())
             .map_err(|refusal| (Exit::from(&refusal), refusal.to_string()))
     };
@@ -16,6 +19,6 @@ fn only_backends_that_are_configured_can_be_chosen() {
     assert_eq!(exit, Exit::Usage);
     assert_eq!(refusal, "--only: no backend \"c\" in the configuration, which has `a`, `b`");
     let empty = Config::parse("", Path::new("c.toml")).expect("a configuration");
-    let refusal = choose(&empty, &[]).expect_err("nothing to send to");
+    let refusal = chosen(&empty, &[]).expect_err("nothing to send to");
     assert_eq!(Exit::from(&refusal), Exit::Config);
 }

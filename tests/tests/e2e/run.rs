@@ -178,7 +178,7 @@ fn a_broken_configuration_takes_no_backend_away() {
     // At the start it is refused for the same reasons.
     for (text, expected) in [("", "has no [[backend]]"), ("[[backend]\n", "config.toml:1")] {
         site.write("config.toml", text);
-        for command in ["run", "send"] {
+        for command in ["run", "send", "doctor"] {
             let ended = site.run(&[command]).with_code(3);
             assert!(ended.stderr.contains(expected), "{ended:#?}");
         }
