@@ -77,6 +77,18 @@ impl Held {
         })
     }
 
+    /// The resources once no thread has ended for 50 ms: what loaded the plugin may still be ending.
+    fn at_rest() -> Option<Self> {
+        let (mut last, mut looks) = (Self::now()?, 0);
+        while looks < 5 {
+            thread::sleep(Duration::from_millis(10));
+            let now = Self::now()?;
+            looks = if now.threads < last.threads { 0 } else { looks + 1 };
+            last = now;
+        }
+        Some(last)
+    }
+
     /// Waits until threads that are ending have ended.
     fn settled(goal: Self) -> Option<Self> {
         let start = Instant::now();
@@ -115,7 +127,7 @@ pub(crate) fn leaks(harness: &Harness) -> CheckResult {
     for _ in 0..cycles.div_ceil(10) {
         cycle()?;
     }
-    let Some(start) = Held::now() else {
+    let Some(start) = Held::at_rest() else {
         return Err(skip("this system does not show the resources of a process (it has no /proc)"));
     };
     let (begun, budget) = (Instant::now(), Duration::from_secs(harness.task.budget_s));
