@@ -1,4 +1,4 @@
-//! What all parts of one telemetry share: what its author decides, consent, where its files are.
+//! The context that all parts of one telemetry share: the author's settings, consent, folders and spools.
 
 use std::{
     path::{Path, PathBuf},
@@ -28,31 +28,31 @@ use crate::process::per_process::PerProcess;
 use crate::spool::fs::Fs;
 use crate::spool::pair::Spools;
 
-/// What a telemetry is made of, but for the parts that deliver.
+/// The parts of a telemetry, except those that deliver.
 pub(crate) struct Context {
     pub(crate) settings: Settings,
-    /// The author's gate.
+    /// Whether the author collects anything.
     pub(crate) enabled: bool,
     pub(crate) consent: Arc<ConsentSource>,
     pub(crate) gate: Gate,
     /// The folder of all that is kept; `None` where there is no home folder.
     pub(crate) data: Option<PathBuf>,
     pub(crate) spools: Option<Spools>,
-    /// Events lost for want of a folder.
+    /// The number of events that are lost because there is no folder.
     pub(crate) homeless: AtomicU64,
     fs: Arc<dyn Fs>,
-    /// Not known before the first event.
+    /// The cached recording of each process; `None` before its first event.
     recordings: PerProcess<RwLock<Option<Recording>>>,
 }
 
-/// What becomes of an event that is tracked.
+/// How tracked events are recorded.
 #[derive(Clone, Debug)]
 pub(crate) struct Recording {
-    /// As long as this is what may be done.
+    /// The consent for which the recording is valid.
     collection: Collection,
-    /// What makes a line of it; `None` where it would go nowhere.
+    /// Makes the line of an event; `None` when no backend would get it.
     pub(crate) by: Option<Arc<Recorder>>,
-    /// Whether the line is to stay on this machine.
+    /// Whether the line stays on this machine.
     pub(crate) local: bool,
 }
 
@@ -82,17 +82,17 @@ impl Context {
         self.fs.process()
     }
 
-    /// What the clock of the file system says, by which all that is kept is dated.
+    /// The time of the file system's clock, which dates all stored data.
     pub(crate) fn now_ms(&self) -> u64 {
         self.fs.now_ms()
     }
 
-    /// Both gates, for less than it costs to look.
+    /// Whether author and user consent, by a cached answer.
     pub(crate) fn is_open(&self) -> bool {
         self.enabled && self.gate.is_open(&self.consent)
     }
 
-    /// What becomes of an event that is tracked by this process now.
+    /// How `process`, the calling process, records events now.
     pub(crate) fn recording(&self, process: u32) -> Recording {
         let collection = self.consent.current();
         let cache = self.recordings.of(process, |_| RwLock::default());
@@ -108,7 +108,7 @@ impl Context {
         }
     }
 
-    /// Looks again at what events are made of, when the next one comes.
+    /// Makes the next event look up the recording again.
     pub(crate) fn forget_recorder(&self) {
         let cache = self.recordings.of(self.process(), |_| RwLock::default());
         *cache.write().unwrap_or_else(PoisonError::into_inner) = None;
@@ -132,12 +132,12 @@ impl Context {
         MachineIdFile::new(&self.settings.tool, self.trusted_data())
     }
 
-    /// The backends by what is so now, not opened.
+    /// The backends under the present consent, not opened.
     pub(crate) fn select(&self) -> Selected {
         self.select_for(self.consent.read().collection)
     }
 
-    /// Those by what would be so.
+    /// The backends under another consent, not opened.
     pub(crate) fn select_for(&self, collection: Collection) -> Selected {
         let mut selected = select(&self.settings, collection, self.data.as_deref());
         if let Some(data) = self.trusted_data() {
@@ -148,7 +148,7 @@ impl Context {
         selected
     }
 
-    /// Plugin files that have crashed in processes of their own.
+    /// The plugin files that have crashed in isolated children.
     pub(crate) fn crashes(&self) -> Vec<Crash> {
         self.trusted_data().map(|data| jackfield_loader::crashes(&data.join(CRASHES))).unwrap_or_default()
     }
@@ -170,7 +170,7 @@ impl Context {
         Recorder::new(Encoder::new(origin), &self.settings.metadata, self.settings.extended)
     }
 
-    /// What lines that were recorded by us do not lack, and those of a damaged spool may.
+    /// The values for members that a line of the spool lacks. Recorded lines lack none; lines of a damaged spool may.
     pub(crate) fn fill(&self) -> EventDefaults {
         EventDefaults::new(&self.settings.tool, &self.settings.version)
             .with_machine_id(&self.machine_id().peek())
@@ -221,7 +221,7 @@ impl Context {
         self.spools.as_ref().map_or(Ok(()), Spools::enforce_limits)
     }
 
-    /// Forgets what waits.
+    /// Drops all waiting events.
     pub(crate) fn drop_pending(&self) -> Result<(), Error> {
         self.spools.as_ref().map_or(Ok(()), Spools::drop_pending)
     }
