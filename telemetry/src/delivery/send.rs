@@ -59,7 +59,9 @@ impl BackendSender<'_> {
             if left(self.pass.deadline).is_zero() {
                 return self.over("there was no time left for it");
             }
-            let chunk = match self.pass.deliverer().next(&target.name, BATCH_EVENTS, BATCH_BYTES) {
+            // The deliverer's lock is given back here: whoever holds the table's may wait for it.
+            let next = self.pass.deliverer().next(&target.name, BATCH_EVENTS, BATCH_BYTES);
+            let chunk = match next {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => {
                     self.update(|handle, _| handle.progress.empties(asked, true));
