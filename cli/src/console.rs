@@ -22,7 +22,8 @@ pub(crate) fn set_bar(bar: ProgressBar) {
 
 /// Removes the bar.
 pub(crate) fn clear_bar() {
-    if let Some(bar) = BAR.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    let bar = BAR.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(bar) = bar {
         bar.finish_and_clear();
     }
 }

@@ -237,11 +237,14 @@ impl Supervisor {
                 };
                 (reported, Some(failure))
             }
-            Ended::TurnedAway => match self.health.lock().opening_failed(&ticket.instance) {
-                Some(failure) => (Reported::Nothing, Some(failure)),
-                None if Instant::now() < ticket.deadline => return None,
-                None => (Reported::Nothing, Some(Failure::Busy { after: elapsed })),
-            },
+            Ended::TurnedAway => {
+                let failed = self.health.lock().opening_failed(&ticket.instance);
+                match failed {
+                    Some(failure) => (Reported::Nothing, Some(failure)),
+                    None if Instant::now() < ticket.deadline => return None,
+                    None => (Reported::Nothing, Some(Failure::Busy { after: elapsed })),
+                }
+            }
         };
         let (reported, preview) = match work {
             Work::Call { function: Function::Preview, .. } => {
@@ -312,7 +315,8 @@ impl Supervisor {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         self.config.host.cancel();
-        if let Some(instance) = self.health.lock().current.take() {
+        let instance = self.health.lock().current.take();
+        if let Some(instance) = instance {
             instance.executor().cancel();
             instance.retire();
         }

@@ -233,7 +233,8 @@ impl Backend for RabbitMq {
 impl Drop for RabbitMq {
     fn drop(&mut self) {
         // After a panic the host does not call `close`.
-        if let Some(runtime) = self.runtime().take() {
+        let runtime = self.runtime().take();
+        if let Some(runtime) = runtime {
             runtime.shutdown_background();
         }
     }

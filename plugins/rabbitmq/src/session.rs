@@ -148,7 +148,8 @@ impl Session {
     /// Returns a channel in confirm mode, after the topology is declared.
     pub(crate) async fn channel(&self, topology: &Topology) -> Result<Channel, String> {
         self.declare(topology).await?;
-        while let Some(channel) = lock(&self.shared.idle).pop() {
+        let idle = || lock(&self.shared.idle).pop();
+        while let Some(channel) = idle() {
             if channel.status().connected() {
                 return Ok(channel);
             }

@@ -74,7 +74,8 @@ impl Table {
     pub(super) fn hold(&self) {
         let Some(pass) = self.pass.as_ref().filter(|_| !self.stale) else { return };
         let names: Vec<_> = self.all().map(|handle| &*handle.target.name).collect();
-        if let Err(error) = pass.deliverer().retain_backends(&names) {
+        let retained = pass.deliverer().retain_backends(&names);
+        if let Err(error) = retained {
             tracing::warn!("telemetry waits: {error}");
         }
     }

@@ -260,7 +260,8 @@ impl Broker {
 
     /// Ends the broker as `kill -9` does.
     pub fn kill(&self) {
-        if let Some(mut node) = self.node().take() {
+        let node = self.node().take();
+        if let Some(mut node) = node {
             common().leash.kill(&mut node);
         }
     }
