@@ -76,9 +76,9 @@ impl Diagnoses for Test {
     }
 }
 
-/// With a quarantine that no test comes to the end of.
+/// The circuit stays open for longer than any test runs.
 fn options() -> BackendOptions {
-    BackendOptions::new("test").timeout(5000 * MS).quarantine(Backoff { first: LONG, longest: LONG })
+    BackendOptions::new("test").timeout(5000 * MS).circuit_backoff(Backoff { first: LONG, longest: LONG })
 }
 
 fn open(way: Way) -> Backend {
@@ -114,7 +114,7 @@ fn a_panic_is_a_failure_and_a_fresh_instance_follows() {
     let backend = open(Way::Panic);
     for _ in 0..2 {
         let failed = backend.preview(&batch(1), 5000 * MS).unwrap_err().to_string();
-        assert!(failed.contains("panicked") || failed.contains("quarantine"), "{failed}");
+        assert!(failed.contains("panicked") || failed.contains("circuit open"), "{failed}");
     }
     let backend = open(Way::Panic);
     assert!(matches!(backend.probe(5000 * MS), Probe::Unreachable(text) if text.contains("no good")));
@@ -123,7 +123,7 @@ fn a_panic_is_a_failure_and_a_fresh_instance_follows() {
 }
 
 #[test]
-fn a_hang_ends_with_the_deadline_and_the_backend_is_in_quarantine() {
+fn a_hang_ends_with_the_deadline_and_opens_the_circuit() {
     type Ask = fn(&Backend) -> String;
     let preview: Ask = |backend| backend.preview(&batch(1), 100 * MS).unwrap_err().to_string();
     let probe: Ask = |backend| match backend.probe(100 * MS) {
@@ -134,7 +134,7 @@ fn a_hang_ends_with_the_deadline_and_the_backend_is_in_quarantine() {
         let backend = open(Way::Hang);
         assert!(ask(&backend).contains("no answer within"));
         let refused = ask(&backend);
-        assert!(refused.contains("quarantine"), "{refused}");
+        assert!(refused.contains("circuit open"), "{refused}");
     }
 }
 

@@ -101,7 +101,7 @@ impl Backend {
             source,
             timeout: options.timeout,
             workers: options.concurrency,
-            backoff: options.quarantine,
+            backoff: options.circuit_backoff,
             host: HostHandle::leak(&options.name, &options.tool_name, &options.tool_version),
         };
         let supervisor = Supervisor::open(entry, config)?;

@@ -72,7 +72,7 @@ impl CircuitBreaker {
 
     /// A call came back and the plugin is well.
     pub(super) fn succeeded(&mut self) {
-        // A call from before the quarantine says nothing about the plugin since.
+        // A call that began before the circuit opened says nothing about the plugin since then.
         if !matches!(self.state, State::Open { .. } | State::GivenUp) {
             self.state = State::Closed { failures: 0 };
             self.opened = 0;
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_success_of_an_old_call_does_not_end_the_quarantine() {
+    fn a_late_success_of_an_old_call_does_not_close_it() {
         let now = Instant::now();
         let mut breaker = CircuitBreaker::new(Backoff::default());
         breaker.trip(now, "no answer");

@@ -76,15 +76,15 @@ impl Health {
         let stuck = self.counters.stuck();
         if stuck >= MOST_STUCK {
             let reason = format!("{stuck} calls never came back from the plugin");
-            return Some(Failure::Quarantined { retry_after: self.backoff.longest, reason });
+            return Some(Failure::CircuitOpen { retry_after: self.backoff.longest, reason });
         }
         match state.breaker.admit(now) {
             Admission::Pass => None,
             Admission::Probe => {
-                tracing::debug!(backend = %self.backend, "probing after quarantine");
+                tracing::debug!(backend = %self.backend, "circuit half-open: this call is the probe");
                 None
             }
-            Admission::Refused { retry_after, reason } => Some(Failure::Quarantined { retry_after, reason }),
+            Admission::Refused { retry_after, reason } => Some(Failure::CircuitOpen { retry_after, reason }),
         }
     }
 
@@ -101,7 +101,7 @@ impl Health {
                 tracing::warn!(backend = %self.backend, "{failure}; left alone until its file changes");
                 state.breaker.give_up(now, &failure.to_string());
             } else {
-                tracing::warn!(backend = %self.backend, "{failure}; in quarantine");
+                tracing::warn!(backend = %self.backend, "{failure}; circuit opened");
                 state.breaker.trip(now, &failure.to_string());
             }
             state.discard(instance);
@@ -115,7 +115,7 @@ impl Health {
         }
     }
 
-    /// A call that was no longer wanted did not return when it was told so. That is no reason for quarantine.
+    /// A call that was no longer wanted did not return when it was told so. That does not open the circuit.
     pub(super) fn cancelled(&self, instance: &Arc<Instance>) -> Failure {
         self.counters.call_got_stuck();
         instance.executor().kill();
@@ -146,7 +146,7 @@ impl Health {
         }
         let failure = Failure::TimedOut { after };
         if state.is_current(instance) {
-            tracing::warn!(backend = %self.backend, "{failure}; in quarantine");
+            tracing::warn!(backend = %self.backend, "{failure}; circuit opened");
             state.breaker.trip(Instant::now(), &failure.to_string());
             state.discard(instance);
         }

@@ -20,8 +20,8 @@ pub struct BackendOptions {
     pub timeout: Duration,
     /// How many calls may be inside the plugin at once, unless it is serial. 4 unless set.
     pub concurrency: usize,
-    /// How long no call enters a backend that hangs or keeps panicking.
-    pub quarantine: Backoff,
+    /// How long the circuit stays open after the plugin hangs or keeps panicking.
+    pub circuit_backoff: Backoff,
     /// Name of the tool whose telemetry this is.
     pub tool_name: String,
     /// Version of that tool.
@@ -38,7 +38,7 @@ impl BackendOptions {
             config: "{}".to_owned(),
             timeout: Duration::from_secs(5),
             concurrency: 4,
-            quarantine: Backoff::default(),
+            circuit_backoff: Backoff::default(),
             tool_name: String::new(),
             tool_version: String::new(),
             isolation: Isolation::Thread,
@@ -66,10 +66,10 @@ impl BackendOptions {
         self
     }
 
-    /// Sets how long no call enters a backend that hangs or keeps panicking.
+    /// Sets how long the circuit stays open after the plugin hangs or keeps panicking.
     #[must_use]
-    pub const fn quarantine(mut self, backoff: Backoff) -> Self {
-        self.quarantine = backoff;
+    pub const fn circuit_backoff(mut self, backoff: Backoff) -> Self {
+        self.circuit_backoff = backoff;
         self
     }
 
@@ -95,7 +95,7 @@ impl fmt::Debug for BackendOptions {
             .field("name", &self.name)
             .field("timeout", &self.timeout)
             .field("concurrency", &self.concurrency)
-            .field("quarantine", &self.quarantine)
+            .field("circuit_backoff", &self.circuit_backoff)
             .field("tool_name", &self.tool_name)
             .field("tool_version", &self.tool_version)
             .field("isolation", &self.isolation)

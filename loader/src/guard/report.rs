@@ -67,17 +67,17 @@ pub enum Failure {
         /// How, such as `ended by SIGSEGV`.
         how: String,
     },
-    /// The deadline passed. The backend is in quarantine; the call goes on inside the plugin, unless that is in a process of
-    /// its own, which was ended.
+    /// The deadline passed, and the circuit is open. The call goes on inside the plugin, unless the plugin is in a
+    /// process of its own: that process was ended.
     TimedOut {
         /// How long the caller had waited.
         after: Duration,
     },
-    /// The backend is in quarantine: nothing entered the plugin.
-    Quarantined {
+    /// The circuit is open: nothing entered the plugin.
+    CircuitOpen {
         /// When a probe will be let through.
         retry_after: Duration,
-        /// Why the backend is in quarantine.
+        /// Why the circuit is open.
         reason: String,
     },
     /// All worker threads were busy until the deadline: nothing entered the plugin.
@@ -107,8 +107,8 @@ impl fmt::Display for Failure {
             }
             Self::Crashed { how } => write!(f, "the plugin's process crashed: {how}"),
             Self::TimedOut { after } => write!(f, "no answer within {after:.1?}"),
-            Self::Quarantined { retry_after, reason } => {
-                write!(f, "in quarantine for another {:.1} s: {reason}", retry_after.as_secs_f64())
+            Self::CircuitOpen { retry_after, reason } => {
+                write!(f, "circuit open for another {:.1} s: {reason}", retry_after.as_secs_f64())
             }
             Self::Busy { after } => write!(f, "every worker of the backend was busy for {after:.1?}"),
             Self::Failed { status, message } if message.is_empty() => {
@@ -126,7 +126,7 @@ impl Report {
     pub(super) fn new(len: usize, reported: Reported, failure: Option<Failure>, elapsed: Duration) -> Self {
         let unsaid = || {
             let after = match &failure {
-                Some(Failure::Quarantined { retry_after, .. }) => Some(*retry_after),
+                Some(Failure::CircuitOpen { retry_after, .. }) => Some(*retry_after),
                 _ => None,
             };
             let reason = failure

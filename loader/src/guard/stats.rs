@@ -21,7 +21,7 @@ use crate::files::open::{Access, read};
 pub struct Stats {
     /// Calls of `send` that entered the plugin.
     pub calls: u64,
-    /// Calls that were refused without entering the plugin: quarantine, all workers busy, closed.
+    /// Calls that were refused without entering the plugin: circuit open, all workers busy, backend closed.
     pub refused_calls: u64,
     /// Events delivered.
     pub delivered: u64,
@@ -145,7 +145,7 @@ impl Counters {
             Some(Failure::Panicked { .. }) => add(&self.panics, 1),
             Some(Failure::Crashed { .. }) => add(&self.crashes, 1),
             Some(Failure::TimedOut { .. }) => add(&self.timeouts, 1),
-            Some(Failure::Quarantined { .. } | Failure::Busy { .. } | Failure::Closed) => {
+            Some(Failure::CircuitOpen { .. } | Failure::Busy { .. } | Failure::Closed) => {
                 add(&self.refused_calls, 1);
                 return;
             }

@@ -49,7 +49,7 @@ impl ChildSpec {
         options: &BackendOptions,
     ) -> Arc<Self> {
         Arc::new(Self {
-            history: CrashHistory::new(process.crashes.clone(), &path, options.quarantine),
+            history: CrashHistory::new(process.crashes.clone(), &path, options.circuit_backoff),
             options: process,
             content,
             path,

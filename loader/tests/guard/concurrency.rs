@@ -95,6 +95,6 @@ fn a_call_that_finds_every_worker_busy_says_so_and_blames_nobody() {
     assert!(matches!(failure(&backend, 50 * MS), Failure::Busy { .. }));
     busy::GATE.open();
     assert_eq!(first.join().unwrap().uniform(), Some(&Outcome::Delivered));
-    assert_eq!(backend.send(&batch(1)).uniform(), Some(&Outcome::Delivered), "no quarantine follows");
+    assert_eq!(backend.send(&batch(1)).uniform(), Some(&Outcome::Delivered), "the circuit stays closed");
     assert_eq!(backend.stats().timeouts, 0);
 }

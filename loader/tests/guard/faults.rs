@@ -38,14 +38,14 @@ fn what_was_reported_before_a_panic_stands() {
 }
 
 #[test]
-fn three_panics_in_a_row_lead_to_quarantine() {
+fn three_panics_in_a_row_open_the_circuit() {
     backend!(panics_always, serial: false, |_batch, _call| panic!("always"));
     let backend = Backend::open_static::<panics_always::Test>(&options()).unwrap();
     for _ in 0..3 {
         assert!(matches!(failure(&backend, 1000 * MS), Failure::Panicked { .. }));
     }
-    let Failure::Quarantined { reason, retry_after } = failure(&backend, 1000 * MS) else {
-        panic!("not in quarantine")
+    let Failure::CircuitOpen { reason, retry_after } = failure(&backend, 1000 * MS) else {
+        panic!("the circuit is closed")
     };
     assert!(reason.contains("always"), "{reason}");
     assert!(retry_after <= LONG);
@@ -140,5 +140,5 @@ fn a_fresh_instance_that_does_not_open_is_a_failure_with_a_reason() {
         let Failure::Failed { message, .. } = failure(&backend, FOREVER) else { panic!("not failed") };
         assert!(message.contains("fresh instance") && message.contains("no more connections"), "{message}");
     }
-    assert!(matches!(failure(&backend, 1000 * MS), Failure::Quarantined { .. }));
+    assert!(matches!(failure(&backend, 1000 * MS), Failure::CircuitOpen { .. }));
 }

@@ -19,7 +19,7 @@ fn a_hang_is_answered_in_time_and_its_thread_freed_later() {
     assert!(after >= 200 * MS && started.elapsed() < TIMEOUT, "{:?}", started.elapsed());
     assert_eq!(backend.stats().stuck_calls, 1);
 
-    assert!(matches!(failure(&backend, TIMEOUT), Failure::Quarantined { .. }));
+    assert!(matches!(failure(&backend, TIMEOUT), Failure::CircuitOpen { .. }));
     let stats = backend.stats();
     assert_eq!((stats.calls, stats.refused_calls, stats.stuck_calls), (1, 1, 1), "it is not called");
 
@@ -30,19 +30,19 @@ fn a_hang_is_answered_in_time_and_its_thread_freed_later() {
 }
 
 #[test]
-fn a_probe_ends_the_quarantine() {
+fn a_successful_probe_closes_the_circuit() {
     backend!(hangs_first, serial: false, |_batch, _call| {
         if OPENED.load(Ordering::SeqCst) == 1 {
             GATE.wait();
         }
         Outcome::Delivered.into()
     });
-    let options = options().quarantine(Backoff { first: 50 * MS, longest: 50 * MS });
+    let options = options().circuit_backoff(Backoff { first: 50 * MS, longest: 50 * MS });
     let backend = Backend::open_static::<hangs_first::Test>(&options).unwrap();
     assert!(matches!(failure(&backend, 50 * MS), Failure::TimedOut { .. }));
     wait_until("the probe passes", || {
         let report = backend.send(&batch(1));
-        assert!(matches!(report.failure(), None | Some(Failure::Quarantined { .. })), "{report:?}");
+        assert!(matches!(report.failure(), None | Some(Failure::CircuitOpen { .. })), "{report:?}");
         report.uniform() == Some(&Outcome::Delivered)
     });
     assert_eq!(backend.send(&batch(1)).uniform(), Some(&Outcome::Delivered), "and so does the next");
@@ -56,10 +56,10 @@ fn a_backend_that_hangs_again_and_again_ties_up_no_more_than_four_threads() {
         GATE.wait();
         Outcome::Delivered.into()
     });
-    let quarantine = Backoff { first: MS, longest: MS };
-    let backend = Backend::open_static::<hangs_always::Test>(&options().quarantine(quarantine)).unwrap();
+    let backoff = Backoff { first: MS, longest: MS };
+    let backend = Backend::open_static::<hangs_always::Test>(&options().circuit_backoff(backoff)).unwrap();
     let fail = || failure(&backend, 20 * MS);
-    let is_full = |failure: &Failure| matches!(failure, Failure::Quarantined { reason, .. } if reason.contains("4 calls"));
+    let is_full = |failure: &Failure| matches!(failure, Failure::CircuitOpen { reason, .. } if reason.contains("4 calls"));
     wait_for("no more calls are made", fail, is_full);
     for _ in 0..5 {
         std::thread::sleep(3 * MS);
@@ -82,7 +82,7 @@ fn calls_queued_behind_a_hang_are_answered_when_it_is_noticed() {
     };
     blocked::GATE.wait_for_a_call();
     let started = Instant::now();
-    assert!(matches!(failure(&backend, FOREVER), Failure::Quarantined { .. }));
+    assert!(matches!(failure(&backend, FOREVER), Failure::CircuitOpen { .. }));
     assert!(started.elapsed() < FOREVER / 2, "{:?}", started.elapsed());
     assert!(matches!(hanging.join().unwrap(), Failure::TimedOut { .. }));
     blocked::GATE.open();

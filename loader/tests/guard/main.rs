@@ -107,9 +107,9 @@ impl Gate {
     }
 }
 
-/// With a quarantine that no test comes to the end of.
+/// The circuit stays open for longer than any test runs.
 fn options() -> BackendOptions {
-    BackendOptions::new("test").timeout(TIMEOUT).quarantine(Backoff { first: LONG, longest: LONG })
+    BackendOptions::new("test").timeout(TIMEOUT).circuit_backoff(Backoff { first: LONG, longest: LONG })
 }
 
 fn failure(backend: &Backend, timeout: Duration) -> Failure {

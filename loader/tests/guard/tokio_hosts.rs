@@ -31,7 +31,7 @@ fn a_current_thread_runtime_goes_on_while_a_call_runs() {
 }
 
 #[test]
-fn a_deadline_is_kept_and_followed_by_quarantine() {
+fn a_missed_deadline_opens_the_circuit() {
     backend!(hangs, serial: false, |_batch, _call| {
         GATE.wait();
         Outcome::Delivered.into()
@@ -42,7 +42,7 @@ fn a_deadline_is_kept_and_followed_by_quarantine() {
         let report = backend.send_async(&batch, 50 * MS).await;
         assert!(matches!(report.failure(), Some(Failure::TimedOut { .. })));
         let report = backend.send_async(&batch, 50 * MS).await;
-        assert!(matches!(report.failure(), Some(Failure::Quarantined { .. })));
+        assert!(matches!(report.failure(), Some(Failure::CircuitOpen { .. })));
     });
     hangs::GATE.open();
 }

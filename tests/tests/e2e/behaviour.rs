@@ -81,7 +81,7 @@ fn a_panic_in_send_is_an_outcome_and_a_fresh_instance_follows() {
 }
 
 #[test]
-fn a_hang_in_send_is_answered_quarantined_and_probed() {
+fn a_hang_in_send_opens_the_circuit_and_is_probed() {
     let (_folder, until) = scratch("until");
     let backend = open(&fixture("hostile"), &json!({"hang": "send", "until": until}));
     let started = Instant::now();
@@ -89,14 +89,14 @@ fn a_hang_in_send_is_answered_quarantined_and_probed() {
     assert!(matches!(report.failure(), Some(Failure::TimedOut { .. })), "{report:?}");
     assert!(started.elapsed() < 1500 * MS, "{:?}", started.elapsed());
     let report = backend.send(&batch(1));
-    assert!(matches!(report.failure(), Some(Failure::Quarantined { .. })), "{report:?}");
+    assert!(matches!(report.failure(), Some(Failure::CircuitOpen { .. })), "{report:?}");
 
-    // While it still hangs the probe fails and the quarantine grows.
+    // While the plugin still hangs, the probe fails and the circuit stays open for longer.
     thread::sleep(120 * MS);
     let report = backend.send_within(&batch(1), 100 * MS);
     assert!(matches!(report.failure(), Some(Failure::TimedOut { .. })), "{report:?}");
-    let Some(Failure::Quarantined { retry_after, .. }) = backend.send(&batch(1)).failure().cloned() else {
-        panic!("not in quarantine")
+    let Some(Failure::CircuitOpen { retry_after, .. }) = backend.send(&batch(1)).failure().cloned() else {
+        panic!("the circuit is closed")
     };
     assert!(retry_after > 100 * MS, "{retry_after:?}");
 

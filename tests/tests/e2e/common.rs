@@ -39,7 +39,7 @@ pub(crate) fn batch(count: usize) -> Batch {
 pub(crate) fn options(config: &serde_json::Value) -> BackendOptions {
     BackendOptions::new("under-test")
         .config(config.to_string())
-        .quarantine(Backoff { first: 100 * MS, longest: 400 * MS })
+        .circuit_backoff(Backoff { first: 100 * MS, longest: 400 * MS })
         .tool("e2e", "1.2.3")
 }
 

@@ -135,8 +135,8 @@ fn whatever_a_plugin_answers_it_is_what_it_would_be_in_a_thread() {
         for count in [5, 0, 1] {
             let batch = batch(count);
             let [thread, process] = [&thread, &process].map(|backend| backend.send_within(&batch, 400 * MS));
-            let quarantined = |report: &Report| matches!(report.failure(), Some(Failure::Quarantined { .. }));
-            if quarantined(&thread) && quarantined(&process) {
+            let is_open = |report: &Report| matches!(report.failure(), Some(Failure::CircuitOpen { .. }));
+            if is_open(&thread) && is_open(&process) {
                 continue;
             }
             assert_eq!(told(&process), told(&thread), "{config} with {count} events");
@@ -298,7 +298,7 @@ fn one_backend_that_keeps_crashing_is_given_up_within_a_run() {
     let pause = 10 * MS;
     let options = options(&json!({"crash": "send", "crash_by": "abort"}))
         .isolation(Isolation::Process(isolated()))
-        .quarantine(Backoff { first: pause, longest: pause });
+        .circuit_backoff(Backoff { first: pause, longest: pause });
     let backend = try_open(&fixture("hostile"), &options).unwrap_or_else(|error| panic!("{error}"));
     let mut crashed = 0;
     wait_until("it is given up", || {
@@ -308,7 +308,7 @@ fn one_backend_that_keeps_crashing_is_given_up_within_a_run() {
     });
     std::thread::sleep(10 * pause);
     let report = backend.send(&batch(1));
-    assert!(matches!(report.failure(), Some(Failure::Quarantined { .. })), "{report:?}");
+    assert!(matches!(report.failure(), Some(Failure::CircuitOpen { .. })), "{report:?}");
     assert_eq!(backend.stats().crashes, 5);
 }
 

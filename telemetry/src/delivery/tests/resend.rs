@@ -143,7 +143,7 @@ fn an_open_circuit_of_the_guard_loses_nothing_of_a_resend() {
     let resent = delivery.resend(Instant::now() + LONG).expect("readable");
     let [to] = &*resent.backends else { panic!("{resent:?}") };
     assert_eq!((to.waiting, to.lost), (3, 0), "{resent:?}");
-    assert!(to.reason.as_deref().is_some_and(|reason| reason.contains("in quarantine")), "{resent:?}");
+    assert!(to.reason.as_deref().is_some_and(|reason| reason.contains("circuit open")), "{resent:?}");
     assert_eq!(aside(home), before);
     assert_eq!(state(home).lost, 3, "of the first time");
 }
