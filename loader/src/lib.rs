@@ -72,7 +72,7 @@ pub use crate::{
     sandbox::{access::Sandbox, error::SandboxError, limits::Limits},
     verify::{
         error::VerifyError,
-        pin::{Minimum, ParsePinError, Pin, PinError, Pins},
+        pin::{LockError, Minimum, ParsePinError, Pin, PinError, Pins},
         policy::Policy,
         signature::{KeyId, ParseKeyError, ParseSignatureError, PublicKey, Signature, SignatureError},
         trust::{ParseTrustError, Trust},

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{pin::PinError, signature::SignatureError};
+use super::{
+    pin::{LockError, PinError},
+    signature::SignatureError,
+};
 use crate::{
     boundary::text::{self, ForeignText},
     files::judge::{GROUP, OTHERS},
@@ -50,13 +53,19 @@ pub enum VerifyError {
         /// What it calls itself.
         plugin: ForeignText,
     },
-    /// There is no lock, or it can't be read.
+    /// The policy takes its pins from a lock, and has none.
+    #[error("{}: trust = \"pinned\" takes a lock, and there is none", text::show(path))]
+    NoLock {
+        /// The plugin's file.
+        path: PathBuf,
+    },
+    /// The lock can't be read.
     #[error("{}: {reason}", text::show(path))]
     Lock {
         /// The plugin's file.
         path: PathBuf,
-        /// One line: the lock, and what is wrong.
-        reason: String,
+        /// Why.
+        reason: LockError,
     },
     /// The lock refuses the file.
     #[error(transparent)]

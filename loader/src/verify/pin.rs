@@ -4,6 +4,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
+    sync::Arc,
 };
 
 use semver::Version;
@@ -91,6 +92,18 @@ pub struct Pin {
     pub target: String,
     /// The oldest version that may be used, if that is said.
     pub minimum: Option<Minimum>,
+}
+
+/// Why a lock could not be read. Its `Display` is one line that names the lock.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct LockError(Arc<dyn std::error::Error + Send + Sync>);
+
+impl LockError {
+    /// Wraps the error of the code that read the lock.
+    pub fn new(reason: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self(Arc::new(reason))
+    }
 }
 
 /// The pins of a lock file. There is one for each name and target.

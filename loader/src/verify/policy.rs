@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{
     error::VerifyError,
     owner,
-    pin::Pins,
+    pin::{LockError, Pins},
     signature::{KeyId, PublicKey},
     signature_file,
     trust::Trust,
@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
     trust: Trust,
-    pins: Option<Result<Pins, String>>,
+    pins: Option<Result<Pins, LockError>>,
     keys: Vec<PublicKey>,
     revoked: Vec<KeyId>,
 }
@@ -35,7 +35,7 @@ impl Policy {
 
     /// With the pins of a lock, or why it can't be read, which then refuses every file.
     #[must_use]
-    pub fn pins(mut self, pins: Result<Pins, String>) -> Self {
+    pub fn pins(mut self, pins: Result<Pins, LockError>) -> Self {
         self.pins = Some(pins);
         self
     }
@@ -122,10 +122,15 @@ fn judge<T>(
         let plugin = ForeignText::cut(metadata.name.as_raw(), 60);
         return Err(VerifyError::Misnamed { path: path.to_owned(), plugin });
     }
-    let lock = |reason: &str| VerifyError::Lock { path: path.to_owned(), reason: reason.to_owned() };
-    let pins = policy.pins.as_ref().map(|pins| pins.as_ref().map_err(|reason| lock(reason))).transpose()?;
+    let pins = match &policy.pins {
+        Some(Err(reason)) => {
+            return Err(VerifyError::Lock { path: path.to_owned(), reason: reason.clone() });
+        }
+        Some(Ok(pins)) => Some(pins),
+        None => None,
+    };
     if policy.trust == Trust::Pinned {
-        let pins = pins.ok_or_else(|| lock("trust = \"pinned\" takes a lock, and there is none"))?;
+        let pins = pins.ok_or_else(|| VerifyError::NoLock { path: path.to_owned() })?;
         pins.check(path, metadata, content)?;
         return Ok(None);
     }

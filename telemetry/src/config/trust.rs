@@ -2,7 +2,7 @@
 
 use std::io;
 
-use jackfield_loader::{Policy, Trust};
+use jackfield_loader::{LockError, Policy, Trust};
 
 use crate::config::model::PluginsConfig;
 use crate::config::plugin_lock::Lock;
@@ -27,7 +27,7 @@ impl PluginsConfig {
             {
                 policy
             }
-            Err(refusal) => policy.pins(Err(refusal.to_string())),
+            Err(refusal) => policy.pins(Err(LockError::new(refusal))),
         }
     }
 }
