@@ -9,7 +9,7 @@ use crate::boundary::text::show;
 #[non_exhaustive]
 pub enum SandboxError {
     /// The system refuses a limit.
-    #[error("confine: `limits.{key}`: the system refuses the limit {value}: {error}")]
+    #[error("sandbox: `limits.{key}`: the system refuses the limit {value}: {error}")]
     Limit {
         /// The key in the configuration.
         key: &'static str,
@@ -20,7 +20,7 @@ pub enum SandboxError {
     },
     /// A limit that leaves no room for a plugin.
     #[error(
-        "confine: `limits.{key}`: {limit} {unit}, of which the child has {used} in use before the plugin is loaded: raise the limit"
+        "sandbox: `limits.{key}`: {limit} {unit}, of which the child has {used} in use before the plugin is loaded: raise the limit"
     )]
     NoRoom {
         /// The key in the configuration.
@@ -33,19 +33,19 @@ pub enum SandboxError {
         used: u64,
     },
     /// The kernel has no landlock.
-    #[error("confine: `sandbox`: {reason}, or remove [backend.sandbox]")]
+    #[error("sandbox: `sandbox`: {reason}, or remove [backend.sandbox]")]
     NoLandlock {
         /// What it lacks and what to do.
         reason: &'static str,
     },
     /// There is no sandbox here.
     #[error(
-        "confine: `sandbox`: expected Linux on x86-64 or ARM64, found {}: remove [backend.sandbox]",
+        "sandbox: `sandbox`: expected Linux on x86-64 or ARM64, found {}: remove [backend.sandbox]",
         jackfield_plugin_api::metadata::TARGET
     )]
     Unsupported,
     /// A path that is to be allowed can't be opened.
-    #[error("confine: `sandbox.{key}`: {}: {error}: create it, or take it out of the list", show(path))]
+    #[error("sandbox: `sandbox.{key}`: {}: {error}: create it, or take it out of the list", show(path))]
     Grant {
         /// The key in the configuration.
         key: &'static str,
@@ -56,11 +56,11 @@ pub enum SandboxError {
     },
     /// Something has started threads before.
     #[error(
-        "confine: `sandbox`: expected a child with one thread, found {0}: something starts threads before `main`, which the sandbox would not hold for"
+        "sandbox: `sandbox`: expected a child with one thread, found {0}: something starts threads before `main`, which the sandbox would not hold for"
     )]
     Threads(usize),
     /// The system refuses the sandbox for another reason.
-    #[error("confine: `sandbox`: {step}: {error}")]
+    #[error("sandbox: `sandbox`: {step}: {error}")]
     Step {
         /// What was being done.
         step: &'static str,

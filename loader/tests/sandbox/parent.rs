@@ -253,7 +253,7 @@ fn a_kernel_without_landlock_is_an_error_that_says_what_to_do() {
         };
         let (said, status) = confined(&order, Path::new("/"));
         assert_eq!((said.len(), status.code()), (1, Some(2)), "{said:?}");
-        assert!(said[0].starts_with("confine: `sandbox`: ") && said[0].contains(expected), "{said:?}");
+        assert!(said[0].starts_with("sandbox: `sandbox`: ") && said[0].contains(expected), "{said:?}");
         assert!(said[0].ends_with(", or remove [backend.sandbox]"), "{said:?}");
     }
 }
@@ -265,7 +265,7 @@ fn a_granted_path_that_is_not_there_is_an_error_that_names_it() {
         let order = Order { sandbox, plugin: folder.path().to_owned(), ..Order::default() };
         let (said, status) = confined(&order, Path::new("/"));
         assert_eq!(status.code(), Some(2));
-        let expected = format!("confine: `sandbox.{key}`: {}: No such file", absent.display());
+        let expected = format!("sandbox: `sandbox.{key}`: {}: No such file", absent.display());
         assert!(said[0].starts_with(&expected) && said[0].contains("create it"), "{said:?}");
     }
 }
@@ -286,11 +286,11 @@ fn a_child_that_eats_memory_ends_at_its_limit() {
 fn a_limit_without_room_for_a_plugin_is_an_error() {
     let (said, status) = limited(|limits| limits.memory = Some(64 << 10), "read");
     assert_eq!(status.code(), Some(2));
-    assert!(said[0].starts_with("confine: `limits.memory`: 65536 bytes of address space, "), "{said:?}");
+    assert!(said[0].starts_with("sandbox: `limits.memory`: 65536 bytes of address space, "), "{said:?}");
     let (said, status) = limited(|limits| limits.files = Some(3), "read");
     assert_eq!(status.code(), Some(2));
     assert!(
-        said[0].starts_with("confine: `limits.files`: 3 open files, of which the child has 3"),
+        said[0].starts_with("sandbox: `limits.files`: 3 open files, of which the child has 3"),
         "{said:?}"
     );
 }

@@ -148,11 +148,11 @@ mod tests {
         for (status, expected) in [
             (
                 LandlockStatus::NotEnabled,
-                "confine: `sandbox`: landlock is disabled in this kernel: boot it with `landlock` in its parameter `lsm=`, or remove [backend.sandbox]",
+                "sandbox: `sandbox`: landlock is disabled in this kernel: boot it with `landlock` in its parameter `lsm=`, or remove [backend.sandbox]",
             ),
             (
                 LandlockStatus::NotImplemented,
-                "confine: `sandbox`: this kernel has no landlock: boot Linux 5.13 or later with CONFIG_SECURITY_LANDLOCK, or remove [backend.sandbox]",
+                "sandbox: `sandbox`: this kernel has no landlock: boot Linux 5.13 or later with CONFIG_SECURITY_LANDLOCK, or remove [backend.sandbox]",
             ),
         ] {
             let error = SandboxError::NoLandlock { reason: missing(status) };
