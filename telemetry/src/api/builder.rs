@@ -5,19 +5,18 @@ use std::{fmt, path::PathBuf, sync::Arc};
 use jackfield_loader::{Backend, BackendOptions, plugin_api::Backend as PluginBackend};
 
 use crate::api::telemetry::Telemetry;
-use crate::config::environment::{Environment, ProcessEnvironment};
 use crate::config::model::{Config, PluginsConfig};
-use crate::config::paths::Paths;
+use crate::config::paths::{Environment, Paths, ProcessEnvironment};
 use crate::consent::consent::ConsentOptions;
 use crate::consent::source::ConsentSource;
-use crate::event::delivery_mode::DeliveryMode;
+use crate::delivery::settle::DeliveryMode;
 use crate::identity::deletion::{DeletionRequestor, Requestor};
 use crate::instance::context::Context;
 use crate::instance::settings::{Deliver, Headers, Settings, StaticBackend};
-use crate::process::reentrancy::GuardedBackend;
+use crate::process::GuardedBackend;
 use crate::spool::disk::Disk;
 use crate::spool::fs::Fs;
-use crate::spool::limits::Limits;
+use crate::spool::store::Limits;
 
 /// Makes a [`Telemetry`]. Only the tool's name and version are required. Each method states its default.
 #[derive(Debug)]

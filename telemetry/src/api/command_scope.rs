@@ -3,8 +3,7 @@
 use std::time::Instant;
 
 use crate::api::telemetry::Telemetry;
-use crate::event::event::Event;
-use crate::event::kind::EventKind;
+use crate::event::event::{Event, EventKind};
 
 /// The exit code of a command that panicked: that of a Rust program that panics.
 pub(crate) const PANICKED: i64 = 101;

@@ -1,10 +1,9 @@
 //! Events from elsewhere, put into the spool of this process.
 
 use crate::api::telemetry::Telemetry;
-use crate::error::drop_reason::DropReason;
-use crate::error::error::Error;
+use crate::error::{DropReason, Error};
 use crate::event::batch_buffer::EventBuffer;
-use crate::process::reentrancy::ReentrancyGuard;
+use crate::process::ReentrancyGuard;
 
 /// Puts events of other tools into a telemetry's spool. They are delivered from there like the telemetry's own. For
 /// programs that pass events on.

@@ -1,16 +1,17 @@
 //! One telemetry: the context that its parts share, and the scheduler of each process.
 
-use std::sync::{Arc, atomic::Ordering};
-use std::time::Instant;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
-use crate::error::drop_reason::DropReason;
+use crate::error::DropReason;
 use crate::event::event::Event;
 use crate::instance::context::Context;
-use crate::process::per_process::PerProcess;
-use crate::process::reentrancy::ReentrancyGuard;
+use crate::process::{PerProcess, ReentrancyGuard};
 use crate::schedule::flush_report::FlushReport;
 use crate::schedule::scheduler::Scheduler;
-use crate::spool::pair::Spools;
+use crate::spool::handle::Spools;
 
 /// The content of a [`Telemetry`](crate::Telemetry).
 pub(crate) struct Instance {

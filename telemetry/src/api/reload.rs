@@ -5,7 +5,7 @@ use jackfield_loader::Isolation;
 use crate::api::telemetry::Telemetry;
 use crate::delivery::backends::BackendView;
 use crate::delivery::reload_report::{LastReload, LiveBackend, LivePlugin, ReloadReport};
-use crate::error::error::Error;
+use crate::error::Error;
 
 impl Telemetry {
     /// Evaluates the configuration again, and swaps the backends that have changed. Delivery goes on meanwhile. A new backend

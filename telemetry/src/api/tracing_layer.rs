@@ -87,9 +87,8 @@ use tracing_subscriber::{
 use crate::api::command_scope::PANICKED;
 use crate::api::instance::Instance;
 use crate::api::telemetry::Telemetry;
-use crate::event::event::Event;
-use crate::event::kind::EventKind;
-use crate::process::reentrancy::ReentrancyGuard;
+use crate::event::event::{Event, EventKind};
+use crate::process::ReentrancyGuard;
 
 /// The target that marks an event or a span.
 pub const TARGET: &str = "telemetry";

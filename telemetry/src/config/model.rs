@@ -1,4 +1,4 @@
-//! The configuration that ops write, in TOML.
+//! The configuration that operators write, in TOML.
 //!
 //! ```toml
 //! [plugins]
@@ -27,23 +27,25 @@
 //!
 //! `plugins.helper` is a path to the executable of processes for plugins, for tools whose `main` lacks [`init`](crate::init).
 //!
-//! `${NAME}` in any string is replaced by the environment variable, `$${` stands for a plain `${`. [`BackendConfig::conceal`]
-//! replaces the values in a plugin's errors and reasons by the variables' names; log records keep them. Relative paths start
-//! at the file's folder, `~/` at the home folder.
+//! `${NAME}` in any string is replaced by the environment variable; `$${` stands for a plain `${`. In errors and reasons of
+//! a plugin, [`BackendConfig::conceal`] replaces the values by the variables' names; log records keep the values. Relative
+//! paths start at the file's folder, `~/` at the home folder.
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use jackfield_loader::{
-    BackendOptions, Isolation, KeyId, Limits, ProcessOptions, Program, PublicKey, Sandbox, Trust,
+    BackendOptions, Isolation, KeyId, Limits, LockError, Policy, ProcessOptions, Program, PublicKey, Sandbox,
+    Trust,
 };
 
+use crate::config::plugin_lock::Lock;
 use crate::config::search_path::default_search_path;
-use crate::error::error::Place;
+use crate::error::{Error, Place};
 
 /// A configuration: the plugins that may be used, and the backends that get the events.
 #[derive(Debug, Clone)]
@@ -129,12 +131,12 @@ impl fmt::Debug for BackendConfig {
     }
 }
 
-/// The shortest value that is concealed, in bytes. Values are found by their text: a value of 1 or 2 bytes would be replaced
-/// in many words, and the places would reveal it.
+/// The shortest value that is concealed, in bytes. Shorter values occur in unrelated words, and would be revealed by the
+/// replacements.
 const SHORTEST_SECRET: usize = 4;
 
 /// The default timeout of a call.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Config {
     /// The configuration without a file: the plugin `stdout` from the default search path, with the policy `owner`.
@@ -201,14 +203,15 @@ impl BackendConfig {
         }
     }
 
-    /// `text` of a plugin, with the values of variables replaced by the variables' names: values may be secrets. Values of less
-    /// than 4 bytes are left, because any word may contain them.
+    /// `text` of a plugin, with the values of variables replaced by the variables' names, because values may be secrets.
+    /// Values of less than 4 bytes stay, because any word may contain them.
     #[must_use]
     pub fn conceal(&self, text: &str) -> String {
         conceal(&self.variables, text)
     }
 }
 
+/// `text` with the values of variables replaced by their names.
 pub(super) fn conceal(variables: &[(String, String)], text: &str) -> String {
     let mut text = text.to_owned();
     let mut variables: Vec<_> = variables.iter().collect();
@@ -218,11 +221,31 @@ pub(super) fn conceal(variables: &[(String, String)], text: &str) -> String {
         let shown = format!("${{{name}}}");
         let escaped = value.escape_debug().to_string();
         for value in [value, &escaped] {
-            // A shorter value is hardly a secret, and occurs in unrelated words.
             if value.len() >= SHORTEST_SECRET {
                 text = text.replace(value.as_str(), &shown);
             }
         }
     }
     text
+}
+
+impl PluginsConfig {
+    /// The policy, with the lock as it is now. A lock that can't be read refuses every file. With `signed` the default lock may
+    /// be missing.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        let policy = Policy::new(self.trust).keys(self.keys.iter().cloned()).revoked(self.revoked.clone());
+        if !matches!(self.trust, Trust::Pinned | Trust::Signed) {
+            return policy;
+        }
+        let Some(file) = &self.lock else { return policy };
+        let optional = self.trust == Trust::Signed && !self.lock_is_named;
+        match Lock::read(file) {
+            Ok(lock) => policy.pins(Ok(lock.into_pins())),
+            Err(Error::ReadLock { source, .. }) if optional && source.kind() == io::ErrorKind::NotFound => {
+                policy
+            }
+            Err(refusal) => policy.pins(Err(LockError::new(refusal))),
+        }
+    }
 }

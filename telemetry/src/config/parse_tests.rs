@@ -13,7 +13,7 @@ fn environment(name: &str) -> Option<OsString> {
 }
 
 fn read(text: &str) -> Result<Config, Error> {
-    parse(Document { file: Path::new("/etc/jf/config.toml"), text, environment: &environment })
+    parse(Document { file: Path::new("/etc/jf/config.toml"), text, variable: &environment })
 }
 
 const FULL: &str = r#"

@@ -1,4 +1,4 @@
-//! The default places of a tool's files.
+//! The default places of a tool's files, and the environment that they depend on.
 //!
 //! | | consent and settings | spool, machine id, state |
 //! | --- | --- | --- |
@@ -9,9 +9,10 @@
 //! The operators' file of a machine is `/etc/TOOL/telemetry.toml` (`%ProgramData%\TOOL\telemetry.toml` on Windows), or
 //! in the file that `PREFIX_TELEMETRY_CONFIG` names, which must then exist and name backends.
 
-use std::path::{Path, PathBuf};
-
-use crate::config::environment::Environment;
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 /// Folders and files of one tool. A place that needs a home folder is `None` when there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,6 +67,30 @@ fn folder_name(tool: &str) -> PathBuf {
     let plain = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ') { c } else { '_' };
     let name: String = tool.chars().map(plain).collect();
     if Path::new(&name).file_name().is_none() { PathBuf::from("_") } else { PathBuf::from(name) }
+}
+
+/// Where environment variables are looked up.
+///
+/// Any `Fn(&str) -> Option<OsString>` is one.
+pub trait Environment: Send + Sync {
+    /// The value of the variable `name`, if it is set.
+    fn var(&self, name: &str) -> Option<OsString>;
+}
+
+/// The environment of this process.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProcessEnvironment;
+
+impl Environment for ProcessEnvironment {
+    fn var(&self, name: &str) -> Option<OsString> {
+        std::env::var_os(name)
+    }
+}
+
+impl<F: Fn(&str) -> Option<OsString> + Send + Sync> Environment for F {
+    fn var(&self, name: &str) -> Option<OsString> {
+        self(name)
+    }
 }
 
 #[cfg(test)]

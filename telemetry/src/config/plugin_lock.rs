@@ -16,9 +16,10 @@
 
 use std::{
     collections::BTreeSet,
-    fmt::Write as _,
+    fmt::{Display, Write as _},
     fs,
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
 use jackfield_loader::{
@@ -29,7 +30,7 @@ use toml::de::DeValue;
 
 use crate::config::source_file::ConfigFile;
 use crate::config::toml::{Document, Entry};
-use crate::error::error::Error;
+use crate::error::Error;
 
 /// The comment at the top of a new lock.
 const COMMENT: &str = "\
@@ -73,7 +74,7 @@ impl Lock {
     /// # Errors
     /// [`Error::Lock`] with the line.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Error> {
-        let document = Document { file, text, environment: &|_| None };
+        let document = Document { file, text, variable: &|_| None };
         let pins = pins(document).map_err(|error| match error {
             Error::Config { at, reason } => Error::Lock { at, reason },
             error => error,
@@ -145,15 +146,11 @@ fn pins(document: Document<'_>) -> Result<Vec<Pin>, Error> {
     let mut pins = Vec::new();
     let mut seen = BTreeSet::new();
     for entry in document.entries(table.get_ref(), "", &["plugin"])? {
-        let DeValue::Array(items) = entry.value.get_ref() else {
-            return Err(document.wrong_type(&entry, "tables, each with the header [[plugin]]"));
-        };
-        for value in items {
-            let item = Entry { path: entry.path.clone(), key: entry.key, key_at: value.span(), value };
+        for item in document.tables(&entry)? {
             let pin = pin(document, &item)?;
             if !seen.insert((pin.name.clone(), pin.target.clone())) {
-                let reason = format!("`plugin`: {:?} for {:?} is there already", pin.name, pin.target);
-                return Err(document.error(value.span(), reason));
+                let reason = format_args!("{:?} for {:?} is there already", pin.name, pin.target);
+                return Err(document.refuse(&item, reason));
             }
             pins.push(pin);
         }
@@ -162,13 +159,9 @@ fn pins(document: Document<'_>) -> Result<Vec<Pin>, Error> {
 }
 
 fn pin(document: Document<'_>, item: &Entry<'_, '_>) -> Result<Pin, Error> {
-    let DeValue::Table(table) = item.value.get_ref() else {
-        return Err(document.wrong_type(item, "a table"));
-    };
     let [mut name, mut version, mut target] = [None, None, None];
     let (mut size, mut sha256, mut minimum) = (None, None, None);
-    let keys = ["name", "version", "target", "size", "sha256", "minimum"];
-    for entry in document.entries(table, &item.path, &keys)? {
+    for entry in document.table(item, &["name", "version", "target", "size", "sha256", "minimum"])? {
         match entry.key {
             "name" => name = Some(text(document, &entry)?),
             "version" => version = Some(text(document, &entry)?),
@@ -189,12 +182,11 @@ fn pin(document: Document<'_>, item: &Entry<'_, '_>) -> Result<Pin, Error> {
     })
 }
 
-/// A string as it stands: nothing is filled in.
+/// A string without substitution of variables.
 fn text(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<String, Error> {
     match entry.value.get_ref() {
         DeValue::String(text) if text.chars().any(char::is_control) => {
-            let reason = format!("`{}`: a control character in text that people read", entry.path);
-            Err(document.error(entry.value.span(), reason))
+            Err(document.refuse(entry, "a control character in text that people read"))
         }
         DeValue::String(text) => Ok(text.clone().into_owned()),
         _ => Err(document.wrong_type(entry, "a string")),
@@ -209,12 +201,8 @@ fn number(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<u64, Error> {
     number.ok_or_else(|| document.wrong_type(entry, "a number of bytes"))
 }
 
-fn parsed<T>(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<T, Error>
-where
-    T: std::str::FromStr<Err: std::fmt::Display>,
-{
-    let refuse = |reason| document.error(entry.value.span(), format!("`{}`: {reason}", entry.path));
-    text(document, entry)?.parse().map_err(refuse)
+fn parsed<T: FromStr<Err: Display>>(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<T, Error> {
+    text(document, entry)?.parse().map_err(|reason| document.refuse(entry, reason))
 }
 
 #[cfg(test)]

@@ -1,40 +1,31 @@
 //! The tables `backend.limits` and `backend.sandbox`.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use jackfield_loader::{Limits, Sandbox};
 use toml::de::DeValue;
 
-use crate::config::duration::parse_duration;
-use crate::config::size::parse_size;
 use crate::config::toml::{Document, Entry};
-use crate::config::values::absolute;
-use crate::error::error::Error;
+use crate::config::values::{absolute, parse_duration, parse_size};
+use crate::error::Error;
 
 /// The unit of the limit of processor time.
-const LEAST_CPU: std::time::Duration = std::time::Duration::from_secs(1);
+const LEAST_CPU: Duration = Duration::from_secs(1);
 
 pub(super) fn limits(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<Limits, Error> {
-    let DeValue::Table(table) = entry.value.get_ref() else {
-        return Err(document.wrong_type(entry, "a table"));
-    };
     let mut limits = Limits::default();
-    for entry in document.entries(table, &entry.path, &["memory", "cpu", "files", "core_dumps"])? {
-        let refuse = |reason: &dyn std::fmt::Display| {
-            document.error(entry.value.span(), format!("`{}`: {reason}", entry.path))
-        };
+    for entry in document.table(entry, &["memory", "cpu", "files", "core_dumps"])? {
         match entry.key {
             "memory" => {
-                let text = match integer(&entry) {
-                    Some(number) => number,
-                    None => document.string(&entry)?,
-                };
-                limits.memory = Some(parse_size(&text).map_err(|error| refuse(&error))?);
+                let text = integer(&entry).map_or_else(|| document.string(&entry), Ok)?;
+                limits.memory = Some(parse_size(&text).map_err(|error| document.refuse(&entry, error))?);
             }
             "cpu" => {
-                let time = parse_duration(&document.string(&entry)?).map_err(|error| refuse(&error))?;
+                let time = parse_duration(&document.string(&entry)?);
+                let time = time.map_err(|error| document.refuse(&entry, error))?;
                 if time < LEAST_CPU {
-                    return Err(refuse(&"expected at least `1s`, the least that a system limits"));
+                    let reason = "expected at least `1s`, the least that a system limits";
+                    return Err(document.refuse(&entry, reason));
                 }
                 limits.cpu = Some(time);
             }
@@ -66,11 +57,8 @@ pub(super) fn sandbox(
     entry: &Entry<'_, '_>,
     folder: &Path,
 ) -> Result<Sandbox, Error> {
-    let DeValue::Table(table) = entry.value.get_ref() else {
-        return Err(document.wrong_type(entry, "a table"));
-    };
     let mut sandbox = Sandbox::default();
-    for entry in document.entries(table, &entry.path, &["read", "write"])? {
+    for entry in document.table(entry, &["read", "write"])? {
         let paths = document.strings(&entry)?.iter().map(|path| absolute(path, folder)).collect();
         match entry.key {
             "read" => sandbox.read = paths,
@@ -82,8 +70,6 @@ pub(super) fn sandbox(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     /// What `parse` makes of the table `backend.KEY` in `text`, which begins on line 1 with its content.
@@ -92,7 +78,7 @@ mod tests {
         parse: impl Fn(Document<'_>, &Entry<'_, '_>) -> Result<T, Error>,
     ) -> Result<T, String> {
         let document =
-            Document { file: Path::new("/etc/jf/c.toml"), text, environment: &|_| Some("/var/x".into()) };
+            Document { file: Path::new("/etc/jf/c.toml"), text, variable: &|_| Some("/var/x".into()) };
         let table = document.parse().expect("TOML");
         let value = table.get_ref().get("key").expect("the key");
         let entry = Entry { path: "backend.key".to_owned(), key: "key", key_at: value.span(), value };

@@ -1,21 +1,23 @@
-//! A backend's configuration as one process of a tool hands it to another: evaluated, with the values of its variables.
+//! The configuration of a backend as a tool passes it to its child process: evaluated, with the values of its variables.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf, absolute},
+    time::Duration,
+};
 
 use jackfield_loader::{Limits, Sandbox};
 use serde::{Deserialize, Serialize};
 
 use crate::config::model::{BackendConfig, PluginsConfig};
-use crate::error::error::Place;
+use crate::error::Place;
 
-/// All of it, the lines of the file too: a configuration is perhaps refused by the other process.
+/// A backend, where its plugin is looked for, and the folder where its relative paths start.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Handed {
-    plugin: String,
-    name: String,
-    timeout: Duration,
-    config: String,
-    variables: Vec<(String, String)>,
+    #[serde(with = "BackendFields")]
+    backend: BackendConfig,
     path: Vec<PathBuf>,
     trust: String,
     keys: Vec<String>,
@@ -23,104 +25,55 @@ pub(crate) struct Handed {
     lock: Option<PathBuf>,
     lock_is_named: bool,
     helper: Option<PathBuf>,
+    folder: PathBuf,
+}
+
+/// The places in the file are for error messages of the child.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "BackendConfig")]
+struct BackendFields {
+    plugin: String,
+    name: String,
+    timeout: Duration,
+    config: String,
     isolated: bool,
     limits: Limits,
     sandbox: Option<Sandbox>,
-    folder: PathBuf,
     place: Option<Place>,
+    variables: Vec<(String, String)>,
     lines: BTreeMap<String, Place>,
 }
 
 impl Handed {
-    /// `None` when a path can't be made absolute, which takes a working folder.
-    pub(crate) fn new(
-        config: &BackendConfig,
-        plugins: &PluginsConfig,
-        folder: &std::path::Path,
-    ) -> Option<Self> {
-        let BackendConfig {
-            plugin,
-            name,
-            timeout,
-            config,
-            isolated,
-            limits,
-            sandbox,
-            place,
-            variables,
-            lines,
-        } = config.clone();
-        let PluginsConfig { path, trust, lock, keys, revoked, lock_is_named, helper } = plugins.clone();
-        let path = path.iter().map(std::path::absolute).collect::<Result<_, _>>().ok()?;
-        let lock = lock.map(std::path::absolute).transpose().ok()?;
-        let helper = helper.map(std::path::absolute).transpose().ok()?;
-        let folder = std::path::absolute(folder).ok()?;
-        Some(Self {
-            plugin,
-            name,
-            timeout,
-            config,
-            variables,
-            path,
-            trust: trust.to_string(),
-            keys: keys.iter().map(ToString::to_string).collect(),
-            revoked: revoked.iter().map(ToString::to_string).collect(),
-            lock,
-            lock_is_named,
-            helper,
-            isolated,
-            limits,
-            sandbox,
-            folder,
-            place,
-            lines,
+    /// Makes all paths absolute, because the child may have another working folder.
+    ///
+    /// # Errors
+    /// When there is no working folder.
+    pub(crate) fn new(backend: &BackendConfig, plugins: &PluginsConfig, folder: &Path) -> io::Result<Self> {
+        Ok(Self {
+            backend: backend.clone(),
+            path: plugins.path.iter().map(absolute).collect::<Result<_, _>>()?,
+            trust: plugins.trust.to_string(),
+            keys: plugins.keys.iter().map(ToString::to_string).collect(),
+            revoked: plugins.revoked.iter().map(ToString::to_string).collect(),
+            lock: plugins.lock.as_deref().map(absolute).transpose()?,
+            lock_is_named: plugins.lock_is_named,
+            helper: plugins.helper.as_deref().map(absolute).transpose()?,
+            folder: absolute(folder)?,
         })
     }
 
-    /// The backend, where its plugin is looked for, and where a relative path of it starts. `None` when it is not what
-    /// [`new`](Self::new) has made.
+    /// Backend, plugins and folder; `None` when a value is not what [`new`](Self::new) has written.
     pub(crate) fn take(self) -> Option<(BackendConfig, PluginsConfig, PathBuf)> {
-        let Self {
-            plugin,
-            name,
-            timeout,
-            config,
-            variables,
-            path,
-            trust,
-            keys,
-            revoked,
-            lock,
-            lock_is_named,
-            helper,
-            isolated,
-            limits,
-            sandbox,
-            folder,
-            place,
-            lines,
-        } = self;
-        let backend = BackendConfig {
-            plugin,
-            name,
-            timeout,
-            config,
-            isolated,
-            limits,
-            sandbox,
-            place,
-            variables,
-            lines,
-        };
         let plugins = PluginsConfig {
-            path,
-            trust: trust.parse().ok()?,
-            lock,
-            keys: keys.iter().map(|key| key.parse()).collect::<Result<_, _>>().ok()?,
-            revoked: revoked.iter().map(|id| id.parse()).collect::<Result<_, _>>().ok()?,
-            lock_is_named,
-            helper,
+            path: self.path,
+            trust: self.trust.parse().ok()?,
+            keys: self.keys.iter().map(|key| key.parse()).collect::<Result<_, _>>().ok()?,
+            revoked: self.revoked.iter().map(|id| id.parse()).collect::<Result<_, _>>().ok()?,
+            lock: self.lock,
+            lock_is_named: self.lock_is_named,
+            helper: self.helper,
         };
-        Some((backend, plugins, folder))
+        Some((self.backend, plugins, self.folder))
     }
 }

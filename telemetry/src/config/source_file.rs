@@ -7,7 +7,7 @@ use std::{
 
 use jackfield_loader::files::{self, Access, FileError};
 
-use crate::error::error::Error;
+use crate::error::Error;
 
 /// Largest configuration, in bytes.
 const MAX_BYTES: u64 = 1 << 20;

@@ -1,6 +1,6 @@
 //! TOML with the place of each value, so that an error names the line, the key and the nearest right key.
 
-use std::{ffi::OsString, ops::Range, path::Path};
+use std::{ffi::OsString, fmt::Display, ops::Range, path::Path, str::FromStr};
 
 use jackfield_loader::nearest;
 use serde_json::{Map, Number, Value as Json};
@@ -9,17 +9,17 @@ use toml::{
     de::{DeString, DeTable, DeValue},
 };
 
-use crate::error::error::{Error, Place};
+use crate::error::{Error, Place};
 
 /// Returns the value of an environment variable.
-pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-/// The text of a file, and the environment that its values may refer to.
+/// The text of a file, and the environment variables that its values may refer to.
 #[derive(Clone, Copy)]
 pub(crate) struct Document<'a> {
     pub(crate) file: &'a Path,
     pub(crate) text: &'a str,
-    pub(crate) environment: Environment<'a>,
+    pub(crate) variable: Lookup<'a>,
 }
 
 /// A key and its value, with their places.
@@ -66,6 +66,45 @@ impl<'a> Document<'a> {
         Ok(entries)
     }
 
+    /// An error about the value of an entry.
+    pub(crate) fn refuse(self, entry: &Entry<'_, '_>, reason: impl Display) -> Error {
+        self.error(entry.value.span(), format!("`{}`: {reason}", entry.path))
+    }
+
+    pub(crate) fn wrong_type(self, entry: &Entry<'_, '_>, expected: &str) -> Error {
+        let found = describe(entry.value.get_ref());
+        self.refuse(entry, format_args!("expected {expected}, found {found}"))
+    }
+
+    /// The [entries](Self::entries) of a value that is a table.
+    pub(crate) fn table<'t, 'i>(
+        self,
+        entry: &Entry<'t, 'i>,
+        known: &[&str],
+    ) -> Result<Vec<Entry<'t, 'i>>, Error> {
+        match entry.value.get_ref() {
+            DeValue::Table(table) => self.entries(table, &entry.path, known),
+            _ => Err(self.wrong_type(entry, "a table")),
+        }
+    }
+
+    /// The items of a list of tables.
+    pub(crate) fn tables<'t, 'i>(
+        self,
+        entry: &Entry<'t, 'i>,
+    ) -> Result<impl Iterator<Item = Entry<'t, 'i>> + use<'t, 'i>, Error> {
+        let (path, key) = (entry.path.clone(), entry.key);
+        match entry.value.get_ref() {
+            DeValue::Array(items) => Ok(items.iter().map(move |value| Entry {
+                path: path.clone(),
+                key,
+                key_at: value.span(),
+                value,
+            })),
+            _ => Err(self.wrong_type(entry, &format!("tables, each with the header [[{key}]]"))),
+        }
+    }
+
     /// A string, with the values of its variables.
     pub(crate) fn string(self, entry: &Entry<'_, '_>) -> Result<String, Error> {
         match entry.value.get_ref() {
@@ -79,18 +118,29 @@ impl<'a> Document<'a> {
         let DeValue::Array(items) = entry.value.get_ref() else {
             return Err(self.wrong_type(entry, "a list of strings"));
         };
-        let items = items.iter().enumerate();
-        items
-            .map(|(at, value)| {
-                let path = format!("{}[{at}]", entry.path);
-                self.string(&Entry { path, key: entry.key, key_at: value.span(), value })
-            })
-            .collect()
+        let string = |(at, value): (usize, &Spanned<DeValue<'_>>)| {
+            let path = format!("{}[{at}]", entry.path);
+            self.string(&Entry { path, key: entry.key, key_at: value.span(), value })
+        };
+        items.iter().enumerate().map(string).collect()
     }
 
-    pub(crate) fn wrong_type(self, entry: &Entry<'_, '_>, expected: &str) -> Error {
-        let found = describe(entry.value.get_ref());
-        self.error(entry.value.span(), format!("`{}`: expected {expected}, found {found}", entry.path))
+    /// A string that is not empty, with the values of its variables.
+    pub(crate) fn not_empty(self, entry: &Entry<'_, '_>) -> Result<String, Error> {
+        let text = self.string(entry)?;
+        if text.is_empty() {
+            return Err(self.refuse(entry, "expected a string that is not empty"));
+        }
+        Ok(text)
+    }
+
+    /// A list of strings, each of which is a `T`.
+    pub(crate) fn list<T: FromStr<Err: Display>>(self, entry: &Entry<'_, '_>) -> Result<Vec<T>, Error> {
+        let parse = |(at, text): (usize, &String)| {
+            let refusal = |reason| format!("`{}[{at}]`: {reason}, found {text:?}", entry.path);
+            text.parse().map_err(|reason| self.error(entry.value.span(), refusal(reason)))
+        };
+        self.strings(entry)?.iter().enumerate().map(parse).collect()
     }
 
     /// `text` with `${NAME}` replaced by the variable's value and `$${` by `${`. An error shows no value: it may be a secret.
@@ -114,7 +164,7 @@ impl<'a> Document<'a> {
                     "expected letters, digits and _ between `${{` and `}}`, found {name:?} (`$${{` writes a plain `${{`)"
                 )));
             }
-            let value = (self.environment)(name)
+            let value = (self.variable)(name)
                 .ok_or_else(|| refuse(format!("the environment variable {name} is not set")))?;
             let value = value
                 .into_string()
@@ -199,7 +249,7 @@ fn is_variable(name: &str) -> bool {
 
 fn describe(value: &DeValue<'_>) -> String {
     match value {
-        // Where something else is expected it may well be a secret.
+        // The text may be a secret.
         DeValue::String(_) => "a string".to_owned(),
         DeValue::Integer(value) => format!("integer {value}"),
         DeValue::Float(value) => format!("number {value}"),

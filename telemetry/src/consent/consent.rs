@@ -33,8 +33,8 @@ use std::{
 
 use jackfield_loader::{ForeignText, show_path};
 
-use crate::config::environment::Environment;
-use crate::error::error::Place;
+use crate::config::paths::Environment;
+use crate::error::Place;
 
 /// What the tool's author decides about consent.
 #[derive(Debug, Clone, Default)]
@@ -228,12 +228,12 @@ pub(super) fn decide(
 
 /// The answer in `text`, the content of `file`.
 pub(super) fn parse(text: &str, file: &Path) -> FileAnswer {
-    let document = crate::config::toml::Document { file, text, environment: &|_| None };
+    let document = crate::config::toml::Document { file, text, variable: &|_| None };
     let bad = |reason: String| FileAnswer::Bad { file: file.to_owned(), reason };
     // `Bad` names the file already.
     let table = match document.parse() {
         Ok(table) => table,
-        Err(crate::error::error::Error::Config { at, reason }) => {
+        Err(crate::error::Error::Config { at, reason }) => {
             return bad(format!("line {}: {reason}", at.line));
         }
         Err(error) => return bad(error.to_string()),

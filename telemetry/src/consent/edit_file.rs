@@ -11,8 +11,8 @@ use toml::de::DeValue;
 
 use crate::config::toml::Document;
 use crate::consent::consent::{FileAnswer, parse};
-use crate::error::error::Error;
-use crate::files::stamp::Stamp;
+use crate::error::Error;
+use crate::files::Stamp;
 
 /// Longest file that is read, in bytes.
 pub(super) const LARGEST: u64 = 1 << 20;
@@ -75,7 +75,7 @@ fn edit(text: &str, enabled: bool, file: &Path) -> Result<String, Error> {
         Some(rest) => ("\u{feff}", rest),
         None => ("", text),
     };
-    let document = Document { file, text, environment: &|_| None };
+    let document = Document { file, text, variable: &|_| None };
     let table = document.parse()?;
     let Some(telemetry) = table.get_ref().get("telemetry") else {
         return Ok(mark.to_owned() + &appended(text, enabled));

@@ -3,6 +3,5 @@
 pub(crate) mod cache;
 pub(crate) mod consent;
 pub(crate) mod edit_file;
-pub(crate) mod gate;
 pub(crate) mod prompt;
 pub(crate) mod source;

@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
 use crate::consent::consent::{Consent, ConsentReason, is_one_of, variable};
 use crate::consent::source::ConsentSource;
-use crate::error::error::Error;
+use crate::error::Error;
 
 /// The user's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

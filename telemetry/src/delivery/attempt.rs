@@ -7,7 +7,7 @@ use std::{
 
 use jackfield_loader::{Backend, Batch, Failure, Report, plugin_api::Outcome};
 
-use crate::process::deadline::left;
+use crate::process::left;
 
 /// What an attempt has come to for one event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -15,8 +15,7 @@ use crate::delivery::backend_handle::{BackendCommand, BackendHandle, Refusal, Wo
 use crate::delivery::backend_state::States;
 use crate::delivery::backends::{Backends, Table};
 use crate::delivery::target::Target;
-use crate::process::deadline::left;
-use crate::process::reentrancy::ReentrancyGuard;
+use crate::process::{ReentrancyGuard, left};
 
 /// How long the closing of a backend may take for which there is no thread.
 const AT_ONCE: Duration = Duration::from_millis(2);

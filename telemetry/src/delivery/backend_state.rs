@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
 };
 
 use jackfield_loader::files::{self, Access, Mode, Survives};
@@ -17,7 +17,8 @@ use crate::delivery::circuit_breaker::CircuitBreaker;
 use crate::delivery::open_backend::OpenError;
 use crate::delivery::settle::Settlement;
 use crate::delivery::target::Target;
-use crate::files::stamp::Stamp;
+use crate::files::Stamp;
+use crate::process::lock;
 
 /// What is known of a backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,7 +117,7 @@ impl States {
 
     /// The states, if another process has written them since they were read or written last.
     pub(super) fn load_if_changed(&self) -> Option<BTreeMap<String, BackendState>> {
-        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = *lock(&self.seen);
         let is_same = match (seen, Stamp::of_file(&self.file)) {
             (Some(seen), Some(now)) => now.same_file(&seen),
             (seen, now) => seen.is_none() && now.is_none(),
@@ -125,7 +126,7 @@ impl States {
     }
 
     fn see(&self) {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Stamp::of_file(&self.file);
+        *lock(&self.seen) = Stamp::of_file(&self.file);
     }
 
     /// Keeps the states. What can't be kept costs an attempt too many in the next process, and nothing else.

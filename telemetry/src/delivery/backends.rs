@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard},
     thread,
     time::{Duration, Instant},
 };
@@ -14,11 +14,9 @@ use crate::delivery::backend_handle::{BackendHandle, Work};
 use crate::delivery::backend_state::{BackendState, Problem};
 use crate::delivery::open_backend::OpenError;
 use crate::delivery::pass_context::PassContext;
-use crate::delivery::pass_result::PassResult;
-use crate::delivery::progress::Flushes;
+use crate::delivery::progress::{Flushes, PassResult};
 use crate::delivery::target::Target;
-use crate::process::deadline::left;
-use crate::process::reentrancy::ReentrancyGuard;
+use crate::process::{ReentrancyGuard, lock, wait};
 
 /// The backends, and those who wait for something about them.
 #[derive(Debug, Default)]
@@ -90,7 +88,7 @@ pub(crate) struct BackendView<'a> {
 
 impl Backends {
     pub(super) fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.table)
     }
 
     /// Waits for a change, until `deadline` if there is one.
@@ -99,10 +97,7 @@ impl Backends {
         table: MutexGuard<'a, Table>,
         deadline: Option<Instant>,
     ) -> MutexGuard<'a, Table> {
-        match deadline.map(left) {
-            Some(left) => self.changed.wait_timeout(table, left).unwrap_or_else(PoisonError::into_inner).0,
-            None => self.changed.wait(table).unwrap_or_else(PoisonError::into_inner),
-        }
+        wait(&self.changed, table, deadline)
     }
 
     /// Changes what is known of a backend.

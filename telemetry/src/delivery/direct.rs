@@ -8,18 +8,15 @@
 //! is down costs its batches the time once, and not once each.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Condvar, Mutex},
     time::{Duration, Instant},
 };
 
-use jackfield_loader::{Backend, Batch};
+use jackfield_loader::{Backend, Backoff, Batch};
 
 use crate::delivery::attempt::{Called, attempt};
-use crate::delivery::cancellation_token::CancellationToken;
-use crate::delivery::retry_pauses::RetryPauses;
-use crate::delivery::settle::{Settlement, Verdict, settle};
-use crate::event::delivery_mode::DeliveryMode;
-use crate::process::deadline::left;
+use crate::delivery::settle::{DeliveryMode, Settlement, Verdict, settle};
+use crate::process::{left, lock, wait};
 
 /// How a [`Delivery`] tries again.
 #[derive(Debug, Clone)]
@@ -192,5 +189,71 @@ fn explain(again: &mut [Again], wish: Option<Duration>) {
             _ => format!("{reason}; it wants {wish:.1?} before the next attempt").into(),
         };
         last = Some((std::mem::replace(reason, Arc::clone(&longer)), longer));
+    }
+}
+
+/// Pauses that grow, within a budget of time.
+#[derive(Debug)]
+pub(super) struct RetryPauses {
+    backoff: Backoff,
+    /// Failures in a row.
+    failures: u32,
+}
+
+impl RetryPauses {
+    pub(super) fn new(first: Duration, longest: Duration) -> Self {
+        let first = first.max(Duration::from_millis(1));
+        Self { backoff: Backoff::new(first, longest.max(first)), failures: 0 }
+    }
+
+    /// Starts again with the first pause.
+    pub(super) fn reset(&mut self) {
+        self.failures = 0;
+    }
+
+    /// The next pause, which is at least `wish`. `None` when nothing is left of the budget `left`, or when the wish does not
+    /// fit into it; a pause that is only too long is cut to fit.
+    pub(super) fn next(&mut self, wish: Option<Duration>, left: Duration) -> Option<Duration> {
+        let pause = self.backoff.jittered_pause(self.failures, fastrand::f64());
+        self.failures = self.failures.saturating_add(1);
+        let wish = wish.unwrap_or_default();
+        (!left.is_zero() && wish <= left).then(|| pause.max(wish).min(left))
+    }
+}
+
+/// A flag that ends all that waits for it. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct CancellationToken(Arc<(Mutex<bool>, Condvar)>);
+
+impl CancellationToken {
+    /// A flag that is not set.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the flag; it stays set.
+    pub fn set(&self) {
+        let (flag, changed) = &*self.0;
+        *lock(flag) = true;
+        changed.notify_all();
+    }
+
+    /// Whether the flag is set.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        *lock(&self.0.0)
+    }
+
+    /// Sleeps for `pause`, or until the flag is set. Answers whether it is not.
+    #[must_use]
+    pub fn sleep(&self, pause: Duration) -> bool {
+        let (flag, changed) = &*self.0;
+        let end = Instant::now() + pause;
+        let mut set = lock(flag);
+        while !*set && !left(end).is_zero() {
+            set = wait(changed, set, Some(end));
+        }
+        !*set
     }
 }

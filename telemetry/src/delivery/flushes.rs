@@ -3,9 +3,8 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use crate::delivery::backends::{Backends, Table};
-use crate::delivery::pass_result::PassResult;
-use crate::delivery::progress::{FlushState, FlushTicket, Flushes};
-use crate::process::deadline::left;
+use crate::delivery::progress::{FlushState, FlushTicket, Flushes, PassResult};
+use crate::process::left;
 
 impl Backends {
     /// A new ticket.

@@ -1,10 +1,12 @@
 //! A backend that keeps events in memory, for the unit tests of tools.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use jackfield_loader::plugin_api::{Backend, Batch, Call, Error, Host, NoConfig, Outcome, Outcomes};
 
-/// Keeps what it is sent. Clones share it.
+use crate::process::lock;
+
+/// Keeps all events that it gets. Clones share them.
 ///
 /// ```
 /// use jackfield::{Deliver, MemoryBackend, Telemetry};
@@ -27,13 +29,13 @@ pub struct MemoryBackend {
 }
 
 impl MemoryBackend {
-    /// An empty one.
+    /// A backend without events.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What [`Builder::backend`](crate::Builder::backend) takes.
+    /// The argument for [`Builder::backend`](crate::Builder::backend).
     pub fn maker(&self) -> impl Fn() -> Self + Send + Sync + 'static {
         let this = self.clone();
         move || this.clone()
@@ -42,16 +44,12 @@ impl MemoryBackend {
     /// The events so far, in the order in which they came.
     #[must_use]
     pub fn events(&self) -> Vec<serde_json::Value> {
-        self.lock().clone()
+        lock(&self.events).clone()
     }
 
-    /// Forgets them.
+    /// Removes all events.
     pub fn clear(&self) {
-        self.lock().clear();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<serde_json::Value>> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.events).clear();
     }
 }
 
@@ -67,7 +65,7 @@ impl Backend for MemoryBackend {
             batch.iter().map(|event| serde_json::from_str(event.json())).collect();
         match parsed {
             Ok(events) => {
-                self.lock().extend(events);
+                lock(&self.events).extend(events);
                 Outcome::Delivered.into()
             }
             Err(error) => Outcome::rejected(format!("no JSON: {error}")).into(),

@@ -22,12 +22,10 @@ use jackfield_loader::{
     OpenFailure, Plugin, Policy, Verified, plugin_api::abi,
 };
 
-use crate::config::{
-    model::{BackendConfig, Config, PluginsConfig},
-    plugin_name,
-    schema::options_schema::OptionsSchema,
-};
-use crate::files::stamp::Stamp;
+use crate::config::model::{BackendConfig, Config, PluginsConfig};
+use crate::config::schema::OptionsSchema;
+use crate::config::search_path;
+use crate::files::Stamp;
 
 /// Why a backend could not be opened. Each says so in one line, without the values of variables.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -196,7 +194,7 @@ impl PluginSource<'_> {
         let Self { config, plugins, folder } = self;
         match jackfield_loader::find(&config.plugin, &plugins.path, folder) {
             Err(Error::Find(refusal)) => {
-                let missing = plugin_name::explain_missing(&refusal, &plugins.path);
+                let missing = search_path::explain_missing(&refusal, &plugins.path);
                 OpenError::Plugin { reason: config.conceal(&format!("find: {missing}")), ran: false }
             }
             _ => error,

@@ -14,12 +14,12 @@ use crate::delivery::backend_state::States;
 use crate::delivery::backends::Backends;
 use crate::delivery::in_flight_lock::{InFlightLock, Slot};
 use crate::delivery::pass_context::{PassContext, SAVE_INTERVAL};
-use crate::delivery::pass_result::PassResult;
+use crate::delivery::progress::PassResult;
+use crate::delivery::settle::DeliveryMode;
 use crate::delivery::target::Target;
 use crate::delivery::wake_signal::{WakeSignal, Woken};
 use crate::event::defaults::EventDefaults;
-use crate::event::delivery_mode::DeliveryMode;
-use crate::process::deadline::left;
+use crate::process::left;
 use crate::spool::handle::Spool;
 use crate::spool::reader::Deliverer;
 

@@ -3,15 +3,16 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    sync::{Arc, Mutex, MutexGuard, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
 use crate::delivery::backend_state::{BackendState, States};
 use crate::delivery::in_flight_lock::Slot;
+use crate::delivery::settle::DeliveryMode;
 use crate::delivery::wake_signal::WakeSignal;
 use crate::event::defaults::EventDefaults;
-use crate::event::delivery_mode::DeliveryMode;
+use crate::process::lock;
 use crate::spool::handle::Spool;
 use crate::spool::reader::Deliverer;
 
@@ -51,12 +52,12 @@ impl fmt::Debug for PassContext {
 
 impl PassContext {
     pub(super) fn deliverer(&self) -> MutexGuard<'_, Deliverer> {
-        self.deliverer.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.deliverer)
     }
 
     /// Writes the states of the backends down when the last time is long ago, if there is anything new.
     pub(super) fn save_states(&self, is_new: bool, states: impl FnOnce() -> BTreeMap<String, BackendState>) {
-        let (at, unsaved) = &mut *self.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, unsaved) = &mut *lock(&self.saved);
         *unsaved |= is_new;
         if *unsaved && at.elapsed() >= SAVE_INTERVAL {
             (*at, *unsaved) = (Instant::now(), false);

@@ -9,8 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::delivery::pass_result::PassResult;
-use crate::process::deadline::left;
+use crate::process::left;
 
 /// How far one backend has come.
 #[derive(Clone, Debug, Default)]
@@ -127,4 +126,19 @@ impl Flushes {
         self.asked += 1;
         FlushTicket { number: self.asked, delivered: self.delivered, rejected: self.rejected }
     }
+}
+
+/// How a pass ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PassResult {
+    /// Events that backends took, each counted once for each backend.
+    pub(crate) delivered: u64,
+    /// Events that backends refused for good.
+    pub(crate) rejected: u64,
+    /// Whether everything that was in the spool at the start is settled.
+    pub(crate) emptied: bool,
+    /// Whether somebody else delivers at this moment.
+    pub(crate) busy: bool,
+    /// How soon a backend that failed is to be tried again.
+    pub(crate) again_in: Option<Duration>,
 }

@@ -17,13 +17,12 @@ use crate::delivery::backend_state::BackendState;
 use crate::delivery::in_flight_lock::Slot;
 use crate::delivery::pass::{DeliveryConfig, SpoolDelivery};
 use crate::delivery::send::{BATCH_BYTES, BATCH_EVENTS};
-use crate::delivery::settle::{Verdict, settle};
+use crate::delivery::settle::{DeliveryMode, Verdict, settle};
 use crate::delivery::target::Target;
-use crate::error::error::Error;
+use crate::error::Error;
 use crate::event::batch_buffer::EventBuffer;
 use crate::event::defaults::EventDefaults;
-use crate::event::delivery_mode::DeliveryMode;
-use crate::process::deadline::left;
+use crate::process::left;
 use crate::spool::dead_letters::Rejected;
 use crate::spool::reader::Deliverer;
 

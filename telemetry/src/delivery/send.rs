@@ -11,12 +11,11 @@ use crate::delivery::backends::Backends;
 use crate::delivery::open_backend::OpenError;
 use crate::delivery::pass_context::PassContext;
 use crate::delivery::progress::Flushes;
-use crate::delivery::settle::{Settlement, Verdict, settle};
+use crate::delivery::settle::{DeliveryMode, Settlement, Verdict, settle};
 use crate::delivery::target::Target;
-use crate::error::error::Error;
+use crate::error::Error;
 use crate::event::batch_buffer::EventBuffer;
-use crate::event::delivery_mode::DeliveryMode;
-use crate::process::deadline::left;
+use crate::process::left;
 use crate::spool::chunk::Chunk;
 use crate::spool::reader::{Committed, Settle};
 

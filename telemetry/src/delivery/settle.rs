@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use jackfield_loader::plugin_api::Outcome;
 
 use crate::delivery::attempt::{Answer, Attempt};
-use crate::event::delivery_mode::DeliveryMode;
 
 /// What becomes of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,4 +121,15 @@ impl Reasons<'_> {
         self.last = Some((reason.to_owned(), Arc::clone(&shown)));
         shown
     }
+}
+
+/// What delivery promises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeliveryMode {
+    /// An event leaves the spool after a backend has settled it. A crash in between sends it again, with the same id.
+    #[default]
+    AtLeastOnce,
+    /// An event leaves the spool before it is sent. A failure or a crash loses it.
+    AtMostOnce,
 }

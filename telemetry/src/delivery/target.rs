@@ -4,17 +4,17 @@ use std::{
     fmt,
     ops::Deref,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock},
     time::Duration,
 };
 
 use jackfield_loader::{Backend, BackendOptions, Batch, Isolation, plugin_api::Deletion};
-
 use sha2::{Digest as _, Sha256};
 
 use crate::config::model::{BackendConfig, PluginsConfig};
 use crate::delivery::open_backend::{Loaded, OpenError, PluginFile, PluginSource};
-use crate::files::stamp::Stamp;
+use crate::files::Stamp;
+use crate::process::lock;
 
 /// Opens a backend that is compiled into the tool.
 pub(crate) type OpenStatic =
@@ -89,7 +89,7 @@ impl Target {
     }
 
     fn seat(&self) -> MutexGuard<'_, Option<Arc<Open>>> {
-        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.seat)
     }
 
     /// The backend if it is open.
@@ -106,7 +106,7 @@ impl Target {
 
     /// The open backend. Opening takes at most `limit`.
     pub(crate) fn open(&self, limit: Duration) -> Result<Arc<Open>, OpenError> {
-        let _one = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = lock(&self.opening);
         if let Some(open) = self.opened() {
             return Ok(open);
         }

@@ -1,17 +1,19 @@
-//! What wakes the thread that delivers for a service.
+//! The signal that wakes the delivery thread of a service.
 
 use std::{
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
 
-/// Given by whoever records an event, by backends that have come to rest, and by who wants it to stop.
+use crate::process::{lock, wait};
+
+/// Set by threads that record events, by workers that have nothing more to do, and by the end of the tool.
 #[derive(Debug, Default)]
 pub(crate) struct WakeSignal {
-    /// Events recorded since the backends looked last.
+    /// The number of events since the delivery last looked at the spool.
     waiting: AtomicU32,
     pending: Mutex<Pending>,
     changed: Condvar,
@@ -20,11 +22,11 @@ pub(crate) struct WakeSignal {
 
 #[derive(Debug, Default)]
 struct Pending {
-    /// There is something to send, since then.
+    /// The time of the first event that waits.
     since: Option<Instant>,
-    /// There is enough not to wait any longer.
+    /// Whether enough events wait.
     enough: bool,
-    /// Something else has happened.
+    /// Whether something else has happened.
     news: bool,
 }
 
@@ -32,17 +34,17 @@ struct Pending {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Woken {
     Stopped,
-    /// It is time to look at what waits.
+    /// It is time to deliver the events that wait.
     Events,
     News,
-    /// The wait was long enough.
+    /// The time given to the wait is over.
     Late,
 }
 
 impl WakeSignal {
-    /// An event was recorded, of which so many are enough. Gives whether the thread was told.
+    /// Notes an event. `enough` events end the wait. Returns whether the thread was told.
     pub(crate) fn event(&self, enough: u32) -> bool {
-        // Whoever finds that others wait leaves the event to those who look next: they see it by `looking`.
+        // When other events wait, the thread finds this one with them: see `looking`.
         let before = self.waiting.fetch_add(1, Ordering::AcqRel);
         if before != 0 && before + 1 != enough {
             return false;
@@ -55,19 +57,19 @@ impl WakeSignal {
         true
     }
 
-    /// There is enough that waits.
+    /// Ends the wait: enough events wait.
     pub(crate) fn enough(&self) {
         self.pending().enough = true;
         self.changed.notify_one();
     }
 
-    /// Something else has happened.
+    /// Ends the wait for another reason than events.
     pub(crate) fn news(&self) {
         self.pending().news = true;
         self.changed.notify_one();
     }
 
-    /// Ends the thread's waiting for ever. Gives whether somebody has done so before.
+    /// Ends this wait and every later one. Returns whether it was ended before.
     pub(crate) fn stop(&self) -> bool {
         let before = self.stop.swap(true, Ordering::Relaxed);
         let _pending = self.pending();
@@ -75,17 +77,18 @@ impl WakeSignal {
         before
     }
 
+    /// The flag that [`stop`](Self::stop) sets.
     pub(crate) fn stopped(&self) -> &Arc<AtomicBool> {
         &self.stop
     }
 
-    /// All that waits is looked at now.
+    /// Notes that the delivery looks at the spool now.
     pub(crate) fn looking(&self) {
-        // A swap, so that what was recorded before an event that it takes back is seen by whoever looks now.
+        // A swap, not a store: the delivery then sees everything that was written before the events that are reset.
         self.waiting.swap(0, Ordering::AcqRel);
     }
 
-    /// Waits until an event has waited for `interval` or enough of them do, there are news, or it is `until`.
+    /// Waits until an event has waited for `interval`, until enough events wait, until there is news, or until `until`.
     pub(crate) fn wait(&self, interval: Duration, until: Option<Instant>) -> Woken {
         let mut pending = self.pending();
         loop {
@@ -104,17 +107,12 @@ impl WakeSignal {
             if until.is_some_and(|until| until <= now) {
                 return Woken::Late;
             }
-            pending = match [due, until].into_iter().flatten().min() {
-                Some(due) => {
-                    self.changed.wait_timeout(pending, due - now).unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => self.changed.wait(pending).unwrap_or_else(PoisonError::into_inner),
-            };
+            pending = wait(&self.changed, pending, [due, until].into_iter().flatten().min());
         }
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.pending)
     }
 }
 
@@ -123,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_wait_for_the_interval_unless_there_are_enough_and_news_do_not_wait() {
+    fn only_few_events_wait_for_the_interval() {
         let (signal, long) = (WakeSignal::default(), Duration::from_secs(3600));
         let soon = || Some(Instant::now() + Duration::from_millis(1));
         assert!(signal.event(3));

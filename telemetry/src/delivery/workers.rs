@@ -4,7 +4,7 @@
 //! it ended. So a backend that hangs holds up no other. Where no thread can be had, the thread of the pass does the work.
 
 use std::{
-    sync::{Arc, PoisonError},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -13,7 +13,7 @@ use crate::delivery::backend_handle::{BackendHandle, Work};
 use crate::delivery::backends::{Backends, Table};
 use crate::delivery::pass_context::PassContext;
 use crate::delivery::send::{BackendSender, StepResult};
-use crate::process::reentrancy::ReentrancyGuard;
+use crate::process::{ReentrancyGuard, wait};
 
 /// How long a backend is left alone that failed without saying for how long.
 pub(crate) const UNKNOWN_PAUSE: Duration = Duration::from_secs(5);
@@ -154,7 +154,7 @@ impl Worker {
                 return None;
             }
             // A worker that waits has no part in the pass, which would else keep its claim.
-            table = self.backends.work.wait(table).unwrap_or_else(PoisonError::into_inner);
+            table = wait(&self.backends.work, table, None);
         }
     }
 }

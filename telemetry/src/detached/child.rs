@@ -21,16 +21,14 @@ use crate::detached::job::DeliveryJob;
 use crate::detached::lock::Mark;
 use crate::detached::{job, lock};
 use crate::event::defaults::EventDefaults;
-use crate::files::data_folder;
-use crate::files::data_folder::CRASHES;
-use crate::identity::machine_id_file::MachineIdFile;
+use crate::files;
+use crate::files::CRASHES;
+use crate::identity::machine_id::MachineIdFile;
 use crate::instance::select_backends;
-use crate::process::deadline::left;
-use crate::process::reentrancy::ReentrancyGuard;
+use crate::process::{ReentrancyGuard, left};
 use crate::spool::disk::Disk;
 use crate::spool::fs::Fs;
-use crate::spool::handle::Spool;
-use crate::spool::pair::Spools;
+use crate::spool::handle::{Spool, Spools};
 
 /// The job for a child of a tool.
 pub(crate) const JOB: Job = Job { name: "deliver", run };
@@ -91,16 +89,16 @@ impl Delivery {
     /// `None` when the data folder can't be trusted, or the job is not that of a tool of this release.
     fn new(job: DeliveryJob, held: Arc<File>, mark: Mark) -> Option<Self> {
         let data = &job.data;
-        if data_folder::refusal(data).is_some() {
+        if files::data_refusal(data).is_some() {
             return None;
         }
-        let variables = job.consent.variables.clone();
+        let variables = job.variables;
         let environment = move |name: &str| -> Option<OsString> {
             let (_, value) = variables.iter().find(|(known, _)| known == name)?;
             Some(value.into())
         };
-        let consent = ConsentSource::with_environment(job.consent.options(), environment);
-        let spools = Spools::open(data, &job.limits.into(), &(Arc::new(Disk) as Arc<dyn Fs>));
+        let consent = ConsentSource::with_environment(job.consent, environment);
+        let spools = Spools::open(data, &job.limits, &(Arc::new(Disk) as Arc<dyn Fs>));
         let spool = spools.get(job.local).clone();
         let fill = EventDefaults::new(&job.tool, &job.version)
             .with_machine_id(&MachineIdFile::new(&job.tool, Some(data)).peek());

@@ -1,53 +1,63 @@
 //! The job of a detached child: what the tool passes to it.
 //!
-//! JSON, read once. The child is the tool's own executable, so no other version reads the job; a helper program of another
-//! version refuses it.
+//! The job is JSON, and is read once. The child is the tool's own executable, so no other version reads the job; a helper
+//! program of another version refuses it.
 
-use std::{fs::File, io, path::PathBuf, time::Duration};
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf, absolute},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::config::serialized::Handed;
 use crate::consent::consent::{Collection, ConsentOptions};
+use crate::delivery::settle::DeliveryMode;
+use crate::delivery::target::{Source, Target};
 use crate::detached::lock::Mark;
-use crate::event::delivery_mode::DeliveryMode;
-use crate::spool::limits::Limits;
+use crate::instance::context::Context;
+use crate::spool::store::Limits;
 
-/// What the child knows.
+/// Everything that the child needs for its delivery.
 #[derive(Serialize, Deserialize)]
 pub(super) struct DeliveryJob {
-    /// Ours, not the tool's.
+    /// The version of this crate, not of the tool.
     pub(super) release: String,
     pub(super) tool: String,
     pub(super) version: String,
     pub(super) data: PathBuf,
-    /// Whether it is the spool for what stays on the machine.
+    /// Whether the child delivers the spool for events that stay on the machine.
     pub(super) local: bool,
-    /// What the backends were chosen by.
+    /// The consent by which the backends were chosen.
     #[serde(with = "CollectionText")]
     pub(super) collection: Collection,
     #[serde(with = "ModeText")]
     pub(super) mode: DeliveryMode,
-    pub(super) consent: Asked,
-    pub(super) limits: LimitsText,
+    #[serde(with = "ConsentFields")]
+    pub(super) consent: ConsentOptions,
+    /// The variables of the tool that decide about consent, and their values.
+    pub(super) variables: Vec<(String, String)>,
+    #[serde(with = "LimitsFields")]
+    pub(super) limits: Limits,
     pub(super) backends: Vec<Handed>,
-    /// Stamps of the plugins' files. Only for the mark: a replaced plugin is a reason for another child.
+    /// Stamps of the plugins' files. They are a part of the mark, so that a replaced plugin leads to another child.
     pub(super) fingerprints: Vec<String>,
     pub(super) lifetime: Duration,
     /// Whether a path in a plugin's configuration may start at the working folder.
     pub(super) stays_in_folder: bool,
 }
 
-/// Where consent is read from.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Asked {
-    pub(super) prefix: Option<String>,
-    pub(super) file: Option<PathBuf>,
-    pub(super) force_enabled: bool,
-    pub(super) unprefixed_opt_in: bool,
-    /// The variables that count, as the tool has them.
-    pub(super) variables: Vec<(String, String)>,
+#[serde(remote = "ConsentOptions")]
+struct ConsentFields {
+    prefix: Option<String>,
+    file: Option<PathBuf>,
+    force_enabled: bool,
+    unprefixed_opt_in: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -65,68 +75,61 @@ enum ModeText {
     AtMostOnce,
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
-pub(super) struct LimitsText {
-    bytes: u64,
-    events: u64,
-    age: Duration,
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Limits")]
+struct LimitsFields {
+    max_bytes: u64,
+    max_events: u64,
+    max_age: Duration,
     segment_bytes: u64,
     dead_letter_bytes: u64,
     dead_letter_events: u64,
-    #[serde(default)]
     refuse_when_full: bool,
 }
 
-impl From<&Limits> for LimitsText {
-    fn from(limits: &Limits) -> Self {
-        let Limits {
-            max_bytes,
-            max_events,
-            max_age,
-            segment_bytes,
-            dead_letter_bytes,
-            dead_letter_events,
-            refuse_when_full,
-        } = *limits;
-        Self {
-            bytes: max_bytes,
-            events: max_events,
-            age: max_age,
-            segment_bytes,
-            dead_letter_bytes,
-            dead_letter_events,
-            refuse_when_full,
-        }
-    }
-}
-
-impl From<LimitsText> for Limits {
-    fn from(text: LimitsText) -> Self {
-        Self {
-            max_bytes: text.bytes,
-            max_events: text.events,
-            max_age: text.age,
-            segment_bytes: text.segment_bytes,
-            dead_letter_bytes: text.dead_letter_bytes,
-            dead_letter_events: text.dead_letter_events,
-            refuse_when_full: text.refuse_when_full,
-        }
-    }
-}
-
-impl Asked {
-    pub(super) fn options(&self) -> ConsentOptions {
-        ConsentOptions {
-            prefix: self.prefix.clone(),
-            file: self.file.clone(),
-            force_enabled: self.force_enabled,
-            unprefixed_opt_in: self.unprefixed_opt_in,
-        }
-    }
-}
-
 impl DeliveryJob {
-    pub(super) fn release() -> String {
+    /// The job for a child of this tool.
+    ///
+    /// # Errors
+    /// When a path can't be made absolute, or a backend is compiled into the tool.
+    pub(super) fn new(
+        context: &Context,
+        data: &Path,
+        local: bool,
+        collection: Collection,
+        targets: &[Target],
+        lifetime: Duration,
+    ) -> io::Result<Self> {
+        let (settings, consent) = (&context.settings, context.consent.options());
+        let mut stays_in_folder = false;
+        let mut backends = Vec::new();
+        for target in targets {
+            let Source::Plugin { config, plugins, folder } = &target.source else {
+                return Err(io::Error::other("a backend is compiled into the tool"));
+            };
+            stays_in_folder |= may_name_a_relative_path(&config.config);
+            backends.push(Handed::new(config, plugins, folder)?);
+        }
+        let file = consent.file.as_ref().map(absolute).transpose()?;
+        Ok(Self {
+            release: Self::release(),
+            tool: settings.tool.clone(),
+            version: settings.version.clone(),
+            data: absolute(data)?,
+            local,
+            collection,
+            mode: settings.mode,
+            consent: ConsentOptions { file, ..consent.clone() },
+            variables: context.consent.variables(),
+            limits: settings.limits.clone(),
+            backends,
+            fingerprints: targets.iter().map(Target::fingerprint).collect(),
+            lifetime,
+            stays_in_folder,
+        })
+    }
+
+    fn release() -> String {
         env!("CARGO_PKG_VERSION").to_owned()
     }
 
@@ -146,22 +149,34 @@ impl DeliveryJob {
     }
 }
 
-/// The mark of this text. It shows nothing of the text.
+/// Whether some text in a plugin's configuration can be a path that starts at the working folder: a text that is neither an
+/// absolute path nor a URL. Only the plugin knows the meaning of a text, so a password counts as such a path, too.
+fn may_name_a_relative_path(config: &str) -> bool {
+    fn may(value: &Value) -> bool {
+        match value {
+            Value::String(text) => {
+                !text.is_empty() && !Path::new(text).is_absolute() && !text.contains("://")
+            }
+            Value::Array(items) => items.iter().any(may),
+            Value::Object(members) => members.values().any(may),
+            _ => false,
+        }
+    }
+    serde_json::from_str(config).map_or(true, |config| may(&config))
+}
+
+/// The mark of a job's text, which reveals nothing of the text.
 pub(super) fn mark(text: &[u8]) -> Mark {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digest = Sha256::digest(text);
-    std::array::from_fn(|at| {
-        let byte = digest[at / 2];
-        DIGITS[usize::from(if at % 2 == 0 { byte >> 4 } else { byte & 15 })]
-    })
+    let mut mark = Mark::default();
+    mark.copy_from_slice(jackfield_loader::hex(&Sha256::digest(text)[..8]).as_bytes());
+    mark
 }
 
 /// A descriptor from which the text can be read, in memory alone.
 #[cfg(target_os = "linux")]
 pub(super) fn hand_over(text: &[u8]) -> io::Result<File> {
     use std::io::{Seek as _, Write as _};
-    let name = "jackfield-orders";
-    let mut file = File::from(rustix::fs::memfd_create(name, rustix::fs::MemfdFlags::CLOEXEC)?);
+    let mut file = File::from(rustix::fs::memfd_create("jackfield-job", rustix::fs::MemfdFlags::CLOEXEC)?);
     file.write_all(text)?;
     file.rewind()?;
     Ok(file)
@@ -186,8 +201,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_is_digits_and_another_one_for_another_text() {
+    fn different_jobs_have_different_marks() {
         assert_eq!(&mark(b"a"), b"ca978112ca1bbdca");
         assert_ne!(mark(b"a"), mark(b"b"));
+    }
+
+    #[test]
+    fn a_possible_relative_path_keeps_the_child_in_the_tools_folder() {
+        for stays in
+            [r#"{"path":"events.jsonl"}"#, r#"{"tls":{"ca_file":"./ca.pem"}}"#, r#"{"a":[1,"b"]}"#, "{"]
+        {
+            assert!(may_name_a_relative_path(stays), "{stays}");
+        }
+        for leaves in ["{}", r#"{"url":"https://host/a","path":"/var/log/a","n":1,"e":""}"#] {
+            assert!(!may_name_a_relative_path(leaves), "{leaves}");
+        }
     }
 }

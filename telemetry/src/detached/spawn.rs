@@ -1,12 +1,25 @@
 //! Starting the detached child at the end of a tool, when one is needed.
 
-use std::{path::Path, time::Duration};
+#[cfg(unix)]
+use std::io;
+use std::time::Duration;
 
 use jackfield_loader::Program;
+#[cfg(unix)]
+use jackfield_loader::reexec::Spawn;
 
+#[cfg(unix)]
+use crate::consent::consent::Collection;
+#[cfg(unix)]
 use crate::delivery::backend_state::due;
-use crate::delivery::pass_result::PassResult;
+use crate::delivery::progress::PassResult;
 use crate::delivery::target::{Source, Target};
+#[cfg(unix)]
+use crate::detached::child::JOB;
+#[cfg(unix)]
+use crate::detached::job::{DeliveryJob, hand_over, mark};
+#[cfg(unix)]
+use crate::detached::lock::{self, LockAttempt};
 use crate::instance::context::Context;
 use crate::instance::settings::Settings;
 
@@ -28,20 +41,15 @@ fn program(targets: &[Target]) -> Program {
 }
 
 fn decide(settings: &Settings, available: bool, process: u32, unix: bool) -> Option<&'static str> {
-    if !unix {
-        Some("not on this platform")
-    } else if !available {
-        Some("add `jackfield::init();` as the first line of `main`, or name a `helper` in [plugins]")
-    } else if process == 1 {
-        // With it, the system ends every other process of its namespace.
-        Some("this process is number 1 of its container")
-    } else if !settings.statics.is_empty() {
-        Some("a backend is compiled into the tool")
-    } else if !settings.on_disk {
-        Some("the spool is on a file system of the tool's own")
-    } else {
-        None
-    }
+    let obstacles = [
+        (!unix, "not on this platform"),
+        (!available, "add `jackfield::init();` as the first line of `main`, or name a `helper` in [plugins]"),
+        // When process number 1 ends, the system ends every other process of its namespace.
+        (process == 1, "this process is number 1 of its container"),
+        (!settings.statics.is_empty(), "a backend is compiled into the tool"),
+        (!settings.on_disk, "the spool is on a file system of the tool's own"),
+    ];
+    obstacles.into_iter().find_map(|(applies, why)| applies.then_some(why))
 }
 
 /// Starts a child, unless nothing can be sent now or a child delivers already. `None` when a child is needed and none can be
@@ -55,9 +63,6 @@ pub(crate) fn spawn_child(_context: &Context, _lifetime: Duration) -> Option<Pas
 /// started.
 #[cfg(unix)]
 pub(crate) fn spawn_child(context: &Context, lifetime: Duration) -> Option<PassResult> {
-    use super::job;
-    use super::lock::{self, LockAttempt};
-
     let nothing = PassResult::default();
     let collection = context.consent.read().collection;
     let (Some(data), Some(states), Some(spools)) =
@@ -65,7 +70,7 @@ pub(crate) fn spawn_child(context: &Context, lifetime: Duration) -> Option<PassR
     else {
         return Some(nothing);
     };
-    if !context.enabled || collection == crate::consent::consent::Collection::Off {
+    if !context.enabled || collection == Collection::Off {
         return Some(nothing);
     }
     let selected = context.select_for(collection);
@@ -81,102 +86,30 @@ pub(crate) fn spawn_child(context: &Context, lifetime: Duration) -> Option<PassR
     if !spool.has_waiting(&due) {
         return Some(PassResult { emptied: true, ..nothing });
     }
-    let job = job_of(context, data, local, collection, &selected.targets, lifetime)?;
-    let handed = job.to_text().and_then(|text| Ok((lock::take(data, local, &job::mark(&text))?, text)));
-    let (held, text) = match handed {
-        Ok((LockAttempt::Taken(held) | LockAttempt::Awaited(held), text)) => (held, text),
-        // That child looks at the spool again before it ends.
-        Ok((LockAttempt::Held, _)) => return Some(nothing),
-        Err(error) => {
-            tracing::debug!("no child delivers: {error}");
-            return None;
-        }
-    };
-    let started = job::hand_over(&text).and_then(|text| {
-        jackfield_loader::reexec::Spawn::new(program(&selected.targets), crate::detached::child::JOB.name)
+    let start = || -> io::Result<()> {
+        let text =
+            DeliveryJob::new(context, data, local, collection, &selected.targets, lifetime)?.to_text()?;
+        let held = match lock::take(data, local, &mark(&text))? {
+            LockAttempt::Taken(held) | LockAttempt::Awaited(held) => held,
+            // The child that holds the lock checks the spool once more before it ends.
+            LockAttempt::Held => return Ok(()),
+        };
+        let child = Spawn::new(program(&selected.targets), JOB.name)
             .title(format!("for {}", context.settings.tool))
-            .files(vec![held.into(), text.into()])
-            .start()
-    });
-    match started {
-        Ok(child) => {
-            if let Err(error) = child.reap() {
-                tracing::debug!("nobody waits for the child that delivers: {error}");
-            }
-            Some(nothing)
+            .files(vec![held.into(), hand_over(&text)?.into()])
+            .start()?;
+        if let Err(error) = child.reap() {
+            tracing::debug!("nobody waits for the child that delivers: {error}");
         }
+        Ok(())
+    };
+    match start() {
+        Ok(()) => Some(nothing),
         Err(error) => {
             tracing::debug!("no child delivers: {error}");
             None
         }
     }
-}
-
-/// The job of the child; `None` when a part of it can't be passed on.
-#[cfg(unix)]
-fn job_of(
-    context: &Context,
-    data: &Path,
-    local: bool,
-    collection: crate::consent::consent::Collection,
-    targets: &[Target],
-    lifetime: Duration,
-) -> Option<crate::detached::job::DeliveryJob> {
-    use super::job::{Asked, DeliveryJob};
-    use crate::config::serialized::Handed;
-
-    let absolute = |path: &Path| std::path::absolute(path).ok();
-    let (settings, consent) = (&context.settings, context.consent.options());
-    let mut stays_in_folder = false;
-    let mut backends = Vec::new();
-    for target in targets {
-        let Source::Plugin { config, plugins, folder } = &target.source else { return None };
-        stays_in_folder |= may_name_a_relative_path(&config.config);
-        backends.push(Handed::new(config, plugins, folder)?);
-    }
-    Some(DeliveryJob {
-        release: DeliveryJob::release(),
-        tool: settings.tool.clone(),
-        version: settings.version.clone(),
-        data: absolute(data)?,
-        local,
-        collection,
-        mode: settings.mode,
-        consent: Asked {
-            prefix: consent.prefix.clone(),
-            file: match &consent.file {
-                Some(file) => Some(absolute(file)?),
-                None => None,
-            },
-            force_enabled: consent.force_enabled,
-            unprefixed_opt_in: consent.unprefixed_opt_in,
-            variables: context.consent.variables(),
-        },
-        limits: (&settings.limits).into(),
-        backends,
-        fingerprints: targets.iter().map(Target::fingerprint).collect(),
-        lifetime,
-        stays_in_folder,
-    })
-}
-
-/// Whether some text in a plugin's configuration can be a path that starts at the working folder: one that is neither an
-/// absolute path nor a URL. What it means only the plugin knows, so a password is taken for one, too.
-#[cfg(unix)]
-fn may_name_a_relative_path(config: &str) -> bool {
-    use serde_json::Value;
-
-    fn may(value: &Value) -> bool {
-        match value {
-            Value::String(text) => {
-                !text.is_empty() && !Path::new(text).is_absolute() && !text.contains("://")
-            }
-            Value::Array(items) => items.iter().any(may),
-            Value::Object(members) => members.values().any(may),
-            _ => false,
-        }
-    }
-    serde_json::from_str(config).map_or(true, |config| may(&config))
 }
 
 #[cfg(all(test, unix))]
@@ -186,7 +119,7 @@ mod tests {
     use crate::delivery::memory_backend::MemoryBackend;
 
     #[test]
-    fn no_child_is_had_where_it_would_end_with_the_tool_or_lack_a_part_of_it() {
+    fn every_obstacle_to_a_child_has_its_reason() {
         let plain = Telemetry::builder("tool", "1").build();
         let settings = &plain.context().settings;
         assert_eq!(decide(settings, true, 2, true), None);
@@ -203,17 +136,5 @@ mod tests {
             decide(&elsewhere.context().settings, true, 2, true)
                 .is_some_and(|why| why.contains("file system"))
         );
-    }
-
-    #[test]
-    fn a_configuration_that_may_name_a_relative_path_keeps_the_child_in_the_tools_folder() {
-        for stays in
-            [r#"{"path":"events.jsonl"}"#, r#"{"tls":{"ca_file":"./ca.pem"}}"#, r#"{"a":[1,"b"]}"#, "{"]
-        {
-            assert!(may_name_a_relative_path(stays), "{stays}");
-        }
-        for leaves in ["{}", r#"{"url":"https://host/a","path":"/var/log/a","n":1,"e":""}"#] {
-            assert!(!may_name_a_relative_path(leaves), "{leaves}");
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use jackfield_loader::{Batch, BatchWriter, EventFields};
 
-use crate::error::error::Error;
+use crate::error::Error;
 use crate::event::defaults::{EventDefaults, without_nulls};
 use crate::event::parse;
 use crate::event::parse::{MAX_LINE, Parsed};

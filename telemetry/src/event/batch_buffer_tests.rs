@@ -95,7 +95,7 @@ fn another_tool_or_system_is_not_given_our_version() {
 #[test]
 fn a_kept_machine_id_is_that_of_the_tools_own_events_and_of_no_other_tools() {
     let folder = tempfile::tempdir().expect("a folder");
-    let file = crate::identity::machine_id_file::MachineIdFile::new("tool", Some(folder.path()));
+    let file = crate::identity::machine_id::MachineIdFile::new("tool", Some(folder.path()));
     let sent_under = |fill: EventDefaults, line: &str| {
         let mut buffer = EventBuffer::new(fill);
         buffer.push_line(line.as_bytes()).expect("an event");
@@ -104,7 +104,7 @@ fn a_kept_machine_id_is_that_of_the_tools_own_events_and_of_no_other_tools() {
     let anonymous = r#"{"type":"t","name":"n"}"#;
     let own = r#"{"type":"t","name":"n","tool_name":"tool"}"#;
     let other = r#"{"type":"t","name":"n","tool_name":"other"}"#;
-    let derived = crate::identity::machine_id_file::MachineId::derived("tool").id;
+    let derived = crate::identity::machine_id::MachineId::derived("tool").id;
     let fill = || EventDefaults::new("tool", "1").with_machine_id(&file.read());
     assert_eq!(sent_under(EventDefaults::new("tool", "1"), anonymous), derived);
     assert_eq!(sent_under(fill(), anonymous), derived, "the first that is kept is the derived one");
@@ -113,7 +113,7 @@ fn a_kept_machine_id_is_that_of_the_tools_own_events_and_of_no_other_tools() {
     for line in [anonymous, own] {
         assert_eq!(sent_under(fill(), line), rotated, "{line}");
     }
-    assert_eq!(sent_under(fill(), other), crate::identity::machine_id_file::MachineId::derived("other").id);
+    assert_eq!(sent_under(fill(), other), crate::identity::machine_id::MachineId::derived("other").id);
 }
 
 #[test]

@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use crate::event::json_value::Text;
 use crate::event::parse::{FILLED, Parsed};
 use crate::identity::machine_id;
-use crate::identity::machine_id_file::MachineId;
+use crate::identity::machine_id::MachineId;
 
 /// The values for missing members.
 #[derive(Debug, Clone)]

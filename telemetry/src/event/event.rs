@@ -1,8 +1,7 @@
 //! An event as a tool states it.
 
-use std::time::Duration;
+use std::{borrow::Cow, fmt, time::Duration};
 
-use crate::event::kind::EventKind;
 use crate::redact::event_parts::EventParts;
 
 /// An event as a tool states it: the extended form of [`Telemetry::track`](crate::Telemetry::track).
@@ -67,5 +66,68 @@ impl<'a> Event<'a> {
     pub fn metadata(mut self, metadata: &'a [(&'a str, &'a str)]) -> Self {
         self.parts.metadata = metadata;
         self
+    }
+}
+
+/// The member `type` of an event. A tool may have kinds of its own: [`EventKind::other`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EventKind(Cow<'static, str>);
+
+impl EventKind {
+    /// A command was run.
+    pub const COMMAND_INVOCATION: Self = Self(Cow::Borrowed("command.invocation"));
+    /// A command failed.
+    pub const COMMAND_ERROR: Self = Self(Cow::Borrowed("command.error"));
+    /// A feature was used.
+    pub const FEATURE_USED: Self = Self(Cow::Borrowed("feature.used"));
+    /// The tool looked for a newer version of itself.
+    pub const UPDATE_CHECK: Self = Self(Cow::Borrowed("update.check"));
+    /// The tool replaced itself by another version.
+    pub const UPDATE_APPLIED: Self = Self(Cow::Borrowed("update.applied"));
+    /// The user asks that the data of this machine be deleted.
+    pub const DATA_DELETION_REQUEST: Self = Self(Cow::Borrowed("data.deletion_request"));
+
+    /// Another kind, by convention `noun.verb`. An empty kind becomes `other`, because platforms drop events without a kind.
+    /// The kind is redacted like all other text of the tool.
+    pub fn other(kind: impl Into<Cow<'static, str>>) -> Self {
+        let kind = kind.into();
+        Self(if kind.is_empty() { Cow::Borrowed("other") } else { kind })
+    }
+
+    /// The redacted kind. The constants contain no secret, and are not scanned.
+    pub(crate) fn redacted(&self) -> Cow<'_, str> {
+        static OURS: [EventKind; 6] = [
+            EventKind::COMMAND_INVOCATION,
+            EventKind::COMMAND_ERROR,
+            EventKind::FEATURE_USED,
+            EventKind::UPDATE_CHECK,
+            EventKind::UPDATE_APPLIED,
+            EventKind::DATA_DELETION_REQUEST,
+        ];
+        if OURS.contains(self) { Cow::Borrowed(&self.0) } else { crate::redact::redact::redact(&self.0) }
+    }
+
+    /// The kind's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&'static str> for EventKind {
+    fn from(kind: &'static str) -> Self {
+        Self::other(kind)
+    }
+}
+
+impl From<String> for EventKind {
+    fn from(kind: String) -> Self {
+        Self::other(kind)
     }
 }

@@ -2,12 +2,9 @@
 
 pub(crate) mod batch_buffer;
 pub(crate) mod defaults;
-pub(crate) mod delivery_mode;
 pub(crate) mod encode;
 pub(crate) mod event;
-pub(crate) mod id;
 pub(crate) mod json_value;
-pub(crate) mod kind;
 pub(crate) mod lines;
 pub(crate) mod parse;
 pub(crate) mod recorder;

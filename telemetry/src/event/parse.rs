@@ -24,7 +24,7 @@ use std::{borrow::Cow, fmt, ops::Range};
 
 use serde::de::{DeserializeSeed as _, Deserializer as _, Error as _, MapAccess, Visitor};
 
-use crate::error::error::Error;
+use crate::error::Error;
 use crate::event::json_value::{Any, Args, Found, Metadata, Seen, Strict, Text, short, twice};
 
 /// The greatest length of a line, in bytes, without its line feed.

@@ -7,9 +7,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use crate::event::encode::{Encoder, Metadata, Record, Timestamp};
+use crate::event::encode::{Encoder, Ids, Metadata, Record, Timestamp};
 use crate::event::event::Event;
-use crate::event::id::Ids;
 use crate::event::parse::MAX_LINE;
 use crate::redact::event_parts::{EventParts, RedactedParts, redact_pair, redact_parts};
 use crate::redact::redact::{is_harmless_word, redact};
@@ -150,7 +149,7 @@ mod tests {
 
     use super::*;
     use crate::event::encode::Origin;
-    use crate::event::kind::EventKind;
+    use crate::event::event::EventKind;
 
     fn line(recorder: &Recorder, event: &Event<'_>) -> serde_json::Value {
         recorder.record(1, event, |line| serde_json::from_slice(line).expect("JSON"))

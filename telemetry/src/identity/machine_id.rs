@@ -9,11 +9,19 @@
 //! Linux: `/etc/machine-id`, then `/var/lib/dbus/machine-id`. Elsewhere: what the crate `machine-uid` finds. A machine
 //! without such an id (a container, often) gets a random one that lasts as long as the process.
 
-use std::sync::OnceLock;
+use std::{
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
-#[cfg(target_os = "linux")]
-use jackfield_loader::files::{Access, read};
+use jackfield_loader::{
+    files::{self, Access, FileError, Mode, Owner, ReplaceLock, Survives, judge},
+    show_path,
+};
 use sha2::{Digest as _, Sha256};
+
+use crate::error::Error;
 
 /// The derived id for `tool`: 32 hexadecimal digits.
 pub(crate) fn id(tool: &str) -> String {
@@ -21,7 +29,7 @@ pub(crate) fn id(tool: &str) -> String {
     derive(tool, SYSTEM.get_or_init(|| system_id().unwrap_or_else(|| uuid::Uuid::now_v7().to_string())))
 }
 
-pub(super) fn derive(tool: &str, system: &str) -> String {
+fn derive(tool: &str, system: &str) -> String {
     let digest = Sha256::new()
         .chain_update("jackfield machine id\0")
         .chain_update(tool)
@@ -33,9 +41,8 @@ pub(super) fn derive(tool: &str, system: &str) -> String {
 
 #[cfg(target_os = "linux")]
 fn system_id() -> Option<String> {
-    ["/etc/machine-id", "/var/lib/dbus/machine-id"]
-        .iter()
-        .find_map(|path| read(path.as_ref(), Access::ReadLinked, 4096).ok().and_then(|text| plausible(&text)))
+    let read = |path: &str| plausible(&files::read(path.as_ref(), Access::ReadLinked, LARGEST).ok()?);
+    ["/etc/machine-id", "/var/lib/dbus/machine-id"].into_iter().find_map(read)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -43,15 +50,147 @@ fn system_id() -> Option<String> {
     machine_uid::get().ok().and_then(|text| plausible(&text))
 }
 
-/// An image that has not been booted yet has an empty id, or the word "uninitialized"; all its clones would share it.
+/// The id in the text of a file. An image that was never booted has an empty id, or the word "uninitialized"; all its
+/// clones would share it.
 fn plausible(text: &str) -> Option<String> {
     let id = text.trim();
     let known = id.len() >= 8 && id != "uninitialized" && id.bytes().any(|byte| !matches!(byte, b'0' | b'-'));
     known.then(|| id.to_owned())
 }
 
+/// The pseudonymous id of this machine for one tool, stored in the tool's state folder.
+///
+/// The file `machine-id` holds 32 hexadecimal digits and a line feed, and only the user can read it (0600). The first id
+/// is derived from the tool's name and the operating system's id of the machine. So two processes on a first run agree, and a
+/// lost file comes back with the same id, by which a deletion finds the events that were sent. From then on the file counts:
+/// a new network adapter or a newly installed system does not change the id.
+///
+/// [`rotate`](Self::rotate) replaces the id by a random one, which nothing links to the old id. Call it after a deletion has
+/// been acknowledged, because the request names the old id. When the file of a rotated id is lost, the derived id comes
+/// back.
+///
+/// # What it is not
+/// Pseudonymous is not anonymous: all events with one id come from one user's tool on one machine.
+#[derive(Debug, Clone)]
+pub struct MachineIdFile {
+    tool: String,
+    file: Option<PathBuf>,
+}
+
+/// An id, and whether it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MachineId {
+    /// 32 hexadecimal digits.
+    pub id: String,
+    /// Why the id is not stored. It is then derived, and stays the same as long as the system's id.
+    pub not_kept: Option<String>,
+}
+
+const NAME: &str = "machine-id";
+
+/// The most bytes that are read. The file of an id has 33.
+const LARGEST: u64 = 4096;
+
+impl MachineId {
+    /// The id of a tool that stores none: the first id of a [`MachineIdFile`].
+    #[must_use]
+    pub fn derived(tool: &str) -> Self {
+        Self { id: id(tool), not_kept: Some("no folder for it is known".to_owned()) }
+    }
+}
+
+impl MachineIdFile {
+    /// The file for `tool`; `folder` is its state folder, if there is one.
+    #[must_use]
+    pub fn new(tool: &str, folder: Option<&Path>) -> Self {
+        Self { tool: tool.to_owned(), file: folder.map(|folder| folder.join(NAME)) }
+    }
+
+    /// The id. Writes nothing.
+    #[must_use]
+    pub fn peek(&self) -> MachineId {
+        match self.file.as_deref().map(look) {
+            Some(Ok(Some(id))) => MachineId { id, not_kept: None },
+            _ => MachineId::derived(&self.tool),
+        }
+    }
+
+    /// The id. A file of this user without a valid id gets the derived id. A file that another user could have written is
+    /// left as it is, and ignored. Never fails.
+    #[must_use]
+    pub fn read(&self) -> MachineId {
+        let derived = MachineId::derived(&self.tool);
+        let Some(file) = &self.file else { return derived };
+        match look(file).and_then(|known| known.map_or_else(|| self.create(file), Ok)) {
+            Ok(id) => MachineId { id, not_kept: None },
+            Err(error) => MachineId { not_kept: Some(format!("{}: {error}", show_path(file))), ..derived },
+        }
+    }
+
+    /// Replaces the id by a random one, and returns the new id.
+    ///
+    /// # Errors
+    /// [`Error::Write`]. The old id then stays.
+    pub fn rotate(&self) -> Result<MachineId, Error> {
+        let id = derive(&self.tool, &uuid::Uuid::new_v4().to_string());
+        let rotate = || {
+            let no_folder = "no folder for it is known (is HOME set?)";
+            let file = self.file.as_ref().ok_or_else(|| io::Error::new(ErrorKind::NotFound, no_folder))?;
+            files::create_folder(file.parent().unwrap_or(Path::new(".")))?;
+            let _lock = ReplaceLock::of(file)?;
+            // A file of another user is not replaced.
+            look(file)?;
+            keep(file, &id)
+        };
+        rotate().map_err(|source| {
+            let file = self.file.clone().unwrap_or_else(|| PathBuf::from(NAME));
+            Error::Write { what: "machine id", file, source }
+        })?;
+        Ok(MachineId { id, not_kept: None })
+    }
+
+    /// Writes the first id, unless another process has written it.
+    fn create(&self, file: &Path) -> io::Result<String> {
+        files::create_folder(file.parent().unwrap_or(Path::new(".")))?;
+        let _lock = ReplaceLock::of(file)?;
+        if let Some(id) = look(file)? {
+            return Ok(id);
+        }
+        let id = id(&self.tool);
+        keep(file, &id)?;
+        Ok(id)
+    }
+}
+
+fn keep(file: &Path, id: &str) -> io::Result<()> {
+    files::replace(file, format!("{id}\n").as_bytes(), Mode::Private, Survives::PowerFailure)
+}
+
+/// The id in the file; `None` when the file is missing, or is this user's and has no valid id.
+fn look(file: &Path) -> io::Result<Option<String>> {
+    let read = || {
+        let open = files::open(file, Access::Read)?;
+        judge(&open.metadata()?, Owner::UserOrRoot)
+            .map_err(|reason| FileError::Untrusted { what: "the file".to_owned(), reason })?;
+        files::read_open(&open, LARGEST)
+    };
+    let text = match read().map_err(io::Error::from) {
+        Ok(text) => text,
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound | ErrorKind::InvalidData | ErrorKind::FileTooLarge => return Ok(None),
+            _ => return Err(error),
+        },
+    };
+    let id = text.trim_end();
+    let known = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    Ok(known.then(|| id.to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -77,5 +216,104 @@ mod tests {
             assert_eq!(plausible(text), None, "{text:?}");
         }
         assert_eq!(plausible("9f5b1ce2a4\n").as_deref(), Some("9f5b1ce2a4"));
+    }
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    #[test]
+    fn the_first_id_is_the_derived_one_and_is_kept_for_the_user_alone() {
+        let folder = folder();
+        let state = folder.path().join("a/b");
+        let first = MachineIdFile::new("tool", Some(&state)).read();
+        assert_eq!(first, MachineId { id: id("tool"), not_kept: None });
+        assert_eq!(fs::read_to_string(state.join(NAME)).unwrap(), format!("{}\n", first.id));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!((mode(&state.join(NAME)), mode(&state)), (0o600, 0o700));
+        }
+    }
+
+    #[test]
+    fn the_file_counts_when_the_machine_has_changed() {
+        let folder = folder();
+        let kept = "0123456789abcdef0123456789abcdef";
+        fs::write(folder.path().join(NAME), kept).unwrap();
+        assert_eq!(MachineIdFile::new("tool", Some(folder.path())).read().id, kept);
+    }
+
+    #[test]
+    fn rotation_gives_another_id_that_stays() {
+        let folder = folder();
+        let file = MachineIdFile::new("tool", Some(folder.path()));
+        let old = file.read();
+        let new = file.rotate().unwrap();
+        assert_ne!(old.id, new.id);
+        assert_eq!(new.id.len(), 32);
+        assert_eq!(MachineIdFile::new("tool", Some(folder.path())).read(), new);
+        assert_ne!(file.rotate().unwrap().id, new.id);
+    }
+
+    #[test]
+    fn a_file_that_holds_something_else_is_replaced() {
+        for text in [&b""[..], b"hello", b"0123456789ABCDEF0123456789abcdef", b"\xff\xfe", &[b'0'; 3 << 20]] {
+            let folder = folder();
+            fs::write(folder.path().join(NAME), text).unwrap();
+            let file = MachineIdFile::new("tool", Some(folder.path()));
+            assert_eq!(file.read(), MachineId { id: id("tool"), not_kept: None });
+            assert_eq!(look(&folder.path().join(NAME)).unwrap(), Some(file.read().id));
+        }
+    }
+
+    #[test]
+    fn without_a_folder_the_id_is_derived_and_says_why() {
+        let nowhere = MachineIdFile::new("tool", None);
+        assert_eq!(nowhere.read().id, id("tool"));
+        assert!(nowhere.read().not_kept.is_some());
+        assert!(nowhere.rotate().unwrap_err().to_string().contains("machine id"));
+        let folder = folder();
+        fs::write(folder.path().join("file"), "").unwrap();
+        let blocked = MachineIdFile::new("tool", Some(&folder.path().join("file/state"))).read();
+        assert!(blocked.not_kept.unwrap().contains("machine-id"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_and_a_file_that_others_can_write_are_not_believed_and_not_replaced() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = folder();
+        let other = "0123456789abcdef0123456789abcdef";
+        let path = folder.path().join(NAME);
+        fs::write(folder.path().join("elsewhere"), other).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("elsewhere"), &path).unwrap();
+        let file = MachineIdFile::new("tool", Some(folder.path()));
+        assert_eq!(file.read().id, id("tool"));
+        assert!(file.read().not_kept.unwrap().contains("expected a regular file, found a symbolic link"));
+        file.rotate().unwrap_err();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, other).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(file.read().not_kept.unwrap().contains("mode 0666"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), other);
+    }
+
+    #[test]
+    fn all_that_start_at_once_agree_also_beside_a_rotation() {
+        let folder = folder();
+        let file = MachineIdFile::new("tool", Some(folder.path()));
+        let ids: Vec<String> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| file.read().id)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+        let rotated: Vec<String> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| file.rotate().unwrap().id)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(rotated.contains(&file.read().id));
+        assert!(fs::read_dir(folder.path()).unwrap().count() <= 2, "nothing temporary stays");
     }
 }

@@ -2,4 +2,3 @@
 
 pub(crate) mod deletion;
 pub(crate) mod machine_id;
-pub(crate) mod machine_id_file;

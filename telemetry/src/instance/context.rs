@@ -8,25 +8,24 @@ use std::{
 use jackfield_loader::{Batch, Crash};
 
 use crate::consent::consent::Collection;
-use crate::consent::gate::Gate;
-use crate::consent::source::ConsentSource;
+use crate::consent::source::{ConsentSource, Gate};
 use crate::delivery::backend_state::States;
 use crate::delivery::backends::Backends;
 use crate::delivery::in_flight_lock::InFlightLock;
 use crate::delivery::pass::{ConsentCheck, DeliveryConfig, SpoolDelivery};
-use crate::error::error::Error;
+use crate::error::Error;
 use crate::event::batch_buffer::EventBuffer;
 use crate::event::defaults::{EventDefaults, os_version};
 use crate::event::encode::{Encoder, Origin};
 use crate::event::event::Event;
 use crate::event::recorder::Recorder;
-use crate::files::data_folder::{self, CRASHES};
-use crate::identity::machine_id_file::MachineIdFile;
+use crate::files::{self, CRASHES};
+use crate::identity::machine_id::MachineIdFile;
 use crate::instance::select_backends::{LOCAL_LOG, Selected, SelectionReason, select};
 use crate::instance::settings::Settings;
-use crate::process::per_process::PerProcess;
+use crate::process::PerProcess;
 use crate::spool::fs::Fs;
-use crate::spool::pair::Spools;
+use crate::spool::handle::Spools;
 
 /// The parts of a telemetry, except those that deliver.
 pub(crate) struct Context {
@@ -178,12 +177,12 @@ impl Context {
 
     /// The data folder, unless others can write to it.
     pub(crate) fn trusted_data(&self) -> Option<&Path> {
-        self.data.as_deref().filter(|data| data_folder::refusal(data).is_none())
+        self.data.as_deref().filter(|data| files::data_refusal(data).is_none())
     }
 
     /// Why the data folder is not used.
     pub(crate) fn data_refusal(&self) -> Option<String> {
-        self.data.as_deref().and_then(data_folder::refusal)
+        self.data.as_deref().and_then(files::data_refusal)
     }
 
     pub(crate) fn states(&self) -> Option<States> {

@@ -25,7 +25,7 @@ use crate::config::model::{BackendConfig, Config, PluginsConfig};
 use crate::config::source_file::ConfigFile;
 use crate::consent::consent::Collection;
 use crate::delivery::target::{Source, Target};
-use crate::error::error::Error;
+use crate::error::Error;
 use crate::instance::settings::Settings;
 
 /// The name of the local log in the tool's data folder.

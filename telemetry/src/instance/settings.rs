@@ -3,10 +3,10 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use crate::config::model::{Config, PluginsConfig};
+use crate::delivery::settle::DeliveryMode;
 use crate::delivery::target::OpenStatic;
-use crate::event::delivery_mode::DeliveryMode;
 use crate::identity::deletion::Requestor;
-use crate::spool::limits::Limits;
+use crate::spool::store::Limits;
 
 /// When events leave the spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

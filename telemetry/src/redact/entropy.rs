@@ -7,8 +7,7 @@
 
 use std::ops::Range;
 
-use crate::redact::budget::spend;
-use crate::redact::byte_class::{is_space, run, run_within, starts};
+use crate::redact::bytes::{is_space, run, run_within, spend, starts};
 
 /// Characters from which a token of three classes counts.
 pub(super) const SHORTEST: usize = 24;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::redact::marker::REDACTED;
+use crate::redact::bytes::REDACTED;
 use crate::redact::redact::{is_credential, redact};
 
 /// What a tool says of an event besides its name.

@@ -1,6 +1,6 @@
 //! Keys that are known by the shape their provider gives them.
 
-use crate::redact::byte_class::{is_word, run, run_within, starts, starts_any_case};
+use crate::redact::bytes::{is_word, run, run_within, starts, starts_any_case};
 
 /// Characters that a key goes on with behind its prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use crate::redact::byte_class::{is_blank, is_line_end, is_quote, is_space, is_word, run_within, starts};
+use crate::redact::bytes::{
+    REDACTED, is_blank, is_line_end, is_quote, is_space, is_word, run_within, starts,
+};
 use crate::redact::key_names::{Name, classify};
-use crate::redact::marker::REDACTED;
 use crate::redact::value_span;
 use crate::redact::value_span::Form;
 
@@ -85,7 +86,7 @@ pub(super) fn password_flag(text: &[u8], start: usize) -> Option<Range<usize>> {
         return None;
     }
     let line = &text[start.saturating_sub(COMMAND)..start - 1];
-    crate::redact::budget::spend(line.len());
+    crate::redact::bytes::spend(line.len());
     let line = &line[line.iter().rposition(|byte| is_line_end(*byte)).map_or(0, |at| at + 1)..];
     let program = line.trim_ascii_end();
     let from = if program.ends_with(b"sshpass") {

@@ -30,7 +30,7 @@
 
 use std::{borrow::Cow, ops::Range};
 
-use crate::redact::marker::REDACTED;
+use crate::redact::bytes::REDACTED;
 use crate::redact::{key_names, scanner};
 
 /// The number of scans after which text that still changes is replaced. The first scan finds the secrets, the second finds

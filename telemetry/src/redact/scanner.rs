@@ -2,12 +2,10 @@
 
 use std::ops::Range;
 
-use crate::redact::budget::spend;
-use crate::redact::byte_class::{
-    is_blank, is_encoded, is_line_end, is_quote, is_space, is_word, run, run_within, starts,
+use crate::redact::bytes::{
+    REDACTED, is_blank, is_encoded, is_line_end, is_quote, is_space, is_word, run, run_within, spend, starts,
 };
 use crate::redact::key_names::{Name, classify};
-use crate::redact::marker::REDACTED;
 use crate::redact::value_span::Form;
 use crate::redact::{entropy, key_prefixes, prose, value_span};
 

@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
-use crate::redact::byte_class::{
-    is_blank, is_encoded, is_quote, is_space, is_word, run, run_within, starts, starts_any_case,
+use crate::redact::bytes::{
+    REDACTED, is_blank, is_encoded, is_quote, is_space, is_word, run, run_within, starts, starts_any_case,
 };
 use crate::redact::key_names::Name;
-use crate::redact::marker::REDACTED;
 
 /// How a value is joined to its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,7 +197,7 @@ pub(super) fn quoted(text: &[u8], start: usize) -> Option<Range<usize>> {
         while at < text.len() && !starts(text, at, "%22") && !is_space(text[at]) {
             at += 1;
         }
-        crate::redact::budget::spend(at - inside);
+        crate::redact::bytes::spend(at - inside);
         return Some(inside..at);
     }
     let escapes = run_within(text, start, 8, |byte| byte == b'\\') - start;
@@ -227,7 +226,7 @@ pub(super) fn unquoted_end(text: &[u8], start: usize, form: Form) -> usize {
     let encoded = form == Form::Encoded;
     let mut at = start;
     while let Some(&byte) = text.get(at) {
-        crate::redact::budget::spend(1);
+        crate::redact::bytes::spend(1);
         if is_space(byte) || matches!(byte, b'<' | b'>') {
             break;
         }

@@ -12,9 +12,8 @@ use jackfield_loader::{Candidate, Trust, image_limit, loaded_images, plugin_api:
 
 use crate::delivery::open_backend::{Loaded, OpenError, PluginSource};
 use crate::delivery::target::{Open, Source, Target};
-use crate::files::stamp::{Stamp, wait_until_stable};
-use crate::process::deadline::left;
-use crate::process::reentrancy::ReentrancyGuard;
+use crate::files::{Stamp, wait_until_stable};
+use crate::process::{ReentrancyGuard, left};
 
 /// How long a file may be written to before a reload goes on without it.
 const WRITING: Duration = Duration::from_secs(5);

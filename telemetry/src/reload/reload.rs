@@ -20,7 +20,7 @@ use crate::delivery::backend_state::Problem;
 use crate::delivery::backends::Backends;
 use crate::delivery::reload_report::ReloadReport;
 use crate::delivery::target::Target;
-use crate::error::error::Error;
+use crate::error::Error;
 use crate::instance::context::Context;
 use crate::instance::select_backends::{Selected, SelectionReason, why_none};
 use crate::reload::prepare::{Look, Verdict, prepare_all};

@@ -1,7 +1,6 @@
 //! When events leave the spool.
 
 pub(crate) mod flush_report;
-pub(crate) mod lease;
 pub(crate) mod scheduler;
 #[cfg(feature = "watch")]
 pub(crate) mod watch;

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -12,21 +12,17 @@ use std::{
 use crate::delivery::backends::Backends;
 use crate::delivery::open_backend::OpenError;
 use crate::delivery::pass::{Service, SpoolDelivery};
-use crate::delivery::pass_result::PassResult;
-use crate::delivery::progress::{FlushState, FlushTicket};
+use crate::delivery::progress::{FlushState, FlushTicket, PassResult};
 use crate::delivery::reload_report::{LastReload, ReloadReport};
 use crate::delivery::wake_signal::{WakeSignal, Woken};
 use crate::delivery::workers::UNKNOWN_PAUSE;
 use crate::detached;
-use crate::error::drop_reason::DropReason;
-use crate::error::error::Error;
+use crate::error::{DropReason, Error};
 use crate::instance::context::Context;
 use crate::instance::settings::Deliver;
-use crate::process::deadline::left;
-use crate::process::reentrancy::ReentrancyGuard;
+use crate::process::{ReentrancyGuard, left, lock, wait};
 use crate::reload::reload::reload;
 use crate::schedule::flush_report::{FlushReport, waiting};
-use crate::schedule::lease::Lease;
 #[cfg(feature = "watch")]
 use crate::schedule::watch;
 
@@ -59,10 +55,6 @@ enum Thread {
     Started,
     /// None can be had.
     Failed,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Scheduler {
@@ -309,5 +301,52 @@ struct Leaves<'a>(&'a Backends);
 impl Drop for Leaves<'_> {
     fn drop(&mut self) {
         self.0.leave();
+    }
+}
+
+/// Where the delivery is while no thread has it.
+#[derive(Debug, Default)]
+pub(super) struct Lease {
+    place: Mutex<Place>,
+    returned: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Place {
+    is_taken: bool,
+    /// `None` before there was any.
+    delivery: Option<SpoolDelivery>,
+}
+
+/// The delivery in the hands of a thread, which gives it back at the end.
+pub(super) struct Taken<'a> {
+    lease: &'a Lease,
+    pub(super) delivery: Option<SpoolDelivery>,
+}
+
+impl Lease {
+    fn place(&self) -> MutexGuard<'_, Place> {
+        lock(&self.place)
+    }
+
+    /// Waits until no other thread has it; `None` when one still does at `deadline`.
+    pub(super) fn take(&self, deadline: Instant) -> Option<Taken<'_>> {
+        let mut place = self.place();
+        while place.is_taken {
+            if left(deadline).is_zero() {
+                return None;
+            }
+            place = wait(&self.returned, place, Some(deadline));
+        }
+        place.is_taken = true;
+        Some(Taken { lease: self, delivery: place.delivery.take() })
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let mut place = self.lease.place();
+        (place.is_taken, place.delivery) = (false, self.delivery.take());
+        self.lease.returned.notify_one();
     }
 }

@@ -13,14 +13,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jackfield_loader::show_path;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use jackfield_loader::show_path;
-
 use crate::delivery::target::Source;
-use crate::files::stamp::{Stamp, wait_until_stable};
+use crate::files::{Stamp, wait_until_stable};
 use crate::instance::context::Context;
-use crate::process::reentrancy::ReentrancyGuard;
+use crate::process::ReentrancyGuard;
 
 /// One change of a file comes as several events.
 const TOGETHER: Duration = Duration::from_millis(20);

@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::drop_reason::DropReason;
+use crate::error::DropReason;
 use crate::spool::fs::{Folder, Fs, read_whole, replace, with_sum, without_sum};
 
 const FILE: &str = "counters.v1.json";
@@ -108,5 +108,18 @@ impl Pending {
                 self.add(reason, number);
             }
         }
+    }
+}
+
+/// A warning for the time when no lock is held: a subscriber may record it as an event of this telemetry.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Notice {
+    pub(crate) reason: DropReason,
+    pub(crate) number: u64,
+}
+
+impl Notice {
+    pub(crate) fn warn(self) {
+        tracing::warn!(events = self.number, reason = %self.reason, "telemetry spool: events dropped");
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::spool::fs::{Folder, read_whole, replace};
-use crate::spool::limits::Limits;
+use crate::spool::store::Limits;
 
 pub(crate) const FILE: &str = "quarantine.v1.jsonl";
 const TEMPORARY: &str = "quarantine.v1.tmp";

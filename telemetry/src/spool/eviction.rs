@@ -2,10 +2,9 @@
 
 use std::{collections::HashMap, io};
 
-use crate::error::drop_reason::DropReason;
-use crate::spool::counters::Counters;
+use crate::error::DropReason;
+use crate::spool::counters::{Counters, Notice};
 use crate::spool::cursor::Cursors;
-use crate::spool::drop_notice::Notice;
 use crate::spool::fs::{File, Folder, read_file};
 use crate::spool::open_segment::Live;
 use crate::spool::segment::{Found, Lines, Listed, Name};

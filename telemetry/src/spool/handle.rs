@@ -5,15 +5,14 @@ use std::{
     sync::Arc,
 };
 
-use crate::error::drop_reason::DropReason;
-use crate::error::error::Error;
-use crate::process::per_process::PerProcess;
+use crate::error::{DropReason, Error};
+use crate::process::PerProcess;
+use crate::spool::counters::Notice;
 use crate::spool::disk::Disk;
-use crate::spool::drop_notice::Notice;
-use crate::spool::fs::{FolderError, Fs};
-use crate::spool::limits::Limits;
-use crate::spool::process_slot::Slot;
-use crate::spool::store::Store;
+use crate::spool::fs::{File, Folder, FolderError, Fs};
+use crate::spool::store::{Limits, Store};
+use crate::spool::trusted_fs::Trusted;
+use crate::spool::writer::Slot;
 use crate::spool::{dead_letters, fs, segment};
 
 /// A spool. Clones share it; several instances and processes may have the same folder.
@@ -194,6 +193,98 @@ impl Drop for Shared {
         // In a forked child that never appended, the segment is its parent's.
         if let Some(slot) = self.slots.get(self.store.fs.process()) {
             self.finish(slot);
+        }
+    }
+}
+
+/// The spools of one data folder.
+#[derive(Debug)]
+pub(crate) struct Spools {
+    /// For events that may be sent.
+    ordinary: Spool,
+    /// For events that were recorded under `TELEMETRY_LOCAL`: only a run under it delivers them, into the local log.
+    local: Spool,
+}
+
+impl Spools {
+    pub(crate) fn open(data: &Path, limits: &Limits, fs: &Arc<dyn Fs>) -> Self {
+        let trusted: Arc<dyn Fs> = Arc::new(Trusted { data: data.to_owned(), fs: Arc::clone(fs) });
+        let open = |name: &str| Spool::open(data.join(name), limits.clone(), Arc::clone(&trusted));
+        Self { ordinary: open("spool"), local: open("local-spool") }
+    }
+
+    /// The spool for events that stay on the machine, or the other one.
+    pub(crate) fn get(&self, local: bool) -> &Spool {
+        if local { &self.local } else { &self.ordinary }
+    }
+
+    pub(crate) fn both(&self) -> [&Spool; 2] {
+        [&self.ordinary, &self.local]
+    }
+
+    /// Drops what waits in both.
+    ///
+    /// # Errors
+    /// The first one; the other spool is emptied all the same.
+    pub(crate) fn drop_pending(&self) -> Result<(), Error> {
+        let [ordinary, local] = self.both().map(Spool::drop_pending);
+        ordinary.and(local).map(drop)
+    }
+
+    /// # Errors
+    /// The first one.
+    pub(crate) fn enforce_limits(&self) -> Result<(), Error> {
+        let [ordinary, local] = self.both().map(Spool::enforce_limits);
+        ordinary.and(local)
+    }
+}
+
+const FILE: &str = "claim.v1.lock";
+
+/// The lock, and the folder that holds its file.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    spool: Spool,
+    folder: Arc<dyn Folder>,
+    lock: Box<dyn File>,
+    process: u32,
+}
+
+impl Claim {
+    pub(super) fn take(spool: &Spool) -> Result<Option<Self>, Error> {
+        let store = &spool.shared.store;
+        let Some(folder) = store.folder("claim")? else { return Ok(None) };
+        let failed = |source| store.error("claim", source);
+        let lock = folder.open_or_create(FILE).map_err(failed)?;
+        if !lock.try_lock().map_err(failed)? || !lock.facts().map_err(failed)?.linked {
+            return Ok(None);
+        }
+        Ok(Some(Self { spool: spool.clone(), folder, lock, process: store.fs.process() }))
+    }
+
+    /// Fails when the lock's file is gone or the process has forked: this claim is then no right to deliver.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let ours = self.process == self.spool.shared.store.fs.process();
+        if ours && self.lock.facts().is_ok_and(|facts| facts.linked) {
+            return Ok(());
+        }
+        Err(Error::ClaimLost { folder: self.spool.shared.store.path.clone() })
+    }
+
+    pub(crate) fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
+    pub(crate) fn folder(&self) -> &dyn Folder {
+        &*self.folder
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // A forked child has a copy of the handle, and its parent still delivers.
+        if self.process == self.spool.shared.store.fs.process() {
+            _ = self.lock.unlock();
         }
     }
 }

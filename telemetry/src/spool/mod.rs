@@ -36,19 +36,14 @@
 //! tool gets no error.
 
 pub(crate) mod chunk;
-pub(crate) mod claim;
 pub(crate) mod counters;
 pub(crate) mod cursor;
 pub(crate) mod dead_letters;
 pub(crate) mod disk;
-pub(crate) mod drop_notice;
 pub(crate) mod eviction;
 pub(crate) mod fs;
 pub(crate) mod handle;
-pub(crate) mod limits;
 pub(crate) mod open_segment;
-pub(crate) mod pair;
-pub(crate) mod process_slot;
 pub(crate) mod reader;
 pub(crate) mod segment;
 pub(crate) mod stats;
@@ -58,12 +53,12 @@ mod tests;
 pub(crate) mod trusted_fs;
 pub(crate) mod writer;
 
-pub use crate::error::drop_reason::DropReason;
+pub use crate::error::DropReason;
 pub use crate::spool::chunk::Chunk;
 pub use crate::spool::dead_letters::Rejected;
 pub use crate::spool::disk::Disk;
 pub use crate::spool::fs::{Entry, Facts, File, Folder, FolderError, Fs};
 pub use crate::spool::handle::Spool;
-pub use crate::spool::limits::Limits;
 pub use crate::spool::reader::{Committed, Deliverer, Settle};
 pub use crate::spool::stats::{BackendStats, SpoolStats};
+pub use crate::spool::store::Limits;

@@ -5,8 +5,8 @@ use std::io;
 use jackfield_loader::files::write_counted;
 
 use crate::spool::fs::File;
-use crate::spool::limits::Limits;
 use crate::spool::segment::Name;
+use crate::spool::store::Limits;
 
 /// The time and the number of lines after which the writer checks that its segment still has a name. A check costs a
 /// third of a write.

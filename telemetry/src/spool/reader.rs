@@ -2,15 +2,13 @@
 
 use std::io;
 
-use crate::error::drop_reason::DropReason;
-use crate::error::error::Error;
+use crate::error::{DropReason, Error};
 use crate::spool::chunk::{Chunk, Line, Part};
-use crate::spool::claim::Claim;
+use crate::spool::counters::Notice;
 use crate::spool::cursor::{Cursors, Loaded, Place};
 use crate::spool::dead_letters::{DeadLetters, Rejected};
-use crate::spool::drop_notice::Notice;
 use crate::spool::fs::File;
-use crate::spool::handle::Spool;
+use crate::spool::handle::{Claim, Spool};
 use crate::spool::segment;
 use crate::spool::segment::{Lines, Listed, Name};
 

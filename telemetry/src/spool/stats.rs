@@ -2,8 +2,7 @@
 
 use std::{collections::BTreeMap, io};
 
-use crate::error::drop_reason::DropReason;
-use crate::error::error::Error;
+use crate::error::{DropReason, Error};
 use crate::spool::counters::Counters;
 use crate::spool::cursor::Cursors;
 use crate::spool::dead_letters::Rejected;
@@ -179,8 +178,8 @@ fn walk(
 #[cfg(test)]
 mod tests {
     use crate::spool::handle::Spool;
-    use crate::spool::limits::Limits;
     use crate::spool::reader::Settle;
+    use crate::spool::store::Limits;
 
     #[test]
     fn an_event_waits_until_each_backend_that_is_asked_about_is_done_with_it() {

@@ -1,11 +1,10 @@
 //! The folder of a spool, its limits, and the file system that it is on.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use crate::error::error::Error;
+use crate::error::Error;
 use crate::spool::counters::Pending;
 use crate::spool::fs::{Folder, FolderError, Fs};
-use crate::spool::limits::Limits;
 
 /// Where a spool is, and what it may hold.
 #[derive(Debug)]
@@ -40,5 +39,64 @@ impl Store {
 
     pub(super) fn error(&self, doing: &'static str, source: std::io::Error) -> Error {
         Error::Spool { doing, folder: self.path.clone(), source }
+    }
+}
+
+/// How much a spool may hold. Before a new segment is begun, whole segments are dropped, the oldest first, unless the spool
+/// [refuses when full](Self::refuse_when_full).
+///
+/// With one writer, [`max_bytes`](Self::max_bytes) and [`max_events`](Self::max_events) hold exactly. With several writers
+/// each may exceed them by one segment, because a segment with a writer is never dropped.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes in all segments. Default: 10 MB.
+    pub max_bytes: u64,
+    /// Events in all segments. Default: 100,000.
+    pub max_events: u64,
+    /// The greatest age of an event. Default: 30 days. A segment takes events for a thirtieth of this time, and is dropped
+    /// when its first event may be that old: an event leaves after 29 to 30 days.
+    pub max_age: Duration,
+    /// Bytes after which a segment is closed. Default: 1 MiB; at most a quarter of [`max_bytes`](Self::max_bytes).
+    pub segment_bytes: u64,
+    /// Bytes of dead letters. Default: 1 MB.
+    pub dead_letter_bytes: u64,
+    /// Number of dead letters. Default: 1,000.
+    pub dead_letter_events: u64,
+    /// Whether a full spool refuses new events and keeps the old ones. Default: no. For a forwarder, which can stop reading
+    /// its input.
+    pub refuse_when_full: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_bytes: 10_000_000,
+            max_events: 100_000,
+            max_age: Duration::from_secs(30 * 24 * 60 * 60),
+            segment_bytes: 1 << 20,
+            dead_letter_bytes: 1_000_000,
+            dead_letter_events: 1_000,
+            refuse_when_full: false,
+        }
+    }
+}
+
+impl Limits {
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        self.segment_bytes.min(self.max_bytes / 4).max(1)
+    }
+
+    pub(crate) fn segment_events(&self) -> u64 {
+        (self.max_events / 4).max(1)
+    }
+
+    pub(crate) fn max_age_ms(&self) -> u64 {
+        u64::try_from(self.max_age.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// How long a segment takes events.
+    pub(crate) fn span_ms(&self) -> u64 {
+        self.max_age_ms() / 30
     }
 }

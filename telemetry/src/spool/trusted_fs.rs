@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::files::data_folder::refusal;
+use crate::files::data_refusal;
 use crate::spool::fs::{Folder, FolderError, Fs};
 
 /// A file system for spools in a data folder: they can be had as long as that folder can be trusted.
@@ -17,7 +17,7 @@ pub(crate) struct Trusted {
 
 impl Fs for Trusted {
     fn folder(&self, path: &Path, create: bool) -> Result<Arc<dyn Folder>, FolderError> {
-        match refusal(&self.data) {
+        match data_refusal(&self.data) {
             Some(reason) => Err(FolderError::Refused(reason)),
             None => self.fs.folder(path, create),
         }

@@ -1,11 +1,15 @@
 //! Appending, and what becomes of events that can't be.
 
-use std::io;
+use std::{
+    io,
+    sync::{Mutex, MutexGuard},
+};
 
-use crate::error::drop_reason::DropReason;
+use crate::error::DropReason;
 use crate::event::parse::MAX_LINE;
-use crate::spool::counters::Pending;
-use crate::spool::drop_notice::Notice;
+use crate::process::lock;
+use crate::spool::counters::{Notice, Pending};
+use crate::spool::cursor::Cursors;
 use crate::spool::eviction::{KnownSegments, Unbegun};
 use crate::spool::fs::{FolderError, read_file};
 use crate::spool::open_segment::{Live, Looked, Torn};
@@ -258,5 +262,34 @@ fn reason_of(error: &io::Error) -> DropReason {
         | io::ErrorKind::FileTooLarge
         | io::ErrorKind::WriteZero => DropReason::DiskFull,
         _ => DropReason::Unwritable,
+    }
+}
+
+/// The writer, the counters and the unsaved cursors of one process.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    writer: Mutex<Writer>,
+    /// Losses that are not in the file of counters yet.
+    pub(crate) drops: Pending,
+    /// Cursors of a delivery of this process that could not be written.
+    unsaved: Mutex<Option<Cursors>>,
+}
+
+impl Slot {
+    /// The slot of a forked child whose parent has `inherited`.
+    pub(crate) fn after(inherited: &Self) -> Self {
+        if let Ok(mut writer) = inherited.writer.try_lock() {
+            // Closing the copy of the handle leaves the parent's lock in force.
+            writer.live = None;
+        }
+        Self::default()
+    }
+
+    pub(crate) fn unsaved(&self) -> MutexGuard<'_, Option<Cursors>> {
+        lock(&self.unsaved)
+    }
+
+    pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {
+        lock(&self.writer)
     }
 }

@@ -39,7 +39,7 @@ use serde_json::json;
 
 use crate::api::telemetry::Telemetry;
 use crate::consent::consent::Collection;
-use crate::error::error::Error;
+use crate::error::Error;
 use crate::identity::deletion::ReceiptOutcome;
 use crate::user::doctor::Verdict;
 use crate::user::opt_out::Discarded;

@@ -8,8 +8,8 @@ use serde::Serialize;
 use crate::api::telemetry::Telemetry;
 use crate::consent::consent::Collection;
 use crate::delivery::target::Target;
-use crate::error::error::Error;
-use crate::files::writable;
+use crate::error::Error;
+use crate::files;
 use crate::instance::select_backends::SelectionReason;
 
 /// The time for a backend to open and to probe its platform.
@@ -78,7 +78,7 @@ impl Telemetry {
         }
         if let Err(error) = &tried {
             let detail = match error {
-                Error::Spool { source, .. } => format!("{error}; {}", writable::hint(source.kind())),
+                Error::Spool { source, .. } => format!("{error}; {}", files::write_hint(source.kind())),
                 error => error.to_string(),
             };
             findings.push(finding("folder", Verdict::Wrong, detail));

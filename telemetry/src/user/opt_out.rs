@@ -10,14 +10,13 @@ use jackfield_loader::{files::remove, plugin_api::Deletion};
 use crate::api::telemetry::Telemetry;
 use crate::consent::consent::{Collection, Consent};
 use crate::consent::source::ConsentSource;
-use crate::error::error::Error;
-use crate::event::event::Event;
-use crate::event::kind::EventKind;
+use crate::error::Error;
+use crate::event::event::{Event, EventKind};
 use crate::identity::deletion::{Receipt, ReceiptOutcome};
-use crate::identity::machine_id_file::MachineIdFile;
+use crate::identity::machine_id::MachineIdFile;
 use crate::instance::context::Context;
 use crate::instance::select_backends::{Selected, SelectionReason};
-use crate::process::deadline::left;
+use crate::process::left;
 use crate::spool::handle::Spool;
 use crate::spool::reader::Deliverer;
 

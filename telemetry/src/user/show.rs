@@ -15,7 +15,7 @@ use serde_json::{json, value::RawValue};
 use crate::api::telemetry::Telemetry;
 use crate::consent::consent::Collection;
 use crate::delivery::target::Target;
-use crate::error::error::Error;
+use crate::error::Error;
 use crate::event::batch_buffer::EventBuffer;
 use crate::instance::select_backends::Selected;
 use crate::spool::dead_letters::Rejected;

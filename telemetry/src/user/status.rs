@@ -2,17 +2,15 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::atomic::Ordering};
 
-use serde::{Serialize, Serializer};
-
 use jackfield_loader::{ForeignText, count, show_path, span};
+use serde::{Serialize, Serializer};
 
 use crate::api::telemetry::Telemetry;
 use crate::consent::consent::Collection;
 use crate::delivery::target::Target;
-use crate::detached;
-use crate::files::writable;
 use crate::instance::select_backends::Selected;
 use crate::instance::settings::{Deliver, Settings};
+use crate::{detached, files};
 
 /// The status now. Its JSON has the members of these fields; its text is the output of `telemetry status`.
 #[derive(Debug, Clone, Serialize)]
@@ -149,7 +147,7 @@ impl Telemetry {
             && consent.is_enabled()
             && let Some(spools) = &context.spools
         {
-            problems.extend(writable::problem(spools.get(local).folder()));
+            problems.extend(files::write_obstacle(spools.get(local).folder()));
         }
         if context.data.is_none() {
             problems.push("there is no folder to keep events in (is HOME set?)".to_owned());

@@ -1,21 +1,170 @@
 //! A backend's options against the JSON Schema that its plugin carries, before any of the plugin runs.
 //!
-//! The host checks the keywords that schemas of options are made of: `type`, `enum`, `const`, `properties`, `required`,
-//! `additionalProperties`, `items`, the limits of numbers, texts and lists, `anyOf`, `oneOf`, `allOf`, and a `$ref` into
-//! the schema itself. The plugin checks everything else when it opens: the host refuses no option for a keyword that the
-//! host does not know.
+//! The host checks `type`, `enum`, `const`, `properties`, `required`, `additionalProperties`, `items`, the limits of numbers,
+//! texts and lists, `anyOf`, `oneOf`, `allOf`, and a `$ref` into the schema itself. It ignores other keywords. The plugin
+//! checks everything else when it opens.
 //!
-//! A schema is the work of a plugin's vendor and may be hostile. Its size, the depth of a check and the number of its steps
-//! are bounded, and there are no regular expressions. Options whose check would exceed a bound are left to the plugin.
+//! A vendor's schema may be hostile. Its size, the depth of a check and the number of steps are bounded, and there are no
+//! regular expressions. When a check would exceed a bound, only the plugin checks the options.
 //!
 //! No message repeats a value of the configuration, because the value may be a secret.
 
-pub(crate) mod error;
+use serde_json::Value;
+
+use crate::config::schema::fault::{Fault, resolve};
+use crate::config::schema::walk::TYPES;
+
 pub(crate) mod fault;
-pub(crate) mod options_schema;
-mod reference;
-mod suggest;
 #[cfg(test)]
 mod tests;
 mod walk;
-mod well_formed;
+
+/// The JSON Schema of a plugin's options.
+#[derive(Debug)]
+pub struct OptionsSchema {
+    root: Value,
+}
+
+impl OptionsSchema {
+    /// Reads a schema of draft 2020-12.
+    ///
+    /// # Errors
+    /// [`SchemaError`]: the schema is too large, is not JSON, or is not a JSON Schema.
+    pub fn parse(text: &str) -> Result<Self, SchemaError> {
+        if text.len() > LARGEST {
+            return Err(SchemaError::TooLarge { found: text.len() });
+        }
+        let root =
+            serde_json::from_str(text).map_err(|error| SchemaError::NotJson { reason: error.to_string() })?;
+        judge(&root)?;
+        Ok(Self { root })
+    }
+
+    /// The faults of `options`, a JSON object; none when they fit, and none when the check would exceed a bound.
+    #[must_use]
+    pub fn faults(&self, options: &Value) -> Vec<Fault> {
+        walk::faults(&self.root, options)
+    }
+
+    /// What to write instead of the unknown key at `path`, as the end of a sentence.
+    pub(crate) fn suggest(&self, path: &str) -> Option<String> {
+        fault::suggest(&self.root, path)
+    }
+}
+
+/// The largest schema that is read, in bytes.
+const LARGEST: usize = 256 << 10;
+
+/// Why a text is no JSON Schema that options can be checked with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SchemaError {
+    /// It is larger than the host reads.
+    #[error("expected at most {LARGEST} bytes, found {found}")]
+    TooLarge {
+        /// Its size in bytes.
+        found: usize,
+    },
+    /// It is not JSON.
+    #[error("not JSON: {reason}")]
+    NotJson {
+        /// What the parser says.
+        reason: String,
+    },
+    /// A keyword has a value that the keyword can't have.
+    #[error("`{at}`: expected {expected}")]
+    Keyword {
+        /// A JSON pointer, such as `/properties/url/type`.
+        at: String,
+        /// What the keyword can have.
+        expected: &'static str,
+    },
+}
+
+/// Refuses a schema in which a keyword has a value that the keyword can't have. The parser of JSON bounds the depth.
+fn judge(root: &Value) -> Result<(), SchemaError> {
+    schema(root, root, &mut String::new())
+}
+
+fn schema(root: &Value, schema: &Value, at: &mut String) -> Result<(), SchemaError> {
+    let keywords = match schema {
+        Value::Object(keywords) => keywords,
+        Value::Bool(_) => return Ok(()),
+        _ => return Err(SchemaError::Keyword { at: at.clone(), expected: "an object or a boolean" }),
+    };
+    for (keyword, value) in keywords {
+        within(at, keyword, |at| {
+            if let Some(expected) = refusal(root, keyword, value) {
+                return Err(SchemaError::Keyword { at: at.clone(), expected });
+            }
+            parts(root, keyword, value, at)
+        })?;
+    }
+    Ok(())
+}
+
+fn within(
+    at: &mut String,
+    part: &str,
+    judge: impl FnOnce(&mut String) -> Result<(), SchemaError>,
+) -> Result<(), SchemaError> {
+    let before = at.len();
+    at.push('/');
+    at.push_str(&part.replace('~', "~0").replace('/', "~1"));
+    judge(at)?;
+    at.truncate(before);
+    Ok(())
+}
+
+/// Judges the schemas that are in a keyword's value.
+fn parts(root: &Value, keyword: &str, value: &Value, at: &mut String) -> Result<(), SchemaError> {
+    match (keyword, value) {
+        ("additionalProperties" | "items", value) => schema(root, value, at),
+        ("properties" | "$defs", Value::Object(members)) => {
+            members.iter().try_for_each(|(name, member)| within(at, name, |at| schema(root, member, at)))
+        }
+        ("anyOf" | "oneOf" | "allOf", Value::Array(forms)) => forms
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, form)| within(at, &index.to_string(), |at| schema(root, form, at))),
+        _ => Ok(()),
+    }
+}
+
+/// What a keyword can have, when `value` is something else.
+fn refusal(root: &Value, keyword: &str, value: &Value) -> Option<&'static str> {
+    let texts = |all: &Value| all.as_array().is_some_and(|all| all.iter().all(Value::is_string));
+    let (fits, expected) = match keyword {
+        "type" => (is_type(value), "a type of JSON, or a list of them"),
+        "enum" => (value.is_array(), "a list"),
+        "properties" | "$defs" => (value.is_object(), "an object of schemas"),
+        "required" => (texts(value), "a list of strings"),
+        "anyOf" | "oneOf" | "allOf" => {
+            (value.as_array().is_some_and(|forms| !forms.is_empty()), "a list of schemas that is not empty")
+        }
+        "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => (value.is_number(), "a number"),
+        "minLength" | "maxLength" | "minItems" | "maxItems" => {
+            (value.is_u64(), "a whole number that is not negative")
+        }
+        "pattern" | "format" | "title" | "description" => (value.is_string(), "a string"),
+        "$ref" => match value.as_str() {
+            // A reference within the schema leads to a schema. A percent sign stands for what a pointer can't have.
+            Some(target) if target.starts_with("#/") && !target.contains('%') => (
+                resolve(root, target).is_some_and(|it| it.is_object() || it.is_boolean()),
+                "a reference to a schema",
+            ),
+            target => (target.is_some(), "a string"),
+        },
+        _ => return None,
+    };
+    (!fits).then_some(expected)
+}
+
+fn is_type(value: &Value) -> bool {
+    let known =
+        |word: &Value| word.as_str().is_some_and(|word| TYPES.iter().any(|(known, _)| *known == word));
+    match value {
+        Value::Array(words) => !words.is_empty() && words.iter().all(known),
+        word => known(word),
+    }
+}

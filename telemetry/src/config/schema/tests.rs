@@ -3,10 +3,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::config::schema::{
-    error::{LARGEST, SchemaError},
-    options_schema::OptionsSchema,
-};
+use super::{LARGEST, OptionsSchema, SchemaError};
 
 const SCHEMA: &str = r##"{"type":"object","additionalProperties":false,"required":["url"],"properties":{
     "url":{"type":"string","minLength":1},"format":{"oneOf":[{"const":"pretty"},{"const":"lines"}]},

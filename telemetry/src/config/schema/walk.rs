@@ -4,55 +4,33 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Number, Value};
 
-use crate::config::schema::{
-    fault::{Fault, Found, What, no_form},
-    reference::resolve,
-    well_formed::TYPES,
-};
+use crate::config::schema::fault::{Fault, Found, What, no_form, resolve};
 
-/// How deep schemas may apply one within the other, those behind a `$ref` and those of members and items alike.
+/// The greatest depth of schemas within schemas: those behind a `$ref`, and those of members and items.
 const DEEPEST: usize = 64;
-/// How many keywords, members, items and choices a check looks at.
+/// The number of keywords, members, items and choices that a check looks at.
 const MOST_STEPS: usize = 100_000;
-/// How many faults are told.
+/// The number of faults that are reported.
 const MOST_FAULTS: usize = 32;
 
-/// Keywords that the walk checks, and those that restrict nothing. Any other keyword may restrict what the host does not see.
-const KNOWN: [&str; 31] = [
-    "$comment",
-    "$defs",
-    "$id",
-    "$ref",
-    "$schema",
-    "additionalProperties",
-    "allOf",
-    "anyOf",
-    "const",
-    "default",
-    "deprecated",
-    "description",
-    "enum",
-    "examples",
-    "exclusiveMaximum",
-    "exclusiveMinimum",
-    "format",
-    "items",
-    "maxItems",
-    "maxLength",
-    "maximum",
-    "minItems",
-    "minLength",
-    "minimum",
-    "oneOf",
-    "properties",
-    "readOnly",
-    "required",
-    "title",
-    "type",
-    "writeOnly",
+/// Keywords that the walk checks, and keywords without a restriction. Another keyword may hold a restriction that the host
+/// does not know.
+const KNOWN: &str = "$comment $defs $id $ref $schema additionalProperties allOf anyOf const default deprecated \
+    description enum examples exclusiveMaximum exclusiveMinimum format items maxItems maxLength maximum minItems \
+    minLength minimum oneOf properties readOnly required title type writeOnly";
+
+/// The types that a schema can name, and what people call them.
+pub(super) const TYPES: [(&str, &str); 7] = [
+    ("array", "a list"),
+    ("boolean", "a boolean"),
+    ("integer", "an integer"),
+    ("null", "nothing"),
+    ("number", "a number"),
+    ("object", "a table"),
+    ("string", "a string"),
 ];
 
-/// What is wrong with `options`; nothing when a check would exceed a bound.
+/// The faults of `options`; none when the check would exceed a bound.
 pub(super) fn faults(root: &Value, options: &Value) -> Vec<Fault> {
     let mut walk = Walk { root, steps: MOST_STEPS, exact: true };
     let Ok(mut found) = walk.check(root, options, &At::Root, DEEPEST) else { return Vec::new() };
@@ -61,12 +39,12 @@ pub(super) fn faults(root: &Value, options: &Value) -> Vec<Fault> {
     found.into_iter().map(|found| found.told(root)).collect()
 }
 
-/// A bound would be exceeded.
+/// The check would exceed a bound.
 struct TooMuch;
 
 type Checked = Result<Vec<Found>, TooMuch>;
 
-/// A place in the options. Its text is made for a fault only.
+/// A place in the options.
 enum At<'a> {
     Root,
     Key(&'a At<'a>, &'a str),
@@ -96,9 +74,9 @@ impl At<'_> {
 
 struct Walk<'s> {
     root: &'s Value,
-    /// How many are left.
+    /// The number of steps that are left.
     steps: usize,
-    /// Whether the walk has seen everything that restricts what it looked at.
+    /// Whether the walk knows every keyword that it has seen.
     exact: bool,
 }
 
@@ -108,7 +86,7 @@ impl<'s> Walk<'s> {
         Ok(())
     }
 
-    /// What is wrong with `value`. `depth` is how much deeper schemas may apply.
+    /// The faults of `value`. `depth` is the remaining depth.
     fn check(&mut self, schema: &'s Value, value: &Value, at: &At<'_>, depth: usize) -> Checked {
         let depth = depth.checked_sub(1).ok_or(TooMuch)?;
         let Value::Object(schema) = schema else {
@@ -117,8 +95,8 @@ impl<'s> Walk<'s> {
             return Ok(if refuses { vec![at.found(What::NotAllowed)] } else { Vec::new() });
         };
         self.spend(1 + schema.len())?;
-        self.exact &= schema.keys().all(|keyword| KNOWN.contains(&keyword.as_str()));
-        // What is of another type is wrong in no further way.
+        self.exact &= schema.keys().all(|keyword| KNOWN.split(' ').any(|known| known == keyword));
+        // A value of a wrong type has no further fault.
         if let Some(what) = wrong_type(schema, value) {
             return Ok(vec![at.found(what)]);
         }
@@ -170,7 +148,7 @@ impl<'s> Walk<'s> {
         }
     }
 
-    /// What is wrong with a value of which `enum` or `const` says what it can be.
+    /// The fault of a value that `enum` or `const` does not allow.
     fn word(&mut self, schema: &Map<String, Value>, value: &Value) -> Result<Option<What>, TooMuch> {
         let options = match (schema.get("const"), schema.get("enum")) {
             (Some(only), _) => std::slice::from_ref(only),
@@ -214,7 +192,7 @@ impl<'s> Walk<'s> {
         depth: usize,
     ) -> Checked {
         let known = schema.get("properties").and_then(Value::as_object);
-        // Which keys are named by a pattern only the plugin can say.
+        // Only the plugin can match a key with a pattern.
         let others = schema.get("additionalProperties").filter(|_| !schema.contains_key("patternProperties"));
         let mut found = Vec::new();
         for (key, value) in members {
@@ -239,7 +217,7 @@ impl<'s> Walk<'s> {
         Ok(found)
     }
 
-    /// Why none of the forms fits, or that several do which exclude each other.
+    /// The fault when no form fits, or when several forms fit that exclude each other.
     fn one_of(
         &mut self,
         forms: &'s [Value],
@@ -256,7 +234,7 @@ impl<'s> Walk<'s> {
                 found => refusals.push(found),
             }
         }
-        // A form fits perhaps for the reason alone that the host does not see what restricts it.
+        // With an unknown keyword a form may seem to fit.
         let exact = self.exact;
         self.exact &= exact_before;
         Ok(match fitting {
@@ -290,7 +268,7 @@ fn wrong_type(schema: &Map<String, Value>, value: &Value) -> Option<What> {
     if words.iter().any(|word| fits(word)) {
         return None;
     }
-    // A configuration can't say null, so that it helps nobody to hear of it.
+    // A configuration can't say null.
     let named = |(word, _): &&(&str, &str)| words.contains(word) && (*word != "null" || words.len() == 1);
     Some(What::Type(TYPES.iter().filter(named).map(|(_, name)| *name).collect(), found))
 }
@@ -330,7 +308,7 @@ fn wrong_length(
     }
 }
 
-/// Whole numbers are compared exactly: a limit may be that of 64 bits.
+/// Compares whole numbers exactly, up to 64 bits.
 fn compare(a: &Number, b: &Number) -> Option<Ordering> {
     match (a.as_i128(), b.as_i128()) {
         (Some(a), Some(b)) => Some(a.cmp(&b)),
@@ -338,7 +316,7 @@ fn compare(a: &Number, b: &Number) -> Option<Ordering> {
     }
 }
 
-/// Whether JSON Schema takes both for the same: 1 and 1.0 are.
+/// Whether both values are equal for JSON Schema: 1 and 1.0 are.
 fn is_equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => compare(a, b) == Some(Ordering::Equal),

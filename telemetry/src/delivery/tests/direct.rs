@@ -9,8 +9,9 @@ use jackfield_loader::{
 };
 
 use super::{LONG, Scripted};
-use crate::delivery::cancellation_token::CancellationToken;
-use crate::delivery::direct::{Delivery, DeliveryOptions, EventOutcome, STOPPED};
+use crate::delivery::direct::{
+    CancellationToken, Delivery, DeliveryOptions, EventOutcome, RetryPauses, STOPPED,
+};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -246,4 +247,44 @@ fn stop_between_the_halves_of_a_batch_keeps_what_was_settled() {
         delivery.deliver(&["a", "b"]),
         [EventOutcome::Delivered, EventOutcome::Undelivered(STOPPED.into())]
     );
+}
+
+#[test]
+fn pauses_double_up_to_the_longest_with_at_most_half_taken_off() {
+    let mut pauses = RetryPauses::new(100 * MS, 350 * MS);
+    for step in [100, 200, 350, 350] {
+        let pause = pauses.next(None, Duration::MAX).expect("time is left");
+        assert!(pause >= MS * step / 2 && pause <= MS * step, "{pause:?} of {step}");
+    }
+    pauses.reset();
+    assert!(pauses.next(None, Duration::MAX).expect("time is left") <= 100 * MS);
+}
+
+#[test]
+fn a_wish_is_the_least_and_one_beyond_the_budget_ends_it() {
+    let mut pauses = RetryPauses::new(MS, MS);
+    assert_eq!(pauses.next(Some(70 * MS), 100 * MS), Some(70 * MS));
+    assert_eq!(pauses.next(Some(170 * MS), 100 * MS), None);
+}
+
+#[test]
+fn a_pause_ends_with_the_budget_and_none_follows() {
+    let mut pauses = RetryPauses::new(500 * MS, 500 * MS);
+    assert_eq!(pauses.next(None, 20 * MS), Some(20 * MS));
+    assert_eq!(pauses.next(None, Duration::ZERO), None);
+}
+
+#[test]
+fn a_sleeper_wakes_when_the_flag_is_set() {
+    let stop = CancellationToken::new();
+    assert!(stop.sleep(MS), "slept to the end");
+    let sleeper = stop.clone();
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        let woken = scope.spawn(move || sleeper.sleep(Duration::from_secs(60)));
+        stop.set();
+        assert!(!woken.join().expect("no panic"), "woken early");
+    });
+    assert!(started.elapsed() < Duration::from_secs(30));
+    assert!(stop.is_set() && !stop.sleep(Duration::from_secs(60)));
 }

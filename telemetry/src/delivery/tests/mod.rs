@@ -20,13 +20,13 @@ use crate::consent::consent::Collection;
 use crate::delivery::backend_state::States;
 use crate::delivery::in_flight_lock::InFlightLock;
 use crate::delivery::pass::{ConsentCheck, DeliveryConfig, SpoolDelivery};
+use crate::delivery::settle::DeliveryMode;
 use crate::delivery::settle::{BackendFailure, Settlement};
 use crate::delivery::target::{Source, Target};
 use crate::event::batch_buffer::EventBuffer;
 use crate::event::defaults::EventDefaults;
-use crate::event::delivery_mode::DeliveryMode;
 use crate::spool::handle::Spool;
-use crate::spool::limits::Limits;
+use crate::spool::store::Limits;
 
 /// Longer than anything here takes on a busy machine.
 const LONG: Duration = Duration::from_secs(60);

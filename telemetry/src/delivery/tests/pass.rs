@@ -8,8 +8,8 @@ use jackfield_loader::{BackendOptions, plugin_api::Outcome};
 use super::{LONG, Scripted, delivery, delivery_to, spool, target};
 use crate::consent::consent::Collection;
 use crate::delivery::backend_state::States;
-use crate::delivery::pass_result::PassResult;
-use crate::event::delivery_mode::DeliveryMode;
+use crate::delivery::progress::PassResult;
+use crate::delivery::settle::DeliveryMode;
 
 #[test]
 fn events_that_a_backend_was_not_asked_about_wait_and_are_no_failure_of_it() {

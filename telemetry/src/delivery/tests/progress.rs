@@ -4,7 +4,7 @@ use jackfield_loader::{BackendOptions, plugin_api::Outcome};
 
 use super::{Scripted, target};
 use crate::delivery::backends::Backends;
-use crate::delivery::pass_result::PassResult;
+use crate::delivery::progress::PassResult;
 
 #[test]
 fn an_answer_counts_though_its_pass_is_over_when_the_flush_looks() {

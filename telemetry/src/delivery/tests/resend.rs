@@ -15,7 +15,7 @@ use super::{LONG, Scripted, batch, delivery, spool, target};
 use crate::consent::consent::Collection;
 use crate::delivery::backend_state::{BackendState, States};
 use crate::delivery::resend::ResendReport;
-use crate::event::delivery_mode::DeliveryMode;
+use crate::delivery::settle::DeliveryMode;
 
 const MODES: [DeliveryMode; 2] = [DeliveryMode::AtMostOnce, DeliveryMode::AtLeastOnce];
 

@@ -3,8 +3,7 @@ use std::time::Duration;
 use jackfield_loader::plugin_api::Outcome;
 
 use crate::delivery::attempt::{Answer, Attempt};
-use crate::delivery::settle::{Settlement, Verdict, settle};
-use crate::event::delivery_mode::DeliveryMode;
+use crate::delivery::settle::{DeliveryMode, Settlement, Verdict, settle};
 
 fn settled(answers: &[(Option<Outcome>, bool)], mode: DeliveryMode) -> Settlement {
     let answers = answers.iter().cloned();

@@ -162,9 +162,9 @@ fn the_work_is_linear_in_the_length() {
     for unit in adversaries() {
         let cost = |len: usize| {
             let text = unit.repeat(len / unit.len());
-            crate::redact::budget::SPENT.with(|spent| spent.set(0));
+            crate::redact::bytes::SPENT.with(|spent| spent.set(0));
             let _ = redact(&text);
-            crate::redact::budget::SPENT.with(Cell::get)
+            crate::redact::bytes::SPENT.with(Cell::get)
         };
         let (half, whole) = (cost(50_000), cost(100_000));
         assert!(whole <= half * 5 / 2 + 1000, "{unit:?}: {half} for n, {whole} for 2 n");

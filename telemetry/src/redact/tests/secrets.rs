@@ -1,7 +1,7 @@
 //! Secrets of the shapes that providers give them. All are invented, and put together here so that no scanner of
 //! repositories takes this file for a leak.
 
-use crate::redact::marker::REDACTED;
+use crate::redact::bytes::REDACTED;
 
 /// `len` characters of `alphabet` that look random, the same each time.
 fn noise(seed: u64, len: usize, alphabet: &str) -> String {

@@ -9,10 +9,10 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::error::drop_reason::DropReason;
+use crate::error::DropReason;
 use crate::spool::handle::Spool;
-use crate::spool::limits::Limits;
 use crate::spool::reader::Settle;
+use crate::spool::store::Limits;
 use crate::spool::tests::{done, drain, event};
 
 fn spool() -> (TempDir, Spool) {

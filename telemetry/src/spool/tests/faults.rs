@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
 
-use crate::error::drop_reason::DropReason;
+use crate::error::DropReason;
 use crate::spool::handle::Spool;
-use crate::spool::limits::Limits;
 use crate::spool::reader::{Deliverer, Settle};
+use crate::spool::store::Limits;
 use crate::spool::tests::machine::Machine;
 use crate::spool::tests::{done, drain, event};
 

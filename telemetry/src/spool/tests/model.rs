@@ -8,12 +8,12 @@ use std::{
     time::Duration,
 };
 
-use crate::error::drop_reason::DropReason;
+use crate::error::DropReason;
 use crate::spool::chunk::Chunk;
 use crate::spool::handle::Spool;
-use crate::spool::limits::Limits;
 use crate::spool::reader::{Deliverer, Settle};
 use crate::spool::stats::SpoolStats;
+use crate::spool::store::Limits;
 use crate::spool::tests::machine::Machine;
 
 const FOLDER: &str = "/spool";

@@ -1,8 +1,8 @@
 //! The limits of a spool with one writer hold exactly.
 
-use crate::error::drop_reason::DropReason;
+use crate::error::DropReason;
 use crate::spool::handle::Spool;
-use crate::spool::limits::Limits;
+use crate::spool::store::Limits;
 use crate::spool::tests::event;
 use crate::spool::tests::machine::Machine;
 

@@ -1,15 +1,35 @@
-//! What tells whether a file has changed without reading it, and whether somebody is still writing to it.
+//! Facts about files: whether the data folder can be trusted, whether a file has changed, whether a folder can be
+//! written to. Files are opened, judged, replaced and locked by [`jackfield_loader::files`].
+//!
+//! # Platform
+//! Elsewhere than on Unix, the access list of the data folder protects it.
 
 use std::{
     fs::{self, Metadata},
+    io::ErrorKind,
     path::Path,
     thread,
     time::{Duration, Instant, SystemTime},
 };
 
-/// A file that nobody has written to for so long is whole.
-pub(crate) const STABLE: Duration = Duration::from_millis(300);
-/// A file that was changed so recently could be changed again with no trace in its times: the coarsest clock of a file system
+use jackfield_loader::{
+    files::{Owner, judge},
+    show_path,
+};
+
+/// The name of the folder with the crash history, in the data folder.
+pub(crate) const CRASHES: &str = "crashes";
+
+/// Why the data folder can't be trusted; `None` when it can, or is missing. It must belong to the user, and nobody else
+/// may write to it: whoever can write to it can replace machine id, states and spools.
+pub(crate) fn data_refusal(folder: &Path) -> Option<String> {
+    let refusal = judge(&fs::metadata(folder).ok()?, Owner::User).err()?;
+    Some(format!("data folder {}: {refusal}", show_path(folder)))
+}
+
+/// A file is complete when nobody has written to it for this time.
+const STABLE: Duration = Duration::from_millis(300);
+/// A change within this time after another one may leave the file's times as they are: the coarsest clock of a file system
 /// has steps of two seconds.
 const RACY: Duration = Duration::from_secs(2);
 
@@ -18,53 +38,53 @@ const RACY: Duration = Duration::from_secs(2);
 pub(crate) struct Stamp {
     len: u64,
     modified: Option<SystemTime>,
-    /// Device, inode and the time of the last change of any kind, mode and owner included, where there is such a thing.
+    /// Device, inode, and the time of the last change of any kind, mode and owner included; `None` elsewhere than on Unix.
     identity: Option<(u64, u64, i64, i64)>,
-    /// Whether it was old enough that a later change shows.
+    /// Whether the file was old enough for a later change to show.
     firm: bool,
 }
 
 impl Stamp {
-    /// That of a file; `None` when it can't be examined.
+    /// The stamp of a file; `None` when it can't be examined.
     pub(crate) fn of_file(file: &Path) -> Option<Self> {
         Some(Self::of(&fs::metadata(file).ok()?))
     }
 
-    /// That of a file with this metadata.
+    /// The stamp of a file with this metadata.
     pub(crate) fn of(metadata: &Metadata) -> Self {
         Self::at(SystemTime::now(), metadata)
     }
 
-    /// The same, for a change after `now`.
+    /// The same, taken at `now`.
     pub(crate) fn at(now: SystemTime, metadata: &Metadata) -> Self {
         let modified = metadata.modified().ok();
-        // A time in the future does not tell.
+        // A time in the future proves nothing.
         let age = modified.max(changed(metadata)).and_then(|time| now.duration_since(time).ok());
         let firm = age.is_some_and(|age| age >= RACY);
         Self { len: metadata.len(), modified, identity: identity(metadata), firm }
     }
 
-    /// Whether a change after the stamp was taken shows in a later one.
+    /// Whether a change after the stamp was taken shows in a later stamp.
     pub(crate) fn is_firm(&self) -> bool {
         self.firm
     }
 
-    /// Whether the file is certainly the same as when `earlier` was taken.
+    /// Whether the file has certainly not changed since `earlier` was taken.
     pub(crate) fn is_still(&self, earlier: &Self) -> bool {
         earlier.firm && self.same_file(earlier)
     }
 
-    /// The same for the same file with the same size and times, and else another one.
+    /// A text that is equal for equal files, sizes and times.
     pub(crate) fn mark(&self) -> String {
         format!("{} {:?} {:?}", self.len, self.modified, self.identity)
     }
 
-    /// Whether both are of one file with one size and time.
+    /// Whether file, size and times are equal.
     pub(crate) fn same_file(&self, other: &Self) -> bool {
         (self.len, self.modified, self.identity) == (other.len, other.modified, other.identity)
     }
 
-    /// For how long nobody has written to it. A time in the future says nothing: that is taken for long ago.
+    /// The time since the last write; [`STABLE`] when that lies in the future.
     fn age(&self) -> Duration {
         self.modified.and_then(|time| time.elapsed().ok()).unwrap_or(STABLE)
     }
@@ -77,7 +97,7 @@ fn identity(metadata: &Metadata) -> Option<(u64, u64, i64, i64)> {
     Some((metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
 }
 
-/// When the file was changed last in any way. Unlike the time of the last write, nobody can set it back.
+/// The time of the last change of any kind. Unlike the time of the last write, nobody can set it back.
 #[cfg(unix)]
 fn changed(metadata: &Metadata) -> Option<SystemTime> {
     use std::os::unix::fs::MetadataExt as _;
@@ -95,7 +115,8 @@ fn changed(_metadata: &Metadata) -> Option<SystemTime> {
     None
 }
 
-/// Waits until nobody has written to a file for [`STABLE`], or it is gone; `false` when somebody still does at `deadline`.
+/// Waits until nobody has written to a file for [`STABLE`], or the file is missing; `false` when somebody still writes at
+/// `deadline`.
 pub(crate) fn wait_until_stable(file: &Path, deadline: Instant) -> bool {
     loop {
         let Some(stamp) = Stamp::of_file(file) else { return true };
@@ -107,12 +128,44 @@ pub(crate) fn wait_until_stable(file: &Path, deadline: Instant) -> bool {
     }
 }
 
+/// Why events can't be stored in a folder, in one line, as far as this can be found out without a write.
+#[cfg(unix)]
+pub(crate) fn write_obstacle(folder: &Path) -> Option<String> {
+    use rustix::fs::{Access, access, statvfs};
+    let there = folder.ancestors().find(|path| path.exists())?;
+    let shown = show_path(there);
+    if let Err(error) = access(there, Access::WRITE_OK) {
+        let error = std::io::Error::from(error);
+        return Some(format!("{shown} can't be written to: {error}; {}", write_hint(error.kind())));
+    }
+    let room = statvfs(there).ok()?;
+    // Some file systems report no blocks at all.
+    let full = room.f_blocks > 0 && room.f_bavail == 0;
+    full.then(|| format!("the disk of {shown} is full; {}", write_hint(ErrorKind::StorageFull)))
+}
+
+/// Why events can't be stored in a folder, in one line, as far as this can be found out without a write.
+#[cfg(not(unix))]
+pub(crate) fn write_obstacle(folder: &Path) -> Option<String> {
+    let there = folder.ancestors().find(|path| path.exists())?;
+    let hint = write_hint(ErrorKind::NotADirectory);
+    (!there.is_dir()).then(|| format!("{} is no folder; {hint}", show_path(there)))
+}
+
+/// What to do when a write fails.
+pub(crate) fn write_hint(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "new events are lost: make room on that disk",
+        _ => "new events are lost: let this user write there, or name another folder (HOME, XDG_STATE_HOME)",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_was_written_a_moment_ago_is_waited_for_and_an_old_one_is_not() {
+    fn a_file_is_stable_once_its_last_write_is_old() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("file");
         fs::write(&file, "a").expect("writable");
@@ -124,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_has_just_changed_is_never_taken_for_the_same() {
+    fn a_file_that_has_just_changed_is_never_the_same() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("file");
         fs::write(&file, "a").expect("writable");
@@ -132,7 +185,7 @@ mod tests {
         let [young, old] = [Duration::ZERO, Duration::from_secs(60)].map(stamp);
         assert!(!stamp(Duration::ZERO).is_still(&young));
         assert!(stamp(Duration::ZERO).is_still(&old));
-        // No time of a write makes up for a change that has only just been made.
+        // The time of the last write is set back; the time of the last change can't be.
         let set_back = SystemTime::now() - Duration::from_secs(60);
         fs::File::options().write(true).open(&file).and_then(|it| it.set_modified(set_back)).expect("ours");
         assert!(cfg!(not(unix)) || !stamp(Duration::ZERO).is_firm());

@@ -1,7 +1,5 @@
 //! Classes of bytes, and runs of them.
 
-use crate::redact::budget::spend;
-
 /// Letters, digits, `_` and `-`: names, and most tokens.
 pub(super) fn is_word(byte: u8) -> bool {
     WORD[usize::from(byte)]
@@ -62,3 +60,20 @@ pub(super) fn is_quote(byte: u8) -> bool {
 pub(super) fn is_encoded(text: &[u8], at: usize) -> bool {
     text.get(at + 1..at + 3).is_some_and(|it| it.iter().all(u8::is_ascii_hexdigit))
 }
+
+#[cfg(test)]
+thread_local! {
+    /// Bytes that scans on this thread have looked at.
+    pub(super) static SPENT: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+#[cfg(test)]
+pub(super) fn spend(bytes: usize) {
+    SPENT.with(|spent| spent.set(spent.get() + bytes as u64));
+}
+
+#[cfg(not(test))]
+pub(super) fn spend(_bytes: usize) {}
+
+/// What stands in a secret's place.
+pub const REDACTED: &str = "[redacted]";

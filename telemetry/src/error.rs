@@ -1,11 +1,11 @@
-//! What can go wrong before a backend is asked.
+//! The errors of this crate, and the reasons why events are dropped.
 
 use std::{fmt, io, path::PathBuf};
 
 use jackfield_loader::{ForeignText, show_path};
 use serde::{Deserialize, Serialize};
 
-/// Why a line is not an event, or a configuration can't be used. Each says so in one line.
+/// Why a line is not an event, or a configuration or a file can't be used. Each error is one line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -55,7 +55,7 @@ pub enum Error {
         /// What was expected and what was found.
         reason: ForeignText,
     },
-    /// The spool can't be read or written to.
+    /// The spool can't be read or written.
     #[error("spool {}: can't {doing} it: {source}", show_path(folder))]
     Spool {
         /// What was tried.
@@ -65,7 +65,7 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
-    /// A delivery from the spool is not this process's any more: the folder was deleted, or this is a forked child.
+    /// This process may no longer deliver the spool: the folder was deleted, or this is a forked child.
     #[error("spool {}: the claim on its delivery is lost; claim it again", show_path(folder))]
     ClaimLost {
         /// The folder.
@@ -75,24 +75,30 @@ pub enum Error {
     #[error("the event can't be stored: {reason}")]
     Unstored {
         /// Why not.
-        reason: crate::error::drop_reason::DropReason,
+        reason: DropReason,
     },
-    /// The configuration can't be used, so the backends are those of before.
+    /// The configuration can't be used, so a reload changes no backend.
     #[error("all backends stay as they are: {reason}")]
     Reload {
         /// What is wrong with it.
         reason: ForeignText,
     },
-    /// A small file of the user's, such as the one that holds their consent, can't be written.
+    /// A small file of the user, such as the file with their consent, can't be written.
     #[error("{what} {}: can't be written: {source}", show_path(file))]
     Write {
-        /// What is kept in it.
+        /// What the file holds.
         what: &'static str,
         /// The file.
         file: PathBuf,
         /// Why not.
         source: io::Error,
     },
+}
+
+impl Error {
+    pub(crate) fn event(reason: impl Into<String>) -> Self {
+        Self::Event { reason: reason.into().into() }
+    }
 }
 
 fn how_to_get(lock: &io::Error) -> &'static str {
@@ -104,7 +110,7 @@ fn how_to_get(lock: &io::Error) -> &'static str {
 pub struct Place {
     /// The file.
     pub file: PathBuf,
-    /// Its line, from 1.
+    /// The number of the line, from 1.
     pub line: usize,
 }
 
@@ -114,8 +120,63 @@ impl fmt::Display for Place {
     }
 }
 
-impl Error {
-    pub(crate) fn event(reason: impl Into<String>) -> Self {
-        Self::Event { reason: reason.into().into() }
+/// Why events were lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DropReason {
+    /// The spool reached [`Limits::max_bytes`](crate::spool::Limits::max_bytes).
+    Size,
+    /// The spool reached [`Limits::max_events`](crate::spool::Limits::max_events).
+    Count,
+    /// The event was older than [`Limits::max_age`](crate::spool::Limits::max_age).
+    Age,
+    /// The disk is full, or this user's quota is used up.
+    DiskFull,
+    /// The disk can't be written, for another reason than its size.
+    Unwritable,
+    /// The line is not an event: a crash tore it, somebody overwrote it, or it contains a line feed.
+    Damaged,
+    /// The line is longer than allowed.
+    TooLong,
+    /// The folder belongs to another user, or others can write to it.
+    FolderRefused,
+    /// Somebody deleted the file of the event.
+    Deleted,
+    /// The dead letters reached [`Limits::dead_letter_bytes`](crate::spool::Limits::dead_letter_bytes) or
+    /// [`Limits::dead_letter_events`](crate::spool::Limits::dead_letter_events).
+    #[serde(rename = "quarantine")]
+    DeadLetters,
+}
+
+impl DropReason {
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Size,
+        Self::Count,
+        Self::Age,
+        Self::DiskFull,
+        Self::Unwritable,
+        Self::Damaged,
+        Self::TooLong,
+        Self::FolderRefused,
+        Self::Deleted,
+        Self::DeadLetters,
+    ];
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Size => "spool full (bytes)",
+            Self::Count => "spool full (events)",
+            Self::Age => "too old",
+            Self::DiskFull => "disk full",
+            Self::Unwritable => "disk not writable",
+            Self::Damaged => "damaged line",
+            Self::TooLong => "line too long",
+            Self::FolderRefused => "folder refused",
+            Self::Deleted => "file deleted by others",
+            Self::DeadLetters => "quarantine full",
+        })
     }
 }

@@ -1,4 +1,0 @@
-//! What fails, and why an event is dropped.
-
-pub(crate) mod drop_reason;
-pub(crate) mod error;
