@@ -3,7 +3,7 @@
 use std::{fmt::Display, io, path::Path};
 
 use jackfield::OpenError;
-use jackfield_loader::show_path;
+use jackfield_loader::{VerifyError, show_path};
 
 /// How a command ended. When several variants apply, the last one in this order is used: it is the most serious one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,7 +16,7 @@ pub(crate) enum Exit {
     Events,
     /// A plugin can't be used, has failed a check, is not what its pin or signature says, or differs from the lock.
     Plugin,
-    /// The configuration is wrong, by this command's rules, a plugin's schema or the plugin itself.
+    /// The configuration is wrong, by this command's rules, a plugin's schema or the plugin itself; the lock file is wrong.
     Config,
     /// The command line is wrong.
     Usage,
@@ -32,7 +32,8 @@ pub(crate) const HELP: &str = "\
 Exit codes:
   0    all was done
   2    the command line is wrong
-  3    the configuration is wrong: the file, or a `[backend.config]` that its plugin refuses
+  3    the configuration is wrong: the file, a `[backend.config]` that its plugin refuses,
+       or the lock file, which can't be read
   4    a plugin can't be used, is not what its pin or signature says, or has failed a
        check; or the lock differs
   5    some lines of the input are not events
@@ -109,7 +110,16 @@ impl CommandError {
 impl From<&OpenError> for Exit {
     fn from(error: &OpenError) -> Self {
         match error {
-            OpenError::Config { .. } => Self::Config,
+            OpenError::Config { .. } | OpenError::Lock { .. } => Self::Config,
+            _ => Self::Plugin,
+        }
+    }
+}
+
+impl From<&jackfield_loader::Error> for Exit {
+    fn from(error: &jackfield_loader::Error) -> Self {
+        match error {
+            jackfield_loader::Error::Verify { reason: VerifyError::Lock { .. }, .. } => Self::Config,
             _ => Self::Plugin,
         }
     }
@@ -120,7 +130,7 @@ impl From<&CommandError> for Exit {
         match error {
             CommandError::Usage(_) => Self::Usage,
             CommandError::Config(_) | CommandError::ConfigContent(_) => Self::Config,
-            CommandError::Plugin(_) => Self::Plugin,
+            CommandError::Plugin(error) => error.into(),
             CommandError::Backend { exit, .. } => *exit,
             CommandError::System { .. } | CommandError::Unusable(_) => Self::Io,
             CommandError::NothingRead(error) => (&**error).into(),

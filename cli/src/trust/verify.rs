@@ -40,8 +40,8 @@ struct Row {
 
 pub(crate) fn run(common: &CommonArgs, args: &VerifyArgs) -> Result<Exit, CommandError> {
     let policy = policy(common, args)?;
-    let rows: Vec<_> = args.files.iter().map(|file| row(file, &policy)).collect();
-    let exit = if rows.iter().all(|row| row.trusted) { Exit::Done } else { Exit::Plugin };
+    let mut exit = Exit::Done;
+    let rows: Vec<_> = args.files.iter().map(|file| row(file, &policy, &mut exit)).collect();
     if common.json {
         output::json(&rows)?;
         return Ok(exit);
@@ -79,9 +79,12 @@ fn policy(common: &CommonArgs, args: &VerifyArgs) -> Result<Policy, CommandError
     Ok(Policy::new(Trust::Signed).keys(keys?))
 }
 
-fn row(file: &Path, policy: &Policy) -> Row {
+fn row(file: &Path, policy: &Policy, exit: &mut Exit) -> Row {
     let verdict = Candidate::open(file).and_then(|candidate| candidate.allowed_by(policy));
-    let refusal = verdict.err().map(|refusal| refusal.to_string());
+    let refusal = verdict.err().map(|refusal| {
+        *exit = (*exit).max(Exit::from(&refusal));
+        refusal.to_string()
+    });
     Row {
         file: show_path(file).to_string(),
         trust: policy.trust().to_string(),

@@ -78,6 +78,8 @@ pub struct PluginsConfig {
     /// The executable for isolated children, when it is not the tool's own. Its `main` begins with [`init`](crate::init), like
     /// that of the command `jackfield`.
     pub helper: Option<PathBuf>,
+    /// The place of the key `helper`.
+    pub(crate) helper_place: Option<Place>,
 }
 
 impl Default for PluginsConfig {
@@ -91,6 +93,7 @@ impl Default for PluginsConfig {
             revoked: Vec::new(),
             lock_is_named: false,
             helper: None,
+            helper_place: None,
         }
     }
 }
@@ -117,7 +120,8 @@ pub struct BackendConfig {
     pub(super) place: Option<Place>,
     /// Names and values of the environment variables in the options.
     pub(super) variables: Vec<(String, String)>,
-    /// The places of the keys in `config`; the key of a list's item is its index. The empty key is the whole table.
+    /// The places of `config`, `limits` and `sandbox` and of the keys in them, such as `config.url`; the key of a list's item
+    /// is its index.
     pub(super) lines: BTreeMap<String, Place>,
 }
 
@@ -190,16 +194,19 @@ impl BackendConfig {
     /// the table or list around it.
     #[must_use]
     pub fn place_of(&self, path: &str) -> Option<&Place> {
-        let path = path.replace('[', ".").replace(']', "");
-        let mut path = path.trim_start_matches('.');
+        self.place_below(&format!("config.{path}"))
+    }
+
+    /// The place of the key at `path` in the backend's table, such as `limits.memory`, or of the table or list around it.
+    pub(crate) fn place_below(&self, path: &str) -> Option<&Place> {
+        let path = path.replace(".[", ".").replace('[', ".").replace(']', "");
+        let mut path = &*path;
         loop {
             if let Some(place) = self.lines.get(path) {
                 return Some(place);
             }
-            if path.is_empty() {
-                return self.place.as_ref();
-            }
-            path = path.rsplit_once('.').map_or("", |(parent, _)| parent);
+            let Some((parent, _)) = path.rsplit_once('.') else { return self.place.as_ref() };
+            path = parent;
         }
     }
 

@@ -107,7 +107,10 @@ fn parse_plugins(
             "path" => {
                 plugins.path = document.strings(&entry)?.iter().map(|path| absolute(path, folder)).collect();
             }
-            "helper" => plugins.helper = Some(absolute(&document.not_empty(&entry)?, folder)),
+            "helper" => {
+                plugins.helper = Some(absolute(&document.not_empty(&entry)?, folder));
+                plugins.helper_place = Some(document.place(&entry.key_at));
+            }
             "trust" => {
                 plugins.trust = choice(document, &entry, &Trust::ALL)?;
                 trust_at = Some(entry.value.span());
@@ -157,6 +160,13 @@ fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>, folder: &Path) ->
     // The first key that needs a process of its own.
     let mut process_only = None;
     for entry in document.table(item, &BACKEND_KEYS)? {
+        let lines = &mut backend.lines;
+        if let DeValue::Table(keys) = entry.value.get_ref() {
+            lines.insert(entry.key.to_owned(), document.place(&entry.key_at));
+            for key in keys.keys() {
+                lines.insert(format!("{}.{}", entry.key, key.get_ref()), document.place(&key.span()));
+            }
+        }
         match entry.key {
             "plugin" => backend.plugin = document.not_empty(&entry)?,
             "name" => {
@@ -182,10 +192,8 @@ fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>, folder: &Path) ->
                 if !matches!(entry.value.get_ref(), DeValue::Table(_)) {
                     return Err(document.wrong_type(&entry, "a table"));
                 }
-                let lines = &mut backend.lines;
-                lines.insert(String::new(), document.place(&entry.key_at));
                 let mut seen = |key: &str, at| drop(lines.insert(key.to_owned(), document.place(&at)));
-                backend.config = document.json(entry.value, &entry.path, "", &mut seen)?.to_string();
+                backend.config = document.json(entry.value, &entry.path, "config", &mut seen)?.to_string();
             }
         }
     }

@@ -76,6 +76,11 @@ fn a_key_of_the_plugins_configuration_leads_to_its_line() {
     ] {
         assert_eq!(line(key), Some(expected), "{key}");
     }
+    let file = "[plugins]\nhelper = '/h'\n[[backend]]\nplugin = 'p'\nisolation = 'process'\n[backend.limits]\nfiles = 9\n";
+    let config = read(file).expect("a configuration");
+    let line = |path| config.backends[0].place_below(path).map(|place| place.line);
+    assert_eq!((line("limits.files"), line("limits.cpu"), line("sandbox.read")), (Some(7), Some(6), Some(3)));
+    assert_eq!(config.plugins.helper_place.map(|place| place.line), Some(2));
     let without = read("\n[[backend]]\nplugin = \"p\"\n").expect("a configuration");
     assert_eq!(without.backends[0].place_of("url").map(|place| place.line), Some(2));
     assert_eq!(Config::embedded().backends[0].place_of("url"), None);
@@ -184,6 +189,10 @@ fn every_mistake_is_one_line_with_file_line_and_key() {
         (
             backend("config.a.b = '${1X}'"),
             "3: `backend.config.a.b`: expected letters, digits and _ between `${` and `}`, found \"1X\" (`$${` writes a plain `${`)",
+        ),
+        (
+            backend("config.path = \"a\\u0000b\""),
+            "3: `backend.config.path`: found a NUL character, which no path and no C string can hold",
         ),
         (
             backend("[backend.config]\nday = 2026-01-02"),

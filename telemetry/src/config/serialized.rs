@@ -25,6 +25,7 @@ pub(crate) struct Handed {
     lock: Option<PathBuf>,
     lock_is_named: bool,
     helper: Option<PathBuf>,
+    helper_place: Option<Place>,
     folder: PathBuf,
 }
 
@@ -59,6 +60,7 @@ impl Handed {
             lock: plugins.lock.as_deref().map(absolute).transpose()?,
             lock_is_named: plugins.lock_is_named,
             helper: plugins.helper.as_deref().map(absolute).transpose()?,
+            helper_place: plugins.helper_place.clone(),
             folder: absolute(folder)?,
         })
     }
@@ -73,6 +75,7 @@ impl Handed {
             lock: self.lock,
             lock_is_named: self.lock_is_named,
             helper: self.helper,
+            helper_place: self.helper_place,
         };
         Some((self.backend, plugins, self.folder))
     }

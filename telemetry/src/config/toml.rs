@@ -173,6 +173,9 @@ impl<'a> Document<'a> {
             rest = behind;
         }
         out.push_str(rest);
+        if out.contains('\0') {
+            return Err(refuse("found a NUL character, which no path and no C string can hold".to_owned()));
+        }
         Ok(out)
     }
 

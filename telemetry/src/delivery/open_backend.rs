@@ -19,22 +19,30 @@ use std::{
 
 use jackfield_loader::{
     Backend, BackendOptions, Candidate, Digest, Error, Failure, ForeignText, Isolation, LoadError,
-    OpenFailure, Plugin, Policy, Verified, plugin_api::abi,
+    OpenFailure, Plugin, Policy, Stage, Verified, VerifyError, plugin_api::abi,
 };
 
 use crate::config::model::{BackendConfig, Config, PluginsConfig};
 use crate::config::schema::OptionsSchema;
 use crate::config::search_path;
+use crate::error::Place;
 use crate::files::Stamp;
 
 /// Why a backend could not be opened. Each says so in one line, without the values of variables.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The options are not what the plugin takes, by its schema or by its own word.
+    /// The backend's configuration is wrong: the plugin or its schema refuses an option, or the plugin's process can't be
+    /// started or confined as the file says.
     #[error("{reason}")]
     Config {
         /// File, line, backend, key, what is wrong with it, and the nearest right key.
+        reason: String,
+    },
+    /// The lock file can't be read or is wrong, so that no file can be compared with it.
+    #[error("{reason}")]
+    Lock {
+        /// The lock file, its line if it is wrong there, and what is wrong.
         reason: String,
     },
     /// The plugin can't be used: it is not there, is not one for this host, is not trusted, can't be loaded, or fails for good.
@@ -59,19 +67,22 @@ impl OpenError {
     #[must_use]
     pub fn line(&self, backend: &str) -> String {
         match self {
-            Self::Config { reason } | Self::Unavailable { reason } => reason.clone(),
+            Self::Config { reason } | Self::Lock { reason } | Self::Unavailable { reason } => reason.clone(),
             Self::Plugin { reason, .. } => format!("backend `{backend}`: {reason}"),
         }
     }
 
     /// Whether another attempt may cost much time.
     pub(crate) fn costs_time(&self) -> bool {
-        !matches!(self, Self::Plugin { ran: false, .. })
+        !matches!(self, Self::Plugin { ran: false, .. } | Self::Lock { .. })
     }
 
     /// What an error of the loader means, in other words than its own where these say more.
     pub(crate) fn of(error: &Error, reason: String) -> Self {
         match error {
+            Error::Verify { reason: VerifyError::Lock { reason, .. }, .. } => {
+                Self::Lock { reason: reason.to_string() }
+            }
             Error::Open(open) => match &open.failure {
                 OpenFailure::Config { .. } => Self::Config { reason },
                 // A platform that is away may look to the plugin like one that never answers.
@@ -285,46 +296,78 @@ impl PluginSource<'_> {
             return Ok(());
         };
         let faults = schema.faults(&options);
-        let lines: Vec<_> = faults.iter().map(|fault| self.line(&fault.path, &fault.what)).collect();
+        let line = |path: &str, what| self.line(&option(path), what);
+        let lines: Vec<_> = faults.iter().map(|fault| line(&fault.path, &fault.what)).collect();
         if lines.is_empty() {
             return Ok(());
         }
         Err(OpenError::Config { reason: self.config.conceal(&lines.join("; ")) })
     }
 
-    /// What is wrong with an option, with the line where it stands.
+    /// What is wrong with a key of the backend's table, such as `config.url`, with the line where it stands.
     fn line(self, key: &str, what: &str) -> String {
-        let at =
-            self.config.place_of(key).map(|place| format!("configuration {place}: ")).unwrap_or_default();
-        let dot = if key.is_empty() { "" } else { "." };
-        format!("{at}backend `{}`: `backend.config{dot}{key}`: {what}", self.config.name)
+        let place = self.config.place_below(key);
+        format!("{}backend `{}`: `backend.{key}`: {what}", configuration(place), self.config.name)
     }
 
-    /// What the loader, or the plugin itself, refuses.
+    /// The refusal of the loader or of the plugin itself.
     fn refused(self, error: &Error, schema: Option<&str>) -> OpenError {
-        let option = match error {
-            Error::Open(open) => match &open.failure {
-                OpenFailure::Config { key, message } => Some((key, message)),
-                _ => None,
-            },
-            _ => None,
-        };
-        let reason = match option {
-            None => error.to_string(),
-            Some((key, message)) => {
+        match self.wrong_key(error, schema) {
+            Some(line) => OpenError::Config { reason: self.config.conceal(&line) },
+            None => OpenError::of(error, self.config.conceal(&error.to_string())),
+        }
+    }
+
+    /// What is wrong with a key of the configuration, if that is why the backend does not open.
+    fn wrong_key(self, error: &Error, schema: Option<&str>) -> Option<String> {
+        let Error::Open(open) = error else { return None };
+        match &open.failure {
+            OpenFailure::Config { key, message } => {
                 // A key that the schema has is refused for its value, about which there is nothing to suggest.
                 let schema = self.schema(schema).filter(|_| !key.is_empty());
                 let hint = schema.and_then(|schema| schema.suggest(key));
                 let hint = hint.map(|hint| format!(", {hint}")).unwrap_or_default();
-                self.line(key, &format!("{message}{hint}"))
+                Some(self.line(&option(key), &format!("{message}{hint}")))
             }
-        };
-        OpenError::of(error, self.config.conceal(&reason))
+            OpenFailure::Stage { stage: Stage::Sandbox, message } => {
+                let (key, what) = key_of_sandbox(message)?;
+                Some(self.line(key, what))
+            }
+            OpenFailure::Stage { stage: Stage::Process, message } => {
+                let place = self.plugins.helper_place.as_ref();
+                let what = fault_of_helper(message).filter(|_| self.plugins.helper.is_some())?;
+                Some(format!("{}`plugins.helper`: {what}", configuration(place)))
+            }
+            _ => None,
+        }
     }
+}
+
+/// An option of the plugin as a key of the backend's table; the empty path is the whole table.
+fn option(path: &str) -> String {
+    if path.is_empty() { "config".to_owned() } else { format!("config.{path}") }
+}
+
+/// The beginning of a line about a place in the configuration.
+fn configuration(place: Option<&Place>) -> String {
+    place.map(|place| format!("configuration {place}: ")).unwrap_or_default()
+}
+
+/// The key of the backend's table, such as `limits.memory`, in the message of a child that can't be confined, and the rest.
+fn key_of_sandbox(message: &str) -> Option<(&str, &str)> {
+    message.strip_prefix("sandbox: `")?.split_once("`: ")
+}
+
+/// What is wrong with the executable that `plugins.helper` names, in the message of a child that can't be started.
+fn fault_of_helper(message: &str) -> Option<&str> {
+    let differs =
+        || message.starts_with("the tool and its helper are of different versions").then_some(message);
+    message.strip_prefix("no process for the plugin: `plugins.helper`: ").or_else(differs)
 }
 
 #[cfg(test)]
 mod tests {
+    use jackfield_loader::SandboxError;
     use jackfield_loader::plugin_api::{self, Batch, Call, Host, NoConfig, Outcome, Outcomes};
 
     use super::*;
@@ -352,6 +395,16 @@ mod tests {
         let options = BackendOptions::new("main").config("{}");
         let error = Backend::open_static::<Refuses<STATUS>>(&options).expect_err("it refuses");
         OpenError::of(&error, "why".to_owned())
+    }
+
+    #[test]
+    fn the_key_of_a_sandbox_error_is_found_in_its_message() {
+        let error = std::io::Error::from_raw_os_error(22);
+        let limit = SandboxError::Limit { key: "files", value: 1, error }.to_string();
+        let (key, what) = key_of_sandbox(&limit).expect("a key");
+        assert!(key == "limits.files" && what.starts_with("the system refuses the limit 1"), "{limit}");
+        let whole = SandboxError::Unsupported.to_string();
+        assert_eq!(key_of_sandbox(&whole).expect("a key").0, "sandbox");
     }
 
     #[test]

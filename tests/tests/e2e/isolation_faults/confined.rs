@@ -150,12 +150,24 @@ fn a_plugin_with_tls_and_a_certificate_that_is_granted_works_within_a_sandbox() 
 }
 
 #[test]
-fn a_grant_that_is_not_there_is_an_error_that_names_it() {
+fn a_wrong_limit_grant_or_helper_is_named_with_its_line() {
     let site = Site::new(&[]);
-    let absent = site.path("absent");
-    let rest =
-        format!("isolation = \"process\"\nsandbox = {{ read = [{absent:?}] }}\nconfig = {{ path = \"x\" }}");
-    site.write("config.toml", backend("main", &plugin("file"), &rest));
-    let ended = site.send(events(0..1), &[]).with_code(4);
-    assert!(ended.stderr.contains("`sandbox.read`") && ended.stderr.contains("absent"), "{ended:#?}");
+    for (helper, table, says) in [
+        ("", "limits.memory = \"1KiB\"", "7: backend `main`: `backend.limits.memory`: 1024 bytes of"),
+        ("", "limits.files = 2", "7: backend `main`: `backend.limits.files`: 2 open files, of which"),
+        ("", "sandbox.read = [\"/no\"]", "7: backend `main`: `backend.sandbox.read`: /no: No such file"),
+        ("helper = \"/no\"", "", "2: `plugins.helper`: /no: No such file"),
+        ("helper = \"/bin/true\"", "", "2: `plugins.helper`: /bin/true ended at once: expected a program"),
+    ] {
+        let rest = format!("isolation = \"process\"\n{table}\nconfig.path = \"x\"");
+        let backend = backend("main", &plugin("file"), &rest);
+        site.write("config.toml", format!("[plugins]\n{helper}\n{backend}"));
+        for ended in [site.send(events(0..1), &[]), site.run(&["run"]), site.run(&["doctor"])] {
+            let ended = ended.with_code(3);
+            assert!(
+                (ended.stderr.clone() + &ended.stdout).contains(&format!("config.toml:{says}")),
+                "{ended:#?}"
+            );
+        }
+    }
 }

@@ -74,11 +74,19 @@ fn sends(site: &Site) {
 
 /// Why the backend can't be used: the line on standard error, with the site's folder as `SITE`.
 fn refusal(site: &Site) -> String {
-    let ended = site.send(events(0..1), &[]).with_code(4);
+    refusal_behind(site, "backend `minimal`: ", 4)
+}
+
+/// As [`refusal`], where the lock can't be used.
+fn refusal_of_lock(site: &Site) -> String {
+    refusal_behind(site, "error: ", 3)
+}
+
+fn refusal_behind(site: &Site, before: &str, code: i32) -> String {
+    let ended = site.send(events(0..1), &[]).with_code(code);
     let real = fs::canonicalize(site.path(".")).expect("there").display().to_string();
-    let line = ended.stderr.lines().find(|line| line.contains("backend `minimal`: ")).expect("a refusal");
-    let line = line.split_once("backend `minimal`: ").expect("just found").1.replace(&real, "SITE");
-    let line = line.strip_suffix("; nothing was read").expect("no backend is left").to_owned();
+    let line = ended.stderr.lines().find_map(|line| Some(line.split_once(before)?.1)).expect("a refusal");
+    let line = line.strip_suffix("; nothing was read").expect("no backend is left").replace(&real, "SITE");
     let short = site.path("").display().to_string();
     line.replace(short.trim_end_matches('/'), "SITE")
 }

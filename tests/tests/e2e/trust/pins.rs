@@ -6,8 +6,8 @@ use super::*;
 fn a_pinned_plugin_is_used_until_its_file_changes() {
     let site = site("trust = \"pinned\"");
     assert_eq!(
-        refusal(&site),
-        "verify: SITE/plugins/libminimal.so: lock SITE/jackfield.lock: can't be read: No such file or directory (os error 2): make it with jackfield lock"
+        refusal_of_lock(&site),
+        "lock SITE/jackfield.lock: can't be read: No such file or directory (os error 2): make it with jackfield lock"
     );
     site.run(&["lock", "--check"]).with_code(4);
     assert!(!site.path("jackfield.lock").exists(), "to check writes nothing");
@@ -97,16 +97,20 @@ fn a_damaged_lock_refuses_every_plugin_and_is_kept() {
     site.run(&["lock"]).with_code(0);
     sends(&site);
     chmod(&site.path("locks/mine.lock"), 0o666);
-    let said = "verify: SITE/plugins/libminimal.so: lock SITE/locks/mine.lock: can't be read: the file must not be writable by group or others, and has mode 0666: chmod go-w";
-    assert_eq!(refusal(&site), said);
+    let said = "lock SITE/locks/mine.lock: can't be read: the file must not be writable by group or others, and has mode 0666: chmod go-w";
+    assert_eq!(refusal_of_lock(&site), said);
     chmod(&site.path("locks/mine.lock"), 0o644);
     for (garbage, says) in [
         ("[[plugin]]\nname = 5\n", "locks/mine.lock:2: `plugin.name`: expected a string, found integer 5"),
         ("\u{7f}ELF", "locks/mine.lock:1: not TOML: "),
     ] {
         site.write("locks/mine.lock", garbage);
-        let line = refusal(&site);
+        let line = refusal_of_lock(&site);
         assert!(line.contains(says), "{line}");
+        for command in [&["run"][..], &["doctor"], &["verify", "plugins/libminimal.so"]] {
+            let ended = site.run(command).with_code(3);
+            assert!((ended.stderr.clone() + &ended.stdout).contains(says), "{ended:#?}");
+        }
         let ended = site.run(&["lock"]).with_code(3);
         assert!(ended.stderr.contains(says), "{ended:#?}");
         assert_eq!(site.read("locks/mine.lock"), garbage);
