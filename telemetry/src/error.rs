@@ -65,6 +65,18 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// The dead letters have reached their limit, so no more events that a backend rejects are taken out of the spool.
+    #[error(
+        "spool {}: its dead letters have reached their limit of {limit} bytes: send them again or drop them, or raise \
+         the limit",
+        show_path(folder)
+    )]
+    DeadLettersFull {
+        /// The folder.
+        folder: PathBuf,
+        /// The limit, in bytes.
+        limit: u64,
+    },
     /// This process may no longer deliver the spool: the folder was deleted, or this is a forked child.
     #[error("spool {}: the claim on its delivery is lost; claim it again", show_path(folder))]
     ClaimLost {
@@ -143,9 +155,7 @@ pub enum DropReason {
     FolderRefused,
     /// Somebody deleted the file of the event.
     Deleted,
-    /// The dead letters reached [`Limits::dead_letter_bytes`](crate::spool::Limits::dead_letter_bytes) or
-    /// [`Limits::dead_letter_events`](crate::spool::Limits::dead_letter_events).
-    #[serde(rename = "quarantine")]
+    /// The dead letter was older than [`Limits::dead_letter_age`](crate::spool::Limits::dead_letter_age).
     DeadLetters,
 }
 
@@ -176,7 +186,7 @@ impl fmt::Display for DropReason {
             Self::TooLong => "line too long",
             Self::FolderRefused => "folder refused",
             Self::Deleted => "file deleted by others",
-            Self::DeadLetters => "quarantine full",
+            Self::DeadLetters => "dead letter too old",
         })
     }
 }

@@ -368,24 +368,28 @@ fn doctor_writes_to_the_folder_with_consent_and_says_where_that_fails() {
 }
 
 #[test]
-fn resend_says_what_became_of_the_quarantine_and_ends_with_1_while_something_stays() {
+fn resend_says_what_became_of_the_dead_letters_and_ends_with_1_while_something_stays() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("config.toml"), "[telemetry]\nenabled = true\n").expect("writable");
     let telemetry = builder(folder.path()).backend("picky", || Picky).build();
     let (code, out, _) = run(&telemetry, &["resend"]);
-    assert_eq!((code, &*out), (0, "Delivered: 0 events\nQuarantine: 0 events\n"));
+    assert_eq!((code, &*out), (0, "Delivered: 0 events\nDead letters: 0 events\n"));
     telemetry.track("a", "b", &[]);
     telemetry.flush(Duration::from_secs(10));
     let (code, out, err) = run(&telemetry, &["resend"]);
     assert_eq!(
         (code, &*out, &*err),
-        (1, "Delivered: 0 events\n  picky: 0 delivered, 1 rejected again: not b\nQuarantine: 1 event\n", "")
+        (
+            1,
+            "Delivered: 0 events\n  picky: 0 delivered, 1 rejected again: not b\nDead letters: 1 event\n",
+            ""
+        )
     );
     let memory = MemoryBackend::new();
     let mended = builder(folder.path()).backend("picky", memory.maker()).build();
     let (code, resent) = json(&mended, "resend");
     assert_eq!((code, &resent["backends"][0]["delivered"], &resent["of_others"]), (0, &1.into(), &0.into()));
-    assert_eq!((memory.events().len(), mended.status().quarantined), (1, 0));
+    assert_eq!((memory.events().len(), mended.status().dead_letters), (1, 0));
 }
 
 /// Refuses all.

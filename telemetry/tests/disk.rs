@@ -339,7 +339,7 @@ fn files_of_tomorrows_format_are_left_alone_and_reported() {
         "0199aaaaaaaa-00000001-00000001.v2.jsonl",
         "cursors.v2.json",
         "claim.v2.lock",
-        "quarantine.v3.jsonl",
+        "dead-letters.v3.jsonl",
     ]
     .map(|name| spool.join(name))
     .into();

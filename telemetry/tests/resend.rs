@@ -1,4 +1,4 @@
-//! The quarantine, sent again.
+//! Dead letters, sent again.
 #![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 
 mod common;
@@ -14,7 +14,7 @@ use std::{
 };
 
 use common::{Send0, arrived_once, names, scripted, to_file, track};
-use jackfield::{DeliveryMode, ResendReport, Telemetry, spool::Limits};
+use jackfield::{DeliveryMode, ResendReport, Telemetry};
 use jackfield_loader::plugin_api::{Outcome, Outcomes};
 use jackfield_test_support::LONG;
 
@@ -49,15 +49,13 @@ impl Mood {
             }
             Outcomes::Each(outcomes)
         });
-        let mut limits = Limits::default();
-        limits.dead_letter_events = 2000;
-        let tool = common::tool(home).delivery_mode(mode).limits(limits).backend("a", scripted(send));
+        let tool = common::tool(home).delivery_mode(mode).backend("a", scripted(send));
         tool.backend("b", to_file(&home.join("b"))).build()
     }
 }
 
-/// Name and reason of each event in the quarantine.
-fn quarantine(home: &Path) -> Vec<(String, String)> {
+/// Name and reason of each dead letter.
+fn dead_letters(home: &Path) -> Vec<(String, String)> {
     let rejected = common::spool(home).rejected().expect("readable");
     let each = rejected.iter().map(|rejected| {
         let event: serde_json::Value = serde_json::from_str(rejected.event.get()).expect("JSON");
@@ -86,24 +84,24 @@ fn a_backend_gets_what_it_refused_and_no_other_one_does() {
     // More than one batch.
     track(&telemetry, 0..1500);
     assert_eq!(telemetry.flush(LONG).rejected, 1500);
-    assert_eq!(quarantine(home), with_reason(0..1500, "never"));
+    assert_eq!(dead_letters(home), with_reason(0..1500, "never"));
 
     mood.set(IS_DOWN);
     let resent = telemetry.resend_rejected(LONG).expect("readable");
     assert_eq!(of_a(&resent), [0, 0, 1500, 0]);
     assert_eq!(resent.backends[0].reason.as_deref(), Some("down"));
-    assert_eq!(quarantine(home), with_reason(0..1500, "never"), "as it was");
+    assert_eq!(dead_letters(home), with_reason(0..1500, "never"), "as it was");
 
     mood.set(TAKES_EVEN);
     let resent = telemetry.resend_rejected(LONG).expect("readable");
     assert_eq!(of_a(&resent), [750, 750, 0, 0], "an open circuit does not keep the user from it");
     assert!(!resent.is_complete());
     let odd = || (0..1500).filter(|number| number % 2 == 1);
-    assert_eq!(quarantine(home), with_reason(odd(), "odd"));
+    assert_eq!(dead_letters(home), with_reason(odd(), "odd"));
     assert_eq!(arrived_once(&home.join("a")), names((0..1500).filter(|number| number % 2 == 0)));
     assert_eq!(arrived_once(&home.join("b")), names(0..1500), "nothing twice");
     let status = telemetry.status();
-    assert_eq!((status.backends[0].delivered, status.quarantined, status.events), (750, 750, 0), "{status}");
+    assert_eq!((status.backends[0].delivered, status.dead_letters, status.events), (750, 750, 0), "{status}");
 }
 
 #[test]
@@ -122,7 +120,7 @@ fn without_consent_or_its_backend_nothing_is_sent_again_and_all_of_it_stays() {
     fs::write(home.join("config.toml"), "[telemetry]\nenabled = false\n").expect("writable");
     let resent = telemetry.resend_rejected(LONG).expect("readable");
     assert!(!resent.is_complete() && resent.to_string().contains("no consent"), "{resent}");
-    assert_eq!(quarantine(home), with_reason(0..3, "never"));
+    assert_eq!(dead_letters(home), with_reason(0..3, "never"));
 
     common::consent(home);
     let claim = common::spool(home).try_claim(&["a", "b"]).expect("healthy").expect("nobody else");
@@ -142,8 +140,8 @@ fn at_most_once_does_not_keep_what_may_have_arrived() {
     telemetry.flush(LONG);
     mood.set(TAKES_EVEN);
     assert_eq!(of_a(&telemetry.resend_rejected(LONG).expect("readable")), [2, 2, 0, 0]);
-    assert_eq!(quarantine(home), with_reason([1, 3], "odd"));
+    assert_eq!(dead_letters(home), with_reason([1, 3], "odd"));
     mood.set(IS_DOWN);
     assert_eq!(of_a(&telemetry.resend_rejected(LONG).expect("readable")), [0, 0, 0, 2]);
-    assert_eq!(quarantine(home), []);
+    assert_eq!(dead_letters(home), []);
 }

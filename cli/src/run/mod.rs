@@ -216,7 +216,7 @@ impl Run {
         for telemetry in all {
             let status = telemetry.status();
             waiting += status.events;
-            rejected += status.quarantined;
+            rejected += status.dead_letters;
         }
         self.write_status("ended");
         if waiting > 0 {
@@ -224,7 +224,7 @@ impl Run {
             exit = exit.max(Exit::Events);
         }
         if rejected > 0 {
-            console::warn(format_args!("{rejected} events were rejected; they are in the quarantine"));
+            console::warn(format_args!("{rejected} events were rejected; they are dead letters"));
             exit = exit.max(Exit::Events);
         }
         if self.json {

@@ -63,7 +63,7 @@ impl Rates {
             bytes: status.bytes,
             oldest_s: status.oldest_s,
             dropped: status.dropped.clone(),
-            quarantined: status.quarantined,
+            dead_letters: status.dead_letters,
             problems: status.problems.clone(),
             backends,
         }

@@ -46,7 +46,7 @@ pub(crate) struct SpoolNow {
     pub(crate) bytes: u64,
     pub(crate) oldest_s: Option<u64>,
     pub(crate) dropped: BTreeMap<String, u64>,
-    pub(crate) quarantined: u64,
+    pub(crate) dead_letters: u64,
     pub(crate) problems: Vec<ForeignText>,
     pub(crate) backends: Vec<BackendNow>,
 }

@@ -29,7 +29,7 @@ pub(crate) const HELP: Help = Help {
          With --json, one object: alive, and refusal when there is nothing else to say; else state,\nversion, pid, started_ms, at_ms, config, input, lines, events, \
          bad_lines, not_stored, holding (reason, since_ms; null while there is room), mapped_images,\nimage_limit, \
          last_reload, and spools: a list of\n  tool, folder, waiting, \
-         bytes, oldest_s, dropped, quarantined, problems, and backends: a list of\n    name, plugin (name, version, \
+         bytes, oldest_s, dropped, dead_letters, problems, and backends: a list of\n    name, plugin (name, version, \
          file), isolation, open, events_per_s, p50_ms, p99_ms, calls,\n    waiting, delivered, rejected, circuit, \
          paused_s, last_error, last_error_s,\n    last_delivery_s, swaps, not_swapped.",
 };

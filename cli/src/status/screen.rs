@@ -92,8 +92,8 @@ pub(super) fn screen(folder: &Path, alive: bool, now: &Snapshot) -> String {
         for (reason, number) in &spool.dropped {
             let _ = writeln!(text, "  {number} events lost: {reason}");
         }
-        if spool.quarantined > 0 {
-            let _ = writeln!(text, "  {} events in the quarantine", spool.quarantined);
+        if spool.dead_letters > 0 {
+            let _ = writeln!(text, "  {} dead letters", spool.dead_letters);
         }
         for problem in &spool.problems {
             let _ = writeln!(text, "  {problem}");

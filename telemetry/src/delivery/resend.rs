@@ -1,4 +1,4 @@
-//! Events in the quarantine, once more to the backend that refused them.
+//! Dead letters, once more to the backend that refused them.
 
 use std::{
     collections::VecDeque,
@@ -34,7 +34,7 @@ const TICK: Duration = Duration::from_millis(5);
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ResendReport {
-    /// Each backend in force that has events in the quarantine.
+    /// Each backend in force that has dead letters.
     pub backends: Vec<ResendBackendReport>,
     /// Events of backends that are not in force now; they stay.
     pub of_others: u64,
@@ -46,7 +46,7 @@ pub struct ResendReport {
 pub struct ResendBackendReport {
     /// What it is called.
     pub backend: String,
-    /// Events that it took. They have left the quarantine.
+    /// Events that it took. They are no dead letters any more.
     pub delivered: u64,
     /// Events that it refused again. They stay, with the new reason.
     pub rejected: u64,
@@ -60,7 +60,7 @@ pub struct ResendBackendReport {
 }
 
 impl ResendReport {
-    /// Whether the quarantine had nothing, or all of it was delivered.
+    /// Whether there were no dead letters, or all of it was delivered.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.of_others == 0 && self.backends.iter().all(|to| to.rejected + to.waiting + to.lost == 0)
@@ -87,7 +87,7 @@ impl fmt::Display for ResendReport {
         if self.of_others > 0 {
             write!(f, "\n  {} of backends that are not in force: kept", count(self.of_others, "event"))?;
         }
-        write!(f, "\nQuarantine: {}", count(sum(|to| to.rejected + to.waiting) + self.of_others, "event"))
+        write!(f, "\nDead letters: {}", count(sum(|to| to.rejected + to.waiting) + self.of_others, "event"))
     }
 }
 
@@ -103,7 +103,7 @@ struct Again<'a> {
 }
 
 impl SpoolDelivery {
-    /// Sends what is in the quarantine again, one backend after the other, each until it settles nothing or `deadline`
+    /// Sends dead letters again, one backend after the other, each until it settles nothing or `deadline`
     /// comes. Circuits are not asked: the user has.
     pub(crate) fn resend(&mut self, deadline: Instant) -> Result<ResendReport, Error> {
         let DeliveryConfig { spool, states: kept_in, mode, fill, collection, may_send, .. } = &self.config;

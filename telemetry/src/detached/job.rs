@@ -82,8 +82,8 @@ struct LimitsFields {
     max_events: u64,
     max_age: Duration,
     segment_bytes: u64,
-    dead_letter_bytes: u64,
-    dead_letter_events: u64,
+    dead_letter_bytes: Option<u64>,
+    dead_letter_age: Duration,
     refuse_when_full: bool,
 }
 

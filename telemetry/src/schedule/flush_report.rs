@@ -13,7 +13,7 @@ use crate::instance::context::Context;
 pub struct FlushReport {
     /// Events that backends took, each counted once for each backend.
     pub delivered: u64,
-    /// Events that backends refused for good; they are in the quarantine.
+    /// Events that backends refused for good; they are dead letters.
     pub rejected: u64,
     /// Whether nothing waits any more that was recorded before.
     pub emptied: bool,

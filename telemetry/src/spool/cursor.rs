@@ -21,12 +21,33 @@ const MAX_FILE: usize = 16 << 20;
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(crate) struct Cursors {
     backends: BTreeMap<String, BTreeMap<String, Place>>,
+    /// What backends had settled that are not configured any more.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    former: BTreeMap<String, Former>,
     /// For each segment, the end of the part whose damaged lines are counted.
     #[serde(default)]
     scanned: BTreeMap<String, u64>,
     /// Damaged lines so far.
     #[serde(default)]
     pub(crate) damaged: u64,
+}
+
+/// A backend that is not configured any more.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Former {
+    /// When it was found so, in milliseconds since 1970.
+    since_ms: u64,
+    places: BTreeMap<String, Place>,
+}
+
+/// What a new set of backends changes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct ChangedBackends {
+    pub(crate) any: bool,
+    /// Backends that were configured before.
+    pub(crate) gone: Vec<String>,
+    /// Backends that are remembered.
+    pub(crate) back: Vec<String>,
 }
 
 /// A backend's place in a segment.
@@ -98,14 +119,33 @@ impl Cursors {
         self.backends.keys().map(String::as_str)
     }
 
-    /// Forgets all other backends, and adds those that are new. Returns whether that changed anything.
-    pub(crate) fn retain_backends(&mut self, names: &BTreeSet<String>) -> bool {
-        let unchanged = self.backends.keys().eq(names);
-        self.backends.retain(|name, _| names.contains(name));
+    /// Sets the backends. The others are remembered for `max_age_ms`, and continue where they were when they come back.
+    pub(crate) fn retain_backends(
+        &mut self,
+        names: &BTreeSet<String>,
+        now_ms: u64,
+        max_age_ms: u64,
+    ) -> ChangedBackends {
+        let mut changed = ChangedBackends::default();
+        let remembered = self.former.len();
+        self.former.retain(|_, former| now_ms.saturating_sub(former.since_ms) < max_age_ms);
+        changed.any = self.former.len() < remembered;
+        let mut before = std::mem::take(&mut self.backends);
         for name in names {
-            self.backends.entry(name.clone()).or_default();
+            let places = before.remove(name).unwrap_or_else(|| {
+                changed.any = true;
+                let former = self.former.remove(name);
+                changed.back.extend(former.is_some().then(|| name.clone()));
+                former.map(|former| former.places).unwrap_or_default()
+            });
+            self.backends.insert(name.clone(), places);
         }
-        !unchanged
+        changed.any |= !before.is_empty();
+        for (name, places) in before {
+            self.former.insert(name.clone(), Former { since_ms: now_ms, places });
+            changed.gone.push(name);
+        }
+        changed
     }
 
     /// Adds the settled lines of `noted`. A settled line stays settled.
@@ -129,7 +169,8 @@ impl Cursors {
             let name = Name::parse(key);
             name.is_some_and(|name| segments.binary_search_by_key(&name, |listed| listed.name).is_ok())
         };
-        for places in self.backends.values_mut() {
+        let former = self.former.values_mut().map(|former| &mut former.places);
+        for places in self.backends.values_mut().chain(former) {
             places.retain(|segment, _| there(segment));
         }
         self.scanned.retain(|segment, _| there(segment));

@@ -5,14 +5,16 @@ use std::{
     io,
 };
 
+use jackfield_loader::files::write_counted;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::spool::fs::{Folder, read_whole, replace};
+use crate::spool::fs::{Folder, read_file, read_whole, replace};
+use crate::spool::segment::{Found, Lines};
 use crate::spool::store::Limits;
 
-pub(crate) const FILE: &str = "quarantine.v1.jsonl";
-const TEMPORARY: &str = "quarantine.v1.tmp";
+pub(crate) const FILE: &str = "dead-letters.v1.jsonl";
+const TEMPORARY: &str = "dead-letters.v1.tmp";
 
 /// The most bytes of a reason that are kept.
 const MAX_REASON: usize = 1_000;
@@ -58,6 +60,15 @@ impl Rejected {
     }
 }
 
+/// The time of a record's rejection.
+fn rejected_at(line: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Time {
+        rejected_at: u64,
+    }
+    serde_json::from_slice(line).ok().map(|Time { rejected_at }| rejected_at)
+}
+
 /// As much of a reason as is kept.
 fn shortened(reason: &str) -> &str {
     let mut end = reason.len().min(MAX_REASON);
@@ -70,75 +81,109 @@ fn shortened(reason: &str) -> &str {
 /// The file as the process that delivers knows it.
 #[derive(Debug, Default)]
 pub(crate) struct DeadLetters {
-    /// Its length and the number of its lines, once known.
-    known: Option<(u64, u64)>,
+    known: Option<Known>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    /// The length of the file.
+    len: u64,
+    /// When its first record was rejected.
+    oldest_ms: Option<u64>,
+}
+
+/// Why dead letters are not added.
+#[derive(Debug)]
+pub(crate) enum AddError {
+    /// The file has reached this limit, in bytes.
+    Full(u64),
+    Io(io::Error),
+}
+
+impl From<io::Error> for AddError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 impl DeadLetters {
-    /// Appends records, then drops the oldest while the limits are exceeded. Returns the number of dropped records.
+    /// Appends the lines of records. A file below its limit takes all of them, and so exceeds it by one batch at most.
     pub(crate) fn add(
         &mut self,
         folder: &dyn Folder,
         limits: &Limits,
-        records: impl Iterator<Item = Option<String>>,
-    ) -> io::Result<u64> {
-        let file = folder.open_or_create(FILE)?;
-        let len = file.facts()?.len;
-        if self.known.is_none_or(|(known, _)| known != len) {
-            let bytes = read_whole(folder, FILE, usize::MAX)?.unwrap_or_default();
-            let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |at| at + 1);
-            if whole < bytes.len() {
-                file.truncate(whole as u64)?;
-            }
-            self.known = Some((whole as u64, memchr::memchr_iter(b'\n', &bytes).count() as u64));
+        lines: impl Iterator<Item = String>,
+    ) -> Result<(), AddError> {
+        let limit = limits.dead_letter_bytes();
+        if self.known(folder)?.len >= limit {
+            return Err(AddError::Full(limit));
         }
-        let (mut len, mut lines) = self.known.take().unwrap_or_default();
-        let mut unreadable = 0;
-        let mut text = String::new();
-        for record in records {
-            match record {
-                Some(record) => {
-                    text.push_str(&record);
-                    lines += 1;
-                }
-                None => unreadable += 1,
-            }
-        }
-        let mut rest = text.as_bytes();
-        while !rest.is_empty() {
-            match file.append(rest)? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                n => rest = &rest[n..],
-            }
-        }
-        len += text.len() as u64;
-        self.known = Some((len, lines));
-        if len <= limits.dead_letter_bytes && lines <= limits.dead_letter_events {
-            return Ok(unreadable);
-        }
-        Ok(unreadable + self.shrink(folder, limits)?)
+        Ok(self.append(folder, lines)?)
     }
 
-    /// Keeps three quarters of the limit, so that only some rejections copy the file.
-    fn shrink(&mut self, folder: &dyn Folder, limits: &Limits) -> io::Result<u64> {
-        let bytes = read_whole(folder, FILE, usize::MAX)?.unwrap_or_default();
-        let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
-        let three_quarters = |limit: u64| limit - limit / 4;
-        let (max_bytes, max_lines) =
-            (three_quarters(limits.dead_letter_bytes), three_quarters(limits.dead_letter_events));
-        let (mut kept_bytes, mut kept_lines) = (0, 0);
-        for line in lines.iter().rev() {
-            if kept_bytes + line.len() as u64 > max_bytes || kept_lines + 1 > max_lines {
-                break;
-            }
-            kept_bytes += line.len() as u64;
-            kept_lines += 1;
-        }
-        let kept = &bytes[bytes.len() - usize::try_from(kept_bytes).unwrap_or(0)..];
+    /// Appends the lines of records, whatever the limit.
+    pub(crate) fn append(
+        &mut self,
+        folder: &dyn Folder,
+        lines: impl Iterator<Item = String>,
+    ) -> io::Result<()> {
+        let known = self.known(folder)?;
+        let text: String = lines.collect();
+        let file = folder.open_or_create(FILE)?;
         self.known = None;
-        replace(folder, FILE, TEMPORARY, kept)?;
-        self.known = Some((kept_bytes, kept_lines));
-        Ok(lines.len() as u64 - kept_lines)
+        let (_, written) = write_counted(text.as_bytes(), |rest| file.append(rest));
+        written?;
+        let oldest_ms = known.oldest_ms.or_else(|| rejected_at(text.split('\n').next()?.as_bytes()));
+        self.known = Some(Known { len: known.len + text.len() as u64, oldest_ms });
+        Ok(())
+    }
+
+    /// Drops the records that are too old. Returns their number.
+    pub(crate) fn expire(&mut self, folder: &dyn Folder, limits: &Limits, now: u64) -> io::Result<u64> {
+        let is_old = |at: u64| now.saturating_sub(at) >= limits.dead_letter_age_ms();
+        if !self.known(folder)?.oldest_ms.is_some_and(is_old) {
+            return Ok(0);
+        }
+        let bytes = read_whole(folder, FILE, usize::MAX)?.unwrap_or_default();
+        let mut expired = 0;
+        let kept: Vec<&[u8]> = bytes
+            .split_inclusive(|byte| *byte == b'\n')
+            .filter(|line| {
+                let is_old = rejected_at(line).is_some_and(is_old);
+                expired += u64::from(is_old);
+                !is_old
+            })
+            .collect();
+        self.known = None;
+        replace(folder, FILE, TEMPORARY, &kept.concat())?;
+        Ok(expired)
+    }
+
+    /// What is known of the file, after a torn line at its end is removed.
+    fn known(&mut self, folder: &dyn Folder) -> io::Result<Known> {
+        let nothing = Known { len: 0, oldest_ms: None };
+        let file = match folder.open(FILE) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(nothing),
+            other => other?,
+        };
+        let mut len = file.facts()?.len;
+        if let Some(known) = self.known.filter(|known| known.len == len) {
+            return Ok(known);
+        }
+        let mut last = [0];
+        if len > 0 && (file.read_at(len - 1, &mut last)? != 1 || last != *b"\n") {
+            let bytes = read_file(&*file, usize::MAX)?;
+            len = memchr::memrchr(b'\n', &bytes).map_or(0, |at| at as u64 + 1);
+            file.truncate(len)?;
+        }
+        let mut buffer = Vec::new();
+        let oldest_ms = match Lines::new(&*file, 0, &mut buffer).next()? {
+            Found::Line { line, .. } => rejected_at(line),
+            _ => None,
+        };
+        let known = Known { len, oldest_ms };
+        self.known = Some(known);
+        Ok(known)
     }
 
     /// Removes the events `gone`, and replaces records by those of `renewed` with the same key. A record that was removed

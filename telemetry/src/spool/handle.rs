@@ -143,7 +143,7 @@ impl Spool {
         fs::try_to_write(&*folder).map_err(failed)
     }
 
-    /// Forgets every event, those of other processes too, and the quarantine. Writers elsewhere notice within
+    /// Forgets every event, those of other processes too, and the dead letters. Writers elsewhere notice within
     /// 50 ms or 64 events. Gives how many files went. Files of other versions stay.
     ///
     /// A delivery under way in another process may hold events in memory; hold the claim to know that there is none.

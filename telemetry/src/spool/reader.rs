@@ -6,7 +6,7 @@ use crate::error::{DropReason, Error};
 use crate::spool::chunk::{Chunk, Line, Part};
 use crate::spool::counters::Notice;
 use crate::spool::cursor::{Cursors, Loaded, Place};
-use crate::spool::dead_letters::{DeadLetters, Rejected};
+use crate::spool::dead_letters::{AddError, DeadLetters, Rejected};
 use crate::spool::fs::File;
 use crate::spool::handle::{Claim, Spool};
 use crate::spool::segment;
@@ -59,11 +59,21 @@ impl Deliverer {
         Self { claim, cursors, unsaved, segments, dead_letters, held, buffer }
     }
 
-    /// Sets the configured backends. All others are forgotten, and no segment is kept for them.
+    /// Sets the configured backends. No segment is kept for the others. What they have settled is remembered for
+    /// [`Limits::max_age`](super::Limits::max_age), so that one that is configured again does not get it again.
     pub fn retain_backends<S: AsRef<str>>(&mut self, backends: &[S]) -> Result<(), Error> {
         self.claim.check()?;
         self.list()?;
-        self.unsaved |= self.cursors.retain_backends(&names(backends));
+        let store = &self.claim.spool().shared.store;
+        let changed =
+            self.cursors.retain_backends(&names(backends), store.fs.now_ms(), store.limits.max_age_ms());
+        for name in &changed.gone {
+            tracing::warn!("telemetry: backend {name} is not configured any more: events do not wait for it");
+        }
+        for name in &changed.back {
+            tracing::warn!("telemetry: backend {name} is configured again: it continues where it was");
+        }
+        self.unsaved |= changed.any;
         if let Err(error) = self.save_and_collect() {
             // When the spool has filled the disk, only delivery makes room.
             tracing::debug!("it is not written down which backends there are: {error}");
@@ -266,47 +276,67 @@ impl Deliverer {
         segments.len() < before
     }
 
-    /// Puts events that a backend has refused for good into the quarantine, each with its reason. Commit them after.
+    /// Adds events that a backend has rejected to the dead letters, each with its reason. Commit them after.
+    ///
+    /// # Errors
+    /// [`Error::DeadLettersFull`], and none is added.
     pub fn reject<'a>(
         &mut self,
         backend: &str,
         events: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<(), Error> {
-        let now = self.claim.spool().shared.store.fs.now_ms();
-        let line =
-            |(event, reason)| Rejected::new(backend, event, reason, now).and_then(|rejected| rejected.line());
-        self.add_rejected(events.into_iter().map(line))
+        self.claim.check()?;
+        let store = &self.claim.spool().shared.store;
+        let now = store.fs.now_ms();
+        let line = |(event, reason)| Rejected::new(backend, event, reason, now)?.line();
+        let lines: Vec<Option<String>> = events.into_iter().map(line).collect();
+        let damaged = lines.iter().filter(|line| line.is_none()).count() as u64;
+        self.dead_letters.add(self.claim.folder(), &store.limits, lines.into_iter().flatten()).map_err(
+            |error| match error {
+                AddError::Full(limit) => Error::DeadLettersFull { folder: store.path.clone(), limit },
+                AddError::Io(source) => store.error("add dead letters to", source),
+            },
+        )?;
+        self.count_drops(DropReason::Damaged, damaged);
+        Ok(())
     }
 
-    /// Takes events out of the quarantine, after they were sent again. The list itself comes from
-    /// [`Spool::rejected`](super::Spool::rejected).
+    /// Removes dead letters, after they were sent again. The list itself comes from [`Spool::rejected`].
     pub fn forget_rejected(&mut self, events: &[Rejected]) -> Result<(), Error> {
         self.settle_rejected(events, &[])
     }
 
-    /// Puts events back into the quarantine that were taken out and not handed to their backend.
+    /// Adds dead letters again that were removed and not handed to their backend.
     pub(crate) fn put_back_rejected(&mut self, events: &[Rejected]) -> Result<(), Error> {
-        self.add_rejected(events.iter().map(Rejected::line))
+        self.claim.check()?;
+        let failed = |source| self.claim.spool().shared.store.error("add dead letters to", source);
+        self.dead_letters
+            .append(self.claim.folder(), events.iter().filter_map(Rejected::line))
+            .map_err(failed)
     }
 
-    fn add_rejected(&mut self, lines: impl Iterator<Item = Option<String>>) -> Result<(), Error> {
-        self.claim.check()?;
+    /// Drops the dead letters that are too old.
+    fn expire_rejected(&mut self) {
         let store = &self.claim.spool().shared.store;
-        let dropped = self.dead_letters.add(self.claim.folder(), &store.limits, lines);
-        let number = dropped.map_err(|source| store.error("write to the quarantine of", source))?;
+        match self.dead_letters.expire(self.claim.folder(), &store.limits, store.fs.now_ms()) {
+            Ok(expired) => self.count_drops(DropReason::DeadLetters, expired),
+            Err(error) => tracing::warn!("dead letters that are too old stay: {error}"),
+        }
+    }
+
+    fn count_drops(&self, reason: DropReason, number: u64) {
         if number > 0 {
             let slot = self.claim.spool().shared.slot();
-            slot.drops.add(DropReason::DeadLetters, number);
-            store.flush_drops(&slot.drops);
-            Notice { reason: DropReason::DeadLetters, number }.warn();
+            slot.drops.add(reason, number);
+            self.claim.spool().shared.store.flush_drops(&slot.drops);
+            Notice { reason, number }.warn();
         }
-        Ok(())
     }
 
     /// [`forget_rejected`](Self::forget_rejected), and notes the new reasons of those that were refused again, at once.
     pub(crate) fn settle_rejected(&mut self, gone: &[Rejected], renewed: &[Rejected]) -> Result<(), Error> {
         self.claim.check()?;
-        let failed = |source| self.claim.spool().shared.store.error("write to the quarantine of", source);
+        let failed = |source| self.claim.spool().shared.store.error("change the dead letters of", source);
         self.dead_letters.settle(self.claim.folder(), gone, renewed).map_err(failed)
     }
 }
@@ -361,6 +391,7 @@ impl Spool {
             Err(source) => return Err(self.shared.store.error("read", source)),
         };
         let mut deliverer = Deliverer::new(claim, cursors);
+        deliverer.expire_rejected();
         deliverer.retain_backends(backends)?;
         Ok(Some(deliverer))
     }

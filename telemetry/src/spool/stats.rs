@@ -29,7 +29,7 @@ pub struct SpoolStats {
     pub segment_bytes: u64,
     /// Events lost so far, by reason; reasons without a loss are left out.
     pub drops: BTreeMap<DropReason, u64>,
-    /// Events in the quarantine.
+    /// Dead letters.
     pub rejected: u64,
     /// Files of other versions of the format, which are left alone.
     pub foreign: Vec<String>,
@@ -84,7 +84,7 @@ impl Spool {
             .map_err(|source| self.shared.store.error("read", source))
     }
 
-    /// The events in the quarantine, the oldest first.
+    /// The dead letters, the oldest first.
     pub fn rejected(&self) -> Result<Vec<Rejected>, Error> {
         let Some(folder) = self.shared.store.folder("read")? else { return Ok(Vec::new()) };
         dead_letters::load(&*folder).map_err(|source| self.shared.store.error("read", source))

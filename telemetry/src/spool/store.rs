@@ -59,10 +59,11 @@ pub struct Limits {
     pub max_age: Duration,
     /// Bytes after which a segment is closed. Default: 1 MiB; at most a quarter of [`max_bytes`](Self::max_bytes).
     pub segment_bytes: u64,
-    /// Bytes of dead letters. Default: 1 MB.
-    pub dead_letter_bytes: u64,
-    /// Number of dead letters. Default: 1,000.
-    pub dead_letter_events: u64,
+    /// Bytes of dead letters after which a backend that rejects further events gets no more. `None`, the default: a quarter
+    /// of [`max_bytes`](Self::max_bytes). The last batch of dead letters may exceed it.
+    pub dead_letter_bytes: Option<u64>,
+    /// The greatest age of a dead letter. Default: 30 days.
+    pub dead_letter_age: Duration,
     /// Whether a full spool refuses new events and keeps the old ones. Default: no. For a forwarder, which can stop reading
     /// its input.
     pub refuse_when_full: bool,
@@ -75,8 +76,8 @@ impl Default for Limits {
             max_events: 100_000,
             max_age: Duration::from_secs(30 * 24 * 60 * 60),
             segment_bytes: 1 << 20,
-            dead_letter_bytes: 1_000_000,
-            dead_letter_events: 1_000,
+            dead_letter_bytes: None,
+            dead_letter_age: Duration::from_secs(30 * 24 * 60 * 60),
             refuse_when_full: false,
         }
     }
@@ -91,12 +92,24 @@ impl Limits {
         (self.max_events / 4).max(1)
     }
 
+    pub(crate) fn dead_letter_bytes(&self) -> u64 {
+        self.dead_letter_bytes.unwrap_or(self.max_bytes / 4).max(1)
+    }
+
+    pub(crate) fn dead_letter_age_ms(&self) -> u64 {
+        milliseconds(self.dead_letter_age)
+    }
+
     pub(crate) fn max_age_ms(&self) -> u64 {
-        u64::try_from(self.max_age.as_millis()).unwrap_or(u64::MAX)
+        milliseconds(self.max_age)
     }
 
     /// How long a segment takes events.
     pub(crate) fn span_ms(&self) -> u64 {
         self.max_age_ms() / 30
     }
+}
+
+fn milliseconds(age: Duration) -> u64 {
+    u64::try_from(age.as_millis()).unwrap_or(u64::MAX)
 }

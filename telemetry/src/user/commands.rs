@@ -24,7 +24,7 @@
 //! 0: what was asked for is so now. 1: it is not. Either the command failed, with the reason on standard error; or the answer
 //! itself says what is in the way: `enable` has stored the consent, but an opt-out such as `DO_NOT_TRACK` keeps telemetry off;
 //! `disable` has stored the opt-out, but it is forced on; a backend has failed to take a request of `reset`; `doctor` found
-//! something wrong; `resend` left events in the quarantine. (Clap ends with 2 when the command line is wrong.)
+//! something wrong; `resend` left dead letters. (Clap ends with 2 when the command line is wrong.)
 
 use std::{
     io::{self, Write},

@@ -97,12 +97,12 @@ impl Telemetry {
                 format!("events lost so far: {}", reasons.join(", ")),
             ));
         }
-        if status.quarantined > 0 {
+        if status.dead_letters > 0 {
             let detail = format!(
                 "{} refused for good; `show` has the reasons, `resend` sends them again",
-                count(status.quarantined, "event")
+                count(status.dead_letters, "event")
             );
-            findings.push(finding("quarantine", Verdict::Note, detail));
+            findings.push(finding("dead_letters", Verdict::Note, detail));
         }
         let now = if status.delivering { "; a child process delivers now" } else { "" };
         findings.push(finding("delivery", Verdict::Fine, format!("{}{now}", status.delivery)));

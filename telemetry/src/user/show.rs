@@ -35,7 +35,7 @@ pub struct ShowReport {
     /// The waiting events of the other spool, which these backends do not get: see [`Status::set_apart`](crate::Status::set_apart).
     pub set_apart: Vec<String>,
     /// The dead letters.
-    pub quarantine: Vec<Rejected>,
+    pub dead_letters: Vec<Rejected>,
     /// What each backend would send of the first batch.
     pub outgoing: Vec<OutgoingBatch>,
     /// The number of events in that batch.
@@ -65,7 +65,7 @@ impl Telemetry {
             collection => collection,
         };
         let Selected { mut targets, info } = context.select_for(collection);
-        let (mut stored, mut set_apart, mut quarantine) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut stored, mut set_apart, mut dead_letters) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(spools) = &context.spools {
             let local = info.stays_here(collection);
             for (local, lines) in [(local, &mut stored), (!local, &mut set_apart)] {
@@ -73,7 +73,7 @@ impl Telemetry {
                     lines.push(String::from_utf8_lossy(line).into_owned());
                     true
                 })?;
-                quarantine.append(&mut spools.get(local).rejected()?);
+                dead_letters.append(&mut spools.get(local).rejected()?);
             }
         }
         let mut buffer = EventBuffer::new(context.fill());
@@ -89,7 +89,7 @@ impl Telemetry {
         let previewed = buffer.len();
         let batch = buffer.take();
         let outgoing = targets.iter_mut().map(|target| outgoing(target, &batch)).collect();
-        Ok(ShowReport { stored, set_apart, quarantine, outgoing, previewed })
+        Ok(ShowReport { stored, set_apart, dead_letters, outgoing, previewed })
     }
 }
 
@@ -119,8 +119,8 @@ impl ShowReport {
         for line in &self.set_apart {
             writeln!(out, "{}", escape_in_json(line))?;
         }
-        writeln!(out, "\nQuarantine: {}", count(self.quarantine.len(), "event"))?;
-        for rejected in &self.quarantine {
+        writeln!(out, "\nDead letters: {}", count(self.dead_letters.len(), "event"))?;
+        for rejected in &self.dead_letters {
             let [backend, reason] =
                 [&rejected.backend, &rejected.reason].map(|text| ForeignText::from(&**text));
             writeln!(out, "{backend}: {reason}\n{}", escape_in_json(rejected.event.get()))?;
@@ -155,7 +155,7 @@ impl ShowReport {
         let object = AsJson {
             stored: self.stored.iter().map(|line| as_stored(line)).collect(),
             set_apart: self.set_apart.iter().map(|line| as_stored(line)).collect(),
-            quarantine: &self.quarantine,
+            dead_letters: &self.dead_letters,
             previewed: self.previewed,
             outgoing: self.outgoing.iter().map(OutgoingBatch::to_json).collect(),
         };
@@ -167,7 +167,7 @@ impl ShowReport {
 struct AsJson<'a> {
     stored: Vec<Cow<'a, RawValue>>,
     set_apart: Vec<Cow<'a, RawValue>>,
-    quarantine: &'a [Rejected],
+    dead_letters: &'a [Rejected],
     previewed: usize,
     outgoing: Vec<serde_json::Value>,
 }
@@ -224,7 +224,7 @@ mod tests {
         let shown = ShowReport {
             set_apart: Vec::new(),
             stored: lines.map(str::to_owned).to_vec(),
-            quarantine: vec![Rejected {
+            dead_letters: vec![Rejected {
                 backend: "main".to_owned(),
                 reason: "old".to_owned(),
                 rejected_at: 7,
@@ -234,11 +234,11 @@ mod tests {
             previewed: 1,
         };
         let text = shown.to_json();
-        let quarantine =
+        let dead_letters =
             format!(r#"[{{"backend":"main","reason":"old","rejected_at":7,"event":{}}}]"#, lines[0]);
         let stored = format!(r#"[{},"{{\"type\":","{{\"a\":\"\\ud800\"}}"]"#, lines[0]);
         let expected = format!(
-            r#"{{"stored":{stored},"set_apart":[],"quarantine":{quarantine},"previewed":1,"outgoing":[]}}"#
+            r#"{{"stored":{stored},"set_apart":[],"dead_letters":{dead_letters},"previewed":1,"outgoing":[]}}"#
         );
         assert_eq!(text, expected);
         serde_json::from_str::<serde_json::Value>(&text).expect("readers take it");

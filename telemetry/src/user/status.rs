@@ -48,7 +48,7 @@ pub struct Status {
     /// Events lost so far, by reason.
     pub dropped: BTreeMap<String, u64>,
     /// The number of dead letters.
-    pub quarantined: u64,
+    pub dead_letters: u64,
     /// When and how events leave the spool.
     pub delivery: String,
     /// Whether a detached child process delivers now.
@@ -180,7 +180,7 @@ impl Telemetry {
             oldest_s: spool.oldest_ms.map(ago),
             set_apart: other.events,
             dropped,
-            quarantined: spool.rejected + other.rejected,
+            dead_letters: spool.rejected + other.rejected,
             delivery: delivery_text(&context.settings, &targets),
             delivering: context.trusted_data().is_some_and(|data| detached::lock::is_delivering(data, local)),
             problems: problems.into_iter().map(ForeignText::from).collect(),
@@ -270,7 +270,7 @@ impl fmt::Display for Status {
             let reasons: Vec<_> = self.dropped.iter().map(|(reason, n)| format!("{n} ({reason})")).collect();
             writeln!(f, "Dropped: {}", reasons.join(", "))?;
         }
-        writeln!(f, "Quarantine: {}", count(self.quarantined, "event"))?;
+        writeln!(f, "Dead letters: {}", count(self.dead_letters, "event"))?;
         write!(f, "Delivery: {}", self.delivery)?;
         if self.delivering {
             write!(f, "; a child process delivers now")?;

@@ -9,51 +9,59 @@ use std::{
     time::Duration,
 };
 
-use jackfield::spool::{DropReason, Limits};
+use jackfield::spool::Limits;
 use jackfield_loader::plugin_api::{Outcome, Outcomes};
 use jackfield_test_support::LONG;
 
 use super::{
     HOUR,
-    common::{self, Clocked, Send0, arrived_once, dropped, names, scripted, track},
+    common::{self, Clocked, Send0, arrived_once, names, scripted, track},
 };
 
 #[test]
-fn rejected_events_are_kept_with_their_reasons_up_to_a_limit() {
+fn rejected_events_are_kept_with_their_reasons() {
+    let home = tempfile::tempdir().expect("a folder");
+    let telemetry = common::tool(home.path()).backend("even", scripted(takes_even())).build();
+    track(&telemetry, 0..10);
+    let flushed = telemetry.flush(LONG);
+    assert_eq!((flushed.delivered, flushed.rejected, flushed.emptied), (5, 5, true));
+    let rejected = common::spool(home.path()).rejected().expect("readable");
+    let kept = rejected.iter().map(|rejected| {
+        let event: serde_json::Value = serde_json::from_str(rejected.event.get()).expect("JSON");
+        let name = event["name"].as_str().expect("text").to_owned();
+        assert_eq!((&*rejected.backend, &*rejected.reason), ("even", &*format!("{name} is odd")));
+        name
+    });
+    assert_eq!(kept.collect::<Vec<_>>(), names([1, 3, 5, 7, 9]));
+    assert_eq!(telemetry.status().dead_letters, 5);
+}
+
+#[test]
+fn full_dead_letters_stop_the_delivery_and_nothing_is_lost() {
     let home = tempfile::tempdir().expect("a folder");
     let mut limits = Limits::default();
-    limits.dead_letter_events = 8;
-    let odd: Send0 = Box::new(|batch, _| {
+    limits.dead_letter_bytes = Some(1);
+    let telemetry = common::tool(home.path()).limits(limits).backend("even", scripted(takes_even())).build();
+    track(&telemetry, 0..10);
+    assert_eq!(telemetry.flush(LONG).rejected, 5, "the first batch has room");
+    track(&telemetry, 10..20);
+    let flushed = telemetry.flush(LONG);
+    assert_eq!((flushed.delivered, flushed.rejected, flushed.emptied), (5, 0, false));
+    let reason = &flushed.waiting[0].reason;
+    assert!(reason.contains("dead letters have reached their limit of 1 bytes"), "{reason}");
+    let status = telemetry.status();
+    assert_eq!((status.events, status.dead_letters), (5, 5), "{status}");
+    assert!(common::spool(home.path()).stats().drops.is_empty());
+}
+
+fn takes_even() -> Send0 {
+    Box::new(|batch, _| {
         let outcome = |number: u32| match number % 2 {
             0 => Outcome::Delivered,
             _ => Outcome::rejected(format!("{number} is odd")),
         };
         Outcomes::Each(batch.iter().map(|event| outcome(event.name().parse().expect("a number"))).collect())
-    });
-    let telemetry = common::tool(home.path()).limits(limits).backend("even", scripted(odd)).build();
-    track(&telemetry, 0..10);
-    let flushed = telemetry.flush(LONG);
-    assert_eq!((flushed.delivered, flushed.rejected, flushed.emptied), (5, 5, true));
-    let kept = || {
-        let rejected = common::spool(home.path()).rejected().expect("readable");
-        let kept = rejected.iter().map(|rejected| {
-            let event: serde_json::Value = serde_json::from_str(rejected.event.get()).expect("JSON");
-            let name = event["name"].as_str().expect("text").to_owned();
-            assert_eq!((&*rejected.backend, &*rejected.reason), ("even", &*format!("{name} is odd")));
-            name
-        });
-        kept.collect::<Vec<_>>()
-    };
-    assert_eq!(kept(), names([1, 3, 5, 7, 9]));
-    assert_eq!(telemetry.status().quarantined, 5);
-
-    track(&telemetry, 10..40);
-    assert_eq!(telemetry.flush(LONG).rejected, 15);
-    let kept = kept();
-    assert!((1..=8).contains(&kept.len()), "{kept:?}");
-    assert!(kept.ends_with(&names([37, 39])), "the newest stay: {kept:?}");
-    let stats = common::spool(home.path()).stats();
-    assert_eq!(dropped(&stats, DropReason::DeadLetters) + kept.len() as u64, 20, "{stats:?}");
+    })
 }
 
 #[test]

@@ -5,11 +5,13 @@ use std::{
     fs::{self, OpenOptions},
     io::Write as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+use jackfield_test_support::wait_until;
 use tempfile::TempDir;
 
-use crate::error::DropReason;
+use crate::error::{DropReason, Error};
 use crate::spool::handle::Spool;
 use crate::spool::reader::Settle;
 use crate::spool::store::Limits;
@@ -33,7 +35,7 @@ fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
 
 fn segments(spool: &Spool) -> Vec<PathBuf> {
     let all = files(spool.folder(), ".v1.jsonl").into_iter();
-    all.filter(|path| !path.ends_with("quarantine.v1.jsonl")).collect()
+    all.filter(|path| !path.ends_with("dead-letters.v1.jsonl")).collect()
 }
 
 /// Writes bytes behind the only segment, as a crash or a disk error leaves them.
@@ -175,13 +177,13 @@ fn damaged_counters_begin_again_and_stop_nothing() {
 fn files_that_a_crash_left_half_written_are_replaced() {
     let (_home, spool) = spool();
     fill(&spool, &["1"]);
-    for name in ["cursors.v1.tmp", "counters.v1.tmp", "quarantine.v1.tmp"] {
+    for name in ["cursors.v1.tmp", "counters.v1.tmp", "dead-letters.v1.tmp"] {
         fs::write(spool.folder().join(name), "half").expect("the folder is there");
     }
     let mut deliverer = claim(&spool, &["a"]);
     assert_eq!(spool.append(b""), Err(DropReason::Damaged));
     assert_eq!(drain(&mut deliverer, "a"), [event("1")]);
-    assert_eq!(files(spool.folder(), ".tmp").len(), 1, "the quarantine had no need");
+    assert_eq!(files(spool.folder(), ".tmp").len(), 1, "the dead letters had no need");
 }
 
 #[test]
@@ -201,13 +203,13 @@ fn a_spool_from_tomorrow_is_reported_and_left_alone() {
 }
 
 #[test]
-fn a_torn_quarantine_loses_its_last_line_only() {
+fn torn_dead_letters_lose_its_last_line_only() {
     let (_home, spool) = spool();
     fill(&spool, &["1"]);
     let mut deliverer = claim(&spool, &["a"]);
     let (one, two) = (event("1"), event("2"));
     deliverer.reject("a", [(&*one, "no such field")]).expect("healthy");
-    let path = spool.folder().join("quarantine.v1.jsonl");
+    let path = spool.folder().join("dead-letters.v1.jsonl");
     OpenOptions::new()
         .append(true)
         .open(&path)
@@ -224,20 +226,73 @@ fn a_torn_quarantine_loses_its_last_line_only() {
 }
 
 #[test]
-fn a_full_quarantine_drops_the_oldest_and_counts_them() {
+fn full_dead_letters_take_no_more_and_lose_none() {
     let home = tempfile::tempdir().expect("a temporary folder");
-    let limits = Limits { dead_letter_events: 8, ..Limits::default() };
+    let limits = Limits { dead_letter_bytes: Some(500), ..Limits::default() };
     let spool = Spool::on_disk(home.path().join("spool"), limits);
     fill(&spool, &["x"]);
     let mut deliverer = claim(&spool, &["a"]);
-    for number in 0..10 {
-        deliverer.reject("a", [(&*event(&number.to_string()), "no")]).expect("healthy");
-    }
+    let events: Vec<String> = (0..100).map(|number: u32| event(&number.to_string())).collect();
+    let taken = events.iter().take_while(|event| deliverer.reject("a", [(&***event, "no")]).is_ok()).count();
+    let error = deliverer.reject("a", [(&*events[taken], "no")]).expect_err("full");
+    assert!(matches!(error, Error::DeadLettersFull { limit: 500, .. }), "{error}");
     let rejected = spool.rejected().expect("healthy");
-    assert_eq!(rejected.last().map(|one| one.event.get()), Some(&*event("9")));
-    let dropped = spool.stats().drops[&DropReason::DeadLetters];
-    assert_eq!(rejected.len() as u64 + dropped, 10);
-    assert!(rejected.len() >= 6);
+    let kept: Vec<_> = rejected.iter().map(|one| one.event.get()).collect();
+    assert!(taken > 1 && kept == events[..taken], "{kept:?}");
+    assert!(spool.stats().drops.is_empty());
+    // Room again.
+    deliverer.forget_rejected(&rejected).expect("healthy");
+    deliverer.reject("a", [(&*events[taken], "no")]).expect("room");
+}
+
+#[test]
+fn dead_letters_leave_when_they_are_too_old_and_are_counted() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let open = |dead_letter_age| {
+        Spool::on_disk(home.path().join("spool"), Limits { dead_letter_age, ..Limits::default() })
+    };
+    let spool = open(Duration::from_secs(3600));
+    fill(&spool, &["x"]);
+    claim(&spool, &["a"]).reject("a", [(&*event("1"), "no"), (&*event("2"), "no")]).expect("healthy");
+    drop(claim(&spool, &["a"]));
+    assert_eq!(spool.stats().rejected, 2, "they are young");
+    let later = open(Duration::ZERO);
+    drop(claim(&later, &["a"]));
+    let stats = later.stats();
+    assert_eq!((stats.rejected, stats.drops[&DropReason::DeadLetters]), (0, 2));
+}
+
+#[test]
+fn a_backend_that_comes_back_continues_where_it_was() {
+    let (_home, spool) = spool();
+    fill(&spool, &["1", "2"]);
+    let mut deliverer = claim(&spool, &["a", "b"]);
+    assert_eq!(drain(&mut deliverer, "a").len(), 2);
+    // It is missing once in this claim, and once in the next one.
+    deliverer.retain_backends(&["b"]).expect("healthy");
+    deliverer.retain_backends(&["a", "b"]).expect("healthy");
+    assert!(drain(&mut deliverer, "a").is_empty());
+    drop(deliverer);
+    drop(claim(&spool, &["b"]));
+    let mut deliverer = claim(&spool, &["a", "b"]);
+    assert!(drain(&mut deliverer, "a").is_empty());
+    assert_eq!(drain(&mut deliverer, "b").len(), 2);
+}
+
+#[test]
+fn a_backend_is_forgotten_after_the_age_of_an_event() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let limits = Limits { max_age: Duration::from_millis(20), ..Limits::default() };
+    let spool = Spool::on_disk(home.path().join("spool"), limits);
+    fill(&spool, &["1"]);
+    drop(claim(&spool, &["a"]));
+    drop(claim(&spool, &["b"]));
+    let cursors = || fs::read_to_string(spool.folder().join("cursors.v1.json")).expect("readable");
+    assert!(cursors().contains(r#""former":{"a""#), "{}", cursors());
+    wait_until("a is forgotten", || {
+        drop(claim(&spool, &["b"]));
+        !cursors().contains("former")
+    });
 }
 
 #[test]
