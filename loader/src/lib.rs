@@ -27,10 +27,11 @@ pub use crate::{
     boundary::{
         backoff::Backoff,
         batch::{Batch, BatchWriter, EventFields},
-        exit::exit,
-        process_id::process_id,
-        prose::{count, hex, in_prose, nearest, span},
-        text::{ForeignText, escape_in_json, show as show_path, to_json, to_json_pretty},
+        process::{exit, process_id},
+        text::{
+            ForeignText, count, escape_in_json, hex, in_prose, nearest, show as show_path, span, to_json,
+            to_json_pretty,
+        },
     },
     guard::{
         error::{CloseError, CloseFailure, OpenError, OpenFailure, Stage},

@@ -104,15 +104,10 @@ pub struct EventFields<'list, 'a> {
 
 /// Collects the events of a batch under construction. Their strings borrow from the batch's owner.
 pub struct BatchWriter<'a> {
-    parts: Parts,
-    borrowed: PhantomData<&'a str>,
-}
-
-/// A batch under construction, without the lifetime that kept its strings to the owner.
-struct Parts {
     events: Vec<abi::Event>,
     strings: Chunks<abi::Str>,
     pairs: Chunks<abi::Pair>,
+    borrowed: PhantomData<&'a str>,
 }
 
 impl<'a> BatchWriter<'a> {
@@ -140,12 +135,11 @@ impl<'a> BatchWriter<'a> {
         let pair =
             |(key, value): &(&str, &str)| abi::Pair { key: abi::Str::new(key), value: abi::Str::new(value) };
         let args = abi::StrList {
-            ptr: self.parts.strings.push(args.iter().map(|text| abi::Str::new(text))),
+            ptr: self.strings.push(args.iter().map(|text| abi::Str::new(text))),
             len: args.len(),
         };
-        let metadata =
-            abi::PairList { ptr: self.parts.pairs.push(metadata.iter().map(pair)), len: metadata.len() };
-        self.parts.events.push(abi::Event {
+        let metadata = abi::PairList { ptr: self.pairs.push(metadata.iter().map(pair)), len: metadata.len() };
+        self.events.push(abi::Event {
             json: abi::Str::new(event.json),
             id: abi::Str::new(event.id),
             timestamp: abi::Str::new(event.timestamp),
@@ -172,22 +166,13 @@ impl<'a> BatchWriter<'a> {
     /// Number of events so far.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.parts.events.len()
+        self.events.len()
     }
 
     /// Whether there is no event yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.parts.events.is_empty()
-    }
-}
-
-impl Parts {
-    fn finish(self, owner: Arc<dyn Owner>) -> Batch {
-        Batch {
-            events: Arc::new(Views(self.events)),
-            memory: Arc::new(Memory { _owner: owner, _strings: self.strings, _pairs: self.pairs }),
-        }
+        self.events.is_empty()
     }
 }
 
@@ -213,17 +198,20 @@ impl Batch {
         events: usize,
         fill: impl for<'a> FnOnce(&'a O, &mut BatchWriter<'a>) -> Result<(), E>,
     ) -> Result<Self, E> {
-        // An `Arc` promises nothing about exclusive access when it moves, as a `Box` does, so views stay valid.
+        // Not a `Box`: moving a `Box` claims exclusive access to its content, which would invalidate the views.
         let owner = Arc::new(owner);
-        let parts = Parts {
+        let mut writer = BatchWriter {
             events: Vec::with_capacity(events),
             strings: Chunks::new(events),
             pairs: Chunks::new(events),
+            borrowed: PhantomData,
         };
-        let mut writer = BatchWriter { parts, borrowed: PhantomData };
         fill(&owner, &mut writer)?;
-        let parts = writer.parts;
-        Ok(parts.finish(owner))
+        let BatchWriter { events, strings, pairs, .. } = writer;
+        Ok(Self {
+            events: Arc::new(Views(events)),
+            memory: Arc::new(Memory { _owner: owner, _strings: strings, _pairs: pairs }),
+        })
     }
 
     /// Number of events.
@@ -258,7 +246,7 @@ impl Batch {
     }
 
     /// The views of the events, valid as long as `self`.
-    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "for process isolation"))]
+    #[cfg(any(target_os = "linux", feature = "conformance"))]
     pub(crate) fn events(&self) -> &[abi::Event] {
         &self.events.0
     }
@@ -267,6 +255,26 @@ impl Batch {
     pub(crate) fn to_abi(&self) -> abi::Batch {
         abi::Batch { events: self.events.0.as_ptr(), len: self.events.0.len(), ..no_events() }
     }
+}
+
+/// The strings of an event: `json`, the seven that events of one process mostly share, and the rest.
+#[cfg(any(target_os = "linux", feature = "conformance"))]
+pub(crate) fn strings_mut(event: &mut abi::Event) -> [&mut abi::Str; 13] {
+    [
+        &mut event.json,
+        &mut event.machine_id,
+        &mut event.tool_name,
+        &mut event.tool_version,
+        &mut event.os,
+        &mut event.arch,
+        &mut event.os_version,
+        &mut event.runtime_version,
+        &mut event.id,
+        &mut event.timestamp,
+        &mut event.kind,
+        &mut event.name,
+        &mut event.error,
+    ]
 }
 
 /// The C form of a batch without events.

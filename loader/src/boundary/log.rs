@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Mutex, OnceLock, PoisonError,
+        Mutex, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -20,6 +20,8 @@ use tracing_core::{
     metadata::Level,
     subscriber::Interest,
 };
+
+use super::process::lock;
 
 /// How many pairs of level and target are told apart.
 const MOST_TARGETS: usize = 1024;
@@ -41,17 +43,8 @@ static RELAY: OnceLock<Relay> = OnceLock::new();
 
 /// The most detailed level that a subscriber of this process wants; 0 is none.
 pub(crate) fn most_detailed() -> u32 {
-    let current = LevelFilter::current();
-    [
-        (LevelFilter::OFF, 0),
-        (LevelFilter::ERROR, 1),
-        (LevelFilter::WARN, 2),
-        (LevelFilter::INFO, 3),
-        (LevelFilter::DEBUG, 4),
-    ]
-    .into_iter()
-    .find(|(filter, _)| *filter == current)
-    .map_or(abi::LEVEL_TRACE, |(_, number)| number)
+    let wanted = LevelFilter::current().into_level();
+    (abi::LEVEL_ERROR..=abi::LEVEL_TRACE).find(|number| Some(level(*number)) == wanted).unwrap_or(0)
 }
 
 /// From now on, records of plugins go to `send`: level, target and message.
@@ -108,7 +101,7 @@ fn metadata(level: Level, target: &str) -> &'static Metadata<'static> {
     type Known = HashMap<(Level, String), &'static Metadata<'static>>;
     static KNOWN: OnceLock<Mutex<Known>> = OnceLock::new();
 
-    let mut known = KNOWN.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = lock(KNOWN.get_or_init(Mutex::default));
     let target = if target.is_empty() { FALLBACK_TARGET } else { target };
     if let Some(metadata) = known.get(&(level, target.to_owned())) {
         return metadata;

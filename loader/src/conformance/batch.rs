@@ -8,7 +8,7 @@ use super::{
     host,
     terms::{Empty, HostKind, Terms},
 };
-use crate::boundary::batch::Batch;
+use crate::boundary::batch::{Batch, strings_mut};
 
 /// Events of a batch, changed as the terms say.
 pub(super) struct AlteredViews<'a> {
@@ -22,12 +22,7 @@ const UNKNOWN_BIT: u32 = 1 << 30;
 
 impl<'a> AlteredViews<'a> {
     pub(super) fn of(batch: &'a Batch, terms: &'a Terms) -> Self {
-        let raw = batch.to_abi();
-        let mut events = Vec::with_capacity(raw.len);
-        if raw.len > 0 {
-            // SAFETY: the events of a batch, which lives longer than this.
-            events.extend_from_slice(unsafe { std::slice::from_raw_parts(raw.events, raw.len) });
-        }
+        let mut events = batch.events().to_vec();
         for event in &mut events {
             if terms.host == HostKind::Newer {
                 event.present |= UNKNOWN_BIT;
@@ -35,21 +30,7 @@ impl<'a> AlteredViews<'a> {
             if terms.empty == Empty::AsIs {
                 continue;
             }
-            for text in [
-                &mut event.json,
-                &mut event.id,
-                &mut event.timestamp,
-                &mut event.kind,
-                &mut event.name,
-                &mut event.machine_id,
-                &mut event.tool_name,
-                &mut event.tool_version,
-                &mut event.os,
-                &mut event.arch,
-                &mut event.os_version,
-                &mut event.runtime_version,
-                &mut event.error,
-            ] {
+            for text in strings_mut(event) {
                 empty(terms.empty, &mut text.ptr, text.len);
             }
             empty(terms.empty, &mut event.args.ptr, event.args.len);

@@ -5,7 +5,7 @@ use std::{
     ffi::c_void,
     ptr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -20,7 +20,10 @@ use super::{
     host,
     terms::{Cancel, Terms},
 };
-use crate::boundary::text::{self, REASON_LIMIT};
+use crate::boundary::{
+    process::lock,
+    text::{self, REASON_LIMIT},
+};
 
 /// What a plugin answered to one call.
 #[derive(Clone, Debug)]
@@ -64,10 +67,6 @@ static RUNNING: Mutex<BTreeMap<usize, Arc<Context>>> = Mutex::new(BTreeMap::new(
 static LAST: AtomicUsize = AtomicUsize::new(0);
 static LATE: AtomicUsize = AtomicUsize::new(0);
 
-fn running() -> MutexGuard<'static, BTreeMap<usize, Arc<Context>>> {
-    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// How often plugins used a call after it had returned.
 #[must_use]
 pub fn late_uses() -> usize {
@@ -79,7 +78,7 @@ pub(super) fn during(terms: &Terms, events: usize, body: impl FnOnce(*const abi:
     let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
     let heard = Heard { outcomes: vec![None; events], ..Heard::default() };
     let context = Arc::new(Context { cancel: terms.cancel.clone(), heard: Mutex::new(heard) });
-    running().insert(number, Arc::clone(&context));
+    lock(&RUNNING).insert(number, Arc::clone(&context));
     let call = abi::Call {
         size: size_of::<abi::Call>() as u32,
         reserved: 0,
@@ -93,8 +92,8 @@ pub(super) fn during(terms: &Terms, events: usize, body: impl FnOnce(*const abi:
     let start = Instant::now();
     let status = body(&raw const call);
     let took = start.elapsed();
-    running().remove(&number);
-    let heard = std::mem::take(&mut *context.lock());
+    lock(&RUNNING).remove(&number);
+    let heard = std::mem::take(&mut *lock(&context.heard));
     Answer {
         status,
         outcomes: heard.outcomes,
@@ -103,12 +102,6 @@ pub(super) fn during(terms: &Terms, events: usize, body: impl FnOnce(*const abi:
         previewed: heard.previewed,
         number: 0,
         took,
-    }
-}
-
-impl Context {
-    fn lock(&self) -> MutexGuard<'_, Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -139,7 +132,7 @@ impl Heard {
 }
 
 fn find(context: *const c_void) -> Option<Arc<Context>> {
-    let found = running().get(&context.addr()).cloned();
+    let found = lock(&RUNNING).get(&context.addr()).cloned();
     if found.is_none() {
         LATE.fetch_add(1, Ordering::Relaxed);
     }
@@ -152,7 +145,7 @@ unsafe extern "C" fn cancelled(context: *const c_void) -> u32 {
 
 unsafe extern "C" fn report(context: *const c_void, first: u64, count: u64, outcome: *const abi::Outcome) {
     let Some(context) = find(context) else { return };
-    let mut heard = context.lock();
+    let mut heard = lock(&context.heard);
     // SAFETY: the contract: a readable outcome; null is looked at.
     let Some(outcome) = (unsafe { outcome.as_ref() }) else {
         return heard.breach("an outcome that was reported is null");
@@ -180,7 +173,7 @@ unsafe extern "C" fn report(context: *const c_void, first: u64, count: u64, outc
 
 unsafe extern "C" fn explain(context: *const c_void, subject: abi::Str, message: abi::Str) {
     let Some(context) = find(context) else { return };
-    let mut heard = context.lock();
+    let mut heard = lock(&context.heard);
     // SAFETY: the contract: readable text.
     let (subject, message) = unsafe {
         (heard.text("the subject of `explain`", subject), heard.text("the message of `explain`", message))
@@ -196,7 +189,7 @@ pub(super) unsafe extern "C" fn preview_message(
     len: usize,
 ) {
     let Some(context) = find(context) else { return };
-    let mut heard = context.lock();
+    let mut heard = lock(&context.heard);
     // SAFETY: the contract: readable text.
     let label = unsafe { heard.text("the label of a preview", label) };
     if bytes.is_null() && len > 0 {

@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     ptr,
-    sync::{Mutex, PoisonError, atomic::AtomicPtr, atomic::Ordering},
+    sync::{Mutex, atomic::AtomicPtr, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -19,7 +19,10 @@ use super::{
     terms::Terms,
 };
 use crate::{
-    boundary::batch::{Batch, no_events},
+    boundary::{
+        batch::{Batch, no_events},
+        process::lock,
+    },
     inspect::error::InspectError,
     load::tables::{Arguments, Function, OptionalTable, PluginTables},
     plugin::{
@@ -104,11 +107,7 @@ impl Subject {
 impl Instance {
     /// Calls a function that takes a text or a batch, if the plugin has it.
     fn call(&self, function: Function, text: &str, batch: Option<&Batch>, terms: &Terms) -> Answer {
-        let _turn = self
-            .tables
-            .abilities()
-            .is_serial()
-            .then(|| self.turn.lock().unwrap_or_else(PoisonError::into_inner));
+        let _turn = self.tables.abilities().is_serial().then(|| lock(&self.turn));
         let views = batch.map(|batch| AlteredViews::of(batch, terms));
         let batch = views.as_ref().map_or_else(no_events, AlteredViews::to_abi);
         // A request for deletion has an event to be sent, of which nothing is reported.

@@ -15,6 +15,7 @@ use jackfield_plugin_api::{
 };
 
 use super::{error::Stage, preview::Collected, report::Reported, spin::Spin};
+use crate::boundary::process::lock;
 
 /// How often it is asked whether a call is still wanted. To ask may read a file, of whose change no event tells.
 const LOOK: Duration = Duration::from_millis(100);
@@ -108,10 +109,6 @@ impl CallState {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Waits until the call has finished or its deadline has passed; then it is abandoned.
     pub(super) fn wait(&self, spin: &Spin) -> Ended {
         self.wait_while(spin, None)
@@ -123,7 +120,7 @@ impl CallState {
         spin.until(|| self.ended.load(Ordering::Acquire));
         let mut deadline = self.deadline;
         let mut watch = wanted.map(|wanted| (wanted, Instant::now() + LOOK));
-        let mut progress = self.lock();
+        let mut progress = lock(&self.progress);
         loop {
             if let Some(ended) = Self::take(&mut progress) {
                 return ended;
@@ -141,10 +138,10 @@ impl CallState {
                 if wanted() {
                     watch = Some((wanted, Instant::now() + LOOK));
                 } else {
-                    self.cancel(&mut self.lock());
+                    self.cancel(&mut lock(&self.progress));
                     (watch, deadline) = (None, deadline.min(Instant::now() + GRACE));
                 }
-                progress = self.lock();
+                progress = lock(&self.progress);
                 continue;
             }
             let pause = watch.map_or(left, |(_, at)| left.min(at.saturating_duration_since(now)));
@@ -156,7 +153,7 @@ impl CallState {
     /// The non-blocking form of [`wait`](Self::wait); the deadline is the caller's to watch.
     #[cfg(feature = "tokio")]
     pub(super) fn poll(&self, context: &std::task::Context<'_>) -> std::task::Poll<Ended> {
-        let mut progress = self.lock();
+        let mut progress = lock(&self.progress);
         if let Some(ended) = Self::take(&mut progress) {
             return std::task::Poll::Ready(ended);
         }
@@ -166,7 +163,7 @@ impl CallState {
 
     /// Stops waiting.
     pub(super) fn abandon(&self) -> Ended {
-        let mut progress = self.lock();
+        let mut progress = lock(&self.progress);
         match Self::take(&mut progress) {
             Some(ended) => ended,
             None => self.abandon_locked(progress),
@@ -175,7 +172,7 @@ impl CallState {
 
     /// How the call failed, for a thread that did not wait for it; `None` while it runs and when it did not fail.
     pub(super) fn failure(&self) -> Option<(Status, Explanation)> {
-        let progress = self.lock();
+        let progress = lock(&self.progress);
         match progress.phase {
             CallPhase::Finished(status) if status != abi::STATUS_OK => {
                 Some((status, progress.explanation.clone().unwrap_or_default()))
@@ -214,7 +211,7 @@ impl CallState {
 
     /// Calls `on_cancel`, which must not wait, once the call is cancelled: now, if it is already.
     pub(crate) fn on_cancel(&self, on_cancel: Arc<dyn Fn() + Send + Sync>) {
-        let mut progress = self.lock();
+        let mut progress = lock(&self.progress);
         if self.is_cancelled() {
             drop(progress);
             on_cancel();
@@ -225,7 +222,7 @@ impl CallState {
 
     /// Takes the call out of the queue; `false` when its caller has stopped waiting.
     pub(super) fn start(&self) -> bool {
-        let mut progress = self.lock();
+        let mut progress = lock(&self.progress);
         let queued = progress.phase == CallPhase::Queued;
         if queued {
             progress.phase = CallPhase::Running;
@@ -244,7 +241,7 @@ impl CallState {
     }
 
     fn end(&self, phase: CallPhase) -> bool {
-        let mut progress = self.lock();
+        let mut progress = lock(&self.progress);
         if progress.phase == CallPhase::Abandoned {
             return false;
         }
@@ -270,7 +267,7 @@ impl CallState {
 
     /// Takes what the plugin says of events, unless it is too late.
     pub(crate) fn note(&self, first: u64, count: u64, outcome: Outcome) {
-        let mut progress = self.lock();
+        let mut progress = lock(&self.progress);
         if progress.phase == CallPhase::Running {
             progress.reported.note(self.len, first, count, outcome);
         }
@@ -278,7 +275,7 @@ impl CallState {
 
     /// Takes what the plugin hands over, unless it is too late.
     pub(crate) fn collect(&self, take: impl FnOnce(&mut Collected)) {
-        let mut progress = self.lock();
+        let mut progress = lock(&self.progress);
         if progress.phase == CallPhase::Running {
             take(&mut progress.collected);
         }
@@ -286,7 +283,7 @@ impl CallState {
 
     /// Says why the call is about to fail.
     pub(crate) fn explain(&self, explanation: Explanation) {
-        let mut progress = self.lock();
+        let mut progress = lock(&self.progress);
         if progress.phase == CallPhase::Running {
             progress.explanation = Some(explanation);
         }

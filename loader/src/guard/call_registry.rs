@@ -7,12 +7,13 @@
 use std::{
     ffi::c_void,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
 use super::call::CallState;
+use crate::boundary::process::lock;
 
 /// Parts of the table, so that calls of different threads seldom meet at a lock. A power of two.
 const SHARDS: usize = 16;
@@ -26,7 +27,7 @@ static TABLE: [Shard; SHARDS] = [const { Mutex::new(Vec::new()) }; SHARDS];
 static LAST: AtomicUsize = AtomicUsize::new(0);
 
 fn shard(id: usize) -> MutexGuard<'static, Vec<(usize, Arc<CallState>)>> {
-    TABLE[id % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&TABLE[id % SHARDS])
 }
 
 /// An entry of the table, which lasts as long as this.

@@ -1,7 +1,7 @@
 //! Which instance of a backend calls enter, and what the end of a call says about the next ones.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
@@ -14,7 +14,7 @@ use super::{
     report::Failure,
     stats::Counters,
 };
-use crate::boundary::backoff::Backoff;
+use crate::boundary::{backoff::Backoff, process::lock};
 
 /// How many calls of one backend may be stuck inside the plugin before it is not tried again. Each holds a thread.
 const MOST_STUCK: u64 = 4;
@@ -68,7 +68,7 @@ impl Health {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Why a call may not enter now.

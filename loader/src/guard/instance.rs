@@ -8,7 +8,7 @@ use std::{
     collections::VecDeque,
     io,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Instant,
@@ -23,7 +23,7 @@ use super::{
     work::{Job, Work},
 };
 use crate::{
-    boundary::thread::thread,
+    boundary::process::{lock, thread},
     load::{dlopen::LoadError, loaded_libraries::hanging_load},
 };
 
@@ -91,12 +91,8 @@ impl Instance {
             wake: Condvar::new(),
             quiet: Condvar::new(),
         });
-        instance.hire(&mut instance.lock())?;
+        instance.hire(&mut lock(&instance.state))?;
         Ok(instance)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hire(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
@@ -111,7 +107,7 @@ impl Instance {
 
     /// Queues a job; `false` when the instance is retired.
     pub(super) fn submit(self: &Arc<Self>, job: Arc<Job>) -> bool {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if matches!(state.phase, InstancePhase::Retired | InstancePhase::Gone(_)) {
             return false;
         }
@@ -144,7 +140,7 @@ impl Instance {
     }
 
     pub(super) fn phase(&self) -> InstancePhase {
-        self.lock().phase
+        lock(&self.state).phase
     }
 
     /// How opening failed; `None` while it goes on and when it did not.
@@ -159,7 +155,7 @@ impl Instance {
 
     /// Lets nothing further enter, and turns away what is queued.
     pub(super) fn retire(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if matches!(state.phase, InstancePhase::Opening | InstancePhase::Open) {
             state.phase = InstancePhase::Retired;
         }
@@ -186,7 +182,7 @@ impl Instance {
     }
 
     fn wait_for(&self, deadline: Instant, done: impl Fn(&State) -> bool) -> bool {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.watchers += 1;
         while !done(&state) {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -201,7 +197,7 @@ impl Instance {
 
     /// The life of a worker thread.
     fn work(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         loop {
             if let Some(job) = state.jobs.pop_front() {
                 state.active += 1;
@@ -209,7 +205,7 @@ impl Instance {
                 drop(state);
                 self.run(&job);
                 self.spin.until(|| self.queued.load(Ordering::Acquire) > 0);
-                state = self.lock();
+                state = lock(&self.state);
             } else if state.phase == InstancePhase::Retired {
                 break;
             } else {
@@ -226,7 +222,7 @@ impl Instance {
         drop(state);
         // No other worker is left, and no further one is started once the instance is retired.
         let status = self.executor.free(opened);
-        self.lock().phase = InstancePhase::Gone(status);
+        lock(&self.state).phase = InstancePhase::Gone(status);
         self.quiet.notify_all();
     }
 
@@ -248,7 +244,7 @@ impl Instance {
     /// A job is over; if it was to open the instance, `opened` says whether it has.
     fn ran(&self, opened: Option<bool>) {
         let mut turned_away = VecDeque::new();
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.active -= 1;
         match opened {
             Some(true) => {

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -12,6 +12,7 @@ use hdrhistogram::Histogram;
 use jackfield_plugin_api::Outcome;
 
 use super::report::{Failure, Report};
+use crate::boundary::process::lock;
 #[cfg(target_os = "linux")]
 use crate::files::open::{Access, read};
 
@@ -154,7 +155,7 @@ impl Counters {
         add(&self.calls, 1);
         let nanos = u64::try_from(report.elapsed().as_nanos()).unwrap_or(u64::MAX);
         // With automatic growth every value has a place but one that memory lacks.
-        let _ = self.latency.lock().unwrap_or_else(PoisonError::into_inner).record(nanos);
+        let _ = lock(&self.latency).record(nanos);
     }
 
     pub(super) fn stuck(&self) -> u64 {
@@ -171,7 +172,7 @@ impl Counters {
 
     pub(super) fn snapshot(&self) -> Stats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
+        let latency = lock(&self.latency);
         let quantile = |q| Duration::from_nanos(latency.value_at_quantile(q));
         Stats {
             calls: get(&self.calls),

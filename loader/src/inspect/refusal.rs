@@ -3,7 +3,7 @@
 use jackfield_plugin_api::{abi::ABI_MAJOR, metadata::HOST_CAPABILITIES};
 
 use super::facts::SYMBOL;
-use crate::boundary::{prose::in_prose, text::ForeignText};
+use crate::boundary::text::{ForeignText, in_prose};
 
 /// Why a host does not load a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

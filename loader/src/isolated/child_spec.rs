@@ -14,7 +14,7 @@ use super::{
     protocol::{BUILD, Setup},
 };
 use crate::{
-    boundary::process_id::process_id,
+    boundary::process::process_id,
     guard::options::{BackendOptions, ProcessOptions},
     library::os::Content,
     load::tables::Abilities,

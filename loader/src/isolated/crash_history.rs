@@ -6,7 +6,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -14,6 +14,7 @@ use super::crash::{Crash, MOST_CRASHES};
 use crate::{
     boundary::{
         backoff::Backoff,
+        process::lock,
         text::{self, ForeignText},
     },
     files::{
@@ -89,7 +90,7 @@ impl CrashHistory {
         fs::read_dir(self.folder.as_ref()?).ok()?.next()?.ok()?;
         let file = self.file(digest)?;
         let crash = read(&file, String::new())?;
-        *self.count.lock().unwrap_or_else(PoisonError::into_inner) = crash.count;
+        *lock(&self.count) = crash.count;
         let left = left_alone(&crash, self.backoff, now)?;
         let how = &crash.how;
         let at = clock(crash.time);
@@ -110,7 +111,7 @@ impl CrashHistory {
 
     /// Takes note of a crash; `true` when the plugin is not to be tried again.
     pub(super) fn crashed(&self, digest: impl FnOnce() -> Digest, how: &str) -> bool {
-        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut count = lock(&self.count);
         *count = count.saturating_add(1);
         if let Some(file) = self.file(digest) {
             let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -130,7 +131,7 @@ impl CrashHistory {
 
     /// A call went well.
     pub(super) fn succeeded(&self, digest: impl FnOnce() -> Digest) {
-        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut count = lock(&self.count);
         if *count > 0 {
             *count = 0;
             if let Some(file) = self.file(digest) {

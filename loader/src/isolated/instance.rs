@@ -3,7 +3,7 @@
 use std::{
     os::{fd::OwnedFd, unix::net::UnixStream},
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
@@ -22,7 +22,10 @@ use super::{
     reaper::{self, ChildHandle},
 };
 use crate::{
-    boundary::text::{self, REASON_LIMIT},
+    boundary::{
+        process::lock,
+        text::{self, REASON_LIMIT},
+    },
     guard::{
         call::{CallState, Explanation, Origin},
         error::Stage,
@@ -99,7 +102,7 @@ impl Executor for ChildInstance {
                 } else if status == abi::STATUS_OK {
                     self.spec.history.succeeded(|| self.spec.content.digest());
                 }
-                self.lock().channels.push(channel);
+                lock(&self.state).channels.push(channel);
                 status
             }
             Err(lost) => self.explain(&lost, call),
@@ -120,7 +123,7 @@ impl Executor for ChildInstance {
                 channel.call(&request, &child, &mut |_| ()).map_or(abi::STATUS_FAILED, |done| done.status);
         }
         self.kill();
-        let child = self.lock().child.clone();
+        let child = lock(&self.state).child.clone();
         if let Some(child) = child {
             // Its log is complete then.
             let _ = child.ended(Duration::from_secs(1));
@@ -134,7 +137,7 @@ impl Executor for ChildInstance {
 
     /// Ends the child with all that it has started; calls inside come back.
     fn kill(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.killed = true;
         if let Some(child) = &state.child {
             child.kill();
@@ -142,21 +145,17 @@ impl Executor for ChildInstance {
     }
 
     fn cancel(&self) {
-        if let Some(child) = &self.lock().child {
+        if let Some(child) = &lock(&self.state).child {
             child.cancel();
         }
     }
 
     fn process_id(&self) -> Option<u32> {
-        self.lock().child.as_ref().map(|child| child.id())
+        lock(&self.state).child.as_ref().map(|child| child.id())
     }
 }
 
 impl ChildInstance {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Starts the child. What it does first is on its first channel.
     fn start(&self) -> Result<(Arc<ChildHandle>, Channel), ChannelError> {
         let spec = &self.spec;
@@ -175,7 +174,7 @@ impl ChildInstance {
         let (child, mut channels) = start().map_err(ChannelError::Io)?;
         spec.starts.fetch_add(1, Ordering::Relaxed);
         let first = channels.remove(0);
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.killed {
             child.kill();
         }
@@ -186,7 +185,7 @@ impl ChildInstance {
 
     /// The child and a channel that no call uses.
     fn borrow(&self) -> Result<(Arc<ChildHandle>, Channel), ChannelError> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let child = state.child.clone().ok_or(ChannelError::Died)?;
         let channel = state.channels.pop().ok_or(ChannelError::Died)?;
         Ok((child, channel))
@@ -226,7 +225,7 @@ impl ChildInstance {
             return abi::STATUS_UNAVAILABLE;
         }
         let (child, killed) = {
-            let state = self.lock();
+            let state = lock(&self.state);
             (state.child.clone(), state.killed)
         };
         self.kill();

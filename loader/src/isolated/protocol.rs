@@ -18,7 +18,10 @@ use jackfield_plugin_api::abi;
 use serde::{Deserialize, Serialize};
 
 use super::shared_memory::{DATA_AT, SharedMemory};
-use crate::sandbox::{access::Sandbox, limits::Limits};
+use crate::{
+    boundary::batch::strings_mut,
+    sandbox::{access::Sandbox, limits::Limits},
+};
 
 /// What a child has to know before it loads the plugin.
 #[derive(Serialize, Deserialize)]
@@ -140,116 +143,77 @@ pub(super) fn nanoseconds(timeout: Duration) -> u64 {
     u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn strings(event: &abi::Event) -> [abi::Str; 13] {
-    [
-        event.json,
-        event.id,
-        event.timestamp,
-        event.kind,
-        event.name,
-        event.machine_id,
-        event.tool_name,
-        event.tool_version,
-        event.os,
-        event.arch,
-        event.os_version,
-        event.runtime_version,
-        event.error,
-    ]
-}
-
-fn strings_mut(event: &mut abi::Event) -> [&mut abi::Str; 13] {
-    [
-        &mut event.json,
-        &mut event.id,
-        &mut event.timestamp,
-        &mut event.kind,
-        &mut event.name,
-        &mut event.machine_id,
-        &mut event.tool_name,
-        &mut event.tool_version,
-        &mut event.os,
-        &mut event.arch,
-        &mut event.os_version,
-        &mut event.runtime_version,
-        &mut event.error,
-    ]
-}
-
 /// # Safety
-/// The lists of `event` are valid.
-unsafe fn lists(event: &abi::Event) -> (&[abi::Str], &[abi::Pair]) {
-    // SAFETY: the caller vouches for lists that are not empty.
-    unsafe {
-        (
-            if event.args.len == 0 {
-                &[]
-            } else {
-                std::slice::from_raw_parts(event.args.ptr, event.args.len)
-            },
-            if event.metadata.len == 0 {
-                &[]
-            } else {
-                std::slice::from_raw_parts(event.metadata.ptr, event.metadata.len)
-            },
-        )
-    }
+/// `list` is null and `len` is 0, or `list` leads to `len` valid values.
+const unsafe fn slice<'a, T>(list: *const T, len: usize) -> &'a [T] {
+    // SAFETY: the caller vouches for a list that is not empty.
+    if len == 0 { &[] } else { unsafe { std::slice::from_raw_parts(list, len) } }
 }
 
-/// Writes events and their text into the data of an memory.
+/// Writes events and their texts into the data of a memory.
 struct Writer {
     base: *mut u8,
-    /// Where the next list goes, and the next text.
+    /// Offset of the next list.
     list: usize,
+    /// Offset of the next text.
     text: usize,
     end: usize,
-    /// Of the texts that events mostly share, those of the last one: as the host has them and where they lie.
-    shared: [(abi::Str, abi::Str); 7],
+    /// The JSON of the event, and its offset.
+    json: (abi::Str, usize),
+    /// The other strings of the last event, in the host and with their offsets.
+    last: [(abi::Str, abi::Str); 12],
 }
 
 impl Writer {
-    /// Copies text behind what is there; the view's pointer is the offset.
+    /// Copies a text behind the earlier ones. The pointer of the returned view is the offset.
     fn copy(&mut self, text: abi::Str) -> abi::Str {
         if text.len == 0 {
             return abi::Str::EMPTY;
         }
         assert!(text.len <= self.end - self.text, "the memory was made large enough");
-        // SAFETY: the text is readable, as the batch promises; there is room for it, as was just found.
+        // SAFETY: the batch promises a readable text, and the assertion has found room for it.
         unsafe { ptr::copy_nonoverlapping(text.ptr, self.base.add(self.text), text.len) };
         let at = self.text;
         self.text += text.len;
         abi::Str { ptr: ptr::without_provenance(at), len: text.len }
     }
 
-    /// As `copy`, unless the text is a part of `json`, which is there already.
-    fn place(&mut self, text: abi::Str, json: abi::Str, json_at: usize) -> abi::Str {
+    /// As [`copy`](Self::copy), unless the text is a part of the event's JSON, which was copied already.
+    fn place(&mut self, text: abi::Str) -> abi::Str {
+        let (json, at) = self.json;
         let start = text.ptr.addr().wrapping_sub(json.ptr.addr());
         if text.len > 0 && start < json.len && text.len <= json.len - start {
-            return abi::Str { ptr: ptr::without_provenance(json_at + start), len: text.len };
+            return abi::Str { ptr: ptr::without_provenance(at + start), len: text.len };
         }
         self.copy(text)
     }
 
-    /// As `place`, once for events that follow one another with the very same text.
-    fn place_shared(&mut self, number: usize, text: abi::Str, json: abi::Str, json_at: usize) -> abi::Str {
-        let (last, placed) = self.shared[number];
+    /// As [`place`](Self::place), and once for consecutive events that share the text.
+    fn place_shared(&mut self, number: usize, text: abi::Str) -> abi::Str {
+        let (last, placed) = self.last[number];
         if last.ptr == text.ptr && last.len == text.len {
             return placed;
         }
-        let placed = self.place(text, json, json_at);
-        self.shared[number] = (text, placed);
+        let placed = self.place(text);
+        self.last[number] = (text, placed);
         placed
     }
 
-    /// Writes a value at an offset that is aligned for it.
+    /// Appends a value to the lists.
+    fn push<T>(&mut self, value: T) {
+        self.put(self.list, value);
+        self.list += size_of::<T>();
+    }
+
+    /// Writes a value at an offset.
     fn put<T>(&mut self, at: usize, value: T) {
         assert!(at + size_of::<T>() <= self.end && at.is_multiple_of(align_of::<T>()));
-        // SAFETY: within the mapping and aligned, as was just found.
+        // SAFETY: the assertion has found the place aligned and within the mapping.
         unsafe { self.base.add(at).cast::<T>().write(value) };
     }
 }
 
-/// Places a request's text and events in an memory. The offset of the text, and that of the events.
+/// Places a request's text and events in a memory, and returns the offset of the text and that of the events.
 ///
 /// # Safety
 /// The views in `events` are valid.
@@ -258,63 +222,47 @@ pub(super) unsafe fn encode(
     message: &str,
     events: &[abi::Event],
 ) -> std::io::Result<(usize, usize)> {
+    // SAFETY: the caller vouches for the views.
+    let lists = |event: &abi::Event| unsafe {
+        (slice(event.args.ptr, event.args.len), slice(event.metadata.ptr, event.metadata.len))
+    };
     let (mut list_bytes, mut text_bytes) = (0, message.len());
     for event in events {
-        // SAFETY: the caller vouches for it.
-        let (args, metadata) = unsafe { lists(event) };
+        let (args, metadata) = lists(event);
         list_bytes += size_of_val(args) + size_of_val(metadata);
-        text_bytes += strings(event).iter().map(|text| text.len).sum::<usize>();
+        text_bytes += strings_mut(&mut event.clone()).iter().map(|text| text.len).sum::<usize>();
         text_bytes += args.iter().map(|text| text.len).sum::<usize>();
         text_bytes += metadata.iter().map(|pair| pair.key.len + pair.value.len).sum::<usize>();
     }
-    let list_at = DATA_AT + size_of_val(events);
+    let list = DATA_AT + size_of_val(events);
     memory.reserve(size_of_val(events) + list_bytes + text_bytes)?;
     let mut writer = Writer {
         base: memory.base(),
-        list: list_at,
-        text: list_at + list_bytes,
+        list,
+        text: list + list_bytes,
         end: memory.len(),
-        shared: [(abi::Str::EMPTY, abi::Str::EMPTY); 7],
+        json: (abi::Str::EMPTY, 0),
+        last: [(abi::Str::EMPTY, abi::Str::EMPTY); 12],
     };
     let message = writer.copy(abi::Str::new(message)).ptr.addr();
     for (number, event) in events.iter().enumerate() {
-        // SAFETY: as above.
-        let (args, metadata) = unsafe { lists(event) };
+        let (args, metadata) = lists(event);
         let mut placed = *event;
-        let json = event.json;
-        placed.json = writer.copy(json);
-        let json_at = placed.json.ptr.addr();
-        let shared = [
-            &mut placed.machine_id,
-            &mut placed.tool_name,
-            &mut placed.tool_version,
-            &mut placed.os,
-            &mut placed.arch,
-            &mut placed.os_version,
-            &mut placed.runtime_version,
-        ];
-        for (number, text) in shared.into_iter().enumerate() {
-            *text = writer.place_shared(number, *text, json, json_at);
-        }
-        for text in
-            [&mut placed.id, &mut placed.timestamp, &mut placed.kind, &mut placed.name, &mut placed.error]
-        {
-            *text = writer.place(*text, json, json_at);
+        let [json, others @ ..] = strings_mut(&mut placed);
+        *json = writer.copy(event.json);
+        writer.json = (event.json, json.ptr.addr());
+        for (number, text) in others.into_iter().enumerate() {
+            *text = writer.place_shared(number, *text);
         }
         placed.args.ptr = ptr::without_provenance(writer.list);
         for text in args {
-            let text = writer.place(*text, json, json_at);
-            let at = writer.list;
-            writer.put(at, text);
-            writer.list += size_of::<abi::Str>();
+            let text = writer.place(*text);
+            writer.push(text);
         }
         placed.metadata.ptr = ptr::without_provenance(writer.list);
         for pair in metadata {
-            let key = writer.place(pair.key, json, json_at);
-            let value = writer.place(pair.value, json, json_at);
-            let at = writer.list;
-            writer.put(at, abi::Pair { key, value });
-            writer.list += size_of::<abi::Pair>();
+            let pair = abi::Pair { key: writer.place(pair.key), value: writer.place(pair.value) };
+            writer.push(pair);
         }
         writer.put(DATA_AT + number * size_of::<abi::Event>(), placed);
     }

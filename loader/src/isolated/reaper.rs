@@ -22,8 +22,8 @@ use super::{protocol, stderr::StderrLines};
 use crate::{
     boundary::{
         log,
+        process::{lock, thread},
         text::{self, LOG_MESSAGE_LIMIT, LOG_TARGET_LIMIT},
-        thread::thread,
     },
     reexec::{Child, Ended, Spawn},
 };
@@ -66,7 +66,7 @@ impl ChildHandle {
     /// How it ended, once its log has been passed on; waits for it at most so long.
     pub(super) fn ended(&self, within: Duration) -> Option<Ended> {
         let deadline = Instant::now() + within;
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ended = lock(&self.ended);
         while ended.is_none() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -124,7 +124,7 @@ impl Reaper<'_> {
         self.lines.end();
         // It is a zombie, or was one a moment ago.
         let ended = self.child.child.wait(Duration::from_secs(5)).unwrap_or(Ended::Unknown);
-        *self.child.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
+        *lock(&self.child.ended) = Some(ended);
         self.child.gone.notify_all();
     }
 

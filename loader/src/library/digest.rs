@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::Digest as _;
 
-use crate::boundary::prose::hex;
+use crate::boundary::text::hex;
 
 /// A SHA-256 digest. Shown and read as 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

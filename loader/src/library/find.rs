@@ -6,7 +6,7 @@ use std::{
     path::{MAIN_SEPARATOR, Path, PathBuf},
 };
 
-use crate::boundary::{prose::nearest, text};
+use crate::boundary::text::{self, nearest};
 
 /// Extensions of dynamic libraries, of any platform.
 const EXTENSIONS: [&str; 3] = ["so", "dylib", "dll"];

@@ -68,7 +68,7 @@ pub enum LoadError {
     },
     /// Its static constructors did not return in time. They go on, and as long as they do the dynamic loader's lock is
     /// held: nothing else can be loaded into this process, and its normal end waits for them, too, which
-    /// [`exit`](crate::boundary::exit::exit) does not.
+    /// [`exit`](crate::boundary::process::exit) does not.
     ///
     /// # Platform
     /// glibc takes the same lock when a thread makes its first thread-local value that has a destructor, as every new

@@ -4,7 +4,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Condvar, Mutex, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -15,7 +15,10 @@ use super::{
     dlopen::{self, LoadError, Opened},
 };
 use crate::{
-    boundary::{process_id::process_id, text::ForeignText, thread::thread},
+    boundary::{
+        process::{deadline, lock, process_id, thread},
+        text::ForeignText,
+    },
     inspect::inspection::Inspection,
     library::os::Content,
 };
@@ -26,9 +29,6 @@ pub const DEFAULT_IMAGE_LIMIT: usize = 256;
 
 /// How long the static constructors of a library may take, unless the caller says otherwise. Most take no time at all.
 pub(crate) const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The wait for a limit that no `Instant` can express: about 30 years.
-const FOR_EVER: Duration = Duration::from_secs(1 << 30);
 
 static LIMIT: AtomicUsize = AtomicUsize::new(DEFAULT_IMAGE_LIMIT);
 static IMAGES: Mutex<Vec<&'static Loaded>> = Mutex::new(Vec::new());
@@ -43,7 +43,7 @@ pub(crate) struct Loaded {
 /// How many different libraries this crate has loaded in this process. None is ever unloaded.
 #[must_use]
 pub fn loaded_images() -> usize {
-    images().len()
+    lock(&IMAGES).len()
 }
 
 /// Sets how many different libraries this process may load. Those that are loaded stay.
@@ -57,15 +57,10 @@ pub fn image_limit() -> usize {
     LIMIT.load(Ordering::Relaxed)
 }
 
-fn images() -> MutexGuard<'static, Vec<&'static Loaded>> {
-    // Nothing is left half-done: the list changes by one push.
-    IMAGES.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// The library with these bytes, if it is loaded.
 fn known(content: &Content) -> Option<&'static Loaded> {
     // Slices of unequal length are told apart by their length alone.
-    images().iter().find(|loaded| loaded.content.bytes() == content.bytes()).copied()
+    lock(&IMAGES).iter().find(|loaded| loaded.content.bytes() == content.bytes()).copied()
 }
 
 /// The library with these bytes, which was found at `path`, loaded now if it is not yet. Waits for its static
@@ -80,28 +75,23 @@ pub(crate) fn load(
         return Ok(loaded);
     }
     let started = Instant::now();
-    let lock = LoadLock::take(path, limit)?;
+    let load_lock = LoadLock::take(path, limit)?;
     // A channel would not do: its first use by a thread takes the lock that a constructor may hold.
     let answer = Arc::new((Mutex::new(None), Condvar::new()));
     let (told, content, needed) = (Arc::clone(&answer), Arc::clone(content), needed.to_vec());
     // Constructors can hang, so that no caller runs them.
     let run = move || {
         let loaded = load_here(&content, &needed);
-        drop(lock);
-        *told.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(loaded);
+        drop(load_lock);
+        *lock(&told.0) = Some(loaded);
         told.1.notify_one();
     };
     let thread = thread("load").spawn(run);
     thread.map_err(|error| LoadError::NoThread { message: error.to_string().into() })?;
-    let mut told = answer.0.lock().unwrap_or_else(PoisonError::into_inner);
-    loop {
-        let left = limit.saturating_sub(started.elapsed());
-        match told.take() {
-            Some(loaded) => return loaded,
-            None if left.is_zero() => return Err(LoadError::Hangs { after: started.elapsed() }),
-            None => told = answer.1.wait_timeout(told, left).unwrap_or_else(PoisonError::into_inner).0,
-        }
-    }
+    let left = limit.saturating_sub(started.elapsed());
+    let waited = answer.1.wait_timeout_while(lock(&answer.0), left, |told| told.is_none());
+    let (mut told, _) = waited.unwrap_or_else(PoisonError::into_inner);
+    told.take().unwrap_or_else(|| Err(LoadError::Hangs { after: started.elapsed() }))
 }
 
 /// The same on the caller's thread, without a limit, for a process in which nothing else is loaded.
@@ -119,7 +109,7 @@ pub(crate) fn load_here(
     let library = dlopen::open(content, needed)?;
     let content = Arc::clone(content);
     let loaded: &'static Loaded = Box::leak(Box::new(Loaded { content, library, checked: OnceLock::new() }));
-    images().push(loaded);
+    lock(&IMAGES).push(loaded);
     Ok(loaded)
 }
 
@@ -142,10 +132,6 @@ struct Holder {
 static HOLDER: Mutex<Option<Holder>> = Mutex::new(None);
 static FREE: Condvar = Condvar::new();
 
-fn holder() -> MutexGuard<'static, Option<Holder>> {
-    HOLDER.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// The file of the library whose static constructors have not returned by their deadline, and for how long they have been
 /// running; `None` where all is well.
 ///
@@ -154,18 +140,17 @@ fn holder() -> MutexGuard<'static, Option<Holder>> {
 /// is to be done at its end. So code with a deadline may not start a thread, nor use a channel for the first time.
 #[must_use]
 pub fn hanging_load() -> Option<(PathBuf, Duration)> {
-    let holder =
-        holder().clone().filter(|holder| holder.process == process_id() && holder.until <= Instant::now())?;
+    let holder = lock(&HOLDER).clone();
+    let holder = holder.filter(|holder| holder.process == process_id() && holder.until <= Instant::now())?;
     Some((holder.by, holder.since.elapsed()))
 }
 
 impl LoadLock {
     /// Waits for the lock at most for `limit`, and no longer than its holder may take.
     fn take(path: &Path, limit: Duration) -> Result<Self, LoadError> {
-        let started = Instant::now();
-        let until = started.checked_add(limit).unwrap_or(started + FOR_EVER);
+        let until = deadline(limit);
         let process = process_id();
-        let mut holder = holder();
+        let mut holder = lock(&HOLDER);
         // The thread of a parent does not load in its forked child.
         while let Some(other) = holder.clone().filter(|other| other.process == process) {
             let left = until.min(other.until).saturating_duration_since(Instant::now());
@@ -181,7 +166,7 @@ impl LoadLock {
 
 impl Drop for LoadLock {
     fn drop(&mut self) {
-        let mut holder = holder();
+        let mut holder = lock(&HOLDER);
         if holder.as_ref().is_some_and(|holder| holder.process == self.process) {
             *holder = None;
             FREE.notify_all();

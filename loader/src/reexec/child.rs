@@ -18,7 +18,7 @@ use rustix::{
     process::{Pid, Signal, WaitOptions, kill_process_group, waitpid},
 };
 
-use crate::boundary::thread::{SMALL_STACK, thread};
+use crate::boundary::process::{SMALL_STACK, lock, thread};
 
 /// Between two looks at whether a child has ended, where the kernel has no descriptors of processes: Linux before 5.3 and
 /// other systems, on which no event tells it.
@@ -71,7 +71,7 @@ impl Child {
 
     /// Ends it at once, with all of its session that has not left it.
     pub fn kill(&self) {
-        let ended = self.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let ended = lock(&self.ended);
         // Until the system has been asked for its end, the number belongs to it.
         if ended.is_none() {
             let _ = kill_process_group(self.pid, Signal::KILL);
@@ -116,7 +116,7 @@ impl Child {
     }
 
     fn has_ended(&self) -> Option<Ended> {
-        let mut ended = self.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut ended = lock(&self.ended);
         if ended.is_none() {
             *ended = match waitpid(Some(self.pid), WaitOptions::NOHANG) {
                 Ok(None) | Err(Errno::INTR) => None,

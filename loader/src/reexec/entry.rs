@@ -6,7 +6,7 @@ use super::{
     inherited::Inherited,
     program::{self, MARK},
 };
-use crate::boundary::exit::exit;
+use crate::boundary::process::exit;
 
 /// What a child may be there for.
 #[derive(Clone, Copy, Debug)]

@@ -6,10 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::boundary::{
-    exit::exit,
-    thread::{SMALL_STACK, thread},
-};
+use crate::boundary::process::{SMALL_STACK, exit, thread};
 
 /// The number of the first descriptor that a child is handed.
 pub(super) const FIRST: i32 = 3;

@@ -6,7 +6,7 @@ use std::{
     io::Write as _,
     os::unix::net::UnixStream,
     sync::{
-        Mutex, MutexGuard, OnceLock, PoisonError,
+        Mutex, MutexGuard, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -18,7 +18,10 @@ use super::super::{
     protocol::{LONGEST, Record, record},
     shared_memory::SharedMemory,
 };
-use crate::boundary::text::{self, REASON_LIMIT};
+use crate::boundary::{
+    process::lock,
+    text::{self, REASON_LIMIT},
+};
 
 /// A call's context is its number and, in as many low bits, that of its place.
 const PLACE_BITS: u32 = 5;
@@ -57,7 +60,7 @@ pub(super) fn install(ends: Vec<(UnixStream, SharedMemory)>) -> &'static [Channe
 
 impl ChannelEnd {
     pub(super) fn lock(&self) -> MutexGuard<'_, Out> {
-        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.out)
     }
 
     /// Sends a record to the host.

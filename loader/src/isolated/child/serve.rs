@@ -5,7 +5,7 @@ use std::{
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::Path,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicI32, Ordering},
     },
 };
@@ -23,10 +23,9 @@ use super::{
 use crate::{
     boundary::{
         batch::no_events,
-        exit::exit,
         host_services::HostHandle,
         log,
-        thread::{SMALL_STACK, thread},
+        process::{SMALL_STACK, exit, lock, thread},
     },
     guard::{error::Stage, spin::Spin},
     inspect::inspect_bytes,
@@ -125,7 +124,7 @@ fn watch(control: UnixStream) -> Option<()> {
     let writer = Mutex::new(control);
     log::relay_to(move |level, target, message| {
         let record = log_record(level, target, message);
-        let _ = writer.lock().unwrap_or_else(PoisonError::into_inner).write_all(&record);
+        let _ = lock(&writer).write_all(&record);
     });
     let watch = move || {
         let mut reader = reader;

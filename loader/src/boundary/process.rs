@@ -1,0 +1,166 @@
+//! This process: its end, its number, its threads and their locks.
+
+use std::{
+    io::{self, Write as _},
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread::Builder,
+    time::{Duration, Instant},
+};
+
+/// Enough stack for a thread that only waits, in bytes.
+pub(crate) const SMALL_STACK: usize = 64 << 10;
+
+/// A thread for `job`. Linux shows the first 15 characters of the name `jackfield-{job}`.
+pub(crate) fn thread(job: &str) -> Builder {
+    Builder::new().name(format!("jackfield-{job}"))
+}
+
+/// Locks `mutex`, even after a thread that held it has panicked: no mutex of this crate guards a state that is invalid
+/// between two statements.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The instant after `timeout`. A timeout that no `Instant` can express counts as about 30 years.
+pub(crate) fn deadline(timeout: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_secs(1 << 30))
+}
+
+/// Ends the process at once with the exit code `code`, of which Unix keeps the low 8 bits.
+///
+/// [`std::process::exit`] runs the destructors of every loaded library. A plugin's destructor can crash, and it can hang
+/// when a stuck call holds a lock that the destructor needs. This function runs no destructor of a library or of Rust,
+/// and no function that was registered with `atexit`: [`close`](crate::backend::Backend::close) the backends first.
+///
+/// It flushes Rust's standard output and standard error, and ignores errors of that. It waits for a thread that is
+/// printing to them. Data in buffers of C code is lost.
+///
+/// # Platform
+/// On Windows the destructors do run, on the only thread that is left by then.
+pub fn exit(code: i32) -> ! {
+    let _ = io::stdout().flush();
+    let _ = io::stderr().flush();
+    // SAFETY: the call ends the process, whatever state the process is in.
+    #[cfg(unix)]
+    unsafe {
+        libc::_exit(code)
+    }
+    // Without the destructors it would take TerminateProcess, which std does not offer.
+    #[cfg(not(unix))]
+    std::process::exit(code)
+}
+
+/// The number of this process, as [`std::process::id`] returns it, also after a fork. Cheap enough to be called often.
+///
+/// # Platform
+/// Linux: the system call takes a quarter of the time of a small write. So the number is kept in a page that the kernel
+/// clears in every forked child (`MADV_WIPEONFORK`, Linux 4.14). Elsewhere, and on older kernels, each call asks the
+/// system.
+#[must_use]
+#[inline]
+pub fn process_id() -> u32 {
+    #[cfg(target_os = "linux")]
+    return kept::process_id();
+    #[cfg(not(target_os = "linux"))]
+    std::process::id()
+}
+
+#[cfg(target_os = "linux")]
+mod kept {
+    use std::{
+        ptr,
+        sync::atomic::{AtomicPtr, AtomicU32, Ordering},
+    };
+
+    use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
+
+    /// The page's first word: the process's number, or 0 before the first use. No lock guards it: a fork can happen while
+    /// another thread holds a lock.
+    static KEPT: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
+    /// Takes the page's place when there is no such page. It stays 0.
+    static NOWHERE: AtomicU32 = AtomicU32::new(0);
+
+    /// Length of the mapping in bytes. The kernel rounds it up to a page.
+    const LEN: usize = size_of::<AtomicU32>();
+
+    #[inline]
+    pub(super) fn process_id() -> u32 {
+        // SAFETY: a pointer that is not null comes from `page`: aligned, initialized, and never unmapped.
+        let kept = unsafe { KEPT.load(Ordering::Acquire).as_ref() };
+        match kept.map_or(0, |kept| kept.load(Ordering::Relaxed)) {
+            0 => ask(kept),
+            id => id,
+        }
+    }
+
+    #[cold]
+    fn ask(kept: Option<&'static AtomicU32>) -> u32 {
+        let id = std::process::id();
+        let kept = kept.unwrap_or_else(page);
+        if !ptr::eq(kept, &NOWHERE) {
+            kept.store(id, Ordering::Relaxed);
+        }
+        id
+    }
+
+    /// Maps the page, unless another thread was faster.
+    fn page() -> &'static AtomicU32 {
+        let made = map().unwrap_or(ptr::from_ref(&NOWHERE).cast_mut());
+        match KEPT.compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
+            // SAFETY: aligned and initialized, and never unmapped from here on.
+            Ok(_) => unsafe { &*made },
+            Err(first) => {
+                if !ptr::eq(made, &NOWHERE) {
+                    // SAFETY: no other code has seen this mapping.
+                    let _ = unsafe { munmap(made.cast(), LEN) };
+                }
+                // SAFETY: as above, for the page of the other thread.
+                unsafe { &*first }
+            }
+        }
+    }
+
+    /// A page of zeros that the kernel clears in every child.
+    fn map() -> Option<*mut AtomicU32> {
+        // SAFETY: a new private mapping at an address that the kernel chooses touches no memory that is in use.
+        let page = unsafe {
+            mmap_anonymous(ptr::null_mut(), LEN, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
+        }
+        .ok()?;
+        // SAFETY: no other code has this mapping, and the advice does not change it in this process.
+        if unsafe { madvise(page, LEN, Advice::LinuxWipeOnFork) }.is_err() {
+            // SAFETY: as above.
+            let _ = unsafe { munmap(page, LEN) };
+            return None;
+        }
+        Some(page.cast())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_number_is_what_the_system_says() {
+        for _ in 0..3 {
+            assert_eq!(super::process_id(), std::process::id());
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_forked_child_has_its_own_number() {
+        assert_eq!(super::process_id(), std::process::id());
+        // SAFETY: the child calls nothing but `getpid` and `_exit`.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let own = super::process_id() == std::process::id() && super::process_id() == std::process::id();
+            // SAFETY: ends the child without running code that belongs to the parent.
+            unsafe { libc::_exit(i32::from(!own)) };
+        }
+        let mut status = 0;
+        // SAFETY: `status` is writable.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(status, 0, "the child has its own number");
+    }
+}
