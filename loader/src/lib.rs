@@ -54,7 +54,7 @@ pub use crate::{
         init::init,
     },
     library::{
-        digest::Digest,
+        content::Digest,
         error::ImageError,
         find::{FindError, FolderState, list},
     },
@@ -65,10 +65,7 @@ pub use crate::{
             DEFAULT_IMAGE_LIMIT, hanging_load, image_limit, limit_loaded_images, loaded_images,
         },
     },
-    plugin::{
-        error::Error,
-        stages::{Candidate, Plugin, Verified, find, inspect},
-    },
+    plugin::{Candidate, Error, Plugin, Verified, find, inspect},
     reexec::{entry::Job, program::Program},
     sandbox::{access::Sandbox, error::SandboxError, limits::Limits},
     verify::{

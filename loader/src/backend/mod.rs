@@ -20,10 +20,7 @@ use crate::{
     },
     isolated::child_spec::ChildSpec,
     load::{check::CheckError, dlopen::LoadError, loaded_libraries::hanging_load},
-    plugin::{
-        error::Error,
-        stages::{Plugin, Verified},
-    },
+    plugin::{Error, Plugin, Verified},
 };
 
 /// A backend that takes batches of events.

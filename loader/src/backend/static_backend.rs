@@ -12,7 +12,7 @@ use crate::{
         work::{Made, Source},
     },
     load::tables::PluginTables,
-    plugin::error::Error,
+    plugin::Error,
 };
 
 /// A backend that is compiled into this program, with those of its abilities that are optional tables in a plugin.

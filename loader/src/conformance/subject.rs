@@ -25,10 +25,7 @@ use crate::{
     },
     inspect::error::InspectError,
     load::tables::{Arguments, Function, OptionalTable, PluginTables},
-    plugin::{
-        error::Error,
-        stages::{Candidate, Plugin},
-    },
+    plugin::{Candidate, Error, Plugin},
     verify::trust::Trust,
 };
 

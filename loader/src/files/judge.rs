@@ -1,4 +1,7 @@
-//! Who could have written a file: root and the user, and nobody else.
+//! Who could have written a file: only root and the user are trusted.
+//!
+//! # Platform
+//! Elsewhere than on Unix owners and modes are not known, and every file passes.
 
 use std::fs::Metadata;
 
@@ -6,7 +9,7 @@ use std::fs::Metadata;
 pub(crate) const GROUP: u32 = 0o020;
 pub(crate) const OTHERS: u32 = 0o002;
 
-/// Whose a file has to be.
+/// Who may own a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
     /// The effective user of this process.
@@ -15,16 +18,16 @@ pub enum Owner {
     UserOrRoot,
 }
 
-/// Why the word of a file or folder is not taken.
+/// Why a file or folder is not trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Untrusted {
-    /// It is somebody else's.
+    /// It belongs to another user.
     #[error("must belong to {}user {user}, and belongs to user {found}", if *.or_root { "root or " } else { "" })]
     Owner {
         /// The effective user of this process.
         user: u32,
-        /// Whether root would do.
+        /// Whether root may own it.
         or_root: bool,
         /// The owner.
         found: u32,
@@ -40,7 +43,7 @@ pub enum Untrusted {
 }
 
 fn remedy(mode: u32, is_folder: bool) -> &'static str {
-    // A folder such as /tmp is meant to be so.
+    // A folder with the sticky bit, such as /tmp, is shared on purpose.
     if is_folder && mode & 0o1000 != 0 {
         "move it to a folder that only you can write to"
     } else {
@@ -48,34 +51,29 @@ fn remedy(mode: u32, is_folder: bool) -> &'static str {
     }
 }
 
-/// Judges owner and mode of a file or folder. The metadata has to be that of the open handle, where there is one.
+/// Judges owner and mode of a file or folder. The metadata must come from the open handle, if there is one.
 ///
 /// # Errors
-/// Somebody else owns it, or can write to it. The bits of the group are also the mask of an access list, so they stand for
-/// the users that the list names.
-#[cfg(unix)]
+/// Another user owns it, or can write to it. The group's bits are also the mask of an access list, so they cover the
+/// users that the list names.
 pub fn judge(found: &Metadata, owner: Owner) -> Result<(), Untrusted> {
-    use std::os::unix::fs::MetadataExt as _;
     judge_link(found, owner)?;
-    let mode = found.mode() & 0o7777;
-    if mode & (GROUP | OTHERS) == 0 {
-        Ok(())
-    } else {
-        Err(Untrusted::Writable { mode, is_folder: found.is_dir() })
+    match facts(found) {
+        Some((.., mode)) if mode & (GROUP | OTHERS) != 0 => {
+            Err(Untrusted::Writable { mode, is_folder: found.is_dir() })
+        }
+        _ => Ok(()),
     }
 }
 
-/// Judges the owner of a link, which has no mode: whoever made it chooses what is behind it.
+/// Judges the owner of a link, who chooses the link's target. A link has no mode.
 ///
 /// # Errors
 /// [`Untrusted::Owner`].
-#[cfg(unix)]
 pub fn judge_link(found: &Metadata, owner: Owner) -> Result<(), Untrusted> {
-    use std::os::unix::fs::MetadataExt as _;
-    judge_owner(found.uid(), rustix::process::geteuid().as_raw(), owner)
+    facts(found).map_or(Ok(()), |(found, user, _)| judge_owner(found, user, owner))
 }
 
-#[cfg(unix)]
 fn judge_owner(found: u32, user: u32, owner: Owner) -> Result<(), Untrusted> {
     let or_root = owner == Owner::UserOrRoot;
     if found == user || (or_root && found == 0) {
@@ -85,37 +83,21 @@ fn judge_owner(found: u32, user: u32, owner: Owner) -> Result<(), Untrusted> {
     }
 }
 
-/// The permission bits of a file that somebody else may read or write.
-#[cfg(unix)]
+/// The permission bits of a file that another user may read or write; `None` for any other file.
 #[must_use]
 pub fn mode_for_others(found: &Metadata) -> Option<u32> {
+    facts(found).map(|(.., mode)| mode).filter(|mode| mode & 0o077 != 0)
+}
+
+/// The owner of a file, the effective user of this process, and the file's permission bits, where the system has them.
+#[cfg(unix)]
+fn facts(found: &Metadata) -> Option<(u32, u32, u32)> {
     use std::os::unix::fs::MetadataExt as _;
-    Some(found.mode() & 0o7777).filter(|mode| mode & 0o077 != 0)
+    Some((found.uid(), rustix::process::geteuid().as_raw(), found.mode() & 0o7777))
 }
 
-/// Owners are not known here.
-///
-/// # Errors
-/// None.
 #[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the other platforms' form")]
-pub fn judge(_found: &Metadata, _owner: Owner) -> Result<(), Untrusted> {
-    Ok(())
-}
-
-/// Owners are not known here.
-///
-/// # Errors
-/// None.
-#[cfg(not(unix))]
-pub fn judge_link(found: &Metadata, owner: Owner) -> Result<(), Untrusted> {
-    judge(found, owner)
-}
-
-/// Modes are not known here.
-#[cfg(not(unix))]
-#[must_use]
-pub fn mode_for_others(_found: &Metadata) -> Option<u32> {
+fn facts(_: &Metadata) -> Option<(u32, u32, u32)> {
     None
 }
 

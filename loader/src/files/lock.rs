@@ -1,4 +1,4 @@
-//! Advisory locks, which the system gives back when the process ends, however it does.
+//! Advisory locks, which the system releases when the process ends.
 
 use std::{
     fs::{File, TryLockError},
@@ -10,22 +10,22 @@ use std::{
 
 use super::open::{Access, open};
 
-/// Between two looks at a lock: no system tells when one is given back.
+/// The interval between two attempts to take a lock. No system reports that a lock is free.
 const TICK: Duration = Duration::from_millis(2);
 
-/// How long another process may hold the right to replace a file.
+/// How long to wait for the right to replace a file.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Takes the exclusive lock of an open file, unless somebody has it; answers whether it is this file's now. It lasts until
-/// the last copy of the handle is closed.
+/// Takes the exclusive lock of an open file; `false` when another handle has a lock of it. The lock lasts until the last
+/// copy of the handle is closed.
 ///
 /// # Errors
-/// The file system knows no locks.
+/// The file system does not support locks.
 pub fn try_lock(file: &File) -> io::Result<bool> {
     is_taken(file.try_lock())
 }
 
-/// Takes a share of the lock of an open file, unless somebody has it for himself alone.
+/// Takes a shared lock of an open file; `false` when another handle has the exclusive lock.
 ///
 /// # Errors
 /// As [`try_lock`].
@@ -41,7 +41,7 @@ fn is_taken(result: Result<(), TryLockError>) -> io::Result<bool> {
     }
 }
 
-/// As [`try_lock`], and waits until `deadline` for whoever has it.
+/// As [`try_lock`], and waits for the lock until `deadline`.
 ///
 /// # Errors
 /// As [`try_lock`].
@@ -55,26 +55,24 @@ pub fn lock_until(file: &File, deadline: Instant) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Whether somebody has the exclusive lock of the file at `path`. Nobody has that of a file that can't be opened.
+/// Whether a handle has the exclusive lock of the file at `path`; `false` for a file that can't be opened.
 #[must_use]
 pub fn is_held(path: &Path) -> bool {
     open(path, Access::Read).is_ok_and(|file| matches!(try_lock_shared(&file), Ok(false)))
 }
 
-/// The right to replace a file, held by one process at a time through a file beside it that stays.
-///
-/// A file system that knows no locks grants it to everybody.
+/// The right to replace a file, which one process has at a time. It is the lock of a file beside that file, which is never
+/// removed. Where the file system does not support locks, everyone has the right.
 #[derive(Debug)]
 pub struct ReplaceLock {
-    /// Held by being open.
     file: Option<File>,
 }
 
 impl ReplaceLock {
-    /// Waits for the right to replace the file at `path`, for two seconds at most.
+    /// Waits for the right to replace the file at `path`, at most for two seconds.
     ///
     /// # Errors
-    /// Another process has it for longer, or the file beside it can't be opened.
+    /// Another process has held it for longer, or the file beside it can't be opened.
     pub fn of(path: &Path) -> io::Result<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let file = open(&path.with_file_name(format!(".{name}.lock")), Access::Write)?;
@@ -91,7 +89,7 @@ impl ReplaceLock {
 
 impl Drop for ReplaceLock {
     fn drop(&mut self) {
-        // Closing it would leave the lock to a child that was forked meanwhile.
+        // A child that was forked meanwhile has a copy of the handle, so that closing this one would not be enough.
         if let Some(file) = &self.file {
             let _ = file.unlock();
         }
@@ -103,10 +101,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_is_seen_by_others_until_it_is_given_back() {
+    fn others_see_a_lock_until_it_is_released() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
-        assert!(!is_held(&path), "it is not there");
+        assert!(!is_held(&path), "the file does not exist");
         let [first, second] = [(); 2].map(|()| open(&path, Access::Write).unwrap());
         assert!(!is_held(&path));
         assert!(try_lock(&first).unwrap() && is_held(&path));

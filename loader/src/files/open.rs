@@ -1,39 +1,100 @@
-//! How a file is opened: it is a regular one, and nothing in its place is waited for or followed.
+//! How a file is opened: only a regular file, without waiting, and through a link only on request.
 
 use std::{
     fs::{self, DirBuilder, File},
     io::{self, Read as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use super::error::FileError;
+use super::judge::Untrusted;
+use crate::boundary::text;
 
-/// What a file is opened for. What is made can be read and written by the user alone.
+/// How many links lead from one to the next at most, as in the kernel.
+pub(super) const MOST_LINKS: usize = 40;
+
+/// Why a file can't be opened or is not used. The caller's error names the file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// It is not a regular file.
+    #[error("expected a regular file, found {found}")]
+    NotAFile {
+        /// What it is.
+        found: &'static str,
+    },
+    /// It is not a folder.
+    #[error("expected a folder, found a file or a symbolic link")]
+    NotAFolder,
+    /// It is a symbolic link to a file that does not exist.
+    #[error("a symbolic link to {}, which does not exist: correct or remove the link", text::show(.target))]
+    DanglingLink {
+        /// The link's target.
+        target: PathBuf,
+    },
+    /// It is longer than the limit.
+    #[error("larger than {}", size(*.limit))]
+    TooLarge {
+        /// Limit in bytes.
+        limit: u64,
+    },
+    /// Another user could have written it.
+    #[error("{what} {reason}")]
+    Untrusted {
+        /// The file or folder, as the message names it.
+        what: String,
+        /// Why.
+        reason: Untrusted,
+    },
+    /// The system reports an error.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl From<FileError> for io::Error {
+    fn from(error: FileError) -> Self {
+        let kind = match error {
+            FileError::Io(error) => return error,
+            FileError::NotAFile { .. } => io::ErrorKind::InvalidInput,
+            FileError::NotAFolder => io::ErrorKind::NotADirectory,
+            FileError::DanglingLink { .. } => io::ErrorKind::NotFound,
+            FileError::TooLarge { .. } => io::ErrorKind::FileTooLarge,
+            FileError::Untrusted { .. } => io::ErrorKind::PermissionDenied,
+        };
+        Self::new(kind, error)
+    }
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        _ if bytes >= 1 << 20 && bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
+        _ if bytes >= 1 << 10 && bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
+        _ => format!("{bytes} bytes"),
+    }
+}
+
+/// What a file is opened for. Only the user can read and write a new file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// To read. A link in the file's place is refused.
+    /// To read. A link is refused.
     Read,
-    /// To read what the user has named, or may have put behind a link.
+    /// To read, also through a link: for a file that the user has named, or may have replaced by a link.
     ReadLinked,
-    /// To read and write; made when it is missing.
+    /// To read and write. A missing file is created.
     Write,
-    /// To write; made, and refused when it is there.
+    /// To write a new file. An existing file is refused.
     New,
     /// To read and append.
     Append,
-    /// To read and append; made when it is missing.
+    /// To read and append. A missing file is created.
     AppendOrMake,
-    /// To read and append; made, and refused when it is there.
+    /// To read and append to a new file. An existing file is refused.
     AppendNew,
 }
 
-/// Opens the regular file at `path`. A FIFO, a device or a folder is refused, and not waited for.
+/// Opens the regular file at `path`. Refuses a FIFO, a device or a folder at once.
 ///
 /// # Errors
-/// [`FileError::NotAFile`], or what the system says.
-///
-/// # Platform
-/// On Windows nothing that a path can name is waited for.
+/// [`FileError::NotAFile`], or an error of the system.
 pub fn open(path: &Path, access: Access) -> Result<File, FileError> {
     let not_a_file = |found: fs::FileType| FileError::NotAFile { found: kind(found) };
     match open_path(path, access) {
@@ -42,7 +103,7 @@ pub fn open(path: &Path, access: Access) -> Result<File, FileError> {
             found => Err(not_a_file(found)),
         },
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error.into()),
-        // The system's word for a link or a socket is about links and devices, and not about the file.
+        // For a link or a socket the system's error would be about links or devices.
         Err(error) => match fs::symlink_metadata(path).map(|found| found.file_type()) {
             Ok(found) if !found.is_file() && (access != Access::ReadLinked || !found.is_symlink()) => {
                 Err(not_a_file(found))
@@ -57,10 +118,10 @@ fn open_path(path: &Path, access: Access) -> io::Result<File> {
     open_at(rustix::fs::CWD, path, access)
 }
 
-/// Opens `name` in an open folder, whatever it is by now, without waiting.
+/// Opens `name` in an open folder without waiting. It need not be a regular file.
 ///
 /// # Errors
-/// What the system says.
+/// An error of the system.
 #[cfg(unix)]
 pub fn open_at(folder: impl std::os::fd::AsFd, name: impl AsRef<Path>, access: Access) -> io::Result<File> {
     use rustix::{
@@ -81,10 +142,10 @@ pub fn open_at(folder: impl std::os::fd::AsFd, name: impl AsRef<Path>, access: A
     Ok(retry_on_intr(|| openat(folder, name, flags, Mode::RUSR | Mode::WUSR))?.into())
 }
 
-/// Opens the folder at `path`. A link in its place is refused.
+/// Opens the folder at `path`. Refuses a link.
 ///
 /// # Errors
-/// [`FileError::NotAFolder`], or what the system says.
+/// [`FileError::NotAFolder`], or an error of the system.
 #[cfg(unix)]
 pub fn open_folder(path: &Path) -> Result<File, FileError> {
     use rustix::{
@@ -113,7 +174,7 @@ fn open_path(path: &Path, access: Access) -> io::Result<File> {
     options.open(path)
 }
 
-/// The text of the regular file at `path`, of at most `limit` bytes.
+/// Returns the text of the regular file at `path`, of at most `limit` bytes.
 ///
 /// # Errors
 /// As [`open`] and [`read_open`].
@@ -121,10 +182,10 @@ pub fn read(path: &Path, access: Access, limit: u64) -> Result<String, FileError
     read_open(&open(path, access)?, limit)
 }
 
-/// The text of an open file, of at most `limit` bytes.
+/// Returns the text of an open file, of at most `limit` bytes.
 ///
 /// # Errors
-/// [`FileError::TooLarge`], or what the system says, also of what is no UTF-8.
+/// [`FileError::TooLarge`], or an error of the system. Text that is not UTF-8 is `InvalidData`.
 pub fn read_open(file: &File, limit: u64) -> Result<String, FileError> {
     let mut text = String::new();
     let read = file.take(limit.saturating_add(1)).read_to_string(&mut text);
@@ -135,10 +196,10 @@ pub fn read_open(file: &File, limit: u64) -> Result<String, FileError> {
     }
 }
 
-/// Makes the folders that are missing, for the user alone.
+/// Creates the missing folders of a path. Only the user can enter them.
 ///
 /// # Errors
-/// What the system says.
+/// An error of the system.
 pub fn create_folder(folder: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -147,10 +208,10 @@ pub fn create_folder(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-/// Takes a file away, if it is there.
+/// Removes a file, if it exists.
 ///
 /// # Errors
-/// What the system says.
+/// An error of the system.
 pub fn remove(file: &Path) -> io::Result<()> {
     match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -158,7 +219,7 @@ pub fn remove(file: &Path) -> io::Result<()> {
     }
 }
 
-/// What a file that is not a regular one is called.
+/// Names the kind of a file that is not a regular one, for messages.
 #[must_use]
 pub fn kind(kind: fs::FileType) -> &'static str {
     #[cfg(unix)]
@@ -203,7 +264,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_is_no_regular_file_is_refused_without_being_waited_for() {
+    fn only_a_regular_file_is_opened_and_nothing_is_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         assert!(std::process::Command::new("mkfifo").arg(at("fifo")).status().unwrap().success());
@@ -229,13 +290,13 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_user_may_link_is_followed() {
+    fn only_read_linked_follows_a_link() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         symlink(at("file"), at("link")).unwrap();
         for access in ALL {
             assert!(open(&at("link"), access).is_err(), "{access:?}");
-            assert!(!at("file").exists(), "{access:?} makes nothing behind a link");
+            assert!(!at("file").exists(), "{access:?} creates nothing behind a link");
         }
         fs::write(at("file"), "text").unwrap();
         for access in ALL {
@@ -244,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_is_the_users_alone() {
+    fn only_the_user_can_use_new_files_and_folders() {
         let folder = tempfile::tempdir().unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         for access in [Access::Write, Access::New, Access::AppendOrMake, Access::AppendNew] {

@@ -14,25 +14,24 @@ use rustix::{
 };
 
 use super::{
-    error::FileError,
     judge::{Owner, judge},
-    links::MOST_LINKS,
+    open::{FileError, MOST_LINKS},
 };
 use crate::boundary::text;
 
 /// An open folder.
 #[derive(Debug)]
 pub struct Folder {
-    /// Good for metadata, and for opening what is in it.
+    /// On Linux an `O_PATH` descriptor: it gives metadata, and files of the folder can be opened by it.
     pub handle: File,
-    /// Its path, without links.
+    /// The path, without links.
     pub path: PathBuf,
 }
 
-/// The folders that decide which file a path leads to, and its name in the last of them.
+/// The folders that decide which file a path leads to, and the file's name.
 #[derive(Debug)]
 pub struct Way {
-    /// The folder that the path names, those of the links that lead on from there, and last the one that the file is in.
+    /// The folder of the path, then the folder of each link's target. The last folder contains the file.
     pub folders: Vec<Folder>,
     /// The file's name in the last folder.
     pub name: OsString,
@@ -43,11 +42,11 @@ const FOLDER: OFlags = OFlags::PATH;
 #[cfg(not(target_os = "linux"))]
 const FOLDER: OFlags = OFlags::RDONLY;
 
-/// Follows the links from `path` on, each of which is read in its open folder.
+/// Follows the links from `path`, and reads each one in its open folder.
 ///
 /// # Errors
-/// [`FileError::DanglingLink`], [`FileError::NotAFile`] for a path that names a folder by its form, such as `..`, or
-/// what the system says.
+/// [`FileError::DanglingLink`]; [`FileError::NotAFile`] for a path that can only be a folder, such as `..`; an error of
+/// the system.
 pub fn way(path: &Path) -> Result<Way, FileError> {
     let mut folders = Vec::new();
     let mut next = path.to_owned();
@@ -75,8 +74,8 @@ pub fn way(path: &Path) -> Result<Way, FileError> {
     Err(io::Error::from(Errno::LOOP).into())
 }
 
-/// A path's last part in its open folder, and where it leads if it is a link. `None`: the path has no last part, so it
-/// names a folder.
+/// Opens the folder of a path. Returns it with the path's last part, and the target if that part is a link; `None` for a
+/// path without a last part, which is a folder.
 fn step(path: &Path) -> io::Result<Option<(Folder, &OsStr, Option<PathBuf>)>> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return fs::canonicalize(path).map(|_| None);
@@ -86,18 +85,18 @@ fn step(path: &Path) -> io::Result<Option<(Folder, &OsStr, Option<PathBuf>)>> {
     let handle = openat(CWD, &real, FOLDER | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let target = match readlinkat(&handle, name, Vec::new()) {
         Ok(target) => Some(OsString::from_vec(target.into_bytes()).into()),
-        // No link.
+        // It is not a link.
         Err(Errno::INVAL) => None,
         Err(error) => return Err(error.into()),
     };
     Ok(Some((Folder { handle: handle.into(), path: real }, name, target)))
 }
 
-/// Judges an open file, the folder that it is in and those of the links that lead from `path` to it: whoever can write to
-/// one of these chooses the file.
+/// Judges an open file, its folder, and the folders of the links from `path` to it: who can write to one of them chooses
+/// the file.
 ///
 /// # Errors
-/// [`FileError::Untrusted`] with what is not to be trusted, or what the system refuses.
+/// [`FileError::Untrusted`], or an error of the system.
 pub fn judge_with_folders(file: &File, path: &Path) -> Result<(), FileError> {
     let untrusted = |what: String| move |reason| FileError::Untrusted { what, reason };
     judge(&file.metadata()?, Owner::UserOrRoot).map_err(untrusted("the file".to_owned()))?;

@@ -1,9 +1,202 @@
-//! Writing in as many steps as the system takes.
+//! How a file is written: it changes as a whole, so that a reader sees the old file or the new one.
 
-use std::io;
+use std::{
+    fs::{self, File, Metadata},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+};
 
-/// Hands `bytes` to `write`, which takes the beginning of them and says how many, until all are written. When that fails,
-/// says how many are written.
+use super::{
+    judge::{Owner, judge_link},
+    open::{Access, FileError, MOST_LINKS, open},
+};
+use crate::boundary::text;
+
+/// Owner and permissions of a new file.
+#[derive(Debug, Clone, Copy)]
+pub enum Mode<'a> {
+    /// Only the user may read and write it.
+    Private,
+    /// Everybody may read it.
+    Public,
+    /// Mode and owner of the file that it replaces.
+    Like(&'a Metadata),
+}
+
+/// Which failures a new file survives, once it is in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Survives {
+    /// The end of the process. After a power failure the file may be empty, so its content must be dispensable.
+    Crash,
+    /// Also a power failure.
+    PowerFailure,
+}
+
+/// How many names are tried for a temporary file.
+const TRIES: u32 = 100;
+
+/// Replaces the file at `path`, or creates it.
+///
+/// # Errors
+/// An error of the system. The old file is unchanged then.
+pub fn replace(path: &Path, bytes: &[u8], mode: Mode<'_>, survives: Survives) -> io::Result<()> {
+    Replacement::prepare(path, bytes, mode, survives)?.publish()
+}
+
+/// Creates a file that does not exist.
+///
+/// # Errors
+/// An error of the system, also for a file that exists. No file is left then.
+pub fn create(path: &Path, bytes: &[u8], mode: Mode<'_>, survives: Survives) -> io::Result<()> {
+    let file = open(path, Access::New)?;
+    fill(file, bytes, mode, survives).inspect_err(|_| drop(fs::remove_file(path)))
+}
+
+fn fill(mut file: File, bytes: &[u8], mode: Mode<'_>, survives: Survives) -> io::Result<()> {
+    file.write_all(bytes)?;
+    set_mode(&file, mode)?;
+    if survives == Survives::PowerFailure { file.sync_all() } else { Ok(()) }
+}
+
+#[cfg(unix)]
+fn set_mode(file: &File, mode: Mode<'_>) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
+    let bits = match mode {
+        Mode::Private => return Ok(()),
+        Mode::Public => 0o644,
+        Mode::Like(old) => {
+            let new = file.metadata()?;
+            if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
+                // A wrong group is accepted. A wrong user is not: the owner would lose the file.
+                let done = fchown(file, Some(old.uid()), Some(old.gid()));
+                if new.uid() != old.uid() {
+                    done?;
+                }
+            }
+            old.mode() & 0o7777
+        }
+    };
+    file.set_permissions(fs::Permissions::from_mode(bits))
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the other platforms' form")]
+fn set_mode(_file: &File, _mode: Mode<'_>) -> io::Result<()> {
+    Ok(())
+}
+
+/// A file that is written, and not yet in its place. Dropping the value removes the file.
+#[derive(Debug)]
+pub struct Replacement {
+    temporary: PathBuf,
+    path: PathBuf,
+    survives: Survives,
+    published: bool,
+}
+
+impl Replacement {
+    /// Writes a new file beside `path`.
+    ///
+    /// # Errors
+    /// An error of the system. No file is left then.
+    pub fn prepare(path: &Path, bytes: &[u8], mode: Mode<'_>, survives: Survives) -> io::Result<Self> {
+        let (temporary, file) = temporary(path)?;
+        let replacement = Self { temporary, path: path.to_owned(), survives, published: false };
+        fill(file, bytes, mode, survives)?;
+        Ok(replacement)
+    }
+
+    /// Moves the file to its place.
+    ///
+    /// # Errors
+    /// An error of the system. The old file is unchanged then.
+    pub fn publish(mut self) -> io::Result<()> {
+        fs::rename(&self.temporary, &self.path)?;
+        self.published = true;
+        // Writing the folder to disk makes the rename permanent. Some file systems can't do that.
+        #[cfg(unix)]
+        if self.survives == Survives::PowerFailure
+            && let Ok(folder) = File::open(folder(&self.path))
+        {
+            let _ = folder.sync_all();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        if !self.published {
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+#[cfg(unix)]
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Creates a file beside `path`. A crashed process, or one of another container with the same number, may have left the
+/// names that are tried first.
+fn temporary(path: &Path) -> io::Result<(PathBuf, File)> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut tries = 0;
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let temporary = path.with_file_name(format!(".{name}.{}-{number}.tmp", std::process::id()));
+        match open(&temporary, Access::New).map_err(io::Error::from) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < TRIES => tries += 1,
+            file => return Ok((temporary, file?)),
+        }
+    }
+}
+
+/// Renames a file in an open folder, and replaces the file that has the new name.
+///
+/// # Errors
+/// An error of the system.
+#[cfg(unix)]
+pub fn rename_at(folder: impl std::os::fd::AsFd, from: &str, to: &str) -> io::Result<()> {
+    Ok(rustix::fs::renameat(&folder, from, &folder, to)?)
+}
+
+/// Exchanges two files, which needs no room on the disk. Where the system can't do that, `from` replaces `to`.
+///
+/// # Errors
+/// An error of the system.
+pub fn exchange(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        if renameat_with(CWD, from, CWD, to, RenameFlags::EXCHANGE).is_ok() {
+            return Ok(());
+        }
+    }
+    fs::rename(from, to)
+}
+
+/// Follows the links from `file` to the path of the file, which need not exist. Replace the file at that path: to replace
+/// the link would leave the old file to those who read it by another path.
+///
+/// # Errors
+/// [`FileError::Untrusted`] for a link of another user, who would choose the file that is overwritten; too many links.
+pub fn behind_links(file: &Path) -> Result<PathBuf, FileError> {
+    let mut place = file.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(target) = fs::read_link(&place) else { return Ok(place) };
+        judge_link(&fs::symlink_metadata(&place)?, Owner::UserOrRoot).map_err(|reason| {
+            FileError::Untrusted { what: format!("the link {}", text::show(&place)), reason }
+        })?;
+        place = place.parent().unwrap_or(Path::new(".")).join(target);
+    }
+    Err(io::Error::other("a link that leads to itself, or too many links").into())
+}
+
+/// Calls `write` with the rest of `bytes` until all are written. `write` returns how many bytes it took. Returns how many
+/// bytes were written, and the error that ended the writing early.
 pub fn write_counted(
     bytes: &[u8],
     mut write: impl FnMut(&[u8]) -> io::Result<usize>,
@@ -20,12 +213,60 @@ pub fn write_counted(
     (written, Ok(()))
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
     use super::*;
 
+    fn names(folder: &Path) -> Vec<std::ffi::OsString> {
+        let entries = fs::read_dir(folder).expect("a folder");
+        entries.map(|entry| entry.expect("readable").file_name()).collect()
+    }
+
     #[test]
-    fn all_is_written_in_steps_and_a_failure_counts_what_was() {
+    fn a_new_file_has_its_mode_and_no_temporary_file_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let mode = || fs::metadata(&path).unwrap().mode() & 0o7777;
+        for (given, expected) in [(Mode::Private, 0o600), (Mode::Public, 0o644)] {
+            replace(&path, b"text", given, Survives::Crash).unwrap();
+            assert_eq!((mode(), fs::read(&path).unwrap().as_slice()), (expected, &b"text"[..]));
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let old = fs::metadata(&path).unwrap();
+        replace(&path, b"", Mode::Like(&old), Survives::PowerFailure).unwrap();
+        assert_eq!((mode(), old.ino() == fs::metadata(&path).unwrap().ino()), (0o640, false));
+        assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    #[test]
+    fn an_unpublished_file_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        drop(Replacement::prepare(&path, b"text", Mode::Private, Survives::Crash).unwrap());
+        fs::create_dir(&path).unwrap();
+        replace(&path, b"text", Mode::Private, Survives::Crash).unwrap_err();
+        assert_eq!(names(folder.path()), ["file"]);
+        let there = create(&path, b"", Mode::Private, Survives::Crash).unwrap_err();
+        assert_eq!(there.kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn behind_links_finds_the_path_of_a_missing_file_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        symlink("second", at("first")).unwrap();
+        symlink(at("file"), at("second")).unwrap();
+        symlink("loop", at("loop")).unwrap();
+        for name in ["first", "second", "file"] {
+            assert_eq!(behind_links(&at(name)).unwrap(), at("file"));
+        }
+        assert!(behind_links(&at("loop")).unwrap_err().to_string().contains("leads to itself"));
+    }
+
+    #[test]
+    fn write_counted_writes_all_and_counts_up_to_a_failure() {
         let mut out = Vec::new();
         let mut room = 5;
         let mut write = |bytes: &[u8]| match bytes.len().min(2).min(room) {

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     boundary::process::process_id,
     guard::options::{BackendOptions, ProcessOptions},
-    library::os::Content,
+    library::content::Content,
     load::tables::Abilities,
 };
 

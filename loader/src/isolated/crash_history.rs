@@ -20,9 +20,9 @@ use crate::{
     files::{
         self,
         open::{Access, create_folder},
-        replace::{Mode, Survives, replace},
+        write::{Mode, Survives, replace},
     },
-    library::digest::Digest,
+    library::content::Digest,
 };
 
 /// Most that is read of a file, in bytes.

@@ -16,7 +16,7 @@ use crate::{
         options::{BackendOptions, ProcessOptions},
         work::Work,
     },
-    library::os::Content,
+    library::content::Content,
     load::tables::Abilities,
 };
 

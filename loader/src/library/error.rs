@@ -1,6 +1,10 @@
 //! Why a file can't be read as a library.
 
-use std::{io, path::PathBuf};
+use std::{
+    error::Error as _,
+    io,
+    path::{Path, PathBuf},
+};
 
 use crate::boundary::text;
 
@@ -59,11 +63,20 @@ pub enum ImageError {
 
 impl ImageError {
     pub(crate) fn io(action: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |error| Self::Io { action, error }
+        move |error| match error.kind() {
+            io::ErrorKind::NotFound => Self::NotFound,
+            _ => Self::Io { action, error },
+        }
     }
 }
 
-/// What the dynamic linker says, in its own words.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
+/// The message of the dynamic linker.
 pub(crate) struct LinkerError(pub(crate) String);
+
+impl LinkerError {
+    /// The message of `error`, with `path` in place of the path of the copy.
+    pub(crate) fn new(error: &libloading::Error, copy: &str, path: &Path) -> Self {
+        let message = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        Self(message.replace(copy, text::show(path).as_raw()))
+    }
+}

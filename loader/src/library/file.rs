@@ -1,37 +1,51 @@
-//! A candidate's bytes, taken once: inspection, verification and loading all concern what was read here.
+//! The open file of a candidate, and its bytes, which are read once: inspection, verification and loading use the same
+//! bytes.
+//!
+//! # Platform
+//! On Unix the folders that decide which file a path leads to stay open for verification.
 
+#[cfg(unix)]
+use std::ffi::OsStr;
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read as _, Seek as _},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
-use super::{
-    error::{ImageError, SIZE_LIMIT},
-    os,
-};
-use crate::files::open::kind;
+#[cfg(unix)]
+use rustix::fs::{AtFlags, FileType, statat};
 
-/// How much of a file is looked at before it is copied, in bytes.
+use super::{
+    content::Content,
+    error::{ImageError, SIZE_LIMIT},
+};
+use crate::files::open::{Access, kind};
+#[cfg(unix)]
+use crate::files::{
+    open::{FileError, open_at},
+    way::{Folder, Way, way},
+};
+
+/// How much of a file is examined before the file is copied, in bytes.
 const HEAD: u64 = 4096;
 
-/// The open file, its folder, and a copy of its bytes that nothing can change.
+/// An open file, and a copy of its bytes.
 pub(crate) struct LibraryFile {
-    pub(crate) handles: os::Handles,
-    pub(crate) content: Arc<os::Content>,
+    pub(crate) handles: Handles,
+    pub(crate) content: Arc<Content>,
 }
 
 impl LibraryFile {
-    /// Opens a file and copies it, if `accept` accepts its first bytes. Never waits: a FIFO or device is refused.
+    /// Opens a file, and copies it if `accept` accepts its first bytes. Never waits: refuses a FIFO or a device.
     pub(crate) fn open<E: From<ImageError>>(
         path: &Path,
         accept: impl FnOnce(&[u8]) -> Result<(), E>,
     ) -> Result<Self, E> {
-        let handles = os::open(path)?;
+        let handles = Handles::open(path)?;
         let size = regular_size(&handles.file)?;
         accept(&head(&handles.file).map_err(ImageError::io("read"))?)?;
-        let content = os::copy(&handles.file, path, size)?;
+        let content = Content::copy(&handles.file, path, size)?;
         match content.bytes().len() as u64 {
             0 => Err(ImageError::Empty.into()),
             size if size > SIZE_LIMIT => Err(ImageError::TooLarge { size, limit: SIZE_LIMIT }.into()),
@@ -40,7 +54,7 @@ impl LibraryFile {
     }
 }
 
-/// The first bytes of an open file, which is left at its start.
+/// Reads the first bytes of an open file, and rewinds it.
 fn head(mut file: &File) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     file.take(HEAD).read_to_end(&mut head)?;
@@ -56,5 +70,133 @@ fn regular_size(file: &File) -> Result<u64, ImageError> {
         0 => Err(ImageError::Empty),
         size if size > SIZE_LIMIT => Err(ImageError::TooLarge { size, limit: SIZE_LIMIT }),
         size => Ok(size),
+    }
+}
+
+/// An open file, and the open folders that decide which file it is.
+pub(crate) struct Handles {
+    pub(crate) file: File,
+    pub(crate) file_path: PathBuf,
+    /// The folders on the way to the file. The last one contains the file.
+    #[cfg(unix)]
+    pub(crate) folders: Vec<Folder>,
+}
+
+impl Handles {
+    /// The path of the file whose name is this file's name and `ending`.
+    pub(crate) fn path_beside(&self, ending: &str) -> PathBuf {
+        let mut path = self.file_path.clone().into_os_string();
+        path.push(ending);
+        path.into()
+    }
+}
+
+#[cfg(unix)]
+impl Handles {
+    /// Opens the file that `path` leads to. Each link is read in its open folder.
+    fn open(path: &Path) -> Result<Self, ImageError> {
+        let Way { folders, name } = way(path).map_err(|error| match error {
+            FileError::NotAFile { found } => ImageError::NotAFile { found },
+            FileError::DanglingLink { target } => ImageError::DanglingLink { target },
+            error => ImageError::io("open")(error.into()),
+        })?;
+        let Some(folder) = folders.last() else { return Err(ImageError::NotFound) };
+        let (file, file_path) = (open_in(folder, &name)?, folder.path.join(&name));
+        Ok(Self { file, file_path, folders })
+    }
+
+    /// Opens the regular file at [`path_beside`](Self::path_beside) in this file's open folder. Refuses a link.
+    pub(crate) fn open_beside(&self, ending: &str) -> Result<File, ImageError> {
+        let path = self.path_beside(ending);
+        let (Some(folder), Some(name)) = (self.folders.last(), path.file_name()) else {
+            return Err(ImageError::NotFound);
+        };
+        let file = open_in(folder, name)?;
+        let found = file.metadata().map_err(ImageError::io("examine"))?.file_type();
+        if found.is_file() { Ok(file) } else { Err(ImageError::NotAFile { found: kind(found) }) }
+    }
+}
+
+#[cfg(not(unix))]
+impl Handles {
+    /// Opens the file that `path` leads to.
+    fn open(path: &Path) -> Result<Self, ImageError> {
+        let file_path =
+            fs::canonicalize(path).map_err(|error| match (error.kind(), fs::read_link(path)) {
+                (io::ErrorKind::NotFound, Ok(target)) => ImageError::DanglingLink { target },
+                _ => ImageError::io("open")(error),
+            })?;
+        let before = fs::symlink_metadata(&file_path).map_err(ImageError::io("examine"))?;
+        if !before.is_file() {
+            return Err(ImageError::NotAFile { found: kind(before.file_type()) });
+        }
+        let file = crate::files::open::open(&file_path, Access::Read);
+        let file = file.map_err(|error| ImageError::io("open")(error.into()))?;
+        Ok(Self { file, file_path })
+    }
+
+    /// Opens the regular file at [`path_beside`](Self::path_beside).
+    pub(crate) fn open_beside(&self, ending: &str) -> Result<File, ImageError> {
+        Ok(Self::open(&self.path_beside(ending))?.file)
+    }
+}
+
+/// Opens a regular file in an open folder. The caller examines the open file again.
+#[cfg(unix)]
+fn open_in(folder: &Folder, name: &OsStr) -> Result<File, ImageError> {
+    // To open a FIFO wakes its writer, and to open a device may do anything.
+    let before = statat(&folder.handle, name, AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(|e| ImageError::io("examine")(e.into()))?;
+    if FileType::from_raw_mode(before.st_mode) != FileType::RegularFile {
+        let found = fs::symlink_metadata(folder.path.join(name))
+            .map_or("no regular file", |metadata| kind(metadata.file_type()));
+        return Err(ImageError::NotAFile { found });
+    }
+    open_at(&folder.handle, name, Access::Read).map_err(ImageError::io("open"))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::{os::unix::fs::symlink, sync::mpsc, time::Duration};
+
+    use rustix::{
+        fs::{CWD, Mode, mknodat},
+        io::Errno,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_link_or_fifo_in_a_files_place_is_not_followed_or_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), "x").unwrap();
+        symlink("file", folder.path().join("link")).unwrap();
+        mknodat(CWD, folder.path().join("fifo"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let handle = File::open(folder.path()).unwrap();
+        assert!(open_at(&handle, "file", Access::Read).is_ok());
+        assert_eq!(
+            open_at(&handle, "link", Access::Read).unwrap_err().raw_os_error(),
+            Some(Errno::LOOP.raw_os_error())
+        );
+
+        let (answer, answered) = mpsc::channel();
+        std::thread::Builder::new()
+            .spawn(move || answer.send(open_at(&handle, "fifo", Access::Read).is_ok()))
+            .unwrap();
+        assert_eq!(answered.recv_timeout(Duration::from_secs(10)), Ok(true), "nobody writes to the FIFO");
+    }
+
+    #[test]
+    fn every_folder_on_the_way_to_a_file_is_kept_open() {
+        let [search, middle, real] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        let at = |folder: &tempfile::TempDir, name: &str| fs::canonicalize(folder.path()).unwrap().join(name);
+        fs::write(at(&real, "libx.so.1"), "x").unwrap();
+        symlink(at(&real, "libx.so.1"), at(&middle, "b")).unwrap();
+        let relative = Path::new("..").join(middle.path().file_name().unwrap()).join("b");
+        symlink(relative, at(&search, "libx.so")).unwrap();
+        let handles = Handles::open(&search.path().join("libx.so")).unwrap();
+        let folders: Vec<_> = handles.folders.iter().map(|folder| folder.path.clone()).collect();
+        assert_eq!(folders, [&search, &middle, &real].map(|folder| fs::canonicalize(folder.path()).unwrap()));
+        assert_eq!(handles.file_path, at(&real, "libx.so.1"));
     }
 }

@@ -78,7 +78,7 @@ fn did_you_mean(name: Option<&str>) -> String {
     }
 }
 
-/// The file of `plugin`: a name along `search_path`, or a path. See [`find`](crate::plugin::stages::find).
+/// The file of `plugin`: a name along `search_path`, or a path. See [`find`](crate::plugin::find).
 pub(crate) fn find(plugin: &str, search_path: &[PathBuf], base: &Path) -> Result<PathBuf, FindError> {
     if plugin.is_empty() {
         return Err(FindError::Empty);

@@ -1,11 +1,15 @@
-//! From what a configuration calls a plugin to the bytes of its file.
+//! From a plugin's name in a configuration to the bytes of its file.
 //!
-//! - [`find`]: a name along the search path, or a path, is a file;
-//! - [`file`]: the file, open, and its bytes, which nothing can change from here on;
-//! - [`os`]: what differs between operating systems;
+//! - [`find`]: finds the file of a name, or of a path;
+//! - [`file`]: opens the file and reads it;
+//! - [`content`]: the bytes, which nothing can change from then on. On Linux they are in a sealed memfd, and are loaded
+//!   from it. Elsewhere they are in this process's memory, and are copied to a private folder to be loaded.
 
-pub(crate) mod digest;
+pub(crate) mod content;
 pub(crate) mod error;
 pub(crate) mod file;
 pub(crate) mod find;
-pub(crate) mod os;
+#[cfg(target_os = "linux")]
+mod memfd;
+#[cfg(not(target_os = "linux"))]
+mod private_copy;

@@ -1,16 +1,14 @@
 //! Hands the verified bytes to the dynamic linker, and explains what it says.
 
-#[cfg(unix)]
-pub(crate) use libloading::os::unix::Library;
-#[cfg(windows)]
-pub(crate) use libloading::os::windows::Library;
-
 use std::{ffi::c_void, path::PathBuf, time::Duration};
 
 use crate::{
     boundary::text::{self, ForeignText},
     inspect::facts::SYMBOL,
-    library::{error::LinkerError, os::Content},
+    library::{
+        content::{Content, Library},
+        error::LinkerError,
+    },
 };
 
 /// Longest message of the dynamic linker that is passed on, in characters.

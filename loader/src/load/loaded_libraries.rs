@@ -20,7 +20,7 @@ use crate::{
         text::ForeignText,
     },
     inspect::inspection::Inspection,
-    library::os::Content,
+    library::content::Content,
 };
 
 /// How many different libraries a process may load unless [`limit_loaded_images`] says otherwise. Each keeps its memory

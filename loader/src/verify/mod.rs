@@ -1,13 +1,12 @@
-//! Whether the trust policy allows a file. It judges the open file, its open folders and the bytes that were taken from it,
-//! so that no other process can exchange a file between this step and the next one.
-
+//! Whether the trust policy allows a file. It judges the open file, its open folders and the bytes that were read, so that
+//! no process can exchange the file before the next stage.
 //!
-//! - [`trust`]: what can be required;
-//! - [`policy`]: a requirement with its pins and keys, and the judgement;
-//! - [`owner`], [`pin`], [`signature`]: what each requirement looks at.
+//! - [`trust`]: the requirements, and the check of the owner;
+//! - [`policy`]: a requirement with its pins and keys, and the verdict;
+//! - [`pin`]: what a lock file requires;
+//! - [`signature`], [`signature_file`]: what a signature is, and the check of the one beside a file.
 
 pub(crate) mod error;
-mod owner;
 pub(crate) mod pin;
 pub(crate) mod policy;
 pub(crate) mod signature;

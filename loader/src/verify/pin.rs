@@ -12,7 +12,7 @@ use semver::Version;
 use crate::{
     boundary::text::{self, ForeignText},
     inspect::metadata::Metadata,
-    library::{digest::Digest, os::Content},
+    library::content::{Content, Digest},
 };
 
 impl FromStr for Digest {

@@ -4,16 +4,15 @@ use std::path::Path;
 
 use super::{
     error::VerifyError,
-    owner,
     pin::{LockError, Pins},
     signature::{KeyId, PublicKey},
     signature_file,
-    trust::Trust,
+    trust::{Trust, check_owner},
 };
 use crate::{
     boundary::text::ForeignText,
     inspect::metadata::Metadata,
-    library::{file::LibraryFile, os::Content},
+    library::{content::Content, file::LibraryFile},
 };
 
 /// A trust policy with all that it is judged by. A bare [`Trust`] is one without pins and keys, which for `Pinned` and
@@ -84,7 +83,7 @@ pub(crate) fn verify(
     if policy.trust == Trust::Any {
         return Ok(None);
     }
-    owner::check(&file.handles, policy.trust)?;
+    check_owner(&file.handles, policy.trust)?;
     let content = &*file.content;
     let signed =
         || signature_file::check(&file.handles, metadata, content.bytes(), &policy.keys, &policy.revoked);

@@ -319,7 +319,7 @@ y/rUw2y8/hOUYjZU71eHp/Wo1KZ40fGy2VJEDl34XMJM+TX48Ss/17u3IvIfbVR1FkZZSNCisQbuQY+b
         fn no_bytes_make_the_parsers_panic(bytes: Vec<u8>, text in "(\\PC|[A-Za-z0-9+/=\n]){0,200}") {
             let _ = Signature::parse(&bytes);
             let _ = Signature::parse(text.as_bytes());
-            let _ = (text.parse::<PublicKey>(), text.parse::<KeyId>(), text.parse::<crate::library::digest::Digest>());
+            let _ = (text.parse::<PublicKey>(), text.parse::<KeyId>(), text.parse::<crate::library::content::Digest>());
         }
 
         #[test]

@@ -7,13 +7,13 @@ use std::{
 
 use super::{
     error::VerifyError,
-    owner,
     signature::{KeyId, PublicKey, Signature, SignatureError},
+    trust::judge_owner,
 };
 use crate::{
     boundary::text::ForeignText,
     inspect::metadata::Metadata,
-    library::{error::ImageError, os::Handles},
+    library::{error::ImageError, file::Handles},
 };
 
 /// What follows a file's name in that of its signature.
@@ -82,7 +82,7 @@ fn read(handles: &Handles, path: &Path) -> Result<Signature, VerifyError> {
         }
         file => file.map_err(unreadable)?,
     };
-    owner::check_beside(&file, path)?;
+    judge_owner(&file, path)?;
     let mut content = Vec::new();
     let io = |error| unreadable(ImageError::Io { action: "read", error });
     (&file).take(SIZE_LIMIT + 1).read_to_end(&mut content).map_err(io)?;

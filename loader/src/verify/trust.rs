@@ -1,37 +1,40 @@
-//! What is required of a file before its code runs.
+//! The requirements for a file before its code runs.
 
-use std::str::FromStr;
+use std::{fs::File, path::Path, str::FromStr};
 
-use crate::boundary::text::ForeignText;
+use super::error::VerifyError;
+use crate::{
+    boundary::text::ForeignText,
+    files::judge::{Owner, Untrusted, judge},
+    library::file::Handles,
+};
 
 /// What is required of a file before its code runs.
 ///
 /// # Platform
-/// `Owner` is for Unix. Elsewhere it refuses every file rather than pretend to have looked; `Pinned` and `Signed` do
-/// without it there, for they bind the very bytes.
+/// Owners are known on Unix. Elsewhere `Owner` refuses every file, and `Pinned` and `Signed` check the bytes alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Trust {
     /// Nothing.
     Any,
-    /// Files that belong to root or to the user, and that no other user may write; the same for the folder that they are
-    /// in. Where a link leads to the file, the same for the link's folder: a user who may write that folder chooses the file.
+    /// Only root or the user own the file and its folder, and no other user may write to them. The same holds for the
+    /// folder of each link to the file: who may write to that folder chooses the file.
     #[default]
     Owner,
-    /// As `Owner`, and the file is the one whose digest the lock has for the plugin's name and target.
+    /// As `Owner`, and the file has the digest that the lock has for the plugin's name and target.
     Pinned,
-    /// As `Owner`, and a signature beside the file is by one of the keys. Where a lock has a minimum version for the
-    /// plugin, that holds too.
+    /// As `Owner`, and one of the keys has made the signature beside the file. A minimum version in the lock holds too.
     Signed,
 }
 
 impl Trust {
-    /// Every policy, by name.
+    /// Every policy with its name.
     pub const ALL: [(&'static str, Self); 4] =
         [("any", Self::Any), ("owner", Self::Owner), ("pinned", Self::Pinned), ("signed", Self::Signed)];
 }
 
-/// A trust policy of an unknown name.
+/// An unknown name of a trust policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown trust policy {found:?}, expected \"any\", \"owner\", \"pinned\" or \"signed\"")]
 pub struct ParseTrustError {
@@ -49,13 +52,34 @@ impl FromStr for Trust {
 
 impl std::fmt::Display for Trust {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Any => "any",
-            Self::Owner => "owner",
-            Self::Pinned => "pinned",
-            Self::Signed => "signed",
-        })
+        f.write_str(Self::ALL[*self as usize].0)
     }
+}
+
+/// Requires that only root and the user could have written a plugin's file, and the folders that decide which file it is.
+/// Elsewhere than on Unix owners are not known: a policy that only looks at owners refuses every file.
+pub(super) fn check_owner(handles: &Handles, trust: Trust) -> Result<(), VerifyError> {
+    if cfg!(not(unix)) && trust == Trust::Owner {
+        return Err(VerifyError::Unsupported);
+    }
+    #[cfg(unix)]
+    for folder in &handles.folders {
+        judge_owner(&folder.handle, &folder.path)?;
+    }
+    judge_owner(&handles.file, &handles.file_path)
+}
+
+/// Requires that only root and the user could have written the open file or folder at `path`.
+pub(super) fn judge_owner(handle: &File, path: &Path) -> Result<(), VerifyError> {
+    let path = path.to_owned();
+    let metadata = match handle.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) => return Err(VerifyError::Io { path, error }),
+    };
+    judge(&metadata, Owner::UserOrRoot).map_err(|untrusted| match untrusted {
+        Untrusted::Owner { user, found, .. } => VerifyError::Owner { path, user, found },
+        Untrusted::Writable { mode, .. } => VerifyError::Writable { path, mode },
+    })
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ use crate::{
     },
     guard::{error::Stage, spin::Spin},
     inspect::inspect_bytes,
-    library::os::Content,
+    library::content::Content,
     load::{
         loaded_libraries,
         tables::{Abilities, Arguments, Function, PluginTables},

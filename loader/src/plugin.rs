@@ -1,4 +1,4 @@
-//! The stages in order: each type is a plugin that has come so far.
+//! A plugin on its way from a file to functions that can be called. Each stage is a type.
 
 use std::{
     fmt,
@@ -7,9 +7,12 @@ use std::{
     time::Duration,
 };
 
-use super::error::Error;
 use crate::{
-    guard::options::Isolation,
+    boundary::text::show,
+    guard::{
+        error::{CloseError, OpenError, Stage},
+        options::Isolation,
+    },
     inspect::{
         error::{InspectError, check_start},
         inspect_bytes,
@@ -17,9 +20,14 @@ use crate::{
         metadata::Metadata,
         refusal::Refusal,
     },
-    library::{digest::Digest, file::LibraryFile, find, os::Content},
+    library::{
+        content::{Content, Digest},
+        file::LibraryFile,
+        find::{self, FindError},
+    },
     load::{
-        check::{Checked, Layout},
+        check::{CheckError, Checked, Layout},
+        dlopen::LoadError,
         loaded_libraries,
         tables::PluginTables,
     },
@@ -31,6 +39,71 @@ use crate::{
     },
 };
 
+/// Why a plugin can't be loaded, or its backend not opened or closed. The `Display` is one complete line, so there is no
+/// `source`: stage, file, what was found, what was expected, what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no file for a plugin's name.
+    #[error("find: {0}")]
+    Find(FindError),
+    /// The file is no plugin, or not one for this host. None of its code has run.
+    #[error("inspect: {}: {reason}", show(path))]
+    Inspect {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: InspectError,
+    },
+    /// The trust policy refuses the file or its folder. None of its code has run.
+    #[error("verify: {reason}")]
+    Verify {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: VerifyError,
+    },
+    /// The dynamic linker refuses the file.
+    #[error("load: {}: {reason}", show(path))]
+    Load {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: LoadError,
+    },
+    /// The loaded library does not export what it must export. Its static constructors have run, and none of its
+    /// functions.
+    #[error("check: {}: {reason}", show(path))]
+    Check {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: CheckError,
+    },
+    /// The plugin's backend does not open.
+    #[error("open: {0}")]
+    Open(OpenError),
+    /// The backend is closed, but it may not have flushed or freed everything.
+    #[error("close: {0}")]
+    Close(CloseError),
+}
+
+impl Error {
+    /// The stage that failed.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        match self {
+            Self::Find(_) => Stage::Find,
+            Self::Inspect { .. } => Stage::Inspect,
+            Self::Verify { .. } => Stage::Verify,
+            Self::Load { .. } => Stage::Load,
+            Self::Check { .. } => Stage::Check,
+            Self::Open(_) => Stage::Open,
+            Self::Close(_) => Stage::Close,
+        }
+    }
+}
+
 /// The file of `plugin`: a name along `search_path`, or a path.
 ///
 /// A text with a separator, or that ends like a library (`.so`, `.so.1`, `.dylib`, `.dll`), is a path. A name is tried as
@@ -41,7 +114,7 @@ use crate::{
 /// # Errors
 /// [`Error::Find`], whose line names the folders and the most similar plugin there.
 pub fn find(plugin: &str, search_path: &[PathBuf], base: &Path) -> Result<PathBuf, Error> {
-    Ok(find::find(plugin, search_path, base)?)
+    find::find(plugin, search_path, base).map_err(Error::Find)
 }
 
 /// What `path` is and says of itself, on whatever platform it is for. Nothing of it runs.

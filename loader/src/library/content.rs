@@ -1,0 +1,95 @@
+//! The bytes of a library, which nothing can change, and their digest.
+
+#[cfg(unix)]
+pub(crate) use libloading::os::unix::Library;
+#[cfg(windows)]
+pub(crate) use libloading::os::windows::Library;
+
+use std::{
+    ffi::OsStr,
+    fmt,
+    fs::File,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+#[cfg(target_os = "linux")]
+use std::{io, os::fd::OwnedFd};
+
+use sha2::Digest as _;
+
+use super::error::{ImageError, LinkerError};
+#[cfg(target_os = "linux")]
+use super::memfd::Image;
+#[cfg(not(target_os = "linux"))]
+use super::private_copy::Image;
+use crate::boundary::text::hex;
+
+/// A SHA-256 digest. Shown and read as 64 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// Computes the digest of `bytes`.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(sha2::Sha256::digest(bytes).into())
+    }
+
+    pub(crate) const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(&self.0))
+    }
+}
+
+/// The bytes of a file that was found at `path`. On Linux no process can change them.
+pub(crate) struct Content {
+    image: Image,
+    path: PathBuf,
+    digest: OnceLock<Digest>,
+}
+
+impl Content {
+    fn new(image: Image, path: &Path) -> Self {
+        Self { image, path: path.to_owned(), digest: OnceLock::new() }
+    }
+
+    /// Copies an open file of about `size` bytes.
+    pub(crate) fn copy(file: &File, path: &Path, size: u64) -> Result<Self, ImageError> {
+        let name = path.file_name().unwrap_or(OsStr::new("plugin"));
+        Ok(Self::new(Image::copy(file, name, size)?, path))
+    }
+
+    /// Maps the descriptor that the parent process has [shared](Self::share).
+    #[cfg(target_os = "linux")]
+    pub(crate) fn inherited(memfd: OwnedFd, path: &Path) -> io::Result<Self> {
+        Ok(Self::new(Image::map(memfd.into())?, path))
+    }
+
+    /// A descriptor of the bytes for a child process.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn share(&self) -> io::Result<OwnedFd> {
+        self.image.share()
+    }
+
+    /// SHA-256 of the bytes, computed once.
+    pub(crate) fn digest(&self) -> Digest {
+        *self.digest.get_or_init(|| Digest::of(self.bytes()))
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.image.bytes()
+    }
+
+    /// Loads the bytes into this process. They must outlive the library.
+    ///
+    /// # Errors
+    /// The message of the dynamic linker, which names the plugin's path and not that of the copy.
+    pub(crate) fn load(&self) -> Result<Library, LinkerError> {
+        self.image.load(&self.path)
+    }
+}

@@ -1,0 +1,53 @@
+//! Platforms without a memfd: the bytes are in this process's memory. To load them, they are written into a new folder
+//! that only the user can enter.
+
+use std::{ffi::OsStr, fs::File, io::Read as _, path::Path};
+
+#[cfg(unix)]
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+#[cfg(windows)]
+use libloading::os::windows::{LOAD_LIBRARY_SEARCH_DEFAULT_DIRS, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR, Library};
+
+use super::error::{ImageError, LinkerError, SIZE_LIMIT};
+use crate::files::write::{Mode, Survives, create};
+
+/// A file's bytes.
+pub(super) struct Image(Vec<u8>);
+
+impl Image {
+    /// Copies an open file of about `size` bytes.
+    pub(super) fn copy(file: &File, _name: &OsStr, size: u64) -> Result<Self, ImageError> {
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+        // One byte more than the limit, so that the caller notices a file that grows meanwhile.
+        file.take(SIZE_LIMIT + 1).read_to_end(&mut bytes).map_err(ImageError::io("read"))?;
+        Ok(Self(bytes))
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Loads the bytes of the file at `path`. The copy is removed where the system allows that for a loaded library.
+    pub(super) fn load(&self, path: &Path) -> Result<Library, LinkerError> {
+        let folder = tempfile::Builder::new()
+            .prefix("jackfield-")
+            .tempdir()
+            .map_err(|error| LinkerError(format!("can't create a private folder: {error}")))?;
+        let file = folder.path().join(path.file_name().unwrap_or(OsStr::new("plugin")));
+        create(&file, &self.0, Mode::Private, Survives::Crash)
+            .map_err(|error| LinkerError(format!("can't write a private copy: {error}")))?;
+        #[cfg(unix)]
+        // SAFETY: runs the library's static constructors. The caller has inspected and verified these bytes, and
+        // accepts that the code of a trusted plugin runs here.
+        let library = unsafe { Library::open(Some(&file), RTLD_NOW | RTLD_LOCAL) };
+        #[cfg(windows)]
+        // SAFETY: as above.
+        let library = unsafe {
+            Library::load_with_flags(
+                &file,
+                LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | LOAD_LIBRARY_SEARCH_DEFAULT_DIRS,
+            )
+        };
+        library.map_err(|error| LinkerError::new(&error, &file.to_string_lossy(), path))
+    }
+}
