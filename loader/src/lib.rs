@@ -51,7 +51,7 @@ pub use crate::{
     isolated::{
         crash::{Crash, MOST_CRASHES},
         crash_history::crashes,
-        init::init,
+        init,
     },
     library::{
         content::Digest,
@@ -66,8 +66,8 @@ pub use crate::{
         },
     },
     plugin::{Candidate, Error, Plugin, Verified, find, inspect},
-    reexec::{entry::Job, program::Program},
-    sandbox::{access::Sandbox, error::SandboxError, limits::Limits},
+    reexec::entry::{Job, Program},
+    sandbox::{Sandbox, error::SandboxError, limits::Limits},
     verify::{
         error::VerifyError,
         pin::{LockError, Minimum, ParsePinError, Pin, PinError, Pins},

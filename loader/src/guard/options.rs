@@ -4,8 +4,8 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use crate::{
     boundary::backoff::Backoff,
-    reexec::program::Program,
-    sandbox::{access::Sandbox, limits::Limits},
+    reexec::entry::Program,
+    sandbox::{Sandbox, limits::Limits},
 };
 
 /// How a backend is opened. Its `Debug` leaves out the configuration, which may hold secrets.

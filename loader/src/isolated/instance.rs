@@ -15,9 +15,9 @@ use jackfield_plugin_api::{
 };
 
 use super::{
+    JOB,
     channel::{Channel, ChannelError, Completed, Request},
     child_spec::ChildSpec,
-    init::JOB,
     protocol::{self, Record, record},
     reaper::{self, ChildHandle},
 };
@@ -33,7 +33,7 @@ use crate::{
         work::Work,
     },
     load::tables::{Abilities, Function},
-    reexec::{Ended, Spawn, program::Program},
+    reexec::{Ended, Spawn, entry::Program},
 };
 
 impl Entry for Arc<ChildSpec> {

@@ -10,7 +10,7 @@
 //! - [`shared_memory`], [`protocol`]: the memory that both share, and what goes through it;
 //! - [`child`]: the child;
 //! - [`crash`], [`crash_history`]: what is remembered of files that crashed;
-//! - [`init`]: where a child begins.
+//! - [`init`]: the entry of a child.
 //!
 //! A request's events are written once, into the shared memory, and the plugin reads them there. Each side looks at the
 //! shared memory for a while before it sleeps on a socket, through which the other side wakes it.
@@ -36,7 +36,6 @@ pub(crate) mod child_spec;
 pub(crate) mod crash;
 #[cfg(target_os = "linux")]
 pub(crate) mod crash_history;
-pub(crate) mod init;
 #[cfg(target_os = "linux")]
 mod instance;
 #[cfg(target_os = "linux")]
@@ -53,3 +52,23 @@ mod unsupported;
 pub(crate) use unsupported as child_spec;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use unsupported as crash_history;
+
+use crate::reexec::entry::{Job, run_job};
+
+/// The job of a child for a plugin.
+#[cfg(target_os = "linux")]
+const JOB: &str = "child";
+
+#[cfg(target_os = "linux")]
+const JOBS: &[Job] = &[Job { name: JOB, run: child::run }];
+#[cfg(not(target_os = "linux"))]
+const JOBS: &[Job] = &[];
+
+/// In a child of this program, does the job that the child was started for, and ends the process. In any other process,
+/// notes that this program can have children, and returns.
+///
+/// Call it on the first line of `main`, while there is one thread and no open file: a child closes every descriptor that it
+/// did not get from its parent.
+pub fn init(jobs: &[Job]) {
+    run_job(&[jobs, JOBS].concat());
+}

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::shared_memory::{DATA_AT, SharedMemory};
 use crate::{
     boundary::batch::strings_mut,
-    sandbox::{access::Sandbox, limits::Limits},
+    sandbox::{Sandbox, limits::Limits},
 };
 
 /// What a child has to know before it loads the plugin.

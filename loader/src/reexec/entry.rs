@@ -1,50 +1,91 @@
-//! Where a program's second life begins.
+//! The executable of a child, and what the child does first.
 
-use std::{env, ffi::OsStr};
-
-use super::{
-    inherited::Inherited,
-    program::{self, MARK},
+use std::{
+    env,
+    ffi::OsStr,
+    io,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
 };
+
+use super::inherited::Inherited;
 use crate::boundary::process::exit;
 
-/// What a child may be there for.
-#[derive(Clone, Copy, Debug)]
-pub struct Job {
-    /// What [`Spawn`](super::spawn::Spawn) calls it: letters only.
-    pub name: &'static str,
-    /// Does it, with the descriptors that the parent handed over, and returns the exit code.
-    pub run: fn(Inherited) -> i32,
-}
+/// A child's first argument is this and its job, the second one the number of its descriptors, and the third one a title
+/// for lists of processes. An environment variable would not do: processes that the child starts would inherit it.
+pub(super) const MARK: &str = "jackfield:";
 
-/// In a child of this program, does the one of `jobs` that it was started for, and ends the process. In any other process
-/// it notes that this program can have children, and returns.
-pub(crate) fn run_job(jobs: &[Job]) {
-    let mut arguments = env::args_os().skip(1);
-    let Some(name) = arguments.next().and_then(|word| job_name(&word)) else {
-        program::can_be_started_again();
-        return;
-    };
-    let files =
-        arguments.next().and_then(|word| word.to_str()?.parse().ok()).filter(|files| *files <= MOST_FILES);
-    let job = jobs.iter().find(|job| job.name == name);
-    let code = match (job, files.map(Inherited::take)) {
-        (Some(job), Some(Ok(inherited))) => {
-            inherited.prepare(job.name);
-            // A child may start children, too.
-            program::can_be_started_again();
-            (job.run)(inherited)
-        }
-        _ => NOT_A_CHILD,
-    };
-    exit(code)
-}
-
-/// The exit code of a process that was told a job and not given what belongs to it: 64, `EX_USAGE` of `sysexits.h`.
-const NOT_A_CHILD: i32 = 64;
+/// The exit code of a child that was not given what belongs to its job: `EX_USAGE` of `sysexits.h`.
+pub(crate) const NOT_A_CHILD: i32 = 64;
 
 /// How many descriptors a child is handed at most.
 const MOST_FILES: usize = 64;
+
+/// Whether this program's `main` begins with [`init`](crate::isolated::init).
+static CALLED: AtomicBool = AtomicBool::new(false);
+
+/// Which executable a child runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Program {
+    /// This process's own, whose `main` begins with [`init`](crate::isolated::init).
+    #[default]
+    Own,
+    /// Another one whose `main` begins so, of the same version as this one, such as the command `jackfield`.
+    At(PathBuf),
+}
+
+impl Program {
+    /// The path to execute.
+    ///
+    /// # Errors
+    /// `Unsupported`, with the line to add, when this program's `main` does not begin with
+    /// [`init`](crate::isolated::init).
+    pub(super) fn path(&self) -> io::Result<PathBuf> {
+        match self {
+            Self::At(path) => Ok(path.clone()),
+            Self::Own if !CALLED.load(Ordering::Relaxed) => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "this program can't be started again for it: add `jackfield::init();` as the first line of its `main`",
+            )),
+            // This names the running file even if another file has replaced it.
+            Self::Own if cfg!(target_os = "linux") => Ok(PathBuf::from("/proc/self/exe")),
+            Self::Own => env::current_exe(),
+        }
+    }
+
+    /// Whether a child can be started with it, as far as that is known before one is started.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        cfg!(unix) && self.path().is_ok()
+    }
+}
+
+/// A job that a child is started for.
+#[derive(Clone, Copy, Debug)]
+pub struct Job {
+    /// The name by which [`Spawn`](super::Spawn) asks for it: letters only.
+    pub name: &'static str,
+    /// Does the job with the descriptors from the parent, and returns the exit code.
+    pub run: fn(Inherited) -> i32,
+}
+
+/// In a child of this program, does the job of `jobs` that the child was started for, and ends the process. In any other
+/// process, notes that this program can have children, and returns.
+pub(crate) fn run_job(jobs: &[Job]) {
+    let mut arguments = env::args_os().skip(1);
+    let name = arguments.next().and_then(|word| job_name(&word));
+    // A child may start children, too.
+    CALLED.store(true, Ordering::Relaxed);
+    let Some(name) = name else { return };
+    let files =
+        arguments.next().and_then(|word| word.to_str()?.parse().ok()).filter(|files| *files <= MOST_FILES);
+    let inherited = files.and_then(|files| Inherited::take(files, &name).ok());
+    exit(match (jobs.iter().find(|job| job.name == name), inherited) {
+        (Some(job), Some(inherited)) => (job.run)(inherited),
+        _ => NOT_A_CHILD,
+    })
+}
 
 /// The job that a program's first argument names.
 fn job_name(word: &OsStr) -> Option<String> {
@@ -56,10 +97,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_argument_of_the_programs_own_is_no_job() {
+    fn an_argument_of_the_program_itself_is_no_job() {
         assert_eq!(job_name("jackfield:lane".as_ref()).as_deref(), Some("lane"));
         for own in ["", "lane", "jackfield", "--jackfield:lane"] {
             assert_eq!(job_name(own.as_ref()), None, "{own:?}");
         }
+    }
+
+    #[test]
+    fn a_program_without_init_learns_which_line_to_add() {
+        let error = Program::Own.path().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+        assert!(error.to_string().contains("`jackfield::init();` as the first line"), "{error}");
+        assert!(Program::At("/x".into()).path().is_ok());
     }
 }

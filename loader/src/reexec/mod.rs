@@ -1,31 +1,27 @@
-//! This program's executable, started once more for a job of its own.
+//! This program's executable, started again for a job.
 //!
 //! A plugin that may crash runs in such a child, and so does a delivery that outlives a short-lived tool. The child is the
-//! same executable, so it knows the same formats; it finds its job in its arguments, and [`init`](crate::isolated::init::init) at the top of `main` does
-//! that job instead of the program's.
+//! same executable, so it knows the same formats. [`init`](crate::isolated::init) at the top of `main` finds the job in
+//! the arguments and does it, so that the rest of `main` does not run.
 //!
-//! What a child is given: a session of its own, so that the terminal's Ctrl-C is not for it; standard input and output on
-//! the null device; standard error where [`Spawn::stderr`] says; the descriptors of [`Spawn::files`] from number 3 on in
-//! their order, and no other.
+//! A child has a session of its own, so that Ctrl-C on the terminal does not reach it. Standard input and output are the
+//! null device, standard error is that of [`Spawn::stderr`]. The descriptors of [`Spawn::files`] have the numbers from 3 on,
+//! in their order. The child has no other descriptor.
 //!
 //! # Platform
-//! Unix. Elsewhere [`Spawn::start`] answers with an error of the kind `Unsupported`, and [`init`](crate::isolated::init::init) does nothing.
+//! Unix. Elsewhere [`Spawn::start`] returns an error of the kind `Unsupported`.
 
-#[cfg(unix)]
-mod child;
 pub(crate) mod entry;
 #[cfg(unix)]
 mod inherited;
-pub(crate) mod program;
 #[cfg(unix)]
 mod spawn;
 #[cfg(not(unix))]
 mod unsupported;
 #[cfg(not(unix))]
-use unsupported::{self as child, self as inherited, self as spawn};
+use unsupported::{self as inherited, self as spawn};
 
 pub use self::{
-    child::{Child, Ended},
     inherited::Inherited,
-    spawn::Spawn,
+    spawn::{Child, Ended, Spawn},
 };

@@ -1,5 +1,7 @@
-//! Starts a child by `posix_spawn`, which copies nothing of the parent, however large it is.
+//! The parent's side: starts a child, and waits for its end.
 
+#[cfg(target_os = "linux")]
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::{
     ffi::{CString, OsString},
     fs::File,
@@ -9,17 +11,27 @@ use std::{
         unix::ffi::{OsStrExt as _, OsStringExt as _},
     },
     ptr,
+    sync::Mutex,
+    time::{Duration, Instant},
 };
 
-use rustix::{io::fcntl_dupfd_cloexec, process::Pid};
+#[cfg(target_os = "linux")]
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{PidfdFlags, pidfd_open},
+};
+use rustix::{
+    io::{Errno, fcntl_dupfd_cloexec},
+    process::{Pid, Signal, WaitOptions, kill_process_group, waitpid},
+};
 
 use super::{
-    child::Child,
+    entry::{MARK, Program},
     inherited::FIRST,
-    program::{MARK, Program},
 };
+use crate::boundary::process::{SMALL_STACK, lock, thread};
 
-/// Above every number that a child is handed, so that no descriptor is overwritten while they are put in place.
+/// Above the number of every descriptor that a child gets, so that no descriptor is overwritten before it is placed.
 const ABOVE: RawFd = 128;
 
 /// A child to be started.
@@ -33,37 +45,37 @@ pub struct Spawn {
 }
 
 impl Spawn {
-    /// A child for the [`Job`](super::entry::Job) of this name.
+    /// A child for the [`Job`](super::entry::Job) with this name.
     #[must_use]
     pub fn new(program: Program, job: &'static str) -> Self {
         Self { program, job, title: job.to_owned(), files: Vec::new(), stderr: None }
     }
 
-    /// Sets what lists of processes show of it; the job's name unless set.
+    /// Sets the title in lists of processes. The default is the job's name.
     #[must_use]
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.title = title.into();
         self
     }
 
-    /// Hands descriptors over.
+    /// Sets the descriptors that the child gets.
     #[must_use]
     pub fn files(mut self, files: Vec<OwnedFd>) -> Self {
         self.files = files;
         self
     }
 
-    /// Where standard error goes; the null device unless set.
+    /// Sets the child's standard error. The default is the null device.
     #[must_use]
     pub fn stderr(mut self, file: File) -> Self {
         self.stderr = Some(file);
         self
     }
 
-    /// Starts it. What was handed over is closed here.
+    /// Starts the child by `posix_spawn`, which does not copy the parent's page tables. Closes the descriptors here.
     ///
     /// # Errors
-    /// `Unsupported`, with the line to add, when the program can't be started again; otherwise what the system says.
+    /// `Unsupported`, with the line to add, when the program can't be started again; an error of the system.
     pub fn start(self) -> io::Result<Child> {
         let path = CString::new(self.program.path()?.into_os_string().into_vec())?;
         let own = std::env::args_os().next().unwrap_or_else(|| OsString::from("jackfield"));
@@ -82,7 +94,7 @@ impl Spawn {
             environment.push(CString::new([key.as_bytes(), b"=", value.as_bytes()].concat())?);
         }
 
-        // First to high numbers: the number that one is to have may belong to another one now.
+        // To high numbers first: the final number of one descriptor may be the present number of another.
         let mut moved = Vec::new();
         for file in &self.files {
             moved.push(fcntl_dupfd_cloexec(file, ABOVE)?);
@@ -104,7 +116,7 @@ impl Spawn {
         let pointers = |list: &[CString]| -> Vec<*mut libc::c_char> {
             list.iter().map(|text| text.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect()
         };
-        // SAFETY: every pointer is valid for the call, both lists end with null, and nothing is written through them.
+        // SAFETY: the pointers are valid during the call, both lists end with null, and the call writes to no text.
         check(unsafe {
             libc::posix_spawn(
                 &raw mut pid,
@@ -116,58 +128,166 @@ impl Spawn {
             )
         })?;
         let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::other("no process number"))?;
-        Ok(Child::new(pid))
+        Ok(Child {
+            pid,
+            #[cfg(target_os = "linux")]
+            pidfd: pidfd_open(pid, PidfdFlags::empty()).ok(),
+            ended: Mutex::new(None),
+        })
     }
 }
 
-/// `posix_spawn` and its like answer with the error's number.
+/// The interval of the checks whether a child has ended, on systems that have no descriptor of a process: Linux before 5.3
+/// and other systems.
+const TICK: Duration = Duration::from_millis(1);
+
+/// A child that was started. Dropping the value does not end the process.
+#[derive(Debug)]
+pub struct Child {
+    pid: Pid,
+    /// Readable once the child has ended; `None` before Linux 5.3.
+    #[cfg(target_os = "linux")]
+    pidfd: Option<OwnedFd>,
+    /// Once this is set, the process number may belong to another process.
+    ended: Mutex<Option<Ended>>,
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// It returned this exit code.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+    /// Other code of this process has taken its exit status from the system.
+    Unknown,
+}
+
+impl Child {
+    /// Readable once the child has ended; `None` before Linux 5.3.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.pidfd.as_ref().map(OwnedFd::as_fd)
+    }
+
+    /// The number of the process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// Kills the child and every process of its group.
+    pub fn kill(&self) {
+        let ended = lock(&self.ended);
+        // The number belongs to the child until its exit status has been taken.
+        if ended.is_none() {
+            let _ = kill_process_group(self.pid, Signal::KILL);
+        }
+    }
+
+    /// Waits for the end of the child, at most for `within`.
+    #[must_use]
+    pub fn wait(&self, within: Duration) -> Option<Ended> {
+        let start = Instant::now();
+        loop {
+            if let Some(ended) = self.has_ended() {
+                return Some(ended);
+            }
+            let left = within.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return None;
+            }
+            self.sleep(left);
+        }
+    }
+
+    /// Sleeps until the child ends, at most for `left`. May return early.
+    fn sleep(&self, left: Duration) {
+        #[cfg(target_os = "linux")]
+        if let Some(pidfd) = &self.pidfd {
+            // A time that no `Timespec` can express is no limit.
+            let _ = poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Timespec::try_from(left).ok().as_ref());
+            return;
+        }
+        std::thread::sleep(left.min(TICK));
+    }
+
+    /// Starts a thread that waits for the end of the child, so that no zombie is left. The thread does not keep this
+    /// process from ending.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn reap(self) -> io::Result<()> {
+        let wait = move || while matches!(waitpid(Some(self.pid), WaitOptions::empty()), Err(Errno::INTR)) {};
+        thread("reap").stack_size(SMALL_STACK).spawn(wait).map(drop)
+    }
+
+    fn has_ended(&self) -> Option<Ended> {
+        let mut ended = lock(&self.ended);
+        if ended.is_none() {
+            *ended = match waitpid(Some(self.pid), WaitOptions::NOHANG) {
+                Ok(None) | Err(Errno::INTR) => None,
+                Ok(Some((_, status))) => Some(match (status.exit_status(), status.terminating_signal()) {
+                    (Some(code), _) => Ended::Code(code),
+                    (_, Some(signal)) => Ended::Signal(signal),
+                    _ => Ended::Unknown,
+                }),
+                Err(_) => Some(Ended::Unknown),
+            };
+        }
+        *ended
+    }
+}
+
+/// `posix_spawn` and its helpers return the number of an error.
 fn check(code: i32) -> io::Result<()> {
     if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }
 }
 
-/// What is done to descriptors between the start of the child and that of the program.
+/// Changes of descriptors before the child executes the program.
 struct Actions(libc::posix_spawn_file_actions_t);
 
 impl Actions {
     fn new() -> io::Result<Self> {
-        // SAFETY: for the C library a value of zeros is as good as any before it is initialised.
+        // SAFETY: zeros are valid until the value is initialized.
         let mut actions = unsafe { std::mem::zeroed() };
-        // SAFETY: initialises it.
+        // SAFETY: initializes the value.
         check(unsafe { libc::posix_spawn_file_actions_init(&raw mut actions) })?;
         Ok(Self(actions))
     }
 
     fn open_null(&mut self, number: RawFd, flags: i32) -> io::Result<()> {
-        // SAFETY: initialised; the path is copied.
+        // SAFETY: initialized. The call copies the path.
         check(unsafe {
             libc::posix_spawn_file_actions_addopen(&raw mut self.0, number, c"/dev/null".as_ptr(), flags, 0)
         })
     }
 
     fn place(&mut self, file: &OwnedFd, number: RawFd) -> io::Result<()> {
-        // SAFETY: initialised; the file is open until the child has started.
+        // SAFETY: initialized. The file is open until the child has started.
         check(unsafe { libc::posix_spawn_file_actions_adddup2(&raw mut self.0, file.as_raw_fd(), number) })
     }
 }
 
 impl Drop for Actions {
     fn drop(&mut self) {
-        // SAFETY: initialised once, destroyed once.
+        // SAFETY: initialized once, destroyed once.
         unsafe { libc::posix_spawn_file_actions_destroy(&raw mut self.0) };
     }
 }
 
-/// A session of its own, and every signal as it is by default.
+/// A new session, no blocked signal, and the default action of every signal.
 struct Attributes(libc::posix_spawnattr_t);
 
 impl Attributes {
     fn new() -> io::Result<Self> {
-        // SAFETY: as for the actions.
+        // SAFETY: as for `Actions`.
         let mut attributes = unsafe { std::mem::zeroed() };
-        // SAFETY: initialises it.
+        // SAFETY: initializes the value.
         check(unsafe { libc::posix_spawnattr_init(&raw mut attributes) })?;
         let mut new = Self(attributes);
-        // SAFETY: sets of signals are plain data, filled in by the two calls.
+        // SAFETY: a set of signals is plain data, which the calls fill in.
         let (none, all) = unsafe {
             let (mut none, mut all) = (std::mem::zeroed(), std::mem::zeroed());
             libc::sigemptyset(&raw mut none);
@@ -175,7 +295,7 @@ impl Attributes {
             (none, all)
         };
         let flags = libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID;
-        // SAFETY: initialised; the sets are copied.
+        // SAFETY: initialized. The calls copy the sets.
         unsafe {
             check(libc::posix_spawnattr_setsigmask(&raw mut new.0, &raw const none))?;
             check(libc::posix_spawnattr_setsigdefault(&raw mut new.0, &raw const all))?;
@@ -187,7 +307,7 @@ impl Attributes {
 
 impl Drop for Attributes {
     fn drop(&mut self) {
-        // SAFETY: initialised once, destroyed once.
+        // SAFETY: initialized once, destroyed once.
         unsafe { libc::posix_spawnattr_destroy(&raw mut self.0) };
     }
 }

@@ -1,20 +1,27 @@
-//! Where no such child can be had.
+//! Platforms on which a program can't start itself again.
 
-use std::{io, time::Duration};
+use std::io;
 
-use super::program::Program;
+use super::entry::Program;
 
-/// What a parent hands to a child: nothing, here.
+/// What a child gets from its parent. There are no children on this platform.
 #[derive(Debug)]
-pub struct Inherited(());
+pub enum Inherited {}
 
 impl Inherited {
-    pub(super) fn take(_: usize) -> io::Result<Self> {
+    pub(super) fn take(_files: usize, _job: &str) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
-
-    pub(super) fn prepare(&self, _: &str) {}
 }
+
+/// A child that was started.
+#[derive(Debug)]
+pub enum Child {}
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {}
 
 /// A child to be started.
 #[derive(Debug)]
@@ -27,48 +34,11 @@ impl Spawn {
         Self(())
     }
 
-    /// Always an error of the kind `Unsupported`.
+    /// Starts no child.
     ///
     /// # Errors
-    /// Always.
+    /// Always `Unsupported`.
     pub fn start(self) -> io::Result<Child> {
-        Err(io::Error::new(io::ErrorKind::Unsupported, "there is no process isolation on this platform yet"))
-    }
-}
-
-/// A child: none can be had here.
-#[derive(Debug)]
-pub struct Child(());
-
-/// How a child ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Ended {
-    /// Other code of this process has asked the system first.
-    Unknown,
-}
-
-impl Child {
-    /// Its process number.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        0
-    }
-
-    /// Ends it at once.
-    pub fn kill(&self) {}
-
-    /// Has a thread wait for its end.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn reap(self) -> io::Result<()> {
-        Ok(())
-    }
-
-    /// Waits for its end for at most so long.
-    #[must_use]
-    pub fn wait(&self, _within: Duration) -> Option<Ended> {
-        Some(Ended::Unknown)
+        Err(io::ErrorKind::Unsupported.into())
     }
 }

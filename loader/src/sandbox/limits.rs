@@ -1,4 +1,4 @@
-//! What a plugin's child may use up.
+//! The resources that a plugin's child may use.
 
 use std::time::Duration;
 
@@ -6,31 +6,31 @@ use serde::{Deserialize, Serialize};
 
 use super::error::SandboxError;
 
-/// The most that a plugin's child may use up. Each is a limit of the process, which includes the lane around the plugin; a
-/// process that the plugin forks has limits of its own of the same size.
+/// The resources that a plugin's child process may use. Each is a limit of the whole process, which has a small need of its
+/// own. A process that the plugin forks has the same limits for itself.
 ///
 /// # Platform
-/// Unix. Elsewhere a limit is an error of the kind `Unsupported`. macOS does not hold a process to `memory`.
+/// Unix. Elsewhere a limit is an error of the kind `Unsupported`. macOS does not enforce `memory`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Address space, in bytes. An allocation beyond it fails, which ends most programs by SIGABRT. More is mapped than
-    /// is in use: each thread maps its stack, and some allocators an arena of 64 MiB.
+    /// Address space in bytes. An allocation beyond it fails, which ends most programs by SIGABRT. A process maps more than
+    /// it uses: a stack for each thread, and with some allocators an arena of 64 MiB.
     pub memory: Option<u64>,
-    /// Processor time of the child's whole life, rounded up to seconds. SIGXCPU ends it then, and SIGKILL a second later
-    /// one that handles that.
+    /// Processor time of the child's whole life, rounded up to seconds. SIGXCPU ends the child then. A child that handles
+    /// this signal gets SIGKILL a second later.
     pub cpu: Option<Duration>,
-    /// Open descriptors at a time. One more can't be opened.
+    /// Number of descriptors that may be open at the same time.
     pub files: Option<u64>,
-    /// Whether a crash may leave a core dump, as the parent's limits have it. It may hold events and secrets.
+    /// Whether a crash may leave a core dump, within the parent's limits. It may contain events and secrets.
     pub core_dumps: bool,
 }
 
 impl Limits {
-    /// Holds this process and what it starts to the limits. One that is lower already stays.
+    /// Limits this process and the processes that it starts. A limit that is lower already stays.
     ///
     /// # Errors
-    /// The system refuses a limit, or more than `memory` or `files` is in use already.
+    /// The system refuses a limit, or the process uses more than `memory` or `files` already.
     pub fn apply(&self) -> Result<(), SandboxError> {
         system::apply(self)
     }
@@ -45,8 +45,8 @@ mod system {
     use super::{Limits, SandboxError};
     use crate::files::open::{Access, read};
 
-    /// The least limit of a core dump's size that keeps one from being made. Linux takes 0 for files only: a program that
-    /// collects core dumps would get it all the same, which 1 forbids, too; and no file is as small.
+    /// The limit of a core dump's size that prevents one. On Linux 0 only prevents a file: a program that collects core
+    /// dumps still gets it. 1 prevents both, as no core dump fits into one byte.
     const NO_CORE_DUMP: u64 = if cfg!(target_os = "linux") { 1 } else { 0 };
 
     pub(super) fn apply(limits: &Limits) -> Result<(), SandboxError> {
@@ -59,7 +59,7 @@ mod system {
         }
         if let Some(cpu) = limits.cpu {
             let seconds = cpu.as_secs() + u64::from(cpu.subsec_nanos() > 0);
-            // Two limits: one that is soft and hard would end the process by SIGKILL, which does not tell the cause.
+            // If both limits were the same, SIGKILL would end the process, which hides the cause.
             lower("cpu", Resource::Cpu, seconds, seconds.saturating_add(1))?;
         }
         if let Some(limit) = limits.memory {
@@ -92,9 +92,9 @@ mod system {
         })
     }
 
-    /// Descriptors that are open, where the system tells.
+    /// Number of open descriptors, where the system tells.
     fn open_files() -> Option<u64> {
-        // One of them is what lists them.
+        // The listing itself has one open.
         u64::try_from(std::fs::read_dir("/proc/self/fd").ok()?.count()).ok()?.checked_sub(1)
     }
 

@@ -1,11 +1,6 @@
-//! What a plugin's child process may use and touch. The child applies both to itself before a byte of the plugin runs. No
-//! code of the process can undo that.
+//! What a plugin's child process may use ([`limits`]) and touch ([`Sandbox`]). The child applies both to itself before it
+//! loads the plugin. No code of the process can undo them.
 
-//!
-//! - [`limits`]: what it may use;
-//! - [`access`]: what it may touch.
-
-pub(crate) mod access;
 pub(crate) mod error;
 pub(crate) mod limits;
 #[cfg(all(
@@ -13,12 +8,61 @@ pub(crate) mod limits;
     target_endian = "little",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
-#[path = "linux/mod.rs"]
-mod system;
+mod linux;
 #[cfg(not(all(
     target_os = "linux",
     target_endian = "little",
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
-#[path = "unsupported.rs"]
-mod system;
+mod linux {
+    use std::path::{Path, PathBuf};
+
+    use crate::sandbox::error::SandboxError;
+
+    pub(super) fn apply(_: &[PathBuf], _: &[PathBuf], _: &Path) -> Result<(), SandboxError> {
+        Err(SandboxError::Unsupported)
+    }
+}
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use self::error::SandboxError;
+
+/// The files that a plugin may touch, beyond its own folder and the system's files below. A plugin in a sandbox can't
+/// execute a program, trace a process, access the memory of another process, change the limits or the priority of another
+/// process, gain rights by a set-user-id file, or change mode, owner, times or attributes of a file.
+///
+/// Every plugin may read the system's libraries and data (`/usr`, `/lib`, `/nix/store` and the like), the files of the
+/// dynamic linker and of the name resolver in `/etc`, the certificates of authorities, `/dev/null`, `/dev/urandom` and the
+/// like, `/proc/self`, and the files that tell the number of processors and the amount of memory.
+///
+/// The network, sockets of the file system, open descriptors, the environment, the clock and forking are not restricted.
+///
+/// # Platform
+/// Linux on x86-64 and ARM64 with landlock, from kernel 5.13 on. From 6.2 on, files outside can't be truncated. From 6.12
+/// on, signals to processes outside are refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Sandbox {
+    /// Files and folders that may be read.
+    pub read: Vec<PathBuf>,
+    /// Files that may be read and written, and folders in which anything but a device may also be created and removed.
+    pub write: Vec<PathBuf>,
+}
+
+impl Sandbox {
+    /// Restricts this process and the processes that it starts. `plugin` is the folder of the plugin.
+    ///
+    /// Call it while there is one thread: other threads would keep their rights.
+    ///
+    /// # Errors
+    /// The kernel has no landlock, a granted path does not exist, or there is more than one thread. The process may have
+    /// lost some of its rights by then, and should end.
+    pub fn apply(&self, plugin: &Path) -> Result<(), SandboxError> {
+        // A bare file name has an empty folder.
+        let plugin = if plugin.as_os_str().is_empty() { Path::new(".") } else { plugin };
+        linux::apply(&self.read, &self.write, plugin)
+    }
+}

@@ -1,7 +1,6 @@
-//! Linux: landlock for files, a seccomp filter for system calls. Each sets "no new privileges" first, which the kernel
-//! demands of a process that is not root's.
+//! Linux: landlock for files, a seccomp filter for system calls. Each first sets "no new privileges", which the kernel
+//! requires of an unprivileged process.
 
-mod paths;
 mod seccomp;
 
 use std::{
@@ -17,16 +16,16 @@ use landlock::{
 
 use super::error::SandboxError;
 
-/// The newest version of landlock whose restrictions are known here; an older kernel has fewer, and those are applied.
-/// Version 9 would close the sockets of the file system, such as that of syslog.
+/// The newest version of landlock whose restrictions are applied. An older kernel applies fewer. Version 9 would also
+/// restrict sockets of the file system, such as that of syslog.
 const KNOWN: ABI = ABI::V7;
 
-/// `read` and `write` are granted beside what every program needs.
+/// Grants `read` and `write` beside the paths that every program needs.
 pub(super) fn apply(read: &[PathBuf], write: &[PathBuf], plugin: &Path) -> Result<(), SandboxError> {
     let tasks = fs::read_dir("/proc/self/task").map_err(failed("count the threads in /proc/self/task"))?;
-    match tasks.count() {
-        1 => {}
-        more => return Err(SandboxError::Threads(more)),
+    let threads = tasks.count();
+    if threads != 1 {
+        return Err(SandboxError::Threads(threads));
     }
     restrict_files(read, write, plugin)?;
     seccomp::deny().map_err(failed("install the seccomp filter"))
@@ -40,14 +39,14 @@ fn failed<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
 
 fn restrict_files(read: &[PathBuf], write: &[PathBuf], plugin: &Path) -> Result<(), SandboxError> {
     let step = "make the landlock rules";
-    // All are handled, execution too, and it is granted nowhere. That does not concern libraries.
+    // All rights are handled, and the one to execute is granted nowhere. Loading a library does not need it.
     let handled = Ruleset::default().handle_access(AccessFs::from_all(KNOWN)).map_err(failed(step))?;
     let mut rules =
         handled.scope(Scope::Signal).and_then(Ruleset::create).map_err(failed::<RulesetError>(step))?;
-    for path in paths::read() {
+    for path in system_paths() {
         rules = allow_if_there(rules, &path, reading())?;
     }
-    for path in paths::DEVICES {
+    for path in DEVICES {
         rules = allow_if_there(rules, Path::new(path), reading() | AccessFs::WriteFile | AccessFs::Truncate)?;
     }
     let own = [plugin.to_owned()];
@@ -68,7 +67,7 @@ fn reading() -> BitFlags<AccessFs> {
     AccessFs::ReadFile | AccessFs::ReadDir
 }
 
-/// Not included: to make a device.
+/// All rights to write, but not the right to create a device.
 fn writing() -> BitFlags<AccessFs> {
     AccessFs::from_write(ABI::V3) & !(AccessFs::MakeChar | AccessFs::MakeBlock)
 }
@@ -97,7 +96,7 @@ fn allow_if_there(
     path: &Path,
     access: BitFlags<AccessFs>,
 ) -> Result<RulesetCreated, SandboxError> {
-    // What is not there now can't be allowed, and programs go without.
+    // A path that does not exist can't be allowed. Programs manage without it.
     match PathFd::new(path) {
         Ok(opened) => add(rules, opened, path, access),
         Err(_) => Ok(rules),
@@ -124,9 +123,70 @@ fn add(
     path: &Path,
     access: BitFlags<AccessFs>,
 ) -> Result<RulesetCreated, SandboxError> {
-    // A right that only a folder can have is an error for anything else.
+    // The rights of folders are an error for a file.
     let access = if path.is_dir() { access } else { access & AccessFs::from_file(KNOWN) };
     rules.add_rule(PathBeneath::new(opened, access)).map_err(failed("allow a path by landlock"))
+}
+
+/// Devices that store nothing, and may be written to.
+const DEVICES: [&str; 3] = ["/dev/null", "/dev/zero", "/dev/full"];
+
+/// Files and folders that every program needs, some of which a system has. None is private to a user.
+const READ: [&str; 36] = [
+    // Libraries, locales, time zones, certificates.
+    "/usr",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/nix/store",
+    "/gnu/store",
+    // The dynamic linker.
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/ld.so.preload",
+    // Names of hosts and services.
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/host.conf",
+    "/etc/hostname",
+    "/etc/nsswitch.conf",
+    "/etc/gai.conf",
+    "/etc/services",
+    "/etc/protocols",
+    // Authorities and rules of TLS.
+    "/etc/ssl/certs",
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/openssl.cnf",
+    "/etc/pki/tls",
+    "/etc/pki/ca-trust",
+    "/etc/ca-certificates",
+    "/etc/crypto-policies",
+    // Time.
+    "/etc/localtime",
+    "/etc/timezone",
+    // Randomness, the process itself, and the size of the machine.
+    "/dev/random",
+    "/dev/urandom",
+    "/proc/self",
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/proc/sys/vm/overcommit_memory",
+    "/sys/devices/system/cpu",
+    "/sys/fs/cgroup",
+];
+
+fn system_paths() -> impl Iterator<Item = PathBuf> {
+    READ.iter().map(PathBuf::from).chain(resolver())
+}
+
+/// The folder of the resolver's file, if the file is in `/run`. A rule for the file itself would end with the next update,
+/// which replaces the file.
+fn resolver() -> Option<PathBuf> {
+    let real = fs::canonicalize("/etc/resolv.conf").ok()?;
+    let folder = real.parent().filter(|folder| folder.starts_with("/run") && *folder != Path::new("/run"))?;
+    Some(folder.to_owned())
 }
 
 #[cfg(test)]
@@ -134,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_with_more_threads_is_refused_because_the_others_would_stay_free() {
+    fn a_process_with_more_than_one_thread_is_refused() {
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let other = std::thread::Builder::new().spawn(move || stopped.recv()).expect("a thread");
         let error = apply(&[], &[], Path::new("/")).unwrap_err();
@@ -144,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_without_landlock_is_named_with_what_to_do() {
+    fn a_kernel_without_landlock_is_an_error_with_advice() {
         for (status, expected) in [
             (
                 LandlockStatus::NotEnabled,
