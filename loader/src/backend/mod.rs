@@ -7,16 +7,15 @@ use std::{fmt, sync::Arc, time::Duration};
 use jackfield_plugin_api::{Deletion, Probe};
 
 use crate::{
-    boundary::{batch::Batch, host_services::HostHandle},
+    boundary::batch::Batch,
     guard::{
         error::{CloseError, OpenError, OpenFailure, Stage},
-        executor::Entry,
+        executor::{Entry, Source},
         options::{BackendOptions, Isolation},
         preview::{Preview, PreviewError},
         report::Report,
         stats::Stats,
-        supervisor::{Supervisor, SupervisorConfig},
-        work::Source,
+        supervisor::Supervisor,
     },
     isolated::child_spec::ChildSpec,
     load::{check::CheckError, dlopen::LoadError, loaded_libraries::hanging_load},
@@ -93,15 +92,7 @@ impl Backend {
             let message = LoadError::Blocked { by, since }.to_string();
             return Err(OpenFailure::Stage { stage: Stage::Load, message });
         }
-        let config = SupervisorConfig {
-            name: options.name.clone(),
-            source,
-            timeout: options.timeout,
-            workers: options.concurrency,
-            backoff: options.circuit_backoff,
-            host: HostHandle::leak(&options.name, &options.tool_name, &options.tool_version),
-        };
-        let supervisor = Supervisor::open(entry, config)?;
+        let supervisor = Supervisor::open(entry, source, options)?;
         Ok(Self { name: options.name.clone(), timeout: options.timeout, supervisor: Some(supervisor) })
     }
 
@@ -144,7 +135,7 @@ impl Backend {
     #[must_use]
     pub fn send_within(&self, batch: &Batch, timeout: Duration) -> Report {
         match &self.supervisor {
-            Some(supervisor) => supervisor.send(batch, timeout),
+            Some(supervisor) => supervisor.send(batch, timeout, None),
             None => Report::delivered(batch.len()),
         }
     }
@@ -156,7 +147,7 @@ impl Backend {
     #[must_use]
     pub fn send_while(&self, batch: &Batch, timeout: Duration, wanted: &dyn Fn() -> bool) -> Report {
         match &self.supervisor {
-            Some(supervisor) => supervisor.send_while(batch, timeout, wanted),
+            Some(supervisor) => supervisor.send(batch, timeout, Some(wanted)),
             None => Report::delivered(batch.len()),
         }
     }

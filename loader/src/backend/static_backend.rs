@@ -6,11 +6,7 @@ use jackfield_plugin_api::{Backend as PluginBackend, DeletesData, Diagnoses, del
 
 use super::Backend;
 use crate::{
-    guard::{
-        error::OpenError,
-        options::BackendOptions,
-        work::{Made, Source},
-    },
+    guard::{error::OpenError, executor::Source, options::BackendOptions},
     load::tables::PluginTables,
     plugin::Error,
 };
@@ -37,7 +33,7 @@ impl<B: PluginBackend> StaticBackend<B> {
     /// the instance that takes over. The configuration of the options plays no part.
     #[must_use]
     pub fn made(make: impl Fn() -> B + Send + Sync + 'static) -> Self {
-        let source = Source::Value(Arc::new(move || Made(export::instance(make()))));
+        let source = Source::Value(Arc::new(move || export::instance(make())));
         Self { source: Some(source), ..Self::configured() }
     }
 

@@ -1,4 +1,4 @@
-//! One call: the state that the waiting thread and the thread inside the plugin share.
+//! One call: the state that the waiting thread and the worker thread share.
 
 use std::{
     sync::{
@@ -17,15 +17,15 @@ use jackfield_plugin_api::{
 use super::{error::Stage, preview::Collected, report::Reported, spin::Spin};
 use crate::boundary::process::lock;
 
-/// How often it is asked whether a call is still wanted. To ask may read a file, of whose change no event tells.
+/// The interval of the checks whether a call is still wanted. A check may read a file, whose changes no event reports.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long a call that is not wanted any more has to return.
+/// How long the plugin may take to return from a call that is no longer wanted.
 const GRACE: Duration = Duration::from_millis(250);
 
 /// Why a call failed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Explanation {
-    /// A configuration key, the position of a panic, or empty.
+    /// A key of the configuration, the position of a panic, or empty.
     pub(crate) subject: String,
     pub(crate) message: String,
     pub(crate) origin: Origin,
@@ -37,9 +37,9 @@ pub(crate) enum Origin {
     /// The plugin.
     #[default]
     Plugin,
-    /// The host: how the plugin's process ended.
+    /// The host: it describes how the plugin's process ended.
     Crash,
-    /// The host: the stage at which a plugin in a child process failed.
+    /// The host: a plugin in a child process failed at this stage.
     Stage(Stage),
 }
 
@@ -54,15 +54,16 @@ pub(super) enum Ended {
     },
     /// The instance was retired before the call could enter it.
     TurnedAway,
-    /// The deadline passed, with the call inside the plugin (`running`) or still in the queue.
+    /// The deadline passed while the call was inside the plugin (`running`) or in the queue.
     Expired {
         running: bool,
         reported: Reported,
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum CallPhase {
+    #[default]
     Queued,
     Running,
     Finished(Status),
@@ -70,6 +71,7 @@ enum CallPhase {
     Abandoned,
 }
 
+#[derive(Default)]
 struct Progress {
     phase: CallPhase,
     reported: Reported,
@@ -80,11 +82,11 @@ struct Progress {
 }
 
 pub(crate) struct CallState {
-    /// Events in the batch.
+    /// Number of events in the batch.
     len: usize,
     deadline: Instant,
     cancelled: AtomicBool,
-    /// The call has ended: a hint for [`Spin`], `progress` says how.
+    /// Whether the call has ended. Only for [`Spin`]: `progress` is decisive.
     ended: AtomicBool,
     progress: Mutex<Progress>,
     finished: Condvar,
@@ -97,26 +99,14 @@ impl CallState {
             deadline,
             cancelled: AtomicBool::new(false),
             ended: AtomicBool::new(false),
-            progress: Mutex::new(Progress {
-                phase: CallPhase::Queued,
-                reported: Reported::Nothing,
-                explanation: None,
-                collected: Collected::default(),
-                waker: None,
-                on_cancel: None,
-            }),
+            progress: Mutex::default(),
             finished: Condvar::new(),
         }
     }
 
-    /// Waits until the call has finished or its deadline has passed; then it is abandoned.
-    pub(super) fn wait(&self, spin: &Spin) -> Ended {
-        self.wait_while(spin, None)
-    }
-
-    /// As [`wait`](Self::wait). Once `wanted` says no, the plugin is told that the call is cancelled, and has a moment to
-    /// return.
-    pub(super) fn wait_while(&self, spin: &Spin, wanted: Option<&dyn Fn() -> bool>) -> Ended {
+    /// Waits until the call has finished, or abandons it at its deadline. Once `wanted` returns `false`, the call is
+    /// cancelled, and the plugin has a moment to return.
+    pub(super) fn wait(&self, spin: &Spin, wanted: Option<&dyn Fn() -> bool>) -> Ended {
         spin.until(|| self.ended.load(Ordering::Acquire));
         let mut deadline = self.deadline;
         let mut watch = wanted.map(|wanted| (wanted, Instant::now() + LOOK));
@@ -133,7 +123,7 @@ impl CallState {
             if let Some((wanted, at)) = watch
                 && at <= now
             {
-                // It may read a file, and the plugin reports meanwhile.
+                // Not under the lock, because it may read a file and the plugin reports meanwhile.
                 drop(progress);
                 if wanted() {
                     watch = Some((wanted, Instant::now() + LOOK));
@@ -150,7 +140,7 @@ impl CallState {
         }
     }
 
-    /// The non-blocking form of [`wait`](Self::wait); the deadline is the caller's to watch.
+    /// The non-blocking form of [`wait`](Self::wait), without the deadline.
     #[cfg(feature = "tokio")]
     pub(super) fn poll(&self, context: &std::task::Context<'_>) -> std::task::Poll<Ended> {
         let mut progress = lock(&self.progress);
@@ -170,7 +160,7 @@ impl CallState {
         }
     }
 
-    /// How the call failed, for a thread that did not wait for it; `None` while it runs and when it did not fail.
+    /// How the call failed, for a thread that did not wait for it; `None` while it runs, and if it succeeded.
     pub(super) fn failure(&self) -> Option<(Status, Explanation)> {
         let progress = lock(&self.progress);
         match progress.phase {
@@ -201,7 +191,7 @@ impl CallState {
         Ended::Expired { running, reported: std::mem::take(&mut progress.reported) }
     }
 
-    /// Notes that the caller has stopped waiting, or will in a moment.
+    /// Notes that the caller stops waiting, now or in a moment.
     fn cancel(&self, progress: &mut Progress) {
         self.cancelled.store(true, Ordering::Release);
         if let Some(on_cancel) = progress.on_cancel.take() {
@@ -209,7 +199,7 @@ impl CallState {
         }
     }
 
-    /// Calls `on_cancel`, which must not wait, once the call is cancelled: now, if it is already.
+    /// Calls `on_cancel` when the call is cancelled, or now if it is already. `on_cancel` must not wait.
     pub(crate) fn on_cancel(&self, on_cancel: Arc<dyn Fn() + Send + Sync>) {
         let mut progress = lock(&self.progress);
         if self.is_cancelled() {
@@ -220,7 +210,7 @@ impl CallState {
         }
     }
 
-    /// Takes the call out of the queue; `false` when its caller has stopped waiting.
+    /// Takes the call out of the queue; `false` if its caller has stopped waiting.
     pub(super) fn start(&self) -> bool {
         let mut progress = lock(&self.progress);
         let queued = progress.phase == CallPhase::Queued;
@@ -230,12 +220,12 @@ impl CallState {
         queued
     }
 
-    /// The plugin's function has returned; `false` when its caller has stopped waiting.
+    /// Notes that the plugin's function has returned; `false` if the caller has stopped waiting.
     pub(super) fn finish(&self, status: Status) -> bool {
         self.end(CallPhase::Finished(status))
     }
 
-    /// The instance is retired: the call will not enter it.
+    /// Notes that the call will not enter the instance, which is retired.
     pub(super) fn turn_away(&self) {
         self.end(CallPhase::TurnedAway);
     }
@@ -260,12 +250,12 @@ impl CallState {
         self.deadline
     }
 
-    /// Whether the caller has stopped waiting, or will in a moment.
+    /// Whether the caller stops waiting, now or in a moment.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire)
     }
 
-    /// Takes what the plugin says of events, unless it is too late.
+    /// Stores an outcome that the plugin reports, if the call still runs.
     pub(crate) fn note(&self, first: u64, count: u64, outcome: Outcome) {
         let mut progress = lock(&self.progress);
         if progress.phase == CallPhase::Running {
@@ -273,7 +263,7 @@ impl CallState {
         }
     }
 
-    /// Takes what the plugin hands over, unless it is too late.
+    /// Stores messages of a preview, if the call still runs.
     pub(crate) fn collect(&self, take: impl FnOnce(&mut Collected)) {
         let mut progress = lock(&self.progress);
         if progress.phase == CallPhase::Running {
@@ -281,7 +271,7 @@ impl CallState {
         }
     }
 
-    /// Says why the call is about to fail.
+    /// Stores why the call is about to fail, if it still runs.
     pub(crate) fn explain(&self, explanation: Explanation) {
         let mut progress = lock(&self.progress);
         if progress.phase == CallPhase::Running {

@@ -1,6 +1,17 @@
-//! The functions that a plugin may call during a call: report, explain, "is it cancelled", and the sink of a preview.
+//! The functions that a plugin may call during a call, and the calls that run.
+//!
+//! A plugin passes the context of its call to each function. A faulty plugin may do that after the call. So the context is a
+//! number and not a pointer. The number is looked up in a table, and is never used for another call: a late or invented
+//! number finds no call.
 
-use std::{ffi::c_void, time::Instant};
+use std::{
+    ffi::c_void,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
 
 use jackfield_plugin_api::{
     Outcome,
@@ -8,13 +19,63 @@ use jackfield_plugin_api::{
     diagnostics::PreviewSink,
 };
 
-use super::{
-    call::{CallState, Explanation, Origin},
-    call_registry::{self, Running},
+use super::call::{CallState, Explanation, Origin};
+use crate::boundary::{
+    process::lock,
+    text::{self, REASON_LIMIT},
 };
-use crate::boundary::text::{self, REASON_LIMIT};
 
-/// The call as the plugin sees it, to which it answers as long as `running` lasts.
+/// Number of the table's parts, so that threads seldom wait for each other's lock. A power of two.
+const SHARDS: usize = 16;
+
+/// A list, because the few calls that run at once are spread over the shards.
+type Shard = Mutex<Vec<(usize, Arc<CallState>)>>;
+
+static TABLE: [Shard; SHARDS] = [const { Mutex::new(Vec::new()) }; SHARDS];
+
+/// The last number. No call has the number 0, which is a null context.
+static LAST: AtomicUsize = AtomicUsize::new(0);
+
+fn shard(id: usize) -> MutexGuard<'static, Vec<(usize, Arc<CallState>)>> {
+    lock(&TABLE[id % SHARDS])
+}
+
+/// A running call. Its entry in the table lasts as long as this value.
+pub(super) struct Running {
+    id: usize,
+}
+
+impl Running {
+    /// Adds a call that is about to enter a plugin.
+    pub(super) fn enter(call: &Arc<CallState>) -> Self {
+        let id = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        shard(id).push((id, Arc::clone(call)));
+        Self { id }
+    }
+
+    /// The call's context.
+    pub(super) fn context(&self) -> *const c_void {
+        std::ptr::without_provenance(self.id)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut calls = shard(self.id);
+        let entry = calls.iter().position(|(id, _)| *id == self.id).map(|index| calls.swap_remove(index));
+        drop(calls);
+        // Outside the lock, because this may free what the call holds.
+        drop(entry);
+    }
+}
+
+/// The running call with this context.
+fn find(context: *const c_void) -> Option<Arc<CallState>> {
+    let wanted = context.addr();
+    shard(wanted).iter().find(|(id, _)| *id == wanted).map(|(_, call)| Arc::clone(call))
+}
+
+/// The plugin's view of a call.
 pub(super) fn to_abi(call: &CallState, running: &Running) -> abi::Call {
     let left = call.deadline().saturating_duration_since(Instant::now());
     abi::Call {
@@ -29,36 +90,36 @@ pub(super) fn to_abi(call: &CallState, running: &Running) -> abi::Call {
     }
 }
 
-/// A call that is over counts as cancelled.
+/// A call that has ended counts as cancelled.
 unsafe extern "C" fn cancelled(context: *const c_void) -> u32 {
-    call_registry::find(context).map_or(1, |call| u32::from(call.is_cancelled()))
+    find(context).map_or(1, |call| u32::from(call.is_cancelled()))
 }
 
 unsafe extern "C" fn report(context: *const c_void, first: u64, count: u64, outcome: *const abi::Outcome) {
-    let Some(call) = call_registry::find(context) else { return };
+    let Some(call) = find(context) else { return };
     // SAFETY: the contract: null or a readable outcome.
     let Some(outcome) = (unsafe { outcome.as_ref() }) else { return };
     // SAFETY: as above, for the reason.
     let reason = unsafe { text::from_plugin(outcome.reason, REASON_LIMIT) };
     let bounded = abi::Outcome { reason: abi::Str::new(&reason), ..*outcome };
-    // SAFETY: the reason is a string of this function's.
+    // SAFETY: the reason is a string of this function.
     call.note(first, count, unsafe { Outcome::from_abi(&bounded) });
 }
 
 unsafe extern "C" fn explain(context: *const c_void, subject: abi::Str, message: abi::Str) {
-    let Some(call) = call_registry::find(context) else { return };
+    let Some(call) = find(context) else { return };
     // SAFETY: the contract: readable text.
     let text = |text| unsafe { text::from_plugin(text, REASON_LIMIT) };
     call.explain(Explanation { subject: text(subject), message: text(message), origin: Origin::Plugin });
 }
 
-/// The sink of the call that `context` stands for.
+/// The sink for the preview of the call with this context.
 pub(super) fn sink(context: *const c_void) -> PreviewSink {
     PreviewSink { size: size_of::<PreviewSink>() as u32, reserved: 0, context, message }
 }
 
 unsafe extern "C" fn message(context: *const c_void, label: Str, bytes: *const u8, len: usize) {
-    let Some(call) = call_registry::find(context) else { return };
+    let Some(call) = find(context) else { return };
     // SAFETY: the contract: readable text.
     let label = unsafe { text::from_plugin(label, REASON_LIMIT) };
     call.collect(|collected| {
@@ -101,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_plugin_says_after_its_function_returned_goes_nowhere() {
+    fn callbacks_after_the_function_has_returned_have_no_effect() {
         let (call, running) = started();
         let (late, outcome) = (to_abi(&call, &running), delivered());
         // SAFETY: the functions of a call that runs.
@@ -120,7 +181,8 @@ mod tests {
         };
         say();
         assert!(call.finish(abi::STATUS_FAILED));
-        let Ended::Finished { reported: Reported::Each(each), explanation, .. } = call.wait(&Spin::new())
+        let Ended::Finished { reported: Reported::Each(each), explanation, .. } =
+            call.wait(&Spin::new(), None)
         else {
             panic!("finished with a report of one event")
         };
@@ -132,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_plugin_says_after_the_deadline_changes_nothing() {
+    fn callbacks_after_the_deadline_have_no_effect() {
         let (call, running) = started();
         let (abi, outcome) = (to_abi(&call, &running), delivered());
         assert!(matches!(call.abandon(), Ended::Expired { running: true, reported: Reported::Nothing }));
@@ -145,7 +207,7 @@ mod tests {
         assert!(!call.finish(abi::STATUS_OK));
     }
 
-    /// Hands over messages from a call that runs, and gives what was collected.
+    /// Hands over messages during a call, and returns what was collected.
     fn collected(hand_over: impl FnOnce(&PreviewSink)) -> Collected {
         let call = Arc::new(CallState::new(2, Instant::now() + Duration::from_secs(60)));
         assert!(call.start());
@@ -156,12 +218,14 @@ mod tests {
         // SAFETY: any context may be given; label and bytes are readable.
         unsafe { (sink.message)(sink.context, Str::new("late"), b"late".as_ptr(), 4) };
         call.finish(0);
-        let Ended::Finished { collected, .. } = call.wait(&Spin::new()) else { panic!("it has finished") };
+        let Ended::Finished { collected, .. } = call.wait(&Spin::new(), None) else {
+            panic!("it has finished")
+        };
         collected
     }
 
     #[test]
-    fn messages_are_taken_while_the_call_runs_and_no_longer() {
+    fn messages_are_only_taken_while_the_call_runs() {
         let collected = collected(|sink| {
             // SAFETY: the sink of a call that runs; label and bytes are readable.
             unsafe {
@@ -176,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preview_without_end_is_refused_and_not_read() {
+    fn a_preview_above_the_limit_is_refused_and_not_read() {
         let collected = collected(|sink| {
             // SAFETY: the sink of a call that runs; a length above the limit is not read.
             unsafe { (sink.message)(sink.context, Str::new("large"), std::ptr::dangling(), LIMIT) };
@@ -184,5 +248,26 @@ mod tests {
             unsafe { (sink.message)(sink.context, Str::new("small"), b"ab".as_ptr(), 2) };
         });
         assert_eq!(collected.preview(Reported::Nothing, 2), Err(PreviewError::TooLarge { limit: LIMIT }));
+    }
+
+    #[test]
+    fn only_the_context_of_a_running_call_leads_to_a_call() {
+        let calls: Vec<_> = (0..40).map(|_| Arc::new(CallState::new(0, Instant::now()))).collect();
+        let mut running: Vec<_> = calls.iter().map(Running::enter).collect();
+        let contexts: Vec<_> = running.iter().map(Running::context).collect();
+        drop(running.drain(..20));
+        for (number, (context, call)) in contexts.iter().zip(&calls).enumerate() {
+            let found = find(*context);
+            assert_eq!(found.is_some(), number >= 20, "call {number}");
+            assert!(found.is_none_or(|found| Arc::ptr_eq(&found, call)), "call {number}");
+        }
+        assert!(find(std::ptr::null()).is_none());
+        assert!(find(std::ptr::without_provenance(usize::MAX)).is_none());
+        assert!(find((&raw const *calls[30]).cast()).is_none());
+        drop(running);
+        assert!(
+            calls.iter().all(|call| Arc::strong_count(call) == 1),
+            "the table keeps no call that has ended"
+        );
     }
 }

@@ -1,113 +1,113 @@
-//! When a backend may be called: a circuit breaker.
+//! The circuit breaker of a backend, which decides whether a call may enter the plugin.
 //!
-//! Closed, calls pass. A missed deadline, or [`PANICS`] panics in a row, opens it: for a backoff that doubles with each
-//! failure, nothing enters the plugin. Then one call passes as a probe (half-open); its success closes the breaker, its
-//! failure opens it again.
+//! While the circuit is closed, calls pass. A missed deadline, or [`PANICS`] panics in a row, opens it. While it is open, no
+//! call passes, for a pause that doubles with each failure. Then it is half-open, and one call passes as a probe. If the
+//! probe succeeds, the circuit is closed, otherwise it is open again.
 
 use std::time::{Duration, Instant};
 
 use crate::boundary::backoff::Backoff;
 
-/// How many failed calls in a row that came back in time open the breaker. A call that did not come back opens it at once.
+/// How many calls in a row that fail in time open the circuit. A call that does not return opens it at once.
 const PANICS: u32 = 3;
 
-/// What a caller may do.
+/// The decision on a call.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// Call.
+    /// The call passes.
     Pass,
-    /// Call, and report the end: other callers wait for it.
+    /// The call passes as the probe. Its end decides about the circuit.
     Probe,
-    /// Don't.
+    /// The call does not pass.
     Refused { retry_after: Duration, reason: String },
 }
 
 #[derive(Debug)]
-enum State {
+enum Circuit {
     Closed {
         failures: u32,
     },
     Open {
         until: Instant,
     },
-    Probing,
-    /// For good.
+    HalfOpen,
+    /// Open permanently.
     GivenUp,
 }
 
 #[derive(Debug)]
 pub(super) struct CircuitBreaker {
     backoff: Backoff,
-    state: State,
-    /// How often it was opened in a row.
+    circuit: Circuit,
+    /// How often the circuit was opened in a row.
     opened: u32,
     reason: String,
 }
 
 impl CircuitBreaker {
     pub(super) fn new(backoff: Backoff) -> Self {
-        Self { backoff, state: State::Closed { failures: 0 }, opened: 0, reason: String::new() }
+        Self { backoff, circuit: Circuit::Closed { failures: 0 }, opened: 0, reason: String::new() }
     }
 
     pub(super) fn admit(&mut self, now: Instant) -> Admission {
-        match self.state {
-            State::Closed { .. } => Admission::Pass,
-            State::Open { until } if now >= until => {
-                self.state = State::Probing;
+        match self.circuit {
+            Circuit::Closed { .. } => Admission::Pass,
+            Circuit::Open { until } if now >= until => {
+                self.circuit = Circuit::HalfOpen;
                 Admission::Probe
             }
-            State::Open { until } => Admission::Refused {
+            Circuit::Open { until } => Admission::Refused {
                 retry_after: until.saturating_duration_since(now),
                 reason: self.reason.clone(),
             },
-            State::GivenUp => {
+            Circuit::GivenUp => {
                 Admission::Refused { retry_after: self.backoff.longest, reason: self.reason.clone() }
             }
-            // The probe takes at most its caller's deadline, which this caller does not know.
-            State::Probing => {
+            // The probe ends at its caller's deadline, which is not known here.
+            Circuit::HalfOpen => {
                 Admission::Refused { retry_after: self.backoff.first, reason: self.reason.clone() }
             }
         }
     }
 
-    /// A call came back and the plugin is well.
+    /// Notes a call that returned from a healthy plugin.
     pub(super) fn succeeded(&mut self) {
         // A call that began before the circuit opened says nothing about the plugin since then.
-        if !matches!(self.state, State::Open { .. } | State::GivenUp) {
-            self.state = State::Closed { failures: 0 };
+        if !matches!(self.circuit, Circuit::Open { .. } | Circuit::GivenUp) {
+            self.circuit = Circuit::Closed { failures: 0 };
             self.opened = 0;
         }
     }
 
-    /// A call came back, in a panic or because a fresh instance can't be opened.
+    /// Notes a call that returned with a panic, or a fresh instance that did not open.
     pub(super) fn failed(&mut self, now: Instant, reason: &str) {
-        match &mut self.state {
-            State::Closed { failures } if *failures + 1 < PANICS => *failures += 1,
-            State::Open { .. } | State::GivenUp => {}
-            State::Closed { .. } | State::Probing => self.trip(now, reason),
+        match &mut self.circuit {
+            Circuit::Closed { failures } if *failures + 1 < PANICS => *failures += 1,
+            Circuit::Open { .. } | Circuit::GivenUp => {}
+            Circuit::Closed { .. } | Circuit::HalfOpen => self.trip(now, reason),
         }
     }
 
-    /// A call did not come back.
+    /// Opens the circuit, after a call that did not return.
     pub(super) fn trip(&mut self, now: Instant, reason: &str) {
-        if matches!(self.state, State::GivenUp) {
+        if matches!(self.circuit, Circuit::GivenUp) {
             return;
         }
         reason.clone_into(&mut self.reason);
-        self.state = State::Open { until: now + self.backoff.pause(self.opened) };
+        self.circuit = Circuit::Open { until: now + self.backoff.pause(self.opened) };
         self.opened = self.opened.saturating_add(1);
     }
 
-    /// It is not to be tried again.
+    /// Opens the circuit permanently.
     pub(super) fn give_up(&mut self, now: Instant, reason: &str) {
         self.trip(now, reason);
-        self.state = State::GivenUp;
+        self.circuit = Circuit::GivenUp;
     }
 
-    /// The probe did not take place.
+    /// Notes that the probe did not enter the plugin.
     pub(super) fn probe_again(&mut self, now: Instant) {
-        if matches!(self.state, State::Probing) {
-            self.state = State::Open { until: now };
+        if matches!(self.circuit, Circuit::HalfOpen) {
+            self.circuit = Circuit::Open { until: now };
         }
     }
 }
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missed_deadline_opens_it_and_the_wait_doubles_up_to_the_longest() {
+    fn a_missed_deadline_opens_the_circuit_for_a_doubling_pause() {
         let start = Instant::now();
         let mut breaker = CircuitBreaker::new(Backoff { first: SECOND, longest: 3 * SECOND });
         let mut now = start;
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn one_probe_passes_at_a_time_and_its_success_closes_it() {
+    fn one_probe_passes_and_its_success_closes_the_circuit() {
         let start = Instant::now();
         let mut breaker = CircuitBreaker::new(Backoff::default());
         breaker.trip(start, "no answer");
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn panics_open_it_only_in_a_row() {
+    fn only_panics_in_a_row_open_the_circuit() {
         let now = Instant::now();
         let mut breaker = CircuitBreaker::new(Backoff::default());
         for _ in 0..10 {
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_success_of_an_old_call_does_not_close_it() {
+    fn a_late_success_of_an_old_call_does_not_close_the_circuit() {
         let now = Instant::now();
         let mut breaker = CircuitBreaker::new(Backoff::default());
         breaker.trip(now, "no answer");

@@ -1,18 +1,21 @@
-//! The way into a plugin: in this process, or in a child process.
+//! The way into a plugin, in this process or in a child process, and the work that is done there.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU32};
 
-use jackfield_plugin_api::abi::Status;
+use jackfield_plugin_api::abi::{self, Status};
 
-use super::{call::CallState, work::Work};
-use crate::load::tables::Abilities;
+use super::{call::CallState, stats::Counters};
+use crate::{
+    boundary::{batch::Batch, host_services::HostHandle},
+    load::tables::{Abilities, Function},
+};
 
-/// A plugin that can be entered: makes an [`Executor`] for each instance of a backend.
+/// A plugin that can be entered. It makes an [`Executor`] for each instance of a backend.
 pub(crate) trait Entry: Send + Sync {
-    /// The way into an instance that is still to be opened.
+    /// The way into an instance that is not open yet.
     fn executor(&self) -> Box<dyn Executor>;
 
-    /// What the plugin has beside the functions of every plugin. Known once an instance has been opened.
+    /// The plugin's optional abilities. Known once an instance has been opened.
     fn abilities(&self) -> Abilities;
 
     /// Whether the plugin has crashed too often to be tried again.
@@ -20,7 +23,7 @@ pub(crate) trait Entry: Send + Sync {
         false
     }
 
-    /// How often a child process was started after the first one.
+    /// How many child processes were started after the first one.
     fn restarts(&self) -> u64 {
         0
     }
@@ -28,23 +31,83 @@ pub(crate) trait Entry: Send + Sync {
 
 /// The way into one instance, for several threads at once.
 pub(crate) trait Executor: Send + Sync {
-    /// Does one piece of work inside the plugin. The first one is [`Work::Open`], and nothing follows one that failed.
+    /// Does a piece of work inside the plugin. The first piece is [`Work::Open`]. If that fails, it is the last one.
     fn run(&self, work: &Work, call: &Arc<CallState>) -> Status;
 
-    /// Frees the instance, if it was `opened`. The last call.
+    /// Frees the instance, if it was `opened`. This is the last call.
     fn free(&self, opened: bool) -> Status;
 
-    /// Whether one call at a time may be inside. Known once the instance has been opened.
+    /// Whether only one call at a time may be inside. Known once the instance has been opened.
     fn is_serial(&self) -> bool;
 
-    /// Ends the child process that the instance is in, if it has one, and with it every call inside.
+    /// Kills the child process of the instance, if it has one, which ends every call inside.
     fn kill(&self) {}
 
-    /// Tells the plugin's own threads, where they are in a child process, that the host is done with the backend.
+    /// Tells the plugin's own threads in a child process that the host is done with the backend.
     fn cancel(&self) {}
 
-    /// The number of the child process that the instance is in, if it has one.
+    /// The number of the child process of the instance, if it has one.
     fn process_id(&self) -> Option<u32> {
         None
     }
+}
+
+/// Where an instance comes from.
+#[derive(Clone)]
+pub(crate) enum Source {
+    /// The table's `open`, with this configuration.
+    Config(Arc<str>),
+    /// A function of the host's own program, which makes an instance for the table.
+    Value(Arc<dyn Fn() -> *mut abi::Instance + Send + Sync>),
+}
+
+/// The work of a worker thread.
+#[derive(Clone)]
+pub(crate) enum Work {
+    Open {
+        source: Source,
+        host: &'static HostHandle,
+    },
+    /// Another function of the plugin, with its arguments.
+    Call {
+        function: Function,
+        text: Option<Arc<str>>,
+        batch: Option<Batch>,
+        answer: Option<Arc<AtomicU32>>,
+    },
+}
+
+impl Work {
+    /// A function without arguments.
+    pub(super) const fn of(function: Function) -> Self {
+        Self::Call { function, text: None, batch: None, answer: None }
+    }
+
+    /// A function that takes a batch.
+    pub(super) fn with_batch(function: Function, batch: &Batch) -> Self {
+        Self::Call { function, text: None, batch: Some(batch.clone()), answer: None }
+    }
+
+    /// How many events need an outcome.
+    pub(super) fn events(&self) -> usize {
+        if matches!(self, Self::Call { function: Function::Send, .. }) { self.reportable() } else { 0 }
+    }
+
+    /// How many events the plugin may report on.
+    pub(super) fn reportable(&self) -> usize {
+        match self {
+            Self::Call { function: Function::Send | Function::Preview, batch: Some(batch), .. } => {
+                batch.len()
+            }
+            _ => 0,
+        }
+    }
+}
+
+/// Work, and the call that a caller waits for.
+pub(super) struct Job {
+    pub(super) work: Work,
+    pub(super) call: Arc<CallState>,
+    /// They count the plugin's function as stuck from the end of the wait to the end of the function.
+    pub(super) counters: Arc<Counters>,
 }

@@ -1,4 +1,4 @@
-//! Which instance of a backend calls enter, and what the end of a call says about the next ones.
+//! Which instance of a backend calls may enter, and how the end of a call changes that.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard},
@@ -10,41 +10,41 @@ use jackfield_plugin_api::abi;
 use super::{
     call::{Explanation, Origin},
     circuit_breaker::{Admission, CircuitBreaker},
-    instance::{Instance, InstancePhase},
+    instance::{GuardedInstance, InstancePhase},
     report::Failure,
     stats::Counters,
 };
 use crate::boundary::{backoff::Backoff, process::lock};
 
-/// How many calls of one backend may be stuck inside the plugin before it is not tried again. Each holds a thread.
+/// How many calls may be stuck inside the plugin before no further call enters it. Each stuck call holds a thread.
 const MOST_STUCK: u64 = 4;
 
 pub(super) struct Health {
     backend: String,
     backoff: Backoff,
     counters: Arc<Counters>,
-    state: Mutex<State>,
+    state: Mutex<HealthState>,
 }
 
-pub(super) struct State {
-    /// The instance that calls enter; `None` until a call opens the next one.
-    pub(super) current: Option<Arc<Instance>>,
+pub(super) struct HealthState {
+    /// The instance that calls enter; `None` until a call starts the next one.
+    pub(super) current: Option<Arc<GuardedInstance>>,
     pub(super) breaker: CircuitBreaker,
 }
 
-impl State {
-    fn is_current(&self, instance: &Arc<Instance>) -> bool {
+impl HealthState {
+    fn is_current(&self, instance: &Arc<GuardedInstance>) -> bool {
         self.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, instance))
     }
 
-    /// Lets no further call enter the current instance. The next call opens another.
-    fn discard(&mut self, instance: &Arc<Instance>) {
+    /// Retires the current instance. The next call starts another one.
+    fn discard(&mut self, instance: &Arc<GuardedInstance>) {
         instance.retire();
         self.current = None;
     }
 
-    /// The failure of an instance that did not open. The first call that notices it counts it.
-    pub(super) fn opening_failed(&mut self, instance: &Arc<Instance>) -> Option<Failure> {
+    /// The failure of an instance that did not open. The circuit breaker counts it once.
+    pub(super) fn opening_failed(&mut self, instance: &Arc<GuardedInstance>) -> Option<Failure> {
         let (status, explanation) = instance.open_failure()?;
         let mut failure = failure_of(status, explanation)?;
         let text = failure.to_string();
@@ -63,16 +63,16 @@ impl State {
 
 impl Health {
     pub(super) fn new(backend: &str, backoff: Backoff, counters: Arc<Counters>) -> Self {
-        let state = Mutex::new(State { current: None, breaker: CircuitBreaker::new(backoff) });
+        let state = Mutex::new(HealthState { current: None, breaker: CircuitBreaker::new(backoff) });
         Self { backend: backend.to_owned(), backoff, counters, state }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, HealthState> {
         lock(&self.state)
     }
 
     /// Why a call may not enter now.
-    pub(super) fn barred(&self, state: &mut State, now: Instant) -> Option<Failure> {
+    pub(super) fn barred(&self, state: &mut HealthState, now: Instant) -> Option<Failure> {
         let stuck = self.counters.stuck();
         if stuck >= MOST_STUCK {
             let reason = format!("{stuck} calls never came back from the plugin");
@@ -88,11 +88,11 @@ impl Health {
         }
     }
 
-    /// A call has returned. `gave_up`: the plugin has crashed too often to be tried again.
-    pub(super) fn returned(&self, instance: &Arc<Instance>, failure: Option<&Failure>, gave_up: bool) {
+    /// Notes that a call has returned. `gave_up`: the plugin has crashed too often to be tried again.
+    pub(super) fn returned(&self, instance: &Arc<GuardedInstance>, failure: Option<&Failure>, gave_up: bool) {
         let mut state = self.lock();
         if !state.is_current(instance) {
-            // Discarded while this call was inside: it says nothing about the instance that took its place.
+            // The instance was discarded meanwhile, and the call says nothing about its successor.
             return;
         }
         if let Some(failure @ Failure::Crashed { .. }) = failure {
@@ -110,13 +110,13 @@ impl Health {
             state.breaker.failed(Instant::now(), &failure.to_string());
             state.discard(instance);
         } else {
-            // The plugin answered in time: it is well, whatever it says of its platform.
+            // A plugin that answers in time is healthy, also if its platform is not.
             state.breaker.succeeded();
         }
     }
 
-    /// A call that was no longer wanted did not return when it was told so. That does not open the circuit.
-    pub(super) fn cancelled(&self, instance: &Arc<Instance>) -> Failure {
+    /// Notes that a cancelled call did not return in time. That does not open the circuit.
+    pub(super) fn cancelled(&self, instance: &Arc<GuardedInstance>) -> Failure {
         self.counters.call_got_stuck();
         instance.executor().kill();
         let mut state = self.lock();
@@ -128,15 +128,15 @@ impl Health {
         Failure::Failed { status: abi::STATUS_UNAVAILABLE, message }
     }
 
-    /// The deadline of a call has passed, with the call inside the plugin (`running`) or still in the queue.
-    pub(super) fn expired(&self, instance: &Arc<Instance>, running: bool, after: Duration) -> Failure {
-        // A call that still waits for `open` hangs as one inside `send` does; the first call that notices counts the thread.
+    /// Notes that the deadline of a call has passed while the call was inside the plugin (`running`) or in the queue.
+    pub(super) fn expired(&self, instance: &Arc<GuardedInstance>, running: bool, after: Duration) -> Failure {
+        // A hanging `open` counts as a stuck call, once for all calls that wait for it.
         let opening = !running && instance.phase() == InstancePhase::Opening;
         if running || (opening && instance.abandon_open()) {
             self.counters.call_got_stuck();
         }
         if running || opening {
-            // In a process of its own a call can be ended; in this one it goes on.
+            // This ends a call in a child process. A call in this process continues.
             instance.executor().kill();
         }
         let mut state = self.lock();
@@ -154,7 +154,7 @@ impl Health {
     }
 }
 
-/// What a plugin said, for a sentence that ends with it.
+/// A plugin's message, for the end of a sentence.
 pub(super) fn or_no_message(message: String) -> String {
     if message.is_empty() { "(no message)".to_owned() } else { message }
 }

@@ -1,4 +1,4 @@
-//! A plugin in this process: its functions are called by the guard's worker threads.
+//! A plugin in this process: the guard's worker threads call its functions.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -13,10 +13,8 @@ use jackfield_plugin_api::abi::{self, Status};
 
 use super::{
     call::{CallState, Explanation},
-    call_registry::Running,
-    callbacks,
-    executor::{Entry, Executor},
-    work::{Made, Source, Work},
+    callbacks::{self, Running},
+    executor::{Entry, Executor, Source, Work},
 };
 use crate::{
     boundary::{
@@ -25,6 +23,10 @@ use crate::{
     },
     load::tables::{Abilities, Arguments, PluginTables},
 };
+
+/// The explanation of an `open` that breaks the contract.
+pub(crate) const NO_INSTANCE: &str =
+    "open answered OK without an instance: the plugin's vendor must correct it";
 
 impl Entry for PluginTables {
     fn executor(&self) -> Box<dyn Executor> {
@@ -36,10 +38,10 @@ impl Entry for PluginTables {
     }
 }
 
-/// An instance that is called in this process.
+/// The way into an instance in this process.
 struct InProcess {
     tables: PluginTables,
-    /// Null until it is open.
+    /// Null until the instance is open.
     raw: AtomicPtr<abi::Instance>,
 }
 
@@ -48,7 +50,17 @@ impl Executor for InProcess {
         let running = Running::enter(call);
         let abi_call = callbacks::to_abi(call, &running);
         match work {
-            Work::Open { source, host } => self.open(source, host, call, &abi_call),
+            Work::Open { source, host } => {
+                let (status, out) = self.open(source, host, &abi_call);
+                if status == abi::STATUS_OK && out.is_null() {
+                    call.explain(Explanation { message: NO_INSTANCE.to_owned(), ..Explanation::default() });
+                    return abi::STATUS_FAILED;
+                }
+                if status == abi::STATUS_OK {
+                    self.raw.store(out, Ordering::Release);
+                }
+                status
+            }
             Work::Call { function, text, batch, answer } => {
                 let arguments = Arguments {
                     text: text.as_deref().unwrap_or_default(),
@@ -56,7 +68,7 @@ impl Executor for InProcess {
                     call: &raw const abi_call,
                     sink: callbacks::sink(running.context()),
                 };
-                // SAFETY: jobs enter an open instance only, and `free` follows the last of them; this job keeps its batch and
+                // SAFETY: jobs only enter an open instance, and `free` follows the last job. This job keeps its batch and
                 // its call until the function returns.
                 let (status, number) =
                     unsafe { self.tables.call(*function, self.raw.load(Ordering::Acquire), &arguments) };
@@ -73,7 +85,7 @@ impl Executor for InProcess {
         if raw.is_null() {
             return abi::STATUS_OK;
         }
-        // SAFETY: `open` made it, and by the contract of this method no call is inside and none follows.
+        // SAFETY: `open` made the instance. The caller of this method makes sure that no call is inside and none follows.
         unsafe { (self.tables.backend.free)(raw) }
     }
 
@@ -87,39 +99,20 @@ impl InProcess {
         &self,
         source: &Source,
         host: &'static HostHandle,
-        call: &CallState,
-        abi_call: &abi::Call,
-    ) -> Status {
-        let (status, out) = open(&self.tables, source, host, abi_call);
-        if status == abi::STATUS_OK && out.is_null() {
-            let message = "open answered OK without an instance: the plugin's vendor must correct it";
-            call.explain(Explanation { message: message.to_owned(), ..Explanation::default() });
-            return abi::STATUS_FAILED;
+        call: &abi::Call,
+    ) -> (Status, *mut abi::Instance) {
+        let mut out = ptr::null_mut();
+        match source {
+            Source::Config(config) => {
+                let config = abi::Str::new(config);
+                // SAFETY: the table was checked, and the arguments are as the contract requires.
+                let status = unsafe { (self.tables.backend.open)(host.as_ptr(), config, call, &raw mut out) };
+                (status, out)
+            }
+            Source::Value(make) => match catch_unwind(AssertUnwindSafe(|| make())) {
+                Ok(instance) => (abi::STATUS_OK, instance),
+                Err(_) => (abi::STATUS_PANIC, out),
+            },
         }
-        if status == abi::STATUS_OK {
-            self.raw.store(out, Ordering::Release);
-        }
-        status
-    }
-}
-
-fn open(
-    tables: &PluginTables,
-    source: &Source,
-    host: &'static HostHandle,
-    call: &abi::Call,
-) -> (Status, *mut abi::Instance) {
-    match source {
-        Source::Config(config) => {
-            let mut out = std::ptr::null_mut();
-            // SAFETY: a table that was checked; host, config, call and out are as the contract wants them.
-            let status =
-                unsafe { (tables.backend.open)(host.as_ptr(), abi::Str::new(config), call, &raw mut out) };
-            (status, out)
-        }
-        Source::Value(make) => match catch_unwind(AssertUnwindSafe(|| make())) {
-            Ok(Made(instance)) => (abi::STATUS_OK, instance),
-            Err(_) => (abi::STATUS_PANIC, std::ptr::null_mut()),
-        },
     }
 }

@@ -1,8 +1,8 @@
 //! One instance of a backend, and the worker threads that enter it.
 //!
-//! The first worker opens the instance; calls that arrive meanwhile wait in the queue. Workers are started as calls need
-//! them, up to a limit. Once the instance is retired nothing enters it any more, and the last worker to leave frees it.
-//! A worker that never comes back from the plugin keeps the instance alive, and nothing else.
+//! The first worker opens the instance, and calls that arrive meanwhile wait in the queue. Workers are started when calls
+//! need them, up to a limit. No call enters a retired instance, and its last worker frees it. A worker that never returns
+//! from the plugin keeps the instance alive, and nothing else.
 
 use std::{
     collections::VecDeque,
@@ -18,37 +18,36 @@ use jackfield_plugin_api::abi::{self, Status};
 
 use super::{
     call::{Ended, Explanation},
-    executor::Executor,
+    executor::{Executor, Job, Work},
     spin::Spin,
-    work::{Job, Work},
 };
 use crate::{
     boundary::process::{lock, thread},
     load::{dlopen::LoadError, loaded_libraries::hanging_load},
 };
 
-pub(super) struct Instance {
+pub(super) struct GuardedInstance {
     executor: Box<dyn Executor>,
     backend: String,
     most_workers: usize,
     open: Arc<Job>,
-    /// Jobs in the queue: a hint for [`Spin`], `state` has them.
+    /// Number of jobs in the queue. Only for [`Spin`]: `queue` is decisive.
     queued: AtomicUsize,
     spin: Spin,
-    state: Mutex<State>,
-    /// Something to do, or retired.
+    queue: Mutex<Queue>,
+    /// Notified of a job, and when the instance is retired.
     wake: Condvar,
-    /// A job has ended, or the instance was freed. Notified only if there are `State::watchers`.
+    /// Notified of the end of a job, if there are `Queue::watchers`, and when the instance was freed.
     quiet: Condvar,
 }
 
-struct State {
-    /// There is something to free.
+struct Queue {
+    /// Whether there is an instance to free.
     opened: bool,
     jobs: VecDeque<Arc<Job>>,
     workers: usize,
     idle: usize,
-    /// Jobs inside the plugin.
+    /// Number of jobs inside the plugin.
     active: usize,
     watchers: usize,
     phase: InstancePhase,
@@ -58,14 +57,14 @@ struct State {
 pub(super) enum InstancePhase {
     Opening,
     Open,
-    /// Nothing further enters.
+    /// No call enters any more.
     Retired,
-    /// Freed by the last worker, with this status of `free`.
+    /// The last worker has freed it, with this status of `free`.
     Gone(Status),
 }
 
-impl Instance {
-    /// An instance that is opened by `open`, whose call tells how that went.
+impl GuardedInstance {
+    /// Starts the first worker, which does the job `open`.
     pub(super) fn start(
         executor: Box<dyn Executor>,
         backend: &str,
@@ -79,7 +78,7 @@ impl Instance {
             open: Arc::clone(&open),
             queued: AtomicUsize::new(1),
             spin: Spin::new(),
-            state: Mutex::new(State {
+            queue: Mutex::new(Queue {
                 opened: false,
                 jobs: VecDeque::from([open]),
                 workers: 0,
@@ -91,40 +90,40 @@ impl Instance {
             wake: Condvar::new(),
             quiet: Condvar::new(),
         });
-        instance.hire(&mut lock(&instance.state))?;
+        instance.hire(&mut lock(&instance.queue))?;
         Ok(instance)
     }
 
-    fn hire(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
+    fn hire(self: &Arc<Self>, queue: &mut Queue) -> io::Result<()> {
         if let Some((by, since)) = hanging_load() {
             return Err(io::Error::other(LoadError::Blocked { by, since }));
         }
         let worker = Arc::clone(self);
         thread(&format!("call {}", self.backend)).spawn(move || worker.work())?;
-        state.workers += 1;
+        queue.workers += 1;
         Ok(())
     }
 
-    /// Queues a job; `false` when the instance is retired.
+    /// Queues a job; `false` if the instance is retired.
     pub(super) fn submit(self: &Arc<Self>, job: Arc<Job>) -> bool {
-        let mut state = lock(&self.state);
-        if matches!(state.phase, InstancePhase::Retired | InstancePhase::Gone(_)) {
+        let mut queue = lock(&self.queue);
+        if matches!(queue.phase, InstancePhase::Retired | InstancePhase::Gone(_)) {
             return false;
         }
-        state.jobs.push_back(job);
-        self.queued.store(state.jobs.len(), Ordering::Release);
-        let free = state.workers - state.active;
-        if free < state.jobs.len()
-            && state.phase == InstancePhase::Open
-            && state.workers < self.most_workers()
+        queue.jobs.push_back(job);
+        self.queued.store(queue.jobs.len(), Ordering::Release);
+        let free = queue.workers - queue.active;
+        if free < queue.jobs.len()
+            && queue.phase == InstancePhase::Open
+            && queue.workers < self.most_workers()
         {
-            // Without a further thread the job waits for one of those that are there.
-            if let Err(error) = self.hire(&mut state) {
+            // Without another thread the job waits for one of the present workers.
+            if let Err(error) = self.hire(&mut queue) {
                 tracing::warn!(%error, "no thread for another worker of {}", self.backend);
             }
         }
-        if state.idle > 0 {
-            drop(state);
+        if queue.idle > 0 {
+            drop(queue);
             self.wake.notify_one();
         }
         true
@@ -140,89 +139,83 @@ impl Instance {
     }
 
     pub(super) fn phase(&self) -> InstancePhase {
-        lock(&self.state).phase
+        lock(&self.queue).phase
     }
 
-    /// How opening failed; `None` while it goes on and when it did not.
+    /// How `open` failed; `None` while it runs, and if it succeeded.
     pub(super) fn open_failure(&self) -> Option<(Status, Explanation)> {
         self.open.call.failure()
     }
 
-    /// Stops waiting for `open`; `true` when that leaves a thread inside the plugin.
+    /// Stops waiting for `open`; `true` if a thread stays inside the plugin.
     pub(super) fn abandon_open(&self) -> bool {
         matches!(self.open.call.abandon(), Ended::Expired { running: true, .. })
     }
 
-    /// Lets nothing further enter, and turns away what is queued.
+    /// Lets no further call enter, and turns away the queued jobs.
     pub(super) fn retire(&self) {
-        let mut state = lock(&self.state);
-        if matches!(state.phase, InstancePhase::Opening | InstancePhase::Open) {
-            state.phase = InstancePhase::Retired;
+        let mut queue = lock(&self.queue);
+        if matches!(queue.phase, InstancePhase::Opening | InstancePhase::Open) {
+            queue.phase = InstancePhase::Retired;
         }
-        let turned_away = std::mem::take(&mut state.jobs);
-        drop(state);
+        let turned_away = std::mem::take(&mut queue.jobs);
+        drop(queue);
         self.wake.notify_all();
-        for job in turned_away {
-            job.call.turn_away();
-        }
+        turned_away.iter().for_each(|job| job.call.turn_away());
     }
 
-    /// Waits until no job is queued or inside the plugin; `false` at the deadline.
+    /// Waits until no job is queued or inside the plugin; `false` if that takes longer than until the deadline.
     pub(super) fn wait_until_quiet(&self, deadline: Instant) -> bool {
-        self.wait_for(deadline, |state| state.jobs.is_empty() && state.active == 0)
+        self.wait_for(deadline, |queue| queue.jobs.is_empty() && queue.active == 0)
     }
 
-    /// Waits until the plugin's `free` has returned; its status, or `None` at the deadline.
+    /// Waits until the plugin's `free` has returned, and returns its status; `None` after the deadline.
     pub(super) fn wait_until_gone(&self, deadline: Instant) -> Option<Status> {
-        self.wait_for(deadline, |state| matches!(state.phase, InstancePhase::Gone(_)));
+        self.wait_for(deadline, |queue| matches!(queue.phase, InstancePhase::Gone(_)));
         match self.phase() {
             InstancePhase::Gone(status) => Some(status),
             _ => None,
         }
     }
 
-    fn wait_for(&self, deadline: Instant, done: impl Fn(&State) -> bool) -> bool {
-        let mut state = lock(&self.state);
-        state.watchers += 1;
-        while !done(&state) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            (state, _) = self.quiet.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
-        }
-        state.watchers -= 1;
-        done(&state)
+    fn wait_for(&self, deadline: Instant, done: impl Fn(&Queue) -> bool) -> bool {
+        let mut queue = lock(&self.queue);
+        queue.watchers += 1;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let waited = self.quiet.wait_timeout_while(queue, left, |queue| !done(queue));
+        (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        queue.watchers -= 1;
+        done(&queue)
     }
 
     /// The life of a worker thread.
     fn work(&self) {
-        let mut state = lock(&self.state);
+        let mut queue = lock(&self.queue);
         loop {
-            if let Some(job) = state.jobs.pop_front() {
-                state.active += 1;
-                self.queued.store(state.jobs.len(), Ordering::Release);
-                drop(state);
+            if let Some(job) = queue.jobs.pop_front() {
+                queue.active += 1;
+                self.queued.store(queue.jobs.len(), Ordering::Release);
+                drop(queue);
                 self.run(&job);
                 self.spin.until(|| self.queued.load(Ordering::Acquire) > 0);
-                state = lock(&self.state);
-            } else if state.phase == InstancePhase::Retired {
+                queue = lock(&self.queue);
+            } else if queue.phase == InstancePhase::Retired {
                 break;
             } else {
-                state.idle += 1;
-                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
-                state.idle -= 1;
+                queue.idle += 1;
+                queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                queue.idle -= 1;
             }
         }
-        state.workers -= 1;
-        if state.workers > 0 {
+        queue.workers -= 1;
+        if queue.workers > 0 {
             return;
         }
-        let opened = state.opened;
-        drop(state);
-        // No other worker is left, and no further one is started once the instance is retired.
+        let opened = queue.opened;
+        drop(queue);
+        // This is the last worker, because none is started once the instance is retired.
         let status = self.executor.free(opened);
-        lock(&self.state).phase = InstancePhase::Gone(status);
+        lock(&self.queue).phase = InstancePhase::Gone(status);
         self.quiet.notify_all();
     }
 
@@ -234,38 +227,36 @@ impl Instance {
         }
         let status = self.executor.run(&job.work, &job.call);
         let opened = matches!(job.work, Work::Open { .. }).then_some(status == abi::STATUS_OK);
-        // Before the caller knows: its next call finds this worker free.
+        // Before the caller is woken, so that its next call finds this worker free.
         self.ran(opened);
         if !job.call.finish(status) {
-            (job.returned_late)();
+            job.counters.stuck_call_returned();
         }
     }
 
-    /// A job is over; if it was to open the instance, `opened` says whether it has.
+    /// Notes the end of a job. `opened` is whether the instance is open, for the job that opens it.
     fn ran(&self, opened: Option<bool>) {
         let mut turned_away = VecDeque::new();
-        let mut state = lock(&self.state);
-        state.active -= 1;
+        let mut queue = lock(&self.queue);
+        queue.active -= 1;
         match opened {
             Some(true) => {
-                state.opened = true;
-                if state.phase == InstancePhase::Opening {
-                    state.phase = InstancePhase::Open;
+                queue.opened = true;
+                if queue.phase == InstancePhase::Opening {
+                    queue.phase = InstancePhase::Open;
                 }
             }
             Some(false) => {
-                state.phase = InstancePhase::Retired;
-                turned_away = std::mem::take(&mut state.jobs);
+                queue.phase = InstancePhase::Retired;
+                turned_away = std::mem::take(&mut queue.jobs);
             }
             None => {}
         }
-        let watched = state.watchers > 0;
-        drop(state);
+        let watched = queue.watchers > 0;
+        drop(queue);
         if watched {
             self.quiet.notify_all();
         }
-        for job in turned_away {
-            job.call.turn_away();
-        }
+        turned_away.iter().for_each(|job| job.call.turn_away());
     }
 }

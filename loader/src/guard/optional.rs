@@ -1,4 +1,4 @@
-//! The functions of a plugin's optional tables, under the same guard as `send`.
+//! The functions of a plugin's optional tables, called as `send` is.
 
 use std::{
     sync::{
@@ -11,10 +11,10 @@ use std::{
 use jackfield_plugin_api::{Deletion, Probe};
 
 use super::{
+    executor::Work,
     preview::{Preview, PreviewError},
     report::Failure,
     supervisor::Supervisor,
-    work::Work,
 };
 use crate::{
     boundary::batch::Batch,
@@ -22,7 +22,7 @@ use crate::{
 };
 
 impl Supervisor {
-    /// Asks for the deletion of a machine's data and waits for the answer, at most for `timeout`.
+    /// Asks for the deletion of a machine's data, and waits for the answer at most for `timeout`.
     pub(crate) fn delete(&self, machine_id: &str, event: &Batch, timeout: Duration) -> Deletion {
         let unsupported = || Deletion::Unsupported("this plugin has no way to ask for deletion".to_owned());
         if !self.has(OptionalTable::Deletion) {
@@ -38,19 +38,19 @@ impl Supervisor {
         }
     }
 
-    /// Asks what a `send` of the batch would send and waits for the answer, at most for `timeout`.
+    /// Asks what a `send` of the batch would send, and waits for the answer at most for `timeout`.
     pub(crate) fn preview(&self, batch: &Batch, timeout: Duration) -> Result<Preview, PreviewError> {
         if !self.has(OptionalTable::Diagnostics) {
             return Err(PreviewError::Unsupported);
         }
-        let answered = self.call(&Work::with_batch(Function::Preview, batch), timeout);
+        let answered = self.call(&Work::with_batch(Function::Preview, batch), timeout, None);
         match answered.report.failure() {
             Some(failure) => Err(PreviewError::Failed(failure.clone())),
             None => answered.preview,
         }
     }
 
-    /// Asks whether the platform would take events and waits for the answer, at most for `timeout`.
+    /// Asks whether the platform would accept events, and waits for the answer at most for `timeout`.
     pub(crate) fn probe(&self, timeout: Duration) -> Probe {
         let unsupported =
             || Probe::Unsupported("this plugin has no way to find out without sending an event".to_owned());
@@ -66,7 +66,7 @@ impl Supervisor {
         }
     }
 
-    /// Calls a function that answers with a number, and gives this and what the plugin explained.
+    /// Calls a function that answers with a number. Returns the number and the plugin's explanation.
     fn ask(
         &self,
         function: Function,
@@ -76,7 +76,7 @@ impl Supervisor {
     ) -> Result<(u32, String), Failure> {
         let answer = Arc::new(AtomicU32::new(0));
         let work = Work::Call { function, text, batch, answer: Some(Arc::clone(&answer)) };
-        let answered = self.call(&work, timeout);
+        let answered = self.call(&work, timeout, None);
         match answered.report.failure() {
             Some(failure) => Err(failure.clone()),
             None => Ok((answer.load(Ordering::Acquire), answered.text)),

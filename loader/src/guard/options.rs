@@ -1,4 +1,4 @@
-//! How a backend is opened, and in which process.
+//! The options of a backend.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
@@ -8,17 +8,17 @@ use crate::{
     sandbox::{Sandbox, limits::Limits},
 };
 
-/// How a backend is opened. Its `Debug` leaves out the configuration, which may hold secrets.
+/// The options of a backend. Their `Debug` omits the configuration, which may contain secrets.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct BackendOptions {
-    /// What the backend is called in reports, logs and thread names.
+    /// The backend's name in reports, logs and names of threads.
     pub name: String,
-    /// Its configuration: a JSON object.
+    /// The configuration, a JSON object.
     pub config: String,
-    /// Deadline of loading, of `open`, and of every `send` that names none. 5 s unless set.
+    /// Deadline of loading, of `open`, and of every `send` without its own. The default is 5 s.
     pub timeout: Duration,
-    /// How many calls may be inside the plugin at once, unless it is serial. 4 unless set.
+    /// How many calls may be inside the plugin at once, unless it is serial. The default is 4.
     pub concurrency: usize,
     /// How long the circuit stays open after the plugin hangs or keeps panicking.
     pub circuit_backoff: Backoff,
@@ -26,7 +26,7 @@ pub struct BackendOptions {
     pub tool_name: String,
     /// Version of that tool.
     pub tool_version: String,
-    /// Which process the plugin is loaded into. This one unless set.
+    /// Which process the plugin is loaded into. The default is this one.
     pub isolation: Isolation,
 }
 
@@ -52,14 +52,14 @@ impl BackendOptions {
         self
     }
 
-    /// Sets the deadline of `open`, and of every `send` that names none.
+    /// Sets the deadline of loading, of `open`, and of every `send` without its own.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Sets how many calls may be inside the plugin at once. A serial plugin gets one at a time whatever this says.
+    /// Sets how many calls may be inside the plugin at once. A serial plugin always gets one at a time.
     #[must_use]
     pub const fn concurrency(mut self, calls: usize) -> Self {
         self.concurrency = calls;
@@ -107,24 +107,24 @@ impl fmt::Debug for BackendOptions {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Isolation {
-    /// This one: a crash of the plugin ends it.
+    /// This process: a crash of the plugin ends it.
     #[default]
     Thread,
-    /// One of its own: a crash of the plugin ends only that process.
+    /// A child process: a crash of the plugin only ends the child.
     Process(ProcessOptions),
 }
 
-/// How a plugin's own process is.
+/// The options of a plugin's child process.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ProcessOptions {
-    /// The executable: this process's own unless set.
+    /// The executable. The default is that of this process.
     pub program: Program,
-    /// What it may use of the system's resources.
+    /// The resources that it may use.
     pub limits: Limits,
-    /// What it may see of the file system; `None` is everything.
+    /// The files that it may touch; `None` for all.
     pub sandbox: Option<Sandbox>,
-    /// A folder in which crashes are remembered from one run to the next; `None`: they are not.
+    /// The folder in which crashes are remembered for the next run, if they are.
     pub crashes: Option<PathBuf>,
 }
 
@@ -142,21 +142,21 @@ impl ProcessOptions {
         self
     }
 
-    /// Sets what it may use of the system's resources.
+    /// Sets the resources that it may use.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Sets what it may see of the file system.
+    /// Sets the files that it may touch.
     #[must_use]
     pub fn sandbox(mut self, sandbox: Sandbox) -> Self {
         self.sandbox = Some(sandbox);
         self
     }
 
-    /// Sets the folder in which crashes are remembered from one run to the next. It is made when it is needed.
+    /// Sets the folder in which crashes are remembered for the next run. The folder is created when it is needed.
     #[must_use]
     pub fn crashes(mut self, folder: impl Into<PathBuf>) -> Self {
         self.crashes = Some(folder.into());

@@ -1,4 +1,4 @@
-//! The messages that a plugin would send, as it hands them over.
+//! The messages that a plugin would send.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use jackfield_plugin_api::Outcome;
 
 use super::report::{Failure, Reported};
 
-/// Most bytes of a preview, with labels and what each message takes beside them: a plugin can't fill the host's memory.
+/// Largest preview in bytes, with labels and [`MESSAGE_BYTES`]: a plugin can't fill the host's memory.
 pub(super) const LIMIT: usize = 64 << 20;
 
-/// Bytes that a message counts for beside its own.
+/// What a message counts for beside label and body, in bytes.
 const MESSAGE_BYTES: usize = 64;
 
-/// What a `send` of a batch would send, at this moment.
+/// What a `send` of a batch would send now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Preview {
@@ -26,9 +26,9 @@ pub struct Preview {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message {
-    /// Where it would go and in which form, for people: one line, such as `POST https://host/path (application/json)`.
+    /// Destination and form in one line for people, such as `POST https://host/path (application/json)`.
     pub label: String,
-    /// Its body: exactly what would go out, or, where the label says so, as it would be before compression.
+    /// The body: exactly the bytes that would be sent or, where the label says so, before their compression.
     pub bytes: Vec<u8>,
 }
 
@@ -36,40 +36,29 @@ pub struct Message {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unsent {
-    /// Its index in the batch.
+    /// The index in the batch.
     pub event: usize,
     /// The outcome that `send` would report.
     pub outcome: Outcome,
 }
 
 /// Why there is no preview.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PreviewError {
     /// The plugin has no table of diagnostics.
+    #[error("this plugin has no way to show what it would send")]
     Unsupported,
-    /// It is larger than this many bytes.
+    /// The preview is too large.
+    #[error("what it would send is more than {limit} bytes; preview fewer events")]
     TooLarge {
-        /// Most bytes that are taken.
+        /// The limit in bytes.
         limit: usize,
     },
     /// The call failed.
+    #[error("{0}")]
     Failed(Failure),
 }
-
-impl fmt::Display for PreviewError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unsupported => f.write_str("this plugin has no way to show what it would send"),
-            Self::TooLarge { limit } => {
-                write!(f, "what it would send is more than {limit} bytes; preview fewer events")
-            }
-            Self::Failed(failure) => failure.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for PreviewError {}
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -80,7 +69,7 @@ impl fmt::Debug for Message {
     }
 }
 
-/// The messages of one call so far.
+/// The messages of a call so far.
 #[derive(Debug, Default)]
 pub(crate) struct Collected {
     messages: Vec<Message>,
@@ -89,7 +78,7 @@ pub(crate) struct Collected {
 }
 
 impl Collected {
-    /// Makes room for a message with these lengths; `false` when there is none.
+    /// Reserves room for a message with these lengths; `false` if it exceeds the limit.
     pub(super) fn admit(&mut self, label: usize, bytes: usize) -> bool {
         let size = [label, bytes, MESSAGE_BYTES].into_iter().fold(self.size, usize::saturating_add);
         self.overflowed |= size > LIMIT;
@@ -99,19 +88,19 @@ impl Collected {
         !self.overflowed
     }
 
-    /// Takes a message, or that so many bytes of it were withheld.
+    /// Adds a message. `withheld` is the length of a body that the child process did not pass on.
     pub(crate) fn push(&mut self, label: String, bytes: &[u8], withheld: usize) {
         if self.admit(label.len(), bytes.len().max(withheld)) {
             self.push_admitted(label, bytes);
         }
     }
 
-    /// Takes a message that was admitted.
+    /// Adds a message that was admitted.
     pub(super) fn push_admitted(&mut self, label: String, bytes: &[u8]) {
         self.messages.push(Message { label, bytes: bytes.to_vec() });
     }
 
-    /// The preview that a call has brought that did not fail.
+    /// The preview of a successful call.
     pub(super) fn preview(self, reported: Reported, events: usize) -> Result<Preview, PreviewError> {
         if self.overflowed {
             return Err(PreviewError::TooLarge { limit: LIMIT });
@@ -133,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_reported_meanwhile_is_what_would_not_be_sent() {
+    fn reported_failures_are_the_unsent_events() {
         let unsent = |reported| Collected::default().preview(reported, 2).expect("small").unsent;
         let no = || Outcome::rejected("no");
         assert_eq!(

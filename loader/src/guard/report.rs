@@ -1,10 +1,10 @@
-//! What a guarded call answers.
+//! The report of a guarded call.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use jackfield_plugin_api::Outcome;
 
-/// What became of a batch.
+/// The outcome of each event of a batch, and how the call ended.
 #[derive(Clone, Debug)]
 pub struct Report {
     len: usize,
@@ -20,7 +20,7 @@ enum Outcomes {
     Each(Vec<Outcome>),
 }
 
-/// What the plugin has said so far of the events of a batch.
+/// The outcomes that the plugin has reported so far.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Reported {
     #[default]
@@ -30,7 +30,7 @@ pub(super) enum Reported {
 }
 
 impl Reported {
-    /// Notes the outcome of `count` events from `first`, of `len` in all. What is out of range is ignored.
+    /// Stores the outcome of `count` events from `first` on, of `len` in total. Events out of range are ignored.
     pub(super) fn note(&mut self, len: usize, first: u64, count: u64, outcome: Outcome) {
         let first = usize::try_from(first).unwrap_or(usize::MAX).min(len);
         let last = first.saturating_add(usize::try_from(count).unwrap_or(usize::MAX)).min(len);
@@ -51,76 +51,67 @@ impl Reported {
     }
 }
 
-/// Why a call did not do what it is for. The events of which the plugin had said nothing by then are to be retried.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a call failed. The events without a reported outcome are to be retried.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
     /// The plugin panicked. Its instance is replaced before the next call.
+    #[error("the plugin panicked{}: {message}", position_of(position))]
     Panicked {
-        /// What the panic said.
+        /// The message of the panic.
         message: String,
         /// Source position of the panic, or empty.
         position: String,
     },
-    /// The process that the plugin was in has ended. Another is started before the next call.
+    /// The child process of the plugin has ended. Another one is started before the next call.
+    #[error("the plugin's process crashed: {how}")]
     Crashed {
-        /// How, such as `ended by SIGSEGV`.
+        /// How it ended, such as `ended by SIGSEGV`.
         how: String,
     },
-    /// The deadline passed, and the circuit is open. The call goes on inside the plugin, unless the plugin is in a
-    /// process of its own: that process was ended.
+    /// The deadline passed, and the circuit is open. In this process the call continues. A child process was killed.
+    #[error("no answer within {after:.1?}")]
     TimedOut {
         /// How long the caller had waited.
         after: Duration,
     },
-    /// The circuit is open: nothing entered the plugin.
+    /// The circuit is open. The call did not enter the plugin.
+    #[error("circuit open for another {:.1} s: {reason}", retry_after.as_secs_f64())]
     CircuitOpen {
-        /// When a probe will be let through.
+        /// The time until a call may pass as a probe.
         retry_after: Duration,
         /// Why the circuit is open.
         reason: String,
     },
-    /// All worker threads were busy until the deadline: nothing entered the plugin.
+    /// All worker threads were busy until the deadline. The call did not enter the plugin.
+    #[error("every worker of the backend was busy for {after:.1?}")]
     Busy {
         /// How long the caller had waited.
         after: Duration,
     },
-    /// The plugin answered that the call failed.
+    /// The plugin returned a failure.
+    #[error("{}", explanation_of(*status, message))]
     Failed {
         /// The status, one of the `STATUS_` numbers of [`jackfield_plugin_api::abi`].
         status: i32,
-        /// What the plugin said about it.
+        /// The plugin's explanation, or empty.
         message: String,
     },
-    /// The backend is closed: nothing entered the plugin.
+    /// The backend is closed. The call did not enter the plugin.
+    #[error("the backend is closed")]
     Closed,
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Panicked { message, position } if position.is_empty() => {
-                write!(f, "the plugin panicked: {message}")
-            }
-            Self::Panicked { message, position } => {
-                write!(f, "the plugin panicked at {position}: {message}")
-            }
-            Self::Crashed { how } => write!(f, "the plugin's process crashed: {how}"),
-            Self::TimedOut { after } => write!(f, "no answer within {after:.1?}"),
-            Self::CircuitOpen { retry_after, reason } => {
-                write!(f, "circuit open for another {:.1} s: {reason}", retry_after.as_secs_f64())
-            }
-            Self::Busy { after } => write!(f, "every worker of the backend was busy for {after:.1?}"),
-            Self::Failed { status, message } if message.is_empty() => {
-                write!(f, "the plugin answered with status {status} and no explanation")
-            }
-            Self::Failed { message, .. } => f.write_str(message),
-            Self::Closed => f.write_str("the backend is closed"),
-        }
-    }
+fn position_of(position: &str) -> String {
+    if position.is_empty() { String::new() } else { format!(" at {position}") }
 }
 
-impl std::error::Error for Failure {}
+fn explanation_of(status: i32, message: &str) -> String {
+    if message.is_empty() {
+        return format!("the plugin answered with status {status} and no explanation");
+    }
+    message.to_owned()
+}
 
 impl Report {
     pub(super) fn new(len: usize, reported: Reported, failure: Option<Failure>, elapsed: Duration) -> Self {
@@ -152,7 +143,7 @@ impl Report {
         Self { len, outcomes, failure, elapsed, entered: true }
     }
 
-    /// The same of a call that was never made.
+    /// The same for a call that did not enter the plugin.
     pub(super) fn not_entered(self) -> Self {
         Self { entered: false, ..self }
     }
@@ -174,7 +165,7 @@ impl Report {
         self.len == 0
     }
 
-    /// What became of the event at `index`.
+    /// The outcome of the event at `index`.
     ///
     /// # Panics
     /// When `index` is out of range.
@@ -192,7 +183,7 @@ impl Report {
         (0..self.len).map(|index| self.outcome(index))
     }
 
-    /// The outcome of every event, when it is the same for all.
+    /// The outcome of every event, if it is the same for all.
     #[must_use]
     pub const fn uniform(&self) -> Option<&Outcome> {
         match &self.outcomes {
@@ -201,14 +192,14 @@ impl Report {
         }
     }
 
-    /// Why the call did not do what it is for, if so.
+    /// Why the call failed, if it did.
     #[must_use]
     pub const fn failure(&self) -> Option<&Failure> {
         self.failure.as_ref()
     }
 
-    /// Whether the plugin was handed the batch. If not, no event can have arrived: the call was refused, or its time was
-    /// over before it could enter.
+    /// Whether the call entered the plugin. If not, no event can have arrived: the call was refused, or its deadline passed
+    /// first.
     #[must_use]
     pub const fn was_handed_over(&self) -> bool {
         self.entered
@@ -226,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_word_on_an_event_counts_and_what_is_out_of_range_is_ignored() {
+    fn the_last_outcome_counts_and_one_out_of_range_is_ignored() {
         let mut reported = Reported::default();
         reported.note(4, 0, 3, Outcome::Delivered);
         reported.note(4, 2, 1, Outcome::rejected("no"));
@@ -239,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn outcomes_that_were_reported_one_by_one_and_are_the_same_are_one() {
+    fn equal_outcomes_that_were_reported_one_by_one_are_uniform() {
         let report = |last| {
             let mut reported = Reported::default();
             reported.note(3, 0, 1, Outcome::Delivered);

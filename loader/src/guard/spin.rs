@@ -1,10 +1,10 @@
-//! Looking for an event before sleeping until it.
+//! Busy waiting for an event before sleeping until it.
 //!
-//! A wake-up by the kernel costs some microseconds on one processor and some 50 across two that sleep, as on virtual
-//! machines; a call of a plugin that works in memory takes a fraction of that. So each side looks for a while before it
-//! sleeps: longer than the slowest wake-up, because one late wake-up would make the other side sleep, too, and so on; and
-//! longer than a request to a server on the same machine takes while a few callers share it. Meanwhile other threads may use
-//! the processor. Where looking keeps failing, because the plugin takes longer, it is tried only now and then.
+//! A wake-up by the kernel takes some microseconds on one processor, and some 50 across two idle processors of a virtual
+//! machine. A call of a plugin that works in memory takes a fraction of that. So each side polls for a while before it
+//! sleeps: longer than the slowest wake-up, because a late wake-up would make the other side sleep too; and longer than a
+//! request to a server on the same machine. Other threads may use the processor meanwhile. Where polling keeps failing,
+//! because the plugin takes longer, it is rarely tried.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -12,13 +12,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long to look.
+/// How long to poll.
 const LIMIT: Duration = Duration::from_micros(250);
-/// After this many failures in a row, one look in `RARELY` is taken.
+/// After this many failures in a row, only one wait in `RARELY` begins with polling.
 const PATIENCE: u32 = 8;
 const RARELY: u32 = 32;
 
-/// One place that waits, with its recent luck.
+/// One place that waits, and how often polling has failed there.
 pub(crate) struct Spin {
     failures: AtomicU32,
 }
@@ -28,7 +28,7 @@ impl Spin {
         Self { failures: AtomicU32::new(0) }
     }
 
-    /// Returns when `done` holds, or when it is time to sleep.
+    /// Returns when `done` returns `true`, or when it is time to sleep.
     pub(crate) fn until(&self, done: impl Fn() -> bool) {
         if done() {
             return;
@@ -47,7 +47,7 @@ impl Spin {
         }
         let started = Instant::now();
         while started.elapsed() < LIMIT {
-            // The thread that is waited for may share this processor.
+            // The other thread may share this processor.
             thread::yield_now();
             if done() {
                 self.failures.store(0, Ordering::Relaxed);
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_looking_keeps_failing_it_becomes_rare_and_one_success_brings_it_back() {
+    fn polling_that_keeps_failing_becomes_rare_until_it_succeeds() {
         let spin = Spin::new();
         let looks = Cell::new(0_u32);
         let look = |answer| {

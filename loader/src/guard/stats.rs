@@ -16,7 +16,7 @@ use crate::boundary::process::lock;
 #[cfg(target_os = "linux")]
 use crate::files::open::{Access, read};
 
-/// What a backend has done since it was opened. Counts are of events unless they say calls.
+/// Counts of a backend since it was opened: of events, unless the text says calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -26,9 +26,9 @@ pub struct Stats {
     pub refused_calls: u64,
     /// Events delivered.
     pub delivered: u64,
-    /// Events that are to be sent again.
+    /// Events to be sent again.
     pub retried: u64,
-    /// Events rejected for good.
+    /// Events rejected permanently.
     pub rejected: u64,
     /// Events in batches that were too large.
     pub too_large: u64,
@@ -36,25 +36,25 @@ pub struct Stats {
     pub panics: u64,
     /// Calls in which the plugin's process ended.
     pub crashes: u64,
-    /// Processes that were started after the first one.
+    /// Child processes that were started after the first one.
     pub restarts: u64,
-    /// The process that the plugin is in; `None` when that is this one, or none is running.
+    /// The plugin's child process, if there is one.
     pub process: Option<ProcessStats>,
     /// Calls that missed their deadline.
     pub timeouts: u64,
-    /// Calls that are still inside the plugin though nobody waits for them.
+    /// Calls that are inside the plugin although no caller waits for them.
     pub stuck_calls: u64,
-    /// How long calls took that entered the plugin.
+    /// The duration of the calls that entered the plugin.
     pub latency: Latency,
 }
 
-/// A plugin's own process.
+/// The child process of a plugin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProcessStats {
-    /// Its number.
+    /// The number of the process.
     pub id: u32,
-    /// Resident memory in bytes, what it shares with others included; `None` where the system does not tell.
+    /// Resident memory in bytes, including shared memory; `None` where the system does not tell.
     pub resident: Option<u64>,
 }
 
@@ -92,70 +92,50 @@ pub struct Latency {
 
 /// The counters behind [`Stats`].
 pub(super) struct Counters {
-    calls: AtomicU64,
-    refused_calls: AtomicU64,
-    delivered: AtomicU64,
-    retried: AtomicU64,
-    rejected: AtomicU64,
-    too_large: AtomicU64,
-    panics: AtomicU64,
-    crashes: AtomicU64,
-    timeouts: AtomicU64,
+    /// The counts, and the time of each call in nanoseconds.
+    counted: Mutex<(Stats, Histogram<u64>)>,
     stuck_calls: AtomicU64,
-    /// Nanoseconds.
-    latency: Mutex<Histogram<u64>>,
 }
 
 impl Counters {
     pub(super) fn new() -> Self {
         let mut histogram = Histogram::new(2).expect("2 significant digits are allowed");
-        // It grows with the slowest call, to 40 KiB for one of an hour.
+        // It grows with the slowest call, to 40 KiB for a call of an hour.
         histogram.auto(true);
-        Self {
-            calls: AtomicU64::new(0),
-            refused_calls: AtomicU64::new(0),
-            delivered: AtomicU64::new(0),
-            retried: AtomicU64::new(0),
-            rejected: AtomicU64::new(0),
-            too_large: AtomicU64::new(0),
-            panics: AtomicU64::new(0),
-            crashes: AtomicU64::new(0),
-            timeouts: AtomicU64::new(0),
-            stuck_calls: AtomicU64::new(0),
-            latency: Mutex::new(histogram),
-        }
+        Self { counted: Mutex::new((Stats::default(), histogram)), stuck_calls: AtomicU64::new(0) }
     }
 
     /// Counts a call and its events.
     pub(super) fn count(&self, report: &Report) {
-        let add = |counter: &AtomicU64, n: usize| counter.fetch_add(n as u64, Ordering::Relaxed);
-        let counter = |outcome: &Outcome| match outcome {
-            Outcome::Delivered => &self.delivered,
-            Outcome::Retry { .. } => &self.retried,
-            Outcome::Rejected { .. } => &self.rejected,
-            Outcome::TooLarge { .. } => &self.too_large,
+        let mut counted = lock(&self.counted);
+        let (stats, latency) = &mut *counted;
+        let mut add = |outcome: &Outcome, events: usize| {
+            let counter = match outcome {
+                Outcome::Delivered => &mut stats.delivered,
+                Outcome::Retry { .. } => &mut stats.retried,
+                Outcome::Rejected { .. } => &mut stats.rejected,
+                Outcome::TooLarge { .. } => &mut stats.too_large,
+            };
+            *counter += events as u64;
         };
-        if let Some(outcome) = report.uniform() {
-            add(counter(outcome), report.len());
-        } else {
-            for outcome in report.outcomes() {
-                add(counter(outcome), 1);
-            }
+        match report.uniform() {
+            Some(outcome) => add(outcome, report.len()),
+            None => report.outcomes().for_each(|outcome| add(outcome, 1)),
         }
         match report.failure() {
-            Some(Failure::Panicked { .. }) => add(&self.panics, 1),
-            Some(Failure::Crashed { .. }) => add(&self.crashes, 1),
-            Some(Failure::TimedOut { .. }) => add(&self.timeouts, 1),
+            Some(Failure::Panicked { .. }) => stats.panics += 1,
+            Some(Failure::Crashed { .. }) => stats.crashes += 1,
+            Some(Failure::TimedOut { .. }) => stats.timeouts += 1,
             Some(Failure::CircuitOpen { .. } | Failure::Busy { .. } | Failure::Closed) => {
-                add(&self.refused_calls, 1);
+                stats.refused_calls += 1;
                 return;
             }
-            Some(Failure::Failed { .. }) | None => 0,
-        };
-        add(&self.calls, 1);
+            Some(Failure::Failed { .. }) | None => {}
+        }
+        stats.calls += 1;
         let nanos = u64::try_from(report.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        // With automatic growth every value has a place but one that memory lacks.
-        let _ = lock(&self.latency).record(nanos);
+        // As the histogram grows by itself, this only fails without memory.
+        let _ = latency.record(nanos);
     }
 
     pub(super) fn stuck(&self) -> u64 {
@@ -170,22 +150,12 @@ impl Counters {
         self.stuck_calls.fetch_sub(1, Ordering::AcqRel);
     }
 
+    /// All but `restarts` and `process`.
     pub(super) fn snapshot(&self) -> Stats {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let latency = lock(&self.latency);
+        let counted = lock(&self.counted);
+        let (stats, latency) = &*counted;
         let quantile = |q| Duration::from_nanos(latency.value_at_quantile(q));
         Stats {
-            calls: get(&self.calls),
-            refused_calls: get(&self.refused_calls),
-            delivered: get(&self.delivered),
-            retried: get(&self.retried),
-            rejected: get(&self.rejected),
-            too_large: get(&self.too_large),
-            panics: get(&self.panics),
-            crashes: get(&self.crashes),
-            restarts: 0,
-            process: None,
-            timeouts: get(&self.timeouts),
             stuck_calls: self.stuck(),
             latency: Latency {
                 p50: quantile(0.5),
@@ -193,6 +163,7 @@ impl Counters {
                 p99: quantile(0.99),
                 max: Duration::from_nanos(latency.max()),
             },
+            ..stats.clone()
         }
     }
 }
@@ -203,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_those_of_the_calls_that_entered() {
+    fn only_calls_that_entered_count_for_the_percentiles() {
         let counters = Counters::new();
         for millis in 1..=100 {
             let elapsed = Duration::from_millis(millis);

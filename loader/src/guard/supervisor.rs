@@ -1,4 +1,4 @@
-//! The supervisor of one backend: lets calls enter its plugin, waits for them, and judges how they ended.
+//! The supervisor of one backend: it lets calls enter the plugin, waits for them, and judges how they ended.
 
 use std::{
     sync::{
@@ -13,74 +13,68 @@ use jackfield_plugin_api::abi;
 use super::{
     call::{CallState, Ended, Explanation, Origin},
     error::{CloseFailure, OpenFailure},
-    executor::Entry,
+    executor::{Entry, Job, Source, Work},
     health::{Health, failure_of, or_no_message},
-    instance::Instance,
+    instance::GuardedInstance,
+    options::BackendOptions,
     preview::{Collected, Preview, PreviewError},
     report::{Failure, Report, Reported},
     spin::Spin,
     stats::{Counters, ProcessStats, Stats},
-    work::{Job, Source, Work},
 };
 use crate::{
-    boundary::{backoff::Backoff, batch::Batch, host_services::HostHandle},
+    boundary::{batch::Batch, host_services::HostHandle, process},
     load::tables::{Function, OptionalTable},
 };
 
-/// How long a caller waits that can't name an `Instant` so far ahead: about 30 years.
-const FOR_EVER: Duration = Duration::from_secs(1 << 30);
-
-/// What a supervisor needs to know.
-pub(crate) struct SupervisorConfig {
-    pub(crate) name: String,
-    /// Where instances come from, the first one and those after a failure.
-    pub(crate) source: Source,
-    /// Deadline of opening, first time and after a failure.
-    pub(crate) timeout: Duration,
-    pub(crate) workers: usize,
-    pub(crate) backoff: Backoff,
-    pub(crate) host: &'static HostHandle,
-}
-
 pub(crate) struct Supervisor {
     entry: Box<dyn Entry>,
-    config: SupervisorConfig,
-    pub(super) health: Health,
-    pub(super) counters: Arc<Counters>,
+    name: String,
+    /// Where instances come from, the first one and those after a failure.
+    source: Source,
+    /// Deadline of `open`, for each instance.
+    timeout: Duration,
+    workers: usize,
+    host: &'static HostHandle,
+    health: Health,
+    counters: Arc<Counters>,
     closed: AtomicBool,
     spin: Spin,
 }
 
-/// A call on its way, with what is needed to judge how it ended.
-pub(super) struct Ticket {
-    pub(super) job: Arc<Job>,
-    instance: Arc<Instance>,
+/// A call that is queued or inside the plugin, and what is needed to judge its end.
+struct Ticket {
+    job: Arc<Job>,
+    instance: Arc<GuardedInstance>,
     started: Instant,
     deadline: Instant,
 }
 
-/// How a ticket ended.
+/// The verdict on a ticket.
 pub(super) struct Answered {
     pub(super) report: Report,
-    /// What the plugin explained of a call that did what it is for.
+    /// The explanation of a call that succeeded.
     pub(super) text: String,
-    /// What a preview has brought.
+    /// The preview, if the call was for one.
     pub(super) preview: Result<Preview, PreviewError>,
-}
-
-pub(super) fn deadline(timeout: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(timeout).unwrap_or_else(|| now + FOR_EVER)
 }
 
 impl Supervisor {
     /// Opens the first instance and waits for it.
-    pub(crate) fn open(entry: Box<dyn Entry>, config: SupervisorConfig) -> Result<Self, OpenFailure> {
+    pub(crate) fn open(
+        entry: Box<dyn Entry>,
+        source: Source,
+        options: &BackendOptions,
+    ) -> Result<Self, OpenFailure> {
         let counters = Arc::new(Counters::new());
         let supervisor = Self {
-            health: Health::new(&config.name, config.backoff, Arc::clone(&counters)),
             entry,
-            config,
+            name: options.name.clone(),
+            source,
+            timeout: options.timeout,
+            workers: options.concurrency,
+            host: HostHandle::leak(&options.name, &options.tool_name, &options.tool_version),
+            health: Health::new(&options.name, options.circuit_backoff, Arc::clone(&counters)),
             counters,
             closed: AtomicBool::new(false),
             spin: Spin::new(),
@@ -88,7 +82,7 @@ impl Supervisor {
         let started = Instant::now();
         let (instance, open) =
             supervisor.start_instance().map_err(|error| OpenFailure::Thread(error.to_string()))?;
-        match open.call.wait(&supervisor.spin) {
+        match open.call.wait(&supervisor.spin, None) {
             Ended::Finished { status: abi::STATUS_OK, .. } => {
                 supervisor.health.lock().current = Some(instance);
                 Ok(supervisor)
@@ -115,34 +109,45 @@ impl Supervisor {
     }
 
     fn job(&self, work: Work, deadline: Instant) -> Arc<Job> {
-        let counters = Arc::clone(&self.counters);
         Arc::new(Job {
             call: Arc::new(CallState::new(work.reportable(), deadline)),
             work,
-            returned_late: Box::new(move || counters.stuck_call_returned()),
+            counters: Arc::clone(&self.counters),
         })
     }
 
-    fn start_instance(&self) -> std::io::Result<(Arc<Instance>, Arc<Job>)> {
-        let work = Work::Open { source: self.config.source.clone(), host: self.config.host };
-        let open = self.job(work, deadline(self.config.timeout));
-        let instance = Instance::start(
-            self.entry.executor(),
-            &self.config.name,
-            self.config.workers,
-            Arc::clone(&open),
-        )?;
+    fn start_instance(&self) -> std::io::Result<(Arc<GuardedInstance>, Arc<Job>)> {
+        let work = Work::Open { source: self.source.clone(), host: self.host };
+        let open = self.job(work, process::deadline(self.timeout));
+        let instance =
+            GuardedInstance::start(self.entry.executor(), &self.name, self.workers, Arc::clone(&open))?;
         Ok((instance, open))
     }
 
-    /// Sends a batch and waits for the answer, at most for `timeout`.
-    pub(crate) fn send(&self, batch: &Batch, timeout: Duration) -> Report {
-        self.call(&Work::with_batch(Function::Send, batch), timeout).report
+    /// Sends a batch and waits for the answer, at most for `timeout` and while `wanted` returns `true`.
+    pub(crate) fn send(&self, batch: &Batch, timeout: Duration, wanted: Option<&dyn Fn() -> bool>) -> Report {
+        self.call(&Work::with_batch(Function::Send, batch), timeout, wanted).report
     }
 
-    /// As [`send`](Self::send), for as long as `wanted` says so.
-    pub(crate) fn send_while(&self, batch: &Batch, timeout: Duration, wanted: &dyn Fn() -> bool) -> Report {
-        self.call_while(&Work::with_batch(Function::Send, batch), timeout, Some(wanted)).report
+    /// The asynchronous form of [`send`](Self::send). Dropping the future abandons the call.
+    #[cfg(feature = "tokio")]
+    pub(crate) async fn send_async(&self, batch: &Batch, timeout: Duration) -> Report {
+        let (started, deadline) = (Instant::now(), process::deadline(timeout));
+        let work = Work::with_batch(Function::Send, batch);
+        loop {
+            let ticket = match self.enter(&work, started, deadline) {
+                Ok(ticket) => ticket,
+                Err(report) => return report,
+            };
+            let waiting = Waiting { supervisor: self, ticket: &ticket };
+            let finished = std::future::poll_fn(|context| ticket.job.call.poll(context));
+            let ended = tokio::time::timeout_at(deadline.into(), finished).await;
+            std::mem::forget(waiting);
+            let ended = ended.unwrap_or_else(|_| ticket.job.call.abandon());
+            if let Some(answered) = self.judge(&ticket, ended) {
+                return answered.report;
+            }
+        }
     }
 
     /// Whether the plugin has an optional table.
@@ -150,12 +155,9 @@ impl Supervisor {
         self.entry.abilities().has(table)
     }
 
-    pub(super) fn call(&self, work: &Work, timeout: Duration) -> Answered {
-        self.call_while(work, timeout, None)
-    }
-
-    fn call_while(&self, work: &Work, timeout: Duration, wanted: Option<&dyn Fn() -> bool>) -> Answered {
-        let (started, deadline) = (Instant::now(), deadline(timeout));
+    /// Does work inside the plugin, at most for `timeout` and while `wanted` returns `true`.
+    pub(super) fn call(&self, work: &Work, timeout: Duration, wanted: Option<&dyn Fn() -> bool>) -> Answered {
+        let (started, deadline) = (Instant::now(), process::deadline(timeout));
         loop {
             let ticket = match self.enter(work, started, deadline) {
                 Ok(ticket) => ticket,
@@ -163,15 +165,15 @@ impl Supervisor {
                     return Answered { report, text: String::new(), preview: Ok(Preview::default()) };
                 }
             };
-            let ended = ticket.job.call.wait_while(&self.spin, wanted);
+            let ended = ticket.job.call.wait(&self.spin, wanted);
             if let Some(answered) = self.judge(&ticket, ended) {
                 return answered;
             }
         }
     }
 
-    /// Queues work for the plugin, or says why not.
-    pub(super) fn enter(&self, work: &Work, started: Instant, deadline: Instant) -> Result<Ticket, Report> {
+    /// Queues work for the plugin, or reports why that is not possible.
+    fn enter(&self, work: &Work, started: Instant, deadline: Instant) -> Result<Ticket, Report> {
         let refuse = |failure| {
             let report = Report::new(work.events(), Reported::Nothing, Some(failure), started.elapsed());
             self.counters.count(&report);
@@ -207,14 +209,14 @@ impl Supervisor {
                 drop(state);
                 return Err(refuse(failure));
             }
-            // It was discarded: there is another one to try.
+            // It was discarded. The next round starts another one.
             state.current = None;
         }
     }
 
-    /// Turns the end of a call into a report, and draws the conclusions for the next ones.
-    /// `None`: the instance was discarded before the call could enter it, and there is another one to try.
-    pub(super) fn judge(&self, ticket: &Ticket, ended: Ended) -> Option<Answered> {
+    /// Turns the end of a call into a report, and updates the health of the backend. `None` when the instance was discarded
+    /// before the call could enter it, so that the call is to be repeated.
+    fn judge(&self, ticket: &Ticket, ended: Ended) -> Option<Answered> {
         let elapsed = ticket.started.elapsed();
         let (mut text, mut collected) = (String::new(), Collected::default());
         let work = &ticket.job.work;
@@ -258,14 +260,14 @@ impl Supervisor {
         Some(Answered { report, text, preview })
     }
 
-    /// Lets calls finish, closes the instance and frees it, all before the deadline. A second close does nothing.
+    /// Lets calls finish, then closes the instance and frees it, all within `timeout`. A second close does nothing.
     pub(crate) fn close(&self, timeout: Duration) -> Result<(), CloseFailure> {
-        let until = deadline(timeout);
+        let until = process::deadline(timeout);
         let started = Instant::now();
         if self.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        self.config.host.cancel();
+        self.host.cancel();
         let Some(instance) = self.health.lock().current.take() else { return Ok(()) };
         instance.executor().cancel();
         if !instance.wait_until_quiet(until) {
@@ -277,7 +279,7 @@ impl Supervisor {
         if !instance.submit(Arc::clone(&job)) {
             return Ok(());
         }
-        let ended = job.call.wait(&self.spin);
+        let ended = job.call.wait(&self.spin, None);
         instance.retire();
         match ended {
             Ended::Finished { status, explanation, .. } => {
@@ -314,11 +316,29 @@ impl Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        self.config.host.cancel();
+        self.host.cancel();
         let instance = self.health.lock().current.take();
         if let Some(instance) = instance {
             instance.executor().cancel();
             instance.retire();
         }
+    }
+}
+
+/// A future that waits for a call. Dropping this value is dropping the future.
+#[cfg(feature = "tokio")]
+struct Waiting<'a> {
+    supervisor: &'a Supervisor,
+    ticket: &'a Ticket,
+}
+
+#[cfg(feature = "tokio")]
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        // The call is cancelled. It did not miss its deadline, so that it says nothing about the plugin's health.
+        if let Ended::Expired { running: true, .. } = self.ticket.job.call.abandon() {
+            self.supervisor.counters.call_got_stuck();
+        }
+        self.supervisor.health.lock().breaker.probe_again(Instant::now());
     }
 }

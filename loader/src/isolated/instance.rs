@@ -29,8 +29,7 @@ use crate::{
     guard::{
         call::{CallState, Explanation, Origin},
         error::Stage,
-        executor::{Entry, Executor},
-        work::Work,
+        executor::{Entry, Executor, Work},
     },
     load::tables::{Abilities, Function},
     reexec::{Ended, Spawn, entry::Program},

@@ -12,9 +12,8 @@ use crate::{
     guard::{
         call::{CallState, Explanation, Origin},
         error::Stage,
-        executor::{Entry, Executor},
+        executor::{Entry, Executor, Work},
         options::{BackendOptions, ProcessOptions},
-        work::Work,
     },
     library::content::Content,
     load::tables::Abilities,

@@ -27,7 +27,7 @@ use crate::{
         log,
         process::{SMALL_STACK, exit, lock, thread},
     },
-    guard::{error::Stage, spin::Spin},
+    guard::{error::Stage, in_process::NO_INSTANCE, spin::Spin},
     inspect::inspect_bytes,
     library::content::Content,
     load::{
@@ -311,8 +311,7 @@ fn open(
         return status;
     }
     if instance.is_null() {
-        let message = "open answered OK without an instance: the plugin's vendor must correct it";
-        end.send(&Record { kind: record::EXPLAIN, second: message.as_bytes(), ..Record::default() });
+        end.send(&Record { kind: record::EXPLAIN, second: NO_INSTANCE.as_bytes(), ..Record::default() });
         return abi::STATUS_FAILED;
     }
     let _ = OPEN.set(OpenBackend { tables, instance });
