@@ -1,8 +1,29 @@
 //! The backends of the configuration that a command is about.
 
-use jackfield::{Config, forward::BackendConfig};
+use std::path::{Path, PathBuf};
 
-use crate::exit::CommandError;
+use jackfield::{
+    Config,
+    forward::{BackendConfig, ConfigFile},
+};
+
+use crate::{exit::CommandError, settings};
+
+/// The configuration file, judged by its owner, and what it says; it has a backend.
+///
+/// # Errors
+/// There is no file, or it can't be trusted, is wrong or has no backend.
+pub(crate) fn of_file(named: Option<&Path>) -> Result<(PathBuf, Config), CommandError> {
+    let Some(path) = settings::file(named)? else {
+        let refusal = "there is no configuration: write one, or name it with --config".to_owned();
+        return Err(CommandError::ConfigContent(refusal));
+    };
+    let file = ConfigFile::open(&path)?;
+    file.check_owner()?;
+    let config = file.read()?;
+    chosen(&config, &[])?;
+    Ok((path, config))
+}
 
 /// The backends whose names are in `only`, or all when `only` is empty.
 ///

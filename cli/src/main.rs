@@ -9,6 +9,7 @@ mod command_line;
 mod common_args;
 mod completions;
 mod console;
+mod dead_letters;
 mod exit;
 mod leftovers;
 mod new;
@@ -49,6 +50,7 @@ fn main() {
     let done: Result<Exit, CommandError> = match command {
         Command::Send(args) => send::run(&common, &args),
         Command::Run(args) => run::run(&common, &args),
+        Command::DeadLetters(command) => dead_letters::run(&common, &command),
         Command::Status(args) => status::run(&common, &args),
         Command::Plugins => list::run(&common),
         Command::Inspect { files } => inspect::run(&common, &files),

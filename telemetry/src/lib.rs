@@ -76,7 +76,7 @@ pub mod forward {
     pub use crate::config::search_path::accepted_plugin_name;
     pub use crate::config::search_path::default_search_path;
     pub use crate::config::source_file::ConfigFile;
-    pub use crate::config::values::{ParseDurationError, parse_duration};
+    pub use crate::config::values::{ParseDurationError, parse_age, parse_duration};
     pub use crate::config::values::{ParseSizeError, parse_size};
     pub use crate::delivery::direct::CancellationToken;
     pub use crate::delivery::direct::{Delivery, DeliveryOptions, EventOutcome};

@@ -16,6 +16,7 @@ use crate::{
     check::args::{self as check, CheckArgs},
     common_args::{CommonArgs, Help},
     completions,
+    dead_letters::{self, DeadLettersCommand},
     new::args::{self as new, NewArgs},
     plugins::{inspect, list, schema},
     run::args::{self as run, RunArgs},
@@ -71,6 +72,9 @@ pub(crate) enum Command {
     /// Show what `run` is doing
     #[command(after_help = status::HELP.text())]
     Status(StatusArgs),
+    /// List, show, send again or drop the events that backends have rejected
+    #[command(subcommand, after_help = dead_letters::HELP.text())]
+    DeadLetters(DeadLettersCommand),
     /// List every plugin on the search path, running none of them
     #[command(after_help = list::HELP.text())]
     Plugins,

@@ -3,7 +3,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueHint};
+use jackfield::spool::Limits;
 
+use super::service::limits;
 use crate::common_args::Help;
 
 pub(crate) const HELP: Help = Help {
@@ -19,8 +21,10 @@ pub(crate) const HELP: Help = Help {
          second one at once with exit code 130.\n\n\
          With --spools every FOLDER/TOOL/spool and FOLDER/TOOL/telemetry/spool is delivered to the\nbackends of this \
          configuration, which take the place of those that TOOL may have; only\nof a tool whose user has consented in its consent file, and not with an opt-out such as\nDO_NOT_TRACK in this environment.\n\n\
-         With --json the last line of standard output is one object: waiting, rejected, not_stored,\nleft_in_input, \
-         exit_code.",
+         With --json the last line of standard output is one object: read, waiting, rejected, dropped,\nbackends (a list \
+         of tool, name, waiting_before, delivered, rejected, lost, waiting),\nnot_stored, left_in_input, exit_code. For \
+         each backend waiting_before + read is\ndelivered + rejected + lost + waiting + what it had not settled of \
+         `dropped`.",
 };
 
 #[derive(Debug, Args)]
@@ -46,6 +50,13 @@ pub(crate) struct RunArgs {
         conflicts_with = "spools"
     )]
     pub(crate) spool_size: u64,
+    /// Size of the rejected events that are kept; a backend that rejects more gets no events [default: a quarter of the
+    /// spool's size]
+    #[arg(long, value_name = "SIZE", value_parser = jackfield::forward::parse_size)]
+    pub(crate) dead_letter_size: Option<u64>,
+    /// Age after which rejected events are dropped
+    #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = jackfield::forward::parse_age)]
+    pub(crate) dead_letter_age: Duration,
     /// Reload when the configuration or a plugin's file changes
     #[arg(long)]
     pub(crate) watch: bool,
@@ -55,4 +66,13 @@ pub(crate) struct RunArgs {
     /// How long the end may take for what is not delivered yet
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = jackfield::forward::parse_duration)]
     pub(crate) grace: Duration,
+}
+
+impl RunArgs {
+    /// The limits of the run's spool.
+    pub(super) fn limits(&self) -> Limits {
+        let mut limits = limits(self.spool_size);
+        (limits.dead_letter_bytes, limits.dead_letter_age) = (self.dead_letter_size, self.dead_letter_age);
+        limits
+    }
 }

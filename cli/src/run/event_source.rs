@@ -7,7 +7,7 @@ use std::{
 };
 
 use jackfield::forward::{BackendConfig, check_backend};
-use jackfield::{Config, OpenError, Telemetry};
+use jackfield::{Config, OpenError, Status, Telemetry};
 use jackfield_loader::show_path;
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     input::{Input, InputReader},
     message::Message,
     rates::Rates,
-    service::{limits, service},
+    service::service,
     sink::Counts,
     tools::Tools,
 };
@@ -29,8 +29,8 @@ use crate::{
 
 /// The source of events.
 pub(super) enum EventSource {
-    /// A telemetry of the run itself, and the reader that fills its spool.
-    Input { telemetry: Telemetry, reader: Arc<InputReader> },
+    /// A telemetry of the run itself, the reader that fills its spool, and the status before the first line.
+    Input { telemetry: Telemetry, reader: Arc<InputReader>, before: Box<Status> },
     /// The spools of tools.
     Tools(Tools),
 }
@@ -77,22 +77,23 @@ impl EventSource {
                 check_backend(config, backend).err().map(|error| (backend.name.clone(), error))
             };
             judge(config.backends.iter().filter_map(failed), args.start_anyway)?;
-            return Ok(Self::Tools(Tools::new(folder, file.to_owned(), args.watch)));
+            return Ok(Self::Tools(Tools::new(folder, file.to_owned(), args.watch, args.limits())));
         }
         let failed = || CommandError::system(format!("input {}", show_path(&args.input)));
-        let mut limits = limits(args.spool_size);
+        let mut limits = args.limits();
         // The writer of the input can wait.
         limits.refuse_when_full = true;
         let telemetry = service(TOOL, file, state, args.watch).limits(limits).build();
         // The input is opened last: what a pipe holds is lost when its only reader leaves.
         judge(telemetry.open_backends(), args.start_anyway).inspect_err(|_| drop(telemetry.close()))?;
+        let before = Box::new(telemetry.status());
         let input = Input::of(&args.input).map_err(failed())?;
         let bad = BadLines::new(Leftovers::new(state).map_err(failed())?.file("bad-lines.txt"));
         let reader = InputReader::start(input, telemetry.forwarder(), bad, sender);
         let reader = reader.map_err(CommandError::system("no thread"))?;
         // An earlier run may have left events.
         telemetry.deliver_soon();
-        Ok(Self::Input { telemetry, reader })
+        Ok(Self::Input { telemetry, reader, before })
     }
 
     /// What people call it.
@@ -107,6 +108,14 @@ impl EventSource {
         match self {
             Self::Input { telemetry, .. } => vec![telemetry.clone()],
             Self::Tools(tools) => tools.each(|_, telemetry| telemetry.clone()),
+        }
+    }
+
+    /// The status of the run's own spool before the first line.
+    pub(super) fn before(&self) -> Option<&Status> {
+        match self {
+            Self::Input { before, .. } => Some(before),
+            Self::Tools(_) => None,
         }
     }
 

@@ -11,11 +11,12 @@ mod input;
 mod message;
 mod rates;
 mod reloads;
-mod service;
+pub(crate) mod service;
 mod signals;
 mod sink;
 mod source;
-mod tools;
+mod summary;
+pub(crate) mod tools;
 
 use std::{
     collections::BTreeMap,
@@ -27,10 +28,10 @@ use std::{
 };
 
 use jackfield::Telemetry;
-use jackfield::forward::ConfigFile;
 use jackfield_loader::{ForeignText, show_path};
+use serde::Serialize;
 
-use self::{args::RunArgs, event_source::EventSource, message::Message, rates::Rates};
+use self::{args::RunArgs, event_source::EventSource, message::Message, rates::Rates, summary::Summary};
 use crate::{
     chosen_backends,
     common_args::CommonArgs,
@@ -41,7 +42,7 @@ use crate::{
         self, State,
         snapshot::{Holding, Snapshot, now_ms},
     },
-    settings::{self, VERSION},
+    settings::VERSION,
 };
 
 /// How often the status is written.
@@ -69,14 +70,8 @@ struct Run {
 }
 
 fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
-    let Some(config) = settings::file(common.config.as_deref())? else {
-        let refusal = "there is no configuration: write one, or name it with --config".to_owned();
-        return Err(CommandError::ConfigContent(refusal).nothing_read());
-    };
-    let file = ConfigFile::open(&config)?;
-    file.check_owner()?;
-    let read = file.read()?;
-    chosen_backends::chosen(&read, &[]).map_err(CommandError::nothing_read)?;
+    let (config, read) =
+        chosen_backends::of_file(common.config.as_deref()).map_err(CommandError::nothing_read)?;
     let folder = run_state::folder(args.state.as_deref())?;
     let state = State::claim(folder).map_err(CommandError::nothing_read)?;
     let (sender, messages) = mpsc::channel();
@@ -199,7 +194,7 @@ impl Run {
             exit = Exit::Io;
         }
         self.write_status("stopping");
-        let (mut waiting, mut rejected) = (0, 0);
+        let mut summary = Summary { read: counts.events, ..Summary::default() };
         let all = self.source.telemetries();
         thread::scope(|scope| {
             for telemetry in &all {
@@ -214,28 +209,40 @@ impl Run {
             }
         });
         for telemetry in all {
-            let status = telemetry.status();
-            waiting += status.events;
-            rejected += status.dead_letters;
+            summary.add(self.source.before(), &telemetry.status());
         }
         self.write_status("ended");
-        if waiting > 0 {
-            console::warn(format_args!("{waiting} events wait in the spool for the next run"));
+        summary.lines().iter().for_each(|line| console::say(&console::one_line(line).to_string()));
+        if summary.waiting > 0 {
+            console::warn(format_args!("{} events wait in the spool for the next run", summary.waiting));
             exit = exit.max(Exit::Events);
         }
-        if rejected > 0 {
-            console::warn(format_args!("{rejected} events were rejected; they are dead letters"));
+        if summary.rejected > 0 {
+            console::warn(format_args!(
+                "{} rejected events are kept: `jackfield dead-letters list` shows them",
+                summary.rejected
+            ));
+            exit = exit.max(Exit::Events);
+        }
+        for (reason, number) in &summary.dropped {
+            console::warn(format_args!("{number} events were dropped: {reason}"));
             exit = exit.max(Exit::Events);
         }
         if self.json {
-            let ended = serde_json::json!({
-                "waiting": waiting,
-                "rejected": rejected,
-                "not_stored": counts.not_stored,
-                "left_in_input": counts.left,
-                "exit_code": exit.code(),
-            });
-            output::json_line(&ended)?;
+            #[derive(Serialize)]
+            struct Ended<'a> {
+                #[serde(flatten)]
+                summary: &'a Summary,
+                not_stored: u64,
+                left_in_input: u64,
+                exit_code: u8,
+            }
+            output::json_line(&Ended {
+                summary: &summary,
+                not_stored: counts.not_stored,
+                left_in_input: counts.left,
+                exit_code: exit.code(),
+            })?;
         }
         Ok(exit)
     }

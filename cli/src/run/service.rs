@@ -17,7 +17,7 @@ const SPOOL_BYTES: u64 = 1 << 30;
 const SPOOL_EVENTS: u64 = 10_000_000;
 
 /// A telemetry whose events come from another program. The user who starts a forwarder has decided that they are sent.
-pub(super) fn service(tool: &str, config: &Path, folder: &Path, watch: bool) -> Builder {
+pub(crate) fn service(tool: &str, config: &Path, folder: &Path, watch: bool) -> Builder {
     Telemetry::builder(tool, VERSION)
         .environment(|_: &str| None::<OsString>)
         .force_enabled(true)

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jackfield::{Collection, Telemetry};
+use jackfield::{Collection, Telemetry, spool::Limits};
 use jackfield_loader::show_path;
 
 use crate::{console, run::service::service};
@@ -16,6 +16,7 @@ pub(super) struct Tools {
     folder: PathBuf,
     config: PathBuf,
     watch: bool,
+    limits: Limits,
     known: BTreeMap<PathBuf, Tool>,
     /// The tools whose events are not sent, and why.
     refused: BTreeMap<PathBuf, String>,
@@ -27,8 +28,9 @@ struct Tool {
 }
 
 impl Tools {
-    pub(super) fn new(folder: PathBuf, config: PathBuf, watch: bool) -> Self {
-        let mut tools = Self { folder, config, watch, known: BTreeMap::new(), refused: BTreeMap::new() };
+    pub(super) fn new(folder: PathBuf, config: PathBuf, watch: bool, limits: Limits) -> Self {
+        let (known, refused) = (BTreeMap::new(), BTreeMap::new());
+        let mut tools = Self { folder, config, watch, limits, known, refused };
         tools.look();
         tools
     }
@@ -49,7 +51,8 @@ impl Tools {
             self.refused.remove(&data);
             let tool = self.known.remove(&data).unwrap_or_else(|| {
                 tracing::debug!("spool of {} in {}", console::one_line(&name), show_path(&data));
-                let telemetry = service(&name, &self.config, &data, self.watch).build();
+                let telemetry = service(&name, &self.config, &data, self.watch);
+                let telemetry = telemetry.limits(self.limits.clone()).build();
                 Tool { name, telemetry }
             });
             tool.telemetry.deliver_soon();
@@ -83,7 +86,7 @@ impl Tools {
 
 /// Why the events of a tool are not sent; `None` when its user has consented. Only the usual file of the tool counts as
 /// consent: a variable in the environment of this run is not that user's decision. A variable that opts out counts, too.
-fn refusal(tool: &str) -> Option<String> {
+pub(crate) fn refusal(tool: &str) -> Option<String> {
     let here = Telemetry::builder(tool, "0").build().consent();
     let is_opt_in = |name: &str| name.ends_with("TELEMETRY_ENABLED");
     let by_file = Telemetry::builder(tool, "0")
@@ -96,4 +99,10 @@ fn refusal(tool: &str) -> Option<String> {
             None => consent.why.to_string(),
         }
     })
+}
+
+/// The name of the tool that a data folder belongs to.
+pub(crate) fn name_of(data: &Path) -> Option<String> {
+    let folder = if data.ends_with("telemetry") { data.parent()? } else { data };
+    Some(folder.file_name()?.to_str()?.to_owned())
 }

@@ -101,6 +101,11 @@ impl State {
     }
 }
 
+/// Whether the folder is that of a run, alive or not.
+pub(crate) fn is_of_run(folder: &Path) -> bool {
+    folder.join(LOCK).exists()
+}
+
 /// Whether a run that has the folder lives.
 pub(crate) fn is_alive(folder: &Path) -> bool {
     files::is_held(&folder.join(LOCK))

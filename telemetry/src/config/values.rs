@@ -29,10 +29,17 @@ const TIMES: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_
 /// The longest duration, in milliseconds: a day.
 const LONGEST_MS: u64 = 24 * 60 * 60 * 1000;
 
+/// Units of age, in milliseconds.
+const AGES: [(&str, u64); 3] = [("m", 60_000), ("h", 3_600_000), ("d", LONGEST_MS)];
+
+/// The greatest age, in milliseconds: ten years.
+const OLDEST_MS: u64 = 3650 * LONGEST_MS;
+
 /// A text that is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a duration from 1ms to 24h such as \"250ms\", \"5s\" or \"1m\", found {found:?}")]
+#[error("expected {expected}, found {found:?}")]
 pub struct ParseDurationError {
+    expected: &'static str,
     found: String,
 }
 
@@ -41,8 +48,26 @@ pub struct ParseDurationError {
 /// # Errors
 /// [`ParseDurationError`] for any other text.
 pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
-    let millis = quantity(text, &TIMES).filter(|millis| *millis <= LONGEST_MS);
-    millis.map(Duration::from_millis).ok_or_else(|| ParseDurationError { found: text.to_owned() })
+    let expected = "a duration from 1ms to 24h such as \"250ms\", \"5s\" or \"1m\"";
+    time(text, &TIMES, LONGEST_MS, expected)
+}
+
+/// Reads a whole number with a unit, `m`, `h` or `d`, from 1 minute to 3650 days.
+///
+/// # Errors
+/// [`ParseDurationError`] for any other text.
+pub fn parse_age(text: &str) -> Result<Duration, ParseDurationError> {
+    time(text, &AGES, OLDEST_MS, "an age from 1m to 3650d such as \"12h\" or \"30d\"")
+}
+
+fn time(
+    text: &str,
+    units: &[(&str, u64)],
+    longest_ms: u64,
+    expected: &'static str,
+) -> Result<Duration, ParseDurationError> {
+    let millis = quantity(text, units).filter(|millis| *millis <= longest_ms);
+    millis.map(Duration::from_millis).ok_or_else(|| ParseDurationError { expected, found: text.to_owned() })
 }
 
 /// Units of size, in bytes.

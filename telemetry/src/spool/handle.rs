@@ -8,12 +8,13 @@ use std::{
 use crate::error::{DropReason, Error};
 use crate::process::PerProcess;
 use crate::spool::counters::Notice;
+use crate::spool::dead_letters::{self, DeadLetters, Rejected};
 use crate::spool::disk::Disk;
 use crate::spool::fs::{File, Folder, FolderError, Fs};
 use crate::spool::store::{Limits, Store};
 use crate::spool::trusted_fs::Trusted;
 use crate::spool::writer::Slot;
-use crate::spool::{dead_letters, fs, segment};
+use crate::spool::{fs, segment};
 
 /// A spool. Clones share it; several instances and processes may have the same folder.
 #[derive(Debug, Clone)]
@@ -141,6 +142,17 @@ impl Spool {
             Err(FolderError::Io(source)) => return Err(failed(source)),
         };
         fs::try_to_write(&*folder).map_err(failed)
+    }
+
+    /// Removes dead letters. Gives whether it could: it can't while a process delivers.
+    pub fn forget_rejected(&self, events: &[Rejected]) -> Result<bool, Error> {
+        if events.is_empty() {
+            return Ok(true);
+        }
+        let Some(claim) = Claim::take(self)? else { return Ok(false) };
+        let failed = |source| self.shared.store.error("change the dead letters of", source);
+        DeadLetters::default().settle(claim.folder(), events, &[]).map_err(failed)?;
+        Ok(true)
     }
 
     /// Forgets every event, those of other processes too, and the dead letters. Writers elsewhere notice within

@@ -13,6 +13,7 @@ mod common;
 mod config;
 mod crash;
 mod datadog;
+mod dead_letters;
 mod deletion;
 mod diagnostics;
 mod docs;

@@ -243,6 +243,11 @@ impl Ended {
         self
     }
 
+    /// Standard output, which is one value in JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+    }
+
     /// The summary: the last line of standard output, a JSON object that agrees about the code.
     pub(crate) fn summary(&self) -> Value {
         let last = self.stdout.lines().next_back().unwrap_or_default();

@@ -1,0 +1,189 @@
+//! `jackfield dead-letters`: the events that backends have rejected, in the spool of a run or of a tool.
+
+use std::{
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::{Args, Subcommand, ValueHint};
+use jackfield::spool::{Limits, Rejected, Spool};
+use jackfield_loader::{ForeignText, count, show_path};
+use serde_json::json;
+
+use crate::{
+    chosen_backends,
+    common_args::{CommonArgs, Help},
+    console,
+    exit::{CommandError, Exit},
+    output,
+    run::{service, tools},
+    run_state, settings,
+};
+
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield dead-letters list\n  jackfield dead-letters show --backend main | jackfield send\n  \
+         jackfield dead-letters resend --state /var/lib/jackfield\n  \
+         jackfield dead-letters drop --state ~/.local/state/TOOL/telemetry",
+    notes: "A backend rejects an event that is wrong in itself. The event is then a dead letter: it is kept\nwith the \
+         reason in the spool, up to the size and age that `run` is told. When the dead letters\nhave reached their size, \
+         the backend gets nothing more until there is room.\n\n\
+         --state names the folder of `run --state`, or the data folder of a tool.\n\n\
+         With --json, `list` prints a list of: backend, reason, rejected_at (milliseconds since 1970),\nevent; `resend` \
+         and `drop` print one object with the numbers.",
+};
+
+/// How long to wait for the end of a delivery that is under way.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Polling: no event reports that another process releases the lock of a spool.
+const POLL: Duration = Duration::from_millis(2);
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLettersCommand {
+    /// Show each dead letter: the time, the backend, the event and the reason
+    List(Selection),
+    /// Print the events, one JSON object a line, as `send` reads them
+    Show(Selection),
+    /// Send the events again, to the backends of the configuration that rejected them
+    Resend(Resend),
+    /// Remove dead letters for good
+    Drop(Selection),
+}
+
+/// Which dead letters.
+#[derive(Debug, Args)]
+pub(crate) struct Selection {
+    /// Folder of the run, or data folder of a tool
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    state: Option<PathBuf>,
+    /// Only the dead letters of this backend; may be given several times
+    #[arg(long, value_name = "BACKEND")]
+    backend: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Resend {
+    /// Folder of the run, or data folder of a tool
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    state: Option<PathBuf>,
+    /// How long the sending may take
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = jackfield::forward::parse_duration)]
+    within: Duration,
+}
+
+pub(crate) fn run(common: &CommonArgs, command: &DeadLettersCommand) -> Result<Exit, CommandError> {
+    match command {
+        DeadLettersCommand::List(selection) => list(common, selection),
+        DeadLettersCommand::Show(selection) => show(selection),
+        DeadLettersCommand::Resend(resend) => send_again(common, resend),
+        DeadLettersCommand::Drop(selection) => remove(common, selection),
+    }
+}
+
+fn unusable(error: jackfield::Error) -> CommandError {
+    CommandError::Unusable(error.to_string())
+}
+
+/// The folder that `--state` names, which has a spool.
+fn folder(named: Option<&Path>) -> Result<PathBuf, CommandError> {
+    let folder = run_state::folder(named)?;
+    if folder.join("spool").is_dir() {
+        return Ok(folder);
+    }
+    Err(CommandError::Unusable(format!(
+        "state {}: there is no spool: name the folder of `jackfield run --state`, or the data folder of a tool, such as \
+         ~/.local/state/TOOL/telemetry",
+        show_path(&folder)
+    )))
+}
+
+impl Selection {
+    /// The spools of the folder, each with the dead letters that are selected. The limits belong to those that deliver.
+    fn find(&self) -> Result<Vec<(Spool, Vec<Rejected>)>, CommandError> {
+        let folder = folder(self.state.as_deref())?;
+        let spools = ["spool", "local-spool"].map(|name| folder.join(name));
+        let found = spools.into_iter().filter(|spool| spool.is_dir()).map(|spool| {
+            let spool = Spool::on_disk(spool, Limits::default());
+            let mut rejected = spool.rejected().map_err(unusable)?;
+            rejected.retain(|one| self.backend.is_empty() || self.backend.contains(&one.backend));
+            Ok((spool, rejected))
+        });
+        found.collect()
+    }
+}
+
+fn list(common: &CommonArgs, selection: &Selection) -> Result<Exit, CommandError> {
+    let all: Vec<Rejected> = selection.find()?.into_iter().flat_map(|(_, rejected)| rejected).collect();
+    if common.json {
+        output::json(&all)?;
+        return Ok(Exit::Done);
+    }
+    let mut text = String::new();
+    for Rejected { backend, reason, rejected_at, event } in &all {
+        let member = |name: &str| {
+            let event: Option<serde_json::Value> = serde_json::from_str(event.get()).ok();
+            event.and_then(|event| Some(event.get(name)?.as_str()?.to_owned())).unwrap_or_default()
+        };
+        let at = i64::try_from(*rejected_at).ok().and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+        let at = at.map(|at| at.to_string()).unwrap_or_default();
+        let line = format!("{at}  {backend}  {} {}: {reason}", member("type"), member("name"));
+        text += &format!("{}\n", ForeignText::from(line));
+    }
+    text += &format!("{}\n", count(all.len(), "dead letter"));
+    output::text(&text)?;
+    Ok(Exit::Done)
+}
+
+fn show(selection: &Selection) -> Result<Exit, CommandError> {
+    let all = selection.find()?.into_iter().flat_map(|(_, rejected)| rejected);
+    let lines: Vec<String> = all.map(|rejected| format!("{}\n", rejected.event.get())).collect();
+    output::text(&lines.concat())?;
+    Ok(Exit::Done)
+}
+
+fn send_again(common: &CommonArgs, resend: &Resend) -> Result<Exit, CommandError> {
+    let folder = folder(resend.state.as_deref())?;
+    let (config, _) = chosen_backends::of_file(common.config.as_deref())?;
+    let tool = if run_state::is_of_run(&folder) {
+        settings::TOOL.to_owned()
+    } else {
+        let tool = tools::name_of(&folder).unwrap_or_default();
+        if let Some(why) = tools::refusal(&tool) {
+            return Err(CommandError::Unusable(format!("the dead letters of {tool} stay: {why}")));
+        }
+        tool
+    };
+    let telemetry = service::service(&tool, &config, &folder, false).build();
+    let report = telemetry.resend_rejected(resend.within).map_err(unusable);
+    telemetry.close();
+    let report = report?;
+    if common.json {
+        output::json(&report)?;
+    } else {
+        output::text(&format!("{report}\n"))?;
+    }
+    Ok(if report.is_complete() { Exit::Done } else { Exit::Events })
+}
+
+fn remove(common: &CommonArgs, selection: &Selection) -> Result<Exit, CommandError> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut dropped = 0;
+    for (spool, rejected) in selection.find()? {
+        while !spool.forget_rejected(&rejected).map_err(unusable)? {
+            if Instant::now() >= deadline {
+                return Err(CommandError::Unusable(format!(
+                    "{}: a delivery was under way for {PATIENCE:?}: try again later, or end it first",
+                    show_path(spool.folder())
+                )));
+            }
+            thread::sleep(POLL);
+        }
+        dropped += rejected.len();
+    }
+    if common.json {
+        output::json(&json!({ "dropped": dropped }))?;
+    } else {
+        console::say(&format!("dropped: {}", count(dropped, "dead letter")));
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,107 @@
+//! Rejected events of a run: kept, listed, sent again, dropped.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::site::{Ended, Site, events, hostile, ids, start, to_file};
+
+/// A run that reads these events to their end.
+fn run(site: &Site, arguments: &[&str], input: String) -> Ended {
+    let arguments = [&["run", "--state", "state", "--json", "--grace", "300ms"], arguments].concat();
+    let mut running = start(site.command(&arguments).stdin(Stdio::piped()));
+    running.feed(input.into());
+    running.end()
+}
+
+fn dead_letters(site: &Site, arguments: &[&str]) -> Ended {
+    site.run(&[&["dead-letters"], arguments, &["--state", "state"]].concat())
+}
+
+/// The configuration has `hostile`, which rejects each event, and a file.
+fn rejecting() -> Site {
+    Site::new(&[hostile("5s", "outcome = \"rejected\""), to_file("one", "one.jsonl")])
+}
+
+/// That of this run, and of this backend in it.
+fn backend<'v>(summary: &'v Value, name: &str) -> &'v Value {
+    let backends = summary["backends"].as_array().expect("a list");
+    backends.iter().find(|backend| backend["name"] == name).expect("it is in force")
+}
+
+/// Fails unless the numbers of a backend add up.
+fn assert_sum(summary: &Value, name: &str) {
+    let number = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("{summary}"));
+    let of = |member: &str| number(&backend(summary, name)[member]);
+    let there = of("waiting_before") + number(&summary["read"]);
+    assert_eq!(there, of("delivered") + of("rejected") + of("lost") + of("waiting"), "{summary}");
+}
+
+#[test]
+fn rejected_events_are_kept_listed_sent_again_and_dropped() {
+    let site = rejecting();
+    let summary = run(&site, &[], events(0..30)).with_code(6).summary();
+    assert_sum(&summary, "hostile");
+    assert_sum(&summary, "one");
+    assert_eq!((&summary["rejected"], &backend(&summary, "one")["delivered"]), (&30.into(), &30.into()));
+
+    let listed: Value = dead_letters(&site, &["list", "--json"]).with_code(0).json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(30));
+    assert_eq!(
+        (&listed[0]["backend"], listed[0]["reason"].is_string()),
+        (&"hostile".into(), true),
+        "{listed}"
+    );
+    assert!(listed[0]["rejected_at"].as_u64() > Some(1_700_000_000_000), "{listed}");
+    let text = dead_letters(&site, &["list"]).with_code(0).stdout;
+    assert!(text.lines().count() == 31 && text.ends_with("30 dead letters\n"), "{text}");
+    let shown = dead_letters(&site, &["show", "--backend", "hostile"]).with_code(0).stdout;
+    assert_eq!(ids(&shown), ids(&events(0..30)));
+    assert_eq!(dead_letters(&site, &["show", "--backend", "one"]).with_code(0).stdout, "");
+
+    // Rejected again, they stay; accepted, they leave.
+    let again: Value = dead_letters(&site, &["resend", "--json"]).with_code(6).json();
+    assert_eq!(again["backends"][0]["rejected"], 30, "{again}");
+    site.write("config.toml", hostile("5s", "outcome = \"delivered\""));
+    let again: Value = dead_letters(&site, &["resend", "--json"]).with_code(0).json();
+    assert_eq!(again["backends"][0]["delivered"], 30, "{again}");
+    assert_eq!(dead_letters(&site, &["list"]).stdout, "0 dead letters\n");
+
+    site.write("config.toml", rejecting().read("config.toml"));
+    run(&site, &[], events(30..40)).with_code(6);
+    let dropped: Value = dead_letters(&site, &["drop", "--json"]).with_code(0).json();
+    assert_eq!(dropped["dropped"], 10);
+    assert_eq!(dead_letters(&site, &["list"]).stdout, "0 dead letters\n");
+}
+
+#[test]
+fn full_dead_letters_stop_their_backend_and_no_other() {
+    let site = rejecting();
+    let full = ["--dead-letter-size", "1kB"];
+    run(&site, &full, events(0..2000)).with_code(6);
+    let ended = run(&site, &full, events(2000..6000)).with_code(6);
+    let summary = ended.summary();
+    assert_sum(&summary, "hostile");
+    assert_eq!(backend(&summary, "one")["delivered"], 4000, "{summary}");
+    assert_eq!(
+        (&backend(&summary, "one")["waiting"], &summary["dropped"]),
+        (&0.into(), &serde_json::json!({}))
+    );
+    let kept = summary["rejected"].as_u64().expect("a number");
+    assert!((1..=2000).contains(&kept), "one batch at most: {summary}");
+    assert_eq!(kept + summary["waiting"].as_u64().expect("a number"), 6000, "{summary}");
+    let status = site.run(&["status", "--state", "state", "--json"]);
+    assert!(status.stdout.contains("dead letters have reached their limit of 1000 bytes"), "{status:#?}");
+}
+
+#[test]
+fn a_folder_without_a_spool_and_a_wrong_age_are_refused() {
+    let site = rejecting();
+    let ended = dead_letters(&site, &["list"]).with_code(7);
+    assert!(
+        ended.stderr.contains("there is no spool: name the folder of `jackfield run --state`"),
+        "{ended:#?}"
+    );
+    let ended = run(&site, &["--dead-letter-age", "30x"], String::new()).with_code(2);
+    assert!(ended.stderr.contains("an age from 1m to 3650d"), "{ended:#?}");
+}
