@@ -80,7 +80,7 @@ pub(crate) fn run(common: &CommonArgs, command: &DeadLettersCommand) -> Result<E
     }
 }
 
-fn unusable(error: jackfield::Error) -> CommandError {
+fn unusable(error: &jackfield::Error) -> CommandError {
     CommandError::Unusable(error.to_string())
 }
 
@@ -104,7 +104,7 @@ impl Selection {
         let spools = ["spool", "local-spool"].map(|name| folder.join(name));
         let found = spools.into_iter().filter(|spool| spool.is_dir()).map(|spool| {
             let spool = Spool::on_disk(spool, Limits::default());
-            let mut rejected = spool.rejected().map_err(unusable)?;
+            let mut rejected = spool.rejected().map_err(|error| unusable(&error))?;
             rejected.retain(|one| self.backend.is_empty() || self.backend.contains(&one.backend));
             Ok((spool, rejected))
         });
@@ -154,7 +154,7 @@ fn send_again(common: &CommonArgs, resend: &Resend) -> Result<Exit, CommandError
         tool
     };
     let telemetry = service::service(&tool, &config, &folder, false).build();
-    let report = telemetry.resend_rejected(resend.within).map_err(unusable);
+    let report = telemetry.resend_rejected(resend.within).map_err(|error| unusable(&error));
     telemetry.close();
     let report = report?;
     if common.json {
@@ -169,7 +169,7 @@ fn remove(common: &CommonArgs, selection: &Selection) -> Result<Exit, CommandErr
     let deadline = Instant::now() + PATIENCE;
     let mut dropped = 0;
     for (spool, rejected) in selection.find()? {
-        while !spool.forget_rejected(&rejected).map_err(unusable)? {
+        while !spool.forget_rejected(&rejected).map_err(|error| unusable(&error))? {
             if Instant::now() >= deadline {
                 return Err(CommandError::Unusable(format!(
                     "{}: a delivery was under way for {PATIENCE:?}: try again later, or end it first",

@@ -146,6 +146,7 @@ mod tests {
                 "send",
                 "run",
                 "status",
+                "dead-letters",
                 "plugins",
                 "inspect",
                 "schema",
