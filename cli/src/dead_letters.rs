@@ -1,7 +1,7 @@
 //! `jackfield dead-letters`: the events that backends have rejected, in the spool of a run or of a tool.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
@@ -84,23 +84,10 @@ fn unusable(error: &jackfield::Error) -> CommandError {
     CommandError::Unusable(error.to_string())
 }
 
-/// The folder that `--state` names, which has a spool.
-fn folder(named: Option<&Path>) -> Result<PathBuf, CommandError> {
-    let folder = run_state::folder(named)?;
-    if folder.join("spool").is_dir() {
-        return Ok(folder);
-    }
-    Err(CommandError::Unusable(format!(
-        "state {}: there is no spool: name the folder of `jackfield run --state`, or the data folder of a tool, such as \
-         ~/.local/state/TOOL/telemetry",
-        show_path(&folder)
-    )))
-}
-
 impl Selection {
     /// The spools of the folder, each with the dead letters that are selected. The limits belong to those that deliver.
     fn find(&self) -> Result<Vec<(Spool, Vec<Rejected>)>, CommandError> {
-        let folder = folder(self.state.as_deref())?;
+        let folder = run_state::folder_with_spool(self.state.as_deref())?;
         let spools = ["spool", "local-spool"].map(|name| folder.join(name));
         let found = spools.into_iter().filter(|spool| spool.is_dir()).map(|spool| {
             let spool = Spool::on_disk(spool, Limits::default());
@@ -142,7 +129,7 @@ fn show(selection: &Selection) -> Result<Exit, CommandError> {
 }
 
 fn send_again(common: &CommonArgs, resend: &Resend) -> Result<Exit, CommandError> {
-    let folder = folder(resend.state.as_deref())?;
+    let folder = run_state::folder_with_spool(resend.state.as_deref())?;
     let (config, _) = chosen_backends::of_file(common.config.as_deref())?;
     let tool = if run_state::is_of_run(&folder) {
         settings::TOOL.to_owned()

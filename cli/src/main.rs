@@ -15,6 +15,7 @@ mod leftovers;
 mod new;
 mod output;
 mod plugins;
+mod retry;
 mod run;
 mod run_state;
 mod send;
@@ -51,6 +52,7 @@ fn main() {
         Command::Send(args) => send::run(&common, &args),
         Command::Run(args) => run::run(&common, &args),
         Command::DeadLetters(command) => dead_letters::run(&common, &command),
+        Command::Retry(args) => retry::run(&args),
         Command::Status(args) => status::run(&common, &args),
         Command::Plugins => list::run(&common),
         Command::Inspect { files } => inspect::run(&common, &files),
@@ -78,15 +80,16 @@ fn main() {
     jackfield_loader::exit(exit.code().into())
 }
 
-/// Writes log records of the host and of the plugins to standard error: warnings and errors, unless `$JACKFIELD_LOG` says
-/// otherwise.
+/// Writes log records of the host and of the plugins to standard error: warnings, errors and the end of outages, unless
+/// `$JACKFIELD_LOG` says otherwise.
 fn log() {
+    const DEFAULT: &str = "warn,jackfield::outage=info";
     let filter = EnvFilter::builder()
         .with_default_directive(tracing::level_filters::LevelFilter::WARN.into())
         .with_env_var("JACKFIELD_LOG");
     let (filter, refusal) = match filter.try_from_env() {
         Ok(filter) => (filter, None),
-        Err(error) => (EnvFilter::new("warn"), std::env::var_os("JACKFIELD_LOG").map(|_| error)),
+        Err(error) => (EnvFilter::new(DEFAULT), std::env::var_os("JACKFIELD_LOG").map(|_| error)),
     };
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -19,6 +19,7 @@ use crate::{
     dead_letters::{self, DeadLettersCommand},
     new::args::{self as new, NewArgs},
     plugins::{inspect, list, schema},
+    retry::{self, RetryArgs},
     run::args::{self as run, RunArgs},
     send::args::{self as send, SendArgs},
     status::{self, StatusArgs},
@@ -72,6 +73,9 @@ pub(crate) enum Command {
     /// Show what `run` is doing
     #[command(after_help = status::HELP.text())]
     Status(StatusArgs),
+    /// Try the backends that have failed now, instead of after their pause
+    #[command(after_help = retry::HELP.text())]
+    Retry(RetryArgs),
     /// List, show, send again or drop the events that backends have rejected
     #[command(subcommand, after_help = dead_letters::HELP.text())]
     DeadLetters(DeadLettersCommand),
@@ -146,6 +150,7 @@ mod tests {
                 "send",
                 "run",
                 "status",
+                "retry",
                 "dead-letters",
                 "plugins",
                 "inspect",

@@ -133,6 +133,11 @@ fn backend() -> Value {
                 "type": "string",
                 "default": "5s",
             },
+            "longest_pause": {
+                "description": "The longest pause between two attempts, while the backend fails.",
+                "type": "string",
+                "default": "5m",
+            },
             "isolation": {
                 "description": "Where the plugin runs.",
                 "enum": ["thread", "process"],

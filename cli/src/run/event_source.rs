@@ -91,7 +91,8 @@ impl EventSource {
         let bad = BadLines::new(Leftovers::new(state).map_err(failed())?.file("bad-lines.txt"));
         let reader = InputReader::start(input, telemetry.forwarder(), bad, sender);
         let reader = reader.map_err(CommandError::system("no thread"))?;
-        // An earlier run may have left events.
+        // An earlier run may have left events, and pauses.
+        telemetry.retry();
         telemetry.deliver_soon();
         Ok(Self::Input { telemetry, reader, before })
     }

@@ -53,6 +53,7 @@ impl Tools {
                 tracing::debug!("spool of {} in {}", console::one_line(&name), show_path(&data));
                 let telemetry = service(&name, &self.config, &data, self.watch);
                 let telemetry = telemetry.limits(self.limits.clone()).build();
+                telemetry.retry();
                 Tool { name, telemetry }
             });
             tool.telemetry.deliver_soon();

@@ -50,6 +50,19 @@ pub(crate) fn folder(named: Option<&Path>) -> Result<PathBuf, CommandError> {
     std::path::absolute(&folder).map_err(CommandError::system(show_path(&folder)))
 }
 
+/// The folder that `--state` names, of a run or of a tool, which has a spool.
+pub(crate) fn folder_with_spool(named: Option<&Path>) -> Result<PathBuf, CommandError> {
+    let folder = folder(named)?;
+    if folder.join("spool").is_dir() {
+        return Ok(folder);
+    }
+    Err(CommandError::Unusable(format!(
+        "state {}: there is no spool: name the folder of `jackfield run --state`, or the data folder of a tool, such as \
+         ~/.local/state/TOOL/telemetry",
+        show_path(&folder)
+    )))
+}
+
 /// The folder, for one run.
 pub(crate) struct State {
     folder: PathBuf,
@@ -109,6 +122,26 @@ pub(crate) fn is_of_run(folder: &Path) -> bool {
 /// Whether a run that has the folder lives.
 pub(crate) fn is_alive(folder: &Path) -> bool {
     files::is_held(&folder.join(LOCK))
+}
+
+/// Has the run that is alive in the folder read its configuration again and try every backend.
+///
+/// # Errors
+/// No run is alive, or it can't be told.
+#[cfg(unix)]
+pub(crate) fn reload(folder: &Path) -> io::Result<()> {
+    use rustix::process::{Pid, Signal, kill_process};
+
+    let text = files::read(&folder.join(LOCK), Access::Read, 32)?;
+    let id = text.trim().parse().ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
+    Ok(kill_process(id, Signal::HUP)?)
+}
+
+/// # Errors
+/// Always: there is no signal.
+#[cfg(not(unix))]
+pub(crate) fn reload(_: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// The status of the last run; `None` when there is none.

@@ -18,11 +18,19 @@ impl Telemetry {
     /// The trust policy judges each open backend again, as it judges a new one. A backend that the policy refuses is closed,
     /// for example after its key was revoked or its pin was changed.
     ///
+    /// A reload ends every pause, as [`retry`](Self::retry) does.
+    ///
     /// # Errors
     /// [`Error::Reload`] when a configuration file can't be used, or when no backend would be left, for example because the
     /// file was removed. Every backend then stays as it is, except one that the trust policy in force refuses.
     pub fn reload(&self) -> Result<ReloadReport, Error> {
         self.instance().scheduler().reload(self.context())
+    }
+
+    /// Ends the pause of every backend that has failed: each is tried at the next delivery, which a service begins at once.
+    /// Another process of the tool follows at its next delivery.
+    pub fn retry(&self) {
+        self.instance().scheduler().retry(self.context());
     }
 
     /// The result of the last reload; `None` before the first.

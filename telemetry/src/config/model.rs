@@ -12,6 +12,7 @@
 //! plugin    = "rabbitmq"     # a name on the path, or a path
 //! name      = "main"         # what messages and files call it; by default the plugin's name
 //! timeout   = "5s"           # of each call
+//! longest_pause = "5m"       # between two attempts, while the backend fails
 //! isolation = "thread"       # thread | process
 //! [backend.config]           # handed to the plugin as JSON
 //! url = "amqp://${AMQP_HOST}:5672/%2f"
@@ -108,6 +109,8 @@ pub struct BackendConfig {
     pub name: String,
     /// The timeout of each call.
     pub timeout: Duration,
+    /// The longest pause between two attempts, while the backend fails. The plugin may ask for a longer one.
+    pub longest_pause: Duration,
     /// The plugin's configuration, a JSON object.
     pub config: String,
     /// Whether the plugin runs in an isolated child.
@@ -139,6 +142,9 @@ impl fmt::Debug for BackendConfig {
 /// replacements.
 const SHORTEST_SECRET: usize = 4;
 
+/// The longest pause of a backend whose configuration names none.
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+
 /// The default timeout of a call.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -158,6 +164,7 @@ impl BackendConfig {
             plugin: plugin.to_owned(),
             name: plugin.to_owned(),
             timeout: TIMEOUT,
+            longest_pause: LONGEST_PAUSE,
             config,
             isolated: false,
             limits: Limits::default(),

@@ -144,7 +144,8 @@ fn choice<T: Copy>(document: Document<'_>, entry: &Entry<'_, '_>, choices: &[(&s
     Err(document.refuse(entry, format_args!("expected \"{known}\", found {word:?}{hint}")))
 }
 
-const BACKEND_KEYS: [&str; 7] = ["plugin", "name", "timeout", "isolation", "config", "limits", "sandbox"];
+const BACKEND_KEYS: [&str; 8] =
+    ["plugin", "name", "timeout", "longest_pause", "isolation", "config", "limits", "sandbox"];
 
 /// A backend, and the place of its name, or of its table when it has no name.
 type MaybeNamed = (BackendConfig, Range<usize>);
@@ -173,9 +174,11 @@ fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>, folder: &Path) ->
                 backend.name = label(document, &entry)?;
                 name_at = entry.key_at.clone();
             }
-            "timeout" => {
-                backend.timeout = parse_duration(&document.string(&entry)?)
+            "timeout" | "longest_pause" => {
+                let duration = parse_duration(&document.string(&entry)?)
                     .map_err(|reason| document.refuse(&entry, reason))?;
+                *(if entry.key == "timeout" { &mut backend.timeout } else { &mut backend.longest_pause }) =
+                    duration;
             }
             "isolation" => {
                 backend.isolated = choice(document, &entry, &[("thread", false), ("process", true)])?;

@@ -36,6 +36,7 @@ struct BackendFields {
     plugin: String,
     name: String,
     timeout: Duration,
+    longest_pause: Duration,
     config: String,
     isolated: bool,
     limits: Limits,

@@ -65,7 +65,7 @@ impl BackendHandle {
 
     /// What is new deserves a try.
     fn swap(&mut self, new: Arc<Target>) -> Arc<Target> {
-        self.state.circuit.reconfigured();
+        self.state.circuit.close();
         self.reconfigured = true;
         if !self.work.is_under_way() {
             self.work = Work::Due;

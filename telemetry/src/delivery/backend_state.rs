@@ -8,6 +8,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Mutex,
+    time::Duration,
 };
 
 use jackfield_loader::files::{self, Access, Mode, Survives};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::delivery::circuit_breaker::CircuitBreaker;
 use crate::delivery::open_backend::OpenError;
+use crate::delivery::outage::{Outage, OutageNews};
 use crate::delivery::settle::Settlement;
 use crate::delivery::target::Target;
 use crate::files::Stamp;
@@ -29,6 +31,9 @@ pub struct BackendState {
     /// Of the configuration that the circuit is about.
     #[serde(default)]
     pub(crate) fingerprint: String,
+    /// Since when it is down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) outage: Option<Outage>,
     /// When it last took an event, in milliseconds since 1970.
     #[serde(default)]
     pub last_delivery_ms: Option<u64>,
@@ -51,7 +56,7 @@ pub struct BackendState {
 
 impl BackendState {
     /// Notes what an attempt has come to, but for the numbers of events.
-    pub(super) fn settled(&mut self, settlement: &Settlement, now_ms: u64) {
+    pub(super) fn settled(&mut self, settlement: &Settlement, now_ms: u64, longest: Duration) -> OutageNews {
         if settlement.delivered > 0 {
             self.last_delivery_ms = Some(now_ms);
         }
@@ -63,21 +68,31 @@ impl BackendState {
         if problem.is_some() || settlement.is_progress() {
             self.last_problem = problem.map(|reason| Problem { at_ms: now_ms, reason });
         }
-        self.circuit.settled(settlement, now_ms);
+        self.circuit.settled(settlement, now_ms, longest);
+        match &settlement.failure {
+            _ if settlement.is_progress() => Outage::ends(&mut self.outage, now_ms),
+            Some(failure) => self.fails(&failure.reason, now_ms),
+            None => OutageNews::Nothing,
+        }
     }
 
     /// Notes which configuration it is of: with another one, the backend deserves another try.
     pub(super) fn is_of(&mut self, fingerprint: &str) {
         if self.fingerprint != fingerprint {
-            self.circuit.reconfigured();
+            self.circuit.close();
             fingerprint.clone_into(&mut self.fingerprint);
         }
     }
 
     /// Notes that the backend can't be opened, and why.
-    pub(super) fn not_opened(&mut self, error: &OpenError, now_ms: u64) {
+    pub(super) fn not_opened(&mut self, error: &OpenError, now_ms: u64, longest: Duration) -> OutageNews {
         self.last_problem = Some(Problem { at_ms: now_ms, reason: error.to_string() });
-        self.circuit.not_opened(error, now_ms);
+        self.circuit.not_opened(error, now_ms, longest);
+        self.fails(&error.to_string(), now_ms)
+    }
+
+    fn fails(&mut self, reason: &str, now_ms: u64) -> OutageNews {
+        Outage::fails(&mut self.outage, reason, self.circuit.open_for(now_ms), now_ms)
     }
 }
 
@@ -134,6 +149,15 @@ impl States {
         match self.save(states) {
             Ok(()) => self.see(),
             Err(error) => tracing::debug!("the state of the backends is not kept: {error}"),
+        }
+    }
+
+    /// Closes the circuits that are kept.
+    pub(crate) fn retry(&self) {
+        let mut states = self.load();
+        if states.values().any(|state| state.circuit.is_open()) {
+            states.values_mut().for_each(|state| state.circuit.close());
+            self.keep(&states);
         }
     }
 

@@ -145,6 +145,19 @@ impl Backends {
         table.all().filter_map(view).collect()
     }
 
+    /// Has every backend tried at once, whatever has failed before.
+    pub(crate) fn retry(&self) {
+        let mut table = self.table();
+        for handle in table.all_mut() {
+            handle.state.circuit.close();
+            handle.reconfigured = true;
+            if matches!(handle.work, Work::Paused(_)) {
+                handle.work = Work::Due;
+            }
+        }
+        table.news = true;
+    }
+
     /// Opens every backend that is not open yet, side by side. Gives those that can't be opened, and why.
     pub(crate) fn open_all(&self) -> Vec<(String, OpenError)> {
         let open = |target: &Target| {
@@ -193,7 +206,7 @@ impl Backends {
             let fingerprint = at.and_then(|at| fingerprints.get(at));
             handle.state.is_of(fingerprint.map_or("", String::as_str));
             if handle.reconfigured {
-                handle.state.circuit.reconfigured();
+                handle.state.circuit.close();
             }
             let pause = handle.state.circuit.open_for(now_ms);
             handle.work = pause.map_or(Work::Due, |pause| Work::Paused(Instant::now() + pause));

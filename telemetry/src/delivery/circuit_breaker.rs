@@ -8,6 +8,7 @@
 //! | the plugin's file is missing or refused, which costs little to find out | stays |
 //! | the backend was not asked | stays |
 //! | the backend has another configuration | closes |
+//! | a reload, the start of `jackfield run`, or `jackfield retry` | closes |
 
 use std::time::Duration;
 
@@ -17,8 +18,9 @@ use serde::{Deserialize, Serialize};
 use crate::delivery::open_backend::OpenError;
 use crate::delivery::settle::Settlement;
 
-/// The pauses, unless the backend asks for more.
-const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(15 * 60));
+/// The first pause, unless the backend asks for a longer one. Each further pause is twice as long, up to the longest pause
+/// of the backend's configuration.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// No wish of a backend is followed further than this: a server's mistake must not end its telemetry.
 const LONGEST_WISH: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -44,34 +46,36 @@ impl CircuitBreaker {
         (left > 0).then(|| Duration::from_millis(left))
     }
 
+    /// Whether there were failures since the last success.
+    pub(crate) fn is_open(&self) -> bool {
+        *self != Self::default()
+    }
+
     /// An attempt has come to this.
-    pub(crate) fn settled(&mut self, settlement: &Settlement, now_ms: u64) {
+    pub(crate) fn settled(&mut self, settlement: &Settlement, now_ms: u64, longest: Duration) {
         if settlement.is_progress() {
             self.close();
         }
         if let Some(failure) = &settlement.failure {
-            self.open(now_ms, failure.wish);
+            self.open(now_ms, longest, failure.wish);
         }
     }
 
     /// The backend can't be opened.
-    pub(crate) fn not_opened(&mut self, error: &OpenError, now_ms: u64) {
+    pub(crate) fn not_opened(&mut self, error: &OpenError, now_ms: u64, longest: Duration) {
         if error.costs_time() {
-            self.open(now_ms, None);
+            self.open(now_ms, longest, None);
         }
     }
 
-    /// The backend has another configuration, which deserves a try.
-    pub(crate) fn reconfigured(&mut self) {
-        self.close();
-    }
-
-    fn close(&mut self) {
+    /// The backend deserves a try at once: it has another configuration, or somebody has asked for it.
+    pub(crate) fn close(&mut self) {
         *self = Self::default();
     }
 
-    fn open(&mut self, now_ms: u64, wish: Option<Duration>) {
-        let jittered = BACKOFF.jittered_pause(self.failures, fastrand::f64());
+    fn open(&mut self, now_ms: u64, longest: Duration, wish: Option<Duration>) {
+        let backoff = Backoff::new(FIRST_PAUSE.min(longest), longest);
+        let jittered = backoff.jittered_pause(self.failures, fastrand::f64());
         let pause = jittered.max(wish.unwrap_or_default().min(LONGEST_WISH));
         self.failures = self.failures.saturating_add(1);
         self.opened_ms = now_ms;

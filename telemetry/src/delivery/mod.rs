@@ -15,6 +15,7 @@ pub(crate) mod flushes;
 pub(crate) mod in_flight_lock;
 pub(crate) mod memory_backend;
 pub(crate) mod open_backend;
+pub(crate) mod outage;
 pub(crate) mod pass;
 pub(crate) mod pass_context;
 pub(crate) mod progress;

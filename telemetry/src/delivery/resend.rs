@@ -274,7 +274,8 @@ impl Again<'_> {
         to.waiting -= number(&gone) + number(&again);
         state.delivered += settlement.delivered;
         state.lost += settlement.lost;
-        state.settled(&settlement, now);
+        let news = state.settled(&settlement, now, target.longest_pause());
+        news.log(&target.name, now, || self.deliverer.waiting_bytes(&target.name));
         if let Some(last) = again.last() {
             to.reason = Some(last.reason.clone());
         }

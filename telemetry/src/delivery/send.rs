@@ -9,6 +9,7 @@ use crate::delivery::attempt::{Attempt, attempt_while};
 use crate::delivery::backend_handle::BackendHandle;
 use crate::delivery::backends::Backends;
 use crate::delivery::open_backend::OpenError;
+use crate::delivery::outage::OutageNews;
 use crate::delivery::pass_context::PassContext;
 use crate::delivery::progress::Flushes;
 use crate::delivery::settle::{DeliveryMode, Settlement, Verdict, settle};
@@ -165,24 +166,27 @@ impl BackendSender<'_> {
                 return false;
             }
             Err(Unsent::Unopened(error)) => {
-                tracing::warn!("telemetry for {} waits: {error}", target.name);
-                self.update(|handle, _| handle.state.not_opened(&error, now));
+                self.log(
+                    self.update(|handle, _| handle.state.not_opened(&error, now, target.longest_pause())),
+                    target,
+                );
                 return false;
             }
         };
         let mut settlement = settle(&attempt, self.pass.mode, &|text| target.conceal(text));
         let noted = self.note(&target.name, chunk, &events, &mut settlement, committed);
-        self.update(|handle, flushes| {
+        let news = self.update(|handle, flushes| {
             handle.state.delivered += settlement.delivered;
             handle.state.rejected += settlement.rejected;
             handle.state.lost += settlement.lost;
-            handle.state.settled(&settlement, now);
             flushes.delivered += settlement.delivered;
             flushes.rejected += settlement.rejected;
             if settlement.is_progress() {
                 handle.progress.advances();
             }
+            handle.state.settled(&settlement, now, target.longest_pause())
         });
+        self.log(news, target);
         match noted {
             _ if settlement.failure.is_some() => return false,
             Ok(()) => {}
@@ -198,6 +202,13 @@ impl BackendSender<'_> {
             }
         }
         !settlement.not_asked
+    }
+
+    fn log(&self, news: Option<OutageNews>, target: &Target) {
+        if let Some(news) = news {
+            let waiting = || self.pass.deliverer().waiting_bytes(&target.name);
+            news.log(&target.name, self.pass.spool.now_ms(), waiting);
+        }
     }
 
     /// Notes in the spool what becomes of the lines of a chunk, of which those at `events` are events.

@@ -11,7 +11,7 @@ use std::{
 use jackfield_loader::{Backend, BackendOptions, Batch, Isolation, plugin_api::Deletion};
 use sha2::{Digest as _, Sha256};
 
-use crate::config::model::{BackendConfig, PluginsConfig};
+use crate::config::model::{BackendConfig, LONGEST_PAUSE, PluginsConfig};
 use crate::delivery::open_backend::{Loaded, OpenError, PluginFile, PluginSource};
 use crate::files::Stamp;
 use crate::process::lock;
@@ -90,6 +90,14 @@ impl Target {
 
     fn seat(&self) -> MutexGuard<'_, Option<Arc<Open>>> {
         lock(&self.seat)
+    }
+
+    /// The longest pause between two attempts on a backend that fails.
+    pub(crate) fn longest_pause(&self) -> Duration {
+        match &self.source {
+            Source::Plugin { config, .. } => config.longest_pause,
+            Source::Static(_) => LONGEST_PAUSE,
+        }
     }
 
     /// The backend if it is open.

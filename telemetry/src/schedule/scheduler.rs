@@ -200,8 +200,17 @@ impl Scheduler {
             number: last.as_ref().map_or(0, |last| last.number) + 1,
             outcome: reloaded.as_ref().map_err(ToString::to_string).cloned(),
         });
-        self.signal.news();
+        self.retry(context);
         reloaded
+    }
+
+    /// Has every backend tried at once, whatever has failed before.
+    pub(crate) fn retry(&self, context: &Context) {
+        if let Some(states) = context.states() {
+            states.retry();
+        }
+        self.backends.retry();
+        self.signal.news();
     }
 
     /// Whether the thread delivers.

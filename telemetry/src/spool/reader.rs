@@ -112,6 +112,13 @@ impl Deliverer {
         Ok(None)
     }
 
+    /// The bytes that a backend has not settled, in the segments that are known.
+    pub(crate) fn waiting_bytes(&self, backend: &str) -> u64 {
+        let settled =
+            |listed: &Listed| self.cursors.place(backend, &listed.name.to_string()).map_or(0, |it| it.at);
+        self.segments.iter().map(|listed| listed.len.saturating_sub(settled(listed))).sum()
+    }
+
     /// The next lines of the known segments.
     fn chunk(&mut self, backend: &str, max_events: usize, max_bytes: usize) -> Chunk {
         let mut chunk = Chunk::new(backend);

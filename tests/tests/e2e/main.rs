@@ -39,6 +39,7 @@ mod logs;
 mod new;
 mod otlp;
 mod otlp_encoding;
+mod outages;
 #[cfg(unix)]
 mod planted;
 mod plugins;

@@ -60,7 +60,7 @@ fn a_backend_whose_circuit_is_open_is_not_due_unless_its_configuration_is_anothe
     for name in ["down", "up", "changed"] {
         let mut state = BackendState::default();
         if name != "up" {
-            state.circuit.settled(&failure(None), 1_000_000);
+            state.circuit.settled(&failure(None), 1_000_000, std::time::Duration::from_secs(900));
         }
         if name == "changed" {
             state.fingerprint = "of another".to_owned();

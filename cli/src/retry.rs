@@ -1,0 +1,40 @@
+//! `jackfield retry`: ends the pauses of backends that have failed.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+use jackfield::Telemetry;
+
+use crate::{
+    common_args::Help,
+    console,
+    exit::{CommandError, Exit},
+    run_state,
+    settings::{TOOL, VERSION},
+};
+
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield retry\n  jackfield retry --state /var/lib/jackfield",
+    notes: "A backend that fails is tried again after a pause, of at most `longest_pause` in its\nconfiguration. This command \
+         ends the pauses. A `jackfield run` that is alive in the folder also reads\nits configuration again: it gets SIGHUP. \
+         A tool tries its backends at its next delivery.",
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct RetryArgs {
+    /// Folder of the run, or data folder of a tool
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    state: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &RetryArgs) -> Result<Exit, CommandError> {
+    let folder = run_state::folder_with_spool(args.state.as_deref())?;
+    if run_state::is_alive(&folder) {
+        run_state::reload(&folder).map_err(CommandError::file(&folder, "its run can't be told"))?;
+        console::say("the run tries every backend now");
+    } else {
+        Telemetry::builder(TOOL, VERSION).environment(|_: &str| None).data_folder(folder).build().retry();
+        console::say("every backend is tried at the next delivery");
+    }
+    Ok(Exit::Done)
+}

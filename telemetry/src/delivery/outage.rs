@@ -1,0 +1,124 @@
+//! What the log says of a backend that is down: one line when it goes down, at most one a minute while it is down, and one
+//! when it is back.
+
+use std::time::Duration;
+
+use jackfield_loader::{ForeignText, count, span};
+use serde::{Deserialize, Serialize};
+
+/// How often the log repeats that a backend is down, in milliseconds.
+const REPEAT_MS: u64 = 60_000;
+
+/// The target of the lines, by which a filter of a log selects them.
+const TARGET: &str = "jackfield::outage";
+
+/// An outage of a backend. It is kept on disk: a process that starts meanwhile does not report it as a new one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Outage {
+    /// When the first attempt failed, in milliseconds since 1970.
+    since_ms: u64,
+    /// When the log had its last line, in milliseconds since 1970.
+    logged_ms: u64,
+    /// Attempts that failed after that line.
+    unlogged: u64,
+}
+
+/// What the log is to say of an attempt. It is written after all locks are released.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "the log is to have it"]
+pub(crate) enum OutageNews {
+    Nothing,
+    Down { reason: String, pause: Option<Duration>, outage: Outage },
+    Back { away_ms: u64 },
+}
+
+impl Outage {
+    /// Notes an attempt that failed. `pause` is the time until the next one.
+    pub(crate) fn fails(
+        outage: &mut Option<Self>,
+        reason: &str,
+        pause: Option<Duration>,
+        now_ms: u64,
+    ) -> OutageNews {
+        let is_new = outage.is_none();
+        let known = outage.get_or_insert(Self { since_ms: now_ms, logged_ms: now_ms, unlogged: 0 });
+        known.unlogged += 1;
+        // A clock may have jumped back.
+        if !is_new && now_ms.abs_diff(known.logged_ms) < REPEAT_MS {
+            return OutageNews::Nothing;
+        }
+        let news = OutageNews::Down { reason: reason.to_owned(), pause, outage: known.clone() };
+        (known.logged_ms, known.unlogged) = (now_ms, 0);
+        news
+    }
+
+    /// Notes that the backend has settled events.
+    pub(crate) fn ends(outage: &mut Option<Self>, now_ms: u64) -> OutageNews {
+        match outage.take() {
+            Some(outage) => OutageNews::Back { away_ms: now_ms.saturating_sub(outage.since_ms) },
+            None => OutageNews::Nothing,
+        }
+    }
+}
+
+impl OutageNews {
+    /// Writes the line, if there is one. `waiting` gives the bytes of the events that wait for the backend.
+    pub(crate) fn log(self, backend: &str, now_ms: u64, waiting: impl FnOnce() -> u64) {
+        let ago = |ms: u64| span(ms.div_ceil(1000));
+        match self {
+            Self::Nothing => {}
+            Self::Down { reason, pause, outage } => {
+                let reason = ForeignText::from(reason);
+                let again = pause.map_or_else(
+                    || "soon".to_owned(),
+                    |pause| format!("in {}", ago(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX))),
+                );
+                let attempts = count(outage.unlogged, "attempt");
+                match now_ms.saturating_sub(outage.since_ms) {
+                    0 => tracing::warn!(
+                        target: TARGET,
+                        backend,
+                        "backend {backend} is down, its events wait, the next attempt is {again}: {reason}"
+                    ),
+                    away => tracing::warn!(
+                        target: TARGET,
+                        backend,
+                        "backend {backend} is still down after {}, {attempts} failed after the last line, the next one is \
+                         {again}: {reason}",
+                        ago(away)
+                    ),
+                }
+            }
+            Self::Back { away_ms } => tracing::info!(
+                target: TARGET,
+                backend,
+                "backend {backend} is back after {}; {} bytes of events wait for it",
+                ago(away_ms),
+                waiting()
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_failure_is_logged_then_one_a_minute_with_their_number() {
+        let mut outage = None;
+        let mut at = |seconds: u64| Outage::fails(&mut outage, "away", None, seconds * 1000);
+        let logged = |news: OutageNews| match news {
+            OutageNews::Down { outage, .. } => Some(outage.unlogged),
+            _ => None,
+        };
+        assert_eq!(logged(at(100)), Some(1));
+        assert_eq!((101..160).filter_map(|second| logged(at(second))).count(), 0);
+        assert_eq!(logged(at(160)), Some(60));
+        assert_eq!(logged(at(161)), None);
+        // The clock jumps back by an hour and more.
+        assert_eq!(logged(at(0)), Some(2));
+        assert_eq!(Outage::ends(&mut outage, 230_000), OutageNews::Back { away_ms: 130_000 });
+        assert_eq!(Outage::ends(&mut outage, 231_000), OutageNews::Nothing);
+    }
+}

@@ -1,0 +1,109 @@
+//! A backend that is down: what the log says of it, and when it is tried again.
+
+use std::{fs, io::Write as _, process::Stdio};
+
+use jackfield_tests::plugin;
+
+use crate::site::{Running, Site, backend, events, hostile, start, to_file};
+
+fn runs(site: &Site, arguments: &[&str]) -> Running {
+    let arguments = [&["run", "--state", "state"], arguments].concat();
+    start(site.command(&arguments).stdin(Stdio::piped()))
+}
+
+/// The lines of the log that name a backend.
+fn said<'a>(stderr: &'a str, words: &str) -> Vec<&'a str> {
+    stderr.lines().filter(|line| line.contains(words)).collect()
+}
+
+#[test]
+fn an_outage_is_one_line_and_its_end_another() {
+    let site = Site::new(&[to_file("late", "later/out.jsonl")]);
+    let mut running = runs(&site, &["--start-anyway"]);
+    let mut stdin = running.stdin();
+    stdin.write_all(events(0..10).as_bytes()).expect("writable");
+    running.until_said("backend late is down, its events wait");
+    // Further attempts fail; none of them is told.
+    for number in 10..20 {
+        stdin.write_all(events(number..number + 1).as_bytes()).expect("writable");
+        assert!(
+            site.run(&["retry", "--state", "state"]).with_code(0).stderr.contains("tries every backend now")
+        );
+    }
+    fs::create_dir(site.path("later")).expect("writable");
+    running.until("all events", || {
+        site.run(&["retry", "--state", "state"]).with_code(0);
+        site.read("later/out.jsonl").lines().count() == 20
+    });
+    drop(stdin);
+    let ended = running.end().with_code(0);
+    assert_eq!(said(&ended.stderr, "late is down").len(), 1, "{ended:#?}");
+    let [back] = &said(&ended.stderr, "late is back after ")[..] else { panic!("{ended:#?}") };
+    assert!(back.contains("bytes of events wait for it"), "{back}");
+}
+
+#[test]
+fn a_missing_plugin_is_told_once() {
+    let missing = "[[backend]]\nname = \"gone\"\nplugin = \"no_such_plugin\"\n";
+    let site = Site::new(&[to_file("good", "good.jsonl"), missing.to_owned()]);
+    let mut running = runs(&site, &["--start-anyway"]);
+    let mut stdin = running.stdin();
+    for number in 0..20 {
+        stdin.write_all(events(number..number + 1).as_bytes()).expect("writable");
+        running.until("it arrives", || site.read("good.jsonl").lines().count() == number + 1);
+    }
+    drop(stdin);
+    let ended = running.end().with_code(6);
+    assert_eq!(
+        said(&ended.stderr, "no_such_plugin").len(),
+        2,
+        "at the start, and once it had events: {ended:#?}"
+    );
+}
+
+#[test]
+fn a_restart_and_a_retry_end_the_pause_of_a_tool_and_a_run() {
+    let site = Site::new(&[hostile("5s", "outcome = \"retry\"\nretry_after_ms = 3600000")]);
+    let run = |code| {
+        let mut running = runs(&site, &["--grace", "200ms"]);
+        running.feed(events(0..5).into());
+        running.end().with_code(code)
+    };
+    run(6);
+    let states = || site.read("state/backends.v1.json");
+    assert!(!states().contains(r#""open_until_ms":0"#), "{}", states());
+    let ended = site.run(&["retry", "--state", "state"]).with_code(0);
+    assert!(ended.stderr.contains("at the next delivery"), "{ended:#?}");
+    assert!(states().contains(r#""open_until_ms":0"#), "{}", states());
+
+    run(6);
+    assert!(!states().contains(r#""open_until_ms":0"#), "{}", states());
+    site.write("config.toml", hostile("5s", "outcome = \"delivered\""));
+    let mut running = runs(&site, &["--grace", "200ms"]);
+    running.feed(Vec::new());
+    running.end().with_code(0);
+}
+
+#[test]
+fn the_longest_pause_is_a_key_of_the_backend() {
+    let away = |pause: &str| {
+        let rest = format!("longest_pause = {pause:?}\nconfig = {{ url = \"http://127.0.0.1:1/\" }}");
+        backend("away", &plugin("http"), &rest)
+    };
+    let site = Site::new(&[away("5x")]);
+    let ended = site.run(&["doctor"]).with_code(3);
+    assert!(ended.stderr.contains("longest_pause") && ended.stderr.contains("5x"), "{ended:#?}");
+
+    // With pauses of at most 20 ms, there are many attempts within the grace.
+    site.write("config.toml", away("20ms"));
+    let mut running = runs(&site, &[]);
+    let mut stdin = running.stdin();
+    stdin.write_all(events(0..1).as_bytes()).expect("writable");
+    running.until("ten attempts", || {
+        let status = site.run(&["status", "--state", "state", "--json"]).stdout;
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap_or_default();
+        status["spools"][0]["backends"][0]["calls"].as_u64() >= Some(10)
+    });
+    drop(stdin);
+    running.end().with_code(6);
+}
