@@ -1,13 +1,13 @@
 //! The frozen C surface: every type, table and number that crosses between a host and a plugin.
 //!
-//! No released type in this file changes, and no type is added. Growth comes as a new table in a module of its own, found
-//! by its id in a [`Tables`] list. Each side ignores an unknown id, and takes an absent table for null.
-//! `abi/1.txt` records the types of this file, [`crate::DIGEST`] is the digest of that record, and a test fails when file
-//! and record differ. A number may be added to the lists here; a number is never changed and never reused.
-//! `include/jackfield.h` is generated. ARCHITECTURE.md lists the files that a new table needs.
+//! After the first release no type in this file changes, and no type is added. A new ability is a new table in a
+//! module of its own, found by its id in a [`Tables`] list. Each side ignores an unknown id, and takes an absent table
+//! for null. A number may be added to the lists here; a number is never changed and never reused. `abi/1.txt` records
+//! the types, [`crate::DIGEST`] is the digest of that record, and `include/jackfield.h` is generated; a test compares
+//! both with this file. ARCHITECTURE.md lists the files that a new table needs.
 //!
-//! Ownership: nothing that crosses is owned by the receiver. A pointer that a function receives is borrowed for that call
-//! and may not be kept, unless its documentation says otherwise. Strings are UTF-8, not NUL-terminated.
+//! Ownership: nothing that crosses is owned by the receiver. A pointer that a function receives is borrowed for that
+//! call and may not be kept, unless its documentation says otherwise. Strings are UTF-8, not NUL-terminated.
 
 use core::ffi::c_void;
 
@@ -410,48 +410,4 @@ pub(crate) struct Surface {
     host: *const Host,
     services: *const HostServices,
     record: *const LogRecord,
-}
-
-impl Tables {
-    /// No tables.
-    pub const EMPTY: Self = Self { ptr: core::ptr::null(), len: 0 };
-}
-
-impl Str {
-    /// A view of `text`, as long-lived as `text` is.
-    #[must_use]
-    pub const fn new(text: &str) -> Self {
-        Self { ptr: text.as_ptr(), len: text.len() }
-    }
-
-    /// The empty string.
-    pub const EMPTY: Self = Self { ptr: core::ptr::null(), len: 0 };
-
-    /// The bytes as text. Null is the empty text; bytes that are not UTF-8 are an error.
-    ///
-    /// # Safety
-    /// `ptr` is null with `len` 0, or points to `len` bytes that stay readable and unchanged for `'a`.
-    pub unsafe fn to_str<'a>(self) -> Result<&'a str, core::str::Utf8Error> {
-        if self.len == 0 || self.ptr.is_null() {
-            return Ok("");
-        }
-        // SAFETY: not null, and the caller guarantees `len` readable bytes for 'a.
-        core::str::from_utf8(unsafe { core::slice::from_raw_parts(self.ptr, self.len) })
-    }
-}
-
-impl Tables {
-    /// The table with this id, or null.
-    ///
-    /// # Safety
-    /// `ptr` is null with `len` 0, or points to `len` readable entries.
-    #[must_use]
-    pub unsafe fn find(&self, id: u32) -> *const c_void {
-        if self.ptr.is_null() {
-            return core::ptr::null();
-        }
-        // SAFETY: not null, and the caller guarantees `len` readable entries.
-        let entries = unsafe { core::slice::from_raw_parts(self.ptr, self.len) };
-        entries.iter().find(|entry| entry.id == id).map_or(core::ptr::null(), |entry| entry.table)
-    }
 }

@@ -4,7 +4,13 @@ use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 
-use crate::{abi, call::Call, config::refusal::shown, event::Batch, host::Host, outcome::Outcomes};
+use crate::{
+    abi,
+    call::{Call, Outcomes},
+    config::value::shown,
+    event::Batch,
+    host::Host,
+};
 
 /// A telemetry backend.
 ///

@@ -1,6 +1,6 @@
-//! Safe views of a batch and its events.
+//! Safe views of a batch and its events, and the functions that make and read the views of the C surface.
 
-use core::{marker::PhantomData, slice};
+use core::{ffi::c_void, iter::Map, ptr, slice, str};
 use std::time::Duration;
 
 use crate::abi;
@@ -84,9 +84,8 @@ impl<'a> Batch<'a> {
     }
 
     /// The events in order.
-    #[must_use]
     pub fn iter(&self) -> Events<'a> {
-        Events { raw: self.events.iter() }
+        self.events.iter().map(|raw| Event { raw })
     }
 }
 
@@ -100,37 +99,27 @@ impl<'a> IntoIterator for &Batch<'a> {
 }
 
 /// The events of a [`Batch`], in order.
-pub struct Events<'a> {
-    raw: slice::Iter<'a, abi::Event>,
-}
+pub type Events<'a> = Map<slice::Iter<'a, abi::Event>, fn(&'a abi::Event) -> Event<'a>>;
 
-impl<'a> Iterator for Events<'a> {
-    type Item = Event<'a>;
+/// The arguments of an [`Event`], in order.
+pub type Strings<'a> = Map<slice::Iter<'a, abi::Str>, fn(&'a abi::Str) -> &'a str>;
 
-    fn next(&mut self) -> Option<Event<'a>> {
-        self.raw.next().map(|raw| Event { raw })
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.raw.size_hint()
-    }
-}
-
-impl ExactSizeIterator for Events<'_> {}
+/// The metadata of an [`Event`], in order.
+pub type Pairs<'a> = Map<slice::Iter<'a, abi::Pair>, fn(&'a abi::Pair) -> (&'a str, &'a str)>;
 
 /// Reads one string of an event.
-fn text<'a>(view: abi::Str) -> &'a str {
+fn text(view: &abi::Str) -> &str {
     if view.len == 0 {
         return "";
     }
     // SAFETY: the maker of the batch guarantees valid UTF-8 for its lifetime, which is that of the returned text.
-    unsafe { core::str::from_utf8_unchecked(slice::from_raw_parts(view.ptr, view.len)) }
+    unsafe { str::from_utf8_unchecked(slice::from_raw_parts(view.ptr, view.len)) }
 }
 
 macro_rules! text_fields {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         impl<'a> Event<'a> {
-            $($(#[$doc])* #[must_use] pub fn $name(&self) -> &'a str { text(self.raw.$name) })*
+            $($(#[$doc])* #[must_use] pub fn $name(&self) -> &'a str { text(&self.raw.$name) })*
         }
     };
 }
@@ -188,7 +177,7 @@ impl<'a> Event<'a> {
     /// Error message.
     #[must_use]
     pub fn error(&self) -> Option<&'a str> {
-        self.has(abi::EVENT_HAS_ERROR).then(|| text(self.raw.error))
+        self.has(abi::EVENT_HAS_ERROR).then(|| text(&self.raw.error))
     }
 
     /// Arguments.
@@ -196,17 +185,18 @@ impl<'a> Event<'a> {
     pub fn args(&self) -> Option<Strings<'a>> {
         self.has(abi::EVENT_HAS_ARGS).then(|| {
             // SAFETY: the maker of the batch guarantees valid lists.
-            Strings(unsafe { list(self.raw.args.ptr, self.raw.args.len) }.iter(), PhantomData)
+            let args: &'a [abi::Str] = unsafe { list(self.raw.args.ptr, self.raw.args.len) };
+            args.iter().map(text as fn(&'a abi::Str) -> &'a str)
         })
     }
 
     /// Metadata, in the order of the JSON; nothing when there is none.
-    #[must_use]
     pub fn metadata(&self) -> Pairs<'a> {
         let raw = self.raw.metadata;
         let len = if self.has(abi::EVENT_HAS_METADATA) { raw.len } else { 0 };
         // SAFETY: the maker of the batch guarantees valid lists.
-        Pairs(unsafe { list(raw.ptr, len) }.iter(), PhantomData)
+        let pairs: &'a [abi::Pair] = unsafe { list(raw.ptr, len) };
+        pairs.iter().map(|pair| (text(&pair.key), text(&pair.value)))
     }
 }
 
@@ -220,36 +210,44 @@ unsafe fn list<'a, T>(ptr: *const T, len: usize) -> &'a [T] {
     unsafe { slice::from_raw_parts(ptr, len) }
 }
 
-/// The arguments of an [`Event`], in order.
-pub struct Strings<'a>(slice::Iter<'a, abi::Str>, PhantomData<&'a str>);
+impl abi::Tables {
+    /// No tables.
+    pub const EMPTY: Self = Self { ptr: ptr::null(), len: 0 };
 
-impl<'a> Iterator for Strings<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        self.0.next().map(|view| text(*view))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.0.size_hint()
-    }
-}
-
-impl ExactSizeIterator for Strings<'_> {}
-
-/// The metadata of an [`Event`], in order.
-pub struct Pairs<'a>(slice::Iter<'a, abi::Pair>, PhantomData<&'a str>);
-
-impl<'a> Iterator for Pairs<'a> {
-    type Item = (&'a str, &'a str);
-
-    fn next(&mut self) -> Option<(&'a str, &'a str)> {
-        self.0.next().map(|pair| (text(pair.key), text(pair.value)))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.0.size_hint()
+    /// The table with this id, or null.
+    ///
+    /// # Safety
+    /// `ptr` is null with `len` 0, or points to `len` readable entries.
+    #[must_use]
+    pub unsafe fn find(&self, id: u32) -> *const c_void {
+        if self.ptr.is_null() {
+            return ptr::null();
+        }
+        // SAFETY: not null, and the caller guarantees `len` readable entries.
+        let entries = unsafe { slice::from_raw_parts(self.ptr, self.len) };
+        entries.iter().find(|entry| entry.id == id).map_or(ptr::null(), |entry| entry.table)
     }
 }
 
-impl ExactSizeIterator for Pairs<'_> {}
+impl abi::Str {
+    /// A view of `text`, as long-lived as `text` is.
+    #[must_use]
+    pub const fn new(text: &str) -> Self {
+        Self { ptr: text.as_ptr(), len: text.len() }
+    }
+
+    /// The empty string.
+    pub const EMPTY: Self = Self { ptr: ptr::null(), len: 0 };
+
+    /// The bytes as text. Null is the empty text; bytes that are not UTF-8 are an error.
+    ///
+    /// # Safety
+    /// `ptr` is null with `len` 0, or points to `len` bytes that stay readable and unchanged for `'a`.
+    pub unsafe fn to_str<'a>(self) -> Result<&'a str, str::Utf8Error> {
+        if self.len == 0 || self.ptr.is_null() {
+            return Ok("");
+        }
+        // SAFETY: not null, and the caller guarantees `len` readable bytes for 'a.
+        str::from_utf8(unsafe { slice::from_raw_parts(self.ptr, self.len) })
+    }
+}

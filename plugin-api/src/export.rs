@@ -4,6 +4,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    ffi::c_void,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Once,
@@ -16,13 +17,11 @@ use crate::{
     abi,
     abi::Status,
     backend::{Backend, Error},
-    call::Call,
+    call::{Call, Outcome, Outcomes},
     config,
-    digest::DIGEST,
     event::Batch,
-    host::Host,
-    log,
-    outcome::{Outcome, Outcomes},
+    host::{Host, install_log},
+    layout::DIGEST,
 };
 
 /// The configuration of a backend that has no options.
@@ -77,6 +76,13 @@ const fn table_with<B: Backend>(open: Open) -> BackendTable {
     }
 }
 
+/// The pointer to a static table, for a descriptor's list.
+#[doc(hidden)]
+#[must_use]
+pub const fn erased<T>(table: &'static T) -> *const c_void {
+    (&raw const *table).cast()
+}
+
 /// The descriptor over `metadata` and `tables`.
 #[doc(hidden)]
 #[must_use]
@@ -123,7 +129,7 @@ unsafe extern "C" fn open_in_library<B: Backend>(
     install_panic_hook();
     // SAFETY: the contract of `BackendTable::open`: a host that lives as long as the process.
     if let Some(host) = unsafe { Host::from_abi(host) } {
-        log::install(host);
+        install_log(host);
     }
     // SAFETY: the same contract, passed on.
     unsafe { open::<B>(host, config, call, out) }
@@ -135,16 +141,13 @@ unsafe extern "C" fn send<B: Backend>(
     call: *const abi::Call,
 ) -> Status {
     // SAFETY: the contract of `BackendTable::send`: an instance that `open` made, a live batch and call.
-    let (instance, batch, call) =
-        unsafe { (instance.cast::<Instance<B>>().as_ref(), Batch::from_abi(batch), Call::from_abi(call)) };
-    let (Some(instance), Some(batch), Some(call)) = (instance, batch, call) else {
+    let (backend, batch, call) =
+        unsafe { (backend::<B>(instance), Batch::from_abi(batch), Call::from_abi(call)) };
+    let (Some(backend), Some(batch), Some(call)) = (backend, batch, call) else {
         return abi::STATUS_INVALID_ARGUMENT;
     };
     guard(&call, || {
-        if instance.closed.load(Ordering::Acquire) {
-            return Err(Error::failed("the backend is closed"));
-        }
-        match instance.backend.send(&batch, &call) {
+        match backend?.send(&batch, &call) {
             Outcomes::All(outcome) => call.report(0..batch.len(), &outcome),
             Outcomes::Each(outcomes) => report_each(&call, &outcomes),
             Outcomes::Reported => {}
@@ -199,6 +202,30 @@ unsafe extern "C" fn free<B: Backend>(instance: *mut abi::Instance) -> Status {
         drop(unsafe { Box::from_raw(instance.cast::<Instance<B>>()) });
     });
     if dropped.is_ok() { abi::STATUS_OK } else { abi::STATUS_PANIC }
+}
+
+/// Runs the body of an exported function that answers by a number, and a text for the user.
+///
+/// # Safety
+/// `instance` as in [`backend`], `call` as in [`Call::from_abi`]; `answer` is null or takes one number.
+pub(crate) unsafe fn answer<B: Backend>(
+    instance: *const abi::Instance,
+    call: *const abi::Call,
+    answer: *mut u32,
+    body: impl FnOnce(&B, &Call<'_>) -> (u32, String),
+) -> Status {
+    // SAFETY: the caller guarantees it.
+    let (backend, call) = unsafe { (backend::<B>(instance), Call::from_abi(call)) };
+    let (Some(backend), Some(call), false) = (backend, call, answer.is_null()) else {
+        return abi::STATUS_INVALID_ARGUMENT;
+    };
+    guard(&call, || {
+        let (number, text) = body(backend?, &call);
+        call.explain("", &text);
+        // SAFETY: the caller guarantees that `answer` takes one number; it was checked not to be null.
+        unsafe { answer.write(number) };
+        Ok(())
+    })
 }
 
 /// Runs the body of one exported function: a panic and an error become a status, and `explain` says why.
@@ -333,14 +360,14 @@ macro_rules! export {
         $crate::export::TableEntry {
             id: $crate::deletion::TABLE_DELETION,
             reserved: 0,
-            table: $crate::deletion::erased(&const { $crate::deletion::table::<$backend>() }),
+            table: $crate::export::erased(&const { $crate::deletion::table::<$backend>() }),
         }
     };
     (@table diagnostics, $backend:ty) => {
         $crate::export::TableEntry {
             id: $crate::diagnostics::TABLE_DIAGNOSTICS,
             reserved: 0,
-            table: $crate::diagnostics::erased(&const { $crate::diagnostics::table::<$backend>() }),
+            table: $crate::export::erased(&const { $crate::diagnostics::table::<$backend>() }),
         }
     };
 }

@@ -1,9 +1,32 @@
-//! Type layouts by `abi_stable`: the value that a Rust plugin's descriptor points to, and its comparison with the host's.
+//! By what a host sees that a plugin was built against the same frozen types: the digest of the surface, and type layouts
+//! by `abi_stable`, to which a Rust plugin's descriptor points.
 //!
 //! Only this crate uses `abi_stable`. A plugin without layouts, or with those of another `abi_stable` series, is
 //! judged by its digest and the sizes of its tables alone.
 
 use core::ffi::c_void;
+
+/// The frozen surface as text: every type with its fields, their types, and offsets and sizes on a 64-bit target. A test
+/// compares it with [`crate::abi`]. Numbers are not part of it: a number may be added without a change of any table.
+pub const SURFACE: &str = include_str!("../abi/1.txt");
+
+/// Digest of [`SURFACE`]: FNV-1a, 64 bits, over its bytes without carriage returns. A host and a plugin whose digests
+/// differ were built against different tables. It distinguishes versions; it does not protect against forgery.
+///
+/// Source: the FNV-1a parameters of draft-eastlake-fnv.
+pub const DIGEST: u64 = fnv1a(SURFACE.as_bytes());
+
+const fn fnv1a(bytes: &[u8]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325;
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes[at] != b'\r' {
+            hash = (hash ^ bytes[at] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+        at += 1;
+    }
+    hash
+}
 
 /// The series of `abi_stable` whose layouts this crate writes and reads, as major and minor version.
 pub const ABI_STABLE: (u32, u32) = (0, 11);
@@ -84,18 +107,28 @@ mod with_abi_stable {
     }
 }
 
-#[cfg(all(test, feature = "layouts"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_hash_is_fnv1a_and_ignores_carriage_returns() {
+        assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv1a(b"a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
+        assert_eq!(fnv1a(b"foo\r\nbar"), fnv1a(b"foo\nbar"));
+    }
+
+    #[cfg(feature = "layouts")]
     #[test]
     fn the_own_layouts_are_equal_to_themselves() {
         // SAFETY: the pointer of this very crate.
         assert!(matches!(unsafe { check(pointer()) }, LayoutCheck::Equal));
     }
 
+    #[cfg(feature = "layouts")]
     #[test]
-    fn no_layouts_and_those_of_another_series_leave_it_to_the_digest() {
+    fn without_comparable_layouts_the_digest_decides() {
         let other: [u32; 2] = [0, 99];
         // SAFETY: the pointer is null in one call; in the other it points to a live value that names another series.
         unsafe {

@@ -49,25 +49,21 @@ mod call;
 mod config;
 pub mod deletion;
 pub mod diagnostics;
-mod digest;
 mod event;
 pub mod export;
 mod host;
 pub mod layout;
-mod log;
 pub mod metadata;
-mod outcome;
 
 pub use crate::{
     backend::{Backend, Error},
-    call::Call,
+    call::{Call, Outcome, Outcomes},
     deletion::{DeletesData, Deletion, DeletionRequest},
     diagnostics::{Diagnoses, Probe},
-    digest::{DIGEST, SURFACE},
     event::{Batch, Event, Events, Pairs, Strings},
     export::NoConfig,
     host::Host,
-    outcome::{Outcome, Outcomes},
+    layout::{DIGEST, SURFACE},
 };
 
 /// The text of `include/jackfield.h`, for programs that write projects of plugins in C.

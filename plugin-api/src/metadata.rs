@@ -97,7 +97,7 @@ impl<const N: usize> Writer<N> {
         w.raw(",\"minor\":");
         w.number(crate::abi::ABI_MINOR);
         w.raw("},\"digest\":\"");
-        w.hex(crate::digest::DIGEST);
+        w.hex(crate::layout::DIGEST);
         w.raw("\",\"requires\":");
         w.strings(facts.requires);
         w.raw(",\"offers\":");
@@ -195,14 +195,14 @@ mod tests {
     const JSON: [u8; LEN] = render(&FACTS);
 
     #[test]
-    fn what_the_compiler_writes_is_json_with_every_member() {
+    fn the_metadata_is_json_with_every_member() {
         let value: serde_json::Value = serde_json::from_slice(&JSON).expect("JSON");
         assert_eq!(value["format"], FORMAT);
         assert_eq!(value["name"], "stdout");
         assert_eq!(value["version"], "10.20.305");
         assert_eq!(value["vendor"], "Jäckfield");
         assert_eq!(value["abi"]["major"], crate::abi::ABI_MAJOR);
-        assert_eq!(value["digest"], format!("{:016x}", crate::digest::DIGEST));
+        assert_eq!(value["digest"], format!("{:016x}", crate::layout::DIGEST));
         assert_eq!(value["requires"], serde_json::json!(["log", "cancel"]));
         assert_eq!(value["offers"], serde_json::json!([]));
         assert_eq!(value["serial"], true);

@@ -271,7 +271,7 @@ fn c_type(rust: &str) -> String {
 }
 
 #[test]
-fn the_record_of_the_frozen_surface_is_the_surface() {
+fn the_record_equals_the_frozen_surface() {
     for part in parts() {
         same_or_bless(&root().join(part.record), &surface(&part));
     }
@@ -279,7 +279,7 @@ fn the_record_of_the_frozen_surface_is_the_surface() {
 }
 
 #[test]
-fn the_header_is_what_the_source_generates() {
+fn the_header_is_generated_from_the_source() {
     same_or_bless(&root().join("include/jackfield.h"), &header());
 }
 
@@ -298,7 +298,7 @@ size_t probe(void) { return text.len + jackfield_text("x").len + (jackfield_find
 "#;
 
 #[test]
-fn c_and_cpp_compilers_take_the_header_and_agree_on_the_layout() {
+fn c_and_cpp_compilers_agree_with_the_header() {
     for (compiler, language, std) in [("cc", "c", "c11"), ("cc", "c", "c17"), ("c++", "c++", "c++17")] {
         let directory = std::env::temp_dir().join(format!("jackfield-header-{}", std::process::id()));
         fs::create_dir_all(&directory).expect("a folder");

@@ -4,16 +4,14 @@
 //! it. A plugin that has the table says so in its metadata, by the capability `deletion`. The host judges the table by
 //! its size; a released table never changes.
 
-use core::ffi::c_void;
-
 mod abi;
 
 use crate::{
     abi::{Call as AbiCall, Instance, STATUS_INVALID_ARGUMENT, Status},
     backend::Backend,
-    call::Call,
+    call::{Call, Outcome},
     event::Batch,
-    outcome::Outcome,
+    export,
 };
 
 pub use abi::*;
@@ -81,13 +79,11 @@ impl Deletion {
     pub fn from_outcome(outcome: Outcome, sent: impl FnOnce() -> String) -> Self {
         match outcome {
             Outcome::Delivered => Self::Sent(sent()),
-            Outcome::Retry { reason, .. } | Outcome::Rejected { reason } | Outcome::TooLarge { reason } => {
-                Self::Failed(reason.into_owned())
-            }
+            failed => Self::Failed(failed.reason().to_owned()),
         }
     }
 
-    fn to_abi(&self) -> (u32, &str) {
+    fn into_abi(self) -> (u32, String) {
         match self {
             Self::Sent(text) => (DELETION_SENT, text),
             Self::Unsupported(text) => (DELETION_UNSUPPORTED, text),
@@ -120,26 +116,14 @@ unsafe extern "C" fn request<B: DeletesData>(
     call: *const AbiCall,
     answer: *mut u32,
 ) -> Status {
-    // SAFETY: the contract of `DeletionTable::request`: an instance that `open` made, a live request and call.
-    let (backend, request, call) = unsafe {
-        (crate::export::backend::<B>(instance), DeletionRequest::from_abi(request), Call::from_abi(call))
-    };
-    let (Some(backend), Some(request), Some(call), false) = (backend, request, call, answer.is_null()) else {
+    // SAFETY: the contract of `DeletionTable::request`: a live request.
+    let Some(request) = (unsafe { DeletionRequest::from_abi(request) }) else {
         return STATUS_INVALID_ARGUMENT;
     };
-    crate::export::guard(&call, || {
-        let deletion = backend?.request_deletion(&request, &call);
-        let (number, text) = deletion.to_abi();
-        call.explain("", text);
-        // SAFETY: the contract of `DeletionTable::request`: `answer` takes one number; it was checked not to be null.
-        unsafe { answer.write(number) };
-        Ok(())
-    })
-}
-
-/// The pointer to a static table, for a descriptor's list.
-#[doc(hidden)]
-#[must_use]
-pub const fn erased(table: &'static DeletionTable) -> *const c_void {
-    (&raw const *table).cast()
+    // SAFETY: the same contract: an instance that `open` made, a live call, and an `answer` that takes one number.
+    unsafe {
+        export::answer::<B>(instance, call, answer, |backend, call| {
+            backend.request_deletion(&request, call).into_abi()
+        })
+    }
 }

@@ -3,8 +3,6 @@
 //! The table is found by its id, like that of [`deletion`](crate::deletion). A plugin that has it says so in its
 //! metadata, by the capability `diagnostics`. The host judges the table by its size; a released table never changes.
 
-use core::ffi::c_void;
-
 mod abi;
 
 use crate::{
@@ -12,6 +10,7 @@ use crate::{
     backend::{Backend, Error},
     call::Call,
     event::Batch,
+    export,
 };
 
 pub use abi::*;
@@ -58,7 +57,7 @@ pub enum Probe {
 }
 
 impl Probe {
-    fn to_abi(&self) -> (u32, &str) {
+    fn into_abi(self) -> (u32, String) {
         match self {
             Self::Reachable(text) => (PROBE_REACHABLE, text),
             Self::Unreachable(text) => (PROBE_UNREACHABLE, text),
@@ -113,7 +112,7 @@ unsafe extern "C" fn preview<B: Diagnoses>(
     // SAFETY: the contract of `DiagnosticsTable::preview`: an instance that `open` made, a live batch, call and sink.
     let (backend, batch, call, sink) = unsafe {
         (
-            crate::export::backend::<B>(instance),
+            export::backend::<B>(instance),
             Batch::from_abi(batch),
             Call::from_abi(call),
             PreviewSink::from_abi(sink),
@@ -122,7 +121,7 @@ unsafe extern "C" fn preview<B: Diagnoses>(
     let (Some(backend), Some(batch), Some(call), Some(sink)) = (backend, batch, call, sink) else {
         return STATUS_INVALID_ARGUMENT;
     };
-    crate::export::guard(&call, || {
+    export::guard(&call, || {
         let mut message = |label: &str, bytes: &[u8]| {
             // SAFETY: the sink is live until this function returns, and its context belongs to its function; label and
             // bytes are copied before it returns.
@@ -137,24 +136,7 @@ unsafe extern "C" fn probe<B: Diagnoses>(
     call: *const AbiCall,
     answer: *mut u32,
 ) -> Status {
-    // SAFETY: the contract of `DiagnosticsTable::probe`: an instance that `open` made, a live call.
-    let (backend, call) = unsafe { (crate::export::backend::<B>(instance), Call::from_abi(call)) };
-    let (Some(backend), Some(call), false) = (backend, call, answer.is_null()) else {
-        return STATUS_INVALID_ARGUMENT;
-    };
-    crate::export::guard(&call, || {
-        let probe = backend?.probe(&call);
-        let (number, text) = probe.to_abi();
-        call.explain("", text);
-        // SAFETY: the contract of `DiagnosticsTable::probe`: `answer` takes one number; it was checked not to be null.
-        unsafe { answer.write(number) };
-        Ok(())
-    })
-}
-
-/// The pointer to a static table, for a descriptor's list.
-#[doc(hidden)]
-#[must_use]
-pub const fn erased(table: &'static DiagnosticsTable) -> *const c_void {
-    (&raw const *table).cast()
+    // SAFETY: the contract of `DiagnosticsTable::probe`: an instance that `open` made, a live call, and an `answer` that
+    // takes one number.
+    unsafe { export::answer::<B>(instance, call, answer, |backend, call| backend.probe(call).into_abi()) }
 }
