@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn each_site_has_its_intake_and_a_url_stands_in_for_it() {
+    fn each_site_has_an_intake_and_a_url_replaces_it() {
         for site in SITES {
             assert_eq!(
                 endpoint(&format!(r#"{{"api_key":"k","site":"{site}"}}"#)).expect("valid"),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_site_is_answered_with_the_nearest_one() {
+    fn an_unknown_site_names_the_nearest_one() {
         for (site, nearest) in [
             ("datadoghq.eu.", Some("datadoghq.eu")),
             ("datadog.eu", Some("datadoghq.eu")),
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_by_key_and_without_the_api_key() {
+    fn invalid_options_are_refused_without_the_api_key() {
         for (json, key) in [
             (r#"{"api_key":""}"#, "api_key: "),
             (r#"{"api_key":"hunter2\n"}"#, "api_key: "),

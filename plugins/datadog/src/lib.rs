@@ -62,124 +62,68 @@ mod tags;
 use std::time::SystemTime;
 
 use jackfield_http_client::{
-    Client, ClientOptions, EntryBuffer, Limits, Platform, Request, StatusTable, Verdict,
+    DeletionBy, Entries, HttpBackend, Limits, Platform, Request, StatusMeaning, StatusTable, TlsConfig,
 };
-use jackfield_plugin_api::{
-    Backend, Batch, Call, Diagnoses, Error, Event, Host, Outcomes, Probe,
-    deletion::{DeletesData, Deletion, DeletionRequest},
-    export,
-};
+use jackfield_plugin_api::{Batch, Error, export};
 
 use crate::{
     config::{Config, OldEvents},
     log::{Age, Log, LogOptions},
 };
 
-const STATUSES: StatusTable = StatusTable::new(
-    &[
-        (200, 299, Verdict::Accepted),
-        (408, 408, Verdict::Retry),
-        (413, 413, Verdict::Split),
-        (429, 429, Verdict::Retry),
-        (400, 499, Verdict::Rejected),
-    ],
-    Verdict::Retry,
-);
-
-struct Intake;
+/// Datadog's intake of logs.
+struct Intake {
+    old_events: OldEvents,
+    options: LogOptions,
+}
 
 impl Platform for Intake {
-    fn statuses(&self) -> &StatusTable {
-        &STATUSES
+    type Config = Config;
+    type Shared = ();
+    const USER_AGENT: &'static str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+    const STATUSES: StatusTable = StatusTable::new(
+        &[
+            (200, 299, StatusMeaning::Accepted),
+            (408, 408, StatusMeaning::Retry),
+            (413, 413, StatusMeaning::TooLarge),
+            (429, 429, StatusMeaning::Retry),
+            (400, 499, StatusMeaning::Rejected),
+        ],
+        StatusMeaning::Retry,
+    );
+    const REFUSES_EMPTY: bool = true;
+
+    fn open(config: Config) -> Result<(Self, Request, TlsConfig), Error> {
+        let request = config.request()?;
+        let options = config.log_options()?;
+        Ok((Self { old_events: config.old_events, options }, request, config.tls))
+    }
+
+    fn encode(&self, batch: &Batch<'_>) -> Entries {
+        let now = SystemTime::now();
+        Entries::encode(batch, |event, log| {
+            let age = Age::of(&event, now);
+            if let (Age::Old { hours }, OldEvents::Reject) = (age, self.old_events) {
+                return Err(format!(
+                    "the event is {hours:.1} hours old; Datadog takes events of up to 18 hours (old_events = \"attribute\" sends it)"
+                ));
+            }
+            let log_of_event = Log { event, age, options: &self.options };
+            serde_json::to_writer(log, &log_of_event).map_err(|error| error.to_string())
+        })
     }
 
     fn limits(&self) -> Limits {
         Limits { body_bytes: 5_000_000, entries: 1000, entry_bytes: 1_000_000 }
     }
 
-    fn dislikes_empty(&self, status: u16) -> bool {
-        matches!(status, 400 | 422)
-    }
-}
-
-struct Datadog {
-    client: Client,
-    request: Request,
-    old_events: OldEvents,
-    options: LogOptions,
-}
-
-impl Datadog {
-    /// Appends the log of an event. The error says why it can't be sent.
-    fn encode(&self, event: Event<'_>, now: SystemTime, log: &mut Vec<u8>) -> Result<(), String> {
-        let age = Age::of(&event, now);
-        if let (Age::Old { hours }, OldEvents::Reject) = (age, self.old_events) {
-            return Err(format!(
-                "the event is {hours:.1} hours old; Datadog takes events of up to 18 hours (old_events = \"attribute\" sends it)"
-            ));
-        }
-        serde_json::to_writer(log, &Log::of(&event, age, &self.options)).map_err(|error| error.to_string())
-    }
-
-    /// The logs of a batch. Events that can't be sent are reported as rejected.
-    fn logs(&self, batch: &Batch<'_>, call: &Call<'_>) -> EntryBuffer {
-        let now = SystemTime::now();
-        EntryBuffer::of_batch(batch, call, |event, log| self.encode(event, now, log))
-    }
-}
-
-impl Backend for Datadog {
-    type Config = Config;
-
-    fn open(config: Config, _host: Host, _call: &Call<'_>) -> Result<Self, Error> {
-        let request = config.request()?;
-        let options = config.log_options()?;
-        let user_agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-        let client = Client::open(&ClientOptions::new(user_agent, config.tls))?;
-        request.warn_if_exposed();
-        Ok(Self { client, request, old_events: config.old_events, options })
-    }
-
-    fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {
-        self.client.deliver(&self.request, &Intake, self.logs(batch, call).iter(), call)
-    }
-
-    fn close(&self, call: &Call<'_>) -> Result<(), Error> {
-        self.client.close(call);
-        Ok(())
-    }
-}
-
-impl DeletesData for Datadog {
-    fn request_deletion(&self, request: &DeletionRequest<'_>, call: &Call<'_>) -> Deletion {
-        self.client.send_deletion_event(
-            (&self.request, &Intake),
-            request,
-            |event, log| self.encode(event, SystemTime::now(), log),
-            "Datadog account has to delete the logs",
-            call,
-        )
-    }
-}
-
-impl Diagnoses for Datadog {
-    fn preview(
-        &self,
-        batch: &Batch<'_>,
-        sink: &mut dyn FnMut(&str, &[u8]),
-        call: &Call<'_>,
-    ) -> Result<(), Error> {
-        self.request.preview(&Intake, self.logs(batch, call).iter(), sink, call);
-        Ok(())
-    }
-
-    fn probe(&self, call: &Call<'_>) -> Probe {
-        self.client.probe(&self.request, &Intake, call)
+    fn deletion(&self, _machine_id: &str) -> DeletionBy<'_> {
+        DeletionBy::Event("the owner of that Datadog account has to delete the logs")
     }
 }
 
 export! {
-    backend: Datadog,
+    backend: HttpBackend<Intake>,
     name: "datadog",
     vendor: "Jackfield",
     description: "events as Datadog logs",

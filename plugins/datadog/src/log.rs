@@ -1,10 +1,13 @@
 //! The log of an event.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
-use jackfield_http_client::OtherMembers;
+use jackfield_http_client::{write_common, write_texts};
 use jackfield_plugin_api::Event;
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::tags;
 
@@ -50,97 +53,43 @@ impl Age {
 }
 
 /// A log, in the shape of the intake's version 2.
-#[derive(Serialize)]
 pub(crate) struct Log<'a> {
-    #[serde(serialize_with = "message")]
-    message: (&'a str, &'a str),
-    ddsource: &'a str,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    ddtags: String,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    hostname: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    service: &'a str,
-    /// Datadog takes it as the log's own date.
-    #[serde(skip_serializing_if = "str::is_empty")]
-    timestamp: &'a str,
-    /// Replaces `timestamp` when that is too old. It is an ordinary attribute.
-    #[serde(skip_serializing_if = "str::is_empty")]
-    event_timestamp: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    id: &'a str,
-    #[serde(rename = "type", skip_serializing_if = "str::is_empty")]
-    kind: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    name: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    tool_name: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    tool_version: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    os: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    arch: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    os_version: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    runtime_version: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    duration_ms: Option<u64>,
-    /// In nanoseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    duration: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    exit_code: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<LogError<'a>>,
-    #[serde(serialize_with = "args", skip_serializing_if = "no_args")]
-    args: Event<'a>,
-    #[serde(serialize_with = "metadata", skip_serializing_if = "no_metadata")]
-    metadata: Event<'a>,
-    #[serde(skip_serializing_if = "OtherMembers::is_empty")]
-    extra: OtherMembers<'a>,
+    pub(crate) event: Event<'a>,
+    pub(crate) age: Age,
+    pub(crate) options: &'a LogOptions,
 }
 
-#[derive(Serialize)]
-struct LogError<'a> {
-    message: &'a str,
-}
-
-impl<'a> Log<'a> {
-    pub(crate) fn of(event: &Event<'a>, age: Age, options: &'a LogOptions) -> Self {
-        let duration_ms = event.duration().and_then(|duration| u64::try_from(duration.as_millis()).ok());
-        let (timestamp, event_timestamp) = match age {
-            Age::Taken => (event.timestamp(), ""),
-            Age::Old { .. } => ("", event.timestamp()),
-        };
-        Self {
-            message: (event.kind(), event.name()),
-            ddsource: &options.source,
-            ddtags: all_tags(event, options),
-            hostname: event.machine_id(),
-            service: options.service.as_deref().unwrap_or(event.tool_name()),
-            timestamp,
-            event_timestamp,
-            id: event.id(),
-            kind: event.kind(),
-            name: event.name(),
-            tool_name: event.tool_name(),
-            tool_version: event.tool_version(),
-            os: event.os(),
-            arch: event.arch(),
-            os_version: event.os_version(),
-            runtime_version: event.runtime_version(),
-            duration_ms,
-            duration: duration_ms
-                .and_then(|ms| ms.checked_mul(1_000_000))
-                .and_then(|nanoseconds| i64::try_from(nanoseconds).ok()),
-            exit_code: event.exit_code(),
-            error: event.error().map(|message| LogError { message }),
-            args: *event,
-            metadata: *event,
-            extra: OtherMembers::of(event.json()),
+impl Serialize for Log<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { event, age, options } = self;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("message", &format_args!("{}: {}", event.kind(), event.name()))?;
+        map.serialize_entry("ddsource", &options.source)?;
+        let tags = all_tags(event, options);
+        let texts = [
+            ("ddtags", tags.as_str()),
+            ("hostname", event.machine_id()),
+            ("service", options.service.as_deref().unwrap_or(event.tool_name())),
+            // Datadog takes `timestamp` as the log's own date. `event_timestamp` is an ordinary attribute.
+            (if *age == Age::Taken { "timestamp" } else { "event_timestamp" }, event.timestamp()),
+            ("id", event.id()),
+            ("type", event.kind()),
+            ("name", event.name()),
+            ("os", event.os()),
+        ];
+        write_texts(&mut map, &texts)?;
+        write_common(&mut map, event)?;
+        let nanoseconds = event.duration().and_then(|duration| i64::try_from(duration.as_nanos()).ok());
+        if let Some(nanoseconds) = nanoseconds {
+            map.serialize_entry("duration", &nanoseconds)?;
         }
+        if let Some(message) = event.error() {
+            map.serialize_entry("error", &BTreeMap::from([("message", message)]))?;
+        }
+        if event.metadata().len() > 0 {
+            map.serialize_entry("metadata", &event.metadata().collect::<BTreeMap<_, _>>())?;
+        }
+        map.end()
     }
 }
 
@@ -161,32 +110,12 @@ fn all_tags(event: &Event<'_>, options: &LogOptions) -> String {
     all
 }
 
-fn message<S: Serializer>((kind, name): &(&str, &str), serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&format_args!("{kind}: {name}"))
-}
-
-fn args<S: Serializer>(event: &Event<'_>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(event.args().into_iter().flatten())
-}
-
-fn no_args(event: &Event<'_>) -> bool {
-    event.args().is_none()
-}
-
-fn metadata<S: Serializer>(event: &Event<'_>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(event.metadata())
-}
-
-fn no_metadata(event: &Event<'_>) -> bool {
-    event.metadata().len() == 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_old_five_minutes_before_datadog_says_so() {
+    fn an_event_is_old_five_minutes_before_the_limit() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         let at = |seconds_ago: i64| Age::at((1_700_000_000 - seconds_ago) * 1_000_000_000, now);
         for taken in [0, 3600, 17 * 3600, 18 * 3600 - 300, -3600] {

@@ -8,7 +8,10 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, SeqAccess, Visitor},
+    de::{
+        MapAccess, SeqAccess, Visitor,
+        value::{MapAccessDeserializer, SeqAccessDeserializer},
+    },
 };
 
 /// Characters in a tag.
@@ -99,20 +102,12 @@ impl<'de> Deserialize<'de> for Tags {
                 f.write_str("a list of tags such as \"env:prod\", or a table of them such as env = \"prod\"")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tags, A::Error> {
-                let mut list = Vec::new();
-                while let Some(tag) = seq.next_element()? {
-                    list.push(tag);
-                }
-                Ok(Tags::List(list))
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Tags, A::Error> {
+                Deserialize::deserialize(SeqAccessDeserializer::new(seq)).map(Tags::List)
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tags, A::Error> {
-                let mut tags = BTreeMap::new();
-                while let Some((key, value)) = map.next_entry()? {
-                    tags.insert(key, value);
-                }
-                Ok(Tags::Map(tags))
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Tags, A::Error> {
+                Deserialize::deserialize(MapAccessDeserializer::new(map)).map(Tags::Map)
             }
         }
 
@@ -125,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tag_is_made_what_datadog_allows() {
+    fn a_tag_has_only_allowed_characters() {
         for (text, expected) in [
             ("env:prod", Some("env:prod")),
             ("Env:PROD", Some("env:prod")),
@@ -154,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_which_nothing_is_left_makes_no_tag() {
+    fn a_value_without_allowed_characters_makes_no_tag() {
         let mut tags = String::new();
         for (key, value) in [("os", "linux"), ("arch", ""), ("arch", ":"), ("type", "a,b"), ("n", "1")] {
             push(&mut tags, key, value);

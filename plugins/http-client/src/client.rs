@@ -23,8 +23,7 @@ use tokio::runtime::Runtime;
 use crate::{
     deadline::Deadline,
     endpoint::Endpoint,
-    failure::{describe, is_not_http},
-    proxy,
+    failure::{describe, is_not_http, proxy_before, warn_of_proxies_that_are_none},
     request::Request,
     status::retry_after,
 };
@@ -35,40 +34,18 @@ const MOST_REDIRECTS: usize = 3;
 /// the body was read to its end.
 const GRACE: Duration = Duration::from_millis(500);
 const CLOSED: &str = "the backend is closed";
-/// Bytes of an answer that are kept by default.
-pub const DEFAULT_RESPONSE_BYTES: usize = 1 << 20;
-
-/// Options of a [`Client`].
-#[derive(Clone, Debug)]
-pub struct ClientOptions {
-    /// `NAME/VERSION`: `concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"))` in the plugin.
-    pub user_agent: &'static str,
-    /// Certificates.
-    pub tls: TlsConfig,
-    /// A hint for the error of an answer that is not HTTP, such as which port is the right one.
-    pub not_http: &'static str,
-    /// Bytes of an answer's body that are read at most; the connection of a longer body is closed.
-    pub response_bytes: usize,
-}
-
-impl ClientOptions {
-    /// Options with answers of up to [`DEFAULT_RESPONSE_BYTES`].
-    #[must_use]
-    pub fn new(user_agent: &'static str, tls: TlsConfig) -> Self {
-        Self { user_agent, tls, not_http: "", response_bytes: DEFAULT_RESPONSE_BYTES }
-    }
-}
+/// Bytes of an answer's body that are read at most; the connection of a longer body is closed.
+const RESPONSE_BYTES: usize = 1 << 20;
 
 /// An HTTP/1.1 client that uses its connections again.
 ///
 /// The client has no thread of its own: the sending thread drives its connection. Only names are resolved on a thread,
 /// which ends soon after. Proxies come from the environment (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`), on
 /// Windows and macOS from the system's settings, too.
-pub struct Client {
+pub(crate) struct Client {
     tls: jackfield_tls::rustls::ClientConfig,
     user_agent: &'static str,
     not_http: &'static str,
-    response_bytes: usize,
     /// The slots that no thread uses at the moment; `None` once the client is closed. There are as many slots as
     /// threads have sent at the same time.
     idle: Mutex<Option<Vec<Slot>>>,
@@ -113,19 +90,6 @@ impl Drop for Slot {
     }
 }
 
-/// Why there is no usable answer.
-pub(crate) struct NoAnswer {
-    pub(crate) reason: String,
-    /// Whether another try can only succeed after a change of the configuration.
-    pub(crate) for_good: bool,
-}
-
-impl NoAnswer {
-    pub(crate) fn outcome(self) -> Outcome {
-        if self.for_good { Outcome::rejected(self.reason) } else { Outcome::retry(self.reason) }
-    }
-}
-
 /// An answer, with the part of the body that came with the head.
 pub(crate) struct Answered<'c> {
     pub(crate) status: u16,
@@ -135,12 +99,14 @@ pub(crate) struct Answered<'c> {
     rest: Option<(Response, Lease<'c>)>,
 }
 
-/// An answer, as a [platform](crate::Platform) gets it.
+/// An answer of success, as a [platform](crate::Platform) gets it.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
-    /// Status.
-    pub status: u16,
-    /// Body, up to the client's limit.
+    /// The request.
+    pub request: &'a Request,
+    /// How many entries the request has; 0 in a probe.
+    pub entries: usize,
+    /// Body, up to 1 MiB.
     pub body: &'a [u8],
     /// Whether `body` is complete. It is not when it is larger than the limit, was cut off, or did not come in time.
     pub complete: bool,
@@ -154,14 +120,14 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    /// Reads on to the end of the body, or to `most` bytes of it.
-    async fn read(&mut self, response: &mut Response, most: usize) {
+    /// Reads on to the end of the body, or to the limit.
+    async fn read(&mut self, response: &mut Response) {
         while let Ok(chunk) = response.chunk().await {
             let Some(chunk) = chunk else {
                 self.complete = true;
                 return;
             };
-            let room = most - self.bytes.len();
+            let room = RESPONSE_BYTES - self.bytes.len();
             self.bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if chunk.len() > room {
                 return;
@@ -171,27 +137,24 @@ impl Body {
 }
 
 impl Client {
-    /// Makes a client without connections.
+    /// Makes a client without connections. `not_http` is a hint for the error of an answer that is not HTTP.
     ///
     /// # Errors
-    /// [`Error::config`] under `tls.` for certificates that can't be used; another error when no runtime can
-    /// be made.
-    pub fn open(options: &ClientOptions) -> Result<Self, Error> {
-        let client = Self {
-            tls: options.tls.client_config()?,
-            user_agent: options.user_agent,
-            not_http: options.not_http,
-            response_bytes: options.response_bytes,
-            idle: Mutex::default(),
-        };
-        proxy::warn_of_those_that_are_none();
+    /// [`Error::config`] under `tls.` for certificates that can't be used; another error when no runtime can be made.
+    pub(crate) fn open(
+        tls: &TlsConfig,
+        user_agent: &'static str,
+        not_http: &'static str,
+    ) -> Result<Self, Error> {
+        let client = Self { tls: tls.client_config()?, user_agent, not_http, idle: Mutex::default() };
+        warn_of_proxies_that_are_none();
         let slot = client.slot().map_err(Error::unavailable)?;
         *client.idle() = Some(vec![slot]);
         Ok(client)
     }
 
     /// Closes the connections. May be called twice.
-    pub fn close(&self, call: &Call<'_>) {
+    pub(crate) fn close(&self, call: &Call<'_>) {
         let slots = self.idle().take();
         for mut slot in slots.into_iter().flatten() {
             if let Some(runtime) = slot.runtime.take() {
@@ -243,15 +206,15 @@ impl Client {
         Ok(Lease { owner: self, slot: Some(slot) })
     }
 
-    /// Sends one request, and returns the head of its answer.
+    /// Sends one request, and returns the head of its answer, or the outcome of a request without a usable answer.
     pub(crate) fn send(
         &self,
         request: &Request,
         body: Vec<u8>,
         deadline: &Deadline<'_>,
-    ) -> Result<Answered<'_>, NoAnswer> {
+    ) -> Result<Answered<'_>, Outcome> {
         let host = request.endpoint.host();
-        let failed = |why: String| NoAnswer { reason: format!("{host}: {why}"), for_good: false };
+        let failed = |why: String| Outcome::retry(format!("{host}: {why}"));
         let body =
             if request.gzip { gzip(&body).map_err(|error| failed(format!("gzip: {error}")))? } else { body };
         let body = Bytes::from(body);
@@ -269,7 +232,7 @@ impl Client {
             let status = response.status().as_u16();
             // For most platforms the whole body has come with the head.
             let all = {
-                let mut reading = pin!(body.read(&mut response, self.response_bytes));
+                let mut reading = pin!(body.read(&mut response));
                 std::future::poll_fn(|context| Poll::Ready(reading.as_mut().poll(context).is_ready())).await
             };
             Ok((status, retry_after, body, (!all).then_some(response)))
@@ -284,16 +247,10 @@ impl Client {
         let Some((_, runtime)) = lease.parts() else { return body };
         let until = if matters { deadline.at } else { Instant::now() + GRACE };
         runtime.block_on(async {
-            deadline.limit(until, body.read(&mut response, self.response_bytes)).await;
+            deadline.limit(until, body.read(&mut response)).await;
             drop(response);
         });
         body
-    }
-}
-
-impl std::fmt::Debug for Client {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").finish_non_exhaustive()
     }
 }
 
@@ -312,7 +269,7 @@ async fn exchange(
     request: &Request,
     body: &Bytes,
     not_http: &str,
-) -> Result<Response, NoAnswer> {
+) -> Result<Response, Outcome> {
     let mut endpoint: Endpoint = request.endpoint.clone();
     for _ in 0..=MOST_REDIRECTS {
         let host = endpoint.host();
@@ -325,11 +282,10 @@ async fn exchange(
         let response = match client.execute(sent).await {
             Ok(response) => response,
             Err(error) => {
-                let proxy = if error.is_connect() { proxy::before(&endpoint) } else { None };
+                let proxy = if error.is_connect() { proxy_before(&endpoint) } else { None };
                 let by = proxy.map(|proxy| format!(" by the proxy {proxy}")).unwrap_or_default();
                 let hint = if is_not_http(&error) { not_http } else { "" };
-                let reason = format!("{host}{by}: {}{hint}", describe(&error));
-                return Err(NoAnswer { reason, for_good: false });
+                return Err(Outcome::retry(format!("{host}{by}: {}{hint}", describe(&error))));
             }
         };
         let status = response.status();
@@ -346,13 +302,13 @@ async fn exchange(
                         "{host} redirects ({}) to {other}, which is not followed; if it is right, configure its URL",
                         status.as_u16()
                     );
-                    return Err(NoAnswer { reason, for_good: permanent });
+                    return Err(if permanent { Outcome::rejected(reason) } else { Outcome::retry(reason) });
                 }
             },
         }
     }
     let host = request.endpoint.host();
-    Err(NoAnswer { reason: format!("{host} redirects more than {MOST_REDIRECTS} times"), for_good: false })
+    Err(Outcome::retry(format!("{host} redirects more than {MOST_REDIRECTS} times")))
 }
 
 fn header_text(response: &Response, name: header::HeaderName) -> Option<&str> {

@@ -6,7 +6,7 @@ use jackfield_plugin_api::Error;
 use reqwest::Url;
 
 /// Longest URL, in bytes.
-pub const MAX_URL_BYTES: usize = 2048;
+const MAX_URL_BYTES: usize = 2048;
 
 /// A checked URL: `http` or `https`, with a host and without user name, password and fragment.
 ///
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_no_endpoint_is_refused_with_the_reason_and_without_the_text() {
+    fn an_invalid_endpoint_is_refused_without_its_text() {
         for (text, reason) in [
             ("", "is empty"),
             ("telemetry.example.com", "has no scheme; write http://"),
@@ -180,13 +180,13 @@ mod tests {
     }
 
     #[test]
-    fn a_path_goes_behind_the_path_that_is_there() {
+    fn a_path_is_appended_to_the_path() {
         assert_eq!(endpoint("http://h").join_path("/v1/logs").path(), "/v1/logs");
         assert_eq!(endpoint("http://h/otlp/").join_path("v1/logs").path(), "/otlp/v1/logs");
     }
 
     #[test]
-    fn a_redirect_stays_with_its_origin_or_is_encrypted_on_the_way() {
+    fn a_redirect_stays_at_its_origin_or_adds_encryption() {
         for (from, location, to) in [
             ("https://h/a", "/b", Ok("https://h/b")),
             ("https://h:99/a", "https://h:99/b?c", Ok("https://h:99/b")),
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_told_by_name_and_address() {
+    fn loopback_is_recognized_by_name_and_address() {
         for host in ["localhost", "127.0.0.1", "127.9.9.9:80", "[::1]"] {
             assert!(endpoint(&format!("http://{host}/")).is_loopback(), "{host}");
         }

@@ -1,11 +1,11 @@
-//! Encoded events, and their division among bodies.
+//! Encoded events, and how many of them go into one body.
 
 use std::{
     num::{NonZeroU32, NonZeroU64},
     ops::Range,
 };
 
-use jackfield_plugin_api::{Batch, Call, Event, Outcome};
+use jackfield_plugin_api::{Batch, Event};
 
 /// One event in the encoding of the platform, and its place in the batch.
 #[derive(Clone, Copy, Debug)]
@@ -19,52 +19,58 @@ pub struct Entry<'a> {
 /// Bytes for which a buffer has room from the start, for each event.
 const USUAL_EVENT_BYTES: usize = 768;
 
-/// Encoded events in one buffer, for plugins that do not forward the event's own JSON.
+/// The events of a batch, encoded into one buffer.
 #[derive(Debug, Default)]
-pub struct EntryBuffer {
+pub struct Entries<S = ()> {
     bytes: Vec<u8>,
-    entries: Vec<(usize, Range<usize>)>,
+    encoded: Vec<(usize, Range<usize>)>,
+    /// The events that can't be sent, each with the reason.
+    pub(crate) failed: Vec<(usize, String)>,
+    /// What the platform needs in addition to the entries to make a body.
+    pub shared: S,
 }
 
-impl EntryBuffer {
-    /// The events of a batch, each appended by `encode`. An event for which `encode` fails is reported as rejected, with
-    /// the reason.
-    pub fn of_batch(
-        batch: &Batch<'_>,
-        call: &Call<'_>,
-        encode: impl Fn(Event<'_>, &mut Vec<u8>) -> Result<(), String>,
+impl Entries {
+    /// Encodes the events of a batch. `encode` appends an event to the buffer. Its error is the reason why the event
+    /// is rejected.
+    pub fn encode<'b>(
+        batch: &Batch<'b>,
+        mut encode: impl FnMut(Event<'b>, &mut Vec<u8>) -> Result<(), String>,
     ) -> Self {
         let mut entries = Self {
             bytes: Vec::with_capacity(batch.len().saturating_mul(USUAL_EVENT_BYTES)),
-            entries: Vec::with_capacity(batch.len()),
+            encoded: Vec::with_capacity(batch.len()),
+            ..Self::default()
         };
         for (at, event) in batch.iter().enumerate() {
-            if let Err(reason) = entries.push(at, |entry| encode(event, entry)) {
-                call.report(at..at + 1, &Outcome::rejected(reason));
-            }
+            entries.push(at, |entry| encode(event, entry));
         }
         entries
     }
 
-    /// Adds the event at `event` in the batch, which `encode` appends to the buffer. When `encode` fails, the bytes that
-    /// it has written are removed.
-    fn push<E>(&mut self, event: usize, encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+    fn push(&mut self, event: usize, encode: impl FnOnce(&mut Vec<u8>) -> Result<(), String>) {
         let start = self.bytes.len();
         match encode(&mut self.bytes) {
-            Ok(()) => {
-                self.entries.push((event, start..self.bytes.len()));
-                Ok(())
-            }
-            Err(error) => {
+            Ok(()) => self.encoded.push((event, start..self.bytes.len())),
+            Err(reason) => {
                 self.bytes.truncate(start);
-                Err(error)
+                self.failed.push((event, reason));
             }
         }
     }
 
-    /// The entries in the order in which they came.
+    /// The same entries with something that their bodies share.
+    #[must_use]
+    pub fn sharing<S>(self, shared: S) -> Entries<S> {
+        let Self { bytes, encoded, failed, .. } = self;
+        Entries { bytes, encoded, failed, shared }
+    }
+}
+
+impl<S> Entries<S> {
+    /// The entries in the order of the batch.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Entry<'_>> {
-        self.entries.iter().map(|(event, range)| Entry { event: *event, bytes: &self.bytes[range.clone()] })
+        self.encoded.iter().map(|(event, range)| Entry { event: *event, bytes: &self.bytes[range.clone()] })
     }
 }
 
@@ -138,26 +144,17 @@ mod tests {
 
     #[test]
     fn an_entry_that_could_not_be_encoded_leaves_nothing() {
-        let mut buffer = EntryBuffer::default();
-        buffer
-            .push(0, |out| {
-                out.extend_from_slice(b"one");
-                Ok::<_, ()>(())
-            })
-            .expect("encoded");
-        buffer
-            .push(1, |out| {
-                out.extend_from_slice(b"hal");
-                Err("f")
-            })
-            .expect_err("not encoded");
-        buffer
-            .push(2, |out| {
-                out.extend_from_slice(b"two");
-                Ok::<_, ()>(())
-            })
-            .expect("encoded");
-        let entries: Vec<_> = buffer.iter().map(|entry| (entry.event, entry.bytes)).collect();
-        assert_eq!(entries, [(0, b"one".as_slice()), (2, b"two")]);
+        let mut entries = Entries::default();
+        for (at, (text, result)) in
+            [("one", Ok(())), ("hal", Err("f".to_owned())), ("two", Ok(()))].into_iter().enumerate()
+        {
+            entries.push(at, |out| {
+                out.extend_from_slice(text.as_bytes());
+                result
+            });
+        }
+        let encoded: Vec<_> = entries.iter().map(|entry| (entry.event, entry.bytes)).collect();
+        assert_eq!(encoded, [(0, b"one".as_slice()), (2, b"two")]);
+        assert_eq!(entries.failed, [(1, "f".to_owned())]);
     }
 }

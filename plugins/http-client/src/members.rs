@@ -1,14 +1,55 @@
-//! The members of an event's JSON that have no field in the contract.
+//! Members of an event in the JSON of a platform.
 
 use std::{borrow::Cow, fmt};
 
+use jackfield_plugin_api::Event;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{IgnoredAny, MapAccess, Visitor},
+    ser::SerializeMap,
 };
 use serde_json::value::RawValue;
 
-/// The members that [`Event`](jackfield_plugin_api::Event) has accessors for.
+/// Writes the texts that are not empty as members of `map`.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn write_texts<M: SerializeMap>(map: &mut M, texts: &[(&str, &str)]) -> Result<(), M::Error> {
+    let mut filled = texts.iter().filter(|(_, text)| !text.is_empty());
+    filled.try_for_each(|(name, text)| map.serialize_entry(name, text))
+}
+
+/// Writes those fields of an event that are members of the same name in several platforms: tool, architecture, versions,
+/// duration, exit code and arguments. The members of the event's JSON that have no field become the member `extra`.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn write_common<M: SerializeMap>(map: &mut M, event: &Event<'_>) -> Result<(), M::Error> {
+    let texts = [
+        ("tool_name", event.tool_name()),
+        ("tool_version", event.tool_version()),
+        ("arch", event.arch()),
+        ("os_version", event.os_version()),
+        ("runtime_version", event.runtime_version()),
+    ];
+    write_texts(map, &texts)?;
+    if let Some(duration) = event.duration() {
+        map.serialize_entry("duration_ms", &u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))?;
+    }
+    if let Some(exit_code) = event.exit_code() {
+        map.serialize_entry("exit_code", &exit_code)?;
+    }
+    if let Some(args) = event.args() {
+        map.serialize_entry("args", &args.collect::<Vec<_>>())?;
+    }
+    let extra = OtherMembers::of(event.json());
+    if !extra.is_empty() {
+        map.serialize_entry("extra", &extra)?;
+    }
+    Ok(())
+}
+
+/// The members that [`Event`]has accessors for.
 const FIELDS: [&str; 16] = [
     "id",
     "timestamp",
@@ -89,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_beyond_the_fields_are_kept_as_they_are() {
+    fn other_members_are_kept_as_they_are() {
         let json =
             r#"{"id":"1","x":1.50,"type":"t","metadata":{"x":"y"},"qu\"ote":[{"a":null}],"error":null}"#;
         let others = OtherMembers::of(json);

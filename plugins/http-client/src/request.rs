@@ -1,9 +1,9 @@
 //! A request of a platform: its address, headers and credentials.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD as BASE64};
-use jackfield_plugin_api::Error;
+use jackfield_plugin_api::{Error, Outcome};
 use reqwest::{
     Method,
     header::{self, HeaderMap, HeaderName, HeaderValue},
@@ -181,6 +181,17 @@ impl Request {
         condense(&scrub(text, &self.secrets))
     }
 
+    /// The outcome with a reason that is fit for a message, as [`clean`](Self::clean) makes it.
+    pub(crate) fn clean_outcome(&self, outcome: &Outcome) -> Outcome {
+        let reason = Cow::Owned(self.clean(outcome.reason()));
+        match outcome {
+            Outcome::Delivered => Outcome::Delivered,
+            Outcome::Retry { after, .. } => Outcome::Retry { after: *after, reason },
+            Outcome::Rejected { .. } => Outcome::Rejected { reason },
+            Outcome::TooLarge { .. } => Outcome::TooLarge { reason },
+        }
+    }
+
     fn set(mut self, key: &str, name: &str, value: &str, sensitive: bool) -> Result<Self, Error> {
         let refuse = |why: &str| Err(Error::config(key.to_owned(), why.to_owned()));
         let Ok(name) = name.parse::<HeaderName>() else {
@@ -207,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_hidden_in_the_debug_form_whatever_they_came_by() {
+    fn the_debug_form_hides_credentials() {
         let request = request()
             .header("headers", "X-Api-Key", "hunter2")
             .and_then(|r| r.secret_header("token", "X-Other", "Bearer ", &Secret::new("hunter3")))
@@ -238,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_told_from_other_values() {
+    fn credentials_are_recognized_by_their_names() {
         for (url, header, expected) in [
             ("http://h/?x=12345", "x-tenant", false),
             ("http://h/?api_key=12345", "x-tenant", true),
@@ -252,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_can_be_none_is_refused_by_key_and_without_its_value() {
+    fn an_invalid_header_is_refused_without_its_value() {
         for (name, value) in
             [("bad name", "hunter2"), ("x-token", "hunter2\r\nX: y"), ("Content-Length", "9")]
         {

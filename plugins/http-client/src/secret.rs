@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_found_however_a_server_spells_it() {
+    fn a_secret_is_found_in_every_spelling() {
         let secret = [Secret::new("p@ss \"wörd\"/+x")];
         for spelt in [
             r#"p@ss "wörd"/+x"#,
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_the_end_cuts_off_is_not_shown_either() {
+    fn a_secret_that_is_cut_off_is_not_shown() {
         let secret = [Secret::new("sk-live-0123456789")];
         for (text, shown) in [
             ("no key sk-live-012345678", "no key ***"),

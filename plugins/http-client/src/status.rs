@@ -3,11 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 /// The longest wait that `Retry-After` of a server may ask for; a longer one counts as this.
-pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The meaning of an answer's status for the events of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum StatusMeaning {
     /// They are delivered, unless the [platform](crate::Platform::accepted) reads something else in the body.
     Accepted,
     /// They may be sent again, as `Retry-After` says.
@@ -15,44 +15,43 @@ pub enum Verdict {
     /// They will never be accepted.
     Rejected,
     /// The body is too large: halves are sent, down to single events, which are rejected.
-    Split,
+    TooLarge,
 }
 
 /// The meaning of each status of a platform: a constant in the plugin.
 #[derive(Clone, Copy, Debug)]
 pub struct StatusTable {
-    rows: &'static [(u16, u16, Verdict)],
-    otherwise: Verdict,
+    rows: &'static [(u16, u16, StatusMeaning)],
+    otherwise: StatusMeaning,
 }
 
 impl StatusTable {
-    /// `rows` are `(first, last, verdict)`; the first row that matches counts. `otherwise` is for statuses without a
+    /// `rows` are `(first, last, meaning)`; the first row that matches counts. `otherwise` is for statuses without a
     /// row.
     ///
     /// Two cases come before any table: the redirects 301, 302, 307 and 308 with a `Location`, and 407, which comes
     /// from a proxy and not from the platform (retry).
     #[must_use]
-    pub const fn new(rows: &'static [(u16, u16, Verdict)], otherwise: Verdict) -> Self {
+    pub const fn new(rows: &'static [(u16, u16, StatusMeaning)], otherwise: StatusMeaning) -> Self {
         Self { rows, otherwise }
     }
 
-    /// The verdict for `status`.
+    /// The meaning of `status`.
     #[must_use]
-    pub fn verdict(&self, status: u16) -> Verdict {
+    pub fn meaning(&self, status: u16) -> StatusMeaning {
         if status == 407 {
-            return Verdict::Retry;
+            return StatusMeaning::Retry;
         }
         self.rows
             .iter()
             .find(|(first, last, _)| (*first..=*last).contains(&status))
-            .map_or(self.otherwise, |(_, _, verdict)| *verdict)
+            .map_or(self.otherwise, |(_, _, meaning)| *meaning)
     }
 }
 
 /// The wait that a `Retry-After` header asks for at the time `now`: whole seconds, or a date, which means no wait once
 /// it has passed. `None` when it is neither.
-#[must_use]
-pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+pub(crate) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         value.parse().map_or(LONGEST_RETRY_AFTER, Duration::from_secs)
@@ -69,18 +68,22 @@ mod tests {
     #[test]
     fn the_first_row_that_fits_counts() {
         const TABLE: StatusTable = StatusTable::new(
-            &[(200, 299, Verdict::Accepted), (429, 429, Verdict::Retry), (400, 499, Verdict::Rejected)],
-            Verdict::Retry,
+            &[
+                (200, 299, StatusMeaning::Accepted),
+                (429, 429, StatusMeaning::Retry),
+                (400, 499, StatusMeaning::Rejected),
+            ],
+            StatusMeaning::Retry,
         );
-        for (status, verdict) in [
-            (200, Verdict::Accepted),
-            (299, Verdict::Accepted),
-            (429, Verdict::Retry),
-            (428, Verdict::Rejected),
-            (407, Verdict::Retry),
-            (599, Verdict::Retry),
+        for (status, meaning) in [
+            (200, StatusMeaning::Accepted),
+            (299, StatusMeaning::Accepted),
+            (429, StatusMeaning::Retry),
+            (428, StatusMeaning::Rejected),
+            (407, StatusMeaning::Retry),
+            (599, StatusMeaning::Retry),
         ] {
-            assert_eq!(TABLE.verdict(status), verdict, "{status}");
+            assert_eq!(TABLE.meaning(status), meaning, "{status}");
         }
     }
 

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_by_key_and_without_secrets() {
+    fn invalid_options_are_refused_without_secrets() {
         for (config, key) in [
             (r#"{"url":"ftp://h"}"#, "url: "),
             (r#"{"url":"http://hunter2@h"}"#, "url: "),

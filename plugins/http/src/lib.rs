@@ -15,109 +15,71 @@
 //!
 //! # Diagnostics
 //!
-//! A probe sends `[]`. A server that answers 2xx accepts events; `Client::probe` of the same crate has the meaning of
-//! other statuses.
+//! A probe sends `[]`. A server that answers 2xx accepts events; `HttpBackend::probe` of the same crate has the meaning
+//! of other statuses.
 #![forbid(unsafe_code)]
 
 mod config;
 
-use jackfield_http_client::{Client, ClientOptions, Entry, Limits, Platform, Request, StatusTable, Verdict};
-use jackfield_plugin_api::{
-    Backend, Batch, Call, Diagnoses, Error, Host, Outcomes, Probe,
-    deletion::{DeletesData, Deletion, DeletionRequest},
-    export,
+use jackfield_http_client::{
+    DeletionBy, Entries, HttpBackend, Limits, Platform, Request, StatusMeaning, StatusTable, TlsConfig,
 };
+use jackfield_plugin_api::{Batch, Error, export};
 
 use crate::config::Config;
 
-const STATUSES: StatusTable = StatusTable::new(
-    &[
-        (200, 299, Verdict::Accepted),
-        (408, 408, Verdict::Retry),
-        (413, 413, Verdict::Split),
-        (425, 425, Verdict::Retry),
-        (429, 429, Verdict::Retry),
-        (300, 499, Verdict::Rejected),
-    ],
-    Verdict::Retry,
-);
-
+/// Any HTTP server.
 struct Server {
     limits: Limits,
+    deletion: Option<Request>,
 }
 
 impl Platform for Server {
-    fn statuses(&self) -> &StatusTable {
-        &STATUSES
+    type Config = Config;
+    type Shared = ();
+    const USER_AGENT: &'static str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+    const STATUSES: StatusTable = StatusTable::new(
+        &[
+            (200, 299, StatusMeaning::Accepted),
+            (408, 408, StatusMeaning::Retry),
+            (413, 413, StatusMeaning::TooLarge),
+            (425, 425, StatusMeaning::Retry),
+            (429, 429, StatusMeaning::Retry),
+            (300, 499, StatusMeaning::Rejected),
+        ],
+        StatusMeaning::Retry,
+    );
+
+    fn open(config: Config) -> Result<(Self, Request, TlsConfig), Error> {
+        let (events, deletion) = config.requests()?;
+        let limits = Limits::from_options(config.limits.max_body_bytes, config.limits.max_events);
+        Ok((Self { limits, deletion }, events, config.tls))
+    }
+
+    fn encode(&self, batch: &Batch<'_>) -> Entries {
+        Entries::encode(batch, |event, entry| {
+            entry.extend_from_slice(event.json().as_bytes());
+            Ok(())
+        })
     }
 
     fn limits(&self) -> Limits {
         self.limits
     }
-}
 
-struct Http {
-    client: Client,
-    events: Request,
-    deletion: Option<Request>,
-    server: Server,
-}
-
-fn entries<'a>(batch: &Batch<'a>) -> impl Iterator<Item = Entry<'a>> {
-    batch.iter().enumerate().map(|(event, e)| Entry { event, bytes: e.json().as_bytes() })
-}
-
-impl Backend for Http {
-    type Config = Config;
-
-    fn open(config: Config, _host: Host, _call: &Call<'_>) -> Result<Self, Error> {
-        let (events, deletion) = config.requests()?;
-        let user_agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-        let client = Client::open(&ClientOptions::new(user_agent, config.tls))?;
-        events.warn_if_exposed();
-        let limits = Limits::from_options(config.limits.max_body_bytes, config.limits.max_events);
-        Ok(Self { client, events, deletion, server: Server { limits } })
-    }
-
-    fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {
-        self.client.deliver(&self.events, &self.server, entries(batch), call)
-    }
-
-    fn close(&self, call: &Call<'_>) -> Result<(), Error> {
-        self.client.close(call);
-        Ok(())
-    }
-}
-
-impl DeletesData for Http {
-    fn request_deletion(&self, request: &DeletionRequest<'_>, call: &Call<'_>) -> Deletion {
-        let Some(deletion) = &self.deletion else {
-            return Deletion::Unsupported("no deletion_url is configured".to_owned());
-        };
-        let body = serde_json::json!({ "machine_id": request.machine_id() }).to_string();
-        let outcome = self.client.request(deletion, body.into_bytes(), &STATUSES, call);
-        Deletion::from_outcome(outcome, || format!("{} has taken the request", deletion.endpoint().host()))
-    }
-}
-
-impl Diagnoses for Http {
-    fn preview(
-        &self,
-        batch: &Batch<'_>,
-        sink: &mut dyn FnMut(&str, &[u8]),
-        call: &Call<'_>,
-    ) -> Result<(), Error> {
-        self.events.preview(&self.server, entries(batch), sink, call);
-        Ok(())
-    }
-
-    fn probe(&self, call: &Call<'_>) -> Probe {
-        self.client.probe(&self.events, &self.server, call)
+    fn deletion(&self, machine_id: &str) -> DeletionBy<'_> {
+        match &self.deletion {
+            Some(request) => {
+                let body = serde_json::json!({ "machine_id": machine_id }).to_string();
+                DeletionBy::Request(request, body.into_bytes())
+            }
+            None => DeletionBy::Nothing("no deletion_url is configured"),
+        }
     }
 }
 
 export! {
-    backend: Http,
+    backend: HttpBackend<Server>,
     name: "http",
     vendor: "Jackfield",
     description: "events posted as a JSON array over HTTP",

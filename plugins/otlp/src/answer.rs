@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_can_not_be_read_takes_nothing_back() {
+    fn a_body_that_is_unreadable_means_delivered() {
         for body in [&b"<html>"[..], b"\xff\xff\xff", b"{\"partialSuccess\":", b"ok", b""] {
             for encoding in [Encoding::Protobuf, Encoding::Json] {
                 assert_eq!(judge(encoding, 3, body), (Outcome::Delivered, None), "{body:?}");

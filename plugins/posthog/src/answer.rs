@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_project_over_its_limit_is_tried_again_in_an_hour() {
+    fn a_project_over_its_limit_is_retried_in_an_hour() {
         for limited in [
             r#"{"status":"Ok","quota_limited":["events"]}"#,
             r#"{"status":1,"quota_limited":["recordings","events"]}"#,
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_cut_off_or_not_posthogs_is_no_delivery() {
+    fn an_incomplete_or_foreign_answer_is_no_delivery() {
         for (body, complete) in [
             (r#"{"status":1}"#, false),
             ("", false),

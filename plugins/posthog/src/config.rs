@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_region_or_a_host_says_where_events_go() {
+    fn region_or_host_decides_where_events_go() {
         for (json, url) in [
             (r#"{"api_key":"phc_k","region":"us"}"#, "https://us.i.posthog.com/batch/"),
             (r#"{"api_key":"phc_k","region":"eu"}"#, "https://eu.i.posthog.com/batch/"),
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_by_key_and_without_the_api_key() {
+    fn invalid_options_are_refused_without_the_api_key() {
         for (json, key) in [
             (r#"{"api_key":" ","region":"us"}"#, "api_key: "),
             (r#"{"api_key":"phx_hunter2","region":"us"}"#, "api_key: "),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_head_of_a_body_is_json_whatever_the_key_is() {
+    fn the_head_of_a_body_is_json_with_any_key() {
         let config = parse(r#"{"api_key":"a\"b\\","region":"us"}"#).expect("read");
         let body = String::from_utf8(config.body_head()).expect("UTF-8") + "[]}";
         let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");

@@ -2,11 +2,10 @@
 
 use std::borrow::Cow;
 
+use jackfield_http_client::{write_common, write_texts};
 use jackfield_plugin_api::Event;
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeMap};
 use uuid::Uuid;
-
-use crate::properties::Properties;
 
 /// Characters of `event` and of `distinct_id` that PostHog keeps.
 const LONGEST_NAME: usize = 200;
@@ -70,12 +69,89 @@ fn name(kind: &str) -> Cow<'_, str> {
     }
 }
 
+/// The prefix for a key of the metadata that can't be the name of a property.
+const PREFIX: &str = "metadata_";
+
+/// Names of properties that the metadata must not set: those of this file, fields of PostHog's events, and names that
+/// PostHog reads among the properties when a field is missing.
+const RESERVED: [&str; 24] = [
+    "event_name",
+    "event_type",
+    "event_id",
+    "tool_name",
+    "tool_version",
+    "os",
+    "arch",
+    "os_version",
+    "runtime_version",
+    "duration_ms",
+    "exit_code",
+    "error",
+    "args",
+    "extra",
+    "api_key",
+    "token",
+    "event",
+    "uuid",
+    "distinct_id",
+    "timestamp",
+    "sent_at",
+    "offset",
+    "properties",
+    "ip",
+];
+
+/// Whether metadata with this key gets [`PREFIX`]. A key that begins with the prefix gets it once more, so no two keys
+/// of the metadata become the same property.
+fn is_reserved(key: &str) -> bool {
+    key.starts_with('$') || key.starts_with(PREFIX) || RESERVED.contains(&key)
+}
+
+/// The properties of an event.
+struct Properties<'a> {
+    event: Event<'a>,
+    /// Whether the id is sent in another form.
+    keep_id: bool,
+    /// Whether the type is sent in another form.
+    keep_kind: bool,
+}
+
+impl Serialize for Properties<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let event = &self.event;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("$lib", "jackfield")?;
+        map.serialize_entry("$lib_version", env!("CARGO_PKG_VERSION"))?;
+        map.serialize_entry("$geoip_disable", &true)?;
+        map.serialize_entry("$process_person_profile", &false)?;
+        let texts = [
+            ("event_name", event.name()),
+            ("event_type", if self.keep_kind { event.kind() } else { "" }),
+            ("event_id", if self.keep_id { event.id() } else { "" }),
+            ("$os", event.os()),
+        ];
+        write_texts(&mut map, &texts)?;
+        write_common(&mut map, event)?;
+        if let Some(error) = event.error() {
+            map.serialize_entry("error", error)?;
+        }
+        for (key, value) in event.metadata() {
+            if is_reserved(key) {
+                map.serialize_entry(&format!("{PREFIX}{key}"), value)?;
+            } else {
+                map.serialize_entry(key, value)?;
+            }
+        }
+        map.end()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_id_that_is_no_uuid_becomes_one_that_stays_the_same() {
+    fn any_other_id_becomes_a_stable_uuid() {
         let id = "01920000-0000-7000-8000-000000000001";
         assert_eq!(uuid(id), (Uuid::try_parse(id).expect("a UUID"), true));
         // Another spelling is the same UUID with another text.
@@ -88,10 +164,21 @@ mod tests {
     }
 
     #[test]
-    fn a_type_is_the_events_name_unless_posthog_would_not_take_it_so() {
+    fn a_type_is_the_name_unless_posthog_would_change_it() {
         assert_eq!(name("command.invocation"), "command.invocation");
         assert_eq!(name("$identify"), "event_$identify");
         assert_eq!(name(&"ü".repeat(300)), "ü".repeat(200));
         assert_eq!(name(&"x".repeat(200)), "x".repeat(200));
+    }
+
+    #[test]
+    fn only_keys_with_a_meaning_are_reserved() {
+        for reserved in ["$ip", "$set", "$", "tool_name", "extra", "token", "metadata_", "metadata_k"] {
+            assert!(is_reserved(reserved), "{reserved}");
+        }
+        for free in ["", "k", "toolname", "Tool_Name", "metadata", "a$", " $ip", "name", "type"] {
+            assert!(!is_reserved(free), "{free}");
+        }
+        assert!(!RESERVED.iter().any(|name| name.starts_with(PREFIX)));
     }
 }

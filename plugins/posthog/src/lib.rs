@@ -65,130 +65,72 @@
 mod answer;
 mod config;
 mod event;
-mod properties;
 
 use jackfield_http_client::{
-    Answer, Client, ClientOptions, Entry, EntryBuffer, Limits, Platform, Request, StatusTable, Verdict,
+    Answer, DeletionBy, Entries, Entry, HttpBackend, Limits, Platform, Request, StatusMeaning, StatusTable,
+    TlsConfig, json_array,
 };
-use jackfield_plugin_api::{
-    Backend, Batch, Call, Diagnoses, Error, Host, Outcomes, Probe,
-    deletion::{DeletesData, Deletion, DeletionRequest},
-    export,
-};
+use jackfield_plugin_api::{Batch, Error, Outcome, export};
 
 use crate::config::Config;
 
-const STATUSES: StatusTable = StatusTable::new(
-    &[
-        (200, 299, Verdict::Accepted),
-        (408, 408, Verdict::Retry),
-        (413, 413, Verdict::Split),
-        (429, 429, Verdict::Retry),
-        (400, 499, Verdict::Rejected),
-    ],
-    Verdict::Retry,
-);
-
+/// PostHog's capture API.
 struct Capture {
-    /// The beginning of the body, up to its first event. It contains the key.
+    /// The beginning of the body, up to its list of events. It contains the key.
     head: Vec<u8>,
 }
 
 impl Platform for Capture {
-    fn statuses(&self) -> &StatusTable {
-        &STATUSES
+    type Config = Config;
+    type Shared = ();
+    const USER_AGENT: &'static str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+    const STATUSES: StatusTable = StatusTable::new(
+        &[
+            (200, 299, StatusMeaning::Accepted),
+            (408, 408, StatusMeaning::Retry),
+            (413, 413, StatusMeaning::TooLarge),
+            (429, 429, StatusMeaning::Retry),
+            (400, 499, StatusMeaning::Rejected),
+        ],
+        StatusMeaning::Retry,
+    );
+    const READS_BODY: bool = true;
+    const REFUSES_EMPTY: bool = true;
+
+    fn open(config: Config) -> Result<(Self, Request, TlsConfig), Error> {
+        let request = config.request()?;
+        Ok((Self { head: config.body_head() }, request, config.tls))
+    }
+
+    fn encode(&self, batch: &Batch<'_>) -> Entries {
+        Entries::encode(batch, event::encode)
     }
 
     fn limits(&self) -> Limits {
         Limits { body_bytes: 20_000_000, entries: usize::MAX, entry_bytes: 1_000_000 }
     }
 
-    fn overhead(&self, entries: usize) -> usize {
+    fn overhead(&self, (): &(), entries: usize) -> usize {
         self.head.len() + 3 + entries.saturating_sub(1)
     }
 
-    fn frame(&self, part: &[Entry<'_>], body: &mut Vec<u8>) {
+    fn frame(&self, (): &(), part: &[Entry<'_>], body: &mut Vec<u8>) {
         body.extend_from_slice(&self.head);
-        jackfield_http_client::json_array(part, body);
+        json_array(part, body);
         body.push(b'}');
     }
 
-    fn needs_body(&self) -> bool {
-        true
+    fn accepted(&self, answer: &Answer<'_>) -> Outcome {
+        answer::outcome(answer.body, answer.complete)
     }
 
-    fn dislikes_empty(&self, status: u16) -> bool {
-        matches!(status, 400 | 422)
-    }
-
-    fn accepted(&self, _part: &[Entry<'_>], answer: &Answer<'_>) -> Outcomes {
-        answer::outcome(answer.body, answer.complete).into()
-    }
-}
-
-struct PostHog {
-    client: Client,
-    request: Request,
-    capture: Capture,
-}
-
-/// The events of a batch in PostHog's form. Events that can't be sent are reported as rejected.
-fn entries(batch: &Batch<'_>, call: &Call<'_>) -> EntryBuffer {
-    EntryBuffer::of_batch(batch, call, event::encode)
-}
-
-impl Backend for PostHog {
-    type Config = Config;
-
-    fn open(config: Config, _host: Host, _call: &Call<'_>) -> Result<Self, Error> {
-        let request = config.request()?;
-        let head = config.body_head();
-        let user_agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-        let client = Client::open(&ClientOptions::new(user_agent, config.tls))?;
-        request.warn_if_exposed();
-        Ok(Self { client, request, capture: Capture { head } })
-    }
-
-    fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {
-        self.client.deliver(&self.request, &self.capture, entries(batch, call).iter(), call)
-    }
-
-    fn close(&self, call: &Call<'_>) -> Result<(), Error> {
-        self.client.close(call);
-        Ok(())
-    }
-}
-
-impl DeletesData for PostHog {
-    fn request_deletion(&self, request: &DeletionRequest<'_>, call: &Call<'_>) -> Deletion {
-        self.client.send_deletion_event(
-            (&self.request, &self.capture),
-            request,
-            event::encode,
-            "PostHog project has to delete the events",
-            call,
-        )
-    }
-}
-
-impl Diagnoses for PostHog {
-    fn preview(
-        &self,
-        batch: &Batch<'_>,
-        sink: &mut dyn FnMut(&str, &[u8]),
-        call: &Call<'_>,
-    ) -> Result<(), Error> {
-        self.request.preview(&self.capture, entries(batch, call).iter(), sink, call);
-        Ok(())
-    }
-
-    fn probe(&self, call: &Call<'_>) -> Probe {
-        self.client.probe(&self.request, &self.capture, call)
+    fn deletion(&self, _machine_id: &str) -> DeletionBy<'_> {
+        DeletionBy::Event("the owner of that PostHog project has to delete the events")
     }
 }
 
 export! {
-    backend: PostHog,
+    backend: HttpBackend<Capture>,
     name: "posthog",
     vendor: "Jackfield",
     description: "events for PostHog",

@@ -145,9 +145,10 @@ pub(crate) fn measure(rows: &mut Rows) {
     let (protobuf, json) = (encoder(Encoding::Protobuf), encoder(Encoding::Json));
     let ours = |encoder: &Encoder| {
         let encoded = encoder.encode(&batch.view(), OBSERVED);
-        let records: usize = encoded.records().map(<[u8]>::len).sum();
-        let mut body = Vec::with_capacity(records + encoded.overhead(EVENTS));
-        encoded.frame(0..EVENTS, &mut body);
+        let entries: Vec<_> = encoded.iter().collect();
+        let records: usize = entries.iter().map(|entry| entry.bytes.len()).sum();
+        let mut body = Vec::with_capacity(records + encoded.shared.overhead(EVENTS));
+        encoded.shared.frame(&entries, &mut body);
         body
     };
 

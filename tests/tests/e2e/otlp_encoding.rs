@@ -100,9 +100,10 @@ fn encoder(encoding: Encoding) -> Encoder {
 fn body(encoding: Encoding, batch: &Batch) -> Vec<u8> {
     let encoded = encoder(encoding).encode(&batch.view(), OBSERVED);
     let mut body = Vec::new();
-    encoded.frame(0..batch.len(), &mut body);
-    let records: usize = encoded.records().map(<[u8]>::len).sum();
-    assert!(body.len() <= records + encoded.overhead(batch.len()), "the limit of a body counts on it");
+    let entries: Vec<_> = encoded.iter().collect();
+    encoded.shared.frame(&entries, &mut body);
+    let records: usize = entries.iter().map(|entry| entry.bytes.len()).sum();
+    assert!(body.len() <= records + encoded.shared.overhead(batch.len()), "the limit of a body counts on it");
     body
 }
 

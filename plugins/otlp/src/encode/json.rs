@@ -6,8 +6,7 @@ use jackfield_plugin_api::Event;
 
 use super::{
     SCOPE,
-    record::{Attributes, Key, Severity, attributes, body, time},
-    resource::Tool,
+    record::{Attributes, Key, Severity, Tool, attributes, body, time},
 };
 
 const OPEN: &[u8] = br#"{"resourceLogs":["#;

@@ -7,14 +7,14 @@
 mod json;
 mod protobuf;
 mod record;
-mod resource;
 
-use std::{collections::HashMap, ops::Range};
+use std::collections::HashMap;
 
+use jackfield_http_client::{Entries, Entry};
 use jackfield_plugin_api::Batch;
 
-pub(crate) use self::resource::FROM_EVENTS;
-use self::resource::Tool;
+pub(crate) use self::record::FROM_EVENTS;
+use self::record::Tool;
 
 /// The format of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,27 +29,24 @@ pub(crate) const SCOPE: &str = "Jackfield";
 /// The settings of the encoding.
 #[derive(Debug)]
 pub(crate) struct Encoder {
-    encoding: Encoding,
+    pub(crate) encoding: Encoding,
     /// Version of the scope.
     version: &'static str,
     /// Attributes of every resource, in addition to those of its tool.
     resource: Vec<(String, String)>,
 }
 
-/// An encoded batch.
-pub(crate) struct Encoded {
+/// The records of a batch in groups, one for each tool.
+pub(crate) struct Groups {
     encoding: Encoding,
-    bytes: Vec<u8>,
-    records: Vec<Record>,
-    /// The part before the records of each tool: its resource and the scope.
-    groups: Vec<Vec<u8>>,
-    groups_bytes: usize,
-    largest_group: usize,
-}
-
-struct Record {
-    bytes: Range<usize>,
-    group: usize,
+    /// For each group the part before its records: its resource and the scope.
+    prefixes: Vec<Vec<u8>>,
+    /// Bytes of all prefixes.
+    all_bytes: usize,
+    /// Bytes of the longest prefix.
+    most_bytes: usize,
+    /// For each event of the batch the number of its group.
+    of_events: Vec<usize>,
 }
 
 impl Encoder {
@@ -62,72 +59,65 @@ impl Encoder {
     }
 
     /// Encodes a batch with this observed time, in nanoseconds since 1970.
-    pub(crate) fn encode(&self, batch: &Batch<'_>, observed: u64) -> Encoded {
-        let mut encoded = Encoded {
-            encoding: self.encoding,
-            bytes: Vec::with_capacity(batch.len() * 512),
-            records: Vec::with_capacity(batch.len()),
-            groups: Vec::new(),
-            groups_bytes: 0,
-            largest_group: 0,
-        };
+    pub(crate) fn encode(&self, batch: &Batch<'_>, observed: u64) -> Entries<Groups> {
+        let mut prefixes = Vec::new();
+        let mut of_events = Vec::with_capacity(batch.len());
         let mut numbers: HashMap<Tool<'_>, usize> = HashMap::new();
         let mut last: Option<(Tool<'_>, usize)> = None;
-        for event in batch {
+        let entries = Entries::encode(batch, |event, out| {
             let tool = Tool::of(&event);
             let group = match &last {
                 Some((same, group)) if *same == tool => *group,
                 _ => *numbers.entry(tool).or_insert_with(|| {
-                    let mut group = Vec::with_capacity(512);
-                    match self.encoding {
-                        Encoding::Protobuf => {
-                            protobuf::group(&tool, &self.resource, self.version, &mut group);
-                        }
-                        Encoding::Json => json::group(&tool, &self.resource, self.version, &mut group),
-                    }
-                    encoded.groups_bytes += group.len();
-                    encoded.largest_group = encoded.largest_group.max(group.len());
-                    encoded.groups.push(group);
-                    encoded.groups.len() - 1
+                    prefixes.push(self.prefix(&tool));
+                    prefixes.len() - 1
                 }),
             };
             last = Some((tool, group));
-            let start = encoded.bytes.len();
+            of_events.push(group);
             match self.encoding {
-                Encoding::Protobuf => protobuf::record(&event, observed, &mut encoded.bytes),
-                Encoding::Json => json::record(&event, observed, &mut encoded.bytes),
+                Encoding::Protobuf => protobuf::record(&event, observed, out),
+                Encoding::Json => json::record(&event, observed, out),
             }
-            encoded.records.push(Record { bytes: start..encoded.bytes.len(), group });
+            Ok(())
+        });
+        let all_bytes = prefixes.iter().map(Vec::len).sum();
+        let most_bytes = prefixes.iter().map(Vec::len).max().unwrap_or(0);
+        entries.sharing(Groups { encoding: self.encoding, prefixes, all_bytes, most_bytes, of_events })
+    }
+
+    /// The part of a group before its records.
+    fn prefix(&self, tool: &Tool<'_>) -> Vec<u8> {
+        let mut prefix = Vec::with_capacity(512);
+        match self.encoding {
+            Encoding::Protobuf => protobuf::group(tool, &self.resource, self.version, &mut prefix),
+            Encoding::Json => json::group(tool, &self.resource, self.version, &mut prefix),
         }
-        encoded
+        prefix
     }
 }
 
-impl Encoded {
-    /// The records, in the order of the batch.
-    pub(crate) fn records(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.records.iter().map(|record| &self.bytes[record.bytes.clone()])
-    }
-
+impl Groups {
     /// Bytes that a body of this many records has in addition to them, at most.
     pub(crate) fn overhead(&self, records: usize) -> usize {
-        // Counts all resources instead of those in the body, unless that would make a body of few records look large.
-        let groups = self.groups_bytes.min(self.largest_group.saturating_mul(records));
+        // Counts all groups instead of those in the body, unless that would make a body of few records look large.
+        let prefixes = self.all_bytes.min(self.most_bytes.saturating_mul(records));
         let (around, group, record) = match self.encoding {
             Encoding::Protobuf => protobuf::OVERHEAD,
             Encoding::Json => json::OVERHEAD,
         };
-        around + groups + group * records.min(self.groups.len()) + record * records
+        around + prefixes + group * records.min(self.prefixes.len()) + record * records
     }
 
-    /// Appends the body of the records with these numbers in the batch, grouped by tool.
-    pub(crate) fn frame(&self, records: impl Iterator<Item = usize>, out: &mut Vec<u8>) {
-        let mut records: Vec<&Record> = records.map(|number| &self.records[number]).collect();
+    /// Appends the body of these records, grouped by tool.
+    pub(crate) fn frame(&self, part: &[Entry<'_>], out: &mut Vec<u8>) {
+        let mut records: Vec<(usize, &[u8])> =
+            part.iter().map(|entry| (self.of_events[entry.event], entry.bytes)).collect();
         // A stable sort keeps the order within a tool.
-        records.sort_by_key(|record| record.group);
-        let groups = records.chunk_by(|a, b| a.group == b.group).map(|records| {
-            let prefix = self.groups[records[0].group].as_slice();
-            (prefix, records.iter().map(|record| &self.bytes[record.bytes.clone()]))
+        records.sort_by_key(|(group, _)| *group);
+        let groups = records.chunk_by(|(a, _), (b, _)| a == b).map(|records| {
+            let prefix = self.prefixes[records[0].0].as_slice();
+            (prefix, records.iter().map(|(_, record)| *record))
         });
         match self.encoding {
             Encoding::Protobuf => protobuf::frame(groups, out),

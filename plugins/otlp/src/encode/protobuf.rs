@@ -8,8 +8,7 @@ use jackfield_plugin_api::Event;
 
 use super::{
     SCOPE,
-    record::{Attributes, Key, Severity, attributes, body, time},
-    resource::Tool,
+    record::{Attributes, Key, Severity, Tool, attributes, body, time},
 };
 
 /// Bytes of a body without groups, of a group of one tool without records, and around a record.

@@ -1,0 +1,165 @@
+//! The backend of a [`Platform`].
+
+use std::{cell::RefCell, ops::Range};
+
+use jackfield_plugin_api::{
+    Backend, Batch, Call, DeletesData, Deletion, DeletionRequest, Diagnoses, Error, Host, Outcome, Outcomes,
+    Probe,
+};
+use reqwest::header;
+
+use crate::{
+    client::{Answer, Client},
+    deadline::Deadline,
+    delivery::{Bodies, Delivery, status_line},
+    platform::{DeletionBy, Platform},
+    request::Request,
+    secret::scrub,
+    status::StatusMeaning,
+};
+
+/// A backend that sends events to a platform over HTTP. A plugin exports it with the capabilities `deletion` and
+/// `diagnostics`.
+pub struct HttpBackend<P> {
+    client: Client,
+    request: Request,
+    platform: P,
+}
+
+impl<P: Platform> HttpBackend<P> {
+    fn deliver(&self, batch: &Batch<'_>, call: &Call<'_>, report: &dyn Fn(Range<usize>, &Outcome)) {
+        let Self { client, request, platform } = self;
+        let deadline = Deadline::new(call);
+        Delivery { client, request, platform, report, deadline }.run(&platform.encode(batch));
+    }
+
+    /// `POST https://host/path (application/json; shown before gzip)`, without query and credentials.
+    fn label(&self) -> String {
+        let Request { method, endpoint, headers, gzip, secrets, .. } = &self.request;
+        let form = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let packed = if *gzip { "; shown before gzip" } else { "" };
+        scrub(&format!("{method} {endpoint} ({}{packed})", form.unwrap_or("no content type")), secrets)
+    }
+}
+
+impl<P: Platform> Backend for HttpBackend<P> {
+    type Config = P::Config;
+
+    fn open(config: P::Config, _host: Host, _call: &Call<'_>) -> Result<Self, Error> {
+        let (platform, request, tls) = P::open(config)?;
+        let client = Client::open(&tls, P::USER_AGENT, P::NOT_HTTP)?;
+        request.warn_if_exposed();
+        Ok(Self { client, request, platform })
+    }
+
+    fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {
+        self.deliver(batch, call, &|events, outcome| call.report(events, outcome));
+        Outcomes::Reported
+    }
+
+    fn close(&self, call: &Call<'_>) -> Result<(), Error> {
+        self.client.close(call);
+        Ok(())
+    }
+}
+
+impl<P: Platform> DeletesData for HttpBackend<P> {
+    fn request_deletion(&self, request: &DeletionRequest<'_>, call: &Call<'_>) -> Deletion {
+        match self.platform.deletion(request.machine_id()) {
+            DeletionBy::Nothing(why) => Deletion::Unsupported(why.to_owned()),
+            DeletionBy::Request(request, body) => {
+                let outcome = self.client.request(request, body, &P::STATUSES, call);
+                let host = request.endpoint.host();
+                Deletion::from_outcome(outcome, || format!("{host} has taken the request"))
+            }
+            DeletionBy::Event(who_acts) => {
+                let told = RefCell::new(Outcome::retry("the host gave no event to ask with"));
+                self.deliver(request.event(), call, &|_, outcome| *told.borrow_mut() = outcome.clone());
+                let host = self.request.endpoint.host();
+                Deletion::from_outcome(told.into_inner(), || {
+                    format!("{host} has taken the event data.deletion_request; it is a request: {who_acts}")
+                })
+            }
+        }
+    }
+}
+
+impl<P: Platform> Diagnoses for HttpBackend<P> {
+    /// Shows the bodies that `send` would send, each before compression. The halves of a body that the server finds
+    /// too large are not shown.
+    fn preview(
+        &self,
+        batch: &Batch<'_>,
+        sink: &mut dyn FnMut(&str, &[u8]),
+        call: &Call<'_>,
+    ) -> Result<(), Error> {
+        let entries = self.platform.encode(batch);
+        let reject =
+            |event, reason: &str| call.report(event..event + 1, &Outcome::rejected(reason.to_owned()));
+        for (event, reason) in &entries.failed {
+            reject(*event, reason);
+        }
+        let (bodies, label) = (Bodies::new(&self.platform, &entries), self.label());
+        let mut next = 0;
+        while next < bodies.entries.len() && !call.is_cancelled() {
+            match bodies.next(next) {
+                Ok(part) => {
+                    next = part.end;
+                    sink(&label, &bodies.body(part));
+                }
+                Err(too_large) => {
+                    reject(bodies.entries[next].event, &too_large);
+                    next += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a body without entries, which delivers nothing, and finds out from the answer whether the platform would
+    /// accept events:
+    ///
+    /// | what happens | found |
+    /// | --- | --- |
+    /// | a status that the platform accepts, with a body that [it accepts](Platform::accepted), too | reachable |
+    /// | 400 or 422 of a platform that [refuses empty bodies](Platform::REFUSES_EMPTY) | reachable |
+    /// | a status that the platform accepts, with a body that says otherwise | refused or unreachable, as it says rejected or retry |
+    /// | 401, 403 | refused: the credentials |
+    /// | 404, 405, 407, 408, 410, 425, 429 | unreachable: there is nothing that takes events, or not now |
+    /// | any other 4xx | refused |
+    /// | any other status, such as 500, and redirects that are not followed | unreachable |
+    /// | no answer | unreachable |
+    fn probe(&self, call: &Call<'_>) -> Probe {
+        let Self { client, request, platform } = self;
+        let deadline = Deadline::new(call);
+        let nothing = platform.encode(&Batch::empty());
+        let body = Bodies::new(platform, &nothing).body(0..0);
+        let answered = match client.send(request, body, &deadline) {
+            Ok(answered) => answered,
+            Err(outcome) => return Probe::Unreachable(outcome.reason().to_owned()),
+        };
+        let status = answered.status;
+        let accepted = P::STATUSES.meaning(status) == StatusMeaning::Accepted;
+        let body = client.read(answered, accepted && P::READS_BODY, &deadline);
+        let said = status_line(request, status, &body.bytes);
+        match status {
+            _ if accepted => {
+                let answer = Answer { request, entries: 0, body: &body.bytes, complete: body.complete };
+                match request.clean_outcome(&platform.accepted(&answer)) {
+                    Outcome::Delivered => Probe::Reachable(status_line(request, status, &[])),
+                    Outcome::Retry { reason, .. } => Probe::Unreachable(reason.into_owned()),
+                    Outcome::Rejected { reason } | Outcome::TooLarge { reason } => {
+                        Probe::Refused(reason.into_owned())
+                    }
+                }
+            }
+            401 | 403 => Probe::Refused(format!("{said}; the credentials are wrong or may not send events")),
+            400 | 422 if P::REFUSES_EMPTY => {
+                Probe::Reachable(format!("{said}; that is for a request without events"))
+            }
+            404 | 405 | 407 | 408 | 410 | 425 | 429 => Probe::Unreachable(said),
+            400..=499 => Probe::Refused(said),
+            _ => Probe::Unreachable(said),
+        }
+    }
+}
