@@ -1,14 +1,47 @@
-//! One open file: it is opened, locked, repaired and written to here.
+//! One open file: it is opened, locked, repaired and written to here. The system calls of a write are in one table, so
+//! that tests can count them and make them fail.
 
 use std::{
     fs::{self, File, Metadata, OpenOptions, TryLockError},
-    io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write},
+    io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _},
     path::Path,
     thread,
     time::Duration,
 };
 
-use crate::disk::Disk;
+/// Calls into the system.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Disk {
+    /// Writes the beginning of the bytes, and returns how many.
+    pub(crate) write: fn(&mut File, &[u8]) -> io::Result<usize>,
+    /// Waits until the file's content is on the disk.
+    pub(crate) sync: fn(&File) -> io::Result<()>,
+    /// Waits until the names in a folder are on the disk.
+    pub(crate) sync_folder: fn(&Path) -> io::Result<()>,
+}
+
+/// The real system calls.
+pub(crate) const SYSTEM: Disk = Disk {
+    write: |file, bytes| file.write(bytes),
+    sync: File::sync_data,
+    sync_folder: |folder| File::open(folder)?.sync_all(),
+};
+
+impl Disk {
+    /// Writes `bytes`. The error says how many of them have arrived.
+    pub(crate) fn write_all(self, file: &mut File, bytes: &[u8]) -> (usize, io::Result<()>) {
+        let mut written = 0;
+        while written < bytes.len() {
+            match (self.write)(file, &bytes[written..]) {
+                Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (written, Err(error)),
+            }
+        }
+        (written, Ok(()))
+    }
+}
 
 /// The error of a write that wrote nothing, or not everything.
 #[derive(Debug)]
@@ -230,7 +263,6 @@ fn same_file(a: &Metadata, b: &Metadata) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::SYSTEM;
 
     /// A file that holds `text`, open and locked.
     fn locked(text: &str) -> (tempfile::TempDir, std::path::PathBuf, Handle) {
@@ -245,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_failed_write_left_is_cut_off() {
+    fn the_rest_of_a_failed_write_is_cut_off() {
         let (_folder, path, mut handle) = locked("a\n");
         handle.file.write_all(b"b\nhalf").expect("writable");
         handle.cut_off(6).expect("nobody else writes");
@@ -254,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_of_somebody_else_are_never_cut_off() {
+    fn bytes_of_another_writer_are_never_cut_off() {
         let (_folder, path, mut handle) = locked("a\n");
         handle.file.write_all(b"half").expect("writable");
         OpenOptions::new().append(true).open(&path).expect("opens").write_all(b"theirs\n").expect("writable");
@@ -263,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_looked_at_again_when_another_writer_was_there() {
+    fn the_end_is_checked_again_after_another_writer() {
         let (_folder, path, mut handle) = locked("a\n");
         handle.write(b"b\n", false).expect("writable");
         OpenOptions::new().append(true).open(&path).expect("opens").write_all(b"torn").expect("writable");
@@ -275,7 +307,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_that_takes_the_files_place_between_look_and_open_is_not_followed() {
+    fn a_link_that_replaces_the_file_is_not_followed() {
         let folder = tempfile::tempdir().expect("a folder");
         let (target, link) = (folder.path().join("target"), folder.path().join("log"));
         std::os::unix::fs::symlink(&target, &link).expect("ours");
@@ -284,5 +316,15 @@ mod tests {
         fs::write(&target, "theirs\n").expect("writable");
         let refusal = Handle::open_as(&link, true, SYSTEM).err().expect("refused").to_string();
         assert!(refusal.contains("symbolic links"), "{refusal}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_real_system_calls_are_made() {
+        // The system refuses, because these files have nothing to synchronise.
+        let null = File::options().write(true).open("/dev/null").expect("opens");
+        assert_eq!((SYSTEM.sync)(&null).expect_err("no disk").kind(), io::ErrorKind::InvalidInput);
+        let error = (SYSTEM.sync_folder)(Path::new("/proc")).expect_err("no disk");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
 }

@@ -18,7 +18,6 @@
 )]
 
 mod append;
-mod disk;
 mod handle;
 mod rotate;
 
@@ -32,7 +31,7 @@ use jackfield_plugin_api::{Backend, Batch, Call, Diagnoses, Error, Host, Outcome
 
 use crate::{
     append::{Appender, Options},
-    handle::Failure,
+    handle::{Failure, SYSTEM},
     rotate::Rotation,
 };
 
@@ -64,7 +63,7 @@ impl From<Config> for Options {
     fn from(config: Config) -> Self {
         let rotation = NonZeroU64::new(config.rotate_bytes)
             .map(|bytes| Rotation { bytes: bytes.get(), keep: config.rotate_keep });
-        Self { path: config.path, fsync: config.fsync, rotation, disk: disk::SYSTEM }
+        Self { path: config.path, fsync: config.fsync, rotation, disk: SYSTEM }
     }
 }
 
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn rotation_is_on_from_one_byte_and_keeps_at_least_one_file() {
+    fn rotation_begins_at_one_byte_and_one_file() {
         let rotation = |json| Options::from(parse(json).expect("valid")).rotation;
         assert!(rotation(r#"{"path":"x","rotate_bytes":0}"#).is_none());
         let on = rotation(r#"{"path":"x","rotate_bytes":10,"rotate_keep":2}"#).expect("rotates");

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_without_the_password() {
+    fn an_invalid_url_is_refused_without_the_password() {
         for (url, part) in [
             ("amqp://u:s3cret@h:notaport/", "is no URL"),
             ("http://u:s3cret@h/", "scheme `http`"),

@@ -151,7 +151,6 @@ pub(crate) struct Settings {
     pub(crate) confirm_timeout: Option<Duration>,
     /// Seconds; with 0 the broker chooses.
     pub(crate) heartbeat: u16,
-    /// The window of the configuration.
     pub(crate) app_id: Option<ShortString>,
 }
 
@@ -162,10 +161,10 @@ impl Config {
         let tls = match addresses.iter().any(|address| address.tls) {
             true => Some(Arc::new(self.tls.client_config()?)),
             false if self.tls.is_empty() => None,
-            false => return Err(Error::config("tls", "is set, and no URL begins with amqps://")),
+            false => return refuse("tls", "is set, and no URL begins with amqps://"),
         };
         if self.exchange.is_none() && self.queue.is_none() && self.routing_key.is_none() {
-            return Err(Error::config("queue", "is missing; name a queue, or an exchange"));
+            return refuse("queue", "is missing; name a queue, or an exchange");
         }
         let exchange = short("exchange", self.exchange.as_deref().unwrap_or_default())?;
         let queue = self.queue.as_deref().map(|queue| short("queue", queue)).transpose()?;
@@ -179,15 +178,12 @@ impl Config {
         let topology = self.declare.check(&exchange, queue, &routing_key)?;
         let heartbeat = self.heartbeat.unwrap_or(Duration::from_secs(30));
         if heartbeat.subsec_millis() != 0 {
-            return Err(Error::config("heartbeat", "is not a number of whole seconds"));
+            return refuse("heartbeat", "is not a number of whole seconds");
         }
         let heartbeat = u16::try_from(heartbeat.as_secs())
             .map_err(|_| Error::config("heartbeat", "is more than 65535 seconds"))?;
         if self.confirm_timeout.is_some_and(|timeout| timeout.is_zero()) {
-            return Err(Error::config(
-                "confirm_timeout",
-                "is 0; leave it out to wait for as long as a call may take",
-            ));
+            return refuse("confirm_timeout", "is 0; leave it out to wait for as long as a call may take");
         }
         let app_id = self.app_id.as_deref().map(|name| short("app_id", name)).transpose()?;
         Ok(Settings {
@@ -207,15 +203,11 @@ impl Config {
 
 fn addresses(url: Option<&SecretUrl>, urls: Option<&[SecretUrl]>) -> Result<Vec<Address>, Error> {
     let (key, list) = match (url, urls) {
-        (Some(_), Some(_)) => {
-            return Err(Error::config("urls", "is set together with `url`; keep one of them"));
-        }
+        (Some(_), Some(_)) => return refuse("urls", "is set together with `url`; keep one of them"),
         (Some(url), None) => ("url", std::slice::from_ref(url)),
-        (None, Some([])) => return Err(Error::config("urls", "is empty; name a broker")),
+        (None, Some([])) => return refuse("urls", "is empty; name a broker"),
         (None, Some(urls)) => ("urls", urls),
-        (None, None) => {
-            return Err(Error::config("url", "is missing; expected amqp://USER:PASSWORD@HOST:PORT/VHOST"));
-        }
+        (None, None) => return refuse("url", "is missing; expected amqp://USER:PASSWORD@HOST:PORT/VHOST"),
     };
     list.iter()
         .enumerate()
@@ -243,22 +235,16 @@ impl Declare {
         let mut topology = Topology::default();
         if let Some(kind) = self.queue {
             let Some(name) = queue.clone().filter(|name| !name.as_str().is_empty()) else {
-                return Err(Error::config("declare.queue", "is set, and `queue` names none"));
+                return refuse("declare.queue", "is set, and `queue` names none");
             };
-            let mut arguments = table("declare.arguments", &self.arguments)?;
             let passive = kind == QueueKind::Passive;
             if passive && !self.arguments.is_empty() {
-                return Err(Error::config(
-                    "declare.arguments",
-                    "are ignored when `declare.queue` is `passive`",
-                ));
+                return refuse("declare.arguments", "are ignored when `declare.queue` is `passive`");
             }
             if self.arguments.contains_key("x-queue-type") {
-                return Err(Error::config(
-                    "declare.arguments",
-                    "set x-queue-type, which `declare.queue` does",
-                ));
+                return refuse("declare.arguments", "set x-queue-type, which `declare.queue` does");
             }
+            let mut arguments = table("declare.arguments", &self.arguments)?;
             match kind {
                 QueueKind::Passive | QueueKind::Classic => {}
                 QueueKind::Quorum => drop(arguments.insert("x-queue-type".into(), text("quorum"))),
@@ -266,11 +252,11 @@ impl Declare {
             }
             topology.queue = Some((name, passive, arguments.into()));
         } else if !self.arguments.is_empty() {
-            return Err(Error::config("declare.arguments", "are set, and `declare.queue` is not"));
+            return refuse("declare.arguments", "are set, and `declare.queue` is not");
         }
         if let Some(kind) = self.exchange {
             if exchange.as_str().is_empty() {
-                return Err(Error::config("declare.exchange", "is set, and `exchange` names none"));
+                return refuse("declare.exchange", "is set, and `exchange` names none");
             }
             let kind = match kind {
                 DeclaredExchange::Passive => None,
@@ -282,29 +268,23 @@ impl Declare {
             let arguments = table("declare.exchange_arguments", &self.exchange_arguments)?;
             topology.exchange = Some((exchange.clone(), kind, arguments.into()));
         } else if !self.exchange_arguments.is_empty() {
-            return Err(Error::config(
-                "declare.exchange_arguments",
-                "are set, and `declare.exchange` is not",
-            ));
+            return refuse("declare.exchange_arguments", "are set, and `declare.exchange` is not");
         }
-        let keys = match self.bindings {
-            Some(bindings) => {
+        let keys = match (self.bindings, routing_key.as_constant()) {
+            (Some(bindings), _) => {
                 bindings.iter().map(|key| short("declare.bindings", key)).collect::<Result<Vec<_>, _>>()?
             }
-            None if topology.queue.is_some() && topology.exchange.is_some() => {
-                match routing_key.as_constant() {
-                    Some(key) => vec![key.clone()],
-                    None => {
-                        let why = "is missing, and the routing key has fields; name the keys, such as [\"telemetry.#\"]";
-                        return Err(Error::config("declare.bindings", why));
-                    }
-                }
+            (None, _) if topology.queue.is_none() || topology.exchange.is_none() => Vec::new(),
+            (None, Some(key)) => vec![key.clone()],
+            (None, None) => {
+                let why =
+                    "is missing, and the routing key has fields; name the keys, such as [\"telemetry.#\"]";
+                return refuse("declare.bindings", why);
             }
-            None => Vec::new(),
         };
         if !keys.is_empty() {
             let Some(queue) = queue.filter(|_| !exchange.as_str().is_empty()) else {
-                return Err(Error::config("declare.bindings", "needs both `queue` and `exchange`"));
+                return refuse("declare.bindings", "needs both `queue` and `exchange`");
             };
             topology.bindings = Some((queue, exchange.clone(), keys));
         }
@@ -312,15 +292,19 @@ impl Declare {
     }
 }
 
+fn refuse<T>(key: &'static str, why: &'static str) -> Result<T, Error> {
+    Err(Error::config(key, why))
+}
+
 fn text(value: &str) -> AMQPValue {
     AMQPValue::LongString(value.into())
 }
 
-fn table(
+fn table<'j>(
     key: &'static str,
-    json: &BTreeMap<String, Value>,
+    json: impl IntoIterator<Item = (&'j String, &'j Value)>,
 ) -> Result<BTreeMap<ShortString, AMQPValue>, Error> {
-    json.iter().map(|(name, value)| Ok((short(key, name)?, amqp(key, value)?))).collect()
+    json.into_iter().map(|(name, value)| Ok((short(key, name)?, amqp(key, value)?))).collect()
 }
 
 fn amqp(key: &'static str, value: &Value) -> Result<AMQPValue, Error> {
@@ -332,23 +316,15 @@ fn amqp(key: &'static str, value: &Value) -> Result<AMQPValue, Error> {
             (Some(number), _) => AMQPValue::LongLongInt(number),
             (None, Some(number)) => AMQPValue::Double(number),
             (None, None) => {
-                return Err(Error::config(
-                    key,
-                    format!("has the number {number}, which AMQP can't represent"),
-                ));
+                let why = format!("has the number {number}, which AMQP can't represent");
+                return Err(Error::config(key, why));
             }
         },
         Value::Array(values) => {
             let values = values.iter().map(|value| amqp(key, value)).collect::<Result<Vec<_>, _>>()?;
             AMQPValue::FieldArray(FieldArray::from(values))
         }
-        Value::Object(map) => {
-            let map = map
-                .iter()
-                .map(|(name, value)| Ok((short(key, name)?, amqp(key, value)?)))
-                .collect::<Result<BTreeMap<_, _>, Error>>()?;
-            AMQPValue::FieldTable(FieldTable::from(map))
-        }
+        Value::Object(map) => AMQPValue::FieldTable(FieldTable::from(table(key, map)?)),
     })
 }
 
@@ -389,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_declared_exchange_is_bound_by_the_keys_or_by_the_constant_routing_key() {
+    fn a_declared_exchange_is_bound_by_keys_or_routing_key() {
         let both =
             r#"{"url":"amqp://h","exchange":"e","queue":"q","declare":{"exchange":"topic","queue":"classic""#;
         let keys = |json: String| {
@@ -406,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_by_key() {
+    fn invalid_options_are_refused_by_key() {
         for (json, key, reason) in [
             (r#"{"queue":"q"}"#, "url", "is missing"),
             (r#"{"urls":[],"queue":"q"}"#, "urls", "is empty"),

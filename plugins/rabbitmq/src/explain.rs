@@ -4,7 +4,11 @@ use std::io::ErrorKind as IoErrorKind;
 
 use lapin::{
     Error, ErrorKind,
-    protocol::{AMQPError, AMQPErrorKind, AMQPHardError, AMQPSoftError},
+    protocol::{
+        AMQPError,
+        AMQPErrorKind::{self, Hard, Soft},
+        AMQPHardError, AMQPSoftError,
+    },
 };
 
 use crate::{address::Address, stream::plain};
@@ -79,45 +83,46 @@ pub(crate) fn explain(error: &Error, address: &Address) -> String {
     address.redact(&text.replace(['\r', '\n'], " "))
 }
 
+/// Kind and text of an error that comes from the broker.
+fn broker_error(error: &Error) -> Option<(&AMQPErrorKind, &str)> {
+    let ErrorKind::ProtocolError(error) = error.kind() else { return None };
+    Some((error.kind(), error.get_message().as_str()))
+}
+
 /// Whether an error says that an exchange or a queue is not there.
 pub(crate) fn is_not_found(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::ProtocolError(error)
-        if matches!(error.kind(), AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)))
+    matches!(broker_error(error), Some((Soft(AMQPSoftError::NOTFOUND), _)))
 }
 
 /// Whether an error says that a frame came for a channel that the broker had already closed. The reason of that close
 /// is the cause. Frames of a batch that were already sent make the broker end the connection then.
 pub(crate) fn is_aftermath(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::ProtocolError(error)
-        if matches!(error.kind(), AMQPErrorKind::Hard(AMQPHardError::CHANNELERROR)))
+    matches!(broker_error(error), Some((Hard(AMQPHardError::CHANNELERROR), _)))
 }
 
 /// Whether an error says that this user has no permission.
 fn is_refused(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::ProtocolError(error) if matches!(
-        error.kind(),
-        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)
-    ))
+    let kind = broker_error(error).map(|(kind, _)| kind);
+    matches!(kind, Some(Soft(AMQPSoftError::ACCESSREFUSED) | Hard(AMQPHardError::NOTALLOWED)))
 }
 
 /// Whether an error says that a message is larger than the broker accepts.
 pub(crate) fn is_too_large(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::ProtocolError(error)
-        if matches!(error.kind(), AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED | AMQPSoftError::CONTENTTOOLARGE))
-            && error.get_message().as_str().contains("message size"))
+    use AMQPSoftError::{CONTENTTOOLARGE, PRECONDITIONFAILED};
+    let Some((Soft(PRECONDITIONFAILED | CONTENTTOOLARGE), text)) = broker_error(error) else { return false };
+    text.contains("message size")
 }
 
 fn protocol(error: &AMQPError, address: &Address) -> String {
     let message = error.get_message().as_str();
     let Address { user, vhost, .. } = address;
     match error.kind() {
-        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) if message.contains("Login was refused") => {
+        Soft(AMQPSoftError::ACCESSREFUSED) if message.contains("Login was refused") => {
             format!(
                 "access refused for user `{user}` on vhost `{vhost}`: the user name or the password is wrong"
             )
         }
-        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)
-        | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => {
+        Soft(AMQPSoftError::ACCESSREFUSED) | Hard(AMQPHardError::NOTALLOWED) => {
             // A slash at the end of a URL means nothing elsewhere. Here it is the virtual host without a name.
             let slash = if vhost.is_empty() {
                 "; the one named / is written %2f, or left out with its slash"
@@ -126,7 +131,7 @@ fn protocol(error: &AMQPError, address: &Address) -> String {
             };
             format!("access refused for user `{user}` on vhost `{vhost}`: {message}{slash}")
         }
-        AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED) => {
+        Hard(AMQPHardError::CONNECTIONFORCED) => {
             format!("{address} closed the connection: {message}")
         }
         _ => format!("the broker says: {message}"),

@@ -27,13 +27,11 @@
 #![forbid(unsafe_code)]
 
 mod address;
-mod budget;
 mod config;
 mod explain;
 mod link;
 mod probe;
 mod publish;
-mod quiet;
 mod routing;
 mod session;
 mod stream;
@@ -56,12 +54,12 @@ use tokio::{
 };
 
 use crate::{
-    budget::Budget,
     config::{Config, Settings},
     explain::Trouble,
     link::{Link, Refusal},
     publish::{Report, Task},
-    session::Session,
+    session::{Session, drop_records_of_this_thread, without_records},
+    window::Budget,
 };
 
 /// How long the orderly close of a probe's connection may take.
@@ -95,7 +93,7 @@ impl RabbitMq {
             .thread_name("jackfield-amqp")
             // A thread that has resolved a name ends at once.
             .thread_keep_alive(Duration::from_millis(100))
-            .on_thread_start(quiet::this_thread)
+            .on_thread_start(drop_records_of_this_thread)
             .enable_io()
             .enable_time()
             .build()?;
@@ -125,7 +123,7 @@ impl RabbitMq {
                 refused(why)
             })?;
         let task = Task { batch, call, deadline, report };
-        quiet::while_running(|| publish::publish(&self.settings, &self.budget, &session, channel, task));
+        without_records(|| publish::publish(&self.settings, &self.budget, &session, channel, task));
         Ok(())
     }
 
@@ -133,7 +131,7 @@ impl RabbitMq {
     fn try_out(&self, call: &Call<'_>) -> Result<String, Trouble> {
         let deadline = deadline(call);
         let handle = self.handle().map_err(|error| Trouble::new(format!("no runtime: {error}")))?;
-        quiet::while_running(|| {
+        without_records(|| {
             handle.block_on(async {
                 let session = unless_cancelled(call, self.link.separate(deadline))
                     .await

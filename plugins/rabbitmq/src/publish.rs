@@ -19,11 +19,10 @@ use jackfield_plugin_api::{Batch, Call, Event, Outcome};
 use lapin::{BasicProperties, Channel, Confirmation, options::BasicPublishOptions, types::ShortString};
 
 use crate::{
-    budget::Budget,
     config::Settings,
     explain::{explain, is_aftermath, is_not_found, is_too_large},
     session::Session,
-    window::Window,
+    window::{Budget, Window},
 };
 
 /// How often a waiting call checks whether the host still waits for it.

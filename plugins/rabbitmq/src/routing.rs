@@ -3,28 +3,25 @@
 use jackfield_plugin_api::Event;
 use lapin::types::ShortString;
 
-/// A field that a template may name, by its name in the event's JSON.
-#[derive(Clone, Copy)]
-struct Field {
-    name: &'static str,
-    get: for<'a> fn(&Event<'a>) -> &'a str,
-}
+/// A field that a template may name: its name in the event's JSON, and its value.
+type Field = (&'static str, for<'a> fn(&Event<'a>) -> &'a str);
 
 const FIELDS: [Field; 11] = [
-    Field { name: "id", get: |event| event.id() },
-    Field { name: "timestamp", get: |event| event.timestamp() },
-    Field { name: "type", get: |event| event.kind() },
-    Field { name: "name", get: |event| event.name() },
-    Field { name: "machine_id", get: |event| event.machine_id() },
-    Field { name: "tool_name", get: |event| event.tool_name() },
-    Field { name: "version", get: |event| event.tool_version() },
-    Field { name: "os", get: |event| event.os() },
-    Field { name: "arch", get: |event| event.arch() },
-    Field { name: "os_version", get: |event| event.os_version() },
-    Field { name: "runtime_version", get: |event| event.runtime_version() },
+    ("id", |event| event.id()),
+    ("timestamp", |event| event.timestamp()),
+    ("type", |event| event.kind()),
+    ("name", |event| event.name()),
+    ("machine_id", |event| event.machine_id()),
+    ("tool_name", |event| event.tool_name()),
+    ("version", |event| event.tool_version()),
+    ("os", |event| event.os()),
+    ("arch", |event| event.arch()),
+    ("os_version", |event| event.os_version()),
+    ("runtime_version", |event| event.runtime_version()),
 ];
 
-enum Part {
+/// A part of a [`RoutingKey::Template`].
+pub(crate) enum Part {
     Text(String),
     Field(Field),
 }
@@ -34,11 +31,8 @@ pub(crate) enum RoutingKey {
     /// A key that is the same for every event.
     Constant(ShortString),
     /// A key with fields of the event.
-    Template(Vec<TemplatePart>),
+    Template(Vec<Part>),
 }
-
-/// A part of a [`RoutingKey::Template`].
-pub(crate) struct TemplatePart(Part);
 
 impl RoutingKey {
     /// Reads a template: `{field}` stands for the event's field, `{{` and `}}` for a brace.
@@ -73,7 +67,7 @@ impl RoutingKey {
         if !text.is_empty() {
             parts.push(Part::Text(text));
         }
-        Ok(Self::Template(parts.into_iter().map(TemplatePart).collect()))
+        Ok(Self::Template(parts))
     }
 
     /// A key without fields. Braces have no meaning in it.
@@ -96,10 +90,10 @@ impl RoutingKey {
             Self::Template(parts) => parts,
         };
         let mut key = String::new();
-        for TemplatePart(part) in parts {
+        for part in parts {
             match part {
                 Part::Text(text) => key.push_str(text),
-                Part::Field(field) => key.push_str((field.get)(event)),
+                Part::Field((_, value)) => key.push_str(value(event)),
             }
         }
         let length = key.len();
@@ -116,18 +110,18 @@ fn constant(text: String) -> Result<RoutingKey, String> {
 }
 
 fn field(name: &str) -> Result<Field, String> {
-    if let Some(field) = FIELDS.iter().find(|field| field.name == name) {
-        return Ok(*field);
+    if let Some(field) = FIELDS.into_iter().find(|(known, _)| *known == name) {
+        return Ok(field);
     }
-    let nearest = FIELDS
-        .iter()
-        .map(|field| (strsim::damerau_levenshtein(field.name, name), field.name))
+    let known = FIELDS.map(|(known, _)| known);
+    let nearest = known
+        .into_iter()
+        .map(|known| (strsim::damerau_levenshtein(known, name), known))
         .min()
         .filter(|(distance, _)| *distance <= 1 + name.len() / 3);
-    let known = || FIELDS.map(|field| field.name).join(", ");
     Err(match nearest {
         Some((_, nearest)) => format!("names the unknown field `{{{name}}}`; did you mean `{{{nearest}}}`?"),
-        None => format!("names the unknown field `{{{name}}}`; the fields are {}", known()),
+        None => format!("names the unknown field `{{{name}}}`; the fields are {}", known.join(", ")),
     })
 }
 
@@ -140,9 +134,9 @@ mod tests {
             RoutingKey::Constant(key) => format!("={key}"),
             RoutingKey::Template(parts) => parts
                 .iter()
-                .map(|TemplatePart(part)| match part {
+                .map(|part| match part {
                     Part::Text(text) => format!("[{text}]"),
-                    Part::Field(field) => format!("<{}>", field.name),
+                    Part::Field((name, _)) => format!("<{name}>"),
                 })
                 .collect(),
         })
@@ -166,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_brace_without_its_pair_and_a_key_that_is_too_long_are_refused() {
+    fn a_single_brace_and_a_long_key_are_refused() {
         for template in ["a{type", "a}b", "{"] {
             assert!(shape(template).expect_err(template).contains("without its pair"), "{template}");
         }

@@ -15,12 +15,12 @@ use lapin::{
     types::FieldTable,
 };
 use tokio::{runtime::Handle, task::JoinHandle};
+use tracing::subscriber::{NoSubscriber, set_default, with_default};
 
 use crate::{
     address::Address,
     config::{Settings, Topology},
     explain::{Trouble, explain, is_not_found},
-    quiet,
     stream::{self, Kill, Net},
 };
 
@@ -76,7 +76,7 @@ impl Session {
         let connect = async move |_, _| {
             // This runs on lapin's own thread. It is the only place where that thread's records can be kept out of the
             // log.
-            quiet::this_thread();
+            drop_records_of_this_thread();
             let stream = lock(&stream).take();
             stream
                 .map(AsyncTcpStream::Plain)
@@ -249,11 +249,10 @@ impl Session {
     }
 
     fn join(self) {
-        let Self { connection, kill, shared, .. } = self;
+        let Self { connection, kill: _kill, shared, .. } = self;
         drop(shared);
         // The thread's result is the error that ended the connection.
         let _ = connection.run();
-        drop(kill);
     }
 }
 
@@ -274,4 +273,17 @@ async fn watch(events: impl futures_core::Stream<Item = Event>, shared: Arc<Shar
             _ => {}
         }
     }
+}
+
+/// Keeps the records of this thread out of the host's log from now on.
+///
+/// At the level `trace` lapin's records contain every frame, including the login with its password, and at `warn` the
+/// whole of each returned message. The outcomes of this plugin have what users need to know.
+pub(crate) fn drop_records_of_this_thread() {
+    std::mem::forget(set_default(NoSubscriber::default()));
+}
+
+/// Keeps the records of this thread out of the host's log while `work` runs.
+pub(crate) fn without_records<T>(work: impl FnOnce() -> T) -> T {
+    with_default(NoSubscriber::default(), work)
 }

@@ -16,17 +16,24 @@ use futures_core::Stream as FuturesStream;
 use futures_io::{AsyncRead, AsyncWrite};
 use jackfield_tls::rustls::{self, ClientConfig, pki_types::ServerName};
 use tokio::{
-    io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
+    io::{AsyncRead as TokioRead, AsyncWrite as TokioWrite, ReadBuf},
     net::TcpStream,
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::TlsConnector;
 
 use crate::address::Address;
 
 /// A connected socket, with TLS or without.
-pub(crate) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+pub(crate) struct Stream(Box<dyn Socket>);
+
+trait Socket: TokioRead + TokioWrite + Send + Sync + Unpin {}
+
+impl<T: TokioRead + TokioWrite + Send + Sync + Unpin> Socket for T {}
+
+impl Stream {
+    fn socket(self: Pin<&mut Self>) -> Pin<&mut dyn Socket> {
+        Pin::new(&mut *self.get_mut().0)
+    }
 }
 
 /// Ends a connection from outside, in whatever state lapin is. A drop ends the connection, too.
@@ -50,31 +57,27 @@ pub(crate) async fn connect(
     address: &Address,
     tls: Option<&Arc<ClientConfig>>,
 ) -> Result<(Stream, Kill), String> {
-    let mut failure = "the name has no address".to_owned();
     let found = tokio::net::lookup_host((address.host.as_str(), address.port))
         .await
         .map_err(|error| format!("the name can't be resolved: {}", plain(&error)))?;
-    let mut connected = None;
+    let mut connected = Err("the name has no address".to_owned());
     for candidate in found {
-        match TcpStream::connect(candidate).await {
-            Ok(stream) => {
-                connected = Some(stream);
-                break;
-            }
-            Err(error) => failure = plain(&error),
+        connected = TcpStream::connect(candidate).await.map_err(|error| plain(&error));
+        if connected.is_ok() {
+            break;
         }
     }
-    let Some(stream) = connected else { return Err(failure) };
+    let stream = connected?;
     let (stream, kill) = with_kill(stream).map_err(|error| plain(&error))?;
     if !address.tls {
-        return Ok((Stream::Plain(stream), kill));
+        return Ok((Stream(Box::new(stream)), kill));
     }
     let tls = tls.ok_or("TLS is not set up")?;
     let name =
         ServerName::try_from(address.host.clone()).map_err(|_| "the host's name is not valid in TLS")?;
     let stream =
         TlsConnector::from(Arc::clone(tls)).connect(name, stream).await.map_err(|error| plain(&error))?;
-    Ok((Stream::Tls(Box::new(stream)), kill))
+    Ok((Stream(Box::new(stream)), kill))
 }
 
 fn with_kill(stream: TcpStream) -> io::Result<(TcpStream, Kill)> {
@@ -95,20 +98,14 @@ pub(crate) fn plain(error: &io::Error) -> String {
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buf = ReadBuf::new(buf);
-        ready!(match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, &mut buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, &mut buf),
-        })?;
+        ready!(self.socket().poll_read(cx, &mut buf))?;
         Poll::Ready(Ok(buf.filled().len()))
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
+        self.socket().poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -116,24 +113,15 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
+        self.socket().poll_write_vectored(cx, bufs)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        self.socket().poll_flush(cx)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
+        self.socket().poll_shutdown(cx)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Futures that run concurrently on the calling thread, polled when they are woken. Their owner limits their number:
-//! see `budget`.
+//! The unconfirmed events of a call: futures that run concurrently on the calling thread, polled when they are woken,
+//! and the budget that limits their number.
 //!
 //! [`Window::poll_woken`] returns only when every woken future has been polled. When the result of a future has been
 //! read, the results of all futures that completed before it have been read as well. `publish` needs this, because of
@@ -7,7 +7,10 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, Wake, Waker},
     time::{Duration, Instant},
 };
@@ -138,6 +141,61 @@ impl<F: Future> Window<F> {
     }
 }
 
+/// Limits the unconfirmed events of all calls of a backend together to one window, however many threads send. When a
+/// broker dies, at most one window of events is in doubt.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    window: usize,
+    calls: AtomicUsize,
+    taken: AtomicUsize,
+}
+
+/// One call's part of the budget, returned when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Share<'b> {
+    budget: &'b Budget,
+    taken: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(window: usize) -> Self {
+        Self { window, calls: AtomicUsize::new(0), taken: AtomicUsize::new(0) }
+    }
+
+    /// Makes the part of a new call.
+    pub(crate) fn share(&self) -> Share<'_> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        Share { budget: self, taken: 0 }
+    }
+}
+
+impl Share<'_> {
+    /// Takes room for one more event, unless that would exceed the call's equal part or the window.
+    pub(crate) fn take(&mut self) -> bool {
+        let Budget { window, calls, taken } = self.budget;
+        let part = (window / calls.load(Ordering::Relaxed).max(1)).max(1);
+        let free = |taken: usize| (taken < *window).then_some(taken + 1);
+        let took =
+            self.taken < part && taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free).is_ok();
+        self.taken += usize::from(took);
+        took
+    }
+
+    /// Sets the number of this call's unconfirmed events, and gives the rest of its room back.
+    pub(crate) fn keep(&mut self, under_way: usize) {
+        let done = self.taken.saturating_sub(under_way);
+        self.budget.taken.fetch_sub(done, Ordering::Relaxed);
+        self.taken -= done;
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        self.keep(0);
+        self.budget.calls.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{cell::RefCell, rc::Rc};
@@ -169,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_woken_while_others_are_polled_is_polled_too() {
+    fn a_future_that_is_woken_meanwhile_is_polled() {
         let flags: Vec<Flag> = (0..3).map(|_| Flag::default()).collect();
         let mut window = Window::new();
         for (number, flag) in flags.iter().enumerate() {
@@ -190,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_is_used_again_and_a_late_wake_up_does_no_harm() {
+    fn a_reused_slot_survives_a_late_wake_up() {
         let (first, second) = (Flag::default(), Flag::default());
         let mut window = Window::new();
         assert!(window.start(1, first.clone()).is_none());
@@ -204,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_ends_at_the_timeout_and_when_something_is_woken() {
+    fn waiting_ends_at_the_timeout_or_a_wake_up() {
         let flag = Flag::default();
         let mut window = Window::new();
         assert!(window.start(1, flag.clone()).is_none());
@@ -216,5 +274,30 @@ mod tests {
             scope.spawn(|| waker.wake_by_ref());
             window.wait(Duration::from_secs(60));
         });
+    }
+
+    #[test]
+    fn all_calls_share_one_window_in_equal_parts() {
+        let budget = Budget::new(8);
+        let mut first = budget.share();
+        assert_eq!((0..10).filter(|_| first.take()).count(), 8, "one call may have all of it");
+        let mut second = budget.share();
+        assert!(!second.take(), "nothing is left yet");
+        first.keep(6);
+        assert!(!first.take(), "it has more than its part");
+        assert_eq!((0..10).filter(|_| second.take()).count(), 2);
+        first.keep(0);
+        assert_eq!((0..10).filter(|_| second.take()).count(), 2, "up to its part");
+        drop(first);
+        assert_eq!((0..10).filter(|_| second.take()).count(), 4, "that of a call that has ended is free");
+    }
+
+    #[test]
+    fn in_the_smallest_window_one_event_is_unconfirmed() {
+        let budget = Budget::new(1);
+        let (mut first, mut second) = (budget.share(), budget.share());
+        assert!(first.take() && !second.take());
+        drop(first);
+        assert!(second.take());
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, ErrorKind, Write},
-    ops::ControlFlow,
     thread,
     time::Duration,
 };
@@ -87,21 +86,12 @@ fn refusal(error: &io::Error) -> Outcome {
 fn write_counted(stream: &mut impl Write, bytes: &[u8], go_on: impl Fn() -> bool) -> (usize, io::Result<()>) {
     let mut written = 0;
     while written < bytes.len() {
-        let step = match stream.write(&bytes[written..]) {
-            Ok(0) => ControlFlow::Break(ErrorKind::WriteZero.into()),
-            Ok(count) => {
-                written += count;
-                ControlFlow::Continue(())
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => ControlFlow::Continue(()),
-            Err(error) if error.kind() == ErrorKind::WouldBlock && go_on() => {
-                thread::sleep(PAUSE);
-                ControlFlow::Continue(())
-            }
-            Err(error) => ControlFlow::Break(error),
-        };
-        if let ControlFlow::Break(error) = step {
-            return (written, Err(error));
+        match stream.write(&bytes[written..]) {
+            Ok(0) => return (written, Err(ErrorKind::WriteZero.into())),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock && go_on() => thread::sleep(PAUSE),
+            Err(error) => return (written, Err(error)),
         }
     }
     (written, stream.flush())
@@ -199,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_arrived_when_the_reader_goes_is_for_another_run() {
+    fn events_after_the_end_of_the_reader_wait_a_day() {
         let mut stream = Stream::with(vec![Ok(2), Err(ErrorKind::BrokenPipe.into())]);
         let outcomes = send(&mut Output::default(), &mut stream, &["a", "b", "c"]);
         assert_eq!(outcomes[0], Outcome::Delivered);
@@ -211,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn events_that_arrived_before_a_failure_are_not_sent_again() {
+    fn events_before_a_failure_are_delivered() {
         let mut stream = Stream::with(vec![Ok(3), Err(full())]);
         let outcomes = send(&mut Output::default(), &mut stream, &["a", "bc", "d"]);
         assert_eq!(outcomes[0], Outcome::Delivered);
@@ -222,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_event_is_not_joined_to_the_next() {
+    fn an_incomplete_event_is_ended_before_the_next() {
         let mut stream = Stream::with(vec![Ok(3), Err(full()), Err(full())]);
         let mut output = Output::default();
         send(&mut output, &mut stream, &["a", "bc", "d"]);
@@ -233,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_boundary_is_no_torn_event() {
+    fn a_write_that_ends_between_events_tears_none() {
         let mut stream = Stream::with(vec![Ok(2), Err(full())]);
         let mut output = Output::default();
         let outcomes = send(&mut output, &mut stream, &["a", "b"]);
@@ -243,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_non_blocking_stream_is_waited_for_as_long_as_the_call_lasts() {
+    fn a_full_stream_is_tried_until_the_call_ends() {
         let would_block = || Err(io::Error::from(ErrorKind::WouldBlock));
         let mut stream = Stream::with(vec![Ok(1), would_block(), would_block()]);
         assert_eq!(send(&mut Output::default(), &mut stream, &["a"]), [Outcome::Delivered]);

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_key_is_refused_and_nothing_of_it_repeated() {
+    fn a_damaged_key_is_refused_without_being_quoted() {
         let (certificate, key) = pem();
         let body: String = key.lines().filter(|line| !line.starts_with('-')).collect();
         let cut = key.replace("-----END PRIVATE KEY-----", "");
@@ -216,14 +216,14 @@ mod tests {
     }
 
     #[test]
-    fn the_key_of_another_certificate_is_told() {
+    fn the_key_of_another_certificate_is_refused() {
         let ((certificate, _), (_, key)) = (pem(), pem());
         let refusal = refusal(&certificate, &key).expect("another's key");
         assert!(refusal.ends_with("is not the key of tls.cert_file"), "{refusal}");
     }
 
     #[test]
-    fn files_that_are_missing_or_hold_something_else_are_named() {
+    fn missing_and_wrong_files_are_named() {
         let config = |ca: Option<&str>, cert: Option<&str>, key: Option<&str>| {
             let [ca_file, cert_file, key_file] = [ca, cert, key].map(|path| path.map(PathBuf::from));
             let error = TlsConfig { ca_file, cert_file, key_file }.client_config().expect_err("refused");

@@ -7,8 +7,7 @@ use std::{
 };
 
 use crate::{
-    disk::Disk,
-    handle::{Failure, Handle},
+    handle::{Disk, Failure, Handle},
     rotate::{self, Rotation},
 };
 

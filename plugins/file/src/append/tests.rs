@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::*;
-use crate::disk::SYSTEM;
+use crate::handle::SYSTEM;
 
 struct Log {
     folder: tempfile::TempDir,
@@ -57,7 +57,7 @@ fn refusal(appender: &mut Appender, lines: &[&str]) -> (usize, String) {
 }
 
 #[test]
-fn batches_are_appended_a_line_an_event() {
+fn each_event_is_appended_as_a_line() {
     let log = Log::new();
     let mut appender = log.appender();
     append(&mut appender, &["{\"a\":1}", "{\"b\":2}"]);
@@ -68,7 +68,7 @@ fn batches_are_appended_a_line_an_event() {
 
 #[cfg(unix)]
 #[test]
-fn a_new_file_is_the_users_alone_and_an_old_one_keeps_its_mode() {
+fn only_a_new_file_gets_mode_0600() {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
 
@@ -84,7 +84,7 @@ fn a_new_file_is_the_users_alone_and_an_old_one_keeps_its_mode() {
 }
 
 #[test]
-fn a_torn_last_line_is_kept_and_not_joined_to_the_next() {
+fn an_incomplete_last_line_is_kept_and_ended() {
     let log = Log::new();
     fs::write(&log.path, "{\"a\":1}\n{\"to").expect("writable");
     append(&mut log.appender(), &["{\"b\":2}"]);
@@ -92,7 +92,7 @@ fn a_torn_last_line_is_kept_and_not_joined_to_the_next() {
 }
 
 #[test]
-fn what_is_gathered_beyond_one_write_arrives_whole() {
+fn lines_for_several_writes_arrive_whole() {
     let log = Log::new();
     let long = "x".repeat(GATHER_BYTES + 7);
     let half = "y".repeat(GATHER_BYTES / 2);
@@ -101,7 +101,7 @@ fn what_is_gathered_beyond_one_write_arrives_whole() {
 }
 
 #[test]
-fn a_file_is_rotated_before_a_line_would_make_it_too_large() {
+fn a_file_is_rotated_before_it_becomes_too_large() {
     let log = Log::new();
     let mut appender = log.rotating(6, 2);
     append(&mut appender, &["1a", "1b", "2a", "2b"]);
@@ -114,7 +114,7 @@ fn a_file_is_rotated_before_a_line_would_make_it_too_large() {
 }
 
 #[test]
-fn a_file_that_was_moved_or_removed_is_made_anew() {
+fn a_moved_or_removed_file_is_made_again() {
     let log = Log::new();
     let mut appender = log.appender();
     append(&mut appender, &["a"]);
@@ -128,7 +128,7 @@ fn a_file_that_was_moved_or_removed_is_made_anew() {
 }
 
 #[test]
-fn several_writers_share_a_rotating_file_and_every_line_arrives_whole_and_once() {
+fn several_writers_of_a_rotating_file_lose_no_line() {
     const WRITERS: usize = 4;
     const BATCHES: usize = 60;
     const LIMIT: u64 = 1_000;
@@ -165,7 +165,7 @@ fn several_writers_share_a_rotating_file_and_every_line_arrives_whole_and_once()
 }
 
 #[test]
-fn a_writer_that_keeps_the_lock_makes_the_batch_wait_for_another_time() {
+fn a_batch_fails_while_another_writer_has_the_lock() {
     let log = Log::new();
     let other = Handle::open(&log.path, SYSTEM).expect("opens");
     other.lock(&|| false).expect("free");
@@ -218,7 +218,7 @@ fn asked() -> Vec<String> {
 }
 
 #[test]
-fn with_fsync_the_name_and_each_batch_are_on_the_disk_before_they_count() {
+fn with_fsync_name_and_batch_are_synced_before_they_count() {
     let log = Log::new();
     let folder = log.folder.path().file_name().expect("a name").to_string_lossy().into_owned();
     let named = format!("sync folder {folder}");
@@ -238,7 +238,7 @@ fn without_fsync_the_disk_is_not_waited_for() {
 }
 
 #[test]
-fn what_could_not_be_synchronised_is_not_in_the_file_and_does_not_count() {
+fn lines_that_could_not_be_synced_are_removed() {
     let log = Log::new();
     let mut appender = watched(&log, true, None);
     append(&mut appender, &["a"]);
@@ -252,7 +252,7 @@ fn what_could_not_be_synchronised_is_not_in_the_file_and_does_not_count() {
 }
 
 #[test]
-fn a_batch_that_does_not_fit_is_removed_and_sent_once() {
+fn a_batch_that_does_not_fit_is_removed() {
     for fsync in [false, true] {
         let log = Log::new();
         let mut appender = watched(&log, fsync, None);
@@ -269,7 +269,7 @@ fn a_batch_that_does_not_fit_is_removed_and_sent_once() {
 }
 
 #[test]
-fn a_path_that_can_be_no_log_file_is_refused() {
+fn a_path_that_is_no_file_is_refused() {
     let log = Log::new();
     let refused = |path: PathBuf| {
         let mut appender = appender(&path, None);
@@ -294,7 +294,7 @@ fn a_path_that_can_be_no_log_file_is_refused() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_file_that_may_not_be_made_is_refused_by_path_and_reason() {
+fn a_file_that_may_not_be_made_is_refused() {
     // Where nobody may make a file, not even root.
     let mut appender = appender(Path::new("/sys/kernel/events.jsonl"), None);
     let failure = appender.open().expect_err("refused");
@@ -304,7 +304,7 @@ fn a_file_that_may_not_be_made_is_refused_by_path_and_reason() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_device_is_one_to_try_again_and_null_takes_everything() {
+fn a_full_device_fails_and_null_takes_everything() {
     let mut full = appender(Path::new("/dev/full"), Some(Rotation { bytes: 1, keep: NonZeroU32::MIN }));
     for _ in 0..2 {
         let (written, reason) = refusal(&mut full, &["a", "b"]);
@@ -315,7 +315,7 @@ fn a_full_device_is_one_to_try_again_and_null_takes_everything() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_fifo_whose_reader_goes_and_comes_back_gets_whole_lines() {
+fn a_fifo_with_a_new_reader_gets_whole_lines() {
     use std::io::Read as _;
     let log = Log::new();
     let made = std::process::Command::new("mkfifo").arg(&log.path).status().expect("mkfifo");
