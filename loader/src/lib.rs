@@ -49,8 +49,7 @@ pub use crate::{
         refusal::Refusal,
     },
     isolated::{
-        crash::{Crash, MOST_CRASHES},
-        crash_history::crashes,
+        crash::{Crash, MOST_CRASHES, crashes},
         init,
     },
     library::{

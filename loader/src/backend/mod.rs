@@ -17,7 +17,7 @@ use crate::{
         stats::Stats,
         supervisor::Supervisor,
     },
-    isolated::child_spec::ChildSpec,
+    isolated,
     load::{check::CheckError, dlopen::LoadError, loaded_libraries::hanging_load},
     plugin::{Error, Plugin, Verified},
 };
@@ -47,16 +47,10 @@ impl Backend {
             return Self::open(&plugin.load_within(options.timeout)?, options);
         };
         let path = plugin.path().to_owned();
-        let content = Arc::clone(plugin.content());
-        let spec = ChildSpec::new(content, path.clone(), process.clone(), options);
-        let open = || match spec.refusal() {
-            Some(refusal) => Err(OpenFailure::LeftAlone(refusal)),
-            None => {
-                let source = Source::Config(Arc::from(options.config.as_str()));
-                Self::open_entry(Box::new(Arc::clone(&spec)), source, options)
-            }
-        };
-        open().map_err(|failure| match failure {
+        let source = Source::Config(Arc::from(options.config.as_str()));
+        let entry = isolated::entry(Arc::clone(plugin.content()), &path, process, options);
+        let opened = entry.and_then(|entry| Self::open_entry(entry, source, options));
+        opened.map_err(|failure| match failure {
             OpenFailure::Stage { stage: Stage::Load, message } => {
                 Error::Load { path, reason: LoadError::InProcess { message: message.into() } }
             }

@@ -1,15 +1,27 @@
-//! The record of a plugin file that crashed.
+//! The records of plugin files that crashed.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
-use crate::boundary::text::ForeignText;
+use crate::{
+    boundary::text::ForeignText,
+    files::{self, open::Access},
+};
 
-/// How often in a row a plugin in a process of its own may crash. After that its file is not started until it changes.
+/// How often in a row a plugin in a child process may crash. After that its file is not started until it changes.
 pub const MOST_CRASHES: u32 = 5;
 
-/// The crashes of one plugin file, as a folder has them.
+/// Largest record that is read, in bytes.
+const LIMIT: u64 = 4096;
+
+/// How many records a folder may have. A further crash is not remembered.
+pub(super) const MOST_FILES: usize = 1000;
+
+/// The record of a plugin file that crashed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Crash {
@@ -17,11 +29,33 @@ pub struct Crash {
     pub count: u32,
     /// How its process ended the last time, such as `ended by SIGSEGV`.
     pub how: ForeignText,
-    /// When that was, in seconds since 1970 in UTC.
+    /// The time of the last crash, in seconds since 1970 in UTC.
     pub time: u64,
-    /// Where the plugin's file was then.
+    /// The path of the plugin's file at that time.
     pub plugin: PathBuf,
     /// SHA-256 of its bytes, in hexadecimal digits.
     #[serde(skip)]
     pub digest: String,
+}
+
+/// Reads the records in `folder`, in the order of their digests. A folder that does not exist has none.
+#[must_use]
+pub fn crashes(folder: &Path) -> Vec<Crash> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut all: Vec<_> = entries
+        .take(MOST_FILES)
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let digest = path.file_stem()?.to_str()?.to_owned();
+            (path.extension()? == "json" && digest.len() == 64).then(|| read(&path, digest)).flatten()
+        })
+        .collect();
+    all.sort_by(|one, other| one.digest.cmp(&other.digest));
+    all
+}
+
+pub(super) fn read(path: &Path, digest: String) -> Option<Crash> {
+    let crash: Crash = serde_json::from_str(&files::open::read(path, Access::Read, LIMIT).ok()?).ok()?;
+    let how = ForeignText::cut(crash.how.as_raw(), 200);
+    Some(Crash { digest, how, ..crash })
 }

@@ -1,7 +1,7 @@
-//! The crash history of plugin files, so that the next run of a tool does not begin with a crash: a small file in a folder
-//! of the host's choice for each SHA-256 of a plugin's bytes.
+//! The crash history of a plugin file, so that the next run of a tool does not begin with a crash. The host chooses the
+//! folder, which has a small record for each SHA-256 of a plugin's bytes.
 //!
-//! Such a file is a hint: garbage counts as nothing, and a user who may write the folder may as well remove the file.
+//! A record is a hint: an unreadable one counts as none, and a user who may write to the folder may remove it.
 
 use std::{
     fs, io,
@@ -10,62 +10,29 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::crash::{Crash, MOST_CRASHES};
+use super::crash::{Crash, MOST_CRASHES, MOST_FILES, read};
 use crate::{
-    boundary::{
-        backoff::Backoff,
-        process::lock,
-        text::{self, ForeignText},
-    },
+    boundary::{backoff::Backoff, process::lock, text},
     files::{
-        self,
-        open::{Access, create_folder},
+        open::create_folder,
         write::{Mode, Survives, replace},
     },
     library::content::Digest,
 };
 
-/// Most that is read of a file, in bytes.
-const LIMIT: u64 = 4096;
-
-/// How many files a folder may hold: past that, nothing more is remembered.
-const MOST_FILES: usize = 1000;
-
-/// How long the plugin is not to be started; [`Duration::MAX`] is until its file changes.
+/// How long the plugin is not to be started, if so; [`Duration::MAX`] until its file changes.
 fn left_alone(crash: &Crash, backoff: Backoff, now: SystemTime) -> Option<Duration> {
     if crash.count >= MOST_CRASHES {
         return Some(Duration::MAX);
     }
     let pause = backoff.pause(crash.count.saturating_sub(1));
     let last = UNIX_EPOCH.checked_add(Duration::from_secs(crash.time))?;
-    // A clock that was set back must not lengthen it.
+    // A clock that was set back must not make the pause longer.
     let since = now.duration_since(last).ok()?;
     pause.checked_sub(since).filter(|left| !left.is_zero())
 }
 
-/// The records in `folder`, in the order of the digests. A folder that does not exist has none.
-#[must_use]
-pub fn crashes(folder: &Path) -> Vec<Crash> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let mut all: Vec<_> = entries
-        .take(MOST_FILES)
-        .filter_map(|entry| {
-            let path = entry.ok()?.path();
-            let digest = path.file_stem()?.to_str()?.to_owned();
-            (path.extension()? == "json" && digest.len() == 64).then(|| read(&path, digest)).flatten()
-        })
-        .collect();
-    all.sort_by(|one, other| one.digest.cmp(&other.digest));
-    all
-}
-
-fn read(path: &Path, digest: String) -> Option<Crash> {
-    let crash: Crash = serde_json::from_str(&files::open::read(path, Access::Read, LIMIT).ok()?).ok()?;
-    let how = ForeignText::cut(crash.how.as_raw(), 200);
-    Some(Crash { digest, how, ..crash })
-}
-
-/// The crashes of one plugin's bytes: those of this process and, with a folder, those of others.
+/// The crashes of one plugin's bytes, in this process and, with a folder, in other processes.
 pub(super) struct CrashHistory {
     folder: Option<PathBuf>,
     plugin: PathBuf,
@@ -84,9 +51,9 @@ impl CrashHistory {
         Some(folder.join(format!("{}.json", digest())))
     }
 
-    /// Why the plugin is not to be started now, if so: one line that says what to do.
+    /// Why the plugin is not to be started now, if so, and what to do, in one line.
     pub(super) fn refusal(&self, digest: impl FnOnce() -> Digest, now: SystemTime) -> Option<String> {
-        // A folder in which there is nothing needs no digest.
+        // An empty folder makes the digest unnecessary.
         fs::read_dir(self.folder.as_ref()?).ok()?.next()?.ok()?;
         let file = self.file(digest)?;
         let crash = read(&file, String::new())?;
@@ -109,7 +76,7 @@ impl CrashHistory {
         })
     }
 
-    /// Takes note of a crash; `true` when the plugin is not to be tried again.
+    /// Notes a crash; `true` if the plugin is not to be tried again.
     pub(super) fn crashed(&self, digest: impl FnOnce() -> Digest, how: &str) -> bool {
         let mut count = lock(&self.count);
         *count = count.saturating_add(1);
@@ -129,7 +96,7 @@ impl CrashHistory {
         *count >= MOST_CRASHES
     }
 
-    /// A call went well.
+    /// Notes a call that succeeded.
     pub(super) fn succeeded(&self, digest: impl FnOnce() -> Digest) {
         let mut count = lock(&self.count);
         if *count > 0 {
@@ -150,7 +117,7 @@ fn write(file: &Path, crash: &Crash) -> io::Result<()> {
     replace(file, &serde_json::to_vec(crash)?, Mode::Private, Survives::Crash)
 }
 
-/// A moment for people, in UTC.
+/// Describes a time for people, in UTC.
 fn clock(time: u64) -> String {
     let (days, second) = (time / 86_400, time % 86_400);
     let (hour, minute) = (second / 3600, second / 60 % 60);
@@ -167,7 +134,7 @@ fn clock(time: u64) -> String {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use super::*;
+    use super::{super::crash::crashes, *};
 
     const BACKOFF: Backoff = Backoff { first: Duration::from_secs(100), longest: Duration::from_secs(300) };
 
@@ -184,13 +151,13 @@ mod tests {
     }
 
     #[test]
-    fn the_next_run_leaves_a_file_alone_that_has_just_crashed_and_for_good_after_the_limit() {
+    fn a_crashed_file_is_left_alone_and_permanently_after_the_limit() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("crashes");
         let now = SystemTime::now();
         assert_eq!(history(&folder).refusal(x, now), None);
         for count in 1..MOST_CRASHES {
-            // Each in a run of its own, once the file's time is over.
+            // Each crash is in its own run, after the pause of the last crash.
             let run = history(&folder);
             assert_eq!(run.refusal(x, now + Duration::from_secs(1000)), None, "{count}");
             assert!(!run.crashed(x, "ended by SIGSEGV"));
@@ -211,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_is_forgiveness_and_garbage_counts_as_nothing() {
+    fn a_success_resets_the_count_and_garbage_counts_as_no_record() {
         let parent = tempfile::tempdir().unwrap();
         let (folder, now) = (parent.path(), SystemTime::now());
         let run = history(folder);
@@ -227,7 +194,7 @@ mod tests {
             assert!(crashes(folder).is_empty());
         }
         fs::remove_file(&file).unwrap();
-        // No process writes to it: an open that waits for a writer never returns.
+        // An open that waits for a writer would never return.
         let made = std::process::Command::new("mkfifo").arg(&file).status().unwrap();
         assert!(made.success());
         assert_eq!(history(folder).refusal(x, now), None);

@@ -1,12 +1,13 @@
-//! An instance of a backend in a child process of its own: the guard enters it through this.
+//! The host's side of a backend in child processes: how the guard enters an instance there.
 
 use std::{
     os::{fd::OwnedFd, unix::net::UnixStream},
+    path::Path,
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use jackfield_plugin_api::{
@@ -15,58 +16,115 @@ use jackfield_plugin_api::{
 };
 
 use super::{
-    JOB,
     channel::{Channel, ChannelError, Completed, Request},
-    child_spec::ChildSpec,
-    protocol::{self, Record, record},
+    child::JOB,
+    crash_history::CrashHistory,
+    protocol::{self, BUILD, Record, Setup, record},
     reaper::{self, ChildHandle},
 };
 use crate::{
     boundary::{
-        process::lock,
+        process::{lock, process_id},
         text::{self, REASON_LIMIT},
     },
     guard::{
         call::{CallState, Explanation, Origin},
-        error::Stage,
+        error::{OpenFailure, Stage},
         executor::{Entry, Executor, Work},
+        options::{BackendOptions, ProcessOptions},
     },
+    library::content::Content,
     load::tables::{Abilities, Function},
     reexec::{Ended, Spawn, entry::Program},
 };
 
+/// Most calls that may be inside one child at once.
+const MOST_CHANNELS: usize = 16;
+
+/// The specification of a backend's child processes, the first one and those after a failure.
+struct ChildSpec {
+    program: Program,
+    content: Arc<Content>,
+    /// The setup of each child, without the number of its parent.
+    setup: Setup,
+    timeout: Duration,
+    channels: usize,
+    history: CrashHistory,
+    /// [`Abilities`] of the plugin, once an instance has been opened.
+    abilities: AtomicU64,
+    starts: AtomicU64,
+    gave_up: AtomicBool,
+}
+
+/// The way into child processes for the plugin with these bytes, which was found at `path`.
+///
+/// # Errors
+/// [`OpenFailure::LeftAlone`].
+pub(super) fn entry(
+    content: Arc<Content>,
+    path: &Path,
+    process: &ProcessOptions,
+    options: &BackendOptions,
+) -> Result<Box<dyn Entry>, OpenFailure> {
+    let history = CrashHistory::new(process.crashes.clone(), path, options.circuit_backoff);
+    if let Some(refusal) = history.refusal(|| content.digest(), SystemTime::now()) {
+        return Err(OpenFailure::LeftAlone(refusal));
+    }
+    Ok(Box::new(Arc::new(ChildSpec {
+        program: process.program.clone(),
+        content,
+        setup: Setup {
+            build: BUILD.to_owned(),
+            parent: 0,
+            path: path.to_owned(),
+            backend: options.name.clone(),
+            tool_name: options.tool_name.clone(),
+            tool_version: options.tool_version.clone(),
+            config: options.config.clone(),
+            limits: process.limits.clone(),
+            sandbox: process.sandbox.clone(),
+        },
+        timeout: options.timeout,
+        channels: options.concurrency.clamp(1, MOST_CHANNELS),
+        history,
+        abilities: AtomicU64::new(0),
+        starts: AtomicU64::new(0),
+        gave_up: AtomicBool::new(false),
+    })))
+}
+
 impl Entry for Arc<ChildSpec> {
     fn executor(&self) -> Box<dyn Executor> {
-        Box::new(ChildInstance { spec: Arc::clone(self), state: Mutex::default(), lost: OnceLock::new() })
+        Box::new(ChildInstance { spec: Self::clone(self), state: Mutex::default(), lost: OnceLock::new() })
     }
 
     fn abilities(&self) -> Abilities {
-        ChildSpec::abilities(self)
+        Abilities(self.abilities.load(Ordering::Acquire))
     }
 
     fn gave_up(&self) -> bool {
-        ChildSpec::gave_up(self)
+        self.gave_up.load(Ordering::Acquire)
     }
 
     fn restarts(&self) -> u64 {
-        ChildSpec::restarts(self)
+        self.starts.load(Ordering::Relaxed).saturating_sub(1)
     }
 }
 
 /// The child of one instance.
 struct ChildInstance {
     spec: Arc<ChildSpec>,
-    state: Mutex<State>,
-    /// How it ended, by the first call that noticed.
+    state: Mutex<ChildState>,
+    /// How the child ended, as the first call noticed it.
     lost: OnceLock<String>,
 }
 
 #[derive(Default)]
-struct State {
+struct ChildState {
     child: Option<Arc<ChildHandle>>,
     /// The channels that no call uses. A channel whose call did not come back is dropped.
     channels: Vec<Channel>,
-    /// The host has ended it, or will once it has started.
+    /// The host has killed the child, or will once it has started.
     killed: bool,
 }
 
@@ -75,7 +133,9 @@ impl Executor for ChildInstance {
         let setup;
         let (function, text, batch, answer) = match work {
             Work::Open { .. } => {
-                setup = self.spec.setup();
+                // After a fork, the parent is another process.
+                let of_parent = Setup { parent: process_id(), ..self.spec.setup.clone() };
+                setup = serde_json::to_string(&of_parent).unwrap_or_default();
                 (Function::Open, setup.as_str(), None, None)
             }
             Work::Call { function, text, batch, answer } => {
@@ -124,7 +184,7 @@ impl Executor for ChildInstance {
         self.kill();
         let child = lock(&self.state).child.clone();
         if let Some(child) = child {
-            // Its log is complete then.
+            // The child's log is complete then.
             let _ = child.ended(Duration::from_secs(1));
         }
         status
@@ -134,7 +194,7 @@ impl Executor for ChildInstance {
         self.spec.abilities().is_serial()
     }
 
-    /// Ends the child with all that it has started; calls inside come back.
+    /// Kills the child and its process group. Calls inside return.
     fn kill(&self) {
         let mut state = lock(&self.state);
         state.killed = true;
@@ -155,7 +215,7 @@ impl Executor for ChildInstance {
 }
 
 impl ChildInstance {
-    /// Starts the child. What it does first is on its first channel.
+    /// Starts the child. Its first call must use the returned channel.
     fn start(&self) -> Result<(Arc<ChildHandle>, Channel), ChannelError> {
         let spec = &self.spec;
         let start = || {
@@ -167,8 +227,9 @@ impl ChildInstance {
                 channels.push(channel);
                 files.extend(theirs);
             }
-            let spawn = Spawn::new(spec.options.program.clone(), JOB).title(&*spec.backend).files(files);
-            Ok((reaper::start(spawn, control, &spec.backend)?, channels))
+            let backend = &*spec.setup.backend;
+            let spawn = Spawn::new(spec.program.clone(), JOB).title(backend).files(files);
+            Ok((reaper::start(spawn, control, backend)?, channels))
         };
         let (child, mut channels) = start().map_err(ChannelError::Io)?;
         spec.starts.fetch_add(1, Ordering::Relaxed);
@@ -182,7 +243,7 @@ impl ChildInstance {
         Ok((child, first))
     }
 
-    /// The child and a channel that no call uses.
+    /// The child, and a channel that no call uses.
     fn borrow(&self) -> Result<(Arc<ChildHandle>, Channel), ChannelError> {
         let mut state = lock(&self.state);
         let child = state.child.clone().ok_or(ChannelError::Died)?;
@@ -190,9 +251,9 @@ impl ChildInstance {
         Ok((child, channel))
     }
 
-    /// Why there was no child at all, if so. The plugin is not the cause.
+    /// Why there was no child at all, if so. Then the plugin is not the cause.
     fn no_process(&self, lost: &ChannelError) -> Option<String> {
-        let helper = match &self.spec.options.program {
+        let helper = match &self.spec.program {
             Program::At(path) => Some(text::show(path)),
             Program::Own => None,
         };
@@ -212,7 +273,7 @@ impl ChildInstance {
         }
     }
 
-    /// Explains why a call did not come back, and ends the child.
+    /// Explains why a call did not return, and kills the child.
     fn explain(&self, lost: &ChannelError, call: &CallState) -> Status {
         if let Some(why) = self.no_process(lost) {
             self.kill();
@@ -235,7 +296,7 @@ impl ChildInstance {
                 ChannelError::Late => "did not answer".to_owned(),
                 ChannelError::Died | ChannelError::NoChild | ChannelError::Io(_) => describe(ended),
             };
-            // A child that the host has ended has not crashed.
+            // A child that the host has killed has not crashed.
             if !killed && !matches!(lost, ChannelError::Late) {
                 let gave_up = self.spec.history.crashed(|| self.spec.content.digest(), &how);
                 self.spec.gave_up.store(gave_up, Ordering::Release);
@@ -247,9 +308,9 @@ impl ChildInstance {
     }
 }
 
-/// Passes a record of a child on to its call: bounded and escaped, as the text of a plugin in this process is.
+/// Passes a child's record on to the call. Texts are bounded and escaped, as in this process.
 fn forward(call: &CallState, answer: Option<&AtomicU32>, record: &Record<'_>) {
-    // SAFETY: readable text, whatever it is.
+    // SAFETY: the bytes are readable.
     let show = |bytes: &[u8]| unsafe { text::from_plugin(protocol::text(bytes), REASON_LIMIT) };
     match record.kind {
         record::REPORT => {
@@ -260,7 +321,7 @@ fn forward(call: &CallState, answer: Option<&AtomicU32>, record: &Record<'_>) {
                 retry_after_ms: record.z,
                 reason: abi::Str::new(&reason),
             };
-            // SAFETY: the reason is a string of this function's.
+            // SAFETY: the reason is a string of this function.
             call.note(record.x, record.y, unsafe { Outcome::from_abi(&outcome) });
         }
         record::EXPLAIN => call.explain(Explanation {
@@ -286,7 +347,7 @@ fn forward(call: &CallState, answer: Option<&AtomicU32>, record: &Record<'_>) {
     }
 }
 
-/// How a child ended, for the end of a sentence about it.
+/// How a child ended, for the end of a sentence.
 fn describe(ended: Option<Ended>) -> String {
     match ended {
         Some(Ended::Signal(number)) => format!("ended by {}", signal(number)),
@@ -295,7 +356,7 @@ fn describe(ended: Option<Ended>) -> String {
     }
 }
 
-/// A signal's name.
+/// The name of a signal.
 fn signal(number: i32) -> String {
     let name = match number {
         libc::SIGHUP => "SIGHUP",

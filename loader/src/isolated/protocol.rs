@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// What a child has to know before it loads the plugin.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Setup {
     /// [`BUILD`] of the host.
     pub(super) build: String,

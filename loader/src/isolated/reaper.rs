@@ -1,4 +1,4 @@
-//! The reaper: the thread that starts one child, passes its log on, and waits for its end.
+//! The reaper: the thread that starts a child, emits its log and standard error, and waits for its end.
 //!
 //! The kernel ends a child with the *thread* that started it, so this thread lives as long as the child.
 
@@ -13,12 +13,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jackfield_plugin_api::abi;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{OFlags, fcntl_setfl},
 };
 
-use super::{protocol, stderr::StderrLines};
+use super::protocol;
 use crate::{
     boundary::{
         log,
@@ -28,11 +29,10 @@ use crate::{
     reexec::{Child, Ended, Spawn},
 };
 
-/// Between two looks at whether a child has ended, where the kernel has no descriptors of processes (Linux before 5.3) and
-/// no event tells it.
+/// The interval of the checks whether a child has ended, on a kernel without descriptors of processes (Linux before 5.3).
 pub(super) const TICK: Duration = Duration::from_millis(20);
 
-/// Longest record of a log that is taken, in bytes: its head, and more text than is shown.
+/// Longest log record that is accepted, in bytes: its head, and more text than is emitted.
 const LONGEST_RECORD: usize = 8 + (64 << 10);
 
 /// A child and how it ended.
@@ -48,37 +48,29 @@ impl ChildHandle {
         self.child.id()
     }
 
-    /// Becomes readable when the child ends.
+    /// Readable once the child has ended; `None` before Linux 5.3.
     pub(super) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
         self.child.pidfd()
     }
 
-    /// Ends it with all of its group.
+    /// Kills the child and its process group.
     pub(super) fn kill(&self) {
         self.child.kill();
     }
 
-    /// Tells the backend's own threads that the host is done with it.
+    /// Tells the backend's own threads that the host is done with the backend.
     pub(super) fn cancel(&self) {
         let _ = (&self.control).write(b"c");
     }
 
-    /// How it ended, once its log has been passed on; waits for it at most so long.
+    /// How the child ended. Waits for the end, and until the log has been emitted, at most for `within`.
     pub(super) fn ended(&self, within: Duration) -> Option<Ended> {
-        let deadline = Instant::now() + within;
-        let mut ended = lock(&self.ended);
-        while ended.is_none() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            (ended, _) = self.gone.wait_timeout(ended, left).unwrap_or_else(PoisonError::into_inner);
-        }
-        *ended
+        let waited = self.gone.wait_timeout_while(lock(&self.ended), within, |ended| ended.is_none());
+        *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
-/// Starts a child whose second descriptor is the other end of `control`, on a thread of its own that keeps it.
+/// Starts a child, and the thread that waits for its end. The child's second descriptor is the other end of `control`.
 pub(super) fn start(spawn: Spawn, control: UnixStream, backend: &str) -> io::Result<Arc<ChildHandle>> {
     let (stderr, child_stderr) = io::pipe()?;
     let stderr = File::from(OwnedFd::from(stderr));
@@ -105,10 +97,10 @@ pub(super) fn start(spawn: Spawn, control: UnixStream, backend: &str) -> io::Res
 
 struct Reaper<'a> {
     child: &'a ChildHandle,
-    /// `None` once nothing more comes.
+    /// `None` after the end of the stream.
     stderr: Option<File>,
     lines: StderrLines,
-    /// Bytes of a log record that is not all there; `None` once nothing more comes, or nothing that makes sense.
+    /// The start of an incomplete log record; `None` after the end of the stream, or after invalid data.
     log: Option<Vec<u8>>,
     backend: String,
 }
@@ -118,17 +110,17 @@ impl Reaper<'_> {
         while !self.has_ended() {
             self.read();
         }
-        // Before its number is given up: the processes that it has started end with it.
+        // Before its process number is free again, because this kills the processes that it has started.
         self.child.kill();
         self.read();
-        self.lines.end();
-        // It is a zombie, or was one a moment ago.
+        self.lines.end(&mut emit);
+        // The child has ended, so this does not wait long.
         let ended = self.child.child.wait(Duration::from_secs(5)).unwrap_or(Ended::Unknown);
         *lock(&self.child.ended) = Some(ended);
         self.child.gone.notify_all();
     }
 
-    /// Waits for something to happen; `true` when it is the child's end.
+    /// Waits for output or the end of the child; `true` if it has ended.
     fn has_ended(&self) -> bool {
         let mut descriptors = Vec::with_capacity(3);
         if let Some(pidfd) = self.child.pidfd() {
@@ -148,13 +140,13 @@ impl Reaper<'_> {
         }
     }
 
-    /// Takes what is there of standard error and of the log, and no more than a share of it at once.
+    /// Reads a part of standard error and of the log.
     fn read(&mut self) {
         let mut buffer = [0; 16 << 10];
         if let Some(stderr) = &mut self.stderr {
             match stderr.read(&mut buffer) {
                 Ok(0) => self.stderr = None,
-                Ok(count) => self.lines.push(&buffer[..count], Instant::now()),
+                Ok(count) => self.lines.push(&buffer[..count], Instant::now(), &mut emit),
                 Err(error) if is_later(&error) => {}
                 Err(_) => self.stderr = None,
             }
@@ -178,7 +170,7 @@ fn is_later(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-/// Emits the records at the start of `bytes` and takes them out; `false` when they make no sense.
+/// Emits the complete records at the start of `bytes`, and removes them; `false` if a record is too long.
 fn pass_on(bytes: &mut Vec<u8>, backend: &str) -> bool {
     let mut done = 0;
     while let Some((head, rest)) = bytes[done..].split_first_chunk::<8>() {
@@ -186,7 +178,7 @@ fn pass_on(bytes: &mut Vec<u8>, backend: &str) -> bool {
         let (target, message) = (length(2), length(4));
         let Some((texts, _)) = rest.split_at_checked(target + message) else { break };
         let (target, message) = texts.split_at(target);
-        // SAFETY: both are readable.
+        // SAFETY: both texts are readable.
         let target = unsafe { text::from_plugin(protocol::text(target), LOG_TARGET_LIMIT) };
         // SAFETY: as above.
         let message = || unsafe { text::from_plugin(protocol::text(message), LOG_MESSAGE_LIMIT) };
@@ -195,4 +187,103 @@ fn pass_on(bytes: &mut Vec<u8>, backend: &str) -> bool {
     }
     bytes.drain(..done);
     bytes.len() <= 2 * LONGEST_RECORD
+}
+
+/// Target of the log records.
+const TARGET: &str = "jackfield::plugin::stderr";
+
+/// How many bytes are emitted in a [`PERIOD`]. The others are counted.
+const MOST: usize = 64 << 10;
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// The lines that a child prints to standard error. They are emitted as log records, up to a limit.
+struct StderrLines {
+    backend: String,
+    /// The start of an incomplete line.
+    partial: Vec<u8>,
+    since: Instant,
+    passed: usize,
+    suppressed: u64,
+}
+
+impl StderrLines {
+    fn new(backend: &str, now: Instant) -> Self {
+        Self { backend: backend.to_owned(), partial: Vec::new(), since: now, passed: 0, suppressed: 0 }
+    }
+
+    /// Adds bytes, and emits each complete line.
+    fn push(&mut self, bytes: &[u8], now: Instant, emit: &mut dyn FnMut(&str, &[u8])) {
+        if now.duration_since(self.since) >= PERIOD {
+            self.say_suppressed(emit);
+            (self.since, self.passed) = (now, 0);
+        }
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.partial.extend_from_slice(part);
+            if part.ends_with(b"\n") || self.partial.len() >= LOG_MESSAGE_LIMIT {
+                self.line(emit);
+            }
+        }
+    }
+
+    /// Emits the rest.
+    fn end(&mut self, emit: &mut dyn FnMut(&str, &[u8])) {
+        self.line(emit);
+        self.say_suppressed(emit);
+    }
+
+    fn line(&mut self, emit: &mut dyn FnMut(&str, &[u8])) {
+        let line = std::mem::take(&mut self.partial);
+        if line.trim_ascii().is_empty() {
+            return;
+        }
+        if self.passed + line.len() > MOST {
+            self.suppressed += line.len() as u64;
+            return;
+        }
+        self.passed += line.len();
+        emit(&self.backend, &line);
+    }
+
+    fn say_suppressed(&mut self, emit: &mut dyn FnMut(&str, &[u8])) {
+        let suppressed = std::mem::take(&mut self.suppressed);
+        if suppressed > 0 {
+            let line =
+                format!("({suppressed} more bytes of standard error are not shown: {MOST} a minute are)");
+            emit(&self.backend, line.as_bytes());
+        }
+    }
+}
+
+fn emit(backend: &str, line: &[u8]) {
+    log::emit(abi::LEVEL_WARN, TARGET, backend, || {
+        let line = String::from_utf8_lossy(line);
+        // SAFETY: the string is readable.
+        unsafe { text::from_plugin(abi::Str::new(&line), LOG_MESSAGE_LIMIT) }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_emitted_whole_up_to_the_limit_and_the_rest_counted() {
+        let start = Instant::now();
+        let mut lines = StderrLines::new("b", start);
+        let mut seen = Vec::new();
+        let mut emit = |_: &str, line: &[u8]| seen.push(String::from_utf8_lossy(line).into_owned());
+        lines.push(b"one\ntw", start, &mut emit);
+        lines.push(b"o\n\n", start, &mut emit);
+        let long = [vec![b'x'; 999], b"\n".to_vec()].concat().repeat(1000);
+        lines.push(&long, start, &mut emit);
+        lines.push(b"three\n", start + PERIOD, &mut emit);
+        lines.push(b"no end", start + PERIOD, &mut emit);
+        lines.end(&mut emit);
+        assert_eq!(&seen[..2], ["one\n", "two\n"]);
+        let passed: usize = seen.iter().filter(|line| line.starts_with('x')).map(String::len).sum();
+        assert!(passed <= MOST && passed > MOST - 2000, "{passed}");
+        let rest = seen[seen.len() - 3..].to_vec();
+        assert!(rest[0].starts_with(&format!("({} more bytes", long.len() - passed)), "{}", rest[0]);
+        assert_eq!(&rest[1..], ["three\n", "no end"]);
+    }
 }

@@ -3,6 +3,7 @@
 mod callbacks;
 
 use std::{
+    fmt,
     io::{Read as _, Write as _},
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::Path,
@@ -37,10 +38,13 @@ use crate::{
     reexec::{Inherited, entry::NOT_A_CHILD},
 };
 
-/// The child's exit code when the host is gone.
+/// The name of a child's job.
+pub(super) const JOB: &str = "child";
+
+/// The exit code of a child whose host has ended.
 const ORPHANED: i32 = 0;
 
-/// The plugin, once it is loaded and its backend is open.
+/// The plugin, once its backend is open.
 struct OpenBackend {
     tables: PluginTables,
     instance: *mut abi::Instance,
@@ -54,7 +58,7 @@ unsafe impl Sync for OpenBackend {}
 static OPEN: OnceLock<OpenBackend> = OnceLock::new();
 static HOST: OnceLock<&'static HostHandle> = OnceLock::new();
 
-/// The job of a child.
+/// Does the job of a child.
 pub(super) fn run(inherited: Inherited) -> i32 {
     end_with_parent();
     let mut files = inherited.files.into_iter();
@@ -67,7 +71,7 @@ pub(super) fn run(inherited: Inherited) -> i32 {
     }
     let places = callbacks::install(ends);
     let Some(first) = places.first() else { return NOT_A_CHILD };
-    // The first request is to open. Its thread is this one.
+    // The first request opens the backend, on this thread.
     let mut server = CallServer { number: 0, place: 0, end: first, spin: Spin::new() };
     let mut handed = Some((plugin, UnixStream::from(control)));
     server.serve(&mut |setup, context, request| {
@@ -75,7 +79,7 @@ pub(super) fn run(inherited: Inherited) -> i32 {
         if status == abi::STATUS_OK {
             for (place, end) in places.iter().enumerate().skip(1) {
                 let mut server = CallServer { number: 0, place, end, spin: Spin::new() };
-                // Calls on a channel without a thread would hang; the host's deadline ends that.
+                // Without the thread, calls on this channel hang until their deadline.
                 let _ =
                     thread("serve").spawn(move || server.serve(&mut |_, _, _| abi::STATUS_INVALID_ARGUMENT));
             }
@@ -85,17 +89,17 @@ pub(super) fn run(inherited: Inherited) -> i32 {
     ORPHANED
 }
 
-/// Sees to it that this process ends with the thread of the host that started it, and what it forks with this one.
+/// Makes the kernel end this process with the host's thread that started it, and forked processes with this process.
 fn end_with_parent() {
     unsafe extern "C" {
-        /// `pthread.h`; the C library has it in every version.
+        /// `pthread.h`. Every version of the C library has it.
         fn pthread_atfork(
             prepare: Option<unsafe extern "C" fn()>,
             parent: Option<unsafe extern "C" fn()>,
             child: Option<unsafe extern "C" fn()>,
         ) -> libc::c_int;
     }
-    /// The process that forks, whichever of its threads it is.
+    /// The process that forks.
     static FORKING: AtomicI32 = AtomicI32::new(0);
     unsafe extern "C" fn forks() {
         // SAFETY: a plain system call.
@@ -105,18 +109,18 @@ fn end_with_parent() {
         // SAFETY: plain system calls, which are allowed between fork and exec.
         unsafe {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            // If its parent has ended already, as that of a daemon does, the kernel sends no signal.
+            // If the parent has ended already, as a daemon's parent does, the kernel sends no signal.
             if libc::getppid() != FORKING.load(Ordering::Relaxed) {
                 libc::_exit(ORPHANED);
             }
         }
     }
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
-    // SAFETY: the functions may run before a fork and in a forked child, and are never unmapped.
+    // SAFETY: the functions are safe before a fork and in a forked child, and are never unmapped.
     unsafe { pthread_atfork(Some(forks), None, Some(forked)) };
 }
 
-/// Watches the host from a thread of its own, and sends it the plugin's log.
+/// Starts a thread that watches the host, and sends the plugin's log to the host. `None` without a thread.
 fn watch(control: UnixStream) -> Option<()> {
     let reader = control.try_clone().ok()?;
     let writer = Mutex::new(control);
@@ -144,9 +148,9 @@ fn watch(control: UnixStream) -> Option<()> {
     Some(())
 }
 
-/// One thread that makes calls.
+/// A thread that serves one channel.
 struct CallServer {
-    /// The last request.
+    /// The number of the last request.
     number: u32,
     place: usize,
     end: &'static ChannelEnd,
@@ -154,7 +158,7 @@ struct CallServer {
 }
 
 impl CallServer {
-    /// Makes one call after the other until the host is gone. `open` is what opens the plugin.
+    /// Serves requests until the host has ended. `open` does the request to open the backend.
     fn serve(&mut self, open: &mut dyn FnMut(&str, usize, &RequestHeader) -> Status) {
         while self.wait() {
             let request = {
@@ -179,7 +183,7 @@ impl CallServer {
         }
     }
 
-    /// Waits for a request; `false` when the host is gone.
+    /// Waits for a request; `false` if the host has ended.
     fn wait(&self) -> bool {
         let end = self.end;
         loop {
@@ -210,7 +214,7 @@ impl CallServer {
         let (text, batch) = {
             let out = self.end.lock();
             let (at, count) = request.events;
-            // SAFETY: the host has placed them there and waits for this call's end before it places others.
+            // SAFETY: the host has placed them there, and places nothing else before this call ends.
             unsafe {
                 let text = std::slice::from_raw_parts(out.memory.base().add(request.text.0), request.text.1);
                 let events = protocol::relocate(&out.memory, at, count);
@@ -224,10 +228,10 @@ impl CallServer {
         let Some(OpenBackend { tables, instance }) = OPEN.get() else { return abi::STATUS_INVALID_ARGUMENT };
         let call = callbacks::call(context, request.timeout_ns);
         let arguments = Arguments { text, batch, call: &raw const call, sink: callbacks::sink(context) };
-        // SAFETY: the tables were checked; `open` made the instance, and the host asks to free it once, when no other call is
+        // SAFETY: the tables were checked. `open` made the instance, and the host frees it once, while no other call is
         // inside. Batch and call live until the function returns.
         let (status, number) = unsafe { tables.call(function, *instance, &arguments) };
-        // The host takes it for 0 where nothing is said of it.
+        // Without this record, the host assumes 0.
         if number != 0 {
             self.end.send(&Record { kind: record::NUMBER, x: u64::from(number), ..Record::default() });
         }
@@ -235,9 +239,7 @@ impl CallServer {
     }
 }
 
-/// Confines this process, loads the plugin and opens its backend.
-///
-/// There is no other thread until it is confined: that one would keep its rights.
+/// Loads the plugin and opens its backend. `handed` are the first two descriptors of the child, for the first call.
 fn open(
     handed: Option<(OwnedFd, UnixStream)>,
     setup: &str,
@@ -245,68 +247,21 @@ fn open(
     context: usize,
     request: &RequestHeader,
 ) -> Status {
-    let failed = |stage: Stage, message: &str| {
-        let (code, first) = (stage as u32, message.as_bytes());
-        end.send(&Record { kind: record::STAGE, code, first, ..Record::default() });
-        abi::STATUS_FAILED
-    };
     let Some((plugin, control)) = handed else { return abi::STATUS_INVALID_ARGUMENT };
-    let setup: Setup = match serde_json::from_str(setup) {
-        Ok(setup) => setup,
-        Err(error) => {
-            return failed(
-                Stage::Process,
-                &format!("the tool and its helper are of different versions: {error}"),
-            );
+    let (setup, tables) = match load(plugin, control, setup, request.level) {
+        Ok(loaded) => loaded,
+        Err((stage, message)) => {
+            let (code, first) = (stage as u32, message.as_bytes());
+            end.send(&Record { kind: record::STAGE, code, first, ..Record::default() });
+            return abi::STATUS_FAILED;
         }
     };
-    if setup.build != BUILD {
-        let (host, own) = (&setup.build, BUILD);
-        return failed(
-            Stage::Process,
-            &format!("the tool and its helper are of different versions: {host}, {own}"),
-        );
-    }
-    // If the host had ended before `end_with_parent`, the kernel would send no signal.
-    if std::os::unix::process::parent_id() != setup.parent {
-        exit(ORPHANED);
-    }
-    if let Err(error) = setup.limits.apply() {
-        return failed(Stage::Sandbox, &error.to_string());
-    }
-    if let Some(sandbox) = &setup.sandbox
-        && let Err(error) = sandbox.apply(setup.path.parent().unwrap_or(Path::new("/")))
-    {
-        return failed(Stage::Sandbox, &error.to_string());
-    }
-
-    if watch(control).is_none() {
-        return failed(Stage::Process, "no thread to watch the tool");
-    }
-    log::relay_up_to(request.level);
-    let content = match Content::inherited(plugin, &setup.path) {
-        Ok(content) => Arc::new(content),
-        Err(error) => return failed(Stage::Load, &format!("can't map what the tool has verified: {error}")),
-    };
-    let inspection = match inspect_bytes(content.bytes()) {
-        Ok(inspection) => inspection,
-        Err(error) => return failed(Stage::Load, &error.to_string()),
-    };
-    let loaded = match loaded_libraries::load_here(&content, &inspection.needed) {
-        Ok(loaded) => loaded,
-        Err(error) => return failed(Stage::Load, &error.to_string()),
-    };
-    let tables = match loaded.check(&inspection) {
-        Ok(checked) => checked.tables,
-        Err(error) => return failed(Stage::Check, &error.to_string()),
-    };
     let host = HOST.get_or_init(|| HostHandle::leak(&setup.backend, &setup.tool_name, &setup.tool_version));
+    let config = abi::Str::new(&setup.config);
     let call = callbacks::call(context, request.timeout_ns);
     let mut instance = std::ptr::null_mut();
-    // SAFETY: a table that was checked; host, configuration, call and place are as the contract wants them.
-    let status = unsafe {
-        (tables.backend.open)(host.as_ptr(), abi::Str::new(&setup.config), &raw const call, &raw mut instance)
-    };
+    // SAFETY: the table was checked, and the arguments are as the contract requires.
+    let status = unsafe { (tables.backend.open)(host.as_ptr(), config, &raw const call, &raw mut instance) };
     if status != abi::STATUS_OK {
         return status;
     }
@@ -316,4 +271,44 @@ fn open(
     }
     let _ = OPEN.set(OpenBackend { tables, instance });
     abi::STATUS_OK
+}
+
+/// Applies limits and sandbox to this process, then loads the plugin and checks its tables. No other thread is started
+/// before the sandbox is in force: that thread would keep its rights.
+///
+/// # Errors
+/// The stage that failed, and why.
+fn load(
+    plugin: OwnedFd,
+    control: UnixStream,
+    setup: &str,
+    level: u32,
+) -> Result<(Setup, PluginTables), (Stage, String)> {
+    let versions = |what: &dyn fmt::Display| {
+        (Stage::Process, format!("the tool and its helper are of different versions: {what}"))
+    };
+    let setup: Setup = serde_json::from_str(setup).map_err(|error| versions(&error))?;
+    if setup.build != BUILD {
+        return Err(versions(&format_args!("{}, {BUILD}", setup.build)));
+    }
+    // If the host ended before `end_with_parent`, the kernel sends no signal.
+    if std::os::unix::process::parent_id() != setup.parent {
+        exit(ORPHANED);
+    }
+    setup.limits.apply().map_err(|error| (Stage::Sandbox, error.to_string()))?;
+    if let Some(sandbox) = &setup.sandbox {
+        let folder = setup.path.parent().unwrap_or(Path::new("/"));
+        sandbox.apply(folder).map_err(|error| (Stage::Sandbox, error.to_string()))?;
+    }
+
+    watch(control).ok_or_else(|| (Stage::Process, "no thread to watch the tool".to_owned()))?;
+    log::relay_up_to(level);
+    let content = Content::inherited(plugin, &setup.path)
+        .map_err(|error| (Stage::Load, format!("can't map what the tool has verified: {error}")))?;
+    let content = Arc::new(content);
+    let inspection = inspect_bytes(content.bytes()).map_err(|error| (Stage::Load, error.to_string()))?;
+    let loaded = loaded_libraries::load_here(&content, &inspection.needed)
+        .map_err(|error| (Stage::Load, error.to_string()))?;
+    let checked = loaded.check(&inspection).map_err(|error| (Stage::Check, error.to_string()))?;
+    Ok((setup, checked.tables))
 }
