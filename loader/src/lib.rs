@@ -23,9 +23,8 @@ mod verify;
 pub use jackfield_plugin_api as plugin_api;
 
 pub use crate::{
-    backend::{Backend, static_backend::StaticBackend},
+    backend::{Backend, StaticBackend},
     boundary::{
-        backoff::Backoff,
         batch::{Batch, BatchWriter, EventFields},
         process::{exit, process_id},
         text::{
@@ -34,6 +33,7 @@ pub use crate::{
         },
     },
     guard::{
+        circuit_breaker::Backoff,
         error::{CloseError, CloseFailure, OpenError, OpenFailure, Stage},
         options::{BackendOptions, Isolation, ProcessOptions},
         preview::{Message, Preview, PreviewError, Unsent},
@@ -41,12 +41,11 @@ pub use crate::{
         stats::{Latency, ProcessStats, Stats},
     },
     inspect::{
-        error::InspectError,
+        error::{InspectError, Refusal},
         facts::{Endian, Format},
         inspect_bytes,
         inspection::Inspection,
         metadata::{Abi, Metadata, PanicStrategy},
-        refusal::Refusal,
     },
     isolated::{
         crash::{Crash, MOST_CRASHES, crashes},

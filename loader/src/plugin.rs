@@ -14,11 +14,10 @@ use crate::{
         options::Isolation,
     },
     inspect::{
-        error::{InspectError, check_start},
+        error::{InspectError, Refusal, check_start},
         inspect_bytes,
         inspection::Inspection,
         metadata::Metadata,
-        refusal::Refusal,
     },
     library::{
         content::{Content, Digest},

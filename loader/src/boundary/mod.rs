@@ -1,6 +1,5 @@
 //! What a plugin and the host exchange (events, the host's services, log records, text), and the process itself.
 
-pub(crate) mod backoff;
 pub(crate) mod batch;
 pub(crate) mod host_services;
 pub(crate) mod log;

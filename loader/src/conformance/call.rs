@@ -16,10 +16,7 @@ use jackfield_plugin_api::{
     abi::{self, Status},
 };
 
-use super::{
-    host,
-    terms::{Cancel, Terms},
-};
+use super::host::{Cancel, Terms, further_tables};
 use crate::boundary::{
     process::lock,
     text::{self, REASON_LIMIT},
@@ -87,7 +84,7 @@ pub(super) fn during(terms: &Terms, events: usize, body: impl FnOnce(*const abi:
         cancelled,
         report,
         explain,
-        tables: host::further_tables(terms.host),
+        tables: further_tables(terms.host),
     };
     let start = Instant::now();
     let status = body(&raw const call);

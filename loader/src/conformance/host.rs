@@ -1,12 +1,97 @@
-//! Hosts of three versions, as a plugin sees them.
+//! What a plugin sees: the terms of a call, and the hosts of several versions with their batches.
 
-use std::{ffi::c_void, ptr, sync::OnceLock};
+use std::{
+    ffi::c_void,
+    ptr,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use jackfield_plugin_api::abi;
 
-use super::terms::HostKind;
+use crate::boundary::batch::{Batch, strings_mut};
 
-/// A host and what it points to, for the life of the process.
+/// The version of the host that a plugin sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HostKind {
+    /// This version.
+    #[default]
+    Today,
+    /// The first version: ABI minor 0, no optional tables, no log records wanted, and empty names that are null.
+    Older,
+    /// A later version: a larger ABI minor, unknown tables in each list of tables, and unknown bits of events.
+    Newer,
+}
+
+/// The terms of a call.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Terms {
+    /// How long the call may take.
+    pub timeout: Duration,
+    /// Cancels the call.
+    pub cancel: Cancel,
+    /// The host that calls.
+    pub host: HostKind,
+    /// How empty strings and lists are written.
+    pub empty: Empty,
+}
+
+impl Terms {
+    /// The terms of a call by this version's host that may take `timeout`.
+    #[must_use]
+    pub fn new(timeout: Duration) -> Self {
+        Self { timeout, cancel: Cancel::default(), host: HostKind::Today, empty: Empty::AsIs }
+    }
+
+    /// Sets the host.
+    #[must_use]
+    pub fn host(mut self, host: HostKind) -> Self {
+        self.host = host;
+        self
+    }
+
+    /// Sets how empty strings and lists are written.
+    #[must_use]
+    pub fn empty(mut self, empty: Empty) -> Self {
+        self.empty = empty;
+        self
+    }
+}
+
+/// How empty strings and lists are written. The contract allows each form: without a length, the pointer has no meaning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Empty {
+    /// As this version of the host writes them.
+    #[default]
+    AsIs,
+    /// As null.
+    Null,
+    /// As an invalid address.
+    Dangling,
+}
+
+/// Cancels a call.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Cancels the call.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// A host, and what it points to.
 struct Handle {
     host: abi::Host,
     _services: &'static abi::HostServices,
@@ -17,7 +102,7 @@ unsafe impl Send for Handle {}
 // SAFETY: as above.
 unsafe impl Sync for Handle {}
 
-/// The pointer that `open` gets.
+/// The pointer for `open`, valid as long as the process lives.
 pub(super) fn of(kind: HostKind) -> *const abi::Host {
     static HOSTS: [OnceLock<Handle>; 3] = [const { OnceLock::new() }; 3];
     let (handle, minor, texts) = match kind {
@@ -66,10 +151,10 @@ pub(super) fn of(kind: HostKind) -> *const abi::Host {
     &raw const handle.get_or_init(make).host
 }
 
-/// The tables of a call or a batch of such a host: none, or tables with unknown ids.
+/// The tables of a call or a batch: none, or tables with unknown ids.
 pub(super) fn further_tables(kind: HostKind) -> abi::Tables {
     struct Entries([abi::TableEntry; 2]);
-    // SAFETY: they point to a static that is never written.
+    // SAFETY: the entries point to a static that is never written.
     unsafe impl Sync for Entries {}
     static ENTRIES: Entries = Entries([
         abi::TableEntry { id: 70_004, reserved: 0, table: (&raw const UNKNOWN).cast() },
@@ -81,24 +166,79 @@ pub(super) fn further_tables(kind: HostKind) -> abi::Tables {
     }
 }
 
-/// The content of an unknown table: its size, and bytes without a meaning.
+/// The content of an unknown table: its size, then arbitrary bytes.
 static UNKNOWN: [u64; 4] = [32, u64::MAX, u64::MAX, u64::MAX];
 
-/// The host of today and that of tomorrow want every record, so that the plugin writes them.
+/// All but the first version want every record.
 unsafe extern "C" fn log_enabled(context: *const c_void, _level: u32, _target: abi::Str) -> u32 {
     u32::from(context.addr() != HostKind::Older as usize)
 }
 
-/// Reads all of a record, as a host that shows it does.
+/// Reads the whole record.
 unsafe extern "C" fn log(_context: *const c_void, record: *const abi::LogRecord) {
     // SAFETY: the contract: a readable record.
     let Some(record) = (unsafe { record.as_ref() }) else { return };
     for text in [record.target, record.file, record.message] {
-        // SAFETY: as above, for its texts.
+        // SAFETY: as above, for the record's texts.
         let _ = std::hint::black_box(unsafe { text.to_str() });
     }
 }
 
 unsafe extern "C" fn cancelled(_context: *const c_void) -> u32 {
     0
+}
+
+/// The events of a batch, changed according to the terms.
+pub(super) struct AlteredViews<'a> {
+    events: Vec<abi::Event>,
+    terms: &'a Terms,
+    _batch: &'a Batch,
+}
+
+/// A bit of `Event::present` that no version uses.
+const UNKNOWN_BIT: u32 = 1 << 30;
+
+impl<'a> AlteredViews<'a> {
+    pub(super) fn of(batch: &'a Batch, terms: &'a Terms) -> Self {
+        let mut events = batch.events().to_vec();
+        for event in &mut events {
+            if terms.host == HostKind::Newer {
+                event.present |= UNKNOWN_BIT;
+            }
+            if terms.empty == Empty::AsIs {
+                continue;
+            }
+            for text in strings_mut(event) {
+                empty(terms.empty, &mut text.ptr, text.len);
+            }
+            empty(terms.empty, &mut event.args.ptr, event.args.len);
+            empty(terms.empty, &mut event.metadata.ptr, event.metadata.len);
+        }
+        Self { events, terms, _batch: batch }
+    }
+
+    /// The C form, valid as long as `self`.
+    pub(super) fn to_abi(&self) -> abi::Batch {
+        let mut events = self.events.as_ptr();
+        empty(self.terms.empty, &mut events, self.events.len());
+        let mut tables = further_tables(self.terms.host);
+        empty(self.terms.empty, &mut tables.ptr, tables.len);
+        abi::Batch {
+            size: size_of::<abi::Batch>() as u32,
+            event_size: size_of::<abi::Event>() as u32,
+            events,
+            len: self.events.len(),
+            tables,
+        }
+    }
+}
+
+fn empty<T>(how: Empty, pointer: &mut *const T, len: usize) {
+    if len == 0 {
+        match how {
+            Empty::AsIs => {}
+            Empty::Null => *pointer = ptr::null(),
+            Empty::Dangling => *pointer = ptr::dangling(),
+        }
+    }
 }

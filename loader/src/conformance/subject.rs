@@ -13,10 +13,8 @@ use jackfield_plugin_api::{
 };
 
 use super::{
-    batch::AlteredViews,
     call::{self, Answer},
-    host,
-    terms::Terms,
+    host::{self, AlteredViews, Terms},
 };
 use crate::{
     boundary::{

@@ -6,7 +6,42 @@
 
 use std::time::{Duration, Instant};
 
-use crate::boundary::backoff::Backoff;
+/// A pause that doubles with each failure in a row, up to a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// The pause after the first failure.
+    pub first: Duration,
+    /// The longest pause.
+    pub longest: Duration,
+}
+
+impl Backoff {
+    /// A backoff from `first` to `longest`.
+    #[must_use]
+    pub const fn new(first: Duration, longest: Duration) -> Self {
+        Self { first, longest }
+    }
+
+    /// The pause after a failure that follows `earlier` failures in a row.
+    #[must_use]
+    pub fn pause(self, earlier: u32) -> Duration {
+        self.first.saturating_mul(1 << earlier.min(30)).min(self.longest)
+    }
+
+    /// The same pause, shortened by up to a half. `random` from 0 to 1 decides how much, so that many senders do not try
+    /// again at the same time.
+    #[must_use]
+    pub fn jittered_pause(self, earlier: u32, random: f64) -> Duration {
+        self.pause(earlier).mul_f64(1.0 - random.clamp(0.0, 1.0) / 2.0)
+    }
+}
+
+impl Default for Backoff {
+    /// 1 s, up to 5 minutes.
+    fn default() -> Self {
+        Self::new(Duration::from_secs(1), Duration::from_secs(300))
+    }
+}
 
 /// How many calls in a row that fail in time open the circuit. A call that does not return opens it at once.
 const PANICS: u32 = 3;
@@ -175,5 +210,21 @@ mod tests {
         breaker.trip(now, "no answer");
         breaker.succeeded();
         refused(breaker.admit(now));
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let backoff = Backoff::new(SECOND, 5 * SECOND);
+        let pauses: Vec<_> = [0, 1, 2, 3, u32::MAX].map(|earlier| backoff.pause(earlier)).into();
+        assert_eq!(pauses, [1, 2, 4, 5, 5].map(|seconds| seconds * SECOND));
+        let longest = Duration::from_secs(u64::MAX);
+        assert_eq!(Backoff::new(longest, Duration::MAX).pause(30), Duration::MAX);
+    }
+
+    #[test]
+    fn jitter_shortens_a_pause_by_at_most_a_half() {
+        let backoff = Backoff::new(4 * SECOND, 60 * SECOND);
+        let pauses = [0.0, 0.5, 1.0, 2.0].map(|random| backoff.jittered_pause(0, random));
+        assert_eq!(pauses, [4, 3, 2, 2].map(|seconds| seconds * SECOND));
     }
 }

@@ -9,12 +9,12 @@ use jackfield_plugin_api::abi;
 
 use super::{
     call::{Explanation, Origin},
-    circuit_breaker::{Admission, CircuitBreaker},
+    circuit_breaker::{Admission, Backoff, CircuitBreaker},
     instance::{GuardedInstance, InstancePhase},
     report::Failure,
     stats::Counters,
 };
-use crate::boundary::{backoff::Backoff, process::lock};
+use crate::boundary::process::lock;
 
 /// How many calls may be stuck inside the plugin before no further call enters it. Each stuck call holds a thread.
 const MOST_STUCK: u64 = 4;

@@ -16,7 +16,7 @@
 
 pub(crate) mod call;
 mod callbacks;
-mod circuit_breaker;
+pub(crate) mod circuit_breaker;
 pub(crate) mod error;
 pub(crate) mod executor;
 mod health;

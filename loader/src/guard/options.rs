@@ -2,8 +2,8 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+use super::circuit_breaker::Backoff;
 use crate::{
-    boundary::backoff::Backoff,
     reexec::entry::Program,
     sandbox::{Sandbox, limits::Limits},
 };

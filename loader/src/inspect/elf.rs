@@ -14,8 +14,8 @@ use super::{
 use crate::boundary::text::ForeignText;
 
 pub(super) fn facts<Elf: FileHeader>(data: &[u8]) -> Result<Facts<'_>, InspectError> {
-    let header = Elf::parse(data).map_err(|e| InspectError::corrupt("header", e))?;
-    let endian = header.endian().map_err(|e| InspectError::corrupt("header", e))?;
+    let header = Elf::parse(data).map_err(InspectError::corrupt("header"))?;
+    let endian = header.endian().map_err(InspectError::corrupt("header"))?;
     let not_dynamic = match header.e_type(endian) {
         elf::ET_DYN => None,
         elf::ET_EXEC => Some("an executable (ELF)"),
@@ -27,20 +27,17 @@ pub(super) fn facts<Elf: FileHeader>(data: &[u8]) -> Result<Facts<'_>, InspectEr
         return Err(InspectError::NotDynamic { what });
     }
 
-    let sections =
-        header.section_headers(endian, data).map_err(|e| InspectError::corrupt("section table", e))?;
+    let sections = header.section_headers(endian, data).map_err(InspectError::corrupt("section table"))?;
     let names = match header.section_strings_index(endian, data) {
         Ok(index) => match sections.get(index.0) {
-            Some(section) => {
-                section.data(endian, data).map_err(|e| InspectError::corrupt("section names", e))?
-            }
+            Some(section) => section.data(endian, data).map_err(InspectError::corrupt("section names"))?,
             None => &[],
         },
         Err(_) => &[],
     };
     // The section that `section` links to: strings, for the two below.
     let linked = |section: &Elf::SectionHeader, what| match sections.get(section.sh_link(endian) as usize) {
-        Some(strings) => strings.data(endian, data).map_err(|e| InspectError::corrupt(what, e)),
+        Some(strings) => strings.data(endian, data).map_err(InspectError::corrupt(what)),
         None => Err(InspectError::Corrupt { detail: format!("{what}: no such section") }),
     };
 
@@ -50,23 +47,20 @@ pub(super) fn facts<Elf: FileHeader>(data: &[u8]) -> Result<Facts<'_>, InspectEr
     let (mut dynamic_seen, mut symbols_seen) = (false, false);
     for section in sections {
         if metadata.is_none() && is_named(names, section.sh_name(endian).into(), SECTION_ELF) {
-            metadata =
-                Some(section.data(endian, data).map_err(|e| InspectError::corrupt("metadata section", e))?);
+            metadata = Some(section.data(endian, data).map_err(InspectError::corrupt("metadata section"))?);
         }
         // A library has one of each. Only the first is read, so that the work is linear in the file's size.
         if section.sh_type(endian) == elf::SHT_DYNAMIC && !dynamic_seen {
             dynamic_seen = true;
-            let entries: &[Elf::Dyn] = section
-                .data_as_array(endian, data)
-                .map_err(|e| InspectError::corrupt("dynamic section", e))?;
+            let entries: &[Elf::Dyn] =
+                section.data_as_array(endian, data).map_err(InspectError::corrupt("dynamic section"))?;
             let strings = linked(section, "dynamic strings")?;
             needed = dynamic::<Elf>(endian, entries, strings)?;
         }
         if section.sh_type(endian) == elf::SHT_DYNSYM && !symbols_seen {
             symbols_seen = true;
-            let symbols: &[Elf::Sym] = section
-                .data_as_array(endian, data)
-                .map_err(|e| InspectError::corrupt("dynamic symbols", e))?;
+            let symbols: &[Elf::Sym] =
+                section.data_as_array(endian, data).map_err(InspectError::corrupt("dynamic symbols"))?;
             let strings = linked(section, "names of dynamic symbols")?;
             exports_descriptor = symbols.iter().any(|symbol| {
                 symbol.st_shndx(endian) != elf::SHN_UNDEF
@@ -111,9 +105,7 @@ fn dynamic<Elf: FileHeader>(
             }
             elf::DT_NEEDED if needed.len() < NEEDED_LIMIT => {
                 let name = usize::try_from(value).ok().and_then(|at| strings.get(at..)).and_then(c_string);
-                needed.push(
-                    name.ok_or_else(|| InspectError::Corrupt { detail: "name of a needed library".into() })?,
-                );
+                needed.push(name.ok_or_else(InspectError::bad_name)?);
             }
             _ => {}
         }

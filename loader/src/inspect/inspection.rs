@@ -3,10 +3,9 @@
 use jackfield_plugin_api::metadata::CAPABILITY_STDOUT;
 
 use super::{
-    error::{InspectError, starts_with},
+    error::{InspectError, Refusal, starts_with},
     facts::{Endian, Facts, Format},
     metadata::{self, Metadata},
-    refusal::Refusal,
     verdict,
 };
 use crate::boundary::text::ForeignText;

@@ -37,7 +37,7 @@ pub(super) fn fat<Fat: FatArch>(data: &[u8]) -> Result<Inspection, InspectError>
             format!("a file that claims {} Mach-O slices, or a Java class", header.nfat_arch.get(BigEndian));
         return Err(InspectError::NotALibrary { what });
     }
-    let file = MachOFatFile::<Fat>::parse(data).map_err(|e| InspectError::corrupt("fat header", e))?;
+    let file = MachOFatFile::<Fat>::parse(data).map_err(InspectError::corrupt("fat header"))?;
     let slices: Vec<_> = file.arches().iter().map(|slice| arch(slice.cputype())).collect();
 
     let mut first_error = None;
@@ -49,7 +49,7 @@ pub(super) fn fat<Fat: FatArch>(data: &[u8]) -> Result<Inspection, InspectError>
         }
         let inspection = slice
             .data(data)
-            .map_err(|e| InspectError::corrupt("fat header", e))
+            .map_err(InspectError::corrupt("fat header"))
             .and_then(facts)
             .and_then(|facts| conclude(facts, data.len(), slices.clone()));
         match inspection {
@@ -64,9 +64,9 @@ pub(super) fn fat<Fat: FatArch>(data: &[u8]) -> Result<Inspection, InspectError>
 }
 
 fn image<Mach: MachHeader<Endian = Endianness>>(data: &[u8]) -> Result<Facts<'_>, InspectError> {
-    let corrupt = |e| InspectError::corrupt("load commands", e);
-    let header = Mach::parse(data, 0).map_err(|e| InspectError::corrupt("header", e))?;
-    let endian = header.endian().map_err(|e| InspectError::corrupt("header", e))?;
+    let corrupt = InspectError::corrupt("load commands");
+    let header = Mach::parse(data, 0).map_err(InspectError::corrupt("header"))?;
+    let endian = header.endian().map_err(InspectError::corrupt("header"))?;
     let not_dynamic = match header.filetype(endian) {
         macho::MH_DYLIB | macho::MH_BUNDLE => None,
         macho::MH_EXECUTE => Some("an executable (Mach-O)"),
@@ -88,25 +88,22 @@ fn image<Mach: MachHeader<Endian = Endianness>>(data: &[u8]) -> Result<Facts<'_>
             for section in segment.sections(endian, sections).map_err(corrupt)? {
                 if metadata.is_none() && (section.segment_name(), section.name()) == SECTION {
                     let found = section.data(endian, data, section.offset(endian).into());
-                    metadata = Some(found.map_err(|e| InspectError::corrupt("metadata section", e))?);
+                    metadata = Some(found.map_err(InspectError::corrupt("metadata section"))?);
                 }
             }
         } else if let Some(dylib) = command.dylib().map_err(corrupt)? {
             if needed.len() < NEEDED_LIMIT {
                 let at = dylib.dylib.name.offset.get(endian) as usize;
                 let name = command.raw_data().get(at..).and_then(c_string);
-                needed.push(
-                    name.ok_or_else(|| InspectError::Corrupt { detail: "name of a needed library".into() })?,
-                );
+                needed.push(name.ok_or_else(InspectError::bad_name)?);
             }
         } else if let Some(symtab) = command.symtab().map_err(corrupt)?
             && !symbols_seen
         {
             // An image has one. Only the first is read, so that the work is linear in the file's size.
             symbols_seen = true;
-            let table = symtab
-                .symbols::<Mach, _>(endian, data)
-                .map_err(|e| InspectError::corrupt("symbol table", e))?;
+            let table =
+                symtab.symbols::<Mach, _>(endian, data).map_err(InspectError::corrupt("symbol table"))?;
             let start = symtab.stroff.get(endian) as usize;
             let strings = start
                 .checked_add(symtab.strsize.get(endian) as usize)

@@ -17,7 +17,6 @@ pub(crate) mod inspection;
 mod macho;
 pub(crate) mod metadata;
 mod pe;
-pub(crate) mod refusal;
 mod verdict;
 
 use object::FileKind;

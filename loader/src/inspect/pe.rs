@@ -14,28 +14,26 @@ use super::{
 use crate::boundary::text::ForeignText;
 
 pub(super) fn facts<Pe: ImageNtHeaders>(data: &[u8]) -> Result<Facts<'_>, InspectError> {
-    let dos = pe::ImageDosHeader::parse(data).map_err(|e| InspectError::corrupt("DOS header", e))?;
+    let dos = pe::ImageDosHeader::parse(data).map_err(InspectError::corrupt("DOS header"))?;
     let mut offset = dos.nt_headers_offset().into();
-    let (headers, directories) =
-        Pe::parse(data, &mut offset).map_err(|e| InspectError::corrupt("headers", e))?;
+    let (headers, directories) = Pe::parse(data, &mut offset).map_err(InspectError::corrupt("headers"))?;
     let file = headers.file_header();
     if file.characteristics.get(LE).0 & pe::IMAGE_FILE_DLL.0 == 0 {
         return Err(InspectError::NotDynamic { what: "an executable (PE)" });
     }
-    let sections = headers.sections(data, offset).map_err(|e| InspectError::corrupt("section table", e))?;
+    let sections = headers.sections(data, offset).map_err(InspectError::corrupt("section table"))?;
 
     let mut metadata = None;
     if let Some(section) = sections.iter().find(|section| section.raw_name() == SECTION_PE.as_bytes()) {
-        metadata = Some(section.pe_data(data).map_err(|e| InspectError::corrupt("metadata section", e))?);
+        metadata = Some(section.pe_data(data).map_err(InspectError::corrupt("metadata section"))?);
     }
 
-    let exports = directories
-        .export_table(data, &sections)
-        .map_err(|e| InspectError::corrupt("export directory", e))?;
+    let exports =
+        directories.export_table(data, &sections).map_err(InspectError::corrupt("export directory"))?;
     let exports_descriptor = match (&exports, directories.get(pe::IMAGE_DIRECTORY_ENTRY_EXPORT)) {
         (Some(exports), Some(directory)) => {
             let strings =
-                directory.data(data, &sections).map_err(|e| InspectError::corrupt("export directory", e))?;
+                directory.data(data, &sections).map_err(InspectError::corrupt("export directory"))?;
             exports_name(exports, strings, directory.virtual_address.get(LE))
         }
         _ => false,

@@ -3,9 +3,9 @@
 use jackfield_plugin_api::{DIGEST, abi::ABI_MAJOR, metadata::HOST_CAPABILITIES};
 
 use super::{
+    error::Refusal,
     facts::{Endian, Facts, Format},
     metadata::{Metadata, PanicStrategy},
-    refusal::Refusal,
 };
 use crate::boundary::text::ForeignText;
 

@@ -12,11 +12,12 @@ use std::{
 
 use super::crash::{Crash, MOST_CRASHES, MOST_FILES, read};
 use crate::{
-    boundary::{backoff::Backoff, process::lock, text},
+    boundary::{process::lock, text},
     files::{
         open::create_folder,
         write::{Mode, Survives, replace},
     },
+    guard::circuit_breaker::Backoff,
     library::content::Digest,
 };
 

@@ -105,8 +105,7 @@ pub(crate) fn find(plugin: &str, search_path: &[PathBuf], base: &Path) -> Result
     }
 
     let most_similar = most_similar(plugin, &list(&search_path));
-    let folders =
-        search_path.into_iter().map(|folder| (state(&folder), folder)).map(|(s, f)| (f, s)).collect();
+    let folders = search_path.into_iter().map(|folder| (folder.clone(), state(&folder))).collect();
     Err(FindError::NotOnPath { plugin: plugin.to_owned(), folders, nearest: most_similar })
 }
 

@@ -19,24 +19,15 @@ impl FromStr for Digest {
     type Err = ParsePinError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refuse = || ParsePinError {
-            expected: "64 hexadecimal digits (0-9, a-f)",
-            found: ForeignText::cut(text, 80),
-        };
-        let digit = |byte: u8| match byte {
-            b'0'..=b'9' => Some(byte - b'0'),
-            b'a'..=b'f' => Some(byte - b'a' + 10),
-            _ => None,
-        };
-        let mut digest = [0; 32];
-        if text.len() != 64 {
-            return Err(refuse());
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() != 64 || !text.bytes().all(is_digit) {
+            return Err(ParsePinError {
+                expected: "64 hexadecimal digits (0-9, a-f)",
+                found: ForeignText::cut(text, 80),
+            });
         }
-        for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            let (Some(high), Some(low)) = (digit(pair[0]), digit(pair[1])) else { return Err(refuse()) };
-            *byte = high << 4 | low;
-        }
-        Ok(Self::from_bytes(digest))
+        let byte = |at: usize| u8::from_str_radix(&text[2 * at..][..2], 16).unwrap_or_default();
+        Ok(Self::from_bytes(std::array::from_fn(byte)))
     }
 }
 

@@ -153,28 +153,15 @@ impl fmt::Debug for Signature {
     }
 }
 
-/// Algorithm and key id, the first 10 bytes of what `base64` stands for.
+/// Algorithm and key id, the first 10 bytes of what `base64` encodes.
 fn key_id(base64: &str) -> Option<([u8; 2], KeyId)> {
-    let mut bytes = [0; 12];
-    let mut groups = base64.as_bytes().chunks_exact(4);
-    for three in bytes.chunks_exact_mut(3) {
-        let group = groups.next()?;
-        let bits = group.iter().try_fold(0_u32, |bits, &c| Some(bits << 6 | u32::from(sextet(c)?)))?;
-        three.copy_from_slice(&bits.to_be_bytes()[1..]);
-    }
-    let id = bytes[2..10].iter().rev().fold(0, |id, &byte| id << 8 | u64::from(byte));
-    Some(([bytes[0], bytes[1]], KeyId(id)))
-}
-
-fn sextet(character: u8) -> Option<u8> {
-    Some(match character {
-        b'A'..=b'Z' => character - b'A',
-        b'a'..=b'z' => character - b'a' + 26,
-        b'0'..=b'9' => character - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return None,
-    })
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    // 16 characters of 6 bits, of which the last 16 bits belong to the key.
+    let bits = base64.as_bytes().get(..16)?.iter().try_fold(0_u128, |bits, character| {
+        Some(bits << 6 | ALPHABET.iter().position(|known| known == character)? as u128)
+    })?;
+    let [_, _, _, _, algorithm @ .., _, _, _, _, _, _, _, _, _, _] = bits.to_be_bytes();
+    Some((algorithm, KeyId(((bits >> 16) as u64).swap_bytes())))
 }
 
 /// Why a plugin's signature is not accepted.

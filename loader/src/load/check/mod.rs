@@ -195,38 +195,32 @@ unsafe fn check_tables(tables: Tables) -> Result<PluginTables, CheckError> {
         return Err(field("descriptor, tables", "an address", "null"));
     }
     aligned::<TableEntry>("descriptor, tables", tables.ptr)?;
-    // SAFETY: null, or `len` entries by the contract. Ids that are unknown here are left alone.
-    let backend = unsafe { tables.find(TABLE_BACKEND) };
-    let backend = backend.cast::<BackendTable>();
-    if backend.is_null() {
-        return Err(field("table 1 (backend)", "an address", "none"));
-    }
-    aligned("table 1 (backend)", backend)?;
-    // SAFETY: not null and aligned; each field is read as integers of its size, after the table's own.
-    let backend = unsafe {
-        sized("backend table, size", &raw const (*backend).size, size_of::<BackendTable>())?;
-        let flags = (&raw const (*backend).flags).read();
-        if flags & !KNOWN_FLAGS != 0 {
+    // SAFETY: null, or `len` entries by the contract. Unknown ids are ignored. The lists have the functions of each type.
+    unsafe {
+        let backend = table::<BackendTable>(
+            tables.find(TABLE_BACKEND),
+            ["table 1 (backend)", "backend table, size"],
+            &[
+                ("backend table, open", offset_of!(BackendTable, open)),
+                ("backend table, send", offset_of!(BackendTable, send)),
+                ("backend table, close", offset_of!(BackendTable, close)),
+                ("backend table, free", offset_of!(BackendTable, free)),
+            ],
+        )?;
+        let backend = backend.ok_or_else(|| field("table 1 (backend)", "an address", "none"))?;
+        if backend.flags & !KNOWN_FLAGS != 0 {
             return Err(field(
                 "backend table, flags",
                 format_args!("no bits but {KNOWN_FLAGS:#x}"),
-                format_args!("{flags:#x}"),
+                format_args!("{:#x}", backend.flags),
             ));
         }
-        function("backend table, open", backend.byte_add(offset_of!(BackendTable, open)).cast())?;
-        function("backend table, send", backend.byte_add(offset_of!(BackendTable, send)).cast())?;
-        function("backend table, close", backend.byte_add(offset_of!(BackendTable, close)).cast())?;
-        function("backend table, free", backend.byte_add(offset_of!(BackendTable, free)).cast())?;
-        backend.read()
-    };
-    // SAFETY: as for the backend's table; the lists have the functions of each type.
-    unsafe {
-        let deletion = optional(
+        let deletion = table(
             tables.find(TABLE_DELETION),
             ["table 2 (deletion)", "deletion table, size"],
             &[("deletion table, request", offset_of!(DeletionTable, request))],
         )?;
-        let diagnostics = optional(
+        let diagnostics = table(
             tables.find(TABLE_DIAGNOSTICS),
             ["table 3 (diagnostics)", "diagnostics table, size"],
             &[
@@ -238,12 +232,12 @@ unsafe fn check_tables(tables: Tables) -> Result<PluginTables, CheckError> {
     }
 }
 
-/// Copies an optional table, once it has the right size and none of its functions is null.
+/// Copies a table, if there is one and it has the right size and no function that is null.
 ///
 /// # Safety
 /// `table` is null, or leads to what a descriptor lists as a table of this type. Such a type begins with its size, and
 /// `functions` has the offset of each of its functions.
-unsafe fn optional<T: Copy>(
+unsafe fn table<T: Copy>(
     table: *const c_void,
     [name, size]: [&'static str; 2],
     functions: &[(&'static str, usize)],
@@ -255,28 +249,18 @@ unsafe fn optional<T: Copy>(
     aligned(name, table)?;
     // SAFETY: not null and aligned; each field is read as an integer of its size, after the table's own.
     unsafe {
-        sized(size, table.cast(), size_of::<T>())?;
+        let found = table.cast::<u32>().read();
+        if found as usize != size_of::<T>() {
+            return Err(field(size, size_of::<T>(), found));
+        }
         for (name, offset) in functions {
-            function(name, table.byte_add(*offset).cast())?;
+            // A null value must not become a function pointer: its existence would be undefined behaviour.
+            if table.byte_add(*offset).cast::<usize>().read() == 0 {
+                return Err(field(name, "a function", "null"));
+            }
         }
         Ok(Some(table.read()))
     }
-}
-
-/// # Safety
-/// `size` leads to the first field of a table.
-unsafe fn sized(name: &'static str, size: *const u32, expected: usize) -> Result<(), CheckError> {
-    // SAFETY: the caller vouches for it.
-    let size = unsafe { size.read() };
-    if size as usize == expected { Ok(()) } else { Err(field(name, expected, size)) }
-}
-
-/// # Safety
-/// `pointer` leads to a field that holds a function pointer.
-unsafe fn function(name: &'static str, pointer: *const usize) -> Result<(), CheckError> {
-    // A null value must not become a function pointer: its existence would be undefined behaviour.
-    // SAFETY: the caller vouches for it.
-    if unsafe { pointer.read() } == 0 { Err(field(name, "a function", "null")) } else { Ok(()) }
 }
 
 /// A null pointer is aligned.
