@@ -1,4 +1,4 @@
-//! A backend that is ready for events: a guarded plugin, or the noop that stands in for one.
+//! A backend: a guarded plugin, or the noop in its place.
 
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
@@ -24,24 +24,25 @@ use crate::{
 
 /// A backend that takes batches of events.
 ///
-/// Dropping it lets nothing further enter the plugin and waits for nothing; [`close`](Self::close) flushes first.
+/// Dropping it lets no further call enter the plugin, and does not wait. [`close`](Self::close) flushes
+/// first.
 pub struct Backend {
     name: String,
     timeout: Duration,
-    /// `None`: noop.
+    /// `None` for noop.
     supervisor: Option<Supervisor>,
 }
 
 impl Backend {
-    /// Opens an instance of a plugin with the isolation of the options: in this process, which loads it, or in a child,
-    /// in which case this process never maps it.
+    /// Opens an instance of a plugin in this process or, with process isolation, in a child process. Then
+    /// this process never loads the plugin.
     ///
     /// # Errors
-    /// [`Error::Load`], [`Error::Check`], then as for [`open`](Self::open). In a child also [`Error::Open`] when there can be
-    /// no child, when it crashed, or when the file is not started because it has crashed before.
+    /// [`Error::Load`], [`Error::Check`], then as for [`open`](Self::open). [`Error::Open`] also if no child
+    /// can be started, if it crashed, or if the file is left alone after crashes.
     ///
     /// # Platform
-    /// There are children on Linux.
+    /// Child processes exist on Linux.
     pub fn open_verified(plugin: &Verified, options: &BackendOptions) -> Result<Self, Error> {
         let Isolation::Process(process) = &options.isolation else {
             return Self::open(&plugin.load_within(options.timeout)?, options);
@@ -61,11 +62,11 @@ impl Backend {
         })
     }
 
-    /// Opens an instance of a loaded plugin in this process, whatever isolation the options have.
+    /// Opens an instance of a loaded plugin in this process, with any isolation in the options.
     ///
     /// # Errors
-    /// [`Error::Open`]: the plugin refused its configuration, failed, panicked, or did not answer within the timeout.
-    /// Also while the static constructors of another library hang, of which [`hanging_load`](crate::load::loaded_libraries::hanging_load) tells.
+    /// [`Error::Open`]: the plugin refused its configuration, failed, panicked, or did not return in time; or
+    /// [another library hangs](crate::load::loaded_libraries::hanging_load).
     pub fn open(plugin: &Plugin, options: &BackendOptions) -> Result<Self, Error> {
         let source = Source::Config(Arc::from(options.config.as_str()));
         Self::open_entry(Box::new(plugin.tables()), source, options).map_err(|failure| {
@@ -77,8 +78,8 @@ impl Backend {
         })
     }
 
-    /// Opens a backend that is compiled into this program, behind the same guard as a plugin, with the configuration of
-    /// the options. One with optional abilities is opened by [`StaticBackend`].
+    /// Opens a backend that is compiled into this program, guarded as a plugin, with the configuration of the
+    /// options. [`StaticBackend`] opens one with optional abilities.
     ///
     /// # Errors
     /// [`Error::Open`], as for [`open`](Self::open).
@@ -86,11 +87,11 @@ impl Backend {
         StaticBackend::<B>::configured().open(options)
     }
 
-    /// Opens a backend from a value of this program, behind the same guard as a plugin. `make` is called now, and again
-    /// after a panic or a hang, for the instance that takes over. The configuration of the options plays no part.
+    /// Opens a backend that is a value of this program, guarded as a plugin. `make` is called now, and again
+    /// after a panic or a hang, for a new instance. The configuration of the options has no effect.
     ///
     /// # Errors
-    /// [`Error::Open`] when `make` panics or takes longer than the timeout.
+    /// [`Error::Open`] if `make` panics or takes longer than the timeout.
     pub fn open_with<B: PluginBackend>(
         options: &BackendOptions,
         make: impl Fn() -> B + Send + Sync + 'static,
@@ -111,13 +112,13 @@ impl Backend {
         Ok(Self { name: options.name.clone(), timeout: options.timeout, supervisor: Some(supervisor) })
     }
 
-    /// A backend that takes every event and does nothing with it.
+    /// A backend that accepts and discards every event.
     pub fn noop(name: impl Into<String>) -> Self {
         Self { name: name.into(), timeout: Duration::MAX, supervisor: None }
     }
 
-    /// The backend of `plugin`, or [`noop`](Self::noop) with a `tracing` warning that says why, for tools that prefer to run
-    /// without telemetry over failing.
+    /// The backend of `plugin`, or [`noop`](Self::noop) with a `tracing` warning, for tools that should run
+    /// without telemetry rather than fail.
     pub fn open_or_noop(plugin: Result<Plugin, Error>, options: &BackendOptions) -> Self {
         match plugin.and_then(|plugin| Self::open(&plugin, options)) {
             Ok(backend) => backend,
@@ -128,13 +129,13 @@ impl Backend {
         }
     }
 
-    /// What the backend is called.
+    /// The name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether there is no plugin behind it, so that "delivered" means "discarded".
+    /// Whether there is no plugin, so that "delivered" means "discarded".
     #[must_use]
     pub const fn is_noop(&self) -> bool {
         self.supervisor.is_none()
@@ -155,10 +156,10 @@ impl Backend {
         }
     }
 
-    /// As [`send_within`](Self::send_within), for as long as `wanted` answers yes, which it is asked about ten times a
-    /// second. Once it says no, the plugin is told that the call is cancelled and has a quarter of a second to return.
-    /// After that this method returns, and a plugin's own process is ended. A plugin in this process can't be ended: it runs
-    /// until it asks whether it is cancelled.
+    /// As [`send_within`](Self::send_within), while `wanted` returns `true`. It is called ten times a second.
+    /// When it returns `false`, the call is cancelled, and the plugin has a quarter of a second to return.
+    /// Then this method returns, and a child process is killed. In this process the plugin runs until it asks
+    /// whether it is cancelled.
     #[must_use]
     pub fn send_while(&self, batch: &Batch, timeout: Duration, wanted: &dyn Fn() -> bool) -> Report {
         match &self.supervisor {
@@ -167,8 +168,8 @@ impl Backend {
         }
     }
 
-    /// Sends a batch and waits for the answer, at most for `timeout`, from a task of a tokio runtime with its time
-    /// driver enabled. Dropping the future cancels the call; what the plugin does with it by then is not known.
+    /// As [`send_within`](Self::send_within), from a task of a tokio runtime with its time driver enabled.
+    /// Dropping the future cancels the call, whose outcome stays unknown.
     #[cfg(feature = "tokio")]
     pub async fn send_async(&self, batch: &Batch, timeout: Duration) -> Report {
         match &self.supervisor {
@@ -177,8 +178,9 @@ impl Backend {
         }
     }
 
-    /// Asks the backend's platform to delete what it has of a machine, and waits for the answer, at most for `timeout`.
-    /// `event` is a batch of one event of the type `data.deletion_request`, for platforms that take nothing but events.
+    /// Asks the platform to delete the data of a machine, and waits for the answer, at most for `timeout`.
+    /// `event` is a batch of one event of the type `data.deletion_request`, for platforms that only take
+    /// events.
     #[must_use]
     pub fn request_deletion(&self, machine_id: &str, event: &Batch, timeout: Duration) -> Deletion {
         match &self.supervisor {
@@ -189,23 +191,23 @@ impl Backend {
         }
     }
 
-    /// Asks what a `send` of the batch would send, and waits for the answer, at most for `timeout`. Nothing is sent. Noop
-    /// would send nothing.
+    /// Asks what a `send` of the batch would send, and waits for the answer, at most for `timeout`. Nothing
+    /// is sent. Noop would send nothing.
     ///
-    /// The bytes are for the user of the tool: they are exactly what would be sent, with the platform's key where the body has
-    /// it.
+    /// The bytes are for the user of the tool. They may contain the key of the platform.
     ///
     /// # Errors
-    /// [`PreviewError::Unsupported`] when the plugin has no table of diagnostics; otherwise the call failed or handed over too
-    /// much.
+    /// [`PreviewError::Unsupported`] without a table of diagnostics; the call failed, or the preview is too
+    /// large.
     pub fn preview(&self, batch: &Batch, timeout: Duration) -> Result<Preview, PreviewError> {
         self.supervisor
             .as_ref()
             .map_or_else(|| Ok(Preview::default()), |supervisor| supervisor.preview(batch, timeout))
     }
 
-    /// Finds out whether the backend's platform can be reached and accepts it, without delivering an event, and waits for
-    /// the answer, at most for `timeout`. A call that fails, by a panic or in time, is [`Probe::Unreachable`].
+    /// Asks whether the platform can be reached and accepts the backend, without delivering an event, and
+    /// waits for the answer, at most for `timeout`. A call that fails or takes too long is
+    /// [`Probe::Unreachable`].
     #[must_use]
     pub fn probe(&self, timeout: Duration) -> Probe {
         match &self.supervisor {
@@ -216,10 +218,11 @@ impl Backend {
         }
     }
 
-    /// Lets calls finish, then flushes and frees the instance, all within `timeout`. A second close does nothing.
+    /// Lets calls finish, then flushes and frees the instance, all within `timeout`. A second close does
+    /// nothing.
     ///
     /// # Errors
-    /// [`Error::Close`] when any of that failed or took too long; the backend is closed all the same.
+    /// [`Error::Close`] if something failed or took too long. The backend is closed all the same.
     pub fn close(&self, timeout: Duration) -> Result<(), Error> {
         let Some(supervisor) = &self.supervisor else { return Ok(()) };
         supervisor
@@ -227,7 +230,7 @@ impl Backend {
             .map_err(|failure| Error::Close(CloseError { backend: self.name.clone(), failure }))
     }
 
-    /// [`close`](Self::close) for tasks of a tokio runtime: it waits on a thread of its own.
+    /// As [`close`](Self::close), for a task of a tokio runtime. Another thread waits.
     ///
     /// # Errors
     /// As [`close`](Self::close).
@@ -243,7 +246,7 @@ impl Backend {
         }
     }
 
-    /// What the backend has done since it was opened.
+    /// The counts since the backend was opened.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.supervisor.as_ref().map(Supervisor::stats).unwrap_or_default()
@@ -259,33 +262,31 @@ impl fmt::Debug for Backend {
     }
 }
 
-/// A backend that is compiled into this program, with those of its abilities that are optional tables in a plugin.
-///
-/// [`Backend::open_static`] and [`Backend::open_with`] open one without any.
+/// A backend that is compiled into this program, with its optional abilities. [`Backend::open_static`] and
+/// [`Backend::open_with`] open one without any.
 pub struct StaticBackend<B> {
     tables: PluginTables,
-    /// `None`: the configuration of the options.
+    /// `None` for the configuration of the options.
     source: Option<Source>,
     backend: PhantomData<fn() -> B>,
 }
 
 impl<B: PluginBackend> StaticBackend<B> {
-    /// A backend that is opened with the configuration of the options.
+    /// A backend with the configuration of the options.
     #[must_use]
     pub const fn configured() -> Self {
         let tables = PluginTables::new(export::static_table::<B>());
         Self { tables, source: None, backend: PhantomData }
     }
 
-    /// A backend that is a value of this program. `make` is called when it opens, and again after a panic or a hang, for
-    /// the instance that takes over. The configuration of the options plays no part.
+    /// A backend that is a value of this program, as for [`Backend::open_with`].
     #[must_use]
     pub fn made(make: impl Fn() -> B + Send + Sync + 'static) -> Self {
         let source = Source::Value(Arc::new(move || export::instance(make())));
         Self { source: Some(source), ..Self::configured() }
     }
 
-    /// It can ask its platform to delete data.
+    /// Adds the ability to ask the platform to delete data.
     #[must_use]
     pub fn deletion(mut self) -> Self
     where
@@ -295,7 +296,7 @@ impl<B: PluginBackend> StaticBackend<B> {
         self
     }
 
-    /// It can show what it would send, and probe its platform.
+    /// Adds the abilities to show what would be sent, and to probe the platform.
     #[must_use]
     pub fn diagnostics(mut self) -> Self
     where
@@ -305,10 +306,10 @@ impl<B: PluginBackend> StaticBackend<B> {
         self
     }
 
-    /// Opens it, behind the same guard as a plugin.
+    /// Opens it, guarded as a plugin.
     ///
     /// # Errors
-    /// [`Error::Open`]: it refused its configuration, failed, panicked, or did not answer within the timeout.
+    /// [`Error::Open`], as for [`Backend::open`].
     pub fn open(self, options: &BackendOptions) -> Result<Backend, Error> {
         let source = self.source.unwrap_or_else(|| Source::Config(Arc::from(options.config.as_str())));
         Backend::open_entry(Box::new(self.tables), source, options)

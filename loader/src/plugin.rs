@@ -1,4 +1,4 @@
-//! A plugin on its way from a file to functions that can be called. Each stage is a type.
+//! A plugin on its way from a file to callable functions. Each stage is a type.
 
 use std::{
     fmt,
@@ -38,8 +38,8 @@ use crate::{
     },
 };
 
-/// Why a plugin can't be loaded, or its backend not opened or closed. The `Display` is one complete line, so there is no
-/// `source`: stage, file, what was found, what was expected, what to do.
+/// Why a plugin or its backend failed. The `Display` is one complete line, so there is no `source`: stage,
+/// file, what was found and expected, what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -70,7 +70,7 @@ pub enum Error {
         /// Why.
         reason: LoadError,
     },
-    /// The loaded library does not export what it must export. Its static constructors have run, and none of its
+    /// The tables of the loaded library are not valid. Its static constructors have run, none of its
     /// functions.
     #[error("check: {}: {reason}", show(path))]
     Check {
@@ -103,29 +103,29 @@ impl Error {
     }
 }
 
-/// The file of `plugin`: a name along `search_path`, or a path.
+/// Finds the file of `plugin`, a name on `search_path` or a path.
 ///
-/// A text with a separator, or that ends like a library (`.so`, `.so.1`, `.dylib`, `.dll`), is a path. A name is tried as
-/// `lib{name}.so` and `{name}.so` on Linux, `{name}.dll` and `lib{name}.dll` on Windows, `lib{name}.dylib`,
-/// `{name}.dylib` and the two `.so` forms on macOS, and each also with `_` for `-`. Relative paths, those on the search
-/// path included, are relative to `base`, the folder of the configuration file; `~/` is the home folder.
+/// A text with a separator or with the ending of a library (`.so`, `.so.1`, `.dylib`, `.dll`) is a path. For
+/// a name, the file is `lib{name}.so` or `{name}.so` on Linux, `{name}.dll` or `lib{name}.dll` on Windows,
+/// `lib{name}.dylib`, `{name}.dylib` or as on Linux on macOS, also with `_` for `-`. Relative paths are
+/// relative to `base`, the folder of the configuration file. `~/` is the home folder.
 ///
 /// # Errors
-/// [`Error::Find`], whose line names the folders and the most similar plugin there.
+/// [`Error::Find`], which names the folders and the most similar plugin.
 pub fn find(plugin: &str, search_path: &[PathBuf], base: &Path) -> Result<PathBuf, Error> {
     find::find(plugin, search_path, base).map_err(Error::Find)
 }
 
-/// What `path` is and says of itself, on whatever platform it is for. Nothing of it runs.
+/// Inspects the file at `path`, for any platform. No code of it runs.
 ///
 /// # Errors
-/// [`Error::Inspect`]: the file can't be read, is no dynamic library, or carries no valid metadata. A plugin that this
-/// host would not load is no error here: see [`Inspection::verdict`].
+/// [`Error::Inspect`]: the file can't be read, is no dynamic library, or has no valid metadata. Whether this
+/// host would load it says [`Inspection::verdict`].
 pub fn inspect(path: &Path) -> Result<Inspection, Error> {
     Candidate::open(path).map(|candidate| candidate.inspection)
 }
 
-/// A file that was read and inspected. What follows concerns the bytes that were read, whatever becomes of the file.
+/// A file that was read and inspected. All later stages use the bytes that were read.
 pub struct Candidate {
     path: PathBuf,
     file: LibraryFile,
@@ -144,7 +144,7 @@ impl Candidate {
         Ok(Self { path: path.to_owned(), file, inspection })
     }
 
-    /// What was found.
+    /// What the inspection found.
     #[must_use]
     pub fn inspection(&self) -> &Inspection {
         &self.inspection
@@ -162,8 +162,8 @@ impl Candidate {
         self.file.content.digest()
     }
 
-    /// Whether a policy, or a bare [`Trust`], allows the file, by the handles that were opened and the bytes
-    /// that were read. A signature is read from beside the file now.
+    /// Whether a policy or a bare [`Trust`] allows the open file and the bytes that were read. Reads a
+    /// signature beside the file now.
     ///
     /// # Errors
     /// [`Error::Verify`].
@@ -186,7 +186,7 @@ impl Candidate {
         self.accept(verdict, policy)
     }
 
-    /// Requires that this host can load the plugin with that isolation and that `policy` allows it.
+    /// As [`verify`](Self::verify), for a plugin with that isolation.
     ///
     /// # Errors
     /// As [`verify`](Self::verify).
@@ -209,16 +209,16 @@ impl Candidate {
     }
 }
 
-/// A file that this host can load and may load.
+/// A file that this host can load and that the policy allows.
 pub struct Verified {
     candidate: Candidate,
-    /// Whose signature of it was accepted, where one was asked for.
+    /// The key of the accepted signature, if one was required.
     signer: Option<PublicKey>,
 }
 
 impl Verified {
-    /// Loads the bytes that were verified, once a process, and checks what they export. Runs the library's static
-    /// constructors, on a thread of their own, and none of the backend's functions. Waits for them at most for 30 s.
+    /// Loads the verified bytes, once in a process, and checks their tables. The library's static
+    /// constructors run on their own thread, for at most 30 s. No function of the backend runs.
     ///
     /// # Errors
     /// As [`load_within`](Self::load_within).
@@ -229,15 +229,12 @@ impl Verified {
     /// [`load`](Self::load) with another limit.
     ///
     /// # Errors
-    /// [`Error::Load`], [`Error::Check`]. When the constructors have not returned by then, [`LoadError::Hangs`]; and as
-    /// long as they have not, [`LoadError::Blocked`] for each further library that is not loaded yet, because the dynamic
-    /// loader loads one at a time.
-    ///
-    /// [`LoadError::Hangs`]: crate::load::dlopen::LoadError::Hangs
-    /// [`LoadError::Blocked`]: crate::load::dlopen::LoadError::Blocked
+    /// [`Error::Load`], [`Error::Check`]. [`LoadError::Hangs`] if the constructors exceed the limit. Until
+    /// they return, [`LoadError::Blocked`] for each further library, because the dynamic loader loads one at
+    /// a time.
     pub fn load_within(&self, limit: Duration) -> Result<Plugin, Error> {
         let Candidate { path, file, inspection } = &self.candidate;
-        // One that was accepted for a process of its own is not one for this process.
+        // A plugin that was accepted for a child process may not be fit for this one.
         inspection.verdict().map_err(|refusal| Error::Inspect {
             path: path.clone(),
             reason: InspectError::Refused(refusal),
@@ -255,13 +252,13 @@ impl Verified {
         })))
     }
 
-    /// Where it was found.
+    /// The path where the file was found.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.candidate.path
     }
 
-    /// What it says of itself.
+    /// The metadata.
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
         &self.candidate.inspection.metadata
@@ -272,9 +269,8 @@ impl Verified {
         &self.candidate.file.content
     }
 
-    /// Whether a policy, as it is now, allows what was verified before. Where the file still holds these bytes, it is judged
-    /// as [`Candidate::allowed_by`] does; else what was taken from it is, by its digest, its version and the key that had
-    /// signed it.
+    /// Whether a policy allows the verified bytes now. If the file still has these bytes, the file is judged
+    /// as by [`Candidate::allowed_by`]. Otherwise digest, version and the key that signed them decide.
     ///
     /// # Errors
     /// [`Error::Verify`].
@@ -290,7 +286,7 @@ fn judge_again(
     signer: Option<&PublicKey>,
     policy: &Policy,
 ) -> Result<(), Error> {
-    // There is nothing to ask of any file.
+    // This policy requires nothing.
     if policy.trust() == Trust::Any {
         return Ok(());
     }
@@ -303,7 +299,7 @@ fn judge_again(
     judged.map_err(|reason| Error::Verify { path: path.to_owned(), reason })
 }
 
-/// A plugin that is loaded and checked, until the process ends. A clone is the same plugin.
+/// A loaded and checked plugin. Clones are the same plugin.
 #[derive(Clone)]
 pub struct Plugin(Arc<LoadedPlugin>);
 
@@ -319,18 +315,18 @@ impl Plugin {
     /// Takes a file through all stages.
     ///
     /// # Errors
-    /// [`Error::Inspect`], [`Error::Verify`], [`Error::Load`], [`Error::Check`]: in this order.
+    /// In this order: [`Error::Inspect`], [`Error::Verify`], [`Error::Load`], [`Error::Check`].
     pub fn load(path: &Path, policy: impl Into<Policy>) -> Result<Self, Error> {
         Candidate::open(path)?.verify(policy)?.load()
     }
 
-    /// The file that it was loaded from.
+    /// The path of its file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0.path
     }
 
-    /// What it says of itself.
+    /// The metadata.
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
         &self.0.metadata
@@ -351,7 +347,6 @@ impl Plugin {
         judge_again(path, metadata, content, signer.as_ref(), &policy.into())
     }
 
-    /// The plugin's functions.
     pub(crate) fn tables(&self) -> PluginTables {
         self.0.checked.tables
     }

@@ -1,41 +1,40 @@
-//! A batch of events in memory that it owns.
+//! A batch of events, which owns the memory of its views. Clones share the memory.
 //!
-//! A call that misses its deadline goes on inside the plugin, so the batch must outlive its sender: it owns the memory that
-//! its views point into, and clones share the memory.
+//! A call that misses its deadline continues inside the plugin, so a batch must outlive its sender.
 
 use std::{marker::PhantomData, sync::Arc};
 
 use jackfield_plugin_api::{self as api, abi};
 
-/// Immutable events, with the memory that their text lies in. Cheap to clone.
+/// Immutable events with the memory of their text. Cheap to clone.
 #[derive(Clone)]
 pub struct Batch {
     events: Arc<Views>,
     memory: Arc<Memory>,
 }
 
-/// What the views of a batch point into. It is never looked at again, only dropped.
+/// The memory behind the views of a batch, which is only dropped.
 struct Memory {
     _owner: Arc<dyn Owner>,
     _strings: Chunks<abi::Str>,
     _pairs: Chunks<abi::Pair>,
 }
 
-/// Lists that stay where they are while further ones are added.
+/// Lists that keep their address while lists are added.
 struct Chunks<T> {
     filled: Vec<Vec<T>>,
     current: Vec<T>,
-    /// The room that the first chunk has.
+    /// Capacity of the first chunk.
     first: usize,
 }
 
 impl<T> Chunks<T> {
-    /// For about so many events, most of which have something in their list if any has.
+    /// For about `events` events. If any has a list, most have one.
     fn new(events: usize) -> Self {
         Self { filled: Vec::new(), current: Vec::new(), first: events.max(64) }
     }
 
-    /// Adds a list and tells where it is.
+    /// Adds a list and returns its address.
     #[inline]
     fn push(&mut self, list: impl ExactSizeIterator<Item = T>) -> *const T {
         if list.len() == 0 {
@@ -63,22 +62,23 @@ impl<T> Chunks<T> {
 trait Owner: Send {}
 impl<T: Send> Owner for T {}
 
-/// Views of events, into the memory of the batch that holds them.
+/// Views of events into the memory of their batch.
 struct Views(Vec<abi::Event>);
 
-// SAFETY: a view is read and copied, never written through, and what it points to does not change while a batch lives.
+// SAFETY: views are only read, and the memory behind them does not change while the batch lives.
 unsafe impl Send for Views {}
 // SAFETY: as above.
 unsafe impl Sync for Views {}
-// SAFETY: only the drop reaches the owner, and `O: Send` allows a drop on any thread; the lists are as `Views`.
+// SAFETY: only the drop reaches the owner, and `O: Send` allows a drop on any thread. The lists are like
+// `Views`.
 unsafe impl Send for Memory {}
 // SAFETY: as above.
 unsafe impl Sync for Memory {}
 
 /// The fields of one event.
 ///
-/// `json` is the whole event as one JSON object on one line. The caller makes sure that it holds no line feed: the contract
-/// promises this to plugins, which write one line for each event. A compact encoding of JSON has no line feed.
+/// `json` is the whole event as one JSON object. It must not contain a line feed, as plugins write one line
+/// for each event. A compact encoding of JSON has none.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(missing_docs, reason = "the fields of `jackfield_plugin_api::Event`, where they are documented")]
 pub struct EventFields<'list, 'a> {
@@ -102,7 +102,7 @@ pub struct EventFields<'list, 'a> {
     pub exit_code: Option<i64>,
 }
 
-/// Collects the events of a batch under construction. Their strings borrow from the batch's owner.
+/// Collects the events of a new batch. Their strings borrow from the batch's owner.
 pub struct BatchWriter<'a> {
     events: Vec<abi::Event>,
     strings: Chunks<abi::Str>,
@@ -111,10 +111,10 @@ pub struct BatchWriter<'a> {
 }
 
 impl<'a> BatchWriter<'a> {
-    /// Adds an event. Its `json` holds no line feed.
+    /// Adds an event.
     ///
     /// # Panics
-    /// When its `json` does, in a build with debug assertions. Others don't look.
+    /// If `json` contains a line feed, in a build with debug assertions.
     #[inline]
     pub fn push(&mut self, event: &EventFields<'_, 'a>) {
         debug_assert!(!event.json.contains('\n'), "the JSON of an event has a line feed");
@@ -169,7 +169,7 @@ impl<'a> BatchWriter<'a> {
         self.events.len()
     }
 
-    /// Whether there is no event yet.
+    /// Whether there are no events yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
@@ -177,8 +177,8 @@ impl<'a> BatchWriter<'a> {
 }
 
 impl Batch {
-    /// Builds a batch over `owner`, the memory that holds the text. `fill` is lent the owner and pushes events whose
-    /// strings borrow from it, so nothing is copied.
+    /// Builds a batch over `owner`, which has the text. `fill` pushes events whose strings borrow from the
+    /// owner.
     ///
     /// # Errors
     /// That of `fill`.
@@ -189,7 +189,7 @@ impl Batch {
         Self::build_with_capacity(owner, 0, fill)
     }
 
-    /// [`build`](Self::build), with room for `events` events from the start.
+    /// As [`build`](Self::build), with capacity for `events` events.
     ///
     /// # Errors
     /// That of `fill`.
@@ -198,7 +198,7 @@ impl Batch {
         events: usize,
         fill: impl for<'a> FnOnce(&'a O, &mut BatchWriter<'a>) -> Result<(), E>,
     ) -> Result<Self, E> {
-        // Not a `Box`: moving a `Box` claims exclusive access to its content, which would invalidate the views.
+        // A `Box` would not do: moving it claims exclusive access, which would invalidate the views.
         let owner = Arc::new(owner);
         let mut writer = BatchWriter {
             events: Vec::with_capacity(events),
@@ -226,17 +226,17 @@ impl Batch {
         self.events.0.is_empty()
     }
 
-    /// The events, for reading.
+    /// The plugin API's view of the events.
     #[must_use]
     pub fn view(&self) -> api::Batch<'_> {
-        // SAFETY: every view came in through `push`, borrowed from the owner or the lists that `memory` keeps.
+        // SAFETY: every view was borrowed from the owner or from the lists, which `memory` keeps.
         unsafe { api::Batch::from_events(&self.events.0) }
     }
 
-    /// A batch of some of these events, in the order of `indexes`, that shares their memory.
+    /// A batch of the events at `indexes`, which shares the memory.
     ///
     /// # Panics
-    /// When an index is out of range.
+    /// If an index is out of range.
     #[must_use]
     pub fn select(&self, indexes: &[usize]) -> Self {
         Self {

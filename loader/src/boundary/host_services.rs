@@ -1,4 +1,4 @@
-//! The host as a plugin sees it: its services, for the life of the process.
+//! The host as a plugin sees it.
 
 use std::{
     ffi::c_void,
@@ -13,8 +13,8 @@ use super::{
     text::{self, LOG_MESSAGE_LIMIT, LOG_TARGET_LIMIT},
 };
 
-/// The host that a plugin's `open` gets. The contract lets a plugin keep it as long as the process lives, so it is leaked:
-/// some 300 bytes for each backend that is opened.
+/// The host that `open` gets. It is leaked (some 300 bytes), because a plugin may keep it while the process
+/// lives.
 pub(crate) struct HostHandle {
     raw: abi::Host,
     services: abi::HostServices,
@@ -22,7 +22,7 @@ pub(crate) struct HostHandle {
     context: Context,
 }
 
-/// What the services' functions get back as their context.
+/// The context of the services' functions.
 struct Context {
     backend: String,
     tool_name: String,
@@ -30,13 +30,12 @@ struct Context {
     cancelled: AtomicBool,
 }
 
-// SAFETY: the pointers lead into the handle itself, which is leaked and, but for the atomic, never written again.
+// SAFETY: the pointers lead into the leaked handle itself. Only the atomic is written again.
 unsafe impl Send for HostHandle {}
 // SAFETY: as above.
 unsafe impl Sync for HostHandle {}
 
 impl HostHandle {
-    /// Leaks the services of one backend.
     pub(crate) fn leak(backend: &str, tool_name: &str, tool_version: &str) -> &'static Self {
         let context = Context {
             backend: backend.to_owned(),
@@ -66,7 +65,7 @@ impl HostHandle {
             entry: abi::TableEntry { id: abi::HOST_TABLE_SERVICES, reserved: 0, table: std::ptr::null() },
             context,
         }));
-        // Its address is final now, so its parts can point to one another.
+        // The address is final now, so that the parts can point to each other.
         handle.services.context = (&raw const handle.context).cast();
         handle.services.tool_name = abi::Str::new(&handle.context.tool_name);
         handle.services.tool_version = abi::Str::new(&handle.context.tool_version);
@@ -76,7 +75,6 @@ impl HostHandle {
         handle
     }
 
-    /// The pointer that `open` gets.
     pub(crate) fn as_ptr(&'static self) -> *const abi::Host {
         &raw const self.raw
     }
@@ -88,7 +86,7 @@ impl HostHandle {
 }
 
 /// # Safety
-/// `context` is the one of a leaked [`HostHandle`].
+/// `context` is that of a leaked [`HostHandle`].
 unsafe fn context(context: *const c_void) -> &'static Context {
     // SAFETY: the caller vouches for it, and the handle is never freed.
     unsafe { &*context.cast::<Context>() }
@@ -97,7 +95,7 @@ unsafe fn context(context: *const c_void) -> &'static Context {
 unsafe extern "C" fn log_enabled(_context: *const c_void, level: u32, target: abi::Str) -> u32 {
     // A panic of a subscriber must not unwind into the plugin.
     catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: the contract: text that is readable for this call.
+        // SAFETY: the contract requires readable text.
         let target = unsafe { text::from_plugin(target, LOG_TARGET_LIMIT) };
         u32::from(log::enabled(level, &target))
     }))
@@ -106,7 +104,7 @@ unsafe extern "C" fn log_enabled(_context: *const c_void, level: u32, target: ab
 
 unsafe extern "C" fn log_record(ctx: *const c_void, record: *const abi::LogRecord) {
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: the contract: the context of these services, and a record that is readable for this call.
+        // SAFETY: the contract requires the context of these services and a readable record.
         let (context, record) = unsafe { (context(ctx), record.as_ref()) };
         let Some(record) = record else { return };
         // SAFETY: as above, for the record's strings.
@@ -118,7 +116,7 @@ unsafe extern "C" fn log_record(ctx: *const c_void, record: *const abi::LogRecor
 }
 
 unsafe extern "C" fn cancelled(ctx: *const c_void) -> u32 {
-    // SAFETY: the contract: the context of these services.
+    // SAFETY: as above.
     u32::from(unsafe { context(ctx) }.cancelled.load(Ordering::Acquire))
 }
 
@@ -136,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    /// Keeps the target and the message of every event.
+    /// Keeps target and message of every event.
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<(String, String)>>>);
 
@@ -178,7 +176,7 @@ mod tests {
         };
         let kept = Kept::default();
         with_default(&Dispatch::new(kept.clone()), || {
-            // SAFETY: the services of a leaked handle, and a record that is readable.
+            // SAFETY: the handle is leaked, and the record is readable.
             unsafe { (handle.services.log)(handle.services.context, &raw const record) };
         });
         let lines = kept.0.lock().unwrap();
@@ -193,7 +191,7 @@ mod tests {
     #[test]
     fn a_plugin_sees_the_tool_the_backend_and_the_cancellation() {
         let handle = HostHandle::leak("events", "tool", "1.2.3");
-        // SAFETY: a leaked handle.
+        // SAFETY: the handle is leaked.
         let host = unsafe { Host::from_abi(handle.as_ptr()) }.unwrap();
         assert_eq!((host.backend_name(), host.tool_name(), host.tool_version()), ("events", "tool", "1.2.3"));
         assert!(!host.is_cancelled());

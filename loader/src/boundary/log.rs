@@ -1,7 +1,7 @@
-//! Log records of plugins as `tracing` events with the level and the target that the plugin gave.
+//! Log records of plugins as `tracing` events with the plugin's level and target.
 //!
-//! `tracing` wants what describes an event to live as long as the process, so one description is leaked for each pair
-//! of level and target, up to [`MOST_TARGETS`]; later targets share the name `jackfield::plugin`.
+//! The metadata of a `tracing` event must live as long as the process. So one is leaked for each pair of
+//! level and target, up to [`MOST_TARGETS`]. Later targets share the name `jackfield::plugin`.
 
 use std::{
     collections::HashMap,
@@ -23,31 +23,30 @@ use tracing_core::{
 
 use super::process::lock;
 
-/// How many pairs of level and target are told apart.
 const MOST_TARGETS: usize = 1024;
 
-/// Target of records that gave none, and of those past [`MOST_TARGETS`].
+/// Target of records without one, and of those past [`MOST_TARGETS`].
 const FALLBACK_TARGET: &str = "jackfield::plugin";
 
 /// Takes level, target and message.
 type Send = dyn Fn(u32, &str, &str) + std::marker::Send + Sync;
 
-/// Where the records of a process go whose host is another one.
+/// The destination of the records in a child process.
 struct Relay {
     send: Box<Send>,
-    /// The most detailed level that is wanted there.
+    /// The most detailed level that the host wants.
     level: AtomicU32,
 }
 
 static RELAY: OnceLock<Relay> = OnceLock::new();
 
-/// The most detailed level that a subscriber of this process wants; 0 is none.
+/// The most detailed level that a subscriber of this process wants; 0 for none.
 pub(crate) fn most_detailed() -> u32 {
     let wanted = LevelFilter::current().into_level();
     (abi::LEVEL_ERROR..=abi::LEVEL_TRACE).find(|number| Some(level(*number)) == wanted).unwrap_or(0)
 }
 
-/// From now on, records of plugins go to `send`: level, target and message.
+/// Makes `send` the destination of all records.
 pub(crate) fn relay_to(send: impl Fn(u32, &str, &str) + std::marker::Send + Sync + 'static) {
     let _ = RELAY.set(Relay { send: Box::new(send), level: AtomicU32::new(0) });
 }
@@ -67,7 +66,7 @@ struct PluginCallsite {
 
 impl Callsite for PluginCallsite {
     fn set_interest(&self, _interest: Interest) {
-        // Asked anew for every record: a host's filter may change at any time.
+        // Every record asks again, because a filter may change at any time.
     }
 
     fn metadata(&self) -> &Metadata<'_> {
@@ -86,7 +85,7 @@ fn leak(level: Level, target: &str) -> &'static Metadata<'static> {
     metadata
 }
 
-/// A number from the other side of the boundary; an unknown one is the nearest.
+/// The level of a plugin's number, or the nearest one.
 fn level(number: u32) -> Level {
     match number {
         0 | abi::LEVEL_ERROR => Level::ERROR,
@@ -120,7 +119,7 @@ pub(crate) fn enabled(number: u32, target: &str) -> bool {
         && dispatcher::get_default(|dispatch| dispatch.enabled(metadata(level, target)))
 }
 
-/// Emits a record. `message` is made only when a subscriber wants the record.
+/// Emits a record. Calls `message` only if a subscriber wants the record.
 pub(crate) fn emit(number: u32, target: &str, backend: &str, message: impl Fn() -> String) {
     if let Some(relay) = RELAY.get() {
         if enabled(number, target) {

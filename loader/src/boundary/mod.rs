@@ -1,4 +1,5 @@
-//! What a plugin and the host exchange (events, the host's services, log records, text), and the process itself.
+//! What a plugin and the host exchange (events, the host's services, log records, text), and the process
+//! itself.
 
 pub(crate) mod batch;
 pub(crate) mod host_services;

@@ -1,4 +1,4 @@
-//! This process: its end, its number, its threads and their locks.
+//! This process: its end, number, threads and locks.
 
 use std::{
     io::{self, Write as _},
@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Enough stack for a thread that only waits, in bytes.
+/// Stack of a thread that only waits, in bytes.
 pub(crate) const SMALL_STACK: usize = 64 << 10;
 
 /// A thread for `job`. Linux shows the first 15 characters of the name `jackfield-{job}`.
@@ -15,13 +15,13 @@ pub(crate) fn thread(job: &str) -> Builder {
     Builder::new().name(format!("jackfield-{job}"))
 }
 
-/// Locks `mutex`, even after a thread that held it has panicked: no mutex of this crate guards a state that is invalid
-/// between two statements.
+/// Locks `mutex`, also after a panic of its holder: no panic of this crate leaves the state of a mutex
+/// invalid.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The instant after `timeout`. A timeout that no `Instant` can express counts as about 30 years.
+/// The instant after `timeout`. The longest timeout is about 30 years.
 pub(crate) fn deadline(timeout: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_secs(1 << 30))
@@ -29,34 +29,33 @@ pub(crate) fn deadline(timeout: Duration) -> Instant {
 
 /// Ends the process at once with the exit code `code`, of which Unix keeps the low 8 bits.
 ///
-/// [`std::process::exit`] runs the destructors of every loaded library. A plugin's destructor can crash, and it can hang
-/// when a stuck call holds a lock that the destructor needs. This function runs no destructor of a library or of Rust,
-/// and no function that was registered with `atexit`: [`close`](crate::backend::Backend::close) the backends first.
+/// [`std::process::exit`] runs the destructors of loaded libraries. A plugin's destructor can crash, or hang
+/// on a lock that a stuck call holds. This function runs no destructor of a library or of Rust and no
+/// `atexit` function, so [`close`](crate::backend::Backend::close) the backends first.
 ///
-/// It flushes Rust's standard output and standard error, and ignores errors of that. It waits for a thread that is
-/// printing to them. Data in buffers of C code is lost.
+/// It flushes Rust's standard output and standard error, and waits for a thread that is printing to them. It
+/// ignores errors. Data in buffers of C code is lost.
 ///
 /// # Platform
-/// On Windows the destructors do run, on the only thread that is left by then.
+/// On Windows the destructors do run.
 pub fn exit(code: i32) -> ! {
     let _ = io::stdout().flush();
     let _ = io::stderr().flush();
-    // SAFETY: the call ends the process, whatever state the process is in.
+    // SAFETY: the call is sound in any state of the process.
     #[cfg(unix)]
     unsafe {
         libc::_exit(code)
     }
-    // Without the destructors it would take TerminateProcess, which std does not offer.
+    // TerminateProcess would run no destructor, but std does not offer it.
     #[cfg(not(unix))]
     std::process::exit(code)
 }
 
-/// The number of this process, as [`std::process::id`] returns it, also after a fork. Cheap enough to be called often.
+/// The number of this process, like [`std::process::id`], also after a fork. Cheap enough for frequent calls.
 ///
 /// # Platform
-/// Linux: the system call takes a quarter of the time of a small write. So the number is kept in a page that the kernel
-/// clears in every forked child (`MADV_WIPEONFORK`, Linux 4.14). Elsewhere, and on older kernels, each call asks the
-/// system.
+/// On Linux 4.14 and later the number is kept in a page that the kernel clears in a forked child
+/// (`MADV_WIPEONFORK`). Elsewhere each call asks the system.
 #[must_use]
 #[inline]
 pub fn process_id() -> u32 {
@@ -75,18 +74,17 @@ mod kept {
 
     use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
-    /// The page's first word: the process's number, or 0 before the first use. No lock guards it: a fork can happen while
-    /// another thread holds a lock.
+    /// The page, whose first word is the number, or 0 before the first use. A lock would not do: a fork can
+    /// happen while another thread holds it.
     static KEPT: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
-    /// Takes the page's place when there is no such page. It stays 0.
+    /// Replaces the page if there is none, and stays 0.
     static NOWHERE: AtomicU32 = AtomicU32::new(0);
 
-    /// Length of the mapping in bytes. The kernel rounds it up to a page.
     const LEN: usize = size_of::<AtomicU32>();
 
     #[inline]
     pub(super) fn process_id() -> u32 {
-        // SAFETY: a pointer that is not null comes from `page`: aligned, initialized, and never unmapped.
+        // SAFETY: a pointer that is not null comes from `page`: aligned, initialized, never unmapped.
         let kept = unsafe { KEPT.load(Ordering::Acquire).as_ref() };
         match kept.map_or(0, |kept| kept.load(Ordering::Relaxed)) {
             0 => ask(kept),
@@ -108,14 +106,14 @@ mod kept {
     fn page() -> &'static AtomicU32 {
         let made = map().unwrap_or(ptr::from_ref(&NOWHERE).cast_mut());
         match KEPT.compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
-            // SAFETY: aligned and initialized, and never unmapped from here on.
+            // SAFETY: aligned, initialized, and never unmapped from here on.
             Ok(_) => unsafe { &*made },
             Err(first) => {
                 if !ptr::eq(made, &NOWHERE) {
                     // SAFETY: no other code has seen this mapping.
                     let _ = unsafe { munmap(made.cast(), LEN) };
                 }
-                // SAFETY: as above, for the page of the other thread.
+                // SAFETY: as above, for another thread's page.
                 unsafe { &*first }
             }
         }
@@ -123,7 +121,7 @@ mod kept {
 
     /// A page of zeros that the kernel clears in every child.
     fn map() -> Option<*mut AtomicU32> {
-        // SAFETY: a new private mapping at an address that the kernel chooses touches no memory that is in use.
+        // SAFETY: the kernel chooses an address that is not in use.
         let page = unsafe {
             mmap_anonymous(ptr::null_mut(), LEN, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
         }
@@ -151,11 +149,11 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn a_forked_child_has_its_own_number() {
         assert_eq!(super::process_id(), std::process::id());
-        // SAFETY: the child calls nothing but `getpid` and `_exit`.
+        // SAFETY: the child only calls `getpid` and `_exit`.
         let child = unsafe { libc::fork() };
         if child == 0 {
             let own = super::process_id() == std::process::id() && super::process_id() == std::process::id();
-            // SAFETY: ends the child without running code that belongs to the parent.
+            // SAFETY: the call is sound in any state of the process.
             unsafe { libc::_exit(i32::from(!own)) };
         }
         let mut status = 0;

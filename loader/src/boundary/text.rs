@@ -1,32 +1,31 @@
-//! Text from outside: names of files, plugins and tools, metadata, messages of plugins and servers. It is kept as
-//! [`ForeignText`], which can't be printed as it is.
+//! Text from outside: names of files, plugins and tools, metadata, messages of plugins and servers.
+//! [`ForeignText`] prevents that it is printed as it is.
 //!
-//! The printed form is one line. Control characters, separators of lines and paragraphs, characters that turn the direction
-//! of writing and those without width are escaped as in Rust (`\n`, `\u{202e}`), everywhere: in messages, tables, logs and
-//! as a string of JSON. JSON that is quoted, such as a plugin's schema or a stored event, keeps its value: [`to_json`] writes
-//! these characters as JSON's own escapes (`\u202e`).
+//! The printed form is one line. Everywhere it escapes, as Rust does (`\n`, `\u{202e}`), control characters,
+//! separators of lines and paragraphs, characters that change the direction of writing, and those without
+//! width. Quoted JSON keeps its value: [`to_json`] writes these characters as JSON's own escapes (`\u202e`).
 
 use std::{borrow::Cow, fmt, path::Path};
 
 use jackfield_plugin_api::abi;
 use serde::{Deserialize, Serialize, Serializer};
 
-/// Longest reason of an outcome or explanation of a failure that is taken from a plugin, in bytes.
+/// Longest reason or explanation of a plugin, in bytes.
 pub(crate) const REASON_LIMIT: usize = 4 << 10;
 
-/// Longest message of a log record that is taken from a plugin, in bytes.
+/// Longest message of a plugin's log record, in bytes.
 pub(crate) const LOG_MESSAGE_LIMIT: usize = 16 << 10;
 
-/// Longest target of a log record that is taken from a plugin, in bytes.
+/// Longest target of a plugin's log record, in bytes.
 pub(crate) const LOG_TARGET_LIMIT: usize = 256;
 
-/// A text that somebody else wrote. `Display`, `Debug` and `Serialize` escape it; see the module's page for how.
+/// Text that comes from outside. `Display`, `Debug` and `Serialize` escape it as the module's page says.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(transparent)]
 pub struct ForeignText(String);
 
 impl ForeignText {
-    /// `text` without white space at its ends, cut to `most` characters and an ellipsis.
+    /// Trims `text`, and cuts it to `most` characters and an ellipsis.
     #[must_use]
     pub fn cut(text: &str, most: usize) -> Self {
         let text = text.trim();
@@ -36,13 +35,13 @@ impl ForeignText {
         })
     }
 
-    /// Whether there is none.
+    /// Whether the text is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The text as it came, to compare it or to open the file that it names. It must not be printed.
+    /// The unescaped text, to compare it or to open the file that it names. It must not be printed.
     #[must_use]
     pub fn as_raw(&self) -> &str {
         &self.0
@@ -67,7 +66,7 @@ impl From<&String> for ForeignText {
     }
 }
 
-/// What is not UTF-8 is replaced by U+FFFD.
+/// Replaces what is not UTF-8 by U+FFFD.
 impl From<&Path> for ForeignText {
     fn from(path: &Path) -> Self {
         Self(path.to_string_lossy().into_owned())
@@ -110,16 +109,16 @@ impl Serialize for ForeignText {
     }
 }
 
-/// `path` as it is shown to people.
+/// The printed form of a path.
 #[must_use]
 pub fn show(path: &Path) -> ForeignText {
     path.into()
 }
 
-/// `value` as JSON in one line, without a character that would not be printed as it is.
+/// Encodes `value` as JSON in one line, in which all characters are printable.
 ///
 /// # Errors
-/// When a map in `value` has keys that are no strings.
+/// A map in `value` has keys that are not strings.
 pub fn to_json<T: ?Sized + Serialize>(value: &T) -> serde_json::Result<String> {
     serde_json::to_string(value).map(|json| escape_in_json(&json).into_owned())
 }
@@ -132,8 +131,8 @@ pub fn to_json_pretty<T: ?Sized + Serialize>(value: &T) -> serde_json::Result<St
     serde_json::to_string_pretty(value).map(|json| escape_in_json(&json).into_owned())
 }
 
-/// Characters that are escaped: control characters, separators of lines and paragraphs, those that mark, embed, override or
-/// isolate a direction of writing, and those without width, but for the joiners, which scripts and emoji need.
+/// Whether a character is escaped. Joiners have no width and are not escaped, because scripts and emoji need
+/// them.
 fn is_hostile(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -155,8 +154,8 @@ fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(line)
 }
 
-/// JSON with the same value and without hostile characters but line feeds: outside of its strings there is none but white
-/// space, and inside of them each can be escaped. Of what is no JSON every line is made harmless, too.
+/// Escapes the characters in JSON that are not printable, and keeps its value and its line feeds. Text that
+/// is not JSON becomes printable too.
 #[must_use]
 pub fn escape_in_json(json: &str) -> Cow<'_, str> {
     let is_hostile = |c| c != '\n' && is_hostile(c);
@@ -174,21 +173,20 @@ pub fn escape_in_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// A plugin's text with control characters escaped, cut to `limit` bytes and an ellipsis. No more than `limit` bytes are
-/// read, whatever length the plugin states.
+/// A plugin's text, escaped, and cut to `limit` bytes and an ellipsis. Reads at most `limit` bytes.
 ///
 /// # Safety
-/// `text.ptr` is null, or points to `text.len` or `limit` readable bytes, whichever is less.
+/// `text.ptr` is null, or leads to the lesser of `text.len` and `limit` readable bytes.
 pub(crate) unsafe fn from_plugin(text: abi::Str, limit: usize) -> String {
     let mut cut = text.len > limit;
     let start = abi::Str { ptr: text.ptr, len: text.len.min(limit) };
-    // SAFETY: the caller vouches for as many bytes.
+    // SAFETY: the caller vouches for these bytes.
     let start = match unsafe { start.to_str() } {
         Ok(text) => text,
-        // The limit parts a character.
+        // The limit cuts a character.
         Err(error) if cut && error.error_len().is_none() => {
             let whole = abi::Str { ptr: text.ptr, len: error.valid_up_to() };
-            // SAFETY: as above, for fewer bytes.
+            // SAFETY: as above.
             unsafe { whole.to_str() }.unwrap_or_default()
         }
         Err(_) => return "(text that is not UTF-8)".to_owned(),
@@ -209,20 +207,20 @@ pub(crate) unsafe fn from_plugin(text: abi::Str, limit: usize) -> String {
     line
 }
 
-/// `items` as a list in prose.
+/// Joins `items` by commas.
 #[must_use]
 pub fn in_prose<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// `1 event`, `2 events`.
+/// Formats a number with a noun: `1 event`, `2 events`.
 #[must_use]
 pub fn count(number: impl TryInto<u64>, what: &str) -> String {
     let number = number.try_into().unwrap_or(u64::MAX);
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// A time in its largest unit.
+/// Formats a time in its largest unit.
 #[must_use]
 pub fn span(seconds: u64) -> String {
     match seconds {
@@ -233,7 +231,7 @@ pub fn span(seconds: u64) -> String {
     }
 }
 
-/// The one of `known` that is most likely meant by `word`, if any is near.
+/// The entry of `known` that `word` is probably meant to be, if one is similar.
 #[must_use]
 pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let word = word.to_lowercase();
@@ -242,7 +240,7 @@ pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Opti
     (distance <= 1 + known.len() / 4).then_some(known)
 }
 
-/// Two hexadecimal digits a byte.
+/// Formats bytes with two hexadecimal digits each.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -252,7 +250,7 @@ pub fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// What a terminal must not get, and the form in which it is shown.
+    /// Text that must not reach a terminal, and its printed form.
     const HOSTILE: [(&str, &str); 12] = [
         ("\u{1b}[31mred", "\\u{1b}[31mred"),
         ("\u{1b}]0;title\u{7}", "\\u{1b}]0;title\\u{7}"),
@@ -329,7 +327,7 @@ mod tests {
     #[test]
     fn no_more_of_a_plugins_text_is_read_than_the_limit() {
         let text = abi::Str { ptr: "abcd".as_ptr(), len: isize::MAX as usize };
-        // SAFETY: as many bytes as the limit are readable.
+        // SAFETY: the first four bytes are readable.
         assert_eq!(unsafe { from_plugin(text, 4) }, "abcd…");
     }
 

@@ -1,4 +1,4 @@
-//! One call: the callbacks that a plugin may use meanwhile, and its breaches of the contract.
+//! One call: the functions that a plugin may call meanwhile, and its breaches of the contract.
 
 use std::{
     collections::BTreeMap,
@@ -22,27 +22,27 @@ use crate::boundary::{
     text::{self, REASON_LIMIT},
 };
 
-/// What a plugin answered to one call.
+/// The answer to one call.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Answer {
-    /// What the function returned.
+    /// The returned status.
     pub status: Status,
-    /// The outcome of each event; empty for calls without events.
+    /// The outcome of each event.
     pub outcomes: Vec<Option<Outcome>>,
     /// Subject and message of `explain`.
     pub explained: Option<(String, String)>,
-    /// What the plugin did that the contract does not allow, in words.
+    /// Breaches of the contract, in words.
     pub breaches: Vec<String>,
-    /// What `preview` handed over: the labels, and the bytes altogether.
+    /// The labels of a preview, and the number of all its bytes.
     pub previewed: (Vec<String>, usize),
     /// The number that `request` or `probe` wrote.
     pub number: u32,
-    /// How long it took.
+    /// The duration.
     pub took: Duration,
 }
 
-/// Most breaches of a call that are kept.
+/// Most breaches of a call that are named.
 const BREACHES: usize = 8;
 
 #[derive(Debug)]
@@ -59,18 +59,18 @@ struct Heard {
     previewed: (Vec<String>, usize),
 }
 
-/// The calls that run, by the number that is their context: a plugin that goes on using one finds nothing, and harms nothing.
+/// The running calls, by their context. The context of an ended call is not in the map.
 static RUNNING: Mutex<BTreeMap<usize, Arc<Context>>> = Mutex::new(BTreeMap::new());
 static LAST: AtomicUsize = AtomicUsize::new(0);
 static LATE: AtomicUsize = AtomicUsize::new(0);
 
-/// How often plugins used a call after it had returned.
+/// How often plugins used a call after its end.
 #[must_use]
 pub fn late_uses() -> usize {
     LATE.load(Ordering::Relaxed)
 }
 
-/// Calls `body` with a call on these terms about so many events.
+/// Makes a call about `events` events on these terms, by `body`.
 pub(super) fn during(terms: &Terms, events: usize, body: impl FnOnce(*const abi::Call) -> Status) -> Answer {
     let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
     let heard = Heard { outcomes: vec![None; events], ..Heard::default() };
@@ -110,7 +110,7 @@ impl Heard {
         }
     }
 
-    /// The text, which is to be UTF-8.
+    /// Reads a text, which must be UTF-8.
     ///
     /// # Safety
     /// The view is readable.
@@ -143,7 +143,7 @@ unsafe extern "C" fn cancelled(context: *const c_void) -> u32 {
 unsafe extern "C" fn report(context: *const c_void, first: u64, count: u64, outcome: *const abi::Outcome) {
     let Some(context) = find(context) else { return };
     let mut heard = lock(&context.heard);
-    // SAFETY: the contract: a readable outcome; null is looked at.
+    // SAFETY: the contract requires a readable outcome.
     let Some(outcome) = (unsafe { outcome.as_ref() }) else {
         return heard.breach("an outcome that was reported is null");
     };
@@ -153,10 +153,10 @@ unsafe extern "C" fn report(context: *const c_void, first: u64, count: u64, outc
     if outcome.reserved != 0 {
         heard.breach("a reserved member of an outcome is not 0");
     }
-    // SAFETY: the contract: a readable reason.
+    // SAFETY: the contract requires a readable reason.
     let reason = unsafe { heard.text("the reason of an outcome", outcome.reason) };
     let bounded = abi::Outcome { reason: abi::Str::new(&reason), ..*outcome };
-    // SAFETY: the reason is a string of this function's.
+    // SAFETY: the reason is a string of this function.
     let outcome = unsafe { Outcome::from_abi(&bounded) };
     let len = heard.outcomes.len() as u64;
     if first.checked_add(count).is_none_or(|end| end > len) {
@@ -171,14 +171,14 @@ unsafe extern "C" fn report(context: *const c_void, first: u64, count: u64, outc
 unsafe extern "C" fn explain(context: *const c_void, subject: abi::Str, message: abi::Str) {
     let Some(context) = find(context) else { return };
     let mut heard = lock(&context.heard);
-    // SAFETY: the contract: readable text.
+    // SAFETY: the contract requires readable text.
     let (subject, message) = unsafe {
         (heard.text("the subject of `explain`", subject), heard.text("the message of `explain`", message))
     };
     heard.explained = Some((subject, message));
 }
 
-/// Takes one message of a preview.
+/// The function of a preview's sink.
 pub(super) unsafe extern "C" fn preview_message(
     context: *const c_void,
     label: abi::Str,
@@ -187,7 +187,7 @@ pub(super) unsafe extern "C" fn preview_message(
 ) {
     let Some(context) = find(context) else { return };
     let mut heard = lock(&context.heard);
-    // SAFETY: the contract: readable text.
+    // SAFETY: the contract requires readable text.
     let label = unsafe { heard.text("the label of a preview", label) };
     if bytes.is_null() && len > 0 {
         heard.breach("the bytes of a preview are null and have a length");
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn what_is_said_during_a_call_is_kept_and_breaches_are_named() {
         let answer = during(&terms(), 3, |call| {
-            // SAFETY: the call lives until this closure returns, and the outcomes are readable.
+            // SAFETY: the call lives as long as this closure runs, and the outcomes are readable.
             unsafe {
                 let call = &*call;
                 (call.report)(call.context, 0, 2, &raw const *Box::leak(Box::new(outcome(1))));
@@ -245,7 +245,7 @@ mod tests {
             abi::STATUS_OK
         });
         let (call, before) = (kept.unwrap(), late_uses());
-        // SAFETY: the functions take a context of a call that is over: it is a number.
+        // SAFETY: the context of an ended call is a number.
         let cancelled_after = unsafe { (call.cancelled)(call.context) };
         assert_eq!((cancelled_during, cancelled_after), (0, 1));
         assert!(late_uses() > before);

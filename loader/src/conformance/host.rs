@@ -21,9 +21,10 @@ pub enum HostKind {
     /// This version.
     #[default]
     Today,
-    /// The first version: ABI minor 0, no optional tables, no log records wanted, and empty names that are null.
+    /// The first version: ABI minor 0, no optional tables, no log records wanted, and empty names.
     Older,
-    /// A later version: a larger ABI minor, unknown tables in each list of tables, and unknown bits of events.
+    /// A later version: a larger ABI minor, unknown tables in each list of tables, and unknown bits of
+    /// events.
     Newer,
 }
 
@@ -63,7 +64,7 @@ impl Terms {
     }
 }
 
-/// How empty strings and lists are written. The contract allows each form: without a length, the pointer has no meaning.
+/// How empty strings and lists are written. Without a length, the contract gives the pointer no meaning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Empty {
@@ -169,14 +170,14 @@ pub(super) fn further_tables(kind: HostKind) -> abi::Tables {
 /// The content of an unknown table: its size, then arbitrary bytes.
 static UNKNOWN: [u64; 4] = [32, u64::MAX, u64::MAX, u64::MAX];
 
-/// All but the first version want every record.
+/// The first version wants no record.
 unsafe extern "C" fn log_enabled(context: *const c_void, _level: u32, _target: abi::Str) -> u32 {
     u32::from(context.addr() != HostKind::Older as usize)
 }
 
 /// Reads the whole record.
 unsafe extern "C" fn log(_context: *const c_void, record: *const abi::LogRecord) {
-    // SAFETY: the contract: a readable record.
+    // SAFETY: the contract requires a readable record.
     let Some(record) = (unsafe { record.as_ref() }) else { return };
     for text in [record.target, record.file, record.message] {
         // SAFETY: as above, for the record's texts.

@@ -1,17 +1,17 @@
-//! The settings of the whole process. They belong to the tool, so a plugin must not change them.
+//! The settings of the process, which belong to the tool: a plugin must not change them.
 
 use std::collections::BTreeMap;
 
-/// What the process's settings were at one time, by their names.
+/// The settings of the process at one time, by their names.
 ///
 /// # Platform
-/// Everywhere: the environment and the working folder. Unix: what signals do, the calling thread's signal mask, the locale, the
-/// mask of new files, the limits of resources and what the standard streams lead to.
+/// Environment and working folder. On Unix also actions of signals, the signal mask of the calling thread,
+/// locale, umask, limits of resources, and the files of the standard streams.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessState(BTreeMap<String, String>);
 
 impl ProcessState {
-    /// Looks at them.
+    /// Reads the settings.
     #[must_use]
     pub fn now() -> Self {
         let mut found = BTreeMap::new();
@@ -29,7 +29,7 @@ impl ProcessState {
         Self(found)
     }
 
-    /// The names of what is not the same later on. No value is among them: a variable may hold a secret.
+    /// The names of the settings that differ. A value may be a secret.
     #[must_use]
     pub fn changed(&self, later: &Self) -> Vec<String> {
         let mut names: Vec<String> = self
@@ -47,14 +47,14 @@ impl ProcessState {
 mod unix {
     use std::{collections::BTreeMap, ffi::CStr, mem::zeroed, ptr};
 
-    /// The highest signal that is looked at; numbers above the system's last one are answered with an error.
+    /// The highest signal. The system refuses a number above its own limit.
     const LAST_SIGNAL: i32 = 64;
 
     pub(super) fn look(found: &mut BTreeMap<String, String>) {
         for signal in 1..=LAST_SIGNAL {
-            // SAFETY: a value of zeros is a valid action.
+            // SAFETY: zeros are a valid action.
             let mut action: libc::sigaction = unsafe { zeroed() };
-            // SAFETY: asks only: there is no new action.
+            // SAFETY: without a new action, the call only reads.
             if unsafe { libc::sigaction(signal, ptr::null(), &raw mut action) } == 0 {
                 let value = format!("{:#x} {:#x}", action.sa_sigaction, action.sa_flags);
                 found.insert(format!("handler of signal {signal}"), value);
@@ -62,22 +62,22 @@ mod unix {
         }
         // SAFETY: a set of signals is plain data.
         let mut mask: libc::sigset_t = unsafe { zeroed() };
-        // SAFETY: asks only: there is no new set.
+        // SAFETY: without a new set, the call only reads.
         unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &raw mut mask) };
         let blocked: Vec<String> = (1..=LAST_SIGNAL)
-            // SAFETY: a set that the system has filled in; a number that it does not know is answered with an error.
+            // SAFETY: the system has filled in the set, and refuses an unknown number.
             .filter(|signal| unsafe { libc::sigismember(&raw const mask, *signal) } == 1)
             .map(|signal| signal.to_string())
             .collect();
         found.insert("signal mask".to_owned(), blocked.join(","));
-        // SAFETY: asks only; the answer stays as it is until the next call, and there is none meanwhile.
+        // SAFETY: the call only reads. The text is valid until the next call.
         let locale = unsafe { libc::setlocale(libc::LC_ALL, ptr::null()) };
         if !locale.is_null() {
-            // SAFETY: a text of the C library.
+            // SAFETY: as above.
             let locale = unsafe { CStr::from_ptr(locale) }.to_string_lossy().into_owned();
             found.insert("locale".to_owned(), locale);
         }
-        // SAFETY: there is no way to ask that does not set it; it is set back at once.
+        // SAFETY: the mask can only be read by setting it, and is restored at once.
         let umask = unsafe { libc::umask(0o077) };
         // SAFETY: as above.
         unsafe { libc::umask(umask) };
@@ -89,7 +89,7 @@ mod unix {
         ] {
             // SAFETY: plain data.
             let mut value: libc::rlimit = unsafe { zeroed() };
-            // SAFETY: asks only.
+            // SAFETY: the call only reads.
             unsafe { libc::getrlimit(limit, &raw mut value) };
             found.insert(name.to_owned(), format!("{} {}", value.rlim_cur, value.rlim_max));
         }
@@ -100,7 +100,7 @@ mod unix {
         ] {
             // SAFETY: plain data.
             let mut file: libc::stat = unsafe { zeroed() };
-            // SAFETY: a number that is no descriptor is answered with an error.
+            // SAFETY: the system refuses a number that is no descriptor.
             let is_open = unsafe { libc::fstat(descriptor, &raw mut file) } == 0;
             let identity =
                 is_open.then(|| format!("{} {} {:o}", file.st_dev, file.st_ino, file.st_mode & libc::S_IFMT));

@@ -1,4 +1,4 @@
-//! A plugin that is loaded, and its instances: each function as one method.
+//! A loaded plugin and its instances, with a method for each function.
 
 use std::{
     path::Path,
@@ -27,13 +27,13 @@ use crate::{
     verify::trust::Trust,
 };
 
-/// A plugin that is loaded and whose tables are checked.
+/// A loaded plugin.
 #[derive(Debug)]
 pub struct Subject {
     plugin: Plugin,
 }
 
-/// An instance. It is not freed unless [`free`](Self::free) is called.
+/// An instance. Only [`free`](Self::free) frees it.
 pub struct Instance {
     raw: AtomicPtr<abi::Instance>,
     tables: PluginTables,
@@ -42,7 +42,7 @@ pub struct Instance {
 }
 
 impl Subject {
-    /// Takes a file through all stages, whatever its owner is.
+    /// Takes a file with any owner through all stages.
     ///
     /// # Errors
     /// As [`Plugin::load`].
@@ -61,13 +61,13 @@ impl Subject {
         &self.plugin
     }
 
-    /// Whether its table says that it must be entered once at a time.
+    /// Whether only one call at a time may enter it.
     #[must_use]
     pub fn is_serial(&self) -> bool {
         self.plugin.tables().abilities().is_serial()
     }
 
-    /// Whether it has the table for deletion, and that for diagnostics.
+    /// Whether it has the tables for deletion and for diagnostics.
     #[must_use]
     pub fn optional_tables(&self) -> (bool, bool) {
         let abilities = self.plugin.tables().abilities();
@@ -81,7 +81,8 @@ impl Subject {
         let mut raw = ptr::null_mut();
         let host = host::of(terms.host);
         let mut answer = call::during(terms, 0, |call| {
-            // SAFETY: the table was checked; the host lives as long as the process, the rest until the call is over.
+            // SAFETY: the table was checked. The host lives as long as the process, the other arguments
+            // during the call.
             unsafe { (tables.backend.open)(host, abi::Str::new(config), call, &raw mut raw) }
         });
         match (answer.status == abi::STATUS_OK, raw.is_null()) {
@@ -100,25 +101,25 @@ impl Subject {
 }
 
 impl Instance {
-    /// Calls a function that takes a text or a batch, if the plugin has it.
+    /// Calls a function of the instance.
     fn call(&self, function: Function, text: &str, batch: Option<&Batch>, terms: &Terms) -> Answer {
         let _turn = self.tables.abilities().is_serial().then(|| lock(&self.turn));
         let views = batch.map(|batch| AlteredViews::of(batch, terms));
         let batch = views.as_ref().map_or_else(no_events, AlteredViews::to_abi);
-        // A request for deletion has an event to be sent, of which nothing is reported.
+        // A request for deletion has an event, and reports no outcome.
         let events = if function == Function::Delete { 0 } else { batch.len };
         let mut number = 0;
         let mut answer = call::during(terms, events, |call| {
             let sink = PreviewSink {
                 size: size_of::<PreviewSink>() as u32,
                 reserved: 0,
-                // SAFETY: `during` hands in a call that lives until it is over.
+                // SAFETY: the call lives until this closure returns.
                 context: unsafe { (*call).context },
                 message: call::preview_message,
             };
             let arguments = Arguments { text, batch, call, sink };
-            // SAFETY: the tables were checked; `open` stored the instance and it was not freed; batch and call live until
-            // this call is over.
+            // SAFETY: the tables were checked. `open` stored the instance, which was not freed. Batch and
+            // call live until this closure returns.
             let (status, written) =
                 unsafe { self.tables.call(function, self.raw.load(Ordering::Relaxed), &arguments) };
             number = written;
@@ -145,35 +146,36 @@ impl Instance {
         self.call(Function::Send, "", Some(batch), terms)
     }
 
-    /// Closes it.
+    /// Closes the instance.
     #[must_use]
     pub fn close(&self, terms: &Terms) -> Answer {
         self.call(Function::Close, "", None, terms)
     }
 
-    /// Previews a batch; `None` without the table.
+    /// Previews a batch; `None` without the table of diagnostics.
     #[must_use]
     pub fn preview(&self, batch: &Batch, terms: &Terms) -> Option<Answer> {
         self.optional(OptionalTable::Diagnostics, Function::Preview, "", Some(batch), terms)
     }
 
-    /// Probes the platform; `None` without the table.
+    /// Probes the platform; `None` without the table of diagnostics.
     #[must_use]
     pub fn probe(&self, terms: &Terms) -> Option<Answer> {
         self.optional(OptionalTable::Diagnostics, Function::Probe, "", None, terms)
     }
 
-    /// Asks for the deletion of a machine's data; `None` without the table.
+    /// Asks for the deletion of a machine's data; `None` without the table for deletion.
     #[must_use]
     pub fn request_deletion(&self, machine_id: &str, event: &Batch, terms: &Terms) -> Option<Answer> {
         self.optional(OptionalTable::Deletion, Function::Delete, machine_id, Some(event), terms)
     }
 
-    /// Frees it: status and time. No other call on it runs, as this takes it.
+    /// Frees the instance. Returns the status and the duration.
     #[must_use]
     pub fn free(self) -> (Status, Duration) {
         let start = Instant::now();
-        // SAFETY: an instance that `open` stored, freed here and nowhere else, with no call on it as `self` is owned.
+        // SAFETY: an instance that `open` stored, freed here and nowhere else, with no call on it as `self`
+        // is owned.
         let status = unsafe { (self.tables.backend.free)(self.raw.load(Ordering::Relaxed)) };
         (status, start.elapsed())
     }

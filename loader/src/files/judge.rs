@@ -54,8 +54,8 @@ fn remedy(mode: u32, is_folder: bool) -> &'static str {
 /// Judges owner and mode of a file or folder. The metadata must come from the open handle, if there is one.
 ///
 /// # Errors
-/// Another user owns it, or can write to it. The group's bits are also the mask of an access list, so they cover the
-/// users that the list names.
+/// Another user owns it, or can write to it. The group's bits also cover the users of an access list, whose
+/// mask they are.
 pub fn judge(found: &Metadata, owner: Owner) -> Result<(), Untrusted> {
     judge_link(found, owner)?;
     match facts(found) {
@@ -83,13 +83,14 @@ fn judge_owner(found: u32, user: u32, owner: Owner) -> Result<(), Untrusted> {
     }
 }
 
-/// The permission bits of a file that another user may read or write; `None` for any other file.
+/// The permission bits of a file, if another user may read or write it.
 #[must_use]
 pub fn mode_for_others(found: &Metadata) -> Option<u32> {
     facts(found).map(|(.., mode)| mode).filter(|mode| mode & 0o077 != 0)
 }
 
-/// The owner of a file, the effective user of this process, and the file's permission bits, where the system has them.
+/// The file's owner, the effective user of this process, and the file's permission bits, where the system has
+/// them.
 #[cfg(unix)]
 fn facts(found: &Metadata) -> Option<(u32, u32, u32)> {
     use std::os::unix::fs::MetadataExt as _;

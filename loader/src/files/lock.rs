@@ -16,8 +16,8 @@ const TICK: Duration = Duration::from_millis(2);
 /// How long to wait for the right to replace a file.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Takes the exclusive lock of an open file; `false` when another handle has a lock of it. The lock lasts until the last
-/// copy of the handle is closed.
+/// Takes the exclusive lock of an open file; `false` if another handle has a lock of it. The lock lasts until
+/// the last copy of the handle is closed.
 ///
 /// # Errors
 /// The file system does not support locks.
@@ -25,7 +25,7 @@ pub fn try_lock(file: &File) -> io::Result<bool> {
     is_taken(file.try_lock())
 }
 
-/// Takes a shared lock of an open file; `false` when another handle has the exclusive lock.
+/// Takes a shared lock of an open file; `false` if another handle has the exclusive lock.
 ///
 /// # Errors
 /// As [`try_lock`].
@@ -61,8 +61,8 @@ pub fn is_held(path: &Path) -> bool {
     open(path, Access::Read).is_ok_and(|file| matches!(try_lock_shared(&file), Ok(false)))
 }
 
-/// The right to replace a file, which one process has at a time. It is the lock of a file beside that file, which is never
-/// removed. Where the file system does not support locks, everyone has the right.
+/// The right to replace a file: the lock of a file beside it, which is never removed. Where the file system
+/// does not support locks, everyone has the right.
 #[derive(Debug)]
 pub struct ReplaceLock {
     file: Option<File>,
@@ -89,7 +89,7 @@ impl ReplaceLock {
 
 impl Drop for ReplaceLock {
     fn drop(&mut self) {
-        // A child that was forked meanwhile has a copy of the handle, so that closing this one would not be enough.
+        // Closing the handle would not be enough: a child that was forked meanwhile has a copy of it.
         if let Some(file) = &self.file {
             let _ = file.unlock();
         }

@@ -1,8 +1,8 @@
 //! Files at paths that others know: who may have written them, and how they are opened, replaced and locked.
 //!
-//! Every file of state, configuration, crash records, status, locks and spools of the workspace is opened here.
-//! `clippy.toml` disallows the functions of the standard library elsewhere. A file that the user names for input or output
-//! is allowed where it is opened, with a reason.
+//! Every file of state, configuration, crash records, status, locks and spools of the workspace is opened
+//! here. `clippy.toml` disallows the functions of the standard library elsewhere. A file that the user names
+//! for input or output is allowed where it is opened, with a reason.
 //!
 //! | module | what it decides |
 //! | --- | --- |
@@ -13,7 +13,8 @@
 //! | `lock` | advisory locks |
 //!
 //! # Platform
-//! Owner and mode are known on Unix. Elsewhere only the folder's access list protects a file, and no file is refused.
+//! Owner and mode are known on Unix. Elsewhere only the folder's access list protects a file, and no file is
+//! refused.
 #![expect(clippy::disallowed_methods, reason = "the one place that calls them")]
 
 pub(crate) mod judge;

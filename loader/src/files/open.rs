@@ -9,7 +9,7 @@ use std::{
 use super::judge::Untrusted;
 use crate::boundary::text;
 
-/// How many links lead from one to the next at most, as in the kernel.
+/// Longest chain of links, as in the kernel.
 pub(super) const MOST_LINKS: usize = 40;
 
 /// Why a file can't be opened or is not used. The caller's error names the file.
@@ -119,9 +119,6 @@ fn open_path(path: &Path, access: Access) -> io::Result<File> {
 }
 
 /// Opens `name` in an open folder without waiting. It need not be a regular file.
-///
-/// # Errors
-/// An error of the system.
 #[cfg(unix)]
 pub fn open_at(folder: impl std::os::fd::AsFd, name: impl AsRef<Path>, access: Access) -> io::Result<File> {
     use rustix::{
@@ -196,10 +193,7 @@ pub fn read_open(file: &File, limit: u64) -> Result<String, FileError> {
     }
 }
 
-/// Creates the missing folders of a path. Only the user can enter them.
-///
-/// # Errors
-/// An error of the system.
+/// Creates the missing folders of a path, which only the user can enter.
 pub fn create_folder(folder: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -209,9 +203,6 @@ pub fn create_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Removes a file, if it exists.
-///
-/// # Errors
-/// An error of the system.
 pub fn remove(file: &Path) -> io::Result<()> {
     match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -219,7 +210,7 @@ pub fn remove(file: &Path) -> io::Result<()> {
     }
 }
 
-/// Names the kind of a file that is not a regular one, for messages.
+/// The kind of a file that is not a regular one, for messages.
 #[must_use]
 pub fn kind(kind: fs::FileType) -> &'static str {
     #[cfg(unix)]

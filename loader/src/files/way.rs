@@ -22,7 +22,7 @@ use crate::boundary::text;
 /// An open folder.
 #[derive(Debug)]
 pub struct Folder {
-    /// On Linux an `O_PATH` descriptor: it gives metadata, and files of the folder can be opened by it.
+    /// On Linux an `O_PATH` descriptor, by which metadata can be read and files in the folder opened.
     pub handle: File,
     /// The path, without links.
     pub path: PathBuf,
@@ -45,8 +45,7 @@ const FOLDER: OFlags = OFlags::RDONLY;
 /// Follows the links from `path`, and reads each one in its open folder.
 ///
 /// # Errors
-/// [`FileError::DanglingLink`]; [`FileError::NotAFile`] for a path that can only be a folder, such as `..`; an error of
-/// the system.
+/// [`FileError::DanglingLink`]; [`FileError::NotAFile`] for a path that can only be a folder, such as `..`.
 pub fn way(path: &Path) -> Result<Way, FileError> {
     let mut folders = Vec::new();
     let mut next = path.to_owned();
@@ -74,8 +73,8 @@ pub fn way(path: &Path) -> Result<Way, FileError> {
     Err(io::Error::from(Errno::LOOP).into())
 }
 
-/// Opens the folder of a path. Returns it with the path's last part, and the target if that part is a link; `None` for a
-/// path without a last part, which is a folder.
+/// Opens the folder of a path. Returns the folder, the path's last part, and the target if that is a link.
+/// `None` for a path without a last part, which is a folder.
 fn step(path: &Path) -> io::Result<Option<(Folder, &OsStr, Option<PathBuf>)>> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return fs::canonicalize(path).map(|_| None);
@@ -92,11 +91,11 @@ fn step(path: &Path) -> io::Result<Option<(Folder, &OsStr, Option<PathBuf>)>> {
     Ok(Some((Folder { handle: handle.into(), path: real }, name, target)))
 }
 
-/// Judges an open file, its folder, and the folders of the links from `path` to it: who can write to one of them chooses
-/// the file.
+/// Judges an open file, its folder, and the folders of the links from `path` to it, by which others could
+/// choose the file.
 ///
 /// # Errors
-/// [`FileError::Untrusted`], or an error of the system.
+/// [`FileError::Untrusted`].
 pub fn judge_with_folders(file: &File, path: &Path) -> Result<(), FileError> {
     let untrusted = |what: String| move |reason| FileError::Untrusted { what, reason };
     judge(&file.metadata()?, Owner::UserOrRoot).map_err(untrusted("the file".to_owned()))?;

@@ -27,7 +27,8 @@ pub enum Mode<'a> {
 /// Which failures a new file survives, once it is in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Survives {
-    /// The end of the process. After a power failure the file may be empty, so its content must be dispensable.
+    /// The end of the process. After a power failure the file may be empty, so its content must be
+    /// dispensable.
     Crash,
     /// Also a power failure.
     PowerFailure,
@@ -39,15 +40,15 @@ const TRIES: u32 = 100;
 /// Replaces the file at `path`, or creates it.
 ///
 /// # Errors
-/// An error of the system. The old file is unchanged then.
+/// The old file is unchanged then.
 pub fn replace(path: &Path, bytes: &[u8], mode: Mode<'_>, survives: Survives) -> io::Result<()> {
     Replacement::prepare(path, bytes, mode, survives)?.publish()
 }
 
-/// Creates a file that does not exist.
+/// Creates a file.
 ///
 /// # Errors
-/// An error of the system, also for a file that exists. No file is left then.
+/// Also if the file exists. No new file is left.
 pub fn create(path: &Path, bytes: &[u8], mode: Mode<'_>, survives: Survives) -> io::Result<()> {
     let file = open(path, Access::New)?;
     fill(file, bytes, mode, survives).inspect_err(|_| drop(fs::remove_file(path)))
@@ -99,7 +100,7 @@ impl Replacement {
     /// Writes a new file beside `path`.
     ///
     /// # Errors
-    /// An error of the system. No file is left then.
+    /// No new file is left.
     pub fn prepare(path: &Path, bytes: &[u8], mode: Mode<'_>, survives: Survives) -> io::Result<Self> {
         let (temporary, file) = temporary(path)?;
         let replacement = Self { temporary, path: path.to_owned(), survives, published: false };
@@ -110,7 +111,7 @@ impl Replacement {
     /// Moves the file to its place.
     ///
     /// # Errors
-    /// An error of the system. The old file is unchanged then.
+    /// The old file is unchanged then.
     pub fn publish(mut self) -> io::Result<()> {
         fs::rename(&self.temporary, &self.path)?;
         self.published = true;
@@ -138,8 +139,8 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Creates a file beside `path`. A crashed process, or one of another container with the same number, may have left the
-/// names that are tried first.
+/// Creates a file beside `path`. The first names may be taken by a crashed process or by one of another
+/// container.
 fn temporary(path: &Path) -> io::Result<(PathBuf, File)> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -155,18 +156,13 @@ fn temporary(path: &Path) -> io::Result<(PathBuf, File)> {
 }
 
 /// Renames a file in an open folder, and replaces the file that has the new name.
-///
-/// # Errors
-/// An error of the system.
 #[cfg(unix)]
 pub fn rename_at(folder: impl std::os::fd::AsFd, from: &str, to: &str) -> io::Result<()> {
     Ok(rustix::fs::renameat(&folder, from, &folder, to)?)
 }
 
-/// Exchanges two files, which needs no room on the disk. Where the system can't do that, `from` replaces `to`.
-///
-/// # Errors
-/// An error of the system.
+/// Exchanges two files, which needs no room on the disk. Where the system can't do that, `from` replaces
+/// `to`.
 pub fn exchange(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
@@ -178,11 +174,11 @@ pub fn exchange(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)
 }
 
-/// Follows the links from `file` to the path of the file, which need not exist. Replace the file at that path: to replace
-/// the link would leave the old file to those who read it by another path.
+/// Follows the links from `file` to the path to replace, which need not exist. If a writer replaced the link
+/// instead, readers by another path would keep the old file.
 ///
 /// # Errors
-/// [`FileError::Untrusted`] for a link of another user, who would choose the file that is overwritten; too many links.
+/// [`FileError::Untrusted`] for a link of another user, who would choose the file; too many links.
 pub fn behind_links(file: &Path) -> Result<PathBuf, FileError> {
     let mut place = file.to_owned();
     for _ in 0..MOST_LINKS {
@@ -195,8 +191,8 @@ pub fn behind_links(file: &Path) -> Result<PathBuf, FileError> {
     Err(io::Error::other("a link that leads to itself, or too many links").into())
 }
 
-/// Calls `write` with the rest of `bytes` until all are written. `write` returns how many bytes it took. Returns how many
-/// bytes were written, and the error that ended the writing early.
+/// Calls `write` until it has taken all of `bytes`. Returns how many bytes were written, and the error that
+/// ended the writing. `write` returns how many bytes it took.
 pub fn write_counted(
     bytes: &[u8],
     mut write: impl FnMut(&[u8]) -> io::Result<usize>,

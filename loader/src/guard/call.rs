@@ -17,7 +17,8 @@ use jackfield_plugin_api::{
 use super::{error::Stage, preview::Collected, report::Reported, spin::Spin};
 use crate::boundary::process::lock;
 
-/// The interval of the checks whether a call is still wanted. A check may read a file, whose changes no event reports.
+/// The interval of the checks whether a call is still wanted. A check may read a file, whose changes no event
+/// reports.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long the plugin may take to return from a call that is no longer wanted.
 const GRACE: Duration = Duration::from_millis(250);
@@ -104,8 +105,8 @@ impl CallState {
         }
     }
 
-    /// Waits until the call has finished, or abandons it at its deadline. Once `wanted` returns `false`, the call is
-    /// cancelled, and the plugin has a moment to return.
+    /// Waits until the call has finished, or abandons it at its deadline. Once `wanted` returns `false`, the
+    /// call is cancelled, and the plugin has a moment to return.
     pub(super) fn wait(&self, spin: &Spin, wanted: Option<&dyn Fn() -> bool>) -> Ended {
         spin.until(|| self.ended.load(Ordering::Acquire));
         let mut deadline = self.deadline;

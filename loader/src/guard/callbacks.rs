@@ -1,8 +1,8 @@
 //! The functions that a plugin may call during a call, and the calls that run.
 //!
-//! A plugin passes the context of its call to each function. A faulty plugin may do that after the call. So the context is a
-//! number and not a pointer. The number is looked up in a table, and is never used for another call: a late or invented
-//! number finds no call.
+//! A plugin passes the context of its call to each function. A faulty plugin may do that after the call. So
+//! the context is a number and not a pointer. The number is looked up in a table, and is never used for
+//! another call: a late or invented number finds no call.
 
 use std::{
     ffi::c_void,

@@ -1,8 +1,8 @@
 //! The circuit breaker of a backend, which decides whether a call may enter the plugin.
 //!
-//! While the circuit is closed, calls pass. A missed deadline, or [`PANICS`] panics in a row, opens it. While it is open, no
-//! call passes, for a pause that doubles with each failure. Then it is half-open, and one call passes as a probe. If the
-//! probe succeeds, the circuit is closed, otherwise it is open again.
+//! While the circuit is closed, calls pass. A missed deadline, or [`PANICS`] panics in a row, opens it. While
+//! it is open, no call passes, for a pause that doubles with each failure. Then it is half-open, and one call
+//! passes as a probe. If the probe succeeds, the circuit is closed, otherwise it is open again.
 
 use std::time::{Duration, Instant};
 
@@ -28,8 +28,8 @@ impl Backoff {
         self.first.saturating_mul(1 << earlier.min(30)).min(self.longest)
     }
 
-    /// The same pause, shortened by up to a half. `random` from 0 to 1 decides how much, so that many senders do not try
-    /// again at the same time.
+    /// The same pause, shortened by up to a half. `random` from 0 to 1 decides how much, so that many senders
+    /// do not try again at the same time.
     #[must_use]
     pub fn jittered_pause(self, earlier: u32, random: f64) -> Duration {
         self.pause(earlier).mul_f64(1.0 - random.clamp(0.0, 1.0) / 2.0)

@@ -31,7 +31,8 @@ pub(crate) trait Entry: Send + Sync {
 
 /// The way into one instance, for several threads at once.
 pub(crate) trait Executor: Send + Sync {
-    /// Does a piece of work inside the plugin. The first piece is [`Work::Open`]. If that fails, it is the last one.
+    /// Does a piece of work inside the plugin. The first piece is [`Work::Open`]. If that fails, it is the
+    /// last one.
     fn run(&self, work: &Work, call: &Arc<CallState>) -> Status;
 
     /// Frees the instance, if it was `opened`. This is the last call.

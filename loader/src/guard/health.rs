@@ -16,7 +16,8 @@ use super::{
 };
 use crate::boundary::process::lock;
 
-/// How many calls may be stuck inside the plugin before no further call enters it. Each stuck call holds a thread.
+/// How many calls may be stuck inside the plugin before no further call enters it. Each stuck call holds a
+/// thread.
 const MOST_STUCK: u64 = 4;
 
 pub(super) struct Health {
@@ -128,7 +129,8 @@ impl Health {
         Failure::Failed { status: abi::STATUS_UNAVAILABLE, message }
     }
 
-    /// Notes that the deadline of a call has passed while the call was inside the plugin (`running`) or in the queue.
+    /// Notes that the deadline of a call has passed while the call was inside the plugin (`running`) or in
+    /// the queue.
     pub(super) fn expired(&self, instance: &Arc<GuardedInstance>, running: bool, after: Duration) -> Failure {
         // A hanging `open` counts as a stuck call, once for all calls that wait for it.
         let opening = !running && instance.phase() == InstancePhase::Opening;

@@ -68,8 +68,8 @@ impl Executor for InProcess {
                     call: &raw const abi_call,
                     sink: callbacks::sink(running.context()),
                 };
-                // SAFETY: jobs only enter an open instance, and `free` follows the last job. This job keeps its batch and
-                // its call until the function returns.
+                // SAFETY: jobs only enter an open instance, and `free` follows the last job. This job keeps
+                // its batch and its call until the function returns.
                 let (status, number) =
                     unsafe { self.tables.call(*function, self.raw.load(Ordering::Acquire), &arguments) };
                 if let Some(answer) = answer {
@@ -85,7 +85,8 @@ impl Executor for InProcess {
         if raw.is_null() {
             return abi::STATUS_OK;
         }
-        // SAFETY: `open` made the instance. The caller of this method makes sure that no call is inside and none follows.
+        // SAFETY: `open` made the instance. The caller of this method makes sure that no call is inside and
+        // none follows.
         unsafe { (self.tables.backend.free)(raw) }
     }
 

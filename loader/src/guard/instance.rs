@@ -1,8 +1,8 @@
 //! One instance of a backend, and the worker threads that enter it.
 //!
-//! The first worker opens the instance, and calls that arrive meanwhile wait in the queue. Workers are started when calls
-//! need them, up to a limit. No call enters a retired instance, and its last worker frees it. A worker that never returns
-//! from the plugin keeps the instance alive, and nothing else.
+//! The first worker opens the instance, and calls that arrive meanwhile wait in the queue. Workers are
+//! started when calls need them, up to a limit. No call enters a retired instance, and its last worker frees
+//! it. A worker that never returns from the plugin keeps the instance alive, and nothing else.
 
 use std::{
     collections::VecDeque,
@@ -164,7 +164,8 @@ impl GuardedInstance {
         turned_away.iter().for_each(|job| job.call.turn_away());
     }
 
-    /// Waits until no job is queued or inside the plugin; `false` if that takes longer than until the deadline.
+    /// Waits until no job is queued or inside the plugin; `false` if that takes longer than until the
+    /// deadline.
     pub(super) fn wait_until_quiet(&self, deadline: Instant) -> bool {
         self.wait_for(deadline, |queue| queue.jobs.is_empty() && queue.active == 0)
     }

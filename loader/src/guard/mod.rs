@@ -1,7 +1,8 @@
-//! The only way into a plugin: every call has a deadline, a panic is an outcome, and a backend that hangs gets no calls.
+//! The only way into a plugin: every call has a deadline, a panic is an outcome, and a backend that hangs
+//! gets no calls.
 //!
-//! - [`supervisor`]: one backend: lets calls enter, waits for them, judges how they ended. [`optional`] has the calls of a
-//!   plugin's optional tables;
+//! - [`supervisor`]: one backend: lets calls enter, waits for them, judges how they ended. [`optional`] has
+//!   the calls of a plugin's optional tables;
 //! - [`health`]: which instance calls may enter, with its [`circuit_breaker`];
 //! - [`instance`]: one instance of a backend, with the worker threads that enter it;
 //! - [`executor`]: the work of a worker, and how it enters: [`in_process`], or a child process;
@@ -10,9 +11,10 @@
 //! - [`spin`]: busy waiting before sleeping;
 //! - [`options`], [`report`], [`preview`], [`stats`], [`error`]: what callers pass and get.
 //!
-//! No plugin code runs on a caller's thread, not even `open` or the last `free`. A call in this process can't be ended at its
-//! deadline: the caller gets an answer, the worker stays inside the plugin and holds the batch, and no further call enters
-//! that instance. Such threads are counted and limited, and the process can end without them.
+//! No plugin code runs on a caller's thread, not even `open` or the last `free`. A call in this process can't
+//! be ended at its deadline: the caller gets an answer, the worker stays inside the plugin and holds the
+//! batch, and no further call enters that instance. Such threads are counted and limited, and the process can
+//! end without them.
 
 pub(crate) mod call;
 mod callbacks;

@@ -73,7 +73,8 @@ impl BackendOptions {
         self
     }
 
-    /// Sets which process the plugin is loaded into, for [`Backend::open_verified`](crate::backend::Backend::open_verified).
+    /// Sets which process the plugin is loaded into, for
+    /// [`Backend::open_verified`](crate::backend::Backend::open_verified).
     #[must_use]
     pub fn isolation(mut self, isolation: Isolation) -> Self {
         self.isolation = isolation;
@@ -156,7 +157,8 @@ impl ProcessOptions {
         self
     }
 
-    /// Sets the folder in which crashes are remembered for the next run. The folder is created when it is needed.
+    /// Sets the folder in which crashes are remembered for the next run. The folder is created when it is
+    /// needed.
     #[must_use]
     pub fn crashes(mut self, folder: impl Into<PathBuf>) -> Self {
         self.crashes = Some(folder.into());

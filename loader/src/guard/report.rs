@@ -30,7 +30,8 @@ pub(super) enum Reported {
 }
 
 impl Reported {
-    /// Stores the outcome of `count` events from `first` on, of `len` in total. Events out of range are ignored.
+    /// Stores the outcome of `count` events from `first` on, of `len` in total. Events out of range are
+    /// ignored.
     pub(super) fn note(&mut self, len: usize, first: u64, count: u64, outcome: Outcome) {
         let first = usize::try_from(first).unwrap_or(usize::MAX).min(len);
         let last = first.saturating_add(usize::try_from(count).unwrap_or(usize::MAX)).min(len);
@@ -69,7 +70,8 @@ pub enum Failure {
         /// How it ended, such as `ended by SIGSEGV`.
         how: String,
     },
-    /// The deadline passed, and the circuit is open. In this process the call continues. A child process was killed.
+    /// The deadline passed, and the circuit is open. In this process the call continues. A child process was
+    /// killed.
     #[error("no answer within {after:.1?}")]
     TimedOut {
         /// How long the caller had waited.
@@ -198,8 +200,8 @@ impl Report {
         self.failure.as_ref()
     }
 
-    /// Whether the call entered the plugin. If not, no event can have arrived: the call was refused, or its deadline passed
-    /// first.
+    /// Whether the call entered the plugin. If not, no event can have arrived: the call was refused, or its
+    /// deadline passed first.
     #[must_use]
     pub const fn was_handed_over(&self) -> bool {
         self.entered

@@ -1,10 +1,10 @@
 //! Busy waiting for an event before sleeping until it.
 //!
-//! A wake-up by the kernel takes some microseconds on one processor, and some 50 across two idle processors of a virtual
-//! machine. A call of a plugin that works in memory takes a fraction of that. So each side polls for a while before it
-//! sleeps: longer than the slowest wake-up, because a late wake-up would make the other side sleep too; and longer than a
-//! request to a server on the same machine. Other threads may use the processor meanwhile. Where polling keeps failing,
-//! because the plugin takes longer, it is rarely tried.
+//! A wake-up by the kernel takes some microseconds on one processor, and some 50 across two idle processors
+//! of a virtual machine. A call of a plugin that works in memory takes a fraction of that. So each side polls
+//! for a while before it sleeps: longer than the slowest wake-up, because a late wake-up would make the other
+//! side sleep too; and longer than a request to a server on the same machine. Other threads may use the
+//! processor meanwhile. Where polling keeps failing, because the plugin takes longer, it is rarely tried.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},

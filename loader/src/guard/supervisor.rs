@@ -214,8 +214,8 @@ impl Supervisor {
         }
     }
 
-    /// Turns the end of a call into a report, and updates the health of the backend. `None` when the instance was discarded
-    /// before the call could enter it, so that the call is to be repeated.
+    /// Turns the end of a call into a report, and updates the health of the backend. `None` when the instance
+    /// was discarded before the call could enter it, so that the call is to be repeated.
     fn judge(&self, ticket: &Ticket, ended: Ended) -> Option<Answered> {
         let elapsed = ticket.started.elapsed();
         let (mut text, mut collected) = (String::new(), Collected::default());
@@ -260,7 +260,8 @@ impl Supervisor {
         Some(Answered { report, text, preview })
     }
 
-    /// Lets calls finish, then closes the instance and frees it, all within `timeout`. A second close does nothing.
+    /// Lets calls finish, then closes the instance and frees it, all within `timeout`. A second close does
+    /// nothing.
     pub(crate) fn close(&self, timeout: Duration) -> Result<(), CloseFailure> {
         let until = process::deadline(timeout);
         let started = Instant::now();
@@ -335,7 +336,8 @@ struct Waiting<'a> {
 #[cfg(feature = "tokio")]
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        // The call is cancelled. It did not miss its deadline, so that it says nothing about the plugin's health.
+        // The call is cancelled. It did not miss its deadline, so that it says nothing about the plugin's
+        // health.
         if let Ended::Expired { running: true, .. } = self.ticket.job.call.abandon() {
             self.supervisor.counters.call_got_stuck();
         }

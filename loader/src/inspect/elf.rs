@@ -1,4 +1,4 @@
-//! ELF: the section headers lead to everything. A library without them has no metadata to be found.
+//! ELF: the facts are found by the section headers. A library without them has no metadata.
 
 use jackfield_plugin_api::metadata::SECTION_ELF;
 use object::{
@@ -35,7 +35,7 @@ pub(super) fn facts<Elf: FileHeader>(data: &[u8]) -> Result<Facts<'_>, InspectEr
         },
         Err(_) => &[],
     };
-    // The section that `section` links to: strings, for the two below.
+    // The strings of a section that links to them.
     let linked = |section: &Elf::SectionHeader, what| match sections.get(section.sh_link(endian) as usize) {
         Some(strings) => strings.data(endian, data).map_err(InspectError::corrupt(what)),
         None => Err(InspectError::Corrupt { detail: format!("{what}: no such section") }),
@@ -49,7 +49,7 @@ pub(super) fn facts<Elf: FileHeader>(data: &[u8]) -> Result<Facts<'_>, InspectEr
         if metadata.is_none() && is_named(names, section.sh_name(endian).into(), SECTION_ELF) {
             metadata = Some(section.data(endian, data).map_err(InspectError::corrupt("metadata section"))?);
         }
-        // A library has one of each. Only the first is read, so that the work is linear in the file's size.
+        // A library has one of each. Only the first is read, so that the time is linear in the file's size.
         if section.sh_type(endian) == elf::SHT_DYNAMIC && !dynamic_seen {
             dynamic_seen = true;
             let entries: &[Elf::Dyn] =
@@ -89,7 +89,7 @@ pub(super) fn facts<Elf: FileHeader>(data: &[u8]) -> Result<Facts<'_>, InspectEr
     })
 }
 
-/// The needed libraries. Nothing else tells a position-independent executable from a library.
+/// The needed libraries. Only a flag in this section tells a position-independent executable from a library.
 fn dynamic<Elf: FileHeader>(
     endian: Elf::Endian,
     entries: &[Elf::Dyn],

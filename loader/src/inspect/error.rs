@@ -12,19 +12,19 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InspectError {
-    /// The file can't be read as one.
+    /// The file can't be read as a library.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// The file is of no format that a dynamic library has.
+    /// The file does not have the format of a library.
     #[error("not a library but {what}: `plugin` takes an ELF, PE or Mach-O library")]
     NotALibrary {
-        /// What it is, as far as its first bytes tell.
+        /// What it is, according to its first bytes.
         what: String,
     },
-    /// The file is cut off or damaged.
+    /// The file is truncated or damaged.
     #[error("truncated or corrupt: {detail}: get the file again")]
     Corrupt {
-        /// What does not hold.
+        /// What is wrong.
         detail: String,
     },
     /// The format is right, but the file is not a dynamic library.
@@ -35,18 +35,18 @@ pub enum InspectError {
         /// What it is.
         what: &'static str,
     },
-    /// A library without metadata: no plugin of this product.
+    /// The library has no metadata, so it is no plugin.
     #[error("not a Jackfield plugin: a dynamic library without the metadata section {}", section(*.format))]
     NoMetadata {
-        /// Its format.
+        /// The format of the library.
         format: Format,
     },
-    /// The metadata is larger than a host reads.
+    /// The metadata exceeds the limit.
     #[error(
         "metadata too large: {size} bytes, limit {limit}: shorten the description or the configuration's schema"
     )]
     MetadataTooLarge {
-        /// Its size in bytes.
+        /// The size in bytes.
         size: usize,
         /// Limit in bytes.
         limit: usize,
@@ -56,20 +56,20 @@ pub enum InspectError {
         "metadata is not a JSON object: {detail}, it starts with {start}: the plugin's vendor must correct it"
     )]
     MetadataNotJson {
-        /// What the parser says.
+        /// The message of the parser.
         detail: ForeignText,
         /// The first bytes.
         start: String,
     },
-    /// A member of the metadata is missing or not what it must be.
+    /// A member of the metadata is missing or wrong.
     #[error("metadata, {member}: {detail}: the plugin's vendor must correct it")]
     MetadataMember {
-        /// Which, such as `abi.major` or `requires[0]`.
+        /// The member, such as `abi.major` or `requires[0]`.
         member: ForeignText,
         /// What is wrong.
         detail: ForeignText,
     },
-    /// A plugin, but not one that this host loads.
+    /// This host does not load the plugin.
     #[error(transparent)]
     Refused(#[from] Refusal),
 }
@@ -94,7 +94,7 @@ pub enum Refusal {
         /// The plugin's.
         found: u32,
     },
-    /// It was built against another surface under the same version, such as a version before its release.
+    /// It was built against another surface of the same version, such as one before the release.
     #[error(
         "expected surface digest {expected}, found {found}: rebuild the plugin with a released plugin API of ABI {ABI_MAJOR}"
     )]
@@ -104,10 +104,10 @@ pub enum Refusal {
         /// The plugin's.
         found: String,
     },
-    /// It requires something that this host does not have.
+    /// It requires capabilities that this host does not have.
     #[error("requires {}, this host has {}: update the tool, or use an older plugin", in_prose(.missing), in_prose(HOST_CAPABILITIES))]
     Capabilities {
-        /// What this host lacks.
+        /// The missing capabilities.
         missing: Vec<ForeignText>,
     },
     /// The library does not export its descriptor.
@@ -120,7 +120,7 @@ pub enum Refusal {
         "built with panic = \"abort\", so process isolation only: set isolation = \"process\" for it, or get a build with panic = \"unwind\""
     )]
     PanicAborts,
-    /// It prints to the tool's standard output, which a process of its own does not have.
+    /// It prints to the tool's standard output, which a child process does not have.
     #[error(
         "prints to the tool's standard output, which a process of its own does not have: set isolation = \"thread\" for it"
     )]
@@ -140,7 +140,7 @@ impl InspectError {
         Self::Corrupt { detail: "name of a needed library".to_owned() }
     }
 
-    /// Bytes of no known format of libraries.
+    /// The error for bytes that are no library.
     pub(super) fn foreign(bytes: &[u8]) -> Self {
         if bytes.is_empty() {
             return ImageError::Empty.into();
@@ -162,7 +162,7 @@ impl InspectError {
     }
 }
 
-/// Requires that bytes that start with `head` may be a library of a known format. 512 bytes are enough to describe any
+/// Requires that a file with the first bytes `head` may be a library. 512 bytes are enough to describe any
 /// other file.
 pub(crate) fn check_start(head: &[u8]) -> Result<(), InspectError> {
     if starts_like_a_library(head) { Ok(()) } else { Err(InspectError::foreign(head)) }
@@ -182,12 +182,12 @@ fn describe(bytes: &[u8]) -> String {
     let head = &bytes[..bytes.len().min(512)];
     let text = match std::str::from_utf8(head) {
         Ok(_) => true,
-        // A character cut in two at the end of `head` is still text.
+        // `head` ends within a character.
         Err(error) => error.error_len().is_none(),
     };
     let printable = head.iter().all(|byte| *byte >= 0x20 || byte.is_ascii_whitespace() || *byte == 0x1b);
     if text && printable {
-        // Any file may be named by mistake, one with secrets too.
+        // The text may be a secret, if the file was named by mistake.
         let kind = if head.starts_with(b"#!") {
             "a script, a text file"
         } else if head.starts_with(b"/* GNU ld script") {
@@ -201,7 +201,7 @@ fn describe(bytes: &[u8]) -> String {
     }
 }
 
-/// The first bytes, as text when they are.
+/// Shows the first bytes, as text if they are text.
 pub(super) fn starts_with(bytes: &[u8]) -> String {
     let head = &bytes[..bytes.len().min(15)];
     let text = match std::str::from_utf8(head) {

@@ -1,11 +1,11 @@
-//! What a parser finds in a file, whatever its format.
+//! What a parser finds in a file of any format.
 
 use crate::boundary::text::ForeignText;
 
-/// The exported symbol that leads to a plugin's descriptor.
+/// The symbol of a plugin's descriptor.
 pub(crate) const SYMBOL: &str = "jackfield_plugin";
 
-/// Most needed libraries that are kept.
+/// Most needed libraries of which the names are kept.
 pub(super) const NEEDED_LIMIT: usize = 256;
 
 /// Longest name of a needed library, in bytes.
@@ -46,7 +46,7 @@ pub enum Endian {
     Big,
 }
 
-/// What a parser found in one image; `metadata` is the section as it stands.
+/// What a parser found in one image. `metadata` is the whole section.
 pub(super) struct Facts<'data> {
     pub(super) format: Format,
     pub(super) os: &'static str,
@@ -58,14 +58,14 @@ pub(super) struct Facts<'data> {
     pub(super) metadata: Option<&'data [u8]>,
 }
 
-/// The text at the start of `data`, up to its NUL, or nothing when that is not within the limit.
+/// The text up to the first NUL, if that is within the limit.
 pub(super) fn c_string(data: &[u8]) -> Option<ForeignText> {
     let data = &data[..data.len().min(NAME_LIMIT + 1)];
     let end = data.iter().position(|byte| *byte == 0)?;
     Some((&*String::from_utf8_lossy(&data[..end])).into())
 }
 
-/// Whether the NUL-terminated text at `offset` is `name`. Looks at no more bytes than `name` has.
+/// Whether the NUL-terminated text at `offset` is `name`.
 pub(super) fn is_named(strings: &[u8], offset: u64, name: &str) -> bool {
     usize::try_from(offset)
         .ok()

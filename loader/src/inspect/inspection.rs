@@ -16,15 +16,16 @@ const METADATA_LIMIT: usize = 1 << 20;
 /// Whether this platform has child processes for plugins.
 const HAS_ISOLATION: bool = cfg!(target_os = "linux");
 
-/// The facts of a plugin's file, and what follows from them.
+/// The facts of a plugin's file, and the verdict.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Inspection {
     /// File format.
     pub format: Format,
-    /// Operating system, as far as the format tells: `Linux`, `FreeBSD`, `NetBSD`, `OpenBSD`, `Windows` or `macOS`.
+    /// Operating system as far as the format tells: `Linux`, `FreeBSD`, `NetBSD`, `OpenBSD`, `Windows` or
+    /// `macOS`.
     pub os: &'static str,
-    /// Processor architecture by Rust's names (`x86_64`, `aarch64` ...), or `machine 0x1234` when it is none of them.
+    /// Processor architecture with Rust's name (`x86_64`, `aarch64` ...), or `machine 0x1234`.
     pub arch: String,
     /// Width of an address in bits: 32 or 64.
     pub bits: u8,
@@ -32,27 +33,27 @@ pub struct Inspection {
     pub endian: Endian,
     /// Size of the file in bytes.
     pub size: u64,
-    /// Architectures in a fat Mach-O file, of which this inspection describes one; empty for every other file.
+    /// Architectures of a fat Mach-O file. This inspection describes one of them. Empty for any other file.
     pub slices: Vec<String>,
-    /// Libraries that the plugin needs, by the names it asks for; at most 256.
+    /// Names of the libraries that the plugin needs, at most 256.
     pub needed: Vec<ForeignText>,
     /// Whether the symbol `jackfield_plugin` is exported.
     pub exports_descriptor: bool,
-    /// What the plugin says of itself.
+    /// The metadata.
     pub metadata: Metadata,
-    /// The metadata section as it stands in the file, without the NULs and white space at its end.
+    /// The metadata section, without NULs and white space at its end.
     pub metadata_json: String,
-    /// Whether a host of this version, on the platform that the file is for, can load it: ABI, digest, capabilities.
+    /// Whether a host of this version can load it on the file's platform: ABI, digest, capabilities.
     pub contract: Result<(), Refusal>,
-    /// Whether this very host can: platform and panic strategy.
+    /// Whether this host can run it: platform and panic strategy.
     pub host: Result<(), Refusal>,
 }
 
 impl Inspection {
-    /// Whether this host would load the plugin into its own process, its trust policy aside.
+    /// Whether this host can load the plugin into its own process.
     ///
     /// # Errors
-    /// The first refusal: of the platform, then of the contract, then of the panic strategy.
+    /// The first refusal: platform, contract, panic strategy.
     pub fn verdict(&self) -> Result<(), Refusal> {
         match &self.host {
             Err(refusal @ Refusal::Platform { .. }) => Err(refusal.clone()),
@@ -60,10 +61,10 @@ impl Inspection {
         }
     }
 
-    /// Whether this host would load the plugin into a process of its own, its trust policy aside. There a panic may abort.
+    /// Whether this host can load the plugin into a child process, where a panic may abort.
     ///
     /// # Errors
-    /// The first refusal: of the platform, then of the contract.
+    /// The first refusal: platform, contract.
     pub fn verdict_in_process(&self) -> Result<(), Refusal> {
         match self.verdict() {
             Err(Refusal::PanicAborts) if HAS_ISOLATION => {}
@@ -76,7 +77,7 @@ impl Inspection {
     }
 }
 
-/// Reads the metadata and decides.
+/// Parses the metadata, and makes the verdict.
 pub(super) fn conclude(
     facts: Facts<'_>,
     size: usize,
@@ -111,7 +112,7 @@ pub(super) fn conclude(
     })
 }
 
-/// `section` without the NULs and white space at its end, which linkers and C strings leave there.
+/// Trims NULs and white space at the end of `section`, which linkers and C strings leave there.
 pub(crate) fn trim(section: &[u8]) -> &[u8] {
     let end =
         section.iter().rposition(|byte| *byte != 0 && !byte.is_ascii_whitespace()).map_or(0, |last| last + 1);

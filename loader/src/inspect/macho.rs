@@ -1,4 +1,4 @@
-//! Mach-O: the load commands lead to everything. A fat file holds one image a slice.
+//! Mach-O: the facts are found by the load commands. A fat file has an image in each slice.
 
 use jackfield_plugin_api::metadata::SECTION_MACHO;
 use object::{
@@ -13,11 +13,10 @@ use super::{
     verdict,
 };
 
-/// Most slices of a fat file that are looked at. A Java class file starts with the same four bytes, and where a fat file
-/// has its number of slices it has a version of at least 45.
+/// Most slices of a fat file. A Java class file begins with the same four bytes, and has a version of at
+/// least 45 in the place of the number of slices.
 const SLICE_LIMIT: u32 = 32;
 
-/// One image, of 32 or 64 bits.
 pub(super) fn facts(data: &[u8]) -> Result<Facts<'_>, InspectError> {
     match FileKind::parse(data) {
         Ok(FileKind::MachO32) => image::<macho::MachHeader32<Endianness>>(data),
@@ -26,7 +25,7 @@ pub(super) fn facts(data: &[u8]) -> Result<Facts<'_>, InspectError> {
     }
 }
 
-/// The slice for this host's architecture, if there is one, else the first with metadata.
+/// Inspects the slice for this host's architecture, or else the first one with metadata.
 pub(super) fn fat<Fat: FatArch>(data: &[u8]) -> Result<Inspection, InspectError> {
     let header: &macho::FatHeader = match object::pod::from_bytes(data) {
         Ok((header, _)) => header,
@@ -100,7 +99,7 @@ fn image<Mach: MachHeader<Endian = Endianness>>(data: &[u8]) -> Result<Facts<'_>
         } else if let Some(symtab) = command.symtab().map_err(corrupt)?
             && !symbols_seen
         {
-            // An image has one. Only the first is read, so that the work is linear in the file's size.
+            // An image has one. Only the first is read, so that the time is linear in the file's size.
             symbols_seen = true;
             let table =
                 symtab.symbols::<Mach, _>(endian, data).map_err(InspectError::corrupt("symbol table"))?;

@@ -1,4 +1,4 @@
-//! The metadata that a plugin carries, as the contract's table of members describes it.
+//! The metadata of a plugin.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use crate::boundary::text::ForeignText;
 /// Most entries in a list of capabilities.
 const LIST_LIMIT: usize = 64;
 
-/// What a plugin says of itself. No text in it has a control character.
+/// The metadata of a plugin. No text has a control character.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct Metadata {
@@ -25,34 +25,34 @@ pub struct Metadata {
     /// Version.
     #[serde(deserialize_with = "printable")]
     pub version: ForeignText,
-    /// Who made it; may be empty.
+    /// Vendor, or empty.
     #[serde(deserialize_with = "printable")]
     pub vendor: ForeignText,
-    /// What it is; may be empty.
+    /// Description, or empty.
     #[serde(deserialize_with = "printable")]
     pub description: ForeignText,
     /// The ABI that it was built against.
     pub abi: Abi,
-    /// Digest of the frozen surface that it was built against, 16 hexadecimal digits.
+    /// Digest of the surface that it was built against, 16 hexadecimal digits.
     #[serde(deserialize_with = "digest")]
     pub digest: String,
     /// Capabilities that the host must have.
     #[serde(deserialize_with = "list")]
     pub requires: Vec<ForeignText>,
-    /// Capabilities that it has.
+    /// Capabilities of the plugin.
     #[serde(deserialize_with = "list")]
     pub offers: Vec<ForeignText>,
-    /// Whether `send` must not run twice at once.
+    /// Whether only one call at a time may enter it.
     pub serial: bool,
     /// Target triple.
     #[serde(deserialize_with = "printable")]
     pub target: ForeignText,
-    /// What a panic does.
+    /// The effect of a panic.
     pub panic: PanicStrategy,
-    /// Language that it is written in.
+    /// Language of the source.
     #[serde(deserialize_with = "printable")]
     pub language: ForeignText,
-    /// Compiler that it was built with.
+    /// Compiler.
     #[serde(deserialize_with = "printable")]
     pub compiler: ForeignText,
     /// JSON Schema of the backend's configuration, as JSON text.
@@ -63,9 +63,9 @@ pub struct Metadata {
 /// A version of the ABI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Abi {
-    /// Decides whether a plugin loads.
+    /// Decides whether a plugin can be loaded.
     pub major: u32,
-    /// Which optional tables the plugin's headers knew.
+    /// Decides which optional tables the plugin may have.
     pub minor: u32,
 }
 
@@ -75,7 +75,7 @@ impl fmt::Display for Abi {
     }
 }
 
-/// What a panic in a plugin does.
+/// The effect of a panic in a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -88,13 +88,12 @@ pub enum PanicStrategy {
     None,
 }
 
-/// The members of `json`.
 pub(crate) fn parse(json: &str) -> Result<Metadata, InspectError> {
     #[derive(Deserialize)]
     struct Format {
         format: u32,
     }
-    // Which members there are depends on the format, so that one is read first.
+    // The format decides which members there are.
     let Format { format } = deserialize(json)?;
     if format != FORMAT {
         return Err(InspectError::MetadataMember {
@@ -120,7 +119,7 @@ fn deserialize<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, InspectErr
         if let Some(position) = detail.rfind(" at line ") {
             detail.truncate(position);
         }
-        // What is missing has no path; serde names it in its message.
+        // A missing member has no path. The message names it.
         let member = if path == "." { "the object".to_owned() } else { format!("`{path}`") };
         InspectError::MetadataMember {
             member: ForeignText::cut(&member, 100),

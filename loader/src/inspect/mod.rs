@@ -1,7 +1,7 @@
-//! What a file is and says of itself, read without running a byte of it.
+//! Inspects a file without running its code.
 //!
-//! The file counts as hostile. No code here allocates by a count that the file claims or reads a part more than a few
-//! times, and every list is capped:
+//! The file may be hostile. No code here allocates by a count in the file, or reads a part more than a few
+//! times. Every list has a limit:
 //!
 //! | what | limit |
 //! | --- | --- |
@@ -26,10 +26,10 @@ use self::{
     inspection::{Inspection, conclude},
 };
 
-/// Inspects a file's bytes.
+/// Inspects the bytes of a file.
 ///
 /// # Errors
-/// Why the bytes are no plugin of any platform. A plugin for another one is no error: see [`Inspection::verdict`].
+/// Why the bytes are no plugin of any platform. For this platform, see [`Inspection::verdict`].
 pub fn inspect_bytes(bytes: &[u8]) -> Result<Inspection, InspectError> {
     let facts = match FileKind::parse(bytes) {
         Ok(FileKind::Elf32) => elf::facts::<object::elf::FileHeader32<object::Endianness>>(bytes)?,

@@ -1,4 +1,4 @@
-//! PE: sections by name, the export directory for the descriptor, the import directory for needed libraries.
+//! PE: the metadata is found by a section's name, the other facts by the directories of exports and imports.
 
 use jackfield_plugin_api::metadata::SECTION_PE;
 use object::{
@@ -54,7 +54,7 @@ pub(super) fn facts<Pe: ImageNtHeaders>(data: &[u8]) -> Result<Facts<'_>, Inspec
     })
 }
 
-/// Whether the descriptor is exported by name. A forwarder to another library has only the name: it does not count.
+/// Whether the descriptor is exported by name. A forwarder to another library does not count.
 fn exports_name(exports: &ExportTable<'_>, strings: &[u8], base: u32) -> bool {
     exports.name_iter().any(|(pointer, index)| {
         is_named(strings, pointer.wrapping_sub(base).into(), SYMBOL)

@@ -1,4 +1,4 @@
-//! Whether a host may load a plugin, by the facts of its file. The compiler's version and the plugin's release play no part.
+//! Whether a host may load a plugin. Compiler and version of the plugin have no effect.
 
 use jackfield_plugin_api::{DIGEST, abi::ABI_MAJOR, metadata::HOST_CAPABILITIES};
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::boundary::text::ForeignText;
 
-/// Whether any host of this version could load the plugin.
+/// Whether a host of this version can load the plugin.
 pub(super) fn contract(metadata: &Metadata, exports_descriptor: bool) -> Result<(), Refusal> {
     if metadata.abi.major != ABI_MAJOR {
         return Err(Refusal::Abi { expected: ABI_MAJOR, found: metadata.abi.major });
@@ -33,7 +33,7 @@ pub(super) fn contract(metadata: &Metadata, exports_descriptor: bool) -> Result<
     Ok(())
 }
 
-/// Whether this host could run the plugin's code.
+/// Whether this host can run the plugin's code.
 pub(super) fn host(facts: &Facts<'_>, metadata: &Metadata) -> Result<(), Refusal> {
     let here = (HOST_FORMAT, std::env::consts::ARCH, usize::BITS as u8, HOST_ENDIAN);
     let foreign_unix = facts.format == Format::Elf && cfg!(target_os = "linux") && facts.os != HOST_OS;
@@ -73,7 +73,7 @@ const HOST_OS: &str = if cfg!(windows) {
 
 const HOST_ENDIAN: Endian = if cfg!(target_endian = "big") { Endian::Big } else { Endian::Little };
 
-/// A platform in words; byte order and width are said where the architecture's name leaves them open.
+/// Describes a platform. Names byte order and width if the architecture's name leaves them open.
 fn platform(arch: &str, os: &str, format: Format, bits: u8, endian: Endian) -> String {
     let usual_bits =
         if matches!(arch, "x86" | "arm" | "mips" | "powerpc" | "sparc" | "riscv32") { 32 } else { 64 };
@@ -89,12 +89,11 @@ fn platform(arch: &str, os: &str, format: Format, bits: u8, endian: Endian) -> S
     format!("{arch} {os} ({detail})")
 }
 
-/// The architecture, or a number in its place.
+/// The name of an architecture, or its number.
 pub(super) fn arch(known: Option<&str>, number: u64) -> String {
     known.map_or_else(|| format!("machine {number:#x}"), str::to_owned)
 }
 
-/// Whether an architecture is this host's.
 pub(super) fn is_host_arch(arch: &str) -> bool {
     arch == std::env::consts::ARCH
 }

@@ -21,55 +21,55 @@ use crate::{
     load::tables::{Abilities, Function},
 };
 
-/// How long after its deadline the thread that made a call gives it up. The caller has stopped waiting by then.
+/// How long after its deadline a call is given up by the worker. The caller has stopped waiting by then.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// One call.
+/// A call.
 pub(super) struct Request<'a> {
     pub(super) function: Function,
     pub(super) text: &'a str,
-    /// Views that are valid as long as the request.
+    /// Valid as long as the request.
     pub(super) events: &'a [abi::Event],
     pub(super) deadline: Instant,
-    /// Its state, which may be cancelled; `None` for a request that no caller waits for.
+    /// The caller's state, if a caller waits.
     pub(super) call: Option<&'a CallState>,
 }
 
-/// How a call came back.
+/// The end of a call.
 pub(super) struct Completed {
     pub(super) status: Status,
-    /// For `open`: the plugin's.
+    /// The abilities of the plugin, for `open`.
     pub(super) abilities: Abilities,
 }
 
-/// Why a call did not come back.
+/// Why a call did not return.
 pub(super) enum ChannelError {
     /// The child has ended.
     Died,
-    /// What was started is no child of this kind, and has ended.
+    /// The process has ended, and was no child of this kind.
     NoChild,
-    /// It sends what none of this version sends, or has closed its end.
+    /// The child has sent invalid data, or closed its end.
     Broken(&'static str),
-    /// It did not answer in time.
+    /// The child did not answer in time.
     Late,
-    /// The request could not be made.
+    /// The request could not be sent.
     Io(io::Error),
 }
 
 pub(super) struct Channel {
     memory: SharedMemory,
     wake_up: UnixStream,
-    /// An event descriptor, readable when the call was cancelled, and what makes it so.
+    /// An event descriptor, readable when the call is cancelled, and the function that makes it so.
     cancelled: Arc<OwnedFd>,
     on_cancel: Arc<dyn Fn() + Send + Sync>,
     taken: u64,
-    /// What was taken and is no whole record yet.
+    /// The start of an incomplete record.
     inbox: Vec<u8>,
     spin: Spin,
 }
 
 impl Channel {
-    /// A channel, and the descriptors for the child's end: the other end of the wake-up socket, and the memory.
+    /// A channel, and two descriptors for the child: the other end of the wake-up socket, and the memory.
     pub(super) fn new() -> io::Result<(Self, [OwnedFd; 2])> {
         let memory = SharedMemory::new()?;
         let (wake_up, other) = UnixStream::pair()?;
@@ -86,7 +86,7 @@ impl Channel {
         ))
     }
 
-    /// Makes a call and hands each record that answers it to `each`.
+    /// Makes a call, and passes each record of the answer to `each`.
     pub(super) fn call(
         &mut self,
         request: &Request<'_>,
@@ -123,7 +123,7 @@ impl Channel {
             }
             memory.host_sleeps(true);
             if !memory.has_answer(taken) && self.sleep(child, give_up)? {
-                // What it had said before stands, and an end that it had said is one.
+                // The child may have answered before it ended.
                 let died = if self.memory.has_begun() { ChannelError::Died } else { ChannelError::NoChild };
                 return self.read(each)?.ok_or(died);
             }
@@ -139,11 +139,11 @@ impl Channel {
     }
 
     fn wake(&self) {
-        // A full socket wakes the child already, and the next wait notices a closed one.
+        // A full socket wakes the child already. The next wait notices a closed socket.
         let _ = (&self.wake_up).write(&[1]);
     }
 
-    /// Reads what has come. The last record of the answer, if it has come too.
+    /// Reads the available records. Returns the end of the call, if that is among them.
     fn read(&mut self, each: &mut dyn FnMut(&Record<'_>)) -> Result<Option<Completed>, ChannelError> {
         const UNKNOWN: ChannelError = ChannelError::Broken("sent what no child of this version sends");
         self.taken = self.memory.take(self.taken, &mut self.inbox).ok_or(UNKNOWN)?;
@@ -165,7 +165,7 @@ impl Channel {
         if self.inbox.is_empty() && self.inbox.capacity() > (1 << 20) {
             self.inbox = Vec::new();
         }
-        // One call at a time: nothing follows its end.
+        // Nothing follows the end of a call.
         if done.is_some() && !self.inbox.is_empty() {
             return Err(UNKNOWN);
         }
@@ -173,8 +173,8 @@ impl Channel {
         Ok(done)
     }
 
-    /// Sleeps until the child wakes the host, the call is cancelled, the child ends, or it is time to give up; `true` when the child
-    /// has ended.
+    /// Sleeps until the child wakes the host, the call is cancelled, the child ends, or it is time to give
+    /// up. Returns whether the child has ended.
     fn sleep(&self, child: &ChildHandle, give_up: Instant) -> Result<bool, ChannelError> {
         let mut events = [
             PollFd::new(&self.wake_up, PollFlags::IN),
@@ -186,7 +186,7 @@ impl Channel {
             Some(pidfd) => events[2] = PollFd::from_borrowed_fd(pidfd, PollFlags::IN),
             None => longest = longest.min(reaper::TICK),
         }
-        // An interrupted wait is one that has ended early.
+        // An interrupted wait ends early.
         let _ = poll(&mut events, Timespec::try_from(longest).ok().as_ref());
         let [rang, was_cancelled, died] = events.map(|event| !event.revents().is_empty());
         if was_cancelled {
@@ -201,7 +201,7 @@ impl Channel {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
                 Ok(false)
             }
-            // A process closes what it has before its end is known.
+            // A process closes its descriptors before its end is reported.
             _ => match child.ended(Duration::from_secs(1)) {
                 Some(_) => Ok(true),
                 None => Err(ChannelError::Broken("closed its connection to the tool")),

@@ -12,7 +12,8 @@ use crate::{
     files::{self, open::Access},
 };
 
-/// How often in a row a plugin in a child process may crash. After that its file is not started until it changes.
+/// How often in a row a plugin in a child process may crash. After that its file is not started until it
+/// changes.
 pub const MOST_CRASHES: u32 = 5;
 
 /// Largest record that is read, in bytes.

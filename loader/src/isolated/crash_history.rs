@@ -1,7 +1,8 @@
-//! The crash history of a plugin file, so that the next run of a tool does not begin with a crash. The host chooses the
-//! folder, which has a small record for each SHA-256 of a plugin's bytes.
+//! The crash history of a plugin file, so that the next run of a tool does not begin with a crash. The host
+//! chooses the folder, which has a record for each SHA-256 of a plugin's bytes.
 //!
-//! A record is a hint: an unreadable one counts as none, and a user who may write to the folder may remove it.
+//! A record is a hint: an unreadable one counts as none, and a user who may write to the folder may remove
+//! it.
 
 use std::{
     fs, io,
@@ -33,7 +34,7 @@ fn left_alone(crash: &Crash, backoff: Backoff, now: SystemTime) -> Option<Durati
     pause.checked_sub(since).filter(|left| !left.is_zero())
 }
 
-/// The crashes of one plugin's bytes, in this process and, with a folder, in other processes.
+/// The crashes of one plugin's bytes, in this process and, with a folder, in others.
 pub(super) struct CrashHistory {
     folder: Option<PathBuf>,
     plugin: PathBuf,

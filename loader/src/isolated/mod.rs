@@ -1,8 +1,8 @@
 //! A plugin in a child process: this program's executable, started again (see [`reexec`](crate::reexec)).
 //!
-//! The guard stays in the host. Where an instance in this process has the plugin's functions, one in a child has the child,
-//! and the guard's threads make their calls there. The host never maps the plugin: the child gets the sealed bytes that were
-//! verified.
+//! The guard stays in the host. Where an instance in this process has the plugin's functions, one in a child
+//! has the child, and the guard's threads make their calls there. The host never maps the plugin: the child
+//! gets the sealed bytes that were verified.
 //!
 //! - [`instance`]: the host's side of a child, as the guard sees it;
 //! - [`channel`]: the host's end of one thread of the child;
@@ -11,17 +11,18 @@
 //! - [`child`]: the child;
 //! - [`crash`], [`crash_history`]: the records of files that crashed.
 //!
-//! The host writes a request's events once, into the shared memory, where the plugin reads them. Each side polls the shared
-//! memory for a while before it sleeps on a socket, by which the other side wakes it.
+//! The host writes a request's events once, into the shared memory, where the plugin reads them. Each side
+//! polls the shared memory for a while before it sleeps on a socket, by which the other side wakes it.
 //!
 //! # Trust
-//! A hostile plugin may control the child. The host trusts no length and no number in the shared memory: it copies the data,
-//! then checks it, and bounds texts as those of a plugin in this process.
+//! A hostile plugin may control the child. The host trusts no length and no number in the shared memory: it
+//! copies the data, then checks it, and bounds texts as those of a plugin in this process.
 //!
 //! # Life
-//! The kernel ends a child with its host, and the child ends itself when the host closes its end of a socket. A process that
-//! the plugin forks ends with the child. A program that the plugin starts by `posix_spawn` ends with the child's process
-//! group; it survives only if the host is killed before it could kill that group.
+//! The kernel ends a child with its host, and the child ends itself when the host closes its end of a socket.
+//! A process that the plugin forks ends with the child. A program that the plugin starts by `posix_spawn`
+//! ends with the child's process group; it survives only if the host is killed before it could kill that
+//! group.
 //!
 //! # Platform
 //! Linux. Elsewhere a backend with process isolation does not open.
@@ -54,21 +55,18 @@ use crate::{
     reexec::entry::{Job, run_job},
 };
 
-/// In a child of this program, does the job that the child was started for, and ends the process. In any other process,
-/// notes that this program can have children, and returns.
+/// In a child of this program, does the child's job, and ends the process. In any other process, notes that
+/// this program can have children, and returns.
 ///
-/// Call it on the first line of `main`, while there is one thread and no open file: a child closes every descriptor that it
-/// did not get from its parent.
+/// Call it on the first line of `main`, while there is one thread and no open file: a child closes every
+/// descriptor that it did not get from its parent.
 pub fn init(jobs: &[Job]) {
     #[cfg(target_os = "linux")]
     let jobs = &*[jobs, &[Job { name: child::JOB, run: child::run }]].concat();
     run_job(jobs);
 }
 
-/// The way into child processes for the plugin with these bytes, which was found at `path`.
-///
-/// # Errors
-/// Why the plugin is not started.
+/// The way into child processes for the plugin with these bytes from `path`.
 pub(crate) fn entry(
     content: Arc<Content>,
     path: &Path,

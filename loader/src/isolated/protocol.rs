@@ -1,11 +1,11 @@
-//! The protocol in the shared memory: requests with their events from the host, records from the child.
+//! The data in the shared memory: requests with their events from the host, records from the child.
 //!
-//! A request's events are the structs of the contract, with offsets into the memory where their pointers are to be; the child
-//! turns these into pointers in place, so that the plugin reads what the host has written. Host and child are of the same
-//! build or, with a helper, of the same version, which the child checks before it looks at anything else.
+//! The host writes events as the structs of the contract, with offsets instead of pointers. The child turns
+//! the offsets into pointers in place. Host and child are of the same build or, with a helper, of the same
+//! version, which the child checks first.
 //!
-//! A record is a head of [`HEAD`] bytes (kind, code, the lengths of two texts, three numbers; little-endian) and the two
-//! texts.
+//! A record is a head of [`HEAD`] bytes (kind, code, the lengths of two texts, three numbers; little-endian)
+//! and the two texts.
 
 use std::{
     mem::{align_of, size_of},
@@ -23,14 +23,14 @@ use crate::{
     sandbox::{Sandbox, limits::Limits},
 };
 
-/// What a child has to know before it loads the plugin.
+/// What a child needs to know before it loads the plugin.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Setup {
     /// [`BUILD`] of the host.
     pub(super) build: String,
     /// Process number of the host.
     pub(super) parent: u32,
-    /// Where the plugin was found, for messages and for the sandbox.
+    /// The plugin's path, for messages and the sandbox.
     pub(super) path: PathBuf,
     pub(super) backend: String,
     pub(super) tool_name: String,
@@ -41,36 +41,37 @@ pub(super) struct Setup {
     pub(super) sandbox: Option<Sandbox>,
 }
 
-/// What host and child must have in common.
+/// Must be the same in host and child.
 pub(super) const BUILD: &str = concat!("jackfield ", env!("CARGO_PKG_VERSION"), " child 1");
 
 /// Bytes before the texts of a record.
 pub(super) const HEAD: usize = 40;
 
-/// Longest text of a record, of either kind, in bytes.
+/// Longest text of a record, in bytes.
 pub(super) const LONGEST: usize = 64 << 20;
 
 /// Kinds of records.
 pub(super) mod record {
-    /// Outcome `code` for `y` events from `x`, to be retried after `z` ms; the first text is the reason.
+    /// The outcome `code` of `y` events from `x` on, to be retried after `z` ms. The first text is the
+    /// reason.
     pub(crate) const REPORT: u32 = 1;
-    /// The subject and the message.
+    /// An explanation: subject and message.
     pub(crate) const EXPLAIN: u32 = 2;
-    /// A message of a preview: label and bytes; `x` is not 0 where they are too many to be passed on.
+    /// A message of a preview: label and bytes. `x` is the length of bytes that are not passed on.
     pub(crate) const MESSAGE: u32 = 3;
-    /// The number `x` answers a request for deletion or a probe.
+    /// The answer `x` to a request for deletion or a probe.
     pub(crate) const NUMBER: u32 = 4;
-    /// The plugin could not be loaded: `code` is the number of the stage, the first text says why.
+    /// The plugin was not loaded. `code` is the number of the stage, the first text the reason.
     pub(crate) const STAGE: u32 = 5;
-    /// The end: status `x`, and for `open` the plugin's abilities in `y`.
+    /// The end of the call: the status `x` and, for `open`, the plugin's abilities `y`.
     pub(crate) const DONE: u32 = 6;
 }
 
-/// Bytes that no child of this version sends.
+/// Invalid data from the child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NotARecord;
 
-/// One record, whose texts are whatever bytes the child has sent.
+/// A record. Its texts are arbitrary bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Record<'a> {
     pub(super) kind: u32,
@@ -95,8 +96,7 @@ impl<'a> Record<'a> {
         head
     }
 
-    /// The record at the start of `bytes` and its length; `Ok(None)` while it is not all there, an error when it can't be
-    /// one.
+    /// The record at the start of `bytes` and its length; `Ok(None)` while it is incomplete.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Option<(Self, usize)>, NotARecord> {
         let Some((head, rest)) = bytes.split_at_checked(HEAD) else { return Ok(None) };
         let word = |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().unwrap_or_default());
@@ -120,7 +120,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// A record of a log as it goes through the control socket.
+/// A log record for the control socket.
 pub(super) fn log_record(level: u32, target: &str, message: &str) -> Vec<u8> {
     let cut = |text: &str| u16::try_from(text.len()).unwrap_or(u16::MAX);
     let (target_len, message_len) = (cut(target), cut(message));
@@ -133,12 +133,12 @@ pub(super) fn log_record(level: u32, target: &str, message: &str) -> Vec<u8> {
     record
 }
 
-/// A view of bytes, for the functions that take a plugin's text.
+/// A view of bytes as a plugin's text.
 pub(super) const fn text(bytes: &[u8]) -> abi::Str {
     abi::Str { ptr: bytes.as_ptr(), len: bytes.len() }
 }
 
-/// How long a call may take, as the contract counts.
+/// A timeout in the unit of the contract.
 pub(super) fn nanoseconds(timeout: Duration) -> u64 {
     u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -150,7 +150,7 @@ const unsafe fn slice<'a, T>(list: *const T, len: usize) -> &'a [T] {
     if len == 0 { &[] } else { unsafe { std::slice::from_raw_parts(list, len) } }
 }
 
-/// Writes events and their texts into the data of a memory.
+/// Writes events and their texts into a memory.
 struct Writer {
     base: *mut u8,
     /// Offset of the next list.
@@ -213,7 +213,7 @@ impl Writer {
     }
 }
 
-/// Places a request's text and events in a memory, and returns the offset of the text and that of the events.
+/// Writes a request's text and events into a memory. Returns their offsets.
 ///
 /// # Safety
 /// The views in `events` are valid.
@@ -269,10 +269,10 @@ pub(super) unsafe fn encode(
     Ok((message, DATA_AT))
 }
 
-/// Turns the offsets of `count` events at `at` into pointers, once, and gives the first event.
+/// Turns the offsets of `count` events at `at` into pointers, once. Returns the first event.
 ///
 /// # Safety
-/// [`encode`] has placed them there, and no other code has read them yet.
+/// [`encode`] has written them there, and no other code has read them yet.
 pub(super) unsafe fn relocate(memory: &SharedMemory, at: usize, count: usize) -> *const abi::Event {
     let base = memory.base();
     let lead = |text: &mut abi::Str| {
@@ -330,12 +330,12 @@ mod tests {
         })
         .unwrap();
         let mut memory = SharedMemory::new().unwrap();
-        // SAFETY: the views of a batch that lives.
+        // SAFETY: the batch lives.
         let (message, events) = unsafe { encode(&mut memory, "mächine", batch.events()) }.unwrap();
         // SAFETY: within the mapping, where `encode` has placed it.
         let message = unsafe { std::slice::from_raw_parts(memory.base().add(message), "mächine".len()) };
         assert_eq!(message, "mächine".as_bytes());
-        // SAFETY: placed just now; the memory outlives the view.
+        // SAFETY: written just now. The memory outlives the view.
         let copy = unsafe {
             let first = relocate(&memory, events, batch.len());
             jackfield_plugin_api::Batch::from_events(std::slice::from_raw_parts(first, batch.len()))
@@ -383,7 +383,7 @@ mod tests {
         };
         for _ in 0..20_000 {
             let mut bytes: Vec<u8> = (0..next() % 120).map(|_| next() as u8).collect();
-            // Mostly small numbers where the kind and the lengths are, or nothing would get past them.
+            // Small numbers for kind and lengths, so that most records get past these checks.
             for at in [0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15] {
                 if let Some(byte) = bytes.get_mut(at) {
                     let small = u8::from(at % 4 == 0) * (next() % 24) as u8;

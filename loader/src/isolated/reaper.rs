@@ -29,7 +29,8 @@ use crate::{
     reexec::{Child, Ended, Spawn},
 };
 
-/// The interval of the checks whether a child has ended, on a kernel without descriptors of processes (Linux before 5.3).
+/// The interval of the checks whether a child has ended, on a kernel without descriptors of processes (Linux
+/// before 5.3).
 pub(super) const TICK: Duration = Duration::from_millis(20);
 
 /// Longest log record that is accepted, in bytes: its head, and more text than is emitted.
@@ -70,7 +71,8 @@ impl ChildHandle {
     }
 }
 
-/// Starts a child, and the thread that waits for its end. The child's second descriptor is the other end of `control`.
+/// Starts a child, and the thread that waits for its end. The child's second descriptor is the other end of
+/// `control`.
 pub(super) fn start(spawn: Spawn, control: UnixStream, backend: &str) -> io::Result<Arc<ChildHandle>> {
     let (stderr, child_stderr) = io::pipe()?;
     let stderr = File::from(OwnedFd::from(stderr));

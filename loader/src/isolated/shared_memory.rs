@@ -1,14 +1,14 @@
 //! The memory that a host and one thread of its child share.
 //!
-//! | from | what |
+//! | offset | content |
 //! | --- | --- |
 //! | 0 | [`Header`]: which side sleeps, how far the ring is filled, the request |
-//! | [`RING_AT`] | the ring: what the child answers, as a stream of records |
+//! | [`RING_AT`] | the ring: the child's answers, a stream of records |
 //! | [`DATA_AT`] | the request's text and events |
 //!
-//! It is a memfd that can grow and never shrink, so that no access to it can fail. The child may write anywhere in it at any
-//! time: the host copies what it reads before it looks at it, keeps its own count of what it has taken, and never reads the
-//! request back.
+//! It is a memfd that can't shrink, so that no access can fail. The child may write anywhere in it at any
+//! time. So the host copies data before it checks it, keeps its own count of what it has read, and never
+//! reads a request back.
 
 use std::{
     fs::File,
@@ -24,20 +24,20 @@ use rustix::{
     process::{Resource, getrlimit},
 };
 
-/// Where the ring begins.
+/// Offset of the ring.
 const RING_AT: usize = 4096;
-/// Length of the ring: a power of two.
+/// Length of the ring, a power of two.
 pub(super) const RING: usize = 64 << 10;
-/// Where requests begin.
+/// Offset of the data.
 pub(super) const DATA_AT: usize = RING_AT + RING;
-/// Length of a new memory. What is not written takes no memory.
+/// Length of a new memory. Unwritten pages take no memory.
 const FIRST_LEN: usize = 256 << 10;
 
-/// Keeps what the host writes off the line of the processor's cache that the child writes.
+/// Puts the host's writes on another cache line than the child's.
 #[repr(C, align(64))]
 pub(super) struct Line<T>(T);
 
-/// The start of an memory. Zeros are its first state.
+/// The start of a memory, at first all zeros.
 #[repr(C)]
 pub(super) struct Header {
     child: Line<ByChild>,
@@ -46,27 +46,27 @@ pub(super) struct Header {
 
 #[repr(C)]
 struct ByChild {
-    /// Bytes that the child has put into the ring.
+    /// Number of bytes that the child has put into the ring.
     head: AtomicU64,
-    /// It sleeps until its wake-up socket is written to.
+    /// The child sleeps until a byte arrives on its wake-up socket.
     sleeps: AtomicU32,
-    /// It is a child of this kind, and not just any program.
+    /// It is a child of this kind.
     begun: AtomicU32,
 }
 
 #[repr(C)]
 struct ByHost {
-    /// Bytes that the host has taken out of the ring.
+    /// Number of bytes that the host has taken out of the ring.
     tail: AtomicU64,
-    /// It sleeps until its wake-up socket is written to.
+    /// The host sleeps until a byte arrives on its wake-up socket.
     sleeps: AtomicU32,
-    /// Number of the last request. What follows belongs to it.
+    /// Number of the last request, to which the following fields belong.
     requests: AtomicU32,
     function: AtomicU32,
     /// The most detailed level of log records that the host wants.
     level: AtomicU32,
     timeout_ns: AtomicU64,
-    /// Length of the memory.
+    /// Length of the memory in bytes.
     len: AtomicU64,
     text_at: AtomicU64,
     text_len: AtomicU64,
@@ -76,32 +76,31 @@ struct ByHost {
     cancelled: AtomicU32,
 }
 
-/// What a request consists of, beside what lies in the data.
+/// A request without its data.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RequestHeader {
     pub(super) function: u32,
     pub(super) level: u32,
     pub(super) timeout_ns: u64,
     pub(super) text: (usize, usize),
-    /// Where the events begin, and how many there are.
+    /// Offset and number of the events.
     pub(super) events: (usize, usize),
 }
 
-/// One mapping of an memory.
+/// A mapping of a memory.
 pub(super) struct SharedMemory {
     memfd: OwnedFd,
     base: *mut u8,
     len: usize,
 }
 
-// SAFETY: the mapping lives as long as the value; the header is made of atomics, the ring has one reader and one writer,
-// and only the methods that take `&mut self` move the mapping.
+// SAFETY: the mapping lives as long as the value. The header consists of atomics, the ring has one reader and
+// one writer, and only methods with `&mut self` move the mapping.
 unsafe impl Send for SharedMemory {}
 // SAFETY: as above.
 unsafe impl Sync for SharedMemory {}
 
 impl SharedMemory {
-    /// A new one.
     pub(super) fn new() -> io::Result<Self> {
         let memfd = memfd_create(c"jackfield-calls", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         resize(&memfd, FIRST_LEN)?;
@@ -109,13 +108,13 @@ impl SharedMemory {
         Self::map(memfd)
     }
 
-    /// Maps the memory behind a descriptor, as long as it is now.
+    /// Maps the memory behind a descriptor with its present length.
     pub(super) fn map(memfd: OwnedFd) -> io::Result<Self> {
         let len = usize::try_from(File::from(memfd.try_clone()?).metadata()?.len()).unwrap_or(0);
         if len < FIRST_LEN {
             return Err(io::Error::other("the shared memory is too short"));
         }
-        // SAFETY: a new mapping at an address that the kernel chooses touches no memory that is in use.
+        // SAFETY: the kernel chooses an address that is not in use.
         let base = unsafe {
             mmap(ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, &memfd, 0)
         }?;
@@ -139,7 +138,7 @@ impl SharedMemory {
         self.len
     }
 
-    /// Makes room for so many bytes of data. The mapping may move.
+    /// Makes room for `data` bytes of data. The mapping may move.
     pub(super) fn reserve(&mut self, data: usize) -> io::Result<()> {
         let wanted = DATA_AT.checked_add(data).ok_or(io::ErrorKind::OutOfMemory)?;
         if wanted <= self.len() {
@@ -150,14 +149,14 @@ impl SharedMemory {
         self.remap(len)
     }
 
-    /// Maps what the other side has added.
+    /// Maps what the host has added.
     pub(super) fn follow(&mut self) -> io::Result<()> {
         let len = usize::try_from(self.header().host.0.len.load(Ordering::Relaxed)).unwrap_or(0);
         if len > self.len() { self.remap(len) } else { Ok(()) }
     }
 
     fn remap(&mut self, len: usize) -> io::Result<()> {
-        // SAFETY: the mapping is this value's own, and `&mut self` shows that no other code uses it meanwhile.
+        // SAFETY: the mapping belongs to this value, which `&mut self` borrows alone.
         let base = unsafe { mremap(self.base.cast(), self.len(), len, MremapFlags::MAYMOVE) }?;
         (self.base, self.len) = (base.cast(), len);
         Ok(())
@@ -165,7 +164,7 @@ impl SharedMemory {
 
     // The host's side.
 
-    /// Publishes a request, whose data is in place.
+    /// Publishes a request. Its data must be in place.
     pub(super) fn post(&self, request: &RequestHeader) {
         let (host, set) = (&self.header().host.0, Ordering::Relaxed);
         host.function.store(request.function, set);
@@ -185,28 +184,28 @@ impl SharedMemory {
         self.header().host.0.cancelled.store(1, Ordering::Release);
     }
 
-    /// Whether the child has said that it is one.
+    /// Whether the process is a child of this kind.
     pub(super) fn has_begun(&self) -> bool {
         self.header().child.0.begun.load(Ordering::Acquire) != 0
     }
 
-    /// Whether the ring holds more than the `taken` bytes that the host has taken out of it.
+    /// Whether the ring has bytes after the first `taken`.
     pub(super) fn has_answer(&self, taken: u64) -> bool {
         self.header().child.0.head.load(Ordering::SeqCst) != taken
     }
 
-    /// Appends what is in the ring to `into`, and gives the count of bytes that have been taken since the start. `None` when
-    /// the child claims what can't be.
+    /// Appends the bytes after the first `taken` to `into`, and returns their total number. `None` if the
+    /// child's count is invalid.
     pub(super) fn take(&self, taken: u64, into: &mut Vec<u8>) -> Option<u64> {
-        // Read once: the child may change it at any time.
+        // Read once, because the child may change it at any time.
         let head = self.header().child.0.head.load(Ordering::Acquire);
         let filled = usize::try_from(head.wrapping_sub(taken)).ok().filter(|filled| *filled <= RING)?;
         let at = (taken as usize) % RING;
         let first = filled.min(RING - at);
         let start = into.len();
         into.reserve(filled);
-        // SAFETY: both parts lie within the ring, and `into` has room for them. The child may write there meanwhile: then the
-        // bytes are other ones, which are judged after the copy.
+        // SAFETY: both parts lie within the ring, and `into` has room for them. Bytes that the child changes
+        // meanwhile are checked after the copy.
         unsafe {
             let ring = self.base.add(RING_AT);
             let to = into.as_mut_ptr().add(start);
@@ -218,20 +217,20 @@ impl SharedMemory {
         Some(head)
     }
 
-    /// Whether the child sleeps and is to be woken; it is so once.
+    /// Whether the child sleeps and must be woken. The caller wakes it.
     pub(super) fn wake_child(&self) -> bool {
         let sleeps = &self.header().child.0.sleeps;
         sleeps.load(Ordering::SeqCst) != 0 && sleeps.swap(0, Ordering::SeqCst) != 0
     }
 
-    /// Says that the host is about to sleep, or is awake again.
+    /// Notes whether the host sleeps.
     pub(super) fn host_sleeps(&self, sleeps: bool) {
         self.header().host.0.sleeps.store(u32::from(sleeps), Ordering::SeqCst);
     }
 
     // The child's side.
 
-    /// Says that this is a child.
+    /// Notes that this is a child.
     pub(super) fn begin(&self) {
         self.header().child.0.begun.store(1, Ordering::Release);
     }
@@ -241,7 +240,7 @@ impl SharedMemory {
         self.header().host.0.requests.load(Ordering::SeqCst) != after
     }
 
-    /// The request that is there, once `has_request`.
+    /// The last request.
     pub(super) fn request(&self) -> RequestHeader {
         let (host, get) = (&self.header().host.0, Ordering::Relaxed);
         let number = |number: &AtomicU64| number.load(get) as usize;
@@ -258,14 +257,14 @@ impl SharedMemory {
         self.header().host.0.cancelled.load(Ordering::Acquire) != 0
     }
 
-    /// Puts as much of `bytes` into the ring as it has room for, behind the `put` bytes from before, and says how much.
+    /// Puts bytes into the ring, after the first `put`, and returns how many had room.
     pub(super) fn put(&self, put: u64, bytes: &[u8]) -> usize {
         let tail = self.header().host.0.tail.load(Ordering::Acquire);
         let room = RING.saturating_sub(put.wrapping_sub(tail) as usize);
         let count = room.min(bytes.len());
         let at = (put as usize) % RING;
         let first = count.min(RING - at);
-        // SAFETY: both parts lie within the ring, and the host reads no further than `head`, which is set after this.
+        // SAFETY: both parts lie within the ring. The host reads them after `head` is stored.
         unsafe {
             let ring = self.base.add(RING_AT);
             ptr::copy_nonoverlapping(bytes.as_ptr(), ring.add(at), first);
@@ -275,13 +274,13 @@ impl SharedMemory {
         count
     }
 
-    /// Whether the host sleeps and is to be woken; it is so once.
+    /// Whether the host sleeps and must be woken. The caller wakes it.
     pub(super) fn wake_host(&self) -> bool {
         let sleeps = &self.header().host.0.sleeps;
         sleeps.load(Ordering::SeqCst) != 0 && sleeps.swap(0, Ordering::SeqCst) != 0
     }
 
-    /// Says that the child is about to sleep, or is awake again.
+    /// Notes whether the child sleeps.
     pub(super) fn child_sleeps(&self, sleeps: bool) {
         self.header().child.0.sleeps.store(u32::from(sleeps), Ordering::SeqCst);
     }
@@ -289,12 +288,12 @@ impl SharedMemory {
 
 impl Drop for SharedMemory {
     fn drop(&mut self) {
-        // SAFETY: the mapping is this value's own.
+        // SAFETY: the mapping belongs to this value.
         let _ = unsafe { munmap(self.base.cast(), self.len()) };
     }
 }
 
-/// Makes the memfd `len` bytes long. Past the limit on files the kernel would end the process by a signal.
+/// Sets the length of a memfd. Past the limit of files the kernel would end the process by a signal.
 fn resize(memfd: &OwnedFd, len: usize) -> io::Result<()> {
     let limit = getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX);
     if len as u64 > limit {

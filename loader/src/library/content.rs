@@ -46,7 +46,7 @@ impl fmt::Display for Digest {
     }
 }
 
-/// The bytes of a file that was found at `path`. On Linux no process can change them.
+/// The bytes of a file that was found at `path`.
 pub(crate) struct Content {
     image: Image,
     path: PathBuf,
@@ -64,7 +64,7 @@ impl Content {
         Ok(Self::new(Image::copy(file, name, size)?, path))
     }
 
-    /// Maps the descriptor that the parent process has [shared](Self::share).
+    /// Maps the descriptor that the parent has [shared](Self::share).
     #[cfg(target_os = "linux")]
     pub(crate) fn inherited(memfd: OwnedFd, path: &Path) -> io::Result<Self> {
         Ok(Self::new(Image::map(memfd.into())?, path))
@@ -85,10 +85,10 @@ impl Content {
         self.image.bytes()
     }
 
-    /// Loads the bytes into this process. They must outlive the library.
+    /// Loads the bytes, which must outlive the library, into this process.
     ///
     /// # Errors
-    /// The message of the dynamic linker, which names the plugin's path and not that of the copy.
+    /// The message of the dynamic linker, with the plugin's path in place of the copy's.
     pub(crate) fn load(&self) -> Result<Library, LinkerError> {
         self.image.load(&self.path)
     }

@@ -8,20 +8,20 @@ use std::{
 
 use crate::boundary::text;
 
-/// Largest file that is taken for a library, in bytes.
+/// Largest file that is accepted as a library, in bytes.
 pub(crate) const SIZE_LIMIT: u64 = 512 << 20;
 
 /// Why a file can't be read as a library.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageError {
-    /// No such file.
+    /// The file does not exist.
     #[error("no such file: correct the path, or install the plugin")]
     NotFound,
-    /// A symbolic link that leads nowhere.
+    /// A symbolic link to a file that does not exist.
     #[error("a symbolic link to {}, which does not exist: correct the link, or install what it names", text::show(.target))]
     DanglingLink {
-        /// Where it leads.
+        /// The link's target.
         target: PathBuf,
     },
     /// Not a regular file.
@@ -41,7 +41,7 @@ pub enum ImageError {
         /// Limit in bytes.
         limit: u64,
     },
-    /// Larger than what this process may write: the copy that is loaded counts as a file.
+    /// Larger than a file that this process may write, as which the copy in memory counts.
     #[error(
         "is {size} bytes, but this process may write files of at most {limit} bytes, and a library is copied before it is loaded: raise the limit (ulimit -f)"
     )]
@@ -51,12 +51,12 @@ pub enum ImageError {
         /// Limit in bytes.
         limit: u64,
     },
-    /// The operating system refused.
+    /// An error of the system.
     #[error("can't {action}: {error}")]
     Io {
-        /// What was tried.
+        /// The failed action.
         action: &'static str,
-        /// Why it failed.
+        /// The error of the system.
         error: io::Error,
     },
 }

@@ -1,5 +1,4 @@
-//! The open file of a candidate, and its bytes, which are read once: inspection, verification and loading use the same
-//! bytes.
+//! The open file of a candidate, and its bytes, which are read once for inspection, verification and loading.
 //!
 //! # Platform
 //! On Unix the folders that decide which file a path leads to stay open for verification.
@@ -37,7 +36,8 @@ pub(crate) struct LibraryFile {
 }
 
 impl LibraryFile {
-    /// Opens a file, and copies it if `accept` accepts its first bytes. Never waits: refuses a FIFO or a device.
+    /// Opens a file, and copies it if `accept` accepts its first bytes. Refuses a FIFO or a device without
+    /// waiting.
     pub(crate) fn open<E: From<ImageError>>(
         path: &Path,
         accept: impl FnOnce(&[u8]) -> Result<(), E>,
@@ -83,7 +83,7 @@ pub(crate) struct Handles {
 }
 
 impl Handles {
-    /// The path of the file whose name is this file's name and `ending`.
+    /// The path of the file with this file's name and `ending`.
     pub(crate) fn path_beside(&self, ending: &str) -> PathBuf {
         let mut path = self.file_path.clone().into_os_string();
         path.push(ending);
@@ -93,7 +93,7 @@ impl Handles {
 
 #[cfg(unix)]
 impl Handles {
-    /// Opens the file that `path` leads to. Each link is read in its open folder.
+    /// Opens the file that `path` leads to, and reads each link in its open folder.
     fn open(path: &Path) -> Result<Self, ImageError> {
         let Way { folders, name } = way(path).map_err(|error| match error {
             FileError::NotAFile { found } => ImageError::NotAFile { found },
@@ -105,7 +105,7 @@ impl Handles {
         Ok(Self { file, file_path, folders })
     }
 
-    /// Opens the regular file at [`path_beside`](Self::path_beside) in this file's open folder. Refuses a link.
+    /// Opens the regular file at [`path_beside`](Self::path_beside) in this file's folder. Refuses a link.
     pub(crate) fn open_beside(&self, ending: &str) -> Result<File, ImageError> {
         let path = self.path_beside(ending);
         let (Some(folder), Some(name)) = (self.folders.last(), path.file_name()) else {
@@ -144,7 +144,7 @@ impl Handles {
 /// Opens a regular file in an open folder. The caller examines the open file again.
 #[cfg(unix)]
 fn open_in(folder: &Folder, name: &OsStr) -> Result<File, ImageError> {
-    // To open a FIFO wakes its writer, and to open a device may do anything.
+    // Opening a FIFO wakes its writer, and opening a device may do anything.
     let before = statat(&folder.handle, name, AtFlags::SYMLINK_NOFOLLOW)
         .map_err(|e| ImageError::io("examine")(e.into()))?;
     if FileType::from_raw_mode(before.st_mode) != FileType::RegularFile {

@@ -1,4 +1,4 @@
-//! From what a configuration calls a plugin to a file.
+//! Finds the file of a plugin that a configuration names.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use crate::boundary::text::{self, nearest};
 /// Extensions of dynamic libraries, of any platform.
 const EXTENSIONS: [&str; 3] = ["so", "dylib", "dll"];
 
-/// File names of a plugin on this platform, as prefix and extension, in the order in which they are tried.
+/// Prefix and extension of a plugin's file on this platform, in the order of the search.
 #[cfg(windows)]
 const FORMS: &[(&str, &str)] = &[("", "dll"), ("lib", "dll")];
 #[cfg(target_vendor = "apple")]
@@ -28,12 +28,12 @@ pub enum FindError {
     NotOnPath {
         /// The name.
         plugin: String,
-        /// The folders that were searched, and what each was like.
+        /// The folders that were searched, and the state of each.
         folders: Vec<(PathBuf, FolderState)>,
-        /// The plugin on the search path whose name is the most similar, if one is similar.
+        /// The plugin with the most similar name, if one is similar.
         nearest: Option<String>,
     },
-    /// The path leads nowhere.
+    /// The path does not exist.
     #[error("no file {}: correct `plugin`, which is taken for a path because it has a separator or an extension", text::show(.path))]
     NoFile {
         /// The path, absolute or relative to the configuration's folder.
@@ -44,7 +44,7 @@ pub enum FindError {
     Empty,
 }
 
-/// What a folder of the search path was like.
+/// The state of a folder of the search path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FolderState {
@@ -52,7 +52,7 @@ pub enum FolderState {
     Searched,
     /// It does not exist.
     Missing,
-    /// It can't be read, and why.
+    /// It can't be read, for this reason.
     Unreadable(String),
 }
 
@@ -78,7 +78,7 @@ fn did_you_mean(name: Option<&str>) -> String {
     }
 }
 
-/// The file of `plugin`: a name along `search_path`, or a path. See [`find`](crate::plugin::find).
+/// Finds the file of `plugin`. See [`find`](crate::plugin::find).
 pub(crate) fn find(plugin: &str, search_path: &[PathBuf], base: &Path) -> Result<PathBuf, FindError> {
     if plugin.is_empty() {
         return Err(FindError::Empty);
@@ -87,7 +87,7 @@ pub(crate) fn find(plugin: &str, search_path: &[PathBuf], base: &Path) -> Result
         let path = base.join(expand(Path::new(plugin)));
         return match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(FindError::NoFile { path }),
-            // Whatever else is wrong with it, the inspection explains.
+            // The inspection reports any other error.
             _ => Ok(path),
         };
     }
@@ -97,7 +97,7 @@ pub(crate) fn find(plugin: &str, search_path: &[PathBuf], base: &Path) -> Result
     for folder in &search_path {
         for name in &names {
             let path = folder.join(name);
-            // A dangling link is found too: that it dangles is the explanation, not a reason to look further.
+            // A dangling link is found too, so that the inspection can report it.
             if fs::symlink_metadata(&path).is_ok() && !path.is_dir() {
                 return Ok(path);
             }
@@ -109,8 +109,8 @@ pub(crate) fn find(plugin: &str, search_path: &[PathBuf], base: &Path) -> Result
     Err(FindError::NotOnPath { plugin: plugin.to_owned(), folders, nearest: most_similar })
 }
 
-/// Every file on `search_path` with this platform's library extension, sorted by name; of several with one name the
-/// first on the path, which is the one that `find` takes. Folders that can't be read are passed over.
+/// The libraries on `search_path`, sorted by name. Of several with the same name, it is the first, as for
+/// `find`. Skips unreadable folders.
 #[must_use]
 pub fn list(search_path: &[PathBuf]) -> Vec<PathBuf> {
     let mut found = BTreeMap::<String, (usize, usize, PathBuf)>::new();
@@ -139,7 +139,7 @@ fn is_path(plugin: &str) -> bool {
             .is_some_and(|e| EXTENSIONS.iter().any(|known| e.eq_ignore_ascii_case(known)))
 }
 
-/// `~/` at the start becomes the home folder.
+/// Replaces `~/` at the start by the home folder.
 fn expand(path: &Path) -> PathBuf {
     match (path.strip_prefix("~"), env::home_dir()) {
         (Ok(rest), Some(home)) => home.join(rest),
@@ -160,7 +160,7 @@ fn file_names(plugin: &str) -> Vec<String> {
     names
 }
 
-/// The name that [`find`] would find this file by, and the index of its form.
+/// The name by which [`find`] finds this file, and the index of its form.
 fn name_of(path: &Path) -> Option<(&str, usize)> {
     let stem = path.file_stem()?.to_str()?;
     let extension = path.extension()?.to_str()?;

@@ -23,11 +23,11 @@ use rustix::{
 
 use super::error::{ImageError, LinkerError, SIZE_LIMIT};
 
-/// How often sealing is tried again, and the time between.
+/// How often sealing is tried again, and the pause.
 const SEALINGS: u32 = 100;
 const BUSY: Duration = Duration::from_millis(10);
 
-/// Longest name of a memfd, in bytes. The kernel takes a little more.
+/// Longest name of a memfd in bytes, a little less than the kernel's limit.
 const NAME_LIMIT: usize = 200;
 
 /// `RTLD_NOLOAD` of `dlfcn.h`: opens only a library that is loaded already.
@@ -40,15 +40,16 @@ pub(super) struct Image {
 }
 
 impl Image {
-    /// Copies an open file of about `size` bytes into a memfd of this name, which debuggers and `/proc/self/maps` show.
+    /// Copies an open file of about `size` bytes into a memfd with this name, which `/proc/self/maps` shows.
     pub(super) fn copy(file: &File, name: &OsStr, size: u64) -> Result<Self, ImageError> {
-        // A write past this limit ends the process by a signal, unless the signal is handled. It holds for a memfd too.
+        // A write past this limit, which holds for a memfd too, ends the process by a signal unless it is
+        // handled.
         let writable = getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX);
         if size > writable {
             return Err(ImageError::FileSizeLimit { size, limit: writable });
         }
         let mut memfd = memfd(name).map_err(ImageError::io("create a memfd"))?;
-        // One byte more than the limit, so that the caller notices a file that grows meanwhile.
+        // One byte more, so that the caller notices a file that grows meanwhile.
         io::copy(&mut file.take(writable.min(SIZE_LIMIT + 1)), &mut memfd).map_err(ImageError::io("read"))?;
         seal(&memfd).map_err(|e| ImageError::io("seal a memfd")(e.into()))?;
         Self::map(memfd).map_err(ImageError::io("map a memfd"))
@@ -68,25 +69,25 @@ impl Image {
         &self.map
     }
 
-    /// Loads the bytes of the file at `path`. The memfd has to stay open while the library is loaded: the dynamic linker
-    /// identifies the library by the memfd's path, which a later descriptor with the same number would have.
+    /// Loads the bytes of the file at `path`. The memfd must stay open: the dynamic linker identifies the
+    /// library by the memfd's path, which another descriptor could have later.
     pub(super) fn load(&self, path: &Path) -> Result<Library, LinkerError> {
         let memfd = format!("/proc/self/fd/{}", self.memfd.as_raw_fd());
-        // SAFETY: with RTLD_NOLOAD no code of the library runs.
+        // SAFETY: RTLD_NOLOAD runs no code of the library.
         if unsafe { Library::open(Some(&memfd), RTLD_NOLOAD | RTLD_NOW) }.is_ok() {
             return Err(LinkerError(format!(
                 "{memfd} is already loaded: something else in this process has loaded a library from a file descriptor and closed it"
             )));
         }
-        // SAFETY: runs the library's static constructors. The caller has inspected and verified these bytes, and
-        // accepts that the code of a trusted plugin runs here.
+        // SAFETY: this runs the static constructors of the library, which the caller has inspected and
+        // verified.
         let library = unsafe { Library::open(Some(&memfd), RTLD_NOW | RTLD_LOCAL) };
         library.map_err(|error| LinkerError::new(&error, &memfd, path))
     }
 }
 
-/// Seals bytes and length. The kernel reports that the memfd is busy while it moves one of the pages, which it may do at
-/// any time. No event tells when that is over.
+/// Seals bytes and length. The memfd is busy while the kernel moves one of its pages. No event reports the
+/// end of that.
 fn seal(memfd: &File) -> Result<(), Errno> {
     let all = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
     for _ in 0..SEALINGS {
@@ -103,7 +104,7 @@ fn memfd(name: &OsStr) -> io::Result<File> {
     let name = CString::new(&name[..name.len().min(NAME_LIMIT)])?;
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     match memfd_create(&name, flags | MemfdFlags::EXEC) {
-        // A kernel before 6.3 does not know the flag, and does not need it.
+        // A kernel before 6.3 does not know the flag.
         Err(Errno::INVAL) => Ok(memfd_create(&name, flags)?.into()),
         created => Ok(created?.into()),
     }

@@ -2,8 +2,9 @@
 //!
 //! - [`find`]: finds the file of a name, or of a path;
 //! - [`file`]: opens the file and reads it;
-//! - [`content`]: the bytes, which nothing can change from then on. On Linux they are in a sealed memfd, and are loaded
-//!   from it. Elsewhere they are in this process's memory, and are copied to a private folder to be loaded.
+//! - [`content`]: the bytes, which nothing can change from then on. On Linux they are in a sealed memfd, and
+//!   are loaded from it. Elsewhere they are in this process's memory, and are copied to a private folder to
+//!   be loaded.
 
 pub(crate) mod content;
 pub(crate) mod error;

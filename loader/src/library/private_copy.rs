@@ -1,5 +1,5 @@
-//! Platforms without a memfd: the bytes are in this process's memory. To load them, they are written into a new folder
-//! that only the user can enter.
+//! Platforms without a memfd: the bytes are in memory. To load them, they are written into a new private
+//! folder.
 
 use std::{ffi::OsStr, fs::File, io::Read as _, path::Path};
 
@@ -18,7 +18,7 @@ impl Image {
     /// Copies an open file of about `size` bytes.
     pub(super) fn copy(file: &File, _name: &OsStr, size: u64) -> Result<Self, ImageError> {
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-        // One byte more than the limit, so that the caller notices a file that grows meanwhile.
+        // One byte more, so that the caller notices a file that grows meanwhile.
         file.take(SIZE_LIMIT + 1).read_to_end(&mut bytes).map_err(ImageError::io("read"))?;
         Ok(Self(bytes))
     }
@@ -27,7 +27,7 @@ impl Image {
         &self.0
     }
 
-    /// Loads the bytes of the file at `path`. The copy is removed where the system allows that for a loaded library.
+    /// Loads the bytes of the file at `path`, and removes the copy if the system allows that.
     pub(super) fn load(&self, path: &Path) -> Result<Library, LinkerError> {
         let folder = tempfile::Builder::new()
             .prefix("jackfield-")
@@ -37,8 +37,8 @@ impl Image {
         create(&file, &self.0, Mode::Private, Survives::Crash)
             .map_err(|error| LinkerError(format!("can't write a private copy: {error}")))?;
         #[cfg(unix)]
-        // SAFETY: runs the library's static constructors. The caller has inspected and verified these bytes, and
-        // accepts that the code of a trusted plugin runs here.
+        // SAFETY: this runs the static constructors of the library, which the caller has inspected and
+        // verified.
         let library = unsafe { Library::open(Some(&file), RTLD_NOW | RTLD_LOCAL) };
         #[cfg(windows)]
         // SAFETY: as above.

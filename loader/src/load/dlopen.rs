@@ -1,4 +1,4 @@
-//! Hands the verified bytes to the dynamic linker, and explains what it says.
+//! Hands the verified bytes to the dynamic linker, and explains its errors.
 
 use std::{ffi::c_void, path::PathBuf, time::Duration};
 
@@ -11,14 +11,14 @@ use crate::{
     },
 };
 
-/// Longest message of the dynamic linker that is passed on, in characters.
+/// Longest message of the dynamic linker, in characters.
 const MESSAGE_LIMIT: usize = 600;
 
 /// Why the dynamic linker did not load a library.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// A library that the plugin needs, itself or through another one, is not to be found.
+    /// A library that the plugin needs, itself or through another one, is missing.
     #[error("needs {library}{}, which the dynamic linker does not find: install it; folders next to the plugin are not searched", if *.direct { "" } else { " (through another library)" })]
     MissingLibrary {
         /// Its name.
@@ -33,15 +33,15 @@ pub enum LoadError {
     LibcTooOld {
         /// The symbol version, such as `GLIBC_2.39`.
         version: ForeignText,
-        /// What the dynamic linker says.
+        /// The message of the dynamic linker.
         message: ForeignText,
     },
-    /// The room that the process reserves for thread-local variables is used up.
+    /// The space for thread-local variables is used up.
     #[error(
         "no room left for thread-local variables: start the tool with GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4096, or build the plugin without the initial-exec TLS model ({message})"
     )]
     StaticTls {
-        /// What the dynamic linker says.
+        /// The message of the dynamic linker.
         message: ForeignText,
     },
     /// The plugin uses a symbol that no library defines.
@@ -49,52 +49,52 @@ pub enum LoadError {
         "uses a symbol that no library defines: its vendor must link it against the library that has it ({message})"
     )]
     UndefinedSymbol {
-        /// What the dynamic linker says.
+        /// The message of the dynamic linker.
         message: ForeignText,
     },
-    /// Another refusal of the dynamic linker.
+    /// Another error of the dynamic linker.
     #[error("the dynamic linker refuses it: {message}")]
     Linker {
-        /// What it says.
+        /// The message of the dynamic linker.
         message: ForeignText,
     },
-    /// The process that the plugin was to run in did not load it.
+    /// The plugin's child process did not load it.
     #[error("{message}")]
     InProcess {
-        /// Why, as it would be in this process.
+        /// The same line as in this process.
         message: ForeignText,
     },
-    /// Its static constructors did not return in time. They go on, and as long as they do the dynamic loader's lock is
-    /// held: nothing else can be loaded into this process, and its normal end waits for them, too, which
+    /// Its static constructors did not return in time. They continue, and hold the dynamic loader's lock: no
+    /// other library can be loaded, and the normal end of the process waits for them.
     /// [`exit`](crate::boundary::process::exit) does not.
     ///
     /// # Platform
-    /// glibc takes the same lock when a thread makes its first thread-local value that has a destructor, as every new
-    /// thread of Rust's does: see [`hanging_load`](crate::load::loaded_libraries::hanging_load).
+    /// With glibc, new threads of Rust wait for this lock too: see
+    /// [`hanging_load`](crate::load::loaded_libraries::hanging_load).
     #[error(
         "its static constructors have not returned within {after:.1?} and hold the dynamic loader's lock; isolation = \"process\" keeps it out of this process"
     )]
     Hangs {
-        /// How long they were waited for.
+        /// The time that they have taken.
         after: Duration,
     },
-    /// The static constructors of a library that was to be loaded before have not returned.
+    /// The static constructors of another library have not returned.
     #[error(
         "`{}` has been loading for {:.1} s and holds the dynamic loader's lock; isolation = \"process\" keeps it out of this process", text::show(by), since.as_secs_f64()
     )]
     Blocked {
         /// The file of that library.
         by: PathBuf,
-        /// For how long it has been loading.
+        /// How long it has been loading.
         since: Duration,
     },
     /// The operating system gave no thread to load it on.
     #[error("no thread to load it on: {message}")]
     NoThread {
-        /// What the system says.
+        /// The error of the system.
         message: ForeignText,
     },
-    /// The process has loaded as many libraries as it may.
+    /// The process has loaded the maximum number of libraries.
     #[error(
         "{limit} libraries are loaded already, and none is ever unloaded: restart the tool, or use isolation = \"process\""
     )]
@@ -104,16 +104,16 @@ pub enum LoadError {
     },
 }
 
-/// A library that is loaded, for as long as the process lives.
+/// A loaded library. It stays loaded until the process ends.
 pub(crate) struct Opened {
-    /// Never dropped, which would unmap it.
+    /// Never dropped, because that would unload the library.
     _library: Library,
-    /// The address of the descriptor's symbol, if there is such a symbol. It is looked up at once: a lookup takes the dynamic
-    /// loader's lock, which the constructors of another library may hold later.
+    /// The address of the descriptor, if the symbol exists. It is looked up at once: later, another library's
+    /// constructors may hold the dynamic loader's lock.
     pub(crate) descriptor: Option<*const c_void>,
 }
 
-// SAFETY: an address in a library that is never unmapped is the same for every thread; it is dereferenced by `check` alone.
+// SAFETY: the library is never unloaded, so that the address is valid for every thread.
 unsafe impl Send for Opened {}
 // SAFETY: as above.
 unsafe impl Sync for Opened {}
@@ -121,13 +121,13 @@ unsafe impl Sync for Opened {}
 /// Loads `content`, which needs the libraries `needed`.
 pub(crate) fn open(content: &Content, needed: &[ForeignText]) -> Result<Opened, LoadError> {
     let library = content.load().map_err(|LinkerError(message)| explain(&message, needed))?;
-    // SAFETY: the symbol is only taken for an address here.
+    // SAFETY: the symbol is only used as an address.
     let symbol = unsafe { library.get::<*const c_void>(SYMBOL.as_bytes()) };
     let descriptor = symbol.ok().map(|symbol| symbol.as_raw_ptr().cast_const());
     Ok(Opened { _library: library, descriptor })
 }
 
-/// The messages are those of glibc, musl and macOS; any other is passed on as it is.
+/// Recognizes messages of glibc, musl and macOS.
 fn explain(message: &str, needed: &[ForeignText]) -> LoadError {
     let missing = message
         .split_once(": cannot open shared object file")

@@ -1,5 +1,6 @@
-//! The libraries that this process has loaded. They are never unmapped: a library's thread-local destructors and late
-//! callbacks crash when its code is gone (rust-lang/rust#91979). So the same bytes are loaded once, and there is a limit.
+//! The libraries that this process has loaded. They are never unloaded, because their thread-local
+//! destructors and late callbacks would crash (rust-lang/rust#91979). So the same bytes are loaded once, and
+//! there is a limit.
 
 use std::{
     path::{Path, PathBuf},
@@ -23,30 +24,30 @@ use crate::{
     library::content::Content,
 };
 
-/// How many different libraries a process may load unless [`limit_loaded_images`] says otherwise. Each keeps its memory
-/// and, on Linux, one file descriptor.
+/// How many different libraries a process may load, unless set by [`limit_loaded_images`]. Each keeps its
+/// memory and, on Linux, a file descriptor.
 pub const DEFAULT_IMAGE_LIMIT: usize = 256;
 
-/// How long the static constructors of a library may take, unless the caller says otherwise. Most take no time at all.
+/// The default limit for the static constructors of a library.
 pub(crate) const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 static LIMIT: AtomicUsize = AtomicUsize::new(DEFAULT_IMAGE_LIMIT);
 static IMAGES: Mutex<Vec<&'static Loaded>> = Mutex::new(Vec::new());
 
-/// A library that stays loaded until the process ends, and the bytes that it was loaded from.
+/// A library that stays loaded, and the bytes that it was loaded from.
 pub(crate) struct Loaded {
     content: Arc<Content>,
     library: Opened,
     checked: OnceLock<Result<Checked, CheckError>>,
 }
 
-/// How many different libraries this crate has loaded in this process. None is ever unloaded.
+/// How many different libraries this process has loaded.
 #[must_use]
 pub fn loaded_images() -> usize {
     lock(&IMAGES).len()
 }
 
-/// Sets how many different libraries this process may load. Those that are loaded stay.
+/// Sets how many different libraries this process may load. Loaded libraries stay.
 pub fn limit_loaded_images(limit: usize) {
     LIMIT.store(limit, Ordering::Relaxed);
 }
@@ -59,12 +60,12 @@ pub fn image_limit() -> usize {
 
 /// The library with these bytes, if it is loaded.
 fn known(content: &Content) -> Option<&'static Loaded> {
-    // Slices of unequal length are told apart by their length alone.
+    // The comparison of unequal lengths is cheap.
     lock(&IMAGES).iter().find(|loaded| loaded.content.bytes() == content.bytes()).copied()
 }
 
-/// The library with these bytes, which was found at `path`, loaded now if it is not yet. Waits for its static
-/// constructors, and for those of a library that was to be loaded before, at most for `limit`.
+/// Loads the library with these bytes, unless it is loaded. Waits for its static constructors, and for those
+/// of a library that is being loaded, at most for `limit`.
 pub(crate) fn load(
     content: &Arc<Content>,
     needed: &[ForeignText],
@@ -76,10 +77,10 @@ pub(crate) fn load(
     }
     let started = Instant::now();
     let load_lock = LoadLock::take(path, limit)?;
-    // A channel would not do: its first use by a thread takes the lock that a constructor may hold.
+    // The first use of a channel by a thread takes the lock that a constructor may hold.
     let answer = Arc::new((Mutex::new(None), Condvar::new()));
     let (told, content, needed) = (Arc::clone(&answer), Arc::clone(content), needed.to_vec());
-    // Constructors can hang, so that no caller runs them.
+    // Not on the caller's thread, because constructors can hang.
     let run = move || {
         let loaded = load_here(&content, &needed);
         drop(load_lock);
@@ -94,7 +95,7 @@ pub(crate) fn load(
     told.take().unwrap_or_else(|| Err(LoadError::Hangs { after: started.elapsed() }))
 }
 
-/// The same on the caller's thread, without a limit, for a process in which nothing else is loaded.
+/// As [`load`] on the caller's thread without a limit, for a process that loads nothing else.
 pub(crate) fn load_here(
     content: &Arc<Content>,
     needed: &[ForeignText],
@@ -113,8 +114,8 @@ pub(crate) fn load_here(
     Ok(loaded)
 }
 
-/// The right to load: one library at a time. The dynamic loader has such a lock, too, and holds it while static constructors
-/// run; with this one in front of it, an error can name the library that holds the lock.
+/// The right to load a library. The dynamic loader has such a lock, too. With this one, an error can name the
+/// holder.
 struct LoadLock {
     process: u32,
 }
@@ -124,7 +125,7 @@ struct LoadLock {
 struct Holder {
     by: PathBuf,
     since: Instant,
-    /// From then on it counts as hung.
+    /// The time from which it counts as hanging.
     until: Instant,
     process: u32,
 }
@@ -132,12 +133,12 @@ struct Holder {
 static HOLDER: Mutex<Option<Holder>> = Mutex::new(None);
 static FREE: Condvar = Condvar::new();
 
-/// The file of the library whose static constructors have not returned by their deadline, and for how long they have been
-/// running; `None` where all is well.
+/// The library whose static constructors have exceeded their limit, and how long they have been running, if
+/// any.
 ///
 /// # Platform
-/// As long as they run, glibc lets no new thread of Rust's begin: each waits for the dynamic loader's lock to note what
-/// is to be done at its end. So code with a deadline may not start a thread, nor use a channel for the first time.
+/// Until they return, a new thread of Rust waits in glibc for the dynamic loader's lock. So code with a
+/// deadline must not start a thread or use a channel for the first time.
 #[must_use]
 pub fn hanging_load() -> Option<(PathBuf, Duration)> {
     let holder = lock(&HOLDER).clone();
@@ -146,12 +147,12 @@ pub fn hanging_load() -> Option<(PathBuf, Duration)> {
 }
 
 impl LoadLock {
-    /// Waits for the lock at most for `limit`, and no longer than its holder may take.
+    /// Waits for the lock, at most for `limit` and until its holder counts as hanging.
     fn take(path: &Path, limit: Duration) -> Result<Self, LoadError> {
         let until = deadline(limit);
         let process = process_id();
         let mut holder = lock(&HOLDER);
-        // The thread of a parent does not load in its forked child.
+        // A holder in the parent process does not load in the forked child.
         while let Some(other) = holder.clone().filter(|other| other.process == process) {
             let left = until.min(other.until).saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -175,12 +176,11 @@ impl Drop for LoadLock {
 }
 
 impl Loaded {
-    /// The bytes that it was loaded from.
     pub(crate) fn content(&'static self) -> &'static Content {
         &self.content
     }
 
-    /// The checked descriptor. The check runs once: the same bytes have the same metadata.
+    /// Checks the descriptor once: the same bytes have the same metadata.
     pub(crate) fn check(&'static self, inspection: &Inspection) -> Result<&'static Checked, CheckError> {
         self.checked.get_or_init(|| check::check(&self.library, inspection)).as_ref().map_err(Clone::clone)
     }

@@ -1,9 +1,9 @@
 //! The library of a plugin, loaded into this process.
 //!
 //! - [`dlopen`]: hands the verified bytes to the dynamic linker;
-//! - [`check`]: what the library exports is what the contract says;
+//! - [`check`]: checks what the library exports;
 //! - [`tables`]: its functions, and how each is called;
-//! - [`loaded_libraries`]: each library is loaded once, and stays.
+//! - [`loaded_libraries`]: loads each library once.
 
 pub(crate) mod check;
 pub(crate) mod dlopen;

@@ -1,4 +1,4 @@
-//! A plugin's functions: which table each stands in, and how it is called. A new optional table begins here.
+//! A plugin's functions: the table of each, and how it is called. A new optional table begins here.
 
 use jackfield_plugin_api::{
     abi::{self, BACKEND_SERIAL, BackendTable, Status},
@@ -6,7 +6,7 @@ use jackfield_plugin_api::{
     diagnostics::{DiagnosticsTable, PreviewSink},
 };
 
-/// A table that a plugin may have. The numbers are bits of [`PluginTables::abilities`].
+/// An optional table. The numbers are bits of [`Abilities`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub(crate) enum OptionalTable {
@@ -14,10 +14,10 @@ pub(crate) enum OptionalTable {
     Diagnostics = 4,
 }
 
-/// The bit of [`PluginTables::abilities`] for a plugin that is entered once at a time.
+/// The bit of [`Abilities`] for a serial plugin.
 const SERIAL: u64 = 1;
 
-/// What a host asks of a plugin. The numbers are those by which a child process is asked.
+/// A function of a plugin. A child process gets these numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Function {
@@ -31,7 +31,6 @@ pub(crate) enum Function {
 }
 
 impl Function {
-    /// The function with this number.
     #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "for process isolation"))]
     pub(crate) fn of(number: u32) -> Option<Self> {
         let all = [Self::Open, Self::Send, Self::Delete, Self::Preview, Self::Probe, Self::Close, Self::Free];
@@ -39,7 +38,7 @@ impl Function {
     }
 }
 
-/// What a plugin has beside the functions of every plugin.
+/// The optional abilities of a plugin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Abilities(pub(crate) u64);
 
@@ -48,13 +47,13 @@ impl Abilities {
         self.0 & table as u64 != 0
     }
 
-    /// Whether it is entered once at a time.
+    /// Whether only one call at a time may enter the plugin.
     pub(crate) const fn is_serial(self) -> bool {
         self.0 & SERIAL != 0
     }
 }
 
-/// A plugin's tables: copies, so that nothing the plugin does later changes them.
+/// Copies of a plugin's tables, which the plugin can't change later.
 #[derive(Clone, Copy)]
 pub(crate) struct PluginTables {
     pub(crate) backend: BackendTable,
@@ -62,7 +61,7 @@ pub(crate) struct PluginTables {
     pub(crate) diagnostics: Option<DiagnosticsTable>,
 }
 
-/// What a function is called with. Each takes a part of it.
+/// The arguments of all functions. Each takes a part.
 pub(crate) struct Arguments<'a> {
     /// The id of a machine.
     pub(crate) text: &'a str,
@@ -72,7 +71,7 @@ pub(crate) struct Arguments<'a> {
 }
 
 impl PluginTables {
-    /// The tables of a plugin that has none but its backend.
+    /// Tables without optional ones.
     pub(crate) const fn new(backend: BackendTable) -> Self {
         Self { backend, deletion: None, diagnostics: None }
     }
@@ -86,12 +85,12 @@ impl PluginTables {
         Abilities(bits.into_iter().filter(|(has, _)| *has).map(|(_, bit)| bit).sum())
     }
 
-    /// Calls a function of an open instance: its status, and the number that it wrote. A function that the plugin does not
-    /// have is an invalid argument, and so is `open`, which makes the instance.
+    /// Calls a function of an open instance. Returns its status, and the number that it wrote. A function
+    /// that the plugin lacks is an invalid argument, and so is `open`.
     ///
     /// # Safety
-    /// The tables were checked. `open` made the instance, and `free` has not been called; `free` is called while no other
-    /// function is inside. The batch and the call are valid until the function returns.
+    /// The tables were checked. `open` made the instance. `free` is called once, and no other function is
+    /// inside or follows. Batch and call are valid until the function returns.
     pub(crate) unsafe fn call(
         &self,
         function: Function,
@@ -101,7 +100,8 @@ impl PluginTables {
         const ABSENT: Status = abi::STATUS_INVALID_ARGUMENT;
         let (batch, call) = (&raw const arguments.batch, arguments.call);
         let mut number = 0;
-        // SAFETY: the caller vouches for instance, batch and call; what is made here lives until the function returns.
+        // SAFETY: the caller vouches for instance, batch and call. The other arguments live until the
+        // function returns.
         let status = unsafe {
             match function {
                 Function::Open => ABSENT,

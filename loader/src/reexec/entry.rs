@@ -11,27 +11,27 @@ use std::{
 use super::inherited::Inherited;
 use crate::boundary::process::exit;
 
-/// A child's first argument is this and its job, the second one the number of its descriptors, and the third one a title
-/// for lists of processes. An environment variable would not do: processes that the child starts would inherit it.
+/// A child's first argument is this and its job, the second one is the number of its descriptors, the third
+/// one a title for lists of processes. Processes that the child starts would inherit an environment variable.
 pub(super) const MARK: &str = "jackfield:";
 
-/// The exit code of a child that was not given what belongs to its job: `EX_USAGE` of `sysexits.h`.
+/// The exit code of a process without what a child needs: `EX_USAGE` of `sysexits.h`.
 pub(crate) const NOT_A_CHILD: i32 = 64;
 
-/// How many descriptors a child is handed at most.
+/// How many descriptors a child gets at most.
 const MOST_FILES: usize = 64;
 
 /// Whether this program's `main` begins with [`init`](crate::isolated::init).
 static CALLED: AtomicBool = AtomicBool::new(false);
 
-/// Which executable a child runs.
+/// The executable of a child.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Program {
     /// This process's own, whose `main` begins with [`init`](crate::isolated::init).
     #[default]
     Own,
-    /// Another one whose `main` begins so, of the same version as this one, such as the command `jackfield`.
+    /// Another one whose `main` begins so, of the same version, such as the command `jackfield`.
     At(PathBuf),
 }
 
@@ -39,8 +39,7 @@ impl Program {
     /// The path to execute.
     ///
     /// # Errors
-    /// `Unsupported`, with the line to add, when this program's `main` does not begin with
-    /// [`init`](crate::isolated::init).
+    /// `Unsupported`, with the line to add, if `main` does not begin with [`init`](crate::isolated::init).
     pub(super) fn path(&self) -> io::Result<PathBuf> {
         match self {
             Self::At(path) => Ok(path.clone()),
@@ -48,13 +47,13 @@ impl Program {
                 io::ErrorKind::Unsupported,
                 "this program can't be started again for it: add `jackfield::init();` as the first line of its `main`",
             )),
-            // This names the running file even if another file has replaced it.
+            // This is the running file, even if another file has replaced it.
             Self::Own if cfg!(target_os = "linux") => Ok(PathBuf::from("/proc/self/exe")),
             Self::Own => env::current_exe(),
         }
     }
 
-    /// Whether a child can be started with it, as far as that is known before one is started.
+    /// Whether a child can be started, as far as that is known in advance.
     #[must_use]
     pub fn is_available(&self) -> bool {
         cfg!(unix) && self.path().is_ok()
@@ -64,14 +63,14 @@ impl Program {
 /// A job that a child is started for.
 #[derive(Clone, Copy, Debug)]
 pub struct Job {
-    /// The name by which [`Spawn`](super::Spawn) asks for it: letters only.
+    /// The name by which [`Spawn`](super::Spawn) asks for the job: letters only.
     pub name: &'static str,
     /// Does the job with the descriptors from the parent, and returns the exit code.
     pub run: fn(Inherited) -> i32,
 }
 
-/// In a child of this program, does the job of `jobs` that the child was started for, and ends the process. In any other
-/// process, notes that this program can have children, and returns.
+/// In a child, does the child's job of `jobs`, and ends the process. Elsewhere, notes that this program can
+/// have children.
 pub(crate) fn run_job(jobs: &[Job]) {
     let mut arguments = env::args_os().skip(1);
     let name = arguments.next().and_then(|word| job_name(&word));

@@ -21,7 +21,7 @@ pub struct Inherited {
 }
 
 impl Inherited {
-    /// Takes the first `files` descriptors, closes all that follow, and sets the name that `ps` and `top` show.
+    /// Takes the first `files` descriptors, closes all others, and names the process after the job.
     pub(super) fn take(files: usize, job: &str) -> io::Result<Self> {
         #[cfg(target_os = "linux")]
         if let Ok(name) = std::ffi::CString::new(format!("jackfield-{job}")) {
@@ -37,19 +37,18 @@ impl Inherited {
             }
         }
         close_from(end);
-        // SAFETY: the loop has found them open, and `init` requires that no other code of this process has them.
+        // SAFETY: they are open, and `init` requires that no other code of this process has them.
         let files = (FIRST..end).map(|number| unsafe { OwnedFd::from_raw_fd(number) }).collect();
         Ok(Self { files, parent: std::os::unix::process::parent_id() })
     }
 
-    /// Ends this process after `lifetime`, whatever its other code does. A thread does that. If the thread does not run,
-    /// the system's alarm ends the process a second or two later.
+    /// Ends this process after `lifetime`, by a thread or, a second or two later, by the system's alarm.
     ///
     /// # Errors
     /// No thread can be started. The alarm is set all the same.
     pub fn end_within(&self, lifetime: Duration) -> io::Result<()> {
         let late = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX).saturating_add(2);
-        // SAFETY: the call only sets a timer. Its signal ends the process by default.
+        // SAFETY: the call only sets a timer.
         unsafe { libc::alarm(late) };
         let end = move || {
             std::thread::sleep(lifetime);
@@ -59,22 +58,22 @@ impl Inherited {
     }
 }
 
-/// The exit code of a child whose lifetime was over: `EX_TEMPFAIL` of `sysexits.h`.
+/// The exit code after the lifetime of a child: `EX_TEMPFAIL` of `sysexits.h`.
 const OUT_OF_TIME: i32 = 75;
 
 /// Closes the descriptor `first` and all higher ones.
 fn close_from(first: RawFd) {
     #[cfg(target_os = "linux")]
     {
-        // By number, because an older C library does not have this function.
-        // SAFETY: `init` requires that no code of this process has these descriptors.
+        // SAFETY: `init` requires that no code of this process has these descriptors. An older libc lacks the
+        // function.
         if unsafe { libc::syscall(libc::SYS_close_range, first as libc::c_uint, libc::c_uint::MAX, 0) } == 0 {
             return;
         }
     }
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(65_536);
     for number in first..RawFd::try_from(limit).unwrap_or(65_536).min(65_536) {
-        // SAFETY: as above. The call fails for a descriptor that is not open.
+        // SAFETY: as above.
         unsafe { libc::close(number) };
     }
 }

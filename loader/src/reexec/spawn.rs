@@ -31,7 +31,7 @@ use super::{
 };
 use crate::boundary::process::{SMALL_STACK, lock, thread};
 
-/// Above the number of every descriptor that a child gets, so that no descriptor is overwritten before it is placed.
+/// Higher than the number of any descriptor of a child, so that placing one overwrites no other.
 const ABOVE: RawFd = 128;
 
 /// A child to be started.
@@ -72,10 +72,11 @@ impl Spawn {
         self
     }
 
-    /// Starts the child by `posix_spawn`, which does not copy the parent's page tables. Closes the descriptors here.
+    /// Starts the child, and closes the descriptors in this process. `posix_spawn` does not copy the page
+    /// tables.
     ///
     /// # Errors
-    /// `Unsupported`, with the line to add, when the program can't be started again; an error of the system.
+    /// `Unsupported`, with the line to add, if the program can't be started again.
     pub fn start(self) -> io::Result<Child> {
         let path = CString::new(self.program.path()?.into_os_string().into_vec())?;
         let own = std::env::args_os().next().unwrap_or_else(|| OsString::from("jackfield"));
@@ -94,7 +95,7 @@ impl Spawn {
             environment.push(CString::new([key.as_bytes(), b"=", value.as_bytes()].concat())?);
         }
 
-        // To high numbers first: the final number of one descriptor may be the present number of another.
+        // Higher numbers first: the number of one descriptor may be the destination of another.
         let mut moved = Vec::new();
         for file in &self.files {
             moved.push(fcntl_dupfd_cloexec(file, ABOVE)?);
@@ -116,7 +117,7 @@ impl Spawn {
         let pointers = |list: &[CString]| -> Vec<*mut libc::c_char> {
             list.iter().map(|text| text.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect()
         };
-        // SAFETY: the pointers are valid during the call, both lists end with null, and the call writes to no text.
+        // SAFETY: the pointers are valid, both lists end with null, and the call does not change the texts.
         check(unsafe {
             libc::posix_spawn(
                 &raw mut pid,
@@ -137,8 +138,7 @@ impl Spawn {
     }
 }
 
-/// The interval of the checks whether a child has ended, on systems that have no descriptor of a process: Linux before 5.3
-/// and other systems.
+/// The interval of the checks whether a child has ended, on a system without descriptors of processes.
 const TICK: Duration = Duration::from_millis(1);
 
 /// A child that was started. Dropping the value does not end the process.
@@ -160,12 +160,11 @@ pub enum Ended {
     Code(i32),
     /// This signal ended it.
     Signal(i32),
-    /// Other code of this process has taken its exit status from the system.
+    /// Unknown: other code of this process has taken the exit status.
     Unknown,
 }
 
 impl Child {
-    /// Readable once the child has ended; `None` before Linux 5.3.
     #[cfg(target_os = "linux")]
     pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
         self.pidfd.as_ref().map(OwnedFd::as_fd)
@@ -213,8 +212,8 @@ impl Child {
         std::thread::sleep(left.min(TICK));
     }
 
-    /// Starts a thread that waits for the end of the child, so that no zombie is left. The thread does not keep this
-    /// process from ending.
+    /// Starts a thread that waits for the end of the child, so that no zombie is left. This process may end
+    /// before.
     ///
     /// # Errors
     /// No thread can be started.

@@ -6,28 +6,28 @@ use serde::{Deserialize, Serialize};
 
 use super::error::SandboxError;
 
-/// The resources that a plugin's child process may use. Each is a limit of the whole process, which has a small need of its
-/// own. A process that the plugin forks has the same limits for itself.
+/// The resources that a plugin's child process may use. The process itself needs a small part of them. A
+/// process that the plugin forks has the same limits for itself.
 ///
 /// # Platform
 /// Unix. Elsewhere a limit is an error of the kind `Unsupported`. macOS does not enforce `memory`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Address space in bytes. An allocation beyond it fails, which ends most programs by SIGABRT. A process maps more than
-    /// it uses: a stack for each thread, and with some allocators an arena of 64 MiB.
+    /// Address space in bytes. An allocation beyond it fails, which ends most programs by SIGABRT. Stacks of
+    /// threads and arenas of allocators (some 64 MiB) count.
     pub memory: Option<u64>,
-    /// Processor time of the child's whole life, rounded up to seconds. SIGXCPU ends the child then. A child that handles
-    /// this signal gets SIGKILL a second later.
+    /// Processor time of the child's life, rounded up to seconds. Then SIGXCPU ends the child, or SIGKILL a
+    /// second later.
     pub cpu: Option<Duration>,
-    /// Number of descriptors that may be open at the same time.
+    /// Number of open descriptors.
     pub files: Option<u64>,
     /// Whether a crash may leave a core dump, within the parent's limits. It may contain events and secrets.
     pub core_dumps: bool,
 }
 
 impl Limits {
-    /// Limits this process and the processes that it starts. A limit that is lower already stays.
+    /// Limits this process and those that it starts. A lower limit stays.
     ///
     /// # Errors
     /// The system refuses a limit, or the process uses more than `memory` or `files` already.
@@ -45,8 +45,8 @@ mod system {
     use super::{Limits, SandboxError};
     use crate::files::open::{Access, read};
 
-    /// The limit of a core dump's size that prevents one. On Linux 0 only prevents a file: a program that collects core
-    /// dumps still gets it. 1 prevents both, as no core dump fits into one byte.
+    /// The largest core dump. On Linux 0 only prevents a file: a program that collects core dumps still gets
+    /// one. No core dump fits into one byte.
     const NO_CORE_DUMP: u64 = if cfg!(target_os = "linux") { 1 } else { 0 };
 
     pub(super) fn apply(limits: &Limits) -> Result<(), SandboxError> {
@@ -59,7 +59,7 @@ mod system {
         }
         if let Some(cpu) = limits.cpu {
             let seconds = cpu.as_secs() + u64::from(cpu.subsec_nanos() > 0);
-            // If both limits were the same, SIGKILL would end the process, which hides the cause.
+            // With equal limits SIGKILL would end the process, which hides the cause.
             lower("cpu", Resource::Cpu, seconds, seconds.saturating_add(1))?;
         }
         if let Some(limit) = limits.memory {

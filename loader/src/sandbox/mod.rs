@@ -1,5 +1,5 @@
-//! What a plugin's child process may use ([`limits`]) and touch ([`Sandbox`]). The child applies both to itself before it
-//! loads the plugin. No code of the process can undo them.
+//! What a plugin's child process may use ([`limits`]) and touch ([`Sandbox`]). The child applies both to
+//! itself before it loads the plugin. No code of the process can undo them.
 
 pub(crate) mod error;
 pub(crate) mod limits;
@@ -30,36 +30,37 @@ use serde::{Deserialize, Serialize};
 
 use self::error::SandboxError;
 
-/// The files that a plugin may touch, beyond its own folder and the system's files below. A plugin in a sandbox can't
-/// execute a program, trace a process, access the memory of another process, change the limits or the priority of another
-/// process, gain rights by a set-user-id file, or change mode, owner, times or attributes of a file.
+/// The files that a plugin may touch, beyond its own folder and the system's files below. In a sandbox, a
+/// plugin can't execute a program, gain rights by a set-user-id file, change mode, owner, times or attributes
+/// of a file, or trace another process or change its memory, limits or priority.
 ///
-/// Every plugin may read the system's libraries and data (`/usr`, `/lib`, `/nix/store` and the like), the files of the
-/// dynamic linker and of the name resolver in `/etc`, the certificates of authorities, `/dev/null`, `/dev/urandom` and the
-/// like, `/proc/self`, and the files that tell the number of processors and the amount of memory.
+/// Every plugin may read the system's libraries and data (`/usr`, `/lib`, `/nix/store` and the like), what
+/// the dynamic linker and the name resolver need in `/etc`, certificates of authorities, devices such as
+/// `/dev/null` and `/dev/urandom`, `/proc/self`, and the number of processors and the amount of memory.
 ///
-/// The network, sockets of the file system, open descriptors, the environment, the clock and forking are not restricted.
+/// The network, sockets of the file system, open descriptors, the environment, the clock and forking are not
+/// restricted.
 ///
 /// # Platform
-/// Linux on x86-64 and ARM64 with landlock, from kernel 5.13 on. From 6.2 on, files outside can't be truncated. From 6.12
-/// on, signals to processes outside are refused.
+/// Linux on x86-64 and ARM64 with landlock, from kernel 5.13 on. From 6.2 on files outside can't be
+/// truncated, from 6.12 on processes outside get no signals.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Sandbox {
     /// Files and folders that may be read.
     pub read: Vec<PathBuf>,
-    /// Files that may be read and written, and folders in which anything but a device may also be created and removed.
+    /// Files that may be read and written, and folders in which anything but a device may be created and
+    /// removed.
     pub write: Vec<PathBuf>,
 }
 
 impl Sandbox {
-    /// Restricts this process and the processes that it starts. `plugin` is the folder of the plugin.
-    ///
-    /// Call it while there is one thread: other threads would keep their rights.
+    /// Restricts this process and those that it starts. `plugin` is the folder of the plugin. Call it while
+    /// there is one thread: other threads would keep their rights.
     ///
     /// # Errors
-    /// The kernel has no landlock, a granted path does not exist, or there is more than one thread. The process may have
-    /// lost some of its rights by then, and should end.
+    /// The kernel has no landlock, a granted path does not exist, or there are more threads. The process may
+    /// have lost some rights by then, and should end.
     pub fn apply(&self, plugin: &Path) -> Result<(), SandboxError> {
         // A bare file name has an empty folder.
         let plugin = if plugin.as_os_str().is_empty() { Path::new(".") } else { plugin };

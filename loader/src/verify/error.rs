@@ -42,7 +42,7 @@ pub enum VerifyError {
         /// Why.
         error: std::io::Error,
     },
-    /// The plugin is under a name that is not its own.
+    /// The file does not have the name of the plugin.
     #[error(
         "{}: calls itself {plugin:?}, expected a file of that name: a pinned or signed plugin is not used under another",
         text::show(path)
@@ -50,10 +50,10 @@ pub enum VerifyError {
     Misnamed {
         /// The file.
         path: PathBuf,
-        /// What it calls itself.
+        /// The plugin's name for itself.
         plugin: ForeignText,
     },
-    /// The policy takes its pins from a lock, and has none.
+    /// The policy needs a lock, and has none.
     #[error("{}: trust = \"pinned\" takes a lock, and there is none", text::show(path))]
     NoLock {
         /// The plugin's file.
@@ -70,10 +70,10 @@ pub enum VerifyError {
     /// The lock refuses the file.
     #[error(transparent)]
     Pin(#[from] PinError),
-    /// The file is not signed as it must be.
+    /// The signature is missing or not accepted.
     #[error(transparent)]
     Signature(#[from] SignatureError),
-    /// The policy is not to be had on this platform.
+    /// The policy is not available on this platform.
     #[error(
         "trust = \"owner\" is not available on this platform: set trust = \"any\" if the plugin folders are protected otherwise"
     )]
@@ -81,7 +81,7 @@ pub enum VerifyError {
 }
 
 impl VerifyError {
-    /// Whether the system did not let the file be judged, so that nothing is known against it.
+    /// Whether the system prevented the verdict, so that nothing speaks against the file.
     pub(crate) fn is_fault(&self) -> bool {
         match self {
             Self::Io { .. } => true,

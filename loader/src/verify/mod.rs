@@ -1,10 +1,10 @@
-//! Whether the trust policy allows a file. It judges the open file, its open folders and the bytes that were read, so that
-//! no process can exchange the file before the next stage.
+//! Whether the trust policy allows a file. It judges the open file, its open folders and the bytes that were
+//! read, so that no process can exchange the file before the next stage.
 //!
 //! - [`trust`]: the requirements, and the check of the owner;
 //! - [`policy`]: a requirement with its pins and keys, and the verdict;
-//! - [`pin`]: what a lock file requires;
-//! - [`signature`], [`signature_file`]: what a signature is, and the check of the one beside a file.
+//! - [`pin`]: the requirements of a lock file;
+//! - [`signature`], [`signature_file`]: a signature, and the check of the one beside a file.
 
 pub(crate) mod error;
 pub(crate) mod pin;

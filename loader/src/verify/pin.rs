@@ -1,4 +1,4 @@
-//! What a lock file has written down of plugins: the digest that each must have, and the oldest version that may be used.
+//! The pins of a lock file: the digest of each plugin, and the oldest version that may be used.
 
 use std::{
     fmt,
@@ -31,12 +31,12 @@ impl FromStr for Digest {
     }
 }
 
-/// The oldest version that may be used, compared as Semantic Versioning has it.
+/// The oldest version that may be used, compared by Semantic Versioning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Minimum(Version);
 
 impl Minimum {
-    /// Whether `version` is the minimum or later. What is no semantic version is not.
+    /// Whether `version` is the minimum or later. Only a semantic version can be.
     #[must_use]
     pub fn admits(&self, version: &str) -> bool {
         Version::parse(version).is_ok_and(|version| version.cmp_precedence(&self.0).is_ge())
@@ -60,7 +60,7 @@ impl FromStr for Minimum {
     }
 }
 
-/// A digest or a minimum version that is none.
+/// Text that is no digest or no version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected}, found {found:?}")]
 pub struct ParsePinError {
@@ -68,10 +68,10 @@ pub struct ParsePinError {
     found: ForeignText,
 }
 
-/// What a lock has written down of one plugin.
+/// The entry of one plugin in a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pin {
-    /// What the plugin calls itself.
+    /// The plugin's name.
     pub name: String,
     /// Its version.
     pub version: String,
@@ -81,11 +81,11 @@ pub struct Pin {
     pub size: u64,
     /// Its target triple.
     pub target: String,
-    /// The oldest version that may be used, if that is said.
+    /// The oldest version that may be used, if there is one.
     pub minimum: Option<Minimum>,
 }
 
-/// Why a lock could not be read. Its `Display` is one line that names the lock.
+/// Why a lock could not be read. The `Display` is one line that names the lock.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub struct LockError(Arc<dyn std::error::Error + Send + Sync>);
@@ -105,13 +105,13 @@ pub struct Pins {
 }
 
 impl Pins {
-    /// The pins that were read from `file`, whose name is for messages.
+    /// The pins of `file`, which messages name.
     #[must_use]
     pub fn new(file: &Path, pins: Vec<Pin>) -> Self {
         Self { file: file.to_owned(), pins }
     }
 
-    /// The pin of a plugin by its name and target.
+    /// The pin of a plugin, by name and target.
     #[must_use]
     pub fn of(&self, metadata: &Metadata) -> Option<&Pin> {
         self.pins.iter().find(|pin| metadata.name == pin.name && metadata.target == pin.target)
@@ -123,7 +123,7 @@ impl Pins {
         &self.pins
     }
 
-    /// Requires that `content`, found under `path`, is that of the plugin's pin.
+    /// Requires that `content` from `path` is that of the plugin's pin.
     pub(super) fn check(&self, path: &Path, metadata: &Metadata, content: &Content) -> Result<(), PinError> {
         let Some(pin) = self.of(metadata) else {
             return Err(PinError::Unknown {
@@ -172,7 +172,7 @@ pub enum PinError {
         /// The lock file.
         lock: PathBuf,
     },
-    /// The file is not the one that was pinned.
+    /// The file is not the pinned one.
     #[error("{}: expected sha256 {}, found {}: run jackfield lock if the change is wanted", text::show(path), digests[0], digests[1])]
     Differs {
         /// The file.
@@ -180,7 +180,7 @@ pub enum PinError {
         /// The digest of the pin, and that of the file.
         digests: Box<[Digest; 2]>,
     },
-    /// The version is below the minimum, or can't be compared with it.
+    /// The version is older than the minimum, or no semantic version.
     #[error(
         "{}: version {version:?} is not {minimum} or later, the minimum in {}: install a later version",
         text::show(path),

@@ -1,4 +1,4 @@
-//! A trust policy, and its judgement of a file.
+//! A trust policy, and its verdict on a file.
 
 use std::path::Path;
 
@@ -15,8 +15,8 @@ use crate::{
     library::{content::Content, file::LibraryFile},
 };
 
-/// A trust policy with all that it is judged by. A bare [`Trust`] is one without pins and keys, which for `Pinned` and
-/// `Signed` refuses every file.
+/// A trust policy with its pins and keys. A bare [`Trust`] has none, so that `Pinned` and `Signed` refuse
+/// every file.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
     trust: Trust,
@@ -32,28 +32,28 @@ impl Policy {
         Self { trust, ..Self::default() }
     }
 
-    /// With the pins of a lock, or why it can't be read, which then refuses every file.
+    /// Sets the pins of a lock, or why it can't be read, in which case every file is refused.
     #[must_use]
     pub fn pins(mut self, pins: Result<Pins, LockError>) -> Self {
         self.pins = Some(pins);
         self
     }
 
-    /// With the keys whose signatures are accepted.
+    /// Sets the keys whose signatures are accepted.
     #[must_use]
     pub fn keys(mut self, keys: impl IntoIterator<Item = PublicKey>) -> Self {
         self.keys = keys.into_iter().collect();
         self
     }
 
-    /// With the ids of keys whose signatures are not accepted, whatever the other keys are.
+    /// Sets the ids of keys whose signatures are never accepted.
     #[must_use]
     pub fn revoked(mut self, ids: impl IntoIterator<Item = KeyId>) -> Self {
         self.revoked = ids.into_iter().collect();
         self
     }
 
-    /// What is required.
+    /// The requirement.
     #[must_use]
     pub fn trust(&self) -> Trust {
         self.trust
@@ -72,8 +72,8 @@ impl From<&Policy> for Policy {
     }
 }
 
-/// Applies `policy` to the file that was read from `path`. Returns the key that signed the file; `None` when the policy asks
-/// for no signature.
+/// Applies `policy` to the file from `path`. Returns the key that signed the file, if the policy requires a
+/// signature.
 pub(crate) fn verify(
     path: &Path,
     file: &LibraryFile,
@@ -90,8 +90,8 @@ pub(crate) fn verify(
     judge(path, metadata, content, policy, signed)
 }
 
-/// Applies `policy` to what was accepted before and came from `path`, whatever is there now: `signer` is the key whose
-/// signature was accepted. The owner of the file plays no part, because its bytes were taken.
+/// Applies `policy` to bytes that were accepted before and came from `path`, whatever that file is now.
+/// `signer` is the key whose signature was accepted. The owner has no effect, because the bytes were read.
 pub(crate) fn verify_again(
     path: &Path,
     metadata: &Metadata,
@@ -106,7 +106,7 @@ pub(crate) fn verify_again(
     judge(path, metadata, content, policy, signed).map(drop)
 }
 
-/// What a policy asks beyond the owner: the right name, and what the lock says or `signed` finds.
+/// Checks what a policy requires beyond the owner: the name, and the lock or what `signed` finds.
 fn judge<T>(
     path: &Path,
     metadata: &Metadata,
@@ -138,9 +138,9 @@ fn judge<T>(
     Ok(Some(signed))
 }
 
-/// Whether a file's name is that of the plugin `name`: `librabbitmq.so`, `rabbitmq.dll`, `librabbitmq.so.1` for `rabbitmq`. A
-/// hyphen is as good as the underscore that linkers and cargo make of it. Otherwise a plugin could be put in the place of
-/// another with its digest and its signature, and be given what is configured for that one.
+/// Whether a file has the name of the plugin `name`: `librabbitmq.so`, `rabbitmq.dll` or `librabbitmq.so.1`
+/// for `rabbitmq`. A hyphen equals an underscore. Otherwise a plugin could replace another one by its valid
+/// digest or signature, and get the configuration of that one.
 fn goes_by(path: &Path, name: &str) -> bool {
     let file = path.file_name().unwrap_or_default().to_string_lossy().replace('-', "_");
     let name = name.replace('-', "_");

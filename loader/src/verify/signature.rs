@@ -1,11 +1,11 @@
 //! Detached signatures of minisign: `librabbitmq.so.minisig` beside `librabbitmq.so`.
 //!
-//! Four lines: an untrusted comment; algorithm, key id and signature of the file's BLAKE2b digest in base64; a trusted
-//! comment; a signature of the signature and that comment in base64. The trusted comment has to be the one of
-//! [`Signature::comment_for`], so that a vendor's signature says of what it is one.
+//! A signature has four lines: an untrusted comment; in base64, the algorithm, the key id and the signature
+//! of the file's BLAKE2b digest; a trusted comment, which must be that of [`Signature::comment_for`]; in
+//! base64, a signature of the signature and that comment.
 //!
-//! Signatures of minisign's old form, `Ed`, are refused. They sign the file itself and not its digest, and the form is not
-//! signed, so a reader of both forms would accept one for the other. minisign writes `ED` by default since 0.10.
+//! minisign's old form `Ed` signs the file and not its digest. The form is not signed, so a reader of both
+//! could confuse them. The old form is refused. minisign writes `ED` by default since 0.10.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
@@ -18,7 +18,7 @@ use crate::{
 /// Characters of a public key in base64: 42 bytes.
 const KEY_LENGTH: usize = 56;
 
-/// Names a key; not a secret. Shown and read as 16 hexadecimal digits, as minisign does.
+/// The id of a key, which is not secret. Shown and read as 16 hexadecimal digits, as by minisign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyId(u64);
 
@@ -53,7 +53,7 @@ impl PublicKey {
         self.id
     }
 
-    /// Whether `signature` is one of these bytes by this key.
+    /// Whether this key has made `signature` of `bytes`.
     pub(super) fn has_signed(&self, bytes: &[u8], signature: &Signature) -> bool {
         self.key.verify(bytes, &signature.signature, false).is_ok()
     }
@@ -69,7 +69,7 @@ impl fmt::Display for PublicKey {
 impl FromStr for PublicKey {
     type Err = ParseKeyError;
 
-    /// Reads the key in base64, as `minisign -P` takes it, or the text of a file that minisign has written it to.
+    /// Reads the key in base64, as for `minisign -P`, or the text of minisign's key file.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let refuse = ParseKeyError { expected: "a minisign public key, 56 characters of base64 (RW...)" };
         let base64 = match text.trim().split_once('\n') {
@@ -85,19 +85,19 @@ impl FromStr for PublicKey {
     }
 }
 
-/// Text that is no key, or no key's id.
+/// Text that is no key or no id of a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected}")]
 pub struct ParseKeyError {
     expected: &'static str,
 }
 
-/// Content that is no signature of the form that is accepted. Its `Display` says what it is instead.
+/// Content that is no accepted signature. The `Display` says what it is instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ParseSignatureError(&'static str);
 
-/// A signature file that has been read, of which nothing is known to be true yet.
+/// A signature file that was read, and not verified yet.
 #[derive(Clone)]
 pub struct Signature {
     key: KeyId,
@@ -127,7 +127,7 @@ impl Signature {
         Ok(Self { key, signature })
     }
 
-    /// The key that it says it was made with.
+    /// The key that the signature claims.
     #[must_use]
     pub fn key_id(&self) -> KeyId {
         self.key
@@ -153,10 +153,10 @@ impl fmt::Debug for Signature {
     }
 }
 
-/// Algorithm and key id, the first 10 bytes of what `base64` encodes.
+/// Algorithm and key id: the first 10 bytes of what `base64` encodes.
 fn key_id(base64: &str) -> Option<([u8; 2], KeyId)> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    // 16 characters of 6 bits, of which the last 16 bits belong to the key.
+    // 16 characters of 6 bits. The last 16 bits belong to the key.
     let bits = base64.as_bytes().get(..16)?.iter().try_fold(0_u128, |bits, character| {
         Some(bits << 6 | ALPHABET.iter().position(|known| known == character)? as u128)
     })?;
@@ -168,14 +168,14 @@ fn key_id(base64: &str) -> Option<([u8; 2], KeyId)> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignatureError {
-    /// There is none.
+    /// There is no signature.
     #[error(
         "{}: no signature {}: get it from the vendor, or make one with jackfield sign",
         text::show(file),
         text::show(path)
     )]
     Missing {
-        /// Where the signature would be.
+        /// The path where it would be.
         path: PathBuf,
         /// The plugin's file.
         file: PathBuf,
@@ -188,7 +188,7 @@ pub enum SignatureError {
         /// Why.
         reason: ImageError,
     },
-    /// The signature file does not have the form of one.
+    /// The signature file is not valid.
     #[error("{}: expected a prehashed minisign signature (ED), found {found}", text::show(path))]
     Malformed {
         /// The signature file.
@@ -220,7 +220,7 @@ pub enum SignatureError {
         /// The key that it names.
         id: KeyId,
     },
-    /// What is loaded was accepted by a policy that asked for no signature, and the file that it came from has changed.
+    /// The loaded bytes were accepted without a signature, and the file has changed.
     #[error(
         "{}: was loaded without a signature, and the file is another one now: restart the tool",
         text::show(file)
@@ -243,7 +243,7 @@ pub enum SignatureError {
         /// The key that it names.
         id: KeyId,
     },
-    /// The signature is one of this file, and says that it is of another plugin.
+    /// The signature is valid, and is that of another plugin.
     #[error(
         "{}: expected the trusted comment {expected:?}, found {found:?}: sign again with jackfield sign",
         text::show(path)
@@ -251,9 +251,9 @@ pub enum SignatureError {
     Comment {
         /// The signature file.
         path: PathBuf,
-        /// What the plugin's metadata asks for.
+        /// The comment for the plugin's metadata.
         expected: ForeignText,
-        /// What the signature has.
+        /// The comment of the signature.
         found: ForeignText,
     },
 }
@@ -266,7 +266,7 @@ mod tests {
 
     const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
 
-    /// Of the bytes `test`, by `KEY`.
+    /// The signature of the bytes `test` by `KEY`.
     const SIGNATURE: &str = "untrusted comment: signature from minisign secret key
 RUQf6LRCGA9i559r3g7V1qNyJDApGip8MfqcadIgT9CuhV3EMhHoN1mGTkUidF/z7SrlQgXdy8ofjb7bNJJylDOocrCo8KLzZwo=
 trusted comment: timestamp:1556193335\tfile:test
@@ -318,7 +318,7 @@ y/rUw2y8/hOUYjZU71eHp/Wo1KZ40fGy2VJEDl34XMJM+TX48Ss/17u3IvIfbVR1FkZZSNCisQbuQY+b
             let key: PublicKey = KEY.parse().unwrap();
             if let Ok(signature) = Signature::parse(&bytes) {
                 let holds = key.has_signed(b"test", &signature);
-                // What is left is the same signature with another end of a line.
+                // Only the end of a line has changed.
                 let same = String::from_utf8_lossy(&bytes).lines().map(str::trim_end).take(4).eq(SIGNATURE.lines());
                 prop_assert!(!holds || same, "{at} {to}");
             }

@@ -1,4 +1,4 @@
-//! The signature file beside a plugin's file: is it a signature of these bytes, by a key that is trusted?
+//! The check of the signature file beside a plugin's file.
 
 use std::{
     io::Read as _,
@@ -16,14 +16,14 @@ use crate::{
     library::{error::ImageError, file::Handles},
 };
 
-/// What follows a file's name in that of its signature.
+/// The ending of a signature file.
 const ENDING: &str = ".minisig";
 
 /// Largest signature file, in bytes. minisign writes comments of up to 9 KiB.
 const SIZE_LIMIT: u64 = 16 << 10;
 
-/// Requires that the file beside `handles`' file is a signature of `bytes` by one of `keys` that is not `revoked`: the key
-/// that it is by.
+/// Requires that the file beside that of `handles` is a signature of `bytes` by one of `keys` that is not
+/// `revoked`. Returns that key.
 pub(super) fn check(
     handles: &Handles,
     metadata: &Metadata,
@@ -41,7 +41,7 @@ pub(super) fn check(
     if of_id.peek().is_none() {
         return Err(untrusted(path, id, keys).into());
     }
-    // The maker of a key chooses its id, so two keys may have the same.
+    // Two keys may have the same id, because the maker of a key chooses it.
     let Some(key) = of_id.find(|key| key.has_signed(bytes, &signature)) else {
         let file = handles.path_beside("");
         return Err(SignatureError::Invalid { path, file, id }.into());
@@ -54,7 +54,7 @@ pub(super) fn check(
     Ok(key.clone())
 }
 
-/// Requires that `signer`, whose signature of `file` was accepted, is one of `keys` still and not `revoked`.
+/// Requires that `signer`, whose signature of `file` was accepted, is still in `keys` and not `revoked`.
 pub(super) fn check_signer(
     file: &Path,
     signer: Option<&PublicKey>,
@@ -71,7 +71,7 @@ pub(super) fn check_signer(
     if keys.contains(signer) { Ok(()) } else { Err(untrusted(path, id, keys)) }
 }
 
-/// Reads a signature file once, no more of it than the limit, and judges its owner and mode by the open handle.
+/// Reads a signature file up to the limit, and judges its owner and mode by the open handle.
 fn read(handles: &Handles, path: &Path) -> Result<Signature, VerifyError> {
     let unreadable = |reason| SignatureError::Unreadable { path: path.to_owned(), reason };
     let file = match handles.open_beside(ENDING) {

@@ -12,19 +12,20 @@ use crate::{
 /// What is required of a file before its code runs.
 ///
 /// # Platform
-/// Owners are known on Unix. Elsewhere `Owner` refuses every file, and `Pinned` and `Signed` check the bytes alone.
+/// Owners are known on Unix. Elsewhere `Owner` refuses every file, and `Pinned` and `Signed` only check the
+/// bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Trust {
     /// Nothing.
     Any,
-    /// Only root or the user own the file and its folder, and no other user may write to them. The same holds for the
-    /// folder of each link to the file: who may write to that folder chooses the file.
+    /// Only root or the user owns and may write the file and its folder. The same holds for the folder of
+    /// each link to the file, by which others could choose the file.
     #[default]
     Owner,
-    /// As `Owner`, and the file has the digest that the lock has for the plugin's name and target.
+    /// As `Owner`, and the file has the digest in the lock for the plugin's name and target.
     Pinned,
-    /// As `Owner`, and one of the keys has made the signature beside the file. A minimum version in the lock holds too.
+    /// As `Owner`, and one of the keys has signed the file. A minimum version in the lock holds too.
     Signed,
 }
 
@@ -56,8 +57,8 @@ impl std::fmt::Display for Trust {
     }
 }
 
-/// Requires that only root and the user could have written a plugin's file, and the folders that decide which file it is.
-/// Elsewhere than on Unix owners are not known: a policy that only looks at owners refuses every file.
+/// Requires that only root and the user could have written a plugin's file and the folders that decide which
+/// file it is. Without known owners, a policy of owners refuses every file.
 pub(super) fn check_owner(handles: &Handles, trust: Trust) -> Result<(), VerifyError> {
     if cfg!(not(unix)) && trust == Trust::Owner {
         return Err(VerifyError::Unsupported);

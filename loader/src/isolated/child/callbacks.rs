@@ -1,5 +1,4 @@
-//! The functions that a plugin may call during a call; each sends a record to the host. The plugin calls them from any
-//! thread and at any time.
+//! The functions that a plugin may call during a call, from any thread. Each sends a record to the host.
 
 use std::{
     ffi::c_void,
@@ -23,30 +22,30 @@ use crate::boundary::{
     text::{self, REASON_LIMIT},
 };
 
-/// A call's context is its number and, in as many low bits, that of its place.
+/// The low bits of a context are the index of the channel, the others the number of the call.
 const PLACE_BITS: u32 = 5;
 
-/// The child's ends of all channels. They are never freed, because a plugin may use a context late.
+/// The channels. They are never freed, because a plugin may use a context late.
 static PLACES: OnceLock<Vec<ChannelEnd>> = OnceLock::new();
 
 /// The child's end of one channel.
 pub(super) struct ChannelEnd {
     pub(super) wake_up: UnixStream,
-    /// Behind a lock of its own: the thread that serves the channel maps it anew where it has grown, between calls.
+    /// The channel's own thread maps the memory again when it has grown.
     out: Mutex<Out>,
-    /// Context of the call that runs; 0 is none.
+    /// The context of the running call, or 0.
     current: AtomicUsize,
 }
 
 pub(super) struct Out {
     pub(super) memory: SharedMemory,
-    /// Bytes that were put into the ring.
+    /// Number of bytes put into the ring so far.
     put: u64,
-    /// Bytes of the messages of the call's preview: past what the host takes, only their lengths are passed on.
+    /// Number of bytes of the preview so far. Past the host's limit, only lengths are passed on.
     shown: usize,
 }
 
-/// Makes the channels known. They are not changed afterwards.
+/// Sets the channels, once.
 pub(super) fn install(ends: Vec<(UnixStream, SharedMemory)>) -> &'static [ChannelEnd] {
     PLACES.get_or_init(|| {
         let place = |(wake_up, memory)| ChannelEnd {
@@ -75,8 +74,8 @@ impl ChannelEnd {
                 out.put += count as u64;
                 bytes = &bytes[count..];
                 if count == 0 {
-                    // The ring is full. The host empties it when it is told, unless it is about to end this process. No event
-                    // tells that there is room: that would cost the host a system call for each record that it takes.
+                    // The ring is full, and the host empties it when it is woken. An event for that would
+                    // cost the host a system call for each record.
                     self.wake(out);
                     std::thread::sleep(Duration::from_micros(50));
                 }
@@ -87,12 +86,12 @@ impl ChannelEnd {
 
     fn wake(&self, out: &Out) {
         if out.memory.wake_host() {
-            // An error means that the host has ended, or that the socket is full and wakes the host already.
+            // An error means that the host has ended, or that the full socket wakes it already.
             let _ = (&self.wake_up).write(&[1]);
         }
     }
 
-    /// Begins a call, whose context this is.
+    /// Begins a call, and returns its context.
     pub(super) fn begin(&self, place: usize, number: u32) -> usize {
         let context = ((number as usize) << PLACE_BITS) | place | (1 << (usize::BITS - 1));
         self.lock().shown = 0;
@@ -100,15 +99,15 @@ impl ChannelEnd {
         context
     }
 
-    /// Ends the call: later callbacks of the plugin have no effect.
+    /// Ends the call: later callbacks have no effect.
     pub(super) fn end(&self) {
-        // Under the lock, or a thread of the plugin could be in the middle of a record.
+        // Under the lock, because a thread of the plugin could be writing a record.
         let _out = self.lock();
         self.current.store(0, Ordering::Release);
     }
 }
 
-/// The place of the call that `context` stands for, locked, if it still runs.
+/// The channel of the running call with this context, locked.
 fn find(context: *const c_void) -> Option<(&'static ChannelEnd, MutexGuard<'static, Out>)> {
     let wanted = context.addr();
     let place = PLACES.get()?.get(wanted & ((1 << PLACE_BITS) - 1))?;
@@ -116,7 +115,6 @@ fn find(context: *const c_void) -> Option<(&'static ChannelEnd, MutexGuard<'stat
     (place.current.load(Ordering::Acquire) == wanted && wanted != 0).then_some((place, out))
 }
 
-/// The call as the plugin sees it.
 pub(super) fn call(context: usize, timeout_ns: u64) -> abi::Call {
     abi::Call {
         size: size_of::<abi::Call>() as u32,
@@ -130,7 +128,6 @@ pub(super) fn call(context: usize, timeout_ns: u64) -> abi::Call {
     }
 }
 
-/// The sink of the call with this context.
 pub(super) fn sink(context: usize) -> PreviewSink {
     PreviewSink {
         size: size_of::<PreviewSink>() as u32,
@@ -145,7 +142,7 @@ unsafe extern "C" fn cancelled(context: *const c_void) -> u32 {
 }
 
 unsafe extern "C" fn report(context: *const c_void, first: u64, count: u64, outcome: *const abi::Outcome) {
-    // SAFETY: the contract: null or a readable outcome.
+    // SAFETY: the contract requires null or a readable outcome.
     let Some(outcome) = (unsafe { outcome.as_ref() }) else { return };
     // SAFETY: as above, for the reason.
     let reason = unsafe { text::from_plugin(outcome.reason, REASON_LIMIT) };
@@ -163,7 +160,7 @@ unsafe extern "C" fn report(context: *const c_void, first: u64, count: u64, outc
 }
 
 unsafe extern "C" fn explain(context: *const c_void, subject: abi::Str, message: abi::Str) {
-    // SAFETY: the contract: readable text.
+    // SAFETY: the contract requires readable text.
     let text = |text| unsafe { text::from_plugin(text, REASON_LIMIT) };
     let (subject, message) = (text(subject), text(message));
     let Some((place, mut out)) = find(context) else { return };
@@ -177,7 +174,7 @@ unsafe extern "C" fn explain(context: *const c_void, subject: abi::Str, message:
 }
 
 unsafe extern "C" fn message(context: *const c_void, label: abi::Str, bytes: *const u8, len: usize) {
-    // SAFETY: the contract: readable text.
+    // SAFETY: as above.
     let label = unsafe { text::from_plugin(label, REASON_LIMIT) };
     let Some((place, mut out)) = find(context) else { return };
     out.shown = out.shown.saturating_add(len);
@@ -185,12 +182,12 @@ unsafe extern "C" fn message(context: *const c_void, label: abi::Str, bytes: *co
     let bytes = if bytes.is_null() || withheld {
         &[][..]
     } else {
-        // SAFETY: the contract: null or `len` readable bytes.
+        // SAFETY: the contract requires null or `len` readable bytes.
         unsafe { std::slice::from_raw_parts(bytes, len) }
     };
     let record = Record {
         kind: record::MESSAGE,
-        // As much as can't be taken, whatever came before.
+        // Exceeds the host's limit in any case.
         x: if withheld { u64::MAX } else { 0 },
         first: label.as_bytes(),
         second: bytes,

@@ -1,4 +1,5 @@
-//! The child process: it loads one plugin, and makes the calls that the host asks for. Each of its threads serves a channel.
+//! The child process: it loads one plugin, and makes the calls of the host. Each of its threads serves a
+//! channel.
 
 mod callbacks;
 
@@ -89,7 +90,8 @@ pub(super) fn run(inherited: Inherited) -> i32 {
     ORPHANED
 }
 
-/// Makes the kernel end this process with the host's thread that started it, and forked processes with this process.
+/// Makes the kernel end this process with the host's thread that started it, and forked processes with this
+/// one.
 fn end_with_parent() {
     unsafe extern "C" {
         /// `pthread.h`. Every version of the C library has it.
@@ -120,7 +122,7 @@ fn end_with_parent() {
     unsafe { pthread_atfork(Some(forks), None, Some(forked)) };
 }
 
-/// Starts a thread that watches the host, and sends the plugin's log to the host. `None` without a thread.
+/// Starts a thread that watches the host, and sends the log to the host. `None` if no thread can be started.
 fn watch(control: UnixStream) -> Option<()> {
     let reader = control.try_clone().ok()?;
     let writer = Mutex::new(control);
@@ -228,8 +230,8 @@ impl CallServer {
         let Some(OpenBackend { tables, instance }) = OPEN.get() else { return abi::STATUS_INVALID_ARGUMENT };
         let call = callbacks::call(context, request.timeout_ns);
         let arguments = Arguments { text, batch, call: &raw const call, sink: callbacks::sink(context) };
-        // SAFETY: the tables were checked. `open` made the instance, and the host frees it once, while no other call is
-        // inside. Batch and call live until the function returns.
+        // SAFETY: the tables were checked. `open` made the instance, and the host frees it once, while no
+        // other call is inside. Batch and call live until the function returns.
         let (status, number) = unsafe { tables.call(function, *instance, &arguments) };
         // Without this record, the host assumes 0.
         if number != 0 {
@@ -239,7 +241,8 @@ impl CallServer {
     }
 }
 
-/// Loads the plugin and opens its backend. `handed` are the first two descriptors of the child, for the first call.
+/// Loads the plugin and opens its backend. `handed` are the child's first two descriptors, for the first
+/// call.
 fn open(
     handed: Option<(OwnedFd, UnixStream)>,
     setup: &str,
@@ -273,11 +276,8 @@ fn open(
     abi::STATUS_OK
 }
 
-/// Applies limits and sandbox to this process, then loads the plugin and checks its tables. No other thread is started
-/// before the sandbox is in force: that thread would keep its rights.
-///
-/// # Errors
-/// The stage that failed, and why.
+/// Applies limits and sandbox to this process, then loads the plugin and checks its tables. Another thread
+/// would keep its rights, so none is started before.
 fn load(
     plugin: OwnedFd,
     control: UnixStream,

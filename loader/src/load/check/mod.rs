@@ -1,8 +1,8 @@
-//! What a loaded library exports: its descriptor and tables, field by field, before any of its functions is called.
+//! Checks what a loaded library exports, its descriptor and its tables, before it calls any of its functions.
 //!
-//! Fields are read through the raw pointer, each only after what vouches for it: the rest of a struct after its size, a
-//! function pointer as an integer first. What remains on trust is that the pointers of a library whose metadata and
-//! digest are right lead where they should: no check can tell.
+//! Each field is read through the raw pointer, after the size of its struct, and a function pointer first as
+//! an integer. No check can tell whether a pointer leads where it should. That is trusted after metadata and
+//! digest are right.
 
 use std::{ffi::c_void, mem::offset_of};
 
@@ -28,10 +28,10 @@ use crate::{
 /// Most tables that a descriptor may list.
 const TABLES_LIMIT: usize = 1024;
 
-/// Longest metadata in a descriptor, in bytes: what the section may hold and room for the NULs at its end.
+/// Longest metadata in a descriptor, in bytes: the limit of the section, and NULs at its end.
 const METADATA_LIMIT: usize = 2 << 20;
 
-/// Flags of a backend table that this host knows.
+/// The known flags of a backend table.
 const KNOWN_FLAGS: u32 = BACKEND_SERIAL;
 
 /// How a plugin's tables were compared with the host's.
@@ -40,7 +40,7 @@ const KNOWN_FLAGS: u32 = BACKEND_SERIAL;
 pub enum Layout {
     /// Every type was compared, field by field.
     Compared,
-    /// Only by the digest of the surface: the plugin brings no layouts, or brings them in another form.
+    /// Only by the digest of the surface: the plugin has no layouts, or has them in another form.
     ByDigest,
 }
 
@@ -50,38 +50,38 @@ pub(crate) struct Checked {
     pub(crate) layout: Layout,
 }
 
-/// Why a loaded library is no plugin that this host calls.
+/// Why a loaded library is not accepted as a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckError {
     /// The dynamic linker does not find the descriptor.
     #[error("the dynamic linker finds no symbol `{SYMBOL}`: its vendor must export it")]
     NoDescriptor,
-    /// A field is not what it must be.
+    /// A field is wrong.
     #[error("{field}: expected {expected}, found {found}: the plugin is broken, its vendor must rebuild it")]
     Field {
-        /// Which.
+        /// The field.
         field: &'static str,
         /// What it must be.
         expected: String,
         /// What it is.
         found: String,
     },
-    /// Descriptor and metadata section contradict each other.
+    /// Descriptor and metadata section disagree.
     #[error(
         "its metadata section and its descriptor disagree on {what}: the plugin is broken, its vendor must rebuild it"
     )]
     Contradiction {
-        /// On what.
+        /// What they disagree on.
         what: String,
     },
-    /// The process that loaded it has found it wanting.
+    /// The plugin's child process refused it.
     #[error("{message}")]
     InProcess {
-        /// Why, as it would be in this process.
+        /// The same line as in this process.
         message: ForeignText,
     },
-    /// Some type of the surface is laid out otherwise than the host's.
+    /// A type of the surface has another layout than the host's.
     #[error("{summary}: rebuild the plugin with a released plugin API of ABI {ABI_MAJOR}")]
     Layout {
         /// The first difference.
@@ -94,16 +94,16 @@ fn field(field: &'static str, expected: impl ToString, found: impl ToString) -> 
     CheckError::Field { field, expected: expected.to_string(), found: found.to_string() }
 }
 
-/// Checks the descriptor that `library` exports against what was inspected.
+/// Checks the descriptor of `library` against the inspection.
 pub(crate) fn check(library: &Opened, inspection: &Inspection) -> Result<Checked, CheckError> {
     let descriptor = library.descriptor.ok_or(CheckError::NoDescriptor)?;
-    // SAFETY: the address of a symbol of a library that is never unmapped.
+    // SAFETY: the address of a symbol in a library that is never unloaded.
     unsafe { check_descriptor(descriptor.cast(), inspection) }
 }
 
 /// # Safety
-/// `descriptor` is null or the address of a symbol in a library that stays mapped, and what it leads to is what the
-/// contract says as far as this function can't tell.
+/// `descriptor` is null or the address of a symbol in a library that stays loaded. What it leads to obeys the
+/// contract, as far as this function can't check it.
 unsafe fn check_descriptor(
     descriptor: *const Descriptor,
     inspection: &Inspection,
@@ -112,8 +112,8 @@ unsafe fn check_descriptor(
         return Err(field("descriptor", "an address", "null"));
     }
     aligned("descriptor", descriptor)?;
-    // SAFETY: not null, aligned, and inside a mapped library; the first 24 bytes are the same in every version of the
-    // ABI, and the rest is read after its size is known.
+    // SAFETY: not null, aligned, and in a loaded library. The first 24 bytes are the same in every version of
+    // the ABI.
     let descriptor = unsafe {
         let magic = (&raw const (*descriptor).magic).read();
         if magic != MAGIC {
@@ -144,13 +144,13 @@ unsafe fn check_descriptor(
     if descriptor.digest != DIGEST {
         return Err(field("descriptor, digest", format_args!("{DIGEST:016x}"), text));
     }
-    // SAFETY: the size is right, so the view is the one that the contract describes.
+    // SAFETY: the size is right, so the contract describes the view.
     unsafe { check_metadata(descriptor.metadata, inspection) }?;
     // SAFETY: as above.
     let tables = unsafe { check_tables(descriptor.tables) }?;
 
     aligned("descriptor, layouts", descriptor.layouts.cast::<layout::Layouts>())?;
-    // SAFETY: from the descriptor of a library that stays mapped.
+    // SAFETY: from the descriptor of a loaded library.
     let layout = match unsafe { layout::check(descriptor.layouts) } {
         LayoutCheck::Equal => Layout::Compared,
         LayoutCheck::Different(report) => {
@@ -163,7 +163,7 @@ unsafe fn check_descriptor(
 }
 
 /// # Safety
-/// `view` is of a descriptor of the right size.
+/// `view` is from a descriptor of the right size.
 unsafe fn check_metadata(view: Str, inspection: &Inspection) -> Result<(), CheckError> {
     if view.ptr.is_null() {
         return Err(field("descriptor, metadata", "the metadata section", "null"));
@@ -177,7 +177,7 @@ unsafe fn check_metadata(view: Str, inspection: &Inspection) -> Result<(), Check
             ),
         });
     }
-    // SAFETY: not null; the contract says `len` readable bytes, and `len` is that of the section up to its padding.
+    // SAFETY: not null, and by the contract `len` bytes are readable.
     let bytes = unsafe { std::slice::from_raw_parts(view.ptr, view.len) };
     if trim(bytes) != inspection.metadata_json.as_bytes() {
         return Err(CheckError::Contradiction { what: "the metadata's text".to_owned() });
@@ -186,7 +186,7 @@ unsafe fn check_metadata(view: Str, inspection: &Inspection) -> Result<(), Check
 }
 
 /// # Safety
-/// `tables` is of a descriptor of the right size.
+/// `tables` is from a descriptor of the right size.
 unsafe fn check_tables(tables: Tables) -> Result<PluginTables, CheckError> {
     if tables.len > TABLES_LIMIT {
         return Err(field("descriptor, tables", format_args!("at most {TABLES_LIMIT}"), tables.len));
@@ -195,7 +195,7 @@ unsafe fn check_tables(tables: Tables) -> Result<PluginTables, CheckError> {
         return Err(field("descriptor, tables", "an address", "null"));
     }
     aligned::<TableEntry>("descriptor, tables", tables.ptr)?;
-    // SAFETY: null, or `len` entries by the contract. Unknown ids are ignored. The lists have the functions of each type.
+    // SAFETY: null, or `len` entries by the contract. The lists have all functions of each type.
     unsafe {
         let backend = table::<BackendTable>(
             tables.find(TABLE_BACKEND),
@@ -232,11 +232,11 @@ unsafe fn check_tables(tables: Tables) -> Result<PluginTables, CheckError> {
     }
 }
 
-/// Copies a table, if there is one and it has the right size and no function that is null.
+/// Copies a table, if it exists, has the right size, and has no function that is null.
 ///
 /// # Safety
-/// `table` is null, or leads to what a descriptor lists as a table of this type. Such a type begins with its size, and
-/// `functions` has the offset of each of its functions.
+/// `table` is null, or leads to a table of this type, which begins with its size. `functions` are the offsets
+/// of all its functions.
 unsafe fn table<T: Copy>(
     table: *const c_void,
     [name, size]: [&'static str; 2],
@@ -247,14 +247,14 @@ unsafe fn table<T: Copy>(
         return Ok(None);
     }
     aligned(name, table)?;
-    // SAFETY: not null and aligned; each field is read as an integer of its size, after the table's own.
+    // SAFETY: not null and aligned. The fields are read as integers, and the table after its size.
     unsafe {
         let found = table.cast::<u32>().read();
         if found as usize != size_of::<T>() {
             return Err(field(size, size_of::<T>(), found));
         }
         for (name, offset) in functions {
-            // A null value must not become a function pointer: its existence would be undefined behaviour.
+            // A function pointer that is null would be undefined behaviour.
             if table.byte_add(*offset).cast::<usize>().read() == 0 {
                 return Err(field(name, "a function", "null"));
             }
@@ -271,11 +271,11 @@ fn aligned<T>(name: &'static str, pointer: *const T) -> Result<(), CheckError> {
     Err(field(name, format_args!("an address that {} divides", align_of::<T>()), format_args!("{pointer:p}")))
 }
 
-/// The first difference in a report of `abi_stable`, which says a type's whole layout before each.
+/// The first difference in a report of `abi_stable`, which prints the whole layout of a type before each.
 fn condense(report: &str) -> ForeignText {
     let (before, error) = report.split_once("\nError:").unwrap_or((report, ""));
-    // Where the difference is: pairs of `field_name:` and `type:`, from the outermost type inwards. What a pointer leads
-    // to is a field named 0.
+    // The place of the difference: pairs of `field_name:` and `type:`, from the outermost type inwards. The
+    // target of a pointer is a field named 0.
     let place = before.rsplit_once("error(s)inside:").map_or("", |(_, place)| place);
     let place = place.split("Layout of expected").next().unwrap_or("");
     let values = |key| place.lines().filter_map(move |line| line.trim().strip_prefix(key)).map(str::trim);

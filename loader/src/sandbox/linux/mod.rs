@@ -1,5 +1,5 @@
-//! Linux: landlock for files, a seccomp filter for system calls. Each first sets "no new privileges", which the kernel
-//! requires of an unprivileged process.
+//! Linux: landlock for files, a seccomp filter for system calls. Both first set "no new privileges", as the
+//! kernel requires.
 
 mod seccomp;
 
@@ -16,8 +16,8 @@ use landlock::{
 
 use super::error::SandboxError;
 
-/// The newest version of landlock whose restrictions are applied. An older kernel applies fewer. Version 9 would also
-/// restrict sockets of the file system, such as that of syslog.
+/// The newest version of landlock that is applied, as far as the kernel has it. Version 9 would also restrict
+/// sockets of the file system, such as that of syslog.
 const KNOWN: ABI = ABI::V7;
 
 /// Grants `read` and `write` beside the paths that every program needs.
@@ -39,7 +39,7 @@ fn failed<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
 
 fn restrict_files(read: &[PathBuf], write: &[PathBuf], plugin: &Path) -> Result<(), SandboxError> {
     let step = "make the landlock rules";
-    // All rights are handled, and the one to execute is granted nowhere. Loading a library does not need it.
+    // No path gets the right to execute. Loading a library does not need it.
     let handled = Ruleset::default().handle_access(AccessFs::from_all(KNOWN)).map_err(failed(step))?;
     let mut rules =
         handled.scope(Scope::Signal).and_then(Ruleset::create).map_err(failed::<RulesetError>(step))?;
@@ -67,7 +67,7 @@ fn reading() -> BitFlags<AccessFs> {
     AccessFs::ReadFile | AccessFs::ReadDir
 }
 
-/// All rights to write, but not the right to create a device.
+/// All rights to write, except to create a device.
 fn writing() -> BitFlags<AccessFs> {
     AccessFs::from_write(ABI::V3) & !(AccessFs::MakeChar | AccessFs::MakeBlock)
 }
@@ -96,7 +96,7 @@ fn allow_if_there(
     path: &Path,
     access: BitFlags<AccessFs>,
 ) -> Result<RulesetCreated, SandboxError> {
-    // A path that does not exist can't be allowed. Programs manage without it.
+    // Programs manage without a path that does not exist.
     match PathFd::new(path) {
         Ok(opened) => add(rules, opened, path, access),
         Err(_) => Ok(rules),
@@ -123,7 +123,7 @@ fn add(
     path: &Path,
     access: BitFlags<AccessFs>,
 ) -> Result<RulesetCreated, SandboxError> {
-    // The rights of folders are an error for a file.
+    // Only a folder can have all of the rights.
     let access = if path.is_dir() { access } else { access & AccessFs::from_file(KNOWN) };
     rules.add_rule(PathBeneath::new(opened, access)).map_err(failed("allow a path by landlock"))
 }
@@ -131,7 +131,7 @@ fn add(
 /// Devices that store nothing, and may be written to.
 const DEVICES: [&str; 3] = ["/dev/null", "/dev/zero", "/dev/full"];
 
-/// Files and folders that every program needs, some of which a system has. None is private to a user.
+/// Files and folders that programs need, as far as a system has them. None is private to a user.
 const READ: [&str; 36] = [
     // Libraries, locales, time zones, certificates.
     "/usr",
@@ -166,7 +166,7 @@ const READ: [&str; 36] = [
     // Time.
     "/etc/localtime",
     "/etc/timezone",
-    // Randomness, the process itself, and the size of the machine.
+    // Randomness, the process itself, the size of the machine.
     "/dev/random",
     "/dev/urandom",
     "/proc/self",
@@ -181,8 +181,8 @@ fn system_paths() -> impl Iterator<Item = PathBuf> {
     READ.iter().map(PathBuf::from).chain(resolver())
 }
 
-/// The folder of the resolver's file, if the file is in `/run`. A rule for the file itself would end with the next update,
-/// which replaces the file.
+/// The folder of the resolver's file in `/run`. A rule for the file itself would end when an update replaces
+/// the file.
 fn resolver() -> Option<PathBuf> {
     let real = fs::canonicalize("/etc/resolv.conf").ok()?;
     let folder = real.parent().filter(|folder| folder.starts_with("/run") && *folder != Path::new("/run"))?;

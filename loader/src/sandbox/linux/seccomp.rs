@@ -1,5 +1,5 @@
-//! The system calls that a plugin has no business with: those that reach another process, the kernel's or the machine's own
-//! state, or a file past what landlock watches. They fail by EPERM, which a library copes with that only tries.
+//! The system calls that a plugin may not make: on other processes, on the state of kernel and machine, and
+//! on files in ways that landlock does not restrict. They fail with EPERM.
 
 use std::{collections::BTreeMap, env};
 
@@ -10,11 +10,11 @@ use seccompiler::{
     SeccompCondition, SeccompFilter, SeccompRule, apply_filter,
 };
 
-/// Starting programs: what runs is the plugin that was verified.
+/// Starting programs: only the verified plugin may run.
 const PROGRAMS: &[i64] = &[libc::SYS_execve, libc::SYS_execveat];
 
-/// Reaching into other processes: their memory, descriptors, placement and what they are. A descriptor of a process makes
-/// the same possible later on.
+/// Access to other processes: their memory, descriptors and placement. A descriptor of a process allows that
+/// later.
 const PROCESSES: &[i64] = &[
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
@@ -29,8 +29,8 @@ const PROCESSES: &[i64] = &[
     libc::SYS_pidfd_send_signal,
 ];
 
-/// Parts of the kernel that a backend needs for nothing and that have been the way out of sandboxes; through the ring of
-/// io_uring no call passes this filter.
+/// Parts of the kernel that no backend needs and that have been used to escape from sandboxes. Calls through
+/// the ring of io_uring do not pass this filter.
 const KERNEL: &[i64] = &[
     libc::SYS_io_uring_setup,
     libc::SYS_io_uring_enter,
@@ -48,7 +48,7 @@ const KERNEL: &[i64] = &[
     libc::SYS_lookup_dcookie,
 ];
 
-/// The user's keys, and what processes share outside of the file system, which landlock does not watch.
+/// The user's keys, and objects shared between processes outside of the file system.
 const SHARED: &[i64] = &[
     libc::SYS_keyctl,
     libc::SYS_add_key,
@@ -68,7 +68,7 @@ const SHARED: &[i64] = &[
     libc::SYS_mq_unlink,
 ];
 
-/// Another view of the file system, and files without their paths.
+/// Other views of the file system, and files without paths.
 const VIEWS: &[i64] = &[
     libc::SYS_mount,
     libc::SYS_umount2,
@@ -104,8 +104,8 @@ const MACHINE: &[i64] = &[
     libc::SYS_vhangup,
 ];
 
-/// Mode, owner, times and attributes of files. Landlock watches none of them. A descriptor that is for reading is enough for
-/// those that take one, so they would reach whatever may be read.
+/// Mode, owner, times and attributes of files, which landlock does not restrict. A descriptor for reading is
+/// enough for some of these calls.
 const METADATA: &[i64] = &[
     libc::SYS_fchmod,
     libc::SYS_fchmodat,
@@ -124,7 +124,7 @@ const METADATA: &[i64] = &[
     FILE_SETATTR,
 ];
 
-/// What only this architecture has.
+/// Calls that only this architecture has.
 #[cfg(target_arch = "x86_64")]
 const OLD: &[i64] = &[
     libc::SYS_chmod,
@@ -139,7 +139,7 @@ const OLD: &[i64] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const OLD: &[i64] = &[];
 
-// Numbers that not every libc knows yet. They are the same on all architectures.
+// Numbers that not every libc knows. They are the same on all architectures.
 const QUOTACTL_FD: i64 = 443;
 const PROCESS_MRELEASE: i64 = 448;
 const FCHMODAT2: i64 = 452;
@@ -147,7 +147,7 @@ const SETXATTRAT: i64 = 463;
 const REMOVEXATTRAT: i64 = 466;
 const FILE_SETATTR: i64 = 469;
 
-/// The ABI x32, which some kernels have beside that of x86-64: its mark, and those of the above that have another number.
+/// The ABI x32 of some x86-64 kernels: its bit, and calls of the above lists that have other numbers there.
 #[cfg(target_arch = "x86_64")]
 const X32: (i64, &[i64]) = (0x4000_0000, &[520, 545, 521, 539, 540, 528, 533]);
 /// `ioctl` there.
@@ -156,7 +156,8 @@ const X32_IOCTL: i64 = 514;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// Denies them to this thread and to what it starts. A call by the rules of another architecture ends the process.
+/// Denies the calls to this thread and its children. A call by the ABI of another architecture ends the
+/// process.
 pub(super) fn deny() -> Result<(), seccompiler::Error> {
     let mut rules: Rules = [PROGRAMS, PROCESSES, KERNEL, SHARED, VIEWS, MACHINE, METADATA, OLD]
         .iter()
@@ -168,7 +169,7 @@ pub(super) fn deny() -> Result<(), seccompiler::Error> {
         (libc::SYS_socket, sockets()?),
         (libc::SYS_ioctl, controls()?),
     ]);
-    // Its flags are where no filter sees them; a libc that is told that there is none uses `clone`.
+    // A filter can't see the flags of `clone3`. Without it, libc uses `clone`.
     let mut absent: Rules = [(libc::SYS_clone3, Vec::new())].into();
     #[cfg(target_arch = "x86_64")]
     {
@@ -190,7 +191,8 @@ fn refuse(rules: Rules, error: i32) -> Result<(), seccompiler::Error> {
     apply_filter(&BpfProgram::try_from(filter)?)
 }
 
-/// A rule for a call whose arguments are all so: the argument's place, and how it compares with a number.
+/// A rule for a call whose arguments meet all conditions: the argument's index, and a comparison with a
+/// number.
 fn when(conditions: &[(u8, SeccompCmpOp, u64)]) -> Result<SeccompRule, seccompiler::Error> {
     let conditions = conditions
         .iter()
@@ -199,8 +201,8 @@ fn when(conditions: &[(u8, SeccompCmpOp, u64)]) -> Result<SeccompRule, seccompil
     Ok(SeccompRule::new(conditions)?)
 }
 
-/// Limits, priority and processors of another process than the caller: 0 is the caller. A libc asks for its own limits by
-/// the call that sets another's.
+/// Limits, priority and processors of another process. 0 is the caller, whose limits libc reads by the same
+/// call.
 fn of_others() -> Result<Rules, seccompiler::Error> {
     const PRIO_PROCESS: u64 = 0;
     const IOPRIO_WHO_PROCESS: u64 = 1;
@@ -217,13 +219,13 @@ fn of_others() -> Result<Rules, seccompiler::Error> {
     for (number, process) in
         [(libc::SYS_setpriority, PRIO_PROCESS), (libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS)]
     {
-        // Of a group or a user otherwise.
+        // Otherwise it is a group or a user.
         rules.insert(number, vec![when(&[(0, Ne, process)])?, when(&[(1, Ne, 0)])?]);
     }
     Ok(rules)
 }
 
-/// A process in namespaces of its own, in which it would be root.
+/// New namespaces, in which a process could be root.
 fn namespaces() -> Result<Vec<SeccompRule>, seccompiler::Error> {
     [
         libc::CLONE_NEWNS,
@@ -240,7 +242,7 @@ fn namespaces() -> Result<Vec<SeccompRule>, seccompiler::Error> {
     .collect()
 }
 
-/// Sockets but those of TCP, UDP and the file system, and the netlink of addresses and routes that a resolver asks.
+/// All sockets but those of TCP, UDP, the file system, and netlink for routes, which a resolver needs.
 fn sockets() -> Result<Vec<SeccompRule>, seccompiler::Error> {
     // The other bits of a socket's type are flags.
     const TYPE: u64 = 0xf;
@@ -261,7 +263,7 @@ fn sockets() -> Result<Vec<SeccompRule>, seccompiler::Error> {
     Ok(rules)
 }
 
-/// Input for a terminal that others read, and a file's attributes, for which a descriptor for reading is enough.
+/// Input for a terminal, and attributes of files, which a descriptor for reading can change.
 fn controls() -> Result<Vec<SeccompRule>, seccompiler::Error> {
     const TIOCSTI: u64 = 0x5412;
     const TIOCLINUX: u64 = 0x541c;
