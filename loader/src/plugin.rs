@@ -247,7 +247,7 @@ impl Verified {
             path: path.clone(),
             metadata: inspection.metadata.clone(),
             signer: self.signer.clone(),
-            content: loaded.content(),
+            content: &loaded.content,
             checked,
         })))
     }

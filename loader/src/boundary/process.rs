@@ -27,6 +27,11 @@ pub(crate) fn deadline(timeout: Duration) -> Instant {
     now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_secs(1 << 30))
 }
 
+/// A timeout in the unit of the contract.
+pub(crate) fn nanoseconds(timeout: Duration) -> u64 {
+    u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Ends the process at once with the exit code `code`, of which Unix keeps the low 8 bits.
 ///
 /// [`std::process::exit`] runs the destructors of loaded libraries. A plugin's destructor can crash, or hang

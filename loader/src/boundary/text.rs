@@ -73,21 +73,9 @@ impl From<&Path> for ForeignText {
     }
 }
 
-impl PartialEq<str> for ForeignText {
-    fn eq(&self, other: &str) -> bool {
-        self.0 == other
-    }
-}
-
-impl PartialEq<String> for ForeignText {
-    fn eq(&self, other: &String) -> bool {
-        self.0 == *other
-    }
-}
-
-impl PartialEq<&str> for ForeignText {
-    fn eq(&self, other: &&str) -> bool {
-        self.0 == *other
+impl<T: AsRef<str> + ?Sized> PartialEq<T> for ForeignText {
+    fn eq(&self, other: &T) -> bool {
+        self.0 == other.as_ref()
     }
 }
 

@@ -18,7 +18,7 @@ use jackfield_plugin_api::{
 
 use super::host::{Cancel, Terms, further_tables};
 use crate::boundary::{
-    process::lock,
+    process::{lock, nanoseconds},
     text::{self, REASON_LIMIT},
 };
 
@@ -79,7 +79,7 @@ pub(super) fn during(terms: &Terms, events: usize, body: impl FnOnce(*const abi:
     let call = abi::Call {
         size: size_of::<abi::Call>() as u32,
         reserved: 0,
-        timeout_ns: u64::try_from(terms.timeout.as_nanos()).unwrap_or(u64::MAX),
+        timeout_ns: nanoseconds(terms.timeout),
         context: ptr::without_provenance(number),
         cancelled,
         report,

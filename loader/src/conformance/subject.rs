@@ -21,9 +21,8 @@ use crate::{
         batch::{Batch, no_events},
         process::lock,
     },
-    inspect::error::InspectError,
     load::tables::{Arguments, Function, OptionalTable, PluginTables},
-    plugin::{Candidate, Error, Plugin},
+    plugin::{Error, Plugin},
     verify::trust::Trust,
 };
 
@@ -47,12 +46,7 @@ impl Subject {
     /// # Errors
     /// As [`Plugin::load`].
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let candidate = Candidate::open(path)?;
-        candidate.inspection().verdict().map_err(|refusal| Error::Inspect {
-            path: path.to_owned(),
-            reason: InspectError::Refused(refusal),
-        })?;
-        Ok(Self { plugin: candidate.verify(Trust::Any)?.load()? })
+        Ok(Self { plugin: Plugin::load(path, Trust::Any)? })
     }
 
     /// The plugin.
@@ -85,18 +79,18 @@ impl Subject {
             // during the call.
             unsafe { (tables.backend.open)(host, abi::Str::new(config), call, &raw mut raw) }
         });
-        match (answer.status == abi::STATUS_OK, raw.is_null()) {
-            (true, true) => answer.breaches.push("`open` returned OK and stored no instance".to_owned()),
-            (false, false) => {
-                answer.breaches.push("`open` failed and stored an instance all the same".to_owned());
-            }
-            (true, false) => {
-                let raw = AtomicPtr::new(raw);
-                return (answer, Some(Instance { raw, tables, turn: Mutex::new(()) }));
-            }
-            (false, true) => {}
+        let opened = answer.status == abi::STATUS_OK;
+        if opened && raw.is_null() {
+            answer.breaches.push("`open` returned OK and stored no instance".to_owned());
+        } else if !opened && !raw.is_null() {
+            answer.breaches.push("`open` failed and stored an instance all the same".to_owned());
         }
-        (answer, None)
+        let instance = (opened && !raw.is_null()).then(|| Instance {
+            raw: AtomicPtr::new(raw),
+            tables,
+            turn: Mutex::new(()),
+        });
+        (answer, instance)
     }
 }
 
@@ -129,15 +123,8 @@ impl Instance {
         answer
     }
 
-    fn optional(
-        &self,
-        table: OptionalTable,
-        function: Function,
-        text: &str,
-        batch: Option<&Batch>,
-        terms: &Terms,
-    ) -> Option<Answer> {
-        self.tables.abilities().has(table).then(|| self.call(function, text, batch, terms))
+    fn has(&self, table: OptionalTable) -> bool {
+        self.tables.abilities().has(table)
     }
 
     /// Sends a batch.
@@ -155,19 +142,19 @@ impl Instance {
     /// Previews a batch; `None` without the table of diagnostics.
     #[must_use]
     pub fn preview(&self, batch: &Batch, terms: &Terms) -> Option<Answer> {
-        self.optional(OptionalTable::Diagnostics, Function::Preview, "", Some(batch), terms)
+        self.has(OptionalTable::Diagnostics).then(|| self.call(Function::Preview, "", Some(batch), terms))
     }
 
     /// Probes the platform; `None` without the table of diagnostics.
     #[must_use]
     pub fn probe(&self, terms: &Terms) -> Option<Answer> {
-        self.optional(OptionalTable::Diagnostics, Function::Probe, "", None, terms)
+        self.has(OptionalTable::Diagnostics).then(|| self.call(Function::Probe, "", None, terms))
     }
 
     /// Asks for the deletion of a machine's data; `None` without the table for deletion.
     #[must_use]
     pub fn request_deletion(&self, machine_id: &str, event: &Batch, terms: &Terms) -> Option<Answer> {
-        self.optional(OptionalTable::Deletion, Function::Delete, machine_id, Some(event), terms)
+        self.has(OptionalTable::Deletion).then(|| self.call(Function::Delete, machine_id, Some(event), terms))
     }
 
     /// Frees the instance. Returns the status and the duration.

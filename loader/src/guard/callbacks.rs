@@ -21,7 +21,7 @@ use jackfield_plugin_api::{
 
 use super::call::{CallState, Explanation, Origin};
 use crate::boundary::{
-    process::lock,
+    process::{lock, nanoseconds},
     text::{self, REASON_LIMIT},
 };
 
@@ -81,7 +81,7 @@ pub(super) fn to_abi(call: &CallState, running: &Running) -> abi::Call {
     abi::Call {
         size: size_of::<abi::Call>() as u32,
         reserved: 0,
-        timeout_ns: u64::try_from(left.as_nanos()).unwrap_or(u64::MAX),
+        timeout_ns: nanoseconds(left),
         context: running.context(),
         cancelled,
         report,
@@ -123,16 +123,10 @@ unsafe extern "C" fn message(context: *const c_void, label: Str, bytes: *const u
     // SAFETY: the contract: readable text.
     let label = unsafe { text::from_plugin(label, REASON_LIMIT) };
     call.collect(|collected| {
-        if !collected.admit(label.len(), len) {
-            return;
-        }
-        let bytes = if bytes.is_null() {
-            &[]
-        } else {
-            // SAFETY: the contract: null or `len` readable bytes, which are fewer than `LIMIT`.
-            unsafe { std::slice::from_raw_parts(bytes, len) }
-        };
-        collected.push_admitted(label, bytes);
+        collected.push(label, len, || {
+            // SAFETY: the contract requires null or `len` readable bytes, which are fewer than `LIMIT`.
+            if bytes.is_null() { &[] } else { unsafe { std::slice::from_raw_parts(bytes, len) } }
+        });
     });
 }
 

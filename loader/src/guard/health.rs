@@ -1,7 +1,7 @@
 //! Which instance of a backend calls may enter, and how the end of a call changes that.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -24,7 +24,7 @@ pub(super) struct Health {
     backend: String,
     backoff: Backoff,
     counters: Arc<Counters>,
-    state: Mutex<HealthState>,
+    pub(super) state: Mutex<HealthState>,
 }
 
 pub(super) struct HealthState {
@@ -68,10 +68,6 @@ impl Health {
         Self { backend: backend.to_owned(), backoff, counters, state }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, HealthState> {
-        lock(&self.state)
-    }
-
     /// Why a call may not enter now.
     pub(super) fn barred(&self, state: &mut HealthState, now: Instant) -> Option<Failure> {
         let stuck = self.counters.stuck();
@@ -91,7 +87,7 @@ impl Health {
 
     /// Notes that a call has returned. `gave_up`: the plugin has crashed too often to be tried again.
     pub(super) fn returned(&self, instance: &Arc<GuardedInstance>, failure: Option<&Failure>, gave_up: bool) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if !state.is_current(instance) {
             // The instance was discarded meanwhile, and the call says nothing about its successor.
             return;
@@ -119,8 +115,8 @@ impl Health {
     /// Notes that a cancelled call did not return in time. That does not open the circuit.
     pub(super) fn cancelled(&self, instance: &Arc<GuardedInstance>) -> Failure {
         self.counters.call_got_stuck();
-        instance.executor().kill();
-        let mut state = self.lock();
+        instance.executor.kill();
+        let mut state = lock(&self.state);
         state.breaker.probe_again(Instant::now());
         if state.is_current(instance) {
             state.discard(instance);
@@ -139,9 +135,9 @@ impl Health {
         }
         if running || opening {
             // This ends a call in a child process. A call in this process continues.
-            instance.executor().kill();
+            instance.executor.kill();
         }
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if !running && !opening {
             state.breaker.probe_again(Instant::now());
             return Failure::Busy { after };

@@ -27,7 +27,8 @@ use crate::{
 };
 
 pub(super) struct GuardedInstance {
-    executor: Box<dyn Executor>,
+    /// The way into the plugin.
+    pub(super) executor: Box<dyn Executor>,
     backend: String,
     most_workers: usize,
     open: Arc<Job>,
@@ -131,11 +132,6 @@ impl GuardedInstance {
 
     fn most_workers(&self) -> usize {
         if self.executor.is_serial() { 1 } else { self.most_workers }
-    }
-
-    /// The way into the plugin.
-    pub(super) fn executor(&self) -> &dyn Executor {
-        &*self.executor
     }
 
     pub(super) fn phase(&self) -> InstancePhase {

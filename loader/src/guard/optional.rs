@@ -25,7 +25,7 @@ impl Supervisor {
     /// Asks for the deletion of a machine's data, and waits for the answer at most for `timeout`.
     pub(crate) fn delete(&self, machine_id: &str, event: &Batch, timeout: Duration) -> Deletion {
         let unsupported = || Deletion::Unsupported("this plugin has no way to ask for deletion".to_owned());
-        if !self.has(OptionalTable::Deletion) {
+        if !self.entry.abilities().has(OptionalTable::Deletion) {
             return unsupported();
         }
         let (text, batch) = (Some(Arc::from(machine_id)), Some(event.clone()));
@@ -40,7 +40,7 @@ impl Supervisor {
 
     /// Asks what a `send` of the batch would send, and waits for the answer at most for `timeout`.
     pub(crate) fn preview(&self, batch: &Batch, timeout: Duration) -> Result<Preview, PreviewError> {
-        if !self.has(OptionalTable::Diagnostics) {
+        if !self.entry.abilities().has(OptionalTable::Diagnostics) {
             return Err(PreviewError::Unsupported);
         }
         let answered = self.call(&Work::with_batch(Function::Preview, batch), timeout, None);
@@ -54,7 +54,7 @@ impl Supervisor {
     pub(crate) fn probe(&self, timeout: Duration) -> Probe {
         let unsupported =
             || Probe::Unsupported("this plugin has no way to find out without sending an event".to_owned());
-        if !self.has(OptionalTable::Diagnostics) {
+        if !self.entry.abilities().has(OptionalTable::Diagnostics) {
             return unsupported();
         }
         match self.ask(Function::Probe, None, None, timeout) {

@@ -78,26 +78,14 @@ pub(crate) struct Collected {
 }
 
 impl Collected {
-    /// Reserves room for a message with these lengths; `false` if it exceeds the limit.
-    pub(super) fn admit(&mut self, label: usize, bytes: usize) -> bool {
-        let size = [label, bytes, MESSAGE_BYTES].into_iter().fold(self.size, usize::saturating_add);
+    /// Adds a message whose body has the length `len`. Reads the body only if the message is within the limit.
+    pub(crate) fn push<'a>(&mut self, label: String, len: usize, bytes: impl FnOnce() -> &'a [u8]) {
+        let size = [label.len(), len, MESSAGE_BYTES].into_iter().fold(self.size, usize::saturating_add);
         self.overflowed |= size > LIMIT;
         if !self.overflowed {
             self.size = size;
+            self.messages.push(Message { label, bytes: bytes().to_vec() });
         }
-        !self.overflowed
-    }
-
-    /// Adds a message. `withheld` is the length of a body that the child process did not pass on.
-    pub(crate) fn push(&mut self, label: String, bytes: &[u8], withheld: usize) {
-        if self.admit(label.len(), bytes.len().max(withheld)) {
-            self.push_admitted(label, bytes);
-        }
-    }
-
-    /// Adds a message that was admitted.
-    pub(super) fn push_admitted(&mut self, label: String, bytes: &[u8]) {
-        self.messages.push(Message { label, bytes: bytes.to_vec() });
     }
 
     /// The preview of a successful call.

@@ -12,7 +12,7 @@ use hdrhistogram::Histogram;
 use jackfield_plugin_api::Outcome;
 
 use super::report::{Failure, Report};
-use crate::boundary::process::lock;
+use crate::boundary::process::{lock, nanoseconds};
 #[cfg(target_os = "linux")]
 use crate::files::open::{Access, read};
 
@@ -133,9 +133,8 @@ impl Counters {
             Some(Failure::Failed { .. }) | None => {}
         }
         stats.calls += 1;
-        let nanos = u64::try_from(report.elapsed().as_nanos()).unwrap_or(u64::MAX);
         // As the histogram grows by itself, this only fails without memory.
-        let _ = latency.record(nanos);
+        let _ = latency.record(nanoseconds(report.elapsed()));
     }
 
     pub(super) fn stuck(&self) -> u64 {

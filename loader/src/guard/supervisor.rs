@@ -23,12 +23,16 @@ use super::{
     stats::{Counters, ProcessStats, Stats},
 };
 use crate::{
-    boundary::{batch::Batch, host_services::HostHandle, process},
-    load::tables::{Function, OptionalTable},
+    boundary::{
+        batch::Batch,
+        host_services::HostHandle,
+        process::{self, lock},
+    },
+    load::tables::Function,
 };
 
 pub(crate) struct Supervisor {
-    entry: Box<dyn Entry>,
+    pub(super) entry: Box<dyn Entry>,
     name: String,
     /// Where instances come from, the first one and those after a failure.
     source: Source,
@@ -84,7 +88,7 @@ impl Supervisor {
             supervisor.start_instance().map_err(|error| OpenFailure::Thread(error.to_string()))?;
         match open.call.wait(&supervisor.spin, None) {
             Ended::Finished { status: abi::STATUS_OK, .. } => {
-                supervisor.health.lock().current = Some(instance);
+                lock(&supervisor.health.state).current = Some(instance);
                 Ok(supervisor)
             }
             Ended::Finished {
@@ -102,7 +106,7 @@ impl Supervisor {
             )),
             Ended::Expired { .. } | Ended::TurnedAway => {
                 instance.retire();
-                instance.executor().kill();
+                instance.executor.kill();
                 Err(OpenFailure::Call(Failure::TimedOut { after: started.elapsed() }))
             }
         }
@@ -150,11 +154,6 @@ impl Supervisor {
         }
     }
 
-    /// Whether the plugin has an optional table.
-    pub(super) fn has(&self, table: OptionalTable) -> bool {
-        self.entry.abilities().has(table)
-    }
-
     /// Does work inside the plugin, at most for `timeout` and while `wanted` returns `true`.
     pub(super) fn call(&self, work: &Work, timeout: Duration, wanted: Option<&dyn Fn() -> bool>) -> Answered {
         let (started, deadline) = (Instant::now(), process::deadline(timeout));
@@ -182,7 +181,7 @@ impl Supervisor {
         if self.closed.load(Ordering::Acquire) {
             return Err(refuse(Failure::Closed));
         }
-        let mut state = self.health.lock();
+        let mut state = lock(&self.health.state);
         if let Some(failure) = self.health.barred(&mut state, started) {
             drop(state);
             return Err(refuse(failure));
@@ -240,7 +239,7 @@ impl Supervisor {
                 (reported, Some(failure))
             }
             Ended::TurnedAway => {
-                let failed = self.health.lock().opening_failed(&ticket.instance);
+                let failed = lock(&self.health.state).opening_failed(&ticket.instance);
                 match failed {
                     Some(failure) => (Reported::Nothing, Some(failure)),
                     None if Instant::now() < ticket.deadline => return None,
@@ -269,11 +268,11 @@ impl Supervisor {
             return Ok(());
         }
         self.host.cancel();
-        let Some(instance) = self.health.lock().current.take() else { return Ok(()) };
-        instance.executor().cancel();
+        let Some(instance) = lock(&self.health.state).current.take() else { return Ok(()) };
+        instance.executor.cancel();
         if !instance.wait_until_quiet(until) {
             instance.retire();
-            instance.executor().kill();
+            instance.executor.kill();
             return Err(CloseFailure::InFlight);
         }
         let job = self.job(Work::of(Function::Close), until);
@@ -291,7 +290,7 @@ impl Supervisor {
             Ended::TurnedAway => {}
             Ended::Expired { .. } => {
                 self.counters.call_got_stuck();
-                instance.executor().kill();
+                instance.executor.kill();
                 return Err(CloseFailure::Close(Failure::TimedOut { after: started.elapsed() }));
             }
         }
@@ -299,7 +298,7 @@ impl Supervisor {
             Some(abi::STATUS_OK) => Ok(()),
             Some(_) => Err(CloseFailure::FreePanicked),
             None => {
-                instance.executor().kill();
+                instance.executor.kill();
                 Err(CloseFailure::FreeTimedOut)
             }
         }
@@ -308,8 +307,8 @@ impl Supervisor {
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = self.counters.snapshot();
         stats.restarts = self.entry.restarts();
-        let instance = self.health.lock().current.clone();
-        let process = instance.and_then(|instance| instance.executor().process_id());
+        let instance = lock(&self.health.state).current.clone();
+        let process = instance.and_then(|instance| instance.executor.process_id());
         stats.process = process.map(ProcessStats::of);
         stats
     }
@@ -318,9 +317,9 @@ impl Supervisor {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         self.host.cancel();
-        let instance = self.health.lock().current.take();
+        let instance = lock(&self.health.state).current.take();
         if let Some(instance) = instance {
-            instance.executor().cancel();
+            instance.executor.cancel();
             instance.retire();
         }
     }
@@ -341,6 +340,6 @@ impl Drop for Waiting<'_> {
         if let Ended::Expired { running: true, .. } = self.ticket.job.call.abandon() {
             self.supervisor.counters.call_got_stuck();
         }
-        self.supervisor.health.lock().breaker.probe_again(Instant::now());
+        lock(&self.supervisor.health.state).breaker.probe_again(Instant::now());
     }
 }

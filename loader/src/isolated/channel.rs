@@ -16,7 +16,7 @@ use super::{
     shared_memory::{self, RequestHeader, SharedMemory},
 };
 use crate::{
-    boundary::log,
+    boundary::{log, process::nanoseconds},
     guard::{call::CallState, spin::Spin},
     load::tables::{Abilities, Function},
 };
@@ -100,7 +100,7 @@ impl Channel {
         self.memory.post(&RequestHeader {
             function: request.function as u32,
             level: log::most_detailed(),
-            timeout_ns: protocol::nanoseconds(left),
+            timeout_ns: nanoseconds(left),
             text: (text, request.text.len()),
             events: (events, request.events.len()),
         });
@@ -182,7 +182,7 @@ impl Channel {
             PollFd::new(&self.wake_up, PollFlags::empty()),
         ];
         let mut longest = give_up.saturating_duration_since(Instant::now());
-        match child.pidfd() {
+        match child.process.pidfd() {
             Some(pidfd) => events[2] = PollFd::from_borrowed_fd(pidfd, PollFlags::IN),
             None => longest = longest.min(reaper::TICK),
         }
@@ -192,7 +192,7 @@ impl Channel {
         if was_cancelled {
             let _ = rustix::io::read(&self.cancelled, &mut [0; 8]);
         }
-        let died = (died && child.pidfd().is_some()) || child.ended(Duration::ZERO).is_some();
+        let died = (died && child.process.pidfd().is_some()) || child.ended(Duration::ZERO).is_some();
         if died || !rang {
             return Ok(died);
         }

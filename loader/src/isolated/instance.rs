@@ -199,7 +199,7 @@ impl Executor for ChildInstance {
         let mut state = lock(&self.state);
         state.killed = true;
         if let Some(child) = &state.child {
-            child.kill();
+            child.process.kill();
         }
     }
 
@@ -210,7 +210,7 @@ impl Executor for ChildInstance {
     }
 
     fn process_id(&self) -> Option<u32> {
-        lock(&self.state).child.as_ref().map(|child| child.id())
+        lock(&self.state).child.as_ref().map(|child| child.process.id())
     }
 }
 
@@ -236,7 +236,7 @@ impl ChildInstance {
         let first = channels.remove(0);
         let mut state = lock(&self.state);
         if state.killed {
-            child.kill();
+            child.process.kill();
         }
         state.child = Some(Arc::clone(&child));
         state.channels = channels;
@@ -335,8 +335,8 @@ fn forward(call: &CallState, answer: Option<&AtomicU32>, record: &Record<'_>) {
             ..Explanation::default()
         }),
         record::MESSAGE => {
-            let withheld = usize::try_from(record.x).unwrap_or(usize::MAX);
-            call.collect(|collected| collected.push(show(record.first), record.second, withheld));
+            let len = usize::try_from(record.x).unwrap_or(usize::MAX).max(record.second.len());
+            call.collect(|collected| collected.push(show(record.first), len, || record.second));
         }
         record::NUMBER => {
             if let (Some(answer), Ok(number)) = (answer, u32::try_from(record.x)) {

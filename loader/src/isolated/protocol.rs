@@ -11,7 +11,6 @@ use std::{
     mem::{align_of, size_of},
     path::PathBuf,
     ptr,
-    time::Duration,
 };
 
 use jackfield_plugin_api::abi;
@@ -136,11 +135,6 @@ pub(super) fn log_record(level: u32, target: &str, message: &str) -> Vec<u8> {
 /// A view of bytes as a plugin's text.
 pub(super) const fn text(bytes: &[u8]) -> abi::Str {
     abi::Str { ptr: bytes.as_ptr(), len: bytes.len() }
-}
-
-/// A timeout in the unit of the contract.
-pub(super) fn nanoseconds(timeout: Duration) -> u64 {
-    u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// # Safety

@@ -5,10 +5,7 @@
 use std::{
     fs::File,
     io::{self, Read as _, Write as _},
-    os::{
-        fd::{BorrowedFd, OwnedFd},
-        unix::net::UnixStream,
-    },
+    os::{fd::OwnedFd, unix::net::UnixStream},
     sync::{Arc, Condvar, Mutex, PoisonError, mpsc::sync_channel},
     time::{Duration, Instant},
 };
@@ -38,27 +35,13 @@ const LONGEST_RECORD: usize = 8 + (64 << 10);
 
 /// A child and how it ended.
 pub(super) struct ChildHandle {
-    child: Child,
+    pub(super) process: Child,
     control: UnixStream,
     ended: Mutex<Option<Ended>>,
     gone: Condvar,
 }
 
 impl ChildHandle {
-    pub(super) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Readable once the child has ended; `None` before Linux 5.3.
-    pub(super) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
-        self.child.pidfd()
-    }
-
-    /// Kills the child and its process group.
-    pub(super) fn kill(&self) {
-        self.child.kill();
-    }
-
     /// Tells the backend's own threads that the host is done with the backend.
     pub(super) fn cancel(&self) {
         let _ = (&self.control).write(b"c");
@@ -83,8 +66,8 @@ pub(super) fn start(spawn: Spawn, control: UnixStream, backend: &str) -> io::Res
     let backend = backend.to_owned();
     let (answer, answered) = sync_channel(1);
     thread(&format!("reap {backend}")).spawn(move || {
-        let child = spawn.start().map(|child| {
-            Arc::new(ChildHandle { child, control, ended: Mutex::new(None), gone: Condvar::new() })
+        let child = spawn.start().map(|process| {
+            Arc::new(ChildHandle { process, control, ended: Mutex::new(None), gone: Condvar::new() })
         });
         match child {
             Ok(child) => {
@@ -113,11 +96,11 @@ impl Reaper<'_> {
             self.read();
         }
         // Before its process number is free again, because this kills the processes that it has started.
-        self.child.kill();
+        self.child.process.kill();
         self.read();
         self.lines.end(&mut emit);
         // The child has ended, so this does not wait long.
-        let ended = self.child.child.wait(Duration::from_secs(5)).unwrap_or(Ended::Unknown);
+        let ended = self.child.process.wait(Duration::from_secs(5)).unwrap_or(Ended::Unknown);
         *lock(&self.child.ended) = Some(ended);
         self.child.gone.notify_all();
     }
@@ -125,7 +108,7 @@ impl Reaper<'_> {
     /// Waits for output or the end of the child; `true` if it has ended.
     fn has_ended(&self) -> bool {
         let mut descriptors = Vec::with_capacity(3);
-        if let Some(pidfd) = self.child.pidfd() {
+        if let Some(pidfd) = self.child.process.pidfd() {
             descriptors.push(PollFd::from_borrowed_fd(pidfd, PollFlags::IN));
         }
         if self.log.is_some() {
@@ -134,11 +117,11 @@ impl Reaper<'_> {
         if let Some(stderr) = &self.stderr {
             descriptors.push(PollFd::new(stderr, PollFlags::IN));
         }
-        let tick = Timespec::try_from(TICK).ok().filter(|_| self.child.pidfd().is_none());
+        let tick = Timespec::try_from(TICK).ok().filter(|_| self.child.process.pidfd().is_none());
         let found = poll(&mut descriptors, tick.as_ref());
-        match self.child.pidfd() {
+        match self.child.process.pidfd() {
             Some(_) => found.is_ok() && !descriptors[0].revents().is_empty(),
-            None => self.child.child.wait(Duration::ZERO).is_some(),
+            None => self.child.process.wait(Duration::ZERO).is_some(),
         }
     }
 

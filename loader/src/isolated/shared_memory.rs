@@ -33,18 +33,15 @@ pub(super) const DATA_AT: usize = RING_AT + RING;
 /// Length of a new memory. Unwritten pages take no memory.
 const FIRST_LEN: usize = 256 << 10;
 
-/// Puts the host's writes on another cache line than the child's.
-#[repr(C, align(64))]
-pub(super) struct Line<T>(T);
-
 /// The start of a memory, at first all zeros.
 #[repr(C)]
 pub(super) struct Header {
-    child: Line<ByChild>,
-    host: Line<ByHost>,
+    child: ByChild,
+    host: ByHost,
 }
 
-#[repr(C)]
+/// What the child writes, on another cache line than what the host writes.
+#[repr(C, align(64))]
 struct ByChild {
     /// Number of bytes that the child has put into the ring.
     head: AtomicU64,
@@ -54,7 +51,7 @@ struct ByChild {
     begun: AtomicU32,
 }
 
-#[repr(C)]
+#[repr(C, align(64))]
 struct ByHost {
     /// Number of bytes that the host has taken out of the ring.
     tail: AtomicU64,
@@ -151,7 +148,7 @@ impl SharedMemory {
 
     /// Maps what the host has added.
     pub(super) fn follow(&mut self) -> io::Result<()> {
-        let len = usize::try_from(self.header().host.0.len.load(Ordering::Relaxed)).unwrap_or(0);
+        let len = usize::try_from(self.header().host.len.load(Ordering::Relaxed)).unwrap_or(0);
         if len > self.len() { self.remap(len) } else { Ok(()) }
     }
 
@@ -166,7 +163,7 @@ impl SharedMemory {
 
     /// Publishes a request. Its data must be in place.
     pub(super) fn post(&self, request: &RequestHeader) {
-        let (host, set) = (&self.header().host.0, Ordering::Relaxed);
+        let (host, set) = (&self.header().host, Ordering::Relaxed);
         host.function.store(request.function, set);
         host.level.store(request.level, set);
         host.timeout_ns.store(request.timeout_ns, set);
@@ -181,24 +178,24 @@ impl SharedMemory {
 
     /// Tells the child that the request is cancelled.
     pub(super) fn cancel(&self) {
-        self.header().host.0.cancelled.store(1, Ordering::Release);
+        self.header().host.cancelled.store(1, Ordering::Release);
     }
 
     /// Whether the process is a child of this kind.
     pub(super) fn has_begun(&self) -> bool {
-        self.header().child.0.begun.load(Ordering::Acquire) != 0
+        self.header().child.begun.load(Ordering::Acquire) != 0
     }
 
     /// Whether the ring has bytes after the first `taken`.
     pub(super) fn has_answer(&self, taken: u64) -> bool {
-        self.header().child.0.head.load(Ordering::SeqCst) != taken
+        self.header().child.head.load(Ordering::SeqCst) != taken
     }
 
     /// Appends the bytes after the first `taken` to `into`, and returns their total number. `None` if the
     /// child's count is invalid.
     pub(super) fn take(&self, taken: u64, into: &mut Vec<u8>) -> Option<u64> {
         // Read once, because the child may change it at any time.
-        let head = self.header().child.0.head.load(Ordering::Acquire);
+        let head = self.header().child.head.load(Ordering::Acquire);
         let filled = usize::try_from(head.wrapping_sub(taken)).ok().filter(|filled| *filled <= RING)?;
         let at = (taken as usize) % RING;
         let first = filled.min(RING - at);
@@ -213,36 +210,35 @@ impl SharedMemory {
             ptr::copy_nonoverlapping(ring, to.add(first), filled - first);
             into.set_len(start + filled);
         }
-        self.header().host.0.tail.store(head, Ordering::Release);
+        self.header().host.tail.store(head, Ordering::Release);
         Some(head)
     }
 
     /// Whether the child sleeps and must be woken. The caller wakes it.
     pub(super) fn wake_child(&self) -> bool {
-        let sleeps = &self.header().child.0.sleeps;
-        sleeps.load(Ordering::SeqCst) != 0 && sleeps.swap(0, Ordering::SeqCst) != 0
+        wake(&self.header().child.sleeps)
     }
 
     /// Notes whether the host sleeps.
     pub(super) fn host_sleeps(&self, sleeps: bool) {
-        self.header().host.0.sleeps.store(u32::from(sleeps), Ordering::SeqCst);
+        self.header().host.sleeps.store(u32::from(sleeps), Ordering::SeqCst);
     }
 
     // The child's side.
 
     /// Notes that this is a child.
     pub(super) fn begin(&self) {
-        self.header().child.0.begun.store(1, Ordering::Release);
+        self.header().child.begun.store(1, Ordering::Release);
     }
 
     /// Whether there is a request after the one with this number.
     pub(super) fn has_request(&self, after: u32) -> bool {
-        self.header().host.0.requests.load(Ordering::SeqCst) != after
+        self.header().host.requests.load(Ordering::SeqCst) != after
     }
 
     /// The last request.
     pub(super) fn request(&self) -> RequestHeader {
-        let (host, get) = (&self.header().host.0, Ordering::Relaxed);
+        let (host, get) = (&self.header().host, Ordering::Relaxed);
         let number = |number: &AtomicU64| number.load(get) as usize;
         RequestHeader {
             function: host.function.load(get),
@@ -254,12 +250,12 @@ impl SharedMemory {
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
-        self.header().host.0.cancelled.load(Ordering::Acquire) != 0
+        self.header().host.cancelled.load(Ordering::Acquire) != 0
     }
 
     /// Puts bytes into the ring, after the first `put`, and returns how many had room.
     pub(super) fn put(&self, put: u64, bytes: &[u8]) -> usize {
-        let tail = self.header().host.0.tail.load(Ordering::Acquire);
+        let tail = self.header().host.tail.load(Ordering::Acquire);
         let room = RING.saturating_sub(put.wrapping_sub(tail) as usize);
         let count = room.min(bytes.len());
         let at = (put as usize) % RING;
@@ -270,19 +266,18 @@ impl SharedMemory {
             ptr::copy_nonoverlapping(bytes.as_ptr(), ring.add(at), first);
             ptr::copy_nonoverlapping(bytes.as_ptr().add(first), ring, count - first);
         }
-        self.header().child.0.head.store(put.wrapping_add(count as u64), Ordering::SeqCst);
+        self.header().child.head.store(put.wrapping_add(count as u64), Ordering::SeqCst);
         count
     }
 
     /// Whether the host sleeps and must be woken. The caller wakes it.
     pub(super) fn wake_host(&self) -> bool {
-        let sleeps = &self.header().host.0.sleeps;
-        sleeps.load(Ordering::SeqCst) != 0 && sleeps.swap(0, Ordering::SeqCst) != 0
+        wake(&self.header().host.sleeps)
     }
 
     /// Notes whether the child sleeps.
     pub(super) fn child_sleeps(&self, sleeps: bool) {
-        self.header().child.0.sleeps.store(u32::from(sleeps), Ordering::SeqCst);
+        self.header().child.sleeps.store(u32::from(sleeps), Ordering::SeqCst);
     }
 }
 
@@ -291,6 +286,10 @@ impl Drop for SharedMemory {
         // SAFETY: the mapping belongs to this value.
         let _ = unsafe { munmap(self.base.cast(), self.len()) };
     }
+}
+
+fn wake(sleeps: &AtomicU32) -> bool {
+    sleeps.load(Ordering::SeqCst) != 0 && sleeps.swap(0, Ordering::SeqCst) != 0
 }
 
 /// Sets the length of a memfd. Past the limit of files the kernel would end the process by a signal.
@@ -335,10 +334,10 @@ mod tests {
         let (host, child) = pair();
         let mut arrived = Vec::new();
         for claimed in [RING as u64 + 1, u64::MAX, 1 << 63] {
-            child.header().child.0.head.store(claimed, Ordering::Release);
+            child.header().child.head.store(claimed, Ordering::Release);
             assert_eq!(host.take(0, &mut arrived), None, "{claimed}");
         }
-        child.header().child.0.head.store(0, Ordering::Release);
+        child.header().child.head.store(0, Ordering::Release);
         assert_eq!(host.take(1, &mut arrived), None, "less than was taken");
         assert!(arrived.is_empty());
     }

@@ -122,9 +122,10 @@ pub fn list(search_path: &[PathBuf]) -> Vec<PathBuf> {
                 continue;
             }
             let name = name.replace('-', "_");
-            match found.get(&name) {
-                Some((o, f, _)) if (*o, *f) <= (order, form) => {}
-                _ => drop(found.insert(name, (order, form, path))),
+            let candidate = (order, form, path);
+            let first = found.get(&name).is_none_or(|known| candidate < *known);
+            if first {
+                found.insert(name, candidate);
             }
         }
     }

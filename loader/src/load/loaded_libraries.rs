@@ -36,7 +36,7 @@ static IMAGES: Mutex<Vec<&'static Loaded>> = Mutex::new(Vec::new());
 
 /// A library that stays loaded, and the bytes that it was loaded from.
 pub(crate) struct Loaded {
-    content: Arc<Content>,
+    pub(crate) content: Arc<Content>,
     library: Opened,
     checked: OnceLock<Result<Checked, CheckError>>,
 }
@@ -176,10 +176,6 @@ impl Drop for LoadLock {
 }
 
 impl Loaded {
-    pub(crate) fn content(&'static self) -> &'static Content {
-        &self.content
-    }
-
     /// Checks the descriptor once: the same bytes have the same metadata.
     pub(crate) fn check(&'static self, inspection: &Inspection) -> Result<&'static Checked, CheckError> {
         self.checked.get_or_init(|| check::check(&self.library, inspection)).as_ref().map_err(Clone::clone)
