@@ -27,6 +27,7 @@ pub use crate::{
     boundary::{
         batch::{Batch, BatchWriter, EventFields},
         process::{exit, process_id},
+        signals,
         text::{
             ForeignText, count, escape_in_json, hex, in_prose, nearest, show as show_path, span, to_json,
             to_json_pretty,

@@ -5,4 +5,5 @@ pub(crate) mod batch;
 pub(crate) mod host_services;
 pub(crate) mod log;
 pub(crate) mod process;
+pub mod signals;
 pub(crate) mod text;

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use crate::boundary::process::{SMALL_STACK, exit, thread};
+use crate::boundary::{
+    process::{SMALL_STACK, exit, thread},
+    signals,
+};
 
 /// The number of the first descriptor that a child gets.
 pub(super) const FIRST: i32 = 3;
@@ -21,8 +24,9 @@ pub struct Inherited {
 }
 
 impl Inherited {
-    /// Takes the first `files` descriptors, closes all others, and names the process after the job.
+    /// Takes the first `files` descriptors, closes all others, names the process after the job, and sets what signals do.
     pub(super) fn take(files: usize, job: &str) -> io::Result<Self> {
+        signals::begin_job();
         #[cfg(target_os = "linux")]
         if let Ok(name) = std::ffi::CString::new(format!("jackfield-{job}")) {
             let _ = rustix::thread::set_name(&name);

@@ -29,7 +29,10 @@ use super::{
     entry::{MARK, Program},
     inherited::FIRST,
 };
-use crate::boundary::process::{SMALL_STACK, lock, thread};
+use crate::boundary::{
+    process::{SMALL_STACK, lock, thread},
+    signals,
+};
 
 /// Higher than the number of any descriptor of a child, so that placing one overwrites no other.
 const ABOVE: RawFd = 128;
@@ -276,7 +279,7 @@ impl Drop for Actions {
     }
 }
 
-/// A new session, no blocked signal, and the default action of every signal.
+/// A new session, the default action of every signal, and no blocked signal except those that wait until the job begins.
 struct Attributes(libc::posix_spawnattr_t);
 
 impl Attributes {
@@ -286,17 +289,17 @@ impl Attributes {
         // SAFETY: initializes the value.
         check(unsafe { libc::posix_spawnattr_init(&raw mut attributes) })?;
         let mut new = Self(attributes);
-        // SAFETY: a set of signals is plain data, which the calls fill in.
-        let (none, all) = unsafe {
-            let (mut none, mut all) = (std::mem::zeroed(), std::mem::zeroed());
-            libc::sigemptyset(&raw mut none);
+        let waiting = signals::set_of(signals::WAITING);
+        // SAFETY: a set of signals is plain data, which the call fills in.
+        let all = unsafe {
+            let mut all = std::mem::zeroed();
             libc::sigfillset(&raw mut all);
-            (none, all)
+            all
         };
         let flags = libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID;
         // SAFETY: initialized. The calls copy the sets.
         unsafe {
-            check(libc::posix_spawnattr_setsigmask(&raw mut new.0, &raw const none))?;
+            check(libc::posix_spawnattr_setsigmask(&raw mut new.0, &raw const waiting))?;
             check(libc::posix_spawnattr_setsigdefault(&raw mut new.0, &raw const all))?;
             check(libc::posix_spawnattr_setflags(&raw mut new.0, flags as libc::c_short))?;
         }
