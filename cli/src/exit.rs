@@ -85,6 +85,9 @@ pub(crate) enum CommandError {
     /// A key, a state folder or an input is not what the command needs.
     #[error("{0}")]
     Unusable(String),
+    /// A signal to end came.
+    #[error("interrupted")]
+    Interrupted,
     /// The inner error happened before any input was read.
     #[error("{0}; nothing was read")]
     NothingRead(Box<Self>),
@@ -133,6 +136,7 @@ impl From<&CommandError> for Exit {
             CommandError::Plugin(error) => error.into(),
             CommandError::Backend { exit, .. } => *exit,
             CommandError::System { .. } | CommandError::Unusable(_) => Self::Io,
+            CommandError::Interrupted => Self::Interrupted,
             CommandError::NothingRead(error) => (&**error).into(),
         }
     }

@@ -20,6 +20,7 @@ mod run;
 mod run_state;
 mod send;
 mod settings;
+mod signals;
 mod status;
 mod trust;
 
@@ -35,8 +36,13 @@ use crate::{
 };
 
 fn main() {
+    jackfield_loader::signals::begin_command();
     jackfield::init_with(&[check::JOB]);
     let (Cli { common, command }, name) = usage::parse();
+    // A `SIGHUP` that comes before `run` has its handler is a request to reload.
+    if !matches!(command, Command::Run(_)) {
+        jackfield_loader::signals::release_hangup();
+    }
     log();
     let telemetry = Telemetry::builder(settings::TOOL, settings::VERSION);
     let telemetry = match settings::consent_file() {

@@ -17,8 +17,8 @@ pub(crate) const HELP: Help = Help {
          nothing is lost, and `jackfield status` says so. What is\nolder than 30 days leaves, counted. Lines that are not \
          events are kept in\njackfield-TIME-PID.bad-lines.txt beside it, the first 10,000.\n\n\
          SIGHUP reads the configuration again and swaps what has changed, --watch does so by itself:\nwhat is new is \
-         opened first, and where it can't be had the old one stays. SIGTERM and SIGINT\nend the run in good order, the \
-         second one at once with exit code 130.\n\n\
+         opened first, and where it can't be had the old one stays. SIGTERM and SIGINT\nend the run in good order; \
+         a second one after a second, or a third one, ends it at once with exit\ncode 130.\n\n\
          With --spools every FOLDER/TOOL/spool and FOLDER/TOOL/telemetry/spool is delivered to the\nbackends of this \
          configuration, which take the place of those that TOOL may have; only\nof a tool whose user has consented in its consent file, and not with an opt-out such as\nDO_NOT_TRACK in this environment.\n\n\
          With --json the last line of standard output is one object: read, waiting, rejected, dropped,\nbackends (a list \

@@ -1,12 +1,12 @@
 //! The source of a run's events: an input, or the spools of tools.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, mpsc::Sender},
     time::Instant,
 };
 
-use jackfield::forward::{BackendConfig, check_backend};
+use jackfield::forward::{BackendConfig, CancellationToken, check_backend};
 use jackfield::{Config, OpenError, Status, Telemetry};
 use jackfield_loader::show_path;
 
@@ -25,6 +25,7 @@ use crate::{
     leftovers::{Leftovers, bad_lines::BadLines},
     run_state::snapshot::SpoolNow,
     settings::TOOL,
+    signals,
 };
 
 /// The source of events.
@@ -33,6 +34,8 @@ pub(super) enum EventSource {
     Input { telemetry: Telemetry, reader: Arc<InputReader>, before: Box<Status> },
     /// The spools of tools.
     Tools(Tools),
+    /// An input that nothing is read from: a request to end came while the backends were being opened.
+    NotOpened { telemetry: Telemetry, input: PathBuf, before: Box<Status> },
 }
 
 /// Ends the run for a backend that can't be used, unless the backend may come later. A platform that is away ends no run.
@@ -56,7 +59,8 @@ fn judge(
 }
 
 impl EventSource {
-    /// Opens the backends and then the source that the command line names. `config` is what `file` says.
+    /// Opens the backends and then the source that the command line names. `config` is what `file` says. `stop` ends the
+    /// wait for backends.
     ///
     /// # Errors
     /// A backend, the input or the folder can't be used.
@@ -65,6 +69,7 @@ impl EventSource {
         file: &Path,
         config: &Config,
         state: &Path,
+        stop: &CancellationToken,
         sender: Sender<Message>,
     ) -> Result<Self, CommandError> {
         if let Some(folder) = &args.spools {
@@ -85,8 +90,14 @@ impl EventSource {
         limits.refuse_when_full = true;
         let telemetry = service(TOOL, file, state, args.watch).limits(limits).build();
         // The input is opened last: what a pipe holds is lost when its only reader leaves.
-        judge(telemetry.open_backends(), args.start_anyway).inspect_err(|_| drop(telemetry.close()))?;
+        let to_open = telemetry.clone();
+        let failed_backends = signals::unless_stopped(stop, move || to_open.open_backends())
+            .map_err(CommandError::system("no backend is open"))?;
         let before = Box::new(telemetry.status());
+        let Some(failed_backends) = failed_backends else {
+            return Ok(Self::NotOpened { telemetry, input: args.input.clone(), before });
+        };
+        judge(failed_backends, args.start_anyway).inspect_err(|_| drop(telemetry.close()))?;
         let input = Input::of(&args.input).map_err(failed())?;
         let bad = BadLines::new(Leftovers::new(state).map_err(failed())?.file("bad-lines.txt"));
         let reader = InputReader::start(input, telemetry.forwarder(), bad, sender);
@@ -97,17 +108,23 @@ impl EventSource {
         Ok(Self::Input { telemetry, reader, before })
     }
 
+    /// Whether events could be delivered.
+    pub(super) fn is_open(&self) -> bool {
+        !matches!(self, Self::NotOpened { .. })
+    }
+
     /// What people call it.
     pub(super) fn name(&self) -> String {
         match self {
             Self::Input { reader, .. } => reader.name().to_owned(),
             Self::Tools(tools) => format!("spools of {}", show_path(tools.folder())),
+            Self::NotOpened { input, .. } => show_path(input).to_string(),
         }
     }
 
     pub(super) fn telemetries(&self) -> Vec<Telemetry> {
         match self {
-            Self::Input { telemetry, .. } => vec![telemetry.clone()],
+            Self::Input { telemetry, .. } | Self::NotOpened { telemetry, .. } => vec![telemetry.clone()],
             Self::Tools(tools) => tools.each(|_, telemetry| telemetry.clone()),
         }
     }
@@ -115,7 +132,7 @@ impl EventSource {
     /// The status of the run's own spool before the first line.
     pub(super) fn before(&self) -> Option<&Status> {
         match self {
-            Self::Input { before, .. } => Some(before),
+            Self::Input { before, .. } | Self::NotOpened { before, .. } => Some(before),
             Self::Tools(_) => None,
         }
     }
@@ -124,13 +141,15 @@ impl EventSource {
     pub(super) fn counts(&self) -> Counts {
         match self {
             Self::Input { reader, .. } => reader.counts(),
-            Self::Tools(_) => Counts::default(),
+            Self::Tools(_) | Self::NotOpened { .. } => Counts::default(),
         }
     }
 
     pub(super) fn spools(&self, rates: &mut Rates) -> Vec<SpoolNow> {
         match self {
-            Self::Input { telemetry, .. } => vec![rates.of(TOOL, telemetry)],
+            Self::Input { telemetry, .. } | Self::NotOpened { telemetry, .. } => {
+                vec![rates.of(TOOL, telemetry)]
+            }
             Self::Tools(tools) => tools.each(|tool, telemetry| rates.of(tool, telemetry)),
         }
     }

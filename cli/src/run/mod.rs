@@ -12,7 +12,6 @@ mod message;
 mod rates;
 mod reloads;
 pub(crate) mod service;
-mod signals;
 mod sink;
 mod source;
 mod summary;
@@ -28,6 +27,7 @@ use std::{
 };
 
 use jackfield::Telemetry;
+use jackfield::forward::CancellationToken;
 use jackfield_loader::{ForeignText, show_path};
 use serde::Serialize;
 
@@ -43,6 +43,7 @@ use crate::{
         snapshot::{Holding, Snapshot, now_ms},
     },
     settings::VERSION,
+    signals,
 };
 
 /// How often the status is written.
@@ -70,13 +71,14 @@ struct Run {
 }
 
 fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
+    let (sender, messages) = mpsc::channel();
+    // Before anything that takes time: a `SIGHUP` has waited for its handler since the start of the process.
+    let stop = obey_signals(&sender).map_err(CommandError::system("no signals can be had"))?;
     let (config, read) =
         chosen_backends::of_file(common.config.as_deref()).map_err(CommandError::nothing_read)?;
     let folder = run_state::folder(args.state.as_deref())?;
     let state = State::claim(folder).map_err(CommandError::nothing_read)?;
-    let (sender, messages) = mpsc::channel();
-    signals::install(sender.clone()).map_err(CommandError::system("no signals can be had"))?;
-    let source = EventSource::open(args, &config, &read, state.folder(), sender.clone());
+    let source = EventSource::open(args, &config, &read, state.folder(), &stop, sender.clone());
     Ok(Run {
         source: source.map_err(CommandError::nothing_read)?,
         state,
@@ -90,6 +92,25 @@ fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
         last_reload: None,
         reloads: BTreeMap::new(),
     })
+}
+
+/// From now on `SIGINT` and `SIGTERM` end the run, and `SIGHUP` reloads. Gives what the first request to end sets.
+fn obey_signals(sender: &mpsc::Sender<Message>) -> io::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let (flag, ends, reloads) = (stop.clone(), sender.clone(), sender.clone());
+    let end = move || {
+        console::say(
+            "stopping: events that were read are delivered first, other events wait for the next run; \
+             a second signal after a second, or a third one, ends at once",
+        );
+        flag.set();
+        let _ = ends.send(Message::Stop);
+    };
+    let reload = move || {
+        let _ = reloads.send(Message::Reload);
+    };
+    signals::install(end, Some(Box::new(reload)))?;
+    Ok(stop)
 }
 
 impl Run {
@@ -171,7 +192,7 @@ impl Run {
 
     fn end(&mut self, read: io::Result<()>) -> Result<Exit, CommandError> {
         let mut exit = Exit::Done;
-        let deadline = Instant::now() + self.grace;
+        let deadline = Instant::now() + if self.source.is_open() { self.grace } else { Duration::ZERO };
         self.source.stop(deadline);
         let counts = self.source.counts();
         if counts.bad > 0 {

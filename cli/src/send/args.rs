@@ -16,6 +16,9 @@ pub(crate) const HELP: Help = Help {
          jackfield-TIME-PID.bad-lines.txt              lines that are not events\n\
          When the reader of standard output goes away (`| head`), what the plugin `stdout`\n\
          has not written is undelivered at once.\n\n\
+         Ctrl-C and SIGTERM end it: what was read and not delivered is kept. Two within a second count\n\
+         as one, because wrappers such as `timeout` signal twice. A third one, or one after a second,\n\
+         ends at once with exit code 130.\n\n\
          With --json the last line of standard output is one object:\n  \
          lines, events, bad_lines, bad_lines_file, interrupted, exit_code, and\n  \
          backends: a list of name, plugin, error, delivered, retried, rejected,\n    \

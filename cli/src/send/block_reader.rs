@@ -7,6 +7,11 @@ use std::{
     sync::mpsc::{Receiver, sync_channel},
     thread,
 };
+#[cfg(unix)]
+use std::{
+    os::fd::{AsFd as _, OwnedFd},
+    time::Duration,
+};
 
 use jackfield::forward::CancellationToken;
 
@@ -16,9 +21,19 @@ const BLOCK: usize = 64 * 1024;
 /// Blocks that are read ahead.
 const AHEAD: usize = 4;
 
+/// How soon a wait for input sees that it is to stop.
+#[cfg(unix)]
+const TICK: Duration = Duration::from_millis(50);
+
 /// An open input.
+///
+/// # Platform
+/// On Unix the wait for input reads nothing, so that no read begins after `stop`: what it took out of a pipe would be lost.
+/// Elsewhere a read may hang.
 pub(super) struct BlockReader {
     reader: Box<dyn Read + Send>,
+    #[cfg(unix)]
+    handle: OwnedFd,
     /// Size in bytes, if it is a regular file.
     pub(super) size: Option<u64>,
 }
@@ -31,7 +46,12 @@ impl BlockReader {
     )]
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         if path.as_os_str() == "-" {
-            return Ok(Self { reader: Box::new(io::stdin()), size: None });
+            return Ok(Self {
+                #[cfg(unix)]
+                handle: io::stdin().as_fd().try_clone_to_owned()?,
+                reader: Box::new(io::stdin()),
+                size: None,
+            });
         }
         let file = File::open(path)?;
         let metadata = file.metadata()?;
@@ -41,15 +61,20 @@ impl BlockReader {
         // A backend may append to the file that is read, so only the bytes that it holds now are sent. A file of /proc has no
         // size.
         let end = if metadata.is_file() && metadata.len() > 0 { metadata.len() } else { u64::MAX };
-        Ok(Self { size: metadata.is_file().then_some(metadata.len()), reader: Box::new(file.take(end)) })
+        Ok(Self {
+            #[cfg(unix)]
+            handle: file.as_fd().try_clone_to_owned()?,
+            size: metadata.is_file().then_some(metadata.len()),
+            reader: Box::new(file.take(end)),
+        })
     }
 
-    /// Reads blocks until the end, an error or `stop`. An error is the last item. Nobody waits for the thread that reads: it
-    /// may hang in a read.
+    /// Reads blocks until the end, an error or `stop`. An error is the last item. Nobody waits for long for the thread that
+    /// reads: it may hang in a read.
     pub(super) fn blocks(mut self, stop: CancellationToken) -> io::Result<Receiver<io::Result<Vec<u8>>>> {
         let (sender, receiver) = sync_channel(AHEAD);
         thread::Builder::new().name("jackfield-input".to_owned()).spawn(move || {
-            while !stop.is_set() {
+            while self.waits_for_input(&stop) {
                 let mut block = vec![0; BLOCK];
                 let read = match self.reader.read(&mut block) {
                     Ok(0) => return,
@@ -67,5 +92,24 @@ impl BlockReader {
             }
         })?;
         Ok(receiver)
+    }
+
+    /// Waits until a read does not have to; `false` when `stop` is set first.
+    #[cfg(unix)]
+    fn waits_for_input(&self, stop: &CancellationToken) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let tick = Timespec { tv_sec: 0, tv_nsec: TICK.subsec_nanos().into() };
+        while !stop.is_set() {
+            // What can't be waited for is read at once.
+            if !matches!(poll(&mut [PollFd::new(&self.handle, PollFlags::IN)], Some(&tick)), Ok(0)) {
+                return !stop.is_set();
+            }
+        }
+        false
+    }
+
+    #[cfg(not(unix))]
+    fn waits_for_input(&self, stop: &CancellationToken) -> bool {
+        !stop.is_set()
     }
 }

@@ -6,7 +6,6 @@
 pub(crate) mod args;
 mod batcher;
 mod block_reader;
-mod interrupt;
 mod progress;
 mod summary;
 mod target;
@@ -24,7 +23,6 @@ use self::{
     args::SendArgs,
     batcher::Batcher,
     block_reader::BlockReader,
-    interrupt::Interrupt,
     summary::{BackendSummary, Summary},
     target::{Run, Target, Worker},
 };
@@ -34,7 +32,7 @@ use crate::{
     console,
     exit::{CommandError, Exit},
     leftovers::{Leftovers, bad_lines::BadLines},
-    output, settings,
+    output, settings, signals,
 };
 
 pub(crate) fn run(common: &CommonArgs, args: &SendArgs) -> Result<Exit, CommandError> {
@@ -46,7 +44,8 @@ struct Prepared {
     targets: Vec<Target>,
     input: BlockReader,
     run: Run,
-    interrupt: Interrupt,
+    /// Set when the user or a process manager has asked for the end.
+    interrupted: CancellationToken,
 }
 
 fn prepare(common: &CommonArgs, args: &SendArgs) -> Result<Prepared, CommandError> {
@@ -58,8 +57,13 @@ fn prepare(common: &CommonArgs, args: &SendArgs) -> Result<Prepared, CommandErro
     let leftovers = Leftovers::new(&args.leftovers).map_err(failed("leftovers", &args.leftovers));
     let leftovers = leftovers.map_err(CommandError::nothing_read)?;
     let stop = CancellationToken::new();
-    let interrupt = Interrupt::install(stop.clone());
-    let targets: Vec<_> = chosen.into_iter().map(|backend| Target::open(&config, backend)).collect();
+    let interrupted = end_by_signal(stop.clone());
+    let chosen: Vec<_> = chosen.into_iter().cloned().collect();
+    let open = move || chosen.into_iter().map(|backend| Target::open(&config, backend)).collect();
+    let opened = signals::unless_stopped(&stop, open).map_err(CommandError::system("no backend is open"));
+    let targets: Vec<_> = opened
+        .and_then(|targets| targets.ok_or(CommandError::Interrupted))
+        .map_err(CommandError::nothing_read)?;
     let refusals: Vec<_> = targets.iter().filter_map(|target| target.backend.as_ref().err()).collect();
     if let ([refusal], 1) = (&*refusals, targets.len()) {
         return Err(refused(refusal.exit, &refusal.reason));
@@ -73,8 +77,26 @@ fn prepare(common: &CommonArgs, args: &SendArgs) -> Result<Prepared, CommandErro
         targets,
         input,
         run: Run { give_up_after: args.give_up_after, leftovers, stop },
-        interrupt,
+        interrupted,
     })
+}
+
+/// From now on a signal to end sets `stop`, and the token that is given back.
+fn end_by_signal(stop: CancellationToken) -> CancellationToken {
+    let interrupted = CancellationToken::new();
+    let flag = interrupted.clone();
+    let end = move || {
+        console::say(
+            "interrupted: events that were read and not delivered are kept; \
+             a second Ctrl-C after a second, or a third one, ends at once",
+        );
+        flag.set();
+        stop.set();
+    };
+    if let Err(error) = signals::install(end, None) {
+        tracing::warn!("Ctrl-C will end this run at once, without keeping events that were read: {error}");
+    }
+    interrupted
 }
 
 fn refused(exit: Exit, reason: &str) -> CommandError {
@@ -83,7 +105,7 @@ fn refused(exit: Exit, reason: &str) -> CommandError {
 
 impl Prepared {
     fn run(self, common: &CommonArgs, args: &SendArgs) -> Result<Exit, CommandError> {
-        let Self { targets, input, run, interrupt } = self;
+        let Self { targets, input, run, interrupted } = self;
         if args.input.as_os_str() == "-" && io::stdin().is_terminal() && !args.quiet {
             console::say("reading events from the terminal, one a line, until Ctrl-D");
         }
@@ -150,7 +172,7 @@ impl Prepared {
             events: count,
             bad_lines: bad.count,
             bad_lines_file: bad.file().path().map(|path| show_path(path).to_string()),
-            interrupted: interrupt.happened(),
+            interrupted: interrupted.is_set(),
             io_failed,
             backends,
         };

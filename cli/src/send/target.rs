@@ -48,15 +48,15 @@ pub(super) struct Target {
 
 impl Target {
     /// Opens a backend of the configuration for the one thread that sends.
-    pub(super) fn open(config: &Config, backend: &BackendConfig) -> Self {
+    pub(super) fn open(config: &Config, backend: BackendConfig) -> Self {
         let unusable =
             |error: OpenError| Unusable { exit: (&error).into(), reason: error.line(&backend.name) };
         let (opened, plugin) =
-            match open_backend(config, backend, &settings::backend_options(config, backend)) {
+            match open_backend(config, &backend, &settings::backend_options(config, &backend)) {
                 Ok((opened, plugin)) => (Ok(opened), Some(plugin)),
                 Err(error) => (Err(unusable(error)), None),
             };
-        Self { config: backend.clone(), backend: opened, plugin }
+        Self { config: backend, backend: opened, plugin }
     }
 }
 

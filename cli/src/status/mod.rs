@@ -20,6 +20,7 @@ use crate::{
     exit::{CommandError, Exit},
     output,
     run_state::{self, snapshot::Snapshot},
+    signals,
 };
 
 pub(crate) const HELP: Help = Help {
@@ -96,10 +97,10 @@ fn look(folder: &Path) -> Result<(bool, Snapshot), CommandError> {
 fn follow(folder: &Path) {
     let (interrupt, interrupted) = mpsc::channel();
     let handler = interrupt.clone();
-    let handle = move || {
+    let end = move || {
         let _ = handler.send(());
     };
-    if let Err(error) = ctrlc::set_handler(handle) {
+    if let Err(error) = signals::install(end, None) {
         tracing::debug!("Ctrl-C leaves the screen as it is: {error}");
     }
     let mut out = io::stdout().lock();

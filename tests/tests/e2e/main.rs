@@ -56,6 +56,8 @@ mod run;
 mod run_start;
 mod secrets;
 mod send;
+#[cfg(target_os = "linux")]
+mod signals;
 mod site;
 mod skew;
 mod swap;

@@ -250,20 +250,6 @@ fn a_request_to_end_delivers_what_was_read_or_keeps_it() {
 }
 
 #[test]
-fn a_second_request_to_end_ends_at_once() {
-    let site = Site::new(&[hostile("60s", "hang = \"send\"\nrecord = \"record\"\n")]);
-    let mut running = runs(&site, &["--grace", "60s"]);
-    let mut stdin = running.stdin();
-    stdin.write_all(events(0..10).as_bytes()).expect("writable");
-    // The first batch may hold some of them only: they are being read when the round begins.
-    running.until("the call", || lines(&site, "record") > 0);
-    running.signal("INT");
-    running.until("the end has begun", || status(&site)["state"] == "stopping");
-    running.signal("INT");
-    running.end().with_code(130);
-}
-
-#[test]
 fn a_run_that_is_killed_and_the_next_one_deliver_all_that_was_read() {
     let site = Site::new(&[
         hostile("60s", "hang = \"send\"\nuntil = \"mended\"\nrecord = \"record\"\n"),

@@ -24,6 +24,9 @@ const IDLE: Duration = Duration::from_millis(200);
 /// ... and at the latest when its first event has waited for so long.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
+/// How long, after the request to end, the next block is waited for. A reader that can see the request ends before.
+const LAST_BLOCKS: Duration = Duration::from_secs(1);
+
 /// Makes batches of blocks.
 pub(super) struct Batcher {
     pub(super) lines: Lines,
@@ -69,7 +72,7 @@ impl Batcher {
                     break;
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
-                // All blocks that were read before the flag was set have come by now.
+                // The reader hangs in a read, and has nothing more that it has read.
                 Err(RecvTimeoutError::Timeout) if stopped => break,
                 Err(RecvTimeoutError::Timeout) => {
                     if self.since.is_some() {
@@ -90,7 +93,7 @@ impl Batcher {
     /// How long to wait for the next block.
     fn patience(&self, stopped: bool) -> Duration {
         if stopped {
-            return Duration::from_millis(50);
+            return LAST_BLOCKS;
         }
         // Without events to send, the wait is for the flag, which can't be waited for together with the queue.
         self.since.map_or(IDLE, |since| LONGEST_WAIT.saturating_sub(since.elapsed()).min(IDLE))

@@ -79,7 +79,7 @@ fn after_a_stop_what_was_read_is_taken_though_the_reader_hangs() {
             stop.set();
             sender.send(Ok([EVENT, b"{\"type"].concat())).expect("read");
             // A reader that hangs in a read holds its end of the queue.
-            thread::sleep(Duration::from_millis(500));
+            thread::sleep(2 * LAST_BLOCKS);
         });
         assert_eq!((batcher.count, batcher.bad.count), (1, bad), "regular file: {regular_file}");
         assert_eq!(kept, if regular_file { "" } else { "{\"type\n" });
