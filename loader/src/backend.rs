@@ -6,21 +6,20 @@ use jackfield_plugin_api::{
     Backend as PluginBackend, DeletesData, Deletion, Diagnoses, Probe, deletion, diagnostics, export,
 };
 
-use crate::{
-    boundary::batch::Batch,
-    guard::{
-        error::{CloseError, OpenError, OpenFailure, Stage},
-        executor::{Entry, Source},
-        options::{BackendOptions, Isolation},
-        preview::{Preview, PreviewError},
-        report::Report,
-        stats::Stats,
-        supervisor::Supervisor,
-    },
-    isolated,
-    load::{check::CheckError, dlopen::LoadError, loaded_libraries::hanging_load, tables::PluginTables},
-    plugin::{Error, Plugin, Verified},
-};
+use crate::boundary::batch::Batch;
+use crate::guard::error::{CloseError, OpenError, OpenFailure, Stage};
+use crate::guard::executor::{Entry, Source};
+use crate::guard::options::{BackendOptions, Isolation};
+use crate::guard::preview::{Preview, PreviewError};
+use crate::guard::report::Report;
+use crate::guard::stats::Stats;
+use crate::guard::supervisor::Supervisor;
+use crate::isolated;
+use crate::load::check::CheckError;
+use crate::load::dlopen::LoadError;
+use crate::load::loaded_libraries::hanging_load;
+use crate::load::tables::PluginTables;
+use crate::plugin::{Error, Plugin, Verified};
 
 /// A backend that takes batches of events.
 ///

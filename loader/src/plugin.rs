@@ -7,36 +7,24 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    boundary::text::show,
-    guard::{
-        error::{CloseError, OpenError, Stage},
-        options::Isolation,
-    },
-    inspect::{
-        error::{InspectError, Refusal, check_start},
-        inspect_bytes,
-        inspection::Inspection,
-        metadata::Metadata,
-    },
-    library::{
-        content::{Content, Digest},
-        file::LibraryFile,
-        find::{self, FindError},
-    },
-    load::{
-        check::{CheckError, Checked, Layout},
-        dlopen::LoadError,
-        loaded_libraries,
-        tables::PluginTables,
-    },
-    verify::{
-        error::VerifyError,
-        policy::{self, Policy},
-        signature::PublicKey,
-        trust::Trust,
-    },
-};
+use crate::boundary::text::show;
+use crate::guard::error::{CloseError, OpenError, Stage};
+use crate::guard::options::Isolation;
+use crate::inspect::error::{InspectError, Refusal, check_start};
+use crate::inspect::inspect_bytes;
+use crate::inspect::inspection::Inspection;
+use crate::inspect::metadata::Metadata;
+use crate::library::content::{Content, Digest};
+use crate::library::file::LibraryFile;
+use crate::library::find::{self, FindError};
+use crate::load::check::{CheckError, Checked, Layout};
+use crate::load::dlopen::LoadError;
+use crate::load::loaded_libraries;
+use crate::load::tables::PluginTables;
+use crate::verify::error::VerifyError;
+use crate::verify::policy::{self, Policy};
+use crate::verify::signature::PublicKey;
+use crate::verify::trust::Trust;
 
 /// Why a plugin or its backend failed. The `Display` is one complete line, so there is no `source`: stage,
 /// file, what was found and expected, what to do.

@@ -8,10 +8,8 @@ use std::{
 
 use jackfield_plugin_api::abi;
 
-use super::{
-    log,
-    text::{self, LOG_MESSAGE_LIMIT, LOG_TARGET_LIMIT},
-};
+use super::log;
+use super::text::{self, LOG_MESSAGE_LIMIT, LOG_TARGET_LIMIT};
 
 /// The host that `open` gets. It is leaked (some 300 bytes), because a plugin may keep it while the process
 /// lives.

@@ -17,10 +17,8 @@ use jackfield_plugin_api::{
 };
 
 use super::host::{Cancel, Terms, further_tables};
-use crate::boundary::{
-    process::{lock, nanoseconds},
-    text::{self, REASON_LIMIT},
-};
+use crate::boundary::process::{lock, nanoseconds};
+use crate::boundary::text::{self, REASON_LIMIT};
 
 /// The answer to one call.
 #[derive(Clone, Debug)]

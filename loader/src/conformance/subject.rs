@@ -12,19 +12,13 @@ use jackfield_plugin_api::{
     diagnostics::PreviewSink,
 };
 
-use super::{
-    call::{self, Answer},
-    host::{self, AlteredViews, Terms},
-};
-use crate::{
-    boundary::{
-        batch::{Batch, no_events},
-        process::lock,
-    },
-    load::tables::{Arguments, Function, OptionalTable, PluginTables},
-    plugin::{Error, Plugin},
-    verify::trust::Trust,
-};
+use super::call::{self, Answer};
+use super::host::{self, AlteredViews, Terms};
+use crate::boundary::batch::{Batch, no_events};
+use crate::boundary::process::lock;
+use crate::load::tables::{Arguments, Function, OptionalTable, PluginTables};
+use crate::plugin::{Error, Plugin};
+use crate::verify::trust::Trust;
 
 /// A loaded plugin.
 #[derive(Debug)]

@@ -13,10 +13,8 @@ use rustix::{
     io::Errno,
 };
 
-use super::{
-    judge::{Owner, judge},
-    open::{FileError, MOST_LINKS},
-};
+use super::judge::{Owner, judge};
+use super::open::{FileError, MOST_LINKS};
 use crate::boundary::text;
 
 /// An open folder.

@@ -7,10 +7,8 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use super::{
-    judge::{Owner, judge_link},
-    open::{Access, FileError, MOST_LINKS, open},
-};
+use super::judge::{Owner, judge_link};
+use super::open::{Access, FileError, MOST_LINKS, open};
 use crate::boundary::text;
 
 /// Owner and permissions of a new file.

@@ -20,10 +20,8 @@ use jackfield_plugin_api::{
 };
 
 use super::call::{CallState, Explanation, Origin};
-use crate::boundary::{
-    process::{lock, nanoseconds},
-    text::{self, REASON_LIMIT},
-};
+use crate::boundary::process::{lock, nanoseconds};
+use crate::boundary::text::{self, REASON_LIMIT};
 
 /// Number of the table's parts, so that threads seldom wait for each other's lock. A power of two.
 const SHARDS: usize = 16;
@@ -134,15 +132,11 @@ unsafe extern "C" fn message(context: *const c_void, label: Str, bytes: *const u
 mod tests {
     use std::{sync::Arc, time::Duration};
 
-    use super::{
-        super::{
-            call::Ended,
-            preview::{Collected, LIMIT, PreviewError},
-            report::Reported,
-            spin::Spin,
-        },
-        *,
-    };
+    use super::super::call::Ended;
+    use super::super::preview::{Collected, LIMIT, PreviewError};
+    use super::super::report::Reported;
+    use super::super::spin::Spin;
+    use super::*;
 
     fn delivered() -> abi::Outcome {
         Outcome::Delivered.to_abi()

@@ -5,10 +5,9 @@ use std::sync::{Arc, atomic::AtomicU32};
 use jackfield_plugin_api::abi::{self, Status};
 
 use super::{call::CallState, stats::Counters};
-use crate::{
-    boundary::{batch::Batch, host_services::HostHandle},
-    load::tables::{Abilities, Function},
-};
+use crate::boundary::batch::Batch;
+use crate::boundary::host_services::HostHandle;
+use crate::load::tables::{Abilities, Function};
 
 /// A plugin that can be entered. It makes an [`Executor`] for each instance of a backend.
 pub(crate) trait Entry: Send + Sync {

@@ -7,13 +7,11 @@ use std::{
 
 use jackfield_plugin_api::abi;
 
-use super::{
-    call::{Explanation, Origin},
-    circuit_breaker::{Admission, Backoff, CircuitBreaker},
-    instance::{GuardedInstance, InstancePhase},
-    report::Failure,
-    stats::Counters,
-};
+use super::call::{Explanation, Origin};
+use super::circuit_breaker::{Admission, Backoff, CircuitBreaker};
+use super::instance::{GuardedInstance, InstancePhase};
+use super::report::Failure;
+use super::stats::Counters;
 use crate::boundary::process::lock;
 
 /// How many calls may be stuck inside the plugin before no further call enters it. Each stuck call holds a

@@ -11,18 +11,12 @@ use std::{
 
 use jackfield_plugin_api::abi::{self, Status};
 
-use super::{
-    call::{CallState, Explanation},
-    callbacks::{self, Running},
-    executor::{Entry, Executor, Source, Work},
-};
-use crate::{
-    boundary::{
-        batch::{Batch, no_events},
-        host_services::HostHandle,
-    },
-    load::tables::{Abilities, Arguments, PluginTables},
-};
+use super::call::{CallState, Explanation};
+use super::callbacks::{self, Running};
+use super::executor::{Entry, Executor, Source, Work};
+use crate::boundary::batch::{Batch, no_events};
+use crate::boundary::host_services::HostHandle;
+use crate::load::tables::{Abilities, Arguments, PluginTables};
 
 /// The explanation of an `open` that breaks the contract.
 pub(crate) const NO_INSTANCE: &str =

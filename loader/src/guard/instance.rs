@@ -16,15 +16,12 @@ use std::{
 
 use jackfield_plugin_api::abi::{self, Status};
 
-use super::{
-    call::{Ended, Explanation},
-    executor::{Executor, Job, Work},
-    spin::Spin,
-};
-use crate::{
-    boundary::process::{lock, thread},
-    load::{dlopen::LoadError, loaded_libraries::hanging_load},
-};
+use super::call::{Ended, Explanation};
+use super::executor::{Executor, Job, Work};
+use super::spin::Spin;
+use crate::boundary::process::{lock, thread};
+use crate::load::dlopen::LoadError;
+use crate::load::loaded_libraries::hanging_load;
 
 pub(super) struct GuardedInstance {
     /// The way into the plugin.

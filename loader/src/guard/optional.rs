@@ -10,16 +10,12 @@ use std::{
 
 use jackfield_plugin_api::{Deletion, Probe};
 
-use super::{
-    executor::Work,
-    preview::{Preview, PreviewError},
-    report::Failure,
-    supervisor::Supervisor,
-};
-use crate::{
-    boundary::batch::Batch,
-    load::tables::{Function, OptionalTable},
-};
+use super::executor::Work;
+use super::preview::{Preview, PreviewError};
+use super::report::Failure;
+use super::supervisor::Supervisor;
+use crate::boundary::batch::Batch;
+use crate::load::tables::{Function, OptionalTable};
 
 impl Supervisor {
     /// Asks for the deletion of a machine's data, and waits for the answer at most for `timeout`.

@@ -3,10 +3,9 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use super::circuit_breaker::Backoff;
-use crate::{
-    reexec::entry::Program,
-    sandbox::{Sandbox, limits::Limits},
-};
+use crate::reexec::entry::Program;
+use crate::sandbox::Sandbox;
+use crate::sandbox::limits::Limits;
 
 /// The options of a backend. Their `Debug` omits the configuration, which may contain secrets.
 #[derive(Clone)]

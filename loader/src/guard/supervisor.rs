@@ -10,26 +10,20 @@ use std::{
 
 use jackfield_plugin_api::abi;
 
-use super::{
-    call::{CallState, Ended, Explanation, Origin},
-    error::{CloseFailure, OpenFailure},
-    executor::{Entry, Job, Source, Work},
-    health::{Health, failure_of, or_no_message},
-    instance::GuardedInstance,
-    options::BackendOptions,
-    preview::{Collected, Preview, PreviewError},
-    report::{Failure, Report, Reported},
-    spin::Spin,
-    stats::{Counters, ProcessStats, Stats},
-};
-use crate::{
-    boundary::{
-        batch::Batch,
-        host_services::HostHandle,
-        process::{self, lock},
-    },
-    load::tables::Function,
-};
+use super::call::{CallState, Ended, Explanation, Origin};
+use super::error::{CloseFailure, OpenFailure};
+use super::executor::{Entry, Job, Source, Work};
+use super::health::{Health, failure_of, or_no_message};
+use super::instance::GuardedInstance;
+use super::options::BackendOptions;
+use super::preview::{Collected, Preview, PreviewError};
+use super::report::{Failure, Report, Reported};
+use super::spin::Spin;
+use super::stats::{Counters, ProcessStats, Stats};
+use crate::boundary::batch::Batch;
+use crate::boundary::host_services::HostHandle;
+use crate::boundary::process::{self, lock};
+use crate::load::tables::Function;
 
 pub(crate) struct Supervisor {
     pub(super) entry: Box<dyn Entry>,

@@ -6,11 +6,9 @@ use object::{
     read::elf::{Dyn as _, FileHeader, SectionHeader as _, Sym as _},
 };
 
-use super::{
-    error::InspectError,
-    facts::{Endian, Facts, Format, NEEDED_LIMIT, SYMBOL, c_string, is_named},
-    verdict,
-};
+use super::error::InspectError;
+use super::facts::{Endian, Facts, Format, NEEDED_LIMIT, SYMBOL, c_string, is_named};
+use super::verdict;
 use crate::boundary::text::ForeignText;
 
 pub(super) fn facts<Elf: FileHeader>(data: &[u8]) -> Result<Facts<'_>, InspectError> {

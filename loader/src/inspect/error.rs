@@ -3,10 +3,8 @@
 use jackfield_plugin_api::{abi::ABI_MAJOR, metadata::HOST_CAPABILITIES};
 
 use super::facts::{Format, SYMBOL};
-use crate::{
-    boundary::text::{ForeignText, in_prose},
-    library::error::ImageError,
-};
+use crate::boundary::text::{ForeignText, in_prose};
+use crate::library::error::ImageError;
 
 /// Why a file is no plugin, or not one for this host.
 #[derive(Debug, thiserror::Error)]

@@ -2,12 +2,10 @@
 
 use jackfield_plugin_api::metadata::CAPABILITY_STDOUT;
 
-use super::{
-    error::{InspectError, Refusal, starts_with},
-    facts::{Endian, Facts, Format},
-    metadata::{self, Metadata},
-    verdict,
-};
+use super::error::{InspectError, Refusal, starts_with};
+use super::facts::{Endian, Facts, Format};
+use super::metadata::{self, Metadata};
+use super::verdict;
 use crate::boundary::text::ForeignText;
 
 /// Largest metadata section, in bytes.

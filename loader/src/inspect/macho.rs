@@ -6,12 +6,10 @@ use object::{
     read::macho::{FatArch, MachHeader, MachOFatFile, Nlist as _, Section as _, Segment as _},
 };
 
-use super::{
-    error::InspectError,
-    facts::{Endian, Facts, Format, NEEDED_LIMIT, SYMBOL, c_string, is_named},
-    inspection::{Inspection, conclude},
-    verdict,
-};
+use super::error::InspectError;
+use super::facts::{Endian, Facts, Format, NEEDED_LIMIT, SYMBOL, c_string, is_named};
+use super::inspection::{Inspection, conclude};
+use super::verdict;
 
 /// Most slices of a fat file. A Java class file begins with the same four bytes, and has a version of at
 /// least 45 in the place of the number of slices.

@@ -21,10 +21,8 @@ mod verdict;
 
 use object::FileKind;
 
-use self::{
-    error::InspectError,
-    inspection::{Inspection, conclude},
-};
+use self::error::InspectError;
+use self::inspection::{Inspection, conclude};
 
 /// Inspects the bytes of a file.
 ///

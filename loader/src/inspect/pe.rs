@@ -6,11 +6,9 @@ use object::{
     read::pe::{ExportTable, ImageNtHeaders, SectionTable},
 };
 
-use super::{
-    error::InspectError,
-    facts::{Endian, Facts, Format, NEEDED_LIMIT, SYMBOL, c_string, is_named},
-    verdict,
-};
+use super::error::InspectError;
+use super::facts::{Endian, Facts, Format, NEEDED_LIMIT, SYMBOL, c_string, is_named};
+use super::verdict;
 use crate::boundary::text::ForeignText;
 
 pub(super) fn facts<Pe: ImageNtHeaders>(data: &[u8]) -> Result<Facts<'_>, InspectError> {

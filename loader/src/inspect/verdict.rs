@@ -2,11 +2,9 @@
 
 use jackfield_plugin_api::{DIGEST, abi::ABI_MAJOR, metadata::HOST_CAPABILITIES};
 
-use super::{
-    error::Refusal,
-    facts::{Endian, Facts, Format},
-    metadata::{Metadata, PanicStrategy},
-};
+use super::error::Refusal;
+use super::facts::{Endian, Facts, Format};
+use super::metadata::{Metadata, PanicStrategy};
 use crate::boundary::text::ForeignText;
 
 /// Whether a host of this version can load the plugin.

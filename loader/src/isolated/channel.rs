@@ -10,16 +10,14 @@ use std::{
 use jackfield_plugin_api::abi::{self, Status};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
-use super::{
-    protocol::{self, HEAD, NotARecord, Record, record},
-    reaper::{self, ChildHandle},
-    shared_memory::{self, RequestHeader, SharedMemory},
-};
-use crate::{
-    boundary::{log, process::nanoseconds},
-    guard::{call::CallState, spin::Spin},
-    load::tables::{Abilities, Function},
-};
+use super::protocol::{self, HEAD, NotARecord, Record, record};
+use super::reaper::{self, ChildHandle};
+use super::shared_memory::{self, RequestHeader, SharedMemory};
+use crate::boundary::log;
+use crate::boundary::process::nanoseconds;
+use crate::guard::call::CallState;
+use crate::guard::spin::Spin;
+use crate::load::tables::{Abilities, Function};
 
 /// How long after its deadline a call is given up by the worker. The caller has stopped waiting by then.
 const GRACE: Duration = Duration::from_millis(500);

@@ -7,10 +7,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    boundary::text::ForeignText,
-    files::{self, open::Access},
-};
+use crate::boundary::text::ForeignText;
+use crate::files;
+use crate::files::open::Access;
 
 /// How often in a row a plugin in a child process may crash. After that its file is not started until it
 /// changes.

@@ -12,15 +12,12 @@ use std::{
 };
 
 use super::crash::{Crash, MOST_CRASHES, MOST_FILES, read};
-use crate::{
-    boundary::{process::lock, text},
-    files::{
-        open::create_folder,
-        write::{Mode, Survives, replace},
-    },
-    guard::circuit_breaker::Backoff,
-    library::content::Digest,
-};
+use crate::boundary::process::lock;
+use crate::boundary::text;
+use crate::files::open::create_folder;
+use crate::files::write::{Mode, Survives, replace};
+use crate::guard::circuit_breaker::Backoff;
+use crate::library::content::Digest;
 
 /// How long the plugin is not to be started, if so; [`Duration::MAX`] until its file changes.
 fn left_alone(crash: &Crash, backoff: Backoff, now: SystemTime) -> Option<Duration> {

@@ -15,28 +15,21 @@ use jackfield_plugin_api::{
     abi::{self, Status},
 };
 
-use super::{
-    channel::{Channel, ChannelError, Completed, Request},
-    child::JOB,
-    crash_history::CrashHistory,
-    protocol::{self, BUILD, Record, Setup, record},
-    reaper::{self, ChildHandle},
-};
-use crate::{
-    boundary::{
-        process::{lock, process_id},
-        text::{self, REASON_LIMIT},
-    },
-    guard::{
-        call::{CallState, Explanation, Origin},
-        error::{OpenFailure, Stage},
-        executor::{Entry, Executor, Work},
-        options::{BackendOptions, ProcessOptions},
-    },
-    library::content::Content,
-    load::tables::{Abilities, Function},
-    reexec::{Ended, Spawn, entry::Program},
-};
+use super::channel::{Channel, ChannelError, Completed, Request};
+use super::child::JOB;
+use super::crash_history::CrashHistory;
+use super::protocol::{self, BUILD, Record, Setup, record};
+use super::reaper::{self, ChildHandle};
+use crate::boundary::process::{lock, process_id};
+use crate::boundary::text::{self, REASON_LIMIT};
+use crate::guard::call::{CallState, Explanation, Origin};
+use crate::guard::error::{OpenFailure, Stage};
+use crate::guard::executor::{Entry, Executor, Work};
+use crate::guard::options::{BackendOptions, ProcessOptions};
+use crate::library::content::Content;
+use crate::load::tables::{Abilities, Function};
+use crate::reexec::entry::Program;
+use crate::reexec::{Ended, Spawn};
 
 /// Most calls that may be inside one child at once.
 const MOST_CHANNELS: usize = 16;

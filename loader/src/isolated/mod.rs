@@ -45,15 +45,11 @@ mod shared_memory;
 
 use std::{path::Path, sync::Arc};
 
-use crate::{
-    guard::{
-        error::OpenFailure,
-        executor::Entry,
-        options::{BackendOptions, ProcessOptions},
-    },
-    library::content::Content,
-    reexec::entry::{Job, run_job},
-};
+use crate::guard::error::OpenFailure;
+use crate::guard::executor::Entry;
+use crate::guard::options::{BackendOptions, ProcessOptions};
+use crate::library::content::Content;
+use crate::reexec::entry::{Job, run_job};
 
 /// In a child of this program, does the child's job, and ends the process. In any other process, notes that
 /// this program can have children, and returns.

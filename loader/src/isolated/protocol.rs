@@ -17,10 +17,9 @@ use jackfield_plugin_api::abi;
 use serde::{Deserialize, Serialize};
 
 use super::shared_memory::{DATA_AT, SharedMemory};
-use crate::{
-    boundary::batch::strings_mut,
-    sandbox::{Sandbox, limits::Limits},
-};
+use crate::boundary::batch::strings_mut;
+use crate::sandbox::Sandbox;
+use crate::sandbox::limits::Limits;
 
 /// What a child needs to know before it loads the plugin.
 #[derive(Clone, Serialize, Deserialize)]

@@ -17,14 +17,10 @@ use rustix::{
 };
 
 use super::protocol;
-use crate::{
-    boundary::{
-        log,
-        process::{lock, thread},
-        text::{self, LOG_MESSAGE_LIMIT, LOG_TARGET_LIMIT},
-    },
-    reexec::{Child, Ended, Spawn},
-};
+use crate::boundary::log;
+use crate::boundary::process::{lock, thread};
+use crate::boundary::text::{self, LOG_MESSAGE_LIMIT, LOG_TARGET_LIMIT};
+use crate::reexec::{Child, Ended, Spawn};
 
 /// The interval of the checks whether a child has ended, on a kernel without descriptors of processes (Linux
 /// before 5.3).

@@ -15,16 +15,12 @@ use std::{
 #[cfg(unix)]
 use rustix::fs::{AtFlags, FileType, statat};
 
-use super::{
-    content::Content,
-    error::{ImageError, SIZE_LIMIT},
-};
+use super::content::Content;
+use super::error::{ImageError, SIZE_LIMIT};
 use crate::files::open::{Access, kind};
 #[cfg(unix)]
-use crate::files::{
-    open::{FileError, open_at},
-    way::{Folder, Way, way},
-};
+use crate::files::open::{FileError, open_at};
+use crate::files::way::{Folder, Way, way};
 
 /// How much of a file is examined before the file is copied, in bytes.
 const HEAD: u64 = 4096;

@@ -2,14 +2,10 @@
 
 use std::{ffi::c_void, path::PathBuf, time::Duration};
 
-use crate::{
-    boundary::text::{self, ForeignText},
-    inspect::facts::SYMBOL,
-    library::{
-        content::{Content, Library},
-        error::LinkerError,
-    },
-};
+use crate::boundary::text::{self, ForeignText};
+use crate::inspect::facts::SYMBOL;
+use crate::library::content::{Content, Library};
+use crate::library::error::LinkerError;
 
 /// Longest message of the dynamic linker, in characters.
 const MESSAGE_LIMIT: usize = 600;

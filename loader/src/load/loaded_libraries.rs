@@ -11,18 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    check::{self, CheckError, Checked},
-    dlopen::{self, LoadError, Opened},
-};
-use crate::{
-    boundary::{
-        process::{deadline, lock, process_id, thread},
-        text::ForeignText,
-    },
-    inspect::inspection::Inspection,
-    library::content::Content,
-};
+use super::check::{self, CheckError, Checked};
+use super::dlopen::{self, LoadError, Opened};
+use crate::boundary::process::{deadline, lock, process_id, thread};
+use crate::boundary::text::ForeignText;
+use crate::inspect::inspection::Inspection;
+use crate::library::content::Content;
 
 /// How many different libraries a process may load, unless set by [`limit_loaded_images`]. Each keeps its
 /// memory and, on Linux, a file descriptor.

@@ -25,14 +25,10 @@ use rustix::{
     process::{Pid, Signal, WaitOptions, kill_process_group, waitpid},
 };
 
-use super::{
-    entry::{MARK, Program},
-    inherited::FIRST,
-};
-use crate::boundary::{
-    process::{SMALL_STACK, lock, thread},
-    signals,
-};
+use super::entry::{MARK, Program};
+use super::inherited::FIRST;
+use crate::boundary::process::{SMALL_STACK, lock, thread};
+use crate::boundary::signals;
 
 /// Higher than the number of any descriptor of a child, so that placing one overwrites no other.
 const ABOVE: RawFd = 128;

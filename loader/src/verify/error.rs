@@ -2,15 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::{
-    pin::{LockError, PinError},
-    signature::SignatureError,
-};
-use crate::{
-    boundary::text::{self, ForeignText},
-    files::judge::{GROUP, OTHERS},
-    library::error::ImageError,
-};
+use super::pin::{LockError, PinError};
+use super::signature::SignatureError;
+use crate::boundary::text::{self, ForeignText};
+use crate::files::judge::{GROUP, OTHERS};
+use crate::library::error::ImageError;
 
 /// Why the trust policy refuses a file.
 #[derive(Debug, thiserror::Error)]

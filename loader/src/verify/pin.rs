@@ -9,11 +9,9 @@ use std::{
 
 use semver::Version;
 
-use crate::{
-    boundary::text::{self, ForeignText},
-    inspect::metadata::Metadata,
-    library::content::{Content, Digest},
-};
+use crate::boundary::text::{self, ForeignText};
+use crate::inspect::metadata::Metadata;
+use crate::library::content::{Content, Digest};
 
 impl FromStr for Digest {
     type Err = ParsePinError;

@@ -2,18 +2,15 @@
 
 use std::path::Path;
 
-use super::{
-    error::VerifyError,
-    pin::{LockError, Pins},
-    signature::{KeyId, PublicKey},
-    signature_file,
-    trust::{Trust, check_owner},
-};
-use crate::{
-    boundary::text::ForeignText,
-    inspect::metadata::Metadata,
-    library::{content::Content, file::LibraryFile},
-};
+use super::error::VerifyError;
+use super::pin::{LockError, Pins};
+use super::signature::{KeyId, PublicKey};
+use super::signature_file;
+use super::trust::{Trust, check_owner};
+use crate::boundary::text::ForeignText;
+use crate::inspect::metadata::Metadata;
+use crate::library::content::Content;
+use crate::library::file::LibraryFile;
 
 /// A trust policy with its pins and keys. A bare [`Trust`] has none, so that `Pinned` and `Signed` refuse
 /// every file.

@@ -9,11 +9,9 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use crate::{
-    boundary::text::{self, ForeignText},
-    inspect::metadata::Metadata,
-    library::error::ImageError,
-};
+use crate::boundary::text::{self, ForeignText};
+use crate::inspect::metadata::Metadata;
+use crate::library::error::ImageError;
 
 /// Characters of a public key in base64: 42 bytes.
 const KEY_LENGTH: usize = 56;

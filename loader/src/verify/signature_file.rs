@@ -5,16 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    error::VerifyError,
-    signature::{KeyId, PublicKey, Signature, SignatureError},
-    trust::judge_owner,
-};
-use crate::{
-    boundary::text::ForeignText,
-    inspect::metadata::Metadata,
-    library::{error::ImageError, file::Handles},
-};
+use super::error::VerifyError;
+use super::signature::{KeyId, PublicKey, Signature, SignatureError};
+use super::trust::judge_owner;
+use crate::boundary::text::ForeignText;
+use crate::inspect::metadata::Metadata;
+use crate::library::error::ImageError;
+use crate::library::file::Handles;
 
 /// The ending of a signature file.
 const ENDING: &str = ".minisig";

@@ -3,11 +3,9 @@
 use std::{fs::File, path::Path, str::FromStr};
 
 use super::error::VerifyError;
-use crate::{
-    boundary::text::ForeignText,
-    files::judge::{Owner, Untrusted, judge},
-    library::file::Handles,
-};
+use crate::boundary::text::ForeignText;
+use crate::files::judge::{Owner, Untrusted, judge};
+use crate::library::file::Handles;
 
 /// What is required of a file before its code runs.
 ///

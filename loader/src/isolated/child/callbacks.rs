@@ -13,14 +13,10 @@ use std::{
 
 use jackfield_plugin_api::{abi, diagnostics::PreviewSink};
 
-use super::super::{
-    protocol::{LONGEST, Record, record},
-    shared_memory::SharedMemory,
-};
-use crate::boundary::{
-    process::lock,
-    text::{self, REASON_LIMIT},
-};
+use super::super::protocol::{LONGEST, Record, record};
+use super::super::shared_memory::SharedMemory;
+use crate::boundary::process::lock;
+use crate::boundary::text::{self, REASON_LIMIT};
 
 /// The low bits of a context are the index of the channel, the others the number of the call.
 const PLACE_BITS: u32 = 5;

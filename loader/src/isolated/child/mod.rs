@@ -18,26 +18,21 @@ use jackfield_plugin_api::abi::{self, Status};
 use rustix::process::Signal;
 
 use self::callbacks::ChannelEnd;
-use super::{
-    protocol::{self, BUILD, Record, Setup, log_record, record},
-    shared_memory::{RequestHeader, SharedMemory},
-};
-use crate::{
-    boundary::{
-        batch::no_events,
-        host_services::HostHandle,
-        log,
-        process::{SMALL_STACK, exit, lock, thread},
-    },
-    guard::{error::Stage, in_process::NO_INSTANCE, spin::Spin},
-    inspect::inspect_bytes,
-    library::content::Content,
-    load::{
-        loaded_libraries,
-        tables::{Abilities, Arguments, Function, PluginTables},
-    },
-    reexec::{Inherited, entry::NOT_A_CHILD},
-};
+use super::protocol::{self, BUILD, Record, Setup, log_record, record};
+use super::shared_memory::{RequestHeader, SharedMemory};
+use crate::boundary::batch::no_events;
+use crate::boundary::host_services::HostHandle;
+use crate::boundary::log;
+use crate::boundary::process::{SMALL_STACK, exit, lock, thread};
+use crate::guard::error::Stage;
+use crate::guard::in_process::NO_INSTANCE;
+use crate::guard::spin::Spin;
+use crate::inspect::inspect_bytes;
+use crate::library::content::Content;
+use crate::load::loaded_libraries;
+use crate::load::tables::{Abilities, Arguments, Function, PluginTables};
+use crate::reexec::Inherited;
+use crate::reexec::entry::NOT_A_CHILD;
 
 /// The name of a child's job.
 pub(super) const JOB: &str = "child";

@@ -17,13 +17,9 @@ use jackfield_plugin_api::{
 };
 
 use super::{dlopen::Opened, tables::PluginTables};
-use crate::{
-    boundary::text::ForeignText,
-    inspect::{
-        facts::SYMBOL,
-        inspection::{Inspection, trim},
-    },
-};
+use crate::boundary::text::ForeignText;
+use crate::inspect::facts::SYMBOL;
+use crate::inspect::inspection::{Inspection, trim};
 
 /// Most tables that a descriptor may list.
 const TABLES_LIMIT: usize = 1024;

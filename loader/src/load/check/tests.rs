@@ -1,8 +1,6 @@
 use super::*;
-use crate::inspect::{
-    facts::{Endian, Format},
-    metadata,
-};
+use crate::inspect::facts::{Endian, Format};
+use crate::inspect::metadata;
 
 #[test]
 fn a_layout_report_becomes_its_first_difference() {
