@@ -252,7 +252,6 @@ impl Verified {
         &self.candidate.inspection.metadata
     }
 
-    /// The bytes that were verified.
     pub(crate) fn content(&self) -> &Arc<Content> {
         &self.candidate.file.content
     }

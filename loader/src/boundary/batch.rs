@@ -277,7 +277,6 @@ pub(crate) fn strings_mut(event: &mut abi::Event) -> [&mut abi::Str; 13] {
     ]
 }
 
-/// The C form of a batch without events.
 pub(crate) fn no_events() -> abi::Batch {
     abi::Batch {
         size: size_of::<abi::Batch>() as u32,

@@ -20,7 +20,6 @@ pub(crate) struct HostHandle {
     context: Context,
 }
 
-/// The context of the services' functions.
 struct Context {
     backend: String,
     tool_name: String,
@@ -132,7 +131,6 @@ mod tests {
 
     use super::*;
 
-    /// Keeps target and message of every event.
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<(String, String)>>>);
 

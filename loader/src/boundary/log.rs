@@ -51,7 +51,6 @@ pub(crate) fn relay_to(send: impl Fn(u32, &str, &str) + std::marker::Send + Sync
     let _ = RELAY.set(Relay { send: Box::new(send), level: AtomicU32::new(0) });
 }
 
-/// Sets the most detailed level that is relayed.
 pub(crate) fn relay_up_to(level: u32) {
     if let Some(relay) = RELAY.get() {
         relay.level.store(level, Ordering::Relaxed);
@@ -109,7 +108,6 @@ fn metadata(level: Level, target: &str) -> &'static Metadata<'static> {
     known.entry((level, target.to_owned())).or_insert_with(|| leak(level, target))
 }
 
-/// Whether a subscriber wants a record of this level and target.
 pub(crate) fn enabled(number: u32, target: &str) -> bool {
     if let Some(relay) = RELAY.get() {
         return number.max(abi::LEVEL_ERROR) <= relay.level.load(Ordering::Relaxed);

@@ -40,7 +40,6 @@ pub struct Answer {
     pub took: Duration,
 }
 
-/// Most breaches of a call that are named.
 const BREACHES: usize = 8;
 
 #[derive(Debug)]

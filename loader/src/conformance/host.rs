@@ -92,7 +92,6 @@ impl Cancel {
     }
 }
 
-/// A host, and what it points to.
 struct Handle {
     host: abi::Host,
     _services: &'static abi::HostServices,
@@ -175,7 +174,6 @@ unsafe extern "C" fn log_enabled(context: *const c_void, _level: u32, _target: a
     u32::from(context.addr() != HostKind::Older as usize)
 }
 
-/// Reads the whole record.
 unsafe extern "C" fn log(_context: *const c_void, record: *const abi::LogRecord) {
     // SAFETY: the contract requires a readable record.
     let Some(record) = (unsafe { record.as_ref() }) else { return };

@@ -89,7 +89,6 @@ impl Subject {
 }
 
 impl Instance {
-    /// Calls a function of the instance.
     fn call(&self, function: Function, text: &str, batch: Option<&Batch>, terms: &Terms) -> Answer {
         let _turn = self.tables.abilities().is_serial().then(|| lock(&self.turn));
         let views = batch.map(|batch| AlteredViews::of(batch, terms));

@@ -32,7 +32,6 @@ pub enum Survives {
     PowerFailure,
 }
 
-/// How many names are tried for a temporary file.
 const TRIES: u32 = 100;
 
 /// Replaces the file at `path`, or creates it.

@@ -32,7 +32,6 @@ pub(crate) struct Explanation {
     pub(crate) origin: Origin,
 }
 
-/// The origin of an explanation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// The plugin.
@@ -44,7 +43,6 @@ pub(crate) enum Origin {
     Stage(Stage),
 }
 
-/// How a call ended for the thread that waited.
 #[derive(Debug)]
 pub(super) enum Ended {
     Finished {
@@ -152,7 +150,6 @@ impl CallState {
         std::task::Poll::Pending
     }
 
-    /// Stops waiting.
     pub(super) fn abandon(&self) -> Ended {
         let mut progress = lock(&self.progress);
         match Self::take(&mut progress) {

@@ -51,7 +51,6 @@ impl Running {
         Self { id }
     }
 
-    /// The call's context.
     pub(super) fn context(&self) -> *const c_void {
         std::ptr::without_provenance(self.id)
     }
@@ -73,7 +72,6 @@ fn find(context: *const c_void) -> Option<Arc<CallState>> {
     shard(wanted).iter().find(|(id, _)| *id == wanted).map(|(_, call)| Arc::clone(call))
 }
 
-/// The plugin's view of a call.
 pub(super) fn to_abi(call: &CallState, running: &Running) -> abi::Call {
     let left = call.deadline().saturating_duration_since(Instant::now());
     abi::Call {
@@ -111,7 +109,6 @@ unsafe extern "C" fn explain(context: *const c_void, subject: abi::Str, message:
     call.explain(Explanation { subject: text(subject), message: text(message), origin: Origin::Plugin });
 }
 
-/// The sink for the preview of the call with this context.
 pub(super) fn sink(context: *const c_void) -> PreviewSink {
     PreviewSink { size: size_of::<PreviewSink>() as u32, reserved: 0, context, message }
 }
@@ -195,7 +192,6 @@ mod tests {
         assert!(!call.finish(abi::STATUS_OK));
     }
 
-    /// Hands over messages during a call, and returns what was collected.
     fn collected(hand_over: impl FnOnce(&PreviewSink)) -> Collected {
         let call = Arc::new(CallState::new(2, Instant::now() + Duration::from_secs(60)));
         assert!(call.start());

@@ -46,7 +46,6 @@ impl Default for Backoff {
 /// How many calls in a row that fail in time open the circuit. A call that does not return opens it at once.
 const PANICS: u32 = 3;
 
-/// The decision on a call.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Admission {
     /// The call passes.

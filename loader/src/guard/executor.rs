@@ -52,7 +52,6 @@ pub(crate) trait Executor: Send + Sync {
     }
 }
 
-/// Where an instance comes from.
 #[derive(Clone)]
 pub(crate) enum Source {
     /// The table's `open`, with this configuration.
@@ -61,7 +60,6 @@ pub(crate) enum Source {
     Value(Arc<dyn Fn() -> *mut abi::Instance + Send + Sync>),
 }
 
-/// The work of a worker thread.
 #[derive(Clone)]
 pub(crate) enum Work {
     Open {
@@ -83,7 +81,6 @@ impl Work {
         Self::Call { function, text: None, batch: None, answer: None }
     }
 
-    /// A function that takes a batch.
     pub(super) fn with_batch(function: Function, batch: &Batch) -> Self {
         Self::Call { function, text: None, batch: Some(batch.clone()), answer: None }
     }

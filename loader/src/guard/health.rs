@@ -155,7 +155,6 @@ pub(super) fn or_no_message(message: String) -> String {
     if message.is_empty() { "(no message)".to_owned() } else { message }
 }
 
-/// The failure that a status and its explanation stand for.
 pub(super) fn failure_of(status: abi::Status, explanation: Explanation) -> Option<Failure> {
     let Explanation { subject, message, origin } = explanation;
     match status {

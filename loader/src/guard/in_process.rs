@@ -32,7 +32,6 @@ impl Entry for PluginTables {
     }
 }
 
-/// The way into an instance in this process.
 struct InProcess {
     tables: PluginTables,
     /// Null until the instance is open.

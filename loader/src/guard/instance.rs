@@ -24,7 +24,6 @@ use crate::load::dlopen::LoadError;
 use crate::load::loaded_libraries::hanging_load;
 
 pub(super) struct GuardedInstance {
-    /// The way into the plugin.
     pub(super) executor: Box<dyn Executor>,
     backend: String,
     most_workers: usize,
@@ -182,7 +181,6 @@ impl GuardedInstance {
         done(&queue)
     }
 
-    /// The life of a worker thread.
     fn work(&self) {
         let mut queue = lock(&self.queue);
         loop {
@@ -213,7 +211,6 @@ impl GuardedInstance {
         self.quiet.notify_all();
     }
 
-    /// Runs one job inside the plugin and wakes its caller.
     fn run(&self, job: &Job) {
         if !job.call.start() {
             self.ran(None);

@@ -150,7 +150,6 @@ impl Report {
         Self { entered: false, ..self }
     }
 
-    /// A report of `len` delivered events.
     pub(crate) fn delivered(len: usize) -> Self {
         Self::new(len, Reported::All(Outcome::Delivered), None, Duration::ZERO)
     }

@@ -105,7 +105,6 @@ impl Counters {
         Self { counted: Mutex::new((Stats::default(), histogram)), stuck_calls: AtomicU64::new(0) }
     }
 
-    /// Counts a call and its events.
     pub(super) fn count(&self, report: &Report) {
         let mut counted = lock(&self.counted);
         let (stats, latency) = &mut *counted;

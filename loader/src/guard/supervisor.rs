@@ -48,7 +48,6 @@ struct Ticket {
     deadline: Instant,
 }
 
-/// The verdict on a ticket.
 pub(super) struct Answered {
     pub(super) report: Report,
     /// The explanation of a call that succeeded.
@@ -58,7 +57,6 @@ pub(super) struct Answered {
 }
 
 impl Supervisor {
-    /// Opens the first instance and waits for it.
     pub(crate) fn open(
         entry: Box<dyn Entry>,
         source: Source,

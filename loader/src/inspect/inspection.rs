@@ -75,7 +75,6 @@ impl Inspection {
     }
 }
 
-/// Parses the metadata, and makes the verdict.
 pub(super) fn conclude(
     facts: Facts<'_>,
     size: usize,

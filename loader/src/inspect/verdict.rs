@@ -87,7 +87,6 @@ fn platform(arch: &str, os: &str, format: Format, bits: u8, endian: Endian) -> S
     format!("{arch} {os} ({detail})")
 }
 
-/// The name of an architecture, or its number.
 pub(super) fn arch(known: Option<&str>, number: u64) -> String {
     known.map_or_else(|| format!("machine {number:#x}"), str::to_owned)
 }

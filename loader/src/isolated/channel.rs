@@ -22,7 +22,6 @@ use crate::load::tables::{Abilities, Function};
 /// How long after its deadline a call is given up by the worker. The caller has stopped waiting by then.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// A call.
 pub(super) struct Request<'a> {
     pub(super) function: Function,
     pub(super) text: &'a str,
@@ -33,14 +32,12 @@ pub(super) struct Request<'a> {
     pub(super) call: Option<&'a CallState>,
 }
 
-/// The end of a call.
 pub(super) struct Completed {
     pub(super) status: Status,
     /// The abilities of the plugin, for `open`.
     pub(super) abilities: Abilities,
 }
 
-/// Why a call did not return.
 pub(super) enum ChannelError {
     /// The child has ended.
     Died,

@@ -116,7 +116,6 @@ fn write(file: &Path, crash: &Crash) -> io::Result<()> {
     replace(file, &serde_json::to_vec(crash)?, Mode::Private, Survives::Crash)
 }
 
-/// Describes a time for people, in UTC.
 fn clock(time: u64) -> String {
     let (days, second) = (time / 86_400, time % 86_400);
     let (hour, minute) = (second / 3600, second / 60 % 60);

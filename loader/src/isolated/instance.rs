@@ -104,7 +104,6 @@ impl Entry for Arc<ChildSpec> {
     }
 }
 
-/// The child of one instance.
 struct ChildInstance {
     spec: Arc<ChildSpec>,
     state: Mutex<ChildState>,
@@ -340,7 +339,6 @@ fn forward(call: &CallState, answer: Option<&AtomicU32>, record: &Record<'_>) {
     }
 }
 
-/// How a child ended, for the end of a sentence.
 fn describe(ended: Option<Ended>) -> String {
     match ended {
         Some(Ended::Signal(number)) => format!("ended by {}", signal(number)),
@@ -349,7 +347,6 @@ fn describe(ended: Option<Ended>) -> String {
     }
 }
 
-/// The name of a signal.
 fn signal(number: i32) -> String {
     let name = match number {
         libc::SIGHUP => "SIGHUP",

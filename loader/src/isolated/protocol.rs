@@ -48,12 +48,10 @@ pub(super) const HEAD: usize = 40;
 /// Longest text of a record, in bytes.
 pub(super) const LONGEST: usize = 64 << 20;
 
-/// Kinds of records.
 pub(super) mod record {
     /// The outcome `code` of `y` events from `x` on, to be retried after `z` ms. The first text is the
     /// reason.
     pub(crate) const REPORT: u32 = 1;
-    /// An explanation: subject and message.
     pub(crate) const EXPLAIN: u32 = 2;
     /// A message of a preview: label and bytes. `x` is the length of bytes that are not passed on.
     pub(crate) const MESSAGE: u32 = 3;
@@ -143,12 +141,9 @@ const unsafe fn slice<'a, T>(list: *const T, len: usize) -> &'a [T] {
     if len == 0 { &[] } else { unsafe { std::slice::from_raw_parts(list, len) } }
 }
 
-/// Writes events and their texts into a memory.
 struct Writer {
     base: *mut u8,
-    /// Offset of the next list.
     list: usize,
-    /// Offset of the next text.
     text: usize,
     end: usize,
     /// The JSON of the event, and its offset.
@@ -192,7 +187,6 @@ impl Writer {
         placed
     }
 
-    /// Appends a value to the lists.
     fn push<T>(&mut self, value: T) {
         self.put(self.list, value);
         self.list += size_of::<T>();

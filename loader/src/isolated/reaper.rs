@@ -29,7 +29,6 @@ pub(super) const TICK: Duration = Duration::from_millis(20);
 /// Longest log record that is accepted, in bytes: its head, and more text than is emitted.
 const LONGEST_RECORD: usize = 8 + (64 << 10);
 
-/// A child and how it ended.
 pub(super) struct ChildHandle {
     pub(super) process: Child,
     control: UnixStream,
@@ -170,7 +169,6 @@ fn pass_on(bytes: &mut Vec<u8>, backend: &str) -> bool {
     bytes.len() <= 2 * LONGEST_RECORD
 }
 
-/// Target of the log records.
 const TARGET: &str = "jackfield::plugin::stderr";
 
 /// How many bytes are emitted in a [`PERIOD`]. The others are counted.
@@ -180,7 +178,6 @@ const PERIOD: Duration = Duration::from_secs(60);
 /// The lines that a child prints to standard error. They are emitted as log records, up to a limit.
 struct StderrLines {
     backend: String,
-    /// The start of an incomplete line.
     partial: Vec<u8>,
     since: Instant,
     passed: usize,

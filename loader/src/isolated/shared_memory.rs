@@ -24,11 +24,9 @@ use rustix::{
     process::{Resource, getrlimit},
 };
 
-/// Offset of the ring.
 const RING_AT: usize = 4096;
 /// Length of the ring, a power of two.
 pub(super) const RING: usize = 64 << 10;
-/// Offset of the data.
 pub(super) const DATA_AT: usize = RING_AT + RING;
 /// Length of a new memory. Unwritten pages take no memory.
 const FIRST_LEN: usize = 256 << 10;
@@ -226,7 +224,6 @@ impl SharedMemory {
 
     // The child's side.
 
-    /// Notes that this is a child.
     pub(super) fn begin(&self) {
         self.header().child.begun.store(1, Ordering::Release);
     }
@@ -236,7 +233,6 @@ impl SharedMemory {
         self.header().host.requests.load(Ordering::SeqCst) != after
     }
 
-    /// The last request.
     pub(super) fn request(&self) -> RequestHeader {
         let (host, get) = (&self.header().host, Ordering::Relaxed);
         let number = |number: &AtomicU64| number.load(get) as usize;

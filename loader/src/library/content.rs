@@ -58,7 +58,6 @@ impl Content {
         Self { image, path: path.to_owned(), digest: OnceLock::new() }
     }
 
-    /// Copies an open file of about `size` bytes.
     pub(crate) fn copy(file: &File, path: &Path, size: u64) -> Result<Self, ImageError> {
         let name = path.file_name().unwrap_or(OsStr::new("plugin"));
         Ok(Self::new(Image::copy(file, name, size)?, path))
@@ -70,7 +69,6 @@ impl Content {
         Ok(Self::new(Image::map(memfd.into())?, path))
     }
 
-    /// A descriptor of the bytes for a child process.
     #[cfg(target_os = "linux")]
     pub(crate) fn share(&self) -> io::Result<OwnedFd> {
         self.image.share()

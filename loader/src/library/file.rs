@@ -25,7 +25,6 @@ use crate::files::way::{Folder, Way, way};
 /// How much of a file is examined before the file is copied, in bytes.
 const HEAD: u64 = 4096;
 
-/// An open file, and a copy of its bytes.
 pub(crate) struct LibraryFile {
     pub(crate) handles: Handles,
     pub(crate) content: Arc<Content>,
@@ -58,7 +57,6 @@ fn head(mut file: &File) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// The size of an open regular file within the limit.
 fn regular_size(file: &File) -> Result<u64, ImageError> {
     let metadata = file.metadata().map_err(ImageError::io("examine"))?;
     match metadata.len() {
@@ -115,7 +113,6 @@ impl Handles {
 
 #[cfg(not(unix))]
 impl Handles {
-    /// Opens the file that `path` leads to.
     fn open(path: &Path) -> Result<Self, ImageError> {
         let file_path =
             fs::canonicalize(path).map_err(|error| match (error.kind(), fs::read_link(path)) {

@@ -55,7 +55,6 @@ impl Image {
         Self::map(memfd).map_err(ImageError::io("map a memfd"))
     }
 
-    /// Maps a sealed memfd.
     pub(super) fn map(memfd: File) -> io::Result<Self> {
         let map = MmapOptions::new().map_if_safe(&memfd).map_err(io::Error::other)?;
         Ok(Self { memfd, map })

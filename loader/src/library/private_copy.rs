@@ -11,11 +11,9 @@ use libloading::os::windows::{LOAD_LIBRARY_SEARCH_DEFAULT_DIRS, LOAD_LIBRARY_SEA
 use super::error::{ImageError, LinkerError, SIZE_LIMIT};
 use crate::files::write::{Mode, Survives, create};
 
-/// A file's bytes.
 pub(super) struct Image(Vec<u8>);
 
 impl Image {
-    /// Copies an open file of about `size` bytes.
     pub(super) fn copy(file: &File, _name: &OsStr, size: u64) -> Result<Self, ImageError> {
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
         // One byte more, so that the caller notices a file that grows meanwhile.

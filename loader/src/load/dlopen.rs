@@ -114,7 +114,6 @@ unsafe impl Send for Opened {}
 // SAFETY: as above.
 unsafe impl Sync for Opened {}
 
-/// Loads `content`, which needs the libraries `needed`.
 pub(crate) fn open(content: &Content, needed: &[ForeignText]) -> Result<Opened, LoadError> {
     let library = content.load().map_err(|LinkerError(message)| explain(&message, needed))?;
     // SAFETY: the symbol is only used as an address.

@@ -52,7 +52,6 @@ pub fn image_limit() -> usize {
     LIMIT.load(Ordering::Relaxed)
 }
 
-/// The library with these bytes, if it is loaded.
 fn known(content: &Content) -> Option<&'static Loaded> {
     // The comparison of unequal lengths is cheap.
     lock(&IMAGES).iter().find(|loaded| loaded.content.bytes() == content.bytes()).copied()
@@ -114,7 +113,6 @@ struct LoadLock {
     process: u32,
 }
 
-/// The holder of the lock.
 #[derive(Clone)]
 struct Holder {
     by: PathBuf,

@@ -86,7 +86,6 @@ pub(crate) fn run_job(jobs: &[Job]) {
     })
 }
 
-/// The job that a program's first argument names.
 fn job_name(word: &OsStr) -> Option<String> {
     word.to_str()?.strip_prefix(MARK).map(str::to_owned)
 }

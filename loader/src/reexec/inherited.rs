@@ -65,7 +65,6 @@ impl Inherited {
 /// The exit code after the lifetime of a child: `EX_TEMPFAIL` of `sysexits.h`.
 const OUT_OF_TIME: i32 = 75;
 
-/// Closes the descriptor `first` and all higher ones.
 fn close_from(first: RawFd) {
     #[cfg(target_os = "linux")]
     {

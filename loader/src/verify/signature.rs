@@ -131,7 +131,6 @@ impl Signature {
         self.key
     }
 
-    /// Its trusted comment.
     pub(super) fn trusted_comment(&self) -> &str {
         self.signature.trusted_comment()
     }

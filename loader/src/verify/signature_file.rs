@@ -13,7 +13,6 @@ use crate::inspect::metadata::Metadata;
 use crate::library::error::ImageError;
 use crate::library::file::Handles;
 
-/// The ending of a signature file.
 const ENDING: &str = ".minisig";
 
 /// Largest signature file, in bytes. minisign writes comments of up to 9 KiB.

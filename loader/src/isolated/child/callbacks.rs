@@ -24,7 +24,6 @@ const PLACE_BITS: u32 = 5;
 /// The channels. They are never freed, because a plugin may use a context late.
 static PLACES: OnceLock<Vec<ChannelEnd>> = OnceLock::new();
 
-/// The child's end of one channel.
 pub(super) struct ChannelEnd {
     pub(super) wake_up: UnixStream,
     /// The channel's own thread maps the memory again when it has grown.
@@ -41,7 +40,6 @@ pub(super) struct Out {
     shown: usize,
 }
 
-/// Sets the channels, once.
 pub(super) fn install(ends: Vec<(UnixStream, SharedMemory)>) -> &'static [ChannelEnd] {
     PLACES.get_or_init(|| {
         let place = |(wake_up, memory)| ChannelEnd {
@@ -58,7 +56,6 @@ impl ChannelEnd {
         lock(&self.out)
     }
 
-    /// Sends a record to the host.
     pub(super) fn send(&self, record: &Record<'_>) {
         self.put(&mut self.lock(), record);
     }

@@ -34,7 +34,6 @@ use crate::load::tables::{Abilities, Arguments, Function, PluginTables};
 use crate::reexec::Inherited;
 use crate::reexec::entry::NOT_A_CHILD;
 
-/// The name of a child's job.
 pub(super) const JOB: &str = "child";
 
 /// The exit code of a child whose host has ended.
@@ -54,7 +53,6 @@ unsafe impl Sync for OpenBackend {}
 static OPEN: OnceLock<OpenBackend> = OnceLock::new();
 static HOST: OnceLock<&'static HostHandle> = OnceLock::new();
 
-/// Does the job of a child.
 pub(super) fn run(inherited: Inherited) -> i32 {
     end_with_parent();
     let mut files = inherited.files.into_iter();

@@ -21,7 +21,6 @@ use crate::boundary::text::ForeignText;
 use crate::inspect::facts::SYMBOL;
 use crate::inspect::inspection::{Inspection, trim};
 
-/// Most tables that a descriptor may list.
 const TABLES_LIMIT: usize = 1024;
 
 /// Longest metadata in a descriptor, in bytes: the limit of the section, and NULs at its end.
@@ -40,7 +39,6 @@ pub enum Layout {
     ByDigest,
 }
 
-/// What the guard needs of a checked library.
 pub(crate) struct Checked {
     pub(crate) tables: PluginTables,
     pub(crate) layout: Layout,
