@@ -230,9 +230,6 @@ impl Backend {
     }
 
     /// As [`close`](Self::close), for a task of a tokio runtime. Another thread waits.
-    ///
-    /// # Errors
-    /// As [`close`](Self::close).
     #[cfg(feature = "tokio")]
     pub async fn close_async(self: Arc<Self>, timeout: Duration) -> Result<(), Error> {
         let (answer, closed) = tokio::sync::oneshot::channel();

@@ -175,9 +175,6 @@ impl Candidate {
     }
 
     /// As [`verify`](Self::verify), for a plugin with that isolation.
-    ///
-    /// # Errors
-    /// As [`verify`](Self::verify).
     pub fn verify_for(self, isolation: &Isolation, policy: impl Into<Policy>) -> Result<Verified, Error> {
         let verdict = match isolation {
             Isolation::Thread => self.inspection.verdict(),
@@ -326,9 +323,6 @@ impl Plugin {
     }
 
     /// As [`Verified::still_allowed_by`].
-    ///
-    /// # Errors
-    /// [`Error::Verify`].
     pub fn still_allowed_by(&self, policy: impl Into<Policy>) -> Result<(), Error> {
         let LoadedPlugin { path, metadata, signer, content, .. } = &*self.0;
         judge_again(path, metadata, content, signer.as_ref(), &policy.into())

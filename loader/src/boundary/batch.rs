@@ -190,9 +190,6 @@ impl Batch {
     }
 
     /// As [`build`](Self::build), with capacity for `events` events.
-    ///
-    /// # Errors
-    /// That of `fill`.
     pub fn build_with_capacity<O: Send + 'static, E>(
         owner: O,
         events: usize,

@@ -112,9 +112,6 @@ pub fn to_json<T: ?Sized + Serialize>(value: &T) -> serde_json::Result<String> {
 }
 
 /// As [`to_json`], with a line for each member.
-///
-/// # Errors
-/// As [`to_json`].
 pub fn to_json_pretty<T: ?Sized + Serialize>(value: &T) -> serde_json::Result<String> {
     serde_json::to_string_pretty(value).map(|json| escape_in_json(&json).into_owned())
 }
@@ -166,16 +163,24 @@ pub fn escape_in_json(json: &str) -> Cow<'_, str> {
 /// # Safety
 /// `text.ptr` is null, or leads to the lesser of `text.len` and `limit` readable bytes.
 pub(crate) unsafe fn from_plugin(text: abi::Str, limit: usize) -> String {
-    let mut cut = text.len > limit;
-    let start = abi::Str { ptr: text.ptr, len: text.len.min(limit) };
+    let len = if text.ptr.is_null() { 0 } else { text.len };
+    let start = if len == 0 { std::ptr::dangling() } else { text.ptr };
     // SAFETY: the caller vouches for these bytes.
-    let start = match unsafe { start.to_str() } {
-        Ok(text) => text,
+    escape_start(unsafe { std::slice::from_raw_parts(start, len.min(limit)) }, len > limit, limit)
+}
+
+/// As [`from_plugin`], for bytes.
+pub(crate) fn from_bytes(bytes: &[u8], limit: usize) -> String {
+    escape_start(&bytes[..bytes.len().min(limit)], bytes.len() > limit, limit)
+}
+
+/// Escapes the start of a text, which is `cut` if more follows.
+fn escape_start(start: &[u8], mut cut: bool, limit: usize) -> String {
+    let start = match std::str::from_utf8(start) {
+        Ok(start) => start,
         // The limit cuts a character.
         Err(error) if cut && error.error_len().is_none() => {
-            let whole = abi::Str { ptr: text.ptr, len: error.valid_up_to() };
-            // SAFETY: as above.
-            unsafe { whole.to_str() }.unwrap_or_default()
+            std::str::from_utf8(&start[..error.valid_up_to()]).unwrap_or_default()
         }
         Err(_) => return "(text that is not UTF-8)".to_owned(),
     };

@@ -21,7 +21,7 @@ use crate::boundary::process::{lock, nanoseconds};
 use crate::boundary::text::{self, REASON_LIMIT};
 
 /// The answer to one call.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Answer {
     /// The returned status.
@@ -45,15 +45,7 @@ const BREACHES: usize = 8;
 #[derive(Debug)]
 struct Context {
     cancel: Cancel,
-    heard: Mutex<Heard>,
-}
-
-#[derive(Debug, Default)]
-struct Heard {
-    outcomes: Vec<Option<Outcome>>,
-    explained: Option<(String, String)>,
-    breaches: Vec<String>,
-    previewed: (Vec<String>, usize),
+    heard: Mutex<Answer>,
 }
 
 /// The running calls, by their context. The context of an ended call is not in the map.
@@ -70,7 +62,7 @@ pub fn late_uses() -> usize {
 /// Makes a call about `events` events on these terms, by `body`.
 pub(super) fn during(terms: &Terms, events: usize, body: impl FnOnce(*const abi::Call) -> Status) -> Answer {
     let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-    let heard = Heard { outcomes: vec![None; events], ..Heard::default() };
+    let heard = Answer { outcomes: vec![None; events], ..Answer::default() };
     let context = Arc::new(Context { cancel: terms.cancel.clone(), heard: Mutex::new(heard) });
     lock(&RUNNING).insert(number, Arc::clone(&context));
     let call = abi::Call {
@@ -87,19 +79,10 @@ pub(super) fn during(terms: &Terms, events: usize, body: impl FnOnce(*const abi:
     let status = body(&raw const call);
     let took = start.elapsed();
     lock(&RUNNING).remove(&number);
-    let heard = std::mem::take(&mut *lock(&context.heard));
-    Answer {
-        status,
-        outcomes: heard.outcomes,
-        explained: heard.explained,
-        breaches: heard.breaches,
-        previewed: heard.previewed,
-        number: 0,
-        took,
-    }
+    Answer { status, took, ..std::mem::take(&mut *lock(&context.heard)) }
 }
 
-impl Heard {
+impl Answer {
     fn breach(&mut self, what: impl Into<String>) {
         let what = what.into();
         if self.breaches.len() < BREACHES && !self.breaches.contains(&what) {

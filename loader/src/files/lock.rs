@@ -42,9 +42,6 @@ fn is_taken(result: Result<(), TryLockError>) -> io::Result<bool> {
 }
 
 /// As [`try_lock`], and waits for the lock until `deadline`.
-///
-/// # Errors
-/// As [`try_lock`].
 pub fn lock_until(file: &File, deadline: Instant) -> io::Result<bool> {
     while !try_lock(file)? {
         if Instant::now() >= deadline {

@@ -32,6 +32,12 @@ pub(crate) struct Explanation {
     pub(crate) origin: Origin,
 }
 
+impl Explanation {
+    pub(crate) fn of(origin: Origin, message: impl Into<String>) -> Self {
+        Self { subject: String::new(), message: message.into(), origin }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// The plugin.

@@ -11,7 +11,7 @@ use std::{
 
 use jackfield_plugin_api::abi::{self, Status};
 
-use super::call::{CallState, Explanation};
+use super::call::{CallState, Explanation, Origin};
 use super::callbacks::{self, Running};
 use super::executor::{Entry, Executor, Source, Work};
 use crate::boundary::batch::{Batch, no_events};
@@ -46,7 +46,7 @@ impl Executor for InProcess {
             Work::Open { source, host } => {
                 let (status, out) = self.open(source, host, &abi_call);
                 if status == abi::STATUS_OK && out.is_null() {
-                    call.explain(Explanation { message: NO_INSTANCE.to_owned(), ..Explanation::default() });
+                    call.explain(Explanation::of(Origin::Plugin, NO_INSTANCE));
                     return abi::STATUS_FAILED;
                 }
                 if status == abi::STATUS_OK {

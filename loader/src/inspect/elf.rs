@@ -26,13 +26,9 @@ pub(super) fn facts<Elf: FileHeader>(data: &[u8]) -> Result<Facts<'_>, InspectEr
     }
 
     let sections = header.section_headers(endian, data).map_err(InspectError::corrupt("section table"))?;
-    let names = match header.section_strings_index(endian, data) {
-        Ok(index) => match sections.get(index.0) {
-            Some(section) => section.data(endian, data).map_err(InspectError::corrupt("section names"))?,
-            None => &[],
-        },
-        Err(_) => &[],
-    };
+    let names = header.section_strings_index(endian, data).ok().and_then(|index| sections.get(index.0));
+    let names = names.map_or(Ok(&[][..]), |section| section.data(endian, data));
+    let names = names.map_err(InspectError::corrupt("section names"))?;
     // The strings of a section that links to them.
     let linked = |section: &Elf::SectionHeader, what| match sections.get(section.sh_link(endian) as usize) {
         Some(strings) => strings.data(endian, data).map_err(InspectError::corrupt(what)),

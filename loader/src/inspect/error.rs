@@ -178,36 +178,33 @@ fn starts_like_a_library(head: &[u8]) -> bool {
 
 fn describe(bytes: &[u8]) -> String {
     let head = &bytes[..bytes.len().min(512)];
-    let text = match std::str::from_utf8(head) {
-        Ok(_) => true,
-        // `head` ends within a character.
-        Err(error) => error.error_len().is_none(),
-    };
     let printable = head.iter().all(|byte| *byte >= 0x20 || byte.is_ascii_whitespace() || *byte == 0x1b);
-    if text && printable {
-        // The text may be a secret, if the file was named by mistake.
-        let kind = if head.starts_with(b"#!") {
-            "a script, a text file"
-        } else if head.starts_with(b"/* GNU ld script") {
-            "a linker script, a text file"
-        } else {
-            "a text file"
-        };
-        kind.to_owned()
+    if !printable || text_of(head).is_none() {
+        return format!("a file that starts with {}", starts_with(bytes));
+    }
+    // The text may be a secret, if the file was named by mistake.
+    let kind = if head.starts_with(b"#!") {
+        "a script, a text file"
+    } else if head.starts_with(b"/* GNU ld script") {
+        "a linker script, a text file"
     } else {
-        format!("a file that starts with {}", starts_with(bytes))
+        "a text file"
+    };
+    kind.to_owned()
+}
+
+/// The first bytes of a file as text, if they are text. They may end within a character.
+fn text_of(head: &[u8]) -> Option<&str> {
+    match std::str::from_utf8(head) {
+        Err(error) if error.error_len().is_none() => std::str::from_utf8(&head[..error.valid_up_to()]).ok(),
+        text => text.ok(),
     }
 }
 
 /// Shows the first bytes, as text if they are text.
 pub(super) fn starts_with(bytes: &[u8]) -> String {
     let head = &bytes[..bytes.len().min(15)];
-    let text = match std::str::from_utf8(head) {
-        Ok(text) => Some(text),
-        Err(error) if error.error_len().is_none() => std::str::from_utf8(&head[..error.valid_up_to()]).ok(),
-        Err(_) => None,
-    };
-    match text {
+    match text_of(head) {
         Some(text) if !text.contains('\0') => format!("\"{}\"", ForeignText::cut(text, 15)),
         _ => {
             let hex: Vec<_> = head.iter().take(8).map(|byte| format!("{byte:02x}")).collect();

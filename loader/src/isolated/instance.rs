@@ -18,7 +18,7 @@ use jackfield_plugin_api::{
 use super::channel::{Channel, ChannelError, Completed, Request};
 use super::child::JOB;
 use super::crash_history::CrashHistory;
-use super::protocol::{self, BUILD, Record, Setup, record};
+use super::protocol::{BUILD, Record, Setup, record};
 use super::reaper::{self, ChildHandle};
 use crate::boundary::process::{lock, process_id};
 use crate::boundary::text::{self, REASON_LIMIT};
@@ -269,11 +269,8 @@ impl ChildInstance {
     fn explain(&self, lost: &ChannelError, call: &CallState) -> Status {
         if let Some(why) = self.no_process(lost) {
             self.kill();
-            call.explain(Explanation {
-                message: format!("no process for the plugin: {why}"),
-                origin: Origin::Stage(Stage::Process),
-                ..Explanation::default()
-            });
+            let message = format!("no process for the plugin: {why}");
+            call.explain(Explanation::of(Origin::Stage(Stage::Process), message));
             return abi::STATUS_UNAVAILABLE;
         }
         let (child, killed) = {
@@ -295,15 +292,14 @@ impl ChildInstance {
             }
             how
         });
-        call.explain(Explanation { subject: String::new(), message: how.clone(), origin: Origin::Crash });
+        call.explain(Explanation::of(Origin::Crash, how));
         abi::STATUS_FAILED
     }
 }
 
 /// Passes a child's record on to the call. Texts are bounded and escaped, as in this process.
 fn forward(call: &CallState, answer: Option<&AtomicU32>, record: &Record<'_>) {
-    // SAFETY: the bytes are readable.
-    let show = |bytes: &[u8]| unsafe { text::from_plugin(protocol::text(bytes), REASON_LIMIT) };
+    let show = |bytes: &[u8]| text::from_bytes(bytes, REASON_LIMIT);
     match record.kind {
         record::REPORT => {
             let reason = show(record.first);
@@ -321,11 +317,10 @@ fn forward(call: &CallState, answer: Option<&AtomicU32>, record: &Record<'_>) {
             message: show(record.second),
             origin: Origin::Plugin,
         }),
-        record::STAGE => call.explain(Explanation {
-            message: show(record.first),
-            origin: Origin::Stage(Stage::of(record.code).unwrap_or(Stage::Process)),
-            ..Explanation::default()
-        }),
+        record::STAGE => {
+            let stage = Stage::of(record.code).unwrap_or(Stage::Process);
+            call.explain(Explanation::of(Origin::Stage(stage), show(record.first)));
+        }
         record::MESSAGE => {
             let len = usize::try_from(record.x).unwrap_or(usize::MAX).max(record.second.len());
             call.collect(|collected| collected.push(show(record.first), len, || record.second));

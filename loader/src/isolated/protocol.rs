@@ -129,11 +129,6 @@ pub(super) fn log_record(level: u32, target: &str, message: &str) -> Vec<u8> {
     record
 }
 
-/// A view of bytes as a plugin's text.
-pub(super) const fn text(bytes: &[u8]) -> abi::Str {
-    abi::Str { ptr: bytes.as_ptr(), len: bytes.len() }
-}
-
 /// # Safety
 /// `list` is null and `len` is 0, or `list` leads to `len` valid values.
 const unsafe fn slice<'a, T>(list: *const T, len: usize) -> &'a [T] {

@@ -16,7 +16,6 @@ use rustix::{
     fs::{OFlags, fcntl_setfl},
 };
 
-use super::protocol;
 use crate::boundary::log;
 use crate::boundary::process::{lock, thread};
 use crate::boundary::text::{self, LOG_MESSAGE_LIMIT, LOG_TARGET_LIMIT};
@@ -158,10 +157,8 @@ fn pass_on(bytes: &mut Vec<u8>, backend: &str) -> bool {
         let (target, message) = (length(2), length(4));
         let Some((texts, _)) = rest.split_at_checked(target + message) else { break };
         let (target, message) = texts.split_at(target);
-        // SAFETY: both texts are readable.
-        let target = unsafe { text::from_plugin(protocol::text(target), LOG_TARGET_LIMIT) };
-        // SAFETY: as above.
-        let message = || unsafe { text::from_plugin(protocol::text(message), LOG_MESSAGE_LIMIT) };
+        let target = text::from_bytes(target, LOG_TARGET_LIMIT);
+        let message = || text::from_bytes(message, LOG_MESSAGE_LIMIT);
         log::emit(u32::from(head[0]), &target, backend, message);
         done += 8 + texts.len();
     }
@@ -234,9 +231,7 @@ impl StderrLines {
 
 fn emit(backend: &str, line: &[u8]) {
     log::emit(abi::LEVEL_WARN, TARGET, backend, || {
-        let line = String::from_utf8_lossy(line);
-        // SAFETY: the string is readable.
-        unsafe { text::from_plugin(abi::Str::new(&line), LOG_MESSAGE_LIMIT) }
+        text::from_bytes(String::from_utf8_lossy(line).as_bytes(), LOG_MESSAGE_LIMIT)
     });
 }
 

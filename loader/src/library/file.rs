@@ -38,14 +38,15 @@ impl LibraryFile {
         accept: impl FnOnce(&[u8]) -> Result<(), E>,
     ) -> Result<Self, E> {
         let handles = Handles::open(path)?;
-        let size = regular_size(&handles.file)?;
-        accept(&head(&handles.file).map_err(ImageError::io("read"))?)?;
-        let content = Content::copy(&handles.file, path, size)?;
-        match content.bytes().len() as u64 {
-            0 => Err(ImageError::Empty.into()),
-            size if size > SIZE_LIMIT => Err(ImageError::TooLarge { size, limit: SIZE_LIMIT }.into()),
-            _ => Ok(Self { handles, content: Arc::new(content) }),
+        let metadata = handles.file.metadata().map_err(ImageError::io("examine"))?;
+        if !metadata.is_file() {
+            return Err(ImageError::NotAFile { found: kind(metadata.file_type()) }.into());
         }
+        check_size(metadata.len())?;
+        accept(&head(&handles.file).map_err(ImageError::io("read"))?)?;
+        let content = Content::copy(&handles.file, path, metadata.len())?;
+        check_size(content.bytes().len() as u64)?;
+        Ok(Self { handles, content: Arc::new(content) })
     }
 }
 
@@ -57,13 +58,11 @@ fn head(mut file: &File) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-fn regular_size(file: &File) -> Result<u64, ImageError> {
-    let metadata = file.metadata().map_err(ImageError::io("examine"))?;
-    match metadata.len() {
-        _ if !metadata.is_file() => Err(ImageError::NotAFile { found: kind(metadata.file_type()) }),
+fn check_size(size: u64) -> Result<(), ImageError> {
+    match size {
         0 => Err(ImageError::Empty),
         size if size > SIZE_LIMIT => Err(ImageError::TooLarge { size, limit: SIZE_LIMIT }),
-        size => Ok(size),
+        _ => Ok(()),
     }
 }
 

@@ -89,16 +89,13 @@ impl Spawn {
             CString::new(self.files.len().to_string())?,
             CString::new(self.title.replace('\0', " "))?,
         ];
-        let mut environment = Vec::new();
-        for (key, value) in std::env::vars_os() {
-            environment.push(CString::new([key.as_bytes(), b"=", value.as_bytes()].concat())?);
-        }
+        let environment: Vec<_> = std::env::vars_os()
+            .map(|(key, value)| CString::new([key.as_bytes(), b"=", value.as_bytes()].concat()))
+            .collect::<Result<_, _>>()?;
 
         // Higher numbers first: the number of one descriptor may be the destination of another.
-        let mut moved = Vec::new();
-        for file in &self.files {
-            moved.push(fcntl_dupfd_cloexec(file, ABOVE)?);
-        }
+        let moved: Vec<_> =
+            self.files.iter().map(|file| fcntl_dupfd_cloexec(file, ABOVE)).collect::<Result<_, _>>()?;
         let stderr = self.stderr.as_ref().map(|file| fcntl_dupfd_cloexec(file, ABOVE)).transpose()?;
 
         let mut actions = Actions::new()?;

@@ -23,7 +23,7 @@ pub enum VerifyError {
         found: u32,
     },
     /// Others may write the file or its folder.
-    #[error("{} is writable by {} (mode {mode:04o}): chmod {} {}", text::show(path), writers(*.mode), remedy(*.mode), text::show(path))]
+    #[error("{} is writable by {} (mode {mode:04o}): chmod {} {}", text::show(path), writers(*.mode).0, writers(*.mode).1, text::show(path))]
     Writable {
         /// The file or folder.
         path: PathBuf,
@@ -93,19 +93,12 @@ fn owners(user: u32) -> String {
     if user == 0 { "root".to_owned() } else { format!("root or uid {user}") }
 }
 
-fn writers(mode: u32) -> &'static str {
+/// Who may write a file with this mode, and the change of the mode that prevents it.
+fn writers(mode: u32) -> (&'static str, &'static str) {
     match (mode & GROUP != 0, mode & OTHERS != 0) {
-        (true, false) => "group",
-        (false, true) => "others",
-        _ => "group and others",
-    }
-}
-
-fn remedy(mode: u32) -> &'static str {
-    match (mode & GROUP != 0, mode & OTHERS != 0) {
-        (true, false) => "g-w",
-        (false, true) => "o-w",
-        _ => "go-w",
+        (true, false) => ("group", "g-w"),
+        (false, true) => ("others", "o-w"),
+        _ => ("group and others", "go-w"),
     }
 }
 
