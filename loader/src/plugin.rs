@@ -184,21 +184,46 @@ impl Candidate {
     }
 
     fn accept(self, verdict: Result<(), Refusal>, policy: impl Into<Policy>) -> Result<Verified, Error> {
-        verdict.map_err(|refusal| Error::Inspect {
-            path: self.path.clone(),
-            reason: InspectError::Refused(refusal),
-        })?;
+        require(&self.path, verdict)?;
         let signer =
             self.judge(&policy.into()).map_err(|reason| Error::Verify { path: self.path.clone(), reason })?;
-        Ok(Verified { candidate: self, signer })
+        let Self { path, file, inspection } = self;
+        Ok(Verified(Accepted { path, inspection, content: file.content, signer }))
     }
 }
 
+fn require(path: &Path, verdict: Result<(), Refusal>) -> Result<(), Error> {
+    verdict.map_err(|refusal| Error::Inspect { path: path.to_owned(), reason: refusal.into() })
+}
+
 /// A file that this host can load and that the policy allows.
-pub struct Verified {
-    candidate: Candidate,
+pub struct Verified(Accepted);
+
+/// What was verified of a file.
+#[derive(Clone)]
+struct Accepted {
+    path: PathBuf,
+    inspection: Inspection,
+    content: Arc<Content>,
     /// The key of the accepted signature, if one was required.
     signer: Option<PublicKey>,
+}
+
+impl Accepted {
+    fn still_allowed_by(&self, policy: &Policy) -> Result<(), Error> {
+        let Self { path, inspection, content, signer } = self;
+        // This policy requires nothing.
+        if policy.trust() == Trust::Any {
+            return Ok(());
+        }
+        let now = Candidate::open(path).ok().filter(|candidate| candidate.bytes() == content.bytes());
+        let judged = match now.map(|candidate| candidate.judge(policy)) {
+            Some(Err(error)) if !error.is_fault() => Err(error),
+            Some(Ok(_)) => Ok(()),
+            _ => policy::verify_again(path, &inspection.metadata, content, signer.as_ref(), policy),
+        };
+        judged.map_err(|reason| Error::Verify { path: path.clone(), reason })
+    }
 }
 
 impl Verified {
@@ -218,39 +243,32 @@ impl Verified {
     /// they return, [`LoadError::Blocked`] for each further library, because the dynamic loader loads one at
     /// a time.
     pub fn load_within(&self, limit: Duration) -> Result<Plugin, Error> {
-        let Candidate { path, file, inspection } = &self.candidate;
+        let Accepted { path, inspection, content, .. } = &self.0;
         // A plugin that was accepted for a child process may not be fit for this one.
-        inspection.verdict().map_err(|refusal| Error::Inspect {
-            path: path.clone(),
-            reason: InspectError::Refused(refusal),
-        })?;
-        let loaded = loaded_libraries::load(&file.content, &inspection.needed, path, limit)
+        require(path, inspection.verdict())?;
+        let loaded = loaded_libraries::load(content, &inspection.needed, path, limit)
             .map_err(|reason| Error::Load { path: path.clone(), reason })?;
         let checked =
             loaded.check(inspection).map_err(|reason| Error::Check { path: path.clone(), reason })?;
-        Ok(Plugin(Arc::new(LoadedPlugin {
-            path: path.clone(),
-            metadata: inspection.metadata.clone(),
-            signer: self.signer.clone(),
-            content: &loaded.content,
-            checked,
-        })))
+        // Of equal bytes, only those of the loaded library are kept.
+        let accepted = Accepted { content: Arc::clone(&loaded.content), ..self.0.clone() };
+        Ok(Plugin { accepted: Arc::new(accepted), checked })
     }
 
     /// The path where the file was found.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.candidate.path
+        &self.0.path
     }
 
     /// The metadata.
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
-        &self.candidate.inspection.metadata
+        &self.0.inspection.metadata
     }
 
     pub(crate) fn content(&self) -> &Arc<Content> {
-        &self.candidate.file.content
+        &self.0.content
     }
 
     /// Whether a policy allows the verified bytes now. If the file still has these bytes, the file is judged
@@ -259,39 +277,14 @@ impl Verified {
     /// # Errors
     /// [`Error::Verify`].
     pub fn still_allowed_by(&self, policy: impl Into<Policy>) -> Result<(), Error> {
-        judge_again(self.path(), self.metadata(), self.content(), self.signer.as_ref(), &policy.into())
+        self.0.still_allowed_by(&policy.into())
     }
-}
-
-fn judge_again(
-    path: &Path,
-    metadata: &Metadata,
-    content: &Content,
-    signer: Option<&PublicKey>,
-    policy: &Policy,
-) -> Result<(), Error> {
-    // This policy requires nothing.
-    if policy.trust() == Trust::Any {
-        return Ok(());
-    }
-    let now = Candidate::open(path).ok().filter(|candidate| candidate.bytes() == content.bytes());
-    let judged = match now.map(|candidate| candidate.judge(policy)) {
-        Some(Err(error)) if !error.is_fault() => Err(error),
-        Some(Ok(_)) => Ok(()),
-        _ => policy::verify_again(path, metadata, content, signer, policy),
-    };
-    judged.map_err(|reason| Error::Verify { path: path.to_owned(), reason })
 }
 
 /// A loaded and checked plugin. Clones are the same plugin.
 #[derive(Clone)]
-pub struct Plugin(Arc<LoadedPlugin>);
-
-struct LoadedPlugin {
-    path: PathBuf,
-    metadata: Metadata,
-    signer: Option<PublicKey>,
-    content: &'static Content,
+pub struct Plugin {
+    accepted: Arc<Accepted>,
     checked: &'static Checked,
 }
 
@@ -307,38 +300,37 @@ impl Plugin {
     /// The path of its file.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.0.path
+        &self.accepted.path
     }
 
     /// The metadata.
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
-        &self.0.metadata
+        &self.accepted.inspection.metadata
     }
 
     /// How its tables were compared with the host's.
     #[must_use]
     pub fn layout(&self) -> Layout {
-        self.0.checked.layout
+        self.checked.layout
     }
 
     /// As [`Verified::still_allowed_by`].
     pub fn still_allowed_by(&self, policy: impl Into<Policy>) -> Result<(), Error> {
-        let LoadedPlugin { path, metadata, signer, content, .. } = &*self.0;
-        judge_again(path, metadata, content, signer.as_ref(), &policy.into())
+        self.accepted.still_allowed_by(&policy.into())
     }
 
     pub(crate) fn tables(&self) -> PluginTables {
-        self.0.checked.tables
+        self.checked.tables
     }
 }
 
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Plugin")
-            .field("path", &self.0.path)
-            .field("name", &self.0.metadata.name)
-            .field("version", &self.0.metadata.version)
+            .field("path", &self.path())
+            .field("name", &self.metadata().name)
+            .field("version", &self.metadata().version)
             .finish_non_exhaustive()
     }
 }

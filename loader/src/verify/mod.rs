@@ -2,13 +2,12 @@
 //! read, so that no process can exchange the file before the next stage.
 //!
 //! - [`trust`]: the requirements, and the check of the owner;
-//! - [`policy`]: a requirement with its pins and keys, and the verdict;
+//! - [`policy`]: a requirement with its pins and keys, and the verdict, also on the signature beside a file;
 //! - [`pin`]: the requirements of a lock file;
-//! - [`signature`], [`signature_file`]: a signature, and the check of the one beside a file.
+//! - [`signature`]: a key, and a signature.
 
 pub(crate) mod error;
 pub(crate) mod pin;
 pub(crate) mod policy;
 pub(crate) mod signature;
-mod signature_file;
 pub(crate) mod trust;
