@@ -1,11 +1,9 @@
 //! A plugin on its way from a file to callable functions. Each stage is a type.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::boundary::text::show;
 use crate::guard::error::{CloseError, OpenError, Stage};

@@ -1,10 +1,8 @@
 //! The host as a plugin sees it.
 
-use std::{
-    ffi::c_void,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jackfield_plugin_api::abi;
 
@@ -122,12 +120,10 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use jackfield_plugin_api::Host;
-    use tracing_core::{
-        Dispatch, Event, Field, Metadata, Subscriber,
-        dispatcher::with_default,
-        field::Visit,
-        span::{Attributes, Id, Record},
-    };
+    use tracing_core::dispatcher::with_default;
+    use tracing_core::field::Visit;
+    use tracing_core::span::{Attributes, Id, Record};
+    use tracing_core::{Dispatch, Event, Field, Metadata, Subscriber};
 
     use super::*;
 

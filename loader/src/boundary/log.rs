@@ -3,23 +3,16 @@
 //! The metadata of a `tracing` event must live as long as the process. So one is leaked for each pair of
 //! level and target, up to [`MOST_TARGETS`]. Later targets share the name `jackfield::plugin`.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Mutex, OnceLock,
-        atomic::{AtomicU32, Ordering},
-    },
-};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use jackfield_plugin_api::abi;
-use tracing_core::{
-    Event, Kind, LevelFilter, Metadata,
-    callsite::{self, Callsite, Identifier},
-    dispatcher,
-    field::{FieldSet, Value},
-    metadata::Level,
-    subscriber::Interest,
-};
+use tracing_core::callsite::{self, Callsite, Identifier};
+use tracing_core::field::{FieldSet, Value};
+use tracing_core::metadata::Level;
+use tracing_core::subscriber::Interest;
+use tracing_core::{Event, Kind, LevelFilter, Metadata, dispatcher};
 
 use super::process::lock;
 

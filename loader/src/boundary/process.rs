@@ -1,11 +1,9 @@
 //! This process: its end, number, threads and locks.
 
-use std::{
-    io::{self, Write as _},
-    sync::{Mutex, MutexGuard, PoisonError},
-    thread::Builder,
-    time::{Duration, Instant},
-};
+use std::io::{self, Write as _};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::Builder;
+use std::time::{Duration, Instant};
 
 /// Stack of a thread that only waits, in bytes.
 pub(crate) const SMALL_STACK: usize = 64 << 10;
@@ -72,10 +70,8 @@ pub fn process_id() -> u32 {
 
 #[cfg(target_os = "linux")]
 mod kept {
-    use std::{
-        ptr,
-        sync::atomic::{AtomicPtr, AtomicU32, Ordering},
-    };
+    use std::ptr;
+    use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
     use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 

@@ -1,20 +1,14 @@
 //! One call: the functions that a plugin may call meanwhile, and its breaches of the contract.
 
-use std::{
-    collections::BTreeMap,
-    ffi::c_void,
-    ptr,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use jackfield_plugin_api::{
-    Outcome,
-    abi::{self, Status},
-};
+use jackfield_plugin_api::Outcome;
+use jackfield_plugin_api::abi::{self, Status};
 
 use super::host::{Cancel, Terms, further_tables};
 use crate::boundary::process::{lock, nanoseconds};

@@ -1,14 +1,10 @@
 //! What a plugin sees: the terms of a call, and the hosts of several versions with their batches.
 
-use std::{
-    ffi::c_void,
-    ptr,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use jackfield_plugin_api::abi;
 

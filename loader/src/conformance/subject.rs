@@ -1,16 +1,13 @@
 //! A loaded plugin and its instances, with a method for each function.
 
-use std::{
-    path::Path,
-    ptr,
-    sync::{Mutex, atomic::AtomicPtr, atomic::Ordering},
-    time::{Duration, Instant},
-};
+use std::path::Path;
+use std::ptr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::time::{Duration, Instant};
 
-use jackfield_plugin_api::{
-    abi::{self, Status},
-    diagnostics::PreviewSink,
-};
+use jackfield_plugin_api::abi::{self, Status};
+use jackfield_plugin_api::diagnostics::PreviewSink;
 
 use super::call::{self, Answer};
 use super::host::{self, AlteredViews, Terms};

@@ -1,12 +1,9 @@
 //! Advisory locks, which the system releases when the process ends.
 
-use std::{
-    fs::{File, TryLockError},
-    io,
-    path::Path,
-    thread,
-    time::{Duration, Instant},
-};
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use std::{io, thread};
 
 use super::open::{Access, open};
 

@@ -1,10 +1,8 @@
 //! How a file is opened: only a regular file, without waiting, and through a link only on request.
 
-use std::{
-    fs::{self, DirBuilder, File},
-    io::{self, Read as _},
-    path::{Path, PathBuf},
-};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 
 use super::judge::Untrusted;
 use crate::boundary::text;
@@ -121,10 +119,8 @@ fn open_path(path: &Path, access: Access) -> io::Result<File> {
 /// Opens `name` in an open folder without waiting. It need not be a regular file.
 #[cfg(unix)]
 pub fn open_at(folder: impl std::os::fd::AsFd, name: impl AsRef<Path>, access: Access) -> io::Result<File> {
-    use rustix::{
-        fs::{Mode, OFlags, openat},
-        io::retry_on_intr,
-    };
+    use rustix::fs::{Mode, OFlags, openat};
+    use rustix::io::retry_on_intr;
     let wanted = match access {
         Access::Read | Access::ReadLinked => OFlags::RDONLY,
         Access::Write => OFlags::RDWR | OFlags::CREATE,
@@ -145,10 +141,8 @@ pub fn open_at(folder: impl std::os::fd::AsFd, name: impl AsRef<Path>, access: A
 /// [`FileError::NotAFolder`], or an error of the system.
 #[cfg(unix)]
 pub fn open_folder(path: &Path) -> Result<File, FileError> {
-    use rustix::{
-        fs::{Mode, OFlags, open},
-        io::Errno,
-    };
+    use rustix::fs::{Mode, OFlags, open};
+    use rustix::io::Errno;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match open(path, flags, Mode::empty()) {
         Ok(folder) => Ok(folder.into()),
@@ -237,10 +231,8 @@ pub fn kind(kind: fs::FileType) -> &'static str {
 
 #[cfg(all(test, unix))]
 mod tests {
-    use std::os::unix::{
-        fs::{PermissionsExt as _, symlink},
-        net::UnixListener,
-    };
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::net::UnixListener;
 
     use super::*;
 

@@ -1,17 +1,13 @@
 //! The folders that decide which file a path leads to.
 
-use std::{
-    ffi::{OsStr, OsString},
-    fs::{self, File},
-    io,
-    os::unix::ffi::OsStringExt as _,
-    path::{Path, PathBuf},
-};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
 
-use rustix::{
-    fs::{CWD, Mode, OFlags, openat, readlinkat},
-    io::Errno,
-};
+use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
+use rustix::io::Errno;
 
 use super::judge::{Owner, judge};
 use super::open::{FileError, MOST_LINKS};

@@ -1,11 +1,9 @@
 //! How a file is written: it changes as a whole, so that a reader sees the old file or the new one.
 
-use std::{
-    fs::{self, File, Metadata},
-    io::{self, Write as _},
-    path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
-};
+use std::fs::{self, File, Metadata};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::judge::{Owner, judge_link};
 use super::open::{Access, FileError, MOST_LINKS, open};

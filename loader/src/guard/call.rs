@@ -1,18 +1,12 @@
 //! One call: the state that the waiting thread and the worker thread share.
 
-use std::{
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::Waker,
-    time::{Duration, Instant},
-};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
 
-use jackfield_plugin_api::{
-    Outcome,
-    abi::{self, Status},
-};
+use jackfield_plugin_api::Outcome;
+use jackfield_plugin_api::abi::{self, Status};
 
 use super::{error::Stage, preview::Collected, report::Reported, spin::Spin};
 use crate::boundary::process::lock;

@@ -4,20 +4,14 @@
 //! the context is a number and not a pointer. The number is looked up in a table, and is never used for
 //! another call: a late or invented number finds no call.
 
-use std::{
-    ffi::c_void,
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Instant,
-};
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
-use jackfield_plugin_api::{
-    Outcome,
-    abi::{self, Str},
-    diagnostics::PreviewSink,
-};
+use jackfield_plugin_api::Outcome;
+use jackfield_plugin_api::abi::{self, Str};
+use jackfield_plugin_api::diagnostics::PreviewSink;
 
 use super::call::{CallState, Explanation, Origin};
 use crate::boundary::process::{lock, nanoseconds};

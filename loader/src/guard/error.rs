@@ -1,9 +1,7 @@
 //! The stages of a backend's life, and why a backend does not open or does not close cleanly.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 use super::report::Failure;
 use crate::boundary::text;

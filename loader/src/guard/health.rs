@@ -1,9 +1,7 @@
 //! Which instance of a backend calls may enter, and how the end of a call changes that.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use jackfield_plugin_api::abi;
 

@@ -1,13 +1,9 @@
 //! A plugin in this process: the guard's worker threads call its functions.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    ptr,
-    sync::{
-        Arc,
-        atomic::{AtomicPtr, Ordering},
-    },
-};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use jackfield_plugin_api::abi::{self, Status};
 

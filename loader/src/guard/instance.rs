@@ -4,15 +4,11 @@
 //! started when calls need them, up to a limit. No call enters a retired instance, and its last worker frees
 //! it. A worker that never returns from the plugin keeps the instance alive, and nothing else.
 
-use std::{
-    collections::VecDeque,
-    io,
-    sync::{
-        Arc, Condvar, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Instant,
-};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Instant;
 
 use jackfield_plugin_api::abi::{self, Status};
 

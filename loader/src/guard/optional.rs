@@ -1,12 +1,8 @@
 //! The functions of a plugin's optional tables, called as `send` is.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use jackfield_plugin_api::{Deletion, Probe};
 

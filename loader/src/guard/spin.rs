@@ -6,11 +6,9 @@
 //! side sleep too; and longer than a request to a server on the same machine. Other threads may use the
 //! processor meanwhile. Where polling keeps failing, because the plugin takes longer, it is rarely tried.
 
-use std::{
-    sync::atomic::{AtomicU32, Ordering},
-    thread,
-    time::{Duration, Instant},
-};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// How long to poll.
 const LIMIT: Duration = Duration::from_micros(250);

@@ -1,12 +1,8 @@
 //! The supervisor of one backend: it lets calls enter the plugin, waits for them, and judges how they ended.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use jackfield_plugin_api::abi;
 

@@ -1,10 +1,8 @@
 //! ELF: the facts are found by the section headers. A library without them has no metadata.
 
 use jackfield_plugin_api::metadata::SECTION_ELF;
-use object::{
-    elf,
-    read::elf::{Dyn as _, FileHeader, SectionHeader as _, Sym as _},
-};
+use object::elf;
+use object::read::elf::{Dyn as _, FileHeader, SectionHeader as _, Sym as _};
 
 use super::error::InspectError;
 use super::facts::{Endian, Facts, Format, NEEDED_LIMIT, SYMBOL, c_string, is_named};

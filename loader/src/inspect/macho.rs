@@ -1,10 +1,8 @@
 //! Mach-O: the facts are found by the load commands. A fat file has an image in each slice.
 
 use jackfield_plugin_api::metadata::SECTION_MACHO;
-use object::{
-    BigEndian, Endian as _, Endianness, FileKind, macho,
-    read::macho::{FatArch, MachHeader, MachOFatFile, Nlist as _, Section as _, Segment as _},
-};
+use object::read::macho::{FatArch, MachHeader, MachOFatFile, Nlist as _, Section as _, Segment as _};
+use object::{BigEndian, Endian as _, Endianness, FileKind, macho};
 
 use super::error::InspectError;
 use super::facts::{Endian, Facts, Format, NEEDED_LIMIT, SYMBOL, c_string, is_named};

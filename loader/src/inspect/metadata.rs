@@ -3,10 +3,8 @@
 use std::fmt;
 
 use jackfield_plugin_api::metadata::FORMAT;
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{self, SeqAccess, Visitor},
-};
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::error::{InspectError, starts_with};

@@ -1,10 +1,8 @@
 //! PE: the metadata is found by a section's name, the other facts by the directories of exports and imports.
 
 use jackfield_plugin_api::metadata::SECTION_PE;
-use object::{
-    LittleEndian as LE, pe,
-    read::pe::{ExportTable, ImageNtHeaders, SectionTable},
-};
+use object::read::pe::{ExportTable, ImageNtHeaders, SectionTable};
+use object::{LittleEndian as LE, pe};
 
 use super::error::InspectError;
 use super::facts::{Endian, Facts, Format, NEEDED_LIMIT, SYMBOL, c_string, is_named};

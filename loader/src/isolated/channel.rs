@@ -1,11 +1,10 @@
 //! The host's end of one thread of a child.
 
-use std::{
-    io::{self, Read as _, Write as _},
-    os::{fd::OwnedFd, unix::net::UnixStream},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jackfield_plugin_api::abi::{self, Status};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};

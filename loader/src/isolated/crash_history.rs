@@ -4,12 +4,10 @@
 //! A record is a hint: an unreadable one counts as none, and a user who may write to the folder may remove
 //! it.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    sync::Mutex,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{fs, io};
 
 use super::crash::{Crash, MOST_CRASHES, MOST_FILES, read};
 use crate::boundary::process::lock;

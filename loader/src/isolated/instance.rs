@@ -1,19 +1,14 @@
 //! The host's side of a backend in child processes: how the guard enters an instance there.
 
-use std::{
-    os::{fd::OwnedFd, unix::net::UnixStream},
-    path::Path,
-    sync::{
-        Arc, Mutex, OnceLock,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
-    },
-    time::{Duration, Instant, SystemTime},
-};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant, SystemTime};
 
-use jackfield_plugin_api::{
-    Outcome,
-    abi::{self, Status},
-};
+use jackfield_plugin_api::Outcome;
+use jackfield_plugin_api::abi::{self, Status};
 
 use super::channel::{Channel, ChannelError, Completed, Request};
 use super::child::JOB;

@@ -7,11 +7,9 @@
 //! A record is a head of [`HEAD`] bytes (kind, code, the lengths of two texts, three numbers; little-endian)
 //! and the two texts.
 
-use std::{
-    mem::{align_of, size_of},
-    path::PathBuf,
-    ptr,
-};
+use std::mem::{align_of, size_of};
+use std::path::PathBuf;
+use std::ptr;
 
 use jackfield_plugin_api::abi;
 use serde::{Deserialize, Serialize};

@@ -2,19 +2,17 @@
 //!
 //! The kernel ends a child with the *thread* that started it, so this thread lives as long as the child.
 
-use std::{
-    fs::File,
-    io::{self, Read as _, Write as _},
-    os::{fd::OwnedFd, unix::net::UnixStream},
-    sync::{Arc, Condvar, Mutex, PoisonError, mpsc::sync_channel},
-    time::{Duration, Instant},
-};
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use jackfield_plugin_api::abi;
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    fs::{OFlags, fcntl_setfl},
-};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_setfl};
 
 use crate::boundary::log;
 use crate::boundary::process::{lock, thread};

@@ -10,19 +10,14 @@
 //! time. So the host copies data before it checks it, keeps its own count of what it has read, and never
 //! reads a request back.
 
-use std::{
-    fs::File,
-    io,
-    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
-    ptr,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
-};
+use std::fs::File;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::{io, ptr};
 
-use rustix::{
-    fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create},
-    mm::{MapFlags, MremapFlags, ProtFlags, mmap, mremap, munmap},
-    process::{Resource, getrlimit},
-};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+use rustix::mm::{MapFlags, MremapFlags, ProtFlags, mmap, mremap, munmap};
+use rustix::process::{Resource, getrlimit};
 
 const RING_AT: usize = 4096;
 /// Length of the ring, a power of two.

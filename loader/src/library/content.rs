@@ -5,13 +5,11 @@ pub(crate) use libloading::os::unix::Library;
 #[cfg(windows)]
 pub(crate) use libloading::os::windows::Library;
 
-use std::{
-    ffi::OsStr,
-    fmt,
-    fs::File,
-    path::{Path, PathBuf},
-    sync::OnceLock,
-};
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 #[cfg(target_os = "linux")]
 use std::{io, os::fd::OwnedFd};
 

@@ -1,10 +1,8 @@
 //! Why a file can't be read as a library.
 
-use std::{
-    error::Error as _,
-    io,
-    path::{Path, PathBuf},
-};
+use std::error::Error as _;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::boundary::text;
 

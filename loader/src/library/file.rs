@@ -5,12 +5,10 @@
 
 #[cfg(unix)]
 use std::ffi::OsStr;
-use std::{
-    fs::{self, File},
-    io::{self, Read as _, Seek as _},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 #[cfg(unix)]
 use rustix::fs::{AtFlags, FileType, statat};
@@ -151,10 +149,8 @@ fn open_in(folder: &Folder, name: &OsStr) -> Result<File, ImageError> {
 mod tests {
     use std::{os::unix::fs::symlink, sync::mpsc, time::Duration};
 
-    use rustix::{
-        fs::{CWD, Mode, mknodat},
-        io::Errno,
-    };
+    use rustix::fs::{CWD, Mode, mknodat};
+    use rustix::io::Errno;
 
     use super::*;
 

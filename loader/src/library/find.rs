@@ -1,10 +1,8 @@
 //! Finds the file of a plugin that a configuration names.
 
-use std::{
-    collections::BTreeMap,
-    env, fs, io,
-    path::{MAIN_SEPARATOR, Path, PathBuf},
-};
+use std::collections::BTreeMap;
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
+use std::{env, fs, io};
 
 use crate::boundary::text::{self, nearest};
 

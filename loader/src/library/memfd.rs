@@ -1,25 +1,19 @@
 //! Linux: the bytes are in a sealed memfd, from which the dynamic linker loads them.
 
-use std::{
-    ffi::{CString, OsStr},
-    fs::File,
-    io::{self, Read as _},
-    os::{
-        fd::{AsRawFd as _, OwnedFd},
-        unix::ffi::OsStrExt as _,
-    },
-    path::Path,
-    thread,
-    time::Duration,
-};
+use std::ffi::{CString, OsStr};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use memmap2::{Mmap, MmapOptions};
-use rustix::{
-    fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create},
-    io::Errno,
-    process::{Resource, getrlimit},
-};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 
 use super::error::{ImageError, LinkerError, SIZE_LIMIT};
 

@@ -2,14 +2,10 @@
 //! destructors and late callbacks would crash (rust-lang/rust#91979). So the same bytes are loaded once, and
 //! there is a limit.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{
-        Arc, Condvar, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::check::{self, CheckError, Checked};
 use super::dlopen::{self, LoadError, Opened};

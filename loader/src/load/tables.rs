@@ -1,10 +1,8 @@
 //! A plugin's functions: the table of each, and how it is called. A new optional table begins here.
 
-use jackfield_plugin_api::{
-    abi::{self, BACKEND_SERIAL, BackendTable, Status},
-    deletion::{DeletionRequestView, DeletionTable},
-    diagnostics::{DiagnosticsTable, PreviewSink},
-};
+use jackfield_plugin_api::abi::{self, BACKEND_SERIAL, BackendTable, Status};
+use jackfield_plugin_api::deletion::{DeletionRequestView, DeletionTable};
+use jackfield_plugin_api::diagnostics::{DiagnosticsTable, PreviewSink};
 
 /// An optional table. The numbers are bits of [`Abilities`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,9 @@
 //! The executable of a child, and what the child does first.
 
-use std::{
-    env,
-    ffi::OsStr,
-    io,
-    path::PathBuf,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::{env, io};
 
 use super::inherited::Inherited;
 use crate::boundary::process::exit;

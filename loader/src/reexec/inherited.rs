@@ -1,10 +1,8 @@
 //! The child's side: the descriptors from its parent, and the end of its lifetime.
 
-use std::{
-    io,
-    os::fd::{FromRawFd as _, OwnedFd, RawFd},
-    time::Duration,
-};
+use std::io;
+use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
+use std::time::Duration;
 
 use crate::boundary::{
     process::{SMALL_STACK, exit, thread},

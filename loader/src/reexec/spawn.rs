@@ -1,29 +1,20 @@
 //! The parent's side: starts a child, and waits for its end.
 
+use std::ffi::{CString, OsString};
+use std::fs::File;
 #[cfg(target_os = "linux")]
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::{
-    ffi::{CString, OsString},
-    fs::File,
-    io,
-    os::{
-        fd::{AsRawFd as _, OwnedFd, RawFd},
-        unix::ffi::{OsStrExt as _, OsStringExt as _},
-    },
-    ptr,
-    sync::Mutex,
-    time::{Duration, Instant},
-};
+use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+use std::{io, ptr};
 
 #[cfg(target_os = "linux")]
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    process::{PidfdFlags, pidfd_open},
-};
-use rustix::{
-    io::{Errno, fcntl_dupfd_cloexec},
-    process::{Pid, Signal, WaitOptions, kill_process_group, waitpid},
-};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
+use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::entry::{MARK, Program};
 use super::inherited::FIRST;

@@ -1,11 +1,9 @@
 //! The pins of a lock file: the digest of each plugin, and the oldest version that may be used.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    str::FromStr,
-    sync::Arc,
-};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
 
 use semver::Version;
 

@@ -1,9 +1,7 @@
 //! A trust policy, and its verdict on a file.
 
-use std::{
-    io::Read as _,
-    path::{Path, PathBuf},
-};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 use super::error::VerifyError;
 use super::pin::{LockError, Pins};

@@ -1,15 +1,11 @@
 //! The functions that a plugin may call during a call, from any thread. Each sends a record to the host.
 
-use std::{
-    ffi::c_void,
-    io::Write as _,
-    os::unix::net::UnixStream,
-    sync::{
-        Mutex, MutexGuard, OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::ffi::c_void;
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
 
 use jackfield_plugin_api::{abi, diagnostics::PreviewSink};
 

@@ -3,16 +3,13 @@
 
 mod callbacks;
 
-use std::{
-    fmt,
-    io::{Read as _, Write as _},
-    os::{fd::OwnedFd, unix::net::UnixStream},
-    path::Path,
-    sync::{
-        Arc, Mutex, OnceLock,
-        atomic::{AtomicI32, Ordering},
-    },
-};
+use std::fmt;
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use jackfield_plugin_api::abi::{self, Status};
 use rustix::process::Signal;

@@ -6,15 +6,13 @@
 
 use std::{ffi::c_void, mem::offset_of};
 
-use jackfield_plugin_api::{
-    DIGEST,
-    abi::{
-        ABI_MAJOR, BACKEND_SERIAL, BackendTable, Descriptor, MAGIC, Str, TABLE_BACKEND, TableEntry, Tables,
-    },
-    deletion::{DeletionTable, TABLE_DELETION},
-    diagnostics::{DiagnosticsTable, TABLE_DIAGNOSTICS},
-    layout::{self, LayoutCheck},
+use jackfield_plugin_api::DIGEST;
+use jackfield_plugin_api::abi::{
+    ABI_MAJOR, BACKEND_SERIAL, BackendTable, Descriptor, MAGIC, Str, TABLE_BACKEND, TableEntry, Tables,
 };
+use jackfield_plugin_api::deletion::{DeletionTable, TABLE_DELETION};
+use jackfield_plugin_api::diagnostics::{DiagnosticsTable, TABLE_DIAGNOSTICS};
+use jackfield_plugin_api::layout::{self, LayoutCheck};
 
 use super::{dlopen::Opened, tables::PluginTables};
 use crate::boundary::text::ForeignText;

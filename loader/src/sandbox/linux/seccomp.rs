@@ -3,12 +3,9 @@
 
 use std::{collections::BTreeMap, env};
 
-use seccompiler::{
-    BpfProgram, SeccompAction,
-    SeccompCmpArgLen::Dword,
-    SeccompCmpOp::{self, Eq, MaskedEq, Ne},
-    SeccompCondition, SeccompFilter, SeccompRule, apply_filter,
-};
+use seccompiler::SeccompCmpArgLen::Dword;
+use seccompiler::SeccompCmpOp::{self, Eq, MaskedEq, Ne};
+use seccompiler::{BpfProgram, SeccompAction, SeccompCondition, SeccompFilter, SeccompRule, apply_filter};
 
 /// Starting programs: only the verified plugin may run.
 const PROGRAMS: &[i64] = &[libc::SYS_execve, libc::SYS_execveat];
