@@ -14,7 +14,6 @@ use crate::guard::preview::{Preview, PreviewError};
 use crate::guard::report::Report;
 use crate::guard::stats::Stats;
 use crate::guard::supervisor::Supervisor;
-use crate::isolated;
 use crate::load::check::CheckError;
 use crate::load::dlopen::LoadError;
 use crate::load::loaded_libraries::hanging_load;
@@ -48,7 +47,14 @@ impl Backend {
         };
         let path = plugin.path().to_owned();
         let source = Source::Config(Arc::from(options.config.as_str()));
-        let entry = isolated::entry(Arc::clone(plugin.content()), &path, process, options);
+        #[cfg(target_os = "linux")]
+        let entry = crate::isolated::instance::entry(Arc::clone(plugin.content()), &path, process, options);
+        #[cfg(not(target_os = "linux"))]
+        let entry: Result<Box<dyn Entry>, _> = {
+            let _ = process;
+            let message = "there is no process isolation on this platform yet".to_owned();
+            Err(OpenFailure::Stage { stage: Stage::Process, message })
+        };
         let opened = entry.and_then(|entry| Self::open_entry(entry, source, options));
         opened.map_err(|failure| match failure {
             OpenFailure::Stage { stage: Stage::Load, message } => {
@@ -182,12 +188,11 @@ impl Backend {
     /// events.
     #[must_use]
     pub fn request_deletion(&self, machine_id: &str, event: &Batch, timeout: Duration) -> Deletion {
-        match &self.supervisor {
-            Some(supervisor) => supervisor.delete(machine_id, event, timeout),
-            None => {
-                Deletion::Unsupported("there is no backend behind the name: events were discarded".to_owned())
-            }
-        }
+        let none = "there is no backend behind the name: events were discarded";
+        self.supervisor.as_ref().map_or_else(
+            || Deletion::Unsupported(none.to_owned()),
+            |supervisor| supervisor.delete(machine_id, event, timeout),
+        )
     }
 
     /// Asks what a `send` of the batch would send, and waits for the answer, at most for `timeout`. Nothing
@@ -209,12 +214,8 @@ impl Backend {
     /// [`Probe::Unreachable`].
     #[must_use]
     pub fn probe(&self, timeout: Duration) -> Probe {
-        match &self.supervisor {
-            Some(supervisor) => supervisor.probe(timeout),
-            None => {
-                Probe::Unsupported("there is no backend behind the name: events are discarded".to_owned())
-            }
-        }
+        let none = || Probe::Unsupported("there is no backend behind the name: events are discarded".into());
+        self.supervisor.as_ref().map_or_else(none, |supervisor| supervisor.probe(timeout))
     }
 
     /// Lets calls finish, then flushes and frees the instance, all within `timeout`. A second close does

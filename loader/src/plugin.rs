@@ -265,6 +265,7 @@ impl Verified {
         &self.0.inspection.metadata
     }
 
+    #[cfg(target_os = "linux")]
     pub(crate) fn content(&self) -> &Arc<Content> {
         &self.0.content
     }

@@ -86,7 +86,7 @@ fn open(way: Way) -> Backend {
 }
 
 #[test]
-fn a_preview_has_every_message_and_every_event_that_is_not_sent() {
+fn a_preview_has_every_message_and_every_unsent_event() {
     let backend = StaticBackend::<Test>::configured().diagnostics().open(&options()).unwrap();
     let preview = backend.preview(&batch(3), 5000 * MS).unwrap();
     let messages: Vec<_> = preview.messages.iter().map(|m| (m.label.as_str(), m.bytes.as_slice())).collect();
@@ -147,7 +147,7 @@ fn a_closed_backend_says_so() {
 }
 
 #[test]
-fn a_backend_without_the_table_is_unsupported_and_noop_sends_nothing() {
+fn without_the_table_a_backend_is_unsupported_and_noop_empty() {
     let backend = Backend::open_static::<Test>(&options()).unwrap();
     assert_eq!(backend.preview(&batch(1), 5000 * MS), Err(PreviewError::Unsupported));
     assert!(matches!(backend.probe(5000 * MS), Probe::Unsupported(text) if !text.is_empty()));

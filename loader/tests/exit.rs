@@ -48,12 +48,12 @@ fn ended_within(limit: Duration, mut child: Child) -> Option<(i32, String)> {
 }
 
 #[test]
-fn exit_does_not_wait_for_a_plugins_destructor_and_loses_no_output() {
+fn exit_flushes_output_and_runs_no_destructor_of_a_plugin() {
     if loaded() {
         jackfield_loader::exit(7);
     }
     let folder = folder();
-    let test = "exit_does_not_wait_for_a_plugins_destructor_and_loses_no_output";
+    let test = "exit_flushes_output_and_runs_no_destructor_of_a_plugin";
     let (code, printed) = ended_within(LONG, start(test, folder.path())).unwrap();
     assert_eq!(code, 7);
     assert!(printed.ends_with("loaded, and no line feed"), "{printed}");

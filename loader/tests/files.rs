@@ -51,11 +51,11 @@ fn line_under_a_file_size_limit(test: &str, path: &Path) -> String {
 }
 
 #[test]
-fn a_library_that_is_larger_than_this_process_may_write_does_not_end_it() {
+fn a_library_above_the_file_size_limit_is_refused() {
     let folder = folder();
     let path = Plugin::new("large").build(folder.path(), "libx.so");
     let size = fs::metadata(&path).unwrap().len();
-    let test = "a_library_that_is_larger_than_this_process_may_write_does_not_end_it";
+    let test = "a_library_above_the_file_size_limit_is_refused";
     assert_eq!(
         line_under_a_file_size_limit(test, &path),
         format!(
@@ -106,18 +106,18 @@ fn a_file_that_is_too_large_is_not_read() {
 }
 
 #[test]
-fn what_is_no_library_by_its_first_bytes_is_not_copied() {
+fn a_file_is_refused_by_its_first_bytes() {
     let folder = folder();
     let path = folder.path().join("libx.so");
     fs::File::create(&path).unwrap().set_len(512 << 20).unwrap();
     // A copy would not be possible here.
-    let test = "what_is_no_library_by_its_first_bytes_is_not_copied";
+    let test = "a_file_is_refused_by_its_first_bytes";
     let line = line_under_a_file_size_limit(test, &path);
     assert!(line.contains("not a library but a file that starts with the bytes 00 00 00 00"), "{line}");
 }
 
 #[test]
-fn a_missing_file_a_dangling_link_and_a_loop_are_told_apart() {
+fn a_missing_file_a_dangling_link_and_a_loop_differ() {
     let folder = folder();
     let at = |name: &str| folder.path().join(name);
     assert_eq!(line(&at("none.so")), "no such file: correct the path, or install the plugin");
@@ -141,7 +141,7 @@ fn a_link_to_a_plugin_is_followed() {
 }
 
 #[test]
-fn an_error_has_its_stage_and_reason_by_type_and_says_each_once() {
+fn an_error_names_its_stage_and_reason_once() {
     use std::error::Error as _;
     let error = inspect(Path::new("/dev/zero")).unwrap_err();
     assert_eq!(error.stage(), Stage::Inspect);

@@ -26,7 +26,7 @@ fn batch(count: usize) -> Batch {
 }
 
 #[test]
-fn a_plugin_that_reports_after_the_call_is_ignored_and_told() {
+fn a_report_after_the_call_is_ignored() {
     let backend = open(Fixture::new("late").define("LATE", 1)).unwrap();
     for count in 1..200 {
         let report = backend.send(&batch(count % 7 + 1));
@@ -35,7 +35,7 @@ fn a_plugin_that_reports_after_the_call_is_ignored_and_told() {
 }
 
 #[test]
-fn text_without_end_and_with_control_characters_is_one_bounded_line() {
+fn endless_text_with_control_characters_becomes_one_bounded_line() {
     let report = open(Fixture::new("noisy").define("NOISY", 1)).unwrap().send(&batch(2));
     let Some(Outcome::Rejected { reason }) = report.uniform() else { panic!("{report:?}") };
     let Some(Failure::Failed { message, .. }) = report.failure() else { panic!("{report:?}") };

@@ -47,7 +47,7 @@ fn an_elf_library_of_this_host_is_read_and_accepted() {
 }
 
 #[test]
-fn elf_libraries_of_other_architectures_widths_and_byte_orders_are_read() {
+fn elf_libraries_of_other_architectures_are_read() {
     let folder = folder();
     let plugin = Foreign::new("everywhere");
     for (target, arch, bits, endian) in [
@@ -71,7 +71,7 @@ fn elf_libraries_of_other_architectures_widths_and_byte_orders_are_read() {
 }
 
 #[test]
-fn windows_libraries_by_mingw_and_for_the_microsoft_abi_are_read() {
+fn windows_libraries_of_mingw_and_microsoft_are_read() {
     let folder = folder();
     let plugin = Foreign::new("everywhere");
     let path = plugin.mingw(folder.path());
@@ -107,7 +107,7 @@ fn mac_libraries_thin_and_fat_are_read() {
 }
 
 #[test]
-fn of_a_fat_file_without_this_hosts_slice_the_first_with_metadata_counts() {
+fn a_fat_file_without_this_hosts_slice_uses_the_first_plugin() {
     let folder = folder();
     let arm = fs::read(Foreign::new("everywhere").mach_o("arm64", folder.path())).unwrap();
     // Two slices that say they are for PowerPC; the first is no image.
@@ -162,7 +162,7 @@ fn what_is_no_dynamic_library_is_told_apart() {
 }
 
 #[test]
-fn a_library_that_is_no_plugin_and_a_plugin_with_bad_metadata_are_explained() {
+fn a_library_without_or_with_bad_metadata_is_explained() {
     let folder = folder();
     let build = |plugin: Plugin| inspect(&plugin.build(folder.path(), "libx.so")).unwrap_err().to_string();
     let line = build(Plugin::new("x").define("NO_METADATA", 1));
@@ -184,7 +184,7 @@ fn a_library_that_is_no_plugin_and_a_plugin_with_bad_metadata_are_explained() {
 }
 
 #[test]
-fn a_library_cut_off_anywhere_is_an_error_that_says_damaged() {
+fn a_library_truncated_anywhere_is_damaged() {
     let folder = folder();
     let bytes = fs::read(Plugin::new("x").build(folder.path(), "libx.so")).unwrap();
     for length in (0..bytes.len()).step_by(97) {
@@ -196,7 +196,7 @@ fn a_library_cut_off_anywhere_is_an_error_that_says_damaged() {
 }
 
 #[test]
-fn facts_of_a_plugin_that_no_host_of_this_version_loads_are_still_shown() {
+fn a_plugin_of_another_version_is_inspected_all_the_same() {
     let folder = folder();
     let verdict =
         |plugin: Plugin| inspect(&plugin.build(folder.path(), "libx.so")).unwrap().verdict().unwrap_err();

@@ -50,7 +50,7 @@ fn a_plugin_in_c_is_loaded_and_checked() {
 }
 
 #[test]
-fn a_library_that_replaces_the_verified_one_by_rename_does_not_run() {
+fn a_library_renamed_over_the_verified_one_does_not_run() {
     let folder = folder();
     let (good, evil) = (folder.path().join("good-ran"), folder.path().join("evil-ran"));
     let path = Fixture::new("good").mark(&good).build(folder.path(), "libx.so");
@@ -66,7 +66,7 @@ fn a_library_that_replaces_the_verified_one_by_rename_does_not_run() {
 }
 
 #[test]
-fn a_library_that_is_rewritten_in_place_after_verification_does_not_run() {
+fn a_library_rewritten_after_verification_does_not_run() {
     let folder = folder();
     let (good, evil) = (folder.path().join("good-ran"), folder.path().join("evil-ran"));
     let path = Fixture::new("good").mark(&good).build(folder.path(), "libx.so");
@@ -82,7 +82,7 @@ fn a_library_that_is_rewritten_in_place_after_verification_does_not_run() {
 }
 
 #[test]
-fn a_file_that_is_removed_or_cut_to_nothing_after_verification_is_still_loaded() {
+fn a_file_removed_or_truncated_after_verification_is_still_loaded() {
     let folder = folder();
     let path = Fixture::new("removed").build(folder.path(), "libx.so");
     let verified = Candidate::open(&path).unwrap().verify(Trust::Owner).unwrap();
@@ -198,7 +198,7 @@ fn a_missing_library_is_named_with_what_to_do() {
 }
 
 #[test]
-fn an_undefined_symbol_is_found_at_load_and_names_the_plugin() {
+fn an_undefined_symbol_is_an_error_of_the_load() {
     let folder = folder();
     let path = Fixture::new("loose").define("CALLS", "frobnicate").build(folder.path(), "libloose.so");
     let line = refusal(&path);
@@ -207,7 +207,7 @@ fn an_undefined_symbol_is_found_at_load_and_names_the_plugin() {
 }
 
 #[test]
-fn a_plugin_without_room_for_its_thread_local_variables_is_explained() {
+fn missing_room_for_thread_local_variables_is_explained() {
     let folder = folder();
     let path = Fixture::new("tls").define("BIG_TLS", 1).build(folder.path(), "libx.so");
     let line = refusal(&path);
@@ -227,7 +227,7 @@ fn the_memfd_carries_the_plugins_name() {
 }
 
 #[test]
-fn the_same_bytes_are_loaded_once_and_the_number_of_libraries_is_capped() {
+fn equal_bytes_are_loaded_once_and_libraries_are_limited() {
     let folder = folder();
     let path = Fixture::new("counted").build(folder.path(), "libx.so");
     let copy = folder.path().join("liby.so");
@@ -345,7 +345,7 @@ fn a_link_is_as_trusted_as_its_least_trusted_folder() {
 }
 
 #[test]
-fn the_folder_of_a_link_must_belong_to_root_or_the_user() {
+fn the_folder_of_a_link_needs_a_trusted_owner() {
     let (theirs, safe) = (folder(), folder());
     let file = Fixture::new("linked").build(safe.path(), "libx.so");
     let link = theirs.path().join("libx.so");

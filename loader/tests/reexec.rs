@@ -75,11 +75,11 @@ mod unix {
         ]);
         run_tests(
             tests![
-                a_child_whose_lifetime_is_over_ends_whatever_it_is_at,
+                a_child_ends_with_its_lifetime,
                 a_child_has_what_it_was_handed_and_nothing_else,
                 a_child_that_is_killed_says_so,
-                an_unknown_job_and_one_without_its_descriptors_end_at_once,
-                what_the_linker_refuses_in_a_child_is_named_by_its_file,
+                a_job_that_is_unknown_or_lacks_descriptors_ends,
+                a_linker_error_in_a_child_names_the_file,
             ],
             || {},
         )
@@ -103,7 +103,7 @@ mod unix {
         assert_eq!(child.wait(LONG), Some(Ended::Code(7)));
     }
 
-    fn a_child_whose_lifetime_is_over_ends_whatever_it_is_at() {
+    fn a_child_ends_with_its_lifetime() {
         let child = Spawn::new(Program::Own, "mortal").start().expect("it starts");
         assert_eq!(child.wait(LONG), Some(Ended::Code(75)));
         let reaped = Spawn::new(Program::Own, "mortal").start().expect("it starts");
@@ -112,7 +112,7 @@ mod unix {
         wait_until("the zombie is gone", || !fs::exists(&status).expect("Linux"));
     }
 
-    fn what_the_linker_refuses_in_a_child_is_named_by_its_file() {
+    fn a_linker_error_in_a_child_names_the_file() {
         let folder = crate::common::folder();
         let path = crate::common::Plugin::new("loose")
             .define("CALLS", "frobnicate")
@@ -137,7 +137,7 @@ mod unix {
         assert_eq!(child.wait(LONG), Some(Ended::Signal(9)), "its end is remembered");
     }
 
-    fn an_unknown_job_and_one_without_its_descriptors_end_at_once() {
+    fn a_job_that_is_unknown_or_lacks_descriptors_ends() {
         let child = Spawn::new(Program::Own, "unknown").start().expect("it starts");
         assert_eq!(child.wait(LONG), Some(Ended::Code(64)));
         let status = process::Command::new(std::env::current_exe().expect("known"))

@@ -307,7 +307,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn views_survive_the_growth_of_the_lists_and_the_move_of_the_batch() {
+    fn views_stay_valid_when_lists_grow_and_the_batch_moves() {
         let text: Vec<(String, String)> =
             (0..100).map(|n| (format!("key{n}"), format!("value{n}"))).collect();
         let batch = Batch::build::<_, std::convert::Infallible>(text, |text, writer| {
@@ -344,7 +344,7 @@ pub(crate) mod tests {
     #[test]
     #[cfg(debug_assertions)]
     #[should_panic(expected = "the JSON of an event has a line feed")]
-    fn an_event_of_several_lines_is_a_mistake_that_debug_builds_show() {
+    fn a_debug_build_refuses_an_event_of_several_lines() {
         let _ = Batch::build::<_, std::convert::Infallible>((), |(), writer| {
             writer.push(&EventFields { json: "{\n}", ..EventFields::default() });
             Ok(())

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_record_reaches_the_host_as_one_line_of_bounded_length() {
+    fn a_log_record_becomes_one_bounded_line() {
         let handle = HostHandle::leak("events", "tool", "1.2.3");
         let (target, message) = ("t\n".repeat(10_000), "m\u{1b}".repeat(100_000));
         let record = abi::LogRecord {

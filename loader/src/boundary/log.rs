@@ -52,9 +52,7 @@ pub(crate) fn relay_up_to(level: u32) {
 
 const FIELDS: &[&str] = &["message", "backend"];
 
-struct PluginCallsite {
-    metadata: OnceLock<Metadata<'static>>,
-}
+struct PluginCallsite(OnceLock<Metadata<'static>>);
 
 impl Callsite for PluginCallsite {
     fn set_interest(&self, _interest: Interest) {
@@ -62,14 +60,14 @@ impl Callsite for PluginCallsite {
     }
 
     fn metadata(&self) -> &Metadata<'_> {
-        self.metadata.get().expect("set before the callsite is seen by anyone")
+        self.0.get().expect("set before the callsite is seen by anyone")
     }
 }
 
 fn leak(level: Level, target: &str) -> &'static Metadata<'static> {
-    let site: &'static PluginCallsite = Box::leak(Box::new(PluginCallsite { metadata: OnceLock::new() }));
+    let site: &'static PluginCallsite = Box::leak(Box::new(PluginCallsite(OnceLock::new())));
     let target: &'static str = Box::leak(target.to_owned().into_boxed_str());
-    let metadata = site.metadata.get_or_init(|| {
+    let metadata = site.0.get_or_init(|| {
         let fields = FieldSet::new(FIELDS, Identifier(site));
         Metadata::new("plugin log", target, level, None, None, None, fields, Kind::EVENT)
     });

@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plugins_text_is_cut_at_a_character_however_long_it_grows_by_escaping() {
+    fn an_escaped_text_is_cut_at_a_character() {
         assert_eq!(plugin_says("abcdef", 6), "abcdef");
         assert_eq!(plugin_says("abcdefg", 6), "abcdef…");
         assert_eq!(plugin_says("abcdeé", 6), "abcde…");
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_of_a_plugins_text_is_read_than_the_limit() {
+    fn a_text_is_read_up_to_the_limit() {
         let text = abi::Str { ptr: "abcd".as_ptr(), len: isize::MAX as usize };
         // SAFETY: the first four bytes are readable.
         assert_eq!(unsafe { from_plugin(text, 4) }, "abcd…");

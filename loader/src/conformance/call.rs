@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_during_a_call_is_kept_and_breaches_are_named() {
+    fn reports_of_a_call_are_kept_and_breaches_named() {
         let answer = during(&terms(), 3, |call| {
             // SAFETY: the call lives as long as this closure runs, and the outcomes are readable.
             unsafe {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_has_returned_is_cancelled_and_counts_who_uses_it() {
+    fn a_returned_call_is_cancelled_and_its_late_use_counted() {
         let (mut cancelled_during, mut kept) = (1, None);
         let _ = during(&terms(), 1, |call| {
             // SAFETY: as above.

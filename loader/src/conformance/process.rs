@@ -1,6 +1,6 @@
 //! The settings of the process, which belong to the tool: a plugin must not change them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The settings of the process at one time, by their names.
 ///
@@ -32,14 +32,8 @@ impl ProcessState {
     /// The names of the settings that differ. A value may be a secret.
     #[must_use]
     pub fn changed(&self, later: &Self) -> Vec<String> {
-        let mut names: Vec<String> = self
-            .0
-            .iter()
-            .filter(|(name, value)| later.0.get(*name) != Some(*value))
-            .map(|(name, _)| name.clone())
-            .collect();
-        names.extend(later.0.keys().filter(|name| !self.0.contains_key(*name)).cloned());
-        names
+        let names: BTreeSet<_> = self.0.keys().chain(later.0.keys()).collect();
+        names.into_iter().filter(|name| self.0.get(*name) != later.0.get(*name)).cloned().collect()
     }
 }
 

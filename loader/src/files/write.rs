@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_file_has_its_mode_and_no_temporary_file_stays() {
+    fn a_new_file_has_its_mode_without_a_temporary_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         let mode = || fs::metadata(&path).unwrap().mode() & 0o7777;

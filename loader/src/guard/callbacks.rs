@@ -129,10 +129,6 @@ mod tests {
     use super::super::spin::Spin;
     use super::*;
 
-    fn delivered() -> abi::Outcome {
-        Outcome::Delivered.to_abi()
-    }
-
     fn started() -> (Arc<CallState>, Running) {
         let call = Arc::new(CallState::new(2, Instant::now() + Duration::from_secs(60)));
         assert!(call.start());
@@ -143,7 +139,7 @@ mod tests {
     #[test]
     fn callbacks_after_the_function_has_returned_have_no_effect() {
         let (call, running) = started();
-        let (late, outcome) = (to_abi(&call, &running), delivered());
+        let (late, outcome) = (to_abi(&call, &running), Outcome::Delivered.to_abi());
         // SAFETY: the functions of a call that runs.
         unsafe {
             assert_eq!((late.cancelled)(late.context), 0);
@@ -175,7 +171,7 @@ mod tests {
     #[test]
     fn callbacks_after_the_deadline_have_no_effect() {
         let (call, running) = started();
-        let (abi, outcome) = (to_abi(&call, &running), delivered());
+        let (abi, outcome) = (to_abi(&call, &running), Outcome::Delivered.to_abi());
         assert!(matches!(call.abandon(), Ended::Expired { running: true, reported: Reported::Nothing }));
         // SAFETY: the functions of a call that runs.
         unsafe {
@@ -187,9 +183,7 @@ mod tests {
     }
 
     fn collected(hand_over: impl FnOnce(&PreviewSink)) -> Collected {
-        let call = Arc::new(CallState::new(2, Instant::now() + Duration::from_secs(60)));
-        assert!(call.start());
-        let running = Running::enter(&call);
+        let (call, running) = started();
         let sink = sink(running.context());
         hand_over(&sink);
         drop(running);
@@ -229,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_context_of_a_running_call_leads_to_a_call() {
+    fn only_a_running_call_is_found_by_its_context() {
         let calls: Vec<_> = (0..40).map(|_| Arc::new(CallState::new(0, Instant::now()))).collect();
         let mut running: Vec<_> = calls.iter().map(Running::enter).collect();
         let contexts: Vec<_> = running.iter().map(Running::context).collect();

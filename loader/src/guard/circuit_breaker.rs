@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_success_of_an_old_call_does_not_close_the_circuit() {
+    fn a_late_success_does_not_close_the_circuit() {
         let now = Instant::now();
         let mut breaker = CircuitBreaker::new(Backoff::default());
         breaker.trip(now, "no answer");

@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_outcome_counts_and_one_out_of_range_is_ignored() {
+    fn the_last_outcome_in_range_counts() {
         let mut reported = Reported::default();
         reported.note(4, 0, 3, Outcome::Delivered);
         reported.note(4, 2, 1, Outcome::rejected("no"));

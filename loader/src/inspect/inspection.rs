@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trailing_nuls_and_white_space_are_no_part_of_the_metadata() {
+    fn nuls_and_white_space_after_the_metadata_are_trimmed() {
         assert_eq!(trim(b"{}\0\0\n \0"), b"{}");
         assert_eq!(trim(b"\0\0"), b"");
         assert_eq!(trim(b""), b"");

@@ -191,12 +191,12 @@ fn schema<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawVa
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::{Value, json};
 
     use super::*;
 
-    fn good() -> Value {
+    pub(in super::super) fn good() -> Value {
         json!({
             "format": 1, "name": "x", "version": "1.0.0", "vendor": "", "description": "d",
             "abi": {"major": 1, "minor": 0}, "digest": "0123456789abcdef", "requires": ["log"], "offers": [],
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_json_object_is_said_to_be_none() {
+    fn metadata_must_be_one_json_object() {
         for (json, said) in [
             ("", "it starts with \"\""),
             ("hello", "it starts with \"hello\""),

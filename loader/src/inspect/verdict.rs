@@ -98,15 +98,11 @@ pub(super) fn is_host_arch(arch: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::metadata;
+    use crate::inspect::metadata::{self, tests::good};
 
     fn metadata(change: impl FnOnce(&mut serde_json::Value)) -> Metadata {
-        let mut value = serde_json::json!({
-            "format": 1, "name": "x", "version": "1.0.0", "vendor": "", "description": "",
-            "abi": {"major": ABI_MAJOR, "minor": 0}, "digest": format!("{DIGEST:016x}"),
-            "requires": ["log", "cancel"], "offers": [], "serial": false, "target": "t", "panic": "none",
-            "language": "c", "compiler": "c", "config_schema": null,
-        });
+        let mut value = good();
+        value["digest"] = format!("{DIGEST:016x}").into();
         change(&mut value);
         metadata::parse(&value.to_string()).unwrap()
     }
@@ -125,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_of_this_abi_is_accepted_whatever_its_version_and_compiler() {
+    fn any_version_and_compiler_of_this_abi_is_accepted() {
         let metadata = metadata(|m| {
             m["version"] = "99.0.0".into();
             m["compiler"] = "rustc 9.99.9".into();
@@ -171,15 +167,13 @@ mod tests {
     }
 
     #[test]
-    fn width_and_byte_order_are_said_where_the_name_leaves_them_open() {
-        assert_eq!(platform("x86_64", "Linux", Format::Elf, 64, Endian::Little), "x86_64 Linux (ELF)");
-        assert_eq!(
-            platform("x86_64", "Linux", Format::Elf, 32, Endian::Little),
-            "x86_64 Linux (ELF, 32-bit)"
-        );
-        assert_eq!(
-            platform("powerpc64", "Linux", Format::Elf, 64, Endian::Big),
-            "powerpc64 Linux (ELF, big-endian)"
-        );
+    fn width_and_byte_order_are_named_if_unusual() {
+        for (arch, bits, endian, expected) in [
+            ("x86_64", 64, Endian::Little, "x86_64 Linux (ELF)"),
+            ("x86_64", 32, Endian::Little, "x86_64 Linux (ELF, 32-bit)"),
+            ("powerpc64", 64, Endian::Big, "powerpc64 Linux (ELF, big-endian)"),
+        ] {
+            assert_eq!(platform(arch, "Linux", Format::Elf, bits, endian), expected);
+        }
     }
 }

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crashed_file_is_left_alone_and_permanently_after_the_limit() {
+    fn a_crashed_file_is_left_alone_permanently_after_the_limit() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("crashes");
         let now = SystemTime::now();
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_resets_the_count_and_garbage_counts_as_no_record() {
+    fn a_success_resets_the_count_and_garbage_is_ignored() {
         let parent = tempfile::tempdir().unwrap();
         let (folder, now) = (parent.path(), SystemTime::now());
         let run = history(folder);

@@ -48,7 +48,7 @@ struct ChildSpec {
 ///
 /// # Errors
 /// [`OpenFailure::LeftAlone`].
-pub(super) fn entry(
+pub(crate) fn entry(
     content: Arc<Content>,
     path: &Path,
     process: &ProcessOptions,

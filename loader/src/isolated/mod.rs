@@ -35,7 +35,7 @@ pub(crate) mod crash;
 #[cfg(target_os = "linux")]
 mod crash_history;
 #[cfg(target_os = "linux")]
-mod instance;
+pub(crate) mod instance;
 #[cfg(target_os = "linux")]
 mod protocol;
 #[cfg(target_os = "linux")]
@@ -43,12 +43,6 @@ mod reaper;
 #[cfg(target_os = "linux")]
 mod shared_memory;
 
-use std::{path::Path, sync::Arc};
-
-use crate::guard::error::OpenFailure;
-use crate::guard::executor::Entry;
-use crate::guard::options::{BackendOptions, ProcessOptions};
-use crate::library::content::Content;
 use crate::reexec::entry::{Job, run_job};
 
 /// In a child of this program, does the child's job, and ends the process. In any other process, notes that
@@ -60,21 +54,4 @@ pub fn init(jobs: &[Job]) {
     #[cfg(target_os = "linux")]
     let jobs = &*[jobs, &[Job { name: child::JOB, run: child::run }]].concat();
     run_job(jobs);
-}
-
-/// The way into child processes for the plugin with these bytes from `path`.
-pub(crate) fn entry(
-    content: Arc<Content>,
-    path: &Path,
-    process: &ProcessOptions,
-    options: &BackendOptions,
-) -> Result<Box<dyn Entry>, OpenFailure> {
-    #[cfg(target_os = "linux")]
-    return instance::entry(content, path, process, options);
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = (content, path, process, options);
-        let message = "there is no process isolation on this platform yet".to_owned();
-        Err(OpenFailure::Stage { stage: crate::guard::error::Stage::Process, message })
-    }
 }

@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_emitted_whole_up_to_the_limit_and_the_rest_counted() {
+    fn whole_lines_are_emitted_up_to_the_limit() {
         let start = Instant::now();
         let mut lines = StderrLines::new("b", start);
         let mut seen = Vec::new();

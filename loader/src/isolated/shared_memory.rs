@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_claims_more_than_the_ring_holds_is_not_believed() {
+    fn a_count_beyond_the_ring_is_invalid() {
         let (host, child) = pair();
         let mut arrived = Vec::new();
         for claimed in [RING as u64 + 1, u64::MAX, 1 << 63] {
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn the_child_follows_when_the_host_needs_more_room_and_can_not_take_it_away() {
+    fn the_child_maps_added_memory_and_can_not_remove_it() {
         let (mut host, mut child) = pair();
         host.reserve(3 << 20).unwrap();
         host.post(&RequestHeader { function: 2, text: (DATA_AT, 7), ..RequestHeader::default() });

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_or_fifo_in_a_files_place_is_not_followed_or_waited_for() {
+    fn a_link_or_fifo_is_not_followed_or_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("file"), "x").unwrap();
         symlink("file", folder.path().join("link")).unwrap();
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn every_folder_on_the_way_to_a_file_is_kept_open() {
+    fn every_folder_on_the_way_stays_open() {
         let [search, middle, real] = [(); 3].map(|()| tempfile::tempdir().unwrap());
         let at = |folder: &tempfile::TempDir, name: &str| fs::canonicalize(folder.path()).unwrap().join(name);
         fs::write(at(&real, "libx.so.1"), "x").unwrap();

@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_found_with_and_without_lib_and_with_underscores() {
+    fn a_name_is_found_with_lib_and_with_underscores() {
         let dir = folder(&["librabbitmq.so", "plain.so", "libmy_sink.so"]);
         let path = [dir.path().to_owned()];
         for (name, file) in
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_with_the_name_of_a_plugin_is_no_plugin() {
+    fn a_folder_with_a_plugins_name_is_no_plugin() {
         let (a, b) = (folder(&[]), folder(&["libx.so"]));
         fs::create_dir(a.path().join("libx.so")).unwrap();
         let path = [a.path().to_owned(), b.path().to_owned()];
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_relative_to_the_configuration_and_the_search_path_too() {
+    fn paths_are_relative_to_the_configuration() {
         let dir = folder(&["libx.so", "other.dll"]);
         let base = dir.path();
         assert_eq!(find("./libx.so", &[], base).unwrap(), base.join("./libx.so"));
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tilde_is_the_home_folder_and_only_at_the_start() {
+    fn a_tilde_at_the_start_is_the_home_folder() {
         let home = env::home_dir().unwrap();
         assert_eq!(expand(Path::new("~/lib")), home.join("lib"));
         assert_eq!(expand(Path::new("/a/~/lib")), Path::new("/a/~/lib"));

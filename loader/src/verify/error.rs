@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_messages_say_who_may_write_and_how_to_stop_that() {
+    fn the_messages_name_the_writers_and_the_remedy() {
         let line = |mode| VerifyError::Writable { path: "/p/x.so".into(), mode }.to_string();
         assert_eq!(line(0o775), "/p/x.so is writable by group (mode 0775): chmod g-w /p/x.so");
         assert_eq!(line(0o757), "/p/x.so is writable by others (mode 0757): chmod o-w /p/x.so");

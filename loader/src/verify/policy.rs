@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plugin_goes_by_its_own_name_with_what_platforms_put_around_it() {
+    fn a_file_has_the_plugins_name_with_prefix_and_ending() {
         for file in
             ["librabbit_mq.so", "rabbit_mq.so", "rabbit-mq.dll", "librabbit-mq.so.1.2", "librabbit_mq.dylib"]
         {

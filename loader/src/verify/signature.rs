@@ -271,7 +271,7 @@ y/rUw2y8/hOUYjZU71eHp/Wo1KZ40fGy2VJEDl34XMJM+TX48Ss/17u3IvIfbVR1FkZZSNCisQbuQY+b
 ";
 
     #[test]
-    fn a_key_is_read_from_its_base64_and_from_its_file_and_has_the_id_that_minisign_shows() {
+    fn a_key_is_read_from_base64_or_a_file_with_minisigns_id() {
         let file = format!("untrusted comment: minisign public key E7620F1842B4E81F\n{KEY}\n");
         for text in [KEY, &format!(" {KEY}\n"), &file, &file.replace('\n', "\r\n")] {
             let key: PublicKey = text.parse().unwrap();
@@ -288,7 +288,7 @@ y/rUw2y8/hOUYjZU71eHp/Wo1KZ40fGy2VJEDl34XMJM+TX48Ss/17u3IvIfbVR1FkZZSNCisQbuQY+b
     }
 
     #[test]
-    fn a_signature_says_its_key_and_holds_for_its_bytes_alone() {
+    fn a_signature_names_its_key_and_fits_its_bytes() {
         let key: PublicKey = KEY.parse().unwrap();
         let signature = Signature::parse(SIGNATURE.as_bytes()).unwrap();
         assert_eq!(signature.key_id(), key.id());

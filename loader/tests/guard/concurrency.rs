@@ -81,7 +81,7 @@ fn what_a_serial_backend_counts_without_a_lock_is_right() {
 }
 
 #[test]
-fn a_call_that_finds_every_worker_busy_says_so_and_blames_nobody() {
+fn a_call_without_a_free_worker_is_busy() {
     backend!(busy, serial: true, |_batch, _call| {
         GATE.wait();
         Outcome::Delivered.into()

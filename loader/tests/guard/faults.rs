@@ -7,7 +7,7 @@ use jackfield_loader::{CloseFailure, Error, OpenFailure};
 use super::*;
 
 #[test]
-fn a_panic_is_an_outcome_and_the_next_call_finds_a_fresh_instance() {
+fn after_a_panic_the_next_call_finds_a_fresh_instance() {
     backend!(panics_once, serial: false, |_batch, _call| {
         assert!(OPENED.load(Ordering::SeqCst) > 1, "no good");
         Outcome::Delivered.into()
@@ -118,7 +118,7 @@ fn panics_and_hangs_in_open_close_and_drop_are_answers() {
 }
 
 #[test]
-fn a_fresh_instance_that_does_not_open_is_a_failure_with_a_reason() {
+fn a_fresh_instance_that_does_not_open_is_a_failure() {
     static OPENED: AtomicUsize = AtomicUsize::new(0);
     struct OpensOnce;
     impl api::Backend for OpensOnce {

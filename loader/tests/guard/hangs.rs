@@ -7,7 +7,7 @@ use jackfield_test_support::{wait_for, wait_until};
 use super::*;
 
 #[test]
-fn a_hang_is_answered_in_time_and_its_thread_freed_later() {
+fn a_hang_is_answered_and_its_thread_freed_later() {
     backend!(hangs_once, serial: false, |_batch, call| {
         GATE.wait();
         assert!(call.is_cancelled());
@@ -51,7 +51,7 @@ fn a_successful_probe_closes_the_circuit() {
 }
 
 #[test]
-fn a_backend_that_hangs_again_and_again_ties_up_no_more_than_four_threads() {
+fn a_backend_that_keeps_hanging_holds_at_most_four_threads() {
     backend!(hangs_always, serial: false, |_batch, _call| {
         GATE.wait();
         Outcome::Delivered.into()
@@ -70,7 +70,7 @@ fn a_backend_that_hangs_again_and_again_ties_up_no_more_than_four_threads() {
 }
 
 #[test]
-fn calls_queued_behind_a_hang_are_answered_when_it_is_noticed() {
+fn queued_calls_are_answered_when_a_hang_is_noticed() {
     backend!(blocked, serial: true, |_batch, _call| {
         GATE.wait();
         Outcome::Delivered.into()

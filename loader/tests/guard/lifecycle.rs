@@ -62,7 +62,7 @@ fn a_refused_configuration_names_the_key() {
 }
 
 #[test]
-fn a_backend_made_from_a_value_is_made_again_after_a_panic() {
+fn a_backend_of_a_value_is_made_again_after_a_panic() {
     struct Counting(Arc<AtomicUsize>, usize);
     impl api::Backend for Counting {
         type Config = api::export::NoConfig;

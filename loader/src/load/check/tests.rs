@@ -125,7 +125,7 @@ fn after(change: impl FnOnce(&mut Mock)) -> String {
 }
 
 #[test]
-fn a_plugin_without_layouts_passes_by_its_digest_and_unknown_tables_are_ignored() {
+fn the_digest_is_enough_and_unknown_tables_are_ignored() {
     assert_eq!(Mock::new().check(), Ok(Layout::ByDigest));
 }
 
@@ -218,7 +218,7 @@ fn other_metadata_than_the_inspected_is_a_contradiction() {
 }
 
 #[test]
-fn optional_tables_are_found_by_their_ids_and_checked_field_by_field() {
+fn each_field_of_an_optional_table_is_checked() {
     let (deletion, diagnostics) = (size_of::<DeletionTable>(), size_of::<DiagnosticsTable>());
     for (id, size) in [(TABLE_DELETION, deletion), (TABLE_DIAGNOSTICS, diagnostics), (9, 1)] {
         let mut mock = Mock::new();
