@@ -1,12 +1,12 @@
-//! What signals do to a process that is Jackfield's own: the command `jackfield`, and a child that does a job for a tool.
-//! A library changes nothing of this for its host, so no tool calls these functions.
+//! The actions and the mask of signals, in the command `jackfield` and in a child that does a job. Tools with
+//! the library do not call these functions, because the signals belong to the tool.
 //!
 //! # Platform
-//! Unix. Elsewhere they do nothing.
+//! Unix. Elsewhere the functions do nothing.
 
-/// The first call in `main` of a program that is no library of another one. The mask that the parent has left is undone, except that `SIGHUP` waits until
-/// [`release_hangup`]: the program may have a use for it, and has no handler yet. `SIGXFSZ` is ignored, so that a write
-/// past the limit on the size of files (`ulimit -f`) fails like one to a full disk.
+/// The first call in `main` of a command. Unblocks all signals except `SIGHUP`, which waits for
+/// [`release_hangup`] because the program may handle it and has no handler yet. Ignores `SIGXFSZ`, so that a
+/// write past the limit of a file's size (`ulimit -f`) fails as a write to a full disk does.
 pub fn begin_command() {
     #[cfg(unix)]
     {
@@ -15,14 +15,14 @@ pub fn begin_command() {
     }
 }
 
-/// From now on a `SIGHUP` does what the program has made of it, also one that came since [`begin_command`].
+/// Unblocks `SIGHUP`. One that came since [`begin_command`] arrives now.
 pub fn release_hangup() {
     #[cfg(unix)]
     set_mask(&[]);
 }
 
-/// The first call in a child that does a job. `SIGHUP` is for the program that started it, and waits until then: see
-/// [`WAITING`]. Of `SIGXFSZ` as in [`begin_command`].
+/// The first call in a child for a job. Ignores `SIGHUP`, which is for the program that started the child,
+/// and `SIGXFSZ`, as in [`begin_command`]. Unblocks all signals.
 #[cfg(unix)]
 pub(crate) fn begin_job() {
     ignore(libc::SIGHUP);
@@ -30,14 +30,13 @@ pub(crate) fn begin_job() {
     set_mask(&[]);
 }
 
-/// The signals that a child is started with blocked, until [`begin_job`].
+/// The signals that are blocked at the start of a child, until [`begin_job`].
 #[cfg(unix)]
 pub(crate) const WAITING: &[libc::c_int] = &[libc::SIGHUP];
 
-/// A set of signals.
 #[cfg(unix)]
 pub(crate) fn set_of(signals: &[libc::c_int]) -> libc::sigset_t {
-    // SAFETY: sets of signals are plain data, filled in by the calls.
+    // SAFETY: a set of signals is plain data, which the calls fill in.
     unsafe {
         let mut set = std::mem::zeroed();
         libc::sigemptyset(&raw mut set);
@@ -50,14 +49,14 @@ pub(crate) fn set_of(signals: &[libc::c_int]) -> libc::sigset_t {
 
 #[cfg(unix)]
 fn ignore(signal: libc::c_int) {
-    // SAFETY: no code runs for a signal that is ignored.
+    // SAFETY: no code runs for an ignored signal.
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
-/// Blocks these signals for the calling thread, and no other.
+/// Blocks these signals for the calling thread, and unblocks all others.
 #[cfg(unix)]
 fn set_mask(blocked: &[libc::c_int]) {
     let mask = set_of(blocked);
-    // SAFETY: the set is valid for the call.
+    // SAFETY: the set is valid.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const mask, std::ptr::null_mut()) };
 }

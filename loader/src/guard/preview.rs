@@ -78,7 +78,8 @@ pub(crate) struct Collected {
 }
 
 impl Collected {
-    /// Adds a message whose body has the length `len`. Reads the body only if the message is within the limit.
+    /// Adds a message whose body has the length `len`. Reads the body only if the message is within the
+    /// limit.
     pub(crate) fn push<'a>(&mut self, label: String, len: usize, bytes: impl FnOnce() -> &'a [u8]) {
         let size = [label.len(), len, MESSAGE_BYTES].into_iter().fold(self.size, usize::saturating_add);
         self.overflowed |= size > LIMIT;

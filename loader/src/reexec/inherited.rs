@@ -4,10 +4,8 @@ use std::io;
 use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
 use std::time::Duration;
 
-use crate::boundary::{
-    process::{SMALL_STACK, exit, thread},
-    signals,
-};
+use crate::boundary::process::{SMALL_STACK, exit, thread};
+use crate::boundary::signals;
 
 /// The number of the first descriptor that a child gets.
 pub(super) const FIRST: i32 = 3;
@@ -22,7 +20,8 @@ pub struct Inherited {
 }
 
 impl Inherited {
-    /// Takes the first `files` descriptors, closes all others, names the process after the job, and sets what signals do.
+    /// Takes the first `files` descriptors, closes all others, names the process after the job, and sets what
+    /// signals do.
     pub(super) fn take(files: usize, job: &str) -> io::Result<Self> {
         signals::begin_job();
         #[cfg(target_os = "linux")]

@@ -263,7 +263,8 @@ impl Drop for Actions {
     }
 }
 
-/// A new session, the default action of every signal, and no blocked signal except those that wait until the job begins.
+/// A new session, the default action of every signal, and no blocked signal except those that wait until the
+/// job begins.
 struct Attributes(libc::posix_spawnattr_t);
 
 impl Attributes {
