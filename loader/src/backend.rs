@@ -22,8 +22,7 @@ use crate::plugin::{Error, Plugin, Verified};
 
 /// A backend that takes batches of events.
 ///
-/// Dropping it lets no further call enter the plugin, and does not wait. [`close`](Self::close) flushes
-/// first.
+/// Dropping it lets no further call enter the plugin. [`close`](Self::close) flushes first.
 pub struct Backend {
     name: String,
     timeout: Duration,
@@ -32,8 +31,7 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// Opens an instance of a plugin in this process or, with process isolation, in a child process. Then
-    /// this process never loads the plugin.
+    /// Opens an instance of a plugin in this process or, with process isolation, in a child process.
     ///
     /// # Errors
     /// [`Error::Load`], [`Error::Check`], then as for [`open`](Self::open). [`Error::Open`] also if no child
@@ -122,8 +120,7 @@ impl Backend {
         Self { name: name.into(), timeout: Duration::MAX, supervisor: None }
     }
 
-    /// The backend of `plugin`, or [`noop`](Self::noop) with a `tracing` warning, for tools that should run
-    /// without telemetry rather than fail.
+    /// The backend of `plugin`, or [`noop`](Self::noop) with a `tracing` warning about the error.
     pub fn open_or_noop(plugin: Result<Plugin, Error>, options: &BackendOptions) -> Self {
         match plugin.and_then(|plugin| Self::open(&plugin, options)) {
             Ok(backend) => backend,
@@ -161,10 +158,9 @@ impl Backend {
         }
     }
 
-    /// As [`send_within`](Self::send_within), while `wanted` returns `true`. It is called ten times a second.
-    /// When it returns `false`, the call is cancelled, and the plugin has a quarter of a second to return.
-    /// Then this method returns, and a child process is killed. In this process the plugin runs until it asks
-    /// whether it is cancelled.
+    /// As [`send_within`](Self::send_within), while `wanted` returns `true`, which is checked ten times a
+    /// second. Then the call is cancelled, and the plugin has a quarter of a second to return before a child
+    /// process is killed. In this process the plugin runs until it asks whether it is cancelled.
     #[must_use]
     pub fn send_while(&self, batch: &Batch, timeout: Duration, wanted: &dyn Fn() -> bool) -> Report {
         match &self.supervisor {
@@ -184,8 +180,8 @@ impl Backend {
     }
 
     /// Asks the platform to delete the data of a machine, and waits for the answer, at most for `timeout`.
-    /// `event` is a batch of one event of the type `data.deletion_request`, for platforms that only take
-    /// events.
+    /// `event` is a batch of one event of the type `data.deletion_request`, for platforms without such a
+    /// request.
     #[must_use]
     pub fn request_deletion(&self, machine_id: &str, event: &Batch, timeout: Duration) -> Deletion {
         let none = "there is no backend behind the name: events were discarded";
@@ -195,14 +191,12 @@ impl Backend {
         )
     }
 
-    /// Asks what a `send` of the batch would send, and waits for the answer, at most for `timeout`. Nothing
-    /// is sent. Noop would send nothing.
+    /// Asks what a `send` of the batch would send, and waits for the answer, at most for `timeout`.
     ///
     /// The bytes are for the user of the tool. They may contain the key of the platform.
     ///
     /// # Errors
-    /// [`PreviewError::Unsupported`] without a table of diagnostics; the call failed, or the preview is too
-    /// large.
+    /// [`PreviewError::Unsupported`] without a table of diagnostics; otherwise why the call failed.
     pub fn preview(&self, batch: &Batch, timeout: Duration) -> Result<Preview, PreviewError> {
         self.supervisor
             .as_ref()
@@ -210,16 +204,14 @@ impl Backend {
     }
 
     /// Asks whether the platform can be reached and accepts the backend, without delivering an event, and
-    /// waits for the answer, at most for `timeout`. A call that fails or takes too long is
-    /// [`Probe::Unreachable`].
+    /// waits at most for `timeout`. A call that fails or takes too long is [`Probe::Unreachable`].
     #[must_use]
     pub fn probe(&self, timeout: Duration) -> Probe {
         let none = || Probe::Unsupported("there is no backend behind the name: events are discarded".into());
         self.supervisor.as_ref().map_or_else(none, |supervisor| supervisor.probe(timeout))
     }
 
-    /// Lets calls finish, then flushes and frees the instance, all within `timeout`. A second close does
-    /// nothing.
+    /// Lets calls finish, flushes and frees the instance, all within `timeout`. A second close does nothing.
     ///
     /// # Errors
     /// [`Error::Close`] if something failed or took too long. The backend is closed all the same.

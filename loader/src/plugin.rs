@@ -56,8 +56,7 @@ pub enum Error {
         /// Why.
         reason: LoadError,
     },
-    /// The tables of the loaded library are not valid. Its static constructors have run, none of its
-    /// functions.
+    /// The tables of the loaded library are invalid. Its static constructors have run, none of its functions.
     #[error("check: {}: {reason}", show(path))]
     Check {
         /// The file.
@@ -130,7 +129,7 @@ impl Candidate {
         Ok(Self { path: path.to_owned(), file, inspection })
     }
 
-    /// What the inspection found.
+    /// The result of the inspection.
     #[must_use]
     pub fn inspection(&self) -> &Inspection {
         &self.inspection
@@ -148,8 +147,8 @@ impl Candidate {
         self.file.content.digest()
     }
 
-    /// Whether a policy or a bare [`Trust`] allows the open file and the bytes that were read. Reads a
-    /// signature beside the file now.
+    /// Whether a policy or a bare [`Trust`] allows the bytes that were read. Reads a signature beside the
+    /// file.
     ///
     /// # Errors
     /// [`Error::Verify`].
@@ -197,7 +196,7 @@ fn require(path: &Path, verdict: Result<(), Refusal>) -> Result<(), Error> {
 /// A file that this host can load and that the policy allows.
 pub struct Verified(Accepted);
 
-/// What was verified of a file.
+/// The facts of a verified file.
 #[derive(Clone)]
 struct Accepted {
     path: PathBuf,
@@ -237,9 +236,8 @@ impl Verified {
     /// [`load`](Self::load) with another limit.
     ///
     /// # Errors
-    /// [`Error::Load`], [`Error::Check`]. [`LoadError::Hangs`] if the constructors exceed the limit. Until
-    /// they return, [`LoadError::Blocked`] for each further library, because the dynamic loader loads one at
-    /// a time.
+    /// [`Error::Load`], [`Error::Check`]. [`LoadError::Hangs`] if the constructors exceed the limit, and
+    /// until they return [`LoadError::Blocked`] for each further library.
     pub fn load_within(&self, limit: Duration) -> Result<Plugin, Error> {
         let Accepted { path, inspection, content, .. } = &self.0;
         // A plugin that was accepted for a child process may not be fit for this one.
@@ -308,7 +306,7 @@ impl Plugin {
         &self.accepted.inspection.metadata
     }
 
-    /// How its tables were compared with the host's.
+    /// The comparison of its tables with the host's.
     #[must_use]
     pub fn layout(&self) -> Layout {
         self.checked.layout

@@ -69,8 +69,7 @@ struct Views(Vec<abi::Event>);
 unsafe impl Send for Views {}
 // SAFETY: as above.
 unsafe impl Sync for Views {}
-// SAFETY: only the drop reaches the owner, and `O: Send` allows a drop on any thread. The lists are like
-// `Views`.
+// SAFETY: only the drop reaches the owner, and `O: Send` allows a drop on any thread. As above for the lists.
 unsafe impl Send for Memory {}
 // SAFETY: as above.
 unsafe impl Sync for Memory {}
@@ -177,8 +176,7 @@ impl<'a> BatchWriter<'a> {
 }
 
 impl Batch {
-    /// Builds a batch over `owner`, which has the text. `fill` pushes events whose strings borrow from the
-    /// owner.
+    /// Builds a batch over `owner`, from which the strings of the events borrow that `fill` pushes.
     ///
     /// # Errors
     /// That of `fill`.

@@ -9,8 +9,7 @@ use jackfield_plugin_api::abi;
 use super::log;
 use super::text::{self, LOG_MESSAGE_LIMIT, LOG_TARGET_LIMIT};
 
-/// The host that `open` gets. It is leaked (some 300 bytes), because a plugin may keep it while the process
-/// lives.
+/// The host that `open` gets. It is leaked (some 300 bytes): a plugin may keep it while the process lives.
 pub(crate) struct HostHandle {
     raw: abi::Host,
     services: abi::HostServices,

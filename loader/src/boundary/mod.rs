@@ -1,5 +1,4 @@
-//! What a plugin and the host exchange (events, the host's services, log records, text), and the process
-//! itself.
+//! Data that a plugin and the host exchange (events, services, log records, text), and the process itself.
 
 pub(crate) mod batch;
 pub(crate) mod host_services;

@@ -13,8 +13,7 @@ pub(crate) fn thread(job: &str) -> Builder {
     Builder::new().name(format!("jackfield-{job}"))
 }
 
-/// Locks `mutex`, also after a panic of its holder: no panic of this crate leaves the state of a mutex
-/// invalid.
+/// Locks `mutex`, also after a panic of its holder: no panic of this crate invalidates the state of a mutex.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -75,8 +74,7 @@ mod kept {
 
     use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
-    /// The page, whose first word is the number, or 0 before the first use. A lock would not do: a fork can
-    /// happen while another thread holds it.
+    /// The page, whose first word is the number, or 0. No lock guards it: a fork could copy a held lock.
     static KEPT: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
     /// Replaces the page if there is none, and stays 0.
     static NOWHERE: AtomicU32 = AtomicU32::new(0);

@@ -116,8 +116,7 @@ pub fn to_json_pretty<T: ?Sized + Serialize>(value: &T) -> serde_json::Result<St
     serde_json::to_string_pretty(value).map(|json| escape_in_json(&json).into_owned())
 }
 
-/// Whether a character is escaped. Joiners have no width and are not escaped, because scripts and emoji need
-/// them.
+/// Whether a character is escaped. Joiners have no width, and stay because scripts and emoji need them.
 fn is_hostile(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -139,8 +138,7 @@ fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(line)
 }
 
-/// Escapes the characters in JSON that are not printable, and keeps its value and its line feeds. Text that
-/// is not JSON becomes printable too.
+/// Escapes the characters in JSON that are not printable, and keeps its value and its line feeds.
 #[must_use]
 pub fn escape_in_json(json: &str) -> Cow<'_, str> {
     let is_hostile = |c| c != '\n' && is_hostile(c);

@@ -47,7 +47,7 @@ static RUNNING: Mutex<BTreeMap<usize, Arc<Context>>> = Mutex::new(BTreeMap::new(
 static LAST: AtomicUsize = AtomicUsize::new(0);
 static LATE: AtomicUsize = AtomicUsize::new(0);
 
-/// How often plugins used a call after its end.
+/// Number of uses of a call by plugins after its end.
 #[must_use]
 pub fn late_uses() -> usize {
     LATE.load(Ordering::Relaxed)

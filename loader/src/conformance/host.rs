@@ -1,4 +1,4 @@
-//! What a plugin sees: the terms of a call, and the hosts of several versions with their batches.
+//! The plugin's view: the terms of a call, and the hosts of several versions with their batches.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -19,8 +19,7 @@ pub enum HostKind {
     Today,
     /// The first version: ABI minor 0, no optional tables, no log records wanted, and empty names.
     Older,
-    /// A later version: a larger ABI minor, unknown tables in each list of tables, and unknown bits of
-    /// events.
+    /// A later version: a larger ABI minor, unknown tables in each list of tables, unknown bits of events.
     Newer,
 }
 
@@ -28,13 +27,13 @@ pub enum HostKind {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Terms {
-    /// How long the call may take.
+    /// The time limit of the call.
     pub timeout: Duration,
     /// Cancels the call.
     pub cancel: Cancel,
     /// The host that calls.
     pub host: HostKind,
-    /// How empty strings and lists are written.
+    /// The form of empty strings and lists.
     pub empty: Empty,
 }
 
@@ -60,7 +59,7 @@ impl Terms {
     }
 }
 
-/// How empty strings and lists are written. Without a length, the contract gives the pointer no meaning.
+/// The form of empty strings and lists. Without a length, the contract gives the pointer no meaning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Empty {

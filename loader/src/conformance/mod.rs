@@ -1,8 +1,7 @@
 //! A plugin's functions without the guard, for a kit that tests their behaviour.
 //!
 //! This module follows the host's side of the contract: only one call at a time enters a serial plugin, the
-//! context of an ended call has no effect, and an instance is freed once. Use it in a child process: a faulty
-//! plugin may hang or crash the process.
+//! context of an ended call has no effect, and an instance is freed once. Use it in a child process.
 
 mod call;
 mod host;

@@ -66,8 +66,7 @@ impl Subject {
         let mut raw = ptr::null_mut();
         let host = host::of(terms.host);
         let mut answer = call::during(terms, 0, |call| {
-            // SAFETY: the table was checked. The host lives as long as the process, the other arguments
-            // during the call.
+            // SAFETY: the table was checked. The host lives as long as the process, the rest during the call.
             unsafe { (tables.backend.open)(host, abi::Str::new(config), call, &raw mut raw) }
         });
         let opened = answer.status == abi::STATUS_OK;
@@ -102,8 +101,8 @@ impl Instance {
                 message: call::preview_message,
             };
             let arguments = Arguments { text, batch, call, sink };
-            // SAFETY: the tables were checked. `open` stored the instance, which was not freed. Batch and
-            // call live until this closure returns.
+            // SAFETY: the tables were checked, `open` stored the instance, and the arguments live until this
+            // returns.
             let (status, written) =
                 unsafe { self.tables.call(function, self.raw.load(Ordering::Relaxed), &arguments) };
             number = written;
@@ -151,8 +150,7 @@ impl Instance {
     #[must_use]
     pub fn free(self) -> (Status, Duration) {
         let start = Instant::now();
-        // SAFETY: an instance that `open` stored, freed here and nowhere else, with no call on it as `self`
-        // is owned.
+        // SAFETY: `open` stored the instance, which only this frees. As `self` is owned, no call is inside.
         let status = unsafe { (self.tables.backend.free)(self.raw.load(Ordering::Relaxed)) };
         (status, start.elapsed())
     }

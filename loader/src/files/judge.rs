@@ -1,4 +1,4 @@
-//! Who could have written a file: only root and the user are trusted.
+//! Judges owner and mode of a file: only root and the user may have written it.
 //!
 //! # Platform
 //! Elsewhere than on Unix owners and modes are not known, and every file passes.
@@ -9,7 +9,7 @@ use std::fs::Metadata;
 pub(crate) const GROUP: u32 = 0o020;
 pub(crate) const OTHERS: u32 = 0o002;
 
-/// Who may own a file.
+/// The accepted owners of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
     /// The effective user of this process.
@@ -54,8 +54,7 @@ fn remedy(mode: u32, is_folder: bool) -> &'static str {
 /// Judges owner and mode of a file or folder. The metadata must come from the open handle, if there is one.
 ///
 /// # Errors
-/// Another user owns it, or can write to it. The group's bits also cover the users of an access list, whose
-/// mask they are.
+/// Another user owns it or can write to it, also by an access list, whose mask is the group's bits.
 pub fn judge(found: &Metadata, owner: Owner) -> Result<(), Untrusted> {
     judge_link(found, owner)?;
     match facts(found) {
@@ -89,8 +88,7 @@ pub fn mode_for_others(found: &Metadata) -> Option<u32> {
     facts(found).map(|(.., mode)| mode).filter(|mode| mode & 0o077 != 0)
 }
 
-/// The file's owner, the effective user of this process, and the file's permission bits, where the system has
-/// them.
+/// A file's owner, the effective user of this process, and the file's permission bits, if they are known.
 #[cfg(unix)]
 fn facts(found: &Metadata) -> Option<(u32, u32, u32)> {
     use std::os::unix::fs::MetadataExt as _;

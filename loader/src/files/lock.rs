@@ -10,11 +10,10 @@ use super::open::{Access, open};
 /// The interval between two attempts to take a lock. No system reports that a lock is free.
 const TICK: Duration = Duration::from_millis(2);
 
-/// How long to wait for the right to replace a file.
+/// The longest wait for the right to replace a file.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Takes the exclusive lock of an open file; `false` if another handle has a lock of it. The lock lasts until
-/// the last copy of the handle is closed.
+/// Takes the exclusive lock of an open file, until its last handle is closed; `false` if another has one.
 ///
 /// # Errors
 /// The file system does not support locks.

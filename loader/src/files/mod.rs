@@ -6,15 +6,14 @@
 //!
 //! | module | what it decides |
 //! | --- | --- |
-//! | `open` | what is opened: regular files, without waiting, and links only where the user may have made them |
+//! | `open` | what is opened: regular files, without waiting, and links on request |
 //! | `judge` | which other user could have written a file, or replaced it |
 //! | `way` | the folders that decide which file a path leads to |
 //! | `write` | how a file changes as a whole: a new file beside it, then a rename |
 //! | `lock` | advisory locks |
 //!
 //! # Platform
-//! Owner and mode are known on Unix. Elsewhere only the folder's access list protects a file, and no file is
-//! refused.
+//! Owner and mode are known on Unix. Elsewhere only the folder's access list protects a file.
 #![expect(clippy::disallowed_methods, reason = "the one place that calls them")]
 
 pub(crate) mod judge;

@@ -1,4 +1,4 @@
-//! How a file is opened: only a regular file, without waiting, and through a link only on request.
+//! Opens files: only regular ones, without waiting, and through a link only on request.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read as _};
@@ -17,7 +17,7 @@ pub enum FileError {
     /// It is not a regular file.
     #[error("expected a regular file, found {found}")]
     NotAFile {
-        /// What it is.
+        /// The kind of the file.
         found: &'static str,
     },
     /// It is not a folder.
@@ -70,7 +70,7 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// What a file is opened for. Only the user can read and write a new file.
+/// The use of an open file. Only the user can read and write a new file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// To read. A link is refused.

@@ -85,8 +85,7 @@ fn step(path: &Path) -> io::Result<Option<(Folder, &OsStr, Option<PathBuf>)>> {
     Ok(Some((Folder { handle: handle.into(), path: real }, name, target)))
 }
 
-/// Judges an open file, its folder, and the folders of the links from `path` to it, by which others could
-/// choose the file.
+/// Judges an open file, its folder, and the folders of the links from `path` to it.
 ///
 /// # Errors
 /// [`FileError::Untrusted`].

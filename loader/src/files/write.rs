@@ -1,4 +1,4 @@
-//! How a file is written: it changes as a whole, so that a reader sees the old file or the new one.
+//! Writes files: a file changes as a whole, so that a reader sees the old file or the new one.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write as _};
@@ -23,8 +23,7 @@ pub enum Mode<'a> {
 /// Which failures a new file survives, once it is in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Survives {
-    /// The end of the process. After a power failure the file may be empty, so its content must be
-    /// dispensable.
+    /// The end of the process. A power failure may leave an empty file, so its content must be dispensable.
     Crash,
     /// Also a power failure.
     PowerFailure,
@@ -134,8 +133,7 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Creates a file beside `path`. The first names may be taken by a crashed process or by one of another
-/// container.
+/// Creates a file beside `path`. Another process may have left a file with one of the first names.
 fn temporary(path: &Path) -> io::Result<(PathBuf, File)> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -156,8 +154,7 @@ pub fn rename_at(folder: impl std::os::fd::AsFd, from: &str, to: &str) -> io::Re
     Ok(rustix::fs::renameat(&folder, from, &folder, to)?)
 }
 
-/// Exchanges two files, which needs no room on the disk. Where the system can't do that, `from` replaces
-/// `to`.
+/// Exchanges two files, which needs no room on the disk, or replaces `to` where the system can't.
 pub fn exchange(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {

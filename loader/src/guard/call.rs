@@ -11,10 +11,9 @@ use jackfield_plugin_api::abi::{self, Status};
 use super::{error::Stage, preview::Collected, report::Reported, spin::Spin};
 use crate::boundary::process::lock;
 
-/// The interval of the checks whether a call is still wanted. A check may read a file, whose changes no event
-/// reports.
+/// The interval of the checks whether a call is still wanted. No event reports that.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long the plugin may take to return from a call that is no longer wanted.
+/// The time that the plugin has to return from a call that is no longer wanted.
 const GRACE: Duration = Duration::from_millis(250);
 
 /// Why a call failed.
@@ -158,7 +157,7 @@ impl CallState {
         }
     }
 
-    /// How the call failed, for a thread that did not wait for it; `None` while it runs, and if it succeeded.
+    /// The failure of the call, for a thread that did not wait for it; `None` if there is none yet.
     pub(super) fn failure(&self) -> Option<(Status, Explanation)> {
         let progress = lock(&self.progress);
         match progress.phase {

@@ -28,8 +28,7 @@ impl Backoff {
         self.first.saturating_mul(1 << earlier.min(30)).min(self.longest)
     }
 
-    /// The same pause, shortened by up to a half. `random` from 0 to 1 decides how much, so that many senders
-    /// do not try again at the same time.
+    /// The same pause, shortened by up to a half. `random` from 0 to 1 decides how much.
     #[must_use]
     pub fn jittered_pause(self, earlier: u32, random: f64) -> Duration {
         self.pause(earlier).mul_f64(1.0 - random.clamp(0.0, 1.0) / 2.0)
@@ -43,7 +42,7 @@ impl Default for Backoff {
     }
 }
 
-/// How many calls in a row that fail in time open the circuit. A call that does not return opens it at once.
+/// Number of calls in a row that open the circuit if they fail in time. A call that hangs opens it at once.
 const PANICS: u32 = 3;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -73,7 +72,7 @@ enum Circuit {
 pub(super) struct CircuitBreaker {
     backoff: Backoff,
     circuit: Circuit,
-    /// How often the circuit was opened in a row.
+    /// Number of times that the circuit was opened in a row.
     opened: u32,
     reason: String,
 }

@@ -66,7 +66,7 @@ pub enum OpenFailure {
     Config {
         /// Path of the key, such as `tls.ca_file`; empty if it is not a single key.
         key: String,
-        /// What is wrong with it.
+        /// The error.
         message: String,
     },
     /// The plugin panicked, returned a failure, or did not return in time.

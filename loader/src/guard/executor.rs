@@ -22,7 +22,7 @@ pub(crate) trait Entry: Send + Sync {
         false
     }
 
-    /// How many child processes were started after the first one.
+    /// Number of child processes that were started after the first one.
     fn restarts(&self) -> u64 {
         0
     }
@@ -30,8 +30,7 @@ pub(crate) trait Entry: Send + Sync {
 
 /// The way into one instance, for several threads at once.
 pub(crate) trait Executor: Send + Sync {
-    /// Does a piece of work inside the plugin. The first piece is [`Work::Open`]. If that fails, it is the
-    /// last one.
+    /// Does a piece of work inside the plugin. The first is [`Work::Open`]. None follows one that failed.
     fn run(&self, work: &Work, call: &Arc<CallState>) -> Status;
 
     /// Frees the instance, if it was `opened`. This is the last call.
@@ -85,12 +84,12 @@ impl Work {
         Self::Call { function, text: None, batch: Some(batch.clone()), answer: None }
     }
 
-    /// How many events need an outcome.
+    /// Number of events that need an outcome.
     pub(super) fn events(&self) -> usize {
         if matches!(self, Self::Call { function: Function::Send, .. }) { self.reportable() } else { 0 }
     }
 
-    /// How many events the plugin may report on.
+    /// Number of events that the plugin may report on.
     pub(super) fn reportable(&self) -> usize {
         match self {
             Self::Call { function: Function::Send | Function::Preview, batch: Some(batch), .. } => {

@@ -12,8 +12,7 @@ use super::report::Failure;
 use super::stats::Counters;
 use crate::boundary::process::lock;
 
-/// How many calls may be stuck inside the plugin before no further call enters it. Each stuck call holds a
-/// thread.
+/// Limit of the calls that are stuck inside the plugin, each with its thread. Then no further call enters it.
 const MOST_STUCK: u64 = 4;
 
 pub(super) struct Health {
@@ -121,8 +120,7 @@ impl Health {
         Failure::Failed { status: abi::STATUS_UNAVAILABLE, message }
     }
 
-    /// Notes that the deadline of a call has passed while the call was inside the plugin (`running`) or in
-    /// the queue.
+    /// Notes that a call has missed its deadline, inside the plugin (`running`) or in the queue.
     pub(super) fn expired(&self, instance: &Arc<GuardedInstance>, running: bool, after: Duration) -> Failure {
         // A hanging `open` counts as a stuck call, once for all calls that wait for it.
         let opening = !running && instance.phase() == InstancePhase::Opening;

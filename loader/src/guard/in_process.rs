@@ -74,8 +74,7 @@ impl Executor for InProcess {
         if raw.is_null() {
             return abi::STATUS_OK;
         }
-        // SAFETY: `open` made the instance. The caller of this method makes sure that no call is inside and
-        // none follows.
+        // SAFETY: `open` made the instance. By this method's contract no call is inside, and none follows.
         unsafe { (self.tables.backend.free)(raw) }
     }
 

@@ -130,7 +130,7 @@ impl GuardedInstance {
         lock(&self.queue).phase
     }
 
-    /// How `open` failed; `None` while it runs, and if it succeeded.
+    /// The failure of `open`; `None` if there is none yet.
     pub(super) fn open_failure(&self) -> Option<(Status, Explanation)> {
         self.open.call.failure()
     }
@@ -152,8 +152,7 @@ impl GuardedInstance {
         turned_away.iter().for_each(|job| job.call.turn_away());
     }
 
-    /// Waits until no job is queued or inside the plugin; `false` if that takes longer than until the
-    /// deadline.
+    /// Waits until no job is queued or inside the plugin; `false` after the deadline.
     pub(super) fn wait_until_quiet(&self, deadline: Instant) -> bool {
         self.wait_for(deadline, |queue| queue.jobs.is_empty() && queue.active == 0)
     }

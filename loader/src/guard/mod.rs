@@ -1,8 +1,6 @@
-//! The only way into a plugin: every call has a deadline, a panic is an outcome, and a backend that hangs
-//! gets no calls.
+//! The only way into a plugin: a call has a deadline, a panic is an outcome, a hanging backend gets no calls.
 //!
-//! - [`supervisor`]: one backend: lets calls enter, waits for them, judges how they ended. [`optional`] has
-//!   the calls of a plugin's optional tables;
+//! - [`supervisor`]: one backend, with its calls, and [`optional`], the calls of its optional tables;
 //! - [`health`]: which instance calls may enter, with its [`circuit_breaker`];
 //! - [`instance`]: one instance of a backend, with the worker threads that enter it;
 //! - [`executor`]: the work of a worker, and how it enters: [`in_process`], or a child process;
@@ -12,9 +10,8 @@
 //! - [`options`], [`report`], [`preview`], [`stats`], [`error`]: what callers pass and get.
 //!
 //! No plugin code runs on a caller's thread, not even `open` or the last `free`. A call in this process can't
-//! be ended at its deadline: the caller gets an answer, the worker stays inside the plugin and holds the
-//! batch, and no further call enters that instance. Such threads are counted and limited, and the process can
-//! end without them.
+//! be ended at its deadline: the caller gets an answer, the worker stays inside the plugin with the batch,
+//! and no further call enters that instance. Such threads are limited, and the process can end without them.
 
 pub(crate) mod call;
 mod callbacks;

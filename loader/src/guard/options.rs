@@ -17,9 +17,9 @@ pub struct BackendOptions {
     pub config: String,
     /// Deadline of loading, of `open`, and of every `send` without its own. The default is 5 s.
     pub timeout: Duration,
-    /// How many calls may be inside the plugin at once, unless it is serial. The default is 4.
+    /// Limit of calls that are inside the plugin at once, unless it is serial. The default is 4.
     pub concurrency: usize,
-    /// How long the circuit stays open after the plugin hangs or keeps panicking.
+    /// The time that the circuit stays open after the plugin hangs or keeps panicking.
     pub circuit_backoff: Backoff,
     /// Name of the tool whose telemetry this is.
     pub tool_name: String,
@@ -156,8 +156,7 @@ impl ProcessOptions {
         self
     }
 
-    /// Sets the folder in which crashes are remembered for the next run. The folder is created when it is
-    /// needed.
+    /// Sets the folder in which crashes are remembered for the next run. It is created when needed.
     #[must_use]
     pub fn crashes(mut self, folder: impl Into<PathBuf>) -> Self {
         self.crashes = Some(folder.into());

@@ -9,10 +9,10 @@ use super::report::{Failure, Reported};
 /// Largest preview in bytes, with labels and [`MESSAGE_BYTES`]: a plugin can't fill the host's memory.
 pub(super) const LIMIT: usize = 64 << 20;
 
-/// What a message counts for beside label and body, in bytes.
+/// The size of a message beside label and body, in bytes.
 const MESSAGE_BYTES: usize = 64;
 
-/// What a `send` of a batch would send now.
+/// The effect of a `send` of a batch at this time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Preview {
@@ -78,8 +78,7 @@ pub(crate) struct Collected {
 }
 
 impl Collected {
-    /// Adds a message whose body has the length `len`. Reads the body only if the message is within the
-    /// limit.
+    /// Adds a message with a body of `len` bytes. Reads the body only if the message is within the limit.
     pub(crate) fn push<'a>(&mut self, label: String, len: usize, bytes: impl FnOnce() -> &'a [u8]) {
         let size = [label.len(), len, MESSAGE_BYTES].into_iter().fold(self.size, usize::saturating_add);
         self.overflowed |= size > LIMIT;

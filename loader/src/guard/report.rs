@@ -30,8 +30,7 @@ pub(super) enum Reported {
 }
 
 impl Reported {
-    /// Stores the outcome of `count` events from `first` on, of `len` in total. Events out of range are
-    /// ignored.
+    /// Stores the outcome of `count` of `len` events, from `first` on. Ignores events out of range.
     pub(super) fn note(&mut self, len: usize, first: u64, count: u64, outcome: Outcome) {
         let first = usize::try_from(first).unwrap_or(usize::MAX).min(len);
         let last = first.saturating_add(usize::try_from(count).unwrap_or(usize::MAX)).min(len);
@@ -67,14 +66,13 @@ pub enum Failure {
     /// The child process of the plugin has ended. Another one is started before the next call.
     #[error("the plugin's process crashed: {how}")]
     Crashed {
-        /// How it ended, such as `ended by SIGSEGV`.
+        /// The end of the process, such as `ended by SIGSEGV`.
         how: String,
     },
-    /// The deadline passed, and the circuit is open. In this process the call continues. A child process was
-    /// killed.
+    /// The deadline passed, and the circuit is open. The call continues, unless it was in a child process.
     #[error("no answer within {after:.1?}")]
     TimedOut {
-        /// How long the caller had waited.
+        /// The time that the caller had waited.
         after: Duration,
     },
     /// The circuit is open. The call did not enter the plugin.
@@ -88,7 +86,7 @@ pub enum Failure {
     /// All worker threads were busy until the deadline. The call did not enter the plugin.
     #[error("every worker of the backend was busy for {after:.1?}")]
     Busy {
-        /// How long the caller had waited.
+        /// The time that the caller had waited.
         after: Duration,
     },
     /// The plugin returned a failure.
@@ -199,14 +197,13 @@ impl Report {
         self.failure.as_ref()
     }
 
-    /// Whether the call entered the plugin. If not, no event can have arrived: the call was refused, or its
-    /// deadline passed first.
+    /// Whether the call entered the plugin. If not, no event can have arrived.
     #[must_use]
     pub const fn was_handed_over(&self) -> bool {
         self.entered
     }
 
-    /// How long the caller waited.
+    /// The time that the caller waited.
     #[must_use]
     pub const fn elapsed(&self) -> Duration {
         self.elapsed

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long to poll.
+/// The longest time to poll.
 const LIMIT: Duration = Duration::from_micros(250);
 /// After this many failures in a row, only one wait in `RARELY` begins with polling.
 const PATIENCE: u32 = 8;

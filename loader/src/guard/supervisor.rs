@@ -24,7 +24,7 @@ use crate::load::tables::Function;
 pub(crate) struct Supervisor {
     pub(super) entry: Box<dyn Entry>,
     name: String,
-    /// Where instances come from, the first one and those after a failure.
+    /// The origin of all instances, the first one and those after a failure.
     source: Source,
     /// Deadline of `open`, for each instance.
     timeout: Duration,
@@ -247,8 +247,7 @@ impl Supervisor {
         Some(Answered { report, text, preview })
     }
 
-    /// Lets calls finish, then closes the instance and frees it, all within `timeout`. A second close does
-    /// nothing.
+    /// Lets calls finish, closes and frees the instance, all within `timeout`. A second close does nothing.
     pub(crate) fn close(&self, timeout: Duration) -> Result<(), CloseFailure> {
         let until = process::deadline(timeout);
         let started = Instant::now();
@@ -323,8 +322,7 @@ struct Waiting<'a> {
 #[cfg(feature = "tokio")]
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        // The call is cancelled. It did not miss its deadline, so that it says nothing about the plugin's
-        // health.
+        // A cancelled call did not miss its deadline, so that it says nothing about the plugin's health.
         if let Ended::Expired { running: true, .. } = self.ticket.job.call.abandon() {
             self.supervisor.counters.call_got_stuck();
         }

@@ -16,13 +16,13 @@ pub enum InspectError {
     /// The file does not have the format of a library.
     #[error("not a library but {what}: `plugin` takes an ELF, PE or Mach-O library")]
     NotALibrary {
-        /// What it is, according to its first bytes.
+        /// The kind of the file, according to its first bytes.
         what: String,
     },
     /// The file is truncated or damaged.
     #[error("truncated or corrupt: {detail}: get the file again")]
     Corrupt {
-        /// What is wrong.
+        /// The damage.
         detail: String,
     },
     /// The format is right, but the file is not a dynamic library.
@@ -30,7 +30,7 @@ pub enum InspectError {
         "{what}, expected a dynamic library: link the plugin as one (Rust: crate-type = [\"cdylib\"], C: -shared)"
     )]
     NotDynamic {
-        /// What it is.
+        /// The kind of the file.
         what: &'static str,
     },
     /// The library has no metadata, so it is no plugin.
@@ -64,7 +64,7 @@ pub enum InspectError {
     MetadataMember {
         /// The member, such as `abi.major` or `requires[0]`.
         member: ForeignText,
-        /// What is wrong.
+        /// The error.
         detail: ForeignText,
     },
     /// This host does not load the plugin.
@@ -160,8 +160,7 @@ impl InspectError {
     }
 }
 
-/// Requires that a file with the first bytes `head` may be a library. 512 bytes are enough to describe any
-/// other file.
+/// Requires that a file with the first bytes `head` may be a library. 512 bytes describe any other file.
 pub(crate) fn check_start(head: &[u8]) -> Result<(), InspectError> {
     if starts_like_a_library(head) { Ok(()) } else { Err(InspectError::foreign(head)) }
 }

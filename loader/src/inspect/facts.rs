@@ -1,4 +1,4 @@
-//! What a parser finds in a file of any format.
+//! The facts that a parser finds in a file of any format.
 
 use crate::boundary::text::ForeignText;
 
@@ -46,7 +46,7 @@ pub enum Endian {
     Big,
 }
 
-/// What a parser found in one image. `metadata` is the whole section.
+/// The facts of one image. `metadata` is the whole section.
 pub(super) struct Facts<'data> {
     pub(super) format: Format,
     pub(super) os: &'static str,

@@ -20,8 +20,7 @@ const HAS_ISOLATION: bool = cfg!(target_os = "linux");
 pub struct Inspection {
     /// File format.
     pub format: Format,
-    /// Operating system as far as the format tells: `Linux`, `FreeBSD`, `NetBSD`, `OpenBSD`, `Windows` or
-    /// `macOS`.
+    /// Operating system, as far as the format tells, such as `Linux`, `FreeBSD`, `Windows` or `macOS`.
     pub os: &'static str,
     /// Processor architecture with Rust's name (`x86_64`, `aarch64` ...), or `machine 0x1234`.
     pub arch: String,

@@ -1,7 +1,6 @@
 //! Inspects a file without running its code.
 //!
-//! The file may be hostile. No code here allocates by a count in the file, or reads a part more than a few
-//! times. Every list has a limit:
+//! The file may be hostile. No code here allocates by a count in it, or reads a part many times. Limits:
 //!
 //! | what | limit |
 //! | --- | --- |

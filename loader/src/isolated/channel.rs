@@ -18,7 +18,7 @@ use crate::guard::call::CallState;
 use crate::guard::spin::Spin;
 use crate::load::tables::{Abilities, Function};
 
-/// How long after its deadline a call is given up by the worker. The caller has stopped waiting by then.
+/// The time after its deadline at which a worker gives up a call. The caller has stopped waiting by then.
 const GRACE: Duration = Duration::from_millis(500);
 
 pub(super) struct Request<'a> {
@@ -167,8 +167,8 @@ impl Channel {
         Ok(done)
     }
 
-    /// Sleeps until the child wakes the host, the call is cancelled, the child ends, or it is time to give
-    /// up. Returns whether the child has ended.
+    /// Sleeps until the child wakes the host or ends (`true`), the call is cancelled, or it is time to give
+    /// up.
     fn sleep(&self, child: &ChildHandle, give_up: Instant) -> Result<bool, ChannelError> {
         let mut events = [
             PollFd::new(&self.wake_up, PollFlags::IN),

@@ -9,23 +9,22 @@ use crate::boundary::text::ForeignText;
 use crate::files;
 use crate::files::open::Access;
 
-/// How often in a row a plugin in a child process may crash. After that its file is not started until it
-/// changes.
+/// The limit of crashes in a row of a plugin in a child process. Then its file must change to be started.
 pub const MOST_CRASHES: u32 = 5;
 
 /// Largest record that is read, in bytes.
 const LIMIT: u64 = 4096;
 
-/// How many records a folder may have. A further crash is not remembered.
+/// The limit of records in a folder. A further crash is not remembered.
 pub(super) const MOST_FILES: usize = 1000;
 
 /// The record of a plugin file that crashed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Crash {
-    /// How often it has crashed in a row.
+    /// Number of crashes in a row.
     pub count: u32,
-    /// How its process ended the last time, such as `ended by SIGSEGV`.
+    /// The last end of its process, such as `ended by SIGSEGV`.
     pub how: ForeignText,
     /// The time of the last crash, in seconds since 1970 in UTC.
     pub time: u64,

@@ -1,8 +1,7 @@
 //! The crash history of a plugin file, so that the next run of a tool does not begin with a crash. The host
 //! chooses the folder, which has a record for each SHA-256 of a plugin's bytes.
 //!
-//! A record is a hint: an unreadable one counts as none, and a user who may write to the folder may remove
-//! it.
+//! A record is a hint: an unreadable one counts as none, and the user may remove it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -17,7 +16,7 @@ use crate::files::write::{Mode, Survives, replace};
 use crate::guard::circuit_breaker::Backoff;
 use crate::library::content::Digest;
 
-/// How long the plugin is not to be started, if so; [`Duration::MAX`] until its file changes.
+/// The remaining time in which the plugin is not started; [`Duration::MAX`] until its file changes.
 fn left_alone(crash: &Crash, backoff: Backoff, now: SystemTime) -> Option<Duration> {
     if crash.count >= MOST_CRASHES {
         return Some(Duration::MAX);

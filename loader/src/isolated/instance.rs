@@ -102,7 +102,7 @@ impl Entry for Arc<ChildSpec> {
 struct ChildInstance {
     spec: Arc<ChildSpec>,
     state: Mutex<ChildState>,
-    /// How the child ended, as the first call noticed it.
+    /// The end of the child, as the first call noticed it.
     lost: OnceLock<String>,
 }
 

@@ -1,8 +1,7 @@
 //! A plugin in a child process: this program's executable, started again (see [`reexec`](crate::reexec)).
 //!
 //! The guard stays in the host. Where an instance in this process has the plugin's functions, one in a child
-//! has the child, and the guard's threads make their calls there. The host never maps the plugin: the child
-//! gets the sealed bytes that were verified.
+//! has the child, where the guard's threads make their calls. The host never maps the plugin.
 //!
 //! - [`instance`]: the host's side of a child, as the guard sees it;
 //! - [`channel`]: the host's end of one thread of the child;
@@ -21,8 +20,7 @@
 //! # Life
 //! The kernel ends a child with its host, and the child ends itself when the host closes its end of a socket.
 //! A process that the plugin forks ends with the child. A program that the plugin starts by `posix_spawn`
-//! ends with the child's process group; it survives only if the host is killed before it could kill that
-//! group.
+//! ends with the child's process group, unless the host is killed first.
 //!
 //! # Platform
 //! Linux. Elsewhere a backend with process isolation does not open.

@@ -1,11 +1,10 @@
 //! The data in the shared memory: requests with their events from the host, records from the child.
 //!
-//! The host writes events as the structs of the contract, with offsets instead of pointers. The child turns
-//! the offsets into pointers in place. Host and child are of the same build or, with a helper, of the same
-//! version, which the child checks first.
+//! The host writes events as the structs of the contract, with offsets instead of pointers, which the child
+//! replaces in place. Host and child are of the same build or, with a helper, of the same version.
 //!
-//! A record is a head of [`HEAD`] bytes (kind, code, the lengths of two texts, three numbers; little-endian)
-//! and the two texts.
+//! A record is a head of [`HEAD`] bytes (kind, code, two lengths, three numbers; little-endian) and two
+//! texts.
 
 use std::mem::{align_of, size_of};
 use std::path::PathBuf;
@@ -19,7 +18,7 @@ use crate::boundary::batch::strings_mut;
 use crate::sandbox::Sandbox;
 use crate::sandbox::limits::Limits;
 
-/// What a child needs to know before it loads the plugin.
+/// The data that a child needs before it loads the plugin.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Setup {
     /// [`BUILD`] of the host.
@@ -47,8 +46,7 @@ pub(super) const HEAD: usize = 40;
 pub(super) const LONGEST: usize = 64 << 20;
 
 pub(super) mod record {
-    /// The outcome `code` of `y` events from `x` on, to be retried after `z` ms. The first text is the
-    /// reason.
+    /// Outcome `code` of `y` events from `x` on, to be retried after `z` ms. The first text is the reason.
     pub(crate) const REPORT: u32 = 1;
     pub(crate) const EXPLAIN: u32 = 2;
     /// A message of a preview: label and bytes. `x` is the length of bytes that are not passed on.

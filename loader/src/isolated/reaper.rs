@@ -19,8 +19,7 @@ use crate::boundary::process::{lock, thread};
 use crate::boundary::text::{self, LOG_MESSAGE_LIMIT, LOG_TARGET_LIMIT};
 use crate::reexec::{Child, Ended, Spawn};
 
-/// The interval of the checks whether a child has ended, on a kernel without descriptors of processes (Linux
-/// before 5.3).
+/// The interval of the checks whether a child has ended, before Linux 5.3, which reports no such event.
 pub(super) const TICK: Duration = Duration::from_millis(20);
 
 /// Longest log record that is accepted, in bytes: its head, and more text than is emitted.
@@ -39,15 +38,14 @@ impl ChildHandle {
         let _ = (&self.control).write(b"c");
     }
 
-    /// How the child ended. Waits for the end, and until the log has been emitted, at most for `within`.
+    /// Waits for the end of the child and of its log, at most for `within`, and returns the end.
     pub(super) fn ended(&self, within: Duration) -> Option<Ended> {
         let waited = self.gone.wait_timeout_while(lock(&self.ended), within, |ended| ended.is_none());
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
-/// Starts a child, and the thread that waits for its end. The child's second descriptor is the other end of
-/// `control`.
+/// Starts a child, whose second descriptor is the other end of `control`, and the thread that reaps it.
 pub(super) fn start(spawn: Spawn, control: UnixStream, backend: &str) -> io::Result<Arc<ChildHandle>> {
     let (stderr, child_stderr) = io::pipe()?;
     let stderr = File::from(OwnedFd::from(stderr));
@@ -166,7 +164,7 @@ fn pass_on(bytes: &mut Vec<u8>, backend: &str) -> bool {
 
 const TARGET: &str = "jackfield::plugin::stderr";
 
-/// How many bytes are emitted in a [`PERIOD`]. The others are counted.
+/// Number of bytes that are emitted in a [`PERIOD`]. The others are counted.
 const MOST: usize = 64 << 10;
 const PERIOD: Duration = Duration::from_secs(60);
 

@@ -7,8 +7,7 @@
 //! | [`DATA_AT`] | the request's text and events |
 //!
 //! It is a memfd that can't shrink, so that no access can fail. The child may write anywhere in it at any
-//! time. So the host copies data before it checks it, keeps its own count of what it has read, and never
-//! reads a request back.
+//! time. So the host copies data before it checks it, and keeps its own count of what it has read.
 
 use std::fs::File;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -33,7 +32,7 @@ pub(super) struct Header {
     host: ByHost,
 }
 
-/// What the child writes, on another cache line than what the host writes.
+/// The fields that the child writes, on another cache line than the host's.
 #[repr(C, align(64))]
 struct ByChild {
     /// Number of bytes that the child has put into the ring.
@@ -184,8 +183,8 @@ impl SharedMemory {
         self.header().child.head.load(Ordering::SeqCst) != taken
     }
 
-    /// Appends the bytes after the first `taken` to `into`, and returns their total number. `None` if the
-    /// child's count is invalid.
+    /// Appends the bytes after the first `taken` to `into`, and returns their total; `None` if that is
+    /// invalid.
     pub(super) fn take(&self, taken: u64, into: &mut Vec<u8>) -> Option<u64> {
         // Read once, because the child may change it at any time.
         let head = self.header().child.head.load(Ordering::Acquire);
@@ -194,8 +193,8 @@ impl SharedMemory {
         let first = filled.min(RING - at);
         let start = into.len();
         into.reserve(filled);
-        // SAFETY: both parts lie within the ring, and `into` has room for them. Bytes that the child changes
-        // meanwhile are checked after the copy.
+        // SAFETY: both parts lie within the ring, and `into` has room for them. They are checked after the
+        // copy.
         unsafe {
             let ring = self.base.add(RING_AT);
             let to = into.as_mut_ptr().add(start);

@@ -25,7 +25,7 @@ pub enum ImageError {
     /// Not a regular file.
     #[error("is {found}, expected a regular file")]
     NotAFile {
-        /// What it is.
+        /// The kind of the file.
         found: &'static str,
     },
     /// An empty file.

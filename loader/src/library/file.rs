@@ -20,7 +20,7 @@ use crate::files::open::{Access, kind};
 use crate::files::open::{FileError, open_at};
 use crate::files::way::{Folder, Way, way};
 
-/// How much of a file is examined before the file is copied, in bytes.
+/// Number of bytes that are examined before a file is copied.
 const HEAD: u64 = 4096;
 
 pub(crate) struct LibraryFile {
@@ -29,8 +29,7 @@ pub(crate) struct LibraryFile {
 }
 
 impl LibraryFile {
-    /// Opens a file, and copies it if `accept` accepts its first bytes. Refuses a FIFO or a device without
-    /// waiting.
+    /// Opens a file, and copies it if `accept` accepts its first bytes. Refuses a FIFO or device at once.
     pub(crate) fn open<E: From<ImageError>>(
         path: &Path,
         accept: impl FnOnce(&[u8]) -> Result<(), E>,

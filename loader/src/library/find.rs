@@ -107,8 +107,7 @@ pub(crate) fn find(plugin: &str, search_path: &[PathBuf], base: &Path) -> Result
     Err(FindError::NotOnPath { plugin: plugin.to_owned(), folders, nearest: most_similar })
 }
 
-/// The libraries on `search_path`, sorted by name. Of several with the same name, it is the first, as for
-/// `find`. Skips unreadable folders.
+/// The libraries on `search_path`, sorted by name: for each name the file that `find` finds.
 #[must_use]
 pub fn list(search_path: &[PathBuf]) -> Vec<PathBuf> {
     let mut found = BTreeMap::<String, (usize, usize, PathBuf)>::new();

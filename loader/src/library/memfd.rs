@@ -17,7 +17,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::error::{ImageError, LinkerError, SIZE_LIMIT};
 
-/// How often sealing is tried again, and the pause.
+/// Number of attempts to seal, and the pause.
 const SEALINGS: u32 = 100;
 const BUSY: Duration = Duration::from_millis(10);
 
@@ -36,8 +36,7 @@ pub(super) struct Image {
 impl Image {
     /// Copies an open file of about `size` bytes into a memfd with this name, which `/proc/self/maps` shows.
     pub(super) fn copy(file: &File, name: &OsStr, size: u64) -> Result<Self, ImageError> {
-        // A write past this limit, which holds for a memfd too, ends the process by a signal unless it is
-        // handled.
+        // A write past this limit, also to a memfd, ends the process by a signal unless it is handled.
         let writable = getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX);
         if size > writable {
             return Err(ImageError::FileSizeLimit { size, limit: writable });
@@ -72,15 +71,13 @@ impl Image {
                 "{memfd} is already loaded: something else in this process has loaded a library from a file descriptor and closed it"
             )));
         }
-        // SAFETY: this runs the static constructors of the library, which the caller has inspected and
-        // verified.
+        // SAFETY: this runs the static constructors of a library that the caller has verified.
         let library = unsafe { Library::open(Some(&memfd), RTLD_NOW | RTLD_LOCAL) };
         library.map_err(|error| LinkerError::new(&error, &memfd, path))
     }
 }
 
-/// Seals bytes and length. The memfd is busy while the kernel moves one of its pages. No event reports the
-/// end of that.
+/// Seals bytes and length. The memfd is busy, without an event, while the kernel moves one of its pages.
 fn seal(memfd: &File) -> Result<(), Errno> {
     let all = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
     for _ in 0..SEALINGS {

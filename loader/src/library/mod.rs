@@ -2,9 +2,8 @@
 //!
 //! - [`find`]: finds the file of a name, or of a path;
 //! - [`file`]: opens the file and reads it;
-//! - [`content`]: the bytes, which nothing can change from then on. On Linux they are in a sealed memfd, and
-//!   are loaded from it. Elsewhere they are in this process's memory, and are copied to a private folder to
-//!   be loaded.
+//! - [`content`]: the bytes, which nothing can change from then on. On Linux they are loaded from a sealed
+//!   memfd, elsewhere from a copy in a private folder.
 
 pub(crate) mod content;
 pub(crate) mod error;

@@ -1,5 +1,4 @@
-//! Platforms without a memfd: the bytes are in memory. To load them, they are written into a new private
-//! folder.
+//! Platforms without a memfd: the bytes are in memory, and are loaded from a file in a private folder.
 
 use std::{ffi::OsStr, fs::File, io::Read as _, path::Path};
 
@@ -35,8 +34,7 @@ impl Image {
         create(&file, &self.0, Mode::Private, Survives::Crash)
             .map_err(|error| LinkerError(format!("can't write a private copy: {error}")))?;
         #[cfg(unix)]
-        // SAFETY: this runs the static constructors of the library, which the caller has inspected and
-        // verified.
+        // SAFETY: this runs the static constructors of a library that the caller has verified.
         let library = unsafe { Library::open(Some(&file), RTLD_NOW | RTLD_LOCAL) };
         #[cfg(windows)]
         // SAFETY: as above.

@@ -81,7 +81,7 @@ pub enum LoadError {
     Blocked {
         /// The file of that library.
         by: PathBuf,
-        /// How long it has been loading.
+        /// The time since the load began.
         since: Duration,
     },
     /// The operating system gave no thread to load it on.

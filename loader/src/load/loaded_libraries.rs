@@ -1,6 +1,5 @@
 //! The libraries that this process has loaded. They are never unloaded, because their thread-local
-//! destructors and late callbacks would crash (rust-lang/rust#91979). So the same bytes are loaded once, and
-//! there is a limit.
+//! destructors and late callbacks would crash (rust-lang/rust#91979). So equal bytes are loaded once.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,8 +13,7 @@ use crate::boundary::text::ForeignText;
 use crate::inspect::inspection::Inspection;
 use crate::library::content::Content;
 
-/// How many different libraries a process may load, unless set by [`limit_loaded_images`]. Each keeps its
-/// memory and, on Linux, a file descriptor.
+/// The default limit of different libraries in a process. Each keeps memory and a file descriptor.
 pub const DEFAULT_IMAGE_LIMIT: usize = 256;
 
 /// The default limit for the static constructors of a library.
@@ -31,7 +29,7 @@ pub(crate) struct Loaded {
     checked: OnceLock<Result<Checked, CheckError>>,
 }
 
-/// How many different libraries this process has loaded.
+/// The number of different libraries that this process has loaded.
 #[must_use]
 pub fn loaded_images() -> usize {
     lock(&IMAGES).len()
@@ -42,7 +40,7 @@ pub fn limit_loaded_images(limit: usize) {
     LIMIT.store(limit, Ordering::Relaxed);
 }
 
-/// How many different libraries this process may load.
+/// The limit of different libraries in this process.
 #[must_use]
 pub fn image_limit() -> usize {
     LIMIT.load(Ordering::Relaxed)
@@ -103,8 +101,7 @@ pub(crate) fn load_here(
     Ok(loaded)
 }
 
-/// The right to load a library. The dynamic loader has such a lock, too. With this one, an error can name the
-/// holder.
+/// The right to load a library, as the dynamic loader has it. With this one, an error can name the holder.
 struct LoadLock {
     process: u32,
 }
@@ -121,8 +118,7 @@ struct Holder {
 static HOLDER: Mutex<Option<Holder>> = Mutex::new(None);
 static FREE: Condvar = Condvar::new();
 
-/// The library whose static constructors have exceeded their limit, and how long they have been running, if
-/// any.
+/// The library whose static constructors exceed their limit, and how long they have been running.
 ///
 /// # Platform
 /// Until they return, a new thread of Rust waits in glibc for the dynamic loader's lock. So code with a

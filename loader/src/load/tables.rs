@@ -98,8 +98,8 @@ impl PluginTables {
         const ABSENT: Status = abi::STATUS_INVALID_ARGUMENT;
         let (batch, call) = (&raw const arguments.batch, arguments.call);
         let mut number = 0;
-        // SAFETY: the caller vouches for instance, batch and call. The other arguments live until the
-        // function returns.
+        // SAFETY: the caller vouches for instance, batch and call. The others live until the function
+        // returns.
         let status = unsafe {
             match function {
                 Function::Open => ABSENT,

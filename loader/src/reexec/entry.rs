@@ -15,7 +15,7 @@ pub(super) const MARK: &str = "jackfield:";
 /// The exit code of a process without what a child needs: `EX_USAGE` of `sysexits.h`.
 pub(crate) const NOT_A_CHILD: i32 = 64;
 
-/// How many descriptors a child gets at most.
+/// Largest number of descriptors that a child gets.
 const MOST_FILES: usize = 64;
 
 /// Whether this program's `main` begins with [`init`](crate::isolated::init).
@@ -66,8 +66,7 @@ pub struct Job {
     pub run: fn(Inherited) -> i32,
 }
 
-/// In a child, does the child's job of `jobs`, and ends the process. Elsewhere, notes that this program can
-/// have children.
+/// In a child, does its job of `jobs`, and ends the process. Elsewhere, notes that children are possible.
 pub(crate) fn run_job(jobs: &[Job]) {
     let mut arguments = env::args_os().skip(1);
     let name = arguments.next().and_then(|word| job_name(&word));

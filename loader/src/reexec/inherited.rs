@@ -10,7 +10,7 @@ use crate::boundary::signals;
 /// The number of the first descriptor that a child gets.
 pub(super) const FIRST: i32 = 3;
 
-/// What a child gets from its parent.
+/// The parent of a child, and the descriptors from it.
 #[derive(Debug)]
 pub struct Inherited {
     /// The files of [`Spawn::files`](super::Spawn::files), in their order.
@@ -20,8 +20,7 @@ pub struct Inherited {
 }
 
 impl Inherited {
-    /// Takes the first `files` descriptors, closes all others, names the process after the job, and sets what
-    /// signals do.
+    /// Takes the first `files` descriptors, closes all others, and sets the name and what signals do.
     pub(super) fn take(files: usize, job: &str) -> io::Result<Self> {
         signals::begin_job();
         #[cfg(target_os = "linux")]
@@ -65,8 +64,7 @@ const OUT_OF_TIME: i32 = 75;
 fn close_from(first: RawFd) {
     #[cfg(target_os = "linux")]
     {
-        // SAFETY: `init` requires that no code of this process has these descriptors. An older libc lacks the
-        // function.
+        // SAFETY: `init` requires that no code of this process has these descriptors.
         if unsafe { libc::syscall(libc::SYS_close_range, first as libc::c_uint, libc::c_uint::MAX, 0) } == 0 {
             return;
         }

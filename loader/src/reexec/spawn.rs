@@ -62,8 +62,7 @@ impl Spawn {
         self
     }
 
-    /// Starts the child, and closes the descriptors in this process. `posix_spawn` does not copy the page
-    /// tables.
+    /// Starts the child, and closes the descriptors here. `posix_spawn` copies no page tables.
     ///
     /// # Errors
     /// `Unsupported`, with the line to add, if the program can't be started again.
@@ -139,7 +138,7 @@ pub struct Child {
     ended: Mutex<Option<Ended>>,
 }
 
-/// How a child ended.
+/// The end of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ended {
@@ -199,8 +198,7 @@ impl Child {
         std::thread::sleep(left.min(TICK));
     }
 
-    /// Starts a thread that waits for the end of the child, so that no zombie is left. This process may end
-    /// before.
+    /// Starts a thread that waits for the end of the child, so that no zombie is left.
     ///
     /// # Errors
     /// No thread can be started.
@@ -263,8 +261,7 @@ impl Drop for Actions {
     }
 }
 
-/// A new session, the default action of every signal, and no blocked signal except those that wait until the
-/// job begins.
+/// A new session, the default action of every signal, and no blocked signal but [`signals::WAITING`].
 struct Attributes(libc::posix_spawnattr_t);
 
 impl Attributes {

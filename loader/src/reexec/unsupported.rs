@@ -4,7 +4,7 @@ use std::io;
 
 use super::entry::Program;
 
-/// What a child gets from its parent. There are no children on this platform.
+/// The descriptors from a child's parent. There are no children on this platform.
 #[derive(Debug)]
 pub enum Inherited {}
 
@@ -18,7 +18,7 @@ impl Inherited {
 #[derive(Debug)]
 pub enum Child {}
 
-/// How a child ended.
+/// The end of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ended {}

@@ -17,8 +17,7 @@ pub struct Limits {
     /// Address space in bytes. An allocation beyond it fails, which ends most programs by SIGABRT. Stacks of
     /// threads and arenas of allocators (some 64 MiB) count.
     pub memory: Option<u64>,
-    /// Processor time of the child's life, rounded up to seconds. Then SIGXCPU ends the child, or SIGKILL a
-    /// second later.
+    /// Processor time of the child, rounded up to seconds. Then SIGXCPU ends it, or SIGKILL a second later.
     pub cpu: Option<Duration>,
     /// Number of open descriptors.
     pub files: Option<u64>,
@@ -45,8 +44,8 @@ mod system {
     use super::{Limits, SandboxError};
     use crate::files::open::{Access, read};
 
-    /// The largest core dump. On Linux 0 only prevents a file: a program that collects core dumps still gets
-    /// one. No core dump fits into one byte.
+    /// The largest core dump. On Linux 0 only prevents a file, and a program that collects core dumps gets
+    /// one.
     const NO_CORE_DUMP: u64 = if cfg!(target_os = "linux") { 1 } else { 0 };
 
     pub(super) fn apply(limits: &Limits) -> Result<(), SandboxError> {

@@ -1,5 +1,5 @@
-//! What a plugin's child process may use ([`limits`]) and touch ([`Sandbox`]). The child applies both to
-//! itself before it loads the plugin. No code of the process can undo them.
+//! The resources ([`limits`]) and the files ([`Sandbox`]) of a plugin's child process. The child applies both
+//! to itself before it loads the plugin. No code of the process can undo them.
 
 pub(crate) mod error;
 pub(crate) mod limits;
@@ -38,8 +38,7 @@ use self::error::SandboxError;
 /// the dynamic linker and the name resolver need in `/etc`, certificates of authorities, devices such as
 /// `/dev/null` and `/dev/urandom`, `/proc/self`, and the number of processors and the amount of memory.
 ///
-/// The network, sockets of the file system, open descriptors, the environment, the clock and forking are not
-/// restricted.
+/// The network, sockets, open descriptors, the environment, the clock and forking are not restricted.
 ///
 /// # Platform
 /// Linux on x86-64 and ARM64 with landlock, from kernel 5.13 on. From 6.2 on files outside can't be
@@ -49,8 +48,7 @@ use self::error::SandboxError;
 pub struct Sandbox {
     /// Files and folders that may be read.
     pub read: Vec<PathBuf>,
-    /// Files that may be read and written, and folders in which anything but a device may be created and
-    /// removed.
+    /// Files that may be read and written, and folders in which all but devices may be created and removed.
     pub write: Vec<PathBuf>,
 }
 

@@ -93,7 +93,7 @@ fn owners(user: u32) -> String {
     if user == 0 { "root".to_owned() } else { format!("root or uid {user}") }
 }
 
-/// Who may write a file with this mode, and the change of the mode that prevents it.
+/// The users who may write with this mode, and the change of the mode that prevents it.
 fn writers(mode: u32) -> (&'static str, &'static str) {
     match (mode & GROUP != 0, mode & OTHERS != 0) {
         (true, false) => ("group", "g-w"),

@@ -19,8 +19,8 @@ const ENDING: &str = ".minisig";
 /// Largest signature file, in bytes. minisign writes comments of up to 9 KiB.
 const SIZE_LIMIT: u64 = 16 << 10;
 
-/// A trust policy with its pins and keys. A bare [`Trust`] has none, so that `Pinned` and `Signed` refuse
-/// every file.
+/// A trust policy with its pins and keys. A bare [`Trust`] has none, so that all but `Owner` and `Any`
+/// refuse.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
     trust: Trust,
@@ -76,8 +76,7 @@ impl From<&Policy> for Policy {
     }
 }
 
-/// Applies `policy` to the file from `path`. Returns the key that signed the file, if the policy requires a
-/// signature.
+/// Applies `policy` to the file from `path`. Returns the key of the signature, if one is required.
 pub(crate) fn verify(
     path: &Path,
     file: &LibraryFile,
@@ -142,7 +141,7 @@ fn judge<T>(
 }
 
 /// Requires that the file beside that of `handles` is a signature of `bytes` by one of `keys` that is not
-/// `revoked`. Returns that key.
+/// `revoked`.
 fn check_signature(
     handles: &Handles,
     metadata: &Metadata,

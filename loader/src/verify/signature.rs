@@ -106,7 +106,7 @@ impl Signature {
     /// Reads the content of a `.minisig` file.
     ///
     /// # Errors
-    /// What the content is instead.
+    /// A description of the content.
     pub fn parse(content: &[u8]) -> Result<Self, ParseSignatureError> {
         let text = std::str::from_utf8(content).map_err(|_| ParseSignatureError("not text"))?;
         let (algorithm, key) =
@@ -190,7 +190,7 @@ pub enum SignatureError {
     Malformed {
         /// The signature file.
         path: PathBuf,
-        /// What it is.
+        /// A description of the content.
         found: ParseSignatureError,
     },
     /// The key is not among those of the policy.

@@ -7,11 +7,10 @@ use crate::boundary::text::ForeignText;
 use crate::files::judge::{Owner, Untrusted, judge};
 use crate::library::file::Handles;
 
-/// What is required of a file before its code runs.
+/// The requirements for a file before its code runs.
 ///
 /// # Platform
-/// Owners are known on Unix. Elsewhere `Owner` refuses every file, and `Pinned` and `Signed` only check the
-/// bytes.
+/// Owners are known on Unix. Elsewhere `Owner` refuses every file, the others only check the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Trust {

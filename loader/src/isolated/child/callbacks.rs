@@ -63,8 +63,7 @@ impl ChannelEnd {
                 out.put += count as u64;
                 bytes = &bytes[count..];
                 if count == 0 {
-                    // The ring is full, and the host empties it when it is woken. An event for that would
-                    // cost the host a system call for each record.
+                    // The ring is full. To report room would cost the host a system call for each record.
                     self.wake(out);
                     std::thread::sleep(Duration::from_micros(50));
                 }

@@ -1,5 +1,4 @@
-//! The child process: it loads one plugin, and makes the calls of the host. Each of its threads serves a
-//! channel.
+//! The child process: it loads one plugin, and makes the host's calls. Each of its threads serves a channel.
 
 mod callbacks;
 
@@ -80,8 +79,7 @@ pub(super) fn run(inherited: Inherited) -> i32 {
     ORPHANED
 }
 
-/// Makes the kernel end this process with the host's thread that started it, and forked processes with this
-/// one.
+/// Makes this process end with the host's thread that started it, and forked processes with this one.
 fn end_with_parent() {
     unsafe extern "C" {
         /// `pthread.h`. Every version of the C library has it.
@@ -231,8 +229,7 @@ impl CallServer {
     }
 }
 
-/// Loads the plugin and opens its backend. `handed` are the child's first two descriptors, for the first
-/// call.
+/// Loads the plugin and opens its backend. `handed` are the first two descriptors, for the first call.
 fn open(
     handed: Option<(OwnedFd, UnixStream)>,
     setup: &str,

@@ -1,8 +1,7 @@
 //! Checks what a loaded library exports, its descriptor and its tables, before it calls any of its functions.
 //!
 //! Each field is read through the raw pointer, after the size of its struct, and a function pointer first as
-//! an integer. No check can tell whether a pointer leads where it should. That is trusted after metadata and
-//! digest are right.
+//! an integer. No check can tell whether a pointer leads where it should: that is trusted.
 
 use std::{ffi::c_void, mem::offset_of};
 
@@ -27,7 +26,7 @@ const METADATA_LIMIT: usize = 2 << 20;
 /// The known flags of a backend table.
 const KNOWN_FLAGS: u32 = BACKEND_SERIAL;
 
-/// How a plugin's tables were compared with the host's.
+/// The comparison of a plugin's tables with the host's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Layout {
@@ -54,9 +53,9 @@ pub enum CheckError {
     Field {
         /// The field.
         field: &'static str,
-        /// What it must be.
+        /// The expected value.
         expected: String,
-        /// What it is.
+        /// The found value.
         found: String,
     },
     /// Descriptor and metadata section disagree.
@@ -64,7 +63,7 @@ pub enum CheckError {
         "its metadata section and its descriptor disagree on {what}: the plugin is broken, its vendor must rebuild it"
     )]
     Contradiction {
-        /// What they disagree on.
+        /// The subject of the disagreement.
         what: String,
     },
     /// The plugin's child process refused it.
@@ -104,8 +103,7 @@ unsafe fn check_descriptor(
         return Err(field("descriptor", "an address", "null"));
     }
     aligned("descriptor", descriptor)?;
-    // SAFETY: not null, aligned, and in a loaded library. The first 24 bytes are the same in every version of
-    // the ABI.
+    // SAFETY: not null, aligned, in a loaded library. The first 24 bytes are the same in every ABI.
     let descriptor = unsafe {
         let magic = (&raw const (*descriptor).magic).read();
         if magic != MAGIC {
@@ -227,8 +225,7 @@ unsafe fn check_tables(tables: Tables) -> Result<PluginTables, CheckError> {
 /// Copies a table, if it exists, has the right size, and has no function that is null.
 ///
 /// # Safety
-/// `table` is null, or leads to a table of this type, which begins with its size. `functions` are the offsets
-/// of all its functions.
+/// `table` is null, or leads to a table of this type, which begins with its size and has these functions.
 unsafe fn table<T: Copy>(
     table: *const c_void,
     [name, size]: [&'static str; 2],
@@ -266,8 +263,8 @@ fn aligned<T>(name: &'static str, pointer: *const T) -> Result<(), CheckError> {
 /// The first difference in a report of `abi_stable`, which prints the whole layout of a type before each.
 fn condense(report: &str) -> ForeignText {
     let (before, error) = report.split_once("\nError:").unwrap_or((report, ""));
-    // The place of the difference: pairs of `field_name:` and `type:`, from the outermost type inwards. The
-    // target of a pointer is a field named 0.
+    // The place of the difference: pairs of `field_name:` and `type:`, the outermost first. Field 0 is the
+    // target of a pointer.
     let place = before.rsplit_once("error(s)inside:").map_or("", |(_, place)| place);
     let place = place.split("Layout of expected").next().unwrap_or("");
     let values = |key| place.lines().filter_map(move |line| line.trim().strip_prefix(key)).map(str::trim);

@@ -1,5 +1,4 @@
-//! Linux: landlock for files, a seccomp filter for system calls. Both first set "no new privileges", as the
-//! kernel requires.
+//! Linux: landlock for files, seccomp for system calls. Both set "no new privileges", as the kernel requires.
 
 mod seccomp;
 
@@ -179,8 +178,7 @@ fn system_paths() -> impl Iterator<Item = PathBuf> {
     READ.iter().map(PathBuf::from).chain(resolver())
 }
 
-/// The folder of the resolver's file in `/run`. A rule for the file itself would end when an update replaces
-/// the file.
+/// The folder of the resolver's file in `/run`. A rule for the file would end when the file is replaced.
 fn resolver() -> Option<PathBuf> {
     let real = fs::canonicalize("/etc/resolv.conf").ok()?;
     let folder = real.parent().filter(|folder| folder.starts_with("/run") && *folder != Path::new("/run"))?;

@@ -10,8 +10,7 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompCondition, SeccompFilter, Se
 /// Starting programs: only the verified plugin may run.
 const PROGRAMS: &[i64] = &[libc::SYS_execve, libc::SYS_execveat];
 
-/// Access to other processes: their memory, descriptors and placement. A descriptor of a process allows that
-/// later.
+/// Access to other processes: memory, descriptors, placement. A descriptor of a process allows that later.
 const PROCESSES: &[i64] = &[
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
@@ -101,8 +100,7 @@ const MACHINE: &[i64] = &[
     libc::SYS_vhangup,
 ];
 
-/// Mode, owner, times and attributes of files, which landlock does not restrict. A descriptor for reading is
-/// enough for some of these calls.
+/// Mode, owner, times and attributes of files, which landlock does not restrict.
 const METADATA: &[i64] = &[
     libc::SYS_fchmod,
     libc::SYS_fchmodat,
@@ -153,8 +151,7 @@ const X32_IOCTL: i64 = 514;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// Denies the calls to this thread and its children. A call by the ABI of another architecture ends the
-/// process.
+/// Denies the calls to this thread and its children. A call by another ABI ends the process.
 pub(super) fn deny() -> Result<(), seccompiler::Error> {
     let mut rules: Rules = [PROGRAMS, PROCESSES, KERNEL, SHARED, VIEWS, MACHINE, METADATA, OLD]
         .iter()
@@ -188,8 +185,7 @@ fn refuse(rules: Rules, error: i32) -> Result<(), seccompiler::Error> {
     apply_filter(&BpfProgram::try_from(filter)?)
 }
 
-/// A rule for a call whose arguments meet all conditions: the argument's index, and a comparison with a
-/// number.
+/// A rule for a call whose arguments meet all conditions: index, comparison, and number.
 fn when(conditions: &[(u8, SeccompCmpOp, u64)]) -> Result<SeccompRule, seccompiler::Error> {
     let conditions = conditions
         .iter()
@@ -198,8 +194,7 @@ fn when(conditions: &[(u8, SeccompCmpOp, u64)]) -> Result<SeccompRule, seccompil
     Ok(SeccompRule::new(conditions)?)
 }
 
-/// Limits, priority and processors of another process. 0 is the caller, whose limits libc reads by the same
-/// call.
+/// Limits, priority and processors of another process. 0 is the caller, for which libc uses some.
 fn of_others() -> Result<Rules, seccompiler::Error> {
     const PRIO_PROCESS: u64 = 0;
     const IOPRIO_WHO_PROCESS: u64 = 1;
