@@ -1,4 +1,4 @@
-//! Previews and probes of backends that are compiled in: the same guard and table that plugins are behind.
+//! Previews and probes of backends that are compiled in, with the guard and the table of a plugin.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails, which is what it is for")]
 
 mod common;
@@ -14,7 +14,7 @@ use jackfield_test_support::LONG;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// What `preview` and `probe` do.
+/// The behaviour of `preview` and `probe`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Well,

@@ -21,7 +21,7 @@ use jackfield_test_support::{LONG, rerun, within};
 
 const PLUGIN: &str = "PLUGIN_THAT_HANGS_AT_EXIT";
 
-/// Loads the plugin when this is the child that [`start`] started, for the caller to end.
+/// In the child that [`start`] started, loads the plugin.
 fn loaded() -> bool {
     let Some(path) = std::env::var_os(PLUGIN) else { return false };
     Plugin::load(Path::new(&path), Trust::Owner).unwrap();
@@ -29,13 +29,13 @@ fn loaded() -> bool {
     true
 }
 
-/// Runs the test of this name in a process of its own, with a plugin to load.
+/// Runs the test of this name in a child process, with a plugin to load.
 fn start(test: &str, folder: &Path) -> Child {
     let plugin = Fixture::new("hangs-at-exit").define("HANG_AT_EXIT", 1).build(folder, "libx.so");
     rerun(test).env(PLUGIN, plugin).stdout(Stdio::piped()).spawn().unwrap()
 }
 
-/// The exit code and what was printed, unless the process is still there after `limit`; then it is killed.
+/// The exit code and the output, unless the process runs longer than `limit`. Then it is killed.
 fn ended_within(limit: Duration, mut child: Child) -> Option<(i32, String)> {
     let Ok(Some(status)) = within(limit, || child.try_wait().unwrap(), Option::is_some) else {
         child.kill().unwrap();

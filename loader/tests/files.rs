@@ -1,4 +1,4 @@
-//! What stands where a library should: nothing waits, nothing is read without end, and each is explained.
+//! Other files in the place of a library: each is explained, without waiting or endless reading.
 #![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 #![allow(
     clippy::unwrap_used,
@@ -32,8 +32,8 @@ fn line(path: &Path) -> String {
     line[stage.len()..].to_owned()
 }
 
-/// What `line` says of a file in a process that may write files of at most 4,096 bytes. For that, the test of the given
-/// name runs once more in a process of its own, which does no more than this.
+/// The output of `line` for a file in a process that may write files of at most 4,096 bytes. For that, the
+/// test with the given name runs again in a child process, which does nothing else.
 fn line_under_a_file_size_limit(test: &str, path: &Path) -> String {
     const FILE: &str = "FILE_UNDER_A_LIMIT";
     if let Some(path) = std::env::var_os(FILE) {
@@ -93,7 +93,7 @@ fn an_empty_file_is_said_to_be_empty() {
     let path = folder.path().join("libx.so");
     fs::write(&path, "").unwrap();
     assert_eq!(line(&path), "is empty, expected a dynamic library: get the file again");
-    // Files of /proc have a size of 0 and any content.
+    // Files of /proc have the size 0 and any content.
     assert!(line(Path::new("/proc/self/status")).starts_with("is empty"));
 }
 
@@ -110,7 +110,7 @@ fn a_file_is_refused_by_its_first_bytes() {
     let folder = folder();
     let path = folder.path().join("libx.so");
     fs::File::create(&path).unwrap().set_len(512 << 20).unwrap();
-    // A copy would not be possible here.
+    // A copy would be impossible here.
     let test = "a_file_is_refused_by_its_first_bytes";
     let line = line_under_a_file_size_limit(test, &path);
     assert!(line.contains("not a library but a file that starts with the bytes 00 00 00 00"), "{line}");

@@ -1,4 +1,4 @@
-//! What is found in real libraries of every format, on whatever platform this runs.
+//! Inspection of real libraries of every format, on any platform.
 #![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 #![allow(clippy::unwrap_used, reason = "a test helper that fails fails the test")]
 #![cfg(unix)]
@@ -110,7 +110,7 @@ fn mac_libraries_thin_and_fat_are_read() {
 fn a_fat_file_without_this_hosts_slice_uses_the_first_plugin() {
     let folder = folder();
     let arm = fs::read(Foreign::new("everywhere").mach_o("arm64", folder.path())).unwrap();
-    // Two slices that say they are for PowerPC; the first is no image.
+    // Two slices that claim to be for PowerPC. The first is no image.
     let found = inspect_bytes(&fat(&[(18, b"nothing to see here, move on"), (18, &arm)], false)).unwrap();
     assert_eq!(found.slices, ["powerpc", "powerpc"]);
     assert_eq!(found.metadata.name, "everywhere");

@@ -1,4 +1,4 @@
-//! From a file to a loaded plugin: what runs, what leaves no mark, and what the refusals say.
+//! From a file to a loaded plugin: the code that runs, and the messages of refusals.
 #![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 #![allow(clippy::unwrap_used, reason = "a test helper that fails fails the test")]
 #![cfg(target_os = "linux")]
@@ -17,7 +17,7 @@ use jackfield_loader::{
     Candidate, Error, Layout, LoadError, Plugin, Trust, Verified, inspect, limit_loaded_images, loaded_images,
 };
 
-/// Held by what counts loaded libraries or loads some, since the tests of a file share a process.
+/// Locked by tests that count or load libraries, because the tests of a file share a process.
 static COUNTING: Mutex<()> = Mutex::new(());
 
 fn load(path: &Path) -> Result<Plugin, Error> {
@@ -233,7 +233,7 @@ fn equal_bytes_are_loaded_once_and_libraries_are_limited() {
     let copy = folder.path().join("liby.so");
     fs::copy(&path, &copy).unwrap();
     let other = folder.path().join("libz.so");
-    // Bytes after the last section make another library of the same code.
+    // Bytes after the last section make a different library with the same code.
     fs::write(&other, [&fs::read(&path).unwrap()[..], b"more"].concat()).unwrap();
 
     let lock = COUNTING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -360,7 +360,7 @@ fn what_a_plugin_exports_is_not_in_the_global_scope() {
     let folder = folder();
     let _plugin = load(&Fixture::new("local").build(folder.path(), "libx.so")).unwrap();
     let this = libloading::os::unix::Library::this();
-    // SAFETY: the symbol is looked up, and never used.
+    // SAFETY: the symbol is never used.
     let found = unsafe { this.get::<*const u8>(b"jackfield_plugin\0") };
     assert!(found.is_err(), "other libraries would be linked against a plugin's symbols");
 }

@@ -1,6 +1,6 @@
-//! Damaged and hostile files: whatever they claim, inspection ends, with an answer, in bounded memory.
+//! Damaged and hostile files: every inspection ends with an answer, in bounded memory.
 //!
-//! The seed is fixed, so a failure comes again; the message has what is needed to find the mutation.
+//! The seed is fixed, so a failure is reproducible. The message identifies the mutation.
 #![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 #![allow(clippy::unwrap_used, reason = "a test helper that fails fails the test")]
 #![cfg(unix)]
@@ -21,11 +21,11 @@ use common::{CPU_ARM64, CPU_X86_64, Foreign, Plugin, fat, folder};
 use jackfield_loader::{InspectError, Inspection, Refusal, inspect_bytes};
 use object::{Object as _, ObjectSection as _};
 
-/// Mutations of each library.
+/// Number of mutations of each library.
 const MUTATIONS: u32 = 16_000;
 
-/// Most memory that one inspection may hold at a time, in bytes. The limits of the inspector's module add up to less:
-/// the metadata thrice (its text, its members, its schema) and the names of needed libraries.
+/// Most memory of one inspection, in bytes. The inspector's limits add up to less: three times the metadata
+/// (text, members, schema), and the names of needed libraries.
 const MEMORY_LIMIT: usize = 4 << 20;
 
 thread_local! {
@@ -33,7 +33,7 @@ thread_local! {
     static PEAK: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Counts what each thread holds.
+/// Counts the allocated bytes of each thread.
 struct Counting;
 
 fn count(plus: usize, minus: usize) {
@@ -42,25 +42,25 @@ fn count(plus: usize, minus: usize) {
     PEAK.set(PEAK.get().max(live));
 }
 
-// SAFETY: every call goes to the system's allocator unchanged; the counters are plain integers without a destructor.
+// SAFETY: every call goes to the system's allocator. The counters are integers without a destructor.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size(), 0);
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: the caller keeps the contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         count(0, layout.size());
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: as above.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // Both may exist for a moment.
+        // Both allocations may exist for a moment.
         count(size, 0);
         count(0, layout.size());
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: as above.
         unsafe { System.realloc(pointer, layout, size) }
     }
 }
@@ -89,7 +89,7 @@ impl Random {
     }
 }
 
-/// A library and the parts of it that say where everything is.
+/// A library, and its parts with offsets and sizes.
 struct Subject {
     name: &'static str,
     bytes: Vec<u8>,
@@ -98,7 +98,7 @@ struct Subject {
 
 impl Subject {
     fn new(name: &'static str, bytes: Vec<u8>) -> Self {
-        // Headers come first in every format, and the section table last in ELF.
+        // Headers come first in every format. The section table of ELF comes last.
         let mut structure = vec![0..bytes.len().min(64), 0..bytes.len().min(1024)];
         if let Ok(file) = object::File::parse(&*bytes) {
             for section in file.sections() {
@@ -112,7 +112,7 @@ impl Subject {
             }
             structure.push(bytes.len().saturating_sub(1024)..bytes.len());
         } else {
-            // A fat file: the headers of its slices.
+            // In a fat file, the headers of its slices.
             structure.extend([1 << 14..(1 << 14) + 1024, bytes.len() - 4096..bytes.len()]);
         }
         structure.retain(|range| range.end <= bytes.len() && !range.is_empty());
@@ -138,7 +138,7 @@ fn subjects() -> Vec<Subject> {
     ]
 }
 
-/// Numbers at which sizes and offsets go wrong.
+/// Numbers at the limits of sizes and offsets.
 fn boundary(random: &mut Random, length: usize) -> u64 {
     let length = length as u64;
     let base = random.pick(&[
@@ -161,7 +161,7 @@ fn boundary(random: &mut Random, length: usize) -> u64 {
     base.wrapping_add(random.pick(&[0, 0, 0, 1, u64::MAX, 8, 8u64.wrapping_neg()]))
 }
 
-/// Changes `bytes`, remembers in `undo` what was there, and says how much of the file is left.
+/// Changes `bytes`, stores the old bytes in `undo`, and returns the length of the file.
 fn mutate(
     random: &mut Random,
     subject: &Subject,
@@ -170,7 +170,7 @@ fn mutate(
 ) -> usize {
     let all = 0..bytes.len();
     for _ in 0..random.pick(&[1, 1, 1, 2, 4]) {
-        // Three of four hit what says where things are.
+        // Three of four mutations change offsets or sizes.
         let range = if random.below(4) > 0 {
             &subject.structure[random.below(subject.structure.len())]
         } else {
@@ -212,7 +212,7 @@ fn mutate(
     if random.below(8) == 0 { random.below(bytes.len() + 1) } else { bytes.len() }
 }
 
-/// What came of an inspection, in a word. Uses all that it says.
+/// The outcome of an inspection in a word. Reads the whole result.
 fn outcome(result: Result<Inspection, InspectError>) -> &'static str {
     match result {
         Ok(found) => {
@@ -240,7 +240,7 @@ fn outcome(result: Result<Inspection, InspectError>) -> &'static str {
     }
 }
 
-/// The outcome of inspecting `bytes`, and the most memory that it held.
+/// The outcome of inspecting `bytes`, and its largest memory.
 fn measured(bytes: &[u8]) -> (&'static str, usize) {
     let before = LIVE.get();
     PEAK.set(before);
@@ -275,7 +275,7 @@ fn mutated_libraries_end_in_an_answer_and_in_bounded_memory() {
         assert_eq!(bytes, subject.bytes, "{}: every mutation is undone", subject.name);
     }
     println!("{outcomes:?}, at most {most} bytes");
-    // Mutations that all come to one end would test nothing else.
+    // Mutations with a single outcome would test nothing else.
     for expected in [
         "accepted",
         "refused: platform",

@@ -1,5 +1,5 @@
-//! What a sanitizer has to report: faults of a backend, behind the guard as any other. `scripts/test --sanitize` runs each
-//! and fails when nothing is said of it.
+//! Faults of a guarded backend that a sanitizer must report. `scripts/test --sanitize` runs each, and fails
+//! without a report.
 #![allow(unsafe_code, reason = "faults that safe code can't have")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails")]
 
@@ -10,7 +10,7 @@ use jackfield_loader::{
     plugin_api::{self as api, Call, Host, Outcome, Outcomes},
 };
 
-/// Sends one event by each of two threads.
+/// Sends one event from each of two threads.
 fn send_twice<T: api::Backend>() {
     let backend = Backend::open_static::<T>(&BackendOptions::new("planted")).unwrap();
     thread::scope(|scope| {
@@ -46,7 +46,7 @@ macro_rules! backend {
 
 struct Count(UnsafeCell<u64>);
 
-// SAFETY: not so. It is the race that the thread sanitizer has to find.
+// SAFETY: unsound. The thread sanitizer must find this race.
 unsafe impl Sync for Count {}
 
 #[test]
@@ -55,9 +55,9 @@ fn thread() {
     static COUNT: Count = Count(UnsafeCell::new(0));
     static BOTH: Barrier = Barrier::new(2);
     backend!(Races, {
-        // Both calls are inside, and nothing orders what they do next.
+        // Both calls are inside now, and nothing orders them.
         BOTH.wait();
-        // SAFETY: the pointer is that of a static. The other call writes there, too, which is the fault.
+        // SAFETY: the pointer is valid. The other call writes there too, which is the fault.
         unsafe { *COUNT.0.get() += 1 };
     });
     send_twice::<Races>();
@@ -68,9 +68,9 @@ fn thread() {
 fn address() {
     backend!(Strays, {
         let gone = black_box(Box::into_raw(Box::new(7_u64)));
-        // SAFETY: it came from a box, and is given back once.
+        // SAFETY: it came from a box, and is freed once.
         drop(unsafe { Box::from_raw(gone) });
-        // SAFETY: not so. Nothing is there any more, which is the fault.
+        // SAFETY: unsound. The memory is freed, which is the fault.
         black_box(unsafe { gone.read_volatile() });
     });
     send_twice::<Strays>();

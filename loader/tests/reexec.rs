@@ -1,4 +1,5 @@
-//! A program that is started again for another job. It has no harness: `main` has to begin as that of a tool does.
+//! A program that is started again for another job. There is no harness, as `main` must begin like that of a
+//! tool.
 #![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 #![cfg_attr(unix, allow(clippy::print_stdout, reason = "it reports as a test does"))]
 
@@ -29,7 +30,7 @@ mod unix {
     };
     use jackfield_test_support::{LONG, run_tests, tests, wait_until};
 
-    /// Says on its first descriptor what it sees of itself, and ends with 7.
+    /// Writes its own state to the first descriptor, and ends with 7.
     fn look(inherited: Inherited) -> i32 {
         let mut files = inherited.files.into_iter();
         let mut answer = File::from(files.next().expect("two were handed over"));
@@ -61,7 +62,7 @@ mod unix {
         }
     }
 
-    /// Lives no longer than it may.
+    /// Ends with its lifetime.
     fn mortal(inherited: Inherited) -> i32 {
         inherited.end_within(Duration::from_millis(20)).expect("a thread");
         hang(inherited)
@@ -86,7 +87,7 @@ mod unix {
     }
 
     fn a_child_has_what_it_was_handed_and_nothing_else() {
-        // A descriptor that is not closed on exec, as code that is not Rust's opens them.
+        // A descriptor without close-on-exec, as other languages open it.
         let leak = File::open("/etc/passwd").expect("there is one");
         rustix::io::fcntl_setfd(&leak, rustix::io::FdFlags::empty()).expect("it is open");
         let (mut reader, writer) = pipe().expect("a pipe");

@@ -1,4 +1,4 @@
-//! Seeds for the fuzz target: `JACKFIELD_SEEDS=FOLDER` says where they go. Without it they go to a folder that is removed.
+//! Seeds for the fuzz target. `JACKFIELD_SEEDS=FOLDER` is their folder, by default a temporary one.
 #![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 #![allow(clippy::unwrap_used, reason = "a test helper that fails fails the test")]
 #![cfg(unix)]
@@ -38,7 +38,7 @@ fn every_seed_is_a_small_plugin() {
         fs::copy(&library, &seed).unwrap();
         written.push(seed);
     }
-    // The folder may hold what earlier runs of the fuzzer found.
+    // The folder may contain files of earlier runs of the fuzzer.
     for seed in written {
         assert!(fs::metadata(&seed).unwrap().len() <= 1 << 17, "{}", seed.display());
         assert_eq!(inspect(&seed).unwrap().contract, Ok(()), "{}", seed.display());

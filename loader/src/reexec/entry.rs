@@ -92,8 +92,8 @@ mod tests {
 
     #[test]
     fn an_argument_of_the_program_itself_is_no_job() {
-        assert_eq!(job_name("jackfield:lane".as_ref()).as_deref(), Some("lane"));
-        for own in ["", "lane", "jackfield", "--jackfield:lane"] {
+        assert_eq!(job_name("jackfield:child".as_ref()).as_deref(), Some("child"));
+        for own in ["", "child", "jackfield", "--jackfield:child"] {
             assert_eq!(job_name(own.as_ref()), None, "{own:?}");
         }
     }

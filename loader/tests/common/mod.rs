@@ -1,4 +1,4 @@
-//! Plugins built for the tests, for this platform and others. A compiler that is missing fails the test.
+//! Plugins that are built for the tests, for this platform and others. Without a compiler, a test fails.
 #![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 #![allow(dead_code, reason = "each test file uses a part")]
 
@@ -135,7 +135,7 @@ impl Foreign {
         object
     }
 
-    /// An ELF library of any architecture, that needs `libdep.so.1`.
+    /// An ELF library of any architecture, which needs `libdep.so.1`.
     pub(crate) fn elf(&self, target: &str, folder: &Path) -> PathBuf {
         let object = self.object(target, folder);
         let dependency = folder.join(format!("{target}-dep.so"));
@@ -152,7 +152,7 @@ impl Foreign {
         library
     }
 
-    /// A DLL by MinGW, that imports from KERNEL32.dll.
+    /// A DLL by MinGW, which imports from KERNEL32.dll.
     pub(crate) fn mingw(&self, folder: &Path) -> PathBuf {
         let library = folder.join("mingw.dll");
         run(Command::new("x86_64-w64-mingw32-gcc")
@@ -186,7 +186,7 @@ impl Foreign {
         library
     }
 
-    /// A dylib for `x86_64` or `arm64`, that needs `@rpath/libdep.dylib`.
+    /// A dylib for `x86_64` or `arm64`, which needs `@rpath/libdep.dylib`.
     pub(crate) fn mach_o(&self, arch: &str, folder: &Path) -> PathBuf {
         let object = self.object(&format!("{arch}-apple-macos11"), folder);
         let arguments = ["-dylib", "-arch", arch, "-platform_version", "macos", "11.0", "11.0", "-o"];
@@ -254,7 +254,7 @@ fn c_string(text: &str) -> String {
     literal + "\""
 }
 
-/// A tool of LLVM under its plain name or, as Debian has some of them, with a version.
+/// A tool of LLVM with its plain name or, as on Debian, with a version.
 pub(crate) fn tool(name: &str) -> Command {
     let versions = (11..30).rev().map(|version| format!("{name}-{version}"));
     let found = std::iter::once(name.to_owned()).chain(versions).find(|name| {

@@ -1,4 +1,4 @@
-//! Calls at the same time.
+//! Concurrent calls.
 
 use std::{
     cell::UnsafeCell,
@@ -12,12 +12,12 @@ use super::*;
 static INSIDE: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
 static MOST: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
 
-/// Notes how many calls are inside at once, and stays until there were so many.
+/// Counts the calls inside, and waits until there are `expected`.
 fn visit(which: usize, expected: usize) -> Outcomes {
     let inside = INSIDE[which].fetch_add(1, Ordering::SeqCst) + 1;
     MOST[which].fetch_max(inside, Ordering::SeqCst);
     wait_until("other calls come in", || MOST[which].load(Ordering::SeqCst) >= expected);
-    // Time for one more than there may be.
+    // Time for one call more than are allowed.
     std::thread::sleep(5 * MS);
     INSIDE[which].fetch_sub(1, Ordering::SeqCst);
     Outcome::Delivered.into()
@@ -50,15 +50,15 @@ fn calls_run_up_to_the_limit_at_once_or_serially() {
     assert_eq!(MOST[1].load(Ordering::SeqCst), 1);
 }
 
-/// A count that nothing guards, as a serial backend may have one.
+/// A counter without a lock, as a serial backend may have one.
 struct Unguarded(UnsafeCell<u64>);
 
-// SAFETY: calls of a serial backend are one by one, and the test reads it after the last.
+// SAFETY: calls of a serial backend do not overlap, and the test reads it after the last.
 unsafe impl Sync for Unguarded {}
 
 static COUNT: Unguarded = Unguarded(UnsafeCell::new(0));
 
-/// Which the thread sanitizer sees, too: it takes for a race what the guard alone orders, unless the guard does.
+/// The thread sanitizer reports a race here, unless the guard orders the calls.
 #[test]
 fn what_a_serial_backend_counts_without_a_lock_is_right() {
     backend!(counts, serial: true, |_batch, _call| {

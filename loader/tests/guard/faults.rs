@@ -1,4 +1,4 @@
-//! Panics, and what follows them.
+//! Panics and their consequences.
 
 use std::time::Instant;
 

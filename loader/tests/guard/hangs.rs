@@ -1,4 +1,4 @@
-//! Calls that do not come back.
+//! Calls that do not return.
 
 use std::{sync::Arc, time::Instant};
 

@@ -1,4 +1,4 @@
-//! The guard over backends that are compiled in: the same lane that plugins are behind.
+//! The guard of backends that are compiled in, which is that of plugins.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails, which is what it is for")]
 #![allow(unsafe_code, reason = "a backend that relies on the guard's order")]
 
@@ -63,7 +63,7 @@ use jackfield_loader::{
 use jackfield_test_support::LONG;
 
 const MS: Duration = Duration::from_millis(1);
-/// What a call may take unless a test says otherwise.
+/// The time limit of a call, unless a test sets another.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than any of these tests takes.
 const FOREVER: Duration = Duration::from_secs(60);
@@ -84,7 +84,7 @@ impl Gate {
         Self { state: Mutex::new(GateState { open: false, calls: 0 }), changed: Condvar::new() }
     }
 
-    /// What a call does.
+    /// Waits until the test opens the gate.
     fn wait(&self) {
         let mut state = self.state.lock().unwrap();
         state.calls += 1;

@@ -1,4 +1,4 @@
-//! Calls from a runtime.
+//! Calls from a tokio runtime.
 
 use jackfield_test_support::wait_until;
 

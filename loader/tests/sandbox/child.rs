@@ -1,4 +1,4 @@
-//! What a confined child does.
+//! The attempts of a confined child.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -54,7 +54,7 @@ fn called(result: i64) -> io::Result<String> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok("ok".to_owned()) }
 }
 
-/// A call that is named and harmless: it sets what is so already, or looks.
+/// A harmless system call with this name: it changes nothing.
 fn call(what: &str) -> io::Result<String> {
     let host = i64::from(std::os::unix::process::parent_id());
     let nothing = ptr::null::<u8>();
@@ -64,7 +64,7 @@ fn call(what: &str) -> io::Result<String> {
     let mut set = [0u8; 128];
     let own = File::open("/dev/null")?;
     let descriptor = std::os::fd::AsRawFd::as_raw_fd(&own);
-    // SAFETY: what a call reads or writes is one of the buffers above, or nothing at all.
+    // SAFETY: each call only reads or writes one of the buffers above.
     let result = unsafe {
         match what {
             "own limits" => libc::syscall(libc::SYS_prlimit64, 0, 7, nothing, limit.as_mut_ptr()),
@@ -140,7 +140,7 @@ fn try_it(attempt: &str, with: &str) -> io::Result<String> {
             .map(done)
             .map_err(io::Error::from),
         "spawn" => std::process::Command::new(with).status().map(|status| status.to_string()),
-        // SAFETY: the path and both lists are valid; on success nothing of this is left.
+        // SAFETY: the path and both lists are valid.
         "exec" => called(i64::from(unsafe {
             let arguments = [c"/bin/true".as_ptr(), ptr::null()];
             libc::execve(arguments[0], arguments.as_ptr(), ptr::null())
@@ -148,7 +148,7 @@ fn try_it(attempt: &str, with: &str) -> io::Result<String> {
         "exec-file" => {
             let file = File::open("/bin/true")?;
             let arguments = [c"true".as_ptr(), ptr::null()];
-            // SAFETY: as above; the descriptor is this process's.
+            // SAFETY: as above. The descriptor belongs to this process.
             called(unsafe {
                 libc::syscall(
                     libc::SYS_execveat,
@@ -160,7 +160,7 @@ fn try_it(attempt: &str, with: &str) -> io::Result<String> {
                 )
             })
         }
-        // SAFETY: asks to be traced, which changes nothing by itself.
+        // SAFETY: the call changes nothing by itself.
         "trace" => called(unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) }),
         "peek" => {
             let mut bytes = [0u8; 8];
@@ -181,7 +181,7 @@ fn try_it(attempt: &str, with: &str) -> io::Result<String> {
                 0 => {
                     let refused =
                         fs::read(with).is_err_and(|error| error.raw_os_error() == Some(libc::EACCES));
-                    // SAFETY: ends the process at once.
+                    // SAFETY: the call is sound in any state of the process.
                     unsafe { libc::_exit(if refused { 0 } else { 1 }) }
                 }
                 pid => {

@@ -1,5 +1,5 @@
-//! Children that give up rights and then try what they must not be able to do. It has no harness: a child is this program
-//! again, which has to be one thread when it is confined.
+//! Children that give up rights, and then try forbidden actions. There is no harness: a child is this program
+//! again, which must have one thread when it is confined.
 #![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 #![allow(
     unsafe_code,
@@ -25,15 +25,15 @@ fn main() -> std::process::ExitCode {
     jackfield_test_support::run_tests(parent::TESTS, || {})
 }
 
-/// What a child is to apply, and then to try.
+/// The rights that a child applies, and its attempts.
 #[cfg(target_os = "linux")]
 #[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Order {
     limits: jackfield_loader::Limits,
     sandbox: Option<jackfield_loader::Sandbox>,
     plugin: std::path::PathBuf,
-    /// A system call fails with this error before anything is applied, as on a kernel without it.
+    /// Before that, this system call fails with this error, as on a kernel without it.
     absent: Option<(i64, u32)>,
-    /// What is tried, and with what.
+    /// The attempts, with their arguments.
     attempts: Vec<(String, String)>,
 }

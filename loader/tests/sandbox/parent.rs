@@ -1,4 +1,4 @@
-//! Children that are confined, and what they can do then.
+//! Confined children, and the results of their attempts.
 
 use std::{
     fs,
@@ -32,7 +32,7 @@ pub(super) const TESTS: &[Test] = tests![
     limits_are_only_ever_lowered,
 ];
 
-/// The lines that a child prints, and how it ended.
+/// The lines that a child prints, and its exit status.
 fn confined(order: &Order, folder: &Path) -> (Vec<String>, ExitStatus) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["jackfield:confined", "0"])
@@ -60,7 +60,7 @@ fn sandbox(read: &[&Path], write: &[&Path]) -> Option<Sandbox> {
     Some(sandbox)
 }
 
-/// Does the attempts twice, without and with the sandbox: what it refuses must have been possible.
+/// Makes the attempts without and with the sandbox. Refused attempts must succeed without it.
 fn compare(
     make: impl Fn(&Path),
     grants: impl Fn(&Path) -> Option<Sandbox>,
@@ -118,7 +118,7 @@ fn a_sandboxed_child_reads_and_writes_what_it_was_granted_and_nothing_else() {
             ("rename", "writable/new", "ok", "ok"),
             ("folder", "writable/folder", "ok", "ok"),
             ("remove", "writable/file", "ok", "ok"),
-            // By a link that is within what is granted, to what is not.
+            // A link in a granted folder to a file outside.
             ("link", "writable/link", "ok", "ok"),
             ("read", "writable/link/other", "ok 4", "EACCES"),
         ],
@@ -145,7 +145,7 @@ fn a_sandboxed_child_executes_and_traces_nothing() {
     }
 }
 
-/// What a child says of one attempt.
+/// The output of a child for one attempt.
 fn one(attempt: &str, with: &str, confine: bool) -> Vec<String> {
     let folder = common::folder();
     let order = Order {
@@ -190,7 +190,7 @@ fn a_sandboxed_child_reaches_no_process_and_changes_no_file_attributes() {
         "times by descriptor",
     ] {
         assert_eq!(call(true, what), "EPERM", "{what}");
-        // Some need rights that whoever runs this may lack, and a kernel may lack a ring.
+        // Some need rights that this user may lack, and a kernel may lack a ring.
         let needs_rights = ["namespace", "namespace of a child", "raw socket", "packet socket", "ring"];
         let others =
             ["mode", "mode by descriptor", "times", "times by descriptor", "owner", "owner by descriptor"];
