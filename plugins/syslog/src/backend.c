@@ -43,6 +43,10 @@ bool message_fits(const struct config *config, const struct buffer *message, cha
     return false;
 }
 
+bool is_batch(const jackfield_batch *batch) {
+    return batch && (batch->events || batch->len == 0) && batch->event_size == sizeof(jackfield_event);
+}
+
 jackfield_status usable(const jackfield_instance *instance, const jackfield_call *call) {
     if (!instance || !call) {
         return JACKFIELD_STATUS_INVALID_ARGUMENT;
@@ -90,7 +94,7 @@ static jackfield_status send_batch(const jackfield_instance *instance, const jac
     if (status != JACKFIELD_STATUS_OK) {
         return status;
     }
-    if (!batch || (!batch->events && batch->len > 0) || batch->event_size != sizeof(jackfield_event)) {
+    if (!is_batch(batch)) {
         return JACKFIELD_STATUS_INVALID_ARGUMENT;
     }
     bool *delivered = calloc(batch->len + 1, sizeof *delivered);

@@ -10,7 +10,7 @@ static jackfield_status preview(const jackfield_instance *instance, const jackfi
     if (status != JACKFIELD_STATUS_OK) {
         return status;
     }
-    if (!batch || !sink || (!batch->events && batch->len > 0) || batch->event_size != sizeof(jackfield_event)) {
+    if (!is_batch(batch) || !sink) {
         return JACKFIELD_STATUS_INVALID_ARGUMENT;
     }
     const struct config *config = &instance->config;
@@ -22,13 +22,12 @@ static jackfield_status preview(const jackfield_instance *instance, const jackfi
         char reason[128];
         format_message(config, &batch->events[at], &message);
         if (message_fits(config, &message, reason, sizeof reason)) {
-            buffer_clear(&frame);
+            const struct buffer *sent = &message;
             if (config->transport == TRANSPORT_TCP) {
-                buffer_number(&frame, message.len);
-                buffer_text(&frame, " ");
+                format_frame(&message, &frame);
+                sent = &frame;
             }
-            buffer_add(&frame, message.data, message.len);
-            sink->message(sink->context, jackfield_text(text), (const uint8_t *)frame.data, frame.len);
+            sink->message(sink->context, jackfield_text(text), (const uint8_t *)sent->data, sent->len);
         } else {
             report(call, at, 1, JACKFIELD_OUTCOME_REJECTED, reason);
         }

@@ -93,3 +93,10 @@ void format_message(const struct config *config, const jackfield_event *event, s
     /* This is MSG-ANY, without the byte order mark of MSG-UTF8: RFC 8259 forbids JSON to begin with one. */
     buffer_add(out, event->json.ptr, event->json.len);
 }
+
+void format_frame(const struct buffer *message, struct buffer *out) {
+    buffer_clear(out);
+    buffer_number(out, message->len);
+    buffer_text(out, " ");
+    buffer_add(out, message->data, message->len);
+}

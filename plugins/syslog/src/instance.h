@@ -30,6 +30,9 @@ static inline void report(const jackfield_call *call, uint64_t first, uint64_t c
 /* Whether a message's size is allowed; if not, writes the reason, in one line. */
 bool message_fits(const struct config *config, const struct buffer *message, char *reason, size_t size);
 
+/* Whether the pointer leads to a batch of this ABI. */
+bool is_batch(const jackfield_batch *batch);
+
 /* Whether a call that needs the instance may continue. */
 jackfield_status usable(const jackfield_instance *instance, const jackfield_call *call);
 

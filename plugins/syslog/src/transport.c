@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "connect.h"
+#include "format.h"
 
 void transport_init(struct transport *transport, const struct config *config) {
     transport->config = config;
@@ -143,11 +144,7 @@ enum sent session_send(struct session *session, const struct buffer *message) {
         }
         const struct buffer *bytes = message;
         if (session->stream) {
-            /* RFC 6587, section 3.4.1: octet counting, so that a message may contain line feeds. */
-            buffer_clear(&session->frame);
-            buffer_number(&session->frame, message->len);
-            buffer_text(&session->frame, " ");
-            buffer_add(&session->frame, message->data, message->len);
+            format_frame(message, &session->frame);
             if (session->frame.failed) {
                 snprintf(session->reason, sizeof session->reason, "out of memory");
                 return SENT_FAILED;
