@@ -100,6 +100,16 @@ impl Outcome {
         Self::Retry { after: None, reason: reason.into() }
     }
 
+    /// The least pause after [`Outcome::refused`].
+    pub const REFUSED_PAUSE: Duration = Duration::from_secs(30);
+
+    /// The platform refuses this backend, whatever event it gets: credentials, permissions or address are wrong. The
+    /// events are not at fault, so they are not rejected: they wait until a person has changed something.
+    /// [`Outcome::Retry`] after [`REFUSED_PAUSE`](Self::REFUSED_PAUSE).
+    pub fn refused(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::Retry { after: Some(Self::REFUSED_PAUSE), reason: reason.into() }
+    }
+
     /// [`Outcome::Rejected`].
     pub fn rejected(reason: impl Into<Cow<'static, str>>) -> Self {
         Self::Rejected { reason: reason.into() }

@@ -29,20 +29,13 @@
 //! `old_events` = `"attribute"` it is sent with its time in the attribute `event_timestamp`, and the log's own date is
 //! that of its arrival. An event without a time is sent without one.
 //!
-//! # Statuses
+//! # Outcomes
 //!
-//! | status | outcome | Datadog's page of the intake says |
-//! | --- | --- | --- |
-//! | 2xx | delivered | 202: accepted for processing |
-//! | 408, 429 | retry, not before `Retry-After` | 408: to be retried; 429: to be retried after a while |
-//! | 500, 503 | retry | to be retried |
-//! | 413 | halves are sent, down to single events, which are rejected | the payload is too large |
-//! | 400, 401, 403 | rejected | bad request; no API key; a key without permission |
-//! | other 5xx, such as 502 and 504 | retry | nothing: they come from what stands before the intake. A request that arrived all the same is then doubled, which the attribute `id` shows |
-//! | other 4xx | rejected | nothing |
-//! | anything else | retry | nothing |
-//!
-//! Redirects and failures of the transport are as in the crate `jackfield-http-client`.
+//! The outcomes of each status and of each failure are those of the crate `jackfield-http-client`. Datadog's page of the
+//! intake says of 202 that it is accepted for processing, of 408, 429, 500 and 503 that they are to be retried, of 413
+//! that the payload is too large, of 400 that the request is bad, and of 401 and 403 that the key is missing or has no
+//! permission. It says nothing of 502 and 504, which come from servers in front of the intake. A request that arrived all
+//! the same is then doubled, which the attribute `id` shows.
 //!
 //! # Deletion
 //!
@@ -61,9 +54,7 @@ mod tags;
 
 use std::time::SystemTime;
 
-use jackfield_http_client::{
-    DeletionBy, Entries, HttpBackend, Limits, Platform, Request, StatusMeaning, StatusTable, TlsConfig,
-};
+use jackfield_http_client::{DeletionBy, Entries, HttpBackend, Limits, Platform, Request, TlsConfig};
 use jackfield_plugin_api::{Batch, Error, export};
 
 use crate::{
@@ -81,16 +72,6 @@ impl Platform for Intake {
     type Config = Config;
     type Shared = ();
     const USER_AGENT: &'static str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-    const STATUSES: StatusTable = StatusTable::new(
-        &[
-            (200, 299, StatusMeaning::Accepted),
-            (408, 408, StatusMeaning::Retry),
-            (413, 413, StatusMeaning::TooLarge),
-            (429, 429, StatusMeaning::Retry),
-            (400, 499, StatusMeaning::Rejected),
-        ],
-        StatusMeaning::Retry,
-    );
     const REFUSES_EMPTY: bool = true;
 
     fn open(config: Config) -> Result<(Self, Request, TlsConfig), Error> {

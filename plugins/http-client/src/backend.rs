@@ -68,7 +68,7 @@ impl<P: Platform> DeletesData for HttpBackend<P> {
         match self.platform.deletion(request.machine_id()) {
             DeletionBy::Nothing(why) => Deletion::Unsupported(why.to_owned()),
             DeletionBy::Request(request, body) => {
-                let outcome = self.client.request(request, body, &P::STATUSES, call);
+                let outcome = self.client.request(request, body, call);
                 let host = request.endpoint.host();
                 Deletion::from_outcome(outcome, || format!("{host} has taken the request"))
             }
@@ -139,7 +139,7 @@ impl<P: Platform> Diagnoses for HttpBackend<P> {
             Err(outcome) => return Probe::Unreachable(outcome.reason().to_owned()),
         };
         let status = answered.status;
-        let accepted = P::STATUSES.meaning(status) == StatusMeaning::Accepted;
+        let accepted = StatusMeaning::of(status) == StatusMeaning::Accepted;
         let body = client.read(answered, accepted && P::READS_BODY, &deadline);
         let said = status_line(request, status, &body.bytes);
         match status {

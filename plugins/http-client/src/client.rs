@@ -15,7 +15,7 @@ use flate2::{Compression, write::GzEncoder};
 use jackfield_plugin_api::{Call, Error, Outcome};
 use jackfield_tls::TlsConfig;
 use reqwest::{
-    Response, StatusCode,
+    Response,
     header::{self, HeaderValue},
 };
 use tokio::runtime::Runtime;
@@ -288,27 +288,20 @@ async fn exchange(
                 return Err(Outcome::retry(format!("{host}{by}: {}{hint}", describe(&error))));
             }
         };
-        let status = response.status();
-        let permanent = matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::PERMANENT_REDIRECT);
-        let temporary = matches!(status, StatusCode::FOUND | StatusCode::TEMPORARY_REDIRECT);
-        let location = header_text(&response, header::LOCATION);
-        match location.filter(|_| permanent || temporary) {
-            None => return Ok(response),
-            Some(location) => match endpoint.redirected(location) {
-                Ok(next) => endpoint = next,
-                Err(other) => {
-                    let other = request.clean(&other);
-                    let reason = format!(
-                        "{host} redirects ({}) to {other}, which is not followed; if it is right, configure its URL",
-                        status.as_u16()
-                    );
-                    return Err(if permanent { Outcome::rejected(reason) } else { Outcome::retry(reason) });
-                }
-            },
-        }
+        let status = response.status().as_u16();
+        let redirects = matches!(status, 301 | 302 | 307 | 308);
+        let Some(location) = header_text(&response, header::LOCATION).filter(|_| redirects) else {
+            return Ok(response);
+        };
+        endpoint = endpoint.redirected(location).map_err(|other| {
+            Outcome::refused(format!(
+                "{host} redirects ({status}) to {}, which is not followed; if it is right, configure its URL",
+                request.clean(&other)
+            ))
+        })?;
     }
     let host = request.endpoint.host();
-    Err(Outcome::retry(format!("{host} redirects more than {MOST_REDIRECTS} times")))
+    Err(Outcome::refused(format!("{host} redirects more than {MOST_REDIRECTS} times")))
 }
 
 fn header_text(response: &Response, name: header::HeaderName) -> Option<&str> {

@@ -10,7 +10,7 @@ use crate::{
     entries::{Entries, Entry, Limits, next_part},
     platform::Platform,
     request::Request,
-    status::{StatusMeaning, StatusTable},
+    status::StatusMeaning,
 };
 
 /// The bodies of one batch.
@@ -54,39 +54,32 @@ impl<'a, P: Platform> Bodies<'a, P> {
 impl Client {
     /// Sends one request with this body, and returns the outcome by the status of its answer. It is for requests that
     /// are not a batch of events.
-    pub(crate) fn request(
-        &self,
-        request: &Request,
-        body: Vec<u8>,
-        statuses: &StatusTable,
-        call: &Call<'_>,
-    ) -> Outcome {
+    pub(crate) fn request(&self, request: &Request, body: Vec<u8>, call: &Call<'_>) -> Outcome {
         let deadline = Deadline::new(call);
         match self.send(request, body, &deadline) {
             Err(outcome) => outcome,
-            Ok(answered) => match statuses.meaning(answered.status) {
-                StatusMeaning::Accepted => Outcome::Delivered,
-                meaning => self.refusal(request, meaning, answered, &deadline),
-            },
+            Ok(answered) => self.outcome_by_status(request, answered, &deadline),
         }
     }
 
-    /// The outcome by a status that is not one of success, with the status and the beginning of the body as the reason.
-    fn refusal(
+    /// The outcome by the status alone, with the status and the beginning of the body as the reason.
+    /// [`Outcome::TooLarge`] stands for all content that has to be halved.
+    fn outcome_by_status(
         &self,
         request: &Request,
-        meaning: StatusMeaning,
         answered: Answered<'_>,
         deadline: &Deadline<'_>,
     ) -> Outcome {
         let (status, after) = (answered.status, answered.retry_after);
         let body = self.read(answered, false, deadline);
         let reason = Cow::Owned(status_line(request, status, &body.bytes));
-        match meaning {
+        match StatusMeaning::of(status) {
             StatusMeaning::Accepted => Outcome::Delivered,
-            StatusMeaning::Retry => Outcome::Retry { after, reason },
-            StatusMeaning::Rejected => Outcome::Rejected { reason },
-            StatusMeaning::TooLarge => Outcome::TooLarge { reason },
+            StatusMeaning::WrongContent => Outcome::TooLarge { reason },
+            StatusMeaning::Busy => Outcome::Retry { after, reason },
+            StatusMeaning::Refused => {
+                Outcome::Retry { after: after.max(Some(Outcome::REFUSED_PAUSE)), reason }
+            }
         }
     }
 }
@@ -126,7 +119,7 @@ impl<P: Platform> Delivery<'_, P> {
         }
         let bodies = Bodies::new(self.platform, entries);
         let mut next = 0;
-        // The halves of a part that was too large, the first half at the end of the list.
+        // The halves of parts with wrong content, the first half at the end of the list.
         let mut halves: Vec<Range<usize>> = Vec::new();
         loop {
             let part = match halves.pop() {
@@ -159,7 +152,7 @@ impl<P: Platform> Delivery<'_, P> {
                 outcome => self.report(entries, &outcome),
             }
             if let Some(answered) = unread {
-                // Only so that the connection can be used again.
+                // The connection can be used again only after its body was read.
                 self.client.read(answered, false, &self.deadline);
             }
         }
@@ -174,7 +167,7 @@ impl<P: Platform> Delivery<'_, P> {
             Ok(answered) => answered,
             Err(outcome) => return (outcome, None),
         };
-        match P::STATUSES.meaning(answered.status) {
+        match StatusMeaning::of(answered.status) {
             StatusMeaning::Accepted if !P::READS_BODY => (Outcome::Delivered, Some(answered)),
             StatusMeaning::Accepted => {
                 let body = self.client.read(answered, true, &self.deadline);
@@ -182,7 +175,7 @@ impl<P: Platform> Delivery<'_, P> {
                     Answer { request: self.request, entries, body: &body.bytes, complete: body.complete };
                 (self.request.clean_outcome(&self.platform.accepted(&answer)), None)
             }
-            meaning => (self.client.refusal(self.request, meaning, answered, &self.deadline), None),
+            _ => (self.client.outcome_by_status(self.request, answered, &self.deadline), None),
         }
     }
 

@@ -1,11 +1,11 @@
 //! What Jackfield's HTTP backends share: client, division of batches, outcomes, deletion, diagnostics.
 //!
-//! A plugin implements [`Platform`] (options, encoding, limits, and what each status means) and exports the
+//! A plugin implements [`Platform`] (options, encoding, limits, and what an answer of success says) and exports the
 //! [`HttpBackend`] of it:
 //!
 //! ```
 //! use jackfield_http_client::{
-//!     DeletionBy, Endpoint, Entries, HttpBackend, Limits, Platform, Request, StatusMeaning, StatusTable, TlsConfig,
+//!     DeletionBy, Endpoint, Entries, HttpBackend, Limits, Platform, Request, TlsConfig,
 //! };
 //! use jackfield_plugin_api::{Batch, Error, export};
 //!
@@ -20,14 +20,6 @@
 //!     type Config = Config;
 //!     type Shared = ();
 //!     const USER_AGENT: &'static str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-//!     const STATUSES: StatusTable = StatusTable::new(
-//!         &[
-//!             (200, 299, StatusMeaning::Accepted),
-//!             (413, 413, StatusMeaning::TooLarge),
-//!             (400, 499, StatusMeaning::Rejected),
-//!         ],
-//!         StatusMeaning::Retry,
-//!     );
 //!
 //!     fn open(config: Config) -> Result<(Self, Request, TlsConfig), Error> {
 //!         let endpoint = Endpoint::from_option("url", &config.url)?;
@@ -60,16 +52,17 @@
 //! | what happens | outcome |
 //! | --- | --- |
 //! | an entry is over the platform's limit | rejected, unsent |
+//! | 2xx | delivered with the head of the answer, whatever becomes of its body; a platform that [reads the body](Platform::READS_BODY) decides |
+//! | 400, 409, 413, 422: the content of the request is wrong or too large | halves are sent, down to single events, which are rejected with the status and the beginning of the body as the reason |
+//! | 408, 425, 429, 5xx, a status of 600 or more | retry, not before `Retry-After` (at most a day) |
+//! | any other status, such as 401, 403, 404, 405, 407, 410, 415 and 3xx: the platform refuses every event of this backend | [refused](jackfield_plugin_api::Outcome::refused): a retry after half a minute at least, or after `Retry-After` if that is longer |
+//! | 301, 302, 307 or 308 within the same scheme, host and port, or from port 80 to encrypted port 443 of the same host | followed, up to three times, with method, headers and body |
+//! | such a redirect to anywhere else, or a fourth one | refused |
 //! | connection refused, host name unknown, TLS refused, connection closed before the head of the answer | retry |
 //! | no head of an answer before the deadline, or the host has stopped waiting | retry |
-//! | 301, 302, 307 or 308 within the same scheme, host and port, or from port 80 to encrypted port 443 of the same host | followed, up to three times, with method, headers and body |
-//! | 301 or 308 (moved for good) to anywhere else | rejected: no retry helps until the configuration names the right host |
-//! | 302 or 307 (for now) to anywhere else, such as the login page of a guest network | retry |
-//! | 407, which a proxy says | retry |
-//! | a status that the platform's table accepts | delivered with the head of the answer, whatever becomes of its body; a platform that [reads the body](Platform::READS_BODY) decides |
-//! | a status that means retry | retry, not before `Retry-After` (at most a day); the rest of the batch likewise, unsent |
-//! | a status that means split | halves are sent, down to single events, which are rejected |
-//! | a status that means rejected | rejected, with the status and the beginning of the body as the reason |
+//!
+//! After a retry the rest of the batch gets the same outcome, unsent. Only an event that is wrong itself is rejected: a
+//! wrong key or a wrong address loses no event.
 //!
 //! The deadline is that of the call minus a twentieth (5 ms to 250 ms). Connecting, sending and reading end by then. At
 //! most 1 MiB of the body of an answer is read.
@@ -100,6 +93,5 @@ pub use crate::{
     platform::{DeletionBy, Platform, json_array},
     request::Request,
     secret::Secret,
-    status::{StatusMeaning, StatusTable},
 };
 pub use jackfield_tls::TlsConfig;

@@ -49,7 +49,7 @@ pub fn write_common<M: SerializeMap>(map: &mut M, event: &Event<'_>) -> Result<(
     Ok(())
 }
 
-/// The members that [`Event`]has accessors for.
+/// The members that [`Event`] has accessors for.
 const FIELDS: [&str; 16] = [
     "id",
     "timestamp",

@@ -8,7 +8,6 @@ use crate::{
     client::Answer,
     entries::{Entries, Entry, Limits},
     request::Request,
-    status::StatusTable,
 };
 
 /// The differences between platforms. [`HttpBackend`](crate::HttpBackend) makes a backend of them.
@@ -23,9 +22,6 @@ pub trait Platform: Send + Sync + Sized + 'static {
 
     /// `NAME/VERSION`: `concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"))` in the plugin.
     const USER_AGENT: &'static str;
-
-    /// What each status means.
-    const STATUSES: StatusTable;
 
     /// A hint for the error of an answer that is not HTTP, such as which port is the right one.
     const NOT_HTTP: &'static str = "";

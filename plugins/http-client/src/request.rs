@@ -71,7 +71,7 @@ impl Request {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let query = endpoint.url().query().unwrap_or_default();
-        // Also as they are written in the URL, which may differ from their usual encoding.
+        // The encoding in the URL may differ from the usual one.
         let written = query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1.to_owned()));
         let values = endpoint.url().query_pairs().map(|(_, value)| value.into_owned()).chain(written);
         let secrets = values.filter(|value| value.len() >= SHORTEST).map(Secret::new).collect();
@@ -166,7 +166,7 @@ impl Request {
 
     /// Warns, through `tracing`, of credentials that are sent over the network without encryption. Call it when the
     /// backend opens.
-    pub fn warn_if_exposed(&self) {
+    pub(crate) fn warn_if_exposed(&self) {
         if self.has_credentials && !self.endpoint.is_https() && !self.endpoint.is_loopback() {
             tracing::warn!(
                 "credentials for {} go over the network without encryption; use https",

@@ -1,51 +1,35 @@
-//! The meaning of a status for the events of a request.
+//! What a status means for the events of a request, for all platforms alike.
+//!
+//! Only a status about the content of a request can reject an event. Any other status that is not one of success is a
+//! failure of the platform, which would refuse other events, too. Those events wait.
 
 use std::time::{Duration, SystemTime};
 
 /// The longest wait that `Retry-After` of a server may ask for; a longer one counts as this.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The meaning of an answer's status for the events of its request.
+/// The meaning of a status for the events of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatusMeaning {
+pub(crate) enum StatusMeaning {
     /// They are delivered, unless the [platform](crate::Platform::accepted) reads something else in the body.
     Accepted,
-    /// They may be sent again, as `Retry-After` says.
-    Retry,
-    /// They will never be accepted.
-    Rejected,
-    /// The body is too large: halves are sent, down to single events, which are rejected.
-    TooLarge,
+    /// One of them is wrong, or they are too large: halves are sent, down to single events, which are rejected.
+    WrongContent,
+    /// The platform has no time for them at the moment. `Retry-After` may say when it has.
+    Busy,
+    /// The platform refuses every request of this backend, until a person changes something.
+    Refused,
 }
 
-/// The meaning of each status of a platform: a constant in the plugin.
-#[derive(Clone, Copy, Debug)]
-pub struct StatusTable {
-    rows: &'static [(u16, u16, StatusMeaning)],
-    otherwise: StatusMeaning,
-}
-
-impl StatusTable {
-    /// `rows` are `(first, last, meaning)`; the first row that matches counts. `otherwise` is for statuses without a
-    /// row.
-    ///
-    /// Two cases come before any table: the redirects 301, 302, 307 and 308 with a `Location`, and 407, which comes
-    /// from a proxy and not from the platform (retry).
-    #[must_use]
-    pub const fn new(rows: &'static [(u16, u16, StatusMeaning)], otherwise: StatusMeaning) -> Self {
-        Self { rows, otherwise }
-    }
-
-    /// The meaning of `status`.
-    #[must_use]
-    pub fn meaning(&self, status: u16) -> StatusMeaning {
-        if status == 407 {
-            return StatusMeaning::Retry;
+impl StatusMeaning {
+    /// The meaning of `status`, by RFC 9110, and by RFC 6585 for 429. HTTP counts a status of 600 and more as one of 5xx.
+    pub(crate) const fn of(status: u16) -> Self {
+        match status {
+            200..=299 => Self::Accepted,
+            400 | 409 | 413 | 422 => Self::WrongContent,
+            408 | 425 | 429 | 500.. => Self::Busy,
+            _ => Self::Refused,
         }
-        self.rows
-            .iter()
-            .find(|(first, last, _)| (*first..=*last).contains(&status))
-            .map_or(self.otherwise, |(_, _, meaning)| *meaning)
     }
 }
 
@@ -66,24 +50,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_row_that_fits_counts() {
-        const TABLE: StatusTable = StatusTable::new(
-            &[
-                (200, 299, StatusMeaning::Accepted),
-                (429, 429, StatusMeaning::Retry),
-                (400, 499, StatusMeaning::Rejected),
-            ],
-            StatusMeaning::Retry,
-        );
-        for (status, meaning) in [
-            (200, StatusMeaning::Accepted),
-            (299, StatusMeaning::Accepted),
-            (429, StatusMeaning::Retry),
-            (428, StatusMeaning::Rejected),
-            (407, StatusMeaning::Retry),
-            (599, StatusMeaning::Retry),
+    fn only_a_status_about_the_content_rejects_events() {
+        for (statuses, meaning) in [
+            (&[200, 202, 204, 299][..], StatusMeaning::Accepted),
+            (&[400, 409, 413, 422], StatusMeaning::WrongContent),
+            (&[408, 425, 429, 500, 501, 503, 599, 600], StatusMeaning::Busy),
+            (&[100, 300, 302, 304, 401, 402, 403, 404, 405, 407, 410, 415, 431, 451], StatusMeaning::Refused),
         ] {
-            assert_eq!(TABLE.meaning(status), meaning, "{status}");
+            for status in statuses {
+                assert_eq!(StatusMeaning::of(*status), meaning, "{status}");
+            }
         }
     }
 

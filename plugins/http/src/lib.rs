@@ -1,17 +1,7 @@
 //! Posts events to any HTTP server, as a JSON array.
 //!
 //! Each request has the events in Jackfield's JSON, `[{...},{...}]`, so any endpoint that reads JSON can accept them.
-//! The outcomes follow the definitions of the statuses in HTTP (RFC 9110, and RFC 6585 for 429):
-//!
-//! | status | outcome |
-//! | --- | --- |
-//! | 2xx | delivered |
-//! | 408, 425, 429, 5xx | retry, not before `Retry-After` |
-//! | 413 | halves are sent, down to single events, which are rejected |
-//! | other 4xx, and 3xx that are no redirects | rejected |
-//! | anything else | retry |
-//!
-//! Redirects and failures of the transport are as in the crate `jackfield-http-client`.
+//! The outcomes of each status and of each failure are those of the crate `jackfield-http-client`.
 //!
 //! # Diagnostics
 //!
@@ -21,9 +11,7 @@
 
 mod config;
 
-use jackfield_http_client::{
-    DeletionBy, Entries, HttpBackend, Limits, Platform, Request, StatusMeaning, StatusTable, TlsConfig,
-};
+use jackfield_http_client::{DeletionBy, Entries, HttpBackend, Limits, Platform, Request, TlsConfig};
 use jackfield_plugin_api::{Batch, Error, export};
 
 use crate::config::Config;
@@ -38,17 +26,6 @@ impl Platform for Server {
     type Config = Config;
     type Shared = ();
     const USER_AGENT: &'static str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-    const STATUSES: StatusTable = StatusTable::new(
-        &[
-            (200, 299, StatusMeaning::Accepted),
-            (408, 408, StatusMeaning::Retry),
-            (413, 413, StatusMeaning::TooLarge),
-            (425, 425, StatusMeaning::Retry),
-            (429, 429, StatusMeaning::Retry),
-            (300, 499, StatusMeaning::Rejected),
-        ],
-        StatusMeaning::Retry,
-    );
 
     fn open(config: Config) -> Result<(Self, Request, TlsConfig), Error> {
         let (events, deletion) = config.requests()?;

@@ -26,19 +26,15 @@
 //!
 //! A duration above 2^63 − 1 ms becomes 2^63 − 1 ms.
 //!
-//! # Statuses
+//! # Outcomes
 //!
-//! The outcomes follow the section "OTLP/HTTP Response" of the OpenTelemetry Protocol specification. It names the
-//! statuses that may be retried and forbids a retry for others:
+//! A 2xx delivers, unless `partial_success` in its body says otherwise: see `answer.rs`. The outcomes of other statuses
+//! and of each failure are those of the crate `jackfield-http-client`.
 //!
-//! | status | outcome |
-//! | --- | --- |
-//! | 2xx | delivered, unless the body's `partial_success` says otherwise: see `answer.rs` |
-//! | 429, 502, 503, 504 | retry, not before `Retry-After` |
-//! | 413 | halves are sent, down to single events, which are rejected |
-//! | any other, 408 and 500 included | rejected |
-//!
-//! Redirects, 407 of a proxy and failures of the transport are as in the crate `jackfield-http-client`.
+//! The OpenTelemetry Protocol specification lets a client send a request again after 429, 502, 503 and 504 alone. Here
+//! events also wait after a status by which the server refuses every request, such as 401, 404 or 500, because the
+//! specification would have the client drop them. A request whose content the server refuses (400, 413, 422) is never
+//! sent again; its halves are.
 //!
 //! OTLP has no request for deletion. It is sent as an event of the type `data.deletion_request`, and the operator of
 //! the collector's backend has to act on it.
@@ -54,8 +50,7 @@ mod encode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jackfield_http_client::{
-    Answer, DeletionBy, Entries, Entry, HttpBackend, Limits, Platform, Request, StatusMeaning, StatusTable,
-    TlsConfig,
+    Answer, DeletionBy, Entries, Entry, HttpBackend, Limits, Platform, Request, TlsConfig,
 };
 use jackfield_plugin_api::{Batch, Error, Outcome, export};
 
@@ -74,15 +69,6 @@ impl Platform for Collector {
     type Config = Config;
     type Shared = Groups;
     const USER_AGENT: &'static str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-    const STATUSES: StatusTable = StatusTable::new(
-        &[
-            (200, 299, StatusMeaning::Accepted),
-            (413, 413, StatusMeaning::TooLarge),
-            (429, 429, StatusMeaning::Retry),
-            (502, 504, StatusMeaning::Retry),
-        ],
-        StatusMeaning::Rejected,
-    );
     const NOT_HTTP: &'static str =
         "; a collector takes OTLP over HTTP at port 4318, as a rule, and gRPC at 4317";
     const READS_BODY: bool = true;

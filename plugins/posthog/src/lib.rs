@@ -32,24 +32,17 @@
 //! A request has at most 20 MB before compression, an event at most 1 MB, as PostHog's pages say. An event that is larger is
 //! rejected, with its size as the reason.
 //!
-//! # Statuses
+//! # Outcomes
 //!
-//! | status | outcome | PostHog's page of the capture API says |
+//! | 2xx with | outcome | PostHog's page of the capture API says |
 //! | --- | --- | --- |
-//! | 2xx with `quota_limited` that has `events` in it | retry, in an hour | the project is over its billing limit; the events were dropped |
-//! | 2xx with any other JSON object, or with no body at all | delivered | 200: received |
-//! | 2xx with something else, or that is not complete | retry | nothing: some other server has answered, or the answer is cut off. The `uuid` lets PostHog drop the double |
-//! | 429, 500, 502, 503, 504 | retry, not before `Retry-After` | to be retried |
-//! | 413 | halves are sent, down to single events, which are rejected | the payload is too large |
-//! | 400, 401 | rejected | malformed; a wrong key |
-//! | 408, other 5xx | retry | nothing |
-//! | other 4xx | rejected | nothing |
-//! | anything else | retry | nothing |
+//! | `quota_limited` that has `events` in it | retry, in an hour | the project is over its billing limit; the events were dropped |
+//! | any other JSON object, or no body at all | delivered | 200: received |
+//! | something else, or a body that is not complete | retry | nothing: some other server has answered, or the answer is cut off. The `uuid` lets PostHog drop the double |
 //!
-//! A 200 means that PostHog has received the request, not that a project has the key. Check once in PostHog that events
-//! arrive, when you set the backend up.
-//!
-//! Redirects and failures of the transport are as in the crate `jackfield-http-client`.
+//! The outcomes of other statuses and of each failure are those of the crate `jackfield-http-client`. A 200 means that
+//! PostHog has received the request, not that a project has the key. Check once in PostHog that events arrive, when you
+//! set the backend up.
 //!
 //! # Deletion
 //!
@@ -67,8 +60,7 @@ mod config;
 mod event;
 
 use jackfield_http_client::{
-    Answer, DeletionBy, Entries, Entry, HttpBackend, Limits, Platform, Request, StatusMeaning, StatusTable,
-    TlsConfig, json_array,
+    Answer, DeletionBy, Entries, Entry, HttpBackend, Limits, Platform, Request, TlsConfig, json_array,
 };
 use jackfield_plugin_api::{Batch, Error, Outcome, export};
 
@@ -84,16 +76,6 @@ impl Platform for Capture {
     type Config = Config;
     type Shared = ();
     const USER_AGENT: &'static str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-    const STATUSES: StatusTable = StatusTable::new(
-        &[
-            (200, 299, StatusMeaning::Accepted),
-            (408, 408, StatusMeaning::Retry),
-            (413, 413, StatusMeaning::TooLarge),
-            (429, 429, StatusMeaning::Retry),
-            (400, 499, StatusMeaning::Rejected),
-        ],
-        StatusMeaning::Retry,
-    );
     const READS_BODY: bool = true;
     const REFUSES_EMPTY: bool = true;
 

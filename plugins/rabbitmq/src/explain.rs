@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind as IoErrorKind;
 
+use jackfield_plugin_api::Outcome;
 use lapin::{
     Error, ErrorKind,
     protocol::{
@@ -100,17 +101,25 @@ pub(crate) fn is_aftermath(error: &Error) -> bool {
     matches!(broker_error(error), Some((Hard(AMQPHardError::CHANNELERROR), _)))
 }
 
-/// Whether an error says that this user has no permission.
+/// Whether the broker refuses this user.
 fn is_refused(error: &Error) -> bool {
     let kind = broker_error(error).map(|(kind, _)| kind);
     matches!(kind, Some(Soft(AMQPSoftError::ACCESSREFUSED) | Hard(AMQPHardError::NOTALLOWED)))
 }
 
-/// Whether an error says that a message is larger than the broker accepts.
-pub(crate) fn is_too_large(error: &Error) -> bool {
-    use AMQPSoftError::{CONTENTTOOLARGE, PRECONDITIONFAILED};
-    let Some((Soft(PRECONDITIONFAILED | CONTENTTOOLARGE), text)) = broker_error(error) else { return false };
-    text.contains("message size")
+/// The outcome of events after an error, with `why` as the reason. No error but one about the size of a message is about
+/// the events: a missing permission, a missing exchange or other arguments than declared would stop all of them.
+pub(crate) fn outcome(error: &Error, why: String) -> Outcome {
+    match broker_error(error) {
+        Some((Soft(AMQPSoftError::PRECONDITIONFAILED | AMQPSoftError::CONTENTTOOLARGE), text))
+            if text.contains("message size") =>
+        {
+            Outcome::too_large(why)
+        }
+        Some((Soft(AMQPSoftError::NOTFOUND | AMQPSoftError::PRECONDITIONFAILED), _)) => Outcome::refused(why),
+        _ if is_refused(error) => Outcome::refused(why),
+        _ => Outcome::retry(why),
+    }
 }
 
 fn protocol(error: &AMQPError, address: &Address) -> String {

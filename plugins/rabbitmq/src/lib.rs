@@ -13,8 +13,8 @@
 //! | `basic.nack` (queue full, or it could not store it) | retry |
 //! | no confirm by the deadline | retry; it may have arrived |
 //! | `connection.blocked` (memory or disk alarm) | retry |
-//! | login refused, vhost refused, permission missing (403, 530) | retry: the event is not at fault |
-//! | exchange or queue not found (404), other arguments than declared (406) | retry |
+//! | login refused, vhost refused, permission missing (403, 530) | retry after half a minute at least: the events are not at fault |
+//! | exchange or queue not found (404), other arguments than declared (406) | the same |
 //! | message larger than the broker takes (406) | too large |
 //! | connection refused, lost, closed by the broker (320) | retry |
 //! | routing key of more than 255 bytes | rejected |
@@ -56,7 +56,7 @@ use tokio::{
 use crate::{
     config::{Config, Settings},
     explain::Trouble,
-    link::{Link, Refusal},
+    link::Link,
     publish::{Report, Task},
     session::{Session, drop_records_of_this_thread, without_records},
     window::Budget,
@@ -101,15 +101,14 @@ impl RabbitMq {
     }
 
     /// Sends a batch and reports the outcome of each event. The error means that nothing could be sent.
-    fn publish(&self, batch: &Batch<'_>, call: &Call<'_>, report: Report<'_>) -> Result<(), Refusal> {
-        let refused = |why: String| Refusal { why, after: None };
+    fn publish(&self, batch: &Batch<'_>, call: &Call<'_>, report: Report<'_>) -> Result<(), Outcome> {
         let deadline = deadline(call);
-        let handle = self.handle().map_err(|error| refused(format!("no runtime: {error}")))?;
-        let cancelled = || refused("the call was cancelled before there was a connection".to_owned());
+        let handle = self.handle().map_err(|error| Outcome::retry(format!("no runtime: {error}")))?;
+        let cancelled = || Outcome::retry("the call was cancelled before there was a connection");
         let session =
             handle.block_on(unless_cancelled(call, self.link.session(deadline))).ok_or_else(cancelled)??;
         if let Some(reason) = session.blocked() {
-            return Err(refused(format!("blocked by the broker: {reason}")));
+            return Err(Outcome::retry(format!("blocked by the broker: {reason}")));
         }
         let left = deadline.saturating_duration_since(Instant::now());
         let channel = handle
@@ -117,11 +116,8 @@ impl RabbitMq {
                 timeout(left, session.channel(&self.settings.topology)).await
             }))
             .ok_or_else(cancelled)?
-            .map_err(|_| refused(no_channel(&session)))?
-            .map_err(|why| {
-                session.note_end(&why);
-                refused(why)
-            })?;
+            .map_err(|_| Outcome::retry(no_channel(&session)))?
+            .inspect_err(|outcome| session.note_end(outcome.reason()))?;
         let task = Task { batch, call, deadline, report };
         without_records(|| publish::publish(&self.settings, &self.budget, &session, channel, task));
         Ok(())
@@ -214,7 +210,7 @@ impl Backend for RabbitMq {
         }
         match self.publish(batch, call, &|events, outcome| call.report(events, outcome)) {
             Ok(()) => Outcomes::Reported,
-            Err(Refusal { why, after }) => Outcome::Retry { after, reason: why.into() }.into(),
+            Err(outcome) => outcome.into(),
         }
     }
 
@@ -242,7 +238,7 @@ impl DeletesData for RabbitMq {
     fn request_deletion(&self, request: &DeletionRequest<'_>, call: &Call<'_>) -> Deletion {
         let told = RefCell::new(Outcome::retry("the broker gave no outcome"));
         let sent = self.publish(request.event(), call, &|_, outcome| *told.borrow_mut() = outcome.clone());
-        let outcome = sent.map_or_else(|refusal| Outcome::retry(refusal.why), |()| told.into_inner());
+        let outcome = sent.err().unwrap_or_else(|| told.into_inner());
         Deletion::from_outcome(outcome, || {
             format!(
                 "an event of the type data.deletion_request was published and confirmed; it is a request, and whoever \

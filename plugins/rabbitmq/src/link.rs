@@ -6,20 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jackfield_plugin_api::Outcome;
 use tokio::{sync::Mutex, time::timeout};
 
 use crate::{config::Settings, explain::Trouble, session::Session};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-
-/// Why there is no connection.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    pub(crate) why: String,
-    /// When the next attempt will be made.
-    pub(crate) after: Option<Duration>,
-}
 
 pub(crate) struct Link {
     settings: Arc<Settings>,
@@ -46,14 +39,13 @@ impl Link {
     }
 
     /// Returns the connection, and makes it if there is none.
-    pub(crate) async fn session(&self, deadline: Instant) -> Result<Arc<Session>, Refusal> {
+    pub(crate) async fn session(&self, deadline: Instant) -> Result<Arc<Session>, Outcome> {
         let left = deadline.saturating_duration_since(Instant::now());
         let Ok(mut state) = timeout(left, self.state.lock()).await else {
-            let why = "another call was still connecting when this one's time was up".to_owned();
-            return Err(Refusal { why, after: None });
+            return Err(Outcome::retry("another call was still connecting when this one's time was up"));
         };
         if state.closed {
-            return Err(Refusal { why: "the backend is closed".to_owned(), after: None });
+            return Err(Outcome::retry("the backend is closed"));
         }
         if let Some(session) = &state.session {
             if session.is_up() {
@@ -64,13 +56,13 @@ impl Link {
         if let Some((until, why)) = &state.pause {
             let left = until.saturating_duration_since(Instant::now());
             if !left.is_zero() {
-                return Err(Refusal { why: why.clone(), after: Some(left) });
+                return Err(Outcome::Retry { after: Some(left), reason: why.clone().into() });
             }
         }
         self.connect(&mut state, deadline).await
     }
 
-    async fn connect(&self, state: &mut State, deadline: Instant) -> Result<Arc<Session>, Refusal> {
+    async fn connect(&self, state: &mut State, deadline: Instant) -> Result<Arc<Session>, Outcome> {
         match self.connect_from(state.next, deadline).await {
             Ok((index, session)) => {
                 state.next = index;
@@ -78,11 +70,11 @@ impl Link {
                 state.session = Some(Arc::clone(&session));
                 Ok(session)
             }
-            Err(Trouble { why, .. }) => {
+            Err(trouble) => {
                 state.next = (state.next + 1) % self.settings.addresses.len();
-                tracing::debug!("no connection: {why}");
-                let after = state.hold_off(why.clone());
-                Err(Refusal { why, after: Some(after) })
+                tracing::debug!("no connection: {}", trouble.why);
+                let after = state.hold_off(&trouble);
+                Err(Outcome::Retry { after: Some(after), reason: trouble.why.into() })
             }
         }
     }
@@ -135,17 +127,20 @@ impl State {
             self.pause = None;
         } else {
             self.next += 1;
-            self.hold_off(session.end());
+            self.hold_off(&Trouble::new(session.end()));
         }
     }
 
     /// Allows no attempt for a while: twice as long as the last time, up to a limit, minus a random part of up to half,
-    /// so that many tools do not reconnect at once.
-    fn hold_off(&mut self, why: String) -> Duration {
+    /// so that many tools do not reconnect at once. A broker that refuses the user gets more time.
+    fn hold_off(&mut self, trouble: &Trouble) -> Duration {
         let longest = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.failures)).min(LONGEST_PAUSE);
         self.failures = self.failures.saturating_add(1);
-        let pause = longest.mul_f64(1.0 - fastrand::f64() / 2.0);
-        self.pause = Some((Instant::now() + pause, why));
+        let mut pause = longest.mul_f64(1.0 - fastrand::f64() / 2.0);
+        if trouble.refused {
+            pause = pause.max(Outcome::REFUSED_PAUSE);
+        }
+        self.pause = Some((Instant::now() + pause, trouble.why.clone()));
         pause
     }
 }
@@ -159,7 +154,7 @@ mod tests {
         let mut state = State::default();
         for attempt in 0..40 {
             let longest = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(attempt)).min(LONGEST_PAUSE);
-            let pause = state.hold_off("down".to_owned());
+            let pause = state.hold_off(&Trouble::new("down".to_owned()));
             assert!(pause <= longest && pause >= longest / 2, "{attempt}: {pause:?}");
         }
     }

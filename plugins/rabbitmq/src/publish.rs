@@ -20,7 +20,7 @@ use lapin::{BasicProperties, Channel, Confirmation, options::BasicPublishOptions
 
 use crate::{
     config::Settings,
-    explain::{explain, is_aftermath, is_not_found, is_too_large},
+    explain::{explain, is_aftermath, is_not_found, outcome},
     session::Session,
     window::{Budget, Window},
 };
@@ -259,10 +259,8 @@ impl Run<'_> {
                 if self.failed.as_ref().is_none_or(|failed| said && !failed.said) {
                     let why = explain(&error, self.session.address());
                     self.session.note_end(&why);
-                    let outcome =
-                        if is_too_large(&error) { Outcome::too_large(why) } else { Outcome::retry(why) };
                     let since = self.failed.as_ref().map_or_else(Instant::now, |failed| failed.since);
-                    self.failed = Some(Failed { outcome, said, since });
+                    self.failed = Some(Failed { outcome: outcome(&error, why), said, since });
                 }
             }
         }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use async_rs::{Runtime, Tokio, util::RuntimeParts};
+use jackfield_plugin_api::Outcome;
 use lapin::{
     AsyncTcpStream, Channel, Connection, ConnectionProperties, Event,
     options::{ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
@@ -20,7 +21,7 @@ use tracing::subscriber::{NoSubscriber, set_default, with_default};
 use crate::{
     address::Address,
     config::{Settings, Topology},
-    explain::{Trouble, explain, is_not_found},
+    explain::{Trouble, explain, is_not_found, outcome},
     stream::{self, Kill, Net},
 };
 
@@ -146,7 +147,7 @@ impl Session {
     }
 
     /// Returns a channel in confirm mode, after the topology is declared.
-    pub(crate) async fn channel(&self, topology: &Topology) -> Result<Channel, String> {
+    pub(crate) async fn channel(&self, topology: &Topology) -> Result<Channel, Outcome> {
         self.declare(topology).await?;
         let idle = || lock(&self.shared.idle).pop();
         while let Some(channel) = idle() {
@@ -159,7 +160,7 @@ impl Session {
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
             Ok(channel)
         };
-        open.await.map_err(|error| explain(&error, &self.address))
+        open.await.map_err(|error| outcome(&error, explain(&error, &self.address)))
     }
 
     /// Opens a plain channel, which the caller closes.
@@ -167,7 +168,7 @@ impl Session {
         self.connection.create_channel().await
     }
 
-    async fn declare(&self, topology: &Topology) -> Result<(), String> {
+    async fn declare(&self, topology: &Topology) -> Result<(), Outcome> {
         if topology.is_empty() {
             return Ok(());
         }
@@ -182,7 +183,7 @@ impl Session {
                 } else {
                     "`declare` failed"
                 };
-                format!("{what}: {}", explain(&error, &self.address))
+                outcome(&error, format!("{what}: {}", explain(&error, &self.address)))
             })?;
             *declared = true;
         }

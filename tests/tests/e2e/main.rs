@@ -51,6 +51,7 @@ mod rabbitmq_connection;
 #[cfg(unix)]
 mod rabbitmq_faults;
 mod refusals;
+mod refusing_platforms;
 mod released;
 mod run;
 mod run_start;

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn statuses_that_mean_try_again_are_retries_with_the_servers_words() {
     for subject in SUBJECTS {
-        for status in subject.retried {
+        for status in BUSY {
             let server = HttpServer::start(Reply::status(*status).body("{\"why\":\n\t\"busy\u{7}\"}"));
             let (reason, after) = retry(&send(subject, &server.url("/"), 3, TIMEOUT));
             assert!(reason.contains(&format!("answers {status}")), "{reason}");
@@ -17,14 +17,50 @@ fn statuses_that_mean_try_again_are_retries_with_the_servers_words() {
 }
 
 #[test]
-fn statuses_that_mean_never_are_rejections_with_the_servers_words() {
+fn a_platform_that_refuses_everything_rejects_no_event() {
     for subject in SUBJECTS {
-        for status in subject.rejected {
-            let server = HttpServer::start(Reply::status(*status).body("no such thing"));
-            let reason = rejection(&send(subject, &server.url("/"), 3, TIMEOUT));
+        for status in REFUSING {
+            let server = HttpServer::start(Reply::status(*status).body("not for you"));
+            let (reason, after) = retry(&send(subject, &server.url("/"), 3, TIMEOUT));
             assert!(reason.contains(&format!("answers {status}")), "{reason}");
-            assert!(reason.ends_with(": no such thing"), "{reason}");
-            assert_eq!(server.served(), 1, "{} {status}", subject.plugin);
+            assert!(reason.ends_with(": not for you"), "{reason}");
+            assert_eq!(after, Some(Outcome::REFUSED_PAUSE), "{} {status}", subject.plugin);
+            assert_eq!(server.served(), 1, "{} {status}: the plugin tries again by itself", subject.plugin);
+        }
+        for (asked, after) in [("7", Outcome::REFUSED_PAUSE), ("90", Duration::from_secs(90))] {
+            let server = HttpServer::start(Reply::status(403).header("Retry-After", asked));
+            let report = send(subject, &server.url("/"), 3, TIMEOUT);
+            assert_eq!(retry(&report).1, Some(after), "{} {asked}", subject.plugin);
+        }
+    }
+}
+
+#[test]
+fn wrong_content_is_halved_until_the_wrong_event_is_alone() {
+    for subject in SUBJECTS {
+        for status in WRONG_CONTENT {
+            let (ids, accepts) = (subject.ids, subject.accepts);
+            let server = HttpServer::start(Reply::with(move |received| {
+                if ids(received).contains(&id(13)) {
+                    Reply::status(*status).body("no such thing")
+                } else {
+                    accepts()
+                }
+            }));
+            let report = send(subject, &server.url("/"), 50, TIMEOUT);
+            for n in 0..50 {
+                match report.outcome(n) {
+                    Outcome::Delivered => assert_ne!(n, 13),
+                    Outcome::Rejected { reason } => {
+                        assert_eq!(n, 13);
+                        assert!(reason.contains(&format!("answers {status}")), "{reason}");
+                        assert!(reason.ends_with(": no such thing"), "{reason}");
+                    }
+                    other => panic!("{} {status}: event {n}: {other:?}", subject.plugin),
+                }
+            }
+            // Both halves of 50, 25, 13, 7, 4 and 2 events, and the whole.
+            assert!(server.served() <= 13, "{} {status}: {}", subject.plugin, server.served());
         }
     }
 }
@@ -32,7 +68,7 @@ fn statuses_that_mean_never_are_rejections_with_the_servers_words() {
 #[test]
 fn retry_after_is_passed_on_in_seconds_and_as_a_date() {
     for subject in SUBJECTS {
-        for status in subject.retried {
+        for status in BUSY {
             let server = HttpServer::start(Reply::status(*status).header("Retry-After", "7"));
             let (_, after) = retry(&send(subject, &server.url("/"), 3, TIMEOUT));
             assert_eq!(after, Some(7000 * MS), "{} {status}", subject.plugin);
@@ -128,10 +164,10 @@ fn a_response_of_a_gibibyte_is_not_read() {
 fn a_redirect_to_another_host_is_refused_by_name_and_nothing_is_sent_there() {
     for subject in SUBJECTS {
         let other = HttpServer::start((subject.accepts)());
-        for (status, for_good) in [(301, true), (308, true), (302, false), (307, false)] {
+        for status in [301, 302, 307, 308] {
             let server = HttpServer::start(Reply::redirect(status, &other.url("/elsewhere?token=hunter2")));
-            let report = send(subject, &server.url("/"), 3, TIMEOUT);
-            let reason = if for_good { rejection(&report) } else { retry(&report).0 };
+            let (reason, after) = retry(&send(subject, &server.url("/"), 3, TIMEOUT));
+            assert_eq!(after, Some(Outcome::REFUSED_PAUSE), "{} {status}", subject.plugin);
             assert!(reason.contains(&other.address().to_string()), "{reason}");
             assert!(!reason.contains("hunter2"), "{reason}");
             assert_eq!((server.served(), other.served()), (1, 0), "{} {status}", subject.plugin);

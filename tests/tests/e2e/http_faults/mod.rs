@@ -33,13 +33,16 @@ pub(crate) struct Subject {
     pub(crate) accepts: fn() -> Reply,
     /// The ids of the events in a request, in order.
     pub(crate) ids: fn(&Received) -> Vec<String>,
-    /// Statuses that mean "try again".
-    pub(crate) retried: &'static [u16],
-    /// Statuses that mean "never".
-    pub(crate) rejected: &'static [u16],
     /// Whether an accepting answer counts by its head alone.
     pub(crate) by_head: bool,
 }
+
+/// Statuses by which a platform says that it has no time.
+const BUSY: &[u16] = &[408, 425, 429, 500, 501, 502, 503, 504, 505, 520, 600];
+/// Statuses by which a platform refuses whatever a backend sends.
+const REFUSING: &[u16] = &[300, 401, 402, 403, 404, 405, 407, 410, 415, 431];
+/// Statuses by which a platform says that the content of a request is wrong.
+const WRONG_CONTENT: &[u16] = &[400, 409, 422];
 
 pub(crate) const SUBJECTS: &[Subject] = &[
     Subject {
@@ -47,8 +50,6 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         config: |url, ca_file| json!({"url": url, "tls": {"ca_file": ca_file}}),
         accepts: || Reply::status(200),
         ids: |received| strings(&received.json(), "/id"),
-        retried: &[408, 429, 500, 502, 503, 504],
-        rejected: &[400, 401, 403, 404, 422],
         by_head: true,
     },
     Subject {
@@ -56,8 +57,6 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         config: |url, ca_file| json!({"endpoint": url, "tls": {"ca_file": ca_file}}),
         accepts: || Reply::status(200),
         ids: crate::otlp::ids,
-        retried: &[429, 502, 503, 504],
-        rejected: &[400, 401, 403, 404, 408, 422, 500, 501, 505],
         by_head: false,
     },
     Subject {
@@ -65,8 +64,6 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         config: |url, ca_file| json!({"api_key": "key", "url": url, "tls": {"ca_file": ca_file}}),
         accepts: || Reply::status(202).body("{}"),
         ids: |received| strings(&received.json(), "/id"),
-        retried: &[408, 429, 500, 501, 502, 503, 504, 520, 600],
-        rejected: &[400, 401, 402, 403, 404, 422, 431],
         by_head: true,
     },
     Subject {
@@ -74,8 +71,6 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         config: |url, ca_file| json!({"api_key": "phc_key", "host": url, "tls": {"ca_file": ca_file}}),
         accepts: || Reply::status(200).body(r#"{"status":1}"#),
         ids: |received| strings(&received.json()["batch"], "/uuid"),
-        retried: &[408, 429, 500, 501, 502, 503, 504, 520, 600],
-        rejected: &[400, 401, 402, 403, 404, 422, 431],
         by_head: false,
     },
 ];
@@ -140,16 +135,6 @@ fn retry(report: &Report) -> (String, Option<Duration>) {
             (reason.to_string(), *after)
         }
         other => panic!("no retry: {other:?}"),
-    }
-}
-
-fn rejection(report: &Report) -> String {
-    match report.uniform() {
-        Some(Outcome::Rejected { reason }) => {
-            assert!(!reason.contains('\n') && reason.len() < 400, "{reason}");
-            reason.to_string()
-        }
-        other => panic!("not rejected: {other:?}"),
     }
 }
 
