@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use crate::exit;
+use crate::{exit, log::LogFormat};
 
 const CONFIGURATION: &str = "\
 Configuration: the file of --config or $JACKFIELD_CONFIG, else the first of
@@ -22,7 +22,8 @@ Plugins are searched along `path` in [plugins], else $JACKFIELD_PLUGIN_PATH, els
   (Windows: %LOCALAPPDATA%\\jackfield\\plugins)
   and the folder `plugins` beside this executable, and its own folder.
 
-$JACKFIELD_LOG chooses log records, such as `debug` or `warn,file=trace`.";
+$JACKFIELD_LOG chooses log records, such as `debug` or `warn,file=trace`.
+With --json, a command that ends early prints one object: error, exit_code.";
 
 #[derive(Debug, Args)]
 pub(crate) struct CommonArgs {
@@ -32,6 +33,9 @@ pub(crate) struct CommonArgs {
     /// Print JSON to standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Form of the lines on standard error
+    #[arg(long, global = true, value_name = "FORMAT", env = "JACKFIELD_LOG_FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
 }
 
 /// The end of a command's help. The configuration and the exit codes are the same for all commands.

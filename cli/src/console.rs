@@ -55,7 +55,8 @@ pub(crate) fn paint(text: &str, colour: Colour) -> String {
     paint_if(coloured_output(), text, colour)
 }
 
-fn paint_if(coloured: bool, text: &str, colour: Colour) -> String {
+/// `text` in a colour, if it is wanted.
+pub(crate) fn paint_if(coloured: bool, text: &str, colour: Colour) -> String {
     if coloured { format!("\x1b[{}m{text}\x1b[0m", colour as u8) } else { text.to_owned() }
 }
 
@@ -64,52 +65,14 @@ pub(crate) fn one_line(text: impl Display) -> ForeignText {
     text.to_string().into()
 }
 
-/// Prints text of one or more lines to standard error.
-pub(crate) fn say(text: &str) {
-    write_error(format!("{text}\n").as_bytes());
-}
-
-/// Prints an error, as one line.
-pub(crate) fn error(text: impl Display) {
-    say(&format!("{} {}", paint_if(coloured_errors(), "error:", Colour::Red), one_line(text)));
-}
-
-/// Prints a warning, as one line.
-pub(crate) fn warn(text: impl Display) {
-    say(&format!("{} {}", paint_if(coloured_errors(), "warning:", Colour::Yellow), one_line(text)));
-}
-
-fn write_error(bytes: &[u8]) {
+/// Writes to standard error, above the bar.
+pub(crate) fn write_error(bytes: &[u8]) {
     // An error of standard error can't be reported anywhere.
     let write = || drop(io::stderr().lock().write_all(bytes));
     match &*BAR.lock().unwrap_or_else(PoisonError::into_inner) {
         Some(bar) => bar.suspend(write),
         None => write(),
     }
-}
-
-/// Where `tracing` writes: each write is one record.
-pub(crate) struct Log;
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        write_error(&record(&String::from_utf8_lossy(bytes), coloured_errors()));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Lines of a record, of which nothing but the colours of `tracing` moves a terminal: the subscriber escapes other controls
-/// of a terminal in what it colours, and no character of the direction of writing.
-fn record(text: &str, coloured: bool) -> Vec<u8> {
-    let line = |line: &str| match coloured {
-        true => line.split('\x1b').map(|part| one_line(part).to_string()).collect::<Vec<_>>().join("\x1b"),
-        false => one_line(line).to_string(),
-    };
-    text.split('\n').map(line).collect::<Vec<_>>().join("\n").into()
 }
 
 /// `rows` in columns; the first row holds the headings. Each row is one line. `paint` colours a cell: it gets the row, the

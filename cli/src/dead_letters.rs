@@ -14,9 +14,8 @@ use serde_json::json;
 use crate::{
     chosen_backends,
     common_args::{CommonArgs, Help},
-    console,
     exit::{CommandError, Exit},
-    output,
+    log, output,
     run::{service, tools},
     run_state, settings,
 };
@@ -170,7 +169,7 @@ fn remove(common: &CommonArgs, selection: &Selection) -> Result<Exit, CommandErr
     if common.json {
         output::json(&json!({ "dropped": dropped }))?;
     } else {
-        console::say(&format!("dropped: {}", count(dropped, "dead letter")));
+        log::say(&format!("dropped: {}", count(dropped, "dead letter")));
     }
     Ok(Exit::Done)
 }

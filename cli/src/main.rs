@@ -12,6 +12,7 @@ mod console;
 mod dead_letters;
 mod exit;
 mod leftovers;
+mod log;
 mod new;
 mod output;
 mod plugins;
@@ -26,7 +27,6 @@ mod trust;
 
 use clap::CommandFactory as _;
 use jackfield::Telemetry;
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     backends::{doctor, forget},
@@ -43,7 +43,7 @@ fn main() {
     if !matches!(command, Command::Run(_)) {
         jackfield_loader::signals::release_hangup();
     }
-    log();
+    log::start();
     let telemetry = Telemetry::builder(settings::TOOL, settings::VERSION);
     let telemetry = match settings::consent_file() {
         Some(file) => telemetry.consent_file(file),
@@ -76,34 +76,16 @@ fn main() {
     };
     console::clear_bar();
     let exit = done.unwrap_or_else(|error| {
-        console::error(&error);
-        Exit::from(&error)
+        log::error(&error);
+        let exit = Exit::from(&error);
+        if common.json {
+            output::json_error(&error, exit);
+        }
+        exit
     });
     // The results are written and the backends are closed. Destructors of the plugins' libraries are not run: a destructor
     // that hangs would keep the process alive.
     scope.finish(exit.code());
     telemetry.close();
     jackfield_loader::exit(exit.code().into())
-}
-
-/// Writes log records of the host and of the plugins to standard error: warnings, errors and the end of outages, unless
-/// `$JACKFIELD_LOG` says otherwise.
-fn log() {
-    const DEFAULT: &str = "warn,jackfield::outage=info";
-    let filter = EnvFilter::builder()
-        .with_default_directive(tracing::level_filters::LevelFilter::WARN.into())
-        .with_env_var("JACKFIELD_LOG");
-    let (filter, refusal) = match filter.try_from_env() {
-        Ok(filter) => (filter, None),
-        Err(error) => (EnvFilter::new(DEFAULT), std::env::var_os("JACKFIELD_LOG").map(|_| error)),
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(console::coloured_errors())
-        .log_internal_errors(false)
-        .with_writer(|| console::Log)
-        .init();
-    if let Some(error) = refusal {
-        console::warn(format_args!("JACKFIELD_LOG is ignored: {error}"));
-    }
 }

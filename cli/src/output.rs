@@ -1,11 +1,16 @@
 //! Results of commands on standard output.
 
-use std::io::{self, Write as _};
+use std::{
+    fmt::Display,
+    io::{self, Write as _},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use jackfield_loader::{to_json, to_json_pretty};
 use serde::Serialize;
+use serde_json::json;
 
-use crate::exit::CommandError;
+use crate::exit::{CommandError, Exit};
 
 /// Prints text.
 ///
@@ -37,7 +42,19 @@ pub(crate) fn json_line(result: &impl Serialize) -> Result<(), CommandError> {
     print_json(to_json(result))
 }
 
+/// Whether a result was printed as JSON.
+static PRINTED: AtomicBool = AtomicBool::new(false);
+
+/// Prints the error that has ended a command, as JSON in one line, unless the command has printed a result.
+pub(crate) fn json_error(error: impl Display, exit: Exit) {
+    if !PRINTED.load(Ordering::Relaxed) {
+        // Standard error has it, too.
+        let _ = json_line(&json!({ "error": error.to_string(), "exit_code": exit.code() }));
+    }
+}
+
 fn print_json(json: serde_json::Result<String>) -> Result<(), CommandError> {
+    PRINTED.store(true, Ordering::Relaxed);
     let json =
         json.map_err(|error| CommandError::system("the result can't be written as JSON")(error.into()))?;
     text(&(json + "\n"))

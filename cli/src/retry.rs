@@ -7,9 +7,8 @@ use jackfield::Telemetry;
 
 use crate::{
     common_args::Help,
-    console,
     exit::{CommandError, Exit},
-    run_state,
+    log, run_state,
     settings::{TOOL, VERSION},
 };
 
@@ -31,10 +30,10 @@ pub(crate) fn run(args: &RetryArgs) -> Result<Exit, CommandError> {
     let folder = run_state::folder_with_spool(args.state.as_deref())?;
     if run_state::is_alive(&folder) {
         run_state::reload(&folder).map_err(CommandError::file(&folder, "its run can't be told"))?;
-        console::say("the run tries every backend now");
+        log::say("the run tries every backend now");
     } else {
         Telemetry::builder(TOOL, VERSION).environment(|_: &str| None).data_folder(folder).build().retry();
-        console::say("every backend is tried at the next delivery");
+        log::say("every backend is tried at the next delivery");
     }
     Ok(Exit::Done)
 }

@@ -94,6 +94,14 @@ fn on_a_full_disk(home: &Path) {
     assert!((10..100).contains(&kept), "{stats:?}");
     let status = telemetry.status();
     assert_eq!(status.dropped.get("disk full"), Some(&(200 - kept)), "{status}");
+    // The disk has the number, for the time when this process has ended.
+    let marks = fs::read_dir(common::spool(home).folder()).expect("there");
+    let marks = marks.filter(|mark| {
+        let name = mark.as_ref().expect("readable").file_name();
+        name.to_str().is_some_and(|name| name.starts_with(&format!("dropped-disk_full-{}-", 200 - kept)))
+    });
+    assert_eq!(marks.count(), 1);
+    assert_eq!(dropped(&common::spool(home).stats(), DropReason::DiskFull), 200 - kept);
     // Delivery goes on, even if it can't be noted.
     telemetry.flush(Duration::from_millis(200));
     let doctor = telemetry.doctor();

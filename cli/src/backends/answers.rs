@@ -9,9 +9,8 @@ use serde::Serialize;
 
 use crate::{
     chosen_backends::chosen,
-    console,
     exit::{CommandError, Exit},
-    output, settings,
+    log, output, settings,
 };
 
 /// How long a backend may take to close, beyond its calls' timeout.
@@ -49,7 +48,7 @@ pub(crate) fn of_each(
             Ok((open, _)) => {
                 let answer = ask(&open, backend);
                 if let Err(error) = open.close(backend.timeout + CLOSING) {
-                    console::warn(backend.conceal(&error.to_string()));
+                    log::warn(backend.conceal(&error.to_string()));
                 }
                 answer
             }

@@ -1,12 +1,18 @@
 //! Reads the command line, and reports an error in it in one line.
 
+use std::env;
+
 use clap::{CommandFactory as _, FromArgMatches as _, error::ErrorKind};
 
 use super::Cli;
-use crate::{console, exit::Exit};
+use crate::{
+    exit::Exit,
+    log::{self, LogFormat},
+};
 
 /// The command line, and the name of its command. A wrong command line, `--help` and `--version` end the process.
 pub(crate) fn parse() -> (Cli, String) {
+    log::set_format(wanted_format());
     let parsed = Cli::command().try_get_matches().and_then(|matches| {
         let name = matches.subcommand_name().unwrap_or_default().to_owned();
         Cli::from_arg_matches(&matches).map(|cli| (cli, name))
@@ -15,9 +21,19 @@ pub(crate) fn parse() -> (Cli, String) {
         if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             error.exit()
         }
-        console::error(line(&error.render().to_string()));
+        log::error(line(&error.render().to_string()));
         jackfield_loader::exit(Exit::Usage.code().into())
     })
+}
+
+/// The format of the log, looked up before the command line is read: an error in that has the format, too.
+fn wanted_format() -> LogFormat {
+    let mut words = env::args_os().skip_while(|word| word != "--log-format").skip(1);
+    let joined =
+        || env::args_os().find_map(|word| Some(word.to_str()?.strip_prefix("--log-format=")?.to_owned()));
+    let word = words.next().and_then(|word| word.into_string().ok()).or_else(joined);
+    let word = word.or_else(|| env::var("JACKFIELD_LOG_FORMAT").ok());
+    if word.as_deref() == Some("json") { LogFormat::Json } else { LogFormat::Text }
 }
 
 /// Turns clap's message, which has several lines and a usage, into one line that says how to see the usage.

@@ -2,7 +2,7 @@
 
 use jackfield::forward::{Line, MAX_LINE};
 
-use crate::{console, leftovers::Leftover};
+use crate::{leftovers::Leftover, log};
 
 /// How many are printed one by one.
 const TOLD: u64 = 20;
@@ -42,7 +42,7 @@ impl BadLines {
     fn tell(&mut self, number: u64, reason: &dyn std::fmt::Display) {
         self.count += 1;
         if self.count <= TOLD {
-            console::error(format_args!("line {number}: {reason}"));
+            log::error(format_args!("line {number}: {reason}"));
         }
     }
 
@@ -54,7 +54,7 @@ impl BadLines {
     /// Prints how many lines were not printed one by one, and writes the buffered lines to the file.
     pub(crate) fn finish(&mut self) {
         if self.count > TOLD {
-            console::error(format_args!("{} more lines are not events", self.count - TOLD));
+            log::error(format_args!("{} more lines are not events", self.count - TOLD));
         }
         self.file.flush();
     }

@@ -18,8 +18,8 @@ use jackfield_loader::show_path;
 use serde_json::{Value, json};
 
 use crate::{
-    console,
     exit::{CommandError, Exit},
+    log,
     new::{
         args::{Lang, NewArgs},
         project::{Contract, File},
@@ -30,7 +30,7 @@ use crate::{
 pub(crate) fn run(args: &NewArgs, json: bool) -> Result<Exit, CommandError> {
     let made = make(args)?;
     if made.lang == Lang::Rust && args.contract.is_none() {
-        console::warn(UNPUBLISHED);
+        log::warn(UNPUBLISHED);
     }
     if json { output::json(&made.to_json()) } else { output::text(&made.to_text()) }?;
     Ok(Exit::Done)

@@ -10,7 +10,7 @@ use crate::{
     common_args::{CommonArgs, Help},
     console::{self, Colour},
     exit::{CommandError, Exit},
-    output,
+    log, output,
     plugins::{language, library::Library},
     settings,
 };
@@ -54,7 +54,7 @@ pub(crate) fn run(common: &CommonArgs) -> Result<Exit, CommandError> {
     } else if rows.is_empty() {
         let folders: Vec<_> =
             config.plugins.path.iter().map(|folder| show_path(folder).to_string()).collect();
-        console::say(&format!("no plugin in {}", folders.join(", ")));
+        log::say(&format!("no plugin in {}", folders.join(", ")));
     } else {
         output::text(&render(&rows))?;
     }

@@ -8,9 +8,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     common_args::{CommonArgs, Help},
-    console,
     exit::{CommandError, Exit},
-    output, settings,
+    log, output, settings,
 };
 
 pub(crate) const HELP: Help = Help {
@@ -25,7 +24,7 @@ pub(crate) fn run(common: &CommonArgs) -> Result<Exit, CommandError> {
     let plugins_path = match settings::load(common.config.as_deref()) {
         Ok(config) => config.plugins.path,
         Err(refusal) => {
-            console::warn(format_args!("{refusal}; the plugins are those of the usual folders"));
+            log::warn(format_args!("{refusal}; the plugins are those of the usual folders"));
             PluginsConfig::default().path
         }
     };

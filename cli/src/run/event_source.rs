@@ -20,9 +20,9 @@ use super::{
     tools::Tools,
 };
 use crate::{
-    console,
     exit::{CommandError, Exit},
     leftovers::{Leftovers, bad_lines::BadLines},
+    log,
     run_state::snapshot::SpoolNow,
     settings::TOOL,
     signals,
@@ -47,14 +47,14 @@ fn judge(
     for (backend, error) in failed {
         let line = error.line(&backend);
         if start_anyway || matches!(error, OpenError::Unavailable { .. }) {
-            console::warn(format_args!("{line}; its events wait"));
+            log::warn(format_args!("{line}; its events wait"));
         } else {
             refused.push((Exit::from(&error), line));
         }
     }
     let exit = refused.iter().map(|(exit, _)| *exit).max();
     let (Some((_, reason)), Some(exit)) = (refused.pop(), exit) else { return Ok(()) };
-    refused.iter().for_each(|(_, line)| console::error(line));
+    refused.iter().for_each(|(_, line)| log::error(line));
     Err(CommandError::Backend { exit, reason })
 }
 

@@ -18,7 +18,7 @@ use super::{
     sink::{Counts, Sink},
     source::{BLOCK, Source},
 };
-use crate::{console, leftovers::bad_lines::BadLines};
+use crate::{leftovers::bad_lines::BadLines, log};
 
 /// The pause between two looks at a FIFO without a writer, and between two attempts to store a line without room. Polling:
 /// the system reports neither that a FIFO has a new writer nor that a disk has room again.
@@ -294,7 +294,7 @@ impl<'a> OpenInput<'a> {
         let quiet = self.held.is_some_and(|ended| ended.elapsed() < QUIET);
         let begun = Instant::now();
         let tell = |reason| {
-            console::warn(format_args!(
+            log::warn(format_args!(
                 "the spool has no room: {reason}; {name} is not read until there is room"
             ));
         };
@@ -306,7 +306,7 @@ impl<'a> OpenInput<'a> {
         });
         self.held = Some(Instant::now());
         if has_room && is_told {
-            console::say(&format!(
+            log::say(&format!(
                 "there is room again after {} s: {name} is read on",
                 begun.elapsed().as_secs()
             ));

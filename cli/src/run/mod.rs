@@ -37,7 +37,7 @@ use crate::{
     common_args::CommonArgs,
     console,
     exit::{CommandError, Exit},
-    output,
+    log, output,
     run_state::{
         self, State,
         snapshot::{Holding, Snapshot, now_ms},
@@ -99,7 +99,7 @@ fn obey_signals(sender: &mpsc::Sender<Message>) -> io::Result<CancellationToken>
     let stop = CancellationToken::new();
     let (flag, ends, reloads) = (stop.clone(), sender.clone(), sender.clone());
     let end = move || {
-        console::say(
+        log::say(
             "stopping: events that were read are delivered first, other events wait for the next run; \
              a second signal after a second, or a third one, ends at once",
         );
@@ -142,7 +142,7 @@ impl Run {
             }
         };
         if let Err(error) = thread::Builder::new().name("jackfield-reload".to_owned()).spawn(reload) {
-            console::warn(format_args!("no thread to reload on: {error}"));
+            log::warn(format_args!("no thread to reload on: {error}"));
         }
     }
 
@@ -156,7 +156,7 @@ impl Run {
             }
             *told = last.number;
             let text = reloads::told(&last.outcome);
-            console::say(&format!("reload: {}", console::one_line(&text)));
+            log::say(&format!("reload: {}", console::one_line(&text)));
             self.last_reload = Some(text);
         }
     }
@@ -199,7 +199,7 @@ impl Run {
             exit = exit.max(Exit::BadLines);
         }
         if counts.left > 0 {
-            console::error(format_args!(
+            log::error(format_args!(
                 "there was no room for at least {} lines: they stay in {}, and are lost unless another process has it open",
                 counts.left,
                 self.source.name()
@@ -207,11 +207,11 @@ impl Run {
             exit = Exit::Io;
         }
         if counts.not_stored > 0 {
-            console::error(format_args!("{} lines could not be stored and are lost", counts.not_stored));
+            log::error(format_args!("{} lines could not be stored and are lost", counts.not_stored));
             exit = Exit::Io;
         }
         if let Err(error) = read {
-            console::error(format_args!("{}: {error}", self.source.name()));
+            log::error(format_args!("{}: {error}", self.source.name()));
             exit = Exit::Io;
         }
         self.write_status("stopping");
@@ -233,20 +233,20 @@ impl Run {
             summary.add(self.source.before(), &telemetry.status());
         }
         self.write_status("ended");
-        summary.lines().iter().for_each(|line| console::say(&console::one_line(line).to_string()));
+        summary.lines().iter().for_each(|line| log::say(&console::one_line(line).to_string()));
         if summary.waiting > 0 {
-            console::warn(format_args!("{} events wait in the spool for the next run", summary.waiting));
+            log::warn(format_args!("{} events wait in the spool for the next run", summary.waiting));
             exit = exit.max(Exit::Events);
         }
         if summary.rejected > 0 {
-            console::warn(format_args!(
+            log::warn(format_args!(
                 "{} rejected events are kept: `jackfield dead-letters list` shows them",
                 summary.rejected
             ));
             exit = exit.max(Exit::Events);
         }
         for (reason, number) in &summary.dropped {
-            console::warn(format_args!("{number} events were dropped: {reason}"));
+            log::warn(format_args!("{number} events were dropped: {reason}"));
             exit = exit.max(Exit::Events);
         }
         if self.json {

@@ -3,7 +3,7 @@
 use jackfield::forward::{Forwarder, Line, Lines, PushOutcome};
 use jackfield::{Error, spool::DropReason};
 
-use crate::{console, leftovers::bad_lines::BadLines, run_state::snapshot::now_ms};
+use crate::{leftovers::bad_lines::BadLines, log, run_state::snapshot::now_ms};
 
 /// How many lines that are not events are kept in a file: the input never ends, a disk does.
 const KEPT: u64 = 10_000;
@@ -122,7 +122,7 @@ impl Taker {
             Err(error) => {
                 *not_stored += 1;
                 if *not_stored == 1 {
-                    console::error(format_args!("line {number}: {error}; further ones are counted"));
+                    log::error(format_args!("line {number}: {error}; further ones are counted"));
                 }
             }
         }

@@ -9,7 +9,7 @@ use std::{
 use jackfield::{Collection, Telemetry, spool::Limits};
 use jackfield_loader::show_path;
 
-use crate::{console, run::service::service};
+use crate::{console, log, run::service::service};
 
 /// The tools whose spools were found below a folder.
 pub(super) struct Tools {
@@ -41,7 +41,7 @@ impl Tools {
         for (name, data) in self.found() {
             if let Some(why) = refusal(&name) {
                 if self.refused.insert(data.clone(), why.clone()).as_ref() != Some(&why) {
-                    console::say(&format!(
+                    log::say(&format!(
                         "{}",
                         console::one_line(format_args!("the events of {name} wait: {why}"))
                     ));

@@ -32,7 +32,7 @@ use crate::{
     console,
     exit::{CommandError, Exit},
     leftovers::{Leftovers, bad_lines::BadLines},
-    output, settings, signals,
+    log, output, settings, signals,
 };
 
 pub(crate) fn run(common: &CommonArgs, args: &SendArgs) -> Result<Exit, CommandError> {
@@ -68,7 +68,7 @@ fn prepare(common: &CommonArgs, args: &SendArgs) -> Result<Prepared, CommandErro
     if let ([refusal], 1) = (&*refusals, targets.len()) {
         return Err(refused(refusal.exit, &refusal.reason));
     }
-    refusals.iter().for_each(|refusal| console::error(&refusal.reason));
+    refusals.iter().for_each(|refusal| log::error(&refusal.reason));
     let gravest = refusals.iter().map(|refusal| refusal.exit).max();
     if let Some(exit) = gravest.filter(|_| refusals.len() == targets.len()) {
         return Err(refused(exit, "no backend can be used"));
@@ -86,7 +86,7 @@ fn end_by_signal(stop: CancellationToken) -> CancellationToken {
     let interrupted = CancellationToken::new();
     let flag = interrupted.clone();
     let end = move || {
-        console::say(
+        log::say(
             "interrupted: events that were read and not delivered are kept; \
              a second Ctrl-C after a second, or a third one, ends at once",
         );
@@ -107,7 +107,7 @@ impl Prepared {
     fn run(self, common: &CommonArgs, args: &SendArgs) -> Result<Exit, CommandError> {
         let Self { targets, input, run, interrupted } = self;
         if args.input.as_os_str() == "-" && io::stdin().is_terminal() && !args.quiet {
-            console::say("reading events from the terminal, one a line, until Ctrl-D");
+            log::say("reading events from the terminal, one a line, until Ctrl-D");
         }
         // A plugin that prints to the terminal and a bar would overwrite each other.
         let prints =
@@ -142,7 +142,7 @@ impl Prepared {
         bad.finish();
         let mut io_failed = false;
         let mut failed = |text: String| {
-            console::error(text);
+            log::error(text);
             io_failed = true;
         };
         if let Err(error) = read {
@@ -163,7 +163,7 @@ impl Prepared {
                 failed(format!("backend `{name}`: {why}, reading was stopped"));
             }
             if let Some(why) = &tally.close_error {
-                console::warn(why);
+                log::warn(why);
             }
             backends.push(BackendSummary { name, plugin, error, tally });
         }
@@ -176,8 +176,8 @@ impl Prepared {
             io_failed,
             backends,
         };
-        if !args.quiet && !common.json {
-            console::say(&summary.text());
+        if !common.json && (!args.quiet || summary.exit() != Exit::Done) {
+            log::say(&summary.text());
         }
         if common.json {
             output::json_line(&summary.json())?;

@@ -16,7 +16,7 @@ use crate::{
     common_args::{CommonArgs, Help},
     console,
     exit::{CommandError, Exit},
-    output, settings,
+    log, output, settings,
 };
 
 pub(crate) const HELP: Help = Help {
@@ -70,7 +70,7 @@ pub(crate) fn run(common: &CommonArgs, args: &LockArgs) -> Result<Exit, CommandE
         output::json(&summary)?;
     } else {
         for refusal in &summary.refusals {
-            console::error(refusal);
+            log::error(refusal);
         }
         output::text(&summary.to_text())?;
     }
@@ -173,7 +173,7 @@ impl Found {
         let candidate = match Candidate::open(path) {
             Ok(candidate) => candidate,
             Err(refusal) if configured => return self.refusals.push(refusal.to_string()),
-            Err(refusal) => return console::warn(format_args!("left out: {refusal}")),
+            Err(refusal) => return log::warn(format_args!("left out: {refusal}")),
         };
         let metadata = &candidate.inspection().metadata;
         if !wanted(metadata.name.as_raw()) {
@@ -193,7 +193,7 @@ impl Found {
             if first.sha256 != pin.sha256 {
                 let (name, target) = key;
                 let path = show_path(path);
-                console::warn(format_args!("left out: {path}: another {name} for {target} comes before it"));
+                log::warn(format_args!("left out: {path}: another {name} for {target} comes before it"));
             }
             return;
         }

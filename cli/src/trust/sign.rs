@@ -20,7 +20,7 @@ use crate::{
     common_args::Help,
     console,
     exit::{CommandError, Exit},
-    output,
+    log, output,
 };
 
 pub(crate) const HELP: Help = Help {
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &SignArgs, json: bool) -> Result<Exit, CommandError> {
     }
     for Signed { signature, trusted_comment, error, .. } in &signed {
         if let Some(error) = error {
-            console::error(error);
+            log::error(error);
         }
         if let (Some(signature), Some(comment)) = (signature, trusted_comment) {
             output::text(&format!("{}\n", console::one_line(format_args!("{signature}: {comment}"))))?;

@@ -1,15 +1,22 @@
-//! How many events were lost, by reason: in the spool's file of counters, and in this process until it can write the
-//! file.
+//! How many events were lost, by reason: in the spool's file of counters, in the names of marks, and in this process.
+//!
+//! A mark is a file without content, `dropped-REASON-NUMBER-PPPPPPPP-RRRRRRRR.v1.mark`: a number, the process that made it and
+//! a random number. A full disk has room for its name where it has none for the file of counters. Whoever writes that file
+//! next adds the numbers of the marks, and removes these.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::DropReason;
+use crate::process::lock;
 use crate::spool::fs::{Folder, Fs, read_whole, replace, with_sum, without_sum};
 
 const FILE: &str = "counters.v1.json";
@@ -24,7 +31,8 @@ const TRIES: usize = 50;
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Counters {
     pub(crate) drops: BTreeMap<DropReason, u64>,
-    /// Segments whose events are counted and that may still exist, because a process died before it removed them.
+    /// Segments and marks whose events are counted and that may still exist, because a process died before it removed
+    /// them.
     #[serde(default)]
     pub(crate) removed: BTreeSet<String>,
 }
@@ -36,6 +44,24 @@ impl Counters {
         let text = bytes.as_deref().and_then(without_sum);
         Ok(text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default())
     }
+
+    /// The numbers of the file and of the marks.
+    pub(crate) fn load_with_marks(folder: &dyn Folder) -> io::Result<Self> {
+        let mut counters = Self::load(folder)?;
+        let there: BTreeSet<_> = folder.list()?.into_iter().map(|entry| entry.name).collect();
+        for (_, (reason, number)) in counters.marks(&there) {
+            let sum = counters.drops.entry(reason).or_default();
+            *sum = sum.saturating_add(number);
+        }
+        Ok(counters)
+    }
+
+    /// The marks that are not in the file, among the files of the folder.
+    fn marks(&self, there: &BTreeSet<String>) -> Vec<(String, (DropReason, u64))> {
+        let is_new = |name: &&String| !self.removed.contains(*name);
+        let mark = |name: &String| Some((name.clone(), parse_mark(name)?));
+        there.iter().filter(is_new).filter_map(mark).collect()
+    }
 }
 
 /// Adds to the file. With `segment`, whose events these are and that is to be removed next, nothing is added when they
@@ -46,6 +72,11 @@ pub(crate) fn add(
     more: &[(DropReason, u64)],
     segment: Option<&str>,
 ) -> io::Result<bool> {
+    locked(fs, folder, || add_locked(folder, more, segment))
+}
+
+/// Does something that one process does at a time.
+fn locked<T>(fs: &dyn Fs, folder: &dyn Folder, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let lock = folder.open_or_create(LOCK)?;
     let mut tries = 0;
     while !lock.try_lock()? {
@@ -55,9 +86,9 @@ pub(crate) fn add(
         }
         fs.pause();
     }
-    let added = add_locked(folder, more, segment);
+    let done = work();
     _ = lock.unlock();
-    added
+    done
 }
 
 fn add_locked(folder: &dyn Folder, more: &[(DropReason, u64)], segment: Option<&str>) -> io::Result<bool> {
@@ -65,50 +96,105 @@ fn add_locked(folder: &dyn Folder, more: &[(DropReason, u64)], segment: Option<&
     if segment.is_some_and(|segment| counters.removed.contains(segment)) {
         return Ok(false);
     }
-    for (reason, number) in more {
-        let sum = counters.drops.entry(*reason).or_default();
-        *sum = sum.saturating_add(*number);
+    let there: BTreeSet<_> = folder.list()?.into_iter().map(|entry| entry.name).collect();
+    counters.removed.retain(|removed| there.contains(removed));
+    let marks = counters.marks(&there);
+    for (reason, number) in more.iter().copied().chain(marks.iter().map(|(_, dropped)| *dropped)) {
+        let sum = counters.drops.entry(reason).or_default();
+        *sum = sum.saturating_add(number);
     }
-    if let Some(segment) = segment {
-        let there: BTreeSet<_> = folder.list()?.into_iter().map(|entry| entry.name).collect();
-        counters.removed.retain(|removed| there.contains(removed));
-        counters.removed.insert(segment.to_owned());
-    }
+    counters.removed.extend(segment.map(str::to_owned));
+    counters.removed.extend(marks.iter().map(|(name, _)| name.clone()));
     let text = serde_json::to_string(&counters)?;
     replace(folder, FILE, TEMPORARY, &with_sum(&text))?;
+    for (name, _) in &marks {
+        // One that stays is known as counted.
+        _ = folder.remove(name);
+    }
     Ok(true)
 }
 
-/// What this process has counted and not written yet.
+/// The reason and the number in the name of a mark.
+fn parse_mark(name: &str) -> Option<(DropReason, u64)> {
+    let mut parts = name.strip_prefix("dropped-")?.strip_suffix(".v1.mark")?.split('-');
+    let (reason, number) = (parts.next()?, parts.next()?.parse().ok()?);
+    let reason = DropReason::ALL.into_iter().find(|known| mark_word(*known) == reason)?;
+    Some((reason, number))
+}
+
+/// A reason as it is written in files, such as `disk_full`.
+fn mark_word(reason: DropReason) -> String {
+    serde_json::to_value(reason).ok().and_then(|word| Some(word.as_str()?.to_owned())).unwrap_or_default()
+}
+
+/// What this process has counted and not written yet, and its marks.
 #[derive(Debug, Default)]
-pub(crate) struct Pending([AtomicU64; DropReason::ALL.len()]);
+pub(crate) struct Pending {
+    numbers: [AtomicU64; DropReason::ALL.len()],
+    marks: Mutex<BTreeMap<DropReason, (String, u64)>>,
+}
 
 impl Pending {
     pub(crate) fn add(&self, reason: DropReason, number: u64) {
-        self.0[reason as usize].fetch_add(number, Ordering::Relaxed);
+        self.numbers[reason as usize].fetch_add(number, Ordering::Relaxed);
     }
 
     pub(crate) fn get(&self, reason: DropReason) -> u64 {
-        self.0[reason as usize].load(Ordering::Relaxed)
+        self.numbers[reason as usize].load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         DropReason::ALL.into_iter().all(|reason| self.get(reason) == 0)
     }
 
-    /// Writes the numbers to the file. They stay here when the file can't be written.
+    /// Writes the numbers to the file, or to marks when the file can't be written. They stay here when neither can be made.
     pub(crate) fn flush(&self, fs: &dyn Fs, folder: &dyn Folder) {
         let more: Vec<_> = DropReason::ALL
             .into_iter()
-            .map(|reason| (reason, self.0[reason as usize].swap(0, Ordering::Relaxed)))
+            .map(|reason| (reason, self.numbers[reason as usize].swap(0, Ordering::Relaxed)))
             .filter(|(_, number)| *number > 0)
             .collect();
-        if !more.is_empty() && add(fs, folder, &more, None).is_err() {
-            for (reason, number) in more {
-                self.add(reason, number);
+        if more.is_empty() {
+            return;
+        }
+        let mut marks = lock(&self.marks);
+        if add(fs, folder, &more, None).is_ok() {
+            marks.clear();
+            return;
+        }
+        for (reason, number) in more {
+            let mark = || mark(fs, folder, reason, number, marks.get(&reason));
+            match locked(fs, folder, mark) {
+                Ok(mark) => drop(marks.insert(reason, mark)),
+                Err(_) => self.add(reason, number),
             }
         }
     }
+}
+
+/// Makes a mark that has the number of the process's earlier one as well. Returns its name and its number.
+fn mark(
+    fs: &dyn Fs,
+    folder: &dyn Folder,
+    reason: DropReason,
+    number: u64,
+    earlier: Option<&(String, u64)>,
+) -> io::Result<(String, u64)> {
+    let name = |number| {
+        let (process, random) = (fs.process(), fs.random());
+        format!("dropped-{}-{number}-{process:08x}-{random:08x}.v1.mark", mark_word(reason))
+    };
+    if let Some((old, before)) = earlier {
+        let (new, sum) = (name(before + number), before + number);
+        match folder.rename(old, &new) {
+            // Its number is in the file by now.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => return renamed.map(|()| (new, sum)),
+        }
+    }
+    let new = name(number);
+    folder.create(&new)?;
+    Ok((new, number))
 }
 
 /// A warning for the time when no lock is held: a subscriber may record it as an event of this telemetry.

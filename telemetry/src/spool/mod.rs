@@ -10,6 +10,7 @@
 //! | `claim.v1.lock` | nothing; its lock is held by the one process that delivers |
 //! | `cursors.v1.json` | what each backend has settled, as byte offsets in each segment; a second line with a check sum |
 //! | `counters.v1.json` | events lost, by reason; a second line with a check sum; written under the lock of `counters.v1.lock` |
+//! | `dropped-REASON-NUMBER-PPPPPPPP-RRRRRRRR.v1.mark` | nothing; the name has a number that a full disk had no room for in `counters.v1.json` |
 //! | `dead-letters.v1.jsonl` | dead letters, one object a line: backend, reason, `rejected_at` in milliseconds since 1970, the event |
 //!
 //! A file `*.v1.tmp` is about to replace another file. **Every file of any version has `.v<number>.` before

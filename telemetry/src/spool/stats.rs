@@ -110,7 +110,7 @@ impl Spool {
 impl SpoolStats {
     fn read(&mut self, folder: &dyn Folder) -> io::Result<()> {
         let cursors = Cursors::load_or_default(folder);
-        self.drops = Counters::load(folder)?.drops;
+        self.drops = Counters::load_with_marks(folder)?.drops;
         if cursors.damaged > 0 {
             *self.drops.entry(DropReason::Damaged).or_default() += cursors.damaged;
         }

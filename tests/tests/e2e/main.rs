@@ -39,7 +39,7 @@ mod logs;
 mod new;
 mod otlp;
 mod otlp_encoding;
-mod outages;
+
 #[cfg(unix)]
 mod planted;
 mod plugins;
@@ -65,6 +65,7 @@ mod swap;
 #[cfg(target_os = "linux")]
 mod syslog;
 mod terminal;
+mod told;
 mod tool;
 mod trust;
 mod vendor;

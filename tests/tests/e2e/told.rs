@@ -1,4 +1,4 @@
-//! A backend that is down: what the log says of it, and when it is tried again.
+//! What an operator is told: of backends that are down, in the log, in JSON, and with --quiet.
 
 use std::{fs, io::Write as _, process::Stdio};
 
@@ -106,4 +106,59 @@ fn the_longest_pause_is_a_key_of_the_backend() {
     });
     drop(stdin);
     running.end().with_code(6);
+}
+
+#[test]
+fn each_line_of_a_json_log_is_an_object_with_its_backend() {
+    let away = backend("away", &plugin("http"), "config = { url = \"http://127.0.0.1:1/\" }");
+    for arguments in [&["--log-format", "json"][..], &["--log-format=json"]] {
+        let site = Site::new(std::slice::from_ref(&away));
+        let mut running = runs(&site, &[arguments, &["--grace", "100ms"]].concat());
+        running.feed((events(0..1) + "no event\n").into());
+        let ended = running.end().with_code(6);
+        let records: Vec<serde_json::Value> = ended
+            .stderr
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+            .collect();
+        let of = |level: &str, words: &str| {
+            let is_it = |record: &&serde_json::Value| {
+                record["level"] == level
+                    && record["event"].as_str().is_some_and(|event| event.contains(words))
+            };
+            records.iter().find(is_it).unwrap_or_else(|| panic!("{words}: {ended:#?}"))
+        };
+        assert_eq!(of("warning", "away is down")["backend"], "away");
+        assert!(of("error", "line 2: ")["timestamp"].is_string(), "{ended:#?}");
+        assert!(of("warning", "wait in the spool")["backend"].is_null(), "{ended:#?}");
+    }
+    let site = Site::new(&[away]);
+    let ended =
+        start(site.command(&["run", "--onec"]).env("JACKFIELD_LOG_FORMAT", "json")).end().with_code(2);
+    let told: serde_json::Value = serde_json::from_str(&ended.stderr).expect("an object");
+    assert!(told["event"].as_str().is_some_and(|event| event.contains("--onec")), "{ended:#?}");
+}
+
+#[test]
+fn with_json_a_wrong_configuration_is_one_object() {
+    let site = Site::new(&["[[backend]]\nplugin = 7\n".to_owned()]);
+    for command in [&["send"][..], &["run", "--state", "state"], &["doctor"], &["plugins"]] {
+        let ended = site.run(&[command, &["--json"]].concat()).with_code(3);
+        let told = ended.json();
+        assert_eq!(told["exit_code"], 3, "{ended:#?}");
+        assert!(told["error"].as_str().is_some_and(|error| error.contains("config.toml:2")), "{ended:#?}");
+    }
+    let status = site.run(&["status", "--state", "none", "--json"]).with_code(7).json();
+    assert_eq!(status["alive"], false, "one object, which says why: {status}");
+}
+
+#[test]
+fn quiet_still_says_what_was_not_delivered_and_where_it_is() {
+    let site = Site::new(&[hostile("5s", "outcome = \"rejected\"")]);
+    site.write("in.jsonl", events(0..3));
+    let ended = site.run(&["send", "--quiet", "in.jsonl"]).with_code(6);
+    assert!(ended.stderr.contains("3 rejected") && ended.stderr.contains("kept in "), "{ended:#?}");
+    site.write("config.toml", hostile("5s", ""));
+    let ended = site.run(&["send", "--quiet", "in.jsonl"]).with_code(0);
+    assert_eq!(ended.stderr, "");
 }

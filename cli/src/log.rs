@@ -1,0 +1,200 @@
+//! The log of the command on standard error: records of the host and of plugins, and the messages of the command itself,
+//! in one format. Text by default; with `--log-format json` each line is an object.
+
+use std::{
+    fmt::{self, Write as _},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use jackfield_loader::{ForeignText, to_json};
+use serde_json::{Map, Value};
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{EnvFilter, Layer, layer::Context, prelude::*};
+
+use crate::console::{self, Colour};
+
+/// How lines look on standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// `warning: what has happened`
+    Text,
+    /// One object a line: timestamp, level, backend (if it is about one), event, and further members
+    Json,
+}
+
+/// What the log has unless `$JACKFIELD_LOG` says otherwise: warnings, errors and the ends of outages.
+const DEFAULT: &str = "warn,jackfield::outage=info";
+
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// Sets the format of all lines from now on.
+pub(crate) fn set_format(format: LogFormat) {
+    JSON.store(format == LogFormat::Json, Ordering::Relaxed);
+}
+
+/// Writes the records of the host and of the plugins from now on.
+pub(crate) fn start() {
+    let filter = EnvFilter::builder()
+        .with_default_directive(tracing::level_filters::LevelFilter::WARN.into())
+        .with_env_var("JACKFIELD_LOG");
+    let (filter, refusal) = match filter.try_from_env() {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new(DEFAULT), std::env::var_os("JACKFIELD_LOG").map(|_| error)),
+    };
+    tracing_subscriber::registry().with(Records.with_filter(filter)).init();
+    if let Some(error) = refusal {
+        warn(format_args!("JACKFIELD_LOG is ignored: {error}"));
+    }
+}
+
+/// Writes an error, as one line.
+pub(crate) fn error(text: impl fmt::Display) {
+    write(Level::ERROR, Map::new(), &text.to_string());
+}
+
+/// Writes a warning, as one line.
+pub(crate) fn warn(text: impl fmt::Display) {
+    write(Level::WARN, Map::new(), &text.to_string());
+}
+
+/// Writes text of one or more lines: what the command has done.
+pub(crate) fn say(text: &str) {
+    if JSON.load(Ordering::Relaxed) {
+        text.lines().for_each(|line| write(Level::INFO, Map::new(), line));
+    } else {
+        console::write_error(format!("{text}\n").as_bytes());
+    }
+}
+
+/// Writes the records of `tracing`.
+struct Records;
+
+impl<S: Subscriber> Layer<S> for Records {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let metadata = event.metadata();
+        fields.members.insert("target".to_owned(), metadata.target().into());
+        write(*metadata.level(), fields.members, &fields.message);
+    }
+}
+
+#[derive(Default)]
+struct Fields {
+    message: String,
+    members: Map<String, Value>,
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "message" => value.clone_into(&mut self.message),
+            name => drop(self.members.insert(name.to_owned(), value.into())),
+        }
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.members.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.members.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.members.insert(field.name().to_owned(), value.into());
+    }
+}
+
+/// Writes one line.
+fn write(level: Level, members: Map<String, Value>, event: &str) {
+    let line = if JSON.load(Ordering::Relaxed) {
+        object(level, members, event)
+    } else {
+        text(level, &members, event, console::coloured_errors())
+    };
+    console::write_error(format!("{line}\n").as_bytes());
+}
+
+const fn word(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "error",
+        Level::WARN => "warning",
+        Level::INFO => "info",
+        Level::DEBUG => "debug",
+        Level::TRACE => "trace",
+    }
+}
+
+fn object(level: Level, members: Map<String, Value>, event: &str) -> String {
+    let mut object = Map::new();
+    object.insert("timestamp".to_owned(), jiff::Timestamp::now().to_string().into());
+    object.insert("level".to_owned(), word(level).into());
+    object.insert("event".to_owned(), event.into());
+    for (name, value) in members {
+        object.entry(name).or_insert(value);
+    }
+    to_json(&object).unwrap_or_default()
+}
+
+/// The members follow the event, but for what it says itself: the backend, and of what users read, the target.
+fn text(level: Level, members: &Map<String, Value>, event: &str, coloured: bool) -> String {
+    let mut line = event.to_owned();
+    for (name, value) in members {
+        let said = match name.as_str() {
+            "target" => level <= Level::INFO,
+            "backend" => value.as_str().is_some_and(|backend| event.contains(backend)),
+            _ => false,
+        };
+        if !said {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let _ = write!(line, " {name}={value}");
+        }
+    }
+    let word = format!("{}:", word(level));
+    let word = match level {
+        Level::ERROR => console::paint_if(coloured, &word, Colour::Red),
+        Level::WARN => console::paint_if(coloured, &word, Colour::Yellow),
+        _ => word,
+    };
+    format!("{word} {}", ForeignText::from(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_text_is_one_line_and_says_nothing_twice() {
+        let members = |pairs: &[(&str, &str)]| -> Map<String, Value> {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect()
+        };
+        let known = members(&[("backend", "main"), ("target", "jackfield")]);
+        assert_eq!(text(Level::WARN, &known, "backend main is down", false), "warning: backend main is down");
+        assert_eq!(
+            text(Level::INFO, &known, "sent\n\u{1b}[2J", false),
+            "info: sent\\n\\u{1b}[2J backend=main"
+        );
+        assert_eq!(text(Level::DEBUG, &known, "main", false), "debug: main target=jackfield");
+        assert_eq!(text(Level::ERROR, &Map::new(), "x", true), "\u{1b}[31merror:\u{1b}[0m x");
+    }
+
+    #[test]
+    fn a_line_of_json_has_the_members_of_its_record() {
+        let members = [("backend", Value::from("main")), ("event", "forged".into()), ("code", 7.into())];
+        let members = members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let line = object(Level::WARN, members, "a\u{202e}\nb");
+        assert!(!line.contains(['\n', '\u{202e}']), "{line}");
+        let value: Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!((&value["level"], &value["event"]), (&"warning".into(), &"a\u{202e}\nb".into()));
+        assert_eq!((&value["backend"], &value["code"]), (&"main".into(), &7.into()));
+        assert!(value["timestamp"].as_str().is_some_and(|at| at.ends_with('Z')), "{line}");
+    }
+}
