@@ -21,8 +21,7 @@ fn best(mut call: impl FnMut()) -> f64 {
 fn main() {
     let sentence =
         "error: could not compile `telemetry` (lib) due to 3 previous errors; warning: 2 warnings emitted. ";
-    let path =
-        "/home/me/projects/telemetry/src/redact/scan.rs:120:17 at 6e5c905d2f1b7a8c9e0d1f2a3b4c5d6e7f8a9b0c ";
+    let path = "/home/me/projects/telemetry/src/redact/scanner.rs:120:17 at 6e5c905d2f1b7a8c9e0d1f2a3b4c5d6e7f8a9b0c ";
     let secret = "GET https://me:pw@host/v1?page=2&access_token=abcdef&limit=3 answered 401 ";
     println!("{:<44}{:>10}", "ns a call", "best");
     for (name, text) in [

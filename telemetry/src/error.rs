@@ -89,6 +89,12 @@ pub enum Error {
         /// Why not.
         reason: DropReason,
     },
+    /// A backend can't be opened, or can't show what it would send.
+    #[error("{reason}")]
+    Preview {
+        /// What the loader or the plugin says.
+        reason: ForeignText,
+    },
     /// The configuration can't be used, so a reload changes no backend.
     #[error("all backends stay as they are: {reason}")]
     Reload {

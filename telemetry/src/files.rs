@@ -71,7 +71,7 @@ impl Stamp {
 
     /// Whether the file has certainly not changed since `earlier` was taken.
     pub(crate) fn is_still(&self, earlier: &Self) -> bool {
-        earlier.firm && self.same_file(earlier)
+        earlier.firm && self == earlier
     }
 
     /// A text that is equal for equal files, sizes and times.
@@ -79,14 +79,16 @@ impl Stamp {
         format!("{} {:?} {:?}", self.len, self.modified, self.identity)
     }
 
-    /// Whether file, size and times are equal.
-    pub(crate) fn same_file(&self, other: &Self) -> bool {
-        (self.len, self.modified, self.identity) == (other.len, other.modified, other.identity)
-    }
-
     /// The time since the last write; [`STABLE`] when that lies in the future.
     fn age(&self) -> Duration {
         self.modified.and_then(|time| time.elapsed().ok()).unwrap_or(STABLE)
+    }
+}
+
+/// Stamps are equal when file, size and times are.
+impl PartialEq for Stamp {
+    fn eq(&self, other: &Self) -> bool {
+        (self.len, self.modified, self.identity) == (other.len, other.modified, other.identity)
     }
 }
 

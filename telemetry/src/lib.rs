@@ -31,6 +31,7 @@ mod user;
 
 pub use crate::api::builder::Builder;
 pub use crate::api::command_scope::CommandScope;
+pub use crate::api::reload::{LiveBackend, LivePlugin};
 pub use crate::api::telemetry::Telemetry;
 pub use crate::api::telemetry::{init, init_with};
 #[cfg(feature = "tracing-layer")]
@@ -43,7 +44,6 @@ pub use crate::consent::source::ConsentSource;
 pub use crate::delivery::backend_state::{BackendState, Problem};
 pub use crate::delivery::memory_backend::MemoryBackend;
 pub use crate::delivery::open_backend::OpenError;
-pub use crate::delivery::reload_report::{LastReload, LiveBackend, LivePlugin, ReloadReport};
 pub use crate::delivery::resend::{ResendBackendReport, ResendReport};
 pub use crate::delivery::settle::DeliveryMode;
 pub use crate::error::{Error, Place};
@@ -54,9 +54,11 @@ pub use crate::identity::machine_id::{MachineId, MachineIdFile};
 pub use crate::instance::select_backends::{BackendInfo, SelectionReason};
 pub use crate::instance::settings::Deliver;
 pub use crate::redact::bytes::REDACTED;
-pub use crate::redact::event_parts::{EventParts, RedactedParts, redact_parts};
 pub use crate::redact::redact::redact;
+pub use crate::redact::redact::{EventParts, RedactedParts, redact_parts};
+pub use crate::reload::reload::{ReloadError, ReloadReport};
 pub use crate::schedule::flush_report::{FlushReport, Waiting};
+pub use crate::schedule::scheduler::LastReload;
 #[cfg(feature = "clap")]
 pub use crate::user::commands;
 pub use crate::user::doctor::{Finding, Verdict};
@@ -69,12 +71,12 @@ pub use crate::user::status::{BackendStatus, Status};
 pub mod forward {
     pub use crate::api::forwarder::{Forwarder, PushOutcome};
     pub use crate::config::model::BackendConfig;
+    pub use crate::config::paths::accepted_plugin_name;
+    pub use crate::config::paths::default_search_path;
     pub use crate::config::plugin_lock::Lock;
     pub use crate::config::schema::OptionsSchema;
     pub use crate::config::schema::SchemaError;
     pub use crate::config::schema::fault::Fault;
-    pub use crate::config::search_path::accepted_plugin_name;
-    pub use crate::config::search_path::default_search_path;
     pub use crate::config::source_file::ConfigFile;
     pub use crate::config::values::{ParseDurationError, parse_age, parse_duration};
     pub use crate::config::values::{ParseSizeError, parse_size};

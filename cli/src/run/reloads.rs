@@ -1,12 +1,12 @@
 //! The message about a reload.
 
-use jackfield::ReloadReport;
+use jackfield::{ReloadError, ReloadReport};
 
 /// The result of a reload in one line. The log says why a backend is not as configured.
-pub(super) fn told(outcome: &Result<ReloadReport, String>) -> String {
+pub(super) fn told(outcome: &Result<ReloadReport, ReloadError>) -> String {
     let reloaded = match outcome {
         Ok(reloaded) => reloaded,
-        Err(reason) => return reason.clone(),
+        Err(error) => return error.to_string(),
     };
     let refused: Vec<_> = reloaded.refused.iter().map(|(name, _)| name.clone()).collect();
     let refused = refused.into_iter().filter(|name| !reloaded.closed.contains(name));
@@ -55,6 +55,7 @@ mod tests {
              not trusted any more; backend `d` not swapped; \
              backend `new` not available yet"
         );
-        assert_eq!(told(&Err("no".to_owned())), "no");
+        let error = ReloadError { reason: "no".into() };
+        assert_eq!(told(&Err(error)), "all backends stay as they are: no");
     }
 }

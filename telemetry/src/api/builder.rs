@@ -1,6 +1,6 @@
 //! The settings of a telemetry, and how a [`Telemetry`] is made of them.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use jackfield_loader::{Backend, BackendOptions, plugin_api::Backend as PluginBackend};
 
@@ -12,7 +12,7 @@ use crate::consent::source::ConsentSource;
 use crate::delivery::settle::DeliveryMode;
 use crate::identity::deletion::{DeletionRequestor, Requestor};
 use crate::instance::context::Context;
-use crate::instance::settings::{Deliver, Headers, Settings, StaticBackend};
+use crate::instance::settings::{Deliver, Settings, StaticBackend};
 use crate::process::GuardedBackend;
 use crate::spool::disk::Disk;
 use crate::spool::fs::Fs;
@@ -29,74 +29,28 @@ pub struct Builder {
     consent_file: Option<PathBuf>,
     data_folder: Option<PathBuf>,
     fs: Arc<dyn Fs>,
-    environment: SharedEnvironment,
-}
-
-/// The environment that all parts share.
-#[derive(Clone)]
-struct SharedEnvironment(Arc<dyn Environment>);
-
-impl fmt::Debug for SharedEnvironment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Environment")
-    }
-}
-
-impl Environment for SharedEnvironment {
-    fn var(&self, name: &str) -> Option<std::ffi::OsString> {
-        self.0.var(name)
-    }
+    environment: Box<dyn Environment>,
 }
 
 impl Telemetry {
     /// Begins a telemetry for a tool with this name and version.
     pub fn builder(tool: impl Into<String>, version: impl Into<String>) -> Builder {
-        Builder::new(tool.into(), version.into())
-    }
-}
-
-impl Builder {
-    pub(crate) fn new(tool: String, version: String) -> Self {
+        let (tool, version) = (tool.into(), version.into());
         let prefix = default_prefix(&tool);
-        let settings = Settings {
-            tool,
-            version,
-            prefix,
-            deliver: Deliver::detached(),
-            #[cfg(feature = "watch")]
-            watch: false,
-            limits: Limits::default(),
-            on_disk: true,
-            mode: DeliveryMode::default(),
-            metadata: Vec::new(),
-            extended: false,
-            local_only_wins: false,
-            ops_file: None,
-            ops_by: None,
-            ops_required: false,
-            config_file: None,
-            config: None,
-            statics: Vec::new(),
-            plugins: None,
-            otel_endpoint: None,
-            otel_headers: Headers::default(),
-            otel_insecure: false,
-            endpoint: None,
-            requestors: Vec::new(),
-            help: None,
-        };
-        Self {
-            settings,
+        Builder {
+            settings: Settings { tool, version, prefix, on_disk: true, ..Settings::default() },
             enabled: true,
             force_enabled: false,
             unprefixed_opt_in: false,
             consent_file: None,
             data_folder: None,
             fs: Arc::new(Disk),
-            environment: SharedEnvironment(Arc::new(ProcessEnvironment)),
+            environment: Box::new(ProcessEnvironment),
         }
     }
+}
 
+impl Builder {
     /// Whether the author collects anything. With `false` nothing is collected, whatever the user decides. Default: `true`.
     pub fn enabled(mut self, enabled: bool) -> Self {
         self.enabled = enabled;
@@ -286,20 +240,20 @@ impl Builder {
 
     /// The environment in which variables are looked up, for tests. Default: the environment of the process.
     pub fn environment(mut self, environment: impl Environment + 'static) -> Self {
-        self.environment = SharedEnvironment(Arc::new(environment));
+        self.environment = Box::new(environment);
         self
     }
 
     /// Makes the telemetry. This opens, reads and writes nothing; [`Telemetry::status`] shows what is missing.
     pub fn build(self) -> Telemetry {
         let Self { mut settings, environment, .. } = self;
-        let mut places = Paths::of(&settings.tool, settings.prefix.as_deref(), &environment);
+        let mut places = Paths::of(&settings.tool, settings.prefix.as_deref(), &*environment);
         places.consent = self.consent_file.or(places.consent);
         places.data = self.data_folder.or(places.data);
         if settings.ops_file.is_none() {
             (settings.ops_file, settings.ops_by) = (places.ops, places.ops_by);
         }
-        let consent = ConsentSource::with_environment(
+        let consent = ConsentSource::boxed(
             ConsentOptions {
                 prefix: settings.prefix.clone(),
                 file: places.consent,

@@ -3,7 +3,6 @@
 pub(crate) mod builder;
 pub(crate) mod command_scope;
 pub(crate) mod forwarder;
-pub(crate) mod instance;
 pub(crate) mod reload;
 pub(crate) mod telemetry;
 #[cfg(feature = "tracing-layer")]

@@ -1,11 +1,46 @@
 //! Reloading by a call, and the backends of this process.
 
-use jackfield_loader::Isolation;
+use std::path::PathBuf;
+
+use jackfield_loader::{ForeignText, Isolation, Stats};
 
 use crate::api::telemetry::Telemetry;
 use crate::delivery::backends::BackendView;
-use crate::delivery::reload_report::{LastReload, LiveBackend, LivePlugin, ReloadReport};
 use crate::error::Error;
+use crate::reload::reload::ReloadReport;
+use crate::schedule::scheduler::LastReload;
+
+/// One backend of this process now.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LiveBackend {
+    /// The name of the backend.
+    pub name: String,
+    /// The plugin; `None` before it is opened, and for a backend that is compiled in.
+    pub plugin: Option<LivePlugin>,
+    /// Whether the backend is open.
+    pub open: bool,
+    /// Where its calls run: `thread`, in this process, or `process`, in an isolated child.
+    pub isolation: &'static str,
+    /// The statistics since it was opened.
+    pub stats: Stats,
+    /// The number of swaps.
+    pub swaps: u64,
+    /// Why the last reload could not make it what the configuration says.
+    pub not_swapped: Option<String>,
+}
+
+/// The plugin of an open backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LivePlugin {
+    /// The name in its metadata.
+    pub name: ForeignText,
+    /// The version in its metadata.
+    pub version: ForeignText,
+    /// The file that it was loaded from.
+    pub file: PathBuf,
+}
 
 impl Telemetry {
     /// Evaluates the configuration again, and swaps the backends that have changed. Delivery goes on meanwhile. A new backend
@@ -24,7 +59,7 @@ impl Telemetry {
     /// [`Error::Reload`] when a configuration file can't be used, or when no backend would be left, for example because the
     /// file was removed. Every backend then stays as it is, except one that the trust policy in force refuses.
     pub fn reload(&self) -> Result<ReloadReport, Error> {
-        self.instance().scheduler().reload(self.context())
+        Ok(self.instance().scheduler().reload(self.context())?)
     }
 
     /// Ends the pause of every backend that has failed: each is tried at the next delivery, which a service begins at once.
@@ -45,6 +80,7 @@ impl Telemetry {
         self.instance().scheduler().backends().views(|BackendView { target, swaps, problem }| {
             let open = target.opened();
             let image = open.as_ref().and_then(|open| open.image.as_ref());
+            let is_thread = matches!(target.options.isolation, Isolation::Thread);
             LiveBackend {
                 name: target.name.clone(),
                 plugin: image.map(|image| LivePlugin {
@@ -53,11 +89,7 @@ impl Telemetry {
                     file: image.file.clone(),
                 }),
                 open: open.is_some(),
-                isolation: if matches!(target.options.isolation, Isolation::Thread) {
-                    "thread"
-                } else {
-                    "process"
-                },
+                isolation: if is_thread { "thread" } else { "process" },
                 stats: open.as_ref().map(|open| open.stats()).unwrap_or_default(),
                 swaps,
                 not_swapped: problem.map(|problem| problem.reason.clone()),

@@ -85,8 +85,7 @@ use tracing_subscriber::{
 };
 
 use crate::api::command_scope::PANICKED;
-use crate::api::instance::Instance;
-use crate::api::telemetry::Telemetry;
+use crate::api::telemetry::{Instance, Telemetry};
 use crate::event::event::{Event, EventKind};
 use crate::process::ReentrancyGuard;
 
@@ -211,7 +210,7 @@ impl Visit for Fields {
 }
 
 /// What is kept with a span of the registry. Several layers may be interested in the same.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct OpenSpans(Vec<OpenSpan>);
 
 struct OpenSpan {
@@ -223,20 +222,10 @@ struct OpenSpan {
     fields: Fields,
 }
 
-impl fmt::Debug for OpenSpan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OpenSpan").field("fields", &self.fields).finish_non_exhaustive()
-    }
-}
-
-impl OpenSpans {
-    fn of(&mut self, instance: &Arc<Instance>) -> Option<&mut OpenSpan> {
-        self.0.iter_mut().find(|span| Arc::ptr_eq(&span.of, instance))
-    }
-
-    fn take(&mut self, instance: &Arc<Instance>) -> Option<OpenSpan> {
-        let at = self.0.iter().position(|span| Arc::ptr_eq(&span.of, instance))?;
-        Some(self.0.swap_remove(at))
+impl TelemetryLayer {
+    /// The data of this layer among those of a span.
+    fn open_span<'a>(&self, spans: &'a mut OpenSpans) -> Option<&'a mut OpenSpan> {
+        spans.0.iter_mut().find(|span| Arc::ptr_eq(&span.of, &self.instance))
     }
 }
 
@@ -322,10 +311,8 @@ where
         }
         let mut later = Fields::default();
         values.record(&mut later);
-        if let Some(open) =
-            span.extensions_mut().get_mut().and_then(|spans: &mut OpenSpans| spans.of(&self.instance))
-        {
-            // Whoever says how it ended has caught the panic.
+        if let Some(open) = span.extensions_mut().get_mut().and_then(|spans| self.open_span(spans)) {
+            // An exit code after a panic means that the panic was caught.
             open.panicked &= later.exit_code.is_none();
             open.fields.update(later);
         }
@@ -336,17 +323,18 @@ where
             return;
         }
         let Some(span) = context.span(id) else { return };
-        if let Some(open) =
-            span.extensions_mut().get_mut().and_then(|spans: &mut OpenSpans| spans.of(&self.instance))
-        {
+        if let Some(open) = span.extensions_mut().get_mut().and_then(|spans| self.open_span(spans)) {
             open.panicked |= open.is_left_by_panic();
         }
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let Some(span) = context.span(&id) else { return };
-        let open =
-            span.extensions_mut().get_mut().and_then(|spans: &mut OpenSpans| spans.take(&self.instance));
+        let is_ours = |open: &OpenSpan| Arc::ptr_eq(&open.of, &self.instance);
+        let open = span.extensions_mut().get_mut().and_then(|OpenSpans(spans)| {
+            let at = spans.iter().position(is_ours)?;
+            Some(spans.swap_remove(at))
+        });
         let Some(open) = open else { return };
         let Some(_quiet) = ReentrancyGuard::enter_first() else { return };
         if self.instance.context.is_open() {

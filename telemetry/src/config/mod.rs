@@ -6,7 +6,6 @@ pub(crate) mod paths;
 pub(crate) mod plugin_lock;
 pub(crate) mod sandbox;
 pub(crate) mod schema;
-pub(crate) mod search_path;
 #[cfg(unix)]
 pub(crate) mod serialized;
 pub(crate) mod source_file;

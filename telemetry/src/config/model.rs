@@ -44,8 +44,8 @@ use jackfield_loader::{
     Trust,
 };
 
+use crate::config::paths::default_search_path;
 use crate::config::plugin_lock::Lock;
-use crate::config::search_path::default_search_path;
 use crate::error::{Error, Place};
 
 /// A configuration: the plugins that may be used, and the backends that get the events.

@@ -43,7 +43,7 @@ impl Recent {
         let answer = read();
         // The age counts from before the read. An answer that was read before an invalidation is not kept.
         let until = now + (Self::MAX_AGE - GRAIN).as_micros() as u64;
-        let new = (word & !(UNTIL | ANSWER)) | ((until << 2) & UNTIL) | encoded(answer);
+        let new = (word & !(UNTIL | ANSWER)) | ((until << 2) & UNTIL) | answer as u64;
         let _ = self.word.compare_exchange(word, new, Ordering::AcqRel, Ordering::Relaxed);
         answer
     }
@@ -71,20 +71,9 @@ fn monotonic() -> Duration {
     START.get_or_init(std::time::Instant::now).elapsed()
 }
 
-fn encoded(answer: Collection) -> u64 {
-    match answer {
-        Collection::Off => 0,
-        Collection::LocalOnly => 1,
-        Collection::On => 2,
-    }
-}
-
 fn decoded(answer: u64) -> Collection {
-    match answer {
-        1 => Collection::LocalOnly,
-        2 => Collection::On,
-        _ => Collection::Off,
-    }
+    let all = [Collection::Off, Collection::LocalOnly, Collection::On];
+    all.into_iter().find(|known| *known as u64 == answer).unwrap_or(Collection::Off)
 }
 
 #[cfg(test)]

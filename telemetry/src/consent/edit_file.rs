@@ -46,8 +46,7 @@ pub(super) fn set(file: &Path, enabled: bool, first: bool) -> Result<(), Error> 
         let replacement = replacement.map_err(failed)?;
         // An editor does not respect the lock.
         let now = fs::metadata(&target).ok();
-        let [now, old] = [&now, &old].map(|found| found.as_ref().map(Stamp::of));
-        if now.zip(old).map_or(now.is_none() && old.is_none(), |(now, old)| now.same_file(&old)) {
+        if now.as_ref().map(Stamp::of) == old.as_ref().map(Stamp::of) {
             return replacement.publish().map_err(failed);
         }
     }

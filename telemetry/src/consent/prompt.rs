@@ -89,15 +89,9 @@ pub fn prompt_text(tool: &str, extended: bool) -> String {
     )
 }
 
-/// Variables of build services that do not set `CI`.
-const UNATTENDED: [&str; 6] = [
-    "CONTINUOUS_INTEGRATION",
-    "BUILD_NUMBER",
-    "TF_BUILD",
-    "TEAMCITY_VERSION",
-    "JENKINS_URL",
-    "GITHUB_ACTIONS",
-];
+/// Variables of build services.
+const UNATTENDED: &str =
+    "CI CONTINUOUS_INTEGRATION BUILD_NUMBER TF_BUILD TEAMCITY_VERSION JENKINS_URL GITHUB_ACTIONS";
 
 impl ConsentSource {
     /// Asks the user of `tool` the question of [`prompt_text`], at each run until there is an answer. Does not ask when
@@ -107,12 +101,11 @@ impl ConsentSource {
     /// # Errors
     /// As [`enable`](Self::enable). A question that can't be asked counts as not answered.
     pub fn first_run(&self, tool: &str, extended: bool, prompt: &mut dyn Prompt) -> Result<FirstRun, Error> {
-        let set = |name: &&str| {
+        let set = |name: &str| {
             variable(self.environment(), name)
                 .is_some_and(|it| !is_one_of(it.value.as_raw(), &["0", "false"]))
         };
-        let unattended = set(&"CI") || UNATTENDED.iter().any(set);
-        if unattended
+        if UNATTENDED.split(' ').any(set)
             || self.options().file.is_none()
             || self.read().why != ConsentReason::NoAnswer
             || !prompt.is_interactive()

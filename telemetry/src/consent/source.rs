@@ -50,8 +50,11 @@ impl ConsentSource {
     /// With another environment.
     #[must_use]
     pub fn with_environment(options: ConsentOptions, environment: impl Environment + 'static) -> Self {
+        Self::boxed(options, Box::new(environment))
+    }
+
+    pub(crate) fn boxed(options: ConsentOptions, environment: Box<dyn Environment>) -> Self {
         let names = Names::new(options.prefix.as_deref());
-        let environment = Box::new(environment);
         Self { options, names, environment, cache: Mutex::new(None), recent: Recent::new() }
     }
 
@@ -164,7 +167,7 @@ impl ConsentSource {
         let stamp = Stamp::at(now, &metadata);
         let mut cache = self.cache();
         if let Some(Some(cached)) = cache.as_deref()
-            && cached.stamp.same_file(&stamp)
+            && cached.stamp == stamp
         {
             return cached.answer.clone();
         }

@@ -1,7 +1,8 @@
-//! One attempt at a batch: a call, further calls with the parts of what was too large, and an answer for each event.
+//! One attempt to deliver a batch: a call, further calls with the halves of what is too large, and an answer for each event.
 
 use std::{
     collections::VecDeque,
+    mem,
     time::{Duration, Instant},
 };
 
@@ -9,33 +10,33 @@ use jackfield_loader::{Backend, Batch, Failure, Report, plugin_api::Outcome};
 
 use crate::process::left;
 
-/// What an attempt has come to for one event.
+/// The result of an attempt for one event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Answer {
-    /// `None` says nothing of the backend: it was not asked, or its call was cancelled before it answered.
+    /// `None` when the backend was not asked, or its call was cancelled before it answered.
     pub(crate) outcome: Option<Outcome>,
-    /// Whether the plugin was handed the event and has not given it back as too large. If not, the event can't have
-    /// arrived.
+    /// Whether the plugin got the event and has not returned it as too large. If not, the event can't have arrived.
     pub(crate) handed_over: bool,
 }
 
-/// What an attempt has come to.
+/// The result of an attempt.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Attempt {
-    /// For each event of the batch, in its order.
+    /// An answer for each event, in the order of the batch.
     pub(crate) answers: Vec<Answer>,
-    /// Why the attempt ended before the backend was asked about every event, if a call was the reason.
+    /// The failure of a call after which the backend was not asked about the other events.
     pub(crate) cut_short: Option<String>,
 }
 
-/// One call.
+/// The result of one call.
 pub(crate) struct Called {
     pub(crate) report: Report,
-    /// Whether the host has cancelled it.
+    /// Whether the host has cancelled the call.
     pub(crate) cancelled: bool,
 }
 
-/// Sends a batch once. `call` makes one call, with the batch or a part of it, or says that no further one may be made.
+/// Sends a batch once. `call` makes one call with the batch or a part of it; it returns `None` when no further call may be
+/// made.
 pub(crate) fn attempt(batch: &Batch, call: &mut dyn FnMut(&Batch) -> Option<Called>) -> Attempt {
     let mut attempt = Attempt { answers: vec![Answer::default(); batch.len()], cut_short: None };
     let mut work = VecDeque::from([(0..batch.len()).collect::<Vec<_>>()]);
@@ -61,14 +62,14 @@ pub(crate) fn attempt(batch: &Batch, call: &mut dyn FnMut(&Batch) -> Option<Call
             };
             attempt.answers[index] = Answer { outcome, handed_over };
         }
-        // In front, so that the order of the events is kept.
+        // At the front, so that the events keep their order.
         let second = too_large.split_off(too_large.len().div_ceil(2));
         for part in [second, too_large] {
             if !part.is_empty() {
                 work.push_front(part);
             }
         }
-        // The rest would fare no better, and its time belongs to others.
+        // Further calls would probably fail in the same way.
         if let Some(failure) = report.failure() {
             attempt.cut_short = Some(failure.to_string());
             break;
@@ -77,8 +78,8 @@ pub(crate) fn attempt(batch: &Batch, call: &mut dyn FnMut(&Batch) -> Option<Call
     attempt
 }
 
-/// Sends a batch once, by `deadline` and for as long as it is `wanted`: that is asked while a call runs and before each
-/// further one. Before the first one the caller has asked.
+/// Sends a batch once, until `deadline` and while it is `wanted`. `wanted` is checked during a call and before each further
+/// call; the caller has checked it before the first.
 pub(crate) fn attempt_while(
     backend: &Backend,
     batch: &Batch,
@@ -89,7 +90,7 @@ pub(crate) fn attempt_while(
     let mut is_first = true;
     attempt(batch, &mut |part| {
         let limit = timeout.min(left(deadline));
-        if limit.is_zero() || !(std::mem::take(&mut is_first) || wanted()) {
+        if limit.is_zero() || !(mem::take(&mut is_first) || wanted()) {
             return None;
         }
         let report = backend.send_while(part, limit, wanted);

@@ -1,7 +1,7 @@
-//! The one place that applies a reload to the backends.
+//! The only place that applies a reload to the backends.
 //!
 //! An idle backend is swapped or removed at once. A backend whose worker sends a batch gets a command, which the worker
-//! carries out between two batches. A thread of its own closes the old backend.
+//! carries out between two batches. A background thread closes the old backend.
 
 use std::{
     collections::BTreeMap,
@@ -11,59 +11,59 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::delivery::backend_handle::{BackendCommand, BackendHandle, Refusal, Work};
 use crate::delivery::backend_state::States;
-use crate::delivery::backends::{Backends, Table};
+use crate::delivery::backends::{BackendCommand, BackendHandle, Backends, Refusal, Table, Work};
 use crate::delivery::target::Target;
-use crate::process::{ReentrancyGuard, left};
+use crate::process::{ReentrancyGuard, left, wait};
 
-/// How long the closing of a backend may take for which there is no thread.
+/// The time for closing a backend when no thread can be started for it.
 const AT_ONCE: Duration = Duration::from_millis(2);
 
-/// The backends from now on. Those that are not named are closed.
-#[derive(Debug, Default)]
+/// The new backends. Backends that are not named are closed.
+#[derive(Default)]
 pub(crate) struct BackendChanges {
-    /// In the order of the configuration.
+    /// Names and changes, in the order of the configuration.
     pub(crate) backends: Vec<(String, Change)>,
     /// Why backends are not what the configuration says.
     pub(crate) refusals: BTreeMap<String, Refusal>,
-    /// Whether they get the events that stay on this machine; `None`: whatever they get now.
+    /// Whether the backends get the events that stay on this machine; `None` when that does not change.
     pub(crate) local: Option<bool>,
 }
 
-/// What becomes of one backend.
-#[derive(Debug)]
+/// The change of one backend.
 pub(crate) enum Change {
     Keep,
-    /// This one takes the place of one with its name, or is new. A reload has opened it, unless it can't be had.
+    /// The target replaces the one with its name, or is new. The reload has opened it, if it can be opened.
     Put(Arc<Target>),
 }
 
 impl BackendHandle {
-    /// Replaces the target, without a call to the new one. Returns the old target, which the caller closes.
+    /// Replaces the target at once, or by a command. Returns the target that the caller closes.
     fn replace(&mut self, new: Arc<Target>) -> Option<Arc<Target>> {
         self.swaps += u64::from(new.opened().is_some());
         if self.work.is_under_way() {
-            return match self.command.replace(BackendCommand::Replace(new)) {
-                Some(BackendCommand::Replace(earlier)) => Some(earlier),
-                _ => None,
-            };
+            return self.order(BackendCommand::Replace(new));
         }
         Some(self.swap(new))
     }
 
-    /// Has it get nothing more: at once, or by a command when its worker has a batch in hand. Gives what is to be closed.
+    /// Removes the backend at once, or by a command. Returns the target that the caller closes.
     fn dismiss(&mut self) -> Option<Arc<Target>> {
-        if !self.work.is_under_way() {
-            return Some(Arc::clone(&self.target));
+        if self.work.is_under_way() {
+            return self.order(BackendCommand::Leave);
         }
-        match self.command.replace(BackendCommand::Leave) {
+        Some(Arc::clone(&self.target))
+    }
+
+    /// Sets the command. Returns the target of the command that it replaces.
+    fn order(&mut self, command: BackendCommand) -> Option<Arc<Target>> {
+        match self.command.replace(command) {
             Some(BackendCommand::Replace(earlier)) => Some(earlier),
             _ => None,
         }
     }
 
-    /// What is new deserves a try.
+    /// Replaces the target, and closes the circuit. Returns the old target.
     fn swap(&mut self, new: Arc<Target>) -> Arc<Target> {
         self.state.circuit.close();
         self.reconfigured = true;
@@ -75,7 +75,7 @@ impl BackendHandle {
 }
 
 impl Table {
-    /// Does what a reload has left for a backend, which has no batch in hand. Gives the one that is to be closed.
+    /// Carries out the command of a backend between two batches. Returns the target to be closed.
     pub(super) fn obey(&mut self, id: u64) -> Option<Arc<Target>> {
         let handle = self.get(id)?;
         match handle.command.take()? {
@@ -83,9 +83,9 @@ impl Table {
             BackendCommand::Leave => {
                 let handles = self.handles.as_mut()?;
                 let at = handles.iter().position(|handle| handle.id == id)?;
-                let left = handles.remove(at);
+                let removed = handles.remove(at);
                 self.hold();
-                Some(left.target)
+                Some(removed.target)
             }
         }
     }
@@ -97,7 +97,7 @@ impl Backends {
         let BackendChanges { backends, mut refusals, local } = changes;
         let mut table = self.table();
         let Some(mut before) = table.handles.take() else { return };
-        // The events that these backends have in hand are not for those that come.
+        // The new backends must not get the events of the old spool.
         table.stale |= local.is_some_and(|local| local != table.local);
         let (mut now, mut closed, mut has_changed) = (Vec::new(), Vec::new(), table.stale);
         for (name, change) in backends {
@@ -135,20 +135,19 @@ impl Backends {
         if has_changed {
             table.hold();
         }
-        // The worker of a backend that has left ends.
+        // The workers of removed backends end.
         self.work.notify_all();
         self.changed.notify_all();
         drop(table);
         self.close_behind(closed);
     }
 
-    /// Whether backends have changed since this was asked last.
+    /// Whether backends have changed since the last check.
     pub(crate) fn has_news(&self) -> bool {
         mem::take(&mut self.table().news)
     }
 
-    /// The backend that the worker is to give a batch to, as it is configured by now, and the last ticket of a flush;
-    /// `None` when it gets nothing more.
+    /// The target for the worker's next batch, and the number of the last ticket; `None` when the backend is removed.
     pub(super) fn next_batch(self: &Arc<Self>, id: u64) -> Option<(Arc<Target>, u64)> {
         let mut table = self.table();
         let closed = match table.get(id)?.command {
@@ -162,7 +161,7 @@ impl Backends {
         Some((target, asked))
     }
 
-    /// Lets backends finish what they have, and closes them, while nobody waits.
+    /// Closes backends on background threads, after their running calls.
     pub(super) fn close_behind(self: &Arc<Self>, closed: impl IntoIterator<Item = Arc<Target>>) {
         for target in closed.into_iter().filter(|target| target.opened().is_some()) {
             self.table().closing += 1;
@@ -184,15 +183,15 @@ impl Backends {
         self.changed.notify_all();
     }
 
-    /// Waits until all that were to be closed are.
+    /// Waits until the background threads have closed their backends.
     pub(crate) fn wait_for_closing(&self, deadline: Instant) {
         let mut table = self.table();
         while table.closing > 0 && !left(deadline).is_zero() {
-            table = self.wait(table, Some(deadline));
+            table = wait(&self.changed, table, Some(deadline));
         }
     }
 
-    /// Writes down why backends are not what the configuration says, also while nothing is delivered.
+    /// Writes into the file why backends are not what the configuration says.
     pub(crate) fn keep_problems(&self, kept_in: &States) {
         let before = kept_in.load();
         let mut states = before.clone();

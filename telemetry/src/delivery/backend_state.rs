@@ -1,7 +1,7 @@
-//! What is known of each backend from one process to the next: its circuit, its last delivery, its last problem.
+//! The state of each backend that processes share: its circuit, its last delivery, its last problem.
 //!
-//! `backends.v1.json` in the data folder, one JSON object, replaced as a whole. It is a memory aid: when it is missing or
-//! damaged, every backend is tried as if nothing had happened.
+//! It is in `backends.v1.json` in the data folder, one JSON object, replaced as a whole. When the file is missing or damaged,
+//! every backend is tried as if nothing had happened.
 
 use std::{
     collections::BTreeMap,
@@ -22,40 +22,40 @@ use crate::delivery::target::Target;
 use crate::files::Stamp;
 use crate::process::lock;
 
-/// What is known of a backend.
+/// The state of a backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BackendState {
     #[serde(default)]
     pub(crate) circuit: CircuitBreaker,
-    /// Of the configuration that the circuit is about.
+    /// The fingerprint of the configuration that the circuit belongs to.
     #[serde(default)]
     pub(crate) fingerprint: String,
-    /// Since when it is down.
+    /// The outage, while the backend is down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) outage: Option<Outage>,
-    /// When it last took an event, in milliseconds since 1970.
+    /// The time of the last delivered event, in milliseconds since 1970.
     #[serde(default)]
     pub last_delivery_ms: Option<u64>,
-    /// What went wrong last, unless something was delivered since.
+    /// The last failure, unless an event was delivered since.
     #[serde(default)]
     pub last_problem: Option<Problem>,
-    /// Why it is not what the configuration says, since a reload could not have that.
+    /// Why a reload could not swap the backend to what the configuration says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_swapped: Option<Problem>,
-    /// Events that it took. Noted at the end of a delivery, and every 250 ms of a long one.
+    /// The number of delivered events. It is written at the end of a delivery, and every 250 ms of a long one.
     #[serde(default)]
     pub delivered: u64,
-    /// Events that it refused for good.
+    /// The number of rejected events.
     #[serde(default)]
     pub rejected: u64,
-    /// Events that did not reach it and are not kept, which is what *at most once* means.
+    /// The number of events that may have arrived and are not kept, with *at most once*.
     #[serde(default)]
     pub lost: u64,
 }
 
 impl BackendState {
-    /// Notes what an attempt has come to, but for the numbers of events.
+    /// Applies the result of an attempt, except for the numbers of events.
     pub(super) fn settled(&mut self, settlement: &Settlement, now_ms: u64, longest: Duration) -> OutageNews {
         if settlement.delivered > 0 {
             self.last_delivery_ms = Some(now_ms);
@@ -76,7 +76,7 @@ impl BackendState {
         }
     }
 
-    /// Notes which configuration it is of: with another one, the backend deserves another try.
+    /// Sets the fingerprint of the configuration. With another one, the circuit is closed.
     pub(super) fn is_of(&mut self, fingerprint: &str) {
         if self.fingerprint != fingerprint {
             self.circuit.close();
@@ -84,7 +84,7 @@ impl BackendState {
         }
     }
 
-    /// Notes that the backend can't be opened, and why.
+    /// Applies a failure to open the backend.
     pub(super) fn not_opened(&mut self, error: &OpenError, now_ms: u64, longest: Duration) -> OutageNews {
         self.last_problem = Some(Problem { at_ms: now_ms, reason: error.to_string() });
         self.circuit.not_opened(error, now_ms, longest);
@@ -96,25 +96,25 @@ impl BackendState {
     }
 }
 
-/// What went wrong with a backend.
+/// A failure of a backend.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Problem {
-    /// When, in milliseconds since 1970.
+    /// The time, in milliseconds since 1970.
     pub at_ms: u64,
-    /// What, in one line.
+    /// The reason, in one line.
     pub reason: String,
 }
 
-/// The states of all backends, and where they are kept.
+/// The file with the states of all backends.
 #[derive(Debug)]
 pub(crate) struct States {
     file: PathBuf,
-    /// What the file was like when it was read or written last; `None` when there was none.
+    /// The stamp of the file at the last read or write; `None` when the file was missing.
     seen: Mutex<Option<Stamp>>,
 }
 
-/// What may be read of a file that ought to have a few hundred bytes.
+/// The most bytes that are read. The file normally has a few hundred.
 const LONGEST: u64 = 1 << 20;
 
 impl States {
@@ -124,27 +124,21 @@ impl States {
 
     pub(crate) fn load(&self) -> BTreeMap<String, BackendState> {
         self.see();
-        let read = || -> Option<BTreeMap<String, BackendState>> {
-            serde_json::from_str(&files::read(&self.file, Access::Read, LONGEST).ok()?).ok()
-        };
-        read().unwrap_or_default()
+        let text = files::read(&self.file, Access::Read, LONGEST).unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_default()
     }
 
-    /// The states, if another process has written them since they were read or written last.
+    /// The states, if another process has written them since the last read or write.
     pub(super) fn load_if_changed(&self) -> Option<BTreeMap<String, BackendState>> {
         let seen = *lock(&self.seen);
-        let is_same = match (seen, Stamp::of_file(&self.file)) {
-            (Some(seen), Some(now)) => now.same_file(&seen),
-            (seen, now) => seen.is_none() && now.is_none(),
-        };
-        (!is_same).then(|| self.load())
+        (seen != Stamp::of_file(&self.file)).then(|| self.load())
     }
 
     fn see(&self) {
         *lock(&self.seen) = Stamp::of_file(&self.file);
     }
 
-    /// Keeps the states. What can't be kept costs an attempt too many in the next process, and nothing else.
+    /// Writes the states. After a failure, the next process makes one attempt too many.
     pub(crate) fn keep(&self, states: &BTreeMap<String, BackendState>) {
         match self.save(states) {
             Ok(()) => self.see(),
@@ -152,7 +146,7 @@ impl States {
         }
     }
 
-    /// Closes the circuits that are kept.
+    /// Closes the circuits in the file.
     pub(crate) fn retry(&self) {
         let mut states = self.load();
         if states.values().any(|state| state.circuit.is_open()) {
@@ -170,7 +164,7 @@ impl States {
     }
 }
 
-/// The names of the backends whose circuit lets them be tried at `now_ms`.
+/// The names of the backends that may be tried at `now_ms`.
 pub(crate) fn due<'a>(targets: &'a [Target], states: &States, now_ms: u64) -> Vec<&'a str> {
     let mut known = states.load();
     let is_due = |target: &&Target| match known.get_mut(&target.name) {

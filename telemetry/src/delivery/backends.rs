@@ -1,7 +1,7 @@
-//! The backends of a process: one table, under one lock, of all that is known of each.
+//! The backends of a process: one table, under one lock, with everything that is known of each.
 //!
-//! Whoever holds the lock enters no plugin and writes no file, but for the note in the spool for which backends it keeps
-//! events: that has to be made in the order in which backends come and go.
+//! A thread that holds the lock calls no plugin. It writes no file but the list of backends in the spool, which has to
+//! follow the order in which backends are added and removed.
 
 use std::{
     collections::BTreeMap,
@@ -10,47 +10,46 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::delivery::backend_handle::{BackendHandle, Work};
 use crate::delivery::backend_state::{BackendState, Problem};
 use crate::delivery::open_backend::OpenError;
 use crate::delivery::pass_context::PassContext;
-use crate::delivery::progress::{Flushes, PassResult};
+use crate::delivery::progress::{Flushes, PassResult, Progress};
 use crate::delivery::target::Target;
-use crate::process::{ReentrancyGuard, lock, wait};
+use crate::process::{ReentrancyGuard, lock};
 
-/// The backends, and those who wait for something about them.
-#[derive(Debug, Default)]
+/// The table of backends, and the signals for the threads that wait for it.
+#[derive(Default)]
 pub(crate) struct Backends {
     table: Mutex<Table>,
-    /// A worker may have something to do.
+    /// Notified when a worker may have something to do.
     pub(super) work: Condvar,
-    /// A flush, the thread of the pass or whoever closes may have nothing to wait for any more.
+    /// Notified when a flush, a pass or a close may have nothing to wait for any more.
     pub(super) changed: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Table {
-    /// In the order of the configuration; `None` before there were any. One that leaves stays until its worker has let
-    /// go of it.
+    /// The backends in the order of the configuration; `None` before the first delivery. A removed backend stays until its
+    /// worker has carried out the command.
     pub(super) handles: Option<Vec<BackendHandle>>,
-    /// Whether they get the events that stay on this machine.
+    /// Whether the backends get the events that stay on this machine.
     pub(super) local: bool,
-    /// Whether a reload has brought backends for the events of the other spool.
+    /// Whether the last reload has chosen backends for the other spool.
     pub(super) stale: bool,
-    /// Whether backends have changed since this was asked last.
+    /// Whether backends have changed since the last check.
     pub(super) news: bool,
-    /// What workers deliver by at this moment.
+    /// The context of the pass that is under way.
     pub(super) pass: Option<Arc<PassContext>>,
     pub(super) flushes: Flushes,
-    /// Backends that are being closed by a background thread.
+    /// The number of backends that background threads are closing.
     pub(super) closing: usize,
-    /// No worker is to wait for more.
+    /// Whether idle workers end.
     pub(super) ended: bool,
     next_id: u64,
 }
 
 impl Table {
-    /// A handle of a backend that is new.
+    /// A handle for a new backend.
     pub(super) fn handle(&mut self, target: Arc<Target>) -> BackendHandle {
         self.next_id += 1;
         BackendHandle::new(self.next_id, target)
@@ -68,7 +67,7 @@ impl Table {
         self.all_mut().find(|handle| handle.id == id)
     }
 
-    /// Keeps events for these backends, and no others.
+    /// Makes the spool keep events for the backends of the table only.
     pub(super) fn hold(&self) {
         let Some(pass) = self.pass.as_ref().filter(|_| !self.stale) else { return };
         let names: Vec<_> = self.all().map(|handle| &*handle.target.name).collect();
@@ -79,7 +78,7 @@ impl Table {
     }
 }
 
-/// One backend as others may see it.
+/// A view of one backend.
 pub(crate) struct BackendView<'a> {
     pub(crate) target: &'a Target,
     pub(crate) swaps: u64,
@@ -91,16 +90,7 @@ impl Backends {
         lock(&self.table)
     }
 
-    /// Waits for a change, until `deadline` if there is one.
-    pub(super) fn wait<'a>(
-        &self,
-        table: MutexGuard<'a, Table>,
-        deadline: Option<Instant>,
-    ) -> MutexGuard<'a, Table> {
-        wait(&self.changed, table, deadline)
-    }
-
-    /// Changes what is known of a backend.
+    /// Changes a backend, and notifies the threads that wait.
     pub(super) fn update<T>(
         &self,
         id: u64,
@@ -114,7 +104,7 @@ impl Backends {
         Some(updated)
     }
 
-    /// These are the backends from now on. The caller has closed those before.
+    /// Replaces all backends. The caller has closed the old ones.
     pub(super) fn begin(&self, targets: Vec<Target>, local: bool) {
         let mut table = self.table();
         let handles = targets.into_iter().map(|target| table.handle(Arc::new(target))).collect();
@@ -123,19 +113,19 @@ impl Backends {
         self.work.notify_all();
     }
 
-    /// Whether a reload has brought backends for the events of the other spool.
+    /// Whether the last reload has chosen backends for the other spool.
     pub(super) fn is_stale(&self) -> bool {
         self.table().stale
     }
 
-    /// The backends as they are configured; `None` before there were any.
+    /// The configured backends; `None` before the first delivery.
     pub(crate) fn configured(&self) -> Option<Vec<Arc<Target>>> {
         let table = self.table();
         let handles = table.handles.as_ref()?;
         Some(handles.iter().filter_map(BackendHandle::configured).cloned().collect())
     }
 
-    /// What each backend that is configured looks like.
+    /// A value from the view of each configured backend.
     pub(crate) fn views<T>(&self, view: impl Fn(BackendView<'_>) -> T) -> Vec<T> {
         let table = self.table();
         let view = |handle: &BackendHandle| {
@@ -145,7 +135,7 @@ impl Backends {
         table.all().filter_map(view).collect()
     }
 
-    /// Has every backend tried at once, whatever has failed before.
+    /// Ends the pause of every backend.
     pub(crate) fn retry(&self) {
         let mut table = self.table();
         for handle in table.all_mut() {
@@ -158,11 +148,12 @@ impl Backends {
         table.news = true;
     }
 
-    /// Opens every backend that is not open yet, side by side. Gives those that can't be opened, and why.
+    /// Opens the backends that are not open, each on its own thread. Returns the names of those that can't be opened, and the
+    /// reasons.
     pub(crate) fn open_all(&self) -> Vec<(String, OpenError)> {
         let open = |target: &Target| {
             let _quiet = ReentrancyGuard::enter();
-            // Loading and opening take that long each.
+            // The timeout holds for loading, and again for opening.
             let limit = target.options.timeout.saturating_mul(2);
             target.open(limit).err().map(|error| (target.name.clone(), target.explained(error)))
         };
@@ -185,13 +176,12 @@ impl Backends {
         })
     }
 
-    /// All that may hold events.
+    /// The names of all backends.
     pub(super) fn names(&self) -> Vec<String> {
         self.table().all().map(|handle| handle.target.name.clone()).collect()
     }
 
-    /// Takes in what is known from earlier passes and other processes, before a pass. Gives how long each backend is left
-    /// alone yet.
+    /// Sets the states of the backends before a pass. Returns the pause of each backend.
     pub(super) fn enter(
         &self,
         states: &BTreeMap<String, BackendState>,
@@ -217,13 +207,14 @@ impl Backends {
         table.all_mut().map(enter).collect()
     }
 
-    /// A pass begins, with the claim for the backends of these names. Gives the numbers of events so far.
+    /// Begins a pass, whose claim is for the backends of these names. Returns the numbers of delivered and rejected events so
+    /// far.
     pub(super) fn start_pass(&self, pass: &Arc<PassContext>, names: &[String]) -> (u64, u64) {
         let mut table = self.table();
         table.pass = Some(Arc::clone(pass));
         table.ended = false;
         table.flushes.under_way = true;
-        // A reload may have come since.
+        // A reload may have changed the backends since the claim.
         if !table.all().map(|handle| &handle.target.name).eq(names) {
             table.hold();
         }
@@ -231,7 +222,7 @@ impl Backends {
         (table.flushes.delivered, table.flushes.rejected)
     }
 
-    /// The pass is over: no worker has anything to do.
+    /// Ends the pass. No worker has anything to do.
     pub(super) fn end_pass(&self, (delivered, rejected): (u64, u64), now_ms: u64) -> PassResult {
         let mut table = self.table();
         table.pass = None;
@@ -245,12 +236,12 @@ impl Backends {
         }
     }
 
-    /// What is to be kept of each backend, by its name.
+    /// The states to be written, by the names of the backends.
     pub(super) fn states(&self) -> BTreeMap<String, BackendState> {
         self.table().all().map(|handle| (handle.target.name.clone(), handle.kept())).collect()
     }
 
-    /// Notes in these states, which are those of all processes, why backends are not what the configuration says.
+    /// Sets in `states` why backends are not what the configuration says.
     pub(super) fn stamp(&self, states: &mut BTreeMap<String, BackendState>) {
         let table = self.table();
         if table.handles.is_none() {
@@ -265,5 +256,102 @@ impl Backends {
                 states.entry(handle.target.name.clone()).or_default().not_swapped = Some(problem.clone());
             }
         }
+    }
+}
+
+/// Everything that is known of one backend.
+pub(super) struct BackendHandle {
+    /// Distinguishes the backend from an earlier one with the same name.
+    pub(super) id: u64,
+    pub(super) target: Arc<Target>,
+    /// The state that is kept on disk.
+    pub(super) state: BackendState,
+    /// Whether the configuration has changed since the last pass.
+    pub(super) reconfigured: bool,
+    pub(super) progress: Progress,
+    pub(super) work: Work,
+    /// Whether the backend has a thread.
+    pub(super) has_worker: bool,
+    /// What the worker does after the current batch.
+    pub(super) command: Option<BackendCommand>,
+    /// The number of swaps.
+    pub(super) swaps: u64,
+    pub(super) refusal: Option<Refusal>,
+}
+
+/// The work of a backend in the current pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// The backend is to be given what waits for it.
+    Due,
+    /// The worker has been told to begin.
+    Assigned,
+    /// The worker delivers. `look_again`: there may be events that it has not seen.
+    Running { look_again: bool },
+    /// All events are settled.
+    Emptied,
+    /// The backend gets no event until this time.
+    Paused(Instant),
+    /// The backend gets no further event in this pass.
+    Over,
+}
+
+impl Work {
+    pub(super) fn is_under_way(self) -> bool {
+        matches!(self, Self::Assigned | Self::Running { .. })
+    }
+}
+
+/// What happens to a backend between two batches.
+pub(super) enum BackendCommand {
+    /// Another target replaces it.
+    Replace(Arc<Target>),
+    /// It is removed.
+    Leave,
+}
+
+/// Why the last reload did not make the backend what the configuration says.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) problem: Problem,
+    /// Whether the problem ends when the backend is open.
+    pub(crate) until_open: bool,
+}
+
+impl BackendHandle {
+    pub(super) fn new(id: u64, target: Arc<Target>) -> Self {
+        Self {
+            id,
+            target,
+            state: BackendState::default(),
+            reconfigured: false,
+            progress: Progress::default(),
+            work: Work::Due,
+            has_worker: false,
+            command: None,
+            swaps: 0,
+            refusal: None,
+        }
+    }
+
+    /// The target of the backend after its command; `None` when the backend is to be removed.
+    pub(super) fn configured(&self) -> Option<&Arc<Target>> {
+        match &self.command {
+            None => Some(&self.target),
+            Some(BackendCommand::Replace(target)) => Some(target),
+            Some(BackendCommand::Leave) => None,
+        }
+    }
+
+    /// Why the backend is not what the configuration says.
+    pub(super) fn problem(&self) -> Option<&Problem> {
+        let refusal = self.refusal.as_ref()?;
+        let is_open = || self.configured().is_some_and(|target| target.opened().is_some());
+        (!refusal.until_open || !is_open()).then_some(&refusal.problem)
+    }
+
+    /// The state to be written.
+    pub(super) fn kept(&self) -> BackendState {
+        BackendState { not_swapped: self.problem().cloned(), ..self.state.clone() }
     }
 }

@@ -1,13 +1,13 @@
 //! When a backend that failed is tried again.
 //!
-//! | what happens | the circuit |
+//! | event | the circuit |
 //! | --- | --- |
-//! | the backend delivers or rejects an event | closes: its platform is there |
+//! | the backend delivers or rejects an event | closes: its platform can be reached |
 //! | an event is to be retried | opens |
 //! | opening the backend fails after it has cost time | opens |
-//! | the plugin's file is missing or refused, which costs little to find out | stays |
-//! | the backend was not asked | stays |
-//! | the backend has another configuration | closes |
+//! | the plugin's file is missing or refused, which costs little time | stays as it is |
+//! | the backend was not asked | stays as it is |
+//! | the backend gets another configuration | closes |
 //! | a reload, the start of `jackfield run`, or `jackfield retry` | closes |
 
 use std::time::Duration;
@@ -21,24 +21,24 @@ use crate::delivery::settle::Settlement;
 /// The first pause, unless the backend asks for a longer one. Each further pause is twice as long, up to the longest pause
 /// of the backend's configuration.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// No wish of a backend is followed further than this: a server's mistake must not end its telemetry.
-const LONGEST_WISH: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest pause that a backend gets when it asks for it. A server's mistake must not end telemetry.
+const LONGEST_REQUESTED: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Whether a backend may be tried. Kept on disk, because a short-lived tool has one pass in its life.
+/// The circuit breaker of a backend. It is kept on disk, because a short-lived tool makes one pass in its life.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CircuitBreaker {
-    /// Failures in a row.
+    /// The number of failures in a row.
     failures: u32,
-    /// Milliseconds since 1970 until which nothing is tried; 0 when it is closed.
+    /// The end of the pause, in milliseconds since 1970; 0 when the circuit is closed.
     open_until_ms: u64,
-    /// When it was opened: the clock may have jumped back since.
+    /// The time when the circuit was opened, in milliseconds since 1970.
     opened_ms: u64,
 }
 
 impl CircuitBreaker {
-    /// How long nothing is tried yet.
+    /// The rest of the pause; `None` when the backend may be tried.
     pub(crate) fn open_for(&self, now_ms: u64) -> Option<Duration> {
-        // With a clock that jumped back behind the opening, waiting for the end could take for ever.
+        // The clock was set back, so the end of the pause may be very far.
         if now_ms < self.opened_ms {
             return None;
         }
@@ -51,32 +51,32 @@ impl CircuitBreaker {
         *self != Self::default()
     }
 
-    /// An attempt has come to this.
+    /// Applies the result of an attempt. `longest` is the longest pause of the configuration.
     pub(crate) fn settled(&mut self, settlement: &Settlement, now_ms: u64, longest: Duration) {
         if settlement.is_progress() {
             self.close();
         }
         if let Some(failure) = &settlement.failure {
-            self.open(now_ms, longest, failure.wish);
+            self.open(now_ms, longest, failure.retry_after);
         }
     }
 
-    /// The backend can't be opened.
+    /// Applies a failure to open the backend.
     pub(crate) fn not_opened(&mut self, error: &OpenError, now_ms: u64, longest: Duration) {
         if error.costs_time() {
             self.open(now_ms, longest, None);
         }
     }
 
-    /// The backend deserves a try at once: it has another configuration, or somebody has asked for it.
+    /// Closes the circuit, so that the backend is tried at once.
     pub(crate) fn close(&mut self) {
         *self = Self::default();
     }
 
-    fn open(&mut self, now_ms: u64, longest: Duration, wish: Option<Duration>) {
+    fn open(&mut self, now_ms: u64, longest: Duration, requested: Option<Duration>) {
         let backoff = Backoff::new(FIRST_PAUSE.min(longest), longest);
         let jittered = backoff.jittered_pause(self.failures, fastrand::f64());
-        let pause = jittered.max(wish.unwrap_or_default().min(LONGEST_WISH));
+        let pause = jittered.max(requested.unwrap_or_default().min(LONGEST_REQUESTED));
         self.failures = self.failures.saturating_add(1);
         self.opened_ms = now_ms;
         self.open_until_ms = now_ms.saturating_add(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));

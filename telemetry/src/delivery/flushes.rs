@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Instant};
 
 use crate::delivery::backends::{Backends, Table};
 use crate::delivery::progress::{FlushState, FlushTicket, Flushes, PassResult};
-use crate::process::left;
+use crate::process::{left, wait};
 
 impl Backends {
     /// A new ticket.
@@ -12,7 +12,7 @@ impl Backends {
         self.table().flushes.take_ticket()
     }
 
-    /// The same ticket for what is recorded by now.
+    /// The ticket with a new number, so that it covers the events up to now.
     pub(crate) fn renew_ticket(&self, ticket: FlushTicket) -> FlushTicket {
         FlushTicket { number: self.take_ticket().number, ..ticket }
     }
@@ -22,25 +22,25 @@ impl Backends {
         self.table().flushes.asked
     }
 
-    /// A pass that began after this ticket has ended.
+    /// Notes the end of a pass that began after the ticket `asked`.
     pub(crate) fn pass_ended(&self, asked: u64, result: PassResult) {
         let mut table = self.table();
         (table.flushes.ended, table.flushes.under_way) = ((asked, result), false);
         self.changed.notify_all();
     }
 
-    /// The thread that delivers in the background has ended, or nobody waits for it any more.
+    /// Notes that no background thread delivers any more.
     pub(crate) fn leave(&self) {
         self.table().flushes.left = true;
         self.changed.notify_all();
     }
 
-    /// Whether it has.
+    /// Whether [`leave`](Self::leave) was called.
     pub(crate) fn is_left(&self) -> bool {
         self.table().flushes.left
     }
 
-    /// Waits until every backend that can get anywhere has, the thread that answers has ended, or it is `deadline`.
+    /// Waits until every backend is settled, until the background thread has ended, or until `deadline`.
     pub(crate) fn wait_for_flush(&self, ticket: FlushTicket, deadline: Instant) -> FlushState {
         let mut table = self.table();
         loop {
@@ -49,11 +49,11 @@ impl Backends {
             if is_over || left(deadline).is_zero() {
                 return table.flush_state(ticket, ended);
             }
-            table = self.wait(table, Some(deadline));
+            table = wait(&self.changed, table, Some(deadline));
         }
     }
 
-    /// What is so now, when a pass has ended so.
+    /// The state of a flush after a pass with this result.
     pub(crate) fn flush_state(&self, ticket: FlushTicket, result: PassResult) -> FlushState {
         let state = self.table().flush_state(ticket, false);
         FlushState { emptied: result.emptied, busy: result.busy, ..state }
@@ -61,7 +61,7 @@ impl Backends {
 }
 
 impl Table {
-    /// Whether no backend is to be waited for. A pass that has answered may be over before the flush looks.
+    /// Whether the flush need not wait for any backend. The pass that has answered may have ended before.
     pub(super) fn is_settled(&self, ticket: FlushTicket) -> bool {
         let mut all =
             self.all().filter(|handle| handle.configured().is_some()).map(|handle| &handle.progress);

@@ -1,18 +1,24 @@
-//! Whether any process is inside a backend's call, for whoever has to know that none is.
+//! A lock that shows whether any process is inside a backend's call.
 //!
-//! The claim of the spool does not tell: a call that takes longer than it may is left behind, and its pass ends. So the
-//! batch of every call holds a *slot*, a share of the lock on `sending.lock` in the data folder, and lets go of it when the call has
-//! returned. The system does so when the process dies.
+//! The claim of the spool does not show it: a pass may end before a call that takes too long. So the batch of every call
+//! holds a *slot*, a share of the lock on `sending.lock` in the data folder, until the call has returned. When a process
+//! dies, the system releases its slots.
 
 use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
+    thread,
+    time::{Duration, Instant},
 };
 
 use jackfield_loader::files::{self, Access};
+
+use crate::process::left;
+
+/// The pause between two attempts to take a slot. The system does not report that another process has released a lock.
+const POLL: Duration = Duration::from_millis(5);
 
 /// The lock of one data folder.
 #[derive(Debug)]
@@ -20,7 +26,7 @@ pub(crate) struct InFlightLock {
     file: PathBuf,
 }
 
-/// A share of it: calls may be under way as long as it lives.
+/// A share of the lock. Calls may run as long as it lives.
 #[derive(Debug)]
 pub(crate) struct Slot {
     file: File,
@@ -32,17 +38,21 @@ impl InFlightLock {
         Self { file: folder.join("sending.lock") }
     }
 
-    /// A slot, unless somebody looks at this very moment whether there is one.
-    pub(super) fn slot(&self) -> io::Result<Option<Arc<Slot>>> {
+    /// A slot; `None` when another process still checks for slots at `deadline`.
+    pub(super) fn slot_until(&self, deadline: Instant) -> io::Result<Option<Arc<Slot>>> {
         let file = files::open(&self.file, Access::Write)?;
-        let has = files::try_lock_shared(&file)?;
-        Ok(has.then(|| Arc::new(Slot { file, process: std::process::id() })))
+        while !files::try_lock_shared(&file)? {
+            if left(deadline).is_zero() {
+                return Ok(None);
+            }
+            thread::sleep(POLL.min(left(deadline)));
+        }
+        Ok(Some(Arc::new(Slot { file, process: std::process::id() })))
     }
 
-    /// Waits until no call is under way; `false` when one still is at `deadline`. Whoever asks has seen to it that none
-    /// begins.
+    /// Waits until no call runs; `false` when one still runs at `deadline`. The caller has made sure that no call begins.
     pub(crate) fn wait_for_end(&self, deadline: Instant) -> bool {
-        // A call can't be under way where nothing has ever been sent.
+        // The file is missing before the first call.
         let Ok(file) = files::open(&self.file, Access::Read) else { return true };
         let ended = files::lock_until(&file, deadline).unwrap_or(false);
         if ended {
@@ -54,8 +64,8 @@ impl InFlightLock {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        // A forked child has a copy of the handle: closing this one alone would leave the lock to it, and its closing ends
-        // no call of its parent.
+        // The process that took the slot unlocks it, because the copy of the handle in a forked child would keep the lock.
+        // The child's copy must not: calls of its parent still run.
         if self.process == std::process::id() {
             let _ = self.file.unlock();
         }
@@ -67,12 +77,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_the_last_call_is_waited_for() {
+    fn the_wait_ends_with_the_last_slot() {
         let folder = tempfile::tempdir().expect("a folder");
         let lock = InFlightLock::new(folder.path());
         let now = Instant::now();
         assert!(lock.wait_for_end(now), "nothing was ever sent");
-        let slots = [(); 2].map(|()| lock.slot().expect("room").expect("nobody looks"));
+        let slots = [(); 2].map(|()| lock.slot_until(now).expect("room").expect("nobody looks"));
         assert!(!lock.wait_for_end(now));
         let [first, second] = slots;
         let batch = Arc::clone(&first);
@@ -80,6 +90,6 @@ mod tests {
         assert!(!lock.wait_for_end(now), "a batch still has it");
         drop(batch);
         assert!(lock.wait_for_end(now));
-        assert!(lock.slot().expect("room").is_some(), "looking leaves no lock behind");
+        assert!(lock.slot_until(now).expect("room").is_some(), "looking leaves no lock behind");
     }
 }

@@ -6,7 +6,6 @@
 
 pub(crate) mod attempt;
 pub(crate) mod backend_changes;
-pub(crate) mod backend_handle;
 pub(crate) mod backend_state;
 pub(crate) mod backends;
 pub(crate) mod circuit_breaker;
@@ -19,7 +18,6 @@ pub(crate) mod outage;
 pub(crate) mod pass;
 pub(crate) mod pass_context;
 pub(crate) mod progress;
-pub(crate) mod reload_report;
 pub(crate) mod resend;
 pub(crate) mod send;
 pub(crate) mod settle;

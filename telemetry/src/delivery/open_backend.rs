@@ -1,15 +1,15 @@
-//! The one way from a backend's configuration to an open backend.
+//! The only way from a backend's configuration to an open backend.
 //!
 //! | stage | what it does | who refuses |
 //! | --- | --- | --- |
-//! | find | finds the plugin's file along the search path | nobody has the file |
-//! | read | reads the file and what it says of itself | the file is no plugin for this host |
+//! | find | finds the plugin's file along the search path | no folder has the file |
+//! | read | reads the file and its metadata | the file is no plugin for this host |
 //! | verify | judges the bytes that were read by the trust policy | the policy |
-//! | options | compares the options with the schema that the file carries | the schema |
+//! | options | compares the options with the schema in the file | the schema |
 //! | load | maps the bytes, in this process or in a child | the dynamic linker |
-//! | open | hands the plugin its options | the plugin, or its platform is away |
+//! | open | passes the options to the plugin | the plugin, or its platform can't be reached |
 //!
-//! None of the plugin's code runs before `load`.
+//! The plugin's code does not run before `load`.
 
 use std::{
     path::{Path, PathBuf},
@@ -23,38 +23,39 @@ use jackfield_loader::{
 };
 
 use crate::config::model::{BackendConfig, Config, PluginsConfig};
+use crate::config::paths::explain_missing;
 use crate::config::schema::OptionsSchema;
-use crate::config::search_path;
 use crate::error::Place;
 use crate::files::Stamp;
+use crate::process::left;
 
-/// Why a backend could not be opened. Each says so in one line, without the values of variables.
+/// Why a backend could not be opened, in one line without the values of variables.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The backend's configuration is wrong: the plugin or its schema refuses an option, or the plugin's process can't be
-    /// started or confined as the file says.
+    /// The backend's configuration is wrong: the schema or the plugin refuses an option, or the isolated child can't be
+    /// started or sandboxed with it.
     #[error("{reason}")]
     Config {
         /// File, line, backend, key, what is wrong with it, and the nearest right key.
         reason: String,
     },
-    /// The lock file can't be read or is wrong, so that no file can be compared with it.
+    /// The lock file can't be read or is wrong.
     #[error("{reason}")]
     Lock {
-        /// The lock file, its line if it is wrong there, and what is wrong.
+        /// The lock file, its line, and what is wrong.
         reason: String,
     },
-    /// The plugin can't be used: it is not there, is not one for this host, is not trusted, can't be loaded, or fails for good.
+    /// The plugin can't be used: it is missing, is no plugin for this host, is not trusted, can't be loaded, or always
+    /// fails.
     #[error("{reason}")]
     Plugin {
         /// The stage, the file, what was expected and what was found.
         reason: String,
-        /// Whether it took a plugin's code to find out, which may have cost time.
+        /// Whether the plugin's code has run, which may have cost time.
         ran: bool,
     },
-    /// The backend does not open now and may open later: its platform can't be reached, or its plugin has crashed before and
-    /// is left alone for a while.
+    /// The backend may open later: its platform can't be reached, or its plugin has crashed and is paused.
     #[error("{reason}")]
     Unavailable {
         /// The file, the backend and what the plugin says.
@@ -63,7 +64,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// The line for people who have several backends.
+    /// The message for people who have several backends.
     #[must_use]
     pub fn line(&self, backend: &str) -> String {
         match self {
@@ -77,7 +78,7 @@ impl OpenError {
         !matches!(self, Self::Plugin { ran: false, .. } | Self::Lock { .. })
     }
 
-    /// What an error of the loader means, in other words than its own where these say more.
+    /// The meaning of an error of the loader, with `reason` as its text.
     pub(crate) fn of(error: &Error, reason: String) -> Self {
         match error {
             Error::Verify { reason: VerifyError::Lock { reason, .. }, .. } => {
@@ -85,7 +86,7 @@ impl OpenError {
             }
             Error::Open(open) => match &open.failure {
                 OpenFailure::Config { .. } => Self::Config { reason },
-                // A platform that is away may look to the plugin like one that never answers.
+                // A platform that can't be reached may never answer.
                 OpenFailure::Call(
                     Failure::Failed { status: abi::STATUS_UNAVAILABLE, .. } | Failure::TimedOut { .. },
                 )
@@ -101,8 +102,8 @@ impl OpenError {
     }
 }
 
-/// Finds, verifies and opens one backend of a configuration, and says what its plugin calls itself. Loading and opening
-/// take at most the options' timeout each.
+/// Finds, verifies and opens one backend of a configuration. Returns also the name in the plugin's metadata. Loading and
+/// opening take at most the options' timeout each.
 ///
 /// # Errors
 /// [`OpenError`].
@@ -117,7 +118,7 @@ pub fn open_backend(
     opened.map(|(backend, image)| (backend, image.name)).map_err(|error| source.explained(error))
 }
 
-/// Whether a backend of a configuration can be opened, as far as that shows without running any of its plugin's code.
+/// Checks whether a backend of a configuration can be opened, as far as this shows without running the plugin's code.
 ///
 /// # Errors
 /// [`OpenError`].
@@ -127,7 +128,7 @@ pub fn check_backend(config: &Config, backend: &BackendConfig) -> Result<(), Ope
     source.locate(&isolation).map_err(|error| source.explained(error))
 }
 
-/// A backend's configuration, where plugins are, and where a relative path starts.
+/// A backend's configuration, the settings for plugins, and the folder where relative paths start.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PluginSource<'a> {
     pub(crate) config: &'a BackendConfig,
@@ -135,10 +136,10 @@ pub(crate) struct PluginSource<'a> {
     pub(crate) folder: &'a Path,
 }
 
-/// A plugin's file that was read. None of its code has run.
+/// A plugin's file that was read. Its code has not run.
 pub(crate) struct PluginFile {
     path: PathBuf,
-    /// What the file was like just before it was read.
+    /// The stamp of the file before it was read.
     stamp: Option<Stamp>,
     candidate: Candidate,
     /// SHA-256 of the bytes.
@@ -149,27 +150,27 @@ pub(crate) struct PluginFile {
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
     library: Library,
-    /// The library's name and version, as it says.
+    /// Name and version in the metadata of the library.
     pub(crate) name: ForeignText,
     pub(crate) version: ForeignText,
     pub(crate) file: PathBuf,
-    /// What the file was like just before it was read.
+    /// The stamp of the file before it was read.
     pub(crate) stamp: Option<Stamp>,
     /// SHA-256 of the bytes.
     pub(crate) digest: Digest,
 }
 
-/// What a backend with another configuration can be opened from, without the file.
+/// The source of further backends, without the file.
 #[derive(Clone, Debug)]
 enum Library {
-    /// Loaded into this process.
+    /// The library, loaded into this process.
     Here(Plugin),
-    /// For processes of its own; this one never maps it.
+    /// The bytes for isolated children. This process never maps them.
     Apart(Arc<Verified>),
 }
 
 impl Loaded {
-    /// Whether a policy allows it as it is now.
+    /// Judges the library by a policy.
     pub(crate) fn still_allowed_by(&self, policy: &Policy) -> Result<(), Error> {
         match &self.library {
             Library::Here(plugin) => plugin.still_allowed_by(policy),
@@ -177,7 +178,7 @@ impl Loaded {
         }
     }
 
-    /// Whether a backend of that isolation can be opened from it.
+    /// Whether a backend with this isolation can be opened from the library.
     pub(crate) fn is_for(&self, isolation: &Isolation) -> bool {
         matches!(isolation, Isolation::Thread) == matches!(self.library, Library::Here(_))
     }
@@ -192,20 +193,19 @@ impl Loaded {
 }
 
 impl PluginSource<'_> {
-    /// Where the plugin's file is.
+    /// The path of the plugin's file.
     pub(crate) fn find(self) -> Result<PathBuf, OpenError> {
         let Self { config, plugins, folder } = self;
-        jackfield_loader::find(&config.plugin, &plugins.path, folder)
-            .map_err(|error| self.refused(&error, None))
+        jackfield_loader::find(&config.plugin, &plugins.path, folder).map_err(|error| self.refused(&error))
     }
 
-    /// The same error, with what to write for a plugin that is found by another name only. This reads every plugin of the
-    /// search path, so that it is for people who ask, and not for each attempt.
+    /// The error, with what to write for a plugin that is found only by another name. This reads every plugin of the search
+    /// path, so it is for messages to people and not for each attempt.
     pub(crate) fn explained(self, error: OpenError) -> OpenError {
         let Self { config, plugins, folder } = self;
         match jackfield_loader::find(&config.plugin, &plugins.path, folder) {
             Err(Error::Find(refusal)) => {
-                let missing = search_path::explain_missing(&refusal, &plugins.path);
+                let missing = explain_missing(&refusal, &plugins.path);
                 OpenError::Plugin { reason: config.conceal(&format!("find: {missing}")), ran: false }
             }
             _ => error,
@@ -217,35 +217,33 @@ impl PluginSource<'_> {
         self.read_from(self.find()?)
     }
 
-    /// Reads the plugin's file where it was found.
+    /// Reads the plugin's file at `path`.
     pub(crate) fn read_from(self, path: PathBuf) -> Result<PluginFile, OpenError> {
         let stamp = Stamp::of_file(&path);
-        let candidate = Candidate::open(&path).map_err(|error| self.refused(&error, None))?;
+        let candidate = Candidate::open(&path).map_err(|error| self.refused(&error))?;
         let digest = candidate.digest();
         Ok(PluginFile { path, stamp, candidate, digest })
     }
 
-    /// Whether the trust policy allows the file.
+    /// Judges the file by the trust policy.
     pub(crate) fn trusts(self, file: &PluginFile) -> Result<(), OpenError> {
-        file.candidate.allowed_by(self.plugins.policy()).map_err(|error| self.refused(&error, None))
+        file.candidate.allowed_by(self.plugins.policy()).map_err(|error| self.refused(&error))
     }
 
     /// Judges the file by the trust policy, and the options by the file's schema.
-    pub(crate) fn verify(self, candidate: Candidate, isolation: &Isolation) -> Result<Verified, OpenError> {
-        let verified = candidate
-            .verify_for(isolation, self.plugins.policy())
-            .map_err(|error| self.refused(&error, None))?;
-        let schema = verified.metadata().config_schema.as_ref().map(|json| json.get());
-        self.judge_options(self.schema(schema).as_ref())?;
+    fn verify(self, candidate: Candidate, isolation: &Isolation) -> Result<Verified, OpenError> {
+        let verified = candidate.verify_for(isolation, self.plugins.policy());
+        let verified = verified.map_err(|error| self.refused(&error))?;
+        self.judge_options(verified.metadata().config_schema.as_ref().map(|json| json.get()))?;
         Ok(verified)
     }
 
-    /// Whether there is something to open. Runs none of the plugin's code.
+    /// Checks whether the backend can be opened, without running the plugin's code.
     pub(crate) fn locate(self, isolation: &Isolation) -> Result<(), OpenError> {
         self.verify(self.read()?.candidate, isolation).map(drop)
     }
 
-    /// Opens the backend from the bytes that were read. Loading and opening take at most `limit` together.
+    /// Opens the backend from a file that was read. Loading and opening take at most `limit` together.
     pub(crate) fn open(
         self,
         file: PluginFile,
@@ -255,13 +253,13 @@ impl PluginSource<'_> {
         let PluginFile { path, stamp, candidate, digest } = file;
         let deadline = Instant::now().checked_add(limit);
         let within = || {
-            let left = deadline.map_or(limit, |deadline| deadline.saturating_duration_since(Instant::now()));
+            let left = deadline.map_or(limit, left);
             options.clone().timeout(options.timeout.min(left))
         };
         let verified = self.verify(candidate, &options.isolation)?;
         let (name, version) = (verified.metadata().name.clone(), verified.metadata().version.clone());
         let library = if matches!(options.isolation, Isolation::Thread) {
-            Library::Here(verified.load_within(within().timeout).map_err(|error| self.refused(&error, None))?)
+            Library::Here(verified.load_within(within().timeout).map_err(|error| self.refused(&error))?)
         } else {
             Library::Apart(Arc::new(verified))
         };
@@ -269,9 +267,9 @@ impl PluginSource<'_> {
         Ok((self.open_library(&image, &within())?, image))
     }
 
-    /// Opens the backend from what another one was loaded from.
+    /// Opens the backend from a library that another backend was opened from.
     pub(crate) fn open_loaded(self, image: &Loaded, options: &BackendOptions) -> Result<Backend, OpenError> {
-        self.judge_options(self.schema(image.schema()).as_ref())?;
+        self.judge_options(image.schema())?;
         self.open_library(image, options)
     }
 
@@ -280,10 +278,13 @@ impl PluginSource<'_> {
             Library::Here(plugin) => Backend::open(plugin, options),
             Library::Apart(verified) => Backend::open_verified(verified, options),
         };
-        opened.map_err(|error| self.refused(&error, image.schema()))
+        opened.map_err(|error| match self.wrong_key(&error, image.schema()) {
+            Some(line) => OpenError::Config { reason: self.config.conceal(&line) },
+            None => self.refused(&error),
+        })
     }
 
-    /// A schema that is none is no reason to refuse anything: the plugin itself judges as well.
+    /// The schema; `None` for an invalid one, because the plugin itself checks the options, too.
     fn schema(self, schema: Option<&str>) -> Option<OptionsSchema> {
         let name = &self.config.name;
         OptionsSchema::parse(schema?)
@@ -291,8 +292,9 @@ impl PluginSource<'_> {
             .ok()
     }
 
-    fn judge_options(self, schema: Option<&OptionsSchema>) -> Result<(), OpenError> {
-        let (Some(schema), Ok(options)) = (schema, serde_json::from_str(&self.config.config)) else {
+    fn judge_options(self, schema: Option<&str>) -> Result<(), OpenError> {
+        let (Some(schema), Ok(options)) = (self.schema(schema), serde_json::from_str(&self.config.config))
+        else {
             return Ok(());
         };
         let faults = schema.faults(&options);
@@ -304,26 +306,22 @@ impl PluginSource<'_> {
         Err(OpenError::Config { reason: self.config.conceal(&lines.join("; ")) })
     }
 
-    /// What is wrong with a key of the backend's table, such as `config.url`, with the line where it stands.
+    /// The message about a key of the backend's table, such as `config.url`, with its line in the configuration.
     fn line(self, key: &str, what: &str) -> String {
         let place = self.config.place_below(key);
         format!("{}backend `{}`: `backend.{key}`: {what}", configuration(place), self.config.name)
     }
 
-    /// The refusal of the loader or of the plugin itself.
-    fn refused(self, error: &Error, schema: Option<&str>) -> OpenError {
-        match self.wrong_key(error, schema) {
-            Some(line) => OpenError::Config { reason: self.config.conceal(&line) },
-            None => OpenError::of(error, self.config.conceal(&error.to_string())),
-        }
+    fn refused(self, error: &Error) -> OpenError {
+        OpenError::of(error, self.config.conceal(&error.to_string()))
     }
 
-    /// What is wrong with a key of the configuration, if that is why the backend does not open.
+    /// The message about a key of the configuration, if the backend does not open because of it.
     fn wrong_key(self, error: &Error, schema: Option<&str>) -> Option<String> {
         let Error::Open(open) = error else { return None };
         match &open.failure {
             OpenFailure::Config { key, message } => {
-                // A key that the schema has is refused for its value, about which there is nothing to suggest.
+                // For a key that the schema lacks, the message names the nearest key.
                 let schema = self.schema(schema).filter(|_| !key.is_empty());
                 let hint = schema.and_then(|schema| schema.suggest(key));
                 let hint = hint.map(|hint| format!(", {hint}")).unwrap_or_default();
@@ -343,22 +341,23 @@ impl PluginSource<'_> {
     }
 }
 
-/// An option of the plugin as a key of the backend's table; the empty path is the whole table.
+/// An option of the plugin as a key of the backend's table. The empty path is the whole table.
 fn option(path: &str) -> String {
     if path.is_empty() { "config".to_owned() } else { format!("config.{path}") }
 }
 
-/// The beginning of a line about a place in the configuration.
+/// The beginning of a message about a place in the configuration.
 fn configuration(place: Option<&Place>) -> String {
     place.map(|place| format!("configuration {place}: ")).unwrap_or_default()
 }
 
-/// The key of the backend's table, such as `limits.memory`, in the message of a child that can't be confined, and the rest.
+/// The key of the backend's table, such as `limits.memory`, in the message of a child that can't be sandboxed, and the rest
+/// of the message.
 fn key_of_sandbox(message: &str) -> Option<(&str, &str)> {
     message.strip_prefix("sandbox: `")?.split_once("`: ")
 }
 
-/// What is wrong with the executable that `plugins.helper` names, in the message of a child that can't be started.
+/// The fault of the executable that `plugins.helper` names, in the message of a child that can't be started.
 fn fault_of_helper(message: &str) -> Option<&str> {
     let differs =
         || message.starts_with("the tool and its helper are of different versions").then_some(message);

@@ -1,14 +1,17 @@
-//! What the workers of a pass share.
+//! The parts of a delivery, and the context that the workers of one pass share.
 
 use std::{
     collections::BTreeMap,
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
+use crate::consent::consent::Collection;
 use crate::delivery::backend_state::{BackendState, States};
-use crate::delivery::in_flight_lock::Slot;
+use crate::delivery::in_flight_lock::{InFlightLock, Slot};
 use crate::delivery::settle::DeliveryMode;
 use crate::delivery::wake_signal::WakeSignal;
 use crate::event::defaults::EventDefaults;
@@ -16,52 +19,92 @@ use crate::process::lock;
 use crate::spool::handle::Spool;
 use crate::spool::reader::Deliverer;
 
-/// How often a long pass writes down what it has come to: a process that is killed has then noted most of it.
+/// The pause between two writes of the backends' states in a long pass. A process that is killed has then written most of
+/// what happened.
 pub(super) const SAVE_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Whether something may be done at this moment.
-pub(super) type Permission = Box<dyn Fn() -> bool + Send + Sync>;
+/// Reads what the user consents to now.
+pub(crate) type ConsentCheck = Arc<dyn Fn() -> Collection + Send + Sync>;
 
-/// What the workers of a pass share. The claim of the spool lasts as long as it does.
+/// The parts of a delivery.
+pub(crate) struct DeliveryConfig {
+    pub(crate) spool: Spool,
+    pub(crate) states: States,
+    pub(crate) in_flight: InFlightLock,
+    pub(crate) mode: DeliveryMode,
+    pub(crate) fill: EventDefaults,
+    /// The consent by which the backends were chosen.
+    pub(crate) collection: Collection,
+    /// Whether the spool holds the events that stay on this machine.
+    pub(crate) local: bool,
+    /// Returns `collection` while this delivery may begin a batch.
+    pub(crate) may_send: ConsentCheck,
+    /// Returns `collection` while a running call may go on.
+    pub(crate) consented: ConsentCheck,
+}
+
+/// The context of a pass. The claim of the spool lasts as long as this value.
 pub(super) struct PassContext {
-    pub(super) spool: Spool,
-    pub(super) deliverer: Mutex<Deliverer>,
-    /// For the batches of all calls.
+    pub(super) config: Arc<DeliveryConfig>,
+    deliverer: Mutex<Deliverer>,
+    /// The slot for the batches of all calls.
     pub(super) slot: Arc<Slot>,
-    pub(super) mode: DeliveryMode,
-    pub(super) fill: EventDefaults,
-    /// Whether a further batch may be begun.
-    pub(super) may_send: Permission,
-    /// Whether there is the consent that a running call needs: without it, the call is cancelled.
-    pub(super) consented: Permission,
     pub(super) deadline: Instant,
-    /// Whether it was said that a delivery could not be noted.
+    stop: Arc<AtomicBool>,
+    /// Whether the log says that a delivery could not be noted.
     pub(super) unnoted: AtomicBool,
-    pub(super) states: Arc<States>,
-    /// When the states were saved last, and whether the disk lacks something since.
-    pub(super) saved: Mutex<(Instant, bool)>,
-    /// Given when a backend has nothing more to do. `None` where nobody waits by it.
+    /// The time of the last write of the states, and whether they have changed since.
+    saved: Mutex<(Instant, bool)>,
+    /// Set when a backend has nothing more to do; `None` when no thread waits for it.
     pub(super) signal: Option<Arc<WakeSignal>>,
 }
 
-impl fmt::Debug for PassContext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PassContext").field("deadline", &self.deadline).finish_non_exhaustive()
-    }
-}
-
 impl PassContext {
+    pub(super) fn new(
+        config: &Arc<DeliveryConfig>,
+        deliverer: Deliverer,
+        slot: Arc<Slot>,
+        deadline: Instant,
+        stop: &Arc<AtomicBool>,
+        signal: Option<Arc<WakeSignal>>,
+    ) -> Self {
+        Self {
+            config: Arc::clone(config),
+            deliverer: Mutex::new(deliverer),
+            slot,
+            deadline,
+            stop: Arc::clone(stop),
+            unnoted: AtomicBool::new(false),
+            saved: Mutex::new((Instant::now(), false)),
+            signal,
+        }
+    }
+
     pub(super) fn deliverer(&self) -> MutexGuard<'_, Deliverer> {
         lock(&self.deliverer)
     }
 
-    /// Writes the states of the backends down when the last time is long ago, if there is anything new.
-    pub(super) fn save_states(&self, is_new: bool, states: impl FnOnce() -> BTreeMap<String, BackendState>) {
+    pub(super) fn now_ms(&self) -> u64 {
+        self.config.spool.now_ms()
+    }
+
+    /// Whether another batch may be begun.
+    pub(super) fn may_send(&self) -> bool {
+        !self.stop.load(Ordering::Relaxed) && (self.config.may_send)() == self.config.collection
+    }
+
+    /// Whether a running call may go on. The end of the tool lets it finish; without consent it is cancelled.
+    pub(super) fn consented(&self) -> bool {
+        (self.config.consented)() == self.config.collection
+    }
+
+    /// Writes the states of the backends, if they have changed and the last write is long ago.
+    pub(super) fn save_states(&self, changed: bool, states: impl FnOnce() -> BTreeMap<String, BackendState>) {
         let (at, unsaved) = &mut *lock(&self.saved);
-        *unsaved |= is_new;
+        *unsaved |= changed;
         if *unsaved && at.elapsed() >= SAVE_INTERVAL {
             (*at, *unsaved) = (Instant::now(), false);
-            self.states.keep(&states());
+            self.config.states.keep(&states());
         }
     }
 }

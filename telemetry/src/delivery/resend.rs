@@ -1,12 +1,6 @@
-//! Dead letters, once more to the backend that refused them.
+//! Sending dead letters again to the backends that have rejected them.
 
-use std::{
-    collections::VecDeque,
-    fmt,
-    sync::Arc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fmt, sync::Arc, time::Instant};
 
 use jackfield_loader::count;
 use serde::Serialize;
@@ -14,53 +8,49 @@ use serde::Serialize;
 use crate::consent::consent::Collection;
 use crate::delivery::attempt::attempt_while;
 use crate::delivery::backend_state::BackendState;
-use crate::delivery::in_flight_lock::Slot;
-use crate::delivery::pass::{DeliveryConfig, SpoolDelivery};
+use crate::delivery::open_backend::OpenError;
+use crate::delivery::pass::SpoolDelivery;
+use crate::delivery::pass_context::{DeliveryConfig, PassContext};
 use crate::delivery::send::{BATCH_BYTES, BATCH_EVENTS};
-use crate::delivery::settle::{DeliveryMode, Verdict, settle};
+use crate::delivery::settle::{Decision, DeliveryMode, settle};
 use crate::delivery::target::Target;
 use crate::error::Error;
 use crate::event::batch_buffer::EventBuffer;
-use crate::event::defaults::EventDefaults;
 use crate::process::left;
 use crate::spool::dead_letters::Rejected;
-use crate::spool::reader::Deliverer;
 
-/// Between two tries to get what another process has: the system tells nobody that it was given back.
-const TICK: Duration = Duration::from_millis(5);
-
-/// What came of [`Telemetry::resend_rejected`](crate::Telemetry::resend_rejected). Its text is what `telemetry resend`
-/// prints.
+/// The result of [`Telemetry::resend_rejected`](crate::Telemetry::resend_rejected). Its text is the output of
+/// `telemetry resend`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ResendReport {
-    /// Each backend in force that has dead letters.
+    /// The backends in force that had dead letters.
     pub backends: Vec<ResendBackendReport>,
-    /// Events of backends that are not in force now; they stay.
+    /// Dead letters of backends that are not in force now; they stay.
     pub of_others: u64,
 }
 
-/// What came of the events that one backend had refused.
+/// The result for the dead letters of one backend.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ResendBackendReport {
-    /// What it is called.
+    /// The name of the backend.
     pub backend: String,
-    /// Events that it took. They are no dead letters any more.
+    /// Events that the backend has taken. They are no longer dead letters.
     pub delivered: u64,
-    /// Events that it refused again. They stay, with the new reason.
+    /// Events that the backend has rejected again. They stay, with the new reason.
     pub rejected: u64,
-    /// Events that it did neither with. They stay as they are.
+    /// Events that are not settled. They stay as they are.
     pub waiting: u64,
-    /// Events that may or may not have arrived and are not kept, which is what *at most once* means.
+    /// Events that may have arrived and are not kept, with *at most once*.
     pub lost: u64,
-    /// Why some were not delivered: the last reason.
+    /// The last reason why events were not delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 impl ResendReport {
-    /// Whether there were no dead letters, or all of it was delivered.
+    /// Whether there was no dead letter, or all were delivered.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.of_others == 0 && self.backends.iter().all(|to| to.rejected + to.waiting + to.lost == 0)
@@ -91,99 +81,66 @@ impl fmt::Display for ResendReport {
     }
 }
 
-/// What sending again takes.
-struct Again<'a> {
-    deliverer: Deliverer,
-    slot: Arc<Slot>,
-    mode: DeliveryMode,
-    fill: EventDefaults,
-    may_send: &'a dyn Fn() -> bool,
-    now_ms: &'a dyn Fn() -> u64,
-    deadline: Instant,
+/// Why a backend gets no further batch.
+#[derive(Debug, thiserror::Error)]
+enum Stop {
+    #[error("there was no time left for it")]
+    NoTime,
+    #[error("there is no consent to send them any more")]
+    NoConsent,
+    #[error(transparent)]
+    Unopened(#[from] OpenError),
+    #[error(transparent)]
+    Spool(#[from] Error),
+    #[error("{0}")]
+    Backend(String),
 }
 
 impl SpoolDelivery {
-    /// Sends dead letters again, one backend after the other, each until it settles nothing or `deadline`
-    /// comes. Circuits are not asked: the user has.
+    /// Sends the dead letters again, one backend after the other, each until a batch fails or `deadline` comes. Open circuits
+    /// do not count, because the user asks for this.
     pub(crate) fn resend(&mut self, deadline: Instant) -> Result<ResendReport, Error> {
-        let DeliveryConfig { spool, states: kept_in, mode, fill, collection, may_send, .. } = &self.config;
+        let DeliveryConfig { spool, states, in_flight, collection, may_send, .. } = &*self.config;
         let targets = self.backends.configured().unwrap_or_default();
-        let mut resent = sorted(&targets, spool.rejected()?).0;
+        let resent = sorted(&targets, spool.rejected()?).0;
         if resent.backends.is_empty() {
             return Ok(resent);
         }
-        let may_send = || *collection != Collection::Off && may_send() == *collection;
-        if !may_send() {
-            resent.because("there is no consent to send them");
-            return Ok(resent);
+        if *collection == Collection::Off || may_send() != *collection {
+            return Ok(resent.because("there is no consent to send them"));
         }
-        let Some((deliverer, slot)) = self.claim(&targets, deadline)? else {
-            resent.because("another delivery was under way all the time");
-            return Ok(resent);
-        };
-        let mut states = kept_in.load();
-        let mut again = Again {
-            deliverer,
-            slot,
-            mode: *mode,
-            fill: fill.clone(),
-            may_send: &may_send,
-            now_ms: &|| spool.now_ms(),
-            deadline,
-        };
-        // What it is now, with nobody else at it.
-        let (mut resent, mut waiting) = sorted(&targets, spool.rejected()?);
-        for to in &mut resent.backends {
-            let target = targets.iter().find(|target| target.name == to.backend);
-            let (Some(target), Some(events)) = (target, waiting.pop_front()) else { continue };
-            again.run(target, events, states.entry(to.backend.clone()).or_default(), to);
-        }
-        kept_in.keep(&states);
-        Ok(resent)
-    }
-
-    /// The claim of the spool and the right to call backends, once nobody else has them.
-    fn claim(
-        &self,
-        targets: &[Arc<Target>],
-        deadline: Instant,
-    ) -> Result<Option<(Deliverer, Arc<Slot>)>, Error> {
-        let DeliveryConfig { spool, in_flight, .. } = &self.config;
+        let busy = "another delivery was under way all the time";
         let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
-        loop {
-            if let Some(deliverer) = spool.try_claim(&names)? {
-                match in_flight.slot() {
-                    Ok(Some(slot)) => return Ok(Some((deliverer, slot))),
-                    Ok(None) => {}
-                    Err(source) => {
-                        let folder = spool.folder().to_owned();
-                        return Err(Error::Spool { doing: "make sending.lock beside", folder, source });
-                    }
-                }
-            }
-            if left(deadline).is_zero() {
-                return Ok(None);
-            }
-            thread::sleep(TICK.min(left(deadline)));
+        let Some(deliverer) = spool.claim_until(&names, deadline)? else { return Ok(resent.because(busy)) };
+        let slot = in_flight.slot_until(deadline).map_err(|source| {
+            let folder = spool.folder().to_owned();
+            Error::Spool { doing: "make sending.lock beside", folder, source }
+        })?;
+        let Some(slot) = slot else { return Ok(resent.because(busy)) };
+        let pass = PassContext::new(&self.config, deliverer, slot, deadline, &Arc::default(), None);
+        let mut known = states.load();
+        // Read again, now that no other process delivers.
+        let (mut resent, waiting) = sorted(&targets, spool.rejected()?);
+        for (to, (target, events)) in resent.backends.iter_mut().zip(&waiting) {
+            resend_to(&pass, target, events, known.entry(to.backend.clone()).or_default(), to);
         }
+        states.keep(&known);
+        Ok(resent)
     }
 }
 
-/// The events of each backend that has some, all of them waiting.
-fn sorted(targets: &[Arc<Target>], rejected: Vec<Rejected>) -> (ResendReport, VecDeque<VecDeque<Rejected>>) {
-    let (mut resent, mut waiting) = (ResendReport::default(), VecDeque::new());
+/// The targets that have dead letters, and a report in which all of these wait.
+fn sorted(targets: &[Arc<Target>], rejected: Vec<Rejected>) -> (ResendReport, Vec<(&Target, Vec<Rejected>)>) {
+    let (mut resent, mut waiting) = (ResendReport::default(), Vec::new());
     let mut rest = rejected;
     for target in targets {
         let (its, others): (Vec<_>, _) = rest.into_iter().partition(|it| it.backend == target.name);
         rest = others;
         if !its.is_empty() {
             let (backend, number) = (target.name.clone(), its.len() as u64);
-            resent.backends.push(ResendBackendReport {
-                backend,
-                waiting: number,
-                ..ResendBackendReport::default()
-            });
-            waiting.push_back(its.into());
+            let report = ResendBackendReport { backend, waiting: number, ..Default::default() };
+            resent.backends.push(report);
+            waiting.push((&**target, its));
         }
     }
     resent.of_others = rest.len() as u64;
@@ -191,126 +148,118 @@ fn sorted(targets: &[Arc<Target>], rejected: Vec<Rejected>) -> (ResendReport, Ve
 }
 
 impl ResendReport {
-    fn because(&mut self, reason: &str) {
-        for to in &mut self.backends {
-            to.reason = Some(reason.to_owned());
-        }
+    /// The report with this reason for every backend.
+    fn because(mut self, reason: &str) -> Self {
+        self.backends.iter_mut().for_each(|to| to.reason = Some(reason.to_owned()));
+        self
     }
 }
 
-impl Again<'_> {
-    /// All that one backend has refused, in batches.
-    fn run(
-        &mut self,
-        target: &Target,
-        mut waiting: VecDeque<Rejected>,
-        state: &mut BackendState,
-        to: &mut ResendBackendReport,
-    ) {
-        state.is_of(&target.fingerprint());
-        while !waiting.is_empty() {
-            // Read again before every batch: the user may have said no since the last one.
-            if let Some(reason) = self.obstacle() {
-                to.reason = Some(reason.to_owned());
-                return;
-            }
-            let batch = next_batch(&mut waiting);
-            let end = self.batch(target, &batch, state, to);
-            if let Err(reason) = end {
-                to.reason = Some(reason);
-                return;
-            }
+/// Sends the dead letters of one backend, in batches.
+fn resend_to(
+    pass: &PassContext,
+    target: &Target,
+    mut waiting: &[Rejected],
+    state: &mut BackendState,
+    to: &mut ResendBackendReport,
+) {
+    state.is_of(&target.fingerprint());
+    while !waiting.is_empty() {
+        let (batch, rest) = waiting.split_at(batch_len(waiting));
+        // Checked before every batch, because the user may have withdrawn consent since the last one.
+        if let Err(stop) = check(pass).and_then(|()| send_batch(pass, target, batch, state, to)) {
+            to.reason = Some(stop.to_string());
+            return;
         }
-    }
-
-    /// Why nothing more may be sent.
-    fn obstacle(&self) -> Option<&'static str> {
-        if left(self.deadline).is_zero() {
-            return Some("there was no time left for it");
-        }
-        (!(self.may_send)()).then_some("there is no consent to send them any more")
-    }
-
-    /// One batch; or why the backend gets no other one.
-    fn batch(
-        &mut self,
-        target: &Target,
-        batch: &[Rejected],
-        state: &mut BackendState,
-        to: &mut ResendBackendReport,
-    ) -> Result<(), String> {
-        let bytes = batch.iter().map(|it| it.event.get().len()).sum();
-        let mut buffer = EventBuffer::with_capacity(self.fill.clone(), batch.len(), bytes);
-        let valid: Vec<bool> = batch.iter().map(|it| buffer.push_stored(it.event.get()).is_ok()).collect();
-        let was_open = target.opened().is_some();
-        let backend = target.open(left(self.deadline)).map_err(|error| target.conceal(&error.to_string()))?;
-        if !was_open && let Some(reason) = self.obstacle() {
-            return Err(reason.to_owned());
-        }
-        let at_most_once = self.mode == DeliveryMode::AtMostOnce;
-        if at_most_once {
-            self.deliverer.forget_rejected(batch).map_err(|error| error.to_string())?;
-        }
-        let events = buffer.into_batch(Arc::clone(&self.slot));
-        let timeout = target.options.timeout;
-        let attempt = attempt_while(&backend, &events, timeout, self.deadline, &|| (self.may_send)());
-        let settlement = settle(&attempt, self.mode, &|text| target.conceal(text));
-
-        let now = (self.now_ms)();
-        let mut verdicts = settlement.verdicts.iter();
-        let (mut gone, mut again, mut kept) = (Vec::new(), Vec::new(), Vec::new());
-        for (it, valid) in batch.iter().zip(valid) {
-            match if valid { verdicts.next() } else { None } {
-                None => again.push(it.again("it is no event", now)),
-                Some(Verdict::Delivered | Verdict::Lost) => gone.push(it.clone()),
-                Some(Verdict::Rejected(reason)) => again.push(it.again(reason, now)),
-                Some(Verdict::Retry(_) | Verdict::NotAsked) => kept.push(it.clone()),
-            }
-        }
-        let number = |events: &[Rejected]| events.len() as u64;
-        to.delivered += settlement.delivered;
-        to.rejected += number(&again);
-        to.lost += settlement.lost;
-        to.waiting -= number(&gone) + number(&again);
-        state.delivered += settlement.delivered;
-        state.lost += settlement.lost;
-        let news = state.settled(&settlement, now, target.longest_pause());
-        news.log(&target.name, now, || self.deliverer.waiting_bytes(&target.name));
-        if let Some(last) = again.last() {
-            to.reason = Some(last.reason.clone());
-        }
-        if at_most_once {
-            let back: Vec<_> = again.into_iter().chain(kept.clone()).collect();
-            if let Err(error) = self.deliverer.put_back_rejected(&back) {
-                to.waiting -= number(&kept);
-                to.lost += number(&kept);
-                state.lost += number(&kept);
-                return Err(error.to_string());
-            }
-        } else {
-            // Without a note the same events would go out again with the next command, so that no more are sent.
-            self.deliverer.settle_rejected(&gone, &again).map_err(|error| error.to_string())?;
-        }
-        match settlement.failure {
-            Some(failure) => Err(failure.reason.to_string()),
-            None if settlement.not_asked => {
-                let reason = self.obstacle().map(str::to_owned).or(attempt.cut_short);
-                Err(reason.unwrap_or_else(|| "it was not asked".to_owned()))
-            }
-            None => Ok(()),
-        }
+        waiting = rest;
     }
 }
 
-/// The next events, no more than a batch may have, but at least one.
-fn next_batch(waiting: &mut VecDeque<Rejected>) -> Vec<Rejected> {
-    let (mut batch, mut bytes) = (Vec::new(), 0);
-    while let Some(next) = waiting.front() {
-        bytes += next.event.get().len();
-        if batch.len() == BATCH_EVENTS || (bytes > BATCH_BYTES && !batch.is_empty()) {
-            break;
-        }
-        batch.extend(waiting.pop_front());
+/// Whether more may be sent.
+fn check(pass: &PassContext) -> Result<(), Stop> {
+    if left(pass.deadline).is_zero() {
+        return Err(Stop::NoTime);
     }
-    batch
+    if pass.may_send() { Ok(()) } else { Err(Stop::NoConsent) }
+}
+
+fn send_batch(
+    pass: &PassContext,
+    target: &Target,
+    batch: &[Rejected],
+    state: &mut BackendState,
+    to: &mut ResendBackendReport,
+) -> Result<(), Stop> {
+    let mode = pass.config.mode;
+    let bytes = batch.iter().map(|it| it.event.get().len()).sum();
+    let mut buffer = EventBuffer::with_capacity(pass.config.fill.clone(), batch.len(), bytes);
+    let valid: Vec<bool> = batch.iter().map(|it| buffer.push_stored(it.event.get()).is_ok()).collect();
+    let was_open = target.opened().is_some();
+    let backend = target.open(left(pass.deadline))?;
+    if !was_open {
+        check(pass)?;
+    }
+    if mode == DeliveryMode::AtMostOnce {
+        pass.deliverer().forget_rejected(batch)?;
+    }
+    let events = buffer.into_batch(Arc::clone(&pass.slot));
+    let timeout = target.options.timeout;
+    let attempt = attempt_while(&backend, &events, timeout, pass.deadline, &|| pass.may_send());
+    let settlement = settle(&attempt, mode, &|text| target.conceal(text));
+
+    let now = pass.now_ms();
+    let mut decisions = settlement.decisions.iter();
+    let (mut gone, mut again, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+    for (it, valid) in batch.iter().zip(valid) {
+        match if valid { decisions.next() } else { None } {
+            None => again.push(it.again("it is no event", now)),
+            Some(Decision::Delivered | Decision::Lost) => gone.push(it.clone()),
+            Some(Decision::Rejected(reason)) => again.push(it.again(reason, now)),
+            Some(Decision::Retry(_) | Decision::NotAsked) => kept.push(it.clone()),
+        }
+    }
+    let number = |events: &[Rejected]| events.len() as u64;
+    to.delivered += settlement.delivered;
+    to.rejected += number(&again);
+    to.lost += settlement.lost;
+    to.waiting -= number(&gone) + number(&again);
+    state.delivered += settlement.delivered;
+    state.lost += settlement.lost;
+    let news = state.settled(&settlement, now, target.longest_pause());
+    news.log(&target.name, now, || pass.deliverer().waiting_bytes(&target.name));
+    if let Some(last) = again.last() {
+        to.reason = Some(last.reason.clone());
+    }
+    if mode == DeliveryMode::AtMostOnce {
+        let lost = number(&kept);
+        again.append(&mut kept);
+        let put_back = pass.deliverer().put_back_rejected(&again);
+        if let Err(error) = put_back {
+            to.waiting -= lost;
+            to.lost += lost;
+            state.lost += lost;
+            return Err(error.into());
+        }
+    } else {
+        // After an error no further batch is sent: the next command would send these events once more.
+        pass.deliverer().settle_rejected(&gone, &again)?;
+    }
+    match settlement.failure {
+        Some(failure) => Err(Stop::Backend(failure.reason.to_string())),
+        None if settlement.not_asked => {
+            check(pass)?;
+            Err(Stop::Backend(attempt.cut_short.unwrap_or_else(|| "it was not asked".to_owned())))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The number of events in the next batch: at least one, and no more than a batch may have.
+fn batch_len(waiting: &[Rejected]) -> usize {
+    let mut bytes = 0;
+    let fits = |it: &&Rejected| {
+        bytes += it.event.get().len();
+        bytes <= BATCH_BYTES
+    };
+    waiting.iter().take(BATCH_EVENTS).take_while(fits).count().max(1)
 }

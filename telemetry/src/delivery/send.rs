@@ -1,4 +1,4 @@
-//! What waits in the spool for one backend, batch by batch: sent, settled and noted.
+//! Sends the events of one backend batch by batch, settles them, and notes the result in the spool.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -6,13 +6,12 @@ use std::{
 };
 
 use crate::delivery::attempt::{Attempt, attempt_while};
-use crate::delivery::backend_handle::BackendHandle;
-use crate::delivery::backends::Backends;
+use crate::delivery::backends::{BackendHandle, Backends};
 use crate::delivery::open_backend::OpenError;
 use crate::delivery::outage::OutageNews;
 use crate::delivery::pass_context::PassContext;
 use crate::delivery::progress::Flushes;
-use crate::delivery::settle::{DeliveryMode, Settlement, Verdict, settle};
+use crate::delivery::settle::{Decision, DeliveryMode, Settlement, settle};
 use crate::delivery::target::Target;
 use crate::error::Error;
 use crate::event::batch_buffer::EventBuffer;
@@ -20,38 +19,39 @@ use crate::process::left;
 use crate::spool::chunk::Chunk;
 use crate::spool::reader::{Committed, Settle};
 
-/// How many events a batch has at most.
+/// The greatest number of events in a batch.
 pub(super) const BATCH_EVENTS: usize = 1000;
-/// How many bytes of JSON a batch has at most, but for one event that is longer alone.
+/// The greatest number of bytes of JSON in a batch of several events.
 pub(super) const BATCH_BYTES: usize = 512 << 10;
-/// Gives one backend what waits for it.
+
+/// Delivers to one backend what waits for it.
 pub(super) struct BackendSender<'a> {
     pub(super) pass: &'a PassContext,
     pub(super) backends: &'a Arc<Backends>,
     pub(super) id: u64,
 }
 
-/// Why a backend has nothing to do for now.
+/// Why the work of a backend has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StepResult {
-    /// All that waited for it is settled.
+    /// All its events are settled.
     Emptied,
-    /// It is to be tried again later, after the pause if there is one.
+    /// It failed, and is tried again after the pause.
     Failed { pause: Option<Duration> },
-    /// Nothing may be sent any more, the time of the pass is over, or the backend is configured no more.
+    /// Nothing may be sent any more, the time of the pass is over, or the backend was removed.
     Over,
 }
 
 /// Why a chunk was not sent.
 enum Unsent {
-    /// The time of the pass was over, or consent withdrawn, before the backend was asked.
+    /// Before the call, the time of the pass was over, or consent was withdrawn.
     Late,
     Unopened(OpenError),
     Uncommitted(Error),
 }
 
 impl BackendSender<'_> {
-    /// All that waits for one backend.
+    /// Sends everything that waits for the backend.
     pub(super) fn run(&self) -> StepResult {
         self.update(|handle, _| handle.progress.starts());
         loop {
@@ -59,7 +59,7 @@ impl BackendSender<'_> {
             if left(self.pass.deadline).is_zero() {
                 return self.over("there was no time left for it");
             }
-            // The deliverer's lock is given back here: whoever holds the table's may wait for it.
+            // The deliverer's lock is released here, because a thread that holds the table's lock may wait for it.
             let next = self.pass.deliverer().next(&target.name, BATCH_EVENTS, BATCH_BYTES);
             let chunk = match next {
                 Ok(Some(chunk)) => chunk,
@@ -72,8 +72,8 @@ impl BackendSender<'_> {
                     return self.failed();
                 }
             };
-            // Read again before every batch: the user may have said no since the last one.
-            if !(self.pass.may_send)() {
+            // Checked before every batch, because the user may have withdrawn consent since the last one.
+            if !self.pass.may_send() {
                 return self.over("nothing may be sent any more");
             }
             let goes_on = self.send(&target, &chunk);
@@ -82,14 +82,14 @@ impl BackendSender<'_> {
                 return self.failed();
             }
             if !chunk.cut {
-                // What came meanwhile is for the next ticket.
+                // Events that have come since then belong to the next ticket.
                 self.update(|handle, _| handle.progress.empties(asked, false));
             }
         }
     }
 
     fn over(&self, problem: &str) -> StepResult {
-        let now = self.pass.spool.now_ms();
+        let now = self.pass.now_ms();
         self.update(|handle, flushes| {
             let pause = handle.state.circuit.open_for(now);
             handle.progress.fails(flushes.asked, Some(problem.to_owned()), pause);
@@ -98,7 +98,7 @@ impl BackendSender<'_> {
     }
 
     fn failed(&self) -> StepResult {
-        let now = self.pass.spool.now_ms();
+        let now = self.pass.now_ms();
         let pause = self.update(|handle, flushes| {
             let pause = handle.state.circuit.open_for(now);
             let problem = handle.state.last_problem.as_ref().map(|problem| problem.reason.clone());
@@ -112,8 +112,8 @@ impl BackendSender<'_> {
         self.backends.update(self.id, update)
     }
 
-    /// Opens the backend if need be, and sends what is in the buffer, which comes from the chunk. With *at most once* the
-    /// backend is noted as done with all of the chunk before.
+    /// Opens the backend if it is not open, and sends the events of the chunk that are in the buffer. With *at most once* the
+    /// chunk is committed before it is sent.
     fn attempt(
         &self,
         target: &Target,
@@ -123,17 +123,17 @@ impl BackendSender<'_> {
         if buffer.is_empty() {
             return Ok((Attempt::default(), None));
         }
-        // Without time, opening would seem to take too long.
+        // Opening without time would look like a failure of the backend.
         if left(self.pass.deadline).is_zero() {
             return Err(Unsent::Late);
         }
         let was_open = target.opened().is_some();
         let backend = target.open(left(self.pass.deadline)).map_err(Unsent::Unopened)?;
-        if left(self.pass.deadline).is_zero() || !(was_open || (self.pass.consented)()) {
+        if left(self.pass.deadline).is_zero() || !(was_open || self.pass.consented()) {
             return Err(Unsent::Late);
         }
-        let committed = match self.pass.mode {
-            // What can't be sent at all has been kept until here.
+        let committed = match self.pass.config.mode {
+            // Only now, because an event that can't be sent stays in the spool.
             DeliveryMode::AtMostOnce => {
                 Some(self.pass.deliverer().commit_before_send(chunk).map_err(Unsent::Uncommitted)?)
             }
@@ -141,39 +141,42 @@ impl BackendSender<'_> {
         };
         let batch = buffer.into_batch(Arc::clone(&self.pass.slot));
         let timeout = target.options.timeout;
-        Ok((attempt_while(&backend, &batch, timeout, self.pass.deadline, &self.pass.consented), committed))
+        Ok((
+            attempt_while(&backend, &batch, timeout, self.pass.deadline, &|| self.pass.consented()),
+            committed,
+        ))
     }
 
-    /// Sends one chunk. Gives whether to go on with the next one.
+    /// Sends one chunk. Returns whether the next one may follow.
     fn send(&self, target: &Target, chunk: &Chunk) -> bool {
-        let mut buffer = EventBuffer::with_capacity(self.pass.fill.clone(), chunk.len(), chunk.bytes());
+        let mut buffer =
+            EventBuffer::with_capacity(self.pass.config.fill.clone(), chunk.len(), chunk.bytes());
         let is_event = |line: &usize| buffer.push_stored(chunk.line(*line)).is_ok();
         let events: Vec<usize> = (0..chunk.len()).filter(is_event).collect();
         let was_open = target.opened().is_some();
         let attempted = self.attempt(target, chunk, buffer);
         if !was_open {
-            // What was opened may be another file than the pass has found.
+            // The opened file may be another one than at the beginning of the pass.
             let fingerprint = target.fingerprint();
             self.update(|handle, _| handle.state.fingerprint = fingerprint);
         }
-        let now = self.pass.spool.now_ms();
+        let now = self.pass.now_ms();
         let (attempt, committed) = match attempted {
             Ok(attempted) => attempted,
-            // That says nothing of the backend, which was not asked.
+            // The backend was not asked.
             Err(Unsent::Late) => return false,
             Err(Unsent::Uncommitted(error)) => {
                 tracing::warn!("telemetry waits: {error}");
                 return false;
             }
             Err(Unsent::Unopened(error)) => {
-                self.log(
-                    self.update(|handle, _| handle.state.not_opened(&error, now, target.longest_pause())),
-                    target,
-                );
+                let news =
+                    self.update(|handle, _| handle.state.not_opened(&error, now, target.longest_pause()));
+                self.log(news, target);
                 return false;
             }
         };
-        let mut settlement = settle(&attempt, self.pass.mode, &|text| target.conceal(text));
+        let mut settlement = settle(&attempt, self.pass.config.mode, &|text| target.conceal(text));
         let noted = self.note(&target.name, chunk, &events, &mut settlement, committed);
         let news = self.update(|handle, flushes| {
             handle.state.delivered += settlement.delivered;
@@ -195,7 +198,7 @@ impl BackendSender<'_> {
                 return false;
             }
             Err(error) => {
-                // The note holds in this process, and on a full disk delivery is what makes room.
+                // The note holds in this process. Delivery goes on, because it makes room on a full disk.
                 if !self.pass.unnoted.swap(true, Ordering::Relaxed) {
                     tracing::warn!("if this process is killed now, events are delivered again: {error}");
                 }
@@ -207,11 +210,11 @@ impl BackendSender<'_> {
     fn log(&self, news: Option<OutageNews>, target: &Target) {
         if let Some(news) = news {
             let waiting = || self.pass.deliverer().waiting_bytes(&target.name);
-            news.log(&target.name, self.pass.spool.now_ms(), waiting);
+            news.log(&target.name, self.pass.now_ms(), waiting);
         }
     }
 
-    /// Notes in the spool what becomes of the lines of a chunk, of which those at `events` are events.
+    /// Notes the result in the spool. `events` are the indexes of the chunk's lines that are events.
     fn note(
         &self,
         backend: &str,
@@ -222,8 +225,8 @@ impl BackendSender<'_> {
     ) -> Result<(), Error> {
         let mut deliverer = self.pass.deliverer();
         if settlement.rejected > 0 {
-            let rejected = events.iter().zip(&settlement.verdicts).filter_map(|(line, verdict)| {
-                let Verdict::Rejected(reason) = verdict else { return None };
+            let rejected = events.iter().zip(&settlement.decisions).filter_map(|(line, decision)| {
+                let Decision::Rejected(reason) = decision else { return None };
                 Some((chunk.line(*line), &**reason))
             });
             if let Err(error) = deliverer.reject(backend, rejected) {
@@ -232,10 +235,10 @@ impl BackendSender<'_> {
             }
         }
         let mut settled = vec![Settle::Damaged; chunk.len()];
-        for (line, verdict) in events.iter().zip(&settlement.verdicts) {
-            settled[*line] = match verdict {
-                Verdict::Delivered | Verdict::Rejected(_) | Verdict::Lost => Settle::Done,
-                Verdict::Retry(_) | Verdict::NotAsked => Settle::Keep,
+        for (line, decision) in events.iter().zip(&settlement.decisions) {
+            settled[*line] = match decision {
+                Decision::Delivered | Decision::Rejected(_) | Decision::Lost => Settle::Done,
+                Decision::Retry(_) | Decision::NotAsked => Settle::Keep,
             };
         }
         match committed {

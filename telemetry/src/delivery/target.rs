@@ -1,10 +1,9 @@
-//! One backend: how it is opened.
+//! One backend, and how it is opened.
 
 use std::{
-    fmt,
     ops::Deref,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -20,17 +19,17 @@ use crate::process::lock;
 pub(crate) type OpenStatic =
     Arc<dyn Fn(&BackendOptions) -> Result<Backend, jackfield_loader::Error> + Send + Sync>;
 
-/// Where a backend comes from.
+/// The source of a backend.
 #[derive(Clone)]
 pub(crate) enum Source {
-    /// A plugin: its configuration, where plugins are, and where a relative path starts.
+    /// A plugin: its configuration, the settings for plugins, and the folder where relative paths start.
     Plugin { config: Box<BackendConfig>, plugins: PluginsConfig, folder: PathBuf },
-    /// A value of the tool.
+    /// A backend that is compiled into the tool.
     Static(OpenStatic),
 }
 
 impl Source {
-    /// The plugin, unless the backend is compiled in.
+    /// The plugin; `None` for a backend that is compiled in.
     pub(crate) fn plugin(&self) -> Option<PluginSource<'_>> {
         match self {
             Self::Plugin { config, plugins, folder } => Some(PluginSource { config, plugins, folder }),
@@ -39,25 +38,15 @@ impl Source {
     }
 }
 
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Plugin { config, .. } => f.debug_tuple("Plugin").field(&config.plugin).finish(),
-            Self::Static(_) => f.write_str("Static"),
-        }
-    }
-}
-
-/// One backend as it is configured, opened when it is first needed.
-#[derive(Debug)]
+/// One configured backend. It is opened when it is first needed.
 pub(crate) struct Target {
     pub(crate) name: String,
     pub(crate) source: Source,
     pub(crate) options: BackendOptions,
     seat: Mutex<Option<Arc<Open>>>,
-    /// Held by whoever opens it.
+    /// Held while the backend is opened.
     opening: Mutex<()>,
-    /// What the configuration contributes to the fingerprint.
+    /// The part of the fingerprint that the configuration determines.
     configuration: OnceLock<Sha256>,
 }
 
@@ -65,7 +54,7 @@ pub(crate) struct Target {
 #[derive(Debug)]
 pub(crate) struct Open {
     backend: Backend,
-    /// What it was loaded from, unless it is compiled in.
+    /// The library; `None` for a backend that is compiled in.
     pub(crate) image: Option<Loaded>,
 }
 
@@ -83,16 +72,12 @@ impl Target {
         Self { name: options.name.clone(), source, options, seat, opening, configuration }
     }
 
-    /// The same backend, to be opened anew.
+    /// The same backend, not opened.
     pub(crate) fn unopened(&self) -> Self {
         Self::new(self.source.clone(), self.options.clone())
     }
 
-    fn seat(&self) -> MutexGuard<'_, Option<Arc<Open>>> {
-        lock(&self.seat)
-    }
-
-    /// The longest pause between two attempts on a backend that fails.
+    /// The longest pause between two attempts, while the backend fails.
     pub(crate) fn longest_pause(&self) -> Duration {
         match &self.source {
             Source::Plugin { config, .. } => config.longest_pause,
@@ -100,19 +85,19 @@ impl Target {
         }
     }
 
-    /// The backend if it is open.
+    /// The open backend; `None` before it is opened.
     pub(crate) fn opened(&self) -> Option<Arc<Open>> {
-        self.seat().clone()
+        lock(&self.seat).clone()
     }
 
-    /// Has crashes of the plugin remembered in this folder, if it has a process of its own.
+    /// Sets the folder of the crash history, if the plugin runs in an isolated child.
     pub(crate) fn remember_crashes(&mut self, folder: PathBuf) {
-        if let Isolation::Process(process) = &self.options.isolation {
-            self.options.isolation = Isolation::Process(process.clone().crashes(folder));
+        if let Isolation::Process(process) = &mut self.options.isolation {
+            process.crashes = Some(folder);
         }
     }
 
-    /// The open backend. Opening takes at most `limit`.
+    /// Opens the backend if it is not open. This takes at most `limit`.
     pub(crate) fn open(&self, limit: Duration) -> Result<Arc<Open>, OpenError> {
         let _one = lock(&self.opening);
         if let Some(open) = self.opened() {
@@ -127,7 +112,7 @@ impl Target {
         }
     }
 
-    /// The same error in more words, for people who ask.
+    /// The error in more words, for messages to people.
     pub(crate) fn explained(&self, error: OpenError) -> OpenError {
         match self.source.plugin() {
             Some(plugin) => plugin.explained(error),
@@ -135,14 +120,13 @@ impl Target {
         }
     }
 
-    /// Opens a backend that is compiled in.
     pub(crate) fn open_static(&self, open: &OpenStatic, limit: Duration) -> Result<Arc<Open>, OpenError> {
         let backend =
             open(&self.options_within(limit)).map_err(|error| OpenError::of(&error, error.to_string()))?;
         Ok(self.take_seat(Open { backend, image: None }))
     }
 
-    /// Opens the backend from the bytes that were read. Opening takes at most `limit`.
+    /// Opens the backend from a file that was read, in at most `limit`.
     pub(crate) fn open_file(
         &self,
         plugin: PluginSource<'_>,
@@ -153,7 +137,7 @@ impl Target {
         Ok(self.take_seat(Open { backend, image: Some(image) }))
     }
 
-    /// Opens the backend from what another one was loaded from. Opening takes at most `limit`.
+    /// Opens the backend from the library of another one, in at most `limit`.
     pub(crate) fn open_loaded(
         &self,
         plugin: PluginSource<'_>,
@@ -172,18 +156,18 @@ impl Target {
 
     fn take_seat(&self, open: Open) -> Arc<Open> {
         let open = Arc::new(open);
-        *self.seat() = Some(Arc::clone(&open));
+        *lock(&self.seat) = Some(Arc::clone(&open));
         open
     }
 
-    /// Whether there is something to open: a plugin's file that is compatible and trusted, and options that fit its schema.
-    /// Runs none of the plugin's code.
+    /// Checks whether the backend can be opened, without running the plugin's code: the file is compatible and trusted,
+    /// and the options fit its schema.
     pub(crate) fn locate(&self) -> Result<(), OpenError> {
         self.source.plugin().map_or(Ok(()), |plugin| plugin.locate(&self.options.isolation))
     }
 
-    /// What tells the backend from the same one with another configuration or another file, with nothing of it in clear.
-    /// Of an open one the file is that which it was loaded from.
+    /// A digest of the configuration and the plugin's file. It reveals nothing of the configuration. For an open
+    /// backend, the file is the one that it was loaded from.
     pub(crate) fn fingerprint(&self) -> String {
         let Source::Plugin { config, plugins, folder } = &self.source else { return String::new() };
         let stamp = match self.opened().and_then(|open| open.image.as_ref()?.stamp) {
@@ -202,7 +186,7 @@ impl Target {
         jackfield_loader::hex(&digest[..8])
     }
 
-    /// `text`, which a plugin wrote, without the values of variables that are in its configuration.
+    /// `text` of a plugin, without the values of variables in its configuration.
     pub(crate) fn conceal(&self, text: &str) -> String {
         match &self.source {
             Source::Plugin { config, .. } => config.conceal(text),
@@ -210,7 +194,7 @@ impl Target {
         }
     }
 
-    /// Asks the backend's platform to forget a machine.
+    /// Requests the deletion of a machine's data from the backend's platform.
     pub(crate) fn request_deletion(&self, machine_id: &str, event: &Batch, limit: Duration) -> Deletion {
         match self.open(limit) {
             Ok(backend) => backend.request_deletion(machine_id, event, limit),
@@ -218,9 +202,9 @@ impl Target {
         }
     }
 
-    /// Closes the backend if it is open.
+    /// Closes the backend, if it is open.
     pub(crate) fn close(&self, limit: Duration) {
-        let open = self.seat().take();
+        let open = lock(&self.seat).take();
         if let Some(backend) = open
             && let Err(error) = backend.close(limit)
         {

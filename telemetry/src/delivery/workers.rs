@@ -1,7 +1,7 @@
-//! A thread for each backend, which lives as long as the backend is configured and waits for something to do.
+//! A worker thread for each backend. It lives as long as the backend is configured.
 //!
-//! The thread that makes a pass says which backends are to be given their events; the worker of each does it and says how
-//! it ended. So a backend that hangs holds up no other. Where no thread can be had, the thread of the pass does the work.
+//! The thread of a pass assigns work to the workers, and each worker reports its result. So a backend that hangs does not
+//! delay another. When no thread can be started, the thread of the pass does the work.
 
 use std::{
     sync::Arc,
@@ -9,22 +9,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::delivery::backend_handle::{BackendHandle, Work};
-use crate::delivery::backends::{Backends, Table};
+use crate::delivery::backends::{BackendHandle, Backends, Table, Work};
 use crate::delivery::pass_context::PassContext;
 use crate::delivery::send::{BackendSender, StepResult};
 use crate::process::{ReentrancyGuard, wait};
 
-/// How long a backend is left alone that failed without saying for how long.
+/// The pause after a failure that says no pause.
 pub(crate) const UNKNOWN_PAUSE: Duration = Duration::from_secs(5);
 
-/// What the thread of a pass sees of its workers.
+/// The state of the workers, for the thread of the pass.
 pub(super) struct Overview {
     /// Whether any worker has something to do.
     pub(super) is_busy: bool,
-    /// When the next pause ends.
+    /// The end of the next pause.
     pub(super) next_pause: Option<Instant>,
-    /// Whether the events are those of the other spool from now on.
+    /// Whether the backends are for the other spool by now.
     pub(super) is_stale: bool,
 }
 
@@ -48,8 +47,8 @@ impl Backends {
         }
     }
 
-    /// Has every backend whose turn it is given its events. The work of those that can have no thread, and with
-    /// `spares_one` that of the last one that has none yet, is done before this returns.
+    /// Assigns work to every backend that is due. When a backend has no thread and can get none, its work is done before this
+    /// returns. With `spares_one` the last backend gets no new thread.
     pub(super) fn assign(self: &Arc<Self>, pass: &Arc<PassContext>, spares_one: bool) {
         let mut inline = Vec::new();
         {
@@ -83,7 +82,7 @@ impl Backends {
 
     /// Starts the worker of a backend, if a thread can be had.
     fn hire(self: &Arc<Self>, handle: &BackendHandle) -> bool {
-        // A thread can't begin while the system's loader is busy with a library that hangs.
+        // While a library hangs in the dynamic linker, a new thread can't begin.
         if jackfield_loader::hanging_load().is_some() {
             return false;
         }
@@ -97,7 +96,7 @@ impl Backends {
         thread::Builder::new().name(format!("deliver-{}", handle.target.name)).spawn(work).is_ok()
     }
 
-    /// Gives a backend what waits for it.
+    /// Delivers to a backend what waits for it.
     fn run(self: &Arc<Self>, id: u64, pass: Arc<PassContext>) {
         let mut running = Running { backends: self, id, pass: Some(pass) };
         while let Some(pass) = &running.pass {
@@ -106,7 +105,7 @@ impl Backends {
         }
     }
 
-    /// There may be events that the backends have not seen.
+    /// Makes every backend look for new events.
     pub(super) fn look_again(&self) {
         for handle in self.table().all_mut() {
             match &mut handle.work {
@@ -117,15 +116,15 @@ impl Backends {
         }
     }
 
-    /// Waits until nobody works.
+    /// Waits until no worker has work.
     pub(super) fn wait_for_rest(&self) {
         let mut table = self.table();
         while table.is_busy() {
-            table = self.wait(table, None);
+            table = wait(&self.changed, table, None);
         }
     }
 
-    /// Ends the workers, each once it has nothing to do.
+    /// Ends each worker once it has nothing to do.
     pub(crate) fn end(&self) {
         self.table().ended = true;
         self.work.notify_all();
@@ -139,7 +138,7 @@ struct Worker {
 }
 
 impl Worker {
-    /// Waits for work; `None` when none will come.
+    /// Waits for work; `None` when the worker is to end.
     fn next_work(&self) -> Option<Arc<PassContext>> {
         let mut table = self.backends.table();
         loop {
@@ -153,23 +152,22 @@ impl Worker {
                 handle.has_worker = false;
                 return None;
             }
-            // A worker that waits has no part in the pass, which would else keep its claim.
+            // A worker that waits holds no context of a pass, so that the claim ends with the pass.
             table = wait(&self.backends.work, table, None);
         }
     }
 }
 
-/// A backend that is given its events.
+/// The work of a backend.
 struct Running<'a> {
     backends: &'a Arc<Backends>,
     id: u64,
-    /// `None` once it has nothing more to do.
+    /// `None` when the work is done.
     pass: Option<Arc<PassContext>>,
 }
 
 impl Running<'_> {
-    /// The backend has nothing more to do for now, unless there may be more by now than it has seen. Whether its worker
-    /// lives on.
+    /// Ends the work with this result, unless there may be new events. `lives`: the worker goes on.
     fn rest(&mut self, result: StepResult, lives: bool) {
         let Self { backends, id, pass } = self;
         let mut table = backends.table();
@@ -193,7 +191,7 @@ impl Running<'_> {
             };
             closed = table.obey(*id);
         }
-        // Who sees that nobody works any more ends the pass and gives back the claim, which lasts as long as any has this.
+        // The context is dropped before the thread of the pass is told: the claim ends with the last context.
         let is_news = !table.is_busy() || table.all().any(|handle| handle.work == Work::Due);
         let signal = pass.take().and_then(|pass| pass.signal.clone()).filter(|_| is_news);
         backends.changed.notify_all();
@@ -206,7 +204,7 @@ impl Running<'_> {
 }
 
 impl Drop for Running<'_> {
-    /// After a panic the next pass starts another worker.
+    /// Ends the work after a panic. The next pass starts another worker.
     fn drop(&mut self) {
         if self.pass.is_some() {
             self.rest(StepResult::Over, false);

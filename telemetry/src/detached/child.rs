@@ -1,4 +1,4 @@
-//! The detached child: it delivers until nothing is left to do, or its lifetime ends.
+//! The detached child: it delivers until no event waits, or its lifetime ends.
 
 use std::{
     ffi::OsString,
@@ -16,7 +16,8 @@ use crate::consent::consent::Collection;
 use crate::consent::source::ConsentSource;
 use crate::delivery::backend_state::States;
 use crate::delivery::in_flight_lock::InFlightLock;
-use crate::delivery::pass::{ConsentCheck, DeliveryConfig, SpoolDelivery};
+use crate::delivery::pass::SpoolDelivery;
+use crate::delivery::pass_context::{ConsentCheck, DeliveryConfig};
 use crate::detached::job::DeliveryJob;
 use crate::detached::lock::Mark;
 use crate::detached::{job, lock};
@@ -28,27 +29,28 @@ use crate::instance::select_backends;
 use crate::process::{ReentrancyGuard, left};
 use crate::spool::disk::Disk;
 use crate::spool::fs::Fs;
-use crate::spool::handle::{Spool, Spools};
+use crate::spool::handle::Spools;
 
 /// The job for a child of a tool.
 pub(crate) const JOB: Job = Job { name: "deliver", run };
 
-/// How much further than others' this process's turn at a processor is away, from 0 to 19.
+/// The niceness of the process, from 0 to 19.
 const NICE: i32 = 10;
-/// How soon a pass is tried again that another process kept us from: the system tells nobody that the claim was given back.
+/// The pause before a pass is repeated that found another process delivering, and before another attempt at the lock.
+/// It polls, because the system does not report that another process has released a lock.
 const BUSY: Duration = Duration::from_millis(50);
-/// How often consent is looked at between rounds: without it there is nothing to stay for.
+/// The interval of the checks of consent during a pause.
 const LOOK: Duration = Duration::from_millis(250);
-/// The most time that the end is given to close the backends.
+/// The longest time for closing the backends.
 const CLOSING: Duration = Duration::from_secs(2);
 
-/// Nothing is said of what comes of it: the states of the backends are where `status` finds that.
+/// Reports nothing: `status` reads the states of the backends.
 #[expect(clippy::needless_pass_by_value, reason = "a job is given what belongs to it")]
 fn run(inherited: Inherited) -> i32 {
     let start = Instant::now();
     let _quiet = ReentrancyGuard::enter();
     let Some((held, job, mark)) = take(&inherited) else { return UNUSABLE };
-    // Without a thread the alarm alone is left, which is enough.
+    // Without a thread, the alarm alone ends the process.
     let _ = inherited.end_within(job.lifetime);
     let _ = rustix::process::nice(NICE);
     if !job.stays_in_folder {
@@ -76,13 +78,8 @@ const UNUSABLE: i32 = 78;
 /// The spool, its backends and the lock.
 struct Delivery {
     delivery: SpoolDelivery,
-    spool: Spool,
     names: Vec<String>,
     held: Arc<File>,
-    collection: Collection,
-    may_send: ConsentCheck,
-    /// Whether there is consent, whoever is to deliver.
-    consented: ConsentCheck,
 }
 
 impl Delivery {
@@ -99,46 +96,37 @@ impl Delivery {
         };
         let consent = ConsentSource::with_environment(job.consent, environment);
         let spools = Spools::open(data, &job.limits, &(Arc::new(Disk) as Arc<dyn Fs>));
-        let spool = spools.get(job.local).clone();
         let fill = EventDefaults::new(&job.tool, &job.version)
             .with_machine_id(&MachineIdFile::new(&job.tool, Some(data)).peek());
         let targets: Vec<_> = job
             .backends
             .into_iter()
             .map(|backend| {
-                let (config, plugins, folder) = backend.take()?;
-                let mut target = select_backends::target(&job.tool, &job.version, config, plugins, folder);
+                let mut target = select_backends::target(&job.tool, &job.version, backend.take()?);
                 target.remember_crashes(data.join(CRASHES));
                 Some(target)
             })
             .collect::<Option<_>>()?;
         let names = targets.iter().map(|target| target.name.clone()).collect();
-        let (collection, asked) = (job.collection, Arc::clone(&held));
-        let consent = Arc::new(consent);
-        let consented: ConsentCheck = {
-            let consent = Arc::clone(&consent);
-            Arc::new(move || consent.read().collection)
-        };
-        let may_send: ConsentCheck = Arc::new(move || {
-            // A child with another job delivers.
-            if lock::is_marked(&asked, &mark) { consent.read().collection } else { Collection::Off }
-        });
+        let consented: ConsentCheck = Arc::new(move || consent.read().collection);
+        let (consent, lock) = (Arc::clone(&consented), Arc::clone(&held));
+        // With another mark in the lock, a child with another job delivers.
+        let may_send = move || if lock::is_marked(&lock, &mark) { consent() } else { Collection::Off };
         let config = DeliveryConfig {
-            spool: spool.clone(),
-            states: Arc::new(States::new(data)),
+            spool: spools.get(job.local).clone(),
+            states: States::new(data),
             in_flight: InFlightLock::new(data),
             mode: job.mode,
             fill,
-            collection,
+            collection: job.collection,
             local: job.local,
-            may_send: Arc::clone(&may_send),
-            consented: Arc::clone(&consented),
+            may_send: Arc::new(may_send),
+            consented,
         };
-        let delivery = SpoolDelivery::new(config, targets, &Arc::default());
-        Some(Self { delivery, spool, names, held, collection, may_send, consented })
+        Some(Self { delivery: SpoolDelivery::new(config, targets, &Arc::default()), names, held })
     }
 
-    /// Delivers until nothing waits, nothing can be sent any more, or `deadline` comes.
+    /// Delivers until no event waits, nothing may be sent any more, or `deadline` comes.
     fn run(&mut self, deadline: Instant) {
         // A child with another job still holds the lock, and ends soon.
         while !lock::take_again(&self.held).unwrap_or(false) {
@@ -148,18 +136,19 @@ impl Delivery {
         }
         loop {
             let end = self.rounds(deadline);
-            if (self.consented)() != self.collection {
-                // A plugin that does not look whether its call is cancelled ends with the process.
+            let config = &self.delivery.config;
+            if (config.consented)() != config.collection {
+                // The exit also ends a plugin that ignores the cancellation of its call.
                 jackfield_loader::exit(0);
             }
             self.delivery.close(left(deadline).max(CLOSING));
             let _ = self.held.unlock();
-            // A tool may have found the turn taken a moment ago, and left its events to whoever has it. Without progress
-            // what waits is nothing that a further pass would settle.
+            // A tool may have found the lock held a moment ago, and have started no child. Without progress, another pass
+            // would not settle what waits.
             let again = end.emptied
                 && end.progress
                 && !left(deadline).is_zero()
-                && self.spool.has_waiting(&self.names)
+                && self.delivery.config.spool.has_waiting(&self.names)
                 && lock::take_again(&self.held).unwrap_or(false);
             if !again {
                 return;
@@ -167,6 +156,7 @@ impl Delivery {
         }
     }
 
+    /// Repeats passes until no backend can be tried before `deadline`.
     fn rounds(&mut self, deadline: Instant) -> End {
         let go_on = Arc::<AtomicBool>::default();
         let mut progress = false;
@@ -185,11 +175,11 @@ impl Delivery {
         }
     }
 
-    /// Waits, and answers whether there is still the consent that the backends were chosen by, and nobody else to deliver.
+    /// Waits for `pause`; `false` when nothing may be sent any more.
     fn wait(&self, pause: Duration) -> bool {
         let until = Instant::now() + pause;
         loop {
-            if (self.may_send)() != self.collection {
+            if (self.delivery.config.may_send)() != self.delivery.config.collection {
                 return false;
             }
             if left(until).is_zero() {
@@ -200,7 +190,7 @@ impl Delivery {
     }
 }
 
-/// How rounds ended.
+/// The result of several passes.
 struct End {
     emptied: bool,
     /// Whether any event was settled.

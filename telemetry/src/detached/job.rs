@@ -133,11 +133,6 @@ impl DeliveryJob {
         env!("CARGO_PKG_VERSION").to_owned()
     }
 
-    /// The text that the child inherits.
-    pub(super) fn to_text(&self) -> io::Result<Vec<u8>> {
-        Ok(serde_json::to_vec(self)?)
-    }
-
     /// The job of this text.
     pub(super) fn parse(text: &[u8]) -> io::Result<Self> {
         let job: Self = serde_json::from_slice(text)?;

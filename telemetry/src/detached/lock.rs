@@ -63,7 +63,7 @@ pub(super) fn is_marked(file: &File, mark: &Mark) -> bool {
     file.read_exact_at(&mut found, 0).is_ok() && found == *mark
 }
 
-/// Takes the lock for a file that was inherited. Returns whether the file has the lock.
+/// Takes the lock for an inherited file. Returns whether the file has the lock.
 ///
 /// # Errors
 /// As [`take`].
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_is_held_until_the_last_copy_of_its_descriptor_is_closed() {
+    fn the_last_copy_of_a_descriptor_holds_the_lock() {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path();
         assert!(!is_delivering(data, false));
@@ -105,14 +105,14 @@ mod tests {
     }
 
     #[test]
-    fn who_has_the_turn_by_other_orders_sees_that_it_is_not_meant_any_more() {
+    fn a_child_sees_that_another_job_is_in_force() {
         let folder = tempfile::tempdir().expect("a folder");
         let LockAttempt::Taken(first) = take(folder.path(), false) else { panic!("nobody has it") };
         let other: Mark = *b"fedcba9876543210";
         let LockAttempt::Awaited(second) =
             crate::detached::lock::take(folder.path(), false, &other).expect("writable")
         else {
-            panic!("by other orders")
+            panic!("another job")
         };
         assert!(!is_marked(&first, &MARK) && is_marked(&second, &other));
         assert!(!take_again(&second).expect("a lock"), "the first one is not gone yet");

@@ -87,8 +87,8 @@ pub(crate) fn spawn_child(context: &Context, lifetime: Duration) -> Option<PassR
         return Some(PassResult { emptied: true, ..nothing });
     }
     let start = || -> io::Result<()> {
-        let text =
-            DeliveryJob::new(context, data, local, collection, &selected.targets, lifetime)?.to_text()?;
+        let job = DeliveryJob::new(context, data, local, collection, &selected.targets, lifetime)?;
+        let text = serde_json::to_vec(&job)?;
         let held = match lock::take(data, local, &mark(&text))? {
             LockAttempt::Taken(held) | LockAttempt::Awaited(held) => held,
             // The child that holds the lock checks the spool once more before it ends.

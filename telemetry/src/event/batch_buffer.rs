@@ -7,7 +7,7 @@ use jackfield_loader::{Batch, BatchWriter, EventFields};
 use crate::error::Error;
 use crate::event::defaults::{EventDefaults, without_nulls};
 use crate::event::parse;
-use crate::event::parse::{MAX_LINE, Parsed};
+use crate::event::parse::{FILLED, MAX_LINE, Parsed};
 
 /// Reads lines, and collects their events until they are taken as a [`Batch`].
 #[derive(Debug)]
@@ -34,17 +34,9 @@ type Place = Range<usize>;
 #[derive(Debug)]
 struct Record {
     json: Place,
-    id: Place,
-    timestamp: Place,
+    filled: [Place; FILLED.len()],
     kind: Place,
     name: Place,
-    machine_id: Place,
-    tool_name: Place,
-    tool_version: Place,
-    os: Place,
-    arch: Place,
-    os_version: Place,
-    runtime_version: Place,
     error: Option<Place>,
     args: Option<Range<usize>>,
     metadata: Option<Range<usize>>,
@@ -159,17 +151,8 @@ impl Events {
         let mut placer = Placer { text: &mut self.text, line, offset: start + moved };
         let mut optional = |text: &Option<_>| text.as_deref().map(|text| placer.place(text));
         let error = optional(&parsed.error);
-        let mut filled = |text: &Option<_>| optional(text).unwrap_or_default();
         let mut record = Record {
-            id: filled(&parsed.id),
-            timestamp: filled(&parsed.timestamp),
-            machine_id: filled(&parsed.machine_id),
-            tool_name: filled(&parsed.tool_name),
-            tool_version: filled(&parsed.tool_version),
-            os: filled(&parsed.os),
-            arch: filled(&parsed.arch),
-            os_version: filled(&parsed.os_version),
-            runtime_version: filled(&parsed.runtime_version),
+            filled: parsed.filled.each_ref().map(|text| optional(text).unwrap_or_default()),
             kind: placer.place(&parsed.kind),
             name: placer.place(&parsed.name),
             json,
@@ -216,19 +199,22 @@ impl Events {
             metadata.clear();
             let pairs = &self.metadata[record.metadata.clone().unwrap_or_default()];
             metadata.extend(pairs.iter().map(|(key, value)| (at(key), at(value))));
+            let filled = record.filled.each_ref().map(at);
+            let [id, timestamp, machine_id, tool_name, tool_version, os, arch, os_version, runtime_version] =
+                filled;
             batch.push(&EventFields {
                 json: at(&record.json),
-                id: at(&record.id),
-                timestamp: at(&record.timestamp),
+                id,
+                timestamp,
                 kind: at(&record.kind),
                 name: at(&record.name),
-                machine_id: at(&record.machine_id),
-                tool_name: at(&record.tool_name),
-                tool_version: at(&record.tool_version),
-                os: at(&record.os),
-                arch: at(&record.arch),
-                os_version: at(&record.os_version),
-                runtime_version: at(&record.runtime_version),
+                machine_id,
+                tool_name,
+                tool_version,
+                os,
+                arch,
+                os_version,
+                runtime_version,
                 error: record.error.as_ref().map(at),
                 args: record.args.as_ref().map(|_| args.as_slice()),
                 metadata: record.metadata.as_ref().map(|_| metadata.as_slice()),

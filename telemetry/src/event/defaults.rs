@@ -13,23 +13,23 @@
 //! A line that names another tool or system does not get the version of this one: that would be a false statement. Nor does
 //! it get the machine id of this tool, because that would link the events of two tools on one machine.
 
-use std::borrow::Cow;
+use std::{array, borrow::Cow};
 
 use serde::de::{Deserializer as _, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::event::json_value::Text;
-use crate::event::parse::{FILLED, Parsed};
+use crate::event::parse::{
+    FILLED, ID, MACHINE_ID, OS, OS_VERSION, Parsed, RUNTIME_VERSION, TIMESTAMP, TOOL_NAME, VERSION,
+};
 use crate::identity::machine_id;
 use crate::identity::machine_id::MachineId;
 
 /// The values for missing members.
 #[derive(Debug, Clone)]
 pub struct EventDefaults {
-    /// In the order of [`FILLED`], without `id` and `timestamp`.
-    values: [Value; 7],
-    /// The value of a version that this tool can't know.
-    unknown: [Value; 7],
+    /// The values of the members from [`CONSTANT`] on.
+    values: [Value; FILLED.len() - CONSTANT],
 }
 
 /// A string, and the JSON member `"name":"string",`.
@@ -45,12 +45,8 @@ impl Value {
     }
 }
 
-/// Index of the first member that is the same for every event.
+/// The index of the first member that is the same for every event.
 const CONSTANT: usize = 2;
-
-/// Indexes of values.
-const MACHINE_ID: usize = 0;
-const TOOL_NAME: usize = 1;
 
 impl EventDefaults {
     /// Values for events of the tool `name`, on this machine, with its [derived](MachineId::derived) id. A tool that stores
@@ -66,58 +62,57 @@ impl EventDefaults {
             os_version(),
             jackfield_loader::plugin_api::metadata::COMPILER.to_owned(),
         ];
-        let unknown = std::array::from_fn(|at| Value::new(FILLED[CONSTANT + at], ""));
-        let values = std::array::from_fn(|at| Value::new(FILLED[CONSTANT + at], &constants[at]));
-        Self { values, unknown }
+        Self { values: array::from_fn(|at| Value::new(FILLED[CONSTANT + at], &constants[at])) }
     }
 
     /// The same values, with an id that the tool's folder stores: see [`MachineIdFile`](crate::MachineIdFile).
     #[must_use]
     pub fn with_machine_id(mut self, id: &MachineId) -> Self {
-        self.values[MACHINE_ID] = Value::new(FILLED[CONSTANT + MACHINE_ID], &id.id);
+        self.values[MACHINE_ID - CONSTANT] = Value::new(FILLED[MACHINE_ID], &id.id);
         self
     }
 
-    /// Appends the JSON object `text` to `out`, with the members that it lacks, and sets these in `parsed`, which was read
-    /// from `text`. Returns by how many bytes the members of `text` have moved.
+    /// Appends the JSON object `text` to `out` with the members that it lacks, and sets these in `parsed`, which was read from
+    /// `text`. Returns by how many bytes the members of `text` have moved.
     pub(crate) fn complete<'a>(&'a self, text: &str, parsed: &mut Parsed<'a>, out: &mut String) -> usize {
         let start = out.len();
         out.push('{');
-        if parsed.id.is_none() {
+        let filled = &mut parsed.filled;
+        if filled[ID].is_none() {
             let id = uuid::Uuid::now_v7().to_string();
             push(out, &["\"id\":\"", &id, "\","]);
-            parsed.id = Some(Cow::Owned(id));
+            filled[ID] = Some(Cow::Owned(id));
         }
-        if parsed.timestamp.is_none() {
+        if filled[TIMESTAMP].is_none() {
             let now = jiff::Timestamp::now();
-            let micros = now.as_microsecond();
             let timestamp = format!("{now:.6}");
             push(out, &["\"timestamp\":\"", &timestamp, "\","]);
-            parsed.timestamp = Some(Cow::Owned(timestamp));
-            parsed.time_unix_nanos = micros.saturating_mul(1000);
+            filled[TIMESTAMP] = Some(Cow::Owned(timestamp));
+            parsed.time_unix_nanos = now.as_microsecond().saturating_mul(1000);
         }
-        if let (None, Some(tool)) = (&parsed.machine_id, &parsed.tool_name)
-            && *tool != self.values[TOOL_NAME].text
+        if let (None, Some(tool)) = (&filled[MACHINE_ID], &filled[TOOL_NAME])
+            && *tool != self.values[TOOL_NAME - CONSTANT].text
         {
             let id = machine_id::id(tool);
             push(out, &["\"machine_id\":\"", &id, "\","]);
-            parsed.machine_id = Some(Cow::Owned(id));
+            filled[MACHINE_ID] = Some(Cow::Owned(id));
         }
-        let (own_tool, own_os) = (parsed.tool_name.is_none(), parsed.os.is_none());
-        let fields = [
-            (&mut parsed.machine_id, true),
-            (&mut parsed.tool_name, true),
-            (&mut parsed.tool_version, own_tool),
-            (&mut parsed.os, true),
-            (&mut parsed.arch, true),
-            (&mut parsed.os_version, own_os),
-            (&mut parsed.runtime_version, own_tool),
-        ];
-        for (at, (field, ours)) in fields.into_iter().enumerate() {
-            if field.is_none() {
-                let value = if ours { &self.values[at] } else { &self.unknown[at] };
+        let (own_tool, own_os) = (filled[TOOL_NAME].is_none(), filled[OS].is_none());
+        for (at, value) in (CONSTANT..).zip(&self.values) {
+            if filled[at].is_some() {
+                continue;
+            }
+            let known = match at {
+                VERSION | RUNTIME_VERSION => own_tool,
+                OS_VERSION => own_os,
+                _ => true,
+            };
+            if known {
                 out.push_str(&value.member);
-                *field = Some(Cow::Borrowed(&value.text));
+                filled[at] = Some(Cow::Borrowed(&value.text));
+            } else {
+                push(out, &["\"", FILLED[at], "\":\"\","]);
+                filled[at] = Some(Cow::Borrowed(""));
             }
         }
         let moved = out.len() - start - 1;

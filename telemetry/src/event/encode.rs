@@ -4,8 +4,7 @@ use std::{borrow::Cow, io::Write as _, time::Duration};
 
 use uuid::Uuid;
 
-use crate::redact::event_parts::redact_value;
-use crate::redact::redact::{is_credential, is_harmless_word};
+use crate::redact::redact::{is_credential, is_harmless_word, redact_value};
 
 /// The parts of an event that the tool states.
 #[derive(Debug, Default)]
@@ -150,19 +149,9 @@ fn quoted(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// Bytes that JSON does not escape.
-const PLAIN: [bool; 256] = {
-    let mut plain = [true; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        plain[byte] = byte >= 0x20 && byte != b'"' as usize && byte != b'\\' as usize;
-        byte += 1;
-    }
-    plain
-};
-
+/// Appends text as a JSON string.
 fn string(out: &mut Vec<u8>, text: &str) {
-    if text.bytes().all(|byte| PLAIN[usize::from(byte)]) {
+    if text.bytes().all(|byte| byte >= b' ' && !matches!(byte, b'"' | b'\\')) {
         return quoted(out, text);
     }
     // Writing a string to memory can't fail.
@@ -234,94 +223,5 @@ fn seeded() -> fastrand::Rng {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn encoder() -> Encoder {
-        Encoder::new(Origin { machine_id: "m", tool_name: "to\"ol", version: "1", os_version: "6" })
-    }
-
-    #[test]
-    fn an_event_is_one_line_that_the_reader_of_events_takes_as_it_is() {
-        let args = [Cow::Borrowed("--name"), Cow::Borrowed("a\nb")];
-        let metadata = [("k", "v"), ("l", "\u{1}")];
-        let record = Record {
-            kind: "command.error",
-            name: "build",
-            duration: Some(Duration::from_millis(1500)),
-            exit_code: Some(-1),
-            args: Some(&args),
-            error: Some(Cow::Borrowed("no such \\ file")),
-            metadata: Metadata::Plain(&metadata),
-        };
-        let mut line = Vec::new();
-        let now = Duration::from_micros(1_767_323_045_000_089);
-        let id = crate::event::encode::Ids::new(1).next(1, now);
-        let mut time = Timestamp::default();
-        time.set(now);
-        encoder().encode(id, &time, &record, &mut line);
-        assert!(!line.contains(&b'\n'));
-        let mut buffer = crate::event::batch_buffer::EventBuffer::new(
-            crate::event::defaults::EventDefaults::new("other", "2"),
-        );
-        buffer.push_line(&line).expect("an event");
-        let batch = buffer.take();
-        let event = batch.view().get(0).expect("one");
-        assert_eq!(event.json().as_bytes(), line, "complete, so nothing is filled in");
-        assert_eq!((event.id(), event.kind(), event.name()), (&*id.to_string(), "command.error", "build"));
-        assert_eq!((event.tool_name(), event.machine_id(), event.tool_version()), ("to\"ol", "m", "1"));
-        assert_eq!(event.duration(), Some(Duration::from_millis(1500)));
-        assert_eq!((event.exit_code(), event.error()), (Some(-1), Some("no such \\ file")));
-        assert_eq!(event.args().expect("there").collect::<Vec<_>>(), ["--name", "a\nb"]);
-        assert_eq!(event.metadata().collect::<Vec<_>>(), [("k", "v"), ("l", "\u{1}")]);
-        assert_eq!(event.timestamp(), "2026-01-02T03:04:05.000089Z");
-        assert_eq!(event.time_unix_nanos(), 1_767_323_045_000_089_000);
-    }
-
-    #[test]
-    fn a_timestamp_is_what_the_date_library_makes_of_it() {
-        let mut time = Timestamp::default();
-        for micros in [0, 1, 999_999, 1_000_000, 1_767_323_045_123_456, 1_767_323_045_000_001, 7] {
-            time.set(Duration::from_micros(micros));
-            let expected = jiff::Timestamp::from_microsecond(micros as i64).expect("in range");
-            assert_eq!(std::str::from_utf8(&time.text), Ok(&*format!("{expected:.6}")));
-        }
-        time.set(Duration::from_secs(u64::MAX));
-        assert_eq!(&time.text, b"9999-12-30T22:00:00.000000Z");
-    }
-
-    #[test]
-    fn what_is_absent_is_left_out() {
-        let mut line = Vec::new();
-        encoder().encode(
-            uuid::Uuid::nil(),
-            &Timestamp::default(),
-            &Record { kind: "feature.used", name: "x", ..Record::default() },
-            &mut line,
-        );
-        let event: serde_json::Value = serde_json::from_slice(&line).expect("JSON");
-        for member in ["duration_ms", "exit_code", "args", "error", "metadata"] {
-            assert!(event.get(member).is_none(), "{member}");
-        }
-    }
-
-    const NOW: Duration = Duration::from_secs(1_767_323_045);
-
-    #[test]
-    fn ids_are_of_version_7_and_differ() {
-        let mut ids = Ids::new(1);
-        let some: std::collections::HashSet<_> = (0..10_000).map(|_| ids.next(1, NOW)).collect();
-        assert_eq!(some.len(), 10_000);
-        assert!(
-            some.iter().all(|id| id.get_version_num() == 7 && id.get_variant() == uuid::Variant::RFC4122)
-        );
-    }
-
-    #[test]
-    fn a_fork_does_not_go_on_with_its_parents_numbers() {
-        let mut parent = Ids::new(1);
-        let mut child = Ids { process: 1, random: parent.random.clone() };
-        let bits = |id: Uuid| id.as_u128() & ((1 << 62) - 1);
-        assert_ne!(bits(parent.next(1, NOW)), bits(child.next(2, NOW)));
-    }
-}
+#[path = "encode_tests.rs"]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, time::Duration};
 
-use crate::redact::event_parts::EventParts;
+use crate::redact::redact::EventParts;
 
 /// An event as a tool states it: the extended form of [`Telemetry::track`](crate::Telemetry::track).
 ///

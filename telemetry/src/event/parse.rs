@@ -25,7 +25,7 @@ use std::{borrow::Cow, fmt, ops::Range};
 use serde::de::{DeserializeSeed as _, Deserializer as _, Error as _, MapAccess, Visitor};
 
 use crate::error::Error;
-use crate::event::json_value::{Any, Args, Found, Metadata, Seen, Strict, Text, short, twice};
+use crate::event::json_value::{Found, Reader, Seen, Text, short, twice};
 
 /// The greatest length of a line, in bytes, without its line feed.
 pub const MAX_LINE: usize = 1 << 20;
@@ -36,23 +36,32 @@ const MAX_DEPTH: usize = 127;
 /// The greatest length of `id`, in bytes.
 const MAX_ID: usize = 256;
 
+/// The members that get a value when they are missing, in the order in which they are written.
+pub(crate) const FILLED: [&str; 9] =
+    ["id", "timestamp", "machine_id", "tool_name", "version", "os", "arch", "os_version", "runtime_version"];
+/// Indexes in [`FILLED`].
+pub(crate) const ID: usize = 0;
+pub(crate) const TIMESTAMP: usize = 1;
+pub(crate) const MACHINE_ID: usize = 2;
+pub(crate) const TOOL_NAME: usize = 3;
+pub(crate) const VERSION: usize = 4;
+pub(crate) const OS: usize = 5;
+pub(crate) const OS_VERSION: usize = 7;
+pub(crate) const RUNTIME_VERSION: usize = 8;
+
+/// The other known members.
+const OTHERS: [&str; 7] = ["type", "name", "error", "duration_ms", "exit_code", "args", "metadata"];
+
 /// The members of a line; a missing one is `None`.
 #[derive(Debug, Default)]
 pub(crate) struct Parsed<'a> {
-    pub(crate) id: Option<Cow<'a, str>>,
-    pub(crate) timestamp: Option<Cow<'a, str>>,
+    /// The members in [`FILLED`].
+    pub(crate) filled: [Option<Cow<'a, str>>; FILLED.len()],
     pub(crate) kind: Cow<'a, str>,
     pub(crate) name: Cow<'a, str>,
-    pub(crate) machine_id: Option<Cow<'a, str>>,
-    pub(crate) tool_name: Option<Cow<'a, str>>,
-    pub(crate) tool_version: Option<Cow<'a, str>>,
-    pub(crate) os: Option<Cow<'a, str>>,
-    pub(crate) arch: Option<Cow<'a, str>>,
-    pub(crate) os_version: Option<Cow<'a, str>>,
-    pub(crate) runtime_version: Option<Cow<'a, str>>,
     pub(crate) error: Option<Cow<'a, str>>,
     pub(crate) args: Option<Vec<Cow<'a, str>>>,
-    pub(crate) metadata: Option<Vec<(Cow<'a, str>, Cow<'a, str>)>>,
+    pub(crate) metadata: Option<Pairs<'a>>,
     /// `timestamp`, or 0 when it is missing.
     pub(crate) time_unix_nanos: i64,
     pub(crate) duration_ms: Option<u64>,
@@ -60,10 +69,6 @@ pub(crate) struct Parsed<'a> {
     /// Whether a member that gets a value is present with the value null.
     pub(crate) has_null: bool,
 }
-
-/// The members that get a value when they are missing, in the order in which they are written.
-pub(crate) const FILLED: [&str; 9] =
-    ["id", "timestamp", "machine_id", "tool_name", "version", "os", "arch", "os_version", "runtime_version"];
 
 /// Reads a trimmed line that is not empty.
 pub(crate) fn parse(line: &[u8]) -> Result<(&str, Parsed<'_>), Error> {
@@ -82,7 +87,7 @@ pub(crate) fn parse_text(text: &str) -> Result<Parsed<'_>, Error> {
     let read = if text.starts_with('{') {
         json.deserialize_map(EventVisitor)
     } else {
-        Any.deserialize(&mut json).and_then(|found| {
+        Reader::Any.deserialize(&mut json).and_then(|found| {
             Err(serde_json::Error::custom(format_args!("expected a JSON object, found {found}")))
         })
     };
@@ -114,59 +119,47 @@ impl<'de> Visitor<'de> for EventVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut event = Parsed::default();
         let (mut kind, mut name) = (None, None);
-        // Members that are known have a bit each.
+        // Known members have a bit each.
         let (mut known, mut others) = (0_u32, Seen::default());
         while let Some(key) = map.next_key_seed(Text)? {
-            let (bit, filled) = match &*key {
-                "id" => (0, Some(&mut event.id)),
-                "timestamp" => (1, Some(&mut event.timestamp)),
-                "machine_id" => (2, Some(&mut event.machine_id)),
-                "tool_name" => (3, Some(&mut event.tool_name)),
-                "version" => (4, Some(&mut event.tool_version)),
-                "os" => (5, Some(&mut event.os)),
-                "arch" => (6, Some(&mut event.arch)),
-                "os_version" => (7, Some(&mut event.os_version)),
-                "runtime_version" => (8, Some(&mut event.runtime_version)),
-                "type" => (9, None),
-                "name" => (10, None),
-                "error" => (11, None),
-                "duration_ms" => (12, None),
-                "exit_code" => (13, None),
-                "args" => (14, None),
-                "metadata" => (15, None),
-                _ => {
-                    map.next_value_seed(Strict)?;
-                    others.first_time(key)?;
-                    continue;
-                }
+            let Some(at) = FILLED.iter().chain(&OTHERS).position(|member| *member == key) else {
+                map.next_value_seed(Reader::Any)?;
+                others.first_time(key)?;
+                continue;
             };
-            match (bit, filled) {
-                (_, Some(filled)) => {
-                    *filled = text(&key, map.next_value_seed(Any)?)?;
-                    event.has_null |= filled.is_none();
+            let reader = match &*key {
+                "args" => Reader::Args,
+                "metadata" => Reader::Metadata,
+                _ => Reader::Any,
+            };
+            let found = map.next_value_seed(reader)?;
+            match &*key {
+                "type" => kind = text(&key, found)?,
+                "name" => name = text(&key, found)?,
+                "error" => event.error = text(&key, found)?,
+                "duration_ms" => event.duration_ms = unsigned(&key, &found)?,
+                "exit_code" => event.exit_code = signed(&key, &found)?,
+                "args" => event.args = args(&key, found)?,
+                "metadata" => event.metadata = metadata(&key, found)?,
+                _ => {
+                    event.filled[at] = text(&key, found)?;
+                    event.has_null |= event.filled[at].is_none();
                 }
-                (9, _) => kind = text(&key, map.next_value_seed(Any)?)?,
-                (10, _) => name = text(&key, map.next_value_seed(Any)?)?,
-                (11, _) => event.error = text(&key, map.next_value_seed(Any)?)?,
-                (12, _) => event.duration_ms = unsigned(&key, &map.next_value_seed(Any)?)?,
-                (13, _) => event.exit_code = signed(&key, &map.next_value_seed(Any)?)?,
-                (14, _) => event.args = map.next_value_seed(Args)?,
-                _ => event.metadata = map.next_value_seed(Metadata)?,
             }
-            if known & (1 << bit) != 0 {
+            if known & (1 << at) != 0 {
                 return Err(twice(&key));
             }
-            known |= 1 << bit;
+            known |= 1 << at;
         }
         event.kind = required("type", kind)?;
         event.name = required("name", name)?;
-        if let Some(id) = &event.id
+        if let Some(id) = &event.filled[ID]
             && (id.is_empty() || id.len() > MAX_ID)
         {
             let len = id.len();
             return Err(A::Error::custom(format_args!("`id`: expected 1 to {MAX_ID} bytes, found {len}")));
         }
-        if let Some(timestamp) = &event.timestamp {
+        if let Some(timestamp) = &event.filled[TIMESTAMP] {
             event.time_unix_nanos = nanoseconds(timestamp).ok_or_else(|| {
                 A::Error::custom(format_args!(
                     "`timestamp`: expected an RFC 3339 time between the years 1678 and 2262, found string {:?}",
@@ -191,11 +184,15 @@ fn required<'de, E: serde::de::Error>(
     }
 }
 
+fn wrong<T, E: serde::de::Error>(member: &str, expected: &str, found: &Found<'_>) -> Result<T, E> {
+    Err(E::custom(format_args!("`{member}`: expected {expected}, found {found}")))
+}
+
 fn text<'de, E: serde::de::Error>(member: &str, value: Found<'de>) -> Result<Option<Cow<'de, str>>, E> {
     match value {
         Found::Null => Ok(None),
         Found::Text(text) => Ok(Some(text)),
-        other => Err(E::custom(format_args!("`{member}`: expected a string, found {other}"))),
+        other => wrong(member, "a string", &other),
     }
 }
 
@@ -203,7 +200,7 @@ fn unsigned<E: serde::de::Error>(member: &str, value: &Found<'_>) -> Result<Opti
     match value {
         Found::Null => Ok(None),
         Found::Unsigned(number) => Ok(Some(*number)),
-        other => Err(E::custom(format_args!("`{member}`: expected a non-negative integer, found {other}"))),
+        other => wrong(member, "a non-negative integer", other),
     }
 }
 
@@ -214,7 +211,26 @@ fn signed<E: serde::de::Error>(member: &str, value: &Found<'_>) -> Result<Option
         Found::Signed(number) => Some(*number),
         _ => None,
     };
-    number.map(Some).ok_or_else(|| E::custom(format_args!("`{member}`: expected an integer, found {value}")))
+    number.map_or_else(|| wrong(member, "an integer", value), |number| Ok(Some(number)))
+}
+
+fn args<'de, E: serde::de::Error>(member: &str, value: Found<'de>) -> Result<Option<Vec<Cow<'de, str>>>, E> {
+    match value {
+        Found::Null => Ok(None),
+        Found::Args(args) => Ok(Some(args)),
+        other => wrong(member, "a list of strings", &other),
+    }
+}
+
+/// The pairs of `metadata`.
+type Pairs<'de> = Vec<(Cow<'de, str>, Cow<'de, str>)>;
+
+fn metadata<'de, E: serde::de::Error>(member: &str, value: Found<'de>) -> Result<Option<Pairs<'de>>, E> {
+    match value {
+        Found::Null => Ok(None),
+        Found::Metadata(pairs) => Ok(Some(pairs)),
+        other => wrong(member, "an object of strings", &other),
+    }
 }
 
 /// `text` in nanoseconds since 1970; `None` when it is not RFC 3339, or out of range.

@@ -12,7 +12,8 @@ use crate::consent::source::{ConsentSource, Gate};
 use crate::delivery::backend_state::States;
 use crate::delivery::backends::Backends;
 use crate::delivery::in_flight_lock::InFlightLock;
-use crate::delivery::pass::{ConsentCheck, DeliveryConfig, SpoolDelivery};
+use crate::delivery::pass::SpoolDelivery;
+use crate::delivery::pass_context::{ConsentCheck, DeliveryConfig};
 use crate::error::Error;
 use crate::event::batch_buffer::EventBuffer;
 use crate::event::defaults::{EventDefaults, os_version};
@@ -21,7 +22,7 @@ use crate::event::event::Event;
 use crate::event::recorder::Recorder;
 use crate::files::{self, CRASHES};
 use crate::identity::machine_id::MachineIdFile;
-use crate::instance::select_backends::{LOCAL_LOG, Selected, SelectionReason, select};
+use crate::instance::select_backends::{Selected, SelectionReason, select};
 use crate::instance::settings::Settings;
 use crate::process::PerProcess;
 use crate::spool::fs::Fs;
@@ -180,11 +181,6 @@ impl Context {
         self.data.as_deref().filter(|data| files::data_refusal(data).is_none())
     }
 
-    /// Why the data folder is not used.
-    pub(crate) fn data_refusal(&self) -> Option<String> {
-        self.data.as_deref().and_then(files::data_refusal)
-    }
-
     pub(crate) fn states(&self) -> Option<States> {
         self.trusted_data().map(States::new)
     }
@@ -204,7 +200,7 @@ impl Context {
         let local = info.stays_here(collection);
         let config = DeliveryConfig {
             spool: self.spools.as_ref()?.get(local).clone(),
-            states: Arc::new(self.states()?),
+            states: self.states()?,
             in_flight: self.in_flight()?,
             mode: self.settings.mode,
             fill: self.fill(),
@@ -223,10 +219,5 @@ impl Context {
     /// Drops all waiting events.
     pub(crate) fn drop_pending(&self) -> Result<(), Error> {
         self.spools.as_ref().map_or(Ok(()), Spools::drop_pending)
-    }
-
-    /// The local log of `TELEMETRY_LOCAL`.
-    pub(crate) fn local_log(&self) -> Option<PathBuf> {
-        self.data.as_deref().map(|data: &Path| data.join(LOCAL_LOG))
     }
 }

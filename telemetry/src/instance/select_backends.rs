@@ -1,19 +1,18 @@
-//! Which backends get the events, and why these.
-//!
-//! The first line that applies counts:
+//! Which backends get the events, and the reason. The first line that applies counts:
 //!
 //! | where | what |
 //! | --- | --- |
-//! | the file of ops, the tool's own file, code | their `[[backend]]` tables or values |
+//! | the operators' file, the tool's own file, code | their `[[backend]]` tables or values |
 //! | `TELEMETRY_LOCAL` | the plugin `file`, into `events.jsonl` of the tool's data folder |
 //! | [`Builder::otel_endpoint`](crate::Builder::otel_endpoint) | the plugin `otlp` |
 //! | [`Builder::endpoint`](crate::Builder::endpoint) | the plugin `http` |
 //! | nothing | no backend: nothing is recorded |
 //!
-//! With [`Builder::local_only_wins`](crate::Builder::local_only_wins) the second line comes first. A file that is there and
-//! can't be used stands, and one that a variable names: events wait in the spool until it is mended, rather than go where nobody wants them.
+//! With [`Builder::local_only_wins`](crate::Builder::local_only_wins) the second line comes first. While a file can't
+//! be used, or a file that a variable names is missing, events wait in the spool.
 
 use std::{
+    collections::BTreeMap,
     fmt, io,
     path::{Path, PathBuf},
 };
@@ -31,23 +30,23 @@ use crate::instance::settings::Settings;
 /// The name of the local log in the tool's data folder.
 pub(crate) const LOCAL_LOG: &str = "events.jsonl";
 
-/// Which backends are in force, and why.
+/// The backends in force, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BackendInfo {
-    /// What they are called; empty when there is none.
+    /// The names of the backends; empty when there is none.
     pub backends: Vec<String>,
-    /// Why these.
+    /// The reason.
     pub why: SelectionReason,
     /// Whether `TELEMETRY_LOCAL` is set and not followed, because backends are configured.
     pub ignores_local: bool,
 }
 
-/// What chose the backends.
+/// The reason for the choice of the backends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SelectionReason {
-    /// The file of ops.
+    /// The operators' file.
     OpsFile(PathBuf),
     /// The tool's own file.
     ConfigFile(PathBuf),
@@ -59,15 +58,15 @@ pub enum SelectionReason {
     OtelEndpoint(String),
     /// The tool's HTTP server.
     Endpoint(String),
-    /// Nothing: there is none.
+    /// Nothing is configured.
     Nothing,
-    /// A file that can't be used; events wait until it is mended.
+    /// A file can't be used, for this reason. Events wait.
     Broken(String),
 }
 
 impl BackendInfo {
-    /// Whether events that these backends were chosen for by `collection` may not leave this machine. A file that can't
-    /// be used lets none leave: nobody knows yet what it says.
+    /// Whether the events may not leave this machine. `collection` is the consent by which the backends were chosen.
+    /// While a file can't be used, events stay.
     pub(crate) fn stays_here(&self, collection: Collection) -> bool {
         collection == Collection::LocalOnly && !self.ignores_local
     }
@@ -102,13 +101,12 @@ impl fmt::Display for BackendInfo {
 }
 
 /// The backends, not yet opened.
-#[derive(Debug)]
 pub(crate) struct Selected {
     pub(crate) targets: Vec<Target>,
     pub(crate) info: BackendInfo,
 }
 
-/// Chooses by what is so now.
+/// Chooses the backends.
 pub(crate) fn select(settings: &Settings, collection: Collection, data: Option<&Path>) -> Selected {
     let local = collection == Collection::LocalOnly;
     if local && settings.local_only_wins {
@@ -146,15 +144,13 @@ fn custom(settings: &Settings) -> Result<Option<(Vec<Target>, SelectionReason)>,
     }
     let mut targets = settings.config.clone().map(|config| configured(settings, config)).unwrap_or_default();
     targets.extend(settings.statics.iter().map(|backend| {
-        Target::new(
-            Source::Static(backend.open.clone()),
-            options(settings, BackendOptions::new(&*backend.name)),
-        )
+        let options = BackendOptions::new(&*backend.name).tool(&*settings.tool, &*settings.version);
+        Target::new(Source::Static(backend.open.clone()), options)
     }));
     Ok((!targets.is_empty()).then_some((targets, SelectionReason::Code)))
 }
 
-/// The backends of a file; `None` when it is not there or names none.
+/// The configuration in a file; `None` when the file is missing or has no backend.
 fn read(file: &Path) -> Result<Option<Config>, Error> {
     let opened = match ConfigFile::open(file) {
         Ok(opened) => opened,
@@ -170,8 +166,8 @@ fn read(file: &Path) -> Result<Option<Config>, Error> {
     Ok((!config.backends.is_empty()).then_some(config))
 }
 
-/// The backends of a file that a variable or the tool's user names. Without any, events would go where whoever named it does
-/// not want them.
+/// The configuration in a file that a variable or the tool's user names. The file must have a backend, because
+/// otherwise events would go to another one.
 fn read_named(file: &Path, variable: Option<&str>) -> Result<Config, Error> {
     let refusal = |kind, reason: String| {
         let reason = match variable {
@@ -194,7 +190,7 @@ fn read_named(file: &Path, variable: Option<&str>) -> Result<Config, Error> {
     Err(refusal(kind, reason.to_owned()))
 }
 
-/// Why no file names any backend.
+/// Why no backend is configured any more.
 pub(crate) fn why_none(settings: &Settings) -> String {
     let files = [&settings.ops_file, &settings.config_file].into_iter().flatten();
     let reasons: Vec<_> = files
@@ -208,39 +204,29 @@ pub(crate) fn why_none(settings: &Settings) -> String {
 
 fn configured(settings: &Settings, config: Config) -> Vec<Target> {
     let Config { plugins, backends, folder } = config;
-    let target = |backend| plugin(settings, backend, plugins.clone(), folder.clone());
-    backends.into_iter().map(target).collect()
+    let plugin = |backend| (backend, plugins.clone(), folder.clone());
+    backends.into_iter().map(|backend| target(&settings.tool, &settings.version, plugin(backend))).collect()
 }
 
-fn plugin(settings: &Settings, config: BackendConfig, plugins: PluginsConfig, folder: PathBuf) -> Target {
-    target(&settings.tool, &settings.version, config, plugins, folder)
-}
+/// A plugin: its configuration, the settings for plugins, and the folder where relative paths start.
+type PluginParts = (BackendConfig, PluginsConfig, PathBuf);
 
 /// The backend of a plugin, for this tool.
-pub(crate) fn target(
-    tool: &str,
-    version: &str,
-    config: BackendConfig,
-    plugins: PluginsConfig,
-    folder: PathBuf,
-) -> Target {
+pub(crate) fn target(tool: &str, version: &str, (config, plugins, folder): PluginParts) -> Target {
     let mut options = config.options(&plugins, None);
     if matches!(options.isolation, Isolation::Process(_)) {
-        // One batch is sent at a time, and each further call at once would cost the child a thread and shared memory.
+        // One batch is sent at a time. Each concurrent call would cost the child a thread and shared memory.
         options = options.concurrency(1);
     }
     let source = Source::Plugin { config: Box::new(config), plugins, folder };
     Target::new(source, options.tool(tool, version))
 }
 
-fn options(settings: &Settings, options: BackendOptions) -> BackendOptions {
-    options.tool(&*settings.tool, &*settings.version)
-}
-
-/// A backend by one of the plugins that come with the library.
+/// A backend with one of the plugins of this project.
 fn shipped(settings: &Settings, name: &str, config: &serde_json::Value) -> Target {
     let plugins = settings.plugins.clone().unwrap_or_default();
-    plugin(settings, BackendConfig::of(name, config.to_string()), plugins, PathBuf::from("."))
+    let plugin = (BackendConfig::of(name, config.to_string()), plugins, PathBuf::from("."));
+    target(&settings.tool, &settings.version, plugin)
 }
 
 fn local_only(settings: &Settings, data: Option<&Path>) -> Selected {
@@ -256,8 +242,7 @@ fn endpoints(settings: &Settings) -> Selected {
             false if settings.otel_insecure => format!("http://{endpoint}"),
             false => format!("https://{endpoint}"),
         };
-        let headers: serde_json::Map<_, _> =
-            settings.otel_headers.0.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        let headers: BTreeMap<_, _> = settings.otel_headers.0.iter().cloned().collect();
         let target = shipped(settings, "otlp", &json!({ "endpoint": url, "headers": headers }));
         return Selected::new(vec![target], SelectionReason::OtelEndpoint(shown(&url)), false);
     }
@@ -268,7 +253,7 @@ fn endpoints(settings: &Settings) -> Selected {
     Selected::new(Vec::new(), SelectionReason::Nothing, false)
 }
 
-/// An endpoint as people may see it: without what may be a credential.
+/// An endpoint without possible credentials.
 fn shown(url: &str) -> String {
     let url = url.split_once(['?', '#']).map_or(url, |(url, _)| url);
     crate::redact::redact::redact(url).into_owned()

@@ -1,4 +1,4 @@
-//! What a tool's author decides.
+//! The decisions of a tool's author.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
@@ -12,39 +12,39 @@ use crate::spool::store::Limits;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Deliver {
-    /// When the tool has ended, by a child process: the tool does not wait for any backend. One child delivers for all
-    /// runs of the tool, whose events it finds in the spool; what it leaves waits for the next run. None is started when
-    /// nothing waits, without consent, or while no backend is to be tried.
+    /// When the tool has ended, by a child process: the tool waits for no backend. One child delivers for all runs of
+    /// the tool, whose events it finds in the spool. Events that it leaves wait for the next run. No child is started
+    /// when no event waits, without consent, or while every circuit is open.
     ///
-    /// The child is the tool's own executable, whose `main` has to begin with [`init`](crate::init). Where no child can be
-    /// had, this is [`AtExit`](Self::AtExit): also for backends that are [compiled in](crate::Builder::backend), on a
-    /// [file system](crate::Builder::file_system) of the tool's own, and where the tool is process number 1 of a container, which
-    /// ends with it.
+    /// The child is the tool's own executable, whose `main` has to begin with [`init`](crate::init). When no child can
+    /// be started, this is [`AtExit`](Self::AtExit): also for backends that are [compiled in](crate::Builder::backend),
+    /// on a [file system](crate::Builder::file_system) of the tool's own, and when the tool is process number 1 of a
+    /// container, which ends with it.
     ///
-    /// A tool that lives on after [`Telemetry::close`](crate::Telemetry::close) has a thread that waits for the child; one that waits for the end of
-    /// just any child may be told of this one's.
+    /// In a tool that goes on after [`Telemetry::close`](crate::Telemetry::close), a thread waits for the child. A tool
+    /// that waits for the end of any child may get the end of this one.
     ///
     /// # Platform
-    /// Unix; elsewhere it is `AtExit`. Process number 1 has to reap children of others, as every init does and
-    /// `docker run --init` provides.
+    /// Unix; elsewhere it is `AtExit`. Process number 1 has to reap children of others, as every init and
+    /// `docker run --init` do.
     Detached {
-        /// After so long the child is ended, whatever it is at; 60 s unless set.
+        /// The time after which the child is ended; 60 s unless set.
         lifetime: Duration,
-        /// How long the tool waits where there is no child; 250 ms unless set.
+        /// The time that the tool waits when there is no child; 250 ms unless set.
         within: Duration,
     },
-    /// When the tool ends, for at most so long; what is left waits for the next run.
+    /// When the tool ends, for a limited time. Events that are left wait for the next run.
     AtExit {
         /// 250 ms unless set.
         within: Duration,
     },
     /// On a thread, which starts with the first event. For services.
     InBackground {
-        /// How long an event waits for others at most; 10 s unless set.
+        /// The longest time that an event waits for others; 10 s unless set.
         interval: Duration,
-        /// How many events wait at most; 100 unless set.
+        /// The number of events that wait at most; 100 unless set.
         events: u32,
-        /// How long the service waits at its end.
+        /// The time that the service waits at its end; 2 s unless set.
         within: Duration,
     },
     /// Only by [`Telemetry::flush`](crate::Telemetry::flush).
@@ -52,7 +52,7 @@ pub enum Deliver {
 }
 
 impl Deliver {
-    /// When the tool has ended, by a child process of at most 60 s; where there is none, at the end for at most 250 ms.
+    /// When the tool has ended, by a child process of at most 60 s; without a child at the end, for at most 250 ms.
     #[must_use]
     pub const fn detached() -> Self {
         Self::Detached { lifetime: Duration::from_secs(60), within: Duration::from_millis(250) }
@@ -70,7 +70,7 @@ impl Deliver {
         Self::InBackground { interval: Duration::from_secs(10), events: 100, within: Duration::from_secs(2) }
     }
 
-    /// How long [`Telemetry::close`](crate::Telemetry::close) may take.
+    /// The longest time of [`Telemetry::close`](crate::Telemetry::close).
     pub(crate) const fn within(self) -> Duration {
         match self {
             Self::Detached { within, .. } | Self::AtExit { within } | Self::InBackground { within, .. } => {
@@ -81,7 +81,13 @@ impl Deliver {
     }
 }
 
-/// Opens a backend that is compiled into the tool.
+impl Default for Deliver {
+    fn default() -> Self {
+        Self::detached()
+    }
+}
+
+/// A backend that is compiled into the tool.
 #[derive(Clone)]
 pub(crate) struct StaticBackend {
     pub(crate) name: String,
@@ -94,7 +100,7 @@ impl fmt::Debug for StaticBackend {
     }
 }
 
-/// Credentials may be among the headers.
+/// Headers for the collector. They may hold credentials, so `Debug` shows the names only.
 #[derive(Clone, Default)]
 pub(crate) struct Headers(pub(crate) Vec<(String, String)>);
 
@@ -104,8 +110,8 @@ impl fmt::Debug for Headers {
     }
 }
 
-/// What a tool's author has decided.
-#[derive(Debug)]
+/// The decisions of a tool's author.
+#[derive(Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) tool: String,
     pub(crate) version: String,
@@ -121,9 +127,9 @@ pub(crate) struct Settings {
     pub(crate) extended: bool,
     pub(crate) local_only_wins: bool,
     pub(crate) ops_file: Option<PathBuf>,
-    /// The variable that names it; it has to be there then.
+    /// The variable that names `ops_file`; the file must then exist.
     pub(crate) ops_by: Option<String>,
-    /// Whether it has to be there and to name backends, whoever names it.
+    /// Whether `ops_file` must exist and name backends.
     pub(crate) ops_required: bool,
     pub(crate) config_file: Option<PathBuf>,
     pub(crate) config: Option<Config>,

@@ -1,6 +1,6 @@
-//! Classes of bytes, and runs of them.
+//! Classes of bytes, runs of bytes, and the text that replaces a secret.
 
-/// Letters, digits, `_` and `-`: names, and most tokens.
+/// Whether the byte is a letter, a digit, `_` or `-`.
 pub(super) fn is_word(byte: u8) -> bool {
     WORD[usize::from(byte)]
 }
@@ -16,7 +16,7 @@ const WORD: [bool; 256] = {
     table
 };
 
-/// Where the run of bytes of a class that begins at `start` ends.
+/// The end of the run of bytes of a class that begins at `start`.
 pub(super) fn run(text: &[u8], start: usize, class: impl Fn(u8) -> bool) -> usize {
     let rest = text.get(start..).unwrap_or_default();
     let len = rest.iter().position(|byte| !class(*byte)).unwrap_or(rest.len());
@@ -24,7 +24,7 @@ pub(super) fn run(text: &[u8], start: usize, class: impl Fn(u8) -> bool) -> usiz
     start + len
 }
 
-/// As [`run`], of at most `limit` bytes.
+/// As [`run`], for at most `limit` bytes.
 pub(super) fn run_within(text: &[u8], start: usize, limit: usize, class: impl Fn(u8) -> bool) -> usize {
     let end = text.len().min(start.saturating_add(limit));
     run(&text[..end], start.min(end), class)
@@ -34,7 +34,7 @@ pub(super) fn starts(text: &[u8], at: usize, with: &str) -> bool {
     text.get(at..).is_some_and(|rest| rest.starts_with(with.as_bytes()))
 }
 
-/// As [`starts`], capitals or not.
+/// As [`starts`], in capital or small letters.
 pub(super) fn starts_any_case(text: &[u8], at: usize, with: &str) -> bool {
     text.get(at..at.saturating_add(with.len())).is_some_and(|it| it.eq_ignore_ascii_case(with.as_bytes()))
 }
@@ -43,7 +43,7 @@ pub(super) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// White space and other control characters.
+/// Whether the byte is white space or another control character.
 pub(super) fn is_space(byte: u8) -> bool {
     byte <= b' ' || byte == 0x7f
 }
@@ -56,14 +56,14 @@ pub(super) fn is_quote(byte: u8) -> bool {
     matches!(byte, b'"' | b'\'' | b'`')
 }
 
-/// Whether `%` at `at` begins an encoded byte.
+/// Whether the `%` at `at` begins an encoded byte.
 pub(super) fn is_encoded(text: &[u8], at: usize) -> bool {
     text.get(at + 1..at + 3).is_some_and(|it| it.iter().all(u8::is_ascii_hexdigit))
 }
 
 #[cfg(test)]
 thread_local! {
-    /// Bytes that scans on this thread have looked at.
+    /// The number of bytes that scans on this thread have looked at. A test checks that it is linear.
     pub(super) static SPENT: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
@@ -75,5 +75,5 @@ pub(super) fn spend(bytes: usize) {
 #[cfg(not(test))]
 pub(super) fn spend(_bytes: usize) {}
 
-/// What stands in a secret's place.
+/// The text that replaces a secret.
 pub const REDACTED: &str = "[redacted]";

@@ -1,31 +1,31 @@
 //! Long tokens that look random.
 //!
-//! Random text changes between capitals, small letters and digits at every other character, and has few runs of letters
-//! that could be words; identifiers, paths and sentences are the other way round. The limits below were tried against
-//! 166,000 long words of published source code, of which they take 0.1 %, nearly all of it base64, and against random
-//! text of 32 characters and more, of which they find 95 % and up.
+//! In random text, capitals, small letters and digits change at every other character, and few runs of letters could be
+//! words. Identifiers, paths and sentences are the opposite. The limits were tested with 166,000 long words of
+//! published source code (0.1 % are found, nearly all of them base64), and with random text of 32 and more characters
+//! (at least 95 % is found).
 
 use std::ops::Range;
 
 use crate::redact::bytes::{is_space, run, run_within, spend, starts};
 
-/// Characters from which a token of three classes counts.
+/// The shortest token of capitals, small letters and digits that is examined.
 pub(super) const SHORTEST: usize = 24;
 
-/// Characters from which a token of digits and letters of one case counts.
+/// The shortest token of digits and letters of one case that is examined.
 const SHORTEST_ONE_CASE: usize = 30;
 
-/// Hexadecimal digits from which a part is taken for a digest or an id, and not looked at.
+/// The shortest part of hexadecimal digits that counts as a digest or an id, and is not examined.
 const HEX: usize = 6;
 
 fn is_opaque_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+' | b'/')
 }
 
-/// The opaque tokens of the run that begins at `start`, and where the run ends.
+/// Finds the opaque tokens of the run that begins at `start`. Returns the end of the run.
 pub(super) fn find(text: &[u8], start: usize, found: &mut Vec<Range<usize>>) -> usize {
     let end = run(text, start, is_opaque_byte);
-    // The run of a line behind an escaped line feed begins with the `n` of that.
+    // Behind an escaped line feed, the run begins with the `n` of `\n`.
     let line = start + usize::from(text[start] == b'n' && text[..start].ends_with(b"\\"));
     if let Some(to) = key_lines(text, line, end) {
         found.push(line..to);
@@ -43,7 +43,7 @@ pub(super) fn find(text: &[u8], start: usize, found: &mut Vec<Range<usize>>) -> 
         }
         piece = stop + 1;
     }
-    // Base64 has slashes of its own, so that no piece need be long.
+    // Base64 contains slashes, so that every piece may be short.
     if found.len() == before && (is_random(&text[start..end]) || is_aws_secret(&text[start..end])) {
         found.push(start..end);
     }
@@ -54,9 +54,10 @@ fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
 }
 
-/// The end of the lines of base64 of which the run is the first, as in files of keys: all as long as it, and a shorter one.
+/// The end of the lines of base64 that begin with the run, as in files of keys: lines of equal length, and a shorter
+/// last one.
 fn key_lines(text: &[u8], start: usize, end: usize) -> Option<usize> {
-    /// What PEM, OpenSSH and MIME have.
+    /// The lengths of lines in PEM, OpenSSH and MIME.
     const LENGTHS: [usize; 3] = [64, 70, 76];
     let line = &text[start..end];
     let len = line.len();
@@ -92,12 +93,12 @@ fn is_line_start(text: &[u8], at: usize) -> bool {
     at == 0 || matches!(text[at - 1], b'\n' | b'"') || text[..at].ends_with(b"\\n")
 }
 
-/// Behind the line feed at `at`, also one that is written `\\n`.
+/// The position behind the line feed at `at`, which may be written `\\n`.
 fn next_line(text: &[u8], at: usize) -> Option<usize> {
     ["\n", "\r\n", "\\n", "\\r\\n"].iter().find(|feed| starts(text, at, feed)).map(|feed| at + feed.len())
 }
 
-/// What AWS gives with an access key: 40 characters of base64. With its length known, it may look a little less random.
+/// Whether the token is a secret key of AWS: 40 characters of base64. With this exact length, weaker limits hold.
 fn is_aws_secret(token: &[u8]) -> bool {
     if token.len() != 40 || !token.iter().all(|byte| is_base64(*byte)) {
         return false;
@@ -111,7 +112,7 @@ fn is_aws_secret(token: &[u8]) -> bool {
         && whole.in_words * 100 <= whole.len * 70
 }
 
-/// `sha512-…` as package managers write it, `SHA256:…` as ssh does.
+/// Whether the run is a checksum: `sha512-…` of package managers, or `SHA256:…` of ssh.
 fn is_checksum(text: &[u8], start: usize, end: usize) -> bool {
     const LENGTHS: [(&str, usize); 3] = [("sha256-", 43), ("sha384-", 64), ("sha512-", 86)];
     let run = &text[start..end];
@@ -162,13 +163,13 @@ fn class(byte: u8) -> Class {
     }
 }
 
-/// What a token looks like, its separators left out.
+/// The features of a token without its separators.
 #[derive(Debug, Default, Clone, Copy)]
 struct Looks {
     len: usize,
-    /// How often the class changes from one character to the next.
+    /// The number of changes of the class between neighbours.
     changes: usize,
-    /// Characters in runs of four or more letters that could be a word.
+    /// The number of characters in runs of four or more letters that could be a word.
     in_words: usize,
     small: bool,
     capital: bool,
@@ -189,7 +190,7 @@ impl Looks {
             }
             looks.changes += usize::from(looks.last.is_some_and(|last| last != class));
             looks.last = Some(class);
-            // A word is all small or all capitals, or small behind one capital.
+            // A word has only small letters or only capitals, or one capital at its beginning.
             let goes_on = class != Class::Digit
                 && (word_class == Some(class)
                     || (word == 1 && word_class == Some(Class::Capital) && class == Class::Small));

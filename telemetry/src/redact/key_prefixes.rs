@@ -1,25 +1,26 @@
-//! Keys that are known by the shape their provider gives them.
+//! Keys that are recognised by the form that their provider gives them.
 
 use crate::redact::bytes::{is_word, run, run_within, starts, starts_any_case};
 
-/// Characters that a key goes on with behind its prefix.
+/// The characters of a key behind its prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rest {
     /// Letters and digits.
     Alnum,
-    /// These, `_` and `-`.
+    /// Letters, digits, `_` and `-`.
     Word,
-    /// These and `.`.
+    /// Letters, digits, `_`, `-` and `.`.
     Dotted,
-    /// These and `+`, `/`, `=`, `$`, `~`, `%`.
+    /// Letters, digits, `_`, `-`, `.`, `+`, `/`, `=`, `$`, `~` and `%`.
     Base64,
     /// Capitals and digits.
     Upper,
-    /// Hexadecimal digits, of which there must be just so many.
+    /// Hexadecimal digits, of an exact number.
     Hex,
 }
 
-/// Prefix, what follows, how much of it at least, and whether a digit must be among it because the prefix is a word too.
+/// Prefix, following characters, their least number, and whether one of them must be a digit because the prefix is also
+/// a word.
 type Shape = (&'static str, Rest, usize, bool);
 
 /// Sorted by the first byte.
@@ -168,7 +169,7 @@ const SHAPES: &[Shape] = &[
     ("ya29.", Rest::Word, 16, false),             // Google OAuth
 ];
 
-/// For each first byte, where its shapes begin and end.
+/// The range of shapes for each first byte.
 const BY_FIRST: [(u8, u8); 128] = {
     let mut index = [(0, 0); 128];
     let mut at = 0;
@@ -193,7 +194,7 @@ const HOOKS: [&str; 6] = [
     "webhook.office.com/webhookb2/",
 ];
 
-/// Of a key's rest, this much is searched for a digit.
+/// The number of following characters that are searched for a digit.
 const SEARCHED: usize = 64;
 
 impl Rest {
@@ -209,16 +210,16 @@ impl Rest {
     }
 }
 
-/// Characters of the shortest key.
+/// The length of the shortest key.
 pub(super) const SHORTEST: usize = 14;
 
-/// Whether a key may begin at `at`. Most words are too short to be one, and need no further look.
+/// Whether a key may begin at `at`. Most words are too short.
 pub(super) fn is_long_enough(text: &[u8], at: usize) -> bool {
     let possible = |byte| Rest::Base64.takes(byte) || byte == b':';
     run_within(text, at, SHORTEST, possible) == at + SHORTEST
 }
 
-/// The end of the key that begins at `at`, where a word or a part of one begins.
+/// The end of the key that begins at `at`, the beginning of a word or of a part of a word.
 pub(super) fn prefixed(text: &[u8], at: usize) -> Option<usize> {
     let (first, last) = *BY_FIRST.get(usize::from(text[at]))?;
     let shapes = &SHAPES[usize::from(first)..usize::from(last)];
@@ -248,7 +249,7 @@ fn matches(text: &[u8], at: usize, (prefix, rest, least, digit): Shape) -> Optio
     }
 }
 
-/// The end of the secret path behind the host that begins at `at`, and where that path starts.
+/// The start and the end of the secret path behind the host that begins at `at`.
 pub(super) fn hook(text: &[u8], at: usize) -> Option<(usize, usize)> {
     if !matches!(text[at] | 0x20, b'h' | b'd' | b'w') {
         return None;
@@ -259,11 +260,11 @@ pub(super) fn hook(text: &[u8], at: usize) -> Option<(usize, usize)> {
     (end > start).then_some((start, end))
 }
 
-/// The end of the key of which the word from `start` to `end` is the whole or the beginning: shapes without a prefix.
+/// The start and the end of a key without a prefix that is, or begins with, the word from `start` to `end`.
 pub(super) fn shaped(text: &[u8], start: usize, end: usize) -> Option<(usize, usize)> {
     let word = &text[start..end];
     let hex = |part: &[u8]| part.iter().all(u8::is_ascii_hexdigit);
-    // Telegram: the bot's number, a colon, 35 characters.
+    // Telegram: the number of the bot, a colon, 35 characters.
     let number = word.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let before = &word[..word.len() - number];
     if (8..=11).contains(&number) && text.get(end) == Some(&b':') && (before.is_empty() || before == b"bot") {
@@ -273,7 +274,7 @@ pub(super) fn shaped(text: &[u8], start: usize, end: usize) -> Option<(usize, us
         }
     }
     match word.len() {
-        // Azure: a client's secret.
+        // Azure: the secret of a client.
         5 if word[4] == b'Q' && word[3].is_ascii_digit() && text.get(end) == Some(&b'~') => {
             let stop = run_within(text, end, 64, |byte| is_word(byte) || matches!(byte, b'.' | b'~'));
             (stop - start >= 36).then_some((start, stop))
@@ -283,17 +284,17 @@ pub(super) fn shaped(text: &[u8], start: usize, end: usize) -> Option<(usize, us
             let stop = run(text, end + 9, is_word);
             (stop - end >= 40).then_some((start, stop))
         }
-        // Discord: a bot's id, a time, a signature.
+        // Discord: the id of a bot, a time, a signature.
         23..=28 if matches!(word[0], b'M' | b'N' | b'O') && text.get(end) == Some(&b'.') => {
             let time = run_within(text, end + 1, 7, is_word);
             let stop = run(text, time + 1, is_word);
             (time == end + 7 && text.get(time) == Some(&b'.') && stop - time > 26).then_some((start, stop))
         }
-        // Mailchimp: the data centre behind the key.
+        // Mailchimp: a key and a data centre.
         36 | 37 if hex(&word[..32]) && word[32..].starts_with(b"-us") => {
             word[35..].iter().all(u8::is_ascii_digit).then_some((start, end))
         }
-        // New Relic: a licence.
+        // New Relic: a licence key.
         40 if word.ends_with(b"NRAL") && hex(&word[..36]) => Some((start, end)),
         _ => None,
     }

@@ -1,8 +1,7 @@
-//! Secrets in free text, replaced before the text touches a disk.
+//! The replacement of secrets in free text, before the text is stored.
 
 pub(crate) mod bytes;
 pub(crate) mod entropy;
-pub(crate) mod event_parts;
 pub(crate) mod key_names;
 pub(crate) mod key_prefixes;
 pub(crate) mod prose;

@@ -1,4 +1,4 @@
-//! Secrets beside a name with no mark between the two: `passwd hunter2x`, `passphrase is "…"`, `sshpass -p …`.
+//! Secrets behind a name without a mark: `passwd hunter2x`, `passphrase is "…"`, `sshpass -p …`.
 
 use std::ops::Range;
 
@@ -9,17 +9,17 @@ use crate::redact::key_names::{Name, classify};
 use crate::redact::value_span;
 use crate::redact::value_span::Form;
 
-/// Blanks that may stand between a name and its value.
+/// The greatest number of blanks between a name and its value.
 const GAP: usize = 16;
 
-/// Shortest value that is taken for a secret behind a name that is hardly anything else, and behind a word of prose.
+/// The shortest value that is a secret behind a name of a credential, and behind an ordinary word.
 const SHORTEST: usize = 8;
 const SHORTEST_WEAK: usize = 16;
 
-/// How far before `-p…` its program may stand.
+/// The greatest distance between a program and its `-p…`.
 const COMMAND: usize = 128;
 
-/// The value behind the name from `start` to `end`, where it looks like a secret and like no word of a sentence.
+/// The value behind the name from `start` to `end`, if it looks like a secret and not like a word of a sentence.
 pub(super) fn said(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
     if end - start < 3 || !text.get(end).is_some_and(|byte| is_blank(*byte)) {
         return None;
@@ -34,7 +34,7 @@ pub(super) fn said(text: &[u8], start: usize, end: usize) -> Option<Range<usize>
         }
     }
     let inside = value_span::quoted(text, from).filter(|_| verb.is_some());
-    // Most words are no names, and most of those that follow them no values: the cheaper look comes first.
+    // The cheaper check comes first: most words are no names, and most of the words behind them are no values.
     if inside.is_none() && !has_both(text, from) {
         return None;
     }
@@ -55,7 +55,7 @@ pub(super) fn said(text: &[u8], start: usize, end: usize) -> Option<Range<usize>
         (Name::Strong, true) => !value_span::is_nothing(found, false) && !value_span::is_plain_word(found),
         (_, true) => found.len() >= SHORTEST && found.iter().any(u8::is_ascii_digit),
         (Name::Strong, false) => found.len() >= SHORTEST && is_one_word(found),
-        // Digests and ids of tokens stay.
+        // Digests and ids of tokens are no secrets.
         (_, false) => {
             found.len() >= SHORTEST_WEAK
                 && is_one_word(found)
@@ -72,7 +72,7 @@ fn has_both(text: &[u8], start: usize) -> bool {
     head.len() >= SHORTEST && head.iter().any(u8::is_ascii_digit) && head.iter().any(u8::is_ascii_alphabetic)
 }
 
-/// Whether this may be a password, rather than a path, a version, a pair or a call.
+/// Whether the value may be a password, and is not a path, a version, a pair or a call.
 fn is_one_word(value: &[u8]) -> bool {
     let word = value.strip_suffix(b".").unwrap_or(value);
     word.iter().all(|byte| {
@@ -80,7 +80,7 @@ fn is_one_word(value: &[u8]) -> bool {
     })
 }
 
-/// The password of `sshpass -p …` and `mysql -p…`; the word at `start` begins with the flag's letter.
+/// The password of `sshpass -p …` and `mysql -p…`. The word at `start` begins with the letter of the flag.
 pub(super) fn password_flag(text: &[u8], start: usize) -> Option<Range<usize>> {
     if text[start] != b'p' || start < 2 || text[start - 1] != b'-' || !is_blank(text[start - 2]) {
         return None;
@@ -105,7 +105,7 @@ pub(super) fn password_flag(text: &[u8], start: usize) -> Option<Range<usize>> {
     (!none && !found.starts_with(b"-")).then_some(value)
 }
 
-/// Whether a client of MySQL is called on the line; none of its flags but the password's begins with a small `p`.
+/// Whether the line calls a client of MySQL. Only its flag for the password begins with a small `p`.
 fn is_database(line: &[u8]) -> bool {
     const CLIENTS: [&[u8]; 6] =
         [b"mysql", b"mysqldump", b"mysqladmin", b"mysqlimport", b"mariadb", b"mariadb-dump"];
@@ -113,7 +113,7 @@ fn is_database(line: &[u8]) -> bool {
     words.any(|word| CLIENTS.contains(&word))
 }
 
-/// In `"password = two words"` the value goes to the quote that closes what the name opens, unless another pair comes first.
+/// In `"password = two words"` the value ends at the closing quote, unless another pair comes before it.
 pub(super) fn more_words(
     text: &[u8],
     start: usize,
@@ -132,6 +132,6 @@ pub(super) fn more_words(
     while text[to - 1] == b'\\' {
         to -= 1;
     }
-    // What else is redacted in there stays as it is.
+    // Another redacted value ends this one.
     if (found.end..to).any(|at| starts(text, at, REDACTED)) { found } else { found.start..to.max(found.end) }
 }

@@ -9,7 +9,7 @@ use crate::redact::key_names::{Name, classify};
 use crate::redact::value_span::Form;
 use crate::redact::{entropy, key_prefixes, prose, value_span};
 
-/// Appends the secrets of `text`, in order and apart.
+/// Appends the secrets of `text`, in order and without overlap.
 pub(super) fn scan(text: &str, found: &mut Vec<Range<usize>>) {
     let bytes = text.as_bytes();
     let mut scan = Scan { text: bytes, opaque: Vec::new(), opaque_to: 0, blanks_at: 0 };
@@ -27,8 +27,8 @@ pub(super) fn scan(text: &str, found: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Whether `text` is a single word in which [`scan`] finds nothing, as most names and values of metadata are: nothing
-/// beside it announces it, it is too short to be opaque, and no key begins in it. (Keys without a prefix have other bytes.)
+/// Whether `text` is one word without a secret, as most names and values of metadata are: it has no name in front, is
+/// too short to be opaque, and no key begins in it. (Keys without a prefix have other bytes.)
 pub(super) fn is_harmless_word(text: &[u8]) -> bool {
     if text.len() >= entropy::SHORTEST || !text.iter().all(|byte| is_word(*byte)) {
         return false;
@@ -54,10 +54,10 @@ impl Step {
 
 struct Scan<'a> {
     text: &'a [u8],
-    /// Opaque tokens of the run up to `opaque_to`, the last one first.
+    /// The opaque tokens of the run up to `opaque_to`, in reverse order.
     opaque: Vec<Range<usize>>,
     opaque_to: usize,
-    /// Up to here no `@` ends the user part of a URL.
+    /// The position up to which no `@` ends the user part of a URL.
     blanks_at: usize,
 }
 
@@ -72,7 +72,7 @@ impl Scan<'_> {
                 None if is_encoded(text, at) => Step::to(at + 3),
                 None => Step::to(at + 1),
             },
-            // The codes that colour a terminal's text end in a letter.
+            // A code for the colour of a terminal ends in a letter.
             0x1b if text.get(at + 1) == Some(&b'[') => Step::to(
                 (run_within(text, at + 2, 32, |byte| matches!(byte, b'0'..=b'?')) + 1).min(text.len()),
             ),
@@ -85,12 +85,12 @@ impl Scan<'_> {
         }
     }
 
-    /// The word that begins at `at`: a key, a name before a value, or opaque.
+    /// Examines the word that begins at `at`: it may be a key, a name before a value, or opaque.
     fn word(&mut self, at: usize) -> Step {
         let text = self.text;
         let end = run(text, at, is_word);
         let start = at + escaped(text, at).min(end - at);
-        // What is escaped before the word may also be its beginning: `\token`, `\next`.
+        // An escaped letter may be the beginning of the word: `\token`, `\next`.
         let beginnings = [Some(at), (at < start && start < end).then_some(start)];
         if let Some(found) = beginnings.iter().flatten().find_map(|from| key(text, *from, end)) {
             return Step::over(found);
@@ -107,7 +107,7 @@ impl Scan<'_> {
             let token = token.start.max(at)..token.end;
             self.opaque.pop();
             if token.start < token.end {
-                // Base64 ends in at most two of these.
+                // Base64 ends in at most two `=`.
                 let padded = run_within(text, token.end, 2, |byte| byte == b'=');
                 return Step::over(token.start..padded);
             }
@@ -124,7 +124,8 @@ impl Scan<'_> {
         user_flag(text, at, end).map_or(Step::to(end), Step::over)
     }
 
-    /// The user part of a URL whose host or user begins at `start`; `at` is the sign that ends it, `stops` begin the path.
+    /// Examines the user part of a URL whose user or host begins at `start`. The sign `at` ends the user part, and
+    /// `stops` begin the path.
     fn user_part(&mut self, start: usize, at: &[u8], stops: &[u8]) -> Step {
         let text = self.text;
         let limit = |byte: u8| is_space(byte) || matches!(byte, b'"' | b'<' | b'>' | b'`' | b'\\');
@@ -142,7 +143,7 @@ impl Scan<'_> {
         let mut path = run(text, start, |byte| !limit(byte) && !stops.contains(&byte));
         let mut sign = text[start..path].iter().rposition(|byte| *byte == b'@').map(|found| start + found);
         if sign.is_none() && has_password(&text[start..path]) && start >= self.blanks_at {
-            // A password with a slash in it, which nobody encoded.
+            // A password that contains a slash without an encoding.
             let end = run(text, start, |byte| !limit(byte));
             match text[path..end].iter().position(|byte| *byte == b'@') {
                 Some(found) => {
@@ -162,14 +163,14 @@ impl Scan<'_> {
     }
 }
 
-/// Whether the beginning of a URL is `user:password` rather than `host:port`.
+/// Whether the authority of a URL is `user:password`, and not `host:port`.
 fn has_password(authority: &[u8]) -> bool {
     let Some(colon) = authority.iter().position(|byte| *byte == b':') else { return false };
     let port = &authority[colon + 1..];
     authority[0] != b'[' && !port.is_empty() && !port.iter().all(u8::is_ascii_digit)
 }
 
-/// Bytes at the beginning of the word that belong to an escape such as `\n` or `\u0026`.
+/// The number of bytes at the beginning of the word that belong to an escape such as `\n` or `\u0026`.
 fn escaped(text: &[u8], at: usize) -> usize {
     if at == 0 || text[at - 1] != b'\\' {
         return 0;
@@ -181,7 +182,7 @@ fn escaped(text: &[u8], at: usize) -> usize {
     }
 }
 
-/// A key of a known provider in the word, or one that begins with it.
+/// A key of a known provider that the word contains or begins.
 fn key(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
     if !key_prefixes::is_long_enough(text, start) {
         return None;
@@ -195,14 +196,14 @@ fn key(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
     prefixed(text, start, end)
 }
 
-/// A key that is known by its prefix and begins where a part of the word does.
+/// A key with a known prefix, at the beginning of a part of the word.
 fn prefixed(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
     let begins = |at: usize| at == start || matches!(text[at - 1], b'_' | b'-');
     let mut parts = (start..end).filter(|at| begins(*at));
     parts.find_map(|at| key_prefixes::prefixed(text, at).map(|to| at..to))
 }
 
-/// The block of a private key, to its last line or, where that is missing, to the end.
+/// The block of a private key up to its last line, or up to the end of the text when that line is missing.
 fn private_key(text: &[u8], start: usize) -> Option<Range<usize>> {
     const BEGIN: usize = "-----BEGIN ".len();
     let label_end = run_within(text, start + BEGIN, 64, |byte| byte != b'-');
@@ -217,7 +218,7 @@ fn private_key(text: &[u8], start: usize) -> Option<Range<usize>> {
     Some(start..run_within(text, closing, 5, |byte| byte == b'-'))
 }
 
-/// The credentials behind the word `Bearer`, `ApiKey` or `Basic`, wherever it stands.
+/// The credentials behind the word `Bearer`, `ApiKey` or `Basic`.
 fn scheme(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
     let word = &text[start..end];
     let bearer = word.eq_ignore_ascii_case(b"bearer") || word.eq_ignore_ascii_case(b"apikey");
@@ -245,7 +246,7 @@ fn is_token68(byte: u8) -> bool {
     is_word(byte) || matches!(byte, b'.' | b'~' | b'+' | b'/' | b'=')
 }
 
-/// Whether this is the base64 of printable text with a colon.
+/// Whether the token is base64 of printable text with a colon.
 fn decodes_to_pair(token: &[u8]) -> bool {
     let (mut bits, mut held, mut colon) = (0_u32, 0, false);
     for &byte in token.iter().take_while(|byte| **byte != b'=') {
@@ -271,7 +272,7 @@ fn decodes_to_pair(token: &[u8]) -> bool {
     colon
 }
 
-/// What the name from `start` to `end` announces.
+/// Examines the value behind the name from `start` to `end`.
 fn announced(text: &[u8], start: usize, end: usize) -> Option<Step> {
     let (form, from) = value_span::mark(text, start, end)?;
     let name = classify(&text[start..end]);
@@ -294,7 +295,7 @@ fn announced(text: &[u8], start: usize, end: usize) -> Option<Step> {
     Some(found.map_or(Step::to(from.max(end)), Step::over))
 }
 
-/// Whether words stand before the name, on its line.
+/// Whether there are words before the name on its line.
 fn in_prose(text: &[u8], start: usize) -> bool {
     let Some(blank) = start.checked_sub(1).filter(|at| is_blank(text[*at])) else { return false };
     text[..blank]
@@ -302,7 +303,7 @@ fn in_prose(text: &[u8], start: usize) -> bool {
         .is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b',' | b'\'' | b'`' | b'.'))
 }
 
-/// The end of a header's value: of its line, or the quotes that the header stands in.
+/// The end of a header's value: the end of its line, or of the quotes around the header.
 fn header_end(text: &[u8], name: usize, from: usize) -> usize {
     let around = name.checked_sub(1).map(|at| text[at]).filter(|byte| is_quote(*byte));
     let behind = text.get(from).copied().filter(|byte| is_quote(*byte));
@@ -312,7 +313,7 @@ fn header_end(text: &[u8], name: usize, from: usize) -> usize {
     run(text, from, |byte| !is_line_end(byte) && Some(byte) != around)
 }
 
-/// The credentials of an `Authorization` header whose value begins at `from`; the scheme stays.
+/// The credentials of an `Authorization` header whose value begins at `from`, without the scheme.
 fn authorization(text: &[u8], name: usize, from: usize, form: Form) -> Option<Range<usize>> {
     const ONE_TOKEN: [&str; 8] =
         ["bearer", "basic", "token", "negotiate", "ntlm", "apikey", "bot", "sso-key"];
@@ -336,7 +337,7 @@ fn authorization(text: &[u8], name: usize, from: usize, form: Form) -> Option<Ra
     if starts(text, value, REDACTED) || value >= text.len() {
         return None;
     }
-    // A scheme with parameters keeps its name: `Digest username="…", …`.
+    // The name of a scheme with parameters stays: `Digest username="…", …`.
     let scheme = blank > word && word > value && text[value].is_ascii_alphabetic();
     let start = if scheme && !text[value..word].iter().all(u8::is_ascii_lowercase) { blank } else { value };
     if starts(text, start, REDACTED) {
@@ -352,7 +353,7 @@ fn authorization(text: &[u8], name: usize, from: usize, form: Form) -> Option<Ra
     (to > start).then_some(start..to)
 }
 
-/// `-u name:password` and `--user name:password`, as curl has them.
+/// The value of the flags of curl: `-u name:password` and `--user name:password`.
 fn user_flag(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
     let word = &text[start..end];
     let dashes = if word == b"u" { 1 } else { 2 };

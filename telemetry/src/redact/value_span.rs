@@ -1,4 +1,4 @@
-//! Where the value of a credential begins and ends.
+//! The start and the end of a credential's value.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use crate::redact::bytes::{
 };
 use crate::redact::key_names::Name;
 
-/// How a value is joined to its name.
+/// How a name and its value are joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// `name=value`
@@ -22,10 +22,10 @@ pub(super) enum Form {
     Element,
 }
 
-/// White space that may stand between a name, its mark and its value.
+/// The greatest number of blanks between a name, its mark and its value.
 const GAP: usize = 16;
 
-/// The mark behind the name that ends at `end`: what it is, and where the value begins.
+/// The form of the mark behind the name that ends at `end`, and the start of the value.
 pub(super) fn mark(text: &[u8], start: usize, end: usize) -> Option<(Form, usize)> {
     if start > 0 && text[start - 1] == b'<' && text.get(end) == Some(&b'>') {
         return Some((Form::Element, end + 1));
@@ -42,7 +42,7 @@ pub(super) fn mark(text: &[u8], start: usize, end: usize) -> Option<(Form, usize
     if !flag {
         return None;
     }
-    // `--token value`, and `"--token", "value"` as lists of arguments are printed.
+    // `--token value`, or `"--token", "value"` in a printed list of arguments.
     let comma = if closed > end && text.get(closed) == Some(&b',') { closed + 1 } else { closed };
     let value = run_within(text, comma, GAP, is_space);
     (value > end && (closed == end || comma > closed) && text.get(value) != Some(&b'-'))
@@ -63,7 +63,7 @@ fn assigned(text: &[u8], closed: usize) -> Option<(Form, usize)> {
     Some((form, run_within(text, behind, GAP, is_blank)))
 }
 
-/// Behind the quotes and brackets that close a name: `"name"`, `\"name\"`, `config[name]`, `%22name%22`.
+/// The position behind the quotes and brackets that close a name: `"name"`, `\"name\"`, `config[name]`, `%22name%22`.
 fn closers(text: &[u8], end: usize) -> usize {
     let mut at = end;
     for _ in 0..4 {
@@ -77,7 +77,7 @@ fn closers(text: &[u8], end: usize) -> usize {
     at
 }
 
-/// `{"name": "DB_PASSWORD", "value": …}`: behind the mark of `value`.
+/// The start of the value in `{"name": "DB_PASSWORD", "value": …}`.
 fn value_member(text: &[u8], closed: usize) -> Option<usize> {
     if text.get(closed) != Some(&b',') {
         return None;
@@ -91,8 +91,7 @@ fn value_member(text: &[u8], closed: usize) -> Option<usize> {
     (text.get(colon) == Some(&b':')).then(|| run_within(text, colon + 1, GAP, is_blank))
 }
 
-/// The value that begins at `start`, to be replaced; `None` when there is none, or it is a secret to nobody.
-/// `prose` tells that the name stands in a sentence.
+/// The value that begins at `start`; `None` when it is missing or is no secret. `prose`: the name is in a sentence.
 pub(super) fn find(text: &[u8], start: usize, form: Form, name: Name, prose: bool) -> Option<Range<usize>> {
     let start = match text.get(start)? {
         b'[' if form == Form::Colon && !starts(text, start, REDACTED) => {
@@ -136,7 +135,7 @@ pub(super) fn find(text: &[u8], start: usize, form: Form, name: Name, prose: boo
     (!keep).then_some(value)
 }
 
-/// Whether an object or a list begins at `start`, rather than a password that begins with a bracket.
+/// Whether an object or a list begins at `start`, and not a password that begins with a bracket.
 fn opens_structure(text: &[u8], start: usize) -> bool {
     if !matches!(text[start], b'{' | b'[') {
         return false;
@@ -159,7 +158,7 @@ fn opens_structure(text: &[u8], start: usize) -> bool {
     }
 }
 
-/// The text of an element that is closed.
+/// The text of an element with a closing tag.
 fn element(text: &[u8], start: usize) -> Option<Range<usize>> {
     let end = run(text, start, |byte| byte != b'<');
     let value = &text[start..end];
@@ -167,7 +166,7 @@ fn element(text: &[u8], start: usize) -> Option<Range<usize>> {
         .then_some(start..end)
 }
 
-/// Whether the value at `start` is a variable that somebody else fills in, and nothing else: `${VAR}`, `{{ var }}`, `{var}`.
+/// Whether the value at `start` is only a placeholder for a variable: `${VAR}`, `{{ var }}`, `{var}`.
 fn is_template(text: &[u8], start: usize, form: Form) -> bool {
     let open = run_within(text, start, 3, |byte| matches!(byte, b'$' | b'{'));
     let name = run_within(text, open, 64, |byte| is_word(byte) || matches!(byte, b' ' | b'.'));
@@ -175,7 +174,7 @@ fn is_template(text: &[u8], start: usize, form: Form) -> bool {
     close > name && is_placeholder(&text[start..close]) && is_over(text, start, close, form)
 }
 
-/// Behind a name in prose, what has a digit or is long; anything else may be a word.
+/// Whether a value in a sentence is a secret: it has a digit or is long.
 fn is_secretive(value: &[u8]) -> bool {
     value.len() >= 16 || value.iter().any(u8::is_ascii_digit)
 }
@@ -189,7 +188,8 @@ fn is_token(value: &[u8], least: usize) -> bool {
         && head.iter().any(u8::is_ascii_digit)
 }
 
-/// The inside of the quotes that open at `start`, however often they are escaped: to the closing ones, or to the end.
+/// The text in the quotes that open at `start`, which may be escaped several times. It ends at the closing quote, or at
+/// the end.
 pub(super) fn quoted(text: &[u8], start: usize) -> Option<Range<usize>> {
     if starts(text, start, "%22") {
         let inside = start + 3;
@@ -221,7 +221,8 @@ pub(super) fn quoted(text: &[u8], start: usize) -> Option<Range<usize>> {
     }
 }
 
-/// The end of the value without quotes. What may be a part of a password ends it only where something new begins.
+/// The end of a value without quotes. A character that may be a part of a password ends the value only before a new
+/// pair or the end.
 pub(super) fn unquoted_end(text: &[u8], start: usize, form: Form) -> usize {
     let encoded = form == Form::Encoded;
     let mut at = start;
@@ -261,14 +262,13 @@ fn is_end(text: &[u8], behind: usize) -> bool {
     text.get(behind).is_none_or(|next| is_space(*next) || matches!(next, b'<' | b'>'))
 }
 
-/// Whether the value without quotes that begins at `start` may end at `at`: what follows is the end, or punctuation that
-/// is no part of it.
+/// Whether a value without quotes that begins at `start` may end at `at`.
 fn is_over(text: &[u8], start: usize, at: usize, form: Form) -> bool {
     let behind = run(text, at, is_soft);
     is_end(text, behind) || begins_pair(text, start, at, behind, form)
 }
 
-/// Whether a new pair begins behind the punctuation from `at` to `behind`, which ends the value that begins at `start`.
+/// Whether a new pair begins behind the punctuation from `at` to `behind`. The value before it begins at `start`.
 fn begins_pair(text: &[u8], start: usize, at: usize, behind: usize, form: Form) -> bool {
     let separates = |byte: &u8| matches!(byte, b',' | b';' | b'&' | b'|' | b'"');
     if !text[at..behind].iter().any(separates) {
@@ -285,101 +285,30 @@ fn begins_pair(text: &[u8], start: usize, at: usize, behind: usize, form: Form) 
         }
 }
 
-/// Whether blanks stand behind the colons of pairs alike: to `a: b` belongs `c: d` and not `c:d`. One value begins at
-/// `first`, perhaps in a list, another would at `second`.
+/// Whether the pairs of both values are written alike: behind `a: b` comes `c: d`, not `c:d`. The values begin at
+/// `first` and `second`.
 fn written_alike(text: &[u8], first: usize, second: usize) -> bool {
     let before = text[..first].iter().rev().take(GAP).find(|byte| **byte != b'[');
     !before.is_some_and(|byte| is_blank(*byte)) || is_end(text, second)
 }
 
-/// Values that name nothing. One character alone is punctuation, or a switch.
+/// Whether the value means nothing. One character alone is punctuation or a switch.
 pub(super) fn is_nothing(value: &[u8], assigned: bool) -> bool {
-    const NOTHING: [&str; 10] =
-        ["null", "none", "nil", "undefined", "true", "false", "yes", "no", "unset", "empty"];
+    const NOTHING: &str = "null none nil undefined true false yes no unset empty";
     match if assigned { value } else { sentence(value) } {
         [] => true,
         [one] => one.is_ascii_digit() || (!assigned && one.is_ascii()),
-        value => is_one_of(value, &NOTHING),
+        value => is_one_of(value, NOTHING),
     }
 }
 
-/// Words that follow a colon or a flag in sentences and in type declarations.
+/// Whether the value is a word that follows a colon or a flag in sentences and type declarations.
 pub(super) fn is_plain_word(value: &[u8]) -> bool {
-    const PLAIN: &[&str] = &[
-        "a",
-        "an",
-        "the",
-        "is",
-        "was",
-        "are",
-        "to",
-        "or",
-        "and",
-        "for",
-        "with",
-        "in",
-        "of",
-        "on",
-        "as",
-        "if",
-        "not",
-        "must",
-        "may",
-        "can",
-        "cannot",
-        "could",
-        "should",
-        "has",
-        "have",
-        "from",
-        "at",
-        "by",
-        "instead",
-        "option",
-        "flag",
-        "argument",
-        "value",
-        "values",
-        "required",
-        "optional",
-        "missing",
-        "invalid",
-        "incorrect",
-        "expired",
-        "wrong",
-        "unknown",
-        "unexpected",
-        "expected",
-        "failed",
-        "failure",
-        "error",
-        "denied",
-        "disabled",
-        "enabled",
-        "ok",
-        "set",
-        "given",
-        "found",
-        "string",
-        "str",
-        "&str",
-        "option<string>",
-        "bytes",
-        "token",
-        "password",
-        "secret",
-        "hidden",
-        "redacted",
-        "masked",
-        "too",
-        "does",
-        "no",
-        "only",
-        "when",
-        "please",
-        "see",
-        "use",
-    ];
+    const PLAIN: &str = "a an the is was are to or and for with in of on as if not must may can cannot \
+        could should has have from at by instead option flag argument value values required optional \
+        missing invalid incorrect expired wrong unknown unexpected expected failed failure error denied \
+        disabled enabled ok set given found string str &str option<string> bytes token password secret \
+        hidden redacted masked too does no only when please see use";
     is_one_of(sentence(value), PLAIN)
 }
 
@@ -388,11 +317,11 @@ fn sentence(value: &[u8]) -> &[u8] {
     &value[..end.map_or(0, |at| at + 1)]
 }
 
-fn is_one_of(value: &[u8], words: &[&str]) -> bool {
-    words.iter().any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
+fn is_one_of(value: &[u8], words: &str) -> bool {
+    words.split(' ').any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
 }
 
-/// `${VAR}`, `$VAR`, `{{ var }}`, `{var}`, `%s`, `%VAR%`, `<var>`, `***`, `...`
+/// Whether the value is a placeholder: `${VAR}`, `$VAR`, `{{ var }}`, `{var}`, `%s`, `%VAR%`, `<var>`, `***`, `...`.
 pub(super) fn is_placeholder(value: &[u8]) -> bool {
     const LONGEST: usize = 64;
     if value.len() > LONGEST {
@@ -420,7 +349,7 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
     }
 }
 
-/// Whether `%` at `at` begins an encoded `://`, and where that ends.
+/// The end of the encoded `://` that begins at `at`.
 pub(super) fn encoded_scheme_end(text: &[u8], at: usize) -> Option<usize> {
     (is_encoded(text, at) && starts_any_case(text, at, "%3a%2f%2f")).then_some(at + 9)
 }

@@ -1,5 +1,4 @@
-//! Opens the changed backends of a reload beside the old ones. The verdict for each backend: unchanged, opened, refused, or
-//! distrusted. `reload.rs` decides what follows from it.
+//! Opens the changed backends of a reload beside the old ones. `reload.rs` decides what happens then to each backend.
 
 use std::{
     path::Path,
@@ -15,38 +14,39 @@ use crate::delivery::target::{Open, Source, Target};
 use crate::files::{Stamp, wait_until_stable};
 use crate::process::{ReentrancyGuard, left};
 
-/// How long a file may be written to before a reload goes on without it.
+/// The longest time that a reload waits for a file that somebody writes to.
 const WRITING: Duration = Duration::from_secs(5);
-/// What reading and mapping a library may take, besides what its `open` and `probe` may.
+/// The time for reading and mapping a library, besides the time of its `open` and `probe`.
 const LOADING: Duration = Duration::from_secs(10);
 
-/// What is to become of one backend.
-pub(super) enum Verdict {
-    /// It is what it was.
+/// The result for one backend.
+pub(super) enum Prepared {
+    /// The backend has not changed.
     Same,
-    /// It was opened.
+    /// The new backend is open.
     Ready,
-    /// It can't be had.
-    Refused(String),
-    /// It can't be had, and the trust policy refuses the one that is open, too.
-    Distrusted(String),
+    /// The new backend can't be opened.
+    Refused(OpenError),
+    /// The new backend can't be opened, and the trust policy refuses the open one.
+    Distrusted(OpenError),
 }
 
-/// What a reload is about.
+/// The subject of a reload.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Look {
-    /// Other backends.
     Everything,
-    /// Only whether those that are open are trusted still.
+    /// Only whether the trust policy still allows the open backends.
     Trust,
 }
 
-/// What the thread says that looks after one backend: first whether the trust policy refuses the one that is open.
+/// A message of the thread that prepares one backend.
 enum Told {
-    Distrust(String),
-    Verdict(Verdict),
+    /// The trust policy refuses the open backend. This message comes first.
+    Distrust(OpenError),
+    Prepared(Prepared),
 }
 
+/// A backend that a thread prepares.
 struct Asked {
     told: mpsc::Receiver<Told>,
     deadline: Instant,
@@ -54,43 +54,45 @@ struct Asked {
 }
 
 impl Asked {
-    fn verdict(self) -> Verdict {
+    /// Waits for the result.
+    fn prepared(self) -> Prepared {
         let Self { told, deadline, limit } = self;
+        let refused = |reason: String| Prepared::Refused(OpenError::Unavailable { reason });
         let mut distrust = None;
-        let verdict = loop {
+        let prepared = loop {
             match told.recv_timeout(left(deadline)) {
                 Ok(Told::Distrust(reason)) => distrust = Some(reason),
-                Ok(Told::Verdict(verdict)) => break verdict,
+                Ok(Told::Prepared(prepared)) => break prepared,
                 Err(mpsc::RecvTimeoutError::Timeout) => {
-                    break Verdict::Refused(format!("it was not loaded and open after {limit:?}"));
+                    break refused(format!("it was not loaded and open after {limit:?}"));
                 }
-                Err(mpsc::RecvTimeoutError::Disconnected) => {
-                    break Verdict::Refused("opening it panicked".to_owned());
-                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => break refused("opening it panicked".to_owned()),
             }
         };
-        match (verdict, distrust) {
-            (Verdict::Same, Some(reason)) => Verdict::Distrusted(reason),
-            (Verdict::Refused(new), Some(old)) if new == old => Verdict::Distrusted(new),
-            (Verdict::Refused(new), Some(old)) => {
-                Verdict::Distrusted(format!("{new}; and the one that was open: {old}"))
+        match (prepared, distrust) {
+            (Prepared::Same, Some(reason)) => Prepared::Distrusted(reason),
+            (Prepared::Refused(new), Some(old)) if new == old => Prepared::Distrusted(new),
+            (Prepared::Refused(new), Some(old)) => {
+                let reason = format!("{new}; and the one that was open: {old}");
+                Prepared::Distrusted(OpenError::Plugin { reason, ran: false })
             }
-            (verdict, _) => verdict,
+            (prepared, _) => prepared,
         }
     }
 }
 
-/// Each on a thread of its own: one that hangs in its constructors keeps the others from nothing.
+/// Prepares each backend on its own thread, so that a plugin that hangs does not delay the others.
 pub(super) fn prepare_all<'a>(
     wanted: &[Arc<Target>],
     old_of: &dyn Fn(&str) -> Option<&'a Arc<Target>>,
     look: Look,
-) -> Vec<Verdict> {
+) -> Vec<Prepared> {
     let asked: Vec<_> = wanted.iter().map(|target| ask(target, old_of(&target.name), look)).collect();
-    asked.into_iter().map(|asked| asked.map_or_else(|verdict| verdict, Asked::verdict)).collect()
+    asked.into_iter().map(|asked| asked.map_or_else(|prepared| prepared, Asked::prepared)).collect()
 }
 
-fn ask(target: &Arc<Target>, old: Option<&Arc<Target>>, look: Look) -> Result<Asked, Verdict> {
+/// Starts the thread of one backend, or returns the result when no thread is needed or can be started.
+fn ask(target: &Arc<Target>, old: Option<&Arc<Target>>, look: Look) -> Result<Asked, Prepared> {
     let limit = WRITING + LOADING + target.options.timeout.saturating_mul(2);
     let deadline = Instant::now() + limit;
     let same_config = old.is_some_and(|old| same_config(old, target));
@@ -98,7 +100,7 @@ fn ask(target: &Arc<Target>, old: Option<&Arc<Target>>, look: Look) -> Result<As
     let open = old.and_then(|old| old.opened());
     let untouched = look == Look::Trust || same_config && is_untouched(target, open.as_deref());
     if untouched && !is_judged(target) {
-        return Err(Verdict::Same);
+        return Err(Prepared::Same);
     }
     let (tell, told) = mpsc::sync_channel(2);
     let name = format!("open-{}", target.name);
@@ -110,29 +112,34 @@ fn ask(target: &Arc<Target>, old: Option<&Arc<Target>>, look: Look) -> Result<As
         if let Some(reason) = distrust {
             let _ = tell.send(Told::Distrust(reason));
         }
-        let verdict = if untouched {
-            Verdict::Same
+        let prepared = if untouched {
+            Prepared::Same
         } else {
-            prepare(&target, open.filter(|_| same_trust && trusted).as_deref(), same_config)
+            let open = open.filter(|_| same_trust && trusted);
+            prepare(&target, open.as_deref(), same_config)
+                .unwrap_or_else(|error| Prepared::Refused(target.explained(error)))
         };
-        // Nobody waits for it any more.
-        if let Err(mpsc::SendError(_)) = tell.send(Told::Verdict(verdict)) {
+        // The receiver has given up.
+        if let Err(mpsc::SendError(_)) = tell.send(Told::Prepared(prepared)) {
             target.close(target.options.timeout);
         }
     };
     match thread::Builder::new().name(name).spawn(work) {
         Ok(_) => Ok(Asked { told, deadline, limit }),
-        Err(error) => Err(Verdict::Refused(format!("no thread to open it on: {error}"))),
+        Err(error) => {
+            let reason = format!("no thread to open it on: {error}");
+            Err(Prepared::Refused(OpenError::Unavailable { reason }))
+        }
     }
 }
 
-/// Whether a trust policy has anything to ask of a backend.
+/// Whether a trust policy judges the backend.
 fn is_judged(target: &Target) -> bool {
     matches!(&target.source, Source::Plugin { plugins, .. } if plugins.trust != Trust::Any)
 }
 
-/// Why the trust policy refuses the open plugin or, if the backend is closed and stays closed, the file that would be opened.
-fn distrust(target: &Target, open: Option<&Open>, stays: bool) -> Option<String> {
+/// Why the trust policy refuses the open plugin or, if the backend is closed and stays closed, the file of the plugin.
+fn distrust(target: &Target, open: Option<&Open>, stays: bool) -> Option<OpenError> {
     let Source::Plugin { config, plugins, folder } = &target.source else { return None };
     let policy = plugins.policy();
     let judged = match open {
@@ -142,33 +149,35 @@ fn distrust(target: &Target, open: Option<&Open>, stays: bool) -> Option<String>
         None => return None,
     };
     match judged {
-        Err(error @ jackfield_loader::Error::Verify { .. }) => Some(config.conceal(&error.to_string())),
+        Err(error @ jackfield_loader::Error::Verify { .. }) => {
+            Some(OpenError::of(&error, config.conceal(&error.to_string())))
+        }
         _ => None,
     }
 }
 
-/// Whether the configurations say the same.
+/// Whether both configurations are equal.
 fn same_config(old: &Target, new: &Target) -> bool {
     match (&old.source, &new.source) {
         (Source::Static(old), Source::Static(new)) => Arc::ptr_eq(old, new),
         (
-            Source::Plugin { config: old_config, plugins: old_plugins, folder: old_folder },
-            Source::Plugin { config, plugins, folder },
+            Source::Plugin { config: old_config, folder: old_folder, .. },
+            Source::Plugin { config, folder, .. },
         ) => {
             let text = |target: &Target, config| format!("{:?} {config:?}", target.options);
             old_config.config == config.config
                 && text(old, old_config) == text(new, config)
-                && format!("{old_plugins:?}") == format!("{plugins:?}")
+                && same_trust(old, new)
                 && old_folder == folder
         }
         _ => false,
     }
 }
 
-/// Whether a backend of the same configuration need not be looked at any closer.
+/// Whether a backend with an equal configuration has certainly not changed.
 fn is_untouched(target: &Target, old: Option<&Open>) -> bool {
     let Source::Plugin { config, plugins, folder } = &target.source else { return true };
-    // What is not open takes the file as it is when it opens.
+    // A closed backend reads the file when it opens.
     let Some(old) = old.and_then(|old| old.image.as_ref()) else { return true };
     let file = jackfield_loader::find(&config.plugin, &plugins.path, folder);
     file.is_ok_and(|file| is_image_of(old, &file))
@@ -180,7 +189,7 @@ fn is_image_of(image: &Loaded, file: &Path) -> bool {
     file == image.file && stamps().is_some_and(|(stamp, earlier)| stamp.is_still(earlier))
 }
 
-/// Whether a library that was loaded for the one may be used by the other.
+/// Whether a library that was loaded for one backend may be used by the other.
 fn same_trust(old: &Target, new: &Target) -> bool {
     match (&old.source, &new.source) {
         (Source::Plugin { plugins: old, .. }, Source::Plugin { plugins: new, .. }) => {
@@ -190,15 +199,8 @@ fn same_trust(old: &Target, new: &Target) -> bool {
     }
 }
 
-/// Loads, opens and probes a backend, unless it has the configuration of `old` and its bytes, too.
-fn prepare(target: &Target, old: Option<&Open>, same_config: bool) -> Verdict {
-    match try_to_prepare(target, old, same_config) {
-        Ok(verdict) => verdict,
-        Err(error) => Verdict::Refused(target.explained(error).to_string()),
-    }
-}
-
-fn try_to_prepare(target: &Target, old: Option<&Open>, same_config: bool) -> Result<Verdict, OpenError> {
+/// Loads, opens and probes a backend, unless its configuration and its bytes are those of `old`.
+fn prepare(target: &Target, old: Option<&Open>, same_config: bool) -> Result<Prepared, OpenError> {
     let timeout = target.options.timeout;
     let open = match &target.source {
         Source::Static(open) => target.open_static(open, timeout)?,
@@ -206,23 +208,23 @@ fn try_to_prepare(target: &Target, old: Option<&Open>, same_config: bool) -> Res
             let plugin = PluginSource { config, plugins, folder };
             let file = plugin.find()?;
             let image = old.and_then(|old| old.image.as_ref());
-            // What is in this process needs no second look.
-            if let Some(image) =
-                image.filter(|image| image.is_for(&target.options.isolation) && is_image_of(image, &file))
-            {
+            let reusable =
+                |image: &&Loaded| image.is_for(&target.options.isolation) && is_image_of(image, &file);
+            if let Some(image) = image.filter(reusable) {
                 target.open_loaded(plugin, image, timeout)?
             } else {
                 if !wait_until_stable(&file, Instant::now() + WRITING) {
-                    let file = show_path(&file);
-                    return Ok(Verdict::Refused(format!(
-                        "{file}: somebody is still writing to it after {WRITING:?}; reload once more when it is whole"
-                    )));
+                    let reason = format!(
+                        "{}: somebody is still writing to it after {WRITING:?}; reload once more when it is whole",
+                        show_path(&file)
+                    );
+                    return Err(OpenError::Unavailable { reason });
                 }
                 let file = plugin.read_from(file)?;
                 if same_config && image.is_some_and(|old| old.digest == file.digest) {
-                    // It may have been found in another place.
+                    // The file may have been found in another place.
                     plugin.trusts(&file)?;
-                    return Ok(Verdict::Same);
+                    return Ok(Prepared::Same);
                 }
                 target.open_file(plugin, file, timeout)?
             }
@@ -239,15 +241,14 @@ fn try_to_prepare(target: &Target, old: Option<&Open>, same_config: bool) -> Res
     match open.probe(timeout) {
         Probe::Refused(text) => {
             target.close(timeout);
-            return Ok(Verdict::Refused(format!("its platform does not accept it: {text}")));
+            let reason = format!("its platform does not accept it: {}", target.conceal(&text));
+            return Err(OpenError::Plugin { reason, ran: true });
         }
         Probe::Unreachable(text) => {
-            tracing::warn!(
-                "telemetry: backend {name}: its platform can't be reached: {}",
-                target.conceal(&text)
-            );
+            let text = target.conceal(&text);
+            tracing::warn!("telemetry: backend {name}: its platform can't be reached: {text}");
         }
         Probe::Reachable(text) | Probe::Unsupported(text) => tracing::debug!("backend {name}: {text}"),
     }
-    Ok(Verdict::Ready)
+    Ok(Prepared::Ready)
 }

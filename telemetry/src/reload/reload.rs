@@ -14,34 +14,77 @@
 
 use std::sync::Arc;
 
+use jackfield_loader::ForeignText;
+
 use crate::delivery::backend_changes::{BackendChanges, Change};
-use crate::delivery::backend_handle::Refusal;
 use crate::delivery::backend_state::Problem;
-use crate::delivery::backends::Backends;
-use crate::delivery::reload_report::ReloadReport;
+use crate::delivery::backends::{Backends, Refusal};
 use crate::delivery::target::Target;
 use crate::error::Error;
 use crate::instance::context::Context;
 use crate::instance::select_backends::{Selected, SelectionReason, why_none};
-use crate::reload::prepare::{Look, Verdict, prepare_all};
+use crate::reload::prepare::{Look, Prepared, prepare_all};
 
-/// Finds out which backends are to be, and opens what is new.
-pub(crate) fn reload(context: &Context, backends: &Arc<Backends>) -> Result<ReloadReport, Error> {
+/// The result of a reload: the names of backends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReloadReport {
+    /// Backends that were replaced.
+    pub swapped: Vec<String>,
+    /// New backends.
+    pub added: Vec<String>,
+    /// Backends that were removed.
+    pub removed: Vec<String>,
+    /// Backends that have not changed.
+    pub unchanged: Vec<String>,
+    /// Backends that were closed because the trust policy refuses them now. Their events wait, and they are tried again;
+    /// `refused` has the reason.
+    pub closed: Vec<String>,
+    /// Backends that are not what the configuration says, and the reasons. An old backend stays as it was, unless it is
+    /// `closed`. The events of a new backend wait, and it is tried again.
+    pub refused: Vec<(String, String)>,
+}
+
+impl ReloadReport {
+    /// Whether any backend has changed.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        let Self { swapped, added, removed, closed, .. } = self;
+        [swapped, added, removed, closed].into_iter().any(|names| !names.is_empty())
+    }
+}
+
+/// Why a reload has changed no backend, except for backends that the trust policy refuses.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("all backends stay as they are: {reason}")]
+pub struct ReloadError {
+    /// What is wrong with the configuration.
+    pub reason: ForeignText,
+}
+
+impl From<ReloadError> for Error {
+    fn from(error: ReloadError) -> Self {
+        Self::Reload { reason: error.reason }
+    }
+}
+
+/// Selects the backends again, and opens the changed ones.
+pub(crate) fn reload(context: &Context, backends: &Arc<Backends>) -> Result<ReloadReport, ReloadError> {
     let collection = context.consent.read().collection;
     let Selected { targets: wanted, info } = context.select_for(collection);
     let known = backends.configured();
     if let SelectionReason::Broken(reason) = info.why {
         return Err(all_stay(context, backends, &known.unwrap_or_default(), reason));
     }
-    // A file that was removed, or emptied, is a mistake rather than the wish to lose what comes.
+    // A configuration file that was removed or emptied is probably a mistake.
     if wanted.is_empty() && known.as_ref().is_some_and(|known| !known.is_empty()) {
         return Err(all_stay(context, backends, &known.unwrap_or_default(), why_none(&context.settings)));
     }
     context.forget_recorder();
-    // Whoever delivers first finds out by itself.
+    // The first delivery selects the backends itself.
     let Some(known) = known else { return Ok(ReloadReport::default()) };
     let wanted = wanted.into_iter().map(Arc::new).collect();
-    let Decided { reloaded, mut changes } = decide(context, &known, wanted, Look::Everything);
+    let (reloaded, mut changes) = decide(context, &known, wanted, Look::Everything);
     if reloaded.is_change() {
         changes.local = Some(info.stays_here(collection));
         tracing::info!(
@@ -67,36 +110,34 @@ fn find<'a>(targets: &'a [Arc<Target>], name: &str) -> Option<&'a Arc<Target>> {
     targets.iter().find(|target| target.name == name)
 }
 
-/// What a reload does.
-#[derive(Default)]
-struct Decided {
-    reloaded: ReloadReport,
-    changes: BackendChanges,
-}
-
-/// What becomes of each backend that is `known`, and of each that is `wanted`.
-fn decide(context: &Context, known: &[Arc<Target>], wanted: Vec<Arc<Target>>, look: Look) -> Decided {
-    let verdicts = prepare_all(&wanted, &|name| find(known, name), look);
-    let Decided { mut reloaded, mut changes } = Decided::default();
-    for (target, verdict) in wanted.into_iter().zip(verdicts) {
+/// Decides what happens to each backend that is `known` or `wanted`.
+fn decide(
+    context: &Context,
+    known: &[Arc<Target>],
+    wanted: Vec<Arc<Target>>,
+    look: Look,
+) -> (ReloadReport, BackendChanges) {
+    let prepared = prepare_all(&wanted, &|name| find(known, name), look);
+    let (mut reloaded, mut changes) = (ReloadReport::default(), BackendChanges::default());
+    for (target, prepared) in wanted.into_iter().zip(prepared) {
         let (name, old) = (target.name.clone(), find(known, &target.name));
-        let keep = match (&verdict, old) {
-            (Verdict::Same | Verdict::Refused(_), old) => old,
-            // What is closed already can stay so.
-            (Verdict::Distrusted(_), Some(old)) if old.opened().is_none() => Some(old),
+        let keep = match (&prepared, old) {
+            (Prepared::Same | Prepared::Refused(_), old) => old,
+            // A closed backend need not be closed again.
+            (Prepared::Distrusted(_), Some(old)) if old.opened().is_none() => Some(old),
             _ => None,
         };
-        let becomes = match (&verdict, old, keep) {
-            (Verdict::Distrusted(_), Some(_), None) => "is closed, events wait for it",
+        let becomes = match (&prepared, old, keep) {
+            (Prepared::Distrusted(_), Some(_), None) => "is closed, events wait for it",
             (_, Some(old), _) if old.opened().is_some() => "stays as it is",
             _ => "can't be had yet, events wait for it",
         };
-        match (verdict, old) {
-            (Verdict::Same, _) => reloaded.unchanged.push(name.clone()),
-            (Verdict::Ready, Some(_)) => reloaded.swapped.push(name.clone()),
-            (Verdict::Ready, None) => reloaded.added.push(name.clone()),
-            (Verdict::Refused(reason) | Verdict::Distrusted(reason), old) => {
-                let reason = target.conceal(&reason);
+        match (prepared, old) {
+            (Prepared::Same, _) => reloaded.unchanged.push(name.clone()),
+            (Prepared::Ready, Some(_)) => reloaded.swapped.push(name.clone()),
+            (Prepared::Ready, None) => reloaded.added.push(name.clone()),
+            (Prepared::Refused(error) | Prepared::Distrusted(error), old) => {
+                let reason = error.to_string();
                 tracing::warn!("telemetry: backend {name} {becomes}: {reason}");
                 let problem = Problem { at_ms: context.now_ms(), reason: reason.clone() };
                 let until_open = keep.unwrap_or(&target).opened().is_none();
@@ -114,14 +155,19 @@ fn decide(context: &Context, known: &[Arc<Target>], wanted: Vec<Arc<Target>>, lo
     }
     let is_gone = |old: &&Arc<Target>| changes.backends.iter().all(|(name, _)| *name != old.name);
     reloaded.removed = known.iter().filter(is_gone).map(|target| target.name.clone()).collect();
-    Decided { reloaded, changes }
+    (reloaded, changes)
 }
 
-/// Reports why every backend stays as it is, except those that the old trust policy now refuses: lock and signatures may have
-/// changed although the configuration can't be used.
-fn all_stay(context: &Context, backends: &Arc<Backends>, known: &[Arc<Target>], reason: String) -> Error {
+/// Keeps every backend, except for those that the old trust policy refuses now: lock and signatures may have changed although
+/// the configuration can't be used. Returns the error of the reload.
+fn all_stay(
+    context: &Context,
+    backends: &Arc<Backends>,
+    known: &[Arc<Target>],
+    mut reason: String,
+) -> ReloadError {
     let same = known.iter().map(|target| Arc::new(target.unopened())).collect();
-    let Decided { reloaded, mut changes } = decide(context, known, same, Look::Trust);
+    let (reloaded, mut changes) = decide(context, known, same, Look::Trust);
     tracing::warn!("telemetry: all backends stay as they are: {reason}");
     let problem = Problem { at_ms: context.now_ms(), reason: reason.clone() };
     for target in known {
@@ -129,11 +175,9 @@ fn all_stay(context: &Context, backends: &Arc<Backends>, known: &[Arc<Target>], 
         changes.refusals.entry(target.name.clone()).or_insert_with(refusal);
     }
     apply(context, backends, changes);
-    if reloaded.closed.is_empty() {
-        return Error::Reload { reason: reason.into() };
+    if !reloaded.closed.is_empty() {
+        reason += "; but closed, since it is not trusted any more: ";
+        reason += &reloaded.closed.join(", ");
     }
-    let names = reloaded.closed.join(", ");
-    Error::Reload {
-        reason: format!("{reason}; but closed, since it is not trusted any more: {names}").into(),
-    }
+    ReloadError { reason: reason.into() }
 }

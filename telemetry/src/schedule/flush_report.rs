@@ -1,4 +1,4 @@
-//! What a flush tells.
+//! The report of a flush.
 
 use std::{fmt, time::Duration};
 
@@ -7,31 +7,31 @@ use jackfield_loader::count;
 use crate::delivery::progress::{FlushState, FlushTicket};
 use crate::instance::context::Context;
 
-/// What became of events by one flush.
+/// The result of a flush.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FlushReport {
-    /// Events that backends took, each counted once for each backend.
+    /// The number of delivered events, counted for each backend.
     pub delivered: u64,
-    /// Events that backends refused for good; they are dead letters.
+    /// The number of rejected events, which are now dead letters.
     pub rejected: u64,
-    /// Whether nothing waits any more that was recorded before.
+    /// Whether all events from before the flush are settled.
     pub emptied: bool,
-    /// The backends for which something waits, and why. Empty when it was left to another process, which delivers on.
+    /// The backends for which events wait, and why. Empty when another process goes on with the delivery.
     pub waiting: Vec<Waiting>,
 }
 
-/// What a flush has left, of one backend. Its text is one line.
+/// The events that wait for one backend. Its text is one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Waiting {
-    /// What it is called.
+    /// The name of the backend.
     pub backend: String,
-    /// Events that wait for it, those that came meanwhile among them.
+    /// The number of events that wait for it, also those recorded since.
     pub events: u64,
-    /// Why they do: what the backend said or did last.
+    /// Why they wait: the last failure of the backend.
     pub reason: String,
-    /// How long it is left alone yet, if it is.
+    /// The time until the next attempt, if the backend is paused.
     pub again_in: Option<Duration>,
 }
 
@@ -46,7 +46,7 @@ impl fmt::Display for Waiting {
     }
 }
 
-/// The backends that are not done, and why.
+/// The backends for which events wait, and why.
 pub(crate) fn waiting(context: &Context, ticket: FlushTicket, state: FlushState) -> Vec<Waiting> {
     let info = context.select().info;
     let local = info.stays_here(context.consent.read().collection);
@@ -58,7 +58,7 @@ pub(crate) fn waiting(context: &Context, ticket: FlushTicket, state: FlushState)
     }
     let unsettled = backends.into_iter().filter(|(_, progress)| !progress.is_emptied(ticket));
     let waiting = unsettled.map(|(backend, progress)| {
-        // Before the first delivery everything waits for everybody.
+        // Before the first delivery all events wait for all backends.
         let events = stats.backends.get(&backend).map_or(stats.events, |its| its.events);
         let reason = match (progress.since, state.busy) {
             (Some(since), _) => {

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Condvar, Mutex, MutexGuard,
+        Arc, Condvar, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -13,36 +13,38 @@ use crate::delivery::backends::Backends;
 use crate::delivery::open_backend::OpenError;
 use crate::delivery::pass::{Service, SpoolDelivery};
 use crate::delivery::progress::{FlushState, FlushTicket, PassResult};
-use crate::delivery::reload_report::{LastReload, ReloadReport};
 use crate::delivery::wake_signal::{WakeSignal, Woken};
 use crate::delivery::workers::UNKNOWN_PAUSE;
 use crate::detached;
-use crate::error::{DropReason, Error};
+use crate::error::DropReason;
 use crate::instance::context::Context;
 use crate::instance::settings::Deliver;
 use crate::process::{ReentrancyGuard, left, lock, wait};
-use crate::reload::reload::reload;
+use crate::reload::reload::{ReloadError, ReloadReport, reload};
 use crate::schedule::flush_report::{FlushReport, waiting};
 #[cfg(feature = "watch")]
 use crate::schedule::watch;
 
-/// How soon a pass is tried again that another process kept us from: the system tells nobody that the claim was given back.
+/// The pause before a pass is repeated that found another process delivering. It polls, because the system does not report
+/// that another process has released the claim.
 const BUSY: Duration = Duration::from_millis(20);
-/// The end of the tool ends a pass of the thread.
-const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
-/// What the closing of the backends may take when there is no time left.
+/// The time limit of a pass that only the end of the tool ends.
+const UNLIMITED: Duration = Duration::from_secs(24 * 60 * 60);
+/// The time for closing the backends of a delivery that is replaced.
+const CLOSING_OLD: Duration = Duration::from_millis(20);
+/// The time for closing the backends when no time is left.
 const CLOSING: Duration = Duration::from_millis(2);
 
-/// What one process delivers with, and when.
-#[derive(Debug, Default)]
+/// The delivery of one process, and its schedule.
+#[derive(Default)]
 pub(crate) struct Scheduler {
     delivery: Lease,
-    /// Whether this process has had an event to record.
+    /// Whether this process has recorded an event.
     used: AtomicBool,
     thread: Mutex<Thread>,
     signal: Arc<WakeSignal>,
     backends: Arc<Backends>,
-    /// Held by whoever reloads.
+    /// Held during a reload.
     reloading: Mutex<()>,
     last_reload: Mutex<Option<LastReload>>,
 }
@@ -53,13 +55,21 @@ enum Thread {
     #[default]
     NotStarted,
     Started,
-    /// None can be had.
     Failed,
 }
 
+/// The result of the last reload of this process, by a call or by a watched file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LastReload {
+    /// The number of reloads so far, this one included.
+    pub number: u64,
+    /// The changes, or why nothing was changed.
+    pub outcome: Result<ReloadReport, ReloadError>,
+}
+
 impl Scheduler {
-    /// An event could not be stored. What waits is to be delivered all the same: nothing else makes room on a full disk, or
-    /// in a spool that refuses.
+    /// Notes an event that could not be stored. On a full disk, or with a full spool that refuses, only a delivery makes room.
     pub(crate) fn lost(self: &Arc<Self>, context: &Arc<Context>, reason: DropReason) {
         if matches!(reason, DropReason::DiskFull | DropReason::Size | DropReason::Count) {
             self.recorded(context);
@@ -68,7 +78,7 @@ impl Scheduler {
         }
     }
 
-    /// Others have put events into the spool.
+    /// Notes that other processes may have put events into the spool.
     pub(crate) fn look(self: &Arc<Self>, context: &Arc<Context>) {
         self.used.store(true, Ordering::Relaxed);
         if let Deliver::InBackground { interval, .. } = context.settings.deliver {
@@ -77,7 +87,7 @@ impl Scheduler {
         }
     }
 
-    /// An event was recorded.
+    /// Notes a recorded event.
     pub(crate) fn recorded(self: &Arc<Self>, context: &Arc<Context>) {
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
@@ -112,7 +122,7 @@ impl Scheduler {
         };
     }
 
-    /// What the thread does until the tool ends.
+    /// Delivers until the tool ends.
     fn work(&self, context: &Context, interval: Duration) {
         let _quiet = ReentrancyGuard::enter();
         let _leaves = Leaves(&self.backends);
@@ -121,12 +131,12 @@ impl Scheduler {
         loop {
             match signal.wait(interval, again_at) {
                 Woken::Stopped => return,
-                // What is new is tried at once; else a pass has ended.
+                // The news is the end of a pass, unless backends have changed.
                 Woken::News if !self.backends.has_news() => continue,
                 Woken::News | Woken::Events | Woken::Late => {}
             }
             let service = Service { signal, interval };
-            let result = self.pass(context, Instant::now() + FOR_EVER, signal.stopped(), Some(service));
+            let result = self.pass(context, Instant::now() + UNLIMITED, signal.stopped(), Some(service));
             let pause = if result.busy { Some(BUSY.max(interval)) } else { result.again_in };
             again_at = (!result.emptied).then(|| Instant::now() + pause.unwrap_or(UNKNOWN_PAUSE));
             if let Err(error) = context.enforce_limits() {
@@ -135,7 +145,7 @@ impl Scheduler {
         }
     }
 
-    /// Lets backends have what waits for them, once.
+    /// Makes one pass.
     fn pass(
         &self,
         context: &Context,
@@ -154,7 +164,7 @@ impl Scheduler {
         result
     }
 
-    /// Sees to it that the delivery is that for what may be done now.
+    /// Replaces the delivery if it is not for the consent of this moment.
     fn renew<'a>(
         &self,
         context: &Context,
@@ -164,17 +174,17 @@ impl Scheduler {
         let collection = context.consent.read().collection;
         if delivery.as_ref().is_none_or(|delivery| !delivery.is_for(collection)) {
             if let Some(mut old) = delivery.take() {
-                old.close(left(deadline).min(BUSY));
+                old.close(left(deadline).min(CLOSING_OLD));
             }
             *delivery = context.delivery(collection, &self.backends);
         }
         delivery.as_mut()
     }
 
-    /// Opens every backend. Gives those that can't be opened, and why.
+    /// Opens every backend. Returns the names of those that can't be opened, and the reasons.
     pub(crate) fn open_backends(&self, context: &Context) -> Vec<(String, OpenError)> {
         let now = Instant::now();
-        let Some(mut taken) = self.delivery.take(now + FOR_EVER) else { return Vec::new() };
+        let Some(mut taken) = self.delivery.take(now + UNLIMITED) else { return Vec::new() };
         match self.renew(context, &mut taken.delivery, now) {
             Some(_) => self.backends.open_all(),
             None => Vec::new(),
@@ -185,26 +195,26 @@ impl Scheduler {
         &self.backends
     }
 
-    /// How the last reload has ended.
+    /// The result of the last reload.
     pub(crate) fn last_reload(&self) -> Option<LastReload> {
         lock(&self.last_reload).clone()
     }
 
-    /// Other backends from the next batch on, where the configuration says so.
-    pub(crate) fn reload(&self, context: &Context) -> Result<ReloadReport, Error> {
+    /// Evaluates the configuration again. Changed backends get the next batch.
+    pub(crate) fn reload(&self, context: &Context) -> Result<ReloadReport, ReloadError> {
         let _quiet = ReentrancyGuard::enter();
         let _one = lock(&self.reloading);
         let reloaded = reload(context, &self.backends);
         let mut last = lock(&self.last_reload);
         *last = Some(LastReload {
             number: last.as_ref().map_or(0, |last| last.number) + 1,
-            outcome: reloaded.as_ref().map_err(ToString::to_string).cloned(),
+            outcome: reloaded.clone(),
         });
         self.retry(context);
         reloaded
     }
 
-    /// Has every backend tried at once, whatever has failed before.
+    /// Ends the pause of every backend.
     pub(crate) fn retry(&self, context: &Context) {
         if let Some(states) = context.states() {
             states.retry();
@@ -213,12 +223,12 @@ impl Scheduler {
         self.signal.news();
     }
 
-    /// Whether the thread delivers.
+    /// Whether the background thread delivers.
     fn is_in_background(&self) -> bool {
         *lock(&self.thread) == Thread::Started && !self.backends.is_left()
     }
 
-    /// Lets every backend that can get anywhere have what waits for it, by `deadline`.
+    /// Delivers to every backend what waits for it, until `deadline`.
     pub(crate) fn flush(&self, context: &Context, deadline: Instant) -> FlushReport {
         let mut ticket = self.backends.take_ticket();
         loop {
@@ -236,20 +246,20 @@ impl Scheduler {
             if left(deadline).is_zero() || !(state.busy || state.left) {
                 return self.flushed(context, ticket, state);
             }
-            // Somebody else delivers, or the thread has just ended.
+            // Another process delivers, or the background thread has just ended.
             thread::sleep(BUSY.min(left(deadline)));
             ticket = self.backends.renew_ticket(ticket);
         }
     }
 
-    /// What came of a flush.
+    /// The report of a flush.
     fn flushed(&self, context: &Context, ticket: FlushTicket, state: FlushState) -> FlushReport {
         let (delivered, rejected, emptied) = (state.delivered, state.rejected, state.emptied);
         let waiting = if emptied { Vec::new() } else { waiting(context, ticket, state) };
         FlushReport { delivered, rejected, emptied, waiting }
     }
 
-    /// Ends the thread, delivers for the last time, and closes the backends. A second time there is nothing to do.
+    /// Ends the thread, delivers for the last time, and closes the backends. A second call does nothing.
     pub(crate) fn close(&self, context: &Context, deadline: Instant) -> FlushReport {
         let nothing = FlushReport { emptied: true, ..FlushReport::default() };
         if self.signal.stop() {
@@ -259,7 +269,7 @@ impl Scheduler {
             self.close_backends(deadline);
             return nothing;
         }
-        // Nobody waits for the thread any more, which may be inside a plugin.
+        // Flushes no longer wait for the thread, which may be inside a plugin.
         self.backends.leave();
         let ticket = self.backends.take_ticket();
         let left_to_others = match context.settings.deliver {
@@ -281,7 +291,7 @@ impl Scheduler {
     }
 
     fn close_backends(&self, deadline: Instant) {
-        // Whoever still has it is inside a plugin that does not answer.
+        // A thread that still has it waits for a plugin.
         if let Some(mut taken) = self.delivery.take(deadline)
             && let Some(mut delivery) = taken.delivery.take()
         {
@@ -299,12 +309,12 @@ impl watch::Reload for Scheduler {
     }
 
     fn reload(&self, context: &Context) {
-        // What is wrong is in the log.
+        // The log has the error.
         let _ = Self::reload(self, context);
     }
 }
 
-/// Says that the thread has ended, however it does.
+/// Notes the end of the thread, also after a panic.
 struct Leaves<'a>(&'a Backends);
 
 impl Drop for Leaves<'_> {
@@ -313,34 +323,30 @@ impl Drop for Leaves<'_> {
     }
 }
 
-/// Where the delivery is while no thread has it.
-#[derive(Debug, Default)]
-pub(super) struct Lease {
+/// The delivery, which one thread at a time uses.
+#[derive(Default)]
+struct Lease {
     place: Mutex<Place>,
     returned: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Place {
     is_taken: bool,
-    /// `None` before there was any.
+    /// `None` before the first pass, and while it is taken.
     delivery: Option<SpoolDelivery>,
 }
 
-/// The delivery in the hands of a thread, which gives it back at the end.
-pub(super) struct Taken<'a> {
+/// The delivery of a thread, which is returned at the drop.
+struct Taken<'a> {
     lease: &'a Lease,
-    pub(super) delivery: Option<SpoolDelivery>,
+    delivery: Option<SpoolDelivery>,
 }
 
 impl Lease {
-    fn place(&self) -> MutexGuard<'_, Place> {
-        lock(&self.place)
-    }
-
-    /// Waits until no other thread has it; `None` when one still does at `deadline`.
-    pub(super) fn take(&self, deadline: Instant) -> Option<Taken<'_>> {
-        let mut place = self.place();
+    /// Waits until no other thread uses it; `None` when one still does at `deadline`.
+    fn take(&self, deadline: Instant) -> Option<Taken<'_>> {
+        let mut place = lock(&self.place);
         while place.is_taken {
             if left(deadline).is_zero() {
                 return None;
@@ -354,7 +360,7 @@ impl Lease {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        let mut place = self.lease.place();
+        let mut place = lock(&self.lease.place);
         (place.is_taken, place.delivery) = (false, self.delivery.take());
         self.lease.returned.notify_one();
     }

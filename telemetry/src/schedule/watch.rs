@@ -1,8 +1,8 @@
-//! A reload by itself, when a configuration file, a plugin's file, its signature or the lock changes.
+//! An automatic reload when a configuration file, a plugin's file, its signature or the lock changes.
 //!
-//! The folders of these files are watched, since a file that is replaced is another one. What the system reports is only
-//! the occasion to look: a reload follows when a file's size, times or identity have changed and nobody has written to it
-//! for 300 ms, which a file that was renamed into place mostly need not wait for.
+//! The folders of these files are watched, because a replaced file is another file. After each report of the system the files
+//! are examined. A reload follows when size, times or identity of a file have changed, and nobody has written to the file for
+//! 300 ms.
 
 use std::{
     collections::BTreeSet,
@@ -21,39 +21,38 @@ use crate::files::{Stamp, wait_until_stable};
 use crate::instance::context::Context;
 use crate::process::ReentrancyGuard;
 
-/// One change of a file comes as several events.
+/// The time for which reports are collected. One change of a file causes several.
 const TOGETHER: Duration = Duration::from_millis(20);
-/// How often it is looked whether there is a telemetry yet that may be reloaded.
+/// The interval of the check whether the telemetry still exists.
 const ALIVE: Duration = Duration::from_millis(500);
-/// For how long a file may be written to before the others no longer wait for it.
+/// The longest time that a reload waits for a file that somebody writes to.
 const WRITING: Duration = Duration::from_secs(30);
 
-/// What was seen of each file.
-type Seen = Vec<File>;
-type File = (PathBuf, Option<Stamp>);
+/// The files that matter, and the stamp of each that exists.
+type Seen = Vec<(PathBuf, Option<Stamp>)>;
 
-/// What a change of a file makes reload.
+/// A telemetry that is reloaded when a file changes.
 pub(crate) trait Reload: Send + Sync {
     /// Whether the telemetry has been closed.
     fn is_closed(&self) -> bool;
 
-    /// Reloads. What is wrong with the configuration goes to the log.
+    /// Reloads. A fault of the configuration goes to the log.
     fn reload(&self, context: &Context);
 }
 
-/// Watches for as long as the telemetry lives, on a thread of its own.
+/// Watches on its own thread until the telemetry is closed or dropped.
 pub(crate) fn start(reload: Weak<dyn Reload>, context: &Arc<Context>) {
     let weak = (reload, Arc::downgrade(context));
     let (tell, told) = mpsc::channel();
     let report = move |event: notify::Result<notify::Event>| {
-        // Reading, which a reload does itself, is no change.
+        // A reload itself reads the files.
         if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
             let _ = tell.send(());
         }
     };
     let started =
         notify::recommended_watcher(report).map_err(|error| error.to_string()).and_then(|watcher| {
-            // What is so now is what is in force.
+            // The files are in force as they are now.
             let (seen, watched) = (seen(context), Watched { watcher, folders: BTreeSet::new() });
             let thread = thread::Builder::new().name(format!("watch-{}", context.settings.tool));
             thread.spawn(move || watch(&weak, &told, watched, seen)).map_err(|error| error.to_string())
@@ -105,7 +104,7 @@ fn watch(
             if look {
                 watched.update(folders(&context));
                 let now = stable(&context);
-                if !is_same(&before, &now) {
+                if before != now {
                     reload.reload(&context);
                     watched.update(folders(&context));
                 }
@@ -124,7 +123,7 @@ fn watch(
     }
 }
 
-/// What the files are like once nobody writes to them.
+/// The files, once nobody writes to them.
 fn stable(context: &Context) -> Seen {
     let deadline = Instant::now() + WRITING;
     loop {
@@ -139,28 +138,17 @@ fn stable(context: &Context) -> Seen {
     }
 }
 
-fn is_same(before: &Seen, now: &Seen) -> bool {
-    let same = |(before, now): (&File, &File)| {
-        before.0 == now.0
-            && match (&before.1, &now.1) {
-                (Some(before), Some(now)) => now.same_file(before),
-                (before, now) => before.is_none() == now.is_none(),
-            }
-    };
-    before.len() == now.len() && before.iter().zip(now).all(same)
-}
-
 fn config_files(context: &Context) -> impl Iterator<Item = PathBuf> {
     [&context.settings.ops_file, &context.settings.config_file].into_iter().flatten().cloned()
 }
 
-/// The files that decide.
+/// The files that a reload depends on.
 fn seen(context: &Context) -> Seen {
     let mut files: Vec<PathBuf> = config_files(context).collect();
     for target in context.select().targets {
         if let Source::Plugin { config, plugins, folder } = &target.source {
             if let Ok(file) = jackfield_loader::find(&config.plugin, &plugins.path, folder) {
-                // A signature may come after what it is of. It is beside the file, where a link leads to that.
+                // A signature may be added after its file. It is beside the file that a link leads to.
                 let mut signature = fs::canonicalize(&file).unwrap_or_else(|_| file.clone()).into_os_string();
                 signature.push(".minisig");
                 files.extend([file, signature.into()]);
@@ -171,7 +159,7 @@ fn seen(context: &Context) -> Seen {
     files.into_iter().map(|file| (Stamp::of_file(&file), file)).map(|(stamp, file)| (file, stamp)).collect()
 }
 
-/// The folders that they are in, and those in which one may appear.
+/// The folders of these files, and the folders where such a file may be added.
 fn folders(context: &Context) -> BTreeSet<PathBuf> {
     let of = |file: &Path| file.parent().map(Path::to_owned);
     let mut folders: BTreeSet<PathBuf> = config_files(context).filter_map(|file| of(&file)).collect();
@@ -186,7 +174,7 @@ fn folders(context: &Context) -> BTreeSet<PathBuf> {
             }
         }
     }
-    // What links lead to changes there.
+    // The file behind a link may change, too.
     let files = seen(context).into_iter().filter_map(|(file, _)| fs::canonicalize(file).ok());
     folders.extend(files.filter_map(|file| of(&file)));
     folders.retain(|folder| folder.is_dir());

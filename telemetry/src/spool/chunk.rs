@@ -1,4 +1,4 @@
-//! The next lines of the spool for one backend, in memory, with their positions in the segments.
+//! The next lines of the spool for one backend, with their positions in the segments.
 
 use std::{fmt, io, sync::Arc};
 
@@ -13,8 +13,10 @@ pub struct Chunk {
     text: String,
     pub(crate) lines: Vec<Line>,
     pub(crate) parts: Vec<Part>,
-    /// Whether more lines were there than the chunk may hold.
+    /// Whether the segments have more lines than the chunk may hold.
     pub(crate) cut: bool,
+    max_events: usize,
+    max_bytes: usize,
 }
 
 #[derive(Clone)]
@@ -32,21 +34,17 @@ pub(crate) struct Part {
     pub(crate) name: Name,
     /// The index behind its last line.
     pub(crate) lines_end: usize,
-    /// Byte ranges that hold no event, and whether each counts as damage. An empty line is no damage.
+    /// Byte ranges without an event, and whether each counts as damage. An empty line does not.
     pub(crate) junk: Vec<(u64, u64, bool)>,
     /// The end of the part that was read.
     pub(crate) scanned: u64,
 }
 
 impl Chunk {
-    pub(crate) fn new(backend: &str) -> Self {
-        Self {
-            backend: backend.into(),
-            text: String::new(),
-            lines: Vec::new(),
-            parts: Vec::new(),
-            cut: false,
-        }
+    /// An empty chunk for at most `max_events` lines of `max_bytes`, or one longer line.
+    pub(crate) fn new(backend: &str, max_events: usize, max_bytes: usize) -> Self {
+        let (text, lines, parts, cut) = Default::default();
+        Self { backend: backend.into(), text, lines, parts, cut, max_events, max_bytes }
     }
 
     /// The backend that gets the lines.
@@ -67,9 +65,9 @@ impl Chunk {
         self.text.len()
     }
 
-    /// Reserves memory for so many bytes of lines.
+    /// Reserves memory for `bytes` of lines, as far as the chunk may hold them.
     pub(crate) fn reserve(&mut self, bytes: usize) {
-        self.text.reserve(bytes);
+        self.text.reserve(bytes.min(self.max_bytes.saturating_sub(self.text.len())));
     }
 
     /// One line. Panics when there is none with that index.
@@ -91,8 +89,6 @@ impl Chunk {
         mut lines: Lines<'_>,
         place: &Place,
         file: &dyn File,
-        max_events: usize,
-        max_bytes: usize,
     ) -> io::Result<()> {
         let mut dead = false;
         loop {
@@ -105,7 +101,7 @@ impl Chunk {
                     let end = offset + line.len() as u64 + 1;
                     match event_text(line) {
                         Some(text) => {
-                            if self.is_full(max_events, max_bytes, text.len()) {
+                            if self.is_full(text.len()) {
                                 self.cut = true;
                                 return Ok(());
                             }
@@ -127,15 +123,18 @@ impl Chunk {
                     part.scanned = end;
                     return Ok(());
                 }
-                // The lock tells a torn line from one that is being written; what came before the lock is read now.
+                // Without a writer, the line is torn. It is read once more, because it may have been completed before
+                // the lock was taken.
                 Found::End { .. } if file.try_lock()? => dead = true,
                 Found::End { .. } => return Ok(()),
             }
         }
     }
 
-    pub(crate) fn is_full(&self, max_events: usize, max_bytes: usize, more: usize) -> bool {
-        !self.lines.is_empty() && (self.lines.len() >= max_events || self.text.len() + more > max_bytes)
+    /// Whether a line of `more` bytes has no room.
+    pub(crate) fn is_full(&self, more: usize) -> bool {
+        let too_large = self.text.len() + more > self.max_bytes;
+        !self.lines.is_empty() && (self.lines.len() >= self.max_events || too_large)
     }
 }
 
@@ -145,7 +144,7 @@ impl fmt::Debug for Chunk {
     }
 }
 
-/// The line as text when it may be a JSON object.
+/// The line as text, when it may be a JSON object.
 fn event_text(line: &[u8]) -> Option<&str> {
     let is_object = line.first() == Some(&b'{') && line.last() == Some(&b'}');
     is_object.then(|| std::str::from_utf8(line).ok()).flatten()

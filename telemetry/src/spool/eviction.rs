@@ -1,14 +1,13 @@
-//! Room for a new segment: which segments leave, and which segment the writer takes.
+//! Room for a new segment: which segments are dropped, and which segment the writer takes.
 
-use std::{collections::HashMap, io};
+use std::{cell::OnceCell, collections::HashMap, io};
 
 use crate::error::DropReason;
-use crate::spool::counters::{Counters, Notice};
+use crate::spool::counters::Counters;
 use crate::spool::cursor::Cursors;
 use crate::spool::fs::{File, Folder, read_file};
-use crate::spool::open_segment::Live;
-use crate::spool::segment::{Found, Lines, Listed, Name};
-use crate::spool::store::Store;
+use crate::spool::segment::{Found, Lines, Listed, Live, Name, count_lines};
+use crate::spool::store::{Session, Store};
 use crate::spool::{counters, segment};
 
 /// The number of segments without a writer that are tried before a new segment is made.
@@ -48,25 +47,25 @@ pub(crate) struct KnownSegments {
 }
 
 impl KnownSegments {
-    /// Makes room, then takes a segment that a dead process has left, or makes a new one.
+    /// Makes room, then takes a segment that a dead process has left, or makes a new one. `need` is the size of the first
+    /// lines, in bytes.
     pub(crate) fn begin(
         &mut self,
-        store: &Store,
+        session: &mut Session<'_>,
         folder: &dyn Folder,
         need: u64,
-        now: u64,
-        notices: &mut Vec<Notice>,
     ) -> Result<Live, Unbegun> {
         let mut segments = segment::list(folder)?.segments;
-        if let Some(reason) = self.make_room(store, folder, &mut segments, Some(need), now, notices)? {
+        if let Some(reason) = self.make_room(session, folder, &mut segments, Some(need))? {
             return Err(Unbegun::Full(reason));
         }
-        if let Some(live) = self.adopt(store, folder, &segments, need, now)? {
+        if let Some(live) = self.adopt(session, folder, &segments, need)? {
             return Ok(live);
         }
+        let (now, fs) = (session.now, &session.store.fs);
         for _ in 0..3 {
             let created = self.newest.map_or(now, |newest| now.max(newest.created_ms + 1));
-            let name = Name::new(created, store.fs.process(), store.fs.random());
+            let name = Name::new(created, fs.process(), fs.random());
             match folder.create(&name.to_string()) {
                 Ok(file) => {
                     // Another process may remove an empty segment without a lock.
@@ -81,89 +80,58 @@ impl KnownSegments {
         Err(io::Error::other("new segments vanish").into())
     }
 
-    /// Drops segments that are too old, and the oldest segments while a limit is exceeded. `need` is the size in bytes of the
-    /// first line of a new segment; `None` when no segment is begun. Returns the exceeded limit when the spool refuses new
-    /// events instead of dropping the oldest.
+    /// Drops segments that are too old, and the oldest segments while a limit is exceeded. `need` is as for
+    /// [`begin`](Self::begin); `None` when no segment is begun. Returns the exceeded limit when the spool refuses new events
+    /// instead of dropping the oldest.
     pub(crate) fn make_room(
         &mut self,
-        store: &Store,
+        session: &mut Session<'_>,
         folder: &dyn Folder,
         segments: &mut Vec<Listed>,
         need: Option<u64>,
-        now: u64,
-        notices: &mut Vec<Notice>,
     ) -> io::Result<Option<DropReason>> {
-        let limits = &store.limits;
+        let (limits, now) = (&session.store.limits, session.now);
         let removed = Counters::load(folder)?.removed;
-        let cursors = std::cell::OnceCell::new();
-        let mut leave = |listed: &Listed, reason| -> io::Result<bool> {
-            let cursors = cursors.get_or_init(|| Cursors::load_or_default(folder));
-            Ok(match drop_segment(store, folder, cursors, listed.name, reason)? {
-                Dropped::InUse => false,
-                Dropped::Gone => true,
-                Dropped::Events(number) => {
-                    if number > 0 {
-                        notices.push(Notice { reason, number });
-                    }
-                    true
-                }
-            })
-        };
         self.counts.retain(|name, _| segments.binary_search_by_key(name, |listed| listed.name).is_ok());
+        let mut eviction = Eviction { session, folder, cursors: OnceCell::new(), failed: None };
 
-        let mut kept = Vec::with_capacity(segments.len());
-        for listed in segments.drain(..) {
+        segments.retain(|listed| {
             let counted = removed.contains(&listed.name.to_string());
             let old = listed.name.age_ms(now) >= limits.max_age_ms();
-            let left = (counted || old) && leave(&listed, DropReason::Age)?;
             // A counted segment takes no more events, although it can't be removed now.
-            if !left && !counted {
-                kept.push(listed);
-            }
-        }
-
-        let bytes = need.map_or(0, |need| need.max(limits.segment_bytes()));
-        let mut total = kept.iter().map(|listed| listed.len).sum::<u64>() + bytes;
-        if limits.refuse_when_full && total > limits.max_bytes {
-            *segments = kept;
-            return Ok(Some(DropReason::Size));
-        }
-        let mut failed = None;
-        kept.retain(|listed| {
-            let keep = total <= limits.max_bytes
-                || failed.is_some()
-                || !leave(listed, DropReason::Size).unwrap_or_else(|error| {
-                    failed = Some(error);
-                    false
-                });
-            total -= if keep { 0 } else { listed.len };
-            keep
+            let evicted = (counted || old) && eviction.evict(listed, DropReason::Age);
+            !(evicted || counted)
         });
 
-        let events = if need.is_some() { limits.segment_events() } else { 0 };
-        let mut full = None;
-        // No line is shorter than `{}` and its line feed.
-        if failed.is_none() && total / 3 + events > limits.max_events {
-            let mut total = events;
-            let counts: Vec<u64> = kept.iter().map(|listed| self.count(folder, listed)).collect();
-            total += counts.iter().sum::<u64>();
-            full = (limits.refuse_when_full && total > limits.max_events).then_some(DropReason::Count);
-            let mut counts = counts.into_iter();
-            kept.retain(|listed| {
-                let count = counts.next().unwrap_or(0);
-                let keep = total <= limits.max_events
-                    || full.is_some()
-                    || failed.is_some()
-                    || !leave(listed, DropReason::Count).unwrap_or_else(|error| {
-                        failed = Some(error);
-                        false
-                    });
-                total -= if keep { 0 } else { count };
-                keep
-            });
+        let mut bytes = need.map_or(0, |need| need.max(limits.segment_bytes()));
+        bytes += segments.iter().map(|listed| listed.len).sum::<u64>();
+        if limits.refuse_when_full && bytes > limits.max_bytes {
+            return eviction.result(Some(DropReason::Size));
         }
-        *segments = kept;
-        failed.map_or(Ok(full), Err)
+        segments.retain(|listed| {
+            let evicted = bytes > limits.max_bytes && eviction.evict(listed, DropReason::Size);
+            bytes -= if evicted { listed.len } else { 0 };
+            !evicted
+        });
+
+        let mut events = if need.is_some() { limits.segment_events() } else { 0 };
+        // No line is shorter than `{}` and its line feed.
+        if bytes / 3 + events <= limits.max_events {
+            return eviction.result(None);
+        }
+        let counts: Vec<u64> = segments.iter().map(|listed| self.count(folder, listed)).collect();
+        events += counts.iter().sum::<u64>();
+        if limits.refuse_when_full && events > limits.max_events {
+            return eviction.result(Some(DropReason::Count));
+        }
+        let mut counts = counts.into_iter();
+        segments.retain(|listed| {
+            let count = counts.next().unwrap_or(0);
+            let evicted = events > limits.max_events && eviction.evict(listed, DropReason::Count);
+            events -= if evicted { count } else { 0 };
+            !evicted
+        });
+        eviction.result(None)
     }
 
     /// The number of lines in a segment. A segment without a writer is read once.
@@ -172,25 +140,23 @@ impl KnownSegments {
             return *count;
         }
         let Ok(file) = folder.open(&listed.name.to_string()) else { return 0 };
-        let count = read_file(&*file, usize::MAX)
-            .map_or(0, |bytes| memchr::memchr_iter(b'\n', &bytes).count() as u64);
+        let count = read_file(&*file, usize::MAX).map_or(0, |bytes| count_lines(&bytes));
         if file.try_lock().is_ok_and(|locked| locked) {
             self.counts.insert(listed.name, count);
         }
         count
     }
 
-    /// Takes the newest segment that has room, ends with a whole line and has no writer. Many runs of a short-lived tool so
+    /// Takes the newest segment that has room, ends with a whole line and has no writer. So many runs of a short-lived tool
     /// make one file.
     fn adopt(
         &mut self,
-        store: &Store,
+        session: &Session<'_>,
         folder: &dyn Folder,
         segments: &[Listed],
         need: u64,
-        now: u64,
     ) -> io::Result<Option<Live>> {
-        let limits = &store.limits;
+        let (limits, now) = (&session.store.limits, session.now);
         let fits = |listed: &&Listed| {
             listed.len + need <= limits.segment_bytes()
                 && listed.name.age_ms(now) < limits.span_ms()
@@ -206,7 +172,7 @@ impl KnownSegments {
                 continue;
             }
             let bytes = read_file(&*file, usize::MAX)?;
-            let lines = memchr::memchr_iter(b'\n', &bytes).count() as u64;
+            let lines = count_lines(&bytes);
             if bytes.last().is_some_and(|last| *last != b'\n') || lines >= limits.segment_events() {
                 continue;
             }
@@ -214,6 +180,41 @@ impl KnownSegments {
             return Ok(Some(Live::new(listed.name, file, facts.len, lines, now)));
         }
         Ok(None)
+    }
+}
+
+/// The removal of segments, up to the first failure.
+struct Eviction<'a, 's> {
+    session: &'a mut Session<'s>,
+    folder: &'a dyn Folder,
+    cursors: OnceCell<Cursors>,
+    failed: Option<io::Error>,
+}
+
+impl Eviction<'_, '_> {
+    /// Drops a segment. Returns whether it is gone.
+    fn evict(&mut self, listed: &Listed, reason: DropReason) -> bool {
+        if self.failed.is_some() {
+            return false;
+        }
+        let cursors = self.cursors.get_or_init(|| Cursors::load_or_default(self.folder));
+        match drop_segment(self.session.store, self.folder, cursors, listed.name, reason) {
+            Ok(Dropped::InUse) => false,
+            Ok(Dropped::Gone | Dropped::Events(0)) => true,
+            Ok(Dropped::Events(number)) => {
+                self.session.notice(reason, number);
+                true
+            }
+            Err(error) => {
+                self.failed = Some(error);
+                false
+            }
+        }
+    }
+
+    /// The exceeded limit, unless a removal has failed.
+    fn result(self, full: Option<DropReason>) -> io::Result<Option<DropReason>> {
+        self.failed.map_or(Ok(full), Err)
     }
 }
 

@@ -44,14 +44,12 @@ pub(crate) mod disk;
 pub(crate) mod eviction;
 pub(crate) mod fs;
 pub(crate) mod handle;
-pub(crate) mod open_segment;
 pub(crate) mod reader;
 pub(crate) mod segment;
 pub(crate) mod stats;
 pub(crate) mod store;
 #[cfg(test)]
 mod tests;
-pub(crate) mod trusted_fs;
 pub(crate) mod writer;
 
 pub use crate::error::DropReason;

@@ -1,8 +1,12 @@
-//! Reading for delivery: chunks of events for each backend, and the record of what is settled.
+//! Reading for delivery: chunks of events for each backend, and notes of what is settled.
 
-use std::io;
+use std::{
+    io, mem, thread,
+    time::{Duration, Instant},
+};
 
 use crate::error::{DropReason, Error};
+use crate::process::left;
 use crate::spool::chunk::{Chunk, Line, Part};
 use crate::spool::counters::Notice;
 use crate::spool::cursor::{Cursors, Loaded, Place};
@@ -12,7 +16,10 @@ use crate::spool::handle::{Claim, Spool};
 use crate::spool::segment;
 use crate::spool::segment::{Lines, Listed, Name};
 
-/// Reads for all backends of one process, which holds the claim: see [`Spool::try_claim`](super::Spool::try_claim).
+/// The pause between two attempts to take the claim. The system does not report that another process has released a lock.
+const CLAIM_POLL: Duration = Duration::from_millis(5);
+
+/// Reads for all backends of the process that holds the claim: see [`Spool::try_claim`](super::Spool::try_claim).
 ///
 /// [`next`](Self::next) gives a backend's next events; nothing is noted before a commit. To deliver *at least once*,
 /// send, then [`commit`](Self::commit). To deliver *at most once*, [`commit_before_send`](Self::commit_before_send),
@@ -21,11 +28,11 @@ use crate::spool::segment::{Lines, Listed, Name};
 pub struct Deliverer {
     claim: Claim,
     cursors: Cursors,
-    /// Whether the file of cursors is out of date.
+    /// Whether the cursors have changed since they were written.
     unsaved: bool,
     segments: Vec<Listed>,
     dead_letters: DeadLetters,
-    /// Segments with events that may be returned, and how often.
+    /// Segments whose events may be given back, once for each chunk.
     held: Vec<Name>,
     buffer: Vec<u8>,
 }
@@ -43,30 +50,20 @@ pub enum Settle {
 
 /// A chunk that is committed before it is sent: the backend's position before the commit.
 #[derive(Debug)]
-#[must_use = "what is not sent is to be given back"]
+#[must_use = "give back the events that are not sent"]
 pub struct Committed {
     places: Vec<(Name, Place)>,
 }
 
 impl Deliverer {
-    pub(crate) fn new(claim: Claim, mut cursors: Cursors) -> Self {
-        let (segments, dead_letters, held, buffer) = Default::default();
-        let noted = claim.spool().shared.slot().unsaved().take();
-        let unsaved = noted.is_some();
-        if let Some(noted) = noted {
-            cursors.merge(noted);
-        }
-        Self { claim, cursors, unsaved, segments, dead_letters, held, buffer }
-    }
-
-    /// Sets the configured backends. No segment is kept for the others. What they have settled is remembered for
-    /// [`Limits::max_age`](super::Limits::max_age), so that one that is configured again does not get it again.
+    /// Sets the configured backends. No segment is kept for other backends. Their positions are remembered for
+    /// [`Limits::max_age`](super::Limits::max_age), so that a backend that is configured again gets no event twice.
     pub fn retain_backends<S: AsRef<str>>(&mut self, backends: &[S]) -> Result<(), Error> {
         self.claim.check()?;
         self.list()?;
-        let store = &self.claim.spool().shared.store;
-        let changed =
-            self.cursors.retain_backends(&names(backends), store.fs.now_ms(), store.limits.max_age_ms());
+        let names = backends.iter().map(|name| name.as_ref().to_owned()).collect();
+        let store = self.claim.store();
+        let changed = self.cursors.retain_backends(&names, store.fs.now_ms(), store.limits.max_age_ms());
         for name in &changed.gone {
             tracing::warn!("telemetry: backend {name} is not configured any more: events do not wait for it");
         }
@@ -75,17 +72,17 @@ impl Deliverer {
         }
         self.unsaved |= changed.any;
         if let Err(error) = self.save_and_collect() {
-            // When the spool has filled the disk, only delivery makes room.
-            tracing::debug!("it is not written down which backends there are: {error}");
+            // Delivery goes on, because only it makes room on a full disk.
+            tracing::debug!("the list of backends is not written: {error}");
         }
         Ok(())
     }
 
-    /// The next events for a backend, of at most `max_bytes` unless the first one alone is longer, or `None` when there
-    /// is nothing. Events that are kept come again, in front.
+    /// The next events for a backend, at least one and otherwise at most `max_events` of `max_bytes`; `None` when none
+    /// waits. Events that are kept come again first.
     ///
-    /// A line that is not UTF-8 or not `{...}` is skipped and counted as damaged. The caller finds out whether a line is an
-    /// event.
+    /// A line that is not UTF-8 or not `{...}` is skipped and counted as damaged. The caller decides whether another line is
+    /// an event.
     pub fn next(
         &mut self,
         backend: &str,
@@ -93,11 +90,11 @@ impl Deliverer {
         max_bytes: usize,
     ) -> Result<Option<Chunk>, Error> {
         self.claim.check()?;
-        let mut chunk = self.chunk(backend, max_events, max_bytes);
-        if !chunk.is_full(max_events, max_bytes, 0) {
-            // Perhaps there is more than was known.
+        let mut chunk = self.fill(Chunk::new(backend, max_events, max_bytes));
+        if !chunk.is_full(0) {
+            // There may be new events.
             self.list()?;
-            chunk = self.chunk(backend, max_events, max_bytes);
+            chunk = self.fill(Chunk::new(backend, max_events, max_bytes));
         }
         if !chunk.lines.is_empty() {
             return Ok(Some(chunk));
@@ -112,23 +109,22 @@ impl Deliverer {
         Ok(None)
     }
 
-    /// The bytes that a backend has not settled, in the segments that are known.
+    /// The bytes in the known segments that a backend has not settled.
     pub(crate) fn waiting_bytes(&self, backend: &str) -> u64 {
         let settled =
             |listed: &Listed| self.cursors.place(backend, &listed.name.to_string()).map_or(0, |it| it.at);
         self.segments.iter().map(|listed| listed.len.saturating_sub(settled(listed))).sum()
     }
 
-    /// The next lines of the known segments.
-    fn chunk(&mut self, backend: &str, max_events: usize, max_bytes: usize) -> Chunk {
-        let mut chunk = Chunk::new(backend);
-        let mut buffer = std::mem::take(&mut self.buffer);
+    /// Fills the chunk with the next lines of the known segments.
+    fn fill(&mut self, mut chunk: Chunk) -> Chunk {
+        let mut buffer = mem::take(&mut self.buffer);
         for listed in self.segments.clone() {
-            if chunk.is_full(max_events, max_bytes, 0) {
+            if chunk.is_full(0) {
                 chunk.cut = true;
                 break;
             }
-            if let Err(error) = self.scan(listed, &mut chunk, max_events, max_bytes, &mut buffer) {
+            if let Err(error) = self.scan(listed, &mut chunk, &mut buffer) {
                 // An unreadable segment does not block the others.
                 tracing::warn!(segment = %listed.name, %error, "telemetry spool: can't read a segment");
             }
@@ -138,14 +134,7 @@ impl Deliverer {
     }
 
     /// Adds the lines of a segment that the backend has not settled.
-    fn scan(
-        &mut self,
-        listed: Listed,
-        chunk: &mut Chunk,
-        max_events: usize,
-        max_bytes: usize,
-        buffer: &mut Vec<u8>,
-    ) -> io::Result<()> {
+    fn scan(&mut self, listed: Listed, chunk: &mut Chunk, buffer: &mut Vec<u8>) -> io::Result<()> {
         let name = listed.name.to_string();
         let mut place = self.cursors.place(&chunk.backend, &name).cloned().unwrap_or_default();
         if place.at == listed.len && place.ahead.is_empty() {
@@ -156,16 +145,15 @@ impl Deliverer {
             other => other?,
         };
         if !is_line_start(&*file, place.at)? {
-            // The cursor is not this file's.
+            // The cursor belongs to another file.
             place = Place::default();
             *self.cursors.place_mut(&chunk.backend, &name) = Place::default();
         }
-        let unseen = usize::try_from(listed.len.saturating_sub(place.at)).unwrap_or(usize::MAX);
-        chunk.reserve(unseen.min(max_bytes.saturating_sub(chunk.bytes())));
+        chunk.reserve(usize::try_from(listed.len.saturating_sub(place.at)).unwrap_or(usize::MAX));
         let mut part = Part { name: listed.name, lines_end: 0, junk: Vec::new(), scanned: 0 };
         let lines = Lines::new(&*file, place.at, buffer);
-        let read = chunk.take(&mut part, lines, &place, &*file, max_events, max_bytes);
-        // Also what came before an error.
+        let read = chunk.take(&mut part, lines, &place, &*file);
+        // Includes the lines before an error.
         part.lines_end = chunk.lines.len();
         chunk.parts.push(part);
         read
@@ -174,17 +162,19 @@ impl Deliverer {
     /// Records the results for the events of a chunk, in their order. A missing result is [`Settle::Keep`].
     ///
     /// # Errors
-    /// [`Error::Spool`] when the note can't be written down. It holds in this process all the same, also for its next
-    /// claim, and is written with a later one; another process may deliver these events again meanwhile.
-    /// [`Error::ClaimLost`], and nothing is noted.
+    /// [`Error::Spool`] when the results can't be written. They still hold in this process, also for its next claim, and are
+    /// written later; until then another process may deliver the events again. [`Error::ClaimLost`]: nothing is recorded.
     pub fn commit(&mut self, chunk: &Chunk, settled: &[Settle]) -> Result<(), Error> {
         self.claim.check()?;
         self.settle(chunk, settled);
         self.save_and_collect()
     }
 
-    /// Notes that the backend is done with all of a chunk that is yet to be sent. After an error nothing is noted, and
-    /// the chunk must not be sent. What was sent is then to be told by [`sent`](Self::sent).
+    /// Records before the call that the backend has settled all of a chunk. The caller then sends the chunk, and calls
+    /// [`sent`](Self::sent).
+    ///
+    /// # Errors
+    /// Nothing is recorded, and the chunk must not be sent.
     pub fn commit_before_send(&mut self, chunk: &Chunk) -> Result<Committed, Error> {
         self.claim.check()?;
         let before = self.cursors.clone();
@@ -199,10 +189,10 @@ impl Deliverer {
         Ok(Committed { places: names.map(|name| (name, place(name))).collect() })
     }
 
-    /// Gives back what was not sent of a chunk that was committed before: its events that are [`Settle::Keep`].
+    /// Gives back the events of a committed chunk that were not sent: those with [`Settle::Keep`].
     ///
     /// # Errors
-    /// [`Error::Spool`] when that can't be written down; it holds in this process all the same.
+    /// As [`commit`](Self::commit).
     pub fn sent(&mut self, chunk: &Chunk, committed: Committed, settled: &[Settle]) -> Result<(), Error> {
         for (name, place) in committed.places {
             if let Some(at) = self.held.iter().position(|held| *held == name) {
@@ -243,15 +233,14 @@ impl Deliverer {
     fn save(&mut self) -> Result<(), Error> {
         if self.unsaved {
             self.cursors.retain_segments(&self.segments);
-            let failed = |source| self.claim.spool().shared.store.error("note the delivery in", source);
-            self.cursors.save(self.claim.folder()).map_err(failed)?;
+            let saved = self.cursors.save(self.claim.folder());
+            saved.map_err(|source| self.claim.store().error("note the delivery in", source))?;
             self.unsaved = false;
         }
         Ok(())
     }
 
-    /// Writes the cursors down and removes what is done with, the latter in any case: on a full disk that is what makes
-    /// room for the cursors.
+    /// Writes the cursors, and removes settled segments. When that makes room on a full disk, the cursors are written again.
     fn save_and_collect(&mut self) -> Result<(), Error> {
         let saved = self.save();
         let made_room = self.collect();
@@ -260,17 +249,15 @@ impl Deliverer {
 
     fn list(&mut self) -> Result<(), Error> {
         let listing = segment::list(self.claim.folder());
-        self.segments =
-            listing.map_err(|source| self.claim.spool().shared.store.error("read", source))?.segments;
+        self.segments = listing.map_err(|source| self.claim.store().error("read", source))?.segments;
         Ok(())
     }
 
-    /// Removes the segments that every backend is done with and nobody writes to. What can't be removed stays for the
-    /// next time. Gives whether any was removed.
+    /// Removes the segments that every backend has settled and that have no writer. Returns whether any was removed.
     fn collect(&mut self) -> bool {
         let Self { claim, cursors, segments, held, .. } = self;
         if cursors.backends().next().is_none() {
-            // Without a backend the events wait for one.
+            // Events without a backend stay.
             return false;
         }
         let before = segments.len();
@@ -283,48 +270,46 @@ impl Deliverer {
         segments.len() < before
     }
 
-    /// Adds events that a backend has rejected to the dead letters, each with its reason. Commit them after.
+    /// Stores events that a backend has rejected as dead letters, each with its reason. The caller commits them afterwards.
     ///
     /// # Errors
-    /// [`Error::DeadLettersFull`], and none is added.
+    /// [`Error::DeadLettersFull`]; none is stored.
     pub fn reject<'a>(
         &mut self,
         backend: &str,
         events: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<(), Error> {
         self.claim.check()?;
-        let store = &self.claim.spool().shared.store;
+        let store = self.claim.store();
         let now = store.fs.now_ms();
         let line = |(event, reason)| Rejected::new(backend, event, reason, now)?.line();
         let lines: Vec<Option<String>> = events.into_iter().map(line).collect();
         let damaged = lines.iter().filter(|line| line.is_none()).count() as u64;
-        self.dead_letters.add(self.claim.folder(), &store.limits, lines.into_iter().flatten()).map_err(
-            |error| match error {
-                AddError::Full(limit) => Error::DeadLettersFull { folder: store.path.clone(), limit },
-                AddError::Io(source) => store.error("add dead letters to", source),
-            },
-        )?;
+        let added = self.dead_letters.add(self.claim.folder(), &store.limits, lines.into_iter().flatten());
+        added.map_err(|error| match error {
+            AddError::Full(limit) => Error::DeadLettersFull { folder: store.path.clone(), limit },
+            AddError::Io(source) => store.error("add dead letters to", source),
+        })?;
         self.count_drops(DropReason::Damaged, damaged);
         Ok(())
     }
 
-    /// Removes dead letters, after they were sent again. The list itself comes from [`Spool::rejected`].
+    /// Removes dead letters, which [`Spool::rejected`](super::Spool::rejected) lists.
     pub fn forget_rejected(&mut self, events: &[Rejected]) -> Result<(), Error> {
         self.settle_rejected(events, &[])
     }
 
-    /// Adds dead letters again that were removed and not handed to their backend.
+    /// Stores dead letters again that were removed and not sent.
     pub(crate) fn put_back_rejected(&mut self, events: &[Rejected]) -> Result<(), Error> {
         self.claim.check()?;
-        let failed = |source| self.claim.spool().shared.store.error("add dead letters to", source);
-        self.dead_letters
-            .append(self.claim.folder(), events.iter().filter_map(Rejected::line))
-            .map_err(failed)
+        let lines = events.iter().filter_map(Rejected::line);
+        let appended = self.dead_letters.append(self.claim.folder(), lines);
+        appended.map_err(|source| self.claim.store().error("add dead letters to", source))
     }
 
     /// Drops the dead letters that are too old.
     fn expire_rejected(&mut self) {
-        let store = &self.claim.spool().shared.store;
+        let store = self.claim.store();
         match self.dead_letters.expire(self.claim.folder(), &store.limits, store.fs.now_ms()) {
             Ok(expired) => self.count_drops(DropReason::DeadLetters, expired),
             Err(error) => tracing::warn!("dead letters that are too old stay: {error}"),
@@ -333,33 +318,33 @@ impl Deliverer {
 
     fn count_drops(&self, reason: DropReason, number: u64) {
         if number > 0 {
-            let slot = self.claim.spool().shared.slot();
+            let slot = self.claim.slot();
             slot.drops.add(reason, number);
-            self.claim.spool().shared.store.flush_drops(&slot.drops);
+            self.claim.store().flush_drops(&slot.drops);
             Notice { reason, number }.warn();
         }
     }
 
-    /// [`forget_rejected`](Self::forget_rejected), and notes the new reasons of those that were refused again, at once.
+    /// Removes the dead letters `gone`, and sets the new reasons of those that were rejected again, in one write.
     pub(crate) fn settle_rejected(&mut self, gone: &[Rejected], renewed: &[Rejected]) -> Result<(), Error> {
         self.claim.check()?;
-        let failed = |source| self.claim.spool().shared.store.error("change the dead letters of", source);
-        self.dead_letters.settle(self.claim.folder(), gone, renewed).map_err(failed)
+        let settled = self.dead_letters.settle(self.claim.folder(), gone, renewed);
+        settled.map_err(|source| self.claim.store().error("change the dead letters of", source))
     }
 }
 
 impl Drop for Deliverer {
     fn drop(&mut self) {
         if self.claim.check().is_ok() && self.save().is_err() {
-            *self.claim.spool().shared.slot().unsaved() = Some(std::mem::take(&mut self.cursors));
+            *self.claim.slot().unsaved() = Some(mem::take(&mut self.cursors));
         }
     }
 }
 
-/// Removes a segment unless somebody writes to it or it has grown.
+/// Removes a segment, unless it has a writer or has grown.
 fn remove_passed(claim: &Claim, segment: Name, name: &str, passed: u64) -> io::Result<bool> {
-    // This process's own needs no lock to be known as done.
-    claim.spool().shared.slot().writer().seal_at(segment, passed);
+    // The lock of this process's own segment would look like that of another writer.
+    claim.slot().writer().seal_at(segment, passed);
     let file = claim.folder().open(name)?;
     if !file.try_lock()? || file.facts()?.len > passed {
         return Ok(false);
@@ -373,22 +358,22 @@ fn is_line_start(file: &dyn File, offset: u64) -> io::Result<bool> {
     let Some(before) = offset.checked_sub(1) else { return Ok(true) };
     let mut byte = [0];
     let read = file.read_at(before, &mut byte)?;
-    // A torn tail is passed without a line feed; nothing follows it.
+    // A torn tail at the end of the file is settled without a line feed.
     Ok(read == 1 && (byte == *b"\n" || offset == file.facts()?.len))
 }
 
 impl Spool {
-    /// Takes the right to deliver to these backends, or `None` when another process has it or there is no folder yet.
-    /// The system gives it back when the process dies.
+    /// Takes the claim: the right to deliver this spool. `None` when another process has it, or the folder is missing. The
+    /// system releases the claim when the process dies.
     ///
-    /// `backends` are all that are configured: a segment leaves when each of them is done with it. One that is new starts
-    /// at the oldest event that is still there. What others had in the spool is forgotten.
+    /// `backends` are all configured backends: a segment is removed when each of them has settled it. A new backend starts at
+    /// the oldest event that is still there.
     pub fn try_claim<S: AsRef<str>>(&self, backends: &[S]) -> Result<Option<Deliverer>, Error> {
         let Some(claim) = Claim::take(self)? else { return Ok(None) };
         if let Err(error) = self.enforce_limits() {
             tracing::warn!(%error, "telemetry spool");
         }
-        let cursors = match Cursors::load(claim.folder()) {
+        let mut cursors = match Cursors::load(claim.folder()) {
             Ok(Loaded::Whole(cursors)) => cursors,
             Ok(Loaded::Missing) => Cursors::default(),
             Ok(Loaded::Damaged) => {
@@ -397,14 +382,31 @@ impl Spool {
             }
             Err(source) => return Err(self.shared.store.error("read", source)),
         };
-        let mut deliverer = Deliverer::new(claim, cursors);
+        let noted = claim.slot().unsaved().take();
+        let unsaved = noted.is_some();
+        if let Some(noted) = noted {
+            cursors.merge(noted);
+        }
+        let (segments, dead_letters, held, buffer) = Default::default();
+        let mut deliverer = Deliverer { claim, cursors, unsaved, segments, dead_letters, held, buffer };
         deliverer.expire_rejected();
         deliverer.retain_backends(backends)?;
         Ok(Some(deliverer))
     }
-}
 
-/// The set of names.
-fn names<S: AsRef<str>>(backends: &[S]) -> std::collections::BTreeSet<String> {
-    backends.iter().map(|name| name.as_ref().to_owned()).collect()
+    /// [`try_claim`](Self::try_claim) that waits for another process. `None` when that process still has the claim at
+    /// `deadline`, or the folder is missing.
+    pub(crate) fn claim_until<S: AsRef<str>>(
+        &self,
+        backends: &[S],
+        deadline: Instant,
+    ) -> Result<Option<Deliverer>, Error> {
+        loop {
+            let claimed = self.try_claim(backends)?;
+            if claimed.is_some() || left(deadline).is_zero() || !self.folder().exists() {
+                return Ok(claimed);
+            }
+            thread::sleep(CLAIM_POLL.min(left(deadline)));
+        }
+    }
 }

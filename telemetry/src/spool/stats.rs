@@ -1,4 +1,4 @@
-//! What is in a spool, for people.
+//! The content of a spool, for people.
 
 use std::{collections::BTreeMap, io};
 
@@ -11,33 +11,33 @@ use crate::spool::handle::Spool;
 use crate::spool::segment::{Found, Lines, Listing};
 use crate::spool::{dead_letters, segment};
 
-/// What is in a spool.
+/// The content of a spool.
 #[derive(Debug, Default, Clone)]
 #[non_exhaustive]
 pub struct SpoolStats {
-    /// Events that some backend is not done with.
+    /// Events that at least one backend has not settled.
     pub events: u64,
     /// Bytes of their lines.
     pub bytes: u64,
-    /// The time, in milliseconds since 1970, before which none of them was appended.
+    /// A time in milliseconds since 1970. None of them was appended before.
     pub oldest_ms: Option<u64>,
-    /// What each backend is not done with. Empty before the first delivery, when all of it waits for all.
+    /// The events that each backend has not settled. Empty before the first delivery, when all events wait for all backends.
     pub backends: BTreeMap<String, BackendStats>,
-    /// Segments.
+    /// The number of segments.
     pub segments: u64,
     /// Bytes of the segments.
     pub segment_bytes: u64,
-    /// Events lost so far, by reason; reasons without a loss are left out.
+    /// Events lost so far, by reason, without reasons that have no loss.
     pub drops: BTreeMap<DropReason, u64>,
-    /// Dead letters.
+    /// The number of dead letters.
     pub rejected: u64,
-    /// Files of other versions of the format, which are left alone.
+    /// Files of other versions of the format, which are never used.
     pub foreign: Vec<String>,
-    /// Why the folder can't be had.
+    /// Why the folder can't be used.
     pub refused: Option<String>,
 }
 
-/// What a backend is not done with.
+/// The events that a backend has not settled.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BackendStats {
@@ -48,12 +48,12 @@ pub struct BackendStats {
 }
 
 impl Spool {
-    /// What is in the spool, and what was lost. Reads the events that are not delivered; takes no lock.
+    /// The content of the spool, and the losses. Reads the events that are not settled; takes no lock.
     #[must_use]
     pub fn stats(&self) -> SpoolStats {
         let store = &self.shared.store;
         let mut stats = SpoolStats::default();
-        match store.fs.folder(&store.path, false) {
+        match store.open(false) {
             Ok(folder) => {
                 self.shared.slot().drops.flush(&*store.fs, &*folder);
                 if let Err(error) = stats.read(&*folder) {
@@ -74,8 +74,8 @@ impl Spool {
         stats
     }
 
-    /// Shows each event that some backend is not done with, as it is stored, the oldest segment first, until `show`
-    /// gives `false`.
+    /// Calls `show` with each event that at least one backend has not settled, as it is stored, the oldest segment first, until
+    /// `show` returns `false`.
     pub fn pending(&self, mut show: impl FnMut(&[u8]) -> bool) -> Result<(), Error> {
         let Some(folder) = self.shared.store.folder("read")? else { return Ok(()) };
         let cursors = Cursors::load_or_default(&*folder);
@@ -90,8 +90,8 @@ impl Spool {
         dead_letters::load(&*folder).map_err(|source| self.shared.store.error("read", source))
     }
 
-    /// Whether one of these backends is not done with some segment. Reads no event and takes no lock; a line that is not
-    /// whole yet counts.
+    /// Whether at least one of these backends has not settled a segment. Reads no event and takes no lock; an incomplete line
+    /// counts.
     pub(crate) fn has_waiting<S: AsRef<str>>(&self, backends: &[S]) -> bool {
         let store = &self.shared.store;
         let Ok(Some(folder)) = store.folder("read") else { return false };
@@ -140,7 +140,7 @@ impl SpoolStats {
     }
 }
 
-/// Visits each whole line that some backend is not done with: line, time and name of its segment, offset.
+/// Visits each whole line that at least one backend has not settled: line, time and name of its segment, offset.
 fn walk(
     folder: &dyn Folder,
     listing: &Listing,
@@ -182,7 +182,7 @@ mod tests {
     use crate::spool::store::Limits;
 
     #[test]
-    fn an_event_waits_until_each_backend_that_is_asked_about_is_done_with_it() {
+    fn an_event_waits_until_each_of_the_backends_settles_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let spool = Spool::on_disk(folder.path().join("spool"), Limits::default());
         assert!(!spool.has_waiting(&["a"]), "there is no folder");

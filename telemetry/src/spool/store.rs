@@ -1,46 +1,11 @@
-//! The folder of a spool, its limits, and the file system that it is on.
+//! The place of a spool: its folder, its limits, and the file system.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
-use crate::error::Error;
-use crate::spool::counters::Pending;
+use crate::error::{DropReason, Error};
+use crate::files::data_refusal;
+use crate::spool::counters::{Notice, Pending};
 use crate::spool::fs::{Folder, FolderError, Fs};
-
-/// Where a spool is, and what it may hold.
-#[derive(Debug)]
-pub(crate) struct Store {
-    pub(super) path: PathBuf,
-    pub(super) limits: Limits,
-    pub(super) fs: Arc<dyn Fs>,
-}
-
-impl Store {
-    /// The folder, or `None` when there is none.
-    pub(super) fn folder(&self, doing: &'static str) -> Result<Option<Arc<dyn Folder>>, Error> {
-        match self.fs.folder(&self.path, false) {
-            Ok(folder) => Ok(Some(folder)),
-            Err(FolderError::Missing) => Ok(None),
-            Err(FolderError::Refused(reason)) => {
-                Err(Error::SpoolFolder { folder: self.path.clone(), reason: reason.into() })
-            }
-            Err(FolderError::Io(source)) => Err(self.error(doing, source)),
-        }
-    }
-
-    /// Writes losses down that are not in the file yet, where the folder can be had.
-    pub(super) fn flush_drops(&self, drops: &Pending) {
-        if drops.is_empty() {
-            return;
-        }
-        if let Ok(folder) = self.fs.folder(&self.path, false) {
-            drops.flush(&*self.fs, &*folder);
-        }
-    }
-
-    pub(super) fn error(&self, doing: &'static str, source: std::io::Error) -> Error {
-        Error::Spool { doing, folder: self.path.clone(), source }
-    }
-}
 
 /// How much a spool may hold. Before a new segment is begun, whole segments are dropped, the oldest first, unless the spool
 /// [refuses when full](Self::refuse_when_full).
@@ -104,7 +69,7 @@ impl Limits {
         milliseconds(self.max_age)
     }
 
-    /// How long a segment takes events.
+    /// The time for which a segment takes events.
     pub(crate) fn span_ms(&self) -> u64 {
         self.max_age_ms() / 30
     }
@@ -112,4 +77,76 @@ impl Limits {
 
 fn milliseconds(age: Duration) -> u64 {
     u64::try_from(age.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The place of a spool.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(super) path: PathBuf,
+    /// The data folder around the spool. While others can write to it, the spool can't be used.
+    pub(super) data: Option<PathBuf>,
+    pub(super) limits: Limits,
+    pub(super) fs: Arc<dyn Fs>,
+}
+
+impl Store {
+    /// The folder. A missing folder is made when `create` is set.
+    pub(super) fn open(&self, create: bool) -> Result<Arc<dyn Folder>, FolderError> {
+        match self.data.as_deref().and_then(data_refusal) {
+            Some(reason) => Err(FolderError::Refused(reason)),
+            None => self.fs.folder(&self.path, create),
+        }
+    }
+
+    /// The folder, or `None` when it is missing.
+    pub(super) fn folder(&self, doing: &'static str) -> Result<Option<Arc<dyn Folder>>, Error> {
+        match self.open(false) {
+            Ok(folder) => Ok(Some(folder)),
+            Err(FolderError::Missing) => Ok(None),
+            Err(error) => Err(self.folder_error(doing, error)),
+        }
+    }
+
+    /// Writes the losses into the file of counters, if the folder can be opened.
+    pub(super) fn flush_drops(&self, drops: &Pending) {
+        if !drops.is_empty()
+            && let Ok(folder) = self.open(false)
+        {
+            drops.flush(&*self.fs, &*folder);
+        }
+    }
+
+    pub(super) fn folder_error(&self, doing: &'static str, error: FolderError) -> Error {
+        match error {
+            FolderError::Missing => self.error(doing, io::ErrorKind::NotFound.into()),
+            FolderError::Refused(reason) => {
+                Error::SpoolFolder { folder: self.path.clone(), reason: reason.into() }
+            }
+            FolderError::Io(source) => self.error(doing, source),
+        }
+    }
+
+    pub(super) fn error(&self, doing: &'static str, source: io::Error) -> Error {
+        Error::Spool { doing, folder: self.path.clone(), source }
+    }
+}
+
+/// The data of one call of a writer.
+pub(crate) struct Session<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) drops: &'a Pending,
+    /// The time of the call.
+    pub(crate) now: u64,
+    /// Warnings to log once the writer is unlocked. Most calls have none, which allocates nothing.
+    pub(crate) notices: Vec<Notice>,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(store: &'a Store, drops: &'a Pending) -> Self {
+        Self { store, drops, now: store.fs.now_ms(), notices: Vec::new() }
+    }
+
+    pub(crate) fn notice(&mut self, reason: DropReason, number: u64) {
+        self.notices.push(Notice { reason, number });
+    }
 }

@@ -27,6 +27,7 @@
 //! something wrong; `resend` left dead letters. (Clap ends with 2 when the command line is wrong.)
 
 use std::{
+    fmt::Display,
     io::{self, Write},
     process::ExitCode,
     time::Duration,
@@ -134,6 +135,10 @@ fn write_json(out: &mut dyn Write, answer: &impl Serialize) -> io::Result<()> {
     writeln!(out, "{}", to_json(answer)?)
 }
 
+fn write_report(out: &mut dyn Write, form: Form, report: &(impl Serialize + Display)) -> io::Result<()> {
+    if form.json { write_json(out, report) } else { writeln!(out, "{report}") }
+}
+
 /// Whether everything was done as requested.
 type Done = Result<bool, Failure>;
 
@@ -208,12 +213,7 @@ const NOT_DISCARDED: &str = "Not all of what is stored on this machine could be 
                              consent. Mend this and run the command again";
 
 fn status(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
-    let status = telemetry.status();
-    if form.json {
-        write_json(out, &status)?;
-    } else {
-        writeln!(out, "{status}")?;
-    }
+    write_report(out, form, &telemetry.status())?;
     Ok(true)
 }
 
@@ -283,11 +283,7 @@ fn show(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
 
 fn resend(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
     let resent = telemetry.resend_rejected(RESEND)?;
-    if form.json {
-        write_json(out, &resent)?;
-    } else {
-        writeln!(out, "{resent}")?;
-    }
+    write_report(out, form, &resent)?;
     Ok(resent.is_complete())
 }
 

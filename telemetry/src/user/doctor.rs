@@ -58,14 +58,12 @@ impl Telemetry {
     pub fn doctor(&self) -> Vec<Finding> {
         let context = self.context();
         let status = self.status();
-        let finding = |what: &str, verdict, detail: String| Finding {
-            what: what.to_owned(),
-            verdict,
-            detail: detail.into(),
-        };
         let mut findings = Vec::new();
+        let mut add = |what: &str, verdict, detail: String| {
+            findings.push(Finding { what: what.to_owned(), verdict, detail: detail.into() });
+        };
         let verdict = if status.telemetry == "disabled" { Verdict::Note } else { Verdict::Fine };
-        findings.push(finding("consent", verdict, format!("{}: {}", status.telemetry, status.because)));
+        add("consent", verdict, format!("{}: {}", status.telemetry, status.because));
         let folder = status.folder.as_ref().map(|folder| show_path(folder).to_string()).unwrap_or_default();
         let collection = context.consent.read().collection;
         let on = context.enabled && collection != Collection::Off;
@@ -74,38 +72,32 @@ impl Telemetry {
         let tried =
             context.spools.as_ref().filter(|_| on).map_or(Ok(()), |spools| spools.get(local).try_to_write());
         for problem in &status.problems {
-            findings.push(finding("folder", Verdict::Wrong, format!("{folder}: {problem}")));
+            add("folder", Verdict::Wrong, format!("{folder}: {problem}"));
         }
         if let Err(error) = &tried {
             let detail = match error {
                 Error::Spool { source, .. } => format!("{error}; {}", files::write_hint(source.kind())),
                 error => error.to_string(),
             };
-            findings.push(finding("folder", Verdict::Wrong, detail));
+            add("folder", Verdict::Wrong, detail);
         }
         if status.problems.is_empty() && tried.is_ok() {
-            let detail =
-                format!("{folder}: {} waiting, {} bytes", count(status.events, "event"), status.bytes);
-            findings.push(finding("folder", Verdict::Fine, detail));
+            let events = count(status.events, "event");
+            let detail = format!("{folder}: {events} waiting, {} bytes", status.bytes);
+            add("folder", Verdict::Fine, detail);
         }
         if !status.dropped.is_empty() {
-            let reasons: Vec<_> =
-                status.dropped.iter().map(|(reason, n)| format!("{n} ({reason})")).collect();
-            findings.push(finding(
-                "dropped",
-                Verdict::Note,
-                format!("events lost so far: {}", reasons.join(", ")),
-            ));
+            add("dropped", Verdict::Note, format!("events lost so far: {}", status.dropped_text()));
         }
         if status.dead_letters > 0 {
             let detail = format!(
                 "{} refused for good; `show` has the reasons, `resend` sends them again",
                 count(status.dead_letters, "event")
             );
-            findings.push(finding("dead_letters", Verdict::Note, detail));
+            add("dead_letters", Verdict::Note, detail);
         }
         let now = if status.delivering { "; a child process delivers now" } else { "" };
-        findings.push(finding("delivery", Verdict::Fine, format!("{}{now}", status.delivery)));
+        add("delivery", Verdict::Fine, format!("{}{now}", status.delivery));
         for crash in context.crashes() {
             let verdict = if crash.count >= MOST_CRASHES { Verdict::Wrong } else { Verdict::Note };
             let detail = format!(
@@ -115,7 +107,7 @@ impl Telemetry {
                 times(crash.count),
                 crash.how
             );
-            findings.push(finding("crashes", verdict, detail));
+            add("crashes", verdict, detail);
         }
         let mut selected = context.select_for(if on { collection } else { Collection::On });
         let verdict = match &selected.info.why {
@@ -123,10 +115,10 @@ impl Telemetry {
             SelectionReason::Nothing => Verdict::Note,
             _ => Verdict::Fine,
         };
-        findings.push(finding("backends", verdict, selected.info.to_string()));
+        add("backends", verdict, selected.info.to_string());
         for target in &mut selected.targets {
             let (verdict, detail) = if on { probe(target) } else { loads(target) };
-            findings.push(finding(&format!("backend {}", target.name), verdict, target.conceal(&detail)));
+            add(&format!("backend {}", target.name), verdict, target.conceal(&detail));
         }
         findings
     }

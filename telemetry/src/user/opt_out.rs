@@ -12,12 +12,12 @@ use crate::consent::consent::{Collection, Consent};
 use crate::consent::source::ConsentSource;
 use crate::error::Error;
 use crate::event::event::{Event, EventKind};
+use crate::files::data_refusal;
 use crate::identity::deletion::{Receipt, ReceiptOutcome};
 use crate::identity::machine_id::MachineIdFile;
 use crate::instance::context::Context;
-use crate::instance::select_backends::{Selected, SelectionReason};
+use crate::instance::select_backends::{LOCAL_LOG, Selected, SelectionReason};
 use crate::process::left;
-use crate::spool::handle::Spool;
 use crate::spool::reader::Deliverer;
 
 /// The time in which a delivery of another process ends after consent is withdrawn. That process reads consent ten times a
@@ -25,8 +25,6 @@ use crate::spool::reader::Deliverer;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The time for which a process may still record after consent is withdrawn, with a margin for the current event.
 const NOTICED: Duration = ConsentSource::MAX_AGE.saturating_add(Duration::from_millis(30));
-/// The pause between two attempts to take the claim: the system reports no end of another process's lock.
-const TICK: Duration = Duration::from_millis(5);
 
 /// What happened to waiting events when consent was withdrawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +123,8 @@ impl Telemetry {
             .extend(context.settings.requestors.iter().map(|by| Receipt::new(&*by.name, by.by.request(&id))));
         context.forget_recorder();
         drop(claims);
-        let (next_machine_id, id_kept) = rotate(&machine_id, id.clone(), context.data_refusal(), &receipts);
+        let (next_machine_id, id_kept) =
+            rotate(&machine_id, id.clone(), context.data.as_deref().and_then(data_refusal), &receipts);
         Ok(ResetReport { machine_id: id, receipts, next_machine_id, id_kept, pending, consent })
     }
 }
@@ -174,10 +173,9 @@ impl Context {
         let (noticed, deadline) = (now + NOTICED, now + PATIENCE);
         let (mut discarded, mut ended) = (Discarded::All, true);
         for spool in spools.both() {
-            match claim(spool, deadline) {
-                Ok(Claimed::Ours(deliverer)) => claims.push(*deliverer),
-                Ok(Claimed::NothingThere) => {}
-                Ok(Claimed::NotInTime) => ended = false,
+            match spool.claim_until::<&str>(&[], deadline) {
+                Ok(Some(deliverer)) => claims.push(deliverer),
+                Ok(None) => ended &= !spool.folder().exists(),
                 Err(error) => discarded = discarded.and_failed(&error.to_string()),
             }
         }
@@ -203,8 +201,9 @@ impl Context {
     }
 
     fn forget_local_log(&self) -> Result<(), Error> {
-        let Some(log) = self.local_log() else { return Ok(()) };
-        remove(&log).map_err(|source| Error::Write { what: "local log", file: log, source })
+        let Some(data) = &self.data else { return Ok(()) };
+        let file = data.join(LOCAL_LOG);
+        remove(&file).map_err(|source| Error::Write { what: "local log", file, source })
     }
 
     /// Requests deletion from every backend that would get events with consent. The user asks for this request; nothing else
@@ -237,27 +236,5 @@ fn conceal(deletion: Deletion, conceal: impl Fn(&str) -> String) -> Deletion {
         Deletion::Sent(text) => Deletion::Sent(conceal(&text)),
         Deletion::Unsupported(text) => Deletion::Unsupported(conceal(&text)),
         Deletion::Failed(text) => Deletion::Failed(conceal(&text)),
-    }
-}
-
-enum Claimed {
-    Ours(Box<Deliverer>),
-    NothingThere,
-    NotInTime,
-}
-
-/// Takes the claim, and waits until no process delivers.
-fn claim(spool: &Spool, deadline: Instant) -> Result<Claimed, Error> {
-    loop {
-        if let Some(deliverer) = spool.try_claim::<&str>(&[])? {
-            return Ok(Claimed::Ours(Box::new(deliverer)));
-        }
-        if !spool.folder().exists() {
-            return Ok(Claimed::NothingThere);
-        }
-        if left(deadline).is_zero() {
-            return Ok(Claimed::NotInTime);
-        }
-        thread::sleep(TICK);
     }
 }

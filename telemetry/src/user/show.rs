@@ -49,7 +49,7 @@ pub struct OutgoingBatch {
     /// The name of the backend.
     pub backend: String,
     /// The requests or messages, and the events that would not be sent; or the reason why there is no preview.
-    pub preview: Result<Preview, String>,
+    pub preview: Result<Preview, Error>,
 }
 
 impl Telemetry {
@@ -98,8 +98,9 @@ fn outgoing(target: &mut Target, batch: &Batch) -> OutgoingBatch {
         Ok(backend) => backend.preview(batch, LIMIT).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
+    let preview = preview.map_err(|reason| Error::Preview { reason: target.conceal(&reason).into() });
     target.close(Duration::from_secs(1));
-    OutgoingBatch { backend: target.name.clone(), preview: preview.map_err(|text| target.conceal(&text)) }
+    OutgoingBatch { backend: target.name.clone(), preview }
 }
 
 impl ShowReport {
@@ -130,7 +131,7 @@ impl ShowReport {
             let count = count(self.previewed, "event");
             writeln!(out, "\nTo {}, of {of}{count} (nothing is sent now):", outgoing.backend)?;
             match &outgoing.preview {
-                Err(reason) => writeln!(out, "can't be told: {}", ForeignText::from(&**reason))?,
+                Err(error) => writeln!(out, "can't be told: {error}")?,
                 Ok(preview) => {
                     for message in &preview.messages {
                         writeln!(out, "{} ({} bytes)", message.label, message.bytes.len())?;
@@ -185,7 +186,7 @@ impl OutgoingBatch {
     fn to_json(&self) -> serde_json::Value {
         let preview = match &self.preview {
             Ok(preview) => preview,
-            Err(reason) => return json!({ "backend": self.backend, "error": reason }),
+            Err(error) => return json!({ "backend": self.backend, "error": error.to_string() }),
         };
         let messages: Vec<_> = preview
             .messages

@@ -220,6 +220,14 @@ fn collection_text(collection: Collection) -> &'static str {
     }
 }
 
+impl Status {
+    /// The numbers of lost events and their reasons.
+    pub(super) fn dropped_text(&self) -> String {
+        let reasons: Vec<_> = self.dropped.iter().map(|(reason, n)| format!("{n} ({reason})")).collect();
+        reasons.join(", ")
+    }
+}
+
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Telemetry: {}", self.telemetry)?;
@@ -267,8 +275,7 @@ impl fmt::Display for Status {
         if self.dropped.is_empty() {
             writeln!(f, "Dropped: none")?;
         } else {
-            let reasons: Vec<_> = self.dropped.iter().map(|(reason, n)| format!("{n} ({reason})")).collect();
-            writeln!(f, "Dropped: {}", reasons.join(", "))?;
+            writeln!(f, "Dropped: {}", self.dropped_text())?;
         }
         writeln!(f, "Dead letters: {}", count(self.dead_letters, "event"))?;
         write!(f, "Delivery: {}", self.delivery)?;

@@ -39,6 +39,9 @@ pub(super) fn faults(root: &Value, options: &Value) -> Vec<Fault> {
     found.into_iter().map(|found| found.told(root)).collect()
 }
 
+/// The keywords of a schema.
+type Keywords = Map<String, Value>;
+
 /// The check would exceed a bound.
 struct TooMuch;
 
@@ -130,13 +133,7 @@ impl<'s> Walk<'s> {
         Ok(found)
     }
 
-    fn reference(
-        &mut self,
-        schema: &'s Map<String, Value>,
-        value: &Value,
-        at: &At<'_>,
-        depth: usize,
-    ) -> Checked {
+    fn reference(&mut self, schema: &'s Keywords, value: &Value, at: &At<'_>, depth: usize) -> Checked {
         let Some(Value::String(target)) = schema.get("$ref") else { return Ok(Vec::new()) };
         self.spend(target.len() / 64)?;
         match resolve(self.root, target) {
@@ -149,7 +146,7 @@ impl<'s> Walk<'s> {
     }
 
     /// The fault of a value that `enum` or `const` does not allow.
-    fn word(&mut self, schema: &Map<String, Value>, value: &Value) -> Result<Option<What>, TooMuch> {
+    fn word(&mut self, schema: &Keywords, value: &Value) -> Result<Option<What>, TooMuch> {
         let options = match (schema.get("const"), schema.get("enum")) {
             (Some(only), _) => std::slice::from_ref(only),
             (None, Some(Value::Array(options))) => options,
@@ -166,13 +163,7 @@ impl<'s> Walk<'s> {
         Ok(Some(What::Word(options.iter().filter(|option| !option.is_null()).map(word).collect())))
     }
 
-    fn items(
-        &mut self,
-        schema: &'s Map<String, Value>,
-        items: &[Value],
-        at: &At<'_>,
-        depth: usize,
-    ) -> Checked {
+    fn items(&mut self, schema: &'s Keywords, items: &[Value], at: &At<'_>, depth: usize) -> Checked {
         let mut found = Vec::new();
         let (Some(schema), None) = (schema.get("items"), schema.get("prefixItems")) else { return Ok(found) };
         for (index, item) in items.iter().enumerate() {
@@ -186,7 +177,7 @@ impl<'s> Walk<'s> {
 
     fn members(
         &mut self,
-        schema: &'s Map<String, Value>,
+        schema: &'s Keywords,
         members: &Map<String, Value>,
         at: &At<'_>,
         depth: usize,
@@ -245,7 +236,7 @@ impl<'s> Walk<'s> {
     }
 }
 
-fn wrong_type(schema: &Map<String, Value>, value: &Value) -> Option<What> {
+fn wrong_type(schema: &Keywords, value: &Value) -> Option<What> {
     let words: Vec<&str> = match schema.get("type")? {
         Value::Array(words) => words.iter().filter_map(Value::as_str).collect(),
         word => word.as_str().into_iter().collect(),
@@ -273,7 +264,7 @@ fn wrong_type(schema: &Map<String, Value>, value: &Value) -> Option<What> {
     Some(What::Type(TYPES.iter().filter(named).map(|(_, name)| *name).collect(), found))
 }
 
-fn wrong_number(schema: &Map<String, Value>, number: &Number) -> Option<What> {
+fn wrong_number(schema: &Keywords, number: &Number) -> Option<What> {
     let limits = [
         ("minimum", "at least", [Ordering::Greater, Ordering::Equal]),
         ("maximum", "at most", [Ordering::Less, Ordering::Equal]),
@@ -288,7 +279,7 @@ fn wrong_number(schema: &Map<String, Value>, number: &Number) -> Option<What> {
 }
 
 fn wrong_length(
-    schema: &Map<String, Value>,
+    schema: &Keywords,
     length: usize,
     [shortest, longest]: [&str; 2],
     unit: &str,

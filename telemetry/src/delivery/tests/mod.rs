@@ -19,7 +19,8 @@ use jackfield_loader::{
 use crate::consent::consent::Collection;
 use crate::delivery::backend_state::States;
 use crate::delivery::in_flight_lock::InFlightLock;
-use crate::delivery::pass::{ConsentCheck, DeliveryConfig, SpoolDelivery};
+use crate::delivery::pass::SpoolDelivery;
+use crate::delivery::pass_context::{ConsentCheck, DeliveryConfig};
 use crate::delivery::settle::DeliveryMode;
 use crate::delivery::settle::{BackendFailure, Settlement};
 use crate::delivery::target::{Source, Target};
@@ -91,7 +92,7 @@ fn delivery_to(
 ) -> SpoolDelivery {
     let config = DeliveryConfig {
         spool: spool(home),
-        states: Arc::new(States::new(home)),
+        states: States::new(home),
         in_flight: InFlightLock::new(home),
         mode,
         fill: EventDefaults::new("tool", "1"),
@@ -105,6 +106,6 @@ fn delivery_to(
 
 /// What an attempt comes to that the backend wants repeated.
 fn failure(wish: Option<Duration>) -> Settlement {
-    let failure = BackendFailure { wish, reason: "down".into() };
+    let failure = BackendFailure { retry_after: wish, reason: "down".into() };
     Settlement { failure: Some(failure), ..Settlement::default() }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use jackfield_loader::plugin_api::Outcome;
 
 use crate::delivery::attempt::{Answer, Attempt};
-use crate::delivery::settle::{DeliveryMode, Settlement, Verdict, settle};
+use crate::delivery::settle::{Decision, DeliveryMode, Settlement, settle};
 
 fn settled(answers: &[(Option<Outcome>, bool)], mode: DeliveryMode) -> Settlement {
     let answers = answers.iter().cloned();
@@ -16,11 +16,11 @@ fn what_was_handed_over_without_an_outcome_is_lost_with_at_most_once_alone() {
     let down = || Some(Outcome::retry("down"));
     let answers = [(down(), true), (down(), false), (None, true), (None, false)];
     let once = settled(&answers, DeliveryMode::AtMostOnce);
-    let retry = || Verdict::Retry("down".into());
-    assert_eq!(once.verdicts, [Verdict::Lost, retry(), Verdict::Lost, Verdict::NotAsked]);
+    let retry = || Decision::Retry("down".into());
+    assert_eq!(once.decisions, [Decision::Lost, retry(), Decision::Lost, Decision::NotAsked]);
     assert_eq!(once.lost, 2);
     let least_once = settled(&answers, DeliveryMode::AtLeastOnce);
-    assert_eq!(least_once.verdicts, [retry(), retry(), Verdict::NotAsked, Verdict::NotAsked]);
+    assert_eq!(least_once.decisions, [retry(), retry(), Decision::NotAsked, Decision::NotAsked]);
     assert_eq!(least_once.lost, 0);
     for settlement in [once, least_once] {
         assert!(settlement.not_asked && !settlement.is_progress());
@@ -43,8 +43,8 @@ fn the_longest_wish_counts_and_reasons_lose_their_secrets() {
     let answers = [(Some(wants(3)), true), (Some(wants(1)), true), (Some(Outcome::rejected("secret")), true)];
     let settlement = settled(&answers, DeliveryMode::AtLeastOnce);
     let failure = settlement.failure.expect("retries");
-    assert_eq!((failure.wish, &*failure.reason), (Some(Duration::from_secs(3)), "*** 1"));
-    assert_eq!(settlement.verdicts[2], Verdict::Rejected("***".into()));
+    assert_eq!((failure.retry_after, &*failure.reason), (Some(Duration::from_secs(3)), "*** 1"));
+    assert_eq!(settlement.decisions[2], Decision::Rejected("***".into()));
     assert_eq!((settlement.delivered, settlement.rejected), (0, 1));
 }
 
@@ -53,7 +53,7 @@ fn rejected_events_that_can_not_be_put_aside_come_again_and_are_not_lost() {
     let answers = [(Some(Outcome::rejected("never")), true), (Some(Outcome::Delivered), true)];
     let mut settlement = settled(&answers, DeliveryMode::AtMostOnce);
     settlement.keep_rejected("full");
-    assert_eq!(settlement.verdicts, [Verdict::Retry("full".into()), Verdict::Delivered]);
+    assert_eq!(settlement.decisions, [Decision::Retry("full".into()), Decision::Delivered]);
     assert_eq!((settlement.delivered, settlement.rejected, settlement.lost), (1, 0, 0));
     assert_eq!(settlement.failure.expect("why").reason, "full".into());
 }

@@ -3,7 +3,7 @@ use std::cell::Cell;
 use proptest::prelude::*;
 
 use super::*;
-use crate::redact::event_parts::{EventParts, redact_parts};
+use crate::redact::redact::{EventParts, redact_parts};
 use crate::redact::value_span;
 
 mod ordinary;

@@ -41,7 +41,7 @@ pub(super) fn all() -> Vec<&'static str> {
         "python3.12-minimal_3.12.3-1ubuntu0.1_amd64.deb",
         "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36",
         // Paths and identifiers.
-        "/home/me/projects/telemetry/src/redact/scan.rs:120:17",
+        "/home/me/projects/telemetry/src/redact/scanner.rs:120:17",
         "C:\\Users\\me\\AppData\\Local\\Programs\\new\\table.txt",
         "~/.config/tool/config.toml",
         "src/main/java/com/example/Example2Application3Tests.java",
