@@ -31,6 +31,22 @@ pub enum Error {
         /// The key, what was expected and what was found.
         reason: ForeignText,
     },
+    /// The file with the user's consent can't be read.
+    #[error("consent file {}: can't be read: {source}", show_path(file))]
+    ReadConsent {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file with the user's consent is wrong in one place.
+    #[error("consent file {at}: {reason}")]
+    Consent {
+        /// Where.
+        at: Place,
+        /// The key, what was expected and what was found.
+        reason: ForeignText,
+    },
     /// The lock file can't be read, or can't be trusted.
     #[error("lock {}: can't be read: {source}{}", show_path(file), how_to_get(source))]
     ReadLock {

@@ -23,7 +23,7 @@ pub(crate) const CRASHES: &str = "crashes";
 /// Why the data folder can't be trusted; `None` when it can, or is missing. It must belong to the user, and nobody else
 /// may write to it: whoever can write to it can replace machine id, states and spools.
 pub(crate) fn data_refusal(folder: &Path) -> Option<String> {
-    let refusal = judge(&fs::metadata(folder).ok()?, Owner::User).err()?;
+    let refusal = judge(&fs::metadata(folder).ok()?, Owner::User, folder).err()?;
     Some(format!("data folder {}: {refusal}", show_path(folder)))
 }
 

@@ -3,7 +3,12 @@
 //! # Platform
 //! Elsewhere than on Unix owners and modes are not known, and every file passes.
 
-use std::fs::Metadata;
+use std::{
+    fs::Metadata,
+    path::{Path, PathBuf},
+};
+
+use crate::boundary::text;
 
 /// Permission bits: the group may write, everybody may write.
 pub(crate) const GROUP: u32 = 0o020;
@@ -19,7 +24,7 @@ pub enum Owner {
 }
 
 /// Why a file or folder is not trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Untrusted {
     /// It belongs to another user.
@@ -33,33 +38,35 @@ pub enum Untrusted {
         found: u32,
     },
     /// Others can write to it.
-    #[error("must not be writable by group or others, and has mode {mode:04o}: {}", remedy(*.mode, *.is_folder))]
+    #[error("must not be writable by group or others, and has mode {mode:04o}: {}", remedy(*.mode, *.is_folder, path))]
     Writable {
         /// Its permission bits.
         mode: u32,
         /// Whether it is a folder.
         is_folder: bool,
+        /// The file or folder.
+        path: PathBuf,
     },
 }
 
-fn remedy(mode: u32, is_folder: bool) -> &'static str {
+fn remedy(mode: u32, is_folder: bool, path: &Path) -> String {
     // A folder with the sticky bit, such as /tmp, is shared on purpose.
     if is_folder && mode & 0o1000 != 0 {
-        "move it to a folder that only you can write to"
+        "move it to a folder that only you can write to".to_owned()
     } else {
-        "chmod go-w"
+        format!("chmod go-w {}", text::show(path))
     }
 }
 
-/// Judges owner and mode of a file or folder. The metadata must come from the open handle, if there is one.
+/// Judges owner and mode of the file or folder at `path`. The metadata must come from the open handle, if there is one.
 ///
 /// # Errors
 /// Another user owns it or can write to it, also by an access list, whose mask is the group's bits.
-pub fn judge(found: &Metadata, owner: Owner) -> Result<(), Untrusted> {
+pub fn judge(found: &Metadata, owner: Owner, path: &Path) -> Result<(), Untrusted> {
     judge_link(found, owner)?;
     match facts(found) {
         Some((.., mode)) if mode & (GROUP | OTHERS) != 0 => {
-            Err(Untrusted::Writable { mode, is_folder: found.is_dir() })
+            Err(Untrusted::Writable { mode, is_folder: found.is_dir(), path: path.to_owned() })
         }
         _ => Ok(()),
     }

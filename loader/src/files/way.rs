@@ -91,14 +91,14 @@ fn step(path: &Path) -> io::Result<Option<(Folder, &OsStr, Option<PathBuf>)>> {
 /// [`FileError::Untrusted`].
 pub fn judge_with_folders(file: &File, path: &Path) -> Result<(), FileError> {
     let untrusted = |what: String| move |reason| FileError::Untrusted { what, reason };
-    judge(&file.metadata()?, Owner::UserOrRoot).map_err(untrusted("the file".to_owned()))?;
+    judge(&file.metadata()?, Owner::UserOrRoot, path).map_err(untrusted("the file".to_owned()))?;
     let folders = way(path)?.folders;
     for folder in &folders {
         let name = match folders.len() {
             1 => "its folder".to_owned(),
             _ => format!("the folder {} on the way to it", text::show(&folder.path)),
         };
-        judge(&folder.handle.metadata()?, Owner::UserOrRoot).map_err(untrusted(name))?;
+        judge(&folder.handle.metadata()?, Owner::UserOrRoot, &folder.path).map_err(untrusted(name))?;
     }
     Ok(())
 }
@@ -125,7 +125,8 @@ mod tests {
             let refusal = judged().unwrap_err();
             let shown = fs::canonicalize(folder.path()).unwrap();
             let expected = format!("the folder {} on the way to it must not be writable", shown.display());
-            assert!(refusal.starts_with(&expected) && refusal.ends_with("0770: chmod go-w"), "{refusal}");
+            let advice = format!("0770: chmod go-w {}", shown.display());
+            assert!(refusal.starts_with(&expected) && refusal.ends_with(&advice), "{refusal}");
             mode(folder.path(), 0o700);
         }
         mode(&file, 0o620);

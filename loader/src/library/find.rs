@@ -1,6 +1,7 @@
 //! Finds the file of a plugin that a configuration names.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::{env, fs, io};
 
@@ -110,15 +111,15 @@ pub(crate) fn find(plugin: &str, search_path: &[PathBuf], base: &Path) -> Result
 /// The libraries on `search_path`, sorted by name: for each name the file that `find` finds.
 #[must_use]
 pub fn list(search_path: &[PathBuf]) -> Vec<PathBuf> {
-    let mut found = BTreeMap::<String, (usize, usize, PathBuf)>::new();
+    let mut found = BTreeMap::<OsString, (usize, usize, PathBuf)>::new();
     for (order, folder) in search_path.iter().enumerate() {
         let Ok(entries) = fs::read_dir(expand(folder)) else { continue };
         for path in entries.flatten().map(|entry| entry.path()) {
-            let Some((name, form)) = name_of(&path) else { continue };
+            let named = name_of(&path).map(|(name, form)| (OsString::from(name.replace('-', "_")), form));
+            let Some((name, form)) = named.or_else(|| not_utf8(&path)) else { continue };
             if path.is_dir() {
                 continue;
             }
-            let name = name.replace('-', "_");
             let candidate = (order, form, path);
             let first = found.get(&name).is_none_or(|known| candidate < *known);
             if first {
@@ -170,6 +171,13 @@ fn name_of(path: &Path) -> Option<(&str, usize)> {
         .map(|(form, (prefix, _))| (&stem[prefix.len()..], form))
 }
 
+/// The name of a library that no configuration can name, because the name is not UTF-8, and the index of its form.
+fn not_utf8(path: &Path) -> Option<(OsString, usize)> {
+    let name = path.file_name().filter(|name| name.to_str().is_none())?;
+    let form = FORMS.iter().position(|(_, extension)| path.extension() == Some(OsStr::new(extension)))?;
+    Some((name.to_owned(), form))
+}
+
 fn most_similar(plugin: &str, files: &[PathBuf]) -> Option<String> {
     let names = files.iter().filter_map(|path| name_of(path));
     nearest(plugin, names.map(|(name, _)| name)).map(str::to_owned)
@@ -216,6 +224,15 @@ mod tests {
         for file in list(&path) {
             assert_eq!(find(name_of(&file).unwrap().0, &path, Path::new("/")).unwrap(), file);
         }
+    }
+
+    #[test]
+    fn a_library_whose_name_is_not_utf8_is_listed() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let dir = folder(&["x.so"]);
+        let odd = dir.path().join(OsStr::from_bytes(b"lib\xff.so"));
+        fs::write(&odd, "").expect("a file");
+        assert_eq!(list(&[dir.path().to_owned()]), [odd, dir.path().join("x.so")]);
     }
 
     #[test]

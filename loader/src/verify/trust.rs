@@ -74,7 +74,7 @@ pub(super) fn judge_owner(handle: &File, path: &Path) -> Result<(), VerifyError>
         Ok(metadata) => metadata,
         Err(error) => return Err(VerifyError::Io { path, error }),
     };
-    judge(&metadata, Owner::UserOrRoot).map_err(|untrusted| match untrusted {
+    judge(&metadata, Owner::UserOrRoot, &path).map_err(|untrusted| match untrusted {
         Untrusted::Owner { user, found, .. } => VerifyError::Owner { path, user, found },
         Untrusted::Writable { mode, .. } => VerifyError::Writable { path, mode },
     })

@@ -195,7 +195,10 @@ impl Request {
     fn set(mut self, key: &str, name: &str, value: &str, sensitive: bool) -> Result<Self, Error> {
         let refuse = |why: &str| Err(Error::config(key.to_owned(), why.to_owned()));
         let Ok(name) = name.parse::<HeaderName>() else {
-            return refuse("is not a valid name of an HTTP header");
+            let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+            let wrong = name.chars().enumerate().find(|(_, c)| !is_token(*c));
+            let wrong = wrong.map(|(at, c)| format!(": character {} is U+{:04X}", at + 1, u32::from(c)));
+            return refuse(&format!("is not a valid name of an HTTP header{}", wrong.unwrap_or_default()));
         };
         if RESERVED.contains(&name) {
             return refuse("is a header that the client sets itself");
@@ -270,6 +273,8 @@ mod tests {
             let error = request().header("headers.x", name, value).expect_err(name).to_string();
             assert!(error.starts_with("headers.x: ") && !error.contains("hunter2"), "{error}");
         }
+        let error = request().header("headers.…", "\u{1}y", "v").expect_err("no name").to_string();
+        assert!(error.ends_with(": character 1 is U+0001"), "{error}");
         assert!(request().basic_auth("basic", "a:b", &Secret::new("x")).is_err());
     }
 }

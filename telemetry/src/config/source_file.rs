@@ -111,9 +111,9 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let (folder, path) = written("");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("ours");
-        for (mode, remedy) in
-            [(0o1777, "move it to a folder that only you can write to"), (0o777, "chmod go-w")]
-        {
+        let shown = std::fs::canonicalize(folder.path()).expect("there");
+        let chmod = format!("chmod go-w {}", shown.display());
+        for (mode, remedy) in [(0o1777, "move it to a folder that only you can write to"), (0o777, &*chmod)] {
             std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode)).expect("ours");
             let refused = ConfigFile::open(&path).expect("readable").check_owner().expect_err("not safe");
             let expected = format!("has mode {mode:04o}: {remedy}");

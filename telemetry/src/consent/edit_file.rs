@@ -31,13 +31,16 @@ pub(super) fn set(file: &Path, enabled: bool, first: bool) -> Result<(), Error> 
         let (text, old) = match read(&target).map_err(io::Error::from) {
             Ok((text, metadata)) => (text, Some(metadata)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => (String::new(), None),
-            Err(source) => return Err(Error::ReadConfig { file: file.to_owned(), source }),
+            Err(source) => return Err(Error::ReadConsent { file: file.to_owned(), source }),
         };
         let bare = text.strip_prefix('\u{feff}').unwrap_or(&text);
         if first && parse(bare, file) != FileAnswer::Silent {
             return Ok(());
         }
-        let edited = edit(&text, enabled, file)?;
+        let edited = edit(&text, enabled, file).map_err(|error| match error {
+            Error::Config { at, reason } => Error::Consent { at, reason },
+            error => error,
+        })?;
         if edited == text {
             return Ok(());
         }

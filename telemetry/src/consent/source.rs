@@ -94,7 +94,7 @@ impl ConsentSource {
     /// precedence: see [`Consent::why`].
     ///
     /// # Errors
-    /// [`Error::Config`] and [`Error::ReadConfig`] when the file can't be parsed or read, and is left as it is;
+    /// [`Error::Consent`] and [`Error::ReadConsent`] when the file can't be parsed or read, and is left as it is;
     /// [`Error::Write`].
     pub fn enable(&self) -> Result<Consent, Error> {
         self.write(true, false)

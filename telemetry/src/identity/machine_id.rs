@@ -171,7 +171,7 @@ fn keep(file: &Path, id: &str) -> io::Result<()> {
 fn look(file: &Path) -> io::Result<Option<String>> {
     let read = || {
         let open = files::open(file, Access::Read)?;
-        judge(&open.metadata()?, Owner::UserOrRoot)
+        judge(&open.metadata()?, Owner::UserOrRoot, file)
             .map_err(|reason| FileError::Untrusted { what: "the file".to_owned(), reason })?;
         files::read_open(&open, LARGEST)
     };
