@@ -1,23 +1,95 @@
-//! Messages on standard error, and the form of text for people.
+//! The terminal: results on standard output, a progress bar on standard error, colours, and tables.
 //!
-//! A broken pipe is no error: the reader went away. Colours are for a terminal, unless `NO_COLOR` is set.
+//! A broken pipe is no error, because its reader has ended. Colours are for a terminal, unless `NO_COLOR` is set.
 
 use std::{
     env,
     fmt::Display,
     io::{self, IsTerminal as _, Write},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
-use indicatif::ProgressBar;
-use jackfield_loader::ForeignText;
+use indicatif::{ProgressBar, ProgressStyle};
+use jackfield_loader::{ForeignText, to_json, to_json_pretty};
+use serde::Serialize;
+use serde_json::json;
 
-/// The bar that lines on standard error must not be drawn into.
+use crate::exit::{CommandError, Exit};
+
+/// Prints a result.
+///
+/// # Errors
+/// Standard output can't be written.
+pub(crate) fn print(text: &str) -> Result<(), CommandError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(CommandError::system("standard output can't be written")(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a result as indented JSON.
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn print_json(result: &impl Serialize) -> Result<(), CommandError> {
+    print_serialized(to_json_pretty(result))
+}
+
+/// Prints a result as JSON in one line.
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn print_json_line(result: &impl Serialize) -> Result<(), CommandError> {
+    print_serialized(to_json(result))
+}
+
+/// Whether a result was printed as JSON.
+static PRINTED: AtomicBool = AtomicBool::new(false);
+
+/// Prints the error that has ended a command as JSON in one line, unless the command has printed a result.
+pub(crate) fn print_json_error(error: &CommandError) {
+    if !PRINTED.load(Ordering::Relaxed) {
+        let ended = json!({ "error": error.to_string(), "exit_code": Exit::from(error).code() });
+        // Standard error has the error, too.
+        let _ = print_json_line(&ended);
+    }
+}
+
+fn print_serialized(json: serde_json::Result<String>) -> Result<(), CommandError> {
+    PRINTED.store(true, Ordering::Relaxed);
+    let json =
+        json.map_err(|error| CommandError::system("the result can't be written as JSON")(error.into()))?;
+    print(&(json + "\n"))
+}
+
+/// The progress bar, which lines on standard error must not overwrite.
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// Draws `bar` below all that is printed from now on.
-pub(crate) fn set_bar(bar: ProgressBar) {
-    *BAR.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar);
+/// Shows a bar over `size` bytes, or a counter where the size is not known, below all that is printed from now on. It is
+/// hidden where standard error is no terminal.
+pub(crate) fn start_bar(size: Option<u64>) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let (bar, template) = match size {
+        Some(size) => (ProgressBar::new(size), "{bytes}/{total_bytes} {wide_bar} {msg} {eta}"),
+        None => (ProgressBar::new_spinner(), "{spinner} {bytes} {msg} {elapsed}"),
+    };
+    // Both templates are valid. With an invalid one the bar would keep its default style.
+    let bar = match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    };
+    bar.enable_steady_tick(Duration::from_millis(200));
+    *BAR.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
+    bar
 }
 
 /// Removes the bar.
@@ -31,10 +103,6 @@ pub(crate) fn clear_bar() {
 /// Whether standard error shows colours.
 pub(crate) fn coloured_errors() -> bool {
     wants_colour() && io::stderr().is_terminal()
-}
-
-fn coloured_output() -> bool {
-    wants_colour() && io::stdout().is_terminal()
 }
 
 fn wants_colour() -> bool {
@@ -52,15 +120,15 @@ pub(crate) enum Colour {
 
 /// `text` in a colour, if standard output shows colours.
 pub(crate) fn paint(text: &str, colour: Colour) -> String {
-    paint_if(coloured_output(), text, colour)
+    paint_if(wants_colour() && io::stdout().is_terminal(), text, colour)
 }
 
-/// `text` in a colour, if it is wanted.
+/// `text` in a colour, if `coloured` is set.
 pub(crate) fn paint_if(coloured: bool, text: &str, colour: Colour) -> String {
     if coloured { format!("\x1b[{}m{text}\x1b[0m", colour as u8) } else { text.to_owned() }
 }
 
-/// What is foreign in `text` has the form of [`ForeignText`] as a rule; here it has to.
+/// `text` with its control characters escaped.
 pub(crate) fn one_line(text: impl Display) -> ForeignText {
     text.to_string().into()
 }
@@ -80,10 +148,11 @@ pub(crate) fn write_error(bytes: &[u8]) {
 pub(crate) fn table(rows: &[Vec<String>], paint: impl Fn(usize, usize, String) -> String) -> String {
     let rows: Vec<Vec<_>> =
         rows.iter().map(|row| row.iter().map(|cell| one_line(cell).to_string()).collect()).collect();
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let width =
-        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<_> = (0..columns).map(|column| width(column).unwrap_or_default()).collect();
+    let widths: Vec<_> = (0..columns).map(width).collect();
     let mut out = String::new();
     for (at, row) in rows.iter().enumerate() {
         for (column, cell) in row.iter().enumerate() {
@@ -101,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_as_wide_as_their_widest_cell_in_characters() {
+    fn columns_are_as_wide_as_their_widest_cell() {
         let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
         let rows = [row(["NAME", "V", "FILE"]), row(["ä", "10.2", "/a"])];
         assert_eq!(table(&rows, |_, _, cell| cell), "NAME  V     FILE\nä     10.2  /a\n");

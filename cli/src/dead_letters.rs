@@ -12,29 +12,29 @@ use jackfield_loader::{ForeignText, count, show_path};
 use serde_json::json;
 
 use crate::{
-    chosen_backends,
-    common_args::{CommonArgs, Help},
+    console,
     exit::{CommandError, Exit},
-    log, output,
-    run::{service, tools},
-    run_state, settings,
+    log,
+    run::tools,
+    run_state,
+    settings::{CommonArgs, Help, TOOL},
 };
 
 pub(crate) const HELP: Help = Help {
     examples: "  jackfield dead-letters list\n  jackfield dead-letters show --backend main | jackfield send\n  \
          jackfield dead-letters resend --state /var/lib/jackfield\n  \
          jackfield dead-letters drop --state ~/.local/state/TOOL/telemetry",
-    notes: "A backend rejects an event that is wrong in itself. The event is then a dead letter: it is kept\nwith the \
-         reason in the spool, up to the size and age that `run` is told. When the dead letters\nhave reached their size, \
-         the backend gets nothing more until there is room.\n\n\
+    notes: "A dead letter is an event that a backend has rejected. It is kept in the spool with the\n\
+         reason, up to the size and the age that the options of `run` set. A backend whose dead\n\
+         letters have reached the size gets no events until there is room.\n\n\
          --state names the folder of `run --state`, or the data folder of a tool.\n\n\
-         With --json, `list` prints a list of: backend, reason, rejected_at (milliseconds since 1970),\nevent; `resend` \
-         and `drop` print one object with the numbers.",
+         With --json, `list` prints a list of: backend, reason, rejected_at (milliseconds since 1970),\n\
+         event; `resend` and `drop` print one object with the numbers.",
 };
 
-/// How long to wait for the end of a delivery that is under way.
+/// The time to wait for the end of a delivery by another process.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Polling: no event reports that another process releases the lock of a spool.
+/// Polling, because no event reports that another process releases the lock of a spool.
 const POLL: Duration = Duration::from_millis(2);
 
 #[derive(Debug, Subcommand)]
@@ -49,7 +49,7 @@ pub(crate) enum DeadLettersCommand {
     Drop(Selection),
 }
 
-/// Which dead letters.
+/// The dead letters of a command.
 #[derive(Debug, Args)]
 pub(crate) struct Selection {
     /// Folder of the run, or data folder of a tool
@@ -84,7 +84,7 @@ fn unusable(error: &jackfield::Error) -> CommandError {
 }
 
 impl Selection {
-    /// The spools of the folder, each with the dead letters that are selected. The limits belong to those that deliver.
+    /// The spools of the folder, each with its selected dead letters. The limits of a spool matter only for delivery.
     fn find(&self) -> Result<Vec<(Spool, Vec<Rejected>)>, CommandError> {
         let folder = run_state::folder_with_spool(self.state.as_deref())?;
         let spools = ["spool", "local-spool"].map(|name| folder.join(name));
@@ -101,7 +101,7 @@ impl Selection {
 fn list(common: &CommonArgs, selection: &Selection) -> Result<Exit, CommandError> {
     let all: Vec<Rejected> = selection.find()?.into_iter().flat_map(|(_, rejected)| rejected).collect();
     if common.json {
-        output::json(&all)?;
+        console::print_json(&all)?;
         return Ok(Exit::Done);
     }
     let mut text = String::new();
@@ -116,22 +116,21 @@ fn list(common: &CommonArgs, selection: &Selection) -> Result<Exit, CommandError
         text += &format!("{}\n", ForeignText::from(line));
     }
     text += &format!("{}\n", count(all.len(), "dead letter"));
-    output::text(&text)?;
+    console::print(&text)?;
     Ok(Exit::Done)
 }
 
 fn show(selection: &Selection) -> Result<Exit, CommandError> {
     let all = selection.find()?.into_iter().flat_map(|(_, rejected)| rejected);
-    let lines: Vec<String> = all.map(|rejected| format!("{}\n", rejected.event.get())).collect();
-    output::text(&lines.concat())?;
+    console::print(&all.map(|rejected| format!("{}\n", rejected.event.get())).collect::<String>())?;
     Ok(Exit::Done)
 }
 
 fn send_again(common: &CommonArgs, resend: &Resend) -> Result<Exit, CommandError> {
     let folder = run_state::folder_with_spool(resend.state.as_deref())?;
-    let (config, _) = chosen_backends::of_file(common.config.as_deref())?;
+    let (config, _) = common.file_with_backends()?;
     let tool = if run_state::is_of_run(&folder) {
-        settings::TOOL.to_owned()
+        TOOL.to_owned()
     } else {
         let tool = tools::name_of(&folder).unwrap_or_default();
         if let Some(why) = tools::refusal(&tool) {
@@ -139,14 +138,14 @@ fn send_again(common: &CommonArgs, resend: &Resend) -> Result<Exit, CommandError
         }
         tool
     };
-    let telemetry = service::service(&tool, &config, &folder, false).build();
+    let telemetry = tools::service(&tool, &config, &folder, false).build();
     let report = telemetry.resend_rejected(resend.within).map_err(|error| unusable(&error));
     telemetry.close();
     let report = report?;
     if common.json {
-        output::json(&report)?;
+        console::print_json(&report)?;
     } else {
-        output::text(&format!("{report}\n"))?;
+        console::print(&format!("{report}\n"))?;
     }
     Ok(if report.is_complete() { Exit::Done } else { Exit::Events })
 }
@@ -167,9 +166,9 @@ fn remove(common: &CommonArgs, selection: &Selection) -> Result<Exit, CommandErr
         dropped += rejected.len();
     }
     if common.json {
-        output::json(&json!({ "dropped": dropped }))?;
+        console::print_json(&json!({ "dropped": dropped }))?;
     } else {
-        log::say(&format!("dropped: {}", count(dropped, "dead letter")));
+        log::say(format_args!("dropped: {}", count(dropped, "dead letter")));
     }
     Ok(Exit::Done)
 }

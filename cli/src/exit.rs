@@ -3,9 +3,9 @@
 use std::{fmt::Display, io, path::Path};
 
 use jackfield::OpenError;
-use jackfield_loader::{VerifyError, show_path};
+use jackfield_loader::{Error, VerifyError, show_path};
 
-/// How a command ended. When several variants apply, the last one in this order is used: it is the most serious one.
+/// How a command ended. When several variants apply, the last one in this order is used, because it is the most serious.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     /// All was done.
@@ -16,40 +16,40 @@ pub(crate) enum Exit {
     Events,
     /// A plugin can't be used, has failed a check, is not what its pin or signature says, or differs from the lock.
     Plugin,
-    /// The configuration is wrong, by this command's rules, a plugin's schema or the plugin itself; the lock file is wrong.
+    /// The configuration or the lock file is wrong.
     Config,
     /// The command line is wrong.
     Usage,
     /// The user ended the run.
     Interrupted,
-    /// Input or a key could not be read, or events or another file could not be written; a state folder can't be had, or
+    /// Input or a key could not be read, events or another file could not be written, the state folder can't be used, or it
     /// has no run.
     Io,
 }
 
-/// The part of every `--help` that says what the codes mean.
+/// The part of every `--help` that explains the exit codes.
 pub(crate) const HELP: &str = "\
 Exit codes:
   0    all was done
   2    the command line is wrong
-  3    the configuration is wrong: the file, a `[backend.config]` that its plugin refuses,
-       or the lock file, which can't be read
+  3    the configuration is wrong: the file, a `[backend.config]` that its plugin
+       refuses, or the lock file
   4    a plugin can't be used, is not what its pin or signature says, or has failed a
-       check; or the lock differs
+       check; or the lock file differs from the plugins
   5    some lines of the input are not events
   6    some events were rejected or undelivered, a backend did not close cleanly, or a
        request for deletion failed
   7    input or a key could not be read, events or another file could not be written, the
-       state folder of `run` can't be had, or `status` has found no run
+       state folder of `run` can't be used, or `status` has found no run
   130  interrupted
-When several apply, the first of this order is told: 7, 130, 2, 3, 4, 6, 5.";
+When several apply, the exit code is the first of these: 7, 130, 2, 3, 4, 6, 5.";
 
 impl Exit {
     /// The number that the process ends with.
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Done => 0,
-            // 1 stays free: a Rust program ends with it when `main` returns an error.
+            // 1 is not used, because a Rust program ends with it when `main` returns an error.
             Self::Usage => 2,
             Self::Config => 3,
             Self::Plugin => 4,
@@ -75,10 +75,10 @@ pub(crate) enum CommandError {
     ConfigContent(String),
     /// The library is no plugin that can be used.
     #[error(transparent)]
-    Plugin(#[from] jackfield_loader::Error),
-    /// A backend can't be used, for the reason that `exit` names.
-    #[error("{reason}")]
-    Backend { exit: Exit, reason: String },
+    Plugin(#[from] Error),
+    /// A backend, or every backend, can't be used.
+    #[error(transparent)]
+    Backend(#[from] UnusableBackend),
     /// The system refused something that the command needs.
     #[error("{what}: {source}")]
     System { what: String, source: io::Error },
@@ -93,16 +93,34 @@ pub(crate) enum CommandError {
     NothingRead(Box<Self>),
 }
 
+/// Why a backend can't be used. The reason is one line.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{reason}")]
+pub(crate) struct UnusableBackend {
+    pub(crate) exit: Exit,
+    pub(crate) reason: String,
+}
+
+impl UnusableBackend {
+    pub(crate) fn new(backend: &str, error: &OpenError) -> Self {
+        let exit = match error {
+            OpenError::Config { .. } | OpenError::Lock { .. } => Exit::Config,
+            _ => Exit::Plugin,
+        };
+        Self { exit, reason: error.line(backend) }
+    }
+}
+
 impl CommandError {
-    /// For an error of the system.
+    /// An error of the system.
     pub(crate) fn system(what: impl Display) -> impl FnOnce(io::Error) -> Self {
         let what = what.to_string();
         move |source| Self::System { what, source }
     }
 
-    /// For an error of the system on a file or folder. `doing` says what was tried, such as `can't be read`.
-    pub(crate) fn file(path: &Path, doing: &str) -> impl FnOnce(io::Error) -> Self {
-        Self::system(format!("{}: {doing}", show_path(path)))
+    /// An error of the system about a file or folder. `problem` is what does not work, such as `can't be read`.
+    pub(crate) fn file(path: &Path, problem: &str) -> impl FnOnce(io::Error) -> Self {
+        Self::system(format!("{}: {problem}", show_path(path)))
     }
 
     pub(crate) fn nothing_read(self) -> Self {
@@ -110,19 +128,10 @@ impl CommandError {
     }
 }
 
-impl From<&OpenError> for Exit {
-    fn from(error: &OpenError) -> Self {
+impl From<&Error> for Exit {
+    fn from(error: &Error) -> Self {
         match error {
-            OpenError::Config { .. } | OpenError::Lock { .. } => Self::Config,
-            _ => Self::Plugin,
-        }
-    }
-}
-
-impl From<&jackfield_loader::Error> for Exit {
-    fn from(error: &jackfield_loader::Error) -> Self {
-        match error {
-            jackfield_loader::Error::Verify { reason: VerifyError::Lock { .. }, .. } => Self::Config,
+            Error::Verify { reason: VerifyError::Lock { .. }, .. } => Self::Config,
             _ => Self::Plugin,
         }
     }
@@ -134,7 +143,7 @@ impl From<&CommandError> for Exit {
             CommandError::Usage(_) => Self::Usage,
             CommandError::Config(_) | CommandError::ConfigContent(_) => Self::Config,
             CommandError::Plugin(error) => error.into(),
-            CommandError::Backend { exit, .. } => *exit,
+            CommandError::Backend(unusable) => unusable.exit,
             CommandError::System { .. } | CommandError::Unusable(_) => Self::Io,
             CommandError::Interrupted => Self::Interrupted,
             CommandError::NothingRead(error) => (&**error).into(),
@@ -158,7 +167,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_code_is_in_the_help_and_no_two_are_the_same() {
+    fn the_help_has_every_code_and_no_code_twice() {
         let mut codes: Vec<_> = ALL.iter().map(|exit| exit.code()).collect();
         for code in &codes {
             assert!(HELP.lines().any(|line| line.starts_with(&format!("  {code:<5}"))), "{code}");
@@ -174,6 +183,6 @@ mod tests {
         gravest_first.sort_by(|a, b| b.cmp(a));
         let codes: Vec<_> =
             gravest_first.iter().filter(|e| **e != Exit::Done).map(|e| e.code().to_string()).collect();
-        assert!(HELP.ends_with(&format!("order is told: {}.", codes.join(", "))), "{codes:?}");
+        assert!(HELP.ends_with(&format!("the first of these: {}.", codes.join(", "))), "{codes:?}");
     }
 }

@@ -1,5 +1,5 @@
-//! The log of the command on standard error: records of the host and of plugins, and the messages of the command itself,
-//! in one format. Text by default; with `--log-format json` each line is an object.
+//! The log of the command on standard error: records of the host and of plugins, and the messages of the command itself.
+//! Each line is text, or with `--log-format json` an object.
 
 use std::{
     fmt::{self, Write as _},
@@ -16,26 +16,26 @@ use tracing_subscriber::{EnvFilter, Layer, layer::Context, prelude::*};
 
 use crate::console::{self, Colour};
 
-/// How lines look on standard error.
+/// The format of the lines on standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum LogFormat {
     /// `warning: what has happened`
     Text,
-    /// One object a line: timestamp, level, backend (if it is about one), event, and further members
+    /// An object on each line: timestamp, level, event, the backend that it is about, and further members
     Json,
 }
 
-/// What the log has unless `$JACKFIELD_LOG` says otherwise: warnings, errors and the ends of outages.
+/// The records that are written unless `$JACKFIELD_LOG` selects others: warnings, errors and the ends of outages.
 const DEFAULT: &str = "warn,jackfield::outage=info";
 
 static JSON: AtomicBool = AtomicBool::new(false);
 
-/// Sets the format of all lines from now on.
+/// Sets the format of all further lines.
 pub(crate) fn set_format(format: LogFormat) {
     JSON.store(format == LogFormat::Json, Ordering::Relaxed);
 }
 
-/// Writes the records of the host and of the plugins from now on.
+/// From now on the records of the host and of the plugins are written.
 pub(crate) fn start() {
     let filter = EnvFilter::builder()
         .with_default_directive(tracing::level_filters::LevelFilter::WARN.into())
@@ -60,10 +60,10 @@ pub(crate) fn warn(text: impl fmt::Display) {
     write(Level::WARN, Map::new(), &text.to_string());
 }
 
-/// Writes text of one or more lines: what the command has done.
-pub(crate) fn say(text: &str) {
+/// Writes text of one or more lines about what the command does.
+pub(crate) fn say(text: impl fmt::Display) {
     if JSON.load(Ordering::Relaxed) {
-        text.lines().for_each(|line| write(Level::INFO, Map::new(), line));
+        text.to_string().lines().for_each(|line| write(Level::INFO, Map::new(), line));
     } else {
         console::write_error(format!("{text}\n").as_bytes());
     }
@@ -144,7 +144,7 @@ fn object(level: Level, members: Map<String, Value>, event: &str) -> String {
     to_json(&object).unwrap_or_default()
 }
 
-/// The members follow the event, but for what it says itself: the backend, and of what users read, the target.
+/// The event and its members. A backend that the event names is left out, and so is the target of a record for users.
 fn text(level: Level, members: &Map<String, Value>, event: &str, coloured: bool) -> String {
     let mut line = event.to_owned();
     for (name, value) in members {
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_text_is_one_line_and_says_nothing_twice() {
+    fn a_line_of_text_is_one_line_without_repetition() {
         let members = |pairs: &[(&str, &str)]| -> Map<String, Value> {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect()
         };

@@ -1,20 +1,16 @@
-//! The command `jackfield`: sends events through backends that are dynamic libraries, and inspects these.
+//! The command `jackfield`: sends events through plugins, which are dynamic libraries, and inspects these plugins.
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test makes the files that it needs"))]
 #![forbid(unsafe_code)]
 
 mod backends;
 mod check;
-mod chosen_backends;
 mod command_line;
-mod common_args;
-mod completions;
 mod console;
 mod dead_letters;
 mod exit;
 mod leftovers;
 mod log;
 mod new;
-mod output;
 mod plugins;
 mod retry;
 mod run;
@@ -25,12 +21,10 @@ mod signals;
 mod status;
 mod trust;
 
-use clap::CommandFactory as _;
 use jackfield::Telemetry;
 
 use crate::{
-    backends::{doctor, forget},
-    command_line::{Cli, Command, usage},
+    command_line::{Cli, Command},
     exit::{CommandError, Exit},
     plugins::{inspect, list, schema},
 };
@@ -38,7 +32,7 @@ use crate::{
 fn main() {
     jackfield_loader::signals::begin_command();
     jackfield::init_with(&[check::JOB]);
-    let (Cli { common, command }, name) = usage::parse();
+    let (Cli { common, command }, name) = command_line::parse();
     // A `SIGHUP` that comes before `run` has its handler is a request to reload.
     if !matches!(command, Command::Run(_)) {
         jackfield_loader::signals::release_hangup();
@@ -68,22 +62,21 @@ fn main() {
         Command::Verify(args) => trust::verify::run(&common, &args),
         Command::Schema => schema::run(&common),
         Command::Check(args) => check::run(&common, &args),
-        Command::Forget(args) => forget::run(&common, &args),
-        Command::Doctor(args) => doctor::run(&common, &args),
+        Command::Forget(args) => backends::forget(&common, &args),
+        Command::Doctor(args) => backends::doctor(&common, &args),
         Command::New(args) => new::run(&args, common.json),
         Command::Telemetry(_) => Ok(Exit::Done),
-        Command::Completions { shell } => completions::run(shell, &mut Cli::command()),
+        Command::Completions { shell } => command_line::print_completions(shell),
     };
     console::clear_bar();
     let exit = done.unwrap_or_else(|error| {
         log::error(&error);
-        let exit = Exit::from(&error);
         if common.json {
-            output::json_error(&error, exit);
+            console::print_json_error(&error);
         }
-        exit
+        Exit::from(&error)
     });
-    // The results are written and the backends are closed. Destructors of the plugins' libraries are not run: a destructor
+    // The results are written and the backends are closed. Destructors of the plugins' libraries are not run, because one
     // that hangs would keep the process alive.
     scope.finish(exit.code());
     telemetry.close();

@@ -6,17 +6,17 @@ use clap::{Args, ValueHint};
 use jackfield::Telemetry;
 
 use crate::{
-    common_args::Help,
     exit::{CommandError, Exit},
     log, run_state,
-    settings::{TOOL, VERSION},
+    settings::{Help, TOOL, VERSION},
 };
 
 pub(crate) const HELP: Help = Help {
     examples: "  jackfield retry\n  jackfield retry --state /var/lib/jackfield",
-    notes: "A backend that fails is tried again after a pause, of at most `longest_pause` in its\nconfiguration. This command \
-         ends the pauses. A `jackfield run` that is alive in the folder also reads\nits configuration again: it gets SIGHUP. \
-         A tool tries its backends at its next delivery.",
+    notes: "A backend that has failed is tried again after a pause, of at most `longest_pause` in its\n\
+         configuration. This command ends the pauses. A `jackfield run` that is alive in the folder\n\
+         gets SIGHUP, so that it also reads its configuration again. A tool tries its backends at its\n\
+         next delivery.",
 };
 
 #[derive(Debug, Args)]
@@ -29,7 +29,7 @@ pub(crate) struct RetryArgs {
 pub(crate) fn run(args: &RetryArgs) -> Result<Exit, CommandError> {
     let folder = run_state::folder_with_spool(args.state.as_deref())?;
     if run_state::is_alive(&folder) {
-        run_state::reload(&folder).map_err(CommandError::file(&folder, "its run can't be told"))?;
+        run_state::reload(&folder).map_err(CommandError::file(&folder, "its run can't be signalled"))?;
         log::say("the run tries every backend now");
     } else {
         Telemetry::builder(TOOL, VERSION).environment(|_: &str| None).data_folder(folder).build().retry();

@@ -1,76 +1,154 @@
-//! Which configuration is used.
+//! The arguments that every command takes, the configuration that they select, and the end of every help text.
 
 use std::{
     env, io,
     path::{Path, PathBuf},
 };
 
+use clap::{Args, ValueHint};
 use jackfield::forward::{BackendConfig, ConfigFile};
 use jackfield::{Config, Error};
 use jackfield_loader::{BackendOptions, show_path};
+
+use crate::{
+    exit::{self, CommandError},
+    log::LogFormat,
+};
 
 /// The name of this command in its own events, and for plugins.
 pub(crate) const TOOL: &str = "jackfield";
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The configuration that is used: `named`, or the first file of the usual places, or the embedded one.
+const CONFIGURATION: &str = "\
+Configuration: the file of --config or $JACKFIELD_CONFIG, else the first of these:
+  $XDG_CONFIG_HOME/jackfield/config.toml (by default ~/.config/jackfield/config.toml)
+  /etc/jackfield/config.toml
+  (Windows: %APPDATA%\\jackfield\\config.toml)
+A file in the current folder is not used: anybody who can write there would choose what
+code runs. The file is a regular file of at most 1 MiB. ${NAME} in its strings is
+replaced by the environment variable NAME. Errors and reasons of a plugin show the name
+instead of a value of 4 bytes or more; log records of a plugin show the value. Without a
+file, the plugin `stdout` gets the events, if only root or you can write it.
+
+Plugins are searched in `path` of [plugins], else in $JACKFIELD_PLUGIN_PATH, else in
+  ~/.local/lib/jackfield, /usr/local/lib/jackfield, /usr/lib/jackfield
+  (Windows: %LOCALAPPDATA%\\jackfield\\plugins)
+  and the folder `plugins` beside this executable, and its own folder.
+
+$JACKFIELD_LOG selects log records, such as `debug` or `warn,file=trace`.
+With --json, a command that ends early prints one object: error, exit_code.";
+
+/// The end of a command's help. The configuration and the exit codes are the same for all commands.
+pub(crate) struct Help {
+    pub(crate) examples: &'static str,
+    pub(crate) notes: &'static str,
+}
+
+impl Help {
+    pub(crate) fn text(&self) -> String {
+        let Self { examples, notes } = self;
+        let notes = if notes.is_empty() { String::new() } else { format!("\n\n{notes}") };
+        format!("Examples:\n{examples}{notes}\n\n{CONFIGURATION}\n\n{}", exit::HELP)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CommonArgs {
+    /// Configuration file, instead of that of $JACKFIELD_CONFIG or the usual ones
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+    /// Print JSON to standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Format of the lines on standard error
+    #[arg(long, global = true, value_name = "FORMAT", env = "JACKFIELD_LOG_FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+impl CommonArgs {
+    /// The configuration, or the embedded one where there is no file.
+    ///
+    /// # Errors
+    /// The file can't be read, can't be trusted or is wrong.
+    pub(crate) fn configuration(&self) -> Result<Config, Error> {
+        self.open_file()?.map_or_else(|| Ok(Config::embedded()), |(_, file)| file.read())
+    }
+
+    /// Opens the configuration file: that of the command line, else that of the environment, else the first of the usual
+    /// places. `None` where there is none.
+    ///
+    /// # Errors
+    /// The file can't be opened, or is in a usual place and others can write it.
+    fn open_file(&self) -> Result<Option<(PathBuf, ConfigFile)>, Error> {
+        // A script unsets a variable for one command by an empty value.
+        let variable = || env::var_os("JACKFIELD_CONFIG").filter(|file| !file.is_empty()).map(PathBuf::from);
+        if let Some(path) = self.config.clone().or_else(variable) {
+            let file = ConfigFile::open(&path)?;
+            return Ok(Some((path, file)));
+        }
+        for path in usual_places() {
+            if let Some(file) = open_if_present(&path)? {
+                tracing::debug!(file = %show_path(&path), "configuration found");
+                return Ok(Some((path, file)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The configuration file as an absolute path, and its content, which has a backend. Others can't write the file.
+    ///
+    /// # Errors
+    /// There is no file, or it can't be trusted, is wrong or has no backend.
+    pub(crate) fn file_with_backends(&self) -> Result<(PathBuf, Config), CommandError> {
+        let Some((path, _)) = self.open_file()? else {
+            let refusal = "there is no configuration: write one, or name it with --config".to_owned();
+            return Err(CommandError::ConfigContent(refusal));
+        };
+        // Messages of a later reload have the absolute path, so those of the first read have it, too.
+        let path = std::path::absolute(&path).map_err(CommandError::system(show_path(&path)))?;
+        let file = ConfigFile::open(&path)?;
+        file.check_owner()?;
+        let config = file.read()?;
+        chosen_backends(&config, &[])?;
+        Ok((path, config))
+    }
+}
+
+/// The backends whose names are in `only`, or all when `only` is empty.
 ///
 /// # Errors
-/// The file can't be read, can't be trusted or is wrong.
-pub(crate) fn load(named: Option<&Path>) -> Result<Config, Error> {
-    if let Some(file) = chosen(named) {
-        return Config::read(&file);
+/// The configuration has no backend, or none of a name in `only`.
+pub(crate) fn chosen_backends<'c>(
+    config: &'c Config,
+    only: &[String],
+) -> Result<Vec<&'c BackendConfig>, CommandError> {
+    let names: Vec<_> = config.backends.iter().map(|backend| backend.name.as_str()).collect();
+    if names.is_empty() {
+        return Err(CommandError::ConfigContent("the configuration has no [[backend]]".to_owned()));
     }
-    for file in usual_places() {
-        if let Some(found) = open_found(&file)? {
-            tracing::debug!(file = %show_path(&file), "configuration found");
-            return found.read();
-        }
+    if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
+        let names = names.join("`, `");
+        return Err(CommandError::Usage(format!(
+            "--only: no backend {unknown:?} in the configuration, which has `{names}`"
+        )));
     }
-    tracing::debug!("no configuration found, the embedded one is used");
-    Ok(Config::embedded())
+    let backends = config.backends.iter();
+    Ok(backends.filter(|backend| only.is_empty() || only.contains(&backend.name)).collect())
 }
 
-/// The file that the configuration is read from, as an absolute path; `None` where there is none.
-///
-/// # Errors
-/// As [`load`].
-pub(crate) fn file(named: Option<&Path>) -> Result<Option<PathBuf>, Error> {
-    if let Some(file) = chosen(named) {
-        return std::path::absolute(&file).map(Some).map_err(|source| Error::ReadConfig { file, source });
-    }
-    for file in usual_places() {
-        if open_found(&file)?.is_some() {
-            return Ok(Some(file));
-        }
-    }
-    Ok(None)
-}
-
-/// The file of the command line, or of the environment. A variable that is set and empty counts as not set: a script unsets
-/// a variable for one command in that way.
-fn chosen(named: Option<&Path>) -> Option<PathBuf> {
-    let variable = || env::var_os("JACKFIELD_CONFIG").filter(|file| !file.is_empty()).map(PathBuf::from);
-    named.map(Path::to_owned).or_else(variable)
-}
-
-/// The folder, in the state folder, where `send` and `run` record crashes of plugins.
-const CRASHES: &str = "crashes";
-
-/// What this command opens a backend with, for the one thread that uses it.
+/// The options with which this command opens a backend. One thread uses the backend.
 pub(crate) fn backend_options(config: &Config, backend: &BackendConfig) -> BackendOptions {
-    // A plugin that crashes is left alone by the next run, too.
-    let crashes = state_folder().map(|folder| folder.join(CRASHES));
+    // `send` and `run` share the record of crashes, so that neither starts a plugin that keeps crashing.
+    let crashes = state_folder().map(|folder| folder.join("crashes"));
     backend.options(&config.plugins, crashes.as_deref()).concurrency(1).tool(TOOL, VERSION)
 }
 
-/// Where `run` keeps what it has read, unless its command line says otherwise.
+/// The state folder of `run`, unless its command line names another one.
 pub(crate) fn state_folder() -> Option<PathBuf> {
-    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
     let base = if cfg!(windows) {
-        absolute("LOCALAPPDATA")
+        absolute_variable("LOCALAPPDATA")
     } else {
-        absolute("XDG_STATE_HOME").or_else(|| env::home_dir().map(|home| home.join(".local/state")))
+        absolute_variable("XDG_STATE_HOME").or_else(|| env::home_dir().map(|home| home.join(".local/state")))
     };
     base.map(|base| base.join("jackfield").join("run"))
 }
@@ -80,19 +158,23 @@ pub(crate) fn consent_file() -> Option<PathBuf> {
     usual_places().first().map(|file| file.with_file_name("consent.toml"))
 }
 
-/// The current folder is not one of them: anybody who can write there would choose which code runs.
+/// The current folder is not one of them, because anybody who can write there would choose which code runs.
 fn usual_places() -> Vec<PathBuf> {
     let below = |folder: PathBuf| folder.join("jackfield").join("config.toml");
     if cfg!(windows) {
         return env::var_os("APPDATA").map(|data| below(data.into())).into_iter().collect();
     }
-    let xdg = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|folder| folder.is_absolute());
-    let own = xdg.or_else(|| env::home_dir().map(|home| home.join(".config")));
+    let own =
+        absolute_variable("XDG_CONFIG_HOME").or_else(|| env::home_dir().map(|home| home.join(".config")));
     own.map(below).into_iter().chain([PathBuf::from("/etc/jackfield/config.toml")]).collect()
 }
 
-/// Opens a file of the usual places, if it exists. It decides which code runs, so other users must not be able to write it.
-fn open_found(file: &Path) -> Result<Option<ConfigFile>, Error> {
+fn absolute_variable(name: &str) -> Option<PathBuf> {
+    env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute())
+}
+
+/// Opens a file of the usual places, if it exists. The file decides which code runs, so others must not be able to write it.
+fn open_if_present(file: &Path) -> Result<Option<ConfigFile>, Error> {
     let found = match ConfigFile::open(file) {
         Ok(found) => found,
         Err(Error::ReadConfig { source, .. })
@@ -111,15 +193,16 @@ mod tests {
     use std::{fs, os::unix::fs::PermissionsExt as _};
 
     use super::*;
+    use crate::exit::Exit;
 
-    /// Opens a file with this mode in a folder with that mode, and says whether it is there or why it is refused.
+    /// Opens a file with this mode in a folder with that mode: whether the file is found, or why it is refused.
     fn found(mode: u32, folder_mode: u32) -> Result<bool, String> {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("config.toml");
         fs::write(&file, "").expect("written");
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("mode set");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(folder_mode)).expect("mode set");
-        open_found(&file)
+        open_if_present(&file)
             .map(|found| found.is_some())
             .map_err(|refusal| refusal.to_string().replace(&*file.to_string_lossy(), "FILE"))
     }
@@ -131,23 +214,39 @@ mod tests {
 
     #[test]
     fn a_file_or_folder_that_others_can_write_is_refused() {
-        for (modes, begin, mode) in [
-            ((0o664, 0o755), "configuration FILE: can't be read: the file must not be writable", "mode 0664"),
-            (
-                (0o644, 0o1777),
-                "configuration FILE: can't be read: its folder must not be writable",
-                "mode 1777",
-            ),
-        ] {
+        for (modes, what, mode) in
+            [((0o664, 0o755), "the file", "mode 0664"), ((0o644, 0o1777), "its folder", "mode 1777")]
+        {
             let refusal = found(modes.0, modes.1).expect_err("others can write it");
-            assert!(refusal.starts_with(begin) && refusal.contains(mode), "{refusal}");
+            let begin = format!("configuration FILE: can't be read: {what} must not be writable");
+            assert!(refusal.starts_with(&begin) && refusal.contains(mode), "{refusal}");
         }
     }
 
     #[test]
     fn a_file_that_is_not_there_is_passed_over() {
         for path in ["/nonexistent/jackfield/config.toml", "/dev/null/config.toml"] {
-            assert!(matches!(open_found(Path::new(path)), Ok(None)), "{path}");
+            assert!(matches!(open_if_present(Path::new(path)), Ok(None)), "{path}");
         }
+    }
+
+    #[test]
+    fn only_backends_that_are_configured_can_be_chosen() {
+        let text = "[[backend]]\nplugin = 'a'\n[[backend]]\nplugin = 'b'\n";
+        let config = Config::parse(text, Path::new("c.toml")).expect("a configuration");
+        let names = |only: &[&str]| {
+            let only: Vec<_> = only.iter().map(|name| (*name).to_owned()).collect();
+            chosen_backends(&config, &only)
+                .map(|chosen| chosen.iter().map(|backend| backend.name.clone()).collect::<Vec<_>>())
+                .map_err(|refusal| (Exit::from(&refusal), refusal.to_string()))
+        };
+        assert_eq!(names(&[]), Ok(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(names(&["b"]), Ok(vec!["b".to_owned()]));
+        let (exit, refusal) = names(&["b", "c"]).expect_err("there is no c");
+        assert_eq!(exit, Exit::Usage);
+        assert_eq!(refusal, "--only: no backend \"c\" in the configuration, which has `a`, `b`");
+        let empty = Config::parse("", Path::new("c.toml")).expect("a configuration");
+        let refusal = chosen_backends(&empty, &[]).expect_err("nothing to send to");
+        assert_eq!(Exit::from(&refusal), Exit::Config);
     }
 }

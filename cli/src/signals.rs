@@ -1,8 +1,8 @@
-//! The signals by which a user or a process manager ends a command, or has it reload.
+//! The signals by which a user or a process manager ends a command, or makes it reload.
 //!
-//! A request to end may come as two signals within milliseconds: `timeout` signals its child and then the child's group,
-//! and of Ctrl-C in a terminal a wrapper such as `npm` passes on what the child has got already. So a second signal soon
-//! after the first is the same request. A later one, or a third one, ends the process at once.
+//! A request to end may come as two signals within milliseconds: `timeout` signals its child and then the group of the
+//! child, and a wrapper such as `npm` passes Ctrl-C on to a child that has already received it. So a second signal soon after
+//! the first one is the same request. A later one, or a third one, ends the process at once.
 
 use std::{
     io,
@@ -16,12 +16,12 @@ use jackfield_loader::signals::release_hangup;
 
 use crate::exit::Exit;
 
-/// How soon after the first signal a second one is the same request.
+/// The time after the first signal in which a second one is the same request.
 const SAME_REQUEST: Duration = Duration::from_secs(1);
-/// How soon [`unless_stopped`] sees that it is to stop.
+/// The time in which [`unless_stopped`] notices a request to stop.
 const TICK: Duration = Duration::from_millis(20);
 
-/// What a signal to end means, after those that have come before.
+/// The meaning of a signal to end, after the signals before it.
 #[derive(Debug, PartialEq, Eq)]
 enum Meaning {
     End,
@@ -50,7 +50,7 @@ impl Requests {
     }
 }
 
-/// Gives what is to be done for each signal to end: `end` for the first request, and the end of the process.
+/// The handler of a signal to end: it calls `end` for the first request, and ends the process for a second one.
 fn on_end(mut end: impl FnMut()) -> impl FnMut() {
     let mut requests = Requests::default();
     move || match requests.add(Instant::now()) {
@@ -60,8 +60,8 @@ fn on_end(mut end: impl FnMut()) -> impl FnMut() {
     }
 }
 
-/// From now on `SIGINT` and `SIGTERM` are requests to end, for the first of which `end` is called on a thread of its own.
-/// `SIGHUP` is one, too, unless there is something to `reload`.
+/// From now on `SIGINT` and `SIGTERM` are requests to end. A separate thread calls `end` for the first one. `SIGHUP` is a
+/// request to end, too, unless there is a `reload`.
 #[cfg(unix)]
 pub(crate) fn install(
     end: impl FnMut() + Send + 'static,
@@ -86,7 +86,7 @@ pub(crate) fn install(
     Ok(())
 }
 
-/// From now on Ctrl-C is a request to end, for the first of which `end` is called on a thread of its own.
+/// From now on Ctrl-C is a request to end. A separate thread calls `end` for the first one.
 #[cfg(not(unix))]
 pub(crate) fn install(
     end: impl FnMut() + Send + 'static,
@@ -95,8 +95,7 @@ pub(crate) fn install(
     ctrlc::set_handler(on_end(end)).map_err(io::Error::other)
 }
 
-/// Does `work` on a thread of its own, and gives its result; `None` when `stop` is set first. Nobody waits for the thread
-/// then.
+/// Does `work` on a separate thread, and gives its result; `None` when `stop` is set first. The thread then goes on alone.
 pub(crate) fn unless_stopped<T: Send + 'static>(
     stop: &CancellationToken,
     work: impl FnOnce() -> T + Send + 'static,
@@ -105,7 +104,7 @@ pub(crate) fn unless_stopped<T: Send + 'static>(
     let work = move || drop(sender.send(work()));
     thread::Builder::new().name("jackfield-open".to_owned()).spawn(work)?;
     while !stop.is_set() {
-        // Polling: one thread can't wait for a channel and a flag.
+        // Polling, because a thread can't wait for a channel and a flag at once.
         match receiver.recv_timeout(TICK) {
             Ok(done) => return Ok(Some(done)),
             Err(RecvTimeoutError::Timeout) => {}
@@ -119,14 +118,14 @@ pub(crate) fn unless_stopped<T: Send + 'static>(
 mod tests {
     use super::*;
 
-    /// What signals mean that come after so many milliseconds.
+    /// The meanings of signals that come after these numbers of milliseconds.
     fn meanings<const N: usize>(after_ms: [u64; N]) -> [Meaning; N] {
         let (start, mut requests) = (Instant::now(), Requests::default());
         after_ms.map(|ms| requests.add(start + Duration::from_millis(ms)))
     }
 
     #[test]
-    fn two_signals_within_a_second_are_one_request_and_any_further_one_is_another() {
+    fn two_signals_within_a_second_are_one_request() {
         use Meaning::{End, EndAtOnce, SameRequest};
         assert_eq!(meanings([0, 3, 6]), [End, SameRequest, EndAtOnce]);
         assert_eq!(meanings([0, 999, 5000]), [End, SameRequest, EndAtOnce]);
@@ -134,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn work_that_does_not_end_is_left_when_it_is_to_stop() {
+    fn a_request_to_stop_ends_the_wait_for_work() {
         let stop = CancellationToken::new();
         assert_eq!(unless_stopped(&stop, || 7).expect("a thread"), Some(7));
         let (hold, held) = mpsc::channel::<()>();

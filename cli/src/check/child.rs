@@ -1,4 +1,4 @@
-//! The child's side: it reads its task from one pipe, runs that check, and writes the finding to another pipe.
+//! The child: it reads its task from one pipe, runs that check, and writes the finding to another pipe.
 
 #![cfg_attr(not(unix), allow(dead_code, unused_imports, reason = "there are no such children"))]
 
@@ -11,10 +11,8 @@ use std::{
 use jackfield_loader::{Job, reexec::Inherited};
 
 use super::{
-    finding::Finding,
-    harness::Harness,
-    registry::{CHECKS, EXIT},
-    task::Task,
+    checks::{CHECKS, EXIT},
+    harness::{Finding, Harness, Task},
 };
 
 /// The job of such a child.
@@ -60,8 +58,8 @@ fn perform(task: File, mut answer: File) -> Option<i32> {
     Some(0)
 }
 
-/// Ends this process when its parent is gone. The parent keeps the other end of the pipe open. The user's Ctrl-C reaches the
-/// parent only, and a plugin that hangs would stay.
+/// Ends this process when its parent has ended, which closes the other end of the pipe. Ctrl-C reaches only the parent, so
+/// without this a plugin that hangs would stay.
 fn end_with_parent(mut task_pipe: BufReader<File>) -> io::Result<()> {
     let wait = move || {
         let _ = io::copy(&mut task_pipe, &mut io::sink());

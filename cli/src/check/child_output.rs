@@ -9,13 +9,13 @@ use std::{
     time::Duration,
 };
 
-/// How many bytes of what a child prints are kept.
+/// Bytes of a child's output that are kept.
 pub(super) const KEPT: usize = 2000;
 
-/// How long a child that has answered may take to end, and its pipes to close.
+/// The time that a child's pipes may take to close after the child has answered.
 const ENDING: Duration = Duration::from_secs(5);
 
-/// What came out of a pipe.
+/// The output of a pipe.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Output {
     pub(super) bytes: usize,
@@ -54,20 +54,11 @@ impl Output {
     }
 }
 
-/// Reads a pipe on a thread, as long as any process has its other end.
+/// Reads a pipe on a thread, as long as a process has its other end.
 pub(super) struct PipeReader(Arc<Shared>);
 
-#[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
-    ended: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    output: Output,
-    has_ended: bool,
-}
+/// The output, whether the pipe is closed, and the signal for that.
+type Shared = (Mutex<(Output, bool)>, Condvar);
 
 impl PipeReader {
     /// Keeps the first `keep` bytes.
@@ -75,25 +66,23 @@ impl PipeReader {
         let shared = Arc::new(Shared::default());
         let of_thread = Arc::clone(&shared);
         thread::Builder::new().name("check-pipe".to_owned()).spawn(move || {
+            let (state, closed) = &*of_thread;
             let mut buffer = [0; 16 << 10];
             while let Ok(count @ 1..) = from.read(&mut buffer) {
-                of_thread
-                    .state
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .output
-                    .append(&buffer[..count], keep);
+                state.lock().unwrap_or_else(PoisonError::into_inner).0.append(&buffer[..count], keep);
             }
-            of_thread.state.lock().unwrap_or_else(PoisonError::into_inner).has_ended = true;
-            of_thread.ended.notify_all();
+            state.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
+            closed.notify_all();
         })?;
         Ok(Self(shared))
     }
 
-    /// The output until the other end was closed. The wait has a limit, because a process may keep the pipe open.
+    /// Waits until the other end is closed, and gives the output. The wait has a limit, because a process may keep the pipe
+    /// open.
     pub(super) fn finish(&self) -> Output {
-        let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let ended = self.0.ended.wait_timeout_while(state, ENDING, |state| !state.has_ended);
-        ended.unwrap_or_else(PoisonError::into_inner).0.output.clone()
+        let (state, closed) = &*self.0;
+        let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = closed.wait_timeout_while(state, ENDING, |(_, is_closed)| !*is_closed);
+        waited.unwrap_or_else(PoisonError::into_inner).0.0.clone()
     }
 }

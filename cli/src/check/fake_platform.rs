@@ -1,19 +1,16 @@
-//! A platform that is away or does not answer, in place of the configured platform.
+//! A platform that is away or does not answer, instead of the configured platform.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
-use jackfield_loader::conformance::{HostKind, Instance, Terms};
+use jackfield_loader::conformance::{Instance, Terms};
 use serde_json::{Map, Value, json};
 
-use super::{
-    finding::{CheckError, fail, skip},
-    harness::{self, Harness, TIMEOUT},
-};
+use super::harness::{self, CheckError, Harness, TIMEOUT, fail, skip};
 
-/// Names that options with an endpoint usually have.
+/// Usual names of options with an endpoint.
 const KEYS: [&str; 9] = ["url", "endpoint", "address", "addr", "host", "server", "urls", "hosts", "servers"];
 
-/// A platform that takes connections and datagrams and never answers.
+/// A platform that accepts connections and datagrams and never answers.
 pub(super) struct SilentPlatform {
     listener: TcpListener,
     socket: Option<UdpSocket>,
@@ -41,14 +38,14 @@ impl SilentPlatform {
         self.listener.local_addr().map_err(|error| fail(error.to_string(), "run it again"))
     }
 
-    /// Whether anybody has connected or sent a datagram.
+    /// Whether there was a connection or a datagram.
     pub(super) fn was_contacted(&self) -> bool {
         self.listener.accept().is_ok()
             || self.socket.as_ref().is_some_and(|socket| socket.recv_from(&mut [0; 1]).is_ok())
     }
 }
 
-/// An address where nobody listens.
+/// An address where no process listens.
 pub(super) fn closed_address() -> Result<SocketAddr, CheckError> {
     SilentPlatform::start()?.address()
 }
@@ -59,7 +56,7 @@ pub(super) fn open_at(harness: &Harness, address: SocketAddr) -> Result<Instance
     harness.open_with(&config, &Terms::new(TIMEOUT))
 }
 
-/// As [`open_at`], or with the given options where none of them is an endpoint. Says whether `address` is the endpoint.
+/// As [`open_at`], or with the given options if none of them is an endpoint. Gives whether `address` is the endpoint.
 pub(super) fn open_at_or_configured(
     harness: &Harness,
     address: SocketAddr,
@@ -70,7 +67,7 @@ pub(super) fn open_at_or_configured(
     }
 }
 
-/// The first configuration with that endpoint that the plugin accepts.
+/// The first configuration with the endpoint `address` that the plugin accepts.
 fn config(harness: &Harness, address: SocketAddr) -> Result<String, CheckError> {
     let schema = harness.schema().unwrap_or_default();
     let known = schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
@@ -100,7 +97,7 @@ fn config(harness: &Harness, address: SocketAddr) -> Result<String, CheckError> 
             let (answer, instance) = harness.subject.open(&config, &Terms::new(TIMEOUT));
             match instance {
                 Some(instance) => {
-                    harness::end(instance, HostKind::Today)?;
+                    harness::end(instance)?;
                     return Ok(config);
                 }
                 None => refusal = harness::said(&answer),
@@ -112,11 +109,11 @@ fn config(harness: &Harness, address: SocketAddr) -> Result<String, CheckError> 
     )))
 }
 
-/// Values for the option, the likeliest first. A value that is no address, such as the path of a socket, does not show how an
-/// address is written.
+/// Values for the option, the most likely first. A given value that is no address, such as the path of a socket, is ignored,
+/// because it does not show the form of an address.
 fn values(set: Option<&Value>, schema: Option<&Value>, address: SocketAddr) -> Vec<Value> {
     match set {
-        // The form of the given value is kept: a plugin may take a URL for the name of a host, and fail to find that host.
+        // The form of the given value is kept, because a plugin may take a URL for the name of a host and not find the host.
         Some(Value::String(text)) if text.contains("://") || is_host_and_port(text) => {
             vec![json!(at(text, address))]
         }
@@ -129,14 +126,10 @@ fn values(set: Option<&Value>, schema: Option<&Value>, address: SocketAddr) -> V
         }
         _ => {
             let list = schema.is_some_and(|schema| is_list(&schema["type"]));
+            let value = |text: String| if list { json!([text]) } else { json!(text) };
             let texts =
                 ["http://", "amqp://", "tcp://", "udp://", ""].map(|scheme| format!("{scheme}{address}"));
-            let alone = [address.ip().to_string()];
-            texts
-                .into_iter()
-                .chain(alone)
-                .map(|text| if list { json!([text]) } else { json!(text) })
-                .collect()
+            texts.into_iter().chain([address.ip().to_string()]).map(value).collect()
         }
     }
 }
@@ -153,7 +146,7 @@ fn is_list(kind: &Value) -> bool {
             .is_some_and(|kinds| kinds.contains(&json!("array")) && !kinds.contains(&json!("string")))
 }
 
-/// `text` with another host and port: scheme, user and path stay.
+/// `text` with the host and port of `address`. Scheme, user and path stay.
 fn at(text: &str, address: SocketAddr) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return address.to_string() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -168,7 +161,7 @@ mod tests {
     const HERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7);
 
     #[test]
-    fn an_address_that_is_given_as_host_and_port_stays_one() {
+    fn an_address_of_host_and_port_keeps_its_form() {
         for given in ["localhost:9", "127.0.0.1:9", "[::1]:9"] {
             assert_eq!(values(Some(&json!(given)), None, HERE), [json!("127.0.0.1:7")], "{given}");
         }
@@ -200,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_to_a_silent_platform_is_noticed() {
+    fn a_connection_to_a_silent_platform_is_noticed() {
         let silent = SilentPlatform::start().unwrap_or_else(|_| panic!("a port"));
         let address = silent.address().unwrap_or_else(|_| panic!("an address"));
         assert!(!silent.was_contacted());

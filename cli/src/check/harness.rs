@@ -1,29 +1,98 @@
-//! What every check in a child uses: the plugin, its options, and the rules for each answer.
+//! What every check in a child uses: its task, the plugin, the rules for each answer, and the finding.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use jackfield_loader::{
     Batch,
     conformance::{Answer, HostKind, Instance, ProcessState, Subject, Terms},
     plugin_api::abi,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{
-    finding::{CheckError, fail},
-    task::Task,
-};
+use super::sample_events;
 
-/// How long an ordinary call may take: enough for a megabyte on a slow machine.
+/// The timeout of an ordinary call: enough for a megabyte on a slow machine.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a call is given where the platform does not answer.
+/// The timeout of a call to a platform that does not answer.
 pub(super) const SHORT: Duration = Duration::from_secs(2);
 
-/// The plugin and what it is given.
+/// One check and its parameters. The parent writes the task as one line of JSON.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Task {
+    pub(super) check: String,
+    pub(super) file: PathBuf,
+    /// The plugin's options, a JSON object.
+    pub(super) config: String,
+    /// The key of the endpoint, if the command line names it.
+    pub(super) endpoint: Option<String>,
+    /// The number of instances in the check for leaks.
+    pub(super) cycles: u32,
+    /// The time for these instances, in seconds.
+    pub(super) budget_s: u64,
+}
+
+/// The result of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Verdict {
+    Pass,
+    Fail,
+    Skipped,
+}
+
+/// The finding of one check.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Finding {
+    pub(super) verdict: Verdict,
+    /// What was found, or why the check was skipped.
+    pub(super) found: String,
+    /// What to do about a failure; otherwise empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) advice: String,
+}
+
+/// Why a check does not pass.
+#[derive(Debug)]
+pub(super) enum CheckError {
+    Failed { found: String, advice: String },
+    Skipped(String),
+}
+
+/// What a check has found, in a few words.
+pub(super) type CheckResult = Result<String, CheckError>;
+
+pub(super) fn fail(found: impl Into<String>, advice: impl Into<String>) -> CheckError {
+    CheckError::Failed { found: found.into(), advice: advice.into() }
+}
+
+pub(super) fn skip(why: impl Into<String>) -> CheckError {
+    CheckError::Skipped(why.into())
+}
+
+impl From<CheckResult> for Finding {
+    fn from(checked: CheckResult) -> Self {
+        match checked {
+            Ok(found) => Self { verdict: Verdict::Pass, found, advice: String::new() },
+            Err(error) => error.into(),
+        }
+    }
+}
+
+impl From<CheckError> for Finding {
+    fn from(error: CheckError) -> Self {
+        match error {
+            CheckError::Failed { found, advice } => Self { verdict: Verdict::Fail, found, advice },
+            CheckError::Skipped(found) => Self { verdict: Verdict::Skipped, found, advice: String::new() },
+        }
+    }
+}
+
+/// The plugin and its options.
 pub(super) struct Harness {
     pub(super) subject: Subject,
-    /// The state of the process before the library was mapped: constructors run while it is mapped.
+    /// The state of the process before the library was mapped, and its constructors ran.
     pub(super) before: ProcessState,
     pub(super) task: Task,
     /// The options.
@@ -47,10 +116,10 @@ impl Harness {
 
     /// Opens an instance with the given options.
     pub(super) fn open(&self) -> Result<Instance, CheckError> {
-        self.open_with(&self.task.config, &Terms::new(TIMEOUT))
+        self.open_for(HostKind::Today)
     }
 
-    /// Opens an instance that the same host calls later on.
+    /// Opens an instance with the given options, for calls of this host.
     pub(super) fn open_for(&self, host: HostKind) -> Result<Instance, CheckError> {
         self.open_with(&self.task.config, &Terms::new(TIMEOUT).host(host))
     }
@@ -70,56 +139,40 @@ impl Harness {
     }
 }
 
-/// The rules for every answer.
+/// Checks the rules for every answer.
 pub(super) fn judge(what: &str, answer: &Answer, terms: &Terms) -> Result<(), CheckError> {
     if let Some(breach) = answer.breaches.first() {
-        return Err(fail(
-            format!("`{what}`: {breach}"),
-            "the contract is in jackfield.h, function by function: do what it says there",
-        ));
+        let advice = "the contract is in jackfield.h, function by function: do what it says there";
+        return Err(fail(format!("`{what}`: {breach}"), advice));
     }
-    match answer.status {
-        abi::STATUS_PANIC => {
-            return Err(fail(
-                format!("`{what}` panicked: {}", said(answer)),
-                "a panic costs the host the instance: return an error instead",
-            ));
-        }
-        abi::STATUS_INVALID_ARGUMENT => {
-            return Err(fail(
-                format!("`{what}` refused arguments that the contract allows: {}", said(answer)),
-                "take every argument that jackfield.h describes, unknown tables and empty views included",
-            ));
-        }
-        status if !(abi::STATUS_OK..=abi::STATUS_UNAVAILABLE).contains(&status) => {
-            return Err(fail(
-                format!("`{what}` returned the unknown status {status}"),
-                "return one of the STATUS_ numbers of jackfield.h: hosts treat any other number as a failure",
-            ));
-        }
-        _ => {}
-    }
-    in_time(what, answer, terms)?;
-    let unexplained = answer.explained.as_ref().is_none_or(|(_, message)| message.is_empty());
-    if answer.status != abi::STATUS_OK && unexplained {
-        return Err(fail(
-            format!("`{what}` returned status {} and explained nothing", answer.status),
-            "say why through `call->explain` before any status but OK is returned",
-        ));
-    }
-    Ok(())
-}
-
-/// The call has to return by its timeout, plus a fifth of it, plus a margin for a busy machine.
-pub(super) fn in_time(what: &str, answer: &Answer, terms: &Terms) -> Result<(), CheckError> {
+    // The call has to return by its timeout, plus a fifth of it, plus a margin for a busy machine.
     const BUSY: Duration = Duration::from_millis(250);
-    if answer.took > terms.timeout.mul_f64(1.2) + BUSY {
-        return Err(fail(
-            format!("`{what}` took {}, and was given {}", seconds(answer.took), seconds(terms.timeout)),
+    let is_late = answer.took > terms.timeout.mul_f64(1.2) + BUSY;
+    let is_explained = answer.explained.as_ref().is_some_and(|(_, message)| !message.is_empty());
+    let (found, advice) = match answer.status {
+        abi::STATUS_PANIC => (
+            format!("panicked: {}", said(answer)),
+            "a panic costs the host the instance: return an error instead",
+        ),
+        abi::STATUS_INVALID_ARGUMENT => (
+            format!("refused arguments that the contract allows: {}", said(answer)),
+            "take every argument that jackfield.h describes, unknown tables and empty views included",
+        ),
+        status if !(abi::STATUS_OK..=abi::STATUS_UNAVAILABLE).contains(&status) => (
+            format!("returned the unknown status {status}"),
+            "return one of the STATUS_ numbers of jackfield.h: hosts treat any other number as a failure",
+        ),
+        _ if is_late => (
+            format!("took {}, and was given {}", seconds(answer.took), seconds(terms.timeout)),
             "keep the call's `timeout_ns`: report what is known by then, and return",
-        ));
-    }
-    Ok(())
+        ),
+        status if status != abi::STATUS_OK && !is_explained => (
+            format!("returned status {status} and explained nothing"),
+            "say why through `call->explain` before any status but OK is returned",
+        ),
+        _ => return Ok(()),
+    };
+    Err(fail(format!("`{what}` {found}"), advice))
 }
 
 /// The plugin's explanation of a failure.
@@ -135,20 +188,29 @@ pub(super) fn seconds(time: Duration) -> String {
     format!("{:.2} s", time.as_secs_f64())
 }
 
-/// Sends and judges.
+/// Sends a batch and judges the answer.
 pub(super) fn send(instance: &Instance, batch: &Batch, terms: &Terms) -> Result<Answer, CheckError> {
     let answer = instance.send(batch, terms);
     judge("send", &answer, terms)?;
     Ok(answer)
 }
 
-/// Closes, which has to succeed, and frees.
-pub(super) fn end(instance: Instance, host: HostKind) -> Result<(), CheckError> {
-    close(&instance, host)?;
+/// Sends ordinary events and judges the answer.
+pub(super) fn send_ordinary(
+    instance: &Instance,
+    events: usize,
+    timeout: Duration,
+) -> Result<Answer, CheckError> {
+    send(instance, &sample_events::ordinary(events), &Terms::new(timeout))
+}
+
+/// Closes the instance, which has to succeed, and frees it.
+pub(super) fn end(instance: Instance) -> Result<(), CheckError> {
+    close(&instance, HostKind::Today)?;
     free(instance)
 }
 
-/// Closes, which has to succeed.
+/// Closes the instance, which has to succeed.
 pub(super) fn close(instance: &Instance, host: HostKind) -> Result<(), CheckError> {
     let terms = Terms::new(TIMEOUT).host(host);
     let answer = instance.close(&terms);

@@ -6,13 +6,13 @@ use jackfield_loader::{ForeignText, show_path};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::finding::{Finding, Verdict};
+use super::harness::{Finding, Verdict};
 use crate::console::{self, Colour};
 
 /// The findings of all checks.
 pub(super) struct Report {
     file: String,
-    /// Name and version, where the file says them.
+    /// Name and version, if the file has metadata.
     plugin: Option<(ForeignText, ForeignText)>,
     rows: Vec<Row>,
 }
@@ -35,7 +35,7 @@ impl Report {
         self.rows.push(Row { name, finding, seconds: took.as_secs_f64() });
     }
 
-    /// Removes secrets from the findings.
+    /// Conceals secrets in the findings.
     pub(super) fn conceal(&mut self, conceal: impl Fn(&str) -> String) {
         for row in &mut self.rows {
             row.finding.found = conceal(&row.finding.found);
@@ -58,7 +58,7 @@ impl Report {
         self.plugin.as_ref().map_or_else(|| self.file.clone(), |(name, version)| format!("{name} {version}"))
     }
 
-    /// A table, and below it one line of advice for each failure.
+    /// A table, and after it one line of advice for each failure.
     pub(super) fn to_text(&self) -> String {
         const VERDICT: usize = 1;
         let mut table = vec![["CHECK", "VERDICT", "TIME", "FOUND"].map(str::to_owned).to_vec()];
@@ -159,7 +159,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::finding::{CheckResult, fail, skip},
+        super::harness::{CheckResult, fail, skip},
         *,
     };
 
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn people_are_told_the_verdicts_and_one_line_of_advice_for_each_failure() {
+    fn the_text_has_verdicts_and_advice_for_failures() {
         let text = report().to_text();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[1], "load   pass     1.50 s  loaded", "{text}");
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn the_xml_escapes_what_is_markup_and_what_xml_has_not() {
+    fn the_xml_escapes_markup_and_invalid_characters() {
         let xml = report().to_junit();
         assert!(xml.contains("name=\"jackfield check p&lt;1&gt; 1.0.0\" tests=\"3\" failures=\"1\" errors=\"0\" skipped=\"1\""), "{xml}");
         assert!(xml.contains("<failure message=\"said &quot;&lt;no&gt;&quot; &amp; \u{fffd} \">"), "{xml}");

@@ -1,4 +1,4 @@
-//! The parent's side: starts a child for each check, and judges how the child ended.
+//! The parent: it starts a child for each check, and judges how the child ended.
 
 #![cfg_attr(not(unix), allow(dead_code, unused_imports, reason = "there are no such children"))]
 
@@ -10,20 +10,21 @@ use std::{
 };
 
 use jackfield_loader::{
-    Program,
+    Inspection, Program,
     plugin_api::metadata::CAPABILITY_STDOUT,
     reexec::{Ended, Spawn},
 };
 
 use super::{
-    args::CheckArgs,
-    checks::metadata::{self, FileFindings},
+    checks::{
+        CHECKS, Check, EXIT, LOAD, OPEN, PREVIEW, STDOUT,
+        metadata::{self, FileFindings},
+    },
     child::NAME,
     child_output::{KEPT, Output, PipeReader},
-    finding::{CheckError, Finding, Verdict, fail, skip},
-    registry::{CHECKS, Check, EXIT, LOAD, OPEN, PREVIEW, STDOUT},
+    harness::{CheckError, Finding, Task, Verdict, fail, skip},
+    options::CheckArgs,
     report::{Report, Row},
-    task::Task,
 };
 
 /// Runs the checks of a file.
@@ -38,65 +39,55 @@ pub(super) fn all(args: &CheckArgs, config: &str) -> Report {
             report.push(name, finding, Duration::ZERO);
         }
     }
-    // Why no check can run: an earlier check has failed.
-    let mut obstacle = (!loadable).then(|| "the plugin can't be loaded, see above".to_owned());
-    let mut refused: Option<String> = None;
+    // An earlier check that has failed is a reason why no check, or no check that needs an instance, can run.
+    const UNLOADABLE: &str = "the plugin can't be loaded, see above";
+    let (mut unloadable, mut unopenable) = ((!loadable).then_some(UNLOADABLE), None);
     let mut printed = Vec::new();
     for check in &CHECKS {
         let stage = check.name == LOAD || check.name == OPEN;
-        let needed = stage && obstacle.is_none();
+        let needed = stage && unloadable.is_none();
         if !wanted(check.name) && !needed {
             continue;
         }
-        let (finding, took) = match (&obstacle, &refused) {
-            (Some(why), _) => (skip_because(why), Duration::ZERO),
-            (None, Some(why)) if check.needs_open => (skip_because(why), Duration::ZERO),
-            _ => {
-                let start = Instant::now();
-                let (finding, output) = one(check, args, config);
-                if !output.is_empty() {
-                    printed.push((check.name, output));
-                }
-                (finding, start.elapsed())
+        let (finding, took) = if let Some(why) = unloadable.or(unopenable.filter(|_| check.needs_open)) {
+            (skip(why).into(), Duration::ZERO)
+        } else {
+            let start = Instant::now();
+            let (finding, output) = one(check, args, config);
+            if !output.is_empty() {
+                printed.push((check.name, output));
             }
+            (finding, start.elapsed())
         };
         if finding.verdict == Verdict::Fail {
             match check.name {
-                LOAD => obstacle = Some("the plugin can't be loaded, see above".to_owned()),
-                OPEN => refused = Some("no instance can be opened, see above".to_owned()),
+                LOAD => unloadable = Some(UNLOADABLE),
+                OPEN => unopenable = Some("no instance can be opened, see above"),
                 _ => {}
             }
         }
-        // A stage that was not asked for is reported when it is the reason why nothing else was done.
+        // A stage that was not requested is reported if it has failed, because then nothing else is done.
         if wanted(check.name) || finding.verdict == Verdict::Fail {
             report.push(check.name, finding, took);
         }
     }
     if wanted(STDOUT) {
         let ran = report.rows().iter().any(|row: &Row| row.seconds > 0.0);
-        let allowed = requires_stdout(&args.file);
-        report.push(STDOUT, stdout(&printed, ran, allowed), Duration::ZERO);
+        report.push(STDOUT, stdout(&printed, ran, &args.file), Duration::ZERO);
     }
     report
 }
 
-fn skip_because(why: &str) -> Finding {
-    Finding::from(Err(skip(why)))
-}
-
-/// Whether the plugin's metadata says that its purpose is standard output.
-fn requires_stdout(file: &Path) -> bool {
-    jackfield_loader::inspect(file)
-        .is_ok_and(|it| it.metadata.requires.iter().any(|required| required == CAPABILITY_STDOUT))
-}
-
-/// No child may have printed anything.
-fn stdout(printed: &[(&'static str, Output)], ran: bool, allowed: bool) -> Finding {
+/// Judges the output of the children, which have to print nothing.
+fn stdout(printed: &[(&'static str, Output)], ran: bool, file: &Path) -> Finding {
+    let is_stdout = |it: Inspection| it.metadata.requires.iter().any(|it| it == CAPABILITY_STDOUT);
     let bytes: usize = printed.iter().map(|(_, output)| output.bytes).sum();
     Finding::from(match printed {
         _ if !ran => Err(skip("no check has run the plugin")),
         [] => Ok("nothing was printed".to_owned()),
-        _ if allowed => Err(skip(format!("{bytes} bytes were printed: that is the purpose of the plugin"))),
+        _ if jackfield_loader::inspect(file).is_ok_and(is_stdout) => {
+            Err(skip(format!("{bytes} bytes were printed: that is the purpose of the plugin")))
+        }
         [(name, first), ..] => Err(fail(
             format!("{bytes} bytes were printed, first by the check `{name}`: {:?}", first.start(60)),
             "standard output belongs to the tool: log through the host's services; a backend whose purpose is standard output says so: `requires` \"stdout\" in its metadata",
@@ -104,7 +95,7 @@ fn stdout(printed: &[(&'static str, Output)], ran: bool, allowed: bool) -> Findi
     })
 }
 
-/// Most bytes of an answer.
+/// Largest size of an answer, in bytes.
 const ANSWER: usize = 1 << 20;
 
 /// Runs one check in a child.
@@ -113,19 +104,13 @@ fn one(check: &Check, args: &CheckArgs, config: &str) -> (Finding, Output) {
         Ok((mut finding, output)) => {
             if check.name == PREVIEW && !output.is_empty() && finding.verdict == Verdict::Pass {
                 let found = format!("{} bytes went to standard output: {:?}", output.bytes, output.start(60));
-                finding = Finding::from(Err(fail(
-                    found,
-                    "a preview shows the requests of `send`, and sends nothing",
-                )));
+                finding = fail(found, "a preview shows the requests of `send`, and sends nothing").into();
             }
             (finding, output)
         }
         Err(error) => {
-            let advice = "a check needs a child process, which it can start on Unix only";
-            (
-                Finding::from(Err(fail(format!("no child could be started: {error}"), advice))),
-                Output::default(),
-            )
+            let advice = "a check needs a child process, which it can start only on Unix";
+            (fail(format!("no child could be started: {error}"), advice).into(), Output::default())
         }
     }
 }
@@ -141,7 +126,7 @@ fn start(check: &Check, args: &CheckArgs, config: &str) -> io::Result<(Finding, 
         config: config.to_owned(),
         endpoint: args.endpoint.clone(),
         cycles: args.cycles,
-        // The rest of the limit is for the end of the check, and for its answer.
+        // The rest of the limit is for the end of the check and for its answer.
         budget_s: (limit * 4 / 5).as_secs(),
     };
     let mut task = serde_json::to_vec(&task)?;
@@ -155,24 +140,25 @@ fn start(check: &Check, args: &CheckArgs, config: &str) -> io::Result<(Finding, 
         .start()?;
     let answer = PipeReader::start(answer_reader, ANSWER)?;
     let (output, errors) = (PipeReader::start(output_reader, KEPT)?, PipeReader::start(error_reader, KEPT)?);
-    // Where the child is gone, this fails, and its end is reported below. The pipe stays open, because the child ends when it
-    // is closed.
+    // If the child has already ended, this fails, and the end is reported below. The pipe stays open, because the child ends
+    // when it is closed.
     let _ = task_writer.write_all(&task);
 
     let ended = child.wait(limit);
-    // Processes that the plugin has started end, too.
+    // This also ends the processes that the plugin has started.
     child.kill();
     drop(task_writer);
     let (answer, output, errors) = (answer.finish(), output.finish(), errors.finish());
     let finding = match (ended, serde_json::from_slice::<Finding>(&answer.first)) {
         (Some(Ended::Code(0)), Ok(finding)) => finding,
-        // The check has failed before it came to that.
+        // The check had failed before the child ended in another way.
         (_, Ok(finding)) if finding.verdict == Verdict::Fail => finding,
-        (None, Ok(_)) if check.name == EXIT => Finding::from(Err(fail(
+        (None, Ok(_)) if check.name == EXIT => fail(
             format!("the process does not end: it is still running after {} s", limit.as_secs()),
             "a destructor of the library, or a function registered with `atexit`, waits: it must not wait",
-        ))),
-        (ended, _) => Finding::from(Err(broken(ended, limit, &errors))),
+        )
+        .into(),
+        (ended, _) => broken(ended, limit, &errors).into(),
     };
     Ok((finding, output))
 }
@@ -182,7 +168,7 @@ fn start(_: &Check, _: &CheckArgs, _: &str) -> io::Result<(Finding, Output)> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// A child that did not answer.
+/// The failure of a child that did not answer.
 fn broken(ended: Option<Ended>, limit: Duration, errors: &Output) -> CheckError {
     let said = errors.end();
     let said = if said.is_empty() { said } else { format!("; its last line: {said}") };

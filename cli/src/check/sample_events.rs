@@ -1,11 +1,15 @@
 //! Events of every shape.
 
-use std::convert::Infallible;
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    env::consts::{ARCH, OS},
+};
 
 use jackfield_loader::{Batch, EventFields};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-/// One event, with its text.
+/// One event.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sample {
     pub(super) id: String,
@@ -16,13 +20,13 @@ pub(super) struct Sample {
     pub(super) metadata: Option<Vec<(String, String)>>,
     pub(super) duration_ms: Option<u64>,
     pub(super) exit_code: Option<i64>,
-    /// Every string is empty, the ones that a tool always sets included.
+    /// Every string is empty, even those that a tool always sets.
     pub(super) blank: bool,
-    /// A member of the JSON that no version knows.
+    /// The JSON has a member that no version knows.
     pub(super) further: bool,
 }
 
-/// The time of every sample. Some platforms refuse old events, so the time is not fixed.
+/// The time of every sample. It is the current time, because some platforms refuse old events.
 struct Time {
     text: String,
     nanos: i64,
@@ -40,39 +44,26 @@ impl Sample {
 
     fn to_json(&self, time: &Time) -> String {
         let text = |text: &str| if self.blank { String::new() } else { text.to_owned() };
-        let mut members = Map::new();
-        let mut put = |key: &str, value: Value| members.insert(key.to_owned(), value);
-        put("id", text(&self.id).into());
-        put("timestamp", text(&time.text).into());
-        put("type", text(KIND).into());
-        put("name", text(&self.name).into());
-        put("machine_id", text(MACHINE).into());
-        put("tool_name", text(TOOL).into());
-        put("version", text(VERSION).into());
-        put("os", text(std::env::consts::OS).into());
-        put("arch", text(std::env::consts::ARCH).into());
-        put("os_version", text(&self.os_version).into());
-        if let Some(error) = &self.error {
-            put("error", error.clone().into());
+        let mut members = json!({
+            "id": text(&self.id), "timestamp": text(&time.text), "type": text(KIND), "name": text(&self.name),
+            "machine_id": text(MACHINE), "tool_name": text(TOOL), "version": text(VERSION),
+            "os": text(OS), "arch": text(ARCH), "os_version": text(&self.os_version),
+        });
+        let metadata = self.metadata.as_ref().map(|pairs| pairs.iter().cloned().collect::<BTreeMap<_, _>>());
+        let optional = [
+            ("error", self.error.as_ref().map(|error| json!(error))),
+            ("args", self.args.as_ref().map(|args| json!(args))),
+            ("metadata", metadata.map(|pairs| json!(pairs))),
+            ("duration_ms", self.duration_ms.map(Value::from)),
+            ("exit_code", self.exit_code.map(Value::from)),
+            ("of_a_later_version", self.further.then(|| json!({"list": [1, null, {"deep": true}]}))),
+        ];
+        for (key, value) in optional {
+            if let Some(value) = value {
+                members[key] = value;
+            }
         }
-        if let Some(args) = &self.args {
-            put("args", args.clone().into());
-        }
-        if let Some(metadata) = &self.metadata {
-            let pairs: Map<String, Value> =
-                metadata.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
-            put("metadata", pairs.into());
-        }
-        if let Some(duration) = self.duration_ms {
-            put("duration_ms", duration.into());
-        }
-        if let Some(code) = self.exit_code {
-            put("exit_code", code.into());
-        }
-        if self.further {
-            put("of_a_later_version", json!({"list": [1, null, {"deep": true}]}));
-        }
-        Value::from(members).to_string()
+        members.to_string()
     }
 }
 
@@ -106,8 +97,8 @@ pub(super) fn batch(samples: Vec<Sample>) -> Batch {
                 machine_id: text(MACHINE),
                 tool_name: text(TOOL),
                 tool_version: text(VERSION),
-                os: text(std::env::consts::OS),
-                arch: text(std::env::consts::ARCH),
+                os: text(OS),
+                arch: text(ARCH),
                 os_version: text(&sample.os_version),
                 runtime_version: "",
                 error: sample.error.as_deref(),

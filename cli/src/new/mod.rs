@@ -1,10 +1,9 @@
-//! `jackfield new`: makes a plugin project that builds, and whose tests pass, without a change.
+//! `jackfield new`: makes a plugin project that builds and whose tests pass.
 #![expect(
     clippy::disallowed_methods,
     reason = "a project is the user's, with the modes of the user's other files"
 )]
 
-pub(crate) mod args;
 mod name;
 mod project;
 
@@ -14,25 +13,67 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use clap::{Args, ValueHint};
 use jackfield_loader::show_path;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use self::project::{File, Lang};
 use crate::{
+    console,
     exit::{CommandError, Exit},
     log,
-    new::{
-        args::{Lang, NewArgs},
-        project::{Contract, File},
-    },
-    output,
+    settings::{Help, VERSION},
 };
 
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield new acme_lines --lang rust --contract ~/src/jackfield\n  \
+         jackfield new acme_lines --lang c --dir plugins/acme",
+    notes: "The project sends events as lines over TCP; replace this by the protocol of your platform.\n\
+         It has tests against a local server, a README, a script `ci` and a workflow that runs the\n\
+         script. Nothing is overwritten. A project in C has the header, and needs only a compiler\n\
+         and make. A project in Rust depends on this version of the crate jackfield-plugin-api,\n\
+         which is not on a registry yet, so give --contract.\n\n\
+         With --json, an object of: name, lang, folder, files, contract, build, test.",
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    /// Name of the plugin: lower-case letters, digits and `_`
+    name: String,
+    /// Language of the project
+    #[arg(long, value_enum)]
+    lang: Lang,
+    /// Folder of the project, new or empty; by default NAME in the current one
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath)]
+    dir: Option<PathBuf>,
+    /// Build a project in Rust with this copy of the contract instead of one from a registry: the folder plugin-api of
+    /// Jackfield's source, or its parent
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath)]
+    contract: Option<PathBuf>,
+}
+
 pub(crate) fn run(args: &NewArgs, json: bool) -> Result<Exit, CommandError> {
-    let made = make(args)?;
-    if made.lang == Lang::Rust && args.contract.is_none() {
+    let (folder, files) = make(args)?;
+    if args.lang == Lang::Rust && args.contract.is_none() {
         log::warn(UNPUBLISHED);
     }
-    if json { output::json(&made.to_json()) } else { output::text(&made.to_text()) }?;
+    let (build, test) = match args.lang {
+        Lang::Rust => ("cargo build --release", "cargo test"),
+        Lang::C => ("make", "make check"),
+    };
+    let shown = show_path(&folder);
+    if json {
+        console::print_json(&json!({
+            "name": args.name, "lang": args.lang, "folder": shown, "files": files,
+            "contract": VERSION, "build": build, "test": test,
+        }))?;
+    } else {
+        let files: String =
+            files.iter().map(|file| format!("  {}\n", show_path(&folder.join(file)))).collect();
+        console::print(&format!(
+            "{files}Build it with\n  cd {shown} && {build}\nand test it with `{test}`.\n"
+        ))?;
+    }
     Ok(Exit::Done)
 }
 
@@ -44,34 +85,23 @@ fn usage(text: impl Into<String>) -> CommandError {
     CommandError::Usage(text.into())
 }
 
-/// A project that was written.
-struct Made {
-    name: String,
-    lang: Lang,
-    folder: PathBuf,
-    files: Vec<&'static str>,
-}
-
-fn make(args: &NewArgs) -> Result<Made, CommandError> {
+/// Makes the project. Gives its folder, and its files relative to the folder.
+fn make(args: &NewArgs) -> Result<(PathBuf, Vec<&'static str>), CommandError> {
     name::check(&args.name)?;
-    let contract = match (&args.contract, args.lang) {
-        (None, _) => Contract::Version,
-        (Some(path), Lang::Rust) => Contract::Path(contract_folder(path)?),
-        (Some(_), Lang::C) => {
-            return Err(usage("--contract is for --lang rust: a project in C has the header in it"));
-        }
-    };
+    if args.contract.is_some() && args.lang == Lang::C {
+        return Err(usage("--contract is for --lang rust: a project in C has the header in it"));
+    }
+    let contract = args.contract.as_deref().map(contract_folder).transpose()?;
     let folder = args.dir.clone().unwrap_or_else(|| PathBuf::from(&args.name));
-    let files = project::files(args.lang, &args.name, &contract);
     take_folder(&folder)?;
+    let files = project::files(args.lang, &args.name, contract.as_deref());
     for file in &files {
         write(&folder.join(file.path), file)?;
     }
-    let files = files.iter().map(|file| file.path).collect();
-    Ok(Made { name: args.name.clone(), lang: args.lang, folder, files })
+    Ok((folder, files.iter().map(|file| file.path).collect()))
 }
 
-/// The folder of the crate `jackfield-plugin-api` at `path`, or below it in Jackfield's repository.
+/// The folder of the crate `jackfield-plugin-api`: `path` itself, or `plugin-api` in it.
 fn contract_folder(path: &Path) -> Result<PathBuf, CommandError> {
     let is_contract = |folder: &PathBuf| {
         fs::read_to_string(folder.join("Cargo.toml"))
@@ -86,7 +116,7 @@ fn contract_folder(path: &Path) -> Result<PathBuf, CommandError> {
     std::path::absolute(&folder).map_err(CommandError::system(show_path(&folder)))
 }
 
-/// Makes the folder. A folder that exists has to be empty.
+/// Makes the folder, if it does not exist. Otherwise it has to be empty.
 fn take_folder(folder: &Path) -> Result<(), CommandError> {
     fs::create_dir_all(folder).map_err(CommandError::system(show_path(folder)))?;
     let mut entries = fs::read_dir(folder).map_err(CommandError::system(show_path(folder)))?;
@@ -114,40 +144,4 @@ fn write(path: &Path, file: &File) -> Result<(), CommandError> {
         options.open(path)?.write_all(file.text.as_bytes())
     };
     attempt().map_err(CommandError::system(show_path(path)))
-}
-
-impl Made {
-    const fn build(&self) -> &'static str {
-        match self.lang {
-            Lang::Rust => "cargo build --release",
-            Lang::C => "make",
-        }
-    }
-
-    const fn test(&self) -> &'static str {
-        match self.lang {
-            Lang::Rust => "cargo test",
-            Lang::C => "make check",
-        }
-    }
-
-    fn to_json(&self) -> Value {
-        json!({
-            "name": self.name, "lang": self.lang.name(), "folder": show_path(&self.folder).to_string(),
-            "files": self.files, "contract": project::VERSION, "build": self.build(), "test": self.test(),
-        })
-    }
-
-    fn to_text(&self) -> String {
-        let folder = show_path(&self.folder);
-        let mut text = String::new();
-        for file in &self.files {
-            text += &format!("  {}\n", show_path(&self.folder.join(file)));
-        }
-        text + &format!(
-            "Build it with\n  cd {folder} && {}\nand test it with `{}`.\n",
-            self.build(),
-            self.test()
-        )
-    }
 }

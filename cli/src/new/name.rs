@@ -1,4 +1,4 @@
-//! Valid names of plugins.
+//! Names for plugins.
 
 use crate::exit::CommandError;
 
@@ -7,7 +7,7 @@ const LIMIT: usize = 40;
 
 // Names that a library, a crate or a file can't have.
 
-/// Words of Rust.
+/// Keywords of Rust.
 const WORDS: &[&str] = &[
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn",
     "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop",
@@ -29,10 +29,10 @@ const CRATES: &[&str] = &[
     "test",
 ];
 
-/// Devices of Windows.
+/// Names of devices on Windows.
 const DEVICES: &[&str] = &["aux", "con", "nul", "prn"];
 
-/// Whether a plugin can have this name; if not, why, in one line.
+/// Checks that a plugin can have this name.
 pub(super) fn check(name: &str) -> Result<(), CommandError> {
     let right = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.len() <= LIMIT
@@ -53,7 +53,7 @@ fn is_taken(name: &str) -> bool {
     [WORDS, CRATES, DEVICES].iter().any(|names| names.contains(&name))
 }
 
-/// A valid name that is similar.
+/// A similar name that is valid.
 fn nearest(name: &str) -> Option<String> {
     let mut nearest: String = name
         .chars()
@@ -73,14 +73,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_one_of_a_library_and_of_a_crate() {
+    fn valid_names_are_accepted() {
         for name in ["acme", "acme_lines", "x1", "a"] {
             assert!(check(name).is_ok(), "{name}");
         }
     }
 
     #[test]
-    fn any_other_is_refused_in_one_line_with_the_nearest_right_one() {
+    fn an_invalid_name_is_refused_with_a_valid_one() {
         for (name, nearest) in [
             ("acme-lines", "\"acme_lines\""),
             ("Acme", "\"acme\""),
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_proposed_is_right() {
+    fn proposed_names_are_valid() {
         for name in ["acme-lines", "Type", "9-std", &"Long-".repeat(30), "_fn"] {
             let nearest = nearest(name).expect("something");
             assert!(check(&nearest).is_ok(), "{nearest}");

@@ -1,39 +1,37 @@
-//! The files of a project, from templates that are part of this program.
+//! The files of a project, from templates that are embedded in this program.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use jackfield_loader::plugin_api::HEADER;
 
-use crate::{new::args::Lang, settings};
+// The contract and this program have the same version.
+use crate::settings::VERSION;
 
-/// The version of the contract that a project is pinned to. The contract and this program have the same version.
-pub(super) const VERSION: &str = settings::VERSION;
-
-/// Where a project in Rust gets the contract from.
-pub(super) enum Contract {
-    /// From a registry, by [`VERSION`].
-    Version,
-    /// From this folder.
-    Path(PathBuf),
+/// The language of a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Lang {
+    /// Rust
+    Rust,
+    /// C
+    C,
 }
 
-impl Contract {
-    /// As a dependency in `Cargo.toml`.
-    fn dependency(&self) -> String {
-        match self {
-            Self::Version => format!("\"={VERSION}\""),
+/// The dependency on the contract in `Cargo.toml`: on the crate in this folder, or else on the one of a registry.
+fn dependency(contract: Option<&Path>) -> String {
+    match contract {
+        None => format!("\"={VERSION}\""),
+        Some(folder) => {
             // A string of JSON is one of TOML.
-            Self::Path(folder) => {
-                let path = serde_json::Value::from(folder.to_string_lossy());
-                format!("{{ path = {path}, version = \"={VERSION}\" }}")
-            }
+            let path = serde_json::Value::from(folder.to_string_lossy());
+            format!("{{ path = {path}, version = \"={VERSION}\" }}")
         }
     }
 }
 
 /// A file of a project.
 pub(super) struct File {
-    /// Below the project's folder.
+    /// Relative to the project's folder.
     pub(super) path: &'static str,
     pub(super) text: String,
     pub(super) executable: bool,
@@ -72,8 +70,8 @@ const C: &[(&str, &str)] = templates! {
     "wire.h": "c/wire.h.in",
 };
 
-/// The files of a project.
-pub(super) fn files(lang: Lang, name: &str, contract: &Contract) -> Vec<File> {
+/// The files of a project. `contract` is the folder of the crate for a project in Rust.
+pub(super) fn files(lang: Lang, name: &str, contract: Option<&Path>) -> Vec<File> {
     let templates = match lang {
         Lang::Rust => RUST,
         Lang::C => C,
@@ -82,7 +80,7 @@ pub(super) fn files(lang: Lang, name: &str, contract: &Contract) -> Vec<File> {
         template
             .replace("@NAME@", name)
             .replace("@VERSION@", VERSION)
-            .replace("@CONTRACT@", &contract.dependency())
+            .replace("@CONTRACT@", &dependency(contract))
     };
     let mut files: Vec<_> = templates
         .iter()
@@ -99,9 +97,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_left_to_fill_in() {
+    fn no_placeholder_is_left() {
         for lang in [Lang::Rust, Lang::C] {
-            for file in files(lang, "acme", &Contract::Version) {
+            for file in files(lang, "acme", None) {
                 let left =
                     ["@NAME@", "@VERSION@", "@CONTRACT@"].into_iter().find(|it| file.text.contains(it));
                 assert_eq!(left, None, "{}", file.path);
@@ -113,12 +111,12 @@ mod tests {
     #[test]
     fn the_version_of_the_contract_is_pinned() {
         let manifest = |contract| {
-            let files = files(Lang::Rust, "acme", &contract);
+            let files = files(Lang::Rust, "acme", contract);
             files.into_iter().find(|file| file.path == "Cargo.toml").expect("a manifest").text
         };
-        let by_version = manifest(Contract::Version);
+        let by_version = manifest(None);
         assert!(by_version.contains(&format!("jackfield-plugin-api = \"={VERSION}\"\n")), "{by_version}");
-        let by_path = manifest(Contract::Path("/a \"b\"/plugin-api".into()));
+        let by_path = manifest(Some(Path::new("/a \"b\"/plugin-api")));
         let expected =
             format!(r#"jackfield-plugin-api = {{ path = "/a \"b\"/plugin-api", version = "={VERSION}" }}"#);
         assert!(by_path.contains(&expected), "{by_path}");

@@ -5,38 +5,32 @@ use std::path::{Path, PathBuf};
 use jackfield_loader::{Error, ForeignText, in_prose, show_path};
 use serde_json::{Value, json};
 
+use super::{Library, language, option_table};
 use crate::{
-    common_args::{CommonArgs, Help},
     console::{self, Colour},
     exit::{CommandError, Exit},
-    output,
-    plugins::{
-        language,
-        library::Library,
-        option_table::{self, OptionRow},
-    },
-    settings,
+    settings::{CommonArgs, Help},
 };
 
 pub(crate) const HELP: Help = Help {
     examples: "  jackfield inspect ./librabbitmq.so\n  jackfield inspect dist/*.dll dist/*.dylib --json",
-    notes: "With --json, a list of: file, compatible, refusal, and of a plugin format, os,\narch, bits, \
-         endian, size, slices, needed, exports_descriptor, metadata (as it\nstands in the file), trust (the \
-         configuration's policy), trusted, trust_refusal.",
+    notes: "With --json, a list of: file, compatible, refusal; for a plugin also process_only, format,\n\
+         os, arch, bits, endian, size, slices, needed, exports_descriptor, metadata (as in the file),\n\
+         trust (the policy of the configuration), trusted, trust_refusal.",
 };
 
 pub(crate) fn run(common: &CommonArgs, files: &[PathBuf]) -> Result<Exit, CommandError> {
     // A file can be inspected while the configuration is wrong.
-    let policy = settings::load(common.config.as_deref()).map(|config| config.plugins.policy());
+    let policy = common.configuration().map(|config| config.plugins.policy());
     let results: Vec<_> = files.iter().map(|file| Library::open(file, policy.as_ref())).collect();
     let usable = |library: &Library| library.refusal().is_none();
     let usable = results.iter().all(|result| result.as_ref().is_ok_and(usable));
     let pairs = files.iter().zip(&results);
     if common.json {
-        output::json(&pairs.map(|(file, result)| to_json(file, result.as_ref())).collect::<Vec<_>>())?;
+        console::print_json(&pairs.map(|(file, result)| to_json(file, result.as_ref())).collect::<Vec<_>>())?;
     } else {
         let texts = pairs.map(|(file, result)| to_text(file, result.as_ref()));
-        output::text(&texts.collect::<Vec<_>>().join("\n"))?;
+        console::print(&texts.collect::<Vec<_>>().join("\n"))?;
     }
     Ok(if usable { Exit::Done } else { Exit::Plugin })
 }
@@ -48,7 +42,7 @@ fn to_json(file: &Path, result: Result<&Library, &Error>) -> Value {
         Ok(library) => {
             let it = library.inspection();
             let refusal = library.refusal();
-            // Members that this version does not know are shown, too.
+            // This shows also members that this version does not know.
             let metadata: Value = serde_json::from_str(&it.metadata_json).unwrap_or_default();
             json!({
                 "file": file, "compatible": refusal.is_none(), "process_only": library.process_only(), "refusal": refusal,
@@ -103,7 +97,7 @@ fn to_text(file: &Path, result: Result<&Library, &Error>) -> String {
                 row("offers", list(&metadata.offers)),
                 row("calls", if metadata.serial { "one at a time" } else { "several at once" }.to_owned()),
                 row("panic", panic.as_str().unwrap_or_default().to_owned()),
-                row("language", language::shown(metadata).to_string()),
+                row("language", language(metadata).to_string()),
                 row("built with", metadata.compiler.to_string()),
             ]);
         }
@@ -115,24 +109,10 @@ fn to_text(file: &Path, result: Result<&Library, &Error>) -> String {
         }
         _ => cell,
     });
-    let metadata = result.ok().map(|library| &library.inspection().metadata);
-    let schema = metadata.and_then(|metadata| metadata.config_schema.as_ref());
-    if let Some(options) =
-        schema.map(|schema| option_table::rows(schema.get())).filter(|rows| !rows.is_empty())
-    {
+    let schema = result.ok().and_then(|library| library.inspection().metadata.config_schema.as_ref());
+    if let Some(options) = schema.and_then(|schema| option_table::table(schema.get())) {
         text.push('\n');
-        text.push_str(&options_table(options));
+        text.push_str(&options);
     }
     text
-}
-
-/// The options of a backend's `[backend.config]`.
-fn options_table(options: Vec<OptionRow>) -> String {
-    let mut rows = vec![["OPTION", "TYPE", "DEFAULT", "MEANING"].map(str::to_owned).to_vec()];
-    for it in options {
-        let mut lines = option_table::lines(&it.kind).into_iter();
-        rows.push(vec![it.name, lines.next().unwrap_or_default(), it.default, it.meaning]);
-        rows.extend(lines.map(|line| vec![String::new(), line]));
-    }
-    console::table(&rows, |_, _, cell| cell)
 }

@@ -3,36 +3,34 @@
 use std::path::Path;
 
 use jackfield::{PluginsConfig, forward::accepted_plugin_name};
-use jackfield_loader::{Abi, ForeignText, Policy, show_path};
+use jackfield_loader::{Abi, ForeignText, Policy, in_prose, show_path};
 use serde::Serialize;
 
+use super::{Library, language};
 use crate::{
-    common_args::{CommonArgs, Help},
     console::{self, Colour},
     exit::{CommandError, Exit},
-    log, output,
-    plugins::{language, library::Library},
-    settings,
+    log,
+    settings::{CommonArgs, Help},
 };
 
 pub(crate) const HELP: Help = Help {
     examples: "  jackfield plugins\n  JACKFIELD_PLUGIN_PATH=/opt/vendor jackfield plugins --json",
-    notes: "NAME is what a configuration's `plugin` accepts; in brackets what the plugin calls\nitself, if that leads \
-         elsewhere or nowhere.\n\nWith --json, a list of: file, name, metadata_name (what it calls itself), version,\n\
-         abi (major, minor), trust (the policy), trusted, trust_refusal, compatible, refusal.",
+    notes: "NAME is the value for `plugin` in a configuration. The name in the metadata of the plugin\n\
+         follows in brackets if it does not lead to this file.\n\n\
+         With --json, a list of: file, name, metadata_name, version, abi (major, minor), language,\n\
+         trust (the policy), trusted, trust_refusal, compatible, process_only, refusal.",
 };
 
 /// A file on the search path.
 #[derive(Serialize)]
 struct Row {
     file: ForeignText,
-    /// The name for a configuration.
+    /// The value for `plugin` in a configuration.
     name: ForeignText,
-    /// The name in its metadata.
     metadata_name: Option<ForeignText>,
     version: Option<ForeignText>,
     abi: Option<Abi>,
-    /// The language, and how the layout is compared.
     language: Option<ForeignText>,
     /// The policy.
     trust: String,
@@ -45,18 +43,17 @@ struct Row {
 }
 
 pub(crate) fn run(common: &CommonArgs) -> Result<Exit, CommandError> {
-    let config = settings::load(common.config.as_deref())?;
+    let config = common.configuration()?;
     let files = jackfield_loader::list(&config.plugins.path);
     let policy = config.plugins.policy();
     let rows: Vec<_> = files.iter().map(|file| row(file, &config.plugins, &policy)).collect();
     if common.json {
-        output::json(&rows)?;
+        console::print_json(&rows)?;
     } else if rows.is_empty() {
-        let folders: Vec<_> =
-            config.plugins.path.iter().map(|folder| show_path(folder).to_string()).collect();
-        log::say(&format!("no plugin in {}", folders.join(", ")));
+        let folders = in_prose(config.plugins.path.iter().map(|folder| show_path(folder)));
+        log::say(format_args!("no plugin in {folders}"));
     } else {
-        output::text(&render(&rows))?;
+        console::print(&render(&rows))?;
     }
     Ok(Exit::Done)
 }
@@ -67,11 +64,15 @@ fn row(file: &Path, plugins: &PluginsConfig, policy: &Policy) -> Row {
     let metadata = library.map(|library| &library.inspection().metadata);
     Row {
         file: show_path(file),
-        name: accepted_plugin_name(file, metadata.map(|it| it.name.as_raw()), &plugins.path).into(),
+        // No configuration can name a file whose name is not UTF-8.
+        name: match file.to_str() {
+            Some(_) => accepted_plugin_name(file, metadata.map(|it| it.name.as_raw()), &plugins.path).into(),
+            None => show_path(file),
+        },
         metadata_name: metadata.map(|it| it.name.clone()),
         version: metadata.map(|it| it.version.clone()),
         abi: metadata.map(|it| it.abi),
-        language: metadata.map(language::shown),
+        language: metadata.map(language),
         trust: policy.trust().to_string(),
         trusted: library.is_some_and(|library| library.trust_refusal.is_none()),
         trust_refusal: library.and_then(|library| library.trust_refusal.clone()),
@@ -81,14 +82,16 @@ fn row(file: &Path, plugins: &PluginsConfig, policy: &Policy) -> Row {
     }
 }
 
+fn or_dash(value: Option<&impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), ToString::to_string)
+}
+
 const TRUST_COLUMN: usize = 4;
 const VERDICT_COLUMN: usize = 5;
 
 fn render(rows: &[Row]) -> String {
     let mut table =
         vec![["NAME", "VERSION", "ABI", "LANGUAGE", "TRUST", "VERDICT", "FILE"].map(str::to_owned).to_vec()];
-    let or_dash =
-        |text: &Option<ForeignText>| text.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     for row in rows {
         let trust = match (&row.abi, row.trusted) {
             (None, _) => "-".to_owned(),
@@ -100,9 +103,9 @@ fn render(rows: &[Row]) -> String {
                 Some(own) if *own != row.name => format!("{} ({own})", row.name),
                 _ => row.name.to_string(),
             },
-            or_dash(&row.version),
-            row.abi.map_or_else(|| "-".to_owned(), |abi| abi.to_string()),
-            or_dash(&row.language),
+            or_dash(row.version.as_ref()),
+            or_dash(row.abi.as_ref()),
+            or_dash(row.language.as_ref()),
             trust,
             match (row.compatible, row.process_only) {
                 (true, true) => "process isolation only",
@@ -120,10 +123,10 @@ fn render(rows: &[Row]) -> String {
         }
         _ => cell,
     });
-    // Reasons are long, so they stand below the table.
+    // Reasons are long, so they are below the table.
     for row in rows {
         for refusal in [&row.refusal, &row.trust_refusal].into_iter().flatten() {
-            // The refusal of a file that can't be read as a plugin has the file's name.
+            // The refusal of a file without metadata names the file itself.
             let name = row.metadata_name.as_ref().map(|_| format!("{}: ", row.name)).unwrap_or_default();
             out.push_str(&format!("{}\n", console::one_line(format_args!("{name}{refusal}"))));
         }

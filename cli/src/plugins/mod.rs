@@ -1,8 +1,58 @@
-//! The commands that read plugins' files and run none of them.
+//! The commands that read the files of plugins and run none of them, and a file with the verdicts on it.
 
 pub(crate) mod inspect;
-mod language;
-mod library;
 pub(crate) mod list;
 mod option_table;
 pub(crate) mod schema;
+
+use std::path::Path;
+
+use jackfield_loader::{Candidate, Error, ForeignText, Inspection, Metadata, Policy};
+
+/// A library, and the verdicts of this host and of the trust policy.
+struct Library {
+    candidate: Candidate,
+    /// The policy; `None` where the configuration can't be read.
+    trust: Option<String>,
+    trust_refusal: Option<String>,
+}
+
+impl Library {
+    fn open(file: &Path, policy: Result<&Policy, &jackfield::Error>) -> Result<Self, Error> {
+        let candidate = Candidate::open(file)?;
+        let (trust, trust_refusal) = match policy {
+            Ok(policy) => {
+                let refusal = candidate.allowed_by(policy).err().map(|refusal| refusal.to_string());
+                (Some(policy.trust().to_string()), refusal)
+            }
+            Err(refusal) => (None, Some(refusal.to_string())),
+        };
+        Ok(Self { candidate, trust, trust_refusal })
+    }
+
+    fn inspection(&self) -> &Inspection {
+        self.candidate.inspection()
+    }
+
+    /// Whether the host can run it only in a process of its own.
+    fn process_only(&self) -> bool {
+        self.inspection().verdict().is_err() && self.inspection().verdict_in_process().is_ok()
+    }
+
+    /// Why the host can't run it at all.
+    fn refusal(&self) -> Option<String> {
+        let refusal = self.inspection().verdict().err()?;
+        (!self.process_only()).then(|| refusal.to_string())
+    }
+}
+
+/// The language of a plugin, and how the layout of its tables is compared with the host's, such as `C, layout by digest`.
+/// Only a plugin in Rust may have layouts that are compared field by field; the loaded library tells whether it has.
+fn language(metadata: &Metadata) -> ForeignText {
+    match metadata.language.as_raw() {
+        "rust" => "Rust".into(),
+        "c" => "C, layout by digest".into(),
+        "c++" => "C++, layout by digest".into(),
+        other => format!("{other}, layout by digest").into(),
+    }
+}

@@ -1,32 +1,44 @@
-//! A plugin's options as a table, from the JSON Schema that it carries.
+//! The options of a plugin as a table, from the JSON Schema in its metadata.
 
 use serde_json::Value;
 
-/// Between the words of a choice.
+use crate::console;
+
+/// The text between the words of a choice.
 const BETWEEN: &str = " | ";
-/// How wide a kind is shown, in characters.
+/// The width of the column for kinds, in characters.
 const WIDEST: usize = 32;
-/// How many lines of a kind are shown, before a line that counts the words left out.
+/// The number of lines for a kind. One more line counts the words that are left out.
 const MOST_LINES: usize = 8;
 
-/// How deep options are shown; a schema may refer to itself.
+/// The depth to which options are shown, because a schema may refer to itself.
 const DEEPEST: usize = 8;
 
 /// One option of a plugin's configuration.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct OptionRow {
+struct OptionRow {
     /// Such as `tls.ca_file`, `hosts[].port` or `headers.*`.
-    pub(crate) name: String,
-    /// Such as `string`, or the words that are possible.
-    pub(crate) kind: String,
+    name: String,
+    /// Such as `string`, or the possible words.
+    kind: String,
     /// The default as JSON, `required`, or empty.
-    pub(crate) default: String,
+    default: String,
     /// The first sentence of its description.
-    pub(crate) meaning: String,
+    meaning: String,
 }
 
-/// The options that `schema` has, in its order.
-pub(crate) fn rows(schema: &str) -> Vec<OptionRow> {
+/// The options in a schema; `None` if there are none.
+pub(super) fn table(schema: &str) -> Option<String> {
+    let mut table = vec![["OPTION", "TYPE", "DEFAULT", "MEANING"].map(str::to_owned).to_vec()];
+    for OptionRow { name, kind, default, meaning } in rows(schema) {
+        let mut lines = lines(&kind).into_iter();
+        table.push(vec![name, lines.next().unwrap_or_default(), default, meaning]);
+        table.extend(lines.map(|line| vec![String::new(), line]));
+    }
+    (table.len() > 1).then(|| console::table(&table, |_, _, cell| cell))
+}
+
+/// The options in `schema`, in its order.
+fn rows(schema: &str) -> Vec<OptionRow> {
     let mut rows = Vec::new();
     if let Ok(root) = serde_json::from_str::<Value>(schema) {
         members(&root, &root, "", DEEPEST, &mut rows);
@@ -34,9 +46,9 @@ pub(crate) fn rows(schema: &str) -> Vec<OptionRow> {
     rows
 }
 
-/// The rows of what an object's members are.
+/// Adds the rows of the members of an object.
 fn members(root: &Value, object: &Value, parent: &str, depth: usize, rows: &mut Vec<OptionRow>) {
-    let object = meant(root, object);
+    let object = resolved(root, object);
     let required: Vec<&str> =
         object["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     for (key, schema) in object["properties"].as_object().into_iter().flatten() {
@@ -50,9 +62,9 @@ fn members(root: &Value, object: &Value, parent: &str, depth: usize, rows: &mut 
 }
 
 fn option(root: &Value, schema: &Value, name: &str, required: bool, depth: usize, rows: &mut Vec<OptionRow>) {
-    let inner = meant(root, schema);
+    let inner = resolved(root, schema);
     let default = schema.get("default").or_else(|| inner.get("default")).filter(|value| !value.is_null());
-    // The members of an object show its default.
+    // The default of an object is shown at its members.
     let default = default.filter(|value| !value.is_object()).map(ToString::to_string);
     let description = schema["description"].as_str().or_else(|| inner["description"].as_str());
     rows.push(OptionRow {
@@ -69,8 +81,8 @@ fn option(root: &Value, schema: &Value, name: &str, required: bool, depth: usize
     }
 }
 
-/// Follows references, and a choice between one form and nothing.
-fn meant<'s>(root: &'s Value, mut schema: &'s Value) -> &'s Value {
+/// Follows references, and a choice between one form and `null`.
+fn resolved<'s>(root: &'s Value, mut schema: &'s Value) -> &'s Value {
     for _ in 0..DEEPEST {
         let target = schema["$ref"].as_str().and_then(|target| root.pointer(target.strip_prefix('#')?));
         let form = ["anyOf", "oneOf"].iter().find_map(|choice| {
@@ -87,29 +99,25 @@ fn meant<'s>(root: &'s Value, mut schema: &'s Value) -> &'s Value {
 }
 
 fn kind(root: &Value, schema: &Value) -> String {
-    let schema = meant(root, schema);
+    let schema = resolved(root, schema);
     if let Some(words) = words(schema) {
         return words;
     }
-    let name = |kind: &str| {
-        match kind {
-            "object" => "table",
-            "array" => "list",
-            "null" => "",
-            _ => return kind.to_owned(),
-        }
-        .to_owned()
-    };
-    let kinds: Vec<String> = match &schema["type"] {
-        Value::String(kind) => vec![name(kind)],
-        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).map(name).collect(),
+    let kinds: Vec<&str> = match &schema["type"] {
+        Value::String(kind) => vec![kind],
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     };
-    let kind = kinds.into_iter().filter(|kind| !kind.is_empty()).collect::<Vec<_>>().join(" or ");
-    match kind.as_str() {
-        "" => "any".to_owned(),
-        "list" if schema["items"].is_object() => format!("list of {}", self::kind(root, &schema["items"])),
-        _ => kind,
+    let name = |kind| match kind {
+        "object" => "table",
+        "array" => "list",
+        other => other,
+    };
+    let names: Vec<&str> = kinds.into_iter().filter(|kind| *kind != "null").map(name).collect();
+    match names[..] {
+        [] => "any".to_owned(),
+        ["list"] if schema["items"].is_object() => format!("list of {}", kind(root, &schema["items"])),
+        _ => names.join(" or "),
     }
 }
 
@@ -127,9 +135,9 @@ fn words(schema: &Value) -> Option<String> {
     words.map(|words| words.join(BETWEEN))
 }
 
-/// A kind in at most [`MOST_LINES`] lines of at most [`WIDEST`] characters. A last line counts the words that are left out;
+/// A kind in at most [`MOST_LINES`] lines of at most [`WIDEST`] characters. Another line counts the words that are left out;
 /// `--json` has all of them.
-pub(crate) fn lines(kind: &str) -> Vec<String> {
+fn lines(kind: &str) -> Vec<String> {
     let words: Vec<_> = kind.split(BETWEEN).collect();
     let mut lines = vec![String::new()];
     for (at, word) in words.iter().enumerate() {
@@ -154,7 +162,7 @@ pub(crate) fn lines(kind: &str) -> Vec<String> {
     lines
 }
 
-/// A word that leaves room for the bar after it.
+/// The word, cut so that there is room for the bar after it.
 fn shortened(word: &str) -> String {
     let most = WIDEST - " |".len();
     if word.chars().count() <= most {
@@ -208,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_of_many_words_takes_several_lines_and_says_how_many_it_leaves_out() {
+    fn a_choice_of_many_words_is_cut_after_several_lines() {
         assert_eq!(lines("string"), ["string"]);
         assert_eq!(lines("POST | PUT"), ["POST | PUT"]);
         let words =
@@ -224,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_that_is_none_has_no_options() {
+    fn an_invalid_schema_has_no_options() {
         for schema in ["", "null", "[]", "{\"properties\":5}"] {
             assert!(rows(schema).is_empty(), "{schema}");
         }

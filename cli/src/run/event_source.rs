@@ -1,66 +1,112 @@
-//! The source of a run's events: an input, or the spools of tools.
+//! The arguments of a run, and the source of its events that they name: an input, or the spools of tools.
 
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, mpsc::Sender},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
+use clap::{Args, ValueHint};
 use jackfield::forward::{BackendConfig, CancellationToken, check_backend};
-use jackfield::{Config, OpenError, Status, Telemetry};
+use jackfield::{Config, OpenError, Status, Telemetry, spool::Limits};
 use jackfield_loader::show_path;
 
 use super::{
-    args::RunArgs,
     input::{Input, InputReader},
     message::Message,
-    rates::Rates,
-    service::service,
     sink::Counts,
-    tools::Tools,
+    tools::{Tools, limits, service},
 };
 use crate::{
-    exit::{CommandError, Exit},
-    leftovers::{Leftovers, bad_lines::BadLines},
+    exit::{CommandError, UnusableBackend},
+    leftovers::{BadLines, Leftovers},
     log,
-    run_state::snapshot::SpoolNow,
     settings::TOOL,
     signals,
 };
 
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// FIFO that events are written to, or `-` for standard input
+    ///
+    /// The lines of several writers of one FIFO mix, unless each writer writes whole lines of at most 4096 bytes (PIPE_BUF)
+    /// with one call.
+    #[arg(default_value = "-", value_name = "FIFO", value_hint = ValueHint::FilePath)]
+    input: PathBuf,
+    /// Folder with spools of tools to deliver, instead of an input
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, conflicts_with = "input")]
+    spools: Option<PathBuf>,
+    /// State folder, of this run alone: its spool, lock and status
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub(super) state: Option<PathBuf>,
+    /// Largest size of the spool; while it is full, nothing is read
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "1GiB",
+        value_parser = jackfield::forward::parse_size,
+        conflicts_with = "spools"
+    )]
+    spool_size: u64,
+    /// Largest size of the dead letters; a backend that rejects more gets no events [default: a quarter of the spool's
+    /// size]
+    #[arg(long, value_name = "SIZE", value_parser = jackfield::forward::parse_size)]
+    dead_letter_size: Option<u64>,
+    /// Age after which dead letters are dropped
+    #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = jackfield::forward::parse_age)]
+    dead_letter_age: Duration,
+    /// Reload when the configuration or a plugin's file changes
+    #[arg(long)]
+    watch: bool,
+    /// Start even if a backend can't be used yet; its events wait
+    #[arg(long)]
+    start_anyway: bool,
+    /// How long the end of the run may take to deliver waiting events
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = jackfield::forward::parse_duration)]
+    pub(super) grace: Duration,
+}
+
+impl RunArgs {
+    /// The limits of the run's spool.
+    fn limits(&self) -> Limits {
+        let mut limits = limits(self.spool_size);
+        (limits.dead_letter_bytes, limits.dead_letter_age) = (self.dead_letter_size, self.dead_letter_age);
+        limits
+    }
+}
+
 /// The source of events.
 pub(super) enum EventSource {
-    /// A telemetry of the run itself, the reader that fills its spool, and the status before the first line.
+    /// The telemetry of the run itself, the reader that fills its spool, and the status before the first line.
     Input { telemetry: Telemetry, reader: Arc<InputReader>, before: Box<Status> },
     /// The spools of tools.
     Tools(Tools),
-    /// An input that nothing is read from: a request to end came while the backends were being opened.
+    /// An input that is not read, because a request to end came while the backends were being opened.
     NotOpened { telemetry: Telemetry, input: PathBuf, before: Box<Status> },
 }
 
-/// Ends the run for a backend that can't be used, unless the backend may come later. A platform that is away ends no run.
+/// Refuses to run with a backend that can't be used, unless `start_anyway` is set or its platform is only away.
 fn judge(
     failed: impl IntoIterator<Item = (String, OpenError)>,
     start_anyway: bool,
 ) -> Result<(), CommandError> {
     let mut refused = Vec::new();
     for (backend, error) in failed {
-        let line = error.line(&backend);
         if start_anyway || matches!(error, OpenError::Unavailable { .. }) {
-            log::warn(format_args!("{line}; its events wait"));
+            log::warn(format_args!("{}; its events wait", error.line(&backend)));
         } else {
-            refused.push((Exit::from(&error), line));
+            refused.push(UnusableBackend::new(&backend, &error));
         }
     }
-    let exit = refused.iter().map(|(exit, _)| *exit).max();
-    let (Some((_, reason)), Some(exit)) = (refused.pop(), exit) else { return Ok(()) };
-    refused.iter().for_each(|(_, line)| log::error(line));
-    Err(CommandError::Backend { exit, reason })
+    let exit = refused.iter().map(|refused| refused.exit).max();
+    let (Some(UnusableBackend { reason, .. }), Some(exit)) = (refused.pop(), exit) else { return Ok(()) };
+    refused.iter().for_each(log::error);
+    Err(UnusableBackend { exit, reason }.into())
 }
 
 impl EventSource {
     /// Opens the backends and then the source that the command line names. `config` is what `file` says. `stop` ends the
-    /// wait for backends.
+    /// wait for the backends.
     ///
     /// # Errors
     /// A backend, the input or the folder can't be used.
@@ -75,9 +121,10 @@ impl EventSource {
         if let Some(folder) = &args.spools {
             let folder = std::path::absolute(folder).map_err(CommandError::system(show_path(folder)))?;
             if !folder.is_dir() {
-                return Err(CommandError::Unusable(format!("--spools {}: is no folder", show_path(&folder))));
+                let refusal = format!("--spools {}: expected a folder", show_path(&folder));
+                return Err(CommandError::Unusable(refusal));
             }
-            // A backend is opened when a tool has events for it: without consent no platform is contacted.
+            // A backend is opened when a tool has events for it, so that without consent no platform is contacted.
             let failed = |backend: &BackendConfig| {
                 check_backend(config, backend).err().map(|error| (backend.name.clone(), error))
             };
@@ -86,10 +133,10 @@ impl EventSource {
         }
         let failed = || CommandError::system(format!("input {}", show_path(&args.input)));
         let mut limits = args.limits();
-        // The writer of the input can wait.
+        // The writers of the input can wait.
         limits.refuse_when_full = true;
         let telemetry = service(TOOL, file, state, args.watch).limits(limits).build();
-        // The input is opened last: what a pipe holds is lost when its only reader leaves.
+        // The input is opened last, because the bytes in a pipe are lost when its only reader ends.
         let to_open = telemetry.clone();
         let failed_backends = signals::unless_stopped(stop, move || to_open.open_backends())
             .map_err(CommandError::system("no backend is open"))?;
@@ -101,8 +148,8 @@ impl EventSource {
         let input = Input::of(&args.input).map_err(failed())?;
         let bad = BadLines::new(Leftovers::new(state).map_err(failed())?.file("bad-lines.txt"));
         let reader = InputReader::start(input, telemetry.forwarder(), bad, sender);
-        let reader = reader.map_err(CommandError::system("no thread"))?;
-        // An earlier run may have left events, and pauses.
+        let reader = reader.map_err(CommandError::system("no thread for the input"))?;
+        // An earlier run may have left events and pauses.
         telemetry.retry();
         telemetry.deliver_soon();
         Ok(Self::Input { telemetry, reader, before })
@@ -113,7 +160,7 @@ impl EventSource {
         !matches!(self, Self::NotOpened { .. })
     }
 
-    /// What people call it.
+    /// Its name in messages.
     pub(super) fn name(&self) -> String {
         match self {
             Self::Input { reader, .. } => reader.name().to_owned(),
@@ -122,10 +169,13 @@ impl EventSource {
         }
     }
 
-    pub(super) fn telemetries(&self) -> Vec<Telemetry> {
+    /// The name of each tool whose spool is delivered, and the telemetry that delivers it.
+    pub(super) fn telemetries(&self) -> Vec<(String, Telemetry)> {
         match self {
-            Self::Input { telemetry, .. } | Self::NotOpened { telemetry, .. } => vec![telemetry.clone()],
-            Self::Tools(tools) => tools.each(|_, telemetry| telemetry.clone()),
+            Self::Input { telemetry, .. } | Self::NotOpened { telemetry, .. } => {
+                vec![(TOOL.to_owned(), telemetry.clone())]
+            }
+            Self::Tools(tools) => tools.telemetries(),
         }
     }
 
@@ -137,20 +187,11 @@ impl EventSource {
         }
     }
 
-    /// What was read so far.
+    /// The counts of the lines that were read so far.
     pub(super) fn counts(&self) -> Counts {
         match self {
             Self::Input { reader, .. } => reader.counts(),
             Self::Tools(_) | Self::NotOpened { .. } => Counts::default(),
-        }
-    }
-
-    pub(super) fn spools(&self, rates: &mut Rates) -> Vec<SpoolNow> {
-        match self {
-            Self::Input { telemetry, .. } | Self::NotOpened { telemetry, .. } => {
-                vec![rates.of(TOOL, telemetry)]
-            }
-            Self::Tools(tools) => tools.each(|tool, telemetry| rates.of(tool, telemetry)),
         }
     }
 

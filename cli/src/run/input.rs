@@ -1,4 +1,4 @@
-//! Reads standard input or a FIFO, and puts each line into the spool.
+//! Reads standard input or a FIFO, and stores each line in the spool.
 
 use std::{
     fs::{self, File},
@@ -11,24 +11,24 @@ use std::{
 
 use jackfield::forward::Forwarder;
 use jackfield::spool::DropReason;
-use jackfield_loader::show_path;
+use jackfield_loader::{files, show_path};
 
 use super::{
     message::Message,
     sink::{Counts, Sink},
     source::{BLOCK, Source},
 };
-use crate::{leftovers::bad_lines::BadLines, log};
+use crate::{leftovers::BadLines, log};
 
-/// The pause between two looks at a FIFO without a writer, and between two attempts to store a line without room. Polling:
-/// the system reports neither that a FIFO has a new writer nor that a disk has room again.
+/// The time between two checks of a FIFO without a writer, and between two attempts to store a line without room. This is
+/// polling, because the system reports neither the new writer of a FIFO nor new room on a disk.
 const TICK: Duration = Duration::from_millis(50);
-/// How long the end waits for a line that is being stored.
+/// The time that the end of a run waits for a line that is being stored.
 const LAST_LINES: Duration = Duration::from_millis(500);
-/// How soon a lack of room is printed again. With a backend that is too slow, the spool has room from time to time.
+/// A lack of room is printed only once in this time. With a slow backend the spool has room from time to time.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// Where lines come from.
+/// The source of lines.
 pub(super) enum Input {
     Stdin,
     Fifo(PathBuf),
@@ -44,8 +44,9 @@ impl Input {
         if std::os::unix::fs::FileTypeExt::is_fifo(&kind) {
             return Ok(Self::Fifo(std::path::absolute(path)?));
         }
-        let what = if kind.is_file() { "a regular file: `jackfield send` takes one" } else { "no FIFO" };
-        Err(io::Error::new(io::ErrorKind::InvalidInput, format!("expected a FIFO or `-`, found {what}")))
+        let found =
+            if kind.is_file() { "a regular file: send it with `jackfield send`" } else { files::kind(kind) };
+        Err(io::Error::new(io::ErrorKind::InvalidInput, format!("expected a FIFO or `-`, found {found}")))
     }
 
     fn name(&self) -> String {
@@ -56,22 +57,22 @@ impl Input {
     }
 }
 
-/// Reads on a thread of its own. Every wait for that thread has a limit: the thread may hang in a read.
+/// The input, which a separate thread reads. Every wait for that thread has a limit, because it may hang in a read.
 pub(super) struct InputReader {
     sink: Mutex<Sink>,
     name: String,
-    /// No lock of the sink is taken while this one is held.
+    /// While this lock is held, that of `sink` is not taken.
     progress: Mutex<Progress>,
     changed: Condvar,
 }
 
-/// The state of the thread that reads, and the request to it.
+/// The state of the thread that reads, and the request to stop.
 struct Progress {
-    /// Set once nothing more is to be read: until then, lines that were read may still be stored.
+    /// Set by a request to stop reading. Until this time, lines that were read may be stored.
     stop: Option<Instant>,
-    /// Whether it waits for input, and has no line that is not stored.
+    /// The thread waits for input, and has stored all lines.
     is_idle: bool,
-    /// Whether it waits for room.
+    /// The thread waits for room.
     is_held: bool,
 }
 
@@ -110,7 +111,7 @@ impl InputReader {
         self.sink().counts()
     }
 
-    /// What people call the input.
+    /// The name of the input in messages.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -124,7 +125,7 @@ impl InputReader {
         self.changed.notify_all();
     }
 
-    /// Waits for a change, and at most for a tick.
+    /// Waits for a change, at most for a [`TICK`].
     fn pause(&self, progress: MutexGuard<'_, Progress>) {
         drop(self.changed.wait_timeout(progress, TICK));
     }
@@ -133,14 +134,14 @@ impl InputReader {
         self.progress().stop.is_some()
     }
 
-    /// Stops reading, and stores the lines that were read last, an incomplete line included. A line without room at the
+    /// Stops reading, and stores the lines that were read, even an incomplete last line. A line without room at the
     /// `deadline` is given up.
     pub(super) fn stop(&self, deadline: Instant) {
         self.update(|progress| progress.stop = Some(deadline));
         let mut progress = self.progress();
         while !progress.is_idle {
             let was_held = progress.is_held;
-            // A held line compares the time with the deadline once a tick. Room for one line is room for others, too.
+            // A held line compares the time with the deadline once in a tick.
             let until = if was_held { deadline + 2 * TICK } else { Instant::now() + LAST_LINES };
             let left = until.saturating_duration_since(Instant::now());
             let (now, waited) =
@@ -158,9 +159,9 @@ impl InputReader {
         self.sink().finish();
     }
 
-    /// Waits for room. It holds no lock, so that the status can be read. With `to_the_end` it waits until the deadline of a
-    /// request to end, else only until the request. It calls `meanwhile` with the reason at each attempt. Gives whether there
-    /// is room.
+    /// Waits for room, without a lock, so that the counts can be read. With `to_the_end` it waits until the deadline of a
+    /// request to stop, else only until the request. At each attempt it calls `meanwhile` with the reason. Gives whether
+    /// there is room.
     fn hold(&self, to_the_end: bool, mut meanwhile: impl FnMut(DropReason)) -> bool {
         self.update(|progress| progress.is_held = true);
         let mut has_room = true;
@@ -178,12 +179,9 @@ impl InputReader {
         has_room
     }
 
-    /// Keeps the reading end open while writers come and go, so that the system keeps the bytes of a writer that is gone.
-    /// Opens a FIFO again when another one has replaced it.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "what the user names as input, whose first writer is waited for"
-    )]
+    /// Reads a FIFO. It stays open while writers come and go, so that the system keeps the bytes of a writer that has ended.
+    /// A FIFO that another one has replaced is opened again.
+    #[expect(clippy::disallowed_methods, reason = "the user's input; opening it waits for the first writer")]
     fn fifo(&self, path: &Path) -> io::Result<()> {
         loop {
             let file = File::open(path)?;
@@ -201,13 +199,13 @@ impl InputReader {
     }
 }
 
-/// What reads one open input.
+/// Reads one open input.
 struct OpenInput<'a> {
     reader: &'a InputReader,
     source: Source,
-    /// Whether what is left in the input outlives this run.
+    /// Whether bytes that are left in the input outlive this run.
     stays: bool,
-    /// When it last waited for room.
+    /// When the last wait for room has ended.
     held: Option<Instant>,
 }
 
@@ -221,7 +219,7 @@ impl<'a> OpenInput<'a> {
         let reader = self.reader;
         let mut block = vec![0; BLOCK];
         loop {
-            // While the input has an incomplete line, the read does not hang.
+            // The read does not hang while the input has an incomplete line.
             let is_idle = self.source.left() == 0;
             reader.update(|progress| progress.is_idle = is_idle);
             let found = self.source.next(&mut block, || reader.is_stopping());
@@ -231,7 +229,7 @@ impl<'a> OpenInput<'a> {
                 other => other?,
             };
             if reader.is_stopping() && self.source.keeps() {
-                // New input stays where it is, for the next run, unless it is a line that lacks only its line feed.
+                // New input stays in the pipe for the next run, unless it is a complete line without its line feed.
                 let is_line = is_whole(&block[..found.len]);
                 return if is_line { self.feed(&block[..found.len], true).map(drop) } else { Ok(()) };
             }
@@ -252,8 +250,8 @@ impl<'a> OpenInput<'a> {
         }
     }
 
-    /// Stores bytes, one line at a time, and takes them out of the input. At the end of the input, a line without a line feed
-    /// is stored, too. Gives whether there was room for all.
+    /// Stores bytes, line by line, and removes them from the input. At the end of the input, a line without a line feed is
+    /// stored, too. Gives whether there was room for all.
     fn feed(&mut self, block: &[u8], at_end: bool) -> io::Result<bool> {
         let (mut done, mut taken) = (0, 0);
         while done < block.len() || at_end {
@@ -264,7 +262,7 @@ impl<'a> OpenInput<'a> {
                 (sink.has_begun(), sink.take(&block[done..end]) && (!at_end || !is_last || sink.end_line()))
             };
             if !room {
-                // The lines that are stored leave the input now, in case the run is killed while it waits.
+                // The stored lines are removed from the input now, because the run may be killed while it waits.
                 self.source.take(done - taken)?;
                 taken = done;
                 let is_there = self.source.keeps() && !has_begun;
@@ -287,7 +285,7 @@ impl<'a> OpenInput<'a> {
         Ok(true)
     }
 
-    /// Waits for room, and prints that it does. Gives whether there is room.
+    /// Waits for room, and prints that it waits. Gives whether there is room.
     fn hold(&mut self, stays: bool) -> bool {
         let InputReader { name, .. } = self.reader;
         let mut is_told = false;
@@ -306,15 +304,13 @@ impl<'a> OpenInput<'a> {
         });
         self.held = Some(Instant::now());
         if has_room && is_told {
-            log::say(&format!(
-                "there is room again after {} s: {name} is read on",
-                begun.elapsed().as_secs()
-            ));
+            let waited = begun.elapsed().as_secs();
+            log::say(format_args!("there is room again after {waited} s: {name} is read on"));
         }
         has_room
     }
 
-    /// Counts the lines that were seen and not stored.
+    /// Counts lines that were read and not stored.
     fn give_up(&self, block: &[u8]) {
         let ended = memchr::memchr_iter(b'\n', block).count() as u64;
         let lines = ended + u64::from(block.last().is_some_and(|last| *last != b'\n'));
@@ -324,7 +320,7 @@ impl<'a> OpenInput<'a> {
     }
 }
 
-/// Whether text without a line feed is a complete line: nothing can follow the end of a JSON object.
+/// Whether text without a line feed is a complete line. It is one if it is valid JSON, because nothing follows an event.
 fn is_whole(line: &[u8]) -> bool {
     !line.contains(&b'\n') && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok()
 }

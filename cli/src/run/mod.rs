@@ -1,17 +1,15 @@
-//! `jackfield run`: a forwarder that goes on until it is told to end.
+//! `jackfield run`: forwards events until it is told to end.
 //!
-//! Each line is appended to a spool in the state folder before the next line is read. So a run that is killed loses one line
-//! at most, and memory stays flat while backends are slow. While the spool has no room, nothing more is read, and the writer
-//! of the input waits. The events of the spool go to every backend in the same way as the events of a tool: each backend has
-//! a cursor, failures are retried, rejected events become dead letters. With `--spools` the run delivers spools of tools.
+//! Each line is appended to a spool in the state folder before the next line is read. So a run that is killed loses at most
+//! one line, and the use of memory does not grow while backends are slow. While the spool has no room, nothing is read, and
+//! the writers of the input wait. The events of the spool go to every backend in the same way as the events of a tool: each
+//! backend has a cursor, failures are retried, rejected events become dead letters. With `--spools` the run delivers the
+//! spools of tools.
 
-pub(crate) mod args;
-mod event_source;
+pub(crate) mod event_source;
 mod input;
 mod message;
-mod rates;
-mod reloads;
-pub(crate) mod service;
+mod report;
 mod sink;
 mod source;
 mod summary;
@@ -27,31 +25,51 @@ use std::{
 };
 
 use jackfield::Telemetry;
-use jackfield::forward::CancellationToken;
-use jackfield_loader::{ForeignText, show_path};
-use serde::Serialize;
+use jackfield_loader::{ForeignText, count, show_path};
 
-use self::{args::RunArgs, event_source::EventSource, message::Message, rates::Rates, summary::Summary};
+use self::{
+    event_source::{EventSource, RunArgs},
+    message::{Message, obey_signals},
+    report::{Rates, reload_in_one_line},
+    summary::Summary,
+};
 use crate::{
-    chosen_backends,
-    common_args::CommonArgs,
     console,
     exit::{CommandError, Exit},
-    log, output,
-    run_state::{
-        self, State,
-        snapshot::{Holding, Snapshot, now_ms},
-    },
-    settings::VERSION,
-    signals,
+    log,
+    run_state::{self, Holding, Snapshot, State, now_ms},
+    settings::{CommonArgs, Help, VERSION},
 };
 
-/// How often the status is written.
+pub(crate) const HELP: Help = Help {
+    examples: "  tail -F events.jsonl | jackfield run\n  mkfifo /run/events && jackfield run /run/events --watch\n  \
+         jackfield run --spools ~/.local/state --state /var/lib/jackfield",
+    notes: "Lines are read into the spool of the state folder, by default ~/.local/state/jackfield/run,\n\
+         and then sent, so a run that is killed continues where it was. The spool has room for\n\
+         --spool-size and 10,000,000 events. While it or the disk is full, nothing is read: the\n\
+         writers of the input wait, nothing is lost, and `jackfield status` says so. Events that are\n\
+         older than 30 days are dropped and counted. The first 10,000 lines that are not events are\n\
+         kept in jackfield-TIME-PID.bad-lines.txt beside the spool.\n\n\
+         SIGHUP reads the configuration again and reloads the backends that have changed; --watch\n\
+         does so without a signal. A new backend is opened first, and if that fails, the old one\n\
+         stays. SIGTERM and SIGINT end the run; a second one after a second, or a third one, ends it\n\
+         at once with exit code 130.\n\n\
+         With --spools the events of each FOLDER/TOOL/spool and FOLDER/TOOL/telemetry/spool go to the\n\
+         backends of this configuration, instead of the backends of TOOL. A tool takes part only if\n\
+         its user has consented in its consent file, and this environment has no opt-out such as\n\
+         DO_NOT_TRACK.\n\n\
+         With --json the last line of standard output is one object: read, waiting, rejected,\n\
+         dropped, backends (a list of tool, name, waiting_before, delivered, rejected, lost, waiting),\n\
+         not_stored, left_in_input, exit_code. For each backend waiting_before + read is\n\
+         delivered + rejected + lost + waiting, plus those of `dropped` that it had not settled.",
+};
+
+/// The time between two statuses.
 const STATUS: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(common: &CommonArgs, args: &RunArgs) -> Result<Exit, CommandError> {
     let mut run = prepare(common, args)?;
-    let read = run.go_on();
+    let read = run.until_the_end();
     run.end(read)
 }
 
@@ -66,16 +84,15 @@ struct Run {
     started_ms: i64,
     rates: Rates,
     last_reload: Option<String>,
-    /// For each spool, how many reloads were printed.
+    /// For each spool, the number of its reloads that were printed.
     reloads: BTreeMap<Option<PathBuf>, u64>,
 }
 
 fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
     let (sender, messages) = mpsc::channel();
-    // Before anything that takes time: a `SIGHUP` has waited for its handler since the start of the process.
-    let stop = obey_signals(&sender).map_err(CommandError::system("no signals can be had"))?;
-    let (config, read) =
-        chosen_backends::of_file(common.config.as_deref()).map_err(CommandError::nothing_read)?;
+    // This is first, because a `SIGHUP` waits for its handler since the start of the process.
+    let stop = obey_signals(&sender).map_err(CommandError::system("signals can't be handled"))?;
+    let (config, read) = common.file_with_backends().map_err(CommandError::nothing_read)?;
     let folder = run_state::folder(args.state.as_deref())?;
     let state = State::claim(folder).map_err(CommandError::nothing_read)?;
     let source = EventSource::open(args, &config, &read, state.folder(), &stop, sender.clone());
@@ -94,49 +111,30 @@ fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
     })
 }
 
-/// From now on `SIGINT` and `SIGTERM` end the run, and `SIGHUP` reloads. Gives what the first request to end sets.
-fn obey_signals(sender: &mpsc::Sender<Message>) -> io::Result<CancellationToken> {
-    let stop = CancellationToken::new();
-    let (flag, ends, reloads) = (stop.clone(), sender.clone(), sender.clone());
-    let end = move || {
-        log::say(
-            "stopping: events that were read are delivered first, other events wait for the next run; \
-             a second signal after a second, or a third one, ends at once",
-        );
-        flag.set();
-        let _ = ends.send(Message::Stop);
-    };
-    let reload = move || {
-        let _ = reloads.send(Message::Reload);
-    };
-    signals::install(end, Some(Box::new(reload)))?;
-    Ok(stop)
-}
-
 impl Run {
-    /// Runs until the input has ended or a request to end comes. Gives how reading has ended.
-    fn go_on(&mut self) -> io::Result<()> {
+    /// Runs until the input has ended or a request to end comes. Gives the result of reading.
+    fn until_the_end(&mut self) -> io::Result<()> {
         loop {
             self.write_status("running");
             match self.messages.recv_timeout(STATUS) {
                 Ok(Message::Ended(result)) => return result,
                 Ok(Message::Stop) => return Ok(()),
                 Ok(Message::Reload) => self.reload(),
-                // The next status prints the result, as it does for a reload that a changed file has caused.
+                // `write_status` prints the result, as it does for a reload that a changed file has caused.
                 Ok(Message::Reloaded) => {}
-                // Polling: no event reports a new folder of a tool, or that its user has withdrawn consent.
+                // Polling, because no event reports a tool's new folder or a change of its user's consent.
                 Err(_) => self.source.look_for_tools(),
             }
         }
     }
 
-    /// Reloads on a thread of its own: a backend may need long to open.
+    /// Reloads on a separate thread, because a backend may open slowly.
     fn reload(&self) {
         let sender = self.sender.clone();
         let all = self.source.telemetries();
         let reload = move || {
-            for telemetry in all {
-                // The log has the errors.
+            for (_, telemetry) in all {
+                // Errors are in the log.
                 let _ = telemetry.reload();
                 let _ = sender.send(Message::Reloaded);
             }
@@ -147,24 +145,25 @@ impl Run {
     }
 
     /// Prints the reloads that have ended since the last status.
-    fn tell_reloads(&mut self) {
-        for telemetry in self.source.telemetries() {
+    fn print_reloads(&mut self) {
+        for (_, telemetry) in self.source.telemetries() {
             let Some(last) = telemetry.last_reload() else { continue };
-            let told = self.reloads.entry(telemetry.data_folder()).or_default();
-            if *told == last.number {
+            let printed = self.reloads.entry(telemetry.data_folder()).or_default();
+            if *printed == last.number {
                 continue;
             }
-            *told = last.number;
-            let text = reloads::told(&last.outcome);
-            log::say(&format!("reload: {}", console::one_line(&text)));
+            *printed = last.number;
+            let text = reload_in_one_line(&last.outcome);
+            log::say(format_args!("reload: {}", console::one_line(&text)));
             self.last_reload = Some(text);
         }
     }
 
     fn write_status(&mut self, what: &'static str) {
-        self.tell_reloads();
+        self.print_reloads();
         let counts = self.source.counts();
-        let spools = self.source.spools(&mut self.rates);
+        let telemetries = self.source.telemetries();
+        let spools = telemetries.iter().map(|(tool, telemetry)| self.rates.of(tool, telemetry)).collect();
         let snapshot = Snapshot {
             state: what.to_owned(),
             version: VERSION.to_owned(),
@@ -199,15 +198,15 @@ impl Run {
             exit = exit.max(Exit::BadLines);
         }
         if counts.left > 0 {
+            let (left, name) = (count(counts.left, "line"), self.source.name());
             log::error(format_args!(
-                "there was no room for at least {} lines: they stay in {}, and are lost unless another process has it open",
-                counts.left,
-                self.source.name()
+                "there was no room for at least {left}: they stay in {name}, and are lost unless another process has it open"
             ));
             exit = Exit::Io;
         }
         if counts.not_stored > 0 {
-            log::error(format_args!("{} lines could not be stored and are lost", counts.not_stored));
+            let lost = count(counts.not_stored, "line");
+            log::error(format_args!("{lost} could not be stored and will never be delivered"));
             exit = Exit::Io;
         }
         if let Err(error) = read {
@@ -215,10 +214,9 @@ impl Run {
             exit = Exit::Io;
         }
         self.write_status("stopping");
-        let mut summary = Summary { read: counts.events, ..Summary::default() };
         let all = self.source.telemetries();
         thread::scope(|scope| {
-            for telemetry in &all {
+            for (_, telemetry) in &all {
                 let end = move || {
                     flush(telemetry, deadline);
                     telemetry.close();
@@ -229,47 +227,33 @@ impl Run {
                 }
             }
         });
-        for telemetry in all {
+        let mut summary = Summary {
+            read: counts.events,
+            not_stored: counts.not_stored,
+            left_in_input: counts.left,
+            ..Summary::default()
+        };
+        for (_, telemetry) in all {
             summary.add(self.source.before(), &telemetry.status());
         }
         self.write_status("ended");
-        summary.lines().iter().for_each(|line| log::say(&console::one_line(line).to_string()));
-        if summary.waiting > 0 {
-            log::warn(format_args!("{} events wait in the spool for the next run", summary.waiting));
+        for line in summary.lines() {
+            log::say(console::one_line(line));
+        }
+        let warnings = summary.warnings();
+        warnings.iter().for_each(log::warn);
+        if !warnings.is_empty() {
             exit = exit.max(Exit::Events);
         }
-        if summary.rejected > 0 {
-            log::warn(format_args!(
-                "{} rejected events are kept: `jackfield dead-letters list` shows them",
-                summary.rejected
-            ));
-            exit = exit.max(Exit::Events);
-        }
-        for (reason, number) in &summary.dropped {
-            log::warn(format_args!("{number} events were dropped: {reason}"));
-            exit = exit.max(Exit::Events);
-        }
+        summary.exit_code = exit.code();
         if self.json {
-            #[derive(Serialize)]
-            struct Ended<'a> {
-                #[serde(flatten)]
-                summary: &'a Summary,
-                not_stored: u64,
-                left_in_input: u64,
-                exit_code: u8,
-            }
-            output::json_line(&Ended {
-                summary: &summary,
-                not_stored: counts.not_stored,
-                left_in_input: counts.left,
-                exit_code: exit.code(),
-            })?;
+            console::print_json_line(&summary)?;
         }
         Ok(exit)
     }
 }
 
-/// Delivers the events that wait. When a backend pauses, and the pause ends before the deadline, delivers once more after it.
+/// Delivers waiting events. If the pause of a backend ends before the deadline, delivers again after the pause.
 fn flush(telemetry: &Telemetry, deadline: Instant) {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());

@@ -1,21 +1,21 @@
-//! Puts events into the spool, and other lines into their file.
+//! Appends events to the spool, and other lines to their file.
 
 use jackfield::forward::{Forwarder, Line, Lines, PushOutcome};
 use jackfield::{Error, spool::DropReason};
 
-use crate::{leftovers::bad_lines::BadLines, log, run_state::snapshot::now_ms};
+use crate::{leftovers::BadLines, log, run_state::now_ms};
 
-/// How many lines that are not events are kept in a file: the input never ends, a disk does.
+/// The number of bad lines that are kept in a file. There is a limit, because the input of a run never ends.
 const KEPT: u64 = 10_000;
 
-/// What has been read so far.
+/// The lines that were read so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counts {
     pub(super) lines: u64,
     pub(super) events: u64,
     pub(super) bad: u64,
     pub(super) not_stored: u64,
-    /// Lines without room at the end, which are still in the input. There may be more of them.
+    /// Lines without room at the end of the run, which are still in the input. There may be more.
     pub(super) left: u64,
     /// While an event waits for room: why there is none, and since when, in milliseconds since 1970.
     pub(super) held: Option<(DropReason, i64)>,
@@ -24,11 +24,11 @@ pub(super) struct Counts {
 pub(super) struct Sink {
     lines: Lines,
     taker: Taker,
-    /// Whether the bytes before ended within a line.
+    /// Whether the last line is incomplete.
     begun: bool,
 }
 
-/// What a line is handed to.
+/// The part of a sink that gets the lines.
 struct Taker {
     forwarder: Forwarder,
     bad: BadLines,
@@ -54,8 +54,8 @@ impl Sink {
         self.begun
     }
 
-    /// Takes bytes with at most one end of a line. Gives whether there was room. If not, the event is held, and the caller
-    /// calls [`again`](Self::again).
+    /// Takes bytes with at most one end of a line. Gives whether there was room. Without room the event is held, and the
+    /// caller calls [`again`](Self::again).
     pub(super) fn take(&mut self, piece: &[u8]) -> bool {
         let Self { lines, taker, begun } = self;
         *begun = piece.last().is_some_and(|last| *last != b'\n');
@@ -64,7 +64,7 @@ impl Sink {
         room
     }
 
-    /// As [`take`](Self::take), for a line that no line feed ends.
+    /// As [`take`](Self::take), for the end of a line without a line feed.
     pub(super) fn end_line(&mut self) -> bool {
         let Self { lines, taker, begun } = self;
         *begun = false;
@@ -73,18 +73,18 @@ impl Sink {
         room
     }
 
-    /// Whether there is room now for what is held.
+    /// Tries to store the event that is held. Gives whether there was room.
     pub(super) fn again(&mut self) -> bool {
         let pushed = self.taker.forwarder.again();
         self.taker.pushed(self.lines.count(), pushed)
     }
 
-    /// Puts lines that are no events into their file.
+    /// Writes bad lines to their file.
     pub(super) fn flush(&mut self) {
         self.taker.bad.flush();
     }
 
-    /// Nothing more comes.
+    /// Ends the input.
     pub(super) fn finish(&mut self) {
         self.taker.bad.finish();
     }
@@ -113,7 +113,7 @@ impl Taker {
         let Counts { events, not_stored, held, .. } = &mut self.counts;
         match pushed {
             Ok(PushOutcome::Held(reason)) => {
-                // The reason may change, the start does not.
+                // The reason may change, but the start does not.
                 *held = Some((reason, held.map_or_else(now_ms, |(_, since)| since)));
                 return false;
             }

@@ -1,16 +1,16 @@
-//! The input of a run. No line leaves a pipe before it is stored.
+//! The input of a run. A line stays in its pipe until it is stored.
 //!
 //! # Platform
-//! Linux: `tee(2)` copies the bytes of a pipe or FIFO, and they leave it once they are stored. An incomplete line stays in
-//! the pipe until its end has come, unless it fills the pipe. On other systems, and from an input that is no pipe, bytes are
-//! read at once: the ones that are not stored when the process is killed are lost.
+//! Linux: `tee(2)` copies the bytes of a pipe or FIFO, and they are removed from it once they are stored. An incomplete line
+//! stays in the pipe until its end has come, unless it fills the pipe. On other systems, and from an input that is no pipe,
+//! bytes are removed when they are read, so those that are not stored when the process is killed are lost.
 
 use std::{
     fs::File,
     io::{self, Read as _},
 };
 
-/// Bytes of a read. As much as a pipe holds.
+/// Bytes of a read: the usual size of a pipe.
 pub(super) const BLOCK: usize = 64 * 1024;
 
 /// An open input.
@@ -25,9 +25,9 @@ pub(super) struct Source {
 pub(super) struct Found {
     /// How many bytes.
     pub(super) len: usize,
-    /// The input has no writer any more: it ends behind these bytes.
+    /// The input has no writer any more, so it ends after these bytes.
     pub(super) end: bool,
-    /// The pipe is full: no more bytes come until some are taken.
+    /// The pipe is full, so no more bytes come until some are taken.
     pub(super) full: bool,
 }
 
@@ -54,7 +54,7 @@ impl Source {
         Ok(Self::new(io::stdin().as_handle().try_clone_to_owned()?.into()))
     }
 
-    /// Whether bytes that are not taken stay for the next reader.
+    /// Whether bytes that are not taken stay in the input.
     pub(super) fn keeps(&self) -> bool {
         #[cfg(target_os = "linux")]
         return self.look.is_some();
@@ -62,7 +62,7 @@ impl Source {
         false
     }
 
-    /// How many of the bytes that were shown are still in the input.
+    /// The number of bytes that [`next`](Self::next) has given and that are still in the input.
     pub(super) fn left(&self) -> usize {
         #[cfg(target_os = "linux")]
         return self.look.as_ref().map_or(0, |look| look.left);
@@ -70,7 +70,7 @@ impl Source {
         0
     }
 
-    /// Waits for more bytes than are [`left`](Self::left), and shows all of them, in a block of [`BLOCK`] bytes. While some
+    /// Waits for more bytes than are [`left`](Self::left), and copies all of them to the block of [`BLOCK`] bytes. While some
     /// are left, `stop` ends the wait; else the wait has no limit.
     pub(super) fn next(&mut self, block: &mut [u8], stop: impl Fn() -> bool) -> io::Result<Found> {
         #[cfg(target_os = "linux")]
@@ -82,7 +82,7 @@ impl Source {
         Ok(Found { len, end: len == 0, full: true })
     }
 
-    /// Takes the first bytes out of the input. The others come again if it [`keeps`](Self::keeps) them.
+    /// Removes the first bytes from the input. The others come again if it [`keeps`](Self::keeps) them.
     pub(super) fn take(&mut self, len: usize) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         if let Some(look) = &mut self.look {
@@ -109,21 +109,21 @@ mod pipe {
 
     use crate::run::source::Found;
 
-    /// The pause between two looks at an incomplete line: the first one, and the longest one.
+    /// The pause between two checks of an incomplete line: the first one, and the longest one.
     const PAUSES: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(10)];
 
-    /// How a pipe is looked at.
+    /// Copies the bytes of a pipe.
     pub(super) struct Look {
-        /// The pipe that bytes are copied to. It is empty between two looks.
+        /// The pipe to which bytes are copied. It is empty between two copies.
         reader: io::PipeReader,
         writer: io::PipeWriter,
-        /// How many bytes were seen and are still in the input.
+        /// Bytes that were copied and are still in the input.
         pub(super) left: usize,
         taken: Vec<u8>,
     }
 
     impl Look {
-        /// `None` for what is no pipe.
+        /// `None` for an input that is no pipe.
         pub(super) fn at(input: &File) -> Option<Self> {
             use std::os::unix::fs::FileTypeExt as _;
             if !input.metadata().is_ok_and(|input| input.file_type().is_fifo()) {
@@ -142,14 +142,15 @@ mod pipe {
             let end = self.left > 0 && self.wait(input, stop)?;
             self.fit(input);
             let len = tee(input, &self.writer, block.len(), SpliceFlags::empty())?;
-            // The copy's pipe has at least as many buffers as the input. When the bytes fill it, they fill the input, too.
+            // The copy's pipe has at least as many buffers as the input, so bytes that fill it fill the input, too.
             let full = len == block.len() || !has_room(&self.writer)?;
             self.reader.read_exact(&mut block[..len])?;
             self.left = len;
             Ok(Found { len, end: end || len == 0, full })
         }
 
-        /// Waits until more bytes come than are left, no more can come, or `stop` says so. Gives whether no more can come.
+        /// Waits until there are more bytes than are left, no more can come, or `stop` ends the wait. Gives whether no more
+        /// can come.
         fn wait(&self, input: &File, stop: impl Fn() -> bool) -> io::Result<bool> {
             let [mut pause, longest] = PAUSES;
             let mut gone = false;
@@ -160,7 +161,7 @@ mod pipe {
                 if gone {
                     return Ok(true);
                 }
-                // Polling: `poll` reports that the last writer has gone, but not new bytes behind bytes that are there.
+                // Polling, because `poll` reports the end of the last writer, but no new bytes while there are old ones.
                 let mut fds = [PollFd::new(input, PollFlags::empty())];
                 let time = Timespec { tv_sec: 0, tv_nsec: pause.subsec_nanos().into() };
                 gone = poll(&mut fds, Some(&time))? > 0;
@@ -169,12 +170,12 @@ mod pipe {
             Ok(false)
         }
 
-        /// Gives the copy's pipe as many buffers as the input has; with more it would never be full.
+        /// Gives the copy's pipe as many buffers as the input has. With more buffers it would never be full.
         fn fit(&self, input: &File) {
             if let (Ok(theirs), Ok(ours)) = (fcntl_getpipe_size(input), fcntl_getpipe_size(&self.writer))
                 && theirs != ours
             {
-                // A pipe that may not grow is full too soon: a line then leaves the input while it is incomplete.
+                // If this fails, the pipe is full too soon, and an incomplete line is removed from the input.
                 let _ = fcntl_setpipe_size(&self.writer, theirs);
             }
         }
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_taken_comes_again_with_what_follows_it() {
+    fn bytes_that_are_not_taken_come_again() {
         let (mut source, mut writer) = pair();
         let mut block = vec![0; BLOCK];
         writer.write_all(b"one\ntw").expect("room");
@@ -230,12 +231,12 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_whose_places_are_all_taken_is_full_however_few_bytes_it_has() {
+    fn a_pipe_without_a_free_buffer_is_full() {
         for size in [4096, 65_536] {
             let (mut source, mut writer) = pair();
             rustix::pipe::fcntl_setpipe_size(&writer, size).expect("allowed");
             rustix::io::ioctl_fionbio(&writer, true).expect("a pipe");
-            // More than half of a place: no two share one.
+            // More than half of a buffer, so that no two pieces share one.
             let piece = [b'x'; 2_100];
             let mut written = 0;
             loop {

@@ -3,22 +3,27 @@
 use std::collections::BTreeMap;
 
 use jackfield::Status;
-use jackfield_loader::ForeignText;
+use jackfield_loader::{ForeignText, count};
 use serde::Serialize;
 
-/// What became of the events of a run. For each backend of the run's own spool, `waiting_before` + `read` is the sum of its
-/// numbers and of what it had not settled of `dropped`.
+/// The results of a run. For each backend of the run's own spool, `waiting_before` + `read` is the sum of its numbers and of
+/// those events of `dropped` that it had not settled.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Summary {
     /// Events that were read and stored.
     pub(super) read: u64,
     /// Events that at least one backend has not settled.
     pub(super) waiting: u64,
-    /// Rejected events that are kept.
+    /// Dead letters.
     pub(super) rejected: u64,
     /// Events of this run, and of earlier ones, that were dropped, by reason.
     pub(super) dropped: BTreeMap<String, u64>,
     pub(super) backends: Vec<BackendSummary>,
+    /// Lines that were read and are lost.
+    pub(super) not_stored: u64,
+    /// Lines without room that are still in the input.
+    pub(super) left_in_input: u64,
+    pub(super) exit_code: u8,
 }
 
 #[derive(Debug, Serialize)]
@@ -58,6 +63,22 @@ impl Summary {
                 waiting: backend.waiting,
             });
         }
+    }
+
+    /// The events that are not delivered, one line for each reason.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.waiting > 0 {
+            warnings.push(format!("the spool keeps {} for the next run", count(self.waiting, "event")));
+        }
+        if self.rejected > 0 {
+            let kept = count(self.rejected, "dead letter");
+            warnings.push(format!("the spool keeps {kept}: `jackfield dead-letters list` shows them"));
+        }
+        let dropped = self.dropped.iter();
+        warnings
+            .extend(dropped.map(|(reason, number)| format!("{} dropped: {reason}", count(*number, "event"))));
+        warnings
     }
 
     /// One line for each backend.

@@ -1,15 +1,48 @@
-//! Delivers the spools of tools.
+//! Delivers the spools of tools, and makes the telemetries that deliver the events of other programs.
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use jackfield::{Collection, Telemetry, spool::Limits};
+use jackfield::{Builder, Collection, Deliver, Telemetry, spool::Limits};
 use jackfield_loader::show_path;
 
-use crate::{console, log, run::service::service};
+use crate::{console, log, settings::VERSION};
+
+/// An event waits for other events at most for `interval`; this many events are delivered at once.
+const DELIVER: Deliver = Deliver::InBackground {
+    interval: Duration::from_millis(100),
+    events: 500,
+    within: Duration::from_millis(500),
+};
+/// The limit of a tool's spool in bytes, and that of any spool in events.
+const SPOOL_BYTES: u64 = 1 << 30;
+const SPOOL_EVENTS: u64 = 10_000_000;
+
+/// A telemetry for the events of another program. It is enabled, because the user who starts a run has decided that the
+/// events are sent.
+pub(crate) fn service(tool: &str, config: &Path, folder: &Path, watch: bool) -> Builder {
+    Telemetry::builder(tool, VERSION)
+        .environment(|_: &str| None::<OsString>)
+        .force_enabled(true)
+        .ops_file(config)
+        .ops_file_required(true)
+        .data_folder(folder)
+        .limits(limits(SPOOL_BYTES))
+        .deliver(DELIVER)
+        .watch(watch)
+}
+
+pub(super) fn limits(bytes: u64) -> Limits {
+    let mut limits = Limits::default();
+    (limits.max_bytes, limits.max_events) = (bytes, SPOOL_EVENTS);
+    limits
+}
 
 /// The tools whose spools were found below a folder.
 pub(super) struct Tools {
@@ -17,14 +50,10 @@ pub(super) struct Tools {
     config: PathBuf,
     watch: bool,
     limits: Limits,
-    known: BTreeMap<PathBuf, Tool>,
-    /// The tools whose events are not sent, and why.
+    /// Name and telemetry by data folder.
+    known: BTreeMap<PathBuf, (String, Telemetry)>,
+    /// The tools without consent, and why their events are not sent.
     refused: BTreeMap<PathBuf, String>,
-}
-
-struct Tool {
-    name: String,
-    telemetry: Telemetry,
 }
 
 impl Tools {
@@ -35,16 +64,13 @@ impl Tools {
         tools
     }
 
-    /// Looks for new tools, and for events that wait. Drops a tool whose user has withdrawn consent.
+    /// Looks for new tools, delivers the events of all tools, and drops a tool whose user has withdrawn consent.
     pub(super) fn look(&mut self) {
         let mut found = BTreeMap::new();
         for (name, data) in self.found() {
             if let Some(why) = refusal(&name) {
                 if self.refused.insert(data.clone(), why.clone()).as_ref() != Some(&why) {
-                    log::say(&format!(
-                        "{}",
-                        console::one_line(format_args!("the events of {name} wait: {why}"))
-                    ));
+                    log::say(console::one_line(format_args!("the events of {name} wait: {why}")));
                 }
                 continue;
             }
@@ -54,16 +80,16 @@ impl Tools {
                 let telemetry = service(&name, &self.config, &data, self.watch);
                 let telemetry = telemetry.limits(self.limits.clone()).build();
                 telemetry.retry();
-                Tool { name, telemetry }
+                (name, telemetry)
             });
-            tool.telemetry.deliver_soon();
+            tool.1.deliver_soon();
             found.insert(data, tool);
         }
         // A telemetry is closed when its last clone is dropped.
         self.known = found;
     }
 
-    /// Names and data folders.
+    /// The names and data folders of all tools.
     fn found(&self) -> Vec<(String, PathBuf)> {
         let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
         let tool = |entry: fs::DirEntry| {
@@ -80,13 +106,14 @@ impl Tools {
         &self.folder
     }
 
-    pub(super) fn each<T>(&self, mut each: impl FnMut(&str, &Telemetry) -> T) -> Vec<T> {
-        self.known.values().map(|tool| each(&tool.name, &tool.telemetry)).collect()
+    /// The names of the tools, and their telemetries.
+    pub(super) fn telemetries(&self) -> Vec<(String, Telemetry)> {
+        self.known.values().cloned().collect()
     }
 }
 
-/// Why the events of a tool are not sent; `None` when its user has consented. Only the usual file of the tool counts as
-/// consent: a variable in the environment of this run is not that user's decision. A variable that opts out counts, too.
+/// Why the events of a tool are not sent; `None` when its user has consented. Consent has to be in the tool's usual file,
+/// because a variable in the environment of this run may not be that user's decision. A variable that opts out counts, too.
 pub(crate) fn refusal(tool: &str) -> Option<String> {
     let here = Telemetry::builder(tool, "0").build().consent();
     let is_opt_in = |name: &str| name.ends_with("TELEMETRY_ENABLED");
@@ -102,7 +129,7 @@ pub(crate) fn refusal(tool: &str) -> Option<String> {
     })
 }
 
-/// The name of the tool that a data folder belongs to.
+/// The name of the tool with this data folder.
 pub(crate) fn name_of(data: &Path) -> Option<String> {
     let folder = if data.ends_with("telemetry") { data.parent()? } else { data };
     Some(folder.file_name()?.to_str()?.to_owned())

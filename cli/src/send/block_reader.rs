@@ -15,21 +15,21 @@ use std::{
 
 use jackfield::forward::CancellationToken;
 
-/// Bytes of a read. As much as a pipe holds.
+/// Bytes of a read: the usual size of a pipe.
 const BLOCK: usize = 64 * 1024;
 
 /// Blocks that are read ahead.
 const AHEAD: usize = 4;
 
-/// How soon a wait for input sees that it is to stop.
+/// The time in which a wait for input notices a request to stop.
 #[cfg(unix)]
 const TICK: Duration = Duration::from_millis(50);
 
 /// An open input.
 ///
 /// # Platform
-/// On Unix the wait for input reads nothing, so that no read begins after `stop`: what it took out of a pipe would be lost.
-/// Elsewhere a read may hang.
+/// On Unix the wait for input does not read, so that no read begins after `stop`, whose bytes would be lost. Elsewhere a read
+/// may hang.
 pub(super) struct BlockReader {
     reader: Box<dyn Read + Send>,
     #[cfg(unix)]
@@ -58,8 +58,7 @@ impl BlockReader {
         if metadata.is_dir() {
             return Err(io::Error::from(io::ErrorKind::IsADirectory));
         }
-        // A backend may append to the file that is read, so only the bytes that it holds now are sent. A file of /proc has no
-        // size.
+        // A backend may append to this file, so only the bytes that it has now are sent. A file of /proc has the size 0.
         let end = if metadata.is_file() && metadata.len() > 0 { metadata.len() } else { u64::MAX };
         Ok(Self {
             #[cfg(unix)]
@@ -69,8 +68,8 @@ impl BlockReader {
         })
     }
 
-    /// Reads blocks until the end, an error or `stop`. An error is the last item. Nobody waits for long for the thread that
-    /// reads: it may hang in a read.
+    /// Reads blocks until the end, an error or `stop`. An error is the last item. The wait for the reading thread is short,
+    /// because that thread may hang in a read.
     pub(super) fn blocks(mut self, stop: CancellationToken) -> io::Result<Receiver<io::Result<Vec<u8>>>> {
         let (sender, receiver) = sync_channel(AHEAD);
         thread::Builder::new().name("jackfield-input".to_owned()).spawn(move || {
@@ -94,13 +93,13 @@ impl BlockReader {
         Ok(receiver)
     }
 
-    /// Waits until a read does not have to; `false` when `stop` is set first.
+    /// Waits until a read does not have to wait; `false` when `stop` is set first.
     #[cfg(unix)]
     fn waits_for_input(&self, stop: &CancellationToken) -> bool {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let tick = Timespec { tv_sec: 0, tv_nsec: TICK.subsec_nanos().into() };
         while !stop.is_set() {
-            // What can't be waited for is read at once.
+            // An input that can't be polled is read at once.
             if !matches!(poll(&mut [PollFd::new(&self.handle, PollFlags::IN)], Some(&tick)), Ok(0)) {
                 return !stop.is_set();
             }

@@ -1,190 +1,193 @@
-//! `jackfield send`: from JSON Lines to every configured backend.
+//! `jackfield send`: sends events from JSON Lines to every configured backend.
 //!
-//! A thread reads blocks, this one makes events and batches of them, and a thread a backend delivers each batch. All
-//! queues between them are bounded, so memory stays flat whatever the input's size, and the slowest backend sets the pace.
+//! One thread reads blocks, the main thread makes batches of events, and one thread for each backend delivers the batches.
+//! All queues between them are bounded, so the use of memory does not depend on the size of the input, and the slowest
+//! backend sets the pace.
 
-pub(crate) mod args;
 mod batcher;
 mod block_reader;
-mod progress;
 mod summary;
 mod target;
 
 use std::{
     io::{self, IsTerminal as _},
-    path::Path,
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
+use clap::{Args, ValueHint};
 use indicatif::ProgressBar;
+use jackfield::Config;
 use jackfield::forward::CancellationToken;
-use jackfield_loader::show_path;
+use jackfield_loader::{count, show_path};
 
 use self::{
-    args::SendArgs,
     batcher::Batcher,
     block_reader::BlockReader,
-    summary::{BackendSummary, Summary},
+    summary::Summary,
     target::{Run, Target, Worker},
 };
 use crate::{
-    chosen_backends,
-    common_args::CommonArgs,
     console,
-    exit::{CommandError, Exit},
-    leftovers::{Leftovers, bad_lines::BadLines},
-    log, output, settings, signals,
+    exit::{CommandError, Exit, UnusableBackend},
+    leftovers::{BadLines, Leftovers},
+    log,
+    settings::{CommonArgs, Help, chosen_backends},
+    signals,
 };
 
-pub(crate) fn run(common: &CommonArgs, args: &SendArgs) -> Result<Exit, CommandError> {
-    prepare(common, args)?.run(common, args)
+pub(crate) const HELP: Help = Help {
+    examples: "  jackfield send events.jsonl\n  tail -f events.jsonl | jackfield send --quiet\n  \
+         jackfield send --only main jackfield-20260102T030405Z-42.main.undelivered.jsonl\n  \
+         jackfield send --json events.jsonl | tail -n 1 | jq .backends",
+    notes: "Leftovers are files of mode 0600 in the folder of --leftovers, made when needed:\n  \
+         jackfield-TIME-PID.BACKEND.undelivered.jsonl  events for `send --only BACKEND`\n  \
+         jackfield-TIME-PID.BACKEND.rejected.jsonl     events that the backend has rejected\n  \
+         jackfield-TIME-PID.bad-lines.txt              lines that are not events\n\
+         When the reader of standard output ends (`| head`), the events that the plugin\n\
+         `stdout` has not written are undelivered at once.\n\n\
+         Ctrl-C and SIGTERM end it; events that were read and not delivered are kept. Two signals\n\
+         within a second count as one, because wrappers such as `timeout` signal twice. A third one,\n\
+         or a second one after a second, ends it at once with exit code 130.\n\n\
+         With --json the last line of standard output is one object:\n  \
+         lines, events, bad_lines, bad_lines_file, interrupted, exit_code, and\n  \
+         backends: a list of name, plugin, error, delivered, retried, rejected,\n    \
+         undelivered, lost (in no file), close_error, rejected_file,\n    \
+         undelivered_file, reasons: a list of outcome, reason, events.",
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct SendArgs {
+    /// File of events, or `-` for standard input
+    #[arg(default_value = "-", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    input: PathBuf,
+    /// How long a backend may accept no event before its events are left over
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = jackfield::forward::parse_duration)]
+    give_up_after: Duration,
+    /// Send only to the backend of this name; may be given several times
+    #[arg(long, value_name = "BACKEND")]
+    only: Vec<String>,
+    /// Folder for leftovers
+    #[arg(long, value_name = "FOLDER", default_value = ".", value_hint = ValueHint::DirPath)]
+    leftovers: PathBuf,
+    /// Largest number of events in a batch
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    batch_events: u16,
+    /// Print only errors: no progress and no summary
+    #[arg(long, short)]
+    quiet: bool,
 }
 
-/// Everything that can be checked before the first line is read has been checked.
+pub(crate) fn run(common: &CommonArgs, args: &SendArgs) -> Result<Exit, CommandError> {
+    let config = common.configuration()?;
+    prepare(config, args).map_err(CommandError::nothing_read)?.run(common.json, args)
+}
+
+/// A run before its first line is read: all that can be checked without the input has been checked.
 struct Prepared {
     targets: Vec<Target>,
     input: BlockReader,
     run: Run,
-    /// Set when the user or a process manager has asked for the end.
     interrupted: CancellationToken,
 }
 
-fn prepare(common: &CommonArgs, args: &SendArgs) -> Result<Prepared, CommandError> {
-    let config = settings::load(common.config.as_deref())?;
-    let chosen = chosen_backends::chosen(&config, &args.only).map_err(CommandError::nothing_read)?;
+fn prepare(config: Config, args: &SendArgs) -> Result<Prepared, CommandError> {
+    let chosen: Vec<_> = chosen_backends(&config, &args.only)?.into_iter().cloned().collect();
     let failed = |what, path: &Path| CommandError::system(format!("{what} {}", show_path(path)));
-    let input = BlockReader::open(&args.input).map_err(failed("input", &args.input));
-    let input = input.map_err(CommandError::nothing_read)?;
-    let leftovers = Leftovers::new(&args.leftovers).map_err(failed("leftovers", &args.leftovers));
-    let leftovers = leftovers.map_err(CommandError::nothing_read)?;
-    let stop = CancellationToken::new();
-    let interrupted = end_by_signal(stop.clone());
-    let chosen: Vec<_> = chosen.into_iter().cloned().collect();
+    let input = BlockReader::open(&args.input).map_err(failed("input", &args.input))?;
+    let leftovers = Leftovers::new(&args.leftovers).map_err(failed("leftovers", &args.leftovers))?;
+    let (stop, interrupted) = (CancellationToken::new(), CancellationToken::new());
+    end_by_signal(stop.clone(), interrupted.clone());
     let open = move || chosen.into_iter().map(|backend| Target::open(&config, backend)).collect();
-    let opened = signals::unless_stopped(&stop, open).map_err(CommandError::system("no backend is open"));
-    let targets: Vec<_> = opened
-        .and_then(|targets| targets.ok_or(CommandError::Interrupted))
-        .map_err(CommandError::nothing_read)?;
+    let opened = signals::unless_stopped(&stop, open).map_err(CommandError::system("no backend is open"))?;
+    let targets: Vec<_> = opened.ok_or(CommandError::Interrupted)?;
     let refusals: Vec<_> = targets.iter().filter_map(|target| target.backend.as_ref().err()).collect();
     if let ([refusal], 1) = (&*refusals, targets.len()) {
-        return Err(refused(refusal.exit, &refusal.reason));
+        return Err(CommandError::Backend((*refusal).clone()));
     }
-    refusals.iter().for_each(|refusal| log::error(&refusal.reason));
+    refusals.iter().for_each(log::error);
     let gravest = refusals.iter().map(|refusal| refusal.exit).max();
     if let Some(exit) = gravest.filter(|_| refusals.len() == targets.len()) {
-        return Err(refused(exit, "no backend can be used"));
+        return Err(UnusableBackend { exit, reason: "no backend can be used".to_owned() }.into());
     }
-    Ok(Prepared {
-        targets,
-        input,
-        run: Run { give_up_after: args.give_up_after, leftovers, stop },
-        interrupted,
-    })
+    let run = Run { give_up_after: args.give_up_after, leftovers, stop };
+    Ok(Prepared { targets, input, run, interrupted })
 }
 
-/// From now on a signal to end sets `stop`, and the token that is given back.
-fn end_by_signal(stop: CancellationToken) -> CancellationToken {
-    let interrupted = CancellationToken::new();
-    let flag = interrupted.clone();
+/// From now on a signal to end sets both tokens.
+fn end_by_signal(stop: CancellationToken, interrupted: CancellationToken) {
     let end = move || {
         log::say(
             "interrupted: events that were read and not delivered are kept; \
              a second Ctrl-C after a second, or a third one, ends at once",
         );
-        flag.set();
+        interrupted.set();
         stop.set();
     };
     if let Err(error) = signals::install(end, None) {
-        tracing::warn!("Ctrl-C will end this run at once, without keeping events that were read: {error}");
+        tracing::warn!("Ctrl-C will end this run at once and lose events that were read: {error}");
     }
-    interrupted
-}
-
-fn refused(exit: Exit, reason: &str) -> CommandError {
-    CommandError::Backend { exit, reason: reason.to_owned() }.nothing_read()
 }
 
 impl Prepared {
-    fn run(self, common: &CommonArgs, args: &SendArgs) -> Result<Exit, CommandError> {
+    fn run(self, json: bool, args: &SendArgs) -> Result<Exit, CommandError> {
         let Self { targets, input, run, interrupted } = self;
         if args.input.as_os_str() == "-" && io::stdin().is_terminal() && !args.quiet {
             log::say("reading events from the terminal, one a line, until Ctrl-D");
         }
         // A plugin that prints to the terminal and a bar would overwrite each other.
-        let prints =
-            targets.iter().any(|target| target.plugin.as_ref().is_some_and(|plugin| *plugin == "stdout"))
-                && io::stdout().is_terminal();
-        let quiet = args.quiet || common.json || prints;
-        let bar = if quiet { ProgressBar::hidden() } else { progress::start(input.size) };
+        let is_stdout = |target: &Target| target.plugin.as_ref().is_some_and(|plugin| *plugin == "stdout");
+        let prints = io::stdout().is_terminal() && targets.iter().any(is_stdout);
+        let quiet = args.quiet || json;
+        let bar = if quiet || prints { ProgressBar::hidden() } else { console::start_bar(input.size) };
 
-        let mut names = Vec::new();
-        let mut workers = Vec::new();
         let regular_file = input.size.is_some();
         let blocks = input.blocks(run.stop.clone());
-        let started: io::Result<()> = targets.into_iter().try_for_each(|target| {
-            names.push((
-                target.config.name.clone(),
-                target.plugin.clone(),
-                target.backend.as_ref().err().cloned(),
-            ));
-            workers.push(Worker::start(target, &run)?);
-            Ok(())
-        });
-        let blocks = started.and(blocks).map_err(CommandError::system("no thread, so nothing was sent"))?;
+        let workers: io::Result<Vec<_>> =
+            targets.into_iter().map(|target| Worker::start(target, &run)).collect();
+        let started = workers.and_then(|workers| Ok((workers, blocks?)));
+        let (workers, blocks) = started.map_err(CommandError::system("no thread, so nothing was sent"))?;
 
         let bad = BadLines::new(run.leftovers.file("bad-lines.txt"));
         let mut batcher = Batcher::new(usize::from(args.batch_events), bad, workers, bar);
         let read = batcher.run(&blocks, &run.stop, regular_file);
-        let Batcher { lines, mut bad, count, mut workers, .. } = batcher;
+        let Batcher { lines, mut bad, count: events, mut workers, .. } = batcher;
         workers.iter_mut().for_each(Worker::end);
-        let tallies: Vec<_> = workers.into_iter().map(Worker::finish).collect();
+        let backends: Vec<_> = workers.into_iter().map(Worker::finish).collect();
         console::clear_bar();
 
         bad.finish();
         let mut io_failed = false;
-        let mut failed = |text: String| {
-            log::error(text);
-            io_failed = true;
-        };
         if let Err(error) = read {
-            failed(format!("input {}: line {}: {error}", show_path(&args.input), lines.count() + 1));
+            let (input, line) = (show_path(&args.input), lines.count() + 1);
+            log::error(format_args!("input {input}: line {line}: {error}"));
+            io_failed = true;
         }
         if let Some((lost, why)) = bad.file().failure() {
-            failed(format!("{why}; {lost} bad lines are not kept"));
+            log::error(format_args!("{why}; lost: {}", count(lost, "bad line")));
+            io_failed = true;
         }
-        let mut backends = Vec::new();
-        for ((name, plugin, error), tally) in names.into_iter().zip(tallies) {
-            let tally = tally.unwrap_or_else(|| {
-                failed(format!(
-                    "backend `{name}`: its thread panicked, and the outcomes of its events are unknown"
-                ));
-                target::Tally::default()
-            });
-            for why in &tally.file_errors {
-                failed(format!("backend `{name}`: {why}, reading was stopped"));
+        for backend in &backends {
+            for why in &backend.errors {
+                log::error(format_args!("backend `{}`: {why}", backend.name));
             }
-            if let Some(why) = &tally.close_error {
-                log::warn(why);
-            }
-            backends.push(BackendSummary { name, plugin, error, tally });
+            backend.close_error.iter().for_each(log::warn);
         }
         let summary = Summary {
             lines: lines.count(),
-            events: count,
+            events,
             bad_lines: bad.count,
             bad_lines_file: bad.file().path().map(|path| show_path(path).to_string()),
             interrupted: interrupted.is_set(),
             io_failed,
             backends,
         };
-        if !common.json && (!args.quiet || summary.exit() != Exit::Done) {
-            log::say(&summary.text());
+        if !json && (!quiet || summary.exit() != Exit::Done) {
+            log::say(summary.text());
         }
-        if common.json {
-            output::json_line(&summary.json())?;
+        if json {
+            console::print_json_line(&summary.json())?;
         }
         Ok(summary.exit())
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,9 +1,9 @@
 //! The summary of a run, as text and as JSON.
 
-use jackfield_loader::{ForeignText, count};
+use jackfield_loader::count;
 use serde_json::{Value, json};
 
-use super::target::{Tally, Unusable};
+use super::target::BackendSummary;
 use crate::{console::one_line, exit::Exit};
 
 /// A finished run.
@@ -14,62 +14,37 @@ pub(super) struct Summary {
     pub(super) bad_lines: u64,
     pub(super) bad_lines_file: Option<String>,
     pub(super) interrupted: bool,
-    /// Whether the input could not be read, or a line could not be kept.
+    /// Whether the input could not be read, or a bad line could not be written.
     pub(super) io_failed: bool,
     pub(super) backends: Vec<BackendSummary>,
 }
 
-pub(super) struct BackendSummary {
-    pub(super) name: String,
-    pub(super) plugin: Option<ForeignText>,
-    /// Why it could not be opened.
-    pub(super) error: Option<Unusable>,
-    pub(super) tally: Tally,
-}
-
-/// Reasons that people are shown for a backend.
+/// The number of reasons that the text has for a backend.
 const SHOWN: usize = 3;
 
 impl Summary {
     pub(super) fn exit(&self) -> Exit {
-        let says = |applies: bool, exit: Exit| if applies { exit } else { Exit::Done };
-        let tallies = || self.backends.iter().map(|backend| &backend.tally);
-        let not_delivered = |t: &Tally| t.rejected + t.undelivered > 0 || t.close_error.is_some();
-        let io = self.io_failed || tallies().any(|tally| !tally.file_errors.is_empty());
-        [
-            says(self.bad_lines > 0, Exit::BadLines),
-            says(tallies().any(not_delivered), Exit::Events),
-            self.backends
-                .iter()
-                .filter_map(|backend| Some(backend.error.as_ref()?.exit))
-                .max()
-                .unwrap_or(Exit::Done),
-            says(self.interrupted, Exit::Interrupted),
-            says(io, Exit::Io),
-        ]
-        .into_iter()
-        .max()
-        .unwrap_or(Exit::Done)
+        let if_true = |applies: bool, exit: Exit| if applies { exit } else { Exit::Done };
+        let any = |applies: fn(&BackendSummary) -> bool| self.backends.iter().any(applies);
+        let not_delivered = any(|it| it.rejected + it.undelivered > 0 || it.close_error.is_some());
+        let io = self.io_failed || any(|it| !it.errors.is_empty());
+        let own = [
+            if_true(self.bad_lines > 0, Exit::BadLines),
+            if_true(not_delivered, Exit::Events),
+            if_true(self.interrupted, Exit::Interrupted),
+            if_true(io, Exit::Io),
+        ];
+        own.into_iter()
+            .chain(self.backends.iter().filter_map(|backend| backend.exit))
+            .max()
+            .unwrap_or(Exit::Done)
     }
 
     pub(super) fn json(&self) -> Value {
-        let backend = |backend: &BackendSummary| {
-            let tally = &backend.tally;
-            let reasons = reasons(tally);
-            let reason = |&(outcome, reason, events): &(&str, &str, u64)| json!({ "outcome": outcome, "reason": reason, "events": events });
-            json!({
-                "name": backend.name, "plugin": backend.plugin, "error": backend.error.as_ref().map(|error| &error.reason),
-                "delivered": tally.delivered, "retried": tally.retried, "rejected": tally.rejected,
-                "undelivered": tally.undelivered, "lost": tally.lost, "close_error": tally.close_error,
-                "reasons": reasons.iter().map(reason).collect::<Vec<_>>(),
-                "rejected_file": tally.rejected_file, "undelivered_file": tally.undelivered_file,
-            })
-        };
         json!({
             "lines": self.lines, "events": self.events, "bad_lines": self.bad_lines,
             "bad_lines_file": self.bad_lines_file, "interrupted": self.interrupted,
-            "backends": self.backends.iter().map(backend).collect::<Vec<_>>(),
-            "exit_code": self.exit().code(),
+            "backends": self.backends, "exit_code": self.exit().code(),
         })
     }
 
@@ -81,22 +56,22 @@ impl Summary {
         if self.interrupted {
             out.push_str(", interrupted");
         }
-        for BackendSummary { name, tally, .. } in &self.backends {
+        for backend in &self.backends {
+            let BackendSummary { name, delivered, retried, rejected, undelivered, .. } = backend;
             out.push_str(&format!(
-                "\n{name}: {} delivered, {} retried, {} rejected, {} undelivered",
-                tally.delivered, tally.retried, tally.rejected, tally.undelivered
+                "\n{name}: {delivered} delivered, {retried} retried, {rejected} rejected, {undelivered} undelivered"
             ));
-            if tally.lost > 0 {
-                out.push_str(&format!(", {} of them lost", tally.lost));
+            if backend.lost > 0 {
+                out.push_str(&format!(", {} of them lost", backend.lost));
             }
-            let reasons = reasons(tally);
-            for (outcome, reason, events) in reasons.iter().take(SHOWN) {
-                out.push_str(&format!("\n  {events} {outcome}: {}", one_line(reason)));
+            for reason in backend.reasons.iter().take(SHOWN) {
+                let text = one_line(&reason.reason);
+                out.push_str(&format!("\n  {} {}: {text}", reason.events, reason.outcome));
             }
-            if reasons.len() > SHOWN {
-                out.push_str(&format!("\n  and {} more reasons, see --json", reasons.len() - SHOWN));
+            if let Some(more @ 1..) = backend.reasons.len().checked_sub(SHOWN) {
+                out.push_str(&format!("\n  and {}, see --json", count(more, "more reason")));
             }
-            for file in [&tally.rejected_file, &tally.undelivered_file].into_iter().flatten() {
+            for file in [&backend.rejected_file, &backend.undelivered_file].into_iter().flatten() {
                 out.push_str(&format!("\n  kept in {}", one_line(file)));
             }
         }
@@ -107,21 +82,13 @@ impl Summary {
     }
 }
 
-/// The most frequent first.
-fn reasons(tally: &Tally) -> Vec<(&'static str, &str, u64)> {
-    let mut reasons: Vec<_> =
-        tally.reasons.iter().map(|((outcome, reason), events)| (*outcome, &**reason, *events)).collect();
-    reasons.sort_by_key(|reason| std::cmp::Reverse(reason.2));
-    reasons
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::send::target::sorted;
 
     fn summary(change: impl FnOnce(&mut Summary)) -> Summary {
-        let backend =
-            BackendSummary { name: "main".to_owned(), plugin: None, error: None, tally: Tally::default() };
+        let backend = BackendSummary { name: "main".to_owned(), ..BackendSummary::default() };
         let mut summary = Summary {
             lines: 2,
             events: 1,
@@ -135,17 +102,13 @@ mod tests {
         summary
     }
 
-    fn unusable(exit: Exit) -> Unusable {
-        Unusable { exit, reason: "no".to_owned() }
-    }
-
     #[test]
-    fn each_trouble_has_its_code_and_the_gravest_is_told() {
+    fn the_gravest_problem_has_the_exit_code() {
         let mut all: Vec<fn(&mut Summary)> = vec![
             |s| s.bad_lines = 1,
-            |s| s.backends[0].tally.rejected = 1,
-            |s| s.backends[0].error = Some(unusable(Exit::Plugin)),
-            |s| s.backends[0].error = Some(unusable(Exit::Config)),
+            |s| s.backends[0].rejected = 1,
+            |s| s.backends[0].exit = Some(Exit::Plugin),
+            |s| s.backends[0].exit = Some(Exit::Config),
             |s| s.interrupted = true,
             |s| s.io_failed = true,
         ];
@@ -163,27 +126,24 @@ mod tests {
     }
 
     #[test]
-    fn undelivered_unkept_and_unclosed_have_a_code_too() {
-        assert_eq!(summary(|s| s.backends[0].tally.undelivered = 1).exit(), Exit::Events);
-        assert_eq!(
-            summary(|s| s.backends[0].tally.close_error = Some("late".to_owned())).exit(),
-            Exit::Events
-        );
-        assert_eq!(summary(|s| s.backends[0].tally.file_errors.push("full".to_owned())).exit(), Exit::Io);
+    fn undelivered_events_and_errors_have_a_code_too() {
+        assert_eq!(summary(|s| s.backends[0].undelivered = 1).exit(), Exit::Events);
+        assert_eq!(summary(|s| s.backends[0].close_error = Some("late".to_owned())).exit(), Exit::Events);
+        assert_eq!(summary(|s| s.backends[0].errors.push("full".to_owned())).exit(), Exit::Io);
     }
 
     #[test]
     fn the_most_frequent_reasons_come_first() {
         let summary = summary(|s| {
-            let tally = &mut s.backends[0].tally;
-            tally.rejected = 10;
-            tally.rejected_file = Some("/x".to_owned());
-            for (reason, events) in [("a", 1), ("b", 4), ("c", 3), ("d", 2)] {
-                tally.reasons.insert(("rejected", reason.into()), events);
-            }
+            let backend = &mut s.backends[0];
+            backend.rejected = 10;
+            backend.rejected_file = Some("/x".to_owned());
+            let counts = [("a", 1), ("b", 4), ("c", 3), ("d", 2)];
+            let counts = counts.map(|(reason, events)| (("rejected", reason.into()), events));
+            backend.reasons = sorted(counts.into(), str::to_owned);
         });
         let expected = "1 event of 2 lines\nmain: 0 delivered, 0 retried, 10 rejected, 0 undelivered\n  4 rejected: b\n  \
-                        3 rejected: c\n  2 rejected: d\n  and 1 more reasons, see --json\n  kept in /x";
+                        3 rejected: c\n  2 rejected: d\n  and 1 more reason, see --json\n  kept in /x";
         assert_eq!(summary.text(), expected);
         assert_eq!(
             summary.json()["backends"][0]["reasons"][3],

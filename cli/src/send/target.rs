@@ -1,4 +1,4 @@
-//! One configured backend in a run: opened or not, and the thread that delivers to it.
+//! One configured backend of a run, and the thread that delivers to it.
 
 use std::{
     collections::BTreeMap,
@@ -11,58 +11,55 @@ use std::{
     time::Duration,
 };
 
+use jackfield::Config;
 use jackfield::forward::{
     BackendConfig, CancellationToken, Delivery, DeliveryOptions, EventOutcome, open_backend,
 };
-use jackfield::{Config, OpenError};
-use jackfield_loader::{Backend, Batch, ForeignText, show_path};
+use jackfield_loader::{Backend, Batch, ForeignText, count, show_path};
+use serde::Serialize;
 
 use crate::{
-    exit::Exit,
+    exit::{Exit, UnusableBackend},
     leftovers::{Leftover, Leftovers},
     settings,
 };
 
-/// Batches that wait for a backend. Reading stops while a backend has as many.
+/// The number of batches that can wait for a backend. Reading stops while a backend has this number.
 const QUEUE: usize = 4;
 
-/// Reasons of one backend that are told apart; further ones are counted together.
+/// The number of reasons of one backend that are counted separately. Further ones are counted together.
 const MOST_REASONS: usize = 100;
 
-/// Why a backend can't be used.
-#[derive(Debug, Clone)]
-pub(super) struct Unusable {
-    /// What a command ends with for it: [`Exit::Config`] when it is what ops wrote, whoever found that out.
-    pub(super) exit: Exit,
-    /// One line.
-    pub(super) reason: String,
-}
-
-/// A backend that is ready, or why not.
+/// A backend of the configuration, open or not.
 pub(super) struct Target {
-    pub(super) config: BackendConfig,
-    pub(super) backend: Result<Backend, Unusable>,
+    config: BackendConfig,
+    pub(super) backend: Result<Backend, UnusableBackend>,
     /// Name of the plugin, if it is open.
     pub(super) plugin: Option<ForeignText>,
 }
 
 impl Target {
-    /// Opens a backend of the configuration for the one thread that sends.
+    /// Opens a backend for the one thread that sends.
     pub(super) fn open(config: &Config, backend: BackendConfig) -> Self {
-        let unusable =
-            |error: OpenError| Unusable { exit: (&error).into(), reason: error.line(&backend.name) };
         let (opened, plugin) =
             match open_backend(config, &backend, &settings::backend_options(config, &backend)) {
                 Ok((opened, plugin)) => (Ok(opened), Some(plugin)),
-                Err(error) => (Err(unusable(error)), None),
+                Err(error) => (Err(UnusableBackend::new(&backend.name, &error)), None),
             };
         Self { config: backend, backend: opened, plugin }
     }
 }
 
-/// What became of the events of one backend.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
+/// The results of one backend.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct BackendSummary {
+    pub(super) name: String,
+    pub(super) plugin: Option<ForeignText>,
+    /// Why it could not be opened.
+    pub(super) error: Option<String>,
+    /// The exit of a backend that could not be opened.
+    #[serde(skip)]
+    pub(super) exit: Option<Exit>,
     pub(super) delivered: u64,
     /// Attempts after the first, counted for each event.
     pub(super) retried: u64,
@@ -70,147 +67,185 @@ pub(super) struct Tally {
     pub(super) undelivered: u64,
     /// Rejected or undelivered, and in no file.
     pub(super) lost: u64,
-    /// By outcome (`rejected`, `undelivered`) and reason.
-    pub(super) reasons: BTreeMap<(&'static str, Arc<str>), u64>,
+    /// The most frequent first.
+    pub(super) reasons: Vec<Reason>,
     pub(super) close_error: Option<String>,
     pub(super) rejected_file: Option<String>,
     pub(super) undelivered_file: Option<String>,
-    /// Why a file could not be written, with how many events are not in it.
-    pub(super) file_errors: Vec<String>,
+    /// Why events are lost, or their outcomes unknown.
+    #[serde(skip)]
+    pub(super) errors: Vec<String>,
 }
 
-impl Tally {
-    fn reason(&mut self, outcome: &'static str, reason: &Arc<str>) {
-        if let Some(count) = self.reasons.get_mut(&(outcome, Arc::clone(reason))) {
-            *count += 1;
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Reason {
+    /// `rejected` or `undelivered`.
+    pub(super) outcome: &'static str,
+    pub(super) reason: String,
+    pub(super) events: u64,
+}
+
+/// What all workers of a run share.
+#[derive(Clone)]
+pub(super) struct Run {
+    pub(super) give_up_after: Duration,
+    pub(super) leftovers: Leftovers,
+    /// Ends the deliveries: the user has interrupted the run, or leftovers can't be written.
+    pub(super) stop: CancellationToken,
+}
+
+/// The thread that delivers to one backend.
+pub(super) struct Worker {
+    batches: Option<SyncSender<Batch>>,
+    thread: JoinHandle<BackendSummary>,
+    /// The summary without the results of events.
+    blank: BackendSummary,
+}
+
+impl Worker {
+    /// Starts the thread of a backend. A backend that could not be opened gets its events too: they go to its file.
+    pub(super) fn start(target: Target, run: &Run) -> io::Result<Self> {
+        let Target { config, backend, plugin } = target;
+        let unusable = backend.as_ref().err();
+        let blank = BackendSummary {
+            name: config.name.clone(),
+            plugin,
+            error: unusable.map(|unusable| unusable.reason.clone()),
+            exit: unusable.map(|unusable| unusable.exit),
+            ..BackendSummary::default()
+        };
+        let (sender, receiver) = sync_channel(QUEUE);
+        let (run, summary) = (run.clone(), blank.clone());
+        let thread = thread::Builder::new()
+            .name(format!("jackfield-{}", config.name))
+            .spawn(move || deliver(&config, backend.ok(), summary, &run, &receiver))?;
+        Ok(Self { batches: Some(sender), thread, blank })
+    }
+
+    /// Passes a batch on; waits while the queue is full.
+    pub(super) fn send(&self, batch: &Batch) {
+        if let Some(batches) = &self.batches {
+            // The receiver ends only with a panic, which `finish` reports.
+            drop(batches.send(batch.clone()));
+        }
+    }
+
+    /// Says that no further batch comes.
+    pub(super) fn end(&mut self) {
+        self.batches = None;
+    }
+
+    /// Waits until all batches are settled and the backend is closed.
+    pub(super) fn finish(mut self) -> BackendSummary {
+        self.end();
+        let errors = vec!["its thread panicked, and the outcomes of its events are unknown".to_owned()];
+        self.thread.join().unwrap_or(BackendSummary { errors, ..self.blank })
+    }
+}
+
+fn deliver(
+    config: &BackendConfig,
+    backend: Option<Backend>,
+    summary: BackendSummary,
+    run: &Run,
+    batches: &Receiver<Batch>,
+) -> BackendSummary {
+    let file = |kind: &str| run.leftovers.file(&format!("{}.{kind}.jsonl", config.name));
+    let mut ledger = Ledger {
+        rejected: file("rejected"),
+        undelivered: file("undelivered"),
+        reasons: BTreeMap::new(),
+        summary,
+    };
+    if let Some(backend) = backend {
+        let mut options = DeliveryOptions::default();
+        options.give_up_after = run.give_up_after;
+        let mut delivery = Delivery::new(backend, options, run.stop.clone());
+        for batch in batches {
+            let outcomes = delivery.deliver(&batch);
+            ledger.settle(&batch, &outcomes, &run.stop);
+        }
+        ledger.summary.retried = delivery.retried();
+        let closed = delivery.backend().close(config.timeout);
+        ledger.summary.close_error = closed.err().map(|error| config.conceal(&error.to_string()));
+    } else {
+        let reason: Arc<str> = Arc::from("the backend could not be opened");
+        for batch in batches {
+            let outcomes = vec![EventOutcome::Undelivered(Arc::clone(&reason)); batch.len()];
+            ledger.settle(&batch, &outcomes, &run.stop);
+        }
+    }
+    ledger.finish(config)
+}
+
+/// The number of events by outcome and reason.
+pub(super) type ReasonCounts = BTreeMap<(&'static str, Arc<str>), u64>;
+
+/// The reasons, the most frequent first. `conceal` replaces secrets; reasons that are equal without their secrets become one.
+pub(super) fn sorted(counts: ReasonCounts, conceal: impl Fn(&str) -> String) -> Vec<Reason> {
+    let mut concealed = BTreeMap::<_, u64>::new();
+    for ((outcome, reason), events) in counts {
+        *concealed.entry((outcome, conceal(&reason))).or_default() += events;
+    }
+    let reason = |((outcome, reason), events)| Reason { outcome, reason, events };
+    let mut reasons: Vec<_> = concealed.into_iter().map(reason).collect();
+    reasons.sort_by_key(|reason| std::cmp::Reverse(reason.events));
+    reasons
+}
+
+/// The counts and the files of one backend.
+struct Ledger {
+    rejected: Leftover,
+    undelivered: Leftover,
+    reasons: ReasonCounts,
+    summary: BackendSummary,
+}
+
+impl Ledger {
+    /// Counts the outcomes of a batch, and writes the events that were not delivered to their files.
+    fn settle(&mut self, batch: &Batch, outcomes: &[EventOutcome], stop: &CancellationToken) {
+        for (event, outcome) in batch.view().iter().zip(outcomes) {
+            match outcome {
+                EventOutcome::Delivered => self.summary.delivered += 1,
+                EventOutcome::Rejected(reason) => {
+                    self.summary.rejected += 1;
+                    self.count("rejected", reason);
+                    self.rejected.line(event.json().as_bytes());
+                }
+                EventOutcome::Undelivered(reason) => {
+                    self.summary.undelivered += 1;
+                    self.count("undelivered", reason);
+                    self.undelivered.line(event.json().as_bytes());
+                }
+            }
+        }
+        let written = self.rejected.flush() & self.undelivered.flush();
+        if !written {
+            // Whatever is read from now on might be lost too.
+            stop.set();
+        }
+    }
+
+    fn count(&mut self, outcome: &'static str, reason: &Arc<str>) {
+        if let Some(events) = self.reasons.get_mut(&(outcome, Arc::clone(reason))) {
+            *events += 1;
             return;
         }
         let reason =
             if self.reasons.len() < MOST_REASONS { Arc::clone(reason) } else { Arc::from("other reasons") };
         *self.reasons.entry((outcome, reason)).or_default() += 1;
     }
-}
 
-/// The thread that delivers to one backend.
-pub(super) struct Worker {
-    batches: Option<SyncSender<Batch>>,
-    thread: JoinHandle<Tally>,
-}
-
-/// What every worker of a run shares.
-#[derive(Clone)]
-pub(super) struct Run {
-    pub(super) give_up_after: Duration,
-    pub(super) leftovers: Leftovers,
-    /// Ends deliveries: the user interrupted, or leftovers can't be kept.
-    pub(super) stop: CancellationToken,
-}
-
-impl Worker {
-    /// Starts the thread of a backend. One that could not be opened gets its events too: they go to its file.
-    pub(super) fn start(target: Target, run: &Run) -> io::Result<Self> {
-        let (sender, receiver) = sync_channel(QUEUE);
-        let run = run.clone();
-        let thread = thread::Builder::new()
-            .name(format!("jackfield-{}", target.config.name))
-            .spawn(move || deliver(target, &run, &receiver))?;
-        Ok(Self { batches: Some(sender), thread })
-    }
-
-    /// Hands over a batch; waits while the queue is full.
-    pub(super) fn send(&self, batch: &Batch) {
-        if let Some(batches) = &self.batches {
-            // The receiver ends only by a panic, which `finish` tells.
-            drop(batches.send(batch.clone()));
-        }
-    }
-
-    /// No further batch comes.
-    pub(super) fn end(&mut self) {
-        self.batches = None;
-    }
-
-    /// Waits until all batches are settled and the backend is closed. `None` when the thread panicked.
-    pub(super) fn finish(mut self) -> Option<Tally> {
-        self.end();
-        self.thread.join().ok()
-    }
-}
-
-fn deliver(target: Target, run: &Run, batches: &Receiver<Batch>) -> Tally {
-    let Target { config, backend, .. } = target;
-    let mut files = Files {
-        rejected: run.leftovers.file(&format!("{}.rejected.jsonl", config.name)),
-        undelivered: run.leftovers.file(&format!("{}.undelivered.jsonl", config.name)),
-    };
-    let mut tally = Tally::default();
-    match backend {
-        Ok(backend) => {
-            let mut options = DeliveryOptions::default();
-            options.give_up_after = run.give_up_after;
-            let mut delivery = Delivery::new(backend, options, run.stop.clone());
-            for batch in batches {
-                let fates = delivery.deliver(&batch);
-                files.keep(&batch, &fates, &mut tally, &run.stop);
-            }
-            tally.retried = delivery.retried();
-            let closed = delivery.backend().close(config.timeout);
-            tally.close_error = closed.err().map(|error| config.conceal(&error.to_string()));
-        }
-        Err(_) => {
-            let reason: Arc<str> = Arc::from("the backend could not be opened");
-            for batch in batches {
-                let fates = vec![EventOutcome::Undelivered(Arc::clone(&reason)); batch.len()];
-                files.keep(&batch, &fates, &mut tally, &run.stop);
-            }
-        }
-    }
-    files.finish(&mut tally);
-    let reasons = std::mem::take(&mut tally.reasons);
-    for ((outcome, reason), events) in reasons {
-        *tally.reasons.entry((outcome, config.conceal(&reason).into())).or_default() += events;
-    }
-    tally
-}
-
-/// The files of one backend.
-struct Files {
-    rejected: Leftover,
-    undelivered: Leftover,
-}
-
-impl Files {
-    /// Counts what became of a batch, and keeps what was not delivered.
-    fn keep(&mut self, batch: &Batch, fates: &[EventOutcome], tally: &mut Tally, stop: &CancellationToken) {
-        for (event, fate) in batch.view().iter().zip(fates) {
-            match fate {
-                EventOutcome::Delivered => tally.delivered += 1,
-                EventOutcome::Rejected(reason) => {
-                    tally.rejected += 1;
-                    tally.reason("rejected", reason);
-                    self.rejected.line(event.json().as_bytes());
-                }
-                EventOutcome::Undelivered(reason) => {
-                    tally.undelivered += 1;
-                    tally.reason("undelivered", reason);
-                    self.undelivered.line(event.json().as_bytes());
-                }
-            }
-        }
-        let kept = self.rejected.flush() & self.undelivered.flush();
-        if !kept {
-            // Whatever is read from now on might be lost too.
-            stop.set();
-        }
-    }
-
-    fn finish(self, tally: &mut Tally) {
+    fn finish(self, config: &BackendConfig) -> BackendSummary {
+        let mut summary = self.summary;
+        summary.reasons = sorted(self.reasons, |reason| config.conceal(reason));
         let path = |file: &Leftover| file.path().map(|path| show_path(path).to_string());
-        tally.rejected_file = path(&self.rejected);
-        tally.undelivered_file = path(&self.undelivered);
+        summary.rejected_file = path(&self.rejected);
+        summary.undelivered_file = path(&self.undelivered);
         for (lost, why) in [self.rejected.failure(), self.undelivered.failure()].into_iter().flatten() {
-            tally.lost += lost;
-            tally.file_errors.push(format!("{why}; {lost} events are lost"));
+            summary.lost += lost;
+            summary.errors.push(format!("{why}; reading was stopped; lost: {}", count(lost, "event")));
         }
+        summary
     }
 }

@@ -1,4 +1,4 @@
-//! `jackfield status`: what a `jackfield run` is doing.
+//! `jackfield status`: shows what a `jackfield run` is doing.
 
 mod screen;
 
@@ -16,36 +16,39 @@ use terminal::Term;
 
 use self::screen::{page, screen};
 use crate::{
-    common_args::{CommonArgs, Help},
+    console,
     exit::{CommandError, Exit},
-    output,
-    run_state::{self, snapshot::Snapshot},
+    run_state::{self, Snapshot},
+    settings::{CommonArgs, Help},
     signals,
 };
 
 pub(crate) const HELP: Help = Help {
     examples: "  jackfield status\n  jackfield status --state /var/lib/jackfield --json | jq .spools",
-    notes: "On a terminal the screen follows the run until Ctrl-C; elsewhere, and with --once, it is printed\nonce. When \
-         no `jackfield run` is alive there, the exit code is 7.\n\n\
-         With --json, one object: alive, and refusal when there is nothing else to say; else state,\nversion, pid, started_ms, at_ms, config, input, lines, events, \
-         bad_lines, not_stored, holding (reason, since_ms; null while there is room), mapped_images,\nimage_limit, \
-         last_reload, and spools: a list of\n  tool, folder, waiting, \
-         bytes, oldest_s, dropped, dead_letters, problems, and backends: a list of\n    name, plugin (name, version, \
-         file), isolation, open, events_per_s, p50_ms, p99_ms, calls,\n    waiting, delivered, rejected, circuit, \
-         paused_s, last_error, last_error_s,\n    last_delivery_s, swaps, not_swapped.",
+    notes: "On a terminal the screen is updated until Ctrl-C. Elsewhere, and with --once, it is printed\n\
+         once. If no `jackfield run` is alive in the folder, the exit code is 7.\n\n\
+         With --json, one object: alive, and refusal where there is no status; else state, version,\n\
+         pid, started_ms, at_ms, config, input, lines, events, bad_lines, not_stored, holding (reason,\n\
+         since_ms; null while the spool has room), mapped_images, image_limit, last_reload, and\n\
+         spools: a list of\n  \
+         tool, folder, waiting, bytes, oldest_s, dropped, dead_letters, problems, and\n  \
+         backends: a list of\n    \
+         name, plugin (name, version, file), isolation, open, events_per_s, p50_ms, p99_ms, calls,\n    \
+         waiting, delivered, rejected, circuit (open or closed), paused_s, last_error,\n    \
+         last_error_s, last_delivery_s, swaps, not_swapped.",
 };
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// Folder that was given to `run`
+    /// State folder of the run
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
-    pub(crate) state: Option<PathBuf>,
-    /// Print once, on a terminal too
+    state: Option<PathBuf>,
+    /// Print once, even on a terminal
     #[arg(long)]
-    pub(crate) once: bool,
+    once: bool,
 }
 
-/// How often the screen is drawn.
+/// The time between two updates of the screen.
 const REFRESH: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(common: &CommonArgs, args: &StatusArgs) -> Result<Exit, CommandError> {
@@ -59,33 +62,33 @@ pub(crate) fn run(common: &CommonArgs, args: &StatusArgs) -> Result<Exit, Comman
         (Ok((alive, snapshot)), true) => {
             let mut value = serde_json::to_value(snapshot).unwrap_or_default();
             value["alive"] = (*alive).into();
-            output::json(&value)?;
+            console::print_json(&value)?;
         }
         (Err(refusal), true) => {
             let alive = run_state::is_alive(&folder);
-            output::json(&json!({ "alive": alive, "refusal": refusal.to_string() }))?;
+            console::print_json(&json!({ "alive": alive, "refusal": refusal.to_string() }))?;
         }
-        (Ok((alive, snapshot)), false) => output::text(&screen(&folder, *alive, snapshot))?,
+        (Ok((alive, snapshot)), false) => console::print(&screen(&folder, *alive, snapshot))?,
         (Err(_), false) => {}
     }
     seen.map(|(alive, _)| if alive { Exit::Done } else { Exit::Io })
 }
 
-/// The status of the run, and whether the run is alive.
+/// Whether the run is alive, and its status.
 fn look(folder: &Path) -> Result<(bool, Snapshot), CommandError> {
     let alive = run_state::is_alive(folder);
     let shown = show_path(folder);
     let refusal = match run_state::read(folder) {
         Ok(Some(snapshot)) => return Ok((alive, snapshot)),
         Ok(None) if alive => format!(
-            "the run in {shown} has written no status yet; it can't write one to a full disk: see its standard error"
+            "the run in {shown} has written no status: wait, or see its standard error for a full disk"
         ),
         Ok(None) => {
-            format!("no `jackfield run` is alive in {shown}, and none has been: name the folder of --state")
+            format!("no `jackfield run` is alive in {shown}, and none has been: name its folder with --state")
         }
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
             format!(
-                "the status in {shown} is damaged, or of another version of jackfield: use that one, or start the run again"
+                "the status in {shown} is damaged, or of another version of jackfield: use that version, or start the run again"
             )
         }
         Err(error) => format!("the status in {shown} can't be read: {error}"),
@@ -93,7 +96,7 @@ fn look(folder: &Path) -> Result<(bool, Snapshot), CommandError> {
     Err(CommandError::Unusable(refusal))
 }
 
-/// Draws the screen until Ctrl-C, on the alternate page of the terminal, so that the first page stays as it was.
+/// Draws the screen until Ctrl-C, on the alternate screen of the terminal, so that the normal one is not changed.
 fn follow(folder: &Path) {
     let (interrupt, interrupted) = mpsc::channel();
     let handler = interrupt.clone();
@@ -101,7 +104,7 @@ fn follow(folder: &Path) {
         let _ = handler.send(());
     };
     if let Err(error) = signals::install(end, None) {
-        tracing::debug!("Ctrl-C leaves the screen as it is: {error}");
+        tracing::debug!("Ctrl-C does not restore the screen: {error}");
     }
     let mut out = io::stdout().lock();
     let mut draw = |text: &str| out.write_all(text.as_bytes()).and_then(|()| out.flush());

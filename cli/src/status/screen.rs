@@ -1,20 +1,20 @@
 //! The screen of `jackfield status`.
 
-use std::{fmt::Write as _, path::Path};
+use std::path::Path;
 
-use jackfield_loader::{show_path, span};
+use jackfield_loader::{count, show_path, span};
 use terminal::truncate_str;
 
 use crate::{
     console::{self, Colour},
-    run_state::snapshot::{BackendNow, Snapshot},
+    run_state::{BackendNow, Snapshot, now_ms},
 };
 
-/// A run that is alive and has written no status for so long is reported as silent.
+/// A run that is alive and has written no status for this time is reported as silent.
 const LATE_MS: i64 = 5000;
 
-/// The characters that draw `text` on a terminal of so many rows and columns. The text is cut to that size: a line that wraps,
-/// or a row too many, would move the lines above.
+/// The characters that draw `text` on a terminal of this many rows and columns. The text is cut to that size, because a line
+/// that wraps, or an additional row, would move the lines above.
 pub(super) fn page(text: &str, size: Option<(u16, u16)>) -> String {
     let (rows, columns) =
         size.map_or((usize::MAX, usize::MAX), |(rows, columns)| (rows.into(), columns.into()));
@@ -22,7 +22,7 @@ pub(super) fn page(text: &str, size: Option<(u16, u16)>) -> String {
     if lines.len() > rows {
         let hidden = lines.len() - rows + 1;
         lines.truncate(rows - 1);
-        let rest = format!("... {hidden} more lines: enlarge the terminal, or use --once");
+        let rest = format!("... {}: enlarge the terminal, or use --once", count(hidden, "more line"));
         lines.push(truncate_str(&rest, columns, "").into_owned().into());
     }
     // The old line is erased before the new one is written: after the last column, erasing removes the last character.
@@ -37,100 +37,70 @@ pub(super) fn page(text: &str, size: Option<(u16, u16)>) -> String {
     page
 }
 
-/// The screen's text.
+/// The text of the screen.
 pub(super) fn screen(folder: &Path, alive: bool, now: &Snapshot) -> String {
-    let mut text = String::new();
-    let age = jiff::Timestamp::now().as_millisecond().saturating_sub(now.at_ms);
-    let _ = match (alive, age > LATE_MS) {
-        (true, false) => writeln!(
-            text,
-            "jackfield {} {}, process {}, for {}",
-            now.version,
-            now.state,
-            now.pid,
-            span(seconds(now.at_ms - now.started_ms))
-        ),
-        (true, true) => {
-            writeln!(text, "process {} has written no status for {}", now.pid, span(seconds(age)))
+    let age_ms = now_ms().saturating_sub(now.at_ms);
+    let age = span(seconds(age_ms));
+    let mut lines = vec![match (alive, age_ms > LATE_MS) {
+        (true, false) => {
+            let running = span(seconds(now.at_ms - now.started_ms));
+            format!("jackfield {} {}, process {}, for {running}", now.version, now.state, now.pid)
         }
+        (true, true) => format!("process {} has written no status for {age}", now.pid),
         (false, _) => {
             let dead = format!("no `jackfield run` is alive in {}", show_path(folder));
-            writeln!(
-                text,
-                "{}; the status below is {} old",
-                console::paint(&dead, Colour::Red),
-                span(seconds(age))
-            )
+            format!("{}; the status below is {age} old", console::paint(&dead, Colour::Red))
         }
-    };
-    let _ = writeln!(
-        text,
-        "input {}: {} lines, {} events, {} bad lines",
-        now.input, now.lines, now.events, now.bad_lines
-    );
+    }];
+    let (events, bad_lines) = (count(now.events, "event"), count(now.bad_lines, "bad line"));
+    lines.push(format!("input {}: {}, {events}, {bad_lines}", now.input, count(now.lines, "line")));
     if let Some(holding) = &now.holding {
         let held = format!(
-            "held back for {}: {}; whoever writes to the input waits until there is room",
+            "the input has not been read for {}: {}; its writers wait until there is room",
             span(seconds(now.at_ms - holding.since_ms)),
             holding.reason
         );
-        let _ = writeln!(text, "{}", console::paint(&held, Colour::Yellow));
+        lines.push(console::paint(&held, Colour::Yellow));
     }
     if now.not_stored > 0 {
-        let _ = writeln!(text, "{} lines could not be stored and are lost", now.not_stored);
+        let lost = count(now.not_stored, "line");
+        lines.push(format!("{lost} could not be stored and will never be delivered"));
     }
-    let _ = writeln!(
-        text,
+    lines.push(format!(
         "configuration {}; {} of at most {} libraries loaded",
         now.config, now.mapped_images, now.image_limit
-    );
-    if let Some(reload) = &now.last_reload {
-        let _ = writeln!(text, "last reload: {reload}");
-    }
+    ));
+    lines.extend(now.last_reload.iter().map(|reload| format!("last reload: {reload}")));
     for spool in &now.spools {
-        let _ = writeln!(text, "\n{}: {} events wait, {} bytes", spool.tool, spool.waiting, spool.bytes);
-        for (reason, number) in &spool.dropped {
-            let _ = writeln!(text, "  {number} events lost: {reason}");
-        }
+        let waiting = count(spool.waiting, "waiting event");
+        lines.push(format!("\n{}: {waiting}, {}", spool.tool, count(spool.bytes, "byte")));
+        lines.extend(
+            spool.dropped.iter().map(|(reason, lost)| format!("  {} lost: {reason}", count(*lost, "event"))),
+        );
         if spool.dead_letters > 0 {
-            let _ = writeln!(text, "  {} dead letters", spool.dead_letters);
+            lines.push(format!("  {}", count(spool.dead_letters, "dead letter")));
         }
-        for problem in &spool.problems {
-            let _ = writeln!(text, "  {problem}");
-        }
-        let _ = text.write_str(&table(&spool.backends));
-        for backend in &spool.backends {
-            if let Some(error) = &backend.last_error {
-                let ago = span(backend.last_error_s.unwrap_or_default());
-                let _ = writeln!(text, "  {}: {ago} ago: {}", backend.name, error);
+        lines.extend(spool.problems.iter().map(|problem| format!("  {problem}")));
+        lines.push(table(&spool.backends).trim_end_matches('\n').to_owned());
+        for BackendNow { name, open, last_error, last_error_s, not_swapped, .. } in &spool.backends {
+            if let Some(error) = last_error {
+                lines.push(format!("  {name}: {} ago: {error}", span(last_error_s.unwrap_or_default())));
             }
-            if let Some(reason) = &backend.not_swapped {
-                let _ = if backend.open {
-                    writeln!(text, "  {}: stays as it was: {reason}", backend.name)
-                } else {
-                    writeln!(text, "  {}: can't be opened yet: {reason}; its events wait", backend.name)
-                };
+            if let Some(reason) = not_swapped {
+                lines.push(match open {
+                    true => format!("  {name}: stays as it was: {reason}"),
+                    false => format!("  {name}: can't be opened yet: {reason}; its events wait"),
+                });
             }
         }
     }
-    text
+    lines.join("\n") + "\n"
 }
 
 fn table(backends: &[BackendNow]) -> String {
-    let head = [
-        "BACKEND",
-        "PLUGIN",
-        "ISOLATION",
-        "EVENTS/S",
-        "P50",
-        "P99",
-        "WAITING",
-        "DELIVERED",
-        "REJECTED",
-        "CIRCUIT",
-        "SWAPS",
-    ];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    const CIRCUIT: usize = 9;
+    let head = "BACKEND PLUGIN ISOLATION EVENTS/S P50 P99 WAITING DELIVERED REJECTED CIRCUIT SWAPS";
+    let mut rows: Vec<Vec<String>> = vec![head.split(' ').map(str::to_owned).collect()];
     for backend in backends {
         let plugin = match &backend.plugin {
             Some(plugin) => format!("{} {}", plugin.name, plugin.version),
@@ -155,12 +125,12 @@ fn table(backends: &[BackendNow]) -> String {
         ]);
     }
     console::table(&rows, |row, column, cell| match (row, column) {
-        (1.., 9) if cell.starts_with("open") => console::paint(&cell, Colour::Yellow),
+        (1.., CIRCUIT) if cell.starts_with("open") => console::paint(&cell, Colour::Yellow),
         _ => cell,
     })
 }
 
-/// Whole seconds; none where a clock was set back.
+/// Whole seconds; 0 for a negative time, which a clock that was set back causes.
 fn seconds(ms: i64) -> u64 {
     u64::try_from(ms / 1000).unwrap_or_default()
 }
@@ -170,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_cut_to_the_rows_and_columns_of_the_terminal() {
+    fn a_page_is_cut_to_the_size_of_the_terminal() {
         let text = "first line\n\x1b[33msecond line\x1b[0m\nthird\nfourth\n";
         let whole =
             "\x1b[H\x1b[Kfirst line\r\n\x1b[K\x1b[33msecond line\x1b[0m\r\n\x1b[Kthird\r\n\x1b[Kfourth";

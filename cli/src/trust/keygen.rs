@@ -14,51 +14,49 @@ use jackfield_loader::{
 use minisign::KeyPair;
 use serde_json::json;
 
-use super::keys;
 use crate::{
-    common_args::Help,
+    console,
     exit::{CommandError, Exit},
-    output,
+    settings::Help,
 };
 
 pub(crate) const HELP: Help = Help {
     examples: "  jackfield keygen\n  jackfield keygen --no-password ci.key",
-    notes: "The keys are those of minisign, and either program takes the other's. No file is\noverwritten.\n\n\
-         With --json, one object: secret_key_file, public_key_file, public_key, key_id.",
+    notes: "The keys have the format of minisign, so each program accepts the other's. No file is\n\
+         overwritten.\n\nWith --json, one object: secret_key_file, public_key_file, public_key, key_id.",
 };
 
 #[derive(Debug, Args)]
 pub(crate) struct KeygenArgs {
-    /// File for the secret key; the public one lies beside it and ends in .pub
+    /// File of the secret key; the public key is beside it and ends in .pub
     #[arg(default_value = "jackfield.key", value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) file: PathBuf,
-    /// Don't protect the secret key by a password
+    file: PathBuf,
+    /// Don't protect the secret key with a password
     #[arg(long)]
-    pub(crate) no_password: bool,
+    no_password: bool,
 }
 
 pub(crate) fn run(args: &KeygenArgs, json: bool) -> Result<Exit, CommandError> {
     let secret = &args.file;
     let public = secret.with_extension("pub");
     if public == *secret {
-        return Err(usage("the secret key can't be called .pub, which the public one is"));
+        return Err(usage("the name of the secret key can't end in .pub, as that of the public key does"));
     }
     for file in [secret, &public] {
         if fs::symlink_metadata(file).is_ok() {
-            let refusal = format!("{}: exists, and a key is never overwritten", show_path(file));
-            return Err(CommandError::Unusable(refusal));
+            return Err(super::unusable(file, "exists, and a key is never overwritten"));
         }
     }
     let failed = |error: minisign::PError| CommandError::Unusable(error.to_string());
     let pair = if args.no_password {
         KeyPair::generate_unencrypted_keypair()
     } else {
-        KeyPair::generate_encrypted_keypair(Some(ask()?))
+        KeyPair::generate_encrypted_keypair(Some(new_password()?))
     };
     let pair = pair.map_err(failed)?;
-    // The secret key of the pair is encrypted by now, so its id is read from the public key.
+    // The secret key of the pair is already encrypted, so the id is that of the public key.
     let base64 = pair.pk.to_base64();
-    let id = keys::public(&base64)?.id();
+    let id = super::public_key(&base64)?.id();
     let kind = if args.no_password { "secret" } else { "encrypted secret" };
     let secret_text = pair.sk.to_box(Some(&format!("minisign {kind} key {id}"))).map_err(failed)?.to_string();
     let public_text = format!("untrusted comment: minisign public key {id}\n{base64}\n");
@@ -68,16 +66,16 @@ pub(crate) fn run(args: &KeygenArgs, json: bool) -> Result<Exit, CommandError> {
     };
     write(secret, &secret_text, Mode::Private)?;
     write(&public, &public_text, Mode::Public).inspect_err(|_| drop(fs::remove_file(secret)))?;
+    let (secret, public) = (show_path(secret), show_path(&public));
     if json {
-        output::json(&json!({
-            "secret_key_file": show_path(secret), "public_key_file": show_path(&public), "public_key": base64, "key_id": id.to_string(),
+        console::print_json(&json!({
+            "secret_key_file": secret, "public_key_file": public, "public_key": base64, "key_id": id.to_string(),
         }))?;
     } else {
-        output::text(&format!(
-            "secret key  {} (keep it secret: anybody who has it can sign in your name)\npublic key  {}\nkey id      {id}\n\n\
-             [plugins]\ntrust = \"signed\"\nkeys  = [\"{base64}\"]\n",
-            show_path(secret),
-            show_path(&public)
+        console::print(&format!(
+            "secret key  {secret} (keep it secret: anybody who has it can sign in your name)\n\
+             public key  {public}\nkey id      {id}\n\n\
+             [plugins]\ntrust = \"signed\"\nkeys  = [\"{base64}\"]\n"
         ))?;
     }
     Ok(Exit::Done)
@@ -87,12 +85,10 @@ fn usage(refusal: &str) -> CommandError {
     CommandError::Usage(refusal.to_owned())
 }
 
-/// A new password, given twice.
-fn ask() -> Result<String, CommandError> {
+/// A new password, entered twice.
+fn new_password() -> Result<String, CommandError> {
     if !std::io::stdin().is_terminal() {
-        return Err(usage(
-            "the password is asked for on a terminal; without one, --no-password makes a key that has none",
-        ));
+        return Err(usage("the password is asked for on a terminal; without a terminal use --no-password"));
     }
     let prompt = |text| rpassword::prompt_password(text).map_err(CommandError::system("the terminal"));
     let password = prompt("New password: ")?;

@@ -1,7 +1,7 @@
 //! `jackfield lock`: records which plugins exist, for `trust = "pinned"`. It runs none of them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -13,29 +13,30 @@ use jackfield_loader::{Candidate, Pin, Pins, Policy, Trust, count, show_path};
 use serde::Serialize;
 
 use crate::{
-    common_args::{CommonArgs, Help},
     console,
     exit::{CommandError, Exit},
-    log, output, settings,
+    log,
+    settings::{CommonArgs, Help},
 };
 
 pub(crate) const HELP: Help = Help {
     examples: "  jackfield lock\n  jackfield lock --check\n  jackfield lock --update rabbitmq",
-    notes: "The lock is the file of `lock` in [plugins], by default jackfield.lock beside the\nconfiguration. It has the \
-         plugins of the backends and those on the search path. A line\n`minimum = \"1.2.0\"` that you add to a plugin \
-         stays, and no older version is taken in.\nA plugin that is refused (its owner, its name, its version) is left \
-         out.\n\nWith --json, one object: lock, plugins (how many), written, changes (change, name,\ntarget, old, \
-         new: version and sha256), refusals.",
+    notes: "The lock file is that of `lock` in [plugins], by default jackfield.lock beside the\n\
+         configuration. It has the plugins of the backends and those on the search path. A line\n\
+         `minimum = \"1.2.0\"` that you add to a plugin is kept, and no older version is recorded.\n\
+         A plugin whose owner, name or version is refused is left out.\n\n\
+         With --json, one object: lock, plugins (how many), written, changes (change, name,\n\
+         target, old, new: version and sha256), refusals.",
 };
 
 #[derive(Debug, Args)]
 pub(crate) struct LockArgs {
-    /// Write nothing, and fail if the lock is not as the plugins are
+    /// Write nothing, and fail if the lock file differs from the plugins
     #[arg(long)]
-    pub(crate) check: bool,
-    /// Take in the plugin that calls itself so, and leave the others as they are; may be given several times
+    check: bool,
+    /// Record only the plugin whose metadata has this name; may be given several times
     #[arg(long, value_name = "NAME")]
-    pub(crate) update: Vec<String>,
+    update: Vec<String>,
 }
 
 /// What a run found.
@@ -54,33 +55,31 @@ struct Change {
     change: &'static str,
     name: String,
     target: String,
-    old: Option<Was>,
-    new: Option<Was>,
+    old: Option<Build>,
+    new: Option<Build>,
 }
 
 #[derive(Serialize)]
-struct Was {
+struct Build {
     version: String,
     sha256: String,
 }
 
 pub(crate) fn run(common: &CommonArgs, args: &LockArgs) -> Result<Exit, CommandError> {
-    let (summary, exit) = lock(common, args)?;
+    let (summary, exit) = lock(&common.configuration()?, args)?;
     if common.json {
-        output::json(&summary)?;
+        console::print_json(&summary)?;
     } else {
-        for refusal in &summary.refusals {
-            log::error(refusal);
-        }
-        output::text(&summary.to_text())?;
+        summary.refusals.iter().for_each(log::error);
+        console::print(&summary.to_text())?;
     }
     Ok(exit)
 }
 
-fn lock(common: &CommonArgs, args: &LockArgs) -> Result<(Summary, Exit), CommandError> {
-    let config = settings::load(common.config.as_deref())?;
+fn lock(config: &Config, args: &LockArgs) -> Result<(Summary, Exit), CommandError> {
     let Some(file) = &config.plugins.lock else {
-        let refusal = "there is no configuration file that the lock could lie beside: name one by --config";
+        let refusal =
+            "without a configuration file there is no place for the lock file: name one by --config";
         return Err(CommandError::ConfigContent(refusal.to_owned()));
     };
     let old = match Lock::read(file) {
@@ -90,37 +89,29 @@ fn lock(common: &CommonArgs, args: &LockArgs) -> Result<(Summary, Exit), Command
         }
         Err(refusal) => return Err(refusal.into()),
     };
-    let mut found = Found::default();
-    let wanted = |name: &str| args.update.is_empty() || args.update.iter().any(|wanted| wanted == name);
-    for (path, configured) in files(&config, &mut found.refusals) {
-        found.take(&path, configured, file, &old, &wanted);
+    let mut refusals = Vec::new();
+    let files = files(config, &mut refusals);
+    let (pins, kept) = (BTreeMap::new(), Vec::new());
+    let mut found = Found { old: old.pins(), lock: file, only: &args.update, pins, kept, refusals };
+    for (path, configured) in files {
+        found.take(&path, configured);
     }
     for name in args.update.iter().filter(|name| !found.pins.keys().any(|(found, _)| found == *name)) {
-        found
-            .refusals
-            .push(format!("no plugin that calls itself {name:?} is on the search path or configured"));
+        let refusal = format!("no plugin that calls itself {name:?} is on the search path or configured");
+        found.refusals.push(refusal);
     }
-    // The pin of a plugin that was not asked for, or that is refused, stays as it is.
-    let kept = old.pins().iter().filter(|pin| !wanted(&pin.name) || found.kept.contains(&key(pin)));
-    for pin in kept {
-        found.pins.entry(key(pin)).or_insert_with(|| pin.clone());
-    }
-    let changes = changes(old.pins(), &found.pins);
-    let new = old.with(found.pins.into_values().collect());
+    found.keep_old_pins();
+    let changes = changes(found.old, &found.pins);
+    let Found { pins, refusals, .. } = found;
+    let new = old.with(pins.into_values().collect());
     let written = !args.check && (!changes.is_empty() || fs::symlink_metadata(file).is_err());
     if written {
         new.write().map_err(|error| CommandError::Unusable(error.to_string()))?;
     }
     let differs = args.check && !changes.is_empty();
-    let exit = if differs || !found.refusals.is_empty() { Exit::Plugin } else { Exit::Done };
-    let summary = Summary {
-        lock: show_path(file).to_string(),
-        plugins: new.pins().len(),
-        written,
-        changes,
-        refusals: found.refusals,
-    };
-    Ok((summary, exit))
+    let exit = if differs || !refusals.is_empty() { Exit::Plugin } else { Exit::Done };
+    let (lock, plugins) = (show_path(file).to_string(), new.pins().len());
+    Ok((Summary { lock, plugins, written, changes, refusals }, exit))
 }
 
 /// A plugin's name and target.
@@ -130,8 +121,8 @@ fn key(pin: &Pin) -> Key {
     (pin.name.clone(), pin.target.clone())
 }
 
-/// The plugins that the configuration's backends use, and then those on the search path; each file once, and whether it is
-/// configured.
+/// The plugins of the configuration's backends, and then those on the search path: each file once, and whether a backend
+/// uses it.
 fn files(config: &Config, refusals: &mut Vec<String>) -> Vec<(PathBuf, bool)> {
     let mut files = Vec::<(PathBuf, bool)>::new();
     let plugins = &config.plugins;
@@ -142,41 +133,37 @@ fn files(config: &Config, refusals: &mut Vec<String>) -> Vec<(PathBuf, bool)> {
         }
     }
     files.extend(jackfield_loader::list(&plugins.path).into_iter().map(|file| (file, false)));
-    let mut seen = Vec::new();
-    files.retain(|(file, _)| {
-        let real = fs::canonicalize(file).unwrap_or_else(|_| file.clone());
-        let new = !seen.contains(&real);
-        seen.push(real);
-        new
-    });
+    let mut seen = HashSet::new();
+    files.retain(|(file, _)| seen.insert(fs::canonicalize(file).unwrap_or_else(|_| file.clone())));
     files
 }
 
-#[derive(Default)]
-struct Found {
+struct Found<'a> {
+    /// The pins of the lock as it is.
+    old: &'a [Pin],
+    lock: &'a Path,
+    /// The names of the plugins to record; all if empty.
+    only: &'a [String],
     pins: BTreeMap<Key, Pin>,
-    /// The plugins whose file is refused: their old pins stay.
+    /// The plugins whose file is refused. Their old pins are kept.
     kept: Vec<Key>,
     refusals: Vec<String>,
 }
 
-impl Found {
+impl Found<'_> {
+    fn is_wanted(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|wanted| wanted == name)
+    }
+
     /// Adds a file, unless the policy would refuse the file even with its pin.
-    fn take(
-        &mut self,
-        path: &Path,
-        configured: bool,
-        lock: &Path,
-        old: &Lock,
-        wanted: &dyn Fn(&str) -> bool,
-    ) {
+    fn take(&mut self, path: &Path, configured: bool) {
         let candidate = match Candidate::open(path) {
             Ok(candidate) => candidate,
             Err(refusal) if configured => return self.refusals.push(refusal.to_string()),
             Err(refusal) => return log::warn(format_args!("left out: {refusal}")),
         };
         let metadata = &candidate.inspection().metadata;
-        if !wanted(metadata.name.as_raw()) {
+        if !self.is_wanted(metadata.name.as_raw()) {
             return;
         }
         let mut pin = Pin {
@@ -188,16 +175,15 @@ impl Found {
             minimum: None,
         };
         let key = key(&pin);
-        pin.minimum = old.pins().iter().find(|old| self::key(old) == key).and_then(|old| old.minimum.clone());
+        pin.minimum = self.old.iter().find(|old| self::key(old) == key).and_then(|old| old.minimum.clone());
         if let Some(first) = self.pins.get(&key) {
             if first.sha256 != pin.sha256 {
-                let (name, target) = key;
-                let path = show_path(path);
+                let ((name, target), path) = (key, show_path(path));
                 log::warn(format_args!("left out: {path}: another {name} for {target} comes before it"));
             }
             return;
         }
-        let policy = Policy::new(Trust::Pinned).pins(Ok(Pins::new(lock, vec![pin.clone()])));
+        let policy = Policy::new(Trust::Pinned).pins(Ok(Pins::new(self.lock, vec![pin.clone()])));
         match candidate.allowed_by(policy) {
             Ok(()) => drop(self.pins.insert(key, pin)),
             Err(refusal) => {
@@ -206,29 +192,41 @@ impl Found {
             }
         }
     }
+
+    /// Keeps the pins of plugins that are not wanted or whose file is refused.
+    fn keep_old_pins(&mut self) {
+        for pin in self.old {
+            if !self.is_wanted(&pin.name) || self.kept.contains(&key(pin)) {
+                self.pins.entry(key(pin)).or_insert_with(|| pin.clone());
+            }
+        }
+    }
 }
 
 fn changes(old: &[Pin], new: &BTreeMap<Key, Pin>) -> Vec<Change> {
-    let was = |pin: &Pin| Was { version: pin.version.clone(), sha256: pin.sha256.to_string() };
-    let change = |change, old: Option<&Pin>, new: Option<&Pin>| {
-        let (name, target) = new.or(old).map(key).unwrap_or_default();
-        Change { change, name, target, old: old.map(was), new: new.map(was) }
+    let build = |pin: &Pin| Build { version: pin.version.clone(), sha256: pin.sha256.to_string() };
+    let change = |change, (name, target): Key, old: Option<&Pin>, new: Option<&Pin>| Change {
+        change,
+        name,
+        target,
+        old: old.map(build),
+        new: new.map(build),
     };
-    let removed =
-        old.iter().filter(|pin| !new.contains_key(&key(pin))).map(|pin| change("removed", Some(pin), None));
-    let there = new.values().filter_map(|pin| match old.iter().find(|old| key(old) == key(pin)) {
-        None => Some(change("added", None, Some(pin))),
-        Some(old) if old != pin => Some(change("changed", Some(old), Some(pin))),
+    let removed = old.iter().filter(|pin| !new.contains_key(&key(pin)));
+    let removed = removed.map(|pin| change("removed", key(pin), Some(pin), None));
+    let present = new.values().filter_map(|pin| match old.iter().find(|old| key(old) == key(pin)) {
+        None => Some(change("added", key(pin), None, Some(pin))),
+        Some(old) if old != pin => Some(change("changed", key(pin), Some(old), Some(pin))),
         Some(_) => None,
     });
-    there.chain(removed).collect()
+    present.chain(removed).collect()
 }
 
 impl Summary {
     fn to_text(&self) -> String {
         let mut lines = Vec::new();
         for Change { change, name, target, old, new } in &self.changes {
-            let what = |was: &Was| format!("{} sha256 {}", was.version, was.sha256);
+            let what = |build: &Build| format!("{} sha256 {}", build.version, build.sha256);
             let what = match (old, new) {
                 (Some(old), Some(new)) => format!("{}, now {}", what(old), what(new)),
                 (old, new) => old.iter().chain(new).map(what).collect(),

@@ -147,7 +147,7 @@ fn a_full_disk_holds_the_writer_back_and_loses_no_line() {
     assert_eq!((&now["not_stored"], &now["alive"]), (&0.into(), &true.into()), "{now:#}");
     assert_eq!(now["spools"][0]["dropped"], serde_json::json!({}), "{now:#}");
     let text = site.run(&["status", "--state", state.to_str().expect("UTF-8")]).with_code(0).stdout;
-    assert!(text.contains("held back for ") && text.contains("s: disk full; whoever writes"), "{text}");
+    assert!(text.contains("not been read for ") && text.contains("s: disk full; its writers wait"), "{text}");
     fs::remove_file(filler).expect("it is there");
     running.until("all events", || site.read("one.jsonl").lines().count() >= EVENTS);
     running.until("the end of the hold", || status_in(&site, &state)["holding"].is_null());
@@ -263,7 +263,7 @@ fn lines_from_no_pipe_have_the_grace_and_are_counted_then() {
     };
     let site = Site::new(&[broken()]);
     let ended = run(&site, "1s").end().with_code(7);
-    assert!(ended.stderr.contains(" lines could not be stored and are lost"), "{ended:#?}");
+    assert!(ended.stderr.contains(" lines could not be stored and will never be delivered"), "{ended:#?}");
     let summary = ended.summary();
     let [waiting, lost] = ["waiting", "not_stored"].map(|key| summary[key].as_u64().expect("a number"));
     assert!(waiting > 0 && lost > 0 && summary["left_in_input"] == 0, "{summary}");

@@ -89,7 +89,7 @@ fn what_is_no_fifo_and_a_missing_configuration_are_refused_before_anything_is_re
     let site = Site::new(&[to_file("one", "one.jsonl")]);
     site.write("regular", "");
     let ended = site.run(&["run", "--state", "state", "regular"]).with_code(7);
-    assert!(ended.stderr.contains("`jackfield send` takes one"), "{ended:#?}");
+    assert!(ended.stderr.contains("send it with `jackfield send`"), "{ended:#?}");
     let ended = site.run(&["run", "--state", "state", "--config", "none.toml"]).with_code(3);
     assert!(ended.stderr.contains("none.toml"), "{ended:#?}");
     site.write("empty.toml", "");
@@ -238,7 +238,7 @@ fn a_request_to_end_delivers_what_was_read_or_keeps_it() {
     running.until("the events at the healthy one", || lines(&site, "one.jsonl") == 500);
     running.signal("TERM");
     let ended = running.end().with_code(6);
-    assert!(ended.stderr.contains("500 events wait in the spool for the next run"), "{ended:#?}");
+    assert!(ended.stderr.contains("the spool keeps 500 events for the next run"), "{ended:#?}");
     // The next run has nothing of its own to read.
     site.write("mended", "");
     fs::remove_file(site.path("record")).expect("it was asked");
@@ -381,7 +381,10 @@ fn the_status_says_what_is_going_on() {
     assert!(one["calls"].as_u64() >= Some(1) && one["p99_ms"].as_f64() > Some(0.0), "{one:#}");
     assert_eq!(two["delivered"], 0, "{two:#}");
     let text = site.run(&["status", "--state", "state"]).with_code(0).stdout;
-    assert!(text.contains("BACKEND") && text.contains("50 events wait") && !text.contains('\x1b'), "{text}");
+    assert!(
+        text.contains("BACKEND") && text.contains("50 waiting events") && !text.contains('\x1b'),
+        "{text}"
+    );
     running.signal("KILL");
     running.end();
 }

@@ -130,7 +130,7 @@ fn each_line_of_a_json_log_is_an_object_with_its_backend() {
         };
         assert_eq!(of("warning", "away is down")["backend"], "away");
         assert!(of("error", "line 2: ")["timestamp"].is_string(), "{ended:#?}");
-        assert!(of("warning", "wait in the spool")["backend"].is_null(), "{ended:#?}");
+        assert!(of("warning", "the spool keeps 1 event for the next run")["backend"].is_null(), "{ended:#?}");
     }
     let site = Site::new(&[away]);
     let ended =

@@ -1,20 +1,14 @@
-//! Which configurations the plugin accepts, and which ones it refuses.
+//! Configurations that the plugin has to accept or to refuse.
 
 use jackfield::forward::OptionsSchema;
-use jackfield_loader::{
-    conformance::{HostKind, Terms},
-    plugin_api::abi,
-};
+use jackfield_loader::{conformance::Terms, plugin_api::abi};
 use serde_json::{Map, Value, json};
 
-use crate::check::{
-    finding::{CheckError, CheckResult, fail, skip},
-    harness::{self, Harness, TIMEOUT},
-};
+use crate::check::harness::{self, CheckError, CheckResult, Harness, TIMEOUT, fail, skip};
 
 /// Opens with the given options.
-pub(crate) fn open(harness: &Harness) -> CheckResult {
-    harness::end(harness.open()?, HostKind::Today)?;
+pub(super) fn open(harness: &Harness) -> CheckResult {
+    harness::end(harness.open()?)?;
     let options = harness.config.len();
     Ok(if options == 0 {
         "opened without options".to_owned()
@@ -23,8 +17,8 @@ pub(crate) fn open(harness: &Harness) -> CheckResult {
     })
 }
 
-/// A key that nobody knows.
-pub(crate) fn unknown_keys(harness: &Harness) -> CheckResult {
+/// An unknown key has to be refused.
+pub(super) fn unknown_keys(harness: &Harness) -> CheckResult {
     const UNKNOWN: &str = "jackfield_check_unknown";
     let mut config = harness.config.clone();
     config.insert(UNKNOWN.to_owned(), json!(1));
@@ -32,13 +26,13 @@ pub(crate) fn unknown_keys(harness: &Harness) -> CheckResult {
     Ok("an unknown key is refused and named".to_owned())
 }
 
-/// A value of a wrong type for each option of which the schema tells the type.
-pub(crate) fn wrong_types(harness: &Harness) -> CheckResult {
+/// A value of a wrong type has to be refused, for each option whose type is in the schema.
+pub(super) fn wrong_types(harness: &Harness) -> CheckResult {
     let Some(schema) = harness.schema() else {
         return Err(skip("the metadata has no schema that says which types are wrong"));
     };
     let Ok(options) = OptionsSchema::parse(&schema.to_string()) else {
-        return Err(skip("the metadata's schema is none, see above"));
+        return Err(skip("the schema in the metadata is invalid, see above"));
     };
     let properties = schema.get("properties").and_then(Value::as_object);
     let mut tried = 0;
@@ -67,7 +61,7 @@ fn refused(harness: &Harness, config: &Map<String, Value>, key: &str, what: &str
     let terms = Terms::new(TIMEOUT);
     let (answer, instance) = harness.subject.open(&Value::from(config.clone()).to_string(), &terms);
     if let Some(instance) = instance {
-        harness::end(instance, HostKind::Today)?;
+        harness::end(instance)?;
         return Err(fail(format!("the key `{key}`, which is {what}, is taken"), advice));
     }
     harness::judge("open", &answer, &terms)?;

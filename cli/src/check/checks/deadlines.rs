@@ -6,28 +6,27 @@ use std::{
 };
 
 use jackfield_loader::{
-    conformance::{Answer, HostKind, Instance, Terms},
+    conformance::{Answer, Instance, Terms},
     plugin_api::{Outcome, abi},
 };
 
 use crate::check::{
     checks::events,
     fake_platform::{self, SilentPlatform},
-    finding::{CheckError, CheckResult, fail},
-    harness::{self, Harness, SHORT, seconds},
+    harness::{self, CheckError, CheckResult, Harness, SHORT, fail, seconds},
     sample_events,
 };
 
-/// A platform that is away is no error, and no reason to lose events.
-pub(crate) fn unreachable(harness: &Harness) -> CheckResult {
+/// With a platform that is away, `send` succeeds and gives up no event.
+pub(super) fn unreachable(harness: &Harness) -> CheckResult {
     let instance = fake_platform::open_at(harness, fake_platform::closed_address()?)?;
-    let answer = harness::send(&instance, &sample_events::ordinary(10), &Terms::new(SHORT))?;
+    let answer = harness::send_ordinary(&instance, 10, SHORT)?;
     let found = kept(&answer)?;
-    harness::end(instance, HostKind::Today)?;
+    harness::end(instance)?;
     Ok(format!("{found} after {}", seconds(answer.took)))
 }
 
-/// `send` has succeeded, and no event is given up.
+/// Checks that `send` has succeeded and has given up no event.
 fn kept(answer: &Answer) -> CheckResult {
     if answer.status != abi::STATUS_OK {
         return Err(fail(
@@ -48,13 +47,13 @@ fn kept(answer: &Answer) -> CheckResult {
     Ok(found)
 }
 
-/// With a platform that never answers, or else with the configured one.
-pub(crate) fn deadline(harness: &Harness) -> CheckResult {
+/// `send` returns by its deadline, with a platform that never answers or else with the configured one.
+pub(super) fn deadline(harness: &Harness) -> CheckResult {
     let (_silent, instance, whom) = silent_or_configured(harness)?;
     let terms = Terms::new(SHORT);
     let answer = harness::send(&instance, &sample_events::ordinary(10), &terms)?;
     let found = if whom == SILENT { kept(&answer)? } else { events::complete(&answer)? };
-    harness::end(instance, HostKind::Today)?;
+    harness::end(instance)?;
     Ok(format!("{} of {} with {whom}: {found}", seconds(answer.took), seconds(SHORT)))
 }
 
@@ -66,12 +65,12 @@ fn silent_or_configured(harness: &Harness) -> Result<(SilentPlatform, Instance, 
     Ok((silent, instance, if is_silent { SILENT } else { "the given options, of which none is an endpoint" }))
 }
 
-/// How soon after a cancellation a call returns.
+/// The time after a cancellation in which a call has to return.
 const SOON: Duration = Duration::from_secs(2);
 
-/// The host cancels the call long before its timeout.
-pub(crate) fn cancel(harness: &Harness) -> CheckResult {
-    /// After this time `send` waits. The plugin reports no event for that.
+/// `send` returns soon after the host has cancelled it, long before its timeout.
+pub(super) fn cancel(harness: &Harness) -> CheckResult {
+    /// The time after which `send` should be waiting. No event reports that it waits.
     const BEFORE: Duration = Duration::from_millis(300);
     let (_silent, instance, _) = silent_or_configured(harness)?;
     let terms = Terms::new(Duration::from_secs(20));
@@ -90,7 +89,7 @@ pub(crate) fn cancel(harness: &Harness) -> CheckResult {
         (answer, cancelled.map(|at| returned.saturating_duration_since(at)))
     });
     harness::judge("send", &answer, &terms)?;
-    harness::end(instance, HostKind::Today)?;
+    harness::end(instance)?;
     match cancelled {
         Some(after) if after > SOON => Err(fail(
             format!("`send` went on for {} after it was cancelled", seconds(after)),

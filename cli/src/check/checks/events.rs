@@ -1,37 +1,36 @@
-//! Batches and events of every size and shape, and from many threads.
+//! Batches and events of every size and shape, also from many threads.
 
 use std::{sync::Mutex, thread};
 
 use jackfield_loader::{
     Batch,
-    conformance::{Answer, HostKind, Instance, Terms},
+    conformance::{Answer, Instance, Terms},
     plugin_api::{Outcome, abi},
 };
 
 use crate::check::{
-    finding::{CheckError, CheckResult, fail},
-    harness::{self, Harness, TIMEOUT},
+    harness::{self, CheckError, CheckResult, Harness, TIMEOUT, fail},
     sample_events::{self, Sample},
 };
 
-/// Sends each batch, and ends the instance.
-fn each(harness: &Harness, batches: impl IntoIterator<Item = Batch>) -> Result<usize, CheckError> {
+/// Sends all batches, and ends the instance. Gives the number of events.
+fn send_all(harness: &Harness, batches: impl IntoIterator<Item = Batch>) -> Result<usize, CheckError> {
     let instance = harness.open()?;
     let mut events = 0;
     for batch in batches {
         harness::send(&instance, &batch, &Terms::new(TIMEOUT))?;
         events += batch.len();
     }
-    harness::end(instance, HostKind::Today)?;
+    harness::end(instance)?;
     Ok(events)
 }
 
-pub(crate) fn sizes(harness: &Harness) -> CheckResult {
-    each(harness, [1, 0, 1000, 0, 1].map(sample_events::ordinary))?;
+pub(super) fn sizes(harness: &Harness) -> CheckResult {
+    send_all(harness, [1, 0, 1000, 0, 1].map(sample_events::ordinary))?;
     Ok("1, 0 and 1000 events".to_owned())
 }
 
-pub(crate) fn strings(harness: &Harness) -> CheckResult {
+pub(super) fn strings(harness: &Harness) -> CheckResult {
     let plane = |(number, text): (usize, String)| Sample {
         name: text.clone(),
         os_version: text.clone(),
@@ -49,26 +48,26 @@ pub(crate) fn strings(harness: &Harness) -> CheckResult {
         Sample::new(4),
     ];
     let blank = vec![Sample { blank: true, ..Sample::new(0) }];
-    let count = each(harness, [blank, planes, large].map(sample_events::batch))?;
+    let count = send_all(harness, [blank, planes, large].map(sample_events::batch))?;
     Ok(format!("{count} events: every plane of Unicode, empty strings, 1 MiB"))
 }
 
-pub(crate) fn shapes(harness: &Harness) -> CheckResult {
-    let count = each(harness, [sample_events::batch(sample_events::shapes())])?;
+pub(super) fn shapes(harness: &Harness) -> CheckResult {
+    let count = send_all(harness, [sample_events::batch(sample_events::shapes())])?;
     Ok(format!("{count} events: absent, empty and set fields, 500 pairs of metadata"))
 }
 
-/// The plugin reports an outcome for each event.
-pub(crate) fn outcomes(harness: &Harness) -> CheckResult {
+/// The plugin has to report an outcome for each event.
+pub(super) fn outcomes(harness: &Harness) -> CheckResult {
     let instance = harness.open()?;
-    let answer = harness::send(&instance, &sample_events::ordinary(100), &Terms::new(TIMEOUT))?;
+    let answer = harness::send_ordinary(&instance, 100, TIMEOUT)?;
     let found = complete(&answer)?;
-    harness::end(instance, HostKind::Today)?;
+    harness::end(instance)?;
     Ok(found)
 }
 
-/// Each event has an outcome, and each event that is not delivered has a reason.
-pub(crate) fn complete(answer: &Answer) -> CheckResult {
+/// Checks that each event has an outcome, and each event that is not delivered a reason. Gives the counts of the outcomes.
+pub(super) fn complete(answer: &Answer) -> CheckResult {
     if answer.status != abi::STATUS_OK {
         return Ok(format!("`send` failed as a whole: {}", harness::said(answer)));
     }
@@ -105,8 +104,8 @@ pub(crate) fn complete(answer: &Answer) -> CheckResult {
     Ok(parts.join(", "))
 }
 
-/// From 16 threads, each several times.
-pub(crate) fn concurrency(harness: &Harness) -> CheckResult {
+/// Sends from 16 threads, several times from each.
+pub(super) fn concurrency(harness: &Harness) -> CheckResult {
     const THREADS: usize = 16;
     const SENDS: usize = 4;
     let instance = harness.open()?;
@@ -129,7 +128,7 @@ pub(crate) fn concurrency(harness: &Harness) -> CheckResult {
     if let Some(stop) = failures.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).pop() {
         return Err(stop);
     }
-    harness::end(instance, HostKind::Today)?;
+    harness::end(instance)?;
     let how = if harness.subject.is_serial() { ", one at a time as it is serial" } else { "" };
     Ok(format!("{SENDS} batches by each of {THREADS} threads{how}"))
 }

@@ -1,4 +1,4 @@
-//! Hosts of other versions, and things that any host may do.
+//! Hosts of other versions, and rules for all hosts.
 
 use std::{thread, time::Duration};
 
@@ -6,8 +6,7 @@ use jackfield_loader::conformance::{Empty, HostKind, Terms, late_uses};
 
 use crate::check::{
     fake_platform,
-    finding::{CheckError, CheckResult, fail},
-    harness::{self, Harness, SHORT, TIMEOUT},
+    harness::{self, CheckError, CheckResult, Harness, SHORT, TIMEOUT, fail},
     sample_events::{self, Sample},
 };
 
@@ -21,21 +20,22 @@ fn under(harness: &Harness, host: HostKind) -> Result<(), CheckError> {
     if let Some(answer) = instance.preview(&batch, &terms) {
         harness::judge("preview", &answer, &terms)?;
     }
-    harness::end(instance, host)
+    harness::close(&instance, host)?;
+    harness::free(instance)
 }
 
-pub(crate) fn older(harness: &Harness) -> CheckResult {
+pub(super) fn older(harness: &Harness) -> CheckResult {
     under(harness, HostKind::Older)?;
     Ok("ABI minor 0, one table, no log records wanted, names without text".to_owned())
 }
 
-pub(crate) fn newer(harness: &Harness) -> CheckResult {
+pub(super) fn newer(harness: &Harness) -> CheckResult {
     under(harness, HostKind::Newer)?;
     Ok("a larger ABI minor, unknown tables in every list, unknown bits and members of events".to_owned())
 }
 
-/// A pointer means nothing where the length is 0.
-pub(crate) fn empty_pointers(harness: &Harness) -> CheckResult {
+/// A pointer has no meaning if the length is 0.
+pub(super) fn empty_pointers(harness: &Harness) -> CheckResult {
     let instance = harness.open()?;
     for empty in [Empty::Null, Empty::Dangling] {
         let terms = Terms::new(TIMEOUT).empty(empty);
@@ -44,17 +44,17 @@ pub(crate) fn empty_pointers(harness: &Harness) -> CheckResult {
         harness::send(&instance, &sample_events::batch(vec![blank, Sample::new(1)]), &terms)?;
         harness::send(&instance, &sample_events::ordinary(0), &terms)?;
     }
-    harness::end(instance, HostKind::Today)?;
+    harness::end(instance)?;
     Ok("empty views with a null pointer, and with a dangling pointer".to_owned())
 }
 
-/// Nothing uses a call that has returned.
-pub(crate) fn late_calls(harness: &Harness) -> CheckResult {
+/// The plugin must not use a call that has returned.
+pub(super) fn late_calls(harness: &Harness) -> CheckResult {
     let (instance, _) = fake_platform::open_at_or_configured(harness, fake_platform::closed_address()?)?;
-    harness::send(&instance, &sample_events::ordinary(10), &Terms::new(SHORT))?;
-    // Gives a thread of the plugin time to use the call too late. Nothing reports that no thread will do so.
+    harness::send_ordinary(&instance, 10, SHORT)?;
+    // This is time for a thread of the plugin to use the call too late. No event tells that no thread will do so.
     thread::sleep(Duration::from_millis(300));
-    harness::end(instance, HostKind::Today)?;
+    harness::end(instance)?;
     match late_uses() {
         0 => Ok("no call is used after it has returned".to_owned()),
         count => Err(fail(

@@ -1,4 +1,4 @@
-//! The end of an instance, in every order that the contract allows.
+//! The end of an instance, in each order that the contract allows.
 
 use std::{thread, time::Duration};
 
@@ -9,27 +9,26 @@ use jackfield_loader::{
 
 use crate::check::{
     fake_platform::{self, SilentPlatform},
-    finding::{CheckResult, fail, skip},
-    harness::{self, Harness, SHORT, TIMEOUT},
+    harness::{self, CheckResult, Harness, SHORT, TIMEOUT, fail, skip},
     sample_events,
 };
 
-pub(crate) fn twice(harness: &Harness) -> CheckResult {
+pub(super) fn twice(harness: &Harness) -> CheckResult {
     let instance = harness.open()?;
-    harness::send(&instance, &sample_events::ordinary(1), &Terms::new(TIMEOUT))?;
+    harness::send_ordinary(&instance, 1, TIMEOUT)?;
     harness::close(&instance, HostKind::Today)?;
     let terms = Terms::new(TIMEOUT);
     harness::judge("close", &instance.close(&terms), &terms)?;
     harness::free(instance)?;
-    // A host frees an instance that has panicked without closing it.
+    // A host frees an instance that has panicked, and does not close it.
     harness::free(harness.open()?)?;
     Ok("closed twice, and freed without being closed".to_owned())
 }
 
-pub(crate) fn send_after(harness: &Harness) -> CheckResult {
+pub(super) fn send_after(harness: &Harness) -> CheckResult {
     let instance = harness.open()?;
     harness::close(&instance, HostKind::Today)?;
-    let answer = harness::send(&instance, &sample_events::ordinary(3), &Terms::new(TIMEOUT))?;
+    let answer = harness::send_ordinary(&instance, 3, TIMEOUT)?;
     harness::free(instance)?;
     Ok(match answer.status {
         abi::STATUS_OK => "answered as before".to_owned(),
@@ -37,8 +36,8 @@ pub(crate) fn send_after(harness: &Harness) -> CheckResult {
     })
 }
 
-pub(crate) fn in_flight(harness: &Harness) -> CheckResult {
-    /// After this time `send` is running. The plugin reports no event for that.
+pub(super) fn in_flight(harness: &Harness) -> CheckResult {
+    /// The time after which `send` should be running. No event reports that it runs.
     const BEFORE: Duration = Duration::from_millis(100);
     if harness.subject.is_serial() {
         return Err(skip("a serial plugin is not entered twice at once"));
@@ -65,14 +64,14 @@ pub(crate) fn in_flight(harness: &Harness) -> CheckResult {
     Ok(format!("`close` took {}, `send` {}", harness::seconds(closed.took), harness::seconds(sent.took)))
 }
 
-pub(crate) fn after_failure(harness: &Harness) -> CheckResult {
+pub(super) fn after_failure(harness: &Harness) -> CheckResult {
     let (instance, is_away) =
         fake_platform::open_at_or_configured(harness, fake_platform::closed_address()?)?;
     let terms = Terms::new(SHORT);
     terms.cancel.cancel();
     harness::send(&instance, &sample_events::ordinary(10), &terms)?;
-    harness::send(&instance, &sample_events::ordinary(10), &Terms::new(SHORT))?;
-    harness::end(instance, HostKind::Today)?;
+    harness::send_ordinary(&instance, 10, SHORT)?;
+    harness::end(instance)?;
     let how = if is_away {
         "with a platform that is away"
     } else {
@@ -82,18 +81,18 @@ pub(crate) fn after_failure(harness: &Harness) -> CheckResult {
 }
 
 /// Two instances are independent.
-pub(crate) fn several(harness: &Harness) -> CheckResult {
+pub(super) fn several(harness: &Harness) -> CheckResult {
     let (first, second) = (harness.open()?, harness.open()?);
-    let before = harness::send(&second, &sample_events::ordinary(1), &Terms::new(TIMEOUT))?;
-    harness::send(&first, &sample_events::ordinary(1), &Terms::new(TIMEOUT))?;
-    harness::end(first, HostKind::Today)?;
-    let answer = harness::send(&second, &sample_events::ordinary(1), &Terms::new(TIMEOUT))?;
+    let before = harness::send_ordinary(&second, 1, TIMEOUT)?;
+    harness::send_ordinary(&first, 1, TIMEOUT)?;
+    harness::end(first)?;
+    let answer = harness::send_ordinary(&second, 1, TIMEOUT)?;
     if before.status == abi::STATUS_OK && answer.status != abi::STATUS_OK {
         return Err(fail(
             format!("the end of one instance ended another one: {}", harness::said(&answer)),
             "keep the state of an instance in the instance, and nothing in statics",
         ));
     }
-    harness::end(second, HostKind::Today)?;
+    harness::end(second)?;
     Ok("one instance works after the end of another one".to_owned())
 }

@@ -1,4 +1,4 @@
-//! The metadata of the file, and whether the plugin can be loaded.
+//! The metadata of the file, and whether this host can load the plugin.
 
 use std::path::Path;
 
@@ -6,17 +6,14 @@ use jackfield::forward::OptionsSchema;
 use jackfield_loader::{ForeignText, Inspection, Layout, PanicStrategy, Refusal};
 use serde_json::Value;
 
-use crate::check::{
-    finding::{CheckResult, Finding, fail, skip},
-    harness::Harness,
-};
+use crate::check::harness::{CheckResult, Finding, Harness, fail, skip};
 
-/// The names of the checks of the file, of which no code runs.
-pub(crate) const NAMES: [&str; 4] = ["metadata", "verdict", "panic-strategy", "schema"];
+/// The names of the checks that read the file and run none of its code.
+pub(super) const NAMES: [&str; 4] = ["metadata", "verdict", "panic-strategy", "schema"];
 
 /// The findings of [`NAMES`].
 pub(crate) struct FileFindings {
-    /// Name and version, where the file says them.
+    /// Name and version, if the file has metadata.
     pub(crate) plugin: Option<(ForeignText, ForeignText)>,
     pub(crate) findings: Vec<(&'static str, Finding)>,
 }
@@ -86,8 +83,8 @@ fn schema(it: &Inspection) -> CheckResult {
     Ok(format!("{options} options"))
 }
 
-/// Runs in the child: compares the tables with the metadata.
-pub(crate) fn load(harness: &Harness) -> CheckResult {
+/// Compares the tables with the metadata. Runs in the child.
+pub(super) fn load(harness: &Harness) -> CheckResult {
     let plugin = harness.subject.plugin();
     let metadata = plugin.metadata();
     let advice = "make the metadata and the descriptor's tables equal: hosts rely on `offers` and `serial`";

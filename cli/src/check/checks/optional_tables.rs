@@ -1,50 +1,42 @@
 //! The optional tables of a plugin: deletion and diagnostics.
 
 use jackfield_loader::{
-    conformance::{Answer, HostKind, Terms},
+    conformance::{Answer, Terms},
     plugin_api::{abi, deletion, diagnostics},
 };
 
 use crate::check::{
     fake_platform::{self, SilentPlatform},
-    finding::{CheckError, CheckResult, fail, skip},
-    harness::{self, Harness, SHORT, TIMEOUT},
+    harness::{self, CheckError, CheckResult, Harness, SHORT, TIMEOUT, fail, skip},
     sample_events,
 };
 
-pub(crate) fn deletion(harness: &Harness) -> CheckResult {
+const NO_TABLE: &str = "the plugin does not offer it";
+
+pub(super) fn deletion(harness: &Harness) -> CheckResult {
     let (instance, _) = fake_platform::open_at_or_configured(harness, fake_platform::closed_address()?)?;
     let terms = Terms::new(SHORT);
-    let Some(answer) =
-        instance.request_deletion("00000000000000000000000000000000", &sample_events::ordinary(1), &terms)
-    else {
-        return Err(skip("the plugin does not offer it"));
-    };
+    let machine = "00000000000000000000000000000000";
+    let answer = instance.request_deletion(machine, &sample_events::ordinary(1), &terms);
+    let answer = answer.ok_or_else(|| skip(NO_TABLE))?;
     harness::judge("request", &answer, &terms)?;
-    let word = match answer.number {
-        _ if answer.status != abi::STATUS_OK => "failed",
-        deletion::DELETION_SENT => "sent",
-        deletion::DELETION_UNSUPPORTED => "unsupported",
-        deletion::DELETION_FAILED => "failed",
-        number => {
-            let found = format!("`request` answered {number}");
-            return Err(fail(found, "write one of the DELETION_ numbers to `answer`"));
-        }
-    };
-    explained("request", &answer)?;
-    harness::end(instance, HostKind::Today)?;
+    let words = [
+        (deletion::DELETION_SENT, "sent"),
+        (deletion::DELETION_UNSUPPORTED, "unsupported"),
+        (deletion::DELETION_FAILED, "failed"),
+    ];
+    let word = explained("request", &answer, "DELETION_", &words)?;
+    harness::end(instance)?;
     Ok(format!("{word}: {}", harness::said(&answer)))
 }
 
-pub(crate) fn preview(harness: &Harness) -> CheckResult {
+pub(super) fn preview(harness: &Harness) -> CheckResult {
     let silent = SilentPlatform::start()?;
     let (instance, _) = fake_platform::open_at_or_configured(harness, silent.address()?)?;
-    // `open` may contact the platform; only `preview` must not.
+    // `open` may contact the platform, but `preview` must not.
     while silent.was_contacted() {}
     let terms = Terms::new(TIMEOUT);
-    let Some(answer) = instance.preview(&sample_events::ordinary(3), &terms) else {
-        return Err(skip("the plugin does not offer it"));
-    };
+    let answer = instance.preview(&sample_events::ordinary(3), &terms).ok_or_else(|| skip(NO_TABLE))?;
     harness::judge("preview", &answer, &terms)?;
     if silent.was_contacted() {
         return Err(fail(
@@ -65,48 +57,56 @@ pub(crate) fn preview(harness: &Harness) -> CheckResult {
             "label each with one line, such as its method and URL",
         ));
     }
-    harness::end(instance, HostKind::Today)?;
+    harness::end(instance)?;
     Ok(format!("{} messages, {bytes} bytes, and nothing was sent", labels.len()))
 }
 
-pub(crate) fn probe(harness: &Harness) -> CheckResult {
+pub(super) fn probe(harness: &Harness) -> CheckResult {
     let mut seen = Vec::new();
     let silent = SilentPlatform::start()?;
-    for (address, whom) in [
+    let words = [
+        (diagnostics::PROBE_REACHABLE, "reachable"),
+        (diagnostics::PROBE_UNREACHABLE, "unreachable"),
+        (diagnostics::PROBE_REFUSED, "refused"),
+        (diagnostics::PROBE_UNSUPPORTED, "unsupported"),
+    ];
+    for (address, platform) in [
         (fake_platform::closed_address()?, " by a platform that is away"),
         (silent.address()?, " by a platform that does not answer"),
     ] {
         let (instance, is_placed) = fake_platform::open_at_or_configured(harness, address)?;
-        let whom = if is_placed { whom } else { "" };
+        let platform = if is_placed { platform } else { "" };
         let terms = Terms::new(SHORT);
-        let Some(answer) = instance.probe(&terms) else { return Err(skip("the plugin does not offer it")) };
+        let answer = instance.probe(&terms).ok_or_else(|| skip(NO_TABLE))?;
         harness::judge("probe", &answer, &terms)?;
-        let word = match answer.number {
-            _ if answer.status != abi::STATUS_OK => "failed",
-            diagnostics::PROBE_REACHABLE => "reachable",
-            diagnostics::PROBE_UNREACHABLE => "unreachable",
-            diagnostics::PROBE_REFUSED => "refused",
-            diagnostics::PROBE_UNSUPPORTED => "unsupported",
-            number => {
-                let found = format!("`probe` answered {number}");
-                return Err(fail(found, "write one of the PROBE_ numbers to `answer`"));
-            }
-        };
-        explained("probe", &answer)?;
-        harness::end(instance, HostKind::Today)?;
-        seen.push(format!("{word} after {}{whom}", harness::seconds(answer.took)));
+        let word = explained("probe", &answer, "PROBE_", &words)?;
+        harness::end(instance)?;
+        seen.push(format!("{word} after {}{platform}", harness::seconds(answer.took)));
     }
     seen.dedup();
     Ok(seen.join(", "))
 }
 
-/// The plugin has to explain its answer.
-fn explained(what: &str, answer: &Answer) -> Result<(), CheckError> {
+/// The word for the number in the answer, which the plugin has to explain.
+fn explained(
+    what: &str,
+    answer: &Answer,
+    numbers: &str,
+    words: &[(u32, &'static str)],
+) -> Result<&'static str, CheckError> {
+    let word = match words.iter().find(|(number, _)| *number == answer.number) {
+        _ if answer.status != abi::STATUS_OK => "failed",
+        Some((_, word)) => word,
+        None => {
+            let found = format!("`{what}` answered {}", answer.number);
+            return Err(fail(found, format!("write one of the {numbers} numbers to `answer`")));
+        }
+    };
     if answer.explained.as_ref().is_none_or(|(_, message)| message.is_empty()) {
         return Err(fail(
             format!("`{what}` does not explain its answer"),
             "say through `call->explain` which platform was asked for what, or why it was not asked: the user reads it",
         ));
     }
-    Ok(())
+    Ok(word)
 }

@@ -1,4 +1,4 @@
-//! What a plugin must not change in the tool's process, and what it must not leave there.
+//! The process of the tool: what a plugin must not change in it or leave behind.
 
 use std::{
     fs,
@@ -8,30 +8,29 @@ use std::{
 };
 
 use jackfield_loader::{
-    conformance::{HostKind, ProcessState, Terms},
+    conformance::{ProcessState, Terms},
     files::{self, Access},
 };
 
 use crate::check::{
-    finding::{CheckError, CheckResult, fail, skip},
-    harness::{self, Harness, TIMEOUT},
+    harness::{self, CheckError, CheckResult, Harness, TIMEOUT, fail, skip},
     sample_events,
 };
 
-/// The whole life of an instance.
+/// Opens an instance, sends events and ends it.
 fn life(harness: &Harness) -> Result<(), CheckError> {
     let instance = harness.open()?;
-    harness::send(&instance, &sample_events::ordinary(3), &Terms::new(TIMEOUT))?;
-    harness::end(instance, HostKind::Today)
+    harness::send_ordinary(&instance, 3, TIMEOUT)?;
+    harness::end(instance)
 }
 
-pub(crate) fn process_state(harness: &Harness) -> CheckResult {
+pub(super) fn process_state(harness: &Harness) -> CheckResult {
     let before = &harness.before;
     let loaded = ProcessState::now();
     let instance = harness.open()?;
-    harness::send(&instance, &sample_events::ordinary(3), &Terms::new(TIMEOUT))?;
+    harness::send_ordinary(&instance, 3, TIMEOUT)?;
     let during = ProcessState::now();
-    harness::end(instance, HostKind::Today)?;
+    harness::end(instance)?;
     let mut changed = before.changed(&loaded);
     changed.extend(before.changed(&during));
     changed.extend(before.changed(&ProcessState::now()));
@@ -47,11 +46,11 @@ pub(crate) fn process_state(harness: &Harness) -> CheckResult {
         .to_owned())
 }
 
-/// The process then ends with a closed instance and an open one, whose threads may be running.
-pub(crate) fn exit(harness: &Harness) -> CheckResult {
+/// The process has to end with a closed instance and an open one, whose threads may be running.
+pub(super) fn exit(harness: &Harness) -> CheckResult {
     life(harness)?;
     let left = harness.open()?;
-    harness::send(&left, &sample_events::ordinary(3), &Terms::new(TIMEOUT))?;
+    harness::send_ordinary(&left, 3, TIMEOUT)?;
     Ok("a program that returns from `main` ends".to_owned())
 }
 
@@ -77,7 +76,7 @@ impl Held {
         })
     }
 
-    /// The resources once no thread has ended for 50 ms: what loaded the plugin may still be ending.
+    /// The resources once no thread has ended for 50 ms, because the thread that loaded the plugin may still be ending.
     fn at_rest() -> Option<Self> {
         let (mut last, mut looks) = (Self::now()?, 0);
         while looks < 5 {
@@ -89,7 +88,7 @@ impl Held {
         Some(last)
     }
 
-    /// Waits until threads that are ending have ended.
+    /// Waits until there are not more threads and descriptors than in `goal`, at most 2 seconds.
     fn settled(goal: Self) -> Option<Self> {
         let start = Instant::now();
         loop {
@@ -98,30 +97,30 @@ impl Held {
             if settled || start.elapsed() > Duration::from_secs(2) {
                 return Some(now);
             }
-            // Polling: no event reports that a thread has left `/proc`.
+            // Polling, because no event reports the end of a thread.
             thread::sleep(Duration::from_millis(10));
         }
     }
 }
 
-/// How much memory may grow after the warm-up, in KiB: allocators keep some memory, and some allocations happen late.
+/// Allowed growth of memory after the warm-up, in KiB, because allocators keep some memory, and some allocations are late.
 const TOLERANCE: usize = 2 << 10;
 
-/// How much memory may grow in the second half when the tolerance is exceeded, in KiB: growth that has stopped is no leak.
+/// Allowed growth of memory in the second half, in KiB, if the tolerance is exceeded: growth that has stopped is no leak.
 const LEVEL: usize = 512;
 
-/// How long the `send` of each cycle may take.
+/// The timeout of `send` in each cycle.
 const BRIEF: Duration = Duration::from_millis(50);
 
-/// Opens, sends an event and closes many times.
-pub(crate) fn leaks(harness: &Harness) -> CheckResult {
+/// Opens an instance, sends an event and closes the instance, many times.
+pub(super) fn leaks(harness: &Harness) -> CheckResult {
     let cycles = harness.task.cycles as usize;
     let batch = sample_events::ordinary(1);
     let cycle = || -> Result<(), CheckError> {
         let instance = harness.open()?;
-        // Many plugins connect, and start their threads, on the first event only. Other checks judge the outcome.
+        // Many plugins connect and start threads only with the first event. Other checks judge the outcome.
         let _ = instance.send(&batch, &Terms::new(BRIEF));
-        harness::end(instance, HostKind::Today)
+        harness::end(instance)
     };
     life(harness)?;
     for _ in 0..cycles.div_ceil(10) {
@@ -142,29 +141,28 @@ pub(crate) fn leaks(harness: &Harness) -> CheckResult {
     let end = Held::settled(start).unwrap_or(start);
     let grown = end.memory.saturating_sub(start.memory);
     let late = end.memory.saturating_sub(middle.memory);
-    if end.threads > start.threads {
-        return Err(fail(
-            format!("{} threads more after {done} lives", end.threads - start.threads),
+    let (found, advice) = if let Some(more @ 1..) = end.threads.checked_sub(start.threads) {
+        (
+            format!("{more} threads more after {done} lives"),
             "end every thread in `close` and join it: a thread that outlives its instance runs in the tool",
-        ));
-    }
-    if end.descriptors > start.descriptors {
-        return Err(fail(
-            format!("{} descriptors more after {done} lives", end.descriptors - start.descriptors),
+        )
+    } else if let Some(more @ 1..) = end.descriptors.checked_sub(start.descriptors) {
+        (
+            format!("{more} descriptors more after {done} lives"),
             "close every file, socket and pipe in `close`",
-        ));
-    }
-    if grown > TOLERANCE && late > LEVEL {
-        return Err(fail(
+        )
+    } else if grown > TOLERANCE && late > LEVEL {
+        (
             format!("{grown} KiB of memory more after {done} lives, {late} KiB of them in the second half"),
             "free in `free` what `open` has allocated: run the plugin's own test under a leak checker",
-        ));
-    }
-    if done < cycles {
-        return Err(fail(
+        )
+    } else if done < cycles {
+        (
             format!("only {done} of {cycles} lives in {} s", budget.as_secs()),
             "`open` has to be fast: build in release, or ask for fewer with --cycles",
-        ));
-    }
-    Ok(format!("{done} lives: no thread, no descriptor, {grown} KiB of memory more"))
+        )
+    } else {
+        return Ok(format!("{done} lives: no thread, no descriptor, {grown} KiB of memory more"));
+    };
+    Err(fail(found, advice))
 }

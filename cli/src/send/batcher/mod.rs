@@ -1,4 +1,4 @@
-//! Makes batches of what is read, and hands each one to every backend.
+//! Makes batches of the events that are read, and passes each batch to every backend.
 
 use std::{
     io,
@@ -8,30 +8,31 @@ use std::{
 
 use indicatif::ProgressBar;
 use jackfield::forward::{CancellationToken, EventBuffer, EventDefaults, Line, Lines};
+use jackfield_loader::count;
 
 use super::target::Worker;
 use crate::{
-    leftovers::bad_lines::BadLines,
+    leftovers::BadLines,
     settings::{TOOL, VERSION},
 };
 
-/// A batch whose text has so many bytes is sent, although it has room for more events.
+/// A batch of this size is sent, even if more events are allowed in a batch.
 const BATCH_BYTES: usize = 512 * 1024;
 
-/// A batch that is not full is sent when no event came for so long ...
+/// A batch that is not full is sent when no event has come for this time.
 const IDLE: Duration = Duration::from_millis(200);
 
-/// ... and at the latest when its first event has waited for so long.
+/// A batch is sent when its first event has waited for this time.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// How long, after the request to end, the next block is waited for. A reader that can see the request ends before.
+/// After a request to end, the time to wait for the next block. A reader that notices the request ends earlier.
 const LAST_BLOCKS: Duration = Duration::from_secs(1);
 
-/// Makes batches of blocks.
+/// Makes batches from blocks of the input.
 pub(super) struct Batcher {
     pub(super) lines: Lines,
     events: EventBuffer,
-    /// When the first event of the buffer came.
+    /// When the first event of the buffer has come.
     since: Option<Instant>,
     pub(super) bad: BadLines,
     batch_events: usize,
@@ -72,7 +73,7 @@ impl Batcher {
                     break;
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
-                // The reader hangs in a read, and has nothing more that it has read.
+                // The reader hangs in a read, so all blocks that were read have come.
                 Err(RecvTimeoutError::Timeout) if stopped => break,
                 Err(RecvTimeoutError::Timeout) => {
                     if self.since.is_some() {
@@ -81,7 +82,8 @@ impl Batcher {
                 }
             }
         }
-        // A regular file can be read again, so its incomplete line is ignored. In a pipe, the line would be lost.
+        // A regular file can be read again, so its incomplete line is ignored. The rest of a pipe is lost, so its incomplete
+        // line is used.
         if !(stop.is_set() && regular_file) {
             let Self { lines, events, bad, .. } = self;
             lines.finish(|number, line| take(events, bad, number, &line));
@@ -90,27 +92,26 @@ impl Batcher {
         result
     }
 
-    /// How long to wait for the next block.
+    /// The time to wait for the next block.
     fn patience(&self, stopped: bool) -> Duration {
         if stopped {
             return LAST_BLOCKS;
         }
-        // Without events to send, the wait is for the flag, which can't be waited for together with the queue.
+        // Without events to send the wait is limited, too, because nothing but polling notices the flag.
         self.since.map_or(IDLE, |since| LONGEST_WAIT.saturating_sub(since.elapsed()).min(IDLE))
     }
 
     fn block(&mut self, block: &[u8]) {
-        // `lines.feed` calls the closure for each line, so the closure borrows the buffer.
-        let Self { lines, events, bad, batch_events, count, workers, since, .. } = self;
+        let Self { lines, events, bad, batch_events, count: sent, workers, since, .. } = self;
         lines.feed(block, |number, line| {
             take(events, bad, number, &line);
             if events.len() >= *batch_events || events.bytes() >= BATCH_BYTES {
-                *count += dispatch(events, workers);
+                *sent += dispatch(events, workers);
                 *since = None;
             }
         });
         self.bar.inc(block.len() as u64);
-        self.bar.set_message(format!("{} events", self.count));
+        self.bar.set_message(count(self.count, "event"));
         if self.events.is_empty() {
             self.since = None;
         } else if self.since.get_or_insert_with(Instant::now).elapsed() >= LONGEST_WAIT {
@@ -135,7 +136,7 @@ fn take(events: &mut EventBuffer, bad: &mut BadLines, number: u64, line: &Line<'
     }
 }
 
-/// Hands the events to every backend. Gives their number.
+/// Passes the events to every backend. Gives their number.
 fn dispatch(events: &mut EventBuffer, workers: &[Worker]) -> u64 {
     if events.is_empty() {
         return 0;

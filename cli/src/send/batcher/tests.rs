@@ -15,7 +15,7 @@ fn batcher(folder: &Path) -> Batcher {
     Batcher::new(2, BadLines::new(leftovers.file("bad-lines.txt")), Vec::new(), ProgressBar::hidden())
 }
 
-/// Runs a batcher on what `feed` sends and sets.
+/// Runs a batcher with an input and a flag that `feed` controls.
 fn run(
     regular_file: bool,
     feed: impl FnOnce(SyncSender<io::Result<Vec<u8>>>, CancellationToken) + Send,
@@ -35,7 +35,7 @@ fn run(
 }
 
 #[test]
-fn events_are_counted_over_blocks_and_batches_and_bad_lines_are_kept() {
+fn events_are_counted_and_bad_lines_are_kept() {
     let mut input = EVENT.repeat(5);
     input.extend_from_slice(b"\nno event\r\n");
     input.extend_from_slice(&EVENT[..EVENT.len() - 1]);
@@ -64,7 +64,7 @@ fn a_line_that_is_too_long_is_kept_whole() {
 }
 
 #[test]
-fn what_came_before_a_read_error_counts() {
+fn events_before_a_read_error_count() {
     let (batcher, _, read) = run(true, |sender, _| {
         sender.send(Ok(EVENT.to_vec())).expect("read");
         sender.send(Err(io::Error::other("gone"))).expect("read");
@@ -73,12 +73,12 @@ fn what_came_before_a_read_error_counts() {
 }
 
 #[test]
-fn after_a_stop_what_was_read_is_taken_though_the_reader_hangs() {
+fn a_stop_uses_the_lines_that_were_read() {
     for (regular_file, bad) in [(false, 1), (true, 0)] {
         let (batcher, kept, _) = run(regular_file, |sender, stop| {
             stop.set();
             sender.send(Ok([EVENT, b"{\"type"].concat())).expect("read");
-            // A reader that hangs in a read holds its end of the queue.
+            // A reader that hangs in a read does not close its end of the queue.
             thread::sleep(2 * LAST_BLOCKS);
         });
         assert_eq!((batcher.count, batcher.bad.count), (1, bad), "regular file: {regular_file}");
@@ -87,7 +87,7 @@ fn after_a_stop_what_was_read_is_taken_though_the_reader_hangs() {
 }
 
 #[test]
-fn events_do_not_wait_for_a_full_batch_or_an_idle_input() {
+fn events_do_not_wait_for_a_full_batch() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut batcher = batcher(folder.path());
     batcher.batch_events = 1000;

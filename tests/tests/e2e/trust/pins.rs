@@ -97,7 +97,7 @@ fn a_damaged_lock_refuses_every_plugin_and_is_kept() {
     site.run(&["lock"]).with_code(0);
     sends(&site);
     chmod(&site.path("locks/mine.lock"), 0o666);
-    let said = "lock SITE/locks/mine.lock: can't be read: the file must not be writable by group or others, and has mode 0666: chmod go-w";
+    let said = "lock SITE/locks/mine.lock: can't be read: the file must not be writable by group or others, and has mode 0666: chmod go-w SITE/locks/mine.lock";
     assert_eq!(refusal_of_lock(&site), said);
     chmod(&site.path("locks/mine.lock"), 0o644);
     for (garbage, says) in [

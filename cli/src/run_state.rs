@@ -1,45 +1,45 @@
 //! The state folder of a run: its lock, and the status that other processes read.
 //!
-//! | file | holds |
+//! | file | content |
 //! | --- | --- |
-//! | `run.lock` | the process id, for people; the run that is alive holds its lock |
-//! | `status.v1.json` | the [`Snapshot`], replaced as a whole every 500 ms; blank before the first |
-//! | `status.v1.tmp` | the snapshot before, which the next one overwrites |
-//! | `spool/` and the rest | the files that the telemetry of a tool keeps, too |
+//! | `run.lock` | the process id, for people; the run that is alive locks this file |
+//! | `status.v1.json` | the [`Snapshot`], replaced as a whole every 500 ms; blank before the first one |
+//! | `status.v1.tmp` | the previous snapshot, which the next one overwrites |
+//! | `spool/` and the rest | the same files as in the data folder of a tool |
 //!
 //! Both files of the status are made at the start, larger than they need to be, and change places. So the status can be
 //! written while the disk is full, unless the file system writes an overwritten block to a new place, as btrfs and ZFS do.
 //!
 //! # Platform
-//! Files change places on Linux. Elsewhere a status is written to a new file, and is stale while the disk is full.
-
-pub(crate) mod snapshot;
+//! Files change places on Linux. Elsewhere a status is written to a new file, and is old while the disk is full.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{self, Seek as _, Write as _},
     path::{Path, PathBuf},
 };
 
 use jackfield_loader::{
+    ForeignText,
     files::{self, Access},
     show_path,
 };
+use serde::{Deserialize, Serialize};
 
-use self::snapshot::Snapshot;
 use crate::{exit::CommandError, settings};
 
 const LOCK: &str = "run.lock";
 const STATUS: &str = "status.v1.json";
 const HALF: &str = "status.v1.tmp";
-/// Enough for the status of a dozen backends.
+/// Length of a new status file, in bytes: enough for a dozen backends.
 const ROOM: usize = 16 << 10;
-/// The length of a process id, at least.
+/// Length to which a process id is padded.
 const ID: usize = 10;
-/// At most so much of a status is read; it usually has some kilobytes.
+/// Longest status that is read, in bytes.
 const LONGEST: u64 = 16 << 20;
 
-/// The folder of `--state`, or the usual one.
+/// The folder of `--state`, or the default one. It may be missing.
 pub(crate) fn folder(named: Option<&Path>) -> Result<PathBuf, CommandError> {
     let folder = named.map(Path::to_owned).or_else(settings::state_folder);
     let folder = folder.ok_or_else(|| {
@@ -47,10 +47,19 @@ pub(crate) fn folder(named: Option<&Path>) -> Result<PathBuf, CommandError> {
             "there is no folder for the state (is HOME set?): name one with --state".to_owned(),
         )
     })?;
-    std::path::absolute(&folder).map_err(CommandError::system(show_path(&folder)))
+    let folder = std::path::absolute(&folder).map_err(CommandError::system(show_path(&folder)))?;
+    let found = match fs::metadata(&folder) {
+        Ok(found) if found.is_file() => "a file",
+        Ok(found) if !found.is_dir() => files::kind(found.file_type()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => "a path through a file",
+        Err(_) if folder.is_symlink() => "a symbolic link that leads nowhere",
+        _ => return Ok(folder),
+    };
+    let refusal = format!("state {}: expected a folder, found {found}", show_path(&folder));
+    Err(CommandError::Unusable(format!("{refusal}: name a folder with --state")))
 }
 
-/// The folder that `--state` names, of a run or of a tool, which has a spool.
+/// The folder of `--state`, of a run or of a tool, which has to have a spool.
 pub(crate) fn folder_with_spool(named: Option<&Path>) -> Result<PathBuf, CommandError> {
     let folder = folder(named)?;
     if folder.join("spool").is_dir() {
@@ -63,7 +72,7 @@ pub(crate) fn folder_with_spool(named: Option<&Path>) -> Result<PathBuf, Command
     )))
 }
 
-/// The folder, for one run.
+/// The folder, held by one run.
 pub(crate) struct State {
     folder: PathBuf,
     /// The system releases it when the process ends.
@@ -71,10 +80,10 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Makes the folder when it is missing, and takes it for this run.
+    /// Makes the folder if it is missing, and locks it for this run.
     ///
     /// # Errors
-    /// The folder can't be made or written, or another run has it.
+    /// The folder can't be made or written, or another run has locked it.
     pub(crate) fn claim(folder: PathBuf) -> Result<Self, CommandError> {
         let shown = show_path(&folder).to_string();
         let failed = || CommandError::system(format!("state {shown}"));
@@ -87,8 +96,8 @@ impl State {
                 "state {shown}: another `jackfield run` has it{who}: end that one, or name another folder with --state"
             )));
         }
-        // An error of what follows does not end the run: on a full disk, an earlier run may have left events to be delivered.
-        // The status is still that run's, so it is blanked.
+        // From here on an error does not end the run, because on a full disk there may be events of an earlier run to
+        // deliver. The status is still that of the earlier run, so it is blanked.
         let id = format!("{:<ID$}\n", std::process::id());
         let written = lock.rewind().and_then(|()| lock.write_all(id.as_bytes()));
         let blank = [STATUS, HALF].map(|name| {
@@ -105,7 +114,7 @@ impl State {
         &self.folder
     }
 
-    /// Puts the status in place.
+    /// Replaces the status.
     pub(crate) fn write(&self, snapshot: &Snapshot) -> io::Result<()> {
         let (half, whole) = (self.folder.join(HALF), self.folder.join(STATUS));
         let file = in_place_of(&half)?;
@@ -119,15 +128,15 @@ pub(crate) fn is_of_run(folder: &Path) -> bool {
     folder.join(LOCK).exists()
 }
 
-/// Whether a run that has the folder lives.
+/// Whether the run that has locked the folder is alive.
 pub(crate) fn is_alive(folder: &Path) -> bool {
     files::is_held(&folder.join(LOCK))
 }
 
-/// Has the run that is alive in the folder read its configuration again and try every backend.
+/// Makes the run that is alive in the folder read its configuration again and try every backend.
 ///
 /// # Errors
-/// No run is alive, or it can't be told.
+/// No run is alive, or the signal can't be sent.
 #[cfg(unix)]
 pub(crate) fn reload(folder: &Path) -> io::Result<()> {
     use rustix::process::{Pid, Signal, kill_process};
@@ -138,7 +147,7 @@ pub(crate) fn reload(folder: &Path) -> io::Result<()> {
 }
 
 /// # Errors
-/// Always: there is no signal.
+/// There is no such signal.
 #[cfg(not(unix))]
 pub(crate) fn reload(_: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
@@ -156,7 +165,7 @@ pub(crate) fn read(folder: &Path) -> io::Result<Option<Snapshot>> {
     }
 }
 
-/// Overwrites a file with `text`. The file keeps its length: the rest is white space.
+/// Overwrites a file with `text`. The file keeps its length; line feeds fill the rest.
 fn write_over(mut file: &File, mut text: Vec<u8>) -> io::Result<()> {
     let len = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
     text.resize(text.len().max(len.clamp(ROOM, 4 * ROOM)), b'\n');
@@ -164,12 +173,93 @@ fn write_over(mut file: &File, mut text: Vec<u8>) -> io::Result<()> {
     file.set_len(text.len() as u64)
 }
 
-/// Opens a file of the status to overwrite it. Whatever else has that name is removed.
+/// Opens a file of the status to overwrite it. Anything else of that name, such as a FIFO, is removed.
 fn in_place_of(path: &Path) -> io::Result<File> {
     if fs::symlink_metadata(path).is_ok_and(|it| !it.is_file()) {
         fs::remove_file(path)?;
     }
     Ok(files::open(path, Access::Write)?)
+}
+
+/// The state of a run at one moment, with the members that `status --json` prints.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Snapshot {
+    /// `running`, `stopping` or `ended`.
+    pub(crate) state: String,
+    pub(crate) version: String,
+    pub(crate) pid: u32,
+    /// Milliseconds since 1970.
+    pub(crate) started_ms: i64,
+    pub(crate) at_ms: i64,
+    pub(crate) config: ForeignText,
+    pub(crate) input: ForeignText,
+    pub(crate) lines: u64,
+    pub(crate) events: u64,
+    pub(crate) bad_lines: u64,
+    pub(crate) not_stored: u64,
+    /// Set while the input is not read because the spool has no room.
+    #[serde(default)]
+    pub(crate) holding: Option<Holding>,
+    pub(crate) mapped_images: usize,
+    pub(crate) image_limit: usize,
+    pub(crate) last_reload: Option<ForeignText>,
+    pub(crate) spools: Vec<SpoolNow>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Holding {
+    pub(crate) reason: ForeignText,
+    /// Milliseconds since 1970.
+    pub(crate) since_ms: i64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SpoolNow {
+    pub(crate) tool: ForeignText,
+    pub(crate) folder: Option<ForeignText>,
+    /// Events that at least one backend still has to deliver.
+    pub(crate) waiting: u64,
+    pub(crate) bytes: u64,
+    pub(crate) oldest_s: Option<u64>,
+    pub(crate) dropped: BTreeMap<String, u64>,
+    pub(crate) dead_letters: u64,
+    pub(crate) problems: Vec<ForeignText>,
+    pub(crate) backends: Vec<BackendNow>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct BackendNow {
+    pub(crate) name: String,
+    pub(crate) plugin: Option<PluginNow>,
+    pub(crate) isolation: String,
+    pub(crate) open: bool,
+    pub(crate) events_per_s: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) calls: u64,
+    pub(crate) waiting: u64,
+    pub(crate) delivered: u64,
+    pub(crate) rejected: u64,
+    /// `open` while the backend gets no calls because it has failed, else `closed`.
+    pub(crate) circuit: String,
+    pub(crate) paused_s: Option<u64>,
+    pub(crate) last_error: Option<ForeignText>,
+    pub(crate) last_error_s: Option<u64>,
+    pub(crate) last_delivery_s: Option<u64>,
+    pub(crate) swaps: u64,
+    pub(crate) not_swapped: Option<ForeignText>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PluginNow {
+    pub(crate) name: ForeignText,
+    pub(crate) version: ForeignText,
+    pub(crate) file: ForeignText,
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -183,15 +273,15 @@ mod tests {
             r#"{{"state":"running","version":"1","pid":1,"started_ms":0,"at_ms":0,"config":"c","input":"{input}","lines":0,
             "events":0,"bad_lines":0,"not_stored":0,"mapped_images":0,"image_limit":0,"last_reload":null,"spools":[]}}"#
         );
-        serde_json::from_str(&text).expect("a snapshot, of a run that knew of no holding either")
+        serde_json::from_str(&text).expect("a snapshot of a run without `holding`")
     }
 
     #[test]
-    fn a_status_is_written_over_an_earlier_one_so_that_it_needs_no_room() {
+    fn a_status_overwrites_an_earlier_one_and_needs_no_room() {
         let home = tempfile::tempdir().expect("a folder");
         let folder = home.path().join("state");
         let state = State::claim(folder.clone()).expect("nobody has it");
-        assert!(read(&folder).expect("readable").is_none(), "nothing is said yet");
+        assert!(read(&folder).expect("readable").is_none(), "there is no status yet");
         let blocks = || {
             let of = |name| fs::metadata(folder.join(name)).expect("there");
             let mut all = [STATUS, HALF].map(|name| (of(name).ino(), of(name).len(), of(name).blocks()));
@@ -206,14 +296,14 @@ mod tests {
             assert_eq!(blocks(), before);
         }
         drop(state);
-        // The next one says nothing of what the last one has said.
+        // The next run begins with a blank status.
         let _state = State::claim(folder.clone()).expect("nobody has it");
         assert!(read(&folder).expect("readable").is_none());
         assert_eq!(blocks(), before);
     }
 
     #[test]
-    fn fifos_in_the_places_of_status_and_lock_are_not_waited_for() {
+    fn fifos_named_like_status_and_lock_are_not_waited_for() {
         let folder = tempfile::tempdir().expect("a folder");
         for name in [STATUS, LOCK] {
             let made = std::process::Command::new("mkfifo").arg(folder.path().join(name)).status();

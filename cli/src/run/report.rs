@@ -1,4 +1,4 @@
-//! The state of each spool and its backends at one moment, with rates over the last seconds.
+//! What the status reports: spools and backends with their rates over the last seconds, and the result of a reload.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -6,14 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield::{BackendStatus, LiveBackend, Status, Telemetry};
-use jackfield_loader::{ForeignText, show_path};
+use jackfield::{BackendStatus, LiveBackend, ReloadError, ReloadReport, Status, Telemetry};
+use jackfield_loader::{ForeignText, in_prose, show_path};
 
-use crate::run_state::snapshot::{BackendNow, PluginNow, SpoolNow};
+use crate::run_state::{BackendNow, PluginNow, SpoolNow};
 
-/// The time that a rate is computed over.
+/// The time over which a rate is computed.
 const WINDOW: Duration = Duration::from_secs(3);
-/// Counting the events that wait may take one part in so many of the time.
+/// Waiting events are counted so seldom that counting takes at most one part in `SHARE` of the time.
 const SHARE: u32 = 20;
 
 /// The earlier values that rates are computed from, for each spool.
@@ -22,9 +22,9 @@ pub(super) struct Rates(BTreeMap<PathBuf, Seen>);
 
 struct Seen {
     status: Status,
-    /// When the events that wait are counted again: that reads them all.
+    /// When the waiting events are counted again, which reads all of them.
     again: Instant,
-    /// For each backend, when it had delivered how many.
+    /// For each backend, the number of delivered events at earlier times.
     delivered: BTreeMap<String, VecDeque<(Instant, u64)>>,
 }
 
@@ -52,7 +52,7 @@ impl Rates {
             let known = status.backends.iter();
             known.map(|known| backend(known, None, delivered, started)).collect()
         } else {
-            // The backends that are open, which may differ from the configuration.
+            // The backends that this process has, which may differ from the configuration.
             let known = live.iter().filter_map(|live| Some((known_of(status, &live.name)?, live)));
             known.map(|(known, live)| backend(known, Some(live), delivered, started)).collect()
         };
@@ -82,7 +82,7 @@ fn backend(
 ) -> BackendNow {
     let stats = live.map(|live| live.stats.clone()).unwrap_or_default();
     let past = delivered.entry(known.name.clone()).or_default();
-    // The count of a backend that was swapped begins at 0.
+    // The count of a swapped backend begins at 0.
     if past.back().is_some_and(|(_, before)| *before > stats.delivered) {
         past.clear();
     }
@@ -118,5 +118,58 @@ fn backend(
         last_delivery_s: known.last_delivery_s,
         swaps: live.map_or(0, |live| live.swaps),
         not_swapped: live.and_then(|live| live.not_swapped.as_ref()).map(ForeignText::from),
+    }
+}
+
+/// The result of a reload in one line. The log has the reason for each backend that is not as configured.
+pub(super) fn reload_in_one_line(outcome: &Result<ReloadReport, ReloadError>) -> String {
+    let reloaded = match outcome {
+        Ok(reloaded) => reloaded,
+        Err(reason) => return reason.to_string(),
+    };
+    let refused = reloaded.refused.iter().map(|(name, _)| name);
+    let refused = refused.filter(|name| !reloaded.closed.contains(name)).cloned();
+    let (waiting, kept): (Vec<_>, Vec<_>) = refused.partition(|name| reloaded.added.contains(name));
+    let added = reloaded.added.iter().filter(|name| !waiting.contains(name)).cloned().collect();
+    let parts = [
+        (&reloaded.swapped, "swapped"),
+        (&added, "added"),
+        (&reloaded.removed, "removed"),
+        (&reloaded.unchanged, "unchanged"),
+        (&reloaded.closed, "closed, not trusted any more"),
+        (&kept, "not swapped"),
+        (&waiting, "not available yet"),
+    ];
+    let part = |(names, what): (&Vec<String>, &str)| {
+        let backends = if names.len() == 1 { "backend" } else { "backends" };
+        format!("{backends} {} {what}", in_prose(names.iter().map(|name| format!("`{name}`"))))
+    };
+    let parts: Vec<_> = parts.into_iter().filter(|(names, _)| !names.is_empty()).map(part).collect();
+    if parts.is_empty() { "nothing is open yet".to_owned() } else { parts.join("; ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_a_reload_names_each_backend() {
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let mut reloaded = ReloadReport::default();
+        assert_eq!(reload_in_one_line(&Ok(reloaded.clone())), "nothing is open yet");
+        reloaded.removed = names(&["file"]);
+        assert_eq!(reload_in_one_line(&Ok(reloaded.clone())), "backend `file` removed");
+        reloaded.swapped = names(&["a", "b"]);
+        reloaded.added = names(&["c", "new"]);
+        reloaded.closed = names(&["e"]);
+        reloaded.refused = ["new", "e", "d"].map(|name| (name.to_owned(), "why".to_owned())).to_vec();
+        assert_eq!(
+            reload_in_one_line(&Ok(reloaded)),
+            "backends `a`, `b` swapped; backend `c` added; backend `file` removed; backend `e` closed, \
+             not trusted any more; backend `d` not swapped; \
+             backend `new` not available yet"
+        );
+        let error = ReloadError { reason: "no".into() };
+        assert_eq!(reload_in_one_line(&Err(error)), "all backends stay as they are: no");
     }
 }

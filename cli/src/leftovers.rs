@@ -1,17 +1,20 @@
-//! Files for lines that could not be sent. A file is made for its first line; only its owner may read it.
-
-pub(crate) mod bad_lines;
+//! Files for lines that could not be sent. A file is made with its first line; only its owner may read it.
 
 use std::{
+    fmt::Display,
     fs::File,
     io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
+use jackfield::forward::{Line, MAX_LINE};
 use jackfield_loader::{
+    count,
     files::{self, Access, write_counted},
     show_path,
 };
+
+use crate::log;
 
 /// The folder of one run's files, and the beginning of their names.
 #[derive(Debug, Clone)]
@@ -21,10 +24,10 @@ pub(crate) struct Leftovers {
 }
 
 impl Leftovers {
-    /// For a run that starts now.
+    /// The files of a run that starts now.
     ///
     /// # Errors
-    /// `folder` is no folder.
+    /// `folder` is not a folder.
     pub(crate) fn new(folder: &Path) -> io::Result<Self> {
         if !folder.metadata()?.is_dir() {
             return Err(io::Error::from(io::ErrorKind::NotADirectory));
@@ -33,7 +36,7 @@ impl Leftovers {
         Ok(Self { folder: folder.to_owned(), stem: format!("jackfield-{now}-{}", std::process::id()) })
     }
 
-    /// The file whose name ends like this.
+    /// The file whose name has this ending.
     pub(crate) fn file(&self, ending: &str) -> Leftover {
         Leftover {
             path: self.folder.join(format!("{}.{ending}", self.stem)),
@@ -48,26 +51,26 @@ impl Leftovers {
     }
 }
 
-/// One file. It ends with a complete line after every write, also after a write that failed.
+/// One file. It ends with a complete line after every write, even after a write that failed.
 #[derive(Debug)]
 pub(crate) struct Leftover {
     path: PathBuf,
     file: Option<File>,
-    /// Bytes that wait to be written.
+    /// Bytes that are not written yet.
     buffer: Vec<u8>,
     /// Lines that end in the buffer.
     buffered: u64,
     /// Bytes in the file up to the end of its last complete line.
     whole: u64,
-    /// Bytes behind that, of an incomplete line.
+    /// Bytes of an incomplete line after them.
     begun: u64,
-    /// Why it can't be written any more.
+    /// The error of the first write that failed.
     failed: Option<io::Error>,
     /// Lines that the file lacks.
     lost: u64,
 }
 
-/// About how many bytes are collected for one write.
+/// Number of bytes that are collected for one write.
 const GATHER_BYTES: usize = 16 * 1024;
 
 impl Leftover {
@@ -77,7 +80,7 @@ impl Leftover {
         self.end_line();
     }
 
-    /// Appends a part of a line, which has no line feed. A file that has failed once gets no more.
+    /// Appends a part of a line, which has no line feed. After an error nothing is appended.
     pub(crate) fn part(&mut self, bytes: &[u8]) {
         if self.failed.is_some() {
             return;
@@ -106,19 +109,19 @@ impl Leftover {
         self.failed.is_none()
     }
 
-    /// The file, if it was made.
+    /// The path, if the file was made.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.file.as_ref().map(|_| self.path.as_path())
     }
 
-    /// How many lines the file lacks, and why.
+    /// The number of lines that the file lacks, and why.
     pub(crate) fn failure(&self) -> Option<(u64, String)> {
         self.failed
             .as_ref()
             .map(|error| (self.lost, format!("{} can't be written: {error}", show_path(&self.path))))
     }
 
-    /// Writes what is in the buffer.
+    /// Writes the buffer.
     fn write(&mut self) {
         let file = match &mut self.file {
             Some(file) => Ok(file),
@@ -146,13 +149,74 @@ impl Leftover {
         self.buffered = 0;
     }
 
-    /// Cuts off an incomplete line. Where that is not possible, ends the line: a disk that was full may have room for one
-    /// byte by now.
+    /// Cuts off an incomplete line. If that is not possible, ends the line, because a full disk may now have room for one
+    /// byte.
     fn end_torn_line(&mut self) {
         if let (Some(file), true) = (&mut self.file, self.begun > 0) {
-            // Where neither is possible, the error of the write says enough.
+            // If neither is possible, the error of the write is reported anyway.
             drop(file.set_len(self.whole).or_else(|_| file.write_all(b"\n")));
         }
+    }
+}
+
+/// The number of bad lines that are printed one by one.
+const PRINTED: u64 = 20;
+
+/// Lines of a run that are not events: the first ones are printed with their reason, and all are kept in a file.
+pub(crate) struct BadLines {
+    file: Leftover,
+    pub(crate) count: u64,
+}
+
+impl BadLines {
+    pub(crate) fn new(file: Leftover) -> Self {
+        Self { file, count: 0 }
+    }
+
+    /// Notes a line that is not an event.
+    pub(crate) fn bad(&mut self, number: u64, line: &[u8], reason: &dyn Display) {
+        self.report(number, reason);
+        self.file.line(line);
+    }
+
+    /// Notes a piece of a line that is too long.
+    pub(crate) fn piece(&mut self, number: u64, line: &Line<'_>) {
+        match line {
+            Line::TooLong(bytes) => {
+                self.report(number, &format_args!("line too long: limit {MAX_LINE} bytes"));
+                self.file.part(bytes);
+            }
+            Line::Whole(bytes) | Line::More(bytes, false) => self.file.part(bytes),
+            Line::More(bytes, true) => {
+                self.file.part(bytes);
+                self.file.end_line();
+            }
+        }
+    }
+
+    fn report(&mut self, number: u64, reason: &dyn Display) {
+        self.count += 1;
+        if self.count <= PRINTED {
+            log::error(format_args!("line {number}: {reason}"));
+        }
+    }
+
+    /// Writes the buffered lines to the file.
+    pub(crate) fn flush(&mut self) {
+        self.file.flush();
+    }
+
+    /// Prints the number of lines that were not printed, and writes the buffered lines to the file.
+    pub(crate) fn finish(&mut self) {
+        if self.count > PRINTED {
+            let more = count(self.count - PRINTED, "more bad line");
+            log::error(format_args!("{more}, not printed"));
+        }
+        self.file.flush();
+    }
+
+    pub(crate) fn file(&self) -> &Leftover {
+        &self.file
     }
 }
 
@@ -180,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_can_not_be_kept_are_counted() {
+    fn lines_that_can_not_be_written_are_counted() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut leftover = Leftovers::new(folder.path()).expect("a folder").file("x");
         folder.close().expect("removed");
@@ -208,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_folder_is_refused_before_anything_is_read() {
+    fn a_path_that_is_no_folder_is_refused() {
         assert!(Leftovers::new(Path::new("/nonexistent")).is_err());
         assert!(Leftovers::new(&std::env::current_exe().expect("a file")).is_err());
     }
