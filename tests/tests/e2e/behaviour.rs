@@ -58,7 +58,7 @@ fn a_hang_in_open_is_an_error_in_time() {
 }
 
 #[test]
-fn a_panic_in_send_is_an_outcome_and_a_fresh_instance_follows() {
+fn a_panic_is_an_outcome_and_a_fresh_instance_follows() {
     let (_folder, trace) = scratch("trace");
     for payload in ["text", "number", "bomb"] {
         let until = trace.with_extension(payload);
@@ -109,7 +109,7 @@ fn a_hang_in_send_opens_the_circuit_and_is_probed() {
 }
 
 #[test]
-fn panics_and_hangs_in_close_and_drop_are_answers_in_time() {
+fn panics_and_hangs_in_close_are_answers_in_time() {
     let failure = close_failure(&json!({"panic": "close"}));
     assert!(matches!(failure, CloseFailure::Close(Failure::Panicked { .. })), "{failure:?}");
     let failure = close_failure(&json!({"hang": "close"}));
@@ -144,7 +144,7 @@ fn an_outcome_an_event_comes_back_an_event() {
 }
 
 #[test]
-fn events_of_which_a_plugin_says_nothing_are_to_be_retried() {
+fn events_without_an_outcome_are_to_be_retried() {
     for (outcome, delivered) in [("half", 2), ("silent", 0)] {
         let report = open(&fixture("hostile"), &json!({"outcome": outcome})).send(&batch(4));
         let count = report.outcomes().filter(|outcome| **outcome == Outcome::Delivered).count();
@@ -206,7 +206,7 @@ fn two_plugins_bring_their_own_tokio() {
 }
 
 #[test]
-fn a_serial_plugin_is_entered_by_one_call_at_a_time() {
+fn a_serial_plugin_gets_one_call_at_once() {
     let backend = Arc::new(open(&fixture("serial"), &json!({})));
     let senders: Vec<_> = (0..8)
         .map(|_| {
@@ -240,7 +240,7 @@ fn other_plugins_are_entered_by_several_calls_at_once() {
 }
 
 #[test]
-fn the_same_bytes_are_loaded_once_and_keep_their_instances_apart() {
+fn the_same_bytes_are_loaded_once() {
     let (folder, copy) = scratch("libcopy.so");
     std::fs::copy(fixture("hostile"), &copy).expect("copies");
     std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700))
@@ -254,7 +254,7 @@ fn the_same_bytes_are_loaded_once_and_keep_their_instances_apart() {
 }
 
 #[test]
-fn a_tool_whose_backend_can_not_be_had_goes_on_with_noop() {
+fn a_tool_without_its_backend_uses_noop() {
     crate::logs::collect();
     let missing =
         jackfield_loader::Plugin::load("/nonexistent/libx.so".as_ref(), jackfield_loader::Trust::Owner);

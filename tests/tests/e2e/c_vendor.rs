@@ -17,7 +17,7 @@ fn inspect(file: &Path) -> Value {
 }
 
 #[test]
-fn builds_for_other_platforms_are_inspected_and_said_to_be_for_those() {
+fn builds_for_other_platforms_are_inspected() {
     for (file, format, platform, target, needs) in [
         (syslog_for_windows(), "PE", "x86_64 Windows (PE)", "x86_64-pc-windows-gnu", "WS2_32.dll"),
         (syslog_for_macos("x86_64"), "Mach-O", "x86_64 macOS (Mach-O)", "x86_64-apple-darwin", ""),
@@ -48,7 +48,7 @@ fn builds_for_other_platforms_are_inspected_and_said_to_be_for_those() {
 }
 
 #[test]
-fn the_commands_say_a_plugins_language_and_how_its_layout_is_judged() {
+fn the_commands_show_language_and_layout_of_a_plugin() {
     let site = Site::new(&[]);
     fs::create_dir(site.path("plugins")).expect("made");
     for name in ["syslog", "stdout"] {
@@ -93,7 +93,7 @@ fn the_command_sends_through_it_by_its_name_and_configuration() {
 }
 
 #[test]
-fn the_plugin_passes_a_host_that_does_whatever_it_may_under_sanitizers() {
+fn the_plugin_passes_a_demanding_host_under_sanitizers() {
     for sanitizers in ["address,undefined", "thread"] {
         let output = Command::new(syslog_driver(sanitizers)).output().expect("starts");
         let said = String::from_utf8_lossy(&output.stderr);

@@ -59,7 +59,7 @@ fn the_plugins_without_a_network_pass() {
 }
 
 #[test]
-fn the_plugins_over_http_pass_with_a_platform_that_is_away() {
+fn http_plugins_pass_with_a_platform_that_is_away() {
     let away = "http://127.0.0.1:9";
     for (name, config) in [
         ("http", json!({ "url": away })),
@@ -90,7 +90,7 @@ fn the_plugin_in_c_passes_by_every_transport() {
 }
 
 #[test]
-fn the_plugin_for_rabbitmq_passes_with_a_broker_that_is_away() {
+fn rabbitmq_passes_with_a_broker_that_is_away() {
     let config = json!({ "url": "amqp://guest:guest@127.0.0.1:9/%2f", "queue": "check" }).to_string();
     passes(&plugin("rabbitmq"), &["--config-json", &config], &[]);
 }
@@ -135,7 +135,7 @@ fn fixtures_that_are_right_pass() {
 }
 
 #[test]
-fn what_can_not_be_loaded_fails_where_that_shows_and_nothing_else_is_run() {
+fn a_library_that_can_not_be_loaded_runs_no_checks() {
     let site = Site::new(&[]);
     let mark = site.path("mark");
     for (file, expected) in [
@@ -199,7 +199,7 @@ fn sending_but(without: &[&str], more: &[&'static str]) -> Vec<&'static str> {
 }
 
 #[test]
-fn each_c_fixture_that_loads_fails_what_it_is_wrong_in() {
+fn each_c_fixture_fails_its_check() {
     let site = Site::new(&[]);
     // None of them looks at its configuration.
     for variant in ["GOOD", "CONSTRUCTOR", "EXTRA_TABLE"] {
@@ -275,7 +275,7 @@ fn each_breach_of_the_contract_is_found_by_its_check() {
 }
 
 #[test]
-fn each_misbehaviour_of_the_hostile_plugin_is_found_by_its_check() {
+fn each_misbehaviour_is_found_by_its_check() {
     let site = Site::new(&[]);
     let hostile = fixture("hostile");
     for (config, more, expected) in [
@@ -302,7 +302,7 @@ fn each_misbehaviour_of_the_hostile_plugin_is_found_by_its_check() {
 }
 
 #[test]
-fn options_come_from_a_configuration_and_the_reports_are_for_people_and_machines() {
+fn options_come_from_a_configuration_and_reports_have_three_forms() {
     let site = Site::new(&[]);
     let file = plugin("file");
     let path = site.path("events");
@@ -388,7 +388,7 @@ fn children(parent: u32) -> Vec<(u32, String)> {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_secret_in_the_options_is_not_in_the_list_of_processes() {
+fn the_list_of_processes_has_no_secret_option() {
     let site = Site::new(&[]);
     site.write("check.json", r#"{"hang":"open","log":"s3cret-of-the-check"}"#);
     let file = fixture("hostile");

@@ -50,7 +50,7 @@ fn unusable(site: &Site) -> Vec<(PathBuf, &'static str)> {
 }
 
 #[test]
-fn inspect_says_what_is_in_a_plugin_and_that_it_can_be_used() {
+fn inspect_shows_the_metadata_and_a_verdict() {
     let ended = inspect(&[&plugin("file"), &c_fixture("CONSTRUCTOR")], false).with_code(0);
     for text in
         ["file", "compatible", "Jackfield", "rust", "events appended to a file", "a plugin in C", "unwind"]
@@ -70,7 +70,7 @@ fn inspect_says_what_is_in_a_plugin_and_that_it_can_be_used() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_plugin_whose_panics_abort_is_said_to_be_for_process_isolation_only() {
+fn a_plugin_that_aborts_is_for_process_isolation_only() {
     let file = panic_abort("minimal");
     let ended = inspect(&[&file], false).with_code(0);
     assert!(ended.stdout.contains("process isolation only"), "{}", ended.stdout);
@@ -84,7 +84,7 @@ fn a_plugin_whose_panics_abort_is_said_to_be_for_process_isolation_only() {
 }
 
 #[test]
-fn inspect_says_why_a_file_can_not_be_used_and_runs_nothing() {
+fn inspect_says_why_a_file_can_not_be_used() {
     let site = Site::new(&[]);
     for (file, reason) in unusable(&site) {
         let ended = inspect(&[&file], false).with_code(4);
@@ -119,7 +119,7 @@ fn inspect_runs_no_variant_of_the_c_fixture() {
 }
 
 #[test]
-fn plugins_lists_what_is_on_the_path_with_verdicts_and_runs_nothing() {
+fn plugins_lists_the_path_with_verdicts_and_runs_nothing() {
     let site = Site::new(&[]);
     let (one, two) = (site.path("one"), site.path("two"));
     for folder in [&one, &two] {
@@ -281,7 +281,7 @@ fn every_help_has_examples_and_exit_codes() {
 }
 
 #[test]
-fn a_wrong_command_line_is_refused_with_the_code_of_the_help() {
+fn a_wrong_command_line_has_its_exit_code() {
     let site = Site::new(&[]);
     for arguments in [
         &["sned"][..],

@@ -234,7 +234,7 @@ fn variables_are_filled_in_anywhere_in_a_string() {
 }
 
 #[test]
-fn a_configuration_that_does_not_fit_is_refused_before_any_of_the_plugin_runs() {
+fn a_wrong_configuration_is_refused_before_the_plugin_runs() {
     let site = Site::new(&[]);
     site.write(
         "config.toml",
@@ -277,7 +277,7 @@ fn the_schema_of_the_file_has_the_options_of_plugins() {
 }
 
 #[test]
-fn of_backends_that_can_not_be_used_a_wrong_configuration_has_the_code() {
+fn a_wrong_configuration_decides_the_code_of_unusable_backends() {
     let site = Site::new(&[]);
     let file = plugin("file");
     let wrong = format!("[[backend]]\nname = \"wrong\"\nplugin = {file:?}\nconfig.pth = \"x\"\n");
@@ -332,7 +332,7 @@ fn without_a_configuration_standard_output_gets_the_events() {
 }
 
 #[test]
-fn the_users_configuration_is_found_but_none_in_the_working_folder() {
+fn no_configuration_in_the_working_folder_is_found() {
     let site = Site::new(&[to_file("main", "named.jsonl")]);
     fs::create_dir(site.path("jackfield")).expect("made");
     fs::rename(site.path("config.toml"), site.path("jackfield/config.toml")).expect("moved");
@@ -350,7 +350,7 @@ fn the_users_configuration_is_found_but_none_in_the_working_folder() {
 }
 
 #[test]
-fn a_configuration_is_a_regular_file_and_nothing_else_is_waited_for() {
+fn a_configuration_that_is_no_regular_file_is_refused() {
     let site = Site::new(&[]);
     let made = std::process::Command::new("mkfifo").arg(site.path("fifo")).status().expect("mkfifo");
     assert!(made.success());
@@ -386,7 +386,7 @@ fn an_empty_variable_names_no_configuration() {
 }
 
 #[test]
-fn trust_decides_whether_a_plugin_that_anybody_may_write_to_runs() {
+fn trust_decides_whether_a_writable_plugin_runs() {
     let site = Site::new(&[]);
     fs::copy(fixture("minimal"), site.path("libminimal.so")).expect("copies");
     fs::set_permissions(site.path("libminimal.so"), fs::Permissions::from_mode(0o777)).expect("chmod");

@@ -34,7 +34,7 @@ fn with_file_limit(site: &Site, plugin: &Path, arguments: &[&str]) -> Command {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_below_the_backend_leaves_its_events_undelivered_and_kept() {
+fn a_full_disk_of_the_backend_keeps_its_events() {
     let site = Site::new(&[to_file("full", "/dev/full"), to_file("healthy", "healthy.jsonl")]);
     let ended = site.send(events(0..1000), &["--give-up-after", "300ms"]).with_code(6);
     let [delivered, _, rejected, undelivered, lost] = ended.counts("full");
@@ -45,7 +45,7 @@ fn a_full_disk_below_the_backend_leaves_its_events_undelivered_and_kept() {
 }
 
 #[test]
-fn a_disk_that_fills_up_half_way_loses_and_doubles_nothing() {
+fn a_disk_that_fills_up_loses_and_doubles_nothing() {
     let site = Site::new(&[to_file("main", "out.jsonl")]);
     // What is there leaves room for ten events and a half; what is left over has room in a file of its own.
     let before = file_limit(&plugin("file")) - (10 * (event(0).len() + 1) + event(0).len() / 2) as u64;
@@ -71,7 +71,7 @@ fn a_disk_that_fills_up_half_way_loses_and_doubles_nothing() {
 }
 
 #[test]
-fn leftovers_that_can_not_be_kept_are_told_and_reading_stops() {
+fn leftovers_that_can_not_be_written_stop_reading() {
     const EVENTS: usize = 80_000;
     let site = Site::new(&[hostile("5s", "outcome = \"retry\"")]);
     let hostile = fixture("hostile");
@@ -115,7 +115,7 @@ fn bad_lines_that_can_not_be_kept_are_told() {
 }
 
 #[test]
-fn after_any_kill_every_line_is_whole_but_the_one_that_was_torn() {
+fn a_kill_tears_at_most_one_line() {
     const RUNS: usize = 20;
     const EVENTS: usize = 8000;
     let site = Site::new(&[to_file("main", "out.jsonl")]);
@@ -172,7 +172,7 @@ fn two_runs_at_once_append_whole_lines_to_one_file() {
 }
 
 #[test]
-fn an_interrupt_does_not_wait_for_a_plugin_that_hangs_longer_than_its_timeout() {
+fn an_interrupt_does_not_wait_for_a_hanging_plugin() {
     let site = Site::new(&[hostile("1s", "hang = \"send\"\nrecord = \"record\"")]);
     let mut running = start(site.command(&["send", "--json", "--give-up-after", "1h"]).stdin(Stdio::piped()));
     running.feed(events(0..3).into_bytes());
@@ -227,7 +227,7 @@ fn an_interrupt_keeps_what_was_read_and_not_delivered() {
 }
 
 #[test]
-fn an_interrupt_ends_a_run_that_waits_for_input_or_for_a_retry() {
+fn an_interrupt_ends_a_wait_for_input_or_a_retry() {
     let site = Site::new(&[hostile("5s", "outcome = \"retry\"\nrecord = \"record\"")]);
     let mut running = start(site.command(&["send", "--json", "--give-up-after", "1h"]).stdin(Stdio::piped()));
     let mut stdin = running.stdin();

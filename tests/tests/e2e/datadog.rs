@@ -142,7 +142,7 @@ fn datadogs_own_client_package_refuses_what_is_no_log() {
 }
 
 #[test]
-fn events_arrive_once_and_in_order_at_most_1000_to_a_request() {
+fn events_arrive_once_in_order_1000_to_a_request() {
     let server = server();
     let backend = backend("datadog", &config(&server));
     assert_delivered(&send(&backend, &events(2500)));
@@ -169,7 +169,7 @@ fn bodies_stay_below_five_megabytes() {
 }
 
 #[test]
-fn an_event_of_more_than_a_megabyte_is_rejected_and_not_cut_off() {
+fn an_event_of_more_than_a_megabyte_is_rejected() {
     let server = server();
     let backend = backend("datadog", &config(&server));
     let mut all = events(3);
@@ -182,7 +182,7 @@ fn an_event_of_more_than_a_megabyte_is_rejected_and_not_cut_off() {
 }
 
 #[test]
-fn events_older_than_18_hours_are_rejected_or_sent_with_an_attribute() {
+fn events_older_than_18_hours_follow_their_option() {
     let hour = 3600;
     let all: Vec<Value> = [1, 17, 19, 400]
         .iter()
@@ -221,7 +221,7 @@ fn each_status_of_success_delivers() {
 }
 
 #[test]
-fn a_deletion_is_sent_as_an_event_and_said_to_be_a_request() {
+fn a_deletion_is_an_event_and_called_a_request() {
     let server = server();
     let backend = backend("datadog", &config(&server));
     let request = batch(&[with(event(1), &json!({"type": "data.deletion_request", "name": "deletion"}))]);
@@ -237,7 +237,7 @@ fn a_deletion_is_sent_as_an_event_and_said_to_be_a_request() {
 }
 
 #[test]
-fn a_wrong_option_is_refused_with_the_key_and_the_nearest_right_value() {
+fn a_wrong_option_is_refused_with_the_nearest_value() {
     for (options, expected) in [
         (json!({"site": "datadog.eu"}), "did you mean \"datadoghq.eu\"?"),
         (json!({"site": format!("{KEY}.com")}), "unknown site (expected one of"),

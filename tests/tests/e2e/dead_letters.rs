@@ -95,7 +95,7 @@ fn full_dead_letters_stop_their_backend_and_no_other() {
 }
 
 #[test]
-fn a_folder_without_a_spool_and_a_wrong_age_are_refused() {
+fn a_folder_without_a_spool_is_refused() {
     let site = rejecting();
     let ended = dead_letters(&site, &["list"]).with_code(7);
     assert!(

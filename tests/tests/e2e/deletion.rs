@@ -26,7 +26,7 @@ fn each_answer_comes_back_with_its_text() {
 }
 
 #[test]
-fn a_plugin_without_the_table_and_noop_have_no_way_to_ask() {
+fn plugins_without_the_table_can_not_ask_for_deletion() {
     for backend in [
         open(&fixture("minimal"), &json!({})),
         open(&c_fixture("EXTRA_TABLE"), &json!({})),

@@ -145,7 +145,7 @@ fn found(probe: &Probe) -> (Found, &str) {
 }
 
 #[test]
-fn a_probe_over_http_is_judged_by_the_status_and_sends_no_event() {
+fn a_probe_over_http_is_judged_by_the_status() {
     use Found::{Reachable, Refused, Unreachable};
     for status in
         [200, 202, 204, 304, 400, 401, 403, 404, 405, 407, 413, 415, 422, 429, 500, 502, 503, 504, 600]
@@ -179,7 +179,7 @@ fn a_probe_over_http_is_judged_by_the_status_and_sends_no_event() {
 }
 
 #[test]
-fn a_probe_that_gets_no_answer_or_another_servers_is_unreachable() {
+fn a_probe_without_a_valid_answer_is_unreachable() {
     let away = HttpServer::start(Reply::redirect(302, "http://login.example/"));
     let gone = HttpServer::start(Reply::redirect(308, "http://elsewhere.example/"));
     let closes = HttpServer::start(Reply::close());
@@ -201,7 +201,7 @@ fn a_probe_that_gets_no_answer_or_another_servers_is_unreachable() {
 }
 
 #[test]
-fn a_200_that_says_no_in_its_body_is_not_reachable() {
+fn a_200_with_a_refusing_body_is_not_reachable() {
     let probe_at = |name: &str, config: &Value| open(&plugin(name), config).probe(LONG);
     let page = HttpServer::start(Reply::status(200).body("<html>log in</html>"));
     let limited = HttpServer::start(Reply::status(200).body(r#"{"quota_limited":["events"]}"#));
@@ -274,7 +274,7 @@ fn a_preview_of_standard_output_is_what_is_then_written() {
 }
 
 #[test]
-fn a_hostile_plugins_panic_hang_failure_and_flood_are_errors_in_time() {
+fn misbehaviour_of_a_hostile_plugin_is_an_error_in_time() {
     let hostile = |way: &str| open(&fixture("hostile"), &json!({"diagnostics": way}));
     let shown = hostile("reachable").preview(&batch(2), LONG).expect("well");
     let labels: Vec<_> = shown.messages.iter().map(|message| message.label.as_str()).collect();
@@ -361,7 +361,7 @@ mod rabbitmq {
     }
 
     #[test]
-    fn a_probe_finds_the_exchange_the_queue_and_the_permission_and_delivers_nothing() {
+    fn a_probe_checks_exchange_queue_and_permission() {
         let client = broker().client();
         client.queue("diagnostics-probe", &json!({}));
         client.topic("diagnostics-exchange", "diagnostics-probe", "#");
@@ -411,7 +411,7 @@ mod rabbitmq {
     }
 
     #[test]
-    fn a_probe_without_login_or_permission_is_refused_and_without_a_broker_unreachable() {
+    fn a_probe_tells_a_refusal_from_a_missing_broker() {
         let client = broker().client();
         client.queue("diagnostics-refused", &json!({}));
         broker().ctl(&["add_user", "diagnostics", SECRET]);

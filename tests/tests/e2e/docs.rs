@@ -115,7 +115,7 @@ fn every_block_of_the_guides_says_how_it_is_tried() {
 }
 
 #[test]
-fn snippets_of_the_guides_stand_in_the_files_that_they_name() {
+fn snippets_of_the_guides_are_in_their_files() {
     let mut tried = 0;
     for Block { at, info, lines, .. } in blocks() {
         let Some(file) = info.get(1).and_then(|way| way.strip_prefix("file=")) else { continue };
@@ -205,7 +205,7 @@ fn anchor(heading: &str) -> String {
 }
 
 #[test]
-fn links_of_the_guides_lead_to_files_and_headings_that_are_there() {
+fn links_in_the_guides_lead_to_files_and_headings() {
     let mut tried = 0;
     let mut all = documents();
     for name in ["ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "fuzz/README.md"] {

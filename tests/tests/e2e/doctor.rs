@@ -14,7 +14,7 @@ fn http(name: &str, url: &str) -> String {
 }
 
 #[test]
-fn each_backend_is_probed_for_real_and_no_failing_server_passes() {
+fn each_backend_is_probed_and_failing_servers_do_not_pass() {
     let (good, bad) = (HttpServer::start(Reply::status(200)), HttpServer::start(Reply::status(500)));
     let refusing = HttpServer::start(Reply::status(401));
     let gone = "http://127.0.0.1:1/";
@@ -86,7 +86,7 @@ fn the_command_collects_nothing_about_itself_without_consent() {
 }
 
 #[test]
-fn a_tools_doctor_names_line_and_key_of_a_wrong_option() {
+fn the_doctor_names_line_and_key_of_wrong_options() {
     let site = Site::new(&[]);
     let option = "config = { path = \"events.jsonl\", fsnc = true }";
     let ops = site.write("ops.toml", backend("own", &plugin("file"), option));

@@ -24,7 +24,7 @@ fn all(count: usize) -> Vec<String> {
 }
 
 #[test]
-fn what_a_backend_asks_to_send_again_is_sent_until_it_is_taken() {
+fn events_to_be_retried_are_sent_until_they_are_delivered() {
     let site = Site::new(&[
         hostile("5s", "outcome = \"retry\"\nuntil = \"up\"\nrecord = \"record\""),
         to_file("healthy", "healthy.jsonl"),
@@ -57,7 +57,7 @@ fn a_backend_that_takes_nothing_is_given_up_in_time() {
 }
 
 #[test]
-fn a_backend_that_asks_for_more_time_than_there_is_is_not_waited_for() {
+fn a_pause_beyond_the_deadline_is_not_waited_for() {
     let site = Site::new(&[hostile("5s", "outcome = \"retry\"\nretry_after_ms = 600000")]);
     let ended = site.send(events(0..10), &["--give-up-after", "60s"]).with_code(6);
     assert!(ended.took < IN_TIME, "{:?}", ended.took);
@@ -116,7 +116,7 @@ fn what_was_undelivered_arrives_byte_for_byte_by_another_run() {
 }
 
 #[test]
-fn a_batch_that_is_too_large_is_split_until_it_fits() {
+fn a_large_batch_is_split_until_it_fits() {
     let site = Site::new(&[hostile("5s", "too_large_above = 7\nrecord = \"record\"")]);
     let ended = site.send(events(0..1000), &["--batch-events", "100"]).with_code(0);
     let [delivered, _, rejected, undelivered, lost] = ended.counts("hostile");
@@ -126,7 +126,7 @@ fn a_batch_that_is_too_large_is_split_until_it_fits() {
 }
 
 #[test]
-fn an_event_that_is_too_large_alone_is_rejected_with_the_reason() {
+fn a_single_event_that_is_too_large_is_rejected() {
     let site = Site::new(&[hostile("5s", "outcome = \"too_large\"")]);
     let ended = site.send(events(0..10), &[]).with_code(6);
     let [delivered, _, rejected, undelivered, lost] = ended.counts("hostile");
@@ -136,7 +136,7 @@ fn an_event_that_is_too_large_alone_is_rejected_with_the_reason() {
 }
 
 #[test]
-fn a_hang_in_send_costs_a_backend_its_events_and_nobody_else_anything() {
+fn a_hang_in_send_costs_only_its_own_backend() {
     let site = Site::new(&[
         hostile("300ms", "hang = \"send\"\nreport_first = 3"),
         to_file("healthy", "healthy.jsonl"),
@@ -157,7 +157,7 @@ fn a_hang_in_send_costs_a_backend_its_events_and_nobody_else_anything() {
 }
 
 #[test]
-fn a_plugin_that_hangs_does_not_keep_the_process_from_ending() {
+fn a_hanging_plugin_does_not_keep_the_process() {
     for (place, code) in [("send", 6), ("close", 6), ("drop", 6)] {
         let site = Site::new(&[hostile("200ms", &format!("hang = {place:?}"))]);
         let ended = site.send(events(0..10), &["--give-up-after", "200ms"]).with_code(code);
@@ -169,7 +169,7 @@ fn a_plugin_that_hangs_does_not_keep_the_process_from_ending() {
 }
 
 #[test]
-fn a_destructor_that_hangs_does_not_keep_the_process_from_ending() {
+fn a_hanging_destructor_does_not_keep_the_process() {
     let site = Site::new(&[backend("c", &c_fixture("DESTRUCTOR_HANGS"), ""), to_file("main", "out.jsonl")]);
     let ended = site.send(events(0..10), &[]).with_code(0);
     assert!(ended.took < IN_TIME, "{:?}", ended.took);
@@ -192,7 +192,7 @@ fn a_destructor_that_hangs_does_not_keep_the_process_from_ending() {
 }
 
 #[test]
-fn a_hang_in_open_is_a_backend_that_can_not_be_used() {
+fn a_hang_in_open_makes_a_backend_unusable() {
     let site = Site::new(&[hostile("200ms", "hang = \"open\"")]);
     let ended = site.send(events(0..10), &[]).with_code(4);
     assert!(ended.took < IN_TIME, "{:?}", ended.took);
@@ -201,7 +201,7 @@ fn a_hang_in_open_is_a_backend_that_can_not_be_used() {
 }
 
 #[test]
-fn a_panic_in_send_is_tried_again_with_a_fresh_instance() {
+fn a_panic_in_send_is_retried_with_a_fresh_instance() {
     let site = Site::new(&[
         hostile("5s", "panic = \"send\"\nuntil = \"up\"\ntrace = \"trace\"\nrecord = \"record\""),
         to_file("healthy", "healthy.jsonl"),
@@ -245,7 +245,7 @@ fn a_panic_anywhere_ends_no_run_and_loses_no_event() {
 }
 
 #[test]
-fn an_error_of_close_is_told_and_the_events_stay_delivered() {
+fn an_error_of_close_leaves_the_events_delivered() {
     let site = Site::new(&[hostile("5s", "fail = \"close\"")]);
     let ended = site.send(events(0..5), &[]).with_code(6);
     assert_eq!(ended.counts("hostile"), [5, 0, 0, 0, 0]);
@@ -258,7 +258,7 @@ fn an_error_of_close_is_told_and_the_events_stay_delivered() {
 }
 
 #[test]
-fn a_backend_that_does_not_open_is_told_and_its_events_kept() {
+fn the_events_of_an_unusable_backend_are_kept() {
     let broken = [
         backend("broken", &text_file(), ""),
         backend("broken", "missing".as_ref(), ""),

@@ -92,7 +92,7 @@ fn each_c_variant_is_wrong_in_its_own_way() {
 }
 
 #[test]
-fn a_text_is_no_library_and_a_foreign_one_is_for_another_processor() {
+fn a_text_and_a_foreign_library_are_told_apart() {
     assert!(object::File::parse(&*fs::read(text_file()).expect("readable")).is_err());
     let (good, foreign) = (read(&c_fixture("GOOD")), read(&foreign_architecture()));
     assert_ne!(good.architecture, foreign.architecture);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::site::{Site, backend};
 
 #[test]
-fn each_backend_gives_a_receipt_that_says_what_became_of_the_request() {
+fn each_backend_gives_a_receipt_of_the_request() {
     let answers =
         |answer: &str| backend(answer, &fixture("hostile"), &format!("config = {{ deletion = {answer:?} }}"));
     let stdout = backend("stdout", &plugin("stdout"), "");
@@ -35,7 +35,7 @@ fn a_request_that_reached_its_platform_ends_well() {
 }
 
 #[test]
-fn an_unusable_backend_an_unknown_one_and_a_wrong_id_are_told() {
+fn unusable_and_unknown_backends_and_wrong_ids_are_refused() {
     let broken = backend("broken", &fixture("hostile"), "config = { panic = \"open\" }");
     let site = Site::new(&[broken, backend("main", &fixture("hostile"), "")]);
     let ended = site.run(&["forget", "m-1"]).with_code(4);

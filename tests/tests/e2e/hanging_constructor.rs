@@ -43,7 +43,7 @@ fn refused(path: &Path) -> (LoadError, String) {
 
 /// The process that can't end in the ordinary way, since that takes the dynamic loader's lock.
 #[test]
-#[ignore = "run by a_constructor_that_hangs_is_named_and_open_backends_go_on"]
+#[ignore = "run by a_hanging_constructor_is_named_and_backends_go_on"]
 fn child_loads_a_plugin_whose_constructor_hangs() {
     let (hung, other) = (c_fixture("CONSTRUCTOR_HANGS"), c_fixture("EXTRA_TABLE"));
     let apart = Isolation::Process(ProcessOptions::new().program(Program::At(cli())));
@@ -90,7 +90,7 @@ fn is_for_the_hung_one(line: &str) {
 }
 
 #[test]
-fn a_constructor_that_hangs_is_named_and_open_backends_go_on() {
+fn a_hanging_constructor_is_named_and_backends_go_on() {
     let mut child = rerun("hanging_constructor::child_loads_a_plugin_whose_constructor_hangs")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

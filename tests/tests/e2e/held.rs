@@ -131,7 +131,7 @@ fn fill(folder: &Path) -> PathBuf {
 }
 
 #[test]
-fn a_full_disk_holds_the_writer_back_and_loses_no_line() {
+fn a_full_disk_holds_the_writer_back() {
     const EVENTS: usize = 3000;
     let site = Site::new(&[to_file("one", "one.jsonl")]);
     let both = fifo(&site);
@@ -159,7 +159,7 @@ fn a_full_disk_holds_the_writer_back_and_loses_no_line() {
 }
 
 #[test]
-fn a_spool_at_its_size_holds_the_writer_back_and_goes_on_by_itself() {
+fn a_full_spool_holds_the_writer_back() {
     const EVENTS: usize = 3000;
     let site = Site::new(&[broken()]);
     let both = fifo(&site);
@@ -179,7 +179,7 @@ fn a_spool_at_its_size_holds_the_writer_back_and_goes_on_by_itself() {
 }
 
 #[test]
-fn a_run_that_is_killed_while_it_holds_loses_and_repeats_nothing() {
+fn a_kill_of_a_waiting_run_loses_and_repeats_nothing() {
     const EVENTS: usize = 1000;
     let site = Site::new(&[broken()]);
     let both = fifo(&site);
@@ -199,7 +199,7 @@ fn a_run_that_is_killed_while_it_holds_loses_and_repeats_nothing() {
 }
 
 #[test]
-fn after_a_kill_on_a_full_disk_nothing_is_lost_or_repeated() {
+fn a_kill_on_a_full_disk_loses_and_repeats_nothing() {
     const EVENTS: usize = 1000;
     // Its folder is not there yet.
     let site = Site::new(&[to_file("one", "later/one.jsonl")]);
@@ -250,7 +250,7 @@ fn a_request_to_end_leaves_the_rest_in_the_fifo() {
 }
 
 #[test]
-fn lines_from_no_pipe_have_the_grace_and_are_counted_then() {
+fn lines_of_other_inputs_have_the_grace() {
     const EVENTS: usize = 150;
     let text = events(0..EVENTS);
     let run = |site: &Site, grace: &str| {
@@ -277,7 +277,7 @@ fn lines_from_no_pipe_have_the_grace_and_are_counted_then() {
 }
 
 #[test]
-fn lines_of_a_pipe_that_ends_with_the_run_have_the_grace() {
+fn the_grace_is_for_a_pipe_that_ends_too() {
     let run = |site: &Site, grace: &str| {
         let arguments = ["run", "--state", "state", "--spool-size", "16KiB", "--grace", grace, "--json"];
         let mut running = start(site.command(&arguments).stdin(Stdio::piped()));
@@ -306,7 +306,7 @@ fn lines_of_a_pipe_that_ends_with_the_run_have_the_grace() {
 }
 
 #[test]
-fn the_beginning_of_a_line_stays_in_the_pipe_until_its_end_has_come() {
+fn an_incomplete_line_stays_in_the_pipe() {
     let site = Site::new(&[to_file("one", "one.jsonl")]);
     let mut both = fifo(&site);
     let text = events(0..4);

@@ -38,7 +38,7 @@ fn assert_delivered(backend: &Backend, count: usize) {
 }
 
 #[test]
-fn the_body_is_the_array_of_the_events_as_they_are() {
+fn the_body_is_the_array_of_unchanged_events() {
     let server = HttpServer::start(Reply::status(204));
     let backend = open(&json!({"url": server.url("/in?source=tool")}));
     let batch = events(3);
@@ -81,7 +81,7 @@ fn gzip_makes_the_body_smaller_and_says_so() {
 }
 
 #[test]
-fn batches_are_divided_by_events_and_bytes_before_they_are_sent() {
+fn batches_are_divided_by_events_and_bytes() {
     let server = HttpServer::start(Reply::status(200));
     let limits = |limits: Value| open(&json!({"url": server.url("/"), "limits": limits}));
     assert_delivered(&limits(json!({"max_events": 30})), 100);
@@ -124,7 +124,7 @@ fn a_retry_ends_the_batch_and_leaves_the_rest_unsent() {
 }
 
 #[test]
-fn a_rejected_part_does_not_keep_the_others_from_being_sent() {
+fn a_rejected_part_does_not_stop_the_others() {
     let server = HttpServer::start(Reply::with(|received| {
         let wrong = strings(&received.json(), "/id").into_iter().any(|event| event < id(10));
         Reply::status(if wrong { 400 } else { 200 })
@@ -138,7 +138,7 @@ fn a_rejected_part_does_not_keep_the_others_from_being_sent() {
 }
 
 #[test]
-fn a_client_certificate_is_shown_to_a_server_that_wants_one() {
+fn a_server_gets_the_client_certificate_it_requires() {
     let pki = Pki::new();
     let server = HttpServer::tls(&pki, ServerCertificate::Good, true, Reply::status(200));
     let ca_file = pki.ca_file();
@@ -180,7 +180,7 @@ fn certificates_that_can_not_be_used_are_refused_by_key() {
 }
 
 #[test]
-fn a_request_for_deletion_goes_to_its_url_with_the_same_credentials() {
+fn a_deletion_request_goes_to_its_url_with_credentials() {
     let server = HttpServer::script([Reply::status(202)], Reply::status(500).body("not today"));
     let config = json!({"url": REFUSED, "deletion_url": server.url("/forget"), "bearer_token": "t-1"});
     let backend = open(&config);
@@ -199,7 +199,7 @@ fn a_request_for_deletion_goes_to_its_url_with_the_same_credentials() {
 }
 
 #[test]
-fn credentials_are_in_no_reason_error_or_log_even_when_the_server_repeats_them() {
+fn repeated_credentials_are_in_no_reason_error_or_log() {
     logs::collect();
     const SECRETS: [&str; 4] = ["s3cret-token", "s3cret-password", "s3cret-key", "s3cret-query"];
     let echo = Reply::with(|received| {
@@ -259,7 +259,7 @@ fn credentials_are_in_no_reason_error_or_log_even_when_the_server_repeats_them()
 }
 
 #[test]
-fn credentials_are_in_no_reason_however_the_server_spells_them_or_cuts_them_off() {
+fn encoded_or_cut_credentials_are_in_no_reason() {
     const TOKEN: &str = r#"t0ken-with-"quote"-and/slash"#;
     let said = |reply: Reply, path: &str| {
         let server = HttpServer::start(reply);
@@ -290,7 +290,7 @@ fn credentials_are_in_no_reason_however_the_server_spells_them_or_cuts_them_off(
 }
 
 #[test]
-fn credentials_over_the_network_without_encryption_are_warned_of_when_it_opens() {
+fn credentials_without_encryption_cause_a_warning() {
     logs::collect();
     let warning = "credentials for exposed.invalid go over the network without encryption";
     drop(open(&json!({"url": "http://exposed.invalid/"})));

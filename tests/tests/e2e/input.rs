@@ -14,7 +14,7 @@ fn arrived(site: &Site, count: usize) {
 }
 
 #[test]
-fn a_bad_line_is_told_by_number_kept_and_passed_over() {
+fn a_bad_line_is_reported_by_number_and_kept() {
     let site = site();
     let bad = [
         "not JSON",
@@ -42,7 +42,7 @@ fn a_bad_line_is_told_by_number_kept_and_passed_over() {
 }
 
 #[test]
-fn of_many_bad_lines_the_first_are_told_and_all_are_kept() {
+fn many_bad_lines_are_kept_and_the_first_printed() {
     let site = site();
     let ended = site.send("bad\n".repeat(5000) + &events(0..1), &[]).with_code(5);
     assert_eq!(ended.stderr.lines().count(), 21, "{}", ended.stderr);
@@ -52,7 +52,7 @@ fn of_many_bad_lines_the_first_are_told_and_all_are_kept() {
 }
 
 #[test]
-fn a_line_beyond_the_limit_is_bad_and_the_next_one_arrives() {
+fn a_line_beyond_the_limit_is_a_bad_line() {
     const LIMIT: usize = 1 << 20;
     let site = site();
     let with_length = |number: usize, length: usize| {
@@ -71,7 +71,7 @@ fn a_line_beyond_the_limit_is_bad_and_the_next_one_arrives() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_a_bad_line_kept_unchanged() {
+fn a_bad_line_of_bytes_is_kept_unchanged() {
     let site = site();
     let bad = b"{\"type\":\"a\",\"name\":\"\xff\xfe\"}\n";
     let input = [bad.as_slice(), events(0..2).as_bytes()].concat();
@@ -83,7 +83,7 @@ fn bytes_that_are_no_text_are_a_bad_line_kept_unchanged() {
 }
 
 #[test]
-fn line_ends_byte_order_mark_and_last_line_feed_do_not_matter() {
+fn line_ends_and_a_byte_order_mark_do_not_matter() {
     for input in [
         events(0..3).replace('\n', "\r\n"),
         format!("\u{feff}{}", events(0..3)),
@@ -98,7 +98,7 @@ fn line_ends_byte_order_mark_and_last_line_feed_do_not_matter() {
 }
 
 #[test]
-fn no_input_and_blank_lines_are_no_events_and_no_errors() {
+fn blank_lines_are_no_events_and_no_errors() {
     for (input, lines) in [("", 0), ("\n\n \n", 3), ("\u{feff}", 1), ("\r\n\t\r\n", 2)] {
         let site = site();
         let ended = site.send(input, &[]).with_code(0);
@@ -114,7 +114,7 @@ fn no_input_and_blank_lines_are_no_events_and_no_errors() {
 }
 
 #[test]
-fn a_line_that_is_cut_off_at_the_end_is_bad() {
+fn an_incomplete_last_line_is_a_bad_line() {
     let site = site();
     let input = events(0..2);
     let ended = site.send(&input[..input.len() - 40], &[]).with_code(5);
@@ -181,7 +181,7 @@ fn what_strict_readers_refuse_is_not_passed_on_to_them() {
 }
 
 #[test]
-fn what_can_not_be_read_is_named_before_any_plugin_is_opened() {
+fn an_unreadable_input_is_named_before_plugins_open() {
     let site = site();
     fs::create_dir(site.path("folder")).expect("made");
     for (input, reason) in [("missing.jsonl", "No such file"), ("folder", "is a directory")] {

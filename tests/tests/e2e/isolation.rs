@@ -73,7 +73,7 @@ fn a_missing_helper_program_is_named_and_is_no_crash() {
 }
 
 #[test]
-fn a_plugin_that_keeps_crashing_is_left_alone_by_the_next_send() {
+fn the_next_send_does_not_start_a_crashing_plugin() {
     let site = Site::new(&[]);
     let config = format!(
         "[[backend]]\nplugin = {:?}\nisolation = \"process\"\nconfig = {{ fault = \"segv\", at = \"open\" }}\n",
@@ -93,14 +93,14 @@ fn a_plugin_that_keeps_crashing_is_left_alone_by_the_next_send() {
 }
 
 #[test]
-fn a_plugin_for_the_tools_standard_output_is_refused_a_process_that_has_none() {
+fn a_plugin_for_standard_output_is_refused_a_process() {
     let options = options(&json!({})).isolation(Isolation::Process(isolated()));
     let error = try_open(&plugin("stdout"), &options).expect_err("it would print to nowhere");
     assert!(error.to_string().contains("isolation = \"thread\""), "{error}");
 }
 
 #[test]
-fn a_batch_is_delivered_by_a_process_that_ends_with_its_backend() {
+fn a_process_delivers_and_ends_with_its_backend() {
     let (_folder, record) = scratch("record");
     let backend = open(&fixture("hostile"), &json!({ "record": record }));
     let report = backend.send(&batch(3));
@@ -114,7 +114,7 @@ fn a_batch_is_delivered_by_a_process_that_ends_with_its_backend() {
 }
 
 #[test]
-fn whatever_a_plugin_answers_it_is_what_it_would_be_in_a_thread() {
+fn answers_are_the_same_in_a_process_and_a_thread() {
     for config in [
         json!({}),
         json!({"outcome": "retry", "retry_after_ms": 1500}),
@@ -168,7 +168,7 @@ fn the_optional_tables_answer_as_in_a_thread() {
 }
 
 #[test]
-fn what_does_not_open_is_refused_in_the_words_of_a_thread() {
+fn a_refusal_to_open_reads_as_in_a_thread() {
     let tried = |path: &Path, config: &Value, isolation| {
         let options = options(config).isolation(isolation);
         let error = try_open(path, &options).expect_err("it is refused");
@@ -199,7 +199,7 @@ fn what_does_not_open_is_refused_in_the_words_of_a_thread() {
 }
 
 #[test]
-fn a_deadline_ends_the_process_and_what_was_said_before_stands() {
+fn a_deadline_ends_the_process_and_keeps_earlier_outcomes() {
     let (_folder, until) = scratch("until");
     let backend = open(&fixture("hostile"), &json!({"hang": "send", "report_first": 2, "until": until}));
     let first = backend.stats().process.expect("a process").id;
@@ -220,7 +220,7 @@ fn a_deadline_ends_the_process_and_what_was_said_before_stands() {
 }
 
 #[test]
-fn a_crash_is_an_outcome_that_says_how_and_a_fresh_process_follows() {
+fn a_crash_is_an_outcome_and_a_fresh_process_follows() {
     for (by, how) in [("segv", "SIGSEGV"), ("abort", "SIGABRT"), ("exit", "exit code 0 inside a call")] {
         let (_folder, until) = scratch("until");
         let config = json!({"crash": "send", "crash_by": by, "report_first": 2, "until": until});
@@ -238,7 +238,7 @@ fn a_crash_is_an_outcome_that_says_how_and_a_fresh_process_follows() {
 }
 
 #[test]
-fn a_crash_in_open_in_close_or_in_free_is_told() {
+fn a_crash_in_open_close_or_free_is_reported() {
     let options = |place| {
         options(&json!({"crash": place, "crash_by": "abort"})).isolation(Isolation::Process(isolated()))
     };
@@ -294,7 +294,7 @@ fn a_file_that_keeps_crashing_is_refused_until_it_changes() {
 }
 
 #[test]
-fn one_backend_that_keeps_crashing_is_given_up_within_a_run() {
+fn a_backend_that_keeps_crashing_is_given_up() {
     let pause = 10 * MS;
     let options = options(&json!({"crash": "send", "crash_by": "abort"}))
         .isolation(Isolation::Process(isolated()))
@@ -329,7 +329,7 @@ fn a_plugin_whose_panics_abort_is_for_processes_only() {
 }
 
 #[test]
-fn calls_enter_one_process_side_by_side_and_large_batches_pass() {
+fn one_process_takes_parallel_calls_and_large_batches() {
     let backend = open(&fixture("hostile"), &json!({"outcome": "concurrency", "sleep_ms": 300}));
     let together = std::thread::scope(|scope| {
         let calls: Vec<_> = (0..4).map(|_| scope.spawn(|| backend.send(&batch(1)))).collect();
@@ -357,7 +357,7 @@ fn noise_on_both_streams_holds_nothing_up() {
 }
 
 #[test]
-fn a_program_that_can_not_be_started_again_says_which_line_to_add() {
+fn a_program_without_init_says_which_line_to_add() {
     let options = options(&json!({})).isolation(Isolation::Process(ProcessOptions::new()));
     let path: PathBuf = plugin("file");
     let error = try_open(&path, &options).expect_err("the tests' main does not begin so");

@@ -72,7 +72,7 @@ pub(crate) fn seen(text: &str) -> Vec<Record> {
 }
 
 #[test]
-fn events_of_a_rust_plugin_come_out_with_level_target_and_fields() {
+fn logs_of_a_rust_plugin_keep_level_target_and_fields() {
     collect();
     let backend = open(&fixture("hostile"), &json!({"log": "a word from the plugin"}));
     assert_eq!(backend.send(&batch(3)).uniform(), Some(&Outcome::Delivered));

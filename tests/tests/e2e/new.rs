@@ -109,7 +109,7 @@ fn delivers(library: &Path) {
 }
 
 #[test]
-fn a_project_in_rust_is_clean_passes_its_tests_and_delivers() {
+fn a_project_in_rust_passes_its_tests_and_delivers() {
     let site = Site::new(&[]);
     let contract = contract();
     let arguments = ["new", "acme_lines", "--lang", "rust", "--dir", "made", "--contract"];

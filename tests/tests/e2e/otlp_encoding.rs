@@ -186,7 +186,7 @@ fn what_an_event_does_not_have_is_left_out() {
 }
 
 #[test]
-fn an_error_or_an_exit_code_other_than_0_is_severe() {
+fn an_error_or_a_nonzero_exit_code_is_severe() {
     let with = |error, exit_code| EventFields { error, exit_code, ..EventFields::default() };
     let events = [with(None, None), with(None, Some(0)), with(None, Some(3)), with(Some(""), Some(0))];
     let read = read(&batch(&events));
@@ -196,7 +196,7 @@ fn an_error_or_an_exit_code_other_than_0_is_severe() {
 }
 
 #[test]
-fn each_tool_has_a_resource_and_keeps_the_order_of_its_events() {
+fn each_tool_has_a_resource_and_ordered_events() {
     let of = |tool_name, id| EventFields { tool_name, id, ..EventFields::default() };
     let events = [of("a", "1"), of("b", "2"), of("a", "3"), of("", "4"), of("b", "5")];
     let read = read(&batch(&events));

@@ -199,7 +199,7 @@ fn no_command_prints_or_writes_a_secret_of_its_configuration() {
 }
 
 #[test]
-fn no_secret_of_an_argument_or_an_error_reaches_the_disk_or_the_server() {
+fn no_secret_reaches_the_disk_or_the_server() {
     let home = tempfile::tempdir().expect("a folder");
     let server = HttpServer::start(Reply::status(200));
     let folder = plugin("http");

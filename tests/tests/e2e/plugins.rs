@@ -45,7 +45,7 @@ fn file_appends_a_line_an_event_behind_a_torn_one() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn file_on_a_full_disk_asks_for_another_try_and_names_the_path() {
+fn file_on_a_full_disk_reports_a_retry() {
     let backend = open("file", r#"{"path":"/dev/full"}"#).expect("opens");
     let report = backend.send(&batch(&["{}"]));
     assert!(

@@ -100,7 +100,7 @@ fn gzip_can_be_off_and_a_migration_be_marked() {
 }
 
 #[test]
-fn an_id_that_is_no_uuid_becomes_one_and_is_kept() {
+fn an_id_that_is_no_uuid_becomes_one() {
     let change = |id: &str| sent(&with(event(1), &json!({"id": id})));
     let (first, again, other) = (change("evt-1"), change("evt-1"), change("evt-2"));
     // As Python's `uuid.uuid5(uuid.NAMESPACE_URL, "jackfield:event:evt-1")` has it.
@@ -111,7 +111,7 @@ fn an_id_that_is_no_uuid_becomes_one_and_is_kept() {
 }
 
 #[test]
-fn a_type_that_posthog_would_take_for_its_own_is_renamed_and_kept() {
+fn a_type_of_posthog_itself_is_renamed_and_kept() {
     for (kind, name) in
         [("$identify".to_owned(), "event_$identify".to_owned()), ("x".repeat(201), "x".repeat(200))]
     {
@@ -171,7 +171,7 @@ fn without_metadata(mut event: Value) -> Value {
 }
 
 #[test]
-fn the_privacy_flags_are_on_every_event_and_no_address_is() {
+fn every_event_has_privacy_flags_and_no_address() {
     let server = HttpServer::start(ok());
     let backend = backend("posthog", &config(&server));
     let mut all = events(50);
@@ -274,7 +274,7 @@ fn time(value: Option<&Value>) -> jiff::Timestamp {
 }
 
 #[test]
-fn the_body_is_that_of_posthogs_own_client_package_key_by_key() {
+fn the_body_equals_that_of_posthogs_own_client() {
     let event = with(full(), &json!({"metadata": {"team": "core", "with.dot": "x"}}));
     let server = HttpServer::start(ok());
     assert_delivered(&send(&backend("posthog", &config(&server)), std::slice::from_ref(&event)));
@@ -295,7 +295,7 @@ fn the_body_is_that_of_posthogs_own_client_package_key_by_key() {
 }
 
 #[test]
-fn an_event_without_a_machine_id_is_rejected_and_not_sent() {
+fn an_event_without_a_machine_id_is_rejected() {
     let server = HttpServer::start(ok());
     let mut all = events(4);
     all[1]["machine_id"] = json!("");
@@ -372,7 +372,7 @@ fn a_200_delivers_unless_its_body_says_otherwise() {
 }
 
 #[test]
-fn a_deletion_is_sent_as_an_event_and_said_to_be_a_request() {
+fn a_deletion_is_an_event_and_called_a_request() {
     let request = batch(&[with(event(1), &json!({"type": "data.deletion_request", "name": "deletion"}))]);
     let ask =
         |server: &HttpServer| backend("posthog", &config(server)).request_deletion("m-4f1c", &request, LONG);

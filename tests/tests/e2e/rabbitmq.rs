@@ -129,7 +129,7 @@ pub(crate) fn assert_each_arrived_once(messages: &[Message], prefix: &str, count
 }
 
 #[test]
-fn events_arrive_by_the_default_exchange_with_every_field_and_property() {
+fn the_default_exchange_delivers_every_field_and_property() {
     let client = broker().client();
     let queue = unique("arrive");
     client.queue(&queue, &json!({}));
@@ -171,7 +171,7 @@ fn closing_works_twice_and_when_nothing_was_sent() {
 }
 
 #[test]
-fn a_topic_exchange_gets_a_routing_key_of_the_events_fields() {
+fn a_topic_exchange_gets_routing_keys_of_event_fields() {
     let client = broker().client();
     let (exchange, queue) = (unique("topic"), unique("bound"));
     client.queue(&queue, &json!({}));
@@ -237,7 +237,7 @@ fn a_passive_declaration_names_the_missing_queue() {
 }
 
 #[test]
-fn a_queue_that_is_there_with_other_arguments_is_said_plainly() {
+fn a_queue_with_other_arguments_is_reported() {
     let client = broker().client();
     let queue = unique("inequivalent");
     client.queue(&queue, &json!({}));
@@ -247,7 +247,7 @@ fn a_queue_that_is_there_with_other_arguments_is_said_plainly() {
 }
 
 #[test]
-fn unroutable_events_are_told_from_those_beside_them_and_counted_as_undelivered() {
+fn unroutable_events_alone_are_undelivered() {
     let client = broker().client();
     let queue = unique("there");
     client.queue(&queue, &json!({"x-queue-type": "quorum"}));
@@ -304,7 +304,7 @@ fn an_event_larger_than_a_frame_arrives() {
 }
 
 #[test]
-fn a_routing_key_that_amqp_has_no_room_for_rejects_its_event_alone() {
+fn a_routing_key_that_is_too_long_rejects_one_event() {
     let client = broker().client();
     let queue = unique("key");
     client.queue(&queue, &json!({}));
@@ -353,7 +353,7 @@ fn a_missing_permission_and_an_unknown_vhost_are_said_plainly() {
 }
 
 #[test]
-fn amqps_trusts_a_private_authority_that_is_named_and_no_other() {
+fn amqps_trusts_only_a_named_private_authority() {
     let broker = broker();
     let client = broker.client();
     let queue = unique("tls");
@@ -414,7 +414,7 @@ fn eight_threads_share_one_connection() {
 }
 
 #[test]
-fn a_request_for_deletion_is_an_event_that_says_it_is_a_request() {
+fn a_deletion_request_is_an_event_of_that_type() {
     let client = broker().client();
     let queue = unique("deletion");
     client.queue(&queue, &json!({}));

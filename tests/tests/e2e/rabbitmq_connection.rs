@@ -40,7 +40,7 @@ fn a_broker_that_checks_its_clients_is_shown_the_certificate() {
 }
 
 #[test]
-fn the_wrong_port_is_told_with_the_scheme_that_it_wants() {
+fn the_wrong_port_is_reported_with_the_right_scheme() {
     let broker = broker();
     let config = |url: String| json!({"url": url, "queue": "q", "tls": {}});
     let reason = refused(&config(format!("amqps://127.0.0.1:{}", broker.port())));
@@ -67,7 +67,7 @@ fn what_is_no_broker_is_told_in_words() {
 }
 
 #[test]
-fn a_broker_that_confirms_nothing_is_waited_for_as_long_as_the_option_says() {
+fn the_wait_for_confirmations_ends_after_its_option() {
     let proxy = Proxy::to(broker().port());
     let client = broker().client();
     let queue = unique("silent");
@@ -84,7 +84,7 @@ fn a_broker_that_confirms_nothing_is_waited_for_as_long_as_the_option_says() {
 }
 
 #[test]
-fn a_connection_that_has_died_is_noticed_by_its_heartbeats_before_the_call_ends() {
+fn heartbeats_notice_a_dead_connection_during_a_call() {
     let proxy = Proxy::to(broker().port());
     let client = broker().client();
     let queue = unique("dead");

@@ -168,7 +168,7 @@ fn a_blocked_connection_is_a_retry_that_says_so() {
 }
 
 #[test]
-fn what_a_full_queue_refuses_is_retried_and_what_it_took_is_delivered() {
+fn events_that_a_full_queue_refuses_are_retried() {
     let client = broker().client();
     let queue = unique("full");
     client.queue(&queue, &json!({"x-max-length": 40, "x-overflow": "reject-publish"}));
@@ -205,7 +205,7 @@ fn a_queue_that_is_deleted_under_way_is_declared_again() {
 }
 
 #[test]
-fn a_server_that_is_down_is_an_outcome_within_the_deadline_and_no_error() {
+fn a_server_that_is_down_is_an_outcome_in_time() {
     let port = free_port();
     let backend = open(&json!({"url": format!("amqp://u:s3cret@127.0.0.1:{port}"), "queue": "q"}));
     let started = Instant::now();
@@ -218,7 +218,7 @@ fn a_server_that_is_down_is_an_outcome_within_the_deadline_and_no_error() {
 }
 
 #[test]
-fn a_server_that_never_answers_is_an_outcome_within_the_deadline() {
+fn a_silent_server_is_an_outcome_within_the_deadline() {
     let server = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = server.local_addr().expect("bound");
     let backend = open(&json!({"url": format!("amqp://{address}"), "queue": "q"}));
@@ -238,7 +238,7 @@ fn a_name_that_nobody_knows_is_said_plainly() {
 }
 
 #[test]
-fn a_missing_exchange_is_named_and_used_once_it_is_there() {
+fn a_missing_exchange_is_used_once_it_exists() {
     let client = broker().client();
     let (exchange, queue) = (unique("absent"), unique("absent"));
     let backend = open(&json!({"url": broker().url(), "exchange": exchange, "routing_key": "k"}));

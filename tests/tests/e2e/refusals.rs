@@ -44,7 +44,7 @@ fn a_library_that_is_no_plugin_is_refused() {
 }
 
 #[test]
-fn a_text_file_is_refused_though_its_name_is_a_librarys() {
+fn a_text_file_named_like_a_library_is_refused() {
     refused(&text_file(), "inspect", &["not a library but a text file"]);
 }
 

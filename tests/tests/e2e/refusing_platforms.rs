@@ -69,7 +69,7 @@ fn options(subject: &Subject, url: &str) -> String {
 }
 
 #[test]
-fn events_wait_for_a_server_that_refuses_them_and_arrive_later() {
+fn events_wait_for_a_server_that_refuses_them() {
     let accepts = Arc::new(AtomicBool::new(false));
     let mut servers = Vec::new();
     for subject in SUBJECTS {
@@ -110,7 +110,7 @@ fn events_wait_for_a_server_that_refuses_them_and_arrive_later() {
 
 #[cfg(unix)]
 #[test]
-fn events_wait_for_a_broker_that_refuses_them_and_arrive_later() {
+fn events_wait_for_a_broker_that_refuses_them() {
     use crate::rabbitmq::unique;
     use jackfield_tests::peers::rabbitmq::broker;
 
@@ -141,7 +141,7 @@ fn events_wait_for_a_broker_that_refuses_them_and_arrive_later() {
 }
 
 #[test]
-fn one_wrong_event_of_a_batch_is_rejected_and_the_others_arrive() {
+fn one_wrong_event_of_a_batch_is_rejected() {
     for subject in SUBJECTS {
         let server = HttpServer::start(Reply::with(move |received| {
             let wrong = (subject.ids)(received).contains(&id(7));

@@ -65,7 +65,7 @@ fn each(check: impl Fn(&Released, &Backend)) {
 }
 
 #[test]
-fn the_manifests_have_the_digest_of_every_file_and_of_no_other() {
+fn the_manifests_have_the_digests_of_exactly_these_files() {
     let contracts = released();
     assert!(!contracts.is_empty());
     for (folder, listed) in contracts {
@@ -88,7 +88,7 @@ fn the_manifests_have_the_digest_of_every_file_and_of_no_other() {
 }
 
 #[test]
-fn each_library_of_any_platform_keeps_the_contract_of_this_host() {
+fn libraries_of_each_platform_keep_the_contract() {
     for it in released().into_iter().flat_map(|(_, files)| files) {
         let inspection = jackfield_loader::inspect(&it.file).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(inspection.contract, Ok(()), "{}", it.file.display());
@@ -108,7 +108,7 @@ fn each_library_of_any_platform_keeps_the_contract_of_this_host() {
 }
 
 #[test]
-fn layouts_are_compared_where_a_plugin_brings_them_and_else_the_digest_decides() {
+fn layouts_are_compared_or_else_the_digest_decides() {
     for it in runnable() {
         let layout = load(&it.private()).layout();
         let expected = if it.name == "rust-layouts.so" { Layout::Compared } else { Layout::ByDigest };
@@ -171,7 +171,7 @@ fn the_optional_tables_of_the_release_answer() {
 }
 
 #[test]
-fn an_unknown_key_is_refused_by_name_and_an_error_of_close_is_told() {
+fn an_unknown_key_and_an_error_of_close_are_reported() {
     for plugin in runnable() {
         let refused = Backend::open(&load(&plugin.private()), &options(&json!({"clsoe": "x"})));
         let line = refused.expect_err("an unknown key").to_string();

@@ -29,7 +29,7 @@ fn lines(site: &Site, file: &str) -> usize {
 }
 
 #[test]
-fn lines_of_standard_input_arrive_and_the_end_of_the_input_ends_the_run() {
+fn the_end_of_standard_input_ends_the_run() {
     let site = Site::new(&[to_file("one", "one.jsonl"), to_file("two", "two.jsonl")]);
     let mut running = runs(&site, &["--json"]);
     let input = events(0..2500);
@@ -42,7 +42,7 @@ fn lines_of_standard_input_arrive_and_the_end_of_the_input_ends_the_run() {
 }
 
 #[test]
-fn rotten_lines_are_told_with_their_reason_and_kept_and_the_others_arrive() {
+fn bad_lines_are_kept_and_the_others_arrive() {
     let site = Site::new(&[to_file("one", "one.jsonl")]);
     let mut running = runs(&site, &[]);
     let (first, last) = (events(0..1), events(1..2));
@@ -85,7 +85,7 @@ fn a_fifo_is_read_while_its_writers_come_and_go() {
 }
 
 #[test]
-fn what_is_no_fifo_and_a_missing_configuration_are_refused_before_anything_is_read() {
+fn a_regular_file_and_a_missing_configuration_are_refused() {
     let site = Site::new(&[to_file("one", "one.jsonl")]);
     site.write("regular", "");
     let ended = site.run(&["run", "--state", "state", "regular"]).with_code(7);
@@ -186,7 +186,7 @@ fn a_broken_configuration_takes_no_backend_away() {
 }
 
 #[test]
-fn the_status_tells_a_backend_that_waits_from_one_that_stays() {
+fn the_status_tells_waiting_backends_from_unchanged_ones() {
     let old = to_file("old", "old.jsonl");
     let site = Site::new(std::slice::from_ref(&old));
     let mut running = runs(&site, &[]);
@@ -227,7 +227,7 @@ fn with_watch_a_changed_configuration_is_enough() {
 }
 
 #[test]
-fn a_request_to_end_delivers_what_was_read_or_keeps_it() {
+fn a_request_to_end_delivers_or_keeps_read_events() {
     let site = Site::new(&[
         to_file("one", "one.jsonl"),
         hostile("60s", "hang = \"send\"\nuntil = \"mended\"\nrecord = \"record\"\n"),
@@ -250,7 +250,7 @@ fn a_request_to_end_delivers_what_was_read_or_keeps_it() {
 }
 
 #[test]
-fn a_run_that_is_killed_and_the_next_one_deliver_all_that_was_read() {
+fn the_run_after_a_kill_delivers_the_rest() {
     let site = Site::new(&[
         hostile("60s", "hang = \"send\"\nuntil = \"mended\"\nrecord = \"record\"\n"),
         to_file("one", "one.jsonl"),
@@ -283,7 +283,7 @@ fn a_run_that_is_killed_and_the_next_one_deliver_all_that_was_read() {
 }
 
 #[test]
-fn runs_that_are_killed_while_they_read_lose_no_line_of_a_pipe() {
+fn runs_that_are_killed_lose_no_line_of_a_pipe() {
     const EVENTS: usize = 40_000;
     const KILLS: usize = 5;
     let site = Site::new(&[to_file("one", "one.jsonl")]);
@@ -390,7 +390,7 @@ fn the_status_says_what_is_going_on() {
 }
 
 #[test]
-fn the_spools_of_tools_are_delivered_where_the_consent_file_says_yes() {
+fn the_spools_of_consenting_tools_are_delivered() {
     let site = Site::new(&[to_file("one", "one.jsonl")]);
     for (tool, data) in [
         ("first", "tools/first/telemetry"),

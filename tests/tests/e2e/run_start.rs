@@ -38,7 +38,7 @@ fn causes(site: &Site) -> [(&'static str, String, i32); 4] {
 }
 
 #[test]
-fn a_backend_that_can_not_be_used_ends_a_run_with_the_line_of_send() {
+fn an_unusable_backend_ends_a_run_like_send() {
     let site = Site::new(&[]);
     // A run names its configuration by the whole path.
     let config = site.path("config.toml");
@@ -65,7 +65,7 @@ fn a_backend_that_can_not_be_used_ends_a_run_with_the_line_of_send() {
 }
 
 #[test]
-fn with_start_anyway_events_wait_for_a_backend_that_comes_later() {
+fn with_start_anyway_events_wait_for_a_later_backend() {
     let site = Site::new(&[]);
     for (number, (says, wrong, _)) in causes(&site).into_iter().enumerate() {
         let (good, late) = (format!("good-{number}.jsonl"), format!("late-{number}.jsonl"));
@@ -99,7 +99,7 @@ fn a_platform_that_is_away_ends_no_run() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_platform_that_is_away_from_a_plugins_process_ends_no_run() {
+fn a_platform_that_is_away_ends_no_isolated_run() {
     let apart = hostile("5s", "fail = \"open\"\nerror = \"unavailable\"")
         .replace("[backend.config]", "isolation = \"process\"\n[backend.config]");
     let site = Site::new(&[to_file("good", "good.jsonl"), apart]);
@@ -110,7 +110,7 @@ fn a_platform_that_is_away_from_a_plugins_process_ends_no_run() {
 }
 
 #[test]
-fn a_reload_with_a_wrong_option_keeps_the_backend_and_prints_the_line_of_send() {
+fn a_reload_with_a_wrong_option_keeps_the_backend() {
     let site = Site::new(&[to_file("main", "old.jsonl")]);
     let mut running = runs(&site, &[]);
     let mut stdin = running.stdin();

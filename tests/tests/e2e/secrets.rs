@@ -126,7 +126,7 @@ fn refusal(name: &str, config: &Value) -> String {
 }
 
 #[test]
-fn no_plugin_repeats_a_value_that_stands_in_the_wrong_place() {
+fn no_plugin_repeats_a_misplaced_value() {
     for (name, needed, wrong) in subjects() {
         for options in wrong {
             let mut config = needed.clone();

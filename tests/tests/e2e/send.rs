@@ -132,7 +132,7 @@ fn a_complete_line_arrives_byte_for_byte() {
 }
 
 #[test]
-fn the_summary_of_json_is_the_last_line_and_has_the_counts() {
+fn the_json_summary_is_the_last_line() {
     let lines = backend("lines", &plugin("stdout"), "config = { format = \"lines\" }");
     let site = Site::new(&[lines, to_file("main", "out.jsonl")]);
     let ended = site.send(events(0..3) + "bad\n", &[]).with_code(5);
@@ -194,7 +194,7 @@ fn memory_stays_flat_over_300_000_events() {
 }
 
 #[test]
-fn a_host_of_the_nightly_compiler_sends_through_plugins_of_this_one() {
+fn a_host_of_the_nightly_compiler_uses_these_plugins() {
     let site = Site::new(&[to_file("main", "out.jsonl"), backend("minimal", &fixture("minimal"), "")]);
     let input = site.write("in.jsonl", events(0..1000));
     let cli = skewed_cli("nightly");

@@ -75,7 +75,7 @@ fn two_signals_milliseconds_apart_are_one_request() {
 }
 
 #[test]
-fn what_is_not_read_after_a_signal_stays_in_the_pipe() {
+fn bytes_after_a_signal_stay_in_the_pipe() {
     let site = Site::new(&[dead()]);
     let (mut reader, mut writer) = std::io::pipe().expect("a pipe");
     let mut command = site.command(&["send", "--json", "--give-up-after", "1h"]);
@@ -129,7 +129,7 @@ fn a_mask_that_the_parent_has_left_is_undone() {
 }
 
 #[test]
-fn a_signal_to_end_is_obeyed_while_backends_are_being_opened() {
+fn a_signal_ends_the_opening_of_backends() {
     let hangs = hostile("1h", "hang = \"open\"\ntrace = \"trace\"\n");
     let site = Site::new(&[to_file("one", "one.jsonl"), hangs]);
     for (arguments, code) in
@@ -154,7 +154,7 @@ fn a_signal_to_end_is_obeyed_while_backends_are_being_opened() {
 }
 
 #[test]
-fn a_hangup_before_a_run_has_its_handlers_is_a_reload() {
+fn an_early_hangup_of_a_run_is_a_reload() {
     // The signal is pending when the program begins: no moment is earlier.
     let pending =
         "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})\nos.kill(os.getpid(), signal.SIGHUP)";

@@ -70,7 +70,7 @@ fn the_screen_of_a_run_is_cut_to_the_terminal() {
 }
 
 #[test]
-fn a_long_input_has_a_bar_on_a_terminal_and_none_elsewhere() {
+fn a_long_input_has_a_bar_only_on_a_terminal() {
     let site = Site::new(&[hostile("5s", "sleep_ms = 100"), to_file("main", "out.jsonl")]);
     site.write("in.jsonl", events(0..100));
     let arguments = ["send", "--batch-events", "10", "in.jsonl"];

@@ -62,7 +62,7 @@ fn a_missing_plugin_is_told_once() {
 }
 
 #[test]
-fn a_restart_and_a_retry_end_the_pause_of_a_tool_and_a_run() {
+fn a_restart_and_a_retry_end_the_pause() {
     let site = Site::new(&[hostile("5s", "outcome = \"retry\"\nretry_after_ms = 3600000")]);
     let run = |code| {
         let mut running = runs(&site, &["--grace", "200ms"]);
@@ -109,7 +109,7 @@ fn the_longest_pause_is_a_key_of_the_backend() {
 }
 
 #[test]
-fn each_line_of_a_json_log_is_an_object_with_its_backend() {
+fn each_line_of_a_json_log_is_an_object() {
     let away = backend("away", &plugin("http"), "config = { url = \"http://127.0.0.1:1/\" }");
     for arguments in [&["--log-format", "json"][..], &["--log-format=json"]] {
         let site = Site::new(std::slice::from_ref(&away));
@@ -153,7 +153,7 @@ fn with_json_a_wrong_configuration_is_one_object() {
 }
 
 #[test]
-fn quiet_still_says_what_was_not_delivered_and_where_it_is() {
+fn quiet_still_reports_undelivered_events() {
     let site = Site::new(&[hostile("5s", "outcome = \"rejected\"")]);
     site.write("in.jsonl", events(0..3));
     let ended = site.run(&["send", "--quiet", "in.jsonl"]).with_code(6);

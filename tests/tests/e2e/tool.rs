@@ -112,7 +112,7 @@ fn names(server: &HttpServer) -> Vec<String> {
 }
 
 #[test]
-fn what_the_tool_does_arrives_at_the_server_that_ops_have_chosen() {
+fn events_of_a_tool_arrive_at_the_server_of_ops() {
     let (user, server) = (User::new(), HttpServer::start(Reply::status(200)));
     user.ops(&server.url("/in"));
     assert_eq!(text(&user.run_and_wait(&["hello", "--shout", "World"])), "HELLO, WORLD!\n");
@@ -133,7 +133,7 @@ fn what_the_tool_does_arrives_at_the_server_that_ops_have_chosen() {
 }
 
 #[test]
-fn a_server_that_never_answers_does_not_keep_the_tool_and_gets_everything_later() {
+fn a_silent_server_does_not_delay_the_tool() {
     let (user, server) = (User::new(), HttpServer::script([], Reply::silence()));
     user.ops(&server.url("/"));
     let started = Instant::now();
@@ -161,7 +161,7 @@ fn a_server_that_never_answers_does_not_keep_the_tool_and_gets_everything_later(
 }
 
 #[test]
-fn show_prints_what_the_server_would_get_byte_for_byte_and_sends_nothing() {
+fn show_prints_the_exact_requests_and_sends_nothing() {
     let (user, server) = (User::new(), HttpServer::start(Reply::status(200)));
     let hung = HttpServer::script([], Reply::silence());
     user.ops(&hung.url("/"));
@@ -225,7 +225,7 @@ fn reset_sends_the_request_and_says_so() {
 }
 
 #[test]
-fn local_only_keeps_events_in_a_file_by_the_plugin_of_that_name() {
+fn local_only_writes_events_to_a_file() {
     let user = User::new();
     let path = plugin("file").parent().expect("a folder").to_owned();
     let run = |args: &[&str]| {
@@ -271,7 +271,7 @@ fn events_recorded_under_local_only_wait_for_the_plugin_file() {
 }
 
 #[test]
-fn events_for_a_missing_plugin_wait_and_the_doctor_says_so() {
+fn events_for_a_missing_plugin_wait_and_doctor_reports() {
     let (user, server) = (User::new(), HttpServer::start(Reply::status(200)));
     user.write_ops("[plugins]\npath = [\"/nowhere\"]\n[[backend]]\nplugin = \"http\"\n[backend.config]\nurl = \"http://h/\"\n");
     user.run_and_wait(&["hello", "a"]);
@@ -329,7 +329,7 @@ const WAYS_TO_SAY_NO: [fn(&User); 2] = [
 ];
 
 #[test]
-fn consent_that_is_withdrawn_in_the_middle_of_a_call_ends_it() {
+fn withdrawn_consent_ends_a_running_call() {
     const EVENTS: usize = 30;
     for say_no in WAYS_TO_SAY_NO {
         let (user, nobody) = (User::new(), jackfield_tests::peers::free_port());
@@ -356,7 +356,7 @@ fn consent_that_is_withdrawn_in_the_middle_of_a_call_ends_it() {
 }
 
 #[test]
-fn a_child_inside_a_plugin_that_does_not_listen_ends_when_consent_is_withdrawn() {
+fn withdrawn_consent_ends_a_child_inside_a_plugin() {
     for (number, say_no) in WAYS_TO_SAY_NO.into_iter().enumerate() {
         let user = User::new();
         let record = user.path("record");

@@ -105,7 +105,7 @@ fn the_fixtures_work_under_such_a_host() {
 /// No host of this major version ever does this: a released struct never grows. A plugin that is handed one all the same
 /// says so, and reads nothing of it.
 #[test]
-fn a_struct_of_another_size_is_refused_before_it_is_read() {
+fn a_struct_of_another_size_is_refused_unread() {
     let refused = |answer: &Answer, what: &str| {
         assert_eq!(answer.status, STATUS_INVALID_ARGUMENT, "{what}: {answer:?}");
         assert!(answer.outcomes.iter().all(|outcome| *outcome == 0), "{what}: {answer:?}");
@@ -151,7 +151,7 @@ fn a_plugin_of_a_later_minor_version_loads() {
 }
 
 #[test]
-fn a_plugin_that_requires_more_is_refused_with_what_is_missing() {
+fn a_plugin_with_unknown_requirements_is_refused() {
     let line = refusal(&c_fixture("REQUIRES_TELEPORT"));
     assert!(line.contains("requires teleport, this host has log, cancel, stdout: update the tool"), "{line}");
 }

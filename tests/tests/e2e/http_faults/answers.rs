@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn statuses_that_mean_try_again_are_retries_with_the_servers_words() {
+fn retry_statuses_are_retries_with_the_servers_words() {
     for subject in SUBJECTS {
         for status in BUSY {
             let server = HttpServer::start(Reply::status(*status).body("{\"why\":\n\t\"busy\u{7}\"}"));
@@ -66,7 +66,7 @@ fn wrong_content_is_halved_until_the_wrong_event_is_alone() {
 }
 
 #[test]
-fn retry_after_is_passed_on_in_seconds_and_as_a_date() {
+fn retry_after_is_read_in_seconds_and_dates() {
     for subject in SUBJECTS {
         for status in BUSY {
             let server = HttpServer::start(Reply::status(*status).header("Retry-After", "7"));
@@ -161,7 +161,7 @@ fn a_response_of_a_gibibyte_is_not_read() {
 }
 
 #[test]
-fn a_redirect_to_another_host_is_refused_by_name_and_nothing_is_sent_there() {
+fn a_redirect_to_another_host_is_refused() {
     for subject in SUBJECTS {
         let other = HttpServer::start((subject.accepts)());
         for status in [301, 302, 307, 308] {
@@ -176,7 +176,7 @@ fn a_redirect_to_another_host_is_refused_by_name_and_nothing_is_sent_there() {
 }
 
 #[test]
-fn a_redirect_within_the_host_is_followed_with_the_method_and_the_body() {
+fn a_redirect_within_the_host_keeps_method_and_body() {
     for subject in SUBJECTS {
         for status in [301, 302, 307, 308] {
             let server = HttpServer::script([Reply::redirect(status, "/moved")], (subject.accepts)());

@@ -43,7 +43,7 @@ fn a_host_name_that_nobody_knows_is_a_retry() {
 }
 
 #[test]
-fn a_server_that_accepts_and_never_answers_is_a_retry_in_time() {
+fn a_silent_server_is_a_retry_in_time() {
     for subject in SUBJECTS {
         let server = HttpServer::start(Reply::silence());
         let (reason, _) = retry(&send(subject, &server.url("/"), 3, SHORT));
@@ -52,7 +52,7 @@ fn a_server_that_accepts_and_never_answers_is_a_retry_in_time() {
 }
 
 #[test]
-fn an_answer_of_one_byte_a_second_is_a_retry_in_time() {
+fn a_slow_answer_is_a_retry_in_time() {
     for subject in SUBJECTS {
         let server = HttpServer::start((subject.accepts)().drip());
         let (reason, _) = retry(&send(subject, &server.url("/"), 3, SHORT));
@@ -61,7 +61,7 @@ fn an_answer_of_one_byte_a_second_is_a_retry_in_time() {
 }
 
 #[test]
-fn a_yes_with_a_body_of_one_byte_a_second_ends_in_time() {
+fn a_success_with_a_slow_body_ends_in_time() {
     for subject in SUBJECTS {
         let server = HttpServer::start((subject.accepts)().length(100_000).drip_body());
         let started = Instant::now();
@@ -130,7 +130,7 @@ fn only_certificates_of_the_configured_authority_are_accepted() {
 }
 
 #[test]
-fn a_port_without_tls_or_http_is_a_retry_that_says_so() {
+fn a_port_without_tls_or_http_is_a_retry() {
     for subject in SUBJECTS {
         let plain = HttpServer::start((subject.accepts)());
         let (reason, _) = retry(&send(subject, &plain.url("/").replace("http:", "https:"), 3, TIMEOUT));
@@ -143,7 +143,7 @@ fn a_port_without_tls_or_http_is_a_retry_that_says_so() {
 }
 
 #[test]
-fn connections_are_kept_and_one_that_the_server_has_closed_costs_nothing() {
+fn connections_are_kept_and_a_closed_one_is_replaced() {
     for subject in SUBJECTS {
         let server = HttpServer::start((subject.accepts)());
         let backend = open(subject, &server.url("/"));

@@ -94,7 +94,7 @@ fn a_sandboxed_plugin_is_refused_what_it_was_not_granted() {
 }
 
 #[test]
-fn the_plugin_file_works_in_a_sandbox_with_its_folder_granted() {
+fn the_plugin_file_works_in_a_sandbox_with_its_folder() {
     for granted in [true, false] {
         let site = Site::new(&[]);
         let folder = site.path("out");
@@ -136,7 +136,7 @@ fn a_network_plugin_works_in_a_sandbox_without_a_grant() {
 }
 
 #[test]
-fn a_plugin_with_tls_and_a_certificate_that_is_granted_works_within_a_sandbox() {
+fn tls_with_a_granted_certificate_works_within_a_sandbox() {
     let (server, queue) = (broker(), crate::rabbitmq::unique("confined"));
     let (url, ca) = (server.tls_url(), server.ca_file());
     let rest = format!(
@@ -150,7 +150,7 @@ fn a_plugin_with_tls_and_a_certificate_that_is_granted_works_within_a_sandbox() 
 }
 
 #[test]
-fn a_wrong_limit_grant_or_helper_is_named_with_its_line() {
+fn wrong_limits_grants_and_helpers_are_named_with_line() {
     let site = Site::new(&[]);
     for (helper, table, says) in [
         ("", "limits.memory = \"1KiB\"", "7: backend `main`: `backend.limits.memory`: 1024 bytes of"),

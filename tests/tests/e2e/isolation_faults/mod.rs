@@ -144,7 +144,7 @@ fn a_plugin_that_unloads_itself_ends_the_child_alone() {
 }
 
 #[test]
-fn a_plugin_that_sleeps_through_sigterm_is_killed_at_its_deadline() {
+fn a_plugin_that_ignores_sigterm_is_killed() {
     ends_its_process("sleep_through_sigterm", "timeout = \"300ms\"", &["no answer within"]);
 }
 
@@ -188,7 +188,7 @@ fn a_gigabyte_on_standard_output_goes_nowhere() {
 }
 
 #[test]
-fn what_a_plugin_writes_to_standard_error_is_logged_up_to_a_limit() {
+fn standard_error_of_a_plugin_is_logged() {
     let Run { ended, .. } = run("complain", "send", "");
     let ended = ended.with_code(0);
     assert!(ended.stderr.len() < 1 << 20, "{} bytes of 128 MiB", ended.stderr.len());
@@ -198,7 +198,7 @@ fn what_a_plugin_writes_to_standard_error_is_logged_up_to_a_limit() {
 }
 
 #[test]
-fn no_process_is_left_two_seconds_after_the_host_was_killed() {
+fn no_process_outlives_a_killed_host() {
     for (fault, sandbox) in [("fork", false), ("sleep_through_sigterm", false), ("fork", true)] {
         let site = Site::new(&[]);
         let folder = site.path("");

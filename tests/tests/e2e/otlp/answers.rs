@@ -20,7 +20,7 @@ pub(super) fn partial(protocol: &str, rejected_log_records: i64, message: &str) 
 }
 
 #[test]
-fn a_partial_success_is_never_sent_again_and_says_what_is_known() {
+fn a_partial_success_is_never_sent_again() {
     logs::collect();
     for protocol in ["http/protobuf", "http/json"] {
         let send = |rejected, message: &str| {
@@ -63,7 +63,7 @@ fn with_one_event_a_request_a_partial_success_says_which() {
 }
 
 #[test]
-fn an_answer_that_says_yes_and_then_makes_no_sense_is_a_yes() {
+fn a_success_with_an_invalid_body_is_a_success() {
     for reply in [
         Reply::status(200).body("<html>ok</html>"),
         Reply::status(202).body("{\"partialSuccess\":"),
@@ -77,7 +77,7 @@ fn an_answer_that_says_yes_and_then_makes_no_sense_is_a_yes() {
 }
 
 #[test]
-fn a_body_too_large_is_halved_down_to_the_large_event() {
+fn a_large_body_is_halved_down_to_one_event() {
     for protocol in ["http/protobuf", "http/json"] {
         let server = HttpServer::start(Reply::with(|received| {
             let ids = ids(received);

@@ -144,7 +144,7 @@ fn an_endpoint_that_can_be_none_is_refused_at_open() {
 }
 
 #[test]
-fn a_port_for_grpc_is_answered_with_the_one_for_http() {
+fn a_grpc_port_is_reported_with_the_http_port() {
     // The settings of HTTP/2, which such a server begins with.
     let address = one_that_says(b"\0\0\0\x04\0\0\0\0\0");
     let backend = open_at(&format!("http://{address}"), "http/protobuf");
@@ -174,7 +174,7 @@ fn credentials_over_plain_http_are_warned_of_without_their_value() {
 }
 
 #[test]
-fn a_secret_that_the_server_repeats_is_in_no_reason_and_no_log() {
+fn a_secret_that_the_server_repeats_is_concealed() {
     logs::collect();
     const SECRET: &str = "hunter2-echoed";
     for (status, header) in [(400, "Authorization"), (503, "X-Team"), (200, "X-Team")] {
@@ -195,7 +195,7 @@ fn a_secret_that_the_server_repeats_is_in_no_reason_and_no_log() {
 }
 
 #[test]
-fn a_request_for_deletion_is_sent_as_an_event_and_called_a_request() {
+fn a_deletion_request_is_an_event_and_called_a_request() {
     let event = Batch::build((), |(), writer| {
         writer.push(&EventFields {
             id: "d1",

@@ -193,7 +193,7 @@ fn a_reload_closes_a_backend_until_its_pin_is_right() {
 }
 
 #[test]
-fn what_is_open_is_judged_though_its_file_is_another_one_that_is_refused() {
+fn an_open_plugin_is_judged_though_its_file_is_refused() {
     logs::collect();
     let judged = Judged::new(false, "thread");
     let [key, id] = judged.sign("a");
@@ -219,7 +219,7 @@ fn what_is_open_is_judged_though_its_file_is_another_one_that_is_refused() {
 }
 
 #[test]
-fn a_new_version_by_a_new_key_replaces_a_revoked_one() {
+fn a_version_by_a_new_key_replaces_a_revoked_one() {
     let judged = Judged::new(false, "thread");
     let [old, id] = judged.sign("a");
     judged.configure(&format!("trust = \"signed\"\nkeys = [{old:?}]"));
@@ -251,7 +251,7 @@ fn a_broken_configuration_keeps_no_backend_that_the_lock_refuses() {
 }
 
 #[test]
-fn a_change_of_the_lock_or_of_a_signature_is_noticed() {
+fn changes_of_the_lock_and_of_signatures_are_noticed() {
     logs::collect();
     let judged = Judged::new(true, "thread");
     judged.configure("trust = \"pinned\"");
@@ -277,7 +277,7 @@ fn a_change_of_the_lock_or_of_a_signature_is_noticed() {
 }
 
 #[test]
-fn a_lock_that_a_link_leads_to_is_watched_where_it_is() {
+fn the_target_of_a_linked_lock_is_watched() {
     logs::collect();
     let judged = Judged::new(true, "thread");
     judged.configure("trust = \"pinned\"");

@@ -139,7 +139,7 @@ fn to_file(plugin: &Path, file: &str) -> String {
 }
 
 #[test]
-fn a_thousand_swaps_under_load_lose_and_double_nothing_and_keep_the_order() {
+fn a_thousand_swaps_under_load_lose_and_double_nothing() {
     const SWAPS: usize = 1000;
     /// Well under the limit of loaded libraries, which all tests of this process share.
     const IMAGES: usize = 8;
@@ -219,7 +219,7 @@ fn events_go_to_the_old_place_until_the_swap() {
 }
 
 #[test]
-fn the_old_backend_stays_where_the_new_one_is_missing_broken_refused_or_hangs() {
+fn the_old_backend_stays_if_the_new_one_fails() {
     logs::collect();
     let library = file_plugin();
     let service = Service::new(&to_file(&library, "events"));
@@ -275,7 +275,7 @@ fn the_old_backend_stays_where_the_new_one_is_missing_broken_refused_or_hangs() 
 }
 
 #[test]
-fn a_configuration_that_is_gone_or_empty_takes_no_backend_away() {
+fn a_missing_or_empty_configuration_removes_no_backend() {
     logs::collect();
     let library = file_plugin();
     let service = Service::new(&to_file(&library, "events"));
@@ -309,7 +309,7 @@ fn a_configuration_that_is_gone_or_empty_takes_no_backend_away() {
 }
 
 #[test]
-fn a_half_written_library_is_not_loaded_and_is_once_it_is_whole() {
+fn a_library_is_loaded_once_it_is_whole() {
     let library = file_plugin();
     let service = Service::new(&to_file(&library, "events"));
     service.arrives("first", "events");
@@ -419,7 +419,7 @@ fn a_change_of_the_configuration_or_the_plugin_is_noticed() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_backend_moves_to_a_process_of_its_own_and_back() {
+fn a_backend_moves_to_a_process_and_back() {
     let library = file_plugin();
     let here = to_file(&library, "events");
     let helper = format!("[plugins]\nhelper = {:?}\n", jackfield_tests::cli());

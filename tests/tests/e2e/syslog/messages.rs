@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn an_event_arrives_by_each_transport_as_a_message_of_the_rfc() {
+fn each_transport_delivers_messages_of_the_rfc() {
     let (_folder, path) = scratch("log");
     let (_other, stream_path) = scratch("stream");
     let local = patient(UnixDatagram::bind(&path).expect("bound"));
@@ -88,7 +88,7 @@ fn names() -> Vec<String> {
 }
 
 #[test]
-fn every_character_survives_in_the_structured_data_and_in_the_json() {
+fn every_character_survives_in_structured_data_and_json() {
     let (_folder, path) = scratch("log");
     let receiver = patient(UnixDatagram::bind(&path).expect("bound"));
     let backend = backend(&unix(&path), &json!({}));
@@ -115,7 +115,7 @@ fn every_character_survives_in_the_structured_data_and_in_the_json() {
 }
 
 #[test]
-fn a_time_is_that_of_the_event_in_utc_with_microseconds() {
+fn the_time_of_the_event_is_in_utc_with_microseconds() {
     let (_folder, path) = scratch("log");
     let receiver = patient(UnixDatagram::bind(&path).expect("bound"));
     let backend = backend(&unix(&path), &json!({}));

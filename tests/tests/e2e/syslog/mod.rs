@@ -75,7 +75,7 @@ fn assert_is(message: &Message, event: &Value) {
 }
 
 #[test]
-fn a_wrong_configuration_is_refused_by_key_and_quotes_no_value() {
+fn a_wrong_option_is_refused_without_its_value() {
     for (config, expected) in [
         (json!({"adress": "s3cret"}), "`adress`: unknown key, expected one of `address`, `facility`"),
         (json!({"Bearer s3cret": 1}), "`Bearer…`: unknown key"),
@@ -124,7 +124,7 @@ fn a_wrong_configuration_is_refused_by_key_and_quotes_no_value() {
 }
 
 #[test]
-fn the_schema_in_the_metadata_has_the_options_that_the_code_takes() {
+fn the_schema_in_the_metadata_has_the_options() {
     let plugin = load(&plugin("syslog"));
     let schema = plugin.metadata().config_schema.clone().expect("a schema");
     let schema: Value = serde_json::from_str(schema.get()).expect("JSON");
@@ -143,7 +143,7 @@ fn the_schema_in_the_metadata_has_the_options_that_the_code_takes() {
 }
 
 #[test]
-fn a_preview_is_what_arrives_and_a_probe_finds_the_receiver() {
+fn a_preview_equals_delivery_and_probes_find_the_receiver() {
     let (_folder, path) = scratch("log");
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     let tcp = format!("tcp://{}", listener.local_addr().expect("bound"));
@@ -178,7 +178,7 @@ fn a_preview_is_what_arrives_and_a_probe_finds_the_receiver() {
 }
 
 #[test]
-fn a_plugin_in_c_is_loaded_by_its_digest_whatever_compiler_built_it() {
+fn a_plugin_in_c_of_any_compiler_is_loaded() {
     for path in [plugin("syslog"), syslog_by_clang()] {
         let plugin = load(&path);
         assert_eq!(plugin.layout(), Layout::ByDigest);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn without_a_receiver_events_wait_and_arrive_when_there_is_one() {
+fn events_wait_until_there_is_a_receiver() {
     let (_folder, path) = scratch("log");
     let backend = backend(&unix(&path), &json!({}));
     let report = send(&backend, &events(3));
@@ -48,7 +48,7 @@ fn a_refused_connection_or_datagram_is_a_retry() {
 }
 
 #[test]
-fn a_receiver_that_closes_its_connections_gets_the_events_over_a_new_one() {
+fn a_closed_connection_is_replaced_by_a_new_one() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     let backend = backend(&format!("tcp://{}", listener.local_addr().expect("bound")), &json!({}));
     for n in 0..3 {
@@ -60,7 +60,7 @@ fn a_receiver_that_closes_its_connections_gets_the_events_over_a_new_one() {
 }
 
 #[test]
-fn a_receiver_that_does_not_read_is_answered_for_before_the_deadline() {
+fn a_receiver_that_does_not_read_delays_no_answer() {
     // The plugin answers a quarter of a second before it has passed.
     let timeout = Duration::from_secs(5);
     let large = |count: usize| -> Vec<Value> {

@@ -6,7 +6,7 @@ use super::{SIGNATURE, chmod, comment, configure, keygen, minisign, refusal, sen
 use crate::site::start;
 
 #[test]
-fn signatures_and_keys_of_minisign_are_taken_and_the_other_way_round() {
+fn minisign_and_jackfield_accept_each_others_signatures_and_keys() {
     let site = site("");
     let library = "plugins/libminimal.so";
     // Theirs, by their key.
@@ -80,7 +80,7 @@ fn keys_are_the_users_alone_and_never_overwritten() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_password_is_asked_for_on_the_terminal_and_has_to_be_right() {
+fn a_password_is_asked_for_on_the_terminal() {
     let site = site("");
     let on_a_terminal = |arguments: &str, typed: &str| {
         let words = format!("'{}' {arguments}", jackfield_tests::cli().display());

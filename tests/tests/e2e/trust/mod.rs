@@ -173,7 +173,7 @@ fn pinned_and_signed_judge_the_owner_as_well() {
 }
 
 #[test]
-fn a_link_is_followed_to_the_file_and_the_signature_beside_that() {
+fn a_link_leads_to_the_file_and_its_signature() {
     let (site, ..) = signed_site();
     fs::create_dir(site.path("store")).expect("writable");
     chmod(&site.path("store"), 0o755);
@@ -236,7 +236,7 @@ fn the_bytes_that_were_read_are_judged_and_loaded() {
 }
 
 #[test]
-fn a_signature_is_judged_as_it_is_when_the_file_is_verified() {
+fn a_signature_is_read_when_the_file_is_verified() {
     let (site, path, [_, policy]) = staged();
     let good = site.read(SIGNATURE);
     let candidate = Candidate::open(&path).expect("inspected");
@@ -249,7 +249,7 @@ fn a_signature_is_judged_as_it_is_when_the_file_is_verified() {
 }
 
 #[test]
-fn a_plugin_in_c_is_signed_and_pinned_like_any_other() {
+fn a_plugin_in_c_is_signed_and_pinned() {
     let site = Site::new(&[]);
     let bytes = fs::read(c_fixture("GOOD")).expect("built");
     let file = site.write("libfixture.so", bytes);

@@ -41,7 +41,7 @@ fn a_pinned_plugin_is_used_until_its_file_changes() {
 }
 
 #[test]
-fn only_what_is_asked_for_is_updated_and_what_is_gone_is_removed() {
+fn only_the_named_plugin_is_updated_or_removed() {
     let site = site("trust = \"pinned\"");
     fs::copy(plugin("stdout"), site.path("plugins/libstdout.so")).expect("copied");
     chmod(&site.path("plugins/libstdout.so"), 0o644);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_signed_plugin_is_used_and_each_command_says_by_which_policy() {
+fn each_command_says_which_policy_allows_a_signed_plugin() {
     let (site, ..) = signed_site();
     sends(&site);
     let plugins = json(&site.run(&["plugins", "--json"]).with_code(0));
@@ -30,7 +30,7 @@ fn a_signed_plugin_is_used_and_each_command_says_by_which_policy() {
 }
 
 #[test]
-fn one_of_several_keys_is_enough_and_none_that_is_revoked_or_unknown() {
+fn one_trusted_key_that_is_not_revoked_is_enough() {
     let (site, first, id) = signed_site();
     let (second, second_id) = keygen(&site, "b");
     configure(&site, &format!("trust = \"signed\"\nkeys = [{second:?}, {first:?}]"));
@@ -61,7 +61,7 @@ fn one_of_several_keys_is_enough_and_none_that_is_revoked_or_unknown() {
 }
 
 #[test]
-fn a_key_that_only_calls_itself_like_a_trusted_one_signs_nothing() {
+fn a_key_with_a_trusted_id_is_refused() {
     let (site, key, id) = signed_site();
     keygen(&site, "b");
     sign(&site, "b.key");
@@ -84,7 +84,7 @@ fn a_key_that_only_calls_itself_like_a_trusted_one_signs_nothing() {
 }
 
 #[test]
-fn a_file_or_comment_that_is_not_what_was_signed_is_refused() {
+fn a_file_or_comment_that_was_not_signed_is_refused() {
     let (site, ..) = signed_site();
     put(&site, &of_version("9.9.9"));
     let line = refusal(&site);
@@ -112,7 +112,7 @@ fn a_file_or_comment_that_is_not_what_was_signed_is_refused() {
 }
 
 #[test]
-fn a_signature_that_is_no_regular_file_is_refused_at_once() {
+fn a_signature_must_be_a_regular_file() {
     let (site, ..) = signed_site();
     let path = site.path(SIGNATURE);
     let good = fs::read(&path).expect("signed");
