@@ -22,10 +22,31 @@ pub(crate) struct Disk {
 
 /// The real system calls.
 pub(crate) const SYSTEM: Disk = Disk {
-    write: |file, bytes| file.write(bytes),
+    write: |file, bytes| {
+        below_size_limit(file)?;
+        file.write(bytes)
+    },
     sync: File::sync_data,
     sync_folder: |folder| File::open(folder)?.sync_all(),
 };
+
+/// Refuses a write at the limit on the size of a file (`ulimit -f`) as the kernel does, but without its signal `SIGXFSZ`,
+/// which would end the tool. What the signal does is the tool's to say, and no plugin's.
+#[cfg(unix)]
+fn below_size_limit(file: &File) -> io::Result<()> {
+    use rustix::{
+        io::Errno,
+        process::{Resource, getrlimit},
+    };
+    let Some(limit) = getrlimit(Resource::Fsize).current else { return Ok(()) };
+    let metadata = file.metadata()?;
+    if metadata.is_file() && metadata.len() >= limit { Err(Errno::FBIG.into()) } else { Ok(()) }
+}
+
+#[cfg(not(unix))]
+fn below_size_limit(_file: &File) -> io::Result<()> {
+    Ok(())
+}
 
 impl Disk {
     /// Writes `bytes`. The error says how many of them have arrived.
@@ -83,6 +104,7 @@ impl Failure {
                 error.kind(),
                 ErrorKind::StorageFull
                     | ErrorKind::QuotaExceeded
+                    | ErrorKind::FileTooLarge
                     | ErrorKind::OutOfMemory
                     | ErrorKind::Interrupted
                     | ErrorKind::WouldBlock
@@ -133,7 +155,9 @@ impl Handle {
         #[cfg(unix)]
         {
             use std::os::unix::fs::OpenOptionsExt as _;
-            options.mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NOCTTY);
+
+            use rustix::fs::OFlags;
+            options.mode(0o600).custom_flags((OFlags::NOFOLLOW | OFlags::NOCTTY).bits().cast_signed());
         }
         let file = options.open(path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => Failure::Path("its folder does not exist; make it"),
@@ -207,7 +231,7 @@ impl Handle {
         self.file.seek(SeekFrom::Start(self.size - 1))?;
         self.file.read_exact(&mut last)?;
         if last != *b"\n" {
-            self.file.write_all(b"\n")?;
+            self.disk.write_all(&mut self.file, b"\n").1?;
             self.size += 1;
         }
         self.clean_at = Some(self.size);

@@ -9,7 +9,7 @@ use std::{
 
 use jackfield_loader::{Backend, BackendOptions, Batch, EventFields};
 use jackfield_plugin_api::Outcome;
-use jackfield_test_support::rerun;
+use jackfield_test_support::{rerun, rerun_by};
 use jackfield_tests::plugin;
 
 use crate::common::load;
@@ -127,4 +127,39 @@ fn stdout_without_a_reader_keeps_its_events_for_another_run() {
         ),
         "{said}"
     );
+}
+
+/// Sends an event through `file`, with the options that the environment variable holds, until one is not delivered.
+#[test]
+#[ignore = "run by the test of a limit on the size of files"]
+fn child_that_fills_a_file() {
+    let config = std::env::var("JACKFIELD_TEST_CONFIG").expect("set by the parent");
+    let backend = open("file", &config).expect("opens");
+    let outcome = (0..1000).find_map(|_| {
+        let report = backend.send(&batch(&["{\"a\":1}"]));
+        Some(format!("{:?}", report.outcome(0))).filter(|outcome| outcome != "Delivered")
+    });
+    println!("outcome: {}", outcome.unwrap_or_default());
+}
+
+#[cfg(unix)]
+#[test]
+fn file_at_the_limit_on_the_size_of_files_retries_and_ends_no_tool() {
+    const BLOCK: u64 = 512;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("events.jsonl");
+    // A plugin is copied before it is loaded, and the copy has to fit.
+    let blocks = fs::metadata(plugin("file")).expect("there").len() / BLOCK + 100;
+    let text = "\n".repeat(usize::try_from(blocks * BLOCK).expect("small") - 100);
+    fs::write(&path, &text).expect("writable");
+    let mut limited = Command::new("sh");
+    limited.args(["-c", &format!("ulimit -f {blocks}; exec \"$0\" \"$@\"")]);
+    let mut child = rerun_by(limited, "plugins::child_that_fills_a_file");
+    let config = serde_json::json!({ "path": path }).to_string();
+    let output = child.env("JACKFIELD_TEST_CONFIG", config).output().expect("runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("outcome: Retry"), "{output:?}");
+    assert!(said.contains("events.jsonl: File too large"), "{said}");
+    let written = fs::read_to_string(&path).expect("text");
+    assert_eq!(written[text.len()..], "{\"a\":1}\n".repeat(12), "whole lines");
 }
