@@ -11,12 +11,17 @@ mod common;
 
 use std::{
     fs,
+    io::ErrorKind,
     os::unix::{fs::symlink, net::UnixListener},
     path::Path,
 };
 
 use common::{Plugin, folder};
-use jackfield_loader::{Error, ImageError, InspectError, Stage, inspect};
+use jackfield_loader::{
+    Error, ImageError, InspectError, Stage,
+    files::{self, Access, Appended, Survives},
+    inspect,
+};
 use jackfield_test_support::rerun;
 use rustix::{
     fs::{CWD, FileType, Mode, mknodat},
@@ -64,6 +69,43 @@ fn a_library_above_the_file_size_limit_is_refused() {
             path.display()
         )
     );
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_fails_writes_and_ends_no_process() {
+    const FOLDER: &str = "FOLDER_UNDER_A_LIMIT";
+    let Some(folder) = std::env::var_os(FOLDER) else {
+        let folder = folder();
+        let test = "a_limit_on_the_size_of_files_fails_writes_and_ends_no_process";
+        let output = rerun(test).env(FOLDER, folder.path()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(fs::read(folder.path().join("replaced")).unwrap(), b"old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing temporary is left");
+        return;
+    };
+    let at = |name: &str| Path::new(&folder).join(name);
+    let replace =
+        |bytes: &[u8]| files::replace(&at("replaced"), bytes, files::Mode::Private, Survives::Crash);
+    replace(b"old").unwrap();
+    let appended = Appended::new(files::open(&at("appended"), Access::AppendNew).unwrap());
+    for _ in 0..10 {
+        assert_eq!(appended.write(&[b'x'; 100]).unwrap(), 100);
+    }
+    // The process sets it itself, at any time.
+    let limit = |bytes| {
+        setrlimit(Resource::Fsize, Rlimit { current: Some(bytes), ..getrlimit(Resource::Fsize) }).unwrap();
+    };
+    for bytes in [1050, 1000, 0] {
+        limit(bytes);
+        if bytes == 1050 {
+            assert_eq!(appended.write(&[b'x'; 100]).unwrap(), 50, "the kernel shortens it");
+        }
+        assert_eq!(appended.write(&[b'x'; 100]).unwrap_err().kind(), ErrorKind::FileTooLarge, "{bytes}");
+        assert_eq!(replace(&[b'x'; 1051]).unwrap_err().kind(), ErrorKind::FileTooLarge, "{bytes}");
+    }
+    limit(1060);
+    assert_eq!(appended.write(&[b'x'; 100]).unwrap(), 10, "there is room again");
+    std::process::exit(0);
 }
 
 #[test]

@@ -10,6 +10,7 @@
 //! | `judge` | which other user could have written a file, or replaced it |
 //! | `way` | the folders that decide which file a path leads to |
 //! | `write` | how a file changes as a whole: a new file beside it, then a rename |
+//! | `size_limit` | what may be written where the size of files is limited |
 //! | `lock` | advisory locks |
 //!
 //! # Platform
@@ -19,6 +20,7 @@
 pub(crate) mod judge;
 pub(crate) mod lock;
 pub(crate) mod open;
+pub(crate) mod size_limit;
 #[cfg(unix)]
 pub(crate) mod way;
 pub(crate) mod write;
@@ -27,7 +29,8 @@ pub use self::{
     judge::{Owner, Untrusted, judge, judge_link, mode_for_others},
     lock::{ReplaceLock, is_held, lock_until, try_lock, try_lock_shared},
     open::{Access, FileError, create_folder, kind, open, read, read_open, remove},
-    write::{Mode, Replacement, Survives, behind_links, create, exchange, replace, write_counted},
+    size_limit::Appended,
+    write::{Mode, Replacement, Survives, behind_links, create, exchange, replace, write_all, write_counted},
 };
 #[cfg(unix)]
 pub use self::{

@@ -1,12 +1,13 @@
 //! Writes files: a file changes as a whole, so that a reader sees the old file or the new one.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::judge::{Owner, judge_link};
 use super::open::{Access, FileError, MOST_LINKS, open};
+use super::size_limit::write;
 use crate::boundary::text;
 
 /// Owner and permissions of a new file.
@@ -45,12 +46,12 @@ pub fn replace(path: &Path, bytes: &[u8], mode: Mode<'_>, survives: Survives) ->
 /// Also if the file exists. No new file is left.
 pub fn create(path: &Path, bytes: &[u8], mode: Mode<'_>, survives: Survives) -> io::Result<()> {
     let file = open(path, Access::New)?;
-    fill(file, bytes, mode, survives).inspect_err(|_| drop(fs::remove_file(path)))
+    fill(&file, bytes, mode, survives).inspect_err(|_| drop(fs::remove_file(path)))
 }
 
-fn fill(mut file: File, bytes: &[u8], mode: Mode<'_>, survives: Survives) -> io::Result<()> {
-    file.write_all(bytes)?;
-    set_mode(&file, mode)?;
+fn fill(file: &File, bytes: &[u8], mode: Mode<'_>, survives: Survives) -> io::Result<()> {
+    write_all(file, bytes)?;
+    set_mode(file, mode)?;
     if survives == Survives::PowerFailure { file.sync_all() } else { Ok(()) }
 }
 
@@ -98,7 +99,7 @@ impl Replacement {
     pub fn prepare(path: &Path, bytes: &[u8], mode: Mode<'_>, survives: Survives) -> io::Result<Self> {
         let (temporary, file) = temporary(path)?;
         let replacement = Self { temporary, path: path.to_owned(), survives, published: false };
-        fill(file, bytes, mode, survives)?;
+        fill(&file, bytes, mode, survives)?;
         Ok(replacement)
     }
 
@@ -199,6 +200,14 @@ pub fn write_counted(
         }
     }
     (written, Ok(()))
+}
+
+/// Writes `bytes`.
+///
+/// # Errors
+/// `FileTooLarge` if the limit on the size of files is reached.
+pub fn write_all(file: &File, bytes: &[u8]) -> io::Result<()> {
+    write_counted(bytes, |rest| write(file, rest)).1
 }
 
 #[cfg(all(test, unix))]

@@ -16,7 +16,8 @@ use std::{io, ptr};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, MremapFlags, ProtFlags, mmap, mremap, munmap};
-use rustix::process::{Resource, getrlimit};
+
+use crate::files::size_limit::size_limit;
 
 const RING_AT: usize = 4096;
 /// Length of the ring, a power of two.
@@ -284,7 +285,7 @@ fn wake(sleeps: &AtomicU32) -> bool {
 
 /// Sets the length of a memfd. Past the limit of files the kernel would end the process by a signal.
 fn resize(memfd: &OwnedFd, len: usize) -> io::Result<()> {
-    let limit = getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX);
+    let limit = size_limit().unwrap_or(u64::MAX);
     if len as u64 > limit {
         return Err(io::Error::new(
             io::ErrorKind::FileTooLarge,

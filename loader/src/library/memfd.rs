@@ -13,9 +13,9 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use memmap2::{Mmap, MmapOptions};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::Errno;
-use rustix::process::{Resource, getrlimit};
 
 use super::error::{ImageError, LinkerError, SIZE_LIMIT};
+use crate::files::size_limit::size_limit;
 
 /// Number of attempts to seal, and the pause.
 const SEALINGS: u32 = 100;
@@ -37,7 +37,7 @@ impl Image {
     /// Copies an open file of about `size` bytes into a memfd with this name, which `/proc/self/maps` shows.
     pub(super) fn copy(file: &File, name: &OsStr, size: u64) -> Result<Self, ImageError> {
         // A write past this limit, also to a memfd, ends the process by a signal unless it is handled.
-        let writable = getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX);
+        let writable = size_limit().unwrap_or(u64::MAX);
         if size > writable {
             return Err(ImageError::FileSizeLimit { size, limit: writable });
         }

@@ -170,9 +170,9 @@ pub(super) fn mark(text: &[u8]) -> Mark {
 /// A descriptor from which the text can be read, in memory alone.
 #[cfg(target_os = "linux")]
 pub(super) fn hand_over(text: &[u8]) -> io::Result<File> {
-    use std::io::{Seek as _, Write as _};
+    use std::io::Seek as _;
     let mut file = File::from(rustix::fs::memfd_create("jackfield-job", rustix::fs::MemfdFlags::CLOEXEC)?);
-    file.write_all(text)?;
+    jackfield_loader::files::write_all(&file, text)?;
     file.rewind()?;
     Ok(file)
 }

@@ -45,13 +45,12 @@ pub(super) enum LockAttempt {
 /// When the file can't be opened, locked or written.
 #[cfg(unix)]
 pub(super) fn take(data: &Path, local: bool, mark: &Mark) -> io::Result<LockAttempt> {
-    use std::os::unix::fs::FileExt as _;
     let file = files::open(&file(data, local), Access::Write)?;
     let ours = take_again(&file)?;
     if is_marked(&file, mark) {
         return Ok(if ours { LockAttempt::Taken(file) } else { LockAttempt::Held });
     }
-    file.write_all_at(mark, 0)?;
+    files::write_all(&file, mark)?;
     Ok(if ours { LockAttempt::Taken(file) } else { LockAttempt::Awaited(file) })
 }
 

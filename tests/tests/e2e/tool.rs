@@ -374,3 +374,32 @@ fn withdrawn_consent_ends_a_child_inside_a_plugin() {
         assert!(started.elapsed() < Duration::from_secs(20), "{number}: {:?}", started.elapsed());
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_limit_on_the_size_of_files_costs_events_and_no_tool() {
+    let user = User::new();
+    // So many blocks of 512 bytes; an event takes about as much as one. What the tool prints goes to pipes, which have no
+    // such limit.
+    let limited = |blocks: u32, arguments: &str| {
+        let tool = user.command(&[]);
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -f {blocks}; exec \"$0\" {arguments}")]).arg(tool.get_program());
+        command.env_clear().envs(tool.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.output().expect("starts")
+    };
+    for blocks in [0, 1, 2, 20] {
+        for _ in 0..5 {
+            let output = limited(blocks, "hello --shout --politely World");
+            assert_eq!((output.status.code(), text(&output)), (Some(0), "HELLO, DEAR WORLD!\n".to_owned()));
+        }
+    }
+    user.run(&["hello", "World"]);
+    let status = user.status();
+    assert!(status["dropped"]["disk full"].as_u64() > Some(0), "{status}");
+    assert!(status["events"].as_u64() > Some(0), "{status}");
+    let disable = limited(0, "telemetry disable");
+    let line = String::from_utf8_lossy(&disable.stderr).into_owned();
+    assert_eq!(disable.status.code(), Some(1), "{disable:?}");
+    assert!(line.contains("File too large") && line.lines().count() == 1, "{line}");
+}

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use jackfield_loader::files::{self, Access, FileError, Owner};
+use jackfield_loader::files::{self, Access, Appended, FileError, Owner};
 use rustix::{
     fs::{AtFlags, Dir, FileType, Mode, fchmod, fstat, statat, unlinkat},
     io::Errno,
@@ -18,7 +18,7 @@ use crate::spool::fs::{Entry, Facts, File, Folder, FolderError};
 pub(super) struct UnixFolder(fs::File);
 
 #[derive(Debug)]
-struct UnixFile(fs::File);
+struct UnixFile(Appended);
 
 pub(super) fn open_folder(path: &Path, create: bool) -> Result<UnixFolder, FolderError> {
     let is_missing =
@@ -45,7 +45,7 @@ pub(super) fn open_folder(path: &Path, create: bool) -> Result<UnixFolder, Folde
 
 impl UnixFolder {
     fn open_with(&self, name: &str, access: Access) -> io::Result<Box<dyn File>> {
-        Ok(Box::new(UnixFile(files::open_at(&self.0, name, access)?)))
+        Ok(Box::new(UnixFile(Appended::new(files::open_at(&self.0, name, access)?))))
     }
 }
 
@@ -89,27 +89,27 @@ impl Folder for UnixFolder {
 
 impl File for UnixFile {
     fn append(&self, bytes: &[u8]) -> io::Result<usize> {
-        io::Write::write(&mut &self.0, bytes)
+        self.0.write(bytes)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read_at(buffer, offset)
+        self.0.file().read_at(buffer, offset)
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.0.file().set_len(len)
     }
 
     fn try_lock(&self) -> io::Result<bool> {
-        files::try_lock(&self.0)
+        files::try_lock(self.0.file())
     }
 
     fn unlock(&self) -> io::Result<()> {
-        self.0.unlock()
+        self.0.file().unlock()
     }
 
     fn facts(&self) -> io::Result<Facts> {
-        let found = fstat(&self.0)?;
+        let found = fstat(self.0.file())?;
         Ok(Facts { len: u64::try_from(found.st_size).unwrap_or(0), linked: found.st_nlink > 0 })
     }
 }
