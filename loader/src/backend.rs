@@ -8,7 +8,8 @@ use jackfield_plugin_api::{
 
 use crate::boundary::batch::Batch;
 use crate::guard::error::{CloseError, OpenError, OpenFailure, Stage};
-use crate::guard::executor::{Entry, Source};
+use crate::guard::executor::Entry;
+use crate::guard::in_process::{InProcess, Source};
 use crate::guard::options::{BackendOptions, Isolation};
 use crate::guard::preview::{Preview, PreviewError};
 use crate::guard::report::Report;
@@ -44,7 +45,6 @@ impl Backend {
             return Self::open(&plugin.load_within(options.timeout)?, options);
         };
         let path = plugin.path().to_owned();
-        let source = Source::Config(Arc::from(options.config.as_str()));
         #[cfg(target_os = "linux")]
         let entry = crate::isolated::instance::entry(Arc::clone(plugin.content()), &path, process, options);
         #[cfg(not(target_os = "linux"))]
@@ -53,7 +53,7 @@ impl Backend {
             let message = "there is no process isolation on this platform yet".to_owned();
             Err(OpenFailure::Stage { stage: Stage::Process, message })
         };
-        let opened = entry.and_then(|entry| Self::open_entry(entry, source, options));
+        let opened = entry.and_then(|entry| Self::open_entry(entry, options));
         opened.map_err(|failure| match failure {
             OpenFailure::Stage { stage: Stage::Load, message } => {
                 Error::Load { path, reason: LoadError::InProcess { message: message.into() } }
@@ -71,8 +71,8 @@ impl Backend {
     /// [`Error::Open`]: the plugin refused its configuration, failed, panicked, or did not return in time; or
     /// [another library hangs](crate::load::loaded_libraries::hanging_load).
     pub fn open(plugin: &Plugin, options: &BackendOptions) -> Result<Self, Error> {
-        let source = Source::Config(Arc::from(options.config.as_str()));
-        Self::open_entry(Box::new(plugin.tables()), source, options).map_err(|failure| {
+        let entry = InProcess { tables: plugin.tables(), source: Source::config(options) };
+        Self::open_entry(Box::new(entry), options).map_err(|failure| {
             Error::Open(OpenError {
                 backend: options.name.clone(),
                 file: Some(plugin.path().to_owned()),
@@ -102,16 +102,12 @@ impl Backend {
         StaticBackend::made(make).open(options)
     }
 
-    fn open_entry(
-        entry: Box<dyn Entry>,
-        source: Source,
-        options: &BackendOptions,
-    ) -> Result<Self, OpenFailure> {
+    fn open_entry(entry: Box<dyn Entry>, options: &BackendOptions) -> Result<Self, OpenFailure> {
         if let Some((by, since)) = hanging_load() {
             let message = LoadError::Blocked { by, since }.to_string();
             return Err(OpenFailure::Stage { stage: Stage::Load, message });
         }
-        let supervisor = Supervisor::open(entry, source, options)?;
+        let supervisor = Supervisor::open(entry, options)?;
         Ok(Self { name: options.name.clone(), timeout: options.timeout, supervisor: Some(supervisor) })
     }
 
@@ -300,8 +296,8 @@ impl<B: PluginBackend> StaticBackend<B> {
     /// # Errors
     /// [`Error::Open`], as for [`Backend::open`].
     pub fn open(self, options: &BackendOptions) -> Result<Backend, Error> {
-        let source = self.source.unwrap_or_else(|| Source::Config(Arc::from(options.config.as_str())));
-        Backend::open_entry(Box::new(self.tables), source, options)
+        let source = self.source.unwrap_or_else(|| Source::config(options));
+        Backend::open_entry(Box::new(InProcess { tables: self.tables, source }), options)
             .map_err(|failure| Error::Open(OpenError { backend: options.name.clone(), file: None, failure }))
     }
 }

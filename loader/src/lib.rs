@@ -26,6 +26,7 @@ pub use crate::{
     backend::{Backend, StaticBackend},
     boundary::{
         batch::{Batch, BatchWriter, EventFields},
+        host_services::host_handles,
         process::{exit, process_id},
         signals,
         text::{
@@ -39,7 +40,7 @@ pub use crate::{
         options::{BackendOptions, Isolation, ProcessOptions},
         preview::{Message, Preview, PreviewError, Unsent},
         report::{Failure, Report},
-        stats::{Latency, ProcessStats, Stats},
+        stats::{Latency, ProcessStats, Stats, stuck_calls},
     },
     inspect::{
         error::{InspectError, Refusal},
@@ -61,7 +62,7 @@ pub use crate::{
         check::{CheckError, Layout},
         dlopen::LoadError,
         loaded_libraries::{
-            DEFAULT_IMAGE_LIMIT, hanging_load, image_limit, limit_loaded_images, loaded_images,
+            DEFAULT_IMAGE_LIMIT, hanging_load, image_limit, limit_loaded_images, loaded_bytes, loaded_images,
         },
     },
     plugin::{Candidate, Error, Plugin, Verified, find, inspect},

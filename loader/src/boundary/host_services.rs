@@ -2,19 +2,48 @@
 
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jackfield_plugin_api::abi;
 
 use super::log;
+use super::process::lock;
 use super::text::{self, LOG_MESSAGE_LIMIT, LOG_TARGET_LIMIT};
 
-/// The host that `open` gets. It is leaked (some 300 bytes): a plugin may keep it while the process lives.
-pub(crate) struct HostHandle {
+/// The host that `open` of a plugin gets, lent to one backend until its last instance is gone.
+///
+/// A plugin may use it while the process lives, also after `free`. So the memory is leaked, and lent again to
+/// a later backend of the same name: the number of handles does not grow with the number of reloads.
+pub(crate) struct HostHandle(&'static HostData);
+
+/// The memory that the plugin sees.
+struct HostData {
     raw: abi::Host,
     services: abi::HostServices,
     entry: abi::TableEntry,
     context: Context,
+}
+
+/// How many unused handles of one backend stay cancelled. A thread that a plugin has left behind reads that
+/// it is cancelled until so many later instances are gone.
+const RESTING: usize = 4;
+
+/// The handles of this process.
+struct Handles {
+    /// Those that are not lent, in the order of their return.
+    resting: Vec<&'static HostData>,
+    count: usize,
+    bytes: usize,
+}
+
+static HANDLES: Mutex<Handles> = Mutex::new(Handles { resting: Vec::new(), count: 0, bytes: 0 });
+
+/// How many host handles this process has made for plugins, and their bytes. They stay until it ends.
+#[must_use]
+pub fn host_handles() -> (usize, usize) {
+    let handles = lock(&HANDLES);
+    (handles.count, handles.bytes)
 }
 
 struct Context {
@@ -24,20 +53,60 @@ struct Context {
     cancelled: AtomicBool,
 }
 
-// SAFETY: the pointers lead into the leaked handle itself. Only the atomic is written again.
-unsafe impl Send for HostHandle {}
+impl Context {
+    fn is_of(&self, backend: &str, tool_name: &str, tool_version: &str) -> bool {
+        (&*self.backend, &*self.tool_name, &*self.tool_version) == (backend, tool_name, tool_version)
+    }
+}
+
+// SAFETY: the pointers lead into the leaked memory itself. Only the atomic is written again.
+unsafe impl Send for HostData {}
 // SAFETY: as above.
-unsafe impl Sync for HostHandle {}
+unsafe impl Sync for HostData {}
 
 impl HostHandle {
-    pub(crate) fn leak(backend: &str, tool_name: &str, tool_version: &str) -> &'static Self {
+    pub(crate) fn lend(backend: &str, tool_name: &str, tool_version: &str) -> Self {
+        let mut handles = lock(&HANDLES);
+        let is_of = |data: &HostData| data.context.is_of(backend, tool_name, tool_version);
+        let mut resting = handles.resting.iter().enumerate().filter(|(_, data)| is_of(data));
+        if let Some((oldest, _)) = resting.next()
+            && resting.count() >= RESTING
+        {
+            let data = handles.resting.remove(oldest);
+            data.context.cancelled.store(false, Ordering::Release);
+            return Self(data);
+        }
+        handles.count += 1;
+        handles.bytes += size_of::<HostData>() + backend.len() + tool_name.len() + tool_version.len();
+        Self(HostData::leak(backend, tool_name, tool_version))
+    }
+
+    pub(crate) fn as_ptr(&self) -> *const abi::Host {
+        &raw const self.0.raw
+    }
+
+    /// Tells the plugin's own threads that the host is done with this backend.
+    pub(crate) fn cancel(&self) {
+        self.0.context.cancelled.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for HostHandle {
+    fn drop(&mut self) {
+        self.cancel();
+        lock(&HANDLES).resting.push(self.0);
+    }
+}
+
+impl HostData {
+    fn leak(backend: &str, tool_name: &str, tool_version: &str) -> &'static Self {
         let context = Context {
             backend: backend.to_owned(),
             tool_name: tool_name.to_owned(),
             tool_version: tool_version.to_owned(),
             cancelled: AtomicBool::new(false),
         };
-        let handle = Box::leak(Box::new(Self {
+        let data = Box::leak(Box::new(Self {
             raw: abi::Host {
                 size: size_of::<abi::Host>() as u32,
                 abi_major: abi::ABI_MAJOR,
@@ -60,29 +129,20 @@ impl HostHandle {
             context,
         }));
         // The address is final now, so that the parts can point to each other.
-        handle.services.context = (&raw const handle.context).cast();
-        handle.services.tool_name = abi::Str::new(&handle.context.tool_name);
-        handle.services.tool_version = abi::Str::new(&handle.context.tool_version);
-        handle.services.backend_name = abi::Str::new(&handle.context.backend);
-        handle.entry.table = (&raw const handle.services).cast();
-        handle.raw.tables = abi::Tables { ptr: &raw const handle.entry, len: 1 };
-        handle
-    }
-
-    pub(crate) fn as_ptr(&'static self) -> *const abi::Host {
-        &raw const self.raw
-    }
-
-    /// Tells the plugin's own threads that the host is done with this backend.
-    pub(crate) fn cancel(&self) {
-        self.context.cancelled.store(true, Ordering::Release);
+        data.services.context = (&raw const data.context).cast();
+        data.services.tool_name = abi::Str::new(&data.context.tool_name);
+        data.services.tool_version = abi::Str::new(&data.context.tool_version);
+        data.services.backend_name = abi::Str::new(&data.context.backend);
+        data.entry.table = (&raw const data.services).cast();
+        data.raw.tables = abi::Tables { ptr: &raw const data.entry, len: 1 };
+        data
     }
 }
 
 /// # Safety
-/// `context` is that of a leaked [`HostHandle`].
+/// `context` is that of a [`HostData`].
 unsafe fn context(context: *const c_void) -> &'static Context {
-    // SAFETY: the caller vouches for it, and the handle is never freed.
+    // SAFETY: the caller vouches for it, and the memory is never freed.
     unsafe { &*context.cast::<Context>() }
 }
 
@@ -156,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_log_record_becomes_one_bounded_line() {
-        let handle = HostHandle::leak("events", "tool", "1.2.3");
+        let handle = HostHandle::lend("events", "tool", "1.2.3");
         let (target, message) = ("t\n".repeat(10_000), "m\u{1b}".repeat(100_000));
         let record = abi::LogRecord {
             level: abi::LEVEL_ERROR,
@@ -168,7 +228,7 @@ mod tests {
         let kept = Kept::default();
         with_default(&Dispatch::new(kept.clone()), || {
             // SAFETY: the handle is leaked, and the record is readable.
-            unsafe { (handle.services.log)(handle.services.context, &raw const record) };
+            unsafe { (handle.0.services.log)(handle.0.services.context, &raw const record) };
         });
         let lines = kept.0.lock().unwrap();
         let [(target, message)] = &lines[..] else { panic!("{} records", lines.len()) };
@@ -181,12 +241,33 @@ mod tests {
 
     #[test]
     fn a_plugin_sees_the_tool_the_backend_and_the_cancellation() {
-        let handle = HostHandle::leak("events", "tool", "1.2.3");
+        let handle = HostHandle::lend("events", "tool", "1.2.3");
         // SAFETY: the handle is leaked.
         let host = unsafe { Host::from_abi(handle.as_ptr()) }.unwrap();
         assert_eq!((host.backend_name(), host.tool_name(), host.tool_version()), ("events", "tool", "1.2.3"));
         assert!(!host.is_cancelled());
         handle.cancel();
         assert!(host.is_cancelled());
+    }
+
+    #[test]
+    fn a_handle_is_lent_again_once_it_has_rested_and_never_to_another_backend() {
+        let [mut seen, mut others] = [Vec::new(), Vec::new()];
+        for life in 0..100 {
+            let handle = HostHandle::lend("rests", "tool", "1");
+            // SAFETY: a leaked handle.
+            let host = unsafe { Host::from_abi(handle.as_ptr()) }.unwrap();
+            assert!(!host.is_cancelled(), "life {life}");
+            if !seen.contains(&handle.as_ptr()) {
+                seen.push(handle.as_ptr());
+            }
+            drop(handle);
+            assert!(host.is_cancelled(), "for whoever has kept it");
+            assert_eq!(host.backend_name(), "rests");
+            let other = HostHandle::lend("rests", "tool", "2");
+            others.push(other.as_ptr());
+        }
+        assert_eq!(seen.len(), RESTING + 1);
+        assert!(seen.iter().all(|handle| !others.contains(handle)));
     }
 }

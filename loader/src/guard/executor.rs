@@ -2,17 +2,19 @@
 
 use std::sync::{Arc, atomic::AtomicU32};
 
-use jackfield_plugin_api::abi::{self, Status};
+use jackfield_plugin_api::abi::Status;
 
 use super::{call::CallState, stats::Counters};
 use crate::boundary::batch::Batch;
-use crate::boundary::host_services::HostHandle;
 use crate::load::tables::{Abilities, Function};
 
 /// A plugin that can be entered. It makes an [`Executor`] for each instance of a backend.
 pub(crate) trait Entry: Send + Sync {
     /// The way into an instance that is not open yet.
     fn executor(&self) -> Box<dyn Executor>;
+
+    /// Tells the plugin's own threads in this process that the host is done with the backend.
+    fn cancel(&self) {}
 
     /// The plugin's optional abilities. Known once an instance has been opened.
     fn abilities(&self) -> Abilities;
@@ -52,19 +54,8 @@ pub(crate) trait Executor: Send + Sync {
 }
 
 #[derive(Clone)]
-pub(crate) enum Source {
-    /// The table's `open`, with this configuration.
-    Config(Arc<str>),
-    /// A function of the host's own program, which makes an instance for the table.
-    Value(Arc<dyn Fn() -> *mut abi::Instance + Send + Sync>),
-}
-
-#[derive(Clone)]
 pub(crate) enum Work {
-    Open {
-        source: Source,
-        host: &'static HostHandle,
-    },
+    Open,
     /// Another function of the plugin, with its arguments.
     Call {
         function: Function,

@@ -9,7 +9,8 @@ use jackfield_plugin_api::abi::{self, Status};
 
 use super::call::{CallState, Explanation, Origin};
 use super::callbacks::{self, Running};
-use super::executor::{Entry, Executor, Source, Work};
+use super::executor::{Entry, Executor, Work};
+use super::options::BackendOptions;
 use crate::boundary::batch::{Batch, no_events};
 use crate::boundary::host_services::HostHandle;
 use crate::load::tables::{Abilities, Arguments, PluginTables};
@@ -18,29 +19,60 @@ use crate::load::tables::{Abilities, Arguments, PluginTables};
 pub(crate) const NO_INSTANCE: &str =
     "open answered OK without an instance: the plugin's vendor must correct it";
 
-impl Entry for PluginTables {
-    fn executor(&self) -> Box<dyn Executor> {
-        Box::new(InProcess { tables: *self, raw: AtomicPtr::new(ptr::null_mut()) })
-    }
+#[derive(Clone)]
+pub(crate) enum Source {
+    /// The table's `open`, with this configuration and this host.
+    Config(Arc<(String, HostHandle)>),
+    /// A function of the host's own program, which makes an instance for the table, without a host.
+    Value(Arc<dyn Fn() -> *mut abi::Instance + Send + Sync>),
+}
 
-    fn abilities(&self) -> Abilities {
-        PluginTables::abilities(self)
+impl Source {
+    pub(crate) fn config(options: &BackendOptions) -> Self {
+        let host = HostHandle::lend(&options.name, &options.tool_name, &options.tool_version);
+        Self::Config(Arc::new((options.config.clone(), host)))
     }
 }
 
-struct InProcess {
+/// The way into a plugin in this process.
+pub(crate) struct InProcess {
+    pub(crate) tables: PluginTables,
+    /// The origin of all instances, the first one and those after a failure.
+    pub(crate) source: Source,
+}
+
+impl Entry for InProcess {
+    fn executor(&self) -> Box<dyn Executor> {
+        let (tables, source) = (self.tables, self.source.clone());
+        Box::new(InProcessInstance { tables, source, raw: AtomicPtr::new(ptr::null_mut()) })
+    }
+
+    fn cancel(&self) {
+        if let Source::Config(opening) = &self.source {
+            opening.1.cancel();
+        }
+    }
+
+    fn abilities(&self) -> Abilities {
+        self.tables.abilities()
+    }
+}
+
+struct InProcessInstance {
     tables: PluginTables,
+    /// Keeps the host handle until the instance is gone.
+    source: Source,
     /// Null until the instance is open.
     raw: AtomicPtr<abi::Instance>,
 }
 
-impl Executor for InProcess {
+impl Executor for InProcessInstance {
     fn run(&self, work: &Work, call: &Arc<CallState>) -> Status {
         let running = Running::enter(call);
         let abi_call = callbacks::to_abi(call, &running);
         match work {
-            Work::Open { source, host } => {
-                let (status, out) = self.open(source, host, &abi_call);
+            Work::Open => {
+                let (status, out) = self.open(&abi_call);
                 if status == abi::STATUS_OK && out.is_null() {
                     call.explain(Explanation::of(Origin::Plugin, NO_INSTANCE));
                     return abi::STATUS_FAILED;
@@ -83,16 +115,12 @@ impl Executor for InProcess {
     }
 }
 
-impl InProcess {
-    fn open(
-        &self,
-        source: &Source,
-        host: &'static HostHandle,
-        call: &abi::Call,
-    ) -> (Status, *mut abi::Instance) {
+impl InProcessInstance {
+    fn open(&self, call: &abi::Call) -> (Status, *mut abi::Instance) {
         let mut out = ptr::null_mut();
-        match source {
-            Source::Config(config) => {
+        match &self.source {
+            Source::Config(opening) => {
+                let (config, host) = &**opening;
                 let config = abi::Str::new(config);
                 // SAFETY: the table was checked, and the arguments are as the contract requires.
                 let status = unsafe { (self.tables.backend.open)(host.as_ptr(), config, call, &raw mut out) };

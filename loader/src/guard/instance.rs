@@ -43,6 +43,8 @@ struct Queue {
     /// Number of jobs inside the plugin.
     active: usize,
     watchers: usize,
+    /// Whether nobody waits for `free` any more.
+    free_is_stuck: bool,
     phase: InstancePhase,
 }
 
@@ -78,6 +80,7 @@ impl GuardedInstance {
                 idle: 0,
                 active: 0,
                 watchers: 0,
+                free_is_stuck: false,
                 phase: InstancePhase::Opening,
             }),
             wake: Condvar::new(),
@@ -157,13 +160,17 @@ impl GuardedInstance {
         self.wait_for(deadline, |queue| queue.jobs.is_empty() && queue.active == 0)
     }
 
-    /// Waits until the plugin's `free` has returned, and returns its status; `None` after the deadline.
+    /// Waits until the plugin's `free` has returned, and returns its status; `None` after the deadline. Call
+    /// it once.
     pub(super) fn wait_until_gone(&self, deadline: Instant) -> Option<Status> {
         self.wait_for(deadline, |queue| matches!(queue.phase, InstancePhase::Gone(_)));
-        match self.phase() {
-            InstancePhase::Gone(status) => Some(status),
-            _ => None,
+        let mut queue = lock(&self.queue);
+        if let InstancePhase::Gone(status) = queue.phase {
+            return Some(status);
         }
+        queue.free_is_stuck = true;
+        self.open.counters.call_got_stuck();
+        None
     }
 
     fn wait_for(&self, deadline: Instant, done: impl Fn(&Queue) -> bool) -> bool {
@@ -202,7 +209,12 @@ impl GuardedInstance {
         drop(queue);
         // This is the last worker, because none is started once the instance is retired.
         let status = self.executor.free(opened);
-        lock(&self.queue).phase = InstancePhase::Gone(status);
+        let mut queue = lock(&self.queue);
+        queue.phase = InstancePhase::Gone(status);
+        if queue.free_is_stuck {
+            self.open.counters.stuck_call_returned();
+        }
+        drop(queue);
         self.quiet.notify_all();
     }
 
@@ -212,7 +224,7 @@ impl GuardedInstance {
             return;
         }
         let status = self.executor.run(&job.work, &job.call);
-        let opened = matches!(job.work, Work::Open { .. }).then_some(status == abi::STATUS_OK);
+        let opened = matches!(job.work, Work::Open).then_some(status == abi::STATUS_OK);
         // Before the caller is woken, so that its next call finds this worker free.
         self.ran(opened);
         if !job.call.finish(status) {

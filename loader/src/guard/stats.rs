@@ -1,7 +1,7 @@
 //! Counters of one backend.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -86,6 +86,17 @@ pub struct Latency {
     pub max: Duration,
 }
 
+/// Stuck calls of all backends. A call can return just before it is counted, so that this is negative for a
+/// moment.
+static STUCK: AtomicI64 = AtomicI64::new(0);
+
+/// How many calls of this process are inside a plugin although no caller waits for them, those of closed
+/// backends included. Each keeps its thread, its batch and its instance.
+#[must_use]
+pub fn stuck_calls() -> usize {
+    usize::try_from(STUCK.load(Ordering::Acquire)).unwrap_or(0)
+}
+
 /// The counters behind [`Stats`].
 pub(super) struct Counters {
     /// The counts, and the time of each call in nanoseconds.
@@ -138,10 +149,12 @@ impl Counters {
 
     pub(super) fn call_got_stuck(&self) {
         self.stuck_calls.fetch_add(1, Ordering::AcqRel);
+        STUCK.fetch_add(1, Ordering::AcqRel);
     }
 
     pub(super) fn stuck_call_returned(&self) {
         self.stuck_calls.fetch_sub(1, Ordering::AcqRel);
+        STUCK.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// All but `restarts` and `process`.

@@ -8,7 +8,7 @@ use jackfield_plugin_api::abi;
 
 use super::call::{CallState, Ended, Explanation, Origin};
 use super::error::{CloseFailure, OpenFailure};
-use super::executor::{Entry, Job, Source, Work};
+use super::executor::{Entry, Job, Work};
 use super::health::{Health, failure_of, or_no_message};
 use super::instance::GuardedInstance;
 use super::options::BackendOptions;
@@ -17,19 +17,15 @@ use super::report::{Failure, Report, Reported};
 use super::spin::Spin;
 use super::stats::{Counters, ProcessStats, Stats};
 use crate::boundary::batch::Batch;
-use crate::boundary::host_services::HostHandle;
 use crate::boundary::process::{self, lock};
 use crate::load::tables::Function;
 
 pub(crate) struct Supervisor {
     pub(super) entry: Box<dyn Entry>,
     name: String,
-    /// The origin of all instances, the first one and those after a failure.
-    source: Source,
     /// Deadline of `open`, for each instance.
     timeout: Duration,
     workers: usize,
-    host: &'static HostHandle,
     health: Health,
     counters: Arc<Counters>,
     closed: AtomicBool,
@@ -53,19 +49,13 @@ pub(super) struct Answered {
 }
 
 impl Supervisor {
-    pub(crate) fn open(
-        entry: Box<dyn Entry>,
-        source: Source,
-        options: &BackendOptions,
-    ) -> Result<Self, OpenFailure> {
+    pub(crate) fn open(entry: Box<dyn Entry>, options: &BackendOptions) -> Result<Self, OpenFailure> {
         let counters = Arc::new(Counters::new());
         let supervisor = Self {
             entry,
             name: options.name.clone(),
-            source,
             timeout: options.timeout,
             workers: options.concurrency,
-            host: HostHandle::leak(&options.name, &options.tool_name, &options.tool_version),
             health: Health::new(&options.name, options.circuit_backoff, Arc::clone(&counters)),
             counters,
             closed: AtomicBool::new(false),
@@ -92,7 +82,10 @@ impl Supervisor {
             Ended::Finished { status, explanation, .. } => Err(OpenFailure::Call(
                 failure_of(status, explanation).unwrap_or(Failure::Failed { status, message: String::new() }),
             )),
-            Ended::Expired { .. } | Ended::TurnedAway => {
+            ended @ (Ended::Expired { .. } | Ended::TurnedAway) => {
+                if matches!(ended, Ended::Expired { running: true, .. }) {
+                    supervisor.counters.call_got_stuck();
+                }
                 instance.retire();
                 instance.executor.kill();
                 Err(OpenFailure::Call(Failure::TimedOut { after: started.elapsed() }))
@@ -109,8 +102,7 @@ impl Supervisor {
     }
 
     fn start_instance(&self) -> std::io::Result<(Arc<GuardedInstance>, Arc<Job>)> {
-        let work = Work::Open { source: self.source.clone(), host: self.host };
-        let open = self.job(work, process::deadline(self.timeout));
+        let open = self.job(Work::Open, process::deadline(self.timeout));
         let instance =
             GuardedInstance::start(self.entry.executor(), &self.name, self.workers, Arc::clone(&open))?;
         Ok((instance, open))
@@ -254,7 +246,7 @@ impl Supervisor {
         if self.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        self.host.cancel();
+        self.entry.cancel();
         let Some(instance) = lock(&self.health.state).current.take() else { return Ok(()) };
         instance.executor.cancel();
         if !instance.wait_until_quiet(until) {
@@ -275,8 +267,10 @@ impl Supervisor {
                 }
             }
             Ended::TurnedAway => {}
-            Ended::Expired { .. } => {
-                self.counters.call_got_stuck();
+            Ended::Expired { running, .. } => {
+                if running {
+                    self.counters.call_got_stuck();
+                }
                 instance.executor.kill();
                 return Err(CloseFailure::Close(Failure::TimedOut { after: started.elapsed() }));
             }
@@ -303,7 +297,7 @@ impl Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        self.host.cancel();
+        self.entry.cancel();
         let instance = lock(&self.health.state).current.take();
         if let Some(instance) = instance {
             instance.executor.cancel();

@@ -119,7 +119,7 @@ impl Executor for ChildInstance {
     fn run(&self, work: &Work, call: &Arc<CallState>) -> Status {
         let setup;
         let (function, text, batch, answer) = match work {
-            Work::Open { .. } => {
+            Work::Open => {
                 // After a fork, the parent is another process.
                 let of_parent = Setup { parent: process_id(), ..self.spec.setup.clone() };
                 setup = serde_json::to_string(&of_parent).unwrap_or_default();

@@ -35,6 +35,12 @@ pub fn loaded_images() -> usize {
     lock(&IMAGES).len()
 }
 
+/// The bytes of these libraries' files, which stay in memory.
+#[must_use]
+pub fn loaded_bytes() -> usize {
+    lock(&IMAGES).iter().map(|loaded| loaded.content.bytes().len()).sum()
+}
+
 /// Sets how many different libraries this process may load. Loaded libraries stay.
 pub fn limit_loaded_images(limit: usize) {
     LIMIT.store(limit, Ordering::Relaxed);

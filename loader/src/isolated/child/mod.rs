@@ -47,7 +47,7 @@ unsafe impl Send for OpenBackend {}
 unsafe impl Sync for OpenBackend {}
 
 static OPEN: OnceLock<OpenBackend> = OnceLock::new();
-static HOST: OnceLock<&'static HostHandle> = OnceLock::new();
+static HOST: OnceLock<HostHandle> = OnceLock::new();
 
 pub(super) fn run(inherited: Inherited) -> i32 {
     end_with_parent();
@@ -246,7 +246,7 @@ fn open(
             return abi::STATUS_FAILED;
         }
     };
-    let host = HOST.get_or_init(|| HostHandle::leak(&setup.backend, &setup.tool_name, &setup.tool_version));
+    let host = HOST.get_or_init(|| HostHandle::lend(&setup.backend, &setup.tool_name, &setup.tool_version));
     let config = abi::Str::new(&setup.config);
     let call = callbacks::call(context, request.timeout_ns);
     let mut instance = std::ptr::null_mut();
