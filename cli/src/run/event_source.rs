@@ -201,10 +201,16 @@ impl EventSource {
         }
     }
 
-    /// Stops reading. A line without room at the `deadline` is given up.
-    pub(super) fn stop(&self, deadline: Instant) {
-        if let Self::Input { reader, .. } = self {
-            reader.stop(deadline);
+    /// What stops reading. A line without room at the deadline is given up.
+    pub(super) fn stop(&self) -> impl Fn(Instant) + Send + Sync + 'static {
+        let reader = match self {
+            Self::Input { reader, .. } => Some(Arc::clone(reader)),
+            Self::Tools(_) | Self::NotOpened { .. } => None,
+        };
+        move |deadline| {
+            if let Some(reader) = &reader {
+                reader.stop(deadline);
+            }
         }
     }
 }

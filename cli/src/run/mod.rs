@@ -19,7 +19,10 @@ use std::{
     collections::BTreeMap,
     io,
     path::PathBuf,
-    sync::mpsc,
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -37,7 +40,7 @@ use crate::{
     console,
     exit::{CommandError, Exit},
     log,
-    run_state::{self, Holding, Snapshot, State, now_ms},
+    run_state::{self, Holding, Snapshot, SpoolNow, State, now_ms},
     settings::{CommonArgs, Help, VERSION},
 };
 
@@ -53,7 +56,8 @@ pub(crate) const HELP: Help = Help {
          SIGHUP reads the configuration again and reloads the backends that have changed; --watch\n\
          does so without a signal. A new backend is opened first, and if that fails, the old one\n\
          stays. SIGTERM and SIGINT end the run; a second one after a second, or a third one, ends it\n\
-         at once with exit code 130.\n\n\
+         at once with exit code 130. Events that wait in the spool for a backend are kept for the next\n\
+         run: with nothing else amiss the exit code is 0.\n\n\
          With --spools the events of each FOLDER/TOOL/spool and FOLDER/TOOL/telemetry/spool go to the\n\
          backends of this configuration, instead of the backends of TOOL. A tool takes part only if\n\
          its user has consented in its consent file, and this environment has no opt-out such as\n\
@@ -160,10 +164,14 @@ impl Run {
     }
 
     fn write_status(&mut self, what: &'static str) {
-        self.print_reloads();
-        let counts = self.source.counts();
         let telemetries = self.source.telemetries();
         let spools = telemetries.iter().map(|(tool, telemetry)| self.rates.of(tool, telemetry)).collect();
+        self.write_status_of(what, spools);
+    }
+
+    fn write_status_of(&mut self, what: &'static str, spools: Vec<SpoolNow>) {
+        self.print_reloads();
+        let counts = self.source.counts();
         let snapshot = Snapshot {
             state: what.to_owned(),
             version: VERSION.to_owned(),
@@ -189,10 +197,30 @@ impl Run {
         }
     }
 
+    /// Does a part of the end on a separate thread, and writes the status meanwhile.
+    fn do_with_status(&mut self, work: impl Fn() + Send + Sync + 'static) {
+        let work = Arc::new(work);
+        let (of_thread, (ends, ended)) = (Arc::clone(&work), mpsc::channel::<()>());
+        let on_thread = move || {
+            of_thread();
+            drop(ends);
+        };
+        self.write_status("stopping");
+        match thread::Builder::new().name("jackfield-end".to_owned()).spawn(on_thread) {
+            Ok(_) => {
+                while ended.recv_timeout(STATUS) == Err(RecvTimeoutError::Timeout) {
+                    self.write_status("stopping");
+                }
+            }
+            Err(_) => work(),
+        }
+    }
+
     fn end(&mut self, read: io::Result<()>) -> Result<Exit, CommandError> {
         let mut exit = Exit::Done;
         let deadline = Instant::now() + if self.source.is_open() { self.grace } else { Duration::ZERO };
-        self.source.stop(deadline);
+        let stop = self.source.stop();
+        self.do_with_status(move || stop(deadline));
         let counts = self.source.counts();
         if counts.bad > 0 {
             exit = exit.max(Exit::BadLines);
@@ -213,36 +241,30 @@ impl Run {
             log::error(format_args!("{}: {error}", self.source.name()));
             exit = Exit::Io;
         }
-        self.write_status("stopping");
-        let all = self.source.telemetries();
-        thread::scope(|scope| {
-            for (_, telemetry) in &all {
-                let end = move || {
-                    flush(telemetry, deadline);
-                    telemetry.close();
-                };
-                let thread = thread::Builder::new().name("jackfield-flush".to_owned());
-                if thread.spawn_scoped(scope, end).is_err() {
-                    end();
-                }
-            }
-        });
+        let all: Arc<[_]> = self.source.telemetries().into();
+        let to_flush = Arc::clone(&all);
+        self.do_with_status(move || for_each_at_once(&to_flush, |telemetry| flush(telemetry, deadline)));
+        let live: Vec<_> = all.iter().map(|(_, telemetry)| telemetry.live_backends()).collect();
+        let to_close = Arc::clone(&all);
+        self.do_with_status(move || for_each_at_once(&to_close, |telemetry| drop(telemetry.close())));
         let mut summary = Summary {
             read: counts.events,
             not_stored: counts.not_stored,
             left_in_input: counts.left,
             ..Summary::default()
         };
-        for (_, telemetry) in all {
+        for (_, telemetry) in &*all {
             summary.add(self.source.before(), &telemetry.status());
         }
-        self.write_status("ended");
+        let spools = all.iter().zip(live);
+        let spools =
+            spools.map(|((tool, telemetry), live)| self.rates.at_the_end(tool, telemetry, live)).collect();
+        self.write_status_of("ended", spools);
         for line in summary.lines() {
             log::say(console::one_line(line));
         }
-        let warnings = summary.warnings();
-        warnings.iter().for_each(log::warn);
-        if !warnings.is_empty() {
+        summary.warnings().iter().for_each(log::warn);
+        if !summary.has_kept_all() {
             exit = exit.max(Exit::Events);
         }
         summary.exit_code = exit.code();
@@ -251,6 +273,19 @@ impl Run {
         }
         Ok(exit)
     }
+}
+
+/// Does `work` for each telemetry, at the same time.
+fn for_each_at_once(all: &[(String, Telemetry)], work: impl Fn(&Telemetry) + Sync) {
+    thread::scope(|scope| {
+        for (_, telemetry) in all {
+            let work = || work(telemetry);
+            let thread = thread::Builder::new().name("jackfield-flush".to_owned());
+            if thread.spawn_scoped(scope, work).is_err() {
+                work();
+            }
+        }
+    });
 }
 
 /// Delivers waiting events. If the pause of a backend ends before the deadline, delivers again after the pause.

@@ -31,6 +31,25 @@ struct Seen {
 impl Rates {
     /// The state of one spool now.
     pub(super) fn of(&mut self, tool: &str, telemetry: &Telemetry) -> SpoolNow {
+        self.with(tool, telemetry, &telemetry.live_backends())
+    }
+
+    /// The state of one spool after its telemetry was closed, and what its backends did until then. Waiting events are
+    /// counted once more.
+    pub(super) fn at_the_end(
+        &mut self,
+        tool: &str,
+        telemetry: &Telemetry,
+        mut backends: Vec<LiveBackend>,
+    ) -> SpoolNow {
+        if let Some(seen) = self.0.get_mut(&telemetry.data_folder().unwrap_or_default()) {
+            seen.again = Instant::now();
+        }
+        backends.iter_mut().for_each(|backend| backend.open = false);
+        self.with(tool, telemetry, &backends)
+    }
+
+    fn with(&mut self, tool: &str, telemetry: &Telemetry, live: &[LiveBackend]) -> SpoolNow {
         let started = Instant::now();
         let count = || {
             let status = telemetry.status();
@@ -42,7 +61,6 @@ impl Rates {
             let (status, again) = count();
             Seen { status, again, delivered: BTreeMap::new() }
         });
-        let live = telemetry.live_backends();
         let is_known = |live: &LiveBackend, status: &Status| known_of(status, &live.name).is_some();
         if started >= seen.again || !live.iter().all(|live| is_known(live, &seen.status)) {
             (seen.status, seen.again) = count();

@@ -65,6 +65,11 @@ impl Summary {
         }
     }
 
+    /// Whether every event is delivered, or waits for a backend.
+    pub(super) fn has_kept_all(&self) -> bool {
+        self.rejected == 0 && self.dropped.is_empty()
+    }
+
     /// The events that are not delivered, one line for each reason.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();

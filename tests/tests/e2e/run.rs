@@ -227,6 +227,41 @@ fn with_watch_a_changed_configuration_is_enough() {
 }
 
 #[test]
+fn the_status_is_right_up_to_the_end_of_a_run() {
+    let hangs = hostile("60s", "hang = \"send\"\nuntil = \"mended\"\nrecord = \"record\"\n");
+    let site = Site::new(&[to_file("one", "one.jsonl"), hangs]);
+    let mut running = runs(&site, &["--grace", "60s"]);
+    let mut stdin = running.stdin();
+    stdin.write_all(events(0..50).as_bytes()).expect("writable");
+    running.until("the call", || lines(&site, "record") > 0);
+    running.signal("TERM");
+    // While it ends, the status goes on.
+    running.until("the end has begun", || status(&site)["state"] == "stopping");
+    let at = || status(&site)["at_ms"].as_i64();
+    let first = at();
+    running.until("a later status", || at() > first);
+    assert_eq!(status(&site)["alive"], true);
+    site.write("mended", "");
+    running.end().with_code(0);
+    let text = site.run(&["status", "--state", "state", "--json"]).with_code(7).stdout;
+    let last: Value = serde_json::from_str(&text).expect("one object");
+    assert_eq!((&last["state"], &last["alive"]), (&"ended".into(), &false.into()), "{last:#}");
+    let spool = &last["spools"][0];
+    assert_eq!((&spool["waiting"], &last["events"]), (&0.into(), &50.into()), "{last:#}");
+    for (name, backend) in ["file", "hostile"].iter().zip(0..) {
+        let backend = &spool["backends"][backend];
+        let numbers = ["delivered", "waiting"].map(|key| backend[key].as_u64());
+        assert_eq!(numbers, [Some(50), Some(0)], "{last:#}");
+        assert_eq!(
+            (&backend["plugin"]["name"], &backend["open"]),
+            (&(*name).into(), &false.into()),
+            "{last:#}"
+        );
+        assert!(backend["calls"].as_u64() >= Some(1), "{last:#}");
+    }
+}
+
+#[test]
 fn a_request_to_end_delivers_or_keeps_read_events() {
     let site = Site::new(&[
         to_file("one", "one.jsonl"),
@@ -237,7 +272,7 @@ fn a_request_to_end_delivers_or_keeps_read_events() {
     stdin.write_all(events(0..500).as_bytes()).expect("writable");
     running.until("the events at the healthy one", || lines(&site, "one.jsonl") == 500);
     running.signal("TERM");
-    let ended = running.end().with_code(6);
+    let ended = running.end().with_code(0);
     assert!(ended.stderr.contains("the spool keeps 500 events for the next run"), "{ended:#?}");
     // The next run has nothing of its own to read.
     site.write("mended", "");
