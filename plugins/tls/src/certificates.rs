@@ -21,11 +21,14 @@ use rustls_platform_verifier::Verifier;
 pub struct TlsConfig {
     /// A PEM file with root certificates that are trusted in addition to those of the system, such as those of a
     /// company.
+    #[cfg_attr(feature = "schema", schemars(extend("format" = "input-file")))]
     pub ca_file: Option<PathBuf>,
     /// A PEM file with the certificate that this client shows to the server, and the intermediate certificates up to
     /// its root. Needs `key_file`.
+    #[cfg_attr(feature = "schema", schemars(extend("format" = "input-file")))]
     pub cert_file: Option<PathBuf>,
     /// A PEM file with the private key of `cert_file`.
+    #[cfg_attr(feature = "schema", schemars(extend("format" = "input-file")))]
     pub key_file: Option<PathBuf>,
 }
 

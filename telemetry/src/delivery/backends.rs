@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard},
     thread,
     time::{Duration, Instant},
@@ -15,6 +16,7 @@ use crate::delivery::open_backend::OpenError;
 use crate::delivery::pass_context::PassContext;
 use crate::delivery::progress::{Flushes, PassResult, Progress};
 use crate::delivery::target::Target;
+use crate::files::Stamp;
 use crate::process::{ReentrancyGuard, lock};
 
 /// The table of backends, and the signals for the threads that wait for it.
@@ -123,6 +125,12 @@ impl Backends {
         let table = self.table();
         let handles = table.handles.as_ref()?;
         Some(handles.iter().filter_map(BackendHandle::configured).cloned().collect())
+    }
+
+    /// The files that the open backends read when they opened, with their stamps before that.
+    pub(crate) fn inputs(&self) -> Vec<(PathBuf, Option<Stamp>)> {
+        let open: Vec<_> = self.configured().iter().flatten().filter_map(|target| target.opened()).collect();
+        open.iter().filter_map(|open| open.image.as_ref()).flat_map(|image| image.inputs.clone()).collect()
     }
 
     /// A value from the view of each configured backend.

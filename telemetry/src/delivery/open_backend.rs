@@ -158,6 +158,8 @@ pub(crate) struct Loaded {
     pub(crate) stamp: Option<Stamp>,
     /// SHA-256 of the bytes.
     pub(crate) digest: Digest,
+    /// The files that the backend read when it opened, with their stamps before that.
+    pub(crate) inputs: Vec<(PathBuf, Option<Stamp>)>,
 }
 
 /// The source of further backends, without the file.
@@ -181,6 +183,14 @@ impl Loaded {
     /// Whether a backend with this isolation can be opened from the library.
     pub(crate) fn is_for(&self, isolation: &Isolation) -> bool {
         matches!(isolation, Isolation::Thread) == matches!(self.library, Library::Here(_))
+    }
+
+    /// Whether the files that the backend read when it opened are certainly the same.
+    pub(crate) fn has_same_inputs(&self) -> bool {
+        self.inputs.iter().all(|(file, earlier)| match (Stamp::of_file(file), earlier) {
+            (Some(now), Some(earlier)) => now.is_still(earlier),
+            (now, earlier) => now.is_none() && earlier.is_none(),
+        })
     }
 
     fn schema(&self) -> Option<&str> {
@@ -263,14 +273,31 @@ impl PluginSource<'_> {
         } else {
             Library::Apart(Arc::new(verified))
         };
-        let image = Loaded { library, name, version, file: path, stamp, digest };
+        let inputs = Vec::new();
+        let mut image = Loaded { library, name, version, file: path, stamp, digest, inputs };
+        image.inputs = self.inputs(image.schema());
         Ok((self.open_library(&image, &within())?, image))
     }
 
     /// Opens the backend from a library that another backend was opened from.
-    pub(crate) fn open_loaded(self, image: &Loaded, options: &BackendOptions) -> Result<Backend, OpenError> {
+    pub(crate) fn open_loaded(
+        self,
+        image: &Loaded,
+        options: &BackendOptions,
+    ) -> Result<(Backend, Loaded), OpenError> {
         self.judge_options(image.schema())?;
-        self.open_library(image, options)
+        let image = Loaded { inputs: self.inputs(image.schema()), ..image.clone() };
+        Ok((self.open_library(&image, options)?, image))
+    }
+
+    /// The files that the backend will read when it opens, and their stamps now.
+    fn inputs(self, schema: Option<&str>) -> Vec<(PathBuf, Option<Stamp>)> {
+        let (Some(schema), Ok(options)) = (self.schema(schema), serde_json::from_str(&self.config.config))
+        else {
+            return Vec::new();
+        };
+        let files = schema.input_files(&options).into_iter();
+        files.map(|file| (Stamp::of_file(&file), file)).map(|(stamp, file)| (file, stamp)).collect()
     }
 
     fn open_library(self, image: &Loaded, options: &BackendOptions) -> Result<Backend, OpenError> {

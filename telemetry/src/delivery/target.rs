@@ -144,8 +144,8 @@ impl Target {
         image: &Loaded,
         limit: Duration,
     ) -> Result<Arc<Open>, OpenError> {
-        let backend = plugin.open_loaded(image, &self.options_within(limit))?;
-        Ok(self.take_seat(Open { backend, image: Some(image.clone()) }))
+        let (backend, image) = plugin.open_loaded(image, &self.options_within(limit))?;
+        Ok(self.take_seat(Open { backend, image: Some(image) }))
     }
 
     fn options_within(&self, limit: Duration) -> BackendOptions {

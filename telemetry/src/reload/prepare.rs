@@ -180,7 +180,7 @@ fn is_untouched(target: &Target, old: Option<&Open>) -> bool {
     // A closed backend reads the file when it opens.
     let Some(old) = old.and_then(|old| old.image.as_ref()) else { return true };
     let file = jackfield_loader::find(&config.plugin, &plugins.path, folder);
-    file.is_ok_and(|file| is_image_of(old, &file))
+    file.is_ok_and(|file| is_image_of(old, &file)) && old.has_same_inputs()
 }
 
 /// Whether the file certainly holds the library that was loaded from it.
@@ -221,7 +221,8 @@ fn prepare(target: &Target, old: Option<&Open>, same_config: bool) -> Result<Pre
                     return Err(OpenError::Unavailable { reason });
                 }
                 let file = plugin.read_from(file)?;
-                if same_config && image.is_some_and(|old| old.digest == file.digest) {
+                if same_config && image.is_some_and(|old| old.digest == file.digest && old.has_same_inputs())
+                {
                     // The file may have been found in another place.
                     plugin.trusts(&file)?;
                     return Ok(Prepared::Same);

@@ -304,6 +304,10 @@ impl Scheduler {
 
 #[cfg(feature = "watch")]
 impl watch::Reload for Scheduler {
+    fn inputs(&self) -> watch::Seen {
+        self.backends.inputs()
+    }
+
     fn is_closed(&self) -> bool {
         self.signal.stopped().load(Ordering::Relaxed)
     }

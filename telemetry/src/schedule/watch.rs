@@ -1,4 +1,5 @@
-//! An automatic reload when a configuration file, a plugin's file, its signature or the lock changes.
+//! An automatic reload when a configuration file, a plugin's file, its signature, the lock, or a file that a backend has
+//! read when it opened, such as a certificate, changes.
 //!
 //! The folders of these files are watched, because a replaced file is another file. After each report of the system the files
 //! are examined. A reload follows when size, times or identity of a file have changed, and nobody has written to the file for
@@ -29,12 +30,15 @@ const ALIVE: Duration = Duration::from_millis(500);
 const WRITING: Duration = Duration::from_secs(30);
 
 /// The files that matter, and the stamp of each that exists.
-type Seen = Vec<(PathBuf, Option<Stamp>)>;
+pub(crate) type Seen = Vec<(PathBuf, Option<Stamp>)>;
 
 /// A telemetry that is reloaded when a file changes.
 pub(crate) trait Reload: Send + Sync {
     /// Whether the telemetry has been closed.
     fn is_closed(&self) -> bool;
+
+    /// The files that open backends have read, with their stamps before that.
+    fn inputs(&self) -> Seen;
 
     /// Reloads. A fault of the configuration goes to the log.
     fn reload(&self, context: &Context);
@@ -94,19 +98,25 @@ fn watch(
     mut before: Seen,
 ) {
     let _quiet = ReentrancyGuard::enter();
-    let mut look = true;
+    let (mut look, mut inputs) = (true, Seen::new());
     loop {
         {
             let (Some(reload), Some(context)) = (weak.0.upgrade(), weak.1.upgrade()) else { return };
             if reload.is_closed() {
                 return;
             }
+            // A backend has opened.
+            let opened = reload.inputs();
+            look |= opened != inputs;
+            inputs = opened;
             if look {
-                watched.update(folders(&context));
-                let now = stable(&context);
-                if before != now {
+                watched.update(folders(&context, &inputs));
+                let now = stable(&context, &inputs);
+                let is_changed = |(file, stamp): &(PathBuf, Option<Stamp>)| Stamp::of_file(file) != *stamp;
+                if before != now || inputs.iter().any(is_changed) {
                     reload.reload(&context);
-                    watched.update(folders(&context));
+                    inputs = reload.inputs();
+                    watched.update(folders(&context, &inputs));
                 }
                 before = now;
             }
@@ -124,15 +134,15 @@ fn watch(
 }
 
 /// The files, once nobody writes to them.
-fn stable(context: &Context) -> Seen {
+fn stable(context: &Context, inputs: &Seen) -> Seen {
     let deadline = Instant::now() + WRITING;
     loop {
-        for (file, _) in seen(context) {
-            wait_until_stable(&file, deadline);
+        for (file, _) in seen(context).iter().chain(inputs) {
+            wait_until_stable(file, deadline);
         }
         let first = seen(context);
-        if Instant::now() >= deadline || first.iter().all(|(file, _)| wait_until_stable(file, Instant::now()))
-        {
+        let is_stable = |(file, _): &(PathBuf, Option<Stamp>)| wait_until_stable(file, Instant::now());
+        if Instant::now() >= deadline || first.iter().chain(inputs).all(is_stable) {
             return first;
         }
     }
@@ -160,9 +170,11 @@ fn seen(context: &Context) -> Seen {
 }
 
 /// The folders of these files, and the folders where such a file may be added.
-fn folders(context: &Context) -> BTreeSet<PathBuf> {
+fn folders(context: &Context, inputs: &Seen) -> BTreeSet<PathBuf> {
     let of = |file: &Path| file.parent().map(Path::to_owned);
-    let mut folders: BTreeSet<PathBuf> = config_files(context).filter_map(|file| of(&file)).collect();
+    let inputs = || inputs.iter().map(|(file, _)| file.clone());
+    let mut folders: BTreeSet<PathBuf> =
+        config_files(context).chain(inputs()).filter_map(|file| of(&file)).collect();
     for target in context.select().targets {
         if let Source::Plugin { config, plugins, folder } = &target.source {
             folders.extend(plugins.lock.as_deref().and_then(of));
@@ -175,7 +187,8 @@ fn folders(context: &Context) -> BTreeSet<PathBuf> {
         }
     }
     // The file behind a link may change, too.
-    let files = seen(context).into_iter().filter_map(|(file, _)| fs::canonicalize(file).ok());
+    let files = seen(context).into_iter().map(|(file, _)| file).chain(inputs());
+    let files = files.filter_map(|file| fs::canonicalize(file).ok());
     folders.extend(files.filter_map(|file| of(&file)));
     folders.retain(|folder| folder.is_dir());
     folders

@@ -53,6 +53,7 @@ mod rabbitmq_faults;
 mod refusals;
 mod refusing_platforms;
 mod released;
+mod rotated;
 mod run;
 mod run_start;
 mod secrets;

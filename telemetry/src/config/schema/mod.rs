@@ -9,12 +9,15 @@
 //!
 //! No message repeats a value of the configuration, because the value may be a secret.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 
 use crate::config::schema::fault::{Fault, resolve};
 use crate::config::schema::walk::TYPES;
 
 pub(crate) mod fault;
+mod input_files;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -44,6 +47,12 @@ impl OptionsSchema {
     #[must_use]
     pub fn faults(&self, options: &Value) -> Vec<Fault> {
         walk::faults(&self.root, options)
+    }
+
+    /// The files that a plugin with these options reads when it opens: strings whose `format` is `input-file`.
+    #[must_use]
+    pub fn input_files(&self, options: &Value) -> Vec<PathBuf> {
+        input_files::input_files(&self.root, options)
     }
 
     /// What to write instead of the unknown key at `path`, as the end of a sentence.

@@ -112,9 +112,8 @@ impl Judged {
         assert_eq!(status.backends[0].not_swapped, Some(reason.as_str().into()));
         let before = names(&self.path("events"));
         self.service.track(waits);
-        let waiting = format!("telemetry for main waits: {reason}");
-        let heard = logs::seen(&waiting).len();
-        wait_until("an attempt", || logs::seen(&waiting).len() > heard || self.is_open());
+        let flushed = self.service.telemetry.flush(LONG);
+        assert!(flushed.waiting.iter().any(|waiting| waiting.reason == reason), "{flushed:?}, not {reason}");
         assert_eq!(names(&self.path("events")), before, "it went on");
         assert!(!self.is_open());
         assert!(self.service.telemetry.status().events >= 1);

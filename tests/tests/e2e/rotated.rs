@@ -1,0 +1,85 @@
+//! A file that a backend has read when it opened is replaced under a run.
+
+use std::{fs, io::Write as _, path::Path, process::Stdio};
+
+use jackfield_tests::{
+    peers::{
+        http::{HttpServer, Reply},
+        pki::{Pki, ServerCertificate},
+    },
+    plugin,
+};
+
+use crate::site::{Site, backend, events, start};
+
+/// Puts a file in place, as a tool that rotates certificates does.
+fn put(from: &Path, to: &Path) {
+    let half = to.with_extension("half");
+    fs::copy(from, &half).expect("a copy");
+    fs::rename(half, to).expect("writable");
+}
+
+/// The run trusts another authority than that of its server until the file is replaced.
+fn rotates(arguments: &[&str], reload: impl Fn(&crate::site::Running)) {
+    let (right, wrong) = (Pki::new(), Pki::new());
+    let server = HttpServer::tls(&right, ServerCertificate::Good, false, Reply::status(200));
+    let site = Site::new(&[]);
+    put(&wrong.ca_file(), &site.path("ca.pem"));
+    let config = format!(
+        "[backend.config]\nurl = {:?}\ntls = {{ ca_file = {:?} }}",
+        server.url("/"),
+        site.path("ca.pem")
+    );
+    site.write("config.toml", backend("main", &plugin("http"), &config));
+    let mut running =
+        start(site.command(&[&["run", "--state", "state"], arguments].concat()).stdin(Stdio::piped()));
+    let mut stdin = running.stdin();
+    stdin.write_all(events(0..10).as_bytes()).expect("writable");
+    running.until_said("backend main is down");
+    put(&right.ca_file(), &site.path("ca.pem"));
+    reload(&running);
+    running.until("the events", || server.served() > 0);
+    drop(stdin);
+    let ended = running.end().with_code(0);
+    assert!(ended.stderr.contains("main: 10 delivered"), "{ended:#?}");
+}
+
+#[test]
+fn a_watch_notices_a_new_certificate() {
+    rotates(&["--watch"], |_| {});
+}
+
+#[test]
+fn a_hangup_reads_a_new_certificate() {
+    rotates(&[], |running| running.signal("HUP"));
+}
+
+#[test]
+fn a_reload_without_a_change_opens_nothing_anew() {
+    let pki = Pki::new();
+    let server = HttpServer::tls(&pki, ServerCertificate::Good, false, Reply::status(200));
+    let site = Site::new(&[]);
+    put(&pki.ca_file(), &site.path("ca.pem"));
+    let config = format!(
+        "[backend.config]\nurl = {:?}\ntls = {{ ca_file = {:?} }}",
+        server.url("/"),
+        site.path("ca.pem")
+    );
+    site.write("config.toml", backend("main", &plugin("http"), &config));
+    // Times of files are certain once they are two seconds old.
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    for file in ["ca.pem"] {
+        let file = fs::File::options().append(true).open(site.path(file)).expect("there");
+        file.set_modified(old).expect("ours");
+    }
+    let mut running = start(site.command(&["run", "--state", "state"]).stdin(Stdio::piped()));
+    let mut stdin = running.stdin();
+    stdin.write_all(events(0..10).as_bytes()).expect("writable");
+    running.until("the events", || server.served() > 0);
+    running.signal("HUP");
+    running.until_said("reload: ");
+    drop(stdin);
+    let ended = running.end().with_code(0);
+    let told = ended.stderr.lines().find(|line| line.starts_with("reload: ")).unwrap_or_default();
+    assert!(!told.contains("swapped"), "{ended:#?}");
+}
