@@ -2,6 +2,7 @@
 
 use std::{fs, io::Write as _, path::Path, process::Stdio};
 
+use jackfield_test_support::wait_until;
 use jackfield_tests::{
     peers::{
         http::{HttpServer, Reply},
@@ -66,12 +67,9 @@ fn a_reload_without_a_change_opens_nothing_anew() {
         site.path("ca.pem")
     );
     site.write("config.toml", backend("main", &plugin("http"), &config));
-    // Times of files are certain once they are two seconds old.
-    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
-    for file in ["ca.pem"] {
-        let file = fs::File::options().append(true).open(site.path(file)).expect("there");
-        file.set_modified(old).expect("ours");
-    }
+    // The times of a file show each later change only once the file is two seconds old.
+    let put_at = std::time::Instant::now();
+    wait_until("the file is old enough", || put_at.elapsed() > std::time::Duration::from_millis(2100));
     let mut running = start(site.command(&["run", "--state", "state"]).stdin(Stdio::piped()));
     let mut stdin = running.stdin();
     stdin.write_all(events(0..10).as_bytes()).expect("writable");

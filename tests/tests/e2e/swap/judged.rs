@@ -105,7 +105,8 @@ impl Judged {
     fn is_closed_because(&self, expected: &str, waits: &str) {
         wait_until("its end", || !self.is_open());
         let reason = self.service.why_not("main").expect("a reason");
-        assert!(reason.starts_with("verify: ") && reason.contains(expected), "{reason}");
+        let is_of_trust = reason.starts_with("verify: ") || reason.starts_with("lock ");
+        assert!(is_of_trust && reason.contains(expected), "{reason}");
         let logged = logs::seen(&format!("backend main is closed, events wait for it: {reason}"));
         assert!(!logged.is_empty(), "{reason}");
         let status = self.service.telemetry.status();
