@@ -27,7 +27,7 @@ fn allocations(telemetry: &Telemetry) -> u64 {
 }
 
 #[test]
-fn what_the_author_has_shut_off_takes_nothing_from_the_first_event_on() {
+fn a_disabled_telemetry_allocates_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("config.toml"), "[telemetry]\nenabled = true\n").expect("writable");
     assert_eq!(allocations(&builder(folder.path()).enabled(false).build()), 0);
@@ -36,7 +36,7 @@ fn what_the_author_has_shut_off_takes_nothing_from_the_first_event_on() {
 }
 
 #[test]
-fn what_the_user_has_refused_takes_nothing_once_the_answer_is_known() {
+fn a_known_opt_out_allocates_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("config.toml");
     let unasked = builder(folder.path()).build();

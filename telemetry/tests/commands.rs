@@ -32,7 +32,7 @@ fn json(telemetry: &Telemetry, command: &str) -> (i32, serde_json::Value) {
 }
 
 #[test]
-fn enable_and_disable_say_the_phrases_and_keep_the_files_other_keys() {
+fn enable_and_disable_keep_the_other_keys_of_the_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let memory = MemoryBackend::new();
     let telemetry = builder(folder.path()).backend("memory", memory.maker()).build();
@@ -130,7 +130,7 @@ fn reset_prints_receipts_and_forgets_the_id_when_none_failed() {
 }
 
 #[test]
-fn reset_keeps_the_machine_id_until_somebody_has_acknowledged_and_says_why() {
+fn reset_keeps_the_machine_id_until_somebody_has_acknowledged() {
     let folder = tempfile::tempdir().expect("a folder");
     let asked = builder(folder.path()).backend("memory", MemoryBackend::new().maker()).build();
     let id = asked.status().machine_id;
@@ -154,7 +154,7 @@ fn reset_keeps_the_machine_id_until_somebody_has_acknowledged_and_says_why() {
 }
 
 #[test]
-fn reset_fails_and_keeps_the_machine_id_where_nobody_can_tell_whom_to_ask() {
+fn reset_fails_without_a_usable_configuration() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("ops.toml"), "[[backend]]\nplugn = 1\n").expect("writable");
     let telemetry = builder(folder.path()).build();
@@ -169,7 +169,7 @@ fn reset_fails_and_keeps_the_machine_id_where_nobody_can_tell_whom_to_ask() {
 }
 
 #[test]
-fn with_arguments_and_error_messages_enable_and_status_say_that_they_are_collected() {
+fn extended_collection_shows_in_enable_and_status() {
     for extended in [false, true] {
         let folder = tempfile::tempdir().expect("a folder");
         let telemetry = builder(folder.path()).extended_collection(extended).build();
@@ -185,7 +185,7 @@ fn with_arguments_and_error_messages_enable_and_status_say_that_they_are_collect
 
 #[cfg(unix)]
 #[test]
-fn events_that_can_not_be_discarded_are_told_and_deletion_is_requested() {
+fn events_that_can_not_be_discarded_are_reported() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().expect("a folder");
     let desk = |_: &str| jackfield::Deletion::Sent("ticket 7".to_owned());
@@ -345,7 +345,7 @@ fn doctor_finds_a_missing_backend_and_a_file_without_use() {
 }
 
 #[test]
-fn doctor_writes_to_the_folder_with_consent_and_says_where_that_fails() {
+fn doctor_reports_a_folder_that_it_can_not_write() {
     let folder = tempfile::tempdir().expect("a folder");
     let telemetry = builder(folder.path()).backend("memory", MemoryBackend::new().maker()).build();
     run(&telemetry, &["doctor"]);
@@ -368,7 +368,7 @@ fn doctor_writes_to_the_folder_with_consent_and_says_where_that_fails() {
 }
 
 #[test]
-fn resend_says_what_became_of_the_dead_letters_and_ends_with_1_while_something_stays() {
+fn resend_ends_with_1_while_dead_letters_stay() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("config.toml"), "[telemetry]\nenabled = true\n").expect("writable");
     let telemetry = builder(folder.path()).backend("picky", || Picky).build();

@@ -57,7 +57,7 @@ fn on_a_small_disk(role: &str, home: &Path, bytes: u32) {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_costs_events_that_are_counted_and_ends_with_room() {
+fn a_full_disk_costs_counted_events() {
     let home = tempfile::tempdir().expect("a folder");
     on_a_small_disk("full disk", home.path(), 256 << 10);
 }
@@ -126,7 +126,7 @@ fn on_a_full_disk(home: &Path) {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_disk_that_the_spool_has_filled_is_freed_by_a_run() {
+fn a_run_frees_a_disk_that_the_spool_has_filled() {
     let home = tempfile::tempdir().expect("a folder");
     on_a_small_disk("filled disk", home.path(), 64 << 10);
 }
@@ -216,7 +216,7 @@ fn on_a_read_only_disk(home: &Path) {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn without_any_home_folder_a_tool_runs_and_says_that_nothing_is_kept() {
+fn a_tool_without_a_home_folder_runs_and_keeps_nothing() {
     let home = tempfile::tempdir().expect("a folder");
     // A user that the system does not know has no home folder either.
     let mut unshare = Command::new("unshare");
@@ -277,7 +277,7 @@ fn a_deleted_spool_folder_costs_only_what_was_in_it() {
 }
 
 #[test]
-fn a_spool_folder_deleted_during_a_delivery_neither_fails_nor_stalls_it() {
+fn a_delivery_survives_the_deletion_of_its_folder() {
     let home = tempfile::tempdir().expect("a folder");
     let (folder, log) = (home.path().join("data/spool"), common::Log::at(&home.path().join("arrived")));
     let deletes: common::Send0 = Box::new(move |batch, _| {
@@ -373,7 +373,7 @@ fn files_of_tomorrows_format_are_left_alone_and_reported() {
 }
 
 #[test]
-fn a_corrupt_file_in_the_middle_of_the_spool_costs_its_damaged_lines_alone() {
+fn a_corrupt_segment_costs_only_its_damaged_lines() {
     let home = tempfile::tempdir().expect("a folder");
     let log = home.path().join("arrived");
     let mut limits = Limits::default();

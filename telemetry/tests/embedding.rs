@@ -128,7 +128,7 @@ mod forks {
     }
 
     #[test]
-    fn a_fork_while_a_thread_reads_consent_does_not_stall_the_child() {
+    fn a_fork_during_a_read_of_consent_stalls_no_child() {
         runs("fork while it reads consent");
     }
 }
@@ -181,7 +181,7 @@ fn inside_a_current_thread_runtime_nothing_deadlocks() {
 }
 
 #[test]
-fn two_instances_of_one_tool_in_a_process_deliver_each_event_once() {
+fn two_instances_in_a_process_deliver_each_event_once() {
     let home = tempfile::tempdir().expect("a folder");
     let log = home.path().join("arrived");
     let within = Duration::from_secs(20);

@@ -44,7 +44,7 @@ fn left(flushed: &FlushReport) -> Vec<(&str, u64)> {
 }
 
 #[test]
-fn a_flush_waits_one_call_for_a_hung_backend_and_names_it() {
+fn a_flush_waits_one_call_for_a_hung_backend() {
     for deliver in [SERVICE, Deliver::ByHand] {
         let home = tempfile::tempdir().expect("a folder");
         let home = home.path();
@@ -60,7 +60,7 @@ fn a_flush_waits_one_call_for_a_hung_backend_and_names_it() {
 }
 
 #[test]
-fn a_flush_does_not_wait_for_a_backend_that_is_left_alone() {
+fn a_flush_does_not_wait_for_a_paused_backend() {
     for deliver in [SERVICE, Deliver::ByHand] {
         let home = tempfile::tempdir().expect("a folder");
         let home = home.path();
@@ -122,7 +122,7 @@ fn a_flush_of_a_busy_service_sends_what_came_before_it() {
 }
 
 #[test]
-fn a_flush_without_the_time_for_a_call_says_who_has_not_answered() {
+fn a_short_flush_names_the_backends_without_an_answer() {
     let home = tempfile::tempdir().expect("a folder");
     let home = home.path();
     let telemetry = beside_a_hung_one(home, SERVICE).build();
@@ -178,7 +178,7 @@ fn a_flush_counts_what_the_service_delivers_and_ends_with_it() {
 }
 
 #[test]
-fn flushes_from_many_threads_at_once_each_end_with_their_event_delivered() {
+fn each_of_many_concurrent_flushes_delivers_its_event() {
     let home = tempfile::tempdir().expect("a folder");
     let home = home.path();
     let builder = common::tool(home).deliver(SERVICE).backend("one", to_file(&home.join("one")));

@@ -75,7 +75,7 @@ fn ends(events: &[Value]) -> Vec<(&str, &str, Option<i64>, Option<&str>)> {
 }
 
 #[test]
-fn a_marked_event_is_recorded_at_any_level_and_no_other_one() {
+fn only_marked_events_are_recorded_at_any_level() {
     let events = recorded(|| {
         info!(target: "telemetry", name = "export", kind = "feature.used", format = "pdf", pages = 3, draft = true);
         tracing::trace!(target: "telemetry", name = "traced", kind = "own.kind", size = ?Some(1.5), by = %"me");
@@ -94,7 +94,7 @@ fn a_marked_event_is_recorded_at_any_level_and_no_other_one() {
 }
 
 #[test]
-fn an_event_without_a_name_never_shows_its_place_in_the_source() {
+fn an_event_without_a_name_hides_its_place() {
     let events = recorded(|| {
         info!(name: "given", target: "telemetry", "a message");
         info!(target: "telemetry", kind = "update.check");
@@ -109,7 +109,7 @@ fn an_event_without_a_name_never_shows_its_place_in_the_source() {
 }
 
 #[test]
-fn a_marked_span_is_a_command_from_its_start_to_its_close() {
+fn a_marked_span_is_a_command_with_its_duration() {
     let events = extended(|| {
         let span =
             info_span!(target: "telemetry", "build", exit_code = Empty, profile = "debug", crates = Empty);
@@ -184,7 +184,7 @@ fn a_span_with_a_panic_has_failed_unless_it_says_otherwise() {
 }
 
 #[test]
-fn a_span_that_starts_and_ends_while_another_one_panics_has_not_failed() {
+fn a_span_inside_another_panic_has_not_failed() {
     struct CleansUp;
     impl Drop for CleansUp {
         fn drop(&mut self) {

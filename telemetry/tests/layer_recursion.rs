@@ -102,7 +102,7 @@ fn in_time<T: Send + 'static>(what: &str, run: impl FnOnce() -> T + Send + 'stat
 }
 
 #[test]
-fn what_is_logged_while_telemetry_is_at_work_neither_comes_back_nor_blocks_it() {
+fn records_of_telemetry_itself_do_not_become_telemetry() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("config.toml"), "[telemetry]\nenabled = true\n").expect("writable");
     let memory = MemoryBackend::new();

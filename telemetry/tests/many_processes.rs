@@ -38,7 +38,7 @@ fn tool(home: &Path, number: u32) -> Builder {
 }
 
 #[test]
-fn eight_processes_track_and_deliver_at_once_and_each_event_arrives_once() {
+fn eight_processes_deliver_each_event_once() {
     let home = tempfile::tempdir().expect("a folder");
     let home = home.path();
     common::consent(home);

@@ -214,7 +214,7 @@ fn disable_waits_for_a_call_that_its_delivery_has_left_behind() {
 }
 
 #[test]
-fn disable_forgets_the_events_of_a_process_that_was_killed_inside_a_call() {
+fn disable_drops_the_events_of_a_killed_process() {
     let home = tempfile::tempdir().expect("a folder");
     let home = home.path();
     let other = slow(home, 10_000);

@@ -105,7 +105,7 @@ fn a_backend_gets_what_it_refused_and_no_other_one_does() {
 }
 
 #[test]
-fn without_consent_or_its_backend_nothing_is_sent_again_and_all_of_it_stays() {
+fn without_consent_or_backend_dead_letters_stay() {
     let home = tempfile::tempdir().expect("a folder");
     let home = home.path();
     let mood = Mood::default();

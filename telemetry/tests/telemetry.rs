@@ -74,7 +74,7 @@ fn a_service_delivers_in_the_background() {
 }
 
 #[test]
-fn a_command_is_timed_and_its_end_recorded_also_on_a_panic() {
+fn a_command_is_recorded_also_after_a_panic() {
     let folder = tempfile::tempdir().expect("a folder");
     let memory = MemoryBackend::new();
     let telemetry =
@@ -112,7 +112,7 @@ fn a_command_is_timed_and_its_end_recorded_also_on_a_panic() {
 }
 
 #[test]
-fn what_is_too_long_for_a_line_costs_no_time_and_is_counted() {
+fn an_event_longer_than_a_line_is_counted() {
     let folder = tempfile::tempdir().expect("a folder");
     let memory = MemoryBackend::new();
     let telemetry = consented(folder.path()).backend("memory", memory.maker()).build();

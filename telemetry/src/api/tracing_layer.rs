@@ -34,35 +34,34 @@
 //! # Fields
 //! | field | of an event | of a span |
 //! | --- | --- | --- |
-//! | `name` | the name; unless given, that of `tracing::info!(name: "…", …)`, else the kind | the name; unless given, the span's own |
-//! | `kind` | the kind; unless given, `feature.used` | the kind; unless given, `command.invocation`, or `command.error` when it failed |
-//! | `exit_code` | the exit code, a whole number | the same; unless given, 0, or 1 with an `error`, or 101 when it panicked. One with a `kind` of its own has one only if given or failed |
-//! | `error` | the message of the error | the same; with one the span failed |
-//! | `duration_ms` | the duration, a whole number of milliseconds | left out: the time from its start to its close counts |
-//! | `message` | left out: it is written for people who read a log, and likely to hold paths | the same |
-//! | `args` | left out: arguments are given to [`Event::args`](crate::Event::args), each by itself | the same |
-//! | any other | metadata of that name, as text: `%` and `?` decide how | the same |
+//! | `name` | the name; else that of `tracing::info!(name: "…", …)`, else the kind | the name; else the span's own |
+//! | `kind` | the kind; else `feature.used` | the kind; else `command.invocation`, or `command.error` when it failed |
+//! | `exit_code` | the exit code, a whole number | the same; else 0, or 1 with an `error`, or 101 after a panic. A span with a `kind` has one only when it is given or the span failed |
+//! | `error` | the message of the error | the same; the span failed |
+//! | `duration_ms` | the duration, a whole number of milliseconds | ignored: the duration is the time from start to close |
+//! | `message` | ignored: it is for people who read a log, and may hold paths | ignored |
+//! | `args` | ignored: use [`Event::args`](crate::Event::args) | ignored |
+//! | any other | metadata with that name, as text: `%` and `?` decide how | the same |
 //!
-//! Fields of a span may be filled in later, by `Span::record`; of two values the last one counts. What is kept of it all
-//! is up to the rules that [`Telemetry::track_event`] follows: consent, redaction, error messages with extended
-//! collection only. `#[tracing::instrument]` makes each parameter of the function a field: mark such a span with `skip_all`
-//! and name the fields that are to be collected.
+//! Fields of a span may be recorded later, by `Span::record`; the last value of a field counts. The rules of
+//! [`Telemetry::track_event`] hold: consent, redaction, error messages with extended collection only.
+//! `#[tracing::instrument]` makes each parameter of the function a field: mark such a span with `skip_all`, and name the
+//! fields that are to be collected.
 //!
 //! # Spans
-//! A span is one event, recorded when it closes: when its last handle and the last of its children are gone. It failed
-//! when it is left by a panic, also one that an async runtime catches, unless an `exit_code` is recorded after that. Marked spans
-//! inside one another are an event each. A span that starts without consent is not recorded.
+//! A span is one event, recorded when it closes: when its last handle and its last child are dropped. It failed when a panic
+//! leaves it, also a panic that an async runtime catches, unless an `exit_code` is recorded afterwards. Marked spans inside
+//! one another are one event each. A span that starts without consent is not recorded.
 //!
-//! # Beside other layers
-//! Layers beside it see marked events like any others. A filter of a single layer (`with_filter`) does not concern this
-//! one; one of the whole subscriber does, as do `tracing`'s features `max_level_*`: a global `warn` ends telemetry at `info`.
-//! For events that are not marked it costs nothing but to see that once a call site.
+//! # Other layers
+//! Other layers see marked events like any others. A filter of one layer (`with_filter`) does not affect this layer; a filter
+//! of the whole subscriber and `tracing`'s features `max_level_*` do. An unmarked event costs one check for each call site.
 //!
 //! # What never becomes telemetry
-//! What is logged while telemetry is at work on the same thread: while an event is recorded (in the `Debug` of one of its
-//! fields, say) or delivered, and by a backend that is compiled in. Records of plugins, whatever target they give, and of
-//! the crate `log`. What is unmarked: the target is given, not that of a module which happens to be called so. A backend's own
-//! threads are beyond its sight: such a backend must not mark what it logs.
+//! - Records while telemetry works on the same thread: during the recording of an event (for example in the `Debug` of a
+//!   field), during a delivery, and by a backend that is compiled in. A thread of such a backend must not mark its records.
+//! - Records of plugins and of the crate `log`, whatever their target.
+//! - Records in a module that happens to be called `telemetry`: the target must be given.
 
 use std::{
     fmt,
@@ -106,10 +105,10 @@ impl fmt::Debug for TelemetryLayer {
     }
 }
 
-/// The filter of a [`TelemetryLayer`], which lets it see what is marked.
+/// The filter of a [`TelemetryLayer`], which selects the marked events and spans.
 #[derive(Clone, Debug)]
 pub struct Marked {
-    /// The author's gate, which does not change.
+    /// Whether the author collects anything.
     enabled: bool,
 }
 
@@ -126,8 +125,8 @@ impl Telemetry {
     }
 }
 
-/// Whether the target was given where the event was written. Plugins and the crate `log` give no module; in a module of
-/// that name all events have it.
+/// Whether the target was given in the code. Plugins and the crate `log` give no module. In a module of that name, all
+/// events have the target.
 fn is_marked(metadata: &Metadata<'_>) -> bool {
     metadata.target() == TARGET && metadata.module_path().is_some_and(|module| module != TARGET)
 }
@@ -138,7 +137,7 @@ impl<S> Filter<S> for Marked {
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        // The user's consent may change, and is asked for each event.
+        // The user's consent may change, and is checked for each event.
         if self.enabled && is_marked(metadata) { Interest::always() } else { Interest::never() }
     }
 
@@ -147,7 +146,7 @@ impl<S> Filter<S> for Marked {
     }
 }
 
-/// What an event or a span says of itself.
+/// The fields of an event or a span.
 #[derive(Debug, Default)]
 struct Fields {
     name: Option<String>,
@@ -176,7 +175,7 @@ impl Fields {
         }
     }
 
-    /// Adds what was said later.
+    /// Adds fields that were recorded later.
     fn update(&mut self, later: Self) {
         self.name = later.name.or(self.name.take());
         self.kind = later.kind.or(self.kind.take());
@@ -190,7 +189,7 @@ impl Fields {
     }
 }
 
-/// What is never collected, and not even formatted.
+/// Whether a field is never collected. It is not even formatted.
 fn is_left_out(field: &Field) -> bool {
     matches!(field.name(), "message" | "args")
 }
@@ -209,14 +208,14 @@ impl Visit for Fields {
     }
 }
 
-/// What is kept with a span of the registry. Several layers may be interested in the same.
+/// The data of all layers that record a span.
 #[derive(Default)]
 struct OpenSpans(Vec<OpenSpan>);
 
 struct OpenSpan {
     of: Arc<Instance>,
     started: Instant,
-    /// The thread was unwinding when it started, so that it says nothing of this span when it still is at its end.
+    /// Whether the thread was unwinding at the start. A panic at the end then says nothing of this span.
     within_panic: bool,
     panicked: bool,
     fields: Fields,
@@ -259,7 +258,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        // A bridge may have asked with one target and come with another.
+        // A bridge may check one target and send another one.
         if !is_marked(event.metadata()) {
             return;
         }
@@ -286,7 +285,7 @@ where
         if !self.instance.context.is_open() {
             return;
         }
-        // Before the span's data are locked, which a field's `Debug` may want, too.
+        // Before the data of the span are locked, because the `Debug` of a field may need them.
         let mut fields = Fields::default();
         attributes.record(&mut fields);
         let open = OpenSpan {
@@ -343,7 +342,7 @@ where
     }
 }
 
-/// The name that an event was given, rather than the one that says where it was written.
+/// The given name of an event; `None` for the default name, which is its place in the code.
 fn given_name(metadata: &'static Metadata<'static>) -> Option<&'static str> {
     let place = metadata.name().strip_prefix("event ");
     let made_up = place.zip(metadata.file()).is_some_and(|(place, file)| place.starts_with(file));

@@ -241,7 +241,7 @@ fn values_from_the_environment_are_concealed_in_what_a_plugin_writes() {
 }
 
 #[test]
-fn of_values_that_begin_alike_the_longest_is_concealed_and_short_ones_are_left() {
+fn the_longest_value_is_concealed_and_short_ones_stay() {
     let variables = ["SHORT", "BASE", "TOKEN"].map(str::to_owned).into_iter();
     let values = ["123", "example", "example-s3cret"].map(str::to_owned);
     let variables: Vec<_> = variables.zip(values).collect();

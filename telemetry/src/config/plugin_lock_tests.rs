@@ -19,7 +19,7 @@ fn pin(name: &str, target: &str, minimum: Option<&str>) -> Pin {
 }
 
 #[test]
-fn what_is_written_is_read_back_in_the_order_of_names_and_targets() {
+fn a_written_lock_is_read_back_in_order() {
     let pins = vec![pin("b", "y", None), pin("b", "x", Some("1.0.0-rc.1")), pin("a \"q\" \\ é", "z", None)];
     let lock = Lock::new(Path::new("/etc/jf/jackfield.lock"), pins);
     let names: Vec<_> = lock.pins().iter().map(|pin| (pin.name.as_str(), pin.target.as_str())).collect();
@@ -79,7 +79,7 @@ fn every_mistake_is_one_line_with_file_line_and_key() {
 
 #[cfg(unix)]
 #[test]
-fn a_lock_that_others_could_have_written_or_that_is_no_file_is_refused() {
+fn a_lock_that_others_can_write_is_refused() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("jackfield.lock");
@@ -111,7 +111,7 @@ fn a_lock_that_others_could_have_written_or_that_is_no_file_is_refused() {
 
 proptest! {
     #[test]
-    fn no_text_makes_the_parser_panic_and_a_refusal_is_one_line(text in "(\\PC|[\\[\\]\"=\n#.'{}\\\\]|plugin|size|sha256){0,40}") {
+    fn no_text_makes_the_parser_panic(text in "(\\PC|[\\[\\]\"=\n#.'{}\\\\]|plugin|size|sha256){0,40}") {
         if let Err(refusal) = read(&text) {
             prop_assert!(!refusal.contains('\n'), "{refusal}");
         }

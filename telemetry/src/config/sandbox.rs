@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_of_a_sandbox_start_at_the_files_folder_and_may_have_variables() {
+    fn sandbox_paths_start_at_the_files_folder() {
         let sandbox =
             read_sandbox("[key]\nread = ['/etc/ssl', 'ca.pem']\nwrite = ['${LOGS}/tool']").expect("one");
         assert_eq!(sandbox.read, [Path::new("/etc/ssl"), Path::new("/etc/jf/ca.pem")]);

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_up_to_the_limit_and_refused_beyond_it() {
+    fn a_file_beyond_the_limit_is_refused() {
         let comment = "#".repeat(usize::try_from(MAX_BYTES).expect("small"));
         let (_folder, path) = written(&comment);
         assert!(Config::read(&path).expect("a configuration").backends.is_empty());
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_it_in_a_folder_for_all_is_told_to_move_it_and_else_to_change_the_mode() {
+    fn the_refusal_says_to_move_or_to_change_the_mode() {
         use std::os::unix::fs::PermissionsExt as _;
         let (folder, path) = written("");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("ours");

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_goes_stale_before_its_age_is_reached_by_a_clock_that_is_late() {
+    fn an_answer_expires_in_time_although_the_clock_is_late() {
         let recent = Recent::new();
         let stale = NOW + Recent::MAX_AGE - GRAIN;
         assert_eq!(recent.get_at(NOW, || Collection::On), Collection::On);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_takes_long_to_read_is_as_old_as_its_question() {
+    fn the_age_of_an_answer_counts_from_before_the_read() {
         let recent = Recent::new();
         let slow = || {
             std::thread::sleep(Recent::MAX_AGE);

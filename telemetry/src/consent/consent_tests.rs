@@ -100,7 +100,7 @@ fn the_file_decides_and_its_line_is_told() {
 }
 
 #[test]
-fn do_not_track_is_an_opt_out_by_any_value_but_three() {
+fn do_not_track_is_an_opt_out_with_most_values() {
     for value in ["1", "true", "yes", "no", "TRUE", "anything"] {
         let user = User::with_file(YES);
         user.set("DO_NOT_TRACK", value).set("TOOL_TELEMETRY_ENABLED", "true");
@@ -191,7 +191,7 @@ fn a_file_that_can_not_be_understood_is_no_consent() {
 
 #[cfg(unix)]
 #[test]
-fn a_pipe_and_a_file_that_others_can_write_are_no_consent() {
+fn a_pipe_and_a_file_of_others_give_no_consent() {
     use std::os::unix::fs::PermissionsExt as _;
     let user = User::with_file(YES);
     let mode =
@@ -233,7 +233,7 @@ fn a_change_within_one_step_of_the_clock_is_seen() {
 }
 
 #[test]
-fn an_old_file_is_not_read_again_and_a_new_one_in_its_place_is() {
+fn only_a_changed_file_is_read_again() {
     let now = std::time::SystemTime::now();
     let user = User::with_file(YES);
     let source = user.source();
@@ -258,7 +258,7 @@ fn the_environment_is_read_again_each_time() {
 }
 
 #[test]
-fn an_answer_of_this_source_is_current_at_once_whoever_looks_meanwhile() {
+fn an_answer_of_this_source_is_current_at_once() {
     let user = User::new();
     let source = user.source();
     let done = std::sync::atomic::AtomicBool::new(false);
@@ -359,7 +359,7 @@ fn a_file_that_can_not_be_understood_is_not_touched() {
 
 #[cfg(unix)]
 #[test]
-fn a_new_file_is_the_users_alone_and_an_old_one_keeps_mode_and_link() {
+fn a_new_file_is_private_and_an_old_mode_stays() {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = |path: &Path| fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777;
     let user = User::new();

@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_failure_that_may_pass_is_not_a_mistake_of_anybody() {
+    fn a_failure_that_may_pass_is_unavailable() {
         let reason = "why".to_owned();
         assert_eq!(refusal::<{ abi::STATUS_INVALID_CONFIG }>(), OpenError::Config { reason: reason.clone() });
         assert_eq!(

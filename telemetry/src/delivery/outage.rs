@@ -1,29 +1,29 @@
-//! What the log says of a backend that is down: one line when it goes down, at most one a minute while it is down, and one
-//! when it is back.
+//! The log of a backend that is down: one line when it goes down, at most one a minute while it is down, and one when
+//! it is back.
 
 use std::time::Duration;
 
 use jackfield_loader::{ForeignText, count, span};
 use serde::{Deserialize, Serialize};
 
-/// How often the log repeats that a backend is down, in milliseconds.
+/// The least time between two lines while a backend is down, in milliseconds.
 const REPEAT_MS: u64 = 60_000;
 
 /// The target of the lines, by which a filter of a log selects them.
 const TARGET: &str = "jackfield::outage";
 
-/// An outage of a backend. It is kept on disk: a process that starts meanwhile does not report it as a new one.
+/// An outage of a backend. It is kept on disk, so that another process does not report it again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Outage {
-    /// When the first attempt failed, in milliseconds since 1970.
+    /// The time of the first failed attempt, in milliseconds since 1970.
     since_ms: u64,
-    /// When the log had its last line, in milliseconds since 1970.
+    /// The time of the last line in the log, in milliseconds since 1970.
     logged_ms: u64,
-    /// Attempts that failed after that line.
+    /// The number of failed attempts since that line.
     unlogged: u64,
 }
 
-/// What the log is to say of an attempt. It is written after all locks are released.
+/// The line for the log. It is written after all locks are released.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "the log is to have it"]
 pub(crate) enum OutageNews {
@@ -33,7 +33,7 @@ pub(crate) enum OutageNews {
 }
 
 impl Outage {
-    /// Notes an attempt that failed. `pause` is the time until the next one.
+    /// Notes a failed attempt. `pause` is the time until the next one.
     pub(crate) fn fails(
         outage: &mut Option<Self>,
         reason: &str,
@@ -43,7 +43,7 @@ impl Outage {
         let is_new = outage.is_none();
         let known = outage.get_or_insert(Self { since_ms: now_ms, logged_ms: now_ms, unlogged: 0 });
         known.unlogged += 1;
-        // A clock may have jumped back.
+        // The clock may have been set back.
         if !is_new && now_ms.abs_diff(known.logged_ms) < REPEAT_MS {
             return OutageNews::Nothing;
         }
@@ -62,7 +62,7 @@ impl Outage {
 }
 
 impl OutageNews {
-    /// Writes the line, if there is one. `waiting` gives the bytes of the events that wait for the backend.
+    /// Writes the line, if there is one. `waiting` returns the bytes of events that wait for the backend.
     pub(crate) fn log(self, backend: &str, now_ms: u64, waiting: impl FnOnce() -> u64) {
         let ago = |ms: u64| span(ms.div_ceil(1000));
         match self {
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_failure_is_logged_then_one_a_minute_with_their_number() {
+    fn the_first_failure_is_logged_and_then_one_a_minute() {
         let mut outage = None;
         let mut at = |seconds: u64| Outage::fails(&mut outage, "away", None, seconds * 1000);
         let logged = |news: OutageNews| match news {

@@ -39,7 +39,7 @@ fn a_complete_line_is_its_own_json_to_the_byte() {
 }
 
 #[test]
-fn what_is_missing_or_null_is_in_the_json_as_it_is_in_the_fields() {
+fn missing_members_are_filled_in_the_json_and_the_fields() {
     let nulls = r#"{"machine_id":null,"z":null,"type":"t","id":null,"a\"":[1, 2.50],"version":null,"name":"n","os":null}"#;
     for line in [r#"{"type":"t","name":"n"}"#, r#"{ "name":"n\u0041","type":"t","os":"plan9" }"#, nulls] {
         let (json, fields) = one(line);
@@ -93,7 +93,7 @@ fn another_tool_or_system_is_not_given_our_version() {
 }
 
 #[test]
-fn a_kept_machine_id_is_that_of_the_tools_own_events_and_of_no_other_tools() {
+fn a_stored_machine_id_is_for_the_tools_own_events() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = crate::identity::machine_id::MachineIdFile::new("tool", Some(folder.path()));
     let sent_under = |fill: EventDefaults, line: &str| {

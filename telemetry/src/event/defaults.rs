@@ -1,17 +1,17 @@
 //! The values of members that a line lacks.
 //!
-//! | member | becomes |
+//! | member | value |
 //! | --- | --- |
 //! | `id` | a new UUIDv7 |
 //! | `timestamp` | now, to the microsecond, in UTC |
 //! | `machine_id` | the tool's [`MachineId`]; the derived one of another tool that the line names |
 //! | `tool_name` | the tool's name |
-//! | `version`, `runtime_version` | the tool's, or empty when the line names a tool itself |
+//! | `version`, `runtime_version` | the tool's; empty when the line names a tool |
 //! | `os`, `arch` | this machine's |
-//! | `os_version` | this machine's, or empty when the line names an `os` itself |
+//! | `os_version` | this machine's; empty when the line names an `os` |
 //!
-//! A line that names another tool or system does not get the version of this one: that would be a false statement. Nor does
-//! it get the machine id of this tool, because that would link the events of two tools on one machine.
+//! A line that names another tool or system does not get the version of this one, which would be wrong. It does not get
+//! the machine id of this tool, because that would link the events of two tools on one machine.
 
 use std::{array, borrow::Cow};
 

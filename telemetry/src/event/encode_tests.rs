@@ -5,7 +5,7 @@ fn encoder() -> Encoder {
 }
 
 #[test]
-fn an_event_is_one_line_that_the_reader_of_events_takes_as_it_is() {
+fn an_event_is_one_line_that_the_reader_accepts() {
     let args = [Cow::Borrowed("--name"), Cow::Borrowed("a\nb")];
     let metadata = [("k", "v"), ("l", "\u{1}")];
     let record = Record {

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_too_long_passes_in_pieces_and_the_next_one_is_whole() {
+    fn a_long_line_passes_in_pieces_and_the_next_is_whole() {
         let mut input = vec![b'x'; 3 * MAX_LINE + 7];
         input.extend_from_slice(b"\nnext\n");
         for size in [1000, 65536, 2 * MAX_LINE, input.len()] {

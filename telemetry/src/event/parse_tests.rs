@@ -51,7 +51,7 @@ fn a_null_is_as_good_as_nothing() {
 }
 
 #[test]
-fn a_wrong_type_names_the_member_what_was_expected_and_what_was_found() {
+fn a_wrong_type_names_the_member_and_both_types() {
     for (member, expected) in [
         (r#""duration_ms":"12ms""#, r#"`duration_ms`: expected a non-negative integer, found string "12ms""#),
         (r#""duration_ms":-1"#, "`duration_ms`: expected a non-negative integer, found integer -1"),
@@ -202,7 +202,7 @@ fn a_timestamp_is_rfc_3339_and_nothing_wider() {
 
 proptest::proptest! {
     #[test]
-    fn a_time_in_our_own_form_is_read_as_the_date_library_reads_it(
+    fn our_own_form_is_read_like_the_date_library_reads_it(
         text in "(19[67][0-9]|2[0-9]{3})-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]\\.[0-9]{6}Z"
     ) {
         let known = text.parse::<jiff::Timestamp>().ok().and_then(|time| i64::try_from(time.as_nanosecond()).ok());
@@ -213,7 +213,7 @@ proptest::proptest! {
 }
 
 #[test]
-fn our_own_form_is_read_without_the_date_library_on_nearly_every_day() {
+fn our_own_form_rarely_needs_the_date_library() {
     for (text, known) in [
         ("1970-01-01T00:00:00.000001Z", Some(1000)),
         ("2024-02-28T23:59:59.999999Z", Some(1_709_164_799_999_999_000)),

@@ -16,7 +16,7 @@ fn recorder(extended: bool) -> Recorder {
 }
 
 #[test]
-fn what_an_event_says_wins_over_what_the_tool_says_of_all_and_secrets_go_from_both() {
+fn metadata_of_an_event_wins_and_secrets_are_removed() {
     let event = Event::new(EventKind::FEATURE_USED, "export").metadata(&[
         ("channel", "stable"),
         ("token", "abc"),
@@ -33,7 +33,7 @@ fn what_an_event_says_wins_over_what_the_tool_says_of_all_and_secrets_go_from_bo
 }
 
 #[test]
-fn of_many_names_the_last_value_counts_in_the_place_of_the_first() {
+fn the_last_value_counts_at_the_position_of_the_first() {
     let names: Vec<String> = (0..40).map(|number| format!("n{number}")).collect();
     let mut pairs: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "first")).collect();
     pairs.extend([("channel", "stable"), ("n3", "second"), ("n39", "second"), ("new", "x"), ("new", "y")]);

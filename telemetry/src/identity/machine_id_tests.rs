@@ -32,7 +32,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 #[test]
-fn the_first_id_is_the_derived_one_and_is_kept_for_the_user_alone() {
+fn the_first_id_is_derived_and_private() {
     let folder = folder();
     let state = folder.path().join("a/b");
     let first = MachineIdFile::new("tool", Some(&state)).read();
@@ -91,7 +91,7 @@ fn without_a_folder_the_id_is_derived_and_says_why() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_and_a_file_that_others_can_write_are_not_believed_and_not_replaced() {
+fn a_link_and_a_file_of_others_are_ignored_and_kept() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = folder();
     let other = "0123456789abcdef0123456789abcdef";

@@ -68,7 +68,7 @@ fn the_first_line_that_applies_chooses() {
 }
 
 #[test]
-fn local_only_comes_behind_configured_backends_unless_the_author_puts_it_first() {
+fn configured_backends_win_over_local_only_by_default() {
     let folder = tempfile::tempdir().expect("a folder");
     let info = chosen(folder.path(), (Some(MAIN), None), true, |builder| builder);
     assert!(info.ignores_local && info.backends == ["main", "file"], "{info:?}");
@@ -102,7 +102,7 @@ fn a_file_that_everybody_can_write_chooses_no_code_to_run() {
 }
 
 #[test]
-fn a_collector_without_a_scheme_is_spoken_to_by_tls_unless_the_author_says_otherwise() {
+fn a_collector_without_a_scheme_gets_tls_by_default() {
     let folder = tempfile::tempdir().expect("a folder");
     for (insecure, endpoint) in [(false, "https://collector:4318"), (true, "http://collector:4318")] {
         let info = chosen(folder.path(), (None, None), false, |builder| {

@@ -1,8 +1,4 @@
-//! How many events were lost, by reason: in the spool's file of counters, in the names of marks, and in this process.
-//!
-//! A mark is a file without content, `dropped-REASON-NUMBER-PPPPPPPP-RRRRRRRR.v1.mark`: a number, the process that made it and
-//! a random number. A full disk has room for its name where it has none for the file of counters. Whoever writes that file
-//! next adds the numbers of the marks, and removes these.
+//! The numbers of lost events by reason: in the file of counters, and in this process until it can write the file.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -64,8 +60,8 @@ impl Counters {
     }
 }
 
-/// Adds to the file. With `segment`, whose events these are and that is to be removed next, nothing is added when they
-/// were added before.
+/// Adds to the file. `segment` is the segment that loses the events and is removed next: its events are added only
+/// once.
 pub(crate) fn add(
     fs: &dyn Fs,
     folder: &dyn Folder,
@@ -127,7 +123,7 @@ fn mark_word(reason: DropReason) -> String {
     serde_json::to_value(reason).ok().and_then(|word| Some(word.as_str()?.to_owned())).unwrap_or_default()
 }
 
-/// What this process has counted and not written yet, and its marks.
+/// The numbers that this process has not written yet.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     numbers: [AtomicU64; DropReason::ALL.len()],
@@ -197,7 +193,7 @@ fn mark(
     Ok((new, number))
 }
 
-/// A warning for the time when no lock is held: a subscriber may record it as an event of this telemetry.
+/// A warning that is logged when no lock is held, because a subscriber may record it as an event of this telemetry.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Notice {
     pub(crate) reason: DropReason,

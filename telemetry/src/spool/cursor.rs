@@ -1,7 +1,7 @@
-//! What each backend has settled, and the file that records it.
+//! The positions of the backends, and the file that records them.
 //!
-//! A backend's position in a segment is a cursor and a list of ranges. Every line before the cursor is settled. The ranges
-//! are the settled lines behind the cursor. Both are byte offsets of whole lines.
+//! A backend's position in a segment is a cursor and a list of ranges. Every line before the cursor is settled. The
+//! ranges are the settled lines behind the cursor. Both are byte offsets of whole lines.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +21,7 @@ const MAX_FILE: usize = 16 << 20;
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(crate) struct Cursors {
     backends: BTreeMap<String, BTreeMap<String, Place>>,
-    /// What backends had settled that are not configured any more.
+    /// The positions of backends that are not configured any more.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     former: BTreeMap<String, Former>,
     /// For each segment, the end of the part whose damaged lines are counted.
@@ -35,27 +35,27 @@ pub(crate) struct Cursors {
 /// A backend that is not configured any more.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Former {
-    /// When it was found so, in milliseconds since 1970.
+    /// The time when that was noticed, in milliseconds since 1970.
     since_ms: u64,
     places: BTreeMap<String, Place>,
 }
 
-/// What a new set of backends changes.
+/// The changes by a new set of backends.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ChangedBackends {
     pub(crate) any: bool,
     /// Backends that were configured before.
     pub(crate) gone: Vec<String>,
-    /// Backends that are remembered.
+    /// Backends that are configured again.
     pub(crate) back: Vec<String>,
 }
 
 /// A backend's place in a segment.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
-    /// All before it is settled.
+    /// The cursor.
     pub(crate) at: u64,
-    /// What is settled behind it: start and end, in order, neither touching each other nor the cursor.
+    /// The settled ranges behind the cursor: start and end, in order, without contact to each other or the cursor.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) ahead: Vec<(u64, u64)>,
 }
@@ -102,7 +102,7 @@ impl Cursors {
         Ok(read.map_or(Loaded::Damaged, Loaded::Whole))
     }
 
-    /// The file's, or those of backends that have had nothing yet.
+    /// The cursors of the file; empty ones when it is missing or damaged.
     pub(crate) fn load_or_default(folder: &dyn Folder) -> Self {
         match Self::load(folder) {
             Ok(Loaded::Whole(cursors)) => cursors,
@@ -119,7 +119,8 @@ impl Cursors {
         self.backends.keys().map(String::as_str)
     }
 
-    /// Sets the backends. The others are remembered for `max_age_ms`, and continue where they were when they come back.
+    /// Sets the backends. Other backends are remembered for `max_age_ms`, and continue at their positions when they
+    /// come back.
     pub(crate) fn retain_backends(
         &mut self,
         names: &BTreeSet<String>,
@@ -201,7 +202,8 @@ impl Cursors {
             && self.backends.values().all(|places| places.get(segment).is_some_and(settled))
     }
 
-    /// Counts the damaged lines among `offsets` that were not counted before, all up to `scanned` being known now.
+    /// Counts the damaged lines among `offsets`, except for those that were counted before. All lines up to `scanned`
+    /// are known now.
     pub(crate) fn count_damage(&mut self, segment: &str, offsets: impl Iterator<Item = u64>, scanned: u64) {
         let until = self.scanned.get(segment).copied().unwrap_or(0);
         let new = offsets.filter(|&offset| offset >= until).count() as u64;

@@ -1,4 +1,4 @@
-//! Dead letters: the events that a backend has rejected, with its reasons.
+//! Dead letters: the events that a backend has rejected, with the reasons.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,7 +16,7 @@ use crate::spool::store::Limits;
 pub(crate) const FILE: &str = "dead-letters.v1.jsonl";
 const TEMPORARY: &str = "dead-letters.v1.tmp";
 
-/// The most bytes of a reason that are kept.
+/// The greatest length of a stored reason, in bytes.
 const MAX_REASON: usize = 1_000;
 
 /// A dead letter.
@@ -69,7 +69,7 @@ fn rejected_at(line: &[u8]) -> Option<u64> {
     serde_json::from_slice(line).ok().map(|Time { rejected_at }| rejected_at)
 }
 
-/// As much of a reason as is kept.
+/// The stored part of a reason.
 fn shortened(reason: &str) -> &str {
     let mut end = reason.len().min(MAX_REASON);
     while !reason.is_char_boundary(end) {
@@ -78,7 +78,7 @@ fn shortened(reason: &str) -> &str {
     &reason[..end]
 }
 
-/// The file as the process that delivers knows it.
+/// What the process that delivers knows of the file.
 #[derive(Debug, Default)]
 pub(crate) struct DeadLetters {
     known: Option<Known>,
@@ -88,11 +88,11 @@ pub(crate) struct DeadLetters {
 struct Known {
     /// The length of the file.
     len: u64,
-    /// When its first record was rejected.
+    /// The time of the first record's rejection.
     oldest_ms: Option<u64>,
 }
 
-/// Why dead letters are not added.
+/// Why dead letters can't be added.
 #[derive(Debug)]
 pub(crate) enum AddError {
     /// The file has reached this limit, in bytes.
@@ -107,7 +107,7 @@ impl From<io::Error> for AddError {
 }
 
 impl DeadLetters {
-    /// Appends the lines of records. A file below its limit takes all of them, and so exceeds it by one batch at most.
+    /// Appends the lines of records. A file below its limit takes all of them, so it may exceed the limit by one batch.
     pub(crate) fn add(
         &mut self,
         folder: &dyn Folder,
@@ -159,7 +159,7 @@ impl DeadLetters {
         Ok(expired)
     }
 
-    /// What is known of the file, after a torn line at its end is removed.
+    /// The known facts of the file, after a torn line at its end is removed.
     fn known(&mut self, folder: &dyn Folder) -> io::Result<Known> {
         let nothing = Known { len: 0, oldest_ms: None };
         let file = match folder.open(FILE) {

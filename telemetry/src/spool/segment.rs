@@ -38,7 +38,7 @@ impl Name {
         parts.next().is_none().then_some(name)
     }
 
-    /// Milliseconds since its creation; 0 when the clock has gone back behind that.
+    /// The age in milliseconds; 0 when the clock was set back.
     pub(crate) fn age_ms(&self, now_ms: u64) -> u64 {
         now_ms.saturating_sub(self.created_ms)
     }
@@ -57,7 +57,7 @@ pub(crate) struct Listed {
     pub(crate) len: u64,
 }
 
-/// What is in the folder.
+/// The files of a spool.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     /// The oldest first.
@@ -93,14 +93,14 @@ pub(crate) fn count_lines(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', bytes).count() as u64
 }
 
-/// What [`Lines::next`] finds.
+/// A result of [`Lines::next`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found<'a> {
     /// A line that starts at `offset`, without its line feed.
     Line { offset: u64, line: &'a [u8] },
     /// A line with more than [`MAX_LINE`] bytes, from `offset` to `end`, its line feed included.
     TooLong { offset: u64, end: u64 },
-    /// No line feed follows; from `offset` to `end` lies the start of a line that is not there yet.
+    /// No line feed follows. An incomplete line is from `offset` to `end`.
     End { offset: u64, end: u64 },
 }
 
@@ -108,27 +108,27 @@ pub(crate) enum Found<'a> {
 pub(crate) struct Lines<'a> {
     file: &'a dyn File,
     buffer: &'a mut Vec<u8>,
-    /// Where in the file the buffer starts.
+    /// The offset of the buffer in the file.
     base: u64,
-    /// Where in the buffer the next line starts.
+    /// The start of the next line in the buffer.
     start: usize,
 }
 
 const BLOCK: usize = 64 << 10;
 
 impl<'a> Lines<'a> {
-    /// Starts at `offset`, which is the start of a line. `buffer` is room that callers use again.
+    /// Starts at `offset`, the start of a line. The memory of `buffer` is used again.
     pub(crate) fn new(file: &'a dyn File, offset: u64, buffer: &'a mut Vec<u8>) -> Self {
         buffer.clear();
         Self { file, buffer, base: offset, start: 0 }
     }
 
-    /// Where the next line starts.
+    /// The offset of the next line.
     pub(crate) fn offset(&self) -> u64 {
         self.base + self.start as u64
     }
 
-    /// Goes on at `offset`, which is the start of a line.
+    /// Continues at `offset`, the start of a line.
     pub(crate) fn skip_to(&mut self, offset: u64) {
         match offset.checked_sub(self.base).map(usize::try_from) {
             Some(Ok(start)) if start <= self.buffer.len() => self.start = start,
@@ -164,7 +164,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Reads another block. Gives its length.
+    /// Reads another block. Returns its length.
     fn fill(&mut self) -> io::Result<usize> {
         let len = self.buffer.len();
         self.buffer.resize(len + BLOCK, 0);
@@ -178,7 +178,7 @@ impl<'a> Lines<'a> {
         read
     }
 
-    /// Passes over a line that is too long without keeping it.
+    /// Skips a line that is too long, without keeping it in memory.
     fn skip_long(&mut self) -> io::Result<Found<'_>> {
         let offset = self.offset();
         loop {
@@ -187,7 +187,7 @@ impl<'a> Lines<'a> {
             self.start = 0;
             if self.fill()? == 0 {
                 let end = self.base;
-                // A second call finds the same again.
+                // The next call finds the same.
                 self.base = offset;
                 return Ok(Found::End { offset, end });
             }
@@ -253,7 +253,7 @@ impl Live {
 
     /// Removes the first `torn` bytes of a line.
     fn take_back(&self, torn: u64) -> bool {
-        // The length is asked for because another process may have emptied the file.
+        // The length is read, because another process may have emptied the file.
         let len = self.file.facts().map(|facts| facts.len.checked_sub(torn));
         len.is_ok_and(|len| len.is_some_and(|len| self.file.truncate(len).is_ok()))
     }

@@ -71,7 +71,7 @@ fn beside_a_hung_backend_a_healthy_one_gets_all_in_time() {
 }
 
 #[test]
-fn a_process_with_a_call_inside_a_hung_backend_ends_within_the_bound() {
+fn a_process_with_a_hung_call_ends_in_time() {
     let home = tempfile::tempdir().expect("a folder");
     let mut child = common::child("tool", home.path(), 0).stdout(Stdio::piped()).spawn().expect("it starts");
     let output = BufReader::new(child.stdout.take().expect("a pipe"));

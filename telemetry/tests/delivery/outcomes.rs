@@ -65,7 +65,7 @@ fn takes_even() -> Send0 {
 }
 
 #[test]
-fn a_batch_too_large_is_split_and_an_event_too_large_rejected() {
+fn a_large_batch_is_split_and_a_large_event_is_rejected() {
     let home = tempfile::tempdir().expect("a folder");
     let log = common::Log::at(&home.path().join("small"));
     let small: Send0 = Box::new(move |batch, _| {

@@ -46,7 +46,7 @@ fn a_backend_whose_workers_are_all_busy_was_not_asked() {
 }
 
 #[test]
-fn parts_that_our_own_time_left_no_room_for_were_not_asked_about() {
+fn parts_without_time_are_not_asked_about() {
     let backend = Scripted::new(|_| Outcome::Delivered.into()).open(&BackendOptions::new("fine"));
     assert_eq!(outcomes(&backend, &batch(2), Instant::now(), &|| true), [None, None]);
     let delivered = Some(Outcome::Delivered);
@@ -57,7 +57,7 @@ fn parts_that_our_own_time_left_no_room_for_were_not_asked_about() {
 }
 
 #[test]
-fn what_was_too_large_and_not_asked_about_again_was_not_handed_over() {
+fn a_large_event_without_a_second_call_was_not_handed_over() {
     let backend = Scripted::new(|batch| match batch.len() {
         1 => Outcome::Delivered.into(),
         _ => Outcome::too_large("limit 1").into(),
@@ -69,7 +69,7 @@ fn what_was_too_large_and_not_asked_about_again_was_not_handed_over() {
 }
 
 #[test]
-fn a_call_that_is_inside_when_the_time_ends_is_the_backends_failure() {
+fn a_call_that_exceeds_its_time_is_a_failure() {
     let hangs = Scripted::new(|_| {
         loop {
             thread::park();
@@ -100,7 +100,7 @@ impl plugin_api::Backend for Slow {
 }
 
 #[test]
-fn a_call_that_is_not_wanted_any_more_ends_and_what_it_confirmed_counts() {
+fn a_cancelled_call_ends_and_its_confirmed_events_count() {
     let backend = Backend::open_with(&BackendOptions::new("slow"), || Slow).expect("it opens");
     let end = Instant::now() + Duration::from_millis(50);
     let attempt = attempt_while(&backend, &batch(2), LONG, Instant::now() + LONG, &|| Instant::now() < end);
@@ -110,7 +110,7 @@ fn a_call_that_is_not_wanted_any_more_ends_and_what_it_confirmed_counts() {
 }
 
 #[test]
-fn a_call_that_does_not_look_whether_it_is_wanted_is_left_behind() {
+fn a_call_that_ignores_its_cancellation_is_left_behind() {
     let deaf = Scripted::new(|_| {
         loop {
             thread::park();

@@ -8,7 +8,7 @@ use crate::delivery::in_flight_lock::InFlightLock;
 
 #[cfg(unix)]
 #[test]
-fn fifos_in_the_places_of_the_states_and_of_the_lock_of_calls_are_not_waited_for() {
+fn fifos_instead_of_the_files_are_not_waited_for() {
     let folder = tempfile::tempdir().expect("a folder");
     for name in ["backends.v1.json", "sending.lock"] {
         let made = Command::new("mkfifo").arg(folder.path().join(name)).status();
@@ -48,7 +48,7 @@ fn states_that_another_process_has_written_are_seen() {
 }
 
 #[test]
-fn a_backend_whose_circuit_is_open_is_not_due_unless_its_configuration_is_another() {
+fn an_open_circuit_holds_until_the_configuration_changes() {
     let folder = tempfile::tempdir().expect("a folder");
     let states = States::new(folder.path());
     let target = |name: &str| {

@@ -14,7 +14,7 @@ fn progress() -> Settlement {
 }
 
 #[test]
-fn each_failure_doubles_the_pause_up_to_the_longest_and_a_success_ends_it() {
+fn each_failure_doubles_the_pause_until_a_success() {
     let mut circuit = CircuitBreaker::default();
     assert_eq!(circuit.open_for(0), None);
     for failures in 0..40_u32 {
@@ -45,7 +45,7 @@ fn a_clock_that_jumps_back_does_not_keep_it_open() {
 }
 
 #[test]
-fn what_says_nothing_of_the_backend_leaves_the_circuit_as_it_is() {
+fn without_an_answer_the_circuit_stays_as_it_is() {
     let mut circuit = CircuitBreaker::default();
     circuit.settled(&failure(None), 1000, LONGEST);
     let before = circuit.clone();

@@ -107,7 +107,7 @@ fn only_the_events_that_are_to_be_retried_are_sent_again() {
 }
 
 #[test]
-fn a_batch_that_is_too_large_is_halved_in_order_and_an_event_that_is_too_large_rejected() {
+fn a_large_batch_is_halved_and_a_large_event_is_rejected() {
     let mut delivery = delivery(LONG, |_, names| {
         let fits = names.len() <= 2 && !names.contains(&"C".to_owned());
         let outcome = if fits { Outcome::Delivered } else { Outcome::too_large("limit 2") };
@@ -130,7 +130,7 @@ fn a_batch_that_is_too_large_is_halved_in_order_and_an_event_that_is_too_large_r
 }
 
 #[test]
-fn an_answer_that_is_too_short_is_a_retry_of_the_rest() {
+fn a_short_answer_is_a_retry_of_the_rest() {
     let mut delivery = delivery(LONG, |_, _| vec![Outcome::Delivered]);
     assert_eq!(delivery.deliver(&["a", "b"]), [EventOutcome::Delivered, EventOutcome::Delivered]);
     assert_eq!(delivery.attempts(), ["ab", "b"]);
@@ -250,7 +250,7 @@ fn stop_between_the_halves_of_a_batch_keeps_what_was_settled() {
 }
 
 #[test]
-fn pauses_double_up_to_the_longest_with_at_most_half_taken_off() {
+fn pauses_double_up_to_the_longest() {
     let mut pauses = RetryPauses::new(100 * MS, 350 * MS);
     for step in [100, 200, 350, 350] {
         let pause = pauses.next(None, Duration::MAX).expect("time is left");
@@ -261,7 +261,7 @@ fn pauses_double_up_to_the_longest_with_at_most_half_taken_off() {
 }
 
 #[test]
-fn a_wish_is_the_least_and_one_beyond_the_budget_ends_it() {
+fn a_requested_pause_beyond_the_budget_ends_the_attempts() {
     let mut pauses = RetryPauses::new(MS, MS);
     assert_eq!(pauses.next(Some(70 * MS), 100 * MS), Some(70 * MS));
     assert_eq!(pauses.next(Some(170 * MS), 100 * MS), None);

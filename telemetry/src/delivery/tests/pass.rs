@@ -12,7 +12,7 @@ use crate::delivery::progress::PassResult;
 use crate::delivery::settle::DeliveryMode;
 
 #[test]
-fn events_that_a_backend_was_not_asked_about_wait_and_are_no_failure_of_it() {
+fn events_without_a_call_wait_and_are_no_failure() {
     let home = tempfile::tempdir().expect("a folder");
     let home = home.path();
     let spool = spool(home);

@@ -7,7 +7,7 @@ use crate::delivery::backends::Backends;
 use crate::delivery::progress::PassResult;
 
 #[test]
-fn an_answer_counts_though_its_pass_is_over_when_the_flush_looks() {
+fn an_answer_counts_after_the_end_of_its_pass() {
     let backends = Backends::default();
     let takes_all = Scripted::new(|_| Outcome::Delivered.into());
     backends.begin(vec![target(BackendOptions::new("a"), move |options| takes_all.open(options))], false);

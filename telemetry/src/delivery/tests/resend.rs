@@ -50,7 +50,7 @@ fn assert_untouched(home: &Path, before: &[String], resent: &ResendReport) {
 }
 
 #[test]
-fn a_busy_backend_loses_nothing_of_a_resend_and_keeps_its_circuit() {
+fn a_busy_backend_loses_nothing_of_a_resend() {
     for mode in MODES {
         let home = tempfile::tempdir().expect("a folder");
         let home = home.path();
@@ -79,7 +79,7 @@ fn a_busy_backend_loses_nothing_of_a_resend_and_keeps_its_circuit() {
 }
 
 #[test]
-fn a_deadline_that_comes_before_the_call_loses_nothing_of_a_resend() {
+fn a_deadline_before_the_call_loses_nothing_of_a_resend() {
     for mode in MODES {
         let home = tempfile::tempdir().expect("a folder");
         let home = home.path();
@@ -98,7 +98,7 @@ fn a_deadline_that_comes_before_the_call_loses_nothing_of_a_resend() {
 }
 
 #[test]
-fn consent_that_is_withdrawn_before_the_call_loses_nothing_of_a_resend() {
+fn an_opt_out_before_the_call_loses_nothing_of_a_resend() {
     for mode in MODES {
         let home = tempfile::tempdir().expect("a folder");
         let home = home.path();

@@ -12,7 +12,7 @@ fn settled(answers: &[(Option<Outcome>, bool)], mode: DeliveryMode) -> Settlemen
 }
 
 #[test]
-fn what_was_handed_over_without_an_outcome_is_lost_with_at_most_once_alone() {
+fn only_at_most_once_loses_events_without_an_outcome() {
     let down = || Some(Outcome::retry("down"));
     let answers = [(down(), true), (down(), false), (None, true), (None, false)];
     let once = settled(&answers, DeliveryMode::AtMostOnce);
@@ -29,7 +29,7 @@ fn what_was_handed_over_without_an_outcome_is_lost_with_at_most_once_alone() {
 }
 
 #[test]
-fn an_event_that_was_not_asked_about_is_no_failure_and_no_progress() {
+fn an_event_without_a_call_is_no_failure_and_no_progress() {
     let settlement = settled(&[(None, false), (None, true)], DeliveryMode::AtLeastOnce);
     assert!(settlement.not_asked && settlement.failure.is_none() && !settlement.is_progress());
 }
@@ -49,7 +49,7 @@ fn the_longest_wish_counts_and_reasons_lose_their_secrets() {
 }
 
 #[test]
-fn rejected_events_that_can_not_be_put_aside_come_again_and_are_not_lost() {
+fn rejected_events_that_can_not_be_stored_come_again() {
     let answers = [(Some(Outcome::rejected("never")), true), (Some(Outcome::Delivered), true)];
     let mut settlement = settled(&answers, DeliveryMode::AtMostOnce);
     settlement.keep_rejected("full");

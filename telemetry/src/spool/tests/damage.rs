@@ -59,7 +59,7 @@ fn damaged(number: u64) -> BTreeMap<DropReason, u64> {
 }
 
 #[test]
-fn a_torn_tail_costs_that_event_alone_and_counts_once_for_all_backends() {
+fn a_torn_tail_costs_one_event_and_counts_once() {
     let (_home, spool) = spool();
     fill(&spool, &["1", "2"]);
     spool.seal();
@@ -123,7 +123,7 @@ fn a_line_longer_than_any_event_is_passed_over() {
 }
 
 #[test]
-fn what_the_caller_finds_to_be_no_event_counts_once_for_all_backends() {
+fn a_damaged_line_counts_once_for_all_backends() {
     let (_home, spool) = spool();
     fill(&spool, &["1"]);
     spool.append(b"{not json}").expect("the spool does not parse");
@@ -296,7 +296,7 @@ fn a_backend_is_forgotten_after_the_age_of_an_event() {
 }
 
 #[test]
-fn an_at_most_once_commit_that_was_not_written_is_taken_back() {
+fn an_unwritten_at_most_once_commit_is_taken_back() {
     let (_home, spool) = spool();
     fill(&spool, &["1"]);
     let mut deliverer = claim(&spool, &["a", "b"]);

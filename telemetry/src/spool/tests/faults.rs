@@ -75,7 +75,7 @@ fn a_link_in_place_of_the_folder_is_refused() {
 }
 
 #[test]
-fn a_full_disk_costs_events_that_are_counted_and_joins_no_lines() {
+fn a_full_disk_costs_counted_events_and_joins_no_lines() {
     let machine = Machine::new(1);
     let spool = on(&machine, 1);
     spool.append(event("1").as_bytes()).expect("room");
@@ -191,7 +191,7 @@ fn what_is_dropped_on_purpose_stays_dropped_and_writers_go_on() {
 }
 
 #[test]
-fn a_backend_that_is_down_holds_up_no_other_and_one_that_is_removed_holds_nothing() {
+fn a_backend_that_is_down_delays_no_other() {
     let machine = Machine::new(1);
     let spool = on(&machine, 1);
     spool.append(event("1").as_bytes()).expect("healthy");
@@ -215,7 +215,7 @@ fn without_a_backend_the_events_wait() {
 }
 
 #[test]
-fn settled_events_behind_a_kept_one_do_not_come_again_after_a_crash() {
+fn events_settled_behind_a_kept_one_stay_settled_after_a_crash() {
     let machine = Machine::new(1);
     let spool = on(&machine, 1);
     for number in 1..=4 {
@@ -242,7 +242,7 @@ fn runs_of_a_short_lived_tool_share_a_segment() {
 }
 
 #[test]
-fn what_is_too_old_leaves_and_is_counted_without_what_was_delivered() {
+fn events_that_are_too_old_are_dropped_and_counted() {
     let machine = Machine::new(1);
     let limits = Limits { max_age: Duration::from_secs(30), ..Limits::default() };
     let spool = Spool::open("/spool", limits, machine.process(1, None));
@@ -269,7 +269,7 @@ fn drain_on_a_full_disk(deliverer: &mut Deliverer, backend: &str) -> (Vec<String
 }
 
 #[test]
-fn delivery_frees_a_disk_that_the_spool_has_filled_and_the_cursors_are_written_then() {
+fn delivery_frees_a_disk_that_the_spool_has_filled() {
     let machine = Machine::new(1);
     let limits = Limits { segment_bytes: 100, ..Limits::default() };
     let spool = Spool::open("/spool", limits.clone(), machine.process(1, None));
@@ -292,7 +292,7 @@ fn delivery_frees_a_disk_that_the_spool_has_filled_and_the_cursors_are_written_t
 }
 
 #[test]
-fn what_a_full_disk_keeps_from_being_noted_does_not_come_again_in_this_process() {
+fn unwritten_cursors_hold_in_this_process() {
     let machine = Machine::new(1);
     let (spool, writer) = (on(&machine, 1), on(&machine, 2));
     writer.append(event("1").as_bytes()).expect("room");

@@ -261,12 +261,12 @@ fn every_event_arrives_once_at_each_backend() {
 }
 
 #[test]
-fn events_that_are_tried_again_are_not_mixed_up_with_those_that_arrived() {
+fn retried_events_are_not_mixed_up_with_delivered_ones() {
     run_all("retries", 80, Plan { fine: true, retries: true, crashes: true, ..Plan::default() });
 }
 
 #[test]
-fn a_crash_at_any_operation_loses_no_event_and_joins_no_lines() {
+fn a_crash_loses_no_event_and_joins_no_lines() {
     run_all("crashes", 120, Plan { fine: true, crashes: true, ..Plan::default() });
 }
 
@@ -324,7 +324,7 @@ fn a_crash_after_each_operation_of_a_run_is_survived() {
 }
 
 #[test]
-fn a_folder_that_vanishes_costs_what_was_in_it_and_is_made_again() {
+fn a_deleted_folder_costs_its_events_and_is_made_again() {
     let machine = Machine::new(1);
     let spool = Spool::open(FOLDER, Limits::default(), machine.process(1, None));
     for number in 0..3 {

@@ -89,7 +89,7 @@ fn full(machine: &std::sync::Arc<Machine>, limits: &Limits, reason: DropReason) 
 }
 
 #[test]
-fn a_spool_that_refuses_when_full_keeps_the_oldest_and_takes_more_when_some_are_delivered() {
+fn a_full_spool_that_refuses_keeps_the_oldest_events() {
     for (limits, reason) in [
         (Limits { max_bytes: 4_000, ..Limits::default() }, DropReason::Size),
         (Limits { max_events: 100, ..Limits::default() }, DropReason::Count),
@@ -114,7 +114,7 @@ fn a_spool_that_refuses_when_full_keeps_the_oldest_and_takes_more_when_some_are_
 }
 
 #[test]
-fn what_is_offered_to_a_full_disk_is_not_counted_and_can_be_offered_again() {
+fn an_event_offered_to_a_full_disk_is_not_counted() {
     let machine = Machine::new(1);
     let spool = Spool::open("/spool", Limits::default(), machine.process(1, None));
     machine.state().room = Some(5);
