@@ -22,7 +22,7 @@ use std::{
 
 use jackfield_loader::{
     ForeignText,
-    files::{self, Access},
+    files::{self, Access, Owner, Untrusted},
     show_path,
 };
 use serde::{Deserialize, Serialize};
@@ -83,12 +83,19 @@ impl State {
     /// Makes the folder if it is missing, and locks it for this run.
     ///
     /// # Errors
-    /// The folder can't be made or written, or another run has locked it.
+    /// The folder can't be made or written, another user can write to it, or another run has locked it.
     pub(crate) fn claim(folder: PathBuf) -> Result<Self, CommandError> {
         let shown = show_path(&folder).to_string();
         let failed = || CommandError::system(format!("state {shown}"));
+        judge(&folder)?;
         files::create_folder(&folder).map_err(failed())?;
-        let mut lock = files::open(&folder.join(LOCK), Access::Write).map_err(|e| failed()(e.into()))?;
+        let lock = files::open(&folder.join(LOCK), Access::Write).map_err(io::Error::from);
+        let mut lock = lock.map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied if cfg!(unix) => {
+                CommandError::Unusable(format!("state {shown}: {error}: chmod u+rwx {shown}"))
+            }
+            _ => failed()(error),
+        })?;
         if !files::try_lock(&lock).map_err(failed())? {
             let id = files::read_open(&lock, 32).unwrap_or_default();
             let who = if id.is_empty() { String::new() } else { format!(", process {}", id.trim()) };
@@ -121,6 +128,24 @@ impl State {
         write_over(&file, serde_json::to_vec(snapshot)?)?;
         files::exchange(&half, &whole)
     }
+}
+
+/// Refuses a state folder, or a spool in it, that the telemetry would refuse later: another user can write to it. Missing
+/// folders are made for the user alone.
+fn judge(folder: &Path) -> Result<(), CommandError> {
+    for path in [folder.to_owned(), folder.join("spool")] {
+        let Ok(found) = fs::metadata(&path) else { continue };
+        files::judge(&found, Owner::User, &path).map_err(|reason| {
+            let shown = show_path(&path);
+            CommandError::Unusable(match reason {
+                Untrusted::Owner { .. } => {
+                    format!("state {shown}: {reason}: name another folder with --state")
+                }
+                _ => format!("state {shown}: {reason}"),
+            })
+        })?;
+    }
+    Ok(())
 }
 
 /// Whether the folder is that of a run, alive or not.

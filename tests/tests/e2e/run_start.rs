@@ -133,3 +133,57 @@ fn a_reload_with_a_wrong_option_keeps_the_backend() {
         "{line}: {ended:#?}"
     );
 }
+
+#[test]
+fn a_state_folder_of_others_is_refused_untouched() {
+    let site = Site::new(&[to_file("good", "good.jsonl")]);
+    let state = site.path("state");
+    let mode = |path: &std::path::Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("ours");
+    };
+    let refusal = || {
+        let mut running = runs(&site, &[]);
+        running.feed(events(0..3).into());
+        let ended = running.end().with_code(7);
+        assert_eq!(ended.stderr.lines().count(), 1, "{ended:#?}");
+        ended.stderr
+    };
+    fs::create_dir(&state).expect("writable");
+    for bits in [0o777, 0o770, 0o702] {
+        mode(&state, bits);
+        let expected = format!("and has mode {bits:04o}: chmod go-w {}; nothing was read", state.display());
+        let line = refusal();
+        assert!(line.trim_end().ends_with(&expected), "{line}");
+        assert_eq!(fs::read_dir(&state).expect("readable").count(), 0, "nothing was made in it");
+    }
+    mode(&state, 0o700);
+    let spool = state.join("spool");
+    fs::create_dir(&spool).expect("writable");
+    mode(&spool, 0o777);
+    let line = refusal();
+    assert!(line.contains(&format!("chmod go-w {}", spool.display())), "{line}");
+    assert!(!state.join("run.lock").exists());
+    // The advice helps.
+    mode(&spool, 0o755);
+    let mut running = runs(&site, &[]);
+    running.feed(events(0..3).into());
+    running.end().with_code(0);
+    assert_eq!(site.read("good.jsonl"), events(0..3));
+}
+
+#[test]
+fn a_state_folder_of_another_user_is_refused() {
+    let site = Site::new(&[to_file("good", "good.jsonl")]);
+    // Root's, unless root runs the tests.
+    let state = if rustix::process::geteuid().is_root() {
+        fs::create_dir(site.path("state")).expect("writable");
+        std::os::unix::fs::chown(site.path("state"), Some(65534), None).expect("root may");
+        "state"
+    } else {
+        "/"
+    };
+    let ended = site.run(&["run", "--state", state]).with_code(7);
+    assert!(ended.stderr.contains(", and belongs to user "), "{ended:#?}");
+    assert!(ended.stderr.contains("name another folder with --state; nothing was read"), "{ended:#?}");
+    assert!(!site.path("state/run.lock").exists());
+}
