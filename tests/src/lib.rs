@@ -7,6 +7,10 @@
 
 mod build;
 mod c;
+mod command;
+pub mod events;
+#[cfg(unix)]
+pub mod kill_loop;
 #[cfg(unix)]
 pub mod peers;
 mod project;
@@ -23,6 +27,7 @@ use std::{
 pub use crate::{
     build::Build,
     c::{C_VARIANTS, c_conduct, c_fixture, faults, faults_mended},
+    command::isolated_command,
     project::{cargo_in, contract, project_target},
     released::{Released, released},
     syslog::{syslog_by_clang, syslog_driver, syslog_for_macos, syslog_for_windows},

@@ -17,6 +17,8 @@ mod otlp;
 mod peers;
 #[cfg(unix)]
 mod rabbitmq;
+#[cfg(target_os = "linux")]
+mod reliability;
 mod rows;
 mod swap;
 mod throughput;
@@ -68,6 +70,10 @@ fn main() {
         drain::measure(&mut rows);
         exit::measure(&mut rows, &peers);
         cost::embedding(&mut rows);
+    }
+    #[cfg(target_os = "linux")]
+    if wanted("reliability") {
+        reliability::measure(&mut rows);
     }
     if wanted("swap") {
         swap::measure(&mut rows);

@@ -35,6 +35,8 @@ mod input;
 #[cfg(target_os = "linux")]
 mod isolation;
 mod isolation_faults;
+#[cfg(target_os = "linux")]
+mod kills;
 mod logs;
 mod new;
 mod otlp;

@@ -11,7 +11,8 @@ use std::{
 };
 
 use jackfield_test_support::{LONG, wait_for, wait_until};
-use jackfield_tests::cli;
+pub(crate) use jackfield_tests::events::{event, events, id, ids};
+use jackfield_tests::{cli, isolated_command};
 use serde_json::Value;
 
 /// A folder that is the user's alone, which is working folder and home of the runs.
@@ -60,17 +61,7 @@ impl Site {
 
     /// Of another program than the command as this toolchain builds it.
     pub(crate) fn command_of(&self, program: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .current_dir(self.0.path())
-            .env("HOME", self.0.path())
-            .env("XDG_CONFIG_HOME", self.0.path())
-            .env("JACKFIELD_CONFIG", "config.toml");
-        for name in ["JACKFIELD_LOG", "JACKFIELD_PLUGIN_PATH", "JACKFIELD_MARK", "XDG_STATE_HOME"] {
-            command.env_remove(name);
-        }
-        command
+        isolated_command(program, self.0.path(), arguments)
     }
 
     /// Runs the command to its end, without input.
@@ -264,31 +255,4 @@ impl Ended {
         ["delivered", "retried", "rejected", "undelivered", "lost"]
             .map(|key| backend[key].as_u64().unwrap_or_else(|| panic!("{key}: {backend}")))
     }
-}
-
-/// An event of some 300 bytes with every member that gets filled in, as the line that arrives.
-pub(crate) fn event(number: usize) -> String {
-    format!(
-        r#"{{"id":"{}","timestamp":"2026-01-02T03:04:05.678901Z","type":"command.run","name":"build-{number}","machine_id":"6dcd4ce23d88e2ee95838f7b014f6284","tool_name":"e2e","version":"1.2.3","os":"linux","arch":"x86_64","os_version":"6.1.0","runtime_version":"1.95.0","duration_ms":{number},"exit_code":0,"args":["--n","{number}"]}}"#,
-        id(number)
-    )
-}
-
-/// The id of an event.
-pub(crate) fn id(number: usize) -> String {
-    format!("018f0000-0000-7000-8000-{number:012x}")
-}
-
-/// Events, a line each.
-pub(crate) fn events(numbers: std::ops::Range<usize>) -> String {
-    numbers.map(|number| event(number) + "\n").collect()
-}
-
-/// The ids of the events in `text`, in their order; every line is one.
-pub(crate) fn ids(text: &str) -> Vec<String> {
-    let id = |line| -> String {
-        let event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        event["id"].as_str().expect("a string").to_owned()
-    };
-    text.lines().map(id).collect()
 }
