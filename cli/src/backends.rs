@@ -96,10 +96,10 @@ fn deletion_event(machine_id: &str) -> Result<Batch, CommandError> {
     Ok(buffer.take())
 }
 
-/// How long a backend may take to close, in addition to the timeout of its calls.
+/// The time for a backend to close, in addition to the timeout of its calls.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// What one backend answered.
+/// The answer of one backend.
 #[derive(Serialize)]
 struct Answer {
     name: String,

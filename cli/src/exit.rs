@@ -1,11 +1,11 @@
-//! How a command ends: its exit code, and the error that ends it early.
+//! The end of a command: its exit code, and the error that ends it early.
 
 use std::{fmt::Display, io, path::Path};
 
 use jackfield::OpenError;
 use jackfield_loader::{Error, VerifyError, show_path};
 
-/// How a command ended. When several variants apply, the last one in this order is used, because it is the most serious.
+/// The way in which a command has ended. When several variants apply, the last one in this order is used, because it is the most serious.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     /// All was done.

@@ -38,21 +38,13 @@ impl Leftovers {
 
     /// The file whose name has this ending.
     pub(crate) fn file(&self, ending: &str) -> Leftover {
-        Leftover {
-            path: self.folder.join(format!("{}.{ending}", self.stem)),
-            file: None,
-            buffer: Vec::new(),
-            buffered: 0,
-            whole: 0,
-            begun: 0,
-            failed: None,
-            lost: 0,
-        }
+        let path = self.folder.join(format!("{}.{ending}", self.stem));
+        Leftover { path, ..Leftover::default() }
     }
 }
 
 /// One file. It ends with a complete line after every write, even after a write that failed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Leftover {
     path: PathBuf,
     file: Option<File>,

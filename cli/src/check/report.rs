@@ -19,11 +19,11 @@ pub(super) struct Report {
 
 /// One check.
 #[derive(Serialize)]
-pub(super) struct Row {
+struct Row {
     name: &'static str,
     #[serde(flatten)]
     finding: Finding,
-    pub(super) seconds: f64,
+    seconds: f64,
 }
 
 impl Report {
@@ -40,10 +40,6 @@ impl Report {
         for row in &mut self.rows {
             row.finding.found = conceal(&row.finding.found);
         }
-    }
-
-    pub(super) fn rows(&self) -> &[Row] {
-        &self.rows
     }
 
     fn count(&self, verdict: Verdict) -> usize {

@@ -12,8 +12,7 @@ use jackfield::{Config, OpenError, Status, Telemetry, spool::Limits};
 use jackfield_loader::show_path;
 
 use super::{
-    input::{Input, InputReader},
-    message::Message,
+    input::{Input, InputReader, Message},
     sink::Counts,
     tools::{Tools, limits, service},
 };
@@ -77,12 +76,11 @@ impl RunArgs {
 
 /// The source of events.
 pub(super) enum EventSource {
-    /// The telemetry of the run itself, the reader that fills its spool, and the status before the first line.
-    Input { telemetry: Telemetry, reader: Arc<InputReader>, before: Box<Status> },
+    /// The telemetry of the run itself, the reader that fills its spool, and the status before the first line. There is no
+    /// reader if a request to end came while the backends were being opened.
+    Input { telemetry: Telemetry, reader: Option<Arc<InputReader>>, before: Box<Status> },
     /// The spools of tools.
     Tools(Tools),
-    /// An input that is not read, because a request to end came while the backends were being opened.
-    NotOpened { telemetry: Telemetry, input: PathBuf, before: Box<Status> },
 }
 
 /// Refuses to run with a backend that can't be used, unless `start_anyway` is set or its platform is only away.
@@ -142,7 +140,7 @@ impl EventSource {
             .map_err(CommandError::system("no backend is open"))?;
         let before = Box::new(telemetry.status());
         let Some(failed_backends) = failed_backends else {
-            return Ok(Self::NotOpened { telemetry, input: args.input.clone(), before });
+            return Ok(Self::Input { telemetry, reader: None, before });
         };
         judge(failed_backends, args.start_anyway).inspect_err(|_| drop(telemetry.close()))?;
         let input = Input::of(&args.input).map_err(failed())?;
@@ -152,29 +150,27 @@ impl EventSource {
         // An earlier run may have left events and pauses.
         telemetry.retry();
         telemetry.deliver_soon();
-        Ok(Self::Input { telemetry, reader, before })
+        Ok(Self::Input { telemetry, reader: Some(reader), before })
     }
 
     /// Whether events could be delivered.
     pub(super) fn is_open(&self) -> bool {
-        !matches!(self, Self::NotOpened { .. })
+        !matches!(self, Self::Input { reader: None, .. })
     }
 
     /// Its name in messages.
     pub(super) fn name(&self) -> String {
         match self {
-            Self::Input { reader, .. } => reader.name().to_owned(),
+            Self::Input { reader: Some(reader), .. } => reader.name().to_owned(),
+            Self::Input { reader: None, .. } => "an input that was not opened".to_owned(),
             Self::Tools(tools) => format!("spools of {}", show_path(tools.folder())),
-            Self::NotOpened { input, .. } => show_path(input).to_string(),
         }
     }
 
     /// The name of each tool whose spool is delivered, and the telemetry that delivers it.
     pub(super) fn telemetries(&self) -> Vec<(String, Telemetry)> {
         match self {
-            Self::Input { telemetry, .. } | Self::NotOpened { telemetry, .. } => {
-                vec![(TOOL.to_owned(), telemetry.clone())]
-            }
+            Self::Input { telemetry, .. } => vec![(TOOL.to_owned(), telemetry.clone())],
             Self::Tools(tools) => tools.telemetries(),
         }
     }
@@ -182,7 +178,7 @@ impl EventSource {
     /// The status of the run's own spool before the first line.
     pub(super) fn before(&self) -> Option<&Status> {
         match self {
-            Self::Input { before, .. } | Self::NotOpened { before, .. } => Some(before),
+            Self::Input { before, .. } => Some(before),
             Self::Tools(_) => None,
         }
     }
@@ -190,8 +186,8 @@ impl EventSource {
     /// The counts of the lines that were read so far.
     pub(super) fn counts(&self) -> Counts {
         match self {
-            Self::Input { reader, .. } => reader.counts(),
-            Self::Tools(_) | Self::NotOpened { .. } => Counts::default(),
+            Self::Input { reader: Some(reader), .. } => reader.counts(),
+            _ => Counts::default(),
         }
     }
 
@@ -201,11 +197,11 @@ impl EventSource {
         }
     }
 
-    /// What stops reading. A line without room at the deadline is given up.
+    /// A function that stops reading. A line without room at its deadline is given up.
     pub(super) fn stop(&self) -> impl Fn(Instant) + Send + Sync + 'static {
         let reader = match self {
-            Self::Input { reader, .. } => Some(Arc::clone(reader)),
-            Self::Tools(_) | Self::NotOpened { .. } => None,
+            Self::Input { reader, .. } => reader.clone(),
+            Self::Tools(_) => None,
         };
         move |deadline| {
             if let Some(reader) = &reader {

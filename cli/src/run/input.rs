@@ -14,7 +14,6 @@ use jackfield::spool::DropReason;
 use jackfield_loader::{files, show_path};
 
 use super::{
-    message::Message,
     sink::{Counts, Sink},
     source::{BLOCK, Source},
 };
@@ -27,6 +26,17 @@ const TICK: Duration = Duration::from_millis(50);
 const LAST_LINES: Duration = Duration::from_millis(500);
 /// A lack of room is printed only once in this time. With a slow backend the spool has room from time to time.
 const QUIET: Duration = Duration::from_secs(60);
+
+/// A message to the main thread of a run.
+pub(super) enum Message {
+    /// The input has ended, or can't be read.
+    Ended(io::Result<()>),
+    Reload,
+    /// A reload is over.
+    Reloaded,
+    /// The first request to end.
+    Stop,
+}
 
 /// The source of lines.
 pub(super) enum Input {
@@ -291,14 +301,11 @@ impl<'a> OpenInput<'a> {
         let mut is_told = false;
         let quiet = self.held.is_some_and(|ended| ended.elapsed() < QUIET);
         let begun = Instant::now();
-        let tell = |reason| {
-            log::warn(format_args!(
-                "the spool has no room: {reason}; {name} is not read until there is room"
-            ));
-        };
         let has_room = self.reader.hold(!stays, |reason| {
             if !is_told && (!quiet || begun.elapsed() >= QUIET) {
-                tell(reason);
+                log::warn(format_args!(
+                    "the spool has no room: {reason}; {name} is not read until there is room"
+                ));
                 is_told = true;
             }
         });

@@ -8,7 +8,6 @@
 
 pub(crate) mod event_source;
 mod input;
-mod message;
 mod report;
 mod sink;
 mod source;
@@ -28,11 +27,12 @@ use std::{
 };
 
 use jackfield::Telemetry;
+use jackfield::forward::CancellationToken;
 use jackfield_loader::{ForeignText, count, show_path};
 
 use self::{
     event_source::{EventSource, RunArgs},
-    message::{Message, obey_signals},
+    input::Message,
     report::{Rates, reload_in_one_line},
     summary::Summary,
 };
@@ -42,6 +42,7 @@ use crate::{
     log,
     run_state::{self, Holding, Snapshot, SpoolNow, State, now_ms},
     settings::{CommonArgs, Help, VERSION},
+    signals,
 };
 
 pub(crate) const HELP: Help = Help {
@@ -113,6 +114,26 @@ fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
         last_reload: None,
         reloads: BTreeMap::new(),
     })
+}
+
+/// From now on `SIGINT` and `SIGTERM` end the run, and `SIGHUP` reloads. The first request to end also sets the token that is
+/// returned.
+fn obey_signals(sender: &mpsc::Sender<Message>) -> io::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let (flag, ends, reloads) = (stop.clone(), sender.clone(), sender.clone());
+    let end = move || {
+        log::say(
+            "stopping: events that were read are delivered first, other events wait for the next run; \
+             a second signal after a second, or a third one, ends at once",
+        );
+        flag.set();
+        let _ = ends.send(Message::Stop);
+    };
+    let reload = move || {
+        let _ = reloads.send(Message::Reload);
+    };
+    signals::install(end, Some(Box::new(reload)))?;
+    Ok(stop)
 }
 
 impl Run {

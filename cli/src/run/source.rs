@@ -23,7 +23,7 @@ pub(super) struct Source {
 /// The bytes that an input has at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Found {
-    /// How many bytes.
+    /// The number of bytes.
     pub(super) len: usize,
     /// The input has no writer any more, so it ends after these bytes.
     pub(super) end: bool,

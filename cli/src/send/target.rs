@@ -85,7 +85,7 @@ pub(super) struct Reason {
     pub(super) events: u64,
 }
 
-/// What all workers of a run share.
+/// The settings that all workers of a run share.
 #[derive(Clone)]
 pub(super) struct Run {
     pub(super) give_up_after: Duration,
@@ -157,23 +157,21 @@ fn deliver(
         reasons: BTreeMap::new(),
         summary,
     };
-    if let Some(backend) = backend {
-        let mut options = DeliveryOptions::default();
-        options.give_up_after = run.give_up_after;
-        let mut delivery = Delivery::new(backend, options, run.stop.clone());
-        for batch in batches {
-            let outcomes = delivery.deliver(&batch);
-            ledger.settle(&batch, &outcomes, &run.stop);
-        }
+    let mut options = DeliveryOptions::default();
+    options.give_up_after = run.give_up_after;
+    let mut delivery = backend.map(|backend| Delivery::new(backend, options, run.stop.clone()));
+    let unopened = EventOutcome::Undelivered(Arc::from("the backend could not be opened"));
+    for batch in batches {
+        let outcomes = match &mut delivery {
+            Some(delivery) => delivery.deliver(&batch),
+            None => vec![unopened.clone(); batch.len()],
+        };
+        ledger.settle(&batch, &outcomes, &run.stop);
+    }
+    if let Some(delivery) = delivery {
         ledger.summary.retried = delivery.retried();
         let closed = delivery.backend().close(config.timeout);
         ledger.summary.close_error = closed.err().map(|error| config.conceal(&error.to_string()));
-    } else {
-        let reason: Arc<str> = Arc::from("the backend could not be opened");
-        for batch in batches {
-            let outcomes = vec![EventOutcome::Undelivered(Arc::clone(&reason)); batch.len()];
-            ledger.settle(&batch, &outcomes, &run.stop);
-        }
     }
     ledger.finish(config)
 }
@@ -221,7 +219,7 @@ impl Ledger {
         }
         let written = self.rejected.flush() & self.undelivered.flush();
         if !written {
-            // Whatever is read from now on might be lost too.
+            // Lines that are read from now on might be lost, too.
             stop.set();
         }
     }

@@ -39,7 +39,7 @@ pub(crate) struct LockArgs {
     update: Vec<String>,
 }
 
-/// What a run found.
+/// The result of a run.
 #[derive(Serialize)]
 struct Summary {
     lock: String,
