@@ -9,13 +9,14 @@ use crate::config::schema::fault::resolve;
 /// The value of the keyword `format` that marks the path of such a file.
 const FORMAT: &str = "input-file";
 
-/// The number of schemas that are looked at: a vendor's schema may be hostile.
+/// The number of schemas that are looked at, and how deep one may apply within another: a vendor's schema may be hostile.
 const MOST_STEPS: usize = 10_000;
+const DEEPEST: usize = 64;
 
 /// The files that `options` name, in no order.
 pub(super) fn input_files(root: &Value, options: &Value) -> Vec<PathBuf> {
     let mut search = Search { root, steps: 0, found: Vec::new() };
-    search.look(root, options);
+    search.look(root, options, DEEPEST);
     search.found
 }
 
@@ -26,24 +27,23 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn look(&mut self, schema: &'a Value, value: &Value) {
+    /// Looks at a schema for `value`. `depth` is the remaining depth.
+    fn look(&mut self, schema: &'a Value, value: &Value, depth: usize) {
         self.steps += 1;
-        if self.steps > MOST_STEPS {
-            return;
-        }
+        let Some(depth) = depth.checked_sub(1).filter(|_| self.steps <= MOST_STEPS) else { return };
         if let Some(target) = schema["$ref"].as_str().and_then(|target| resolve(self.root, target)) {
-            self.look(target, value);
+            self.look(target, value, depth);
         }
         for forms in ["anyOf", "oneOf", "allOf"] {
-            schema[forms].as_array().into_iter().flatten().for_each(|form| self.look(form, value));
+            schema[forms].as_array().into_iter().flatten().for_each(|form| self.look(form, value, depth));
         }
         match value {
             Value::String(path) if schema["format"] == FORMAT && !path.is_empty() => {
                 self.found.push(path.into());
             }
-            Value::Array(items) => items.iter().for_each(|item| self.look(&schema["items"], item)),
+            Value::Array(items) => items.iter().for_each(|item| self.look(&schema["items"], item, depth)),
             Value::Object(members) => {
-                members.iter().for_each(|(name, value)| self.look(&schema["properties"][name], value));
+                members.iter().for_each(|(name, value)| self.look(&schema["properties"][name], value, depth));
             }
             _ => {}
         }
