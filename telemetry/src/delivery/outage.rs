@@ -28,7 +28,7 @@ pub(crate) struct Outage {
 #[must_use = "the log is to have it"]
 pub(crate) enum OutageNews {
     Nothing,
-    Down { reason: String, pause: Option<Duration>, outage: Outage },
+    Down { reason: String, pause: Option<Duration>, outage: Outage, is_new: bool },
     Back { away_ms: u64 },
 }
 
@@ -47,7 +47,7 @@ impl Outage {
         if !is_new && now_ms.abs_diff(known.logged_ms) < REPEAT_MS {
             return OutageNews::Nothing;
         }
-        let news = OutageNews::Down { reason: reason.to_owned(), pause, outage: known.clone() };
+        let news = OutageNews::Down { reason: reason.to_owned(), pause, outage: known.clone(), is_new };
         (known.logged_ms, known.unlogged) = (now_ms, 0);
         news
     }
@@ -67,26 +67,27 @@ impl OutageNews {
         let ago = |ms: u64| span(ms.div_ceil(1000));
         match self {
             Self::Nothing => {}
-            Self::Down { reason, pause, outage } => {
+            Self::Down { reason, pause, outage, is_new } => {
                 let reason = ForeignText::from(reason);
                 let again = pause.map_or_else(
                     || "soon".to_owned(),
                     |pause| format!("in {}", ago(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX))),
                 );
                 let attempts = count(outage.unlogged, "attempt");
-                match now_ms.saturating_sub(outage.since_ms) {
-                    0 => tracing::warn!(
+                if is_new {
+                    tracing::warn!(
                         target: TARGET,
                         backend,
                         "backend {backend} is down, its events wait, the next attempt is {again}: {reason}"
-                    ),
-                    away => tracing::warn!(
+                    );
+                } else {
+                    tracing::warn!(
                         target: TARGET,
                         backend,
                         "backend {backend} is still down after {}, {attempts} failed after the last line, the next one is \
                          {again}: {reason}",
-                        ago(away)
-                    ),
+                        ago(now_ms.saturating_sub(outage.since_ms))
+                    );
                 }
             }
             Self::Back { away_ms } => tracing::info!(
