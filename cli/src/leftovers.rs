@@ -142,8 +142,12 @@ impl Leftover {
     }
 
     /// Cuts off an incomplete line. If that is not possible, ends the line, because a full disk may now have room for one
-    /// byte.
+    /// byte. A file that would have no line is removed.
     fn end_torn_line(&mut self) {
+        if self.whole == 0 && self.file.is_some() && files::remove(&self.path).is_ok() {
+            self.file = None;
+            return;
+        }
         if let (Some(file), true) = (&mut self.file, self.begun > 0) {
             // If neither is possible, the error of the write is reported anyway.
             drop(file.set_len(self.whole).or_else(|_| file.write_all(b"\n")));

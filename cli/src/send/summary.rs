@@ -62,7 +62,7 @@ impl Summary {
                 "\n{name}: {delivered} delivered, {retried} retried, {rejected} rejected, {undelivered} undelivered"
             ));
             if backend.lost > 0 {
-                out.push_str(&format!(", {} of them lost", backend.lost));
+                out.push_str(&format!(", {} of them lost (in no file)", backend.lost));
             }
             for reason in backend.reasons.iter().take(SHOWN) {
                 let text = one_line(&reason.reason);
@@ -71,8 +71,9 @@ impl Summary {
             if let Some(more @ 1..) = backend.reasons.len().checked_sub(SHOWN) {
                 out.push_str(&format!("\n  and {}, see --json", count(more, "more reason")));
             }
+            let kept = if backend.lost > 0 { "the rest is kept in" } else { "kept in" };
             for file in [&backend.rejected_file, &backend.undelivered_file].into_iter().flatten() {
-                out.push_str(&format!("\n  kept in {}", one_line(file)));
+                out.push_str(&format!("\n  {kept} {}", one_line(file)));
             }
         }
         if let Some(file) = &self.bad_lines_file {

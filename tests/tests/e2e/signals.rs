@@ -192,3 +192,54 @@ fn a_plugins_process_ignores_a_hangup() {
     assert_eq!(ids(&site.read("one.jsonl")), (0..6).map(id).collect::<Vec<_>>());
     assert!(fs::read_dir(site.path("state/crashes")).is_err(), "no child has crashed");
 }
+
+#[test]
+fn a_small_disk_for_leftovers_is_told() {
+    // What is on the disk of 64 KiB before.
+    for (before, has_room) in [("", true), ("cat /dev/zero > small/filler 2> /dev/null", false)] {
+        let site = Site::new(&[dead()]);
+        for folder in ["small", "kept"] {
+            fs::create_dir(site.path(folder)).expect("room");
+        }
+        let is_root = rustix::process::geteuid().is_root();
+        // The disk goes with the shell.
+        let script = format!(
+            "mount -t tmpfs -o size=64k,mode=700 tmpfs small || exit 77\n{before}\n\
+             sh -c 'echo $$ > pid; exec timeout 1h \"$0\" send --give-up-after 1h --leftovers small' \"$0\"\n\
+             code=$?; rm -f small/filler; cp small/* kept/; exit $code"
+        );
+        let cli = cli();
+        let arguments =
+            [if is_root { "-m" } else { "-rm" }, "sh", "-c", &script, cli.to_str().expect("UTF-8")];
+        let mut running = start(site.command_of("unshare".as_ref(), &arguments).stdin(Stdio::piped()));
+        running.feed(events(0..2000).into());
+        running.until("an attempt (needs the right to mount)", || !site.read("record").is_empty());
+        let timeout = site.read("pid");
+        let term = Command::new("kill").args(["-s", "TERM", timeout.trim()]).status();
+        assert!(term.expect("kill runs").success());
+        let ended = running.end().with_code(7);
+        let number_before = |word: &str| -> usize {
+            let (before, _) = ended.stderr.split_once(word).unwrap_or_else(|| panic!("{word}: {ended:#?}"));
+            before
+                .rsplit(' ')
+                .next()
+                .expect("a word")
+                .parse()
+                .unwrap_or_else(|_| panic!("{word}: {ended:#?}"))
+        };
+        let (undelivered, lost) =
+            (number_before(" undelivered, "), number_before(" of them lost (in no file)"));
+        assert!(ended.stderr.contains("undelivered.jsonl can't be written: No space left"), "{ended:#?}");
+        let kept: String = fs::read_dir(site.path("kept"))
+            .expect("readable")
+            .map(|file| fs::read_to_string(file.expect("readable").path()).expect("text"))
+            .collect();
+        let said = ended.stderr.contains("the rest is kept in small/jackfield-");
+        assert_eq!((said, !kept.is_empty()), (has_room, has_room), "{ended:#?}");
+        assert_eq!(
+            ids(&kept),
+            (0..undelivered - lost).map(id).collect::<Vec<_>>(),
+            "the rest is there, whole"
+        );
+    }
+}
