@@ -1,5 +1,5 @@
-//! By what a host sees that a plugin was built against the same frozen types: the digest of the surface, and type layouts
-//! by `abi_stable`, to which a Rust plugin's descriptor points.
+//! A host uses two things to see whether a plugin was built against the same frozen types: the digest of the surface, and
+//! the type layouts of `abi_stable`, to which the descriptor of a Rust plugin points.
 //!
 //! Only this crate uses `abi_stable`. A plugin without layouts, or with those of another `abi_stable` series, is
 //! judged by its digest and the sizes of its tables alone.

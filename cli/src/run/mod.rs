@@ -1,7 +1,7 @@
 //! `jackfield run`: forwards events until it is told to end.
 //!
-//! Each line is appended to a spool in the state folder before the next line is read. So a run that is killed loses at most
-//! one line, and the use of memory does not grow while backends are slow. While the spool has no room, nothing is read, and
+//! Each line is appended to a spool in the state folder before the next line is read. The use of memory does not grow while
+//! backends are slow. `docs/forwarder.md` says what a kill can lose. While the spool has no room, nothing is read, and
 //! the writers of the input wait. The events of the spool go to every backend in the same way as the events of a tool: each
 //! backend has a cursor, failures are retried, rejected events become dead letters. With `--spools` the run delivers the
 //! spools of tools.

@@ -1,7 +1,7 @@
 //! A plugin in a child process: this program's executable, started again (see [`reexec`](crate::reexec)).
 //!
-//! The guard stays in the host. Where an instance in this process has the plugin's functions, one in a child
-//! has the child, where the guard's threads make their calls. The host never maps the plugin.
+//! The guard stays in the host. Without isolation the guard's threads call the plugin's functions; with isolation they
+//! ask the child to call them. The host never maps the plugin.
 //!
 //! - [`instance`]: the host's side of a child, as the guard sees it;
 //! - [`channel`]: the host's end of one thread of the child;

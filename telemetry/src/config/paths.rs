@@ -6,8 +6,8 @@
 //! | macOS | `~/Library/Application Support/TOOL/config.toml` | `~/Library/Application Support/TOOL/telemetry` |
 //! | Windows | `%APPDATA%\TOOL\config.toml` | `%LOCALAPPDATA%\TOOL\telemetry` |
 //!
-//! The operators' file of a machine is `/etc/TOOL/telemetry.toml` (`%ProgramData%\TOOL\telemetry.toml` on Windows), or
-//! in the file that `PREFIX_TELEMETRY_CONFIG` names, which must then exist and name backends.
+//! The operators' file of a machine is `/etc/TOOL/telemetry.toml` (`%ProgramData%\TOOL\telemetry.toml` on Windows). If
+//! `PREFIX_TELEMETRY_CONFIG` is set, it is the file that the variable names, which must exist and name backends.
 
 use std::{
     env,

@@ -15,7 +15,7 @@
 //! | `telemetry.enabled = true` in the user's file | on |
 //! | nobody | off |
 //!
-//! An opt-out so takes precedence wherever it is. A variable without a prefix, which every tool on the machine reads, can
+//! Only [`ConsentOptions::force_enabled`] stands above an opt-out. A variable without a prefix, which every tool on the machine reads, can
 //! turn all tools off, and turn none on. `{PREFIX}_TELEMETRY_LOCAL` and `TELEMETRY_LOCAL` (any value but an empty one,
 //! `0`, `false`, `no` and `off`) turn *on* into *local only*; they give no consent.
 //!

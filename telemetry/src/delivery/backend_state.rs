@@ -149,7 +149,7 @@ impl States {
     /// Closes the circuits in the file.
     pub(crate) fn retry(&self) {
         let mut states = self.load();
-        if states.values().any(|state| state.circuit.is_open()) {
+        if states.values().any(|state| state.circuit.has_failures()) {
             states.values_mut().for_each(|state| state.circuit.close());
             self.keep(&states);
         }

@@ -47,7 +47,7 @@ impl CircuitBreaker {
     }
 
     /// Whether there were failures since the last success.
-    pub(crate) fn is_open(&self) -> bool {
+    pub(crate) fn has_failures(&self) -> bool {
         *self != Self::default()
     }
 
