@@ -160,7 +160,7 @@ const PRINTED: u64 = 20;
 
 /// Lines of a run that are not events: the first ones are printed with their reason, and all are kept in a file.
 pub(crate) struct BadLines {
-    file: Leftover,
+    pub(crate) file: Leftover,
     pub(crate) count: u64,
 }
 
@@ -209,10 +209,6 @@ impl BadLines {
             log::error(format_args!("{more}, not printed"));
         }
         self.file.flush();
-    }
-
-    pub(crate) fn file(&self) -> &Leftover {
-        &self.file
     }
 }
 

@@ -74,7 +74,7 @@ pub(crate) fn folder_with_spool(named: Option<&Path>) -> Result<PathBuf, Command
 
 /// The folder, held by one run.
 pub(crate) struct State {
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// The system releases it when the process ends.
     _lock: File,
 }
@@ -115,10 +115,6 @@ impl State {
             tracing::warn!("state {shown}: {error}; `jackfield status` may have nothing to show");
         }
         Ok(Self { folder, _lock: lock })
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
     }
 
     /// Replaces the status.

@@ -16,10 +16,7 @@ use jackfield_loader::{
 };
 
 use super::{
-    checks::{
-        CHECKS, Check, EXIT, LOAD, OPEN, PREVIEW, STDOUT,
-        metadata::{self, FileFindings},
-    },
+    checks::{CHECKS, Check, EXIT, LOAD, OPEN, PREVIEW, STDOUT, metadata},
     child::NAME,
     child_output::{KEPT, Output, PipeReader},
     harness::{CheckError, Finding, Task, Verdict, fail, skip},
@@ -30,7 +27,7 @@ use super::{
 /// Runs the checks of a file.
 pub(super) fn all(args: &CheckArgs, config: &str) -> Report {
     let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
-    let FileFindings { plugin, findings: of_file } = metadata::check_file(&args.file);
+    let (plugin, of_file) = metadata::check_file(&args.file);
     let loadable =
         of_file.iter().all(|(name, finding)| *name == "schema" || finding.verdict != Verdict::Fail);
     let mut report = Report::new(&args.file, plugin);

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use jackfield::{PluginsConfig, forward::accepted_plugin_name};
-use jackfield_loader::Inspection;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -37,15 +36,11 @@ pub(crate) fn run(common: &CommonArgs) -> Result<Exit, CommandError> {
 fn plugins(path: &[PathBuf]) -> Vec<(String, Value)> {
     let plugin = |file: PathBuf| {
         let inspection = jackfield_loader::inspect(&file).ok()?;
-        let schema = schema_of(&inspection)?;
+        let schema = inspection.metadata.config_schema.as_ref()?;
+        let schema = serde_json::from_str(schema.get()).ok().filter(Value::is_object)?;
         Some((accepted_plugin_name(&file, Some(inspection.metadata.name.as_raw()), path), schema))
     };
     jackfield_loader::list(path).into_iter().filter_map(plugin).collect()
-}
-
-fn schema_of(inspection: &Inspection) -> Option<Value> {
-    let schema = inspection.metadata.config_schema.as_ref()?;
-    serde_json::from_str(schema.get()).ok().filter(Value::is_object)
 }
 
 /// The schema of a configuration file whose backends accept any options.

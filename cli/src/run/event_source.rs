@@ -161,9 +161,9 @@ impl EventSource {
     /// Its name in messages.
     pub(super) fn name(&self) -> String {
         match self {
-            Self::Input { reader: Some(reader), .. } => reader.name().to_owned(),
+            Self::Input { reader: Some(reader), .. } => reader.name.clone(),
             Self::Input { reader: None, .. } => "an input that was not opened".to_owned(),
-            Self::Tools(tools) => format!("spools of {}", show_path(tools.folder())),
+            Self::Tools(tools) => format!("spools of {}", show_path(&tools.folder)),
         }
     }
 

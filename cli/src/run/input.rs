@@ -70,7 +70,8 @@ impl Input {
 /// The input, which a separate thread reads. Every wait for that thread has a limit, because it may hang in a read.
 pub(super) struct InputReader {
     sink: Mutex<Sink>,
-    name: String,
+    /// The name of the input in messages.
+    pub(super) name: String,
     /// While this lock is held, that of `sink` is not taken.
     progress: Mutex<Progress>,
     changed: Condvar,
@@ -119,11 +120,6 @@ impl InputReader {
 
     pub(super) fn counts(&self) -> Counts {
         self.sink().counts()
-    }
-
-    /// The name of the input in messages.
-    pub(super) fn name(&self) -> &str {
-        &self.name
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {

@@ -100,7 +100,7 @@ fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
     let (config, read) = common.file_with_backends().map_err(CommandError::nothing_read)?;
     let folder = run_state::folder(args.state.as_deref())?;
     let state = State::claim(folder).map_err(CommandError::nothing_read)?;
-    let source = EventSource::open(args, &config, &read, state.folder(), &stop, sender.clone());
+    let source = EventSource::open(args, &config, &read, &state.folder, &stop, sender.clone());
     Ok(Run {
         source: source.map_err(CommandError::nothing_read)?,
         state,

@@ -46,7 +46,7 @@ pub(super) fn limits(bytes: u64) -> Limits {
 
 /// The tools whose spools were found below a folder.
 pub(super) struct Tools {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     config: PathBuf,
     watch: bool,
     limits: Limits,
@@ -100,10 +100,6 @@ impl Tools {
             Some((name, data))
         };
         entries.flatten().filter_map(tool).collect()
-    }
-
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
     }
 
     /// The names of the tools, and their telemetries.

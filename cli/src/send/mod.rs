@@ -163,7 +163,7 @@ impl Prepared {
             log::error(format_args!("input {input}: line {line}: {error}"));
             io_failed = true;
         }
-        if let Some((lost, why)) = bad.file().failure() {
+        if let Some((lost, why)) = bad.file.failure() {
             log::error(format_args!("{why}; lost: {}", count(lost, "bad line")));
             io_failed = true;
         }
@@ -177,7 +177,7 @@ impl Prepared {
             lines: lines.count(),
             events,
             bad_lines: bad.count,
-            bad_lines_file: bad.file().path().map(|path| show_path(path).to_string()),
+            bad_lines_file: bad.file.path().map(|path| show_path(path).to_string()),
             interrupted: interrupted.is_set(),
             io_failed,
             backends,

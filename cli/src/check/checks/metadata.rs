@@ -11,14 +11,11 @@ use crate::check::harness::{CheckResult, Finding, Harness, fail, skip};
 /// The names of the checks that read the file and run none of its code.
 pub(super) const NAMES: [&str; 4] = ["metadata", "verdict", "panic-strategy", "schema"];
 
-/// The findings of [`NAMES`].
-pub(crate) struct FileFindings {
-    /// Name and version, if the file has metadata.
-    pub(crate) plugin: Option<(ForeignText, ForeignText)>,
-    pub(crate) findings: Vec<(&'static str, Finding)>,
-}
+/// Name and version of a plugin.
+pub(crate) type NameAndVersion = (ForeignText, ForeignText);
 
-pub(crate) fn check_file(file: &Path) -> FileFindings {
+/// The name and version in the file, if it has metadata, and the findings of [`NAMES`].
+pub(crate) fn check_file(file: &Path) -> (Option<NameAndVersion>, Vec<(&'static str, Finding)>) {
     let inspected = jackfield_loader::inspect(file);
     let checked: [CheckResult; 4] = match &inspected {
         Err(error) => {
@@ -32,7 +29,7 @@ pub(crate) fn check_file(file: &Path) -> FileFindings {
         Ok(it) => [metadata(it), verdict(it), panics(it), schema(it)],
     };
     let findings = NAMES.into_iter().zip(checked.map(Finding::from)).collect();
-    FileFindings { plugin: inspected.ok().map(|it| (it.metadata.name, it.metadata.version)), findings }
+    (inspected.ok().map(|it| (it.metadata.name, it.metadata.version)), findings)
 }
 
 fn metadata(it: &Inspection) -> CheckResult {

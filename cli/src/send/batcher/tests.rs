@@ -30,7 +30,7 @@ fn run(
         batcher.run(&receiver, &stop, regular_file)
     });
     batcher.bad.finish();
-    let kept = batcher.bad.file().path().map(|path| std::fs::read_to_string(path).expect("readable"));
+    let kept = batcher.bad.file.path().map(|path| std::fs::read_to_string(path).expect("readable"));
     (batcher, kept.unwrap_or_default(), read.is_ok())
 }
 
