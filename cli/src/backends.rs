@@ -1,4 +1,4 @@
-//! `jackfield doctor` and `jackfield forget`: ask every configured backend one question, and print the answers.
+//! `jackfield doctor` and `jackfield forget`: ask every configured backend a question, and print the answers.
 
 use std::time::Duration;
 
@@ -134,7 +134,7 @@ fn ask_each(
     Ok(settings::chosen_backends(config, only)?.into_iter().map(answer).collect())
 }
 
-/// Prints the answers. The exit is that of a backend that could not be opened, or else that of an answer in `failures`.
+/// Prints the answers. Gives the exit of a backend that could not be opened, else that of the `failures`.
 fn print(answers: &[Answer], failures: &[&str], json: bool) -> Result<Exit, CommandError> {
     if json {
         console::print_json(&answers)?;

@@ -135,7 +135,7 @@ pub(crate) enum Command {
     },
 }
 
-/// The command line, and the name of its command. A wrong command line, `--help` and `--version` end the process.
+/// The command line and the name of its command. An error, `--help` and `--version` end the process.
 pub(crate) fn parse() -> (Cli, String) {
     log::set_format(wanted_format());
     let parsed = Cli::command().try_get_matches().and_then(|matches| {
@@ -151,7 +151,7 @@ pub(crate) fn parse() -> (Cli, String) {
     })
 }
 
-/// The format of the log. It is found before the command line is parsed, because an error of that has the format, too.
+/// The format of the log. It is found before the parsing, whose errors have the format, too.
 fn wanted_format() -> LogFormat {
     let mut words = env::args_os().skip_while(|word| word != "--log-format").skip(1);
     let joined =

@@ -1,6 +1,6 @@
 //! The terminal: results on standard output, a progress bar on standard error, colours, and tables.
 //!
-//! A broken pipe is no error, because its reader has ended. Colours are for a terminal, unless `NO_COLOR` is set.
+//! A broken pipe is no error: its reader has ended. Colours are for a terminal, unless `NO_COLOR` is set.
 
 use std::{
     env,
@@ -72,8 +72,8 @@ fn print_serialized(json: serde_json::Result<String>) -> Result<(), CommandError
 /// The progress bar, which lines on standard error must not overwrite.
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// Shows a bar over `size` bytes, or a counter where the size is not known, below all that is printed from now on. It is
-/// hidden where standard error is no terminal.
+/// Shows a bar over `size` bytes, or a counter where the size is not known, below all that is printed from
+/// now on. It is hidden where standard error is no terminal.
 pub(crate) fn start_bar(size: Option<u64>) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -143,8 +143,8 @@ pub(crate) fn write_error(bytes: &[u8]) {
     }
 }
 
-/// `rows` in columns; the first row holds the headings. Each row is one line. `paint` colours a cell: it gets the row, the
-/// column and the padded text.
+/// `rows` in columns; the first row holds the headings. Each row is one line. `paint` colours a cell: it gets
+/// the row, the column and the padded text.
 pub(crate) fn table(rows: &[Vec<String>], paint: impl Fn(usize, usize, String) -> String) -> String {
     let rows: Vec<Vec<_>> =
         rows.iter().map(|row| row.iter().map(|cell| one_line(cell).to_string()).collect()).collect();

@@ -84,7 +84,7 @@ fn unusable(error: &jackfield::Error) -> CommandError {
 }
 
 impl Selection {
-    /// The spools of the folder, each with its selected dead letters. The limits of a spool matter only for delivery.
+    /// The spools of the folder with their selected dead letters. Limits matter only for delivery.
     fn find(&self) -> Result<Vec<(Spool, Vec<Rejected>)>, CommandError> {
         let folder = run_state::folder_with_spool(self.state.as_deref())?;
         let spools = ["spool", "local-spool"].map(|name| folder.join(name));

@@ -5,16 +5,16 @@ use std::{fmt::Display, io, path::Path};
 use jackfield::OpenError;
 use jackfield_loader::{Error, VerifyError, show_path};
 
-/// The way in which a command has ended. When several variants apply, the last one in this order is used, because it is the most serious.
+/// The way in which a command has ended. When several variants apply, the last and most serious one is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     /// All was done.
     Done,
     /// Some lines of the input are not events.
     BadLines,
-    /// Some events were rejected or undelivered, a backend did not close cleanly, or a request for deletion failed.
+    /// Events were rejected or undelivered, a backend did not close cleanly, or a deletion failed.
     Events,
-    /// A plugin can't be used, has failed a check, is not what its pin or signature says, or differs from the lock.
+    /// A plugin can't be used, has failed a check, or differs from its pin, its signature or the lock.
     Plugin,
     /// The configuration or the lock file is wrong.
     Config,
@@ -22,8 +22,8 @@ pub(crate) enum Exit {
     Usage,
     /// The user ended the run.
     Interrupted,
-    /// Input or a key could not be read, events or another file could not be written, the state folder can't be used, or it
-    /// has no run.
+    /// Input or a key could not be read, events or another file could not be written, the state folder can't
+    /// be used, or it has no run.
     Io,
 }
 
@@ -118,7 +118,7 @@ impl CommandError {
         move |source| Self::System { what, source }
     }
 
-    /// An error of the system about a file or folder. `problem` is what does not work, such as `can't be read`.
+    /// An error of the system about a file or folder. `problem` is such as `can't be read`.
     pub(crate) fn file(path: &Path, problem: &str) -> impl FnOnce(io::Error) -> Self {
         Self::system(format!("{}: {problem}", show_path(path)))
     }

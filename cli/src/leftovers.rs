@@ -141,8 +141,8 @@ impl Leftover {
         self.buffered = 0;
     }
 
-    /// Cuts off an incomplete line. If that is not possible, ends the line, because a full disk may now have room for one
-    /// byte. A file that would have no line is removed.
+    /// Cuts off an incomplete line. If that is not possible, ends the line, because a full disk may now have
+    /// room for one byte. A file that would have no line is removed.
     fn end_torn_line(&mut self) {
         if self.whole == 0 && self.file.is_some() && files::remove(&self.path).is_ok() {
             self.file = None;
@@ -158,7 +158,7 @@ impl Leftover {
 /// The number of bad lines that are printed one by one.
 const PRINTED: u64 = 20;
 
-/// Lines of a run that are not events: the first ones are printed with their reason, and all are kept in a file.
+/// Lines that are not events: the first ones are printed with their reason, and all are kept in a file.
 pub(crate) struct BadLines {
     pub(crate) file: Leftover,
     pub(crate) count: u64,

@@ -1,5 +1,5 @@
-//! The log of the command on standard error: records of the host and of plugins, and the messages of the command itself.
-//! Each line is text, or with `--log-format json` an object.
+//! The log of the command on standard error: records of the host and of plugins, and the messages of the
+//! command itself. Each line is text, or with `--log-format json` an object.
 
 use std::{
     fmt::{self, Write as _},
@@ -25,7 +25,7 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// The records that are written unless `$JACKFIELD_LOG` selects others: warnings, errors and the ends of outages.
+/// The default selection of records: warnings, errors and the ends of outages.
 const DEFAULT: &str = "warn,jackfield::outage=info";
 
 static JSON: AtomicBool = AtomicBool::new(false);
@@ -144,7 +144,7 @@ fn object(level: Level, members: Map<String, Value>, event: &str) -> String {
     to_json(&object).unwrap_or_default()
 }
 
-/// The event and its members. A backend that the event names is left out, and so is the target of a record for users.
+/// The event and its members, without a backend that the event names and the target of a record for users.
 fn text(level: Level, members: &Map<String, Value>, event: &str, coloured: bool) -> String {
     let mut line = event.to_owned();
     for (name, value) in members {

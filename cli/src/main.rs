@@ -1,4 +1,4 @@
-//! The command `jackfield`: sends events through plugins, which are dynamic libraries, and inspects these plugins.
+//! The command `jackfield`: sends events through plugins, which are dynamic libraries, and inspects plugins.
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test makes the files that it needs"))]
 #![forbid(unsafe_code)]
 
@@ -76,8 +76,8 @@ fn main() {
         }
         Exit::from(&error)
     });
-    // The results are written and the backends are closed. Destructors of the plugins' libraries are not run, because one
-    // that hangs would keep the process alive.
+    // The results are written and the backends are closed. Destructors of the plugins' libraries are not run,
+    // because one that hangs would keep the process alive.
     scope.finish(exit.code());
     telemetry.close();
     jackfield_loader::exit(exit.code().into())

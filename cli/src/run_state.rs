@@ -7,11 +7,12 @@
 //! | `status.v1.tmp` | the previous snapshot, which the next one overwrites |
 //! | `spool/` and the rest | the same files as in the data folder of a tool |
 //!
-//! Both files of the status are made at the start, larger than they need to be, and change places. So the status can be
-//! written while the disk is full, unless the file system writes an overwritten block to a new place, as btrfs and ZFS do.
+//! Both files of the status are made at the start, larger than they need to be, and change places. So the
+//! status can be written while the disk is full, unless the file system writes an overwritten block to a new
+//! place, as btrfs and ZFS do.
 //!
 //! # Platform
-//! Files change places on Linux. Elsewhere a status is written to a new file, and is old while the disk is full.
+//! Files change places on Linux. Elsewhere a status is a new file, and is old while the disk is full.
 
 use std::{
     collections::BTreeMap,
@@ -103,8 +104,8 @@ impl State {
                 "state {shown}: another `jackfield run` has it{who}: end that one, or name another folder with --state"
             )));
         }
-        // From here on an error does not end the run, because on a full disk there may be events of an earlier run to
-        // deliver. The status is still that of the earlier run, so it is blanked.
+        // From here on an error does not end the run, because on a full disk there may be events of an
+        // earlier run to deliver. The status is still that of the earlier run, so it is blanked.
         let id = format!("{:<ID$}\n", std::process::id());
         let written = lock.rewind().and_then(|()| lock.write_all(id.as_bytes()));
         let blank = [STATUS, HALF].map(|name| {
@@ -126,8 +127,8 @@ impl State {
     }
 }
 
-/// Refuses a state folder, or a spool in it, that the telemetry would refuse later: another user can write to it. Missing
-/// folders are made for the user alone.
+/// Refuses a state folder, or a spool in it, that the telemetry would refuse later: another user can write to
+/// it. Missing folders are made for the user alone.
 fn judge(folder: &Path) -> Result<(), CommandError> {
     for path in [folder.to_owned(), folder.join("spool")] {
         let Ok(found) = fs::metadata(&path) else { continue };

@@ -1,4 +1,4 @@
-//! The arguments that every command takes, the configuration that they select, and the end of every help text.
+//! The arguments of every command, the configuration that they select, and the end of every help text.
 
 use std::{
     env, io,
@@ -74,8 +74,8 @@ impl CommonArgs {
         self.open_file()?.map_or_else(|| Ok(Config::embedded()), |(_, file)| file.read())
     }
 
-    /// Opens the configuration file: that of the command line, else that of the environment, else the first of the usual
-    /// places. `None` where there is none.
+    /// Opens the configuration file: that of the command line, else that of the environment, else the first
+    /// of the usual places. `None` where there is none.
     ///
     /// # Errors
     /// The file can't be opened, or is in a usual place and others can write it.
@@ -95,7 +95,7 @@ impl CommonArgs {
         Ok(None)
     }
 
-    /// The configuration file as an absolute path, and its content, which has a backend. Others can't write the file.
+    /// The configuration file as an absolute path, and its content, which has a backend.
     ///
     /// # Errors
     /// There is no file, or it can't be trusted, is wrong or has no backend.
@@ -173,7 +173,7 @@ fn absolute_variable(name: &str) -> Option<PathBuf> {
     env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute())
 }
 
-/// Opens a file of the usual places, if it exists. The file decides which code runs, so others must not be able to write it.
+/// Opens a file of the usual places, if it exists. Others must not be able to write it: it selects code.
 fn open_if_present(file: &Path) -> Result<Option<ConfigFile>, Error> {
     let found = match ConfigFile::open(file) {
         Ok(found) => found,
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
     use crate::exit::Exit;
 
-    /// Opens a file with this mode in a folder with that mode: whether the file is found, or why it is refused.
+    /// Opens a file with this mode in a folder with that mode: whether it is found, or why it is refused.
     fn found(mode: u32, folder_mode: u32) -> Result<bool, String> {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("config.toml");

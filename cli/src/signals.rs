@@ -1,8 +1,8 @@
 //! The signals by which a user or a process manager ends a command, or makes it reload.
 //!
-//! A request to end may come as two signals within milliseconds: `timeout` signals its child and then the group of the
-//! child, and a wrapper such as `npm` passes Ctrl-C on to a child that has already received it. So a second signal soon after
-//! the first one is the same request. A later one, or a third one, ends the process at once.
+//! A request to end may come as two signals within milliseconds: `timeout` signals its child and then the
+//! child's group, and a wrapper such as `npm` passes Ctrl-C on to a child that has already received it. So a
+//! second signal soon after the first is the same request. A later one, or a third one, ends the process.
 
 use std::{
     io,
@@ -50,7 +50,7 @@ impl Requests {
     }
 }
 
-/// The handler of a signal to end: it calls `end` for the first request, and ends the process for a second one.
+/// The handler of a signal to end: it calls `end` for the first request; a second one ends the process.
 fn on_end(mut end: impl FnMut()) -> impl FnMut() {
     let mut requests = Requests::default();
     move || match requests.add(Instant::now()) {
@@ -60,8 +60,8 @@ fn on_end(mut end: impl FnMut()) -> impl FnMut() {
     }
 }
 
-/// From now on `SIGINT` and `SIGTERM` are requests to end. A separate thread calls `end` for the first one. `SIGHUP` is a
-/// request to end, too, unless there is a `reload`.
+/// From now on `SIGINT` and `SIGTERM` are requests to end. A separate thread calls `end` for the first one.
+/// `SIGHUP` is a request to end, too, unless there is a `reload`.
 #[cfg(unix)]
 pub(crate) fn install(
     end: impl FnMut() + Send + 'static,
@@ -95,7 +95,7 @@ pub(crate) fn install(
     ctrlc::set_handler(on_end(end)).map_err(io::Error::other)
 }
 
-/// Does `work` on a separate thread, and gives its result; `None` when `stop` is set first. The thread then goes on alone.
+/// Does `work` on a separate thread. Gives its result; `None` if `stop` is set first, and the thread goes on.
 pub(crate) fn unless_stopped<T: Send + 'static>(
     stop: &CancellationToken,
     work: impl FnOnce() -> T + Send + 'static,

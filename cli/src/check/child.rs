@@ -58,8 +58,8 @@ fn perform(task: File, mut answer: File) -> Option<i32> {
     Some(0)
 }
 
-/// Ends this process when its parent has ended, which closes the other end of the pipe. Ctrl-C reaches only the parent, so
-/// without this a plugin that hangs would stay.
+/// Ends this process when its parent has ended, which closes the other end of the pipe. Ctrl-C reaches only
+/// the parent, so without this a plugin that hangs would stay.
 fn end_with_parent(mut task_pipe: BufReader<File>) -> io::Result<()> {
     let wait = move || {
         let _ = io::copy(&mut task_pipe, &mut io::sink());

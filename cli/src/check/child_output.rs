@@ -77,8 +77,8 @@ impl PipeReader {
         Ok(Self(shared))
     }
 
-    /// Waits until the other end is closed, and gives the output. The wait has a limit, because a process may keep the pipe
-    /// open.
+    /// Waits until the other end is closed, and gives the output. The wait has a limit, because a process may
+    /// keep the pipe open.
     pub(super) fn finish(&self) -> Output {
         let (state, closed) = &*self.0;
         let state = state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -56,7 +56,7 @@ pub(super) fn open_at(harness: &Harness, address: SocketAddr) -> Result<Instance
     harness.open_with(&config, &Terms::new(TIMEOUT))
 }
 
-/// As [`open_at`], or with the given options if none of them is an endpoint. Gives whether `address` is the endpoint.
+/// As [`open_at`], or with the given options if none is an endpoint. Gives whether `address` is the endpoint.
 pub(super) fn open_at_or_configured(
     harness: &Harness,
     address: SocketAddr,
@@ -109,11 +109,11 @@ fn config(harness: &Harness, address: SocketAddr) -> Result<String, CheckError> 
     )))
 }
 
-/// Values for the option, the most likely first. A given value that is no address, such as the path of a socket, is ignored,
-/// because it does not show the form of an address.
+/// Values for the option, the most likely first. A given value that is no address, such as the path of a
+/// socket, is ignored, because it does not show the form of an address.
 fn values(set: Option<&Value>, schema: Option<&Value>, address: SocketAddr) -> Vec<Value> {
     match set {
-        // The form of the given value is kept, because a plugin may take a URL for the name of a host and not find the host.
+        // The form of the value is kept, because a plugin may take a URL for the name of a host.
         Some(Value::String(text)) if text.contains("://") || is_host_and_port(text) => {
             vec![json!(at(text, address))]
         }

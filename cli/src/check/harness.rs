@@ -1,4 +1,4 @@
-//! The parts that every check in a child uses: its task, the plugin, the rules for each answer, and the finding.
+//! The parts of every check in a child: its task, the plugin, the rules for each answer, and the finding.
 
 use std::{path::PathBuf, time::Duration};
 

@@ -1,8 +1,8 @@
 //! `jackfield check`: checks the behaviour of a plugin, for its vendor and for its users.
 //!
-//! Each check runs in a separate child process, so that a plugin that hangs or crashes fails only that check. The child reads
-//! its task from one pipe, and writes its finding to another one. A third pipe is its standard output, which has to stay
-//! empty.
+//! Each check runs in a separate child process, so that a plugin that hangs or crashes fails only that check.
+//! The child reads its task from one pipe, and writes its finding to another one. A third pipe is its
+//! standard output, which has to stay empty.
 
 mod checks;
 mod child;

@@ -90,7 +90,7 @@ fn is_json(file: &Path) -> bool {
     file.extension().is_some_and(|extension| extension == "json")
 }
 
-/// Checks that the plugin's schema or the given options have this key. A file that can't be read is left to the report.
+/// Checks that the schema or the given options have this key. The report names a file that can't be read.
 fn check_endpoint(file: &Path, given: &str, key: &str) -> Result<(), CommandError> {
     let Ok(inspection) = jackfield_loader::inspect(file) else { return Ok(()) };
     let object = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap_or_default();

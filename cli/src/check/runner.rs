@@ -137,8 +137,8 @@ fn start(check: &Check, args: &CheckArgs, config: &str) -> io::Result<(Finding, 
         .start()?;
     let answer = PipeReader::start(answer_reader, ANSWER)?;
     let (output, errors) = (PipeReader::start(output_reader, KEPT)?, PipeReader::start(error_reader, KEPT)?);
-    // If the child has already ended, this fails, and the end is reported below. The pipe stays open, because the child ends
-    // when it is closed.
+    // If the child has already ended, this fails, and the end is reported below. The pipe stays open, because
+    // the child ends when it is closed.
     let _ = task_writer.write_all(&task);
 
     let ended = child.wait(limit);

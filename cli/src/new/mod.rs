@@ -46,8 +46,8 @@ pub(crate) struct NewArgs {
     /// Folder of the project, new or empty; by default NAME in the current one
     #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath)]
     dir: Option<PathBuf>,
-    /// Build a project in Rust with this copy of the contract instead of one from a registry: the folder plugin-api of
-    /// Jackfield's source, or its parent
+    /// Build a project in Rust with this copy of the contract instead of one from a registry: the folder
+    /// plugin-api of Jackfield's source, or its parent
     #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath)]
     contract: Option<PathBuf>,
 }

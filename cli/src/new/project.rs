@@ -17,7 +17,7 @@ pub(crate) enum Lang {
     C,
 }
 
-/// The dependency on the contract in `Cargo.toml`: on the crate in this folder, or else on the one of a registry.
+/// The dependency on the contract in `Cargo.toml`: the crate in this folder, else the one of a registry.
 fn dependency(contract: Option<&Path>) -> String {
     match contract {
         None => format!("\"={VERSION}\""),

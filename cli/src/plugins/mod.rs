@@ -46,8 +46,8 @@ impl Library {
     }
 }
 
-/// The language of a plugin, and how the layout of its tables is compared with the host's, such as `C, layout by digest`.
-/// Only a plugin in Rust may have layouts that are compared field by field; the loaded library tells whether it has.
+/// The language of a plugin, and how the layout of its tables is compared, such as `C, layout by digest`.
+/// Only plugins in Rust may have layouts that are compared field by field, which shows when they are loaded.
 fn language(metadata: &Metadata) -> ForeignText {
     match metadata.language.as_raw() {
         "rust" => "Rust".into(),

@@ -135,8 +135,8 @@ fn words(schema: &Value) -> Option<String> {
     words.map(|words| words.join(BETWEEN))
 }
 
-/// A kind in at most [`MOST_LINES`] lines of at most [`WIDEST`] characters. Another line counts the words that are left out;
-/// `--json` has all of them.
+/// A kind in at most [`MOST_LINES`] lines of at most [`WIDEST`] characters. Another line counts the words
+/// that are left out; `--json` has all of them.
 fn lines(kind: &str) -> Vec<String> {
     let words: Vec<_> = kind.split(BETWEEN).collect();
     let mut lines = vec![String::new()];

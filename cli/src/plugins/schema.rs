@@ -46,7 +46,7 @@ fn plugins(path: &[PathBuf]) -> Vec<(String, Value)> {
 /// The schema of a configuration file whose backends accept any options.
 const CONFIGURATION: &str = include_str!("configuration.schema.json");
 
-/// The schema of a configuration file. It has the options of these plugins, and accepts any options of other plugins.
+/// The schema of a configuration file, with the options of these plugins. Other plugins have any options.
 fn whole(plugins: &[(String, Value)]) -> Value {
     let mut definitions = Map::new();
     let mut choices = Vec::new();

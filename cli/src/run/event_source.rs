@@ -28,8 +28,8 @@ use crate::{
 pub(crate) struct RunArgs {
     /// FIFO that events are written to, or `-` for standard input
     ///
-    /// The lines of several writers of one FIFO mix, unless each writer writes whole lines of at most 4096 bytes (PIPE_BUF)
-    /// with one call.
+    /// The lines of several writers of one FIFO mix, unless each writer writes whole lines of at most 4096
+    /// bytes (PIPE_BUF) with one call.
     #[arg(default_value = "-", value_name = "FIFO", value_hint = ValueHint::FilePath)]
     input: PathBuf,
     /// Folder with spools of tools to deliver, instead of an input
@@ -47,8 +47,8 @@ pub(crate) struct RunArgs {
         conflicts_with = "spools"
     )]
     spool_size: u64,
-    /// Largest size of the dead letters; a backend that rejects more gets no events [default: a quarter of the spool's
-    /// size]
+    /// Largest size of the dead letters; a backend that rejects more gets no events [default: a quarter of
+    /// the spool's size]
     #[arg(long, value_name = "SIZE", value_parser = jackfield::forward::parse_size)]
     dead_letter_size: Option<u64>,
     /// Age after which dead letters are dropped
@@ -76,14 +76,14 @@ impl RunArgs {
 
 /// The source of events.
 pub(super) enum EventSource {
-    /// The telemetry of the run itself, the reader that fills its spool, and the status before the first line. There is no
-    /// reader if a request to end came while the backends were being opened.
+    /// The telemetry of the run itself, the reader that fills its spool, and the status before the first
+    /// line. There is no reader if a request to end came while the backends were being opened.
     Input { telemetry: Telemetry, reader: Option<Arc<InputReader>>, before: Box<Status> },
     /// The spools of tools.
     Tools(Tools),
 }
 
-/// Refuses to run with a backend that can't be used, unless `start_anyway` is set or its platform is only away.
+/// Refuses a backend that can't be used, unless `start_anyway` is set or its platform is only away.
 fn judge(
     failed: impl IntoIterator<Item = (String, OpenError)>,
     start_anyway: bool,
@@ -103,8 +103,8 @@ fn judge(
 }
 
 impl EventSource {
-    /// Opens the backends and then the source that the command line names. `config` is what `file` says. `stop` ends the
-    /// wait for the backends.
+    /// Opens the backends and then the source that the command line names. `config` is what `file` says.
+    /// `stop` ends the wait for the backends.
     ///
     /// # Errors
     /// A backend, the input or the folder can't be used.
@@ -122,7 +122,7 @@ impl EventSource {
                 let refusal = format!("--spools {}: expected a folder", show_path(&folder));
                 return Err(CommandError::Unusable(refusal));
             }
-            // A backend is opened when a tool has events for it, so that without consent no platform is contacted.
+            // No backend is opened before a tool has events: without consent no platform is contacted.
             let failed = |backend: &BackendConfig| {
                 check_backend(config, backend).err().map(|error| (backend.name.clone(), error))
             };

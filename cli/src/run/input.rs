@@ -19,12 +19,12 @@ use super::{
 };
 use crate::{leftovers::BadLines, log};
 
-/// The time between two checks of a FIFO without a writer, and between two attempts to store a line without room. This is
-/// polling, because the system reports neither the new writer of a FIFO nor new room on a disk.
+/// The time between two checks of a FIFO without a writer, and between two attempts to store a line without
+/// room. This is polling, because the system reports neither the new writer of a FIFO nor new room on a disk.
 const TICK: Duration = Duration::from_millis(50);
 /// The time that the end of a run waits for a line that is being stored.
 const LAST_LINES: Duration = Duration::from_millis(500);
-/// A lack of room is printed only once in this time. With a slow backend the spool has room from time to time.
+/// A lack of room is printed once in this time, because a spool may be full again and again.
 const QUIET: Duration = Duration::from_secs(60);
 
 /// A message to the main thread of a run.
@@ -67,7 +67,7 @@ impl Input {
     }
 }
 
-/// The input, which a separate thread reads. Every wait for that thread has a limit, because it may hang in a read.
+/// The input, which a separate thread reads. Every wait for the thread is limited: it may hang in a read.
 pub(super) struct InputReader {
     sink: Mutex<Sink>,
     /// The name of the input in messages.
@@ -140,8 +140,8 @@ impl InputReader {
         self.progress().stop.is_some()
     }
 
-    /// Stops reading, and stores the lines that were read, even an incomplete last line. A line without room at the
-    /// `deadline` is given up.
+    /// Stops reading, and stores the lines that were read, even an incomplete last line. A line without room
+    /// at the `deadline` is given up.
     pub(super) fn stop(&self, deadline: Instant) {
         self.update(|progress| progress.stop = Some(deadline));
         let mut progress = self.progress();
@@ -165,9 +165,9 @@ impl InputReader {
         self.sink().finish();
     }
 
-    /// Waits for room, without a lock, so that the counts can be read. With `to_the_end` it waits until the deadline of a
-    /// request to stop, else only until the request. At each attempt it calls `meanwhile` with the reason. Gives whether
-    /// there is room.
+    /// Waits for room, without a lock, so that the counts can be read. With `to_the_end` it waits until the
+    /// deadline of a request to stop, else only until the request. At each attempt it calls `meanwhile` with
+    /// the reason. Gives whether there is room.
     fn hold(&self, to_the_end: bool, mut meanwhile: impl FnMut(DropReason)) -> bool {
         self.update(|progress| progress.is_held = true);
         let mut has_room = true;
@@ -185,8 +185,8 @@ impl InputReader {
         has_room
     }
 
-    /// Reads a FIFO. It stays open while writers come and go, so that the system keeps the bytes of a writer that has ended.
-    /// A FIFO that another one has replaced is opened again.
+    /// Reads a FIFO. It stays open while writers come and go, so that the system keeps the bytes of a writer
+    /// that has ended. A FIFO that another one has replaced is opened again.
     #[expect(clippy::disallowed_methods, reason = "the user's input; opening it waits for the first writer")]
     fn fifo(&self, path: &Path) -> io::Result<()> {
         loop {
@@ -235,7 +235,7 @@ impl<'a> OpenInput<'a> {
                 other => other?,
             };
             if reader.is_stopping() && self.source.keeps() {
-                // New input stays in the pipe for the next run, unless it is a complete line without its line feed.
+                // New input stays in the pipe for the next run, unless it is a line without its line feed.
                 let is_line = is_whole(&block[..found.len]);
                 return if is_line { self.feed(&block[..found.len], true).map(drop) } else { Ok(()) };
             }
@@ -256,8 +256,8 @@ impl<'a> OpenInput<'a> {
         }
     }
 
-    /// Stores bytes, line by line, and removes them from the input. At the end of the input, a line without a line feed is
-    /// stored, too. Gives whether there was room for all.
+    /// Stores bytes, line by line, and removes them from the input. At the end of the input, a line without a
+    /// line feed is stored, too. Gives whether there was room for all.
     fn feed(&mut self, block: &[u8], at_end: bool) -> io::Result<bool> {
         let (mut done, mut taken) = (0, 0);
         while done < block.len() || at_end {
@@ -268,7 +268,7 @@ impl<'a> OpenInput<'a> {
                 (sink.has_begun(), sink.take(&block[done..end]) && (!at_end || !is_last || sink.end_line()))
             };
             if !room {
-                // The stored lines are removed from the input now, because the run may be killed while it waits.
+                // Stored lines are removed from the input now, because the run may be killed while it waits.
                 self.source.take(done - taken)?;
                 taken = done;
                 let is_there = self.source.keeps() && !has_begun;
@@ -323,7 +323,7 @@ impl<'a> OpenInput<'a> {
     }
 }
 
-/// Whether text without a line feed is a complete line. It is one if it is valid JSON, because nothing follows an event.
+/// Whether text without a line feed is a complete line: valid JSON is one, because nothing follows an event.
 fn is_whole(line: &[u8]) -> bool {
     !line.contains(&b'\n') && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok()
 }

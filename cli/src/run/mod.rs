@@ -1,10 +1,10 @@
 //! `jackfield run`: forwards events until it is told to end.
 //!
-//! Each line is appended to a spool in the state folder before the next line is read. The use of memory does not grow while
-//! backends are slow. `docs/forwarder.md` says what a kill can lose. While the spool has no room, nothing is read, and
-//! the writers of the input wait. The events of the spool go to every backend in the same way as the events of a tool: each
-//! backend has a cursor, failures are retried, rejected events become dead letters. With `--spools` the run delivers the
-//! spools of tools.
+//! Each line is appended to a spool in the state folder before the next line is read. The use of memory does
+//! not grow while backends are slow. `docs/forwarder.md` says what a kill can lose. While the spool has no
+//! room, nothing is read, and the writers of the input wait. The events of the spool go to every backend in
+//! the same way as the events of a tool: each backend has a cursor, failures are retried, rejected events
+//! become dead letters. With `--spools` the run delivers the spools of tools.
 
 pub(crate) mod event_source;
 mod input;
@@ -116,8 +116,8 @@ fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
     })
 }
 
-/// From now on `SIGINT` and `SIGTERM` end the run, and `SIGHUP` reloads. The first request to end also sets the token that is
-/// returned.
+/// From now on `SIGINT` and `SIGTERM` end the run, and `SIGHUP` reloads. The first request to end also sets
+/// the token that is returned.
 fn obey_signals(sender: &mpsc::Sender<Message>) -> io::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let (flag, ends, reloads) = (stop.clone(), sender.clone(), sender.clone());
@@ -309,7 +309,7 @@ fn for_each_at_once(all: &[(String, Telemetry)], work: impl Fn(&Telemetry) + Syn
     });
 }
 
-/// Delivers waiting events. If the pause of a backend ends before the deadline, delivers again after the pause.
+/// Delivers waiting events, and again after the pause of a backend that ends before the deadline.
 fn flush(telemetry: &Telemetry, deadline: Instant) {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());

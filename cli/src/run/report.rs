@@ -1,4 +1,4 @@
-//! What the status reports: spools and backends with their rates over the last seconds, and the result of a reload.
+//! The parts of the status: spools and backends with rates over the last seconds, and the result of a reload.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -34,8 +34,8 @@ impl Rates {
         self.with(tool, telemetry, &telemetry.live_backends())
     }
 
-    /// The state of one spool after its telemetry was closed, and what its backends did until then. Waiting events are
-    /// counted once more.
+    /// The state of one spool after its telemetry was closed, and what its backends did until then. Waiting
+    /// events are counted once more.
     pub(super) fn at_the_end(
         &mut self,
         tool: &str,

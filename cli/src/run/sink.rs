@@ -54,8 +54,8 @@ impl Sink {
         self.begun
     }
 
-    /// Takes bytes with at most one end of a line. Gives whether there was room. Without room the event is held, and the
-    /// caller calls [`again`](Self::again).
+    /// Takes bytes with at most one end of a line. Gives whether there was room. Without room the event is
+    /// held, and the caller calls [`again`](Self::again).
     pub(super) fn take(&mut self, piece: &[u8]) -> bool {
         let Self { lines, taker, begun } = self;
         *begun = piece.last().is_some_and(|last| *last != b'\n');

@@ -1,9 +1,10 @@
 //! The input of a run. A line stays in its pipe until it is stored.
 //!
 //! # Platform
-//! Linux: `tee(2)` copies the bytes of a pipe or FIFO, and they are removed from it once they are stored. An incomplete line
-//! stays in the pipe until its end has come, unless it fills the pipe. On other systems, and from an input that is no pipe,
-//! bytes are removed when they are read, so those that are not stored when the process is killed are lost.
+//! Linux: `tee(2)` copies the bytes of a pipe or FIFO, and they are removed from it once they are stored. An
+//! incomplete line stays in the pipe until its end has come, unless it fills the pipe. On other systems, and
+//! from an input that is no pipe, bytes are removed when they are read, so those that are not stored when the
+//! process is killed are lost.
 
 use std::{
     fs::File,
@@ -70,8 +71,8 @@ impl Source {
         0
     }
 
-    /// Waits for more bytes than are [`left`](Self::left), and copies all of them to the block of [`BLOCK`] bytes. While some
-    /// are left, `stop` ends the wait; else the wait has no limit.
+    /// Waits for more bytes than are [`left`](Self::left), and copies all of them to the block of [`BLOCK`]
+    /// bytes. While some are left, `stop` ends the wait; else the wait has no limit.
     pub(super) fn next(&mut self, block: &mut [u8], stop: impl Fn() -> bool) -> io::Result<Found> {
         #[cfg(target_os = "linux")]
         if let Some(look) = &mut self.look {
@@ -142,15 +143,15 @@ mod pipe {
             let end = self.left > 0 && self.wait(input, stop)?;
             self.fit(input);
             let len = tee(input, &self.writer, block.len(), SpliceFlags::empty())?;
-            // The copy's pipe has at least as many buffers as the input, so bytes that fill it fill the input, too.
+            // The copy's pipe has at least as many buffers as the input: bytes that fill it fill the input.
             let full = len == block.len() || !has_room(&self.writer)?;
             self.reader.read_exact(&mut block[..len])?;
             self.left = len;
             Ok(Found { len, end: end || len == 0, full })
         }
 
-        /// Waits until there are more bytes than are left, no more can come, or `stop` ends the wait. Gives whether no more
-        /// can come.
+        /// Waits until there are more bytes than are left, no more can come, or `stop` ends the wait. Gives
+        /// whether no more can come.
         fn wait(&self, input: &File, stop: impl Fn() -> bool) -> io::Result<bool> {
             let [mut pause, longest] = PAUSES;
             let mut gone = false;
@@ -161,7 +162,7 @@ mod pipe {
                 if gone {
                     return Ok(true);
                 }
-                // Polling, because `poll` reports the end of the last writer, but no new bytes while there are old ones.
+                // Polling, because `poll` reports the last writer's end, but no new bytes after old ones.
                 let mut fds = [PollFd::new(input, PollFlags::empty())];
                 let time = Timespec { tv_sec: 0, tv_nsec: pause.subsec_nanos().into() };
                 gone = poll(&mut fds, Some(&time))? > 0;

@@ -6,8 +6,8 @@ use jackfield::Status;
 use jackfield_loader::{ForeignText, count};
 use serde::Serialize;
 
-/// The results of a run. For each backend of the run's own spool, `waiting_before` + `read` is the sum of its numbers and of
-/// those events of `dropped` that it had not settled.
+/// The results of a run. For each backend of the run's own spool, `waiting_before` + `read` is the sum of its
+/// numbers and of those events of `dropped` that it had not settled.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Summary {
     /// Events that were read and stored.

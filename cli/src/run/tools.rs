@@ -24,8 +24,8 @@ const DELIVER: Deliver = Deliver::InBackground {
 const SPOOL_BYTES: u64 = 1 << 30;
 const SPOOL_EVENTS: u64 = 10_000_000;
 
-/// A telemetry for the events of another program. It is enabled, because the user who starts a run has decided that the
-/// events are sent.
+/// A telemetry for the events of another program. It is enabled, because the user who starts a run has
+/// decided that the events are sent.
 pub(crate) fn service(tool: &str, config: &Path, folder: &Path, watch: bool) -> Builder {
     Telemetry::builder(tool, VERSION)
         .environment(|_: &str| None::<OsString>)
@@ -64,7 +64,7 @@ impl Tools {
         tools
     }
 
-    /// Looks for new tools, delivers the events of all tools, and drops a tool whose user has withdrawn consent.
+    /// Looks for new tools, delivers the events of all, and drops a tool whose user has withdrawn consent.
     pub(super) fn look(&mut self) {
         let mut found = BTreeMap::new();
         for (name, data) in self.found() {
@@ -108,8 +108,9 @@ impl Tools {
     }
 }
 
-/// Why the events of a tool are not sent; `None` when its user has consented. Consent has to be in the tool's usual file,
-/// because a variable in the environment of this run may not be that user's decision. A variable that opts out counts, too.
+/// Why the events of a tool are not sent; `None` when its user has consented. Consent has to be in the tool's
+/// usual file, because a variable in the environment of this run may not be that user's decision. A variable
+/// that opts out counts, too.
 pub(crate) fn refusal(tool: &str) -> Option<String> {
     let here = Telemetry::builder(tool, "0").build().consent();
     let is_opt_in = |name: &str| name.ends_with("TELEMETRY_ENABLED");

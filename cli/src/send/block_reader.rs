@@ -28,8 +28,8 @@ const TICK: Duration = Duration::from_millis(50);
 /// An open input.
 ///
 /// # Platform
-/// On Unix the wait for input does not read, so that no read begins after `stop`, whose bytes would be lost. Elsewhere a read
-/// may hang.
+/// On Unix the wait for input does not read, so that no read begins after `stop`, whose bytes would be lost.
+/// Elsewhere a read may hang.
 pub(super) struct BlockReader {
     reader: Box<dyn Read + Send>,
     #[cfg(unix)]
@@ -58,7 +58,7 @@ impl BlockReader {
         if metadata.is_dir() {
             return Err(io::Error::from(io::ErrorKind::IsADirectory));
         }
-        // A backend may append to this file, so only the bytes that it has now are sent. A file of /proc has the size 0.
+        // A backend may append to this file, so only its present bytes are sent. A file of /proc has size 0.
         let end = if metadata.is_file() && metadata.len() > 0 { metadata.len() } else { u64::MAX };
         Ok(Self {
             #[cfg(unix)]
@@ -68,8 +68,8 @@ impl BlockReader {
         })
     }
 
-    /// Reads blocks until the end, an error or `stop`. An error is the last item. The wait for the reading thread is short,
-    /// because that thread may hang in a read.
+    /// Reads blocks until the end, an error or `stop`. An error is the last item. The wait for the reading
+    /// thread is short, because that thread may hang in a read.
     pub(super) fn blocks(mut self, stop: CancellationToken) -> io::Result<Receiver<io::Result<Vec<u8>>>> {
         let (sender, receiver) = sync_channel(AHEAD);
         thread::Builder::new().name("jackfield-input".to_owned()).spawn(move || {

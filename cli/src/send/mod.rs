@@ -1,8 +1,8 @@
 //! `jackfield send`: sends events from JSON Lines to every configured backend.
 //!
-//! One thread reads blocks, the main thread makes batches of events, and one thread for each backend delivers the batches.
-//! All queues between them are bounded, so the use of memory does not depend on the size of the input, and the slowest
-//! backend sets the pace.
+//! One thread reads blocks, the main thread makes batches of events, and one thread for each backend delivers
+//! the batches. All queues between them are bounded, so the use of memory does not depend on the size of the
+//! input, and the slowest backend sets the pace.
 
 mod batcher;
 mod block_reader;

@@ -103,7 +103,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Starts the thread of a backend. A backend that could not be opened gets its events too: they go to its file.
+    /// Starts the thread of a backend. The events of one that could not be opened go to its file.
     pub(super) fn start(target: Target, run: &Run) -> io::Result<Self> {
         let Target { config, backend, plugin } = target;
         let unusable = backend.as_ref().err();
@@ -179,7 +179,7 @@ fn deliver(
 /// The number of events by outcome and reason.
 pub(super) type ReasonCounts = BTreeMap<(&'static str, Arc<str>), u64>;
 
-/// The reasons, the most frequent first. `conceal` replaces secrets; reasons that are equal without their secrets become one.
+/// The reasons, the most frequent first. Reasons that are equal after `conceal` become one.
 pub(super) fn sorted(counts: ReasonCounts, conceal: impl Fn(&str) -> String) -> Vec<Reason> {
     let mut concealed = BTreeMap::<_, u64>::new();
     for ((outcome, reason), events) in counts {

@@ -96,7 +96,7 @@ fn look(folder: &Path) -> Result<(bool, Snapshot), CommandError> {
     Err(CommandError::Unusable(refusal))
 }
 
-/// Draws the screen until Ctrl-C, on the alternate screen of the terminal, so that the normal one is not changed.
+/// Draws the screen until Ctrl-C, on the terminal's alternate screen, so that the normal one stays.
 fn follow(folder: &Path) {
     let (interrupt, interrupted) = mpsc::channel();
     let handler = interrupt.clone();

@@ -13,8 +13,8 @@ use crate::{
 /// A run that is alive and has written no status for this time is reported as silent.
 const LATE_MS: i64 = 5000;
 
-/// The characters that draw `text` on a terminal of this many rows and columns. The text is cut to that size, because a line
-/// that wraps, or an additional row, would move the lines above.
+/// The characters that draw `text` on a terminal of this many rows and columns. The text is cut to that size,
+/// because a line that wraps, or an additional row, would move the lines above.
 pub(super) fn page(text: &str, size: Option<(u16, u16)>) -> String {
     let (rows, columns) =
         size.map_or((usize::MAX, usize::MAX), |(rows, columns)| (rows.into(), columns.into()));
@@ -25,7 +25,7 @@ pub(super) fn page(text: &str, size: Option<(u16, u16)>) -> String {
         let rest = format!("... {}: enlarge the terminal, or use --once", count(hidden, "more line"));
         lines.push(truncate_str(&rest, columns, "").into_owned().into());
     }
-    // The old line is erased before the new one is written: after the last column, erasing removes the last character.
+    // The old line is erased before the new one is written: later, the last character would be erased, too.
     let mut page = "\x1b[H".to_owned();
     for (number, line) in lines.iter().enumerate() {
         page.push_str(if number == 0 { "\x1b[K" } else { "\r\n\x1b[K" });

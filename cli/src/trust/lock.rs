@@ -121,8 +121,8 @@ fn key(pin: &Pin) -> Key {
     (pin.name.clone(), pin.target.clone())
 }
 
-/// The plugins of the configuration's backends, and then those on the search path: each file once, and whether a backend
-/// uses it.
+/// The plugins of the configuration's backends, and then those on the search path: each file once, and
+/// whether a backend uses it.
 fn files(config: &Config, refusals: &mut Vec<String>) -> Vec<(PathBuf, bool)> {
     let mut files = Vec::<(PathBuf, bool)>::new();
     let plugins = &config.plugins;

@@ -1,4 +1,4 @@
-//! Pins and signatures: `jackfield lock`, `keygen`, `sign` and `verify`, and the files of minisign keys that these read.
+//! Pins and signatures: `jackfield lock`, `keygen`, `sign` and `verify`, and the files of minisign keys.
 
 pub(crate) mod keygen;
 pub(crate) mod lock;
@@ -20,7 +20,7 @@ use crate::exit::CommandError;
 /// Largest file of a key, in bytes.
 const SIZE_LIMIT: u64 = 16 << 10;
 
-/// The bytes of a secret key that name the derivation from a password, and their value when the key has no password.
+/// The bytes of a secret key that name its derivation from a password, and their value without a password.
 const DERIVATION: std::ops::Range<usize> = 2..4;
 const NO_PASSWORD: [u8; 2] = [0, 0];
 
@@ -49,7 +49,7 @@ fn public_key(key: &str) -> Result<PublicKey, CommandError> {
     text.parse().map_err(|error| unusable(path, error))
 }
 
-/// A secret key from a file that only its owner may read, of this program or of minisign. The terminal asks for the password.
+/// A secret key from a file that only its owner may read. The terminal asks for the password.
 fn secret_key(path: &Path) -> Result<SecretKey, CommandError> {
     let (text, metadata) = read(path)?;
     if let Some(mode) = files::mode_for_others(&metadata) {

@@ -66,7 +66,7 @@ pub(super) fn outcomes(harness: &Harness) -> CheckResult {
     Ok(found)
 }
 
-/// Checks that each event has an outcome, and each event that is not delivered a reason. Gives the counts of the outcomes.
+/// Checks that each event has an outcome, and a reason if it is not delivered. Gives counts of the outcomes.
 pub(super) fn complete(answer: &Answer) -> CheckResult {
     if answer.status != abi::STATUS_OK {
         return Ok(format!("`send` failed as a whole: {}", harness::said(answer)));

@@ -52,7 +52,7 @@ pub(super) fn empty_pointers(harness: &Harness) -> CheckResult {
 pub(super) fn late_calls(harness: &Harness) -> CheckResult {
     let (instance, _) = fake_platform::open_at_or_configured(harness, fake_platform::closed_address()?)?;
     harness::send_ordinary(&instance, 10, SHORT)?;
-    // This is time for a thread of the plugin to use the call too late. No event tells that no thread will do so.
+    // This is time for a thread of the plugin to use the call too late, which no event tells.
     thread::sleep(Duration::from_millis(300));
     harness::end(instance)?;
     match late_uses() {

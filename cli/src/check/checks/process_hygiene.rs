@@ -76,7 +76,7 @@ impl Held {
         })
     }
 
-    /// The resources once no thread has ended for 50 ms, because the thread that loaded the plugin may still be ending.
+    /// The resources once no thread has ended for 50 ms: the thread that loaded the plugin may be ending.
     fn at_rest() -> Option<Self> {
         let (mut last, mut looks) = (Self::now()?, 0);
         while looks < 5 {
@@ -103,10 +103,10 @@ impl Held {
     }
 }
 
-/// Allowed growth of memory after the warm-up, in KiB, because allocators keep some memory, and some allocations are late.
+/// Allowed growth of memory after the warm-up, in KiB: allocators keep some memory and allocate late.
 const TOLERANCE: usize = 2 << 10;
 
-/// Allowed growth of memory in the second half, in KiB, if the tolerance is exceeded: growth that has stopped is no leak.
+/// Allowed growth in the second half, in KiB, beyond the tolerance: growth that has stopped is no leak.
 const LEVEL: usize = 512;
 
 /// The timeout of `send` in each cycle.

@@ -25,7 +25,7 @@ const IDLE: Duration = Duration::from_millis(200);
 /// A batch is sent when its first event has waited for this time.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// After a request to end, the time to wait for the next block. A reader that notices the request ends earlier.
+/// The wait for the next block after a request to end. A reader that notices the request ends earlier.
 const LAST_BLOCKS: Duration = Duration::from_secs(1);
 
 /// Makes batches from blocks of the input.
@@ -82,8 +82,8 @@ impl Batcher {
                 }
             }
         }
-        // A regular file can be read again, so its incomplete line is ignored. The rest of a pipe is lost, so its incomplete
-        // line is used.
+        // A regular file can be read again, so its incomplete line is ignored. The rest of a pipe is lost, so
+        // its incomplete line is used.
         if !(stop.is_set() && regular_file) {
             let Self { lines, events, bad, .. } = self;
             lines.finish(|number, line| take(events, bad, number, &line));
