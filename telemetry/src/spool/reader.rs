@@ -31,6 +31,8 @@ pub struct Deliverer {
     /// Whether the cursors have changed since they were written.
     unsaved: bool,
     segments: Vec<Listed>,
+    /// Whether the segments were listed since the claim was taken.
+    is_listed: bool,
     dead_letters: DeadLetters,
     /// Segments whose events may be given back, once for each chunk.
     held: Vec<Name>,
@@ -232,7 +234,10 @@ impl Deliverer {
 
     fn save(&mut self) -> Result<(), Error> {
         if self.unsaved {
-            self.cursors.retain_segments(&self.segments);
+            // Without a list, the places in segments that are there would be forgotten.
+            if self.is_listed {
+                self.cursors.retain_segments(&self.segments);
+            }
             let saved = self.cursors.save(self.claim.folder());
             saved.map_err(|source| self.claim.store().error("note the delivery in", source))?;
             self.unsaved = false;
@@ -250,6 +255,7 @@ impl Deliverer {
     fn list(&mut self) -> Result<(), Error> {
         let listing = segment::list(self.claim.folder());
         self.segments = listing.map_err(|source| self.claim.store().error("read", source))?.segments;
+        self.is_listed = true;
         Ok(())
     }
 
@@ -388,7 +394,8 @@ impl Spool {
             cursors.merge(noted);
         }
         let (segments, dead_letters, held, buffer) = Default::default();
-        let mut deliverer = Deliverer { claim, cursors, unsaved, segments, dead_letters, held, buffer };
+        let mut deliverer =
+            Deliverer { claim, cursors, unsaved, segments, is_listed: false, dead_letters, held, buffer };
         deliverer.expire_rejected();
         deliverer.retain_backends(backends)?;
         Ok(Some(deliverer))

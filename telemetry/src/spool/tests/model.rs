@@ -287,6 +287,14 @@ fn full_and_failing_disks_lose_no_event_that_was_taken() {
     run_all("all", 80, Plan { faults: true, fine: true, crashes: true, retries: true, tight: true });
 }
 
+/// With this seed the list of segments can't be read right after a claim that has cursors to write.
+#[test]
+fn a_list_that_fails_forgets_no_cursor() {
+    for _ in 0..8 {
+        run(347_985_148, Plan { faults: true, fine: true, ..Plan::default() });
+    }
+}
+
 /// The same short history, with a crash at each of its operations in turn.
 #[test]
 fn a_crash_after_each_operation_of_a_run_is_survived() {
