@@ -260,13 +260,13 @@ fn contain<R>(body: impl FnOnce() -> R) -> Result<R, Panic> {
     let result = catch_unwind(AssertUnwindSafe(body));
     CONTAINED.set(false);
     result.map_err(|payload| {
-        let message = payload
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "(a panic without a message)".to_owned());
-        // A payload may panic when it is dropped, and nothing would catch that panic.
-        std::mem::forget(payload);
+        let text = payload.downcast::<String>().map(|text| *text);
+        let text = text.or_else(|other| other.downcast::<&str>().map(|text| (*text).to_owned()));
+        let message = text.unwrap_or_else(|other| {
+            // A payload that is no text may panic when it is dropped, and nothing would catch that panic.
+            std::mem::forget(other);
+            "(a panic without a message)".to_owned()
+        });
         Panic { message, position: LAST_POSITION.take() }
     })
 }
