@@ -224,6 +224,8 @@ pub(crate) struct Snapshot {
     pub(crate) holding: Option<Holding>,
     pub(crate) mapped_images: usize,
     pub(crate) image_limit: usize,
+    #[serde(default)]
+    pub(crate) kept: Kept,
     pub(crate) last_reload: Option<ForeignText>,
     pub(crate) spools: Vec<SpoolNow>,
 }
@@ -233,6 +235,31 @@ pub(crate) struct Holding {
     pub(crate) reason: ForeignText,
     /// Milliseconds since 1970.
     pub(crate) since_ms: i64,
+}
+
+/// What stays until the run ends, because a plugin of this process may still use it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    pub(crate) library_bytes: usize,
+    /// What plugins got at `open`.
+    pub(crate) host_handles: usize,
+    pub(crate) host_handle_bytes: usize,
+    pub(crate) log_targets: usize,
+    /// Calls that never came back, each with its thread, its batch and its instance.
+    pub(crate) stuck_calls: usize,
+}
+
+impl Kept {
+    pub(crate) fn now() -> Self {
+        let (host_handles, host_handle_bytes) = jackfield_loader::host_handles();
+        Self {
+            library_bytes: jackfield_loader::loaded_bytes(),
+            host_handles,
+            host_handle_bytes,
+            log_targets: jackfield_loader::log_targets(),
+            stuck_calls: jackfield_loader::stuck_calls(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -27,7 +27,8 @@ pub use crate::{
     boundary::{
         batch::{Batch, BatchWriter, EventFields},
         host_services::host_handles,
-        process::{exit, process_id},
+        log::log_targets,
+        process::{exit, limit_heaps, process_id},
         signals,
         text::{
             ForeignText, count, escape_in_json, hex, in_prose, nearest, show as show_path, span, to_json,

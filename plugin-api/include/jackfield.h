@@ -493,6 +493,9 @@ typedef struct {
     // OWNERSHIP: `record` is copied before this function returns.
     void (*log)(const void *context, const jackfield_log_record *record);
     // Whether the host no longer uses this backend, so that its own threads should end (1), or still uses it (0).
+    //
+    // The threads end in `close`. A later backend of the same name may get this host some time after `free`, and the
+    // answer is 0 again from then on.
     uint32_t (*cancelled)(const void *context);
 } jackfield_host_services;
 

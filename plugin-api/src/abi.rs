@@ -376,6 +376,9 @@ pub struct HostServices {
     /// OWNERSHIP: `record` is copied before this function returns.
     pub log: unsafe extern "C" fn(context: *const c_void, record: *const LogRecord),
     /// Whether the host no longer uses this backend, so that its own threads should end (1), or still uses it (0).
+    ///
+    /// The threads end in `close`. A later backend of the same name may get this host some time after `free`, and the
+    /// answer is 0 again from then on.
     pub cancelled: unsafe extern "C" fn(context: *const c_void) -> u32,
 }
 

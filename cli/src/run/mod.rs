@@ -40,7 +40,7 @@ use crate::{
     console,
     exit::{CommandError, Exit},
     log,
-    run_state::{self, Holding, Snapshot, SpoolNow, State, now_ms},
+    run_state::{self, Holding, Kept, Snapshot, SpoolNow, State, now_ms},
     settings::{CommonArgs, Help, VERSION},
     signals,
 };
@@ -72,7 +72,12 @@ pub(crate) const HELP: Help = Help {
 /// The time between two statuses.
 const STATUS: Duration = Duration::from_millis(500);
 
+/// Heaps of this process. More of them are not faster: the threads that deliver rarely allocate at the same
+/// time.
+const HEAPS: i32 = 2;
+
 pub(crate) fn run(common: &CommonArgs, args: &RunArgs) -> Result<Exit, CommandError> {
+    jackfield_loader::limit_heaps(HEAPS);
     let mut run = prepare(common, args)?;
     let read = run.until_the_end();
     run.end(read)
@@ -210,6 +215,7 @@ impl Run {
                 .map(|(reason, since_ms)| Holding { reason: reason.to_string().into(), since_ms }),
             mapped_images: jackfield_loader::loaded_images(),
             image_limit: jackfield_loader::image_limit(),
+            kept: Kept::now(),
             last_reload: self.last_reload.as_ref().map(ForeignText::from),
             spools,
         };

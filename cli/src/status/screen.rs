@@ -7,7 +7,7 @@ use terminal::truncate_str;
 
 use crate::{
     console::{self, Colour},
-    run_state::{BackendNow, Snapshot, now_ms},
+    run_state::{BackendNow, Kept, Snapshot, now_ms},
 };
 
 /// A run that is alive and has written no status for this time is reported as silent.
@@ -69,6 +69,15 @@ pub(super) fn screen(folder: &Path, alive: bool, now: &Snapshot) -> String {
     lines.push(format!(
         "configuration {}; {} of at most {} libraries loaded",
         now.config, now.mapped_images, now.image_limit
+    ));
+    let Kept { library_bytes, host_handles, host_handle_bytes, log_targets, stuck_calls } = &now.kept;
+    lines.push(format!(
+        "kept until the run ends: {} of libraries, {} ({}), {}, {}",
+        count(*library_bytes, "byte"),
+        count(*host_handles, "host handle"),
+        count(*host_handle_bytes, "byte"),
+        count(*log_targets, "log target"),
+        count(*stuck_calls, "stuck call"),
     ));
     lines.extend(now.last_reload.iter().map(|reload| format!("last reload: {reload}")));
     for spool in &now.spools {

@@ -86,10 +86,16 @@ fn level(number: u32) -> Level {
     }
 }
 
-fn metadata(level: Level, target: &str) -> &'static Metadata<'static> {
-    type Known = HashMap<(Level, String), &'static Metadata<'static>>;
-    static KNOWN: OnceLock<Mutex<Known>> = OnceLock::new();
+type Known = HashMap<(Level, String), &'static Metadata<'static>>;
+static KNOWN: OnceLock<Mutex<Known>> = OnceLock::new();
 
+/// How many pairs of level and target of plugins' log records this process keeps, at most 1025.
+#[must_use]
+pub fn log_targets() -> usize {
+    KNOWN.get().map_or(0, |known| lock(known).len())
+}
+
+fn metadata(level: Level, target: &str) -> &'static Metadata<'static> {
     let mut known = lock(KNOWN.get_or_init(Mutex::default));
     let target = if target.is_empty() { FALLBACK_TARGET } else { target };
     if let Some(metadata) = known.get(&(level, target.to_owned())) {

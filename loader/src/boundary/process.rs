@@ -1,4 +1,4 @@
-//! This process: its end, number, threads and locks.
+//! This process: its end, number, threads, locks and heaps.
 
 use std::io::{self, Write as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,6 +27,29 @@ pub(crate) fn deadline(timeout: Duration) -> Instant {
 /// A timeout in the unit of the contract.
 pub(crate) fn nanoseconds(timeout: Duration) -> u64 {
     u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Limits the number of heaps from which the C library serves the threads of this process.
+///
+/// A heap keeps memory that was freed in it, and a new thread may get another heap than the thread before it.
+/// So a process that starts threads again and again, as each reload of backends does, grows until all heaps
+/// have kept what they can. The variables `MALLOC_ARENA_MAX` and `GLIBC_TUNABLES` have precedence. Call it
+/// before other threads exist.
+///
+/// # Platform
+/// glibc has eight heaps for each processor unless it is limited. With another C library this does nothing.
+pub fn limit_heaps(most: i32) {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        let tunables = std::env::var_os("GLIBC_TUNABLES").unwrap_or_default();
+        if std::env::var_os("MALLOC_ARENA_MAX").is_none() && !tunables.to_string_lossy().contains("arena_max")
+        {
+            // SAFETY: the call is sound in any state of the process.
+            unsafe { libc::mallopt(libc::M_ARENA_MAX, most) };
+        }
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    let _ = most;
 }
 
 /// Ends the process at once with the exit code `code`, of which Unix keeps the low 8 bits.

@@ -55,6 +55,8 @@ mod rabbitmq_faults;
 mod refusals;
 mod refusing_platforms;
 mod released;
+#[cfg(target_os = "linux")]
+mod reload_cost;
 mod rotated;
 mod run;
 mod run_start;

@@ -189,8 +189,13 @@ impl Running {
 
     /// Waits until it has said this on standard error.
     pub(crate) fn until_said(&mut self, text: &str) {
+        self.until_said_times(text, 1);
+    }
+
+    /// Waits until it has said this so many times on standard error.
+    pub(crate) fn until_said_times(&mut self, text: &str, times: usize) {
         let stderr = self.stderr.take().expect("collected");
-        self.until(text, || stderr.so_far().contains(text));
+        self.until(text, || stderr.so_far().matches(text).count() >= times);
         self.stderr = Some(stderr);
     }
 
