@@ -52,7 +52,7 @@ fn main() {
         Command::Send(args) => send::run(&common, &args),
         Command::Run(args) => run::run(&common, &args),
         Command::DeadLetters(command) => dead_letters::run(&common, &command),
-        Command::Retry(args) => retry::run(&args),
+        Command::Retry(args) => retry::run(&args, common.json),
         Command::Status(args) => status::run(&common, &args),
         Command::Plugins => list::run(&common),
         Command::Inspect { files } => inspect::run(&common, &files),

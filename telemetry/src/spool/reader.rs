@@ -67,10 +67,10 @@ impl Deliverer {
         let store = self.claim.store();
         let changed = self.cursors.retain_backends(&names, store.fs.now_ms(), store.limits.max_age_ms());
         for name in &changed.gone {
-            tracing::warn!("telemetry: backend {name} is not configured any more: events do not wait for it");
+            tracing::warn!("backend {name} is not configured any more: events do not wait for it");
         }
         for name in &changed.back {
-            tracing::warn!("telemetry: backend {name} is configured again: it continues where it was");
+            tracing::warn!("backend {name} is configured again: it continues where it was");
         }
         self.unsaved |= changed.any;
         if let Err(error) = self.save_and_collect() {
