@@ -290,7 +290,8 @@ fn without_a_backend_nothing_is_read() {
     drop(writer);
     let input = reader.try_clone().expect("another handle");
     let ended = start(site.command(&["send", "--json"]).stdin(input)).end().with_code(4);
-    assert_eq!(ended.stdout, "");
+    let told = serde_json::json!({ "error": "no backend can be used; nothing was read", "exit_code": 4 });
+    assert_eq!(ended.json(), told);
     assert!(ended.stderr.contains("backend `one`") && ended.stderr.contains("two"), "{}", ended.stderr);
     assert!(ended.stderr.ends_with("no backend can be used; nothing was read\n"), "{}", ended.stderr);
     let mut left = String::new();

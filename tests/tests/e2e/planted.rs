@@ -165,7 +165,7 @@ fn no_command_prints_or_writes_a_secret_of_its_configuration() {
     let sent = said(&mut jackfield(&["send", "--give-up-after", "3s", "in.jsonl"]));
     assert_eq!(sent.status.code(), Some(6), "{sent:?}");
     let log = String::from_utf8_lossy(&sent.stderr).into_owned();
-    assert!(log.contains("TRACE") || log.contains("DEBUG"), "the log is talkative:\n{log}");
+    assert!(log.contains("\ntrace: ") || log.contains("\ndebug: "), "the log is talkative:\n{log}");
     assert!(servers[0].received().iter().any(|it| it.header("authorization").is_some()), "secrets were used");
     for arguments in [
         &["doctor"][..],

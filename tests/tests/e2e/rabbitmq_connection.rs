@@ -147,7 +147,7 @@ fn the_password_is_in_no_log_however_much_is_logged() {
         let mut command = site.command(&["send", "--give-up-after", "1s", "in.jsonl"]);
         let ended = site::start(command.env("JACKFIELD_LOG", "trace")).end().with_code(code);
         assert!(
-            ended.stderr.contains("TRACE") || ended.stderr.contains("DEBUG"),
+            ended.stderr.contains("\ntrace: ") || ended.stderr.contains("\ndebug: "),
             "it logs: {}",
             ended.stderr
         );
