@@ -237,7 +237,7 @@ fn a_request_to_end_leaves_the_rest_in_the_fifo() {
     until_held(&mut running, "spool full (bytes)", &written, || status(&site));
     running.signal("TERM");
     let ended = running.end().with_code(7);
-    assert!(ended.stderr.contains(" lines: they stay in ") && ended.stderr.contains("fifo"), "{ended:#?}");
+    assert!(ended.stderr.contains(": they stay in ") && ended.stderr.contains("fifo"), "{ended:#?}");
     let summary = ended.summary();
     assert!(summary["left_in_input"].as_u64() > Some(0) && summary["not_stored"] == 0, "{summary}");
     assert_eq!(status(&site)["holding"]["reason"], "spool full (bytes)");
