@@ -64,7 +64,8 @@ impl Host {
         Self::text(self.services.backend_name)
     }
 
-    /// Whether the host no longer uses this backend. A plugin's own threads check it regularly, and end when it is set.
+    /// Whether the host no longer uses this backend. A plugin's own threads check it regularly, and end as soon as it is
+    /// true: it may be false again after several later backends of the same name were closed.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         // SAFETY: the services live as long as the process, and their context belongs to their functions.

@@ -25,8 +25,8 @@ struct HostData {
     context: Context,
 }
 
-/// How many unused handles of one backend stay cancelled. A thread that a plugin has left behind reads that
-/// it is cancelled until so many later instances are gone.
+/// How many unused handles of one backend name stay cancelled. A thread that a plugin has left behind reads
+/// that it is cancelled until so many later backends of that name are closed.
 const RESTING: usize = 4;
 
 /// The handles of this process.

@@ -20,8 +20,12 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The instant after `timeout`. The longest timeout is about 30 years.
 pub(crate) fn deadline(timeout: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_secs(1 << 30))
+    after(Instant::now(), timeout)
+}
+
+/// The time after a duration, which may be any.
+pub(crate) fn after(start: Instant, duration: Duration) -> Instant {
+    start.checked_add(duration).unwrap_or_else(|| start + Duration::from_secs(1 << 30))
 }
 
 /// A timeout in the unit of the contract.

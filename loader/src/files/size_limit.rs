@@ -69,10 +69,10 @@ impl Appended {
         &self.file
     }
 
-    /// As [`write`].
+    /// Writes the beginning of `bytes`, and returns how many bytes.
     ///
     /// # Errors
-    /// As [`write`].
+    /// `FileTooLarge` if the limit is reached, and the errors of the system.
     ///
     /// # Platform
     /// Linux: after 16 writes within one tick of the system's clock, which are 1 to 10 ms, the further writes of that tick

@@ -6,6 +6,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::boundary::process::after;
+
 /// A pause that doubles with each failure in a row, up to a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
@@ -127,7 +129,7 @@ impl CircuitBreaker {
             return;
         }
         reason.clone_into(&mut self.reason);
-        self.circuit = Circuit::Open { until: now + self.backoff.pause(self.opened) };
+        self.circuit = Circuit::Open { until: after(now, self.backoff.pause(self.opened)) };
         self.opened = self.opened.saturating_add(1);
     }
 

@@ -1,7 +1,7 @@
 //! Counters of one backend.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -86,22 +86,39 @@ pub struct Latency {
     pub max: Duration,
 }
 
-/// Stuck calls of all backends. A call can return just before it is counted, so that this is negative for a
+/// A number of stuck calls. A call can return just before it is counted, so that the number is negative for a
 /// moment.
-static STUCK: AtomicI64 = AtomicI64::new(0);
+struct Stuck(AtomicI64);
+
+impl Stuck {
+    const fn new() -> Self {
+        Self(AtomicI64::new(0))
+    }
+
+    fn add(&self, calls: i64) {
+        self.0.fetch_add(calls, Ordering::AcqRel);
+    }
+
+    fn get(&self) -> u64 {
+        u64::try_from(self.0.load(Ordering::Acquire)).unwrap_or(0)
+    }
+}
+
+/// The stuck calls of all backends.
+static STUCK: Stuck = Stuck::new();
 
 /// How many calls of this process are inside a plugin although no caller waits for them, those of closed
 /// backends included. Each keeps its thread, its batch and its instance.
 #[must_use]
 pub fn stuck_calls() -> usize {
-    usize::try_from(STUCK.load(Ordering::Acquire)).unwrap_or(0)
+    usize::try_from(STUCK.get()).unwrap_or(usize::MAX)
 }
 
 /// The counters behind [`Stats`].
 pub(super) struct Counters {
     /// The counts, and the time of each call in nanoseconds.
     counted: Mutex<(Stats, Histogram<u64>)>,
-    stuck_calls: AtomicU64,
+    stuck_calls: Stuck,
 }
 
 impl Counters {
@@ -109,7 +126,7 @@ impl Counters {
         let mut histogram = Histogram::new(2).expect("2 significant digits are allowed");
         // It grows with the slowest call, to 40 KiB for a call of an hour.
         histogram.auto(true);
-        Self { counted: Mutex::new((Stats::default(), histogram)), stuck_calls: AtomicU64::new(0) }
+        Self { counted: Mutex::new((Stats::default(), histogram)), stuck_calls: Stuck::new() }
     }
 
     pub(super) fn count(&self, report: &Report) {
@@ -144,17 +161,17 @@ impl Counters {
     }
 
     pub(super) fn stuck(&self) -> u64 {
-        self.stuck_calls.load(Ordering::Acquire)
+        self.stuck_calls.get()
     }
 
     pub(super) fn call_got_stuck(&self) {
-        self.stuck_calls.fetch_add(1, Ordering::AcqRel);
-        STUCK.fetch_add(1, Ordering::AcqRel);
+        self.stuck_calls.add(1);
+        STUCK.add(1);
     }
 
     pub(super) fn stuck_call_returned(&self) {
-        self.stuck_calls.fetch_sub(1, Ordering::AcqRel);
-        STUCK.fetch_sub(1, Ordering::AcqRel);
+        self.stuck_calls.add(-1);
+        STUCK.add(-1);
     }
 
     /// All but `restarts` and `process`.

@@ -158,10 +158,12 @@ impl Supervisor {
             self.counters.count(&report);
             report.not_entered()
         };
+        let mut state = lock(&self.health.state);
+        // `close` sets the flag before it takes the instance out of the locked state.
         if self.closed.load(Ordering::Acquire) {
+            drop(state);
             return Err(refuse(Failure::Closed));
         }
-        let mut state = lock(&self.health.state);
         if let Some(failure) = self.health.barred(&mut state, started) {
             drop(state);
             return Err(refuse(failure));

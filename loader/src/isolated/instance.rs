@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use jackfield_plugin_api::Outcome;
 use jackfield_plugin_api::abi::{self, Status};
@@ -15,7 +15,7 @@ use super::child::JOB;
 use super::crash_history::CrashHistory;
 use super::protocol::{BUILD, Record, Setup, record};
 use super::reaper::{self, ChildHandle};
-use crate::boundary::process::{lock, process_id};
+use crate::boundary::process::{deadline, lock, process_id};
 use crate::boundary::text::{self, REASON_LIMIT};
 use crate::guard::call::{CallState, Explanation, Origin};
 use crate::guard::error::{OpenFailure, Stage};
@@ -162,7 +162,7 @@ impl Executor for ChildInstance {
                 function: Function::Free,
                 text: "",
                 events: &[],
-                deadline: Instant::now() + self.spec.timeout,
+                deadline: deadline(self.spec.timeout),
                 call: None,
             };
             status =

@@ -18,6 +18,7 @@ use super::error::{ImageError, SIZE_LIMIT};
 use crate::files::open::{Access, kind};
 #[cfg(unix)]
 use crate::files::open::{FileError, open_at};
+#[cfg(unix)]
 use crate::files::way::{Folder, Way, way};
 
 /// Number of bytes that are examined before a file is copied.

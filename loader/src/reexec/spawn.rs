@@ -14,6 +14,7 @@ use std::{io, ptr};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
+#[cfg(target_os = "linux")]
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::entry::{MARK, Program};

@@ -17,7 +17,7 @@ use crate::library::file::{Handles, LibraryFile};
 const ENDING: &str = ".minisig";
 
 /// Largest signature file, in bytes. minisign writes comments of up to 9 KiB.
-const SIZE_LIMIT: u64 = 16 << 10;
+const SIGNATURE_LIMIT: u64 = 16 << 10;
 
 /// A trust policy with its pins and keys. A bare [`Trust`] has none, so that all but `Owner` and `Any`
 /// refuse.
@@ -203,10 +203,10 @@ fn read_signature(handles: &Handles, path: &Path) -> Result<Signature, VerifyErr
     judge_owner(&file, path)?;
     let mut content = Vec::new();
     let io = |error| unreadable(ImageError::Io { action: "read", error });
-    (&file).take(SIZE_LIMIT + 1).read_to_end(&mut content).map_err(io)?;
-    if content.len() as u64 > SIZE_LIMIT {
+    (&file).take(SIGNATURE_LIMIT + 1).read_to_end(&mut content).map_err(io)?;
+    if content.len() as u64 > SIGNATURE_LIMIT {
         let size = file.metadata().map_or(content.len() as u64, |metadata| metadata.len());
-        return Err(unreadable(ImageError::TooLarge { size, limit: SIZE_LIMIT }).into());
+        return Err(unreadable(ImageError::TooLarge { size, limit: SIGNATURE_LIMIT }).into());
     }
     let malformed = |found| SignatureError::Malformed { path: path.to_owned(), found };
     Ok(Signature::parse(&content).map_err(malformed)?)
