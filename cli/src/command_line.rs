@@ -81,7 +81,7 @@ pub(crate) enum Command {
     /// Show what `run` is doing
     #[command(after_help = status::HELP.text())]
     Status(StatusArgs),
-    /// Try backends that have failed now, instead of after their pause
+    /// Try failed backends now, instead of after their pause
     #[command(after_help = retry::HELP.text())]
     Retry(RetryArgs),
     /// List, show, send again or drop the events that backends have rejected

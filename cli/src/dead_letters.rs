@@ -2,7 +2,6 @@
 
 use std::{
     path::PathBuf,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -29,13 +28,12 @@ pub(crate) const HELP: Help = Help {
          letters have reached the size gets no events until there is room.\n\n\
          --state names the folder of `run --state`, or the data folder of a tool.\n\n\
          With --json, `list` prints a list of: backend, reason, rejected_at (milliseconds since 1970),\n\
-         event; `resend` and `drop` print one object with the numbers.",
+         event. `resend` prints one object: backends (a list of backend, delivered, rejected, waiting, lost,\n\
+         reason) and of_others, the dead letters of other backends. `drop` prints one object: dropped.",
 };
 
 /// The time to wait for the end of a delivery by another process.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Polling, because no event reports that another process releases the lock of a spool.
-const POLL: Duration = Duration::from_millis(2);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadLettersCommand {
@@ -106,10 +104,8 @@ fn list(common: &CommonArgs, selection: &Selection) -> Result<Exit, CommandError
     }
     let mut text = String::new();
     for Rejected { backend, reason, rejected_at, event } in &all {
-        let member = |name: &str| {
-            let event: Option<serde_json::Value> = serde_json::from_str(event.get()).ok();
-            event.and_then(|event| Some(event.get(name)?.as_str()?.to_owned())).unwrap_or_default()
-        };
+        let event: serde_json::Value = serde_json::from_str(event.get()).unwrap_or_default();
+        let member = |name: &str| event[name].as_str().unwrap_or_default();
         let at = i64::try_from(*rejected_at).ok().and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
         let at = at.map(|at| at.to_string()).unwrap_or_default();
         let line = format!("{at}  {backend}  {} {}: {reason}", member("type"), member("name"));
@@ -138,7 +134,7 @@ fn send_again(common: &CommonArgs, resend: &Resend) -> Result<Exit, CommandError
         }
         tool
     };
-    let telemetry = tools::service(&tool, &config, &folder, false).build();
+    let telemetry = tools::service(&tool, &config, &folder, false).limits(without_limits()).build();
     let report = telemetry.resend_rejected(resend.within).map_err(|error| unusable(&error));
     telemetry.close();
     let report = report?;
@@ -150,18 +146,24 @@ fn send_again(common: &CommonArgs, resend: &Resend) -> Result<Exit, CommandError
     Ok(if report.is_complete() { Exit::Done } else { Exit::Events })
 }
 
+/// The limits of the spool belong to the run or the tool, which may have set others than are known here: nothing is dropped.
+fn without_limits() -> Limits {
+    let mut limits = Limits::default();
+    (limits.max_bytes, limits.max_events) = (u64::MAX, u64::MAX);
+    (limits.max_age, limits.dead_letter_age) = (Duration::MAX, Duration::MAX);
+    limits
+}
+
 fn remove(common: &CommonArgs, selection: &Selection) -> Result<Exit, CommandError> {
     let deadline = Instant::now() + PATIENCE;
     let mut dropped = 0;
     for (spool, rejected) in selection.find()? {
-        while !spool.forget_rejected(&rejected).map_err(|error| unusable(&error))? {
-            if Instant::now() >= deadline {
-                return Err(CommandError::Unusable(format!(
-                    "{}: a delivery was under way for {PATIENCE:?}: try again later, or end it first",
-                    show_path(spool.folder())
-                )));
-            }
-            thread::sleep(POLL);
+        if !spool.forget_rejected(&rejected, deadline).map_err(|error| unusable(&error))? {
+            return Err(CommandError::Unusable(format!(
+                "{}: a delivery was under way for {PATIENCE:?}: try again later, or end it first; {} dropped",
+                show_path(spool.folder()),
+                count(dropped, "dead letter")
+            )));
         }
         dropped += rejected.len();
     }

@@ -29,11 +29,13 @@ pub(crate) struct RetryArgs {
 }
 
 pub(crate) fn run(args: &RetryArgs, json: bool) -> Result<Exit, CommandError> {
-    let folder = run_state::folder_with_spool(args.state.as_deref())?;
+    let folder = run_state::folder(args.state.as_deref())?;
     let is_running = run_state::is_alive(&folder);
     if is_running {
         run_state::reload(&folder).map_err(CommandError::file(&folder, "its run can't be signalled"))?;
     } else {
+        // A run that delivers the spools of tools has none in its own folder.
+        let folder = run_state::folder_with_spool(args.state.as_deref())?;
         Telemetry::builder(TOOL, VERSION).environment(|_: &str| None).data_folder(folder).build().retry();
     }
     if json {

@@ -7,7 +7,7 @@
 use std::{
     fs::{self, Metadata},
     io::ErrorKind,
-    path::Path,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -44,10 +44,22 @@ pub(crate) struct Stamp {
     firm: bool,
 }
 
+/// Files, and the stamp of each that can be examined.
+pub(crate) type Stamps = Vec<(PathBuf, Option<Stamp>)>;
+
 impl Stamp {
     /// The stamp of a file; `None` when it can't be examined.
     pub(crate) fn of_file(file: &Path) -> Option<Self> {
         Some(Self::of(&fs::metadata(file).ok()?))
+    }
+
+    /// The stamps of files.
+    pub(crate) fn of_files(files: impl IntoIterator<Item = PathBuf>) -> Stamps {
+        files
+            .into_iter()
+            .map(|file| (Stamp::of_file(&file), file))
+            .map(|(stamp, file)| (file, stamp))
+            .collect()
     }
 
     /// The stamp of a file with this metadata.

@@ -14,9 +14,9 @@ pub(super) struct Summary {
     pub(super) read: u64,
     /// Events that at least one backend has not settled.
     pub(super) waiting: u64,
-    /// Dead letters.
+    /// Dead letters, those of earlier runs included.
     pub(super) rejected: u64,
-    /// Events of this run, and of earlier ones, that were dropped, by reason.
+    /// Events that were dropped, by reason: in this run; of a tool's spool, ever.
     pub(super) dropped: BTreeMap<String, u64>,
     pub(super) backends: Vec<BackendSummary>,
     /// Lines that were read and are lost.

@@ -63,7 +63,7 @@ impl Telemetry {
     }
 
     /// Ends the pause of every backend that has failed: each is tried at the next delivery, which a service begins at once.
-    /// Another process of the tool follows at its next delivery.
+    /// Another process of the tool follows at its next delivery, unless it delivers at this moment and writes its pause back.
     pub fn retry(&self) {
         self.instance().scheduler().retry(self.context());
     }

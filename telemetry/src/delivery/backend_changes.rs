@@ -66,7 +66,7 @@ impl BackendHandle {
     /// Replaces the target, and closes the circuit. Returns the old target.
     fn swap(&mut self, new: Arc<Target>) -> Arc<Target> {
         self.state.circuit.close();
-        self.reconfigured = true;
+        self.circuit_reset = true;
         if !self.work.is_under_way() {
             self.work = Work::Due;
         }
@@ -143,7 +143,7 @@ impl Backends {
     }
 
     /// Whether backends have changed since the last check.
-    pub(crate) fn has_news(&self) -> bool {
+    pub(crate) fn take_news(&self) -> bool {
         mem::take(&mut self.table().news)
     }
 

@@ -69,10 +69,11 @@ impl BackendState {
             self.last_problem = problem.map(|reason| Problem { at_ms: now_ms, reason });
         }
         self.circuit.settled(settlement, now_ms, longest);
-        match &settlement.failure {
-            _ if settlement.is_progress() => Outage::ends(&mut self.outage, now_ms),
-            Some(failure) => self.fails(&failure.reason, now_ms),
-            None => OutageNews::Nothing,
+        match (settlement.is_progress(), &settlement.failure) {
+            (true, None) => Outage::ends(&mut self.outage, now_ms),
+            (false, Some(failure)) => self.fails(&failure.reason, now_ms),
+            // A backend that takes some events and fails with others is neither down nor back.
+            _ => OutageNews::Nothing,
         }
     }
 

@@ -5,7 +5,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard},
     thread,
     time::{Duration, Instant},
@@ -16,7 +15,8 @@ use crate::delivery::open_backend::OpenError;
 use crate::delivery::pass_context::PassContext;
 use crate::delivery::progress::{Flushes, PassResult, Progress};
 use crate::delivery::target::Target;
-use crate::files::Stamp;
+#[cfg(feature = "watch")]
+use crate::files::Stamps;
 use crate::process::{ReentrancyGuard, lock};
 
 /// The table of backends, and the signals for the threads that wait for it.
@@ -128,7 +128,8 @@ impl Backends {
     }
 
     /// The files that the open backends read when they opened, with their stamps before that.
-    pub(crate) fn inputs(&self) -> Vec<(PathBuf, Option<Stamp>)> {
+    #[cfg(feature = "watch")]
+    pub(crate) fn inputs(&self) -> Stamps {
         let open: Vec<_> = self.configured().iter().flatten().filter_map(|target| target.opened()).collect();
         open.iter().filter_map(|open| open.image.as_ref()).flat_map(|image| image.inputs.clone()).collect()
     }
@@ -148,7 +149,7 @@ impl Backends {
         let mut table = self.table();
         for handle in table.all_mut() {
             handle.state.circuit.close();
-            handle.reconfigured = true;
+            handle.circuit_reset = true;
             if matches!(handle.work, Work::Paused(_)) {
                 handle.work = Work::Due;
             }
@@ -196,14 +197,14 @@ impl Backends {
         now_ms: u64,
     ) -> Vec<Option<Duration>> {
         let targets: Vec<_> = self.table().all().map(|handle| Arc::clone(&handle.target)).collect();
-        let fingerprints: Vec<_> = targets.iter().map(|target| target.fingerprint()).collect();
+        // Computed without the lock: it looks at files.
+        let fingerprints: Vec<_> = targets.iter().map(|target| (target, target.fingerprint())).collect();
         let mut table = self.table();
         let enter = |handle: &mut BackendHandle| {
             handle.state = states.get(&handle.target.name).cloned().unwrap_or_default();
-            let at = targets.iter().position(|target| Arc::ptr_eq(target, &handle.target));
-            let fingerprint = at.and_then(|at| fingerprints.get(at));
-            handle.state.is_of(fingerprint.map_or("", String::as_str));
-            if handle.reconfigured {
+            let known = fingerprints.iter().find(|(target, _)| Arc::ptr_eq(target, &handle.target));
+            handle.state.is_of(known.map_or("", |(_, fingerprint)| fingerprint));
+            if handle.circuit_reset {
                 handle.state.circuit.close();
             }
             let pause = handle.state.circuit.open_for(now_ms);
@@ -234,7 +235,7 @@ impl Backends {
     pub(super) fn end_pass(&self, (delivered, rejected): (u64, u64), now_ms: u64) -> PassResult {
         let mut table = self.table();
         table.pass = None;
-        table.all_mut().for_each(|handle| handle.reconfigured = false);
+        table.all_mut().for_each(|handle| handle.circuit_reset = false);
         PassResult {
             delivered: table.flushes.delivered - delivered,
             rejected: table.flushes.rejected - rejected,
@@ -274,8 +275,8 @@ pub(super) struct BackendHandle {
     pub(super) target: Arc<Target>,
     /// The state that is kept on disk.
     pub(super) state: BackendState,
-    /// Whether the configuration has changed since the last pass.
-    pub(super) reconfigured: bool,
+    /// Whether the circuit is to be closed at the next pass.
+    pub(super) circuit_reset: bool,
     pub(super) progress: Progress,
     pub(super) work: Work,
     /// Whether the backend has a thread.
@@ -332,7 +333,7 @@ impl BackendHandle {
             id,
             target,
             state: BackendState::default(),
-            reconfigured: false,
+            circuit_reset: false,
             progress: Progress::default(),
             work: Work::Due,
             has_worker: false,

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::delivery::open_backend::OpenError;
 use crate::delivery::settle::Settlement;
+use crate::process::milliseconds;
 
 /// The first pause, unless the backend asks for a longer one. Each further pause is twice as long, up to the longest pause
 /// of the backend's configuration.
@@ -79,6 +80,6 @@ impl CircuitBreaker {
         let pause = jittered.max(requested.unwrap_or_default().min(LONGEST_REQUESTED));
         self.failures = self.failures.saturating_add(1);
         self.opened_ms = now_ms;
-        self.open_until_ms = now_ms.saturating_add(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
+        self.open_until_ms = now_ms.saturating_add(milliseconds(pause));
     }
 }

@@ -26,7 +26,7 @@ use crate::config::model::{BackendConfig, Config, PluginsConfig};
 use crate::config::paths::explain_missing;
 use crate::config::schema::OptionsSchema;
 use crate::error::Place;
-use crate::files::Stamp;
+use crate::files::{Stamp, Stamps};
 use crate::process::left;
 
 /// Why a backend could not be opened, in one line without the values of variables.
@@ -159,7 +159,7 @@ pub(crate) struct Loaded {
     /// SHA-256 of the bytes.
     pub(crate) digest: Digest,
     /// The files that the backend read when it opened, with their stamps before that.
-    pub(crate) inputs: Vec<(PathBuf, Option<Stamp>)>,
+    pub(crate) inputs: Stamps,
 }
 
 /// The source of further backends, without the file.
@@ -291,13 +291,12 @@ impl PluginSource<'_> {
     }
 
     /// The files that the backend will read when it opens, and their stamps now.
-    fn inputs(self, schema: Option<&str>) -> Vec<(PathBuf, Option<Stamp>)> {
+    fn inputs(self, schema: Option<&str>) -> Stamps {
         let (Some(schema), Ok(options)) = (self.schema(schema), serde_json::from_str(&self.config.config))
         else {
             return Vec::new();
         };
-        let files = schema.input_files(&options).into_iter();
-        files.map(|file| (Stamp::of_file(&file), file)).map(|(stamp, file)| (file, stamp)).collect()
+        Stamp::of_files(schema.input_files(&options))
     }
 
     fn open_library(self, image: &Loaded, options: &BackendOptions) -> Result<Backend, OpenError> {

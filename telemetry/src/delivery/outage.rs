@@ -6,6 +6,8 @@ use std::time::Duration;
 use jackfield_loader::{ForeignText, count, span};
 use serde::{Deserialize, Serialize};
 
+use crate::process::milliseconds;
+
 /// The least time between two lines while a backend is down, in milliseconds.
 const REPEAT_MS: u64 = 60_000;
 
@@ -64,15 +66,13 @@ impl Outage {
 impl OutageNews {
     /// Writes the line, if there is one. `waiting` returns the bytes of events that wait for the backend.
     pub(crate) fn log(self, backend: &str, now_ms: u64, waiting: impl FnOnce() -> u64) {
-        let ago = |ms: u64| span(ms.div_ceil(1000));
+        let shown = |ms: u64| span(ms.div_ceil(1000));
         match self {
             Self::Nothing => {}
             Self::Down { reason, pause, outage, is_new } => {
                 let reason = ForeignText::from(reason);
-                let again = pause.map_or_else(
-                    || "soon".to_owned(),
-                    |pause| format!("in {}", ago(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX))),
-                );
+                let again = pause
+                    .map_or_else(|| "soon".to_owned(), |pause| format!("in {}", shown(milliseconds(pause))));
                 let attempts = count(outage.unlogged, "attempt");
                 if is_new {
                     tracing::warn!(
@@ -84,9 +84,9 @@ impl OutageNews {
                     tracing::warn!(
                         target: TARGET,
                         backend,
-                        "backend {backend} is still down after {}, {attempts} failed after the last line, the next one is \
+                        "backend {backend} is still down after {}, {attempts} failed since the last report, the next one is \
                          {again}: {reason}",
-                        ago(now_ms.saturating_sub(outage.since_ms))
+                        shown(now_ms.saturating_sub(outage.since_ms))
                     );
                 }
             }
@@ -94,7 +94,7 @@ impl OutageNews {
                 target: TARGET,
                 backend,
                 "backend {backend} is back after {}; {} bytes of events wait for it",
-                ago(away_ms),
+                shown(away_ms),
                 waiting()
             ),
         }

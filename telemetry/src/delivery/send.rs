@@ -230,7 +230,8 @@ impl BackendSender<'_> {
                 Some((chunk.line(*line), &**reason))
             });
             if let Err(error) = deliverer.reject(backend, rejected) {
-                tracing::warn!("rejected events are not put aside: {error}");
+                // The failure of the backend tells it.
+                tracing::debug!("rejected events are not put aside: {error}");
                 settlement.keep_rejected(&error.to_string());
             }
         }

@@ -4,6 +4,7 @@ use std::{borrow::Cow, io::Write as _, time::Duration};
 
 use uuid::Uuid;
 
+use crate::process::milliseconds;
 use crate::redact::redact::{is_credential, is_harmless_word, redact_value};
 
 /// The parts of an event that the tool states.
@@ -78,8 +79,7 @@ impl Encoder {
         member(out, "name", record.name);
         out.extend_from_slice(&self.constant);
         if let Some(duration) = record.duration {
-            let _ =
-                write!(out, ",\"duration_ms\":{}", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+            let _ = write!(out, ",\"duration_ms\":{}", milliseconds(duration));
         }
         if let Some(code) = record.exit_code {
             let _ = write!(out, ",\"exit_code\":{code}");

@@ -17,6 +17,8 @@ use crate::delivery::wake_signal::{WakeSignal, Woken};
 use crate::delivery::workers::UNKNOWN_PAUSE;
 use crate::detached;
 use crate::error::DropReason;
+#[cfg(feature = "watch")]
+use crate::files::Stamps;
 use crate::instance::context::Context;
 use crate::instance::settings::Deliver;
 use crate::process::{ReentrancyGuard, left, lock, wait};
@@ -132,7 +134,7 @@ impl Scheduler {
             match signal.wait(interval, again_at) {
                 Woken::Stopped => return,
                 // The news is the end of a pass, unless backends have changed.
-                Woken::News if !self.backends.has_news() => continue,
+                Woken::News if !self.backends.take_news() => continue,
                 Woken::News | Woken::Events | Woken::Late => {}
             }
             let service = Service { signal, interval };
@@ -210,6 +212,7 @@ impl Scheduler {
             number: last.as_ref().map_or(0, |last| last.number) + 1,
             outcome: reloaded.clone(),
         });
+        drop(last);
         self.retry(context);
         reloaded
     }
@@ -304,7 +307,7 @@ impl Scheduler {
 
 #[cfg(feature = "watch")]
 impl watch::Reload for Scheduler {
-    fn inputs(&self) -> watch::Seen {
+    fn inputs(&self) -> Stamps {
         self.backends.inputs()
     }
 

@@ -18,7 +18,7 @@ use jackfield_loader::show_path;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::delivery::target::Source;
-use crate::files::{Stamp, wait_until_stable};
+use crate::files::{Stamp, Stamps, wait_until_stable};
 use crate::instance::context::Context;
 use crate::process::ReentrancyGuard;
 
@@ -29,16 +29,13 @@ const ALIVE: Duration = Duration::from_millis(500);
 /// The longest time that a reload waits for a file that somebody writes to.
 const WRITING: Duration = Duration::from_secs(30);
 
-/// The files that matter, and the stamp of each that exists.
-pub(crate) type Seen = Vec<(PathBuf, Option<Stamp>)>;
-
 /// A telemetry that is reloaded when a file changes.
 pub(crate) trait Reload: Send + Sync {
     /// Whether the telemetry has been closed.
     fn is_closed(&self) -> bool;
 
     /// The files that open backends have read, with their stamps before that.
-    fn inputs(&self) -> Seen;
+    fn inputs(&self) -> Stamps;
 
     /// Reloads. A fault of the configuration goes to the log.
     fn reload(&self, context: &Context);
@@ -95,10 +92,12 @@ fn watch(
     weak: &(Weak<dyn Reload>, Weak<Context>),
     told: &mpsc::Receiver<()>,
     mut watched: Watched,
-    mut before: Seen,
+    mut before: Stamps,
 ) {
     let _quiet = ReentrancyGuard::enter();
-    let (mut look, mut inputs) = (true, Seen::new());
+    let (mut look, mut inputs) = (true, Stamps::new());
+    // The inputs that the last reload tried: it may have kept a backend that has read others.
+    let mut tried = Stamps::new();
     loop {
         {
             let (Some(reload), Some(context)) = (weak.0.upgrade(), weak.1.upgrade()) else { return };
@@ -112,9 +111,10 @@ fn watch(
             if look {
                 watched.update(folders(&context, &inputs));
                 let now = stable(&context, &inputs);
-                let is_changed = |(file, stamp): &(PathBuf, Option<Stamp>)| Stamp::of_file(file) != *stamp;
-                if before != now || inputs.iter().any(is_changed) {
+                let found = Stamp::of_files(inputs.iter().map(|(file, _)| file.clone()));
+                if before != now || found != inputs && found != tried {
                     reload.reload(&context);
+                    tried = found;
                     inputs = reload.inputs();
                     watched.update(folders(&context, &inputs));
                 }
@@ -134,7 +134,7 @@ fn watch(
 }
 
 /// The files, once nobody writes to them.
-fn stable(context: &Context, inputs: &Seen) -> Seen {
+fn stable(context: &Context, inputs: &Stamps) -> Stamps {
     let deadline = Instant::now() + WRITING;
     loop {
         for (file, _) in seen(context).iter().chain(inputs) {
@@ -153,7 +153,7 @@ fn config_files(context: &Context) -> impl Iterator<Item = PathBuf> {
 }
 
 /// The files that a reload depends on.
-fn seen(context: &Context) -> Seen {
+fn seen(context: &Context) -> Stamps {
     let mut files: Vec<PathBuf> = config_files(context).collect();
     for target in context.select().targets {
         if let Source::Plugin { config, plugins, folder } = &target.source {
@@ -166,11 +166,11 @@ fn seen(context: &Context) -> Seen {
             files.extend(plugins.lock.clone());
         }
     }
-    files.into_iter().map(|file| (Stamp::of_file(&file), file)).map(|(stamp, file)| (file, stamp)).collect()
+    Stamp::of_files(files)
 }
 
 /// The folders of these files, and the folders where such a file may be added.
-fn folders(context: &Context, inputs: &Seen) -> BTreeSet<PathBuf> {
+fn folders(context: &Context, inputs: &Stamps) -> BTreeSet<PathBuf> {
     let of = |file: &Path| file.parent().map(Path::to_owned);
     let inputs = || inputs.iter().map(|(file, _)| file.clone());
     let mut folders: BTreeSet<PathBuf> =

@@ -154,16 +154,22 @@ impl Pending {
             return;
         }
         let mut marks = lock(&self.marks);
-        if add(fs, folder, &more, None).is_ok() {
-            marks.clear();
-            return;
-        }
-        for (reason, number) in more {
-            let mark = || mark(fs, folder, reason, number, marks.get(&reason));
-            match locked(fs, folder, mark) {
-                Ok(mark) => drop(marks.insert(reason, mark)),
-                Err(_) => self.add(reason, number),
+        let unwritten = locked(fs, folder, || {
+            if add_locked(folder, &more, None).is_ok() {
+                marks.clear();
+                return Ok(Vec::new());
             }
+            let mut unwritten = Vec::new();
+            for &(reason, number) in &more {
+                match mark(fs, folder, reason, number, marks.get(&reason)) {
+                    Ok(mark) => drop(marks.insert(reason, mark)),
+                    Err(_) => unwritten.push((reason, number)),
+                }
+            }
+            Ok(unwritten)
+        });
+        for (reason, number) in unwritten.unwrap_or(more) {
+            self.add(reason, number);
         }
     }
 }
@@ -180,7 +186,9 @@ fn mark(
         let (process, random) = (fs.process(), fs.random());
         format!("dropped-{}-{number}-{process:08x}-{random:08x}.v1.mark", mark_word(reason))
     };
-    if let Some((old, before)) = earlier {
+    // A process may have died after it has counted the earlier mark and before it has removed that.
+    let counted = Counters::load(folder)?.removed;
+    if let Some((old, before)) = earlier.filter(|(old, _)| !counted.contains(old)) {
         let (new, sum) = (name(before + number), before + number);
         match folder.rename(old, &new) {
             // Its number is in the file by now.

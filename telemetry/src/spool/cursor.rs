@@ -61,6 +61,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// How many bytes are settled.
+    pub(crate) fn settled_bytes(&self) -> u64 {
+        self.at + self.ahead.iter().map(|(start, end)| end - start).sum::<u64>()
+    }
+
     /// Settles ranges, in any order.
     pub(crate) fn settle(&mut self, ranges: impl IntoIterator<Item = (u64, u64)>) {
         self.ahead.extend(ranges);
@@ -151,7 +156,8 @@ impl Cursors {
 
     /// Adds the settled lines of `noted`. A settled line stays settled.
     pub(crate) fn merge(&mut self, noted: Self) {
-        for (backend, places) in noted.backends {
+        let former = noted.former.into_iter().map(|(backend, former)| (backend, former.places));
+        for (backend, places) in noted.backends.into_iter().chain(former) {
             for (segment, place) in places {
                 let settled = (place.at > 0).then_some((0, place.at));
                 self.place_mut(&backend, &segment).settle(settled.into_iter().chain(place.ahead));

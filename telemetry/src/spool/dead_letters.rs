@@ -196,11 +196,14 @@ impl DeadLetters {
     ) -> io::Result<()> {
         let gone: HashSet<_> = gone.iter().map(Rejected::key).collect();
         let renewed: HashMap<_, _> = renewed.iter().map(|rejected| (rejected.key(), rejected)).collect();
-        let mut text = String::new();
-        for rejected in load(folder)?.iter().filter(|rejected| !gone.contains(&rejected.key())) {
-            let rejected = renewed.get(&rejected.key()).copied().unwrap_or(rejected);
-            text += &rejected.line().ok_or(io::ErrorKind::InvalidData)?;
-        }
+        let all = load(folder)?;
+        let kept = all.iter().filter(|rejected| !gone.contains(&rejected.key()));
+        let mut kept: Vec<_> =
+            kept.map(|rejected| renewed.get(&rejected.key()).copied().unwrap_or(rejected)).collect();
+        // `expire` looks at the first record, which is the oldest.
+        kept.sort_by_key(|rejected| rejected.rejected_at);
+        let lines: Option<String> = kept.into_iter().map(Rejected::line).collect();
+        let text = lines.ok_or(io::ErrorKind::InvalidData)?;
         self.known = None;
         replace(folder, FILE, TEMPORARY, text.as_bytes())
     }

@@ -4,10 +4,12 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
+    time::{Duration, Instant},
 };
 
 use crate::error::{DropReason, Error};
-use crate::process::PerProcess;
+use crate::process::{PerProcess, left};
 use crate::spool::counters::Notice;
 use crate::spool::dead_letters::{self, DeadLetters, Rejected};
 use crate::spool::disk::Disk;
@@ -15,6 +17,9 @@ use crate::spool::fs::{File, Folder, Fs};
 use crate::spool::store::{Limits, Session, Store};
 use crate::spool::writer::{ProcessSlot, Writer};
 use crate::spool::{fs, segment};
+
+/// The pause between two attempts to take the claim. The system does not report that another process has released a lock.
+const CLAIM_POLL: Duration = Duration::from_millis(5);
 
 /// A spool. Clones share it; several instances and processes may have the same folder.
 #[derive(Debug, Clone)]
@@ -121,12 +126,24 @@ impl Spool {
         fs::try_to_write(&*folder).map_err(|source| store.error("write to", source))
     }
 
-    /// Removes dead letters. `false` when it can't, because a process delivers.
-    pub fn forget_rejected(&self, events: &[Rejected]) -> Result<bool, Error> {
+    /// The claim, for a caller that delivers nothing and only keeps others from it. It is as that of
+    /// [`claim_until`](Self::claim_until).
+    pub(crate) fn hold_until(&self, deadline: Instant) -> Result<Option<Claim>, Error> {
+        loop {
+            let claim = Claim::take(self)?;
+            if claim.is_some() || left(deadline).is_zero() || !self.folder().exists() {
+                return Ok(claim);
+            }
+            thread::sleep(CLAIM_POLL.min(left(deadline)));
+        }
+    }
+
+    /// Removes dead letters. `false` when another process still delivers at `deadline`.
+    pub fn forget_rejected(&self, events: &[Rejected], deadline: Instant) -> Result<bool, Error> {
         if events.is_empty() {
             return Ok(true);
         }
-        let Some(claim) = Claim::take(self)? else { return Ok(false) };
+        let Some(claim) = self.hold_until(deadline)? else { return Ok(false) };
         let settled = DeadLetters::default().settle(claim.folder(), events, &[]);
         settled.map_err(|source| self.shared.store.error("change the dead letters of", source))?;
         Ok(true)

@@ -1,12 +1,8 @@
 //! Reading for delivery: chunks of events for each backend, and notes of what is settled.
 
-use std::{
-    io, mem, thread,
-    time::{Duration, Instant},
-};
+use std::{io, mem, time::Instant};
 
 use crate::error::{DropReason, Error};
-use crate::process::left;
 use crate::spool::chunk::{Chunk, Line, Part};
 use crate::spool::counters::Notice;
 use crate::spool::cursor::{Cursors, Loaded, Place};
@@ -15,9 +11,6 @@ use crate::spool::fs::File;
 use crate::spool::handle::{Claim, Spool};
 use crate::spool::segment;
 use crate::spool::segment::{Lines, Listed, Name};
-
-/// The pause between two attempts to take the claim. The system does not report that another process has released a lock.
-const CLAIM_POLL: Duration = Duration::from_millis(5);
 
 /// Reads for all backends of the process that holds the claim: see [`Spool::try_claim`](super::Spool::try_claim).
 ///
@@ -113,8 +106,9 @@ impl Deliverer {
 
     /// The bytes in the known segments that a backend has not settled.
     pub(crate) fn waiting_bytes(&self, backend: &str) -> u64 {
-        let settled =
-            |listed: &Listed| self.cursors.place(backend, &listed.name.to_string()).map_or(0, |it| it.at);
+        let settled = |listed: &Listed| {
+            self.cursors.place(backend, &listed.name.to_string()).map_or(0, Place::settled_bytes)
+        };
         self.segments.iter().map(|listed| listed.len.saturating_sub(settled(listed))).sum()
     }
 
@@ -375,7 +369,11 @@ impl Spool {
     /// `backends` are all configured backends: a segment is removed when each of them has settled it. A new backend starts at
     /// the oldest event that is still there.
     pub fn try_claim<S: AsRef<str>>(&self, backends: &[S]) -> Result<Option<Deliverer>, Error> {
-        let Some(claim) = Claim::take(self)? else { return Ok(None) };
+        Claim::take(self)?.map(|claim| self.deliver_by(claim, backends)).transpose()
+    }
+
+    /// What delivers to these backends by a claim.
+    fn deliver_by<S: AsRef<str>>(&self, claim: Claim, backends: &[S]) -> Result<Deliverer, Error> {
         if let Err(error) = self.enforce_limits() {
             tracing::warn!(%error, "telemetry spool");
         }
@@ -398,7 +396,7 @@ impl Spool {
             Deliverer { claim, cursors, unsaved, segments, is_listed: false, dead_letters, held, buffer };
         deliverer.expire_rejected();
         deliverer.retain_backends(backends)?;
-        Ok(Some(deliverer))
+        Ok(deliverer)
     }
 
     /// [`try_claim`](Self::try_claim) that waits for another process. `None` when that process still has the claim at
@@ -408,12 +406,6 @@ impl Spool {
         backends: &[S],
         deadline: Instant,
     ) -> Result<Option<Deliverer>, Error> {
-        loop {
-            let claimed = self.try_claim(backends)?;
-            if claimed.is_some() || left(deadline).is_zero() || !self.folder().exists() {
-                return Ok(claimed);
-            }
-            thread::sleep(CLAIM_POLL.min(left(deadline)));
-        }
+        self.hold_until(deadline)?.map(|claim| self.deliver_by(claim, backends)).transpose()
     }
 }

@@ -4,6 +4,7 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::error::{DropReason, Error};
 use crate::files::data_refusal;
+use crate::process::milliseconds;
 use crate::spool::counters::{Notice, Pending};
 use crate::spool::fs::{Folder, FolderError, Fs};
 
@@ -73,10 +74,6 @@ impl Limits {
     pub(crate) fn span_ms(&self) -> u64 {
         self.max_age_ms() / 30
     }
-}
-
-fn milliseconds(age: Duration) -> u64 {
-    u64::try_from(age.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The place of a spool.

@@ -18,7 +18,7 @@ use crate::identity::machine_id::MachineIdFile;
 use crate::instance::context::Context;
 use crate::instance::select_backends::{LOCAL_LOG, Selected, SelectionReason};
 use crate::process::left;
-use crate::spool::reader::Deliverer;
+use crate::spool::handle::Claim;
 
 /// The time in which a delivery of another process ends after consent is withdrawn. That process reads consent ten times a
 /// second, also during a call, and gives the call a quarter of a second to return.
@@ -166,15 +166,15 @@ impl Discarded {
 impl Context {
     /// Waits until deliveries have ended and every process has noticed, then drops all events and the states of the backends.
     /// While the claims are held, no process delivers.
-    fn discard(&self) -> (Discarded, Vec<Deliverer>) {
+    fn discard(&self) -> (Discarded, Vec<Claim>) {
         let mut claims = Vec::new();
         let Some(spools) = &self.spools else { return (Discarded::All, claims) };
         let now = Instant::now();
         let (noticed, deadline) = (now + NOTICED, now + PATIENCE);
         let (mut discarded, mut ended) = (Discarded::All, true);
         for spool in spools.both() {
-            match spool.claim_until::<&str>(&[], deadline) {
-                Ok(Some(deliverer)) => claims.push(deliverer),
+            match spool.hold_until(deadline) {
+                Ok(Some(claim)) => claims.push(claim),
                 Ok(None) => ended &= !spool.folder().exists(),
                 Err(error) => discarded = discarded.and_failed(&error.to_string()),
             }

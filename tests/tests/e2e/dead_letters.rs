@@ -23,7 +23,7 @@ fn rejecting() -> Site {
     Site::new(&[hostile("5s", "outcome = \"rejected\""), to_file("one", "one.jsonl")])
 }
 
-/// That of this run, and of this backend in it.
+/// The summary's member for this backend.
 fn backend<'v>(summary: &'v Value, name: &str) -> &'v Value {
     let backends = summary["backends"].as_array().expect("a list");
     backends.iter().find(|backend| backend["name"] == name).expect("it is in force")
@@ -92,6 +92,20 @@ fn full_dead_letters_stop_their_backend_and_no_other() {
     assert_eq!(kept + summary["waiting"].as_u64().expect("a number"), 6000, "{summary}");
     let status = site.run(&["status", "--state", "state", "--json"]);
     assert!(status.stdout.contains("dead letters have reached their limit of 1000 bytes"), "{status:#?}");
+}
+
+#[test]
+fn resend_drops_nothing_that_the_run_keeps() {
+    let site = rejecting();
+    let file = "state/spool/dead-letters.v1.jsonl";
+    run(&site, &["--dead-letter-age", "90d"], events(0..1)).with_code(6);
+    let mut letter: Value = serde_json::from_str(&site.read(file)).expect("one");
+    let at = letter["rejected_at"].as_u64().expect("a time");
+    letter["rejected_at"] = (at - 40 * 24 * 60 * 60 * 1000).into();
+    site.write(file, letter.to_string() + "\n");
+    let again = dead_letters(&site, &["resend", "--json"]).with_code(6).json();
+    assert_eq!(again["backends"][0]["rejected"], 1, "{again}");
+    assert!(dead_letters(&site, &["list"]).stdout.ends_with("1 dead letter\n"));
 }
 
 #[test]

@@ -85,6 +85,19 @@ fn a_restart_and_a_retry_end_the_pause() {
 }
 
 #[test]
+fn a_retry_reaches_a_run_of_the_spools_of_tools() {
+    let site = Site::new(&[to_file("one", "one.jsonl")]);
+    fs::create_dir(site.path("tools")).expect("writable");
+    let mut running = runs(&site, &["--spools", "tools"]);
+    running.until("it runs", || !site.read("state/status.v1.json").trim().is_empty());
+    let told = site.run(&["retry", "--state", "state", "--json"]).with_code(0).json();
+    assert_eq!(told["running"], true);
+    running.signal("TERM");
+    running.end().with_code(0);
+    site.run(&["retry", "--state", "state"]).with_code(7);
+}
+
+#[test]
 fn the_longest_pause_is_a_key_of_the_backend() {
     let away = |pause: &str| {
         let rest = format!("longest_pause = {pause:?}\nconfig = {{ url = \"http://127.0.0.1:1/\" }}");

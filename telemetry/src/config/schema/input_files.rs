@@ -43,7 +43,10 @@ impl<'a> Search<'a> {
             }
             Value::Array(items) => items.iter().for_each(|item| self.look(&schema["items"], item, depth)),
             Value::Object(members) => {
-                members.iter().for_each(|(name, value)| self.look(&schema["properties"][name], value, depth));
+                for (name, value) in members {
+                    let of_others = &schema["additionalProperties"];
+                    self.look(schema["properties"].get(name).unwrap_or(of_others), value, depth);
+                }
             }
             _ => {}
         }
@@ -62,14 +65,14 @@ mod tests {
         let schema = json!({
             "properties": {
                 "ca": file, "out": {"type": "string"},
-                "tls": {"$ref": "#/$defs/tls"}, "all": {"items": {"anyOf": [{"type": "null"}, file]}},
+                "tls": {"$ref": "#/$defs/tls"}, "map": {"additionalProperties": file}, "all": {"items": {"anyOf": [{"type": "null"}, file]}},
             },
             "$defs": {"tls": {"properties": {"key": file}}},
         });
-        let options = json!({"ca": "/ca", "out": "/out", "tls": {"key": "/key"}, "all": ["/a", null, "/b"]});
+        let options = json!({"ca": "/ca", "out": "/out", "tls": {"key": "/key"}, "map": {"x": "/x"}, "all": ["/a", null, "/b"]});
         let mut found = input_files(&schema, &options);
         found.sort();
-        assert_eq!(found, ["/a", "/b", "/ca", "/key"].map(PathBuf::from));
+        assert_eq!(found, ["/a", "/b", "/ca", "/key", "/x"].map(PathBuf::from));
         assert!(input_files(&schema, &json!({"ca": null})).is_empty());
     }
 

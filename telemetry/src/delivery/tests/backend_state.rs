@@ -1,10 +1,17 @@
-use std::{collections::BTreeMap, fs, process::Command, time::Instant};
+use std::{
+    collections::BTreeMap,
+    fs,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use jackfield_loader::{BackendOptions, plugin_api::Outcome};
 
 use super::{Scripted, failure};
 use crate::delivery::backend_state::{BackendState, States, due};
 use crate::delivery::in_flight_lock::InFlightLock;
+use crate::delivery::outage::OutageNews;
+use crate::delivery::settle::Settlement;
 
 #[cfg(unix)]
 #[test]
@@ -60,7 +67,7 @@ fn an_open_circuit_holds_until_the_configuration_changes() {
     for name in ["down", "up", "changed"] {
         let mut state = BackendState::default();
         if name != "up" {
-            state.circuit.settled(&failure(None), 1_000_000, std::time::Duration::from_secs(900));
+            state.circuit.settled(&failure(None), 1_000_000, Duration::from_secs(900));
         }
         if name == "changed" {
             state.fingerprint = "of another".to_owned();
@@ -70,4 +77,19 @@ fn an_open_circuit_holds_until_the_configuration_changes() {
     states.keep(&known);
     assert_eq!(due(&targets, &states, 1_000_001), ["up", "new", "changed"]);
     assert_eq!(due(&targets, &states, 2_000_000), ["down", "up", "new", "changed"]);
+}
+
+#[test]
+fn a_backend_that_takes_some_events_is_neither_down_nor_back() {
+    let settled = |state: &mut BackendState, delivered, failed: bool| {
+        let failure = if failed { failure(None).failure } else { None };
+        let settlement = Settlement { delivered, failure, ..Settlement::default() };
+        state.settled(&settlement, 1_000_000, Duration::from_secs(60))
+    };
+    let mut state = BackendState::default();
+    assert_eq!(settled(&mut state, 1, true), OutageNews::Nothing);
+    assert!(matches!(settled(&mut state, 0, true), OutageNews::Down { is_new: true, .. }));
+    assert_eq!(settled(&mut state, 1, true), OutageNews::Nothing, "it is not back");
+    assert_eq!(settled(&mut state, 0, true), OutageNews::Nothing, "the log has it once a minute");
+    assert_eq!(settled(&mut state, 1, false), OutageNews::Back { away_ms: 0 });
 }

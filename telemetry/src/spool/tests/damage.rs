@@ -12,6 +12,7 @@ use jackfield_test_support::wait_until;
 use tempfile::TempDir;
 
 use crate::error::{DropReason, Error};
+use crate::spool::fs::with_sum;
 use crate::spool::handle::Spool;
 use crate::spool::reader::Settle;
 use crate::spool::store::Limits;
@@ -203,7 +204,7 @@ fn a_spool_from_tomorrow_is_reported_and_left_alone() {
 }
 
 #[test]
-fn torn_dead_letters_lose_its_last_line_only() {
+fn torn_dead_letters_lose_their_last_line_only() {
     let (_home, spool) = spool();
     fill(&spool, &["1"]);
     let mut deliverer = claim(&spool, &["a"]);
@@ -293,6 +294,43 @@ fn a_backend_is_forgotten_after_the_age_of_an_event() {
         drop(claim(&spool, &["b"]));
         !cursors().contains("former")
     });
+}
+
+#[test]
+fn a_mark_that_is_in_the_file_is_counted_once() {
+    let (_home, spool) = spool();
+    fill(&spool, &["x"]);
+    // A folder in its place, so that the file of counters can't be written.
+    fs::create_dir(spool.folder().join("counters.v1.tmp")).expect("room");
+    let refuse = || spool.refuse_as(std::process::id(), DropReason::TooLong);
+    refuse();
+    let [mark] = &files(spool.folder(), ".v1.mark")[..] else { panic!("no mark") };
+    // Another process has counted the mark, and has died before it removed the mark.
+    let name = mark.file_name().and_then(|name| name.to_str()).expect("UTF-8");
+    let counted = format!(r#"{{"drops":{{"too_long":1}},"removed":["{name}"]}}"#);
+    fs::write(spool.folder().join("counters.v1.json"), with_sum(&counted)).expect("room");
+    refuse();
+    assert_eq!(spool.stats().drops[&DropReason::TooLong], 2);
+}
+
+#[test]
+fn renewed_dead_letters_do_not_hide_older_ones() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let limits = Limits { dead_letter_age: Duration::from_secs(3600), ..Limits::default() };
+    let spool = Spool::on_disk(home.path().join("spool"), limits);
+    fill(&spool, &["x"]);
+    let mut deliverer = claim(&spool, &["a"]);
+    deliverer.reject("a", [(&*event("1"), "no"), (&*event("2"), "no")]).expect("healthy");
+    let all = spool.rejected().expect("healthy");
+    let now = all[0].rejected_at;
+    let old: Vec<_> = all.iter().map(|one| one.again("old", now - 3_600_001)).collect();
+    deliverer.settle_rejected(&[], &old).expect("healthy");
+    deliverer.settle_rejected(&[], &[old[0].again("again", now)]).expect("healthy");
+    drop(deliverer);
+    drop(claim(&spool, &["a"]));
+    let rejected = spool.rejected().expect("healthy");
+    let reasons: Vec<_> = rejected.iter().map(|one| &*one.reason).collect();
+    assert_eq!(reasons, ["again"], "the other one was too old");
 }
 
 #[test]
