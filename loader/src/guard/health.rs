@@ -120,6 +120,13 @@ impl Health {
         Failure::Failed { status: abi::STATUS_UNAVAILABLE, message }
     }
 
+    /// Notes that a call was cancelled, or missed its deadline, in the queue of an instance that is open. A call
+    /// that was cancelled while the instance opened says nothing about the plugin either.
+    pub(super) fn left_the_queue(&self, after: Duration) -> Failure {
+        lock(&self.state).breaker.probe_again(Instant::now());
+        Failure::Busy { after }
+    }
+
     /// Notes that a call has missed its deadline, inside the plugin (`running`) or in the queue.
     pub(super) fn expired(&self, instance: &Arc<GuardedInstance>, running: bool, after: Duration) -> Failure {
         // A hanging `open` counts as a stuck call, once for all calls that wait for it.
@@ -127,15 +134,12 @@ impl Health {
         if running || (opening && instance.abandon_open()) {
             self.counters.call_got_stuck();
         }
-        if running || opening {
-            // This ends a call in a child process. A call in this process continues.
-            instance.executor.kill();
-        }
-        let mut state = lock(&self.state);
         if !running && !opening {
-            state.breaker.probe_again(Instant::now());
-            return Failure::Busy { after };
+            return self.left_the_queue(after);
         }
+        // This ends a call in a child process. A call in this process continues.
+        instance.executor.kill();
+        let mut state = lock(&self.state);
         let failure = Failure::TimedOut { after };
         if state.is_current(instance) {
             tracing::warn!(backend = %self.backend, "{failure}; circuit opened");

@@ -83,7 +83,7 @@ pub enum Failure {
         /// Why the circuit is open.
         reason: String,
     },
-    /// All worker threads were busy until the deadline. The call did not enter the plugin.
+    /// All worker threads were busy until the deadline or the end of the call. It did not enter the plugin.
     #[error("every worker of the backend was busy for {after:.1?}")]
     Busy {
         /// The time that the caller had waited.

@@ -213,10 +213,10 @@ impl Supervisor {
                 (reported, failure)
             }
             Ended::Expired { running, reported } => {
-                let failure = if running && Instant::now() < ticket.deadline {
-                    self.health.cancelled(&ticket.instance)
-                } else {
-                    self.health.expired(&ticket.instance, running, elapsed)
+                let failure = match (Instant::now() < ticket.deadline, running) {
+                    (true, true) => self.health.cancelled(&ticket.instance),
+                    (true, false) => self.health.left_the_queue(elapsed),
+                    (false, _) => self.health.expired(&ticket.instance, running, elapsed),
                 };
                 (reported, Some(failure))
             }

@@ -87,3 +87,33 @@ fn queued_calls_are_answered_when_a_hang_is_noticed() {
     assert!(matches!(hanging.join().unwrap(), Failure::TimedOut { .. }));
     blocked::GATE.open();
 }
+
+#[test]
+fn a_call_cancelled_during_open_leaves_the_circuit_closed() {
+    static OPENED: AtomicUsize = AtomicUsize::new(0);
+    static GATE: Gate = Gate::new();
+    struct OpensSlowlyAgain;
+    impl api::Backend for OpensSlowlyAgain {
+        type Config = api::export::NoConfig;
+        fn open(_: Self::Config, _: Host, _: &Call<'_>) -> Result<Self, api::Error> {
+            if OPENED.fetch_add(1, Ordering::SeqCst) > 0 {
+                GATE.wait();
+            }
+            Ok(Self)
+        }
+        fn send(&self, _: &api::Batch<'_>, _: &Call<'_>) -> Outcomes {
+            assert!(OPENED.load(Ordering::SeqCst) > 1, "the first instance panics");
+            Outcome::Delivered.into()
+        }
+    }
+    let backend = Backend::open_static::<OpensSlowlyAgain>(&options()).unwrap();
+    assert!(matches!(failure(&backend, TIMEOUT), Failure::Panicked { .. }));
+    let report = backend.send_while(&batch(1), FOREVER, &|| !GATE.has_a_call());
+    assert!(matches!(report.failure(), Some(Failure::Busy { .. })), "{report:?}");
+    assert!(!report.was_handed_over());
+    GATE.open();
+    assert_eq!(backend.send(&batch(1)).uniform(), Some(&Outcome::Delivered));
+    let stats = backend.stats();
+    assert_eq!((stats.timeouts, stats.stuck_calls), (0, 0));
+    assert_eq!(OPENED.load(Ordering::SeqCst), 2, "the instance that opened was used");
+}
