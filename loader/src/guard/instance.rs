@@ -43,7 +43,8 @@ struct Queue {
     /// Number of jobs inside the plugin.
     active: usize,
     watchers: usize,
-    /// Whether nobody waits for `free` any more.
+    /// Whether somebody waits for `free`. If not, it counts as a stuck call while it runs.
+    free_is_awaited: bool,
     free_is_stuck: bool,
     phase: InstancePhase,
 }
@@ -80,6 +81,7 @@ impl GuardedInstance {
                 idle: 0,
                 active: 0,
                 watchers: 0,
+                free_is_awaited: false,
                 free_is_stuck: false,
                 phase: InstancePhase::Opening,
             }),
@@ -160,6 +162,11 @@ impl GuardedInstance {
         self.wait_for(deadline, |queue| queue.jobs.is_empty() && queue.active == 0)
     }
 
+    /// Announces [`wait_until_gone`](Self::wait_until_gone), before the instance is retired.
+    pub(super) fn await_free(&self) {
+        lock(&self.queue).free_is_awaited = true;
+    }
+
     /// Waits until the plugin's `free` has returned, and returns its status; `None` after the deadline. Call
     /// it once.
     pub(super) fn wait_until_gone(&self, deadline: Instant) -> Option<Status> {
@@ -206,6 +213,10 @@ impl GuardedInstance {
             return;
         }
         let opened = queue.opened;
+        if opened && !queue.free_is_awaited {
+            queue.free_is_stuck = true;
+            self.open.counters.call_got_stuck();
+        }
         drop(queue);
         // This is the last worker, because none is started once the instance is retired.
         let status = self.executor.free(opened);

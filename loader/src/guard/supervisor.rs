@@ -260,23 +260,23 @@ impl Supervisor {
         if !instance.submit(Arc::clone(&job)) {
             return Ok(());
         }
-        let ended = job.call.wait(&self.spin, None);
-        instance.retire();
-        match ended {
-            Ended::Finished { status, explanation, .. } => {
-                if let Some(failure) = failure_of(status, explanation) {
-                    return Err(CloseFailure::Close(failure));
-                }
-            }
-            Ended::TurnedAway => {}
+        let failure = match job.call.wait(&self.spin, None) {
+            Ended::Finished { status, explanation, .. } => failure_of(status, explanation),
+            Ended::TurnedAway => None,
             Ended::Expired { running, .. } => {
                 if running {
                     self.counters.call_got_stuck();
                 }
                 instance.executor.kill();
-                return Err(CloseFailure::Close(Failure::TimedOut { after: started.elapsed() }));
+                Some(Failure::TimedOut { after: started.elapsed() })
             }
+        };
+        if let Some(failure) = failure {
+            instance.retire();
+            return Err(CloseFailure::Close(failure));
         }
+        instance.await_free();
+        instance.retire();
         match instance.wait_until_gone(until) {
             Some(abi::STATUS_OK) => Ok(()),
             Some(_) => Err(CloseFailure::FreePanicked),

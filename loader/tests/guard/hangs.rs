@@ -117,3 +117,29 @@ fn a_call_cancelled_during_open_leaves_the_circuit_closed() {
     assert_eq!((stats.timeouts, stats.stuck_calls), (0, 0));
     assert_eq!(OPENED.load(Ordering::SeqCst), 2, "the instance that opened was used");
 }
+
+#[test]
+fn a_free_that_hangs_after_a_panic_is_a_stuck_call() {
+    static GATE: Gate = Gate::new();
+    struct HangsInDrop;
+    impl Drop for HangsInDrop {
+        fn drop(&mut self) {
+            GATE.wait();
+        }
+    }
+    impl api::Backend for HangsInDrop {
+        type Config = api::export::NoConfig;
+        fn open(_: Self::Config, _: Host, _: &Call<'_>) -> Result<Self, api::Error> {
+            Ok(Self)
+        }
+        fn send(&self, _: &api::Batch<'_>, _: &Call<'_>) -> Outcomes {
+            panic!("and its instance is discarded")
+        }
+    }
+    let backend = Backend::open_static::<HangsInDrop>(&options()).unwrap();
+    assert!(matches!(failure(&backend, TIMEOUT), Failure::Panicked { .. }));
+    GATE.wait_for_a_call();
+    assert_eq!(backend.stats().stuck_calls, 1);
+    GATE.open();
+    wait_until("it has returned", || backend.stats().stuck_calls == 0);
+}
