@@ -63,20 +63,17 @@ impl Health {
         Self { backend: backend.to_owned(), backoff, counters, state }
     }
 
-    /// Why a call may not enter now.
-    pub(super) fn barred(&self, state: &mut HealthState, now: Instant) -> Option<Failure> {
+    /// Lets a call enter, or says why it may not. Returns whether the call is the probe.
+    pub(super) fn admit(&self, state: &mut HealthState, now: Instant) -> Result<bool, Failure> {
         let stuck = self.counters.stuck();
         if stuck >= MOST_STUCK {
             let reason = format!("{stuck} calls never came back from the plugin");
-            return Some(Failure::CircuitOpen { retry_after: self.backoff.longest, reason });
+            return Err(Failure::CircuitOpen { retry_after: self.backoff.longest, reason });
         }
         match state.breaker.admit(now) {
-            Admission::Pass => None,
-            Admission::Probe => {
-                tracing::debug!(backend = %self.backend, "circuit half-open: this call is the probe");
-                None
-            }
-            Admission::Refused { retry_after, reason } => Some(Failure::CircuitOpen { retry_after, reason }),
+            Admission::Pass => Ok(false),
+            Admission::Probe => Ok(true),
+            Admission::Refused { retry_after, reason } => Err(Failure::CircuitOpen { retry_after, reason }),
         }
     }
 
@@ -87,24 +84,31 @@ impl Health {
             // The instance was discarded meanwhile, and the call says nothing about its successor.
             return;
         }
-        if let Some(failure @ Failure::Crashed { .. }) = failure {
-            let now = Instant::now();
-            if gave_up {
-                tracing::warn!(backend = %self.backend, "{failure}; left alone until its file changes");
+        let now = Instant::now();
+        let (failure, consequence) = match failure {
+            Some(failure @ Failure::Crashed { .. }) if gave_up => {
                 state.breaker.give_up(now, &failure.to_string());
-            } else {
-                tracing::warn!(backend = %self.backend, "{failure}; circuit opened");
-                state.breaker.trip(now, &failure.to_string());
+                (failure, "left alone until its file changes")
             }
-            state.discard(instance);
-        } else if let Some(failure @ Failure::Panicked { .. }) = failure {
-            tracing::warn!(backend = %self.backend, "{failure}; opening a fresh instance");
-            state.breaker.failed(Instant::now(), &failure.to_string());
-            state.discard(instance);
-        } else {
+            Some(failure @ Failure::Crashed { .. }) => {
+                state.breaker.trip(now, &failure.to_string());
+                (failure, "circuit opened")
+            }
+            Some(failure @ Failure::Panicked { .. }) => {
+                state.breaker.failed(now, &failure.to_string());
+                (failure, "opening a fresh instance")
+            }
             // A plugin that answers in time is healthy, also if its platform is not.
-            state.breaker.succeeded();
-        }
+            _ => return state.breaker.succeeded(),
+        };
+        state.discard(instance);
+        drop(state);
+        self.warn(failure, consequence);
+    }
+
+    /// Not under the lock: a subscriber may call the backend.
+    fn warn(&self, failure: &Failure, consequence: &str) {
+        tracing::warn!(backend = %self.backend, "{failure}; {consequence}");
     }
 
     /// Notes that a cancelled call did not return in time. That does not open the circuit.
@@ -142,9 +146,10 @@ impl Health {
         let mut state = lock(&self.state);
         let failure = Failure::TimedOut { after };
         if state.is_current(instance) {
-            tracing::warn!(backend = %self.backend, "{failure}; circuit opened");
             state.breaker.trip(Instant::now(), &failure.to_string());
             state.discard(instance);
+            drop(state);
+            self.warn(&failure, "circuit opened");
         }
         failure
     }

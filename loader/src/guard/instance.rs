@@ -102,8 +102,8 @@ impl GuardedInstance {
         Ok(())
     }
 
-    /// Queues a job; `false` if the instance is retired.
-    pub(super) fn submit(self: &Arc<Self>, job: Arc<Job>) -> bool {
+    /// Queues a job; `false` if the instance is retired. `no_worker` gets why another worker did not start.
+    pub(super) fn submit(self: &Arc<Self>, job: Arc<Job>, no_worker: &mut Option<io::Error>) -> bool {
         let mut queue = lock(&self.queue);
         if matches!(queue.phase, InstancePhase::Retired | InstancePhase::Gone(_)) {
             return false;
@@ -116,9 +116,7 @@ impl GuardedInstance {
             && queue.workers < self.most_workers()
         {
             // Without another thread the job waits for one of the present workers.
-            if let Err(error) = self.hire(&mut queue) {
-                tracing::warn!(%error, "no thread for another worker of {}", self.backend);
-            }
+            *no_worker = self.hire(&mut queue).err();
         }
         if queue.idle > 0 {
             drop(queue);

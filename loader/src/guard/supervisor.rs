@@ -40,6 +40,13 @@ struct Ticket {
     deadline: Instant,
 }
 
+/// What is to be logged of a call that enters.
+#[derive(Default)]
+struct Seen {
+    probes: bool,
+    no_worker: Option<std::io::Error>,
+}
+
 pub(super) struct Answered {
     pub(super) report: Report,
     /// The explanation of a call that succeeded.
@@ -153,21 +160,35 @@ impl Supervisor {
 
     /// Queues work for the plugin, or reports why that is not possible.
     fn enter(&self, work: &Work, started: Instant, deadline: Instant) -> Result<Ticket, Report> {
-        let refuse = |failure| {
+        let mut seen = Seen::default();
+        let entered = self.try_enter(work, started, deadline, &mut seen);
+        // Not under the lock of the health: a subscriber may call this backend.
+        if seen.probes {
+            tracing::debug!(backend = %self.name, "circuit half-open: this call is the probe");
+        }
+        if let Some(error) = seen.no_worker {
+            tracing::warn!(%error, "no thread for another worker of {}", self.name);
+        }
+        entered.map_err(|failure| {
             let report = Report::new(work.events(), Reported::Nothing, Some(failure), started.elapsed());
             self.counters.count(&report);
             report.not_entered()
-        };
+        })
+    }
+
+    fn try_enter(
+        &self,
+        work: &Work,
+        started: Instant,
+        deadline: Instant,
+        seen: &mut Seen,
+    ) -> Result<Ticket, Failure> {
         let mut state = lock(&self.health.state);
         // `close` sets the flag before it takes the instance out of the locked state.
         if self.closed.load(Ordering::Acquire) {
-            drop(state);
-            return Err(refuse(Failure::Closed));
+            return Err(Failure::Closed);
         }
-        if let Some(failure) = self.health.barred(&mut state, started) {
-            drop(state);
-            return Err(refuse(failure));
-        }
+        seen.probes = self.health.admit(&mut state, started)?;
         let job = self.job(work.clone(), deadline);
         loop {
             let instance = match &state.current {
@@ -176,19 +197,16 @@ impl Supervisor {
                     Ok((instance, _)) => Arc::clone(state.current.insert(instance)),
                     Err(error) => {
                         state.breaker.probe_again(started);
-                        drop(state);
                         let message = format!("no thread for the plugin: {error}");
-                        return Err(refuse(Failure::Failed { status: abi::STATUS_UNAVAILABLE, message }));
+                        return Err(Failure::Failed { status: abi::STATUS_UNAVAILABLE, message });
                     }
                 },
             };
-            if instance.submit(Arc::clone(&job)) {
-                drop(state);
+            if instance.submit(Arc::clone(&job), &mut seen.no_worker) {
                 return Ok(Ticket { job, instance, started, deadline });
             }
             if let Some(failure) = state.opening_failed(&instance) {
-                drop(state);
-                return Err(refuse(failure));
+                return Err(failure);
             }
             // It was discarded. The next round starts another one.
             state.current = None;
@@ -257,7 +275,7 @@ impl Supervisor {
             return Err(CloseFailure::InFlight);
         }
         let job = self.job(Work::of(Function::Close), until);
-        if !instance.submit(Arc::clone(&job)) {
+        if !instance.submit(Arc::clone(&job), &mut None) {
             return Ok(());
         }
         let failure = match job.call.wait(&self.spin, None) {

@@ -44,6 +44,7 @@ mod concurrency;
 mod faults;
 mod hangs;
 mod lifecycle;
+mod subscribers;
 #[cfg(feature = "tokio")]
 mod tokio_hosts;
 
