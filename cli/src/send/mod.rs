@@ -7,7 +7,7 @@
 mod batcher;
 mod block_reader;
 mod summary;
-mod target;
+mod worker;
 
 use std::{
     io::{self, IsTerminal as _},
@@ -25,7 +25,7 @@ use self::{
     batcher::Batcher,
     block_reader::BlockReader,
     summary::Summary,
-    target::{Run, Target, Worker},
+    worker::{OpenedBackend, SendSettings, Worker},
 };
 use crate::{
     console,
@@ -85,9 +85,9 @@ pub(crate) fn run(common: &CommonArgs, args: &SendArgs) -> Result<Exit, CommandE
 
 /// A run before its first line is read: all that can be checked without the input has been checked.
 struct Prepared {
-    targets: Vec<Target>,
+    opened: Vec<OpenedBackend>,
     input: BlockReader,
-    run: Run,
+    settings: SendSettings,
     interrupted: CancellationToken,
 }
 
@@ -98,20 +98,20 @@ fn prepare(config: Config, args: &SendArgs) -> Result<Prepared, CommandError> {
     let leftovers = Leftovers::new(&args.leftovers).map_err(failed("leftovers", &args.leftovers))?;
     let (stop, interrupted) = (CancellationToken::new(), CancellationToken::new());
     end_by_signal(stop.clone(), interrupted.clone());
-    let open = move || chosen.into_iter().map(|backend| Target::open(&config, backend)).collect();
+    let open = move || chosen.into_iter().map(|backend| OpenedBackend::open(&config, backend)).collect();
     let opened = signals::unless_stopped(&stop, open).map_err(CommandError::system("no backend is open"))?;
-    let targets: Vec<_> = opened.ok_or(CommandError::Interrupted)?;
-    let refusals: Vec<_> = targets.iter().filter_map(|target| target.backend.as_ref().err()).collect();
-    if let ([refusal], 1) = (&*refusals, targets.len()) {
+    let opened: Vec<_> = opened.ok_or(CommandError::Interrupted)?;
+    let refusals: Vec<_> = opened.iter().filter_map(|target| target.backend.as_ref().err()).collect();
+    if let ([refusal], 1) = (&*refusals, opened.len()) {
         return Err(CommandError::Backend((*refusal).clone()));
     }
     refusals.iter().for_each(log::error);
     let gravest = refusals.iter().map(|refusal| refusal.exit).max();
-    if let Some(exit) = gravest.filter(|_| refusals.len() == targets.len()) {
+    if let Some(exit) = gravest.filter(|_| refusals.len() == opened.len()) {
         return Err(UnusableBackend { exit, reason: "no backend can be used".to_owned() }.into());
     }
-    let run = Run { give_up_after: args.give_up_after, leftovers, stop };
-    Ok(Prepared { targets, input, run, interrupted })
+    let settings = SendSettings { give_up_after: args.give_up_after, leftovers, stop };
+    Ok(Prepared { opened, input, settings, interrupted })
 }
 
 /// From now on a signal to end sets both tokens.
@@ -131,26 +131,27 @@ fn end_by_signal(stop: CancellationToken, interrupted: CancellationToken) {
 
 impl Prepared {
     fn run(self, json: bool, args: &SendArgs) -> Result<Exit, CommandError> {
-        let Self { targets, input, run, interrupted } = self;
+        let Self { opened, input, settings, interrupted } = self;
         if args.input.as_os_str() == "-" && io::stdin().is_terminal() && !args.quiet {
             log::say("reading events from the terminal, one a line, until Ctrl-D");
         }
         // A plugin that prints to the terminal and a bar would overwrite each other.
-        let is_stdout = |target: &Target| target.plugin.as_ref().is_some_and(|plugin| *plugin == "stdout");
-        let prints = io::stdout().is_terminal() && targets.iter().any(is_stdout);
+        let is_stdout =
+            |backend: &OpenedBackend| backend.plugin.as_ref().is_some_and(|plugin| *plugin == "stdout");
+        let prints = io::stdout().is_terminal() && opened.iter().any(is_stdout);
         let quiet = args.quiet || json;
         let bar = if quiet || prints { ProgressBar::hidden() } else { console::start_bar(input.size) };
 
         let regular_file = input.size.is_some();
-        let blocks = input.blocks(run.stop.clone());
+        let blocks = input.blocks(settings.stop.clone());
         let workers: io::Result<Vec<_>> =
-            targets.into_iter().map(|target| Worker::start(target, &run)).collect();
+            opened.into_iter().map(|backend| Worker::start(backend, &settings)).collect();
         let started = workers.and_then(|workers| Ok((workers, blocks?)));
         let (workers, blocks) = started.map_err(CommandError::system("no thread, so nothing was sent"))?;
 
-        let bad = BadLines::new(run.leftovers.file("bad-lines.txt"));
+        let bad = BadLines::new(settings.leftovers.file("bad-lines.txt"));
         let mut batcher = Batcher::new(usize::from(args.batch_events), bad, workers, bar);
-        let read = batcher.run(&blocks, &run.stop, regular_file);
+        let read = batcher.run(&blocks, &settings.stop, regular_file);
         let Batcher { lines, mut bad, count: events, mut workers, .. } = batcher;
         workers.iter_mut().for_each(Worker::end);
         let backends: Vec<_> = workers.into_iter().map(Worker::finish).collect();

@@ -3,7 +3,7 @@
 use jackfield_loader::count;
 use serde_json::{Value, json};
 
-use super::target::BackendSummary;
+use super::worker::BackendSummary;
 use crate::{console::one_line, exit::Exit};
 
 /// A finished run.
@@ -86,7 +86,7 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::send::target::sorted;
+    use crate::send::worker::sorted;
 
     fn summary(change: impl FnOnce(&mut Summary)) -> Summary {
         let backend = BackendSummary { name: "main".to_owned(), ..BackendSummary::default() };

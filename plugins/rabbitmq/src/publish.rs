@@ -56,7 +56,7 @@ pub(crate) fn publish(
 ) {
     let Task { batch, report, .. } = task;
     let unwritten = Cell::new(0);
-    let mut run = Run {
+    let mut run = Publication {
         settings,
         session,
         task,
@@ -200,7 +200,7 @@ pub(crate) fn preview(
     }
 }
 
-struct Run<'a> {
+struct Publication<'a> {
     settings: &'a Settings,
     session: &'a Session,
     task: Task<'a>,
@@ -227,7 +227,7 @@ struct Failed {
     since: Instant,
 }
 
-impl Run<'_> {
+impl Publication<'_> {
     fn may_publish(&self) -> bool {
         self.failed.is_none() && self.returned.is_empty()
     }

@@ -42,7 +42,7 @@ impl Telemetry {
     /// Makes the delivery thread of a service look at its spool now, for a caller that knows of new events from another
     /// process. Does nothing with another [`Deliver`](crate::Deliver).
     pub fn deliver_soon(&self) {
-        self.instance().scheduler().look(self.context());
+        self.core().scheduler().look(self.context());
     }
 }
 
@@ -70,7 +70,7 @@ impl Forwarder {
     }
 
     fn offer(&mut self, event: String) -> Result<PushOutcome, Error> {
-        match self.telemetry.instance().offer(event.as_bytes()) {
+        match self.telemetry.core().offer(event.as_bytes()) {
             Ok(()) => Ok(PushOutcome::Stored),
             Err(reason @ (DropReason::Damaged | DropReason::TooLong)) => Err(Error::Unstored { reason }),
             Err(reason) => {

@@ -59,25 +59,25 @@ impl Telemetry {
     /// [`Error::Reload`] when a configuration file can't be used, or when no backend would be left, for example because the
     /// file was removed. Every backend then stays as it is, except one that the trust policy in force refuses.
     pub fn reload(&self) -> Result<ReloadReport, Error> {
-        Ok(self.instance().scheduler().reload(self.context())?)
+        Ok(self.core().scheduler().reload(self.context())?)
     }
 
     /// Ends the pause of every backend that has failed: each is tried at the next delivery, which a service begins at once.
     /// Another process of the tool follows at its next delivery, unless it delivers at this moment and writes its pause back.
     pub fn retry(&self) {
-        self.instance().scheduler().retry(self.context());
+        self.core().scheduler().retry(self.context());
     }
 
     /// The result of the last reload; `None` before the first.
     #[must_use]
     pub fn last_reload(&self) -> Option<LastReload> {
-        self.instance().scheduler().last_reload()
+        self.core().scheduler().last_reload()
     }
 
     /// The backends of this process; empty before its first delivery.
     #[must_use]
     pub fn live_backends(&self) -> Vec<LiveBackend> {
-        self.instance().scheduler().backends().views(|BackendView { target, swaps, problem }| {
+        self.core().scheduler().backends().views(|BackendView { target, swaps, problem }| {
             let open = target.opened();
             let image = open.as_ref().and_then(|open| open.image.as_ref());
             let is_thread = matches!(target.options.isolation, Isolation::Thread);

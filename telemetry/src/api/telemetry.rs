@@ -43,26 +43,26 @@ pub struct Telemetry {
 
 /// What all clones share. Its drop closes the telemetry; a delivery thread holds no clone.
 struct Handle {
-    instance: Arc<Instance>,
+    core: Arc<TelemetryCore>,
 }
 
 impl Telemetry {
     pub(crate) fn assemble(context: Context) -> Self {
-        Self { handle: Arc::new(Handle { instance: Arc::new(Instance::new(context)) }) }
+        Self { handle: Arc::new(Handle { core: Arc::new(TelemetryCore::new(context)) }) }
     }
 
-    pub(crate) fn instance(&self) -> &Arc<Instance> {
-        &self.handle.instance
+    pub(crate) fn core(&self) -> &Arc<TelemetryCore> {
+        &self.handle.core
     }
 
     pub(crate) fn context(&self) -> &Arc<Context> {
-        &self.instance().context
+        &self.core().context
     }
 
     /// Records an event. The operating system has the event when this returns: a kill of the tool loses nothing.
     pub fn track(&self, kind: impl Into<EventKind>, name: &str, metadata: &[(&str, &str)]) {
         if self.is_open() {
-            self.instance().record(&Event::new(kind, name).metadata(metadata));
+            self.core().record(&Event::new(kind, name).metadata(metadata));
         }
     }
 
@@ -77,14 +77,14 @@ impl Telemetry {
         if self.is_open() {
             let event =
                 Event::new(EventKind::COMMAND_INVOCATION, name).duration(duration).exit_code(exit_code);
-            self.instance().record(&event.metadata(metadata));
+            self.core().record(&event.metadata(metadata));
         }
     }
 
     /// Records an event in its extended form.
     pub fn track_event(&self, event: &Event<'_>) {
         if self.is_open() {
-            self.instance().record(event);
+            self.core().record(event);
         }
     }
 
@@ -158,7 +158,7 @@ impl Telemetry {
             return Vec::new();
         }
         let _quiet = ReentrancyGuard::enter();
-        self.instance().scheduler().open_backends(self.context())
+        self.core().scheduler().open_backends(self.context())
     }
 
     /// Delivers to every backend what waits in the spool. Returns when each backend has got everything that was recorded
@@ -172,7 +172,7 @@ impl Telemetry {
             return FlushReport { emptied: true, ..FlushReport::default() };
         }
         let _quiet = ReentrancyGuard::enter();
-        self.instance().scheduler().flush(context, Instant::now() + within)
+        self.core().scheduler().flush(context, Instant::now() + within)
     }
 
     /// Sends the dead letters again: the events that a backend has rejected. An event that the backend takes leaves the dead
@@ -212,7 +212,7 @@ impl Telemetry {
     /// counted here. A process that has had no event has nothing to do here. A second time does nothing; events
     /// tracked later wait for the next run.
     pub fn close(&self) -> FlushReport {
-        self.instance().close()
+        self.core().close()
     }
 }
 
@@ -228,7 +228,7 @@ impl fmt::Debug for Telemetry {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.instance.close();
+        self.core.close();
     }
 }
 
@@ -258,12 +258,12 @@ const JOBS: [jackfield_loader::Job; 1] = [crate::detached::child::JOB];
 const JOBS: [jackfield_loader::Job; 0] = [];
 
 /// The content of a [`Telemetry`](crate::Telemetry).
-pub(crate) struct Instance {
+pub(crate) struct TelemetryCore {
     pub(crate) context: Arc<Context>,
     schedulers: PerProcess<Arc<Scheduler>>,
 }
 
-impl Instance {
+impl TelemetryCore {
     pub(crate) fn new(context: Context) -> Self {
         let schedulers = PerProcess::new(context.process(), Arc::default());
         Self { context: Arc::new(context), schedulers }

@@ -84,7 +84,7 @@ use tracing_subscriber::{
 };
 
 use crate::api::command_scope::PANICKED;
-use crate::api::telemetry::{Instance, Telemetry};
+use crate::api::telemetry::{Telemetry, TelemetryCore};
 use crate::event::event::{Event, EventKind};
 use crate::process::ReentrancyGuard;
 
@@ -94,13 +94,13 @@ pub const TARGET: &str = "telemetry";
 /// Turns marked events and spans into telemetry. Made by [`Telemetry::layer`].
 #[derive(Clone)]
 pub struct TelemetryLayer {
-    instance: Arc<Instance>,
+    core: Arc<TelemetryCore>,
 }
 
 impl fmt::Debug for TelemetryLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TelemetryLayer")
-            .field("tool", &self.instance.context.settings.tool)
+            .field("tool", &self.core.context.settings.tool)
             .finish_non_exhaustive()
     }
 }
@@ -119,9 +119,9 @@ impl Telemetry {
     /// [closed](Self::close) when it is dropped. What is marked after that waits in the spool for the next run.
     #[must_use]
     pub fn layer<S>(&self) -> Filtered<TelemetryLayer, Marked, S> {
-        let instance = Arc::clone(self.instance());
-        let marked = Marked { enabled: instance.context.enabled };
-        Filtered::new(TelemetryLayer { instance }, marked)
+        let core = Arc::clone(self.core());
+        let marked = Marked { enabled: core.context.enabled };
+        Filtered::new(TelemetryLayer { core }, marked)
     }
 }
 
@@ -213,7 +213,7 @@ impl Visit for Fields {
 struct OpenSpans(Vec<OpenSpan>);
 
 struct OpenSpan {
-    of: Arc<Instance>,
+    of: Arc<TelemetryCore>,
     started: Instant,
     /// Whether the thread was unwinding at the start. A panic at the end then says nothing of this span.
     within_panic: bool,
@@ -224,7 +224,7 @@ struct OpenSpan {
 impl TelemetryLayer {
     /// The data of this layer among those of a span.
     fn open_span<'a>(&self, spans: &'a mut OpenSpans) -> Option<&'a mut OpenSpan> {
-        spans.0.iter_mut().find(|span| Arc::ptr_eq(&span.of, &self.instance))
+        spans.0.iter_mut().find(|span| Arc::ptr_eq(&span.of, &self.core))
     }
 }
 
@@ -263,7 +263,7 @@ where
             return;
         }
         let Some(_quiet) = ReentrancyGuard::enter_first() else { return };
-        if !self.instance.context.is_open() {
+        if !self.core.context.is_open() {
             return;
         }
         let mut fields = Fields::default();
@@ -275,21 +275,21 @@ where
         recorded.duration = fields.duration;
         recorded.exit_code = fields.exit_code;
         recorded.parts.error = fields.error.as_deref();
-        self.instance.record(&recorded);
+        self.core.record(&recorded);
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let started = Instant::now();
         let Some(_quiet) = ReentrancyGuard::enter_first() else { return };
         let Some(span) = context.span(id) else { return };
-        if !self.instance.context.is_open() {
+        if !self.core.context.is_open() {
             return;
         }
         // Before the data of the span are locked, because the `Debug` of a field may need them.
         let mut fields = Fields::default();
         attributes.record(&mut fields);
         let open = OpenSpan {
-            of: Arc::clone(&self.instance),
+            of: Arc::clone(&self.core),
             started,
             within_panic: thread::panicking(),
             panicked: false,
@@ -329,14 +329,14 @@ where
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let Some(span) = context.span(&id) else { return };
-        let is_ours = |open: &OpenSpan| Arc::ptr_eq(&open.of, &self.instance);
+        let is_ours = |open: &OpenSpan| Arc::ptr_eq(&open.of, &self.core);
         let open = span.extensions_mut().get_mut().and_then(|OpenSpans(spans)| {
             let at = spans.iter().position(is_ours)?;
             Some(spans.swap_remove(at))
         });
         let Some(open) = open else { return };
         let Some(_quiet) = ReentrancyGuard::enter_first() else { return };
-        if self.instance.context.is_open() {
+        if self.core.context.is_open() {
             open.record(span.name());
         }
     }

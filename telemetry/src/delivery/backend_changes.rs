@@ -13,7 +13,7 @@ use std::{
 
 use crate::delivery::backend_state::States;
 use crate::delivery::backends::{BackendCommand, BackendHandle, Backends, Refusal, Table, Work};
-use crate::delivery::target::Target;
+use crate::delivery::configured_backend::ConfiguredBackend;
 use crate::process::{ReentrancyGuard, left, wait};
 
 /// The time for closing a backend when no thread can be started for it.
@@ -34,12 +34,12 @@ pub(crate) struct BackendChanges {
 pub(crate) enum Change {
     Keep,
     /// The target replaces the one with its name, or is new. The reload has opened it, if it can be opened.
-    Put(Arc<Target>),
+    Put(Arc<ConfiguredBackend>),
 }
 
 impl BackendHandle {
     /// Replaces the target at once, or by a command. Returns the target that the caller closes.
-    fn replace(&mut self, new: Arc<Target>) -> Option<Arc<Target>> {
+    fn replace(&mut self, new: Arc<ConfiguredBackend>) -> Option<Arc<ConfiguredBackend>> {
         self.swaps += u64::from(new.opened().is_some());
         if self.work.is_under_way() {
             return self.order(BackendCommand::Replace(new));
@@ -48,7 +48,7 @@ impl BackendHandle {
     }
 
     /// Removes the backend at once, or by a command. Returns the target that the caller closes.
-    fn dismiss(&mut self) -> Option<Arc<Target>> {
+    fn dismiss(&mut self) -> Option<Arc<ConfiguredBackend>> {
         if self.work.is_under_way() {
             return self.order(BackendCommand::Leave);
         }
@@ -56,7 +56,7 @@ impl BackendHandle {
     }
 
     /// Sets the command. Returns the target of the command that it replaces.
-    fn order(&mut self, command: BackendCommand) -> Option<Arc<Target>> {
+    fn order(&mut self, command: BackendCommand) -> Option<Arc<ConfiguredBackend>> {
         match self.command.replace(command) {
             Some(BackendCommand::Replace(earlier)) => Some(earlier),
             _ => None,
@@ -64,7 +64,7 @@ impl BackendHandle {
     }
 
     /// Replaces the target, and closes the circuit. Returns the old target.
-    fn swap(&mut self, new: Arc<Target>) -> Arc<Target> {
+    fn swap(&mut self, new: Arc<ConfiguredBackend>) -> Arc<ConfiguredBackend> {
         self.state.circuit.close();
         self.circuit_reset = true;
         if !self.work.is_under_way() {
@@ -76,7 +76,7 @@ impl BackendHandle {
 
 impl Table {
     /// Carries out the command of a backend between two batches. Returns the target to be closed.
-    pub(super) fn obey(&mut self, id: u64) -> Option<Arc<Target>> {
+    pub(super) fn obey(&mut self, id: u64) -> Option<Arc<ConfiguredBackend>> {
         let handle = self.get(id)?;
         match handle.command.take()? {
             BackendCommand::Replace(new) => Some(handle.swap(new)),
@@ -148,7 +148,7 @@ impl Backends {
     }
 
     /// The target for the worker's next batch, and the number of the last ticket; `None` when the backend is removed.
-    pub(super) fn next_batch(self: &Arc<Self>, id: u64) -> Option<(Arc<Target>, u64)> {
+    pub(super) fn next_batch(self: &Arc<Self>, id: u64) -> Option<(Arc<ConfiguredBackend>, u64)> {
         let mut table = self.table();
         let closed = match table.get(id)?.command {
             Some(BackendCommand::Leave) => return None,
@@ -162,7 +162,7 @@ impl Backends {
     }
 
     /// Closes backends on background threads, after their running calls.
-    pub(super) fn close_behind(self: &Arc<Self>, closed: impl IntoIterator<Item = Arc<Target>>) {
+    pub(super) fn close_behind(self: &Arc<Self>, closed: impl IntoIterator<Item = Arc<ConfiguredBackend>>) {
         for target in closed.into_iter().filter(|target| target.opened().is_some()) {
             self.table().closing += 1;
             let (backends, closed) = (Arc::clone(self), Arc::clone(&target));

@@ -15,10 +15,10 @@ use jackfield_loader::files::{self, Access, Mode, Survives};
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::circuit_breaker::CircuitBreaker;
+use crate::delivery::configured_backend::ConfiguredBackend;
 use crate::delivery::open_backend::OpenError;
 use crate::delivery::outage::{Outage, OutageNews};
 use crate::delivery::settle::Settlement;
-use crate::delivery::target::Target;
 use crate::files::Stamp;
 use crate::process::lock;
 
@@ -166,9 +166,9 @@ impl States {
 }
 
 /// The names of the backends that may be tried at `now_ms`.
-pub(crate) fn due<'a>(targets: &'a [Target], states: &States, now_ms: u64) -> Vec<&'a str> {
+pub(crate) fn due<'a>(targets: &'a [ConfiguredBackend], states: &States, now_ms: u64) -> Vec<&'a str> {
     let mut known = states.load();
-    let is_due = |target: &&Target| match known.get_mut(&target.name) {
+    let is_due = |target: &&ConfiguredBackend| match known.get_mut(&target.name) {
         Some(state) => {
             state.is_of(&target.fingerprint());
             state.circuit.open_for(now_ms).is_none()

@@ -11,10 +11,10 @@ use std::{
 };
 
 use crate::delivery::backend_state::{BackendState, Problem};
+use crate::delivery::configured_backend::ConfiguredBackend;
 use crate::delivery::open_backend::OpenError;
 use crate::delivery::pass_context::PassContext;
 use crate::delivery::progress::{Flushes, PassResult, Progress};
-use crate::delivery::target::Target;
 #[cfg(feature = "watch")]
 use crate::files::Stamps;
 use crate::process::{ReentrancyGuard, lock};
@@ -52,7 +52,7 @@ pub(super) struct Table {
 
 impl Table {
     /// A handle for a new backend.
-    pub(super) fn handle(&mut self, target: Arc<Target>) -> BackendHandle {
+    pub(super) fn handle(&mut self, target: Arc<ConfiguredBackend>) -> BackendHandle {
         self.next_id += 1;
         BackendHandle::new(self.next_id, target)
     }
@@ -82,7 +82,7 @@ impl Table {
 
 /// A view of one backend.
 pub(crate) struct BackendView<'a> {
-    pub(crate) target: &'a Target,
+    pub(crate) target: &'a ConfiguredBackend,
     pub(crate) swaps: u64,
     pub(crate) problem: Option<&'a Problem>,
 }
@@ -107,7 +107,7 @@ impl Backends {
     }
 
     /// Replaces all backends. The caller has closed the old ones.
-    pub(super) fn begin(&self, targets: Vec<Target>, local: bool) {
+    pub(super) fn begin(&self, targets: Vec<ConfiguredBackend>, local: bool) {
         let mut table = self.table();
         let handles = targets.into_iter().map(|target| table.handle(Arc::new(target))).collect();
         table.handles = Some(handles);
@@ -121,7 +121,7 @@ impl Backends {
     }
 
     /// The configured backends; `None` before the first delivery.
-    pub(crate) fn configured(&self) -> Option<Vec<Arc<Target>>> {
+    pub(crate) fn configured(&self) -> Option<Vec<Arc<ConfiguredBackend>>> {
         let table = self.table();
         let handles = table.handles.as_ref()?;
         Some(handles.iter().filter_map(BackendHandle::configured).cloned().collect())
@@ -160,7 +160,7 @@ impl Backends {
     /// Opens the backends that are not open, each on its own thread. Returns the names of those that can't be opened, and the
     /// reasons.
     pub(crate) fn open_all(&self) -> Vec<(String, OpenError)> {
-        let open = |target: &Target| {
+        let open = |target: &ConfiguredBackend| {
             let _quiet = ReentrancyGuard::enter();
             // The timeout holds for loading, and again for opening.
             let limit = target.options.timeout.saturating_mul(2);
@@ -272,7 +272,7 @@ impl Backends {
 pub(super) struct BackendHandle {
     /// Distinguishes the backend from an earlier one with the same name.
     pub(super) id: u64,
-    pub(super) target: Arc<Target>,
+    pub(super) target: Arc<ConfiguredBackend>,
     /// The state that is kept on disk.
     pub(super) state: BackendState,
     /// Whether the circuit is to be closed at the next pass.
@@ -314,7 +314,7 @@ impl Work {
 /// What happens to a backend between two batches.
 pub(super) enum BackendCommand {
     /// Another target replaces it.
-    Replace(Arc<Target>),
+    Replace(Arc<ConfiguredBackend>),
     /// It is removed.
     Leave,
 }
@@ -328,7 +328,7 @@ pub(crate) struct Refusal {
 }
 
 impl BackendHandle {
-    pub(super) fn new(id: u64, target: Arc<Target>) -> Self {
+    pub(super) fn new(id: u64, target: Arc<ConfiguredBackend>) -> Self {
         Self {
             id,
             target,
@@ -344,7 +344,7 @@ impl BackendHandle {
     }
 
     /// The target of the backend after its command; `None` when the backend is to be removed.
-    pub(super) fn configured(&self) -> Option<&Arc<Target>> {
+    pub(super) fn configured(&self) -> Option<&Arc<ConfiguredBackend>> {
         match &self.command {
             None => Some(&self.target),
             Some(BackendCommand::Replace(target)) => Some(target),

@@ -9,6 +9,7 @@ pub(crate) mod backend_changes;
 pub(crate) mod backend_state;
 pub(crate) mod backends;
 pub(crate) mod circuit_breaker;
+pub(crate) mod configured_backend;
 pub(crate) mod direct;
 pub(crate) mod flushes;
 pub(crate) mod in_flight_lock;
@@ -21,7 +22,6 @@ pub(crate) mod progress;
 pub(crate) mod resend;
 pub(crate) mod send;
 pub(crate) mod settle;
-pub(crate) mod target;
 #[cfg(test)]
 mod tests;
 pub(crate) mod wake_signal;

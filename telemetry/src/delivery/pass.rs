@@ -10,9 +10,9 @@ use std::{
 
 use crate::consent::consent::Collection;
 use crate::delivery::backends::Backends;
+use crate::delivery::configured_backend::ConfiguredBackend;
 use crate::delivery::pass_context::{DeliveryConfig, PassContext, SAVE_INTERVAL};
 use crate::delivery::progress::PassResult;
-use crate::delivery::target::Target;
 use crate::delivery::wake_signal::{WakeSignal, Woken};
 use crate::process::left;
 
@@ -33,7 +33,11 @@ pub(crate) struct Service<'a> {
 
 impl SpoolDelivery {
     /// A delivery to `targets`, which replace the backends of the table.
-    pub(crate) fn new(config: DeliveryConfig, targets: Vec<Target>, backends: &Arc<Backends>) -> Self {
+    pub(crate) fn new(
+        config: DeliveryConfig,
+        targets: Vec<ConfiguredBackend>,
+        backends: &Arc<Backends>,
+    ) -> Self {
         backends.begin(targets, config.local);
         let process = std::process::id();
         Self { config: Arc::new(config), backends: Arc::clone(backends), process }

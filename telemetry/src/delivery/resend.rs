@@ -8,12 +8,12 @@ use serde::Serialize;
 use crate::consent::consent::Collection;
 use crate::delivery::attempt::attempt_while;
 use crate::delivery::backend_state::BackendState;
+use crate::delivery::configured_backend::ConfiguredBackend;
 use crate::delivery::open_backend::OpenError;
 use crate::delivery::pass::SpoolDelivery;
 use crate::delivery::pass_context::{DeliveryConfig, PassContext};
 use crate::delivery::send::{BATCH_BYTES, BATCH_EVENTS};
 use crate::delivery::settle::{Decision, DeliveryMode, settle};
-use crate::delivery::target::Target;
 use crate::error::Error;
 use crate::event::batch_buffer::EventBuffer;
 use crate::process::left;
@@ -130,7 +130,10 @@ impl SpoolDelivery {
 }
 
 /// The targets that have dead letters, and a report in which all of these wait.
-fn sorted(targets: &[Arc<Target>], rejected: Vec<Rejected>) -> (ResendReport, Vec<(&Target, Vec<Rejected>)>) {
+fn sorted(
+    targets: &[Arc<ConfiguredBackend>],
+    rejected: Vec<Rejected>,
+) -> (ResendReport, Vec<(&ConfiguredBackend, Vec<Rejected>)>) {
     let (mut resent, mut waiting) = (ResendReport::default(), Vec::new());
     let mut rest = rejected;
     for target in targets {
@@ -158,7 +161,7 @@ impl ResendReport {
 /// Sends the dead letters of one backend, in batches.
 fn resend_to(
     pass: &PassContext,
-    target: &Target,
+    target: &ConfiguredBackend,
     mut waiting: &[Rejected],
     state: &mut BackendState,
     to: &mut ResendBackendReport,
@@ -185,7 +188,7 @@ fn check(pass: &PassContext) -> Result<(), Stop> {
 
 fn send_batch(
     pass: &PassContext,
-    target: &Target,
+    target: &ConfiguredBackend,
     batch: &[Rejected],
     state: &mut BackendState,
     to: &mut ResendBackendReport,

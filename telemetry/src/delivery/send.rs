@@ -7,12 +7,12 @@ use std::{
 
 use crate::delivery::attempt::{Attempt, attempt_while};
 use crate::delivery::backends::{BackendHandle, Backends};
+use crate::delivery::configured_backend::ConfiguredBackend;
 use crate::delivery::open_backend::OpenError;
 use crate::delivery::outage::OutageNews;
 use crate::delivery::pass_context::PassContext;
 use crate::delivery::progress::Flushes;
 use crate::delivery::settle::{Decision, DeliveryMode, Settlement, settle};
-use crate::delivery::target::Target;
 use crate::error::Error;
 use crate::event::batch_buffer::EventBuffer;
 use crate::process::left;
@@ -116,7 +116,7 @@ impl BackendSender<'_> {
     /// chunk is committed before it is sent.
     fn attempt(
         &self,
-        target: &Target,
+        target: &ConfiguredBackend,
         chunk: &Chunk,
         buffer: EventBuffer,
     ) -> Result<(Attempt, Option<Committed>), Unsent> {
@@ -148,7 +148,7 @@ impl BackendSender<'_> {
     }
 
     /// Sends one chunk. Returns whether the next one may follow.
-    fn send(&self, target: &Target, chunk: &Chunk) -> bool {
+    fn send(&self, target: &ConfiguredBackend, chunk: &Chunk) -> bool {
         let mut buffer =
             EventBuffer::with_capacity(self.pass.config.fill.clone(), chunk.len(), chunk.bytes());
         let is_event = |line: &usize| buffer.push_stored(chunk.line(*line)).is_ok();
@@ -207,7 +207,7 @@ impl BackendSender<'_> {
         !settlement.not_asked
     }
 
-    fn log(&self, news: Option<OutageNews>, target: &Target) {
+    fn log(&self, news: Option<OutageNews>, target: &ConfiguredBackend) {
         if let Some(news) = news {
             let waiting = || self.pass.deliverer().waiting_bytes(&target.name);
             news.log(&target.name, self.pass.now_ms(), waiting);

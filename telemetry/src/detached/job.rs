@@ -16,8 +16,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::config::serialized::Handed;
 use crate::consent::consent::{Collection, ConsentOptions};
+use crate::delivery::configured_backend::{ConfiguredBackend, Source};
 use crate::delivery::settle::DeliveryMode;
-use crate::delivery::target::{Source, Target};
 use crate::detached::lock::Mark;
 use crate::instance::context::Context;
 use crate::spool::store::Limits;
@@ -97,7 +97,7 @@ impl DeliveryJob {
         data: &Path,
         local: bool,
         collection: Collection,
-        targets: &[Target],
+        targets: &[ConfiguredBackend],
         lifetime: Duration,
     ) -> io::Result<Self> {
         let (settings, consent) = (&context.settings, context.consent.options());
@@ -123,7 +123,7 @@ impl DeliveryJob {
             variables: context.consent.variables(),
             limits: settings.limits.clone(),
             backends,
-            fingerprints: targets.iter().map(Target::fingerprint).collect(),
+            fingerprints: targets.iter().map(ConfiguredBackend::fingerprint).collect(),
             lifetime,
             stays_in_folder,
         })

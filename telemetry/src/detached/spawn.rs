@@ -12,8 +12,8 @@ use jackfield_loader::reexec::Spawn;
 use crate::consent::consent::Collection;
 #[cfg(unix)]
 use crate::delivery::backend_state::due;
+use crate::delivery::configured_backend::{ConfiguredBackend, Source};
 use crate::delivery::progress::PassResult;
-use crate::delivery::target::{Source, Target};
 #[cfg(unix)]
 use crate::detached::child::JOB;
 #[cfg(unix)]
@@ -24,12 +24,12 @@ use crate::instance::context::Context;
 use crate::instance::settings::Settings;
 
 /// Why no child can deliver for this tool and these backends, in a few words.
-pub(crate) fn obstacle(settings: &Settings, targets: &[Target]) -> Option<&'static str> {
+pub(crate) fn obstacle(settings: &Settings, targets: &[ConfiguredBackend]) -> Option<&'static str> {
     decide(settings, program(targets).is_available(), std::process::id(), cfg!(unix))
 }
 
 /// The executable of the child: the tool's own, or else the helper that the configuration names.
-fn program(targets: &[Target]) -> Program {
+fn program(targets: &[ConfiguredBackend]) -> Program {
     let helper = targets.iter().find_map(|target| match &target.source {
         Source::Plugin { plugins, .. } => plugins.helper.clone(),
         Source::Static(_) => None,
@@ -113,28 +113,5 @@ pub(crate) fn spawn_child(context: &Context, lifetime: Duration) -> Option<PassR
 }
 
 #[cfg(all(test, unix))]
-mod tests {
-    use super::*;
-    use crate::api::telemetry::Telemetry;
-    use crate::delivery::memory_backend::MemoryBackend;
-
-    #[test]
-    fn every_obstacle_to_a_child_has_its_reason() {
-        let plain = Telemetry::builder("tool", "1").build();
-        let settings = &plain.context().settings;
-        assert_eq!(decide(settings, true, 2, true), None);
-        assert!(decide(settings, true, 1, true).is_some_and(|why| why.contains("number 1")));
-        assert!(decide(settings, false, 2, true).is_some_and(|why| why.contains("jackfield::init();")));
-        assert!(decide(settings, true, 2, false).is_some_and(|why| why.contains("platform")));
-        let compiled =
-            Telemetry::builder("tool", "1").backend("memory", MemoryBackend::new().maker()).build();
-        assert!(
-            decide(&compiled.context().settings, true, 2, true).is_some_and(|why| why.contains("compiled"))
-        );
-        let elsewhere = Telemetry::builder("tool", "1").file_system(crate::spool::disk::Disk).build();
-        assert!(
-            decide(&elsewhere.context().settings, true, 2, true)
-                .is_some_and(|why| why.contains("file system"))
-        );
-    }
-}
+#[path = "spawn_tests.rs"]
+mod tests;

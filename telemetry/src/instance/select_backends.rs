@@ -23,7 +23,7 @@ use serde_json::json;
 use crate::config::model::{BackendConfig, Config, PluginsConfig};
 use crate::config::source_file::ConfigFile;
 use crate::consent::consent::Collection;
-use crate::delivery::target::{Source, Target};
+use crate::delivery::configured_backend::{ConfiguredBackend, Source};
 use crate::error::Error;
 use crate::instance::settings::Settings;
 
@@ -102,7 +102,7 @@ impl fmt::Display for BackendInfo {
 
 /// The backends, not yet opened.
 pub(crate) struct Selected {
-    pub(crate) targets: Vec<Target>,
+    pub(crate) targets: Vec<ConfiguredBackend>,
     pub(crate) info: BackendInfo,
 }
 
@@ -121,13 +121,13 @@ pub(crate) fn select(settings: &Settings, collection: Collection, data: Option<&
 }
 
 impl Selected {
-    fn new(targets: Vec<Target>, why: SelectionReason, ignores_local: bool) -> Self {
+    fn new(targets: Vec<ConfiguredBackend>, why: SelectionReason, ignores_local: bool) -> Self {
         let backends = targets.iter().map(|target| target.name.clone()).collect();
         Self { targets, info: BackendInfo { backends, why, ignores_local } }
     }
 }
 
-fn custom(settings: &Settings) -> Result<Option<(Vec<Target>, SelectionReason)>, Error> {
+fn custom(settings: &Settings) -> Result<Option<(Vec<ConfiguredBackend>, SelectionReason)>, Error> {
     if let Some(file) = &settings.ops_file
         && let Some(config) = match &settings.ops_by {
             Some(variable) => Some(read_named(file, Some(variable))?),
@@ -145,7 +145,7 @@ fn custom(settings: &Settings) -> Result<Option<(Vec<Target>, SelectionReason)>,
     let mut targets = settings.config.clone().map(|config| configured(settings, config)).unwrap_or_default();
     targets.extend(settings.statics.iter().map(|backend| {
         let options = BackendOptions::new(&*backend.name).tool(&*settings.tool, &*settings.version);
-        Target::new(Source::Static(backend.open.clone()), options)
+        ConfiguredBackend::new(Source::Static(backend.open.clone()), options)
     }));
     Ok((!targets.is_empty()).then_some((targets, SelectionReason::Code)))
 }
@@ -202,7 +202,7 @@ pub(crate) fn why_none(settings: &Settings) -> String {
     format!("no backend is configured any more: {}", reasons.join(", "))
 }
 
-fn configured(settings: &Settings, config: Config) -> Vec<Target> {
+fn configured(settings: &Settings, config: Config) -> Vec<ConfiguredBackend> {
     let Config { plugins, backends, folder } = config;
     let plugin = |backend| (backend, plugins.clone(), folder.clone());
     backends.into_iter().map(|backend| target(&settings.tool, &settings.version, plugin(backend))).collect()
@@ -212,18 +212,18 @@ fn configured(settings: &Settings, config: Config) -> Vec<Target> {
 type PluginParts = (BackendConfig, PluginsConfig, PathBuf);
 
 /// The backend of a plugin, for this tool.
-pub(crate) fn target(tool: &str, version: &str, (config, plugins, folder): PluginParts) -> Target {
+pub(crate) fn target(tool: &str, version: &str, (config, plugins, folder): PluginParts) -> ConfiguredBackend {
     let mut options = config.options(&plugins, None);
     if matches!(options.isolation, Isolation::Process(_)) {
         // One batch is sent at a time. Each concurrent call would cost the child a thread and shared memory.
         options = options.concurrency(1);
     }
     let source = Source::Plugin { config: Box::new(config), plugins, folder };
-    Target::new(source, options.tool(tool, version))
+    ConfiguredBackend::new(source, options.tool(tool, version))
 }
 
 /// A backend with one of the plugins of this project.
-fn shipped(settings: &Settings, name: &str, config: &serde_json::Value) -> Target {
+fn shipped(settings: &Settings, name: &str, config: &serde_json::Value) -> ConfiguredBackend {
     let plugins = settings.plugins.clone().unwrap_or_default();
     let plugin = (BackendConfig::of(name, config.to_string()), plugins, PathBuf::from("."));
     target(&settings.tool, &settings.version, plugin)

@@ -3,8 +3,8 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use crate::config::model::{Config, PluginsConfig};
+use crate::delivery::configured_backend::OpenStatic;
 use crate::delivery::settle::DeliveryMode;
-use crate::delivery::target::OpenStatic;
 use crate::identity::deletion::Requestor;
 use crate::spool::store::Limits;
 

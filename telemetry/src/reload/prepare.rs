@@ -9,8 +9,8 @@ use std::{
 
 use jackfield_loader::{Candidate, Trust, image_limit, loaded_images, plugin_api::Probe, show_path};
 
+use crate::delivery::configured_backend::{ConfiguredBackend, Open, Source};
 use crate::delivery::open_backend::{Loaded, OpenError, PluginSource};
-use crate::delivery::target::{Open, Source, Target};
 use crate::files::{Stamp, wait_until_stable};
 use crate::process::{ReentrancyGuard, left};
 
@@ -83,8 +83,8 @@ impl Asked {
 
 /// Prepares each backend on its own thread, so that a plugin that hangs does not delay the others.
 pub(super) fn prepare_all<'a>(
-    wanted: &[Arc<Target>],
-    old_of: &dyn Fn(&str) -> Option<&'a Arc<Target>>,
+    wanted: &[Arc<ConfiguredBackend>],
+    old_of: &dyn Fn(&str) -> Option<&'a Arc<ConfiguredBackend>>,
     look: Look,
 ) -> Vec<Prepared> {
     let asked: Vec<_> = wanted.iter().map(|target| ask(target, old_of(&target.name), look)).collect();
@@ -92,7 +92,11 @@ pub(super) fn prepare_all<'a>(
 }
 
 /// Starts the thread of one backend, or returns the result when no thread is needed or can be started.
-fn ask(target: &Arc<Target>, old: Option<&Arc<Target>>, look: Look) -> Result<Asked, Prepared> {
+fn ask(
+    target: &Arc<ConfiguredBackend>,
+    old: Option<&Arc<ConfiguredBackend>>,
+    look: Look,
+) -> Result<Asked, Prepared> {
     let limit = WRITING + LOADING + target.options.timeout.saturating_mul(2);
     let deadline = Instant::now() + limit;
     let same_config = old.is_some_and(|old| same_config(old, target));
@@ -134,12 +138,12 @@ fn ask(target: &Arc<Target>, old: Option<&Arc<Target>>, look: Look) -> Result<As
 }
 
 /// Whether a trust policy judges the backend.
-fn is_judged(target: &Target) -> bool {
+fn is_judged(target: &ConfiguredBackend) -> bool {
     matches!(&target.source, Source::Plugin { plugins, .. } if plugins.trust != Trust::Any)
 }
 
 /// Why the trust policy refuses the open plugin or, if the backend is closed and stays closed, the file of the plugin.
-fn distrust(target: &Target, open: Option<&Open>, stays: bool) -> Option<OpenError> {
+fn distrust(target: &ConfiguredBackend, open: Option<&Open>, stays: bool) -> Option<OpenError> {
     let Source::Plugin { config, plugins, folder } = &target.source else { return None };
     let policy = plugins.policy();
     let judged = match open {
@@ -157,14 +161,14 @@ fn distrust(target: &Target, open: Option<&Open>, stays: bool) -> Option<OpenErr
 }
 
 /// Whether both configurations are equal.
-fn same_config(old: &Target, new: &Target) -> bool {
+fn same_config(old: &ConfiguredBackend, new: &ConfiguredBackend) -> bool {
     match (&old.source, &new.source) {
         (Source::Static(old), Source::Static(new)) => Arc::ptr_eq(old, new),
         (
             Source::Plugin { config: old_config, folder: old_folder, .. },
             Source::Plugin { config, folder, .. },
         ) => {
-            let text = |target: &Target, config| format!("{:?} {config:?}", target.options);
+            let text = |target: &ConfiguredBackend, config| format!("{:?} {config:?}", target.options);
             old_config.config == config.config
                 && text(old, old_config) == text(new, config)
                 && same_trust(old, new)
@@ -175,7 +179,7 @@ fn same_config(old: &Target, new: &Target) -> bool {
 }
 
 /// Whether a backend with an equal configuration has certainly not changed.
-fn is_untouched(target: &Target, old: Option<&Open>) -> bool {
+fn is_untouched(target: &ConfiguredBackend, old: Option<&Open>) -> bool {
     let Source::Plugin { config, plugins, folder } = &target.source else { return true };
     // A closed backend reads the file when it opens.
     let Some(old) = old.and_then(|old| old.image.as_ref()) else { return true };
@@ -190,7 +194,7 @@ fn is_image_of(image: &Loaded, file: &Path) -> bool {
 }
 
 /// Whether a library that was loaded for one backend may be used by the other.
-fn same_trust(old: &Target, new: &Target) -> bool {
+fn same_trust(old: &ConfiguredBackend, new: &ConfiguredBackend) -> bool {
     match (&old.source, &new.source) {
         (Source::Plugin { plugins: old, .. }, Source::Plugin { plugins: new, .. }) => {
             format!("{old:?}") == format!("{new:?}")
@@ -200,7 +204,7 @@ fn same_trust(old: &Target, new: &Target) -> bool {
 }
 
 /// Loads, opens and probes a backend, unless its configuration and its bytes are those of `old`.
-fn prepare(target: &Target, old: Option<&Open>, same_config: bool) -> Result<Prepared, OpenError> {
+fn prepare(target: &ConfiguredBackend, old: Option<&Open>, same_config: bool) -> Result<Prepared, OpenError> {
     let timeout = target.options.timeout;
     let open = match &target.source {
         Source::Static(open) => target.open_static(open, timeout)?,

@@ -19,7 +19,7 @@ use jackfield_loader::ForeignText;
 use crate::delivery::backend_changes::{BackendChanges, Change};
 use crate::delivery::backend_state::Problem;
 use crate::delivery::backends::{Backends, Refusal};
-use crate::delivery::target::Target;
+use crate::delivery::configured_backend::ConfiguredBackend;
 use crate::error::Error;
 use crate::instance::context::Context;
 use crate::instance::select_backends::{Selected, SelectionReason, why_none};
@@ -106,15 +106,15 @@ fn apply(context: &Context, backends: &Arc<Backends>, changes: BackendChanges) {
     }
 }
 
-fn find<'a>(targets: &'a [Arc<Target>], name: &str) -> Option<&'a Arc<Target>> {
+fn find<'a>(targets: &'a [Arc<ConfiguredBackend>], name: &str) -> Option<&'a Arc<ConfiguredBackend>> {
     targets.iter().find(|target| target.name == name)
 }
 
 /// Decides what happens to each backend that is `known` or `wanted`.
 fn decide(
     context: &Context,
-    known: &[Arc<Target>],
-    wanted: Vec<Arc<Target>>,
+    known: &[Arc<ConfiguredBackend>],
+    wanted: Vec<Arc<ConfiguredBackend>>,
     look: Look,
 ) -> (ReloadReport, BackendChanges) {
     let prepared = prepare_all(&wanted, &|name| find(known, name), look);
@@ -153,7 +153,7 @@ fn decide(
         let change = if keep.is_some() { Change::Keep } else { Change::Put(target) };
         changes.backends.push((name, change));
     }
-    let is_gone = |old: &&Arc<Target>| changes.backends.iter().all(|(name, _)| *name != old.name);
+    let is_gone = |old: &&Arc<ConfiguredBackend>| changes.backends.iter().all(|(name, _)| *name != old.name);
     reloaded.removed = known.iter().filter(is_gone).map(|target| target.name.clone()).collect();
     (reloaded, changes)
 }
@@ -163,7 +163,7 @@ fn decide(
 fn all_stay(
     context: &Context,
     backends: &Arc<Backends>,
-    known: &[Arc<Target>],
+    known: &[Arc<ConfiguredBackend>],
     mut reason: String,
 ) -> ReloadError {
     let same = known.iter().map(|target| Arc::new(target.unopened())).collect();

@@ -17,7 +17,7 @@ use std::{
 use jackfield_loader::show_path;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use crate::delivery::target::Source;
+use crate::delivery::configured_backend::Source;
 use crate::files::{Stamp, Stamps, wait_until_stable};
 use crate::instance::context::Context;
 use crate::process::ReentrancyGuard;

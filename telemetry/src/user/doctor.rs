@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::api::telemetry::Telemetry;
 use crate::consent::consent::Collection;
-use crate::delivery::target::Target;
+use crate::delivery::configured_backend::ConfiguredBackend;
 use crate::error::Error;
 use crate::files;
 use crate::instance::select_backends::SelectionReason;
@@ -128,7 +128,7 @@ fn times(count: u32) -> String {
     if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
-fn probe(target: &mut Target) -> (Verdict, String) {
+fn probe(target: &mut ConfiguredBackend) -> (Verdict, String) {
     let answer = match target.open(LIMIT) {
         Ok(backend) => match backend.probe(LIMIT) {
             Probe::Reachable(text) => (Verdict::Fine, or(text, "its platform answers")),
@@ -147,7 +147,7 @@ fn probe(target: &mut Target) -> (Verdict, String) {
 }
 
 /// Whether the backend's plugin can be found, without opening it.
-fn loads(target: &Target) -> (Verdict, String) {
+fn loads(target: &ConfiguredBackend) -> (Verdict, String) {
     match target.locate() {
         Ok(()) => (Verdict::Note, "there; not asked without consent".to_owned()),
         Err(error) => (Verdict::Wrong, target.explained(error).to_string()),

@@ -14,7 +14,7 @@ use serde_json::{json, value::RawValue};
 
 use crate::api::telemetry::Telemetry;
 use crate::consent::consent::Collection;
-use crate::delivery::target::Target;
+use crate::delivery::configured_backend::ConfiguredBackend;
 use crate::error::Error;
 use crate::event::batch_buffer::EventBuffer;
 use crate::instance::select_backends::Selected;
@@ -93,7 +93,7 @@ impl Telemetry {
     }
 }
 
-fn outgoing(target: &mut Target, batch: &Batch) -> OutgoingBatch {
+fn outgoing(target: &mut ConfiguredBackend, batch: &Batch) -> OutgoingBatch {
     let preview = match target.open(LIMIT) {
         Ok(backend) => backend.preview(batch, LIMIT).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),

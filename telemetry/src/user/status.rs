@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::api::telemetry::Telemetry;
 use crate::consent::consent::Collection;
-use crate::delivery::target::Target;
+use crate::delivery::configured_backend::ConfiguredBackend;
 use crate::instance::select_backends::Selected;
 use crate::instance::settings::{Deliver, Settings};
 use crate::{detached, files};
@@ -108,7 +108,7 @@ impl Telemetry {
         let states = context.states().map(|states| states.load()).unwrap_or_default();
         let mut names = info.backends.clone();
         // An open backend stays until a reload, whatever the configuration says.
-        for name in self.instance().scheduler().backends().views(|backend| backend.target.name.clone()) {
+        for name in self.core().scheduler().backends().views(|backend| backend.target.name.clone()) {
             let has_events = info.backends.is_empty() || spool.backends.contains_key(&name);
             if has_events && !names.contains(&name) {
                 names.push(name);
@@ -188,7 +188,7 @@ impl Telemetry {
     }
 }
 
-fn delivery_text(settings: &Settings, targets: &[Target]) -> String {
+fn delivery_text(settings: &Settings, targets: &[ConfiguredBackend]) -> String {
     match (settings.deliver, detached::spawn::obstacle(settings, targets)) {
         (Deliver::Detached { lifetime, .. }, None) => {
             format!("when the tool has ended, by a child process of at most {lifetime:?}")

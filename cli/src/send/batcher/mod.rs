@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use jackfield::forward::{CancellationToken, EventBuffer, EventDefaults, Line, Lines};
 use jackfield_loader::count;
 
-use super::target::Worker;
+use super::worker::Worker;
 use crate::{
     leftovers::BadLines,
     settings::{TOOL, VERSION},

@@ -18,12 +18,12 @@ use jackfield_loader::{
 
 use crate::consent::consent::Collection;
 use crate::delivery::backend_state::States;
+use crate::delivery::configured_backend::{ConfiguredBackend, Source};
 use crate::delivery::in_flight_lock::InFlightLock;
 use crate::delivery::pass::SpoolDelivery;
 use crate::delivery::pass_context::{ConsentCheck, DeliveryConfig};
 use crate::delivery::settle::DeliveryMode;
 use crate::delivery::settle::{BackendFailure, Settlement};
-use crate::delivery::target::{Source, Target};
 use crate::event::batch_buffer::EventBuffer;
 use crate::event::defaults::EventDefaults;
 use crate::spool::handle::Spool;
@@ -72,21 +72,26 @@ fn batch(len: usize) -> Batch {
 fn target(
     options: BackendOptions,
     open: impl Fn(&BackendOptions) -> Backend + Send + Sync + 'static,
-) -> Target {
-    Target::new(Source::Static(Arc::new(move |options| Ok(open(options)))), options)
+) -> ConfiguredBackend {
+    ConfiguredBackend::new(Source::Static(Arc::new(move |options| Ok(open(options)))), options)
 }
 
 fn spool(home: &Path) -> Spool {
     Spool::on_disk(home.join("spool"), Limits::default())
 }
 
-fn delivery(home: &Path, target: Target, mode: DeliveryMode, may_send: ConsentCheck) -> SpoolDelivery {
+fn delivery(
+    home: &Path,
+    target: ConfiguredBackend,
+    mode: DeliveryMode,
+    may_send: ConsentCheck,
+) -> SpoolDelivery {
     delivery_to(home, vec![target], mode, may_send)
 }
 
 fn delivery_to(
     home: &Path,
-    targets: Vec<Target>,
+    targets: Vec<ConfiguredBackend>,
     mode: DeliveryMode,
     may_send: ConsentCheck,
 ) -> SpoolDelivery {

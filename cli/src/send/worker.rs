@@ -31,14 +31,14 @@ const QUEUE: usize = 4;
 const MOST_REASONS: usize = 100;
 
 /// A backend of the configuration, open or not.
-pub(super) struct Target {
+pub(super) struct OpenedBackend {
     config: BackendConfig,
     pub(super) backend: Result<Backend, UnusableBackend>,
     /// Name of the plugin, if it is open.
     pub(super) plugin: Option<ForeignText>,
 }
 
-impl Target {
+impl OpenedBackend {
     /// Opens a backend for the one thread that sends.
     pub(super) fn open(config: &Config, backend: BackendConfig) -> Self {
         let (opened, plugin) =
@@ -87,7 +87,7 @@ pub(super) struct Reason {
 
 /// The settings that all workers of a run share.
 #[derive(Clone)]
-pub(super) struct Run {
+pub(super) struct SendSettings {
     pub(super) give_up_after: Duration,
     pub(super) leftovers: Leftovers,
     /// Ends the deliveries: the user has interrupted the run, or leftovers can't be written.
@@ -104,8 +104,8 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Starts the thread of a backend. The events of one that could not be opened go to its file.
-    pub(super) fn start(target: Target, run: &Run) -> io::Result<Self> {
-        let Target { config, backend, plugin } = target;
+    pub(super) fn start(opened: OpenedBackend, settings: &SendSettings) -> io::Result<Self> {
+        let OpenedBackend { config, backend, plugin } = opened;
         let unusable = backend.as_ref().err();
         let blank = BackendSummary {
             name: config.name.clone(),
@@ -115,10 +115,10 @@ impl Worker {
             ..BackendSummary::default()
         };
         let (sender, receiver) = sync_channel(QUEUE);
-        let (run, summary) = (run.clone(), blank.clone());
+        let (settings, summary) = (settings.clone(), blank.clone());
         let thread = thread::Builder::new()
             .name(format!("jackfield-{}", config.name))
-            .spawn(move || deliver(&config, backend.ok(), summary, &run, &receiver))?;
+            .spawn(move || deliver(&config, backend.ok(), summary, &settings, &receiver))?;
         Ok(Self { batches: Some(sender), thread, blank })
     }
 
@@ -147,10 +147,10 @@ fn deliver(
     config: &BackendConfig,
     backend: Option<Backend>,
     summary: BackendSummary,
-    run: &Run,
+    settings: &SendSettings,
     batches: &Receiver<Batch>,
 ) -> BackendSummary {
-    let file = |kind: &str| run.leftovers.file(&format!("{}.{kind}.jsonl", config.name));
+    let file = |kind: &str| settings.leftovers.file(&format!("{}.{kind}.jsonl", config.name));
     let mut ledger = Ledger {
         rejected: file("rejected"),
         undelivered: file("undelivered"),
@@ -158,15 +158,15 @@ fn deliver(
         summary,
     };
     let mut options = DeliveryOptions::default();
-    options.give_up_after = run.give_up_after;
-    let mut delivery = backend.map(|backend| Delivery::new(backend, options, run.stop.clone()));
+    options.give_up_after = settings.give_up_after;
+    let mut delivery = backend.map(|backend| Delivery::new(backend, options, settings.stop.clone()));
     let unopened = EventOutcome::Undelivered(Arc::from("the backend could not be opened"));
     for batch in batches {
         let outcomes = match &mut delivery {
             Some(delivery) => delivery.deliver(&batch),
             None => vec![unopened.clone(); batch.len()],
         };
-        ledger.settle(&batch, &outcomes, &run.stop);
+        ledger.settle(&batch, &outcomes, &settings.stop);
     }
     if let Some(delivery) = delivery {
         ledger.summary.retried = delivery.retried();

@@ -39,7 +39,7 @@ impl Source {
 }
 
 /// One configured backend. It is opened when it is first needed.
-pub(crate) struct Target {
+pub(crate) struct ConfiguredBackend {
     pub(crate) name: String,
     pub(crate) source: Source,
     pub(crate) options: BackendOptions,
@@ -66,7 +66,7 @@ impl Deref for Open {
     }
 }
 
-impl Target {
+impl ConfiguredBackend {
     pub(crate) fn new(source: Source, options: BackendOptions) -> Self {
         let (seat, opening, configuration) = Default::default();
         Self { name: options.name.clone(), source, options, seat, opening, configuration }
