@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jackfield_plugin_api::abi::{self, Status};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
-use super::protocol::{self, HEAD, NotARecord, Record, record};
+use super::protocol::{self, DoesNotFit, HEAD, NotARecord, Record, record};
 use super::reaper::{self, ChildHandle};
 use super::shared_memory::{self, RequestHeader, SharedMemory};
 use crate::boundary::log;
@@ -46,7 +46,9 @@ pub(super) enum ChannelError {
     Broken(&'static str),
     /// The child did not answer in time.
     Late,
-    /// The request could not be sent.
+    /// The request was not sent, and the child is as it was.
+    DoesNotFit(DoesNotFit),
+    /// The child could not be started.
     Io(io::Error),
 }
 
@@ -88,8 +90,8 @@ impl Channel {
         each: &mut dyn FnMut(&Record<'_>),
     ) -> Result<Completed, ChannelError> {
         // SAFETY: the views of a request are valid.
-        let placed = unsafe { protocol::encode(&mut self.memory, request.text, request.events) };
-        let (text, events) = placed.map_err(ChannelError::Io)?;
+        let placed = unsafe { protocol::encode(&self.memory, request.text, request.events) };
+        let (text, events) = placed.map_err(ChannelError::DoesNotFit)?;
         let left = request.deadline.saturating_duration_since(Instant::now());
         self.memory.post(&RequestHeader {
             function: request.function as u32,

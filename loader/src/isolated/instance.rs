@@ -13,7 +13,7 @@ use jackfield_plugin_api::abi::{self, Status};
 use super::channel::{Channel, ChannelError, Completed, Request};
 use super::child::JOB;
 use super::crash_history::CrashHistory;
-use super::protocol::{BUILD, Record, Setup, record};
+use super::protocol::{BUILD, DoesNotFit, Record, Setup, record};
 use super::reaper::{self, ChildHandle};
 use crate::boundary::process::{deadline, lock, process_id};
 use crate::boundary::text::{self, REASON_LIMIT};
@@ -151,6 +151,10 @@ impl Executor for ChildInstance {
                 lock(&self.state).channels.push(channel);
                 status
             }
+            Err(ChannelError::DoesNotFit(why)) => {
+                lock(&self.state).channels.push(channel);
+                does_not_fit(function, &why, call)
+            }
             Err(lost) => self.explain(&lost, call),
         }
     }
@@ -278,7 +282,7 @@ impl ChildInstance {
             let how = match lost {
                 ChannelError::Broken(what) => (*what).to_owned(),
                 ChannelError::Late => "did not answer".to_owned(),
-                ChannelError::Died | ChannelError::NoChild | ChannelError::Io(_) => describe(ended),
+                _ => describe(ended),
             };
             // A child that the host has killed has not crashed.
             if !killed && !matches!(lost, ChannelError::Late) {
@@ -290,6 +294,22 @@ impl ChildInstance {
         call.explain(Explanation::of(Origin::Crash, how));
         abi::STATUS_FAILED
     }
+}
+
+/// Answers a request that was not sent. A batch is too large; its halves may not be.
+fn does_not_fit(function: Function, why: &DoesNotFit, call: &CallState) -> Status {
+    match function {
+        Function::Send => {
+            call.note(0, u64::MAX, Outcome::too_large(why.to_string()));
+            return abi::STATUS_OK;
+        }
+        Function::Open => {
+            let message = format!("the configuration: {why}");
+            call.explain(Explanation::of(Origin::Stage(Stage::Process), message));
+        }
+        _ => call.explain(Explanation::of(Origin::Plugin, why.to_string())),
+    }
+    abi::STATUS_INVALID_ARGUMENT
 }
 
 /// Passes a child's record on to the call. Texts are bounded and escaped, as in this process.

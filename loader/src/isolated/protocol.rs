@@ -149,7 +149,7 @@ impl Writer {
         if text.len == 0 {
             return abi::Str::EMPTY;
         }
-        assert!(text.len <= self.end - self.text, "the memory was made large enough");
+        assert!(text.len <= self.end - self.text, "the memory was found large enough");
         // SAFETY: the batch promises a readable text, and the assertion has found room for it.
         unsafe { ptr::copy_nonoverlapping(text.ptr, self.base.add(self.text), text.len) };
         let at = self.text;
@@ -191,15 +191,23 @@ impl Writer {
     }
 }
 
+/// A request with more text and events than the shared memory takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{bytes} bytes, of which {room} fit into the memory that is shared with the plugin's process")]
+pub(super) struct DoesNotFit {
+    bytes: usize,
+    room: usize,
+}
+
 /// Writes a request's text and events into a memory. Returns their offsets.
 ///
 /// # Safety
 /// The views in `events` are valid.
 pub(super) unsafe fn encode(
-    memory: &mut SharedMemory,
+    memory: &SharedMemory,
     message: &str,
     events: &[abi::Event],
-) -> std::io::Result<(usize, usize)> {
+) -> Result<(usize, usize), DoesNotFit> {
     // SAFETY: the caller vouches for the views.
     let lists = |event: &abi::Event| unsafe {
         (slice(event.args.ptr, event.args.len), slice(event.metadata.ptr, event.metadata.len))
@@ -213,7 +221,10 @@ pub(super) unsafe fn encode(
         text_bytes += metadata.iter().map(|pair| pair.key.len + pair.value.len).sum::<usize>();
     }
     let list = DATA_AT + size_of_val(events);
-    memory.reserve(size_of_val(events) + list_bytes + text_bytes)?;
+    let (bytes, room) = (size_of_val(events) + list_bytes + text_bytes, memory.len() - DATA_AT);
+    if bytes > room {
+        return Err(DoesNotFit { bytes, room });
+    }
     let mut writer = Writer {
         base: memory.base(),
         list,
@@ -307,9 +318,9 @@ mod tests {
             Ok(())
         })
         .unwrap();
-        let mut memory = SharedMemory::new().unwrap();
+        let memory = SharedMemory::new().unwrap();
         // SAFETY: the batch lives.
-        let (message, events) = unsafe { encode(&mut memory, "mächine", batch.events()) }.unwrap();
+        let (message, events) = unsafe { encode(&memory, "mächine", batch.events()) }.unwrap();
         // SAFETY: within the mapping, where `encode` has placed it.
         let message = unsafe { std::slice::from_raw_parts(memory.base().add(message), "mächine".len()) };
         assert_eq!(message, "mächine".as_bytes());

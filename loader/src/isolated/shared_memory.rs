@@ -6,7 +6,8 @@
 //! | [`RING_AT`] | the ring: the child's answers, a stream of records |
 //! | [`DATA_AT`] | the request's text and events |
 //!
-//! It is a memfd that can't shrink, so that no access can fail. The child may write anywhere in it at any
+//! It is a memfd whose length neither side can change: no access can fail, and a child can't use up memory
+//! by it. Data that does not fit is not sent. The child may write anywhere in it at any
 //! time. So the host copies data before it checks it, and keeps its own count of what it has read.
 
 use std::fs::File;
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::{io, ptr};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
-use rustix::mm::{MapFlags, MremapFlags, ProtFlags, mmap, mremap, munmap};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use crate::files::size_limit::size_limit;
 
@@ -23,8 +24,10 @@ const RING_AT: usize = 4096;
 /// Length of the ring, a power of two.
 pub(super) const RING: usize = 64 << 10;
 pub(super) const DATA_AT: usize = RING_AT + RING;
-/// Length of a new memory. Unwritten pages take no memory.
-const FIRST_LEN: usize = 256 << 10;
+/// Length of a memory. A batch of a tool has at most 512 KiB and one event. Unwritten pages take no memory.
+const LEN: usize = 8 << 20;
+/// The least length, in a process that may only write files shorter than [`LEN`].
+const LEAST: usize = 256 << 10;
 
 /// The start of a memory, at first all zeros.
 #[repr(C)]
@@ -56,8 +59,6 @@ struct ByHost {
     /// The most detailed level of log records that the host wants.
     level: AtomicU32,
     timeout_ns: AtomicU64,
-    /// Length of the memory in bytes.
-    len: AtomicU64,
     text_at: AtomicU64,
     text_len: AtomicU64,
     events_at: AtomicU64,
@@ -84,8 +85,8 @@ pub(super) struct SharedMemory {
     len: usize,
 }
 
-// SAFETY: the mapping lives as long as the value. The header consists of atomics, the ring has one reader and
-// one writer, and only methods with `&mut self` move the mapping.
+// SAFETY: the mapping lives as long as the value. The header consists of atomics, and the ring has one reader
+// and one writer.
 unsafe impl Send for SharedMemory {}
 // SAFETY: as above.
 unsafe impl Sync for SharedMemory {}
@@ -93,15 +94,24 @@ unsafe impl Sync for SharedMemory {}
 impl SharedMemory {
     pub(super) fn new() -> io::Result<Self> {
         let memfd = memfd_create(c"jackfield-calls", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-        resize(&memfd, FIRST_LEN)?;
-        fcntl_add_seals(&memfd, SealFlags::SHRINK | SealFlags::SEAL)?;
+        // Past the limit of files the kernel would end the process by a signal.
+        let limit = size_limit().unwrap_or(u64::MAX);
+        let len = usize::try_from(limit).unwrap_or(usize::MAX).min(LEN);
+        if len < LEAST {
+            let message = format!(
+                "{LEAST} bytes of memory to share, but this process may write files of at most {limit} bytes: raise the limit (ulimit -f)"
+            );
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+        }
+        ftruncate(&memfd, len as u64)?;
+        fcntl_add_seals(&memfd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
         Self::map(memfd)
     }
 
-    /// Maps the memory behind a descriptor with its present length.
+    /// Maps the memory behind a descriptor.
     pub(super) fn map(memfd: OwnedFd) -> io::Result<Self> {
         let len = usize::try_from(File::from(memfd.try_clone()?).metadata()?.len()).unwrap_or(0);
-        if len < FIRST_LEN {
+        if len < LEAST {
             return Err(io::Error::other("the shared memory is too short"));
         }
         // SAFETY: the kernel chooses an address that is not in use.
@@ -128,30 +138,6 @@ impl SharedMemory {
         self.len
     }
 
-    /// Makes room for `data` bytes of data. The mapping may move.
-    pub(super) fn reserve(&mut self, data: usize) -> io::Result<()> {
-        let wanted = DATA_AT.checked_add(data).ok_or(io::ErrorKind::OutOfMemory)?;
-        if wanted <= self.len() {
-            return Ok(());
-        }
-        let len = wanted.checked_next_power_of_two().ok_or(io::ErrorKind::OutOfMemory)?;
-        resize(&self.memfd, len)?;
-        self.remap(len)
-    }
-
-    /// Maps what the host has added.
-    pub(super) fn follow(&mut self) -> io::Result<()> {
-        let len = usize::try_from(self.header().host.len.load(Ordering::Relaxed)).unwrap_or(0);
-        if len > self.len() { self.remap(len) } else { Ok(()) }
-    }
-
-    fn remap(&mut self, len: usize) -> io::Result<()> {
-        // SAFETY: the mapping belongs to this value, which `&mut self` borrows alone.
-        let base = unsafe { mremap(self.base.cast(), self.len(), len, MremapFlags::MAYMOVE) }?;
-        (self.base, self.len) = (base.cast(), len);
-        Ok(())
-    }
-
     // The host's side.
 
     /// Publishes a request. Its data must be in place.
@@ -160,7 +146,6 @@ impl SharedMemory {
         host.function.store(request.function, set);
         host.level.store(request.level, set);
         host.timeout_ns.store(request.timeout_ns, set);
-        host.len.store(self.len() as u64, set);
         host.text_at.store(request.text.0 as u64, set);
         host.text_len.store(request.text.1 as u64, set);
         host.events_at.store(request.events.0 as u64, set);
@@ -283,20 +268,6 @@ fn wake(sleeps: &AtomicU32) -> bool {
     sleeps.load(Ordering::SeqCst) != 0 && sleeps.swap(0, Ordering::SeqCst) != 0
 }
 
-/// Sets the length of a memfd. Past the limit of files the kernel would end the process by a signal.
-fn resize(memfd: &OwnedFd, len: usize) -> io::Result<()> {
-    let limit = size_limit().unwrap_or(u64::MAX);
-    if len as u64 > limit {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!(
-                "{len} bytes of memory to share, but this process may write files of at most {limit} bytes: raise the limit (ulimit -f)"
-            ),
-        ));
-    }
-    Ok(ftruncate(memfd, len as u64)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -334,14 +305,14 @@ mod tests {
     }
 
     #[test]
-    fn the_child_maps_added_memory_and_can_not_remove_it() {
-        let (mut host, mut child) = pair();
-        host.reserve(3 << 20).unwrap();
-        host.post(&RequestHeader { function: 2, text: (DATA_AT, 7), ..RequestHeader::default() });
-        assert!(child.has_request(0) && !child.has_request(1));
-        child.follow().unwrap();
-        assert_eq!(child.len(), host.len());
-        assert_eq!(child.request().text, (DATA_AT, 7));
-        assert!(ftruncate(&child.memfd, 4096).is_err(), "the host's accesses would fail");
+    fn neither_side_can_change_the_length() {
+        let (host, child) = pair();
+        assert_eq!(host.len(), child.len());
+        for memory in [&host, &child] {
+            for len in [4096, 2 * LEN as u64] {
+                assert!(ftruncate(&memory.memfd, len).is_err(), "{len}");
+            }
+            assert!(rustix::io::pwrite(&memory.memfd, b"x", LEN as u64).is_err());
+        }
     }
 }

@@ -7,8 +7,8 @@ use std::{
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Backoff, Candidate, Error, Failure, Isolation, MOST_CRASHES, OpenFailure,
-    ProcessOptions, Program, Report, Trust, crashes, plugin_api::Outcome,
+    Backend, BackendOptions, Backoff, Batch, Candidate, Error, EventFields, Failure, Isolation, MOST_CRASHES,
+    OpenFailure, ProcessOptions, Program, Report, Trust, crashes, plugin_api::Outcome,
 };
 use jackfield_test_support::wait_until;
 use jackfield_tests::{c_fixture, cli, faults, fixture, panic_abort, plugin};
@@ -342,10 +342,37 @@ fn one_process_takes_parallel_calls_and_large_batches() {
 
     let (_folder, record) = scratch("record");
     let backend = open(&fixture("hostile"), &json!({ "record": record }));
-    for count in [20_000, 1, 50_000] {
+    for count in [10_000, 1, 20_000] {
         assert_eq!(backend.send_within(&batch(count), 20_000 * MS).uniform(), Some(&Outcome::Delivered));
     }
-    assert_eq!(lines(&record).len(), 70_001);
+    assert_eq!(lines(&record).len(), 30_001);
+}
+
+#[test]
+fn a_batch_that_does_not_fit_ends_no_process() {
+    let backend = open(&fixture("hostile"), &json!({}));
+    let first = backend.stats().process;
+    let text = "x".repeat(8 << 20);
+    let large = Batch::build::<_, std::convert::Infallible>(text, |text, writer| {
+        for error in [None, Some(&**text)] {
+            writer.push(&EventFields { json: "{}", error, ..EventFields::default() });
+        }
+        Ok(())
+    })
+    .expect("infallible");
+    for (batch, fits) in [(&large, false), (&large.select(&[1]), false), (&large.select(&[0]), true)] {
+        let report = backend.send_within(batch, 20_000 * MS);
+        assert_eq!(report.failure(), None);
+        match report.uniform() {
+            Some(Outcome::TooLarge { reason }) if !fits => assert!(reason.contains(" fit into "), "{reason}"),
+            Some(Outcome::Delivered) if fits => {}
+            outcome => panic!("{outcome:?}"),
+        }
+    }
+    let error = backend.preview(&large, 20_000 * MS).expect_err("it does not fit").to_string();
+    assert!(error.contains(" fit into "), "{error}");
+    let stats = backend.stats();
+    assert_eq!((stats.crashes, stats.restarts, stats.process.map(|it| it.id)), (0, 0, first.map(|it| it.id)));
 }
 
 #[test]

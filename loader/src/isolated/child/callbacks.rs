@@ -22,7 +22,6 @@ static PLACES: OnceLock<Vec<ChannelEnd>> = OnceLock::new();
 
 pub(super) struct ChannelEnd {
     pub(super) wake_up: UnixStream,
-    /// The channel's own thread maps the memory again when it has grown.
     out: Mutex<Out>,
     /// The context of the running call, or 0.
     current: AtomicUsize,

@@ -151,13 +151,7 @@ impl CallServer {
     /// Serves requests until the host has ended. `open` does the request to open the backend.
     fn serve(&mut self, open: &mut dyn FnMut(&str, usize, &RequestHeader) -> Status) {
         while self.wait() {
-            let request = {
-                let mut out = self.end.lock();
-                if out.memory.follow().is_err() {
-                    return;
-                }
-                out.memory.request()
-            };
+            let request = self.end.lock().memory.request();
             self.number = self.number.wrapping_add(1);
             log::relay_up_to(request.level);
             let Some(function) = Function::of(request.function) else { return };
