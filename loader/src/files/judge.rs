@@ -72,6 +72,15 @@ pub fn judge(found: &Metadata, owner: Owner, path: &Path) -> Result<(), Untruste
     }
 }
 
+/// Like [`judge`], for a folder in which only another folder matters. With the sticky bit others may write to it: they can't
+/// replace what is not theirs.
+pub(super) fn judge_ancestor(found: &Metadata, owner: Owner, path: &Path) -> Result<(), Untrusted> {
+    match facts(found) {
+        Some((.., mode)) if mode & 0o1000 != 0 => judge_link(found, owner),
+        _ => judge(found, owner, path),
+    }
+}
+
 /// Judges the owner of a link, who chooses the link's target. A link has no mode.
 ///
 /// # Errors

@@ -1,15 +1,16 @@
 //! The folders that decide which file a path leads to.
 
+use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStringExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
 
-use super::judge::{Owner, judge};
+use super::judge::{Owner, Untrusted, judge, judge_ancestor};
 use super::open::{FileError, MOST_LINKS};
 use crate::boundary::text;
 
@@ -20,12 +21,26 @@ pub struct Folder {
     pub handle: File,
     /// The path, without links.
     pub path: PathBuf,
+    /// Whether the file or a link on the way to it is in this folder. Any other folder has only a folder of the way in it.
+    decides: bool,
+}
+
+impl Folder {
+    /// Judges owner and mode. Others may write to a folder with the sticky bit that has only a folder of the way in it: they
+    /// can't replace that folder.
+    ///
+    /// # Errors
+    /// The metadata can't be read, or another user could change where the way leads.
+    pub fn judge(&self, owner: Owner) -> io::Result<Result<(), Untrusted>> {
+        let judge = if self.decides { judge } else { judge_ancestor };
+        Ok(judge(&self.handle.metadata()?, owner, &self.path))
+    }
 }
 
 /// The folders that decide which file a path leads to, and the file's name.
 #[derive(Debug)]
 pub struct Way {
-    /// The folder of the path, then the folder of each link's target. The last folder contains the file.
+    /// Every folder on the way, from the root on, those of links included. The last folder contains the file.
     pub folders: Vec<Folder>,
     /// The file's name in the last folder.
     pub name: OsString,
@@ -36,75 +51,123 @@ const FOLDER: OFlags = OFlags::PATH;
 #[cfg(not(target_os = "linux"))]
 const FOLDER: OFlags = OFlags::RDONLY;
 
-/// Follows the links from `path`, and reads each one in its open folder.
+/// Walks from the root to the file. Opens each folder in the one before, and reads each link in its open folder.
 ///
 /// # Errors
 /// [`FileError::DanglingLink`]; [`FileError::NotAFile`] for a path that can only be a folder, such as `..`.
 pub fn way(path: &Path) -> Result<Way, FileError> {
-    let mut folders = Vec::new();
-    let mut next = path.to_owned();
+    let mut walk = Walk::default();
+    let mut left = parts(&std::path::absolute(path)?);
+    let mut links = 0;
     let mut first_target = None;
-    while folders.len() <= MOST_LINKS {
-        let step = step(&next).map_err(|error| match &first_target {
+    while let Some(part) = left.pop_front() {
+        let is_last = left.is_empty();
+        let target = walk.step(&part, is_last).map_err(|error| match &first_target {
             Some(target) if error.kind() == io::ErrorKind::NotFound => {
                 FileError::DanglingLink { target: PathBuf::clone(target) }
             }
             _ => error.into(),
         })?;
-        let Some((folder, name, target)) = step else {
-            return Err(FileError::NotAFile { found: "a folder" });
-        };
-        let Some(target) = target else {
-            let name = name.to_owned();
-            folders.push(folder);
-            return Ok(Way { folders, name });
-        };
-        let lead = folder.path.join(&target);
-        folders.push(folder);
-        first_target.get_or_insert(target);
-        next = lead;
+        match target {
+            None if is_last && part != ".." && part != "/" => return Ok(walk.end(part)),
+            None => {}
+            Some(_) if links == MOST_LINKS => return Err(io::Error::from(Errno::LOOP).into()),
+            Some(target) => {
+                links += 1;
+                for part in parts(&target).into_iter().rev() {
+                    left.push_front(part);
+                }
+                if is_last {
+                    first_target.get_or_insert(target);
+                }
+            }
+        }
     }
-    Err(io::Error::from(Errno::LOOP).into())
+    Err(FileError::NotAFile { found: "a folder" })
 }
 
-/// Opens the folder of a path. Returns the folder, the path's last part, and the target if that is a link.
-/// `None` for a path without a last part, which is a folder.
-fn step(path: &Path) -> io::Result<Option<(Folder, &OsStr, Option<PathBuf>)>> {
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return fs::canonicalize(path).map(|_| None);
-    };
-    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-    let real = fs::canonicalize(parent)?;
-    let handle = openat(CWD, &real, FOLDER | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let target = match readlinkat(&handle, name, Vec::new()) {
-        Ok(target) => Some(OsString::from_vec(target.into_bytes()).into()),
-        // It is not a link.
-        Err(Errno::INVAL) => None,
-        Err(error) => return Err(error.into()),
-    };
-    Ok(Some((Folder { handle: handle.into(), path: real }, name, target)))
+/// The parts of a path: `/`, `..` and names.
+fn parts(path: &Path) -> VecDeque<OsString> {
+    let parts = path.components().filter(|part| *part != Component::CurDir);
+    parts.map(|part| part.as_os_str().to_owned()).collect()
 }
 
-/// Judges an open file, its folder, and the folders of the links from `path` to it.
+/// The folders that were opened, and those from the root to where the walk is.
+#[derive(Default)]
+struct Walk {
+    folders: Vec<Folder>,
+    /// Indexes in `folders`.
+    here: Vec<usize>,
+}
+
+impl Walk {
+    /// Takes one step; stays in the folder if the part is a link, or is the last one and not `..`. Returns the target of a
+    /// link.
+    fn step(&mut self, part: &OsStr, is_last: bool) -> io::Result<Option<PathBuf>> {
+        let Some(&at) = self.here.last().filter(|_| part != "/") else {
+            self.here.clear();
+            let root = openat(CWD, "/", FOLDER | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+            self.enter(root.into(), PathBuf::from("/"));
+            return Ok(None);
+        };
+        if part == ".." {
+            // The root is its own parent.
+            self.here.truncate(self.here.len().max(2) - 1);
+            return Ok(None);
+        }
+        let folder = &mut self.folders[at];
+        match readlinkat(&folder.handle, part, Vec::new()) {
+            Ok(target) => {
+                folder.decides = true;
+                return Ok(Some(OsString::from_vec(target.into_bytes()).into()));
+            }
+            // It is not a link.
+            Err(Errno::INVAL) if is_last => folder.decides = true,
+            Err(Errno::INVAL) => {
+                let flags = FOLDER | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let handle = openat(&folder.handle, part, flags, Mode::empty())?;
+                let path = folder.path.join(part);
+                self.enter(handle.into(), path);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(None)
+    }
+
+    fn enter(&mut self, handle: File, path: PathBuf) {
+        self.here.push(self.folders.len());
+        self.folders.push(Folder { handle, path, decides: false });
+    }
+
+    /// The way to the file `name` in the folder where the walk is.
+    fn end(mut self, name: OsString) -> Way {
+        if let Some(&at) = self.here.last() {
+            let last = self.folders.remove(at);
+            self.folders.push(last);
+        }
+        Way { folders: self.folders, name }
+    }
+}
+
+/// Judges an open file, and the folders on the way from the root to it and to the links that lead to it.
 ///
 /// # Errors
 /// [`FileError::Untrusted`].
 pub fn judge_with_folders(file: &File, path: &Path) -> Result<(), FileError> {
     let untrusted = |what: String| move |reason| FileError::Untrusted { what, reason };
     judge(&file.metadata()?, Owner::UserOrRoot, path).map_err(untrusted("the file".to_owned()))?;
-    let folders = way(path)?.folders;
+    let mut folders = way(path)?.folders;
+    let last = folders.pop();
     for folder in &folders {
-        let name = match folders.len() {
-            1 => "its folder".to_owned(),
-            _ => format!("the folder {} on the way to it", text::show(&folder.path)),
-        };
-        judge(&folder.handle.metadata()?, Owner::UserOrRoot, &folder.path).map_err(untrusted(name))?;
+        let name = format!("the folder {} on the way to it", text::show(&folder.path));
+        folder.judge(Owner::UserOrRoot)?.map_err(untrusted(name))?;
     }
-    Ok(())
+    last.map_or(Ok(()), |last| last.judge(Owner::UserOrRoot)?.map_err(untrusted("its folder".to_owned())))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
@@ -120,16 +183,75 @@ mod tests {
         let judged =
             || judge_with_folders(&File::open(&link).unwrap(), &link).map_err(|error| error.to_string());
         assert_eq!(judged(), Ok(()));
-        for folder in [&first, &second] {
+        for (folder, is_last) in [(&first, false), (&second, true)] {
             mode(folder.path(), 0o770);
             let refusal = judged().unwrap_err();
             let shown = fs::canonicalize(folder.path()).unwrap();
-            let expected = format!("the folder {} on the way to it must not be writable", shown.display());
+            let expected = match is_last {
+                true => "its folder must not be writable".to_owned(),
+                false => format!("the folder {} on the way to it must not be writable", shown.display()),
+            };
             let advice = format!("0770: chmod go-w {}", shown.display());
             assert!(refusal.starts_with(&expected) && refusal.ends_with(&advice), "{refusal}");
             mode(folder.path(), 0o700);
         }
         mode(&file, 0o620);
         assert!(judged().unwrap_err().starts_with("the file must not be writable"));
+    }
+
+    #[test]
+    fn every_ancestor_is_judged_and_the_sticky_bit_protects_folders_alone() {
+        let base = tempfile::tempdir().unwrap();
+        let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let (shared, own) = (base.path().join("shared"), base.path().join("shared/own"));
+        fs::create_dir_all(&own).unwrap();
+        mode(&own, 0o700);
+        for file in [own.join("file"), shared.join("file")] {
+            fs::write(&file, "").unwrap();
+            mode(&file, 0o600);
+        }
+        symlink("own", shared.join("link")).unwrap();
+        let judged = |path: &str| {
+            let path = shared.join(path);
+            judge_with_folders(&File::open(&path).unwrap(), &path).map_err(|error| error.to_string())
+        };
+        mode(&shared, 0o700);
+        for path in ["own/file", "file", "link/file", "own/../file", "link/../own/./file"] {
+            assert_eq!(judged(path), Ok(()), "{path}");
+        }
+        mode(&shared, 0o1777);
+        assert_eq!(judged("own/file"), Ok(()), "nobody else can replace the folder");
+        for path in ["file", "link/file", "own/../file", "link/../own/file"] {
+            assert!(judged(path).is_err_and(|refusal| refusal.contains("has mode 1777: move it")), "{path}");
+        }
+        mode(&shared, 0o777);
+        for path in ["own/file", "file", "link/file"] {
+            assert!(
+                judged(path).is_err_and(|refusal| refusal.contains("has mode 0777: chmod go-w")),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_way_that_leads_nowhere_says_why() {
+        let base = tempfile::tempdir().unwrap();
+        let base = fs::canonicalize(base.path()).unwrap();
+        fs::create_dir(base.join("folder")).unwrap();
+        fs::write(base.join("file"), "").unwrap();
+        for (link, target) in [("loop", "loop"), ("dangling", "gone"), ("folders", "folder/../folders")] {
+            symlink(target, base.join(link)).unwrap();
+        }
+        let refusal = |path: &str| way(&base.join(path)).unwrap_err().to_string();
+        assert!(refusal("loop").contains("Too many levels"), "{}", refusal("loop"));
+        assert!(refusal("folders/file").contains("Too many levels"));
+        assert!(refusal("dangling").starts_with("a symbolic link to gone, which does not exist"));
+        assert!(refusal("gone/file").contains("No such file"));
+        assert!(refusal("file/file").contains("Not a directory"));
+        for folder in ["folder/..", "/", ".."] {
+            assert_eq!(refusal(folder), "expected a regular file, found a folder");
+        }
+        let way = way(&base.join("folder/../file")).unwrap();
+        assert_eq!((way.folders.last().unwrap().path.as_path(), &*way.name), (&*base, OsStr::new("file")));
     }
 }

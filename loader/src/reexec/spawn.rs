@@ -21,6 +21,8 @@ use super::entry::{MARK, Program};
 use super::inherited::FIRST;
 use crate::boundary::process::{SMALL_STACK, lock, thread};
 use crate::boundary::signals;
+use crate::files::open::{Access, open};
+use crate::files::way::judge_with_folders;
 
 /// Higher than the number of any descriptor of a child, so that placing one overwrites no other.
 const ABOVE: RawFd = 128;
@@ -66,8 +68,12 @@ impl Spawn {
     /// Starts the child, and closes the descriptors here. `posix_spawn` copies no page tables.
     ///
     /// # Errors
-    /// `Unsupported`, with the line to add, if the program can't be started again.
+    /// `Unsupported`, with the line to add, if the program can't be started again; `PermissionDenied` if others than root
+    /// and the user could have written a named program.
     pub fn start(self) -> io::Result<Child> {
+        if let Program::At(path) = &self.program {
+            judge_with_folders(&open(path, Access::ReadLinked)?, path)?;
+        }
         let path = CString::new(self.program.path()?.into_os_string().into_vec())?;
         let own = std::env::args_os().next().unwrap_or_else(|| OsString::from("jackfield"));
         let name = match &self.program {

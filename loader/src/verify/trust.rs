@@ -16,8 +16,8 @@ use crate::library::file::Handles;
 pub enum Trust {
     /// Nothing.
     Any,
-    /// Only root or the user owns and may write the file and its folder. The same holds for the folder of
-    /// each link to the file, by which others could choose the file.
+    /// Only root or the user owns and may write the file and each folder on the way to it, those of links
+    /// included, by which others could choose the file.
     #[default]
     Owner,
     /// As `Owner`, and the file has the digest in the lock for the plugin's name and target.
@@ -62,7 +62,8 @@ pub(super) fn check_owner(handles: &Handles, trust: Trust) -> Result<(), VerifyE
     }
     #[cfg(unix)]
     for folder in &handles.folders {
-        judge_owner(&folder.handle, &folder.path)?;
+        let judged = folder.judge(Owner::UserOrRoot);
+        told(judged.map_err(|error| VerifyError::Io { path: folder.path.clone(), error })?, &folder.path)?;
     }
     judge_owner(&handles.file, &handles.file_path)
 }
@@ -74,7 +75,12 @@ pub(super) fn judge_owner(handle: &File, path: &Path) -> Result<(), VerifyError>
         Ok(metadata) => metadata,
         Err(error) => return Err(VerifyError::Io { path, error }),
     };
-    judge(&metadata, Owner::UserOrRoot, &path).map_err(|untrusted| match untrusted {
+    told(judge(&metadata, Owner::UserOrRoot, &path), &path)
+}
+
+fn told(judged: Result<(), Untrusted>, path: &Path) -> Result<(), VerifyError> {
+    let path = path.to_owned();
+    judged.map_err(|untrusted| match untrusted {
         Untrusted::Owner { user, found, .. } => VerifyError::Owner { path, user, found },
         Untrusted::Writable { mode, .. } => VerifyError::Writable { path, mode },
     })

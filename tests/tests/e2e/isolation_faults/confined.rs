@@ -1,6 +1,6 @@
 //! Limits and the sandbox, as the configuration has them.
 
-use std::time::Duration;
+use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use jackfield_tests::{
     peers::{
@@ -152,7 +152,15 @@ fn tls_with_a_granted_certificate_works_within_a_sandbox() {
 #[test]
 fn wrong_limits_grants_and_helpers_are_named_with_line() {
     let site = Site::new(&[]);
+    // Whoever can write it chooses which code runs.
+    fs::copy("/bin/true", site.path("helper")).expect("copies");
+    fs::set_permissions(site.path("helper"), fs::Permissions::from_mode(0o777)).expect("chmod");
     for (helper, table, says) in [
+        (
+            "helper = \"helper\"",
+            "",
+            "2: `plugins.helper`: HELPER: the file must not be writable by group or others",
+        ),
         ("", "limits.memory = \"1KiB\"", "7: backend `main`: `backend.limits.memory`: 1024 bytes of"),
         ("", "limits.files = 2", "7: backend `main`: `backend.limits.files`: 2 open files, of which"),
         ("", "sandbox.read = [\"/no\"]", "7: backend `main`: `backend.sandbox.read`: /no: No such file"),
@@ -164,6 +172,7 @@ fn wrong_limits_grants_and_helpers_are_named_with_line() {
         site.write("config.toml", format!("[plugins]\n{helper}\n{backend}"));
         for ended in [site.send(events(0..1), &[]), site.run(&["run"]), site.run(&["doctor"])] {
             let ended = ended.with_code(3);
+            let says = says.replace("HELPER", site.path("helper").to_str().expect("UTF-8"));
             assert!(
                 (ended.stderr.clone() + &ended.stdout).contains(&format!("config.toml:{says}")),
                 "{ended:#?}"
