@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, ValueHint};
 use jackfield::forward::{BackendConfig, ConfigFile};
-use jackfield::{Config, Error};
+use jackfield::{Builder, Config, Error};
 use jackfield_loader::{BackendOptions, show_path};
 
 use crate::{
@@ -25,7 +25,9 @@ Configuration: the file of --config or $JACKFIELD_CONFIG, else the first of thes
   /etc/jackfield/config.toml
   (Windows: %APPDATA%\\jackfield\\config.toml)
 A file in the current folder is not used: anybody who can write there would choose what
-code runs. The file is a regular file of at most 1 MiB. ${NAME} in its strings is
+code runs. For the same reason only root or you may own the file and write to it and to
+each folder on the way to it; --trust-config turns that check off.
+The file is a regular file of at most 1 MiB. ${NAME} in its strings is
 replaced by the environment variable NAME. Errors and reasons of a plugin show the name
 instead of a value of 4 bytes or more; log records of a plugin show the value. Without a
 file, the plugin `stdout` gets the events, if only root or you can write it.
@@ -57,6 +59,9 @@ pub(crate) struct CommonArgs {
     /// Configuration file, instead of that of $JACKFIELD_CONFIG or the usual ones
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
+    /// Use the configuration file although others than root and you can write it; each use is a warning
+    #[arg(long, global = true)]
+    trust_config: bool,
     /// Print JSON to standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -78,16 +83,17 @@ impl CommonArgs {
     /// of the usual places. `None` where there is none.
     ///
     /// # Errors
-    /// The file can't be opened, or is in a usual place and others can write it.
+    /// The file can't be opened, or others can write it.
     fn open_file(&self) -> Result<Option<(PathBuf, ConfigFile)>, Error> {
         // A script unsets a variable for one command by an empty value.
         let variable = || env::var_os("JACKFIELD_CONFIG").filter(|file| !file.is_empty()).map(PathBuf::from);
         if let Some(path) = self.config.clone().or_else(variable) {
-            let file = ConfigFile::open(&path)?;
+            let file = self.judged(ConfigFile::open(&path)?)?;
             return Ok(Some((path, file)));
         }
         for path in usual_places() {
             if let Some(file) = open_if_present(&path)? {
+                let file = self.judged(file)?;
                 tracing::debug!(file = %show_path(&path), "configuration found");
                 return Ok(Some((path, file)));
             }
@@ -95,11 +101,17 @@ impl CommonArgs {
         Ok(None)
     }
 
-    /// The configuration file as an absolute path, and its content, which has a backend.
+    /// The file, if only root and the user could have written it: it selects code.
+    fn judged(&self, file: ConfigFile) -> Result<ConfigFile, Error> {
+        file.check_owner_unless(self.trust_config)?;
+        Ok(file)
+    }
+
+    /// The configuration file, and its content, which has a backend.
     ///
     /// # Errors
     /// There is no file, or it can't be trusted, is wrong or has no backend.
-    pub(crate) fn file_with_backends(&self) -> Result<(PathBuf, Config), CommandError> {
+    pub(crate) fn file_with_backends(&self) -> Result<(OperatorsFile, Config), CommandError> {
         let Some((path, _)) = self.open_file()? else {
             let refusal = "there is no configuration: write one, or name it with --config".to_owned();
             return Err(CommandError::ConfigContent(refusal));
@@ -107,10 +119,28 @@ impl CommonArgs {
         // Messages of a later reload have the absolute path, so those of the first read have it, too.
         let path = std::path::absolute(&path).map_err(CommandError::system(show_path(&path)))?;
         let file = ConfigFile::open(&path)?;
-        file.check_owner()?;
-        let config = file.read()?;
+        let config = self.judged(file)?.read()?;
         chosen_backends(&config, &[])?;
-        Ok((path, config))
+        Ok((OperatorsFile { path, trusted: self.trust_config }, config))
+    }
+}
+
+/// The configuration file of a telemetry that delivers the events of other programs.
+#[derive(Debug, Clone)]
+pub(crate) struct OperatorsFile {
+    /// An absolute path.
+    path: PathBuf,
+    /// Whether it is used although others can write it.
+    trusted: bool,
+}
+
+impl OperatorsFile {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn set(&self, builder: Builder) -> Builder {
+        builder.ops_file(&self.path).ops_file_required(true).ops_file_trusted(self.trusted)
     }
 }
 
@@ -173,7 +203,7 @@ fn absolute_variable(name: &str) -> Option<PathBuf> {
     env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute())
 }
 
-/// Opens a file of the usual places, if it exists. Others must not be able to write it: it selects code.
+/// Opens a file of the usual places, if it exists.
 fn open_if_present(file: &Path) -> Result<Option<ConfigFile>, Error> {
     let found = match ConfigFile::open(file) {
         Ok(found) => found,
@@ -184,44 +214,13 @@ fn open_if_present(file: &Path) -> Result<Option<ConfigFile>, Error> {
         }
         Err(refusal) => return Err(refusal),
     };
-    found.check_owner()?;
     Ok(Some(found))
 }
 
 #[cfg(all(test, unix))]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt as _};
-
     use super::*;
     use crate::exit::Exit;
-
-    /// Opens a file with this mode in a folder with that mode: whether it is found, or why it is refused.
-    fn found(mode: u32, folder_mode: u32) -> Result<bool, String> {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("config.toml");
-        fs::write(&file, "").expect("written");
-        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("mode set");
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(folder_mode)).expect("mode set");
-        open_if_present(&file)
-            .map(|found| found.is_some())
-            .map_err(|refusal| refusal.to_string().replace(&*file.to_string_lossy(), "FILE"))
-    }
-
-    #[test]
-    fn a_file_that_only_its_owner_writes_is_read() {
-        assert_eq!(found(0o644, 0o755), Ok(true));
-    }
-
-    #[test]
-    fn a_file_or_folder_that_others_can_write_is_refused() {
-        for (modes, what, mode) in
-            [((0o664, 0o755), "the file", "mode 0664"), ((0o644, 0o1777), "its folder", "mode 1777")]
-        {
-            let refusal = found(modes.0, modes.1).expect_err("others can write it");
-            let begin = format!("configuration FILE: can't be read: {what} must not be writable");
-            assert!(refusal.starts_with(&begin) && refusal.contains(mode), "{refusal}");
-        }
-    }
 
     #[test]
     fn a_file_that_is_not_there_is_passed_over() {

@@ -20,7 +20,7 @@ use crate::{
     exit::{CommandError, UnusableBackend},
     leftovers::{BadLines, Leftovers},
     log,
-    settings::TOOL,
+    settings::{OperatorsFile, TOOL},
     signals,
 };
 
@@ -110,7 +110,7 @@ impl EventSource {
     /// A backend, the input or the folder can't be used.
     pub(super) fn open(
         args: &RunArgs,
-        file: &Path,
+        file: &OperatorsFile,
         config: &Config,
         state: &Path,
         stop: &CancellationToken,
@@ -127,7 +127,7 @@ impl EventSource {
                 check_backend(config, backend).err().map(|error| (backend.name.clone(), error))
             };
             judge(config.backends.iter().filter_map(failed), args.start_anyway)?;
-            return Ok(Self::Tools(Tools::new(folder, file.to_owned(), args.watch, args.limits())));
+            return Ok(Self::Tools(Tools::new(folder, file.clone(), args.watch, args.limits())));
         }
         let failed = || CommandError::system(format!("input {}", show_path(&args.input)));
         let mut limits = args.limits();

@@ -41,7 +41,7 @@ use crate::{
     exit::{CommandError, Exit},
     log,
     run_state::{self, Holding, Kept, Snapshot, SpoolNow, State, now_ms},
-    settings::{CommonArgs, Help, VERSION},
+    settings::{CommonArgs, Help, OperatorsFile, VERSION},
     signals,
 };
 
@@ -86,7 +86,7 @@ pub(crate) fn run(common: &CommonArgs, args: &RunArgs) -> Result<Exit, CommandEr
 struct Run {
     source: EventSource,
     state: State,
-    config: PathBuf,
+    config: OperatorsFile,
     grace: Duration,
     json: bool,
     messages: mpsc::Receiver<Message>,
@@ -204,7 +204,7 @@ impl Run {
             pid: std::process::id(),
             started_ms: self.started_ms,
             at_ms: now_ms(),
-            config: show_path(&self.config),
+            config: show_path(self.config.path()),
             input: self.source.name().into(),
             lines: counts.lines,
             events: counts.events,

@@ -12,7 +12,10 @@ use std::{
 use jackfield::{Builder, Collection, Deliver, Telemetry, spool::Limits};
 use jackfield_loader::show_path;
 
-use crate::{console, log, settings::VERSION};
+use crate::{
+    console, log,
+    settings::{OperatorsFile, VERSION},
+};
 
 /// An event waits for other events at most for `interval`; this many events are delivered at once.
 const DELIVER: Deliver = Deliver::InBackground {
@@ -26,12 +29,11 @@ const SPOOL_EVENTS: u64 = 10_000_000;
 
 /// A telemetry for the events of another program. It is enabled, because the user who starts a run has
 /// decided that the events are sent.
-pub(crate) fn service(tool: &str, config: &Path, folder: &Path, watch: bool) -> Builder {
-    Telemetry::builder(tool, VERSION)
+pub(crate) fn service(tool: &str, config: &OperatorsFile, folder: &Path, watch: bool) -> Builder {
+    config
+        .set(Telemetry::builder(tool, VERSION))
         .environment(|_: &str| None::<OsString>)
         .force_enabled(true)
-        .ops_file(config)
-        .ops_file_required(true)
         .data_folder(folder)
         .limits(limits(SPOOL_BYTES))
         .deliver(DELIVER)
@@ -47,7 +49,7 @@ pub(super) fn limits(bytes: u64) -> Limits {
 /// The tools whose spools were found below a folder.
 pub(super) struct Tools {
     pub(super) folder: PathBuf,
-    config: PathBuf,
+    config: OperatorsFile,
     watch: bool,
     limits: Limits,
     /// Name and telemetry by data folder.
@@ -57,7 +59,7 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    pub(super) fn new(folder: PathBuf, config: PathBuf, watch: bool, limits: Limits) -> Self {
+    pub(super) fn new(folder: PathBuf, config: OperatorsFile, watch: bool, limits: Limits) -> Self {
         let (known, refused) = (BTreeMap::new(), BTreeMap::new());
         let mut tools = Self { folder, config, watch, limits, known, refused };
         tools.look();

@@ -165,6 +165,13 @@ impl Builder {
         self
     }
 
+    /// Whether the operators' file is used although others than root and the user can write it or a folder on the way to it.
+    /// Each time it is read, a warning says so. Default: `false`, because whoever can write the file chooses which code runs.
+    pub fn ops_file_trusted(mut self, trusted: bool) -> Self {
+        self.settings.ops_trusted = trusted;
+        self
+    }
+
     /// The search path and trust policy for plugins of backends that come from code. Default: the default search path, and
     /// the policy `owner`.
     pub fn plugins(mut self, plugins: PluginsConfig) -> Self {

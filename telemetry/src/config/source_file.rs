@@ -37,8 +37,7 @@ impl ConfigFile {
         &self.handle
     }
 
-    /// Whether only root and the user could have written it. It decides what code runs, so that is for files that nobody
-    /// has named for this run.
+    /// Whether only root and the user could have written it: it decides which code runs.
     ///
     /// # Errors
     /// [`Error::ReadConfig`]: the file, its folder or that of a link which leads to it belongs to somebody else, or group or
@@ -49,6 +48,20 @@ impl ConfigFile {
     pub fn check_owner(&self) -> Result<(), Error> {
         files::judge_with_folders(&self.handle, &self.path)
             .map_err(|error| Error::ReadConfig { file: self.path.clone(), source: error.into() })
+    }
+
+    /// Like [`check_owner`](Self::check_owner); a file that somebody has called trusted is used all the same, with a warning.
+    ///
+    /// # Errors
+    /// Those of `check_owner`, unless the file is `trusted`.
+    pub fn check_owner_unless(&self, trusted: bool) -> Result<(), Error> {
+        match self.check_owner() {
+            Err(refusal) if trusted => {
+                tracing::warn!("{refusal}; it is used all the same, because it was called trusted");
+                Ok(())
+            }
+            judged => judged,
+        }
     }
 
     /// The name by which the file was opened.

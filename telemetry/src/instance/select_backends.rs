@@ -130,15 +130,15 @@ impl Selected {
 fn custom(settings: &Settings) -> Result<Option<(Vec<ConfiguredBackend>, SelectionReason)>, Error> {
     if let Some(file) = &settings.ops_file
         && let Some(config) = match &settings.ops_by {
-            Some(variable) => Some(read_named(file, Some(variable))?),
-            None if settings.ops_required => Some(read_named(file, None)?),
-            None => read(file)?,
+            Some(variable) => Some(read_named(file, Some(variable), settings.ops_trusted)?),
+            None if settings.ops_required => Some(read_named(file, None, settings.ops_trusted)?),
+            None => read(file, settings.ops_trusted)?,
         }
     {
         return Ok(Some((configured(settings, config), SelectionReason::OpsFile(file.clone()))));
     }
     if let Some(file) = &settings.config_file
-        && let Some(config) = read(file)?
+        && let Some(config) = read(file, false)?
     {
         return Ok(Some((configured(settings, config), SelectionReason::ConfigFile(file.clone()))));
     }
@@ -150,8 +150,9 @@ fn custom(settings: &Settings) -> Result<Option<(Vec<ConfiguredBackend>, Selecti
     Ok((!targets.is_empty()).then_some((targets, SelectionReason::Code)))
 }
 
-/// The configuration in a file; `None` when the file is missing or has no backend.
-fn read(file: &Path) -> Result<Option<Config>, Error> {
+/// The configuration in a file; `None` when the file is missing or has no backend. A `trusted` file may be one that others
+/// can write.
+fn read(file: &Path, trusted: bool) -> Result<Option<Config>, Error> {
     let opened = match ConfigFile::open(file) {
         Ok(opened) => opened,
         Err(Error::ReadConfig { source, .. })
@@ -161,14 +162,14 @@ fn read(file: &Path) -> Result<Option<Config>, Error> {
         }
         Err(error) => return Err(error),
     };
-    opened.check_owner()?;
+    opened.check_owner_unless(trusted)?;
     let config = opened.read()?;
     Ok((!config.backends.is_empty()).then_some(config))
 }
 
 /// The configuration in a file that a variable or the tool's user names. The file must have a backend, because
 /// otherwise events would go to another one.
-fn read_named(file: &Path, variable: Option<&str>) -> Result<Config, Error> {
+fn read_named(file: &Path, variable: Option<&str>, trusted: bool) -> Result<Config, Error> {
     let refusal = |kind, reason: String| {
         let reason = match variable {
             Some(variable) => format!("{variable} names it, and {reason}, or unset the variable"),
@@ -179,7 +180,7 @@ fn read_named(file: &Path, variable: Option<&str>) -> Result<Config, Error> {
     if !file.is_absolute() {
         return Err(refusal(io::ErrorKind::InvalidInput, "expected an absolute path".to_owned()));
     }
-    if let Some(config) = read(file)? {
+    if let Some(config) = read(file, trusted)? {
         return Ok(config);
     }
     let (kind, reason) = if file.exists() {

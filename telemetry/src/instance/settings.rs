@@ -131,6 +131,8 @@ pub(crate) struct Settings {
     pub(crate) ops_by: Option<String>,
     /// Whether `ops_file` must exist and name backends.
     pub(crate) ops_required: bool,
+    /// Whether `ops_file` may be a file that others can write.
+    pub(crate) ops_trusted: bool,
     pub(crate) config_file: Option<PathBuf>,
     pub(crate) config: Option<Config>,
     pub(crate) statics: Vec<StaticBackend>,

@@ -350,6 +350,56 @@ fn no_configuration_in_the_working_folder_is_found() {
 }
 
 #[test]
+fn a_named_configuration_that_others_can_write_is_refused_by_every_command() {
+    let site = Site::new(&[to_file("main", "out.jsonl")]);
+    fs::create_dir_all(site.path("shared/own")).expect("made");
+    fs::copy(site.path("config.toml"), site.path("shared/own/config.toml")).expect("copies");
+    site.write("in.jsonl", events(0..1));
+    let mode = |path: &str, mode| {
+        fs::set_permissions(site.path(path), fs::Permissions::from_mode(mode)).expect("chmod");
+    };
+    let commands: [&[&str]; 7] = [
+        &["send", "in.jsonl"],
+        &["run"],
+        &["doctor"],
+        &["forget", "0a"],
+        &["plugins"],
+        &["lock"],
+        &["verify", "x.so"],
+    ];
+    let faults = [("shared/own/config.toml", 0o666), ("shared/own", 0o777), ("shared", 0o777)];
+    for (path, writable) in faults {
+        mode(path, writable);
+        let advice = format!("mode {writable:04o}: chmod go-w ");
+        for arguments in commands {
+            let arguments = [&["--config", "shared/own/config.toml"], arguments].concat();
+            let ended = site.run(&arguments).with_code(3);
+            assert!(ended.stderr.contains(&advice), "{arguments:?}: {}", ended.stderr);
+        }
+        let mut named = site.command(&["send", "in.jsonl"]);
+        let ended = start(named.env("JACKFIELD_CONFIG", "shared/own/config.toml")).end().with_code(3);
+        assert!(ended.stderr.contains(&advice), "{}", ended.stderr);
+        // Nobody else can replace the folder of a folder like /tmp.
+        mode(path, if path == "shared" { 0o1777 } else { 0o755 });
+    }
+    assert_eq!(site.read("out.jsonl"), "", "nothing was sent");
+    let send = ["send", "in.jsonl", "--config", "shared/own/config.toml"];
+    assert_eq!(site.run(&send).with_code(0).stderr.matches("must not be").count(), 0);
+
+    mode("shared/own/config.toml", 0o666);
+    let trusting = [&send[..], &["--trust-config"]].concat();
+    for _ in 0..2 {
+        let ended = site.run(&trusting).with_code(0);
+        assert!(
+            ended.stderr.contains("mode 0666") && ended.stderr.contains("used all the same"),
+            "{}",
+            ended.stderr
+        );
+    }
+    assert_eq!(site.read("out.jsonl").lines().count(), 3);
+}
+
+#[test]
 fn a_configuration_that_is_no_regular_file_is_refused() {
     let site = Site::new(&[]);
     let made = std::process::Command::new("mkfifo").arg(site.path("fifo")).status().expect("mkfifo");
