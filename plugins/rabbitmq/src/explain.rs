@@ -31,6 +31,12 @@ impl Trouble {
         Self { why: explain(error, address), refused: is_refused(error) }
     }
 
+    /// The outcome of events that were not sent for this reason.
+    pub(crate) fn outcome(&self) -> Outcome {
+        let why = self.why.clone();
+        if self.refused { Outcome::refused(why) } else { Outcome::retry(why) }
+    }
+
     /// An error before the login was accepted, with its possible cause.
     pub(crate) fn of_opening(error: &Error, address: &Address, shows_certificate: bool) -> Self {
         let mut trouble = Self::of(error, address);
@@ -107,8 +113,10 @@ fn is_refused(error: &Error) -> bool {
     matches!(kind, Some(Soft(AMQPSoftError::ACCESSREFUSED) | Hard(AMQPHardError::NOTALLOWED)))
 }
 
-/// The outcome of events after an error, with `why` as the reason. No error but one about the size of a message is about
-/// the events: a missing permission, a missing exchange or other arguments than declared would stop all of them.
+/// The outcome of events after an error, with `why` as the reason. Only an error about the size of a message is about
+/// the events. A missing permission, a missing exchange or other arguments than declared would stop other events, too, so
+/// the events wait. A permission may be for some routing keys of a topic exchange only; the broker does not say which
+/// event it has refused, and an event with another key would wait behind it.
 pub(crate) fn outcome(error: &Error, why: String) -> Outcome {
     match broker_error(error) {
         Some((Soft(AMQPSoftError::PRECONDITIONFAILED | AMQPSoftError::CONTENTTOOLARGE), text))

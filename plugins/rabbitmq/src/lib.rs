@@ -20,8 +20,8 @@
 //! | routing key of more than 255 bytes | rejected |
 //!
 //! One connection serves an instance, however many threads send, with a channel for each running call. The first call
-//! makes the connection. When it is lost, the running calls report so, and a later call connects again. If an address
-//! fails, the next one is tried. `declare` is applied to each new connection.
+//! makes the connection. When it is lost, the running calls report so, and the next call connects again, however soon it
+//! comes. If an address fails, the next one is tried. `declare` is applied to each new connection.
 //!
 //! A probe makes a connection of its own, declares nothing and delivers nothing: see `probe.rs`.
 #![forbid(unsafe_code)]
@@ -116,8 +116,7 @@ impl RabbitMq {
                 timeout(left, session.channel(&self.settings.topology)).await
             }))
             .ok_or_else(cancelled)?
-            .map_err(|_| Outcome::retry(no_channel(&session)))?
-            .inspect_err(|outcome| session.note_end(outcome.reason()))?;
+            .map_err(|_| Outcome::retry(no_channel(&session)))??;
         let task = Task { batch, call, deadline, report };
         without_records(|| publish::publish(&self.settings, &self.budget, &session, channel, task));
         Ok(())
@@ -170,13 +169,8 @@ fn no_channel(session: &Session) -> String {
     if let Some(reason) = session.blocked() {
         return format!("blocked by the broker: {reason}");
     }
-    let why = format!(
-        "{} did not answer in time when a channel was opened or something declared",
-        session.address()
-    );
-    session.note_end(&why);
     session.kill();
-    why
+    format!("{} did not answer in time when a channel was opened or something declared", session.address())
 }
 
 /// The time at which a call has to answer, a little before its deadline.

@@ -1,5 +1,6 @@
 //! The one connection of an instance. It is made at the first use and again after a loss, to the next address when one
-//! fails, and not more often than the backoff allows.
+//! fails. When to try again is the host's decision: each call without a connection makes one attempt, and calls that come
+//! while an attempt is under way share its result.
 
 use std::{
     sync::Arc,
@@ -10,9 +11,6 @@ use jackfield_plugin_api::Outcome;
 use tokio::{sync::Mutex, time::timeout};
 
 use crate::{config::Settings, explain::Trouble, session::Session};
-
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Link {
     settings: Arc<Settings>,
@@ -26,10 +24,8 @@ struct State {
     session: Option<Arc<Session>>,
     /// Index of the address that is tried first.
     next: usize,
-    /// Failed attempts in a row.
-    failures: u32,
-    /// No attempt is made before this time; the text is the reason of the last failure.
-    pause: Option<(Instant, String)>,
+    /// When the last attempt failed, and why.
+    failed: Option<(Instant, Trouble)>,
     closed: bool,
 }
 
@@ -40,7 +36,8 @@ impl Link {
 
     /// Returns the connection, and makes it if there is none.
     pub(crate) async fn session(&self, deadline: Instant) -> Result<Arc<Session>, Outcome> {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let came = Instant::now();
+        let left = deadline.saturating_duration_since(came);
         let Ok(mut state) = timeout(left, self.state.lock()).await else {
             return Err(Outcome::retry("another call was still connecting when this one's time was up"));
         };
@@ -51,13 +48,10 @@ impl Link {
             if session.is_up() {
                 return Ok(Arc::clone(session));
             }
-            state.lost();
+            state.lost(self.settings.addresses.len());
         }
-        if let Some((until, why)) = &state.pause {
-            let left = until.saturating_duration_since(Instant::now());
-            if !left.is_zero() {
-                return Err(Outcome::Retry { after: Some(left), reason: why.clone().into() });
-            }
+        if let Some((_, trouble)) = state.failed.as_ref().filter(|(at, _)| *at >= came) {
+            return Err(trouble.outcome());
         }
         self.connect(&mut state, deadline).await
     }
@@ -73,8 +67,9 @@ impl Link {
             Err(trouble) => {
                 state.next = (state.next + 1) % self.settings.addresses.len();
                 tracing::debug!("no connection: {}", trouble.why);
-                let after = state.hold_off(&trouble);
-                Err(Outcome::Retry { after: Some(after), reason: trouble.why.into() })
+                let outcome = trouble.outcome();
+                state.failed = Some((Instant::now(), trouble));
+                Err(outcome)
             }
         }
     }
@@ -117,45 +112,12 @@ impl Link {
 }
 
 impl State {
-    /// Drops a lost connection. If nothing was ever confirmed on it, it counts as a failed attempt, so a broker that
-    /// disconnects its clients is not called in a tight loop.
-    fn lost(&mut self) {
+    /// Drops a lost connection. If nothing was ever confirmed on it, the next address is tried first.
+    fn lost(&mut self, addresses: usize) {
         let Some(session) = self.session.take() else { return };
         session.kill();
-        if session.has_confirmed() {
-            self.failures = 0;
-            self.pause = None;
-        } else {
-            self.next += 1;
-            self.hold_off(&Trouble::new(session.end()));
-        }
-    }
-
-    /// Allows no attempt for a while: twice as long as the last time, up to a limit, minus a random part of up to half,
-    /// so that many tools do not reconnect at once. A broker that refuses the user gets more time.
-    fn hold_off(&mut self, trouble: &Trouble) -> Duration {
-        let longest = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.failures)).min(LONGEST_PAUSE);
-        self.failures = self.failures.saturating_add(1);
-        let mut pause = longest.mul_f64(1.0 - fastrand::f64() / 2.0);
-        if trouble.refused {
-            pause = pause.max(Outcome::REFUSED_PAUSE);
-        }
-        self.pause = Some((Instant::now() + pause, trouble.why.clone()));
-        pause
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_the_limit() {
-        let mut state = State::default();
-        for attempt in 0..40 {
-            let longest = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(attempt)).min(LONGEST_PAUSE);
-            let pause = state.hold_off(&Trouble::new("down".to_owned()));
-            assert!(pause <= longest && pause >= longest / 2, "{attempt}: {pause:?}");
+        if !session.has_confirmed() {
+            self.next = (self.next + 1) % addresses;
         }
     }
 }

@@ -131,7 +131,6 @@ pub(crate) fn publish(
         }
     } else if silent || unwritten.get() > 0 {
         // If a broker accepts nothing or confirms nothing, the connection is replaced.
-        session.note_end(&format!("{} did not confirm in time", session.address()));
         session.kill();
     }
 }
@@ -258,7 +257,6 @@ impl Publication<'_> {
                 let said = error.is_amqp_error() && !is_aftermath(&error);
                 if self.failed.as_ref().is_none_or(|failed| said && !failed.said) {
                     let why = explain(&error, self.session.address());
-                    self.session.note_end(&why);
                     let since = self.failed.as_ref().map_or_else(Instant::now, |failed| failed.since);
                     self.failed = Some(Failed { outcome: outcome(&error, why), said, since });
                 }

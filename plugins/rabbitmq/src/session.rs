@@ -41,8 +41,6 @@ pub(crate) struct Session {
     /// Whether the topology may have been deleted since.
     stale: AtomicBool,
     confirmed: AtomicBool,
-    /// Why the connection ended, or is about to end.
-    end: Mutex<Option<String>>,
 }
 
 #[derive(Default)]
@@ -102,7 +100,6 @@ impl Session {
             declared: tokio::sync::Mutex::new(settings.topology.is_empty()),
             stale: AtomicBool::new(false),
             confirmed: AtomicBool::new(false),
-            end: Mutex::new(None),
         })
     }
 
@@ -129,16 +126,6 @@ impl Session {
     /// Stores that the broker has confirmed an event.
     pub(crate) fn note_confirmed(&self) {
         self.confirmed.store(true, Ordering::Relaxed);
-    }
-
-    /// Stores why the connection ends.
-    pub(crate) fn note_end(&self, why: &str) {
-        *lock(&self.end) = Some(why.to_owned());
-    }
-
-    /// Why the connection ended.
-    pub(crate) fn end(&self) -> String {
-        lock(&self.end).clone().unwrap_or_else(|| format!("the connection to {} was lost", self.address))
     }
 
     /// Stores that a part of the topology may be gone, so that it is declared again before the next batch.

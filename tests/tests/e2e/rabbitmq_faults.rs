@@ -3,6 +3,7 @@
 
 use std::{
     net::TcpListener,
+    sync::Barrier,
     thread,
     time::{Duration, Instant},
 };
@@ -215,6 +216,43 @@ fn a_server_that_is_down_is_an_outcome_in_time() {
     let report = backend.send_within(&events("a", 10), Duration::from_secs(5));
     assert_eq!(retry_reason(&report), reason);
     backend.close(LONG).expect("closes");
+}
+
+#[test]
+fn the_call_after_a_refused_login_logs_in() {
+    let (user, queue) = (unique("mended"), unique("mended"));
+    broker().client().queue(&queue, &json!({}));
+    broker().ctl(&["add_user", &user, "pw-of-before"]);
+    broker().ctl(&["set_permissions", &user, ".*", ".*", ".*"]);
+    let url = format!("amqp://{user}:pw-of-mended@127.0.0.1:{}/%2f", broker().port());
+    let backend = open(&json!({"url": url, "queue": queue}));
+    let report = backend.send(&events("a", 10));
+    let Some(Outcome::Retry { after, reason }) = report.uniform() else { panic!("{report:?}") };
+    assert_eq!(*after, Some(Outcome::REFUSED_PAUSE), "{reason}");
+    broker().ctl(&["change_password", &user, "pw-of-mended"]);
+    assert_all_delivered(&backend.send(&events("a", 10)));
+}
+
+#[test]
+fn calls_that_come_together_share_one_attempt() {
+    const CALLS: usize = 4;
+    // It accepts and says nothing.
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let backend =
+        open(&json!({"url": format!("amqp://{}", server.local_addr().expect("bound")), "queue": "q"}));
+    let begin = Barrier::new(CALLS);
+    thread::scope(|scope| {
+        for call in 0..CALLS {
+            let (backend, begin) = (&backend, &begin);
+            scope.spawn(move || {
+                let events = events(&format!("c{call}"), 3);
+                begin.wait();
+                retry_reason(&backend.send_within(&events, Duration::from_secs(3)))
+            });
+        }
+    });
+    server.set_nonblocking(true).expect("a socket");
+    assert_eq!(std::iter::from_fn(|| server.accept().ok()).count(), 1);
 }
 
 #[test]
