@@ -4,7 +4,6 @@
 use std::{
     fs::{self, File},
     io::{self, Write as _},
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{
@@ -26,11 +25,6 @@ fn fifo(site: &Site) -> File {
     File::options().read(true).write(true).open(&path).expect("it is there")
 }
 
-fn runs(site: &Site, arguments: &[&str]) -> Running {
-    let arguments = [&["run", "--state", "state", "fifo"], arguments].concat();
-    start(site.command(&arguments).stdin(Stdio::null()))
-}
-
 /// Writes a text from a thread, in pieces that end where no line does. Gives how many bytes are in the pipe or through it.
 fn feed(mut into: File, text: String) -> Arc<AtomicUsize> {
     let written = Arc::new(AtomicUsize::new(0));
@@ -45,15 +39,6 @@ fn feed(mut into: File, text: String) -> Arc<AtomicUsize> {
     };
     thread::Builder::new().spawn(write).expect("a thread");
     written
-}
-
-fn status_in(site: &Site, state: &Path) -> Value {
-    let ended = site.run(&["status", "--state", state.to_str().expect("UTF-8"), "--json"]);
-    serde_json::from_str(&ended.stdout).unwrap_or_default()
-}
-
-fn status(site: &Site) -> Value {
-    status_in(site, "state".as_ref())
 }
 
 /// Waits until a run says that it holds its writer back, and the writer stands still.
@@ -103,17 +88,11 @@ fn assert_all(ids: &[String], numbers: std::ops::Range<usize>) {
 /// A run whose state is on a disk of its own, of a mebibyte, and where others see that folder. `before` is what is run there
 /// before it, by the name `$0`.
 fn on_a_small_disk(site: &Site, before: &str) -> (Running, PathBuf) {
-    fs::create_dir(site.path("state")).expect("room");
-    let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
-    let script = format!(
-        "mount -t tmpfs -o size=1m,mode=700 tmpfs state || exit 77\n{before}\nexec \"$0\" run --start-anyway --state state fifo"
-    );
-    let cli = jackfield_tests::cli();
-    let arguments = [if is_root { "-m" } else { "-rm" }, "sh", "-c", &script, cli.to_str().expect("UTF-8")];
-    let mut running = start(site.command_of("unshare".as_ref(), &arguments).stdin(Stdio::null()));
+    let script = format!("{before}\nexec \"$0\" run --start-anyway --state state fifo");
+    let mut running = start(site.with_a_small_disk("state", "1m", &script).stdin(Stdio::null()));
     // Without the right to mount, root's or that of user namespaces, this fails, rather than pass untried.
     let state = PathBuf::from(format!("/proc/{}/root{}", running.id(), site.path("state").display()));
-    running.until("a status (needs the right to mount)", || status_in(site, &state)["state"] == "running");
+    running.until("a status (needs the right to mount)", || site.status_in(&state)["state"] == "running");
     (running, state)
 }
 
@@ -141,16 +120,16 @@ fn a_full_disk_holds_the_writer_back() {
     running.until("the first events", || site.read("one.jsonl") == events(0..10));
     let filler = fill(&state);
     let written = feed(both, events(10..EVENTS));
-    let stood = until_held(&mut running, "disk full", &written, || status_in(&site, &state));
+    let stood = until_held(&mut running, "disk full", &written, || site.status_in(&state));
     assert!(stood < events(10..EVENTS).len(), "its writer waits");
-    let now = status_in(&site, &state);
+    let now = site.status_in(&state);
     assert_eq!((&now["not_stored"], &now["alive"]), (&0.into(), &true.into()), "{now:#}");
     assert_eq!(now["spools"][0]["dropped"], serde_json::json!({}), "{now:#}");
     let text = site.run(&["status", "--state", state.to_str().expect("UTF-8")]).with_code(0).stdout;
     assert!(text.contains("not been read for ") && text.contains("s: disk full; its writers wait"), "{text}");
     fs::remove_file(filler).expect("it is there");
     running.until("all events", || site.read("one.jsonl").lines().count() >= EVENTS);
-    running.until("the end of the hold", || status_in(&site, &state)["holding"].is_null());
+    running.until("the end of the hold", || site.status_in(&state)["holding"].is_null());
     running.signal("TERM");
     let ended = running.end().with_code(0);
     assert_eq!(site.read("one.jsonl"), events(0..EVENTS));
@@ -163,11 +142,11 @@ fn a_full_spool_holds_the_writer_back() {
     const EVENTS: usize = 3000;
     let site = Site::new(&[broken()]);
     let both = fifo(&site);
-    let mut running = runs(&site, &["--spool-size", "256KiB"]);
+    let mut running = site.runs(&["fifo", "--spool-size", "256KiB"]);
     let written = feed(both, events(0..EVENTS));
-    let stood = until_held(&mut running, "spool full (bytes)", &written, || status(&site));
+    let stood = until_held(&mut running, "spool full (bytes)", &written, || site.status());
     assert!(stood < events(0..EVENTS).len(), "its writer waits");
-    let now = status(&site);
+    let now = site.status();
     assert_eq!(now["spools"][0]["dropped"], serde_json::json!({}), "{now:#}");
     mend(&site);
     running.until("all events", || got(&site).len() >= EVENTS);
@@ -185,13 +164,13 @@ fn a_kill_of_a_waiting_run_loses_and_repeats_nothing() {
     let both = fifo(&site);
     let written = feed(both, events(0..EVENTS));
     for _ in 0..3 {
-        let mut running = runs(&site, &["--spool-size", "64KiB"]);
-        until_held(&mut running, "spool full (bytes)", &written, || status(&site));
+        let mut running = site.runs(&["fifo", "--spool-size", "64KiB"]);
+        until_held(&mut running, "spool full (bytes)", &written, || site.status());
         running.signal("KILL");
         assert_eq!(running.end().code, None);
     }
     mend_after(&site);
-    let mut running = runs(&site, &["--spool-size", "64KiB"]);
+    let mut running = site.runs(&["fifo", "--spool-size", "64KiB"]);
     running.until("all events", || got(&site).len() >= EVENTS);
     running.signal("TERM");
     running.end().with_code(0);
@@ -207,18 +186,18 @@ fn a_kill_on_a_full_disk_loses_and_repeats_nothing() {
     let (mut running, state) = on_a_small_disk(&site, "\"$0\" run --start-anyway --state state fifo");
     let mut into = both.try_clone().expect("a copy");
     into.write_all(events(0..50).as_bytes()).expect("room");
-    running.until("the first events", || status_in(&site, &state)["events"] == 50);
-    assert_eq!(status_in(&site, &state)["spools"][0]["backends"][0]["delivered"], 0);
+    running.until("the first events", || site.status_in(&state)["events"] == 50);
+    assert_eq!(site.status_in(&state)["spools"][0]["backends"][0]["delivered"], 0);
     let filler = fill(&state);
     let written = feed(both, events(50..EVENTS));
-    until_held(&mut running, "disk full", &written, || status_in(&site, &state));
-    let first = status_in(&site, &state)["pid"].clone();
+    until_held(&mut running, "disk full", &written, || site.status_in(&state));
+    let first = site.status_in(&state)["pid"].clone();
     assert_ne!(first, running.id(), "the shell runs it");
     let killed = Command::new("kill").args(["-s", "KILL", &first.to_string()]).status();
     assert!(killed.expect("kill runs").success());
     let second = running.id();
-    running.until("the next one", || status_in(&site, &state)["pid"] == second);
-    running.until("its hold", || status_in(&site, &state)["holding"]["reason"] == "disk full");
+    running.until("the next one", || site.status_in(&state)["pid"] == second);
+    running.until("its hold", || site.status_in(&state)["holding"]["reason"] == "disk full");
     fs::remove_file(filler).expect("it is there");
     fs::create_dir(site.path("later")).expect("room");
     running.until("all events", || site.read("later/one.jsonl").lines().count() >= EVENTS);
@@ -233,16 +212,16 @@ fn a_request_to_end_leaves_the_rest_in_the_fifo() {
     let site = Site::new(&[broken()]);
     let both = fifo(&site);
     let written = feed(both, events(0..EVENTS));
-    let mut running = runs(&site, &["--spool-size", "64KiB", "--grace", "1s", "--json"]);
-    until_held(&mut running, "spool full (bytes)", &written, || status(&site));
+    let mut running = site.runs(&["fifo", "--spool-size", "64KiB", "--grace", "1s", "--json"]);
+    until_held(&mut running, "spool full (bytes)", &written, || site.status());
     running.signal("TERM");
     let ended = running.end().with_code(7);
     assert!(ended.stderr.contains(": they stay in ") && ended.stderr.contains("fifo"), "{ended:#?}");
     let summary = ended.summary();
     assert!(summary["left_in_input"].as_u64() > Some(0) && summary["not_stored"] == 0, "{summary}");
-    assert_eq!(status(&site)["holding"]["reason"], "spool full (bytes)");
+    assert_eq!(site.status()["holding"]["reason"], "spool full (bytes)");
     mend_after(&site);
-    let mut running = runs(&site, &[]);
+    let mut running = site.runs(&["fifo"]);
     running.until("all events", || got(&site).len() >= EVENTS);
     running.signal("TERM");
     running.end().with_code(0);
@@ -257,7 +236,7 @@ fn lines_of_other_inputs_have_the_grace() {
         let file = File::open(site.write("input", &text)).expect("it is there");
         let arguments = ["run", "--state", "state", "--spool-size", "16KiB", "--grace", grace, "--json"];
         let mut running = start(site.command(&arguments).stdin(file));
-        running.until("the hold", || status(site)["holding"]["reason"] == "spool full (bytes)");
+        running.until("the hold", || site.status()["holding"]["reason"] == "spool full (bytes)");
         running.signal("TERM");
         running
     };
@@ -282,7 +261,7 @@ fn the_grace_is_for_a_pipe_that_ends_too() {
         let arguments = ["run", "--state", "state", "--spool-size", "16KiB", "--grace", grace, "--json"];
         let mut running = start(site.command(&arguments).stdin(Stdio::piped()));
         running.feed(events(0..150).into());
-        running.until("the hold", || status(site)["holding"]["reason"] == "spool full (bytes)");
+        running.until("the hold", || site.status()["holding"]["reason"] == "spool full (bytes)");
         running.signal("TERM");
         running
     };
@@ -313,18 +292,18 @@ fn an_incomplete_line_stays_in_the_pipe() {
     let cuts = [0, event(0).len() + 100, 2 * (event(0).len() + 1) + 200, text.len()];
     // One is killed, one is told to end, and the last one has the rest.
     for (run, signal) in ["KILL", "TERM", "TERM"].into_iter().enumerate() {
-        let mut running = runs(&site, &[]);
+        let mut running = site.runs(&["fifo"]);
         both.write_all(&text.as_bytes()[cuts[run]..cuts[run + 1]]).expect("room");
         let whole = text[..cuts[run + 1]].rfind('\n').map_or("", |end| &text[..=end]);
         running.until("the whole lines", || site.read("one.jsonl") == whole);
-        running.until("the status of it", || status(&site)["spools"][0]["waiting"] == 0);
+        running.until("the status of it", || site.status()["spools"][0]["waiting"] == 0);
         running.signal(signal);
         running.end();
     }
     assert_eq!(site.read("one.jsonl"), text);
     // A line that is but a line feed short is no beginning.
-    let mut running = runs(&site, &[]);
-    running.until("a status", || status(&site)["state"] == "running");
+    let mut running = site.runs(&["fifo"]);
+    running.until("a status", || site.status()["state"] == "running");
     both.write_all(event(4).as_bytes()).expect("room");
     thread::sleep(Duration::from_millis(300));
     running.signal("TERM");
@@ -337,7 +316,7 @@ fn a_line_that_is_longer_than_a_pipe_holds_arrives() {
     let site = Site::new(&[to_file("one", "one.jsonl")]);
     let mut both = fifo(&site);
     let long = event(0).replace("build-0", &"x".repeat(300_000)) + "\n" + &events(1..3);
-    let mut running = runs(&site, &[]);
+    let mut running = site.runs(&["fifo"]);
     both.write_all(long.as_bytes()).expect("a reader");
     running.until("all", || site.read("one.jsonl").len() >= long.len());
     running.signal("TERM");

@@ -1,6 +1,11 @@
 //! A file that a backend has read when it opened is replaced under a run.
 
-use std::{fs, io::Write as _, path::Path, process::Stdio};
+use std::{
+    fs,
+    io::Write as _,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use jackfield_test_support::wait_until;
 use jackfield_tests::{
@@ -11,7 +16,7 @@ use jackfield_tests::{
     plugin,
 };
 
-use crate::site::{Site, backend, events, start};
+use crate::site::{Running, Site, backend, events};
 
 /// Puts a file in place, as a tool that rotates certificates does.
 fn put(from: &Path, to: &Path) {
@@ -20,8 +25,15 @@ fn put(from: &Path, to: &Path) {
     fs::rename(half, to).expect("writable");
 }
 
+/// Waits until the files are two seconds old. The times of a younger file may not show a later change, so a reload reads
+/// it again in any case.
+fn wait_until_old() {
+    let put_at = Instant::now();
+    wait_until("the file is old enough", || put_at.elapsed() > Duration::from_millis(2100));
+}
+
 /// The run trusts another authority than that of its server until the file is replaced.
-fn rotates(arguments: &[&str], reload: impl Fn(&crate::site::Running)) {
+fn rotates(arguments: &[&str], reload: impl Fn(&Running)) {
     let (right, wrong) = (Pki::new(), Pki::new());
     let server = HttpServer::tls(&right, ServerCertificate::Good, false, Reply::status(200));
     let site = Site::new(&[]);
@@ -32,8 +44,8 @@ fn rotates(arguments: &[&str], reload: impl Fn(&crate::site::Running)) {
         site.path("ca.pem")
     );
     site.write("config.toml", backend("main", &plugin("http"), &config));
-    let mut running =
-        start(site.command(&[&["run", "--state", "state"], arguments].concat()).stdin(Stdio::piped()));
+    wait_until_old();
+    let mut running = site.runs(arguments);
     let mut stdin = running.stdin();
     stdin.write_all(events(0..10).as_bytes()).expect("writable");
     running.until_said("backend main is down");
@@ -67,10 +79,8 @@ fn a_reload_without_a_change_opens_nothing_anew() {
         site.path("ca.pem")
     );
     site.write("config.toml", backend("main", &plugin("http"), &config));
-    // The times of a file show each later change only once the file is two seconds old.
-    let put_at = std::time::Instant::now();
-    wait_until("the file is old enough", || put_at.elapsed() > std::time::Duration::from_millis(2100));
-    let mut running = start(site.command(&["run", "--state", "state"]).stdin(Stdio::piped()));
+    wait_until_old();
+    let mut running = site.runs(&[]);
     let mut stdin = running.stdin();
     stdin.write_all(events(0..10).as_bytes()).expect("writable");
     running.until("the events", || server.served() > 0);
@@ -79,5 +89,5 @@ fn a_reload_without_a_change_opens_nothing_anew() {
     drop(stdin);
     let ended = running.end().with_code(0);
     let told = ended.stderr.lines().find(|line| line.starts_with("reload: ")).unwrap_or_default();
-    assert!(!told.contains("swapped"), "{ended:#?}");
+    assert!(told.contains("unchanged"), "{ended:#?}");
 }

@@ -4,34 +4,16 @@ use std::{
     fs,
     io::Write as _,
     process::{Command, Stdio},
-    thread,
 };
 
 use serde_json::Value;
 
-use crate::site::{Running, Site, events, hostile, ids, start, to_file};
-
-/// A run whose standard input is open.
-fn runs(site: &Site, arguments: &[&str]) -> Running {
-    let arguments = [&["run", "--state", "state"], arguments].concat();
-    start(site.command(&arguments).stdin(Stdio::piped()))
-}
-
-fn status(site: &Site) -> Value {
-    let ended = site.run(&["status", "--state", "state", "--json"]);
-    // A run that has just begun has not said anything yet.
-    let value = (!ended.stdout.is_empty()).then(|| serde_json::from_str(&ended.stdout));
-    value.unwrap_or(Ok(Value::Null)).unwrap_or_else(|error| panic!("{error}: {ended:#?}"))
-}
-
-fn lines(site: &Site, file: &str) -> usize {
-    site.read(file).lines().count()
-}
+use crate::site::{Site, events, hostile, ids, start, to_file};
 
 #[test]
 fn the_end_of_standard_input_ends_the_run() {
     let site = Site::new(&[to_file("one", "one.jsonl"), to_file("two", "two.jsonl")]);
-    let mut running = runs(&site, &["--json"]);
+    let mut running = site.runs(&["--json"]);
     let input = events(0..2500);
     running.feed(input.clone().into());
     let ended = running.end().with_code(0);
@@ -44,7 +26,7 @@ fn the_end_of_standard_input_ends_the_run() {
 #[test]
 fn bad_lines_are_kept_and_the_others_arrive() {
     let site = Site::new(&[to_file("one", "one.jsonl")]);
-    let mut running = runs(&site, &[]);
+    let mut running = site.runs(&[]);
     let (first, last) = (events(0..1), events(1..2));
     running.feed(format!("{first}this is none\n\n{last}[1]").into());
     let ended = running.end().with_code(5);
@@ -61,7 +43,7 @@ fn a_fifo_is_read_while_its_writers_come_and_go() {
     let site = Site::new(&[to_file("one", "one.jsonl")]);
     let fifo = site.path("fifo");
     assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo").success());
-    let mut running = runs(&site, &["fifo"]);
+    let mut running = site.runs(&["fifo"]);
     let mut all = String::new();
     for number in 0..20 {
         let text = events(number..number + 1);
@@ -78,7 +60,7 @@ fn a_fifo_is_read_while_its_writers_come_and_go() {
         .write_all(cut.trim_end().as_bytes())
         .expect("writable");
     all += &cut;
-    running.until("the events", || lines(&site, "one.jsonl") == 21);
+    running.until("the events", || site.lines("one.jsonl") == 21);
     assert_eq!(site.read("one.jsonl"), all);
     running.signal("TERM");
     running.end().with_code(0);
@@ -99,20 +81,20 @@ fn a_regular_file_and_a_missing_configuration_are_refused() {
 #[test]
 fn a_signal_swaps_the_backend_and_the_run_goes_on() {
     let site = Site::new(&[to_file("main", "old.jsonl")]);
-    let mut running = runs(&site, &[]);
+    let mut running = site.runs(&[]);
     let mut stdin = running.stdin();
     stdin.write_all(events(0..100).as_bytes()).expect("writable");
-    running.until("the first events", || lines(&site, "old.jsonl") == 100);
+    running.until("the first events", || site.lines("old.jsonl") == 100);
     site.write("config.toml", to_file("main", "new.jsonl"));
     running.signal("HUP");
-    running.until("the swap", || status(&site)["spools"][0]["backends"][0]["swaps"] == 1);
+    running.until("the swap", || site.status()["spools"][0]["backends"][0]["swaps"] == 1);
     stdin.write_all(events(100..200).as_bytes()).expect("writable");
-    running.until("the next events", || lines(&site, "new.jsonl") == 100);
+    running.until("the next events", || site.lines("new.jsonl") == 100);
     // One that can't be had changes nothing.
     site.write("config.toml", "[[backend]]\nname = \"main\"\nplugin = \"./nowhere.so\"\n");
     running.signal("HUP");
     running.until("the refusal", || {
-        status(&site)["spools"][0]["backends"][0]["not_swapped"]
+        site.status()["spools"][0]["backends"][0]["not_swapped"]
             .as_str()
             .is_some_and(|why| why.contains("nowhere.so"))
     });
@@ -130,13 +112,13 @@ fn a_signal_swaps_the_backend_and_the_run_goes_on() {
 #[test]
 fn a_broken_configuration_takes_no_backend_away() {
     let site = Site::new(&[to_file("main", "old.jsonl")]);
-    let mut running = runs(&site, &["--watch"]);
+    let mut running = site.runs(&["--watch"]);
     let mut stdin = running.stdin();
     stdin.write_all(events(0..10).as_bytes()).expect("writable");
-    running.until("the first events", || lines(&site, "old.jsonl") == 10);
-    running.until("the status", || status(&site)["spools"][0]["backends"][0]["open"] == true);
+    running.until("the first events", || site.lines("old.jsonl") == 10);
+    running.until("the status", || site.status()["spools"][0]["backends"][0]["open"] == true);
     let not_swapped = |expected: &str| {
-        let now = status(&site);
+        let now = site.status();
         let backends = now["spools"][0]["backends"].as_array().expect("a list");
         assert_eq!(backends.len(), 1, "{now:#}");
         assert_eq!((&backends[0]["name"], &backends[0]["open"]), (&"main".into(), &true.into()), "{now:#}");
@@ -158,15 +140,15 @@ fn a_broken_configuration_takes_no_backend_away() {
         running.signal("HUP");
         stdin.write_all(events(number..number + 10).as_bytes()).expect("writable");
         number += 10;
-        running.until("the next events", || lines(&site, "old.jsonl") == number);
+        running.until("the next events", || site.lines("old.jsonl") == number);
         assert!(not_swapped(expected));
         running.until("the last reload", || {
-            status(&site)["last_reload"].as_str().is_some_and(|last| last.contains(expected))
+            site.status()["last_reload"].as_str().is_some_and(|last| last.contains(expected))
         });
     }
     site.write("config.toml", to_file("main", "new.jsonl"));
-    running.until("the swap", || status(&site)["last_reload"] == "backend `main` swapped");
-    let now = status(&site);
+    running.until("the swap", || site.status()["last_reload"] == "backend `main` swapped");
+    let now = site.status();
     let main = &now["spools"][0]["backends"][0];
     assert!(main["swaps"] == 1 && main["not_swapped"].is_null(), "{now:#}");
     stdin.write_all(events(number..number + 10).as_bytes()).expect("writable");
@@ -189,15 +171,15 @@ fn a_broken_configuration_takes_no_backend_away() {
 fn the_status_tells_waiting_backends_from_unchanged_ones() {
     let old = to_file("old", "old.jsonl");
     let site = Site::new(std::slice::from_ref(&old));
-    let mut running = runs(&site, &[]);
+    let mut running = site.runs(&[]);
     let mut stdin = running.stdin();
     stdin.write_all(events(0..10).as_bytes()).expect("writable");
-    running.until("the first events", || lines(&site, "old.jsonl") == 10);
+    running.until("the first events", || site.lines("old.jsonl") == 10);
     let nowhere = |name: &str| format!("[[backend]]\nname = \"{name}\"\nplugin = \"./nowhere.so\"\n");
     site.write("config.toml", nowhere("old") + &nowhere("file"));
     running.signal("HUP");
     let expected = "backend `old` not swapped; backend `file` not available yet";
-    running.until("the reload", || status(&site)["last_reload"] == expected);
+    running.until("the reload", || site.status()["last_reload"] == expected);
     let text = site.run(&["status", "--state", "state"]).with_code(0).stdout;
     let line =
         |begin: &str| text.lines().find(|line| line.starts_with(begin)).unwrap_or_else(|| panic!("{text}"));
@@ -206,7 +188,7 @@ fn the_status_tells_waiting_backends_from_unchanged_ones() {
     site.write("config.toml", old);
     running.signal("HUP");
     let expected = "backend `file` removed; backend `old` unchanged";
-    running.until("the next reload", || status(&site)["last_reload"] == expected);
+    running.until("the next reload", || site.status()["last_reload"] == expected);
     drop(stdin);
     running.end().with_code(0);
 }
@@ -214,12 +196,12 @@ fn the_status_tells_waiting_backends_from_unchanged_ones() {
 #[test]
 fn with_watch_a_changed_configuration_is_enough() {
     let site = Site::new(&[to_file("main", "old.jsonl")]);
-    let mut running = runs(&site, &["--watch"]);
+    let mut running = site.runs(&["--watch"]);
     let mut stdin = running.stdin();
     stdin.write_all(events(0..10).as_bytes()).expect("writable");
-    running.until("the first events", || lines(&site, "old.jsonl") == 10);
+    running.until("the first events", || site.lines("old.jsonl") == 10);
     site.write("config.toml", to_file("main", "new.jsonl"));
-    running.until("the swap", || status(&site)["spools"][0]["backends"][0]["swaps"] == 1);
+    running.until("the swap", || site.status()["spools"][0]["backends"][0]["swaps"] == 1);
     stdin.write_all(events(10..20).as_bytes()).expect("writable");
     drop(stdin);
     running.end().with_code(0);
@@ -230,17 +212,17 @@ fn with_watch_a_changed_configuration_is_enough() {
 fn the_status_is_right_up_to_the_end_of_a_run() {
     let hangs = hostile("60s", "hang = \"send\"\nuntil = \"mended\"\nrecord = \"record\"\n");
     let site = Site::new(&[to_file("one", "one.jsonl"), hangs]);
-    let mut running = runs(&site, &["--grace", "60s"]);
+    let mut running = site.runs(&["--grace", "60s"]);
     let mut stdin = running.stdin();
     stdin.write_all(events(0..50).as_bytes()).expect("writable");
-    running.until("the call", || lines(&site, "record") > 0);
+    running.until("the call", || site.lines("record") > 0);
     running.signal("TERM");
     // While it ends, the status goes on.
-    running.until("the end has begun", || status(&site)["state"] == "stopping");
-    let at = || status(&site)["at_ms"].as_i64();
+    running.until("the end has begun", || site.status()["state"] == "stopping");
+    let at = || site.status()["at_ms"].as_i64();
     let first = at();
     running.until("a later status", || at() > first);
-    assert_eq!(status(&site)["alive"], true);
+    assert_eq!(site.status()["alive"], true);
     site.write("mended", "");
     running.end().with_code(0);
     let text = site.run(&["status", "--state", "state", "--json"]).with_code(7).stdout;
@@ -267,20 +249,20 @@ fn a_request_to_end_delivers_or_keeps_read_events() {
         to_file("one", "one.jsonl"),
         hostile("60s", "hang = \"send\"\nuntil = \"mended\"\nrecord = \"record\"\n"),
     ]);
-    let mut running = runs(&site, &["--grace", "1s"]);
+    let mut running = site.runs(&["--grace", "1s"]);
     let mut stdin = running.stdin();
     stdin.write_all(events(0..500).as_bytes()).expect("writable");
-    running.until("the events at the healthy one", || lines(&site, "one.jsonl") == 500);
+    running.until("the events at the healthy one", || site.lines("one.jsonl") == 500);
     running.signal("TERM");
     let ended = running.end().with_code(0);
     assert!(ended.stderr.contains("the spool keeps 500 events for the next run"), "{ended:#?}");
     // The next run has nothing of its own to read.
     site.write("mended", "");
     fs::remove_file(site.path("record")).expect("it was asked");
-    let mut running = runs(&site, &["--grace", "60s"]);
+    let mut running = site.runs(&["--grace", "60s"]);
     drop(running.stdin());
     running.end().with_code(0);
-    assert_eq!(lines(&site, "record"), 500);
+    assert_eq!(site.lines("record"), 500);
     assert_eq!(site.read("one.jsonl"), events(0..500));
 }
 
@@ -290,17 +272,17 @@ fn the_run_after_a_kill_delivers_the_rest() {
         hostile("60s", "hang = \"send\"\nuntil = \"mended\"\nrecord = \"record\"\n"),
         to_file("one", "one.jsonl"),
     ]);
-    let mut running = runs(&site, &[]);
+    let mut running = site.runs(&[]);
     let mut stdin = running.stdin();
     stdin.write_all(events(0..1000).as_bytes()).expect("writable");
-    running.until("the lines are read", || status(&site)["events"] == 1000);
+    running.until("the lines are read", || site.status()["events"] == 1000);
     running.signal("KILL");
     assert_eq!(running.end().code, None);
     let ended = site.run(&["status", "--state", "state"]).with_code(7);
     assert!(ended.stdout.contains("no `jackfield run` is alive in "), "{ended:#?}");
     site.write("mended", "");
     let _ = fs::remove_file(site.path("record"));
-    let mut running = runs(&site, &["--grace", "60s"]);
+    let mut running = site.runs(&["--grace", "60s"]);
     drop(running.stdin());
     running.end().with_code(0);
     // At least once: what the killed run had under way may come again.
@@ -318,59 +300,9 @@ fn the_run_after_a_kill_delivers_the_rest() {
 }
 
 #[test]
-fn runs_that_are_killed_lose_no_line_of_a_pipe() {
-    const EVENTS: usize = 40_000;
-    const KILLS: usize = 5;
-    let site = Site::new(&[to_file("one", "one.jsonl")]);
-    let fifo = site.path("fifo");
-    assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo").success());
-    // Open for both, so that what is in it stays while nobody reads.
-    let mut both = fs::OpenOptions::new().read(true).write(true).open(&fifo).expect("it is there");
-    // What is in a FIFO goes with the last who has it open.
-    let _open = both.try_clone().expect("a copy");
-    let text = events(0..EVENTS);
-    let longest = text.lines().map(str::len).max().expect("events") + 1;
-    let shortest = text.lines().map(str::len).min().expect("events") + 1;
-    assert!(longest < 4096, "a write of a line is one");
-    let writer = thread::Builder::new()
-        .spawn(move || {
-            for line in text.split_inclusive('\n') {
-                both.write_all(line.as_bytes()).expect("writable");
-            }
-        })
-        .expect("a thread");
-    for kill in 1..=KILLS {
-        let mut running = runs(&site, &["fifo"]);
-        let enough = lines(&site, "one.jsonl") + EVENTS / (2 * KILLS);
-        running.until(&format!("events before kill {kill}"), || lines(&site, "one.jsonl") >= enough);
-        running.signal("KILL");
-        assert_eq!(running.end().code, None);
-    }
-    let mut running = runs(&site, &["fifo"]);
-    writer.join().expect("all is written");
-    let arrived = || {
-        // The last line may be half written yet.
-        let text = site.read("one.jsonl");
-        let mut all = ids(text.rsplit_once('\n').map_or("", |(whole, _)| whole));
-        let count = all.len();
-        all.sort();
-        all.dedup();
-        (all.len(), count)
-    };
-    running.until("every event", || arrived().0 == EVENTS);
-    running.signal("TERM");
-    running.end().with_code(0);
-    let (different, count) = arrived();
-    assert_eq!(different, EVENTS);
-    // A kill may come between storing and taking out, and between a delivery and its note.
-    let most = KILLS * (64 * 1024 / shortest + 1 + 1000);
-    assert!(count <= EVENTS + most, "{count} of {EVENTS}: at most {most} are repetitions");
-}
-
-#[test]
 fn two_runs_do_not_share_a_state_folder() {
     let site = Site::new(&[to_file("one", "one.jsonl")]);
-    let mut running = runs(&site, &[]);
+    let mut running = site.runs(&[]);
     running.until("it runs", || site.path("state/status.v1.json").exists());
     let ended = site.run(&["run", "--state", "state"]).with_code(7);
     let expected = format!("another `jackfield run` has it, process {}", running.id());
@@ -396,15 +328,15 @@ fn the_status_says_what_is_going_on() {
         assert!(told["refusal"].as_str().is_some_and(|text| text.contains(expected)), "{told}");
         assert!(ended.stderr.contains(expected) && ended.stderr.lines().count() == 1, "{}", ended.stderr);
     }
-    let mut running = runs(&site, &["--start-anyway"]);
+    let mut running = site.runs(&["--start-anyway"]);
     let mut stdin = running.stdin();
     stdin.write_all(events(0..50).as_bytes()).expect("writable");
     running.until("all is told", || {
-        let now = status(&site);
+        let now = site.status();
         let backends = &now["spools"][0]["backends"];
         backends[0]["delivered"] == 50 && backends[0]["waiting"] == 0 && backends[1]["waiting"] == 50
     });
-    let now = status(&site);
+    let now = site.status();
     assert_eq!((now["alive"].as_bool(), now["state"].as_str()), (Some(true), Some("running")), "{now:#}");
     assert_eq!(now["pid"], running.id());
     assert_eq!((&now["events"], &now["bad_lines"]), (&50.into(), &0.into()));
@@ -459,8 +391,8 @@ fn the_spools_of_consenting_tools_are_delivered() {
     for tool in ["first", "second", "silent", "unasked"] {
         running.until_said(&format!("the events of {tool} wait: DO_NOT_TRACK=1"));
     }
-    running.until("a status", || status(&site)["state"] == "running");
-    assert_eq!(status(&site)["spools"], Value::Array(Vec::new()));
+    running.until("a status", || site.status()["state"] == "running");
+    assert_eq!(site.status()["spools"], Value::Array(Vec::new()));
     running.signal("TERM");
     running.end().with_code(0);
     assert!(!site.path("one.jsonl").exists());
@@ -469,11 +401,11 @@ fn the_spools_of_consenting_tools_are_delivered() {
     running.until_said("the events of silent wait: ");
     running.until_said("the events of unasked wait: ");
     let tools = || -> Vec<Value> {
-        let status = status(&site);
+        let status = site.status();
         status["spools"].as_array().into_iter().flatten().map(|spool| spool["tool"].clone()).collect()
     };
     running.until("the tools whose users have consented", || tools() == ["first", "second"]);
-    running.until("the events", || lines(&site, "one.jsonl") == 2);
+    running.until("the events", || site.lines("one.jsonl") == 2);
     running.signal("TERM");
     running.end().with_code(0);
     let arrived = site.read("one.jsonl");

@@ -2,26 +2,11 @@
 
 #![cfg(unix)]
 
-use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _, process::Stdio};
+use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _};
 
 use jackfield_tests::{fixture, plugin};
-use serde_json::Value;
 
-use crate::site::{Running, Site, backend, events, hostile, start, to_file};
-
-fn runs(site: &Site, arguments: &[&str]) -> Running {
-    let arguments = [&["run", "--state", "state", "--grace", "1s"], arguments].concat();
-    start(site.command(&arguments).stdin(Stdio::piped()))
-}
-
-fn status(site: &Site) -> Value {
-    let ended = site.run(&["status", "--state", "state", "--json"]);
-    serde_json::from_str(&ended.stdout).unwrap_or_default()
-}
-
-fn lines(site: &Site, file: &str) -> usize {
-    site.read(file).lines().count()
-}
+use crate::site::{Site, backend, events, hostile, to_file};
 
 /// A backend that can't be used, for each cause, and what a command ends with for it.
 fn causes(site: &Site) -> [(&'static str, String, i32); 4] {
@@ -47,7 +32,7 @@ fn an_unusable_backend_ends_a_run_like_send() {
         site.write("config.toml", &wrong);
         let sent = site.send(events(0..1), &["--config", config]).with_code(code);
         let ended = {
-            let mut running = runs(&site, &[]);
+            let mut running = site.runs(&[]);
             running.feed(events(0..1).into());
             running.end().with_code(code)
         };
@@ -55,7 +40,7 @@ fn an_unusable_backend_ends_a_run_like_send() {
         assert_eq!(ended.stderr, sent.stderr);
         // A good backend beside it changes nothing: nothing is read.
         site.write("config.toml", wrong.clone() + &to_file("good", "good.jsonl"));
-        let mut running = runs(&site, &[]);
+        let mut running = site.runs(&[]);
         running.feed(events(0..1).into());
         assert_eq!(running.end().with_code(code).stderr, sent.stderr);
         assert_eq!(site.read("good.jsonl"), "", "{wrong}");
@@ -70,13 +55,13 @@ fn with_start_anyway_events_wait_for_a_later_backend() {
     for (number, (says, wrong, _)) in causes(&site).into_iter().enumerate() {
         let (good, late) = (format!("good-{number}.jsonl"), format!("late-{number}.jsonl"));
         site.write("config.toml", to_file("good", &good) + &wrong);
-        let mut running = runs(&site, &["--start-anyway"]);
+        let mut running = site.runs(&["--start-anyway"]);
         let mut stdin = running.stdin();
         stdin.write_all(events(0..10).as_bytes()).expect("writable");
-        running.until("the good backend", || lines(&site, &good) == 10);
+        running.until("the good backend", || site.lines(&good) == 10);
         site.write("config.toml", to_file("good", &good) + &to_file("wrong", &late));
         running.signal("HUP");
-        running.until("the other one", || lines(&site, &late) == 10);
+        running.until("the other one", || site.lines(&late) == 10);
         drop(stdin);
         let ended = running.end().with_code(0);
         let warning = ended.stderr.lines().find(|line| line.starts_with("warning: ")).unwrap_or_default();
@@ -89,10 +74,12 @@ fn a_platform_that_is_away_ends_no_run() {
     let unavailable = "fail = \"open\"\nerror = \"unavailable\"";
     let away = backend("away", &plugin("http"), "config = { url = \"http://127.0.0.1:1/\" }");
     let site = Site::new(&[to_file("good", "good.jsonl"), away, hostile("5s", unavailable)]);
-    let mut running = runs(&site, &[]);
-    running.feed(events(0..10).into());
+    let mut running = site.runs(&["--grace", "1s"]);
+    let mut stdin = running.stdin();
+    stdin.write_all(events(0..10).as_bytes()).expect("writable");
+    running.until("the good backend", || site.lines("good.jsonl") == 10);
+    drop(stdin);
     let ended = running.end().with_code(0);
-    assert_eq!(lines(&site, "good.jsonl"), 10);
     let warning = ended.stderr.lines().find(|line| line.starts_with("warning: ")).unwrap_or_default();
     assert!(warning.contains("backend `hostile` does not open: "), "{ended:#?}");
 }
@@ -103,23 +90,25 @@ fn a_platform_that_is_away_ends_no_isolated_run() {
     let apart = hostile("5s", "fail = \"open\"\nerror = \"unavailable\"")
         .replace("[backend.config]", "isolation = \"process\"\n[backend.config]");
     let site = Site::new(&[to_file("good", "good.jsonl"), apart]);
-    let mut running = runs(&site, &[]);
-    running.feed(events(0..10).into());
+    let mut running = site.runs(&["--grace", "1s"]);
+    let mut stdin = running.stdin();
+    stdin.write_all(events(0..10).as_bytes()).expect("writable");
+    running.until("the good backend", || site.lines("good.jsonl") == 10);
+    drop(stdin);
     running.end().with_code(0);
-    assert_eq!(lines(&site, "good.jsonl"), 10);
 }
 
 #[test]
 fn a_reload_with_a_wrong_option_keeps_the_backend() {
     let site = Site::new(&[to_file("main", "old.jsonl")]);
-    let mut running = runs(&site, &[]);
+    let mut running = site.runs(&[]);
     let mut stdin = running.stdin();
     stdin.write_all(events(0..10).as_bytes()).expect("writable");
-    running.until("the first events", || lines(&site, "old.jsonl") == 10);
+    running.until("the first events", || site.lines("old.jsonl") == 10);
     let wrong = "config = { path = \"new.jsonl\", fsync = \"yes\", rotate_byte = 1 }";
     site.write("config.toml", backend("main", &plugin("file"), wrong));
     running.signal("HUP");
-    running.until("the reload", || status(&site)["last_reload"] == "backend `main` not swapped");
+    running.until("the reload", || site.status()["last_reload"] == "backend `main` not swapped");
     stdin.write_all(events(10..20).as_bytes()).expect("writable");
     drop(stdin);
     let ended = running.end().with_code(0);
@@ -142,7 +131,7 @@ fn a_state_folder_of_others_is_refused_untouched() {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("ours");
     };
     let refusal = || {
-        let mut running = runs(&site, &[]);
+        let mut running = site.runs(&[]);
         running.feed(events(0..3).into());
         let ended = running.end().with_code(7);
         assert_eq!(ended.stderr.lines().count(), 1, "{ended:#?}");
@@ -165,7 +154,7 @@ fn a_state_folder_of_others_is_refused_untouched() {
     assert!(!state.join("run.lock").exists());
     // The advice helps.
     mode(&spool, 0o755);
-    let mut running = runs(&site, &[]);
+    let mut running = site.runs(&[]);
     running.feed(events(0..3).into());
     running.end().with_code(0);
     assert_eq!(site.read("good.jsonl"), events(0..3));

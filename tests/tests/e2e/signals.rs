@@ -103,11 +103,10 @@ fn a_third_signal_ends_a_run_at_once() {
     let mut stdin = running.stdin();
     stdin.write_all(events(0..10).as_bytes()).expect("read");
     running.until("the call", || !site.read("record").is_empty());
-    for _ in 0..2 {
-        running.signal("TERM");
-        running.until_said("stopping: ");
-        assert!(running.goes_on(), "two signals are one request");
-    }
+    let twice = format!("kill -s TERM {0}; kill -s TERM {0}", running.id());
+    assert!(Command::new("sh").args(["-c", &twice]).status().expect("sh runs").success());
+    running.until_said("stopping: ");
+    assert!(running.goes_on(), "two signals are one request");
     while running.goes_on() {
         running.signal("TERM");
     }
@@ -198,20 +197,13 @@ fn a_small_disk_for_leftovers_is_told() {
     // What is on the disk of 64 KiB before.
     for (before, has_room) in [("", true), ("cat /dev/zero > small/filler 2> /dev/null", false)] {
         let site = Site::new(&[dead()]);
-        for folder in ["small", "kept"] {
-            fs::create_dir(site.path(folder)).expect("room");
-        }
-        let is_root = rustix::process::geteuid().is_root();
-        // The disk goes with the shell.
+        fs::create_dir(site.path("kept")).expect("room");
         let script = format!(
-            "mount -t tmpfs -o size=64k,mode=700 tmpfs small || exit 77\n{before}\n\
+            "{before}\n\
              sh -c 'echo $$ > pid; exec timeout 1h \"$0\" send --give-up-after 1h --leftovers small' \"$0\"\n\
              code=$?; rm -f small/filler; cp small/* kept/; exit $code"
         );
-        let cli = cli();
-        let arguments =
-            [if is_root { "-m" } else { "-rm" }, "sh", "-c", &script, cli.to_str().expect("UTF-8")];
-        let mut running = start(site.command_of("unshare".as_ref(), &arguments).stdin(Stdio::piped()));
+        let mut running = start(site.with_a_small_disk("small", "64k", &script).stdin(Stdio::piped()));
         running.feed(events(0..2000).into());
         running.until("an attempt (needs the right to mount)", || !site.read("record").is_empty());
         let timeout = site.read("pid");

@@ -69,6 +69,42 @@ impl Site {
         start(self.command(arguments).stdin(Stdio::null())).end()
     }
 
+    /// Starts `jackfield run` with the state folder `state` and an open standard input.
+    pub(crate) fn runs(&self, arguments: &[&str]) -> Running {
+        let arguments = [&["run", "--state", "state"], arguments].concat();
+        start(self.command(&arguments).stdin(Stdio::piped()))
+    }
+
+    /// What the run says of itself; null when it has not said anything yet.
+    pub(crate) fn status(&self) -> Value {
+        self.status_in("state".as_ref())
+    }
+
+    /// The same, of another state folder.
+    pub(crate) fn status_in(&self, state: &Path) -> Value {
+        let ended = self.run(&["status", "--state", state.to_str().expect("UTF-8"), "--json"]);
+        let value = (!ended.stdout.is_empty()).then(|| serde_json::from_str(&ended.stdout));
+        value.unwrap_or(Ok(Value::Null)).unwrap_or_else(|error| panic!("{error}: {ended:#?}"))
+    }
+
+    /// How many lines a file has.
+    pub(crate) fn lines(&self, name: &str) -> usize {
+        self.read(name).lines().count()
+    }
+
+    #[cfg(target_os = "linux")]
+    /// A shell's script in which `folder` is a disk of its own, of this size, and `$0` is the command. The disk goes with the
+    /// shell. It needs the right to mount, root's or that of user namespaces.
+    pub(crate) fn with_a_small_disk(&self, folder: &str, size: &str, script: &str) -> Command {
+        fs::create_dir(self.path(folder)).expect("room");
+        let is_root = rustix::process::geteuid().is_root();
+        let script = format!("mount -t tmpfs -o size={size},mode=700 tmpfs {folder} || exit 77\n{script}");
+        let cli = cli();
+        let arguments =
+            [if is_root { "-m" } else { "-rm" }, "sh", "-c", &script, cli.to_str().expect("UTF-8")];
+        self.command_of("unshare".as_ref(), &arguments)
+    }
+
     /// Sends `input` through standard input, with a summary in JSON.
     pub(crate) fn send(&self, input: impl Into<Vec<u8>>, arguments: &[&str]) -> Ended {
         let arguments = [&["send", "--json"], arguments].concat();

@@ -1,15 +1,10 @@
 //! What an operator is told: of backends that are down, in the log, in JSON, and with --quiet.
 
-use std::{fs, io::Write as _, process::Stdio};
+use std::{fs, io::Write as _};
 
 use jackfield_tests::plugin;
 
-use crate::site::{Running, Site, backend, events, hostile, start, to_file};
-
-fn runs(site: &Site, arguments: &[&str]) -> Running {
-    let arguments = [&["run", "--state", "state"], arguments].concat();
-    start(site.command(&arguments).stdin(Stdio::piped()))
-}
+use crate::site::{Site, backend, events, hostile, start, to_file};
 
 /// The lines of the log that name a backend.
 fn said<'a>(stderr: &'a str, words: &str) -> Vec<&'a str> {
@@ -19,7 +14,7 @@ fn said<'a>(stderr: &'a str, words: &str) -> Vec<&'a str> {
 #[test]
 fn an_outage_is_one_line_and_its_end_another() {
     let site = Site::new(&[to_file("late", "later/out.jsonl")]);
-    let mut running = runs(&site, &["--start-anyway"]);
+    let mut running = site.runs(&["--start-anyway"]);
     let mut stdin = running.stdin();
     stdin.write_all(events(0..10).as_bytes()).expect("writable");
     running.until_said("backend late is down, its events wait");
@@ -46,7 +41,7 @@ fn an_outage_is_one_line_and_its_end_another() {
 fn a_missing_plugin_is_told_once() {
     let missing = "[[backend]]\nname = \"gone\"\nplugin = \"no_such_plugin\"\n";
     let site = Site::new(&[to_file("good", "good.jsonl"), missing.to_owned()]);
-    let mut running = runs(&site, &["--start-anyway"]);
+    let mut running = site.runs(&["--start-anyway"]);
     let mut stdin = running.stdin();
     for number in 0..20 {
         stdin.write_all(events(number..number + 1).as_bytes()).expect("writable");
@@ -63,32 +58,37 @@ fn a_missing_plugin_is_told_once() {
 
 #[test]
 fn a_restart_and_a_retry_end_the_pause() {
-    let site = Site::new(&[hostile("5s", "outcome = \"retry\"\nretry_after_ms = 3600000")]);
-    let run = || {
-        let mut running = runs(&site, &["--grace", "200ms"]);
-        running.feed(events(0..5).into());
-        running.end().with_code(0)
+    let site =
+        Site::new(&[hostile("5s", "outcome = \"retry\"\nretry_after_ms = 3600000\nrecord = \"record\"")]);
+    let attempt_of_a_run = |numbers| {
+        let before = site.lines("record");
+        let mut running = site.runs(&[]);
+        let mut stdin = running.stdin();
+        stdin.write_all(events(numbers).as_bytes()).expect("writable");
+        running.until("an attempt", || site.lines("record") > before);
+        drop(stdin);
+        running.end().with_code(0);
     };
-    run();
+    attempt_of_a_run(0..5);
+    attempt_of_a_run(5..10);
     let states = || site.read("state/backends.v1.json");
     assert!(!states().contains(r#""open_until_ms":0"#), "{}", states());
     let ended = site.run(&["retry", "--state", "state"]).with_code(0);
     assert!(ended.stderr.contains("at the next delivery"), "{ended:#?}");
     assert!(states().contains(r#""open_until_ms":0"#), "{}", states());
 
-    run();
-    assert!(!states().contains(r#""open_until_ms":0"#), "{}", states());
     site.write("config.toml", hostile("5s", "outcome = \"delivered\""));
-    let mut running = runs(&site, &["--grace", "200ms"]);
+    let mut running = site.runs(&[]);
     running.feed(Vec::new());
-    running.end().with_code(0);
+    let ended = running.end().with_code(0);
+    assert!(ended.stderr.contains("hostile: 10 delivered"), "{ended:#?}");
 }
 
 #[test]
 fn a_retry_reaches_a_run_of_the_spools_of_tools() {
     let site = Site::new(&[to_file("one", "one.jsonl")]);
     fs::create_dir(site.path("tools")).expect("writable");
-    let mut running = runs(&site, &["--spools", "tools"]);
+    let mut running = site.runs(&["--spools", "tools"]);
     running.until("it runs", || !site.read("state/status.v1.json").trim().is_empty());
     let told = site.run(&["retry", "--state", "state", "--json"]).with_code(0).json();
     assert_eq!(told["running"], true);
@@ -109,14 +109,10 @@ fn the_longest_pause_is_a_key_of_the_backend() {
 
     // With pauses of at most 20 ms, there are many attempts within the grace.
     site.write("config.toml", away("20ms"));
-    let mut running = runs(&site, &[]);
+    let mut running = site.runs(&[]);
     let mut stdin = running.stdin();
     stdin.write_all(events(0..1).as_bytes()).expect("writable");
-    running.until("ten attempts", || {
-        let status = site.run(&["status", "--state", "state", "--json"]).stdout;
-        let status: serde_json::Value = serde_json::from_str(&status).unwrap_or_default();
-        status["spools"][0]["backends"][0]["calls"].as_u64() >= Some(10)
-    });
+    running.until("ten attempts", || site.status()["spools"][0]["backends"][0]["calls"].as_u64() >= Some(10));
     drop(stdin);
     running.end().with_code(0);
 }
@@ -126,8 +122,12 @@ fn each_line_of_a_json_log_is_an_object() {
     let away = backend("away", &plugin("http"), "config = { url = \"http://127.0.0.1:1/\" }");
     for arguments in [&["--log-format", "json"][..], &["--log-format=json"]] {
         let site = Site::new(std::slice::from_ref(&away));
-        let mut running = runs(&site, &[arguments, &["--grace", "100ms"]].concat());
-        running.feed((events(0..1) + "no event\n").into());
+        let mut running = site.runs(&[arguments, &["--grace", "100ms"]].concat());
+        let mut stdin = running.stdin();
+        stdin.write_all((events(0..1) + "no event\n").as_bytes()).expect("writable");
+        running.until_said("away is down");
+        running.until_said("line 2: ");
+        drop(stdin);
         let ended = running.end().with_code(5);
         let records: Vec<serde_json::Value> = ended
             .stderr
