@@ -12,6 +12,8 @@ pub mod events;
 #[cfg(unix)]
 pub mod kill_loop;
 #[cfg(unix)]
+pub mod otlp;
+#[cfg(unix)]
 pub mod peers;
 mod project;
 mod released;

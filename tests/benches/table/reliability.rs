@@ -2,7 +2,7 @@
 
 use jackfield_tests::{
     Build,
-    kill_loop::{BATCH_EVENTS, Destination, kill_loop, lines_of_a_block},
+    kill_loop::{BATCH_EVENTS, Destination, Input, kill_loop, lines_of_a_block},
     peers::rabbitmq::broker,
 };
 
@@ -18,7 +18,7 @@ pub(crate) fn measure(rows: &mut Rows) {
     {
         let name = destination.plugin_name();
         let plugin = Build::package(&format!("jackfield-{name}")).release().library();
-        let found = kill_loop(&cli, &plugin, &destination, KILLS);
+        let found = kill_loop(&cli, &plugin, Input::Pipe, destination, KILLS);
         let met = |is_met| if is_met { "met" } else { "missed" };
         rows.figure(
             &format!("{name}: events lost, of {} during {KILLS} kills", found.written),
@@ -32,8 +32,8 @@ pub(crate) fn measure(rows: &mut Rows) {
             let percent = 100.0 * count as f64 / found.written as f64;
             rows.figure(
                 &format!("{name}: events {what}"),
-                format!("{count} ({percent:.1} %), {} a kill", count / KILLS),
-                format!("at most {most} a kill: {}", met(count <= KILLS * most)),
+                format!("{count} ({percent:.1} %), {} a kill on average", count / KILLS),
+                format!("at most {most} a kill on average: {}", met(count <= KILLS * most)),
             );
         }
     }

@@ -1,6 +1,7 @@
 //! Where the events of a kill loop go, and what has arrived there.
 
 use std::{
+    collections::HashSet,
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -10,9 +11,11 @@ use serde_json::{Value, json};
 
 use crate::{
     events::event,
+    otlp::attribute,
     peers::{
-        http::{HttpServer, Received, Reply},
+        http::{HttpServer, Reply},
         rabbitmq::{Broker, Client},
+        rotel::Rotel,
     },
 };
 
@@ -31,15 +34,16 @@ pub enum Destination {
     },
     /// A collector for OTLP.
     Otlp {
-        /// It accepts every request.
+        /// The collector.
+        collector: Rotel,
+        /// To which the collector forwards what it has accepted.
         server: HttpServer,
-        /// What has arrived.
+        /// What has come there.
         arrivals: Arc<Mutex<Vec<Arrival>>>,
     },
 }
 
 /// An event that has arrived.
-#[derive(Clone)]
 pub struct Arrival {
     /// What its writer called it.
     pub(super) name: String,
@@ -68,11 +72,12 @@ impl Destination {
         let arrivals = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&arrivals);
         let server = HttpServer::forgetful(Reply::with(move |request| {
-            let found = records(request);
+            let (names, ids) = (attribute(request, "event.name"), attribute(request, "event.id"));
+            let found = names.into_iter().zip(ids).map(|(name, id)| Arrival { name, id });
             seen.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
             Reply::status(200)
         }));
-        Self::Otlp { server, arrivals }
+        Self::Otlp { collector: Rotel::forwarding_to(&server.url("")), server, arrivals }
     }
 
     /// The name of the plugin.
@@ -90,9 +95,7 @@ impl Destination {
         match self {
             Self::File(path) => format!("path = {path:?}\n"),
             Self::RabbitMq { url, queue, .. } => format!("url = {url:?}\nqueue = {queue:?}\n"),
-            Self::Otlp { server, .. } => {
-                format!("endpoint = {:?}\nprotocol = \"http/json\"\n", server.url(""))
-            }
+            Self::Otlp { collector, .. } => format!("endpoint = {:?}\n", collector.endpoint()),
         }
     }
 
@@ -108,18 +111,29 @@ impl Destination {
         }
     }
 
-    /// What has arrived. RabbitMQ's queue is empty then.
-    pub(super) fn take(&self) -> Vec<Arrival> {
+    /// How many different events have arrived in a file.
+    pub(super) fn different(&self) -> usize {
+        let Self::File(path) = self else { panic!("only a file can be looked at again") };
+        let text = fs::read_to_string(path).unwrap_or_default();
+        text.lines().filter_map(Arrival::of).map(|arrival| arrival.name).collect::<HashSet<_>>().len()
+    }
+
+    /// What has arrived.
+    pub(super) fn take(self) -> Vec<Arrival> {
         match self {
             // A kill may leave a part of a line, which is no event.
             Self::File(path) => {
                 fs::read_to_string(path).unwrap_or_default().lines().filter_map(Arrival::of).collect()
             }
             Self::RabbitMq { queue, client, .. } => {
-                let messages = client.take(queue);
+                let messages = client.take(&queue);
                 messages.iter().map(|message| Arrival::of(&message.json).expect("an event")).collect()
             }
-            Self::Otlp { arrivals, .. } => arrivals.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            Self::Otlp { collector, server, arrivals } => {
+                collector.end();
+                drop(server);
+                std::mem::take(&mut arrivals.lock().unwrap_or_else(PoisonError::into_inner))
+            }
         }
     }
 }
@@ -131,25 +145,4 @@ impl Arrival {
         let member = |key: &str| Some(event[key].as_str()?.to_owned());
         Some(Self { name: member("name")?, id: member("id")? })
     }
-}
-
-/// The events in a request of OTLP in JSON.
-fn records(request: &Received) -> Vec<Arrival> {
-    let body = request.json();
-    let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
-    let mut arrivals = Vec::new();
-    for resource in list(&body, "resourceLogs") {
-        for scope in list(&resource, "scopeLogs") {
-            for record in list(&scope, "logRecords") {
-                let attributes = list(&record, "attributes");
-                let text = |key: &str| {
-                    let found = attributes.iter().find(|attribute| attribute["key"] == key);
-                    let text = found.and_then(|attribute| attribute["value"]["stringValue"].as_str());
-                    text.unwrap_or_else(|| panic!("no {key}: {record}")).to_owned()
-                };
-                arrivals.push(Arrival { name: text("event.name"), id: text("event.id") });
-            }
-        }
-    }
-    arrivals
 }

@@ -6,9 +6,10 @@ use std::{
     collections::{HashSet, hash_map::RandomState},
     fs::{self, File},
     hash::{BuildHasher as _, Hasher as _},
-    io::{PipeWriter, Write as _},
+    io::Write as _,
+    os::fd::OwnedFd,
     path::Path,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -38,6 +39,33 @@ const BATCHES: usize = 5;
 const BURST: usize = 50;
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// From where a run of a kill loop reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Standard input, which is a pipe.
+    Pipe,
+    /// A FIFO.
+    Fifo,
+}
+
+impl Input {
+    /// The reading and the writing end.
+    fn open(self, folder: &Path) -> (File, File) {
+        match self {
+            Self::Pipe => {
+                let (reading, writing) = std::io::pipe().expect("a pipe");
+                (OwnedFd::from(reading).into(), OwnedFd::from(writing).into())
+            }
+            Self::Fifo => {
+                let path = folder.join("fifo");
+                assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo").success());
+                let both = File::options().read(true).write(true).open(path).expect("it is there");
+                (both.try_clone().expect("a handle"), both)
+            }
+        }
+    }
+}
+
 /// What a kill loop has found. All numbers count events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -63,24 +91,35 @@ fn line(number: usize) -> String {
     event(number).replacen(&format!(r#""id":"{}","#, id(number)), "", 1) + "\n"
 }
 
-/// Starts `program`, which is `jackfield`, in an empty folder, lets it read numbered events from a pipe, and kills it at
-/// random moments, each time with another run after it. The last run delivers what is left. After each kill, at most
-/// [`BATCH_EVENTS`] may be sent again, and [`lines_of_a_block`] read again.
+/// Starts `program`, which is `jackfield`, in an empty folder, lets it read numbered events, and kills it at
+/// random moments, each time with another run after it. The last run delivers what is left. On average, a kill may have at
+/// most [`BATCH_EVENTS`] sent again, and [`lines_of_a_block`] read again.
 ///
 /// # Panics
 /// When a run ends by itself, or when the last one can't deliver everything.
 #[must_use]
-pub fn kill_loop(program: &Path, plugin: &Path, destination: &Destination, kills: usize) -> Found {
+pub fn kill_loop(
+    program: &Path,
+    plugin: &Path,
+    input: Input,
+    destination: Destination,
+    kills: usize,
+) -> Found {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
     let config = format!("[[backend]]\nplugin = {plugin:?}\n[backend.config]\n{}", destination.options());
     fs::write(folder.join("config.toml"), config).expect("writable");
     // This process has the reading end open as well: the lines in the pipe outlive each run.
-    let (input, output) = std::io::pipe().expect("a pipe");
+    let (reading, output) = input.open(folder);
+    let arguments = ["run", "--state", "state", "--grace", "100s", "fifo"];
     let start = || {
         let messages = File::options().create(true).append(true).open(folder.join("messages"));
-        isolated_command(program, folder, &["run", "--state", "state", "--grace", "100s"])
-            .stdin(input.try_clone().expect("a handle"))
+        let (arguments, stdin) = match input {
+            Input::Pipe => (&arguments[..5], reading.try_clone().expect("a handle").into()),
+            Input::Fifo => (&arguments[..], Stdio::null()),
+        };
+        isolated_command(program, folder, arguments)
+            .stdin(stdin)
             .stdout(Stdio::null())
             .stderr(messages.expect("writable"))
             .spawn()
@@ -112,13 +151,19 @@ pub fn kill_loop(program: &Path, plugin: &Path, destination: &Destination, kills
     // The pipe may be full, so a run has to read while the writer ends.
     let mut last = start();
     let written = writer.join().expect("no panic");
+    if input == Input::Fifo {
+        // Its end is not the end of the run.
+        wait_until("all has arrived", || destination.different() == written);
+        let told = Command::new("kill").args(["-s", "TERM", &last.id().to_string()]).status();
+        assert!(told.expect("kill runs").success());
+    }
     let code = ended(&mut last);
     assert_eq!(code, Some(0), "the last run: {}", messages());
     count(written, destination)
 }
 
 /// Writes events until it is over. Gives how many, and closes the pipe.
-fn write(mut output: PipeWriter, is_over: &AtomicBool) -> usize {
+fn write(mut output: File, is_over: &AtomicBool) -> usize {
     let mut number = 0;
     while !is_over.load(Ordering::Acquire) {
         for _ in 0..BURST {
@@ -141,7 +186,7 @@ fn ended(child: &mut Child) -> Option<i32> {
 }
 
 /// Counts what has arrived.
-fn count(written: usize, destination: &Destination) -> Found {
+fn count(written: usize, destination: Destination) -> Found {
     let (mut names, mut ids) = (HashSet::new(), HashSet::new());
     let (mut sent_again, mut read_again) = (0, 0);
     for arrival in destination.take() {

@@ -41,6 +41,27 @@ impl Rotel {
     /// When it is not installed, or does not listen.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(&[
+            "--exporter",
+            "blackhole",
+            "--debug-log",
+            "logs",
+            "--debug-log-verbosity",
+            "detailed",
+        ])
+    }
+
+    /// Starts a collector that forwards records to the OTLP server at this base URL.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    #[must_use]
+    pub fn forwarding_to(url: &str) -> Self {
+        let exporter = ["--exporter", "otlp", "--otlp-exporter-protocol", "http"];
+        Self::start_with(&[&exporter[..], &["--otlp-exporter-endpoint", url]].concat())
+    }
+
+    fn start_with(exporter: &[&str]) -> Self {
         let agent = installed();
         // Somebody else may take a port between the look and the start.
         for _ in 0..3 {
@@ -49,8 +70,8 @@ impl Rotel {
             fs::create_dir_all(&folder).expect("a folder");
             let log = File::create(folder.join("log")).expect("writable");
             let child = Command::new(&agent)
-                .args(["start", "--exporter", "blackhole"])
-                .args(["--debug-log", "logs", "--debug-log-verbosity", "detailed"])
+                .arg("start")
+                .args(exporter)
                 .arg("--otlp-http-endpoint")
                 .arg(format!("127.0.0.1:{http}"))
                 .arg("--otlp-grpc-endpoint")
@@ -84,6 +105,16 @@ impl Rotel {
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Tells it to end, and waits until it has: it forwards what it has received before.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn end(mut self) {
+        let told = Command::new("kill").args(["-s", "TERM", &self.child.id().to_string()]).status();
+        assert!(told.expect("kill runs").success());
+        wait_until("the collector ends", || self.child.try_wait().expect("a child").is_some());
     }
 
     /// All that it has said.

@@ -14,6 +14,7 @@ use std::{
 use jackfield_loader::{Backend, Batch, EventFields, Report};
 use jackfield_plugin_api::{Deletion, Outcome};
 use jackfield_tests::{
+    otlp::attribute,
     peers::{
         http::{HttpServer, REFUSED, Received, Reply},
         proxy::one_that_says,
@@ -21,10 +22,7 @@ use jackfield_tests::{
     },
     plugin,
 };
-use opentelemetry_proto::tonic::{
-    collector::logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse},
-    common::v1::any_value::Value,
-};
+use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceResponse};
 use prost::Message as _;
 use serde_json::json;
 
@@ -85,30 +83,6 @@ fn the_option_alone_chooses_encoding_media_type_and_path() {
         );
         assert_eq!(ids(&received), ["0", "1"]);
     }
-}
-
-/// The request that a body holds, in whichever encoding its media type says.
-fn request(received: &Received) -> ExportLogsServiceRequest {
-    match received.header("content-type") {
-        Some("application/json") => serde_json::from_slice(&received.body).expect("OTLP's JSON"),
-        _ => ExportLogsServiceRequest::decode(&*received.body).expect("OTLP's protobuf"),
-    }
-}
-
-/// A text attribute of every record in a request.
-fn attribute(received: &Received, name: &str) -> Vec<String> {
-    let request = request(received);
-    let records =
-        request.resource_logs.iter().flat_map(|logs| &logs.scope_logs).flat_map(|logs| &logs.log_records);
-    records
-        .map(|record| {
-            let found = record.attributes.iter().find(|pair| pair.key == name).expect(name);
-            match found.value.as_ref().and_then(|value| value.value.as_ref()) {
-                Some(Value::StringValue(text)) => text.clone(),
-                other => panic!("{name}: {other:?}"),
-            }
-        })
-        .collect()
 }
 
 /// The ids of the events in a request.
