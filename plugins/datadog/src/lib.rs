@@ -31,7 +31,8 @@
 //!
 //! # Outcomes
 //!
-//! The outcomes of each status and of each failure are those of the crate `jackfield-http-client`. Datadog's page of the
+//! The outcomes of each status and of each failure are those of the crate `jackfield-http-client`. A 2xx delivers when its
+//! body is a JSON object, as Datadog's `{}`, or empty; a page of a login or of a proxy does not. Datadog's page of the
 //! intake says of 202 that it is accepted for processing, of 408, 429, 500 and 503 that they are to be retried, of 413
 //! that the payload is too large, of 400 that the request is bad, and of 401 and 403 that the key is missing or has no
 //! permission. It says nothing of 502 and 504, which come from servers in front of the intake. A request that arrived all
@@ -54,8 +55,10 @@ mod tags;
 
 use std::time::SystemTime;
 
-use jackfield_http_client::{DeletionBy, Entries, HttpBackend, Limits, Platform, Request, TlsConfig};
-use jackfield_plugin_api::{Batch, Error, export};
+use jackfield_http_client::{
+    Answer, DeletionBy, Entries, HttpBackend, Limits, Platform, Request, TlsConfig, json_object,
+};
+use jackfield_plugin_api::{Batch, Error, Outcome, export};
 
 use crate::{
     config::{Config, OldEvents},
@@ -72,6 +75,7 @@ impl Platform for Intake {
     type Config = Config;
     type Shared = ();
     const USER_AGENT: &'static str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+    const READS_BODY: bool = true;
     const REFUSES_EMPTY: bool = true;
 
     fn open(config: Config) -> Result<(Self, Request, TlsConfig), Error> {
@@ -98,9 +102,25 @@ impl Platform for Intake {
         Limits { body_bytes: 5_000_000, entries: 1000, entry_bytes: 1_000_000 }
     }
 
+    fn accepted(&self, answer: &Answer<'_>) -> Outcome {
+        if is_of_datadog(answer.body, answer.complete) {
+            Outcome::Delivered
+        } else {
+            answer.is_not_of("Datadog")
+        }
+    }
+
     fn deletion(&self, _machine_id: &str) -> DeletionBy<'_> {
         DeletionBy::Event("the owner of that Datadog account has to delete the logs")
     }
+}
+
+/// Whether the body of a successful answer is `{}`, another JSON object, or empty, as far as it has come.
+fn is_of_datadog(body: &[u8], complete: bool) -> bool {
+    if complete {
+        return json_object(body).is_some();
+    }
+    body.trim_ascii_start().first().is_none_or(|first| *first == b'{')
 }
 
 export! {
@@ -110,4 +130,27 @@ export! {
     description: "events as Datadog logs",
     offers: [deletion, diagnostics],
     config_schema: include_str!("../config.schema.json"),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_of_others_is_no_answer() {
+        for (body, complete, expected) in [
+            ("{}", true, true),
+            (r#"{"status":"ok"}"#, true, true),
+            ("", true, true),
+            (" {", false, true),
+            ("", false, true),
+            ("{", true, false),
+            ("[]", true, false),
+            ("ok", true, false),
+            ("<html>log in</html>", true, false),
+            ("<html>", false, false),
+        ] {
+            assert_eq!(is_of_datadog(body.as_bytes(), complete), expected, "{body} {complete}");
+        }
+    }
 }

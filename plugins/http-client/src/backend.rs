@@ -11,7 +11,7 @@ use reqwest::header;
 use crate::{
     client::{Answer, Client},
     deadline::Deadline,
-    delivery::{Bodies, Delivery, status_line},
+    delivery::{Bodies, Delivery, status_line, understand},
     platform::{DeletionBy, Platform},
     request::Request,
     secret::scrub,
@@ -121,14 +121,14 @@ impl<P: Platform> Diagnoses for HttpBackend<P> {
     ///
     /// | what happens | found |
     /// | --- | --- |
-    /// | a status that the platform accepts, with a body that [it accepts](Platform::accepted), too | reachable |
-    /// | 400 or 422 of a platform that [refuses empty bodies](Platform::REFUSES_EMPTY) | reachable |
-    /// | a status that the platform accepts, with a body that says otherwise | refused or unreachable, as it says rejected or retry |
-    /// | 401, 403 | refused: the credentials |
-    /// | 404, 405, 407, 408, 410, 425, 429 | unreachable: there is nothing that takes events, or not now |
-    /// | any other 4xx | refused |
-    /// | any other status, such as 500, and redirects that are not followed | unreachable |
+    /// | a status of success, with a body that [the platform accepts](Platform::accepted), too | reachable |
+    /// | a status of success, with a body that says otherwise | refused or unreachable, as it says rejected or retry |
+    /// | a status for wrong content, of a platform that [refuses empty bodies](Platform::REFUSES_EMPTY) | reachable |
+    /// | a status by which the platform refuses the credentials, the content or the request | refused |
+    /// | a status by which the platform is busy, or nothing takes events at this address | unreachable |
     /// | no answer | unreachable |
+    ///
+    /// [`StatusMeaning`] has the statuses.
     fn probe(&self, call: &Call<'_>) -> Probe {
         let Self { client, request, platform } = self;
         let deadline = Deadline::new(call);
@@ -141,10 +141,11 @@ impl<P: Platform> Diagnoses for HttpBackend<P> {
         let status = answered.status;
         let accepted = StatusMeaning::of(status) == StatusMeaning::Accepted;
         let body = client.read(answered, accepted && P::READS_BODY, &deadline);
-        let said = status_line(request, status, &body.bytes);
-        match status {
-            _ if accepted => {
-                let answer = Answer { request, entries: 0, body: &body.bytes, complete: body.complete };
+        let (meaning, said) = understand(request, status, &body.bytes);
+        match meaning {
+            StatusMeaning::Accepted => {
+                let answer =
+                    Answer { request, entries: 0, status, body: &body.bytes, complete: body.complete };
                 match request.clean_outcome(&platform.accepted(&answer)) {
                     Outcome::Delivered => Probe::Reachable(status_line(request, status, &[])),
                     Outcome::Retry { reason, .. } => Probe::Unreachable(reason.into_owned()),
@@ -153,13 +154,18 @@ impl<P: Platform> Diagnoses for HttpBackend<P> {
                     }
                 }
             }
-            401 | 403 => Probe::Refused(format!("{said}; the credentials are wrong or may not send events")),
-            400 | 422 if P::REFUSES_EMPTY => {
+            StatusMeaning::WrongContent if P::REFUSES_EMPTY => {
                 Probe::Reachable(format!("{said}; that is for a request without events"))
             }
-            404 | 405 | 407 | 408 | 410 | 425 | 429 => Probe::Unreachable(said),
-            400..=499 => Probe::Refused(said),
-            _ => Probe::Unreachable(said),
+            StatusMeaning::RefusesCredentials => {
+                Probe::Refused(format!("{said}; the credentials are wrong or may not send events"))
+            }
+            StatusMeaning::WrongContent | StatusMeaning::TooLarge | StatusMeaning::Refused => {
+                Probe::Refused(said)
+            }
+            StatusMeaning::Busy | StatusMeaning::TakesNothing | StatusMeaning::NeedsTls => {
+                Probe::Unreachable(said)
+            }
         }
     }
 }

@@ -4,7 +4,10 @@ use std::{
     future::Future,
     io::Write as _,
     pin::pin,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::Poll,
     thread::{self, ThreadId},
     time::{Duration, Instant, SystemTime},
@@ -18,12 +21,13 @@ use reqwest::{
     Response,
     header::{self, HeaderValue},
 };
+use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 
 use crate::{
     deadline::Deadline,
     endpoint::Endpoint,
-    failure::{describe, is_not_http, proxy_before, warn_of_proxies_that_are_none},
+    failure::{NEEDS_TLS, describe, is_closed, is_not_http, proxy_before, warn_of_proxies_that_are_none},
     request::Request,
     status::retry_after,
 };
@@ -34,6 +38,8 @@ const MOST_REDIRECTS: usize = 3;
 /// the body was read to its end.
 const GRACE: Duration = Duration::from_millis(500);
 const CLOSED: &str = "the backend is closed";
+/// The status for a body whose type or compression the server does not know.
+const UNSUPPORTED_FORM: u16 = 415;
 /// Bytes of an answer's body that are read at most; the connection of a longer body is closed.
 const RESPONSE_BYTES: usize = 1 << 20;
 
@@ -46,6 +52,8 @@ pub(crate) struct Client {
     tls: jackfield_tls::rustls::ClientConfig,
     user_agent: &'static str,
     not_http: &'static str,
+    /// Whether the server has refused a compressed body and taken the same one without compression.
+    refuses_gzip: AtomicBool,
     /// The slots that no thread uses at the moment; `None` once the client is closed. There are as many slots as
     /// threads have sent at the same time.
     idle: Mutex<Option<Vec<Slot>>>,
@@ -106,10 +114,36 @@ pub struct Answer<'a> {
     pub request: &'a Request,
     /// How many entries the request has; 0 in a probe.
     pub entries: usize,
+    /// Status, which is one of success.
+    pub status: u16,
     /// Body, up to 1 MiB.
     pub body: &'a [u8],
     /// Whether `body` is complete. It is not when it is larger than the limit, was cut off, or did not come in time.
     pub complete: bool,
+}
+
+impl Answer<'_> {
+    /// The outcome of events whose answer is not the one of `platform`, as when a login page or a proxy has answered
+    /// in its place. The events wait.
+    #[must_use]
+    pub fn is_not_of(&self, platform: &str) -> Outcome {
+        let said = self.request.clean(&String::from_utf8_lossy(self.body));
+        let said = if said.starts_with('<') { "a web page".to_owned() } else { format!("`{said}`") };
+        let host = self.request.endpoint.host();
+        Outcome::refused(format!(
+            "{host} answers {} with {said}, which is no answer of {platform}; is the address right?",
+            self.status
+        ))
+    }
+}
+
+/// The body of an answer, which is a JSON object or blank; `None` when it is neither.
+#[must_use]
+pub fn json_object(body: &[u8]) -> Option<Map<String, Value>> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Some(Map::new());
+    }
+    serde_json::from_slice(body).ok()
 }
 
 /// The received part of a body.
@@ -146,7 +180,13 @@ impl Client {
         user_agent: &'static str,
         not_http: &'static str,
     ) -> Result<Self, Error> {
-        let client = Self { tls: tls.client_config()?, user_agent, not_http, idle: Mutex::default() };
+        let client = Self {
+            tls: tls.client_config()?,
+            user_agent,
+            not_http,
+            refuses_gzip: AtomicBool::new(false),
+            idle: Mutex::default(),
+        };
         warn_of_proxies_that_are_none();
         let slot = client.slot().map_err(Error::unavailable)?;
         *client.idle() = Some(vec![slot]);
@@ -207,22 +247,52 @@ impl Client {
     }
 
     /// Sends one request, and returns the head of its answer, or the outcome of a request without a usable answer.
+    ///
+    /// A compressed body that the server refuses for its form (415) is sent once more without compression. If the
+    /// server takes it then, no further body is compressed.
     pub(crate) fn send(
         &self,
         request: &Request,
         body: Vec<u8>,
         deadline: &Deadline<'_>,
     ) -> Result<Answered<'_>, Outcome> {
+        let body = Bytes::from(body);
+        if !request.gzip || self.refuses_gzip.load(Ordering::Relaxed) {
+            return self.send_as(request, &body, false, deadline);
+        }
+        let packed = gzip(&body)
+            .map_err(|error| Outcome::retry(format!("{}: gzip: {error}", request.endpoint.host())))?;
+        let answered = self.send_as(request, &Bytes::from(packed), true, deadline)?;
+        if answered.status != UNSUPPORTED_FORM {
+            return Ok(answered);
+        }
+        self.read(answered, false, deadline);
+        let answered = self.send_as(request, &body, false, deadline)?;
+        if answered.status != UNSUPPORTED_FORM {
+            tracing::info!(
+                "{} refuses compressed bodies; they are sent without compression from now on",
+                request.endpoint.host()
+            );
+            self.refuses_gzip.store(true, Ordering::Relaxed);
+        }
+        Ok(answered)
+    }
+
+    /// Sends one request with a body that is compressed, or not.
+    fn send_as(
+        &self,
+        request: &Request,
+        body: &Bytes,
+        is_gzip: bool,
+        deadline: &Deadline<'_>,
+    ) -> Result<Answered<'_>, Outcome> {
         let host = request.endpoint.host();
         let failed = |why: String| Outcome::retry(format!("{host}: {why}"));
-        let body =
-            if request.gzip { gzip(&body).map_err(|error| failed(format!("gzip: {error}")))? } else { body };
-        let body = Bytes::from(body);
         let lease = self.lease().map_err(failed)?;
         let Some((client, runtime)) = lease.parts() else { return Err(failed(CLOSED.to_owned())) };
         let (status, retry_after, body, rest) = runtime.block_on(async {
             notice_closed_connections().await;
-            let exchange = exchange(client, request, &body, self.not_http);
+            let exchange = exchange(client, request, body, is_gzip, self.not_http);
             let Some(exchanged) = deadline.limit(deadline.at, exchange).await else {
                 return Err(failed(deadline.missed("no answer")));
             };
@@ -268,6 +338,7 @@ async fn exchange(
     client: &reqwest::Client,
     request: &Request,
     body: &Bytes,
+    is_gzip: bool,
     not_http: &str,
 ) -> Result<Response, Outcome> {
     let mut endpoint: Endpoint = request.endpoint.clone();
@@ -275,7 +346,7 @@ async fn exchange(
         let host = endpoint.host();
         let mut sent = reqwest::Request::new(request.method.clone(), endpoint.url().clone());
         sent.headers_mut().clone_from(&request.headers);
-        if request.gzip {
+        if is_gzip {
             sent.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         *sent.body_mut() = Some(body.clone().into());
@@ -284,8 +355,11 @@ async fn exchange(
             Err(error) => {
                 let proxy = if error.is_connect() { proxy_before(&endpoint) } else { None };
                 let by = proxy.map(|proxy| format!(" by the proxy {proxy}")).unwrap_or_default();
-                let hint = if is_not_http(&error) { not_http } else { "" };
-                return Err(Outcome::retry(format!("{host}{by}: {}{hint}", describe(&error))));
+                let nonsense = is_not_http(&error);
+                let hint = if nonsense { not_http } else { "" };
+                let plain = !endpoint.is_https() && (nonsense || is_closed(&error));
+                let tls = if plain { NEEDS_TLS } else { "" };
+                return Err(Outcome::retry(format!("{host}{by}: {}{tls}{hint}", describe(&error))));
             }
         };
         let status = response.status().as_u16();

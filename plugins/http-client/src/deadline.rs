@@ -34,6 +34,11 @@ impl<'a> Deadline<'a> {
         self.at <= Instant::now() || self.call.is_cancelled()
     }
 
+    /// The time that is left for requests.
+    pub(crate) fn left(&self) -> Duration {
+        self.at.saturating_duration_since(Instant::now())
+    }
+
     /// Why a request to `host` has no answer.
     pub(crate) fn missed(&self, what: &str) -> String {
         if self.call.is_cancelled() {

@@ -1,6 +1,10 @@
 //! Delivers a batch: one request for each body, and outcomes from the answers.
 
-use std::{borrow::Cow, ops::Range};
+use std::{
+    borrow::Cow,
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use jackfield_plugin_api::{Call, Outcome};
 
@@ -8,6 +12,7 @@ use crate::{
     client::{Answer, Answered, Client},
     deadline::Deadline,
     entries::{Entries, Entry, Limits, next_part},
+    failure::NEEDS_TLS,
     platform::Platform,
     request::Request,
     status::StatusMeaning,
@@ -72,16 +77,30 @@ impl Client {
     ) -> Outcome {
         let (status, after) = (answered.status, answered.retry_after);
         let body = self.read(answered, false, deadline);
-        let reason = Cow::Owned(status_line(request, status, &body.bytes));
-        match StatusMeaning::of(status) {
+        let (meaning, said) = understand(request, status, &body.bytes);
+        let reason = Cow::Owned(said);
+        match meaning {
             StatusMeaning::Accepted => Outcome::Delivered,
-            StatusMeaning::WrongContent => Outcome::TooLarge { reason },
+            StatusMeaning::WrongContent | StatusMeaning::TooLarge => Outcome::TooLarge { reason },
             StatusMeaning::Busy => Outcome::Retry { after, reason },
-            StatusMeaning::Refused => {
+            StatusMeaning::RefusesCredentials
+            | StatusMeaning::TakesNothing
+            | StatusMeaning::NeedsTls
+            | StatusMeaning::Refused => {
                 Outcome::Retry { after: after.max(Some(Outcome::REFUSED_PAUSE)), reason }
             }
         }
     }
+}
+
+/// The meaning of an answer, and the answer in one line.
+pub(crate) fn understand(request: &Request, status: u16, body: &[u8]) -> (StatusMeaning, String) {
+    let meaning = StatusMeaning::of_answer(status, body, request.endpoint.is_https());
+    let mut said = status_line(request, status, body);
+    if meaning == StatusMeaning::NeedsTls {
+        said.push_str(NEEDS_TLS);
+    }
+    (meaning, said)
 }
 
 /// `HOST answers 503 Service Unavailable: what the body says`, in one line.
@@ -113,16 +132,25 @@ impl<P: Platform> Delivery<'_, P> {
     ///
     /// A retry outcome ends the batch: the rest of the batch gets the same outcome and is not sent, so a platform that
     /// is busy or away gets no further requests.
+    ///
+    /// When the call's time does not suffice for further halves of wrong content, the rest of the batch is too large
+    /// for one call, and the host sends its halves by calls with deadlines of their own.
     pub(crate) fn run(&self, entries: &Entries<P::Shared>) {
         for (event, reason) in &entries.failed {
             (self.report)(*event..*event + 1, &Outcome::rejected(reason.clone()));
         }
         let bodies = Bodies::new(self.platform, entries);
         let mut next = 0;
-        // The halves of parts with wrong content, the first half at the end of the list.
+        // The halves of parts with wrong content, the first half at the end of the list, and what was said of a part.
         let mut halves: Vec<Range<usize>> = Vec::new();
+        let mut wrong = Outcome::Delivered;
+        let mut slowest = Duration::ZERO;
         loop {
             let part = match halves.pop() {
+                // An answer may take a little longer than those before. What is not sent can't arrive twice.
+                Some(half) if self.deadline.left() < slowest * 2 => {
+                    return self.report(&bodies.entries[half.start..], &wrong);
+                }
                 Some(half) => half,
                 None if next == bodies.entries.len() => return,
                 None => match bodies.next(next) {
@@ -138,11 +166,14 @@ impl<P: Platform> Delivery<'_, P> {
                 },
             };
             let entries = &bodies.entries[part.clone()];
+            let started = Instant::now();
             let (outcome, unread) = self.send(entries.len(), bodies.body(part.clone()));
+            slowest = slowest.max(started.elapsed());
             match outcome {
                 Outcome::TooLarge { .. } if part.len() > 1 => {
                     let middle = part.start + part.len() / 2;
                     halves.extend([middle..part.end, part.start..middle]);
+                    wrong = outcome;
                 }
                 Outcome::TooLarge { reason } => self.report(entries, &Outcome::Rejected { reason }),
                 Outcome::Retry { .. } => {
@@ -167,12 +198,18 @@ impl<P: Platform> Delivery<'_, P> {
             Ok(answered) => answered,
             Err(outcome) => return (outcome, None),
         };
-        match StatusMeaning::of(answered.status) {
+        let status = answered.status;
+        match StatusMeaning::of(status) {
             StatusMeaning::Accepted if !P::READS_BODY => (Outcome::Delivered, Some(answered)),
             StatusMeaning::Accepted => {
                 let body = self.client.read(answered, true, &self.deadline);
-                let answer =
-                    Answer { request: self.request, entries, body: &body.bytes, complete: body.complete };
+                let answer = Answer {
+                    request: self.request,
+                    entries,
+                    status,
+                    body: &body.bytes,
+                    complete: body.complete,
+                };
                 (self.request.clean_outcome(&self.platform.accepted(&answer)), None)
             }
             _ => (self.client.outcome_by_status(self.request, answered, &self.deadline), None),

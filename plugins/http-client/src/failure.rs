@@ -44,6 +44,11 @@ pub(crate) fn is_not_http(error: &reqwest::Error) -> bool {
     causes(error).iter().any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(is_nonsense))
 }
 
+/// Whether the server has closed the connection before its answer was complete.
+pub(crate) fn is_closed(error: &reqwest::Error) -> bool {
+    describe(error) == CLOSED
+}
+
 /// Whether the received bytes are not HTTP, or came before a request was sent.
 fn is_nonsense(error: &hyper::Error) -> bool {
     let ended =
@@ -51,6 +56,9 @@ fn is_nonsense(error: &hyper::Error) -> bool {
     let ours = error.is_user() || error.is_body_write_aborted();
     error.is_parse() || !(ended || ours || error.source().is_some())
 }
+
+/// The hint for a request without TLS that a port for TLS may have got.
+pub(crate) const NEEDS_TLS: &str = "; a port for TLS needs https://";
 
 const CLOSED: &str = "the connection was closed before the answer was complete";
 

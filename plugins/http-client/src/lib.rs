@@ -53,7 +53,10 @@
 //! | --- | --- |
 //! | an entry is over the platform's limit | rejected, unsent |
 //! | 2xx | delivered with the head of the answer, whatever becomes of its body; a platform that [reads the body](Platform::READS_BODY) decides |
-//! | 400, 409, 413, 422: the content of the request is wrong or too large | halves are sent, down to single events, which are rejected with the status and the beginning of the body as the reason |
+//! | 2xx with a body that is [not of the platform](Answer::is_not_of) | refused, as below |
+//! | 400, 409, 413, 422: the content of the request is wrong or too large | halves are sent, down to single events, which are rejected with the status and the beginning of the body as the reason. When the time of the call does not suffice, the rest is [too large](jackfield_plugin_api::Outcome::TooLarge) for it, and the host sends halves by further calls |
+//! | 400 to a request without TLS, whose body says that the port is one for TLS | refused, as below |
+//! | 415 to a compressed body | sent once more without compression; if that is taken, no further body is compressed |
 //! | 408, 425, 429, 5xx, a status of 600 or more | retry, not before `Retry-After` (at most a day) |
 //! | any other status, such as 401, 403, 404, 405, 407, 410, 415 and 3xx: the platform refuses every event of this backend | [refused](jackfield_plugin_api::Outcome::refused): a retry after half a minute at least, or after `Retry-After` if that is longer |
 //! | 301, 302, 307 or 308 within the same scheme, host and port, or from port 80 to encrypted port 443 of the same host | followed, up to three times, with method, headers and body |
@@ -61,8 +64,8 @@
 //! | connection refused, host name unknown, TLS refused, connection closed before the head of the answer | retry |
 //! | no head of an answer before the deadline, or the host has stopped waiting | retry |
 //!
-//! After a retry the rest of the batch gets the same outcome, unsent. Only an event that is wrong itself is rejected: a
-//! wrong key or a wrong address loses no event.
+//! After a retry the rest of the batch gets the same outcome, unsent. A wrong key or a wrong address rejects no event,
+//! unless the server answers by a status about the content: a server that answers 400 to everything rejects every event.
 //!
 //! The deadline is that of the call minus a twentieth (5 ms to 250 ms). Connecting, sending and reading end by then. At
 //! most 1 MiB of the body of an answer is read.
@@ -86,7 +89,7 @@ mod status;
 
 pub use crate::{
     backend::HttpBackend,
-    client::Answer,
+    client::{Answer, json_object},
     endpoint::Endpoint,
     entries::{Entries, Entry, Limits},
     members::{OtherMembers, write_common, write_texts},

@@ -30,7 +30,7 @@ pub trait Platform: Send + Sync + Sized + 'static {
     /// the head of the answer says so, even when the body does not arrive.
     const READS_BODY: bool = false;
 
-    /// Whether an answer of 400 or 422 to a probe only means that the body has no events. The platform has then read
+    /// Whether an answer of 400, 409 or 422 to a probe only means that the body has no events. The platform has then read
     /// the request; it would have refused unknown credentials by another status.
     const REFUSES_EMPTY: bool = false;
 

@@ -13,13 +13,14 @@
 //! host's side; "delivered" would lose those that the server has refused. Those that it accepted can be recognized by
 //! their `event.id`. With the option `limits.max_events` at 1, an answer is about one event and this case does not
 //! occur.
+//!
+//! A body that is empty, a JSON object or an `ExportLogsServiceResponse` is OTLP's, in whichever of the two encodings. Any
+//! other body is not, such as the page of a login or of a proxy.
 
 use std::borrow::Cow;
 
 use jackfield_plugin_api::Outcome;
 use prost::Message as _;
-
-use crate::encode::Encoding;
 
 #[derive(Clone, PartialEq, prost::Message, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -58,23 +59,38 @@ fn or_default<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Strin
     Ok(<Option<String> as serde::Deserialize>::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// The outcomes of `records` by the body of the answer, and a warning.
-pub(crate) fn judge(encoding: Encoding, records: usize, body: &[u8]) -> (Outcome, Option<String>) {
-    // A server that supports only one of the two encodings answers in it. In protobuf, a brace begins a field that no
-    // answer has.
-    let json = encoding == Encoding::Json || body.first() == Some(&b'{');
-    let response = if json { serde_json::from_slice(body).ok() } else { Response::decode(body).ok() };
-    // The status is one of success, and a body that can't be read does not contradict it.
-    let Some(PartialSuccess { rejected_log_records, error_message }) =
-        response.and_then(|response: Response| response.partial_success)
-    else {
-        return (Outcome::Delivered, None);
+/// The first byte of a `partial_success` in protobuf, which is the only member of the answer.
+const PARTIAL_SUCCESS: u8 = 0x0a;
+
+/// The answer in either encoding, because a server that supports only one of them answers in it. `None` when the body is
+/// not OTLP's.
+fn read(body: &[u8]) -> Option<Response> {
+    if body.is_empty() {
+        return Some(Response::default());
+    }
+    if body.trim_ascii_start().first() == Some(&b'{')
+        && let Ok(response) = serde_json::from_slice(body)
+    {
+        return Some(response);
+    }
+    Response::decode(body).ok().filter(|_| body[0] == PARTIAL_SUCCESS)
+}
+
+/// The outcomes of `records` by the body of the answer, and a warning. `None` when the body is not OTLP's.
+pub(crate) fn judge(records: usize, body: &[u8], complete: bool) -> Option<(Outcome, Option<String>)> {
+    if !complete {
+        // The status is one of success, and the beginning of an answer does not contradict it.
+        let may_be_ours = body.first().is_none_or(|first| [b'{', PARTIAL_SUCCESS].contains(first));
+        return may_be_ours.then_some((Outcome::Delivered, None));
+    }
+    let Some(PartialSuccess { rejected_log_records, error_message }) = read(body)?.partial_success else {
+        return Some((Outcome::Delivered, None));
     };
     let message = if error_message.is_empty() { "no reason given" } else { &error_message };
     let rejected = usize::try_from(rejected_log_records).unwrap_or(0);
     if rejected == 0 {
         let warning = (!error_message.is_empty()).then(|| format!("the server warns: {error_message}"));
-        return (Outcome::Delivered, warning);
+        return Some((Outcome::Delivered, warning));
     }
     let said = if rejected >= records {
         format!("the server rejects it: {message}")
@@ -85,7 +101,7 @@ pub(crate) fn judge(encoding: Encoding, records: usize, body: &[u8]) -> (Outcome
         )
     };
     let warning = (rejected < records).then(|| said.clone());
-    (Outcome::rejected(said), warning)
+    Some((Outcome::rejected(said), warning))
 }
 
 #[cfg(test)]
@@ -142,19 +158,33 @@ mod tests {
             ),
             (Some((-1, "")), r#"{"partialSuccess":{"rejectedLogRecords":"-1"}}"#, Outcome::Delivered, None),
         ] {
-            let expected = (outcome, warning.map(str::to_owned));
-            assert_eq!(judge(Encoding::Protobuf, 3, &protobuf(partial)), expected, "{json}");
-            assert_eq!(judge(Encoding::Json, 3, json.as_bytes()), expected, "{json}");
-            assert_eq!(judge(Encoding::Protobuf, 3, json.as_bytes()), expected, "JSON all the same: {json}");
+            let expected = Some((outcome, warning.map(str::to_owned)));
+            assert_eq!(judge(3, &protobuf(partial), true), expected, "{json}");
+            assert_eq!(judge(3, json.as_bytes(), true), expected, "{json}");
         }
     }
 
     #[test]
-    fn a_body_that_is_unreadable_means_delivered() {
-        for body in [&b"<html>"[..], b"\xff\xff\xff", b"{\"partialSuccess\":", b"ok", b""] {
-            for encoding in [Encoding::Protobuf, Encoding::Json] {
-                assert_eq!(judge(encoding, 3, body), (Outcome::Delivered, None), "{body:?}");
-            }
+    fn a_body_of_others_is_no_answer() {
+        for body in [
+            &b"<html>"[..],
+            b"\n<!DOCTYPE html>\n<html><head><title>Log in</title></head><body>Log in</body></html>",
+            b"\xff\xff\xff",
+            b"{\"partialSuccess\":",
+            b"[]",
+            b"ok",
+            // As protobuf, a member of another number.
+            b"Accepted\n",
+        ] {
+            assert_eq!(judge(3, body, true), None, "{body:?}");
+        }
+        assert_eq!(judge(3, b"<ht", false), None);
+    }
+
+    #[test]
+    fn the_beginning_of_an_answer_is_enough() {
+        for body in [&b""[..], b"{\"partialSu", b"\n"] {
+            assert_eq!(judge(3, body, false), Some((Outcome::Delivered, None)), "{body:?}");
         }
     }
 }

@@ -28,8 +28,8 @@
 //!
 //! # Outcomes
 //!
-//! A 2xx delivers, unless `partial_success` in its body says otherwise: see `answer.rs`. The outcomes of other statuses
-//! and of each failure are those of the crate `jackfield-http-client`.
+//! A 2xx delivers, unless `partial_success` in its body says otherwise or the body is not OTLP's: see `answer.rs`. The
+//! outcomes of other statuses and of each failure are those of the crate `jackfield-http-client`.
 //!
 //! The OpenTelemetry Protocol specification lets a client send a request again after 429, 502, 503 and 504 alone. Here
 //! events also wait after a status by which the server refuses every request, such as 401, 404 or 500, because the
@@ -98,7 +98,9 @@ impl Platform for Collector {
     }
 
     fn accepted(&self, answer: &Answer<'_>) -> Outcome {
-        let (outcome, warning) = answer::judge(self.encoder.encoding, answer.entries, answer.body);
+        let Some((outcome, warning)) = answer::judge(answer.entries, answer.body, answer.complete) else {
+            return answer.is_not_of("OTLP");
+        };
         if let Some(warning) = warning {
             tracing::warn!("{}: {}", answer.request.endpoint().host(), answer.request.clean(&warning));
         }

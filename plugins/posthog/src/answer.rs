@@ -2,30 +2,26 @@
 
 use std::time::Duration;
 
+use jackfield_http_client::json_object;
 use jackfield_plugin_api::Outcome;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// How long to wait when the project is over its limit. It stays so until a user raises the limit or the month ends.
 const QUOTA_WAIT: Duration = Duration::from_secs(60 * 60);
 
-/// The outcome of the events by the `body` of a successful answer.
-pub(crate) fn outcome(body: &[u8], complete: bool) -> Outcome {
+/// The outcome of the events by the body of a successful answer; `None` when the body is not PostHog's.
+pub(crate) fn outcome(body: &[u8], complete: bool) -> Option<Outcome> {
     if !complete {
-        return Outcome::retry("the answer is cut off, so whether PostHog has taken the events is unknown");
+        let why = "the answer is cut off, so whether PostHog has taken the events is unknown";
+        return Some(Outcome::retry(why));
     }
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Outcome::Delivered;
-    }
-    let Ok(answer) = serde_json::from_slice::<Map<String, Value>>(body) else {
-        return Outcome::retry("the answer is not PostHog's: 200, but no JSON object");
-    };
-    if answer.get("quota_limited").is_some_and(has_events) {
-        return Outcome::Retry {
+    if json_object(body)?.get("quota_limited").is_some_and(has_events) {
+        return Some(Outcome::Retry {
             after: Some(QUOTA_WAIT),
             reason: "PostHog drops events: the project is over its billing limit (quota_limited)".into(),
-        };
+        });
     }
-    Outcome::Delivered
+    Some(Outcome::Delivered)
 }
 
 /// Whether events are limited. PostHog lists the limited resources; only events matter here.
@@ -55,7 +51,7 @@ mod tests {
             "",
             " \n",
         ] {
-            assert_eq!(outcome(delivered.as_bytes(), true), Outcome::Delivered, "{delivered}");
+            assert_eq!(outcome(delivered.as_bytes(), true), Some(Outcome::Delivered), "{delivered}");
         }
     }
 
@@ -67,23 +63,24 @@ mod tests {
             r#"{"quota_limited":true}"#,
         ] {
             let outcome = outcome(limited.as_bytes(), true);
-            let Outcome::Retry { after: Some(after), reason } = outcome else { panic!("{outcome:?}") };
+            let Some(Outcome::Retry { after: Some(after), reason }) = outcome else { panic!("{outcome:?}") };
             assert_eq!(after, Duration::from_secs(3600));
             assert!(reason.contains("billing limit"), "{reason}");
         }
     }
 
     #[test]
-    fn an_incomplete_or_foreign_answer_is_no_delivery() {
-        for (body, complete) in [
-            (r#"{"status":1}"#, false),
-            ("", false),
-            ("<html>log in</html>", true),
-            ("[1]", true),
-            ("ok", true),
-        ] {
-            let outcome = outcome(body.as_bytes(), complete);
-            assert!(matches!(outcome, Outcome::Retry { after: None, .. }), "{body}: {outcome:?}");
+    fn an_incomplete_answer_is_no_delivery() {
+        for body in [r#"{"status":1}"#, ""] {
+            let outcome = outcome(body.as_bytes(), false);
+            assert!(matches!(outcome, Some(Outcome::Retry { after: None, .. })), "{body}: {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_of_others_is_no_answer() {
+        for body in ["<html>log in</html>", "[1]", "ok"] {
+            assert_eq!(outcome(body.as_bytes(), true), None, "{body}");
         }
     }
 }

@@ -103,7 +103,7 @@ impl Platform for Capture {
     }
 
     fn accepted(&self, answer: &Answer<'_>) -> Outcome {
-        answer::outcome(answer.body, answer.complete)
+        answer::outcome(answer.body, answer.complete).unwrap_or_else(|| answer.is_not_of("PostHog"))
     }
 
     fn deletion(&self, _machine_id: &str) -> DeletionBy<'_> {

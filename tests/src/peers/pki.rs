@@ -28,6 +28,8 @@ pub enum ServerCertificate {
     OtherName,
     /// Good until the year 2001.
     Expired,
+    /// The same as the good one, and it may sign others, as what `openssl req -x509` makes.
+    Authority,
 }
 
 /// An authority, its root certificate in a file, and a client's certificate with its key in files.
@@ -98,6 +100,9 @@ impl Pki {
             if kind == ServerCertificate::Expired {
                 params.not_before = date_time_ymd(2000, 1, 1);
                 params.not_after = date_time_ymd(2001, 1, 1);
+            }
+            if kind == ServerCertificate::Authority {
+                params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
             }
         };
         let names = if kind == ServerCertificate::OtherName { "other.example" } else { "localhost" };

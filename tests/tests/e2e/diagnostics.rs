@@ -148,15 +148,15 @@ fn found(probe: &Probe) -> (Found, &str) {
 fn a_probe_over_http_is_judged_by_the_status() {
     use Found::{Reachable, Refused, Unreachable};
     for status in
-        [200, 202, 204, 304, 400, 401, 403, 404, 405, 407, 413, 415, 422, 429, 500, 502, 503, 504, 600]
+        [200, 202, 204, 304, 400, 401, 403, 404, 405, 407, 409, 413, 422, 429, 431, 500, 502, 503, 504, 600]
     {
         let server = HttpServer::start(Reply::status(status));
         for (name, config, _) in http_backends(&server.url("")) {
             let vendors = matches!(name, "datadog" | "posthog");
             let expected = match status {
                 200..=299 => Reachable,
-                400 | 422 if vendors => Reachable,
-                400 | 401 | 403 | 413 | 415 | 422 => Refused,
+                400 | 409 | 422 if vendors => Reachable,
+                400 | 401 | 403 | 409 | 413 | 422 | 431 => Refused,
                 _ => Unreachable,
             };
             let probe = open(&plugin(name), &config).probe(LONG);
@@ -205,7 +205,7 @@ fn a_200_with_a_refusing_body_is_not_reachable() {
     let probe_at = |name: &str, config: &Value| open(&plugin(name), config).probe(LONG);
     let page = HttpServer::start(Reply::status(200).body("<html>log in</html>"));
     let limited = HttpServer::start(Reply::status(200).body(r#"{"quota_limited":["events"]}"#));
-    for (server, said) in [(&page, "not PostHog's"), (&limited, "billing limit")] {
+    for (server, said) in [(&page, "no answer of PostHog"), (&limited, "billing limit")] {
         let probe = probe_at("posthog", &json!({"host": server.url(""), "api_key": SECRET}));
         assert!(matches!(&probe, Probe::Unreachable(text) if text.contains(said)), "{probe:?}");
     }

@@ -354,7 +354,7 @@ fn a_200_delivers_unless_its_body_says_otherwise() {
             Reply::status(200).body(r#"{"status":"Ok","quota_limited":["events"]}"#),
             Some((Some(3600), "billing limit")),
         ),
-        (Reply::status(200).body("<html>log in</html>"), Some((None, "not PostHog's"))),
+        (Reply::status(200).body("<html>log in</html>"), Some((Some(30), "no answer of PostHog"))),
         (Reply::status(200).body(r#"{"status":1}"#).cut(), Some((None, "cut off"))),
     ] {
         let server = HttpServer::start(reply.clone());

@@ -2,11 +2,11 @@
 //! accepts. Real time passes: [`Outcome::REFUSED_PAUSE`](jackfield_loader::plugin_api::Outcome::REFUSED_PAUSE).
 
 use std::{
-    process::Stdio,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use jackfield_tests::{
@@ -17,24 +17,20 @@ use serde_json::Value;
 
 use crate::{
     http_faults::{SUBJECTS, Subject},
-    site::{Running, Site, backend, events, id, start},
+    site::{Site, backend, events, id},
 };
 
 const EVENTS: usize = 300;
 
 /// What the backends say in the status of a run.
 fn backends(site: &Site) -> Vec<Value> {
-    let ended = site.run(&["status", "--state", "state", "--json"]);
-    // A run that has just begun has not said anything yet.
-    let status: Value = serde_json::from_str(&ended.stdout).unwrap_or_default();
-    status["spools"][0]["backends"].as_array().cloned().unwrap_or_default()
+    site.status()["spools"][0]["backends"].as_array().cloned().unwrap_or_default()
 }
 
 /// Runs until every backend has been refused every event, says yes through `accept`, and ends when the events have
 /// arrived. `why` is a part of what the status says of a backend.
 fn refused_then_accepted(site: &Site, why: impl Fn(&str) -> String, accept: impl FnOnce()) {
-    let mut running: Running =
-        start(site.command(&["run", "--state", "state", "--json"]).stdin(Stdio::piped()));
+    let mut running = site.runs(&["--json"]);
     let mut stdin = running.stdin();
     std::io::Write::write_all(&mut stdin, events(0..EVENTS).as_bytes()).expect("writable");
     running.until("the refusals", || {
@@ -141,6 +137,39 @@ fn events_wait_for_a_broker_that_refuses_them() {
 }
 
 #[test]
+fn a_slow_server_rejects_one_event_of_500() {
+    const EVENTS: usize = 500;
+    let servers: Vec<HttpServer> = SUBJECTS
+        .iter()
+        .map(|subject| {
+            HttpServer::start(Reply::with(move |received| {
+                let wrong = (subject.ids)(received).contains(&id(77));
+                let reply = if wrong { Reply::status(400).body("not this one") } else { (subject.accepts)() };
+                reply.delay(Duration::from_secs(1))
+            }))
+        })
+        .collect();
+    let tables = SUBJECTS.iter().zip(&servers).map(|(subject, server)| {
+        let rest = format!("timeout = \"2s\"\nconfig = {{ {} }}", options(subject, &server.url("/")));
+        backend(subject.plugin, &plugin(subject.plugin), &rest)
+    });
+    let site = Site::new(&tables.collect::<Vec<_>>());
+    let mut running = site.runs(&["--json"]);
+    let mut stdin = running.stdin();
+    std::io::Write::write_all(&mut stdin, events(0..EVENTS).as_bytes()).expect("writable");
+    running.until("the deliveries", || {
+        let backends = backends(&site);
+        backends.len() == SUBJECTS.len() && backends.iter().all(|backend| backend["waiting"] == 0)
+    });
+    drop(stdin);
+    let summary = running.end().with_code(6).summary();
+    for backend in summary["backends"].as_array().expect("a list") {
+        let counts = ["delivered", "rejected"].map(|key| backend[key].as_u64());
+        assert_eq!(counts, [Some(EVENTS as u64 - 1), Some(1)], "{summary}");
+    }
+}
+
+#[test]
 fn one_wrong_event_of_a_batch_is_rejected() {
     for subject in SUBJECTS {
         let server = HttpServer::start(Reply::with(move |received| {
@@ -149,7 +178,7 @@ fn one_wrong_event_of_a_batch_is_rejected() {
         }));
         let config = format!("config = {{ {} }}", options(subject, &server.url("/")));
         let site = Site::new(&[backend("main", &plugin(subject.plugin), &config)]);
-        let mut running = start(site.command(&["run", "--state", "state", "--json"]).stdin(Stdio::piped()));
+        let mut running = site.runs(&["--json"]);
         running.feed(events(0..EVENTS).into());
         let summary = running.end().summary();
         let backend = &summary["backends"][0];

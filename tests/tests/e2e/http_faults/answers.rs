@@ -144,6 +144,78 @@ fn what_is_known_when_time_runs_out_is_kept() {
 }
 
 #[test]
+fn without_time_for_halves_the_host_halves() {
+    for subject in SUBJECTS {
+        let server = HttpServer::start(Reply::status(400).body("no").delay(SHORT / 3));
+        let report = send(subject, &server.url("/"), 10, SHORT);
+        let Some(Outcome::TooLarge { reason }) = report.uniform() else { panic!("{report:?}") };
+        assert!(reason.contains("answers 400"), "{reason}");
+        assert_eq!(server.served(), 1, "{}", subject.plugin);
+        // An event that is alone is no question of time.
+        let report = send(subject, &server.url("/"), 1, SHORT);
+        assert!(matches!(report.uniform(), Some(Outcome::Rejected { .. })), "{report:?}");
+    }
+}
+
+#[test]
+fn a_success_that_is_not_the_platforms_own_is_a_retry() {
+    for subject in SUBJECTS {
+        // Any server is one of the plugin `http`.
+        if subject.plugin == "http" {
+            continue;
+        }
+        for (body, said) in [
+            ("<!DOCTYPE html><html>Please log in</html>", "a web page"),
+            ("\n <html>Please log in</html>", "a web page"),
+            ("[]", "`[]`"),
+            ("ok", "`ok`"),
+        ] {
+            let server = HttpServer::start(Reply::status(200).body(body));
+            let (reason, after) = retry(&send(subject, &server.url("/"), 3, TIMEOUT));
+            assert!(reason.contains(&format!("answers 200 with {said}, which is no answer of ")), "{reason}");
+            assert_eq!(after, Some(Outcome::REFUSED_PAUSE), "{}", subject.plugin);
+        }
+        let server = HttpServer::start(Reply::status(200).body("<html>").cut());
+        assert!(!retry(&send(subject, &server.url("/"), 3, TIMEOUT)).0.is_empty());
+    }
+}
+
+#[test]
+fn a_server_without_gzip_gets_plain_bodies() {
+    for subject in SUBJECTS {
+        let accepts = subject.accepts;
+        let knows_no_gzip = Reply::with(move |received| match received.header("content-encoding") {
+            Some(_) => Reply::status(415).body("no gzip"),
+            None => accepts(),
+        });
+        let open = |server: &HttpServer| {
+            let mut config = (subject.config)(&server.url("/"), None);
+            config["gzip"] = true.into();
+            Backend::open(&load(&plugin(subject.plugin)), &options(&config)).expect("opens")
+        };
+        let server = HttpServer::start(knows_no_gzip);
+        let backend = open(&server);
+        for _ in 0..2 {
+            assert_delivered(&backend.send_within(&events(3), TIMEOUT));
+        }
+        let encodings: Vec<bool> = server
+            .received()
+            .iter()
+            .map(|received| received.header("content-encoding") == Some("gzip"))
+            .collect();
+        assert_eq!(encodings, [true, false, false], "{}", subject.plugin);
+        // A server that refuses the plain body, too, does not mean the compression.
+        let server = HttpServer::start(Reply::status(415).body("no JSON"));
+        let backend = open(&server);
+        for calls in 1..=2 {
+            let (reason, after) = retry(&backend.send_within(&events(3), TIMEOUT));
+            assert!(reason.ends_with("answers 415 Unsupported Media Type: no JSON"), "{reason}");
+            assert_eq!((after, server.served()), (Some(Outcome::REFUSED_PAUSE), 2 * calls));
+        }
+    }
+}
+
+#[test]
 fn a_response_of_a_gibibyte_is_not_read() {
     for subject in SUBJECTS {
         for (reply, delivered) in

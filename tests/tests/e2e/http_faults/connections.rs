@@ -107,6 +107,7 @@ fn only_certificates_of_the_configured_authority_are_accepted() {
             (ServerCertificate::OtherAuthority, true, Some("unknown issuer")),
             (ServerCertificate::OtherName, true, Some("only valid for")),
             (ServerCertificate::Expired, true, Some("has expired")),
+            (ServerCertificate::Authority, true, Some("the server needs one with CA:FALSE")),
         ] {
             let server = HttpServer::tls(&pki, kind, false, (subject.accepts)());
             let ca_file = with_root.then(|| pki.ca_file());
@@ -139,6 +140,13 @@ fn a_port_without_tls_or_http_is_a_retry() {
         let tls = HttpServer::tls(&pki, ServerCertificate::Good, false, (subject.accepts)());
         let (reason, _) = retry(&send(subject, &tls.url("/").replace("https:", "http:"), 3, TIMEOUT));
         assert!(reason.contains("not valid HTTP") || reason.contains("closed before"), "{reason}");
+        assert!(reason.contains("; a port for TLS needs https://"), "{reason}");
+        // Some servers answer in plain HTTP there.
+        let words = "Client sent an HTTP request to an HTTPS server.\n";
+        let tls = HttpServer::start(Reply::status(400).body(words));
+        let (reason, after) = retry(&send(subject, &tls.url("/"), 3, TIMEOUT));
+        assert!(reason.ends_with("to an HTTPS server.; a port for TLS needs https://"), "{reason}");
+        assert_eq!((after, tls.served()), (Some(Outcome::REFUSED_PAUSE), 1), "no event is at fault");
     }
 }
 

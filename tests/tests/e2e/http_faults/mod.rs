@@ -40,7 +40,7 @@ pub(crate) struct Subject {
 /// Statuses by which a platform says that it has no time.
 const BUSY: &[u16] = &[408, 425, 429, 500, 501, 502, 503, 504, 505, 520, 600];
 /// Statuses by which a platform refuses whatever a backend sends.
-const REFUSING: &[u16] = &[300, 401, 402, 403, 404, 405, 407, 410, 415, 431];
+const REFUSING: &[u16] = &[300, 401, 402, 403, 404, 405, 407, 410, 431];
 /// Statuses by which a platform says that the content of a request is wrong.
 const WRONG_CONTENT: &[u16] = &[400, 409, 422];
 
@@ -64,7 +64,7 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         config: |url, ca_file| json!({"api_key": "key", "url": url, "tls": {"ca_file": ca_file}}),
         accepts: || Reply::status(202).body("{}"),
         ids: |received| strings(&received.json(), "/id"),
-        by_head: true,
+        by_head: false,
     },
     Subject {
         plugin: "posthog",
