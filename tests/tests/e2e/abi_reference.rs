@@ -40,6 +40,7 @@ fn reference(header: &str) -> String {
                     break;
                 }
                 match line.trim().strip_prefix("//").map(str::trim_start) {
+                    Some("") => {}
                     Some(text) => about_field.push(text.to_owned()),
                     None => {
                         field.push_str(line.trim());
