@@ -104,8 +104,8 @@ impl Outcome {
     pub const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
     /// The platform refuses this backend, whatever event it gets: credentials, permissions or address are wrong. The
-    /// events are not at fault, so they are not rejected: they wait until a person has changed something.
-    /// [`Outcome::Retry`] after [`REFUSED_PAUSE`](Self::REFUSED_PAUSE).
+    /// events are not at fault, so they are not rejected: they wait, and
+    /// the host asks again after [`REFUSED_PAUSE`](Self::REFUSED_PAUSE) or more, until a person has changed something.
     pub fn refused(reason: impl Into<Cow<'static, str>>) -> Self {
         Self::Retry { after: Some(Self::REFUSED_PAUSE), reason: reason.into() }
     }

@@ -1,4 +1,5 @@
-//! Judges owner and mode of a file: only root and the user may have written it.
+//! Judges owner and mode of a file or folder: only root and the user may have written it. `way.rs` finds the folders on the
+//! way to a file, and `verify/trust.rs` requires all this of plugins.
 //!
 //! # Platform
 //! Elsewhere than on Unix owners and modes are not known, and every file passes.

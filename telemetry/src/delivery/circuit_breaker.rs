@@ -1,14 +1,16 @@
 //! When a backend that failed is tried again.
 //!
-//! | event | the circuit |
-//! | --- | --- |
-//! | the backend delivers or rejects an event | closes: its platform can be reached |
-//! | an event is to be retried | opens |
-//! | opening the backend fails after it has cost time | opens |
-//! | the plugin's file is missing or refused, which costs little time | stays as it is |
-//! | the backend was not asked | stays as it is |
-//! | the backend gets another configuration | closes |
-//! | a reload, the start of `jackfield run`, or `jackfield retry` | closes |
+//! | event | the circuit | asked for by |
+//! | --- | --- | --- |
+//! | the backend delivers or rejects an event | closes: its platform can be reached | `send.rs`, `resend.rs` |
+//! | an event failed, or its rejection can't be stored as a dead letter | opens | `send.rs`, `resend.rs` |
+//! | both in one attempt | opens for the first pause | `send.rs`, `resend.rs` |
+//! | opening the backend fails after it has cost time | opens | `send.rs` |
+//! | the plugin's file is missing or refused, which costs little time | stays as it is | |
+//! | the backend was not asked | stays as it is | |
+//! | the pause is over | the backend may be tried; the next failure makes a longer pause | |
+//! | the backend gets another configuration | closes | `backend_state.rs`, `backend_changes.rs` |
+//! | a reload, the start of `jackfield run`, or `jackfield retry` | closes | `backends.rs`, `backend_state.rs` |
 
 use std::time::Duration;
 
@@ -30,7 +32,7 @@ const LONGEST_REQUESTED: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) struct CircuitBreaker {
     /// The number of failures in a row.
     failures: u32,
-    /// The end of the pause, in milliseconds since 1970; 0 when the circuit is closed.
+    /// The end of the pause, in milliseconds since 1970; 0 after `close`.
     open_until_ms: u64,
     /// The time when the circuit was opened, in milliseconds since 1970.
     opened_ms: u64,

@@ -48,7 +48,7 @@ pub(crate) struct Settlement {
     pub(crate) delivered: u64,
     pub(crate) rejected: u64,
     pub(crate) lost: u64,
-    /// The reason of the last rejected event.
+    /// The reason of the last rejected event. `send.rs` stores rejected events as dead letters (`spool/dead_letters.rs`).
     pub(crate) last_rejection: Option<Arc<str>>,
     pub(crate) failure: Option<BackendFailure>,
     /// Whether the backend was not asked about some events, or their call was cancelled.

@@ -6,7 +6,7 @@
 //! | member | type | limits |
 //! | --- | --- | --- |
 //! | `id` | string | 1 to 256 bytes |
-//! | `timestamp` | string | RFC 3339 with any offset, from 1677-09-21 to 2262-04-11 (64 bits of nanoseconds) |
+//! | `timestamp` | string | RFC 3339 with any offset, from 1677-09-21 to 2262-04-11 (64 bits of nanoseconds), at most 9 digits of a second |
 //! | `type`, `name` | string | not empty; required |
 //! | `machine_id`, `tool_name`, `version`, `os`, `arch`, `os_version`, `runtime_version`, `error` | string | |
 //! | `duration_ms` | integer | 0 to 2^64 − 1 |
@@ -32,6 +32,9 @@ pub const MAX_LINE: usize = 1 << 20;
 
 /// The greatest depth of nested lists and objects, the event included: the limit of the parser.
 const MAX_DEPTH: usize = 127;
+
+/// What `timestamp` can be.
+const TIME: &str = "an RFC 3339 time from 1677-09-21 to 2262-04-11 with at most 9 digits of a second";
 
 /// The greatest length of `id`, in bytes.
 const MAX_ID: usize = 256;
@@ -162,7 +165,7 @@ impl<'de> Visitor<'de> for EventVisitor {
         if let Some(timestamp) = &event.filled[TIMESTAMP] {
             event.time_unix_nanos = nanoseconds(timestamp).ok_or_else(|| {
                 A::Error::custom(format_args!(
-                    "`timestamp`: expected an RFC 3339 time between the years 1678 and 2262, found string {:?}",
+                    "`timestamp`: expected {TIME}, found string {:?}",
                     short(timestamp)
                 ))
             })?;
@@ -200,7 +203,7 @@ fn unsigned<E: serde::de::Error>(member: &str, value: &Found<'_>) -> Result<Opti
     match value {
         Found::Null => Ok(None),
         Found::Unsigned(number) => Ok(Some(*number)),
-        other => wrong(member, "a non-negative integer", other),
+        other => wrong(member, "an integer from 0 to 2^64 - 1", other),
     }
 }
 
@@ -211,7 +214,8 @@ fn signed<E: serde::de::Error>(member: &str, value: &Found<'_>) -> Result<Option
         Found::Signed(number) => Some(*number),
         _ => None,
     };
-    number.map_or_else(|| wrong(member, "an integer", value), |number| Ok(Some(number)))
+    number
+        .map_or_else(|| wrong(member, "an integer from -2^63 to 2^63 - 1", value), |number| Ok(Some(number)))
 }
 
 fn args<'de, E: serde::de::Error>(member: &str, value: Found<'de>) -> Result<Option<Vec<Cow<'de, str>>>, E> {
@@ -296,7 +300,9 @@ fn is_rfc3339(text: &[u8]) -> bool {
         }
         _ => rest,
     };
-    shaped(seconds, b"dddd-dd-ddTdd:dd:dd") && (matches!(offset, b"Z" | b"z") || shaped(offset, b"+dd:dd"))
+    let is_offset =
+        || shaped(offset, b"+dd:dd") && &offset[1..3] < b"24".as_slice() && &offset[4..] < b"60".as_slice();
+    shaped(seconds, b"dddd-dd-ddTdd:dd:dd") && (matches!(offset, b"Z" | b"z") || is_offset())
 }
 
 #[cfg(test)]
