@@ -9,6 +9,7 @@ use jackfield_loader::files::write_counted;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::event::parse::MAX_LINE;
 use crate::spool::fs::{Folder, read_file, read_whole, replace};
 use crate::spool::segment::{Found, Lines};
 use crate::spool::store::Limits;
@@ -18,6 +19,8 @@ const TEMPORARY: &str = "dead-letters.v1.tmp";
 
 /// The greatest length of a stored reason, in bytes.
 const MAX_REASON: usize = 1_000;
+/// The greatest length of a record, in bytes: an event, and a reason in which each byte is escaped.
+const MAX_RECORD: usize = MAX_LINE + 8 * MAX_REASON;
 
 /// A dead letter.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -88,7 +91,7 @@ pub(crate) struct DeadLetters {
 struct Known {
     /// The length of the file.
     len: u64,
-    /// The time of the first record's rejection.
+    /// The time of the oldest rejection, which is the first in the file.
     oldest_ms: Option<u64>,
 }
 
@@ -115,19 +118,10 @@ impl DeadLetters {
         lines: impl Iterator<Item = String>,
     ) -> Result<(), AddError> {
         let limit = limits.dead_letter_bytes();
-        if self.known(folder)?.len >= limit {
+        let known = self.known(folder)?;
+        if known.len >= limit {
             return Err(AddError::Full(limit));
         }
-        Ok(self.append(folder, lines)?)
-    }
-
-    /// Appends the lines of records, whatever the limit.
-    pub(crate) fn append(
-        &mut self,
-        folder: &dyn Folder,
-        lines: impl Iterator<Item = String>,
-    ) -> io::Result<()> {
-        let known = self.known(folder)?;
         let text: String = lines.collect();
         let file = folder.open_or_create(FILE)?;
         self.known = None;
@@ -177,9 +171,17 @@ impl DeadLetters {
             file.truncate(len)?;
         }
         let mut buffer = Vec::new();
-        let oldest_ms = match Lines::new(&*file, 0, &mut buffer).next()? {
-            Found::Line { line, .. } => rejected_at(line),
-            _ => None,
+        let mut lines = Lines::new(&*file, 0, &mut buffer).up_to(MAX_RECORD);
+        let oldest_ms = loop {
+            match lines.next()? {
+                // A damaged line has no time.
+                Found::Line { line, .. } => match rejected_at(line) {
+                    None => {}
+                    at => break at,
+                },
+                Found::TooLong { .. } => {}
+                Found::End { .. } => break None,
+            }
         };
         let known = Known { len, oldest_ms };
         self.known = Some(known);
@@ -198,11 +200,23 @@ impl DeadLetters {
         let renewed: HashMap<_, _> = renewed.iter().map(|rejected| (rejected.key(), rejected)).collect();
         let all = load(folder)?;
         let kept = all.iter().filter(|rejected| !gone.contains(&rejected.key()));
-        let mut kept: Vec<_> =
-            kept.map(|rejected| renewed.get(&rejected.key()).copied().unwrap_or(rejected)).collect();
+        self.replace(
+            folder,
+            kept.map(|rejected| renewed.get(&rejected.key()).copied().unwrap_or(rejected)).collect(),
+        )
+    }
+
+    /// Adds records that were removed before, whatever the limit.
+    pub(crate) fn put_back(&mut self, folder: &dyn Folder, events: &[Rejected]) -> io::Result<()> {
+        let all = load(folder)?;
+        self.replace(folder, all.iter().chain(events).collect())
+    }
+
+    /// Replaces all records.
+    fn replace(&mut self, folder: &dyn Folder, mut records: Vec<&Rejected>) -> io::Result<()> {
         // `expire` looks at the first record, which is the oldest.
-        kept.sort_by_key(|rejected| rejected.rejected_at);
-        let lines: Option<String> = kept.into_iter().map(Rejected::line).collect();
+        records.sort_by_key(|rejected| rejected.rejected_at);
+        let lines: Option<String> = records.into_iter().map(Rejected::line).collect();
         let text = lines.ok_or(io::ErrorKind::InvalidData)?;
         self.known = None;
         replace(folder, FILE, TEMPORARY, text.as_bytes())

@@ -302,9 +302,8 @@ impl Deliverer {
     /// Stores dead letters again that were removed and not sent.
     pub(crate) fn put_back_rejected(&mut self, events: &[Rejected]) -> Result<(), Error> {
         self.claim.check()?;
-        let lines = events.iter().filter_map(Rejected::line);
-        let appended = self.dead_letters.append(self.claim.folder(), lines);
-        appended.map_err(|source| self.claim.store().error("add dead letters to", source))
+        let put_back = self.dead_letters.put_back(self.claim.folder(), events);
+        put_back.map_err(|source| self.claim.store().error("add dead letters to", source))
     }
 
     /// Drops the dead letters that are too old.

@@ -98,7 +98,7 @@ pub(crate) fn count_lines(bytes: &[u8]) -> u64 {
 pub(crate) enum Found<'a> {
     /// A line that starts at `offset`, without its line feed.
     Line { offset: u64, line: &'a [u8] },
-    /// A line with more than [`MAX_LINE`] bytes, from `offset` to `end`, its line feed included.
+    /// A line with more bytes than are read, from `offset` to `end`, its line feed included.
     TooLong { offset: u64, end: u64 },
     /// No line feed follows. An incomplete line is from `offset` to `end`.
     End { offset: u64, end: u64 },
@@ -112,6 +112,8 @@ pub(crate) struct Lines<'a> {
     base: u64,
     /// The start of the next line in the buffer.
     start: usize,
+    /// The greatest length of a line, in bytes.
+    longest: usize,
 }
 
 const BLOCK: usize = 64 << 10;
@@ -120,7 +122,12 @@ impl<'a> Lines<'a> {
     /// Starts at `offset`, the start of a line. The memory of `buffer` is used again.
     pub(crate) fn new(file: &'a dyn File, offset: u64, buffer: &'a mut Vec<u8>) -> Self {
         buffer.clear();
-        Self { file, buffer, base: offset, start: 0 }
+        Self { file, buffer, base: offset, start: 0, longest: MAX_LINE }
+    }
+
+    /// Reads lines of up to `longest` bytes.
+    pub(crate) fn up_to(self, longest: usize) -> Self {
+        Self { longest, ..self }
     }
 
     /// The offset of the next line.
@@ -146,12 +153,12 @@ impl<'a> Lines<'a> {
                 let (from, to) = (self.start, searched + at);
                 self.start = to + 1;
                 let offset = self.base + from as u64;
-                if to - from > MAX_LINE {
+                if to - from > self.longest {
                     return Ok(Found::TooLong { offset, end: self.offset() });
                 }
                 return Ok(Found::Line { offset, line: &self.buffer[from..to] });
             }
-            if self.buffer.len() - self.start > MAX_LINE {
+            if self.buffer.len() - self.start > self.longest {
                 return self.skip_long();
             }
             self.buffer.drain(..self.start);

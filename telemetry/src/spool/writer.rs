@@ -86,21 +86,35 @@ impl Writer {
         self.write(session, rescued + 1).inspect_err(|_| session.drops.add(DropReason::Deleted, rescued))
     }
 
-    /// Writes the lines in the buffer.
-    fn write(&mut self, session: &mut Session<'_>, mut lines: u64) -> Result<(), DropReason> {
+    /// Writes the lines in the buffer. After a failure the caller counts these `lines`.
+    fn write(&mut self, session: &mut Session<'_>, lines: u64) -> Result<(), DropReason> {
+        let mut buffered = lines;
+        let written = self.write_buffer(session, &mut buffered);
+        let more = buffered.saturating_sub(lines);
+        if written.is_err() && more > 0 {
+            // They were written to a segment that somebody has deleted.
+            session.drops.add(DropReason::Deleted, more);
+            session.notice(DropReason::Deleted, more);
+        }
+        written
+    }
+
+    /// Writes the buffer, and keeps the number of its lines in `lines`.
+    fn write_buffer(&mut self, session: &mut Session<'_>, lines: &mut u64) -> Result<(), DropReason> {
         // A segment that somebody deletes is replaced, but not for ever.
         for _ in 0..3 {
             if self.live.is_none() {
                 self.begin(session)?;
             }
             let Some(live) = &mut self.live else { break };
-            match live.write(&self.buffer, lines) {
+            match live.write(&self.buffer, *lines) {
                 Ok(()) if !live.is_look_due(session.now) => return Ok(()),
                 Ok(()) => {
-                    lines = self.look(session);
-                    if lines == 0 {
+                    let rescued = self.look(session);
+                    if rescued == 0 {
                         return Ok(());
                     }
+                    *lines = rescued;
                 }
                 Err(Torn(error, whole)) => {
                     if !whole {

@@ -12,6 +12,7 @@ use jackfield_test_support::wait_until;
 use tempfile::TempDir;
 
 use crate::error::{DropReason, Error};
+use crate::event::parse::MAX_LINE;
 use crate::spool::fs::with_sum;
 use crate::spool::handle::Spool;
 use crate::spool::reader::Settle;
@@ -261,6 +262,51 @@ fn dead_letters_leave_when_they_are_too_old_and_are_counted() {
     drop(claim(&later, &["a"]));
     let stats = later.stats();
     assert_eq!((stats.rejected, stats.drops[&DropReason::DeadLetters]), (0, 2));
+}
+
+#[test]
+fn damaged_dead_letters_stop_no_expiry() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let (dead_letter_age, dead_letter_bytes) = (Duration::ZERO, Some(u64::MAX));
+    let limits = Limits { dead_letter_age, dead_letter_bytes, ..Limits::default() };
+    let spool = Spool::on_disk(home.path().join("spool"), limits);
+    fill(&spool, &["x"]);
+    let file = spool.folder().join("dead-letters.v1.jsonl");
+    let long = |len: usize| format!(r#"{{"pad":"{}"}}"#, "x".repeat(len));
+    for first in ["no record".to_owned(), String::new(), long(2 << 20), "x".repeat(5 << 20)] {
+        let mut deliverer = claim(&spool, &["a"]);
+        deliverer.reject("a", [(&*event("1"), "no")]).expect("healthy");
+        drop(deliverer);
+        let whole = fs::read_to_string(&file).expect("readable");
+        let last = whole.lines().last().expect("a record").to_owned();
+        fs::write(&file, format!("{first}\n{last}\n")).expect("writable");
+        drop(claim(&spool, &["a"]));
+        assert_eq!(spool.stats().rejected, 0, "{}", first.len());
+    }
+    // The record of the longest event, whose reason is longest when it is escaped.
+    let longest = long(MAX_LINE - long(0).len());
+    claim(&spool, &["a"]).reject("a", [(&*longest, &*"\u{1}".repeat(1_000))]).expect("healthy");
+    assert_eq!(spool.stats().rejected, 1);
+    drop(claim(&spool, &["a"]));
+    assert_eq!(spool.stats().rejected, 0);
+}
+
+#[test]
+fn dead_letters_that_are_put_back_keep_their_age() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let limits = Limits { dead_letter_age: Duration::from_secs(3600), ..Limits::default() };
+    let spool = Spool::on_disk(home.path().join("spool"), limits);
+    fill(&spool, &["x"]);
+    let mut deliverer = claim(&spool, &["a"]);
+    deliverer.reject("a", [(&*event("1"), "no"), (&*event("2"), "no")]).expect("healthy");
+    let all = spool.rejected().expect("healthy");
+    deliverer.forget_rejected(&all[..1]).expect("healthy");
+    let old = all[0].again("old", all[0].rejected_at - 3_600_001);
+    deliverer.put_back_rejected(&[old]).expect("healthy");
+    drop(deliverer);
+    drop(claim(&spool, &["a"]));
+    let reasons: Vec<_> = spool.rejected().expect("healthy").into_iter().map(|one| one.reason).collect();
+    assert_eq!(reasons, ["no"], "the other one was too old");
 }
 
 #[test]

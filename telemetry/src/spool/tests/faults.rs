@@ -108,6 +108,24 @@ fn a_read_only_disk_is_tried_again_after_a_second() {
 }
 
 #[test]
+fn events_of_a_deleted_segment_without_a_next_one_are_counted() {
+    let machine = Machine::new(1);
+    let spool = on(&machine, 1);
+    for name in ["1", "2", "3"] {
+        spool.append(event(name).as_bytes()).expect("room");
+    }
+    {
+        let mut state = machine.state();
+        state.delete_folder(Path::new("/spool"));
+        state.room = Some(event("4").len() as u64 + 1);
+        state.now_ms += 1_000;
+    }
+    assert_eq!(spool.append(event("4").as_bytes()), Err(DropReason::DiskFull));
+    machine.state().room = None;
+    assert_eq!((dropped(&spool, DropReason::Deleted), dropped(&spool, DropReason::DiskFull)), (3, 1));
+}
+
+#[test]
 fn a_clock_that_jumps_back_keeps_the_order_and_drops_nothing() {
     let machine = Machine::new(1);
     let limits = Limits { segment_bytes: 1, ..Limits::default() };
