@@ -1,13 +1,14 @@
 //! The state of each backend that processes share: its circuit, its last delivery, its last problem.
 //!
 //! It is in `backends.v1.json` in the data folder, one JSON object, replaced as a whole. When the file is missing or damaged,
-//! every backend is tried as if nothing had happened.
+//! every backend is tried as if nothing had happened. When it can't be written, as on a full disk, this process goes by what
+//! it would have written.
 
 use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -113,18 +114,35 @@ pub(crate) struct States {
     file: PathBuf,
     /// The stamp of the file at the last read or write; `None` when the file was missing.
     seen: Mutex<Option<Stamp>>,
+    unwritten: Arc<Unwritten>,
+}
+
+/// The states that this process could not write.
+#[derive(Debug, Default)]
+pub(crate) struct Unwritten(Mutex<Option<UnwrittenStates>>);
+
+#[derive(Debug)]
+struct UnwrittenStates {
+    states: BTreeMap<String, BackendState>,
+    /// The stamp of the file at that time. When the file has changed since, another process has written it.
+    stamp: Option<Stamp>,
 }
 
 /// The most bytes that are read. The file normally has a few hundred.
 const LONGEST: u64 = 1 << 20;
 
 impl States {
-    pub(crate) fn new(folder: &Path) -> Self {
-        Self { file: folder.join("backends.v1.json"), seen: Mutex::default() }
+    pub(crate) fn new(folder: &Path, unwritten: &Arc<Unwritten>) -> Self {
+        let (file, seen) = (folder.join("backends.v1.json"), Mutex::default());
+        Self { file, seen, unwritten: Arc::clone(unwritten) }
     }
 
     pub(crate) fn load(&self) -> BTreeMap<String, BackendState> {
-        self.see();
+        let stamp = self.see();
+        if let Some(unwritten) = lock(&self.unwritten.0).as_ref().filter(|unwritten| unwritten.stamp == stamp)
+        {
+            return unwritten.states.clone();
+        }
         let text = files::read(&self.file, Access::Read, LONGEST).unwrap_or_default();
         serde_json::from_str(&text).unwrap_or_default()
     }
@@ -135,15 +153,35 @@ impl States {
         (seen != Stamp::of_file(&self.file)).then(|| self.load())
     }
 
-    fn see(&self) {
-        *lock(&self.seen) = Stamp::of_file(&self.file);
+    fn see(&self) -> Option<Stamp> {
+        let stamp = Stamp::of_file(&self.file);
+        *lock(&self.seen) = stamp;
+        stamp
     }
 
     /// Writes the states. After a failure, the next process makes one attempt too many.
     pub(crate) fn keep(&self, states: &BTreeMap<String, BackendState>) {
-        match self.save(states) {
-            Ok(()) => self.see(),
-            Err(error) => tracing::debug!("the state of the backends is not kept: {error}"),
+        let unwritten = match self.save(states) {
+            Ok(()) => {
+                self.see();
+                None
+            }
+            Err(error) => {
+                tracing::debug!("the state of the backends is not kept: {error}");
+                Some(UnwrittenStates { states: states.clone(), stamp: Stamp::of_file(&self.file) })
+            }
+        };
+        *lock(&self.unwritten.0) = unwritten;
+    }
+
+    /// Writes the states if they differ from the `known` ones, or those could not be written.
+    pub(super) fn keep_changes(
+        &self,
+        states: &BTreeMap<String, BackendState>,
+        known: &BTreeMap<String, BackendState>,
+    ) {
+        if states != known || lock(&self.unwritten.0).is_some() {
+            self.keep(states);
         }
     }
 
@@ -161,6 +199,7 @@ impl States {
     }
 
     pub(crate) fn forget(&self) -> io::Result<()> {
+        *lock(&self.unwritten.0) = None;
         files::remove(&self.file)
     }
 }

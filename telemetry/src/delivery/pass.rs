@@ -110,10 +110,7 @@ impl SpoolDelivery {
             }
         }
         let result = self.backends.end_pass(before, spool.now_ms());
-        let kept = self.backends.states();
-        if kept != known {
-            states.keep(&kept);
-        }
+        states.keep_changes(&self.backends.states(), &known);
         result
     }
 

@@ -114,7 +114,7 @@ impl Delivery {
         let may_send = move || if lock::is_marked(&lock, &mark) { consent() } else { Collection::Off };
         let config = DeliveryConfig {
             spool: spools.get(job.local).clone(),
-            states: States::new(data),
+            states: States::new(data, &Arc::default()),
             in_flight: InFlightLock::new(data),
             mode: job.mode,
             fill,

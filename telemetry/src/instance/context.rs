@@ -9,7 +9,7 @@ use jackfield_loader::{Batch, Crash};
 
 use crate::consent::consent::Collection;
 use crate::consent::source::{ConsentSource, Gate};
-use crate::delivery::backend_state::States;
+use crate::delivery::backend_state::{States, Unwritten};
 use crate::delivery::backends::Backends;
 use crate::delivery::in_flight_lock::InFlightLock;
 use crate::delivery::pass::SpoolDelivery;
@@ -41,6 +41,8 @@ pub(crate) struct Context {
     /// The number of events that are lost because there is no folder.
     pub(crate) homeless: AtomicU64,
     fs: Arc<dyn Fs>,
+    /// The states of backends that each process could not write.
+    unwritten: PerProcess<Arc<Unwritten>>,
     /// The cached recording of each process; `None` before its first event.
     recordings: PerProcess<RwLock<Option<Recording>>>,
 }
@@ -72,6 +74,7 @@ impl Context {
             gate: Gate::default(),
             data,
             homeless: AtomicU64::new(0),
+            unwritten: PerProcess::new(fs.process(), Arc::default()),
             recordings: PerProcess::new(fs.process(), RwLock::default()),
             fs,
         }
@@ -182,7 +185,8 @@ impl Context {
     }
 
     pub(crate) fn states(&self) -> Option<States> {
-        self.trusted_data().map(States::new)
+        let unwritten = self.unwritten.of(self.process(), |_| Arc::default());
+        self.trusted_data().map(|data| States::new(data, unwritten))
     }
 
     pub(crate) fn in_flight(&self) -> Option<InFlightLock> {

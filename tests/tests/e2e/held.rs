@@ -14,9 +14,14 @@ use std::{
     time::Duration,
 };
 
+use jackfield_test_support::wait_until;
+use jackfield_tests::{
+    peers::http::{HttpServer, Reply},
+    plugin,
+};
 use serde_json::Value;
 
-use crate::site::{Running, Site, event, events, hostile, id, ids, start, to_file};
+use crate::site::{Running, Site, backend, event, events, hostile, id, ids, start, to_file};
 
 /// A FIFO that is open for both, so that what is in it stays while nobody reads.
 fn fifo(site: &Site) -> File {
@@ -135,6 +140,42 @@ fn a_full_disk_holds_the_writer_back() {
     assert_eq!(site.read("one.jsonl"), events(0..EVENTS));
     assert_eq!(ended.stderr.matches("the spool has no room: disk full; ").count(), 1, "{ended:#?}");
     assert_eq!(ended.stderr.matches("there is room again after ").count(), 1, "{ended:#?}");
+}
+
+#[test]
+fn a_full_disk_changes_no_pause_and_no_reason() {
+    // The first request has no answer before the disk is full, the next ones are refused, the last one is not.
+    const WAITS: usize = 0;
+    const REFUSES: usize = 1;
+    const TAKES: usize = 2;
+    let (stage, asked) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
+    let of_server = (Arc::clone(&stage), Arc::clone(&asked));
+    let server = HttpServer::start(Reply::with(move |_| {
+        let (stage, asked) = &of_server;
+        asked.fetch_add(1, Ordering::SeqCst);
+        wait_until("the disk is full", || stage.load(Ordering::SeqCst) != WAITS);
+        Reply::status(if stage.load(Ordering::SeqCst) == REFUSES { 503 } else { 200 })
+    }));
+    let options = format!("timeout = \"60s\"\nconfig = {{ url = {:?} }}", server.url("/"));
+    let site = Site::new(&[backend("server", &plugin("http"), &options)]);
+    let mut both = fifo(&site);
+    let (mut running, state) = on_a_small_disk(&site, "");
+    both.write_all(events(0..10).as_bytes()).expect("room");
+    running.until("the first request", || asked.load(Ordering::SeqCst) == 1);
+    fill(&state);
+    stage.store(REFUSES, Ordering::SeqCst);
+    running.until_said("backend server is down");
+    let of_backend = || status_in(&site, &state)["spools"][0]["backends"][0].clone();
+    running.until("a pause that has grown", || of_backend()["paused_s"].as_u64() >= Some(3));
+    let reason = of_backend()["last_error"].as_str().expect("a reason").to_owned();
+    stage.store(TAKES, Ordering::SeqCst);
+    site.run(&["retry", "--state", state.to_str().expect("UTF-8")]).with_code(0);
+    running.until("the delivery", || of_backend()["delivered"] == 10);
+    running.signal("TERM");
+    let ended = running.end().with_code(0);
+    let told: Vec<_> = ended.stderr.lines().filter(|line| line.contains("server is down")).collect();
+    assert!(matches!(told[..], [line] if line.ends_with(&format!(": {reason}"))), "{reason}: {ended:#?}");
+    assert!(ended.stderr.contains("server: 10 delivered\n"), "{ended:#?}");
 }
 
 #[test]

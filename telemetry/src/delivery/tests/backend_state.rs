@@ -2,6 +2,7 @@ use std::{
     collections::BTreeMap,
     fs,
     process::Command,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -21,7 +22,7 @@ fn fifos_instead_of_the_files_are_not_waited_for() {
         let made = Command::new("mkfifo").arg(folder.path().join(name)).status();
         assert!(made.expect("mkfifo").success());
     }
-    assert!(States::new(folder.path()).load().is_empty());
+    assert!(States::new(folder.path(), &Arc::default()).load().is_empty());
     let lock = InFlightLock::new(folder.path());
     assert!(lock.wait_for_end(Instant::now()));
 }
@@ -29,7 +30,7 @@ fn fifos_instead_of_the_files_are_not_waited_for() {
 #[test]
 fn states_come_back_and_a_damaged_file_is_none() {
     let folder = tempfile::tempdir().expect("a folder");
-    let states = States::new(folder.path());
+    let states = States::new(folder.path(), &Arc::default());
     assert!(states.load().is_empty());
     let mut known = BTreeMap::new();
     let state = BackendState { delivered: 3, last_delivery_ms: Some(7), ..BackendState::default() };
@@ -45,7 +46,7 @@ fn states_come_back_and_a_damaged_file_is_none() {
 #[test]
 fn states_that_another_process_has_written_are_seen() {
     let folder = tempfile::tempdir().expect("a folder");
-    let [ours, theirs] = [(); 2].map(|()| States::new(folder.path()));
+    let [ours, theirs] = [(); 2].map(|()| States::new(folder.path(), &Arc::default()));
     assert!(ours.load().is_empty() && ours.load_if_changed().is_none());
     let known = BTreeMap::from([("a".to_owned(), BackendState { delivered: 1, ..BackendState::default() })]);
     theirs.keep(&known);
@@ -55,9 +56,28 @@ fn states_that_another_process_has_written_are_seen() {
 }
 
 #[test]
+fn states_that_can_not_be_written_hold_in_this_process() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let unwritten = Arc::default();
+    let [one, other] = [(); 2].map(|()| States::new(folder.path(), &unwritten));
+    let known = BTreeMap::from([("a".to_owned(), BackendState { delivered: 1, ..BackendState::default() })]);
+    let obstacle = folder.path().join("backends.v1.json");
+    fs::create_dir(&obstacle).expect("writable");
+    one.keep(&known);
+    assert_eq!(other.load(), known);
+    fs::remove_dir(&obstacle).expect("empty");
+    assert!(other.load().is_empty(), "somebody else has changed the file");
+    fs::create_dir(&obstacle).expect("writable");
+    one.keep(&known);
+    fs::remove_dir(&obstacle).expect("empty");
+    other.keep_changes(&known, &known);
+    assert_eq!(States::new(folder.path(), &Arc::default()).load(), known, "written once it could be");
+}
+
+#[test]
 fn an_open_circuit_holds_until_the_configuration_changes() {
     let folder = tempfile::tempdir().expect("a folder");
-    let states = States::new(folder.path());
+    let states = States::new(folder.path(), &Arc::default());
     let target = |name: &str| {
         let takes_all = Scripted::new(|_| Outcome::Delivered.into());
         super::target(BackendOptions::new(name), move |options| takes_all.open(options))

@@ -97,7 +97,7 @@ fn delivery_to(
 ) -> SpoolDelivery {
     let config = DeliveryConfig {
         spool: spool(home),
-        states: States::new(home),
+        states: States::new(home, &Arc::default()),
         in_flight: InFlightLock::new(home),
         mode,
         fill: EventDefaults::new("tool", "1"),

@@ -28,7 +28,7 @@ fn events_without_a_call_wait_and_are_no_failure() {
     };
     // Without any time for a call.
     assert_eq!(pass(Duration::ZERO), PassResult::default());
-    let state = States::new(home).load().remove("a").unwrap_or_default();
+    let state = States::new(home, &Arc::default()).load().remove("a").unwrap_or_default();
     assert_eq!((state.circuit.open_for(spool.now_ms()), state.last_problem), (None, None));
     let result = pass(LONG);
     assert_eq!((result.delivered, result.emptied), (1, true));

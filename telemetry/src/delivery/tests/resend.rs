@@ -36,7 +36,7 @@ fn aside(home: &Path) -> Vec<String> {
 }
 
 fn state(home: &Path) -> BackendState {
-    States::new(home).load().remove("a").unwrap_or_default()
+    States::new(home, &Arc::default()).load().remove("a").unwrap_or_default()
 }
 
 /// Nothing was handed over: all of it stays as it was, and the backend has done nothing wrong.
