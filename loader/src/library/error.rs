@@ -49,6 +49,14 @@ pub enum ImageError {
         /// Limit in bytes.
         limit: u64,
     },
+    /// The system allows no copy in executable memory, from which a library is loaded.
+    #[error(
+        "can't be copied into executable memory, from which plugins are loaded: {error}: allow it (the sysctl vm.memfd_noexec is below 2, and no filter of system calls forbids memfd_create)"
+    )]
+    NoExecutableMemory {
+        /// The error of the system.
+        error: io::Error,
+    },
     /// An error of the system.
     #[error("can't {action}: {error}")]
     Io {

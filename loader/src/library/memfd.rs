@@ -41,7 +41,10 @@ impl Image {
         if size > writable {
             return Err(ImageError::FileSizeLimit { size, limit: writable });
         }
-        let mut memfd = memfd(name).map_err(ImageError::io("create a memfd"))?;
+        let mut memfd = memfd(name).map_err(|error| match Errno::from_io_error(&error) {
+            Some(Errno::ACCESS | Errno::PERM | Errno::NOSYS) => ImageError::NoExecutableMemory { error },
+            _ => ImageError::io("create a memfd")(error),
+        })?;
         // One byte more, so that the caller notices a file that grows meanwhile.
         io::copy(&mut file.take(writable.min(SIZE_LIMIT + 1)), &mut memfd).map_err(ImageError::io("read"))?;
         seal(&memfd).map_err(|e| ImageError::io("seal a memfd")(e.into()))?;
@@ -65,6 +68,11 @@ impl Image {
     /// library by the memfd's path, which another descriptor could have later.
     pub(super) fn load(&self, path: &Path) -> Result<Library, LinkerError> {
         let memfd = format!("/proc/self/fd/{}", self.memfd.as_raw_fd());
+        if !Path::new(&memfd).exists() {
+            return Err(LinkerError(
+                "/proc is not mounted, and plugins are loaded from /proc/self/fd: mount it".to_owned(),
+            ));
+        }
         // SAFETY: RTLD_NOLOAD runs no code of the library.
         if unsafe { Library::open(Some(&memfd), RTLD_NOLOAD | RTLD_NOW) }.is_ok() {
             return Err(LinkerError(format!(

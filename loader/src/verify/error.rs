@@ -30,6 +30,15 @@ pub enum VerifyError {
         /// Its permission bits.
         mode: u32,
     },
+    /// No program may run from the file's file system.
+    #[error(
+        "{} is on a file system that is mounted noexec: move it, or set trust = \"any\"",
+        text::show(path)
+    )]
+    NoExec {
+        /// The file.
+        path: PathBuf,
+    },
     /// Owner and mode can't be read.
     #[error("can't read owner and mode of {}: {error}", text::show(path))]
     Io {

@@ -65,7 +65,21 @@ pub(super) fn check_owner(handles: &Handles, trust: Trust) -> Result<(), VerifyE
         let judged = folder.judge(Owner::UserOrRoot);
         told(judged.map_err(|error| VerifyError::Io { path: folder.path.clone(), error })?, &folder.path)?;
     }
+    #[cfg(unix)]
+    check_mount(handles)?;
     judge_owner(&handles.file, &handles.file_path)
+}
+
+/// Refuses a file from whose file system no program may run: a copy in memory would get around that.
+#[cfg(unix)]
+fn check_mount(handles: &Handles) -> Result<(), VerifyError> {
+    let path = || handles.file_path.clone();
+    let mount = rustix::fs::fstatvfs(&handles.file);
+    let mount = mount.map_err(|error| VerifyError::Io { path: path(), error: error.into() })?;
+    match mount.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC) {
+        true => Err(VerifyError::NoExec { path: path() }),
+        false => Ok(()),
+    }
 }
 
 /// Requires that only root and the user could have written the open file or folder at `path`.

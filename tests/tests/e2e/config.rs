@@ -454,3 +454,32 @@ fn trust_decides_whether_a_writable_plugin_runs() {
         assert_eq!(refusals, usize::from(code == 4), "{}", ended.stderr);
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_the_system_forbids_a_plugin_is_named() {
+    let config = |site: &Site, folder: &str, trust: &str| {
+        fs::copy(fixture("minimal"), site.path("libminimal.so")).expect("copies");
+        let plugins = format!("plugins.path = [{folder:?}]\nplugins.trust = {trust:?}\n");
+        site.write("config.toml", plugins + "[[backend]]\nplugin = \"minimal\"\n");
+        site.write("in.jsonl", events(0..1));
+    };
+    let no_memory =
+        "exec unshare -p -f --mount-proc sh -c \"echo 2 > /proc/sys/vm/memfd_noexec; $0 send -q in.jsonl\"";
+    // The script, the policy, and the end of the command with what it says.
+    for (script, trust, code, says) in [
+        ("mount -o remount,noexec disk", "owner", 4, &["verify: ", "mounted noexec: move it"][..]),
+        ("mount -o remount,noexec disk", "any", 0, &[]),
+        ("umount -l /proc", "owner", 4, &["load: ", "/proc is not mounted"]),
+        (no_memory, "owner", 4, &["inspect: ", "vm.memfd_noexec"]),
+        ("true", "owner", 0, &[]),
+    ] {
+        let site = Site::new(&[]);
+        config(&site, "disk", trust);
+        let script = format!("cp libminimal.so disk && {script}\nexec $0 send -q in.jsonl");
+        let ended = start(&mut site.with_a_small_disk("disk", "64m", &script)).end().with_code(code);
+        for part in says {
+            assert!(ended.stderr.contains(part), "{script}: {}", ended.stderr);
+        }
+    }
+}
