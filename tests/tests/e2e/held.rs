@@ -165,7 +165,7 @@ fn a_full_disk_changes_no_pause_and_no_reason() {
     fill(&state);
     stage.store(REFUSES, Ordering::SeqCst);
     running.until_said("backend server is down");
-    let of_backend = || status_in(&site, &state)["spools"][0]["backends"][0].clone();
+    let of_backend = || site.status_in(&state)["spools"][0]["backends"][0].clone();
     running.until("a pause that has grown", || of_backend()["paused_s"].as_u64() >= Some(3));
     let reason = of_backend()["last_error"].as_str().expect("a reason").to_owned();
     stage.store(TAKES, Ordering::SeqCst);
