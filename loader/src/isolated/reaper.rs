@@ -2,6 +2,7 @@
 //!
 //! The kernel ends a child with the *thread* that started it, so this thread lives as long as the child.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -21,6 +22,10 @@ use crate::reexec::{Child, Ended, Spawn};
 
 /// The interval of the checks whether a child has ended, before Linux 5.3, which reports no such event.
 pub(super) const TICK: Duration = Duration::from_millis(20);
+
+/// Number of bytes that are read at once, and the most reads after the end of a child: the largest pipe.
+const READ: usize = 16 << 10;
+const MOST_READS: usize = (1 << 20) / READ;
 
 /// Longest log record that is accepted, in bytes: its head, and more text than is emitted.
 const LONGEST_RECORD: usize = 8 + (64 << 10);
@@ -87,7 +92,8 @@ impl Reaper<'_> {
         }
         // Before its process number is free again, because this kills the processes that it has started.
         self.child.process.kill();
-        self.read();
+        // Not without end, because a process that has escaped may go on writing.
+        let _ = (0..MOST_READS).find(|_| !self.read());
         self.lines.end(&mut emit);
         // The child has ended, so this does not wait long.
         let ended = self.child.process.wait(Duration::from_secs(5)).unwrap_or(Ended::Unknown);
@@ -115,21 +121,26 @@ impl Reaper<'_> {
         }
     }
 
-    /// Reads a part of standard error and of the log.
-    fn read(&mut self) {
-        let mut buffer = [0; 16 << 10];
+    /// Reads a part of standard error and of the log; `false` if there is none.
+    fn read(&mut self) -> bool {
+        let mut buffer = [0; READ];
+        let mut some = false;
         if let Some(stderr) = &mut self.stderr {
             match stderr.read(&mut buffer) {
                 Ok(0) => self.stderr = None,
-                Ok(count) => self.lines.push(&buffer[..count], Instant::now(), &mut emit),
+                Ok(count) => {
+                    some = true;
+                    self.lines.push(&buffer[..count], Instant::now(), &mut emit);
+                }
                 Err(error) if is_later(&error) => {}
                 Err(_) => self.stderr = None,
             }
         }
-        let Some(log) = &mut self.log else { return };
+        let Some(log) = &mut self.log else { return some };
         match (&self.child.control).read(&mut buffer) {
             Ok(0) => self.log = None,
             Ok(count) => {
+                some = true;
                 log.extend_from_slice(&buffer[..count]);
                 if !pass_on(log, &self.backend) {
                     self.log = None;
@@ -138,6 +149,7 @@ impl Reaper<'_> {
             Err(error) if is_later(&error) => {}
             Err(_) => self.log = None,
         }
+        some
     }
 }
 
@@ -167,6 +179,8 @@ const TARGET: &str = "jackfield::plugin::stderr";
 /// Number of bytes that are emitted in a [`PERIOD`]. The others are counted.
 const MOST: usize = 64 << 10;
 const PERIOD: Duration = Duration::from_secs(60);
+/// Number of bytes at the end of the stream that are emitted in any case: they tell of a crash.
+const TAIL: usize = LOG_MESSAGE_LIMIT;
 
 /// The lines that a child prints to standard error. They are emitted as log records, up to a limit.
 struct StderrLines {
@@ -175,16 +189,20 @@ struct StderrLines {
     since: Instant,
     passed: usize,
     suppressed: u64,
+    /// The last of the suppressed lines, and their length.
+    tail: (VecDeque<Vec<u8>>, usize),
 }
 
 impl StderrLines {
     fn new(backend: &str, now: Instant) -> Self {
-        Self { backend: backend.to_owned(), partial: Vec::new(), since: now, passed: 0, suppressed: 0 }
+        let (backend, tail) = (backend.to_owned(), (VecDeque::new(), 0));
+        Self { backend, partial: Vec::new(), since: now, passed: 0, suppressed: 0, tail }
     }
 
     /// Adds bytes, and emits each complete line.
     fn push(&mut self, bytes: &[u8], now: Instant, emit: &mut dyn FnMut(&str, &[u8])) {
         if now.duration_since(self.since) >= PERIOD {
+            self.tail = (VecDeque::new(), 0);
             self.say_suppressed(emit);
             (self.since, self.passed) = (now, 0);
         }
@@ -196,10 +214,13 @@ impl StderrLines {
         }
     }
 
-    /// Emits the rest.
+    /// Emits the rest, and the last lines whatever the limit.
     fn end(&mut self, emit: &mut dyn FnMut(&str, &[u8])) {
         self.line(emit);
+        let (lines, length) = std::mem::take(&mut self.tail);
+        self.suppressed -= length as u64;
         self.say_suppressed(emit);
+        lines.iter().for_each(|line| emit(&self.backend, line));
     }
 
     fn line(&mut self, emit: &mut dyn FnMut(&str, &[u8])) {
@@ -209,6 +230,14 @@ impl StderrLines {
         }
         if self.passed + line.len() > MOST {
             self.suppressed += line.len() as u64;
+            let (lines, length) = &mut self.tail;
+            *length += line.len();
+            lines.push_back(line);
+            while *length > TAIL
+                && let Some(first) = lines.pop_front()
+            {
+                *length -= first.len();
+            }
             return;
         }
         self.passed += line.len();
@@ -254,5 +283,23 @@ mod tests {
         let rest = seen[seen.len() - 3..].to_vec();
         assert!(rest[0].starts_with(&format!("({} more bytes", long.len() - passed)), "{}", rest[0]);
         assert_eq!(&rest[1..], ["three\n", "no end"]);
+    }
+
+    #[test]
+    fn the_last_lines_are_emitted_whatever_the_limit() {
+        let start = Instant::now();
+        let mut lines = StderrLines::new("b", start);
+        let mut seen = Vec::new();
+        let mut emit = |_: &str, line: &[u8]| seen.push(String::from_utf8_lossy(line).into_owned());
+        let noise = "a line of noise\n".repeat(2 * MOST / 16);
+        lines.push(noise.as_bytes(), start, &mut emit);
+        lines.push(b"what it died of", start, &mut emit);
+        lines.end(&mut emit);
+        let left_out = noise.len() - MOST - TAIL + "what it died of".len().next_multiple_of(16);
+        let said = format!("({left_out} more bytes");
+        let at = seen.iter().position(|line| line.starts_with(&said)).unwrap_or_else(|| panic!("{said}"));
+        assert_eq!(at, MOST / 16);
+        assert_eq!(seen.last().unwrap(), "what it died of");
+        assert_eq!(seen.len() - at - 1, TAIL / 16);
     }
 }

@@ -198,6 +198,13 @@ fn standard_error_of_a_plugin_is_logged() {
 }
 
 #[test]
+fn the_last_words_of_a_crash_are_logged() {
+    let Run { ended, .. } = run("last_words", "send", "");
+    let ended = ended.with_code(6);
+    assert!(ended.stderr.contains("faults: assertion failed"), "{}", ended.stderr);
+}
+
+#[test]
 fn no_process_outlives_a_killed_host() {
     for (fault, sandbox) in [("fork", false), ("sleep_through_sigterm", false), ("fork", true)] {
         let site = Site::new(&[]);
