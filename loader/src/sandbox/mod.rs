@@ -31,14 +31,14 @@ use serde::{Deserialize, Serialize};
 use self::error::SandboxError;
 
 /// The files that a plugin may touch, beyond its own folder and the system's files below. In a sandbox, a
-/// plugin can't execute a program, gain rights by a set-user-id file, change mode, owner, times or attributes
-/// of a file, or trace another process or change its memory, limits or priority.
+/// plugin can't start a process, execute a program, gain rights by a set-user-id file, change mode, owner, times
+/// or attributes of a file, or trace another process or change its memory, limits or priority.
 ///
 /// Every plugin may read the system's libraries and data (`/usr`, `/lib`, `/nix/store` and the like), what
 /// the dynamic linker and the name resolver need in `/etc`, certificates of authorities, devices such as
 /// `/dev/null` and `/dev/urandom`, `/proc/self`, and the number of processors and the amount of memory.
 ///
-/// The network, sockets, open descriptors, the environment, the clock and forking are not restricted.
+/// The network, sockets, open descriptors, the environment, the clock and threads are not restricted.
 ///
 /// # Platform
 /// Linux on x86-64 and ARM64 with landlock, from kernel 5.13 on. From 6.2 on files outside can't be
@@ -53,7 +53,7 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Restricts this process and those that it starts. `plugin` is the folder of the plugin. Call it while
+    /// Restricts this process. `plugin` is the folder of the plugin. Call it while
     /// there is one thread: other threads would keep their rights.
     ///
     /// # Errors

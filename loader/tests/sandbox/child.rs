@@ -46,12 +46,22 @@ fn name(error: i32) -> String {
         libc::EACCES => "EACCES".to_owned(),
         libc::EPERM => "EPERM".to_owned(),
         libc::EMFILE => "EMFILE".to_owned(),
+        libc::ENOSYS => "ENOSYS".to_owned(),
         other => format!("error {other}"),
     }
 }
 
 fn called(result: i64) -> io::Result<String> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok("ok".to_owned()) }
+}
+
+/// Ends a process that was just started. It may have the memory of its parent.
+fn parent(result: i64) -> i64 {
+    if result == 0 {
+        // SAFETY: the call is sound in any state of the process.
+        unsafe { libc::_exit(0) }
+    }
+    result
 }
 
 /// A harmless system call with this name: it changes nothing.
@@ -88,11 +98,24 @@ fn call(what: &str) -> io::Result<String> {
             "namespace" => libc::syscall(libc::SYS_unshare, libc::CLONE_NEWNS),
             "namespace of a child" => {
                 let flags = i64::from(libc::CLONE_NEWUTS | libc::SIGCHLD);
-                match libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) {
-                    0 => libc::_exit(0),
-                    result => result,
-                }
+                parent(libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0))
             }
+            "clone" => parent(libc::syscall(libc::SYS_clone, i64::from(libc::SIGCHLD), 0, 0, 0, 0)),
+            // As `vfork` does.
+            "clone with memory" => {
+                let flags = i64::from(libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD);
+                parent(libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0))
+            }
+            "clone3" => {
+                let mut arguments = [0_u64; 8];
+                arguments[4] = u64::from(libc::SIGCHLD.unsigned_abs());
+                parent(libc::syscall(libc::SYS_clone3, arguments.as_ptr(), size_of_val(&arguments)))
+            }
+            #[cfg(target_arch = "x86_64")]
+            "fork" => parent(libc::syscall(libc::SYS_fork)),
+            #[cfg(target_arch = "x86_64")]
+            "vfork" => parent(libc::syscall(libc::SYS_vfork)),
+            "life without parent" => libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, 0, 0, 0, 0),
             "raw socket" => {
                 libc::syscall(libc::SYS_socket, libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP)
             }
@@ -175,22 +198,17 @@ fn try_it(attempt: &str, with: &str) -> io::Result<String> {
         }
         "call" => call(with),
         "thread" => Ok(std::thread::Builder::new().spawn(|| "ok".to_owned())?.join().unwrap()),
-        "fork-read" => {
-            // SAFETY: there is one thread, and the child only reads a file and ends.
-            match unsafe { libc::fork() } {
-                0 => {
-                    let refused =
-                        fs::read(with).is_err_and(|error| error.raw_os_error() == Some(libc::EACCES));
+        "forks" => {
+            let wanted: usize = with.parse().unwrap();
+            for _ in 0..wanted {
+                // SAFETY: the call is sound while there is one thread. The child only ends.
+                match unsafe { libc::fork() } {
                     // SAFETY: the call is sound in any state of the process.
-                    unsafe { libc::_exit(if refused { 0 } else { 1 }) }
-                }
-                pid => {
-                    let mut status = 0;
-                    // SAFETY: the status is writable.
-                    called(i64::from(unsafe { libc::waitpid(pid, &raw mut status, 0) }))?;
-                    Ok(format!("ended with {}", libc::WEXITSTATUS(status)))
-                }
+                    0 => unsafe { libc::_exit(0) },
+                    pid => called(i64::from(pid))?,
+                };
             }
+            Ok(format!("{wanted} forks"))
         }
         "open-many" => {
             let mut open = Vec::new();

@@ -18,10 +18,9 @@ pub(super) const TESTS: &[Test] = tests![
     a_sandboxed_child_reads_and_writes_what_it_was_granted_and_nothing_else,
     a_sandboxed_child_executes_and_traces_nothing,
     a_sandboxed_child_reaches_no_process_and_changes_no_file_attributes,
-    a_sandboxed_child_starts_threads,
+    a_sandboxed_child_starts_threads_and_no_process,
     a_library_is_loaded_from_memory_under_the_sandbox,
     a_sandboxed_child_still_resolves_names_and_reads_the_system,
-    what_a_sandboxed_child_forks_is_confined_too,
     a_kernel_without_landlock_is_an_error_that_says_what_to_do,
     a_granted_path_that_is_not_there_is_an_error_that_names_it,
     a_child_that_eats_memory_ends_at_its_limit,
@@ -202,14 +201,23 @@ fn a_sandboxed_child_reaches_no_process_and_changes_no_file_attributes() {
     }
 }
 
-fn a_sandboxed_child_starts_threads() {
-    let order = Order {
-        sandbox: sandbox(&[], &[]),
-        plugin: std::env::temp_dir(),
-        attempts: vec![("thread".to_owned(), String::new())],
-        ..Order::default()
-    };
-    assert_eq!(confined(&order, &std::env::temp_dir()).0, ["ok"]);
+fn a_sandboxed_child_starts_threads_and_no_process() {
+    for (attempt, with, free, held) in [
+        ("thread", "", "ok", "ok"),
+        ("forks", "1500", "1500 forks", "EPERM"),
+        ("call", "clone", "ok", "EPERM"),
+        ("call", "clone with memory", "ok", "EPERM"),
+        // A libc then uses `clone`.
+        ("call", "clone3", "ok", "ENOSYS"),
+        ("call", "life without parent", "ok", "EPERM"),
+    ] {
+        let [without, within] = [false, true].map(|confine| one(attempt, with, confine).concat());
+        assert_eq!([without.as_str(), within.as_str()], [free, held], "{attempt} {with}");
+    }
+    if cfg!(target_arch = "x86_64") {
+        assert_eq!(one("call", "fork", true), ["EPERM"]);
+        assert_eq!(one("call", "vfork", true), ["EPERM"]);
+    }
 }
 
 fn a_library_is_loaded_from_memory_under_the_sandbox() {
@@ -232,11 +240,6 @@ fn a_sandboxed_child_still_resolves_names_and_reads_the_system() {
     assert!(one("read", "/proc/self/status", true)[0].starts_with("ok "));
     assert_eq!(one("memory-file", "/proc/PARENT/environ", false), ["ok"]);
     assert_eq!(one("memory-file", "/proc/PARENT/environ", true), ["EACCES"]);
-}
-
-fn what_a_sandboxed_child_forks_is_confined_too() {
-    assert_eq!(one("fork-read", "/etc/passwd", false), ["ended with 1"]);
-    assert_eq!(one("fork-read", "/etc/passwd", true), ["ended with 0"]);
 }
 
 fn a_kernel_without_landlock_is_an_error_that_says_what_to_do() {

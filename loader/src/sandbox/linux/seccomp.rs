@@ -10,6 +10,12 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompCondition, SeccompFilter, Se
 /// Starting programs: only the verified plugin may run.
 const PROGRAMS: &[i64] = &[libc::SYS_execve, libc::SYS_execveat];
 
+/// New processes, which could outlive the tool. `clone` is the way to a thread, and is judged by its flags.
+#[cfg(target_arch = "x86_64")]
+const FORKS: &[i64] = &[libc::SYS_fork, libc::SYS_vfork];
+#[cfg(not(target_arch = "x86_64"))]
+const FORKS: &[i64] = &[];
+
 /// Access to other processes: memory, descriptors, placement. A descriptor of a process allows that later.
 const PROCESSES: &[i64] = &[
     libc::SYS_ptrace,
@@ -153,13 +159,14 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// Denies the calls to this thread and its children. A call by another ABI ends the process.
 pub(super) fn deny() -> Result<(), seccompiler::Error> {
-    let mut rules: Rules = [PROGRAMS, PROCESSES, KERNEL, SHARED, VIEWS, MACHINE, METADATA, OLD]
+    let mut rules: Rules = [PROGRAMS, FORKS, PROCESSES, KERNEL, SHARED, VIEWS, MACHINE, METADATA, OLD]
         .iter()
         .flat_map(|group| group.iter().map(|number| (*number, Vec::new())))
         .collect();
     rules.extend(of_others()?);
     rules.extend([
-        (libc::SYS_clone, namespaces()?),
+        (libc::SYS_clone, clones()?),
+        (libc::SYS_prctl, outliving()?),
         (libc::SYS_socket, sockets()?),
         (libc::SYS_ioctl, controls()?),
     ]);
@@ -217,9 +224,11 @@ fn of_others() -> Result<Rules, seccompiler::Error> {
     Ok(rules)
 }
 
-/// New namespaces, in which a process could be root.
-fn namespaces() -> Result<Vec<SeccompRule>, seccompiler::Error> {
-    [
+/// All but threads, and new namespaces, in which a process could be root.
+fn clones() -> Result<Vec<SeccompRule>, seccompiler::Error> {
+    let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
+    let mut rules = vec![when(&[(0, MaskedEq(thread), 0)])?];
+    for flag in [
         libc::CLONE_NEWNS,
         libc::CLONE_NEWCGROUP,
         libc::CLONE_NEWUTS,
@@ -227,11 +236,16 @@ fn namespaces() -> Result<Vec<SeccompRule>, seccompiler::Error> {
         libc::CLONE_NEWUSER,
         libc::CLONE_NEWPID,
         libc::CLONE_NEWNET,
-    ]
-    .iter()
-    .map(|flag| u64::from(flag.unsigned_abs()))
-    .map(|flag| when(&[(0, MaskedEq(flag), flag)]))
-    .collect()
+    ] {
+        let flag = u64::from(flag.unsigned_abs());
+        rules.push(when(&[(0, MaskedEq(flag), flag)])?);
+    }
+    Ok(rules)
+}
+
+/// To take back that the kernel ends this process with the tool.
+fn outliving() -> Result<Vec<SeccompRule>, seccompiler::Error> {
+    Ok(vec![when(&[(0, Eq, u64::from(libc::PR_SET_PDEATHSIG.unsigned_abs()))])?])
 }
 
 /// All sockets but those of TCP, UDP, the file system, and netlink for routes, which a resolver needs.

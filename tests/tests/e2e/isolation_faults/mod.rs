@@ -206,7 +206,7 @@ fn the_last_words_of_a_crash_are_logged() {
 
 #[test]
 fn no_process_outlives_a_killed_host() {
-    for (fault, sandbox) in [("fork", false), ("sleep_through_sigterm", false), ("fork", true)] {
+    for (fault, sandbox) in [("fork", false), ("sleep_through_sigterm", false), ("escape", true)] {
         let site = Site::new(&[]);
         let folder = site.path("");
         let granted = if sandbox { format!("sandbox = {{ write = [{folder:?}] }}") } else { String::new() };
@@ -217,7 +217,10 @@ fn no_process_outlives_a_killed_host() {
         std::io::Write::write_all(&mut stdin, events(0..1).as_bytes()).expect("it reads");
         running.until("the fault", || !site.read("reached").is_empty());
         let children = processes(&site);
-        if fault == "fork" {
+        if sandbox {
+            running.until("its events are delivered", || !site.read("record").is_empty());
+            assert_eq!(processes(&site), children, "it has started no other");
+        } else if fault == "fork" {
             running.until("the fork", || session_members(&children).len() >= 2);
         }
         assert!(!session_members(&children).is_empty());
