@@ -128,7 +128,7 @@ impl<P: Platform> Diagnoses for HttpBackend<P> {
     /// | a status by which the platform is busy, or nothing takes events at this address | unreachable |
     /// | no answer | unreachable |
     ///
-    /// [`StatusMeaning`] has the statuses.
+    /// `status.rs` has the statuses.
     fn probe(&self, call: &Call<'_>) -> Probe {
         let Self { client, request, platform } = self;
         let deadline = Deadline::new(call);
