@@ -185,12 +185,12 @@ impl Executor for ChildInstance {
         self.spec.abilities().is_serial()
     }
 
-    /// Kills the child and its process group. Calls inside return.
+    /// Kills the child and the processes that it has started. Calls inside return.
     fn kill(&self) {
         let mut state = lock(&self.state);
         state.killed = true;
         if let Some(child) = &state.child {
-            child.process.kill();
+            child.process.kill_tree();
         }
     }
 

@@ -19,8 +19,8 @@
 //!
 //! # Life
 //! The kernel ends a child with its host, and the child ends itself when the host closes its end of a socket.
-//! A process that the plugin forks ends with the child. A program that the plugin starts by `posix_spawn`
-//! ends with the child's process group, unless the host is killed first.
+//! A process that the plugin forks by the C library ends with the child. When the host ends the child, it kills
+//! every process below it. In a sandbox the plugin starts no process.
 //!
 //! # Platform
 //! Linux. Elsewhere a backend with process isolation does not open.

@@ -1,5 +1,7 @@
 //! The parent's side: starts a child, and waits for its end.
 
+#[cfg(target_os = "linux")]
+use std::collections::HashSet;
 use std::ffi::{CString, OsString};
 use std::fs::File;
 #[cfg(target_os = "linux")]
@@ -15,12 +17,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
 #[cfg(target_os = "linux")]
-use rustix::process::{PidfdFlags, pidfd_open};
+use rustix::process::{PidfdFlags, kill_process, pidfd_open};
 
 use super::entry::{MARK, Program};
 use super::inherited::FIRST;
 use crate::boundary::process::{SMALL_STACK, lock, thread};
 use crate::boundary::signals;
+#[cfg(target_os = "linux")]
+use crate::files::open::read;
 use crate::files::open::{Access, open};
 use crate::files::way::judge_with_folders;
 
@@ -131,6 +135,29 @@ impl Spawn {
     }
 }
 
+/// The most rounds in which the processes below a child are looked for: one that forks faster escapes.
+#[cfg(target_os = "linux")]
+const MOST_ROUNDS: usize = 100;
+
+/// The processes below `pid`, as far as the kernel lists them.
+#[cfg(target_os = "linux")]
+fn descendants(pid: Pid) -> HashSet<Pid> {
+    let mut found = HashSet::new();
+    let mut parents = vec![pid];
+    while let Some(parent) = parents.pop() {
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", parent.as_raw_nonzero())) else {
+            continue;
+        };
+        for thread in threads.flatten() {
+            let Ok(children) = read(&thread.path().join("children"), Access::Read, 1 << 20) else { continue };
+            let children =
+                children.split_whitespace().filter_map(|number| Pid::from_raw(number.parse().ok()?));
+            parents.extend(children.filter(|child| found.insert(*child)));
+        }
+    }
+    found
+}
+
 /// The interval of the checks whether a child has ended, on a system without descriptors of processes.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -176,6 +203,31 @@ impl Child {
         if ended.is_none() {
             let _ = kill_process_group(self.pid, Signal::KILL);
         }
+    }
+
+    /// As [`kill`](Self::kill), with the processes below the child that have left its group. The child must be
+    /// the one that inherits those whose parent has ended (`PR_SET_CHILD_SUBREAPER`).
+    #[cfg(target_os = "linux")]
+    pub(crate) fn kill_tree(&self) {
+        let ended = lock(&self.ended);
+        if ended.is_some() {
+            return;
+        }
+        // It starts no further process then, and stays the parent of those that are found.
+        let _ = kill_process(self.pid, Signal::STOP);
+        let mut killed = HashSet::new();
+        // A process that is to be killed can't fork. So each round finds what was forked before it.
+        for _ in 0..MOST_ROUNDS {
+            let found = descendants(self.pid);
+            let mut new = found.into_iter().filter(|pid| killed.insert(*pid)).peekable();
+            if new.peek().is_none() {
+                break;
+            }
+            for pid in new {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+        let _ = kill_process_group(self.pid, Signal::KILL);
     }
 
     /// Waits for the end of the child, at most for `within`.

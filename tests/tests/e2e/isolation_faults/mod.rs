@@ -173,6 +173,15 @@ fn a_plugin_that_makes_a_daemon_leaves_no_process_behind() {
 }
 
 #[test]
+fn processes_that_leave_the_session_end_with_the_child() {
+    for at in ["open", "send"] {
+        let Run { site, ended, .. } = run("slip_away", at, "");
+        assert_eq!(ended.with_code(0).counts("faulty"), [EVENTS as u64, 0, 0, 0, 0], "{at}");
+        assert!(processes(&site).len() > 3, "{at}");
+    }
+}
+
+#[test]
 fn a_plugin_that_changes_the_directory_changes_its_own() {
     is_of_no_consequence("change_directory");
 }
