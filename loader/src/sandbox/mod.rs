@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use self::error::SandboxError;
 
 /// The files that a plugin may touch, beyond its own folder and the system's files below. In a sandbox, a
-/// plugin can't start a process, execute a program, gain rights by a set-user-id file, change mode, owner, times
+/// plugin can't start a process, execute a program, gain or give rights by a set-user-id file, change mode, owner, times
 /// or attributes of a file, or trace another process or change its memory, limits or priority.
 ///
 /// Every plugin may read the system's libraries and data (`/usr`, `/lib`, `/nix/store` and the like), what

@@ -115,6 +115,10 @@ fn call(what: &str) -> io::Result<String> {
             "fork" => parent(libc::syscall(libc::SYS_fork)),
             #[cfg(target_arch = "x86_64")]
             "vfork" => parent(libc::syscall(libc::SYS_vfork)),
+            "openat2" => {
+                let how = [0_u64; 3];
+                libc::syscall(libc::SYS_openat2, here, null, how.as_ptr(), size_of_val(&how))
+            }
             "life without parent" => libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, 0, 0, 0, 0),
             "raw socket" => {
                 libc::syscall(libc::SYS_socket, libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP)
@@ -135,6 +139,36 @@ fn call(what: &str) -> io::Result<String> {
         }
     };
     called(result)
+}
+
+/// Makes the file `new` by this call with this mode, such as `open 666`.
+fn make(what: &str) -> io::Result<String> {
+    let (call, mode) = what.split_once(' ').unwrap();
+    let mode = i64::from_str_radix(mode, 8).unwrap();
+    let (here, new) = (libc::AT_FDCWD, c"new".as_ptr());
+    let flags = libc::O_CREAT | libc::O_WRONLY;
+    // SAFETY: the paths are valid.
+    called(unsafe {
+        match call {
+            "unnamed" => {
+                libc::syscall(libc::SYS_openat, here, c".".as_ptr(), libc::O_TMPFILE | libc::O_WRONLY, mode)
+            }
+            #[cfg(target_arch = "x86_64")]
+            "open" => libc::syscall(libc::SYS_open, new, flags, mode),
+            #[cfg(target_arch = "x86_64")]
+            "creat" => libc::syscall(libc::SYS_creat, new, mode),
+            #[cfg(target_arch = "x86_64")]
+            "mknod" => libc::syscall(libc::SYS_mknod, new, mode, 0),
+            #[cfg(not(target_arch = "x86_64"))]
+            "open" | "creat" => libc::syscall(libc::SYS_openat, here, new, flags, mode),
+            #[cfg(not(target_arch = "x86_64"))]
+            "mknod" => libc::syscall(libc::SYS_mknodat, here, new, mode, 0),
+            "openat" => libc::syscall(libc::SYS_openat, here, new, flags, mode),
+            "mknodat" => libc::syscall(libc::SYS_mknodat, here, new, mode, 0),
+            "mkdir" => libc::syscall(libc::SYS_mkdirat, here, new, mode),
+            other => panic!("no such call: {other}"),
+        }
+    })
 }
 
 fn try_it(attempt: &str, with: &str) -> io::Result<String> {
@@ -197,6 +231,12 @@ fn try_it(attempt: &str, with: &str) -> io::Result<String> {
                 as i64)
         }
         "call" => call(with),
+        "make" => make(with),
+        "mask" => {
+            rustix::process::umask(rustix::fs::Mode::from_raw_mode(u32::from_str_radix(with, 8).unwrap()));
+            Ok("ok".to_owned())
+        }
+        "status" => Ok(fs::read_to_string("/proc/self/status")?.replace(['\n', '\t'], "")),
         "thread" => Ok(std::thread::Builder::new().spawn(|| "ok".to_owned())?.join().unwrap()),
         "forks" => {
             let wanted: usize = with.parse().unwrap();

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::Write as _,
+    os::unix::fs::PermissionsExt as _,
     os::unix::process::ExitStatusExt as _,
     path::Path,
     process::{self, Command, ExitStatus, Stdio},
@@ -19,6 +20,8 @@ pub(super) const TESTS: &[Test] = tests![
     a_sandboxed_child_executes_and_traces_nothing,
     a_sandboxed_child_reaches_no_process_and_changes_no_file_attributes,
     a_sandboxed_child_starts_threads_and_no_process,
+    a_file_of_a_sandboxed_child_gives_no_rights,
+    a_sandboxed_child_has_no_capabilities,
     a_library_is_loaded_from_memory_under_the_sandbox,
     a_sandboxed_child_still_resolves_names_and_reads_the_system,
     a_kernel_without_landlock_is_an_error_that_says_what_to_do,
@@ -217,6 +220,54 @@ fn a_sandboxed_child_starts_threads_and_no_process() {
     if cfg!(target_arch = "x86_64") {
         assert_eq!(one("call", "fork", true), ["EPERM"]);
         assert_eq!(one("call", "vfork", true), ["EPERM"]);
+    }
+}
+
+fn a_file_of_a_sandboxed_child_gives_no_rights() {
+    let mode = |path: &Path| fs::metadata(path).map(|file| file.permissions().mode() & 0o7777).ok();
+    for set_id in ["4755", "2755", "6777"] {
+        for call in ["open", "openat", "creat", "mknod", "mknodat", "unnamed", "mkdir"] {
+            let folder = common::folder();
+            let grant = sandbox(&[], &[folder.path()]);
+            let attempts = vec![("make".to_owned(), format!("{call} {set_id}"))];
+            let order = |sandbox| Order {
+                sandbox,
+                plugin: folder.path().to_owned(),
+                attempts: attempts.clone(),
+                ..Order::default()
+            };
+            assert_eq!(confined(&order(grant), folder.path()).0, ["EPERM"], "{call} {set_id}");
+            assert_eq!(mode(&folder.path().join("new")), None, "{call} {set_id}");
+            assert_eq!(confined(&order(None), folder.path()).0, ["ok"], "{call} {set_id}");
+        }
+    }
+    let folder = common::folder();
+    let attempts = vec![
+        ("call".to_owned(), "openat2".to_owned()),
+        ("mask".to_owned(), "0".to_owned()),
+        ("make".to_owned(), "open 666".to_owned()),
+        // A stricter one holds.
+        ("mask".to_owned(), "77".to_owned()),
+        ("folder".to_owned(), "strict".to_owned()),
+    ];
+    let order = Order {
+        sandbox: sandbox(&[], &[folder.path()]),
+        plugin: folder.path().to_owned(),
+        attempts,
+        ..Order::default()
+    };
+    assert_eq!(confined(&order, folder.path()).0, ["ENOSYS", "ok", "ok", "ok", "ok"]);
+    assert_eq!(mode(&folder.path().join("new")).map(|mode| mode & 0o022), Some(0));
+    assert_eq!(mode(&folder.path().join("strict")), Some(0o700));
+}
+
+fn a_sandboxed_child_has_no_capabilities() {
+    let said = one("status", "", true).concat();
+    assert!(said.contains("NoNewPrivs:1"), "{said}");
+    let is_root = rustix::process::geteuid().is_root();
+    for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+        // Only who has some can take them out of this set.
+        assert!(set == "CapBnd" && !is_root || said.contains(&format!("{set}:{:016x}", 0)), "{said}");
     }
 }
 

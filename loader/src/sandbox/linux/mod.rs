@@ -1,4 +1,5 @@
-//! Linux: landlock for files, seccomp for system calls. Both set "no new privileges", as the kernel requires.
+//! Linux: landlock for files, seccomp for system calls, and no capabilities. The first two set "no new
+//! privileges", as the kernel requires.
 
 mod seccomp;
 
@@ -10,6 +11,9 @@ use landlock::{
     RestrictionStatus, Ruleset, RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetError,
     RulesetStatus, Scope,
 };
+use rustix::fs::Mode;
+use rustix::process::umask;
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use super::error::SandboxError;
 
@@ -25,6 +29,9 @@ pub(super) fn apply(read: &[PathBuf], write: &[PathBuf], plugin: &Path) -> Resul
         return Err(SandboxError::Threads(threads));
     }
     restrict_files(read, write, plugin)?;
+    let mask = umask(Mode::empty());
+    umask(mask | Mode::WGRP | Mode::WOTH);
+    drop_capabilities().map_err(failed("give up the capabilities"))?;
     seccomp::deny().map_err(failed("install the seccomp filter"))
 }
 
@@ -32,6 +39,15 @@ fn failed<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
     step: &'static str,
 ) -> impl FnOnce(E) -> SandboxError {
     move |error| SandboxError::Step { step, error: error.into() }
+}
+
+/// Gives up every capability of root, also those that it could get again. The signal at the parent's end stays.
+fn drop_capabilities() -> io::Result<()> {
+    // Past the last one, and for who may not, it fails. Who may not has none to get.
+    // SAFETY: a plain system call.
+    let _ = (0..64).find(|number| unsafe { libc::prctl(libc::PR_CAPBSET_DROP, *number, 0, 0, 0) } != 0);
+    let none = CapabilitySet::empty();
+    Ok(set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?)
 }
 
 fn restrict_files(read: &[PathBuf], write: &[PathBuf], plugin: &Path) -> Result<(), SandboxError> {

@@ -155,6 +155,11 @@ const X32: (i64, &[i64]) = (0x4000_0000, &[520, 545, 521, 539, 540, 528, 533]);
 #[cfg(target_arch = "x86_64")]
 const X32_IOCTL: i64 = 514;
 
+/// Bits of a file's mode: it runs with the rights of its owner or group.
+const SET_ID: [u64; 2] = [0o4000, 0o2000];
+/// Bits of the mask for new files: group and others do not write.
+const OTHERS_WRITE: [u64; 2] = [0o020, 0o002];
+
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// Denies the calls to this thread and its children. A call by another ABI ends the process.
@@ -170,18 +175,25 @@ pub(super) fn deny() -> Result<(), seccompiler::Error> {
         (libc::SYS_socket, sockets()?),
         (libc::SYS_ioctl, controls()?),
     ]);
-    // A filter can't see the flags of `clone3`. Without it, libc uses `clone`.
-    let mut absent: Rules = [(libc::SYS_clone3, Vec::new())].into();
+    rules.extend(creations()?);
+    // A filter can't see the arguments of these, which are in memory. Without them, libc uses `clone` and `openat`.
+    let mut absent: Rules =
+        [libc::SYS_clone3, libc::SYS_openat2].into_iter().map(|number| (number, Vec::new())).collect();
+    // A program that sets the mask for a moment takes what `umask` returns for the old one, and would set an
+    // error as the next mask. So the call returns 0 and changes nothing.
+    let lowered = OTHERS_WRITE.iter().map(|bit| when(&[(0, MaskedEq(*bit), 0)])).collect::<Result<_, _>>()?;
+    let mut ignored: Rules = [(libc::SYS_umask, lowered)].into();
     #[cfg(target_arch = "x86_64")]
     {
         let (mark, others) = X32;
-        for rules in [&mut rules, &mut absent] {
+        for rules in [&mut rules, &mut absent, &mut ignored] {
             let same: Vec<_> = rules.iter().map(|(number, rule)| (mark | number, rule.clone())).collect();
             rules.extend(same);
         }
         rules.extend(others.iter().map(|number| (mark | number, Vec::new())));
         rules.insert(mark | X32_IOCTL, controls()?);
     }
+    refuse(ignored, 0)?;
     refuse(absent, libc::ENOSYS)?;
     refuse(rules, libc::EPERM)
 }
@@ -265,6 +277,44 @@ fn sockets() -> Result<Vec<SeccompRule>, seccompiler::Error> {
     ];
     for family in [inet, inet6] {
         rules.push(when(&[(0, Eq, family), (1, MaskedEq(TYPE), raw)])?);
+    }
+    Ok(rules)
+}
+
+/// New files that run with the rights of their owner or group.
+fn creations() -> Result<Rules, seccompiler::Error> {
+    /// The bit that is in `O_TMPFILE` alone.
+    const TMPFILE: u64 = 0o20_000_000;
+    let create = u64::from(libc::O_CREAT.unsigned_abs());
+    let mut rules = Rules::new();
+    // The places of flags and mode. The mode of `open` counts only for a new file.
+    #[cfg(target_arch = "x86_64")]
+    let opens = [(libc::SYS_open, 1, 2), (libc::SYS_openat, 2, 3)];
+    #[cfg(not(target_arch = "x86_64"))]
+    let opens = [(libc::SYS_openat, 2, 3)];
+    for (number, flags, mode) in opens {
+        let mut refused = Vec::new();
+        for new in [create, TMPFILE] {
+            for bit in SET_ID {
+                refused.push(when(&[(flags, MaskedEq(new), new), (mode, MaskedEq(bit), bit)])?);
+            }
+        }
+        rules.insert(number, refused);
+    }
+    #[cfg(target_arch = "x86_64")]
+    let others = [
+        (libc::SYS_creat, 1),
+        (libc::SYS_mkdir, 1),
+        (libc::SYS_mknod, 1),
+        (libc::SYS_mkdirat, 2),
+        (libc::SYS_mknodat, 2),
+    ];
+    #[cfg(not(target_arch = "x86_64"))]
+    let others = [(libc::SYS_mkdirat, 2), (libc::SYS_mknodat, 2)];
+    for (number, mode) in others {
+        let refused =
+            SET_ID.iter().map(|bit| when(&[(mode, MaskedEq(*bit), *bit)])).collect::<Result<_, _>>()?;
+        rules.insert(number, refused);
     }
     Ok(rules)
 }
