@@ -4,9 +4,10 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
     ptr,
+    time::Duration,
 };
 
-use jackfield_loader::{Plugin, Trust, reexec::Inherited};
+use jackfield_loader::{Candidate, Trust, Verified, reexec::Inherited};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use seccompiler::{SeccompAction, SeccompFilter};
 
@@ -26,6 +27,11 @@ pub(super) fn run(_: Inherited) -> i32 {
             SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(error), arch).unwrap();
         seccompiler::apply_filter(&seccompiler::BpfProgram::try_from(filter).unwrap()).unwrap();
     }
+    // A copy in memory is made of a library before.
+    let verified: Vec<_> = (order.attempts.iter())
+        .filter(|(attempt, _)| attempt == "load")
+        .map(|(_, with)| Candidate::open(with.as_ref()).unwrap().verify(Trust::Owner).unwrap())
+        .collect();
     let applied =
         order.limits.apply().and_then(|()| order.sandbox.map_or(Ok(()), |it| it.apply(&order.plugin)));
     if let Err(error) = applied {
@@ -33,7 +39,7 @@ pub(super) fn run(_: Inherited) -> i32 {
         return 2;
     }
     for (attempt, with) in &order.attempts {
-        match try_it(attempt, with) {
+        match try_it(attempt, with, &verified) {
             Ok(said) => println!("{said}"),
             Err(error) => println!("{}", error.raw_os_error().map_or(error.to_string(), name)),
         }
@@ -129,6 +135,7 @@ fn call(what: &str) -> io::Result<String> {
             }
             "route socket" => libc::syscall(libc::SYS_socket, libc::AF_NETLINK, libc::SOCK_RAW, 0),
             "shared memory" => libc::syscall(libc::SYS_shmget, 0, 4096, 0o600),
+            "memory without a path" => libc::syscall(libc::SYS_memfd_create, c"x".as_ptr(), 0),
             "mode" => libc::syscall(libc::SYS_fchmodat, here, null, 0o666),
             "mode by descriptor" => libc::syscall(libc::SYS_fchmod, descriptor, 0o666),
             "owner" => libc::syscall(libc::SYS_fchownat, here, null, -1, -1, 0),
@@ -171,7 +178,7 @@ fn make(what: &str) -> io::Result<String> {
     })
 }
 
-fn try_it(attempt: &str, with: &str) -> io::Result<String> {
+fn try_it(attempt: &str, with: &str, verified: &[Verified]) -> io::Result<String> {
     let done = |_| "ok".to_owned();
     match attempt {
         "read" => fs::read(with).map(|bytes| format!("ok {}", bytes.len())),
@@ -190,7 +197,8 @@ fn try_it(attempt: &str, with: &str) -> io::Result<String> {
         "memory-file" => fs::read(with.replace("PARENT", &std::os::unix::process::parent_id().to_string()))
             .map(|_| "ok".to_owned()),
         "resolve" => Ok(std::net::ToSocketAddrs::to_socket_addrs(&(with, 1))?.count().min(1).to_string()),
-        "load" => Plugin::load(with.as_ref(), Trust::Owner)
+        "load" => verified[0]
+            .load_within(Duration::from_secs(60))
             .map(|plugin| format!("ok {}", plugin.metadata().name))
             .map_err(io::Error::other),
         "signal" => kill_process(Pid::from_raw(with.parse().unwrap()).unwrap(), Signal::URG)

@@ -184,6 +184,7 @@ fn a_sandboxed_child_reaches_no_process_and_changes_no_file_attributes() {
         "raw socket",
         "packet socket",
         "shared memory",
+        "memory without a path",
         "mode",
         "mode by descriptor",
         "owner",

@@ -50,6 +50,9 @@ const KERNEL: &[i64] = &[
     libc::SYS_lookup_dcookie,
 ];
 
+/// Memory in files without a path, which no limit counts.
+const MEMORY: &[i64] = &[libc::SYS_memfd_create, MEMFD_SECRET];
+
 /// The user's keys, and objects shared between processes outside of the file system.
 const SHARED: &[i64] = &[
     libc::SYS_keyctl,
@@ -142,6 +145,7 @@ const OLD: &[i64] = &[];
 
 // Numbers that not every libc knows. They are the same on all architectures.
 const QUOTACTL_FD: i64 = 443;
+const MEMFD_SECRET: i64 = 447;
 const PROCESS_MRELEASE: i64 = 448;
 const FCHMODAT2: i64 = 452;
 const SETXATTRAT: i64 = 463;
@@ -164,10 +168,11 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// Denies the calls to this thread and its children. A call by another ABI ends the process.
 pub(super) fn deny() -> Result<(), seccompiler::Error> {
-    let mut rules: Rules = [PROGRAMS, FORKS, PROCESSES, KERNEL, SHARED, VIEWS, MACHINE, METADATA, OLD]
-        .iter()
-        .flat_map(|group| group.iter().map(|number| (*number, Vec::new())))
-        .collect();
+    let mut rules: Rules =
+        [PROGRAMS, FORKS, PROCESSES, KERNEL, MEMORY, SHARED, VIEWS, MACHINE, METADATA, OLD]
+            .iter()
+            .flat_map(|group| group.iter().map(|number| (*number, Vec::new())))
+            .collect();
     rules.extend(of_others()?);
     rules.extend([
         (libc::SYS_clone, clones()?),
