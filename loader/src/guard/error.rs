@@ -98,9 +98,15 @@ pub enum CloseFailure {
     /// The plugin's `close` panicked, returned a failure, or did not return in time.
     #[error("{0}")]
     Close(Failure),
-    /// The plugin's `free` panicked.
+    /// The plugin's `free` panicked, or answered with another failure.
     #[error("the plugin panicked while it freed the instance")]
     FreePanicked,
+    /// The plugin's process ended while it freed the instance.
+    #[error("the plugin's process crashed while it freed the instance: {how}")]
+    FreeCrashed {
+        /// The end of the process, such as `ended by SIGSEGV`.
+        how: String,
+    },
     /// The plugin's `free` did not return in time.
     #[error("the plugin did not free the instance in time")]
     FreeTimedOut,

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::AtomicU32};
 
 use jackfield_plugin_api::abi::Status;
 
-use super::{call::CallState, stats::Counters};
+use super::{call::CallState, error::CloseFailure, stats::Counters};
 use crate::boundary::batch::Batch;
 use crate::load::tables::{Abilities, Function};
 
@@ -36,7 +36,7 @@ pub(crate) trait Executor: Send + Sync {
     fn run(&self, work: &Work, call: &Arc<CallState>) -> Status;
 
     /// Frees the instance, if it was `opened`. This is the last call.
-    fn free(&self, opened: bool) -> Status;
+    fn free(&self, opened: bool) -> Result<(), CloseFailure>;
 
     /// Whether only one call at a time may be inside. Known once the instance has been opened.
     fn is_serial(&self) -> bool;

@@ -9,6 +9,7 @@ use jackfield_plugin_api::abi::{self, Status};
 
 use super::call::{CallState, Explanation, Origin};
 use super::callbacks::{self, Running};
+use super::error::CloseFailure;
 use super::executor::{Entry, Executor, Work};
 use super::options::BackendOptions;
 use crate::boundary::batch::{Batch, no_events};
@@ -101,13 +102,16 @@ impl Executor for InProcessInstance {
         }
     }
 
-    fn free(&self, _opened: bool) -> Status {
+    fn free(&self, _opened: bool) -> Result<(), CloseFailure> {
         let raw = self.raw.swap(ptr::null_mut(), Ordering::AcqRel);
         if raw.is_null() {
-            return abi::STATUS_OK;
+            return Ok(());
         }
         // SAFETY: `open` made the instance. By this method's contract no call is inside, and none follows.
-        unsafe { (self.tables.backend.free)(raw) }
+        match unsafe { (self.tables.backend.free)(raw) } {
+            abi::STATUS_OK => Ok(()),
+            _ => Err(CloseFailure::FreePanicked),
+        }
     }
 
     fn is_serial(&self) -> bool {

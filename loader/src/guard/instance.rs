@@ -13,6 +13,7 @@ use std::time::Instant;
 use jackfield_plugin_api::abi::{self, Status};
 
 use super::call::{Ended, Explanation};
+use super::error::CloseFailure;
 use super::executor::{Executor, Job, Work};
 use super::spin::Spin;
 use crate::boundary::process::{lock, thread};
@@ -47,6 +48,7 @@ struct Queue {
     free_is_awaited: bool,
     free_is_stuck: bool,
     phase: InstancePhase,
+    freed: Result<(), CloseFailure>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +57,8 @@ pub(super) enum InstancePhase {
     Open,
     /// No call enters any more.
     Retired,
-    /// The last worker has freed it, with this status of `free`.
-    Gone(Status),
+    /// The last worker has freed it.
+    Gone,
 }
 
 impl GuardedInstance {
@@ -84,6 +86,7 @@ impl GuardedInstance {
                 free_is_awaited: false,
                 free_is_stuck: false,
                 phase: InstancePhase::Opening,
+                freed: Ok(()),
             }),
             wake: Condvar::new(),
             quiet: Condvar::new(),
@@ -105,7 +108,7 @@ impl GuardedInstance {
     /// Queues a job; `false` if the instance is retired. `no_worker` gets why another worker did not start.
     pub(super) fn submit(self: &Arc<Self>, job: Arc<Job>, no_worker: &mut Option<io::Error>) -> bool {
         let mut queue = lock(&self.queue);
-        if matches!(queue.phase, InstancePhase::Retired | InstancePhase::Gone(_)) {
+        if matches!(queue.phase, InstancePhase::Retired | InstancePhase::Gone) {
             return false;
         }
         queue.jobs.push_back(job);
@@ -165,13 +168,13 @@ impl GuardedInstance {
         lock(&self.queue).free_is_awaited = true;
     }
 
-    /// Waits until the plugin's `free` has returned, and returns its status; `None` after the deadline. Call
+    /// Waits until the plugin's `free` has returned, and returns its result; `None` after the deadline. Call
     /// it once.
-    pub(super) fn wait_until_gone(&self, deadline: Instant) -> Option<Status> {
-        self.wait_for(deadline, |queue| matches!(queue.phase, InstancePhase::Gone(_)));
+    pub(super) fn wait_until_gone(&self, deadline: Instant) -> Option<Result<(), CloseFailure>> {
+        self.wait_for(deadline, |queue| queue.phase == InstancePhase::Gone);
         let mut queue = lock(&self.queue);
-        if let InstancePhase::Gone(status) = queue.phase {
-            return Some(status);
+        if queue.phase == InstancePhase::Gone {
+            return Some(queue.freed.clone());
         }
         queue.free_is_stuck = true;
         self.open.counters.call_got_stuck();
@@ -217,9 +220,10 @@ impl GuardedInstance {
         }
         drop(queue);
         // This is the last worker, because none is started once the instance is retired.
-        let status = self.executor.free(opened);
+        let freed = self.executor.free(opened);
         let mut queue = lock(&self.queue);
-        queue.phase = InstancePhase::Gone(status);
+        queue.phase = InstancePhase::Gone;
+        queue.freed = freed;
         if queue.free_is_stuck {
             self.open.counters.stuck_call_returned();
         }

@@ -296,8 +296,7 @@ impl Supervisor {
         instance.await_free();
         instance.retire();
         match instance.wait_until_gone(until) {
-            Some(abi::STATUS_OK) => Ok(()),
-            Some(_) => Err(CloseFailure::FreePanicked),
+            Some(freed) => freed,
             None => {
                 instance.executor.kill();
                 Err(CloseFailure::FreeTimedOut)

@@ -18,7 +18,7 @@ use super::reaper::{self, ChildHandle};
 use crate::boundary::process::{deadline, lock, process_id};
 use crate::boundary::text::{self, REASON_LIMIT};
 use crate::guard::call::{CallState, Explanation, Origin};
-use crate::guard::error::{OpenFailure, Stage};
+use crate::guard::error::{CloseFailure, OpenFailure, Stage};
 use crate::guard::executor::{Entry, Executor, Work};
 use crate::guard::options::{BackendOptions, ProcessOptions};
 use crate::library::content::Content;
@@ -159,8 +159,8 @@ impl Executor for ChildInstance {
         }
     }
 
-    fn free(&self, opened: bool) -> Status {
-        let mut status = abi::STATUS_OK;
+    fn free(&self, opened: bool) -> Result<(), CloseFailure> {
+        let mut freed = Ok(());
         if opened && let Ok((child, mut channel)) = self.borrow() {
             let request = Request {
                 function: Function::Free,
@@ -169,8 +169,12 @@ impl Executor for ChildInstance {
                 deadline: deadline(self.spec.timeout),
                 call: None,
             };
-            status =
-                channel.call(&request, &child, &mut |_| ()).map_or(abi::STATUS_FAILED, |done| done.status);
+            freed = match channel.call(&request, &child, &mut |_| ()) {
+                Ok(Completed { status: abi::STATUS_OK, .. }) => Ok(()),
+                Ok(_) => Err(CloseFailure::FreePanicked),
+                Err(ChannelError::Late) => Err(CloseFailure::FreeTimedOut),
+                Err(lost) => Err(CloseFailure::FreeCrashed { how: self.how_it_ended(&lost) }),
+            };
         }
         self.kill();
         let child = lock(&self.state).child.clone();
@@ -178,7 +182,7 @@ impl Executor for ChildInstance {
             // The child's log is complete then.
             let _ = child.ended(Duration::from_secs(1));
         }
-        status
+        freed
     }
 
     fn is_serial(&self) -> bool {
@@ -272,6 +276,12 @@ impl ChildInstance {
             call.explain(Explanation::of(Origin::Stage(Stage::Process), message));
             return abi::STATUS_UNAVAILABLE;
         }
+        call.explain(Explanation::of(Origin::Crash, self.how_it_ended(lost)));
+        abi::STATUS_FAILED
+    }
+
+    /// How the child ended that a call was inside. Kills it, and counts a crash once.
+    fn how_it_ended(&self, lost: &ChannelError) -> String {
         let (child, killed) = {
             let state = lock(&self.state);
             (state.child.clone(), state.killed)
@@ -291,8 +301,7 @@ impl ChildInstance {
             }
             how
         });
-        call.explain(Explanation::of(Origin::Crash, how));
-        abi::STATUS_FAILED
+        how.clone()
     }
 }
 

@@ -252,7 +252,8 @@ fn a_crash_in_open_close_or_free_is_reported() {
     for place in ["close", "drop"] {
         let backend = try_open(&fixture("hostile"), &options(place)).expect("opens");
         assert_eq!(backend.send(&batch(1)).uniform(), Some(&Outcome::Delivered));
-        assert!(backend.close(5000 * MS).is_err(), "{place}");
+        let error = backend.close(5000 * MS).expect_err("it has crashed").to_string();
+        assert!(error.contains("crashed") && error.contains("ended by SIGABRT"), "{place}: {error}");
     }
 }
 
