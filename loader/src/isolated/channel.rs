@@ -112,6 +112,14 @@ impl Channel {
             if let Some(done) = self.read(each)? {
                 return Ok(done);
             }
+            // In each round, because a child may answer without end.
+            if !told && request.call.is_some_and(CallState::is_cancelled) {
+                self.memory.cancel();
+                told = true;
+            }
+            if Instant::now() > give_up {
+                return Err(ChannelError::Late);
+            }
             let (memory, taken) = (&self.memory, self.taken);
             self.spin.until(|| memory.has_answer(taken));
             if memory.has_answer(taken) {
@@ -124,13 +132,6 @@ impl Channel {
                 return self.read(each)?.ok_or(died);
             }
             self.memory.host_sleeps(false);
-            if !told && request.call.is_some_and(CallState::is_cancelled) {
-                self.memory.cancel();
-                told = true;
-            }
-            if Instant::now() > give_up {
-                return Err(ChannelError::Late);
-            }
         }
     }
 
@@ -203,5 +204,71 @@ impl Channel {
                 None => Err(ChannelError::Broken("closed its connection to the tool")),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::*;
+    use crate::reexec::Spawn;
+    use crate::reexec::entry::Program;
+
+    /// A process that answers nothing. Its folder has its program.
+    fn silent() -> (tempfile::TempDir, Arc<ChildHandle>) {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("silent");
+        std::fs::write(&program, "#!/bin/sh\nexec sleep 600\n").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let (control, theirs) = UnixStream::pair().unwrap();
+        let spawn = Spawn::new(Program::At(program), "silent").files(vec![OwnedFd::from(theirs)]);
+        (folder, reaper::start(spawn, control, "b").unwrap())
+    }
+
+    /// Calls a child that sends the same record without end. Returns the end of the call and the number of records.
+    fn flooded(
+        function: Function,
+        record: &[u8],
+        deadline: Duration,
+    ) -> (Result<Completed, ChannelError>, usize) {
+        let (_folder, child) = silent();
+        let (mut channel, [wake_up, memory]) = Channel::new().unwrap();
+        let mut wake_up = UnixStream::from(wake_up);
+        let memory = SharedMemory::map(memory).unwrap();
+        let enough = AtomicBool::new(false);
+        let flooded = thread::scope(|scope| {
+            let flood = scope.spawn(|| {
+                let mut put = 0;
+                while !enough.load(Ordering::Relaxed) {
+                    let at = (put % record.len() as u64) as usize;
+                    put += memory.put(put, &record[at..]) as u64;
+                    if memory.wake_host() {
+                        wake_up.write_all(&[1]).unwrap();
+                    }
+                }
+            });
+            let deadline = Instant::now() + deadline;
+            let request = Request { function, text: "", events: &[], deadline, call: None };
+            let mut records = 0;
+            let ended = channel.call(&request, &child, &mut |_| records += 1);
+            enough.store(true, Ordering::Relaxed);
+            flood.join().unwrap();
+            (ended, records)
+        });
+        child.process.kill();
+        flooded
+    }
+
+    #[test]
+    fn answers_without_end_do_not_outlast_the_deadline() {
+        let second = vec![b'x'; 1 << 20];
+        let head = Record { kind: record::MESSAGE, second: &second, ..Record::default() }.head();
+        let message = [&head[..], &second].concat();
+        let (ended, records) = flooded(Function::Preview, &message, Duration::ZERO);
+        assert!(matches!(ended, Err(ChannelError::Late)));
+        assert!(records > 0);
     }
 }

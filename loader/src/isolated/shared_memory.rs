@@ -8,12 +8,14 @@
 //!
 //! It is a memfd whose length neither side can change: no access can fail, and a child can't use up memory
 //! by it. Data that does not fit is not sent. The child may write anywhere in it at any
-//! time. So the host copies data before it checks it, and keeps its own count of what it has read.
+//! time. So the host copies data before it checks it, and keeps its own count of what it has read. It reads only
+//! atomics: a value that another process changes at the same moment is an old one or a new one, and no undefined
+//! behaviour. The rest of the memory the host writes, and never reads.
 
 use std::fs::File;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::{io, ptr};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::{io, ptr, slice};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -130,6 +132,12 @@ impl SharedMemory {
         unsafe { &*self.base.cast::<Header>() }
     }
 
+    /// The ring as the host reads it: the child may write there at any time.
+    fn ring(&self) -> &[AtomicU8] {
+        // SAFETY: the ring lies within the mapping, which lives as long as `self`. No other reference leads there.
+        unsafe { slice::from_raw_parts(self.base.add(RING_AT).cast::<AtomicU8>(), RING) }
+    }
+
     pub(super) const fn base(&self) -> *mut u8 {
         self.base
     }
@@ -175,19 +183,8 @@ impl SharedMemory {
         // Read once, because the child may change it at any time.
         let head = self.header().child.head.load(Ordering::Acquire);
         let filled = usize::try_from(head.wrapping_sub(taken)).ok().filter(|filled| *filled <= RING)?;
-        let at = (taken as usize) % RING;
-        let first = filled.min(RING - at);
-        let start = into.len();
-        into.reserve(filled);
-        // SAFETY: both parts lie within the ring, and `into` has room for them. They are checked after the
-        // copy.
-        unsafe {
-            let ring = self.base.add(RING_AT);
-            let to = into.as_mut_ptr().add(start);
-            ptr::copy_nonoverlapping(ring.add(at), to, first);
-            ptr::copy_nonoverlapping(ring, to.add(first), filled - first);
-            into.set_len(start + filled);
-        }
+        let (ring, at) = (self.ring(), (taken as usize) % RING);
+        into.extend((0..filled).map(|n| ring[(at + n) % RING].load(Ordering::Relaxed)));
         self.header().host.tail.store(head, Ordering::Release);
         Some(head)
     }
