@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use jackfield_plugin_api::abi;
 
+use super::budget::Budget;
 use super::log;
 use super::process::lock;
 use super::text::{self, LOG_MESSAGE_LIMIT, LOG_TARGET_LIMIT};
@@ -51,6 +52,7 @@ struct Context {
     tool_name: String,
     tool_version: String,
     cancelled: AtomicBool,
+    log: Mutex<Budget>,
 }
 
 impl Context {
@@ -94,6 +96,7 @@ impl HostHandle {
 impl Drop for HostHandle {
     fn drop(&mut self) {
         self.cancel();
+        log::emit_left_out(&self.0.context.log, &self.0.context.backend);
         lock(&HANDLES).resting.push(self.0);
     }
 }
@@ -105,6 +108,7 @@ impl HostData {
             tool_name: tool_name.to_owned(),
             tool_version: tool_version.to_owned(),
             cancelled: AtomicBool::new(false),
+            log: Mutex::new(log::budget()),
         };
         let data = Box::leak(Box::new(Self {
             raw: abi::Host {
@@ -165,7 +169,7 @@ unsafe extern "C" fn log_record(ctx: *const c_void, record: *const abi::LogRecor
         let target = unsafe { text::from_plugin(record.target, LOG_TARGET_LIMIT) };
         // SAFETY: as above.
         let message = || unsafe { text::from_plugin(record.message, LOG_MESSAGE_LIMIT) };
-        log::emit(record.level, &target, &context.backend, message);
+        log::emit_within(&context.log, record.level, &target, &context.backend, message);
     }));
 }
 
@@ -237,6 +241,30 @@ mod tests {
         assert!(!target.contains('\n') && !message.contains('\u{1b}'));
         let ellipsis = '…'.len_utf8();
         assert!(target.len() <= 256 + ellipsis && message.len() <= (16 << 10) + ellipsis);
+    }
+
+    #[test]
+    fn a_flood_of_log_records_is_cut_off_and_counted() {
+        let handle = HostHandle::lend("floods", "tool", "1.2.3");
+        let record = abi::LogRecord {
+            level: abi::LEVEL_ERROR,
+            line: 0,
+            target: abi::Str::new("t"),
+            file: abi::Str::EMPTY,
+            message: abi::Str::EMPTY,
+        };
+        let kept = Kept::default();
+        with_default(&Dispatch::new(kept.clone()), || {
+            for _ in 0..61_000 {
+                // SAFETY: the handle is leaked, and the record is readable.
+                unsafe { (handle.0.services.log)(handle.0.services.context, &raw const record) };
+            }
+            drop(handle);
+        });
+        let lines = kept.0.lock().unwrap();
+        let Some(((_, last), shown)) = lines.split_last() else { panic!("no records") };
+        assert!(shown.len() < 5000, "{} records", shown.len());
+        assert!(last.contains(&format!("in {} lines", 61_000 - shown.len())), "{last}");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
+use std::time::Instant;
 
 use jackfield_plugin_api::abi;
 use tracing_core::callsite::{self, Callsite, Identifier};
@@ -14,6 +15,7 @@ use tracing_core::metadata::Level;
 use tracing_core::subscriber::Interest;
 use tracing_core::{Event, Kind, LevelFilter, Metadata, dispatcher};
 
+use super::budget::Budget;
 use super::process::lock;
 
 const MOST_TARGETS: usize = 1024;
@@ -49,6 +51,13 @@ pub(crate) fn relay_up_to(level: u32) {
         relay.level.store(level, Ordering::Relaxed);
     }
 }
+
+/// The budget of a plugin's log. Each record counts for [`RECORD`] bytes beside its texts.
+pub(crate) const fn budget() -> Budget {
+    Budget::new("the plugin's log", 256 << 10)
+}
+
+const RECORD: usize = 64;
 
 const FIELDS: &[&str] = &["message", "backend"];
 
@@ -114,14 +123,40 @@ pub(crate) fn enabled(number: u32, target: &str) -> bool {
         && dispatcher::get_default(|dispatch| dispatch.enabled(metadata(level, target)))
 }
 
-/// Emits a record. Calls `message` only if a subscriber wants the record.
-pub(crate) fn emit(number: u32, target: &str, backend: &str, message: impl Fn() -> String) {
+/// Emits a record of a plugin, within the budget of its log. Calls `message` only if a subscriber wants the record.
+pub(crate) fn emit_within(
+    budget: &Mutex<Budget>,
+    number: u32,
+    target: &str,
+    backend: &str,
+    message: impl Fn() -> String,
+) {
     if let Some(relay) = RELAY.get() {
+        // The host has the budget, since it can't rely on this process.
         if enabled(number, target) {
             (relay.send)(number, target, &message());
         }
         return;
     }
+    if lock(budget).turns(Instant::now()) {
+        emit_left_out(budget, backend);
+    }
+    emit(number, target, backend, || {
+        let message = message();
+        lock(budget).admits(target.len() + message.len() + RECORD).then_some(message)
+    });
+}
+
+/// Emits what the budget has left out.
+pub(crate) fn emit_left_out(budget: &Mutex<Budget>, backend: &str) {
+    let left_out = lock(budget).left_out();
+    if let Some(line) = left_out {
+        emit(abi::LEVEL_WARN, FALLBACK_TARGET, backend, || Some(line.clone()));
+    }
+}
+
+/// Emits a record. Calls `message` only if a subscriber wants the record.
+pub(crate) fn emit(number: u32, target: &str, backend: &str, message: impl Fn() -> Option<String>) {
     let level = level(number);
     if level > LevelFilter::current() {
         return;
@@ -131,7 +166,7 @@ pub(crate) fn emit(number: u32, target: &str, backend: &str, message: impl Fn() 
         if !dispatch.enabled(metadata) {
             return;
         }
-        let message = message();
+        let Some(message) = message() else { return };
         let fields = metadata.fields();
         let mut names = fields.iter();
         let (Some(message_field), Some(backend_field)) = (names.next(), names.next()) else { return };

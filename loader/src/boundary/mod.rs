@@ -1,6 +1,7 @@
 //! Data that a plugin and the host exchange (events, services, log records, text), and the process itself.
 
 pub(crate) mod batch;
+pub(crate) mod budget;
 pub(crate) mod host_services;
 pub(crate) mod log;
 pub(crate) mod process;

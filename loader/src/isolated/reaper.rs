@@ -15,6 +15,7 @@ use jackfield_plugin_api::abi;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_setfl};
 
+use crate::boundary::budget::Budget;
 use crate::boundary::log;
 use crate::boundary::process::{lock, thread};
 use crate::boundary::text::{self, LOG_MESSAGE_LIMIT, LOG_TARGET_LIMIT};
@@ -57,7 +58,7 @@ pub(super) fn start(spawn: Spawn, control: UnixStream, backend: &str) -> io::Res
     fcntl_setfl(&stderr, OFlags::NONBLOCK)?;
     control.set_nonblocking(true)?;
     let spawn = spawn.stderr(File::from(OwnedFd::from(child_stderr)));
-    let lines = StderrLines::new(backend, Instant::now());
+    let lines = StderrLines::new(backend);
     let backend = backend.to_owned();
     let (answer, answered) = sync_channel(1);
     thread(&format!("reap {backend}")).spawn(move || {
@@ -67,7 +68,8 @@ pub(super) fn start(spawn: Spawn, control: UnixStream, backend: &str) -> io::Res
         match child {
             Ok(child) => {
                 let _ = answer.send(Ok(Arc::clone(&child)));
-                Reaper { child: &child, stderr: Some(stderr), lines, log: Some(Vec::new()), backend }.keep();
+                let (stderr, log, budget) = (Some(stderr), Some(Vec::new()), Mutex::new(log::budget()));
+                Reaper { child: &child, stderr, lines, log, budget, backend }.keep();
             }
             Err(error) => drop(answer.send(Err(error))),
         }
@@ -82,6 +84,7 @@ struct Reaper<'a> {
     lines: StderrLines,
     /// The start of an incomplete log record; `None` after the end of the stream, or after invalid data.
     log: Option<Vec<u8>>,
+    budget: Mutex<Budget>,
     backend: String,
 }
 
@@ -95,6 +98,7 @@ impl Reaper<'_> {
         // Not without end, because a process that has escaped may go on writing.
         let _ = (0..MOST_READS).find(|_| !self.read());
         self.lines.end(&mut emit);
+        log::emit_left_out(&self.budget, &self.backend);
         // The child has ended, so this does not wait long.
         let ended = self.child.process.wait(Duration::from_secs(5)).unwrap_or(Ended::Unknown);
         *lock(&self.child.ended) = Some(ended);
@@ -142,7 +146,7 @@ impl Reaper<'_> {
             Ok(count) => {
                 some = true;
                 log.extend_from_slice(&buffer[..count]);
-                if !pass_on(log, &self.backend) {
+                if !pass_on(log, &self.backend, &self.budget) {
                     self.log = None;
                 }
             }
@@ -158,7 +162,7 @@ fn is_later(error: &io::Error) -> bool {
 }
 
 /// Emits the complete records at the start of `bytes`, and removes them; `false` if a record is too long.
-fn pass_on(bytes: &mut Vec<u8>, backend: &str) -> bool {
+fn pass_on(bytes: &mut Vec<u8>, backend: &str, budget: &Mutex<Budget>) -> bool {
     let mut done = 0;
     while let Some((head, rest)) = bytes[done..].split_first_chunk::<8>() {
         let length = |at: usize| usize::from(u16::from_le_bytes([head[at], head[at + 1]]));
@@ -167,7 +171,7 @@ fn pass_on(bytes: &mut Vec<u8>, backend: &str) -> bool {
         let (target, message) = texts.split_at(target);
         let target = text::from_bytes(target, LOG_TARGET_LIMIT);
         let message = || text::from_bytes(message, LOG_MESSAGE_LIMIT);
-        log::emit(u32::from(head[0]), &target, backend, message);
+        log::emit_within(budget, u32::from(head[0]), &target, backend, message);
         done += 8 + texts.len();
     }
     bytes.drain(..done);
@@ -176,9 +180,8 @@ fn pass_on(bytes: &mut Vec<u8>, backend: &str) -> bool {
 
 const TARGET: &str = "jackfield::plugin::stderr";
 
-/// Number of bytes that are emitted in a [`PERIOD`]. The others are counted.
+/// Number of bytes of standard error that are emitted in a minute. The others are counted.
 const MOST: usize = 64 << 10;
-const PERIOD: Duration = Duration::from_secs(60);
 /// Number of bytes at the end of the stream that are emitted in any case: they tell of a crash.
 const TAIL: usize = LOG_MESSAGE_LIMIT;
 
@@ -186,25 +189,22 @@ const TAIL: usize = LOG_MESSAGE_LIMIT;
 struct StderrLines {
     backend: String,
     partial: Vec<u8>,
-    since: Instant,
-    passed: usize,
-    suppressed: u64,
-    /// The last of the suppressed lines, and their length.
+    budget: Budget,
+    /// The last of the lines that were left out, and their length.
     tail: (VecDeque<Vec<u8>>, usize),
 }
 
 impl StderrLines {
-    fn new(backend: &str, now: Instant) -> Self {
-        let (backend, tail) = (backend.to_owned(), (VecDeque::new(), 0));
-        Self { backend, partial: Vec::new(), since: now, passed: 0, suppressed: 0, tail }
+    fn new(backend: &str) -> Self {
+        let budget = Budget::new("standard error", MOST);
+        Self { backend: backend.to_owned(), partial: Vec::new(), budget, tail: (VecDeque::new(), 0) }
     }
 
     /// Adds bytes, and emits each complete line.
     fn push(&mut self, bytes: &[u8], now: Instant, emit: &mut dyn FnMut(&str, &[u8])) {
-        if now.duration_since(self.since) >= PERIOD {
+        if self.budget.turns(now) {
             self.tail = (VecDeque::new(), 0);
-            self.say_suppressed(emit);
-            (self.since, self.passed) = (now, 0);
+            self.say_left_out(emit);
         }
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.partial.extend_from_slice(part);
@@ -218,8 +218,8 @@ impl StderrLines {
     fn end(&mut self, emit: &mut dyn FnMut(&str, &[u8])) {
         self.line(emit);
         let (lines, length) = std::mem::take(&mut self.tail);
-        self.suppressed -= length as u64;
-        self.say_suppressed(emit);
+        self.budget.readmit(lines.len(), length);
+        self.say_left_out(emit);
         lines.iter().for_each(|line| emit(&self.backend, line));
     }
 
@@ -228,8 +228,7 @@ impl StderrLines {
         if line.trim_ascii().is_empty() {
             return;
         }
-        if self.passed + line.len() > MOST {
-            self.suppressed += line.len() as u64;
+        if !self.budget.admits(line.len()) {
             let (lines, length) = &mut self.tail;
             *length += line.len();
             lines.push_back(line);
@@ -240,15 +239,11 @@ impl StderrLines {
             }
             return;
         }
-        self.passed += line.len();
         emit(&self.backend, &line);
     }
 
-    fn say_suppressed(&mut self, emit: &mut dyn FnMut(&str, &[u8])) {
-        let suppressed = std::mem::take(&mut self.suppressed);
-        if suppressed > 0 {
-            let line =
-                format!("({suppressed} more bytes of standard error are not shown: {MOST} a minute are)");
+    fn say_left_out(&mut self, emit: &mut dyn FnMut(&str, &[u8])) {
+        if let Some(line) = self.budget.left_out() {
             emit(&self.backend, line.as_bytes());
         }
     }
@@ -256,26 +251,44 @@ impl StderrLines {
 
 fn emit(backend: &str, line: &[u8]) {
     log::emit(abi::LEVEL_WARN, TARGET, backend, || {
-        text::from_bytes(String::from_utf8_lossy(line).as_bytes(), LOG_MESSAGE_LIMIT)
+        Some(text::from_bytes(String::from_utf8_lossy(line).as_bytes(), LOG_MESSAGE_LIMIT))
     });
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::protocol::log_record;
     use super::*;
+
+    /// A subscriber that wants everything.
+    struct All;
+
+    impl tracing_core::Subscriber for All {
+        fn enabled(&self, _: &tracing_core::Metadata<'_>) -> bool {
+            true
+        }
+        fn event(&self, _: &tracing_core::Event<'_>) {}
+        fn new_span(&self, _: &tracing_core::span::Attributes<'_>) -> tracing_core::span::Id {
+            tracing_core::span::Id::from_u64(1)
+        }
+        fn record(&self, _: &tracing_core::span::Id, _: &tracing_core::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing_core::span::Id, _: &tracing_core::span::Id) {}
+        fn enter(&self, _: &tracing_core::span::Id) {}
+        fn exit(&self, _: &tracing_core::span::Id) {}
+    }
 
     #[test]
     fn whole_lines_are_emitted_up_to_the_limit() {
         let start = Instant::now();
-        let mut lines = StderrLines::new("b", start);
+        let mut lines = StderrLines::new("b");
         let mut seen = Vec::new();
         let mut emit = |_: &str, line: &[u8]| seen.push(String::from_utf8_lossy(line).into_owned());
         lines.push(b"one\ntw", start, &mut emit);
         lines.push(b"o\n\n", start, &mut emit);
         let long = [vec![b'x'; 999], b"\n".to_vec()].concat().repeat(1000);
         lines.push(&long, start, &mut emit);
-        lines.push(b"three\n", start + PERIOD, &mut emit);
-        lines.push(b"no end", start + PERIOD, &mut emit);
+        lines.push(b"three\n", start + Duration::from_secs(60), &mut emit);
+        lines.push(b"no end", start + Duration::from_secs(60), &mut emit);
         lines.end(&mut emit);
         assert_eq!(&seen[..2], ["one\n", "two\n"]);
         let passed: usize = seen.iter().filter(|line| line.starts_with('x')).map(String::len).sum();
@@ -286,9 +299,23 @@ mod tests {
     }
 
     #[test]
+    fn records_beyond_the_budget_are_counted_not_emitted() {
+        let budget = Mutex::new(log::budget());
+        let mut bytes = log_record(abi::LEVEL_ERROR, "", "").repeat(61_000);
+        // Without a subscriber no record is wanted, and none costs anything.
+        assert!(pass_on(&mut bytes.clone(), "b", &budget));
+        assert_eq!(lock(&budget).left_out(), None);
+        let all = tracing_core::Dispatch::new(All);
+        tracing_core::dispatcher::with_default(&all, || assert!(pass_on(&mut bytes, "b", &budget)));
+        assert!(bytes.is_empty());
+        let said = lock(&budget).left_out().unwrap();
+        assert!(said.contains("in 5") && said.contains(" lines"), "most of 61,000: {said}");
+    }
+
+    #[test]
     fn the_last_lines_are_emitted_whatever_the_limit() {
         let start = Instant::now();
-        let mut lines = StderrLines::new("b", start);
+        let mut lines = StderrLines::new("b");
         let mut seen = Vec::new();
         let mut emit = |_: &str, line: &[u8]| seen.push(String::from_utf8_lossy(line).into_owned());
         let noise = "a line of noise\n".repeat(2 * MOST / 16);
