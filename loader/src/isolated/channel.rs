@@ -18,6 +18,10 @@ use crate::guard::call::CallState;
 use crate::guard::spin::Spin;
 use crate::load::tables::{Abilities, Function};
 
+/// The most records of a call beside [`EACH`] for each of its events: a plugin may report an event again.
+const MOST_RECORDS: usize = 64 << 10;
+const EACH: usize = 4;
+
 /// The time after its deadline at which a worker gives up a call. The caller has stopped waiting by then.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -29,6 +33,13 @@ pub(super) struct Request<'a> {
     pub(super) deadline: Instant,
     /// The caller's state, if a caller waits.
     pub(super) call: Option<&'a CallState>,
+}
+
+/// The answer of a child, while it is read.
+struct Answer<'a> {
+    in_preview: bool,
+    records_left: usize,
+    each: &'a mut dyn FnMut(&Record<'_>),
 }
 
 pub(super) struct Completed {
@@ -107,9 +118,14 @@ impl Channel {
             call.on_cancel(Arc::clone(&self.on_cancel));
         }
         let give_up = request.deadline + GRACE;
+        let mut answer = Answer {
+            in_preview: request.function == Function::Preview,
+            records_left: MOST_RECORDS + EACH * request.events.len(),
+            each,
+        };
         let mut told = false;
         loop {
-            if let Some(done) = self.read(each)? {
+            if let Some(done) = self.read(&mut answer)? {
                 return Ok(done);
             }
             // In each round, because a child may answer without end.
@@ -129,7 +145,7 @@ impl Channel {
             if !memory.has_answer(taken) && self.sleep(child, give_up)? {
                 // The child may have answered before it ended.
                 let died = if self.memory.has_begun() { ChannelError::Died } else { ChannelError::NoChild };
-                return self.read(each)?.ok_or(died);
+                return self.read(&mut answer)?.ok_or(died);
             }
             self.memory.host_sleeps(false);
         }
@@ -141,20 +157,25 @@ impl Channel {
     }
 
     /// Reads the available records. Returns the end of the call, if that is among them.
-    fn read(&mut self, each: &mut dyn FnMut(&Record<'_>)) -> Result<Option<Completed>, ChannelError> {
+    fn read(&mut self, answer: &mut Answer<'_>) -> Result<Option<Completed>, ChannelError> {
         const UNKNOWN: ChannelError = ChannelError::Broken("sent what no child of this version sends");
         self.taken = self.memory.take(self.taken, &mut self.inbox).ok_or(UNKNOWN)?;
         let mut read = 0;
         let mut done = None;
-        while let Some((record, length)) = Record::parse(&self.inbox[read..]).map_err(|NotARecord| UNKNOWN)? {
+        let in_preview = answer.in_preview;
+        while let Some((record, length)) =
+            Record::parse(&self.inbox[read..], in_preview).map_err(|NotARecord| UNKNOWN)?
+        {
             if done.is_some() {
                 return Err(UNKNOWN);
             }
+            let too_many = ChannelError::Broken("sent more records than a call can have");
+            answer.records_left = answer.records_left.checked_sub(1).ok_or(too_many)?;
             if record.kind == record::DONE {
                 let status = Status::try_from(record.x.cast_signed()).unwrap_or(abi::STATUS_FAILED);
                 done = Some(Completed { status, abilities: Abilities(record.y) });
             } else {
-                each(&record);
+                (answer.each)(&record);
             }
             read += length;
         }
@@ -166,7 +187,9 @@ impl Channel {
         if done.is_some() && !self.inbox.is_empty() {
             return Err(UNKNOWN);
         }
-        debug_assert!(self.inbox.len() <= HEAD + 2 * protocol::LONGEST + shared_memory::RING);
+        debug_assert!(
+            self.inbox.len() <= HEAD + protocol::LONGEST_TEXT + protocol::LONGEST + shared_memory::RING
+        );
         Ok(done)
     }
 
@@ -270,5 +293,13 @@ mod tests {
         let (ended, records) = flooded(Function::Preview, &message, Duration::ZERO);
         assert!(matches!(ended, Err(ChannelError::Late)));
         assert!(records > 0);
+    }
+
+    #[test]
+    fn a_child_sends_a_bounded_number_of_records() {
+        let report = Record { kind: record::REPORT, ..Record::default() }.head();
+        let (ended, records) = flooded(Function::Free, &report, Duration::from_secs(600));
+        assert!(matches!(ended, Err(ChannelError::Broken(what)) if what.contains("more records")));
+        assert_eq!(records, MOST_RECORDS);
     }
 }

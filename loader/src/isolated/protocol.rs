@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::shared_memory::{DATA_AT, SharedMemory};
 use crate::boundary::batch::strings_mut;
+use crate::boundary::text::REASON_LIMIT;
 use crate::sandbox::Sandbox;
 use crate::sandbox::limits::Limits;
 
@@ -42,8 +43,11 @@ pub(super) const BUILD: &str = concat!("jackfield ", env!("CARGO_PKG_VERSION"), 
 /// Bytes before the texts of a record.
 pub(super) const HEAD: usize = 40;
 
-/// Longest text of a record, in bytes.
+/// Longest message of a preview, in bytes.
 pub(super) const LONGEST: usize = 64 << 20;
+
+/// Longest other text of a record, in bytes. The child sends no more of a text than the host shows.
+pub(super) const LONGEST_TEXT: usize = 2 * REASON_LIMIT;
 
 pub(super) mod record {
     /// Outcome `code` of `y` events from `x` on, to be retried after `z` ms. The first text is the reason.
@@ -88,13 +92,19 @@ impl<'a> Record<'a> {
         head
     }
 
-    /// The record at the start of `bytes` and its length; `Ok(None)` while it is incomplete.
-    pub(super) fn parse(bytes: &'a [u8]) -> Result<Option<(Self, usize)>, NotARecord> {
+    /// The record at the start of `bytes` and its length; `Ok(None)` while it is incomplete. Its kind decides how
+    /// long its texts may be; only in a preview may there be messages.
+    pub(super) fn parse(bytes: &'a [u8], in_preview: bool) -> Result<Option<(Self, usize)>, NotARecord> {
         let Some((head, rest)) = bytes.split_at_checked(HEAD) else { return Ok(None) };
         let word = |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().unwrap_or_default());
         let number = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().unwrap_or_default());
         let (first, second) = (word(8) as usize, word(12) as usize);
-        if !(record::REPORT..=record::DONE).contains(&word(0)) || first > LONGEST || second > LONGEST {
+        let longest = match word(0) {
+            record::MESSAGE if in_preview => LONGEST,
+            record::REPORT | record::EXPLAIN | record::NUMBER | record::STAGE | record::DONE => LONGEST_TEXT,
+            _ => return Err(NotARecord),
+        };
+        if first > LONGEST_TEXT || second > longest {
             return Err(NotARecord);
         }
         let Some((texts, _)) = rest.split_at_checked(first + second) else { return Ok(None) };
@@ -355,10 +365,28 @@ mod tests {
         let mut bytes = record.head().to_vec();
         bytes.extend(b"why");
         for part in 0..bytes.len() {
-            assert_eq!(Record::parse(&bytes[..part]), Ok(None), "{part} bytes");
+            assert_eq!(Record::parse(&bytes[..part], false), Ok(None), "{part} bytes");
         }
         bytes.push(1);
-        assert_eq!(Record::parse(&bytes), Ok(Some((record, HEAD + 3))));
+        assert_eq!(Record::parse(&bytes, false), Ok(Some((record, HEAD + 3))));
+    }
+
+    #[test]
+    fn a_text_longer_than_the_host_shows_is_no_record() {
+        let text = vec![b'x'; LONGEST_TEXT + 1];
+        let head = |kind, first, second| Record { kind, first, second, ..Record::default() }.head();
+        let (short, long) = (&text[1..], &text[..]);
+        for (head, in_preview, is_one) in [
+            (head(record::REPORT, short, b""), false, true),
+            (head(record::REPORT, long, b""), false, false),
+            (head(record::EXPLAIN, b"", long), true, false),
+            (head(record::MESSAGE, short, long), true, true),
+            (head(record::MESSAGE, long, b""), true, false),
+            (head(record::MESSAGE, b"", b""), false, false),
+        ] {
+            // Before its texts are there.
+            assert_eq!(Record::parse(&head, in_preview).is_ok(), is_one, "{head:?}");
+        }
     }
 
     #[test]
@@ -379,7 +407,7 @@ mod tests {
                     *byte = if next() % 50 == 0 { *byte } else { small };
                 }
             }
-            if let Ok(Some((record, length))) = Record::parse(&bytes) {
+            if let Ok(Some((record, length))) = Record::parse(&bytes, false) {
                 assert!(length <= bytes.len());
                 assert_eq!(length, HEAD + record.first.len() + record.second.len());
                 assert!((record::REPORT..=record::DONE).contains(&record.kind));
@@ -388,6 +416,6 @@ mod tests {
         let large = Record { kind: record::MESSAGE, ..Record::default() };
         let mut head = large.head();
         head[12..16].copy_from_slice(&(LONGEST as u32 + 1).to_le_bytes());
-        assert_eq!(Record::parse(&head), Err(NotARecord), "a length that nobody waits for");
+        assert_eq!(Record::parse(&head, true), Err(NotARecord), "a length that nobody waits for");
     }
 }

@@ -14,7 +14,7 @@ use jackfield_plugin_api::abi::{self, Status};
 use rustix::process::Signal;
 
 use self::callbacks::ChannelEnd;
-use super::protocol::{self, BUILD, Record, Setup, log_record, record};
+use super::protocol::{self, BUILD, LONGEST_TEXT, Record, Setup, log_record, record};
 use super::shared_memory::{RequestHeader, SharedMemory};
 use crate::boundary::batch::no_events;
 use crate::boundary::host_services::HostHandle;
@@ -238,7 +238,8 @@ fn open(
     let (setup, tables) = match load(plugin, control, setup, request.level) {
         Ok(loaded) => loaded,
         Err((stage, message)) => {
-            let (code, first) = (stage as u32, message.as_bytes());
+            let (code, bytes) = (stage as u32, message.as_bytes());
+            let first = &bytes[..bytes.len().min(LONGEST_TEXT)];
             end.send(&Record { kind: record::STAGE, code, first, ..Record::default() });
             return abi::STATUS_FAILED;
         }
