@@ -175,6 +175,8 @@ impl Executor for ChildInstance {
                 Err(ChannelError::Late) => Err(CloseFailure::FreeTimedOut),
                 Err(lost) => Err(CloseFailure::FreeCrashed { how: self.how_it_ended(&lost) }),
             };
+            // A child ends by itself when its channel is closed, and what is below it would be lost from sight.
+            lock(&self.state).channels.push(channel);
         }
         self.kill();
         let child = lock(&self.state).child.clone();
