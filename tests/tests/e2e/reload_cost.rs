@@ -115,8 +115,8 @@ fn reloads(count: usize, events_per_second: usize, growth_kib: usize) {
     let first = first.expect("there were reloads");
     let most = Used {
         resident_kib: first.resident_kib + growth_kib,
-        // Each heap of the C library, of which there are two, reserves 64 MiB.
-        address_space_kib: 512 << 10,
+        // A second heap of the C library, which reserves 64 MiB, and the stacks of the threads below.
+        address_space_kib: first.address_space_kib + (80 << 10),
         threads: first.threads + 3,
         descriptors: first.descriptors + 3,
         mappings: first.mappings + 40,
