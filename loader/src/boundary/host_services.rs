@@ -1,9 +1,12 @@
 //! The host as a plugin sees it.
+//!
+//! The context of the services is a number and not a pointer, as that of a call is: a faulty plugin may pass anything. An
+//! invented number finds no context, or at worst that of another backend.
 
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use jackfield_plugin_api::abi;
 
@@ -47,6 +50,13 @@ pub fn host_handles() -> (usize, usize) {
     (handles.count, handles.bytes)
 }
 
+/// The contexts by their numbers: in the place K those from 2^K on. No place is ever written again, so a look waits for
+/// nothing, not even in a forked process.
+static CONTEXTS: [OnceLock<Box<[OnceLock<&'static Context>]>>; 32] = [const { OnceLock::new() }; 32];
+
+/// The bit by which a context differs from that of a call.
+const OF_HOST: usize = 1 << (usize::BITS - 1);
+
 struct Context {
     backend: String,
     tool_name: String,
@@ -80,7 +90,7 @@ impl HostHandle {
         }
         handles.count += 1;
         handles.bytes += size_of::<HostData>() + backend.len() + tool_name.len() + tool_version.len();
-        Self(HostData::leak(backend, tool_name, tool_version))
+        Self(HostData::leak(handles.count, backend, tool_name, tool_version))
     }
 
     pub(crate) fn as_ptr(&self) -> *const abi::Host {
@@ -102,7 +112,8 @@ impl Drop for HostHandle {
 }
 
 impl HostData {
-    fn leak(backend: &str, tool_name: &str, tool_version: &str) -> &'static Self {
+    /// `number` is above 0 and that of no other context.
+    fn leak(number: usize, backend: &str, tool_name: &str, tool_version: &str) -> &'static Self {
         let context = Context {
             backend: backend.to_owned(),
             tool_name: tool_name.to_owned(),
@@ -133,21 +144,31 @@ impl HostData {
             context,
         }));
         // The address is final now, so that the parts can point to each other.
-        data.services.context = (&raw const data.context).cast();
+        data.services.context = std::ptr::without_provenance(number ^ OF_HOST);
         data.services.tool_name = abi::Str::new(&data.context.tool_name);
         data.services.tool_version = abi::Str::new(&data.context.tool_version);
         data.services.backend_name = abi::Str::new(&data.context.backend);
         data.entry.table = (&raw const data.services).cast();
         data.raw.tables = abi::Tables { ptr: &raw const data.entry, len: 1 };
+        let data: &'static Self = data;
+        let (chunk, place) = place(number);
+        let chunk = CONTEXTS[chunk].get_or_init(|| (0..1 << chunk).map(|_| OnceLock::new()).collect());
+        let _ = chunk[place].set(&data.context);
         data
     }
 }
 
-/// # Safety
-/// `context` is that of a [`HostData`].
-unsafe fn context(context: *const c_void) -> &'static Context {
-    // SAFETY: the caller vouches for it, and the memory is never freed.
-    unsafe { &*context.cast::<Context>() }
+/// Where the context with this number is. The number is above 0.
+const fn place(number: usize) -> (usize, usize) {
+    let chunk = number.ilog2() as usize;
+    (chunk, number - (1 << chunk))
+}
+
+/// The context of this number, if there is one.
+fn find(context: *const c_void) -> Option<&'static Context> {
+    let number = context.addr() ^ OF_HOST;
+    let (chunk, place) = if number == 0 { return None } else { place(number) };
+    CONTEXTS.get(chunk)?.get()?.get(place)?.get().copied()
 }
 
 unsafe extern "C" fn log_enabled(_context: *const c_void, level: u32, target: abi::Str) -> u32 {
@@ -162,9 +183,9 @@ unsafe extern "C" fn log_enabled(_context: *const c_void, level: u32, target: ab
 
 unsafe extern "C" fn log_record(ctx: *const c_void, record: *const abi::LogRecord) {
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: the contract requires the context of these services and a readable record.
-        let (context, record) = unsafe { (context(ctx), record.as_ref()) };
-        let Some(record) = record else { return };
+        let Some(context) = find(ctx) else { return };
+        // SAFETY: the contract requires null or a readable record.
+        let Some(record) = (unsafe { record.as_ref() }) else { return };
         // SAFETY: as above, for the record's strings.
         let target = unsafe { text::from_plugin(record.target, LOG_TARGET_LIMIT) };
         // SAFETY: as above.
@@ -173,9 +194,9 @@ unsafe extern "C" fn log_record(ctx: *const c_void, record: *const abi::LogRecor
     }));
 }
 
+/// A backend that nobody knows counts as cancelled.
 unsafe extern "C" fn cancelled(ctx: *const c_void) -> u32 {
-    // SAFETY: as above.
-    u32::from(unsafe { context(ctx) }.cancelled.load(Ordering::Acquire))
+    find(ctx).map_or(1, |context| u32::from(context.cancelled.load(Ordering::Acquire)))
 }
 
 #[cfg(test)]
@@ -265,6 +286,48 @@ mod tests {
         let Some(((_, last), shown)) = lines.split_last() else { panic!("no records") };
         assert!(shown.len() < 5000, "{} records", shown.len());
         assert!(last.contains(&format!("in {} lines", 61_000 - shown.len())), "{last}");
+    }
+
+    #[test]
+    fn an_invented_context_of_the_host_finds_nothing() {
+        let handle = HostHandle::lend("events", "tool", "1.2.3");
+        let services = &handle.0.services;
+        let record = abi::LogRecord {
+            level: abi::LEVEL_ERROR,
+            line: 0,
+            target: abi::Str::new("t"),
+            file: abi::Str::EMPTY,
+            message: abi::Str::new("m"),
+        };
+        let kept = Kept::default();
+        let of_number = |number: usize| std::ptr::without_provenance::<c_void>(number);
+        with_default(&Dispatch::new(kept.clone()), || {
+            for context in [
+                of_number(0),
+                of_number(usize::MAX),
+                of_number(OF_HOST),
+                of_number(OF_HOST | 0x7fff_ffff),
+                // The number of a call, perhaps.
+                of_number(services.context.addr() ^ OF_HOST),
+                (&raw const kept).cast(),
+                (&raw const handle.0.context).cast(),
+            ] {
+                // SAFETY: any context is allowed, and the record is readable.
+                unsafe {
+                    (services.log)(context, &raw const record);
+                    assert_eq!((services.cancelled)(context), 1, "{context:?}");
+                }
+            }
+            assert!(kept.0.lock().unwrap().is_empty());
+            // SAFETY: as above.
+            unsafe { (services.log)(services.context, &raw const record) };
+        });
+        assert_eq!(kept.0.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn each_number_has_a_place_of_its_own() {
+        assert_eq!([1, 2, 3, 4, 7, 8].map(place), [(0, 0), (1, 0), (1, 1), (2, 0), (2, 3), (3, 0)]);
     }
 
     #[test]
