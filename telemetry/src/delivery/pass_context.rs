@@ -93,7 +93,12 @@ impl PassContext {
         !self.stop.load(Ordering::Relaxed) && (self.config.may_send)() == self.config.collection
     }
 
-    /// Whether a running call may go on. The end of the tool lets it finish; without consent it is cancelled.
+    /// Whether a running call may go on. Without consent it is cancelled, and when the end of the tool has no more time for
+    /// it: its outcomes so far are then noted.
+    pub(super) fn lets_calls_run(&self) -> bool {
+        self.signal.as_ref().is_none_or(|signal| signal.lets_calls_run()) && self.consented()
+    }
+
     pub(super) fn consented(&self) -> bool {
         (self.config.consented)() == self.config.collection
     }

@@ -142,7 +142,7 @@ impl BackendSender<'_> {
         let batch = buffer.into_batch(Arc::clone(&self.pass.slot));
         let timeout = target.options.timeout;
         Ok((
-            attempt_while(&backend, &batch, timeout, self.pass.deadline, &|| self.pass.consented()),
+            attempt_while(&backend, &batch, timeout, self.pass.deadline, &|| self.pass.lets_calls_run()),
             committed,
         ))
     }

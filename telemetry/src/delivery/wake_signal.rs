@@ -18,6 +18,8 @@ pub(crate) struct WakeSignal {
     pending: Mutex<Pending>,
     changed: Condvar,
     stop: Arc<AtomicBool>,
+    /// The time when running calls are cancelled, once the tool ends.
+    calls_end: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -69,12 +71,18 @@ impl WakeSignal {
         self.changed.notify_one();
     }
 
-    /// Ends this wait and every later one. Returns whether it was ended before.
-    pub(crate) fn stop(&self) -> bool {
+    /// Ends this wait and every later one, and running calls at `calls_end`. Returns whether it was ended before.
+    pub(crate) fn stop(&self, calls_end: Instant) -> bool {
+        lock(&self.calls_end).get_or_insert(calls_end);
         let before = self.stop.swap(true, Ordering::Relaxed);
         let _pending = self.pending();
         self.changed.notify_all();
         before
+    }
+
+    /// Whether running calls may go on.
+    pub(crate) fn lets_calls_run(&self) -> bool {
+        lock(&self.calls_end).is_none_or(|end| Instant::now() < end)
     }
 
     /// The flag that [`stop`](Self::stop) sets.
@@ -136,8 +144,10 @@ mod tests {
         assert_eq!(signal.wait(Duration::ZERO, None), Woken::Events);
         signal.enough();
         assert_eq!(signal.wait(long, None), Woken::Events);
-        assert!(!signal.stop());
-        assert!(signal.stop());
+        assert!(signal.lets_calls_run());
+        assert!(!signal.stop(Instant::now()));
+        assert!(signal.stop(Instant::now() + long));
+        assert!(!signal.lets_calls_run(), "the first end holds");
         assert_eq!(signal.wait(long, None), Woken::Stopped);
     }
 }

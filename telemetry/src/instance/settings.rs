@@ -44,7 +44,8 @@ pub enum Deliver {
         interval: Duration,
         /// The number of events that wait at most; 100 unless set.
         events: u32,
-        /// The time that the service waits at its end; 2 s unless set.
+        /// The time that the service waits at its end; 2 s unless set. A call that then still runs is cancelled, and its
+        /// outcomes so far are noted within another half second.
         within: Duration,
     },
     /// Only by [`Telemetry::flush`](crate::Telemetry::flush).

@@ -34,6 +34,9 @@ const BUSY: Duration = Duration::from_millis(20);
 const UNLIMITED: Duration = Duration::from_secs(24 * 60 * 60);
 /// The time for closing the backends of a delivery that is replaced.
 const CLOSING_OLD: Duration = Duration::from_millis(20);
+/// The time, after the end of the tool has cancelled running calls, in which their outcomes are noted. A plugin has 350 ms to
+/// leave a call.
+const SETTLING: Duration = Duration::from_millis(500);
 /// The time for closing the backends when no time is left.
 const CLOSING: Duration = Duration::from_millis(2);
 
@@ -265,7 +268,7 @@ impl Scheduler {
     /// Ends the thread, delivers for the last time, and closes the backends. A second call does nothing.
     pub(crate) fn close(&self, context: &Context, deadline: Instant) -> FlushReport {
         let nothing = FlushReport { emptied: true, ..FlushReport::default() };
-        if self.signal.stop() {
+        if self.signal.stop(deadline) {
             return nothing;
         }
         if !self.used.load(Ordering::Relaxed) {
@@ -295,7 +298,8 @@ impl Scheduler {
 
     fn close_backends(&self, deadline: Instant) {
         // A thread that still has it waits for a plugin.
-        if let Some(mut taken) = self.delivery.take(deadline)
+        let taken = self.delivery.take(deadline).or_else(|| self.delivery.take(Instant::now() + SETTLING));
+        if let Some(mut taken) = taken
             && let Some(mut delivery) = taken.delivery.take()
         {
             delivery.close(left(deadline).max(CLOSING));
