@@ -1,10 +1,10 @@
 //! The command line, and its errors in one line.
 
-use std::{env, path::PathBuf, sync::LazyLock};
+use std::{env, ffi::OsString, path::PathBuf, sync::LazyLock};
 
 use clap::{
-    CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueHint, builder::styling,
-    error::ErrorKind,
+    CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum as _, ValueHint,
+    builder::styling, error::ErrorKind,
 };
 use clap_complete::Shell;
 use jackfield::commands::TelemetryCommand;
@@ -15,6 +15,7 @@ use crate::{
     check::options::{self as check, CheckArgs},
     console,
     dead_letters::{self, DeadLettersCommand},
+    environment::variable,
     exit::{CommandError, Exit},
     log::{self, LogFormat},
     new::{self, NewArgs},
@@ -137,29 +138,76 @@ pub(crate) enum Command {
 
 /// The command line and the name of its command. An error, `--help` and `--version` end the process.
 pub(crate) fn parse() -> (Cli, String) {
-    log::set_format(wanted_format());
+    let wanted = Wanted::of(env::args_os());
+    let refuse = |refusal: String| -> ! {
+        let refusal = CommandError::Usage(refusal);
+        log::error(&refusal);
+        if wanted.json {
+            console::print_json_error(&refusal);
+        }
+        jackfield_loader::exit(Exit::from(&refusal).code().into())
+    };
+    match wanted.format() {
+        Ok(format) => log::set_format(format),
+        Err(refusal) => refuse(refusal),
+    }
     let parsed = Cli::command().try_get_matches().and_then(|matches| {
         let name = matches.subcommand_name().unwrap_or_default().to_owned();
         Cli::from_arg_matches(&matches).map(|cli| (cli, name))
     });
     parsed.unwrap_or_else(|error| {
-        if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+        if !error.use_stderr() || (is_help && !wanted.json) {
             error.exit()
         }
-        log::error(in_one_line(&error.render().to_string()));
-        jackfield_loader::exit(Exit::Usage.code().into())
+        let mut message = error.render().to_string();
+        if is_help {
+            let usage = message.lines().find(|line| line.starts_with("Usage: ")).unwrap_or_default();
+            message = format!("a command is missing\n{usage}");
+        }
+        refuse(in_one_line(&message))
     })
 }
 
-/// The format of the log. It is found before the parsing, whose errors have the format, too.
-fn wanted_format() -> LogFormat {
-    let mut words = env::args_os().skip_while(|word| word != "--log-format").skip(1);
-    let joined =
-        || env::args_os().find_map(|word| Some(word.to_str()?.strip_prefix("--log-format=")?.to_owned()));
-    let word = words.next().and_then(|word| word.into_string().ok()).or_else(joined);
-    let word = word.or_else(|| env::var("JACKFIELD_LOG_FORMAT").ok());
-    if word.as_deref() == Some("json") { LogFormat::Json } else { LogFormat::Text }
+/// What the command line says of the output. It is found before the parsing, because it holds for the errors of that, too.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Wanted {
+    json: bool,
+    /// The word after `--log-format`.
+    format: Option<OsString>,
 }
+
+impl Wanted {
+    fn of(words: impl IntoIterator<Item = OsString>) -> Self {
+        let mut wanted = Self::default();
+        let mut words = words.into_iter().skip(1).take_while(|word| word != "--");
+        while let Some(word) = words.next() {
+            if word == "--json" {
+                wanted.json = true;
+            } else if word == "--log-format" {
+                wanted.format = words.next();
+            } else if let Some(format) = word.to_str().and_then(|word| word.strip_prefix("--log-format=")) {
+                wanted.format = Some(format.into());
+            }
+        }
+        wanted
+    }
+
+    /// The format of the log: of the command line, else of the environment. The parser refuses a wrong one of the
+    /// command line.
+    fn format(&self) -> Result<LogFormat, String> {
+        let format = |word: OsString| LogFormat::from_str(word.to_str()?, false).ok();
+        match (&self.format, variable(LOG_FORMAT)) {
+            (Some(word), _) => Ok(format(word.clone()).unwrap_or_default()),
+            (None, Some(word)) => format(word.clone())
+                .ok_or_else(|| format!("{LOG_FORMAT}: expected \"text\" or \"json\", found {word:?}")),
+            (None, None) => Ok(LogFormat::default()),
+        }
+    }
+}
+
+/// The variable with the format of the log.
+const LOG_FORMAT: &str = "JACKFIELD_LOG_FORMAT";
 
 /// Turns clap's message, which has several lines and a usage, into one line that says how to see the usage.
 fn in_one_line(message: &str) -> String {
@@ -229,6 +277,17 @@ mod tests {
             Cli::try_parse_from(["jackfield", "send", "--give-up-after", "5"]).expect_err("no unit");
         assert!(refusal.to_string().contains("such as \"250ms\""), "{refusal}");
         assert_eq!(refusal.exit_code(), i32::from(Exit::Usage.code()));
+    }
+
+    #[test]
+    fn what_is_wanted_of_the_output_is_found_in_a_wrong_command_line() {
+        let wanted = |line: &str| Wanted::of(line.split(' ').map(OsString::from));
+        let of = |json, format: Option<&str>| Wanted { json, format: format.map(OsString::from) };
+        assert_eq!(wanted("jackfield sned --json"), of(true, None));
+        assert_eq!(wanted("jackfield --log-format json run --onec"), of(false, Some("json")));
+        assert_eq!(wanted("jackfield run --log-format=text --log-format=json"), of(false, Some("json")));
+        assert_eq!(wanted("jackfield send -- --json --log-format=json"), of(false, None));
+        assert_eq!(wanted("jackfield run --log-format"), of(false, None));
     }
 
     fn refusal(args: &str) -> String {

@@ -3,7 +3,6 @@
 //! A broken pipe is no error: its reader has ended. Colours are for a terminal, unless `NO_COLOR` is set.
 
 use std::{
-    env,
     fmt::Display,
     io::{self, IsTerminal as _, Write},
     sync::{
@@ -18,7 +17,10 @@ use jackfield_loader::{ForeignText, to_json, to_json_pretty};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::exit::{CommandError, Exit};
+use crate::{
+    environment::variable,
+    exit::{CommandError, Exit},
+};
 
 /// Prints a result.
 ///
@@ -106,8 +108,7 @@ pub(crate) fn coloured_errors() -> bool {
 }
 
 fn wants_colour() -> bool {
-    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        && env::var_os("TERM").is_none_or(|t| t != "dumb")
+    variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// A colour, as the number of its ANSI escape sequence.

@@ -14,11 +14,15 @@ use tracing::{
 };
 use tracing_subscriber::{EnvFilter, Layer, layer::Context, prelude::*};
 
-use crate::console::{self, Colour};
+use crate::{
+    console::{self, Colour},
+    environment::variable,
+};
 
 /// The format of the lines on standard error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum LogFormat {
+    #[default]
     /// `warning: what has happened`
     Text,
     /// An object on each line: timestamp, level, event, the backend that it is about, and further members
@@ -37,16 +41,21 @@ pub(crate) fn set_format(format: LogFormat) {
 
 /// From now on the records of the host and of the plugins are written.
 pub(crate) fn start() {
-    let filter = EnvFilter::builder()
-        .with_default_directive(tracing::level_filters::LevelFilter::WARN.into())
-        .with_env_var("JACKFIELD_LOG");
-    let (filter, refusal) = match filter.try_from_env() {
-        Ok(filter) => (filter, None),
-        Err(error) => (EnvFilter::new(DEFAULT), std::env::var_os("JACKFIELD_LOG").map(|_| error)),
+    let wanted = variable("JACKFIELD_LOG").map(|wanted| {
+        let wanted = wanted.into_string().map_err(|_| "it is not UTF-8".to_owned())?;
+        let filter = EnvFilter::builder()
+            .with_default_directive(tracing::level_filters::LevelFilter::WARN.into())
+            .parse(wanted);
+        filter.map_err(|error| error.to_string())
+    });
+    let (filter, refusal) = match wanted {
+        Some(Ok(filter)) => (filter, None),
+        Some(Err(refusal)) => (EnvFilter::new(DEFAULT), Some(refusal)),
+        None => (EnvFilter::new(DEFAULT), None),
     };
     tracing_subscriber::registry().with(Records.with_filter(filter)).init();
-    if let Some(error) = refusal {
-        warn(format_args!("JACKFIELD_LOG is ignored: {error}"));
+    if let Some(refusal) = refusal {
+        warn(format_args!("JACKFIELD_LOG is ignored: {refusal}"));
     }
 }
 

@@ -7,6 +7,7 @@ mod check;
 mod command_line;
 mod console;
 mod dead_letters;
+mod environment;
 mod exit;
 mod leftovers;
 mod log;

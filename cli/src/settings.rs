@@ -11,6 +11,7 @@ use jackfield::{Builder, Config, Error};
 use jackfield_loader::{BackendOptions, show_path};
 
 use crate::{
+    environment::variable,
     exit::{self, CommandError},
     log::LogFormat,
 };
@@ -65,9 +66,10 @@ pub(crate) struct CommonArgs {
     /// Print JSON to standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Format of the lines on standard error
-    #[arg(long, global = true, value_name = "FORMAT", env = "JACKFIELD_LOG_FORMAT", default_value = "text")]
-    log_format: LogFormat,
+    /// Format of the lines on standard error, instead of that of $JACKFIELD_LOG_FORMAT [default: text]
+    // Checked here, and read before the command line is parsed: its errors have this format, too.
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
 }
 
 impl CommonArgs {
@@ -76,18 +78,18 @@ impl CommonArgs {
     /// # Errors
     /// The file can't be read, can't be trusted or is wrong.
     pub(crate) fn configuration(&self) -> Result<Config, Error> {
-        self.open_file()?.map_or_else(|| Ok(Config::embedded()), |(_, file)| file.read())
+        self.open_file(Path::to_owned)?.map_or_else(|| Ok(Config::embedded()), |(_, file)| file.read())
     }
 
     /// Opens the configuration file: that of the command line, else that of the environment, else the first
-    /// of the usual places. `None` where there is none.
+    /// of the usual places. `None` where there is none. `shown` is how messages show a named file.
     ///
     /// # Errors
     /// The file can't be opened, or others can write it.
-    fn open_file(&self) -> Result<Option<(PathBuf, ConfigFile)>, Error> {
-        // A script unsets a variable for one command by an empty value.
-        let variable = || env::var_os("JACKFIELD_CONFIG").filter(|file| !file.is_empty()).map(PathBuf::from);
-        if let Some(path) = self.config.clone().or_else(variable) {
+    fn open_file(&self, shown: impl Fn(&Path) -> PathBuf) -> Result<Option<(PathBuf, ConfigFile)>, Error> {
+        let named = self.config.clone().or_else(|| variable("JACKFIELD_CONFIG").map(PathBuf::from));
+        if let Some(path) = named {
+            let path = shown(&path);
             let file = self.judged(ConfigFile::open(&path)?)?;
             return Ok(Some((path, file)));
         }
@@ -112,14 +114,13 @@ impl CommonArgs {
     /// # Errors
     /// There is no file, or it can't be trusted, is wrong or has no backend.
     pub(crate) fn file_with_backends(&self) -> Result<(OperatorsFile, Config), CommandError> {
-        let Some((path, _)) = self.open_file()? else {
+        // Messages of a later reload have the absolute path, so those of the first read have it, too.
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let Some((path, file)) = self.open_file(absolute)? else {
             let refusal = "there is no configuration: write one, or name it with --config".to_owned();
             return Err(CommandError::ConfigContent(refusal));
         };
-        // Messages of a later reload have the absolute path, so those of the first read have it, too.
-        let path = std::path::absolute(&path).map_err(CommandError::system(show_path(&path)))?;
-        let file = ConfigFile::open(&path)?;
-        let config = self.judged(file)?.read()?;
+        let config = file.read()?;
         chosen_backends(&config, &[])?;
         Ok((OperatorsFile { path, trusted: self.trust_config }, config))
     }
@@ -157,13 +158,24 @@ pub(crate) fn chosen_backends<'c>(
         return Err(CommandError::ConfigContent("the configuration has no [[backend]]".to_owned()));
     }
     if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
-        let names = names.join("`, `");
-        return Err(CommandError::Usage(format!(
-            "--only: no backend {unknown:?} in the configuration, which has `{names}`"
-        )));
+        return Err(unknown_backend("--only", unknown, "the configuration", names));
     }
     let backends = config.backends.iter();
     Ok(backends.filter(|backend| only.is_empty() || only.contains(&backend.name)).collect())
+}
+
+/// The refusal of a name of a backend that `place` does not have. It has these `names`.
+pub(crate) fn unknown_backend(
+    option: &str,
+    unknown: &str,
+    place: &str,
+    names: impl IntoIterator<Item = impl AsRef<str>>,
+) -> CommandError {
+    let names: Vec<_> = names.into_iter().map(|name| format!("`{}`", name.as_ref())).collect();
+    CommandError::Usage(format!(
+        "{option}: no backend {unknown:?} in {place}, which has {}",
+        names.join(", ")
+    ))
 }
 
 /// The options with which this command opens a backend. One thread uses the backend.

@@ -129,7 +129,7 @@ mod tests {
             let text = format!("[[backend]]\n{table}.qqqqqqqqqqqq = 1");
             assert_eq!(keys(&format!("{backend}/{table}/properties")), known(&text));
         }
-        let words = schema.pointer("/properties/plugins/properties/trust/enum");
+        let words = schema.pointer("/properties/plugins/properties/trust/anyOf/0/enum");
         assert_eq!(words, Some(&json!(Trust::ALL.map(|(word, _)| word))));
     }
 

@@ -277,6 +277,45 @@ fn the_schema_of_the_file_has_the_options_of_plugins() {
 }
 
 #[test]
+fn the_schema_accepts_what_the_parser_accepts() {
+    let site = Site::new(&[]);
+    let schema = site.run(&["schema"]).with_code(0).json();
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let accept = |text: &str| {
+        let table: toml::Table = toml::from_str(text).expect("TOML");
+        site.write("config.toml", text);
+        let mut command = site.command(&["plugins"]);
+        command.env("TRUST", "any").env("WHERE", "process").env("PART", "proc").env("N", "7");
+        let parsed = start(&mut command).end().code == Some(0);
+        (parsed, validator.is_valid(&serde_json::to_value(table).expect("it has no date")))
+    };
+    let process = "[[backend]]\nplugin = 'p'\nisolation = 'process'\n";
+    for rest in [
+        "limits.memory = 1048576",
+        "limits.memory = '512MiB'",
+        "limits.memory = '${N}MiB'",
+        "limits = { cpu = '60s', files = 7, core_dumps = true }",
+        "name = 'main-${N}'",
+        "name = '${WHERE}'\n[plugins]\ntrust = '${TRUST}'",
+        "[plugins]\ntrust = 'pinned'",
+        "[[backend]]\nplugin = 'p'\nisolation = '${WHERE}'",
+        "[[backend]]\nplugin = 'p'\nisolation = '${PART}ess'",
+    ] {
+        assert_eq!(accept(&format!("{process}{rest}")), (true, true), "{rest}");
+    }
+    for rest in [
+        "limits.memory = 0",
+        "limits.memory = true",
+        "name = 'no name'",
+        "name = '$WHERE'",
+        "[plugins]\ntrust = 'every'",
+        "[[backend]]\nplugin = 'p'\nisolation = 'processes'",
+    ] {
+        assert_eq!(accept(&format!("{process}{rest}")), (false, false), "{rest}");
+    }
+}
+
+#[test]
 fn a_wrong_configuration_decides_the_code_of_unusable_backends() {
     let site = Site::new(&[]);
     let file = plugin("file");

@@ -166,6 +166,40 @@ fn with_json_a_wrong_configuration_is_one_object() {
 }
 
 #[test]
+fn with_json_a_wrong_command_line_is_one_object() {
+    let site = Site::new(&[]);
+    for command in
+        [&["run", "--onec"][..], &["send", "--give-up-after", "5"], &["sned"], &["dead-letters"], &[]]
+    {
+        let ended = site.run(&[command, &["--json"]].concat()).with_code(2);
+        let told = ended.json();
+        assert_eq!(told["exit_code"], 2, "{ended:#?}");
+        let error = told["error"].as_str().expect("a string");
+        assert!(error.ends_with("--help`") && ended.stderr == format!("error: {error}\n"), "{ended:#?}");
+    }
+    let help = site.run(&["run", "--help", "--json"]).with_code(0).stdout;
+    assert!(help.contains("Usage: jackfield run"), "{help}");
+}
+
+#[test]
+fn an_empty_variable_is_an_unset_one() {
+    let site = Site::new(&[to_file("late", "later/out.jsonl")]);
+    let mut command = site.command(&["run", "--state", "state", "--start-anyway"]);
+    command.env("JACKFIELD_LOG", "").env("JACKFIELD_LOG_FORMAT", "").stdin(std::process::Stdio::piped());
+    let mut running = start(&mut command);
+    let mut stdin = running.stdin();
+    stdin.write_all(events(0..1).as_bytes()).expect("writable");
+    running.until_said("warning: backend late is down");
+    fs::create_dir(site.path("later")).expect("writable");
+    site.run(&["retry", "--state", "state"]).with_code(0);
+    running.until_said("info: backend late is back after");
+    drop(stdin);
+    running.end().with_code(0);
+    let wrong = start(site.command(&["plugins"]).env("JACKFIELD_LOG_FORMAT", "xml")).end().with_code(2);
+    assert!(wrong.stderr.contains(r#"expected "text" or "json", found "xml""#), "{wrong:#?}");
+}
+
+#[test]
 fn quiet_still_reports_undelivered_events() {
     let site = Site::new(&[hostile("5s", "outcome = \"rejected\"")]);
     site.write("in.jsonl", events(0..3));
