@@ -1,6 +1,7 @@
 //! `jackfield dead-letters`: the events that backends have rejected, in the spool of a run or of a tool.
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -16,7 +17,7 @@ use crate::{
     log,
     run::tools,
     run_state,
-    settings::{CommonArgs, Help, TOOL},
+    settings::{CommonArgs, Help, TOOL, unknown_backend},
 };
 
 pub(crate) const HELP: Help = Help {
@@ -88,11 +89,30 @@ impl Selection {
         let spools = ["spool", "local-spool"].map(|name| folder.join(name));
         let found = spools.into_iter().filter(|spool| spool.is_dir()).map(|spool| {
             let spool = Spool::on_disk(spool, Limits::default());
-            let mut rejected = spool.rejected().map_err(|error| unusable(&error))?;
-            rejected.retain(|one| self.backend.is_empty() || self.backend.contains(&one.backend));
+            let rejected = spool.rejected().map_err(|error| unusable(&error))?;
             Ok((spool, rejected))
         });
-        found.collect()
+        let mut found = found.collect::<Result<Vec<_>, CommandError>>()?;
+        self.check(&found)?;
+        for (_, rejected) in &mut found {
+            rejected.retain(|one| self.backend.is_empty() || self.backend.contains(&one.backend));
+        }
+        Ok(found)
+    }
+
+    /// Refuses a backend that these spools do not know.
+    fn check(&self, found: &[(Spool, Vec<Rejected>)]) -> Result<(), CommandError> {
+        let rejected = found.iter().flat_map(|(_, rejected)| rejected);
+        let mut known: BTreeSet<_> = rejected.map(|one| one.backend.clone()).collect();
+        if self.backend.iter().all(|name| known.contains(name)) {
+            return Ok(());
+        }
+        known.extend(found.iter().flat_map(|(spool, _)| spool.stats().backends.into_keys()));
+        // Before the first delivery nothing is known of any backend.
+        match self.backend.iter().find(|name| !known.is_empty() && !known.contains(*name)) {
+            Some(unknown) => Err(unknown_backend("--backend", unknown, "this spool", known)),
+            None => Ok(()),
+        }
     }
 }
 

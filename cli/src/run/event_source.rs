@@ -8,13 +8,13 @@ use std::{
 
 use clap::{Args, ValueHint};
 use jackfield::forward::{BackendConfig, CancellationToken, check_backend};
-use jackfield::{Config, OpenError, Status, Telemetry, spool::Limits};
+use jackfield::{Config, OpenError, spool::Limits};
 use jackfield_loader::show_path;
 
 use super::{
     input::{Input, InputReader, Message},
     sink::Counts,
-    tools::{Tools, limits, service},
+    tools::{Tool, Tools, limits, service},
 };
 use crate::{
     exit::{CommandError, UnusableBackend},
@@ -76,9 +76,9 @@ impl RunArgs {
 
 /// The source of events.
 pub(super) enum EventSource {
-    /// The telemetry of the run itself, the reader that fills its spool, and the status before the first
-    /// line. There is no reader if a request to end came while the backends were being opened.
-    Input { telemetry: Telemetry, reader: Option<Arc<InputReader>>, before: Box<Status> },
+    /// The spool of the run itself, and the reader that fills it. There is no reader if a request to end came
+    /// while the backends were being opened.
+    Input { own: Tool, reader: Option<Arc<InputReader>> },
     /// The spools of tools.
     Tools(Tools),
 }
@@ -138,9 +138,10 @@ impl EventSource {
         let to_open = telemetry.clone();
         let failed_backends = signals::unless_stopped(stop, move || to_open.open_backends())
             .map_err(CommandError::system("no backend is open"))?;
-        let before = Box::new(telemetry.status());
+        // Counted before the first line is read.
+        let own = Tool::new(TOOL, telemetry.clone());
         let Some(failed_backends) = failed_backends else {
-            return Ok(Self::Input { telemetry, reader: None, before });
+            return Ok(Self::Input { own, reader: None });
         };
         judge(failed_backends, args.start_anyway).inspect_err(|_| drop(telemetry.close()))?;
         let input = Input::of(&args.input).map_err(failed())?;
@@ -150,7 +151,7 @@ impl EventSource {
         // An earlier run may have left events and pauses.
         telemetry.retry();
         telemetry.deliver_soon();
-        Ok(Self::Input { telemetry, reader: Some(reader), before })
+        Ok(Self::Input { own, reader: Some(reader) })
     }
 
     /// Whether events could be delivered.
@@ -167,20 +168,17 @@ impl EventSource {
         }
     }
 
-    /// The name of each tool whose spool is delivered, and the telemetry that delivers it.
-    pub(super) fn telemetries(&self) -> Vec<(String, Telemetry)> {
+    /// Each tool whose spool is delivered.
+    pub(super) fn tools(&self) -> Vec<Tool> {
         match self {
-            Self::Input { telemetry, .. } => vec![(TOOL.to_owned(), telemetry.clone())],
-            Self::Tools(tools) => tools.telemetries(),
+            Self::Input { own, .. } => vec![own.clone()],
+            Self::Tools(tools) => tools.all(),
         }
     }
 
-    /// The status of the run's own spool before the first line.
-    pub(super) fn before(&self) -> Option<&Status> {
-        match self {
-            Self::Input { before, .. } => Some(before),
-            Self::Tools(_) => None,
-        }
+    /// Whether the spools are those of tools.
+    pub(super) fn is_of_tools(&self) -> bool {
+        matches!(self, Self::Tools(_))
     }
 
     /// The counts of the lines that were read so far.

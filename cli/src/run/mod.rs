@@ -15,7 +15,7 @@ mod summary;
 pub(crate) mod tools;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::PathBuf,
     sync::{
@@ -26,8 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield::Telemetry;
-use jackfield::forward::CancellationToken;
+use jackfield::{Telemetry, forward::CancellationToken};
 use jackfield_loader::{ForeignText, count, show_path};
 
 use self::{
@@ -35,6 +34,7 @@ use self::{
     input::Message,
     report::{Rates, reload_in_one_line},
     summary::Summary,
+    tools::Tool,
 };
 use crate::{
     console,
@@ -63,10 +63,12 @@ pub(crate) const HELP: Help = Help {
          backends of this configuration, instead of the backends of TOOL. A tool takes part only if\n\
          its user has consented in its consent file, and this environment has no opt-out such as\n\
          DO_NOT_TRACK.\n\n\
-         With --json the last line of standard output is one object: read, waiting, rejected,\n\
+         With --json the last line of standard output is one object: read, waiting, dead_letters,\n\
          dropped, backends (a list of tool, name, waiting_before, delivered, rejected, lost, waiting),\n\
-         not_stored, left_in_input, exit_code. For each backend waiting_before + read is\n\
-         delivered + rejected + lost + waiting, plus those of `dropped` that it had not settled.",
+         not_stored, left_in_input, exit_code. `waiting` and `dead_letters` are what the spool keeps,\n\
+         the other numbers are of this run. Without --spools, for each backend waiting_before + read\n\
+         is delivered + rejected + lost + waiting, plus those of `dropped` that it had not settled.\n\
+         The exit code is 6 when this run has rejected or dropped events.",
 };
 
 /// The time between two statuses.
@@ -94,8 +96,8 @@ struct Run {
     started_ms: i64,
     rates: Rates,
     last_reload: Option<String>,
-    /// For each spool, the number of its reloads that were printed.
-    reloads: BTreeMap<Option<PathBuf>, u64>,
+    /// For each data folder, the number of its reloads that were printed.
+    reloads: BTreeMap<PathBuf, u64>,
 }
 
 fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
@@ -161,11 +163,11 @@ impl Run {
     /// Reloads on a separate thread, because a backend may open slowly.
     fn reload(&self) {
         let sender = self.sender.clone();
-        let all = self.source.telemetries();
+        let all = self.source.tools();
         let reload = move || {
-            for (_, telemetry) in all {
+            for tool in all {
                 // Errors are in the log.
-                let _ = telemetry.reload();
+                let _ = tool.telemetry.reload();
                 let _ = sender.send(Message::Reloaded);
             }
         };
@@ -176,9 +178,9 @@ impl Run {
 
     /// Prints the reloads that have ended since the last status.
     fn print_reloads(&mut self) {
-        for (_, telemetry) in self.source.telemetries() {
-            let Some(last) = telemetry.last_reload() else { continue };
-            let printed = self.reloads.entry(telemetry.data_folder()).or_default();
+        for tool in self.source.tools() {
+            let Some(last) = tool.telemetry.last_reload() else { continue };
+            let printed = self.reloads.entry(tool.folder()).or_default();
             if *printed == last.number {
                 continue;
             }
@@ -190,8 +192,11 @@ impl Run {
     }
 
     fn write_status(&mut self, what: &'static str) {
-        let telemetries = self.source.telemetries();
-        let spools = telemetries.iter().map(|(tool, telemetry)| self.rates.of(tool, telemetry)).collect();
+        let tools = self.source.tools();
+        let folders: BTreeSet<_> = tools.iter().map(Tool::folder).collect();
+        self.rates.retain(&folders);
+        self.reloads.retain(|folder, _| folders.contains(folder));
+        let spools = tools.iter().map(|tool| self.rates.of(tool)).collect();
         self.write_status_of(what, spools);
     }
 
@@ -268,29 +273,22 @@ impl Run {
             log::error(format_args!("{}: {error}", self.source.name()));
             exit = Exit::Io;
         }
-        let all: Arc<[_]> = self.source.telemetries().into();
+        let all: Arc<[_]> = self.source.tools().into();
         let to_flush = Arc::clone(&all);
         self.do_with_status(move || for_each_at_once(&to_flush, |telemetry| flush(telemetry, deadline)));
-        let live: Vec<_> = all.iter().map(|(_, telemetry)| telemetry.live_backends()).collect();
+        let live: Vec<_> = all.iter().map(|tool| tool.telemetry.live_backends()).collect();
         let to_close = Arc::clone(&all);
         self.do_with_status(move || for_each_at_once(&to_close, |telemetry| drop(telemetry.close())));
-        let mut summary = Summary {
-            read: counts.events,
-            not_stored: counts.not_stored,
-            left_in_input: counts.left,
-            ..Summary::default()
-        };
-        for (_, telemetry) in &*all {
-            summary.add(self.source.before(), &telemetry.status());
-        }
-        let spools = all.iter().zip(live);
-        let spools =
-            spools.map(|((tool, telemetry), live)| self.rates.at_the_end(tool, telemetry, live)).collect();
+        let mut summary = Summary::new(&counts, self.source.is_of_tools());
+        let spools = all.iter().zip(live).map(|(tool, live)| {
+            let (now, after) = self.rates.at_the_end(tool, live);
+            summary.add(&tool.before.status, &after);
+            now
+        });
+        let spools = spools.collect();
         self.write_status_of("ended", spools);
-        for line in summary.lines() {
-            log::say(console::one_line(line));
-        }
-        summary.warnings().iter().for_each(log::warn);
+        summary.lines().for_each(|line| log::say(console::one_line(line)));
+        summary.warnings.iter().for_each(|warning| log::warn(console::one_line(warning)));
         if !summary.has_kept_all() {
             exit = exit.max(Exit::Events);
         }
@@ -303,10 +301,10 @@ impl Run {
 }
 
 /// Does `work` for each telemetry, at the same time.
-fn for_each_at_once(all: &[(String, Telemetry)], work: impl Fn(&Telemetry) + Sync) {
+fn for_each_at_once(all: &[Tool], work: impl Fn(&Telemetry) + Sync) {
     thread::scope(|scope| {
-        for (_, telemetry) in all {
-            let work = || work(telemetry);
+        for tool in all {
+            let work = || work(&tool.telemetry);
             let thread = thread::Builder::new().name("jackfield-flush".to_owned());
             if thread.spawn_scoped(scope, work).is_err() {
                 work();

@@ -1,81 +1,75 @@
 //! The parts of the status: spools and backends with rates over the last seconds, and the result of a reload.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     path::PathBuf,
     time::{Duration, Instant},
 };
 
-use jackfield::{BackendStatus, LiveBackend, ReloadError, ReloadReport, Status, Telemetry};
+use jackfield::{BackendStatus, LiveBackend, ReloadError, ReloadReport, Status};
 use jackfield_loader::{ForeignText, in_prose, show_path};
 
+use super::tools::{Counted, Tool};
 use crate::run_state::{BackendNow, PluginNow, SpoolNow};
 
 /// The time over which a rate is computed.
 const WINDOW: Duration = Duration::from_secs(3);
-/// Waiting events are counted so seldom that counting takes at most one part in `SHARE` of the time.
-const SHARE: u32 = 20;
 
 /// The earlier values that rates are computed from, for each spool.
 #[derive(Default)]
 pub(super) struct Rates(BTreeMap<PathBuf, Seen>);
 
 struct Seen {
-    status: Status,
-    /// When the waiting events are counted again, which reads all of them.
-    again: Instant,
+    counted: Counted,
     /// For each backend, the number of delivered events at earlier times.
     delivered: BTreeMap<String, VecDeque<(Instant, u64)>>,
 }
 
 impl Rates {
     /// The state of one spool now.
-    pub(super) fn of(&mut self, tool: &str, telemetry: &Telemetry) -> SpoolNow {
-        self.with(tool, telemetry, &telemetry.live_backends())
+    pub(super) fn of(&mut self, tool: &Tool) -> SpoolNow {
+        let live = tool.telemetry.live_backends();
+        let seen = self.seen(tool);
+        let is_known = |live: &LiveBackend| known_of(&seen.counted.status, &live.name).is_some();
+        if Instant::now() >= seen.counted.again || !live.iter().all(is_known) {
+            seen.counted = Counted::now(&tool.telemetry);
+        }
+        seen.now(tool, &live)
     }
 
-    /// The state of one spool after its telemetry was closed, and what its backends did until then. Waiting
-    /// events are counted once more.
-    pub(super) fn at_the_end(
-        &mut self,
-        tool: &str,
-        telemetry: &Telemetry,
-        mut backends: Vec<LiveBackend>,
-    ) -> SpoolNow {
-        if let Some(seen) = self.0.get_mut(&telemetry.data_folder().unwrap_or_default()) {
-            seen.again = Instant::now();
-        }
-        backends.iter_mut().for_each(|backend| backend.open = false);
-        self.with(tool, telemetry, &backends)
+    /// The state of one spool after its telemetry was closed, and its status. `live` is what its backends did
+    /// until then.
+    pub(super) fn at_the_end(&mut self, tool: &Tool, mut live: Vec<LiveBackend>) -> (SpoolNow, Status) {
+        live.iter_mut().for_each(|backend| backend.open = false);
+        let seen = self.seen(tool);
+        seen.counted = Counted::now(&tool.telemetry);
+        (seen.now(tool, &live), seen.counted.status.clone())
     }
 
-    fn with(&mut self, tool: &str, telemetry: &Telemetry, live: &[LiveBackend]) -> SpoolNow {
-        let started = Instant::now();
-        let count = || {
-            let status = telemetry.status();
-            let now = Instant::now();
-            (status, now + (now - started) * SHARE)
-        };
-        let key = telemetry.data_folder().unwrap_or_default();
-        let seen = self.0.entry(key).or_insert_with(|| {
-            let (status, again) = count();
-            Seen { status, again, delivered: BTreeMap::new() }
-        });
-        let is_known = |live: &LiveBackend, status: &Status| known_of(status, &live.name).is_some();
-        if started >= seen.again || !live.iter().all(|live| is_known(live, &seen.status)) {
-            (seen.status, seen.again) = count();
-        }
-        let Seen { status, delivered, .. } = seen;
+    /// Drops the values of spools in other folders than these.
+    pub(super) fn retain(&mut self, folders: &BTreeSet<PathBuf>) {
+        self.0.retain(|folder, _| folders.contains(folder));
+    }
+
+    fn seen(&mut self, tool: &Tool) -> &mut Seen {
+        let new = || Seen { counted: Counted::clone(&tool.before), delivered: BTreeMap::new() };
+        self.0.entry(tool.folder()).or_insert_with(new)
+    }
+}
+
+impl Seen {
+    fn now(&mut self, tool: &Tool, live: &[LiveBackend]) -> SpoolNow {
+        let (now, Self { counted: Counted { status, .. }, delivered }) = (Instant::now(), self);
         let backends = if live.is_empty() {
             let known = status.backends.iter();
-            known.map(|known| backend(known, None, delivered, started)).collect()
+            known.map(|known| backend(known, None, delivered, now)).collect()
         } else {
             // The backends that this process has, which may differ from the configuration.
             let known = live.iter().filter_map(|live| Some((known_of(status, &live.name)?, live)));
-            known.map(|(known, live)| backend(known, Some(live), delivered, started)).collect()
+            known.map(|(known, live)| backend(known, Some(live), delivered, now)).collect()
         };
         SpoolNow {
-            tool: tool.into(),
+            tool: (&tool.name).into(),
             folder: status.folder.as_deref().map(show_path),
             waiting: status.events,
             bytes: status.bytes,

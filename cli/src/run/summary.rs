@@ -2,32 +2,41 @@
 
 use std::collections::BTreeMap;
 
-use jackfield::Status;
+use jackfield::{BackendStatus, Status};
 use jackfield_loader::{ForeignText, count};
 use serde::Serialize;
+
+use super::sink::Counts;
 
 /// The results of a run. For each backend of the run's own spool, `waiting_before` + `read` is the sum of its
 /// numbers and of those events of `dropped` that it had not settled.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Summary {
     /// Events that were read and stored.
-    pub(super) read: u64,
+    read: u64,
     /// Events that at least one backend has not settled.
-    pub(super) waiting: u64,
-    /// Dead letters, those of earlier runs included.
-    pub(super) rejected: u64,
-    /// Events that were dropped, by reason: in this run; of a tool's spool, ever.
-    pub(super) dropped: BTreeMap<String, u64>,
-    pub(super) backends: Vec<BackendSummary>,
+    waiting: u64,
+    /// Dead letters that are kept, those of earlier runs included.
+    dead_letters: u64,
+    /// Events that were dropped in this run, by reason.
+    dropped: BTreeMap<String, u64>,
+    backends: Vec<BackendSummary>,
     /// Lines that were read and are lost.
-    pub(super) not_stored: u64,
+    not_stored: u64,
     /// Lines without room that are still in the input.
-    pub(super) left_in_input: u64,
+    left_in_input: u64,
     pub(super) exit_code: u8,
+    /// The events that are not delivered, one line for each reason.
+    #[serde(skip)]
+    pub(super) warnings: Vec<String>,
+    /// Whether each line names the tool.
+    #[serde(skip)]
+    names_tools: bool,
 }
 
+/// What this run did for a backend.
 #[derive(Debug, Serialize)]
-pub(super) struct BackendSummary {
+struct BackendSummary {
     tool: ForeignText,
     name: String,
     waiting_before: u64,
@@ -38,65 +47,74 @@ pub(super) struct BackendSummary {
 }
 
 impl Summary {
+    pub(super) fn new(counts: &Counts, names_tools: bool) -> Self {
+        Self {
+            read: counts.events,
+            not_stored: counts.not_stored,
+            left_in_input: counts.left,
+            names_tools,
+            ..Self::default()
+        }
+    }
+
     /// Adds the spool of one tool, with its status at the start and at the end.
-    pub(super) fn add(&mut self, before: Option<&Status>, after: &Status) {
+    pub(super) fn add(&mut self, before: &Status, after: &Status) {
+        let of_tool = self.of_tool(&after.tool);
         self.waiting += after.events;
-        self.rejected += after.dead_letters;
+        self.dead_letters += after.dead_letters;
+        if after.events > 0 {
+            let waiting = count(after.events, "event");
+            self.warnings.push(format!("{of_tool}the spool keeps {waiting} for the next run"));
+        }
+        if after.dead_letters > 0 {
+            let kept = count(after.dead_letters, "dead letter");
+            let warning =
+                format!("{of_tool}the spool keeps {kept}: `jackfield dead-letters list` shows them");
+            self.warnings.push(warning);
+        }
         for (reason, number) in &after.dropped {
-            let earlier = before.and_then(|before| before.dropped.get(reason)).unwrap_or(&0);
-            if number > earlier {
-                *self.dropped.entry(reason.clone()).or_default() += number - earlier;
+            let number = number.saturating_sub(*before.dropped.get(reason).unwrap_or(&0));
+            if number > 0 {
+                self.warnings.push(format!("{of_tool}{} dropped: {reason}", count(number, "event")));
+                *self.dropped.entry(reason.clone()).or_default() += number;
             }
         }
         for backend in &after.backends {
-            let earlier = before.and_then(|before| before.backends.iter().find(|it| it.name == backend.name));
-            let since = |number: u64, at: fn(&jackfield::BackendStatus) -> u64| {
-                number.saturating_sub(earlier.map_or(0, at))
-            };
+            let earlier = before.backends.iter().find(|it| it.name == backend.name);
+            let since =
+                |number: fn(&BackendStatus) -> u64| number(backend).saturating_sub(earlier.map_or(0, number));
             self.backends.push(BackendSummary {
                 tool: (&after.tool).into(),
                 name: backend.name.clone(),
                 waiting_before: earlier.map_or(0, |earlier| earlier.waiting),
-                delivered: since(backend.delivered, |it| it.delivered),
-                rejected: since(backend.rejected, |it| it.rejected),
-                lost: since(backend.lost, |it| it.lost),
+                delivered: since(|it| it.delivered),
+                rejected: since(|it| it.rejected),
+                lost: since(|it| it.lost),
                 waiting: backend.waiting,
             });
         }
     }
 
-    /// Whether every event is delivered, or waits for a backend.
-    pub(super) fn has_kept_all(&self) -> bool {
-        self.rejected == 0 && self.dropped.is_empty()
+    fn of_tool(&self, tool: &str) -> String {
+        if self.names_tools { format!("{tool}: ") } else { String::new() }
     }
 
-    /// The events that are not delivered, one line for each reason.
-    pub(super) fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if self.waiting > 0 {
-            warnings.push(format!("the spool keeps {} for the next run", count(self.waiting, "event")));
-        }
-        if self.rejected > 0 {
-            let kept = count(self.rejected, "dead letter");
-            warnings.push(format!("the spool keeps {kept}: `jackfield dead-letters list` shows them"));
-        }
-        let dropped = self.dropped.iter();
-        warnings
-            .extend(dropped.map(|(reason, number)| format!("{} dropped: {reason}", count(*number, "event"))));
-        warnings
+    /// Whether every event of this run is delivered, or waits for a backend.
+    pub(super) fn has_kept_all(&self) -> bool {
+        self.dropped.is_empty() && self.backends.iter().all(|backend| backend.rejected == 0)
     }
 
     /// One line for each backend.
-    pub(super) fn lines(&self) -> Vec<String> {
-        let line = |backend: &BackendSummary| {
-            let mut line = format!("{}: {} delivered", backend.name, backend.delivered);
+    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
+        self.backends.iter().map(|backend| {
+            let of_tool = self.of_tool(&backend.tool.to_string());
+            let mut line = format!("{of_tool}{}: {} delivered", backend.name, backend.delivered);
             let others =
                 [(backend.rejected, "rejected"), (backend.lost, "lost"), (backend.waiting, "waiting")];
             for (number, what) in others.into_iter().filter(|(number, _)| *number > 0) {
                 line += &format!(", {number} {what}");
             }
             line
-        };
-        self.backends.iter().map(line).collect()
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! Delivers the spools of tools, and makes the telemetries that deliver the events of other programs.
+//! The spools that a run delivers, and the telemetries that deliver the events of other programs.
 
 use std::{
     collections::BTreeMap,
@@ -6,10 +6,11 @@ use std::{
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
-use jackfield::{Builder, Collection, Deliver, Telemetry, spool::Limits};
+use jackfield::{Builder, Collection, Deliver, Status, Telemetry, spool::Limits};
 use jackfield_loader::show_path;
 
 use crate::{
@@ -26,6 +27,9 @@ const DELIVER: Deliver = Deliver::InBackground {
 /// The limit of a tool's spool in bytes, and that of any spool in events.
 const SPOOL_BYTES: u64 = 1 << 30;
 const SPOOL_EVENTS: u64 = 10_000_000;
+
+/// Waiting events are counted so seldom that counting takes at most one part in `SHARE` of the time.
+const SHARE: u32 = 20;
 
 /// A telemetry for the events of another program. It is enabled, because the user who starts a run has
 /// decided that the events are sent.
@@ -46,14 +50,53 @@ pub(super) fn limits(bytes: u64) -> Limits {
     limits
 }
 
+/// The status of a spool at one moment, with the number of its waiting events.
+#[derive(Clone)]
+pub(super) struct Counted {
+    pub(super) status: Status,
+    /// When the waiting events are counted again, which reads all of them.
+    pub(super) again: Instant,
+}
+
+impl Counted {
+    pub(super) fn now(telemetry: &Telemetry) -> Self {
+        let started = Instant::now();
+        let status = telemetry.status();
+        let now = Instant::now();
+        Self { status, again: now + (now - started) * SHARE }
+    }
+}
+
+/// A spool that a run delivers.
+#[derive(Clone)]
+pub(super) struct Tool {
+    /// The name of the tool that the events are of.
+    pub(super) name: String,
+    pub(super) telemetry: Telemetry,
+    /// The spool before this run has delivered anything.
+    pub(super) before: Arc<Counted>,
+}
+
+impl Tool {
+    pub(super) fn new(name: &str, telemetry: Telemetry) -> Self {
+        let before = Arc::new(Counted::now(&telemetry));
+        Self { name: name.to_owned(), telemetry, before }
+    }
+
+    /// Its data folder.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.telemetry.data_folder().unwrap_or_default()
+    }
+}
+
 /// The tools whose spools were found below a folder.
 pub(super) struct Tools {
     pub(super) folder: PathBuf,
     config: OperatorsFile,
     watch: bool,
     limits: Limits,
-    /// Name and telemetry by data folder.
-    known: BTreeMap<PathBuf, (String, Telemetry)>,
+    /// By data folder.
+    known: BTreeMap<PathBuf, Tool>,
     /// The tools without consent, and why their events are not sent.
     refused: BTreeMap<PathBuf, String>,
 }
@@ -80,11 +123,11 @@ impl Tools {
             let tool = self.known.remove(&data).unwrap_or_else(|| {
                 tracing::debug!("spool of {} in {}", console::one_line(&name), show_path(&data));
                 let telemetry = service(&name, &self.config, &data, self.watch);
-                let telemetry = telemetry.limits(self.limits.clone()).build();
-                telemetry.retry();
-                (name, telemetry)
+                let tool = Tool::new(&name, telemetry.limits(self.limits.clone()).build());
+                tool.telemetry.retry();
+                tool
             });
-            tool.1.deliver_soon();
+            tool.telemetry.deliver_soon();
             found.insert(data, tool);
         }
         // A telemetry is closed when its last clone is dropped.
@@ -104,8 +147,7 @@ impl Tools {
         entries.flatten().filter_map(tool).collect()
     }
 
-    /// The names of the tools, and their telemetries.
-    pub(super) fn telemetries(&self) -> Vec<(String, Telemetry)> {
+    pub(super) fn all(&self) -> Vec<Tool> {
         self.known.values().cloned().collect()
     }
 }

@@ -2,10 +2,14 @@
 
 use std::io::Write as _;
 
-use jackfield_tests::kill_loop::BATCH_EVENTS;
+use jackfield_tests::{
+    kill_loop::BATCH_EVENTS,
+    peers::http::{HttpServer, REFUSED, Reply},
+    plugin,
+};
 use serde_json::Value;
 
-use crate::site::{Ended, Site, events, hostile, ids, to_file};
+use crate::site::{self, Ended, Site, events, hostile, ids, to_file};
 
 /// A run that reads these events, and ends when each backend has settled them or can't store a dead letter.
 fn run(site: &Site, arguments: &[&str], input: &str) -> Ended {
@@ -58,7 +62,7 @@ fn rejected_events_are_kept_listed_sent_again_and_dropped() {
     let summary = run(&site, &[], &events(0..30)).with_code(6).summary();
     assert_sum(&summary, "hostile");
     assert_sum(&summary, "one");
-    assert_eq!((&summary["rejected"], &backend(&summary, "one")["delivered"]), (&30.into(), &30.into()));
+    assert_eq!((&summary["dead_letters"], &backend(&summary, "one")["delivered"]), (&30.into(), &30.into()));
 
     let listed: Value = dead_letters(&site, &["list", "--json"]).with_code(0).json();
     assert_eq!(listed.as_array().map(Vec::len), Some(30));
@@ -73,6 +77,8 @@ fn rejected_events_are_kept_listed_sent_again_and_dropped() {
     let shown = dead_letters(&site, &["show", "--backend", "hostile"]).with_code(0).stdout;
     assert_eq!(ids(&shown), ids(&events(0..30)));
     assert_eq!(dead_letters(&site, &["show", "--backend", "one"]).with_code(0).stdout, "");
+    let typo = dead_letters(&site, &["drop", "--backend", "hostil"]).with_code(2).stderr;
+    assert!(typo.contains(r#"no backend "hostil" in this spool, which has `hostile`, `one`"#), "{typo}");
 
     // Rejected again, they stay; accepted, they leave.
     let again: Value = dead_letters(&site, &["resend", "--json"]).with_code(6).json();
@@ -90,11 +96,48 @@ fn rejected_events_are_kept_listed_sent_again_and_dropped() {
 }
 
 #[test]
+fn only_what_this_run_rejects_decides_its_exit_code() {
+    let site = rejecting();
+    run(&site, &[], &events(0..3)).with_code(6);
+    site.write("config.toml", hostile("5s", "outcome = \"delivered\""));
+    let ended = run(&site, &[], &events(3..5)).with_code(0);
+    let summary = ended.summary();
+    assert_sum(&summary, "hostile");
+    assert_eq!((&summary["dead_letters"], &backend(&summary, "hostile")["rejected"]), (&3.into(), &0.into()));
+    assert!(ended.stderr.contains("hostile: 2 delivered\n"), "{ended:#?}");
+    assert!(ended.stderr.contains("the spool keeps 3 dead letters"), "{ended:#?}");
+}
+
+#[test]
+fn the_end_of_the_grace_keeps_the_outcomes_of_a_call() {
+    let options = |url: &str| {
+        site::backend("server", &plugin("http"), &format!("timeout = \"60s\"\nconfig = {{ url = {url:?} }}"))
+    };
+    // All events wait for the next run, which sends them in one batch.
+    let site = Site::new(&[options(REFUSED)]);
+    let mut running = site.runs(&["--grace", "100ms"]);
+    running.feed(events(0..16).into());
+    running.end().with_code(0);
+    // The batch is halved: 16, 8, 4, 2, 1 and 1 events are refused, and the next request has no answer.
+    let server = HttpServer::script(vec![Reply::status(400); 6], Reply::silence());
+    site.write("config.toml", options(&server.url("/")));
+    let mut running = site.runs(&["--json", "--grace", "200ms"]);
+    running.until("the last request", || server.received().len() == 7);
+    running.signal("TERM");
+    let summary = running.end().with_code(6).summary();
+    assert_sum(&summary, "server");
+    let server = backend(&summary, "server");
+    assert_eq!((&server["rejected"], &server["waiting"]), (&2.into(), &14.into()), "{summary}");
+    let kept = dead_letters(&site, &["show"]).with_code(0).stdout;
+    assert_eq!(ids(&kept), ids(&events(0..2)));
+}
+
+#[test]
 fn full_dead_letters_stop_their_backend_and_no_other() {
     let site = rejecting();
     let full = ["--dead-letter-size", "1kB"];
     run(&site, &full, &events(0..2000)).with_code(6);
-    let ended = run(&site, &full, &events(2000..6000)).with_code(6);
+    let ended = run(&site, &full, &events(2000..6000)).with_code(0);
     let summary = ended.summary();
     assert_sum(&summary, "hostile");
     assert_eq!(backend(&summary, "one")["delivered"], 4000, "{summary}");
@@ -103,7 +146,7 @@ fn full_dead_letters_stop_their_backend_and_no_other() {
         (&0.into(), &serde_json::json!({}))
     );
     let number = |member: &str| summary[member].as_u64().expect("a number");
-    let kept = number("rejected");
+    let kept = number("dead_letters");
     assert!(kept > 0 && kept <= BATCH_EVENTS as u64, "one batch at most: {summary}");
     assert_eq!(kept + number("waiting"), 6000, "{summary}");
     let status = site.status();

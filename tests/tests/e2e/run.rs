@@ -20,7 +20,7 @@ fn the_end_of_standard_input_ends_the_run() {
     assert_eq!(site.read("one.jsonl"), input);
     assert_eq!(site.read("two.jsonl"), input);
     let summary = ended.summary();
-    assert_eq!((summary["waiting"].as_u64(), summary["rejected"].as_u64()), (Some(0), Some(0)), "{summary}");
+    assert_eq!((&summary["waiting"], &summary["dead_letters"]), (&0.into(), &0.into()), "{summary}");
 }
 
 #[test]
@@ -361,14 +361,7 @@ fn the_status_says_what_is_going_on() {
 #[test]
 fn the_spools_of_consenting_tools_are_delivered() {
     let site = Site::new(&[to_file("one", "one.jsonl")]);
-    for (tool, data) in [
-        ("first", "tools/first/telemetry"),
-        ("second", "tools/second"),
-        ("silent", "tools/silent"),
-        ("unasked", "tools/unasked"),
-    ] {
-        fs::create_dir(site.path(tool)).expect("writable");
-        site.write(&format!("{tool}/config.toml"), "[telemetry]\nenabled = true\n");
+    let track = |tool: &str, data: &str| {
         let telemetry = jackfield::Telemetry::builder(tool, "1.0.0")
             .environment(|_: &str| None::<std::ffi::OsString>)
             .force_enabled(true)
@@ -379,11 +372,21 @@ fn the_spools_of_consenting_tools_are_delivered() {
             .build();
         telemetry.track("test.event", tool, &[]);
         telemetry.close();
+    };
+    for (tool, data) in [
+        ("first", "tools/first/telemetry"),
+        ("second", "tools/second"),
+        ("silent", "tools/silent"),
+        ("unasked", "tools/unasked"),
+    ] {
+        fs::create_dir(site.path(tool)).expect("writable");
+        site.write(&format!("{tool}/config.toml"), "[telemetry]\nenabled = true\n");
+        track(tool, data);
     }
     site.write("silent/config.toml", "[telemetry]\nenabled = false\n");
     fs::remove_file(site.path("unasked/config.toml")).expect("it is there");
     let command = |variable: (&str, &str)| {
-        let mut command = site.command(&["run", "--state", "state", "--spools", "tools"]);
+        let mut command = site.command(&["run", "--state", "state", "--json", "--spools", "tools"]);
         start(command.stdin(Stdio::null()).env(variable.0, variable.1))
     };
     // An opt-out in the environment of the run counts for every tool.
@@ -416,4 +419,16 @@ fn the_spools_of_consenting_tools_are_delivered() {
             && !arrived.contains("unasked"),
         "{arrived}"
     );
+    // The summary has the numbers of one run.
+    track("first", "tools/first/telemetry");
+    let mut running = command(("UNASKED_TELEMETRY_ENABLED", "1"));
+    running.until("the event", || site.lines("one.jsonl") == 3);
+    running.signal("TERM");
+    let ended = running.end().with_code(0);
+    for line in ["first: one: 1 delivered\n", "second: one: 0 delivered\n"] {
+        assert!(ended.stderr.contains(line), "{ended:#?}");
+    }
+    let backends = ended.summary()["backends"].clone();
+    let of = |at: usize| (backends[at]["tool"].clone(), backends[at]["delivered"].clone());
+    assert_eq!([of(0), of(1)], [("first".into(), 1.into()), ("second".into(), 0.into())]);
 }

@@ -93,6 +93,7 @@ fn bytes_after_a_signal_stay_in_the_pipe() {
     let kept = site.kept(".hostile.undelivered.jsonl");
     let torn = if bad > 0 { site.kept(".bad-lines.txt").trim_end().to_owned() } else { String::new() };
     assert!(kept + &torn + &rest == events(0..30_000), "{ended:#?}");
+    assert_eq!(bad > 0, ended.stderr.contains(": cut off by the request to end"), "{ended:#?}");
 }
 
 #[test]

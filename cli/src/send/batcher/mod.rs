@@ -83,10 +83,18 @@ impl Batcher {
             }
         }
         // A regular file can be read again, so its incomplete line is ignored. The rest of a pipe is lost, so
-        // its incomplete line is used.
-        if !(stop.is_set() && regular_file) {
+        // its incomplete line is used if it is an event.
+        let stopped = stop.is_set();
+        if !(stopped && regular_file) {
             let Self { lines, events, bad, .. } = self;
-            lines.finish(|number, line| take(events, bad, number, &line));
+            lines.finish(|number, line| match line {
+                Line::Whole(bytes) if stopped => {
+                    if events.push_line(bytes).is_err() {
+                        bad.bad(number, bytes, &"cut off by the request to end");
+                    }
+                }
+                line => take(events, bad, number, &line),
+            });
         }
         self.flush();
         result

@@ -73,16 +73,20 @@ fn events_before_a_read_error_count() {
 }
 
 #[test]
-fn a_stop_uses_the_lines_that_were_read() {
-    for (regular_file, bad) in [(false, 1), (true, 0)] {
+fn a_stop_uses_the_events_that_were_read() {
+    let whole = &EVENT[..EVENT.len() - 1];
+    for (regular_file, last, events, cut) in
+        [(false, whole, 2, ""), (false, &whole[..6], 1, "{\"type\n"), (true, whole, 1, "")]
+    {
         let (batcher, kept, _) = run(regular_file, |sender, stop| {
             stop.set();
-            sender.send(Ok([EVENT, b"{\"type"].concat())).expect("read");
+            sender.send(Ok([EVENT, last].concat())).expect("read");
             // A reader that hangs in a read does not close its end of the queue.
             thread::sleep(2 * LAST_BLOCKS);
         });
-        assert_eq!((batcher.count, batcher.bad.count), (1, bad), "regular file: {regular_file}");
-        assert_eq!(kept, if regular_file { "" } else { "{\"type\n" });
+        let bad = u64::from(!cut.is_empty());
+        assert_eq!((batcher.count, batcher.bad.count), (events, bad), "regular file: {regular_file}");
+        assert_eq!(kept, cut);
     }
 }
 
