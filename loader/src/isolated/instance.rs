@@ -1,5 +1,6 @@
 //! The host's side of a backend in child processes: how the guard enters an instance there.
 
+use std::env;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -225,7 +226,10 @@ impl ChildInstance {
                 files.extend(theirs);
             }
             let backend = &*spec.setup.backend;
-            let spawn = Spawn::new(spec.program.clone(), JOB).title(backend).files(files);
+            let mut spawn = Spawn::new(spec.program.clone(), JOB).title(backend).files(files);
+            if let Some(sandbox) = &spec.setup.sandbox {
+                spawn = spawn.environment(env::vars_os().filter(|(name, _)| sandbox.passes(name)).collect());
+            }
             Ok((reaper::start(spawn, control, backend)?, channels))
         };
         let (child, mut channels) = start().map_err(ChannelError::Io)?;

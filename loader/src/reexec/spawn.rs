@@ -39,13 +39,14 @@ pub struct Spawn {
     title: String,
     files: Vec<OwnedFd>,
     stderr: Option<File>,
+    environment: Option<Vec<(OsString, OsString)>>,
 }
 
 impl Spawn {
     /// A child for the [`Job`](super::entry::Job) with this name.
     #[must_use]
     pub fn new(program: Program, job: &'static str) -> Self {
-        Self { program, job, title: job.to_owned(), files: Vec::new(), stderr: None }
+        Self { program, job, title: job.to_owned(), files: Vec::new(), stderr: None, environment: None }
     }
 
     /// Sets the title in lists of processes. The default is the job's name.
@@ -66,6 +67,13 @@ impl Spawn {
     #[must_use]
     pub fn stderr(mut self, file: File) -> Self {
         self.stderr = Some(file);
+        self
+    }
+
+    /// Sets the child's variables. The default are those of this process.
+    #[must_use]
+    pub(crate) fn environment(mut self, variables: Vec<(OsString, OsString)>) -> Self {
+        self.environment = Some(variables);
         self
     }
 
@@ -90,7 +98,9 @@ impl Spawn {
             CString::new(self.files.len().to_string())?,
             CString::new(self.title.replace('\0', " "))?,
         ];
-        let environment: Vec<_> = std::env::vars_os()
+        let environment = self.environment.unwrap_or_else(|| std::env::vars_os().collect());
+        let environment: Vec<_> = environment
+            .iter()
             .map(|(key, value)| CString::new([key.as_bytes(), b"=", value.as_bytes()].concat()))
             .collect::<Result<_, _>>()?;
 

@@ -24,6 +24,7 @@ mod linux {
     }
 }
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -38,7 +39,9 @@ use self::error::SandboxError;
 /// the dynamic linker and the name resolver need in `/etc`, certificates of authorities, devices such as
 /// `/dev/null` and `/dev/urandom`, `/proc/self`, and the number of processors and the amount of memory.
 ///
-/// The network, sockets, open descriptors, the environment, the clock and threads are not restricted.
+/// The network, sockets, open descriptors, the clock and threads are not restricted. The host starts the process of a
+/// plugin in a sandbox without its own variables, except those of [`env`](Self::env) and those that loaders, libc and clients
+/// of a network need: paths, language, time zone, proxies and certificates.
 ///
 /// # Platform
 /// Linux on x86-64 and ARM64 with landlock, from kernel 5.13 on. From 6.2 on files outside can't be
@@ -50,9 +53,40 @@ pub struct Sandbox {
     pub read: Vec<PathBuf>,
     /// Files that may be read and written, and folders in which all but devices may be created and removed.
     pub write: Vec<PathBuf>,
+    /// Names of variables of the environment that the plugin gets.
+    pub env: Vec<String>,
 }
 
+/// The variables that a plugin gets in any case, beside those whose names begin with `LC_`. The first ones decide whether
+/// its executable and libraries are found.
+const VARIABLES: [&str; 18] = [
+    "LD_LIBRARY_PATH",
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "LANG",
+    "LANGUAGE",
+    "TZ",
+    "TZDIR",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+
 impl Sandbox {
+    /// Whether the plugin gets the variable of the environment with this name.
+    pub(crate) fn passes(&self, name: &OsStr) -> bool {
+        let named = || VARIABLES.into_iter().chain(self.env.iter().map(String::as_str));
+        name.as_encoded_bytes().starts_with(b"LC_") || named().any(|known| name == known)
+    }
+
     /// Restricts this process. `plugin` is the folder of the plugin. Call it while
     /// there is one thread: other threads would keep their rights.
     ///

@@ -24,6 +24,7 @@
 //! [backend.sandbox]          # what that process may touch beyond the plugin's folder and the system's libraries
 //! read = ["/etc/ssl"]
 //! write = ["/var/log/mytool"]
+//! env = ["VENDOR_REGION"]    # variables that it gets beside those of paths, language, time zone, proxies and certificates
 //! ```
 //!
 //! `plugins.helper` is a path to the executable of processes for plugins, for tools whose `main` lacks [`init`](crate::init).

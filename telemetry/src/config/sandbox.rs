@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use jackfield_loader::{Limits, Sandbox};
 use toml::de::DeValue;
 
-use crate::config::toml::{Document, Entry};
+use crate::config::toml::{Document, Entry, is_variable};
 use crate::config::values::{absolute, parse_duration, parse_size};
 use crate::error::Error;
 
@@ -58,14 +58,27 @@ pub(super) fn sandbox(
     folder: &Path,
 ) -> Result<Sandbox, Error> {
     let mut sandbox = Sandbox::default();
-    for entry in document.table(entry, &["read", "write"])? {
-        let paths = document.strings(&entry)?.iter().map(|path| absolute(path, folder)).collect();
+    for entry in document.table(entry, &["read", "write", "env"])? {
+        let paths = || -> Result<_, Error> {
+            Ok(document.strings(&entry)?.iter().map(|path| absolute(path, folder)).collect())
+        };
         match entry.key {
-            "read" => sandbox.read = paths,
-            _ => sandbox.write = paths,
+            "read" => sandbox.read = paths()?,
+            "write" => sandbox.write = paths()?,
+            _ => sandbox.env = names(document, &entry)?,
         }
     }
     Ok(sandbox)
+}
+
+/// Names of variables of the environment. What is wrong is not shown: it may be a variable's value.
+fn names(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<Vec<String>, Error> {
+    let names = document.strings(entry)?;
+    if let Some(wrong) = names.iter().position(|name| !is_variable(name)) {
+        let reason = "expected the name of a variable: letters, digits and _";
+        return Err(document.error(entry.value.span(), format!("`{}[{wrong}]`: {reason}", entry.path)));
+    }
+    Ok(names)
 }
 
 #[cfg(test)]
@@ -115,6 +128,12 @@ mod tests {
     }
 
     #[test]
+    fn sandbox_variables_are_names() {
+        let sandbox = read_sandbox("[key]\nenv = ['VENDOR_REGION', '_2']").expect("one");
+        assert_eq!(sandbox.env, ["VENDOR_REGION", "_2"]);
+    }
+
+    #[test]
     fn every_mistake_names_its_line_and_key() {
         for (line, expected) in [
             ("memry = 1", "2: `backend.key.memry`: unknown key, did you mean `memory`?"),
@@ -135,6 +154,16 @@ mod tests {
             ("reads = []", "2: `backend.key.reads`: unknown key, did you mean `read`?"),
             ("read = '/etc'", "2: `backend.key.read`: expected a list of strings, found a string"),
             ("write = [1]", "2: `backend.key.write[0]`: expected a string, found integer 1"),
+            ("env = 'HOME'", "2: `backend.key.env`: expected a list of strings, found a string"),
+            (
+                "env = ['A', 'B=1']",
+                "2: `backend.key.env[1]`: expected the name of a variable: letters, digits and _",
+            ),
+            ("env = ['']", "2: `backend.key.env[0]`: expected the name of a variable"),
+            (
+                "env = ['${SECRET}']",
+                "2: `backend.key.env[0]`: expected the name of a variable: letters, digits and _",
+            ),
         ] {
             let error = read_sandbox(&format!("[key]\n{line}")).expect_err(line);
             assert!(error.contains(&format!("c.toml:{expected}")), "{line}: {error}");

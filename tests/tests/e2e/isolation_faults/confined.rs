@@ -94,6 +94,29 @@ fn a_sandboxed_plugin_is_refused_what_it_was_not_granted() {
 }
 
 #[test]
+fn a_sandboxed_plugin_gets_only_the_variables_of_its_list() {
+    for (sandbox, name, expected) in [
+        ("", "VENDOR_TOKEN", "told"),
+        ("sandbox = {}", "VENDOR_TOKEN", "not set"),
+        ("sandbox = { env = [\"VENDOR_TOKEN\"] }", "VENDOR_TOKEN", "told"),
+        ("sandbox = { env = [\"VENDOR_TOKEN\"] }", "VENDOR_TOKEN_2", "not set"),
+        ("sandbox = {}", "LC_TIME", "told"),
+        ("sandbox = {}", "https_proxy", "told"),
+    ] {
+        let site = Site::new(&[]);
+        let config = format!("path = {name:?}");
+        site.write("config.toml", faulty(&site.path(""), "variable", "send", sandbox, &config));
+        let mut command = site.command(&["send", "--json", "--give-up-after", "200ms"]);
+        command.env("VENDOR_TOKEN_2", "other").env(name, "told");
+        let mut running = start(command.stdin(std::process::Stdio::piped()));
+        running.feed(events(0..5).into());
+        let ended = running.end().with_code(6);
+        let reasons = ended.summary()["backends"][0].to_string();
+        assert!(reasons.contains(&format!("\"reason\":\"{expected}\"")), "{sandbox} {name}: {ended:#?}");
+    }
+}
+
+#[test]
 fn the_plugin_file_works_in_a_sandbox_with_its_folder() {
     for granted in [true, false] {
         let site = Site::new(&[]);
