@@ -38,6 +38,11 @@ pub enum SandboxError {
         /// The cause, and what to do.
         reason: &'static str,
     },
+    /// The kernel restricts no ports.
+    #[error(
+        "sandbox: `sandbox.network`: this kernel restricts no ports: boot Linux 6.7 or later, or write \"any\" or \"none\""
+    )]
+    NoPorts,
     /// This platform has no sandbox.
     #[error(
         "sandbox: `sandbox`: expected Linux on x86-64 or ARM64, found {}: remove [backend.sandbox]",

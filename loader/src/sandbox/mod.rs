@@ -15,11 +15,12 @@ mod linux;
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
 mod linux {
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
+    use crate::sandbox::Sandbox;
     use crate::sandbox::error::SandboxError;
 
-    pub(super) fn apply(_: &[PathBuf], _: &[PathBuf], _: &Path) -> Result<(), SandboxError> {
+    pub(super) fn apply(_: &Sandbox, _: &Path) -> Result<(), SandboxError> {
         Err(SandboxError::Unsupported)
     }
 }
@@ -39,13 +40,15 @@ use self::error::SandboxError;
 /// the dynamic linker and the name resolver need in `/etc`, certificates of authorities, devices such as
 /// `/dev/null` and `/dev/urandom`, `/proc/self`, and the number of processors and the amount of memory.
 ///
-/// The network, sockets, open descriptors, the clock and threads are not restricted. The host starts the process of a
+/// Sockets of the file system, open descriptors, the clock and threads are not restricted, nor is the network unless
+/// [`network`](Self::network) is set. The host starts the process of a
 /// plugin in a sandbox without its own variables, except those of [`env`](Self::env) and those that loaders, libc and clients
 /// of a network need: paths, language, time zone, proxies and certificates.
 ///
 /// # Platform
 /// Linux on x86-64 and ARM64 with landlock, from kernel 5.13 on. From 6.2 on files outside can't be
-/// truncated, from 6.12 on processes outside get no signals.
+/// truncated, from 6.12 on processes outside get no signals and their abstract sockets can't be reached. A
+/// list of ports needs 6.7.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Sandbox {
@@ -55,6 +58,9 @@ pub struct Sandbox {
     pub write: Vec<PathBuf>,
     /// Names of variables of the environment that the plugin gets.
     pub env: Vec<String>,
+    /// The TCP ports that may be connected to: `None` for the whole network, an empty list for no network. With ports, UDP
+    /// is allowed as well, because resolvers of names use it.
+    pub network: Option<Vec<u16>>,
 }
 
 /// The variables that a plugin gets in any case, beside those whose names begin with `LC_`. The first ones decide whether
@@ -96,6 +102,6 @@ impl Sandbox {
     pub fn apply(&self, plugin: &Path) -> Result<(), SandboxError> {
         // A bare file name has an empty folder.
         let plugin = if plugin.as_os_str().is_empty() { Path::new(".") } else { plugin };
-        linux::apply(&self.read, &self.write, plugin)
+        linux::apply(self, plugin)
     }
 }

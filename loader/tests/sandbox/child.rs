@@ -1,5 +1,6 @@
 //! The attempts of a confined child.
 
+use std::os::linux::net::SocketAddrExt as _;
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
@@ -126,6 +127,28 @@ fn call(what: &str) -> io::Result<String> {
                 libc::syscall(libc::SYS_openat2, here, null, how.as_ptr(), size_of_val(&how))
             }
             "life without parent" => libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, 0, 0, 0, 0),
+            "udp socket" => libc::syscall(libc::SYS_socket, libc::AF_INET, libc::SOCK_DGRAM, 0),
+            "local socket" => libc::syscall(libc::SYS_socket, libc::AF_UNIX, libc::SOCK_STREAM, 0),
+            "multipath socket" => {
+                libc::syscall(libc::SYS_socket, libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_MPTCP)
+            }
+            "sequence socket" => libc::syscall(libc::SYS_socket, libc::AF_INET, libc::SOCK_SEQPACKET, 0),
+            "ping socket" => {
+                libc::syscall(libc::SYS_socket, libc::AF_INET, libc::SOCK_DGRAM, libc::IPPROTO_ICMP)
+            }
+            // It gets a port of its own.
+            "listen" => libc::syscall(
+                libc::SYS_listen,
+                libc::syscall(libc::SYS_socket, libc::AF_INET, libc::SOCK_STREAM, 0),
+                1,
+            ),
+            "address" => return remove_address(),
+            "real time" => {
+                let priority = 1_i32;
+                let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
+                libc::syscall(libc::SYS_sched_setscheduler, 0, policy, &raw const priority)
+            }
+            "higher priority" => libc::syscall(libc::SYS_setpriority, 0, 0, -5),
             "raw socket" => {
                 libc::syscall(libc::SYS_socket, libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP)
             }
@@ -146,6 +169,50 @@ fn call(what: &str) -> io::Result<String> {
         }
     };
     called(result)
+}
+
+/// Asks the kernel by netlink to remove an address from a device that does not exist.
+fn remove_address() -> io::Result<String> {
+    #[repr(C)]
+    struct Message {
+        head: libc::nlmsghdr,
+        family: [u8; 4],
+        device: u32,
+    }
+    let head = libc::nlmsghdr {
+        nlmsg_len: size_of::<Message>() as u32,
+        nlmsg_type: libc::RTM_DELADDR,
+        nlmsg_flags: (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16,
+        nlmsg_seq: 1,
+        nlmsg_pid: 0,
+    };
+    let message = Message { head, family: [libc::AF_INET as u8, 32, 0, 0], device: 0x7fff_fff0 };
+    let mut answer = [0_u8; 1024];
+    // SAFETY: the message is readable and the answer writable.
+    unsafe {
+        let socket = libc::socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE);
+        called(i64::from(socket))?;
+        called(libc::send(socket, (&raw const message).cast(), size_of::<Message>(), 0) as i64)?;
+        called(libc::recv(socket, answer.as_mut_ptr().cast(), answer.len(), 0) as i64)?;
+    }
+    let error = i32::from_ne_bytes(answer[16..20].try_into().unwrap());
+    Err(io::Error::from_raw_os_error(-error))
+}
+
+/// Connects to a port of this machine by sending.
+fn fast_open(port: u16) -> io::Result<String> {
+    let address = libc::sockaddr_in {
+        sin_family: libc::AF_INET as u16,
+        sin_port: port.to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes([127, 0, 0, 1]) },
+        sin_zero: [0; 8],
+    };
+    // SAFETY: the address and the byte are readable.
+    called(unsafe {
+        let socket = libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0);
+        let (to, size) = ((&raw const address).cast(), size_of_val(&address) as u32);
+        libc::sendto(socket, [0_u8].as_ptr().cast(), 1, libc::MSG_FASTOPEN, to, size) as i64
+    })
 }
 
 /// Makes the file `new` by this call with this mode, such as `open 666`.
@@ -239,6 +306,13 @@ fn try_it(attempt: &str, with: &str, verified: &[Verified]) -> io::Result<String
                 as i64)
         }
         "call" => call(with),
+        "connect" => std::net::TcpStream::connect(with).map(|_| "ok".to_owned()),
+        "bind" => std::net::TcpListener::bind(with).map(|_| "ok".to_owned()),
+        "fast open" => fast_open(with.parse().unwrap()),
+        "abstract" => {
+            let address = std::os::unix::net::SocketAddr::from_abstract_name(with)?;
+            std::os::unix::net::UnixStream::connect_addr(&address).map(|_| "ok".to_owned())
+        }
         "make" => make(with),
         "mask" => {
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(u32::from_str_radix(with, 8).unwrap()));

@@ -3,7 +3,10 @@
 use std::{
     fs,
     io::Write as _,
+    net::TcpListener,
+    os::linux::net::SocketAddrExt as _,
     os::unix::fs::PermissionsExt as _,
+    os::unix::net::{SocketAddr, UnixListener},
     os::unix::process::ExitStatusExt as _,
     path::Path,
     process::{self, Command, ExitStatus, Stdio},
@@ -22,6 +25,10 @@ pub(super) const TESTS: &[Test] = tests![
     a_sandboxed_child_starts_threads_and_no_process,
     a_file_of_a_sandboxed_child_gives_no_rights,
     a_sandboxed_child_has_no_capabilities,
+    a_sandboxed_child_of_root_changes_neither_network_nor_priority,
+    a_sandboxed_child_connects_only_to_the_ports_of_its_list,
+    without_a_network_a_sandboxed_child_has_only_local_sockets,
+    a_sandboxed_child_reaches_no_abstract_socket_of_others,
     a_library_is_loaded_from_memory_under_the_sandbox,
     a_sandboxed_child_still_resolves_names_and_reads_the_system,
     a_kernel_without_landlock_is_an_error_that_says_what_to_do,
@@ -270,6 +277,79 @@ fn a_sandboxed_child_has_no_capabilities() {
         // Only who has some can take them out of this set.
         assert!(set == "CapBnd" && !is_root || said.contains(&format!("{set}:{:016x}", 0)), "{said}");
     }
+}
+
+fn a_sandboxed_child_of_root_changes_neither_network_nor_priority() {
+    for (what, held) in [("address", "EPERM"), ("real time", "EPERM"), ("higher priority", "EACCES")] {
+        assert_eq!(one("call", what, true), [held], "{what}");
+        if rustix::process::geteuid().is_root() {
+            // There is no such device.
+            let free = if what == "address" { format!("error {}", libc::ENODEV) } else { "ok".to_owned() };
+            assert_eq!(one("call", what, false), [free], "{what}");
+        }
+    }
+}
+
+/// The output of a child with this network for attempts that name `PORT`, a port on which this process listens.
+fn networked(network: Option<Vec<u16>>, port: u16, list: &[(&str, &str)]) -> Vec<String> {
+    let folder = common::folder();
+    let mut sandbox = Sandbox::default();
+    sandbox.network = network;
+    let named = |with: &str| with.replace("PORT", &port.to_string());
+    let order = Order {
+        sandbox: Some(sandbox),
+        plugin: folder.path().to_owned(),
+        attempts: list.iter().map(|(attempt, with)| ((*attempt).to_owned(), named(with))).collect(),
+        ..Order::default()
+    };
+    confined(&order, folder.path()).0
+}
+
+fn a_sandboxed_child_connects_only_to_the_ports_of_its_list() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let list = [
+        ("connect", "127.0.0.1:PORT"),
+        ("connect", "[::ffff:127.0.0.1]:PORT"),
+        ("fast open", "PORT"),
+        ("bind", "127.0.0.1:0"),
+        ("call", "listen"),
+        ("call", "udp socket"),
+        ("call", "route socket"),
+        ("resolve", "localhost"),
+    ];
+    let open = ["ok", "ok", "ok", "ok", "ok", "ok", "ok", "1"];
+    assert_eq!(networked(None, port, &list), open);
+    let granted = ["ok", "ok", "EPERM", "EACCES", "EPERM", "ok", "ok", "1"];
+    assert_eq!(networked(Some(vec![1, port]), port, &list), granted);
+    let other = ["EACCES", "EACCES", "EPERM", "EACCES", "EPERM", "ok", "ok", "1"];
+    assert_eq!(networked(Some(vec![1]), port, &list), other);
+    // Landlock restricts none of these protocols.
+    for network in [None, Some(vec![port])] {
+        for what in ["multipath socket", "sequence socket", "ping socket"] {
+            assert_eq!(networked(network.clone(), port, &[("call", what)]), ["EPERM"], "{what}");
+        }
+    }
+}
+
+fn without_a_network_a_sandboxed_child_has_only_local_sockets() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let list = [
+        ("connect", "127.0.0.1:PORT"),
+        ("call", "socket"),
+        ("call", "udp socket"),
+        ("call", "route socket"),
+        ("call", "local socket"),
+    ];
+    assert_eq!(networked(Some(Vec::new()), port, &list), ["EPERM", "EPERM", "EPERM", "EPERM", "ok"]);
+}
+
+fn a_sandboxed_child_reaches_no_abstract_socket_of_others() {
+    let name = format!("jackfield-test-{}", process::id());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let _listener = UnixListener::bind_addr(&address).unwrap();
+    assert_eq!([false, true].map(|confine| one("abstract", &name, confine).concat()), ["ok", "EPERM"]);
 }
 
 fn a_library_is_loaded_from_memory_under_the_sandbox() {

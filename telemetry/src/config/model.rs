@@ -24,6 +24,7 @@
 //! [backend.sandbox]          # what that process may touch beyond the plugin's folder and the system's libraries
 //! read = ["/etc/ssl"]
 //! write = ["/var/log/mytool"]
+//! network = [443]            # any | none | ports of TCP that it may connect to
 //! env = ["VENDOR_REGION"]    # variables that it gets beside those of paths, language, time zone, proxies and certificates
 //! ```
 //!

@@ -133,7 +133,11 @@ fn parse_plugins(
 }
 
 /// The meaning of a word, which is one of `choices`.
-fn choice<T: Copy>(document: Document<'_>, entry: &Entry<'_, '_>, choices: &[(&str, T)]) -> Result<T, Error> {
+pub(super) fn choice<T: Copy>(
+    document: Document<'_>,
+    entry: &Entry<'_, '_>,
+    choices: &[(&str, T)],
+) -> Result<T, Error> {
     let word = document.string(entry)?;
     if let Some((_, meaning)) = choices.iter().find(|(known, _)| *known == word) {
         return Ok(*meaning);

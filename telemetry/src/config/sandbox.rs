@@ -5,6 +5,7 @@ use std::{path::Path, time::Duration};
 use jackfield_loader::{Limits, Sandbox};
 use toml::de::DeValue;
 
+use crate::config::parse::choice;
 use crate::config::toml::{Document, Entry, is_variable};
 use crate::config::values::{absolute, parse_duration, parse_size};
 use crate::error::Error;
@@ -58,17 +59,32 @@ pub(super) fn sandbox(
     folder: &Path,
 ) -> Result<Sandbox, Error> {
     let mut sandbox = Sandbox::default();
-    for entry in document.table(entry, &["read", "write", "env"])? {
+    for entry in document.table(entry, &["read", "write", "env", "network"])? {
         let paths = || -> Result<_, Error> {
             Ok(document.strings(&entry)?.iter().map(|path| absolute(path, folder)).collect())
         };
         match entry.key {
             "read" => sandbox.read = paths()?,
             "write" => sandbox.write = paths()?,
-            _ => sandbox.env = names(document, &entry)?,
+            "env" => sandbox.env = names(document, &entry)?,
+            _ => sandbox.network = network(document, &entry)?,
         }
     }
     Ok(sandbox)
+}
+
+fn network(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<Option<Vec<u16>>, Error> {
+    let DeValue::Array(items) = entry.value.get_ref() else {
+        let none = choice(document, entry, &[("any", false), ("none", true)])?;
+        return Ok(none.then(Vec::new));
+    };
+    let port = |(at, value)| {
+        let path = format!("{}[{at}]", entry.path);
+        let item = Entry { path, key: entry.key, key_at: entry.key_at.clone(), value };
+        let port = integer(&item).and_then(|number| number.parse().ok()).filter(|port| *port > 0);
+        port.ok_or_else(|| document.wrong_type(&item, "a port of TCP, from 1 to 65535"))
+    };
+    items.iter().enumerate().map(port).collect::<Result<_, _>>().map(Some)
 }
 
 /// Names of variables of the environment. What is wrong is not shown: it may be a variable's value.
@@ -128,6 +144,18 @@ mod tests {
     }
 
     #[test]
+    fn the_network_is_a_word_or_a_list_of_ports() {
+        for (text, expected) in [
+            ("[key]", None),
+            ("key.network = 'any'", None),
+            ("key.network = 'none'", Some(vec![])),
+            ("key.network = [443, 4318]", Some(vec![443, 4318])),
+        ] {
+            assert_eq!(read_sandbox(text).expect(text).network, expected, "{text}");
+        }
+    }
+
+    #[test]
     fn sandbox_variables_are_names() {
         let sandbox = read_sandbox("[key]\nenv = ['VENDOR_REGION', '_2']").expect("one");
         assert_eq!(sandbox.env, ["VENDOR_REGION", "_2"]);
@@ -154,6 +182,20 @@ mod tests {
             ("reads = []", "2: `backend.key.reads`: unknown key, did you mean `read`?"),
             ("read = '/etc'", "2: `backend.key.read`: expected a list of strings, found a string"),
             ("write = [1]", "2: `backend.key.write[0]`: expected a string, found integer 1"),
+            (
+                "network = 'non'",
+                "2: `backend.key.network`: expected \"any\" or \"none\", found \"non\", did you mean",
+            ),
+            ("network = 443", "2: `backend.key.network`: expected a string, found integer 443"),
+            (
+                "network = [443, 0]",
+                "2: `backend.key.network[1]`: expected a port of TCP, from 1 to 65535, found integer 0",
+            ),
+            (
+                "network = ['443']",
+                "2: `backend.key.network[0]`: expected a port of TCP, from 1 to 65535, found a string",
+            ),
+            ("network = [65536]", "2: `backend.key.network[0]`: expected a port of TCP"),
             ("env = 'HOME'", "2: `backend.key.env`: expected a list of strings, found a string"),
             (
                 "env = ['A', 'B=1']",

@@ -7,32 +7,33 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use landlock::{
-    ABI, Access as _, AccessFs, BitFlags, LandlockStatus, PathBeneath, PathFd, PathFdError,
-    RestrictionStatus, Ruleset, RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetError,
-    RulesetStatus, Scope,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, NetPort, PathBeneath, PathFd,
+    PathFdError, RestrictionStatus, Ruleset, RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _,
+    RulesetError, RulesetStatus, Scope,
 };
 use rustix::fs::Mode;
 use rustix::process::umask;
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
+use super::Sandbox;
 use super::error::SandboxError;
 
 /// The newest version of landlock that is applied, as far as the kernel has it. Version 9 would also restrict
 /// sockets of the file system, such as that of syslog.
 const KNOWN: ABI = ABI::V7;
 
-/// Grants `read` and `write` beside the paths that every program needs.
-pub(super) fn apply(read: &[PathBuf], write: &[PathBuf], plugin: &Path) -> Result<(), SandboxError> {
+/// Grants what the sandbox does beside the paths that every program needs.
+pub(super) fn apply(sandbox: &Sandbox, plugin: &Path) -> Result<(), SandboxError> {
     let tasks = fs::read_dir("/proc/self/task").map_err(failed("count the threads in /proc/self/task"))?;
     let threads = tasks.count();
     if threads != 1 {
         return Err(SandboxError::Threads(threads));
     }
-    restrict_files(read, write, plugin)?;
+    restrict(sandbox, plugin)?;
     let mask = umask(Mode::empty());
     umask(mask | Mode::WGRP | Mode::WOTH);
     drop_capabilities().map_err(failed("give up the capabilities"))?;
-    seccomp::deny().map_err(failed("install the seccomp filter"))
+    seccomp::deny(sandbox.network.as_deref()).map_err(failed("install the seccomp filter"))
 }
 
 fn failed<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
@@ -50,12 +51,23 @@ fn drop_capabilities() -> io::Result<()> {
     Ok(set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?)
 }
 
-fn restrict_files(read: &[PathBuf], write: &[PathBuf], plugin: &Path) -> Result<(), SandboxError> {
+/// Files, ports, and what processes outside have: signals and abstract sockets.
+fn restrict(sandbox: &Sandbox, plugin: &Path) -> Result<(), SandboxError> {
     let step = "make the landlock rules";
     // No path gets the right to execute. Loading a library does not need it.
-    let handled = Ruleset::default().handle_access(AccessFs::from_all(KNOWN)).map_err(failed(step))?;
-    let mut rules =
-        handled.scope(Scope::Signal).and_then(Ruleset::create).map_err(failed::<RulesetError>(step))?;
+    let mut handled = Ruleset::default().handle_access(AccessFs::from_all(KNOWN)).map_err(failed(step))?;
+    if sandbox.network.is_some() {
+        handled = handled.handle_access(AccessNet::from_all(KNOWN)).map_err(failed(step))?;
+    }
+    let mut rules = handled
+        .scope(Scope::from_all(KNOWN))
+        .and_then(Ruleset::create)
+        .map_err(failed::<RulesetError>(step))?;
+    let ports = sandbox.network.as_deref().unwrap_or_default();
+    for port in ports {
+        let rule = NetPort::new(*port, AccessNet::ConnectTcp);
+        rules = rules.add_rule(rule).map_err(failed("allow a port by landlock"))?;
+    }
     for path in system_paths() {
         rules = allow_if_there(rules, &path, reading())?;
     }
@@ -65,15 +77,16 @@ fn restrict_files(read: &[PathBuf], write: &[PathBuf], plugin: &Path) -> Result<
     let own = [plugin.to_owned()];
     for (key, paths, access) in [
         ("read", own.as_slice(), reading()),
-        ("read", read, reading()),
-        ("write", write, reading() | writing()),
+        ("read", &sandbox.read, reading()),
+        ("write", &sandbox.write, reading() | writing()),
     ] {
         for path in paths {
             rules = allow(rules, path, access, key)?;
         }
     }
     let status = rules.restrict_self().map_err(failed("apply the landlock rules"))?;
-    enforced(&status)
+    enforced(&status)?;
+    if ports.is_empty() || restricts_ports(status.landlock) { Ok(()) } else { Err(SandboxError::NoPorts) }
 }
 
 fn reading() -> BitFlags<AccessFs> {
@@ -90,6 +103,10 @@ fn enforced(status: &RestrictionStatus) -> Result<(), SandboxError> {
         return Ok(());
     }
     Err(SandboxError::NoLandlock { reason: missing(status.landlock) })
+}
+
+fn restricts_ports(landlock: LandlockStatus) -> bool {
+    matches!(landlock, LandlockStatus::Available { effective_abi, .. } if effective_abi >= ABI::V4)
 }
 
 fn missing(landlock: LandlockStatus) -> &'static str {
@@ -209,10 +226,19 @@ mod tests {
     fn a_process_with_more_than_one_thread_is_refused() {
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let other = std::thread::Builder::new().spawn(move || stopped.recv()).expect("a thread");
-        let error = apply(&[], &[], Path::new("/")).unwrap_err();
+        let error = apply(&Sandbox::default(), Path::new("/")).unwrap_err();
         assert!(matches!(error, SandboxError::Threads(2..)), "{error}");
         drop(stop);
         assert!(other.join().expect("no panic").is_err());
+    }
+
+    #[test]
+    fn a_kernel_that_restricts_no_ports_is_told_by_its_version() {
+        let version = |effective_abi| LandlockStatus::Available { effective_abi, kernel_abi: None };
+        assert!(restricts_ports(version(ABI::V4)) && restricts_ports(version(ABI::V10)));
+        assert!(!restricts_ports(version(ABI::V3)) && !restricts_ports(LandlockStatus::NotEnabled));
+        let says = SandboxError::NoPorts.to_string();
+        assert!(says.starts_with("sandbox: `sandbox.network`: ") && says.contains("Linux 6.7"), "{says}");
     }
 
     #[test]

@@ -158,6 +158,9 @@ const X32: (i64, &[i64]) = (0x4000_0000, &[520, 545, 521, 539, 540, 528, 533]);
 /// `ioctl` there.
 #[cfg(target_arch = "x86_64")]
 const X32_IOCTL: i64 = 514;
+/// `sendmsg` and `sendmmsg` there.
+#[cfg(target_arch = "x86_64")]
+const X32_SENDS: [(i64, u8); 2] = [(518, 2), (538, 3)];
 
 /// Bits of a file's mode: it runs with the rights of its owner or group.
 const SET_ID: [u64; 2] = [0o4000, 0o2000];
@@ -166,8 +169,9 @@ const OTHERS_WRITE: [u64; 2] = [0o020, 0o002];
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// Denies the calls to this thread and its children. A call by another ABI ends the process.
-pub(super) fn deny() -> Result<(), seccompiler::Error> {
+/// Denies the calls to this thread and its children. A call by another ABI ends the process. `network` is that of the
+/// sandbox.
+pub(super) fn deny(network: Option<&[u16]>) -> Result<(), seccompiler::Error> {
     let mut rules: Rules =
         [PROGRAMS, FORKS, PROCESSES, KERNEL, MEMORY, SHARED, VIEWS, MACHINE, METADATA, OLD]
             .iter()
@@ -177,10 +181,18 @@ pub(super) fn deny() -> Result<(), seccompiler::Error> {
     rules.extend([
         (libc::SYS_clone, clones()?),
         (libc::SYS_prctl, outliving()?),
-        (libc::SYS_socket, sockets()?),
+        (libc::SYS_socket, sockets(network)?),
+        (libc::SYS_socketpair, vec![when(&[(0, Ne, UNIX)])?]),
         (libc::SYS_ioctl, controls()?),
     ]);
     rules.extend(creations()?);
+    // These get past the rules of landlock for ports.
+    if network.is_some() {
+        rules.insert(libc::SYS_listen, Vec::new());
+        for (number, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
+            rules.insert(number, fast_open(flags)?);
+        }
+    }
     // A filter can't see the arguments of these, which are in memory. Without them, libc uses `clone` and `openat`.
     let mut absent: Rules =
         [libc::SYS_clone3, libc::SYS_openat2].into_iter().map(|number| (number, Vec::new())).collect();
@@ -197,6 +209,11 @@ pub(super) fn deny() -> Result<(), seccompiler::Error> {
         }
         rules.extend(others.iter().map(|number| (mark | number, Vec::new())));
         rules.insert(mark | X32_IOCTL, controls()?);
+        if network.is_some() {
+            for (number, flags) in X32_SENDS {
+                rules.insert(mark | number, fast_open(flags)?);
+            }
+        }
     }
     refuse(ignored, 0)?;
     refuse(absent, libc::ENOSYS)?;
@@ -265,25 +282,42 @@ fn outliving() -> Result<Vec<SeccompRule>, seccompiler::Error> {
     Ok(vec![when(&[(0, Eq, u64::from(libc::PR_SET_PDEATHSIG.unsigned_abs()))])?])
 }
 
-/// All sockets but those of TCP, UDP, the file system, and netlink for routes, which a resolver needs.
-fn sockets() -> Result<Vec<SeccompRule>, seccompiler::Error> {
+/// `AF_UNIX`.
+const UNIX: u64 = 1;
+
+/// All sockets but those of TCP, UDP, the file system, and netlink for routes, which a resolver needs. Without a network,
+/// all but those of the file system.
+fn sockets(network: Option<&[u16]>) -> Result<Vec<SeccompRule>, seccompiler::Error> {
     // The other bits of a socket's type are flags.
     const TYPE: u64 = 0xf;
     /// `SOCK_PACKET`, which is AF_PACKET by its old name.
     const PACKET: u64 = 10;
-    let [unix, inet, inet6, netlink] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK]
-        .map(|it| u64::from(it.unsigned_abs()));
-    let raw = u64::from(libc::SOCK_RAW.unsigned_abs());
-    let route = u64::from(libc::NETLINK_ROUTE.unsigned_abs());
+    if network.is_some_and(<[u16]>::is_empty) {
+        return Ok(vec![when(&[(0, Ne, UNIX)])?]);
+    }
+    let number = |it: libc::c_int| u64::from(it.unsigned_abs());
+    let [inet, inet6, netlink] = [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK].map(number);
+    let (route, tcp, udp) =
+        (number(libc::NETLINK_ROUTE), number(libc::IPPROTO_TCP), number(libc::IPPROTO_UDP));
     let mut rules = vec![
-        when(&[(0, Ne, unix), (0, Ne, inet), (0, Ne, inet6), (0, Ne, netlink)])?,
+        when(&[(0, Ne, UNIX), (0, Ne, inet), (0, Ne, inet6), (0, Ne, netlink)])?,
         when(&[(0, Eq, netlink), (2, Ne, route)])?,
         when(&[(1, MaskedEq(TYPE), PACKET)])?,
     ];
     for family in [inet, inet6] {
-        rules.push(when(&[(0, Eq, family), (1, MaskedEq(TYPE), raw)])?);
+        for kind in [libc::SOCK_RAW, libc::SOCK_RDM, libc::SOCK_SEQPACKET, libc::SOCK_DCCP] {
+            rules.push(when(&[(0, Eq, family), (1, MaskedEq(TYPE), number(kind))])?);
+        }
+        // 0 is TCP or UDP.
+        rules.push(when(&[(0, Eq, family), (2, Ne, 0), (2, Ne, tcp), (2, Ne, udp)])?);
     }
     Ok(rules)
+}
+
+/// To connect by sending, with these flags in the place `flags`.
+fn fast_open(flags: u8) -> Result<Vec<SeccompRule>, seccompiler::Error> {
+    let flag = u64::from(libc::MSG_FASTOPEN.unsigned_abs());
+    Ok(vec![when(&[(flags, MaskedEq(flag), flag)])?])
 }
 
 /// New files that run with the rights of their owner or group.
