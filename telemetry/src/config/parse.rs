@@ -10,7 +10,7 @@ use std::{
     path::{self, Path},
 };
 
-use jackfield_loader::{Trust, nearest};
+use jackfield_loader::Trust;
 use toml::de::DeValue;
 
 use crate::config::model::{BackendConfig, Config, PluginsConfig, conceal};
@@ -112,7 +112,7 @@ fn parse_plugins(
                 plugins.helper_place = Some(document.place(&entry.key_at));
             }
             "trust" => {
-                plugins.trust = choice(document, &entry, &Trust::ALL)?;
+                plugins.trust = document.choice(&entry, &Trust::ALL)?;
                 trust_at = Some(entry.value.span());
             }
             "lock" => {
@@ -130,22 +130,6 @@ fn parse_plugins(
         }
         _ => Ok(()),
     }
-}
-
-/// The meaning of a word, which is one of `choices`.
-pub(super) fn choice<T: Copy>(
-    document: Document<'_>,
-    entry: &Entry<'_, '_>,
-    choices: &[(&str, T)],
-) -> Result<T, Error> {
-    let word = document.string(entry)?;
-    if let Some((_, meaning)) = choices.iter().find(|(known, _)| *known == word) {
-        return Ok(*meaning);
-    }
-    let known: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-    let hint = nearest(&word, known.iter().copied()).map(|near| format!(", did you mean \"{near}\"?"));
-    let (known, hint) = (known.join("\" or \""), hint.unwrap_or_default());
-    Err(document.refuse(entry, format_args!("expected \"{known}\", found {word:?}{hint}")))
 }
 
 const BACKEND_KEYS: [&str; 8] =
@@ -185,7 +169,7 @@ fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>, folder: &Path) ->
                     duration;
             }
             "isolation" => {
-                backend.isolated = choice(document, &entry, &[("thread", false), ("process", true)])?;
+                backend.isolated = document.choice(&entry, &[("thread", false), ("process", true)])?;
             }
             "limits" => {
                 backend.limits = sandbox::limits(document, &entry)?;

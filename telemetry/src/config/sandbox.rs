@@ -5,7 +5,6 @@ use std::{path::Path, time::Duration};
 use jackfield_loader::{Limits, Sandbox};
 use toml::de::DeValue;
 
-use crate::config::parse::choice;
 use crate::config::toml::{Document, Entry, is_variable};
 use crate::config::values::{absolute, parse_duration, parse_size};
 use crate::error::Error;
@@ -75,7 +74,7 @@ pub(super) fn sandbox(
 
 fn network(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<Option<Vec<u16>>, Error> {
     let DeValue::Array(items) = entry.value.get_ref() else {
-        let none = choice(document, entry, &[("any", false), ("none", true)])?;
+        let none = document.choice(entry, &[("any", false), ("none", true)])?;
         return Ok(none.then(Vec::new));
     };
     let port = |(at, value)| {

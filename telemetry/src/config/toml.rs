@@ -134,6 +134,18 @@ impl<'a> Document<'a> {
         Ok(text)
     }
 
+    /// The meaning of a word, which is one of `choices`.
+    pub(crate) fn choice<T: Copy>(self, entry: &Entry<'_, '_>, choices: &[(&str, T)]) -> Result<T, Error> {
+        let word = self.string(entry)?;
+        if let Some((_, meaning)) = choices.iter().find(|(known, _)| *known == word) {
+            return Ok(*meaning);
+        }
+        let known: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+        let hint = nearest(&word, known.iter().copied()).map(|near| format!(", did you mean \"{near}\"?"));
+        let (known, hint) = (known.join("\" or \""), hint.unwrap_or_default());
+        Err(self.refuse(entry, format_args!("expected \"{known}\", found {word:?}{hint}")))
+    }
+
     /// A list of strings, each of which is a `T`.
     pub(crate) fn list<T: FromStr<Err: Display>>(self, entry: &Entry<'_, '_>) -> Result<Vec<T>, Error> {
         let parse = |(at, text): (usize, &String)| {
