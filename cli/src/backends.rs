@@ -88,7 +88,7 @@ fn deletion_event(machine_id: &str) -> Result<Batch, CommandError> {
     }
     let line = serde_json::json!({
         "type": "data.deletion_request",
-        "name": "deletion request",
+        "name": "data.deletion_request",
         "machine_id": machine_id,
     });
     let mut buffer = EventBuffer::new(EventDefaults::new(TOOL, VERSION));

@@ -8,7 +8,7 @@ use std::{
 use clap::{Args, ValueHint};
 use jackfield::forward::{BackendConfig, ConfigFile};
 use jackfield::{Builder, Config, Error};
-use jackfield_loader::{BackendOptions, show_path};
+use jackfield_loader::{BackendOptions, home, show_path};
 
 use crate::{
     environment::variable,
@@ -190,7 +190,7 @@ pub(crate) fn state_folder() -> Option<PathBuf> {
     let base = if cfg!(windows) {
         absolute_variable("LOCALAPPDATA")
     } else {
-        absolute_variable("XDG_STATE_HOME").or_else(|| env::home_dir().map(|home| home.join(".local/state")))
+        absolute_variable("XDG_STATE_HOME").or_else(|| home().map(|home| home.join(".local/state")))
     };
     base.map(|base| base.join("jackfield").join("run"))
 }
@@ -206,8 +206,7 @@ fn usual_places() -> Vec<PathBuf> {
     if cfg!(windows) {
         return env::var_os("APPDATA").map(|data| below(data.into())).into_iter().collect();
     }
-    let own =
-        absolute_variable("XDG_CONFIG_HOME").or_else(|| env::home_dir().map(|home| home.join(".config")));
+    let own = absolute_variable("XDG_CONFIG_HOME").or_else(|| home().map(|home| home.join(".config")));
     own.map(below).into_iter().chain([PathBuf::from("/etc/jackfield/config.toml")]).collect()
 }
 

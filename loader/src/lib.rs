@@ -57,7 +57,7 @@ pub use crate::{
     library::{
         content::Digest,
         error::ImageError,
-        find::{FindError, FolderState, list},
+        find::{FindError, FolderState, home, list},
     },
     load::{
         check::{CheckError, Layout},

@@ -58,6 +58,12 @@ impl BackendOptions {
         self
     }
 
+    /// The time for loading a plugin and opening a backend: the timeout holds for each.
+    #[must_use]
+    pub const fn opening_limit(&self) -> Duration {
+        self.timeout.saturating_mul(2)
+    }
+
     /// Sets how many calls may be inside the plugin at once. A serial plugin always gets one at a time.
     #[must_use]
     pub const fn concurrency(mut self, calls: usize) -> Self {

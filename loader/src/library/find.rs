@@ -138,9 +138,16 @@ fn is_path(plugin: &str) -> bool {
             .is_some_and(|e| EXTENSIONS.iter().any(|known| e.eq_ignore_ascii_case(known)))
 }
 
+/// The user's home folder; `None` when it is unknown or relative. A relative one would make the current folder decide which
+/// code runs.
+#[must_use]
+pub fn home() -> Option<PathBuf> {
+    env::home_dir().filter(|home| home.is_absolute())
+}
+
 /// Replaces `~/` at the start by the home folder.
 fn expand(path: &Path) -> PathBuf {
-    match (path.strip_prefix("~"), env::home_dir()) {
+    match (path.strip_prefix("~"), home()) {
         (Ok(rest), Some(home)) => home.join(rest),
         _ => path.to_owned(),
     }

@@ -42,9 +42,11 @@ use std::{
 };
 
 use jackfield_loader::{
-    BackendOptions, Isolation, KeyId, Limits, LockError, Policy, ProcessOptions, Program, PublicKey, Sandbox,
-    Trust,
+    BackendOptions, ForeignText, Isolation, KeyId, Limits, LockError, Policy, ProcessOptions, Program,
+    PublicKey, Sandbox, Trust,
 };
+
+use sha2::{Digest as _, Sha256};
 
 use crate::config::paths::default_search_path;
 use crate::config::plugin_lock::Lock;
@@ -225,6 +227,22 @@ impl BackendConfig {
     pub fn conceal(&self, text: &str) -> String {
         conceal(&self.variables, text)
     }
+
+    /// A digest of all that the configuration says of this backend and of plugins: with another one, the configuration is
+    /// another one. Only places in the file have no effect.
+    pub(crate) fn digest(&self, plugins: &PluginsConfig) -> [u8; 32] {
+        let Self {
+            plugin, name, timeout, longest_pause, config, isolated, limits, sandbox, variables, ..
+        } = self;
+        let PluginsConfig { path, trust, lock, keys, revoked, lock_is_named, helper, helper_place: _ } =
+            plugins;
+        let parts = [
+            format!("{plugin:?} {name:?} {timeout:?} {longest_pause:?} {config:?} {variables:?}"),
+            format!("{isolated:?} {limits:?} {sandbox:?}"),
+            format!("{path:?} {trust:?} {lock:?} {keys:?} {revoked:?} {lock_is_named:?} {helper:?}"),
+        ];
+        Sha256::digest(parts.join("\0")).into()
+    }
 }
 
 /// `text` with the values of variables replaced by their names.
@@ -235,11 +253,11 @@ pub(super) fn conceal(variables: &[(String, String)], text: &str) -> String {
     variables.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
     for (name, value) in variables {
         let shown = format!("${{{name}}}");
-        let escaped = value.escape_debug().to_string();
-        for value in [value, &escaped] {
-            if value.len() >= SHORTEST_SECRET {
-                text = text.replace(value.as_str(), &shown);
-            }
+        // As it is, as the text of a plugin or server is printed, and as Rust's `Debug` prints it.
+        let spellings =
+            [value.clone(), ForeignText::from(value.as_str()).to_string(), value.escape_debug().to_string()];
+        for value in spellings.iter().filter(|value| value.len() >= SHORTEST_SECRET) {
+            text = text.replace(value.as_str(), &shown);
         }
     }
     text

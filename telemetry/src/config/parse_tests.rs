@@ -241,6 +241,45 @@ fn values_from_the_environment_are_concealed_in_what_a_plugin_writes() {
 }
 
 #[test]
+fn a_value_is_concealed_however_a_message_spells_it() {
+    for value in ["it's\nhunter2", "\"k\"\u{202e}ey\\\n", "tab\there", "plain-value"] {
+        let variables = [("KEY".to_owned(), value.to_owned())];
+        let printed = jackfield_loader::ForeignText::from(value).to_string();
+        for spelt in [value.to_owned(), printed, format!("{value:?}")] {
+            let concealed = conceal(&variables, &format!("no key <{spelt}>"));
+            assert!(concealed == "no key <${KEY}>" || concealed == "no key <\"${KEY}\">", "{concealed}");
+        }
+    }
+}
+
+#[test]
+fn each_key_of_a_configuration_makes_it_another_one() {
+    let digest = |plugins: &str, backend: &str| {
+        let text = format!("[plugins]\n{plugins}\n[[backend]]\nplugin = 'p'\n{backend}");
+        let config = read(&text).expect("a configuration");
+        config.backends[0].digest(&config.plugins)
+    };
+    let plain = digest("", "");
+    assert_eq!(digest("# a comment\n", "# another\n"), plain, "places in the file have no effect");
+    let mut digests = vec![plain];
+    for (plugins, backend) in [
+        ("", "timeout = '9s'"),
+        ("", "longest_pause = '9s'"),
+        ("", "name = 'other'"),
+        ("", "isolation = 'process'"),
+        ("", "config = { a = 1 }"),
+        ("path = ['/x']", ""),
+        ("trust = 'any'", ""),
+        ("helper = '/h'", ""),
+        ("revoked = ['0123456789ABCDEF']", ""),
+    ] {
+        let digest = digest(plugins, backend);
+        assert!(!digests.contains(&digest), "{plugins} {backend}");
+        digests.push(digest);
+    }
+}
+
+#[test]
 fn the_longest_value_is_concealed_and_short_ones_stay() {
     let variables = ["SHORT", "BASE", "TOKEN"].map(str::to_owned).into_iter();
     let values = ["123", "example", "example-s3cret"].map(str::to_owned);

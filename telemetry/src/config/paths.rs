@@ -36,7 +36,7 @@ impl Paths {
             // The base directory specification ignores relative paths.
             value.is_absolute().then_some(value)
         };
-        let home = path("HOME").or_else(std::env::home_dir).filter(|home| home.is_absolute());
+        let home = path("HOME").or_else(jackfield_loader::home);
         let under = |parts: &str| home.as_ref().map(|home| home.join(parts));
         let (config, state, machine) = if cfg!(windows) {
             (path("APPDATA"), path("LOCALAPPDATA"), path("ProgramData"))
@@ -121,7 +121,7 @@ pub fn default_search_path() -> Vec<PathBuf> {
     if cfg!(windows) {
         paths.extend(env::var_os("LOCALAPPDATA").map(|data| Path::new(&data).join("jackfield\\plugins")));
     } else {
-        paths.extend(env::home_dir().map(|home| home.join(".local/lib/jackfield")));
+        paths.extend(jackfield_loader::home().map(|home| home.join(".local/lib/jackfield")));
         paths.extend(["/usr/local/lib/jackfield", "/usr/lib/jackfield"].map(PathBuf::from));
     }
     if let Some(folder) = env::current_exe().ok().and_then(|exe| exe.parent().map(PathBuf::from)) {

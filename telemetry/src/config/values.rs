@@ -1,7 +1,6 @@
 //! Durations, sizes and paths of a configuration.
 
 use std::{
-    env,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -9,7 +8,7 @@ use std::{
 /// A path that starts at `folder`, or at the home folder after `~/`.
 pub(super) fn absolute(path: &str, folder: &Path) -> PathBuf {
     let home = path.strip_prefix("~/").or((path == "~").then_some(""));
-    match (home, env::home_dir()) {
+    match (home, jackfield_loader::home()) {
         (Some(rest), Some(home)) => home.join(rest),
         _ => folder.join(path),
     }

@@ -162,9 +162,10 @@ impl Backends {
     pub(crate) fn open_all(&self) -> Vec<(String, OpenError)> {
         let open = |target: &ConfiguredBackend| {
             let _quiet = ReentrancyGuard::enter();
-            // The timeout holds for loading, and again for opening.
-            let limit = target.options.timeout.saturating_mul(2);
-            target.open(limit).err().map(|error| (target.name.clone(), target.explained(error)))
+            target
+                .open(target.options.opening_limit())
+                .err()
+                .map(|error| (target.name.clone(), target.explained(error)))
         };
         let targets = self.configured().unwrap_or_default();
         thread::scope(|scope| {

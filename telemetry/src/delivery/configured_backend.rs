@@ -46,8 +46,8 @@ pub(crate) struct ConfiguredBackend {
     seat: Mutex<Option<Arc<Open>>>,
     /// Held while the backend is opened.
     opening: Mutex<()>,
-    /// The part of the fingerprint that the configuration determines.
-    configuration: OnceLock<Sha256>,
+    /// The digest of the configuration.
+    configuration: OnceLock<[u8; 32]>,
 }
 
 /// An open backend.
@@ -177,13 +177,28 @@ impl ConfiguredBackend {
                 .and_then(|file| Stamp::of_file(&file)),
         };
         let file = stamp.map(|stamp| stamp.mark()).unwrap_or_default();
-        let configuration = self.configuration.get_or_init(|| {
-            let confined = format!("{:?} {:?} {:?}", config.isolated, config.limits, config.sandbox);
-            let parts = [&*config.plugin, &*config.config, &*confined];
-            parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update("\0"))
-        });
-        let digest = configuration.clone().chain_update(file).finalize();
+        let digest =
+            Sha256::new().chain_update(self.configuration(config, plugins)).chain_update(file).finalize();
         jackfield_loader::hex(&digest[..8])
+    }
+
+    fn configuration(&self, config: &BackendConfig, plugins: &PluginsConfig) -> &[u8; 32] {
+        self.configuration.get_or_init(|| config.digest(plugins))
+    }
+
+    /// Whether both have the same configuration. Relative paths start at its folder.
+    pub(crate) fn same_configuration(&self, other: &Self) -> bool {
+        match (&self.source, &other.source) {
+            (Source::Static(ours), Source::Static(theirs)) => Arc::ptr_eq(ours, theirs),
+            (
+                Source::Plugin { config: ours, plugins: our_plugins, folder: our_folder },
+                Source::Plugin { config: theirs, plugins: their_plugins, folder: their_folder },
+            ) => {
+                self.configuration(ours, our_plugins) == other.configuration(theirs, their_plugins)
+                    && our_folder == their_folder
+            }
+            _ => false,
+        }
     }
 
     /// `text` of a plugin, without the values of variables in its configuration.
@@ -198,7 +213,7 @@ impl ConfiguredBackend {
     pub(crate) fn request_deletion(&self, machine_id: &str, event: &Batch, limit: Duration) -> Deletion {
         match self.open(limit) {
             Ok(backend) => backend.request_deletion(machine_id, event, limit),
-            Err(error) => Deletion::Failed(error.to_string()),
+            Err(error) => Deletion::Failed(self.explained(error).to_string()),
         }
     }
 
@@ -208,7 +223,7 @@ impl ConfiguredBackend {
         if let Some(backend) = open
             && let Err(error) = backend.close(limit)
         {
-            tracing::warn!("{error}");
+            tracing::warn!("{}", self.conceal(&error.to_string()));
         }
     }
 }

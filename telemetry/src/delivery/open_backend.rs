@@ -113,8 +113,7 @@ pub fn open_backend(
     options: &BackendOptions,
 ) -> Result<(Backend, ForeignText), OpenError> {
     let source = PluginSource { config: backend, plugins: &config.plugins, folder: &config.folder };
-    let limit = options.timeout.saturating_mul(2);
-    let opened = source.read().and_then(|file| source.open(file, options, limit));
+    let opened = source.read().and_then(|file| source.open(file, options, options.opening_limit()));
     opened.map(|(backend, image)| (backend, image.name)).map_err(|error| source.explained(error))
 }
 

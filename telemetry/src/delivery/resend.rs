@@ -198,7 +198,12 @@ fn send_batch(
     let mut buffer = EventBuffer::with_capacity(pass.config.fill.clone(), batch.len(), bytes);
     let valid: Vec<bool> = batch.iter().map(|it| buffer.push_stored(it.event.get()).is_ok()).collect();
     let was_open = target.opened().is_some();
-    let backend = target.open(left(pass.deadline))?;
+    let backend = target.open(left(pass.deadline)).map_err(|error| {
+        let now = pass.now_ms();
+        let news = state.not_opened(&error, now, target.longest_pause());
+        news.log(&target.name, now, || pass.deliverer().waiting_bytes(&target.name));
+        target.explained(error)
+    })?;
     if !was_open {
         check(pass)?;
     }

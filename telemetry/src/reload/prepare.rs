@@ -97,9 +97,9 @@ fn ask(
     old: Option<&Arc<ConfiguredBackend>>,
     look: Look,
 ) -> Result<Asked, Prepared> {
-    let limit = WRITING + LOADING + target.options.timeout.saturating_mul(2);
+    let limit = WRITING + LOADING + target.options.opening_limit();
     let deadline = Instant::now() + limit;
-    let same_config = old.is_some_and(|old| same_config(old, target));
+    let same_config = old.is_some_and(|old| old.same_configuration(target));
     let same_trust = old.is_some_and(|old| same_trust(old, target));
     let open = old.and_then(|old| old.opened());
     let untouched = look == Look::Trust || same_config && is_untouched(target, open.as_deref());
@@ -157,24 +157,6 @@ fn distrust(target: &ConfiguredBackend, open: Option<&Open>, stays: bool) -> Opt
             Some(OpenError::of(&error, config.conceal(&error.to_string())))
         }
         _ => None,
-    }
-}
-
-/// Whether both configurations are equal.
-fn same_config(old: &ConfiguredBackend, new: &ConfiguredBackend) -> bool {
-    match (&old.source, &new.source) {
-        (Source::Static(old), Source::Static(new)) => Arc::ptr_eq(old, new),
-        (
-            Source::Plugin { config: old_config, folder: old_folder, .. },
-            Source::Plugin { config, folder, .. },
-        ) => {
-            let text = |target: &ConfiguredBackend, config| format!("{:?} {config:?}", target.options);
-            old_config.config == config.config
-                && text(old, old_config) == text(new, config)
-                && same_trust(old, new)
-                && old_folder == folder
-        }
-        _ => false,
     }
 }
 

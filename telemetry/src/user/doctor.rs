@@ -12,9 +12,6 @@ use crate::error::Error;
 use crate::files;
 use crate::instance::select_backends::SelectionReason;
 
-/// The time for a backend to open and to probe its platform.
-const LIMIT: Duration = Duration::from_secs(10);
-
 /// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -129,8 +126,8 @@ fn times(count: u32) -> String {
 }
 
 fn probe(target: &mut ConfiguredBackend) -> (Verdict, String) {
-    let answer = match target.open(LIMIT) {
-        Ok(backend) => match backend.probe(LIMIT) {
+    let answer = match target.open(target.options.opening_limit()) {
+        Ok(backend) => match backend.probe(target.options.timeout) {
             Probe::Reachable(text) => (Verdict::Fine, or(text, "its platform answers")),
             Probe::Unreachable(text) => {
                 (Verdict::Wrong, or(text, "its platform can't be reached; events wait"))

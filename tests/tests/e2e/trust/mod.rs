@@ -3,6 +3,7 @@
 #![cfg(unix)]
 
 mod keys;
+mod others;
 
 mod pins;
 mod signatures;
