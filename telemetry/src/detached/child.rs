@@ -20,7 +20,7 @@ use crate::delivery::pass::SpoolDelivery;
 use crate::delivery::pass_context::{ConsentCheck, DeliveryConfig};
 use crate::detached::job::DeliveryJob;
 use crate::detached::lock::Mark;
-use crate::detached::{job, lock};
+use crate::detached::{holder, job, lock};
 use crate::event::defaults::EventDefaults;
 use crate::files;
 use crate::files::CRASHES;
@@ -57,9 +57,10 @@ fn run(inherited: Inherited) -> i32 {
         // The working folder's file system can be unmounted while the child runs.
         let _ = std::env::set_current_dir("/");
     }
+    let end = start + job.lifetime;
     let deadline = start + job.lifetime.saturating_sub(CLOSING.min(job.lifetime / 10));
     let Some(mut delivery) = Delivery::new(job, held, mark) else { return UNUSABLE };
-    delivery.run(deadline);
+    delivery.run(deadline, end);
     0
 }
 
@@ -126,14 +127,16 @@ impl Delivery {
         Some(Self { delivery: SpoolDelivery::new(config, targets, &Arc::default()), names, held })
     }
 
-    /// Delivers until no event waits, nothing may be sent any more, or `deadline` comes.
-    fn run(&mut self, deadline: Instant) {
+    /// Delivers until no event waits, nothing may be sent any more, or `deadline` comes. The process ends at `end`.
+    fn run(&mut self, deadline: Instant, end: Instant) {
         // A child with another job still holds the lock, and ends soon.
         while !lock::take_again(&self.held).unwrap_or(false) {
             if left(deadline).is_zero() || !self.wait(BUSY) {
                 return;
             }
         }
+        // Without the record, a child that is stopped keeps the lock.
+        let _ = holder::sign(&self.held, left(end));
         loop {
             let end = self.rounds(deadline);
             let config = &self.delivery.config;

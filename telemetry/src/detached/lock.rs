@@ -8,7 +8,7 @@
 //!
 //! The file holds the *mark* of the job in force: 16 hexadecimal digits. A tool with another job writes its own mark and
 //! starts a second child, which waits for the lock. The first child ends as soon as it sees the new mark. So a changed
-//! configuration counts from the next run of the tool on.
+//! configuration counts from the next run of the tool on. Behind the mark the holder writes itself down ([`holder`]).
 
 use std::path::{Path, PathBuf};
 #[cfg(unix)]
@@ -17,6 +17,9 @@ use std::{fs::File, io};
 use jackfield_loader::files;
 #[cfg(unix)]
 use jackfield_loader::files::Access;
+
+#[cfg(unix)]
+use crate::detached::holder;
 
 fn file(data: &Path, local: bool) -> PathBuf {
     data.join(if local { "delivering-local.lock" } else { "delivering.lock" })
@@ -32,13 +35,13 @@ pub(super) type Mark = [u8; 16];
 pub(super) enum LockAttempt {
     /// This process has the lock, and so has every process that inherits the file.
     Taken(File),
-    /// A child with another job has the lock, and ends.
+    /// A child with another job has the lock, and ends; or one was killed, because its lifetime had ended.
     Awaited(File),
     /// A child with the same job has the lock.
     Held,
 }
 
-/// Takes the lock, unless a child with the same job holds it. The lock lasts as long as the file, or a copy of its
+/// Takes the lock, unless a child with the same job holds it within its lifetime. The lock lasts as long as the file, or a copy of its
 /// descriptor, is open.
 ///
 /// # Errors
@@ -47,7 +50,9 @@ pub(super) enum LockAttempt {
 pub(super) fn take(data: &Path, local: bool, mark: &Mark) -> io::Result<LockAttempt> {
     let file = files::open(&file(data, local), Access::Write)?;
     let ours = take_again(&file)?;
-    if is_marked(&file, mark) {
+    // It is gone in a moment, and the next child waits for the lock.
+    let ends = !ours && holder::end_overdue(&file);
+    if !ends && is_marked(&file, mark) {
         return Ok(if ours { LockAttempt::Taken(file) } else { LockAttempt::Held });
     }
     files::write_all(&file, mark)?;

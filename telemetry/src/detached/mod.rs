@@ -10,6 +10,8 @@
 #[cfg(unix)]
 pub(crate) mod child;
 #[cfg(unix)]
+mod holder;
+#[cfg(unix)]
 pub(crate) mod job;
 pub(crate) mod lock;
 pub(crate) mod spawn;

@@ -20,6 +20,7 @@ pub(crate) const TESTS: &[Test] = tests![
     a_slow_server_gets_what_short_lived_tools_have_for_it,
     what_is_handed_over_shows_in_no_list_of_processes,
     a_child_that_is_killed_in_the_middle_loses_nothing,
+    a_stopped_child_is_replaced_after_its_lifetime,
     another_configuration_counts_from_the_next_run_on_whatever_the_child_waits_for,
     a_tool_that_lives_on_is_left_with_no_zombie,
 ];
@@ -97,6 +98,26 @@ fn a_child_that_is_killed_in_the_middle_loses_nothing() {
     home.sends_to(&server);
     run(&mut home.tool(1));
     wait_for_the_end();
+    assert_eq!(arrived(&[&server]), 4);
+}
+
+fn a_stopped_child_is_replaced_after_its_lifetime() {
+    let (home, hung) = (Home::new(), HttpServer::script([], Reply::silence()));
+    home.sends_to(&hung);
+    run(&mut home.tool(3));
+    wait_until("a call", || hung.connections() > 0);
+    let all = left_behind();
+    let [child] = &all[..] else { panic!("{all:?}") };
+    child.stop();
+    let lock = home.path("data/delivering.lock");
+    let text = std::fs::read_to_string(&lock).expect("a lock");
+    let (head, _) = text.trim_end().rsplit_once(' ').expect("a record");
+    assert!(head.ends_with(&format!("{:010}", child.id)), "{text}");
+    std::fs::write(&lock, format!("{head} {:020}\n", 0)).expect("writable");
+    let server = HttpServer::start(Reply::status(200));
+    home.sends_to(&server);
+    run(&mut home.tool(1));
+    assert_eq!(wait_for_the_end(), 2);
     assert_eq!(arrived(&[&server]), 4);
 }
 

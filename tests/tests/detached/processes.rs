@@ -38,8 +38,16 @@ impl Process {
     }
 
     pub(crate) fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    pub(crate) fn stop(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.id.cast_signed()).expect("a process");
-        kill_process(pid, Signal::KILL).expect("it is ours");
+        kill_process(pid, signal).expect("it is ours");
     }
 }
 

@@ -1,0 +1,166 @@
+//! The process that holds the lock, and its end when it is overdue.
+//!
+//! A child ends itself after its lifetime. One that is stopped does not, and a process that a plugin has forked keeps the
+//! inherited lock. So the child writes its number and the end of its lifetime behind the mark. A tool that finds the lock
+//! held later kills the child's process group, if a process of that group has the file open: then the number is not that of
+//! another process that came later.
+
+use std::{
+    fs::{self, File, Metadata},
+    io::{self, Seek as _, SeekFrom},
+    os::unix::fs::{FileExt as _, MetadataExt as _},
+    process,
+    time::Duration,
+};
+
+use jackfield_loader::files;
+use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::process::milliseconds;
+
+/// Where the record begins: behind the mark and a line break.
+const AT: u64 = 17;
+/// The time after the lifetime in which a child may still end by itself.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Writes that this process holds the lock, and has `left` of its lifetime.
+pub(super) fn sign(file: &File, left: Duration) -> io::Result<()> {
+    write(file, process::id(), now().saturating_add(milliseconds(left + GRACE)))
+}
+
+/// The time since the start of the system, in milliseconds. The timers of a child stand still with it, too.
+fn now() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    milliseconds(Duration::try_from(now).unwrap_or_default())
+}
+
+/// The length is fixed, so that nothing is left of another record.
+fn write(mut file: &File, process: u32, until: u64) -> io::Result<()> {
+    file.seek(SeekFrom::Start(AT - 1))?;
+    files::write_all(file, format!("\n{process:010} {until:020}\n").as_bytes())
+}
+
+fn read(file: &File) -> Option<(Pid, u64)> {
+    let mut record = [0; 31];
+    file.read_exact_at(&mut record, AT).ok()?;
+    let (process, until) = str::from_utf8(&record).ok()?.split_once(' ')?;
+    Some((Pid::from_raw(process.parse().ok()?)?, until.parse().ok()?))
+}
+
+/// Kills the holder and what it has forked, if its lifetime has ended. Returns whether there was one.
+///
+/// # Platform
+/// Linux. Elsewhere nobody knows who has the file open.
+pub(super) fn end_overdue(file: &File) -> bool {
+    let Some((group, until)) = read(file) else { return false };
+    now() > until
+        && file.metadata().is_ok_and(|lock| members(group).any(|member| has_open(member, &lock)))
+        && kill_process_group(group, Signal::KILL).is_ok()
+}
+
+fn members(group: Pid) -> impl Iterator<Item = Pid> {
+    let numbers = fs::read_dir("/proc").into_iter().flatten().flatten();
+    numbers
+        .filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?))
+        .filter(move |process| group_of(*process) == Some(group))
+}
+
+/// `None` also for a process whose group is in another namespace.
+fn group_of(process: Pid) -> Option<Pid> {
+    let path = format!("/proc/{}/stat", process.as_raw_nonzero());
+    let stat = files::read(path.as_ref(), files::Access::Read, 4096).ok()?;
+    // Behind the name, which may hold anything: state, parent, group.
+    let (_, rest) = stat.rsplit_once(')')?;
+    Pid::from_raw(rest.split_whitespace().nth(2)?.parse().ok()?)
+}
+
+fn has_open(process: Pid, file: &Metadata) -> bool {
+    let descriptors = fs::read_dir(format!("/proc/{}/fd", process.as_raw_nonzero()));
+    descriptors.into_iter().flatten().flatten().any(|descriptor| {
+        fs::metadata(descriptor.path())
+            .is_ok_and(|found| (found.dev(), found.ino()) == (file.dev(), file.ino()))
+    })
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::unix::process::CommandExt as _;
+    use std::process::{Child, Command, Stdio};
+
+    use jackfield_test_support::wait_until;
+    use rustix::process::kill_process;
+
+    use super::*;
+    use crate::detached::lock::{self, LockAttempt, Mark};
+
+    const MARK: Mark = *b"0123456789abcdef";
+
+    /// A lock that this script holds by its standard output, in a process group of its own.
+    fn held_by(script: &str) -> (tempfile::TempDir, Child) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let LockAttempt::Taken(held) = take(&folder) else { panic!("nobody has it") };
+        let copy = held.try_clone().expect("a descriptor");
+        let command = Command::new("sh")
+            .args(["-c", script])
+            .process_group(0)
+            .stdout(Stdio::from(copy))
+            .stderr(Stdio::null())
+            .spawn();
+        (folder, command.expect("a shell"))
+    }
+
+    fn take(folder: &tempfile::TempDir) -> LockAttempt {
+        lock::take(folder.path(), false, &MARK).expect("writable")
+    }
+
+    fn record(folder: &tempfile::TempDir, process: u32, until: u64) {
+        let path = folder.path().join("delivering.lock");
+        write(&files::open(&path, files::Access::Write).expect("a file"), process, until).expect("room");
+    }
+
+    /// Whether the next child gets the lock of a holder that should have ended.
+    fn is_replaced(folder: &tempfile::TempDir) {
+        let LockAttempt::Awaited(next) = take(folder) else { panic!("held or free") };
+        wait_until("the lock is free", || lock::take_again(&next).expect("a lock"));
+    }
+
+    #[test]
+    fn a_stopped_holder_is_killed_after_its_lifetime() {
+        let (folder, mut holder) = held_by("exec sleep 60");
+        let pid = Pid::from_child(&holder);
+        kill_process(pid, Signal::STOP).expect("it is ours");
+        assert!(matches!(take(&folder), LockAttempt::Held), "without a record");
+        record(&folder, holder.id(), now() + 60_000);
+        assert!(matches!(take(&folder), LockAttempt::Held), "within its lifetime");
+        // This process has the file open as well, and is not of that group.
+        record(&folder, 1, 0);
+        assert!(matches!(take(&folder), LockAttempt::Held), "another process");
+        assert!(holder.try_wait().expect("ours").is_none());
+        record(&folder, holder.id(), 0);
+        is_replaced(&folder);
+        assert!(!holder.wait().expect("ours").success());
+    }
+
+    #[test]
+    fn a_fork_that_keeps_the_lock_is_killed() {
+        let (folder, mut holder) = held_by("sleep 60 &");
+        assert!(holder.wait().expect("ours").success());
+        record(&folder, holder.id(), now() + 60_000);
+        assert!(matches!(take(&folder), LockAttempt::Held), "within its lifetime");
+        record(&folder, holder.id(), 0);
+        is_replaced(&folder);
+    }
+
+    #[test]
+    fn what_is_no_record_ends_nobody() {
+        let file = tempfile::tempfile().expect("a file");
+        for text in ["", "0123456789abcdef", "0123456789abcdef\n-000000001 00000000000000000000\n"] {
+            files::write_all(&file, text.as_bytes()).expect("room");
+            assert!(!end_overdue(&file), "{text}");
+        }
+        sign(&file, Duration::ZERO).expect("room");
+        assert_eq!(read(&file).map(|(pid, _)| pid), Some(rustix::process::getpid()));
+        assert!(!end_overdue(&file), "it may still end by itself");
+    }
+}
