@@ -55,6 +55,8 @@ fn read(file: &File) -> Option<(Pid, u64)> {
 pub(super) fn end_overdue(file: &File) -> bool {
     let Some((group, until)) = read(file) else { return false };
     now() > until
+        // This process has the file open, too: the number of the holder may be that of its own group by now.
+        && group_of(rustix::process::getpid()) != Some(group)
         && file.metadata().is_ok_and(|lock| members(group).any(|member| has_open(member, &lock)))
         && kill_process_group(group, Signal::KILL).is_ok()
 }

@@ -41,8 +41,8 @@ pub(super) enum LockAttempt {
     Held,
 }
 
-/// Takes the lock, unless a child with the same job holds it within its lifetime. The lock lasts as long as the file, or a copy of its
-/// descriptor, is open.
+/// Takes the lock, unless a child with the same job holds it within its lifetime. The lock lasts as long as the file, or a
+/// copy of its descriptor, is open.
 ///
 /// # Errors
 /// When the file can't be opened, locked or written.
