@@ -26,6 +26,8 @@ pub(crate) struct Attempt {
     pub(crate) answers: Vec<Answer>,
     /// The failure of a call after which the backend was not asked about the other events.
     pub(crate) cut_short: Option<String>,
+    /// Whether the attempt has ended so that its answers are noted. The other events are for the next one.
+    pub(crate) to_be_noted: bool,
 }
 
 /// The result of one call.
@@ -38,7 +40,7 @@ pub(crate) struct Called {
 /// Sends a batch once. `call` makes one call with the batch or a part of it; it returns `None` when no further call may be
 /// made.
 pub(crate) fn attempt(batch: &Batch, call: &mut dyn FnMut(&Batch) -> Option<Called>) -> Attempt {
-    let mut attempt = Attempt { answers: vec![Answer::default(); batch.len()], cut_short: None };
+    let mut attempt = Attempt { answers: vec![Answer::default(); batch.len()], ..Attempt::default() };
     let mut work = VecDeque::from([(0..batch.len()).collect::<Vec<_>>()]);
     while let Some(group) = work.pop_front() {
         let whole = group.len() == batch.len();
@@ -87,14 +89,38 @@ pub(crate) fn attempt_while(
     deadline: Instant,
     wanted: &dyn Fn() -> bool,
 ) -> Attempt {
-    let mut is_first = true;
-    attempt(batch, &mut |part| {
+    attempt_noting(backend, batch, timeout, deadline, wanted, Duration::MAX)
+}
+
+/// Like [`attempt_while`]. Once an event has a final answer and `note_after` has passed, no further call is made: a batch of
+/// many wrong events would otherwise keep all its answers for as long as it takes to halve it.
+pub(crate) fn attempt_noting(
+    backend: &Backend,
+    batch: &Batch,
+    timeout: Duration,
+    deadline: Instant,
+    wanted: &dyn Fn() -> bool,
+    note_after: Duration,
+) -> Attempt {
+    let begun = Instant::now();
+    let (mut is_first, mut is_final, mut to_be_noted) = (true, false, false);
+    let attempt = attempt(batch, &mut |part| {
+        if is_final && begun.elapsed() >= note_after {
+            to_be_noted = true;
+            return None;
+        }
         let limit = timeout.min(left(deadline));
         if limit.is_zero() || !(mem::take(&mut is_first) || wanted()) {
             return None;
         }
         let report = backend.send_while(part, limit, wanted);
+        is_final |= report.outcomes().any(|outcome| match outcome {
+            Outcome::Delivered | Outcome::Rejected { .. } => true,
+            Outcome::TooLarge { .. } => part.len() == 1,
+            Outcome::Retry { .. } => false,
+        });
         let complete = report.outcomes().all(|outcome| !matches!(outcome, Outcome::Retry { .. }));
         Some(Called { cancelled: !complete && !wanted(), report })
-    })
+    });
+    Attempt { to_be_noted, ..attempt }
 }

@@ -71,7 +71,9 @@ impl BackendState {
         }
         self.circuit.settled(settlement, now_ms, longest);
         match (settlement.is_progress(), &settlement.failure) {
-            (true, None) => Outage::ends(&mut self.outage, now_ms),
+            (true, None) => {
+                Outage::ends(&mut self.outage, settlement.delivered + settlement.rejected, now_ms)
+            }
             (false, Some(failure)) => self.fails(&failure.reason, now_ms),
             // A backend that takes some events and fails with others is neither down nor back.
             _ => OutageNews::Nothing,

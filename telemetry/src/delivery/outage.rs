@@ -31,7 +31,7 @@ pub(crate) struct Outage {
 pub(crate) enum OutageNews {
     Nothing,
     Down { reason: String, pause: Option<Duration>, outage: Outage, is_new: bool },
-    Back { away_ms: u64 },
+    Back { away_ms: u64, settled: u64 },
 }
 
 impl Outage {
@@ -54,10 +54,10 @@ impl Outage {
         news
     }
 
-    /// Notes that the backend has settled events.
-    pub(crate) fn ends(outage: &mut Option<Self>, now_ms: u64) -> OutageNews {
+    /// Notes that the backend has settled so many events.
+    pub(crate) fn ends(outage: &mut Option<Self>, settled: u64, now_ms: u64) -> OutageNews {
         match outage.take() {
-            Some(outage) => OutageNews::Back { away_ms: now_ms.saturating_sub(outage.since_ms) },
+            Some(outage) => OutageNews::Back { away_ms: now_ms.saturating_sub(outage.since_ms), settled },
             None => OutageNews::Nothing,
         }
     }
@@ -71,8 +71,10 @@ impl OutageNews {
             Self::Nothing => {}
             Self::Down { reason, pause, outage, is_new } => {
                 let reason = ForeignText::from(reason);
-                let again = pause
-                    .map_or_else(|| "soon".to_owned(), |pause| format!("in {}", shown(milliseconds(pause))));
+                let again = pause.map_or_else(
+                    || "with the next delivery".to_owned(),
+                    |pause| format!("in {}", shown(milliseconds(pause))),
+                );
                 let attempts = count(outage.unlogged, "attempt");
                 if is_new {
                     tracing::warn!(
@@ -90,11 +92,12 @@ impl OutageNews {
                     );
                 }
             }
-            Self::Back { away_ms } => tracing::info!(
+            Self::Back { away_ms, settled } => tracing::info!(
                 target: TARGET,
                 backend,
-                "backend {backend} is back after {}; {} bytes of events wait for it",
+                "backend {backend} is back after {}, has taken {}, and {} bytes of events still wait for it",
                 shown(away_ms),
+                count(settled, "event"),
                 waiting()
             ),
         }
@@ -119,7 +122,7 @@ mod tests {
         assert_eq!(logged(at(161)), None);
         // The clock jumps back by an hour and more.
         assert_eq!(logged(at(0)), Some(2));
-        assert_eq!(Outage::ends(&mut outage, 230_000), OutageNews::Back { away_ms: 130_000 });
-        assert_eq!(Outage::ends(&mut outage, 231_000), OutageNews::Nothing);
+        assert_eq!(Outage::ends(&mut outage, 7, 230_000), OutageNews::Back { away_ms: 130_000, settled: 7 });
+        assert_eq!(Outage::ends(&mut outage, 7, 231_000), OutageNews::Nothing);
     }
 }

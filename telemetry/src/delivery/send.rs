@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::delivery::attempt::{Attempt, attempt_while};
+use crate::delivery::attempt::{Attempt, attempt_noting};
 use crate::delivery::backends::{BackendHandle, Backends};
 use crate::delivery::configured_backend::ConfiguredBackend;
 use crate::delivery::open_backend::OpenError;
@@ -142,7 +142,14 @@ impl BackendSender<'_> {
         let batch = buffer.into_batch(Arc::clone(&self.pass.slot));
         let timeout = target.options.timeout;
         Ok((
-            attempt_while(&backend, &batch, timeout, self.pass.deadline, &|| self.pass.lets_calls_run()),
+            attempt_noting(
+                &backend,
+                &batch,
+                timeout,
+                self.pass.deadline,
+                &|| self.pass.lets_calls_run(),
+                timeout,
+            ),
             committed,
         ))
     }
@@ -204,7 +211,7 @@ impl BackendSender<'_> {
                 }
             }
         }
-        !settlement.not_asked
+        attempt.to_be_noted || !settlement.not_asked
     }
 
     fn log(&self, news: Option<OutageNews>, target: &ConfiguredBackend) {

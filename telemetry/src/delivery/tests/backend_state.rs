@@ -111,5 +111,5 @@ fn a_backend_that_takes_some_events_is_neither_down_nor_back() {
     assert!(matches!(settled(&mut state, 0, true), OutageNews::Down { is_new: true, .. }));
     assert_eq!(settled(&mut state, 1, true), OutageNews::Nothing, "it is not back");
     assert_eq!(settled(&mut state, 0, true), OutageNews::Nothing, "the log has it once a minute");
-    assert_eq!(settled(&mut state, 1, false), OutageNews::Back { away_ms: 0 });
+    assert_eq!(settled(&mut state, 1, false), OutageNews::Back { away_ms: 0, settled: 1 });
 }

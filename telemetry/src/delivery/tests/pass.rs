@@ -1,5 +1,7 @@
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    collections::BTreeSet,
+    sync::{Arc, Mutex, atomic::AtomicBool},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -55,4 +57,37 @@ fn a_worker_outlives_the_pass_and_the_claim_does_not() {
     }
     // The thread of the pass does the work of the last one.
     assert!(workers.iter().all(|workers| **workers == [true, false]), "{workers:?}");
+}
+
+#[test]
+fn a_batch_of_wrong_events_is_noted_while_it_is_halved() {
+    let home = tempfile::tempdir().expect("a folder");
+    let home = home.path();
+    let spool = spool(home);
+    for number in 0..64 {
+        let event = format!(r#"{{"type":"a","name":"{number}"}}"#);
+        spool.append(event.as_bytes()).expect("room");
+    }
+    // How many events were dead letters at each call.
+    let noted = Arc::new(Mutex::new(Vec::new()));
+    let (seen, look) = (Arc::clone(&noted), spool.clone());
+    let refuses = Scripted::new(move |batch| {
+        seen.lock().expect("one at a time").push(look.rejected().expect("readable").len());
+        thread::sleep(Duration::from_millis(20));
+        match batch.len() {
+            1 => Outcome::rejected("wrong").into(),
+            _ => Outcome::too_large("halves").into(),
+        }
+    });
+    let target = target(BackendOptions::new("a").timeout(Duration::from_millis(500)), move |options| {
+        refuses.open(&options.clone().timeout(LONG))
+    });
+    let mut delivery = delivery(home, target, DeliveryMode::AtLeastOnce, Arc::new(|| Collection::On));
+    let result = delivery.pass(Instant::now() + LONG, &Arc::default(), None);
+    assert_eq!((result.rejected, result.emptied), (64, true));
+    let names =
+        spool.rejected().expect("readable").into_iter().map(|rejected| rejected.event.get().to_owned());
+    assert_eq!(names.collect::<BTreeSet<_>>().len(), 64, "each once");
+    let noted = noted.lock().expect("nobody else");
+    assert!(noted.iter().any(|noted| (1..64).contains(noted)), "{noted:?}");
 }

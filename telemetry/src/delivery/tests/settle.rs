@@ -8,7 +8,7 @@ use crate::delivery::settle::{Decision, DeliveryMode, Settlement, settle};
 fn settled(answers: &[(Option<Outcome>, bool)], mode: DeliveryMode) -> Settlement {
     let answers = answers.iter().cloned();
     let answers = answers.map(|(outcome, handed_over)| Answer { outcome, handed_over }).collect();
-    settle(&Attempt { answers, cut_short: None }, mode, &|text| text.replace("secret", "***"))
+    settle(&Attempt { answers, ..Attempt::default() }, mode, &|text| text.replace("secret", "***"))
 }
 
 #[test]
