@@ -80,8 +80,8 @@ pub(crate) enum CommandError {
     #[error(transparent)]
     Backend(#[from] UnusableBackend),
     /// The system refused something that the command needs.
-    #[error("{what}: {source}")]
-    System { what: String, source: io::Error },
+    #[error("{what}: {error}")]
+    System { what: String, error: io::Error },
     /// A key, a state folder or an input is not what the command needs.
     #[error("{0}")]
     Unusable(String),
@@ -115,7 +115,7 @@ impl CommandError {
     /// An error of the system.
     pub(crate) fn system(what: impl Display) -> impl FnOnce(io::Error) -> Self {
         let what = what.to_string();
-        move |source| Self::System { what, source }
+        move |error| Self::System { what, error }
     }
 
     /// An error of the system about a file or folder. `problem` is such as `can't be read`.

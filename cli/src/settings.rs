@@ -218,8 +218,8 @@ fn absolute_variable(name: &str) -> Option<PathBuf> {
 fn open_if_present(file: &Path) -> Result<Option<ConfigFile>, Error> {
     let found = match ConfigFile::open(file) {
         Ok(found) => found,
-        Err(Error::ReadConfig { source, .. })
-            if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        Err(Error::ReadConfig { error, .. })
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
         {
             return Ok(None);
         }

@@ -16,12 +16,12 @@ pub enum Error {
         reason: ForeignText,
     },
     /// The configuration file can't be read.
-    #[error("configuration {}: can't be read: {source}", show_path(file))]
+    #[error("configuration {}: can't be read: {error}", show_path(file))]
     ReadConfig {
         /// The file.
         file: PathBuf,
         /// Why not.
-        source: io::Error,
+        error: io::Error,
     },
     /// The configuration file is wrong in one place.
     #[error("configuration {at}: {reason}")]
@@ -32,12 +32,12 @@ pub enum Error {
         reason: ForeignText,
     },
     /// The file with the user's consent can't be read.
-    #[error("consent file {}: can't be read: {source}", show_path(file))]
+    #[error("consent file {}: can't be read: {error}", show_path(file))]
     ReadConsent {
         /// The file.
         file: PathBuf,
         /// Why not.
-        source: io::Error,
+        error: io::Error,
     },
     /// The file with the user's consent is wrong in one place.
     #[error("consent file {at}: {reason}")]
@@ -48,12 +48,12 @@ pub enum Error {
         reason: ForeignText,
     },
     /// The lock file can't be read, or can't be trusted.
-    #[error("lock {}: can't be read: {source}{}", show_path(file), how_to_get(source))]
+    #[error("lock {}: can't be read: {error}{}", show_path(file), how_to_get(error))]
     ReadLock {
         /// The file.
         file: PathBuf,
         /// Why not.
-        source: io::Error,
+        error: io::Error,
     },
     /// The lock file is wrong in one place.
     #[error("lock {at}: {reason}")]
@@ -72,14 +72,14 @@ pub enum Error {
         reason: ForeignText,
     },
     /// The spool can't be read or written.
-    #[error("spool {}: can't {doing} it: {source}", show_path(folder))]
+    #[error("spool {}: can't {doing} it: {error}", show_path(folder))]
     Spool {
         /// What was tried.
         doing: &'static str,
         /// The folder.
         folder: PathBuf,
         /// Why not.
-        source: io::Error,
+        error: io::Error,
     },
     /// The dead letters have reached their limit, so no more events that a backend rejects are taken out of the spool.
     #[error(
@@ -118,14 +118,14 @@ pub enum Error {
         reason: ForeignText,
     },
     /// A small file of the user, such as the file with their consent, can't be written.
-    #[error("{what} {}: can't be written: {source}", show_path(file))]
+    #[error("{what} {}: can't be written: {error}", show_path(file))]
     Write {
         /// What the file holds.
         what: &'static str,
         /// The file.
         file: PathBuf,
         /// Why not.
-        source: io::Error,
+        error: io::Error,
     },
 }
 

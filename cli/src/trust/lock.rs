@@ -84,7 +84,7 @@ fn lock(config: &Config, args: &LockArgs) -> Result<(Summary, Exit), CommandErro
     };
     let old = match Lock::read(file) {
         Ok(lock) => lock,
-        Err(Error::ReadLock { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+        Err(Error::ReadLock { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
             Lock::new(file, Vec::new())
         }
         Err(refusal) => return Err(refusal.into()),

@@ -276,7 +276,7 @@ impl PluginsConfig {
         let optional = self.trust == Trust::Signed && !self.lock_is_named;
         match Lock::read(file) {
             Ok(lock) => policy.pins(Ok(lock.into_pins())),
-            Err(Error::ReadLock { source, .. }) if optional && source.kind() == io::ErrorKind::NotFound => {
+            Err(Error::ReadLock { error, .. }) if optional && error.kind() == io::ErrorKind::NotFound => {
                 policy
             }
             Err(refusal) => policy.pins(Err(LockError::new(refusal))),

@@ -63,7 +63,7 @@ impl Lock {
             file.text()
         });
         let text = text.map_err(|error| match error {
-            Error::ReadConfig { file, source } => Error::ReadLock { file, source },
+            Error::ReadConfig { file, error } => Error::ReadLock { file, error },
             error => error,
         })?;
         Self::parse(&text, file)
@@ -137,7 +137,7 @@ impl Lock {
             let mode = old.as_ref().map_or(Mode::Public, Mode::Like);
             files::replace(&file, self.text().as_bytes(), mode, Survives::PowerFailure)
         };
-        write().map_err(|source| Error::Write { what: "lock", file: self.file.clone(), source })
+        write().map_err(|error| Error::Write { what: "lock", file: self.file.clone(), error })
     }
 }
 

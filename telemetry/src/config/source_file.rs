@@ -26,7 +26,7 @@ impl ConfigFile {
     /// # Errors
     /// [`Error::ReadConfig`].
     pub fn open(file: &Path) -> Result<Self, Error> {
-        let refusal = |error: FileError| Error::ReadConfig { file: file.to_owned(), source: error.into() };
+        let refusal = |error: FileError| Error::ReadConfig { file: file.to_owned(), error: error.into() };
         let handle = files::open(file, Access::ReadLinked).map_err(refusal)?;
         Ok(Self { path: file.to_owned(), handle })
     }
@@ -47,7 +47,7 @@ impl ConfigFile {
     /// Unix; elsewhere the folder's access list is what protects a file.
     pub fn check_owner(&self) -> Result<(), Error> {
         files::judge_with_folders(&self.handle, &self.path)
-            .map_err(|error| Error::ReadConfig { file: self.path.clone(), source: error.into() })
+            .map_err(|error| Error::ReadConfig { file: self.path.clone(), error: error.into() })
     }
 
     /// Like [`check_owner`](Self::check_owner); a file that somebody has called trusted is used all the same, with a warning.
@@ -76,7 +76,7 @@ impl ConfigFile {
     pub fn text(self) -> Result<String, Error> {
         let Self { path, handle } = self;
         files::read_open(&handle, MAX_BYTES)
-            .map_err(|error| Error::ReadConfig { file: path, source: error.into() })
+            .map_err(|error| Error::ReadConfig { file: path, error: error.into() })
     }
 }
 

@@ -22,7 +22,7 @@ const TRIES: usize = 8;
 
 /// Sets `telemetry.enabled` in `file`; with `first`, only when the file has no answer.
 pub(super) fn set(file: &Path, enabled: bool, first: bool) -> Result<(), Error> {
-    let failed = |source| Error::Write { what: "consent", file: file.to_owned(), source };
+    let failed = |error| Error::Write { what: "consent", file: file.to_owned(), error };
     let target = target(file).map_err(|error| failed(error.into()))?;
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     files::create_folder(folder).map_err(failed)?;
@@ -31,7 +31,7 @@ pub(super) fn set(file: &Path, enabled: bool, first: bool) -> Result<(), Error> 
         let (text, old) = match read(&target).map_err(io::Error::from) {
             Ok((text, metadata)) => (text, Some(metadata)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => (String::new(), None),
-            Err(source) => return Err(Error::ReadConsent { file: file.to_owned(), source }),
+            Err(error) => return Err(Error::ReadConsent { file: file.to_owned(), error }),
         };
         let bare = text.strip_prefix('\u{feff}').unwrap_or(&text);
         if first && parse(bare, file) != FileAnswer::Silent {

@@ -126,11 +126,11 @@ impl ConsentSource {
     /// With `first`, an existing answer stays.
     pub(super) fn write(&self, enabled: bool, first: bool) -> Result<Consent, Error> {
         let Some(file) = &self.options.file else {
-            let source = io::Error::new(
+            let error = io::Error::new(
                 io::ErrorKind::NotFound,
                 "no folder for configuration is known (is HOME set?)",
             );
-            return Err(Error::Write { what: "consent", file: "telemetry.enabled".into(), source });
+            return Err(Error::Write { what: "consent", file: "telemetry.enabled".into(), error });
         };
         let written = edit_file::set(file, enabled, first);
         if let Some(mut cache) = self.cache() {

@@ -112,9 +112,9 @@ impl SpoolDelivery {
         let busy = "another delivery was under way all the time";
         let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
         let Some(deliverer) = spool.claim_until(&names, deadline)? else { return Ok(resent.because(busy)) };
-        let slot = in_flight.slot_until(deadline).map_err(|source| {
+        let slot = in_flight.slot_until(deadline).map_err(|error| {
             let folder = spool.folder().to_owned();
-            Error::Spool { doing: "make sending.lock beside", folder, source }
+            Error::Spool { doing: "make sending.lock beside", folder, error }
         })?;
         let Some(slot) = slot else { return Ok(resent.because(busy)) };
         let pass = PassContext::new(&self.config, deliverer, slot, deadline, &Arc::default(), None);

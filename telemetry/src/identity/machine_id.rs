@@ -143,9 +143,9 @@ impl MachineIdFile {
             look(file)?;
             keep(file, &id)
         };
-        rotate().map_err(|source| {
+        rotate().map_err(|error| {
             let file = self.file.clone().unwrap_or_else(|| PathBuf::from(NAME));
-            Error::Write { what: "machine id", file, source }
+            Error::Write { what: "machine id", file, error }
         })?;
         Ok(MachineId { id, not_kept: None })
     }

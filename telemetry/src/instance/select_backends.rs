@@ -155,8 +155,8 @@ fn custom(settings: &Settings) -> Result<Option<(Vec<ConfiguredBackend>, Selecti
 fn read(file: &Path, trusted: bool) -> Result<Option<Config>, Error> {
     let opened = match ConfigFile::open(file) {
         Ok(opened) => opened,
-        Err(Error::ReadConfig { source, .. })
-            if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        Err(Error::ReadConfig { error, .. })
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
         {
             return Ok(None);
         }
@@ -175,7 +175,7 @@ fn read_named(file: &Path, variable: Option<&str>, trusted: bool) -> Result<Conf
             Some(variable) => format!("{variable} names it, and {reason}, or unset the variable"),
             None => reason,
         };
-        Error::ReadConfig { file: file.to_owned(), source: io::Error::new(kind, reason) }
+        Error::ReadConfig { file: file.to_owned(), error: io::Error::new(kind, reason) }
     };
     if !file.is_absolute() {
         return Err(refusal(io::ErrorKind::InvalidInput, "expected an absolute path".to_owned()));

@@ -123,8 +123,8 @@ impl Store {
         }
     }
 
-    pub(super) fn error(&self, doing: &'static str, source: io::Error) -> Error {
-        Error::Spool { doing, folder: self.path.clone(), source }
+    pub(super) fn error(&self, doing: &'static str, error: io::Error) -> Error {
+        Error::Spool { doing, folder: self.path.clone(), error }
     }
 }
 

@@ -73,7 +73,7 @@ impl Telemetry {
         }
         if let Err(error) = &tried {
             let detail = match error {
-                Error::Spool { source, .. } => format!("{error}; {}", files::write_hint(source.kind())),
+                Error::Spool { error: cause, .. } => format!("{error}; {}", files::write_hint(cause.kind())),
                 error => error.to_string(),
             };
             add("folder", Verdict::Wrong, detail);

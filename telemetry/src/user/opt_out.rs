@@ -203,7 +203,7 @@ impl Context {
     fn forget_local_log(&self) -> Result<(), Error> {
         let Some(data) = &self.data else { return Ok(()) };
         let file = data.join(LOCAL_LOG);
-        remove(&file).map_err(|source| Error::Write { what: "local log", file, source })
+        remove(&file).map_err(|error| Error::Write { what: "local log", file, error })
     }
 
     /// Requests deletion from every backend that would get events with consent. The user asks for this request; nothing else
