@@ -223,7 +223,7 @@ impl Backend {
     pub async fn close_async(self: Arc<Self>, timeout: Duration) -> Result<(), Error> {
         let (answer, closed) = tokio::sync::oneshot::channel();
         let backend = Arc::clone(&self);
-        let closer = crate::boundary::process::thread(&format!("close {}", self.name))
+        let closer = crate::boundary::process::backend_thread("close", &self.name)
             .spawn(move || drop(answer.send(backend.close(timeout))));
         match closer {
             Ok(_) => closed.await.unwrap_or(Ok(())),

@@ -110,7 +110,8 @@ mod pipe {
 
     use crate::run::source::Found;
 
-    /// The pause between two checks of an incomplete line: the first one, and the longest one.
+    /// The pause between two checks of an incomplete line: the first one, and the longest one. A pipe that holds a part of a
+    /// line is always ready, so no wait of the system ends with its rest.
     const PAUSES: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(10)];
 
     /// Copies the bytes of a pipe.

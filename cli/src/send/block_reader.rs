@@ -21,7 +21,7 @@ const BLOCK: usize = 64 * 1024;
 /// Blocks that are read ahead.
 const AHEAD: usize = 4;
 
-/// The time in which a wait for input notices a request to stop.
+/// The time in which a wait for input notices a request to stop: a flag, which no wait of the system ends for.
 #[cfg(unix)]
 const TICK: Duration = Duration::from_millis(50);
 

@@ -117,7 +117,7 @@ impl Worker {
         let (sender, receiver) = sync_channel(QUEUE);
         let (settings, summary) = (settings.clone(), blank.clone());
         let thread = thread::Builder::new()
-            .name(format!("jackfield-{}", config.name))
+            .name(format!("send-{}", config.name))
             .spawn(move || deliver(&config, backend.ok(), summary, &settings, &receiver))?;
         Ok(Self { batches: Some(sender), thread, blank })
     }

@@ -13,6 +13,11 @@ pub(crate) fn thread(job: &str) -> Builder {
     Builder::new().name(format!("jackfield-{job}"))
 }
 
+/// A thread for `job` of a backend. The name has room for the beginning of the backend's.
+pub(crate) fn backend_thread(job: &str, backend: &str) -> Builder {
+    Builder::new().name(format!("{job}-{backend}"))
+}
+
 /// Locks `mutex`, also after a panic of its holder: no panic of this crate invalidates the state of a mutex.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

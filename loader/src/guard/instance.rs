@@ -16,7 +16,7 @@ use super::call::{Ended, Explanation};
 use super::error::CloseFailure;
 use super::executor::{Executor, Job, Work};
 use super::spin::Spin;
-use crate::boundary::process::{lock, thread};
+use crate::boundary::process::{backend_thread, lock};
 use crate::load::dlopen::LoadError;
 use crate::load::loaded_libraries::hanging_load;
 
@@ -100,7 +100,7 @@ impl GuardedInstance {
             return Err(io::Error::other(LoadError::Blocked { by, since }));
         }
         let worker = Arc::clone(self);
-        thread(&format!("call {}", self.backend)).spawn(move || worker.work())?;
+        backend_thread("call", &self.backend).spawn(move || worker.work())?;
         queue.workers += 1;
         Ok(())
     }

@@ -17,7 +17,7 @@ use rustix::fs::{OFlags, fcntl_setfl};
 
 use crate::boundary::budget::Budget;
 use crate::boundary::log;
-use crate::boundary::process::{lock, thread};
+use crate::boundary::process::{backend_thread, lock};
 use crate::boundary::text::{self, LOG_MESSAGE_LIMIT, LOG_TARGET_LIMIT};
 use crate::reexec::{Child, Ended, Spawn};
 
@@ -61,7 +61,7 @@ pub(super) fn start(spawn: Spawn, control: UnixStream, backend: &str) -> io::Res
     let lines = StderrLines::new(backend);
     let backend = backend.to_owned();
     let (answer, answered) = sync_channel(1);
-    thread(&format!("reap {backend}")).spawn(move || {
+    backend_thread("reap", &backend).spawn(move || {
         let child = spawn.start().map(|process| {
             Arc::new(ChildHandle { process, control, ended: Mutex::new(None), gone: Condvar::new() })
         });

@@ -185,7 +185,7 @@ impl Handle {
         self.regular.then_some(self.size)
     }
 
-    /// Waits for the lock while `go_on` allows. On a file system without locks the file is not locked.
+    /// Waits for the lock while `go_on` allows. It polls, because no wait for a file lock can be ended. On a file system without locks the file is not locked.
     pub(crate) fn lock(&self, go_on: &dyn Fn() -> bool) -> Result<(), Failure> {
         if !self.regular {
             return Ok(());

@@ -8,7 +8,8 @@ use std::{
 
 use jackfield_plugin_api::{Error, Outcome, Outcomes};
 
-/// How long to wait for a reader that keeps a non-blocking stream full.
+/// The pause between two writes while a reader keeps a non-blocking stream full. The
+/// plugin has no crate that could wait for it.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// The wait that the host is asked for when the reader is gone: longer than any run, so that no run waits.
