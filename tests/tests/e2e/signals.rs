@@ -50,6 +50,7 @@ fn timeout_which_signals_twice_costs_nothing_of_what_was_read() {
         // All that is read fits into the queue of the backend.
         stdin.write_all(events(0..300).as_bytes()).expect("read");
         running.until("an attempt", || !site.read("record").is_empty());
+        running.until("all is read", || rustix::io::ioctl_fionread(&stdin).expect("a pipe") == 0);
         // `timeout` passes it on to its child, and then to the child's group.
         running.signal("TERM");
         let ended = running.end().with_code(130);
