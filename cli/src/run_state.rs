@@ -28,11 +28,15 @@ use jackfield_loader::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{exit::CommandError, settings};
+use crate::{
+    exit::CommandError,
+    settings::{self, TOOL},
+};
 
 const LOCK: &str = "run.lock";
 const STATUS: &str = "status.v1.json";
 const HALF: &str = "status.v1.tmp";
+const SPOOL: &str = "spool";
 /// Length of a new status file, in bytes: enough for a dozen backends.
 const ROOM: usize = 16 << 10;
 /// Length to which a process id is padded.
@@ -50,8 +54,7 @@ pub(crate) fn folder(named: Option<&Path>) -> Result<PathBuf, CommandError> {
     })?;
     let folder = std::path::absolute(&folder).map_err(CommandError::system(show_path(&folder)))?;
     let found = match fs::metadata(&folder) {
-        Ok(found) if found.is_file() => "a file",
-        Ok(found) if !found.is_dir() => files::kind(found.file_type()),
+        Ok(found) if !found.is_dir() => kind(found.file_type()),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => "a path through a file",
         Err(_) if folder.is_symlink() => "a symbolic link that leads nowhere",
         _ => return Ok(folder),
@@ -60,10 +63,14 @@ pub(crate) fn folder(named: Option<&Path>) -> Result<PathBuf, CommandError> {
     Err(CommandError::Unusable(format!("{refusal}: name a folder with --state")))
 }
 
-/// The folder of `--state`, of a run or of a tool, which has to have a spool.
+fn kind(found: fs::FileType) -> &'static str {
+    if found.is_file() { "a file" } else { files::kind(found) }
+}
+
+/// The folder of `--state`, of a run or of a tool, which has to have a spool. A run may have stored nothing yet.
 pub(crate) fn folder_with_spool(named: Option<&Path>) -> Result<PathBuf, CommandError> {
     let folder = folder(named)?;
-    if folder.join("spool").is_dir() {
+    if folder.join(SPOOL).is_dir() || has_own_spool(&folder) {
         return Ok(folder);
     }
     Err(CommandError::Unusable(format!(
@@ -84,7 +91,8 @@ impl State {
     /// Makes the folder if it is missing, and locks it for this run.
     ///
     /// # Errors
-    /// The folder can't be made or written, another user can write to it, or another run has locked it.
+    /// The folder can't be made or written, another user can write to it, something else has the place of a file
+    /// in it, or another run has locked it.
     pub(crate) fn claim(folder: PathBuf) -> Result<Self, CommandError> {
         let shown = show_path(&folder).to_string();
         let failed = || CommandError::system(format!("state {shown}"));
@@ -108,10 +116,8 @@ impl State {
         // earlier run to deliver. The status is still that of the earlier run, so it is blanked.
         let id = format!("{:<ID$}\n", std::process::id());
         let written = lock.rewind().and_then(|()| lock.write_all(id.as_bytes()));
-        let blank = [STATUS, HALF].map(|name| {
-            let file = in_place_of(&folder.join(name))?;
-            write_over(&file, Vec::new())
-        });
+        let blank = [STATUS, HALF]
+            .map(|name| write_over(&files::open(&folder.join(name), Access::Write)?, Vec::new()));
         if let Some(error) = [written].into_iter().chain(blank).find_map(Result::err) {
             tracing::warn!("state {shown}: {error}; `jackfield status` may have nothing to show");
         }
@@ -121,16 +127,31 @@ impl State {
     /// Replaces the status.
     pub(crate) fn write(&self, snapshot: &Snapshot) -> io::Result<()> {
         let (half, whole) = (self.folder.join(HALF), self.folder.join(STATUS));
-        let file = in_place_of(&half)?;
-        write_over(&file, serde_json::to_vec(snapshot)?)?;
+        write_over(&files::open(&half, Access::Write)?, serde_json::to_vec(snapshot)?)?;
         files::exchange(&half, &whole)
     }
 }
 
-/// Refuses a state folder, or a spool in it, that the telemetry would refuse later: another user can write to
-/// it. Missing folders are made for the user alone.
+/// Refuses a state folder with something else, such as a symbolic link, in the place of the spool or of a file
+/// of the run. Refuses a folder, or a spool in it, to which another user can write. Missing ones are made for the
+/// user alone.
 fn judge(folder: &Path) -> Result<(), CommandError> {
-    for path in [folder.to_owned(), folder.join("spool")] {
+    for name in [SPOOL, LOCK, STATUS, HALF] {
+        let path = folder.join(name);
+        let Ok(found) = fs::symlink_metadata(&path).map(|found| found.file_type()) else { continue };
+        let (fits, expected) = match name {
+            SPOOL => (found.is_dir(), "a folder"),
+            _ => (found.is_file(), "a regular file"),
+        };
+        if !fits {
+            return Err(CommandError::Unusable(format!(
+                "state {}: expected {expected}, found {}: move it away, or name another folder with --state",
+                show_path(&path),
+                kind(found)
+            )));
+        }
+    }
+    for path in [folder.to_owned(), folder.join(SPOOL)] {
         let Ok(found) = fs::metadata(&path) else { continue };
         files::judge(&found, Owner::User, &path).map_err(|reason| {
             let shown = show_path(&path);
@@ -148,6 +169,12 @@ fn judge(folder: &Path) -> Result<(), CommandError> {
 /// Whether the folder is that of a run, alive or not.
 pub(crate) fn is_of_run(folder: &Path) -> bool {
     folder.join(LOCK).exists()
+}
+
+/// Whether the folder is that of a run with a spool of its own. A run with `--spools` has none.
+fn has_own_spool(folder: &Path) -> bool {
+    let has_none = |last: &Snapshot| last.spools.iter().all(|spool| spool.tool != TOOL);
+    is_of_run(folder) && !matches!(read(folder), Ok(Some(last)) if has_none(&last))
 }
 
 /// Whether the run that has locked the folder is alive.
@@ -195,14 +222,6 @@ fn write_over(mut file: &File, mut text: Vec<u8>) -> io::Result<()> {
     file.set_len(text.len() as u64)
 }
 
-/// Opens a file of the status to overwrite it. Anything else of that name, such as a FIFO, is removed.
-fn in_place_of(path: &Path) -> io::Result<File> {
-    if fs::symlink_metadata(path).is_ok_and(|it| !it.is_file()) {
-        fs::remove_file(path)?;
-    }
-    Ok(files::open(path, Access::Write)?)
-}
-
 /// The state of a run at one moment, with the members that `status --json` prints.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
@@ -219,7 +238,7 @@ pub(crate) struct Snapshot {
     pub(crate) events: u64,
     pub(crate) bad_lines: u64,
     pub(crate) not_stored: u64,
-    /// Set while the input is not read because the spool has no room.
+    /// Set while the input is not read because the spool takes no events.
     #[serde(default)]
     pub(crate) holding: Option<Holding>,
     pub(crate) mapped_images: usize,

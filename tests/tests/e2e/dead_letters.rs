@@ -169,6 +169,28 @@ fn resend_drops_nothing_that_the_run_keeps() {
 }
 
 #[test]
+fn a_run_that_has_stored_nothing_has_no_dead_letters() {
+    let site = rejecting();
+    let mut running = site.runs(&[]);
+    running.until("a status", || site.status()["state"] == "running");
+    assert!(!site.path("state/spool").exists());
+    assert_eq!(dead_letters(&site, &["list"]).with_code(0).stdout, "0 dead letters\n");
+    assert_eq!(dead_letters(&site, &["show"]).with_code(0).stdout, "");
+    assert_eq!(dead_letters(&site, &["drop", "--json"]).with_code(0).json()["dropped"], 0);
+    let again = dead_letters(&site, &["resend", "--json"]).with_code(0).json();
+    assert_eq!(again, serde_json::json!({ "backends": [], "of_others": 0 }));
+    running.feed(Vec::new());
+    running.end().with_code(0);
+    // A run with --spools has no spool in its own folder: its dead letters are elsewhere.
+    let mut running = site.runs(&["--spools", "."]);
+    running.until("its status", || site.status()["input"].to_string().contains("spools of"));
+    let ended = dead_letters(&site, &["list"]).with_code(7);
+    assert!(ended.stderr.contains("the data folder of a tool"), "{ended:#?}");
+    running.signal("TERM");
+    running.end().with_code(0);
+}
+
+#[test]
 fn a_folder_without_a_spool_is_refused() {
     let site = rejecting();
     let ended = dead_letters(&site, &["list"]).with_code(7);

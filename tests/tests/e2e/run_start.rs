@@ -2,7 +2,11 @@
 
 #![cfg(unix)]
 
-use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _};
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::{PermissionsExt as _, symlink},
+};
 
 use jackfield_tests::{fixture, plugin};
 
@@ -158,6 +162,41 @@ fn a_state_folder_of_others_is_refused_untouched() {
     running.feed(events(0..3).into());
     running.end().with_code(0);
     assert_eq!(site.read("good.jsonl"), events(0..3));
+}
+
+#[test]
+fn a_state_folder_with_something_else_in_a_place_is_refused_untouched() {
+    let site = Site::new(&[to_file("good", "good.jsonl")]);
+    let state = site.path("state");
+    for (name, expected, found) in [
+        ("spool", "a folder", "a symbolic link"),
+        ("spool", "a folder", "a file"),
+        ("run.lock", "a regular file", "a symbolic link"),
+        ("run.lock", "a regular file", "a folder"),
+        ("status.v1.json", "a regular file", "a symbolic link"),
+        ("status.v1.tmp", "a regular file", "a folder"),
+    ] {
+        fs::create_dir(&state).expect("free");
+        fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).expect("ours");
+        let path = state.join(name);
+        let made = match found {
+            "a symbolic link" => symlink("/etc", &path),
+            "a file" => fs::write(&path, ""),
+            _ => fs::create_dir(&path),
+        };
+        made.expect("free");
+        let mut running = site.runs(&[]);
+        running.feed(events(0..3).into());
+        let ended = running.end().with_code(7);
+        let line = format!(
+            "error: state {}: expected {expected}, found {found}: move it away, or name another folder with --state; \
+             nothing was read\n",
+            path.display()
+        );
+        assert_eq!(ended.stderr, line);
+        assert_eq!(fs::read_dir(&state).expect("readable").count(), 1, "nothing was made in it");
+        fs::remove_dir_all(&state).expect("ours");
+    }
 }
 
 #[test]
