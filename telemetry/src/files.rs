@@ -144,34 +144,36 @@ pub(crate) fn wait_until_stable(file: &Path, deadline: Instant) -> bool {
 
 /// Why events can't be stored in a folder, in one line, as far as this can be found out without a write.
 #[cfg(unix)]
-pub(crate) fn write_obstacle(folder: &Path) -> Option<String> {
+pub(crate) fn write_obstacle(folder: &Path, waits: bool) -> Option<String> {
     use rustix::fs::{Access, access, statvfs};
     let there = folder.ancestors().find(|path| path.exists())?;
     let shown = show_path(there);
     if let Err(error) = access(there, Access::WRITE_OK) {
         let error = std::io::Error::from(error);
-        return Some(format!("{shown} can't be written to: {error}; {}", write_hint(error.kind())));
+        return Some(format!("{shown} can't be written to: {error}; {}", write_hint(error.kind(), waits)));
     }
     let room = statvfs(there).ok()?;
     // Some file systems report no blocks at all.
     let full = room.f_blocks > 0 && room.f_bavail == 0;
-    full.then(|| format!("the disk of {shown} is full; {}", write_hint(ErrorKind::StorageFull)))
+    full.then(|| format!("the disk of {shown} is full; {}", write_hint(ErrorKind::StorageFull, waits)))
 }
 
 /// Why events can't be stored in a folder, in one line, as far as this can be found out without a write.
 #[cfg(not(unix))]
-pub(crate) fn write_obstacle(folder: &Path) -> Option<String> {
+pub(crate) fn write_obstacle(folder: &Path, waits: bool) -> Option<String> {
     let there = folder.ancestors().find(|path| path.exists())?;
-    let hint = write_hint(ErrorKind::NotADirectory);
+    let hint = write_hint(ErrorKind::NotADirectory, waits);
     (!there.is_dir()).then(|| format!("{} is no folder; {hint}", show_path(there)))
 }
 
-/// What to do when a write fails.
-pub(crate) fn write_hint(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "new events are lost: make room on that disk",
-        _ => "new events are lost: let this user write there, or name another folder (HOME, XDG_STATE_HOME)",
-    }
+/// What a failed write means, and what to do. `waits`: a forwarder keeps the event and stops reading its input.
+pub(crate) fn write_hint(kind: ErrorKind, waits: bool) -> String {
+    let effect = if waits { "the input waits" } else { "new events are lost" };
+    let remedy = match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room on that disk",
+        _ => "let this user write there, or name another folder (HOME, XDG_STATE_HOME)",
+    };
+    format!("{effect}: {remedy}")
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::{leftovers::BadLines, log};
 const TICK: Duration = Duration::from_millis(50);
 /// The time that the end of a run waits for a line that is being stored.
 const LAST_LINES: Duration = Duration::from_millis(500);
-/// A lack of room is printed once in this time, because a spool may be full again and again.
+/// A hold is printed once in this time, because a spool may be full again and again.
 const QUIET: Duration = Duration::from_secs(60);
 
 /// A message to the main thread of a run.
@@ -300,7 +300,7 @@ impl<'a> OpenInput<'a> {
         let has_room = self.reader.hold(!stays, |reason| {
             if !is_told && (!quiet || begun.elapsed() >= QUIET) {
                 log::warn(format_args!(
-                    "the spool has no room: {reason}; {name} is not read until there is room"
+                    "the spool takes no events: {reason}; {name} is not read until it does"
                 ));
                 is_told = true;
             }
@@ -308,7 +308,7 @@ impl<'a> OpenInput<'a> {
         self.held = Some(Instant::now());
         if has_room && is_told {
             let waited = begun.elapsed().as_secs();
-            log::say(format_args!("there is room again after {waited} s: {name} is read on"));
+            log::say(format_args!("the spool takes events again after {waited} s: {name} is read on"));
         }
         has_room
     }

@@ -260,7 +260,7 @@ impl Run {
         if counts.left > 0 {
             let (left, name) = (count(counts.left, "line"), self.source.name());
             log::error(format_args!(
-                "there was no room for at least {left}: they stay in {name}, and are lost unless another process has it open"
+                "at least {left} could not be stored: they stay in {name}, and are lost unless another process has it open"
             ));
             exit = Exit::Io;
         }

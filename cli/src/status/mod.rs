@@ -29,7 +29,7 @@ pub(crate) const HELP: Help = Help {
          once. If no `jackfield run` is alive in the folder, the exit code is 7.\n\n\
          With --json, one object: alive, and refusal where there is no status; else state, version,\n\
          pid, started_ms, at_ms, config, input, lines, events, bad_lines, not_stored, holding (reason,\n\
-         since_ms; null while the spool has room), mapped_images, image_limit, kept (library_bytes,\n\
+         since_ms; null while the input is read), mapped_images, image_limit, kept (library_bytes,\n\
          host_handles, host_handle_bytes, log_targets, stuck_calls), last_reload, and\n\
          spools: a list of\n  \
          tool, folder, waiting, bytes, oldest_s, dropped, dead_letters, problems, and\n  \

@@ -56,7 +56,7 @@ pub(super) fn screen(folder: &Path, alive: bool, now: &Snapshot) -> String {
     lines.push(format!("input {}: {}, {events}, {bad_lines}", now.input, count(now.lines, "line")));
     if let Some(holding) = &now.holding {
         let held = format!(
-            "the input has not been read for {}: {}; its writers wait until there is room",
+            "the input has not been read for {}: {}; its writers wait",
             span(seconds(now.at_ms - holding.since_ms)),
             holding.reason
         );

@@ -59,6 +59,11 @@ impl Spool {
         &self.shared.store.path
     }
 
+    /// Whether the caller of [`offer_as`](Self::offer_as) keeps an event for which there is no room.
+    pub(crate) fn refuses_when_full(&self) -> bool {
+        self.shared.store.limits.refuse_when_full
+    }
+
     /// The time of the file system's clock.
     pub(crate) fn now_ms(&self) -> u64 {
         self.shared.store.fs.now_ms()

@@ -11,6 +11,7 @@ use crate::delivery::configured_backend::ConfiguredBackend;
 use crate::error::Error;
 use crate::files;
 use crate::instance::select_backends::SelectionReason;
+use crate::spool::handle::Spool;
 
 /// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -66,14 +67,17 @@ impl Telemetry {
         let on = context.enabled && collection != Collection::Off;
         // Without consent no folder is made.
         let local = context.select().info.stays_here(collection);
-        let tried =
-            context.spools.as_ref().filter(|_| on).map_or(Ok(()), |spools| spools.get(local).try_to_write());
+        let spool = context.spools.as_ref().filter(|_| on).map(|spools| spools.get(local));
+        let tried = spool.map_or(Ok(()), Spool::try_to_write);
         for problem in &status.problems {
             add("folder", Verdict::Wrong, format!("{folder}: {problem}"));
         }
         if let Err(error) = &tried {
             let detail = match error {
-                Error::Spool { error: cause, .. } => format!("{error}; {}", files::write_hint(cause.kind())),
+                Error::Spool { error: cause, .. } => {
+                    let waits = spool.is_some_and(Spool::refuses_when_full);
+                    format!("{error}; {}", files::write_hint(cause.kind(), waits))
+                }
                 error => error.to_string(),
             };
             add("folder", Verdict::Wrong, detail);

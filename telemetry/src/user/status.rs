@@ -147,7 +147,8 @@ impl Telemetry {
             && consent.is_enabled()
             && let Some(spools) = &context.spools
         {
-            problems.extend(files::write_obstacle(spools.get(local).folder()));
+            let spool = spools.get(local);
+            problems.extend(files::write_obstacle(spool.folder(), spool.refuses_when_full()));
         }
         if context.data.is_none() {
             problems.push("there is no folder to keep events in (is HOME set?)".to_owned());

@@ -130,16 +130,22 @@ fn a_full_disk_holds_the_writer_back() {
     let now = site.status_in(&state);
     assert_eq!((&now["not_stored"], &now["alive"]), (&0.into(), &true.into()), "{now:#}");
     assert_eq!(now["spools"][0]["dropped"], serde_json::json!({}), "{now:#}");
-    let text = site.run(&["status", "--state", state.to_str().expect("UTF-8")]).with_code(0).stdout;
-    assert!(text.contains("not been read for ") && text.contains("s: disk full; its writers wait"), "{text}");
+    let text = || site.run(&["status", "--state", state.to_str().expect("UTF-8")]).with_code(0).stdout;
+    running.until("the problem", || text().contains(" is full; the input waits: make room on that disk\n"));
+    let text = text();
+    assert!(
+        text.contains("not been read for ") && text.contains("s: disk full; its writers wait\n"),
+        "{text}"
+    );
+    assert!(!text.contains("lost"), "{text}");
     fs::remove_file(filler).expect("it is there");
     running.until("all events", || site.read("one.jsonl").lines().count() >= EVENTS);
     running.until("the end of the hold", || site.status_in(&state)["holding"].is_null());
     running.signal("TERM");
     let ended = running.end().with_code(0);
     assert_eq!(site.read("one.jsonl"), events(0..EVENTS));
-    assert_eq!(ended.stderr.matches("the spool has no room: disk full; ").count(), 1, "{ended:#?}");
-    assert_eq!(ended.stderr.matches("there is room again after ").count(), 1, "{ended:#?}");
+    assert_eq!(ended.stderr.matches("the spool takes no events: disk full; ").count(), 1, "{ended:#?}");
+    assert_eq!(ended.stderr.matches("the spool takes events again after ").count(), 1, "{ended:#?}");
 }
 
 #[test]
@@ -195,7 +201,21 @@ fn a_full_spool_holds_the_writer_back() {
     let ended = running.end().with_code(0);
     assert_all(&got(&site), 0..EVENTS);
     // However often it had to wait meanwhile.
-    assert_eq!(ended.stderr.matches("the spool has no room: ").count(), 1, "{ended:#?}");
+    assert_eq!(ended.stderr.matches("the spool takes no events: ").count(), 1, "{ended:#?}");
+}
+
+#[test]
+fn a_spool_that_is_refused_later_is_not_called_full() {
+    let site = Site::new(&[to_file("one", "one.jsonl")]);
+    let mut running = site.runs(&["--grace", "1s"]);
+    running.until("the start", || site.status()["state"] == "running");
+    std::os::unix::fs::symlink("/etc", site.path("state/spool")).expect("free");
+    running.feed(events(0..3).into());
+    running.until_said("the spool takes no events: folder refused; stdin is not read until it does\n");
+    fs::remove_file(site.path("state/spool")).expect("ours");
+    running.until_said("the spool takes events again after ");
+    running.end().with_code(0);
+    assert_eq!(site.read("one.jsonl"), events(0..3));
 }
 
 #[test]
