@@ -15,6 +15,7 @@ use crate::delivery::configured_backend::ConfiguredBackend;
 use crate::delivery::open_backend::OpenError;
 use crate::delivery::pass_context::PassContext;
 use crate::delivery::progress::{Flushes, PassResult, Progress};
+use crate::delivery::repeated_warnings::RepeatedWarnings;
 #[cfg(feature = "watch")]
 use crate::files::Stamps;
 use crate::process::{ReentrancyGuard, lock};
@@ -27,6 +28,7 @@ pub(crate) struct Backends {
     pub(super) work: Condvar,
     /// Notified when a flush, a pass or a close may have nothing to wait for any more.
     pub(super) changed: Condvar,
+    pub(super) warnings: RepeatedWarnings,
 }
 
 #[derive(Default)]

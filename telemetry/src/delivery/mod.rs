@@ -19,6 +19,7 @@ pub(crate) mod outage;
 pub(crate) mod pass;
 pub(crate) mod pass_context;
 pub(crate) mod progress;
+mod repeated_warnings;
 pub(crate) mod resend;
 pub(crate) mod send;
 pub(crate) mod settle;

@@ -78,7 +78,7 @@ impl SpoolDelivery {
                 return PassResult { emptied, busy: !emptied, ..nothing };
             }
             Err(error) => {
-                tracing::warn!("telemetry waits: {error}");
+                self.backends.warnings.telemetry_waits(&error.to_string());
                 return nothing;
             }
         };
@@ -87,7 +87,7 @@ impl SpoolDelivery {
             Ok(None) => return PassResult { busy: true, ..nothing },
             Err(error) => {
                 // Without the slot, an opt-out would not wait for the calls.
-                tracing::warn!("telemetry waits: sending.lock: {error}");
+                self.backends.warnings.telemetry_waits(&format!("sending.lock: {error}"));
                 return nothing;
             }
         };

@@ -68,7 +68,7 @@ impl BackendSender<'_> {
                     return StepResult::Emptied;
                 }
                 Err(error) => {
-                    tracing::warn!("telemetry waits: {error}");
+                    self.backends.warnings.telemetry_waits(&error.to_string());
                     return self.failed();
                 }
             };
@@ -173,7 +173,7 @@ impl BackendSender<'_> {
             // The backend was not asked.
             Err(Unsent::Late) => return false,
             Err(Unsent::Uncommitted(error)) => {
-                tracing::warn!("telemetry waits: {error}");
+                self.backends.warnings.telemetry_waits(&error.to_string());
                 return false;
             }
             Err(Unsent::Unopened(error)) => {
@@ -201,7 +201,7 @@ impl BackendSender<'_> {
             _ if settlement.failure.is_some() => return false,
             Ok(()) => {}
             Err(error @ Error::ClaimLost { .. }) => {
-                tracing::warn!("telemetry waits: {error}");
+                self.backends.warnings.telemetry_waits(&error.to_string());
                 return false;
             }
             Err(error) => {
