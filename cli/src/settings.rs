@@ -30,8 +30,9 @@ code runs. For the same reason only root or you may own the file and write to it
 each folder on the way to it; --trust-config turns that check off.
 The file is a regular file of at most 1 MiB. ${NAME} in its strings is
 replaced by the environment variable NAME. Errors and reasons of a plugin show the name
-instead of a value of 4 bytes or more; log records of a plugin show the value. Without a
-file, the plugin `stdout` gets the events, if only root or you can write it.
+instead of a value of 4 bytes or more; log records of a plugin show the value. `run` and
+`dead-letters resend` need a file with a backend. Without a file, the other commands use
+the plugin `stdout`, if only root or you can write it.
 
 Plugins are searched in `path` of [plugins], else in $JACKFIELD_PLUGIN_PATH, else in
   ~/.local/lib/jackfield, /usr/local/lib/jackfield, /usr/lib/jackfield

@@ -105,7 +105,7 @@ fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
     // This is first, because a `SIGHUP` waits for its handler since the start of the process.
     let stop = obey_signals(&sender).map_err(CommandError::system("signals can't be handled"))?;
     let (config, read) = common.file_with_backends().map_err(CommandError::nothing_read)?;
-    let folder = run_state::folder(args.state.as_deref())?;
+    let folder = run_state::folder(args.state.as_deref()).map_err(CommandError::nothing_read)?;
     let state = State::claim(folder).map_err(CommandError::nothing_read)?;
     let source = EventSource::open(args, &config, &read, &state.folder, &stop, sender.clone());
     Ok(Run {

@@ -72,6 +72,11 @@ fn a_regular_file_and_a_missing_configuration_are_refused() {
     site.write("regular", "");
     let ended = site.run(&["run", "--state", "state", "regular"]).with_code(7);
     assert!(ended.stderr.contains("send it with `jackfield send`"), "{ended:#?}");
+    let ended = site.run(&["run", "--state", "regular"]).with_code(7);
+    assert!(
+        ended.stderr.contains("found a file: name a folder with --state; nothing was read"),
+        "{ended:#?}"
+    );
     let ended = site.run(&["run", "--state", "state", "--config", "none.toml"]).with_code(3);
     assert!(ended.stderr.contains("none.toml"), "{ended:#?}");
     site.write("empty.toml", "");
