@@ -121,13 +121,13 @@ fn ask_each(
         let open = match open_backend(config, backend, &settings::backend_options(config, backend)) {
             Ok((open, _)) => open,
             Err(error) => {
-                let UnusableBackend { exit, reason } = UnusableBackend::new(&name, &error);
+                let UnusableBackend { exit, reason, .. } = UnusableBackend::new(&name, &error);
                 return Answer { name, answer: "unusable", text: reason, unusable: Some(exit) };
             }
         };
         let (answer, text) = ask(&open, backend);
         if let Err(error) = open.close(backend.timeout + CLOSING) {
-            log::warn(backend.conceal(&error.to_string()));
+            log::warn_of(&backend.name, backend.conceal(&error.to_string()));
         }
         Answer { name, answer, text: backend.conceal(&text), unusable: None }
     };

@@ -98,6 +98,8 @@ pub(crate) enum CommandError {
 #[error("{reason}")]
 pub(crate) struct UnusableBackend {
     pub(crate) exit: Exit,
+    /// Its name; `None` when the reason is about every backend.
+    pub(crate) backend: Option<String>,
     pub(crate) reason: String,
 }
 
@@ -107,7 +109,7 @@ impl UnusableBackend {
             OpenError::Config { .. } | OpenError::Lock { .. } => Exit::Config,
             _ => Exit::Plugin,
         };
-        Self { exit, reason: error.line(backend) }
+        Self { exit, backend: Some(backend.to_owned()), reason: error.line(backend) }
     }
 }
 
@@ -125,6 +127,15 @@ impl CommandError {
 
     pub(crate) fn nothing_read(self) -> Self {
         Self::NothingRead(Box::new(self))
+    }
+
+    /// The name of the backend that the error is about.
+    pub(crate) fn backend(&self) -> Option<&str> {
+        match self {
+            Self::Backend(unusable) => unusable.backend.as_deref(),
+            Self::NothingRead(error) => error.backend(),
+            _ => None,
+        }
     }
 }
 

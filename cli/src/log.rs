@@ -61,7 +61,7 @@ pub(crate) fn start() {
 
 /// Writes an error, as one line.
 pub(crate) fn error(text: impl fmt::Display) {
-    write(Level::ERROR, Map::new(), &text.to_string());
+    error_of(None, text);
 }
 
 /// Writes a warning, as one line.
@@ -69,10 +69,29 @@ pub(crate) fn warn(text: impl fmt::Display) {
     write(Level::WARN, Map::new(), &text.to_string());
 }
 
+/// Writes an error, as one line, about the backend if there is one.
+pub(crate) fn error_of(backend: Option<&str>, text: impl fmt::Display) {
+    write(Level::ERROR, about(backend), &text.to_string());
+}
+
+/// Writes a warning about a backend, as one line.
+pub(crate) fn warn_of(backend: &str, text: impl fmt::Display) {
+    write(Level::WARN, about(Some(backend)), &text.to_string());
+}
+
+fn about(backend: Option<&str>) -> Map<String, Value> {
+    backend.map(|backend| ("backend".to_owned(), backend.into())).into_iter().collect()
+}
+
 /// Writes text of one or more lines about what the command does.
 pub(crate) fn say(text: impl fmt::Display) {
+    tell(Level::INFO, None, text);
+}
+
+/// Writes a result of one or more lines, which are about the backend. Only JSON has the level.
+pub(crate) fn tell(level: Level, backend: Option<&str>, text: impl fmt::Display) {
     if JSON.load(Ordering::Relaxed) {
-        text.to_string().lines().for_each(|line| write(Level::INFO, Map::new(), line));
+        text.to_string().lines().for_each(|line| write(level, about(backend), line.trim_start()));
     } else {
         console::write_error(format!("{text}\n").as_bytes());
     }

@@ -71,7 +71,7 @@ fn main() {
     };
     console::clear_bar();
     let exit = done.unwrap_or_else(|error| {
-        log::error(&error);
+        log::error_of(error.backend(), &error);
         if common.json {
             console::print_json_error(&error);
         }

@@ -91,15 +91,15 @@ fn judge(
     let mut refused = Vec::new();
     for (backend, error) in failed {
         if start_anyway || matches!(error, OpenError::Unavailable { .. }) {
-            log::warn(format_args!("{}; its events wait", error.line(&backend)));
+            log::warn_of(&backend, format_args!("{}; its events wait", error.line(&backend)));
         } else {
             refused.push(UnusableBackend::new(&backend, &error));
         }
     }
     let exit = refused.iter().map(|refused| refused.exit).max();
-    let (Some(UnusableBackend { reason, .. }), Some(exit)) = (refused.pop(), exit) else { return Ok(()) };
-    refused.iter().for_each(log::error);
-    Err(UnusableBackend { exit, reason }.into())
+    let (Some(last), Some(exit)) = (refused.pop(), exit) else { return Ok(()) };
+    refused.iter().for_each(|refusal| log::error_of(refusal.backend.as_deref(), refusal));
+    Err(UnusableBackend { exit, ..last }.into())
 }
 
 impl EventSource {

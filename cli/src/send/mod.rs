@@ -105,10 +105,12 @@ fn prepare(config: Config, args: &SendArgs) -> Result<Prepared, CommandError> {
     if let ([refusal], 1) = (&*refusals, opened.len()) {
         return Err(CommandError::Backend((*refusal).clone()));
     }
-    refusals.iter().for_each(log::error);
+    refusals.iter().for_each(|refusal| log::error_of(refusal.backend.as_deref(), refusal));
     let gravest = refusals.iter().map(|refusal| refusal.exit).max();
     if let Some(exit) = gravest.filter(|_| refusals.len() == opened.len()) {
-        return Err(UnusableBackend { exit, reason: "no backend can be used".to_owned() }.into());
+        return Err(
+            UnusableBackend { exit, backend: None, reason: "no backend can be used".to_owned() }.into()
+        );
     }
     let settings = SendSettings { give_up_after: args.give_up_after, leftovers, stop };
     Ok(Prepared { opened, input, settings, interrupted })
@@ -170,9 +172,9 @@ impl Prepared {
         }
         for backend in &backends {
             for why in &backend.errors {
-                log::error(format_args!("backend `{}`: {why}", backend.name));
+                log::error_of(Some(&backend.name), format_args!("backend `{}`: {why}", backend.name));
             }
-            backend.close_error.iter().for_each(log::warn);
+            backend.close_error.iter().for_each(|why| log::warn_of(&backend.name, why));
         }
         let summary = Summary {
             lines: lines.count(),
@@ -184,7 +186,7 @@ impl Prepared {
             backends,
         };
         if !json && (!quiet || summary.exit() != Exit::Done) {
-            log::say(summary.text());
+            summary.parts().iter().for_each(|(level, backend, text)| log::tell(*level, *backend, text));
         }
         if json {
             console::print_json_line(&summary.json())?;

@@ -2,6 +2,7 @@
 
 use jackfield_loader::count;
 use serde_json::{Value, json};
+use tracing::Level;
 
 use super::worker::BackendSummary;
 use crate::{console::one_line, exit::Exit};
@@ -48,7 +49,9 @@ impl Summary {
         })
     }
 
-    pub(super) fn text(&self) -> String {
+    /// The parts of the text, each with its level and the backend that it is about.
+    pub(super) fn parts(&self) -> Vec<(Level, Option<&str>, String)> {
+        let level = |loss: u64| if loss > 0 { Level::WARN } else { Level::INFO };
         let mut out = format!("{} of {}", count(self.events, "event"), count(self.lines, "line"));
         if self.bad_lines > 0 {
             out.push_str(&format!(", {}", count(self.bad_lines, "bad line")));
@@ -56,11 +59,12 @@ impl Summary {
         if self.interrupted {
             out.push_str(", interrupted");
         }
+        let mut parts = vec![(level(self.bad_lines + u64::from(self.interrupted)), None, out)];
         for backend in &self.backends {
             let BackendSummary { name, delivered, retried, rejected, undelivered, .. } = backend;
-            out.push_str(&format!(
-                "\n{name}: {delivered} delivered, {retried} retried, {rejected} rejected, {undelivered} undelivered"
-            ));
+            let mut out = format!(
+                "{name}: {delivered} delivered, {retried} retried, {rejected} rejected, {undelivered} undelivered"
+            );
             if backend.lost > 0 {
                 out.push_str(&format!(", {} of them lost (in no file)", backend.lost));
             }
@@ -75,11 +79,12 @@ impl Summary {
             for file in [&backend.rejected_file, &backend.undelivered_file].into_iter().flatten() {
                 out.push_str(&format!("\n  {kept} {}", one_line(file)));
             }
+            parts.push((level(rejected + undelivered), Some(name.as_str()), out));
         }
         if let Some(file) = &self.bad_lines_file {
-            out.push_str(&format!("\nbad lines are kept in {}", one_line(file)));
+            parts.push((Level::WARN, None, format!("bad lines are kept in {}", one_line(file))));
         }
-        out
+        parts
     }
 }
 
@@ -145,7 +150,8 @@ mod tests {
         });
         let expected = "1 event of 2 lines\nmain: 0 delivered, 0 retried, 10 rejected, 0 undelivered\n  4 rejected: b\n  \
                         3 rejected: c\n  2 rejected: d\n  and 1 more reason, see --json\n  kept in /x";
-        assert_eq!(summary.text(), expected);
+        let parts: Vec<_> = summary.parts().into_iter().map(|(_, _, text)| text).collect();
+        assert_eq!(parts.join("\n"), expected);
         assert_eq!(
             summary.json()["backends"][0]["reasons"][3],
             serde_json::json!({"outcome": "rejected", "reason": "a", "events": 1})
