@@ -64,10 +64,12 @@ pub(crate) const HELP: Help = Help {
          its user has consented in its consent file, and this environment has no opt-out such as\n\
          DO_NOT_TRACK.\n\n\
          With --json the last line of standard output is one object: read, waiting, dead_letters,\n\
-         dropped, backends (a list of tool, name, waiting_before, delivered, rejected, lost, waiting),\n\
-         not_stored, left_in_input, exit_code. `waiting` and `dead_letters` are what the spool keeps,\n\
-         the other numbers are of this run. Without --spools, for each backend waiting_before + read\n\
-         is delivered + rejected + lost + waiting, plus those of `dropped` that it had not settled.\n\
+         dropped, backends (a list of tool, name, waiting_before, delivered, rejected, lost, waiting,\n\
+         missed), not_stored, left_in_input, exit_code. `waiting` and `dead_letters` are what the\n\
+         spool keeps, the other numbers are of this run. Backends that left the configuration are\n\
+         listed, too. `missed` are events that left the spool without the backend: they were dropped,\n\
+         or read while it was not configured; --spools has no `missed`. For each backend\n\
+         waiting_before + read is delivered + rejected + lost + waiting + missed.\n\
          The exit code is 6 when this run has rejected or dropped events.",
 };
 
@@ -287,7 +289,7 @@ impl Run {
         });
         let spools = spools.collect();
         self.write_status_of("ended", spools);
-        summary.lines().for_each(|line| log::say(console::one_line(line)));
+        summary.tell();
         summary.warnings.iter().for_each(|warning| log::warn(console::one_line(warning)));
         if !summary.has_kept_all() {
             exit = exit.max(Exit::Events);

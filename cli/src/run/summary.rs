@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use jackfield::{BackendStatus, Status};
 use jackfield_loader::{ForeignText, count};
 use serde::Serialize;
+use tracing::Level;
 
 use super::sink::Counts;
+use crate::{console::one_line, log};
 
 /// The results of a run. For each backend of the run's own spool, `waiting_before` + `read` is the sum of its
-/// numbers and of those events of `dropped` that it had not settled.
+/// other numbers.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Summary {
     /// Events that were read and stored.
@@ -29,9 +31,9 @@ pub(super) struct Summary {
     /// The events that are not delivered, one line for each reason.
     #[serde(skip)]
     pub(super) warnings: Vec<String>,
-    /// Whether each line names the tool.
+    /// Whether the spools are those of tools. Then each line names the tool.
     #[serde(skip)]
-    names_tools: bool,
+    of_tools: bool,
 }
 
 /// What this run did for a backend.
@@ -44,15 +46,19 @@ struct BackendSummary {
     rejected: u64,
     lost: u64,
     waiting: u64,
+    /// Events that left the spool without this backend: they were dropped, or read while it was not configured.
+    /// `None` for the spool of a tool, because this run does not know what the tool has appended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missed: Option<u64>,
 }
 
 impl Summary {
-    pub(super) fn new(counts: &Counts, names_tools: bool) -> Self {
+    pub(super) fn new(counts: &Counts, of_tools: bool) -> Self {
         Self {
             read: counts.events,
             not_stored: counts.not_stored,
             left_in_input: counts.left,
-            names_tools,
+            of_tools,
             ..Self::default()
         }
     }
@@ -79,24 +85,30 @@ impl Summary {
                 *self.dropped.entry(reason.clone()).or_default() += number;
             }
         }
-        for backend in &after.backends {
+        for backend in after.backends.iter().chain(&after.gone) {
             let earlier = before.backends.iter().find(|it| it.name == backend.name);
             let since =
                 |number: fn(&BackendStatus) -> u64| number(backend).saturating_sub(earlier.map_or(0, number));
+            // A new backend begins with the oldest event of the spool.
+            let waiting_before = earlier.map_or(before.events, |earlier| earlier.waiting);
+            let [delivered, rejected, lost] =
+                [since(|it| it.delivered), since(|it| it.rejected), since(|it| it.lost)];
+            let had = delivered + rejected + lost + backend.waiting;
             self.backends.push(BackendSummary {
                 tool: (&after.tool).into(),
                 name: backend.name.clone(),
-                waiting_before: earlier.map_or(0, |earlier| earlier.waiting),
-                delivered: since(|it| it.delivered),
-                rejected: since(|it| it.rejected),
-                lost: since(|it| it.lost),
+                waiting_before,
+                delivered,
+                rejected,
+                lost,
                 waiting: backend.waiting,
+                missed: (!self.of_tools).then(|| (waiting_before + self.read).saturating_sub(had)),
             });
         }
     }
 
     fn of_tool(&self, tool: &str) -> String {
-        if self.names_tools { format!("{tool}: ") } else { String::new() }
+        if self.of_tools { format!("{tool}: ") } else { String::new() }
     }
 
     /// Whether every event of this run is delivered, or waits for a backend.
@@ -105,16 +117,23 @@ impl Summary {
     }
 
     /// One line for each backend.
-    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
-        self.backends.iter().map(|backend| {
+    pub(super) fn tell(&self) {
+        for backend in &self.backends {
             let of_tool = self.of_tool(&backend.tool.to_string());
             let mut line = format!("{of_tool}{}: {} delivered", backend.name, backend.delivered);
-            let others =
-                [(backend.rejected, "rejected"), (backend.lost, "lost"), (backend.waiting, "waiting")];
+            let missed = backend.missed.unwrap_or_default();
+            let others = [
+                (backend.rejected, "rejected"),
+                (backend.lost, "lost"),
+                (backend.waiting, "waiting"),
+                (missed, "missed"),
+            ];
             for (number, what) in others.into_iter().filter(|(number, _)| *number > 0) {
                 line += &format!(", {number} {what}");
             }
-            line
-        })
+            let is_loss = backend.rejected + backend.lost + missed > 0;
+            let level = if is_loss { Level::WARN } else { Level::INFO };
+            log::tell(level, Some(&backend.name), one_line(line));
+        }
     }
 }

@@ -84,6 +84,7 @@ impl Table {
                 let handles = self.handles.as_mut()?;
                 let at = handles.iter().position(|handle| handle.id == id)?;
                 let removed = handles.remove(at);
+                self.leaves(&removed);
                 self.hold();
                 Some(removed.target)
             }
@@ -128,6 +129,8 @@ impl Backends {
             closed.extend(handle.dismiss());
             if handle.command.is_some() {
                 now.push(handle);
+            } else {
+                table.leaves(&handle);
             }
         }
         table.handles = Some(now);

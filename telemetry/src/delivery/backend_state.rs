@@ -80,6 +80,12 @@ impl BackendState {
         }
     }
 
+    /// What stays of a backend that leaves.
+    pub(super) fn numbers(&self) -> Self {
+        let Self { last_delivery_ms, delivered, rejected, lost, .. } = *self;
+        Self { last_delivery_ms, delivered, rejected, lost, ..Self::default() }
+    }
+
     /// Sets the fingerprint of the configuration. With another one, the circuit is closed.
     pub(super) fn is_of(&mut self, fingerprint: &str) {
         if self.fingerprint != fingerprint {

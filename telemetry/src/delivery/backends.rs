@@ -36,6 +36,8 @@ pub(super) struct Table {
     /// The backends in the order of the configuration; `None` before the first delivery. A removed backend stays until its
     /// worker has carried out the command.
     pub(super) handles: Option<Vec<BackendHandle>>,
+    /// The numbers of backends that have left. A backend that comes back goes on from there.
+    gone: BTreeMap<String, BackendState>,
     /// Whether the backends get the events that stay on this machine.
     pub(super) local: bool,
     /// Whether the last reload has chosen backends for the other spool.
@@ -56,7 +58,14 @@ impl Table {
     /// A handle for a new backend.
     pub(super) fn handle(&mut self, target: Arc<ConfiguredBackend>) -> BackendHandle {
         self.next_id += 1;
-        BackendHandle::new(self.next_id, target)
+        let mut handle = BackendHandle::new(self.next_id, target);
+        handle.state = self.gone.remove(&handle.target.name).unwrap_or_default();
+        handle
+    }
+
+    /// Remembers the numbers of a backend that leaves.
+    pub(super) fn leaves(&mut self, handle: &BackendHandle) {
+        self.gone.insert(handle.target.name.clone(), handle.state.numbers());
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &BackendHandle> {
@@ -248,9 +257,17 @@ impl Backends {
         }
     }
 
-    /// The states to be written, by the names of the backends.
+    /// The states to be written, by the names of the backends, those that have left included.
     pub(super) fn states(&self) -> BTreeMap<String, BackendState> {
-        self.table().all().map(|handle| (handle.target.name.clone(), handle.kept())).collect()
+        let table = self.table();
+        let mut states = table.gone.clone();
+        states.extend(table.all().map(|handle| (handle.target.name.clone(), handle.kept())));
+        states
+    }
+
+    /// The backends that have left since the first delivery of this process.
+    pub(crate) fn gone(&self) -> BTreeMap<String, BackendState> {
+        self.table().gone.clone()
     }
 
     /// Sets in `states` why backends are not what the configuration says.

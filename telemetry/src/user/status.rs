@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::api::telemetry::Telemetry;
 use crate::consent::consent::Collection;
+use crate::delivery::backend_state::BackendState;
 use crate::delivery::configured_backend::ConfiguredBackend;
 use crate::instance::select_backends::Selected;
 use crate::instance::settings::{Deliver, Settings};
@@ -33,6 +34,9 @@ pub struct Status {
     pub backend: String,
     /// The status of each backend.
     pub backends: Vec<BackendStatus>,
+    /// The backends that this process had and that have left the configuration since. No event waits for them.
+    #[serde(skip)]
+    pub gone: Vec<BackendStatus>,
     /// The folder of the spool; `None` when there is no home folder.
     #[serde(serialize_with = "shown")]
     pub folder: Option<PathBuf>,
@@ -114,21 +118,25 @@ impl Telemetry {
                 names.push(name);
             }
         }
+        let backend = |name: &String, waiting: u64, state: BackendState| BackendStatus {
+            name: name.clone(),
+            waiting,
+            delivered: state.delivered,
+            rejected: state.rejected,
+            lost: state.lost,
+            last_delivery_s: state.last_delivery_ms.map(ago),
+            last_error_s: state.last_problem.as_ref().map(|problem| ago(problem.at_ms)),
+            last_error: state.last_problem.map(|problem| problem.reason.into()),
+            paused_s: state.circuit.open_for(now).map(|pause| pause.as_secs() + 1),
+            not_swapped: state.not_swapped.map(|problem| problem.reason.into()),
+        };
+        let gone = self.core().scheduler().backends().gone();
+        let gone = gone.into_iter().filter(|(name, _)| !names.contains(name));
+        let gone = gone.map(|(name, state)| backend(&name, 0, state)).collect();
         let backends = names.iter().map(|name| {
-            let state = states.get(name).cloned().unwrap_or_default();
-            BackendStatus {
-                name: name.clone(),
-                // Before the first delivery all events wait for all backends.
-                waiting: spool.backends.get(name).map_or(spool.events, |backend| backend.events),
-                delivered: state.delivered,
-                rejected: state.rejected,
-                lost: state.lost,
-                last_delivery_s: state.last_delivery_ms.map(ago),
-                last_error_s: state.last_problem.as_ref().map(|problem| ago(problem.at_ms)),
-                last_error: state.last_problem.map(|problem| problem.reason.into()),
-                paused_s: state.circuit.open_for(now).map(|pause| pause.as_secs() + 1),
-                not_swapped: state.not_swapped.map(|problem| problem.reason.into()),
-            }
+            // Before the first delivery all events wait for all backends.
+            let waiting = spool.backends.get(name).map_or(spool.events, |waiting| waiting.events);
+            backend(name, waiting, states.get(name).cloned().unwrap_or_default())
         });
         let backends = backends.collect();
         let mut dropped = BTreeMap::new();
@@ -175,6 +183,7 @@ impl Telemetry {
             collects: collects(context.settings.extended),
             backend: info.to_string(),
             backends,
+            gone,
             folder: context.spools.as_ref().map(|spools| spools.get(local).folder().to_owned()),
             events: spool.events,
             bytes: spool.bytes,

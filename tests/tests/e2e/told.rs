@@ -4,7 +4,7 @@ use std::{fs, io::Write as _};
 
 use jackfield_tests::plugin;
 
-use crate::site::{Site, backend, events, hostile, start, to_file};
+use crate::site::{Ended, Running, Site, backend, events, hostile, start, to_file};
 
 /// The lines of the log that name a backend.
 fn said<'a>(stderr: &'a str, words: &str) -> Vec<&'a str> {
@@ -144,12 +144,83 @@ fn each_line_of_a_json_log_is_an_object() {
         assert_eq!(of("warning", "away is down")["backend"], "away");
         assert!(of("error", "line 2: ")["timestamp"].is_string(), "{ended:#?}");
         assert!(of("warning", "the spool keeps 1 event for the next run")["backend"].is_null(), "{ended:#?}");
+        assert_eq!(of("info", "away: 0 delivered, 1 waiting")["backend"], "away");
     }
     let site = Site::new(&[away]);
     let ended =
         start(site.command(&["run", "--onec"]).env("JACKFIELD_LOG_FORMAT", "json")).end().with_code(2);
     let told: serde_json::Value = serde_json::from_str(&ended.stderr).expect("an object");
     assert!(told["event"].as_str().is_some_and(|event| event.contains("--onec")), "{ended:#?}");
+}
+
+#[test]
+fn a_json_line_about_a_backend_names_it() {
+    let of = |ended: &Ended, level: &str, words: &str| -> serde_json::Value {
+        let records = ended.stderr.lines().map(|line| serde_json::from_str(line).expect("an object"));
+        let is_it = |record: &serde_json::Value| {
+            record["level"] == level && record["event"].as_str().is_some_and(|event| event.starts_with(words))
+        };
+        let mut records = records.filter(is_it);
+        records.next().unwrap_or_else(|| panic!("{words}: {ended:#?}"))["backend"].clone()
+    };
+    let missing = "[[backend]]\nname = \"gone\"\nplugin = \"no_such_plugin\"\n";
+    let rejecting = hostile("5s", "outcome = \"rejected\"");
+    let site = Site::new(&[rejecting.clone(), missing.to_owned()]);
+    let mut running = site.runs(&["--start-anyway", "--log-format", "json", "--grace", "100ms"]);
+    running.feed(events(0..3).into());
+    let ended = running.end().with_code(6);
+    assert_eq!(of(&ended, "warning", "backend `gone`: find: "), "gone");
+    assert_eq!(of(&ended, "warning", "hostile: 0 delivered, 3 rejected"), "hostile");
+
+    site.write("in.jsonl", events(0..3));
+    let ended = site.run(&["send", "--quiet", "--log-format", "json", "in.jsonl"]).with_code(4);
+    assert_eq!(of(&ended, "error", "backend `gone`: find: "), "gone");
+    assert_eq!(of(&ended, "warning", "hostile: 0 delivered"), "hostile");
+    assert_eq!(of(&ended, "warning", "3 rejected: "), "hostile");
+    assert_eq!(of(&ended, "warning", "kept in "), "hostile");
+}
+
+#[test]
+fn the_numbers_of_a_backend_that_left_add_up() {
+    let both = |name: &str| to_file(name, &format!("{name}.jsonl")) + &to_file("second", "second.jsonl");
+    let site = Site::new(&[both("main")]);
+    let mut running = site.runs(&["--json"]);
+    let mut stdin = running.stdin();
+    let mut send = |running: &mut Running, numbers: std::ops::Range<usize>, name: &str| {
+        stdin.write_all(events(numbers.clone()).as_bytes()).expect("writable");
+        let last = events(numbers.end - 1..numbers.end);
+        running.until("the events", || {
+            [name, "second"].iter().all(|name| {
+                let file = site.path(&format!("{name}.jsonl"));
+                fs::read_to_string(file).is_ok_and(|text| text.ends_with(&last))
+            })
+        });
+    };
+    let rename = |running: &mut Running, name: &str| {
+        site.write("config.toml", both(name));
+        running.signal("HUP");
+        running.until("the new name", || site.status()["spools"][0]["backends"][0]["name"] == name);
+    };
+    send(&mut running, 0..100, "main");
+    rename(&mut running, "mian");
+    send(&mut running, 100..120, "mian");
+    rename(&mut running, "main");
+    send(&mut running, 120..130, "main");
+    drop(stdin);
+    let summary = running.end().with_code(0).summary();
+    assert_eq!(summary["read"], 130);
+    let names: Vec<_> =
+        summary["backends"].as_array().expect("a list").iter().map(|it| &it["name"]).collect();
+    assert_eq!(names, ["main", "second", "mian"], "{summary}");
+    for backend in summary["backends"].as_array().expect("a list") {
+        let number = |member: &str| backend[member].as_u64().unwrap_or_else(|| panic!("{member}: {summary}"));
+        let name = backend["name"].as_str().expect("text");
+        let arrived = site.lines(&format!("{name}.jsonl")) as u64;
+        assert_eq!(number("delivered"), arrived, "{summary}");
+        assert_eq!(number("missed"), 130 - arrived, "{summary}");
+        let others = ["delivered", "rejected", "lost", "waiting", "missed"].map(number);
+        assert_eq!(number("waiting_before") + 130, others.iter().sum::<u64>(), "{summary}");
+    }
 }
 
 #[test]
