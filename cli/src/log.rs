@@ -79,7 +79,9 @@ pub(crate) fn warn_of(backend: &str, text: impl fmt::Display) {
     write(Level::WARN, about(Some(backend)), &text.to_string());
 }
 
+/// The members of a line about the backend. The command's own text needs none.
 fn about(backend: Option<&str>) -> Map<String, Value> {
+    let backend = backend.filter(|_| JSON.load(Ordering::Relaxed));
     backend.map(|backend| ("backend".to_owned(), backend.into())).into_iter().collect()
 }
 

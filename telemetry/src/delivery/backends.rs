@@ -31,6 +31,9 @@ pub(crate) struct Backends {
     pub(super) warnings: RepeatedWarnings,
 }
 
+/// The number of backends that have left whose numbers are remembered.
+const MOST_GONE: usize = 64;
+
 #[derive(Default)]
 pub(super) struct Table {
     /// The backends in the order of the configuration; `None` before the first delivery. A removed backend stays until its
@@ -65,6 +68,9 @@ impl Table {
 
     /// Remembers the numbers of a backend that leaves.
     pub(super) fn leaves(&mut self, handle: &BackendHandle) {
+        if self.gone.len() >= MOST_GONE {
+            self.gone.pop_first();
+        }
         self.gone.insert(handle.target.name.clone(), handle.state.numbers());
     }
 
