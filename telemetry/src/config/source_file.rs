@@ -50,14 +50,14 @@ impl ConfigFile {
             .map_err(|error| Error::ReadConfig { file: self.path.clone(), error: error.into() })
     }
 
-    /// Like [`check_owner`](Self::check_owner); a file that somebody has called trusted is used all the same, with a warning.
+    /// Like [`check_owner`](Self::check_owner), but only warns of a file that is `trusted`.
     ///
     /// # Errors
     /// Those of `check_owner`, unless the file is `trusted`.
     pub fn check_owner_unless(&self, trusted: bool) -> Result<(), Error> {
         match self.check_owner() {
             Err(refusal) if trusted => {
-                tracing::warn!("{refusal}; it is used all the same, because it was called trusted");
+                tracing::warn!("{refusal}; it is used all the same, because the check is turned off");
                 Ok(())
             }
             judged => judged,

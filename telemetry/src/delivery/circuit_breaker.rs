@@ -5,7 +5,7 @@
 //! | the backend delivers or rejects an event | closes: its platform can be reached | `send.rs`, `resend.rs` |
 //! | an event failed, or its rejection can't be stored as a dead letter | opens | `send.rs`, `resend.rs` |
 //! | both in one attempt | opens for the first pause | `send.rs`, `resend.rs` |
-//! | opening the backend fails after it has cost time | opens | `send.rs` |
+//! | opening the backend fails after it has cost time | opens | `send.rs`, `resend.rs` |
 //! | the plugin's file is missing or refused, which costs little time | stays as it is | |
 //! | the backend was not asked | stays as it is | |
 //! | the pause is over | the backend may be tried; the next failure makes a longer pause | |

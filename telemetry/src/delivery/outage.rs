@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::process::milliseconds;
 
-/// The least time between two lines while a backend is down, in milliseconds.
-const REPEAT_MS: u64 = 60_000;
+/// The least time between two lines of the log that say the same, in milliseconds.
+pub(super) const REPEAT_MS: u64 = 60_000;
 
 /// The target of the lines, by which a filter of a log selects them.
 const TARGET: &str = "jackfield::outage";

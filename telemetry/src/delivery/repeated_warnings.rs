@@ -8,10 +8,11 @@ use std::{
 
 use jackfield_loader::count;
 
+use crate::delivery::outage::REPEAT_MS;
 use crate::process::lock;
 
 /// The least time between two equal warnings.
-const REPEAT: Duration = Duration::from_secs(60);
+const REPEAT: Duration = Duration::from_millis(REPEAT_MS);
 /// The number of different warnings that are remembered.
 const MOST: usize = 32;
 
@@ -41,9 +42,11 @@ impl RepeatedWarnings {
                 written.left_out += 1;
                 return None;
             }
-            let times = count(written.left_out, "time");
-            *written = Written { at: now, left_out: 0 };
-            return Some(format!("{reason} (and {times} since the last report)"));
+            let left_out = std::mem::replace(written, Written { at: now, left_out: 0 }).left_out;
+            return Some(match left_out {
+                0 => reason.to_owned(),
+                times => format!("{reason} (and {} since the last report)", count(times, "time")),
+            });
         }
         if written.len() == MOST {
             written.clear();
@@ -66,6 +69,7 @@ mod tests {
         assert!((5..60).all(|second| at("a", second).is_none()));
         assert_eq!(at("a", 60).as_deref(), Some("a (and 55 times since the last report)"));
         assert_eq!(at("a", 61), None);
+        assert_eq!(at("b", 62).as_deref(), Some("b"), "none was left out");
         assert!((0..100).all(|number| at(&number.to_string(), 62).is_some()));
         assert!(lock(&warnings.0).len() <= MOST);
     }

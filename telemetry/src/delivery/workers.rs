@@ -1,8 +1,8 @@
 //! A worker thread for each backend. It lives as long as the backend is configured.
 //!
 //! The thread of a pass assigns work to the workers, and each worker reports its result. So a backend that hangs does not
-//! delay another. When no thread can be started, and for the last backend of a pass that is not a service's, the thread of the
-//! pass does the work.
+//! delay another. The thread of the pass does the work when no thread can be started, and for the last backend of a pass that
+//! no service runs.
 
 use std::{
     sync::Arc,
