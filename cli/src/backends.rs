@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use clap::Args;
-use jackfield::Config;
 use jackfield::forward::{BackendConfig, EventBuffer, EventDefaults, open_backend};
+use jackfield::{Config, EventKind};
 use jackfield_loader::{
     Backend, Batch,
     plugin_api::{Deletion, Probe},
@@ -87,8 +87,8 @@ fn deletion_event(machine_id: &str) -> Result<Batch, CommandError> {
         return Err(CommandError::Usage(refusal.to_owned()));
     }
     let line = serde_json::json!({
-        "type": "data.deletion_request",
-        "name": "data.deletion_request",
+        "type": EventKind::DATA_DELETION_REQUEST.as_str(),
+        "name": EventKind::DATA_DELETION_REQUEST.as_str(),
         "machine_id": machine_id,
     });
     let mut buffer = EventBuffer::new(EventDefaults::new(TOOL, VERSION));

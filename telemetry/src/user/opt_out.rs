@@ -214,7 +214,8 @@ impl Context {
             // The file that names the backends can't be used.
             return vec![Receipt::new("backends", Deletion::Failed(reason))];
         }
-        let event = Event::new(EventKind::DATA_DELETION_REQUEST, "data.deletion_request");
+        let kind = EventKind::DATA_DELETION_REQUEST;
+        let event = Event::new(kind.clone(), kind.as_str());
         let batch = self.batch_of(&event, machine_id);
         targets
             .iter()

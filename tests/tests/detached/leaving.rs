@@ -10,7 +10,7 @@ use jackfield_tests::peers::http::{HttpServer, Reply};
 use rustix::process::getpriority_process;
 
 use crate::{
-    processes::{children_of, left_behind, wait_for_the_end},
+    processes::{Process, children_of, left_behind, wait_for_the_end},
     tool::{Home, SECRET, arrived, run},
 };
 
@@ -69,13 +69,18 @@ fn a_slow_server_gets_what_short_lived_tools_have_for_it() {
     assert_eq!(home.status().events, 0);
 }
 
+/// A tool has left this number of events to a child, whose call a server does not answer.
+fn left_in_a_call(events: usize) -> (Home, HttpServer, Process) {
+    let (home, hung) = (Home::new(), HttpServer::script([], Reply::silence()));
+    home.sends_to(&hung);
+    run(&mut home.tool(events));
+    wait_until("a call", || hung.connections() > 0);
+    let [child] = <[_; 1]>::try_from(left_behind()).expect("one child");
+    (home, hung, child)
+}
+
 fn what_is_handed_over_shows_in_no_list_of_processes() {
-    let (home, server) = (Home::new(), HttpServer::script([], Reply::silence()));
-    home.sends_to(&server);
-    run(&mut home.tool(1));
-    wait_until("a call", || server.connections() > 0);
-    let all = left_behind();
-    let [child] = &all[..] else { panic!("{all:?}") };
+    let (_home, _hung, child) = left_in_a_call(1);
     let shown = [child.file("cmdline"), child.file("environ")].concat();
     let shown = String::from_utf8_lossy(&shown);
     assert!(shown.contains("jackfield:deliver") && shown.contains("JACKFIELD_TEST_HOME"), "{shown}");
@@ -85,12 +90,7 @@ fn what_is_handed_over_shows_in_no_list_of_processes() {
 }
 
 fn a_child_that_is_killed_in_the_middle_loses_nothing() {
-    let (home, hung) = (Home::new(), HttpServer::script([], Reply::silence()));
-    home.sends_to(&hung);
-    run(&mut home.tool(3));
-    wait_until("a call", || hung.connections() > 0);
-    let all = left_behind();
-    let [child] = &all[..] else { panic!("{all:?}") };
+    let (home, _hung, child) = left_in_a_call(3);
     child.kill();
     wait_for_the_end();
     assert_eq!(home.status().events, 3);
@@ -102,12 +102,7 @@ fn a_child_that_is_killed_in_the_middle_loses_nothing() {
 }
 
 fn a_stopped_child_is_replaced_after_its_lifetime() {
-    let (home, hung) = (Home::new(), HttpServer::script([], Reply::silence()));
-    home.sends_to(&hung);
-    run(&mut home.tool(3));
-    wait_until("a call", || hung.connections() > 0);
-    let all = left_behind();
-    let [child] = &all[..] else { panic!("{all:?}") };
+    let (home, _hung, child) = left_in_a_call(3);
     child.stop();
     let lock = home.path("data/delivering.lock");
     let text = std::fs::read_to_string(&lock).expect("a lock");

@@ -13,9 +13,10 @@ use tempfile::TempDir;
 
 use crate::error::{DropReason, Error};
 use crate::event::parse::MAX_LINE;
+use crate::spool::dead_letters::Rejected;
 use crate::spool::fs::with_sum;
 use crate::spool::handle::Spool;
-use crate::spool::reader::Settle;
+use crate::spool::reader::{Deliverer, Settle};
 use crate::spool::store::Limits;
 use crate::spool::tests::{done, drain, event};
 
@@ -291,8 +292,8 @@ fn damaged_dead_letters_stop_no_expiry() {
     assert_eq!(spool.stats().rejected, 0);
 }
 
-#[test]
-fn dead_letters_that_are_put_back_keep_their_age() {
+/// A spool that keeps dead letters for an hour, its deliverer, and two dead letters.
+fn two_dead_letters() -> (TempDir, Spool, Deliverer, Vec<Rejected>) {
     let home = tempfile::tempdir().expect("a temporary folder");
     let limits = Limits { dead_letter_age: Duration::from_secs(3600), ..Limits::default() };
     let spool = Spool::on_disk(home.path().join("spool"), limits);
@@ -300,13 +301,23 @@ fn dead_letters_that_are_put_back_keep_their_age() {
     let mut deliverer = claim(&spool, &["a"]);
     deliverer.reject("a", [(&*event("1"), "no"), (&*event("2"), "no")]).expect("healthy");
     let all = spool.rejected().expect("healthy");
+    (home, spool, deliverer, all)
+}
+
+/// The reasons of the dead letters that are kept after the next claim, which drops those that are too old.
+fn reasons_after_expiry(spool: &Spool) -> Vec<String> {
+    drop(claim(spool, &["a"]));
+    spool.rejected().expect("healthy").into_iter().map(|one| one.reason).collect()
+}
+
+#[test]
+fn dead_letters_that_are_put_back_keep_their_age() {
+    let (_home, spool, mut deliverer, all) = two_dead_letters();
     deliverer.forget_rejected(&all[..1]).expect("healthy");
     let old = all[0].again("old", all[0].rejected_at - 3_600_001);
     deliverer.put_back_rejected(&[old]).expect("healthy");
     drop(deliverer);
-    drop(claim(&spool, &["a"]));
-    let reasons: Vec<_> = spool.rejected().expect("healthy").into_iter().map(|one| one.reason).collect();
-    assert_eq!(reasons, ["no"], "the other one was too old");
+    assert_eq!(reasons_after_expiry(&spool), ["no"], "the other one was too old");
 }
 
 #[test]
@@ -361,22 +372,13 @@ fn a_mark_that_is_in_the_file_is_counted_once() {
 
 #[test]
 fn renewed_dead_letters_do_not_hide_older_ones() {
-    let home = tempfile::tempdir().expect("a temporary folder");
-    let limits = Limits { dead_letter_age: Duration::from_secs(3600), ..Limits::default() };
-    let spool = Spool::on_disk(home.path().join("spool"), limits);
-    fill(&spool, &["x"]);
-    let mut deliverer = claim(&spool, &["a"]);
-    deliverer.reject("a", [(&*event("1"), "no"), (&*event("2"), "no")]).expect("healthy");
-    let all = spool.rejected().expect("healthy");
+    let (_home, spool, mut deliverer, all) = two_dead_letters();
     let now = all[0].rejected_at;
     let old: Vec<_> = all.iter().map(|one| one.again("old", now - 3_600_001)).collect();
     deliverer.settle_rejected(&[], &old).expect("healthy");
     deliverer.settle_rejected(&[], &[old[0].again("again", now)]).expect("healthy");
     drop(deliverer);
-    drop(claim(&spool, &["a"]));
-    let rejected = spool.rejected().expect("healthy");
-    let reasons: Vec<_> = rejected.iter().map(|one| &*one.reason).collect();
-    assert_eq!(reasons, ["again"], "the other one was too old");
+    assert_eq!(reasons_after_expiry(&spool), ["again"], "the other one was too old");
 }
 
 #[test]
