@@ -82,19 +82,10 @@ pub(crate) fn attempt(batch: &Batch, call: &mut dyn FnMut(&Batch) -> Option<Call
 
 /// Sends a batch once, until `deadline` and while it is `wanted`. `wanted` is checked during a call and before each further
 /// call; the caller has checked it before the first.
+///
+/// Once an event has a final answer and `note_after` has passed, no further call is made: a batch of many wrong events would
+/// otherwise keep all its answers for as long as it takes to halve it.
 pub(crate) fn attempt_while(
-    backend: &Backend,
-    batch: &Batch,
-    timeout: Duration,
-    deadline: Instant,
-    wanted: &dyn Fn() -> bool,
-) -> Attempt {
-    attempt_noting(backend, batch, timeout, deadline, wanted, Duration::MAX)
-}
-
-/// Like [`attempt_while`]. Once an event has a final answer and `note_after` has passed, no further call is made: a batch of
-/// many wrong events would otherwise keep all its answers for as long as it takes to halve it.
-pub(crate) fn attempt_noting(
     backend: &Backend,
     batch: &Batch,
     timeout: Duration,

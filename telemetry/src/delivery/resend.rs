@@ -1,19 +1,23 @@
 //! Sending dead letters again to the backends that have rejected them.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jackfield_loader::count;
 use serde::Serialize;
 
 use crate::consent::consent::Collection;
-use crate::delivery::attempt::attempt_while;
 use crate::delivery::backend_state::BackendState;
+use crate::delivery::call_backend::{Unsent, call_backend};
 use crate::delivery::configured_backend::ConfiguredBackend;
 use crate::delivery::open_backend::OpenError;
 use crate::delivery::pass::SpoolDelivery;
 use crate::delivery::pass_context::{DeliveryConfig, PassContext};
 use crate::delivery::send::{BATCH_BYTES, BATCH_EVENTS};
-use crate::delivery::settle::{Decision, DeliveryMode, settle};
+use crate::delivery::settle::{Decision, settle};
 use crate::error::Error;
 use crate::event::batch_buffer::EventBuffer;
 use crate::process::left;
@@ -197,22 +201,19 @@ fn send_batch(
     let bytes = batch.iter().map(|it| it.event.get().len()).sum();
     let mut buffer = EventBuffer::with_capacity(pass.config.fill.clone(), batch.len(), bytes);
     let valid: Vec<bool> = batch.iter().map(|it| buffer.push_stored(it.event.get()).is_ok()).collect();
-    let was_open = target.opened().is_some();
-    let backend = target.open(left(pass.deadline)).map_err(|error| {
-        let now = pass.now_ms();
-        let news = state.not_opened(&error, now, target.longest_pause());
-        news.log(&target.name, now, || pass.deliverer().waiting_bytes(&target.name));
-        target.explained(error)
+    let wanted = || pass.may_send();
+    let forget = || pass.deliverer().forget_rejected(batch);
+    let called = call_backend(pass, target, buffer, &wanted, Duration::MAX, forget);
+    let (attempt, committed) = called.map_err(|unsent| match unsent {
+        Unsent::Late => check(pass).err().unwrap_or(Stop::NoTime),
+        Unsent::Uncommitted(error) => error.into(),
+        Unsent::Unopened(error) => {
+            let now = pass.now_ms();
+            let news = state.not_opened(&error, now, target.longest_pause());
+            news.log(&target.name, now, || pass.deliverer().waiting_bytes(&target.name));
+            target.explained(error).into()
+        }
     })?;
-    if !was_open {
-        check(pass)?;
-    }
-    if mode == DeliveryMode::AtMostOnce {
-        pass.deliverer().forget_rejected(batch)?;
-    }
-    let events = buffer.into_batch(Arc::clone(&pass.slot));
-    let timeout = target.options.timeout;
-    let attempt = attempt_while(&backend, &events, timeout, pass.deadline, &|| pass.may_send());
     let settlement = settle(&attempt, mode, &|text| target.conceal(text));
 
     let now = pass.now_ms();
@@ -238,7 +239,7 @@ fn send_batch(
     if let Some(last) = again.last() {
         to.reason = Some(last.reason.clone());
     }
-    if mode == DeliveryMode::AtMostOnce {
+    if committed.is_some() {
         let lost = number(&kept);
         again.append(&mut kept);
         let put_back = pass.deliverer().put_back_rejected(&again);

@@ -5,14 +5,13 @@ use std::{
     time::Duration,
 };
 
-use crate::delivery::attempt::{Attempt, attempt_noting};
 use crate::delivery::backends::{BackendHandle, Backends};
+use crate::delivery::call_backend::{Unsent, call_backend};
 use crate::delivery::configured_backend::ConfiguredBackend;
-use crate::delivery::open_backend::OpenError;
 use crate::delivery::outage::OutageNews;
 use crate::delivery::pass_context::PassContext;
 use crate::delivery::progress::Flushes;
-use crate::delivery::settle::{Decision, DeliveryMode, Settlement, settle};
+use crate::delivery::settle::{Decision, Settlement, settle};
 use crate::error::Error;
 use crate::event::batch_buffer::EventBuffer;
 use crate::process::left;
@@ -40,14 +39,6 @@ pub(super) enum StepResult {
     Failed { pause: Option<Duration> },
     /// Nothing may be sent any more, the time of the pass is over, or the backend was removed.
     Over,
-}
-
-/// Why a chunk was not sent.
-enum Unsent {
-    /// Before the call, the time of the pass was over, or consent was withdrawn.
-    Late,
-    Unopened(OpenError),
-    Uncommitted(Error),
 }
 
 impl BackendSender<'_> {
@@ -112,48 +103,6 @@ impl BackendSender<'_> {
         self.backends.update(self.id, update)
     }
 
-    /// Opens the backend if it is not open, and sends the events of the chunk that are in the buffer. With *at most once* the
-    /// chunk is committed before it is sent.
-    fn attempt(
-        &self,
-        target: &ConfiguredBackend,
-        chunk: &Chunk,
-        buffer: EventBuffer,
-    ) -> Result<(Attempt, Option<Committed>), Unsent> {
-        if buffer.is_empty() {
-            return Ok((Attempt::default(), None));
-        }
-        // Opening without time would look like a failure of the backend.
-        if left(self.pass.deadline).is_zero() {
-            return Err(Unsent::Late);
-        }
-        let was_open = target.opened().is_some();
-        let backend = target.open(left(self.pass.deadline)).map_err(Unsent::Unopened)?;
-        if left(self.pass.deadline).is_zero() || !(was_open || self.pass.consented()) {
-            return Err(Unsent::Late);
-        }
-        let committed = match self.pass.config.mode {
-            // Only now, because an event that can't be sent stays in the spool.
-            DeliveryMode::AtMostOnce => {
-                Some(self.pass.deliverer().commit_before_send(chunk).map_err(Unsent::Uncommitted)?)
-            }
-            DeliveryMode::AtLeastOnce => None,
-        };
-        let batch = buffer.into_batch(Arc::clone(&self.pass.slot));
-        let timeout = target.options.timeout;
-        Ok((
-            attempt_noting(
-                &backend,
-                &batch,
-                timeout,
-                self.pass.deadline,
-                &|| self.pass.lets_calls_run(),
-                timeout,
-            ),
-            committed,
-        ))
-    }
-
     /// Sends one chunk. Returns whether the next one may follow.
     fn send(&self, target: &ConfiguredBackend, chunk: &Chunk) -> bool {
         let mut buffer =
@@ -161,7 +110,14 @@ impl BackendSender<'_> {
         let is_event = |line: &usize| buffer.push_stored(chunk.line(*line)).is_ok();
         let events: Vec<usize> = (0..chunk.len()).filter(is_event).collect();
         let was_open = target.opened().is_some();
-        let attempted = self.attempt(target, chunk, buffer);
+        let attempted = call_backend(
+            self.pass,
+            target,
+            buffer,
+            &|| self.pass.lets_calls_run(),
+            target.options.timeout,
+            || self.pass.deliverer().commit_before_send(chunk),
+        );
         if !was_open {
             // The opened file may be another one than at the beginning of the pass.
             let fingerprint = target.fingerprint();

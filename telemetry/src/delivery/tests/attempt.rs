@@ -18,7 +18,7 @@ fn outcomes(
     deadline: Instant,
     wanted: &dyn Fn() -> bool,
 ) -> Vec<Option<Outcome>> {
-    let answers = attempt_while(backend, batch, LONG, deadline, wanted).answers;
+    let answers = attempt_while(backend, batch, LONG, deadline, wanted, LONG).answers;
     answers.into_iter().map(|answer| answer.outcome).collect()
 }
 
@@ -37,7 +37,7 @@ fn a_backend_whose_workers_are_all_busy_was_not_asked() {
         let other = scope.spawn(|| backend.send_within(&batch(1), LONG));
         is_inside.recv().expect("it was asked");
         let soon = Instant::now() + Duration::from_millis(20);
-        let attempt = attempt_while(&backend, &batch(2), LONG, soon, &|| true);
+        let attempt = attempt_while(&backend, &batch(2), LONG, soon, &|| true, LONG);
         assert_eq!(attempt.answers, [Answer::default(), Answer::default()]);
         assert!(attempt.cut_short.is_some_and(|reason| reason.contains("busy")));
         release.send(()).expect("it waits");
@@ -64,7 +64,7 @@ fn a_large_event_without_a_second_call_was_not_handed_over() {
     });
     let backend = backend.open(&BackendOptions::new("small"));
     // No second call is wanted.
-    let answers = attempt_while(&backend, &batch(2), LONG, Instant::now() + LONG, &|| false).answers;
+    let answers = attempt_while(&backend, &batch(2), LONG, Instant::now() + LONG, &|| false, LONG).answers;
     assert_eq!(answers, [Answer::default(), Answer::default()]);
 }
 
@@ -103,7 +103,8 @@ impl plugin_api::Backend for Slow {
 fn a_cancelled_call_ends_and_its_confirmed_events_count() {
     let backend = Backend::open_with(&BackendOptions::new("slow"), || Slow).expect("it opens");
     let end = Instant::now() + Duration::from_millis(50);
-    let attempt = attempt_while(&backend, &batch(2), LONG, Instant::now() + LONG, &|| Instant::now() < end);
+    let attempt =
+        attempt_while(&backend, &batch(2), LONG, Instant::now() + LONG, &|| Instant::now() < end, LONG);
     let answer = |outcome| Answer { outcome, handed_over: true };
     assert_eq!(attempt.answers, [answer(Some(Outcome::Delivered)), answer(None)]);
     assert!(end.elapsed() < LONG / 2, "it was waited for");

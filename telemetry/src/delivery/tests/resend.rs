@@ -171,3 +171,23 @@ fn what_was_handed_over_when_consent_is_withdrawn_may_have_arrived() {
     assert_eq!((resent.backends[0].waiting, resent.backends[0].lost), (0, 3), "{resent:?}");
     assert_eq!(state(home).circuit, Default::default(), "a call that was cancelled says nothing of it");
 }
+
+#[test]
+fn a_dead_letter_that_is_no_event_stays_once() {
+    for mode in MODES {
+        let home = tempfile::tempdir().expect("a folder");
+        let home = home.path();
+        put_aside(home);
+        let file = home.join("spool/dead-letters.v1.jsonl");
+        let text = std::fs::read_to_string(&file).expect("readable").replace(r#""type":"a""#, r#""type":1"#);
+        std::fs::write(&file, text).expect("writable");
+        let target = target(BackendOptions::new("a"), |_| unreachable!("there is no event for it"));
+        let mut delivery = delivery(home, target, mode, Arc::new(|| Collection::On));
+        let resent = delivery.resend(Instant::now() + LONG).expect("readable");
+        let [to] = &*resent.backends else { panic!("{resent:?}") };
+        assert_eq!([to.delivered, to.rejected, to.waiting, to.lost], [0, 3, 0, 0], "{resent:?}");
+        let aside = aside(home);
+        assert_eq!(aside.len(), 3, "{aside:?}");
+        assert!(aside.iter().all(|one| one.ends_with(" it is no event")), "{aside:?}");
+    }
+}
