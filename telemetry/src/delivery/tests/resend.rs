@@ -9,11 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield_loader::{BackendOptions, plugin_api::Outcome};
+use jackfield_loader::{Backend, BackendOptions, plugin_api::Outcome};
 
 use super::{LONG, Scripted, batch, delivery, spool, target};
 use crate::consent::consent::Collection;
 use crate::delivery::backend_state::{BackendState, States};
+use crate::delivery::configured_backend::{ConfiguredBackend, Source};
 use crate::delivery::resend::ResendReport;
 use crate::delivery::settle::DeliveryMode;
 
@@ -189,5 +190,24 @@ fn a_dead_letter_that_is_no_event_stays_once() {
         let aside = aside(home);
         assert_eq!(aside.len(), 3, "{aside:?}");
         assert!(aside.iter().all(|one| one.ends_with(" it is no event")), "{aside:?}");
+    }
+}
+
+#[test]
+fn a_resend_to_a_backend_that_does_not_open_opens_its_circuit() {
+    for mode in MODES {
+        let home = tempfile::tempdir().expect("a folder");
+        let home = home.path();
+        put_aside(home);
+        let before = aside(home);
+        let source = Source::Static(Arc::new(Backend::open_static::<Scripted>));
+        let target = ConfiguredBackend::new(source, BackendOptions::new("a"));
+        let mut delivery = delivery(home, target, mode, Arc::new(|| Collection::On));
+        let resent = delivery.resend(Instant::now() + LONG).expect("readable");
+        let [to] = &*resent.backends else { panic!("{resent:?}") };
+        assert!(to.reason.as_ref().is_some_and(|reason| reason.contains("made by the test")), "{resent:?}");
+        assert_eq!(aside(home), before);
+        let state = state(home);
+        assert!(state.circuit.has_failures() && state.last_problem.is_some(), "{state:?}");
     }
 }
