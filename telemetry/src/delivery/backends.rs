@@ -179,10 +179,7 @@ impl Backends {
     pub(crate) fn open_all(&self) -> Vec<(String, OpenError)> {
         let open = |target: &ConfiguredBackend| {
             let _quiet = ReentrancyGuard::enter();
-            target
-                .open(target.options.opening_limit())
-                .err()
-                .map(|error| (target.name.clone(), target.explained(error)))
+            target.open(target.options.opening_limit()).err().map(|error| target.explained(error))
         };
         let targets = self.configured().unwrap_or_default();
         thread::scope(|scope| {
@@ -190,16 +187,15 @@ impl Backends {
             for target in &targets {
                 let thread = thread::Builder::new().name(format!("open-{}", target.name));
                 match thread.spawn_scoped(scope, || open(target)) {
-                    Ok(thread) => threads.push(thread),
-                    Err(error) => {
-                        let name = target.name.clone();
-                        let reason = format!("backend `{name}`: no thread to open it on: {error}");
-                        failed.push((name, OpenError::Unavailable { reason }));
-                    }
+                    Ok(thread) => threads.push((&target.name, thread)),
+                    Err(error) => failed.push((&target.name, OpenError::no_thread(&target.name, &error))),
                 }
             }
-            failed.extend(threads.into_iter().filter_map(|thread| thread.join().ok().flatten()));
-            failed
+            for (name, thread) in threads {
+                let error = thread.join().unwrap_or_else(|_| Some(OpenError::panicked(name)));
+                failed.extend(error.map(|error| (name, error)));
+            }
+            failed.into_iter().map(|(name, error)| (name.clone(), error)).collect()
         })
     }
 

@@ -73,6 +73,16 @@ impl OpenError {
         }
     }
 
+    /// No thread could be started to open this backend.
+    pub(crate) fn no_thread(backend: &str, error: &std::io::Error) -> Self {
+        Self::Unavailable { reason: format!("backend `{backend}`: no thread to open it on: {error}") }
+    }
+
+    /// The thread that opened this backend has panicked.
+    pub(crate) fn panicked(backend: &str) -> Self {
+        Self::Unavailable { reason: format!("backend `{backend}`: opening it panicked") }
+    }
+
     /// Whether another attempt may cost much time.
     pub(crate) fn costs_time(&self) -> bool {
         !matches!(self, Self::Plugin { ran: false, .. } | Self::Lock { .. })

@@ -48,6 +48,7 @@ enum Told {
 
 /// A backend that a thread prepares.
 struct Asked {
+    backend: String,
     told: mpsc::Receiver<Told>,
     deadline: Instant,
     limit: Duration,
@@ -56,17 +57,19 @@ struct Asked {
 impl Asked {
     /// Waits for the result.
     fn prepared(self) -> Prepared {
-        let Self { told, deadline, limit } = self;
-        let refused = |reason: String| Prepared::Refused(OpenError::Unavailable { reason });
+        let Self { backend, told, deadline, limit } = self;
         let mut distrust = None;
         let prepared = loop {
             match told.recv_timeout(left(deadline)) {
                 Ok(Told::Distrust(reason)) => distrust = Some(reason),
                 Ok(Told::Prepared(prepared)) => break prepared,
                 Err(mpsc::RecvTimeoutError::Timeout) => {
-                    break refused(format!("it was not loaded and open after {limit:?}"));
+                    let reason = format!("it was not loaded and open after {limit:?}");
+                    break Prepared::Refused(OpenError::Unavailable { reason });
                 }
-                Err(mpsc::RecvTimeoutError::Disconnected) => break refused("opening it panicked".to_owned()),
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    break Prepared::Refused(OpenError::panicked(&backend));
+                }
             }
         };
         match (prepared, distrust) {
@@ -107,7 +110,8 @@ fn ask(
         return Err(Prepared::Same);
     }
     let (tell, told) = mpsc::sync_channel(2);
-    let name = format!("open-{}", target.name);
+    let backend = target.name.clone();
+    let name = format!("open-{backend}");
     let target = Arc::clone(target);
     let work = move || {
         let _quiet = ReentrancyGuard::enter();
@@ -129,11 +133,8 @@ fn ask(
         }
     };
     match thread::Builder::new().name(name).spawn(work) {
-        Ok(_) => Ok(Asked { told, deadline, limit }),
-        Err(error) => {
-            let reason = format!("no thread to open it on: {error}");
-            Err(Prepared::Refused(OpenError::Unavailable { reason }))
-        }
+        Ok(_) => Ok(Asked { backend, told, deadline, limit }),
+        Err(error) => Err(Prepared::Refused(OpenError::no_thread(&backend, &error))),
     }
 }
 
