@@ -14,7 +14,6 @@ use crate::{
     delivery::{Bodies, Delivery, status_line, understand},
     platform::{DeletionBy, Platform},
     request::Request,
-    secret::scrub,
     status::StatusMeaning,
 };
 
@@ -38,7 +37,9 @@ impl<P: Platform> HttpBackend<P> {
         let Request { method, endpoint, headers, gzip, secrets, .. } = &self.request;
         let form = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let packed = if *gzip { "; shown before gzip" } else { "" };
-        scrub(&format!("{method} {endpoint} ({}{packed})", form.unwrap_or("no content type")), secrets)
+        // The path may have a credential in it.
+        let endpoint = secrets.clean(&endpoint.to_string());
+        format!("{method} {endpoint} ({}{packed})", form.unwrap_or("no content type"))
     }
 }
 
@@ -146,7 +147,7 @@ impl<P: Platform> Diagnoses for HttpBackend<P> {
             StatusMeaning::Accepted => {
                 let answer =
                     Answer { request, entries: 0, status, body: &body.bytes, complete: body.complete };
-                match request.clean_outcome(&platform.accepted(&answer)) {
+                match platform.accepted(&answer) {
                     Outcome::Delivered => Probe::Reachable(status_line(request, status, &[])),
                     Outcome::Retry { reason, .. } => Probe::Unreachable(reason.into_owned()),
                     Outcome::Rejected { reason } | Outcome::TooLarge { reason } => {

@@ -27,7 +27,9 @@ use tokio::runtime::Runtime;
 use crate::{
     deadline::Deadline,
     endpoint::Endpoint,
-    failure::{NEEDS_TLS, describe, is_closed, is_not_http, proxy_before, warn_of_proxies_that_are_none},
+    failure::{
+        NEEDS_TLS, condense, describe, is_closed, is_not_http, proxy_before, warn_of_proxies_that_are_none,
+    },
     request::Request,
     status::retry_after,
 };
@@ -127,8 +129,9 @@ impl Answer<'_> {
     /// in its place. The events wait.
     #[must_use]
     pub fn is_not_of(&self, platform: &str) -> Outcome {
-        let said = self.request.clean(&String::from_utf8_lossy(self.body));
-        let said = if said.starts_with('<') { "a web page".to_owned() } else { format!("`{said}`") };
+        let said = String::from_utf8_lossy(self.body);
+        let is_page = said.trim_start().starts_with('<');
+        let said = if is_page { "a web page".to_owned() } else { format!("`{}`", self.request.clean(&said)) };
         let host = self.request.endpoint.host();
         Outcome::refused(format!(
             "{host} answers {} with {said}, which is no answer of {platform}; is the address right?",
@@ -225,7 +228,7 @@ impl Client {
             .http1_only()
             .pool_max_idle_per_host(1)
             .build()
-            .map_err(|error| format!("no HTTP client: {}", describe(&error)))?;
+            .map_err(|error| format!("no HTTP client: {}", describe(&error, condense)))?;
         Ok(Slot { client, user: None, runtime: Some(runtime) })
     }
 
@@ -359,7 +362,8 @@ async fn exchange(
                 let hint = if nonsense { not_http } else { "" };
                 let plain = !endpoint.is_https() && (nonsense || is_closed(&error));
                 let tls = if plain { NEEDS_TLS } else { "" };
-                return Err(Outcome::retry(format!("{host}{by}: {}{tls}{hint}", describe(&error))));
+                let why = describe(&error, |text| request.clean(text));
+                return Err(Outcome::retry(format!("{host}{by}: {why}{tls}{hint}")));
             }
         };
         let status = response.status().as_u16();

@@ -108,12 +108,14 @@ pub(crate) fn status_line(request: &Request, status: u16, body: &[u8]) -> String
     let host = request.endpoint.host();
     let name = reqwest::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     let name = name.map(|name| format!(" {name}")).unwrap_or_default();
-    let said = request.clean(&String::from_utf8_lossy(body));
+    let said = String::from_utf8_lossy(body);
     // The first line of an HTML page says less than the status.
-    if said.is_empty() || said.starts_with('<') {
+    if said.trim_start().starts_with('<') {
         return format!("{host} answers {status}{name}");
     }
-    format!("{host} answers {status}{name}: {said}")
+    let said = request.clean(&said);
+    let colon = if said.is_empty() { "" } else { ": " };
+    format!("{host} answers {status}{name}{colon}{said}")
 }
 
 /// The delivery of one batch.
@@ -210,7 +212,7 @@ impl<P: Platform> Delivery<'_, P> {
                     body: &body.bytes,
                     complete: body.complete,
                 };
-                (self.request.clean_outcome(&self.platform.accepted(&answer)), None)
+                (self.platform.accepted(&answer), None)
             }
             _ => (self.client.outcome_by_status(self.request, answered, &self.deadline), None),
         }

@@ -6,19 +6,21 @@ use std::{
 };
 
 use hyper::Uri;
-use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use jackfield_secret::Secret;
 
-use crate::endpoint::Endpoint;
+use crate::{endpoint::Endpoint, request::credentials_in};
 
 /// The variables from which the HTTP library reads proxies.
 const PROXY_VARIABLES: [&str; 6] =
     ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
-/// The cause of the failure in the words of people who run servers, without the request's URL and headers.
-pub(crate) fn describe(error: &reqwest::Error) -> String {
+/// The cause of the failure in the words of people who run servers, without the request's URL and headers. `clean` makes
+/// text of the server or a library fit for a message.
+pub(crate) fn describe(error: &reqwest::Error, clean: impl Fn(&str) -> String) -> String {
     let causes = causes(error);
     if let Some(tls) = causes.iter().find_map(|cause| cause.downcast_ref::<jackfield_tls::rustls::Error>()) {
-        return condense(&jackfield_tls::describe(tls));
+        return clean(&jackfield_tls::describe(tls));
     }
     let io = causes.iter().rev().find_map(|cause| cause.downcast_ref::<io::Error>());
     if error.is_dns() {
@@ -30,13 +32,13 @@ pub(crate) fn describe(error: &reqwest::Error) -> String {
     }
     if let Some(hyper) = causes.iter().find_map(|cause| cause.downcast_ref::<hyper::Error>()) {
         if is_nonsense(hyper) {
-            return format!("the answer is not valid HTTP: {}", condense(&hyper.to_string()));
+            return format!("the answer is not valid HTTP: {}", clean(&hyper.to_string()));
         }
         if hyper.is_incomplete_message() || hyper.is_closed() || hyper.is_canceled() {
             return CLOSED.to_owned();
         }
     }
-    condense(&causes.last().map_or_else(|| "it failed".to_owned(), ToString::to_string))
+    clean(&causes.last().map_or_else(|| "it failed".to_owned(), ToString::to_string))
 }
 
 /// Whether the server does not speak HTTP.
@@ -46,7 +48,7 @@ pub(crate) fn is_not_http(error: &reqwest::Error) -> bool {
 
 /// Whether the server has closed the connection before its answer was complete.
 pub(crate) fn is_closed(error: &reqwest::Error) -> bool {
-    describe(error) == CLOSED
+    describe(error, condense) == CLOSED
 }
 
 /// Whether the received bytes are not HTTP, or came before a request was sent.
@@ -109,11 +111,21 @@ pub(crate) fn condense(text: &str) -> String {
     line
 }
 
+fn proxy(endpoint: &Endpoint) -> Option<Intercept> {
+    let target: Uri = endpoint.url().as_str().parse().ok()?;
+    Matcher::from_system().intercept(&target)
+}
+
 /// Host and port of the proxy that is used for `endpoint`, if there is one.
 pub(crate) fn proxy_before(endpoint: &Endpoint) -> Option<String> {
-    let target: Uri = endpoint.url().as_str().parse().ok()?;
-    let proxy = Matcher::from_system().intercept(&target)?;
-    proxy.uri().authority().map(ToString::to_string)
+    proxy(endpoint)?.uri().authority().map(ToString::to_string)
+}
+
+/// The credentials for the proxy that is used for `endpoint`.
+pub(crate) fn proxy_credentials(endpoint: &Endpoint) -> Vec<Secret> {
+    let proxy = proxy(endpoint);
+    let header = proxy.as_ref().and_then(|proxy| proxy.basic_auth()?.to_str().ok());
+    header.map(credentials_in).unwrap_or_default()
 }
 
 /// Warns, through `tracing`, of variables that are set and do not name a proxy. The library ignores them silently.

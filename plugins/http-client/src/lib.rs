@@ -71,7 +71,8 @@
 //! most 1 MiB of the body of an answer is read.
 //!
 //! Credentials are [`Secret`]s. No error, log line, `Debug` form or reason shows them, even where the server repeats
-//! them.
+//! them: [`Request::clean`] takes them from every text of a server. A header or a parameter of the query is a credential
+//! if its name says so; other headers and parameters may be credentials.
 #![forbid(unsafe_code)]
 
 mod backend;
@@ -84,7 +85,6 @@ mod failure;
 mod members;
 mod platform;
 mod request;
-mod secret;
 mod status;
 
 pub use crate::{
@@ -95,6 +95,6 @@ pub use crate::{
     members::{OtherMembers, write_common, write_texts},
     platform::{DeletionBy, Platform, json_array},
     request::Request,
-    secret::Secret,
 };
+pub use jackfield_secret::Secret;
 pub use jackfield_tls::TlsConfig;

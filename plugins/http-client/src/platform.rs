@@ -58,7 +58,8 @@ pub trait Platform: Send + Sync + Sized + 'static {
         json_array(part, body);
     }
 
-    /// The outcome of a request after a status of success. The request's secrets are removed from the reason.
+    /// The outcome of a request after a status of success. What its reason quotes of the answer has to come from
+    /// [`Request::clean`], because the server may repeat credentials.
     ///
     /// Called with an incomplete body, too, when no more came before the deadline. The status is one of success by
     /// then, so a platform without deduplication should report delivered.

@@ -1,9 +1,10 @@
 //! A request of a platform: its address, headers and credentials.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD as BASE64};
-use jackfield_plugin_api::{Error, Outcome};
+use jackfield_plugin_api::Error;
+use jackfield_secret::{Secret, Secrets};
 use reqwest::{
     Method,
     header::{self, HeaderMap, HeaderName, HeaderValue},
@@ -11,8 +12,7 @@ use reqwest::{
 
 use crate::{
     endpoint::Endpoint,
-    failure::condense,
-    secret::{Secret, scrub},
+    failure::{condense, proxy_credentials},
 };
 
 /// Headers that describe the connection and the body. Only the client sets them.
@@ -42,13 +42,19 @@ const COMMON: [HeaderName; 6] = [
     header::USER_AGENT,
 ];
 
-/// The least length of a value that is concealed as a possible secret. Concealing shorter values would spoil messages
-/// and protect nothing.
-const SHORTEST: usize = 4;
-
 fn is_telltale(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     TELLTALE.iter().any(|part| name.contains(part))
+}
+
+/// The credentials in a header's value: the value, what follows its scheme, as in `Bearer TOKEN`, and the password of
+/// HTTP's basic form.
+pub(crate) fn credentials_in(value: &str) -> Vec<Secret> {
+    let (scheme, sent) = value.split_once(' ').unwrap_or_default();
+    let basic = Some(sent).filter(|_| scheme.eq_ignore_ascii_case("basic"));
+    let login = basic.and_then(|sent| String::from_utf8(BASE64.decode(sent).ok()?).ok());
+    let password = login.as_deref().and_then(|login| Some(login.split_once(':')?.1));
+    [value, sent].into_iter().chain(password).map(Secret::new).collect()
 }
 
 /// A request without its body.
@@ -59,8 +65,9 @@ pub struct Request {
     pub(crate) headers: HeaderMap,
     pub(crate) gzip: bool,
     /// Texts that a server may repeat in its answer and that no message may show.
-    pub(crate) secrets: Vec<Secret>,
-    /// Whether the request has credentials, in addition to values that are only possible credentials.
+    pub(crate) secrets: Secrets,
+    /// Whether the request has credentials, in addition to values that are only possible credentials and to those of a
+    /// proxy.
     has_credentials: bool,
 }
 
@@ -70,12 +77,21 @@ impl Request {
     pub fn post(endpoint: Endpoint) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut secrets = Secrets::default();
+        proxy_credentials(&endpoint).iter().for_each(|credential| secrets.add(credential));
         let query = endpoint.url().query().unwrap_or_default();
+        let written = query.split('&').filter_map(|pair| pair.split_once('='));
         // The encoding in the URL may differ from the usual one.
-        let written = query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1.to_owned()));
-        let values = endpoint.url().query_pairs().map(|(_, value)| value.into_owned()).chain(written);
-        let secrets = values.filter(|value| value.len() >= SHORTEST).map(Secret::new).collect();
-        let has_credentials = endpoint.url().query_pairs().any(|(name, _)| is_telltale(&name));
+        let written = written.map(|(name, value)| (name.into(), value.into()));
+        let mut has_credentials = false;
+        for (name, value) in endpoint.url().query_pairs().chain(written) {
+            if is_telltale(&name) {
+                secrets.add(&Secret::new(value));
+                has_credentials = true;
+            } else {
+                secrets.add_possible(value);
+            }
+        }
         Self { method: Method::POST, endpoint, headers, gzip: false, secrets, has_credentials }
     }
 
@@ -117,12 +133,13 @@ impl Request {
     /// this header.
     pub fn header(self, key: &str, name: &str, value: &str) -> Result<Self, Error> {
         if is_telltale(name) {
-            return self.secret_header(key, name, "", &Secret::new(value));
+            let request = self.set(key, name, value, true)?;
+            return Ok(credentials_in(value).iter().fold(request, Self::secret));
         }
         let mut request = self.set(key, name, value, false)?;
         let common = name.parse::<HeaderName>().is_ok_and(|name| COMMON.contains(&name));
-        if !common && value.len() >= SHORTEST {
-            request.secrets.push(Secret::new(value));
+        if !common {
+            request.secrets.add_possible(value);
         }
         Ok(request)
     }
@@ -146,14 +163,14 @@ impl Request {
                 "has a colon in it, which HTTP's basic authentication can't express",
             ));
         }
-        let encoded = Secret::new(BASE64.encode(format!("{username}:{}", password.reveal())));
-        Ok(self.secret_header(key, "authorization", "Basic ", &encoded)?.secret(password))
+        let encoded = BASE64.encode(format!("{username}:{}", password.reveal()));
+        self.header(key, "authorization", &format!("Basic {encoded}"))
     }
 
     /// Registers a credential that is elsewhere in the request, so that no message repeats it.
     #[must_use]
     pub fn secret(mut self, secret: &Secret) -> Self {
-        self.secrets.push(secret.clone());
+        self.secrets.add(secret);
         self.has_credentials = true;
         self
     }
@@ -175,21 +192,12 @@ impl Request {
         }
     }
 
-    /// Makes `text` from the server fit for a message: one line, bounded length, without the request's credentials.
+    /// Makes `text` from the server fit for a message: one line, bounded length, without the request's credentials. A
+    /// text that repeats a credential which is short or a word is replaced by a sentence, as [`Secrets::clean`] says, so
+    /// give it what the server says and none of your own words.
     #[must_use]
     pub fn clean(&self, text: &str) -> String {
-        condense(&scrub(text, &self.secrets))
-    }
-
-    /// The outcome with a reason that is fit for a message, as [`clean`](Self::clean) makes it.
-    pub(crate) fn clean_outcome(&self, outcome: &Outcome) -> Outcome {
-        let reason = Cow::Owned(self.clean(outcome.reason()));
-        match outcome {
-            Outcome::Delivered => Outcome::Delivered,
-            Outcome::Retry { after, .. } => Outcome::Retry { after: *after, reason },
-            Outcome::Rejected { .. } => Outcome::Rejected { reason },
-            Outcome::TooLarge { .. } => Outcome::TooLarge { reason },
-        }
+        condense(&self.secrets.clean(text))
     }
 
     fn set(mut self, key: &str, name: &str, value: &str, sensitive: bool) -> Result<Self, Error> {
@@ -233,21 +241,26 @@ mod tests {
         for secret in ["hunter", "bWU6aHVudGVyNA"] {
             assert!(!shown.contains(secret), "{shown}");
         }
-        assert_eq!(request.clean("hunter2 hunter3 hunter4 bWU6aHVudGVyNA== seen"), "*** *** *** *** ***");
+        for secret in ["hunter2", "hunter3", "hunter4", "bWU6aHVudGVyNA=="] {
+            let cleaned = request.clean(&format!("{secret} is wrong"));
+            assert!(!cleaned.contains(secret), "{cleaned}");
+        }
+        assert_eq!(request.clean("not seen"), "not ***");
     }
 
     #[test]
     fn no_message_repeats_a_configured_header_or_the_query() {
-        let endpoint = Endpoint::parse("http://h/?key=p%40ssw0rd%2Bxy&odd=%7Esecre%74&v=1").expect("valid");
+        let endpoint = Endpoint::parse("http://h/?key=p%40ssw0rd%2Bxyz&odd=%7Esecre%74&v=1").expect("valid");
         let request = Request::post(endpoint)
             .header("headers", "X-Tenant", "tenant-7")
-            .and_then(|r| r.header("headers", "X-Pass", "abc"))
-            .and_then(|r| r.header("headers", "Accept", "application/json"))
+            .and_then(|r| r.header("headers", "X-Pass", "abcdef-0123456"))
+            .and_then(|r| r.header("headers", "Accept", "text/json"))
             .expect("valid");
         assert_eq!(
-            request
-                .clean("key=p%40ssw0rd%2Bxy p@ssw0rd+xy %7Esecre%74 ~secret tenant-7 abc 1 application/json"),
-            "key=*** *** *** *** *** *** 1 application/json"
+            request.clean(
+                "key=p%40ssw0rd%2Bxyz p@ssw0rd+xyz %7Esecre%74 ~secret tenant-7 abcdef-0123456 1 text/json"
+            ),
+            "key=*** *** *** *** *** *** 1 text/json"
         );
     }
 

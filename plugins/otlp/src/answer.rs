@@ -19,6 +19,7 @@
 
 use std::borrow::Cow;
 
+use jackfield_http_client::Answer;
 use jackfield_plugin_api::Outcome;
 use prost::Message as _;
 
@@ -76,8 +77,9 @@ fn read(body: &[u8]) -> Option<Response> {
     Response::decode(body).ok().filter(|_| body[0] == PARTIAL_SUCCESS)
 }
 
-/// The outcomes of `records` by the body of the answer, and a warning. `None` when the body is not OTLP's.
-pub(crate) fn judge(records: usize, body: &[u8], complete: bool) -> Option<(Outcome, Option<String>)> {
+/// The outcomes of the records of a request by the body of its answer, and a warning. `None` when the body is not OTLP's.
+pub(crate) fn judge(answer: &Answer<'_>) -> Option<(Outcome, Option<String>)> {
+    let Answer { request, entries: records, body, complete, .. } = *answer;
     if !complete {
         // The status is one of success, and the beginning of an answer does not contradict it.
         let may_be_ours = body.first().is_none_or(|first| [b'{', PARTIAL_SUCCESS].contains(first));
@@ -86,10 +88,11 @@ pub(crate) fn judge(records: usize, body: &[u8], complete: bool) -> Option<(Outc
     let Some(PartialSuccess { rejected_log_records, error_message }) = read(body)?.partial_success else {
         return Some((Outcome::Delivered, None));
     };
-    let message = if error_message.is_empty() { "no reason given" } else { &error_message };
+    let message =
+        if error_message.is_empty() { "no reason given".to_owned() } else { request.clean(&error_message) };
     let rejected = usize::try_from(rejected_log_records).unwrap_or(0);
     if rejected == 0 {
-        let warning = (!error_message.is_empty()).then(|| format!("the server warns: {error_message}"));
+        let warning = (!error_message.is_empty()).then(|| format!("the server warns: {message}"));
         return Some((Outcome::Delivered, warning));
     }
     let said = if rejected >= records {
@@ -106,11 +109,18 @@ pub(crate) fn judge(records: usize, body: &[u8], complete: bool) -> Option<(Outc
 
 #[cfg(test)]
 mod tests {
+    use jackfield_http_client::{Endpoint, Request};
     use opentelemetry_proto::tonic::collector::logs::v1::{
         ExportLogsPartialSuccess, ExportLogsServiceResponse,
     };
 
     use super::*;
+
+    /// What `judge` makes of the answer to a request of three records.
+    fn judge_body(body: &[u8], complete: bool) -> Option<(Outcome, Option<String>)> {
+        let request = &Request::post(Endpoint::from_option("endpoint", "http://h/").expect("valid"));
+        judge(&Answer { request, entries: 3, status: 200, body, complete })
+    }
 
     fn protobuf(partial: Option<(i64, &str)>) -> Vec<u8> {
         let partial_success = partial.map(|(rejected_log_records, message)| ExportLogsPartialSuccess {
@@ -159,8 +169,8 @@ mod tests {
             (Some((-1, "")), r#"{"partialSuccess":{"rejectedLogRecords":"-1"}}"#, Outcome::Delivered, None),
         ] {
             let expected = Some((outcome, warning.map(str::to_owned)));
-            assert_eq!(judge(3, &protobuf(partial), true), expected, "{json}");
-            assert_eq!(judge(3, json.as_bytes(), true), expected, "{json}");
+            assert_eq!(judge_body(&protobuf(partial), true), expected, "{json}");
+            assert_eq!(judge_body(json.as_bytes(), true), expected, "{json}");
         }
     }
 
@@ -176,15 +186,15 @@ mod tests {
             // As protobuf, a member of another number.
             b"Accepted\n",
         ] {
-            assert_eq!(judge(3, body, true), None, "{body:?}");
+            assert_eq!(judge_body(body, true), None, "{body:?}");
         }
-        assert_eq!(judge(3, b"<ht", false), None);
+        assert_eq!(judge_body(b"<ht", false), None);
     }
 
     #[test]
     fn the_beginning_of_an_answer_is_enough() {
         for body in [&b""[..], b"{\"partialSu", b"\n"] {
-            assert_eq!(judge(3, body, false), Some((Outcome::Delivered, None)), "{body:?}");
+            assert_eq!(judge_body(body, false), Some((Outcome::Delivered, None)), "{body:?}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jackfield_secret::{Secret, Secrets};
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use url::{Host, Url};
 
@@ -98,13 +99,16 @@ impl Address {
         }
     }
 
-    /// Removes the password from `text`, because some messages come from other libraries.
-    pub(crate) fn redact(&self, text: &str) -> String {
-        // Removing a password of one or two letters would spoil the message and protect nothing.
-        if self.password.len() < 3 || self.password == self.user {
-            return text.to_owned();
+    /// A text of the broker or of a library in one line, without the password as [`Secrets::clean`] removes it. A
+    /// password that is the user's name is no secret, because messages show the name.
+    pub(crate) fn clean(&self, text: &str) -> String {
+        let mut secrets = Secrets::default();
+        if self.password != self.user {
+            secrets.add(&Secret::new(&*self.password));
+            // The login as AMQP's mechanism PLAIN sends it, which may be repeated in base64.
+            secrets.add(&Secret::new(format!("\0{}\0{}", self.user, self.password)));
         }
-        text.replace(&self.password, "***")
+        secrets.clean(text).replace(['\r', '\n'], " ")
     }
 }
 
@@ -176,6 +180,10 @@ mod tests {
         }
         let address = parse("amqp://u:s3cret@h/").expect("valid");
         assert_eq!(format!("{address:?} {:?}", SecretUrl("amqp://u:s3cret@h".into())), "h:5672 ***");
-        assert_eq!(address.redact("login of u with s3cret"), "login of u with ***");
+        let cleaned = address.clean("login of u with s3cret");
+        assert!(!cleaned.contains("s3cret") && !cleaned.contains("login"), "{cleaned}");
+        let address = parse("amqp://u:s3cret-s3cret@h/").expect("valid");
+        assert_eq!(address.clean("login of u\nwith s3cret-s3cret"), "login of u with ***");
+        assert_eq!(parse("amqp://guest:guest@h/").expect("valid").clean("no guest"), "no guest");
     }
 }

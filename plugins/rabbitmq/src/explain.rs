@@ -64,10 +64,10 @@ fn is_cut(error: &Error) -> bool {
 
 /// An error of the connection to `address` or of a channel on it.
 pub(crate) fn explain(error: &Error, address: &Address) -> String {
-    let text = match error.kind() {
+    match error.kind() {
         ErrorKind::ProtocolError(error) => protocol(error, address),
         ErrorKind::IOError(error) | ErrorKind::RuntimeShutdownError(error) => {
-            format!("the connection to {address} was lost: {}", plain(error))
+            format!("the connection to {address} was lost: {}", plain(error, address))
         }
         ErrorKind::MissingHeartbeatError => format!("the connection to {address} was lost: no heartbeat"),
         ErrorKind::InvalidConnectionState(_)
@@ -85,9 +85,8 @@ pub(crate) fn explain(error: &Error, address: &Address) -> String {
             format!("{address} speaks AMQP {version}; expected 0-9-1")
         }
         ErrorKind::ChannelsLimitReached => format!("{address} allows no more channels on a connection"),
-        other => format!("{address}: {other:?}"),
-    };
-    address.redact(&text.replace(['\r', '\n'], " "))
+        other => format!("{address}: {}", address.clean(&format!("{other:?}"))),
+    }
 }
 
 /// Kind and text of an error that comes from the broker.
@@ -132,6 +131,7 @@ pub(crate) fn outcome(error: &Error, why: String) -> Outcome {
 
 fn protocol(error: &AMQPError, address: &Address) -> String {
     let message = error.get_message().as_str();
+    let said = address.clean(message);
     let Address { user, vhost, .. } = address;
     match error.kind() {
         Soft(AMQPSoftError::ACCESSREFUSED) if message.contains("Login was refused") => {
@@ -146,11 +146,11 @@ fn protocol(error: &AMQPError, address: &Address) -> String {
             } else {
                 ""
             };
-            format!("access refused for user `{user}` on vhost `{vhost}`: {message}{slash}")
+            format!("access refused for user `{user}` on vhost `{vhost}`: {said}{slash}")
         }
         Hard(AMQPHardError::CONNECTIONFORCED) => {
-            format!("{address} closed the connection: {message}")
+            format!("{address} closed the connection: {said}")
         }
-        _ => format!("the broker says: {message}"),
+        _ => format!("the broker says: {said}"),
     }
 }

@@ -64,7 +64,7 @@ impl Session {
         address: &Address,
         product: (&str, &str),
     ) -> Result<Self, Trouble> {
-        let failed = |why: String| Trouble::new(address.redact(&format!("{address}: {why}")));
+        let failed = |why: String| Trouble::new(format!("{address}: {why}"));
         let (stream, kill) = stream::connect(address, settings.tls.as_ref()).await.map_err(failed)?;
         let stream = Mutex::new(Some(stream));
         let handle = Handle::current();
@@ -115,7 +115,10 @@ impl Session {
     /// Why the broker accepts no messages at the moment, if it accepts none.
     pub(crate) fn blocked(&self) -> Option<String> {
         let blocked = self.connection.status().blocked();
-        blocked.then(|| lock(&self.shared.blocked).clone().unwrap_or_else(|| "no reason given".to_owned()))
+        blocked.then(|| match &*lock(&self.shared.blocked) {
+            Some(reason) => self.address.clean(reason),
+            None => "no reason given".to_owned(),
+        })
     }
 
     /// Whether the broker has confirmed anything on this connection.

@@ -59,24 +59,26 @@ pub(crate) async fn connect(
 ) -> Result<(Stream, Kill), String> {
     let found = tokio::net::lookup_host((address.host.as_str(), address.port))
         .await
-        .map_err(|error| format!("the name can't be resolved: {}", plain(&error)))?;
+        .map_err(|error| format!("the name can't be resolved: {}", plain(&error, address)))?;
     let mut connected = Err("the name has no address".to_owned());
     for candidate in found {
-        connected = TcpStream::connect(candidate).await.map_err(|error| plain(&error));
+        connected = TcpStream::connect(candidate).await.map_err(|error| plain(&error, address));
         if connected.is_ok() {
             break;
         }
     }
     let stream = connected?;
-    let (stream, kill) = with_kill(stream).map_err(|error| plain(&error))?;
+    let (stream, kill) = with_kill(stream).map_err(|error| plain(&error, address))?;
     if !address.tls {
         return Ok((Stream(Box::new(stream)), kill));
     }
     let tls = tls.ok_or("TLS is not set up")?;
     let name =
         ServerName::try_from(address.host.clone()).map_err(|_| "the host's name is not valid in TLS")?;
-    let stream =
-        TlsConnector::from(Arc::clone(tls)).connect(name, stream).await.map_err(|error| plain(&error))?;
+    let stream = TlsConnector::from(Arc::clone(tls))
+        .connect(name, stream)
+        .await
+        .map_err(|error| plain(&error, address))?;
     Ok((Stream(Box::new(stream)), kill))
 }
 
@@ -87,12 +89,14 @@ fn with_kill(stream: TcpStream) -> io::Result<(TcpStream, Kill)> {
     Ok((TcpStream::from_std(stream)?, kill))
 }
 
-/// An error in one line, without the number at the end of the system's errors.
-pub(crate) fn plain(error: &io::Error) -> String {
+/// An error of the connection to `address` in one line, without the number at the end of the system's errors.
+pub(crate) fn plain(error: &io::Error, address: &Address) -> String {
+    let text = error.to_string();
+    if error.raw_os_error().is_some() {
+        return text.split(" (os error").next().unwrap_or_default().to_owned();
+    }
     let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
-    let text = tls.map_or_else(|| error.to_string(), jackfield_tls::describe);
-    let text = text.split(" (os error").next().unwrap_or_default();
-    text.replace(['\r', '\n'], " ")
+    address.clean(&tls.map_or(text, jackfield_tls::describe))
 }
 
 impl AsyncRead for Stream {

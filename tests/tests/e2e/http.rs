@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use jackfield_loader::{
     Backend,
-    plugin_api::{Deletion, Outcome},
+    plugin_api::{Deletion, Outcome, Probe},
 };
 use jackfield_test_support::{rerun, wait_until};
 use jackfield_tests::{
@@ -259,13 +259,58 @@ fn repeated_credentials_are_in_no_reason_error_or_log() {
 }
 
 #[test]
+fn a_password_that_is_a_word_does_not_show_by_its_gap() {
+    let server = HttpServer::start(Reply::with(|received| {
+        let body = match received.path.split('?').next() {
+            Some("/other") => "no such tenant",
+            _ => "invalid token (error: hunter)",
+        };
+        Reply::status(401).body(body)
+    }));
+    let host = server.url("").replace("http://", "");
+    for word in ["invalid", "error", "Token", "hunter"] {
+        for config in [
+            json!({"bearer_token": word}),
+            json!({"basic": {"username": "me", "password": word}}),
+            json!({"headers": {"X-Api-Key": word}}),
+            json!({"headers": {"Authorization": format!("Splunk {word}")}}),
+            json!({"query": format!("api_key={word}")}),
+        ] {
+            let at = |path: &str| {
+                let mut config = config.clone();
+                let query = config.as_object_mut().expect("an object").remove("query");
+                let query = query.as_ref().and_then(Value::as_str).unwrap_or_default();
+                config["url"] = json!(server.url(&format!("{path}?{query}")));
+                open(&config)
+            };
+            let reason = |backend: &Backend| match backend.send_within(&events(2), TIMEOUT).outcome(0) {
+                Outcome::Retry { reason, .. } => reason.to_string(),
+                outcome => panic!("{outcome:?}"),
+            };
+            let (repeating, other) = (at("/in"), at("/other"));
+            let hidden =
+                format!("{host} answers 401 Unauthorized: (not shown, because it repeats a credential)");
+            assert_eq!(reason(&repeating), hidden, "{config}");
+            assert_eq!(
+                reason(&other),
+                format!("{host} answers 401 Unauthorized: no such tenant"),
+                "{config}"
+            );
+            let Probe::Refused(found) = repeating.probe(TIMEOUT) else { panic!("{config}") };
+            let advice = "the credentials are wrong or may not send events";
+            assert!(found.starts_with(&hidden) && found.ends_with(advice), "{found}");
+        }
+    }
+}
+
+#[test]
 fn encoded_or_cut_credentials_are_in_no_reason() {
     const TOKEN: &str = r#"t0ken-with-"quote"-and/slash"#;
     let said = |reply: Reply, path: &str| {
         let server = HttpServer::start(reply);
         let backend = open(&json!({
             "url": server.url(path), "bearer_token": TOKEN,
-            "headers": {"x-pass": "pass-of-the-header", "x-session": "session-of-the-header"},
+            "headers": {"x-pass": "pass-0f-the-header", "x-session": "session-0f-the-header"},
         }));
         format!("{:?}", backend.send_within(&events(1), TIMEOUT).outcome(0))
     };
@@ -273,9 +318,9 @@ fn encoded_or_cut_credentials_are_in_no_reason() {
         let headers: Vec<&str> = received.headers.iter().map(|(_, value)| value.as_str()).collect();
         Reply::status(403).body(json!({"path": received.path, "headers": headers}).to_string())
     });
-    let reason = said(echo, "/in?key=p%40ssw0rd%2Bxy");
+    let reason = said(echo, "/in?key=p%40ssw0rd%2Bxyz");
     assert!(reason.contains("/in?key=***"), "{reason}");
-    for part in ["ssw0rd", "t0ken", "slash", "pass-of", "session-of"] {
+    for part in ["ssw0rd", "t0ken", "slash", "pass-0f", "session-0f"] {
         assert!(!reason.contains(part), "{reason}");
     }
     for length in 4..TOKEN.len() {
@@ -340,10 +385,11 @@ fn proxies_come_from_the_environment() {
     assert!(said.contains("Retry") && !said.contains("s3cret"), "{said}");
     assert_eq!(proxy.served(), 1);
 
-    let refusing = HttpServer::start(Reply::status(407));
+    let refusing = HttpServer::start(Reply::status(407).body("me may not use s3cret, Basic bWU6czNjcmV0"));
     let authority = refusing.url("").replace("http://", "http://me:s3cret@");
     let said = child(&config, &[("http_proxy", authority.clone())]);
     assert!(said.contains("Retry") && said.contains("407") && !said.contains("s3cret"), "{said}");
+    assert!(said.contains("(not shown, because it repeats a credential)"), "{said}");
     let https = json!({"url": "https://behind.invalid/in"});
     let said = child(&https, &[("https_proxy", authority)]);
     assert!(said.contains("Retry") && !said.contains("s3cret"), "{said}");

@@ -331,7 +331,7 @@ fn a_wrong_password_is_said_plainly_and_without_the_password() {
 }
 
 #[test]
-fn a_missing_permission_and_an_unknown_vhost_are_said_plainly() {
+fn a_missing_permission_and_an_unknown_vhost_are_said_plainly_unless_they_repeat_the_password() {
     let user = unique("limited");
     broker().ctl(&["add_user", &user, "s3cret-passw0rd"]);
     broker().ctl(&["set_permissions", &user, "", "", ""]);
@@ -344,6 +344,17 @@ fn a_missing_permission_and_an_unknown_vhost_are_said_plainly() {
     let reason = retry_reason(&backend.send(&events("a", 3)));
     assert!(reason.starts_with(&format!("access refused for user `{user}` on vhost `/`: ")), "{reason}");
     assert!(reason.contains(&exchange) && !reason.contains("s3cret"), "{reason}");
+    // The broker's own sentence has the password in it.
+    broker().ctl(&["change_password", &user, "refused"]);
+    let login_by_word = login.replace("s3cret-passw0rd", "refused");
+    let backend = open(&json!({"url": format!("{login_by_word}/%2f"), "exchange": exchange}));
+    assert_eq!(
+        retry_reason(&backend.send(&events("a", 3))),
+        format!(
+            "access refused for user `{user}` on vhost `/`: (not shown, because it repeats a credential)"
+        )
+    );
+    broker().ctl(&["change_password", &user, "s3cret-passw0rd"]);
     let backend = open(&json!({"url": format!("{login}/elsewhere"), "queue": "q"}));
     let reason = retry_reason(&backend.send(&events("a", 3)));
     assert!(

@@ -166,6 +166,11 @@ fn a_secret_that_the_server_repeats_is_concealed() {
         assert!(report.contains("*** is not welcome") && !report.contains(SECRET), "{report}");
     }
     assert!(logs::seen(SECRET).is_empty());
+    let server = HttpServer::start(partial("http/json", 1, "the tenant rejects it"));
+    let headers = json!({"X-Token": "rejects"});
+    let backend = open(&json!({"endpoint": server.url(""), "protocol": "http/json", "headers": headers}));
+    let report = format!("{:?}", backend.send(&batch(1)));
+    assert!(report.contains("the server rejects it: (not shown, because it repeats"), "{report}");
 }
 
 #[test]
