@@ -1,6 +1,11 @@
 //! The command line, and its errors in one line.
 
-use std::{env, ffi::OsString, path::PathBuf, sync::LazyLock};
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 
 use clap::{
     CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum as _, ValueHint,
@@ -8,7 +13,10 @@ use clap::{
 };
 use clap_complete::Shell;
 use jackfield::commands::TelemetryCommand;
-use jackfield_loader::plugin_api::abi::{ABI_MAJOR, ABI_MINOR};
+use jackfield_loader::{
+    plugin_api::abi::{ABI_MAJOR, ABI_MINOR},
+    show_path,
+};
 
 use crate::{
     backends::{self, DoctorArgs, ForgetArgs},
@@ -53,6 +61,11 @@ const TELEMETRY_HELP: Help = Help {
 const COMPLETIONS_HELP: Help = Help {
     examples: "  jackfield completions bash > ~/.local/share/bash-completion/completions/jackfield\n  \
          jackfield completions zsh > ~/.zfunc/_jackfield",
+    notes: "",
+};
+
+const MAN_HELP: Help = Help {
+    examples: "  mkdir -p ~/.local/share/man/man1 && jackfield man ~/.local/share/man/man1\n  man jackfield-run",
     notes: "",
 };
 
@@ -133,6 +146,13 @@ pub(crate) enum Command {
     Completions {
         /// The shell
         shell: Shell,
+    },
+    /// Write a manual page for each command
+    #[command(after_help = MAN_HELP.text())]
+    Man {
+        /// An existing folder
+        #[arg(value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
     },
 }
 
@@ -245,13 +265,22 @@ pub(crate) fn print_completions(shell: Shell) -> Result<Exit, CommandError> {
     Ok(Exit::Done)
 }
 
+/// Writes the pages of `man`.
+///
+/// # Errors
+/// The folder can't be written.
+pub(crate) fn write_manual(folder: &Path) -> Result<Exit, CommandError> {
+    clap_mangen::generate_to(Cli::command(), folder).map_err(CommandError::system(show_path(folder)))?;
+    Ok(Exit::Done)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::exit;
 
     const COMMANDS: &str = "send run status retry dead-letters plugins inspect schema check lock keygen sign verify forget doctor new \
-                            telemetry completions help";
+                            telemetry completions man help";
 
     #[test]
     fn the_definitions_are_consistent() {

@@ -12,7 +12,8 @@ pub(crate) enum Exit {
     Done,
     /// Some lines of the input are not events.
     BadLines,
-    /// Events were rejected or undelivered, a backend did not close cleanly, or a deletion failed.
+    /// Events were rejected or undelivered, a backend did not close cleanly, a deletion failed, or `status --check`
+    /// has found something wrong.
     Events,
     /// A plugin can't be used, has failed a check, or differs from its pin, its signature or the lock.
     Plugin,
@@ -37,8 +38,8 @@ Exit codes:
   4    a plugin can't be used, is not what its pin or signature says, or has failed a
        check; or the lock file differs from the plugins
   5    some lines of the input are not events
-  6    some events were rejected or undelivered, a backend did not close cleanly, or a
-       request for deletion failed
+  6    some events were rejected or undelivered, a backend did not close cleanly, a
+       request for deletion failed, or `status --check` has found something wrong
   7    input or a key could not be read, events or another file could not be written, the
        state folder of `run` can't be used, or `status` has found no run
   130  interrupted

@@ -13,6 +13,7 @@ mod leftovers;
 mod log;
 mod new;
 mod plugins;
+mod problems;
 mod retry;
 mod run;
 mod run_state;
@@ -68,6 +69,7 @@ fn main() {
         Command::New(args) => new::run(&args, common.json),
         Command::Telemetry(_) => Ok(Exit::Done),
         Command::Completions { shell } => command_line::print_completions(shell),
+        Command::Man { folder } => command_line::write_manual(&folder),
     };
     console::clear_bar();
     let exit = done.unwrap_or_else(|error| {

@@ -24,7 +24,7 @@ use std::{
 use jackfield_loader::{
     ForeignText,
     files::{self, Access, Owner, Untrusted},
-    show_path,
+    show_path, span,
 };
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,8 @@ const SPOOL: &str = "spool";
 const ROOM: usize = 16 << 10;
 /// Length to which a process id is padded.
 const ID: usize = 10;
+/// A run that is alive and has written no status for this time, in milliseconds, is reported as silent.
+pub(crate) const LATE_MS: i64 = 5000;
 /// Longest status that is read, in bytes.
 const LONGEST: u64 = 16 << 20;
 
@@ -256,6 +258,19 @@ pub(crate) struct Holding {
     pub(crate) since_ms: i64,
 }
 
+impl Holding {
+    /// One line for people, at a time in milliseconds since 1970.
+    pub(crate) fn line(&self, now_ms: i64) -> String {
+        let held = span(seconds(now_ms - self.since_ms));
+        format!("the input has not been read for {held}: {}; its writers wait", self.reason)
+    }
+}
+
+/// Whole seconds; 0 for a negative time, which a clock that was set back causes.
+pub(crate) fn seconds(ms: i64) -> u64 {
+    u64::try_from(ms / 1000).unwrap_or_default()
+}
+
 /// What stays until the run ends, because a plugin of this process may still use it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Kept {
@@ -316,6 +331,17 @@ pub(crate) struct BackendNow {
     pub(crate) last_delivery_s: Option<u64>,
     pub(crate) swaps: u64,
     pub(crate) not_swapped: Option<ForeignText>,
+}
+
+impl BackendNow {
+    /// One line about a backend that is not as its configuration says.
+    pub(crate) fn not_as_configured(&self) -> Option<String> {
+        let reason = self.not_swapped.as_ref()?;
+        Some(match self.open {
+            true => format!("stays as it was: {reason}"),
+            false => format!("can't be opened yet: {reason}; its events wait"),
+        })
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

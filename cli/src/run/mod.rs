@@ -9,6 +9,7 @@
 pub(crate) mod event_source;
 mod input;
 mod report;
+mod service_manager;
 mod sink;
 mod source;
 mod summary;
@@ -33,6 +34,7 @@ use self::{
     event_source::{EventSource, RunArgs},
     input::Message,
     report::{Rates, reload_in_one_line},
+    service_manager::ServiceManager,
     summary::Summary,
     tools::Tool,
 };
@@ -96,6 +98,7 @@ struct Run {
     messages: mpsc::Receiver<Message>,
     sender: mpsc::Sender<Message>,
     started_ms: i64,
+    service_manager: ServiceManager,
     rates: Rates,
     last_reload: Option<String>,
     /// For each data folder, the number of its reloads that were printed.
@@ -119,6 +122,7 @@ fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
         messages,
         sender,
         started_ms: now_ms(),
+        service_manager: ServiceManager::new(),
         rates: Rates::default(),
         last_reload: None,
         reloads: BTreeMap::new(),
@@ -148,6 +152,7 @@ fn obey_signals(sender: &mpsc::Sender<Message>) -> io::Result<CancellationToken>
 impl Run {
     /// Runs until the input has ended or a request to end comes. Gives the result of reading.
     fn until_the_end(&mut self) -> io::Result<()> {
+        ServiceManager::tell_ready();
         loop {
             self.write_status("running");
             match self.messages.recv_timeout(STATUS) {
@@ -155,7 +160,7 @@ impl Run {
                 Ok(Message::Stop) => return Ok(()),
                 Ok(Message::Reload) => self.reload(),
                 // `write_status` prints the result, as it does for a reload that a changed file has caused.
-                Ok(Message::Reloaded) => {}
+                Ok(Message::Reloaded) => ServiceManager::tell_ready(),
                 // Polling, because no event reports a tool's new folder or a change of its user's consent.
                 Err(_) => self.source.look_for_tools(),
             }
@@ -164,17 +169,19 @@ impl Run {
 
     /// Reloads on a separate thread, because a backend may open slowly.
     fn reload(&self) {
+        ServiceManager::tell_reloading();
         let sender = self.sender.clone();
         let all = self.source.tools();
         let reload = move || {
             for tool in all {
                 // Errors are in the log.
                 let _ = tool.telemetry.reload();
-                let _ = sender.send(Message::Reloaded);
             }
+            let _ = sender.send(Message::Reloaded);
         };
         if let Err(error) = thread::Builder::new().name("jackfield-reload".to_owned()).spawn(reload) {
             log::warn(format_args!("no thread to reload on: {error}"));
+            ServiceManager::tell_ready();
         }
     }
 
@@ -229,6 +236,7 @@ impl Run {
         if let Err(error) = self.state.write(&snapshot) {
             tracing::debug!("the status is not written: {error}");
         }
+        self.service_manager.tell_alive(&snapshot);
     }
 
     /// Does a part of the end on a separate thread, and writes the status meanwhile.
@@ -251,6 +259,7 @@ impl Run {
     }
 
     fn end(&mut self, read: io::Result<()>) -> Result<Exit, CommandError> {
+        ServiceManager::tell_stopping();
         let mut exit = Exit::Done;
         let deadline = Instant::now() + if self.source.is_open() { self.grace } else { Duration::ZERO };
         let stop = self.source.stop();

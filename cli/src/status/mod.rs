@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::{Args, ValueHint};
-use jackfield_loader::show_path;
+use jackfield_loader::{show_path, span};
 use serde_json::json;
 use terminal::Term;
 
@@ -18,7 +18,7 @@ use self::screen::{page, screen};
 use crate::{
     console,
     exit::{CommandError, Exit},
-    run_state::{self, Snapshot},
+    run_state::{self, Snapshot, now_ms},
     settings::{CommonArgs, Help},
     signals,
 };
@@ -27,6 +27,10 @@ pub(crate) const HELP: Help = Help {
     examples: "  jackfield status\n  jackfield status --state /var/lib/jackfield --json | jq .spools",
     notes: "On a terminal the screen is updated until Ctrl-C. Elsewhere, and with --once, it is printed\n\
          once. If no `jackfield run` is alive in the folder, the exit code is 7.\n\n\
+         With --check, one line for each problem, and exit code 6 if there is one: the input is not\n\
+         read, lines could not be stored, the circuit of a backend is open, a backend is not as\n\
+         configured, a spool has a problem; exit code 7 if the run has written no status for 5 s.\n\
+         Events that were dropped or rejected earlier are no problem.\n\n\
          With --json, one object: alive, and refusal where there is no status; else state, version,\n\
          pid, started_ms, at_ms, config, input, lines, events, bad_lines, not_stored, holding (reason,\n\
          since_ms; null while the input is read), mapped_images, image_limit, kept (library_bytes,\n\
@@ -47,6 +51,9 @@ pub(crate) struct StatusArgs {
     /// Print once, even on a terminal
     #[arg(long)]
     once: bool,
+    /// Print what is wrong, and end with another code than 0 if anything is
+    #[arg(long)]
+    check: bool,
 }
 
 /// The time between two updates of the screen.
@@ -54,6 +61,9 @@ const REFRESH: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(common: &CommonArgs, args: &StatusArgs) -> Result<Exit, CommandError> {
     let folder = run_state::folder(args.state.as_deref())?;
+    if args.check {
+        return check(common, &folder);
+    }
     if !common.json && !args.once && io::stdout().is_terminal() {
         follow(&folder);
         return Ok(Exit::Done);
@@ -69,10 +79,36 @@ pub(crate) fn run(common: &CommonArgs, args: &StatusArgs) -> Result<Exit, Comman
             let alive = run_state::is_alive(&folder);
             console::print_json(&json!({ "alive": alive, "refusal": refusal.to_string() }))?;
         }
-        (Ok((alive, snapshot)), false) => console::print(&screen(&folder, *alive, snapshot))?,
+        (Ok((alive, snapshot)), false) => {
+            let size = Term::stdout().size_checked().map(|(_, columns)| columns.into());
+            console::print(&screen(&folder, *alive, snapshot, size))?;
+        }
         (Err(_), false) => {}
     }
     seen.map(|(alive, _)| if alive { Exit::Done } else { Exit::Io })
+}
+
+/// Prints what is wrong with the run.
+fn check(common: &CommonArgs, folder: &Path) -> Result<Exit, CommandError> {
+    let (alive, snapshot) = look(folder)?;
+    let late = now_ms().saturating_sub(snapshot.at_ms);
+    let (problems, exit) = if !alive {
+        (vec![format!("no `jackfield run` is alive in {}", show_path(folder))], Exit::Io)
+    } else if late > run_state::LATE_MS {
+        let silent = span(run_state::seconds(late));
+        (vec![format!("process {} has written no status for {silent}", snapshot.pid)], Exit::Io)
+    } else {
+        let problems = snapshot.problems();
+        let exit = if problems.is_empty() { Exit::Done } else { Exit::Events };
+        (problems, exit)
+    };
+    if common.json {
+        console::print_json(&json!({ "alive": alive, "problems": problems, "exit_code": exit.code() }))?;
+    } else {
+        let lines: String = problems.iter().map(|line| format!("{}\n", console::one_line(line))).collect();
+        console::print(if lines.is_empty() { "nothing is wrong\n" } else { &lines })?;
+    }
+    Ok(exit)
 }
 
 /// Whether the run is alive, and its status.
@@ -111,11 +147,14 @@ fn follow(folder: &Path) {
     let mut draw = |text: &str| out.write_all(text.as_bytes()).and_then(|()| out.flush());
     let mut result = draw("\x1b[?1049h\x1b[?25l");
     while result.is_ok() {
+        let size = Term::stdout().size_checked();
         let text = match look(folder) {
-            Ok((alive, snapshot)) => screen(folder, alive, &snapshot),
+            Ok((alive, snapshot)) => {
+                screen(folder, alive, &snapshot, size.map(|(_, columns)| columns.into()))
+            }
             Err(refusal) => format!("{refusal}\n"),
         };
-        result = draw(&page(&text, Term::stdout().size_checked()));
+        result = draw(&page(&text, size));
         if interrupted.recv_timeout(REFRESH).is_ok() {
             break;
         }

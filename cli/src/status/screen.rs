@@ -3,15 +3,12 @@
 use std::path::Path;
 
 use jackfield_loader::{count, show_path, span};
-use terminal::truncate_str;
+use terminal::{measure_text_width, truncate_str};
 
 use crate::{
     console::{self, Colour},
-    run_state::{BackendNow, Kept, Snapshot, now_ms},
+    run_state::{BackendNow, Kept, LATE_MS, Snapshot, now_ms, seconds},
 };
-
-/// A run that is alive and has written no status for this time is reported as silent.
-const LATE_MS: i64 = 5000;
 
 /// The characters that draw `text` on a terminal of this many rows and columns. The text is cut to that size,
 /// because a line that wraps, or an additional row, would move the lines above.
@@ -37,8 +34,8 @@ pub(super) fn page(text: &str, size: Option<(u16, u16)>) -> String {
     page
 }
 
-/// The text of the screen.
-pub(super) fn screen(folder: &Path, alive: bool, now: &Snapshot) -> String {
+/// The text of the screen. A line that is wider than `width` columns is continued on the next one.
+pub(super) fn screen(folder: &Path, alive: bool, now: &Snapshot, width: Option<usize>) -> String {
     let age_ms = now_ms().saturating_sub(now.at_ms);
     let age = span(seconds(age_ms));
     let mut lines = vec![match (alive, age_ms > LATE_MS) {
@@ -55,12 +52,7 @@ pub(super) fn screen(folder: &Path, alive: bool, now: &Snapshot) -> String {
     let (events, bad_lines) = (count(now.events, "event"), count(now.bad_lines, "bad line"));
     lines.push(format!("input {}: {}, {events}, {bad_lines}", now.input, count(now.lines, "line")));
     if let Some(holding) = &now.holding {
-        let held = format!(
-            "the input has not been read for {}: {}; its writers wait",
-            span(seconds(now.at_ms - holding.since_ms)),
-            holding.reason
-        );
-        lines.push(console::paint(&held, Colour::Yellow));
+        lines.push(console::paint(&holding.line(now.at_ms), Colour::Yellow));
     }
     if now.not_stored > 0 {
         let lost = count(now.not_stored, "line");
@@ -90,63 +82,129 @@ pub(super) fn screen(folder: &Path, alive: bool, now: &Snapshot) -> String {
             lines.push(format!("  {}", count(spool.dead_letters, "dead letter")));
         }
         lines.extend(spool.problems.iter().map(|problem| format!("  {problem}")));
-        lines.push(table(&spool.backends).trim_end_matches('\n').to_owned());
-        for BackendNow { name, open, last_error, last_error_s, not_swapped, .. } in &spool.backends {
+        lines.push(table(&spool.backends, width.unwrap_or(usize::MAX)).trim_end_matches('\n').to_owned());
+        for backend in &spool.backends {
+            let BackendNow { name, last_error, last_error_s, .. } = backend;
             if let Some(error) = last_error {
                 lines.push(format!("  {name}: {} ago: {error}", span(last_error_s.unwrap_or_default())));
             }
-            if let Some(reason) = not_swapped {
-                lines.push(match open {
-                    true => format!("  {name}: stays as it was: {reason}"),
-                    false => format!("  {name}: can't be opened yet: {reason}; its events wait"),
-                });
-            }
+            lines.extend(backend.not_as_configured().map(|line| format!("  {name}: {line}")));
         }
     }
-    lines.join("\n") + "\n"
+    let text = lines.join("\n") + "\n";
+    match width {
+        Some(width) => textwrap::fill(&text, textwrap::Options::new(width).subsequent_indent("    ")),
+        None => text,
+    }
 }
 
-fn table(backends: &[BackendNow]) -> String {
-    const CIRCUIT: usize = 9;
-    let head = "BACKEND PLUGIN ISOLATION EVENTS/S P50 P99 WAITING DELIVERED REJECTED CIRCUIT SWAPS";
-    let mut rows: Vec<Vec<String>> = vec![head.split(' ').map(str::to_owned).collect()];
-    for backend in backends {
-        let plugin = match &backend.plugin {
-            Some(plugin) => format!("{} {}", plugin.name, plugin.version),
-            None => "not open".to_owned(),
-        };
-        let circuit = match backend.paused_s {
-            Some(seconds) => format!("open, {seconds} s"),
-            None => backend.circuit.clone(),
-        };
-        rows.push(vec![
-            backend.name.clone(),
-            plugin,
-            backend.isolation.clone(),
-            format!("{:.0}", backend.events_per_s),
-            format!("{:.2} ms", backend.p50_ms),
-            format!("{:.2} ms", backend.p99_ms),
-            backend.waiting.to_string(),
-            backend.delivered.to_string(),
-            backend.rejected.to_string(),
-            circuit,
-            backend.swaps.to_string(),
-        ]);
+/// The text of a backend in one column.
+type Cell = fn(&BackendNow) -> String;
+
+/// The columns of the table of backends, the most important first: a narrow terminal leaves out the last ones.
+const COLUMNS: [(&str, Cell); 11] = [
+    ("BACKEND", |backend| backend.name.clone()),
+    ("CIRCUIT", circuit),
+    ("WAITING", |backend| backend.waiting.to_string()),
+    ("DELIVERED", |backend| backend.delivered.to_string()),
+    ("REJECTED", |backend| backend.rejected.to_string()),
+    ("EVENTS/S", |backend| format!("{:.0}", backend.events_per_s)),
+    ("PLUGIN", plugin),
+    ("P50", |backend| format!("{:.2} ms", backend.p50_ms)),
+    ("P99", |backend| format!("{:.2} ms", backend.p99_ms)),
+    ("ISOLATION", |backend| backend.isolation.clone()),
+    ("SWAPS", |backend| backend.swaps.to_string()),
+];
+const CIRCUIT: usize = 1;
+/// The columns without which there is no table.
+const FEWEST: usize = 5;
+
+fn circuit(backend: &BackendNow) -> String {
+    match backend.paused_s {
+        Some(seconds) => format!("open, {seconds} s"),
+        None => backend.circuit.clone(),
     }
+}
+
+fn plugin(backend: &BackendNow) -> String {
+    match &backend.plugin {
+        Some(plugin) => format!("{} {}", plugin.name, plugin.version),
+        None => "not open".to_owned(),
+    }
+}
+
+/// The table of backends with as many columns as fit, or a list if fewer than [`FEWEST`] fit.
+fn table(backends: &[BackendNow], width: usize) -> String {
+    let fits = |text: &String| text.lines().all(|line| measure_text_width(line) <= width);
+    let table = (FEWEST..=COLUMNS.len()).rev().map(|columns| table_of(backends, columns)).find(fits);
+    table.unwrap_or_else(|| list(backends))
+}
+
+fn table_of(backends: &[BackendNow], columns: usize) -> String {
+    let columns = &COLUMNS[..columns];
+    let head = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let rows = backends.iter().map(|backend| columns.iter().map(|(_, cell)| cell(backend)).collect());
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
     console::table(&rows, |row, column, cell| match (row, column) {
-        (1.., CIRCUIT) if cell.starts_with("open") => console::paint(&cell, Colour::Yellow),
+        (1.., CIRCUIT) => paint_circuit(cell),
         _ => cell,
     })
 }
 
-/// Whole seconds; 0 for a negative time, which a clock that was set back causes.
-fn seconds(ms: i64) -> u64 {
-    u64::try_from(ms / 1000).unwrap_or_default()
+fn list(backends: &[BackendNow]) -> String {
+    let lines = backends.iter().flat_map(|backend| {
+        COLUMNS.iter().enumerate().map(|(column, (name, cell))| {
+            let cell = console::one_line(cell(backend)).to_string();
+            match column {
+                0 => cell + "\n",
+                CIRCUIT => format!("  {name:<9}  {}\n", paint_circuit(cell)),
+                _ => format!("  {name:<9}  {cell}\n"),
+            }
+        })
+    });
+    lines.collect()
+}
+
+fn paint_circuit(cell: String) -> String {
+    if cell.starts_with("open") { console::paint(&cell, Colour::Yellow) } else { cell }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    fn backend(name: &str, waiting: u64) -> BackendNow {
+        serde_json::from_value(json!({
+            "name": name, "plugin": { "name": "http", "version": "0.1.0", "file": "/p/libhttp.so" },
+            "isolation": "process", "open": true, "events_per_s": 1234.5, "p50_ms": 1.25, "p99_ms": 250.5,
+            "calls": 5, "waiting": waiting, "delivered": 18_446_744_073_709_u64, "rejected": 12_345_678,
+            "circuit": "open", "paused_s": 300, "last_error": null, "last_error_s": null,
+            "last_delivery_s": null, "swaps": 7, "not_swapped": null,
+        }))
+        .expect("a backend")
+    }
+
+    #[test]
+    fn a_narrow_table_leaves_out_the_last_columns_and_cuts_nothing() {
+        let backends = [backend("http", 12), backend("a-platform", 123_456_789)];
+        let cells = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let wide = table(&backends, 200);
+        assert!(wide.lines().next().is_some_and(|head| head.ends_with("SWAPS")), "{wide}");
+        let at_80 = table(&backends, 80);
+        assert!(at_80.lines().all(|line| measure_text_width(line) <= 80), "{at_80}");
+        let head = at_80.lines().next().unwrap_or_default();
+        assert_eq!(cells(head)[..5], ["BACKEND", "CIRCUIT", "WAITING", "DELIVERED", "REJECTED"]);
+        let row = ["a-platform", "open,", "300", "s", "123456789", "18446744073709", "12345678"];
+        assert_eq!(cells(at_80.lines().nth(2).unwrap_or_default())[..7], row);
+        let at_40 = table(&backends, 40);
+        assert!(at_40.starts_with("http\n  CIRCUIT    open, 300 s\n  WAITING    12\n"), "{at_40}");
+        assert!(
+            at_40.contains("\na-platform\n") && at_40.contains("  DELIVERED  18446744073709\n"),
+            "{at_40}"
+        );
+    }
 
     #[test]
     fn a_page_is_cut_to_the_size_of_the_terminal() {

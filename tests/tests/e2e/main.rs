@@ -63,6 +63,8 @@ mod run_start;
 mod secrets;
 mod send;
 #[cfg(target_os = "linux")]
+mod service_manager;
+#[cfg(target_os = "linux")]
 mod signals;
 mod site;
 mod skew;

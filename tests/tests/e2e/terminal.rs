@@ -2,11 +2,12 @@
 #![cfg(target_os = "linux")]
 
 use std::{
+    io::Write as _,
     path::Path,
     process::{Command, Stdio},
 };
 
-use jackfield_tests::{cli, plugin, text_file};
+use jackfield_tests::{cli, peers::free_port, plugin, text_file};
 
 use crate::site::{Ended, Site, backend, events, hostile, start, to_file};
 
@@ -67,6 +68,61 @@ fn the_screen_of_a_run_is_cut_to_the_terminal() {
     }
     drop(run.stdin());
     run.end().with_code(0);
+}
+
+#[test]
+fn the_status_is_whole_on_terminals_of_120_80_and_40_columns() {
+    let away = format!("config = {{ url = \"http://127.0.0.1:{}/\" }}", free_port());
+    let away = backend("a-platform-away", &plugin("http"), &away);
+    let site = Site::new(&[to_file("one", "out.jsonl"), away]);
+    let mut run = site.runs(&["--grace", "1s"]);
+    run.feed(events(0..12_345).into());
+    let ended = run.end().with_code(0);
+    assert!(ended.stderr.contains("a-platform-away"), "{ended:#?}");
+    for columns in [120, 80, 40] {
+        let command = format!("stty cols {columns}; '{}' status --once --state state", cli().display());
+        let arguments = ["--quiet", "--return", "--command", &command, "/dev/null"];
+        let mut script = site.command_of(Path::new("script"), &arguments);
+        script.env("TERM", "dumb").env("SHELL", "/bin/sh").stdin(Stdio::null());
+        // No run is alive.
+        let shown = start(&mut script).end().with_code(7).stdout.replace('\r', "");
+        assert!(shown.lines().all(|line| line.chars().count() <= columns), "{shown}");
+        let words: Vec<_> = shown.split_whitespace().collect();
+        let after = |name: &str, expected: &[&str]| {
+            let has = words.windows(expected.len() + 1).any(|row| row[0] == name && row[1..] == *expected);
+            assert!(has, "{name} {expected:?} at {columns} columns: {shown}");
+        };
+        if columns == 40 {
+            after("one", &["CIRCUIT", "closed", "WAITING", "0", "DELIVERED", "12345", "REJECTED", "0"]);
+            after("a-platform-away", &["CIRCUIT", "open,"]);
+        } else {
+            after("BACKEND", &["CIRCUIT", "WAITING", "DELIVERED", "REJECTED", "EVENTS/S"]);
+            after("one", &["closed", "0", "12345", "0"]);
+            after("a-platform-away", &["open,"]);
+        }
+        after("s", if columns == 40 { &["WAITING", "12345"] } else { &["12345", "0", "0"] });
+    }
+}
+
+#[test]
+fn a_check_of_the_status_ends_with_a_code_and_names_each_problem() {
+    let away = format!("config = {{ url = \"http://127.0.0.1:{}/\" }}", free_port());
+    let site = Site::new(&[to_file("one", "out.jsonl"), backend("away", &plugin("http"), &away)]);
+    let check = |site: &Site| site.run(&["status", "--state", "state", "--check"]);
+    check(&site).with_code(7);
+    let mut run = site.runs(&["--grace", "1s"]);
+    let mut stdin = run.stdin();
+    run.until("a status", || check(&site).code == Some(0));
+    stdin.write_all(events(0..2).as_bytes()).expect("a run that reads");
+    run.until("a problem", || check(&site).code == Some(6));
+    let said = check(&site).with_code(6).stdout;
+    assert!(said.starts_with("away: circuit open, next attempt in ") && said.lines().count() == 1, "{said}");
+    let json = site.run(&["status", "--state", "state", "--check", "--json"]).with_code(6).json();
+    assert!(json["problems"][0].as_str().is_some_and(|line| line.starts_with("away: ")), "{json}");
+    drop(stdin);
+    run.end().with_code(0);
+    let ended = check(&site).with_code(7).stdout;
+    assert!(ended.starts_with("no `jackfield run` is alive in "), "{ended}");
 }
 
 #[test]
