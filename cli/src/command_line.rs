@@ -89,7 +89,7 @@ pub(crate) enum Command {
     /// Send events, one JSON object on each line, to every configured backend
     #[command(after_help = send::HELP.text())]
     Send(SendArgs),
-    /// Forward events until told to end: from standard input, a FIFO or the spools of tools
+    /// Forward events until told to end: from standard input, a file, a FIFO or the spools of tools
     #[command(after_help = run::HELP.text())]
     Run(RunArgs),
     /// Show what `run` is doing

@@ -5,6 +5,7 @@
 //! | `run.lock` | the process id, for people; the run that is alive locks this file |
 //! | `status.v1.json` | the [`Snapshot`], replaced as a whole every 500 ms; blank before the first one |
 //! | `status.v1.tmp` | the previous snapshot, which the next one overwrites |
+//! | `input.v1` | how far an input that is a regular file was stored (`cli/src/run/followed.rs`) |
 //! | `spool/` and the rest | the same files as in the data folder of a tool |
 //!
 //! Both files of the status are made at the start, larger than they need to be, and change places. So the
@@ -36,6 +37,8 @@ use crate::{
 const LOCK: &str = "run.lock";
 const STATUS: &str = "status.v1.json";
 const HALF: &str = "status.v1.tmp";
+/// How far a followed input was stored.
+pub(crate) const POSITION: &str = "input.v1";
 const SPOOL: &str = "spool";
 /// Length of a new status file, in bytes: enough for a dozen backends.
 const ROOM: usize = 16 << 10;
@@ -138,7 +141,7 @@ impl State {
 /// of the run. Refuses a folder, or a spool in it, to which another user can write. Missing ones are made for the
 /// user alone.
 fn judge(folder: &Path) -> Result<(), CommandError> {
-    for name in [SPOOL, LOCK, STATUS, HALF] {
+    for name in [SPOOL, LOCK, STATUS, HALF, POSITION] {
         let path = folder.join(name);
         let Ok(found) = fs::symlink_metadata(&path).map(|found| found.file_type()) else { continue };
         let (fits, expected) = match name {

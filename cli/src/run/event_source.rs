@@ -19,18 +19,21 @@ use super::{
 use crate::{
     exit::{CommandError, UnusableBackend},
     leftovers::{BadLines, Leftovers},
-    log,
+    log, run_state,
     settings::{OperatorsFile, TOOL},
     signals,
 };
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// FIFO that events are written to, or `-` for standard input
+    /// File to follow, FIFO that events are written to, or `-` for standard input
+    ///
+    /// A file is followed by its name, as `tail -F` does, from where the last run with the same state folder has
+    /// stopped. A file that gzip has compressed is read to its end.
     ///
     /// The lines of several writers of one FIFO mix, unless each writer writes whole lines of at most 4096
     /// bytes (PIPE_BUF) with one call.
-    #[arg(default_value = "-", value_name = "FIFO", value_hint = ValueHint::FilePath)]
+    #[arg(default_value = "-", value_name = "FILE", value_hint = ValueHint::FilePath)]
     input: PathBuf,
     /// Folder with spools of tools to deliver, instead of an input
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, conflicts_with = "input")]
@@ -146,7 +149,8 @@ impl EventSource {
         judge(failed_backends, args.start_anyway).inspect_err(|_| drop(telemetry.close()))?;
         let input = Input::of(&args.input).map_err(failed())?;
         let bad = BadLines::new(Leftovers::new(state).map_err(failed())?.file("bad-lines.txt"));
-        let reader = InputReader::start(input, telemetry.forwarder(), bad, sender);
+        let reader =
+            InputReader::start(input, telemetry.forwarder(), bad, state.join(run_state::POSITION), sender);
         let reader = reader.map_err(CommandError::system("no thread for the input"))?;
         // An earlier run may have left events and pauses.
         telemetry.retry();

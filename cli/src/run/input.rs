@@ -14,8 +14,9 @@ use jackfield::spool::DropReason;
 use jackfield_loader::{files, show_path};
 
 use super::{
+    followed::{self, identity},
     sink::{Counts, Sink},
-    source::{BLOCK, Source},
+    source::{BLOCK, Source, Stream},
 };
 use crate::{leftovers::BadLines, log};
 
@@ -42,6 +43,7 @@ pub(super) enum Message {
 pub(super) enum Input {
     Stdin,
     Fifo(PathBuf),
+    File(PathBuf),
 }
 
 impl Input {
@@ -50,19 +52,22 @@ impl Input {
             return Ok(Self::Stdin);
         }
         let kind = fs::metadata(path)?.file_type();
+        if kind.is_file() {
+            return Ok(Self::File(std::path::absolute(path)?));
+        }
         #[cfg(unix)]
         if std::os::unix::fs::FileTypeExt::is_fifo(&kind) {
             return Ok(Self::Fifo(std::path::absolute(path)?));
         }
-        let found =
-            if kind.is_file() { "a regular file: send it with `jackfield send`" } else { files::kind(kind) };
-        Err(io::Error::new(io::ErrorKind::InvalidInput, format!("expected a FIFO or `-`, found {found}")))
+        let found = files::kind(kind);
+        let refusal = format!("expected a file, a FIFO or `-`, found {found}");
+        Err(io::Error::new(io::ErrorKind::InvalidInput, refusal))
     }
 
     fn name(&self) -> String {
         match self {
             Self::Stdin => "stdin".to_owned(),
-            Self::Fifo(path) => show_path(path).to_string(),
+            Self::Fifo(path) | Self::File(path) => show_path(path).to_string(),
         }
     }
 }
@@ -92,6 +97,7 @@ impl InputReader {
         input: Input,
         forwarder: Forwarder,
         bad: BadLines,
+        position: PathBuf,
         sender: Sender<Message>,
     ) -> io::Result<Arc<Self>> {
         let reader = Arc::new(Self {
@@ -104,9 +110,12 @@ impl InputReader {
         thread::Builder::new().name("jackfield-input".to_owned()).spawn(move || {
             let result = match input {
                 Input::Stdin => {
-                    Source::stdin().and_then(|stdin| OpenInput::new(&of_thread, stdin, false).read(|| false))
+                    Stream::stdin().and_then(|stdin| OpenInput::new(&of_thread, stdin, false).read(|| false))
                 }
                 Input::Fifo(path) => of_thread.fifo(&path),
+                Input::File(path) => followed::Position::open(&position)
+                    .and_then(|position| followed::resume(&path, position))
+                    .and_then(|file| OpenInput::new(&of_thread, file, true).read(|| false)),
             };
             of_thread.update(|progress| progress.is_idle = true);
             let _ = sender.send(Message::Ended(result));
@@ -192,7 +201,7 @@ impl InputReader {
         loop {
             let file = File::open(path)?;
             let opened = identity(&file.metadata()?);
-            OpenInput::new(self, Source::new(file), true).read(|| {
+            OpenInput::new(self, Stream::new(file), true).read(|| {
                 !self.is_stopping() && fs::metadata(path).is_ok_and(|now| identity(&now) == opened)
             })?;
             if self.is_stopping() {
@@ -206,17 +215,17 @@ impl InputReader {
 }
 
 /// Reads one open input.
-struct OpenInput<'a> {
+struct OpenInput<'a, S> {
     reader: &'a InputReader,
-    source: Source,
+    source: S,
     /// Whether bytes that are left in the input outlive this run.
     stays: bool,
     /// When the last wait for room has ended.
     held: Option<Instant>,
 }
 
-impl<'a> OpenInput<'a> {
-    fn new(reader: &'a InputReader, source: Source, stays: bool) -> Self {
+impl<'a, S: Source> OpenInput<'a, S> {
+    fn new(reader: &'a InputReader, source: S, stays: bool) -> Self {
         Self { reader, source, stays, held: None }
     }
 
@@ -228,7 +237,7 @@ impl<'a> OpenInput<'a> {
             // The read does not hang while the input has an incomplete line.
             let is_idle = self.source.left() == 0;
             reader.update(|progress| progress.is_idle = is_idle);
-            let found = self.source.next(&mut block, || reader.is_stopping());
+            let found = self.source.next(&mut block, &|| reader.is_stopping());
             reader.update(|progress| progress.is_idle = false);
             let found = match found {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -315,6 +324,9 @@ impl<'a> OpenInput<'a> {
 
     /// Counts lines that were read and not stored.
     fn give_up(&self, block: &[u8]) {
+        if self.source.is_continued() {
+            return;
+        }
         let ended = memchr::memchr_iter(b'\n', block).count() as u64;
         let lines = ended + u64::from(block.last().is_some_and(|last| *last != b'\n'));
         let mut sink = self.reader.sink();
@@ -326,15 +338,4 @@ impl<'a> OpenInput<'a> {
 /// Whether text without a line feed is a complete line: valid JSON is one, because nothing follows an event.
 fn is_whole(line: &[u8]) -> bool {
     !line.contains(&b'\n') && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok()
-}
-
-#[cfg(unix)]
-fn identity(metadata: &fs::Metadata) -> (u64, u64) {
-    use std::os::unix::fs::MetadataExt as _;
-    (metadata.dev(), metadata.ino())
-}
-
-#[cfg(not(unix))]
-fn identity(_metadata: &fs::Metadata) -> (u64, u64) {
-    (0, 0)
 }

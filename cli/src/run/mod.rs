@@ -7,6 +7,7 @@
 //! become dead letters. With `--spools` the run delivers the spools of tools.
 
 pub(crate) mod event_source;
+mod followed;
 mod input;
 mod report;
 mod service_manager;
@@ -48,7 +49,7 @@ use crate::{
 };
 
 pub(crate) const HELP: Help = Help {
-    examples: "  tail -F events.jsonl | jackfield run\n  mkfifo /run/events && jackfield run /run/events --watch\n  \
+    examples: "  jackfield run /var/log/tool/events.jsonl --watch\n  mkfifo /run/events && jackfield run /run/events --watch\n  \
          jackfield run --spools ~/.local/state --state /var/lib/jackfield",
     notes: "Lines are read into the spool of the state folder, by default ~/.local/state/jackfield/run,\n\
          and then sent, so a run that is killed continues where it was. The spool has room for\n\

@@ -15,7 +15,26 @@ use std::{
 pub(super) const BLOCK: usize = 64 * 1024;
 
 /// An open input.
-pub(super) struct Source {
+pub(super) trait Source {
+    /// Whether bytes that are not taken stay in the input.
+    fn keeps(&self) -> bool;
+
+    /// Whether the next run reads on where this one has stopped.
+    fn is_continued(&self) -> bool;
+
+    /// The number of bytes that [`next`](Self::next) has given and that are still in the input.
+    fn left(&self) -> usize;
+
+    /// Waits for more bytes than are [`left`](Self::left), and copies all of them to the block of [`BLOCK`]
+    /// bytes. While some are left, `stop` ends the wait; else the wait may have no limit.
+    fn next(&mut self, block: &mut [u8], stop: &dyn Fn() -> bool) -> io::Result<Found>;
+
+    /// Removes the first bytes from the input. The others come again if it [`keeps`](Self::keeps) them.
+    fn take(&mut self, len: usize) -> io::Result<()>;
+}
+
+/// Standard input, a FIFO, or another stream.
+pub(super) struct Stream {
     input: File,
     #[cfg(target_os = "linux")]
     look: Option<pipe::Look>,
@@ -32,7 +51,7 @@ pub(super) struct Found {
     pub(super) full: bool,
 }
 
-impl Source {
+impl Stream {
     pub(super) fn new(input: File) -> Self {
         Self {
             #[cfg(target_os = "linux")]
@@ -54,26 +73,28 @@ impl Source {
         use std::os::windows::io::AsHandle as _;
         Ok(Self::new(io::stdin().as_handle().try_clone_to_owned()?.into()))
     }
+}
 
-    /// Whether bytes that are not taken stay in the input.
-    pub(super) fn keeps(&self) -> bool {
+impl Source for Stream {
+    fn keeps(&self) -> bool {
         #[cfg(target_os = "linux")]
         return self.look.is_some();
         #[cfg(not(target_os = "linux"))]
         false
     }
 
-    /// The number of bytes that [`next`](Self::next) has given and that are still in the input.
-    pub(super) fn left(&self) -> usize {
+    fn is_continued(&self) -> bool {
+        false
+    }
+
+    fn left(&self) -> usize {
         #[cfg(target_os = "linux")]
         return self.look.as_ref().map_or(0, |look| look.left);
         #[cfg(not(target_os = "linux"))]
         0
     }
 
-    /// Waits for more bytes than are [`left`](Self::left), and copies all of them to the block of [`BLOCK`]
-    /// bytes. While some are left, `stop` ends the wait; else the wait has no limit.
-    pub(super) fn next(&mut self, block: &mut [u8], stop: impl Fn() -> bool) -> io::Result<Found> {
+    fn next(&mut self, block: &mut [u8], stop: &dyn Fn() -> bool) -> io::Result<Found> {
         #[cfg(target_os = "linux")]
         if let Some(look) = &mut self.look {
             return look.next(&self.input, block, stop);
@@ -83,8 +104,7 @@ impl Source {
         Ok(Found { len, end: len == 0, full: true })
     }
 
-    /// Removes the first bytes from the input. The others come again if it [`keeps`](Self::keeps) them.
-    pub(super) fn take(&mut self, len: usize) -> io::Result<()> {
+    fn take(&mut self, len: usize) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         if let Some(look) = &mut self.look {
             return look.take(&self.input, len);
@@ -203,9 +223,9 @@ mod tests {
 
     use super::*;
 
-    fn pair() -> (Source, io::PipeWriter) {
+    fn pair() -> (Stream, io::PipeWriter) {
         let (reader, writer) = io::pipe().expect("a pipe");
-        (Source::new(OwnedFd::from(reader).into()), writer)
+        (Stream::new(OwnedFd::from(reader).into()), writer)
     }
 
     fn found(len: usize, end: bool, full: bool) -> Found {
@@ -217,19 +237,19 @@ mod tests {
         let (mut source, mut writer) = pair();
         let mut block = vec![0; BLOCK];
         writer.write_all(b"one\ntw").expect("room");
-        assert_eq!(source.next(&mut block, || false).expect("a pipe"), found(6, false, false));
+        assert_eq!(source.next(&mut block, &|| false).expect("a pipe"), found(6, false, false));
         source.take(4).expect("there");
         assert_eq!((source.left(), source.keeps()), (2, true));
-        assert_eq!(source.next(&mut block, || true).expect("a pipe"), found(2, false, false), "given up");
+        assert_eq!(source.next(&mut block, &|| true).expect("a pipe"), found(2, false, false), "given up");
         writer.write_all(b"o\n").expect("room");
-        assert_eq!(source.next(&mut block, || false).expect("a pipe"), found(4, false, false));
+        assert_eq!(source.next(&mut block, &|| false).expect("a pipe"), found(4, false, false));
         assert_eq!(&block[..4], b"two\n");
         source.take(2).expect("there");
         drop(writer);
-        assert_eq!(source.next(&mut block, || false).expect("a pipe"), found(2, true, false));
+        assert_eq!(source.next(&mut block, &|| false).expect("a pipe"), found(2, true, false));
         assert_eq!(&block[..2], b"o\n");
         source.take(2).expect("there");
-        assert_eq!(source.next(&mut block, || false).expect("a pipe"), found(0, true, false));
+        assert_eq!(source.next(&mut block, &|| false).expect("a pipe"), found(0, true, false));
     }
 
     #[test]
@@ -250,7 +270,7 @@ mod tests {
                         break;
                     }
                 }
-                let found = source.next(&mut block, || false).expect("a pipe");
+                let found = source.next(&mut block, &|| false).expect("a pipe");
                 assert_eq!((found.len, found.end), (written, false));
                 assert_eq!(found.full, written + piece.len() > size * 2_100 / 4_096, "{written} of {size}");
             }

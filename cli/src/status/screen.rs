@@ -91,11 +91,10 @@ pub(super) fn screen(folder: &Path, alive: bool, now: &Snapshot, width: Option<u
             lines.extend(backend.not_as_configured().map(|line| format!("  {name}: {line}")));
         }
     }
-    let text = lines.join("\n") + "\n";
-    match width {
-        Some(width) => textwrap::fill(&text, textwrap::Options::new(width).subsequent_indent("    ")),
-        None => text,
-    }
+    let text = lines.join("\n");
+    let Some(width) = width else { return text + "\n" };
+    let wrap = textwrap::Options::new(width).subsequent_indent("    ");
+    text.lines().map(|line| textwrap::fill(line, &wrap) + "\n").collect()
 }
 
 /// The text of a backend in one column.

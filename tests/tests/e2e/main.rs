@@ -20,6 +20,8 @@ mod docs;
 mod doctor;
 mod faults;
 mod fixtures;
+#[cfg(unix)]
+mod followed;
 mod foreign_text;
 mod forget;
 mod future;
@@ -42,6 +44,8 @@ mod new;
 mod otlp;
 mod otlp_encoding;
 
+#[cfg(target_os = "linux")]
+mod package;
 #[cfg(unix)]
 mod planted;
 mod plugins;

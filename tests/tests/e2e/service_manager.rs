@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     os::unix::{fs::symlink, net::UnixDatagram},
     path::Path,
     process::{Command, Stdio},
@@ -71,7 +72,8 @@ fn the_watchdog_is_told_in_time_and_the_text_has_the_problem() {
     let site = Site::new(&[backend("away", &plugin("http"), &refused)]);
     let mut manager = Manager::at(&site);
     let mut run = manager.run(&site, Some("4000000"));
-    run.feed(events(0..3).into());
+    let mut stdin = run.stdin();
+    stdin.write_all(events(0..3).as_bytes()).expect("a run that reads");
     run.until("one sign of life", || manager.heard("WATCHDOG=1"));
     run.until("another one", || manager.heard("WATCHDOG=1"));
     run.until("the problem", || {

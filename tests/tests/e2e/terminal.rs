@@ -80,7 +80,8 @@ fn the_status_is_whole_on_terminals_of_120_80_and_40_columns() {
     let ended = run.end().with_code(0);
     assert!(ended.stderr.contains("a-platform-away"), "{ended:#?}");
     for columns in [120, 80, 40] {
-        let command = format!("stty cols {columns}; '{}' status --once --state state", cli().display());
+        let command =
+            format!("stty rows 24 cols {columns}; '{}' status --once --state state", cli().display());
         let arguments = ["--quiet", "--return", "--command", &command, "/dev/null"];
         let mut script = site.command_of(Path::new("script"), &arguments);
         script.env("TERM", "dumb").env("SHELL", "/bin/sh").stdin(Stdio::null());

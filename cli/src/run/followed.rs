@@ -1,0 +1,279 @@
+//! Regular files: one that is followed as `tail -F` follows it, and one that gzip has compressed.
+//!
+//! Both are read from where the last run stopped. The state folder has that position in the file `input.v1`: device
+//! and inode of the file, and the number of bytes whose lines are stored, before compression. It is overwritten after
+//! each block, so a run that is killed stores the lines of at most one block again.
+//!
+//! A file that was renamed is read to its end, and so is one that was renamed between two runs and is still in the same
+//! folder. A file that is shorter than the position is read from its start.
+//!
+//! # Platform
+//! Without inodes, on Windows, a renamed file is not recognized.
+
+use std::{
+    fs::{self, File, Metadata},
+    io::{self, Read, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use flate2::read::MultiGzDecoder;
+use jackfield_loader::{
+    files::{self, Access},
+    show_path,
+};
+
+use super::source::{BLOCK, Found, Source};
+use crate::log;
+
+/// The time between two looks at a file that has no new bytes.
+const TICK: Duration = Duration::from_millis(50);
+/// A renamed file is read until nothing was appended for this time: its writer opens the new one after the renaming.
+const LAST_BYTES: Duration = Duration::from_secs(1);
+/// Length of the file with the position, in bytes.
+const ROOM: usize = 80;
+
+/// Device and inode.
+pub(super) type Identity = (u64, u64);
+
+#[cfg(unix)]
+pub(super) fn identity(metadata: &Metadata) -> Identity {
+    use std::os::unix::fs::MetadataExt as _;
+    (metadata.dev(), metadata.ino())
+}
+
+#[cfg(not(unix))]
+pub(super) fn identity(_metadata: &Metadata) -> Identity {
+    (0, 0)
+}
+
+/// Whether the bytes are the start of a gzip file (RFC 1952).
+fn is_gzip(start: [u8; 2]) -> bool {
+    start == [0x1f, 0x8b]
+}
+
+/// Up to where a file was stored.
+pub(super) struct Position {
+    file: File,
+    of: Identity,
+    offset: u64,
+}
+
+impl Position {
+    /// The position that an earlier run has left in the file at `path`. One that can't be read is none.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let file = files::open(path, Access::Write)?;
+        let text = files::read_open(&file, ROOM as u64).unwrap_or_default();
+        let mut numbers = text.split_whitespace().map(str::parse);
+        let mut number = || numbers.next().and_then(Result::ok);
+        let (of, offset) = match (number(), number(), number()) {
+            (Some(device), Some(inode), Some(offset)) => ((device, inode), offset),
+            _ => ((0, 0), 0),
+        };
+        Ok(Self { file, of, offset })
+    }
+
+    fn set(&mut self, of: Identity, offset: u64) {
+        (self.of, self.offset) = (of, offset);
+        let text = format!("{:<width$}\n", format!("{} {} {offset}", of.0, of.1), width = ROOM - 1);
+        let written = self.file.rewind().and_then(|()| self.file.write_all(text.as_bytes()));
+        if let Err(error) = written {
+            tracing::debug!("the position in the input is not written: {error}");
+        }
+    }
+
+    fn advance(&mut self, len: usize) {
+        self.set(self.of, self.offset + len as u64);
+    }
+}
+
+/// Opens the file to read first: the one at `path`, or the one that was there when the last run stopped.
+pub(super) fn resume(path: &Path, mut position: Position) -> io::Result<RegularFile> {
+    let file = open(path)?;
+    let found = identity(&file.metadata()?);
+    if found != position.of {
+        let renamed = (position.of != (0, 0)).then(|| renamed(path, &position)).flatten();
+        if let Some((old, file)) = renamed {
+            log::say(format_args!(
+                "{} was renamed to {}, which is read first",
+                show_path(path),
+                show_path(&old)
+            ));
+            return Ok(RegularFile::Followed(Followed::new(path, file, position)));
+        }
+        position.set(found, 0);
+    }
+    let mut start = [0; 2];
+    let mut read = &file;
+    let compressed = read.read_exact(&mut start).is_ok() && is_gzip(start);
+    if !compressed {
+        return Ok(RegularFile::Followed(Followed::new(path, file, position)));
+    }
+    read.rewind()?;
+    let mut decoder = MultiGzDecoder::new(file);
+    io::copy(&mut (&mut decoder).take(position.offset), &mut io::sink())?;
+    Ok(RegularFile::Compressed(Compressed { decoder, buffer: Vec::new(), ended: false, position }))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the user's input")]
+fn open(path: &Path) -> io::Result<File> {
+    File::open(path)
+}
+
+/// The file in the folder of `path` that was read last, if it has bytes that were not stored.
+fn renamed(path: &Path, position: &Position) -> Option<(PathBuf, File)> {
+    let entries = fs::read_dir(path.parent()?).ok()?;
+    let is_it =
+        |found: &Metadata| found.is_file() && identity(found) == position.of && found.len() > position.offset;
+    let old = entries.flatten().find(|entry| entry.metadata().is_ok_and(|found| is_it(&found)))?.path();
+    let file = open(&old).ok()?;
+    file.metadata().is_ok_and(|found| is_it(&found)).then_some((old, file))
+}
+
+/// A regular file that is read.
+pub(super) enum RegularFile {
+    Followed(Followed),
+    Compressed(Compressed),
+}
+
+impl Source for RegularFile {
+    fn keeps(&self) -> bool {
+        true
+    }
+
+    fn is_continued(&self) -> bool {
+        true
+    }
+
+    fn left(&self) -> usize {
+        match self {
+            Self::Followed(file) => file.left,
+            Self::Compressed(file) => file.buffer.len(),
+        }
+    }
+
+    fn next(&mut self, block: &mut [u8], stop: &dyn Fn() -> bool) -> io::Result<Found> {
+        match self {
+            Self::Followed(file) => file.next(block, stop),
+            Self::Compressed(file) => file.next(block),
+        }
+    }
+
+    fn take(&mut self, len: usize) -> io::Result<()> {
+        match self {
+            Self::Followed(file) => {
+                file.left -= len;
+                file.position.advance(len);
+            }
+            Self::Compressed(file) => {
+                file.buffer.drain(..len);
+                file.position.advance(len);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A file that is followed.
+pub(super) struct Followed {
+    path: PathBuf,
+    file: File,
+    position: Position,
+    /// Bytes that were given and not taken.
+    left: usize,
+    /// The last time at which bytes came.
+    came: Instant,
+}
+
+impl Followed {
+    fn new(path: &Path, file: File, position: Position) -> Self {
+        Self { path: path.to_owned(), file, position, left: 0, came: Instant::now() }
+    }
+
+    /// Goes on with the file that is at the path now, from its start.
+    fn begin(&mut self) -> io::Result<()> {
+        self.file = open(&self.path)?;
+        self.position.set(identity(&self.file.metadata()?), 0);
+        (self.left, self.came) = (0, Instant::now());
+        Ok(())
+    }
+
+    /// Waits for more bytes than are left, until the file was replaced or `stop` ends the wait.
+    fn next(&mut self, block: &mut [u8], stop: &dyn Fn() -> bool) -> io::Result<Found> {
+        loop {
+            if self.file.metadata()?.len() < self.position.offset {
+                log::warn(format_args!("{} was truncated: it is read from its start", show_path(&self.path)));
+                self.position.set(self.position.of, 0);
+                self.left = 0;
+            }
+            let len = self.read(block)?;
+            if len > self.left {
+                (self.left, self.came) = (len, Instant::now());
+                return Ok(Found { len, end: false, full: len == block.len() });
+            }
+            if self.came.elapsed() >= LAST_BYTES && self.is_replaced() {
+                if len > 0 {
+                    // The last line of a file that gets no more.
+                    return Ok(Found { len, end: true, full: false });
+                }
+                match self.begin() {
+                    // Gone again; another one may come.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => thread::sleep(TICK),
+                    begun => begun?,
+                }
+            } else if stop() {
+                return Ok(Found { len, end: false, full: false });
+            } else {
+                thread::sleep(TICK);
+            }
+        }
+    }
+
+    /// Fills the block from the position on, as far as there are bytes.
+    fn read(&mut self, block: &mut [u8]) -> io::Result<usize> {
+        self.file.seek(SeekFrom::Start(self.position.offset))?;
+        read_full(&mut self.file, block)
+    }
+
+    /// Whether another file is at the path. A missing one is none: it may come.
+    fn is_replaced(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|now| identity(&now) != self.position.of)
+    }
+}
+
+/// A file that gzip has compressed. It is read once, to its end.
+pub(super) struct Compressed {
+    decoder: MultiGzDecoder<File>,
+    /// Bytes that were given and not taken.
+    buffer: Vec<u8>,
+    ended: bool,
+    position: Position,
+}
+
+impl Compressed {
+    fn next(&mut self, block: &mut [u8]) -> io::Result<Found> {
+        let old = self.buffer.len();
+        self.buffer.resize(BLOCK, 0);
+        let read = read_full(&mut self.decoder, &mut self.buffer[old..]);
+        let len = old + read.as_ref().copied().unwrap_or_default();
+        self.buffer.truncate(len);
+        self.ended |= read? == 0 && old < BLOCK;
+        block[..len].copy_from_slice(&self.buffer);
+        Ok(Found { len, end: self.ended, full: len == BLOCK })
+    }
+}
+
+/// Reads until the block is full or nothing more comes.
+fn read_full(reader: &mut impl Read, block: &mut [u8]) -> io::Result<usize> {
+    let mut len = 0;
+    while len < block.len() {
+        match reader.read(&mut block[len..]) {
+            Ok(0) => break,
+            Ok(more) => len += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(len)
+}

@@ -1,0 +1,116 @@
+//! The Debian package, in a scratch root: this machine below a layer that is thrown away.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::site::events;
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace").to_owned()
+}
+
+/// Makes the package of the profile `dev`, and gives its path.
+fn package() -> PathBuf {
+    let out = Command::new(workspace().join("scripts/package"))
+        .args(["--profile", "dev"])
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("a shell");
+    assert!(out.status.success(), "scripts/package failed, see above");
+    let path = String::from_utf8(out.stdout).expect("UTF-8");
+    PathBuf::from(path.lines().last().expect("a path"))
+}
+
+/// Runs a shell's script as root of the scratch root, which has the package as `/jackfield.deb`.
+fn in_scratch_root(package: &Path, script: &str) -> String {
+    let folder = tempfile::tempdir().expect("room");
+    let scratch = folder.path().display();
+    let outer = format!(
+        "mount -t tmpfs -o mode=755 tmpfs {scratch}\n\
+         mkdir {scratch}/upper {scratch}/work {scratch}/root\n\
+         mount -t overlay -o lowerdir=/,upperdir={scratch}/upper,workdir={scratch}/work overlay {scratch}/root\n\
+         cd {scratch}/root\n\
+         mount -t tmpfs tmpfs run && mount -t tmpfs tmpfs tmp && mount -t proc proc proc && mount --bind /dev dev\n\
+         cp {} jackfield.deb\n\
+         exec chroot . sh -euc \"$0\"",
+        package.display()
+    );
+    let out = Command::new("unshare")
+        .args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-euc", &outer, script])
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .output()
+        .expect("unshare runs");
+    let said = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "as root, with the right to mount: {said}");
+    said
+}
+
+#[test]
+fn the_debian_package_is_installed_upgraded_and_purged() {
+    let package = package();
+    let events = events(0..3).replace('\'', "");
+    let script = format!(
+        "dpkg --install /jackfield.deb
+         echo == installed
+         jackfield --version
+         stat --format '%n %U:%G %a' /etc/jackfield/config.toml /run/jackfield /run/jackfield/events
+         ls /usr/lib/jackfield
+         man_pages=$(ls /usr/share/man/man1 | grep -c '^jackfield')
+         echo pages $man_pages
+         test -s /usr/share/bash-completion/completions/jackfield
+         test -s /lib/systemd/system/jackfield.service || test -s /usr/lib/systemd/system/jackfield.service
+         install -d -o jackfield -g jackfield -m 700 /var/lib/jackfield
+         as_user() {{ setpriv --reuid jackfield --regid jackfield --clear-groups env HOME=/var/lib/jackfield \"$@\"; }}
+         as_user jackfield run --state /var/lib/jackfield /run/jackfield/events 2> /said &
+         run=$!
+         printf '%s' '{events}' > /run/jackfield/events
+         until [ -s /var/lib/jackfield/events.jsonl ] && [ $(wc -l < /var/lib/jackfield/events.jsonl) = 3 ]; do sleep 0.05; done
+         kill $run
+         wait $run
+         echo == ran
+         echo '# changed' >> /etc/jackfield/config.toml
+         dpkg --install /jackfield.deb
+         tail -n 1 /etc/jackfield/config.toml
+         wc -l < /var/lib/jackfield/events.jsonl
+         stat --format '%n %U:%G %a' /etc/jackfield/config.toml
+         echo == upgraded
+         dpkg --purge jackfield
+         for left in /etc/jackfield /var/lib/jackfield /run/jackfield /usr/lib/jackfield /usr/bin/jackfield; do
+             if [ -e $left ]; then echo left behind: $left; fi
+         done
+         echo == purged"
+    );
+    let said = in_scratch_root(&package, &script);
+    let part = |from: &str, to: &str| {
+        let (_, rest) = said.split_once(from).unwrap_or_else(|| panic!("{from}: {said}"));
+        rest.split_once(to).unwrap_or_else(|| panic!("{to}: {said}")).0
+    };
+    let installed = part("== installed\n", "== ran");
+    assert!(installed.contains("/etc/jackfield/config.toml root:jackfield 640"), "{installed}");
+    assert!(installed.contains("/run/jackfield/events jackfield:jackfield 620"), "{installed}");
+    for plugin in ["stdout", "file", "http", "otlp", "rabbitmq", "datadog", "posthog", "syslog"] {
+        assert!(installed.contains(&format!("lib{plugin}.so\n")), "{installed}");
+    }
+    let upgraded = part("== ran\n", "== upgraded");
+    assert!(upgraded.contains("# changed\n3\n"), "{upgraded}");
+    assert!(upgraded.contains("/etc/jackfield/config.toml root:jackfield 640"), "{upgraded}");
+    assert!(!part("== upgraded\n", "== purged").contains("left behind"), "{said}");
+}
+
+#[test]
+fn the_containerfile_copies_what_is_there_and_runs_as_a_user() {
+    let text = fs::read_to_string(workspace().join("packaging/Containerfile")).expect("a file");
+    assert!(text.lines().any(|line| line.starts_with("USER ") && line != "USER root"), "{text}");
+    let copied =
+        text.lines().filter_map(|line| line.strip_prefix("COPY ")).filter(|line| !line.starts_with("--from"));
+    for line in copied {
+        let mut words: Vec<_> = line.split_whitespace().collect();
+        words.pop();
+        for file in words {
+            assert!(workspace().join(file).exists(), "{line}");
+        }
+    }
+}
