@@ -63,7 +63,7 @@ fn the_debian_package_is_installed_upgraded_and_purged() {
          test -s /usr/share/bash-completion/completions/jackfield
          test -s /lib/systemd/system/jackfield.service || test -s /usr/lib/systemd/system/jackfield.service
          install -d -o jackfield -g jackfield -m 700 /var/lib/jackfield
-         as_user() {{ setpriv --reuid jackfield --regid jackfield --clear-groups env HOME=/var/lib/jackfield \"$@\"; }}
+         as_user() {{ exec setpriv --reuid jackfield --regid jackfield --clear-groups env HOME=/var/lib/jackfield \"$@\"; }}
          as_user jackfield run --state /var/lib/jackfield /run/jackfield/events 2> /said &
          run=$!
          printf '%s' '{events}' > /run/jackfield/events
