@@ -93,10 +93,7 @@ fn behaviours() -> Vec<Behaviour> {
     add("sleep_ms = 50", 0);
     add("sleep_ms = 4000", 6);
     let long = format!("{:?}", "long ".repeat(200_000));
-    for (name, says) in
-        [("nothing", "\"\""), ("escapes", r#""\u001b[2J\u001b]0;t\u0007\n\r\u202e\u009b""#), ("much", &long)]
-    {
-        assert!(!name.is_empty());
+    for says in ["\"\"", r#""\u001b[2J\u001b]0;t\u0007\n\r\u202e\u009b""#, &long] {
         for (how, code) in [
             ("outcome = \"rejected\"", 6),
             ("outcome = \"retry\"", 6),
