@@ -26,9 +26,9 @@ const X32: i64 = 0x4000_0000;
 /// placed itself, and end each other caller by SIGILL.
 const UNFILTERED: [i64; 2] = [335, 336];
 
-const ANY: [u64; 5] = [0; 5];
+const ANY: Arguments = [0; 5];
 /// In the places of flags, of modes and of processes: all that can be wrong.
-const ALL_BITS: [u64; 5] = [u64::MAX; 5];
+const ALL_BITS: Arguments = [u64::MAX; 5];
 
 const CREATE: u64 = 0o100;
 const TMPFILE: u64 = 0o20_200_000;
@@ -36,14 +36,17 @@ const FAST_OPEN: u64 = 0x2000_0000;
 /// The bits of `clone` for a thread.
 const THREAD: u64 = 0x0001_0900;
 
-type Call = (i64, [u64; 5]);
+type Arguments = [u64; 5];
+type Call = (i64, Arguments);
+/// The name of a call, arguments with which it is refused, and arguments with which it is not.
+type Case = (&'static str, Vec<Arguments>, Vec<Arguments>);
 
 fn numbers_to(last: i64) -> impl Iterator<Item = i64> {
     (0..=last).filter(|number| cfg!(not(target_arch = "x86_64")) || !UNFILTERED.contains(number))
 }
 
 /// The first arguments of a call.
-fn with(first: &[u64]) -> [u64; 5] {
+fn with(first: &[u64]) -> Arguments {
     let mut all = ANY;
     all[..first.len()].copy_from_slice(first);
     all
@@ -75,8 +78,8 @@ fn answers(options: &str, tried: &[Call]) -> Vec<i32> {
     answers
 }
 
-/// The calls that are refused with some arguments: their names, arguments with which they are, and without.
-fn by_arguments() -> Vec<(&'static str, Vec<[u64; 5]>, Vec<[u64; 5]>)> {
+/// The calls that are refused with some arguments.
+fn by_arguments() -> Vec<Case> {
     let new_namespaces =
         [0x2_0000, 0x200_0000, 0x400_0000, 0x800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000];
     let clones = [17, 0x4100, 0x4111].into_iter().chain(new_namespaces.map(|flag| THREAD | flag));
@@ -163,8 +166,8 @@ fn by_arguments() -> Vec<(&'static str, Vec<[u64; 5]>, Vec<[u64; 5]>)> {
     all
 }
 
-/// The same of calls that are refused only with `network`.
-fn by_network() -> Vec<(&'static str, Vec<[u64; 5]>, Vec<[u64; 5]>)> {
+/// The calls that are refused only with `network`.
+fn by_network() -> Vec<Case> {
     let sends = [("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)].map(|(name, place)| {
         let mut flags = ANY;
         flags[place] = FAST_OPEN;

@@ -11,6 +11,7 @@ mod libraries;
 mod races;
 
 /// Says how many attacks of a kind were tried: `scripts/test --attack` shows these lines.
+#[allow(clippy::print_stdout, reason = "it reports as a harness does")]
 fn tried(what: &str, count: usize) {
     println!("attack: {what}: {count} tried");
 }
