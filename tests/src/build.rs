@@ -19,10 +19,11 @@ pub struct Build {
 }
 
 impl Build {
-    /// The package as `cargo test` builds it: by the toolchain that runs now, in the profile `dev`.
+    /// The package as `cargo test` builds it: by the toolchain that runs now, in the profile `dev` unless
+    /// [`is_release`](super::is_release) says otherwise.
     #[must_use]
     pub fn package(name: &str) -> Self {
-        Self { package: name.to_owned(), toolchain: None, panic_abort: false, release: false }
+        Self { package: name.to_owned(), toolchain: None, panic_abort: false, release: super::is_release() }
     }
 
     /// By the toolchain of this name, in a target folder of its own.

@@ -1,6 +1,7 @@
 //! Plugins in C, from one source.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{Error, Result},
     path::{Path, PathBuf},
@@ -75,6 +76,57 @@ pub fn c_conduct(variant: &str) -> PathBuf {
     })
 }
 
+/// The plugin of `tests/fixtures/c/calls.c`, which tries system calls. Its host has to be started by [`calls_launcher`].
+///
+/// # Panics
+/// When it does not compile.
+#[must_use]
+pub fn calls() -> PathBuf {
+    super::made("c", "calls", |path| run(&mut plugin("calls.c", path)))
+}
+
+/// The program that starts the host of [`calls`]: its arguments are the host and those of the host.
+///
+/// # Panics
+/// When it does not compile.
+#[must_use]
+pub fn calls_launcher() -> PathBuf {
+    super::made("c", "calls-launcher", |path| {
+        let mut command = Command::new("cc");
+        run(command.args(WARNINGS).args(["-DLAUNCHER", "-o"]).arg(path).arg(sources().join("calls.c")))
+    })
+}
+
+/// System calls that headers of older kernels lack. Their numbers are the same on all architectures.
+const NEW_CALLS: [(&str, i64); 6] = [
+    ("fchmodat2", 452),
+    ("lsm_set_self_attr", 460),
+    ("setxattrat", 463),
+    ("removexattrat", 466),
+    ("open_tree_attr", 467),
+    ("file_setattr", 469),
+];
+
+/// The numbers of this architecture's system calls, by the headers of the kernel.
+///
+/// # Panics
+/// When the headers can't be read.
+#[must_use]
+pub fn system_calls() -> BTreeMap<String, i64> {
+    let output = Command::new("cc")
+        .args(["-dM", "-E", "-include", "asm/unistd.h", "-x", "c", "/dev/null"])
+        .output()
+        .expect("cc (scripts/setup installs it)");
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let read = |line: &str| {
+        let (name, number) = line.strip_prefix("#define __NR_")?.split_once(' ')?;
+        Some((name.to_owned(), number.parse().ok()?))
+    };
+    let new = NEW_CALLS.into_iter().map(|(name, number)| (name.to_owned(), number));
+    text.lines().filter_map(read).chain(new).collect()
+}
+
 fn sources() -> PathBuf {
     super::workspace().join("tests/fixtures/c")
 }
@@ -104,12 +156,11 @@ fn compile(variant: &str, out: &Path) -> Result<()> {
     linked
 }
 
+const WARNINGS: [&str; 6] = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1"];
+
 fn cc(out: &Path) -> Command {
     let mut command = Command::new("cc");
-    command
-        .args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1"])
-        .args(["-shared", "-fPIC", "-fvisibility=hidden", "-o"])
-        .arg(out);
+    command.args(WARNINGS).args(["-shared", "-fPIC", "-fvisibility=hidden", "-o"]).arg(out);
     command
 }
 

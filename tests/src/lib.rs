@@ -28,7 +28,7 @@ use std::{
 
 pub use crate::{
     build::Build,
-    c::{C_VARIANTS, c_conduct, c_fixture, faults, faults_mended},
+    c::{C_VARIANTS, c_conduct, c_fixture, calls, calls_launcher, faults, faults_mended, system_calls},
     command::isolated_command,
     project::{cargo_in, contract, project_target},
     released::{Released, released},
@@ -61,6 +61,13 @@ pub fn panic_abort(name: &str) -> PathBuf {
 #[must_use]
 pub fn skewed(name: &str, toolchain: &str) -> PathBuf {
     Build::package(&format!("fixture-{name}")).toolchain(toolchain).library()
+}
+
+/// Whether the command and the plugins are built in the profile `release`, which the variable `JACKFIELD_TEST_RELEASE` asks
+/// for. Tests that depend on a race then try it more often.
+#[must_use]
+pub fn is_release() -> bool {
+    std::env::var_os("JACKFIELD_TEST_RELEASE").is_some()
 }
 
 /// The command.

@@ -1,4 +1,7 @@
-//! The options of a plugin as a table, from the JSON Schema in its metadata.
+//! The options of a plugin as a table, from the JSON Schema in its metadata. The schema may be hostile: what is shown of it is
+//! bounded.
+
+use std::collections::HashSet;
 
 use serde_json::Value;
 
@@ -13,6 +16,12 @@ const MOST_LINES: usize = 8;
 
 /// The depth to which options are shown, because a schema may refer to itself.
 const DEEPEST: usize = 8;
+/// The number of bytes of the options that are shown, and how many of them an option counts as beside its texts.
+const MOST_BYTES: usize = 128 << 10;
+const ROW: usize = 64;
+/// The number of forms of a choice among which one form and `null` are looked for, and of required options.
+const MOST_FORMS: usize = 16;
+const MOST_REQUIRED: usize = 1024;
 
 /// One option of a plugin's configuration.
 struct OptionRow {
@@ -37,46 +46,68 @@ pub(super) fn table(schema: &str) -> Option<String> {
     (table.len() > 1).then(|| console::table(&table, |_, _, cell| cell))
 }
 
-/// The options in `schema`, in its order.
+/// The options in `schema`, in its order. The last row says that there are more where they are too many.
 fn rows(schema: &str) -> Vec<OptionRow> {
-    let mut rows = Vec::new();
-    if let Ok(root) = serde_json::from_str::<Value>(schema) {
-        members(&root, &root, "", DEEPEST, &mut rows);
+    let Ok(root) = serde_json::from_str::<Value>(schema) else { return Vec::new() };
+    let mut rows = Rows { root: &root, left: Some(MOST_BYTES), rows: Vec::new() };
+    rows.add_members(&root, "", DEEPEST);
+    if rows.left.is_none() {
+        rows.rows.push(OptionRow {
+            name: "...".to_owned(),
+            kind: String::new(),
+            default: String::new(),
+            meaning: "more options, see --json".to_owned(),
+        });
     }
-    rows
+    rows.rows
 }
 
-/// Adds the rows of the members of an object.
-fn members(root: &Value, object: &Value, parent: &str, depth: usize, rows: &mut Vec<OptionRow>) {
-    let object = resolved(root, object);
-    let required: Vec<&str> =
-        object["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    for (key, schema) in object["properties"].as_object().into_iter().flatten() {
-        let name = if parent.is_empty() { key.clone() } else { format!("{parent}.{key}") };
-        option(root, schema, &name, required.contains(&key.as_str()), depth, rows);
-    }
-    if object["additionalProperties"].is_object() {
-        let name = if parent.is_empty() { "*".to_owned() } else { format!("{parent}.*") };
-        option(root, &object["additionalProperties"], &name, false, depth, rows);
-    }
+struct Rows<'s> {
+    root: &'s Value,
+    /// How many bytes may be added; `None` once an option had no room.
+    left: Option<usize>,
+    rows: Vec<OptionRow>,
 }
 
-fn option(root: &Value, schema: &Value, name: &str, required: bool, depth: usize, rows: &mut Vec<OptionRow>) {
-    let inner = resolved(root, schema);
-    let default = schema.get("default").or_else(|| inner.get("default")).filter(|value| !value.is_null());
-    // The default of an object is shown at its members.
-    let default = default.filter(|value| !value.is_object()).map(ToString::to_string);
-    let description = schema["description"].as_str().or_else(|| inner["description"].as_str());
-    rows.push(OptionRow {
-        kind: kind(root, schema),
-        default: default.unwrap_or_else(|| if required { "required".to_owned() } else { String::new() }),
-        meaning: first_sentence(description.unwrap_or_default()),
-        name: name.to_owned(),
-    });
-    if depth > 0 {
-        members(root, inner, name, depth - 1, rows);
-        if inner["items"].is_object() {
-            members(root, &inner["items"], &format!("{name}[]"), depth - 1, rows);
+impl<'s> Rows<'s> {
+    /// Adds the rows of the members of an object.
+    fn add_members(&mut self, object: &'s Value, parent: &str, depth: usize) {
+        let object = resolved(self.root, object);
+        let required = object["required"].as_array().into_iter().flatten().take(MOST_REQUIRED);
+        let required: HashSet<&str> = required.filter_map(Value::as_str).collect();
+        let named = |key: &str| if parent.is_empty() { key.to_owned() } else { format!("{parent}.{key}") };
+        for (key, schema) in object["properties"].as_object().into_iter().flatten() {
+            self.add(schema, &named(key), required.contains(key.as_str()), depth);
+        }
+        if object["additionalProperties"].is_object() {
+            self.add(&object["additionalProperties"], &named("*"), false, depth);
+        }
+    }
+
+    fn add(&mut self, schema: &'s Value, name: &str, required: bool, depth: usize) {
+        let Some(left) = self.left else { return };
+        let inner = resolved(self.root, schema);
+        let default = schema.get("default").or_else(|| inner.get("default")).filter(|value| !value.is_null());
+        // The default of an object is shown at its members.
+        let default = default.filter(|value| !value.is_object()).map(ToString::to_string);
+        let description = schema["description"].as_str().or_else(|| inner["description"].as_str());
+        let row = OptionRow {
+            kind: kind(self.root, schema, DEEPEST),
+            default: default.unwrap_or_else(|| if required { "required".to_owned() } else { String::new() }),
+            meaning: first_sentence(description.unwrap_or_default()),
+            name: name.to_owned(),
+        };
+        let texts = [&row.name, &row.kind, &row.default, &row.meaning];
+        self.left = left.checked_sub(ROW + texts.map(String::len).iter().sum::<usize>());
+        if self.left.is_none() {
+            return;
+        }
+        self.rows.push(row);
+        if let Some(depth) = depth.checked_sub(1) {
+            self.add_members(inner, name, depth);
+            if inner["items"].is_object() {
+                self.add_members(&inner["items"], &format!("{name}[]"), depth);
+            }
         }
     }
 }
@@ -86,8 +117,8 @@ fn resolved<'s>(root: &'s Value, mut schema: &'s Value) -> &'s Value {
     for _ in 0..DEEPEST {
         let target = schema["$ref"].as_str().and_then(|target| root.pointer(target.strip_prefix('#')?));
         let form = ["anyOf", "oneOf"].iter().find_map(|choice| {
-            let forms: Vec<_> =
-                schema[choice].as_array()?.iter().filter(|form| form["type"] != "null").collect();
+            let forms = schema[choice].as_array().filter(|forms| forms.len() <= MOST_FORMS)?;
+            let forms: Vec<_> = forms.iter().filter(|form| form["type"] != "null").collect();
             if let [form] = forms[..] { Some(form) } else { None }
         });
         match target.or(form) {
@@ -98,7 +129,8 @@ fn resolved<'s>(root: &'s Value, mut schema: &'s Value) -> &'s Value {
     schema
 }
 
-fn kind(root: &Value, schema: &Value) -> String {
+/// `depth` is that of lists of lists.
+fn kind(root: &Value, schema: &Value, depth: usize) -> String {
     let schema = resolved(root, schema);
     if let Some(words) = words(schema) {
         return words;
@@ -116,7 +148,9 @@ fn kind(root: &Value, schema: &Value) -> String {
     let names: Vec<&str> = kinds.into_iter().filter(|kind| *kind != "null").map(name).collect();
     match names[..] {
         [] => "any".to_owned(),
-        ["list"] if schema["items"].is_object() => format!("list of {}", kind(root, &schema["items"])),
+        ["list"] if depth > 0 && schema["items"].is_object() => {
+            format!("list of {}", kind(root, &schema["items"], depth - 1))
+        }
         _ => names.join(" or "),
     }
 }
@@ -229,6 +263,28 @@ mod tests {
         assert!(long.iter().chain(&many).all(|line| line.chars().count() <= WIDEST), "{long:?}");
         assert_eq!(long[1..], ["b"]);
         assert!(long[0].ends_with("é... |"), "{long:?}");
+    }
+
+    #[test]
+    fn a_schema_with_any_number_of_options_has_a_short_table() {
+        // Ten members at each depth, a list of itself, and a text that is shown again and again.
+        let members: Vec<_> = (0..10).map(|number| format!(r##""m{number}":{{"$ref":"#"}}"##)).collect();
+        let long = "x".repeat(MOST_BYTES / 10);
+        for schema in [
+            format!(r#"{{"properties":{{{}}}}}"#, members.join(",")),
+            format!(r#"{{"description":"{long}","properties":{{{}}}}}"#, members.join(",")),
+            r##"{"type":"array","items":{"$ref":"#"},"properties":{"all":{"$ref":"#"}}}"##.to_owned(),
+        ] {
+            let rows = rows(&schema);
+            let last = rows.last().expect("an option");
+            assert!(rows.len() < MOST_BYTES / ROW + 2, "{} options", rows.len());
+            assert_eq!(
+                last.name == "...",
+                members.iter().all(|member| schema.contains(member)),
+                "{}",
+                last.name
+            );
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jackfield_plugin_api::metadata::FORMAT;
-use serde::de::{self, SeqAccess, Visitor};
+use serde::de::{self, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
@@ -91,6 +91,7 @@ pub(crate) fn parse(json: &str) -> Result<Metadata, InspectError> {
     struct Format {
         format: u32,
     }
+    must_be_an_object(json)?;
     // The format decides which members there are.
     let Format { format } = deserialize(json)?;
     if format != FORMAT {
@@ -102,18 +103,21 @@ pub(crate) fn parse(json: &str) -> Result<Metadata, InspectError> {
     deserialize(json)
 }
 
+/// Fails unless the text is one JSON object. What fails later is a member of it.
+fn must_be_an_object(json: &str) -> Result<(), InspectError> {
+    let refused = |detail: &str| InspectError::MetadataNotJson {
+        detail: ForeignText::cut(detail, 300),
+        start: starts_with(json.as_bytes()),
+    };
+    serde_json::from_str::<IgnoredAny>(json).map_err(|error| refused(&error.to_string()))?;
+    if json.trim_start().starts_with('{') { Ok(()) } else { Err(refused("it is another value")) }
+}
+
 fn deserialize<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, InspectError> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
-        let inner = error.into_inner();
-        if !inner.is_data() || !json.starts_with('{') {
-            return InspectError::MetadataNotJson {
-                detail: ForeignText::cut(&inner.to_string(), 300),
-                start: starts_with(json.as_bytes()),
-            };
-        }
-        let mut detail = inner.to_string();
+        let mut detail = error.into_inner().to_string();
         if let Some(position) = detail.rfind(" at line ") {
             detail.truncate(position);
         }
@@ -123,12 +127,7 @@ fn deserialize<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, InspectErr
             member: ForeignText::cut(&member, 100),
             detail: ForeignText::cut(&detail, 300),
         }
-    })?;
-    deserializer.end().map_err(|error| InspectError::MetadataNotJson {
-        detail: error.to_string().into(),
-        start: starts_with(json.as_bytes()),
-    })?;
-    Ok(value)
+    })
 }
 
 fn check_printable<E: de::Error>(text: String) -> Result<ForeignText, E> {
@@ -251,6 +250,7 @@ pub(super) mod tests {
             ("requires", json!(vec![""; 65]), "metadata, `requires`: invalid length 65"),
             ("serial", json!("no"), "metadata, `serial`: invalid type"),
             ("panic", json!("explode"), "metadata, `panic`: unknown variant `explode`, expected one of"),
+            ("panic", json!([]), "metadata, `panic`: expected value"),
             ("config_schema", json!([1]), "metadata, `config_schema`: expected a JSON Schema"),
         ] {
             let mut value = good();
@@ -265,7 +265,8 @@ pub(super) mod tests {
         for (json, said) in [
             ("", "it starts with \"\""),
             ("hello", "it starts with \"hello\""),
-            ("[1]", "it starts with \"[1]\""),
+            ("[1]", "it is another value, it starts with \"[1]\""),
+            ("1e999", "it is another value"),
             ("{\"format\": 1,", "EOF while parsing"),
         ] {
             let line = parse(json).unwrap_err().to_string();

@@ -231,10 +231,11 @@ pub(crate) const CPU_X86_64: u32 = 0x0100_0007;
 pub(crate) const CPU_ARM64: u32 = 0x0100_000c;
 
 fn common_arguments(metadata: &str) -> Vec<String> {
+    // The end-to-end tests use these functions, too.
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut arguments = vec![
         format!("-I{}", root.join("../plugin-api/include").display()),
-        root.join("tests/fixtures/plugin.c").display().to_string(),
+        root.join("../loader/tests/fixtures/plugin.c").display().to_string(),
     ];
     if !metadata.is_empty() {
         arguments.push(format!("-DMETADATA={}", c_string(metadata)));

@@ -250,6 +250,16 @@ fn try_it(attempt: &str, with: &str, verified: &[Verified]) -> io::Result<String
     match attempt {
         "read" => fs::read(with).map(|bytes| format!("ok {}", bytes.len())),
         "list" => fs::read_dir(with).map(|_| "ok".to_owned()),
+        "size" => fs::metadata(with).map(|file| format!("ok {}", file.len())),
+        "watch" => {
+            let path = std::ffi::CString::new(with).unwrap();
+            // SAFETY: the path is valid.
+            called(unsafe {
+                let watches = libc::syscall(libc::SYS_inotify_init1, 0);
+                called(watches)?;
+                libc::syscall(libc::SYS_inotify_add_watch, watches, path.as_ptr(), libc::IN_CREATE)
+            })
+        }
         "write" => fs::write(with, "x").map(done),
         "append" => {
             OpenOptions::new().append(true).open(with).and_then(|mut file| file.write_all(b"x")).map(done)

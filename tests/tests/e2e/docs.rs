@@ -276,38 +276,92 @@ fn the_readme_has_at_most_200_lines() {
     assert!(lines <= 200, "{lines} lines");
 }
 
-/// The source of every test of the repository.
-fn tests_of(folder: &Path, source: &mut String) {
+/// The sources of the repository.
+fn sources(folder: &Path, found: &mut Vec<String>) {
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("readable").path();
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         if path.is_dir() && name != "target" && !name.starts_with('.') {
-            tests_of(&path, source);
+            sources(&path, found);
         } else if name.ends_with(".rs") {
-            source.push_str(&fs::read_to_string(&path).expect("UTF-8"));
+            found.push(fs::read_to_string(&path).expect("UTF-8"));
         }
     }
+}
+
+/// The names of the tests in a source that run with `scripts/test` or `scripts/test --attack`: functions with the attribute of
+/// a test, and those of a list for the harness of `tests/support`.
+fn tests_in(source: &str) -> Vec<&str> {
+    let mut tests = Vec::new();
+    let mut is_test = false;
+    for line in source.lines().map(str::trim) {
+        let code = ["pub ", "async "].iter().fold(line, |code, word| code.trim_start_matches(word));
+        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+            is_test = true;
+        } else if line.starts_with("#[ignore") && !line.contains("scripts/test --attack") {
+            is_test = false;
+        } else if let Some(function) = code.strip_prefix("fn ") {
+            tests.extend(is_test.then(|| function.split(['(', '<']).next().unwrap_or_default()));
+            is_test = false;
+        }
+    }
+    let lists = source.split("tests![").skip(1).filter_map(|list| list.split_once(']'));
+    tests.extend(lists.flat_map(|(list, _)| list.split(',').map(str::trim)));
+    tests
+}
+
+#[test]
+fn tests_are_told_from_helpers_and_ignored_tests() {
+    let source = "#[test]\nfn one() {}\nfn helper() {}\n#[test]\n#[ignore = \"run by one\"]\nfn child() {}\n\
+                  #[tokio::test(start_paused = true)]\n#[cfg(unix)]\nasync fn two() {}\n    #[test]\n    fn inner() {}\n\
+                  #[test]\n#[ignore = \"scripts/test --attack runs it\"]\nfn long() {}\nconst TESTS: &[Test] = tests![\n    listed,\n];\n";
+    assert_eq!(tests_in(source), ["one", "two", "inner", "long", "listed", ""]);
+}
+
+/// The tables of a page: for each the cells of its heading, and those of its rows.
+fn tables(page: &str) -> Vec<Vec<Vec<&str>>> {
+    let mut tables = Vec::new();
+    let mut open: Vec<Vec<&str>> = Vec::new();
+    for line in page.lines().chain([""]) {
+        if line.starts_with('|') {
+            open.push(line.trim_matches('|').split('|').map(str::trim).collect());
+        } else if !open.is_empty() {
+            tables.push(std::mem::take(&mut open));
+        }
+    }
+    tables
 }
 
 #[test]
 fn every_threat_names_a_test_that_is_there() {
     let text = fs::read_to_string(root().join("docs/security.md")).expect("docs/security.md");
-    let mut source = String::new();
-    tests_of(root(), &mut source);
+    let mut all = Vec::new();
+    sources(root(), &mut all);
+    let tests: std::collections::HashSet<&str> = all.iter().flat_map(|source| tests_in(source)).collect();
     let mut rows = 0;
-    for line in text.lines().filter(|line| line.starts_with('|') && !line.starts_with("| ---")) {
-        let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
-        if cells.first() == Some(&"who") {
+    for table in tables(&text) {
+        let heading = table[0].join(" | ");
+        // The other tables list system calls, which `attack/calls.rs` compares.
+        if heading != "who | wants to | what stops them | shown by" {
+            assert!(["why", "which", "when"].contains(&table[0][1]), "an unknown table: {heading}");
             continue;
         }
-        let tests: Vec<_> = cells.last().expect("cells").split('`').skip(1).step_by(2).collect();
-        assert!(!tests.is_empty(), "no test is named: {line}");
-        for test in tests {
-            assert!(source.contains(&format!("fn {test}(")), "{test} is no test: {line}");
+        for cells in &table[2..] {
+            assert_eq!(cells.len(), 4, "{cells:?}");
+            let named: Vec<_> = cells[3].split('`').skip(1).step_by(2).collect();
+            assert!(!named.is_empty(), "no test is named: {cells:?}");
+            for test in named {
+                assert!(tests.contains(test), "{test} is no test that runs: {cells:?}");
+            }
+            rows += 1;
         }
-        rows += 1;
     }
-    assert!(rows > 10, "{rows} threats");
+    assert!(rows > 60, "{rows} threats");
+    // Tests that are named in the text.
+    let prose = text.lines().filter(|line| !line.starts_with('|')).collect::<Vec<_>>().join("\n");
+    for word in prose.split('`').skip(1).step_by(2).filter(|word| word.matches('_').count() > 3) {
+        assert!(tests.contains(word), "{word} is no test that runs");
+    }
 }
 
 fn event_schema() -> jsonschema::Validator {

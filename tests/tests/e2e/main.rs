@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 
 mod abi_reference;
+mod attack;
 mod behaviour;
 #[cfg(target_os = "linux")]
 mod c_vendor;

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, env};
 
 use seccompiler::SeccompCmpArgLen::Dword;
 use seccompiler::SeccompCmpOp::{self, Eq, MaskedEq, Ne};
-use seccompiler::{BpfProgram, SeccompAction, SeccompCondition, SeccompFilter, SeccompRule, apply_filter};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCondition, SeccompFilter, SeccompRule, apply_filter, sock_filter,
+};
 
 /// Starting programs: only the verified plugin may run.
 const PROGRAMS: &[i64] = &[libc::SYS_execve, libc::SYS_execveat];
@@ -48,7 +50,11 @@ const KERNEL: &[i64] = &[
     libc::SYS_fanotify_init,
     libc::SYS_fanotify_mark,
     libc::SYS_lookup_dcookie,
+    LSM_SET_SELF_ATTR,
 ];
+
+/// Watches of folders. Landlock does not restrict them, and they tell the names of files in a folder that can't be listed.
+const WATCHES: &[i64] = &[libc::SYS_inotify_init1, libc::SYS_inotify_add_watch];
 
 /// Memory in files without a path, which no limit counts.
 const MEMORY: &[i64] = &[libc::SYS_memfd_create, MEMFD_SECRET];
@@ -78,6 +84,7 @@ const VIEWS: &[i64] = &[
     libc::SYS_mount,
     libc::SYS_umount2,
     libc::SYS_open_tree,
+    OPEN_TREE_ATTR,
     libc::SYS_move_mount,
     libc::SYS_fsopen,
     libc::SYS_fsconfig,
@@ -137,6 +144,7 @@ const OLD: &[i64] = &[
     libc::SYS_utime,
     libc::SYS_utimes,
     libc::SYS_futimesat,
+    libc::SYS_inotify_init,
     libc::SYS_iopl,
     libc::SYS_ioperm,
 ];
@@ -148,19 +156,14 @@ const QUOTACTL_FD: i64 = 443;
 const MEMFD_SECRET: i64 = 447;
 const PROCESS_MRELEASE: i64 = 448;
 const FCHMODAT2: i64 = 452;
+const LSM_SET_SELF_ATTR: i64 = 460;
 const SETXATTRAT: i64 = 463;
 const REMOVEXATTRAT: i64 = 466;
+const OPEN_TREE_ATTR: i64 = 467;
 const FILE_SETATTR: i64 = 469;
 
-/// The ABI x32 of some x86-64 kernels: its bit, and calls of the above lists that have other numbers there.
-#[cfg(target_arch = "x86_64")]
-const X32: (i64, &[i64]) = (0x4000_0000, &[520, 545, 521, 539, 540, 528, 533]);
-/// `ioctl` there.
-#[cfg(target_arch = "x86_64")]
-const X32_IOCTL: i64 = 514;
-/// `sendmsg` and `sendmmsg` there.
-#[cfg(target_arch = "x86_64")]
-const X32_SENDS: [(i64, u8); 2] = [(518, 2), (538, 3)];
+/// The highest number that these lists know. A plugin does without what later kernels add until it is judged here.
+const NEWEST: i64 = FILE_SETATTR;
 
 /// Bits of a file's mode: it runs with the rights of its owner or group.
 const SET_ID: [u64; 2] = [0o4000, 0o2000];
@@ -173,7 +176,7 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 /// sandbox.
 pub(super) fn deny(network: Option<&[u16]>) -> Result<(), seccompiler::Error> {
     let mut rules: Rules =
-        [PROGRAMS, FORKS, PROCESSES, KERNEL, MEMORY, SHARED, VIEWS, MACHINE, METADATA, OLD]
+        [PROGRAMS, FORKS, PROCESSES, KERNEL, WATCHES, MEMORY, SHARED, VIEWS, MACHINE, METADATA, OLD]
             .iter()
             .flat_map(|group| group.iter().map(|number| (*number, Vec::new())))
             .collect();
@@ -194,29 +197,15 @@ pub(super) fn deny(network: Option<&[u16]>) -> Result<(), seccompiler::Error> {
         }
     }
     // A filter can't see the arguments of these, which are in memory. Without them, libc uses `clone` and `openat`.
-    let mut absent: Rules =
+    let absent: Rules =
         [libc::SYS_clone3, libc::SYS_openat2].into_iter().map(|number| (number, Vec::new())).collect();
     // A program that sets the mask for a moment takes what `umask` returns for the old one, and would set an
     // error as the next mask. So the call returns 0 and changes nothing.
     let lowered = OTHERS_WRITE.iter().map(|bit| when(&[(0, MaskedEq(*bit), 0)])).collect::<Result<_, _>>()?;
-    let mut ignored: Rules = [(libc::SYS_umask, lowered)].into();
-    #[cfg(target_arch = "x86_64")]
-    {
-        let (mark, others) = X32;
-        for rules in [&mut rules, &mut absent, &mut ignored] {
-            let same: Vec<_> = rules.iter().map(|(number, rule)| (mark | number, rule.clone())).collect();
-            rules.extend(same);
-        }
-        rules.extend(others.iter().map(|number| (mark | number, Vec::new())));
-        rules.insert(mark | X32_IOCTL, controls()?);
-        if network.is_some() {
-            for (number, flags) in X32_SENDS {
-                rules.insert(mark | number, fast_open(flags)?);
-            }
-        }
-    }
+    let ignored: Rules = [(libc::SYS_umask, lowered)].into();
     refuse(ignored, 0)?;
     refuse(absent, libc::ENOSYS)?;
+    refuse_newer()?;
     refuse(rules, libc::EPERM)
 }
 
@@ -224,6 +213,20 @@ fn refuse(rules: Rules, error: i32) -> Result<(), seccompiler::Error> {
     let refusal = SeccompAction::Errno(error.unsigned_abs());
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, refusal, env::consts::ARCH.try_into()?)?;
     apply_filter(&BpfProgram::try_from(filter)?)
+}
+
+/// Takes away the calls whose numbers are higher than [`NEWEST`], as on a kernel that does not have them. Those of the ABI
+/// x32, which some kernels for x86-64 have, are among them.
+fn refuse_newer() -> Result<(), seccompiler::Error> {
+    let instruction = |code: u32, jf, k| sock_filter { code: code as u16, jt: 0, jf, k };
+    let refusal = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
+    apply_filter(&[
+        // The number of the call is what the kernel describes a call with first.
+        instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+        instruction(libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K, 1, NEWEST as u32),
+        instruction(libc::BPF_RET | libc::BPF_K, 0, refusal),
+        instruction(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW),
+    ])
 }
 
 /// A rule for a call whose arguments meet all conditions: index, comparison, and number.
@@ -365,8 +368,24 @@ fn controls() -> Result<Vec<SeccompRule>, seccompiler::Error> {
     const FS_IOC_SETFLAGS: u64 = 0x4008_6602;
     const FS_IOC32_SETFLAGS: u64 = 0x4004_6602;
     const FS_IOC_FSSETXATTR: u64 = 0x401c_5820;
-    [TIOCSTI, TIOCLINUX, FS_IOC_SETFLAGS, FS_IOC32_SETFLAGS, FS_IOC_FSSETXATTR]
-        .iter()
-        .map(|request| when(&[(1, Eq, *request)]))
-        .collect()
+    const FS_IOC_SETVERSION: u64 = 0x4008_7602;
+    const EXT4_IOC_SETVERSION: u64 = 0x4008_6604;
+    const FS_IOC_ENABLE_VERITY: u64 = 0x4080_6685;
+    const FS_IOC_SET_ENCRYPTION_POLICY: u64 = 0x800c_6613;
+    const FAT_IOCTL_SET_ATTRIBUTES: u64 = 0x4004_7211;
+    [
+        TIOCSTI,
+        TIOCLINUX,
+        FS_IOC_SETFLAGS,
+        FS_IOC32_SETFLAGS,
+        FS_IOC_FSSETXATTR,
+        FS_IOC_SETVERSION,
+        EXT4_IOC_SETVERSION,
+        FS_IOC_ENABLE_VERITY,
+        FS_IOC_SET_ENCRYPTION_POLICY,
+        FAT_IOCTL_SET_ATTRIBUTES,
+    ]
+    .iter()
+    .map(|request| when(&[(1, Eq, *request)]))
+    .collect()
 }
