@@ -28,10 +28,7 @@ use jackfield_loader::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    exit::CommandError,
-    settings::{self, TOOL},
-};
+use crate::{exit::CommandError, settings};
 
 const LOCK: &str = "run.lock";
 const STATUS: &str = "status.v1.json";
@@ -173,8 +170,7 @@ pub(crate) fn is_of_run(folder: &Path) -> bool {
 
 /// Whether the folder is that of a run with a spool of its own. A run with `--spools` has none.
 fn has_own_spool(folder: &Path) -> bool {
-    let has_none = |last: &Snapshot| last.spools.iter().all(|spool| spool.tool != TOOL);
-    is_of_run(folder) && !matches!(read(folder), Ok(Some(last)) if has_none(&last))
+    is_of_run(folder) && !matches!(read(folder), Ok(Some(last)) if last.of_tools)
 }
 
 /// Whether the run that has locked the folder is alive.
@@ -234,6 +230,9 @@ pub(crate) struct Snapshot {
     pub(crate) at_ms: i64,
     pub(crate) config: ForeignText,
     pub(crate) input: ForeignText,
+    /// Whether the spools are those of tools, so that there is no input.
+    #[serde(default)]
+    pub(crate) of_tools: bool,
     pub(crate) lines: u64,
     pub(crate) events: u64,
     pub(crate) bad_lines: u64,
@@ -305,6 +304,11 @@ pub(crate) struct BackendNow {
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
     pub(crate) calls: u64,
+    #[serde(default)]
+    pub(crate) call_times: CallTimes,
+    /// Processes of an isolated plugin that were started after its first one.
+    #[serde(default)]
+    pub(crate) restarts: u64,
     pub(crate) waiting: u64,
     pub(crate) delivered: u64,
     pub(crate) rejected: u64,
@@ -316,6 +320,14 @@ pub(crate) struct BackendNow {
     pub(crate) last_delivery_s: Option<u64>,
     pub(crate) swaps: u64,
     pub(crate) not_swapped: Option<ForeignText>,
+}
+
+/// The durations of the calls of a backend since it was opened.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct CallTimes {
+    pub(crate) sum_s: f64,
+    /// Seconds, and the number of calls that took no longer.
+    pub(crate) at_most: Vec<(f64, u64)>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -7,7 +7,8 @@ use terminal::truncate_str;
 
 use crate::{
     console::{self, Colour},
-    run_state::{BackendNow, Kept, Snapshot, now_ms},
+    run_state::{BackendNow, Snapshot, now_ms},
+    status_text::{self, CIRCUIT, HEAD, cells, of_backend, seconds},
 };
 
 /// A run that is alive and has written no status for this time is reported as silent.
@@ -42,106 +43,34 @@ pub(super) fn screen(folder: &Path, alive: bool, now: &Snapshot) -> String {
     let age_ms = now_ms().saturating_sub(now.at_ms);
     let age = span(seconds(age_ms));
     let mut lines = vec![match (alive, age_ms > LATE_MS) {
-        (true, false) => {
-            let running = span(seconds(now.at_ms - now.started_ms));
-            format!("jackfield {} {}, process {}, for {running}", now.version, now.state, now.pid)
-        }
+        (true, false) => status_text::running(now),
         (true, true) => format!("process {} has written no status for {age}", now.pid),
         (false, _) => {
             let dead = format!("no `jackfield run` is alive in {}", show_path(folder));
             format!("{}; the status below is {age} old", console::paint(&dead, Colour::Red))
         }
     }];
-    let (events, bad_lines) = (count(now.events, "event"), count(now.bad_lines, "bad line"));
-    lines.push(format!("input {}: {}, {events}, {bad_lines}", now.input, count(now.lines, "line")));
-    if let Some(holding) = &now.holding {
-        let held = format!(
-            "the input has not been read for {}: {}; its writers wait",
-            span(seconds(now.at_ms - holding.since_ms)),
-            holding.reason
-        );
-        lines.push(console::paint(&held, Colour::Yellow));
-    }
-    if now.not_stored > 0 {
-        let lost = count(now.not_stored, "line");
-        lines.push(format!("{lost} could not be stored and will never be delivered"));
-    }
-    lines.push(format!(
-        "configuration {}; {} of at most {} libraries loaded",
-        now.config, now.mapped_images, now.image_limit
-    ));
-    let Kept { library_bytes, host_handles, host_handle_bytes, log_targets, stuck_calls } = &now.kept;
-    lines.push(format!(
-        "kept until the run ends: {} of libraries, {} ({}), {}, {}",
-        count(*library_bytes, "byte"),
-        count(*host_handles, "host handle"),
-        count(*host_handle_bytes, "byte"),
-        count(*log_targets, "log target"),
-        count(*stuck_calls, "stuck call"),
-    ));
-    lines.extend(now.last_reload.iter().map(|reload| format!("last reload: {reload}")));
+    lines.push(status_text::input(now));
+    lines.extend(status_text::holding(now).map(|held| console::paint(&held, Colour::Yellow)));
+    lines.extend(status_text::not_stored(now));
+    lines.extend(status_text::uses(now));
+    lines.extend(status_text::last_reload(now));
     for spool in &now.spools {
-        let waiting = count(spool.waiting, "waiting event");
-        lines.push(format!("\n{}: {waiting}, {}", spool.tool, count(spool.bytes, "byte")));
-        lines.extend(
-            spool.dropped.iter().map(|(reason, lost)| format!("  {} lost: {reason}", count(*lost, "event"))),
-        );
-        if spool.dead_letters > 0 {
-            lines.push(format!("  {}", count(spool.dead_letters, "dead letter")));
-        }
-        lines.extend(spool.problems.iter().map(|problem| format!("  {problem}")));
+        lines.push(format!("\n{}", status_text::waiting(spool)));
+        lines.extend(status_text::of_spool(spool).iter().map(|line| format!("  {line}")));
         lines.push(table(&spool.backends).trim_end_matches('\n').to_owned());
-        for BackendNow { name, open, last_error, last_error_s, not_swapped, .. } in &spool.backends {
-            if let Some(error) = last_error {
-                lines.push(format!("  {name}: {} ago: {error}", span(last_error_s.unwrap_or_default())));
-            }
-            if let Some(reason) = not_swapped {
-                lines.push(match open {
-                    true => format!("  {name}: stays as it was: {reason}"),
-                    false => format!("  {name}: can't be opened yet: {reason}; its events wait"),
-                });
-            }
-        }
+        lines.extend(spool.backends.iter().flat_map(of_backend).map(|line| format!("  {line}")));
     }
     lines.join("\n") + "\n"
 }
 
 fn table(backends: &[BackendNow]) -> String {
-    const CIRCUIT: usize = 9;
-    let head = "BACKEND PLUGIN ISOLATION EVENTS/S P50 P99 WAITING DELIVERED REJECTED CIRCUIT SWAPS";
-    let mut rows: Vec<Vec<String>> = vec![head.split(' ').map(str::to_owned).collect()];
-    for backend in backends {
-        let plugin = match &backend.plugin {
-            Some(plugin) => format!("{} {}", plugin.name, plugin.version),
-            None => "not open".to_owned(),
-        };
-        let circuit = match backend.paused_s {
-            Some(seconds) => format!("open, {seconds} s"),
-            None => backend.circuit.clone(),
-        };
-        rows.push(vec![
-            backend.name.clone(),
-            plugin,
-            backend.isolation.clone(),
-            format!("{:.0}", backend.events_per_s),
-            format!("{:.2} ms", backend.p50_ms),
-            format!("{:.2} ms", backend.p99_ms),
-            backend.waiting.to_string(),
-            backend.delivered.to_string(),
-            backend.rejected.to_string(),
-            circuit,
-            backend.swaps.to_string(),
-        ]);
-    }
+    let mut rows = vec![HEAD.map(str::to_owned).to_vec()];
+    rows.extend(backends.iter().map(|backend| cells(backend).map(|cell| cell.to_string()).to_vec()));
     console::table(&rows, |row, column, cell| match (row, column) {
         (1.., CIRCUIT) if cell.starts_with("open") => console::paint(&cell, Colour::Yellow),
         _ => cell,
     })
-}
-
-/// Whole seconds; 0 for a negative time, which a clock that was set back causes.
-fn seconds(ms: i64) -> u64 {
-    u64::try_from(ms / 1000).unwrap_or_default()
 }
 
 #[cfg(test)]
