@@ -23,8 +23,8 @@ pub(crate) enum Exit {
     Usage,
     /// The user ended the run.
     Interrupted,
-    /// Input or a key could not be read, events or another file could not be written, the state folder can't
-    /// be used, or it has no run.
+    /// Input or a key could not be read, events or another file could not be written, the state folder or an
+    /// address can't be used, or the folder has no run.
     Io,
 }
 
@@ -41,7 +41,7 @@ Exit codes:
   6    some events were rejected or undelivered, a backend did not close cleanly, a
        request for deletion failed, or `status --check` has found something wrong
   7    input or a key could not be read, events or another file could not be written, the
-       state folder of `run` can't be used, or `status` has found no run
+       state folder or the address of `run` can't be used, or `status` has found no run
   130  interrupted
 When several apply, the exit code is the first of these: 7, 130, 2, 3, 4, 6, 5.";
 

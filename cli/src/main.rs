@@ -21,6 +21,7 @@ mod send;
 mod settings;
 mod signals;
 mod status;
+mod status_text;
 mod trust;
 
 use jackfield::Telemetry;

@@ -25,14 +25,11 @@ use std::{
 use jackfield_loader::{
     ForeignText,
     files::{self, Access, Owner, Untrusted},
-    show_path, span,
+    show_path,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    exit::CommandError,
-    settings::{self, TOOL},
-};
+use crate::{exit::CommandError, settings};
 
 const LOCK: &str = "run.lock";
 const STATUS: &str = "status.v1.json";
@@ -178,8 +175,7 @@ pub(crate) fn is_of_run(folder: &Path) -> bool {
 
 /// Whether the folder is that of a run with a spool of its own. A run with `--spools` has none.
 fn has_own_spool(folder: &Path) -> bool {
-    let has_none = |last: &Snapshot| last.spools.iter().all(|spool| spool.tool != TOOL);
-    is_of_run(folder) && !matches!(read(folder), Ok(Some(last)) if has_none(&last))
+    is_of_run(folder) && !matches!(read(folder), Ok(Some(last)) if last.of_tools)
 }
 
 /// Whether the run that has locked the folder is alive.
@@ -239,6 +235,9 @@ pub(crate) struct Snapshot {
     pub(crate) at_ms: i64,
     pub(crate) config: ForeignText,
     pub(crate) input: ForeignText,
+    /// Whether the spools are those of tools, so that there is no input.
+    #[serde(default)]
+    pub(crate) of_tools: bool,
     pub(crate) lines: u64,
     pub(crate) events: u64,
     pub(crate) bad_lines: u64,
@@ -259,19 +258,6 @@ pub(crate) struct Holding {
     pub(crate) reason: ForeignText,
     /// Milliseconds since 1970.
     pub(crate) since_ms: i64,
-}
-
-impl Holding {
-    /// One line for people, at a time in milliseconds since 1970.
-    pub(crate) fn line(&self, now_ms: i64) -> String {
-        let held = span(seconds(now_ms - self.since_ms));
-        format!("the input has not been read for {held}: {}; its writers wait", self.reason)
-    }
-}
-
-/// Whole seconds; 0 for a negative time, which a clock that was set back causes.
-pub(crate) fn seconds(ms: i64) -> u64 {
-    u64::try_from(ms / 1000).unwrap_or_default()
 }
 
 /// What stays until the run ends, because a plugin of this process may still use it.
@@ -323,6 +309,11 @@ pub(crate) struct BackendNow {
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
     pub(crate) calls: u64,
+    #[serde(default)]
+    pub(crate) call_times: CallTimes,
+    /// Processes of an isolated plugin that were started after its first one.
+    #[serde(default)]
+    pub(crate) restarts: u64,
     pub(crate) waiting: u64,
     pub(crate) delivered: u64,
     pub(crate) rejected: u64,
@@ -336,15 +327,12 @@ pub(crate) struct BackendNow {
     pub(crate) not_swapped: Option<ForeignText>,
 }
 
-impl BackendNow {
-    /// One line about a backend that is not as its configuration says.
-    pub(crate) fn not_as_configured(&self) -> Option<String> {
-        let reason = self.not_swapped.as_ref()?;
-        Some(match self.open {
-            true => format!("stays as it was: {reason}"),
-            false => format!("can't be opened yet: {reason}; its events wait"),
-        })
-    }
+/// The durations of the calls of a backend since it was opened.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct CallTimes {
+    pub(crate) sum_s: f64,
+    /// Seconds, and the number of calls that took no longer.
+    pub(crate) at_most: Vec<(f64, u64)>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

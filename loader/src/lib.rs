@@ -41,7 +41,7 @@ pub use crate::{
         options::{BackendOptions, Isolation, ProcessOptions},
         preview::{Message, Preview, PreviewError, Unsent},
         report::{Failure, Report},
-        stats::{Latency, ProcessStats, Stats, stuck_calls},
+        stats::{LATENCY_BOUNDS, Latency, ProcessStats, Stats, stuck_calls},
     },
     inspect::{
         error::{InspectError, Refusal},

@@ -194,6 +194,11 @@ impl DropReason {
         Self::Deleted,
         Self::DeadLetters,
     ];
+
+    /// Every reason.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter()
+    }
 }
 
 impl fmt::Display for DropReason {

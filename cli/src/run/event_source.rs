@@ -13,6 +13,7 @@ use jackfield_loader::show_path;
 
 use super::{
     input::{Input, InputReader, Message},
+    listen::address::{self, Address},
     sink::Counts,
     tools::{Tool, Tools, limits, service},
 };
@@ -63,6 +64,10 @@ pub(crate) struct RunArgs {
     /// Start even if a backend can't be used yet; its events wait
     #[arg(long)]
     start_anyway: bool,
+    /// Serve metrics, health and a page with the status over HTTP: IP:PORT, localhost:PORT, or the path of a
+    /// UNIX socket
+    #[arg(long, value_name = "ADDRESS", value_parser = address::parse, value_hint = ValueHint::Other)]
+    pub(super) listen: Option<Address>,
     /// How long the end of the run may take to deliver waiting events
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = jackfield::forward::parse_duration)]
     pub(super) grace: Duration,

@@ -9,6 +9,7 @@
 pub(crate) mod event_source;
 mod followed;
 mod input;
+mod listen;
 mod report;
 mod service_manager;
 mod sink;
@@ -34,6 +35,7 @@ use jackfield_loader::{ForeignText, count, show_path};
 use self::{
     event_source::{EventSource, RunArgs},
     input::Message,
+    listen::Listening,
     report::{Rates, reload_in_one_line},
     service_manager::ServiceManager,
     summary::Summary,
@@ -50,7 +52,8 @@ use crate::{
 
 pub(crate) const HELP: Help = Help {
     examples: "  jackfield run /var/log/tool/events.jsonl --watch\n  mkfifo /run/events && jackfield run /run/events --watch\n  \
-         jackfield run --spools ~/.local/state --state /var/lib/jackfield",
+         jackfield run --spools ~/.local/state --state /var/lib/jackfield\n  \
+         jackfield run /run/events --listen 127.0.0.1:9464",
     notes: "Lines are read into the spool of the state folder, by default ~/.local/state/jackfield/run,\n\
          and then sent, so a run that is killed continues where it was. The spool has room for\n\
          --spool-size and 10,000,000 events. While it or the disk is full, nothing is read: the\n\
@@ -66,6 +69,11 @@ pub(crate) const HELP: Help = Help {
          backends of this configuration, instead of the backends of TOOL. A tool takes part only if\n\
          its user has consented in its consent file, and this environment has no opt-out such as\n\
          DO_NOT_TRACK.\n\n\
+         --listen serves over HTTP: / (a page with the status and the last hour), /metrics (for\n\
+         Prometheus), /healthz and /readyz (200, or 503 with the reason). On 127.0.0.1 and ::1 it answers\n\
+         requests to these names and to localhost only. Any other address is for everybody who reaches\n\
+         it: there is neither a password nor TLS. The path of a UNIX socket has a slash; the socket is\n\
+         for the user alone.\n\n\
          With --json the last line of standard output is one object: read, waiting, dead_letters,\n\
          dropped, backends (a list of tool, name, waiting_before, delivered, rejected, lost, waiting,\n\
          missed), not_stored, left_in_input, exit_code. `waiting` and `dead_letters` are what the\n\
@@ -102,6 +110,7 @@ struct Run {
     service_manager: ServiceManager,
     rates: Rates,
     last_reload: Option<String>,
+    listening: Option<Listening>,
     /// For each data folder, the number of its reloads that were printed.
     reloads: BTreeMap<PathBuf, u64>,
 }
@@ -113,6 +122,8 @@ fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
     let (config, read) = common.file_with_backends().map_err(CommandError::nothing_read)?;
     let folder = run_state::folder(args.state.as_deref()).map_err(CommandError::nothing_read)?;
     let state = State::claim(folder).map_err(CommandError::nothing_read)?;
+    let listening =
+        args.listen.as_ref().map(Listening::open).transpose().map_err(CommandError::nothing_read)?;
     let source = EventSource::open(args, &config, &read, &state.folder, &stop, sender.clone());
     Ok(Run {
         source: source.map_err(CommandError::nothing_read)?,
@@ -126,6 +137,7 @@ fn prepare(common: &CommonArgs, args: &RunArgs) -> Result<Run, CommandError> {
         service_manager: ServiceManager::new(),
         rates: Rates::default(),
         last_reload: None,
+        listening,
         reloads: BTreeMap::new(),
     })
 }
@@ -221,6 +233,7 @@ impl Run {
             at_ms: now_ms(),
             config: show_path(self.config.path()),
             input: self.source.name().into(),
+            of_tools: self.source.is_of_tools(),
             lines: counts.lines,
             events: counts.events,
             bad_lines: counts.bad,
@@ -238,6 +251,9 @@ impl Run {
             tracing::debug!("the status is not written: {error}");
         }
         self.service_manager.tell_alive(&snapshot);
+        if let Some(listening) = &self.listening {
+            listening.publish(Arc::new(snapshot));
+        }
     }
 
     /// Does a part of the end on a separate thread, and writes the status meanwhile.

@@ -7,10 +7,10 @@ use std::{
 };
 
 use jackfield::{BackendStatus, LiveBackend, ReloadError, ReloadReport, Status};
-use jackfield_loader::{ForeignText, in_prose, show_path};
+use jackfield_loader::{ForeignText, LATENCY_BOUNDS, in_prose, show_path};
 
 use super::tools::{Counted, Tool};
-use crate::run_state::{BackendNow, PluginNow, SpoolNow};
+use crate::run_state::{BackendNow, CallTimes, PluginNow, SpoolNow};
 
 /// The time over which a rate is computed.
 const WINDOW: Duration = Duration::from_secs(3);
@@ -120,6 +120,11 @@ fn backend(
         p50_ms: ms(stats.latency.p50),
         p99_ms: ms(stats.latency.p99),
         calls: stats.calls,
+        call_times: CallTimes {
+            sum_s: stats.latency.sum.as_secs_f64(),
+            at_most: LATENCY_BOUNDS.iter().map(Duration::as_secs_f64).zip(stats.latency.at_most).collect(),
+        },
+        restarts: stats.restarts,
         waiting: known.waiting,
         delivered: known.delivered,
         rejected: known.rejected,

@@ -21,6 +21,7 @@ use crate::{
     run_state::{self, Snapshot, now_ms},
     settings::{CommonArgs, Help},
     signals,
+    status_text::seconds,
 };
 
 pub(crate) const HELP: Help = Help {
@@ -32,15 +33,17 @@ pub(crate) const HELP: Help = Help {
          configured, a spool has a problem; exit code 7 if the run has written no status for 5 s.\n\
          Events that were dropped or rejected earlier are no problem.\n\n\
          With --json, one object: alive, and refusal where there is no status; else state, version,\n\
-         pid, started_ms, at_ms, config, input, lines, events, bad_lines, not_stored, holding (reason,\n\
-         since_ms; null while the input is read), mapped_images, image_limit, kept (library_bytes,\n\
-         host_handles, host_handle_bytes, log_targets, stuck_calls), last_reload, and\n\
+         pid, started_ms, at_ms, config, input, of_tools (with --spools), lines, events, bad_lines,\n\
+         not_stored, holding (reason, since_ms; null while the input is read), mapped_images,\n\
+         image_limit, kept (library_bytes, host_handles, host_handle_bytes, log_targets,\n\
+         stuck_calls), last_reload, and\n\
          spools: a list of\n  \
          tool, folder, waiting, bytes, oldest_s, dropped, dead_letters, problems, and\n  \
          backends: a list of\n    \
          name, plugin (name, version, file), isolation, open, events_per_s, p50_ms, p99_ms, calls,\n    \
-         waiting, delivered, rejected, circuit (open or closed), paused_s, last_error,\n    \
-         last_error_s, last_delivery_s, swaps, not_swapped.",
+         call_times (sum_s, at_most: a list of seconds and the number of calls that took no\n    \
+         longer), restarts, waiting, delivered, rejected, circuit (open or closed), paused_s,\n    \
+         last_error, last_error_s, last_delivery_s, swaps, not_swapped.",
 };
 
 #[derive(Debug, Args)]
@@ -95,7 +98,7 @@ fn check(common: &CommonArgs, folder: &Path) -> Result<Exit, CommandError> {
     let (problems, exit) = if !alive {
         (vec![format!("no `jackfield run` is alive in {}", show_path(folder))], Exit::Io)
     } else if late > run_state::LATE_MS {
-        let silent = span(run_state::seconds(late));
+        let silent = span(seconds(late));
         (vec![format!("process {} has written no status for {silent}", snapshot.pid)], Exit::Io)
     } else {
         let problems = snapshot.problems();

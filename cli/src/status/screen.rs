@@ -7,7 +7,8 @@ use terminal::{measure_text_width, truncate_str};
 
 use crate::{
     console::{self, Colour},
-    run_state::{BackendNow, Kept, LATE_MS, Snapshot, now_ms, seconds},
+    run_state::{BackendNow, LATE_MS, Snapshot, now_ms},
+    status_text::{self, CIRCUIT, HEAD, cells, of_backend, seconds},
 };
 
 /// The characters that draw `text` on a terminal of this many rows and columns. The text is cut to that size,
@@ -39,57 +40,23 @@ pub(super) fn screen(folder: &Path, alive: bool, now: &Snapshot, width: Option<u
     let age_ms = now_ms().saturating_sub(now.at_ms);
     let age = span(seconds(age_ms));
     let mut lines = vec![match (alive, age_ms > LATE_MS) {
-        (true, false) => {
-            let running = span(seconds(now.at_ms - now.started_ms));
-            format!("jackfield {} {}, process {}, for {running}", now.version, now.state, now.pid)
-        }
+        (true, false) => status_text::running(now),
         (true, true) => format!("process {} has written no status for {age}", now.pid),
         (false, _) => {
             let dead = format!("no `jackfield run` is alive in {}", show_path(folder));
             format!("{}; the status below is {age} old", console::paint(&dead, Colour::Red))
         }
     }];
-    let (events, bad_lines) = (count(now.events, "event"), count(now.bad_lines, "bad line"));
-    lines.push(format!("input {}: {}, {events}, {bad_lines}", now.input, count(now.lines, "line")));
-    if let Some(holding) = &now.holding {
-        lines.push(console::paint(&holding.line(now.at_ms), Colour::Yellow));
-    }
-    if now.not_stored > 0 {
-        let lost = count(now.not_stored, "line");
-        lines.push(format!("{lost} could not be stored and will never be delivered"));
-    }
-    lines.push(format!(
-        "configuration {}; {} of at most {} libraries loaded",
-        now.config, now.mapped_images, now.image_limit
-    ));
-    let Kept { library_bytes, host_handles, host_handle_bytes, log_targets, stuck_calls } = &now.kept;
-    lines.push(format!(
-        "kept until the run ends: {} of libraries, {} ({}), {}, {}",
-        count(*library_bytes, "byte"),
-        count(*host_handles, "host handle"),
-        count(*host_handle_bytes, "byte"),
-        count(*log_targets, "log target"),
-        count(*stuck_calls, "stuck call"),
-    ));
-    lines.extend(now.last_reload.iter().map(|reload| format!("last reload: {reload}")));
+    lines.push(status_text::input(now));
+    lines.extend(status_text::holding(now).map(|held| console::paint(&held, Colour::Yellow)));
+    lines.extend(status_text::not_stored(now));
+    lines.extend(status_text::uses(now));
+    lines.extend(status_text::last_reload(now));
     for spool in &now.spools {
-        let waiting = count(spool.waiting, "waiting event");
-        lines.push(format!("\n{}: {waiting}, {}", spool.tool, count(spool.bytes, "byte")));
-        lines.extend(
-            spool.dropped.iter().map(|(reason, lost)| format!("  {} lost: {reason}", count(*lost, "event"))),
-        );
-        if spool.dead_letters > 0 {
-            lines.push(format!("  {}", count(spool.dead_letters, "dead letter")));
-        }
-        lines.extend(spool.problems.iter().map(|problem| format!("  {problem}")));
+        lines.push(format!("\n{}", status_text::waiting(spool)));
+        lines.extend(status_text::of_spool(spool).iter().map(|line| format!("  {line}")));
         lines.push(table(&spool.backends, width.unwrap_or(usize::MAX)).trim_end_matches('\n').to_owned());
-        for backend in &spool.backends {
-            let BackendNow { name, last_error, last_error_s, .. } = backend;
-            if let Some(error) = last_error {
-                lines.push(format!("  {name}: {} ago: {error}", span(last_error_s.unwrap_or_default())));
-            }
-            lines.extend(backend.not_as_configured().map(|line| format!("  {name}: {line}")));
-        }
+        lines.extend(spool.backends.iter().flat_map(of_backend).map(|line| format!("  {line}")));
     }
     let text = lines.join("\n");
     let Some(width) = width else { return text + "\n" };
@@ -97,53 +64,21 @@ pub(super) fn screen(folder: &Path, alive: bool, now: &Snapshot, width: Option<u
     text.lines().map(|line| textwrap::fill(line, &wrap) + "\n").collect()
 }
 
-/// The text of a backend in one column.
-type Cell = fn(&BackendNow) -> String;
-
-/// The columns of the table of backends, the most important first: a narrow terminal leaves out the last ones.
-const COLUMNS: [(&str, Cell); 11] = [
-    ("BACKEND", |backend| backend.name.clone()),
-    ("CIRCUIT", circuit),
-    ("WAITING", |backend| backend.waiting.to_string()),
-    ("DELIVERED", |backend| backend.delivered.to_string()),
-    ("REJECTED", |backend| backend.rejected.to_string()),
-    ("EVENTS/S", |backend| format!("{:.0}", backend.events_per_s)),
-    ("PLUGIN", plugin),
-    ("P50", |backend| format!("{:.2} ms", backend.p50_ms)),
-    ("P99", |backend| format!("{:.2} ms", backend.p99_ms)),
-    ("ISOLATION", |backend| backend.isolation.clone()),
-    ("SWAPS", |backend| backend.swaps.to_string()),
-];
-const CIRCUIT: usize = 1;
 /// The columns without which there is no table.
 const FEWEST: usize = 5;
-
-fn circuit(backend: &BackendNow) -> String {
-    match backend.paused_s {
-        Some(seconds) => format!("open, {seconds} s"),
-        None => backend.circuit.clone(),
-    }
-}
-
-fn plugin(backend: &BackendNow) -> String {
-    match &backend.plugin {
-        Some(plugin) => format!("{} {}", plugin.name, plugin.version),
-        None => "not open".to_owned(),
-    }
-}
 
 /// The table of backends with as many columns as fit, or a list if fewer than [`FEWEST`] fit.
 fn table(backends: &[BackendNow], width: usize) -> String {
     let fits = |text: &String| text.lines().all(|line| measure_text_width(line) <= width);
-    let table = (FEWEST..=COLUMNS.len()).rev().map(|columns| table_of(backends, columns)).find(fits);
+    let table = (FEWEST..=HEAD.len()).rev().map(|columns| table_of(backends, columns)).find(fits);
     table.unwrap_or_else(|| list(backends))
 }
 
 fn table_of(backends: &[BackendNow], columns: usize) -> String {
-    let columns = &COLUMNS[..columns];
-    let head = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
-    let rows = backends.iter().map(|backend| columns.iter().map(|(_, cell)| cell(backend)).collect());
-    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
+    let mut rows = vec![HEAD[..columns].iter().map(|&name| name.to_owned()).collect::<Vec<_>>()];
+    rows.extend(
+        backends.iter().map(|backend| cells(backend)[..columns].iter().map(ToString::to_string).collect()),
+    );
     console::table(&rows, |row, column, cell| match (row, column) {
         (1.., CIRCUIT) => paint_circuit(cell),
         _ => cell,
@@ -152,13 +87,10 @@ fn table_of(backends: &[BackendNow], columns: usize) -> String {
 
 fn list(backends: &[BackendNow]) -> String {
     let lines = backends.iter().flat_map(|backend| {
-        COLUMNS.iter().enumerate().map(|(column, (name, cell))| {
-            let cell = console::one_line(cell(backend)).to_string();
-            match column {
-                0 => cell + "\n",
-                CIRCUIT => format!("  {name:<9}  {}\n", paint_circuit(cell)),
-                _ => format!("  {name:<9}  {cell}\n"),
-            }
+        HEAD.iter().zip(cells(backend)).enumerate().map(|(column, (name, cell))| match column {
+            0 => format!("{cell}\n"),
+            CIRCUIT => format!("  {name:<9}  {}\n", paint_circuit(cell.to_string())),
+            _ => format!("  {name:<9}  {cell}\n"),
         })
     });
     lines.collect()

@@ -35,7 +35,7 @@ pub use self::{
 #[cfg(unix)]
 pub use self::{
     open::{open_at, open_folder},
-    way::{Folder, Way, judge_with_folders, way},
+    way::{Folder, Way, judge_folders, judge_with_folders, way},
     write::rename_at,
 };
 

@@ -154,8 +154,19 @@ impl Walk {
 /// # Errors
 /// [`FileError::Untrusted`].
 pub fn judge_with_folders(file: &File, path: &Path) -> Result<(), FileError> {
-    let untrusted = |what: String| move |reason| FileError::Untrusted { what, reason };
     judge(&file.metadata()?, Owner::UserOrRoot, path).map_err(untrusted("the file".to_owned()))?;
+    judge_folders(path)
+}
+
+fn untrusted(what: String) -> impl FnOnce(Untrusted) -> FileError {
+    move |reason| FileError::Untrusted { what, reason }
+}
+
+/// Judges the folders on the way from the root to a file of any kind, and to the links that lead to it.
+///
+/// # Errors
+/// [`FileError::Untrusted`].
+pub fn judge_folders(path: &Path) -> Result<(), FileError> {
     let mut folders = way(path)?.folders;
     let last = folders.pop();
     for folder in &folders {

@@ -44,6 +44,26 @@ pub struct Stats {
     pub latency: Latency,
 }
 
+/// The bounds of [`Latency::at_most`], in ascending order.
+pub const LATENCY_BOUNDS: [Duration; 16] = [
+    Duration::from_micros(100),
+    Duration::from_micros(500),
+    Duration::from_millis(1),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(25),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_millis(2500),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+    Duration::from_secs(60),
+];
+
 /// The child process of a plugin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -72,7 +92,7 @@ const fn resident(_: u32) -> Option<u64> {
     None
 }
 
-/// Percentiles of durations, to two significant digits.
+/// Durations of calls: percentiles and a histogram, to two significant digits, and their sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Latency {
@@ -84,6 +104,32 @@ pub struct Latency {
     pub p99: Duration,
     /// The slowest call.
     pub max: Duration,
+    /// For each of the [`LATENCY_BOUNDS`], the number of calls that were no slower. A call that is at most 1 % faster than the
+    /// bound may be missing.
+    pub at_most: [u64; LATENCY_BOUNDS.len()],
+    /// The durations of all calls together.
+    pub sum: Duration,
+}
+
+impl Latency {
+    /// `times` has nanoseconds.
+    fn of(times: &Histogram<u64>, sum: Duration) -> Self {
+        let quantile = |q| Duration::from_nanos(times.value_at_quantile(q));
+        let mut at_most = [0; LATENCY_BOUNDS.len()];
+        for step in times.iter_recorded() {
+            let slowest = Duration::from_nanos(step.value_iterated_to());
+            let from = LATENCY_BOUNDS.partition_point(|bound| *bound < slowest);
+            at_most[from..].iter_mut().for_each(|calls| *calls += step.count_since_last_iteration());
+        }
+        Self {
+            p50: quantile(0.5),
+            p90: quantile(0.9),
+            p99: quantile(0.99),
+            max: Duration::from_nanos(times.max()),
+            at_most,
+            sum,
+        }
+    }
 }
 
 /// A number of stuck calls. A call can return just before it is counted, so that the number is negative for a
@@ -156,6 +202,7 @@ impl Counters {
             Some(Failure::Failed { .. }) | None => {}
         }
         stats.calls += 1;
+        stats.latency.sum += report.elapsed();
         // As the histogram grows by itself, this only fails without memory.
         let _ = latency.record(nanoseconds(report.elapsed()));
     }
@@ -177,18 +224,8 @@ impl Counters {
     /// All but `restarts` and `process`.
     pub(super) fn snapshot(&self) -> Stats {
         let counted = lock(&self.counted);
-        let (stats, latency) = &*counted;
-        let quantile = |q| Duration::from_nanos(latency.value_at_quantile(q));
-        Stats {
-            stuck_calls: self.stuck(),
-            latency: Latency {
-                p50: quantile(0.5),
-                p90: quantile(0.9),
-                p99: quantile(0.99),
-                max: Duration::from_nanos(latency.max()),
-            },
-            ..stats.clone()
-        }
+        let (stats, times) = &*counted;
+        Stats { stuck_calls: self.stuck(), latency: Latency::of(times, stats.latency.sum), ..stats.clone() }
     }
 }
 
@@ -215,6 +252,13 @@ mod tests {
         near(stats.latency.p90, 90);
         near(stats.latency.p99, 99);
         near(stats.latency.max, 100);
+        assert_eq!(stats.latency.sum, Duration::from_millis(5050));
+        let within = |millis| {
+            let at = LATENCY_BOUNDS.iter().position(|bound| *bound == Duration::from_millis(millis));
+            stats.latency.at_most[at.expect("a bound")]
+        };
+        // A call of the bound itself is recorded as slightly slower.
+        assert_eq!([1, 5, 50, 250, 60_000].map(within), [0, 4, 49, 100, 100]);
         assert_eq!((stats.calls, stats.refused_calls, stats.delivered, stats.retried), (100, 1, 100, 1));
     }
 }

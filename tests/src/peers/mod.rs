@@ -1,9 +1,11 @@
 //! What the plugins talk to in the tests. Every peer listens on a free port of 127.0.0.1 and ends with the value that stands
 //! for it.
 
+pub mod browser;
 pub mod http;
 mod leash;
 pub mod pki;
+pub mod promtool;
 pub mod proxy;
 pub mod python;
 pub mod rabbitmq;

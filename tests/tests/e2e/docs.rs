@@ -10,6 +10,7 @@
 //! | `toml manifest` | is the part of a `Cargo.toml` that makes a plugin |
 //! | `json event` | is events, one a line, which fit `event.schema.json` |
 //! | `json line` | is lines that `jackfield send` delivers |
+//! | `yaml rules` | is rules of Prometheus, which `listen/metrics.rs` tries |
 //! | `sh run` | is run by `sh -e` in a folder with the plugins and `jackfield` at hand |
 //! | `rust`, `rust,no_run` | is compiled and run, or only compiled, as a doctest of a page that `tests/src/lib.rs` includes |
 //! | `text` | is not tried |
@@ -105,7 +106,11 @@ fn every_block_of_the_guides_says_how_it_is_tried() {
     for Block { at, page, info, .. } in blocks() {
         let info: Vec<&str> = info.iter().map(String::as_str).collect();
         let known = match info[..] {
-            ["text"] | ["toml", "config" | "manifest"] | ["json", "event" | "line"] | ["sh", "run"] => true,
+            ["text"]
+            | ["toml", "config" | "manifest"]
+            | ["json", "event" | "line"]
+            | ["sh", "run"]
+            | ["yaml", "rules"] => true,
             ["rust" | "rust,no_run"] => doctests.contains(&format!("include_str!(\"../../{page}\")")),
             [_, file] => file.starts_with("file="),
             _ => false,

@@ -40,6 +40,7 @@ mod isolation;
 mod isolation_faults;
 #[cfg(target_os = "linux")]
 mod kills;
+mod listen;
 mod logs;
 mod new;
 mod otlp;

@@ -223,16 +223,22 @@ impl Running {
         });
     }
 
-    /// Waits until it has said this on standard error.
-    pub(crate) fn until_said(&mut self, text: &str) {
-        self.until_said_times(text, 1);
+    /// Waits until it has said this on standard error. Gives all complete lines so far.
+    pub(crate) fn until_said(&mut self, text: &str) -> String {
+        self.until_said_times(text, 1)
     }
 
-    /// Waits until it has said this so many times on standard error.
-    pub(crate) fn until_said_times(&mut self, text: &str, times: usize) {
+    /// Waits until it has said this so many times on standard error. Gives all complete lines so far.
+    pub(crate) fn until_said_times(&mut self, text: &str, times: usize) -> String {
         let stderr = self.stderr.take().expect("collected");
-        self.until(text, || stderr.so_far().matches(text).count() >= times);
+        let mut said = String::new();
+        self.until(text, || {
+            said = stderr.so_far();
+            said.truncate(said.rfind('\n').map_or(0, |end| end + 1));
+            said.matches(text).count() >= times
+        });
         self.stderr = Some(stderr);
+        said
     }
 
     /// Waits for the end.
