@@ -293,7 +293,8 @@ mod tests {
 
     #[test]
     fn answers_without_end_do_not_outlast_the_deadline() {
-        let second = vec![b'x'; 1 << 20];
+        // One arrives in time on a machine with other work, too, and there is no time for as many as a call may have.
+        let second = vec![b'x'; 1 << 16];
         let head = Record { kind: record::MESSAGE, second: &second, ..Record::default() }.head();
         let message = [&head[..], &second].concat();
         let (ended, records) = flooded(Function::Preview, &message, Duration::ZERO);
