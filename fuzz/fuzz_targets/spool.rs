@@ -2,7 +2,12 @@
 //! made by an event, replaced by the input, and delivered.
 #![no_main]
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use jackfield::{Deliver, MemoryBackend, Telemetry};
 use libfuzzer_sys::fuzz_target;
@@ -30,7 +35,27 @@ fn segments(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
     }
 }
 
+fn threads() -> usize {
+    fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}
+
+/// No thread outlives what has started it. A thread that is about to end has memory that nothing else leads to, which would
+/// be a leak to the sanitizer.
+fn wait_for_the_end_of_threads(before: usize) {
+    let start = Instant::now();
+    while threads() > before {
+        assert!(start.elapsed() < LONG, "{} threads more than before", threads() - before);
+        thread::sleep(Duration::from_micros(100));
+    }
+}
+
 fuzz_target!(|bytes: &[u8]| {
+    let before = threads();
+    deliver(bytes);
+    wait_for_the_end_of_threads(before);
+});
+
+fn deliver(bytes: &[u8]) {
     let folder = tempfile::tempdir().expect("a folder");
     let memory = MemoryBackend::new();
     let writer = telemetry(folder.path(), &memory);
@@ -50,4 +75,4 @@ fuzz_target!(|bytes: &[u8]| {
     let flushed = reader.flush(LONG);
     assert!(flushed.emptied, "{flushed:?}");
     assert!(memory.events().iter().any(|event| event["name"] == "last"), "what was damaged held it up");
-});
+}

@@ -22,6 +22,9 @@ mod verify;
 
 pub use jackfield_plugin_api as plugin_api;
 
+#[cfg(all(target_os = "linux", feature = "fuzzing"))]
+pub use crate::isolated::fuzzing::{HostileChild, hostile_child};
+
 pub use crate::{
     backend::{Backend, StaticBackend},
     boundary::{

@@ -1,5 +1,5 @@
-//! Faults of a guarded backend that a sanitizer must report. `scripts/test --sanitize` runs each, and fails
-//! without a report.
+//! Faults of a guarded backend that a sanitizer must report. `scripts/test --sanitize` and `scripts/test --miri` run them, and
+//! fail without a report.
 #![allow(unsafe_code, reason = "faults that safe code can't have")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails")]
 
@@ -64,7 +64,7 @@ fn thread() {
 }
 
 #[test]
-#[ignore = "undefined: for the address sanitizer alone"]
+#[ignore = "undefined: for the address sanitizer and Miri alone"]
 fn address() {
     backend!(Strays, {
         let gone = black_box(Box::into_raw(Box::new(7_u64)));

@@ -1,11 +1,14 @@
-//! What telemetry that is off takes of the heap: nothing. On its own, because it counts what the whole process takes.
+//! What telemetry that is off takes of the heap: nothing; and what a hostile schema can take: little. On its own, because it
+//! counts what the whole process takes.
 #![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 
 mod common;
 
 use std::{fs, path::Path};
 
+use jackfield::forward::OptionsSchema;
 use jackfield::{Builder, EventKind, MemoryBackend, Telemetry};
+use serde_json::json;
 
 /// More than the calls that a shut gate turns away before it looks again.
 const CALLS: u32 = 10_000;
@@ -46,4 +49,20 @@ fn a_known_opt_out_allocates_nothing() {
     let refused = builder(folder.path()).build();
     refused.track("a", "b", &[]);
     assert_eq!(allocations(&refused), 0, "the user has said no");
+}
+
+#[test]
+fn a_long_word_of_a_schema_is_not_kept_for_each_place_that_has_it() {
+    let long = "x".repeat(100 << 10);
+    for keyword in ["anyOf", "oneOf", "allOf"] {
+        for word in [json!({"enum": [long]}), json!({"const": {"a": long}}), json!({"required": [long]})] {
+            let forms = vec![json!({"$ref": "#/$defs/word"}); 5000];
+            let schema = json!({keyword: forms, "$defs": {"word": word}}).to_string();
+            let schema = OptionsSchema::parse(&schema).expect("a schema");
+            let mut faults = Vec::new();
+            let taken = allocation_counter::measure(|| faults = schema.faults(&json!({})));
+            assert!(taken.bytes_max < 16 << 20, "{} bytes for {keyword}", taken.bytes_max);
+            assert!(!faults.is_empty() && faults.iter().all(|fault| fault.what.len() < 8 << 10));
+        }
+    }
 }

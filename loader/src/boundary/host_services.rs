@@ -265,6 +265,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "it would take minutes")]
     fn a_flood_of_log_records_is_cut_off_and_counted() {
         let handle = HostHandle::lend("floods", "tool", "1.2.3");
         let record = abi::LogRecord {

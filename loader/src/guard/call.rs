@@ -43,7 +43,7 @@ pub(crate) enum Origin {
 }
 
 #[derive(Debug)]
-pub(super) enum Ended {
+pub(crate) enum Ended {
     Finished {
         status: Status,
         reported: Reported,
@@ -91,7 +91,7 @@ pub(crate) struct CallState {
 }
 
 impl CallState {
-    pub(super) fn new(len: usize, deadline: Instant) -> Self {
+    pub(crate) fn new(len: usize, deadline: Instant) -> Self {
         Self {
             len,
             deadline,
@@ -149,7 +149,7 @@ impl CallState {
         std::task::Poll::Pending
     }
 
-    pub(super) fn abandon(&self) -> Ended {
+    pub(crate) fn abandon(&self) -> Ended {
         let mut progress = lock(&self.progress);
         match Self::take(&mut progress) {
             Some(ended) => ended,
@@ -208,7 +208,7 @@ impl CallState {
     }
 
     /// Takes the call out of the queue; `false` if its caller has stopped waiting.
-    pub(super) fn start(&self) -> bool {
+    pub(crate) fn start(&self) -> bool {
         let mut progress = lock(&self.progress);
         let queued = progress.phase == CallPhase::Queued;
         if queued {
@@ -218,7 +218,7 @@ impl CallState {
     }
 
     /// Notes that the plugin's function has returned; `false` if the caller has stopped waiting.
-    pub(super) fn finish(&self, status: Status) -> bool {
+    pub(crate) fn finish(&self, status: Status) -> bool {
         self.end(CallPhase::Finished(status))
     }
 

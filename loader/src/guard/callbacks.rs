@@ -123,11 +123,15 @@ unsafe extern "C" fn message(context: *const c_void, label: Str, bytes: *const u
 mod tests {
     use std::{sync::Arc, time::Duration};
 
+    use jackfield_plugin_api as api;
+
     use super::super::call::Ended;
     use super::super::preview::{Collected, LIMIT, PreviewError};
     use super::super::report::Reported;
     use super::super::spin::Spin;
     use super::*;
+    use crate::boundary::batch::{Batch, tests::numbered};
+    use crate::boundary::host_services::HostHandle;
 
     fn started() -> (Arc<CallState>, Running) {
         let call = Arc::new(CallState::new(2, Instant::now() + Duration::from_secs(60)));
@@ -166,6 +170,58 @@ mod tests {
         assert_eq!(Arc::strong_count(&call), 1);
         drop(call);
         say();
+    }
+
+    struct Picky;
+
+    impl api::Backend for Picky {
+        type Config = api::export::NoConfig;
+        fn open(_: Self::Config, host: api::Host, _: &api::Call<'_>) -> Result<Self, api::Error> {
+            assert_eq!(host.backend_name(), "picky");
+            Ok(Self)
+        }
+        fn send(&self, batch: &api::Batch<'_>, _: &api::Call<'_>) -> api::Outcomes {
+            assert!(!batch.is_empty(), "an empty batch");
+            let outcome = |event: api::Event<'_>| match event.id() {
+                "0" => Outcome::Delivered,
+                id => Outcome::rejected(format!("not {id}")),
+            };
+            api::Outcomes::Each(batch.iter().map(outcome).collect())
+        }
+    }
+
+    /// Both sides of the boundary, without a thread or a deadline between them.
+    #[test]
+    fn a_backend_is_opened_called_and_freed_by_its_table() {
+        let table = api::export::static_table::<Picky>();
+        let host = HostHandle::lend("picky", "tool", "1");
+        let (call, running) = started();
+        let abi = to_abi(&call, &running);
+        let [full, empty] = [2, 0].map(numbered);
+        let mut instance = std::ptr::null_mut();
+        // SAFETY: the table is the backend's, and all arguments live until the end.
+        unsafe {
+            let config = |text| abi::Str::new(text);
+            let wrong = (table.open)(host.as_ptr(), config("1"), &raw const abi, &raw mut instance);
+            assert_eq!((wrong, instance.is_null()), (abi::STATUS_INVALID_CONFIG, true));
+            let opened = (table.open)(host.as_ptr(), config("{}"), &raw const abi, &raw mut instance);
+            assert_eq!(opened, abi::STATUS_OK);
+            let send = |batch: &Batch| {
+                let batch = batch.to_abi();
+                (table.send)(instance, &raw const batch, &raw const abi)
+            };
+            assert_eq!(send(&full), abi::STATUS_OK);
+            assert_eq!(send(&empty), abi::STATUS_PANIC);
+            assert_eq!((table.close)(instance, &raw const abi), abi::STATUS_OK);
+            assert_eq!(send(&full), abi::STATUS_FAILED, "it is closed");
+            assert_eq!((table.free)(instance), abi::STATUS_OK);
+        }
+        call.finish(abi::STATUS_FAILED);
+        let Ended::Finished { reported: Reported::Each(each), explanation, .. } = call.abandon() else {
+            panic!("finished with reports of both events")
+        };
+        assert_eq!(each, [Some(Outcome::Delivered), Some(Outcome::rejected("not 1"))]);
+        assert_eq!(explanation.message, "the backend is closed");
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl Collected {
     }
 
     /// The preview of a successful call.
-    pub(super) fn preview(self, reported: Reported, events: usize) -> Result<Preview, PreviewError> {
+    pub(crate) fn preview(self, reported: Reported, events: usize) -> Result<Preview, PreviewError> {
         if self.overflowed {
             return Err(PreviewError::TooLarge { limit: LIMIT });
         }

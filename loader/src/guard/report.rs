@@ -22,7 +22,7 @@ enum Outcomes {
 
 /// The outcomes that the plugin has reported so far.
 #[derive(Clone, Debug, Default)]
-pub(super) enum Reported {
+pub(crate) enum Reported {
     #[default]
     Nothing,
     All(Outcome),

@@ -328,7 +328,7 @@ fn does_not_fit(function: Function, why: &DoesNotFit, call: &CallState) -> Statu
 }
 
 /// Passes a child's record on to the call. Texts are bounded and escaped, as in this process.
-fn forward(call: &CallState, answer: Option<&AtomicU32>, record: &Record<'_>) {
+pub(super) fn forward(call: &CallState, answer: Option<&AtomicU32>, record: &Record<'_>) {
     let show = |bytes: &[u8]| text::from_bytes(bytes, REASON_LIMIT);
     match record.kind {
         record::REPORT => {

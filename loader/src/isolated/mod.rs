@@ -8,6 +8,7 @@
 //! - [`reaper`]: the host's thread that starts a child, emits its log and notes its end;
 //! - [`shared_memory`], [`protocol`]: the memory that both share, and its content;
 //! - [`child`]: the child;
+//! - `fuzzing`: a hostile child, for the fuzz target;
 //! - [`crash`], [`crash_history`]: the records of files that crashed.
 //!
 //! The host writes a request's events once, into the shared memory, where the plugin reads them. Each side
@@ -32,6 +33,8 @@ mod child;
 pub(crate) mod crash;
 #[cfg(target_os = "linux")]
 mod crash_history;
+#[cfg(all(target_os = "linux", feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 #[cfg(target_os = "linux")]
 pub(crate) mod instance;
 #[cfg(target_os = "linux")]

@@ -28,8 +28,8 @@ pub(super) const TICK: Duration = Duration::from_millis(20);
 const READ: usize = 16 << 10;
 const MOST_READS: usize = (1 << 20) / READ;
 
-/// Longest log record that is accepted, in bytes: its head, and more text than is emitted.
-const LONGEST_RECORD: usize = 8 + (64 << 10);
+/// Longest log record, in bytes: its head has two lengths of 16 bits.
+const LONGEST_RECORD: usize = 8 + 2 * u16::MAX as usize;
 
 pub(super) struct ChildHandle {
     pub(super) process: Child,
@@ -82,7 +82,7 @@ struct Reaper<'a> {
     /// `None` after the end of the stream.
     stderr: Option<File>,
     lines: StderrLines,
-    /// The start of an incomplete log record; `None` after the end of the stream, or after invalid data.
+    /// The start of an incomplete log record; `None` after the end of the stream.
     log: Option<Vec<u8>>,
     budget: Mutex<Budget>,
     backend: String,
@@ -146,9 +146,7 @@ impl Reaper<'_> {
             Ok(count) => {
                 some = true;
                 log.extend_from_slice(&buffer[..count]);
-                if !pass_on(log, &self.backend, &self.budget) {
-                    self.log = None;
-                }
+                pass_on(log, &self.backend, &self.budget);
             }
             Err(error) if is_later(&error) => {}
             Err(_) => self.log = None,
@@ -161,8 +159,8 @@ fn is_later(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-/// Emits the complete records at the start of `bytes`, and removes them; `false` if a record is too long.
-fn pass_on(bytes: &mut Vec<u8>, backend: &str, budget: &Mutex<Budget>) -> bool {
+/// Emits the complete records at the start of `bytes`, and removes them. What remains is less than [`LONGEST_RECORD`].
+pub(super) fn pass_on(bytes: &mut Vec<u8>, backend: &str, budget: &Mutex<Budget>) {
     let mut done = 0;
     while let Some((head, rest)) = bytes[done..].split_first_chunk::<8>() {
         let length = |at: usize| usize::from(u16::from_le_bytes([head[at], head[at + 1]]));
@@ -175,7 +173,7 @@ fn pass_on(bytes: &mut Vec<u8>, backend: &str, budget: &Mutex<Budget>) -> bool {
         done += 8 + texts.len();
     }
     bytes.drain(..done);
-    bytes.len() <= 2 * LONGEST_RECORD
+    debug_assert!(bytes.len() < LONGEST_RECORD);
 }
 
 const TARGET: &str = "jackfield::plugin::stderr";
@@ -186,7 +184,7 @@ const MOST: usize = 64 << 10;
 const TAIL: usize = LOG_MESSAGE_LIMIT;
 
 /// The lines that a child prints to standard error. They are emitted as log records, up to a limit.
-struct StderrLines {
+pub(super) struct StderrLines {
     backend: String,
     partial: Vec<u8>,
     budget: Budget,
@@ -195,13 +193,13 @@ struct StderrLines {
 }
 
 impl StderrLines {
-    fn new(backend: &str) -> Self {
+    pub(super) fn new(backend: &str) -> Self {
         let budget = Budget::new("standard error", MOST);
         Self { backend: backend.to_owned(), partial: Vec::new(), budget, tail: (VecDeque::new(), 0) }
     }
 
     /// Adds bytes, and emits each complete line.
-    fn push(&mut self, bytes: &[u8], now: Instant, emit: &mut dyn FnMut(&str, &[u8])) {
+    pub(super) fn push(&mut self, bytes: &[u8], now: Instant, emit: &mut dyn FnMut(&str, &[u8])) {
         if self.budget.turns(now) {
             self.tail = (VecDeque::new(), 0);
             self.say_left_out(emit);
@@ -215,7 +213,7 @@ impl StderrLines {
     }
 
     /// Emits the rest, and the last lines whatever the limit.
-    fn end(&mut self, emit: &mut dyn FnMut(&str, &[u8])) {
+    pub(super) fn end(&mut self, emit: &mut dyn FnMut(&str, &[u8])) {
         self.line(emit);
         let (lines, length) = std::mem::take(&mut self.tail);
         self.budget.readmit(lines.len(), length);
@@ -249,7 +247,7 @@ impl StderrLines {
     }
 }
 
-fn emit(backend: &str, line: &[u8]) {
+pub(super) fn emit(backend: &str, line: &[u8]) {
     log::emit(abi::LEVEL_WARN, TARGET, backend, || {
         Some(text::from_bytes(String::from_utf8_lossy(line).as_bytes(), LOG_MESSAGE_LIMIT))
     });
@@ -303,10 +301,10 @@ mod tests {
         let budget = Mutex::new(log::budget());
         let mut bytes = log_record(abi::LEVEL_ERROR, "", "").repeat(61_000);
         // Without a subscriber no record is wanted, and none costs anything.
-        assert!(pass_on(&mut bytes.clone(), "b", &budget));
+        pass_on(&mut bytes.clone(), "b", &budget);
         assert_eq!(lock(&budget).left_out(), None);
         let all = tracing_core::Dispatch::new(All);
-        tracing_core::dispatcher::with_default(&all, || assert!(pass_on(&mut bytes, "b", &budget)));
+        tracing_core::dispatcher::with_default(&all, || pass_on(&mut bytes, "b", &budget));
         assert!(bytes.is_empty());
         let said = lock(&budget).left_out().unwrap();
         assert!(said.contains("in 5") && said.contains(" lines"), "most of 61,000: {said}");

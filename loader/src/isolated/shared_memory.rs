@@ -266,18 +266,33 @@ fn wake(sleeps: &AtomicU32) -> bool {
 }
 
 #[cfg(test)]
+impl SharedMemory {
+    /// The ends of the host and the child. They stay until the process ends. Miri has no memfd: there, the memory is that of
+    /// the process, and the ends have a descriptor of something else.
+    pub(super) fn ends() -> [std::mem::ManuallyDrop<Self>; 2] {
+        let ends = if cfg!(miri) {
+            #[repr(C, align(4096))]
+            struct Page([u8; 4096]);
+            let pages: Vec<_> = (0..LEAST / 4096).map(|_| Page([0; 4096])).collect();
+            let base = pages.leak().as_mut_ptr().cast();
+            let end = || Self { memfd: File::open("/dev/null").unwrap().into(), base, len: LEAST };
+            [end(), end()]
+        } else {
+            let host = Self::new().unwrap();
+            let child = Self::map(host.memfd.try_clone().unwrap()).unwrap();
+            [host, child]
+        };
+        ends.map(std::mem::ManuallyDrop::new)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
-    fn pair() -> (SharedMemory, SharedMemory) {
-        let host = SharedMemory::new().unwrap();
-        let child = SharedMemory::map(host.memfd.try_clone().unwrap()).unwrap();
-        (host, child)
-    }
-
     #[test]
     fn a_stream_longer_than_the_ring_arrives_whole() {
-        let (host, child) = pair();
+        let [host, child] = SharedMemory::ends();
         let sent: Vec<u8> = (0..5 * RING + 77).map(|n| (n % 251) as u8).collect();
         let (mut put, mut taken, mut arrived) = (0_u64, 0_u64, Vec::new());
         while arrived.len() < sent.len() {
@@ -289,8 +304,32 @@ mod tests {
     }
 
     #[test]
+    fn the_host_reads_while_the_child_writes() {
+        let [host, child] = SharedMemory::ends();
+        let sent: Vec<u8> = (0..RING + 77).map(|n| (n % 251) as u8).collect();
+        let mut arrived = Vec::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut put = 0;
+                while put < sent.len() {
+                    // In pieces, so that the host meets some of them.
+                    let end = sent.len().min(put + 1000);
+                    put += child.put(put as u64, &sent[put..end]);
+                    std::thread::yield_now();
+                }
+            });
+            let mut taken = 0;
+            while arrived.len() < sent.len() {
+                taken = host.take(taken, &mut arrived).unwrap();
+                std::thread::yield_now();
+            }
+        });
+        assert!(arrived == sent);
+    }
+
+    #[test]
     fn a_count_beyond_the_ring_is_invalid() {
-        let (host, child) = pair();
+        let [host, child] = SharedMemory::ends();
         let mut arrived = Vec::new();
         for claimed in [RING as u64 + 1, u64::MAX, 1 << 63] {
             child.header().child.head.store(claimed, Ordering::Release);
@@ -302,8 +341,9 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no memfd")]
     fn neither_side_can_change_the_length() {
-        let (host, child) = pair();
+        let [host, child] = SharedMemory::ends();
         assert_eq!(host.len(), child.len());
         for memory in [&host, &child] {
             for len in [4096, 2 * LEN as u64] {

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 /// The number of possible words that a message names.
 const MOST_WORDS: usize = 32;
+/// The longest word in a message, in characters. Of a longer one the message has the start.
+const LONGEST_WORD: usize = 128;
 
 /// One thing that is wrong with a backend's options.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,13 +22,13 @@ pub struct Fault {
 
 /// What a check has found wrong at one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum What {
+pub(super) enum What<'s> {
     UnknownKey,
-    Missing(String),
+    Missing(&'s str),
     /// The types that are possible, and the one that was found.
     Type(Vec<&'static str>, &'static str),
-    /// The words that are possible.
-    Word(Vec<String>),
+    /// The words that are possible. They stay in the schema, because a check may meet a long one any number of times.
+    Word(Vec<&'s Value>),
     /// What was expected.
     Expected(String),
     NoForm,
@@ -36,12 +38,12 @@ pub(super) enum What {
 
 /// A fault without its words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct Found<'s> {
     pub(super) path: String,
-    pub(super) what: What,
+    pub(super) what: What<'s>,
 }
 
-impl Found {
+impl Found<'_> {
     /// The fault in words. For an unknown key, the words name the nearest key of the schema.
     pub(super) fn told(self, root: &Value) -> Fault {
         let hint = (self.what == What::UnknownKey).then(|| suggest(root, &self.path)).flatten();
@@ -54,17 +56,17 @@ impl Found {
     }
 }
 
-impl fmt::Display for What {
+impl fmt::Display for What<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownKey => f.write_str("unknown key"),
-            Self::Missing(key) => write!(f, "`{key}` is missing"),
+            Self::Missing(key) => write!(f, "`{}` is missing", cut(key)),
             Self::Type(expected, found) => write!(f, "expected {}, found {found}", expected.join(" or ")),
             Self::Word(words) if words.len() > MOST_WORDS => {
                 let (shown, others) = words.split_at(MOST_WORDS);
-                write!(f, "expected {} or one of {} others", shown.join(" or "), others.len())
+                write!(f, "expected {} or one of {} others", told(shown), others.len())
             }
-            Self::Word(words) => write!(f, "expected {}", words.join(" or ")),
+            Self::Word(words) => write!(f, "expected {}", told(words)),
             Self::Expected(what) => write!(f, "expected {what}"),
             Self::NoForm => f.write_str("fits none of the forms that the plugin knows"),
             Self::SeveralForms => f.write_str("fits several of the forms that exclude each other"),
@@ -73,13 +75,26 @@ impl fmt::Display for What {
     }
 }
 
+/// A word of the schema, as long as a message repeats it.
+fn cut(word: &str) -> String {
+    ForeignText::cut(word, LONGEST_WORD).as_raw().to_owned()
+}
+
+fn told(words: &[&Value]) -> String {
+    let word = |word: &&Value| match word {
+        Value::String(text) => format!("`{}`", cut(text)),
+        other => format!("`{}`", cut(&other.to_string())),
+    };
+    words.iter().map(word).collect::<Vec<_>>().join(" or ")
+}
+
 /// Why none of several forms fits: the words or types that are possible, or what is wrong with the one form that was meant.
-pub(super) fn no_form(path: &str, forms: Vec<Vec<Found>>) -> Vec<Found> {
+pub(super) fn no_form<'s>(path: &str, forms: Vec<Vec<Found<'s>>>) -> Vec<Found<'s>> {
     let (mut words, mut types, mut found) = (Vec::new(), Vec::new(), None);
     let mut others = Vec::new();
     for form in forms {
         match &form[..] {
-            [Found { path: at, what: What::Word(of_form) }] if at == path => words.extend(of_form.clone()),
+            [Found { path: at, what: What::Word(of_form) }] if at == path => words.extend(of_form),
             // The value is of another type, so that this form was not meant.
             [Found { path: at, what: What::Type(of_form, has) }] if at == path => {
                 types.extend(of_form);

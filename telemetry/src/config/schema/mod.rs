@@ -11,6 +11,7 @@
 
 use std::path::PathBuf;
 
+use jackfield_loader::ForeignText;
 use serde_json::Value;
 
 use crate::config::schema::fault::{Fault, resolve};
@@ -64,6 +65,9 @@ impl OptionsSchema {
 /// The largest schema that is read, in bytes.
 const LARGEST: usize = 256 << 10;
 
+/// The longest place that a message names, in characters.
+const LONGEST_PLACE: usize = 256;
+
 /// Why a text is no JSON Schema that options can be checked with.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -83,8 +87,8 @@ pub enum SchemaError {
     /// A keyword has a value that the keyword can't have.
     #[error("`{at}`: expected {expected}")]
     Keyword {
-        /// A JSON pointer, such as `/properties/url/type`.
-        at: String,
+        /// A JSON pointer, such as `/properties/url/type`, or its start.
+        at: ForeignText,
         /// What the keyword can have.
         expected: &'static str,
     },
@@ -99,17 +103,21 @@ fn schema(root: &Value, schema: &Value, at: &mut String) -> Result<(), SchemaErr
     let keywords = match schema {
         Value::Object(keywords) => keywords,
         Value::Bool(_) => return Ok(()),
-        _ => return Err(SchemaError::Keyword { at: at.clone(), expected: "an object or a boolean" }),
+        _ => return Err(refused(at, "an object or a boolean")),
     };
     for (keyword, value) in keywords {
         within(at, keyword, |at| {
             if let Some(expected) = refusal(root, keyword, value) {
-                return Err(SchemaError::Keyword { at: at.clone(), expected });
+                return Err(refused(at, expected));
             }
             parts(root, keyword, value, at)
         })?;
     }
     Ok(())
+}
+
+fn refused(at: &str, expected: &'static str) -> SchemaError {
+    SchemaError::Keyword { at: ForeignText::cut(at, LONGEST_PLACE), expected }
 }
 
 fn within(

@@ -98,10 +98,17 @@ fn a_wrong_schema_is_told_with_its_place() {
             "`/properties/a~1b/minLength`: expected a whole number",
         ),
         (r#"{"anyOf":[{},{"enum":1}]}"#, "`/anyOf/1/enum`: expected a list"),
+        (
+            r#"{"properties":{"a\u001b[31m\n":{"type":1}}}"#,
+            r"`/properties/a\u{1b}[31m\n/type`: expected a type of JSON",
+        ),
     ] {
         let error = OptionsSchema::parse(schema).expect_err(schema).to_string();
         assert!(error.starts_with(says), "{schema}: {error}");
     }
+    let long = json!({"properties": {"x".repeat(LARGEST / 2): 1}}).to_string();
+    let error = OptionsSchema::parse(&long).expect_err("no schema").to_string();
+    assert!(error.starts_with("`/properties/xxx") && error.len() < 1000, "{} bytes", error.len());
     let large = format!(r#"{{"description":"{}"}}"#, "x".repeat(LARGEST));
     assert!(matches!(OptionsSchema::parse(&large), Err(SchemaError::TooLarge { .. })));
 }

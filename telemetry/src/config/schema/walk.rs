@@ -45,7 +45,7 @@ type Keywords = Map<String, Value>;
 /// The check would exceed a bound.
 struct TooMuch;
 
-type Checked = Result<Vec<Found>, TooMuch>;
+type Checked<'s> = Result<Vec<Found<'s>>, TooMuch>;
 
 /// A place in the options.
 enum At<'a> {
@@ -70,7 +70,7 @@ impl At<'_> {
         }
     }
 
-    fn found(&self, what: What) -> Found {
+    fn found<'s>(&self, what: What<'s>) -> Found<'s> {
         Found { path: self.path(), what }
     }
 }
@@ -90,7 +90,7 @@ impl<'s> Walk<'s> {
     }
 
     /// The faults of `value`. `depth` is the remaining depth.
-    fn check(&mut self, schema: &'s Value, value: &Value, at: &At<'_>, depth: usize) -> Checked {
+    fn check(&mut self, schema: &'s Value, value: &Value, at: &At<'_>, depth: usize) -> Checked<'s> {
         let depth = depth.checked_sub(1).ok_or(TooMuch)?;
         let Value::Object(schema) = schema else {
             self.spend(1)?;
@@ -133,7 +133,7 @@ impl<'s> Walk<'s> {
         Ok(found)
     }
 
-    fn reference(&mut self, schema: &'s Keywords, value: &Value, at: &At<'_>, depth: usize) -> Checked {
+    fn reference(&mut self, schema: &'s Keywords, value: &Value, at: &At<'_>, depth: usize) -> Checked<'s> {
         let Some(Value::String(target)) = schema.get("$ref") else { return Ok(Vec::new()) };
         self.spend(target.len() / 64)?;
         match resolve(self.root, target) {
@@ -146,7 +146,7 @@ impl<'s> Walk<'s> {
     }
 
     /// The fault of a value that `enum` or `const` does not allow.
-    fn word(&mut self, schema: &Keywords, value: &Value) -> Result<Option<What>, TooMuch> {
+    fn word(&mut self, schema: &'s Keywords, value: &Value) -> Result<Option<What<'s>>, TooMuch> {
         let options = match (schema.get("const"), schema.get("enum")) {
             (Some(only), _) => std::slice::from_ref(only),
             (None, Some(Value::Array(options))) => options,
@@ -156,14 +156,10 @@ impl<'s> Walk<'s> {
         if options.iter().any(|option| is_equal(option, value)) {
             return Ok(None);
         }
-        let word = |option: &Value| match option {
-            Value::String(text) => format!("`{text}`"),
-            other => format!("`{other}`"),
-        };
-        Ok(Some(What::Word(options.iter().filter(|option| !option.is_null()).map(word).collect())))
+        Ok(Some(What::Word(options.iter().filter(|option| !option.is_null()).collect())))
     }
 
-    fn items(&mut self, schema: &'s Keywords, items: &[Value], at: &At<'_>, depth: usize) -> Checked {
+    fn items(&mut self, schema: &'s Keywords, items: &[Value], at: &At<'_>, depth: usize) -> Checked<'s> {
         let mut found = Vec::new();
         let (Some(schema), None) = (schema.get("items"), schema.get("prefixItems")) else { return Ok(found) };
         for (index, item) in items.iter().enumerate() {
@@ -181,7 +177,7 @@ impl<'s> Walk<'s> {
         members: &Map<String, Value>,
         at: &At<'_>,
         depth: usize,
-    ) -> Checked {
+    ) -> Checked<'s> {
         let known = schema.get("properties").and_then(Value::as_object);
         // Only the plugin can match a key with a pattern.
         let others = schema.get("additionalProperties").filter(|_| !schema.contains_key("patternProperties"));
@@ -202,7 +198,7 @@ impl<'s> Walk<'s> {
         for key in schema.get("required").and_then(Value::as_array).into_iter().flatten() {
             self.spend(1)?;
             if let Some(key) = key.as_str().filter(|key| !members.contains_key(*key)) {
-                found.push(at.found(What::Missing(key.to_owned())));
+                found.push(at.found(What::Missing(key)));
             }
         }
         Ok(found)
@@ -216,7 +212,7 @@ impl<'s> Walk<'s> {
         value: &Value,
         at: &At<'_>,
         depth: usize,
-    ) -> Checked {
+    ) -> Checked<'s> {
         let exact_before = std::mem::replace(&mut self.exact, true);
         let (mut fitting, mut refusals) = (0, Vec::new());
         for form in forms {
@@ -236,7 +232,7 @@ impl<'s> Walk<'s> {
     }
 }
 
-fn wrong_type(schema: &Keywords, value: &Value) -> Option<What> {
+fn wrong_type<'s>(schema: &'s Keywords, value: &Value) -> Option<What<'s>> {
     let words: Vec<&str> = match schema.get("type")? {
         Value::Array(words) => words.iter().filter_map(Value::as_str).collect(),
         word => word.as_str().into_iter().collect(),
@@ -264,7 +260,7 @@ fn wrong_type(schema: &Keywords, value: &Value) -> Option<What> {
     Some(What::Type(TYPES.iter().filter(named).map(|(_, name)| *name).collect(), found))
 }
 
-fn wrong_number(schema: &Keywords, number: &Number) -> Option<What> {
+fn wrong_number<'s>(schema: &'s Keywords, number: &Number) -> Option<What<'s>> {
     let limits = [
         ("minimum", "at least", [Ordering::Greater, Ordering::Equal]),
         ("maximum", "at most", [Ordering::Less, Ordering::Equal]),
@@ -283,7 +279,7 @@ fn wrong_length(
     length: usize,
     [shortest, longest]: [&str; 2],
     unit: &str,
-) -> Option<What> {
+) -> Option<What<'static>> {
     let limit = |keyword| schema.get(keyword).and_then(Value::as_u64);
     let units = |limit: u64| if limit == 1 { unit.to_owned() } else { format!("{unit}s") };
     let length = length as u64;
