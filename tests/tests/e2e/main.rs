@@ -52,6 +52,8 @@ mod rabbitmq;
 mod rabbitmq_connection;
 #[cfg(unix)]
 mod rabbitmq_faults;
+#[cfg(unix)]
+mod references;
 mod refusals;
 mod refusing_platforms;
 mod released;

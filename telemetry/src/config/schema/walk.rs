@@ -30,13 +30,18 @@ pub(super) const TYPES: [(&str, &str); 7] = [
     ("string", "a string"),
 ];
 
-/// The faults of `options`; none when the check would exceed a bound.
+/// The faults of `options` in words; none when the check would exceed a bound.
 pub(super) fn faults(root: &Value, options: &Value) -> Vec<Fault> {
+    find(root, options).into_iter().map(|found| found.told(root)).collect()
+}
+
+/// The faults of `options`; none when the check would exceed a bound.
+pub(super) fn find(root: &Value, options: &Value) -> Vec<Found> {
     let mut walk = Walk { root, steps: MOST_STEPS, exact: true };
     let Ok(mut found) = walk.check(root, options, &At::Root, DEEPEST) else { return Vec::new() };
     found.dedup();
     found.truncate(MOST_FAULTS);
-    found.into_iter().map(|found| found.told(root)).collect()
+    found
 }
 
 /// The keywords of a schema.
