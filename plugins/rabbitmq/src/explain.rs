@@ -132,12 +132,10 @@ pub(crate) fn outcome(error: &Error, why: String) -> Outcome {
 
 fn protocol(error: &AMQPError, address: &Address) -> String {
     let message = error.get_message().as_str();
-    let Address { user, vhost, .. } = address;
+    let (user, vhost) = (address.shown_user(), &address.vhost);
     match error.kind() {
         Soft(AMQPSoftError::ACCESSREFUSED) if message.contains("Login was refused") => {
-            format!(
-                "access refused for user `{user}` on vhost `{vhost}`: the user name or the password is wrong"
-            )
+            format!("access refused for {user} on vhost `{vhost}`: the user name or the password is wrong")
         }
         Soft(AMQPSoftError::ACCESSREFUSED) | Hard(AMQPHardError::NOTALLOWED) => {
             // A slash at the end of a URL means nothing elsewhere. Here it is the virtual host without a name.
@@ -146,11 +144,15 @@ fn protocol(error: &AMQPError, address: &Address) -> String {
             } else {
                 ""
             };
-            format!("access refused for user `{user}` on vhost `{vhost}`: {message}{slash}")
+            format!("access refused for {user} on vhost `{vhost}`: {message}{slash}")
         }
         Hard(AMQPHardError::CONNECTIONFORCED) => {
             format!("{address} closed the connection: {message}")
         }
+        _ if message.contains("unknown authentication mechanism 'EXTERNAL'") => format!(
+            "{address} has no login by certificate; its plugin rabbitmq_auth_mechanism_ssl has it, with \
+             `auth_mechanisms.1 = EXTERNAL` in rabbitmq.conf"
+        ),
         _ => format!("the broker says: {message}"),
     }
 }
