@@ -114,7 +114,7 @@ fn a_watch_notices_a_new_secret_in_a_file() {
     let mut command = site.command(&["run", "--state", "state", "--watch"]);
     let mut running = start(with_credentials(&site, &mut command).stdin(Stdio::piped()));
     let mut stdin = running.stdin();
-    let mut send = |count: u64| stdin.write_all(events(count..count + 1).as_bytes()).expect("writable");
+    let mut send = |count: usize| stdin.write_all(events(count..count + 1).as_bytes()).expect("writable");
     let used = |token: &str| {
         let received = server.received();
         received.last().and_then(|last| last.header("authorization")) == Some(&format!("Bearer {token}"))
