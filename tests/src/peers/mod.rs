@@ -2,6 +2,7 @@
 //! for it.
 
 pub mod http;
+pub mod http_proxy;
 mod leash;
 pub mod pki;
 pub mod proxy;

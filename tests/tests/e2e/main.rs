@@ -31,6 +31,7 @@ mod hanging_constructor;
 mod held;
 mod http;
 mod http_faults;
+mod http_ways;
 mod input;
 #[cfg(target_os = "linux")]
 mod isolation;
