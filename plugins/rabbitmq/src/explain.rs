@@ -42,6 +42,11 @@ impl Trouble {
         let mut trouble = Self::of(error, address);
         if is_cut(error) && !address.tls {
             trouble.why.push_str("; a port for TLS needs amqps://");
+        } else if is_cut(error) && address.user.is_empty() {
+            trouble.why.push_str(
+                "; a broker without logins by certificate ends it so: it needs its plugin rabbitmq_auth_mechanism_ssl, \
+                 and `auth_mechanisms.1 = EXTERNAL` in rabbitmq.conf",
+            );
         } else if is_cut(error) && !shows_certificate {
             trouble.why.push_str(
                 "; a broker that wants a client certificate ends it so: tls.cert_file and tls.key_file",
@@ -149,10 +154,6 @@ fn protocol(error: &AMQPError, address: &Address) -> String {
         Hard(AMQPHardError::CONNECTIONFORCED) => {
             format!("{address} closed the connection: {message}")
         }
-        _ if message.contains("unknown authentication mechanism 'EXTERNAL'") => format!(
-            "{address} has no login by certificate; its plugin rabbitmq_auth_mechanism_ssl has it, with \
-             `auth_mechanisms.1 = EXTERNAL` in rabbitmq.conf"
-        ),
         _ => format!("the broker says: {message}"),
     }
 }

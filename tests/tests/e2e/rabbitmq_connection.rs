@@ -57,8 +57,11 @@ fn a_certificate_is_a_login() {
     own.ctl(&["set_permissions", "client", ".*", ".*", ".*"]);
     let backend = open(&config);
     assert_all_delivered(&backend.send(&events("a", 3)));
-    let listed = own.ctl(&["list_connections", "user", "auth_mechanism", "user_provided_name"]);
-    assert!(listed.lines().any(|line| line == "client\tEXTERNAL\tshop events"), "{listed}");
+    let listed = own.ctl(&["list_connections", "user", "auth_mechanism", "client_properties"]);
+    let is_ours = |line: &str| {
+        line.starts_with("client\tEXTERNAL\t") && line.contains(r#"{"connection_name","shop events"}"#)
+    };
+    assert!(listed.lines().any(is_ours), "{listed}");
     backend.close(LONG).expect("closes");
     own.ctl(&["delete_user", "client"]);
 }
@@ -82,8 +85,8 @@ fn the_name_of_a_connection_is_the_tools_unless_an_option_names_it() {
     for (name, expected) in [(Some("events of the shop"), "events of the shop"), (None, "e2e-tool 1.2.3")] {
         let backend = open(&json!({"url": broker().url(), "queue": queue, "connection_name": name}));
         assert_all_delivered(&backend.send(&events("a", 1)));
-        let listed = broker().ctl(&["list_connections", "user_provided_name"]);
-        assert!(listed.lines().any(|line| line == expected), "{listed}");
+        let listed = broker().ctl(&["list_connections", "client_properties"]);
+        assert!(listed.contains(&format!(r#"{{"connection_name","{expected}"}}"#)), "{listed}");
         backend.close(LONG).expect("closes");
     }
 }

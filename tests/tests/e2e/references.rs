@@ -95,7 +95,7 @@ fn a_secret_in_a_file_is_used_and_never_printed() {
     };
     let missing = run().with_code(3);
     let expected =
-        "config.toml:3: `backend.config.bearer_token`: file ${CREDENTIALS_DIRECTORY}/token: can't be used: ";
+        "config.toml:4: `backend.config.bearer_token`: file ${CREDENTIALS_DIRECTORY}/token: can't be used: ";
     assert!(missing.stderr.contains(expected), "{missing:#?}");
     assert_eq!(missing.stderr.lines().count(), 1, "{missing:#?}");
     site.write("credentials/token", "hunter2-hunter2\n");
