@@ -28,8 +28,10 @@ Configuration: the file of --config or $JACKFIELD_CONFIG, else the first of thes
 A file in the current folder is not used: anybody who can write there would choose what
 code runs. For the same reason only root or you may own the file and write to it and to
 each folder on the way to it; --trust-config turns that check off.
-The file is a regular file of at most 1 MiB. ${NAME} in its strings is
-replaced by the environment variable NAME. Errors and reasons of a plugin show the name
+The file is a regular file of at most 1 MiB. In its strings, ${NAME} is replaced by the
+environment variable NAME, ${NAME:-default} by the default if NAME is not set or empty,
+and in [backend.config] ${file:PATH} by the content of a file of at most 64 KiB, without
+its last newline. $${ is a plain ${. Errors and reasons of a plugin show the reference
 instead of a value of 4 bytes or more; log records of a plugin show the value. `run` and
 `dead-letters resend` need a file with a backend. Without a file, the other commands use
 the plugin `stdout`, if only root or you can write it.
@@ -106,8 +108,7 @@ impl CommonArgs {
 
     /// The file, if only root and the user could have written it: it selects code.
     fn judged(&self, file: ConfigFile) -> Result<ConfigFile, Error> {
-        file.check_owner_unless(self.trust_config)?;
-        Ok(file)
+        file.check_owner_unless(self.trust_config)
     }
 
     /// The configuration file, and its content, which has a backend.

@@ -31,6 +31,16 @@ pub enum Error {
         /// The key, what was expected and what was found.
         reason: ForeignText,
     },
+    /// A file that a value of the configuration is in can't be used.
+    #[error("configuration {at}: {reason}")]
+    ConfigValue {
+        /// Where.
+        at: Place,
+        /// The file.
+        file: PathBuf,
+        /// The key, the file, and why not.
+        reason: ForeignText,
+    },
     /// The file with the user's consent can't be read.
     #[error("consent file {}: can't be read: {error}", show_path(file))]
     ReadConsent {

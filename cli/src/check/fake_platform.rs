@@ -127,8 +127,8 @@ fn values(set: Option<&Value>, schema: Option<&Value>, address: SocketAddr) -> V
         _ => {
             let list = schema.is_some_and(|schema| is_list(&schema["type"]));
             let value = |text: String| if list { json!([text]) } else { json!(text) };
-            let texts =
-                ["http://", "amqp://", "tcp://", "udp://", ""].map(|scheme| format!("{scheme}{address}"));
+            let texts = ["http://", "amqp://guest:guest@", "tcp://", "udp://", ""]
+                .map(|scheme| format!("{scheme}{address}"));
             texts.into_iter().chain([address.ip().to_string()]).map(value).collect()
         }
     }

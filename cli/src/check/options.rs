@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, ValueHint};
 use jackfield::Config;
-use jackfield::forward::{BackendConfig, ConfigFile};
+use jackfield::forward::{BackendConfig, ConfigFile, OptionsSchema};
 use jackfield_loader::{in_prose, show_path};
 use serde_json::{Map, Value};
 
@@ -129,7 +129,11 @@ fn read_options(common: &CommonArgs, args: &CheckArgs) -> Result<Options, Comman
         return object(text, &show_path(file).to_string());
     }
     let backend = choose(&Config::read(file)?, args)?.clone();
-    Ok(Options { json: backend.config.clone(), backend: Some(backend) })
+    let inspection = jackfield_loader::inspect(&args.file).ok();
+    let schema = inspection.and_then(|it| it.metadata.config_schema);
+    let schema = schema.and_then(|schema| OptionsSchema::parse(schema.get()).ok());
+    let json = schema.map_or_else(|| backend.config.clone(), |schema| schema.options(&backend).to_string());
+    Ok(Options { json, backend: Some(backend) })
 }
 
 /// The backend with the options: the one of `--backend`, the only one, or the only one of this plugin.

@@ -31,7 +31,7 @@ struct OptionRow {
     kind: String,
     /// The default as JSON, `required`, or empty.
     default: String,
-    /// The first sentence of its description.
+    /// The first sentence of its description, and the variables that it comes from when it is left out.
     meaning: String,
 }
 
@@ -43,7 +43,10 @@ pub(super) fn table(schema: &str) -> Option<String> {
         table.push(vec![name, lines.next().unwrap_or_default(), default, meaning]);
         table.extend(lines.map(|line| vec![String::new(), line]));
     }
-    (table.len() > 1).then(|| console::table(&table, |_, _, cell| cell))
+    let root: Value = serde_json::from_str(schema).unwrap_or_default();
+    let others = variables(&root);
+    let others = if others.is_empty() { others } else { format!("also{others}\n") };
+    (table.len() > 1).then(|| console::table(&table, |_, _, cell| cell) + &others)
 }
 
 /// The options in `schema`, in its order. The last row says that there are more where they are too many.
@@ -94,7 +97,7 @@ impl<'s> Rows<'s> {
         let row = OptionRow {
             kind: kind(self.root, schema, DEEPEST),
             default: default.unwrap_or_else(|| if required { "required".to_owned() } else { String::new() }),
-            meaning: first_sentence(description.unwrap_or_default()),
+            meaning: format!("{}{}", first_sentence(description.unwrap_or_default()), variables(schema)),
             name: name.to_owned(),
         };
         let texts = [&row.name, &row.kind, &row.default, &row.meaning];
@@ -205,6 +208,13 @@ fn shortened(word: &str) -> String {
     word.chars().take(most - 3).chain("...".chars()).collect()
 }
 
+/// The variables of the environment that an option comes from, by the annotation `x-env` of its schema.
+fn variables(schema: &Value) -> String {
+    let names = schema["x-env"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let names: Vec<_> = names.map(|name| format!("${name}")).collect();
+    if names.is_empty() { String::new() } else { format!(" (if left out: {})", names.join(", ")) }
+}
+
 fn first_sentence(text: &str) -> String {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let end = text.find(". ").map_or(text.len(), |end| end + 1);
@@ -219,7 +229,7 @@ mod tests {
     fn options_are_listed_with_their_type_default_and_meaning() {
         let schema = r##"{"type":"object","required":["url"],"properties":{
             "url":{"type":"string","description":"Where to. A second\nsentence."},
-            "gzip":{"type":"boolean","default":false},
+            "gzip":{"type":"boolean","default":false,"x-env":["OTEL_A","B"]},
             "method":{"default":"POST","oneOf":[{"const":"POST"},{"const":"PUT"}]},
             "headers":{"type":"object","additionalProperties":{"type":"string"}},
             "hosts":{"type":"array","items":{"$ref":"#/$defs/Host"}},
@@ -235,7 +245,7 @@ mod tests {
         assert_eq!(
             others,
             [
-                "gzip|boolean|false|",
+                "gzip|boolean|false| (if left out: $OTEL_A, $B)",
                 "headers|table||",
                 "headers.*|string||",
                 "hosts|list of table||",

@@ -52,6 +52,7 @@ fn whole(plugins: &[(String, Value)]) -> Value {
     let mut choices = Vec::new();
     for (name, schema) in plugins {
         let mut schema = schema.clone();
+        admit_references(&mut schema);
         relocate(&mut schema, &format!("#/$defs/{}", pointer(name)));
         if let Some(schema) = schema.as_object_mut() {
             schema.remove("$schema");
@@ -73,6 +74,32 @@ fn whole(plugins: &[(String, Value)]) -> Value {
     schema["$defs"] = definitions.into();
     schema
 }
+
+/// Admits a text with a `${…}` where the schema wants a number or a boolean.
+fn admit_references(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            let types = match members.get("type") {
+                Some(Value::Array(types)) => types.clone(),
+                one => one.cloned().into_iter().collect(),
+            };
+            let is_scalar = types
+                .iter()
+                .any(|word| ["integer", "number", "boolean"].contains(&word.as_str().unwrap_or("")));
+            if is_scalar && !types.contains(&json!("string")) {
+                members.insert("type".to_owned(), types.into_iter().chain([json!("string")]).collect());
+                // A pattern restricts texts alone.
+                members.insert("pattern".to_owned(), json!(REFERENCE));
+            }
+            members.values_mut().for_each(admit_references);
+        }
+        Value::Array(items) => items.iter_mut().for_each(admit_references),
+        _ => {}
+    }
+}
+
+/// A text with a reference, as a regular expression.
+const REFERENCE: &str = r"\$\{.+\}";
 
 /// Corrects the references within a schema that becomes a part of another one, at `root`.
 fn relocate(schema: &mut Value, root: &str) {
@@ -148,6 +175,8 @@ mod tests {
             "the reference leads to the plugin's own"
         );
         assert!(!fits(json!({ "plugin": "http", "config": { "tsl": true } })));
+        assert!(fits(json!({ "plugin": "http", "config": { "tls": "${TLS:-true}" } })));
+        assert!(!fits(json!({ "plugin": "http", "config": { "tls": "true" } })));
         assert!(fits(json!({ "plugin": "./other.so", "config": { "anything": 1 } })));
         assert!(!fits(json!({ "name": "without" })));
         assert!(!fits(json!({ "plugin": "http", "isolation": "nonsense" })));

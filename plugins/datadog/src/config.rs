@@ -1,6 +1,6 @@
 //! The options, and the request and log settings that follow from them.
 
-use jackfield_http_client::{Endpoint, Request, Secret, TlsConfig};
+use jackfield_http_client::{Connection, Endpoint, Request, Secret, TlsConfig};
 use jackfield_plugin_api::Error;
 
 use crate::{log::LogOptions, tags::Tags};
@@ -46,7 +46,10 @@ pub(crate) struct Config {
     gzip: bool,
     /// Certificates.
     #[serde(default)]
-    pub(crate) tls: TlsConfig,
+    tls: TlsConfig,
+    /// The proxy of the requests, such as `http://user:password@proxy:3128`, instead of that of the environment; `none` for
+    /// no proxy. Characters such as `@` in user name and password are written as `%40`.
+    proxy: Option<Secret>,
     /// What happens to events that are more than 18 hours old, which Datadog does not accept.
     #[serde(default)]
     pub(crate) old_events: OldEvents,
@@ -72,6 +75,10 @@ const fn yes() -> bool {
 }
 
 impl Config {
+    pub(crate) fn connection(self) -> Connection {
+        Connection { tls: self.tls, proxy: self.proxy, ..Connection::default() }
+    }
+
     /// The request for events.
     pub(crate) fn request(&self) -> Result<Request, Error> {
         if self.api_key.is_empty() {

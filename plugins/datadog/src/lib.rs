@@ -56,7 +56,7 @@ mod tags;
 use std::time::SystemTime;
 
 use jackfield_http_client::{
-    Answer, DeletionBy, Entries, HttpBackend, Limits, Platform, Request, TlsConfig, json_object,
+    Answer, Connection, DeletionBy, Entries, HttpBackend, Limits, Platform, Request, json_object,
 };
 use jackfield_plugin_api::{Batch, Error, Outcome, export};
 
@@ -76,12 +76,11 @@ impl Platform for Intake {
     type Shared = ();
     const USER_AGENT: &'static str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
     const READS_BODY: bool = true;
-    const REFUSES_EMPTY: bool = true;
 
-    fn open(config: Config) -> Result<(Self, Request, TlsConfig), Error> {
+    fn open(config: Config) -> Result<(Self, Request, Connection), Error> {
         let request = config.request()?;
         let options = config.log_options()?;
-        Ok((Self { old_events: config.old_events, options }, request, config.tls))
+        Ok((Self { old_events: config.old_events, options }, request, config.connection()))
     }
 
     fn encode(&self, batch: &Batch<'_>) -> Entries {
@@ -96,6 +95,10 @@ impl Platform for Intake {
             let log_of_event = Log { event, age, options: &self.options };
             serde_json::to_writer(log, &log_of_event).map_err(|error| error.to_string())
         })
+    }
+
+    fn refuses_empty(&self) -> bool {
+        true
     }
 
     fn limits(&self) -> Limits {

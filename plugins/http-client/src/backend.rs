@@ -28,7 +28,7 @@ pub struct HttpBackend<P> {
 impl<P: Platform> HttpBackend<P> {
     fn deliver(&self, batch: &Batch<'_>, call: &Call<'_>, report: &dyn Fn(Range<usize>, &Outcome)) {
         let Self { client, request, platform } = self;
-        let deadline = Deadline::new(call);
+        let deadline = Deadline::new(call, client.timeout);
         Delivery { client, request, platform, report, deadline }.run(&platform.encode(batch));
     }
 
@@ -47,10 +47,10 @@ impl<P: Platform> Backend for HttpBackend<P> {
     type Config = P::Config;
 
     fn open(config: P::Config, _host: Host, _call: &Call<'_>) -> Result<Self, Error> {
-        let (platform, request, tls) = P::open(config)?;
-        let client = Client::open(&tls, P::USER_AGENT, P::NOT_HTTP)?;
+        let (platform, request, connection) = P::open(config)?;
+        let client = Client::open(&connection, &request.endpoint, P::USER_AGENT, P::NOT_HTTP)?;
         request.warn_if_exposed();
-        Ok(Self { client, request, platform })
+        Ok(Self { request: client.conceal(request), client, platform })
     }
 
     fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {
@@ -69,6 +69,7 @@ impl<P: Platform> DeletesData for HttpBackend<P> {
         match self.platform.deletion(request.machine_id()) {
             DeletionBy::Nothing(why) => Deletion::Unsupported(why.to_owned()),
             DeletionBy::Request(request, body) => {
+                let request = &self.client.conceal(request.clone());
                 let outcome = self.client.request(request, body, call);
                 let host = request.endpoint.host();
                 Deletion::from_outcome(outcome, || format!("{host} has taken the request"))
@@ -124,7 +125,7 @@ impl<P: Platform> Diagnoses for HttpBackend<P> {
     /// | --- | --- |
     /// | a status of success, with a body that [the platform accepts](Platform::accepted), too | reachable |
     /// | a status of success, with a body that says otherwise | refused or unreachable, as it says rejected or retry |
-    /// | a status for wrong content, of a platform that [refuses empty bodies](Platform::REFUSES_EMPTY) | reachable |
+    /// | a status for wrong content, of a platform that [refuses empty bodies](Platform::refuses_empty) | reachable |
     /// | a status by which the platform refuses the credentials, the content or the request | refused |
     /// | a status by which the platform is busy, or nothing takes events at this address | unreachable |
     /// | no answer | unreachable |
@@ -132,7 +133,7 @@ impl<P: Platform> Diagnoses for HttpBackend<P> {
     /// `status.rs` has the statuses.
     fn probe(&self, call: &Call<'_>) -> Probe {
         let Self { client, request, platform } = self;
-        let deadline = Deadline::new(call);
+        let deadline = Deadline::new(call, client.timeout);
         let nothing = platform.encode(&Batch::empty());
         let body = Bodies::new(platform, &nothing).body(0..0);
         let answered = match client.send(request, body, &deadline) {
@@ -155,7 +156,7 @@ impl<P: Platform> Diagnoses for HttpBackend<P> {
                     }
                 }
             }
-            StatusMeaning::WrongContent if P::REFUSES_EMPTY => {
+            StatusMeaning::WrongContent if platform.refuses_empty() => {
                 Probe::Reachable(format!("{said}; that is for a request without events"))
             }
             StatusMeaning::RefusesCredentials => {

@@ -16,7 +16,6 @@ use std::{
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use jackfield_plugin_api::{Call, Error, Outcome};
-use jackfield_tls::TlsConfig;
 use reqwest::{
     Response,
     header::{self, HeaderValue},
@@ -25,11 +24,10 @@ use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 
 use crate::{
+    connection::{Connection, Way},
     deadline::Deadline,
     endpoint::Endpoint,
-    failure::{
-        NEEDS_TLS, condense, describe, is_closed, is_not_http, proxy_before, warn_of_proxies_that_are_none,
-    },
+    failure::{NEEDS_TLS, condense, describe, is_closed, is_not_http},
     request::Request,
     status::retry_after,
 };
@@ -48,10 +46,11 @@ const RESPONSE_BYTES: usize = 1 << 20;
 /// An HTTP/1.1 client that uses its connections again.
 ///
 /// The client has no thread of its own: the sending thread drives its connection. Only names are resolved on a thread,
-/// which ends soon after. Proxies come from the environment (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`), on
-/// Windows and macOS from the system's settings, too.
+/// which ends soon after.
 pub(crate) struct Client {
     tls: jackfield_tls::rustls::ClientConfig,
+    way: Way,
+    pub(crate) timeout: Option<Duration>,
     user_agent: &'static str,
     not_http: &'static str,
     /// Whether the server has refused a compressed body and taken the same one without compression.
@@ -177,23 +176,34 @@ impl Client {
     /// Makes a client without connections. `not_http` is a hint for the error of an answer that is not HTTP.
     ///
     /// # Errors
-    /// [`Error::config`] under `tls.` for certificates that can't be used; another error when no runtime can be made.
+    /// [`Error::config`] under `tls.` for certificates that can't be used, and for a `proxy` or a `unix_socket` that makes
+    /// no sense; another error when no runtime can be made.
     pub(crate) fn open(
-        tls: &TlsConfig,
+        connection: &Connection,
+        endpoint: &Endpoint,
         user_agent: &'static str,
         not_http: &'static str,
     ) -> Result<Self, Error> {
         let client = Self {
-            tls: tls.client_config()?,
+            tls: connection.tls.client_config()?,
+            way: Way::open(connection, endpoint)?,
+            timeout: connection.timeout,
             user_agent,
             not_http,
             refuses_gzip: AtomicBool::new(false),
             idle: Mutex::default(),
         };
-        warn_of_proxies_that_are_none();
         let slot = client.slot().map_err(Error::unavailable)?;
         *client.idle() = Some(vec![slot]);
         Ok(client)
+    }
+
+    /// The request, of which no message repeats the credentials of the proxy either.
+    pub(crate) fn conceal(&self, mut request: Request) -> Request {
+        for credential in self.way.credentials(&request.endpoint) {
+            request.secrets.add(&credential);
+        }
+        request
     }
 
     /// Closes the connections. May be called twice.
@@ -226,9 +236,9 @@ impl Client {
             .retry(reqwest::retry::never())
             .referer(false)
             .http1_only()
-            .pool_max_idle_per_host(1)
-            .build()
-            .map_err(|error| format!("no HTTP client: {}", describe(&error, condense)))?;
+            .pool_max_idle_per_host(1);
+        let client = self.way.set(client).build();
+        let client = client.map_err(|error| format!("no HTTP client: {}", describe(&error, condense)))?;
         Ok(Slot { client, user: None, runtime: Some(runtime) })
     }
 
@@ -295,7 +305,7 @@ impl Client {
         let Some((client, runtime)) = lease.parts() else { return Err(failed(CLOSED.to_owned())) };
         let (status, retry_after, body, rest) = runtime.block_on(async {
             notice_closed_connections().await;
-            let exchange = exchange(client, request, body, is_gzip, self.not_http);
+            let exchange = self.exchange(client, request, body, is_gzip);
             let Some(exchanged) = deadline.limit(deadline.at, exchange).await else {
                 return Err(failed(deadline.missed("no answer")));
             };
@@ -311,6 +321,51 @@ impl Client {
             Ok((status, retry_after, body, (!all).then_some(response)))
         })?;
         Ok(Answered { status, retry_after, body, rest: rest.map(|response| (response, lease)) })
+    }
+
+    /// Sends the request and follows redirects, up to the head of the answer.
+    async fn exchange(
+        &self,
+        client: &reqwest::Client,
+        request: &Request,
+        body: &Bytes,
+        is_gzip: bool,
+    ) -> Result<Response, Outcome> {
+        let mut endpoint: Endpoint = request.endpoint.clone();
+        for _ in 0..=MOST_REDIRECTS {
+            let host = endpoint.host();
+            let mut sent = reqwest::Request::new(request.method.clone(), endpoint.url().clone());
+            sent.headers_mut().clone_from(&request.headers);
+            if is_gzip {
+                sent.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            }
+            *sent.body_mut() = Some(body.clone().into());
+            let response = match client.execute(sent).await {
+                Ok(response) => response,
+                Err(error) => {
+                    let by = if error.is_connect() { self.way.shown(&endpoint) } else { String::new() };
+                    let nonsense = is_not_http(&error);
+                    let hint = if nonsense { self.not_http } else { "" };
+                    let plain = !endpoint.is_https() && (nonsense || is_closed(&error));
+                    let tls = if plain { NEEDS_TLS } else { "" };
+                    let why = describe(&error, |text| request.clean(text));
+                    return Err(Outcome::retry(format!("{host}{by}: {why}{tls}{hint}")));
+                }
+            };
+            let status = response.status().as_u16();
+            let redirects = matches!(status, 301 | 302 | 307 | 308);
+            let Some(location) = header_text(&response, header::LOCATION).filter(|_| redirects) else {
+                return Ok(response);
+            };
+            endpoint = endpoint.redirected(location).map_err(|other| {
+                Outcome::refused(format!(
+                    "{host} redirects ({status}) to {}, which is not followed; if it is right, configure its URL",
+                    request.clean(&other)
+                ))
+            })?;
+        }
+        let host = request.endpoint.host();
+        Err(Outcome::refused(format!("{host} redirects more than {MOST_REDIRECTS} times")))
     }
 
     /// Reads the body of an answer until the deadline when it `matters`, otherwise for a moment.
@@ -334,52 +389,6 @@ async fn notice_closed_connections() {
     for _ in 0..2 {
         tokio::task::yield_now().await;
     }
-}
-
-/// Sends the request and follows redirects, up to the head of the answer.
-async fn exchange(
-    client: &reqwest::Client,
-    request: &Request,
-    body: &Bytes,
-    is_gzip: bool,
-    not_http: &str,
-) -> Result<Response, Outcome> {
-    let mut endpoint: Endpoint = request.endpoint.clone();
-    for _ in 0..=MOST_REDIRECTS {
-        let host = endpoint.host();
-        let mut sent = reqwest::Request::new(request.method.clone(), endpoint.url().clone());
-        sent.headers_mut().clone_from(&request.headers);
-        if is_gzip {
-            sent.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        }
-        *sent.body_mut() = Some(body.clone().into());
-        let response = match client.execute(sent).await {
-            Ok(response) => response,
-            Err(error) => {
-                let proxy = if error.is_connect() { proxy_before(&endpoint) } else { None };
-                let by = proxy.map(|proxy| format!(" by the proxy {proxy}")).unwrap_or_default();
-                let nonsense = is_not_http(&error);
-                let hint = if nonsense { not_http } else { "" };
-                let plain = !endpoint.is_https() && (nonsense || is_closed(&error));
-                let tls = if plain { NEEDS_TLS } else { "" };
-                let why = describe(&error, |text| request.clean(text));
-                return Err(Outcome::retry(format!("{host}{by}: {why}{tls}{hint}")));
-            }
-        };
-        let status = response.status().as_u16();
-        let redirects = matches!(status, 301 | 302 | 307 | 308);
-        let Some(location) = header_text(&response, header::LOCATION).filter(|_| redirects) else {
-            return Ok(response);
-        };
-        endpoint = endpoint.redirected(location).map_err(|other| {
-            Outcome::refused(format!(
-                "{host} redirects ({status}) to {}, which is not followed; if it is right, configure its URL",
-                request.clean(&other)
-            ))
-        })?;
-    }
-    let host = request.endpoint.host();
-    Err(Outcome::refused(format!("{host} redirects more than {MOST_REDIRECTS} times")))
 }
 
 fn header_text(response: &Response, name: header::HeaderName) -> Option<&str> {

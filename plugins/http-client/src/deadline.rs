@@ -20,10 +20,11 @@ pub(crate) struct Deadline<'a> {
 }
 
 impl<'a> Deadline<'a> {
-    pub(crate) fn new(call: &'a Call<'a>) -> Self {
+    /// `longest` is a limit beside the host's.
+    pub(crate) fn new(call: &'a Call<'a>, longest: Option<Duration>) -> Self {
         let left = call.remaining();
         let margin = (left / 20).clamp(Duration::from_millis(5), Duration::from_millis(250));
-        let total = left.saturating_sub(margin);
+        let total = left.saturating_sub(margin).min(longest.unwrap_or(Duration::MAX));
         let now = Instant::now();
         // A call without a deadline gets one after a day.
         let at = now.checked_add(total).unwrap_or_else(|| now + Duration::from_secs(24 * 60 * 60));

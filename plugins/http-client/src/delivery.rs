@@ -60,7 +60,7 @@ impl Client {
     /// Sends one request with this body, and returns the outcome by the status of its answer. It is for requests that
     /// are not a batch of events.
     pub(crate) fn request(&self, request: &Request, body: Vec<u8>, call: &Call<'_>) -> Outcome {
-        let deadline = Deadline::new(call);
+        let deadline = Deadline::new(call, self.timeout);
         match self.send(request, body, &deadline) {
             Err(outcome) => outcome,
             Ok(answered) => self.outcome_by_status(request, answered, &deadline),

@@ -25,7 +25,11 @@ impl Endpoint {
         Self::parse(url).map_err(|why| Error::config(key, why))
     }
 
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    /// The URL of this text.
+    ///
+    /// # Errors
+    /// What is wrong, in a few words that quote only the scheme of the URL.
+    pub fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() {
             return Err("is empty; expected a URL such as https://telemetry.example.com/events".to_owned());
         }

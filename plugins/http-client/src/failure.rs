@@ -1,19 +1,9 @@
-//! Describes in one line why there is no answer, and which proxy a request goes through.
+//! Describes in one line why there is no answer.
 
 use std::{
     error::Error as StdError,
     io::{self, ErrorKind},
 };
-
-use hyper::Uri;
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
-use jackfield_secret::Secret;
-
-use crate::{endpoint::Endpoint, request::credentials_in};
-
-/// The variables from which the HTTP library reads proxies.
-const PROXY_VARIABLES: [&str; 6] =
-    ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
 /// The cause of the failure in the words of people who run servers, without the request's URL and headers. `clean` makes
 /// text of the server or a library fit for a message.
@@ -111,45 +101,6 @@ pub(crate) fn condense(text: &str) -> String {
     line
 }
 
-fn proxy(endpoint: &Endpoint) -> Option<Intercept> {
-    let target: Uri = endpoint.url().as_str().parse().ok()?;
-    Matcher::from_system().intercept(&target)
-}
-
-/// Host and port of the proxy that is used for `endpoint`, if there is one.
-pub(crate) fn proxy_before(endpoint: &Endpoint) -> Option<String> {
-    proxy(endpoint)?.uri().authority().map(ToString::to_string)
-}
-
-/// The credentials for the proxy that is used for `endpoint`.
-pub(crate) fn proxy_credentials(endpoint: &Endpoint) -> Vec<Secret> {
-    let proxy = proxy(endpoint);
-    let header = proxy.as_ref().and_then(|proxy| proxy.basic_auth()?.to_str().ok());
-    header.map(credentials_in).unwrap_or_default()
-}
-
-/// Warns, through `tracing`, of variables that are set and do not name a proxy. The library ignores them silently.
-/// Their values may hold a password.
-pub(crate) fn warn_of_proxies_that_are_none() {
-    for name in PROXY_VARIABLES {
-        let value = std::env::var(name).unwrap_or_default();
-        if !value.is_empty() && !names_a_proxy(&value) {
-            tracing::warn!(
-                "the environment variable {name} does not name a proxy; expected an address such as http://host:3128"
-            );
-        }
-    }
-}
-
-fn names_a_proxy(value: &str) -> bool {
-    let matcher = Matcher::builder().http(value).build();
-    let proxy = matcher.intercept(&Uri::from_static("http://anywhere.invalid/"));
-    let authority = proxy.as_ref().and_then(|proxy| proxy.uri().authority());
-    // The library ignores a port that is not a number.
-    authority
-        .is_some_and(|authority| authority.host() == authority.as_str() || authority.port_u16().is_some())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,17 +110,5 @@ mod tests {
         assert_eq!(condense(" a\r\n\tb\u{1b}[31m c "), "a b [31m c");
         let long = condense(&"ü".repeat(500));
         assert!(long.len() <= 204 && long.ends_with('…'), "{}", long.len());
-    }
-
-    #[test]
-    fn a_value_that_names_no_proxy_is_recognized() {
-        for value in
-            ["http://proxy:3128", "proxy:3128", "http://u:p@proxy", "socks5://proxy", "http://[::1]:3128/"]
-        {
-            assert!(names_a_proxy(value), "{value}");
-        }
-        for value in ["http://", "ftp://proxy", "http://proxy:port", "http//proxy", "a proxy"] {
-            assert!(!names_a_proxy(value), "{value}");
-        }
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use jackfield_http_client::{
-//!     DeletionBy, Endpoint, Entries, HttpBackend, Limits, Platform, Request, TlsConfig,
+//!     Connection, DeletionBy, Endpoint, Entries, HttpBackend, Limits, Platform, Request,
 //! };
 //! use jackfield_plugin_api::{Batch, Error, export};
 //!
@@ -21,9 +21,9 @@
 //!     type Shared = ();
 //!     const USER_AGENT: &'static str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 //!
-//!     fn open(config: Config) -> Result<(Self, Request, TlsConfig), Error> {
+//!     fn open(config: Config) -> Result<(Self, Request, Connection), Error> {
 //!         let endpoint = Endpoint::from_option("url", &config.url)?;
-//!         Ok((Self, Request::post(endpoint).gzip(true), TlsConfig::default()))
+//!         Ok((Self, Request::post(endpoint).gzip(true), Connection::default()))
 //!     }
 //!
 //!     fn encode(&self, batch: &Batch<'_>) -> Entries {
@@ -77,19 +77,23 @@
 
 mod backend;
 mod client;
+mod connection;
 mod deadline;
 mod delivery;
 mod endpoint;
 mod entries;
 mod failure;
 mod members;
+mod no_proxy;
 mod platform;
+mod proxy;
 mod request;
 mod status;
 
 pub use crate::{
     backend::HttpBackend,
     client::{Answer, json_object},
+    connection::Connection,
     endpoint::Endpoint,
     entries::{Entries, Entry, Limits},
     members::{OtherMembers, write_common, write_texts},

@@ -1,11 +1,11 @@
 //! The trait by which a plugin describes its platform.
 
 use jackfield_plugin_api::{Batch, Error, Outcome};
-use jackfield_tls::TlsConfig;
 use serde::de::DeserializeOwned;
 
 use crate::{
     client::Answer,
+    connection::Connection,
     entries::{Entries, Entry, Limits},
     request::Request,
 };
@@ -30,21 +30,23 @@ pub trait Platform: Send + Sync + Sized + 'static {
     /// the head of the answer says so, even when the body does not arrive.
     const READS_BODY: bool = false;
 
-    /// Whether an answer of 400, 409 or 422 to a probe only means that the body has no events. The platform has then read
-    /// the request; it would have refused unknown credentials by another status.
-    const REFUSES_EMPTY: bool = false;
-
-    /// The platform, the request for events and the certificates, from the options.
+    /// The platform, the request for events and how it is sent, from the options.
     ///
     /// # Errors
     /// [`Error::config`] for an option that makes no sense.
-    fn open(config: Self::Config) -> Result<(Self, Request, TlsConfig), Error>;
+    fn open(config: Self::Config) -> Result<(Self, Request, Connection), Error>;
 
     /// Encodes the events of a batch.
     fn encode(&self, batch: &Batch<'_>) -> Entries<Self::Shared>;
 
     /// The limits of one request.
     fn limits(&self) -> Limits;
+
+    /// Whether an answer of 400, 409 or 422 to a probe only means that the body has no events. The platform has then read
+    /// the request; it would have refused unknown credentials by another status.
+    fn refuses_empty(&self) -> bool {
+        false
+    }
 
     /// Bytes that a body of this many entries has in addition to them, at most.
     fn overhead(&self, shared: &Self::Shared, entries: usize) -> usize {

@@ -10,10 +10,7 @@ use reqwest::{
     header::{self, HeaderMap, HeaderName, HeaderValue},
 };
 
-use crate::{
-    endpoint::Endpoint,
-    failure::{condense, proxy_credentials},
-};
+use crate::{endpoint::Endpoint, failure::condense};
 
 /// Headers that describe the connection and the body. Only the client sets them.
 const RESERVED: [HeaderName; 9] = [
@@ -78,7 +75,6 @@ impl Request {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let mut secrets = Secrets::default();
-        proxy_credentials(&endpoint).iter().for_each(|credential| secrets.add(credential));
         let query = endpoint.url().query().unwrap_or_default();
         let written = query.split('&').filter_map(|pair| pair.split_once('='));
         // The encoding in the URL may differ from the usual one.

@@ -3,18 +3,22 @@
 use std::{
     collections::BTreeMap,
     num::{NonZeroU32, NonZeroU64},
+    path::PathBuf,
 };
 
-use jackfield_http_client::{Endpoint, Request, Secret, TlsConfig};
+use jackfield_http_client::{Connection, Endpoint, Limits, Request, Secret, TlsConfig};
 use jackfield_plugin_api::Error;
 
-/// Options of the backend `http`: batches of events posted as a JSON array.
+/// Options of the backend `http`: events posted as JSON.
 #[derive(Debug, serde::Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(crate) struct Config {
     /// The address of events: a URL with http or https, without user name, password and fragment, of at most 2048
     /// bytes.
     url: Secret,
+    /// The form of a body.
+    #[serde(default)]
+    pub(crate) format: Format,
     /// The method of the requests.
     #[serde(default)]
     method: Method,
@@ -30,13 +34,33 @@ pub(crate) struct Config {
     gzip: bool,
     /// Certificates.
     #[serde(default)]
-    pub(crate) tls: TlsConfig,
+    tls: TlsConfig,
+    /// The proxy of the requests, such as `http://user:password@proxy:3128`, instead of that of the environment; `none` for
+    /// no proxy. Characters such as `@` in user name and password are written as `%40`.
+    proxy: Option<Secret>,
+    /// The absolute path of a UNIX socket that requests go to, instead of the host and port of `url`, which is then such as
+    /// `http://localhost/events`. No proxy is used.
+    unix_socket: Option<PathBuf>,
     /// The address of requests to delete a machine's data: a POST of `{"machine_id":"..."}` with the same headers and
     /// credentials. Without it these requests are not supported.
     deletion_url: Option<Secret>,
     /// Limits of one request.
     #[serde(default)]
-    pub(crate) limits: LimitsConfig,
+    limits: LimitsConfig,
+}
+
+/// The form of a body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema), schemars(inline))]
+pub(crate) enum Format {
+    /// A JSON array of events (`application/json`).
+    #[default]
+    Array,
+    /// A line for each event (`application/x-ndjson`).
+    Ndjson,
+    /// One event, a JSON object (`application/json`). Each event takes a request.
+    Single,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
@@ -66,7 +90,7 @@ struct Basic {
 pub(crate) struct LimitsConfig {
     /// Bytes of a body before compression. Larger batches are divided; an event that is larger by itself is rejected.
     pub(crate) max_body_bytes: NonZeroU64,
-    /// Events in a body.
+    /// Events in a body. It has no effect with `format = "single"`.
     pub(crate) max_events: NonZeroU32,
 }
 
@@ -81,6 +105,17 @@ impl Default for LimitsConfig {
 }
 
 impl Config {
+    pub(crate) fn limits(&self) -> Limits {
+        let LimitsConfig { max_body_bytes, max_events } = self.limits;
+        let max_events = if self.format == Format::Single { NonZeroU32::MIN } else { max_events };
+        Limits::from_options(max_body_bytes, max_events)
+    }
+
+    pub(crate) fn connection(self) -> Connection {
+        let Self { tls, proxy, unix_socket, .. } = self;
+        Connection { tls, proxy, unix_socket, ..Connection::default() }
+    }
+
     /// The requests for events, and for deletion.
     pub(crate) fn requests(&self) -> Result<(Request, Option<Request>), Error> {
         if self.bearer_token.is_some() && self.basic.is_some() {
@@ -101,8 +136,11 @@ impl Config {
                 format!("is set together with {option}, which sets it; keep one of the two"),
             ));
         }
-        let events =
-            self.authorized(Request::post(Endpoint::from_option("url", self.url.reveal())?))?.gzip(self.gzip);
+        let mut events = Request::post(Endpoint::from_option("url", self.url.reveal())?).gzip(self.gzip);
+        if self.format == Format::Ndjson {
+            events = events.header("format", "content-type", "application/x-ndjson")?;
+        }
+        let events = self.authorized(events)?;
         let events = if self.method == Method::Put { events.put() } else { events };
         let deletion = match &self.deletion_url {
             Some(url) => {
@@ -173,6 +211,22 @@ mod tests {
             assert!(error.starts_with(key) && !error.contains("hunter2"), "{error}");
             assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
         }
+    }
+
+    #[test]
+    fn the_form_of_a_body_sets_its_content_type_unless_a_header_does() {
+        for (config, expected) in [
+            (r#"{"url":"http://h"}"#, "application/json"),
+            (r#"{"url":"http://h","format":"single"}"#, "application/json"),
+            (r#"{"url":"http://h","format":"ndjson"}"#, "application/x-ndjson"),
+            (r#"{"url":"http://h","format":"ndjson","headers":{"Content-Type":"text/plain"}}"#, "text/plain"),
+        ] {
+            let (events, _) = parse(config).expect("read").requests().expect("valid");
+            assert!(format!("{events:?}").contains(&format!("{expected:?}")), "{config}: {events:?}");
+        }
+        let single = parse(r#"{"url":"http://h","format":"single"}"#).expect("read").limits();
+        assert_eq!(single.entries, 1);
+        assert!(parse(r#"{"url":"http://h","format":"lines"}"#).expect_err("unknown").contains("`ndjson`"));
     }
 
     #[test]

@@ -11,7 +11,8 @@
 //! | `os`, `os_version` | resource: `os.type` (`macos` is `darwin`), `os.version` |
 //! | `arch` | resource: `host.arch` (`x86_64` is `amd64`, `aarch64` is `arm64`) |
 //! | `runtime_version` | resource: `process.runtime.version` |
-//! | option `resource` | resource |
+//! | option `resource`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_SERVICE_NAME` | resource, instead of the values above |
+//! | `tool_name`, where a variable sets `service.name` | resource: `tool.name` |
 //! | `timestamp` | time, to the nanosecond; before 1970, which OTLP can't express: attribute `event.timestamp` |
 //! | the moment of sending | observed time |
 //! | `type: name` | body |
@@ -25,6 +26,8 @@
 //! | an error, or an exit code other than 0 | severity ERROR (17), otherwise INFO (9) |
 //!
 //! A duration above 2^63 − 1 ms becomes 2^63 − 1 ms.
+//!
+//! If the option `endpoint` is left out, options come from OpenTelemetry's variables: see `environment.rs`.
 //!
 //! # Outcomes
 //!
@@ -46,16 +49,17 @@
 mod answer;
 mod config;
 mod encode;
+mod environment;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jackfield_http_client::{
-    Answer, DeletionBy, Entries, Entry, HttpBackend, Limits, Platform, Request, TlsConfig,
+    Answer, Connection, DeletionBy, Entries, Entry, HttpBackend, Limits, Platform, Request,
 };
 use jackfield_plugin_api::{Batch, Error, Outcome, export};
 
 use crate::{
-    config::Config,
+    config::{Config, Settings},
     encode::{Encoder, Groups},
 };
 
@@ -73,11 +77,11 @@ impl Platform for Collector {
         "; a collector takes OTLP over HTTP at port 4318, as a rule, and gRPC at 4317";
     const READS_BODY: bool = true;
 
-    fn open(mut config: Config) -> Result<(Self, Request, TlsConfig), Error> {
-        let request = config.request()?;
-        let encoder = Encoder::new(config.encoding(), env!("CARGO_PKG_VERSION"), config.resource()?);
-        let limits = Limits::from_options(config.limits.max_body_bytes, config.limits.max_events);
-        Ok((Self { encoder, limits }, request, config.tls))
+    fn open(config: Config) -> Result<(Self, Request, Connection), Error> {
+        let Settings { request, encoding, resource, limits, connection } =
+            config.settings(&|name| std::env::var(name).ok())?;
+        let encoder = Encoder::new(encoding, env!("CARGO_PKG_VERSION"), resource);
+        Ok((Self { encoder, limits }, request, connection))
     }
 
     fn encode(&self, batch: &Batch<'_>) -> Entries<Groups> {

@@ -1,6 +1,6 @@
 //! The options, and the request that follows from them.
 
-use jackfield_http_client::{Endpoint, Request, Secret, TlsConfig};
+use jackfield_http_client::{Connection, Endpoint, Request, Secret, TlsConfig};
 use jackfield_plugin_api::Error;
 
 /// Options of the backend `posthog`: events for PostHog.
@@ -19,7 +19,10 @@ pub(crate) struct Config {
     gzip: bool,
     /// Certificates.
     #[serde(default)]
-    pub(crate) tls: TlsConfig,
+    tls: TlsConfig,
+    /// The proxy of the requests, such as `http://user:password@proxy:3128`, instead of that of the environment; `none` for
+    /// no proxy. Characters such as `@` in user name and password are written as `%40`.
+    proxy: Option<Secret>,
     /// Whether events are marked as a migration of historical data, which PostHog processes separately.
     #[serde(default)]
     historical_migration: bool,
@@ -40,6 +43,10 @@ const fn yes() -> bool {
 }
 
 impl Config {
+    pub(crate) fn connection(self) -> Connection {
+        Connection { tls: self.tls, proxy: self.proxy, ..Connection::default() }
+    }
+
     /// The request for events.
     pub(crate) fn request(&self) -> Result<Request, Error> {
         if self.api_key.reveal().trim().is_empty() {

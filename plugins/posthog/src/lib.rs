@@ -60,7 +60,7 @@ mod config;
 mod event;
 
 use jackfield_http_client::{
-    Answer, DeletionBy, Entries, Entry, HttpBackend, Limits, Platform, Request, TlsConfig, json_array,
+    Answer, Connection, DeletionBy, Entries, Entry, HttpBackend, Limits, Platform, Request, json_array,
 };
 use jackfield_plugin_api::{Batch, Error, Outcome, export};
 
@@ -77,15 +77,18 @@ impl Platform for Capture {
     type Shared = ();
     const USER_AGENT: &'static str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
     const READS_BODY: bool = true;
-    const REFUSES_EMPTY: bool = true;
 
-    fn open(config: Config) -> Result<(Self, Request, TlsConfig), Error> {
+    fn open(config: Config) -> Result<(Self, Request, Connection), Error> {
         let request = config.request()?;
-        Ok((Self { head: config.body_head() }, request, config.tls))
+        Ok((Self { head: config.body_head() }, request, config.connection()))
     }
 
     fn encode(&self, batch: &Batch<'_>) -> Entries {
         Entries::encode(batch, event::encode)
+    }
+
+    fn refuses_empty(&self) -> bool {
+        true
     }
 
     fn limits(&self) -> Limits {

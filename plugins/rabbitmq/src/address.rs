@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jackfield_secret::{Secret, Secrets};
-use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
+use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism};
 use url::{Host, Url};
 
 /// A URL as it is in the configuration, including the password. It is never shown.
@@ -18,6 +18,19 @@ impl fmt::Debug for SecretUrl {
     }
 }
 
+/// How a connection logs in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema), schemars(inline))]
+pub(crate) enum Auth {
+    /// With the user name and the password of the URL.
+    #[default]
+    Plain,
+    /// As the user that the certificate of `tls.cert_file` names (the mechanism EXTERNAL). The broker needs its plugin
+    /// `rabbitmq_auth_mechanism_ssl`.
+    External,
+}
+
 /// A broker's address with its credentials. It is shown as `host:port`.
 #[derive(Clone)]
 pub(crate) struct Address {
@@ -25,9 +38,11 @@ pub(crate) struct Address {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) tls: bool,
+    /// Empty for the user of the certificate.
     pub(crate) user: String,
     pub(crate) vhost: String,
     password: String,
+    auth: Auth,
 }
 
 impl fmt::Display for Address {
@@ -47,7 +62,7 @@ impl Address {
     /// Reads a URL by RabbitMQ's URI specification: a missing path is the virtual host `/`, the path `/` is the virtual
     /// host without a name, and every part may be percent-encoded. The error does not show the URL, which contains a
     /// password.
-    pub(crate) fn parse(SecretUrl(text): &SecretUrl) -> Result<Self, String> {
+    pub(crate) fn parse(SecretUrl(text): &SecretUrl, auth: Auth) -> Result<Self, String> {
         if !text.contains("://") {
             return Err("has no scheme; expected amqp://USER:PASSWORD@HOST:PORT/VHOST".to_owned());
         }
@@ -77,16 +92,47 @@ impl Address {
         if vhost.len() > 255 {
             return Err("names a virtual host of more than 255 bytes".to_owned());
         }
-        let (user, password) = match (url.username(), url.password()) {
-            ("", None) => ("guest".to_owned(), "guest".to_owned()),
-            (user, password) => (decode(user, "user")?, decode(password.unwrap_or_default(), "password")?),
+        let (user, password) = match (auth, url.username(), url.password()) {
+            (Auth::Plain, "", _) => {
+                return Err(
+                    "names no user; expected amqp://USER:PASSWORD@HOST:PORT/VHOST (a new broker knows \
+                            guest:guest, for connections from its own machine), or `auth = \"external\"`"
+                        .to_owned(),
+                );
+            }
+            (Auth::External, "", None) => Default::default(),
+            (Auth::External, ..) => {
+                return Err(
+                    "names a user or a password; with `auth = \"external\"` the certificate names the user"
+                        .to_owned(),
+                );
+            }
+            (_, user, password) => (decode(user, "user")?, decode(password.unwrap_or_default(), "password")?),
         };
+        if auth == Auth::External && !tls {
+            return Err(
+                "begins with amqp://; `auth = \"external\"` shows a certificate, which needs amqps://"
+                    .to_owned(),
+            );
+        }
         let port = url.port().unwrap_or(if tls { 5671 } else { 5672 });
-        Ok(Self { host, port, tls, user, vhost, password })
+        Ok(Self { host, port, tls, user, vhost, password, auth })
+    }
+
+    /// The user in messages.
+    pub(crate) fn shown_user(&self) -> String {
+        match self.auth {
+            Auth::Plain => format!("user `{}`", self.user),
+            Auth::External => "the user of the certificate".to_owned(),
+        }
     }
 
     /// The login data for lapin.
     pub(crate) fn uri(&self, heartbeat: u16) -> AMQPUri {
+        let mechanism = match self.auth {
+            Auth::Plain => SASLMechanism::Plain,
+            Auth::External => SASLMechanism::External,
+        };
         AMQPUri {
             scheme: if self.tls { AMQPScheme::AMQPS } else { AMQPScheme::AMQP },
             authority: AMQPAuthority {
@@ -95,7 +141,11 @@ impl Address {
                 port: self.port,
             },
             vhost: self.vhost.clone(),
-            query: AMQPQueryString { heartbeat: Some(heartbeat), ..AMQPQueryString::default() },
+            query: AMQPQueryString {
+                heartbeat: Some(heartbeat),
+                auth_mechanism: Some(mechanism),
+                ..AMQPQueryString::default()
+            },
         }
     }
 
@@ -141,7 +191,31 @@ mod tests {
     use super::*;
 
     fn parse(url: &str) -> Result<Address, String> {
-        Address::parse(&SecretUrl(url.to_owned()))
+        Address::parse(&SecretUrl(url.to_owned()), Auth::Plain)
+    }
+
+    #[test]
+    fn a_certificate_names_the_user_or_the_url_does() {
+        let external = |url: &str| Address::parse(&SecretUrl(url.to_owned()), Auth::External);
+        let address = external("amqps://h").expect("valid");
+        assert_eq!(
+            (address.user.as_str(), address.shown_user().as_str()),
+            ("", "the user of the certificate")
+        );
+        assert_eq!(address.uri(0).query.auth_mechanism, Some(SASLMechanism::External));
+        for (url, expected) in [
+            ("amqp://h", "needs amqps://"),
+            ("amqps://u@h", "the certificate names the user"),
+            ("amqps://:s3cret@h", "the certificate names the user"),
+        ] {
+            let refusal = external(url).expect_err(url);
+            assert!(refusal.contains(expected) && !refusal.contains("s3cret"), "{refusal}");
+        }
+        for url in ["amqp://h", "amqp://:s3cret@h", "amqps://@h"] {
+            let refusal = parse(url).expect_err(url);
+            assert!(refusal.starts_with("names no user; expected amqp://USER:PASSWORD@"), "{refusal}");
+            assert!(!refusal.contains("s3cret"), "{refusal}");
+        }
     }
 
     #[test]
@@ -149,16 +223,16 @@ mod tests {
         let full = parse("amqps://me:p%40ss@broker.example:1234/a%2fb").expect("valid");
         assert_eq!((full.host.as_str(), full.port, full.tls), ("broker.example", 1234, true));
         assert_eq!((full.user.as_str(), full.password.as_str(), full.vhost.as_str()), ("me", "p@ss", "a/b"));
-        let short = parse("amqp://localhost").expect("valid");
-        assert_eq!((short.port, short.user.as_str(), short.vhost.as_str()), (5672, "guest", "/"));
-        assert_eq!(parse("amqp://h/").expect("valid").vhost, "");
-        assert_eq!(parse("amqp://h/%2F").expect("valid").vhost, "/");
-        assert_eq!(parse("amqps://h").expect("valid").port, 5671);
+        let short = parse("amqp://u@localhost").expect("valid");
+        assert_eq!((short.port, short.password.as_str(), short.vhost.as_str()), (5672, "", "/"));
+        assert_eq!(parse("amqp://u:p@h/").expect("valid").vhost, "");
+        assert_eq!(parse("amqp://u:p@h/%2F").expect("valid").vhost, "/");
+        assert_eq!(parse("amqps://u:p@h").expect("valid").port, 5671);
     }
 
     #[test]
     fn an_ipv6_address_is_not_taken_for_localhost() {
-        let address = parse("amqp://[2001:db8::1]:1").expect("valid");
+        let address = parse("amqp://u:p@[2001:db8::1]:1").expect("valid");
         assert_eq!(address.host, "2001:db8::1");
         assert_eq!(address.to_string(), "[2001:db8::1]:1");
     }

@@ -11,7 +11,7 @@ use lapin::{
 use serde_json::Value;
 
 use crate::{
-    address::{Address, SecretUrl},
+    address::{Address, Auth, SecretUrl},
     routing::RoutingKey,
 };
 
@@ -24,6 +24,9 @@ pub(crate) struct Config {
     url: Option<SecretUrl>,
     /// Several brokers of a cluster, instead of `url`. The first that answers is used; when it fails, the next is tried.
     urls: Option<Vec<SecretUrl>>,
+    /// How connections log in.
+    #[serde(default)]
+    auth: Auth,
     /// The exchange that events are published to. Default: the default exchange, which routes an event to the queue
     /// that the routing key names.
     exchange: Option<String>,
@@ -35,6 +38,8 @@ pub(crate) struct Config {
     /// What is declared on every new connection before events are sent. Default: nothing.
     #[serde(default)]
     declare: Declare,
+    /// The name of the connection in the broker's lists. Default: the tool's name and version.
+    connection_name: Option<String>,
     /// Certificates, for amqps.
     #[serde(default)]
     tls: TlsConfig,
@@ -152,17 +157,21 @@ pub(crate) struct Settings {
     /// Seconds; with 0 the broker chooses.
     pub(crate) heartbeat: u16,
     pub(crate) app_id: Option<ShortString>,
+    pub(crate) connection_name: Option<String>,
 }
 
 impl Config {
     /// Checks all that can be checked without a broker.
     pub(crate) fn check(self) -> Result<Settings, Error> {
-        let addresses = addresses(self.url.as_ref(), self.urls.as_deref())?;
+        let addresses = addresses(self.url.as_ref(), self.urls.as_deref(), self.auth)?;
         let tls = match addresses.iter().any(|address| address.tls) {
             true => Some(Arc::new(self.tls.client_config()?)),
             false if self.tls.is_empty() => None,
             false => return refuse("tls", "is set, and no URL begins with amqps://"),
         };
+        if self.auth == Auth::External && self.tls.cert_file.is_none() {
+            return refuse("tls.cert_file", "is missing; `auth = \"external\"` logs in with a certificate");
+        }
         if self.exchange.is_none() && self.queue.is_none() && self.routing_key.is_none() {
             return refuse("queue", "is missing; name a queue, or an exchange");
         }
@@ -197,11 +206,12 @@ impl Config {
             confirm_timeout: self.confirm_timeout,
             heartbeat,
             app_id,
+            connection_name: self.connection_name,
         })
     }
 }
 
-fn addresses(url: Option<&SecretUrl>, urls: Option<&[SecretUrl]>) -> Result<Vec<Address>, Error> {
+fn addresses(url: Option<&SecretUrl>, urls: Option<&[SecretUrl]>, auth: Auth) -> Result<Vec<Address>, Error> {
     let (key, list) = match (url, urls) {
         (Some(_), Some(_)) => return refuse("urls", "is set together with `url`; keep one of them"),
         (Some(url), None) => ("url", std::slice::from_ref(url)),
@@ -212,7 +222,7 @@ fn addresses(url: Option<&SecretUrl>, urls: Option<&[SecretUrl]>) -> Result<Vec<
     list.iter()
         .enumerate()
         .map(|(index, url)| {
-            Address::parse(url).map_err(|why| match key {
+            Address::parse(url, auth).map_err(|why| match key {
                 "url" => Error::config("url", why),
                 key => Error::config(format!("{key}[{index}]"), why),
             })
@@ -343,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_url_and_a_queue_are_all_that_is_required() {
-        let settings = check(r#"{"url":"amqp://h","queue":"q"}"#).expect("valid");
+        let settings = check(r#"{"url":"amqp://u:p@h","queue":"q"}"#).expect("valid");
         assert_eq!(settings.exchange.as_str(), "");
         assert_eq!(settings.routing_key.as_constant().map(ShortString::as_str), Some("q"));
         assert_eq!((settings.window, settings.heartbeat, settings.confirm_timeout), (512, 30, None));
@@ -355,7 +365,7 @@ mod tests {
     fn a_declared_queue_has_its_type_and_arguments() {
         for (kind, expected) in [("classic", None), ("quorum", Some("quorum")), ("stream", Some("stream"))] {
             let json = format!(
-                r#"{{"url":"amqp://h","queue":"q","declare":{{"queue":"{kind}","arguments":{{"x-max-length":7}}}}}}"#
+                r#"{{"url":"amqp://u:p@h","queue":"q","declare":{{"queue":"{kind}","arguments":{{"x-max-length":7}}}}}}"#
             );
             let (name, passive, arguments) = check(&json).expect("valid").topology.queue.expect("declared");
             assert_eq!((name.as_str(), passive), ("q", false));
@@ -366,8 +376,7 @@ mod tests {
 
     #[test]
     fn a_declared_exchange_is_bound_by_keys_or_routing_key() {
-        let both =
-            r#"{"url":"amqp://h","exchange":"e","queue":"q","declare":{"exchange":"topic","queue":"classic""#;
+        let both = r#"{"url":"amqp://u:p@h","exchange":"e","queue":"q","declare":{"exchange":"topic","queue":"classic""#;
         let keys = |json: String| {
             let (_, _, keys) = check(&json)?.topology.bindings.expect("bound");
             Ok::<_, String>(keys.iter().map(ToString::to_string).collect::<Vec<_>>())
@@ -386,44 +395,47 @@ mod tests {
         for (json, key, reason) in [
             (r#"{"queue":"q"}"#, "url", "is missing"),
             (r#"{"urls":[],"queue":"q"}"#, "urls", "is empty"),
-            (r#"{"url":"amqp://h","urls":["amqp://h"],"queue":"q"}"#, "urls", "together with `url`"),
-            (r#"{"urls":["amqp://h","ftp://h"],"queue":"q"}"#, "urls[1]", "scheme `ftp`"),
-            (r#"{"url":"amqp://h"}"#, "queue", "name a queue"),
-            (r#"{"url":"amqp://h","routing_key":"{typ}"}"#, "routing_key", "did you mean `{type}`"),
+            (r#"{"url":"amqp://u:p@h","urls":["amqp://u:p@h"],"queue":"q"}"#, "urls", "together with `url`"),
+            (r#"{"urls":["amqp://u:p@h","ftp://h"],"queue":"q"}"#, "urls[1]", "scheme `ftp`"),
+            (r#"{"url":"amqp://u:p@h"}"#, "queue", "name a queue"),
+            (r#"{"url":"amqp://u:p@h","routing_key":"{typ}"}"#, "routing_key", "did you mean `{type}`"),
             (
-                r#"{"url":"amqp://h","exchange":"e","declare":{"queue":"quorum"}}"#,
+                r#"{"url":"amqp://u:p@h","exchange":"e","declare":{"queue":"quorum"}}"#,
                 "declare.queue",
                 "`queue` names none",
             ),
             (
-                r#"{"url":"amqp://h","queue":"q","declare":{"exchange":"topic"}}"#,
+                r#"{"url":"amqp://u:p@h","queue":"q","declare":{"exchange":"topic"}}"#,
                 "declare.exchange",
                 "names none",
             ),
             (
-                r#"{"url":"amqp://h","queue":"q","declare":{"bindings":["x"]}}"#,
+                r#"{"url":"amqp://u:p@h","queue":"q","declare":{"bindings":["x"]}}"#,
                 "declare.bindings",
                 "needs both",
             ),
             (
-                r#"{"url":"amqp://h","queue":"q","declare":{"arguments":{"a":1}}}"#,
+                r#"{"url":"amqp://u:p@h","queue":"q","declare":{"arguments":{"a":1}}}"#,
                 "declare.arguments",
                 "is not",
             ),
-            (r#"{"url":"amqp://h","queue":"q","tls":{"ca_file":"/x"}}"#, "tls", "amqps"),
-            (r#"{"url":"amqp://h","queue":"q","heartbeat":"1500ms"}"#, "heartbeat", "whole seconds"),
-            (r#"{"url":"amqp://h","queue":"q","confirm_timeout":"0s"}"#, "confirm_timeout", "is 0"),
+            (r#"{"url":"amqp://u:p@h","queue":"q","tls":{"ca_file":"/x"}}"#, "tls", "amqps"),
+            (r#"{"url":"amqp://h","queue":"q"}"#, "url", "names no user"),
+            (r#"{"url":"amqps://h","auth":"external","queue":"q"}"#, "tls.cert_file", "is missing"),
+            (r#"{"urls":["amqps://h","amqp://h"],"auth":"external","queue":"q"}"#, "urls[1]", "needs amqps"),
+            (r#"{"url":"amqp://u:p@h","queue":"q","heartbeat":"1500ms"}"#, "heartbeat", "whole seconds"),
+            (r#"{"url":"amqp://u:p@h","queue":"q","confirm_timeout":"0s"}"#, "confirm_timeout", "is 0"),
         ] {
             let error = refusal(json);
             assert!(error.starts_with(&format!("{key}: ")) && error.contains(reason), "{json}: {error}");
         }
         assert!(
-            refusal(r#"{"url":"amqp://h","queue":"q","confirm_timeout":"soon"}"#)
+            refusal(r#"{"url":"amqp://u:p@h","queue":"q","confirm_timeout":"soon"}"#)
                 .contains("it is not a duration; expected a value such as `5s`")
         );
-        assert!(refusal(r#"{"url":"amqp://h","queue":"q","window":0}"#).contains("nonzero"));
+        assert!(refusal(r#"{"url":"amqp://u:p@h","queue":"q","window":0}"#).contains("nonzero"));
         assert!(
-            refusal(r#"{"url":"amqp://h","queue":"q","declare":{"queue":"lazy"}}"#).contains("`passive`")
+            refusal(r#"{"url":"amqp://u:p@h","queue":"q","declare":{"queue":"lazy"}}"#).contains("`passive`")
         );
     }
 

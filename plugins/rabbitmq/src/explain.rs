@@ -42,6 +42,11 @@ impl Trouble {
         let mut trouble = Self::of(error, address);
         if is_cut(error) && !address.tls {
             trouble.why.push_str("; a port for TLS needs amqps://");
+        } else if is_cut(error) && address.user.is_empty() {
+            trouble.why.push_str(
+                "; a broker without logins by certificate ends it so: it needs its plugin rabbitmq_auth_mechanism_ssl, \
+                 and `auth_mechanisms.1 = EXTERNAL` in rabbitmq.conf",
+            );
         } else if is_cut(error) && !shows_certificate {
             trouble.why.push_str(
                 "; a broker that wants a client certificate ends it so: tls.cert_file and tls.key_file",
@@ -132,12 +137,10 @@ pub(crate) fn outcome(error: &Error, why: String) -> Outcome {
 fn protocol(error: &AMQPError, address: &Address) -> String {
     let message = error.get_message().as_str();
     let said = address.clean(message);
-    let Address { user, vhost, .. } = address;
+    let (user, vhost) = (address.shown_user(), &address.vhost);
     match error.kind() {
         Soft(AMQPSoftError::ACCESSREFUSED) if message.contains("Login was refused") => {
-            format!(
-                "access refused for user `{user}` on vhost `{vhost}`: the user name or the password is wrong"
-            )
+            format!("access refused for {user} on vhost `{vhost}`: the user name or the password is wrong")
         }
         Soft(AMQPSoftError::ACCESSREFUSED) | Hard(AMQPHardError::NOTALLOWED) => {
             // A slash at the end of a URL means nothing elsewhere. Here it is the virtual host without a name.
@@ -146,7 +149,7 @@ fn protocol(error: &AMQPError, address: &Address) -> String {
             } else {
                 ""
             };
-            format!("access refused for user `{user}` on vhost `{vhost}`: {said}{slash}")
+            format!("access refused for {user} on vhost `{vhost}`: {said}{slash}")
         }
         Hard(AMQPHardError::CONNECTIONFORCED) => {
             format!("{address} closed the connection: {said}")

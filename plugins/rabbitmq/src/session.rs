@@ -82,10 +82,11 @@ impl Session {
                 .ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotConnected).into())
         };
         let (name, version) = product;
+        let name = settings.connection_name.clone().unwrap_or_else(|| format!("{name} {version}"));
         let properties = ConnectionProperties::default()
             .with_client_property("product".into(), "Jackfield".into())
             .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into())
-            .with_connection_name(format!("{name} {version}").trim().into());
+            .with_connection_name(name.trim().into());
         let connection = Connection::connector(address.uri(settings.heartbeat), runtime, connect, properties)
             .await
             .map_err(|error| Trouble::of_opening(&error, address, settings.shows_certificate))?;

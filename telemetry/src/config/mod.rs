@@ -1,5 +1,6 @@
 //! The configuration that operators write, and where files are.
 
+pub(crate) mod interpolation;
 pub(crate) mod model;
 pub(crate) mod parse;
 pub(crate) mod paths;

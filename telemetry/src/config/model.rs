@@ -30,12 +30,13 @@
 //!
 //! `plugins.helper` is a path to the executable of processes for plugins, for tools whose `main` lacks [`init`](crate::init).
 //!
-//! `${NAME}` in any string is replaced by the environment variable; `$${` stands for a plain `${`. In errors and reasons of
-//! a plugin, [`BackendConfig::conceal`] replaces the values by the variables' names; log records keep the values. Relative
-//! paths start at the file's folder, `~/` at the home folder.
+//! `${NAME}` and `${NAME:-default}` in any string are replaced by the environment variable, `${file:PATH}` in
+//! `[backend.config]` by the content of a file; `interpolation.rs` has the rules. In errors and reasons of a plugin,
+//! [`BackendConfig::conceal`] replaces the values by the references; log records keep the values. Relative paths start at
+//! the file's folder, `~/` at the home folder.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt, io,
     path::{Path, PathBuf},
     time::Duration,
@@ -125,8 +126,13 @@ pub struct BackendConfig {
     pub sandbox: Option<Sandbox>,
     /// The place of the backend's table; `None` for the embedded configuration.
     pub(super) place: Option<Place>,
-    /// Names and values of the environment variables in the options.
-    pub(super) variables: Vec<(String, String)>,
+    /// The references in the backend's table, such as `NAME` and `file:/path`, and their values.
+    pub(super) references: Vec<(String, String)>,
+    /// The files of those values.
+    pub(crate) value_files: Vec<PathBuf>,
+    /// The options whose text has a reference, such as `hosts[0].port`. Where the plugin's schema wants a number or a
+    /// boolean, such a text is read as one.
+    pub(crate) filled_options: BTreeSet<String>,
     /// The places of `config`, `limits` and `sandbox` and of the keys in them, such as `config.url`; the key of a list's item
     /// is its index.
     pub(super) lines: BTreeMap<String, Place>,
@@ -174,7 +180,9 @@ impl BackendConfig {
             limits: Limits::default(),
             sandbox: None,
             place: None,
-            variables: Vec::new(),
+            references: Vec::new(),
+            value_files: Vec::new(),
+            filled_options: BTreeSet::new(),
             lines: BTreeMap::new(),
         }
     }
@@ -221,23 +229,34 @@ impl BackendConfig {
         }
     }
 
-    /// `text` of a plugin, with the values of variables replaced by the variables' names, because values may be secrets.
-    /// Values of less than 4 bytes stay, because any word may contain them.
+    /// `text` of a plugin, with the values of references replaced by the references, because values may be secrets. Values of less than 4 bytes stay, because any word may contain them.
     #[must_use]
     pub fn conceal(&self, text: &str) -> String {
-        conceal(&self.variables, text)
+        conceal(&self.references, text)
     }
 
     /// A digest of all that the configuration says of this backend and of plugins: with another one, the configuration is
     /// another one. Only places in the file have no effect.
     pub(crate) fn digest(&self, plugins: &PluginsConfig) -> [u8; 32] {
         let Self {
-            plugin, name, timeout, longest_pause, config, isolated, limits, sandbox, variables, ..
+            plugin,
+            name,
+            timeout,
+            longest_pause,
+            config,
+            isolated,
+            limits,
+            sandbox,
+            references,
+            filled_options,
+            ..
         } = self;
         let PluginsConfig { path, trust, lock, keys, revoked, lock_is_named, helper, helper_place: _ } =
             plugins;
         let parts = [
-            format!("{plugin:?} {name:?} {timeout:?} {longest_pause:?} {config:?} {variables:?}"),
+            format!(
+                "{plugin:?} {name:?} {timeout:?} {longest_pause:?} {config:?} {references:?} {filled_options:?}"
+            ),
             format!("{isolated:?} {limits:?} {sandbox:?}"),
             format!("{path:?} {trust:?} {lock:?} {keys:?} {revoked:?} {lock_is_named:?} {helper:?}"),
         ];
@@ -245,14 +264,14 @@ impl BackendConfig {
     }
 }
 
-/// `text` with the values of variables replaced by their names.
-pub(super) fn conceal(variables: &[(String, String)], text: &str) -> String {
+/// `text` with the values of references replaced by the references.
+pub(super) fn conceal(references: &[(String, String)], text: &str) -> String {
     let mut text = text.to_owned();
-    let mut variables: Vec<_> = variables.iter().collect();
+    let mut references: Vec<_> = references.iter().collect();
     // The longest value comes first: a shorter one may be a part of it.
-    variables.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
-    for (name, value) in variables {
-        let shown = format!("${{{name}}}");
+    references.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
+    for (written, value) in references {
+        let shown = format!("${{{written}}}");
         // As it is, as the text of a plugin or server is printed, and as Rust's `Debug` prints it.
         let spellings =
             [value.clone(), ForeignText::from(value.as_str()).to_string(), value.escape_debug().to_string()];

@@ -1,22 +1,20 @@
 //! Parsing the text of a configuration.
 
 use std::{
-    cell::RefCell,
     collections::BTreeMap,
-    env,
-    ffi::OsString,
-    iter,
+    env, iter,
     ops::Range,
-    path::{self, Path},
+    path::{self, Path, PathBuf},
 };
 
-use jackfield_loader::Trust;
+use jackfield_loader::{ForeignText, Trust};
 use toml::de::DeValue;
 
+use crate::config::interpolation::{Used, Values};
 use crate::config::model::{BackendConfig, Config, PluginsConfig, conceal};
 use crate::config::sandbox;
 use crate::config::source_file::ConfigFile;
-use crate::config::toml::{Document, Entry, Lookup};
+use crate::config::toml::{Document, Entry};
 use crate::config::values::{absolute, parse_duration};
 use crate::error::Error;
 
@@ -27,7 +25,7 @@ impl Config {
     /// Reads a regular file of at most 1 MiB.
     ///
     /// # Errors
-    /// [`Error::ReadConfig`], or [`Error::Config`] with the line.
+    /// [`Error::ReadConfig`], or [`Error::Config`] or [`Error::ConfigValue`] with the line.
     pub fn read(file: &Path) -> Result<Self, Error> {
         ConfigFile::open(file)?.read()
     }
@@ -35,9 +33,9 @@ impl Config {
     /// Parses `text`, the content of `file`. Relative paths start at the folder of `file`; its name is for messages.
     ///
     /// # Errors
-    /// [`Error::Config`] with the line.
+    /// [`Error::Config`] or [`Error::ConfigValue`] with the line.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Error> {
-        parse(Document { file, text, variable: &|name| env::var_os(name) })
+        parse(text, file, &Values::new(&|name| env::var_os(name), &folder_of(file), false))
     }
 }
 
@@ -45,42 +43,40 @@ impl ConfigFile {
     /// Reads and parses the file. Relative paths start at its folder.
     ///
     /// # Errors
-    /// [`Error::ReadConfig`], also for a file of more than 1 MiB, or [`Error::Config`] with the line.
+    /// [`Error::ReadConfig`], also for a file of more than 1 MiB, or [`Error::Config`] or [`Error::ConfigValue`] with the
+    /// line.
     pub fn read(self) -> Result<Config, Error> {
-        let path = self.path().to_owned();
-        Config::parse(&self.text()?, &path)
+        let (file, is_trusted) = (self.path().to_owned(), self.is_trusted);
+        let text = self.text()?;
+        parse(&text, &file, &Values::new(&|name| env::var_os(name), &folder_of(&file), is_trusted))
     }
 }
 
-/// A lookup that adds each variable that is set to `variables`.
-fn recorded<'a>(
-    variable: Lookup<'a>,
-    variables: &'a RefCell<Vec<(String, String)>>,
-) -> impl Fn(&str) -> Option<OsString> + 'a {
-    move |name| {
-        let value = variable(name);
-        let text = value.clone().and_then(|value| value.into_string().ok());
-        variables.borrow_mut().extend(text.map(|text| (name.to_owned(), text)));
-        value
-    }
+/// The absolute folder of a configuration file.
+fn folder_of(file: &Path) -> PathBuf {
+    let file = path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    file.parent().unwrap_or(Path::new("/")).to_owned()
 }
 
-/// Parses the document. An error message shows the names of variables instead of their values.
-fn parse(document: Document<'_>) -> Result<Config, Error> {
-    let variables = RefCell::new(Vec::new());
-    let variable = recorded(document.variable, &variables);
-    parse_values(Document { variable: &variable, ..document }).map_err(|error| match error {
-        Error::Config { at, reason } => {
-            Error::Config { at, reason: conceal(&variables.borrow(), reason.as_raw()).into() }
+/// Parses the text. An error message shows references instead of their values.
+fn parse(text: &str, file: &Path, values: &Values<'_>) -> Result<Config, Error> {
+    parse_values(Document { file, text, values }).map_err(|error| {
+        let concealed = |reason: ForeignText| {
+            conceal(&values.used_since(Default::default()).values, reason.as_raw()).into()
+        };
+        match error {
+            Error::Config { at, reason } => Error::Config { at, reason: concealed(reason) },
+            Error::ConfigValue { at, file, reason } => {
+                Error::ConfigValue { at, file, reason: concealed(reason) }
+            }
+            other => other,
         }
-        other => other,
     })
 }
 
 fn parse_values(document: Document<'_>) -> Result<Config, Error> {
     let table = document.parse()?;
-    let file = path::absolute(document.file).unwrap_or_else(|_| document.file.to_owned());
-    let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
+    let folder = folder_of(document.file);
     let mut plugins = PluginsConfig { lock: Some(folder.join(LOCK)), ..PluginsConfig::default() };
     let mut backends = Vec::new();
     for entry in document.entries(table.get_ref(), "", &["plugins", "backend"])? {
@@ -139,9 +135,7 @@ const BACKEND_KEYS: [&str; 8] =
 type MaybeNamed = (BackendConfig, Range<usize>);
 
 fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>, folder: &Path) -> Result<MaybeNamed, Error> {
-    let variables = RefCell::new(Vec::new());
-    let variable = recorded(document.variable, &variables);
-    let document = Document { variable: &variable, ..document };
+    let mark = document.values.mark();
     let at = item.value.span();
     let mut name_at = at.clone();
     let mut backend = BackendConfig::of("", "{}".to_owned());
@@ -196,7 +190,11 @@ fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>, folder: &Path) ->
             format!("`{path}`: expected `isolation = \"process\"` beside it: a thread can't be confined");
         return Err(document.error(at, reason));
     }
-    backend.variables = variables.take();
+    let Used { values, files, keys } = document.values.used_since(mark);
+    backend.references = values;
+    backend.value_files = files;
+    let option = |key: &String| key.strip_prefix("backend.config.").map(str::to_owned);
+    backend.filled_options = keys.iter().filter_map(option).collect();
     Ok((backend, name_at))
 }
 

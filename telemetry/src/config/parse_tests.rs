@@ -13,7 +13,8 @@ fn environment(name: &str) -> Option<OsString> {
 }
 
 fn read(text: &str) -> Result<Config, Error> {
-    parse(Document { file: Path::new("/etc/jf/config.toml"), text, variable: &environment })
+    let values = Values::new(&environment, Path::new("/etc/jf"), false);
+    parse(text, Path::new("/etc/jf/config.toml"), &values)
 }
 
 const FULL: &str = r#"
@@ -188,7 +189,19 @@ fn every_mistake_is_one_line_with_file_line_and_key() {
         ),
         (
             backend("config.a.b = '${1X}'"),
-            "3: `backend.config.a.b`: expected letters, digits and _ between `${` and `}`, found \"1X\" (`$${` writes a plain `${`)",
+            "3: `backend.config.a.b`: expected a variable's name between `${` and `}`, of letters, digits and _ (`${NAME}`, `${NAME:-default}`), or `${file:PATH}`, found \"1X\" (`$${` writes a plain `${`)",
+        ),
+        (
+            backend("config.list = ['${file:/nowhere/key}']"),
+            "3: `backend.config.list[0]`: file /nowhere/key: can't be used: No such file or directory (os error 2)",
+        ),
+        (
+            backend("name = '${file:/nowhere/key}'"),
+            "3: `backend.name`: `${file:…}` is possible in `[backend.config]` alone",
+        ),
+        (
+            backend("config.path = '~/x'"),
+            "3: `backend.config.path`: found `~/`, which only a shell replaces: write `${HOME}/`",
         ),
         (
             backend("config.path = \"a\\u0000b\""),
@@ -268,6 +281,8 @@ fn each_key_of_a_configuration_makes_it_another_one() {
         ("", "name = 'other'"),
         ("", "isolation = 'process'"),
         ("", "config = { a = 1 }"),
+        ("", "config = { a = '1' }"),
+        ("", "config = { a = '${NOPE:-1}' }"),
         ("path = ['/x']", ""),
         ("trust = 'any'", ""),
         ("helper = '/h'", ""),
@@ -277,6 +292,29 @@ fn each_key_of_a_configuration_makes_it_another_one() {
         assert!(!digests.contains(&digest), "{plugins} {backend}");
         digests.push(digest);
     }
+}
+
+#[test]
+fn a_value_of_a_file_is_concealed_and_its_file_and_option_are_known() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("key");
+    std::fs::write(&file, "hunter2\n").expect("writable");
+    let text = format!(
+        "[[backend]]\nplugin = 'x'\nconfig.a = {{ b = ['${{file:{}}}'], c = 'd' }}\n",
+        file.display()
+    );
+    let config = read(&text).expect("right");
+    let backend = &config.backends[0];
+    assert_eq!(
+        backend.conceal("a key hunter2 is wrong"),
+        format!("a key ${{file:{}}} is wrong", file.display())
+    );
+    assert_eq!(backend.value_files, std::slice::from_ref(&file));
+    assert_eq!(backend.filled_options, ["a.b[0]".to_owned()].into());
+    assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+    // Nor is it in an error about a later line.
+    let error = read(&format!("{text}timeout = 'hunter2'")).expect_err("no duration").to_string();
+    assert!(!error.contains("hunter2"), "{error}");
 }
 
 #[test]

@@ -28,6 +28,7 @@ use jackfield_loader::{
 };
 use toml::de::DeValue;
 
+use crate::config::interpolation::Values;
 use crate::config::source_file::ConfigFile;
 use crate::config::toml::{Document, Entry};
 use crate::error::Error;
@@ -74,7 +75,7 @@ impl Lock {
     /// # Errors
     /// [`Error::Lock`] with the line.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Error> {
-        let document = Document { file, text, variable: &|_| None };
+        let document = Document { file, text, values: &Values::none() };
         let pins = pins(document).map_err(|error| match error {
             Error::Config { at, reason } => Error::Lock { at, reason },
             error => error,

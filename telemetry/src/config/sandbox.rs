@@ -5,7 +5,8 @@ use std::{path::Path, time::Duration};
 use jackfield_loader::{Limits, Sandbox};
 use toml::de::DeValue;
 
-use crate::config::toml::{Document, Entry, is_variable};
+use crate::config::interpolation::is_variable;
+use crate::config::toml::{Document, Entry};
 use crate::config::values::{absolute, parse_duration, parse_size};
 use crate::error::Error;
 
@@ -99,14 +100,15 @@ fn names(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<Vec<String>, E
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::interpolation::Values;
 
     /// What `parse` makes of the table `backend.KEY` in `text`, which begins on line 1 with its content.
     fn read<T>(
         text: &str,
         parse: impl Fn(Document<'_>, &Entry<'_, '_>) -> Result<T, Error>,
     ) -> Result<T, String> {
-        let document =
-            Document { file: Path::new("/etc/jf/c.toml"), text, variable: &|_| Some("/var/x".into()) };
+        let values = Values::new(&|_| Some("/var/x".into()), Path::new("/etc/jf"), false);
+        let document = Document { file: Path::new("/etc/jf/c.toml"), text, values: &values };
         let table = document.parse().expect("TOML");
         let value = table.get_ref().get("key").expect("the key");
         let entry = Entry { path: "backend.key".to_owned(), key: "key", key_at: value.span(), value };

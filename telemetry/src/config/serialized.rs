@@ -1,7 +1,7 @@
-//! The configuration of a backend as a tool passes it to its child process: evaluated, with the values of its variables.
+//! The configuration of a backend as a tool passes it to its child process: evaluated, with the values of its references.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf, absolute},
     time::Duration,
@@ -42,7 +42,9 @@ struct BackendFields {
     limits: Limits,
     sandbox: Option<Sandbox>,
     place: Option<Place>,
-    variables: Vec<(String, String)>,
+    references: Vec<(String, String)>,
+    value_files: Vec<PathBuf>,
+    filled_options: BTreeSet<String>,
     lines: BTreeMap<String, Place>,
 }
 

@@ -18,6 +18,8 @@ const MAX_BYTES: u64 = 1 << 20;
 pub struct ConfigFile {
     path: PathBuf,
     handle: File,
+    /// Whether it is used although others than root and the user can write it.
+    pub(super) is_trusted: bool,
 }
 
 impl ConfigFile {
@@ -28,7 +30,7 @@ impl ConfigFile {
     pub fn open(file: &Path) -> Result<Self, Error> {
         let refusal = |error: FileError| Error::ReadConfig { file: file.to_owned(), error: error.into() };
         let handle = files::open(file, Access::ReadLinked).map_err(refusal)?;
-        Ok(Self { path: file.to_owned(), handle })
+        Ok(Self { path: file.to_owned(), handle, is_trusted: false })
     }
 
     /// The open file.
@@ -50,18 +52,19 @@ impl ConfigFile {
             .map_err(|error| Error::ReadConfig { file: self.path.clone(), error: error.into() })
     }
 
-    /// Like [`check_owner`](Self::check_owner), but only warns of a file that is `trusted`.
+    /// Like [`check_owner`](Self::check_owner), but only warns of a file that is `trusted`. The files of its values are then
+    /// not judged either.
     ///
     /// # Errors
     /// Those of `check_owner`, unless the file is `trusted`.
-    pub fn check_owner_unless(&self, trusted: bool) -> Result<(), Error> {
+    pub fn check_owner_unless(self, trusted: bool) -> Result<Self, Error> {
         match self.check_owner() {
             Err(refusal) if trusted => {
                 tracing::warn!("{refusal}; it is used all the same, because the check is turned off");
-                Ok(())
             }
-            judged => judged,
+            judged => judged?,
         }
+        Ok(Self { is_trusted: trusted, ..self })
     }
 
     /// The name by which the file was opened.
@@ -74,7 +77,7 @@ impl ConfigFile {
     /// # Errors
     /// [`Error::ReadConfig`], also for a file of more than 1 MiB.
     pub fn text(self) -> Result<String, Error> {
-        let Self { path, handle } = self;
+        let Self { path, handle, .. } = self;
         files::read_open(&handle, MAX_BYTES)
             .map_err(|error| Error::ReadConfig { file: path, error: error.into() })
     }

@@ -1,6 +1,6 @@
 //! TOML with the place of each value, so that an error names the line, the key and the nearest right key.
 
-use std::{ffi::OsString, fmt::Display, ops::Range, path::Path, str::FromStr};
+use std::{fmt::Display, ops::Range, path::Path, str::FromStr};
 
 use jackfield_loader::nearest;
 use serde_json::{Map, Number, Value as Json};
@@ -9,17 +9,15 @@ use toml::{
     de::{DeString, DeTable, DeValue},
 };
 
+use crate::config::interpolation::{Fault, Values};
 use crate::error::{Error, Place};
 
-/// Returns the value of an environment variable.
-pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
-
-/// The text of a file, and the environment variables that its values may refer to.
+/// The text of a file, and what the references in its strings stand for.
 #[derive(Clone, Copy)]
 pub(crate) struct Document<'a> {
     pub(crate) file: &'a Path,
     pub(crate) text: &'a str,
-    pub(crate) variable: Lookup<'a>,
+    pub(crate) values: &'a Values<'a>,
 }
 
 /// A key and its value, with their places.
@@ -108,7 +106,7 @@ impl<'a> Document<'a> {
     /// A string, with the values of its variables.
     pub(crate) fn string(self, entry: &Entry<'_, '_>) -> Result<String, Error> {
         match entry.value.get_ref() {
-            DeValue::String(text) => self.fill_in(text, &entry.path, entry.value.span()),
+            DeValue::String(text) => self.fill_in(text, &entry.path, entry.value.span(), false),
             _ => Err(self.wrong_type(entry, "a string")),
         }
     }
@@ -155,40 +153,21 @@ impl<'a> Document<'a> {
         self.strings(entry)?.iter().enumerate().map(parse).collect()
     }
 
-    /// `text` with `${NAME}` replaced by the variable's value and `$${` by `${`. An error shows no value: it may be a secret.
-    fn fill_in(self, text: &str, path: &str, at: Range<usize>) -> Result<String, Error> {
-        let refuse = |reason: String| self.error(at.clone(), format!("`{path}`: {reason}"));
-        let mut out = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(start) = rest.find("${") {
-            if rest[..start].ends_with('$') {
-                out.push_str(&rest[..start]);
-                out.push('{');
-                rest = &rest[start + 2..];
-                continue;
+    /// `text` with its references replaced. An error shows no value: it may be a secret.
+    fn fill_in(self, text: &str, path: &str, at: Range<usize>, is_option: bool) -> Result<String, Error> {
+        match self.values.fill_in(text, is_option) {
+            Ok(filled) => {
+                if filled.has_reference {
+                    self.values.note_key(path);
+                }
+                Ok(filled.text)
             }
-            out.push_str(&rest[..start]);
-            let (name, behind) = rest[start + 2..].split_once('}').ok_or_else(|| {
-                refuse("expected `}` after `${`, found the end (`$${` writes a plain `${`)".to_owned())
-            })?;
-            if !is_variable(name) {
-                return Err(refuse(format!(
-                    "expected letters, digits and _ between `${{` and `}}`, found {name:?} (`$${{` writes a plain `${{`)"
-                )));
+            Err(Fault::Text(reason)) => Err(self.error(at, format!("`{path}`: {reason}"))),
+            Err(Fault::File { file, reason }) => {
+                let reason = format!("`{path}`: {reason}").into();
+                Err(Error::ConfigValue { at: self.place(&at), file, reason })
             }
-            let value = (self.variable)(name)
-                .ok_or_else(|| refuse(format!("the environment variable {name} is not set")))?;
-            let value = value
-                .into_string()
-                .map_err(|_| refuse(format!("the environment variable {name} is not UTF-8")))?;
-            out.push_str(&value);
-            rest = behind;
         }
-        out.push_str(rest);
-        if out.contains('\0') {
-            return Err(refuse("found a NUL character, which no path and no C string can hold".to_owned()));
-        }
-        Ok(out)
     }
 
     /// The value as JSON. Calls `seen` with the path of every key below `path`, relative to it, and its place.
@@ -203,7 +182,7 @@ impl<'a> Document<'a> {
             self.error(value.span(), format!("`{path}`: expected a value that JSON has too, found {found}"))
         };
         Ok(match value.get_ref() {
-            DeValue::String(text) => Json::String(self.fill_in(text, path, value.span())?),
+            DeValue::String(text) => Json::String(self.fill_in(text, path, value.span(), true)?),
             DeValue::Boolean(value) => Json::Bool(*value),
             DeValue::Integer(integer) => {
                 let (digits, radix) = (integer.as_str(), integer.radix());
@@ -255,11 +234,6 @@ fn sorted<'t, 'i>(table: &'t DeTable<'i>, parent: &str) -> Vec<Entry<'t, 'i>> {
 
 fn join(parent: &str, key: &str) -> String {
     if parent.is_empty() { key.to_owned() } else { format!("{parent}.{key}") }
-}
-
-pub(crate) fn is_variable(name: &str) -> bool {
-    name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 fn describe(value: &DeValue<'_>) -> String {

@@ -33,6 +33,7 @@ use std::{
 
 use jackfield_loader::{ForeignText, show_path};
 
+use crate::config::interpolation::Values;
 use crate::config::paths::Environment;
 use crate::error::Place;
 
@@ -228,7 +229,7 @@ pub(super) fn decide(
 
 /// The answer in `text`, the content of `file`.
 pub(super) fn parse(text: &str, file: &Path) -> FileAnswer {
-    let document = crate::config::toml::Document { file, text, variable: &|_| None };
+    let document = crate::config::toml::Document { file, text, values: &Values::none() };
     let bad = |reason: String| FileAnswer::Bad { file: file.to_owned(), reason };
     // `Bad` names the file already.
     let table = match document.parse() {

@@ -9,6 +9,7 @@ use std::{
 use jackfield_loader::files::{self, Access, FileError, Mode, ReplaceLock, Replacement, Survives};
 use toml::de::DeValue;
 
+use crate::config::interpolation::Values;
 use crate::config::toml::Document;
 use crate::consent::consent::{FileAnswer, parse};
 use crate::error::Error;
@@ -77,7 +78,7 @@ fn edit(text: &str, enabled: bool, file: &Path) -> Result<String, Error> {
         Some(rest) => ("\u{feff}", rest),
         None => ("", text),
     };
-    let document = Document { file, text, variable: &|_| None };
+    let document = Document { file, text, values: &Values::none() };
     let table = document.parse()?;
     let Some(telemetry) = table.get_ref().get("telemetry") else {
         return Ok(mark.to_owned() + &appended(text, enabled));

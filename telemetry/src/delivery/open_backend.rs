@@ -21,6 +21,7 @@ use jackfield_loader::{
     Backend, BackendOptions, Candidate, Digest, Error, Failure, ForeignText, Isolation, LoadError,
     OpenFailure, Plugin, Policy, Stage, Verified, VerifyError, plugin_api::abi,
 };
+use serde_json::Value;
 
 use crate::config::model::{BackendConfig, Config, PluginsConfig};
 use crate::config::paths::explain_missing;
@@ -301,14 +302,13 @@ impl PluginSource<'_> {
 
     /// The files that the backend will read when it opens, and their stamps now.
     fn inputs(self, schema: Option<&str>) -> Stamps {
-        let (Some(schema), Ok(options)) = (self.schema(schema), serde_json::from_str(&self.config.config))
-        else {
-            return Vec::new();
-        };
-        Stamp::of_files(schema.input_files(&options))
+        let files = |(schema, options): (OptionsSchema, _)| schema.input_files(&options);
+        Stamp::of_files(self.options(schema).map(files).unwrap_or_default())
     }
 
     fn open_library(self, image: &Loaded, options: &BackendOptions) -> Result<Backend, OpenError> {
+        let typed = self.options(image.schema()).map(|(_, typed)| options.clone().config(typed.to_string()));
+        let options = typed.as_ref().unwrap_or(options);
         let opened = match &image.library {
             Library::Here(plugin) => Backend::open(plugin, options),
             Library::Apart(verified) => Backend::open_verified(verified, options),
@@ -327,11 +327,15 @@ impl PluginSource<'_> {
             .ok()
     }
 
+    /// The schema, and the options as the plugin gets them.
+    fn options(self, schema: Option<&str>) -> Option<(OptionsSchema, Value)> {
+        let schema = self.schema(schema)?;
+        let options = schema.options(self.config);
+        Some((schema, options))
+    }
+
     fn judge_options(self, schema: Option<&str>) -> Result<(), OpenError> {
-        let (Some(schema), Ok(options)) = (self.schema(schema), serde_json::from_str(&self.config.config))
-        else {
-            return Ok(());
-        };
+        let Some((schema, options)) = self.options(schema) else { return Ok(()) };
         let faults = schema.faults(&options);
         let line = |path: &str, what| self.line(&option(path), what);
         let lines: Vec<_> = faults.iter().map(|fault| line(&fault.path, &fault.what)).collect();

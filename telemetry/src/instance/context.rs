@@ -195,7 +195,7 @@ impl Context {
 
     /// What delivers under `collection`, to the backends of the table from now on; `None` without a folder.
     pub(crate) fn delivery(&self, collection: Collection, backends: &Arc<Backends>) -> Option<SpoolDelivery> {
-        let Selected { targets, info } = self.select_for(collection);
+        let Selected { targets, info, .. } = self.select_for(collection);
         if let SelectionReason::Broken(reason) = &info.why {
             tracing::warn!("telemetry waits: {reason}");
         }

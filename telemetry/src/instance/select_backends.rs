@@ -104,6 +104,8 @@ impl fmt::Display for BackendInfo {
 pub(crate) struct Selected {
     pub(crate) targets: Vec<ConfiguredBackend>,
     pub(crate) info: BackendInfo,
+    /// The files of values in the configuration; if one of them can't be used, that one.
+    pub(crate) value_files: Vec<PathBuf>,
 }
 
 /// Chooses the backends.
@@ -116,14 +118,22 @@ pub(crate) fn select(settings: &Settings, collection: Collection, data: Option<&
         Ok(Some((targets, why))) => Selected::new(targets, why, local),
         Ok(None) if local => local_only(settings, data),
         Ok(None) => endpoints(settings),
-        Err(error) => Selected::new(Vec::new(), SelectionReason::Broken(error.to_string()), false),
+        Err(error) => {
+            let broken = Selected::new(Vec::new(), SelectionReason::Broken(error.to_string()), false);
+            match error {
+                Error::ConfigValue { file, .. } => Selected { value_files: vec![file], ..broken },
+                _ => broken,
+            }
+        }
     }
 }
 
 impl Selected {
     fn new(targets: Vec<ConfiguredBackend>, why: SelectionReason, ignores_local: bool) -> Self {
         let backends = targets.iter().map(|target| target.name.clone()).collect();
-        Self { targets, info: BackendInfo { backends, why, ignores_local } }
+        let plugins = targets.iter().filter_map(|target| target.source.plugin());
+        let value_files = plugins.flat_map(|plugin| plugin.config.value_files.clone()).collect();
+        Self { targets, info: BackendInfo { backends, why, ignores_local }, value_files }
     }
 }
 
@@ -162,8 +172,7 @@ fn read(file: &Path, trusted: bool) -> Result<Option<Config>, Error> {
         }
         Err(error) => return Err(error),
     };
-    opened.check_owner_unless(trusted)?;
-    let config = opened.read()?;
+    let config = opened.check_owner_unless(trusted)?.read()?;
     Ok((!config.backends.is_empty()).then_some(config))
 }
 

@@ -71,7 +71,7 @@ impl From<ReloadError> for Error {
 /// Selects the backends again, and opens the changed ones.
 pub(crate) fn reload(context: &Context, backends: &Arc<Backends>) -> Result<ReloadReport, ReloadError> {
     let collection = context.consent.read().collection;
-    let Selected { targets: wanted, info } = context.select_for(collection);
+    let Selected { targets: wanted, info, .. } = context.select_for(collection);
     let known = backends.configured();
     if let SelectionReason::Broken(reason) = info.why {
         return Err(all_stay(context, backends, &known.unwrap_or_default(), reason));

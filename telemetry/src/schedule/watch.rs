@@ -1,5 +1,5 @@
-//! An automatic reload when a configuration file, a plugin's file, its signature, the lock, or a file that a backend has
-//! read when it opened, such as a certificate, changes.
+//! An automatic reload when a configuration file, a file of a value in it, a plugin's file, its signature, the lock, or a file
+//! that a backend has read when it opened, such as a certificate, changes.
 //!
 //! The folders of these files are watched, because a replaced file is another file. After each report of the system the files
 //! are examined. A reload follows when size, times or identity of a file have changed, and nobody has written to the file for
@@ -20,6 +20,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use crate::delivery::configured_backend::Source;
 use crate::files::{Stamp, Stamps, wait_until_stable};
 use crate::instance::context::Context;
+use crate::instance::select_backends::Selected;
 use crate::process::ReentrancyGuard;
 
 /// The time for which reports are collected. One change of a file causes several.
@@ -154,8 +155,9 @@ fn config_files(context: &Context) -> impl Iterator<Item = PathBuf> {
 
 /// The files that a reload depends on.
 fn seen(context: &Context) -> Stamps {
-    let mut files: Vec<PathBuf> = config_files(context).collect();
-    for target in context.select().targets {
+    let Selected { targets, value_files, .. } = context.select();
+    let mut files: Vec<PathBuf> = config_files(context).chain(value_files).collect();
+    for target in targets {
         if let Source::Plugin { config, plugins, folder } = &target.source {
             if let Ok(file) = jackfield_loader::find(&config.plugin, &plugins.path, folder) {
                 // A signature may be added after its file. It is beside the file that a link leads to.
@@ -173,9 +175,10 @@ fn seen(context: &Context) -> Stamps {
 fn folders(context: &Context, inputs: &Stamps) -> BTreeSet<PathBuf> {
     let of = |file: &Path| file.parent().map(Path::to_owned);
     let inputs = || inputs.iter().map(|(file, _)| file.clone());
+    let Selected { targets, value_files, .. } = context.select();
     let mut folders: BTreeSet<PathBuf> =
-        config_files(context).chain(inputs()).filter_map(|file| of(&file)).collect();
-    for target in context.select().targets {
+        config_files(context).chain(inputs()).chain(value_files).filter_map(|file| of(&file)).collect();
+    for target in targets {
         if let Source::Plugin { config, plugins, folder } = &target.source {
             folders.extend(plugins.lock.as_deref().and_then(of));
             let name = Path::new(&config.plugin);

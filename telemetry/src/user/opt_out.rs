@@ -209,7 +209,7 @@ impl Context {
     /// Requests deletion from every backend that would get events with consent. The user asks for this request; nothing else
     /// is sent.
     fn request_deletion(&self, machine_id: &str, within: Duration) -> Vec<Receipt> {
-        let Selected { targets, info } = self.select_for(Collection::On);
+        let Selected { targets, info, .. } = self.select_for(Collection::On);
         if let SelectionReason::Broken(reason) = info.why {
             // The file that names the backends can't be used.
             return vec![Receipt::new("backends", Deletion::Failed(reason))];

@@ -64,7 +64,7 @@ impl Telemetry {
             Collection::Off => Collection::On,
             collection => collection,
         };
-        let Selected { mut targets, info } = context.select_for(collection);
+        let Selected { mut targets, info, .. } = context.select_for(collection);
         let (mut stored, mut set_apart, mut dead_letters) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(spools) = &context.spools {
             let local = info.stays_here(collection);

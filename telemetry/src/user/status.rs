@@ -102,7 +102,7 @@ impl Telemetry {
     pub fn status(&self) -> Status {
         let context = self.context();
         let consent = context.consent.read();
-        let Selected { targets, info } = context.select();
+        let Selected { targets, info, .. } = context.select();
         let now = context.now_ms();
         let ago = |ms: u64| now.saturating_sub(ms) / 1000;
         let local = info.stays_here(consent.collection);

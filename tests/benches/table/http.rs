@@ -19,7 +19,7 @@ const PLUGINS: &[(&str, &str)] = &[
     ("otlp", r#"{"endpoint":"http://127.0.0.1:1/"}"#),
     ("datadog", r#"{"api_key":"key","url":"http://127.0.0.1:1/"}"#),
     ("posthog", r#"{"api_key":"key","host":"http://127.0.0.1:1/"}"#),
-    ("rabbitmq", r#"{"url":"amqp://127.0.0.1:1/%2f","queue":"events"}"#),
+    ("rabbitmq", r#"{"url":"amqp://guest:guest@127.0.0.1:1/%2f","queue":"events"}"#),
 ];
 
 /// Bytes of a release build of a plugin, at most.

@@ -3,6 +3,7 @@
 
 pub mod browser;
 pub mod http;
+pub mod http_proxy;
 mod leash;
 pub mod pki;
 pub mod promtool;

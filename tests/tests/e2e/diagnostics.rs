@@ -435,7 +435,7 @@ mod rabbitmq {
         let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
         let silent = silent.local_addr().expect("bound").port();
         for (port, part) in [(free_port(), "Connection refused"), (silent, "")] {
-            let probe = probe(format!("amqp://127.0.0.1:{port}"), 3000 * MS);
+            let probe = probe(format!("amqp://guest:guest@127.0.0.1:{port}"), 3000 * MS);
             let (found, text) = found(&probe);
             assert_eq!(found, Found::Unreachable, "{text}");
             assert!(text.contains(part), "{text}");

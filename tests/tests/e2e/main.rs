@@ -34,6 +34,7 @@ mod hanging_constructor;
 mod held;
 mod http;
 mod http_faults;
+mod http_ways;
 mod input;
 #[cfg(target_os = "linux")]
 mod isolation;
@@ -58,6 +59,8 @@ mod rabbitmq;
 mod rabbitmq_connection;
 #[cfg(unix)]
 mod rabbitmq_faults;
+#[cfg(unix)]
+mod references;
 mod refusals;
 mod refusing_platforms;
 mod released;

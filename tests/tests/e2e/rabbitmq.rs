@@ -157,7 +157,7 @@ fn the_default_exchange_delivers_every_field_and_property() {
 
 #[test]
 fn closing_works_twice_and_when_nothing_was_sent() {
-    let never_used = open(&json!({"url": "amqp://127.0.0.1:1", "queue": "q"}));
+    let never_used = open(&json!({"url": "amqp://guest:guest@127.0.0.1:1", "queue": "q"}));
     never_used.close(LONG).expect("closes");
     never_used.close(LONG).expect("closes again");
     let client = broker().client();
@@ -438,7 +438,7 @@ fn a_deletion_request_is_an_event_of_that_type() {
     assert_each_arrived_once(&client.take(&queue), "deletion", 1);
     let port = free_port();
     assert_eq!(
-        request(format!("amqp://127.0.0.1:{port}")),
+        request(format!("amqp://guest:guest@127.0.0.1:{port}")),
         Deletion::Failed(format!("127.0.0.1:{port}: Connection refused"))
     );
 }
@@ -468,7 +468,7 @@ fn child_that_counts_its_threads() {
     assert_eq!(plugin_threads(), 0);
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = silent.local_addr().expect("bound").to_string();
-    for (url, arrives) in [(url, true), (format!("amqp://{address}"), false)] {
+    for (url, arrives) in [(url, true), (format!("amqp://guest:guest@{address}"), false)] {
         let backend = open(&json!({"url": url, "queue": queue}));
         for _ in 0..3 {
             let report = backend.send_within(&events("a", 10), if arrives { LONG } else { 500 * MS });

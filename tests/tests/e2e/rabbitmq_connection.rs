@@ -40,12 +40,64 @@ fn a_broker_that_checks_its_clients_is_shown_the_certificate() {
 }
 
 #[test]
+fn a_certificate_is_a_login() {
+    let own = own_broker();
+    let (cert_file, key_file) = own.client_files();
+    let tls = json!({"ca_file": own.ca_file(), "cert_file": cert_file, "key_file": key_file});
+    let queue = unique("external");
+    let url = format!("amqps://127.0.0.1:{}/%2f", own.tls_port());
+    let config = json!({
+        "url": url, "auth": "external", "tls": tls, "queue": queue, "declare": {"queue": "classic"},
+        "connection_name": "shop events",
+    });
+    let reason = refused(&config);
+    assert!(reason.starts_with("access refused for the user of the certificate on vhost `/`"), "{reason}");
+    own.ctl(&["add_user", "client", "never-used"]);
+    own.ctl(&["clear_password", "client"]);
+    own.ctl(&["set_permissions", "client", ".*", ".*", ".*"]);
+    let backend = open(&config);
+    assert_all_delivered(&backend.send(&events("a", 3)));
+    let listed = own.ctl(&["list_connections", "user", "auth_mechanism", "client_properties"]);
+    let is_ours = |line: &str| {
+        line.starts_with("client\tEXTERNAL\t") && line.contains(r#"{"connection_name","shop events"}"#)
+    };
+    assert!(listed.lines().any(is_ours), "{listed}");
+    backend.close(LONG).expect("closes");
+    own.ctl(&["delete_user", "client"]);
+}
+
+#[test]
+fn a_broker_without_logins_by_certificate_is_told_in_words() {
+    let own = own_broker();
+    let (cert_file, key_file) = own.client_files();
+    let broker = broker();
+    let tls = json!({"ca_file": broker.ca_file(), "cert_file": cert_file, "key_file": key_file});
+    let url = format!("amqps://127.0.0.1:{}/%2f", broker.tls_port());
+    let reason = refused(&json!({"url": url, "auth": "external", "tls": tls, "queue": "q"}));
+    assert!(reason.contains("rabbitmq_auth_mechanism_ssl"), "{reason}");
+}
+
+#[test]
+fn the_name_of_a_connection_is_the_tools_unless_an_option_names_it() {
+    let client = broker().client();
+    let queue = unique("named");
+    client.queue(&queue, &json!({}));
+    for (name, expected) in [(Some("events of the shop"), "events of the shop"), (None, "e2e-tool 1.2.3")] {
+        let backend = open(&json!({"url": broker().url(), "queue": queue, "connection_name": name}));
+        assert_all_delivered(&backend.send(&events("a", 1)));
+        let listed = broker().ctl(&["list_connections", "client_properties"]);
+        assert!(listed.contains(&format!(r#"{{"connection_name","{expected}"}}"#)), "{listed}");
+        backend.close(LONG).expect("closes");
+    }
+}
+
+#[test]
 fn the_wrong_port_is_reported_with_the_right_scheme() {
     let broker = broker();
     let config = |url: String| json!({"url": url, "queue": "q", "tls": {}});
-    let reason = refused(&config(format!("amqps://127.0.0.1:{}", broker.port())));
+    let reason = refused(&config(format!("amqps://u:p@127.0.0.1:{}", broker.port())));
     assert!(reason.contains("the server does not speak TLS on this port"), "{reason}");
-    let reason = refused(&config(format!("amqp://127.0.0.1:{}", broker.tls_port())));
+    let reason = refused(&config(format!("amqp://u:p@127.0.0.1:{}", broker.tls_port())));
     assert!(reason.contains("TLS needs amqps://"), "{reason}");
 }
 
@@ -62,7 +114,7 @@ fn a_slash_at_the_end_of_the_url_is_explained() {
 #[test]
 fn what_is_no_broker_is_told_in_words() {
     let address = one_that_says(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
-    let reason = refused(&json!({"url": format!("amqp://{address}"), "queue": "q"}));
+    let reason = refused(&json!({"url": format!("amqp://u:p@{address}"), "queue": "q"}));
     assert!(reason.starts_with(&format!("the server at {address} does not speak AMQP")), "{reason}");
 }
 
@@ -72,7 +124,7 @@ fn the_wait_for_confirmations_ends_after_its_option() {
     let client = broker().client();
     let queue = unique("silent");
     client.queue(&queue, &json!({}));
-    let url = format!("amqp://{}/%2f", proxy.address());
+    let url = format!("amqp://guest:guest@{}/%2f", proxy.address());
     let backend = open(&json!({"url": url, "queue": queue, "confirm_timeout": "500ms", "heartbeat": "0s"}));
     assert_all_delivered(&backend.send(&events("a", 10)));
     proxy.fall_silent();
@@ -89,7 +141,7 @@ fn heartbeats_notice_a_dead_connection_during_a_call() {
     let client = broker().client();
     let queue = unique("dead");
     client.queue(&queue, &json!({}));
-    let url = format!("amqp://{}/%2f", proxy.address());
+    let url = format!("amqp://guest:guest@{}/%2f", proxy.address());
     let backend = open(&json!({"url": url, "queue": queue, "heartbeat": "1s"}));
     assert_all_delivered(&backend.send(&events("a", 10)));
     proxy.fall_silent();

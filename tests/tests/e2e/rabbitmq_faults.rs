@@ -239,7 +239,7 @@ fn calls_that_come_together_share_one_attempt() {
     const CALLS: usize = 4;
     let server = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = server.local_addr().expect("bound");
-    let backend = open(&json!({"url": format!("amqp://{address}"), "queue": "q"}));
+    let backend = open(&json!({"url": format!("amqp://guest:guest@{address}"), "queue": "q"}));
     let begin = Barrier::new(CALLS);
     let call = |number: usize| {
         let events = events(&format!("c{number}"), 3);
@@ -274,7 +274,7 @@ fn calls_that_come_together_share_one_attempt() {
 fn a_silent_server_is_an_outcome_within_the_deadline() {
     let server = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = server.local_addr().expect("bound");
-    let backend = open(&json!({"url": format!("amqp://{address}"), "queue": "q"}));
+    let backend = open(&json!({"url": format!("amqp://guest:guest@{address}"), "queue": "q"}));
     let started = Instant::now();
     let reason = retry_reason(&backend.send_within(&events("a", 3), Duration::from_secs(1)));
     assert!(started.elapsed() < Duration::from_secs(1));
@@ -285,7 +285,7 @@ fn a_silent_server_is_an_outcome_within_the_deadline() {
 
 #[test]
 fn a_name_that_nobody_knows_is_said_plainly() {
-    let backend = open(&json!({"url": "amqp://no-such-host.invalid", "queue": "q"}));
+    let backend = open(&json!({"url": "amqp://u:p@no-such-host.invalid", "queue": "q"}));
     let reason = retry_reason(&backend.send_within(&events("a", 3), Duration::from_secs(20)));
     assert!(reason.starts_with("no-such-host.invalid:5672: "), "{reason}");
 }

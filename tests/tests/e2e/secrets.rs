@@ -16,8 +16,8 @@ fn subjects() -> Vec<(&'static str, Value, Vec<Value>)> {
     let otlp = json!({"endpoint": "http://127.0.0.1:1/"});
     let datadog = json!({"api_key": "k"});
     let posthog = json!({"api_key": "k", "region": "eu"});
-    let rabbitmq = json!({"url": "amqp://127.0.0.1:1", "queue": "q"});
-    let amqps = json!({"url": "amqps://127.0.0.1:1", "queue": "q"});
+    let rabbitmq = json!({"url": "amqp://guest:guest@127.0.0.1:1", "queue": "q"});
+    let amqps = json!({"url": "amqps://guest:guest@127.0.0.1:1", "queue": "q"});
     let url = format!("amqp://u:{SECRET}@h");
     let header = json!({format!("Authorization: Bearer {SECRET}"): "x"});
     vec![
@@ -156,7 +156,7 @@ fn no_plugin_repeats_a_private_key_whose_lines_were_joined() {
         ("otlp", json!({"endpoint": "https://127.0.0.1:1/", "tls": tls})),
         ("datadog", json!({"api_key": "k", "tls": tls})),
         ("posthog", json!({"api_key": "k", "region": "eu", "tls": tls})),
-        ("rabbitmq", json!({"url": "amqps://127.0.0.1:1", "queue": "q", "tls": tls})),
+        ("rabbitmq", json!({"url": "amqps://guest:guest@127.0.0.1:1", "queue": "q", "tls": tls})),
     ] {
         let said = refusal(name, &config);
         assert!(said.contains("`tls.key_file`: ") && said.contains("is damaged"), "{said}");

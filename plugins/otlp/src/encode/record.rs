@@ -87,7 +87,7 @@ fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Attributes that come from the events. The configuration can't set them.
+/// Attributes that come from the events. The configuration can't set them; variables of the environment can.
 pub(crate) const FROM_EVENTS: [&str; 6] =
     ["service.name", "service.version", "os.type", "os.version", "host.arch", "process.runtime.version"];
 
@@ -114,7 +114,8 @@ impl<'a> Tool<'a> {
         }
     }
 
-    /// The attributes of the resource. Empty values are left out, except the service's name, which every resource has.
+    /// The attributes of the resource. Empty values are left out, except the service's name, which every resource has. What
+    /// `extra` sets is not repeated; if it has another name of the service, the tool's name is an attribute of its own.
     pub(crate) fn attributes(&self, extra: &[(String, String)], out: &mut impl Attributes) {
         let values = [
             self.name,
@@ -125,8 +126,11 @@ impl<'a> Tool<'a> {
             self.runtime_version,
         ];
         for (at, (key, value)) in FROM_EVENTS.into_iter().zip(values).enumerate() {
-            if at == 0 || !value.is_empty() {
+            let is_set = extra.iter().any(|(set, _)| set == key);
+            if !is_set && (at == 0 || !value.is_empty()) {
                 out.text(Key(key, ""), value);
+            } else if is_set && at == 0 {
+                out.text(Key("tool.name", ""), value);
             }
         }
         for (key, value) in extra {

@@ -8,16 +8,21 @@
 //! regular expressions. When a check would exceed a bound, only the plugin checks the options.
 //!
 //! No message repeats a value of the configuration, because the value may be a secret.
+//!
+//! A variable or a file has text alone. Where the schema refuses the type of such a text, `from_text.rs` reads the text as
+//! a number or a boolean.
 
 use std::path::PathBuf;
 
 use jackfield_loader::ForeignText;
 use serde_json::Value;
 
+use crate::config::model::BackendConfig;
 use crate::config::schema::fault::{Fault, resolve};
 use crate::config::schema::walk::TYPES;
 
 pub(crate) mod fault;
+mod from_text;
 mod input_files;
 #[cfg(test)]
 mod tests;
@@ -42,6 +47,15 @@ impl OptionsSchema {
             serde_json::from_str(text).map_err(|error| SchemaError::NotJson { reason: error.to_string() })?;
         judge(&root)?;
         Ok(Self { root })
+    }
+
+    /// The options of a backend, a JSON object, as the plugin gets them: a text that has come from a variable or a file is a
+    /// number or a boolean where the schema wants one.
+    #[must_use]
+    pub fn options(&self, backend: &BackendConfig) -> Value {
+        let mut options = serde_json::from_str(&backend.config).unwrap_or_default();
+        from_text::convert(&self.root, &mut options, &backend.filled_options);
+        options
     }
 
     /// The faults of `options`, a JSON object; none when they fit, and none when the check would exceed a bound.

@@ -17,7 +17,7 @@ const MOST_FAULTS: usize = 32;
 /// does not know.
 const KNOWN: &str = "$comment $defs $id $ref $schema additionalProperties allOf anyOf const default deprecated \
     description enum examples exclusiveMaximum exclusiveMinimum format items maxItems maxLength maximum minItems \
-    minLength minimum oneOf properties readOnly required title type writeOnly";
+    minLength minimum oneOf properties readOnly required title type writeOnly x-env";
 
 /// The types that a schema can name, and what people call them.
 pub(super) const TYPES: [(&str, &str); 7] = [
@@ -30,13 +30,18 @@ pub(super) const TYPES: [(&str, &str); 7] = [
     ("string", "a string"),
 ];
 
-/// The faults of `options`; none when the check would exceed a bound.
+/// The faults of `options` in words; none when the check would exceed a bound.
 pub(super) fn faults(root: &Value, options: &Value) -> Vec<Fault> {
+    find(root, options).into_iter().map(|found| found.told(root)).collect()
+}
+
+/// The faults of `options`; none when the check would exceed a bound.
+pub(super) fn find<'s>(root: &'s Value, options: &Value) -> Vec<Found<'s>> {
     let mut walk = Walk { root, steps: MOST_STEPS, exact: true };
     let Ok(mut found) = walk.check(root, options, &At::Root, DEEPEST) else { return Vec::new() };
     found.dedup();
     found.truncate(MOST_FAULTS);
-    found.into_iter().map(|found| found.told(root)).collect()
+    found
 }
 
 /// The keywords of a schema.

@@ -66,14 +66,18 @@ struct State {
     keep: bool,
     served: AtomicUsize,
     connections: AtomicUsize,
-    open: Mutex<Vec<TcpStream>>,
+    /// Each closes one connection.
+    open: Mutex<Vec<Box<dyn Fn() + Send>>>,
     tls: Option<Arc<ServerConfig>>,
     stop: AtomicBool,
 }
 
 /// The server. It ends when this value is dropped.
 pub struct HttpServer {
+    /// Unspecified for a UNIX socket.
     address: SocketAddr,
+    /// Connects to the server, which wakes the thread that accepts.
+    wake: Box<dyn Fn() + Send + Sync>,
     state: Arc<State>,
     thread: Option<JoinHandle<()>>,
 }
@@ -111,21 +115,36 @@ impl HttpServer {
     ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let state = Arc::new(State {
-            script: Mutex::new((replies.into_iter().collect(), then)),
-            received: Mutex::default(),
-            keep,
-            served: AtomicUsize::new(0),
-            connections: AtomicUsize::new(0),
-            open: Mutex::default(),
-            tls,
-            stop: AtomicBool::new(false),
-        });
+        let state = State::new(replies, then, tls, keep);
         let thread = spawn({
             let state = Arc::clone(&state);
-            move || accept(&listener, &state)
+            move || accept(listener.incoming(), &state)
         });
-        Self { address, state, thread: Some(thread) }
+        Self {
+            address,
+            wake: Box::new(move || drop(TcpStream::connect(address))),
+            state,
+            thread: Some(thread),
+        }
+    }
+
+    /// A server on a UNIX socket at `path`.
+    ///
+    /// # Panics
+    /// When there can be no socket.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn unix(path: &std::path::Path, reply: Reply) -> Self {
+        use std::os::unix::net::{UnixListener, UnixStream};
+        let listener = UnixListener::bind(path).expect("a free path");
+        let state = State::new([], reply, None, true);
+        let thread = spawn({
+            let state = Arc::clone(&state);
+            move || accept(listener.incoming(), &state)
+        });
+        let path = path.to_owned();
+        let wake = Box::new(move || drop(UnixStream::connect(&path)));
+        Self { address: (Ipv4Addr::UNSPECIFIED, 0).into(), wake, state, thread: Some(thread) }
     }
 
     /// Address and port.
@@ -161,18 +180,14 @@ impl HttpServer {
 
     /// Closes the connections that are open, as a server does with those that were idle for long.
     pub fn close_connections(&self) {
-        for stream in lock(&self.state.open).drain(..) {
-            // One that is closed already can't be closed.
-            let _ = stream.shutdown(Shutdown::Both);
-        }
+        lock(&self.state.open).drain(..).for_each(|close| close());
     }
 }
 
 impl Drop for HttpServer {
     fn drop(&mut self) {
         self.state.stop.store(true, Ordering::Release);
-        // Wakes the thread that accepts.
-        drop(TcpStream::connect(self.address));
+        (self.wake)();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -188,28 +203,85 @@ fn spawn(work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     thread::Builder::new().name("http-peer".to_owned()).spawn(work).expect("a thread")
 }
 
-fn accept(listener: &TcpListener, state: &Arc<State>) {
-    for stream in listener.incoming() {
+impl State {
+    fn new(
+        replies: impl IntoIterator<Item = Reply>,
+        then: Reply,
+        tls: Option<Arc<ServerConfig>>,
+        keep: bool,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            script: Mutex::new((replies.into_iter().collect(), then)),
+            received: Mutex::default(),
+            keep,
+            served: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
+            open: Mutex::default(),
+            tls,
+            stop: AtomicBool::new(false),
+        })
+    }
+}
+
+/// A connection.
+trait Socket: Read + Write + Send + Sized + 'static {
+    fn another(&self) -> io::Result<Self>;
+
+    /// Ends the connection. One that has ended already can't be ended.
+    fn end(&self);
+
+    fn send_at_once(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Socket for TcpStream {
+    fn another(&self) -> io::Result<Self> {
+        self.try_clone()
+    }
+
+    fn end(&self) {
+        let _ = self.shutdown(Shutdown::Both);
+    }
+
+    fn send_at_once(&self) -> io::Result<()> {
+        self.set_nodelay(true)
+    }
+}
+
+#[cfg(unix)]
+impl Socket for std::os::unix::net::UnixStream {
+    fn another(&self) -> io::Result<Self> {
+        self.try_clone()
+    }
+
+    fn end(&self) {
+        let _ = self.shutdown(Shutdown::Both);
+    }
+}
+
+fn accept<S: Socket>(incoming: impl Iterator<Item = io::Result<S>>, state: &Arc<State>) {
+    for stream in incoming {
         if state.stop.load(Ordering::Acquire) {
             return;
         }
         let Ok(stream) = stream else { continue };
         let number = state.connections.fetch_add(1, Ordering::AcqRel);
-        let Ok(clone) = stream.try_clone() else { continue };
-        let Ok(own) = stream.try_clone() else { continue };
-        lock(&state.open).push(clone);
+        let Ok(clone) = stream.another() else { continue };
+        let Ok(own) = stream.another() else { continue };
+        lock(&state.open).push(Box::new(move || clone.end()));
         let state = Arc::clone(state);
         spawn(move || {
             // The client's end is the test's to judge.
             let _ = connection(stream, number, &state);
             // The clone in the list keeps the connection open otherwise.
-            let _ = own.shutdown(Shutdown::Both);
+            own.end();
         });
     }
 }
 
-fn connection(stream: TcpStream, number: usize, state: &State) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+fn connection(stream: impl Socket, number: usize, state: &State) -> io::Result<()> {
+    stream.send_at_once()?;
     match &state.tls {
         None => serve(stream, number, state),
         Some(config) => {

@@ -79,8 +79,9 @@ fn certificates(folder: &Path) {
     for (file, names) in [("server", vec!["localhost", "127.0.0.1"]), ("client", vec!["client"])] {
         let key = rcgen::KeyPair::generate().expect("a key");
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-        let certificate =
-            rcgen::CertificateParams::new(names).expect("names").signed_by(&key, &issuer).expect("signed");
+        let mut params = rcgen::CertificateParams::new(names).expect("names");
+        params.distinguished_name.push(rcgen::DnType::CommonName, file);
+        let certificate = params.signed_by(&key, &issuer).expect("signed");
         fs::write(folder.join(format!("{file}.pem")), certificate.pem()).expect("writable");
         fs::write(folder.join(format!("{file}.key")), key.serialize_pem()).expect("writable");
     }
@@ -99,7 +100,7 @@ pub fn broker() -> &'static Broker {
 }
 
 /// The broker for tests that kill, stop or block it, one at a time. It runs when this returns. By TLS it takes nobody
-/// without a certificate of the authority.
+/// without a certificate of the authority, whose common name may be the login.
 ///
 /// # Panics
 /// When it does not start.
@@ -120,6 +121,11 @@ impl Broker {
         fs::create_dir_all(&folder).expect("writable");
         let (port, tls_port, dist_port) = (free_port(), free_port(), free_port());
         let common = common().folder.display();
+        let checks_clients = verify == "verify_peer";
+        // Who shows a certificate logs in as its common name.
+        let external = "auth_mechanisms.3 = EXTERNAL\nssl_cert_login_from = common_name\n";
+        let (external, plugins) =
+            if checks_clients { (external, "[rabbitmq_auth_mechanism_ssl].\n") } else { ("", "[].\n") };
         let config = format!(
             "listeners.tcp.1 = 127.0.0.1:{port}\n\
              listeners.ssl.1 = 127.0.0.1:{tls_port}\n\
@@ -130,11 +136,14 @@ impl Broker {
              ssl_options.fail_if_no_peer_cert = {}\n\
              disk_free_limit.absolute = 50MB\n\
              vm_memory_high_watermark.absolute = 4GB\n\
+             auth_mechanisms.1 = PLAIN\n\
+             auth_mechanisms.2 = AMQPLAIN\n\
+             {external}\
              log.file.level = info\n",
-            verify == "verify_peer"
+            checks_clients
         );
         fs::write(folder.join("rabbitmq.conf"), config).expect("writable");
-        fs::write(folder.join("enabled_plugins"), "[].\n").expect("writable");
+        fs::write(folder.join("enabled_plugins"), plugins).expect("writable");
         Self { name, folder, port, tls_port, dist_port, node: Mutex::new(None) }
     }
 

@@ -73,7 +73,7 @@ fn every_plugin_of_this_release_works_under_such_a_host() {
         ("posthog", json!({"api_key": "k", "host": url}), &["one"], &[OUTCOME_RETRY]),
         (
             "rabbitmq",
-            json!({"url": format!("amqp://{}", nobody()), "queue": "q"}),
+            json!({"url": format!("amqp://guest:guest@{}", nobody()), "queue": "q"}),
             &["one"],
             &[OUTCOME_RETRY],
         ),

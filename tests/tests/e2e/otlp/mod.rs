@@ -2,6 +2,8 @@
 
 mod answers;
 mod collector;
+#[cfg(unix)]
+mod environment;
 
 use std::{
     collections::BTreeMap,
