@@ -33,7 +33,7 @@ pub(crate) struct DoctorArgs {
 }
 
 pub(crate) fn doctor(common: &CommonArgs, args: &DoctorArgs) -> Result<Exit, CommandError> {
-    let config = common.configuration()?;
+    let config = common.configuration_of_backends()?;
     // The backend is open, so the policy has allowed its plugin.
     let trust = config.plugins.trust;
     let answers = ask_each(&config, &args.only, |backend, config| {
@@ -68,7 +68,7 @@ pub(crate) struct ForgetArgs {
 }
 
 pub(crate) fn forget(common: &CommonArgs, args: &ForgetArgs) -> Result<Exit, CommandError> {
-    let config = common.configuration()?;
+    let config = common.configuration_of_backends()?;
     let event = deletion_event(&args.machine_id)?;
     let answers = ask_each(&config, &args.only, |backend, config| {
         match backend.request_deletion(&args.machine_id, &event, config.timeout) {
@@ -129,7 +129,7 @@ fn ask_each(
         if let Err(error) = open.close(backend.timeout + CLOSING) {
             log::warn_of(&backend.name, backend.conceal(&error.to_string()));
         }
-        Answer { name, answer, text: backend.conceal(&text), unusable: None }
+        Answer { name, answer, text: backend.reason(&text), unusable: None }
     };
     Ok(settings::chosen_backends(config, only)?.into_iter().map(answer).collect())
 }

@@ -79,7 +79,7 @@ pub(crate) struct SendArgs {
 }
 
 pub(crate) fn run(common: &CommonArgs, args: &SendArgs) -> Result<Exit, CommandError> {
-    let config = common.configuration()?;
+    let config = common.configuration_of_backends()?;
     prepare(config, args).map_err(CommandError::nothing_read)?.run(common.json, args)
 }
 

@@ -22,6 +22,7 @@
 
 use std::{borrow::Cow, fmt, ops::Range};
 
+use jackfield_loader::files::is_utf16;
 use serde::de::{DeserializeSeed as _, Deserializer as _, Error as _, MapAccess, Visitor};
 
 use crate::error::Error;
@@ -80,8 +81,11 @@ pub(crate) fn parse(line: &[u8]) -> Result<(&str, Parsed<'_>), Error> {
     }
     let text = std::str::from_utf8(line).map_err(|e| {
         Error::event(format!("not UTF-8: byte {} is not a part of a character", e.valid_up_to() + 1))
-    })?;
-    Ok((text, parse_text(text)?))
+    });
+    text.and_then(|text| Ok((text, parse_text(text)?))).map_err(|refusal| match is_utf16(line) {
+        true => Error::event("UTF-16, expected UTF-8: convert the input (iconv -f UTF-16 -t UTF-8)"),
+        false => refusal,
+    })
 }
 
 /// Like [`parse`], for a line of an allowed length.

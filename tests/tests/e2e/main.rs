@@ -11,6 +11,7 @@ mod check;
 mod commands;
 mod common;
 mod config;
+mod config_command;
 mod crash;
 mod datadog;
 mod dead_letters;
@@ -39,6 +40,7 @@ mod isolation_faults;
 #[cfg(target_os = "linux")]
 mod kills;
 mod logs;
+mod mistakes;
 mod new;
 mod otlp;
 mod otlp_encoding;
