@@ -38,7 +38,7 @@ static LONG_VERSION: LazyLock<String> =
     LazyLock::new(|| format!("{VERSION} (plugin ABI {ABI_MAJOR}.{ABI_MINOR})"));
 
 /// The help of the command itself. The lists of commands and options are in the text at its end.
-const TEMPLATE: &str = "{about}\n\n{usage-heading} {usage}\n\n{after-help}";
+const TEMPLATE: &str = "{about}\n\n{usage-heading} {usage}{after-help}";
 
 /// The commands that most users need, in the order of `-h`.
 const FIRST: [&str; 9] =
@@ -163,10 +163,18 @@ fn rows<'c>(commands: impl IntoIterator<Item = &'c (&'c str, String)>) -> String
     commands.into_iter().map(|(name, line)| format!("  {name:<14}{line}\n")).collect()
 }
 
-/// The options of every command, such as `--config <FILE>`.
-fn common_options(definition: &clap::Command) -> Vec<String> {
+/// The options of every command, such as `--config <FILE>`, with their lines of help.
+fn common_options(definition: &clap::Command) -> Vec<(String, String)> {
     let common = definition.get_arguments().filter(|option| option.is_global_set());
-    common.map(|option| option.to_string()).collect()
+    common
+        .map(|option| {
+            let names = option.get_value_names().filter(|_| option.get_action().takes_values());
+            let value = names.and_then(|names| names.first());
+            let value = value.map(|name| format!(" <{name}>")).unwrap_or_default();
+            let help = option.get_help().map(ToString::to_string).unwrap_or_default();
+            (format!("--{}{value}", option.get_long().unwrap_or_default()), help)
+        })
+        .collect()
 }
 
 /// The end of `-h`, which is a screen.
@@ -176,7 +184,8 @@ fn screen(definition: &clap::Command) -> String {
     let others = all.iter().map(|(name, _)| *name).filter(|name| !FIRST.contains(name));
     let others = wrapped("Also:", others);
     let options = common_options(definition);
-    let options = wrapped("Options of every command:", options.iter().map(String::as_str).chain(["--help"]));
+    let options =
+        wrapped("Options of every command:", options.iter().map(|(option, _)| &**option).chain(["--help"]));
     format!(
         "Commands:\n{}\n{others}\n{options}\n`jackfield --help` has all commands and exit codes, `jackfield COMMAND -h` helps on.",
         rows(first)
@@ -185,14 +194,8 @@ fn screen(definition: &clap::Command) -> String {
 
 /// The end of `--help`.
 fn whole(definition: &clap::Command) -> String {
-    let options: String = definition
-        .get_arguments()
-        .filter(|option| option.is_global_set())
-        .map(|option| {
-            let help = option.get_help().map(ToString::to_string).unwrap_or_default();
-            format!("      {:<22}  {help}\n", option.to_string())
-        })
-        .collect();
+    let line = |(option, help): (String, String)| format!("      {option:<22}  {help}\n");
+    let options: String = common_options(definition).into_iter().map(line).collect();
     format!(
         "Commands:\n{}\nOptions of every command:\n{options}  -h, --help                  Print help; -h is short\n  \
          -V, --version               Print version\n\n\
@@ -307,6 +310,8 @@ fn in_one_line(message: &str) -> String {
             break;
         }
         match text.strip_prefix("tip: ") {
+            // Nobody means an option as a value.
+            Some(tip) if tip.starts_with("to pass ") => {}
             Some(tip) => said += &format!("; {tip}"),
             None if said.is_empty() || said.ends_with(':') => said += &format!(" {text}"),
             None => said += &format!(", {text}"),

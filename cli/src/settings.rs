@@ -186,7 +186,7 @@ pub(crate) struct Located {
 /// The message that there is no configuration file, with the places that were tried.
 pub(crate) fn no_configuration() -> String {
     let places = in_prose(usual_places().iter().map(|place| show_path(place)));
-    format!("no configuration: there is no file {places}: write one, or name it with --config")
+    format!("no configuration found, tried {places}: write one of them, or name a file with --config")
 }
 
 /// The message that a configuration has no backend.

@@ -213,9 +213,11 @@ pub fn read_open(file: &File, limit: u64) -> Result<String, FileError> {
 #[must_use]
 pub fn is_utf16(text: &[u8]) -> bool {
     let head = &text[..text.len().min(64)];
-    let zeros = head.iter().filter(|byte| **byte == 0).count();
-    head.len() >= 4
-        && (head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") || zeros * 3 >= head.len())
+    let zeros_at = |odd: usize| head.iter().skip(odd).step_by(2).filter(|byte| **byte == 0).count();
+    // In the form that most text has, one byte of each two is zero.
+    let (even, odd) = (zeros_at(0), zeros_at(1));
+    let half = (even + odd) * 3 >= head.len() && (even == 0 || odd == 0);
+    head.len() >= 4 && (head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") || half)
 }
 
 /// Creates the missing folders of a path, which only the user can enter.

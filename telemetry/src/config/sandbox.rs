@@ -79,6 +79,9 @@ pub(super) fn sandbox(document: Document<'_>, entry: &Entry<'_, '_>, folder: &Pa
 
 fn network(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<Option<Vec<u16>>, Error> {
     let DeValue::Array(items) = entry.value.get_ref() else {
+        if !matches!(entry.value.get_ref(), DeValue::String(_)) {
+            return Err(document.wrong_type(entry, "\"any\", \"none\" or a list of ports"));
+        }
         let none = document.choice(entry, &[("any", false), ("none", true)])?;
         return Ok(none.then(Vec::new));
     };
@@ -194,7 +197,10 @@ mod tests {
                 "network = 'non'",
                 "2: `backend.key.network`: expected \"any\" or \"none\", found \"non\", did you mean",
             ),
-            ("network = 443", "2: `backend.key.network`: expected a string, found integer 443"),
+            (
+                "network = 443",
+                "2: `backend.key.network`: expected \"any\", \"none\" or a list of ports, found integer 443",
+            ),
             (
                 "network = [443, 0]",
                 "2: `backend.key.network[1]`: expected a port of TCP, from 1 to 65535, found integer 0",

@@ -57,6 +57,12 @@ fn describe(text: &str, table: &Spanned<DeTable<'_>>, message: &str, at: &Range<
         if has_no_value {
             return format!("the value{of_key} is missing");
         }
+        if ["yes", "no", "on", "off"].iter().any(|word| here.eq_ignore_ascii_case(word)) {
+            return format!("the value{of_key}: expected `true` or `false`, or text in quotes");
+        }
+        if here.starts_with(['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}']) {
+            return format!("the value{of_key} has typographic quotes, expected \" or '");
+        }
         let boolean = ["true", "false"].into_iter().find(|word| here.eq_ignore_ascii_case(word));
         if let Some(word) = boolean {
             return format!("the value{of_key}: expected `{word}` in small letters");
@@ -71,13 +77,26 @@ fn describe(text: &str, table: &Spanned<DeTable<'_>>, message: &str, at: &Range<
             None => "expected `KEY = VALUE`, a table such as `[plugins]`, or a comment after #".to_owned(),
         };
     }
-    let said = message.lines().collect::<Vec<_>>().join(", ");
-    if said.contains("unicode") || said.contains("escape") {
+    if message.contains("unicode") || message.contains("escape") {
         return format!(
-            "{said}: between \" and \" a backslash begins an escape, between ' and ' it is itself"
+            "the text{of_key} has a backslash, which begins an escape between \" and \": write '...', or \\\\ for each"
         );
     }
-    said
+    let said = match message.split(',').next().unwrap_or_default() {
+        "unclosed table" => "the header of a table does not end: expected `]`",
+        "unclosed array table" => "the header of a table does not end: expected `]]`",
+        "missing comma between array elements" | "unclosed array" => {
+            "in a list: expected `,` or, at its end, `]`"
+        }
+        "unclosed inline table" => "a table between braces does not end: expected `}`",
+        "unexpected key or value" => "expected the end of the line behind the value",
+        "unexpected leading zero" => "a number has no zero at its beginning",
+        text if text.starts_with("invalid") && text.ends_with("string") => {
+            "a text does not end: its last quote is missing"
+        }
+        _ => return message.lines().collect::<Vec<_>>().join(", ").replace(", expected nothing", ""),
+    };
+    said.to_owned()
 }
 
 /// A key that certainly is no value.
@@ -110,10 +129,10 @@ fn duplicate(text: &str, table: &DeTable<'_>, at: &Range<usize>) -> String {
     format!("{what} `{name}` is there twice{place}: remove one, or make them one")
 }
 
-/// The header of a table, such as `[plugins]`, if the line is one.
+/// The name in the header of a table, such as `[plugins]`, if the line is one.
 fn header(line: &str) -> Option<&str> {
     let line = line.trim_start();
-    line.starts_with('[').then(|| &line[..line.rfind(']').map_or(line.len(), |end| end + 1)])
+    line.starts_with('[').then(|| line[..line.rfind(']').unwrap_or(line.len())].trim_matches(['[', ']', ' ']))
 }
 
 /// Finds the last key of this name that begins before `end`: the parser keeps the first of two keys.
@@ -166,14 +185,19 @@ mod tests {
             ("a = True\n", "1: the value of `a`: expected `true` in small letters"),
             ("plugin: file\n", "1: expected `plugin = VALUE`, found `plugin:`"),
             ("plugin\n", "1: expected `KEY = VALUE`, a table such as `[plugins]`, or a comment after #"),
-            ("[backend\nx = 1\n", "1: unclosed table, expected `]`"),
+            ("[backend\nx = 1\n", "1: the header of a table does not end: expected `]`"),
+            ("a = yes\n", "1: the value of `a`: expected `true` or `false`, or text in quotes"),
+            ("a = \u{201c}x\u{201d}\n", "1: the value of `a` has typographic quotes, expected \" or '"),
+            ("a = \"x\n", "1: a text does not end: its last quote is missing"),
+            ("a = ['x' 'y']\n", "1: in a list: expected `,` or, at its end, `]`"),
+            ("a = 'x';\n", "1: expected the end of the line behind the value"),
             (
                 "{ \"backend\": [] }",
                 "1: expected TOML, found JSON: write `key = value` lines and `[[backend]]` tables",
             ),
             (
                 "a = \"C:\\Users\"\n",
-                "1: too few unicode value digits, expected unicode hexadecimal value: between \" and \" a backslash begins an escape, between ' and ' it is itself",
+                "1: the text of `a` has a backslash, which begins an escape between \" and \": write '...', or \\\\ for each",
             ),
         ] {
             assert_eq!(mistakes(text), [expected], "{text}");
@@ -196,6 +220,10 @@ mod tests {
             (
                 "[[backend]]\nname = 'x'\n[[backend]]\nname = 'y'\nname = 'z'\n",
                 "5: the key `name` is there twice, first at line 4: remove one, or make them one",
+            ),
+            (
+                "[[backend]]\n[backend]\n",
+                "2: the table `backend` is there twice, first at line 1: remove one, or make them one",
             ),
             (
                 "[[backend]]\n[backend.config]\n[backend.config]\n",

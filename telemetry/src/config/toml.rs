@@ -92,6 +92,12 @@ impl<'a> Document<'a> {
             if !is_known {
                 let hint = match nearest(entry.key, known.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
+                    None if parent == "backend" => {
+                        format!(
+                            "expected one of `{}`; options of the plugin go into [backend.config]",
+                            known.join("`, `")
+                        )
+                    }
                     None => format!("expected one of `{}`", known.join("`, `")),
                 };
                 let reason = format!("`{}`: unknown key, {hint}", entry.path);
@@ -181,11 +187,11 @@ impl<'a> Document<'a> {
 
     /// The meaning of a word, which is one of `choices`.
     pub(crate) fn choice<T: Copy>(self, entry: &Entry<'_, '_>, choices: &[(&str, T)]) -> Result<T, Error> {
-        let word = self.string(entry)?;
+        let known: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+        let word = self.string_of(entry, &format!("\"{}\"", known.join("\" or \"")))?;
         if let Some((_, meaning)) = choices.iter().find(|(known, _)| *known == word) {
             return Ok(*meaning);
         }
-        let known: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
         let hint = nearest(&word, known.iter().copied()).map(|near| format!(", did you mean \"{near}\"?"));
         let (known, hint) = (known.join("\" or \""), hint.unwrap_or_default());
         Err(self.refuse(entry, format_args!("expected \"{known}\", found {word:?}{hint}")))

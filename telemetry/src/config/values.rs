@@ -70,7 +70,10 @@ fn time(
     let millis = quantity(text, units).filter(|millis| *millis <= longest_ms);
     millis.map(Duration::from_millis).ok_or_else(|| {
         let meant = |unit: &str| match unit.trim().to_ascii_lowercase().as_str() {
-            "" | "sec" | "secs" | "second" | "seconds" => &["s", "m"][..],
+            "s" => &["s"][..],
+            "m" => &["m"],
+            "h" => &["h"],
+            "" | "sec" | "secs" | "second" | "seconds" => &["s", "m"],
             "msec" | "millis" | "millisecond" | "milliseconds" => &["ms"],
             "min" | "mins" | "minute" | "minutes" => &["m"],
             "hr" | "hrs" | "hour" | "hours" => &["h"],
@@ -85,7 +88,9 @@ fn time(
 fn hint(text: &str, units: &[(&str, u64)], meant: impl Fn(&str) -> &'static [&'static str]) -> String {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
-    if number.trim_matches('0').is_empty() {
+    if number.trim_matches('0').is_empty()
+        || units.iter().any(|(known, _)| *known == unit && !unit.is_empty())
+    {
         return String::new();
     }
     let known = |unit: &&&str| units.iter().any(|(known, _)| known == *unit);
@@ -197,6 +202,8 @@ mod tests {
         for (text, hint) in [
             ("5", ", did you mean \"5s\" or \"5m\"?"),
             ("10 min", ", did you mean \"10m\"?"),
+            ("5 s", ", did you mean \"5s\"?"),
+            ("25h", "found \"25h\""),
             ("2hours", ", did you mean \"2h\"?"),
             ("1days", "found \"1days\""),
             ("x", "found \"x\""),

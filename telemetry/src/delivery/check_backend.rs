@@ -25,14 +25,17 @@ pub fn check_backend(config: &Config, backend: &BackendConfig, known: &[Place]) 
         Ok(file) => file,
         Err(refusal) => return vec![source.explained(refusal)],
     };
-    let options = backend.options(&config.plugins, None);
+    // As many calls at once as the command makes: each takes memory and descriptors of the process.
+    let options = backend.options(&config.plugins, None).concurrency(1);
     let mut found = Vec::new();
     let fits = file.candidate.fits(&options.isolation);
     found.extend(fits.err().map(|error| source.refused(&error)));
     found.extend(source.trusts(&file).err());
     let faults = source.faults_of_options(file.schema()).into_iter().map(|fault| (fault.path, fault.what));
-    for (path, what) in faults.chain(faults_of_files(source, file.schema())) {
-        let key = option(&path);
+    let faults = faults.chain(faults_of_files(source, file.schema()));
+    let mut faults: Vec<_> = faults.map(|(path, what)| (option(&path), what)).collect();
+    faults.sort_by_key(|(key, _)| backend.place_below(key).map(|place| place.line));
+    for (key, what) in faults {
         if !backend.place_below(&key).is_some_and(|place| known.contains(place)) {
             found.push(OpenError::Config { reason: backend.conceal(&source.line(&key, &what)) });
         }
@@ -53,7 +56,7 @@ fn fault_of_file(file: &Path, is_read: bool) -> Option<String> {
     let shown = jackfield_loader::show_path(file);
     if is_read {
         let error = files::open(file, Access::ReadLinked).err()?;
-        return Some(format!("{shown}: can't be read: {error}"));
+        return Some(format!("{shown}: {error}"));
     }
     // The folder of a bare name is the working folder.
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty())?;
