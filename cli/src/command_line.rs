@@ -66,7 +66,7 @@ const STYLES: styling::Styles = styling::Styles::styled()
     .usage(styling::AnsiColor::Green.on_default().bold())
     .literal(styling::AnsiColor::Cyan.on_default());
 
-/// Send telemetry events through plugins, which are dynamic libraries, and inspect these plugins.
+/// Send telemetry events through plugins, which are dynamic libraries.
 #[derive(Debug, Parser)]
 #[command(name = "jackfield", version = LONG_VERSION.as_str(), help_template = TEMPLATE, styles = STYLES)]
 pub(crate) struct Cli {
@@ -187,7 +187,7 @@ fn screen(definition: &clap::Command) -> String {
     let options =
         wrapped("Options of every command:", options.iter().map(|(option, _)| &**option).chain(["--help"]));
     format!(
-        "Commands:\n{}\n{others}\n{options}\n`jackfield --help` has all commands and exit codes, `jackfield COMMAND -h` helps on.",
+        "Commands:\n{}\n{others}\n{options}\n`jackfield --help` has the exit codes, `jackfield COMMAND -h` says more.",
         rows(first)
     )
 }

@@ -79,12 +79,12 @@ fn check_tries_the_limits_and_the_sandbox_in_a_process_of_their_own() {
     assert_eq!(of(""), "");
     let sandbox = of("[backend.sandbox]\nread = [\"/no/such/path\"]\n");
     assert!(
-        sandbox.contains("config.toml:6: backend `main`: `backend.sandbox.read`: /no/such/path: "),
+        sandbox.contains("config.toml:7: backend `main`: `backend.sandbox.read`: /no/such/path: "),
         "{sandbox}"
     );
     let limits = of("[backend.limits]\nfiles = 2\n");
     assert!(
-        limits.contains("config.toml:6: backend `main`: `backend.limits.files`: 2 open files"),
+        limits.contains("config.toml:7: backend `main`: `backend.limits.files`: 2 open files"),
         "{limits}"
     );
 }
