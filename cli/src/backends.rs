@@ -83,7 +83,7 @@ pub(crate) fn forget(common: &CommonArgs, args: &ForgetArgs) -> Result<Exit, Com
 /// The request as an event, for platforms that take only events.
 fn deletion_event(machine_id: &str) -> Result<Batch, CommandError> {
     if machine_id.is_empty() || machine_id.len() > 256 || machine_id.chars().any(char::is_control) {
-        let refusal = "the machine id: expected 1 to 256 bytes without control characters";
+        let refusal = "MACHINE_ID: expected 1 to 256 bytes without control characters";
         return Err(CommandError::Usage(refusal.to_owned()));
     }
     let line = serde_json::json!({
