@@ -33,7 +33,7 @@ pub(crate) struct DoctorArgs {
 }
 
 pub(crate) fn doctor(common: &CommonArgs, args: &DoctorArgs) -> Result<Exit, CommandError> {
-    let config = common.configuration()?;
+    let config = common.configuration_of_backends()?;
     // The backend is open, so the policy has allowed its plugin.
     let trust = config.plugins.trust;
     let answers = ask_each(&config, &args.only, |backend, config| {
@@ -68,7 +68,7 @@ pub(crate) struct ForgetArgs {
 }
 
 pub(crate) fn forget(common: &CommonArgs, args: &ForgetArgs) -> Result<Exit, CommandError> {
-    let config = common.configuration()?;
+    let config = common.configuration_of_backends()?;
     let event = deletion_event(&args.machine_id)?;
     let answers = ask_each(&config, &args.only, |backend, config| {
         match backend.request_deletion(&args.machine_id, &event, config.timeout) {
@@ -83,7 +83,7 @@ pub(crate) fn forget(common: &CommonArgs, args: &ForgetArgs) -> Result<Exit, Com
 /// The request as an event, for platforms that take only events.
 fn deletion_event(machine_id: &str) -> Result<Batch, CommandError> {
     if machine_id.is_empty() || machine_id.len() > 256 || machine_id.chars().any(char::is_control) {
-        let refusal = "the machine id: expected 1 to 256 bytes without control characters";
+        let refusal = "MACHINE_ID: expected 1 to 256 bytes without control characters";
         return Err(CommandError::Usage(refusal.to_owned()));
     }
     let line = serde_json::json!({
@@ -129,7 +129,7 @@ fn ask_each(
         if let Err(error) = open.close(backend.timeout + CLOSING) {
             log::warn_of(&backend.name, backend.conceal(&error.to_string()));
         }
-        Answer { name, answer, text: backend.conceal(&text), unusable: None }
+        Answer { name, answer, text: backend.reason(&text), unusable: None }
     };
     Ok(settings::chosen_backends(config, only)?.into_iter().map(answer).collect())
 }

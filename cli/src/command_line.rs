@@ -21,10 +21,11 @@ use jackfield_loader::{
 use crate::{
     backends::{self, DoctorArgs, ForgetArgs},
     check::options::{self as check, CheckArgs},
+    config::{self, ConfigCommand},
     console,
     dead_letters::{self, DeadLettersCommand},
     environment::variable,
-    exit::{CommandError, Exit},
+    exit::{self, CommandError, Exit},
     log::{self, LogFormat},
     new::{self, NewArgs},
     plugins::{inspect, list, schema},
@@ -44,11 +45,15 @@ use crate::{
 static LONG_VERSION: LazyLock<String> =
     LazyLock::new(|| format!("{VERSION} (plugin ABI {ABI_MAJOR}.{ABI_MINOR})"));
 
-const MAIN_HELP: Help = Help {
-    examples: "  jackfield send events.jsonl\n  tail -f events.jsonl | jackfield send\n  jackfield plugins\n  \
-         jackfield inspect ./librabbitmq.so",
-    notes: "",
-};
+/// The help of the command itself. The lists of commands and options are in the text at its end.
+const TEMPLATE: &str = "{about}\n\n{usage-heading} {usage}{after-help}";
+
+/// The commands that most users need, in the order of `-h`.
+const FIRST: [&str; 9] =
+    ["send", "run", "status", "dead-letters", "config", "doctor", "plugins", "inspect", "help"];
+
+/// The width of a screen.
+const COLUMNS: usize = 80;
 
 const TELEMETRY_HELP: Help = Help {
     examples: "  jackfield telemetry status\n  jackfield telemetry disable",
@@ -74,9 +79,9 @@ const STYLES: styling::Styles = styling::Styles::styled()
     .usage(styling::AnsiColor::Green.on_default().bold())
     .literal(styling::AnsiColor::Cyan.on_default());
 
-/// Send telemetry events through plugins, which are dynamic libraries, and inspect these plugins.
+/// Send telemetry events through plugins, which are dynamic libraries.
 #[derive(Debug, Parser)]
-#[command(name = "jackfield", version = LONG_VERSION.as_str(), after_help = MAIN_HELP.text(), styles = STYLES)]
+#[command(name = "jackfield", version = LONG_VERSION.as_str(), help_template = TEMPLATE, styles = STYLES)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
@@ -86,74 +91,158 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Send events, one JSON object on each line, to every configured backend
-    #[command(after_help = send::HELP.text())]
+    /// Send events, one JSON object a line, to every backend
+    #[command(after_help = send::HELP.short(), after_long_help = send::HELP.long())]
     Send(SendArgs),
-    /// Forward events until told to end: from standard input, a file, a FIFO or the spools of tools
-    #[command(after_help = run::HELP.text())]
+    /// Forward events from a pipe, a file or the spools of tools
+    #[command(after_help = run::HELP.short(), after_long_help = run::HELP.long())]
     Run(RunArgs),
     /// Show what `run` is doing
-    #[command(after_help = status::HELP.text())]
+    #[command(after_help = status::HELP.short(), after_long_help = status::HELP.long())]
     Status(StatusArgs),
     /// Try failed backends now, instead of after their pause
-    #[command(after_help = retry::HELP.text())]
+    #[command(after_help = retry::HELP.short(), after_long_help = retry::HELP.long())]
     Retry(RetryArgs),
-    /// List, show, send again or drop the events that backends have rejected
-    #[command(subcommand, after_help = dead_letters::HELP.text())]
+    /// List, show, send again or drop events that were rejected
+    #[command(subcommand, after_help = dead_letters::HELP.short(), after_long_help = dead_letters::HELP.long())]
     DeadLetters(DeadLettersCommand),
-    /// List every plugin on the search path; runs none of them
-    #[command(after_help = list::HELP.text())]
+    /// Find what is wrong with the configuration, or show it
+    #[command(subcommand, after_help = config::HELP.short(), after_long_help = config::help())]
+    Config(ConfigCommand),
+    /// List every plugin on the search path; run none
+    #[command(after_help = list::HELP.short(), after_long_help = list::HELP.long())]
     Plugins,
-    /// Show the metadata of libraries of any platform, and whether they can be used here; runs none of them
-    #[command(after_help = inspect::HELP.text())]
+    /// Show what a library is, and whether it can be used; run none
+    #[command(after_help = inspect::HELP.short(), after_long_help = inspect::HELP.long())]
     Inspect {
         /// Libraries: .so, .dll, .dylib
         #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
         files: Vec<PathBuf>,
     },
-    /// Print a JSON Schema of the configuration file, with the options of the plugins on the search path
-    #[command(after_help = schema::HELP.text())]
+    /// Print a JSON Schema of the configuration, for editors
+    #[command(after_help = schema::HELP.short(), after_long_help = schema::HELP.long())]
     Schema,
     /// Check that a plugin does what the contract requires
-    #[command(after_help = check::HELP.text())]
+    #[command(after_help = check::HELP.short(), after_long_help = check::HELP.long())]
     Check(CheckArgs),
     /// Record the plugins in the lock file, for `trust = "pinned"`
-    #[command(after_help = lock::HELP.text())]
+    #[command(after_help = lock::HELP.short(), after_long_help = lock::HELP.long())]
     Lock(LockArgs),
     /// Make a pair of minisign keys, to sign plugins
-    #[command(after_help = keygen::HELP.text())]
+    #[command(after_help = keygen::HELP.short(), after_long_help = keygen::HELP.long())]
     Keygen(KeygenArgs),
-    /// Sign plugins of any platform, for `trust = "signed"`; runs none of them
-    #[command(after_help = sign::HELP.text())]
+    /// Sign plugins, for `trust = "signed"`; run none
+    #[command(after_help = sign::HELP.short(), after_long_help = sign::HELP.long())]
     Sign(SignArgs),
-    /// Show whether the trust policy of the configuration, or a key, allows files; runs none of them
-    #[command(after_help = verify::HELP.text())]
+    /// Show whether the trust policy, or a key, allows files
+    #[command(after_help = verify::HELP.short(), after_long_help = verify::HELP.long())]
     Verify(VerifyArgs),
-    /// Ask the platform of every configured backend to delete the data of a machine
-    #[command(after_help = backends::FORGET_HELP.text())]
+    /// Ask every platform to delete the data of a machine
+    #[command(after_help = backends::FORGET_HELP.short(), after_long_help = backends::FORGET_HELP.long())]
     Forget(ForgetArgs),
-    /// Open every configured backend and find out whether its platform answers; sends no event
-    #[command(after_help = backends::DOCTOR_HELP.text())]
+    /// Find out whether the platform of every backend answers
+    #[command(after_help = backends::DOCTOR_HELP.short(), after_long_help = backends::DOCTOR_HELP.long())]
     Doctor(DoctorArgs),
     /// Make a plugin project that builds and whose tests pass
-    #[command(after_help = new::HELP.text())]
+    #[command(after_help = new::HELP.short(), after_long_help = new::HELP.long())]
     New(NewArgs),
-    /// Show or change what this command records about its own use: nothing without your consent
-    #[command(subcommand, after_help = TELEMETRY_HELP.text())]
+    /// Show or change what this command records of its own use
+    #[command(subcommand, after_help = TELEMETRY_HELP.short(), after_long_help = TELEMETRY_HELP.long())]
     Telemetry(TelemetryCommand),
     /// Print a script that completes this command in a shell
-    #[command(after_help = COMPLETIONS_HELP.text())]
+    #[command(after_help = COMPLETIONS_HELP.short(), after_long_help = COMPLETIONS_HELP.long())]
     Completions {
         /// The shell
         shell: Shell,
     },
     /// Write a manual page for each command
-    #[command(after_help = MAN_HELP.text())]
+    #[command(after_help = MAN_HELP.short(), after_long_help = MAN_HELP.long())]
     Man {
         /// An existing folder
         #[arg(value_name = "FOLDER", value_hint = ValueHint::DirPath)]
         folder: PathBuf,
     },
+}
+
+/// The definition of the command line, with the help of the command itself.
+fn definition() -> clap::Command {
+    let definition = Cli::command();
+    let (short, long) = (screen(&definition), whole(&definition));
+    definition.after_help(short).after_long_help(long)
+}
+
+/// Every command with its line of help. The parser adds `help` later.
+fn commands(definition: &clap::Command) -> Vec<(&str, String)> {
+    let line = |command: &clap::Command| command.get_about().map(ToString::to_string).unwrap_or_default();
+    let mut all: Vec<_> = definition.get_subcommands().map(|it| (it.get_name(), line(it))).collect();
+    all.push(("help", "Print the help of a command".to_owned()));
+    all
+}
+
+fn rows<'c>(commands: impl IntoIterator<Item = &'c (&'c str, String)>) -> String {
+    commands.into_iter().map(|(name, line)| format!("  {name:<14}{line}\n")).collect()
+}
+
+/// The options of every command, such as `--config <FILE>`, with their lines of help.
+fn common_options(definition: &clap::Command) -> Vec<(String, String)> {
+    let common = definition.get_arguments().filter(|option| option.is_global_set());
+    common
+        .map(|option| {
+            let names = option.get_value_names().filter(|_| option.get_action().takes_values());
+            let value = names.and_then(|names| names.first());
+            let value = value.map(|name| format!(" <{name}>")).unwrap_or_default();
+            let help = option.get_help().map(ToString::to_string).unwrap_or_default();
+            (format!("--{}{value}", option.get_long().unwrap_or_default()), help)
+        })
+        .collect()
+}
+
+/// The end of `-h`, which is a screen.
+fn screen(definition: &clap::Command) -> String {
+    let all = commands(definition);
+    let first = FIRST.iter().filter_map(|name| all.iter().find(|(known, _)| known == name));
+    let others = all.iter().map(|(name, _)| *name).filter(|name| !FIRST.contains(name));
+    let others = wrapped("Also:", others);
+    let options = common_options(definition);
+    let options =
+        wrapped("Options of every command:", options.iter().map(|(option, _)| &**option).chain(["--help"]));
+    format!(
+        "Commands:\n{}\n{others}\n{options}\n`jackfield --help` has the exit codes, `jackfield COMMAND -h` says more.",
+        rows(first)
+    )
+}
+
+/// The end of `--help`.
+fn whole(definition: &clap::Command) -> String {
+    let line = |(option, help): (String, String)| format!("      {option:<22}  {help}\n");
+    let options: String = common_options(definition).into_iter().map(line).collect();
+    format!(
+        "Commands:\n{}\nOptions of every command:\n{options}  -h, --help                  Print help; -h is short\n  \
+         -V, --version               Print version\n\n\
+         Examples:\n  jackfield send events.jsonl\n  tail -f events.jsonl | jackfield send\n  \
+         jackfield config check\n  jackfield inspect ./librabbitmq.so\n\n\
+         With --json, a command that ends early prints one object: error, exit_code.\n\n{}\n\n\
+         `jackfield config --help` has the places of the configuration and of plugins.",
+        rows(&commands(definition)),
+        exit::HELP
+    )
+}
+
+/// A heading and words with commas, in lines of at most [`COLUMNS`] characters.
+fn wrapped<'w>(heading: &str, words: impl IntoIterator<Item = &'w str>) -> String {
+    let (mut text, mut width) = (heading.to_owned(), heading.len());
+    let mut words = words.into_iter().peekable();
+    while let Some(word) = words.next() {
+        let word = if words.peek().is_some() { format!("{word},") } else { word.to_owned() };
+        if width + 1 + word.len() > COLUMNS {
+            text.push_str("\n ");
+            width = 1;
+        }
+        text.push(' ');
+        text.push_str(&word);
+        width += 1 + word.len();
+    }
+    text + "\n"
 }
 
 /// The command line and the name of its command. An error, `--help` and `--version` end the process.
@@ -171,7 +260,7 @@ pub(crate) fn parse() -> (Cli, String) {
         Ok(format) => log::set_format(format),
         Err(refusal) => refuse(refusal),
     }
-    let parsed = Cli::command().try_get_matches().and_then(|matches| {
+    let parsed = definition().try_get_matches().and_then(|matches| {
         let name = matches.subcommand_name().unwrap_or_default().to_owned();
         Cli::from_arg_matches(&matches).map(|cli| (cli, name))
     });
@@ -217,17 +306,14 @@ impl Wanted {
     /// command line.
     fn format(&self) -> Result<LogFormat, String> {
         let format = |word: OsString| LogFormat::from_str(word.to_str()?, false).ok();
-        match (&self.format, variable(LOG_FORMAT)) {
+        match (&self.format, variable(log::FORMAT)) {
             (Some(word), _) => Ok(format(word.clone()).unwrap_or_default()),
             (None, Some(word)) => format(word.clone())
-                .ok_or_else(|| format!("{LOG_FORMAT}: expected \"text\" or \"json\", found {word:?}")),
+                .ok_or_else(|| format!("{}: expected \"text\" or \"json\", found {word:?}", log::FORMAT)),
             (None, None) => Ok(LogFormat::default()),
         }
     }
 }
-
-/// The variable with the format of the log.
-const LOG_FORMAT: &str = "JACKFIELD_LOG_FORMAT";
 
 /// Turns clap's message, which has several lines and a usage, into one line that says how to see the usage.
 fn in_one_line(message: &str) -> String {
@@ -244,6 +330,8 @@ fn in_one_line(message: &str) -> String {
             break;
         }
         match text.strip_prefix("tip: ") {
+            // Nobody means an option as a value.
+            Some(tip) if tip.starts_with("to pass ") => {}
             Some(tip) => said += &format!("; {tip}"),
             None if said.is_empty() || said.ends_with(':') => said += &format!(" {text}"),
             None => said += &format!(", {text}"),
@@ -260,7 +348,7 @@ fn in_one_line(message: &str) -> String {
 pub(crate) fn print_completions(shell: Shell) -> Result<Exit, CommandError> {
     // The generator panics when it can't write, so it writes to memory.
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "jackfield", &mut script);
+    clap_complete::generate(shell, &mut definition(), "jackfield", &mut script);
     console::print(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Done)
 }
@@ -270,34 +358,58 @@ pub(crate) fn print_completions(shell: Shell) -> Result<Exit, CommandError> {
 /// # Errors
 /// The folder can't be written.
 pub(crate) fn write_manual(folder: &Path) -> Result<Exit, CommandError> {
-    clap_mangen::generate_to(Cli::command(), folder).map_err(CommandError::system(show_path(folder)))?;
+    clap_mangen::generate_to(definition(), folder).map_err(CommandError::system(show_path(folder)))?;
     Ok(Exit::Done)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit;
+    use crate::settings::CONFIGURATION;
 
-    const COMMANDS: &str = "send run status retry dead-letters plugins inspect schema check lock keygen sign verify forget doctor new \
+    const COMMANDS: &str = "send run status retry dead-letters config plugins inspect schema check lock keygen sign verify forget doctor new \
                             telemetry completions man help";
 
     #[test]
     fn the_definitions_are_consistent() {
-        Cli::command().debug_assert();
+        definition().debug_assert();
     }
 
     #[test]
-    fn the_help_of_every_command_has_examples_and_exit_codes() {
-        let mut cli = Cli::command();
+    fn the_help_of_a_command_is_its_own() {
+        let mut cli = definition();
         cli.build();
         let names: Vec<_> = cli.get_subcommands().map(clap::Command::get_name).collect();
         assert_eq!(names.join(" "), COMMANDS);
         for command in cli.get_subcommands_mut().filter(|command| command.get_name() != "help") {
-            let text = command.render_help().to_string();
-            assert!(text.contains("Examples:\n  "), "{text}");
-            assert!(text.contains(exit::HELP), "{text}");
+            let (short, long) = (command.render_help().to_string(), command.render_long_help().to_string());
+            assert!(short.contains("Examples:\n  ") && long.contains("Examples:\n  "), "{long}");
+            assert!(!short.contains("--trust-config") && long.contains("--trust-config"), "{short}{long}");
+            assert!(
+                !long.contains("Exit codes:\n  0"),
+                "what is the same for all commands stands elsewhere: {long}"
+            );
+            let is_config = command.get_name() == "config";
+            assert_eq!(long.contains(CONFIGURATION), is_config, "{long}");
         }
+    }
+
+    #[test]
+    fn the_short_help_is_a_screen_and_names_every_command() {
+        let mut cli = definition();
+        let short = cli.render_help().to_string();
+        assert!(short.lines().count() <= 24, "{}:\n{short}", short.lines().count());
+        assert!(short.lines().all(|line| line.chars().count() <= COLUMNS), "{short}");
+        let long = cli.render_long_help().to_string();
+        for name in COMMANDS.split_whitespace() {
+            let is_named = |help: &str| help.split([' ', '\n', ',']).any(|word| word == name);
+            assert!(is_named(&short) && is_named(&long), "{name}: {short}{long}");
+        }
+        for option in ["--config <FILE>", "--trust-config", "--json", "--log-format <FORMAT>"] {
+            assert!(short.contains(option) && long.contains(option), "{option}: {short}{long}");
+        }
+        assert!(long.contains(exit::HELP), "{long}");
+        assert!(long.lines().all(|line| line.chars().count() <= 100), "{long}");
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(crate) enum Exit {
     Io,
 }
 
-/// The part of every `--help` that explains the exit codes.
+/// The part of `jackfield --help` that explains the exit codes.
 pub(crate) const HELP: &str = "\
 Exit codes:
   0    all was done

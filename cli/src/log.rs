@@ -39,9 +39,28 @@ pub(crate) fn set_format(format: LogFormat) {
     JSON.store(format == LogFormat::Json, Ordering::Relaxed);
 }
 
+/// The variable with the format of the log.
+pub(crate) const FORMAT: &str = "JACKFIELD_LOG_FORMAT";
+
+/// The variable that selects log records.
+const SELECTION: &str = "JACKFIELD_LOG";
+
+/// The format of the lines, in the word of the command line.
+pub(crate) fn format() -> &'static str {
+    if JSON.load(Ordering::Relaxed) { "json" } else { "text" }
+}
+
+/// The selection of records as it is written, and where it comes from.
+pub(crate) fn selection() -> (String, String) {
+    match variable(SELECTION) {
+        Some(wanted) => (wanted.to_string_lossy().into_owned(), format!("${SELECTION}")),
+        None => (DEFAULT.to_owned(), "default".to_owned()),
+    }
+}
+
 /// From now on the records of the host and of the plugins are written.
 pub(crate) fn start() {
-    let wanted = variable("JACKFIELD_LOG").map(|wanted| {
+    let wanted = variable(SELECTION).map(|wanted| {
         let wanted = wanted.into_string().map_err(|_| "it is not UTF-8".to_owned())?;
         let filter = EnvFilter::builder()
             .with_default_directive(tracing::level_filters::LevelFilter::WARN.into())
@@ -55,7 +74,7 @@ pub(crate) fn start() {
     };
     tracing_subscriber::registry().with(Records.with_filter(filter)).init();
     if let Some(refusal) = refusal {
-        warn(format_args!("JACKFIELD_LOG is ignored: {refusal}"));
+        warn(format_args!("{SELECTION} is ignored: {refusal}"));
     }
 }
 

@@ -5,6 +5,7 @@
 mod backends;
 mod check;
 mod command_line;
+mod config;
 mod console;
 mod dead_letters;
 mod environment;
@@ -57,6 +58,7 @@ fn main() {
         Command::DeadLetters(command) => dead_letters::run(&common, &command),
         Command::Retry(args) => retry::run(&args, common.json),
         Command::Status(args) => status::run(&common, &args),
+        Command::Config(command) => config::run(&common, &command),
         Command::Plugins => list::run(&common),
         Command::Inspect { files } => inspect::run(&common, &files),
         Command::Lock(args) => trust::lock::run(&common, &args),

@@ -8,19 +8,23 @@ use std::{
 use clap::{Args, ValueHint};
 use jackfield::forward::{BackendConfig, ConfigFile};
 use jackfield::{Builder, Config, Error};
-use jackfield_loader::{BackendOptions, home, show_path};
+use jackfield_loader::{BackendOptions, home, in_prose, show_path};
 
 use crate::{
     environment::variable,
-    exit::{self, CommandError},
-    log::LogFormat,
+    exit::CommandError,
+    log::{self, LogFormat},
 };
 
 /// The name of this command in its own events, and for plugins.
 pub(crate) const TOOL: &str = "jackfield";
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-const CONFIGURATION: &str = "\
+/// The variable that names the configuration.
+const CONFIG: &str = "JACKFIELD_CONFIG";
+
+/// The part of `config --help` that explains where the configuration and the plugins are.
+pub(crate) const CONFIGURATION: &str = "\
 Configuration: the file of --config or $JACKFIELD_CONFIG, else the first of these:
   $XDG_CONFIG_HOME/jackfield/config.toml (by default ~/.config/jackfield/config.toml)
   /etc/jackfield/config.toml
@@ -41,37 +45,48 @@ Plugins are searched in `path` of [plugins], else in $JACKFIELD_PLUGIN_PATH, els
   (Windows: %LOCALAPPDATA%\\jackfield\\plugins)
   and the folder `plugins` beside this executable, and its own folder.
 
-$JACKFIELD_LOG selects log records, such as `debug` or `warn,file=trace`.
-With --json, a command that ends early prints one object: error, exit_code.";
+$JACKFIELD_LOG selects log records, such as `debug` or `warn,file=trace`.";
 
-/// The end of a command's help. The configuration and the exit codes are the same for all commands.
+/// The end of a command's help.
 pub(crate) struct Help {
     pub(crate) examples: &'static str,
     pub(crate) notes: &'static str,
 }
 
 impl Help {
-    pub(crate) fn text(&self) -> String {
+    /// For `-h`.
+    pub(crate) fn short(&self) -> String {
+        format!("Examples:\n{}\n\n--help says more.", self.examples)
+    }
+
+    /// For `--help`. What is the same for all commands is only named.
+    pub(crate) fn long(&self) -> String {
         let Self { examples, notes } = self;
-        let notes = if notes.is_empty() { String::new() } else { format!("\n\n{notes}") };
-        format!("Examples:\n{examples}{notes}\n\n{CONFIGURATION}\n\n{}", exit::HELP)
+        let notes = if notes.is_empty() { String::new() } else { format!("{notes}\n\n") };
+        format!(
+            "Examples:\n{examples}\n\n{notes}The exit codes are in `jackfield --help`, the places of the configuration in\n\
+             `jackfield config --help`."
+        )
     }
 }
+
+/// The heading of the options of [`CommonArgs`].
+const OF_ALL: &str = "Options of every command";
 
 #[derive(Debug, Args)]
 pub(crate) struct CommonArgs {
     /// Configuration file, instead of that of $JACKFIELD_CONFIG or the usual ones
-    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, global = true, hide_short_help = true, help_heading = OF_ALL, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
     /// Use the configuration file although others than root and you can write it; each use is a warning
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true, help_heading = OF_ALL)]
     trust_config: bool,
     /// Print JSON to standard output
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true, help_heading = OF_ALL)]
     pub(crate) json: bool,
     /// Format of the lines on standard error, instead of that of $JACKFIELD_LOG_FORMAT [default: text]
     // Checked here, and read before the command line is parsed: its errors have this format, too.
-    #[arg(long, global = true, value_name = "FORMAT")]
+    #[arg(long, global = true, hide_short_help = true, help_heading = OF_ALL, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
 }
 
@@ -81,34 +96,67 @@ impl CommonArgs {
     /// # Errors
     /// The file can't be read, can't be trusted or is wrong.
     pub(crate) fn configuration(&self) -> Result<Config, Error> {
-        self.open_file(Path::to_owned)?.map_or_else(|| Ok(Config::embedded()), |(_, file)| file.read())
+        let found = self.open_file(Path::to_owned)?;
+        found.map_or_else(|| Ok(Config::embedded()), |located| located.file.read())
+    }
+
+    /// The [configuration](Self::configuration) whose backends are used. Says that there is no file, because then events go
+    /// to standard output.
+    ///
+    /// # Errors
+    /// As for `configuration`.
+    pub(crate) fn configuration_of_backends(&self) -> Result<Config, Error> {
+        let Some(located) = self.open_file(Path::to_owned)? else {
+            let used = "the plugin `stdout` is used, which prints events";
+            log::warn(format_args!("{}; {used}", no_configuration()));
+            return Ok(Config::embedded());
+        };
+        located.file.read()
     }
 
     /// Opens the configuration file: that of the command line, else that of the environment, else the first
     /// of the usual places. `None` where there is none. `shown` is how messages show a named file.
     ///
     /// # Errors
-    /// The file can't be opened, or others can write it.
-    fn open_file(&self, shown: impl Fn(&Path) -> PathBuf) -> Result<Option<(PathBuf, ConfigFile)>, Error> {
-        let named = self.config.clone().or_else(|| variable("JACKFIELD_CONFIG").map(PathBuf::from));
-        if let Some(path) = named {
+    /// The file can't be opened.
+    pub(crate) fn locate(&self, shown: impl Fn(&Path) -> PathBuf) -> Result<Option<Located>, Error> {
+        let named = self.config.clone().map(|path| (path, "command line (--config)"));
+        let variable = || variable(CONFIG).map(|path| (path.into(), "$JACKFIELD_CONFIG"));
+        if let Some((path, by)) = named.or_else(variable) {
             let path = shown(&path);
-            let file = self.judged(ConfigFile::open(&path)?)?;
-            return Ok(Some((path, file)));
+            let file = ConfigFile::open(&path)?;
+            return Ok(Some(Located { path, file, by }));
         }
         for path in usual_places() {
             if let Some(file) = open_if_present(&path)? {
-                let file = self.judged(file)?;
                 tracing::debug!(file = %show_path(&path), "configuration found");
-                return Ok(Some((path, file)));
+                return Ok(Some(Located { path, file, by: "usual place" }));
             }
         }
         Ok(None)
     }
 
+    /// The file that [`locate`](Self::locate) finds, if others can't write it.
+    fn open_file(&self, shown: impl Fn(&Path) -> PathBuf) -> Result<Option<Located>, Error> {
+        let found = self.locate(shown)?;
+        found.map(|located| Ok(Located { file: self.judged(located.file)?, ..located })).transpose()
+    }
+
     /// The file, if only root and the user could have written it: it selects code.
-    fn judged(&self, file: ConfigFile) -> Result<ConfigFile, Error> {
+    ///
+    /// # Errors
+    /// Others could have, unless `--trust-config` is set, which makes it a warning.
+    pub(crate) fn judged(&self, file: ConfigFile) -> Result<ConfigFile, Error> {
         file.check_owner_unless(self.trust_config)
+    }
+
+    pub(crate) fn trust_config(&self) -> bool {
+        self.trust_config
+    }
+
+    /// The format of the log on the command line.
+    pub(crate) fn log_format(&self) -> Option<LogFormat> {
+        self.log_format
     }
 
     /// The configuration file, and its content, which has a backend.
@@ -118,14 +166,35 @@ impl CommonArgs {
     pub(crate) fn file_with_backends(&self) -> Result<(OperatorsFile, Config), CommandError> {
         // Messages of a later reload have the absolute path, so those of the first read have it, too.
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let Some((path, file)) = self.open_file(absolute)? else {
-            let refusal = "there is no configuration: write one, or name it with --config".to_owned();
-            return Err(CommandError::ConfigContent(refusal));
+        let Some(Located { path, file, .. }) = self.open_file(absolute)? else {
+            return Err(CommandError::ConfigContent(no_configuration()));
         };
         let config = file.read()?;
         chosen_backends(&config, &[])?;
         Ok((OperatorsFile { path, trusted: self.trust_config }, config))
     }
+}
+
+/// A configuration file, not read yet.
+pub(crate) struct Located {
+    pub(crate) path: PathBuf,
+    pub(crate) file: ConfigFile,
+    /// What has named it.
+    pub(crate) by: &'static str,
+}
+
+/// The message that there is no configuration file, with the places that were tried.
+pub(crate) fn no_configuration() -> String {
+    let places = in_prose(usual_places().iter().map(|place| show_path(place)));
+    format!("no configuration found, tried {places}: write one of them, or name a file with --config")
+}
+
+/// The message that a configuration has no backend.
+pub(crate) fn no_backend(config: &Config) -> String {
+    let file = config.file.as_deref().map_or_else(String::new, |file| format!(" {}", show_path(file)));
+    format!(
+        "configuration{file}: it has no [[backend]]: write one, such as `[[backend]]` and below it `plugin = \"stdout\"`"
+    )
 }
 
 /// The configuration file of a telemetry that delivers the events of other programs.
@@ -157,7 +226,7 @@ pub(crate) fn chosen_backends<'c>(
 ) -> Result<Vec<&'c BackendConfig>, CommandError> {
     let names: Vec<_> = config.backends.iter().map(|backend| backend.name.as_str()).collect();
     if names.is_empty() {
-        return Err(CommandError::ConfigContent("the configuration has no [[backend]]".to_owned()));
+        return Err(CommandError::ConfigContent(no_backend(config)));
     }
     if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
         return Err(unknown_backend("--only", unknown, "the configuration", names));
@@ -189,12 +258,18 @@ pub(crate) fn backend_options(config: &Config, backend: &BackendConfig) -> Backe
 
 /// The state folder of `run`, unless its command line names another one.
 pub(crate) fn state_folder() -> Option<PathBuf> {
-    let base = if cfg!(windows) {
-        absolute_variable("LOCALAPPDATA")
-    } else {
-        absolute_variable("XDG_STATE_HOME").or_else(|| home().map(|home| home.join(".local/state")))
-    };
-    base.map(|base| base.join("jackfield").join("run"))
+    state_base().0.map(|base| base.join("jackfield").join("run"))
+}
+
+/// The folder of the states of programs, and where it comes from.
+pub(crate) fn state_base() -> (Option<PathBuf>, &'static str) {
+    let (name, from) =
+        if cfg!(windows) { ("LOCALAPPDATA", "$LOCALAPPDATA") } else { ("XDG_STATE_HOME", "$XDG_STATE_HOME") };
+    match absolute_variable(name) {
+        Some(base) => (Some(base), from),
+        None if cfg!(windows) => (None, from),
+        None => (home().map(|home| home.join(".local/state")), "default"),
+    }
 }
 
 /// The file of the user's consent for this command's own telemetry, beside the configuration.

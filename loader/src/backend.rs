@@ -10,6 +10,8 @@ use crate::boundary::batch::Batch;
 use crate::guard::error::{CloseError, OpenError, OpenFailure, Stage};
 use crate::guard::executor::Entry;
 use crate::guard::in_process::{InProcess, Source};
+#[cfg(not(target_os = "linux"))]
+use crate::guard::options::ProcessOptions;
 use crate::guard::options::{BackendOptions, Isolation};
 use crate::guard::preview::{Preview, PreviewError};
 use crate::guard::report::Report;
@@ -19,7 +21,7 @@ use crate::load::check::CheckError;
 use crate::load::dlopen::LoadError;
 use crate::load::loaded_libraries::hanging_load;
 use crate::load::tables::PluginTables;
-use crate::plugin::{Error, Plugin, Verified};
+use crate::plugin::{Candidate, Error, Plugin, Verified};
 
 /// A backend that takes batches of events.
 ///
@@ -29,6 +31,12 @@ pub struct Backend {
     timeout: Duration,
     /// `None` for noop.
     supervisor: Option<Supervisor>,
+}
+
+#[cfg(not(target_os = "linux"))]
+fn no_processes(_: &ProcessOptions) -> Result<Box<dyn Entry>, OpenFailure> {
+    let message = "there is no process isolation on this platform yet".to_owned();
+    Err(OpenFailure::Stage { stage: Stage::Process, message })
 }
 
 impl Backend {
@@ -48,11 +56,7 @@ impl Backend {
         #[cfg(target_os = "linux")]
         let entry = crate::isolated::instance::entry(Arc::clone(plugin.content()), &path, process, options);
         #[cfg(not(target_os = "linux"))]
-        let entry: Result<Box<dyn Entry>, _> = {
-            let _ = process;
-            let message = "there is no process isolation on this platform yet".to_owned();
-            Err(OpenFailure::Stage { stage: Stage::Process, message })
-        };
+        let entry = no_processes(process);
         let opened = entry.and_then(|entry| Self::open_entry(entry, options));
         opened.map_err(|failure| match failure {
             OpenFailure::Stage { stage: Stage::Load, message } => {
@@ -63,6 +67,34 @@ impl Backend {
             }
             failure => Error::Open(OpenError { backend: options.name.clone(), file: Some(path), failure }),
         })
+    }
+
+    /// Goes the way to an isolated plugin up to its load, and no further: starts a child, which applies its limits and
+    /// its sandbox, and ends it. No code of the plugin runs. Without process isolation there is nothing to do.
+    ///
+    /// # Errors
+    /// [`Error::Open`]: no child can be started, or it can't be limited or sandboxed as the options say.
+    ///
+    /// # Platform
+    /// Child processes exist on Linux.
+    pub fn rehearse(plugin: &Candidate, options: &BackendOptions) -> Result<(), Error> {
+        let Isolation::Process(process) = &options.isolation else { return Ok(()) };
+        #[cfg(target_os = "linux")]
+        let entry = {
+            let content = Arc::clone(plugin.content());
+            Ok(crate::isolated::instance::rehearsal(content, plugin.path(), process, options))
+        };
+        #[cfg(not(target_os = "linux"))]
+        let entry = no_processes(process);
+        match entry.and_then(|entry| Self::open_entry(entry, options)) {
+            // The child has come to the load, where a rehearsal ends.
+            Ok(_) | Err(OpenFailure::Stage { stage: Stage::Load, .. }) => Ok(()),
+            Err(failure) => Err(Error::Open(OpenError {
+                backend: options.name.clone(),
+                file: Some(plugin.path().to_owned()),
+                failure,
+            })),
+        }
     }
 
     /// Opens an instance of a loaded plugin in this process, with any isolation in the options.

@@ -173,11 +173,32 @@ impl Candidate {
 
     /// As [`verify`](Self::verify), for a plugin with that isolation.
     pub fn verify_for(self, isolation: &Isolation, policy: impl Into<Policy>) -> Result<Verified, Error> {
-        let verdict = match isolation {
+        let verdict = self.verdict(isolation);
+        self.accept(verdict, policy)
+    }
+
+    /// Whether this host can load the plugin with that isolation. Trust is another question.
+    ///
+    /// # Errors
+    /// [`Error::Inspect`] with the verdict.
+    pub fn fits(&self, isolation: &Isolation) -> Result<(), Error> {
+        require(&self.path, self.verdict(isolation))
+    }
+
+    fn verdict(&self, isolation: &Isolation) -> Result<(), Refusal> {
+        match isolation {
             Isolation::Thread => self.inspection.verdict(),
             Isolation::Process(_) => self.inspection.verdict_in_process(),
-        };
-        self.accept(verdict, policy)
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(crate) fn content(&self) -> &Arc<Content> {
+        &self.file.content
     }
 
     fn accept(self, verdict: Result<(), Refusal>, policy: impl Into<Policy>) -> Result<Verified, Error> {

@@ -222,7 +222,7 @@ fn outcome(result: Result<Inspection, InspectError>) -> &'static str {
             assert!(found.metadata_json.len() <= 1 << 20);
             match found.verdict() {
                 Ok(()) => "accepted",
-                Err(Refusal::Platform { .. }) => "refused: platform",
+                Err(Refusal::Platform { .. } | Refusal::CLibrary { .. }) => "refused: platform",
                 Err(_) => "refused: contract",
             }
         }
@@ -233,7 +233,9 @@ fn outcome(result: Result<Inspection, InspectError>) -> &'static str {
                 InspectError::NotALibrary { .. } | InspectError::Image(_) => "not a library",
                 InspectError::Corrupt { .. } => "corrupt",
                 InspectError::NotDynamic { .. } => "not dynamic",
-                InspectError::NoMetadata { .. } | InspectError::MetadataTooLarge { .. } => "no metadata",
+                InspectError::NoMetadata { .. }
+                | InspectError::NoSections
+                | InspectError::MetadataTooLarge { .. } => "no metadata",
                 _ => "bad metadata",
             }
         }

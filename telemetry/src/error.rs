@@ -1,6 +1,9 @@
 //! The errors of this crate, and the reasons why events are dropped.
 
-use std::{fmt, io, path::PathBuf};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 use jackfield_loader::{ForeignText, show_path};
 use serde::{Deserialize, Serialize};
@@ -143,6 +146,18 @@ impl Error {
     pub(crate) fn event(reason: impl Into<String>) -> Self {
         Self::Event { reason: reason.into().into() }
     }
+
+    /// The place in a file that the error is about.
+    #[must_use]
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Config { at, .. }
+            | Self::ConfigValue { at, .. }
+            | Self::Consent { at, .. }
+            | Self::Lock { at, .. } => Some(at),
+            _ => None,
+        }
+    }
 }
 
 fn how_to_get(lock: &io::Error) -> &'static str {
@@ -156,6 +171,14 @@ pub struct Place {
     pub file: PathBuf,
     /// The number of the line, from 1.
     pub line: usize,
+}
+
+impl Place {
+    /// The line of the byte `at` of `text`, the content of `file`.
+    pub(crate) fn of(file: &Path, text: &str, at: usize) -> Self {
+        let before = text.as_bytes().get(..at).unwrap_or_default();
+        Self { file: file.to_owned(), line: 1 + memchr::memchr_iter(b'\n', before).count() }
+    }
 }
 
 impl fmt::Display for Place {

@@ -67,16 +67,20 @@ pub use crate::user::status::{BackendStatus, Status};
 /// configuration and its lock as files.
 pub mod forward {
     pub use crate::api::forwarder::{Forwarder, PushOutcome};
+    pub use crate::config::effective::{EffectiveValue, Origin};
     pub use crate::config::model::BackendConfig;
+    pub use crate::config::parse::Reading;
     pub use crate::config::paths::{accepted_plugin_name, default_search_path};
     pub use crate::config::plugin_lock::Lock;
     pub use crate::config::schema::fault::Fault;
+    pub use crate::config::schema::named_files::NamedFile;
     pub use crate::config::schema::{OptionsSchema, SchemaError};
     pub use crate::config::source_file::ConfigFile;
     pub use crate::config::values::{ParseDurationError, parse_age, parse_duration};
     pub use crate::config::values::{ParseSizeError, parse_size};
+    pub use crate::delivery::check_backend::check_backend;
     pub use crate::delivery::direct::{CancellationToken, Delivery, DeliveryOptions, EventOutcome};
-    pub use crate::delivery::open_backend::{check_backend, open_backend};
+    pub use crate::delivery::open_backend::open_backend;
     pub use crate::event::batch_buffer::EventBuffer;
     pub use crate::event::defaults::EventDefaults;
     pub use crate::event::lines::{Line, Lines};

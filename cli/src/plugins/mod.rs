@@ -2,7 +2,7 @@
 
 pub(crate) mod inspect;
 pub(crate) mod list;
-mod option_table;
+pub(crate) mod option_table;
 pub(crate) mod schema;
 
 use std::path::Path;

@@ -49,6 +49,15 @@ pub(super) fn table(schema: &str) -> Option<String> {
     (table.len() > 1).then(|| console::table(&table, |_, _, cell| cell) + &others)
 }
 
+/// The options in a schema that have a default, and the default as JSON. Those of the items of a list are left out.
+pub(crate) fn defaults(schema: &str) -> Vec<(String, Value)> {
+    let of_one = |row: OptionRow| {
+        let default = serde_json::from_str(&row.default).ok()?;
+        (!row.name.contains(['[', '*'])).then_some((row.name, default))
+    };
+    rows(schema).into_iter().filter_map(of_one).collect()
+}
+
 /// The options in `schema`, in its order. The last row says that there are more where they are too many.
 fn rows(schema: &str) -> Vec<OptionRow> {
     let Ok(root) = serde_json::from_str::<Value>(schema) else { return Vec::new() };

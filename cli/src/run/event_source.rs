@@ -47,7 +47,7 @@ pub(crate) struct RunArgs {
         long,
         value_name = "SIZE",
         default_value = "1GiB",
-        value_parser = jackfield::forward::parse_size,
+        value_parser = spool_size,
         conflicts_with = "spools"
     )]
     spool_size: u64,
@@ -71,6 +71,19 @@ pub(crate) struct RunArgs {
     /// How long the end of the run may take to deliver waiting events
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = jackfield::forward::parse_duration)]
     pub(super) grace: Duration,
+}
+
+/// The least size of a spool, which has room for an event of most programs.
+const LEAST_SPOOL: u64 = 4 << 10;
+
+fn spool_size(text: &str) -> Result<u64, String> {
+    let size = jackfield::forward::parse_size(text).map_err(|error| error.to_string())?;
+    match size {
+        LEAST_SPOOL.. => Ok(size),
+        _ => Err(format!(
+            "expected at least \"4KiB\", because a smaller spool may have no room for one event, found {text:?}"
+        )),
+    }
 }
 
 impl RunArgs {
@@ -132,9 +145,10 @@ impl EventSource {
             }
             // No backend is opened before a tool has events: without consent no platform is contacted.
             let failed = |backend: &BackendConfig| {
-                check_backend(config, backend).err().map(|error| (backend.name.clone(), error))
+                let refusals = check_backend(config, backend, &[]).into_iter();
+                refusals.map(|refusal| (backend.name.clone(), refusal)).collect::<Vec<_>>()
             };
-            judge(config.backends.iter().filter_map(failed), args.start_anyway)?;
+            judge(config.backends.iter().flat_map(failed), args.start_anyway)?;
             return Ok(Self::Tools(Tools::new(folder, file.clone(), args.watch, args.limits())));
         }
         let failed = || CommandError::system(format!("input {}", show_path(&args.input)));

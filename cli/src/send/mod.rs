@@ -71,15 +71,20 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "FOLDER", default_value = ".", value_hint = ValueHint::DirPath)]
     leftovers: PathBuf,
     /// Largest number of events in a batch
-    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = batch_events)]
     batch_events: u16,
     /// Print only errors: no progress and no summary
     #[arg(long, short)]
     quiet: bool,
 }
 
+fn batch_events(text: &str) -> Result<u16, &'static str> {
+    let number = text.parse().ok().filter(|number| (1..=10_000).contains(number));
+    number.ok_or("expected a whole number from 1 to 10000")
+}
+
 pub(crate) fn run(common: &CommonArgs, args: &SendArgs) -> Result<Exit, CommandError> {
-    let config = common.configuration()?;
+    let config = common.configuration_of_backends()?;
     prepare(config, args).map_err(CommandError::nothing_read)?.run(common.json, args)
 }
 

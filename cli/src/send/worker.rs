@@ -236,7 +236,7 @@ impl Ledger {
 
     fn finish(self, config: &BackendConfig) -> BackendSummary {
         let mut summary = self.summary;
-        summary.reasons = sorted(self.reasons, |reason| config.conceal(reason));
+        summary.reasons = sorted(self.reasons, |reason| config.reason(reason));
         let path = |file: &Leftover| file.path().map(|path| show_path(path).to_string());
         summary.rejected_file = path(&self.rejected);
         summary.undelivered_file = path(&self.undelivered);

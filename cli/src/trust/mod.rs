@@ -45,6 +45,11 @@ fn public_key(key: &str) -> Result<PublicKey, CommandError> {
         return Ok(key);
     }
     let path = Path::new(key);
+    if !path.exists() {
+        let reason =
+            "neither a public key of minisign, 56 characters of base64 (RW...), nor a file that is there";
+        return Err(unusable(path, reason));
+    }
     let (text, _) = read(path)?;
     text.parse().map_err(|error| unusable(path, error))
 }
@@ -52,6 +57,9 @@ fn public_key(key: &str) -> Result<PublicKey, CommandError> {
 /// A secret key from a file that only its owner may read. The terminal asks for the password.
 fn secret_key(path: &Path) -> Result<SecretKey, CommandError> {
     let (text, metadata) = read(path)?;
+    if text.parse::<PublicKey>().is_ok() {
+        return Err(unusable(path, "is a public key, expected the secret key of its pair"));
+    }
     if let Some(mode) = files::mode_for_others(&metadata) {
         let shown = show_path(path);
         let reason = format!("a secret key that others may read (mode {mode:04o}): chmod 600 {shown}");

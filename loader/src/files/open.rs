@@ -35,6 +35,14 @@ pub enum FileError {
         /// Limit in bytes.
         limit: u64,
     },
+    /// It is no text in UTF-8.
+    #[error("{}", not_utf8(*.is_utf16, *.at))]
+    NotUtf8 {
+        /// Whether it is UTF-16.
+        is_utf16: bool,
+        /// The index of the first byte that is no part of a character.
+        at: usize,
+    },
     /// Another user could have written it.
     #[error("{what} {reason}")]
     Untrusted {
@@ -56,9 +64,18 @@ impl From<FileError> for io::Error {
             FileError::NotAFolder => io::ErrorKind::NotADirectory,
             FileError::DanglingLink { .. } => io::ErrorKind::NotFound,
             FileError::TooLarge { .. } => io::ErrorKind::FileTooLarge,
+            FileError::NotUtf8 { .. } => io::ErrorKind::InvalidData,
             FileError::Untrusted { .. } => io::ErrorKind::PermissionDenied,
         };
         Self::new(kind, error)
+    }
+}
+
+fn not_utf8(is_utf16: bool, at: usize) -> String {
+    match is_utf16 {
+        true => "it is UTF-16, expected UTF-8: save it as UTF-8, or convert it (iconv -f UTF-16 -t UTF-8)"
+            .to_owned(),
+        false => format!("expected UTF-8: byte {} is no part of a character", at + 1),
     }
 }
 
@@ -176,15 +193,31 @@ pub fn read(path: &Path, access: Access, limit: u64) -> Result<String, FileError
 /// Returns the text of an open file, of at most `limit` bytes.
 ///
 /// # Errors
-/// [`FileError::TooLarge`], or an error of the system. Text that is not UTF-8 is `InvalidData`.
+/// [`FileError::TooLarge`], [`FileError::NotUtf8`], or an error of the system.
 pub fn read_open(file: &File, limit: u64) -> Result<String, FileError> {
-    let mut text = String::new();
-    let read = file.take(limit.saturating_add(1)).read_to_string(&mut text);
-    match read {
-        Ok(len) if len as u64 <= limit => Ok(text),
-        Ok(_) => Err(FileError::TooLarge { limit }),
-        Err(error) => Err(error.into()),
+    let mut bytes = Vec::new();
+    if file.take(limit.saturating_add(1)).read_to_end(&mut bytes)? as u64 > limit {
+        return Err(FileError::TooLarge { limit });
     }
+    match String::from_utf8(bytes) {
+        Ok(text) if !is_utf16(text.as_bytes()) => Ok(text),
+        Ok(_) => Err(FileError::NotUtf8 { is_utf16: true, at: 0 }),
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            Err(FileError::NotUtf8 { is_utf16: is_utf16(error.as_bytes()), at })
+        }
+    }
+}
+
+/// Whether text is UTF-16, as some editors and consoles write it. Text in UTF-8 has no NUL characters.
+#[must_use]
+pub fn is_utf16(text: &[u8]) -> bool {
+    let head = &text[..text.len().min(64)];
+    let zeros_at = |odd: usize| head.iter().skip(odd).step_by(2).filter(|byte| **byte == 0).count();
+    // In the form that most text has, one byte of each two is zero.
+    let (even, odd) = (zeros_at(0), zeros_at(1));
+    let half = (even + odd) * 3 >= head.len() && (even == 0 || odd == 0);
+    head.len() >= 4 && (head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") || half)
 }
 
 /// Creates the missing folders of a path, which only the user can enter.
@@ -308,6 +341,22 @@ mod tests {
         assert_eq!(read(&file, Access::Read, 2048).unwrap().len(), 2048);
         for (limit, line) in [(1024, "larger than 1 KiB"), (2047, "larger than 2047 bytes")] {
             assert_eq!(read(&file, Access::Read, limit).unwrap_err().to_string(), line);
+        }
+    }
+
+    #[test]
+    fn text_that_is_not_utf8_is_refused_with_its_encoding() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        let little: Vec<u8> = "[plugins]\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for (bytes, line) in [
+            ([&b"\xff\xfe"[..], &little].concat(), "it is UTF-16, expected UTF-8: "),
+            (little, "it is UTF-16, expected UTF-8: "),
+            (b"a = \"\xe4\"".to_vec(), "expected UTF-8: byte 6 is no part of a character"),
+        ] {
+            fs::write(&file, bytes).unwrap();
+            let refusal = read(&file, Access::Read, 2048).unwrap_err().to_string();
+            assert!(refusal.starts_with(line), "{refusal}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! ELF: the facts are found by the section headers. A library without them has no metadata.
+//! ELF: the facts are found by the section headers. A library without them is refused.
 
 use jackfield_plugin_api::metadata::SECTION_ELF;
 use object::elf;
@@ -24,6 +24,9 @@ pub(super) fn facts<Elf: FileHeader>(data: &[u8]) -> Result<Facts<'_>, InspectEr
     }
 
     let sections = header.section_headers(endian, data).map_err(InspectError::corrupt("section table"))?;
+    if sections.is_empty() {
+        return Err(InspectError::NoSections);
+    }
     let names = header.section_strings_index(endian, data).ok().and_then(|index| sections.get(index.0));
     let names = names.map_or(Ok(&[][..]), |section| section.data(endian, data));
     let names = names.map_err(InspectError::corrupt("section names"))?;

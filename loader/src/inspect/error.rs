@@ -39,6 +39,11 @@ pub enum InspectError {
         /// The format of the library.
         format: Format,
     },
+    /// The section headers, by which the metadata is found, were removed.
+    #[error(
+        "its section headers are stripped, so it can't be told whether it is a plugin: strip it less (`strip` keeps them, `strip --strip-section-headers` and `sstrip` do not)"
+    )]
+    NoSections,
     /// The metadata exceeds the limit.
     #[error(
         "metadata too large: {size} bytes, limit {limit}: shorten the description or the configuration's schema"
@@ -83,6 +88,16 @@ pub enum Refusal {
         expected: String,
         /// The plugin's.
         found: String,
+    },
+    /// It needs another C library than this host has.
+    #[error(
+        "built for the C library {found}, this host uses {expected}: get the plugin's build for {expected}"
+    )]
+    CLibrary {
+        /// This host's.
+        expected: &'static str,
+        /// The plugin's.
+        found: &'static str,
     },
     /// It was built against another major version of the ABI.
     #[error("expected ABI {expected}, found ABI {found}: {}", abi_advice(*.expected, *.found))]

@@ -53,7 +53,7 @@ impl Inspection {
     /// The first refusal: platform, contract, panic strategy.
     pub fn verdict(&self) -> Result<(), Refusal> {
         match &self.host {
-            Err(refusal @ Refusal::Platform { .. }) => Err(refusal.clone()),
+            Err(refusal @ (Refusal::Platform { .. } | Refusal::CLibrary { .. })) => Err(refusal.clone()),
             host => self.contract.clone().and_then(|()| host.clone()),
         }
     }

@@ -41,6 +41,12 @@ pub(super) fn host(facts: &Facts<'_>, metadata: &Metadata) -> Result<(), Refusal
             found: platform(&facts.arch, facts.os, facts.format, facts.bits, facts.endian),
         });
     }
+    let needed = facts.needed.iter().find_map(|name| c_library(name.as_raw()));
+    if let (Some(expected), Some(found)) = (HOST_C_LIBRARY, needed)
+        && expected != found
+    {
+        return Err(Refusal::CLibrary { expected, found });
+    }
     if metadata.panic == PanicStrategy::Abort {
         return Err(Refusal::PanicAborts);
     }
@@ -68,6 +74,29 @@ const HOST_OS: &str = if cfg!(windows) {
 } else {
     "Linux"
 };
+
+const MUSL: &str = "musl";
+const GLIBC: &str = "glibc";
+
+/// The C library of this host, where libraries for two of them have the same format.
+const HOST_C_LIBRARY: Option<&str> = if cfg!(all(target_os = "linux", target_env = "gnu")) {
+    Some(GLIBC)
+} else if cfg!(all(target_os = "linux", target_env = "musl")) {
+    Some(MUSL)
+} else {
+    None
+};
+
+/// The C library with this name of a file, if it is one.
+fn c_library(name: &str) -> Option<&'static str> {
+    match name {
+        "libc.so.6" => Some(GLIBC),
+        // What the compilers of musl's own project and of distributions link to.
+        "libc.so" => Some(MUSL),
+        name if name.starts_with("libc.musl-") || name.starts_with("ld-musl-") => Some(MUSL),
+        _ => None,
+    }
+}
 
 const HOST_ENDIAN: Endian = if cfg!(target_endian = "big") { Endian::Big } else { Endian::Little };
 
@@ -164,6 +193,21 @@ mod tests {
             std::env::consts::ARCH
         );
         assert!(line.starts_with(&expected), "{line}");
+    }
+
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[test]
+    fn a_library_for_another_c_library_is_refused_before_the_linker_sees_it() {
+        let refusal = |needed: &str| {
+            let mut facts = facts(std::env::consts::ARCH);
+            facts.needed = vec!["libm.so.6".into(), needed.into()];
+            host(&facts, &metadata(|_| {})).map_err(|refusal| refusal.to_string())
+        };
+        assert_eq!(refusal("libc.so.6"), Ok(()));
+        let line = "built for the C library musl, this host uses glibc: get the plugin's build for glibc";
+        for needed in ["libc.musl-x86_64.so.1", "libc.so", "ld-musl-aarch64.so.1"] {
+            assert_eq!(refusal(needed), Err(line.to_owned()), "{needed}");
+        }
     }
 
     #[test]

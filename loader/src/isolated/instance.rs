@@ -59,7 +59,29 @@ pub(crate) fn entry(
     if let Some(refusal) = history.refusal(|| content.digest(), SystemTime::now()) {
         return Err(OpenFailure::LeftAlone(refusal));
     }
-    Ok(Box::new(Arc::new(ChildSpec {
+    Ok(Box::new(spec(content, path, process, options, history, false)))
+}
+
+/// As [`entry`], for children that end before they load the plugin.
+pub(crate) fn rehearsal(
+    content: Arc<Content>,
+    path: &Path,
+    process: &ProcessOptions,
+    options: &BackendOptions,
+) -> Box<dyn Entry> {
+    let history = CrashHistory::new(None, path, options.circuit_backoff);
+    Box::new(spec(content, path, process, options, history, true))
+}
+
+fn spec(
+    content: Arc<Content>,
+    path: &Path,
+    process: &ProcessOptions,
+    options: &BackendOptions,
+    history: CrashHistory,
+    rehearsal: bool,
+) -> Arc<ChildSpec> {
+    Arc::new(ChildSpec {
         program: process.program.clone(),
         content,
         setup: Setup {
@@ -72,6 +94,7 @@ pub(crate) fn entry(
             config: options.config.clone(),
             limits: process.limits.clone(),
             sandbox: process.sandbox.clone(),
+            rehearsal,
         },
         timeout: options.timeout,
         channels: options.concurrency.clamp(1, MOST_CHANNELS),
@@ -79,7 +102,7 @@ pub(crate) fn entry(
         abilities: AtomicU64::new(0),
         starts: AtomicU64::new(0),
         gave_up: AtomicBool::new(false),
-    })))
+    })
 }
 
 impl Entry for Arc<ChildSpec> {

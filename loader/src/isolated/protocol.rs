@@ -35,10 +35,12 @@ pub(super) struct Setup {
     pub(super) config: String,
     pub(super) limits: Limits,
     pub(super) sandbox: Option<Sandbox>,
+    /// Whether the child ends before it loads the plugin.
+    pub(super) rehearsal: bool,
 }
 
 /// Must be the same in host and child.
-pub(super) const BUILD: &str = concat!("jackfield ", env!("CARGO_PKG_VERSION"), " child 1");
+pub(super) const BUILD: &str = concat!("jackfield ", env!("CARGO_PKG_VERSION"), " child 2");
 
 /// Bytes before the texts of a record.
 pub(super) const HEAD: usize = 40;

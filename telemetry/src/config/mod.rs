@@ -1,5 +1,6 @@
 //! The configuration that operators write, and where files are.
 
+pub(crate) mod effective;
 pub(crate) mod interpolation;
 pub(crate) mod model;
 pub(crate) mod parse;
@@ -10,5 +11,6 @@ pub(crate) mod schema;
 #[cfg(unix)]
 pub(crate) mod serialized;
 pub(crate) mod source_file;
+mod syntax;
 pub(crate) mod toml;
 pub(crate) mod values;

@@ -63,6 +63,8 @@ pub struct Config {
     pub backends: Vec<BackendConfig>,
     /// The absolute folder of the file, where relative paths start.
     pub folder: PathBuf,
+    /// The file by the name that messages have; `None` for the embedded configuration.
+    pub file: Option<PathBuf>,
 }
 
 /// The search path and the trust policy for plugins.
@@ -163,7 +165,12 @@ impl Config {
     #[must_use]
     pub fn embedded() -> Self {
         let stdout = BackendConfig::of("stdout", "{}".to_owned());
-        Self { plugins: PluginsConfig::default(), backends: vec![stdout], folder: PathBuf::from(".") }
+        Self {
+            plugins: PluginsConfig::default(),
+            backends: vec![stdout],
+            folder: PathBuf::from("."),
+            file: None,
+        }
     }
 }
 
@@ -233,6 +240,21 @@ impl BackendConfig {
     #[must_use]
     pub fn conceal(&self, text: &str) -> String {
         conceal(&self.references, text)
+    }
+
+    /// A reason of the plugin for people: [concealed](Self::conceal), and with the backend's sandbox as a possible cause
+    /// where the system has denied the plugin something.
+    #[must_use]
+    pub fn reason(&self, text: &str) -> String {
+        let text = self.conceal(text);
+        let is_denied = ["ermission denied", "os error 13", "EACCES"].iter().any(|word| text.contains(word));
+        if self.sandbox.is_none() || !is_denied {
+            return text;
+        }
+        let at = self.place_below("sandbox").map(|place| format!(" at {place}")).unwrap_or_default();
+        format!(
+            "{text}; its sandbox may forbid it: see `read`, `write` and `network` of [backend.sandbox]{at}"
+        )
     }
 
     /// A digest of all that the configuration says of this backend and of plugins: with another one, the configuration is

@@ -10,12 +10,13 @@ use std::{
 use jackfield_loader::{ForeignText, Trust};
 use toml::de::DeValue;
 
+use crate::config::effective::{self, EffectiveValue};
 use crate::config::interpolation::{Used, Values};
 use crate::config::model::{BackendConfig, Config, PluginsConfig, conceal};
 use crate::config::sandbox;
 use crate::config::source_file::ConfigFile;
-use crate::config::toml::{Document, Entry};
-use crate::config::values::{absolute, parse_duration};
+use crate::config::toml::{Document, Entry, Mistakes};
+use crate::config::values::absolute;
 use crate::error::Error;
 
 /// The default name of the lock file, beside the configuration.
@@ -33,9 +34,17 @@ impl Config {
     /// Parses `text`, the content of `file`. Relative paths start at the folder of `file`; its name is for messages.
     ///
     /// # Errors
-    /// [`Error::Config`] or [`Error::ConfigValue`] with the line.
+    /// [`Error::Config`] or [`Error::ConfigValue`] with the line: the first mistake.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Error> {
-        parse(text, file, &Values::new(&|name| env::var_os(name), &folder_of(file), false))
+        let (config, mistakes) = Self::parse_all(text, file, false);
+        mistakes.into_iter().next().map_or(Ok(config), Err)
+    }
+
+    /// Parses `text` as [`parse`](Self::parse) does, and goes on behind a mistake. Returns all mistakes, and the
+    /// configuration, which has a default or nothing in the place of each. The files of values are not judged if the
+    /// configuration `is_trusted`.
+    pub(crate) fn parse_all(text: &str, file: &Path, is_trusted: bool) -> (Self, Vec<Error>) {
+        parse(text, file, &Values::new(&|name| env::var_os(name), &folder_of(file), is_trusted))
     }
 }
 
@@ -46,9 +55,47 @@ impl ConfigFile {
     /// [`Error::ReadConfig`], also for a file of more than 1 MiB, or [`Error::Config`] or [`Error::ConfigValue`] with the
     /// line.
     pub fn read(self) -> Result<Config, Error> {
+        let (_, config, mistakes) = self.parse_all()?;
+        mistakes.into_iter().next().map_or(Ok(config), Err)
+    }
+
+    /// Reads and parses the file as [`read`](Self::read) does, and goes on behind a mistake.
+    ///
+    /// # Errors
+    /// [`Error::ReadConfig`].
+    pub fn read_all(self) -> Result<Reading, Error> {
+        let path = self.path().to_owned();
+        let (text, config, mut mistakes) = self.parse_all()?;
+        mistakes.sort_by_key(|mistake| mistake.place().map(|place| place.line));
+        let values = effective::values(&config, &text, &path);
+        Ok(Reading { config, mistakes, values })
+    }
+
+    fn parse_all(self) -> Result<(String, Config, Vec<Error>), Error> {
         let (file, is_trusted) = (self.path().to_owned(), self.is_trusted);
         let text = self.text()?;
-        parse(&text, &file, &Values::new(&|name| env::var_os(name), &folder_of(&file), is_trusted))
+        let (config, mistakes) = Config::parse_all(&text, &file, is_trusted);
+        Ok((text, config, mistakes))
+    }
+}
+
+/// A configuration file as far as it could be read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Reading {
+    /// The configuration, with a default or nothing in the place of each mistake.
+    pub config: Config,
+    /// All mistakes, in the order of their lines.
+    pub mistakes: Vec<Error>,
+    /// What is in force if there is no mistake.
+    pub values: Vec<EffectiveValue>,
+}
+
+/// A configuration that no file has, such as the embedded one.
+impl From<Config> for Reading {
+    fn from(config: Config) -> Self {
+        let values = effective::values(&config, "", Path::new(""));
+        Self { config, mistakes: Vec::new(), values }
     }
 }
 
@@ -58,73 +105,74 @@ fn folder_of(file: &Path) -> PathBuf {
     file.parent().unwrap_or(Path::new("/")).to_owned()
 }
 
-/// Parses the text. An error message shows references instead of their values.
-fn parse(text: &str, file: &Path, values: &Values<'_>) -> Result<Config, Error> {
-    parse_values(Document { file, text, values }).map_err(|error| {
-        let concealed = |reason: ForeignText| {
-            conceal(&values.used_since(Default::default()).values, reason.as_raw()).into()
-        };
-        match error {
-            Error::Config { at, reason } => Error::Config { at, reason: concealed(reason) },
-            Error::ConfigValue { at, file, reason } => {
-                Error::ConfigValue { at, file, reason: concealed(reason) }
-            }
-            other => other,
-        }
-    })
+/// Parses the text. A message shows references instead of their values.
+fn parse(text: &str, file: &Path, values: &Values<'_>) -> (Config, Vec<Error>) {
+    let mistakes = Mistakes::default();
+    let config = parse_values(Document { file, text, values, mistakes: &mistakes });
+    let used = values.used_since(Default::default()).values;
+    let concealed = |reason: ForeignText| conceal(&used, reason.as_raw()).into();
+    let concealed = |error| match error {
+        Error::Config { at, reason } => Error::Config { at, reason: concealed(reason) },
+        Error::ConfigValue { at, file, reason } => Error::ConfigValue { at, file, reason: concealed(reason) },
+        other => other,
+    };
+    (config, mistakes.take().into_iter().map(concealed).collect())
 }
 
-fn parse_values(document: Document<'_>) -> Result<Config, Error> {
-    let table = document.parse()?;
+fn parse_values(document: Document<'_>) -> Config {
     let folder = folder_of(document.file);
     let mut plugins = PluginsConfig { lock: Some(folder.join(LOCK)), ..PluginsConfig::default() };
     let mut backends = Vec::new();
-    for entry in document.entries(table.get_ref(), "", &["plugins", "backend"])? {
+    let table = document.parse();
+    let table = table.as_ref().map(|table| document.entries(table.get_ref(), "", &["plugins", "backend"]));
+    for entry in table.unwrap_or_default() {
         if entry.key == "plugins" {
-            parse_plugins(document, &entry, &folder, &mut plugins)?;
+            parse_plugins(document, &entry, &folder, &mut plugins);
         } else {
-            let tables = document.tables(&entry)?;
-            backends =
-                tables.map(|item| parse_backend(document, &item, &folder)).collect::<Result<_, _>>()?;
+            let tables = document.tables(&entry);
+            backends = tables.iter().map(|item| parse_backend(document, item, &folder)).collect();
         }
     }
-    Ok(Config { plugins, backends: named(document, backends)?, folder })
+    let file = Some(document.file.to_owned());
+    Config { plugins, backends: named(document, backends), folder, file }
 }
 
-fn parse_plugins(
-    document: Document<'_>,
-    entry: &Entry<'_, '_>,
-    folder: &Path,
-    plugins: &mut PluginsConfig,
-) -> Result<(), Error> {
-    let mut trust_at = None;
-    for entry in document.table(entry, &["path", "trust", "lock", "keys", "revoked", "helper"])? {
-        match entry.key {
-            "path" => {
-                plugins.path = document.strings(&entry)?.iter().map(|path| absolute(path, folder)).collect();
+fn parse_plugins(document: Document<'_>, entry: &Entry<'_, '_>, folder: &Path, plugins: &mut PluginsConfig) {
+    let (mut trust_at, mut has_keys) = (None, false);
+    for entry in document.table(entry, &["path", "trust", "lock", "keys", "revoked", "helper"]) {
+        let mut read = || {
+            match entry.key {
+                "path" => {
+                    let paths = document.strings(&entry)?;
+                    plugins.path = paths.iter().map(|path| absolute(path, folder)).collect();
+                }
+                "helper" => {
+                    plugins.helper = Some(absolute(&document.not_empty(&entry)?, folder));
+                    plugins.helper_place = Some(document.place(&entry.key_at));
+                }
+                "trust" => {
+                    plugins.trust = document.choice(&entry, &Trust::ALL)?;
+                    trust_at = Some(entry.value.span());
+                }
+                "lock" => {
+                    plugins.lock = Some(absolute(&document.not_empty(&entry)?, folder));
+                    plugins.lock_is_named = true;
+                }
+                "keys" => {
+                    // Keys with a mistake are keys, too.
+                    has_keys = true;
+                    plugins.keys = document.list(&entry)?;
+                    has_keys = !plugins.keys.is_empty();
+                }
+                _ => plugins.revoked = document.list(&entry)?,
             }
-            "helper" => {
-                plugins.helper = Some(absolute(&document.not_empty(&entry)?, folder));
-                plugins.helper_place = Some(document.place(&entry.key_at));
-            }
-            "trust" => {
-                plugins.trust = document.choice(&entry, &Trust::ALL)?;
-                trust_at = Some(entry.value.span());
-            }
-            "lock" => {
-                plugins.lock = Some(absolute(&document.not_empty(&entry)?, folder));
-                plugins.lock_is_named = true;
-            }
-            "keys" => plugins.keys = document.list(&entry)?,
-            _ => plugins.revoked = document.list(&entry)?,
-        }
+            Ok(())
+        };
+        document.noted(read());
     }
-    match trust_at {
-        Some(at) if plugins.trust == Trust::Signed && plugins.keys.is_empty() => {
-            let reason = "`plugins.trust`: \"signed\" takes `plugins.keys`, a list of minisign public keys";
-            Err(document.error(at, reason))
-        }
-        _ => Ok(()),
+    if let Some(at) = trust_at.filter(|_| plugins.trust == Trust::Signed && !has_keys) {
+        let reason = "`plugins.trust`: \"signed\" takes `plugins.keys`, a list of minisign public keys";
+        document.mistakes.note(document.error(at, reason));
     }
 }
 
@@ -134,7 +182,7 @@ const BACKEND_KEYS: [&str; 8] =
 /// A backend, and the place of its name, or of its table when it has no name.
 type MaybeNamed = (BackendConfig, Range<usize>);
 
-fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>, folder: &Path) -> Result<MaybeNamed, Error> {
+fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>, folder: &Path) -> MaybeNamed {
     let mark = document.values.mark();
     let at = item.value.span();
     let mut name_at = at.clone();
@@ -142,7 +190,8 @@ fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>, folder: &Path) ->
     backend.place = Some(document.place(&at));
     // The first key that needs a process of its own.
     let mut process_only = None;
-    for entry in document.table(item, &BACKEND_KEYS)? {
+    let (mut has_plugin, mut isolation_is_wrong) = (false, false);
+    for entry in document.table(item, &BACKEND_KEYS) {
         let lines = &mut backend.lines;
         if let DeValue::Table(keys) = entry.value.get_ref() {
             lines.insert(entry.key.to_owned(), document.place(&entry.key_at));
@@ -150,52 +199,64 @@ fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>, folder: &Path) ->
                 lines.insert(format!("{}.{}", entry.key, key.get_ref()), document.place(&key.span()));
             }
         }
-        match entry.key {
-            "plugin" => backend.plugin = document.not_empty(&entry)?,
-            "name" => {
-                backend.name = label(document, &entry)?;
-                name_at = entry.key_at.clone();
-            }
-            "timeout" | "longest_pause" => {
-                let duration = parse_duration(&document.string(&entry)?)
-                    .map_err(|reason| document.refuse(&entry, reason))?;
-                *(if entry.key == "timeout" { &mut backend.timeout } else { &mut backend.longest_pause }) =
-                    duration;
-            }
-            "isolation" => {
-                backend.isolated = document.choice(&entry, &[("thread", false), ("process", true)])?;
-            }
-            "limits" => {
-                backend.limits = sandbox::limits(document, &entry)?;
-                process_only.get_or_insert((entry.path, entry.key_at));
-            }
-            "sandbox" => {
-                backend.sandbox = Some(sandbox::sandbox(document, &entry, folder)?);
-                process_only.get_or_insert((entry.path, entry.key_at));
-            }
-            _ => {
-                if !matches!(entry.value.get_ref(), DeValue::Table(_)) {
-                    return Err(document.wrong_type(&entry, "a table"));
+        let mut read = || {
+            match entry.key {
+                "plugin" => {
+                    has_plugin = true;
+                    backend.plugin = document.not_empty(&entry)?;
                 }
-                let mut seen = |key: &str, at| drop(lines.insert(key.to_owned(), document.place(&at)));
-                backend.config = document.json(entry.value, &entry.path, "config", &mut seen)?.to_string();
+                "name" => {
+                    name_at = entry.key_at.clone();
+                    backend.name = label(document, &entry)?;
+                }
+                "timeout" | "longest_pause" => {
+                    let duration = document.duration(&entry)?;
+                    *(if entry.key == "timeout" {
+                        &mut backend.timeout
+                    } else {
+                        &mut backend.longest_pause
+                    }) = duration;
+                }
+                "isolation" => {
+                    isolation_is_wrong = true;
+                    backend.isolated = document.choice(&entry, &[("thread", false), ("process", true)])?;
+                    isolation_is_wrong = false;
+                }
+                "limits" => {
+                    backend.limits = sandbox::limits(document, &entry);
+                    process_only.get_or_insert((entry.path.clone(), entry.key_at.clone()));
+                }
+                "sandbox" => {
+                    backend.sandbox = Some(sandbox::sandbox(document, &entry, folder));
+                    process_only.get_or_insert((entry.path.clone(), entry.key_at.clone()));
+                }
+                _ => {
+                    if !matches!(entry.value.get_ref(), DeValue::Table(_)) {
+                        return Err(document.wrong_type(&entry, "a table"));
+                    }
+                    let mut seen = |key: &str, at| drop(lines.insert(key.to_owned(), document.place(&at)));
+                    backend.config = document.json(entry.value, &entry.path, "config", &mut seen).to_string();
+                }
             }
-        }
+            Ok(())
+        };
+        document.noted(read());
     }
-    if backend.plugin.is_empty() {
-        return Err(document.error(at, "`backend.plugin`: expected a plugin's name or path, found nothing"));
+    if !has_plugin {
+        let reason = "`backend.plugin`: expected a plugin's name or path, found nothing";
+        document.mistakes.note(document.error(at, reason));
     }
-    if let (Some((path, at)), false) = (process_only, backend.isolated) {
+    if let Some((path, at)) = process_only.filter(|_| !backend.isolated && !isolation_is_wrong) {
         let reason =
             format!("`{path}`: expected `isolation = \"process\"` beside it: a thread can't be confined");
-        return Err(document.error(at, reason));
+        document.mistakes.note(document.error(at, reason));
     }
     let Used { values, files, keys } = document.values.used_since(mark);
     backend.references = values;
     backend.value_files = files;
     let option = |key: &String| key.strip_prefix("backend.config.").map(str::to_owned);
     backend.filled_options = keys.iter().filter_map(option).collect();
-    Ok((backend, name_at))
+    (backend, name_at)
 }
 
 fn is_label(character: char) -> bool {
@@ -218,13 +279,13 @@ fn label(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<String, Error>
 }
 
 /// Gives every backend a unique name.
-fn named(document: Document<'_>, backends: Vec<MaybeNamed>) -> Result<Vec<BackendConfig>, Error> {
+fn named(document: Document<'_>, backends: Vec<MaybeNamed>) -> Vec<BackendConfig> {
     let mut taken: BTreeMap<String, usize> = BTreeMap::new();
     for (BackendConfig { name, .. }, name_at) in backends.iter().filter(|(it, _)| !it.name.is_empty()) {
         if let Some(first) = taken.insert(name.clone(), document.place(name_at).line) {
             let reason =
                 format!("`backend.name`: {name:?} is the name of the backend at line {first} already");
-            return Err(document.error(name_at.clone(), reason));
+            document.mistakes.note(document.error(name_at.clone(), reason));
         }
     }
     let name = |(mut backend, _): MaybeNamed| {
@@ -236,7 +297,7 @@ fn named(document: Document<'_>, backends: Vec<MaybeNamed>) -> Result<Vec<Backen
         }
         backend
     };
-    Ok(backends.into_iter().map(name).collect())
+    backends.into_iter().map(name).collect()
 }
 
 /// `rabbitmq` for `rabbitmq`, `librabbitmq.so` and `./lib/rabbitmq.dll`.

@@ -13,6 +13,11 @@ fn environment(name: &str) -> Option<OsString> {
 }
 
 fn read(text: &str) -> Result<Config, Error> {
+    let (config, mistakes) = read_all(text);
+    mistakes.into_iter().next().map_or(Ok(config), Err)
+}
+
+fn read_all(text: &str) -> (Config, Vec<Error>) {
     let values = Values::new(&environment, Path::new("/etc/jf"), false);
     parse(text, Path::new("/etc/jf/config.toml"), &values)
 }
@@ -156,10 +161,13 @@ fn every_mistake_is_one_line_with_file_line_and_key() {
             "2: `backend.plugin`: expected a plugin's name or path, found nothing",
         ),
         (backend("timout = '5s'"), "3: `backend.timout`: unknown key, did you mean `timeout`?"),
-        (backend("timeout = 5"), "3: `backend.timeout`: expected a string, found integer 5"),
+        (
+            backend("timeout = 5"),
+            "3: `backend.timeout`: expected a duration with its unit, in quotes, such as \"5s\", found integer 5",
+        ),
         (
             backend("timeout = '5'"),
-            "3: `backend.timeout`: expected a duration from 1ms to 24h such as \"250ms\", \"5s\" or \"1m\", found \"5\"",
+            "3: `backend.timeout`: expected a duration from 1ms to 24h such as \"250ms\", \"5s\" or \"1m\", found \"5\", did you mean \"5s\" or \"5m\"?",
         ),
         (
             backend("isolation = 'processes'"),
@@ -348,4 +356,21 @@ fn no_message_and_no_default_name_shows_a_variables_value() {
     assert!(error.ends_with("found \"${HOST}\""), "{error}");
     let config = read("[[backend]]\nplugin = '${HOST}'\n").expect("right");
     assert_eq!(config.backends[0].name, "HOST");
+}
+
+#[test]
+fn all_mistakes_are_found_at_once() {
+    let text = "[plugins]\ntrust = 'ownr'\npath = 'x'\nqqq = 1\n\
+        [[backend]]\ntimeout = 5\nlongest_pause = '5'\nisolation = 'x'\n[backend.limits]\nmemory = 'x'\ncpu = 1\n\
+        [[backend]]\nplugin = 'file'\nname = 'a/b'\n\
+        [backend.config]\npath = '${UNSET}'\nat = 2020-01-01\n\
+        [[backend]]\nplugin = 'file'\n[backend.sandbox]\nread = 1\nnetwork = [0]\n";
+    let (config, mistakes) = read_all(text);
+    let mut lines: Vec<_> = mistakes.iter().filter_map(|mistake| Some(mistake.place()?.line)).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, [2, 3, 4, 5, 6, 7, 8, 10, 11, 14, 16, 17, 20, 21, 22], "{mistakes:#?}");
+    assert_eq!(config.backends.len(), 3);
+    assert_eq!(config.backends[1].name, "file");
+    let (_, mistakes) = read_all("a = x\n[[backend]]\nplugin = y\n");
+    assert_eq!(mistakes.len(), 2, "of a text that is not TOML, too: {mistakes:#?}");
 }

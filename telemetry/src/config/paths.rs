@@ -103,6 +103,14 @@ impl<F: Fn(&str) -> Option<OsString> + Send + Sync> Environment for F {
     }
 }
 
+/// The variable with the search path.
+pub(crate) const SEARCH_PATH: &str = "JACKFIELD_PLUGIN_PATH";
+
+/// The value of the variable with the search path, if it is set and not empty.
+pub(crate) fn search_path_variable() -> Option<OsString> {
+    env::var_os(SEARCH_PATH).filter(|paths| !paths.is_empty())
+}
+
 /// The absolute folders in `$JACKFIELD_PLUGIN_PATH`, split as `$PATH` is, if it is set and not empty. Otherwise, in this
 /// order:
 ///
@@ -114,7 +122,7 @@ impl<F: Fn(&str) -> Option<OsString> + Send + Sync> Environment for F {
 /// The current folder is never searched: another user who can write there could choose the code that runs.
 #[must_use]
 pub fn default_search_path() -> Vec<PathBuf> {
-    if let Some(paths) = env::var_os("JACKFIELD_PLUGIN_PATH").filter(|paths| !paths.is_empty()) {
+    if let Some(paths) = search_path_variable() {
         return env::split_paths(&paths).filter(|path| path.is_absolute()).collect();
     }
     let mut paths = Vec::new();

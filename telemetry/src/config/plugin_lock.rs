@@ -30,7 +30,7 @@ use toml::de::DeValue;
 
 use crate::config::interpolation::Values;
 use crate::config::source_file::ConfigFile;
-use crate::config::toml::{Document, Entry};
+use crate::config::toml::{Document, Entry, Mistakes};
 use crate::error::Error;
 
 /// The comment at the top of a new lock.
@@ -75,8 +75,9 @@ impl Lock {
     /// # Errors
     /// [`Error::Lock`] with the line.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Error> {
-        let document = Document { file, text, values: &Values::none() };
-        let pins = pins(document).map_err(|error| match error {
+        let (values, mistakes) = (Values::none(), Mistakes::default());
+        let read = pins(Document { file, text, values: &values, mistakes: &mistakes });
+        let pins = mistakes.first_or(read).map_err(|error| match error {
             Error::Config { at, reason } => Error::Lock { at, reason },
             error => error,
         })?;
@@ -142,27 +143,27 @@ impl Lock {
     }
 }
 
-fn pins(document: Document<'_>) -> Result<Vec<Pin>, Error> {
-    let table = document.parse()?;
+fn pins(document: Document<'_>) -> Vec<Pin> {
+    let Some(table) = document.parse() else { return Vec::new() };
     let mut pins = Vec::new();
     let mut seen = BTreeSet::new();
-    for entry in document.entries(table.get_ref(), "", &["plugin"])? {
-        for item in document.tables(&entry)? {
-            let pin = pin(document, &item)?;
+    for entry in document.entries(table.get_ref(), "", &["plugin"]) {
+        for item in document.tables(&entry) {
+            let Some(pin) = document.noted(pin(document, &item)) else { continue };
             if !seen.insert((pin.name.clone(), pin.target.clone())) {
                 let reason = format_args!("{:?} for {:?} is there already", pin.name, pin.target);
-                return Err(document.refuse(&item, reason));
+                document.mistakes.note(document.refuse(&item, reason));
             }
             pins.push(pin);
         }
     }
-    Ok(pins)
+    pins
 }
 
 fn pin(document: Document<'_>, item: &Entry<'_, '_>) -> Result<Pin, Error> {
     let [mut name, mut version, mut target] = [None, None, None];
     let (mut size, mut sha256, mut minimum) = (None, None, None);
-    for entry in document.table(item, &["name", "version", "target", "size", "sha256", "minimum"])? {
+    for entry in document.table(item, &["name", "version", "target", "size", "sha256", "minimum"]) {
         match entry.key {
             "name" => name = Some(text(document, &entry)?),
             "version" => version = Some(text(document, &entry)?),

@@ -7,44 +7,48 @@ use toml::de::DeValue;
 
 use crate::config::interpolation::is_variable;
 use crate::config::toml::{Document, Entry};
-use crate::config::values::{absolute, parse_duration, parse_size};
+use crate::config::values::{absolute, parse_size};
 use crate::error::Error;
 
 /// The unit of the limit of processor time.
 const LEAST_CPU: Duration = Duration::from_secs(1);
 
-pub(super) fn limits(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<Limits, Error> {
+pub(super) fn limits(document: Document<'_>, entry: &Entry<'_, '_>) -> Limits {
     let mut limits = Limits::default();
-    for entry in document.table(entry, &["memory", "cpu", "files", "core_dumps"])? {
-        match entry.key {
-            "memory" => {
-                let text = integer(&entry).map_or_else(|| document.string(&entry), Ok)?;
-                limits.memory = Some(parse_size(&text).map_err(|error| document.refuse(&entry, error))?);
+    for entry in document.table(entry, &["memory", "cpu", "files", "core_dumps"]) {
+        document.noted(limit(document, &entry, &mut limits));
+    }
+    limits
+}
+
+fn limit(document: Document<'_>, entry: &Entry<'_, '_>, limits: &mut Limits) -> Result<(), Error> {
+    match entry.key {
+        "memory" => {
+            let text =
+                integer(entry).map_or_else(|| document.string_of(entry, "a size such as \"512MiB\""), Ok)?;
+            limits.memory = Some(parse_size(&text).map_err(|error| document.refuse(entry, error))?);
+        }
+        "cpu" => {
+            let time = document.duration(entry)?;
+            if time < LEAST_CPU {
+                let reason = "expected at least `1s`, the least that a system limits";
+                return Err(document.refuse(entry, reason));
             }
-            "cpu" => {
-                let time = parse_duration(&document.string(&entry)?);
-                let time = time.map_err(|error| document.refuse(&entry, error))?;
-                if time < LEAST_CPU {
-                    let reason = "expected at least `1s`, the least that a system limits";
-                    return Err(document.refuse(&entry, reason));
-                }
-                limits.cpu = Some(time);
-            }
-            "files" => {
-                let number = integer(&entry).and_then(|number| number.parse().ok());
-                let number = number.filter(|number| *number > 0);
-                limits.files =
-                    Some(number.ok_or_else(|| document.wrong_type(&entry, "a whole number above 0"))?);
-            }
-            _ => {
-                let DeValue::Boolean(wanted) = entry.value.get_ref() else {
-                    return Err(document.wrong_type(&entry, "true or false"));
-                };
-                limits.core_dumps = *wanted;
-            }
+            limits.cpu = Some(time);
+        }
+        "files" => {
+            let number = integer(entry).and_then(|number| number.parse().ok());
+            let number = number.filter(|number| *number > 0);
+            limits.files = Some(number.ok_or_else(|| document.wrong_type(entry, "a whole number above 0"))?);
+        }
+        _ => {
+            let DeValue::Boolean(wanted) = entry.value.get_ref() else {
+                return Err(document.wrong_type(entry, "true or false"));
+            };
+            limits.core_dumps = *wanted;
         }
     }
-    Ok(limits)
+    Ok(())
 }
 
 /// A whole number in decimal digits.
@@ -53,28 +57,31 @@ fn integer(entry: &Entry<'_, '_>) -> Option<String> {
     Some(i64::from_str_radix(integer.as_str(), integer.radix()).ok()?.to_string())
 }
 
-pub(super) fn sandbox(
-    document: Document<'_>,
-    entry: &Entry<'_, '_>,
-    folder: &Path,
-) -> Result<Sandbox, Error> {
+pub(super) fn sandbox(document: Document<'_>, entry: &Entry<'_, '_>, folder: &Path) -> Sandbox {
     let mut sandbox = Sandbox::default();
-    for entry in document.table(entry, &["read", "write", "env", "network"])? {
+    for entry in document.table(entry, &["read", "write", "env", "network"]) {
         let paths = || -> Result<_, Error> {
             Ok(document.strings(&entry)?.iter().map(|path| absolute(path, folder)).collect())
         };
-        match entry.key {
-            "read" => sandbox.read = paths()?,
-            "write" => sandbox.write = paths()?,
-            "env" => sandbox.env = names(document, &entry)?,
-            _ => sandbox.network = network(document, &entry)?,
-        }
+        let mut read = || {
+            match entry.key {
+                "read" => sandbox.read = paths()?,
+                "write" => sandbox.write = paths()?,
+                "env" => sandbox.env = names(document, &entry)?,
+                _ => sandbox.network = network(document, &entry)?,
+            }
+            Ok(())
+        };
+        document.noted(read());
     }
-    Ok(sandbox)
+    sandbox
 }
 
 fn network(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<Option<Vec<u16>>, Error> {
     let DeValue::Array(items) = entry.value.get_ref() else {
+        if !matches!(entry.value.get_ref(), DeValue::String(_)) {
+            return Err(document.wrong_type(entry, "\"any\", \"none\" or a list of ports"));
+        }
         let none = document.choice(entry, &[("any", false), ("none", true)])?;
         return Ok(none.then(Vec::new));
     };
@@ -101,18 +108,18 @@ fn names(document: Document<'_>, entry: &Entry<'_, '_>) -> Result<Vec<String>, E
 mod tests {
     use super::*;
     use crate::config::interpolation::Values;
+    use crate::config::toml::Mistakes;
 
     /// What `parse` makes of the table `backend.KEY` in `text`, which begins on line 1 with its content.
-    fn read<T>(
-        text: &str,
-        parse: impl Fn(Document<'_>, &Entry<'_, '_>) -> Result<T, Error>,
-    ) -> Result<T, String> {
+    fn read<T>(text: &str, parse: impl Fn(Document<'_>, &Entry<'_, '_>) -> T) -> Result<T, String> {
+        let (file, mistakes) = (Path::new("/etc/jf/c.toml"), Mistakes::default());
         let values = Values::new(&|_| Some("/var/x".into()), Path::new("/etc/jf"), false);
-        let document = Document { file: Path::new("/etc/jf/c.toml"), text, values: &values };
+        let document = Document { file, text, values: &values, mistakes: &mistakes };
         let table = document.parse().expect("TOML");
         let value = table.get_ref().get("key").expect("the key");
         let entry = Entry { path: "backend.key".to_owned(), key: "key", key_at: value.span(), value };
-        parse(document, &entry).map_err(|error| error.to_string())
+        let read = parse(document, &entry);
+        mistakes.first_or(read).map_err(|error| error.to_string())
     }
 
     fn read_limits(text: &str) -> Result<Limits, String> {
@@ -168,8 +175,11 @@ mod tests {
             ("memry = 1", "2: `backend.key.memry`: unknown key, did you mean `memory`?"),
             ("memory = '512mb'", "2: `backend.key.memory`: expected a size such as"),
             ("memory = -1", "2: `backend.key.memory`: expected a size such as"),
-            ("memory = true", "2: `backend.key.memory`: expected a string, found true"),
-            ("cpu = 60", "2: `backend.key.cpu`: expected a string, found integer 60"),
+            ("memory = true", "2: `backend.key.memory`: expected a size such as \"512MiB\", found true"),
+            (
+                "cpu = 60",
+                "2: `backend.key.cpu`: expected a duration with its unit, in quotes, such as \"5s\", found integer 60",
+            ),
             ("cpu = '60'", "2: `backend.key.cpu`: expected a duration"),
             ("cpu = '10ms'", "2: `backend.key.cpu`: expected at least `1s`"),
             ("files = '256'", "2: `backend.key.files`: expected a whole number above 0, found a string"),
@@ -187,7 +197,10 @@ mod tests {
                 "network = 'non'",
                 "2: `backend.key.network`: expected \"any\" or \"none\", found \"non\", did you mean",
             ),
-            ("network = 443", "2: `backend.key.network`: expected a string, found integer 443"),
+            (
+                "network = 443",
+                "2: `backend.key.network`: expected \"any\", \"none\" or a list of ports, found integer 443",
+            ),
             (
                 "network = [443, 0]",
                 "2: `backend.key.network[1]`: expected a port of TCP, from 1 to 65535, found integer 0",

@@ -1,6 +1,6 @@
 //! TOML with the place of each value, so that an error names the line, the key and the nearest right key.
 
-use std::{fmt::Display, ops::Range, path::Path, str::FromStr};
+use std::{cell::RefCell, fmt::Display, ops::Range, path::Path, str::FromStr, time::Duration};
 
 use jackfield_loader::nearest;
 use serde_json::{Map, Number, Value as Json};
@@ -10,6 +10,8 @@ use toml::{
 };
 
 use crate::config::interpolation::{Fault, Values};
+use crate::config::syntax;
+use crate::config::values::parse_duration;
 use crate::error::{Error, Place};
 
 /// The text of a file, and what the references in its strings stand for.
@@ -18,6 +20,28 @@ pub(crate) struct Document<'a> {
     pub(crate) file: &'a Path,
     pub(crate) text: &'a str,
     pub(crate) values: &'a Values<'a>,
+    /// The mistakes that were found so far.
+    pub(crate) mistakes: &'a Mistakes,
+}
+
+/// The mistakes of a document. Its readers go on behind a mistake, so that all are found at once.
+#[derive(Default)]
+pub(crate) struct Mistakes(RefCell<Vec<Error>>);
+
+impl Mistakes {
+    pub(crate) fn note(&self, mistake: Error) {
+        self.0.borrow_mut().push(mistake);
+    }
+
+    /// All of them: of each table first the unknown keys, because one may be a key that is missing.
+    pub(crate) fn take(&self) -> Vec<Error> {
+        self.0.take()
+    }
+
+    /// What was read, or the first mistake in it.
+    pub(crate) fn first_or<T>(&self, read: T) -> Result<T, Error> {
+        self.take().into_iter().next().map_or(Ok(read), Err)
+    }
 }
 
 /// A key and its value, with their places.
@@ -30,38 +54,58 @@ pub(crate) struct Entry<'t, 'i> {
 }
 
 impl<'a> Document<'a> {
-    pub(crate) fn parse(self) -> Result<Spanned<DeTable<'a>>, Error> {
-        DeTable::parse(self.text).map_err(|e| {
-            let reason = e.message().lines().collect::<Vec<_>>().join(", ");
-            self.error(e.span().unwrap_or_default(), format!("not TOML: {reason}"))
-        })
+    /// The table of the whole text. Where the text is not TOML, every line with a mistake is noted.
+    pub(crate) fn parse(self) -> Option<Spanned<DeTable<'a>>> {
+        let errors = match syntax::parse(self.text) {
+            Ok(table) => return Some(table),
+            Err(errors) => errors,
+        };
+        for syntax::SyntaxError { at, what } in errors {
+            self.mistakes.note(self.error(at, format!("not TOML: {what}")));
+        }
+        None
+    }
+
+    /// What was read of a part, unless that is a mistake, which is noted.
+    pub(crate) fn noted<T>(self, read: Result<T, Error>) -> Option<T> {
+        read.map_err(|mistake| self.mistakes.note(mistake)).ok()
     }
 
     pub(crate) fn place(self, at: &Range<usize>) -> Place {
-        let before = self.text.as_bytes().get(..at.start).unwrap_or_default();
-        Place { file: self.file.to_owned(), line: 1 + memchr::memchr_iter(b'\n', before).count() }
+        Place::of(self.file, self.text, at.start)
     }
 
     pub(crate) fn error(self, at: Range<usize>, reason: impl Into<String>) -> Error {
         Error::Config { at: self.place(&at), reason: reason.into().into() }
     }
 
-    /// The entries of `table` in the order of the text; a key that is not in `known` is an error.
+    /// The entries of `table` in the order of the text. A key that is not in `known` is a mistake.
     pub(crate) fn entries<'t, 'i>(
         self,
         table: &'t DeTable<'i>,
         parent: &str,
         known: &[&str],
-    ) -> Result<Vec<Entry<'t, 'i>>, Error> {
-        let entries = sorted(table, parent);
-        if let Some(entry) = entries.iter().find(|entry| !known.contains(&entry.key)) {
-            let hint = match nearest(entry.key, known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("expected one of `{}`", known.join("`, `")),
-            };
-            return Err(self.error(entry.key_at.clone(), format!("`{}`: unknown key, {hint}", entry.path)));
-        }
-        Ok(entries)
+    ) -> Vec<Entry<'t, 'i>> {
+        let mut entries = sorted(table, parent);
+        entries.retain(|entry| {
+            let is_known = known.contains(&entry.key);
+            if !is_known {
+                let hint = match nearest(entry.key, known.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None if parent == "backend" => {
+                        format!(
+                            "expected one of `{}`; options of the plugin go into [backend.config]",
+                            known.join("`, `")
+                        )
+                    }
+                    None => format!("expected one of `{}`", known.join("`, `")),
+                };
+                let reason = format!("`{}`: unknown key, {hint}", entry.path);
+                self.mistakes.note(self.error(entry.key_at.clone(), reason));
+            }
+            is_known
+        });
+        entries
     }
 
     /// An error about the value of an entry.
@@ -74,41 +118,50 @@ impl<'a> Document<'a> {
         self.refuse(entry, format_args!("expected {expected}, found {found}"))
     }
 
-    /// The [entries](Self::entries) of a value that is a table.
-    pub(crate) fn table<'t, 'i>(
-        self,
-        entry: &Entry<'t, 'i>,
-        known: &[&str],
-    ) -> Result<Vec<Entry<'t, 'i>>, Error> {
+    /// The [entries](Self::entries) of a value; none of one that is no table, which is a mistake.
+    pub(crate) fn table<'t, 'i>(self, entry: &Entry<'t, 'i>, known: &[&str]) -> Vec<Entry<'t, 'i>> {
         match entry.value.get_ref() {
             DeValue::Table(table) => self.entries(table, &entry.path, known),
-            _ => Err(self.wrong_type(entry, "a table")),
+            _ => {
+                self.mistakes.note(self.wrong_type(entry, "a table"));
+                Vec::new()
+            }
         }
     }
 
-    /// The items of a list of tables.
-    pub(crate) fn tables<'t, 'i>(
-        self,
-        entry: &Entry<'t, 'i>,
-    ) -> Result<impl Iterator<Item = Entry<'t, 'i>> + use<'t, 'i>, Error> {
-        let (path, key) = (entry.path.clone(), entry.key);
+    /// The items of a list of tables; none of another value, which is a mistake.
+    pub(crate) fn tables<'t, 'i>(self, entry: &Entry<'t, 'i>) -> Vec<Entry<'t, 'i>> {
+        let (path, key) = (&entry.path, entry.key);
         match entry.value.get_ref() {
-            DeValue::Array(items) => Ok(items.iter().map(move |value| Entry {
-                path: path.clone(),
-                key,
-                key_at: value.span(),
-                value,
-            })),
-            _ => Err(self.wrong_type(entry, &format!("tables, each with the header [[{key}]]"))),
+            DeValue::Array(items) => items
+                .iter()
+                .map(|value| Entry { path: path.clone(), key, key_at: value.span(), value })
+                .collect(),
+            _ => {
+                let expected = format!("tables, each with the header [[{key}]]");
+                self.mistakes.note(self.wrong_type(entry, &expected));
+                Vec::new()
+            }
         }
     }
 
     /// A string, with the values of its variables.
     pub(crate) fn string(self, entry: &Entry<'_, '_>) -> Result<String, Error> {
+        self.string_of(entry, "a string")
+    }
+
+    /// A [string](Self::string), which is what `expected` says.
+    pub(crate) fn string_of(self, entry: &Entry<'_, '_>, expected: &str) -> Result<String, Error> {
         match entry.value.get_ref() {
             DeValue::String(text) => self.fill_in(text, &entry.path, entry.value.span(), false),
-            _ => Err(self.wrong_type(entry, "a string")),
+            _ => Err(self.wrong_type(entry, expected)),
         }
+    }
+
+    /// A duration, which is text because it has a unit.
+    pub(crate) fn duration(self, entry: &Entry<'_, '_>) -> Result<Duration, Error> {
+        let text = self.string_of(entry, "a duration with its unit, in quotes, such as \"5s\"")?;
+        parse_duration(&text).map_err(|reason| self.refuse(entry, reason))
     }
 
     /// A list of strings, with the values of their variables.
@@ -134,11 +187,11 @@ impl<'a> Document<'a> {
 
     /// The meaning of a word, which is one of `choices`.
     pub(crate) fn choice<T: Copy>(self, entry: &Entry<'_, '_>, choices: &[(&str, T)]) -> Result<T, Error> {
-        let word = self.string(entry)?;
+        let known: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+        let word = self.string_of(entry, &format!("\"{}\"", known.join("\" or \"")))?;
         if let Some((_, meaning)) = choices.iter().find(|(known, _)| *known == word) {
             return Ok(*meaning);
         }
-        let known: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
         let hint = nearest(&word, known.iter().copied()).map(|near| format!(", did you mean \"{near}\"?"));
         let (known, hint) = (known.join("\" or \""), hint.unwrap_or_default());
         Err(self.refuse(entry, format_args!("expected \"{known}\", found {word:?}{hint}")))
@@ -170,14 +223,40 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The value as JSON. Calls `seen` with the path of every key below `path`, relative to it, and its place.
+    /// The value as JSON, with null in the place of a mistake. Calls `seen` with the path of every key below `path`, relative
+    /// to it, and its place.
     pub(crate) fn json(
         self,
         value: &Spanned<DeValue<'_>>,
         path: &str,
         relative: &str,
         seen: &mut dyn FnMut(&str, Range<usize>),
-    ) -> Result<Json, Error> {
+    ) -> Json {
+        match value.get_ref() {
+            DeValue::Array(items) => {
+                let mut list = Vec::with_capacity(items.len());
+                for (at, item) in items.iter().enumerate() {
+                    let relative = format!("{relative}.{at}");
+                    seen(&relative, item.span());
+                    list.push(self.json(item, &format!("{path}[{at}]"), &relative, seen));
+                }
+                Json::Array(list)
+            }
+            DeValue::Table(table) => {
+                let mut object = Map::new();
+                for entry in sorted(table, path) {
+                    let relative = join(relative, entry.key);
+                    seen(&relative, entry.key_at.clone());
+                    object.insert(entry.key.to_owned(), self.json(entry.value, &entry.path, &relative, seen));
+                }
+                Json::Object(object)
+            }
+            _ => self.noted(self.scalar(value, path)).unwrap_or_default(),
+        }
+    }
+
+    /// A value that is no list and no table.
+    fn scalar(self, value: &Spanned<DeValue<'_>>, path: &str) -> Result<Json, Error> {
         let refuse = |found: String| {
             self.error(value.span(), format!("`{path}`: expected a value that JSON has too, found {found}"))
         };
@@ -197,25 +276,7 @@ impl<'a> Document<'a> {
             DeValue::Datetime(_) => {
                 return Err(refuse("a date or time (write it as a string, in quotes)".to_owned()));
             }
-            DeValue::Array(items) => {
-                let mut list = Vec::with_capacity(items.len());
-                for (at, item) in items.iter().enumerate() {
-                    let relative = format!("{relative}.{at}");
-                    seen(&relative, item.span());
-                    list.push(self.json(item, &format!("{path}[{at}]"), &relative, seen)?);
-                }
-                Json::Array(list)
-            }
-            DeValue::Table(table) => {
-                let mut object = Map::new();
-                for entry in sorted(table, path) {
-                    let relative = join(relative, entry.key);
-                    seen(&relative, entry.key_at.clone());
-                    object
-                        .insert(entry.key.to_owned(), self.json(entry.value, &entry.path, &relative, seen)?);
-                }
-                Json::Object(object)
-            }
+            DeValue::Array(_) | DeValue::Table(_) => return Err(refuse("a list or a table".to_owned())),
         })
     }
 }

@@ -36,10 +36,12 @@ const OLDEST_MS: u64 = 3650 * LONGEST_MS;
 
 /// A text that is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected {expected}, found {found:?}")]
+#[error("expected {expected}, found {found:?}{hint}")]
 pub struct ParseDurationError {
     expected: &'static str,
     found: String,
+    /// What was meant, as the end of a sentence.
+    hint: String,
 }
 
 /// Reads a whole number with a unit, `ms`, `s`, `m` or `h`, from 1 ms to 24 h.
@@ -66,7 +68,34 @@ fn time(
     expected: &'static str,
 ) -> Result<Duration, ParseDurationError> {
     let millis = quantity(text, units).filter(|millis| *millis <= longest_ms);
-    millis.map(Duration::from_millis).ok_or_else(|| ParseDurationError { expected, found: text.to_owned() })
+    millis.map(Duration::from_millis).ok_or_else(|| {
+        let meant = |unit: &str| match unit.trim().to_ascii_lowercase().as_str() {
+            "s" => &["s"][..],
+            "m" => &["m"],
+            "h" => &["h"],
+            "" | "sec" | "secs" | "second" | "seconds" => &["s", "m"],
+            "msec" | "millis" | "millisecond" | "milliseconds" => &["ms"],
+            "min" | "mins" | "minute" | "minutes" => &["m"],
+            "hr" | "hrs" | "hour" | "hours" => &["h"],
+            "day" | "days" => &["d"],
+            _ => &[],
+        };
+        ParseDurationError { expected, found: text.to_owned(), hint: hint(text, units, meant) }
+    })
+}
+
+/// Which right texts have the number of `text`, as the end of a sentence. `meant` gives the possible units for a wrong one.
+fn hint(text: &str, units: &[(&str, u64)], meant: impl Fn(&str) -> &'static [&'static str]) -> String {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    if number.trim_matches('0').is_empty()
+        || units.iter().any(|(known, _)| *known == unit && !unit.is_empty())
+    {
+        return String::new();
+    }
+    let known = |unit: &&&str| units.iter().any(|(known, _)| known == *unit);
+    let words: Vec<_> = meant(unit).iter().filter(known).map(|unit| format!("\"{number}{unit}\"")).collect();
+    if words.is_empty() { String::new() } else { format!(", did you mean {}?", words.join(" or ")) }
 }
 
 /// Units of size, in bytes.
@@ -83,9 +112,11 @@ const SIZES: [(&str, u64); 8] = [
 
 /// A text that is not a size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a size such as \"512MiB\", \"2GB\" or a number of bytes, found {found:?}")]
+#[error("expected a size such as \"512MiB\", \"2GB\" or a number of bytes, found {found:?}{hint}")]
 pub struct ParseSizeError {
     found: String,
+    /// What was meant, as the end of a sentence.
+    hint: String,
 }
 
 /// Reads a whole number of bytes, or of `kB`, `MB`, `GB`, `KiB`, `MiB` or `GiB`, greater than 0.
@@ -93,7 +124,16 @@ pub struct ParseSizeError {
 /// # Errors
 /// [`ParseSizeError`] for any other text.
 pub fn parse_size(text: &str) -> Result<u64, ParseSizeError> {
-    quantity(text, &SIZES).ok_or_else(|| ParseSizeError { found: text.to_owned() })
+    quantity(text, &SIZES).ok_or_else(|| {
+        let meant = |unit: &str| match unit.trim().to_ascii_lowercase().as_str() {
+            "k" | "kb" | "kib" => &["kB", "KiB"][..],
+            "m" | "mb" | "mib" => &["MB", "MiB"],
+            "g" | "gb" | "gib" => &["GB", "GiB"],
+            "b" | "byte" | "bytes" => &["B"],
+            _ => &[],
+        };
+        ParseSizeError { found: text.to_owned(), hint: hint(text, &SIZES, meant) }
+    })
 }
 
 #[cfg(test)]
@@ -113,7 +153,7 @@ mod tests {
         for text in ["", "5", "s", "0s", "-1s", "1.5s", "5 s", "5S", "25h", "99999999999999999999s", "1d"] {
             let refusal = parse_duration(text).expect_err(text).to_string();
             assert!(
-                refusal.contains("such as \"250ms\"") && refusal.ends_with(&format!("found {text:?}")),
+                refusal.contains("such as \"250ms\"") && refusal.contains(&format!("found {text:?}")),
                 "{refusal}"
             );
         }
@@ -141,9 +181,37 @@ mod tests {
         for text in ["", "0", "0MiB", "MiB", "-1", "1.5GiB", "1 MiB", "1mib", "1TB", "99999999999GiB"] {
             let refusal = parse_size(text).expect_err(text).to_string();
             assert!(
-                refusal.contains("such as \"512MiB\"") && refusal.ends_with(&format!("{text:?}")),
+                refusal.contains("such as \"512MiB\"") && refusal.contains(&format!("{text:?}")),
                 "{refusal}"
             );
         }
+    }
+
+    #[test]
+    fn a_wrong_unit_is_answered_with_the_right_ones() {
+        for (text, hint) in [
+            ("1KB", ", did you mean \"1kB\" or \"1KiB\"?"),
+            ("512M", ", did you mean \"512MB\" or \"512MiB\"?"),
+            ("2 gb", ", did you mean \"2GB\" or \"2GiB\"?"),
+            ("1TB", "found \"1TB\""),
+            ("0k", "found \"0k\""),
+        ] {
+            let refusal = parse_size(text).expect_err(text).to_string();
+            assert!(refusal.ends_with(hint), "{refusal}");
+        }
+        for (text, hint) in [
+            ("5", ", did you mean \"5s\" or \"5m\"?"),
+            ("10 min", ", did you mean \"10m\"?"),
+            ("5 s", ", did you mean \"5s\"?"),
+            ("25h", "found \"25h\""),
+            ("2hours", ", did you mean \"2h\"?"),
+            ("1days", "found \"1days\""),
+            ("x", "found \"x\""),
+        ] {
+            let refusal = parse_duration(text).expect_err(text).to_string();
+            assert!(refusal.ends_with(hint), "{refusal}");
+        }
+        let refusal = parse_age("30").expect_err("no unit").to_string();
+        assert!(refusal.ends_with(", did you mean \"30m\"?"), "{refusal}");
     }
 }

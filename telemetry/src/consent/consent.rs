@@ -35,7 +35,8 @@ use jackfield_loader::{ForeignText, show_path};
 
 use crate::config::interpolation::Values;
 use crate::config::paths::Environment;
-use crate::error::Place;
+use crate::config::toml::{Document, Mistakes};
+use crate::error::{Error, Place};
 
 /// What the tool's author decides about consent.
 #[derive(Debug, Clone, Default)]
@@ -229,16 +230,16 @@ pub(super) fn decide(
 
 /// The answer in `text`, the content of `file`.
 pub(super) fn parse(text: &str, file: &Path) -> FileAnswer {
-    let document = crate::config::toml::Document { file, text, values: &Values::none() };
+    let (values, mistakes) = (Values::none(), Mistakes::default());
+    let document = Document { file, text, values: &values, mistakes: &mistakes };
     let bad = |reason: String| FileAnswer::Bad { file: file.to_owned(), reason };
     // `Bad` names the file already.
-    let table = match document.parse() {
+    let table = match mistakes.first_or(document.parse()) {
         Ok(table) => table,
-        Err(crate::error::Error::Config { at, reason }) => {
-            return bad(format!("line {}: {reason}", at.line));
-        }
+        Err(Error::Config { at, reason }) => return bad(format!("line {}: {reason}", at.line)),
         Err(error) => return bad(error.to_string()),
     };
+    let Some(table) = table else { return FileAnswer::Silent };
     let Some(telemetry) = table.get_ref().get("telemetry") else { return FileAnswer::Silent };
     let line = |at| document.place(&at).line;
     let toml::de::DeValue::Table(entries) = telemetry.get_ref() else {

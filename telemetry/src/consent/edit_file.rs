@@ -10,7 +10,7 @@ use jackfield_loader::files::{self, Access, FileError, Mode, ReplaceLock, Replac
 use toml::de::DeValue;
 
 use crate::config::interpolation::Values;
-use crate::config::toml::Document;
+use crate::config::toml::{Document, Mistakes};
 use crate::consent::consent::{FileAnswer, parse};
 use crate::error::Error;
 use crate::files::Stamp;
@@ -78,8 +78,9 @@ fn edit(text: &str, enabled: bool, file: &Path) -> Result<String, Error> {
         Some(rest) => ("\u{feff}", rest),
         None => ("", text),
     };
-    let document = Document { file, text, values: &Values::none() };
-    let table = document.parse()?;
+    let (values, mistakes) = (Values::none(), Mistakes::default());
+    let document = Document { file, text, values: &values, mistakes: &mistakes };
+    let Some(table) = document.parse() else { return mistakes.first_or(String::new()) };
     let Some(telemetry) = table.get_ref().get("telemetry") else {
         return Ok(mark.to_owned() + &appended(text, enabled));
     };

@@ -209,6 +209,14 @@ impl ConfiguredBackend {
         }
     }
 
+    /// A reason of a plugin for people, as [`BackendConfig::reason`].
+    pub(crate) fn reason(&self, text: &str) -> String {
+        match &self.source {
+            Source::Plugin { config, .. } => config.reason(text),
+            Source::Static(_) => text.to_owned(),
+        }
+    }
+
     /// Requests the deletion of a machine's data from the backend's platform.
     pub(crate) fn request_deletion(&self, machine_id: &str, event: &Batch, limit: Duration) -> Deletion {
         match self.open(limit) {

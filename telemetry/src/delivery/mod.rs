@@ -9,6 +9,7 @@ pub(crate) mod backend_changes;
 pub(crate) mod backend_state;
 pub(crate) mod backends;
 mod call_backend;
+pub(crate) mod check_backend;
 pub(crate) mod circuit_breaker;
 pub(crate) mod configured_backend;
 pub(crate) mod direct;

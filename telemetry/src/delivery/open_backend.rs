@@ -18,7 +18,7 @@ use std::{
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Candidate, Digest, Error, Failure, ForeignText, Isolation, LoadError,
+    Backend, BackendOptions, Candidate, Digest, Error, Failure, ForeignText, Isolation, LoadError, Metadata,
     OpenFailure, Plugin, Policy, Stage, Verified, VerifyError, plugin_api::abi,
 };
 use serde_json::Value;
@@ -26,6 +26,7 @@ use serde_json::Value;
 use crate::config::model::{BackendConfig, Config, PluginsConfig};
 use crate::config::paths::explain_missing;
 use crate::config::schema::OptionsSchema;
+use crate::config::schema::fault::Fault;
 use crate::error::Place;
 use crate::files::{Stamp, Stamps};
 use crate::process::left;
@@ -128,16 +129,6 @@ pub fn open_backend(
     opened.map(|(backend, image)| (backend, image.name)).map_err(|error| source.explained(error))
 }
 
-/// Checks whether a backend of a configuration can be opened, as far as this shows without running the plugin's code.
-///
-/// # Errors
-/// [`OpenError`].
-pub fn check_backend(config: &Config, backend: &BackendConfig) -> Result<(), OpenError> {
-    let source = PluginSource { config: backend, plugins: &config.plugins, folder: &config.folder };
-    let isolation = backend.isolation(&config.plugins, None);
-    source.locate(&isolation).map_err(|error| source.explained(error))
-}
-
 /// A backend's configuration, the settings for plugins, and the folder where relative paths start.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PluginSource<'a> {
@@ -151,9 +142,20 @@ pub(crate) struct PluginFile {
     path: PathBuf,
     /// The stamp of the file before it was read.
     stamp: Option<Stamp>,
-    candidate: Candidate,
+    pub(super) candidate: Candidate,
     /// SHA-256 of the bytes.
     pub(crate) digest: Digest,
+}
+
+impl PluginFile {
+    /// The JSON Schema of the plugin's options.
+    pub(super) fn schema(&self) -> Option<&str> {
+        schema_in(&self.candidate.inspection().metadata)
+    }
+}
+
+fn schema_in(metadata: &Metadata) -> Option<&str> {
+    metadata.config_schema.as_ref().map(|json| json.get())
 }
 
 /// The library of an open backend.
@@ -204,11 +206,10 @@ impl Loaded {
     }
 
     fn schema(&self) -> Option<&str> {
-        let metadata = match &self.library {
+        schema_in(match &self.library {
             Library::Here(plugin) => plugin.metadata(),
             Library::Apart(verified) => verified.metadata(),
-        };
-        metadata.config_schema.as_ref().map(|json| json.get())
+        })
     }
 }
 
@@ -254,7 +255,7 @@ impl PluginSource<'_> {
     fn verify(self, candidate: Candidate, isolation: &Isolation) -> Result<Verified, OpenError> {
         let verified = candidate.verify_for(isolation, self.plugins.policy());
         let verified = verified.map_err(|error| self.refused(&error))?;
-        self.judge_options(verified.metadata().config_schema.as_ref().map(|json| json.get()))?;
+        self.judge_options(schema_in(verified.metadata()))?;
         Ok(verified)
     }
 
@@ -302,8 +303,11 @@ impl PluginSource<'_> {
 
     /// The files that the backend will read when it opens, and their stamps now.
     fn inputs(self, schema: Option<&str>) -> Stamps {
-        let files = |(schema, options): (OptionsSchema, _)| schema.input_files(&options);
-        Stamp::of_files(self.options(schema).map(files).unwrap_or_default())
+        let inputs = |(schema, options): (OptionsSchema, _)| {
+            let read = schema.files(&options).into_iter().filter(|it| it.is_read);
+            read.map(|it| it.file).collect::<Vec<_>>()
+        };
+        Stamp::of_files(self.options(schema).map(inputs).unwrap_or_default())
     }
 
     fn open_library(self, image: &Loaded, options: &BackendOptions) -> Result<Backend, OpenError> {
@@ -313,10 +317,15 @@ impl PluginSource<'_> {
             Library::Here(plugin) => Backend::open(plugin, options),
             Library::Apart(verified) => Backend::open_verified(verified, options),
         };
-        opened.map_err(|error| match self.wrong_key(&error, image.schema()) {
-            Some(line) => OpenError::Config { reason: self.config.conceal(&line) },
-            None => self.refused(&error),
-        })
+        opened.map_err(|error| self.refused_at(&error, image.schema()))
+    }
+
+    /// The error, with the key of the configuration if the backend does not open because of one.
+    pub(super) fn refused_at(self, error: &Error, schema: Option<&str>) -> OpenError {
+        match self.wrong_key(error, schema) {
+            Some(line) => OpenError::Config { reason: self.config.reason(&line) },
+            None => self.refused(error),
+        }
     }
 
     /// The schema; `None` for an invalid one, because the plugin itself checks the options, too.
@@ -328,31 +337,35 @@ impl PluginSource<'_> {
     }
 
     /// The schema, and the options as the plugin gets them.
-    fn options(self, schema: Option<&str>) -> Option<(OptionsSchema, Value)> {
+    pub(super) fn options(self, schema: Option<&str>) -> Option<(OptionsSchema, Value)> {
         let schema = self.schema(schema)?;
         let options = schema.options(self.config);
         Some((schema, options))
     }
 
     fn judge_options(self, schema: Option<&str>) -> Result<(), OpenError> {
-        let Some((schema, options)) = self.options(schema) else { return Ok(()) };
-        let faults = schema.faults(&options);
-        let line = |path: &str, what| self.line(&option(path), what);
-        let lines: Vec<_> = faults.iter().map(|fault| line(&fault.path, &fault.what)).collect();
+        let faults = self.faults_of_options(schema);
+        let lines: Vec<_> = faults.iter().map(|fault| self.line(&option(&fault.path), &fault.what)).collect();
         if lines.is_empty() {
             return Ok(());
         }
         Err(OpenError::Config { reason: self.config.conceal(&lines.join("; ")) })
     }
 
+    /// What is wrong with the options by the plugin's schema; nothing without a schema that can be used.
+    pub(super) fn faults_of_options(self, schema: Option<&str>) -> Vec<Fault> {
+        let faults = |(schema, options): (OptionsSchema, _)| schema.faults(&options);
+        self.options(schema).map(faults).unwrap_or_default()
+    }
+
     /// The message about a key of the backend's table, such as `config.url`, with its line in the configuration.
-    fn line(self, key: &str, what: &str) -> String {
+    pub(super) fn line(self, key: &str, what: &str) -> String {
         let place = self.config.place_below(key);
         format!("{}backend `{}`: `backend.{key}`: {what}", configuration(place), self.config.name)
     }
 
-    fn refused(self, error: &Error) -> OpenError {
-        OpenError::of(error, self.config.conceal(&error.to_string()))
+    pub(super) fn refused(self, error: &Error) -> OpenError {
+        OpenError::of(error, self.config.reason(&error.to_string()))
     }
 
     /// The message about a key of the configuration, if the backend does not open because of it.
@@ -381,7 +394,7 @@ impl PluginSource<'_> {
 }
 
 /// An option of the plugin as a key of the backend's table. The empty path is the whole table.
-fn option(path: &str) -> String {
+pub(super) fn option(path: &str) -> String {
     if path.is_empty() { "config".to_owned() } else { format!("config.{path}") }
 }
 
@@ -404,55 +417,5 @@ fn fault_of_helper(message: &str) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use jackfield_loader::SandboxError;
-    use jackfield_loader::plugin_api::{self, Batch, Call, Host, NoConfig, Outcome, Outcomes};
-
-    use super::*;
-
-    /// Does not open, with the status of that number.
-    struct Refuses<const STATUS: i32>;
-
-    impl<const STATUS: i32> plugin_api::Backend for Refuses<STATUS> {
-        type Config = NoConfig;
-
-        fn open(_: NoConfig, _: Host, _: &Call<'_>) -> Result<Self, plugin_api::Error> {
-            Err(match STATUS {
-                abi::STATUS_INVALID_CONFIG => plugin_api::Error::config("key", "why"),
-                abi::STATUS_UNAVAILABLE => plugin_api::Error::unavailable("why"),
-                _ => plugin_api::Error::failed("why"),
-            })
-        }
-
-        fn send(&self, _: &Batch<'_>, _: &Call<'_>) -> Outcomes {
-            Outcome::Delivered.into()
-        }
-    }
-
-    fn refusal<const STATUS: i32>() -> OpenError {
-        let options = BackendOptions::new("main").config("{}");
-        let error = Backend::open_static::<Refuses<STATUS>>(&options).expect_err("it refuses");
-        OpenError::of(&error, "why".to_owned())
-    }
-
-    #[test]
-    fn the_key_of_a_sandbox_error_is_found_in_its_message() {
-        let error = std::io::Error::from_raw_os_error(22);
-        let limit = SandboxError::Limit { key: "files", value: 1, error }.to_string();
-        let (key, what) = key_of_sandbox(&limit).expect("a key");
-        assert!(key == "limits.files" && what.starts_with("the system refuses the limit 1"), "{limit}");
-        let whole = SandboxError::Unsupported.to_string();
-        assert_eq!(key_of_sandbox(&whole).expect("a key").0, "sandbox");
-    }
-
-    #[test]
-    fn a_failure_that_may_pass_is_unavailable() {
-        let reason = "why".to_owned();
-        assert_eq!(refusal::<{ abi::STATUS_INVALID_CONFIG }>(), OpenError::Config { reason: reason.clone() });
-        assert_eq!(
-            refusal::<{ abi::STATUS_FAILED }>(),
-            OpenError::Plugin { reason: reason.clone(), ran: true }
-        );
-        assert_eq!(refusal::<{ abi::STATUS_UNAVAILABLE }>(), OpenError::Unavailable { reason });
-    }
-}
+#[path = "open_backend_tests.rs"]
+mod tests;

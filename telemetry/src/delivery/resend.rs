@@ -214,7 +214,7 @@ fn send_batch(
             target.explained(error).into()
         }
     })?;
-    let settlement = settle(&attempt, mode, &|text| target.conceal(text));
+    let settlement = settle(&attempt, mode, &|text| target.reason(text));
 
     let now = pass.now_ms();
     let mut decisions = settlement.decisions.iter();

@@ -139,7 +139,7 @@ impl BackendSender<'_> {
                 return false;
             }
         };
-        let mut settlement = settle(&attempt, self.pass.config.mode, &|text| target.conceal(text));
+        let mut settlement = settle(&attempt, self.pass.config.mode, &|text| target.reason(text));
         let noted = self.note(&target.name, chunk, &events, &mut settlement, committed);
         let news = self.update(|handle, flushes| {
             handle.state.delivered += settlement.delivered;

@@ -22,6 +22,7 @@
 
 use std::{borrow::Cow, fmt, ops::Range};
 
+use jackfield_loader::files::is_utf16;
 use serde::de::{DeserializeSeed as _, Deserializer as _, Error as _, MapAccess, Visitor};
 
 use crate::error::Error;
@@ -80,8 +81,17 @@ pub(crate) fn parse(line: &[u8]) -> Result<(&str, Parsed<'_>), Error> {
     }
     let text = std::str::from_utf8(line).map_err(|e| {
         Error::event(format!("not UTF-8: byte {} is not a part of a character", e.valid_up_to() + 1))
-    })?;
-    Ok((text, parse_text(text)?))
+    });
+    text.and_then(|text| Ok((text, parse_text(text)?))).map_err(|refusal| {
+        // The last line of UTF-16 is the second half of its line feed.
+        if is_utf16(line) || line == b"\0" {
+            return Error::event("UTF-16, expected UTF-8: convert the input (iconv -f UTF-16 -t UTF-8)");
+        }
+        if line.starts_with(b"\x1f\x8b") {
+            return Error::event("compressed by gzip, expected lines of JSON: unpack the input (gzip -dc)");
+        }
+        refusal
+    })
 }
 
 /// Like [`parse`], for a line of an allowed length.
@@ -106,8 +116,18 @@ fn refusal(error: &serde_json::Error) -> Error {
         _ if text.starts_with("recursion limit exceeded") => {
             format!("nested too deep: limit {MAX_DEPTH} levels, at column {}", error.column())
         }
-        _ => format!("not JSON: {} at column {}", &text[..end], error.column()),
+        _ => format!("not JSON: {} at column {}", in_words(&text[..end]), error.column()),
     })
+}
+
+/// A message of the parser for people who do not write parsers.
+fn in_words(message: &str) -> String {
+    match message {
+        "expected value" | "expected ident" => "expected a value".to_owned(),
+        "trailing characters" => "more behind the value".to_owned(),
+        "key must be a string" => "expected a name in double quotes".to_owned(),
+        other => other.replace("EOF while parsing", "the line ends in"),
+    }
 }
 
 struct EventVisitor;

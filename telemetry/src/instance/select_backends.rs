@@ -213,7 +213,7 @@ pub(crate) fn why_none(settings: &Settings) -> String {
 }
 
 fn configured(settings: &Settings, config: Config) -> Vec<ConfiguredBackend> {
-    let Config { plugins, backends, folder } = config;
+    let Config { plugins, backends, folder, .. } = config;
     let plugin = |backend| (backend, plugins.clone(), folder.clone());
     backends.into_iter().map(|backend| target(&settings.tool, &settings.version, plugin(backend))).collect()
 }

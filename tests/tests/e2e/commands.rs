@@ -266,13 +266,21 @@ fn completions_are_scripts_that_know_the_options() {
 }
 
 #[test]
-fn every_help_has_examples_and_exit_codes() {
+fn every_help_has_examples_and_that_of_the_command_itself_has_exit_codes() {
     let site = Site::new(&[]);
-    for command in [&[][..], &["send"], &["plugins"], &["inspect"], &["completions"]] {
+    let screen = site.run(&["-h"]).with_code(0).stdout;
+    assert!(
+        screen.lines().count() <= 24 && screen.lines().all(|line| line.chars().count() <= 80),
+        "{screen}"
+    );
+    for command in [&[][..], &["send"], &["plugins"], &["inspect"], &["config"], &["completions"]] {
         let ended = site.run(&[command, &["--help"]].concat()).with_code(0);
-        for part in ["Usage: jackfield", "Examples:\n  ", "Exit codes:\n  0 ", "  130  interrupted"] {
+        for part in ["Usage: jackfield", "Examples:\n  ", "Options of every command:\n"] {
             assert!(ended.stdout.contains(part), "{command:?}: {part:?}: {}", ended.stdout);
         }
+        let has_codes =
+            ended.stdout.contains("Exit codes:\n  0 ") && ended.stdout.contains("  130  interrupted");
+        assert_eq!(has_codes, command.is_empty(), "{command:?}: {}", ended.stdout);
         let widest = ended.stdout.lines().map(|line| line.chars().count()).max();
         assert!(widest <= Some(120), "{command:?}: {widest:?}");
     }

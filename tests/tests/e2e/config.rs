@@ -43,7 +43,9 @@ fn every_mistake_is_one_line_that_names_place_and_key() {
             "a wrong type",
             backend("timeout = 5"),
             3,
-            &["config.toml:3: `backend.timeout`: expected a string, found integer 5"],
+            &[
+                "config.toml:3: `backend.timeout`: expected a duration with its unit, in quotes, such as \"5s\", found integer 5",
+            ],
         ),
         (
             "a wrong duration",
@@ -117,7 +119,7 @@ fn every_mistake_is_one_line_that_names_place_and_key() {
             "no backend",
             "[plugins]\npath = []\n".into(),
             3,
-            &["the configuration has no [[backend]]; nothing was read"],
+            &["configuration config.toml: it has no [[backend]]: ", "; nothing was read"],
         ),
         (
             "a key that the plugin does not know",

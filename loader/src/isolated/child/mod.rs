@@ -285,6 +285,9 @@ fn load(
         let folder = setup.path.parent().unwrap_or(Path::new("/"));
         sandbox.apply(folder).map_err(|error| (Stage::Sandbox, error.to_string()))?;
     }
+    if setup.rehearsal {
+        return Err((Stage::Load, "a rehearsal ends here".to_owned()));
+    }
 
     watch(control).ok_or_else(|| (Stage::Process, "no thread to watch the tool".to_owned()))?;
     log::relay_up_to(level);

@@ -12,18 +12,17 @@
 //! A variable or a file has text alone. Where the schema refuses the type of such a text, `from_text.rs` reads the text as
 //! a number or a boolean.
 
-use std::path::PathBuf;
-
 use jackfield_loader::ForeignText;
 use serde_json::Value;
 
 use crate::config::model::BackendConfig;
 use crate::config::schema::fault::{Fault, resolve};
+use crate::config::schema::named_files::NamedFile;
 use crate::config::schema::walk::TYPES;
 
 pub(crate) mod fault;
 mod from_text;
-mod input_files;
+pub(crate) mod named_files;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -64,10 +63,10 @@ impl OptionsSchema {
         walk::faults(&self.root, options)
     }
 
-    /// The files that a plugin with these options reads when it opens: strings whose `format` is `input-file`.
+    /// The files that these options name: strings whose `format` is `input-file` or `output-file`.
     #[must_use]
-    pub fn input_files(&self, options: &Value) -> Vec<PathBuf> {
-        input_files::input_files(&self.root, options)
+    pub fn files(&self, options: &Value) -> Vec<NamedFile> {
+        named_files::named_files(&self.root, options)
     }
 
     /// What to write instead of the unknown key at `path`, as the end of a sentence.

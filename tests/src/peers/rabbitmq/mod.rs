@@ -133,14 +133,13 @@ impl Broker {
              ssl_options.certfile = {common}/server.pem\n\
              ssl_options.keyfile = {common}/server.key\n\
              ssl_options.verify = {verify}\n\
-             ssl_options.fail_if_no_peer_cert = {}\n\
+             ssl_options.fail_if_no_peer_cert = {checks_clients}\n\
              disk_free_limit.absolute = 50MB\n\
              vm_memory_high_watermark.absolute = 4GB\n\
              auth_mechanisms.1 = PLAIN\n\
              auth_mechanisms.2 = AMQPLAIN\n\
              {external}\
-             log.file.level = info\n",
-            checks_clients
+             log.file.level = info\n"
         );
         fs::write(folder.join("rabbitmq.conf"), config).expect("writable");
         fs::write(folder.join("enabled_plugins"), plugins).expect("writable");
