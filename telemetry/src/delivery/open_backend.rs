@@ -38,20 +38,20 @@ pub enum OpenError {
     #[error("{reason}")]
     Config {
         /// File, line, backend, key, what is wrong with it, and the nearest right key.
-        reason: String,
+        reason: ForeignText,
     },
     /// The lock file can't be read or is wrong.
     #[error("{reason}")]
     Lock {
         /// The lock file, its line, and what is wrong.
-        reason: String,
+        reason: ForeignText,
     },
     /// The plugin can't be used: it is missing, is no plugin for this host, is not trusted, can't be loaded, or always
     /// fails.
     #[error("{reason}")]
     Plugin {
         /// The stage, the file, what was expected and what was found.
-        reason: String,
+        reason: ForeignText,
         /// Whether the plugin's code has run, which may have cost time.
         ran: bool,
     },
@@ -59,7 +59,7 @@ pub enum OpenError {
     #[error("{reason}")]
     Unavailable {
         /// The file, the backend and what the plugin says.
-        reason: String,
+        reason: ForeignText,
     },
 }
 
@@ -68,19 +68,19 @@ impl OpenError {
     #[must_use]
     pub fn line(&self, backend: &str) -> String {
         match self {
-            Self::Config { reason } | Self::Lock { reason } | Self::Unavailable { reason } => reason.clone(),
             Self::Plugin { reason, .. } => format!("backend `{backend}`: {reason}"),
+            other => other.to_string(),
         }
     }
 
     /// No thread could be started to open this backend.
     pub(crate) fn no_thread(backend: &str, error: &std::io::Error) -> Self {
-        Self::Unavailable { reason: format!("backend `{backend}`: no thread to open it on: {error}") }
+        Self::Unavailable { reason: format!("backend `{backend}`: no thread to open it on: {error}").into() }
     }
 
     /// The thread that opened this backend has panicked.
     pub(crate) fn panicked(backend: &str) -> Self {
-        Self::Unavailable { reason: format!("backend `{backend}`: opening it panicked") }
+        Self::Unavailable { reason: format!("backend `{backend}`: opening it panicked").into() }
     }
 
     /// Whether another attempt may cost much time.
@@ -90,9 +90,10 @@ impl OpenError {
 
     /// The meaning of an error of the loader, with `reason` as its text.
     pub(crate) fn of(error: &Error, reason: String) -> Self {
+        let reason = ForeignText::from(reason);
         match error {
             Error::Verify { reason: VerifyError::Lock { reason, .. }, .. } => {
-                Self::Lock { reason: reason.to_string() }
+                Self::Lock { reason: reason.to_string().into() }
             }
             Error::Open(open) => match &open.failure {
                 OpenFailure::Config { .. } => Self::Config { reason },
@@ -225,7 +226,7 @@ impl PluginSource<'_> {
         match jackfield_loader::find(&config.plugin, &plugins.path, folder) {
             Err(Error::Find(refusal)) => {
                 let missing = explain_missing(&refusal, &plugins.path);
-                OpenError::Plugin { reason: config.conceal(&format!("find: {missing}")), ran: false }
+                OpenError::Plugin { reason: config.conceal(&format!("find: {missing}")).into(), ran: false }
             }
             _ => error,
         }
@@ -314,7 +315,7 @@ impl PluginSource<'_> {
             Library::Apart(verified) => Backend::open_verified(verified, options),
         };
         opened.map_err(|error| match self.wrong_key(&error, image.schema()) {
-            Some(line) => OpenError::Config { reason: self.config.conceal(&line) },
+            Some(line) => OpenError::Config { reason: self.config.conceal(&line).into() },
             None => self.refused(&error),
         })
     }
@@ -338,7 +339,7 @@ impl PluginSource<'_> {
         if lines.is_empty() {
             return Ok(());
         }
-        Err(OpenError::Config { reason: self.config.conceal(&lines.join("; ")) })
+        Err(OpenError::Config { reason: self.config.conceal(&lines.join("; ")).into() })
     }
 
     /// The message about a key of the backend's table, such as `config.url`, with its line in the configuration.
@@ -444,11 +445,17 @@ mod tests {
     #[test]
     fn a_failure_that_may_pass_is_unavailable() {
         let reason = "why".to_owned();
-        assert_eq!(refusal::<{ abi::STATUS_INVALID_CONFIG }>(), OpenError::Config { reason: reason.clone() });
+        assert_eq!(
+            refusal::<{ abi::STATUS_INVALID_CONFIG }>(),
+            OpenError::Config { reason: reason.as_str().into() }
+        );
         assert_eq!(
             refusal::<{ abi::STATUS_FAILED }>(),
-            OpenError::Plugin { reason: reason.clone(), ran: true }
+            OpenError::Plugin { reason: reason.as_str().into(), ran: true }
         );
-        assert_eq!(refusal::<{ abi::STATUS_UNAVAILABLE }>(), OpenError::Unavailable { reason });
+        assert_eq!(
+            refusal::<{ abi::STATUS_UNAVAILABLE }>(),
+            OpenError::Unavailable { reason: reason.into() }
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jackfield_loader::span;
 
 use super::board::View;
-use crate::{console::one_line, run_state::BackendNow, status_text};
+use crate::{run_state::BackendNow, status_text};
 
 /// A main thread that has written no status for this time hangs. It is long, because whoever asks may kill the
 /// process, and a slow disk is no reason for that.
@@ -46,7 +46,7 @@ pub(super) fn ready(view: Option<&View>) -> Result<(), String> {
         None => Ok(()),
         Some(backend) => Err(match &backend.not_swapped {
             Some(_) => status_text::of_backend(backend).pop().unwrap_or_default(),
-            None => format!("{}: not open yet; its events wait", one_line(&backend.name)),
+            None => format!("{}: not open yet; its events wait", backend.name),
         }),
     }
 }
